@@ -1,0 +1,257 @@
+//! What a node is told once, when it starts; validated at construction.
+
+use crate::error::ConfigError;
+use crate::membership::Membership;
+use crate::run::ENTRY_OVERHEAD;
+use crate::types::{ClusterId, GroupId, NodeId, Time};
+use alloc::vec::Vec;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// How a node comes to know its cluster. Only read when its storage is empty: recovered
+/// membership always wins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Start {
+    /// The cluster begins now, with these voters: the same list on each of them. They stand
+    /// outside the log.
+    Bootstrap {
+        /// Every voter once, usually including this node.
+        voters: Vec<NodeId>,
+    },
+    /// The cluster exists. The node knows no voters and never campaigns before it has heard a
+    /// configuration from a leader.
+    Join,
+}
+
+/// A node's settings. Begin with [`Config::new`] and change fields; [`Raft::new`](crate::Raft::new)
+/// validates them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Config {
+    /// The cluster; not 0. Messages and storages of other clusters are refused.
+    pub cluster_id: ClusterId,
+    /// The group; 0 where a process has only one.
+    pub group_id: GroupId,
+    /// This node.
+    pub node_id: NodeId,
+    /// How it comes to know its cluster.
+    pub start: Start,
+    /// What its election timeouts are drawn from, together with the node id. Give a fresh one
+    /// at each start; a fixed one makes runs repeatable.
+    pub seed: u64,
+    /// The least election timeout (section 5.2). At least three heartbeat intervals.
+    /// Default 500 ms.
+    pub election_timeout_min: Duration,
+    /// Election timeouts are drawn uniformly from `election_timeout_min` to just below this
+    /// (section 9.3: a wide range avoids split votes). Default 1 s.
+    pub election_timeout_max: Duration,
+    /// How often a leader speaks to a follower that it has nothing to tell. Default 100 ms.
+    pub heartbeat_interval: Duration,
+    /// How long a leader waits for an append to carry a new commitIndex before it tells an idle
+    /// follower by a message of its own. Zero, the default, tells at once; anything longer
+    /// saves messages and lets followers apply later.
+    pub commit_notice_delay: Duration,
+    /// Whether a new leader appends an empty entry (section 8), which commits what earlier
+    /// terms left behind. Default on; without it those entries wait for the first command.
+    pub leader_noop: LeaderNoop,
+    /// The longest command, in bytes. Must be the same on all nodes. Default 1 MiB.
+    pub max_entry_bytes: u64,
+    /// The entries of one AppendEntries, in bytes with overhead. Default 1 MiB and an entry's
+    /// overhead.
+    pub max_append_bytes: u64,
+    /// How many AppendEntries with entries may be on their way to one follower. When so many
+    /// are, later proposals join the next one. Default 64.
+    pub max_inflight_appends: u32,
+    /// How many bytes of entries may be on their way to one follower. Default 8 MiB.
+    pub max_inflight_bytes: u64,
+    /// How many bytes of entries a leader accepts beyond commitIndex; more are refused.
+    /// Default 64 MiB.
+    pub max_uncommitted_bytes: u64,
+    /// How many bytes of entries are handed out to apply before `Applied` comes back.
+    /// Default 16 MiB.
+    pub max_unapplied_bytes: u64,
+    /// The data of one InstallSnapshot, in bytes: all that the core ever holds of a snapshot.
+    /// Default 256 KiB.
+    pub snapshot_chunk_bytes: u64,
+    /// How many entries stay in the log before a snapshot's end, so that a follower that is
+    /// only a little behind needs no snapshot. Default 1,024.
+    pub trailing_entries: u64,
+}
+
+/// Whether a new leader appends an empty entry of its term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LeaderNoop {
+    /// It does (section 8).
+    On,
+    /// It does not: indexes count commands only.
+    Off,
+}
+
+impl Config {
+    /// The greatest value of any limit in bytes: 2^40.
+    pub const MAX_BYTES: u64 = 1 << 40;
+    /// The greatest number of appends in flight to one follower.
+    pub const MAX_INFLIGHT_APPENDS: u32 = 1 << 16;
+    /// The longest interval: a day.
+    pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// The defaults, for this node of this cluster.
+    pub fn new(cluster_id: ClusterId, node_id: NodeId, start: Start, seed: u64) -> Config {
+        const MIB: u64 = 1 << 20;
+        Config {
+            cluster_id,
+            group_id: GroupId(0),
+            node_id,
+            start,
+            seed,
+            election_timeout_min: Duration::from_millis(500),
+            election_timeout_max: Duration::from_millis(1000),
+            heartbeat_interval: Duration::from_millis(100),
+            commit_notice_delay: Duration::ZERO,
+            leader_noop: LeaderNoop::On,
+            max_entry_bytes: MIB,
+            max_append_bytes: MIB + ENTRY_OVERHEAD,
+            max_inflight_appends: 64,
+            max_inflight_bytes: 8 * MIB,
+            max_uncommitted_bytes: 64 * MIB,
+            max_unapplied_bytes: 16 * MIB,
+            snapshot_chunk_bytes: MIB / 4,
+            trailing_entries: 1024,
+        }
+    }
+
+    /// Checks that the settings make sense together.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found, which says what to change.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.cluster_id.0 == 0 {
+            return Err(ConfigError::NoClusterId);
+        }
+        self.validate_voters()?;
+        self.validate_times()?;
+        self.validate_limits()
+    }
+
+    fn validate_voters(&self) -> Result<(), ConfigError> {
+        let Start::Bootstrap { voters } = &self.start else {
+            return Ok(());
+        };
+        if voters.is_empty() {
+            return Err(ConfigError::NoVoters);
+        }
+        let mut sorted = voters.clone();
+        sorted.sort_unstable();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(ConfigError::DuplicateVoter(pair[0])),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_times(&self) -> Result<(), ConfigError> {
+        let times = [
+            ("election_timeout_min", self.election_timeout_min),
+            ("election_timeout_max", self.election_timeout_max),
+            ("heartbeat_interval", self.heartbeat_interval),
+            ("commit_notice_delay", self.commit_notice_delay),
+        ];
+        if let Some((name, _)) = times
+            .into_iter()
+            .find(|(_, time)| *time > Self::MAX_INTERVAL)
+        {
+            let most = Self::MAX_INTERVAL.as_secs();
+            return Err(ConfigError::LimitTooGreat { name, most });
+        }
+        if self.heartbeat_interval.is_zero() {
+            return Err(ConfigError::NoHeartbeatInterval);
+        }
+        let (min, max) = (self.election_timeout_min, self.election_timeout_max);
+        if min >= max {
+            return Err(ConfigError::ElectionTimeoutRange { min, max });
+        }
+        if self.heartbeat_interval * 3 > min {
+            return Err(ConfigError::HeartbeatTooSlow {
+                heartbeat: self.heartbeat_interval,
+                election: min,
+            });
+        }
+        Ok(())
+    }
+
+    fn validate_limits(&self) -> Result<(), ConfigError> {
+        let limits = [
+            ("max_entry_bytes", self.max_entry_bytes, Self::MAX_BYTES),
+            ("max_append_bytes", self.max_append_bytes, Self::MAX_BYTES),
+            (
+                "max_inflight_bytes",
+                self.max_inflight_bytes,
+                Self::MAX_BYTES,
+            ),
+            (
+                "max_uncommitted_bytes",
+                self.max_uncommitted_bytes,
+                Self::MAX_BYTES,
+            ),
+            (
+                "max_unapplied_bytes",
+                self.max_unapplied_bytes,
+                Self::MAX_BYTES,
+            ),
+            (
+                "snapshot_chunk_bytes",
+                self.snapshot_chunk_bytes,
+                Self::MAX_BYTES,
+            ),
+            (
+                "max_inflight_appends",
+                u64::from(self.max_inflight_appends),
+                u64::from(Self::MAX_INFLIGHT_APPENDS),
+            ),
+        ];
+        for (name, value, most) in limits {
+            if value == 0 {
+                return Err(ConfigError::ZeroLimit(name));
+            }
+            if value > most {
+                return Err(ConfigError::LimitTooGreat { name, most });
+            }
+        }
+        let entry = self.max_entry_bytes + ENTRY_OVERHEAD;
+        let at_least_an_entry = [
+            ("max_append_bytes", self.max_append_bytes),
+            ("max_uncommitted_bytes", self.max_uncommitted_bytes),
+            ("max_unapplied_bytes", self.max_unapplied_bytes),
+        ];
+        let fits = |name, value, least_name, least| {
+            let error = ConfigError::LimitTooSmall {
+                name,
+                least_name,
+                least,
+            };
+            if value < least { Err(error) } else { Ok(()) }
+        };
+        for (name, value) in at_least_an_entry {
+            fits(name, value, "max_entry_bytes", entry)?;
+        }
+        let append = self.max_append_bytes;
+        fits(
+            "max_inflight_bytes",
+            self.max_inflight_bytes,
+            "max_append_bytes",
+            append,
+        )
+    }
+
+    /// The voters to start with when the storage is empty.
+    pub(crate) fn bootstrap_membership(&self) -> Membership {
+        match &self.start {
+            Start::Bootstrap { voters } => Membership::new(voters.iter().copied()),
+            Start::Join => Membership::default(),
+        }
+    }
+
+    /// When the heartbeat that follows `now` is due.
+    pub(crate) fn next_heartbeat(&self, now: Time) -> Time {
+        now.after(self.heartbeat_interval)
+    }
+}

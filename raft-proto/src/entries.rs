@@ -1,0 +1,435 @@
+//! Entries as the public sees them: opaque, cheap to clone, iterated.
+
+use crate::run::{Payloads, Run, Segment};
+use crate::types::{EntryId, Index, Term};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::fmt;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What an entry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EntryKind {
+    /// A command for the state machine.
+    Command,
+    /// The empty entry with which a new leader begins its term (section 8): it commits what
+    /// earlier terms left. A driver skips it when it applies, and reports `Applied` through it.
+    Noop,
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EntryKind::Command => "command",
+            EntryKind::Noop => "noop",
+        })
+    }
+}
+
+/// One entry, borrowed from [`Entries`].
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    segment: &'a Segment,
+    at: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// Where it stands, and the term of the leader that made it.
+    pub fn id(&self) -> EntryId {
+        EntryId {
+            index: self.index(),
+            term: self.term(),
+        }
+    }
+
+    /// Its position in the log.
+    pub fn index(&self) -> Index {
+        self.segment.first().plus(self.at as u64)
+    }
+
+    /// The term of the leader that made it.
+    pub fn term(&self) -> Term {
+        self.segment.term()
+    }
+
+    /// What it means.
+    pub fn kind(&self) -> EntryKind {
+        self.segment.kind()
+    }
+
+    /// Its payload; empty unless the kind is [`EntryKind::Command`].
+    pub fn payload(&self) -> &'a [u8] {
+        self.segment.payload(self.at)
+    }
+
+    /// Its payload as a shared buffer. Costs a reference count, not a copy.
+    pub fn share_payload(&self) -> Bytes {
+        self.segment.share_payload(self.at)
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {:?}", self.id(), self.kind(), self.payload())
+    }
+}
+
+/// A run of entries with consecutive indexes.
+///
+/// Cloning costs one reference count; payloads are shared with the log, never copied.
+///
+/// ```
+/// use raft_proto::{EntryId, EntryKind, EntriesBuilder};
+///
+/// let mut builder = EntriesBuilder::new();
+/// builder.push(EntryId::new(7, 3), EntryKind::Command, "x = 1".into())?;
+/// builder.push(EntryId::new(8, 3), EntryKind::Command, "y = 2".into())?;
+/// let entries = builder.finish();
+/// assert_eq!(entries.len(), 2);
+/// assert_eq!(entries.last_id(), Some(EntryId::new(8, 3)));
+/// let payloads: Vec<_> = entries.iter().map(|entry| entry.payload().to_vec()).collect();
+/// assert_eq!(payloads, [b"x = 1", b"y = 2"]);
+/// # Ok::<(), raft_proto::NotConsecutive>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Entries(Repr);
+
+#[derive(Clone, Default)]
+enum Repr {
+    #[default]
+    Empty,
+    One(Segment),
+    /// At least two, each beginning where the one before ends.
+    Many(Arc<[Segment]>),
+}
+
+impl PartialEq for Repr {
+    fn eq(&self, other: &Repr) -> bool {
+        let same = |a: Entry<'_>, b: Entry<'_>| {
+            a.id() == b.id() && a.kind() == b.kind() && a.payload() == b.payload()
+        };
+        match (self, other) {
+            (Repr::One(a), Repr::One(b)) => a == b,
+            _ => {
+                self.len() == other.len()
+                    && Iter::new(self.segments())
+                        .zip(Iter::new(other.segments()))
+                        .all(|(a, b)| same(a, b))
+            }
+        }
+    }
+}
+
+impl Eq for Repr {}
+
+impl core::hash::Hash for Repr {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        for entry in Iter::new(self.segments()) {
+            entry.id().hash(state);
+            entry.kind().hash(state);
+            entry.payload().hash(state);
+        }
+    }
+}
+
+impl Repr {
+    fn segments(&self) -> &[Segment] {
+        match self {
+            Repr::Empty => &[],
+            Repr::One(segment) => core::slice::from_ref(segment),
+            Repr::Many(segments) => segments,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.segments().iter().map(Segment::len).sum()
+    }
+}
+
+impl Entries {
+    /// No entries.
+    pub const EMPTY: Entries = Entries(Repr::Empty);
+
+    /// Adjacent segments as entries.
+    pub(crate) fn from_segments(mut segments: Vec<Segment>) -> Entries {
+        debug_assert!(
+            segments
+                .windows(2)
+                .all(|pair| pair[0].last().next() == pair[1].first())
+        );
+        if segments.len() > 1 {
+            return Entries(Repr::Many(segments.into()));
+        }
+        Entries(segments.pop().map_or(Repr::Empty, Repr::One))
+    }
+
+    pub(crate) fn from_segment(segment: Segment) -> Entries {
+        Entries(Repr::One(segment))
+    }
+
+    pub(crate) fn segments(&self) -> &[Segment] {
+        self.0.segments()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Repr::Empty)
+    }
+
+    /// The index of the first entry.
+    pub fn first_index(&self) -> Option<Index> {
+        self.segments().first().map(Segment::first)
+    }
+
+    /// The last entry's index and term.
+    pub fn last_id(&self) -> Option<EntryId> {
+        self.segments().last().map(Segment::last_id)
+    }
+
+    /// The entries in the order of their indexes.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter::new(self.segments())
+    }
+
+    /// What they weigh where bytes are limited: payloads plus
+    /// [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD) for each entry.
+    pub fn bytes(&self) -> u64 {
+        self.segments().iter().map(Segment::bytes).sum()
+    }
+
+    /// The length of the longest payload, at most; exact for what was proposed or decoded whole.
+    pub(crate) fn largest_payload(&self) -> u64 {
+        let sizes = self.segments().iter().map(Segment::largest_payload);
+        sizes.max().unwrap_or(0)
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = Entry<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterates over [`Entries`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    segments: core::slice::Iter<'a, Segment>,
+    current: Option<(&'a Segment, usize)>,
+}
+
+impl<'a> Iter<'a> {
+    fn new(segments: &'a [Segment]) -> Iter<'a> {
+        let mut segments = segments.iter();
+        let current = segments.next().map(|segment| (segment, 0));
+        Iter { segments, current }
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let (segment, at) = self.current?;
+        self.current = if at + 1 < segment.len() {
+            Some((segment, at + 1))
+        } else {
+            self.segments.next().map(|segment| (segment, 0))
+        };
+        Some(Entry { segment, at })
+    }
+}
+
+/// An entry that does not follow the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {pushed} cannot follow {last}: indexes rise by one and terms never fall")]
+pub struct NotConsecutive {
+    /// The last entry pushed before.
+    pub last: EntryId,
+    /// The entry refused.
+    pub pushed: EntryId,
+}
+
+/// Collects entries one by one, as a storage does that reads its log.
+#[derive(Debug, Default)]
+pub struct EntriesBuilder {
+    segments: Vec<Segment>,
+    open: Option<OpenRun>,
+}
+
+#[derive(Debug)]
+struct OpenRun {
+    first: EntryId,
+    kind: EntryKind,
+    payloads: Vec<Bytes>,
+}
+
+impl EntriesBuilder {
+    /// A builder with no entries yet.
+    pub fn new() -> EntriesBuilder {
+        EntriesBuilder::default()
+    }
+
+    fn last(&self) -> Option<EntryId> {
+        match &self.open {
+            Some(open) => Some(EntryId {
+                index: open.first.index.plus(open.payloads.len() as u64 - 1),
+                term: open.first.term,
+            }),
+            None => self.segments.last().map(Segment::last_id),
+        }
+    }
+
+    /// Adds the entry `id`, which must follow the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConsecutive`] if its index is not the next one or its term falls. Nothing changes.
+    pub fn push(
+        &mut self,
+        id: EntryId,
+        kind: EntryKind,
+        payload: Bytes,
+    ) -> Result<(), NotConsecutive> {
+        if let Some(last) = self.last() {
+            if id.index != last.index.next() || id.term < last.term {
+                return Err(NotConsecutive { last, pushed: id });
+            }
+        }
+        match &mut self.open {
+            Some(open) if open.first.term == id.term && open.kind == kind => {
+                open.payloads.push(payload);
+            }
+            _ => {
+                self.close();
+                self.open = Some(OpenRun {
+                    first: id,
+                    kind,
+                    payloads: alloc::vec![payload],
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            let run = Run::new(open.first.term, open.kind, Payloads::Many(open.payloads));
+            self.segments.push(Segment::new(open.first.index, run));
+        }
+    }
+
+    /// The entries collected.
+    pub fn finish(mut self) -> Entries {
+        self.close();
+        Entries::from_segments(self.segments)
+    }
+}
+
+/// Commands to propose together: one or many, all or nothing.
+///
+/// They stay together on their way through the log, the network and the disk.
+///
+/// ```
+/// use raft_proto::Commands;
+/// use bytes::Bytes;
+///
+/// assert_eq!(Commands::from(Bytes::from("x = 1")).len(), 1);
+/// assert_eq!(Commands::from(vec![Bytes::from("a"), Bytes::from("b")]).len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Commands(pub(crate) Payloads);
+
+impl Commands {
+    /// How many there are. Proposing none is refused.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The commands in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|at| self.0.get(at))
+    }
+}
+
+impl PartialEq for Commands {
+    fn eq(&self, other: &Commands) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Commands {}
+
+impl core::hash::Hash for Commands {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        for command in self.iter() {
+            command.hash(state);
+        }
+    }
+}
+
+impl From<Bytes> for Commands {
+    fn from(command: Bytes) -> Commands {
+        Commands(Payloads::One(command))
+    }
+}
+
+impl From<Vec<Bytes>> for Commands {
+    fn from(commands: Vec<Bytes>) -> Commands {
+        Commands(Payloads::Many(commands))
+    }
+}
+
+impl Serialize for Commands {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((0..self.len()).map(|at| self.0.share(at)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Commands {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Commands, D::Error> {
+        Vec::<Bytes>::deserialize(deserializer).map(Commands::from)
+    }
+}
+
+impl Serialize for Entries {
+    /// Entry by entry: for checkpoints and recordings, not for the wire.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entry = |entry: Entry<'_>| (entry.id(), entry.kind(), entry.share_payload());
+        let all: Vec<(EntryId, EntryKind, Bytes)> = self.iter().map(entry).collect();
+        all.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entries, D::Error> {
+        let mut builder = EntriesBuilder::new();
+        for (id, kind, payload) in Vec::<(EntryId, EntryKind, Bytes)>::deserialize(deserializer)? {
+            builder
+                .push(id, kind, payload)
+                .map_err(serde::de::Error::custom)?;
+        }
+        Ok(builder.finish())
+    }
+}

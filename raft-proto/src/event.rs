@@ -1,0 +1,130 @@
+//! What goes into the core.
+
+use crate::entries::Commands;
+use crate::message::{Message, SnapshotId};
+use crate::types::{Index, NodeId, RequestId, Seq, Time};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Something that happened, and when.
+///
+/// An event carries all that the core will ever know: the same events make the same actions on
+/// every machine, and a recording of a node's events is a replay of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened, on the driver's monotonic clock, read after the input was received.
+    /// An event older than the one before is treated as happening at that one's time.
+    pub at: Time,
+    /// What happened.
+    pub input: Input,
+}
+
+/// What can happen to a node. See each variant for who must give it, and when.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// Time has passed. The driver gives one as its first event, and one at or after each
+    /// deadline that [`Action::WakeAt`](crate::Action::WakeAt) named; more do no harm. A node
+    /// that gets none neither campaigns nor sends heartbeats, and is safe.
+    Tick,
+
+    /// A message arrived. The driver vouches that `from` sent it and that its bytes are as they
+    /// were sent; it may lose, delay, repeat and reorder as it likes.
+    Receive {
+        /// The sender.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+
+    /// A client's commands are to be replicated: all of them, in order and next to each other,
+    /// or none. Answered in the same step by [`Action::Proposed`](crate::Action::Proposed).
+    Propose {
+        /// Comes back in the outcome.
+        id: RequestId,
+        /// At least one.
+        commands: Commands,
+    },
+
+    /// All writes up to and including `seq` are on stable storage: they survive a power
+    /// failure. **The one statement that safety rests on; never say it early.** Cumulative:
+    /// reporting only the last of several is enough. A driver that completes writes out of
+    /// order reports the greatest seq below which nothing is missing.
+    Persisted {
+        /// At most the last seq that the core issued; refused otherwise.
+        seq: Seq,
+    },
+
+    /// The write `seq` failed, or may have failed. Final for this instance: it is
+    /// [`Faulted`](crate::Action::Faulted) from now on. Reopen the storage, find out what it
+    /// holds, and start a new instance from that. Never retry a failed sync: the operating
+    /// system may have dropped the bytes and call the next one a success.
+    PersistFailed {
+        /// The write that failed.
+        seq: Seq,
+    },
+
+    /// The state machine has applied all entries up to `index` (lastApplied), no-ops included.
+    /// Lets the core hand out more: what is handed out and not yet applied is bounded by
+    /// [`max_unapplied_bytes`](crate::Config::max_unapplied_bytes).
+    Applied {
+        /// At most the last index handed out; refused otherwise.
+        index: Index,
+    },
+
+    /// The service has made a snapshot of its state after applying `snapshot.last`, and the
+    /// snapshot's bytes are on stable storage (section 7; the lab's `Snapshot`). The core drops
+    /// the entries that it replaces. Valid for any index already handed out by
+    /// [`Action::Apply`](crate::Action::Apply), also before `Applied` was reported; one that is
+    /// not newer than the snapshot in use is released at once.
+    Compact {
+        /// The new snapshot. `last` is the id of the last entry that it covers.
+        snapshot: SnapshotId,
+    },
+
+    /// The answer to [`Action::ReadSnapshot`](crate::Action::ReadSnapshot).
+    SnapshotRead {
+        /// As asked.
+        peer: NodeId,
+        /// As asked.
+        snapshot: SnapshotId,
+        /// As asked.
+        offset: u64,
+        /// Exactly as many bytes as were asked for, or why not.
+        result: Result<Bytes, SnapshotReadFailed>,
+    },
+
+    /// The answer to [`Action::WriteSnapshot`](crate::Action::WriteSnapshot).
+    SnapshotWritten {
+        /// As asked.
+        snapshot: SnapshotId,
+        /// As asked.
+        offset: u64,
+        /// Whether the chunk is in the partial file. It need not be synced: the write that
+        /// installs the snapshot does that.
+        result: Result<(), SnapshotWriteFailed>,
+    },
+
+    /// The transport knows that what it was last given for `peer` will not arrive (a connection
+    /// was refused or broke). A hint that saves waiting; never needed.
+    Unreachable {
+        /// The peer.
+        peer: NodeId,
+    },
+}
+
+/// Why a chunk of a snapshot could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum SnapshotReadFailed {
+    /// The storage failed. The core tries again later.
+    #[error("the snapshot could not be read now")]
+    Failed,
+    /// There is no such snapshot. The core asks for a newer one, once it has been told of one.
+    #[error("there is no such snapshot any more")]
+    Gone,
+}
+
+/// The chunk could not be written. The core forgets the transfer, which begins anew when the
+/// leader asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[error("the snapshot's chunk could not be written")]
+pub struct SnapshotWriteFailed;

@@ -1,0 +1,240 @@
+//! The RPCs of Figure 2 and Figure 13 as one-way messages, fields under the paper's names.
+
+use crate::entries::Entries;
+use crate::membership::Membership;
+use crate::types::{EntryId, Index, Term};
+use alloc::boxed::Box;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// What one node says to another. Replies are messages of their own: losing, delaying,
+/// repeating or reordering any of them is always safe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Message {
+    /// A candidate asks for a vote.
+    RequestVote(RequestVote),
+    /// The answer to it.
+    RequestVoteReply(RequestVoteReply),
+    /// A leader replicates entries, or says that it is there.
+    AppendEntries(AppendEntries),
+    /// The answer to it.
+    AppendEntriesReply(AppendEntriesReply),
+    /// A leader sends a piece of its snapshot.
+    InstallSnapshot(Box<InstallSnapshot>),
+    /// The answer to it.
+    InstallSnapshotReply(InstallSnapshotReply),
+}
+
+impl Message {
+    /// The sender's currentTerm when it sent this.
+    pub fn term(&self) -> Term {
+        match self {
+            Message::RequestVote(message) => message.term,
+            Message::RequestVoteReply(message) => message.term,
+            Message::AppendEntries(message) => message.term,
+            Message::AppendEntriesReply(message) => message.term,
+            Message::InstallSnapshot(message) => message.term,
+            Message::InstallSnapshotReply(message) => message.term,
+        }
+    }
+
+    /// Which of the RPCs this is.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Message::RequestVote(_) => MessageKind::RequestVote,
+            Message::RequestVoteReply(_) => MessageKind::RequestVoteReply,
+            Message::AppendEntries(_) => MessageKind::AppendEntries,
+            Message::AppendEntriesReply(_) => MessageKind::AppendEntriesReply,
+            Message::InstallSnapshot(_) => MessageKind::InstallSnapshot,
+            Message::InstallSnapshotReply(_) => MessageKind::InstallSnapshotReply,
+        }
+    }
+}
+
+/// The kinds of messages, to count and print them by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MessageKind {
+    /// See [`RequestVote`].
+    RequestVote,
+    /// See [`RequestVoteReply`].
+    RequestVoteReply,
+    /// See [`AppendEntries`].
+    AppendEntries,
+    /// See [`AppendEntriesReply`].
+    AppendEntriesReply,
+    /// See [`InstallSnapshot`].
+    InstallSnapshot,
+    /// See [`InstallSnapshotReply`].
+    InstallSnapshotReply,
+}
+
+impl MessageKind {
+    /// Every kind, requests before their replies.
+    pub const ALL: [MessageKind; 6] = [
+        MessageKind::RequestVote,
+        MessageKind::RequestVoteReply,
+        MessageKind::AppendEntries,
+        MessageKind::AppendEntriesReply,
+        MessageKind::InstallSnapshot,
+        MessageKind::InstallSnapshotReply,
+    ];
+
+    /// Whether this asks something of its receiver; otherwise it is an answer.
+    pub fn is_request(self) -> bool {
+        match self {
+            MessageKind::RequestVote
+            | MessageKind::AppendEntries
+            | MessageKind::InstallSnapshot => true,
+            MessageKind::RequestVoteReply
+            | MessageKind::AppendEntriesReply
+            | MessageKind::InstallSnapshotReply => false,
+        }
+    }
+
+    /// Its name in traces and summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            MessageKind::RequestVote => "RequestVote",
+            MessageKind::RequestVoteReply => "RequestVoteReply",
+            MessageKind::AppendEntries => "AppendEntries",
+            MessageKind::AppendEntriesReply => "AppendEntriesReply",
+            MessageKind::InstallSnapshot => "InstallSnapshot",
+            MessageKind::InstallSnapshotReply => "InstallSnapshotReply",
+        }
+    }
+}
+
+/// RequestVote RPC (Figure 2, section 5.2). The candidate is the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestVote {
+    /// The candidate's term.
+    pub term: Term,
+    /// The candidate's lastLogIndex and lastLogTerm. The term is below `term`.
+    pub last_log: EntryId,
+}
+
+/// The answer to a [`RequestVote`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestVoteReply {
+    /// The voter's currentTerm, for the candidate to update itself.
+    pub term: Term,
+    /// Whether the candidate received the vote in `term`.
+    pub vote: Vote,
+}
+
+/// A voter's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Vote {
+    /// The voter votes for the candidate, and this is on its disk.
+    Granted,
+    /// It does not.
+    Refused,
+}
+
+/// AppendEntries RPC (Figure 2, section 5.3). The leader is the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AppendEntries {
+    /// The leader's term.
+    pub term: Term,
+    /// prevLogIndex and prevLogTerm: the entry that immediately precedes `entries`.
+    pub prev_log: EntryId,
+    /// The leader's commitIndex. May lie beyond what this message carries.
+    pub leader_commit: Index,
+    /// The entries to store; none in a heartbeat. They begin at `prev_log.index + 1`, and their
+    /// terms never fall, from `prev_log.term` up to at most `term`.
+    pub entries: Entries,
+}
+
+/// The answer to an [`AppendEntries`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AppendEntriesReply {
+    /// The follower's currentTerm, for the leader to update itself.
+    pub term: Term,
+    /// How its log compared.
+    pub outcome: AppendOutcome,
+}
+
+/// How the follower's log compared with the leader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AppendOutcome {
+    /// The follower's log contained `prev_log`.
+    Accepted {
+        /// Up to here the follower's log equals the leader's and is on the follower's disk:
+        /// the leader's new matchIndex, if greater. At most `received`.
+        match_index: Index,
+        /// Up to here the follower's log equals the leader's, be it on disk yet or not. Tells
+        /// a slow disk from a lost message.
+        received: Index,
+    },
+    /// It did not.
+    Rejected {
+        /// prevLogIndex of the refused request, by which the leader recognises old refusals.
+        prev_log_index: Index,
+        /// The follower's last entry that lies at or before prevLogIndex and whose term is not
+        /// above prevLogTerm: the greatest place where the logs may agree. Skips a whole term
+        /// of conflicting entries at a time (end of section 5.3).
+        hint: EntryId,
+    },
+    /// The request was of an earlier term; see the reply's term.
+    Stale,
+}
+
+/// What a snapshot is, as told by its content: equal ids mean equal bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotId {
+    /// lastIncludedIndex and lastIncludedTerm: the snapshot replaces all entries up to here.
+    pub last: EntryId,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The [`Checksum`](crate::Checksum) of its bytes.
+    pub checksum: u32,
+}
+
+/// A snapshot without its bytes: its id, and the membership in force at its last entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SnapshotMeta {
+    /// Which snapshot.
+    pub id: SnapshotId,
+    /// The latest configuration as of `id.last` (section 7).
+    pub membership: Membership,
+}
+
+/// InstallSnapshot RPC (Figure 13, section 7): a chunk of the leader's snapshot. It is the last
+/// one when it reaches `snapshot.id.size`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InstallSnapshot {
+    /// The leader's term.
+    pub term: Term,
+    /// Which snapshot this is a piece of.
+    pub snapshot: SnapshotMeta,
+    /// Where in the snapshot `data` belongs, in bytes.
+    pub offset: u64,
+    /// The bytes from `offset` on. Empty only if the snapshot is.
+    pub data: Bytes,
+}
+
+/// The answer to an [`InstallSnapshot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct InstallSnapshotReply {
+    /// The follower's currentTerm, for the leader to update itself.
+    pub term: Term,
+    /// lastIncludedIndex and lastIncludedTerm of the snapshot that this is about.
+    pub last: EntryId,
+    /// What the follower needs next.
+    pub outcome: SnapshotOutcome,
+}
+
+/// How far the follower is with a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SnapshotOutcome {
+    /// It wants the chunk that begins at this offset.
+    Wants {
+        /// In bytes.
+        offset: u64,
+    },
+    /// The snapshot, or all that it covers, is on its disk: matchIndex is at least
+    /// lastIncludedIndex.
+    Installed,
+    /// The request was of an earlier term; see the reply's term.
+    Stale,
+}

@@ -1,0 +1,238 @@
+//! The small words of the protocol: who, when, and where in the log.
+
+use core::fmt;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// The identity of one server, unique in its cluster and never used again for another one.
+///
+/// A server that lost its disk is a new server and needs a new id: its old votes and
+/// acknowledgements are promises that it can no longer keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub u64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+/// The identity of a cluster. Zero is not valid; draw it at random when a cluster is made, so
+/// that nodes of two clusters that reach each other by mistake refuse to talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterId(pub u64);
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// The identity of one Raft group among those that share a process and its connections.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct GroupId(pub u64);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "g{}", self.0)
+    }
+}
+
+/// A term: Raft's logical clock (section 5.1). At most one leader is elected in each.
+///
+/// Term 0 is the term of a node that has never heard of an election.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Term(pub u64);
+
+impl Term {
+    /// How far above this node's own term a message's term may lie: 2^32. An honest cluster
+    /// gains one term for each election, so no peer gets there; a forged or corrupt term that
+    /// did would use up the number space for everybody.
+    pub const MAX_AHEAD: u64 = 1 << 32;
+
+    /// The next term, that of a new election.
+    #[must_use]
+    pub fn next(self) -> Term {
+        Term(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A position in the log. The first entry has index 1; 0 stands before the log.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Index(pub u64);
+
+impl Index {
+    /// The position before the first entry.
+    pub const ZERO: Index = Index(0);
+    /// The greatest index that a log may reach: 2^62. Any index above it in a message is an
+    /// error of its sender, so sums of an index and a length cannot overflow.
+    pub const MAX: Index = Index(1 << 62);
+
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Index {
+        Index(self.0.saturating_add(1))
+    }
+
+    /// The position before this one; that of 0 is 0.
+    #[must_use]
+    pub fn previous(self) -> Index {
+        Index(self.0.saturating_sub(1))
+    }
+
+    /// The position `count` entries after this one.
+    #[must_use]
+    pub fn plus(self, count: u64) -> Index {
+        Index(self.0.saturating_add(count))
+    }
+
+    /// The number of entries after `earlier` up to and including this one; 0 if there are none.
+    #[must_use]
+    pub fn since(self, earlier: Index) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// The identity of an entry. If two logs hold an entry with the same index and term, the logs
+/// are identical up to and including it (Log Matching, section 5.3).
+///
+/// Orders by index, then by term. For "which log is more up to date" (section 5.4.1) compare
+/// terms first: see [`EntryId::is_at_least_as_up_to_date_as`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct EntryId {
+    /// The entry's position in the log.
+    pub index: Index,
+    /// The term of the leader that created the entry.
+    pub term: Term,
+}
+
+impl EntryId {
+    /// What stands before the first entry of every log: index 0, term 0.
+    pub const ZERO: EntryId = EntryId {
+        index: Index(0),
+        term: Term(0),
+    };
+
+    /// The entry `index` of `term`.
+    #[must_use]
+    pub const fn new(index: u64, term: u64) -> EntryId {
+        EntryId {
+            index: Index(index),
+            term: Term(term),
+        }
+    }
+
+    /// The election restriction (section 5.4.1), on the last entries of two logs: the later
+    /// term is more up to date; in equal terms, the longer log.
+    #[must_use]
+    pub fn is_at_least_as_up_to_date_as(self, other: EntryId) -> bool {
+        (self.term, self.index) >= (other.term, other.index)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.index, self.term)
+    }
+}
+
+/// An instant on the driver's monotonic clock, in nanoseconds since an epoch of its own choice.
+///
+/// Instants of different nodes are never compared.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The epoch.
+    pub const ZERO: Time = Time(0);
+    /// An instant that never comes (584 years after the epoch).
+    pub const NEVER: Time = Time(u64::MAX);
+
+    /// The instant `duration` after the epoch.
+    #[must_use]
+    pub fn from_epoch(duration: Duration) -> Time {
+        Time::ZERO.after(duration)
+    }
+
+    /// The instant `duration` after this one, at most [`Time::NEVER`].
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Time {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Time(self.0.saturating_add(nanos))
+    }
+
+    /// The time from `earlier` to this instant; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Time) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Time {
+    /// Seconds with microseconds: `1.250000`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.0 / 1_000;
+        write!(f, "{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+    }
+}
+
+/// The number of a write: the first is 1, each next one greater by 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The number of the next write.
+    #[must_use]
+    pub fn next(self) -> Seq {
+        Seq(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// A number by which the driver recognises the outcome of what it asked for. The core only
+/// hands it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}

@@ -1,0 +1,2 @@
+//! Simulates clusters of `raft-proto` from one seed.
+fn main() {}
