@@ -1,1 +1,3 @@
-//! A simulator of Raft clusters.
+//! Simulates clusters of `raft-proto`: everything outside the core comes from one seed.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]

@@ -1,2 +1,3 @@
-//! Simulates clusters of `raft-proto` from one seed.
+//! The command `raft-sim`.
+#![forbid(unsafe_code)]
 fn main() {}
