@@ -1,3 +1,8 @@
 //! Simulates clusters of `raft-proto`: everything outside the core comes from one seed.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod disk;
+pub mod host;
+pub mod queue;
+pub mod random;

@@ -1,0 +1,439 @@
+//! The simulated disk of one node.
+//!
+//! It does what [`raft_proto::Write`] promises in the name of every storage, and nothing better:
+//! writes wait until they are synced, take effect in the order of their seq, each one whole or
+//! not at all, and a crash keeps any prefix of them that is not shorter than what was reported
+//! as persisted.
+
+use crate::random::Random;
+use bytes::{Bytes, BytesMut};
+use raft_proto::{
+    Compaction, Entries, EntriesBuilder, Entry, EntryId, HardState, Identity, Index, Install,
+    InstalledLog, Recovered, Seq, SnapshotId, SnapshotMeta, SnapshotReadFailed,
+    SnapshotWriteFailed, Write,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A breach of the storage contract by the core: no storage could do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiskError {
+    /// Seqs rise by one.
+    #[error("write {found} was issued after {last}")]
+    SeqOutOfOrder {
+        /// The last write before.
+        last: Seq,
+        /// This write.
+        found: Seq,
+    },
+    /// The entries of a write leave a gap.
+    #[error("a write of entries from {first} on, to a log that ends at {last}")]
+    Gap {
+        /// The first entry written.
+        first: Index,
+        /// The last index that the storage holds.
+        last: Index,
+    },
+    /// A snapshot was installed or compacted to that the storage does not have whole.
+    #[error("the bytes of snapshot {0:?} are not on the disk")]
+    NoSuchSnapshot(SnapshotId),
+    /// A write was to be completed that was not issued.
+    #[error("write {seq} was never issued; the last one is {last}")]
+    NeverIssued {
+        /// As completed.
+        seq: Seq,
+        /// The last one.
+        last: Seq,
+    },
+}
+
+/// The disk of one node: it survives the node's crashes.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    image: Image,
+    /// Issued and not yet durable, in the order of seq.
+    pending: VecDeque<Write>,
+    issued: Seq,
+    persisted: Seq,
+    /// Whole snapshots by what they are. After a crash only the recovered one is left.
+    snapshots: BTreeMap<SnapshotId, Bytes>,
+    /// The snapshot being received.
+    partial: Option<(SnapshotId, BytesMut)>,
+    /// Snapshots that nothing needs any more once the write is durable.
+    releases: VecDeque<(Seq, SnapshotId)>,
+}
+
+/// What the durable writes add up to.
+#[derive(Clone, Debug, Default)]
+struct Image {
+    identity: Option<Identity>,
+    hard_state: HardState,
+    snapshot: Option<SnapshotMeta>,
+    log: StoredLog,
+}
+
+impl Disk {
+    /// An empty disk.
+    pub fn new() -> Disk {
+        Disk::default()
+    }
+
+    /// Takes a write, which is not durable before [`Disk::persist`].
+    ///
+    /// # Errors
+    ///
+    /// [`DiskError::SeqOutOfOrder`]; the other breaches show when the write takes effect.
+    pub fn write(&mut self, write: Write) -> Result<(), DiskError> {
+        if write.seq != self.issued.next() {
+            return Err(DiskError::SeqOutOfOrder {
+                last: self.issued,
+                found: write.seq,
+            });
+        }
+        self.issued = write.seq;
+        if let Some(install) = &write.install {
+            self.complete_partial(install.snapshot.id)?;
+        }
+        self.pending.push_back(write);
+        Ok(())
+    }
+
+    /// The file aside is whole: another transfer that begins before the write is durable must
+    /// not overwrite it.
+    fn complete_partial(&mut self, id: SnapshotId) -> Result<(), DiskError> {
+        match self.partial.take() {
+            Some((of, data)) if of == id && data.len() as u64 == id.size => {
+                self.store_snapshot(id, data.freeze());
+                Ok(())
+            }
+            Some(_) | None => Err(DiskError::NoSuchSnapshot(id)),
+        }
+    }
+
+    /// The last write issued: what a sync that begins now would cover.
+    pub fn issued(&self) -> Seq {
+        self.issued
+    }
+
+    /// The last write that is durable.
+    pub fn persisted(&self) -> Seq {
+        self.persisted
+    }
+
+    /// A sync has ended that covered the writes up to `seq`: they are durable. One that covers
+    /// nothing new changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`DiskError`] if a write cannot take effect.
+    pub fn persist(&mut self, seq: Seq) -> Result<(), DiskError> {
+        if seq > self.issued {
+            let last = self.issued;
+            return Err(DiskError::NeverIssued { seq, last });
+        }
+        while self.persisted < seq {
+            let Some(write) = self.pending.pop_front() else {
+                break; // Unreachable: `pending` holds persisted+1 ..= issued.
+            };
+            self.persisted = write.seq;
+            self.take_effect(write)?;
+        }
+        while let Some((after, id)) = self.releases.front().copied() {
+            if after > self.persisted {
+                break;
+            }
+            self.releases.pop_front();
+            self.snapshots.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Folds one write into the image, its parts in the order of the fields of [`Write`].
+    fn take_effect(&mut self, write: Write) -> Result<(), DiskError> {
+        if let Some(identity) = write.identity {
+            self.image.identity = Some(*identity);
+        }
+        if let Some(hard_state) = write.hard_state {
+            self.image.hard_state = hard_state;
+        }
+        if let Some(install) = write.install {
+            self.install(*install)?;
+        }
+        if let Some(compaction) = write.compact {
+            self.compact(*compaction)?;
+        }
+        self.image.log.replace_from(write.entries)
+    }
+
+    fn install(&mut self, install: Install) -> Result<(), DiskError> {
+        let id = install.snapshot.id;
+        if !self.snapshots.contains_key(&id) {
+            return Err(DiskError::NoSuchSnapshot(id));
+        }
+        match install.log {
+            InstalledLog::KeepsTail => self.image.log.drop_through(id.last.index),
+            InstalledLog::IsDropped => self.image.log.clear(id.last.index),
+        }
+        self.image.snapshot = Some(install.snapshot);
+        Ok(())
+    }
+
+    fn compact(&mut self, compaction: Compaction) -> Result<(), DiskError> {
+        let id = compaction.snapshot.id;
+        if !self.snapshots.contains_key(&id) {
+            return Err(DiskError::NoSuchSnapshot(id));
+        }
+        self.image.log.drop_through(compaction.drop_through);
+        self.image.snapshot = Some(compaction.snapshot);
+        Ok(())
+    }
+
+    /// The node crashes, or is started anew without one: what is lost is drawn from `random`,
+    /// anything from all the writes that are not yet durable to none of them.
+    ///
+    /// # Errors
+    ///
+    /// A [`DiskError`] if a write that survives cannot take effect.
+    pub fn crash(&mut self, random: &mut Random) -> Result<(), DiskError> {
+        let survivors = random.between(0, self.pending.len() as u64);
+        self.crash_after(Seq(self.persisted.0 + survivors))
+    }
+
+    /// The node crashes, and the writes up to `last` survive.
+    ///
+    /// # Errors
+    ///
+    /// A [`DiskError`] if a write that survives cannot take effect.
+    pub fn crash_after(&mut self, last: Seq) -> Result<(), DiskError> {
+        self.persist(last)?;
+        self.pending.clear();
+        self.issued = Seq(0); // The next instance counts from 1 again.
+        self.persisted = Seq(0);
+        self.partial = None;
+        self.releases.clear();
+        let recovered = self.image.snapshot.as_ref().map(|snapshot| snapshot.id);
+        self.snapshots.retain(|id, _| Some(*id) == recovered);
+        Ok(())
+    }
+
+    /// What a node that starts now finds.
+    pub fn recover(&self) -> Recovered {
+        Recovered {
+            identity: self.image.identity.clone(),
+            hard_state: self.image.hard_state,
+            snapshot: self.image.snapshot.clone(),
+            entries: self.image.log.to_entries(),
+            applied: None,
+        }
+    }
+
+    /// The snapshot that a restart would recover, and its bytes.
+    pub fn recovered_snapshot(&self) -> Option<(&SnapshotMeta, &Bytes)> {
+        let meta = self.image.snapshot.as_ref()?;
+        Some((meta, self.snapshots.get(&meta.id)?))
+    }
+
+    /// Stores a snapshot that the node's own service has made; durable at once.
+    pub fn store_snapshot(&mut self, id: SnapshotId, data: Bytes) {
+        // Equal ids are equal bytes: what was released before is wanted again.
+        self.releases.retain(|(_, released)| *released != id);
+        self.snapshots.insert(id, data);
+    }
+
+    /// The bytes of a snapshot that was stored, or whose install has been issued.
+    pub fn snapshot(&self, id: SnapshotId) -> Option<&Bytes> {
+        self.snapshots.get(&id)
+    }
+
+    /// Performs [`ReadSnapshot`](raft_proto::Action::ReadSnapshot).
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotReadFailed::Gone`] if the snapshot, or that part of it, does not exist.
+    pub fn read_snapshot(
+        &self,
+        id: SnapshotId,
+        offset: u64,
+        length: u64,
+    ) -> Result<Bytes, SnapshotReadFailed> {
+        let data = self.snapshots.get(&id).ok_or(SnapshotReadFailed::Gone)?;
+        let end = offset.checked_add(length).ok_or(SnapshotReadFailed::Gone)?;
+        if end > data.len() as u64 {
+            return Err(SnapshotReadFailed::Gone);
+        }
+        Ok(data.slice(offset as usize..end as usize))
+    }
+
+    /// Performs [`WriteSnapshot`](raft_proto::Action::WriteSnapshot).
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotWriteFailed`] if the chunk does not continue the one before.
+    pub fn write_snapshot(
+        &mut self,
+        id: SnapshotId,
+        offset: u64,
+        data: &Bytes,
+    ) -> Result<(), SnapshotWriteFailed> {
+        if offset == 0 {
+            self.partial = Some((id, BytesMut::from(&data[..])));
+            return Ok(());
+        }
+        match &mut self.partial {
+            Some((of, partial)) if *of == id && partial.len() as u64 == offset => {
+                partial.extend_from_slice(data);
+                Ok(())
+            }
+            Some(_) | None => Err(SnapshotWriteFailed),
+        }
+    }
+
+    /// Performs [`ReleaseSnapshot`](raft_proto::Action::ReleaseSnapshot): the bytes go as soon
+    /// as the writes issued until now are durable.
+    pub fn release_snapshot(&mut self, id: SnapshotId) {
+        if self.issued == self.persisted {
+            self.snapshots.remove(&id);
+        } else {
+            self.releases.push_back((self.issued, id));
+        }
+    }
+
+    /// The size of the durable Raft state in bytes: log entries, currentTerm and votedFor, and
+    /// what is known of the snapshot; not the snapshot's own bytes.
+    pub fn state_bytes(&self) -> u64 {
+        /// Two numbers of eight bytes.
+        const HARD_STATE: u64 = 16;
+        /// Index, term, size and checksum.
+        const SNAPSHOT: u64 = 28;
+        let snapshot = self.image.snapshot.as_ref().map_or(0, |meta| {
+            SNAPSHOT + 8 * meta.membership.voters().len() as u64
+        });
+        HARD_STATE + snapshot + self.image.log.bytes
+    }
+
+    /// The last entry of the durable log, or its beginning if it is empty.
+    pub fn last_index(&self) -> Index {
+        self.image.log.last
+    }
+}
+
+/// The durable log: entries as they were written, and which of each piece still count. Nothing
+/// is copied, and a piece costs the same whether it has one entry or a thousand.
+#[derive(Clone, Debug, Default)]
+struct StoredLog {
+    pieces: VecDeque<Piece>,
+    /// The last index; what the log was cut to if it is empty.
+    last: Index,
+    /// The encoded size of the entries that count.
+    bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Piece {
+    entries: Entries,
+    /// The entries from here to `last`, both included, count.
+    first: Index,
+    last: Index,
+}
+
+impl Piece {
+    fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let counts = self.first..=self.last;
+        self.entries
+            .iter()
+            .filter(move |entry| counts.contains(&entry.index()))
+    }
+
+    fn bytes(&self, from: Index, to: Index) -> u64 {
+        self.iter()
+            .filter(|entry| (from..=to).contains(&entry.index()))
+            .map(|entry| stored_size(&entry))
+            .sum()
+    }
+}
+
+/// The size of an entry on disk: index, term, kind and length as variable-length numbers, and
+/// the payload.
+fn stored_size(entry: &Entry<'_>) -> u64 {
+    let EntryId { index, term } = entry.id();
+    let length = entry.payload().len() as u64;
+    varint_size(index.0) + varint_size(term.0) + 1 + varint_size(length) + length
+}
+
+fn varint_size(value: u64) -> u64 {
+    u64::from((64 - (value | 1).leading_zeros()).div_ceil(7))
+}
+
+impl StoredLog {
+    /// These entries replace everything from their first index on.
+    fn replace_from(&mut self, entries: Entries) -> Result<(), DiskError> {
+        let (Some(first), Some(last)) = (entries.first_index(), entries.last_id()) else {
+            return Ok(());
+        };
+        if first > self.last.next() {
+            let last = self.last;
+            return Err(DiskError::Gap { first, last });
+        }
+        self.truncate(first);
+        let piece = Piece {
+            entries,
+            first,
+            last: last.index,
+        };
+        self.bytes += piece.bytes(first, last.index);
+        self.last = last.index;
+        self.pieces.push_back(piece);
+        Ok(())
+    }
+
+    /// Drops the entries from `from` on.
+    fn truncate(&mut self, from: Index) {
+        while let Some(piece) = self.pieces.back_mut() {
+            if piece.last < from {
+                break;
+            }
+            self.bytes -= piece.bytes(from, piece.last);
+            if piece.first >= from {
+                self.pieces.pop_back();
+            } else {
+                piece.last = from.previous();
+            }
+        }
+    }
+
+    /// Drops the entries up to `index`.
+    fn drop_through(&mut self, index: Index) {
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.first > index {
+                break;
+            }
+            self.bytes -= piece.bytes(piece.first, index);
+            if piece.last <= index {
+                self.pieces.pop_front();
+            } else {
+                piece.first = index.next();
+            }
+        }
+        self.last = self.last.max(index);
+    }
+
+    fn clear(&mut self, last: Index) {
+        self.pieces.clear();
+        self.bytes = 0;
+        self.last = last;
+    }
+
+    fn to_entries(&self) -> Entries {
+        let mut builder = EntriesBuilder::new();
+        for entry in self.pieces.iter().flat_map(Piece::iter) {
+            // Pieces follow each other without a gap. Terms that fall would be a breach by the
+            // core; the log then ends there, and the node that starts with it will show.
+            if builder
+                .push(entry.id(), entry.kind(), entry.share_payload())
+                .is_err()
+            {
+                break;
+            }
+        }
+        builder.finish()
+    }
+}

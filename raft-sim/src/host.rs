@@ -1,0 +1,219 @@
+//! One simulated server: the unchanged core and its disk.
+
+use crate::disk::{Disk, DiskError};
+use crate::random::Random;
+use bytes::Bytes;
+use raft_proto::{Action, Config, Event, Input, Raft, Seq, SnapshotId, StartError, Time};
+use std::collections::VecDeque;
+
+/// When a write becomes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// In the instant in which it was issued: `Persisted` is fed back before anything else.
+    Immediate,
+    /// When the world says so, by [`Host::sync_done`].
+    Scheduled,
+}
+
+/// Sees everything that goes into and comes out of a core: traces and checkers.
+///
+/// `()` watches nothing and costs nothing.
+pub trait Watch {
+    /// `raft` is about to take `event`.
+    fn event(&mut self, raft: &Raft, event: &Event);
+    /// `raft` has taken the last event and answered with `actions`, all of them, in order.
+    fn actions(&mut self, raft: &Raft, actions: &[Action]);
+}
+
+impl Watch for () {
+    fn event(&mut self, _: &Raft, _: &Event) {}
+    fn actions(&mut self, _: &Raft, _: &[Action]) {}
+}
+
+/// Why a host could not be started or could not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The core refused to start with what the disk held.
+    #[error("start: {0}")]
+    Start(#[from] StartError),
+    /// The core asked of its disk what it must not ask.
+    #[error("disk: {0}")]
+    Disk(#[from] DiskError),
+}
+
+/// A running node. It performs what concerns its disk and its timer; all other actions go to
+/// the caller.
+#[derive(Clone, Debug)]
+pub struct Host {
+    raft: Raft,
+    disk: Disk,
+    sync: Sync,
+    wake: Time,
+    /// Empty between calls, as is `answers`: kept for their allocations.
+    buffer: Vec<Action>,
+    answers: VecDeque<Input>,
+}
+
+impl Host {
+    /// Starts a node with what `disk` holds. The caller loads the service from
+    /// [`Disk::recovered_snapshot`] and gives a [`Input::Tick`] as the first event.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Start`] if the core refuses.
+    pub fn start(config: Config, disk: Disk, sync: Sync) -> Result<Host, HostError> {
+        let raft = Raft::new(config, disk.recover())?;
+        Ok(Host {
+            raft,
+            disk,
+            sync,
+            wake: Time::ZERO,
+            buffer: Vec::new(),
+            answers: VecDeque::new(),
+        })
+    }
+
+    /// The core, to look at.
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// The disk, to look at.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// When the core wants its next [`Input::Tick`]: the newest `WakeAt`.
+    pub fn wake_at(&self) -> Time {
+        self.wake
+    }
+
+    /// The last write issued. When the world sees it rise it schedules the end of a sync.
+    pub fn issued(&self) -> Seq {
+        self.disk.issued()
+    }
+
+    /// Gives `input` to the core at `at`, and appends to `outputs` all that is left for the
+    /// caller to do: never `Persist`, `WakeAt`, or what concerns stored snapshots.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Disk`] if the core breaks the storage's contract: a defect of the core.
+    pub fn handle<W: Watch>(
+        &mut self,
+        at: Time,
+        input: Input,
+        outputs: &mut Vec<Action>,
+        watch: &mut W,
+    ) -> Result<(), HostError> {
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let issued = self.disk.issued();
+            let event = Event { at, input };
+            watch.event(&self.raft, &event);
+            let mut actions = core::mem::take(&mut self.buffer);
+            self.raft.step_into(event, &mut actions);
+            watch.actions(&self.raft, &actions);
+            for action in actions.drain(..) {
+                self.perform(action, outputs)?;
+            }
+            self.buffer = actions;
+            let seq = self.disk.issued();
+            if self.sync == Sync::Immediate && seq > issued {
+                self.disk.persist(seq)?;
+                self.answers.push_back(Input::Persisted { seq });
+            }
+            next = self.answers.pop_front();
+        }
+        Ok(())
+    }
+
+    /// What the disk answers at once is given to the core after the input that caused it.
+    fn perform(&mut self, action: Action, outputs: &mut Vec<Action>) -> Result<(), HostError> {
+        match action {
+            Action::Persist(write) => self.disk.write(write)?,
+            Action::ReadSnapshot {
+                peer,
+                snapshot,
+                offset,
+                length,
+            } => self.answers.push_back(Input::SnapshotRead {
+                peer,
+                snapshot,
+                offset,
+                result: self.disk.read_snapshot(snapshot, offset, length),
+            }),
+            Action::WriteSnapshot {
+                snapshot,
+                offset,
+                data,
+            } => self.answers.push_back(Input::SnapshotWritten {
+                snapshot,
+                offset,
+                result: self.disk.write_snapshot(snapshot, offset, &data),
+            }),
+            Action::ReleaseSnapshot { snapshot } => self.disk.release_snapshot(snapshot),
+            Action::WakeAt(time) => self.wake = time,
+            Action::Send { .. }
+            | Action::Apply { .. }
+            | Action::Restore { .. }
+            | Action::Proposed { .. }
+            | Action::RoleChanged { .. }
+            | Action::LeaderChanged { .. }
+            | Action::Rejected { .. }
+            | Action::Refused { .. }
+            | Action::LostState { .. }
+            | Action::Faulted { .. } => outputs.push(action),
+        }
+        Ok(())
+    }
+
+    /// A sync has ended that covered the writes up to `seq`; the rest is as in
+    /// [`Host::handle`]. Only for [`Sync::Scheduled`].
+    ///
+    /// # Errors
+    ///
+    /// As in [`Host::handle`].
+    pub fn sync_done<W: Watch>(
+        &mut self,
+        at: Time,
+        seq: Seq,
+        outputs: &mut Vec<Action>,
+        watch: &mut W,
+    ) -> Result<(), HostError> {
+        if seq <= self.disk.persisted() {
+            return Ok(()); // A later sync ended first and covered it.
+        }
+        self.disk.persist(seq)?;
+        self.handle(at, Input::Persisted { seq }, outputs, watch)
+    }
+
+    /// The service has made the snapshot `id`: its bytes go to the disk, and the core may drop
+    /// the entries that it replaces.
+    ///
+    /// # Errors
+    ///
+    /// As in [`Host::handle`].
+    pub fn compact<W: Watch>(
+        &mut self,
+        at: Time,
+        id: SnapshotId,
+        data: Bytes,
+        outputs: &mut Vec<Action>,
+        watch: &mut W,
+    ) -> Result<(), HostError> {
+        self.disk.store_snapshot(id, data);
+        self.handle(at, Input::Compact { snapshot: id }, outputs, watch)
+    }
+
+    /// Kills the node. The disk survives with what `random` draws: all that was persisted, and
+    /// any prefix of the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError::Disk`] if a surviving write cannot take effect: a defect of the core.
+    pub fn crash(mut self, random: &mut Random) -> Result<Disk, HostError> {
+        self.disk.crash(random)?;
+        Ok(self.disk)
+    }
+}
