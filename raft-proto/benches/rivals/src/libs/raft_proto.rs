@@ -1,0 +1,218 @@
+//! This core, behind the smallest driver that keeps its contract: a write is durable as soon as
+//! it is asked for, since it stays in memory as with every other library here, and what is
+//! handed out is applied on the spot.
+use crate::cluster::{Cluster, Sink, payload};
+use bytes::Bytes;
+use raft_proto::{
+    Action, Checksum, ClusterId, Commands, Config, EntryId, EntryKind, Event, Index, Input,
+    Message, NodeId, Raft, Recovered, RequestId, RoleKind, Seq, SnapshotId, Start, Time,
+};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// When followers that have nothing else to receive learn the commit index.
+#[derive(Clone, Copy)]
+pub enum CommitNotice {
+    /// With the next append or heartbeat, as raft-rs does with `skip_bcast_commit`.
+    Lazy,
+    /// At once, by a message of its own.
+    Eager,
+}
+
+struct Node {
+    raft: Raft,
+    sink: Sink,
+    /// The last entry applied.
+    applied: EntryId,
+}
+
+pub struct Nodes {
+    /// `nodes[i]` has the id `i + 1`.
+    nodes: Vec<Node>,
+    /// From, to, message.
+    queue: VecDeque<(usize, usize, Message)>,
+    cut: Vec<bool>,
+    messages: u64,
+    /// One clock for all nodes. It only moves by `tick`.
+    now: Time,
+    /// What a step asked for; empty between steps, kept for its memory.
+    actions: Vec<Action>,
+}
+
+fn id(slot: usize) -> NodeId {
+    NodeId(slot as u64 + 1)
+}
+
+fn slot(id: NodeId) -> usize {
+    id.0 as usize - 1
+}
+
+fn config(slot: usize, nodes: usize, notice: CommitNotice) -> Config {
+    let voters = (0..nodes).map(id).collect();
+    let mut config = Config::new(ClusterId(1), id(slot), Start::Bootstrap { voters }, 1);
+    config.heartbeat_interval = HEARTBEAT;
+    config.commit_notice_delay = match notice {
+        CommitNotice::Lazy => HEARTBEAT,
+        CommitNotice::Eager => Duration::ZERO,
+    };
+    // The first node is to lead, whatever the seed.
+    let patience = if slot == 0 { 1 } else { 100 };
+    config.election_timeout_min *= patience;
+    config.election_timeout_max *= patience;
+    // What every node has applied is dropped to the last entry, as with the other libraries.
+    config.trailing_entries = 0;
+    config
+}
+
+impl Nodes {
+    pub fn new(nodes: usize, notice: CommitNotice) -> Self {
+        let node = |slot| Node {
+            raft: Raft::new(config(slot, nodes, notice), Recovered::default()).unwrap(),
+            sink: Sink::default(),
+            applied: EntryId::ZERO,
+        };
+        let mut cluster = Nodes {
+            nodes: (0..nodes).map(node).collect(),
+            queue: VecDeque::new(),
+            cut: vec![false; nodes],
+            messages: 0,
+            now: Time::ZERO,
+            actions: Vec::new(),
+        };
+        for slot in 0..nodes {
+            cluster.step(slot, Input::Tick);
+        }
+        while cluster.nodes[0].raft.role() != RoleKind::Leader {
+            cluster.tick();
+            cluster.pump();
+        }
+        // Followers learn from the next heartbeat that the term's first entry is committed.
+        cluster.tick();
+        cluster.pump();
+        let first = cluster.nodes[0].raft.last_log();
+        assert!(cluster.nodes.iter().all(|node| node.applied == first));
+        cluster
+    }
+
+    /// Gives `input` to a node and does all that it asks for.
+    fn step(&mut self, at: usize, input: Input) {
+        let mut actions = std::mem::take(&mut self.actions);
+        let mut next = Some(input);
+        let (mut written, mut applied) = (None, None);
+        while let Some(input) = next {
+            let event = Event {
+                at: self.now,
+                input,
+            };
+            self.nodes[at].raft.step_into(event, &mut actions);
+            for action in actions.drain(..) {
+                self.perform(at, action, &mut written, &mut applied);
+            }
+            next = match (written.take(), applied.take()) {
+                (Some(seq), index) => {
+                    applied = index;
+                    Some(Input::Persisted { seq })
+                }
+                (None, Some(index)) => Some(Input::Applied { index }),
+                (None, None) => None,
+            };
+        }
+        self.actions = actions;
+    }
+
+    fn perform(
+        &mut self,
+        at: usize,
+        action: Action,
+        written: &mut Option<Seq>,
+        applied: &mut Option<Index>,
+    ) {
+        match action {
+            Action::Send { to, message } => self.queue.push_back((at, slot(to), message)),
+            Action::Persist(write) => *written = Some(write.seq),
+            Action::Apply { entries } => {
+                let node = &mut self.nodes[at];
+                for entry in &entries {
+                    if entry.kind() == EntryKind::Command {
+                        node.sink.apply(entry.payload());
+                    }
+                }
+                node.applied = entries.last_id().unwrap();
+                *applied = Some(node.applied.index);
+            }
+            // Nothing is stored of an empty snapshot, and time passes only by `tick`.
+            Action::ReleaseSnapshot { .. } | Action::WakeAt(_) => {}
+            Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {}
+            Action::Proposed { outcome, .. } => {
+                outcome.unwrap();
+            }
+            action @ (Action::Restore { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::WriteSnapshot { .. }
+            | Action::Rejected { .. }
+            | Action::Refused { .. }
+            | Action::LostState { .. }
+            | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
+        }
+    }
+}
+
+impl Cluster for Nodes {
+    fn propose(&mut self, first: u64, count: usize, size: usize) {
+        let command = |number| Bytes::from(payload(number, size));
+        let commands = match count {
+            1 => Commands::from(command(first)),
+            _ => Commands::from(
+                (first..first + count as u64)
+                    .map(command)
+                    .collect::<Vec<_>>(),
+            ),
+        };
+        let id = RequestId(first);
+        self.step(0, Input::Propose { id, commands });
+    }
+
+    fn pump(&mut self) {
+        while let Some((from, to, message)) = self.queue.pop_front() {
+            if self.cut[from] || self.cut[to] {
+                // What a transport reports when a peer is gone.
+                self.step(from, Input::Unreachable { peer: id(to) });
+                continue;
+            }
+            self.messages += 1;
+            let from = id(from);
+            self.step(to, Input::Receive { from, message });
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now.after(HEARTBEAT);
+        self.step(0, Input::Tick);
+    }
+
+    fn applied(&self, node: usize) -> u64 {
+        self.nodes[node].sink.applied
+    }
+
+    fn compact(&mut self) {
+        let applied = self.nodes.iter().map(|node| node.applied);
+        let snapshot = SnapshotId {
+            last: applied.min().unwrap(),
+            size: 0,
+            checksum: Checksum::new().value(),
+        };
+        for at in 0..self.nodes.len() {
+            self.step(at, Input::Compact { snapshot });
+        }
+    }
+
+    fn isolate(&mut self, node: usize, cut: bool) {
+        self.cut[node] = cut;
+    }
+
+    fn messages(&self) -> u64 {
+        self.messages
+    }
+}

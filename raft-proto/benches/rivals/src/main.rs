@@ -1,0 +1,122 @@
+//! Benchmark of consensus libraries, this project's core among them: three or five nodes in one
+//! process, in memory, on one thread, messages handed over by direct call. See README.md.
+mod alloc;
+mod cluster;
+mod libs;
+mod report;
+mod workload;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Command, ExitCode, Stdio};
+use workload::{Case, Selection};
+
+#[global_allocator]
+static ALLOC: alloc::Counting = alloc::Counting;
+
+/// Runs a case in a process of its own; its line of JSON, or `None` if it failed.
+fn run_apart(k: &Case) -> Option<String> {
+    let numbers = [k.nodes, k.window, k.size, k.entries as usize, k.reps];
+    let o = Command::new(std::env::current_exe().unwrap())
+        .arg("case")
+        .args([&k.lib, &k.workload])
+        .args(numbers.map(|n| n.to_string()))
+        // Keep glibc from giving memory back and faulting it in again every round: with
+        // 4 KiB payloads that alone would be most of the time.
+        .env("MALLOC_TRIM_THRESHOLD_", "1073741824")
+        .env("MALLOC_MMAP_THRESHOLD_", "33554432")
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    if !o.status.success() {
+        eprintln!(
+            "failed: {} {} w={} p={}",
+            k.lib, k.workload, k.window, k.size
+        );
+        return None;
+    }
+    Some(String::from_utf8_lossy(&o.stdout).trim().to_string())
+}
+
+/// Runs the cases of the named libraries; what they printed.
+fn run_all(libs: &[&str], selection: Selection, reps: usize, out: Option<&String>) -> Vec<String> {
+    let mut file = out.map(|p| {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(p)
+            .unwrap()
+    });
+    let mut lines = Vec::new();
+    for k in workload::cases(libs, selection, reps) {
+        if let Some(line) = run_apart(&k) {
+            println!("{line}");
+            if let Some(f) = &mut file {
+                writeln!(f, "{line}").unwrap();
+            }
+            lines.push(line);
+        }
+    }
+    report::table(&lines);
+    lines
+}
+
+fn usage() -> ExitCode {
+    let names: Vec<&str> = libs::LIBS.iter().map(|l| l.0).collect();
+    eprintln!(
+        "rivals all [REPS [OUT.jsonl]]      every library, every case\n\
+         rivals targets [REPS [OUT.jsonl]]  every library, the cases that the core is held to;\n\
+         {:35}exit code 1 if a target is missed\n\
+         rivals LIB [REPS [OUT.jsonl]]      one library, every case\n\
+         rivals case LIB core|catchup NODES WINDOW SIZE ENTRIES REPS\n\
+         rivals table FILE.jsonl            the table and the targets of an earlier run\n\
+         REPS: timed runs of each case, 5 unless given\n\
+         LIB: {}",
+        "",
+        names.join(" ")
+    );
+    ExitCode::from(2)
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let names: Vec<&str> = libs::LIBS.iter().map(|l| l.0).collect();
+    let number = |i: usize| args[i].parse::<usize>().unwrap();
+    let reps = if args.len() > 1 {
+        args[1].parse()
+    } else {
+        Ok(5)
+    };
+    let out = args.get(2);
+    let met = match (args.first().map(String::as_str), reps) {
+        (Some("case"), _) if args.len() == 8 => {
+            let k = Case {
+                lib: args[1].clone(),
+                workload: args[2].clone(),
+                nodes: number(3),
+                window: number(4),
+                size: number(5),
+                entries: number(6) as u64,
+                reps: number(7),
+            };
+            println!("{}", workload::run(&k));
+            true
+        }
+        (Some("table"), _) if args.len() == 2 => {
+            let s = std::fs::read_to_string(&args[1]).unwrap();
+            let lines: Vec<String> = s.lines().map(String::from).collect();
+            report::table(&lines);
+            report::targets(&lines)
+        }
+        (Some("all"), Ok(reps)) => report::targets(&run_all(&names, Selection::All, reps, out)),
+        (Some("targets"), Ok(reps)) => {
+            report::targets(&run_all(&names, Selection::Targets, reps, out))
+        }
+        (Some(lib), Ok(reps)) if names.contains(&lib) => {
+            run_all(&[lib], Selection::All, reps, out);
+            true
+        }
+        _ => return usage(),
+    };
+    ExitCode::from(u8::from(!met))
+}
