@@ -306,10 +306,10 @@ impl EntriesBuilder {
         kind: EntryKind,
         payload: Bytes,
     ) -> Result<(), NotConsecutive> {
-        if let Some(last) = self.last() {
-            if id.index != last.index.next() || id.term < last.term {
-                return Err(NotConsecutive { last, pushed: id });
-            }
+        if let Some(last) = self.last()
+            && (id.index != last.index.next() || id.term < last.term)
+        {
+            return Err(NotConsecutive { last, pushed: id });
         }
         match &mut self.open {
             Some(open) if open.first.term == id.term && open.kind == kind => {

@@ -1,9 +1,14 @@
 //! What a node's storage held when it started.
 
 use crate::action::{HardState, Identity};
+use crate::config::Config;
 use crate::entries::Entries;
+use crate::error::RecoveryError;
+use crate::log::Log;
+use crate::membership::Membership;
 use crate::message::SnapshotMeta;
-use crate::types::Index;
+use crate::types::{EntryId, Index, Term};
+use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
 /// What the storage holds after all its writes `1..=k`, for any `k` not below the last one
@@ -27,4 +32,152 @@ pub struct Recovered {
     /// For a service that is durable by itself: the last index that it has applied and will
     /// not forget. The first [`Apply`](crate::Action::Apply) begins after it.
     pub applied: Option<Index>,
+}
+
+/// What a node starts with, once the storage has been found to be its own and sound.
+pub(crate) struct Foundation {
+    pub(crate) log: Log,
+    pub(crate) membership: Membership,
+    /// What the first write has to store, if the storage is empty.
+    pub(crate) identity: Option<Box<Identity>>,
+    /// All up to here is committed and in the service.
+    pub(crate) applied: Index,
+}
+
+impl Recovered {
+    /// Checks that some prefix of this node's writes left this, and builds upon it.
+    pub(crate) fn found(&self, config: &Config) -> Result<Foundation, RecoveryError> {
+        let bootstrap = self.check_identity(config)?;
+        let snapshot = self.check_snapshot()?;
+        let log = self.rebuild_log(snapshot)?;
+        self.check_term(snapshot)?;
+        let last = log.last().index;
+        let applied = self.applied.unwrap_or(Index::ZERO);
+        if applied > last {
+            return Err(RecoveryError::AppliedBeyondLog { applied, last });
+        }
+        let own = self.snapshot.as_ref().map(|meta| meta.membership.clone());
+        Ok(Foundation {
+            log,
+            membership: own.unwrap_or_else(|| bootstrap.clone()),
+            identity: match self.identity {
+                Some(_) => None,
+                None => Some(Box::new(Identity {
+                    cluster_id: config.cluster_id,
+                    group_id: config.group_id,
+                    node_id: config.node_id,
+                    bootstrap,
+                })),
+            },
+            applied: applied.max(snapshot.index),
+        })
+    }
+
+    /// The membership that the cluster was bootstrapped with: the stored one wins over the
+    /// config.
+    fn check_identity(&self, config: &Config) -> Result<Membership, RecoveryError> {
+        let Some(identity) = &self.identity else {
+            let empty = Recovered {
+                applied: self.applied.filter(|index| *index == Index::ZERO),
+                ..Recovered::default()
+            };
+            return match *self == empty {
+                true => Ok(config.bootstrap_membership()),
+                false => Err(RecoveryError::NoIdentity),
+            };
+        };
+        if identity.cluster_id != config.cluster_id {
+            return Err(RecoveryError::OtherCluster {
+                found: identity.cluster_id,
+                configured: config.cluster_id,
+            });
+        }
+        if identity.group_id != config.group_id {
+            return Err(RecoveryError::OtherGroup {
+                found: identity.group_id,
+                configured: config.group_id,
+            });
+        }
+        if identity.node_id != config.node_id {
+            return Err(RecoveryError::OtherNode {
+                found: identity.node_id,
+                configured: config.node_id,
+            });
+        }
+        match identity.bootstrap.is_well_formed() {
+            true => Ok(identity.bootstrap.clone()),
+            false => Err(RecoveryError::DamagedMembership),
+        }
+    }
+
+    /// The snapshot's last entry; [`EntryId::ZERO`] without one.
+    fn check_snapshot(&self) -> Result<EntryId, RecoveryError> {
+        let Some(snapshot) = &self.snapshot else {
+            return Ok(EntryId::ZERO);
+        };
+        let membership = &snapshot.membership;
+        if membership.is_empty() || !membership.is_well_formed() {
+            return Err(RecoveryError::DamagedMembership);
+        }
+        check_entry(snapshot.id.last)?;
+        Ok(snapshot.id.last)
+    }
+
+    fn rebuild_log(&self, snapshot: EntryId) -> Result<Log, RecoveryError> {
+        let segments = self.entries.segments();
+        let Some(first) = segments.first() else {
+            return Ok(Log::new(snapshot));
+        };
+        for run in segments {
+            check_entry(run.last_id())?;
+        }
+        let first = EntryId {
+            index: first.first(),
+            term: first.term(),
+        };
+        check_entry(first)?;
+        if first.index > snapshot.index.next() {
+            return Err(RecoveryError::GapAfterSnapshot {
+                snapshot: snapshot.index,
+                first: first.index,
+            });
+        }
+        // The entry before the first one, if that is known; else the first stands for it.
+        let mut log = if first.index == snapshot.index.next() {
+            if first.term < snapshot.term {
+                let entry = first;
+                return Err(RecoveryError::TermsContradictSnapshot { entry, snapshot });
+            }
+            Log::new(snapshot)
+        } else if first.index == Index(1) {
+            Log::new(EntryId::ZERO)
+        } else {
+            Log::new(first)
+        };
+        let from = log.last().index.next();
+        log.append_from(from, &self.entries);
+        // "The snapshot wins": a log without its last entry is older, or another's.
+        Ok(match log.contains(snapshot) {
+            true => log,
+            false => Log::new(snapshot),
+        })
+    }
+
+    fn check_term(&self, snapshot: EntryId) -> Result<(), RecoveryError> {
+        let term = self.hard_state.term;
+        let last = self.entries.last_id().unwrap_or(EntryId::ZERO);
+        for last in [last, snapshot] {
+            if term < last.term {
+                return Err(RecoveryError::TermBelowLog { term, last });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_entry(id: EntryId) -> Result<(), RecoveryError> {
+    match id.index == Index::ZERO || id.index > Index::MAX || id.term == Term(0) {
+        true => Err(RecoveryError::InvalidEntryId(id)),
+        false => Ok(()),
+    }
 }

@@ -1,0 +1,146 @@
+//! Rules for leaders (Figure 2; sections 5.3, 5.4.2 and 8).
+
+use crate::action::{Action, Proposal};
+use crate::config::LeaderNoop;
+use crate::entries::{Commands, EntryKind};
+use crate::error::ProposeError;
+use crate::progress::Peer;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::run::{Payloads, Run, Segment};
+use crate::types::{EntryId, Index, NodeId, RequestId, Time};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// What only a leader has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    /// The index of its first entry: all from here on are of its own term.
+    pub(crate) term_start: Index,
+    /// The other voters, in the order of their ids.
+    pub(crate) peers: Vec<Peer>,
+    /// Bytes in the log above commitIndex.
+    pub(crate) uncommitted: u64,
+}
+
+impl Leader {
+    pub(crate) fn new(term_start: Index, peers: Vec<Peer>, uncommitted: u64) -> Leader {
+        Leader {
+            term_start,
+            peers,
+            uncommitted,
+        }
+    }
+
+    /// Where in `peers` a node is.
+    pub(crate) fn slot(&self, id: NodeId) -> Option<usize> {
+        self.peers.iter().position(|peer| peer.id == id)
+    }
+
+    pub(crate) fn peer(&self, id: NodeId) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.id == id)
+    }
+
+    pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.id == id)
+    }
+
+    /// The first time that a peer needs attention.
+    pub(crate) fn deadline(&self) -> Time {
+        let deadlines = self.peers.iter().map(Peer::deadline);
+        deadlines.min().unwrap_or(Time::NEVER)
+    }
+}
+
+impl Raft {
+    /// "Upon election: send initial empty AppendEntries RPCs (heartbeat) to each server"; and,
+    /// if so configured, append an empty entry, without which the entries of earlier terms
+    /// cannot be committed until a command comes (section 8).
+    pub(crate) fn begin_term(&mut self, actions: &mut Vec<Action>) {
+        match self.config.leader_noop {
+            LeaderNoop::On => self.append(EntryKind::Noop, Payloads::One(Bytes::new())),
+            LeaderNoop::Off => {}
+        }
+        self.replicate_to_all(actions);
+        self.advance_commit(actions);
+    }
+
+    /// "If command received from client: append entry to local log" (Figure 2, Leaders). The
+    /// entries go to the followers in this same step; our own write runs beside them.
+    pub(crate) fn propose(&mut self, id: RequestId, commands: Commands, actions: &mut Vec<Action>) {
+        let outcome = self.admit_proposal(&commands).map(|()| {
+            let first = EntryId {
+                index: self.log.last().index.next(),
+                term: self.hard_state.term,
+            };
+            let count = commands.len() as u64;
+            self.append(EntryKind::Command, commands.0);
+            Proposal { first, count }
+        });
+        actions.push(Action::Proposed { id, outcome });
+        if outcome.is_ok() {
+            self.replicate_to_all(actions);
+        }
+    }
+
+    fn admit_proposal(&self, commands: &Commands) -> Result<(), ProposeError> {
+        let Role::Leader(leader) = &self.role else {
+            let leader = self.leader();
+            return Err(ProposeError::NotLeader { leader });
+        };
+        if commands.is_empty() {
+            return Err(ProposeError::Empty);
+        }
+        let limit = self.config.max_entry_bytes;
+        let mut wanted = 0;
+        for command in commands.iter() {
+            let size = command.len() as u64;
+            if size > limit {
+                return Err(ProposeError::TooLarge { size, limit });
+            }
+            wanted += size + crate::ENTRY_OVERHEAD;
+        }
+        let (waiting, limit) = (leader.uncommitted, self.config.max_uncommitted_bytes);
+        if wanted > limit.saturating_sub(waiting) {
+            return Err(ProposeError::TooManyUncommitted {
+                waiting,
+                wanted,
+                limit,
+            });
+        }
+        if Index::MAX.since(self.log.last().index) < commands.len() as u64 {
+            return Err(ProposeError::LogFull);
+        }
+        Ok(())
+    }
+
+    /// Appends entries of the current term. A leader never overwrites or deletes an entry of
+    /// its own (Leader Append-Only, section 5.3).
+    fn append(&mut self, kind: EntryKind, payloads: Payloads) {
+        let first = self.log.last().index.next();
+        let run = Segment::new(first, Run::new(self.hard_state.term, kind, payloads));
+        if let Role::Leader(leader) = &mut self.role {
+            leader.uncommitted += run.bytes();
+        }
+        self.log.append(run);
+        self.writes.stage_entries(first);
+    }
+
+    /// Applies the commit rule (`commit.rs`), and tells the followers.
+    pub(crate) fn advance_commit(&mut self, actions: &mut Vec<Action>) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let own = (self.config.node_id, self.writes.durable_index);
+        let Some(index) = leader.committed(&self.membership, own) else {
+            return;
+        };
+        if index <= self.commit_index {
+            return;
+        }
+        leader.uncommitted -= self.log.bytes_between(self.commit_index, index);
+        self.commit_index = index;
+        self.replicate_to_all(actions);
+    }
+}

@@ -1,0 +1,252 @@
+//! The log after the snapshot (section 5.3).
+//!
+//! Log Matching: if two logs hold an entry with the same index and term, they are identical up
+//! to it. A leader creates at most one entry at an index in its term and never moves it, and a
+//! follower appends only behind an entry that it has in common with the leader.
+//!
+//! Entries are kept as runs ([`Segment`]), one for each batch that came in; every lookup is a
+//! binary search over runs, and no operation walks the log.
+
+use crate::entries::Entries;
+use crate::run::Segment;
+use crate::types::{EntryId, Index, Term};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Entries `base.index + 1 ..= last.index`, whose terms never fall.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub(crate) struct Log {
+    /// The entry before the first that is here: the last one dropped, or [`EntryId::ZERO`].
+    base: EntryId,
+    /// Each begins where the one before ends; the first after `base`.
+    segments: VecDeque<Segment>,
+    /// The last entry; `base` if the log is empty.
+    last: EntryId,
+}
+
+impl Log {
+    /// An empty log after `base`.
+    pub(crate) fn new(base: EntryId) -> Log {
+        Log {
+            base,
+            segments: VecDeque::new(),
+            last: base,
+        }
+    }
+
+    /// The last entry dropped, whose term is still known.
+    pub(crate) fn base(&self) -> EntryId {
+        self.base
+    }
+
+    /// lastLogIndex and lastLogTerm.
+    pub(crate) fn last(&self) -> EntryId {
+        self.last
+    }
+
+    /// Where the run is that holds `index`, which lies within the log. Most lookups are at the
+    /// end.
+    fn position(&self, index: Index) -> usize {
+        match self.segments.back() {
+            Some(tail) if tail.first() <= index => self.segments.len() - 1,
+            _ => self.segments.partition_point(|run| run.last() < index),
+        }
+    }
+
+    /// The term of the entry at `index`; `None` if it is not here. The base's is known.
+    pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.last.index {
+            return Some(self.last.term);
+        }
+        if index == self.base.index {
+            return Some(self.base.term);
+        }
+        if index < self.base.index || index > self.last.index {
+            return None;
+        }
+        self.segments.get(self.position(index)).map(Segment::term)
+    }
+
+    /// Whether the log holds this very entry (or it is the base).
+    pub(crate) fn contains(&self, id: EntryId) -> bool {
+        self.term_at(id.index) == Some(id.term)
+    }
+
+    /// The last entry at or before `bound.index` whose term is not above `bound.term`; the base
+    /// if there is none. Terms never fall, so that all entries between it and `bound.index` are
+    /// of later terms: two logs cannot agree there.
+    pub(crate) fn last_not_above(&self, bound: EntryId) -> EntryId {
+        if bound.index >= self.last.index && self.last.term <= bound.term {
+            return self.last;
+        }
+        let fits = |run: &Segment| run.first() <= bound.index && run.term() <= bound.term;
+        let count = self.segments.partition_point(fits);
+        match count.checked_sub(1).and_then(|at| self.segments.get(at)) {
+            Some(run) => EntryId {
+                index: run.last().min(bound.index),
+                term: run.term(),
+            },
+            None => self.base,
+        }
+    }
+
+    /// The first of `entries` that the log does not hold: it conflicts, or lies beyond the end.
+    /// `None` if all are here or lie before the base.
+    pub(crate) fn first_missing(&self, entries: &Entries) -> Option<Index> {
+        entries
+            .segments()
+            .iter()
+            .filter(|run| run.last() > self.base.index)
+            .find(|run| !self.contains(run.last_id()))
+            .map(|run| {
+                // The run's last entry is missing; find its first one that is.
+                let first = run.first().max(self.base.index.next());
+                (first.0..run.last().0)
+                    .map(Index)
+                    .find(|index| self.term_at(*index) != Some(run.term()))
+                    .unwrap_or(run.last())
+            })
+    }
+
+    /// Appends the part of `entries` from `from` on, which is the position after the last.
+    pub(crate) fn append_from(&mut self, from: Index, entries: &Entries) {
+        assert_eq!(from, self.last.index.next(), "a log has no gaps");
+        for run in entries.segments() {
+            if let Some(run) = run.part(from, Index::MAX) {
+                self.append(run);
+            }
+        }
+    }
+
+    /// Appends a run that begins after the last entry.
+    pub(crate) fn append(&mut self, run: Segment) {
+        assert_eq!(run.first(), self.last.index.next(), "a log has no gaps");
+        assert!(run.term() >= self.last.term, "terms never fall in a log");
+        self.last = run.last_id();
+        self.segments.push_back(run);
+    }
+
+    /// Drops the entry at `from`, which is after the base, and all that follow it.
+    pub(crate) fn truncate(&mut self, from: Index) {
+        assert!(from > self.base.index, "the base stays");
+        while let Some(run) = self.segments.pop_back() {
+            if run.last() < from {
+                self.segments.push_back(run);
+                break;
+            }
+            if let Some(kept) = run.part(run.first(), from.previous()) {
+                self.segments.push_back(kept);
+                break;
+            }
+        }
+        self.last = self.segments.back().map_or(self.base, Segment::last_id);
+    }
+
+    /// Drops all entries up to `through`, which is in the log.
+    pub(crate) fn drop_through(&mut self, through: Index) {
+        let Some(term) = self.term_at(through) else {
+            return;
+        };
+        while let Some(run) = self.segments.front() {
+            if run.last() > through {
+                break;
+            }
+            self.segments.pop_front();
+        }
+        if let Some(run) = self.segments.front_mut()
+            && let Some(kept) = run.part(through.next(), run.last())
+        {
+            *run = kept;
+        }
+        self.base = EntryId {
+            index: through,
+            term,
+        };
+    }
+
+    /// The entries `from ..= to` that are here, as many as `limit` bytes hold, but at least one;
+    /// and their bytes.
+    pub(crate) fn slice(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
+        let from = from.max(self.base.index.next());
+        let to = to.min(self.last.index);
+        if from > to {
+            return (Entries::EMPTY, 0);
+        }
+        let position = self.position(from);
+        let whole = |run: &Segment| run.part(from, to);
+        let Some(first) = self.segments.get(position).and_then(whole) else {
+            return (Entries::EMPTY, 0);
+        };
+        let wanted = first.last();
+        let (first, mut bytes) = first.prefix_within(limit);
+        // Nearly always one run is all that is wanted: no list is built.
+        if first.last() < wanted || first.last() == to {
+            return (Entries::from_segment(first), bytes);
+        }
+        let mut segments = Vec::from([first]);
+        for run in self.segments.range(position + 1..) {
+            let Some(part) = run.part(from, to) else {
+                break;
+            };
+            if bytes >= limit {
+                break;
+            }
+            let (taken, size) = part.prefix_within(limit - bytes);
+            if bytes + size > limit {
+                break;
+            }
+            bytes += size;
+            let cut = taken.len() < part.len();
+            segments.push(taken);
+            if cut {
+                break;
+            }
+        }
+        (Entries::from_segments(segments), bytes)
+    }
+
+    /// The bytes of the entries after `after` up to `to`.
+    pub(crate) fn bytes_between(&self, after: Index, to: Index) -> u64 {
+        let from = after.next().max(self.base.index.next());
+        if from > to || from > self.last.index {
+            return 0;
+        }
+        let runs = self.segments.range(self.position(from)..);
+        runs.map_while(|run| run.part(from, to))
+            .map(|run| run.bytes())
+            .sum()
+    }
+}
+
+/// A log in a checkpoint.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    base: EntryId,
+    entries: Entries,
+}
+
+impl From<Log> for Stored {
+    fn from(log: Log) -> Stored {
+        Stored {
+            base: log.base,
+            entries: Entries::from_segments(log.segments.into()),
+        }
+    }
+}
+
+impl TryFrom<Stored> for Log {
+    type Error = &'static str;
+
+    fn try_from(stored: Stored) -> Result<Log, &'static str> {
+        let mut log = Log::new(stored.base);
+        for run in stored.entries.segments() {
+            if run.first() != log.last.index.next() || run.term() < log.last.term {
+                return Err("the log does not follow its base");
+            }
+            log.append(run.clone());
+        }
+        Ok(log)
+    }
+}

@@ -1,0 +1,173 @@
+//! InstallSnapshot RPC (Figure 13; section 7).
+
+use super::{Answer, Replied};
+use crate::action::Action;
+use crate::checksum::Checksum;
+use crate::error::Rejection;
+use crate::message::{InstallSnapshot, InstallSnapshotReply, Message, SnapshotOutcome};
+use crate::progress::Flow;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::snapshot::Incoming;
+use crate::types::{EntryId, NodeId};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+impl Raft {
+    /// Receiver implementation. Steps 6 to 8 follow when the last chunk has been written.
+    pub(super) fn install_snapshot(
+        &mut self,
+        from: NodeId,
+        request: InstallSnapshot,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Rejection> {
+        let last = request.snapshot.id.last;
+        // 1. "Reply immediately if term < currentTerm."
+        if request.term < self.hard_state.term {
+            self.reply_to_snapshot(from, last, SnapshotOutcome::Stale, actions);
+            return Ok(());
+        }
+        self.admit_leader(from, request.term)?;
+        let known = self.log.term_at(last.index);
+        if last.index <= self.commit_index && known.is_some_and(|term| term != last.term) {
+            self.alarms.distrusted = Some((from, request.term));
+            return Err(Rejection::ConflictBelowCommit {
+                entry: last,
+                commit_index: self.commit_index,
+            });
+        }
+        self.follow(from, request.term, actions);
+        if last.index <= self.commit_index {
+            // All of it is here. Installing it would go back.
+            if let Role::Follower(follower) = &mut self.role {
+                follower.incoming = None;
+            }
+            self.reply_installed(from, last);
+            return Ok(());
+        }
+        self.receive_chunk(from, request, actions)
+    }
+
+    /// Figure 13, steps 2 to 4: "create new snapshot file if first chunk, write data into
+    /// snapshot file at given offset, reply and wait for more data chunks".
+    fn receive_chunk(
+        &mut self,
+        from: NodeId,
+        request: InstallSnapshot,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Rejection> {
+        let InstallSnapshot {
+            snapshot,
+            offset,
+            data,
+            ..
+        } = request;
+        let id = snapshot.id;
+        let Role::Follower(follower) = &mut self.role else {
+            return Ok(()); // `follow` made it one.
+        };
+        let same = |file: &&mut Box<Incoming>| file.snapshot == snapshot;
+        let mut checksum = Checksum::new();
+        let mut wanted = 0;
+        if let Some(file) = follower.incoming.as_mut().filter(same) {
+            if file.writing.is_some() {
+                return Ok(()); // A copy of the chunk that is being written, or out of order.
+            }
+            (wanted, checksum) = (file.received, file.checksum);
+        }
+        if offset != wanted {
+            let outcome = SnapshotOutcome::Wants { offset: wanted };
+            self.reply_to_snapshot(from, id.last, outcome, actions);
+            return Ok(());
+        }
+        checksum.update(&data);
+        let length = data.len() as u64;
+        if offset + length == id.size && checksum.value() != id.checksum {
+            follower.incoming = None;
+            return Err(Rejection::WrongChecksum {
+                expected: id.checksum,
+                found: checksum.value(),
+            });
+        }
+        follower.incoming = Some(Box::new(Incoming {
+            snapshot,
+            received: offset,
+            writing: Some(length),
+            checksum,
+        }));
+        actions.push(Action::WriteSnapshot {
+            snapshot: id,
+            offset,
+            data,
+        });
+        Ok(())
+    }
+
+    fn reply_to_snapshot(
+        &self,
+        to: NodeId,
+        last: EntryId,
+        outcome: SnapshotOutcome,
+        actions: &mut Vec<Action>,
+    ) {
+        let message = Message::InstallSnapshotReply(InstallSnapshotReply {
+            term: self.hard_state.term,
+            last,
+            outcome,
+        });
+        actions.push(Action::Send { to, message });
+    }
+
+    /// A follower answered this leader.
+    pub(super) fn install_snapshot_reply(
+        &mut self,
+        from: NodeId,
+        reply: InstallSnapshotReply,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Rejection> {
+        let answer = match reply.outcome {
+            SnapshotOutcome::Stale => Answer::StaleTerm,
+            SnapshotOutcome::Wants { .. } | SnapshotOutcome::Installed => Answer::ToRequest,
+        };
+        if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
+            return Ok(());
+        }
+        // Whatever was sent as a snapshot was committed.
+        if reply.last.index > self.commit_index {
+            return Err(Rejection::MatchBeyondLog {
+                acknowledged: reply.last.index,
+                last: self.commit_index,
+            });
+        }
+        self.heard_from(from);
+        match reply.outcome {
+            SnapshotOutcome::Wants { offset } => {
+                self.chunk_wanted(from, reply.last, offset, actions);
+            }
+            SnapshotOutcome::Installed => {
+                let last = reply.last.index;
+                let current = self.leader_mut().and_then(|leader| leader.peer_mut(from));
+                let newer = current.is_some_and(|peer| match &peer.flow {
+                    Flow::Snapshot(transfer) => transfer.snapshot.id.last.index > last,
+                    Flow::Probe(_) | Flow::Replicate(_) => true,
+                });
+                if newer {
+                    self.acknowledged(from, last, actions);
+                } else {
+                    self.transfer_done(from, last, last, actions);
+                }
+            }
+            SnapshotOutcome::Stale => {}
+        }
+        Ok(())
+    }
+
+    /// A late word of an older snapshot: matchIndex may rise, the flow stays.
+    fn acknowledged(&mut self, from: NodeId, last: crate::Index, actions: &mut Vec<Action>) {
+        if let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) {
+            peer.acknowledged(last);
+        }
+        self.advance_commit(actions);
+        self.replicate_to(from, actions);
+    }
+}

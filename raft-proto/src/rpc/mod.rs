@@ -1,0 +1,117 @@
+//! The receivers of the RPCs, one file each, their steps in the paper's order.
+
+mod append_entries;
+mod install_snapshot;
+mod request_vote;
+
+use crate::action::Action;
+use crate::error::Rejection;
+use crate::message::Message;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::types::{NodeId, Term};
+use alloc::vec::Vec;
+
+impl Raft {
+    /// A message came. If no correct peer sends it, nothing changes.
+    pub(crate) fn receive(&mut self, from: NodeId, message: Message, actions: &mut Vec<Action>) {
+        let received = self.admit(from, &message).and_then(|()| match message {
+            Message::RequestVote(request) => {
+                self.request_vote(from, request, actions);
+                Ok(())
+            }
+            Message::RequestVoteReply(reply) => self.request_vote_reply(from, reply, actions),
+            Message::AppendEntries(request) => self.append_entries(from, request, actions),
+            Message::AppendEntriesReply(reply) => self.append_entries_reply(from, reply, actions),
+            Message::InstallSnapshot(request) => self.install_snapshot(from, *request, actions),
+            Message::InstallSnapshotReply(reply) => {
+                self.install_snapshot_reply(from, reply, actions)
+            }
+        });
+        if let Err(reason) = received {
+            self.reject(from, reason, actions);
+        }
+    }
+
+    fn reject(&mut self, from: NodeId, reason: Rejection, actions: &mut Vec<Action>) {
+        self.alarms.rejected = self.alarms.rejected.saturating_add(1);
+        if reason.is_safety_violation() {
+            self.alarms.safety_violations = self.alarms.safety_violations.saturating_add(1);
+        }
+        actions.push(Action::Rejected { from, reason });
+    }
+
+    /// Whether `from` may lead in `term`, which is not below ours. Two leaders in one term
+    /// cannot be (Election Safety, section 5.2); and a leader whose log contradicts what is
+    /// committed is none to follow.
+    fn admit_leader(&self, from: NodeId, term: Term) -> Result<(), Rejection> {
+        if self.alarms.distrusted == Some((from, term)) {
+            return Err(Rejection::Distrusted { term });
+        }
+        match self.leader() {
+            Some(leader) if term == self.hard_state.term && leader != from => {
+                Err(Rejection::SecondLeader { term, leader })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// `from` leads in `term`: "if AppendEntries RPC received from new leader: convert to
+    /// follower"; it has been heard, so the election is put off (section 5.2).
+    fn follow(&mut self, from: NodeId, term: Term, actions: &mut Vec<Action>) {
+        self.adopt_term(term, actions);
+        if self.leader() != Some(from) {
+            self.become_follower(Some(from), actions);
+        }
+        let now = self.now;
+        if let Role::Follower(follower) = &mut self.role {
+            follower.put_off_election(now);
+        }
+    }
+
+    /// A reply to this node as a leader. In time if it leads in the reply's term and
+    /// the sender is its follower.
+    fn admit_reply(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        answer: Answer,
+        actions: &mut Vec<Action>,
+    ) -> Result<Replied, Rejection> {
+        if term > self.hard_state.term {
+            return match answer {
+                Answer::StaleTerm => {
+                    self.adopt_term(term, actions);
+                    Ok(Replied::Late)
+                }
+                // Only we could have asked for it, in a term that we have not reached.
+                Answer::ToRequest => Err(Rejection::UnsolicitedReply { term }),
+            };
+        }
+        match &self.role {
+            Role::Leader(leader) if term == self.hard_state.term => match leader.slot(from) {
+                Some(_) => Ok(Replied::InTime),
+                None => Err(Rejection::UnsolicitedReply { term }),
+            },
+            Role::Leader(_) | Role::Candidate(_) | Role::Follower(_) => Ok(Replied::Late),
+        }
+    }
+}
+
+/// What a reply says of the term.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The request's term was over; the reply carries the newer one.
+    StaleTerm,
+    /// The request was answered, in its own term.
+    ToRequest,
+}
+
+/// When a reply arrives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replied {
+    /// In the term that this node leads.
+    InTime,
+    /// In any other: of no use.
+    Late,
+}

@@ -1,0 +1,142 @@
+//! One struct to observe a node by.
+
+use crate::error::Fault;
+use crate::membership::Membership;
+use crate::message::SnapshotId;
+use crate::progress::{Flow, Peer, Probe};
+use crate::raft::Raft;
+use crate::role::{Role, RoleKind};
+use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
+use alloc::vec::Vec;
+
+/// What a node knows of itself and, if it leads, of its followers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The node.
+    pub id: NodeId,
+    /// currentTerm.
+    pub term: Term,
+    /// votedFor.
+    pub voted_for: Option<NodeId>,
+    /// What it is.
+    pub role: RoleKind,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// The configuration in force.
+    pub membership: Membership,
+    /// The last entry dropped from the log's beginning.
+    pub log_base: EntryId,
+    /// The last entry of the log.
+    pub last_log: EntryId,
+    /// The log is on its disk up to here.
+    pub durable_index: Index,
+    /// commitIndex.
+    pub commit_index: Index,
+    /// The last index handed out to the state machine.
+    pub handed_out_index: Index,
+    /// lastApplied, as reported.
+    pub applied_index: Index,
+    /// The snapshot that a restart recovers.
+    pub snapshot: Option<SnapshotId>,
+    /// The last write reported as persisted.
+    pub persisted: Seq,
+    /// Writes issued and not yet persisted.
+    pub writes_under_way: usize,
+    /// Messages and hand-overs that wait for those writes.
+    pub withheld: usize,
+    /// Messages rejected: what no correct peer sends.
+    pub rejected: u64,
+    /// Those among them that show a broken safety property. Anything but 0 is an emergency.
+    pub safety_violations: u64,
+    /// Why this instance does nothing any more.
+    pub fault: Option<Fault>,
+    /// Its followers, if it leads.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What a leader knows of a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerStatus {
+    /// The follower.
+    pub id: NodeId,
+    /// matchIndex.
+    pub match_index: Index,
+    /// nextIndex.
+    pub next_index: Index,
+    /// How entries get to it.
+    pub state: PeerState,
+    /// When it was last heard in this term.
+    pub heard_at: Option<Time>,
+}
+
+/// How entries get to a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// The leader asks where the logs agree.
+    Probe,
+    /// Entries are sent as they come.
+    Replicate {
+        /// Appends on their way.
+        inflight: usize,
+    },
+    /// It is sent a snapshot.
+    Snapshot {
+        /// Which one.
+        snapshot: SnapshotId,
+        /// How far, in bytes.
+        offset: u64,
+    },
+}
+
+impl Peer {
+    fn status(&self) -> PeerStatus {
+        PeerStatus {
+            id: self.id,
+            match_index: self.match_index,
+            next_index: self.next_index,
+            state: match &self.flow {
+                Flow::Probe(Probe::Ready | Probe::Asked) => PeerState::Probe,
+                Flow::Replicate(inflight) => PeerState::Replicate {
+                    inflight: inflight.len(),
+                },
+                Flow::Snapshot(transfer) => PeerState::Snapshot {
+                    snapshot: transfer.snapshot.id,
+                    offset: transfer.offset,
+                },
+            },
+            heard_at: self.heard_at,
+        }
+    }
+}
+
+impl Raft {
+    /// All that can be seen of this node, at this moment.
+    pub fn status(&self) -> Status {
+        let peers = match &self.role {
+            Role::Leader(leader) => leader.peers.iter().map(Peer::status).collect(),
+            Role::Follower(_) | Role::Candidate(_) => Vec::new(),
+        };
+        Status {
+            id: self.id(),
+            term: self.term(),
+            voted_for: self.voted_for(),
+            role: self.role(),
+            leader: self.leader(),
+            membership: self.membership.clone(),
+            log_base: self.log.base(),
+            last_log: self.log.last(),
+            durable_index: self.writes.durable_index,
+            commit_index: self.commit_index,
+            handed_out_index: self.applier.handed_out,
+            applied_index: self.applier.applied,
+            snapshot: self.snapshot.as_ref().map(|snapshot| snapshot.id),
+            persisted: self.writes.persisted,
+            writes_under_way: self.writes.under_way(),
+            withheld: self.outbox.len(),
+            rejected: self.alarms.rejected,
+            safety_violations: self.alarms.safety_violations,
+            fault: self.fault,
+            peers,
+        }
+    }
+}

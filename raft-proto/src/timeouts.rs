@@ -1,0 +1,35 @@
+//! Randomised election timeouts (section 5.2): drawn so that split votes are rare and, when
+//! they happen, are resolved quickly.
+
+use crate::config::Config;
+use core::time::Duration;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+/// A stream of timeouts: ChaCha keyed by seed and node id, read at a stored counter, so that
+/// the state is two numbers that can be compared, hashed and stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Timeouts {
+    drawn: u64,
+}
+
+impl Timeouts {
+    pub(crate) fn new() -> Timeouts {
+        Timeouts { drawn: 0 }
+    }
+
+    /// The next timeout: uniform from the least to just below the greatest.
+    pub(crate) fn draw(&mut self, config: &Config) -> Duration {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&config.seed.to_le_bytes());
+        key[8..16].copy_from_slice(&config.node_id.0.to_le_bytes());
+        let mut stream = ChaCha8Rng::from_seed(key);
+        stream.set_word_pos(u128::from(self.drawn) * 2);
+        self.drawn = self.drawn.wrapping_add(1);
+        let range = config.election_timeout_max - config.election_timeout_min;
+        // Config::validate limits both to a day, so that the range fits 64 bits.
+        let part = (u128::from(stream.next_u64()) * range.as_nanos()) >> 64;
+        config.election_timeout_min + Duration::from_nanos(part as u64)
+    }
+}

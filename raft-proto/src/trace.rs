@@ -1,0 +1,300 @@
+//! The one textual form of inputs and actions: golden tests, simulators and drivers print it.
+//!
+//! One fact a line: the node and its term, then what happened. Entries are `index@term`, writes
+//! `#seq`; payloads are given by their length. ASCII only.
+//!
+//! ```text
+//! n1@5 candidate
+//! n1@5 persist #7 term=5 vote=n1
+//! n1@5 persisted #7
+//! n1@5 -> n2 RequestVote last=7@4
+//! n2@5 <- n1 RequestVote last=7@4
+//! n2@5 -> n1 RequestVoteReply granted
+//! ```
+//!
+//! What happens outside the core is added behind a line, in brackets: `(dropped)`.
+
+use crate::action::{Action, InstalledLog, Write};
+use crate::entries::Entries;
+use crate::event::Input;
+use crate::message::{AppendOutcome, Message, SnapshotId, SnapshotOutcome, Vote};
+use crate::types::{NodeId, Term};
+use core::fmt::{self, Display, Formatter};
+
+/// A node and its term: how each line begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The node.
+    pub node: NodeId,
+    /// Its term: before the step for an input, after it for an action.
+    pub term: Term,
+}
+
+impl Display for Who {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.node, self.term)
+    }
+}
+
+/// An input as a line.
+///
+/// ```
+/// use raft_proto::{Input, NodeId, Seq, Term, trace};
+///
+/// let who = trace::Who { node: NodeId(1), term: Term(5) };
+/// let line = trace::input(who, &Input::Persisted { seq: Seq(7) }).to_string();
+/// assert_eq!(line, "n1@5 persisted #7");
+/// ```
+pub fn input(who: Who, input: &Input) -> impl Display + '_ {
+    Line(who, input)
+}
+
+/// An action as a line.
+///
+/// ```
+/// use raft_proto::{Action, NodeId, Term, Time, trace};
+///
+/// let who = trace::Who { node: NodeId(1), term: Term(5) };
+/// let line = trace::action(who, &Action::WakeAt(Time(1_500_000_000))).to_string();
+/// assert_eq!(line, "n1@5 wake at 1.500000");
+/// ```
+pub fn action(who: Who, action: &Action) -> impl Display + '_ {
+    Line(who, action)
+}
+
+struct Line<'a, T>(Who, &'a T);
+
+impl Display for Line<'_, Input> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Line(who, input) = self;
+        write!(f, "{who} ")?;
+        match input {
+            Input::Tick => f.write_str("tick"),
+            Input::Receive { from, message } => write!(f, "<- {from} {}", Says(message)),
+            Input::Propose { id, commands } => {
+                let bytes: usize = commands.iter().map(<[u8]>::len).sum();
+                write!(f, "propose {id} {}", Amount(commands.len(), bytes as u64))
+            }
+            Input::Persisted { seq } => write!(f, "persisted {seq}"),
+            Input::PersistFailed { seq } => write!(f, "persist failed {seq}"),
+            Input::Applied { index } => write!(f, "applied {index}"),
+            Input::Compact { snapshot } => write!(f, "compact {}", Snapshot(snapshot)),
+            Input::SnapshotRead {
+                peer,
+                snapshot,
+                offset,
+                result,
+            } => {
+                write!(
+                    f,
+                    "snapshot read for {peer} {} at {offset}",
+                    Snapshot(snapshot)
+                )?;
+                match result {
+                    Ok(data) => write!(f, " {}B", data.len()),
+                    Err(error) => write!(f, " failed: {error}"),
+                }
+            }
+            Input::SnapshotWritten {
+                snapshot,
+                offset,
+                result,
+            } => {
+                write!(f, "snapshot written {} at {offset}", Snapshot(snapshot))?;
+                match result {
+                    Ok(()) => Ok(()),
+                    Err(error) => write!(f, " failed: {error}"),
+                }
+            }
+            Input::Unreachable { peer } => write!(f, "unreachable {peer}"),
+        }
+    }
+}
+
+impl Display for Line<'_, Action> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Line(who, action) = self;
+        write!(f, "{who} ")?;
+        match action {
+            Action::Send { to, message } => write!(f, "-> {to} {}", Says(message)),
+            Action::Persist(write) => persist(f, write),
+            Action::Apply { entries } => write!(f, "apply {}", Range(entries)),
+            Action::Restore { snapshot } => {
+                write!(
+                    f,
+                    "restore {} {}",
+                    Snapshot(&snapshot.id),
+                    snapshot.membership
+                )
+            }
+            Action::ReadSnapshot {
+                peer,
+                snapshot,
+                offset,
+                length,
+            } => {
+                write!(f, "read snapshot for {peer} {}", Snapshot(snapshot))?;
+                write!(f, " at {offset} {length}B")
+            }
+            Action::WriteSnapshot {
+                snapshot,
+                offset,
+                data,
+            } => {
+                write!(f, "write snapshot {}", Snapshot(snapshot))?;
+                write!(f, " at {offset} {}B", data.len())
+            }
+            Action::ReleaseSnapshot { snapshot } => {
+                write!(f, "release snapshot {}", Snapshot(snapshot))
+            }
+            Action::WakeAt(at) => write!(f, "wake at {at}"),
+            Action::Proposed { id, outcome } => match outcome {
+                Ok(proposal) if proposal.count == 1 => {
+                    write!(f, "proposed {id} at {}", proposal.first)
+                }
+                Ok(proposal) => {
+                    write!(f, "proposed {id} at {} x{}", proposal.first, proposal.count)
+                }
+                Err(error) => write!(f, "proposed {id} refused: {error}"),
+            },
+            // The term stands at the beginning of the line, if the step made no other.
+            Action::RoleChanged { role, term } => write!(f, "becomes {role} in term {term}"),
+            Action::LeaderChanged { leader, term } => match leader {
+                Some(leader) => write!(f, "leader of term {term} is {leader}"),
+                None => write!(f, "leader of term {term} is unknown"),
+            },
+            Action::Rejected { from, reason } => write!(f, "rejected from {from}: {reason}"),
+            Action::Refused { reason } => write!(f, "refused: {reason}"),
+            Action::LostState {
+                peer,
+                match_index,
+                last,
+            } => write!(f, "lost state: {peer} had {match_index}, has {last}"),
+            Action::Faulted { reason } => write!(f, "faulted: {reason}"),
+        }
+    }
+}
+
+fn persist(f: &mut Formatter<'_>, write: &Write) -> fmt::Result {
+    write!(f, "persist {}", write.seq)?;
+    if let Some(identity) = &write.identity {
+        write!(f, " identity={}/{}", identity.cluster_id, identity.node_id)?;
+        write!(f, " bootstrap={}", identity.bootstrap)?;
+    }
+    if let Some(hard_state) = &write.hard_state {
+        write!(f, " term={}", hard_state.term)?;
+        if let Some(voted_for) = hard_state.voted_for {
+            write!(f, " vote={voted_for}")?;
+        }
+    }
+    if let Some(install) = &write.install {
+        write!(f, " install {}", Snapshot(&install.snapshot.id))?;
+        f.write_str(match install.log {
+            InstalledLog::KeepsTail => " keep tail",
+            InstalledLog::IsDropped => " drop log",
+        })?;
+    }
+    if let Some(compact) = &write.compact {
+        write!(f, " compact {}", Snapshot(&compact.snapshot.id))?;
+        write!(f, " drop through {}", compact.drop_through)?;
+    }
+    match write.entries.is_empty() {
+        true => Ok(()),
+        false => write!(f, " {}", Range(&write.entries)),
+    }
+}
+
+/// A message without its addresses and term.
+struct Says<'a>(&'a Message);
+
+impl Display for Says<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let message = self.0;
+        f.write_str(message.kind().name())?;
+        match message {
+            Message::RequestVote(request) => write!(f, " last={}", request.last_log)?,
+            Message::RequestVoteReply(reply) => f.write_str(match reply.vote {
+                Vote::Granted => " granted",
+                Vote::Refused => " refused",
+            })?,
+            Message::AppendEntries(request) => {
+                write!(
+                    f,
+                    " prev={} commit={}",
+                    request.prev_log, request.leader_commit
+                )?;
+                if !request.entries.is_empty() {
+                    write!(f, " {}", Range(&request.entries))?;
+                }
+            }
+            Message::AppendEntriesReply(reply) => match reply.outcome {
+                AppendOutcome::Accepted {
+                    match_index,
+                    received,
+                } if match_index == received => write!(f, " match={match_index}")?,
+                AppendOutcome::Accepted {
+                    match_index,
+                    received,
+                } => write!(f, " match={match_index} received={received}")?,
+                AppendOutcome::Rejected {
+                    prev_log_index,
+                    hint,
+                } => write!(f, " rejected prev={prev_log_index} hint={hint}")?,
+                AppendOutcome::Stale => f.write_str(" stale")?,
+            },
+            Message::InstallSnapshot(request) => {
+                let (id, length) = (&request.snapshot.id, request.data.len());
+                write!(f, " {} at {} {length}B", Snapshot(id), request.offset)?;
+            }
+            Message::InstallSnapshotReply(reply) => {
+                write!(f, " {}", reply.last)?;
+                match reply.outcome {
+                    SnapshotOutcome::Wants { offset } => write!(f, " wants {offset}")?,
+                    SnapshotOutcome::Installed => f.write_str(" installed")?,
+                    SnapshotOutcome::Stale => f.write_str(" stale")?,
+                }
+            }
+        }
+        write!(f, " term={}", message.term())
+    }
+}
+
+struct Snapshot<'a>(&'a SnapshotId);
+
+impl Display for Snapshot<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let SnapshotId {
+            last,
+            size,
+            checksum,
+        } = self.0;
+        write!(f, "{last}/{size}B/{checksum:08x}")
+    }
+}
+
+/// Entries as `first..last`, with their number and bytes of payload.
+struct Range<'a>(&'a Entries);
+
+impl Display for Range<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let entries = self.0;
+        let count = entries.len();
+        let bytes = entries.bytes() - count as u64 * crate::ENTRY_OVERHEAD;
+        match (entries.iter().next(), entries.last_id()) {
+            (Some(first), Some(last)) if count > 1 => {
+                write!(f, "entries {}..{last} {}", first.id(), Amount(count, bytes))
+            }
+            (Some(first), _) => write!(f, "entry {} {} {bytes}B", first.id(), first.kind()),
+            (None, _) => f.write_str("no entries"),
+        }
+    }
+}
+
+/// A number of things and their bytes.
+struct Amount(usize, u64);
+
+impl Display for Amount {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "x{} {}B", self.0, self.1)
+    }
+}

@@ -1,0 +1,131 @@
+//! Writes: what a step changed of the persistent state, which writes are under way, and how
+//! much of the log is durable.
+
+use crate::action::{Compaction, HardState, Identity, Install, Write};
+use crate::log::Log;
+use crate::types::{Index, Seq};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use serde::{Deserialize, Serialize};
+
+/// The writes of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Writes {
+    /// The last seq asked for.
+    pub(crate) issued: Seq,
+    /// The last seq reported as persisted.
+    pub(crate) persisted: Seq,
+    /// The log up to here is on disk, as it is in memory.
+    pub(crate) durable_index: Index,
+    /// Writes under way, with the index up to which the log is durable once they are.
+    pending: VecDeque<(Seq, Index)>,
+    /// What this step has changed so far.
+    staged: Staged,
+    /// Goes with the first write to an empty storage.
+    identity: Option<Box<Identity>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Staged {
+    any: bool,
+    hard_state: bool,
+    install: Option<Box<Install>>,
+    compact: Option<Box<Compaction>>,
+    /// The first entry that changed; all from there on are written.
+    entries_from: Option<Index>,
+}
+
+impl Writes {
+    /// Nothing under way; the log is durable up to `durable_index`. `identity` is what the
+    /// first write has to store, if the storage has none yet.
+    pub(crate) fn new(durable_index: Index, identity: Option<Box<Identity>>) -> Writes {
+        Writes {
+            issued: Seq(0),
+            persisted: Seq(0),
+            durable_index,
+            pending: VecDeque::new(),
+            staged: Staged::default(),
+            identity,
+        }
+    }
+
+    /// currentTerm or votedFor changed.
+    pub(crate) fn stage_hard_state(&mut self) {
+        self.staged.any = true;
+        self.staged.hard_state = true;
+    }
+
+    /// Entries from `from` on are new.
+    pub(crate) fn stage_entries(&mut self, from: Index) {
+        self.staged.any = true;
+        let earlier = self.staged.entries_from.unwrap_or(from);
+        self.staged.entries_from = Some(earlier.min(from));
+    }
+
+    pub(crate) fn stage_install(&mut self, install: Install) {
+        self.staged.any = true;
+        self.staged.install = Some(Box::new(install));
+    }
+
+    pub(crate) fn stage_compact(&mut self, compact: Compaction) {
+        self.staged.any = true;
+        self.staged.compact = Some(Box::new(compact));
+    }
+
+    /// The write that will hold all that was staged or issued so far: what is decided now rests
+    /// on nothing later.
+    pub(crate) fn latest(&self) -> Seq {
+        if self.staged.any {
+            self.issued.next()
+        } else {
+            self.issued
+        }
+    }
+
+    /// Entries after `kept` are no longer those that earlier writes hold: when those complete,
+    /// they prove nothing about the entries that took their places.
+    pub(crate) fn overwritten_after(&mut self, kept: Index) {
+        self.durable_index = self.durable_index.min(kept);
+        for (_, index) in &mut self.pending {
+            *index = kept.min(*index);
+        }
+    }
+
+    /// The write for what this step staged, if anything.
+    pub(crate) fn flush(&mut self, hard_state: HardState, log: &Log) -> Option<Write> {
+        if !self.staged.any {
+            return None;
+        }
+        let staged = core::mem::take(&mut self.staged);
+        self.issued = self.issued.next();
+        self.pending.push_back((self.issued, log.last().index));
+        let entries = staged
+            .entries_from
+            .map(|from| log.slice(from, log.last().index, u64::MAX).0);
+        Some(Write {
+            seq: self.issued,
+            identity: self.identity.take(),
+            hard_state: staged.hard_state.then_some(hard_state),
+            install: staged.install,
+            compact: staged.compact,
+            entries: entries.unwrap_or_default(),
+        })
+    }
+
+    /// All writes up to `seq`, which was issued, are durable.
+    pub(crate) fn complete(&mut self, seq: Seq) {
+        self.persisted = self.persisted.max(seq);
+        while let Some((pending, index)) = self.pending.front() {
+            if *pending > seq {
+                break;
+            }
+            self.durable_index = self.durable_index.max(*index);
+            self.pending.pop_front();
+        }
+    }
+
+    /// How many writes are under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.pending.len()
+    }
+}
