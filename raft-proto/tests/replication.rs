@@ -1,0 +1,75 @@
+//! Replication: what is sent, when, and how often.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use raft_proto::*;
+use support::*;
+
+#[test]
+fn a_command_reaches_every_node_in_order() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    for command in ["a", "b", "c"] {
+        cluster.propose(1, command).unwrap();
+        cluster.deliver();
+    }
+    for id in 1..=3 {
+        assert_eq!(cluster.applied(id), ["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn a_divergent_follower_is_brought_level_in_one_round_trip_a_term() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.propose(1, "common").unwrap();
+    cluster.deliver();
+    // n1 is cut off and takes in much that nobody else gets.
+    for at in 0..50 {
+        cluster.propose(1, &format!("lost {at}")).unwrap();
+    }
+    cluster.take();
+    cluster.campaign(2);
+    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    for at in 0..50 {
+        cluster.propose(2, &format!("kept {at}")).unwrap();
+        cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    }
+    cluster.wait(HEARTBEAT);
+    cluster.tick(2);
+    cluster.deliver();
+    assert_eq!(cluster.log(1), cluster.log(2));
+    cluster.wait(HEARTBEAT);
+    cluster.tick(2);
+    cluster.deliver();
+    assert_eq!(cluster.applied(1), cluster.applied(2));
+    assert_eq!(cluster.applied(1).len(), 51);
+}
+
+#[test]
+fn a_follower_behind_the_log_gets_the_snapshot_in_chunks() {
+    let mut cluster = Cluster::with(3, |config| {
+        config.snapshot_chunk_bytes = 4;
+        config.trailing_entries = 0;
+    });
+    cluster.elect(1);
+    for at in 0..10 {
+        cluster.propose(1, &at.to_string()).unwrap();
+        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+    }
+    let snapshot = cluster.compact(1, 9, b"ten bytes!");
+    cluster.wait(HEARTBEAT);
+    cluster.tick(1);
+    cluster.deliver();
+    cluster.wait(HEARTBEAT);
+    cluster.tick(1);
+    cluster.deliver();
+    assert_eq!(cluster.raft(3).commit_index(), Index(10));
+    assert_eq!(cluster.raft(3).snapshot().unwrap().id, snapshot);
+    assert_eq!(cluster.applied(3), ["9"]);
+    assert_eq!(
+        cluster.nodes[&NodeId(3)].snapshots[&snapshot],
+        b"ten bytes!"
+    );
+}
