@@ -35,6 +35,7 @@ mod status;
 mod timeouts;
 pub mod trace;
 mod types;
+pub mod wire;
 mod writes;
 
 pub use action::{Action, Compaction, HardState, Identity, Install, InstalledLog, Proposal, Write};

@@ -1,0 +1,352 @@
+//! Bytes to messages, under limits.
+
+use super::{DecodeError, Envelope, Limits, ReceiveError, VERSION, tag};
+use crate::config::Config;
+use crate::entries::{Entries, EntryKind};
+use crate::membership::Membership;
+use crate::message::{AppendEntries, InstallSnapshot, Message, SnapshotMeta};
+use crate::run::{Payloads, Run, Segment};
+use crate::types::{ClusterId, EntryId, GroupId, NodeId, Term};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// The message of one whole frame, from anybody to anybody.
+///
+/// # Errors
+///
+/// [`DecodeError`] if the bytes are not exactly one frame within `limits`.
+pub fn decode(frame: Bytes, limits: &Limits) -> Result<(Envelope, Message), DecodeError> {
+    check_size(&frame, limits)?;
+    let mut reader = Reader { rest: &frame };
+    let envelope = reader.envelope()?;
+    let message = reader.message(&frame, limits)?;
+    Ok((envelope, message))
+}
+
+/// Who a frame is from and for, without its message: for a process that delivers frames to many
+/// groups.
+///
+/// # Errors
+///
+/// [`DecodeError`] if the frame does not begin with an envelope of a version that is known.
+pub fn decode_envelope(frame: &[u8]) -> Result<Envelope, DecodeError> {
+    Reader { rest: frame }.envelope()
+}
+
+/// A node's ear: decodes frames and refuses what is not for this node.
+///
+/// ```
+/// use raft_proto::wire::{self, Envelope, ReceiveError, Receiver};
+/// use raft_proto::{ClusterId, Config, EntryId, Message, NodeId, RequestVote, Start, Term};
+///
+/// let node = |id| {
+///     let voters = vec![NodeId(1), NodeId(2), NodeId(3)];
+///     Config::new(ClusterId(7), NodeId(id), Start::Bootstrap { voters }, 0)
+/// };
+/// let message = Message::RequestVote(RequestVote { term: Term(1), last_log: EntryId::ZERO });
+/// let frame = wire::encode(&Envelope::new(&node(1), NodeId(2)), &message);
+///
+/// let received = Receiver::new(&node(2)).accept(frame.clone())?;
+/// assert_eq!(received, (NodeId(1), message));
+/// let misdirected = Receiver::new(&node(3)).accept(frame);
+/// assert!(matches!(misdirected, Err(ReceiveError::OtherAddressee { .. })));
+/// # Ok::<(), ReceiveError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    cluster_id: ClusterId,
+    group_id: GroupId,
+    node_id: NodeId,
+    limits: Limits,
+}
+
+impl Receiver {
+    /// For the node with this config, with [`Limits::for_config`].
+    pub fn new(config: &Config) -> Receiver {
+        Receiver {
+            cluster_id: config.cluster_id,
+            group_id: config.group_id,
+            node_id: config.node_id,
+            limits: Limits::for_config(config),
+        }
+    }
+
+    /// The limits by which it decodes.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The sender and the message, to be given to the core as
+    /// [`Receive`](crate::Input::Receive).
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`] if it is of another cluster or group, or for another node, which is seen
+    /// before the message is read; or if it is no message.
+    pub fn accept(&self, frame: Bytes) -> Result<(NodeId, Message), ReceiveError> {
+        check_size(&frame, &self.limits)?;
+        let mut reader = Reader { rest: &frame };
+        let envelope = reader.envelope()?;
+        self.check(&envelope)?;
+        let message = reader.message(&frame, &self.limits)?;
+        Ok((envelope.from, message))
+    }
+
+    fn check(&self, envelope: &Envelope) -> Result<(), ReceiveError> {
+        let from = envelope.from;
+        if envelope.cluster_id != self.cluster_id {
+            return Err(ReceiveError::OtherCluster {
+                from,
+                found: envelope.cluster_id,
+                ours: self.cluster_id,
+            });
+        }
+        if envelope.group_id != self.group_id {
+            return Err(ReceiveError::OtherGroup {
+                from,
+                found: envelope.group_id,
+                ours: self.group_id,
+            });
+        }
+        if envelope.to != self.node_id {
+            return Err(ReceiveError::OtherAddressee {
+                from,
+                addressee: envelope.to,
+                ours: self.node_id,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn check_size(frame: &[u8], limits: &Limits) -> Result<(), DecodeError> {
+    let size = frame.len() as u64;
+    // Ends of payloads are kept as u32.
+    let limit = limits.max_frame_bytes.min(u64::from(u32::MAX));
+    if size > limit {
+        return Err(DecodeError::FrameTooLarge { size, limit });
+    }
+    Ok(())
+}
+
+/// What is left to read.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    /// The next value, of which `field` is the name in errors. For values of bounded size only:
+    /// what holds a sequence is checked first.
+    #[inline]
+    fn take<T: Deserialize<'a>>(&mut self, field: &'static str) -> Result<T, DecodeError> {
+        match postcard::take_from_bytes(self.rest) {
+            Ok((value, rest)) => {
+                self.rest = rest;
+                Ok(value)
+            }
+            Err(error) => Err(explain(&error, field)),
+        }
+    }
+
+    fn remaining(&self) -> u64 {
+        self.rest.len() as u64
+    }
+
+    fn envelope(&mut self) -> Result<Envelope, DecodeError> {
+        let version: u8 = self.take("version")?;
+        if version != VERSION {
+            return Err(DecodeError::UnknownVersion { found: version });
+        }
+        let (cluster_id, group_id, from, to) = self.take("envelope")?;
+        Ok(Envelope {
+            cluster_id,
+            group_id,
+            from,
+            to,
+        })
+    }
+
+    fn message(&mut self, frame: &Bytes, limits: &Limits) -> Result<Message, DecodeError> {
+        let message = match self.take("message kind")? {
+            tag::REQUEST_VOTE => Message::RequestVote(self.take("RequestVote")?),
+            tag::REQUEST_VOTE_REPLY => Message::RequestVoteReply(self.take("RequestVoteReply")?),
+            tag::APPEND_ENTRIES => Message::AppendEntries(self.append_entries(frame, limits)?),
+            tag::APPEND_ENTRIES_REPLY => {
+                Message::AppendEntriesReply(self.take("AppendEntriesReply")?)
+            }
+            tag::INSTALL_SNAPSHOT => {
+                Message::InstallSnapshot(Box::new(self.install_snapshot(frame)?))
+            }
+            tag::INSTALL_SNAPSHOT_REPLY => {
+                Message::InstallSnapshotReply(self.take("InstallSnapshotReply")?)
+            }
+            _ => {
+                let field = "message kind";
+                return Err(DecodeError::UnknownKind { field });
+            }
+        };
+        match self.remaining() {
+            0 => Ok(message),
+            count => Err(DecodeError::TrailingBytes { count }),
+        }
+    }
+
+    fn append_entries(
+        &mut self,
+        frame: &Bytes,
+        limits: &Limits,
+    ) -> Result<AppendEntries, DecodeError> {
+        let (term, prev_log, leader_commit, region) = self.take("AppendEntries")?;
+        let region = self.split_region(frame, region)?;
+        let entries = self.entries(prev_log, &region, limits)?;
+        Ok(AppendEntries {
+            term,
+            prev_log,
+            leader_commit,
+            entries,
+        })
+    }
+
+    fn install_snapshot(&mut self, frame: &Bytes) -> Result<InstallSnapshot, DecodeError> {
+        let (term, region, offset) = self.take("InstallSnapshot")?;
+        let data = self.split_region(frame, region)?;
+        let id = self.take("snapshot id")?;
+        // A voter takes at least a byte; nothing is allocated for those that cannot be there.
+        let counted = Reader { rest: self.rest }.take("voters")?;
+        self.check_count("voters", counted, 1)?;
+        let membership: Membership = self.take("voters")?;
+        Ok(InstallSnapshot {
+            term,
+            snapshot: SnapshotMeta { id, membership },
+            offset,
+            data,
+        })
+    }
+
+    /// Takes the region off the end; what is left is the header.
+    fn split_region(&mut self, frame: &Bytes, length: u64) -> Result<Bytes, DecodeError> {
+        self.check_count("bytes of payload", length, 1)?;
+        // Not above the number of bytes that remain, so both fit.
+        let length = length as usize;
+        self.rest = &self.rest[..self.rest.len() - length];
+        Ok(frame.slice(frame.len() - length..))
+    }
+
+    /// Whether `claimed` pieces of at least `least` bytes each can follow.
+    fn check_count(&self, what: &'static str, claimed: u64, least: u64) -> Result<(), DecodeError> {
+        let remaining = self.remaining();
+        if claimed > remaining / least {
+            return Err(DecodeError::CountBeyondFrame {
+                what,
+                claimed,
+                remaining,
+            });
+        }
+        Ok(())
+    }
+
+    /// The runs, whose payloads fill `region`.
+    fn entries(
+        &mut self,
+        prev: EntryId,
+        region: &Bytes,
+        limits: &Limits,
+    ) -> Result<Entries, DecodeError> {
+        const LEAST_RUN_BYTES: u64 = 4; // term, kind, count, one length
+        let runs = self.take("number of runs")?;
+        self.check_count("runs", runs, LEAST_RUN_BYTES)?;
+        let mut segments = Vec::with_capacity(runs as usize);
+        let (mut entries, mut at) = (0, 0);
+        for _ in 0..runs {
+            let (term, kind, count): (Term, EntryKind, u64) = self.take("run")?;
+            self.check_count("entries", count, 1)?;
+            let first = prev.index.plus(entries).next();
+            entries += count; // each count is at most the frame's length
+            check_entries(prev, count, entries, limits)?;
+            let ends = self.ends(count, at, region, limits)?;
+            // Not empty, because the count is not; checked to lie within the region.
+            let end = at + ends.last().map_or(0, |end| *end as usize);
+            let region = region.slice(at..end);
+            at = end;
+            let run = Run::new(term, kind, Payloads::Region { region, ends });
+            segments.push(Segment::new(first, run));
+        }
+        if at != region.len() {
+            return Err(DecodeError::LengthsDoNotSum {
+                sum: at as u64,
+                region: region.len() as u64,
+            });
+        }
+        Ok(Entries::from_segments(segments))
+    }
+
+    /// Where each of a run's payloads ends, counted from the run's beginning, which is at
+    /// `start` in the region.
+    fn ends(
+        &mut self,
+        count: u64,
+        start: usize,
+        region: &Bytes,
+        limits: &Limits,
+    ) -> Result<Vec<u32>, DecodeError> {
+        let room = (region.len() - start) as u64;
+        let mut ends = Vec::with_capacity(count as usize);
+        let mut end = 0u64;
+        for _ in 0..count {
+            let size: u64 = self.take("length of an entry")?;
+            let limit = limits.max_entry_bytes;
+            if size > limit {
+                return Err(DecodeError::EntryTooLarge { size, limit });
+            }
+            end = end.saturating_add(size);
+            if end > room {
+                return Err(DecodeError::LengthsDoNotSum {
+                    sum: end.saturating_add(start as u64),
+                    region: region.len() as u64,
+                });
+            }
+            ends.push(end as u32); // within the region, which is below 2^32
+        }
+        Ok(ends)
+    }
+}
+
+/// Whether a run of `count` entries may come to a total of `entries` after `prev`.
+fn check_entries(
+    prev: EntryId,
+    count: u64,
+    entries: u64,
+    limits: &Limits,
+) -> Result<(), DecodeError> {
+    if count == 0 {
+        return Err(DecodeError::EmptyRun);
+    }
+    if entries > limits.max_entries {
+        return Err(DecodeError::TooManyEntries {
+            claimed: entries,
+            limit: limits.max_entries,
+        });
+    }
+    if prev.index.0.checked_add(entries).is_none() {
+        return Err(DecodeError::IndexOverflow {
+            prev: prev.index.0,
+            count: entries,
+        });
+    }
+    Ok(())
+}
+
+/// postcard's error in this module's words.
+#[cold]
+fn explain(error: &postcard::Error, field: &'static str) -> DecodeError {
+    if *error == postcard::Error::DeserializeUnexpectedEnd {
+        DecodeError::Truncated { field }
+    } else if *error == postcard::Error::DeserializeBadVarint {
+        DecodeError::NumberOutOfRange { field }
+    } else {
+        // All else that these types can meet is a variant that they do not have.
+        DecodeError::UnknownKind { field }
+    }
+}

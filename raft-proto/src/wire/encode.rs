@@ -1,0 +1,157 @@
+//! Messages to bytes.
+
+use super::{Envelope, VERSION, tag};
+use crate::entries::Entries;
+use crate::message::Message;
+use crate::run::{ENTRY_OVERHEAD, Segment};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+
+/// What the longest header takes without its runs and voters: four ids and at most eight
+/// numbers of ten bytes each, and three single bytes.
+const FIXED_BYTES: usize = 128;
+
+/// The frame of `message`.
+///
+/// Entries of an [`AppendEntries`](crate::AppendEntries) must begin at `prev_log.index + 1`, as
+/// the core's always do: their indexes are not written.
+pub fn encode(envelope: &Envelope, message: &Message) -> Bytes {
+    let mut frame = Vec::new();
+    encode_into(&mut frame, envelope, message);
+    Bytes::from(frame)
+}
+
+/// Like [`encode`], appended to a buffer of the caller's.
+pub fn encode_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Message) {
+    encode_header_into(frame, envelope, message);
+    for payload in payloads(message) {
+        frame.extend_from_slice(payload);
+    }
+}
+
+/// All of the frame but its payloads, for a transport that writes from several buffers at once:
+/// what follows is [`payloads`], in order.
+pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Message) {
+    frame.reserve(FIXED_BYTES + beyond_fixed(message));
+    let mut to = Writer(frame);
+    to.put(&(
+        VERSION,
+        envelope.cluster_id,
+        envelope.group_id,
+        envelope.from,
+        envelope.to,
+    ));
+    match message {
+        Message::RequestVote(message) => to.put(&(tag::REQUEST_VOTE, message)),
+        Message::RequestVoteReply(message) => to.put(&(tag::REQUEST_VOTE_REPLY, message)),
+        Message::AppendEntries(message) => {
+            to.put(&(
+                tag::APPEND_ENTRIES,
+                message.term,
+                message.prev_log,
+                message.leader_commit,
+            ));
+            to.put_runs(&message.entries);
+        }
+        Message::AppendEntriesReply(message) => to.put(&(tag::APPEND_ENTRIES_REPLY, message)),
+        Message::InstallSnapshot(message) => to.put(&(
+            tag::INSTALL_SNAPSHOT,
+            message.term,
+            message.data.len() as u64,
+            message.offset,
+            &message.snapshot,
+        )),
+        Message::InstallSnapshotReply(message) => to.put(&(tag::INSTALL_SNAPSHOT_REPLY, message)),
+    }
+}
+
+/// The pieces of the frame's region, in order; none for most kinds of messages.
+pub fn payloads(message: &Message) -> impl Iterator<Item = &[u8]> {
+    let (entries, data) = match message {
+        Message::AppendEntries(message) => (Some(&message.entries), None),
+        Message::InstallSnapshot(message) => (None, Some(&message.data[..])),
+        Message::RequestVote(_)
+        | Message::RequestVoteReply(_)
+        | Message::AppendEntriesReply(_)
+        | Message::InstallSnapshotReply(_) => (None, None),
+    };
+    let entries = entries.into_iter().flatten().map(|entry| entry.payload());
+    entries.chain(data)
+}
+
+/// About what a frame takes beyond [`FIXED_BYTES`], so that its buffer grows once. An entry's
+/// overhead is more than its length and its share of a run take.
+fn beyond_fixed(message: &Message) -> usize {
+    let bytes = match message {
+        Message::AppendEntries(message) => message.entries.bytes(),
+        Message::InstallSnapshot(message) => {
+            10 * message.snapshot.membership.voters().len() as u64 + message.data.len() as u64
+        }
+        Message::RequestVote(_)
+        | Message::RequestVoteReply(_)
+        | Message::AppendEntriesReply(_)
+        | Message::InstallSnapshotReply(_) => 0,
+    };
+    usize::try_from(bytes).unwrap_or(0)
+}
+
+struct Writer<'a>(&'a mut Vec<u8>);
+
+impl Writer<'_> {
+    #[inline]
+    fn put<T: Serialize>(&mut self, value: &T) {
+        let result = postcard::serialize_with_flavor(value, Growing(self.0));
+        // Encoding fails only when the buffer does, and this one grows; the types written here
+        // serialize whatever they hold.
+        debug_assert!(result.is_ok(), "{result:?}");
+    }
+
+    /// The length of the region, the number of runs, and the runs. Adjacent segments of one
+    /// term and kind, proposed one by one, are one run to the receiver.
+    fn put_runs(&mut self, entries: &Entries) {
+        let runs = || entries.segments().chunk_by(belong_together);
+        let payload_bytes = entries.bytes() - ENTRY_OVERHEAD * entries.len() as u64;
+        self.put(&(payload_bytes, runs().count() as u64));
+        for run in runs() {
+            let Some(first) = run.first() else {
+                continue; // chunk_by yields no empty chunk
+            };
+            let count: u64 = run.iter().map(|segment| segment.len() as u64).sum();
+            self.put(&(first.term(), first.kind(), count));
+            for segment in run {
+                for at in 0..segment.len() {
+                    self.put(&(segment.payload(at).len() as u64));
+                }
+            }
+        }
+    }
+}
+
+fn belong_together(left: &Segment, right: &Segment) -> bool {
+    left.term() == right.term() && left.kind() == right.kind()
+}
+
+/// postcard's way to write into a vector that stays the caller's.
+struct Growing<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Growing<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}

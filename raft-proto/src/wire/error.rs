@@ -1,0 +1,147 @@
+//! Why a frame was refused, and what to do about it.
+
+use super::VERSION;
+use crate::types::{ClusterId, GroupId, NodeId};
+
+/// Why bytes are not a message. The sender is faulty, of another version, or not a peer at all;
+/// or the transport damaged them. Drop the frame and, as what follows on the connection cannot
+/// be trusted either, the connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Of a version that this release does not read.
+    #[error(
+        "a frame of version {found}; this release reads version {VERSION}: upgrade one release \
+         at a time, all nodes before the next"
+    )]
+    UnknownVersion {
+        /// The frame's.
+        found: u8,
+    },
+    /// Longer than [`max_frame_bytes`](super::Limits::max_frame_bytes).
+    #[error(
+        "a frame of {size} bytes is over the limit of {limit}; raise max_append_bytes or \
+         snapshot_chunk_bytes on all nodes before one uses more"
+    )]
+    FrameTooLarge {
+        /// Its length.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// It ends before its header does.
+    #[error("the frame ends within its {field}: part of it is missing")]
+    Truncated {
+        /// What was being read.
+        field: &'static str,
+    },
+    /// A number that does not fit its type.
+    #[error("the frame's {field} is not a number that fits")]
+    NumberOutOfRange {
+        /// What was being read.
+        field: &'static str,
+    },
+    /// A kind or variant that this version does not have.
+    #[error("the frame's {field} is of an unknown kind")]
+    UnknownKind {
+        /// What was being read.
+        field: &'static str,
+    },
+    /// It announces more of something than its bytes can hold.
+    #[error("the frame announces {claimed} {what}, but only {remaining} bytes follow")]
+    CountBeyondFrame {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        claimed: u64,
+        /// How many bytes there are for them.
+        remaining: u64,
+    },
+    /// More entries than [`max_entries`](super::Limits::max_entries).
+    #[error("a message of {claimed} entries is over the limit of {limit}")]
+    TooManyEntries {
+        /// How many, so far.
+        claimed: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// An entry over [`max_entry_bytes`](super::Limits::max_entry_bytes).
+    #[error(
+        "an entry of {size} bytes is over the limit of {limit}; max_entry_bytes must be the same \
+         on all nodes"
+    )]
+    EntryTooLarge {
+        /// Its length.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A run of no entries.
+    #[error("the frame has a run of no entries")]
+    EmptyRun,
+    /// The lengths of the payloads do not sum to the region's.
+    #[error("the payloads' lengths sum to {sum}, but the region has {region} bytes")]
+    LengthsDoNotSum {
+        /// Their sum, or what it was when it went beyond the region.
+        sum: u64,
+        /// The region's length.
+        region: u64,
+    },
+    /// Entries with indexes above the greatest number.
+    #[error("{count} entries after index {prev} go beyond the greatest number")]
+    IndexOverflow {
+        /// prevLogIndex.
+        prev: u64,
+        /// How many entries.
+        count: u64,
+    },
+    /// More bytes than the message has.
+    #[error("{count} bytes follow the end of the message")]
+    TrailingBytes {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Why a frame is not a message to this node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiveError {
+    /// It is not a message at all.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It was sent in another cluster.
+    #[error(
+        "{from} of cluster {found} reached {ours}; one of them has the wrong cluster id or the \
+         wrong address book: close the connection and correct it"
+    )]
+    OtherCluster {
+        /// The sender.
+        from: NodeId,
+        /// Its cluster.
+        found: ClusterId,
+        /// This node's.
+        ours: ClusterId,
+    },
+    /// It belongs to another group.
+    #[error("{from} of group {found} reached group {ours}; deliver by the envelope's group id")]
+    OtherGroup {
+        /// The sender.
+        from: NodeId,
+        /// Its group.
+        found: GroupId,
+        /// This node's.
+        ours: GroupId,
+    },
+    /// It is for another node.
+    #[error(
+        "a message from {from} to {addressee} reached {ours}; correct the address that {from} \
+         has for {addressee}"
+    )]
+    OtherAddressee {
+        /// The sender.
+        from: NodeId,
+        /// Whom it is for.
+        addressee: NodeId,
+        /// This node.
+        ours: NodeId,
+    },
+}

@@ -1,0 +1,134 @@
+//! The bytes of a message: one frame, read under limits and sliced without a copy.
+//!
+//! A frame is an [`Envelope`] (who speaks to whom, in which group of which cluster), a header,
+//! and one raw region of payloads. Envelope and header are
+//! [postcard](https://postcard.jamesmunns.com/wire-format): integers are varints, seven bits a
+//! byte, the lowest first. How frames are told apart on a connection is the transport's affair: it hands
+//! over exactly one frame at a time, and delivers its bytes as they were sent.
+//!
+//! # Layout, version 1
+//!
+//! | part | field | encoding |
+//! |---|---|---|
+//! | envelope | version | one byte: 1 |
+//! | | cluster id, group id, from, to | varint each |
+//! | header | kind of message | one byte, see below |
+//! | | the message's fields | see below |
+//! | region | payloads one after another | raw, the rest of the frame |
+//!
+//! | kind | message | fields |
+//! |---|---|---|
+//! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id |
+//! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
+//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, length of the region, number of runs, runs |
+//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome |
+//! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), voters |
+//! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
+//!
+//! An entry id is its index, then its term. A run is what follows each other in one term and of
+//! one kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
+//! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes,
+//! votes and kinds of entries are the number of the variant, then its fields, in the order in
+//! which the types declare them.
+//!
+//! # What decoding promises
+//!
+//! Any bytes give a message or a typed [`DecodeError`]; nothing panics. Before anything is
+//! allocated, counts are held against the bytes that are there, so decoding takes memory in
+//! proportion to the frame and not to what it claims. Payloads are slices of the frame's buffer,
+//! which therefore lives as long as any of them. Whether a message makes sense at this node
+//! (its terms, its indexes) is judged by the core, not here.
+//!
+//! # Compatibility
+//!
+//! From the first release on, each release decodes its own version and the one before, and
+//! encodes the older one until told otherwise, so that a cluster is upgraded node by node. A
+//! layout never changes under the same version number.
+
+mod decode;
+mod encode;
+mod error;
+
+pub use decode::{Receiver, decode, decode_envelope};
+pub use encode::{encode, encode_header_into, encode_into, payloads};
+pub use error::{DecodeError, ReceiveError};
+
+use crate::config::Config;
+use crate::run::ENTRY_OVERHEAD;
+use crate::types::{ClusterId, GroupId, NodeId};
+
+/// The version of the layout that this release writes.
+pub const VERSION: u8 = 1;
+
+/// The kinds of messages, as written.
+mod tag {
+    pub(super) const REQUEST_VOTE: u8 = 0;
+    pub(super) const REQUEST_VOTE_REPLY: u8 = 1;
+    pub(super) const APPEND_ENTRIES: u8 = 2;
+    pub(super) const APPEND_ENTRIES_REPLY: u8 = 3;
+    pub(super) const INSTALL_SNAPSHOT: u8 = 4;
+    pub(super) const INSTALL_SNAPSHOT_REPLY: u8 = 5;
+}
+
+/// Who speaks to whom: what a process needs to know to deliver a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Envelope {
+    /// The cluster of both.
+    pub cluster_id: ClusterId,
+    /// The group of both.
+    pub group_id: GroupId,
+    /// The sender, as it says; a transport that authenticates its peers compares.
+    pub from: NodeId,
+    /// The addressee.
+    pub to: NodeId,
+}
+
+impl Envelope {
+    /// What the node with this config writes on a message to `to`.
+    pub fn new(config: &Config, to: NodeId) -> Envelope {
+        Envelope {
+            cluster_id: config.cluster_id,
+            group_id: config.group_id,
+            from: config.node_id,
+            to,
+        }
+    }
+}
+
+/// What decoding accepts.
+///
+/// A transport should refuse a frame over `max_frame_bytes` before it reads it into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// The longest frame, in bytes. Above 2^32 - 1 it counts as that.
+    pub max_frame_bytes: u64,
+    /// The most entries in one message.
+    pub max_entries: u64,
+    /// The longest payload of an entry, in bytes.
+    pub max_entry_bytes: u64,
+}
+
+impl Limits {
+    /// [`Limits::for_config`] allows frames of at least this many bytes (16 MiB), so that nodes
+    /// whose limits differ, as while they are being changed, understand each other.
+    pub const LEAST_MAX_FRAME_BYTES: u64 = 16 << 20;
+
+    /// The most that a frame holds beside its payloads and what
+    /// [`ENTRY_OVERHEAD`] counts for each: the envelope, and in a snapshot's chunk the voters.
+    const HEADER_BYTES: u64 = 64 << 10;
+
+    /// What a node with this config accepts: all that a peer with the same limits sends, and
+    /// frames up to [`LEAST_MAX_FRAME_BYTES`](Limits::LEAST_MAX_FRAME_BYTES) from others. To go
+    /// beyond that, raise the limits on all nodes before one uses them.
+    pub fn for_config(config: &Config) -> Limits {
+        let payload = config.max_append_bytes.max(config.snapshot_chunk_bytes);
+        let frame = payload
+            .saturating_add(Self::HEADER_BYTES)
+            .max(Self::LEAST_MAX_FRAME_BYTES);
+        Limits {
+            max_frame_bytes: frame.min(u64::from(u32::MAX)),
+            max_entries: frame / ENTRY_OVERHEAD,
+            max_entry_bytes: config.max_entry_bytes,
+        }
+    }
+}
