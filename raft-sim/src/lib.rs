@@ -6,3 +6,8 @@ pub mod disk;
 pub mod host;
 pub mod queue;
 pub mod random;
+pub mod checker;
+pub mod network;
+pub mod nemesis;
+pub mod options;
+pub mod service;

@@ -1,0 +1,129 @@
+//! Leader Completeness: if a log entry is committed in a given term, then that entry will be
+//! present in the logs of the leaders for all higher-numbered terms (section 5.4).
+//!
+//! The paper's argument (5.4.3): a majority stored the entry, a majority voted for the later
+//! leader, and the server in both would not have voted for a log less up to date than its own.
+//!
+//! An entry is committed by the leader whose commitIndex passes it, so the first node seen with
+//! that commitIndex is that leader, and its currentTerm is the term of the commitment. The
+//! property can break in two ways, and each is looked for when it would happen: a leader is
+//! elected without an entry that is committed, or an entry is committed by an old leader while
+//! a newer one does not have it. By Log Matching, a log that holds the last such entry holds
+//! those before it, so one comparison is enough.
+
+use super::{Broken, ObservedLog, Step, Window};
+use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
+
+#[derive(Clone, Copy, Debug)]
+struct Committed {
+    term: Term,
+    /// currentTerm of the leader that committed it.
+    committed_in: Term,
+}
+
+/// What is committed, and since which term.
+#[derive(Debug, Default)]
+pub struct LeaderCompleteness {
+    committed: Window<Committed>,
+}
+
+impl LeaderCompleteness {
+    /// Looks at a commitIndex that moved, and at a node that was elected.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken::CommittedEntryMissing`], [`Broken::CommittedNothing`].
+    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+        let (now, before) = (step.now, step.before);
+        if now.commit_index >= self.committed.end() {
+            self.commit(step)?;
+        }
+        let led = before.role == RoleKind::Leader && before.term == now.term;
+        if now.role == RoleKind::Leader && !led {
+            self.elected(step)?;
+        }
+        Ok(())
+    }
+
+    /// Entries that nobody had committed before.
+    fn commit(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+        let now = step.now;
+        if now.commit_index > now.last_log.index {
+            return Err(Broken::CommittedNothing {
+                node: now.node,
+                commit_index: now.commit_index,
+                last_log: now.last_log,
+            });
+        }
+        let first = self.committed.end().max(step.log.base().index.next());
+        if first > self.committed.end() {
+            self.committed.drop_before(first);
+        }
+        let mut last = None;
+        while self.committed.end() <= now.commit_index {
+            let index = self.committed.end();
+            let Some(term) = step.log.term_at(index) else {
+                break; // the log holds base + 1 ..= last
+            };
+            let committed_in = now.term;
+            self.committed.push(Committed { term, committed_in });
+            last = Some(EntryId { index, term });
+        }
+        let Some(entry) = last else {
+            return Ok(());
+        };
+        let newer = step.leaders().filter(|(_, term, _)| *term > now.term);
+        for (leader, term, log) in newer {
+            require(entry, now.term, leader, term, log)?;
+        }
+        Ok(())
+    }
+
+    /// The last entry committed in an earlier term; the newest ones nearly always are.
+    fn elected(&self, step: &Step<'_>) -> Result<(), Broken> {
+        let now = step.now;
+        let mut committed = self.committed.iter_back();
+        let earlier = committed.find(|(_, entry)| entry.committed_in < now.term);
+        let Some((index, entry)) = earlier else {
+            return Ok(());
+        };
+        let id = EntryId {
+            index,
+            term: entry.term,
+        };
+        require(id, entry.committed_in, now.node, now.term, step.log)
+    }
+
+    /// What lies before `floor` is in every log's past.
+    pub fn forget_before(&mut self, floor: Index) {
+        if floor > self.committed.first() && floor < self.committed.end() {
+            self.committed.drop_before(floor);
+        }
+    }
+
+    /// The last index known to be committed.
+    pub fn commit_index(&self) -> Index {
+        self.committed.end().previous()
+    }
+}
+
+/// The leader must hold `entry`, or a snapshot that covers it.
+fn require(
+    entry: EntryId,
+    committed_in: Term,
+    leader: NodeId,
+    term: Term,
+    log: &ObservedLog,
+) -> Result<(), Broken> {
+    let covered = entry.index < log.base().index;
+    if covered || log.term_at(entry.index) == Some(entry.term) {
+        return Ok(());
+    }
+    Err(Broken::CommittedEntryMissing {
+        entry,
+        committed_in,
+        leader,
+        term,
+        last_log: log.last(),
+    })
+}

@@ -1,0 +1,119 @@
+//! The five properties of Figure 3, each checked after every step of every node.
+//!
+//! | property | file | what it watches |
+//! |---|---|---|
+//! | Election Safety (5.2) | [`election_safety`] | who leads in which term |
+//! | Leader Append-Only (5.3) | [`leader_append_only`] | what a leader does to its own log |
+//! | Log Matching (5.3) | [`log_matching`] | each entry that enters any log |
+//! | Leader Completeness (5.4) | [`leader_completeness`] | what is committed, and each new leader's log |
+//! | State Machine Safety (5.4.3) | [`state_machine_safety`] | what each state machine is given |
+//!
+//! A check after every step is affordable only if its cost follows what the step changed. The
+//! core tells exactly that: whatever changes in its log leaves the same step as a
+//! [`Write`](raft_proto::Write). [`History`] applies those writes to a picture of each log (terms
+//! and fingerprints, no payloads) and holds the picture's end against the core's own; a log that
+//! changed without a write, which no restart would find again, is itself a violation. The
+//! properties then look at what is new. None of them trusts another's result, except where the
+//! paper's own argument does: a log that holds one entry of another log holds all before it
+//! (Log Matching), so comparing the last one is enough.
+//!
+//! Everything here works on plain [`Observation`]s, so that a test can show each property a
+//! history that breaks it, which no correct core would produce.
+//!
+//! Memory: what lies more than [`MARGIN`] entries below the log of every node is forgotten.
+
+pub mod election_safety;
+mod history;
+pub mod leader_append_only;
+pub mod leader_completeness;
+pub mod log_matching;
+pub mod state_machine_safety;
+mod violation;
+mod window;
+
+pub use election_safety::ElectionSafety;
+pub use history::{Before, Change, Fingerprint, History, Observation, ObservedLog, Started, Step};
+pub use leader_append_only::LeaderAppendOnly;
+pub use leader_completeness::LeaderCompleteness;
+pub use log_matching::LogMatching;
+pub use state_machine_safety::StateMachineSafety;
+pub use violation::{Broken, Property};
+pub use window::Window;
+
+use raft_proto::NodeId;
+
+/// How many entries below the shortest log's beginning are remembered: a node that loses an
+/// unsynced compaction in a crash comes back with a log that begins earlier.
+pub const MARGIN: u64 = 4096;
+
+/// All five properties over one history.
+#[derive(Debug, Default)]
+pub struct Checker {
+    history: History,
+    election_safety: ElectionSafety,
+    leader_append_only: LeaderAppendOnly,
+    log_matching: LogMatching,
+    leader_completeness: LeaderCompleteness,
+    state_machine_safety: StateMachineSafety,
+    until_forget: u32,
+}
+
+impl Checker {
+    /// Steps between two prunings: rare enough to cost nothing.
+    const FORGET_EVERY: u32 = 1024;
+
+    /// A checker that has seen nothing.
+    pub fn new() -> Checker {
+        Checker::default()
+    }
+
+    /// A node begins, for the first time or again, with what its storage held.
+    ///
+    /// # Errors
+    ///
+    /// The property that its log breaks.
+    pub fn started(&mut self, started: &Started) -> Result<(), Broken> {
+        self.history.started(started);
+        self.state_machine_safety
+            .started(started.node, started.applied);
+        let Some(log) = self.history.log(started.node) else {
+            return Ok(()); // just begun above
+        };
+        self.log_matching
+            .entered(started.node, log, log.base().index.next())
+    }
+
+    /// A node stopped: it no longer leads, whatever it believed.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.history.stopped(node);
+    }
+
+    /// A node took a step.
+    ///
+    /// # Errors
+    ///
+    /// The first property found broken.
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), Broken> {
+        let step = self.history.observe(observation)?;
+        self.election_safety.observe(&step)?;
+        self.leader_append_only.observe(&step)?;
+        self.log_matching.observe(&step)?;
+        self.leader_completeness.observe(&step)?;
+        self.state_machine_safety.observe(&step)?;
+        self.until_forget = self.until_forget.saturating_sub(1);
+        if self.until_forget == 0 {
+            self.until_forget = Self::FORGET_EVERY;
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Drops what no log reaches back to.
+    fn forget(&mut self) {
+        let floor = self.history.lowest_base();
+        let floor = raft_proto::Index(floor.0.saturating_sub(MARGIN));
+        self.log_matching.forget_before(floor);
+        self.leader_completeness.forget_before(floor);
+        self.state_machine_safety.forget_before(floor);
+    }
+}
