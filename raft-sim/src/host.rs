@@ -188,22 +188,10 @@ impl Host {
         self.handle(at, Input::Persisted { seq }, outputs, watch)
     }
 
-    /// The service has made the snapshot `id`: its bytes go to the disk, and the core may drop
-    /// the entries that it replaces.
-    ///
-    /// # Errors
-    ///
-    /// As in [`Host::handle`].
-    pub fn compact<W: Watch>(
-        &mut self,
-        at: Time,
-        id: SnapshotId,
-        data: Bytes,
-        outputs: &mut Vec<Action>,
-        watch: &mut W,
-    ) -> Result<(), HostError> {
+    /// Stores the bytes of a snapshot that the service has made, durable at once. The caller
+    /// then gives [`Input::Compact`].
+    pub fn store_snapshot(&mut self, id: SnapshotId, data: Bytes) {
         self.disk.store_snapshot(id, data);
-        self.handle(at, Input::Compact { snapshot: id }, outputs, watch)
     }
 
     /// Kills the node. The disk survives with what `random` draws: all that was persisted, and

@@ -4,6 +4,7 @@
 
 pub mod disk;
 pub mod host;
+pub mod lab;
 pub mod queue;
 pub mod random;
 pub mod checker;

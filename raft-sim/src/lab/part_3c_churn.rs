@@ -1,0 +1,73 @@
+//! Part 3C: clients propose while servers crash, restart, and are cut off.
+
+use super::clients::{Churn, Client};
+use super::harness::Lab;
+use super::network::Reliability;
+use super::part_3a::ELECTION;
+use super::report::Failure;
+
+/// Whatever a client saw committed is in the final log, and all servers have all of it.
+pub(crate) fn churn(lab: &mut Lab) -> Result<(), Failure> {
+    let peers = lab.peers();
+    for number in 0..3 {
+        lab.spawn(Client::Churn(Churn::new(number)));
+    }
+    for _ in 0..20 {
+        disturb(lab)?;
+        // Shorter than most elections, so that some are interrupted.
+        lab.sleep(ELECTION * 7 / 10)?;
+    }
+    lab.sleep(ELECTION)?;
+    lab.network.conditions.reliability = Reliability::Reliable;
+    for server in 0..peers {
+        if !lab.is_running(server) {
+            lab.start_server(server)?;
+        }
+        lab.connect(server);
+    }
+    lab.churn.is_over = true;
+    lab.join_clients()?;
+    lab.sleep(ELECTION)?;
+
+    let last = lab.one(peers)?;
+    for index in 1..=last {
+        lab.wait(index, peers, None)?;
+    }
+    let through = usize::try_from(last).unwrap_or(usize::MAX);
+    let log = lab.service.commands().iter().take(through);
+    let log: std::collections::BTreeSet<_> = log.collect();
+    let missing = lab
+        .churn
+        .committed
+        .iter()
+        .find(|value| !log.contains(value));
+    match missing {
+        None => Ok(()),
+        Some(value) => lab.fail(
+            format!("command {value:?}, which a client saw committed, is in the final log"),
+            "it is not",
+        ),
+    }
+}
+
+fn disturb(lab: &mut Lab) -> Result<(), Failure> {
+    let peers = lab.peers() as u64;
+    if lab.random.chance(200) {
+        let server = lab.random.below(peers) as usize;
+        lab.disconnect(server);
+    }
+    if lab.random.chance(500) {
+        let server = lab.random.below(peers) as usize;
+        if !lab.is_running(server) {
+            lab.start_server(server)?;
+        }
+        lab.connect(server);
+    }
+    if lab.random.chance(200) {
+        let server = lab.random.below(peers) as usize;
+        if lab.is_running(server) {
+            lab.crash(server)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! Part 3D: log compaction.
+
+use super::harness::Lab;
+use super::report::Failure;
+
+/// What happens to a server while the others go on and compact their logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mishap {
+    None,
+    IsCutOff,
+    Crashes,
+}
+
+/// The log is compacted while all servers keep up.
+pub(crate) fn snapshots_basic(lab: &mut Lab) -> Result<(), Failure> {
+    snapshots(lab, Mishap::None)
+}
+
+/// A server that was cut off needs a snapshot to catch up.
+pub(crate) fn install_after_disconnect(lab: &mut Lab) -> Result<(), Failure> {
+    snapshots(lab, Mishap::IsCutOff)
+}
+
+/// A server that was down needs one.
+pub(crate) fn install_after_crash(lab: &mut Lab) -> Result<(), Failure> {
+    snapshots(lab, Mishap::Crashes)
+}
+
+fn snapshots(lab: &mut Lab, mishap: Mishap) -> Result<(), Failure> {
+    let peers = lab.peers();
+    lab.one(peers)?;
+    let mut leader = lab.check_one_leader()?;
+    for round in 0..30 {
+        let mut victim = lab.after(leader, 1);
+        let mut sender = leader;
+        if round % 3 == 1 {
+            core::mem::swap(&mut victim, &mut sender);
+        }
+        match mishap {
+            Mishap::None => {}
+            Mishap::IsCutOff => lab.disconnect(victim),
+            Mishap::Crashes => lab.crash(victim)?,
+        }
+        if mishap != Mishap::None {
+            lab.one(peers - 1)?;
+        }
+        for _ in 0..lab.random.between(5, 14) {
+            let command = lab.fresh_command();
+            lab.start(sender, &command)?;
+        }
+        // Lets followers catch up, so that the victim alone needs a snapshot.
+        let servers = match mishap {
+            Mishap::None => peers,
+            Mishap::IsCutOff | Mishap::Crashes => peers - 1,
+        };
+        lab.one(servers)?;
+        check_state_size(lab)?;
+        match mishap {
+            Mishap::None => continue,
+            Mishap::IsCutOff => lab.connect(victim),
+            Mishap::Crashes => lab.restart(victim)?,
+        }
+        lab.one(peers)?;
+        leader = lab.check_one_leader()?;
+    }
+    Ok(())
+}
+
+fn check_state_size(lab: &Lab) -> Result<(), Failure> {
+    const LIMIT: u64 = 2000;
+    match lab.largest_state() {
+        size if size < LIMIT => Ok(()),
+        size => lab.fail(
+            format!("the persisted Raft state is below {LIMIT} bytes on each server"),
+            format!("{size}"),
+        ),
+    }
+}
+
+/// All servers crash at once and come back with their snapshots and logs.
+pub(crate) fn crash_and_restart_all(lab: &mut Lab) -> Result<(), Failure> {
+    let peers = lab.peers();
+    lab.one(peers)?;
+    for _ in 0..5 {
+        for _ in 0..lab.random.between(5, 14) {
+            lab.one(peers)?;
+        }
+        let before = lab.one(peers)?;
+        restart_all(lab)?;
+        let after = lab.one(peers)?;
+        if after <= before {
+            return lab.fail(
+                format!("the next index is above {before}, the last before the crash"),
+                format!("it is {after}"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn restart_all(lab: &mut Lab) -> Result<(), Failure> {
+    for server in 0..lab.peers() {
+        lab.crash(server)?;
+    }
+    for server in 0..lab.peers() {
+        lab.restart(server)?;
+    }
+    Ok(())
+}
+
+/// What a restarted server writes must not lose the snapshot that it started from.
+pub(crate) fn snapshot_initialization_after_crash(lab: &mut Lab) -> Result<(), Failure> {
+    let peers = lab.peers();
+    for _ in 0..12 {
+        lab.one(peers)?;
+    }
+    restart_all(lab)?;
+    lab.one(peers)?;
+    restart_all(lab)?;
+    lab.one(peers)?;
+    Ok(())
+}
