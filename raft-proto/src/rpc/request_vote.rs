@@ -81,8 +81,10 @@ impl Raft {
         if term > ours.term {
             self.adopt_term(term, actions);
         } else if term == ours.term {
-            // In this term it campaigned only if it voted for itself.
-            if ours.voted_for != Some(self.config.node_id) {
+            // In this term it campaigned only if it voted for itself. A refusal may answer a
+            // request of an earlier term: it carries the voter's term, not the request's.
+            let campaigned = ours.voted_for == Some(self.config.node_id);
+            if reply.vote == Vote::Granted && !campaigned {
                 return Err(Rejection::UnsolicitedVote { term });
             }
             self.count_vote(from, reply.vote, actions);
