@@ -12,10 +12,11 @@ use crate::run::Segment;
 use crate::types::{EntryId, Index, Term};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
 /// Entries `base.index + 1 ..= last.index`, whose terms never fall.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub(crate) struct Log {
     /// The entry before the first that is here: the last one dropped, or [`EntryId::ZERO`].
@@ -207,6 +208,10 @@ impl Log {
         (Entries::from_segments(segments), bytes)
     }
 
+    fn whole(&self) -> Entries {
+        self.slice(Index::ZERO, Index::MAX, u64::MAX).0
+    }
+
     /// The bytes of the entries after `after` up to `to`.
     pub(crate) fn bytes_between(&self, after: Index, to: Index) -> u64 {
         let from = after.next().max(self.base.index.next());
@@ -217,6 +222,22 @@ impl Log {
         runs.map_while(|run| run.part(from, to))
             .map(|run| run.bytes())
             .sum()
+    }
+}
+
+impl PartialEq for Log {
+    /// Equal if the entries are: in which batches they came makes no difference.
+    fn eq(&self, other: &Log) -> bool {
+        self.base == other.base && self.last == other.last && self.whole() == other.whole()
+    }
+}
+
+impl Eq for Log {}
+
+impl Hash for Log {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.base.hash(state);
+        self.whole().hash(state);
     }
 }
 
