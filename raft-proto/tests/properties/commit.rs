@@ -1,0 +1,142 @@
+//! The commit rule (sections 5.3 and 5.4.2) for clusters of any size, against the naive reading
+//! of Figure 2: acknowledgements come in any order, repeated and late.
+
+use crate::checks::commit_rule;
+use crate::storage::{Record, Storage, entries};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use raft_proto::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Propose,
+    /// The leader's own disk has all writes up to some.
+    Persist(u8),
+    /// A follower acknowledges up to some entry; it may have received more.
+    Acknowledge(u8, u8, u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => Just(Step::Propose),
+        1 => any::<u8>().prop_map(Step::Persist),
+        4 => any::<(u8, u8, u8)>().prop_map(|(peer, disk, log)| Step::Acknowledge(peer, disk, log)),
+    ]
+}
+
+/// A leader of `voters` whose log begins with entries of these terms.
+fn leader(voters: u64, mut terms: Vec<u64>, noop: LeaderNoop) -> Raft {
+    terms.sort_unstable();
+    let ids = (1..=voters).map(NodeId);
+    let mut config = Config::new(
+        ClusterId(9),
+        NodeId(1),
+        Start::Bootstrap {
+            voters: ids.clone().collect(),
+        },
+        1,
+    );
+    config.leader_noop = noop;
+    let record = |term: &u64| Record {
+        term: *term,
+        kind: EntryKind::Command,
+        payload: "old".into(),
+    };
+    let log: Vec<(u64, Record)> = (1..).zip(terms.iter().map(record)).collect();
+    let storage = Storage {
+        identity: Some(Identity {
+            cluster_id: config.cluster_id,
+            group_id: config.group_id,
+            node_id: config.node_id,
+            bootstrap: Membership::new(ids),
+        }),
+        hard_state: HardState {
+            term: Term(3),
+            voted_for: None,
+        },
+        snapshot: None,
+        log: log.into_iter().collect(),
+    };
+    assert_eq!(
+        entries(storage.log.iter().map(|(at, record)| (*at, record))).len(),
+        terms.len()
+    );
+    let mut raft = Raft::new(config, storage.recovered(None)).unwrap();
+    let mut at = Time::ZERO;
+    while raft.role() == RoleKind::Follower {
+        for action in raft.step(Event {
+            at,
+            input: Input::Tick,
+        }) {
+            if let Action::WakeAt(deadline) = action {
+                at = deadline;
+            }
+        }
+    }
+    raft.step(Event {
+        at,
+        input: Input::Persisted { seq: Seq(1) },
+    });
+    for voter in 2..=voters {
+        let reply = RequestVoteReply {
+            term: raft.term(),
+            vote: Vote::Granted,
+        };
+        let message = Message::RequestVoteReply(reply);
+        let from = NodeId(voter);
+        raft.step(Event {
+            at,
+            input: Input::Receive { from, message },
+        });
+    }
+    assert_eq!(raft.role(), RoleKind::Leader);
+    raft
+}
+
+proptest! {
+    #![proptest_config(crate::cases(200))]
+
+    #[test]
+    fn a_leader_commits_what_a_majority_has_of_its_own_term_and_nothing_else(
+        voters in 1..12u64,
+        old in vec(1..=3u64, 0..8),
+        noop in prop_oneof![Just(LeaderNoop::On), Just(LeaderNoop::Off)],
+        steps in vec(step(), 0..80),
+    ) {
+        let mut raft = leader(voters, old, noop);
+        let at = Time(u64::MAX / 2);
+        for step in steps {
+            let last = raft.last_log().index.0;
+            let input = match step {
+                Step::Propose => Input::Propose {
+                    id: RequestId(1),
+                    commands: Commands::from(bytes::Bytes::from("new")),
+                },
+                Step::Persist(pick) => {
+                    let status = raft.status();
+                    let issued = status.persisted.0 + status.writes_under_way as u64;
+                    Input::Persisted { seq: Seq(u64::from(pick) % issued + 1) }
+                }
+                Step::Acknowledge(_, _, _) if voters == 1 => continue,
+                Step::Acknowledge(peer, disk, log) => {
+                    let received = u64::from(log) % (last + 1);
+                    let match_index = u64::from(disk) % (received + 1);
+                    let reply = AppendEntriesReply {
+                        term: raft.term(),
+                        outcome: AppendOutcome::Accepted {
+                            match_index: Index(match_index),
+                            received: Index(received),
+                        },
+                    };
+                    Input::Receive {
+                        from: NodeId(u64::from(peer) % (voters - 1) + 2),
+                        message: Message::AppendEntriesReply(reply),
+                    }
+                }
+            };
+            let before = raft.commit_index();
+            raft.step(Event { at, input });
+            commit_rule(&raft, before);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A storage that does what [`Write`] says, as plainly as it can be said: the reference that
+//! random tests recover nodes from.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use bytes::Bytes;
+use raft_proto::*;
+use std::collections::BTreeMap;
+
+/// An entry without its index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub term: u64,
+    pub kind: EntryKind,
+    pub payload: Bytes,
+}
+
+/// The records of `entries`, by index.
+pub fn records(entries: &Entries) -> impl Iterator<Item = (u64, Record)> + '_ {
+    entries.iter().map(|entry| {
+        let record = Record {
+            term: entry.term().0,
+            kind: entry.kind(),
+            payload: entry.share_payload(),
+        };
+        (entry.index().0, record)
+    })
+}
+
+/// The entries of `records`, which follow each other.
+pub fn entries<'a>(records: impl IntoIterator<Item = (u64, &'a Record)>) -> Entries {
+    let mut builder = EntriesBuilder::new();
+    for (index, record) in records {
+        builder
+            .push(
+                EntryId::new(index, record.term),
+                record.kind,
+                record.payload.clone(),
+            )
+            .expect("the records follow each other");
+    }
+    builder.finish()
+}
+
+/// What a disk holds.
+#[derive(Clone, Debug, Default)]
+pub struct Storage {
+    pub identity: Option<Identity>,
+    pub hard_state: HardState,
+    pub snapshot: Option<SnapshotMeta>,
+    pub log: BTreeMap<u64, Record>,
+}
+
+impl Storage {
+    /// The effect of one write.
+    pub fn write(&mut self, write: &Write) {
+        if let Some(identity) = &write.identity {
+            assert!(self.identity.is_none(), "an identity is written once");
+            self.identity = Some((**identity).clone());
+        }
+        if let Some(hard_state) = write.hard_state {
+            self.hard_state = hard_state;
+        }
+        if let Some(install) = &write.install {
+            match install.log {
+                InstalledLog::KeepsTail => self.drop_through(install.snapshot.id.last.index),
+                InstalledLog::IsDropped => self.log.clear(),
+            }
+            self.snapshot = Some(install.snapshot.clone());
+        }
+        if let Some(compact) = &write.compact {
+            self.drop_through(compact.drop_through);
+            self.snapshot = Some(compact.snapshot.clone());
+        }
+        if let Some(first) = write.entries.first_index() {
+            self.log.split_off(&first.0);
+            self.log.extend(records(&write.entries));
+        }
+    }
+
+    fn drop_through(&mut self, index: Index) {
+        self.log = self.log.split_off(&(index.0 + 1));
+    }
+
+    /// As a restart finds it.
+    pub fn recovered(&self, applied: Option<Index>) -> Recovered {
+        Recovered {
+            identity: self.identity.clone(),
+            hard_state: self.hard_state,
+            snapshot: self.snapshot.clone(),
+            entries: entries(self.log.iter().map(|(index, record)| (*index, record))),
+            applied,
+        }
+    }
+
+    /// The last index that the snapshot stands for.
+    pub fn snapshot_index(&self) -> u64 {
+        let last = self.snapshot.as_ref().map(|snapshot| snapshot.id.last);
+        last.map_or(0, |last| last.index.0)
+    }
+
+    /// Whether the entry at `index` is here under this term, or the snapshot stands for it.
+    pub fn holds(&self, index: u64, term: u64) -> bool {
+        match self.log.get(&index) {
+            Some(record) => record.term == term,
+            None => index <= self.snapshot_index(),
+        }
+    }
+}
