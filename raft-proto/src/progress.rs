@@ -37,8 +37,18 @@ pub(crate) struct Peer {
     pub(crate) commit_notice_at: Option<Time>,
     /// When it was last heard.
     pub(crate) heard_at: Option<Time>,
-    /// Refusals in a row at `match_index`, which it had acknowledged.
-    pub(crate) denials: u8,
+    pub(crate) denial: Denial,
+}
+
+/// Whether a follower denies to hold the entry at `match_index`, which it had acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Denial {
+    /// It does not.
+    None,
+    /// All that was heard of it since then denies it: late refusals, or a lost disk.
+    Since(Time),
+    /// It has done so for so long that it was reported.
+    Reported,
 }
 
 /// How entries get to a follower.
@@ -185,7 +195,7 @@ impl Peer {
             heartbeat_at: now,
             commit_notice_at: None,
             heard_at: None,
-            denials: 0,
+            denial: Denial::None,
         }
     }
 

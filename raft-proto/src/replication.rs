@@ -13,7 +13,7 @@ use crate::entries::Entries;
 use crate::leader::Leader;
 use crate::log::Log;
 use crate::message::{AppendEntries, Message, SnapshotMeta};
-use crate::progress::{Flow, Peer, Probe, Refused, Stage, Transfer};
+use crate::progress::{Denial, Flow, Peer, Probe, Refused, Stage, Transfer};
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{EntryId, Index, NodeId, Term, Time};
@@ -315,21 +315,27 @@ impl Sender<'_> {
         self.replicate(peer, actions);
     }
 
-    /// A follower denies to hold what it acknowledged. A late refusal can say so once; one that
-    /// repeats it has lost its disk. It is reported, and matchIndex stays: what was committed by
-    /// counting it cannot be taken back.
+    /// A follower denies to hold what it acknowledged. Refusals that were overtaken by the
+    /// acknowledgement can say so for as long as a network holds them back; a follower that
+    /// still says nothing else after ten election timeouts has lost its disk. It is reported, and
+    /// matchIndex stays: what was committed by counting it cannot be taken back.
     fn denied(&self, peer: &mut Peer, hint: EntryId, actions: &mut Vec<Action>) {
-        const CERTAIN: u8 = 3;
-        if peer.denials >= CERTAIN || hint.index >= peer.match_index {
+        if hint.index >= peer.match_index {
             return;
         }
-        peer.denials += 1;
-        if peer.denials == CERTAIN {
-            actions.push(Action::LostState {
-                peer: peer.id,
-                match_index: peer.match_index,
-                last: hint,
-            });
+        match peer.denial {
+            Denial::None => peer.denial = Denial::Since(self.now),
+            Denial::Since(first) => {
+                if self.now.since(first) >= 10 * self.config.election_timeout_max {
+                    peer.denial = Denial::Reported;
+                    actions.push(Action::LostState {
+                        peer: peer.id,
+                        match_index: peer.match_index,
+                        last: hint,
+                    });
+                }
+            }
+            Denial::Reported => {}
         }
     }
 

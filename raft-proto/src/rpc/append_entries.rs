@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::error::Rejection;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
-use crate::progress::{Flow, Stage};
+use crate::progress::{Denial, Flow, Stage};
 use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId};
 use alloc::vec::Vec;
@@ -184,7 +184,7 @@ impl Raft {
         let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) else {
             return;
         };
-        peer.denials = 0;
+        peer.denial = Denial::None;
         let news = match_index > peer.match_index;
         peer.acknowledged(match_index);
         if news {
