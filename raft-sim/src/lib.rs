@@ -2,13 +2,21 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod checker;
 pub mod disk;
+pub mod failure;
 pub mod host;
 pub mod lab;
-pub mod queue;
-pub mod random;
-pub mod checker;
 pub mod network;
 pub mod nemesis;
+pub mod node;
 pub mod options;
+pub mod queue;
+pub mod random;
+pub mod recorder;
+pub mod report;
+pub mod run;
 pub mod service;
+pub mod trace;
+pub mod workload;
+pub mod world;

@@ -1,3 +1,11 @@
-//! The command `raft-sim`.
+//! The command `raft-sim`: the Lab 3 scenarios, and whole clusters under faults, from a seed.
 #![forbid(unsafe_code)]
-fn main() {}
+
+mod cli;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(cli::Cli::parse())
+}

@@ -108,6 +108,11 @@ impl Checker {
         Ok(())
     }
 
+    /// The greatest index that was seen to be committed.
+    pub fn commit_index(&self) -> raft_proto::Index {
+        self.leader_completeness.commit_index()
+    }
+
     /// Drops what no log reaches back to.
     fn forget(&mut self) {
         let floor = self.history.lowest_base();

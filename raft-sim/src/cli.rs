@@ -1,0 +1,201 @@
+//! The command line: what can be asked, and how a command ends.
+
+mod lab;
+mod run;
+
+use clap::{Args, Parser, Subcommand};
+use core::time::Duration;
+use raft_sim::options::{Faults, Request};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const ABOUT: &str = "Simulates Raft clusters on a virtual clock, everything drawn from one seed";
+
+const LONG_ABOUT: &str = "\
+Simulates Raft clusters on a virtual clock, everything drawn from one seed.
+
+The Raft core under test is the real one, unchanged. Time, network, disks, crashes and clients \
+are simulated, so a minute takes milliseconds, and a seed makes the same run on every machine: \
+whatever fails can be repeated, and looked at with --trace.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything passed
+  1  a scenario failed, or a run violated a property or did not recover
+  2  the command line made no sense";
+
+const LAB_HELP: &str = "\
+Each scenario prints the lab's own line:
+
+  Test (3A): initial election ...
+    ... Passed -- 3.5 3 58 16840 0
+                  |   | |  |     commits: how far the highest applied index rose
+                  |   | |  bytes sent, requests and delivered replies
+                  |   | RPCs: requests given to the network, replies not counted
+                  |   servers
+                  virtual seconds
+
+Examples:
+  raft-sim lab                    all 28 scenarios
+  raft-sim lab 3C                 one part
+  raft-sim lab figure 8           those whose name contains this
+  raft-sim lab 17 --trace         one scenario, by its number, with everything that happened
+  raft-sim lab --repeat 1000      1000 consecutive seeds, and a table of medians beside the
+                                  figures on the lab's page
+  raft-sim lab 3B --seed 7 --json for machines
+
+Exit code 1 if a scenario failed, 2 if the command line made no sense.";
+
+const RUN_HELP: &str = "\
+A run has two phases. In the first, clients propose while servers crash (and lose what was not \
+synced), links are cut, messages are lost, late, repeated and overtaken; the five properties of \
+the Raft paper's Figure 3 are checked after every step of every node. Then all faults end, and \
+the cluster must recover: one leader, and all nodes apply everything.
+
+The summary at the end:
+  elections           candidacies, and how many of them were won
+  commands            acknowledged: the client learned that it is committed; the others were
+                      replaced by another leader's, or their node crashed first
+  snapshots           made by services; restored by nodes that were too far behind for entries
+  trace               the digest (SHA-256, first 16 digits) is equal exactly for equal runs
+  events              inputs that the cores took
+
+Examples:
+  raft-sim run --seed 42                     a minute of a cluster of five
+  raft-sim run --seed 42 --trace -           ... with every fact as a line; the summary then
+                                             goes to stderr
+  raft-sim run --faults wild --repeat 1000   a thousand seeds of the worst there is
+  raft-sim run --time 1h --nodes 3           an hour of virtual time
+
+Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
+made no sense.";
+
+/// What can be asked.
+#[derive(Debug, Parser)]
+#[command(name = "raft-sim", version, about = ABOUT, long_about = LONG_ABOUT)]
+#[command(after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the 28 scenarios of MIT 6.5840 Lab 3, or some of them
+    #[command(after_help = LAB_HELP)]
+    Lab(LabArgs),
+    /// Run a cluster under faults, with clients, and check it after every step
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+}
+
+/// `raft-sim lab`.
+#[derive(Debug, Args)]
+pub(crate) struct LabArgs {
+    /// Which scenarios: a part (3A, 3B, 3C, 3D), a number (1 to 28), or a part of a name; all
+    /// of them if left out
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
+    /// What everything is drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many consecutive seeds to run, beginning with --seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    repeat: u32,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    /// Print everything that happens, one fact a line
+    #[arg(long, conflicts_with_all = ["repeat", "json"])]
+    trace: bool,
+}
+
+/// `raft-sim run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// What everything is drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many servers
+    #[arg(long, default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
+    nodes: u32,
+    /// How long the phase with faults is, in virtual time: 60s, 10m, 1h
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    time: Duration,
+    /// How hostile the environment is
+    #[arg(long, value_enum, default_value_t = Faults::Mild)]
+    faults: Faults,
+    /// Write the trace to this file, or to stdout for `-`
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// How many consecutive seeds to run, beginning with --seed
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "trace")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    repeat: u32,
+    /// Print JSON instead of text: one object, or one a line and seed with --repeat
+    #[arg(long)]
+    json: bool,
+}
+
+/// `60s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    const HOW: &str = "give a number and a unit, such as 60s, 10m or 1h";
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; {HOW}"))?;
+    if time.is_zero() {
+        return Err(format!("a run of no time shows nothing; {HOW}"));
+    }
+    if time > Request::MAX_TIME {
+        return Err(String::from("at most 7 days: virtual time takes real time too"));
+    }
+    Ok(time)
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+    /// The command line made no sense, which has been explained.
+    Usage,
+}
+
+/// Does what was asked.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let verdict = match cli.command {
+        Command::Lab(args) => lab::run(&args),
+        Command::Run(args) => run::run(args),
+    };
+    match verdict {
+        Ok(Verdict::Passed) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(1),
+        Ok(Verdict::Usage) => ExitCode::from(2),
+        // Whoever listened has heard enough (`| head`): no reason to complain.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            report_error(&error);
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// To stderr, without the panic of `eprintln!` when nobody listens there.
+fn report_error(error: &io::Error) {
+    use io::Write;
+    let _ = writeln!(io::stderr(), "error: {error}");
+}
+
+/// A bar on stderr for many seeds; nothing where stderr is not a terminal.
+fn progress(seeds: u64) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(if seeds > 1 { seeds } else { 0 });
+    if seeds <= 1 {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    let template = "{bar:40} {human_pos}/{human_len} seeds, {per_sec}, {eta} left";
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}

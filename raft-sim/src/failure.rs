@@ -1,0 +1,100 @@
+//! Why a run failed.
+
+use crate::checker::Broken;
+use crate::host::HostError;
+use crate::service::DamagedSnapshot;
+use core::time::Duration;
+use raft_proto::wire::ReceiveError;
+use raft_proto::{Fault, NodeId, Refusal, Rejection};
+
+/// What no correct cluster does, whatever befalls it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// A property of Figure 3.
+    #[error("{property} is violated: {0}", property = .0.property())]
+    Violated(#[from] Broken),
+    /// One correct node took another's message for what no correct node sends.
+    #[error("{node} rejected a message of {from}: {reason}")]
+    Rejected {
+        /// The receiver.
+        node: NodeId,
+        /// The sender.
+        from: NodeId,
+        /// What it objected to.
+        reason: Rejection,
+    },
+    /// A core refused an input that the contract allows.
+    #[error("{node} refused an input: {reason}")]
+    Refused {
+        /// Which core.
+        node: NodeId,
+        /// What it objected to.
+        reason: Refusal,
+    },
+    /// A leader believes that a follower's disk shrank, which this simulator's never do.
+    #[error("{leader} believes that {peer} lost entries that it had acknowledged")]
+    LostState {
+        /// The leader.
+        leader: NodeId,
+        /// The follower.
+        peer: NodeId,
+    },
+    /// A node gave up, though no write failed.
+    #[error("{node} faulted: {reason}")]
+    Faulted {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        reason: Fault,
+    },
+    /// A node could not start from a state that its own writes had left, or broke the contract
+    /// of its storage.
+    #[error("{node}: {reason}")]
+    Host {
+        /// Which node.
+        node: NodeId,
+        /// Why.
+        reason: HostError,
+    },
+    /// A message did not come out of its frame.
+    #[error("{node} could not read a frame: {reason}")]
+    Frame {
+        /// The receiver.
+        node: NodeId,
+        /// Why.
+        reason: ReceiveError,
+    },
+    /// A service was given a snapshot that no service wrote.
+    #[error("{node} was given {reason}")]
+    Snapshot {
+        /// The node.
+        node: NodeId,
+        /// What is wrong with it.
+        reason: DamagedSnapshot,
+    },
+    /// A snapshot to restore, or recovered, is not on the disk.
+    #[error("{node} has no bytes for a snapshot that it is to restore")]
+    NoSnapshot {
+        /// The node.
+        node: NodeId,
+    },
+    /// All faults were gone, and the cluster did not recover.
+    #[error("{} of calm were not enough: {missing}", humantime::format_duration(*.within))]
+    NotLive {
+        /// How long it was given.
+        within: Duration,
+        /// What was still missing.
+        missing: String,
+    },
+    /// Two services that applied the same entries ended in different states.
+    #[error("the services of {first} and {second} differ in the end")]
+    StatesDiffer {
+        /// One node.
+        first: NodeId,
+        /// The other.
+        second: NodeId,
+    },
+    /// The code panicked.
+    #[error("panic: {0}")]
+    Panicked(String),
+}

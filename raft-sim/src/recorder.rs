@@ -1,0 +1,198 @@
+//! Watches every core: writes the trace, counts, and asks the checkers after every step.
+
+use crate::checker::{Checker, Observation, Started};
+use crate::failure::Failure;
+use crate::host::Watch;
+use crate::trace::Trace;
+use raft_proto::{Action, Event, Index, Input, MessageKind, NodeId, Raft, RoleKind, Time, trace};
+use trace::Who;
+
+/// What was sent of one kind of message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages given to the network.
+    pub messages: u64,
+    /// Their encoded bytes.
+    pub bytes: u64,
+}
+
+/// What happened, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Inputs that cores took.
+    pub events: u64,
+    /// Times that a node became a candidate.
+    pub elections: u64,
+    /// Times that one became a leader.
+    pub leaders: u64,
+    /// By kind, in the order of [`MessageKind::ALL`].
+    pub traffic: [Traffic; 6],
+    /// Messages that never arrived.
+    pub dropped: u64,
+    /// Messages that arrived twice.
+    pub duplicated: u64,
+    /// Snapshots that services made.
+    pub snapshots: u64,
+    /// Snapshots that replaced the state of a node that was behind.
+    pub restores: u64,
+    /// Crashes.
+    pub crashes: u64,
+    /// Cuts of the network, each of one or more links.
+    pub cuts: u64,
+    /// Syncs of disks that ended.
+    pub syncs: u64,
+    /// Commands that a leader took.
+    pub accepted: u64,
+    /// Proposals refused, nearly always because the node did not lead.
+    pub refused: u64,
+    /// Commands whose client was told that they are committed.
+    pub acknowledged: u64,
+    /// Commands whose client was told that another leader replaced them.
+    pub replaced: u64,
+}
+
+impl Counts {
+    /// Counts a message of `kind`.
+    pub fn sent(&mut self, kind: MessageKind, bytes: usize) {
+        let at = MessageKind::ALL.iter().position(|other| *other == kind);
+        if let Some(traffic) = at.and_then(|at| self.traffic.get_mut(at)) {
+            traffic.messages += 1;
+            traffic.bytes += bytes as u64;
+        }
+    }
+}
+
+/// The trace, the counts and the checkers of a run.
+#[derive(Debug)]
+pub struct Recorder {
+    /// The lines.
+    pub trace: Trace,
+    /// The numbers.
+    pub counts: Counts,
+    checker: Checker,
+    failure: Option<Failure>,
+    /// When the last event happened.
+    now: Time,
+}
+
+impl Recorder {
+    /// A recorder of a run that has not begun.
+    pub fn new(trace: Trace) -> Recorder {
+        Recorder {
+            trace,
+            counts: Counts::default(),
+            checker: Checker::new(),
+            failure: None,
+            now: Time::ZERO,
+        }
+    }
+
+    /// Notes what went wrong; only the first counts.
+    pub fn fail(&mut self, failure: impl Into<Failure>) {
+        if self.failure.is_none() {
+            self.failure = Some(failure.into());
+        }
+    }
+
+    /// What went wrong first.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// How many entries are committed.
+    pub fn commit_index(&self) -> Index {
+        self.checker.commit_index()
+    }
+
+    /// A node begins; its service holds all up to `applied`.
+    pub fn started(&mut self, at: Time, raft: &Raft, applied: Index) {
+        let (who, last) = (who(raft), raft.last_log());
+        self.trace.line(
+            at,
+            format_args!("{who} starts, applied {applied}, last {last}"),
+        );
+        if let Err(broken) = self.checker.started(&Started::of(raft, applied)) {
+            self.fail(broken);
+        }
+    }
+
+    /// A node has crashed.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.checker.stopped(node);
+    }
+
+    fn count(&mut self, role: RoleKind) {
+        match role {
+            RoleKind::Follower => {}
+            RoleKind::Candidate => self.counts.elections += 1,
+            RoleKind::Leader => self.counts.leaders += 1,
+        }
+    }
+}
+
+fn who(raft: &Raft) -> Who {
+    Who {
+        node: raft.id(),
+        term: raft.term(),
+    }
+}
+
+impl Watch for Recorder {
+    fn event(&mut self, raft: &Raft, event: &Event) {
+        self.counts.events += 1;
+        self.now = event.at;
+        match &event.input {
+            // What they cause is told by the actions.
+            Input::Tick | Input::Applied { .. } => {}
+            input @ (Input::Receive { .. }
+            | Input::Propose { .. }
+            | Input::Persisted { .. }
+            | Input::PersistFailed { .. }
+            | Input::Compact { .. }
+            | Input::SnapshotRead { .. }
+            | Input::SnapshotWritten { .. }
+            | Input::Unreachable { .. }) => {
+                self.trace.line(event.at, trace::input(who(raft), input));
+            }
+        }
+    }
+
+    fn actions(&mut self, raft: &Raft, actions: &[Action]) {
+        for action in actions {
+            match action {
+                // The network writes what becomes of a message; timers explain nothing.
+                Action::Send { .. } | Action::WakeAt(_) => continue,
+                Action::RoleChanged { role, .. } => self.count(*role),
+                Action::Restore { .. } => self.counts.restores += 1,
+                Action::Rejected { from, reason } => self.fail(Failure::Rejected {
+                    node: raft.id(),
+                    from: *from,
+                    reason: reason.clone(),
+                }),
+                Action::Refused { reason } => self.fail(Failure::Refused {
+                    node: raft.id(),
+                    reason: *reason,
+                }),
+                Action::LostState { peer, .. } => self.fail(Failure::LostState {
+                    leader: raft.id(),
+                    peer: *peer,
+                }),
+                Action::Faulted { reason } => self.fail(Failure::Faulted {
+                    node: raft.id(),
+                    reason: *reason,
+                }),
+                Action::Persist(_)
+                | Action::Apply { .. }
+                | Action::ReadSnapshot { .. }
+                | Action::WriteSnapshot { .. }
+                | Action::ReleaseSnapshot { .. }
+                | Action::Proposed { .. }
+                | Action::LeaderChanged { .. } => {}
+            }
+            self.trace.line(self.now, trace::action(who(raft), action));
+        }
+        if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
+            self.fail(broken);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What a run comes to, for people and for machines.
+
+use crate::failure::Failure;
+use crate::options::{Faults, Request};
+use crate::recorder::Counts;
+use crate::world::World;
+use core::fmt;
+use core::time::Duration;
+use raft_proto::MessageKind;
+use serde::Serialize;
+use std::io;
+
+/// The outcome of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// What was asked for.
+    pub request: Request,
+    /// What went wrong, if anything did.
+    pub failure: Option<Failure>,
+    /// The last lines of the trace before it did.
+    pub last_lines: Vec<String>,
+    /// What happened, in numbers.
+    pub counts: Counts,
+    /// Entries committed, the leaders' own included.
+    pub committed: u64,
+    /// Virtual time, in seconds, with the calm at the end.
+    pub virtual_seconds: f64,
+    /// How long it took on this machine.
+    pub elapsed: Duration,
+    /// The length of the trace in lines.
+    pub trace_lines: u64,
+    /// The beginning of the SHA-256 of the trace: equal for equal runs.
+    pub digest: String,
+    /// Whether the trace could be written, if it was to be.
+    pub trace_written: io::Result<()>,
+}
+
+impl Report {
+    /// What `world` came to.
+    pub fn new(
+        world: &mut World,
+        result: Result<(), Failure>,
+        last_lines: Vec<String>,
+        elapsed: Duration,
+    ) -> Report {
+        let (request, now) = (world.options().request, world.now());
+        let recorder = world.recorder_mut();
+        let (digest, trace_written) = recorder.trace.finish();
+        Report {
+            request,
+            failure: result.err(),
+            last_lines,
+            counts: recorder.counts.clone(),
+            committed: recorder.commit_index().0,
+            virtual_seconds: Duration::from_nanos(now.0).as_secs_f64(),
+            elapsed,
+            trace_lines: recorder.trace.lines(),
+            digest,
+            trace_written,
+        }
+    }
+
+    /// Whether nothing went wrong.
+    pub fn passed(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// Events a second of real time.
+    pub fn events_per_second(&self) -> f64 {
+        self.counts.events as f64 / self.elapsed.as_secs_f64().max(1e-9)
+    }
+
+    /// The report as one JSON object.
+    pub fn json(&self) -> serde_json::Value {
+        let counts = &self.counts;
+        let messages = MessageKind::ALL.iter().zip(counts.traffic).map(|(kind, traffic)| Kind {
+            kind: kind.name(),
+            messages: traffic.messages,
+            bytes: traffic.bytes,
+        });
+        let json = Json {
+            seed: self.request.seed,
+            nodes: self.request.nodes,
+            faults: self.request.faults,
+            passed: self.passed(),
+            failure: self.failure.as_ref().map(Failure::to_string),
+            repeat: self.request.command(),
+            last_lines: &self.last_lines,
+            virtual_seconds: self.virtual_seconds,
+            events: counts.events,
+            elections: counts.elections,
+            leaders: counts.leaders,
+            entries_committed: self.committed,
+            commands_accepted: counts.accepted,
+            commands_acknowledged: counts.acknowledged,
+            commands_replaced: counts.replaced,
+            proposals_refused: counts.refused,
+            messages: messages.collect(),
+            messages_dropped: counts.dropped,
+            messages_duplicated: counts.duplicated,
+            syncs: counts.syncs,
+            snapshots_made: counts.snapshots,
+            snapshots_restored: counts.restores,
+            crashes: counts.crashes,
+            cuts: counts.cuts,
+            trace_lines: self.trace_lines,
+            digest: &self.digest,
+            elapsed_seconds: self.elapsed.as_secs_f64(),
+            events_per_second: self.events_per_second(),
+        };
+        // Numbers and text only: there is nothing in it that JSON cannot say.
+        serde_json::to_value(json).unwrap_or_default()
+    }
+}
+
+/// The fields of [`Report::json`].
+#[derive(Serialize)]
+struct Json<'a> {
+    seed: u64,
+    nodes: u32,
+    faults: Faults,
+    passed: bool,
+    failure: Option<String>,
+    repeat: String,
+    last_lines: &'a [String],
+    virtual_seconds: f64,
+    events: u64,
+    elections: u64,
+    leaders: u64,
+    entries_committed: u64,
+    commands_accepted: u64,
+    commands_acknowledged: u64,
+    commands_replaced: u64,
+    proposals_refused: u64,
+    messages: Vec<Kind>,
+    messages_dropped: u64,
+    messages_duplicated: u64,
+    syncs: u64,
+    snapshots_made: u64,
+    snapshots_restored: u64,
+    crashes: u64,
+    cuts: u64,
+    trace_lines: u64,
+    digest: &'a str,
+    elapsed_seconds: f64,
+    events_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct Kind {
+    kind: &'static str,
+    messages: u64,
+    bytes: u64,
+}
+
+/// A number with its thousands apart.
+struct Grouped(u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        let mut text = String::new();
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at) % 3 == 0 {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        f.pad_integral(true, "", &text)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (request, counts) = (&self.request, &self.counts);
+        writeln!(
+            f,
+            "seed {}: {} nodes, {} faults, {:.3} s of virtual time",
+            request.seed, request.nodes, request.faults, self.virtual_seconds
+        )?;
+        let n = Grouped;
+        let elections = format!("{}, {} won", n(counts.elections), n(counts.leaders));
+        let commands = format!(
+            "{} accepted, {} acknowledged, {} replaced by another leader's",
+            n(counts.accepted),
+            n(counts.acknowledged),
+            n(counts.replaced)
+        );
+        let snapshots = format!(
+            "{} made, {} restored by a node that was behind",
+            n(counts.snapshots),
+            n(counts.restores)
+        );
+        let lost = format!(
+            "{} lost, {} repeated",
+            n(counts.dropped),
+            n(counts.duplicated)
+        );
+        let trace = format!("{} lines, digest {}", n(self.trace_lines), self.digest);
+        let real = format!(
+            "{:.2} s, {} events/s",
+            self.elapsed.as_secs_f64(),
+            n(self.events_per_second() as u64)
+        );
+        let rows: [(&str, String); 7] = [
+            ("elections", elections),
+            ("entries committed", n(self.committed).to_string()),
+            ("commands", commands),
+            ("snapshots", snapshots),
+            ("crashes", n(counts.crashes).to_string()),
+            ("partitions", n(counts.cuts).to_string()),
+            ("disk syncs", n(counts.syncs).to_string()),
+        ];
+        for (name, value) in rows {
+            writeln!(f, "  {name:<22}{value}")?;
+        }
+        for (kind, traffic) in MessageKind::ALL.iter().zip(counts.traffic) {
+            let (messages, bytes) = (n(traffic.messages), n(traffic.bytes));
+            writeln!(f, "  {:<22}{messages:>12} {bytes:>16} bytes", kind.name())?;
+        }
+        let rows = [
+            ("messages", lost),
+            ("events", n(counts.events).to_string()),
+            ("trace", trace),
+            ("real time", real),
+        ];
+        for (name, value) in rows {
+            writeln!(f, "  {name:<22}{value}")?;
+        }
+        self.verdict(f)
+    }
+}
+
+impl Report {
+    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(failure) = &self.failure else {
+            return writeln!(
+                f,
+                "passed: the five properties of Figure 3 held after every step, \
+                 and the cluster recovered in the end"
+            );
+        };
+        writeln!(f, "FAILED at {:.6} s: {failure}", self.virtual_seconds)?;
+        writeln!(f, "repeat with: {} --trace -", self.request.command())?;
+        writeln!(f, "the last lines of the trace:")?;
+        for line in &self.last_lines {
+            writeln!(f, "  {line}")?;
+        }
+        Ok(())
+    }
+}

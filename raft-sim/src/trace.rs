@@ -1,0 +1,101 @@
+//! The trace of a run: every fact a line, and one digest over all of them.
+//!
+//! Lines are those of [`raft_proto::trace`] with the virtual time before them, and the facts of
+//! the world around the cores: what the network dropped, who crashed, what was cut. They are
+//! made whether or not anybody reads them, because the digest is how two runs are compared.
+
+use core::fmt;
+use raft_proto::Time;
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+
+/// Takes the lines of a run.
+pub struct Trace {
+    /// Lines that are not yet hashed and written.
+    chunk: Vec<u8>,
+    /// The chunk before, for the last lines of a failure.
+    previous: Vec<u8>,
+    digest: Sha256,
+    lines: u64,
+    output: Option<Box<dyn Write + Send>>,
+    error: Option<io::Error>,
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trace of {} lines", self.lines)
+    }
+}
+
+impl Trace {
+    /// How much is collected before it is hashed and written.
+    const CHUNK: usize = 1 << 16;
+
+    /// A trace that is hashed, and written to `output` if there is one.
+    pub fn new(output: Option<Box<dyn Write + Send>>) -> Trace {
+        Trace {
+            chunk: Vec::with_capacity(Self::CHUNK + 1024),
+            previous: Vec::with_capacity(Self::CHUNK + 1024),
+            digest: Sha256::new(),
+            lines: 0,
+            output,
+            error: None,
+        }
+    }
+
+    /// Adds a line.
+    pub fn line(&mut self, at: Time, line: impl fmt::Display) {
+        // Writing to a vector cannot fail.
+        let _ = writeln!(self.chunk, "{at} {line}");
+        self.lines += 1;
+        if self.chunk.len() >= Self::CHUNK {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.digest.update(&self.chunk);
+        if let Some(output) = &mut self.output {
+            if let Err(error) = output.write_all(&self.chunk) {
+                // The run goes on: its result does not depend on who listens.
+                self.error = Some(error);
+                self.output = None;
+            }
+        }
+        core::mem::swap(&mut self.chunk, &mut self.previous);
+        self.chunk.clear();
+    }
+
+    /// How many lines there were.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// The last lines, at most `count`.
+    pub fn last_lines(&self, count: usize) -> Vec<String> {
+        let recent = [&self.previous[..], &self.chunk[..]].concat();
+        let text = String::from_utf8_lossy(&recent);
+        let lines: Vec<&str> = text.lines().collect();
+        let first = lines.len().saturating_sub(count);
+        // Chunks end with whole lines, so each of these is one.
+        lines[first..].iter().map(|line| (*line).into()).collect()
+    }
+
+    /// Writes what is left, and returns the first 16 hexadecimal digits of the SHA-256 over all
+    /// lines, each with its newline.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the output.
+    pub fn finish(&mut self) -> (String, io::Result<()>) {
+        self.flush();
+        let written = match (self.error.take(), &mut self.output) {
+            (Some(error), _) => Err(error),
+            (None, Some(output)) => output.flush(),
+            (None, None) => Ok(()),
+        };
+        let digest = self.digest.clone().finalize();
+        let short = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+        (short.collect(), written)
+    }
+}
