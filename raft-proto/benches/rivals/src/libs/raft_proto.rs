@@ -116,33 +116,40 @@ impl Nodes {
         cluster
     }
 
-    /// Gives `input` to a node and does all that it asks for.
+    /// Gives `input` to a node and does all that it asks for. Inlined, so that the event is made
+    /// where the core takes it from, and not copied there.
+    #[inline(always)]
     fn step(&mut self, at: usize, input: Input) {
-        let mut done = self.give(at, input);
+        let event = Event {
+            at: self.now,
+            input,
+        };
+        let done = self.give(at, event);
+        self.report(at, done);
+    }
+
+    fn report(&mut self, at: usize, mut done: Done) {
+        let now = self.now;
         loop {
             if let Some(seq) = done.written.take() {
-                let more = self.give(at, Input::Persisted { seq });
+                let input = Input::Persisted { seq };
+                let more = self.give(at, Event { at: now, input });
                 done = Done {
                     written: more.written,
                     applied: more.applied.or(done.applied),
                 };
             } else if let Some(index) = done.applied.take() {
-                done = self.give(at, Input::Applied { index });
+                let input = Input::Applied { index };
+                done = self.give(at, Event { at: now, input });
             } else {
                 return;
             }
         }
     }
 
-    /// One step of one node. What was written and applied is not reported yet. Inlined, so that
-    /// the event is made where the core takes it from, and not copied there.
-    #[inline(always)]
-    fn give(&mut self, at: usize, input: Input) -> Done {
+    /// One step of one node. What was written and applied is not reported yet.
+    fn give(&mut self, at: usize, event: Event) -> Done {
         let node = &mut self.nodes[at];
-        let event = Event {
-            at: self.now,
-            input,
-        };
         node.raft.step_into(event, &mut self.actions);
         let mut done = Done::default();
         for action in self.actions.drain(..) {
