@@ -72,6 +72,9 @@ impl Raft {
         match &mut self.role {
             Role::Follower(follower) => follower.follow(leader),
             Role::Candidate(_) | Role::Leader(_) => {
+                // A candidacy that is over asks for no votes: by the time that its write is
+                // durable, the log may not be what the requests say.
+                self.outbox.forget_messages();
                 self.end_transfers(actions);
                 let timeout = self.timeouts.draw(&self.config);
                 let deadline = self.now.after(timeout);
