@@ -122,7 +122,11 @@ impl Writer<'_> {
             self.put(&(first.term(), first.kind(), count));
             for segment in run {
                 for at in 0..segment.len() {
-                    self.put(&(segment.payload(at).len() as u64));
+                    match segment.payload(at).len() {
+                        // The same varint by a shorter way: small entries come in numbers.
+                        short @ 0..0x80 => self.0.push(short as u8),
+                        long => self.put(&(long as u64)),
+                    }
                 }
             }
         }
