@@ -46,6 +46,11 @@ pub struct Config {
     pub election_timeout_max: Duration,
     /// How often a leader speaks to a follower that it has nothing to tell. Default 100 ms.
     pub heartbeat_interval: Duration,
+    /// How long a leader waits for the answer to an append before it asks what became of it
+    /// (once; then it asks with every heartbeat). Above the usual time of a round trip and a
+    /// disk sync; shorter finds a lost message sooner, and a question costs no entries. A heartbeat
+    /// asks as well, so that more than `heartbeat_interval` is as much. Default 100 ms.
+    pub append_timeout: Duration,
     /// How long a leader waits for an append to carry a new commitIndex before it tells an idle
     /// follower by a message of its own. Zero, the default, tells at once; anything longer
     /// saves messages and lets followers apply later.
@@ -106,6 +111,7 @@ impl Config {
             election_timeout_min: Duration::from_millis(500),
             election_timeout_max: Duration::from_millis(1000),
             heartbeat_interval: Duration::from_millis(100),
+            append_timeout: Duration::from_millis(100),
             commit_notice_delay: Duration::ZERO,
             leader_noop: LeaderNoop::On,
             max_entry_bytes: MIB,
@@ -153,6 +159,7 @@ impl Config {
             ("election_timeout_min", self.election_timeout_min),
             ("election_timeout_max", self.election_timeout_max),
             ("heartbeat_interval", self.heartbeat_interval),
+            ("append_timeout", self.append_timeout),
             ("commit_notice_delay", self.commit_notice_delay),
         ];
         if let Some((name, _)) = times
@@ -164,6 +171,9 @@ impl Config {
         }
         if self.heartbeat_interval.is_zero() {
             return Err(ConfigError::NoHeartbeatInterval);
+        }
+        if self.append_timeout.is_zero() {
+            return Err(ConfigError::ZeroLimit("append_timeout"));
         }
         let (min, max) = (self.election_timeout_min, self.election_timeout_max);
         if min >= max {
@@ -248,6 +258,12 @@ impl Config {
             Start::Bootstrap { voters } => Membership::new(voters.iter().copied()),
             Start::Join => Membership::default(),
         }
+    }
+
+    /// When a follower that does not answer an append sent `now` is asked what became of it: a
+    /// heartbeat asks as well.
+    pub(crate) fn next_question(&self, now: Time) -> Time {
+        now.after(self.append_timeout.min(self.heartbeat_interval))
     }
 
     /// When the heartbeat that follows `now` is due.

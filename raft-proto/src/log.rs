@@ -194,12 +194,13 @@ impl Log {
             if bytes >= limit {
                 break;
             }
+            let whole = part.len();
             let (taken, size) = part.prefix_within(limit - bytes);
             if bytes + size > limit {
                 break;
             }
             bytes += size;
-            let cut = taken.len() < part.len();
+            let cut = taken.len() < whole;
             segments.push(taken);
             if cut {
                 break;

@@ -164,7 +164,7 @@ impl Sender<'_> {
         // Only the first append after all were answered puts off the heartbeat: a follower that
         // answers none of many must hear one all the same.
         if inflight.is_empty() {
-            peer.heartbeat_at = self.config.next_heartbeat(self.now);
+            peer.heartbeat_at = self.config.next_question(self.now);
         }
         inflight.sent(prev, sent.index, bytes);
         peer.next_index = sent.index.next();

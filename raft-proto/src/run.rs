@@ -190,10 +190,10 @@ impl Segment {
     }
 
     /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
-    pub(crate) fn prefix_within(&self, limit: u64) -> (Segment, u64) {
+    pub(crate) fn prefix_within(mut self, limit: u64) -> (Segment, u64) {
         let whole = self.bytes();
         if whole <= limit {
-            return (self.clone(), whole);
+            return (self, whole);
         }
         let (mut taken, mut bytes) = (0, 0);
         for at in 0..self.len() {
@@ -204,9 +204,8 @@ impl Segment {
             taken += 1;
             bytes += size;
         }
-        let mut prefix = self.clone();
-        prefix.len = taken;
-        (prefix, bytes)
+        self.len = taken;
+        (self, bytes)
     }
 }
 

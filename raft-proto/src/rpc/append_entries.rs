@@ -199,7 +199,7 @@ impl Raft {
             Flow::Probe(_) | Flow::Snapshot(_) => {}
         }
         self.nudge_transfer(from, actions);
-        if news {
+        if news && match_index > self.commit_index {
             self.advance_commit(actions);
         }
         self.replicate_to(from, actions);

@@ -229,6 +229,7 @@ impl Lab {
         let start = Start::Bootstrap { voters };
         let mut config = Config::new(CLUSTER, node_id(server), start, seed);
         config.heartbeat_interval = Duration::from_millis(200);
+        config.append_timeout = Duration::from_millis(60);
         config.election_timeout_min = Duration::from_millis(600);
         config.election_timeout_max = Duration::from_millis(1200);
         config.leader_noop = LeaderNoop::Off;
