@@ -171,12 +171,10 @@ pub(crate) struct Transfer {
 pub(crate) enum Stage {
     /// The driver reads it.
     Reading,
-    /// It was sent, its last byte before `end`.
+    /// It was sent.
     Sent {
         /// When.
         at: Time,
-        /// The offset that the follower will want next.
-        end: u64,
     },
     /// It could not be read; the next heartbeat tries again.
     Unread,

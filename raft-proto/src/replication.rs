@@ -224,7 +224,7 @@ impl Sender<'_> {
             Flow::Snapshot(transfer) => match transfer.stage {
                 Stage::Unread => true,
                 // It has been heard after the chunk was sent, but not of the chunk.
-                Stage::Sent { at, .. } => {
+                Stage::Sent { at } => {
                     heard_since(at) && self.now >= self.config.next_heartbeat(at)
                 }
                 Stage::Reading => false,

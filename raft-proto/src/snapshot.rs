@@ -158,10 +158,7 @@ impl Raft {
             let reason = Refusal::WrongLength { wanted, found };
             return actions.push(Action::Refused { reason });
         }
-        transfer.stage = Stage::Sent {
-            at: now,
-            end: offset + found,
-        };
+        transfer.stage = Stage::Sent { at: now };
         peer.heartbeat_at = heartbeat_at;
         let message = Message::InstallSnapshot(Box::new(InstallSnapshot {
             term,
@@ -188,11 +185,14 @@ impl Raft {
         let Flow::Snapshot(transfer) = &mut peer.flow else {
             return; // A late answer.
         };
-        let Stage::Sent { end, .. } = transfer.stage else {
+        if !matches!(transfer.stage, Stage::Sent { .. }) {
             return;
-        };
+        }
         // At `offset` it has what came before the chunk on its way: an answer to the one before.
-        if transfer.snapshot.id.last != last || wanted == transfer.offset || wanted > end {
+        // Any other offset is followed, also far ahead: an answer that came late has set the
+        // transfer back, and only the follower knows how much it has.
+        let id = transfer.snapshot.id;
+        if id.last != last || wanted == transfer.offset || wanted >= id.size {
             return;
         }
         transfer.offset = wanted;

@@ -226,7 +226,7 @@ impl Raft {
         };
         if let Flow::Snapshot(transfer) = &mut peer.flow {
             match transfer.stage {
-                Stage::Sent { at, .. } if at.after(interval) <= now => {
+                Stage::Sent { at } if at.after(interval) <= now => {
                     transfer.stage = Stage::Reading;
                     actions.push(transfer.read(from, chunk));
                 }
