@@ -93,7 +93,10 @@ fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     if leaders.count() > 1 {
         return other("only one leader".into());
     }
-    let stands = |id: EntryId| leader.term_at(id.index).is_none_or(|term| term == id.term);
+    // A probe that is not in the leader's log is lost, unless a snapshot has covered it.
+    let stands = |id: EntryId| {
+        id.index < leader.log_base().index || leader.term_at(id.index) == Some(id.term)
+    };
     let Some(probe) = probe.filter(|probe| stands(probe.first)) else {
         return Missing::Probe { leader: at };
     };
