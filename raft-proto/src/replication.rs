@@ -186,7 +186,7 @@ impl Sender<'_> {
             false => Entries::EMPTY,
         };
         peer.flow = Flow::Probe(Probe::Asked);
-        peer.heartbeat_at = self.config.next_heartbeat(self.now);
+        peer.heartbeat_at = self.config.next_question(self.now);
         self.send_append(peer, prev, entries, actions);
     }
 
@@ -239,6 +239,8 @@ impl Sender<'_> {
                 // Asks again, or begins a snapshot if nothing else is left.
                 peer.flow = Flow::Probe(Probe::Ready);
                 self.replicate(peer, actions);
+                // The first question is repeated soon; later ones are heartbeats.
+                peer.heartbeat_at = self.config.next_heartbeat(self.now);
             }
             Flow::Replicate(_) if self.log.term_at(peer.next_index.previous()).is_none() => {
                 self.begin_transfer(peer, actions);
