@@ -132,8 +132,9 @@ impl Raft {
         if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
             return Ok(());
         }
-        // Whatever was sent as a snapshot was committed.
-        if reply.last.index > self.commit_index {
+        // Whatever this leader sent as a snapshot in this term was committed. A stale answer is to
+        // a request of an earlier term, perhaps from before a restart that forgot commitIndex.
+        if answer == Answer::ToRequest && reply.last.index > self.commit_index {
             return Err(Rejection::MatchBeyondLog {
                 acknowledged: reply.last.index,
                 last: self.commit_index,
