@@ -202,9 +202,8 @@ impl Lab {
         }
         let call = self.call(is_request, from, to);
         let is_on = self.servers[from].is_connected && self.servers[to].is_connected;
-        let fate = if !is_on {
-            Fate::IsDropped
-        } else if is_request && !self.is_running(to) {
+        let is_received = !is_request || self.is_running(to);
+        let fate = if !is_on || !is_received {
             Fate::IsDropped
         } else if is_request {
             self.network.request()

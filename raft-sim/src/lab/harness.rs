@@ -80,7 +80,7 @@ pub(super) struct Server {
 #[derive(Debug)]
 pub(super) enum ServerState {
     Running(Box<Host>),
-    Crashed(Disk),
+    Crashed(Box<Disk>),
 }
 
 /// What the queue holds.
@@ -109,7 +109,7 @@ impl Lab {
     pub(crate) fn new(setup: Setup, seed: u64, trace: TraceLevel) -> Lab {
         let mut random = Random::new(seed, setup.name);
         let server = |_| Server {
-            state: ServerState::Crashed(Disk::new()),
+            state: ServerState::Crashed(Box::default()),
             incarnation: 0,
             is_connected: false,
             handled: 0,
@@ -190,13 +190,13 @@ impl Lab {
         self.disconnect(server);
         self.note(|| format!("lab: crash n{server}"));
         let running = &mut self.servers[server].state;
-        let state = core::mem::replace(running, ServerState::Crashed(Disk::new()));
+        let state = core::mem::replace(running, ServerState::Crashed(Box::default()));
         let disk = match state {
             ServerState::Running(host) => host.crash(&mut self.disks),
-            ServerState::Crashed(disk) => Ok(disk),
+            ServerState::Crashed(disk) => Ok(*disk),
         };
         let disk = disk.map_err(|error| self.host_failure(server, &error))?;
-        self.servers[server].state = ServerState::Crashed(disk);
+        self.servers[server].state = ServerState::Crashed(Box::new(disk));
         Ok(())
     }
 
@@ -210,7 +210,7 @@ impl Lab {
         let ServerState::Crashed(disk) = &mut self.servers[server].state else {
             return Ok(()); // Unreachable: it has just been crashed.
         };
-        let disk = core::mem::take(disk);
+        let disk = core::mem::take(&mut **disk);
         let snapshot = disk.recovered_snapshot().map(|(_, data)| data.clone());
         let loaded = self.service.start(server, snapshot.as_deref());
         loaded.map_err(|broken| self.failure(broken))?;
@@ -229,7 +229,7 @@ impl Lab {
         let start = Start::Bootstrap { voters };
         let mut config = Config::new(CLUSTER, node_id(server), start, seed);
         config.heartbeat_interval = Duration::from_millis(200);
-        config.append_timeout = Duration::from_millis(60);
+        config.append_timeout = Duration::from_millis(30);
         config.election_timeout_min = Duration::from_millis(600);
         config.election_timeout_max = Duration::from_millis(1200);
         config.leader_noop = LeaderNoop::Off;
