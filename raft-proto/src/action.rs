@@ -65,7 +65,9 @@ pub enum Action {
 
     /// Store a chunk of a snapshot that is being received in a file aside, and answer with
     /// [`SnapshotWritten`](crate::Input::SnapshotWritten). At offset 0 begin a new file and
-    /// discard any other partial one; other offsets continue where the last chunk ended. No
+    /// discard any other partial one; other offsets continue where the last chunk ended. Perform
+    /// these in the order in which they came out. A complete file that no `Install` asked for by
+    /// the time that another one begins is of no use. No
     /// sync is needed before the [`Install`] that makes the file this node's snapshot.
     WriteSnapshot {
         /// Which snapshot.
@@ -76,8 +78,9 @@ pub enum Action {
         data: Bytes,
     },
 
-    /// Nothing needs this stored snapshot any more: delete it at leisure, but not before the
-    /// writes issued until now are durable, since a restart may need it until then.
+    /// Nothing needs this stored snapshot any more: delete it at leisure. This comes out only
+    /// when the write that replaced it is durable. After a restart, delete all snapshots but the
+    /// recovered one.
     ReleaseSnapshot {
         /// Which snapshot.
         snapshot: SnapshotId,
@@ -111,7 +114,8 @@ pub enum Action {
         term: Term,
     },
 
-    /// A message that no correct peer sends was dropped; nothing changed. The peer is faulty,
+    /// A message that no correct peer sends was dropped; nothing changed, but that a snapshot
+    /// whose checksum is wrong is asked for anew. The peer is faulty,
     /// misconfigured or hostile: raise an alarm.
     Rejected {
         /// Who sent it.

@@ -30,8 +30,13 @@ impl Applier {
         }
     }
 
-    /// How many more bytes may be handed out within `limit`. With nothing outstanding one entry
-    /// may always go, and the config makes sure that it is within the limit.
+    /// Whether all that was handed out is applied. Then one more entry may always go, whatever
+    /// its size: limits may have been lowered since it was accepted.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// How many more bytes may be handed out within `limit`.
     pub(crate) fn room(&self, limit: u64) -> u64 {
         limit.saturating_sub(self.outstanding_bytes)
     }

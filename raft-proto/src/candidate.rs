@@ -60,6 +60,15 @@ impl Raft {
         }
     }
 
+    /// The election timed out while our own vote is not even on disk: another term would only
+    /// add a write to those that wait. Gives this one more time.
+    pub(crate) fn wait_for_own_vote(&mut self) {
+        let deadline = self.now.after(self.timeouts.draw(&self.config));
+        if let Role::Candidate(candidate) = &mut self.role {
+            candidate.deadline = deadline;
+        }
+    }
+
     /// Counts a vote in the current term. A voter counts once (section 5.2).
     pub(crate) fn count_vote(&mut self, voter: NodeId, vote: Vote, actions: &mut Vec<Action>) {
         let Role::Candidate(candidate) = &mut self.role else {

@@ -68,7 +68,8 @@ pub struct Config {
     pub max_inflight_appends: u32,
     /// How many bytes of entries may be on their way to one follower. Default 8 MiB.
     pub max_inflight_bytes: u64,
-    /// How many bytes of entries a leader accepts beyond commitIndex; more are refused.
+    /// How many bytes of entries a leader accepts beyond what is both committed and on its own
+    /// disk; more are refused.
     /// Default 64 MiB.
     pub max_uncommitted_bytes: u64,
     /// How many bytes of entries are handed out to apply before `Applied` comes back.

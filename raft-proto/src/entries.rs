@@ -280,6 +280,9 @@ struct OpenRun {
 }
 
 impl EntriesBuilder {
+    /// The most entries in a run: its memory is freed only when all of them are dropped.
+    const RUN: usize = 1024;
+
     /// A builder with no entries yet.
     pub fn new() -> EntriesBuilder {
         EntriesBuilder::default()
@@ -312,7 +315,11 @@ impl EntriesBuilder {
             return Err(NotConsecutive { last, pushed: id });
         }
         match &mut self.open {
-            Some(open) if open.first.term == id.term && open.kind == kind => {
+            Some(open)
+                if open.first.term == id.term
+                    && open.kind == kind
+                    && open.payloads.len() < Self::RUN =>
+            {
                 open.payloads.push(payload);
             }
             _ => {

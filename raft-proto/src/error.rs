@@ -127,8 +127,7 @@ pub enum RecoveryError {
         /// The last entry or the snapshot's.
         last: EntryId,
     },
-    /// An entry before the snapshot's end has a term above the snapshot's, or one after it a
-    /// lower term.
+    /// The first entry after the snapshot has a lower term.
     #[error("entry {entry} contradicts the snapshot's last entry {snapshot}")]
     TermsContradictSnapshot {
         /// The entry.
@@ -173,13 +172,22 @@ pub enum ProposeError {
         /// The limit.
         limit: u64,
     },
+    /// The commands together are over
+    /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
+    #[error("commands of {wanted} bytes together are over the limit of {limit}; propose fewer")]
+    BatchTooLarge {
+        /// Their bytes with overhead.
+        wanted: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Too much is waiting to be committed. Wait until some of it is applied, then try again.
     #[error(
         "{waiting} bytes wait to be committed; {wanted} more would exceed the limit of {limit}: \
          wait for commits and try again"
     )]
     TooManyUncommitted {
-        /// Bytes in the log above commitIndex.
+        /// Bytes in the log that are not yet both committed and on this leader's disk.
         waiting: u64,
         /// Bytes that were to be added.
         wanted: u64,

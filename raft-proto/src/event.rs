@@ -118,7 +118,8 @@ pub enum SnapshotReadFailed {
     /// The storage failed. The core tries again later.
     #[error("the snapshot could not be read now")]
     Failed,
-    /// There is no such snapshot. The core asks for a newer one, once it has been told of one.
+    /// There is no such snapshot. The core asks again with later heartbeats, for the newest one
+    /// that it has been told of by then.
     #[error("there is no such snapshot any more")]
     Gone,
 }

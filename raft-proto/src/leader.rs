@@ -20,16 +20,27 @@ pub(crate) struct Leader {
     pub(crate) term_start: Index,
     /// The other voters, in the order of their ids.
     pub(crate) peers: Vec<Peer>,
-    /// Bytes in the log above commitIndex.
+    /// Bytes in the log above `settled`: what `max_uncommitted_bytes` limits.
     pub(crate) uncommitted: u64,
+    /// Up to here the log is committed and on this leader's disk. Both, since a leader whose
+    /// disk stalls must not take in more and more while its followers commit.
+    settled: Index,
 }
 
 impl Leader {
-    pub(crate) fn new(term_start: Index, peers: Vec<Peer>, uncommitted: u64) -> Leader {
+    /// A leader of which nothing is known to be settled after `settled`, where `uncommitted`
+    /// bytes are.
+    pub(crate) fn new(
+        term_start: Index,
+        peers: Vec<Peer>,
+        settled: Index,
+        uncommitted: u64,
+    ) -> Leader {
         Leader {
             term_start,
             peers,
             uncommitted,
+            settled,
         }
     }
 
@@ -101,7 +112,14 @@ impl Raft {
             }
             wanted += size + crate::ENTRY_OVERHEAD;
         }
-        let (waiting, limit) = (leader.uncommitted, self.config.max_uncommitted_bytes);
+        let limit = self.config.max_uncommitted_bytes;
+        if wanted > limit {
+            return Err(ProposeError::BatchTooLarge { wanted, limit });
+        }
+        // What earlier terms left can only be committed with an entry of this one (5.4.2): the
+        // first is never refused for it.
+        let begun = self.log.last().index >= leader.term_start;
+        let waiting = if begun { leader.uncommitted } else { 0 };
         if wanted > limit.saturating_sub(waiting) {
             return Err(ProposeError::TooManyUncommitted {
                 waiting,
@@ -132,15 +150,18 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let own = (self.config.node_id, self.writes.durable_index);
-        let Some(index) = leader.committed(&self.membership, own) else {
-            return;
-        };
-        if index <= self.commit_index {
-            return;
+        let durable = self.writes.durable_index;
+        let own = (self.config.node_id, durable);
+        let committed = leader.committed(&self.membership, own);
+        let news = committed.filter(|index| *index > self.commit_index);
+        self.commit_index = news.unwrap_or(self.commit_index);
+        let settled = self.commit_index.min(durable);
+        if settled > leader.settled {
+            leader.uncommitted -= self.log.bytes_between(leader.settled, settled);
+            leader.settled = settled;
         }
-        leader.uncommitted -= self.log.bytes_between(self.commit_index, index);
-        self.commit_index = index;
-        self.replicate_to_all(actions);
+        if news.is_some() {
+            self.replicate_to_all(actions);
+        }
     }
 }

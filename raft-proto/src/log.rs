@@ -94,21 +94,18 @@ impl Log {
     }
 
     /// The first of `entries` that the log does not hold: it conflicts, or lies beyond the end.
-    /// `None` if all are here or lie before the base.
+    /// `None` if all are here or lie before the base. The base itself may be what conflicts.
     pub(crate) fn first_missing(&self, entries: &Entries) -> Option<Index> {
-        entries
-            .segments()
-            .iter()
-            .filter(|run| run.last() > self.base.index)
-            .find(|run| !self.contains(run.last_id()))
-            .map(|run| {
-                // The run's last entry is missing; find its first one that is.
-                let first = run.first().max(self.base.index.next());
-                (first.0..run.last().0)
-                    .map(Index)
-                    .find(|index| self.term_at(*index) != Some(run.term()))
-                    .unwrap_or(run.last())
-            })
+        let reaching = |run: &&Segment| run.last() >= self.base.index;
+        entries.segments().iter().filter(reaching).find_map(|run| {
+            let (first, last) = (run.first().max(self.base.index), run.last());
+            let missing = |index: &Index| self.term_at(*index) != Some(run.term());
+            // Terms never fall: if both ends agree, so does all between them.
+            if !missing(&last) && !missing(&first) {
+                return None;
+            }
+            (first.0..last.0).map(Index).find(missing).or(Some(last))
+        })
     }
 
     /// Appends the part of `entries` from `from` on, which is the position after the last.

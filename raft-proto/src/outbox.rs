@@ -33,8 +33,20 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Withholds `what` until `seq` is persisted.
     pub(crate) fn withhold(&mut self, seq: Seq, what: Withheld) {
-        debug_assert!(self.waiting.back().is_none_or(|(last, _)| *last <= seq));
+        if let Some((last, same)) = self.waiting.back() {
+            debug_assert!(*last <= seq);
+            // Copies of a request need one answer: while a disk stalls, they add nothing.
+            if *last == seq && *same == what {
+                return;
+            }
+        }
         self.waiting.push_back((seq, what));
+    }
+
+    /// Whether a candidate's own vote waits.
+    pub(crate) fn has_own_vote(&self) -> bool {
+        let is_own = |(_, what): &(Seq, Withheld)| matches!(what, Withheld::OwnVote { .. });
+        self.waiting.iter().any(is_own)
     }
 
     /// The next thing that may leave now that all writes up to `persisted` are durable.

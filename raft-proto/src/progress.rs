@@ -33,6 +33,8 @@ pub(crate) struct Peer {
     pub(crate) commit_told: Index,
     /// When it has to hear from us next.
     pub(crate) heartbeat_at: Time,
+    /// When something was last sent to it.
+    pub(crate) sent_at: Time,
     /// When it has to be told of commitIndex, unless an append does so before.
     pub(crate) commit_notice_at: Option<Time>,
     /// When it was last heard.
@@ -67,6 +69,9 @@ pub(crate) enum Flow {
 pub(crate) enum Probe {
     /// It may be asked now.
     Ready,
+    /// It may be asked now, and the logs agree before nextIndex: the question carries entries.
+    /// One message only, until it is accepted: what looked lost may only have been overtaken.
+    Agreed,
     /// It has been; the next heartbeat asks again.
     Asked,
 }
@@ -191,10 +196,17 @@ impl Peer {
             flow: Flow::Probe(Probe::Ready),
             commit_told: Index::ZERO,
             heartbeat_at: now,
+            sent_at: now,
             commit_notice_at: None,
             heard_at: None,
             denial: Denial::None,
         }
+    }
+
+    /// The logs agree up to `agreed`, though something was lost: try one message.
+    pub(crate) fn retry_after(&mut self, agreed: Index) {
+        self.next_index = agreed.max(self.match_index).next();
+        self.flow = Flow::Probe(Probe::Agreed);
     }
 
     /// The logs agree up to `agreed`: send what follows.

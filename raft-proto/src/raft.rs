@@ -170,13 +170,13 @@ impl Raft {
     /// Time has passed. Timers are lazy: hearing a leader moves a deadline that nobody outside
     /// is told of, and a tick that comes too early finds out here.
     fn tick(&mut self, actions: &mut Vec<Action>) {
-        if self.now >= self.wake_at {
-            self.wake_at = Time::NEVER;
-        }
+        // Whatever woke the driver, it may have no timer set now: it is told the deadline again.
+        self.wake_at = Time::NEVER;
         if self.deadline() > self.now {
             return;
         }
         match &self.role {
+            Role::Candidate(_) if self.outbox.has_own_vote() => self.wait_for_own_vote(),
             Role::Follower(_) | Role::Candidate(_) => self.campaign(actions),
             Role::Leader(_) => self.leader_tick(actions),
         }
@@ -261,7 +261,7 @@ impl Raft {
         let room = self.applier.room(self.config.max_unapplied_bytes);
         let (entries, bytes) = self.log.slice(from, to, room);
         // At least one entry is returned, whether it fits or not.
-        if bytes > room {
+        if bytes > room && !self.applier.is_idle() {
             return;
         }
         if let Some(last) = entries.last_id() {

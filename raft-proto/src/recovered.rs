@@ -26,8 +26,9 @@ pub struct Recovered {
     /// driver loads it into the service itself before it starts the node.
     pub snapshot: Option<SnapshotMeta>,
     /// The log: every entry not dropped by a compaction or an install, in order. May begin
-    /// before the snapshot's end. If it does not hold the snapshot's last entry, the snapshot
-    /// wins and the log is dropped.
+    /// before the snapshot's end. If it does not hold the snapshot's last entry, nor begin right
+    /// after it, the snapshot wins and the log is dropped. Atomic writes never leave that; a
+    /// storage that finds it on its disk drops the log there as well, before it starts the node.
     pub entries: Entries,
     /// For a service that is durable by itself: the last index that it has applied and will
     /// not forget. The first [`Apply`](crate::Action::Apply) begins after it.

@@ -4,8 +4,8 @@
 //! Entries are sent once, without waiting for answers, as far as the window allows. What was
 //! lost is found by the next heartbeat, which asks whether the follower holds the entry before
 //! nextIndex: either it does, and the window reopens as its disk catches up; or it does not,
-//! and its hint says where to begin again. No failure signal is needed, and entries are sent
-//! again only where they are known to be missing.
+//! and its hint says where to begin again, with one message until that is accepted. No failure
+//! signal is needed, and entries are sent again only where a follower said that it lacks them.
 
 use crate::action::Action;
 use crate::config::Config;
@@ -124,7 +124,7 @@ impl Sender<'_> {
             let prev = peer.next_index.previous();
             match &peer.flow {
                 Flow::Snapshot(_) | Flow::Probe(Probe::Asked) => return,
-                Flow::Probe(Probe::Ready) => match self.log.term_at(prev) {
+                Flow::Probe(Probe::Ready | Probe::Agreed) => match self.log.term_at(prev) {
                     Some(_) => return self.probe(peer, actions),
                     None => return self.begin_transfer(peer, actions),
                 },
@@ -175,7 +175,9 @@ impl Sender<'_> {
     /// are this term's own, which the follower cannot have, or it is known to agree.
     fn probe(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let prev = peer.next_index.previous();
-        let useful = peer.next_index >= self.term_start || prev == peer.match_index;
+        let useful = peer.next_index >= self.term_start
+            || prev == peer.match_index
+            || matches!(peer.flow, Flow::Probe(Probe::Agreed));
         let limit = self.config.max_append_bytes;
         let entries = match useful {
             true => {
@@ -224,29 +226,21 @@ impl Sender<'_> {
             Flow::Snapshot(transfer) => match transfer.stage {
                 Stage::Unread => true,
                 // It has been heard after the chunk was sent, but not of the chunk.
-                Stage::Sent { at } => {
-                    heard_since(at) && self.now >= self.config.next_heartbeat(at)
-                }
+                Stage::Sent { at } => heard_since(at) && self.now >= self.config.next_heartbeat(at),
                 Stage::Reading => false,
             },
             Flow::Probe(_) | Flow::Replicate(_) => false,
         };
-        if stuck {
-            return self.read_chunk(peer, actions);
-        }
+        let compacted = self.log.term_at(peer.next_index.previous()).is_none();
         match &peer.flow {
-            Flow::Probe(_) => {
-                // Asks again, or begins a snapshot if nothing else is left.
-                peer.flow = Flow::Probe(Probe::Ready);
-                self.replicate(peer, actions);
-                // The first question is repeated soon; later ones are heartbeats.
-                peer.heartbeat_at = self.config.next_heartbeat(self.now);
-            }
-            Flow::Replicate(_) if self.log.term_at(peer.next_index.previous()).is_none() => {
-                self.begin_transfer(peer, actions);
-            }
-            Flow::Replicate(_) | Flow::Snapshot(_) => self.empty_append(peer, actions),
+            Flow::Snapshot(_) if stuck => self.read_chunk(peer, actions),
+            Flow::Probe(_) | Flow::Replicate(_) if compacted => self.begin_transfer(peer, actions),
+            // A question that was not answered is asked again, now without entries.
+            Flow::Probe(_) => peer.flow = Flow::Probe(Probe::Asked),
+            Flow::Replicate(_) | Flow::Snapshot(_) => {}
         }
+        // Reading a chunk may take long, or fail: the follower hears its leader all the same.
+        self.empty_append(peer, actions);
     }
 
     /// AppendEntries without entries. To a follower that is being sent a snapshot it asks
@@ -276,6 +270,7 @@ impl Sender<'_> {
         let Some(prev_term) = prev_term else {
             return;
         };
+        peer.sent_at = self.now;
         let last = entries.last_id().map_or(prev, |id| id.index);
         if !matches!(peer.flow, Flow::Snapshot(_)) {
             peer.commit_told = peer.commit_told.max(self.commit_index.min(last));
@@ -307,7 +302,7 @@ impl Sender<'_> {
         }
         let common = self.log.last_not_above(hint);
         if common == hint || common.index <= peer.match_index {
-            peer.replicate_after(common.index);
+            peer.retry_after(common.index);
         } else if common.index == base.index && common.term > hint.term {
             return self.begin_transfer(peer, actions);
         } else {

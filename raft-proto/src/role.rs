@@ -106,8 +106,9 @@ impl Raft {
         let own = self.config.node_id;
         let others = self.membership.voters().iter().filter(|id| **id != own);
         let peers = others.map(|id| Peer::new(*id, last, self.now)).collect();
-        let uncommitted = self.log.bytes_between(self.commit_index, last);
-        self.role = Role::Leader(Leader::new(last.next(), peers, uncommitted));
+        let settled = self.commit_index.min(self.writes.durable_index);
+        let uncommitted = self.log.bytes_between(settled, last);
+        self.role = Role::Leader(Leader::new(last.next(), peers, settled, uncommitted));
         self.role_changed(actions);
         self.leader_changed(known, actions);
     }

@@ -191,8 +191,8 @@ impl Segment {
 
     /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
     pub(crate) fn prefix_within(mut self, limit: u64) -> (Segment, u64) {
-        let whole = self.bytes();
-        if whole <= limit {
+        if self.len() == self.run.payloads.len() && self.run.bytes <= limit {
+            let whole = self.run.bytes;
             return (self, whole);
         }
         let (mut taken, mut bytes) = (0, 0);

@@ -160,6 +160,7 @@ impl Raft {
         }
         transfer.stage = Stage::Sent { at: now };
         peer.heartbeat_at = heartbeat_at;
+        peer.sent_at = now;
         let message = Message::InstallSnapshot(Box::new(InstallSnapshot {
             term,
             snapshot: transfer.snapshot.clone(),

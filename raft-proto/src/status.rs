@@ -95,7 +95,7 @@ impl Peer {
             match_index: self.match_index,
             next_index: self.next_index,
             state: match &self.flow {
-                Flow::Probe(Probe::Ready | Probe::Asked) => PeerState::Probe,
+                Flow::Probe(Probe::Ready | Probe::Agreed | Probe::Asked) => PeerState::Probe,
                 Flow::Replicate(inflight) => PeerState::Replicate {
                     inflight: inflight.len(),
                 },

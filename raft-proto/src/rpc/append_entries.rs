@@ -75,6 +75,17 @@ impl Raft {
                 false => Ok(Comparison::Missing),
             };
         }
+        // The base is committed, and its term is known.
+        let base = self.log.base();
+        let mut runs = request.entries.segments().iter();
+        if let Some(run) = runs.find(|run| run.first() <= base.index && base.index <= run.last())
+            && run.term() != base.term
+        {
+            return Err(conflict(EntryId {
+                index: base.index,
+                term: run.term(),
+            }));
+        }
         let news_from = self.log.first_missing(&request.entries);
         match news_from {
             Some(index) if index <= commit_index => {
@@ -180,7 +191,7 @@ impl Raft {
         received: Index,
         actions: &mut Vec<Action>,
     ) {
-        let heartbeat_at = self.config.next_heartbeat(self.now);
+        let (interval, base) = (self.config.heartbeat_interval, self.log.base().index);
         let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) else {
             return;
         };
@@ -188,12 +199,14 @@ impl Raft {
         let news = match_index > peer.match_index;
         peer.acknowledged(match_index);
         if news {
-            peer.heartbeat_at = peer.heartbeat_at.max(heartbeat_at);
+            // Answered: the next heartbeat is due an interval after what was sent last.
+            peer.heartbeat_at = peer.heartbeat_at.max(peer.sent_at.after(interval));
         }
         match &peer.flow {
             Flow::Probe(_) if received.next() >= peer.next_index => peer.replicate_after(received),
             Flow::Replicate(_) => peer.next_index = peer.next_index.max(received.next()),
-            Flow::Snapshot(transfer) if received >= transfer.snapshot.id.last.index => {
+            // It has what the snapshot stands for, or all that the log does not hold any more.
+            Flow::Snapshot(_) if received >= base => {
                 return self.transfer_done(from, match_index, received, actions);
             }
             Flow::Probe(_) | Flow::Snapshot(_) => {}

@@ -63,6 +63,9 @@ impl Raft {
             ..
         } = request;
         let id = snapshot.id;
+        if self.applier.restoring.is_some() {
+            return Ok(()); // The file of the last one is still to be made the snapshot.
+        }
         let Role::Follower(follower) = &mut self.role else {
             return Ok(()); // `follow` made it one.
         };
