@@ -1,0 +1,156 @@
+//! A disk as the contract has it: writes take effect in order, each as a whole.
+
+use bytes::Bytes;
+use raft_proto::{
+    Checksum, EntriesBuilder, Entry, EntryId, Index, InstalledLog, Recovered, Seq, SnapshotId,
+    Write,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What is stored, and what is on its way there.
+#[derive(Default)]
+pub(super) struct Disk {
+    /// The effects of all writes that have happened.
+    pub(super) stored: Recovered,
+    /// Writes issued and not yet happened.
+    pub(super) waiting: VecDeque<Write>,
+    pub(super) last_seq: Seq,
+    /// The bytes of snapshots, released ones too.
+    pub(super) snapshots: BTreeMap<SnapshotId, Bytes>,
+    /// The partial file.
+    partial: Option<(SnapshotId, Vec<u8>)>,
+}
+
+impl Disk {
+    /// Takes a write in; seqs are consecutive.
+    pub(super) fn issue(&mut self, write: Write) {
+        assert_eq!(write.seq, self.last_seq.next(), "seqs are consecutive");
+        self.last_seq = write.seq;
+        if let Some(install) = &write.install {
+            let id = install.snapshot.id;
+            let (partial, bytes) = self.partial.take().expect("an install has a partial file");
+            assert_eq!(
+                partial, id,
+                "the partial file is the snapshot that is installed"
+            );
+            assert_eq!(bytes.len() as u64, id.size, "it is complete");
+            assert_eq!(Checksum::of(&bytes), id.checksum, "it is verified");
+            self.snapshots.insert(id, Bytes::from(bytes));
+        }
+        if let Some(compact) = &write.compact {
+            let known = self.snapshots.contains_key(&compact.snapshot.id);
+            assert!(known, "compacted to a snapshot that is not there");
+            assert!(compact.drop_through <= compact.snapshot.id.last.index);
+        }
+        self.waiting.push_back(write);
+    }
+
+    /// The oldest write happens. Returns its seq.
+    pub(super) fn happen(&mut self) -> Option<Seq> {
+        let write = self.waiting.pop_front()?;
+        let stored = &mut self.stored;
+        match (&stored.identity, write.identity) {
+            (None, Some(identity)) => stored.identity = Some(*identity),
+            (None, None) => panic!("the first write stores the identity"),
+            (Some(_), None) => {}
+            (Some(_), Some(_)) => panic!("the identity is stored once"),
+        }
+        if let Some(hard_state) = write.hard_state {
+            assert!(
+                hard_state.term >= stored.hard_state.term,
+                "stored term fell"
+            );
+            stored.hard_state = hard_state;
+        }
+        if let Some(install) = write.install {
+            let last = install.snapshot.id.last;
+            let before = stored
+                .snapshot
+                .as_ref()
+                .map(|snapshot| snapshot.id.last.index);
+            assert!(before < Some(last.index), "an install goes forward");
+            let holds = self.term_at(last.index) == Some(last.term);
+            match install.log {
+                InstalledLog::KeepsTail => {
+                    assert!(holds, "kept a tail that does not follow the snapshot");
+                    self.keep(|entry| entry.index() > last.index);
+                }
+                InstalledLog::IsDropped => self.keep(|_| false),
+            }
+            self.stored.snapshot = Some(install.snapshot);
+        }
+        if let Some(compact) = write.compact {
+            self.keep(|entry| entry.index() > compact.drop_through);
+            self.stored.snapshot = Some(compact.snapshot);
+        }
+        if let Some(first) = write.entries.first_index() {
+            let end = self.last_index();
+            assert!(first <= end.next(), "a gap after {end} before {first}");
+            let mut builder = self.kept(|entry| entry.index() < first);
+            for entry in &write.entries {
+                push(&mut builder, entry);
+            }
+            self.stored.entries = builder.finish();
+        }
+        Some(write.seq)
+    }
+
+    fn kept(&self, test: impl Fn(&Entry<'_>) -> bool) -> EntriesBuilder {
+        let mut builder = EntriesBuilder::new();
+        for entry in self.stored.entries.iter().filter(test) {
+            push(&mut builder, entry);
+        }
+        builder
+    }
+
+    fn keep(&mut self, test: impl Fn(&Entry<'_>) -> bool) {
+        self.stored.entries = self.kept(test).finish();
+    }
+
+    /// The last index of the log or the snapshot.
+    pub(super) fn last_index(&self) -> Index {
+        let last = self.stored.entries.last_id().unwrap_or_default().index;
+        last.max(self.snapshot_end().index)
+    }
+
+    pub(super) fn snapshot_end(&self) -> EntryId {
+        let snapshot = self.stored.snapshot.as_ref();
+        snapshot.map_or(EntryId::ZERO, |snapshot| snapshot.id.last)
+    }
+
+    /// The term of the stored entry at `index`.
+    pub(super) fn term_at(&self, index: Index) -> Option<raft_proto::Term> {
+        let entries = &self.stored.entries;
+        let at = index.0.checked_sub(entries.first_index()?.0)?;
+        let entry = entries.iter().nth(usize::try_from(at).ok()?);
+        entry.map(|entry| entry.term())
+    }
+
+    /// Writes a chunk to the partial file.
+    pub(super) fn write_chunk(&mut self, id: SnapshotId, offset: u64, data: &[u8]) {
+        if offset == 0 {
+            self.partial = Some((id, Vec::new()));
+        }
+        let (partial, bytes) = self.partial.as_mut().expect("the file was begun");
+        assert_eq!(*partial, id, "the chunk belongs to the partial file");
+        assert_eq!(
+            bytes.len() as u64,
+            offset,
+            "the chunk continues the partial file"
+        );
+        bytes.extend_from_slice(data);
+    }
+
+    /// A crash: what did not happen never will.
+    pub(super) fn crash(&mut self) -> Recovered {
+        self.waiting.clear();
+        self.partial = None;
+        self.last_seq = Seq(0);
+        self.stored.clone()
+    }
+}
+
+fn push(builder: &mut EntriesBuilder, entry: Entry<'_>) {
+    let pushed = builder.push(entry.id(), entry.kind(), entry.share_payload());
+    pushed.expect("stored entries are consecutive and their terms never fall");
+}
