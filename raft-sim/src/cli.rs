@@ -148,7 +148,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err(format!("a run of no time shows nothing; {HOW}"));
     }
     if time > Request::MAX_TIME {
-        return Err(String::from("at most 7 days: virtual time takes real time too"));
+        return Err(String::from(
+            "at most 7 days: virtual time takes real time too",
+        ));
     }
     Ok(time)
 }

@@ -119,7 +119,9 @@ impl Node {
     pub fn crash(&mut self, random: &mut Random) -> Result<(), Failure> {
         let off = Power::Off(Box::default());
         if let Power::On(host) = core::mem::replace(&mut self.power, off) {
-            let disk = host.crash(random).map_err(|reason| self.host_failed(reason))?;
+            let disk = host
+                .crash(random)
+                .map_err(|reason| self.host_failed(reason))?;
             self.power = Power::Off(Box::new(disk));
         }
         self.life += 1; // What is under way belongs to the life that ends.

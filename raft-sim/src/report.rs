@@ -73,11 +73,14 @@ impl Report {
     /// The report as one JSON object.
     pub fn json(&self) -> serde_json::Value {
         let counts = &self.counts;
-        let messages = MessageKind::ALL.iter().zip(counts.traffic).map(|(kind, traffic)| Kind {
-            kind: kind.name(),
-            messages: traffic.messages,
-            bytes: traffic.bytes,
-        });
+        let messages = MessageKind::ALL
+            .iter()
+            .zip(counts.traffic)
+            .map(|(kind, traffic)| Kind {
+                kind: kind.name(),
+                messages: traffic.messages,
+                bytes: traffic.bytes,
+            });
         let json = Json {
             seed: self.request.seed,
             nodes: self.request.nodes,

@@ -81,7 +81,11 @@ enum Missing {
 
 fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     let other = |what: String| Missing::Other(what);
-    let rafts: Vec<&Raft> = world.nodes().iter().filter_map(|node| node.raft()).collect();
+    let rafts: Vec<&Raft> = world
+        .nodes()
+        .iter()
+        .filter_map(|node| node.raft())
+        .collect();
     if let Some(down) = world.nodes().iter().find(|node| node.raft().is_none()) {
         return other(format!("{} runs", down.config().node_id));
     }

@@ -70,8 +70,7 @@ impl Outstanding {
     /// The node's state was replaced by a snapshot up to `last`: what became of proposals before
     /// it is not known.
     pub fn restored(&mut self, last: Index) {
-        self.waiting
-            .retain(|proposal| proposal.first.index > last);
+        self.waiting.retain(|proposal| proposal.first.index > last);
     }
 }
 
@@ -166,6 +165,7 @@ impl Workload {
             Some(Err(
                 ProposeError::Empty
                 | ProposeError::TooLarge { .. }
+                | ProposeError::BatchTooLarge { .. }
                 | ProposeError::TooManyUncommitted { .. }
                 | ProposeError::LogFull
                 | ProposeError::Faulted(_),

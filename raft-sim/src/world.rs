@@ -20,8 +20,7 @@ use core::fmt;
 use core::time::Duration;
 use raft_proto::wire::{self, Envelope};
 use raft_proto::{
-    Action, Index, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, SnapshotId, Time,
-    trace,
+    Action, Index, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, SnapshotId, Time, trace,
 };
 use std::collections::VecDeque;
 
@@ -480,7 +479,11 @@ impl World {
         if self.phase == Phase::Liveness {
             return;
         }
-        let up: Vec<bool> = self.nodes.iter().map(|node| node.raft().is_some()).collect();
+        let up: Vec<bool> = self
+            .nodes
+            .iter()
+            .map(|node| node.raft().is_some())
+            .collect();
         let sight = Sight {
             up: &up,
             leader: self.leader(),
