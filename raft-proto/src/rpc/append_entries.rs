@@ -198,7 +198,8 @@ impl Raft {
         peer.denial = Denial::None;
         let news = match_index > peer.match_index;
         peer.acknowledged(match_index);
-        if news {
+        let settled = matches!(peer.flow, Flow::Probe(_)) && received.next() >= peer.next_index;
+        if news || settled {
             // Answered: the next heartbeat is due an interval after what was sent last.
             peer.heartbeat_at = peer.heartbeat_at.max(peer.sent_at.after(interval));
         }
