@@ -297,6 +297,11 @@ impl Cluster {
 
     /// Makes `id` campaign now, whatever its timeout.
     pub fn campaign(&mut self, id: u64) {
+        assert_ne!(
+            self.raft(id).role(),
+            RoleKind::Leader,
+            "leaders do not campaign"
+        );
         let at = self.node(id).wake_at;
         // Deadlines are lazy: the first tick may only name the next one.
         self.now = self.now.max(at);

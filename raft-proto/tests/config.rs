@@ -1,0 +1,186 @@
+//! A config that cannot work is refused, and the message says what to change.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use raft_proto::*;
+use std::time::Duration;
+use support::*;
+
+/// Refused with a message that contains all of `words`.
+fn refused(change: impl Fn(&mut Config), words: &[&str]) -> ConfigError {
+    let mut config = config(1, 3);
+    assert_eq!(config.validate(), Ok(()));
+    change(&mut config);
+    let error = config.validate().unwrap_err();
+    let message = error.to_string();
+    for word in words {
+        assert!(message.contains(word), "{word} is not in: {message}");
+    }
+    let refused = Raft::new(config, Recovered::default()).map(|_| ());
+    assert_eq!(refused, Err(StartError::Config(error.clone())));
+    error
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let voters = vec![NodeId(1)];
+    for start in [Start::Bootstrap { voters }, Start::Join] {
+        let config = Config::new(ClusterId(1), NodeId(1), start, 0);
+        assert_eq!(config.validate(), Ok(()));
+    }
+}
+
+#[test]
+fn cluster_id_0_is_refused() {
+    let error = refused(
+        |config| config.cluster_id = ClusterId(0),
+        &["cluster_id", "draw"],
+    );
+    assert_eq!(error, ConfigError::NoClusterId);
+}
+
+#[test]
+fn a_cluster_without_voters_is_refused() {
+    let start = |config: &mut Config| config.start = Start::Bootstrap { voters: Vec::new() };
+    assert_eq!(
+        refused(start, &["voters", "name them"]),
+        ConfigError::NoVoters
+    );
+}
+
+#[test]
+fn a_voter_named_twice_is_refused() {
+    let voters = vec![NodeId(1), NodeId(2), NodeId(3), NodeId(2)];
+    let start = |config: &mut Config| {
+        let voters = voters.clone();
+        config.start = Start::Bootstrap { voters };
+    };
+    let error = refused(start, &["n2", "once"]);
+    assert_eq!(error, ConfigError::DuplicateVoter(NodeId(2)));
+}
+
+#[test]
+fn a_heartbeat_interval_of_zero_is_refused() {
+    let zero = |config: &mut Config| config.heartbeat_interval = Duration::ZERO;
+    let error = refused(zero, &["heartbeat_interval", "usual"]);
+    assert_eq!(error, ConfigError::NoHeartbeatInterval);
+}
+
+#[test]
+fn three_heartbeats_must_fit_into_the_least_election_timeout() {
+    let set = |millis| {
+        move |config: &mut Config| {
+            config.heartbeat_interval = Duration::from_millis(100);
+            config.election_timeout_min = Duration::from_millis(millis);
+        }
+    };
+    let error = refused(set(299), &["three times", "lengthen", "shorten", "299ms"]);
+    assert!(matches!(error, ConfigError::HeartbeatTooSlow { .. }));
+    let mut enough = config(1, 3);
+    set(300)(&mut enough);
+    assert_eq!(enough.validate(), Ok(()));
+}
+
+#[test]
+fn an_empty_range_of_election_timeouts_is_refused() {
+    for max in [400, 500] {
+        let set = |config: &mut Config| config.election_timeout_max = Duration::from_millis(max);
+        let error = refused(set, &["election_timeout_max", "above", "twice"]);
+        assert!(matches!(error, ConfigError::ElectionTimeoutRange { .. }));
+    }
+}
+
+#[test]
+fn intervals_of_more_than_a_day_are_refused() {
+    let long = Config::MAX_INTERVAL + Duration::from_nanos(1);
+    for (name, set) in [
+        (
+            "election_timeout_min",
+            (|c, d| c.election_timeout_min = d) as fn(&mut Config, Duration),
+        ),
+        ("election_timeout_max", |c, d| c.election_timeout_max = d),
+        ("heartbeat_interval", |c, d| c.heartbeat_interval = d),
+        ("commit_notice_delay", |c, d| c.commit_notice_delay = d),
+    ] {
+        let error = refused(|config| set(config, long), &[name, "86400"]);
+        assert!(matches!(error, ConfigError::LimitTooGreat { .. }));
+        refused(|config| set(config, Duration::MAX), &[name]);
+    }
+}
+
+type Set = fn(&mut Config, u64);
+
+const LIMITS: [(&str, Set); 6] = [
+    ("max_entry_bytes", |c, v| c.max_entry_bytes = v),
+    ("max_append_bytes", |c, v| c.max_append_bytes = v),
+    ("max_inflight_bytes", |c, v| c.max_inflight_bytes = v),
+    ("max_uncommitted_bytes", |c, v| c.max_uncommitted_bytes = v),
+    ("max_unapplied_bytes", |c, v| c.max_unapplied_bytes = v),
+    ("snapshot_chunk_bytes", |c, v| c.snapshot_chunk_bytes = v),
+];
+
+#[test]
+fn a_limit_of_zero_is_refused() {
+    for (name, set) in LIMITS {
+        let error = refused(|config| set(config, 0), &[name, "at least 1"]);
+        assert_eq!(error, ConfigError::ZeroLimit(name));
+    }
+    let error = refused(|config| config.max_inflight_appends = 0, &[]);
+    assert_eq!(error, ConfigError::ZeroLimit("max_inflight_appends"));
+}
+
+#[test]
+fn a_limit_that_sums_could_overflow_is_refused() {
+    for (name, set) in LIMITS {
+        for value in [Config::MAX_BYTES + 1, u64::MAX] {
+            let error = refused(|config| set(config, value), &[name]);
+            let most = Config::MAX_BYTES;
+            assert_eq!(error, ConfigError::LimitTooGreat { name, most });
+        }
+    }
+    let error = refused(|config| config.max_inflight_appends = u32::MAX, &[]);
+    assert!(matches!(error, ConfigError::LimitTooGreat { .. }));
+}
+
+// "The config is checked so that one such entry always fits one message."
+#[test]
+fn a_limit_that_one_entry_of_the_greatest_size_would_not_fit_is_refused() {
+    for name in [
+        "max_append_bytes",
+        "max_uncommitted_bytes",
+        "max_unapplied_bytes",
+    ] {
+        let (_, set) = LIMITS.into_iter().find(|(it, _)| *it == name).unwrap();
+        let least = 1000 + ENTRY_OVERHEAD;
+        let with = |value: u64| {
+            move |config: &mut Config| {
+                config.max_entry_bytes = 1000;
+                set(config, value);
+            }
+        };
+        let error = refused(with(least - 1), &[name, "max_entry_bytes", "raise"]);
+        assert!(matches!(error, ConfigError::LimitTooSmall { least: it, .. } if it == least));
+        let mut enough = config(1, 3);
+        with(least)(&mut enough);
+        assert_eq!(enough.validate(), Ok(()));
+    }
+    let set = |config: &mut Config| config.max_inflight_bytes = config.max_append_bytes - 1;
+    refused(set, &["max_inflight_bytes", "max_append_bytes", "raise"]);
+}
+
+#[test]
+fn the_greatest_values_allowed_work() {
+    let mut config = config(1, 1);
+    for (_, set) in LIMITS {
+        set(&mut config, Config::MAX_BYTES);
+    }
+    config.max_entry_bytes -= ENTRY_OVERHEAD;
+    config.max_inflight_appends = Config::MAX_INFLIGHT_APPENDS;
+    config.trailing_entries = u64::MAX;
+    config.election_timeout_min = Config::MAX_INTERVAL - Duration::from_nanos(1);
+    config.election_timeout_max = Config::MAX_INTERVAL;
+    config.heartbeat_interval = Config::MAX_INTERVAL / 4;
+    config.commit_notice_delay = Config::MAX_INTERVAL;
+    Raft::new(config, Recovered::default()).unwrap();
+}
