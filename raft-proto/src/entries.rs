@@ -173,6 +173,15 @@ impl Entries {
         self.0.segments()
     }
 
+    /// Gives away each segment; a single one without another reference to its run.
+    pub(crate) fn for_each_segment(self, mut take: impl FnMut(Segment)) {
+        match self.0 {
+            Repr::Empty => {}
+            Repr::One(segment) => take(segment),
+            Repr::Many(segments) => segments.iter().cloned().for_each(take),
+        }
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.0.len()

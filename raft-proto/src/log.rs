@@ -109,13 +109,13 @@ impl Log {
     }
 
     /// Appends the part of `entries` from `from` on, which is the position after the last.
-    pub(crate) fn append_from(&mut self, from: Index, entries: &Entries) {
+    pub(crate) fn append_from(&mut self, from: Index, entries: Entries) {
         assert_eq!(from, self.last.index.next(), "a log has no gaps");
-        for run in entries.segments() {
-            if let Some(run) = run.part(from, Index::MAX) {
+        entries.for_each_segment(|run| {
+            if let Some(run) = run.starting_at(from) {
                 self.append(run);
             }
-        }
+        });
     }
 
     /// Appends a run that begins after the last entry.

@@ -156,7 +156,7 @@ impl Recovered {
             Log::new(first)
         };
         let from = log.last().index.next();
-        log.append_from(from, &self.entries);
+        log.append_from(from, self.entries.clone());
         // "The snapshot wins": a log without its last entry is older, or another's.
         Ok(match log.contains(snapshot) {
             true => log,

@@ -189,6 +189,19 @@ impl Segment {
         })
     }
 
+    /// The part from `from` on, under the same reference to the run.
+    pub(crate) fn starting_at(mut self, from: Index) -> Option<Segment> {
+        if from > self.last() {
+            return None;
+        }
+        // Below `len`, a u32, because from lies within the segment or before it.
+        let skip = from.since(self.first) as u32;
+        self.first = self.first.plus(u64::from(skip));
+        self.start += skip;
+        self.len -= skip;
+        Some(self)
+    }
+
     /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
     pub(crate) fn prefix_within(mut self, limit: u64) -> (Segment, u64) {
         if self.len() == self.run.payloads.len() && self.run.bytes <= limit {

@@ -2,6 +2,7 @@
 
 use super::{Answer, Replied};
 use crate::action::Action;
+use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
@@ -16,6 +17,15 @@ enum Comparison {
     Missing,
     /// It does; and from this index on the entries are new or conflict.
     Contained { news_from: Option<Index> },
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It carries no entries: it only asks, or says that the leader is there.
+    Heartbeat,
+    /// It carries entries.
+    Append,
 }
 
 impl Raft {
@@ -49,14 +59,18 @@ impl Raft {
         // 3. "If an existing entry conflicts with a new one (same index but different terms),
         //    delete the existing entry and all that follow it."
         // 4. "Append any new entries not already in the log."
+        let last_new = request.entries.last_id().unwrap_or(request.prev_log).index;
+        let kind = match request.entries.is_empty() {
+            true => Kind::Heartbeat,
+            false => Kind::Append,
+        };
         if let Some(first) = news_from {
-            self.replace_from(first, &request);
+            self.replace_from(first, request.entries);
         }
         // 5. "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last
         //    new entry)": only up to there is this log known to equal the leader's.
-        let last_new = request.entries.last_id().unwrap_or(request.prev_log).index;
         self.commit_index = self.commit_index.max(request.leader_commit.min(last_new));
-        self.acknowledge(from, last_new, request.entries.is_empty(), actions);
+        self.acknowledge(from, last_new, kind, actions);
         Ok(())
     }
 
@@ -97,29 +111,23 @@ impl Raft {
         }
     }
 
-    fn replace_from(&mut self, first: Index, request: &AppendEntries) {
+    fn replace_from(&mut self, first: Index, entries: Entries) {
         assert!(first > self.commit_index, "a committed entry never changes");
         if first <= self.log.last().index {
             self.log.truncate(first);
             self.writes.overwritten_after(first.previous());
         }
-        self.log.append_from(first, &request.entries);
+        self.log.append_from(first, entries);
         self.writes.stage_entries(first);
     }
 
     /// Success. A heartbeat is answered at once, with what is on disk by now; entries are
     /// acknowledged when they are on disk.
-    fn acknowledge(
-        &mut self,
-        to: NodeId,
-        last_new: Index,
-        is_heartbeat: bool,
-        actions: &mut Vec<Action>,
-    ) {
+    fn acknowledge(&mut self, to: NodeId, last_new: Index, kind: Kind, actions: &mut Vec<Action>) {
         // All before the base is committed, so the leader holds it too.
         let received = last_new.max(self.log.base().index);
         let durable = self.writes.durable_index;
-        if is_heartbeat || received <= durable {
+        if kind == Kind::Heartbeat || received <= durable {
             let outcome = AppendOutcome::Accepted {
                 match_index: received.min(durable),
                 received,
