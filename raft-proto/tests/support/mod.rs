@@ -143,13 +143,20 @@ impl Cluster {
     pub fn input(&mut self, id: u64, input: Input) -> Vec<Action> {
         let at = self.now;
         let actions = self.node(id).raft.step(Event { at, input });
+        // All of a step is performed before anything is fed back, so that entries are applied in
+        // the order in which they came out.
+        let mut fed_back = Vec::new();
         for action in actions.clone() {
-            self.perform(id, action);
+            fed_back.extend(self.perform(id, action));
+        }
+        for input in fed_back {
+            self.input(id, input);
         }
         actions
     }
 
-    fn perform(&mut self, id: u64, action: Action) {
+    /// Performs an action; returns what the driver reports of it.
+    fn perform(&mut self, id: u64, action: Action) -> Option<Input> {
         let node = self.nodes.get_mut(&NodeId(id)).unwrap();
         match action {
             Action::Send { to, message } => self.queue.push(Parcel {
@@ -160,7 +167,7 @@ impl Cluster {
             Action::Persist(write) => match node.disk {
                 Disk::Instant => {
                     store(&mut node.stored, &write);
-                    self.input(id, Input::Persisted { seq: write.seq });
+                    return Some(Input::Persisted { seq: write.seq });
                 }
                 Disk::Manual => node.waiting.push(write),
             },
@@ -173,13 +180,13 @@ impl Cluster {
                     }
                 }
                 let index = entries.last_id().unwrap().index;
-                self.input(id, Input::Applied { index });
+                return Some(Input::Applied { index });
             }
             Action::Restore { ref snapshot } => {
                 let last = snapshot.id.last.index;
                 node.applied.clear();
                 node.notes.push(action);
-                self.input(id, Input::Applied { index: last });
+                return Some(Input::Applied { index: last });
             }
             Action::ReadSnapshot {
                 peer,
@@ -194,15 +201,12 @@ impl Cluster {
                     }
                     None => Err(SnapshotReadFailed::Gone),
                 };
-                self.input(
-                    id,
-                    Input::SnapshotRead {
-                        peer,
-                        snapshot,
-                        offset,
-                        result,
-                    },
-                );
+                return Some(Input::SnapshotRead {
+                    peer,
+                    snapshot,
+                    offset,
+                    result,
+                });
             }
             Action::WriteSnapshot {
                 snapshot,
@@ -215,18 +219,16 @@ impl Cluster {
                 if node.partial.len() as u64 == snapshot.size {
                     node.snapshots.insert(snapshot, node.partial.clone());
                 }
-                self.input(
-                    id,
-                    Input::SnapshotWritten {
-                        snapshot,
-                        offset,
-                        result: Ok(()),
-                    },
-                );
+                return Some(Input::SnapshotWritten {
+                    snapshot,
+                    offset,
+                    result: Ok(()),
+                });
             }
             Action::WakeAt(at) => node.wake_at = at,
             action => node.notes.push(action),
         }
+        None
     }
 
     /// Completes the oldest `count` writes that wait.

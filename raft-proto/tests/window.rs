@@ -1,0 +1,406 @@
+//! Flow control: how much is on its way, how the window reopens, and what travels together.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
+
+mod support;
+
+use bytes::Bytes;
+use raft_proto::*;
+use std::time::Duration;
+use support::*;
+
+/// n1 leads two followers, of which n3 is out of reach; n2 is in Replicate.
+fn leader(change: impl Fn(&mut Config)) -> Cluster {
+    let mut cluster = Cluster::with(3, change);
+    cluster.elect(1);
+    cluster.propose(1, "first").unwrap();
+    cluster.deliver();
+    cluster
+}
+
+fn propose(cluster: &mut Cluster, count: usize) {
+    for at in 0..count {
+        cluster.propose(1, &at.to_string()).unwrap();
+    }
+}
+
+/// What n1 has sent to n2 with entries; everything in the queue is lost.
+fn to_n2(cluster: &mut Cluster) -> Vec<(u64, u64)> {
+    let appends = carried(&cluster.take()).into_iter();
+    let mine = appends.filter(|(to, _, _)| *to == 2);
+    mine.map(|(_, first, last)| (first, last)).collect()
+}
+
+fn peer(cluster: &Cluster, id: u64) -> PeerStatus {
+    let peers = cluster.raft(1).status().peers;
+    peers
+        .into_iter()
+        .find(|peer| peer.id == NodeId(id))
+        .unwrap()
+}
+
+#[test]
+fn so_many_appends_are_in_flight_and_no_more_and_later_proposals_join_the_next() {
+    let mut cluster = leader(|config| config.max_inflight_appends = 3);
+    propose(&mut cluster, 10);
+    assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3), (4, 4)]);
+    assert_eq!(
+        peer(&cluster, 2).state,
+        PeerState::Replicate { inflight: 3 }
+    );
+    // One answer makes room for one append, with all that has come meanwhile.
+    cluster.receive(1, 2, accepted(1, 2));
+    assert_eq!(to_n2(&mut cluster), [(5, 11)]);
+}
+
+#[test]
+fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
+    let mut cluster = leader(|config| {
+        config.max_entry_bytes = 84;
+        config.max_append_bytes = 100;
+        config.max_inflight_bytes = 200;
+    });
+    for _ in 0..10 {
+        cluster.propose(1, &"x".repeat(84)).unwrap();
+    }
+    assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3)]);
+    cluster.receive(1, 2, accepted(1, 3));
+    assert_eq!(to_n2(&mut cluster), [(4, 4), (5, 5)]);
+}
+
+#[test]
+fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
+    let mut cluster = leader(|config| {
+        config.max_entry_bytes = 84;
+        config.max_append_bytes = 100;
+    });
+    cluster.wait(Duration::from_millis(1));
+    let commands: Vec<Bytes> = (0..8).map(|_| Bytes::from(vec![b'x'; 34])).collect();
+    let (id, commands) = (RequestId(99), Commands::from(commands));
+    cluster.input(1, Input::Propose { id, commands });
+    assert_eq!(to_n2(&mut cluster), [(2, 3), (4, 5), (6, 7), (8, 9)]);
+}
+
+#[test]
+fn commands_proposed_together_travel_together() {
+    let mut cluster = leader(|_| {});
+    cluster.node(1).disk = Disk::Manual;
+    let commands: Vec<Bytes> = ["a", "b", "c"].map(Bytes::from).to_vec();
+    let (id, commands) = (RequestId(99), Commands::from(commands));
+    let actions = cluster.input(1, Input::Propose { id, commands });
+    let outcome = Ok(Proposal {
+        first: EntryId::new(2, 1),
+        count: 3,
+    });
+    assert!(actions.contains(&Action::Proposed { id, outcome }));
+    assert_eq!(outcome.unwrap().last_index(), Index(4));
+    let writes = &cluster.node(1).waiting;
+    assert_eq!((writes.len(), writes[0].entries.len()), (1, 3));
+    let sent = cluster.take();
+    assert_eq!(carried(&sent), [(2, 2, 4), (3, 2, 4)]);
+    cluster.queue = sent;
+    cluster.deliver();
+    assert_eq!(cluster.applied(2), ["first", "a", "b", "c"]);
+}
+
+#[test]
+fn of_commands_proposed_together_all_or_none_are_taken() {
+    let mut cluster = leader(|config| config.max_entry_bytes = 5);
+    let before = cluster.raft(1).last_log();
+    let (id, limit) = (RequestId(99), 5);
+    for (commands, error) in [
+        (vec![], ProposeError::Empty),
+        (
+            vec!["fine", "too long"],
+            ProposeError::TooLarge { size: 8, limit },
+        ),
+    ] {
+        let commands: Vec<Bytes> = commands.into_iter().map(Bytes::from).collect();
+        let commands = Commands::from(commands);
+        let actions = cluster.input(1, Input::Propose { id, commands });
+        let outcome = Err(error);
+        assert_eq!(actions, [Action::Proposed { id, outcome }]);
+        assert_eq!(cluster.raft(1).last_log(), before);
+    }
+}
+
+#[test]
+fn a_proposal_to_another_node_names_the_leader() {
+    let mut cluster = leader(|_| {});
+    let leader = Some(NodeId(1));
+    let error = cluster.propose(2, "a").unwrap_err();
+    assert_eq!(error, ProposeError::NotLeader { leader });
+    assert!(error.to_string().contains("n1 leads"));
+    cluster.campaign(2);
+    let leader = None;
+    let error = cluster.propose(2, "a").unwrap_err();
+    assert_eq!(error, ProposeError::NotLeader { leader });
+}
+
+/// Lets time pass until n2 has all, with every message arriving.
+fn expect_recovery(cluster: &mut Cluster) {
+    for _ in 0..4 {
+        cluster.beat(1);
+        cluster.deliver();
+    }
+    assert_eq!(cluster.log(2), cluster.log(1));
+    assert_eq!(cluster.applied(2), cluster.applied(1));
+    assert_eq!(peer(cluster, 2).state, PeerState::Replicate { inflight: 0 });
+    // And it goes on as usual.
+    cluster.propose(1, "after").unwrap();
+    cluster.deliver();
+    assert_eq!(cluster.applied(2).last().unwrap(), "after");
+}
+
+#[test]
+fn the_window_reopens_when_all_replies_were_lost() {
+    let mut cluster = leader(|config| config.max_inflight_appends = 2);
+    propose(&mut cluster, 6);
+    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    assert_eq!(
+        peer(&cluster, 2).state,
+        PeerState::Replicate { inflight: 2 }
+    );
+    // A question shows that they are there: no entry is sent again.
+    cluster.beat(1);
+    let mut again = Vec::new();
+    for parcel in cluster.take() {
+        again.extend(carried(std::slice::from_ref(&parcel)));
+        cluster.hand_over(parcel);
+    }
+    assert!(again.is_empty(), "{again:?}");
+    expect_recovery(&mut cluster);
+}
+
+#[test]
+fn the_window_reopens_when_all_requests_were_lost() {
+    let mut cluster = leader(|config| config.max_inflight_appends = 2);
+    propose(&mut cluster, 6);
+    cluster.take();
+    expect_recovery(&mut cluster);
+}
+
+#[test]
+fn the_window_reopens_when_one_append_in_the_middle_was_lost() {
+    let mut cluster = leader(|config| config.max_inflight_appends = 4);
+    propose(&mut cluster, 4);
+    let mut sent = cluster.take();
+    sent.retain(|parcel| carried(std::slice::from_ref(parcel)) != [(2, 3, 3)]);
+    cluster.queue = sent;
+    cluster.deliver();
+    expect_recovery(&mut cluster);
+}
+
+#[test]
+fn replies_that_are_late_and_reordered_reopen_the_window() {
+    let mut cluster = leader(|config| config.max_inflight_appends = 3);
+    propose(&mut cluster, 9);
+    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    for index in [4, 2, 3, 2, 4] {
+        cluster.receive(1, 2, accepted(1, index));
+    }
+    assert_eq!(peer(&cluster, 2).match_index, Index(4));
+    assert_eq!(to_n2(&mut cluster), [(5, 10)]);
+    expect_recovery(&mut cluster);
+}
+
+#[test]
+fn appends_that_overtake_each_other_cost_no_second_copy_of_most_entries() {
+    let mut cluster = leader(|_| {});
+    propose(&mut cluster, 8);
+    let mut sent: Vec<Parcel> = cluster.take();
+    sent.retain(|parcel| parcel.to == NodeId(2));
+    sent.reverse();
+    cluster.queue = sent;
+    let mut carried_again = 0;
+    for _ in 0..200 {
+        if cluster.queue.is_empty() {
+            break;
+        }
+        let parcel = cluster.queue.remove(0);
+        if parcel.from == NodeId(1) {
+            carried_again += carried(std::slice::from_ref(&parcel)).len();
+        }
+        cluster.hand_over(parcel);
+    }
+    assert_eq!(cluster.log(2), cluster.log(1));
+    // The eight themselves, and at most the refused seven once more.
+    assert!(carried_again <= 15, "{carried_again}");
+    expect_recovery(&mut cluster);
+}
+
+#[test]
+fn a_heartbeat_goes_out_in_time_also_while_appends_are_unanswered() {
+    let mut cluster = leader(|_| {});
+    for _ in 0..20 {
+        cluster.wait(HEARTBEAT / 2);
+        cluster.propose(1, "more").unwrap();
+        cluster.tick(1);
+    }
+    let empty = |parcel: &&Parcel| match &parcel.message {
+        Message::AppendEntries(append) => parcel.to == NodeId(2) && append.entries.is_empty(),
+        _ => false,
+    };
+    let heartbeats = cluster.take().iter().filter(empty).count();
+    assert!(
+        (9..=11).contains(&heartbeats),
+        "{heartbeats} in ten intervals"
+    );
+}
+
+#[test]
+fn commit_index_is_told_at_once_or_after_the_configured_delay() {
+    let empty_appends = |cluster: &mut Cluster| {
+        let parcels = cluster.take();
+        let all = parcels
+            .iter()
+            .filter(|parcel| parcel.from == NodeId(1))
+            .count();
+        all - carried(&parcels).len()
+    };
+    let mut cluster = leader(|_| {});
+    propose(&mut cluster, 1);
+    cluster.take();
+    cluster.receive(1, 2, accepted(1, 2));
+    assert_eq!(empty_appends(&mut cluster), 1, "n2 answered; n3 has not");
+    let delay = Duration::from_millis(20);
+    let mut cluster = leader(|config| config.commit_notice_delay = delay);
+    cluster.wait(delay);
+    cluster.tick(1);
+    cluster.deliver();
+    propose(&mut cluster, 1);
+    cluster.take();
+    cluster.receive(1, 2, accepted(1, 2));
+    assert_eq!(empty_appends(&mut cluster), 0);
+    cluster.wait(delay / 2);
+    cluster.tick(1);
+    assert_eq!(empty_appends(&mut cluster), 0);
+    cluster.wait(delay / 2);
+    cluster.tick(1);
+    assert_eq!(empty_appends(&mut cluster), 1);
+    // An append that goes there anyway makes the notice superfluous.
+    propose(&mut cluster, 1);
+    cluster.take();
+    cluster.receive(1, 2, accepted(1, 3));
+    propose(&mut cluster, 1);
+    assert_eq!(to_n2(&mut cluster), [(4, 4)]);
+    cluster.wait(delay);
+    cluster.tick(1);
+    assert_eq!(empty_appends(&mut cluster), 0);
+}
+
+#[test]
+fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
+    let mut cluster = leader(|_| {});
+    let long = 10 * cluster.raft(1).config().election_timeout_max;
+    let denial = || refused(1, 1, EntryId::ZERO);
+    // Late refusals alone are no evidence: not many of them, nor old ones after it agreed.
+    for _ in 0..100 {
+        assert_eq!(cluster.receive(1, 2, denial()), []);
+    }
+    cluster.wait(long);
+    cluster.receive(1, 2, accepted(1, 1));
+    let mut reports = Vec::new();
+    for _ in 0..3 {
+        reports.extend(cluster.receive(1, 2, denial()));
+        cluster.wait(long);
+    }
+    let report = Action::LostState {
+        peer: NodeId(2),
+        match_index: Index(1),
+        last: EntryId::ZERO,
+    };
+    assert_eq!(reports, [report]);
+    assert_eq!(peer(&cluster, 2).match_index, Index(1));
+}
+
+#[test]
+fn unreachable_makes_the_leader_ask_instead_of_trusting_what_it_sent() {
+    let mut cluster = leader(|_| {});
+    propose(&mut cluster, 3);
+    cluster.take();
+    cluster.input(1, Input::Unreachable { peer: NodeId(2) });
+    let status = peer(&cluster, 2);
+    assert_eq!(
+        (status.state, status.next_index),
+        (PeerState::Probe, Index(2))
+    );
+    propose(&mut cluster, 1);
+    assert!(to_n2(&mut cluster).is_empty(), "nothing before it is heard");
+    expect_recovery(&mut cluster);
+    // Of a stranger, and where nobody leads, it says nothing.
+    for (id, peer) in [(1, NodeId(9)), (2, NodeId(1))] {
+        assert_eq!(cluster.input(id, Input::Unreachable { peer }), []);
+    }
+}
+
+#[test]
+fn what_is_handed_out_and_not_applied_is_bounded() {
+    let mut config = config(1, 3);
+    config.max_entry_bytes = 84;
+    config.max_append_bytes = 10_000;
+    config.max_unapplied_bytes = 250;
+    let mut raft = Raft::new(config, Recovered::default()).unwrap();
+    let mut step = |input| {
+        raft.step(Event {
+            at: Time::ZERO,
+            input,
+        })
+    };
+    let payload = "x".repeat(84);
+    let list: Vec<(u64, u64, &str)> = (1..=7).map(|at| (at, 1, payload.as_str())).collect();
+    let message = append(1, EntryId::ZERO, &list, 7);
+    let from = NodeId(2);
+    step(Input::Receive { from, message });
+    let applied = |index| Input::Applied {
+        index: Index(index),
+    };
+    assert_eq!(handed_out(&step(Input::Persisted { seq: Seq(1) })), [1, 2]);
+    assert!(handed_out(&step(Input::Tick)).is_empty());
+    assert!(
+        handed_out(&step(applied(1))).is_empty(),
+        "the hand-over as a whole counts"
+    );
+    assert_eq!(handed_out(&step(applied(2))), [3, 4]);
+    // What was never handed out cannot have been applied.
+    let (index, last) = (Index(5), Index(4));
+    let refused = Some(Refusal::NotHandedOut { index, last });
+    assert_eq!(refusal(&step(applied(5))), refused);
+    assert_eq!(handed_out(&step(applied(4))), [5, 6]);
+    assert!(
+        handed_out(&step(applied(3))).is_empty(),
+        "an old report changes nothing"
+    );
+    assert_eq!(handed_out(&step(applied(6))), [7]);
+}
+
+#[test]
+fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_committed() {
+    let mut cluster = leader(|config| {
+        config.max_entry_bytes = 84;
+        config.max_append_bytes = 100;
+        config.max_uncommitted_bytes = 250;
+    });
+    let full = "x".repeat(84);
+    cluster.propose(1, &full).unwrap();
+    cluster.propose(1, &full).unwrap();
+    let error = ProposeError::TooManyUncommitted {
+        waiting: 200,
+        wanted: 100,
+        limit: 250,
+    };
+    assert_eq!(cluster.propose(1, &full), Err(error));
+    assert!(
+        cluster.propose(1, "small").is_ok(),
+        "what still fits is taken"
+    );
+    assert_eq!(
+        cluster
+            .propose(1, &full)
+            .unwrap_err()
+            .to_string()
+            .contains("wait"),
+        true
+    );
+    cluster.deliver();
+    assert!(cluster.propose(1, &full).is_ok());
+}
