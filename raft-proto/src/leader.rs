@@ -70,8 +70,11 @@ impl Raft {
     /// cannot be committed until a command comes (section 8).
     pub(crate) fn begin_term(&mut self, actions: &mut Vec<Action>) {
         match self.config.leader_noop {
-            LeaderNoop::On => self.append(EntryKind::Noop, Payloads::One(Bytes::new())),
-            LeaderNoop::Off => {}
+            // In a log that is full it leads without one, and refuses proposals.
+            LeaderNoop::On if self.log.last().index < Index::MAX => {
+                self.append(EntryKind::Noop, Payloads::One(Bytes::new()));
+            }
+            LeaderNoop::On | LeaderNoop::Off => {}
         }
         self.replicate_to_all(actions);
         self.advance_commit(actions);
