@@ -66,12 +66,12 @@ impl World {
     /// Time passes, or jumps, or seems to go back.
     fn pass(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let steps = u64::from(u.arbitrary::<u8>()?);
-        self.now = match steps {
+        let at = match steps {
             0 => Time(u.arbitrary()?),
             1 => Time(self.now.0.saturating_sub(1)),
             _ => self.now.after(Duration::from_millis(steps * 5)),
         };
-        self.step(Input::Tick);
+        self.step_at(at, Input::Tick);
         Ok(())
     }
 

@@ -30,6 +30,8 @@ pub(super) struct World {
     released: BTreeSet<SnapshotId>,
     /// The greatest index that the disk held since the last report.
     on_disk: Index,
+    /// Whether events and actions are printed.
+    traced: bool,
 }
 
 impl World {
@@ -53,13 +55,20 @@ impl World {
             handed_out: disk.snapshot_end().index,
             released: BTreeSet::new(),
             on_disk: disk.last_index(),
+            traced: std::env::var_os("RAFT_FUZZ_TRACE").is_some(),
             raft,
             disk,
         }
     }
 
-    /// The node takes `input`; what comes out is checked and performed.
     pub(super) fn step(&mut self, input: Input) {
+        self.step_at(self.now, input);
+    }
+
+    /// The node takes `input`; what comes out is checked and performed.
+    pub(super) fn step_at(&mut self, at: Time, input: Input) {
+        // "An event older than the one before is treated as happening at that one's time."
+        self.now = self.now.max(at);
         let before = self.raft.clone();
         let is_tick = matches!(input, Input::Tick);
         let fired = is_tick && self.now >= self.wake_at;
@@ -69,19 +78,21 @@ impl World {
         if let Input::Receive { from, message } = &input {
             self.received = Some((*from, message.clone()));
         }
-        let event = Event {
-            at: self.now,
-            input,
-        };
-        let actions = self.raft.step(event);
+        self.tell(|who| eprintln!("{at} {}", trace::input(who, &input)));
+        let actions = self.raft.step(Event { at, input });
+        for action in &actions {
+            self.tell(|who| eprintln!("{at}   {}", trace::action(who, action)));
+        }
         self.check_state(&before);
         self.check_unchanged(&before, &actions);
         for action in actions {
             self.perform(action);
         }
         assert_eq!(self.raft.handed_out_index(), self.handed_out);
-        let is_voter = self.raft.membership().is_voter(NODE);
-        if is_voter && self.raft.fault().is_none() && self.now < Time(u64::MAX / 2) {
+        let voters = self.raft.membership().voters();
+        let alone = self.raft.role() == RoleKind::Leader && voters == [NODE];
+        let has_timer = self.raft.membership().is_voter(NODE) && !alone;
+        if has_timer && self.raft.fault().is_none() && self.now < Time(u64::MAX / 2) {
             assert!(self.wake_at != Time::NEVER, "nothing will wake it");
             assert!(
                 !is_tick || self.wake_at > self.now,
@@ -346,6 +357,15 @@ impl World {
         assert_eq!(held, append.entries, "sent what is not in the log");
         let limit = raft.config().max_append_bytes;
         assert!(append.entries.bytes() <= limit, "an append over the limit");
+    }
+
+    fn tell(&self, print: impl FnOnce(trace::Who)) {
+        if self.traced {
+            print(trace::Who {
+                node: NODE,
+                term: self.raft.term(),
+            });
+        }
     }
 
     /// The round trip of the whole state.
