@@ -1,0 +1,431 @@
+//! The transfer of snapshots (section 7). What a node does with its own is in `compaction.rs`.
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
+
+mod support;
+
+use raft_proto::*;
+use std::cell::RefCell;
+use support::*;
+
+/// Ten entries are committed by n1 and n2; n3 has none of them. No tail is kept, and a chunk
+/// has four bytes.
+fn behind() -> Cluster {
+    let mut cluster = Cluster::with(3, |config| {
+        config.trailing_entries = 0;
+        config.snapshot_chunk_bytes = 4;
+    });
+    cluster.elect(1);
+    for at in 1..=10 {
+        cluster.propose(1, &at.to_string()).unwrap();
+        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+    }
+    cluster
+}
+
+/// n1's snapshot at 9 with n3 about to get it: the first chunk is in the queue, alone.
+fn transfer(bytes: &[u8]) -> (Cluster, SnapshotId) {
+    let mut cluster = behind();
+    let snapshot = cluster.compact(1, 9, bytes);
+    cluster.take();
+    cluster.beat(1);
+    // The question is refused; then the first chunk is on its way.
+    loop {
+        let parcel = cluster.queue.remove(0);
+        if is_chunk(&parcel) {
+            cluster.queue = vec![parcel];
+            break;
+        }
+        if is_between_1_and_3(&parcel) {
+            cluster.hand_over(parcel);
+        }
+    }
+    assert_eq!(
+        state(&cluster),
+        PeerState::Snapshot {
+            snapshot,
+            offset: 0
+        }
+    );
+    (cluster, snapshot)
+}
+
+fn is_between_1_and_3(parcel: &Parcel) -> bool {
+    [parcel.from, parcel.to].iter().all(|id| *id != NodeId(2))
+}
+
+fn is_chunk(parcel: &Parcel) -> bool {
+    parcel.message.kind() == MessageKind::InstallSnapshot
+}
+
+fn state(cluster: &Cluster) -> PeerState {
+    let peers = cluster.raft(1).status().peers;
+    peers
+        .iter()
+        .find(|peer| peer.id == NodeId(3))
+        .unwrap()
+        .state
+}
+
+fn released(cluster: &Cluster, id: u64) -> Vec<SnapshotId> {
+    let released = |note: &Action| match note {
+        Action::ReleaseSnapshot { snapshot } => Some(*snapshot),
+        _ => None,
+    };
+    cluster.nodes[&NodeId(id)]
+        .notes
+        .iter()
+        .filter_map(released)
+        .collect()
+}
+
+fn restored(cluster: &Cluster, id: u64) -> Vec<Index> {
+    let restored = |note: &Action| match note {
+        Action::Restore { snapshot } => Some(snapshot.id.last.index),
+        _ => None,
+    };
+    cluster.nodes[&NodeId(id)]
+        .notes
+        .iter()
+        .filter_map(restored)
+        .collect()
+}
+
+/// All messages arrive from now on: n3 gets the snapshot, and what follows it.
+fn expect_arrival(cluster: &mut Cluster, snapshot: SnapshotId, bytes: &[u8]) {
+    for _ in 0..6 {
+        cluster.beat(1);
+        cluster.deliver();
+    }
+    assert_eq!(restored(cluster, 3), [snapshot.last.index]);
+    assert_eq!(cluster.nodes[&NodeId(3)].snapshots[&snapshot], bytes);
+    assert_eq!(cluster.raft(3).commit_index(), Index(10));
+    assert_eq!(state(cluster), PeerState::Replicate { inflight: 0 });
+}
+
+#[test]
+fn a_snapshot_travels_in_chunks_of_the_configured_size() {
+    let (mut cluster, snapshot) = transfer(b"ten bytes!");
+    let mut chunks = Vec::new();
+    while !cluster.queue.is_empty() {
+        let parcel = cluster.queue.remove(0);
+        if let Message::InstallSnapshot(chunk) = &parcel.message {
+            chunks.push((chunk.offset, chunk.data.to_vec()));
+        }
+        cluster.hand_over(parcel);
+    }
+    let expected = [
+        (0, b"ten ".to_vec()),
+        (4, b"byte".to_vec()),
+        (8, b"s!".to_vec()),
+    ];
+    assert_eq!(chunks, expected);
+    expect_arrival(&mut cluster, snapshot, b"ten bytes!");
+    assert_eq!(cluster.applied(3), ["10"]);
+}
+
+#[test]
+fn a_snapshot_that_fits_one_chunk_is_one_message() {
+    let (mut cluster, snapshot) = transfer(b"four");
+    let parcel = cluster.queue.remove(0);
+    cluster.hand_over(parcel);
+    let last = snapshot.last;
+    let installed = snapshot_reply(1, last, SnapshotOutcome::Installed);
+    assert_eq!(cluster.queue[0].message, installed);
+    expect_arrival(&mut cluster, snapshot, b"four");
+}
+
+#[test]
+fn an_empty_snapshot_is_installed_like_any_other() {
+    let (mut cluster, snapshot) = transfer(b"");
+    cluster.deliver();
+    expect_arrival(&mut cluster, snapshot, b"");
+}
+
+#[test]
+fn any_one_lost_chunk_or_answer_is_repaired() {
+    for lost in 0..6 {
+        let (mut cluster, snapshot) = transfer(b"ten bytes!");
+        let mut at = 0;
+        while !cluster.queue.is_empty() {
+            let parcel = cluster.queue.remove(0);
+            if at != lost {
+                cluster.hand_over(parcel);
+            }
+            at += 1;
+        }
+        assert!(at > lost, "the message {lost} was there to be lost");
+        expect_arrival(&mut cluster, snapshot, b"ten bytes!");
+    }
+}
+
+// The bug: a silent follower that needs a snapshot is sent the whole of it again on every tick.
+#[test]
+fn a_silent_follower_is_sent_a_chunk_once_and_then_only_heartbeats() {
+    let (mut cluster, snapshot) = transfer(b"ten bytes!");
+    cluster.take();
+    for _ in 0..100 {
+        let actions = cluster.beat(1);
+        let reads = |action: &Action| matches!(action, Action::ReadSnapshot { .. });
+        assert!(!actions.iter().any(reads));
+        let mut sent = cluster.take();
+        sent.retain(|parcel| parcel.to == NodeId(3));
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].message, heartbeat(1, snapshot.last, 10));
+    }
+    expect_arrival(&mut cluster, snapshot, b"ten bytes!");
+}
+
+#[test]
+fn a_follower_that_restarts_in_the_middle_begins_anew() {
+    let (mut cluster, snapshot) = transfer(b"ten bytes!");
+    for _ in 0..3 {
+        let parcel = cluster.queue.remove(0);
+        cluster.hand_over(parcel);
+    }
+    assert_eq!(cluster.node(3).partial, b"ten byte");
+    cluster.restart(3);
+    expect_arrival(&mut cluster, snapshot, b"ten bytes!");
+}
+
+#[test]
+fn a_new_leader_sends_its_own_snapshot_from_the_beginning() {
+    let (mut cluster, _) = transfer(b"ten bytes!");
+    for _ in 0..3 {
+        let parcel = cluster.queue.remove(0);
+        cluster.hand_over(parcel);
+    }
+    cluster.take();
+    let snapshot = cluster.compact(2, 10, b"another one");
+    cluster.campaign(2);
+    cluster.deliver();
+    assert_eq!(cluster.raft(2).role(), RoleKind::Leader);
+    for _ in 0..4 {
+        cluster.beat(2);
+        cluster.deliver();
+    }
+    assert_eq!(restored(&cluster, 3), [Index(10)]);
+    assert_eq!(
+        cluster.nodes[&NodeId(3)].snapshots[&snapshot],
+        b"another one"
+    );
+}
+
+#[test]
+fn a_leader_that_compacts_again_during_a_transfer_keeps_the_old_snapshot_until_it_is_done() {
+    let (mut cluster, old) = transfer(b"ten bytes!");
+    cluster.compact(1, 10, b"newer");
+    assert!(released(&cluster, 1).is_empty(), "it is being sent");
+    while restored(&cluster, 3).is_empty() {
+        let parcel = cluster.queue.remove(0);
+        cluster.hand_over(parcel);
+    }
+    assert!(released(&cluster, 1).is_empty());
+    cluster.deliver();
+    assert_eq!(released(&cluster, 1), [old]);
+    for _ in 0..4 {
+        cluster.beat(1);
+        cluster.deliver();
+    }
+    assert_eq!(restored(&cluster, 3), [Index(9), Index(10)]);
+    assert_eq!(cluster.raft(3).commit_index(), Index(10));
+}
+
+#[test]
+fn a_retired_snapshot_is_released_when_its_leader_steps_down() {
+    let (mut cluster, old) = transfer(b"ten bytes!");
+    cluster.compact(1, 10, b"newer");
+    assert!(released(&cluster, 1).is_empty());
+    cluster.receive(1, 2, request_vote(7, EntryId::new(10, 1)));
+    assert_eq!(released(&cluster, 1), [old]);
+}
+
+#[test]
+fn the_snapshot_before_is_released_once_the_new_one_is_durable() {
+    let mut cluster = behind();
+    let old = cluster.compact(1, 4, b"old");
+    cluster.node(1).disk = Disk::Manual;
+    cluster.compact(1, 8, b"new");
+    assert!(released(&cluster, 1).is_empty(), "a restart would need it");
+    cluster.sync(1, 1);
+    assert_eq!(released(&cluster, 1), [old]);
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
+    let mut cluster = behind();
+    let bytes = b"four";
+    let snapshot = cluster.compact(1, 9, bytes);
+    cluster.take();
+    let peer = NodeId(3);
+    let at = cluster.now;
+    let raft = RefCell::new(cluster.raft(1).clone());
+    let step = |at, input| raft.borrow_mut().step(Event { at, input });
+    let reads = |actions: &[Action]| {
+        let read = |action: &&Action| matches!(action, Action::ReadSnapshot { .. });
+        actions.iter().filter(read).count()
+    };
+    let answer = |result| Input::SnapshotRead {
+        peer,
+        snapshot,
+        offset: 0,
+        result,
+    };
+    // A heartbeat reads again, or asks, and the answer shows that a snapshot is needed.
+    let read_again = |now| {
+        let actions = step(now, Input::Tick);
+        let asks = sent(&actions).into_iter().find(|(to, _)| *to == peer);
+        let Some((_, Message::AppendEntries(question))) = asks else {
+            return reads(&actions);
+        };
+        let prev = question.prev_log.index.0;
+        let (from, message) = (peer, refused(1, prev, EntryId::ZERO));
+        reads(&actions) + reads(&step(now, Input::Receive { from, message }))
+    };
+    let mut now = at.after(HEARTBEAT);
+    assert_eq!(read_again(now), 1);
+    for failed in [SnapshotReadFailed::Failed, SnapshotReadFailed::Gone] {
+        let actions = step(now, answer(Err(failed)));
+        assert_eq!(
+            (reads(&actions), sent(&actions).len()),
+            (0, 0),
+            "not at once: {failed}"
+        );
+        now = now.after(HEARTBEAT);
+        assert_eq!(read_again(now), 1, "{failed}");
+    }
+    // Fewer or more bytes than asked for are the driver's mistake.
+    for found in [3_usize, 5] {
+        let data = vec![b'x'; found].into();
+        let actions = step(now, answer(Ok(data)));
+        let (wanted, found) = (4, found as u64);
+        assert_eq!(
+            refusal(&actions),
+            Some(Refusal::WrongLength { wanted, found })
+        );
+        now = now.after(HEARTBEAT);
+        assert_eq!(read_again(now), 1);
+    }
+    let actions = step(now, answer(Ok(bytes.to_vec().into())));
+    assert_eq!(sent(&actions).len(), 1);
+    // An answer to what was not asked is ignored.
+    assert_eq!(step(now, answer(Ok(bytes.to_vec().into()))), []);
+}
+
+/// A follower of n2 with the log 1@1 2@1 3@1 4@1, of which two are committed.
+fn follower(disk: Disk) -> Cluster {
+    let mut cluster = Cluster::new(3);
+    let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
+    cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 2));
+    cluster.take();
+    cluster.node(1).disk = disk;
+    cluster
+}
+
+// Figure 13, 6: "If existing log entry has same index and term as snapshot's last included
+// entry, retain log entries following it and reply."
+#[test]
+fn an_install_keeps_the_tail_that_agrees_with_the_snapshot() {
+    let mut cluster = follower(Disk::Manual);
+    let meta = snapshot_meta(EntryId::new(3, 1), b"abc");
+    cluster.receive(1, 2, chunk(1, &meta, 0, b"abc"));
+    let install = cluster.node(1).waiting[0].install.clone().unwrap();
+    assert_eq!(install.log, InstalledLog::KeepsTail);
+    assert_eq!(install.snapshot, meta);
+    cluster.sync(1, 1);
+    assert_eq!(cluster.log(1), ["4@1"]);
+    assert_eq!(restored(&cluster, 1), [Index(3)]);
+    cluster.restart(1);
+    assert_eq!(cluster.log(1), ["4@1"]);
+}
+
+// Figure 13, 7: "Discard the entire log." The bug: an install keeps a conflicting tail.
+#[test]
+fn an_install_drops_a_tail_that_conflicts_with_the_snapshot() {
+    let mut cluster = follower(Disk::Manual);
+    let meta = snapshot_meta(EntryId::new(3, 2), b"abx");
+    cluster.receive(1, 2, chunk(2, &meta, 0, b"abx"));
+    let install = cluster.node(1).waiting[1].install.clone().unwrap();
+    assert_eq!(install.log, InstalledLog::IsDropped);
+    cluster.sync(1, 2);
+    assert!(cluster.log(1).is_empty());
+    assert_eq!(cluster.raft(1).last_log(), EntryId::new(3, 2));
+    cluster.restart(1);
+    assert!(cluster.log(1).is_empty());
+    assert_eq!(cluster.raft(1).last_log(), EntryId::new(3, 2));
+}
+
+#[test]
+fn nothing_is_handed_out_between_an_install_and_its_restore() {
+    let mut cluster = follower(Disk::Manual);
+    let meta = snapshot_meta(EntryId::new(4, 1), b"abcd");
+    cluster.receive(1, 2, chunk(1, &meta, 0, b"abcd"));
+    cluster.receive(1, 2, append(1, EntryId::new(4, 1), &[(5, 1, "e")], 5));
+    assert_eq!(cluster.applied(1), ["a", "b"]);
+    cluster.sync(1, 2);
+    assert_eq!(restored(&cluster, 1), [Index(4)]);
+    assert_eq!(cluster.applied(1), ["e"]);
+}
+
+#[test]
+fn a_snapshot_never_takes_the_service_back() {
+    let mut cluster = Cluster::new(3);
+    let meta = snapshot_meta(EntryId::new(3, 1), b"abcdef");
+    let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
+    cluster.receive(1, 2, chunk(1, &meta, 0, b"abc"));
+    // Appends bring more before the transfer is done.
+    cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 4));
+    cluster.take();
+    cluster.receive(1, 2, chunk(1, &meta, 3, b"def"));
+    let installed = snapshot_reply(1, meta.id.last, SnapshotOutcome::Installed);
+    assert_eq!(cluster.sent_by(1), [(2, installed)]);
+    assert!(restored(&cluster, 1).is_empty());
+    assert_eq!(cluster.applied(1), ["a", "b", "c", "d"]);
+    assert_eq!(cluster.raft(1).last_log(), EntryId::new(4, 1));
+}
+
+#[test]
+fn a_chunk_that_could_not_be_written_begins_the_transfer_anew() {
+    let mut cluster = Cluster::new(3);
+    let meta = snapshot_meta(EntryId::new(3, 1), b"abcdef");
+    let mut raft = cluster.raft(1).clone();
+    let at = cluster.now;
+    let from = NodeId(2);
+    let mut step = |input| raft.step(Event { at, input });
+    let receive = |message| Input::Receive { from, message };
+    let written = |offset, result| Input::SnapshotWritten {
+        snapshot: meta.id,
+        offset,
+        result,
+    };
+    step(receive(chunk(1, &meta, 0, b"abc")));
+    assert_eq!(sent(&step(written(0, Ok(())))).len(), 1);
+    step(receive(chunk(1, &meta, 3, b"def")));
+    assert_eq!(step(written(3, Err(SnapshotWriteFailed))), []);
+    // Late or made-up reports are ignored.
+    assert_eq!(step(written(3, Ok(()))), []);
+    let actions = step(receive(chunk(1, &meta, 3, b"def")));
+    let wants = SnapshotOutcome::Wants { offset: 0 };
+    assert_eq!(
+        sent(&actions),
+        [(from, snapshot_reply(1, meta.id.last, wants))]
+    );
+    cluster.take();
+}
+
+#[test]
+fn another_snapshot_discards_the_partial_file() {
+    let mut cluster = Cluster::new(3);
+    let old = snapshot_meta(EntryId::new(3, 1), b"abcdef");
+    let new = snapshot_meta(EntryId::new(5, 1), b"uvwxyz");
+    cluster.receive(1, 2, chunk(1, &old, 0, b"abc"));
+    cluster.receive(1, 2, chunk(1, &new, 0, b"uvw"));
+    assert_eq!(cluster.node(1).partial, b"uvw");
+    cluster.take();
+    // The same snapshot in a later term, from another leader: from the beginning, too.
+    cluster.receive(1, 3, chunk(2, &new, 3, b"xyz"));
+    let wants = SnapshotOutcome::Wants { offset: 0 };
+    assert_eq!(
+        cluster.sent_by(1),
+        [(3, snapshot_reply(2, new.id.last, wants))]
+    );
+}
