@@ -1,5 +1,10 @@
 //! Compaction: what a service may do with its own snapshots (section 7).
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    missing_docs
+)]
 
 mod support;
 

@@ -1,6 +1,11 @@
 //! What the paper says of the log, claim by claim, each with its section. What it says of
 //! elections and of safety is in `paper.rs`.
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    missing_docs
+)]
 
 mod support;
 

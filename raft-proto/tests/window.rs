@@ -87,12 +87,13 @@ fn commands_proposed_together_travel_together() {
     let commands: Vec<Bytes> = ["a", "b", "c"].map(Bytes::from).to_vec();
     let (id, commands) = (RequestId(99), Commands::from(commands));
     let actions = cluster.input(1, Input::Propose { id, commands });
-    let outcome = Ok(Proposal {
+    let proposal = Proposal {
         first: EntryId::new(2, 1),
         count: 3,
-    });
+    };
+    let outcome = Ok(proposal);
     assert!(actions.contains(&Action::Proposed { id, outcome }));
-    assert_eq!(outcome.unwrap().last_index(), Index(4));
+    assert_eq!(proposal.last_index(), Index(4));
     let writes = &cluster.node(1).waiting;
     assert_eq!((writes.len(), writes[0].entries.len()), (1, 3));
     let sent = cluster.take();
@@ -393,14 +394,8 @@ fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_comm
         cluster.propose(1, "small").is_ok(),
         "what still fits is taken"
     );
-    assert_eq!(
-        cluster
-            .propose(1, &full)
-            .unwrap_err()
-            .to_string()
-            .contains("wait"),
-        true
-    );
+    let refused = cluster.propose(1, &full).unwrap_err();
+    assert!(refused.to_string().contains("wait"));
     cluster.deliver();
     assert!(cluster.propose(1, &full).is_ok());
 }

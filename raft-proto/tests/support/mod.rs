@@ -2,6 +2,7 @@
 //! drops or reorders them; writes complete when a test says so.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::wildcard_enum_match_arm)]
 
 use raft_proto::*;
 use std::collections::BTreeMap;
