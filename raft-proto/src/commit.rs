@@ -21,11 +21,17 @@ impl Leader {
     /// The leader counts itself, as any other voter, only with what is on its disk: entries
     /// may be committed that its own disk does not hold yet (thesis 10.2.1).
     pub(crate) fn committed(&self, voters: &Membership, own: (NodeId, Index)) -> Option<Index> {
-        let reached = voters.voters().iter().map(|voter| match self.peer(*voter) {
-            Some(peer) => peer.match_index,
-            None if *voter == own.0 => own.1,
-            None => Index::ZERO,
-        });
+        // `peers` are the other voters, in the same order: one pass over both.
+        let mut peers = self.peers.iter().peekable();
+        let reached =
+            voters
+                .voters()
+                .iter()
+                .map(|voter| match peers.next_if(|peer| peer.id == *voter) {
+                    Some(peer) => peer.match_index,
+                    None if *voter == own.0 => own.1,
+                    None => Index::ZERO,
+                });
         let count = voters.voters().len();
         let index = if count <= USUAL {
             let mut few = [Index::ZERO; USUAL];

@@ -49,10 +49,6 @@ impl Leader {
         self.peers.iter().position(|peer| peer.id == id)
     }
 
-    pub(crate) fn peer(&self, id: NodeId) -> Option<&Peer> {
-        self.peers.iter().find(|peer| peer.id == id)
-    }
-
     pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
         self.peers.iter_mut().find(|peer| peer.id == id)
     }

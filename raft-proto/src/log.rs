@@ -47,13 +47,30 @@ impl Log {
         self.last
     }
 
-    /// Where the run is that holds `index`, which lies within the log. Most lookups are at the
-    /// end.
+    /// Where the run is that holds `index`, which lies within the log. Most lookups are near the
+    /// end, so the search widens from there: it costs the logarithm of the distance.
     fn position(&self, index: Index) -> usize {
-        match self.segments.back() {
-            Some(tail) if tail.first() <= index => self.segments.len() - 1,
-            _ => self.segments.partition_point(|run| run.last() < index),
+        let count = self.segments.len();
+        let mut reach = 1;
+        // Each turn either finds a run that begins at or before `index`, or doubles the reach.
+        let (mut low, mut high) = loop {
+            let Some(at) = count.checked_sub(reach) else {
+                break (0, count.saturating_sub(reach / 2));
+            };
+            match self.segments.get(at) {
+                Some(run) if run.first() > index => reach *= 2,
+                Some(_) | None => break (at, count.saturating_sub(reach / 2)),
+            }
+        };
+        // The run is in low .. high: the one before `high` begins after `index`, or is the last.
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match self.segments.get(middle) {
+                Some(run) if run.first() <= index => low = middle,
+                Some(_) | None => high = middle,
+            }
         }
+        low
     }
 
     /// The term of the entry at `index`; `None` if it is not here. The base's is known.
@@ -166,12 +183,26 @@ impl Log {
 
     /// The entries `from ..= to` that are here, as many as `limit` bytes hold, but at least one;
     /// and their bytes.
+    #[inline]
     pub(crate) fn slice(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
         let from = from.max(self.base.index.next());
         let to = to.min(self.last.index);
         if from > to {
             return (Entries::EMPTY, 0);
         }
+        // Nearly always all of the last run is wanted.
+        if let Some(tail) = self.segments.back()
+            && from == tail.first()
+            && to == self.last.index
+            && tail.bytes() <= limit
+        {
+            return (Entries::from_segment(tail.clone()), tail.bytes());
+        }
+        self.slice_inside(from, to, limit)
+    }
+
+    /// The same for any range that is not the last run.
+    fn slice_inside(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
         let position = self.position(from);
         let whole = |run: &Segment| run.part(from, to);
         let Some(first) = self.segments.get(position).and_then(whole) else {

@@ -49,6 +49,12 @@ impl Outbox {
         self.waiting.iter().any(is_own)
     }
 
+    /// Whether anything may leave now that all writes up to `persisted` are durable.
+    pub(crate) fn has_news(&self, persisted: Seq) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|(seq, _)| *seq <= persisted)
+    }
+
     /// The next thing that may leave now that all writes up to `persisted` are durable.
     pub(crate) fn release(&mut self, persisted: Seq) -> Option<Withheld> {
         match self.waiting.front() {

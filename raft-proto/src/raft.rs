@@ -42,6 +42,9 @@ pub struct Raft {
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
     pub(crate) retired: Vec<SnapshotId>,
+    /// The chunk that the driver was asked to write and has not answered for, be its transfer
+    /// still wanted or not.
+    pub(crate) chunk_under_way: Option<(SnapshotId, u64)>,
     pub(crate) role: Role,
     pub(crate) timeouts: Timeouts,
     pub(crate) writes: Writes,
@@ -88,6 +91,7 @@ impl Raft {
             membership: foundation.membership,
             snapshot: recovered.snapshot,
             retired: Vec::new(),
+            chunk_under_way: None,
             role: Role::Follower(Follower::new(None, Time::NEVER, timeout)),
             timeouts,
             writes: Writes::new(last, foundation.identity),
@@ -126,7 +130,11 @@ impl Raft {
             Input::Propose { id, commands } => self.propose(id, commands, actions),
             Input::Persisted { seq } => self.persisted(seq, actions),
             Input::PersistFailed { seq } => return self.persist_failed(seq, actions),
-            Input::Applied { index } => self.applied(index, actions),
+            // Makes room to hand out more, and changes nothing else.
+            Input::Applied { index } => {
+                self.applied(index, actions);
+                return self.hand_out(actions);
+            }
             Input::Compact { snapshot } => self.compact(snapshot, actions),
             Input::SnapshotRead {
                 peer,
@@ -155,9 +163,7 @@ impl Raft {
     /// What every step ends with: the write for what it changed, whatever may leave, the
     /// entries to apply, the next deadline.
     fn finish(&mut self, actions: &mut Vec<Action>) {
-        if let Some(write) = self.writes.flush(self.hard_state, &self.log) {
-            actions.push(Action::Persist(write));
-        }
+        self.writes.flush(self.hard_state, &self.log, actions);
         self.release(actions);
         self.hand_out(actions);
         let deadline = self.deadline();
@@ -201,6 +207,13 @@ impl Raft {
 
     /// Lets out what rests on writes that are durable by now.
     fn release(&mut self, actions: &mut Vec<Action>) {
+        // Most steps let nothing out.
+        if self.outbox.has_news(self.writes.persisted) {
+            self.release_all(actions);
+        }
+    }
+
+    fn release_all(&mut self, actions: &mut Vec<Action>) {
         while let Some(what) = self.outbox.release(self.writes.persisted) {
             match what {
                 Withheld::Send { to, message } => actions.push(Action::Send { to, message }),

@@ -139,7 +139,7 @@ impl Sender<'_> {
                     if !inflight.has_room(appends, bytes) {
                         return;
                     }
-                    if self.log.term_at(prev).is_none() {
+                    if prev < self.log.base().index {
                         return self.begin_transfer(peer, actions);
                     }
                     self.append_next(peer, actions);

@@ -130,9 +130,11 @@ impl Raft {
 
     /// When this node has to act if nothing is heard until then.
     pub(crate) fn deadline(&self) -> Time {
-        let may_campaign = self.membership.is_voter(self.config.node_id);
+        let may_campaign = || self.membership.is_voter(self.config.node_id);
         match &self.role {
-            Role::Follower(follower) if may_campaign => follower.deadline(),
+            // Nobody has to wake up later than announced, so membership need not be looked up.
+            Role::Follower(follower) if follower.deadline() >= self.wake_at => follower.deadline(),
+            Role::Follower(follower) if may_campaign() => follower.deadline(),
             Role::Follower(_) => Time::NEVER,
             Role::Candidate(candidate) => candidate.deadline(),
             Role::Leader(leader) => leader.deadline(),

@@ -77,6 +77,8 @@ pub(crate) struct Run {
     bytes: u64,
     /// The length of the longest payload.
     largest: u64,
+    /// How many entries it has.
+    count: u32,
 }
 
 impl Run {
@@ -87,12 +89,15 @@ impl Run {
             bytes += size + ENTRY_OVERHEAD;
             largest = largest.max(size);
         }
+        // Runs hold fewer than 2^32 entries: what is proposed or decoded is limited far below.
+        let count = u32::try_from(payloads.len()).unwrap_or(u32::MAX);
         Run {
             term,
             kind,
             payloads,
             bytes,
             largest,
+            count,
         }
     }
 }
@@ -111,7 +116,7 @@ impl Segment {
     /// All of `run`, its first entry at `first`. Runs hold fewer than 2^32 entries: what is
     /// proposed or decoded is limited far below.
     pub(crate) fn new(first: Index, run: Run) -> Segment {
-        let len = u32::try_from(run.payloads.len()).unwrap_or(u32::MAX);
+        let len = run.count;
         debug_assert!(len > 0, "a run has at least one entry");
         Segment {
             first,
@@ -164,7 +169,7 @@ impl Segment {
 
     /// Payload bytes plus overhead: one addition for a whole run, a walk for a part of one.
     pub(crate) fn bytes(&self) -> u64 {
-        if self.len() == self.run.payloads.len() {
+        if self.len == self.run.count {
             return self.run.bytes;
         }
         let size = |at| self.payload(at).len() as u64 + ENTRY_OVERHEAD;

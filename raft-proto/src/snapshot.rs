@@ -231,6 +231,10 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) {
         let term = self.hard_state.term;
+        if self.chunk_under_way != Some((id, offset)) {
+            return; // Nobody asked for it.
+        }
+        self.chunk_under_way = None;
         let Role::Follower(follower) = &mut self.role else {
             return;
         };

@@ -1,11 +1,13 @@
 //! Writes: what a step changed of the persistent state, which writes are under way, and how
 //! much of the log is durable.
 
-use crate::action::{Compaction, HardState, Identity, Install, Write};
+use crate::action::{Action, Compaction, HardState, Identity, Install, Write};
+use crate::entries::Entries;
 use crate::log::Log;
 use crate::types::{Index, Seq};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// The writes of one node.
@@ -92,24 +94,24 @@ impl Writes {
     }
 
     /// The write for what this step staged, if anything.
-    pub(crate) fn flush(&mut self, hard_state: HardState, log: &Log) -> Option<Write> {
+    pub(crate) fn flush(&mut self, hard_state: HardState, log: &Log, actions: &mut Vec<Action>) {
         if !self.staged.any {
-            return None;
+            return;
         }
         let staged = core::mem::take(&mut self.staged);
         self.issued = self.issued.next();
         self.pending.push_back((self.issued, log.last().index));
-        let entries = staged
-            .entries_from
-            .map(|from| log.slice(from, log.last().index, u64::MAX).0);
-        Some(Write {
+        actions.push(Action::Persist(Write {
             seq: self.issued,
             identity: self.identity.take(),
             hard_state: staged.hard_state.then_some(hard_state),
             install: staged.install,
             compact: staged.compact,
-            entries: entries.unwrap_or_default(),
-        })
+            entries: match staged.entries_from {
+                Some(from) => log.slice(from, log.last().index, u64::MAX).0,
+                None => Entries::EMPTY,
+            },
+        }));
     }
 
     /// All writes up to `seq`, which was issued, are durable.

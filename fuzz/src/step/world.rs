@@ -260,7 +260,13 @@ impl World {
                 snapshot,
                 offset,
                 data,
-            } => self.chunks.push_back((snapshot, offset, data)),
+            } => {
+                assert!(self.chunks.is_empty(), "one chunk at a time");
+                let mut waiting = self.disk.waiting.iter();
+                let installing = waiting.any(|write| write.install.is_some());
+                assert!(!installing, "the partial file is being installed");
+                self.chunks.push_back((snapshot, offset, data));
+            }
             Action::ReleaseSnapshot { snapshot } => {
                 assert!(self.is_readable(snapshot), "released twice");
                 let current = self.raft.snapshot().map(|current| current.id);

@@ -218,13 +218,17 @@ impl Raft {
             Flow::Snapshot(_) if received >= base => {
                 return self.transfer_done(from, match_index, received, actions);
             }
-            Flow::Probe(_) | Flow::Snapshot(_) => {}
+            Flow::Snapshot(_) => self.nudge_transfer(from, actions),
+            Flow::Probe(_) => {}
         }
-        self.nudge_transfer(from, actions);
-        if news && match_index > self.commit_index {
+        let commit_index = self.commit_index;
+        if news && match_index > commit_index {
             self.advance_commit(actions);
         }
-        self.replicate_to(from, actions);
+        // A new commitIndex has gone to everybody, and what else there is to send with it.
+        if self.commit_index == commit_index {
+            self.replicate_to(from, actions);
+        }
     }
 
     fn refused(

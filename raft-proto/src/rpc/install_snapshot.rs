@@ -63,8 +63,10 @@ impl Raft {
             ..
         } = request;
         let id = snapshot.id;
-        if self.applier.restoring.is_some() {
-            return Ok(()); // The file of the last one is still to be made the snapshot.
+        // The file of the last one is still to be made the snapshot, or the driver has yet to
+        // answer for a chunk: what comes meanwhile is sent again.
+        if self.applier.restoring.is_some() || self.chunk_under_way.is_some() {
+            return Ok(());
         }
         let Role::Follower(follower) = &mut self.role else {
             return Ok(()); // `follow` made it one.
@@ -73,9 +75,6 @@ impl Raft {
         let mut checksum = Checksum::new();
         let mut wanted = 0;
         if let Some(file) = follower.incoming.as_mut().filter(same) {
-            if file.writing.is_some() {
-                return Ok(()); // A copy of the chunk that is being written, or out of order.
-            }
             (wanted, checksum) = (file.received, file.checksum);
         }
         if offset != wanted {
@@ -98,6 +97,7 @@ impl Raft {
             writing: Some(length),
             checksum,
         }));
+        self.chunk_under_way = Some((id, offset));
         actions.push(Action::WriteSnapshot {
             snapshot: id,
             offset,
