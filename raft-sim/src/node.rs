@@ -138,10 +138,10 @@ impl Node {
         outputs: &mut Vec<Action>,
         recorder: &mut Recorder,
     ) {
-        if let Power::On(host) = &mut self.power {
-            if let Err(reason) = host.handle(at, input, outputs, recorder) {
-                recorder.fail(self.host_failed(reason));
-            }
+        if let Power::On(host) = &mut self.power
+            && let Err(reason) = host.handle(at, input, outputs, recorder)
+        {
+            recorder.fail(self.host_failed(reason));
         }
     }
 
@@ -177,10 +177,10 @@ impl Node {
         recorder: &mut Recorder,
     ) {
         self.syncs.running = self.syncs.running.saturating_sub(1);
-        if let Power::On(host) = &mut self.power {
-            if let Err(reason) = host.sync_done(at, seq, outputs, recorder) {
-                recorder.fail(self.host_failed(reason));
-            }
+        if let Power::On(host) = &mut self.power
+            && let Err(reason) = host.sync_done(at, seq, outputs, recorder)
+        {
+            recorder.fail(self.host_failed(reason));
         }
     }
 

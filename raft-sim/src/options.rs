@@ -56,7 +56,7 @@ impl Request {
     pub fn command(&self) -> String {
         let faults = match self.faults {
             Faults::Mild => String::new(),
-            other => format!(" --faults {other}"),
+            other @ (Faults::None | Faults::Wild) => format!(" --faults {other}"),
         };
         format!(
             "raft-sim run --seed {} --nodes {} --time {}{faults}",

@@ -55,12 +55,12 @@ impl Trace {
 
     fn flush(&mut self) {
         self.digest.update(&self.chunk);
-        if let Some(output) = &mut self.output {
-            if let Err(error) = output.write_all(&self.chunk) {
-                // The run goes on: its result does not depend on who listens.
-                self.error = Some(error);
-                self.output = None;
-            }
+        if let Some(output) = &mut self.output
+            && let Err(error) = output.write_all(&self.chunk)
+        {
+            // The run goes on: its result does not depend on who listens.
+            self.error = Some(error);
+            self.output = None;
         }
         core::mem::swap(&mut self.chunk, &mut self.previous);
         self.chunk.clear();

@@ -72,7 +72,7 @@ fn clusters_of_every_size_survive_mild_faults() {
 #[test]
 fn wild_faults_break_nothing_and_everything_strange_happens() {
     let mut strange = [0; 6];
-    for seed in 1..=12 {
+    for seed in 1..=48 {
         let report = run(request(seed, Faults::Wild), None);
         assert!(report.passed(), "{report}");
         let counts = &report.counts;

@@ -131,15 +131,15 @@ impl StateMachineSafety {
                 found: last.index,
             });
         }
-        if let Some(known) = self.applied.get(last.index) {
-            if known.entry.term != last.term {
-                return Err(Broken::AppliedDifferently {
-                    entry: last,
-                    first: known.node,
-                    first_term: known.entry.term,
-                    second: node,
-                });
-            }
+        if let Some(known) = self.applied.get(last.index)
+            && known.entry.term != last.term
+        {
+            return Err(Broken::AppliedDifferently {
+                entry: last,
+                first: known.node,
+                first_term: known.entry.term,
+                second: node,
+            });
         }
         *self.given(node) = last.index;
         Ok(())
