@@ -1,4 +1,5 @@
 //! Runs: what they promise of their seed, and clusters that must survive theirs.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
 use raft_sim::options::{Faults, Options, Request};
