@@ -1,5 +1,4 @@
 //! Compaction: what a service may do with its own snapshots (section 7).
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -28,7 +28,6 @@
 //! | `compact N index=I` | the service of `N` has a snapshot up to there |
 //! | `forge KIND from=N to=N term=T ...` | a message that nobody sent |
 //! | `status N`, `log N`, `applied N` | what is to be seen |
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 #![allow(clippy::wildcard_enum_match_arm)]
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -1,6 +1,5 @@
 //! What the paper says of the log, claim by claim, each with its section. What it says of
 //! elections and of safety is in `paper.rs`.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
