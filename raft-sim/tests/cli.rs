@@ -1,4 +1,5 @@
 //! The command line: what it prints, and how it ends.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use std::process::{Command, Output, Stdio};
 
