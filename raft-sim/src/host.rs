@@ -109,6 +109,10 @@ impl Host {
         let mut next = Some(input);
         while let Some(input) = next {
             let issued = self.disk.issued();
+            // A deadline that a tick answered is over, whether another one follows or not.
+            if matches!(input, Input::Tick) {
+                self.wake_at = Time::NEVER;
+            }
             let event = Event { at, input };
             watch.event(&self.raft, &event);
             let mut actions = core::mem::take(&mut self.buffer);
