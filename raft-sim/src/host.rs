@@ -111,7 +111,7 @@ impl Host {
             let issued = self.disk.issued();
             // A deadline that a tick answered is over, whether another one follows or not.
             if matches!(input, Input::Tick) {
-                self.wake_at = Time::NEVER;
+                self.wake = Time::NEVER;
             }
             let event = Event { at, input };
             watch.event(&self.raft, &event);
