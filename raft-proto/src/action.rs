@@ -87,7 +87,9 @@ pub enum Action {
     },
 
     /// Give a [`Tick`](crate::Input::Tick) at or soon after this time. There is one deadline:
-    /// the newest replaces the one before.
+    /// the newest replaces the one before, and a tick, whenever it is given, ends it. The step of
+    /// that tick names the next; if it names none, there is nothing to wait for (a leader without
+    /// followers, a node that has yet to hear of a configuration).
     WakeAt(Time),
 
     /// The outcome of a [`Propose`](crate::Input::Propose), in the very step that it came in.

@@ -141,6 +141,9 @@ pub enum RecoveryError {
     /// A membership is not in order, or empty where it cannot be.
     #[error("the stored membership is damaged")]
     DamagedMembership,
+    /// currentTerm is `u64::MAX`, which no node reaches: there would be no term to campaign in.
+    #[error("currentTerm is {0}, which no election leads to")]
+    TermOutOfRange(Term),
     /// The service claims to have applied what this node never stored.
     #[error("the service has applied up to {applied}, but the storage ends at {last}")]
     AppliedBeyondLog {
@@ -372,6 +375,10 @@ pub enum Refusal {
         /// What was handed out at that index.
         found: EntryId,
     },
+    /// A node that is to join has heard of no configuration, so that its snapshot could not hold
+    /// one. Compact again when it has.
+    #[error("no configuration is known yet; compact after one has been received")]
+    NoConfiguration,
     /// A chunk was read that is shorter or longer than asked.
     #[error("{found} bytes of the snapshot were read where {wanted} were asked for")]
     WrongLength {

@@ -178,7 +178,8 @@ impl Raft {
     fn tick(&mut self, actions: &mut Vec<Action>) {
         // Whatever woke the driver, it may have no timer set now: it is told the deadline again.
         self.wake_at = Time::NEVER;
-        if self.deadline() > self.now {
+        let deadline = self.deadline();
+        if deadline == Time::NEVER || deadline > self.now {
             return;
         }
         match &self.role {

@@ -166,6 +166,9 @@ impl Recovered {
 
     fn check_term(&self, snapshot: EntryId) -> Result<(), RecoveryError> {
         let term = self.hard_state.term;
+        if term == Term(u64::MAX) {
+            return Err(RecoveryError::TermOutOfRange(term));
+        }
         let last = self.entries.last_id().unwrap_or(EntryId::ZERO);
         for last in [last, snapshot] {
             if term < last.term {

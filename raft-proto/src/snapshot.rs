@@ -62,6 +62,10 @@ impl Raft {
             let reason = Refusal::OtherEntry { claimed, found };
             return actions.push(Action::Refused { reason });
         }
+        if self.membership.is_empty() {
+            let reason = Refusal::NoConfiguration;
+            return actions.push(Action::Refused { reason });
+        }
         let snapshot = SnapshotMeta {
             id,
             membership: self.membership.clone(),

@@ -140,3 +140,25 @@ fn a_tail_is_kept_for_followers_that_are_a_little_behind() {
     assert_eq!(cluster.log(1).len(), 4);
     assert_eq!(cluster.raft(1).commit_index(), Index(2));
 }
+
+#[test]
+fn a_joiner_that_has_heard_of_no_configuration_cannot_compact() {
+    let config = Config {
+        start: Start::Join,
+        ..config(1, 3)
+    };
+    let mut raft = Raft::new(config, Recovered::default()).unwrap();
+    let mut step = |input| {
+        raft.step(Event {
+            at: Time::ZERO,
+            input,
+        })
+    };
+    let message = append(1, EntryId::ZERO, &[(1, 1, "a")], 1);
+    let from = NodeId(2);
+    step(Input::Receive { from, message });
+    step(Input::Persisted { seq: Seq(1) });
+    let snapshot = snapshot_meta(EntryId::new(1, 1), b"a").id;
+    let actions = step(Input::Compact { snapshot });
+    assert_eq!(refusal(&actions), Some(Refusal::NoConfiguration));
+}

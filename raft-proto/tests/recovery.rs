@@ -337,3 +337,21 @@ fn a_service_that_is_durable_by_itself_is_handed_what_follows_its_applied_index(
     let raft = Raft::new(config(1, 3), state).unwrap();
     assert_eq!(raft.applied_index(), Index(3));
 }
+
+#[test]
+fn a_current_term_after_which_there_is_no_other_is_refused() {
+    let found = error(&config(1, 3), recovered(u64::MAX, &[]));
+    assert_eq!(found, RecoveryError::TermOutOfRange(Term(u64::MAX)));
+}
+
+#[test]
+fn a_joiner_does_not_campaign_at_the_end_of_time() {
+    let config = Config {
+        start: Start::Join,
+        ..config(1, 3)
+    };
+    let mut raft = Raft::new(config, Recovered::default()).unwrap();
+    let (at, input) = (Time::NEVER, Input::Tick);
+    assert_eq!(raft.step(Event { at, input }), []);
+    assert_eq!(raft.role(), RoleKind::Follower);
+}
