@@ -20,7 +20,7 @@ impl Raft {
         if theirs == Term(0) {
             return Err(Rejection::NoTerm);
         }
-        if theirs.0 > ours.0.saturating_add(Term::MAX_AHEAD) || theirs.0 == u64::MAX {
+        if theirs.0 > ours.0.saturating_add(Term::MAX_AHEAD) || theirs > Term::MAX {
             return Err(Rejection::TermTooFarAhead { ours, theirs });
         }
         match message {

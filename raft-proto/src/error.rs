@@ -141,8 +141,8 @@ pub enum RecoveryError {
     /// A membership is not in order, or empty where it cannot be.
     #[error("the stored membership is damaged")]
     DamagedMembership,
-    /// currentTerm is `u64::MAX`, which no node reaches: there would be no term to campaign in.
-    #[error("currentTerm is {0}, which no election leads to")]
+    /// currentTerm is beyond [`Term::MAX`], where no node goes.
+    #[error("currentTerm is {0}, beyond the greatest term")]
     TermOutOfRange(Term),
     /// The service claims to have applied what this node never stored.
     #[error("the service has applied up to {applied}, but the storage ends at {last}")]
@@ -222,7 +222,7 @@ pub enum Rejection {
     /// Requests come from elections, and those begin with term 1.
     #[error("term 0")]
     NoTerm,
-    /// More than [`Term::MAX_AHEAD`] above this node's.
+    /// More than [`Term::MAX_AHEAD`] above this node's, or above [`Term::MAX`].
     #[error("term {theirs} is too far above {ours}")]
     TermTooFarAhead {
         /// currentTerm.

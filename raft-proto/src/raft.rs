@@ -184,6 +184,13 @@ impl Raft {
         }
         match &self.role {
             Role::Candidate(_) if self.outbox.has_own_vote() => self.wait_for_own_vote(),
+            // There is no term left to campaign in.
+            Role::Follower(_) | Role::Candidate(_) if self.hard_state.term >= Term::MAX => {
+                self.become_follower(None, actions);
+                if let Role::Follower(follower) = &mut self.role {
+                    follower.put_off_election(self.now);
+                }
+            }
             Role::Follower(_) | Role::Candidate(_) => self.campaign(actions),
             Role::Leader(_) => self.leader_tick(actions),
         }

@@ -166,7 +166,7 @@ impl Recovered {
 
     fn check_term(&self, snapshot: EntryId) -> Result<(), RecoveryError> {
         let term = self.hard_state.term;
-        if term == Term(u64::MAX) {
+        if term > Term::MAX {
             return Err(RecoveryError::TermOutOfRange(term));
         }
         let last = self.entries.last_id().unwrap_or(EntryId::ZERO);

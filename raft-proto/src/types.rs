@@ -57,6 +57,9 @@ impl Term {
     /// gains one term for each election, so no peer gets there; a forged or corrupt term that
     /// did would use up the number space for everybody.
     pub const MAX_AHEAD: u64 = 1 << 32;
+    /// The greatest term: 2^62. A node there campaigns no more, and messages and storages beyond
+    /// it are refused. No honest cluster comes near it.
+    pub const MAX: Term = Term(1 << 62);
 
     /// The next term, that of a new election.
     #[must_use]

@@ -339,9 +339,27 @@ fn a_service_that_is_durable_by_itself_is_handed_what_follows_its_applied_index(
 }
 
 #[test]
-fn a_current_term_after_which_there_is_no_other_is_refused() {
-    let found = error(&config(1, 3), recovered(u64::MAX, &[]));
-    assert_eq!(found, RecoveryError::TermOutOfRange(Term(u64::MAX)));
+fn a_current_term_beyond_the_greatest_is_refused() {
+    let beyond = Term::MAX.next();
+    let found = error(&config(1, 3), recovered(beyond.0, &[]));
+    assert_eq!(found, RecoveryError::TermOutOfRange(beyond));
+}
+
+#[test]
+fn in_the_greatest_term_a_node_waits_and_does_not_campaign() {
+    let mut raft = Raft::new(config(1, 3), recovered(Term::MAX.0, &[])).unwrap();
+    let mut at = Time::ZERO;
+    for _ in 0..3 {
+        let input = Input::Tick;
+        let actions = raft.step(Event { at, input });
+        let [Action::WakeAt(next)] = actions[..] else {
+            unreachable!("{actions:?}");
+        };
+        assert!(next > at);
+        at = next;
+    }
+    assert_eq!(raft.term(), Term::MAX);
+    assert_eq!(raft.role(), RoleKind::Follower);
 }
 
 #[test]
