@@ -47,8 +47,8 @@ fn bootstrap(count: u64) -> Start {
 pub(super) fn recovered(u: &mut Unstructured<'_>, config: &Config) -> Result<Recovered> {
     let (index, term) = match u.int_in_range(0..=7u8)? {
         0 => (Index::MAX.0 - 3, 5),
-        1 => (Index::MAX.0, u64::MAX - 2),
-        2 => (10, u64::MAX - 1),
+        1 => (Index::MAX.0, Term::MAX.0 - 1),
+        2 => (10, Term::MAX.0),
         3 => (10, 5),
         _ => return Ok(Recovered::default()),
     };
