@@ -344,6 +344,14 @@ fn a_snapshot_whose_bytes_are_not_those_described() {
         chunk(3, &meta, 0, b"different"),
         reason.clone(),
     );
+    // Not even a new term is believed.
+    expect(
+        &mut cluster,
+        2,
+        chunk(4, &meta, 0, b"different"),
+        reason.clone(),
+    );
+    assert_eq!(cluster.raft(1).term(), Term(3));
     // In pieces: what came before is thrown away with it.
     cluster.receive(1, 2, chunk(3, &meta, 0, b"diffe"));
     cluster.take();

@@ -13,6 +13,16 @@ use crate::types::{EntryId, NodeId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+/// What is to become of a chunk.
+enum Chunk {
+    /// It cannot be taken now.
+    Untimely,
+    /// It is not the one that the file lacks next.
+    OutOfPlace { wanted: u64 },
+    /// It is; and this is the checksum of all up to its end.
+    Next { checksum: Checksum },
+}
+
 impl Raft {
     /// Receiver implementation. Steps 6 to 8 follow when the last chunk has been written.
     pub(super) fn install_snapshot(
@@ -36,8 +46,8 @@ impl Raft {
                 commit_index: self.commit_index,
             });
         }
-        self.follow(from, request.term, actions);
         if last.index <= self.commit_index {
+            self.follow(from, request.term, actions);
             // All of it is here. Installing it would go back.
             if let Role::Follower(follower) = &mut self.role {
                 follower.incoming = None;
@@ -45,7 +55,50 @@ impl Raft {
             self.reply_installed(from, last);
             return Ok(());
         }
-        self.receive_chunk(from, request, actions)
+        let chunk = self.examine_chunk(from, &request).inspect_err(|_| {
+            // Begin anew.
+            if let Role::Follower(follower) = &mut self.role {
+                follower.incoming = None;
+            }
+        })?;
+        self.follow(from, request.term, actions);
+        self.receive_chunk(from, request, chunk, actions);
+        Ok(())
+    }
+
+    /// Where a chunk stands in the file that it belongs to; and, if it completes the file,
+    /// whether the bytes are those that the sender described.
+    fn examine_chunk(&self, from: NodeId, request: &InstallSnapshot) -> Result<Chunk, Rejection> {
+        // The file of the last one is still to be made the snapshot, or the driver has yet to
+        // answer for a chunk: what comes meanwhile is sent again.
+        if self.applier.restoring.is_some() || self.chunk_under_way.is_some() {
+            return Ok(Chunk::Untimely);
+        }
+        let (id, offset) = (request.snapshot.id, request.offset);
+        let file = match &self.role {
+            Role::Follower(follower)
+                if request.term == self.hard_state.term && follower.leader() == Some(from) =>
+            {
+                let incoming = follower.incoming.as_deref();
+                incoming.filter(|file| file.snapshot == request.snapshot)
+            }
+            Role::Follower(_) | Role::Candidate(_) | Role::Leader(_) => None,
+        };
+        let (wanted, mut checksum) = match file {
+            Some(file) => (file.received, file.checksum),
+            None => (0, Checksum::new()),
+        };
+        if offset != wanted {
+            return Ok(Chunk::OutOfPlace { wanted });
+        }
+        checksum.update(&request.data);
+        if offset + request.data.len() as u64 == id.size && checksum.value() != id.checksum {
+            return Err(Rejection::WrongChecksum {
+                expected: id.checksum,
+                found: checksum.value(),
+            });
+        }
+        Ok(Chunk::Next { checksum })
     }
 
     /// Figure 13, steps 2 to 4: "create new snapshot file if first chunk, write data into
@@ -54,56 +107,32 @@ impl Raft {
         &mut self,
         from: NodeId,
         request: InstallSnapshot,
+        chunk: Chunk,
         actions: &mut Vec<Action>,
-    ) -> Result<(), Rejection> {
-        let InstallSnapshot {
-            snapshot,
-            offset,
-            data,
-            ..
-        } = request;
-        let id = snapshot.id;
-        // The file of the last one is still to be made the snapshot, or the driver has yet to
-        // answer for a chunk: what comes meanwhile is sent again.
-        if self.applier.restoring.is_some() || self.chunk_under_way.is_some() {
-            return Ok(());
-        }
-        let Role::Follower(follower) = &mut self.role else {
-            return Ok(()); // `follow` made it one.
+    ) {
+        let (id, offset, data) = (request.snapshot.id, request.offset, request.data);
+        let checksum = match chunk {
+            Chunk::Untimely => return,
+            Chunk::OutOfPlace { wanted } => {
+                let outcome = SnapshotOutcome::Wants { offset: wanted };
+                return self.reply_to_snapshot(from, id.last, outcome, actions);
+            }
+            Chunk::Next { checksum } => checksum,
         };
-        let same = |file: &&mut Box<Incoming>| file.snapshot == snapshot;
-        let mut checksum = Checksum::new();
-        let mut wanted = 0;
-        if let Some(file) = follower.incoming.as_mut().filter(same) {
-            (wanted, checksum) = (file.received, file.checksum);
-        }
-        if offset != wanted {
-            let outcome = SnapshotOutcome::Wants { offset: wanted };
-            self.reply_to_snapshot(from, id.last, outcome, actions);
-            return Ok(());
-        }
-        checksum.update(&data);
-        let length = data.len() as u64;
-        if offset + length == id.size && checksum.value() != id.checksum {
-            follower.incoming = None;
-            return Err(Rejection::WrongChecksum {
-                expected: id.checksum,
-                found: checksum.value(),
+        if let Role::Follower(follower) = &mut self.role {
+            follower.incoming = Some(Box::new(Incoming {
+                snapshot: request.snapshot,
+                received: offset,
+                writing: Some(data.len() as u64),
+                checksum,
+            }));
+            self.chunk_under_way = Some((id, offset));
+            actions.push(Action::WriteSnapshot {
+                snapshot: id,
+                offset,
+                data,
             });
         }
-        follower.incoming = Some(Box::new(Incoming {
-            snapshot,
-            received: offset,
-            writing: Some(length),
-            checksum,
-        }));
-        self.chunk_under_way = Some((id, offset));
-        actions.push(Action::WriteSnapshot {
-            snapshot: id,
-            offset,
-            data,
-        });
-        Ok(())
     }
 
     fn reply_to_snapshot(
