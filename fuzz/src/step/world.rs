@@ -147,8 +147,9 @@ impl World {
             .snapshot
             .as_ref()
             .map(|snapshot| snapshot.id);
-        let others = self.disk.snapshots.keys().filter(|id| Some(**id) != kept);
-        self.released = others.copied().collect();
+        // "After a restart, delete all snapshots but the recovered one."
+        self.disk.snapshots.retain(|id, _| Some(*id) == kept);
+        self.released.clear();
         self.step(Input::Tick);
     }
 
