@@ -68,6 +68,13 @@ fn a_heartbeat_interval_of_zero_is_refused() {
 }
 
 #[test]
+fn an_append_timeout_of_zero_is_refused() {
+    let zero = |config: &mut Config| config.append_timeout = Duration::ZERO;
+    let error = refused(zero, &["append_timeout", "at least 1"]);
+    assert_eq!(error, ConfigError::ZeroLimit("append_timeout"));
+}
+
+#[test]
 fn three_heartbeats_must_fit_into_the_least_election_timeout() {
     let set = |millis| {
         move |config: &mut Config| {
@@ -102,6 +109,7 @@ fn intervals_of_more_than_a_day_are_refused() {
         ("election_timeout_max", |c, d| c.election_timeout_max = d),
         ("heartbeat_interval", |c, d| c.heartbeat_interval = d),
         ("commit_notice_delay", |c, d| c.commit_notice_delay = d),
+        ("append_timeout", |c, d| c.append_timeout = d),
     ] {
         let error = refused(|config| set(config, long), &[name, "86400"]);
         assert!(matches!(error, ConfigError::LimitTooGreat { .. }));
@@ -182,5 +190,6 @@ fn the_greatest_values_allowed_work() {
     config.election_timeout_max = Config::MAX_INTERVAL;
     config.heartbeat_interval = Config::MAX_INTERVAL / 4;
     config.commit_notice_delay = Config::MAX_INTERVAL;
+    config.append_timeout = Config::MAX_INTERVAL;
     Raft::new(config, Recovered::default()).unwrap();
 }

@@ -256,6 +256,28 @@ fn a_snapshot_without_voters_is_refused() {
     );
 }
 
+/// A storage decodes what it finds, and [`Membership::new`] has no say in that.
+fn stored_membership(voters: &[u64]) -> Membership {
+    let voters: Vec<NodeId> = voters.iter().copied().map(NodeId).collect();
+    postcard::from_bytes(&postcard::to_allocvec(&voters).unwrap()).unwrap()
+}
+
+#[test]
+fn a_membership_out_of_order_is_refused() {
+    let ordered = stored_membership(&[1, 2, 3]);
+    assert_eq!(ordered, Membership::new([NodeId(1), NodeId(2), NodeId(3)]));
+    for voters in [&[1, 3, 2][..], &[1, 2, 2, 3], &[3, 2, 1]] {
+        let mut state = recovered(1, &[(1, 1, "a")]);
+        state.identity.as_mut().unwrap().bootstrap = stored_membership(voters);
+        let found = error(&config(1, 3), state);
+        assert_eq!(found, RecoveryError::DamagedMembership, "{voters:?}");
+        let mut state = with_snapshot(1, EntryId::new(3, 1), &[]);
+        state.snapshot.as_mut().unwrap().membership = stored_membership(voters);
+        let found = error(&config(1, 3), state);
+        assert_eq!(found, RecoveryError::DamagedMembership, "{voters:?}");
+    }
+}
+
 #[test]
 fn an_applied_index_beyond_the_log_is_refused() {
     let mut state = recovered(1, &[(1, 1, "a")]);
