@@ -20,3 +20,8 @@ pub mod service;
 pub mod trace;
 pub mod workload;
 pub mod world;
+
+/// The examples of the project's first page, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
