@@ -1,0 +1,149 @@
+//! Messages as tests write them, and what is in those that came out.
+
+use super::Parcel;
+use raft_proto::*;
+
+/// Entries with the ids and payloads given.
+pub fn entries(list: &[(u64, u64, &str)]) -> Entries {
+    let mut builder = EntriesBuilder::new();
+    for (index, term, payload) in list {
+        let id = EntryId::new(*index, *term);
+        let payload = bytes::Bytes::from((*payload).to_owned());
+        builder.push(id, EntryKind::Command, payload).unwrap();
+    }
+    builder.finish()
+}
+
+/// AppendEntries of a leader in `term` that holds `list` after `prev`.
+pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) -> Message {
+    Message::AppendEntries(AppendEntries {
+        term: Term(term),
+        prev_log: prev,
+        leader_commit: Index(commit),
+        entries: entries(list),
+    })
+}
+
+/// A heartbeat of a leader in `term` that believes the follower to be at `prev`.
+pub fn heartbeat(term: u64, prev: EntryId, commit: u64) -> Message {
+    append(term, prev, &[], commit)
+}
+
+pub fn request_vote(term: u64, last_log: EntryId) -> Message {
+    Message::RequestVote(RequestVote {
+        term: Term(term),
+        last_log,
+    })
+}
+
+pub fn vote(term: u64, vote: Vote) -> Message {
+    Message::RequestVoteReply(RequestVoteReply {
+        term: Term(term),
+        vote,
+    })
+}
+
+pub fn append_reply(term: u64, outcome: AppendOutcome) -> Message {
+    Message::AppendEntriesReply(AppendEntriesReply {
+        term: Term(term),
+        outcome,
+    })
+}
+
+/// The whole answer to an append that was stored and synced up to `index`.
+pub fn accepted(term: u64, index: u64) -> Message {
+    append_reply(
+        term,
+        AppendOutcome::Accepted {
+            match_index: Index(index),
+            received: Index(index),
+        },
+    )
+}
+
+pub fn refused(term: u64, prev: u64, hint: EntryId) -> Message {
+    append_reply(
+        term,
+        AppendOutcome::Rejected {
+            prev_log_index: Index(prev),
+            hint,
+        },
+    )
+}
+
+/// A snapshot of these bytes, of a cluster of three.
+pub fn snapshot_meta(last: EntryId, bytes: &[u8]) -> SnapshotMeta {
+    SnapshotMeta {
+        id: SnapshotId {
+            last,
+            size: bytes.len() as u64,
+            checksum: Checksum::of(bytes),
+        },
+        membership: Membership::new([NodeId(1), NodeId(2), NodeId(3)]),
+    }
+}
+
+pub fn chunk(term: u64, snapshot: &SnapshotMeta, offset: u64, data: &[u8]) -> Message {
+    Message::InstallSnapshot(Box::new(InstallSnapshot {
+        term: Term(term),
+        snapshot: snapshot.clone(),
+        offset,
+        data: data.to_vec().into(),
+    }))
+}
+
+pub fn snapshot_reply(term: u64, last: EntryId, outcome: SnapshotOutcome) -> Message {
+    Message::InstallSnapshotReply(InstallSnapshotReply {
+        term: Term(term),
+        last,
+        outcome,
+    })
+}
+
+/// Why a message was rejected, if it was.
+pub fn rejection(actions: &[Action]) -> Option<Rejection> {
+    actions.iter().find_map(|action| match action {
+        Action::Rejected { reason, .. } => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+/// Why an input was refused, if it was.
+pub fn refusal(actions: &[Action]) -> Option<Refusal> {
+    actions.iter().find_map(|action| match action {
+        Action::Refused { reason } => Some(*reason),
+        _ => None,
+    })
+}
+
+/// The messages among what came out.
+pub fn sent(actions: &[Action]) -> Vec<(NodeId, Message)> {
+    let message = |action: &Action| match action {
+        Action::Send { to, message } => Some((*to, message.clone())),
+        _ => None,
+    };
+    actions.iter().filter_map(message).collect()
+}
+
+/// The indexes handed out to apply.
+pub fn handed_out(actions: &[Action]) -> Vec<u64> {
+    let mut indexes = Vec::new();
+    for action in actions {
+        if let Action::Apply { entries } = action {
+            indexes.extend(entries.iter().map(|entry| entry.index().0));
+        }
+    }
+    indexes
+}
+
+/// The appends with entries among parcels: (to, first index, last index).
+pub fn carried(parcels: &[Parcel]) -> Vec<(u64, u64, u64)> {
+    let carried = |parcel: &Parcel| match &parcel.message {
+        Message::AppendEntries(append) => {
+            let (first, last) = (append.entries.first_index()?, append.entries.last_id()?);
+            Some((parcel.to.0, first.0, last.index.0))
+        }
+        _ => None,
+    };
+    parcels.iter().filter_map(carried).collect()
+}
