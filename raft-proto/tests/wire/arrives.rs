@@ -1,0 +1,285 @@
+//! What is sent arrives, in a layout that stays.
+
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn id() -> impl Strategy<Value = EntryId> {
+    (any_number(), any_number()).prop_map(|(index, term)| EntryId::new(index, term))
+}
+
+fn any_number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..10u64, any::<u64>(), Just(u64::MAX)]
+}
+
+fn some_entries() -> impl Strategy<Value = (EntryId, Entries)> {
+    let kind = prop_oneof![
+        4 => Just(EntryKind::Command),
+        1 => Just(EntryKind::Noop)
+    ];
+    let entry = (0..2u64, kind, vec(any::<u8>(), 0..20));
+    (0..1u64 << 62, 0..1u64 << 60, vec(entry, 0..40)).prop_map(|(index, term, all)| {
+        let prev = EntryId::new(index, term);
+        let mut last = prev;
+        let mut builder = EntriesBuilder::new();
+        for (rise, kind, payload) in all {
+            last = EntryId::new(last.index.0 + 1, last.term.0 + rise);
+            builder.push(last, kind, Bytes::from(payload)).unwrap();
+        }
+        (prev, builder.finish())
+    })
+}
+
+fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
+    prop_oneof![
+        (any_number(), any_number()).prop_map(|(durable, received)| AppendOutcome::Accepted {
+            match_index: Index(durable),
+            received: Index(received),
+        }),
+        (any_number(), id()).prop_map(|(prev, hint)| AppendOutcome::Rejected {
+            prev_log_index: Index(prev),
+            hint,
+        }),
+        Just(AppendOutcome::Stale),
+    ]
+}
+
+fn snapshot_outcome() -> impl Strategy<Value = SnapshotOutcome> {
+    prop_oneof![
+        any_number().prop_map(|offset| SnapshotOutcome::Wants { offset }),
+        Just(SnapshotOutcome::Installed),
+        Just(SnapshotOutcome::Stale),
+    ]
+}
+
+fn install_snapshot() -> impl Strategy<Value = Message> {
+    let numbers = (any_number(), any_number(), any_number(), any::<u32>());
+    let voters = vec(any_number().prop_map(NodeId), 0..9);
+    (numbers, id(), voters, vec(any::<u8>(), 0..200)).prop_map(
+        |((term, offset, size, checksum), last, voters, data)| {
+            let id = SnapshotId {
+                last,
+                size,
+                checksum,
+            };
+            Message::InstallSnapshot(Box::new(InstallSnapshot {
+                term: Term(term),
+                snapshot: SnapshotMeta {
+                    id,
+                    membership: Membership::new(voters),
+                },
+                offset,
+                data: Bytes::from(data),
+            }))
+        },
+    )
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let term = || any_number().prop_map(Term);
+    let vote = prop_oneof![Just(Vote::Granted), Just(Vote::Refused)];
+    prop_oneof![
+        (term(), id())
+            .prop_map(|(term, last_log)| Message::RequestVote(RequestVote { term, last_log })),
+        (term(), vote)
+            .prop_map(|(term, vote)| Message::RequestVoteReply(RequestVoteReply { term, vote })),
+        (term(), any_number(), some_entries()).prop_map(|(term, commit, (prev_log, entries))| {
+            Message::AppendEntries(AppendEntries {
+                term,
+                prev_log,
+                leader_commit: Index(commit),
+                entries,
+            })
+        }),
+        (term(), append_outcome()).prop_map(|(term, outcome)| {
+            Message::AppendEntriesReply(AppendEntriesReply { term, outcome })
+        }),
+        install_snapshot(),
+        (term(), id(), snapshot_outcome()).prop_map(|(term, last, outcome)| {
+            Message::InstallSnapshotReply(InstallSnapshotReply {
+                term,
+                last,
+                outcome,
+            })
+        }),
+    ]
+}
+
+fn any_envelope() -> impl Strategy<Value = Envelope> {
+    (any_number(), any_number(), any_number(), any_number()).prop_map(
+        |(cluster, group, from, to)| Envelope {
+            cluster_id: ClusterId(cluster),
+            group_id: GroupId(group),
+            from: NodeId(from),
+            to: NodeId(to),
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_decodes_to_the_same(envelope in any_envelope(), message in message()) {
+        let frame = wire::encode(&envelope, &message);
+        prop_assert_eq!(wire::decode_envelope(&frame), Ok(envelope));
+        prop_assert_eq!(wire::decode(frame, &LIMITS), Ok((envelope, message)));
+    }
+
+    #[test]
+    fn header_and_payloads_apart_are_the_frame(message in message()) {
+        let mut apart = Vec::new();
+        wire::encode_header_into(&mut apart, &envelope(), &message);
+        for payload in wire::payloads(&message) {
+            apart.extend_from_slice(payload);
+        }
+        prop_assert_eq!(apart, frame(&message));
+    }
+
+    #[test]
+    fn every_truncation_is_refused(message in message(), cut in any::<prop::sample::Index>()) {
+        let frame = frame(&message);
+        let cut = cut.index(frame.len());
+        let error = refused(frame[..cut].to_vec());
+        let expected = matches!(
+            error,
+            DecodeError::Truncated { .. } | DecodeError::CountBeyondFrame { .. }
+        );
+        prop_assert!(expected, "{error:?}");
+    }
+
+    #[test]
+    fn every_appended_byte_is_refused(message in message(), extra in vec(any::<u8>(), 1..9)) {
+        let count = extra.len() as u64;
+        let frame = [frame(&message), extra].concat();
+        prop_assert_eq!(refused(frame), DecodeError::TrailingBytes { count });
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..80), version in any::<bool>()) {
+        let bytes = if version { raw(&bytes) } else { bytes };
+        let _ = wire::decode(Bytes::from(bytes), &LIMITS);
+    }
+}
+
+#[test]
+fn payloads_are_slices_of_the_frame() {
+    let append = append(
+        EntryId::new(6, 2),
+        entries(7, &[(2, "one"), (2, ""), (3, "three")]),
+    );
+    for message in [append, chunk(b"a piece of a snapshot")] {
+        let frame = wire::encode(&envelope(), &message);
+        let memory = frame.as_ptr_range();
+        let (_, decoded) = wire::decode(frame.clone(), &LIMITS).unwrap();
+        let mut payload_bytes = 0;
+        for payload in wire::payloads(&decoded).filter(|payload| !payload.is_empty()) {
+            payload_bytes += payload.len();
+            let within = payload.as_ptr_range();
+            assert!(memory.start <= within.start && within.end <= memory.end);
+        }
+        assert!(payload_bytes > 0);
+    }
+}
+
+#[test]
+fn commands_proposed_one_by_one_travel_as_one_run() {
+    let one_run = frame(&append(
+        EntryId::new(6, 2),
+        entries(7, &[(2, "a"), (2, "b")]),
+    ));
+    // term 3, prev 6@2, commit 6, region of 2, one run: term 2, command, 2 entries of 1 and 1
+    let expected = raw(&[2, 3, 6, 2, 6, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
+    assert_eq!(one_run, expected);
+}
+
+#[test]
+fn small_messages_are_small() {
+    let heartbeat = frame(&heartbeat());
+    assert!(heartbeat.len() <= 24, "{} bytes", heartbeat.len());
+    let reply = frame(&Message::AppendEntriesReply(AppendEntriesReply {
+        term: Term(3),
+        outcome: AppendOutcome::Accepted {
+            match_index: Index(1000),
+            received: Index(1000),
+        },
+    }));
+    assert!(reply.len() <= 16, "{} bytes", reply.len());
+}
+
+/// The layout of version 1 must never change: these bytes may be on their way from an older
+/// release. If this fails, give the new layout a new version.
+#[test]
+fn the_bytes_of_version_1() {
+    let last = EntryId::new(5, 4);
+    let vote = Message::RequestVote(RequestVote {
+        term: Term(300),
+        last_log: last,
+    });
+    assert_eq!(frame(&vote), raw(&[0, 0xac, 2, 5, 4]));
+
+    for (vote, byte) in [(Vote::Granted, 0), (Vote::Refused, 1)] {
+        let term = Term(3);
+        let reply = Message::RequestVoteReply(RequestVoteReply { term, vote });
+        assert_eq!(frame(&reply), raw(&[1, 3, byte]));
+    }
+
+    let mut builder = EntriesBuilder::new();
+    builder
+        .push(EntryId::new(6, 4), EntryKind::Command, "ab".into())
+        .unwrap();
+    builder
+        .push(EntryId::new(7, 9), EntryKind::Noop, Bytes::new())
+        .unwrap();
+    let two_runs = append(last, builder.finish());
+    let runs = [4, 0, 1, 2, 9, 1, 1, 0];
+    let expected = [&[2, 3, 5, 4, 6, 2, 2], &runs[..], b"ab"].concat();
+    assert_eq!(frame(&two_runs), raw(&expected));
+
+    let outcomes = [
+        (
+            AppendOutcome::Accepted {
+                match_index: Index(1),
+                received: Index(2),
+            },
+            &[3, 3, 0, 1, 2][..],
+        ),
+        (
+            AppendOutcome::Rejected {
+                prev_log_index: Index(8),
+                hint: last,
+            },
+            &[3, 3, 1, 8, 5, 4],
+        ),
+        (AppendOutcome::Stale, &[3, 3, 2]),
+    ];
+    for (outcome, expected) in outcomes {
+        let term = Term(3);
+        let reply = Message::AppendEntriesReply(AppendEntriesReply { term, outcome });
+        assert_eq!(frame(&reply), raw(expected));
+    }
+
+    let checksum = [0xef, 0xfd, 0xb6, 0xf5, 0x0d];
+    let expected = [
+        &[4, 9, 2, 0x80, 1, 100, 8, 0xac, 2][..],
+        &checksum,
+        &[2, 1, 2],
+        b"ab",
+    ];
+    assert_eq!(frame(&chunk(b"ab")), raw(&expected.concat()));
+
+    let outcomes = [
+        (
+            SnapshotOutcome::Wants { offset: 7 },
+            &[5, 3, 5, 4, 0, 7][..],
+        ),
+        (SnapshotOutcome::Installed, &[5, 3, 5, 4, 1]),
+        (SnapshotOutcome::Stale, &[5, 3, 5, 4, 2]),
+    ];
+    for (outcome, expected) in outcomes {
+        let reply = Message::InstallSnapshotReply(InstallSnapshotReply {
+            term: Term(3),
+            last,
+            outcome,
+        });
+        assert_eq!(frame(&reply), raw(expected));
+    }
+}

@@ -1,0 +1,148 @@
+//! What is no message is refused, and for the right reason.
+
+use super::*;
+
+#[test]
+fn another_version_is_refused() {
+    let mut frame = frame(&heartbeat());
+    frame[0] = 2;
+    let error = refused(frame.clone());
+    assert_eq!(error, DecodeError::UnknownVersion { found: 2 });
+    let told = error.to_string();
+    assert!(told.contains("reads version 1"), "{told}");
+    assert_eq!(wire::decode_envelope(&frame), Err(error));
+}
+
+#[test]
+fn a_frame_over_the_limit_is_refused() {
+    let limits = Limits {
+        max_frame_bytes: 10,
+        ..LIMITS
+    };
+    let frame = wire::encode(&envelope(), &heartbeat());
+    let size = frame.len() as u64;
+    let error = wire::decode(frame, &limits).unwrap_err();
+    assert_eq!(error, DecodeError::FrameTooLarge { size, limit: 10 });
+}
+
+#[test]
+fn an_empty_or_broken_envelope_is_refused() {
+    let truncated = |field| DecodeError::Truncated { field };
+    assert_eq!(refused(vec![]), truncated("version"));
+    assert_eq!(refused(vec![1, 7, 0]), truncated("envelope"));
+    assert_eq!(refused(raw(&[])), truncated("message kind"));
+    assert_eq!(refused(raw(&[2, 3])), truncated("AppendEntries"));
+}
+
+#[test]
+fn a_number_beyond_64_bits_is_refused() {
+    let too_long = [&[1, 0xff][..], &[0xff; 9], &[0x7f]].concat();
+    let field = "envelope";
+    assert_eq!(refused(too_long), DecodeError::NumberOutOfRange { field });
+    let checksum_of_33_bits = [4, 9, 0, 0, 100, 8, 0, 0xff, 0xff, 0xff, 0xff, 0x1f, 0];
+    let field = "snapshot id";
+    let expected = DecodeError::NumberOutOfRange { field };
+    assert_eq!(refused(raw(&checksum_of_33_bits)), expected);
+}
+
+#[test]
+fn unknown_kinds_are_refused() {
+    let unknown = |field| DecodeError::UnknownKind { field };
+    assert_eq!(refused(raw(&[6])), unknown("message kind"));
+    assert_eq!(refused(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
+    assert_eq!(refused(raw(&[3, 3, 3])), unknown("AppendEntriesReply"));
+    assert_eq!(
+        refused(raw(&[5, 3, 5, 4, 3])),
+        unknown("InstallSnapshotReply")
+    );
+    let entry = [2, 3, 6, 2, 6, 0, 1, 2, 2, 1, 0];
+    assert_eq!(refused(raw(&entry)), unknown("run"));
+}
+
+/// u64::MAX as a varint.
+const GREATEST: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+
+#[test]
+fn counts_beyond_the_frame_are_refused() {
+    let beyond = |what, remaining| DecodeError::CountBeyondFrame {
+        what,
+        claimed: u64::MAX,
+        remaining,
+    };
+    let region = [&[2, 3, 6, 2, 6][..], &GREATEST, &[0]].concat();
+    assert_eq!(refused(raw(&region)), beyond("bytes of payload", 1));
+    let runs = [&[2, 3, 6, 2, 6, 0][..], &GREATEST, &[2, 0, 1, 0]].concat();
+    assert_eq!(refused(raw(&runs)), beyond("runs", 4));
+    let entries = [&[2, 3, 6, 2, 6, 0, 1, 2, 0][..], &GREATEST, &[0]].concat();
+    assert_eq!(refused(raw(&entries)), beyond("entries", 1));
+    let data = [&[4, 9][..], &GREATEST, &[0, 9]].concat();
+    assert_eq!(refused(raw(&data)), beyond("bytes of payload", 1));
+    let voters = [&[4, 9, 0, 0, 100, 8, 0, 0][..], &GREATEST, &[1]].concat();
+    // What remains is counted before the number of voters.
+    assert_eq!(refused(raw(&voters)), beyond("voters", 11));
+}
+
+#[test]
+fn too_many_entries_are_refused() {
+    let limits = Limits {
+        max_entries: 2,
+        ..LIMITS
+    };
+    let three = append(
+        EntryId::new(6, 2),
+        entries(7, &[(2, "a"), (3, "b"), (3, "c")]),
+    );
+    let error = wire::decode(wire::encode(&envelope(), &three), &limits).unwrap_err();
+    let (claimed, limit) = (3, 2);
+    assert_eq!(error, DecodeError::TooManyEntries { claimed, limit });
+}
+
+#[test]
+fn an_entry_over_the_limit_is_refused() {
+    let limits = Limits {
+        max_entry_bytes: 3,
+        ..LIMITS
+    };
+    let long = append(EntryId::new(6, 2), entries(7, &[(2, "1234")]));
+    let error = wire::decode(wire::encode(&envelope(), &long), &limits).unwrap_err();
+    let (size, limit) = (4, 3);
+    assert_eq!(error, DecodeError::EntryTooLarge { size, limit });
+    let claimed = [&[2, 3, 6, 2, 6, 0, 1, 2, 0, 1][..], &GREATEST].concat();
+    let (size, limit) = (u64::MAX, LIMITS.max_entry_bytes);
+    let expected = DecodeError::EntryTooLarge { size, limit };
+    assert_eq!(refused(raw(&claimed)), expected);
+}
+
+#[test]
+fn lengths_that_do_not_sum_to_the_region_are_refused() {
+    let sums = |sum, region| DecodeError::LengthsDoNotSum { sum, region };
+    let too_little = [2, 3, 6, 2, 6, 2, 1, 2, 0, 1, 1, b'a', b'b'];
+    assert_eq!(refused(raw(&too_little)), sums(1, 2));
+    let too_much = [2, 3, 6, 2, 6, 2, 2, 2, 0, 1, 1, 3, 0, 1, 2, b'a', b'b'];
+    assert_eq!(refused(raw(&too_much)), sums(3, 2));
+    let no_entries = [2, 3, 6, 2, 6, 2, 0, b'a', b'b'];
+    assert_eq!(refused(raw(&no_entries)), sums(0, 2));
+    // A sum that comes round to the region's length again.
+    let limits = Limits {
+        max_entry_bytes: u64::MAX,
+        ..LIMITS
+    };
+    let all = [&[2, 3, 6, 2, 6, 1, 1, 2, 0, 2, 1][..], &GREATEST, b"a"].concat();
+    let error = wire::decode(Bytes::from(raw(&all)), &limits).unwrap_err();
+    assert_eq!(error, sums(u64::MAX, 1));
+}
+
+#[test]
+fn an_empty_run_is_refused() {
+    let empty = [2, 3, 6, 2, 6, 0, 1, 2, 0, 0, 0];
+    assert_eq!(refused(raw(&empty)), DecodeError::EmptyRun);
+}
+
+#[test]
+fn indexes_beyond_the_greatest_number_are_refused() {
+    let prev = u64::MAX;
+    let body = [&[2, 3][..], &GREATEST, &[2, 6, 0, 1, 2, 0, 1, 0]].concat();
+    let count = 1;
+    let expected = DecodeError::IndexOverflow { prev, count };
+    assert_eq!(refused(raw(&body)), expected);
+}
