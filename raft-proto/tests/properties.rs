@@ -12,8 +12,12 @@
 mod checks;
 #[path = "properties/commit.rs"]
 mod commit;
+#[path = "properties/member.rs"]
+mod member;
 #[path = "properties/schedule.rs"]
 mod schedule;
+#[path = "properties/settings.rs"]
+mod settings;
 #[path = "support/storage.rs"]
 mod storage;
 #[path = "properties/world.rs"]
@@ -22,7 +26,8 @@ mod world;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use schedule::{Step, run, schedules, settings};
-use world::{Settings, World};
+use settings::Settings;
+use world::World;
 
 /// `few` cases, or as many as `PROPTEST_CASES` says; failures are kept beside this file.
 pub fn cases(few: u32) -> ProptestConfig {

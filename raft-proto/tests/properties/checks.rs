@@ -1,8 +1,8 @@
 //! The properties of Figure 3, and the promises of durability, as naive global checks: they see
 //! every node's memory and disk, which no node does.
 
+use crate::member::{Member, State};
 use crate::storage::{Record, records};
-use crate::world::{Member, State};
 use raft_proto::*;
 use std::collections::BTreeMap;
 

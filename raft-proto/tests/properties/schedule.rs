@@ -1,6 +1,7 @@
 //! What can happen to a cluster, and how likely.
 
-use crate::world::{Answer, Pace, Service, Settings, World};
+use crate::settings::{Pace, Service, Settings};
+use crate::world::{Answer, World};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_proto::*;

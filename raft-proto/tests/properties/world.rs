@@ -5,119 +5,12 @@
 //! answer late, and lose in a crash whatever was not synced.
 
 use crate::checks::Ledger;
-use crate::storage::Storage;
+use crate::member::{Job, Member, State};
+use crate::settings::{MAX_ENTRY, Pace, Service, Settings};
 use bytes::Bytes;
 use raft_proto::*;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// What one test case draws once.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub nodes: u64,
-    pub noop: LeaderNoop,
-    pub disk: Pace,
-    pub driver: Pace,
-    pub service: Service,
-    pub commit_notice_delay: Duration,
-    pub max_inflight_appends: u32,
-    pub max_append_bytes: u64,
-    pub max_unapplied_bytes: u64,
-    pub snapshot_chunk_bytes: u64,
-    pub trailing_entries: u64,
-    pub seed: u64,
-}
-
-/// Whether a node's surroundings answer within the step, or when the schedule says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    Instant,
-    Late,
-}
-
-/// Whether the service survives a crash by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    Durable,
-    Volatile,
-}
-
-/// The longest command that the cluster takes.
-pub const MAX_ENTRY: u64 = 24;
-
-impl Settings {
-    fn config(&self, id: u64) -> Config {
-        let voters = (1..=self.nodes).map(NodeId).collect();
-        let start = Start::Bootstrap { voters };
-        let mut config = Config::new(ClusterId(9), NodeId(id), start, self.seed);
-        let entry = MAX_ENTRY + ENTRY_OVERHEAD;
-        config.leader_noop = self.noop;
-        config.commit_notice_delay = self.commit_notice_delay;
-        config.max_entry_bytes = MAX_ENTRY;
-        config.max_append_bytes = self.max_append_bytes.max(entry);
-        config.max_inflight_appends = self.max_inflight_appends;
-        config.max_inflight_bytes = 2 * config.max_append_bytes;
-        config.max_uncommitted_bytes = 40 * entry;
-        config.max_unapplied_bytes = self.max_unapplied_bytes.max(entry);
-        config.snapshot_chunk_bytes = self.snapshot_chunk_bytes;
-        config.trailing_entries = self.trailing_entries;
-        config
-    }
-}
-
-/// The state machine: how much it has applied, and a digest of all of it in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct State {
-    pub index: u64,
-    pub digest: u64,
-}
-
-impl State {
-    pub fn apply(self, index: u64, term: u64, payload: &[u8]) -> State {
-        assert_eq!(index, self.index + 1, "entries are applied without a gap");
-        let mut digest = self.digest ^ index.rotate_left(32) ^ term;
-        for byte in payload {
-            digest = (digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        State { index, digest }
-    }
-
-    /// A snapshot: the state, and filling so that it is more than one chunk.
-    fn encode(self) -> Bytes {
-        let mut bytes = Vec::new();
-        bytes.extend_from_slice(&self.index.to_le_bytes());
-        bytes.extend_from_slice(&self.digest.to_le_bytes());
-        bytes.extend((0..self.index % 7).map(|at| at as u8));
-        bytes.into()
-    }
-
-    fn decode(bytes: &[u8]) -> State {
-        let number = |at: usize| {
-            let part = bytes[at..at + 8].try_into().expect("eight bytes");
-            u64::from_le_bytes(part)
-        };
-        State {
-            index: number(0),
-            digest: number(8),
-        }
-    }
-}
-
-/// What the core asked its driver for, and the driver has not answered yet.
-#[derive(Clone, Debug)]
-enum Job {
-    Applied(Index),
-    Read {
-        peer: NodeId,
-        snapshot: SnapshotId,
-        offset: u64,
-        length: u64,
-    },
-    Written {
-        snapshot: SnapshotId,
-        offset: u64,
-    },
-}
 
 /// How a driver answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,30 +18,6 @@ pub enum Answer {
     Done,
     /// Reads and writes of snapshots fail; what cannot fail is done.
     Failed,
-}
-
-/// One server: its core if it is up, and everything around it.
-pub struct Member {
-    pub id: u64,
-    config: Config,
-    pub raft: Option<Raft>,
-    pub clock: Time,
-    wake_at: Time,
-    /// What is on stable storage for certain.
-    pub disk: Storage,
-    /// Writes asked for and not synced, in order.
-    pub waiting: VecDeque<Write>,
-    jobs: VecDeque<Job>,
-    pub state: State,
-    /// The states that a snapshot can be made of: those of this instance since its start.
-    states: BTreeMap<u64, State>,
-    /// Snapshot files, and the last write that still may need one that was released.
-    files: BTreeMap<SnapshotId, Bytes>,
-    released: Vec<(Seq, SnapshotId)>,
-    partial: Option<(SnapshotId, Vec<u8>)>,
-    /// Complete files that a write will install.
-    complete: BTreeMap<SnapshotId, Bytes>,
-    issued: Seq,
 }
 
 #[derive(Clone, Debug)]
@@ -175,26 +44,11 @@ const CAPACITY: usize = 300;
 
 impl World {
     pub fn new(settings: &Settings) -> World {
-        let member = |id| Member {
-            id,
-            config: settings.config(id),
-            raft: None,
-            clock: Time::ZERO,
-            wake_at: Time::NEVER,
-            disk: Storage::default(),
-            waiting: VecDeque::new(),
-            jobs: VecDeque::new(),
-            state: State::default(),
-            states: BTreeMap::new(),
-            files: BTreeMap::new(),
-            released: Vec::new(),
-            partial: None,
-            complete: BTreeMap::new(),
-            issued: Seq(0),
-        };
         let mut world = World {
             settings: settings.clone(),
-            members: (1..=settings.nodes).map(member).collect(),
+            members: (1..=settings.nodes)
+                .map(|id| Member::new(id, settings.config(id)))
+                .collect(),
             network: Vec::new(),
             cut: BTreeSet::new(),
             ledger: Ledger::default(),
@@ -587,60 +441,6 @@ impl World {
             assert_eq!(&copy, raft, "a checkpoint is the whole state");
             *raft = copy;
         }
-    }
-}
-
-impl Member {
-    fn store(&mut self, write: &Write) {
-        if let Some(install) = &write.install {
-            let id = install.snapshot.id;
-            let bytes = self.complete.remove(&id).expect("a complete file");
-            self.files.insert(id, bytes);
-        }
-        self.disk.write(write);
-    }
-
-    /// Sets the partial file aside, so that another may begin while it waits for its write.
-    fn complete_file(&mut self, id: SnapshotId) {
-        let (partial, bytes) = self.partial.take().expect("a partial file");
-        assert_eq!(partial, id, "the file is the snapshot's");
-        assert_eq!(bytes.len() as u64, id.size, "it is complete");
-        assert_eq!(Checksum::of(&bytes), id.checksum, "it is verified");
-        self.complete.insert(id, bytes.into());
-    }
-
-    fn write_chunk(&mut self, snapshot: SnapshotId, offset: u64, data: &[u8]) {
-        if offset == 0 {
-            self.partial = Some((snapshot, Vec::new()));
-        }
-        let (id, bytes) = self.partial.as_mut().expect("a file begins at 0");
-        assert_eq!((*id, bytes.len() as u64), (snapshot, offset), "in order");
-        bytes.extend_from_slice(data);
-    }
-
-    fn read(
-        &self,
-        snapshot: &SnapshotId,
-        offset: u64,
-        length: u64,
-    ) -> Result<Bytes, SnapshotReadFailed> {
-        let file = self.files.get(snapshot).ok_or(SnapshotReadFailed::Gone)?;
-        let range = offset as usize..(offset + length) as usize;
-        Ok(file.slice(range))
-    }
-
-    /// Deletes what was released before the writes up to `persisted`.
-    fn delete_released(&mut self, persisted: Seq) {
-        let (files, disk) = (&mut self.files, &self.disk);
-        self.released.retain(|(until, id)| {
-            let due = *until <= persisted;
-            if due {
-                let current = disk.snapshot.as_ref().map(|snapshot| snapshot.id);
-                assert_ne!(current, Some(*id), "the snapshot in use is not released");
-                files.remove(id);
-            }
-            !due
-        });
     }
 }
 
