@@ -5,6 +5,8 @@
 //! streams of the run's one seed, so the order of happenings, and with it the whole run, is the
 //! same on every machine.
 
+mod happening;
+
 use crate::failure::Failure;
 use crate::nemesis::{Deed, Nemesis, Sight};
 use crate::network::{Fate, Network};
@@ -18,53 +20,10 @@ use crate::workload::Workload;
 use bytes::Bytes;
 use core::fmt;
 use core::time::Duration;
+use happening::{Happening, Life, Links, Phase};
 use raft_proto::wire::{self, Envelope};
-use raft_proto::{
-    Action, Index, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, SnapshotId, Time, trace,
-};
+use raft_proto::{Action, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, Time, trace};
 use std::collections::VecDeque;
-
-/// Something that is going to happen.
-#[derive(Clone, Debug)]
-enum Happening {
-    /// A frame arrives.
-    Arrival { to: usize, frame: Bytes },
-    /// A node's timer may be due.
-    Wake { node: usize },
-    /// A sync ends that covers the writes up to `seq`.
-    Synced { life: Life, seq: Seq },
-    /// A service has applied what it was given.
-    Applied { life: Life, index: Index },
-    /// A service has written a snapshot.
-    Snapshot {
-        life: Life,
-        snapshot: Box<(SnapshotId, Bytes)>,
-    },
-    /// A client proposes.
-    Client { client: usize },
-    /// The nemesis acts.
-    Nemesis,
-    /// A crashed node gets its power back.
-    Restart { node: usize },
-    /// A cut ends.
-    Mend { links: Vec<(usize, usize)> },
-}
-
-/// A node between two crashes: what was under way dies with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Life {
-    node: usize,
-    number: u32,
-}
-
-/// Whether clients and nemesis go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// They do.
-    Safety,
-    /// All faults are over, and the cluster gets the time to recover.
-    Liveness,
-}
 
 /// A simulated cluster and its environment.
 #[derive(Debug)]
@@ -504,18 +463,5 @@ impl World {
             None => {}
         }
         self.schedule_nemesis();
-    }
-}
-
-/// Links in the trace: `n1->n2 n2->n1`.
-struct Links<'a>(&'a [(usize, usize)]);
-
-impl fmt::Display for Links<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (from, to)) in self.0.iter().enumerate() {
-            let space = if at > 0 { " " } else { "" };
-            write!(f, "{space}n{}->n{}", from + 1, to + 1)?;
-        }
-        Ok(())
     }
 }
