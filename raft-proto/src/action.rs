@@ -1,7 +1,9 @@
 //! What comes out of the core, and the contract of durability.
 
 use crate::entries::Entries;
-use crate::error::{Fault, ProposeError, Refusal, Rejection};
+use crate::error::{
+    ChangeError, Fault, ProposeError, ReadError, Refusal, Rejection, TransferError,
+};
 use crate::membership::Membership;
 use crate::message::{Message, SnapshotId, SnapshotMeta};
 use crate::role::RoleKind;
@@ -100,6 +102,59 @@ pub enum Action {
         outcome: Result<Proposal, ProposeError>,
     },
 
+    /// The outcome of a [`Read`](crate::Input::Read).
+    Read {
+        /// As given.
+        id: RequestId,
+        /// Once everything up to this index is applied, the state machine's answer is
+        /// linearizable; or why there is none.
+        outcome: Result<Index, ReadError>,
+    },
+
+    /// The outcome of a [`TransferLeadership`](crate::Input::TransferLeadership).
+    Transferred {
+        /// As given.
+        id: RequestId,
+        /// Who leads now; or why not.
+        outcome: Result<NodeId, TransferError>,
+    },
+
+    /// The outcome of a [`ChangeMembership`](crate::Input::ChangeMembership), in the very step
+    /// that it came in.
+    ChangeProposed {
+        /// As given.
+        id: RequestId,
+        /// The entry that holds the new configuration, or the joint one that leads to it; or why
+        /// nothing was done. The change is complete when a membership entry is applied whose
+        /// configuration is not joint, at or after this one; it was lost if the entry at this
+        /// index is applied with another term.
+        outcome: Result<EntryId, ChangeError>,
+    },
+
+    /// Another configuration is in force: an entry with one was appended, or deleted, or a
+    /// snapshot installed (section 6: "a server always uses the latest configuration in its
+    /// log"). The driver connects to the members, whose contexts say how.
+    MembershipChanged {
+        /// The entry that holds it, or the snapshot's last; 0 for that of the bootstrap.
+        index: Index,
+        /// All members.
+        membership: Membership,
+    },
+
+    /// Read these entries from the log on disk, as many of them as `max_bytes` hold but at least
+    /// one, and answer with [`EntriesRead`](crate::Input::EntriesRead). Comes out only with
+    /// [`max_resident_bytes`](crate::Config::max_resident_bytes).
+    ReadEntries {
+        /// Whom they are for; comes back in the answer.
+        peer: NodeId,
+        /// The first; comes back in the answer.
+        from: EntryId,
+        /// The last that is wanted.
+        to: EntryId,
+        /// Payloads and [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD) for each.
+        max_bytes: u64,
+    },
+
     /// This node's role changed.
     RoleChanged {
         /// What it is now.
@@ -152,9 +207,11 @@ pub enum Action {
     },
 }
 
-/// Where proposed commands stand in the log. They are committed when the entry at
-/// `first.index` is handed out with the term `first.term`; should an entry of another term be
-/// applied there, they were lost and can be proposed again.
+/// Where proposed commands stand in the log. Each is committed when the entry at its index is
+/// handed out with the term `first.term`, all of them when that at
+/// [`last_index`](Proposal::last_index) is; should an entry of another term be applied at its index,
+/// a command was lost and can be proposed again. If the leader fails, a beginning of them may
+/// be committed without the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Proposal {
     /// The first command's entry.

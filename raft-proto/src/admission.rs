@@ -1,11 +1,12 @@
 //! What no correct peer sends, told from the message alone. Nothing of such a message is used,
 //! not even its term.
 
+use crate::configurations;
 use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, InstallSnapshotReply,
-    Message, RequestVote, SnapshotOutcome,
+    Message, PreVoteReply, ReadOutcome, SnapshotOutcome, Vote,
 };
 use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
@@ -17,19 +18,27 @@ impl Raft {
             return Err(Rejection::FromSelf);
         }
         let (ours, theirs) = (self.hard_state.term, message.term());
-        if theirs == Term(0) {
+        // Only a node that has never heard of an election says so, and only when asked.
+        if theirs == Term(0) && !matches!(message, Message::PreVoteReply(_)) {
             return Err(Rejection::NoTerm);
         }
         if theirs.0 > ours.0.saturating_add(Term::MAX_AHEAD) || theirs > Term::MAX {
             return Err(Rejection::TermTooFarAhead { ours, theirs });
         }
         match message {
-            Message::RequestVote(message) => admit_request_vote(message),
+            Message::RequestVote(message) => admit_last_log(message.last_log, message.term),
             Message::RequestVoteReply(_) => Ok(()),
             Message::AppendEntries(message) => admit_append(message, self.config.max_entry_bytes),
             Message::AppendEntriesReply(message) => admit_append_reply(message),
             Message::InstallSnapshot(message) => admit_snapshot(message),
             Message::InstallSnapshotReply(message) => admit_snapshot_reply(message),
+            Message::PreVote(message) => admit_last_log(message.last_log, message.term),
+            Message::PreVoteReply(message) => admit_pre_vote_reply(message),
+            Message::TimeoutNow(_) | Message::ReadIndex(_) => Ok(()),
+            Message::ReadIndexReply(message) => match message.outcome {
+                ReadOutcome::Ready { index } => admit_index(index),
+                ReadOutcome::Refused => Ok(()),
+            },
         }
     }
 }
@@ -51,9 +60,8 @@ fn admit_entry(entry: EntryId, term: Term) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// A candidate has begun a term above all in its log.
-fn admit_request_vote(message: &RequestVote) -> Result<(), Rejection> {
-    let (entry, term) = (message.last_log, message.term);
+/// A candidate has begun, or would begin, a term above all in its log.
+fn admit_last_log(entry: EntryId, term: Term) -> Result<(), Rejection> {
     admit_entry(entry, term)?;
     match entry.term == term {
         true => Err(Rejection::ImpossibleEntry { entry, term }),
@@ -94,6 +102,8 @@ fn admit_entries(prev: EntryId, term: Term, entries: &Entries) -> Result<(), Rej
         }
         previous = run.last_id();
     }
+    let sound = configurations::for_each(entries, |_, _| ());
+    sound.map_err(|_| Rejection::DamagedMembership)?;
     admit_index(previous.index)
 }
 
@@ -123,6 +133,16 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
             }
         }
         AppendOutcome::Stale => Ok(()),
+    }
+}
+
+/// Elections begin with term 1, and nobody would vote in a term that it has reached. The question
+/// may be one that this node has forgotten: a pre-vote waits for no disk.
+fn admit_pre_vote_reply(message: &PreVoteReply) -> Result<(), Rejection> {
+    let granted = message.vote == Vote::Granted;
+    match message.asked == Term(0) || granted && message.term >= message.asked {
+        true => Err(Rejection::Inconsistent),
+        false => Ok(()),
     }
 }
 

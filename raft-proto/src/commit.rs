@@ -2,12 +2,8 @@
 
 use crate::leader::Leader;
 use crate::membership::Membership;
-use crate::quorum::majority_index;
+use crate::quorum;
 use crate::types::{Index, NodeId};
-use alloc::vec::Vec;
-
-/// Voters that fit without an allocation.
-const USUAL: usize = 9;
 
 impl Leader {
     /// "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] >= N, and
@@ -20,28 +16,13 @@ impl Leader {
     ///
     /// The leader counts itself, as any other voter, only with what is on its disk: entries
     /// may be committed that its own disk does not hold yet (thesis 10.2.1).
-    pub(crate) fn committed(&self, voters: &Membership, own: (NodeId, Index)) -> Option<Index> {
-        // `peers` are the other voters, in the same order: one pass over both.
-        let mut peers = self.peers.iter().peekable();
-        let reached =
-            voters
-                .voters()
-                .iter()
-                .map(|voter| match peers.next_if(|peer| peer.id == *voter) {
-                    Some(peer) => peer.match_index,
-                    None if *voter == own.0 => own.1,
-                    None => Index::ZERO,
-                });
-        let count = voters.voters().len();
-        let index = if count <= USUAL {
-            let mut few = [Index::ZERO; USUAL];
-            for (slot, index) in few.iter_mut().zip(reached) {
-                *slot = index;
-            }
-            majority_index(&mut few[..count])
-        } else {
-            majority_index(&mut reached.collect::<Vec<_>>())
+    pub(crate) fn committed(&self, membership: &Membership, own: (NodeId, Index)) -> Option<Index> {
+        let reached = |id| match self.peers.iter().find(|peer| peer.id == id) {
+            Some(peer) => peer.match_index,
+            None if id == own.0 => own.1,
+            None => Index::ZERO,
         };
+        let index = quorum::reached(membership, reached)?;
         (index >= self.term_start).then_some(index)
     }
 }

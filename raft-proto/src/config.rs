@@ -1,7 +1,7 @@
 //! What a node is told once, when it starts; validated at construction.
 
 use crate::error::ConfigError;
-use crate::membership::Membership;
+use crate::membership::{Member, MemberRole, Membership};
 use crate::run::ENTRY_OVERHEAD;
 use crate::types::{ClusterId, GroupId, NodeId, Time};
 use alloc::vec::Vec;
@@ -12,15 +12,30 @@ use serde::{Deserialize, Serialize};
 /// membership always wins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Start {
-    /// The cluster begins now, with these voters: the same list on each of them. They stand
-    /// outside the log.
+    /// The cluster begins now, with these members: the same list on each of them. They stand
+    /// outside the log. See [`Start::voters`].
     Bootstrap {
-        /// Every voter once, usually including this node.
-        voters: Vec<NodeId>,
+        /// Every member once, usually including this node: voters, and learners if any.
+        members: Vec<Member>,
     },
     /// The cluster exists. The node knows no voters and never campaigns before it has heard a
     /// configuration from a leader.
     Join,
+}
+
+impl Start {
+    /// A cluster of these voters, without priorities and contexts.
+    ///
+    /// ```
+    /// use raft_proto::{Member, NodeId, Start};
+    /// let members = vec![Member::voter(NodeId(1)), Member::voter(NodeId(2))];
+    /// assert_eq!(Start::voters([NodeId(1), NodeId(2)]), Start::Bootstrap { members });
+    /// ```
+    pub fn voters(voters: impl IntoIterator<Item = NodeId>) -> Start {
+        Start::Bootstrap {
+            members: voters.into_iter().map(Member::voter).collect(),
+        }
+    }
 }
 
 /// A node's settings. Begin with [`Config::new`] and change fields; [`Raft::new`](crate::Raft::new)
@@ -81,6 +96,60 @@ pub struct Config {
     /// How many entries stay in the log before a snapshot's end, so that a follower that is
     /// only a little behind needs no snapshot. Default 1,024.
     pub trailing_entries: u64,
+    /// How many bytes of the log stay in memory once they are durable and applied; older payloads
+    /// are dropped and asked back by [`ReadEntries`](crate::Action::ReadEntries) when a slow
+    /// follower needs them. Default `None`: all of the log stays in memory, and the driver is
+    /// never asked.
+    pub max_resident_bytes: Option<u64>,
+    /// Whether a node asks for an election before it campaigns (thesis 9.6). Default on.
+    pub pre_vote: PreVoting,
+    /// Whether a leader that does not hear from a majority steps down, and voters that hear a
+    /// leader ignore candidates (thesis 6.2). Default on. Must be the same on all nodes.
+    pub check_quorum: CheckQuorum,
+    /// Whether reads may be served without a round of messages (thesis 6.4.1). Default off. Must
+    /// be the same on all nodes, as must `election_timeout_min` where it is on.
+    pub lease: Lease,
+    /// How many reads may wait. Default 65,536.
+    pub max_waiting_reads: u32,
+    /// How many entries a node that is to become a voter may be behind (thesis 4.2.1), unless it is
+    /// forced. Default 1,024.
+    pub max_promotion_lag: u64,
+}
+
+/// Whether a node asks for an election before it campaigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PreVoting {
+    /// It begins a term only if a majority would vote for it (thesis 9.6): a node that returns
+    /// from a partition disturbs nobody.
+    On,
+    /// It campaigns when its election timeout elapses (section 5.2).
+    Off,
+}
+
+/// Whether a leader makes sure that it is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CheckQuorum {
+    /// It steps down when it has heard from no majority for `election_timeout_max`, or its disk
+    /// makes no progress for that long; and voters that have heard a leader within
+    /// `election_timeout_min` ignore candidates (thesis 6.2).
+    On,
+    /// It leads until it hears of a later term.
+    Off,
+}
+
+/// Whether reads may be served under a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Lease {
+    /// Reads ask a majority.
+    Off,
+    /// A leader that a majority has answered leads for the least election timeout from when it
+    /// asked, less what clocks may drift. Asks of every node's clock that it runs at the right
+    /// rate within `max_drift_ppm`, also while the machine sleeps; asks for
+    /// [`CheckQuorum::On`], and lets a restarted node grant no vote for `election_timeout_min`.
+    On {
+        /// Parts in a million by which a clock may run fast or slow; at most 100,000.
+        max_drift_ppm: u32,
+    },
 }
 
 /// Whether a new leader appends an empty entry of its term.
@@ -97,6 +166,8 @@ impl Config {
     pub const MAX_BYTES: u64 = 1 << 40;
     /// The greatest number of appends in flight to one follower.
     pub const MAX_INFLIGHT_APPENDS: u32 = 1 << 16;
+    /// The greatest drift of clocks under which leases are of use, in parts in a million.
+    pub const MAX_DRIFT_PPM: u32 = 100_000;
     /// The longest interval: a day.
     pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -123,6 +194,12 @@ impl Config {
             max_unapplied_bytes: 16 * MIB,
             snapshot_chunk_bytes: MIB / 4,
             trailing_entries: 1024,
+            max_resident_bytes: None,
+            pre_vote: PreVoting::On,
+            check_quorum: CheckQuorum::On,
+            lease: Lease::Off,
+            max_waiting_reads: 1 << 16,
+            max_promotion_lag: 1024,
         }
     }
 
@@ -137,21 +214,43 @@ impl Config {
         }
         self.validate_voters()?;
         self.validate_times()?;
+        self.validate_lease()?;
         self.validate_limits()
     }
 
     fn validate_voters(&self) -> Result<(), ConfigError> {
-        let Start::Bootstrap { voters } = &self.start else {
+        let Start::Bootstrap { members } = &self.start else {
             return Ok(());
         };
-        if voters.is_empty() {
+        let mut sorted: Vec<NodeId> = members.iter().map(|member| member.id).collect();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(ConfigError::DuplicateMember(pair[0]));
+        }
+        let settled = |role| matches!(role, MemberRole::Voter | MemberRole::Learner);
+        if let Some(member) = members.iter().find(|member| !settled(member.role)) {
+            return Err(ConfigError::JointMember(member.id));
+        }
+        let membership = self.bootstrap_membership();
+        if membership.voters().next().is_none() {
             return Err(ConfigError::NoVoters);
         }
-        let mut sorted = voters.clone();
-        sorted.sort_unstable();
-        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(ConfigError::DuplicateVoter(pair[0])),
-            None => Ok(()),
+        match membership.encoded_len() > Membership::MAX_BYTES {
+            true => Err(ConfigError::MembershipTooLarge),
+            false => Ok(()),
+        }
+    }
+
+    fn validate_lease(&self) -> Result<(), ConfigError> {
+        match (self.lease, self.check_quorum) {
+            (Lease::On { max_drift_ppm }, _) if max_drift_ppm > Self::MAX_DRIFT_PPM => {
+                Err(ConfigError::LimitTooGreat {
+                    name: "max_drift_ppm",
+                    most: u64::from(Self::MAX_DRIFT_PPM),
+                })
+            }
+            (Lease::On { .. }, CheckQuorum::Off) => Err(ConfigError::LeaseWithoutCheckQuorum),
+            (Lease::On { .. }, CheckQuorum::On) | (Lease::Off, _) => Ok(()),
         }
     }
 
@@ -218,6 +317,11 @@ impl Config {
                 u64::from(self.max_inflight_appends),
                 u64::from(Self::MAX_INFLIGHT_APPENDS),
             ),
+            (
+                "max_waiting_reads",
+                u64::from(self.max_waiting_reads),
+                u64::from(u32::MAX),
+            ),
         ];
         for (name, value, most) in limits {
             if value == 0 {
@@ -256,7 +360,7 @@ impl Config {
     /// The voters to start with when the storage is empty.
     pub(crate) fn bootstrap_membership(&self) -> Membership {
         match &self.start {
-            Start::Bootstrap { voters } => Membership::new(voters.iter().copied()),
+            Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
             Start::Join => Membership::default(),
         }
     }
@@ -265,6 +369,20 @@ impl Config {
     /// heartbeat asks as well.
     pub(crate) fn next_question(&self, now: Time) -> Time {
         now.after(self.append_timeout.min(self.heartbeat_interval))
+    }
+
+    /// How long a leader may serve reads after it asked a majority that has answered since; `None`
+    /// without leases. Shorter than `election_timeout_min` by what this node's clock may run
+    /// slow and a voter's fast: `e (1 - d) / (1 + d)` is at least `e (1 - 2 d)`.
+    pub(crate) fn lease_length(&self) -> Option<Duration> {
+        match self.lease {
+            Lease::Off => None,
+            Lease::On { max_drift_ppm } => {
+                // The drift is at most a tenth.
+                let parts = 1_000_000 - 2 * max_drift_ppm.min(Self::MAX_DRIFT_PPM);
+                Some(self.election_timeout_min / 1_000_000 * parts)
+            }
+        }
     }
 
     /// When the heartbeat that follows `now` is due.

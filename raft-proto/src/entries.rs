@@ -16,6 +16,9 @@ pub enum EntryKind {
     /// The empty entry with which a new leader begins its term (section 8): it commits what
     /// earlier terms left. A driver skips it when it applies, and reports `Applied` through it.
     Noop,
+    /// A configuration (section 6), as [`Membership::decode`](crate::Membership::decode) reads it. In
+    /// force from when it is appended; a driver skips it when it applies.
+    Membership,
 }
 
 impl fmt::Display for EntryKind {
@@ -23,6 +26,7 @@ impl fmt::Display for EntryKind {
         f.write_str(match self {
             EntryKind::Command => "command",
             EntryKind::Noop => "noop",
+            EntryKind::Membership => "membership",
         })
     }
 }
@@ -58,7 +62,7 @@ impl<'a> Entry<'a> {
         self.segment.kind()
     }
 
-    /// Its payload; empty unless the kind is [`EntryKind::Command`].
+    /// Its payload; empty if the kind is [`EntryKind::Noop`].
     pub fn payload(&self) -> &'a [u8] {
         self.segment.payload(self.at)
     }
@@ -205,6 +209,29 @@ impl Entries {
     /// The entries in the order of their indexes.
     pub fn iter(&self) -> Iter<'_> {
         Iter::new(self.segments())
+    }
+
+    /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
+    pub(crate) fn prefix_within(self, limit: u64) -> (Entries, u64) {
+        let mut bytes = 0;
+        let mut taken: Vec<Segment> = Vec::new();
+        for run in self.segments() {
+            let wanted = run.len();
+            if bytes >= limit && !taken.is_empty() {
+                break;
+            }
+            let (run, size) = run.clone().prefix_within(limit.saturating_sub(bytes));
+            if bytes + size > limit && !taken.is_empty() {
+                break;
+            }
+            let cut = run.len() < wanted;
+            bytes += size;
+            taken.push(run);
+            if cut {
+                break;
+            }
+        }
+        (Entries::from_segments(taken), bytes)
     }
 
     /// What they weigh where bytes are limited: payloads plus

@@ -1,8 +1,11 @@
 //! What goes into the core.
 
 use crate::entries::Commands;
+use crate::entries::Entries;
+use crate::membership::Member;
 use crate::message::{Message, SnapshotId};
-use crate::types::{Index, NodeId, RequestId, Seq, Time};
+use crate::types::{EntryId, Index, NodeId, RequestId, Seq, Time};
+use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +39,8 @@ pub enum Input {
         message: Message,
     },
 
-    /// A client's commands are to be replicated: all of them, in order and next to each other,
-    /// or none. Answered in the same step by [`Action::Proposed`](crate::Action::Proposed).
+    /// A client's commands are to be replicated: all of them are taken, in order and next to each
+    /// other, or none. Answered in the same step by [`Action::Proposed`](crate::Action::Proposed).
     Propose {
         /// Comes back in the outcome.
         id: RequestId,
@@ -104,12 +107,111 @@ pub enum Input {
         result: Result<(), SnapshotWriteFailed>,
     },
 
+    /// A client wants to read (thesis 6.4). Answered by [`Action::Read`](crate::Action::Read), in
+    /// this step or a later one, within an election timeout at most. Any member may be asked: one
+    /// that does not lead asks the leader.
+    Read {
+        /// Comes back in the outcome.
+        id: RequestId,
+        /// How the leader makes sure that it still leads.
+        mode: ReadMode,
+    },
+
+    /// This leader is to hand over its lead (thesis 3.10): before it is stopped, or to a node that
+    /// is nearer to the clients. Answered by [`Action::Transferred`](crate::Action::Transferred).
+    /// Until then, commands are refused.
+    TransferLeadership {
+        /// Comes back in the outcome.
+        id: RequestId,
+        /// To whom; `None` lets this node choose the voter that is best prepared.
+        target: Option<NodeId>,
+    },
+
+    /// The members are to change (section 6; thesis chapter 4). Answered in the same step by
+    /// [`Action::ChangeProposed`](crate::Action::ChangeProposed).
+    ChangeMembership {
+        /// Comes back in the outcome.
+        id: RequestId,
+        /// What is to change.
+        change: MembershipChange,
+    },
+
+    /// The answer to [`Action::ReadEntries`](crate::Action::ReadEntries).
+    EntriesRead {
+        /// As asked.
+        peer: NodeId,
+        /// As asked.
+        from: EntryId,
+        /// The entries from `from` on, at least one, in order and without a gap; or none if they
+        /// could not be read: the follower is sent a snapshot instead.
+        entries: Option<Entries>,
+    },
+
     /// The transport knows that what it was last given for `peer` will not arrive (a connection
     /// was refused or broke). A hint that saves waiting; never needed.
     Unreachable {
         /// The peer.
         peer: NodeId,
     },
+}
+
+/// How a leader makes sure that it still leads when it serves a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReadMode {
+    /// It hears a majority first (thesis 6.4): one round of messages for all reads that wait.
+    Quorum,
+    /// It relies on its lease (thesis 6.4.1), without messages. Refused where that cannot be
+    /// proven, and by nodes that do not lead.
+    Lease,
+}
+
+/// A change of the members: of any number of them, in one step.
+///
+/// ```
+/// use raft_proto::{Member, MembershipChange, NodeChange, NodeId, Readiness};
+///
+/// let added = Member::learner(NodeId(4)).with_context("10.0.0.4:7000");
+/// let change = MembershipChange::from(NodeChange::Set(added));
+/// assert_eq!(change.readiness, Readiness::Checked);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MembershipChange {
+    /// What each of these nodes is to be; nodes not named stay as they are.
+    pub nodes: Vec<NodeChange>,
+    /// Whether nodes that are to become voters have to be caught up.
+    pub readiness: Readiness,
+}
+
+impl From<NodeChange> for MembershipChange {
+    fn from(change: NodeChange) -> MembershipChange {
+        MembershipChange {
+            nodes: Vec::from([change]),
+            readiness: Readiness::Checked,
+        }
+    }
+}
+
+/// What a node is to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum NodeChange {
+    /// A member with this role (voter or learner), priority and context, be it one already or not.
+    Set(Member),
+    /// A voter, with the priority and the context that it has.
+    Promote(NodeId),
+    /// A learner, with the priority and the context that it has.
+    Demote(NodeId),
+    /// No member any more.
+    Remove(NodeId),
+}
+
+/// Whether a node that is to become a voter has to be caught up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Readiness {
+    /// It has to be a member that lacks at most
+    /// [`max_promotion_lag`](crate::Config::max_promotion_lag) entries and was heard recently.
+    Checked,
+    /// As it is: commits may wait until it has caught up.
+    Forced,
 }
 
 /// Why a chunk of a snapshot could not be read.

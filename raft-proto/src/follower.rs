@@ -1,5 +1,6 @@
 //! Rules for followers (Figure 2; section 5.2).
 
+use crate::reads::ForwardedReads;
 use crate::snapshot::Incoming;
 use crate::types::{NodeId, Time};
 use alloc::boxed::Box;
@@ -14,6 +15,8 @@ pub(crate) struct Follower {
     timeout: Duration,
     /// The snapshot that the leader is sending, as far as it has come.
     pub(crate) incoming: Option<Box<Incoming>>,
+    /// What its clients want to read.
+    pub(crate) reads: ForwardedReads,
 }
 
 impl Follower {
@@ -23,6 +26,7 @@ impl Follower {
             deadline,
             timeout,
             incoming: None,
+            reads: ForwardedReads::default(),
         }
     }
 
@@ -43,6 +47,11 @@ impl Follower {
     /// current leader or granting vote to candidate: convert to candidate".
     pub(crate) fn deadline(&self) -> Time {
         self.deadline
+    }
+
+    /// Its election timeout is another one from the next time on that it hears the leader.
+    pub(crate) fn be_patient_for(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     /// It has heard the leader, or granted its vote.

@@ -6,8 +6,10 @@ use crate::entries::{Commands, EntryKind};
 use crate::error::ProposeError;
 use crate::progress::Peer;
 use crate::raft::Raft;
+use crate::reads::LeaderReads;
 use crate::role::Role;
 use crate::run::{Payloads, Run, Segment};
+use crate::transfer::Handover;
 use crate::types::{EntryId, Index, NodeId, RequestId, Time};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -18,32 +20,28 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Leader {
     /// The index of its first entry: all from here on are of its own term.
     pub(crate) term_start: Index,
-    /// The other voters, in the order of their ids.
+    /// When it became it.
+    pub(crate) since: Time,
+    /// The other members, and those that leave until that is committed, in the order of their ids.
     pub(crate) peers: Vec<Peer>,
     /// Bytes in the log above `settled`: what `max_uncommitted_bytes` limits.
     pub(crate) uncommitted: u64,
     /// Up to here the log is committed and on this leader's disk. Both, since a leader whose
     /// disk stalls must not take in more and more while its followers commit.
-    settled: Index,
+    pub(crate) settled: Index,
+    /// The entry of the latest configuration, until what follows from its commit is done.
+    pub(crate) open_change: Option<Index>,
+    /// When it looks next whether a majority is heard.
+    pub(crate) quorum_check_at: Time,
+    /// The stall of its own disk, known by its beginning, that it has tried to hand over for.
+    pub(crate) stall_handled: Option<Time>,
+    pub(crate) handover: Option<Handover>,
+    /// When it may hand over to a voter of greater priority again.
+    pub(crate) favour_at: Time,
+    pub(crate) reads: LeaderReads,
 }
 
 impl Leader {
-    /// A leader of which nothing is known to be settled after `settled`, where `uncommitted`
-    /// bytes are.
-    pub(crate) fn new(
-        term_start: Index,
-        peers: Vec<Peer>,
-        settled: Index,
-        uncommitted: u64,
-    ) -> Leader {
-        Leader {
-            term_start,
-            peers,
-            uncommitted,
-            settled,
-        }
-    }
-
     /// Where in `peers` a node is.
     pub(crate) fn slot(&self, id: NodeId) -> Option<usize> {
         self.peers.iter().position(|peer| peer.id == id)
@@ -65,7 +63,14 @@ impl Raft {
     /// if so configured, append an empty entry, without which the entries of earlier terms
     /// cannot be committed until a command comes (section 8).
     pub(crate) fn begin_term(&mut self, actions: &mut Vec<Action>) {
-        match self.config.leader_noop {
+        // A change of the membership is to be finished, and can only be by an entry of this term.
+        let (index, membership) = self.configurations.latest();
+        let open = *index > self.commit_index || membership.is_joint();
+        let noop = match open {
+            true => LeaderNoop::On,
+            false => self.config.leader_noop,
+        };
+        match noop {
             // In a log that is full it leads without one, and refuses proposals.
             LeaderNoop::On if self.log.last().index < Index::MAX => {
                 self.append(EntryKind::Noop, Payloads::One(Bytes::new()));
@@ -74,6 +79,7 @@ impl Raft {
         }
         self.replicate_to_all(actions);
         self.advance_commit(actions);
+        self.finish_change(actions);
     }
 
     /// "If command received from client: append entry to local log" (Figure 2, Leaders). The
@@ -99,6 +105,10 @@ impl Raft {
             let leader = self.leader();
             return Err(ProposeError::NotLeader { leader });
         };
+        if let Some(handover) = &leader.handover {
+            let target = handover.target;
+            return Err(ProposeError::Transferring { target });
+        }
         if commands.is_empty() {
             return Err(ProposeError::Empty);
         }
@@ -134,7 +144,7 @@ impl Raft {
 
     /// Appends entries of the current term. A leader never overwrites or deletes an entry of
     /// its own (Leader Append-Only, section 5.3).
-    fn append(&mut self, kind: EntryKind, payloads: Payloads) {
+    pub(crate) fn append(&mut self, kind: EntryKind, payloads: Payloads) {
         let first = self.log.last().index.next();
         let run = Segment::new(first, Run::new(self.hard_state.term, kind, payloads));
         if let Role::Leader(leader) = &mut self.role {
@@ -151,7 +161,7 @@ impl Raft {
         };
         let durable = self.writes.durable_index;
         let own = (self.config.node_id, durable);
-        let committed = leader.committed(&self.membership, own);
+        let committed = leader.committed(self.configurations.membership(), own);
         let news = committed.filter(|index| *index > self.commit_index);
         self.commit_index = news.unwrap_or(self.commit_index);
         let settled = self.commit_index.min(durable);
@@ -160,7 +170,15 @@ impl Raft {
             leader.settled = settled;
         }
         if news.is_some() {
+            let reads = leader.reads.wait_for_commit();
+            let closes = leader.open_change.is_some_and(|at| at <= self.commit_index);
+            if reads {
+                self.serve_reads(actions);
+            }
             self.replicate_to_all(actions);
+            if closes {
+                self.finish_change(actions);
+            }
         }
     }
 }

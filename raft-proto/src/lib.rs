@@ -34,7 +34,7 @@
 //! use std::collections::VecDeque;
 //!
 //! let id = NodeId(1);
-//! let start = Start::Bootstrap { voters: vec![id] };
+//! let start = Start::voters([id]);
 //! let mut raft = Raft::new(Config::new(ClusterId(1), id, start, 42), Recovered::default())?;
 //! let mut now = Time::ZERO;
 //! let mut inputs = VecDeque::from([Input::Tick]);
@@ -102,10 +102,13 @@ mod action;
 mod admission;
 mod applier;
 mod candidate;
+mod change;
+mod check_quorum;
 mod checkpoint;
 mod checksum;
 mod commit;
 mod config;
+mod configurations;
 mod entries;
 mod error;
 mod event;
@@ -115,11 +118,16 @@ mod log;
 mod membership;
 mod message;
 mod outbox;
+mod pre_vote;
+mod priority;
 mod progress;
 mod quorum;
 mod raft;
+mod read_index;
+mod reads;
 mod recovered;
 mod replication;
+mod resident;
 mod role;
 mod rpc;
 mod run;
@@ -127,6 +135,7 @@ mod snapshot;
 mod status;
 mod timeouts;
 pub mod trace;
+mod transfer;
 mod types;
 pub mod wire;
 mod writes;
@@ -134,15 +143,22 @@ mod writes;
 pub use action::{Action, Compaction, HardState, Identity, Install, InstalledLog, Proposal, Write};
 pub use checkpoint::CheckpointError;
 pub use checksum::Checksum;
-pub use config::{Config, LeaderNoop, Start};
+pub use config::{CheckQuorum, Config, LeaderNoop, Lease, PreVoting, Start};
 pub use entries::{Commands, Entries, EntriesBuilder, Entry, EntryKind, Iter, NotConsecutive};
-pub use error::{ConfigError, Fault, ProposeError, RecoveryError, Refusal, Rejection, StartError};
-pub use event::{Event, Input, SnapshotReadFailed, SnapshotWriteFailed};
-pub use membership::Membership;
+pub use error::{
+    ChangeError, ConfigError, Fault, ProposeError, ReadError, RecoveryError, Refusal, Rejection,
+    StartError, TransferError,
+};
+pub use event::{
+    Event, Input, MembershipChange, NodeChange, ReadMode, Readiness, SnapshotReadFailed,
+    SnapshotWriteFailed,
+};
+pub use membership::{Member, MemberRole, Membership};
 pub use message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, InstallSnapshotReply,
-    Message, MessageKind, RequestVote, RequestVoteReply, SnapshotId, SnapshotMeta, SnapshotOutcome,
-    Vote,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
+    InstallSnapshotReply, Message, MessageKind, PreVote, PreVoteReply, ReadIndex, ReadIndexReply,
+    ReadOutcome, RequestVote, RequestVoteReply, SnapshotId, SnapshotMeta, SnapshotOutcome,
+    TimeoutNow, Vote,
 };
 pub use raft::Raft;
 pub use recovered::Recovered;

@@ -15,14 +15,19 @@ use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
-/// Entries `base.index + 1 ..= last.index`, whose terms never fall.
+/// Entries `base.index + 1 ..= last.index`, whose terms never fall. The payloads of the first
+/// of them may have been dropped from memory (`resident.rs`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub(crate) struct Log {
     /// The entry before the first that is here: the last one dropped, or [`EntryId::ZERO`].
     base: EntryId,
-    /// Each begins where the one before ends; the first after `base`.
+    /// The last entry of each term among those whose payloads were dropped, in order.
+    dropped: Vec<EntryId>,
+    /// Each begins where the one before ends; the first after `base` and what was dropped.
     segments: VecDeque<Segment>,
+    /// The bytes of `segments`.
+    bytes: u64,
     /// The last entry; `base` if the log is empty.
     last: EntryId,
 }
@@ -32,7 +37,9 @@ impl Log {
     pub(crate) fn new(base: EntryId) -> Log {
         Log {
             base,
+            dropped: Vec::new(),
             segments: VecDeque::new(),
+            bytes: 0,
             last: base,
         }
     }
@@ -40,6 +47,32 @@ impl Log {
     /// The last entry dropped, whose term is still known.
     pub(crate) fn base(&self) -> EntryId {
         self.base
+    }
+
+    /// The last entry whose payload is not in memory; the base if all are.
+    pub(crate) fn resident_after(&self) -> EntryId {
+        self.dropped.last().copied().unwrap_or(self.base)
+    }
+
+    /// The bytes of the entries in memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Drops the payloads of the oldest entries up to `through` from memory, as long as the rest
+    /// is more than `limit` bytes. Their terms stay.
+    pub(crate) fn drop_payloads(&mut self, through: Index, limit: u64) {
+        while self.bytes > limit
+            && let Some(run) = self.segments.front()
+            && run.last() <= through
+        {
+            self.bytes -= run.bytes();
+            match self.dropped.last_mut() {
+                Some(last) if last.term == run.term() => last.index = run.last(),
+                Some(_) | None => self.dropped.push(run.last_id()),
+            }
+            self.segments.pop_front();
+        }
     }
 
     /// lastLogIndex and lastLogTerm.
@@ -84,6 +117,10 @@ impl Log {
         if index < self.base.index || index > self.last.index {
             return None;
         }
+        if index <= self.resident_after().index {
+            let at = self.dropped.partition_point(|last| last.index < index);
+            return self.dropped.get(at).map(|last| last.term);
+        }
         self.segments.get(self.position(index)).map(Segment::term)
     }
 
@@ -106,8 +143,22 @@ impl Log {
                 index: run.last().min(bound.index),
                 term: run.term(),
             },
-            None => self.base,
+            None => self.last_dropped_not_above(bound),
         }
+    }
+
+    /// The same among the entries whose payloads were dropped.
+    fn last_dropped_not_above(&self, bound: EntryId) -> EntryId {
+        let before = core::iter::once(&self.base).chain(&self.dropped);
+        let spans = before.zip(&self.dropped);
+        let fits = |(before, last): &(&EntryId, &EntryId)| {
+            before.index < bound.index && last.term <= bound.term
+        };
+        let found = spans.take_while(fits).last();
+        found.map_or(self.base, |(_, last)| EntryId {
+            index: last.index.min(bound.index),
+            term: last.term,
+        })
     }
 
     /// The first of `entries` that the log does not hold: it conflicts, or lies beyond the end.
@@ -140,23 +191,27 @@ impl Log {
         assert_eq!(run.first(), self.last.index.next(), "a log has no gaps");
         assert!(run.term() >= self.last.term, "terms never fall in a log");
         self.last = run.last_id();
+        self.bytes += run.bytes();
         self.segments.push_back(run);
     }
 
-    /// Drops the entry at `from`, which is after the base, and all that follow it.
+    /// Drops the entry at `from`, which is after the base and in memory, and all that follow it.
     pub(crate) fn truncate(&mut self, from: Index) {
-        assert!(from > self.base.index, "the base stays");
+        assert!(from > self.resident_after().index, "what is applied stays");
         while let Some(run) = self.segments.pop_back() {
             if run.last() < from {
                 self.segments.push_back(run);
                 break;
             }
+            self.bytes -= run.bytes();
             if let Some(kept) = run.part(run.first(), from.previous()) {
+                self.bytes += kept.bytes();
                 self.segments.push_back(kept);
                 break;
             }
         }
-        self.last = self.segments.back().map_or(self.base, Segment::last_id);
+        let before = self.resident_after();
+        self.last = self.segments.back().map_or(before, Segment::last_id);
     }
 
     /// Drops all entries up to `through`, which is in the log.
@@ -164,15 +219,19 @@ impl Log {
         let Some(term) = self.term_at(through) else {
             return;
         };
+        self.dropped.retain(|last| last.index > through);
         while let Some(run) = self.segments.front() {
             if run.last() > through {
                 break;
             }
+            self.bytes -= run.bytes();
             self.segments.pop_front();
         }
         if let Some(run) = self.segments.front_mut()
+            && run.first() <= through
             && let Some(kept) = run.part(through.next(), run.last())
         {
+            self.bytes = self.bytes - run.bytes() + kept.bytes();
             *run = kept;
         }
         self.base = EntryId {
@@ -181,11 +240,11 @@ impl Log {
         };
     }
 
-    /// The entries `from ..= to` that are here, as many as `limit` bytes hold, but at least one;
+    /// The entries `from ..= to` that are in memory, as many as `limit` bytes hold, but at least one;
     /// and their bytes.
     #[inline]
     pub(crate) fn slice(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
-        let from = from.max(self.base.index.next());
+        let from = from.max(self.resident_after().index.next());
         let to = to.min(self.last.index);
         if from > to {
             return (Entries::EMPTY, 0);
@@ -237,13 +296,24 @@ impl Log {
         (Entries::from_segments(segments), bytes)
     }
 
+    /// Whether `entries` begin with `from` and are those of the log, as far as ids tell.
+    pub(crate) fn holds(&self, from: EntryId, entries: &Entries) -> bool {
+        let begins = entries
+            .iter()
+            .next()
+            .is_some_and(|entry| entry.id() == from);
+        begins
+            && self.first_missing(entries).is_none()
+            && self.last.index >= { entries.last_id().map_or(from.index, |id| id.index) }
+    }
+
     fn whole(&self) -> Entries {
         self.slice(Index::ZERO, Index::MAX, u64::MAX).0
     }
 
-    /// The bytes of the entries after `after` up to `to`.
+    /// The bytes of the entries after `after` up to `to` that are in memory.
     pub(crate) fn bytes_between(&self, after: Index, to: Index) -> u64 {
-        let from = after.next().max(self.base.index.next());
+        let from = after.next().max(self.resident_after().index.next());
         if from > to || from > self.last.index {
             return 0;
         }
@@ -257,7 +327,10 @@ impl Log {
 impl PartialEq for Log {
     /// Equal if the entries are: in which batches they came makes no difference.
     fn eq(&self, other: &Log) -> bool {
-        self.base == other.base && self.last == other.last && self.whole() == other.whole()
+        let shape = |log: &Log| (log.base, log.last, log.dropped.len());
+        shape(self) == shape(other)
+            && self.dropped == other.dropped
+            && self.whole() == other.whole()
     }
 }
 
@@ -266,6 +339,7 @@ impl Eq for Log {}
 impl Hash for Log {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.base.hash(state);
+        self.dropped.hash(state);
         self.whole().hash(state);
     }
 }
@@ -274,6 +348,7 @@ impl Hash for Log {
 #[derive(Serialize, Deserialize)]
 struct Stored {
     base: EntryId,
+    dropped: Vec<EntryId>,
     entries: Entries,
 }
 
@@ -281,6 +356,7 @@ impl From<Log> for Stored {
     fn from(log: Log) -> Stored {
         Stored {
             base: log.base,
+            dropped: log.dropped,
             entries: Entries::from_segments(log.segments.into()),
         }
     }
@@ -291,6 +367,13 @@ impl TryFrom<Stored> for Log {
 
     fn try_from(stored: Stored) -> Result<Log, &'static str> {
         let mut log = Log::new(stored.base);
+        for span in &stored.dropped {
+            if span.index <= log.last.index || span.term < log.last.term {
+                return Err("the dropped entries do not follow the base");
+            }
+            log.last = *span;
+        }
+        log.dropped = stored.dropped;
         for run in stored.entries.segments() {
             if run.first() != log.last.index.next() || run.term() < log.last.term {
                 return Err("the log does not follow its base");

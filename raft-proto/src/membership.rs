@@ -1,52 +1,274 @@
-//! Which servers form the cluster (section 6).
+//! Which servers form the cluster (section 6; thesis chapter 4).
+//!
+//! A configuration names its members, each with a role, a priority and bytes of the embedder's.
+//! While a change of several voters is under way it is *joint*: some members vote only in the
+//! old configuration, some only in the new one, and whatever needs a majority needs one of each
+//! (see `quorum.rs`). The rules by which configurations follow each other are in `change.rs`.
 
 use crate::types::NodeId;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// The configuration of a cluster: its voters, in the order of their ids, each once.
+/// What a member does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum MemberRole {
+    /// It votes; in a joint configuration, in both halves.
+    Voter,
+    /// It is sent the log and has no vote.
+    Learner,
+    /// Joint only: it votes in the new configuration, and is a voter when the change ends.
+    Incoming,
+    /// Joint only: it votes in the old configuration, and is removed when the change ends.
+    Outgoing,
+    /// Joint only: it votes in the old configuration, and is a learner when the change ends.
+    Demoted,
+}
+
+impl MemberRole {
+    fn votes_in(self, half: Half) -> bool {
+        match (self, half) {
+            (MemberRole::Voter, _)
+            | (MemberRole::Incoming, Half::New)
+            | (MemberRole::Outgoing | MemberRole::Demoted, Half::Old) => true,
+            (MemberRole::Learner, _)
+            | (MemberRole::Incoming, Half::Old)
+            | (MemberRole::Outgoing | MemberRole::Demoted, Half::New) => false,
+        }
+    }
+
+    fn is_joint(self) -> bool {
+        match self {
+            MemberRole::Voter | MemberRole::Learner => false,
+            MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Demoted => true,
+        }
+    }
+}
+
+/// One of the two configurations that a joint one consists of. In one that is not joint they
+/// are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    Old,
+    New,
+}
+
+/// One member of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Member {
+    /// The node.
+    pub id: NodeId,
+    /// What it does.
+    pub role: MemberRole,
+    /// The lead goes to a healthy voter of the greatest priority; others wait longer before they
+    /// campaign. Equal by default.
+    pub priority: u8,
+    /// The embedder's own: an address, a zone. Replicated, kept in snapshots, and handed to the
+    /// driver with the configuration.
+    pub context: Bytes,
+}
+
+impl Member {
+    /// A voter of priority 0 without context.
+    pub fn voter(id: NodeId) -> Member {
+        Member {
+            id,
+            role: MemberRole::Voter,
+            priority: 0,
+            context: Bytes::new(),
+        }
+    }
+
+    /// A learner of priority 0 without context.
+    pub fn learner(id: NodeId) -> Member {
+        Member {
+            role: MemberRole::Learner,
+            ..Member::voter(id)
+        }
+    }
+
+    /// The same with this context.
+    #[must_use]
+    pub fn with_context(self, context: impl Into<Bytes>) -> Member {
+        let context = context.into();
+        Member { context, ..self }
+    }
+
+    /// The same with this priority.
+    #[must_use]
+    pub fn with_priority(self, priority: u8) -> Member {
+        Member { priority, ..self }
+    }
+}
+
+/// The configuration of a cluster: its members, in the order of their ids, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Membership {
-    voters: Vec<NodeId>,
+    members: Vec<Member>,
 }
 
 impl Membership {
+    /// The most bytes of a configuration in its encoded form, contexts included: 32 KiB.
+    pub const MAX_BYTES: u64 = 32 << 10;
+
     /// The configuration with these voters, in any order; repeated ones count once.
     pub fn new(voters: impl IntoIterator<Item = NodeId>) -> Membership {
-        let mut voters: Vec<NodeId> = voters.into_iter().collect();
-        voters.sort_unstable();
-        voters.dedup();
-        Membership { voters }
+        Membership::of(voters.into_iter().map(Member::voter))
     }
 
-    /// The voters, in the order of their ids.
-    pub fn voters(&self) -> &[NodeId] {
-        &self.voters
+    /// The configuration with these members, in any order; of those with the same id, the first.
+    pub fn of(members: impl IntoIterator<Item = Member>) -> Membership {
+        let mut members: Vec<Member> = members.into_iter().collect();
+        members.sort_by_key(|member| member.id);
+        members.dedup_by_key(|member| member.id);
+        Membership { members }
     }
 
-    /// Whether `node` has a vote.
+    /// The members, in the order of their ids.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The member `node`, if it is one.
+    pub fn get(&self, node: NodeId) -> Option<&Member> {
+        let at = self.members.binary_search_by_key(&node, |member| member.id);
+        at.ok().and_then(|at| self.members.get(at))
+    }
+
+    /// All that have a vote in either half, in the order of their ids.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let votes = |member: &&Member| member.role != MemberRole::Learner;
+        self.members.iter().filter(votes).map(|member| member.id)
+    }
+
+    /// Those without a vote, in the order of their ids.
+    pub fn learners(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let learns = |member: &&Member| member.role == MemberRole::Learner;
+        self.members.iter().filter(learns).map(|member| member.id)
+    }
+
+    /// Whether `node` has a vote, in either half.
     pub fn is_voter(&self, node: NodeId) -> bool {
-        self.voters.binary_search(&node).is_ok()
+        let member = self.get(node);
+        member.is_some_and(|member| member.role != MemberRole::Learner)
+    }
+
+    /// Whether a change of several voters is under way (section 6: C_old,new).
+    pub fn is_joint(&self) -> bool {
+        self.members.iter().any(|member| member.role.is_joint())
     }
 
     /// Whether no configuration is known: a node that is to join and has heard of none.
     pub fn is_empty(&self) -> bool {
-        self.voters.is_empty()
+        self.members.is_empty()
     }
 
-    /// Whether it is as [`Membership::new`] makes it; what came from outside may not be.
+    /// The voters of one half.
+    pub(crate) fn half(&self, half: Half) -> impl Iterator<Item = NodeId> + '_ {
+        let votes = move |member: &&Member| member.role.votes_in(half);
+        self.members.iter().filter(votes).map(|member| member.id)
+    }
+
+    /// What a joint configuration is to become (section 6: C_new).
+    pub(crate) fn left(&self) -> Membership {
+        let ended = |member: &Member| {
+            let role = match member.role {
+                MemberRole::Voter | MemberRole::Incoming => MemberRole::Voter,
+                MemberRole::Learner | MemberRole::Demoted => MemberRole::Learner,
+                MemberRole::Outgoing => return None,
+            };
+            let member = member.clone();
+            Some(Member { role, ..member })
+        };
+        Membership {
+            members: self.members.iter().filter_map(ended).collect(),
+        }
+    }
+
+    /// The joint configuration that leads from this one to `target`; neither is joint.
+    pub(crate) fn joined_with(&self, target: &Membership) -> Membership {
+        let mut members = Vec::with_capacity(self.members.len() + target.members.len());
+        for member in &target.members {
+            let was_voter = self.is_voter(member.id);
+            let role = match member.role {
+                MemberRole::Voter if was_voter => MemberRole::Voter,
+                MemberRole::Voter => MemberRole::Incoming,
+                _ if was_voter => MemberRole::Demoted,
+                _ => MemberRole::Learner,
+            };
+            let member = member.clone();
+            members.push(Member { role, ..member });
+        }
+        for member in &self.members {
+            if member.role == MemberRole::Voter && target.get(member.id).is_none() {
+                let role = MemberRole::Outgoing;
+                let member = member.clone();
+                members.push(Member { role, ..member });
+            }
+        }
+        Membership::of(members)
+    }
+
+    /// The least priority of a voter that is above `priority`.
+    pub(crate) fn next_priority(&self, priority: u8) -> Option<u8> {
+        let votes = |member: &&Member| member.role.votes_in(Half::New);
+        let priorities = self.members.iter().filter(votes);
+        let above = priorities.map(|member| member.priority);
+        above.filter(|other| *other > priority).min()
+    }
+
+    /// Whether it is as this crate makes them; what came from outside may not be. An empty one is
+    /// well formed, and stands for none.
     pub(crate) fn is_well_formed(&self) -> bool {
-        self.voters.windows(2).all(|pair| pair[0] < pair[1])
+        let ordered = |pair: &[Member]| pair[0].id < pair[1].id;
+        let voters = |half| self.half(half).next().is_some();
+        self.members.windows(2).all(ordered)
+            && (self.is_empty() || voters(Half::Old) && voters(Half::New))
+            && self.encoded_len() <= Self::MAX_BYTES
+    }
+
+    /// About the length of [`Membership::encode`], never below it.
+    pub(crate) fn encoded_len(&self) -> u64 {
+        let member = |member: &Member| 10 + 1 + 2 + 5 + member.context.len() as u64;
+        10 + self.members.iter().map(member).sum::<u64>()
+    }
+
+    /// The payload of a membership entry.
+    pub(crate) fn encode(&self) -> Bytes {
+        // Writing to memory cannot fail, and every part has a known length.
+        #[allow(clippy::expect_used)]
+        let bytes = postcard::to_extend(self, Vec::new()).expect("a membership can be encoded");
+        Bytes::from(bytes)
+    }
+
+    /// The membership in the payload of an entry of the kind
+    /// [`Membership`](crate::EntryKind::Membership); `None` if it is none.
+    pub fn decode(payload: &[u8]) -> Option<Membership> {
+        // Nothing is allocated for members that cannot be there.
+        let (counted, _) = postcard::take_from_bytes::<u64>(payload).ok()?;
+        if payload.len() as u64 > Self::MAX_BYTES || counted > payload.len() as u64 {
+            return None;
+        }
+        let (membership, rest) = postcard::take_from_bytes::<Membership>(payload).ok()?;
+        let sound = rest.is_empty() && !membership.is_empty() && membership.is_well_formed();
+        sound.then_some(membership)
     }
 }
 
 impl fmt::Display for Membership {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
-        for (at, voter) in self.voters.iter().enumerate() {
+        for (at, member) in self.members.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
-            write!(f, "{comma}{voter}")?;
+            let mark = match member.role {
+                MemberRole::Voter => "",
+                MemberRole::Learner => " learner",
+                MemberRole::Incoming => " incoming",
+                MemberRole::Outgoing => " outgoing",
+                MemberRole::Demoted => " demoted",
+            };
+            write!(f, "{comma}{}{mark}", member.id)?;
         }
         f.write_str("}")
     }

@@ -1,4 +1,5 @@
-//! The RPCs of Figure 2 and Figure 13 as one-way messages, fields under the paper's names.
+//! The RPCs of Figure 2 and Figure 13, and those of the thesis's chapters 3, 6 and 9, as one-way
+//! messages, fields under the paper's names.
 
 use crate::entries::Entries;
 use crate::membership::Membership;
@@ -23,10 +24,21 @@ pub enum Message {
     InstallSnapshot(Box<InstallSnapshot>),
     /// The answer to it.
     InstallSnapshotReply(InstallSnapshotReply),
+    /// A node asks whether it would get a vote.
+    PreVote(PreVote),
+    /// The answer to it.
+    PreVoteReply(PreVoteReply),
+    /// A leader asks a follower to campaign at once.
+    TimeoutNow(TimeoutNow),
+    /// A follower asks the leader up to where it has to apply to serve reads.
+    ReadIndex(ReadIndex),
+    /// The answer to it.
+    ReadIndexReply(ReadIndexReply),
 }
 
 impl Message {
-    /// The sender's currentTerm when it sent this.
+    /// The sender's currentTerm when it sent this; of a [`PreVote`], the term that it would
+    /// campaign in.
     pub fn term(&self) -> Term {
         match self {
             Message::RequestVote(message) => message.term,
@@ -35,6 +47,11 @@ impl Message {
             Message::AppendEntriesReply(message) => message.term,
             Message::InstallSnapshot(message) => message.term,
             Message::InstallSnapshotReply(message) => message.term,
+            Message::PreVote(message) => message.term,
+            Message::PreVoteReply(message) => message.term,
+            Message::TimeoutNow(message) => message.term,
+            Message::ReadIndex(message) => message.term,
+            Message::ReadIndexReply(message) => message.term,
         }
     }
 
@@ -47,6 +64,11 @@ impl Message {
             Message::AppendEntriesReply(_) => MessageKind::AppendEntriesReply,
             Message::InstallSnapshot(_) => MessageKind::InstallSnapshot,
             Message::InstallSnapshotReply(_) => MessageKind::InstallSnapshotReply,
+            Message::PreVote(_) => MessageKind::PreVote,
+            Message::PreVoteReply(_) => MessageKind::PreVoteReply,
+            Message::TimeoutNow(_) => MessageKind::TimeoutNow,
+            Message::ReadIndex(_) => MessageKind::ReadIndex,
+            Message::ReadIndexReply(_) => MessageKind::ReadIndexReply,
         }
     }
 }
@@ -66,17 +88,32 @@ pub enum MessageKind {
     InstallSnapshot,
     /// See [`InstallSnapshotReply`].
     InstallSnapshotReply,
+    /// See [`PreVote`].
+    PreVote,
+    /// See [`PreVoteReply`].
+    PreVoteReply,
+    /// See [`TimeoutNow`].
+    TimeoutNow,
+    /// See [`ReadIndex`].
+    ReadIndex,
+    /// See [`ReadIndexReply`].
+    ReadIndexReply,
 }
 
 impl MessageKind {
     /// Every kind, requests before their replies.
-    pub const ALL: [MessageKind; 6] = [
+    pub const ALL: [MessageKind; 11] = [
         MessageKind::RequestVote,
         MessageKind::RequestVoteReply,
         MessageKind::AppendEntries,
         MessageKind::AppendEntriesReply,
         MessageKind::InstallSnapshot,
         MessageKind::InstallSnapshotReply,
+        MessageKind::PreVote,
+        MessageKind::PreVoteReply,
+        MessageKind::TimeoutNow,
+        MessageKind::ReadIndex,
+        MessageKind::ReadIndexReply,
     ];
 
     /// Whether this asks something of its receiver; otherwise it is an answer.
@@ -84,10 +121,15 @@ impl MessageKind {
         match self {
             MessageKind::RequestVote
             | MessageKind::AppendEntries
-            | MessageKind::InstallSnapshot => true,
+            | MessageKind::InstallSnapshot
+            | MessageKind::PreVote
+            | MessageKind::TimeoutNow
+            | MessageKind::ReadIndex => true,
             MessageKind::RequestVoteReply
             | MessageKind::AppendEntriesReply
-            | MessageKind::InstallSnapshotReply => false,
+            | MessageKind::InstallSnapshotReply
+            | MessageKind::PreVoteReply
+            | MessageKind::ReadIndexReply => false,
         }
     }
 
@@ -100,6 +142,11 @@ impl MessageKind {
             MessageKind::AppendEntriesReply => "AppendEntriesReply",
             MessageKind::InstallSnapshot => "InstallSnapshot",
             MessageKind::InstallSnapshotReply => "InstallSnapshotReply",
+            MessageKind::PreVote => "PreVote",
+            MessageKind::PreVoteReply => "PreVoteReply",
+            MessageKind::TimeoutNow => "TimeoutNow",
+            MessageKind::ReadIndex => "ReadIndex",
+            MessageKind::ReadIndexReply => "ReadIndexReply",
         }
     }
 }
@@ -111,6 +158,81 @@ pub struct RequestVote {
     pub term: Term,
     /// The candidate's lastLogIndex and lastLogTerm. The term is below `term`.
     pub last_log: EntryId,
+    /// Why it campaigns.
+    pub campaign: Campaign,
+}
+
+/// Why a candidate campaigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Campaign {
+    /// It has heard no leader for an election timeout. Voters that have heard one ignore it
+    /// (thesis 6.2).
+    Election,
+    /// The leader asked it to, by [`TimeoutNow`]: voters answer though they heard the leader.
+    Transfer,
+}
+
+/// Pre-Vote RPC (thesis 9.6): would the receiver vote for the sender in `term`? Changes nothing
+/// at the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PreVote {
+    /// The term that the sender would campaign in: one above its currentTerm.
+    pub term: Term,
+    /// The sender's lastLogIndex and lastLogTerm.
+    pub last_log: EntryId,
+}
+
+/// The answer to a [`PreVote`]. It promises nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PreVoteReply {
+    /// The voter's currentTerm, which may be 0. The asker learns it, whatever the answer: one
+    /// whose term is behind could never win otherwise.
+    pub term: Term,
+    /// The request's term.
+    pub asked: Term,
+    /// Whether the voter would vote for the sender in that term.
+    pub vote: Vote,
+}
+
+/// The leader asks a follower that has all of its log to campaign at once (thesis 3.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
+}
+
+/// A follower forwards the reads that it wants to serve (thesis 6.4): what index must it have
+/// applied to serve them?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReadIndex {
+    /// The follower's term, which the addressee leads.
+    pub term: Term,
+    /// Which request this is: never used twice by one node, also not after a restart.
+    pub number: u64,
+}
+
+/// The answer to a [`ReadIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ReadIndexReply {
+    /// The answering node's currentTerm.
+    pub term: Term,
+    /// The request's number.
+    pub number: u64,
+    /// The answer.
+    pub outcome: ReadOutcome,
+}
+
+/// How a leader answers a [`ReadIndex`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReadOutcome {
+    /// The node led after the request was sent, and all that was committed by then is at or
+    /// below this index.
+    Ready {
+        /// Apply up to here, then read.
+        index: Index,
+    },
+    /// It cannot be told. Ask again, the leader of the day.
+    Refused,
 }
 
 /// The answer to a [`RequestVote`].
@@ -143,6 +265,9 @@ pub struct AppendEntries {
     /// The entries to store; none in a heartbeat. They begin at `prev_log.index + 1`, and their
     /// terms never fall, from `prev_log.term` up to at most `term`.
     pub entries: Entries,
+    /// The round of questions whether the sender still leads (thesis 6.4) that was the latest
+    /// when this was sent; 0 before the first.
+    pub round: u64,
 }
 
 /// The answer to an [`AppendEntries`].
@@ -152,6 +277,8 @@ pub struct AppendEntriesReply {
     pub term: Term,
     /// How its log compared.
     pub outcome: AppendOutcome,
+    /// The request's round: in that round, the follower took the leader for one. 0 if stale.
+    pub round: u64,
 }
 
 /// How the follower's log compared with the leader's.

@@ -71,6 +71,16 @@ impl Outbox {
         });
     }
 
+    /// A candidacy is given up: its requests and its own vote, if they still wait, are of no use.
+    /// What was granted to others in this term still is.
+    pub(crate) fn forget_candidacy(&mut self) {
+        self.waiting.retain(|(_, what)| match what {
+            Withheld::OwnVote { .. } => false,
+            Withheld::Send { message, .. } => !matches!(message, Message::RequestVote(_)),
+            Withheld::Restore { .. } | Withheld::Release { .. } => true,
+        });
+    }
+
     /// How many things wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) commit_notice_at: Option<Time>,
     /// When it was last heard.
     pub(crate) heard_at: Option<Time>,
+    /// The latest of our rounds (`read_index.rs`) that it has answered.
+    pub(crate) round: u64,
     pub(crate) denial: Denial,
 }
 
@@ -84,6 +86,8 @@ pub(crate) struct Inflight {
     /// A later append was refused while earlier ones may only have been overtaken: nothing is
     /// sent until those are answered, or a heartbeat shows that they are lost.
     pub(crate) overtaken: bool,
+    /// The driver reads entries from disk, from this one on; nothing is sent until it has.
+    pub(crate) reading: Option<EntryId>,
 }
 
 /// One append on its way.
@@ -118,7 +122,10 @@ impl Inflight {
 
     /// Whether another append may be sent.
     pub(crate) fn has_room(&self, max_appends: u32, max_bytes: u64) -> bool {
-        self.appends.len() < max_appends as usize && self.bytes < max_bytes && !self.overtaken
+        self.appends.len() < max_appends as usize
+            && self.bytes < max_bytes
+            && !self.overtaken
+            && self.reading.is_none()
     }
 
     pub(crate) fn sent(&mut self, prev: Index, last: Index, bytes: u64) {
@@ -199,6 +206,7 @@ impl Peer {
             sent_at: now,
             commit_notice_at: None,
             heard_at: None,
+            round: 0,
             denial: Denial::None,
         }
     }
@@ -223,6 +231,9 @@ impl Peer {
 
     /// The entries up to `match_index` are on its disk.
     pub(crate) fn acknowledged(&mut self, match_index: Index) {
+        if match_index > self.match_index {
+            self.denial = Denial::None; // What was denied before was another entry.
+        }
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         if let Flow::Replicate(inflight) = &mut self.flow {

@@ -1,25 +1,62 @@
-//! Majorities (section 5.2): any two of them share a member.
+//! Majorities (section 5.2): any two of them share a member. In a joint configuration (section
+//! 6) whatever needs a majority needs one of the old and one of the new voters, each counted for
+//! itself: a majority of both together would not do.
 //!
-//! Pure arithmetic, apart from everything that acts on it.
+//! Pure arithmetic, apart from everything that acts on it: of votes, of matchIndex, of times.
 
-use crate::types::Index;
+use crate::membership::{Half, Membership};
+use crate::types::NodeId;
+use alloc::vec::Vec;
 
-/// How many of `voters` make a majority: more than half.
-pub(crate) fn majority(voters: usize) -> usize {
-    voters / 2 + 1
-}
+/// Voters that fit without an allocation.
+const USUAL: usize = 9;
 
-/// The greatest index that a majority has reached. `reached` holds one element a voter, and is
-/// sorted by this. Index 0 if there are no voters.
+/// The greatest value that a majority of the voters has reached, of both halves if joint.
+/// `None` if there are no voters.
 ///
 /// ```text
 /// voters   a  b  c  d  e
 /// reached  9  4  7  2  7      sorted 9 7 7 4 2: three have reached 7
+///
+/// old      a  b  c            sorted 9 7 4: two have reached 7
+/// new            c  d  e      sorted 7 7 2: two have reached 7     joint: 7
 /// ```
-pub(crate) fn majority_index(reached: &mut [Index]) -> Index {
-    reached.sort_unstable_by(|a, b| b.cmp(a));
-    match majority(reached.len()).checked_sub(1) {
-        Some(at) => reached.get(at).copied().unwrap_or(Index::ZERO),
-        None => Index::ZERO,
+///
+/// Of `bool`, it tells whether a majority has reached `true`.
+pub(crate) fn reached<T: Ord + Copy + Default>(
+    membership: &Membership,
+    mut value: impl FnMut(NodeId) -> T,
+) -> Option<T> {
+    let new = of_majority(membership.half(Half::New).map(&mut value))?;
+    if !membership.is_joint() {
+        return Some(new);
     }
+    let old = of_majority(membership.half(Half::Old).map(&mut value))?;
+    Some(new.min(old))
+}
+
+/// The greatest value that more than half of `values` have reached.
+fn of_majority<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut few = [T::default(); USUAL];
+    let mut many = Vec::new();
+    let mut count = 0;
+    for value in values {
+        match few.get_mut(count) {
+            Some(slot) => *slot = value,
+            None => {
+                if many.is_empty() {
+                    many.extend_from_slice(&few);
+                }
+                many.push(value);
+            }
+        }
+        count += 1;
+    }
+    let values = if many.is_empty() {
+        few.get_mut(..count)?
+    } else {
+        &mut many[..]
+    };
+    values.sort_unstable_by(|a, b| b.cmp(a));
+    values.get(count / 2).copied()
 }

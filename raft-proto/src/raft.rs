@@ -3,8 +3,11 @@
 use crate::action::{Action, HardState};
 use crate::applier::Applier;
 use crate::config::Config;
+use crate::configurations::Configurations;
 use crate::entries::Entries;
-use crate::error::{Fault, ProposeError, Refusal, StartError};
+use crate::error::{
+    ChangeError, Fault, ProposeError, ReadError, Refusal, StartError, TransferError,
+};
 use crate::event::{Event, Input};
 use crate::follower::Follower;
 use crate::leader::Leader;
@@ -16,9 +19,11 @@ use crate::progress::{Flow, Probe, Stage};
 use crate::recovered::Recovered;
 use crate::role::{Role, RoleKind};
 use crate::timeouts::Timeouts;
+use crate::transfer::Handover;
 use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
 use crate::writes::Writes;
 use alloc::vec::Vec;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One server of a Raft cluster, as a state machine without a clock, a thread or a disk.
@@ -37,7 +42,18 @@ pub struct Raft {
     pub(crate) hard_state: HardState,
     pub(crate) log: Log,
     pub(crate) commit_index: Index,
-    pub(crate) membership: Membership,
+    pub(crate) configurations: Configurations,
+    /// When a leader was last heard, of whatever term.
+    pub(crate) heard_leader_at: Option<Time>,
+    /// Until then it votes for nobody: before it started, it may have answered a leader that
+    /// counts on it.
+    pub(crate) no_votes_before: Time,
+    /// Whom it asked for votes when it campaigned last.
+    pub(crate) asked: Vec<NodeId>,
+    /// A lead that this node has handed over, until it is seen who took it.
+    pub(crate) handed_over: Option<Handover>,
+    /// The last question that it asked a leader for its readers.
+    pub(crate) read_number: u64,
     /// The snapshot that a restart recovers.
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
@@ -54,6 +70,38 @@ pub struct Raft {
     pub(crate) fault: Option<Fault>,
     /// The last deadline told to the driver; `NEVER` if it has passed.
     pub(crate) wake_at: Time,
+}
+
+/// An instance that has faulted does nothing any more, but nobody waits in vain.
+fn refuse_faulted(fault: Fault, input: &Input, actions: &mut Vec<Action>) {
+    actions.push(match *input {
+        Input::Propose { id, .. } => Action::Proposed {
+            id,
+            outcome: Err(ProposeError::Faulted(fault)),
+        },
+        Input::Read { id, .. } => Action::Read {
+            id,
+            outcome: Err(ReadError::Faulted(fault)),
+        },
+        Input::TransferLeadership { id, .. } => Action::Transferred {
+            id,
+            outcome: Err(TransferError::Faulted(fault)),
+        },
+        Input::ChangeMembership { id, .. } => Action::ChangeProposed {
+            id,
+            outcome: Err(ChangeError::Faulted(fault)),
+        },
+        Input::Tick
+        | Input::Receive { .. }
+        | Input::Persisted { .. }
+        | Input::PersistFailed { .. }
+        | Input::Applied { .. }
+        | Input::Compact { .. }
+        | Input::SnapshotRead { .. }
+        | Input::SnapshotWritten { .. }
+        | Input::EntriesRead { .. }
+        | Input::Unreachable { .. } => return,
+    });
 }
 
 /// What peers did that no correct peer does.
@@ -80,19 +128,24 @@ impl Raft {
         let foundation = recovered.found(&config)?;
         let last = foundation.log.last().index;
         let mut timeouts = Timeouts::new();
-        let timeout = timeouts.draw(&config);
-        Ok(Raft {
+        let read_number = timeouts.draw_number(&config);
+        let mut raft = Raft {
             config,
             now: Time::ZERO,
             started: false,
             hard_state: recovered.hard_state,
             log: foundation.log,
             commit_index: foundation.applied,
-            membership: foundation.membership,
+            configurations: foundation.configurations,
+            heard_leader_at: None,
+            no_votes_before: Time::ZERO,
+            asked: Vec::new(),
+            handed_over: None,
+            read_number,
             snapshot: recovered.snapshot,
             retired: Vec::new(),
             chunk_under_way: None,
-            role: Role::Follower(Follower::new(None, Time::NEVER, timeout)),
+            role: Role::Follower(Follower::new(None, Time::NEVER, Duration::ZERO)),
             timeouts,
             writes: Writes::new(last, foundation.identity),
             outbox: Outbox::default(),
@@ -100,7 +153,10 @@ impl Raft {
             alarms: Alarms::default(),
             fault: None,
             wake_at: Time::NEVER,
-        })
+        };
+        let timeout = raft.draw_timeout();
+        raft.role = Role::Follower(Follower::new(None, Time::NEVER, timeout));
+        Ok(raft)
     }
 
     /// Takes an event and returns what is to be done.
@@ -117,12 +173,7 @@ impl Raft {
             self.start();
         }
         if let Some(fault) = self.fault {
-            // It does nothing any more, but nobody waits in vain.
-            if let Input::Propose { id, .. } = event.input {
-                let outcome = Err(ProposeError::Faulted(fault));
-                actions.push(Action::Proposed { id, outcome });
-            }
-            return;
+            return refuse_faulted(fault, &event.input, actions);
         }
         match event.input {
             Input::Tick => self.tick(actions),
@@ -147,6 +198,16 @@ impl Raft {
                 offset,
                 result,
             } => self.snapshot_written(snapshot, offset, result, actions),
+            Input::Read { id, mode } => self.read(id, mode, actions),
+            Input::TransferLeadership { id, target } => {
+                self.transfer_leadership(id, target, actions);
+            }
+            Input::ChangeMembership { id, change } => self.change_membership(id, change, actions),
+            Input::EntriesRead {
+                peer,
+                from,
+                entries,
+            } => self.entries_read(peer, from, entries, actions),
             Input::Unreachable { peer } => self.unreachable(peer),
         }
         self.finish(actions);
@@ -155,6 +216,7 @@ impl Raft {
     /// "When servers start up, they begin as followers" (section 5.2), with a full timeout.
     fn start(&mut self) {
         self.started = true;
+        self.keep_earlier_lease();
         if let Role::Follower(follower) = &mut self.role {
             follower.put_off_election(self.now);
         }
@@ -163,7 +225,8 @@ impl Raft {
     /// What every step ends with: the write for what it changed, whatever may leave, the
     /// entries to apply, the next deadline.
     fn finish(&mut self, actions: &mut Vec<Action>) {
-        self.writes.flush(self.hard_state, &self.log, actions);
+        self.writes
+            .flush(self.now, self.hard_state, &self.log, actions);
         self.release(actions);
         self.hand_out(actions);
         let deadline = self.deadline();
@@ -182,16 +245,27 @@ impl Raft {
         if deadline == Time::NEVER || deadline > self.now {
             return;
         }
+        if self.waiting_deadline() <= self.now {
+            self.expire_handover(actions);
+            self.expire_reads(actions);
+        }
+        if self.role_deadline() > self.now {
+            return;
+        }
         match &self.role {
             Role::Candidate(_) if self.outbox.has_own_vote() => self.wait_for_own_vote(),
             // There is no term left to campaign in.
-            Role::Follower(_) | Role::Candidate(_) if self.hard_state.term >= Term::MAX => {
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_)
+                if self.hard_state.term >= Term::MAX =>
+            {
                 self.become_follower(None, actions);
                 if let Role::Follower(follower) = &mut self.role {
                     follower.put_off_election(self.now);
                 }
             }
-            Role::Follower(_) | Role::Candidate(_) => self.campaign(actions),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.stand_for_election(actions);
+            }
             Role::Leader(_) => self.leader_tick(actions),
         }
     }
@@ -200,7 +274,7 @@ impl Raft {
         if let Err(reason) = self.check_issued(seq) {
             return actions.push(Action::Refused { reason });
         }
-        self.writes.complete(seq);
+        self.writes.complete(self.now, seq);
         self.release(actions);
         self.advance_commit(actions);
     }
@@ -254,8 +328,10 @@ impl Raft {
         if let Err(reason) = self.check_issued(seq) {
             return actions.push(Action::Refused { reason });
         }
-        self.become_follower(None, actions);
         let reason = Fault::WriteFailed { seq };
+        self.end_reads(ReadError::Faulted(reason), actions);
+        self.become_follower(None, actions);
+        self.fail_handover(TransferError::Faulted(reason), actions);
         self.fault = Some(reason);
         self.wake_at = Time::NEVER;
         actions.push(Action::Faulted { reason });
@@ -268,6 +344,7 @@ impl Raft {
             return actions.push(Action::Refused { reason });
         }
         self.applier.apply(index);
+        self.drop_payloads();
     }
 
     /// "If commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\] to state
@@ -313,7 +390,7 @@ impl Raft {
     pub(crate) fn leader_mut(&mut self) -> Option<&mut Leader> {
         match &mut self.role {
             Role::Leader(leader) => Some(leader),
-            Role::Follower(_) | Role::Candidate(_) => None,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
     }
 
@@ -346,7 +423,7 @@ impl Raft {
     pub fn leader(&self) -> Option<NodeId> {
         match &self.role {
             Role::Follower(follower) => follower.leader(),
-            Role::Candidate(_) => None,
+            Role::PreCandidate(_) | Role::Candidate(_) => None,
             Role::Leader(_) => Some(self.config.node_id),
         }
     }
@@ -387,7 +464,8 @@ impl Raft {
         self.log.term_at(index)
     }
 
-    /// The entries `from ..= to` that the log holds.
+    /// The entries `from ..= to` that the log holds in memory: without
+    /// [`max_resident_bytes`](Config::max_resident_bytes), all that are not compacted.
     pub fn entries(&self, from: Index, to: Index) -> Entries {
         self.log.slice(from, to, u64::MAX).0
     }
@@ -399,7 +477,7 @@ impl Raft {
 
     /// The configuration in force.
     pub fn membership(&self) -> &Membership {
-        &self.membership
+        self.configurations.membership()
     }
 
     /// Why this instance does nothing any more, if so.

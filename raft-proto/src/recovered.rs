@@ -2,6 +2,7 @@
 
 use crate::action::{HardState, Identity};
 use crate::config::Config;
+use crate::configurations::Configurations;
 use crate::entries::Entries;
 use crate::error::RecoveryError;
 use crate::log::Log;
@@ -38,7 +39,7 @@ pub struct Recovered {
 /// What a node starts with, once the storage has been found to be its own and sound.
 pub(crate) struct Foundation {
     pub(crate) log: Log,
-    pub(crate) membership: Membership,
+    pub(crate) configurations: Configurations,
     /// What the first write has to store, if the storage is empty.
     pub(crate) identity: Option<Box<Identity>>,
     /// All up to here is committed and in the service.
@@ -58,9 +59,15 @@ impl Recovered {
             return Err(RecoveryError::AppliedBeyondLog { applied, last });
         }
         let own = self.snapshot.as_ref().map(|meta| meta.membership.clone());
+        let own = own.unwrap_or_else(|| bootstrap.clone());
+        let mut configurations = Configurations::new(snapshot.index, own);
+        // Those of a log that was dropped are none.
+        let kept = self.log_from(&log, snapshot);
+        let taken = configurations.extend(&self.entries, kept);
+        taken.map_err(|_| RecoveryError::DamagedMembership)?;
         Ok(Foundation {
             log,
-            membership: own.unwrap_or_else(|| bootstrap.clone()),
+            configurations,
             identity: match self.identity {
                 Some(_) => None,
                 None => Some(Box::new(Identity {
@@ -162,6 +169,14 @@ impl Recovered {
             true => log,
             false => Log::new(snapshot),
         })
+    }
+
+    /// The first recovered entry that stands after the snapshot, and still is in the log.
+    fn log_from(&self, log: &Log, snapshot: EntryId) -> Index {
+        match log.last() == snapshot {
+            true => Index::MAX.next(),
+            false => snapshot.index.next(),
+        }
     }
 
     fn check_term(&self, snapshot: EntryId) -> Result<(), RecoveryError> {

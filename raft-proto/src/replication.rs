@@ -21,22 +21,25 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// What a leader's messages are made of; none of it changes by sending.
-struct Sender<'a> {
-    config: &'a Config,
-    log: &'a Log,
-    snapshot: Option<&'a SnapshotMeta>,
+pub(crate) struct Sender<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) log: &'a Log,
+    pub(crate) snapshot: Option<&'a SnapshotMeta>,
     now: Time,
     term: Term,
     commit_index: Index,
     term_start: Index,
+    /// The latest round of questions whether it still leads.
+    round: u64,
 }
 
 impl Raft {
     /// The leader's peers, and what is needed to send to them; `None` in other roles.
-    fn sender(&mut self) -> Option<(&mut Leader, Sender<'_>)> {
+    pub(crate) fn sender(&mut self) -> Option<(&mut Leader, Sender<'_>)> {
         let Role::Leader(leader) = &mut self.role else {
             return None;
         };
+        leader.reads.renew_lease(self.now, &self.config);
         let sender = Sender {
             config: &self.config,
             log: &self.log,
@@ -45,6 +48,7 @@ impl Raft {
             term: self.hard_state.term,
             commit_index: self.commit_index,
             term_start: leader.term_start,
+            round: leader.reads.round,
         };
         Some((leader, sender))
     }
@@ -70,9 +74,29 @@ impl Raft {
     /// Speaks to each follower that has heard nothing for a heartbeat interval ("repeat during
     /// idle periods to prevent election timeouts"), or that is to be told of commitIndex.
     pub(crate) fn leader_tick(&mut self, actions: &mut Vec<Action>) {
+        self.check_quorum(actions);
+        self.favour_priority(actions);
         if let Some((leader, sender)) = self.sender() {
             for peer in &mut leader.peers {
                 sender.tick(peer, actions);
+            }
+        }
+    }
+
+    /// Asks the voters for a round. The question is about what they are known to have, so that
+    /// none refuses it, whatever is on its way to them.
+    pub(crate) fn ask_voters(&mut self, actions: &mut Vec<Action>) {
+        let own = self.config.node_id;
+        let voters: Vec<NodeId> = self.configurations.membership().voters().collect();
+        let Some((leader, sender)) = self.sender() else {
+            return;
+        };
+        for id in voters.into_iter().filter(|id| *id != own) {
+            if let Some(peer) = leader.peer_mut(id) {
+                match sender.log.term_at(peer.match_index) {
+                    Some(_) => sender.send_append(peer, peer.match_index, Entries::EMPTY, actions),
+                    None => sender.heartbeat(peer, actions),
+                }
             }
         }
     }
@@ -119,7 +143,7 @@ impl Raft {
 }
 
 impl Sender<'_> {
-    fn replicate(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+    pub(crate) fn replicate(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         loop {
             let prev = peer.next_index.previous();
             match &peer.flow {
@@ -142,6 +166,9 @@ impl Sender<'_> {
                     if prev < self.log.base().index {
                         return self.begin_transfer(peer, actions);
                     }
+                    if prev < self.log.resident_after().index {
+                        return self.read_entries(peer, actions);
+                    }
                     self.append_next(peer, actions);
                 }
             }
@@ -150,15 +177,22 @@ impl Sender<'_> {
 
     /// Sends the entries from nextIndex on, and counts on their arrival.
     fn append_next(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        let Flow::Replicate(inflight) = &mut peer.flow else {
-            return;
-        };
-        let prev = peer.next_index.previous();
         let last = self.log.last().index;
-        let (entries, bytes) = self
-            .log
-            .slice(peer.next_index, last, self.config.max_append_bytes);
-        let Some(sent) = entries.last_id() else {
+        let limit = self.config.max_append_bytes;
+        let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
+        self.append(peer, entries, bytes, actions);
+    }
+
+    /// Sends `entries`, which begin at nextIndex.
+    pub(crate) fn append(
+        &self,
+        peer: &mut Peer,
+        entries: Entries,
+        bytes: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let prev = peer.next_index.previous();
+        let (Flow::Replicate(inflight), Some(sent)) = (&mut peer.flow, entries.last_id()) else {
             return;
         };
         // Only the first append after all were answered puts off the heartbeat: a follower that
@@ -179,7 +213,8 @@ impl Sender<'_> {
             || prev == peer.match_index
             || matches!(peer.flow, Flow::Probe(Probe::Agreed));
         let limit = self.config.max_append_bytes;
-        let entries = match useful {
+        let resident = prev >= self.log.resident_after().index;
+        let entries = match useful && resident {
             true => {
                 self.log
                     .slice(peer.next_index, self.log.last().index, limit)
@@ -284,6 +319,7 @@ impl Sender<'_> {
             },
             leader_commit: self.commit_index,
             entries,
+            round: self.round,
         });
         actions.push(Action::Send {
             to: peer.id,
@@ -338,7 +374,7 @@ impl Sender<'_> {
 
     /// The entries that a follower needs next are compacted: it gets the snapshot instead
     /// (section 7).
-    fn begin_transfer(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+    pub(crate) fn begin_transfer(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         // A log whose beginning was dropped has a snapshot that stands for it.
         let Some(snapshot) = self.snapshot else {
             return;

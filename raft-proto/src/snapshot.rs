@@ -62,14 +62,13 @@ impl Raft {
             let reason = Refusal::OtherEntry { claimed, found };
             return actions.push(Action::Refused { reason });
         }
-        if self.membership.is_empty() {
+        let membership = self.configurations.as_of(index).clone();
+        if membership.is_empty() {
             let reason = Refusal::NoConfiguration;
             return actions.push(Action::Refused { reason });
         }
-        let snapshot = SnapshotMeta {
-            id,
-            membership: self.membership.clone(),
-        };
+        self.configurations.drop_through(index);
+        let snapshot = SnapshotMeta { id, membership };
         let tail = Index(index.0.saturating_sub(self.config.trailing_entries));
         let drop_through = tail.max(self.log.base().index);
         self.log.drop_through(drop_through);
@@ -92,10 +91,10 @@ impl Raft {
         self.release_unused();
     }
 
-    fn release_unused(&mut self) {
+    pub(crate) fn release_unused(&mut self) {
         let transfers = match &self.role {
             Role::Leader(leader) => leader.peers.as_slice(),
-            Role::Follower(_) | Role::Candidate(_) => &[],
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
         };
         let outbox = &mut self.outbox;
         let seq = self.writes.latest();
@@ -110,7 +109,7 @@ impl Raft {
     }
 
     /// The leader gives up its role, and its transfers with it.
-    pub(crate) fn end_transfers(&mut self, _actions: &mut Vec<Action>) {
+    pub(crate) fn end_transfers(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
             leader.peers.clear();
         }
@@ -270,14 +269,14 @@ impl Raft {
         }
         // Complete. The checksum was compared when the last chunk came.
         if let Some(file) = incoming.take() {
-            self.install(from, file.snapshot);
+            self.install(from, file.snapshot, actions);
         }
     }
 
     /// "If existing log entry has same index and term as snapshot's last included entry, retain
     /// log entries following it and reply. Discard the entire log. Reset state machine using
     /// snapshot contents" (Figure 13, steps 6 to 8). Restore and reply wait for the write.
-    fn install(&mut self, from: NodeId, snapshot: SnapshotMeta) {
+    fn install(&mut self, from: NodeId, snapshot: SnapshotMeta, actions: &mut Vec<Action>) {
         let last = snapshot.id.last;
         // Meanwhile appends may have brought as much or more: never go back.
         if last.index > self.commit_index {
@@ -291,7 +290,12 @@ impl Raft {
                 InstalledLog::IsDropped
             };
             self.commit_index = last.index;
-            self.membership = snapshot.membership.clone();
+            let before = self.configurations.latest().clone();
+            self.configurations
+                .install(last.index, &snapshot.membership, log);
+            if before.1 != *self.configurations.membership() {
+                self.membership_changed(actions);
+            }
             self.applier.restoring = Some(last.index);
             self.writes.stage_install(Install {
                 snapshot: snapshot.clone(),

@@ -28,6 +28,8 @@ pub struct Status {
     pub log_base: EntryId,
     /// The last entry of the log.
     pub last_log: EntryId,
+    /// Bytes of the log in memory, with [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD) for each entry.
+    pub resident_bytes: u64,
     /// The log is on its disk up to here.
     pub durable_index: Index,
     /// commitIndex.
@@ -114,7 +116,7 @@ impl Raft {
     pub fn status(&self) -> Status {
         let peers = match &self.role {
             Role::Leader(leader) => leader.peers.iter().map(Peer::status).collect(),
-            Role::Follower(_) | Role::Candidate(_) => Vec::new(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
         };
         Status {
             id: self.id(),
@@ -122,9 +124,10 @@ impl Raft {
             voted_for: self.voted_for(),
             role: self.role(),
             leader: self.leader(),
-            membership: self.membership.clone(),
+            membership: self.membership().clone(),
             log_base: self.log.base(),
             last_log: self.log.last(),
+            resident_bytes: self.log.resident_bytes(),
             durable_index: self.writes.durable_index,
             commit_index: self.commit_index,
             handed_out_index: self.applier.handed_out,

@@ -21,15 +21,20 @@ impl Timeouts {
 
     /// The next timeout: uniform from the least to just below the greatest.
     pub(crate) fn draw(&mut self, config: &Config) -> Duration {
+        let range = config.election_timeout_max - config.election_timeout_min;
+        // Config::validate limits both to a day, so that the range fits 64 bits.
+        let part = (u128::from(self.draw_number(config)) * range.as_nanos()) >> 64;
+        config.election_timeout_min + Duration::from_nanos(part as u64)
+    }
+
+    /// The next number of the stream.
+    pub(crate) fn draw_number(&mut self, config: &Config) -> u64 {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&config.seed.to_le_bytes());
         key[8..16].copy_from_slice(&config.node_id.0.to_le_bytes());
         let mut stream = ChaCha8Rng::from_seed(key);
         stream.set_word_pos(u128::from(self.drawn) * 2);
         self.drawn = self.drawn.wrapping_add(1);
-        let range = config.election_timeout_max - config.election_timeout_min;
-        // Config::validate limits both to a day, so that the range fits 64 bits.
-        let part = (u128::from(stream.next_u64()) * range.as_nanos()) >> 64;
-        config.election_timeout_min + Duration::from_nanos(part as u64)
+        stream.next_u64()
     }
 }

@@ -16,8 +16,11 @@
 
 use crate::action::{Action, InstalledLog, Write};
 use crate::entries::Entries;
-use crate::event::Input;
-use crate::message::{AppendOutcome, Message, SnapshotId, SnapshotOutcome, Vote};
+use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
+use crate::membership::MemberRole;
+use crate::message::{
+    AppendOutcome, Campaign, Message, ReadOutcome, SnapshotId, SnapshotOutcome, Vote,
+};
 use crate::types::{NodeId, Term};
 use core::fmt::{self, Display, Formatter};
 
@@ -106,6 +109,23 @@ impl Display for Line<'_, Input> {
                     Err(error) => write!(f, " failed: {error}"),
                 }
             }
+            Input::Read { id, mode } => match mode {
+                ReadMode::Quorum => write!(f, "read {id}"),
+                ReadMode::Lease => write!(f, "read {id} under lease"),
+            },
+            Input::TransferLeadership { id, target } => match target {
+                Some(target) => write!(f, "transfer {id} to {target}"),
+                None => write!(f, "transfer {id}"),
+            },
+            Input::ChangeMembership { id, change } => write!(f, "change {id}{}", Changes(change)),
+            Input::EntriesRead {
+                peer,
+                from,
+                entries,
+            } => match entries {
+                Some(entries) => write!(f, "entries read for {peer} {}", Range(entries)),
+                None => write!(f, "entries read for {peer} from {from} failed"),
+            },
             Input::Unreachable { peer } => write!(f, "unreachable {peer}"),
         }
     }
@@ -157,6 +177,27 @@ impl Display for Line<'_, Action> {
                 }
                 Err(error) => write!(f, "proposed {id} refused: {error}"),
             },
+            Action::Read { id, outcome } => match outcome {
+                Ok(index) => write!(f, "read {id} ready at {index}"),
+                Err(error) => write!(f, "read {id} refused: {error}"),
+            },
+            Action::Transferred { id, outcome } => match outcome {
+                Ok(leader) => write!(f, "transferred {id} to {leader}"),
+                Err(error) => write!(f, "transferred {id} refused: {error}"),
+            },
+            Action::ChangeProposed { id, outcome } => match outcome {
+                Ok(entry) => write!(f, "change {id} at {entry}"),
+                Err(error) => write!(f, "change {id} refused: {error}"),
+            },
+            Action::MembershipChanged { index, membership } => {
+                write!(f, "membership of {index} is {membership}")
+            }
+            Action::ReadEntries {
+                peer,
+                from,
+                to,
+                max_bytes,
+            } => write!(f, "read entries for {peer} {from}..{to} up to {max_bytes}B"),
             // The term stands at the beginning of the line, if the step made no other.
             Action::RoleChanged { role, term } => write!(f, "becomes {role} in term {term}"),
             Action::LeaderChanged { leader, term } => match leader {
@@ -171,6 +212,29 @@ impl Display for Line<'_, Action> {
                 last,
             } => write!(f, "lost state: {peer} had {match_index}, has {last}"),
             Action::Faulted { reason } => write!(f, "faulted: {reason}"),
+        }
+    }
+}
+
+/// What a change is to make of each node.
+struct Changes<'a>(&'a MembershipChange);
+
+impl Display for Changes<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for node in &self.0.nodes {
+            match node {
+                NodeChange::Set(member) if member.role == MemberRole::Voter => {
+                    write!(f, " voter={}", member.id)?;
+                }
+                NodeChange::Set(member) => write!(f, " learner={}", member.id)?,
+                NodeChange::Promote(id) => write!(f, " promote={id}")?,
+                NodeChange::Demote(id) => write!(f, " demote={id}")?,
+                NodeChange::Remove(id) => write!(f, " remove={id}")?,
+            }
+        }
+        match self.0.readiness {
+            Readiness::Checked => Ok(()),
+            Readiness::Forced => f.write_str(" forced"),
         }
     }
 }
@@ -212,7 +276,12 @@ impl Display for Says<'_> {
         let message = self.0;
         f.write_str(message.kind().name())?;
         match message {
-            Message::RequestVote(request) => write!(f, " last={}", request.last_log)?,
+            Message::RequestVote(request) => {
+                write!(f, " last={}", request.last_log)?;
+                if request.campaign == Campaign::Transfer {
+                    f.write_str(" transfer")?;
+                }
+            }
             Message::RequestVoteReply(reply) => f.write_str(match reply.vote {
                 Vote::Granted => " granted",
                 Vote::Refused => " refused",
@@ -226,22 +295,29 @@ impl Display for Says<'_> {
                 if !request.entries.is_empty() {
                     write!(f, " {}", Range(&request.entries))?;
                 }
+                round(f, request.round)?;
             }
-            Message::AppendEntriesReply(reply) => match reply.outcome {
-                AppendOutcome::Accepted {
-                    match_index,
-                    received,
-                } if match_index == received => write!(f, " match={match_index}")?,
-                AppendOutcome::Accepted {
-                    match_index,
-                    received,
-                } => write!(f, " match={match_index} received={received}")?,
-                AppendOutcome::Rejected {
-                    prev_log_index,
-                    hint,
-                } => write!(f, " rejected prev={prev_log_index} hint={hint}")?,
-                AppendOutcome::Stale => f.write_str(" stale")?,
-            },
+            Message::AppendEntriesReply(reply) => {
+                append_outcome(f, &reply.outcome)?;
+                round(f, reply.round)?;
+            }
+            Message::PreVote(request) => write!(f, " last={}", request.last_log)?,
+            Message::PreVoteReply(reply) => {
+                f.write_str(match reply.vote {
+                    Vote::Granted => " granted",
+                    Vote::Refused => " refused",
+                })?;
+                write!(f, " asked={}", reply.asked)?;
+            }
+            Message::TimeoutNow(_) => {}
+            Message::ReadIndex(request) => write!(f, " #{:x}", request.number)?,
+            Message::ReadIndexReply(reply) => {
+                write!(f, " #{:x}", reply.number)?;
+                match reply.outcome {
+                    ReadOutcome::Ready { index } => write!(f, " ready at {index}")?,
+                    ReadOutcome::Refused => f.write_str(" refused")?,
+                }
+            }
             Message::InstallSnapshot(request) => {
                 let (id, length) = (&request.snapshot.id, request.data.len());
                 write!(f, " {} at {} {length}B", Snapshot(id), request.offset)?;
@@ -256,6 +332,32 @@ impl Display for Says<'_> {
             }
         }
         write!(f, " term={}", message.term())
+    }
+}
+
+/// The round that a message belongs to; most belong to none.
+fn round(f: &mut Formatter<'_>, round: u64) -> fmt::Result {
+    match round {
+        0 => Ok(()),
+        _ => write!(f, " round={round}"),
+    }
+}
+
+fn append_outcome(f: &mut Formatter<'_>, outcome: &AppendOutcome) -> fmt::Result {
+    match outcome {
+        AppendOutcome::Accepted {
+            match_index,
+            received,
+        } if match_index == received => write!(f, " match={match_index}"),
+        AppendOutcome::Accepted {
+            match_index,
+            received,
+        } => write!(f, " match={match_index} received={received}"),
+        AppendOutcome::Rejected {
+            prev_log_index,
+            hint,
+        } => write!(f, " rejected prev={prev_log_index} hint={hint}"),
+        AppendOutcome::Stale => f.write_str(" stale"),
     }
 }
 

@@ -192,6 +192,12 @@ impl Time {
         Time(self.0.saturating_add(nanos))
     }
 
+    /// The instant `duration` before this one; `None` if that is before the epoch.
+    pub(crate) fn before(self, duration: Duration) -> Option<Time> {
+        let nanos = u64::try_from(duration.as_nanos()).ok()?;
+        self.0.checked_sub(nanos).map(Time)
+    }
+
     /// The time from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Time) -> Duration {

@@ -4,7 +4,7 @@
 use crate::action::{Action, Compaction, HardState, Identity, Install, Write};
 use crate::entries::Entries;
 use crate::log::Log;
-use crate::types::{Index, Seq};
+use crate::types::{Index, Seq, Time};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -21,6 +21,8 @@ pub(crate) struct Writes {
     pub(crate) durable_index: Index,
     /// Writes under way, with the index up to which the log is durable once they are.
     pending: VecDeque<(Seq, Index)>,
+    /// Since when the writes under way have made no progress.
+    waiting_since: Time,
     /// What this step has changed so far.
     staged: Staged,
     /// Goes with the first write to an empty storage.
@@ -46,6 +48,7 @@ impl Writes {
             persisted: Seq(0),
             durable_index,
             pending: VecDeque::new(),
+            waiting_since: Time::ZERO,
             staged: Staged::default(),
             identity,
         }
@@ -94,9 +97,18 @@ impl Writes {
     }
 
     /// The write for what this step staged, if anything.
-    pub(crate) fn flush(&mut self, hard_state: HardState, log: &Log, actions: &mut Vec<Action>) {
+    pub(crate) fn flush(
+        &mut self,
+        now: Time,
+        hard_state: HardState,
+        log: &Log,
+        actions: &mut Vec<Action>,
+    ) {
         if !self.staged.any {
             return;
+        }
+        if self.pending.is_empty() {
+            self.waiting_since = now;
         }
         let staged = core::mem::take(&mut self.staged);
         self.issued = self.issued.next();
@@ -115,7 +127,10 @@ impl Writes {
     }
 
     /// All writes up to `seq`, which was issued, are durable.
-    pub(crate) fn complete(&mut self, seq: Seq) {
+    pub(crate) fn complete(&mut self, now: Time, seq: Seq) {
+        if seq > self.persisted {
+            self.waiting_since = now;
+        }
         self.persisted = self.persisted.max(seq);
         while let Some((pending, index)) = self.pending.front() {
             if *pending > seq {
@@ -124,6 +139,11 @@ impl Writes {
             self.durable_index = self.durable_index.max(*index);
             self.pending.pop_front();
         }
+    }
+
+    /// Since when writes have been under way without progress, if there are any.
+    pub(crate) fn waiting_since(&self) -> Option<Time> {
+        (!self.pending.is_empty()).then_some(self.waiting_since)
     }
 
     /// How many writes are under way.

@@ -8,6 +8,7 @@ use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
 use crate::progress::{Denial, Flow, Stage};
 use crate::raft::Raft;
+use crate::role::Role;
 use crate::types::{EntryId, Index, NodeId};
 use alloc::vec::Vec;
 
@@ -36,9 +37,10 @@ impl Raft {
         request: AppendEntries,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
+        let round = request.round;
         // 1. "Reply false if term < currentTerm."
         if request.term < self.hard_state.term {
-            self.reply_to_append(from, AppendOutcome::Stale, actions);
+            self.reply_to_append(from, AppendOutcome::Stale, 0, actions);
             return Ok(());
         }
         self.admit_leader(from, request.term)?;
@@ -53,7 +55,7 @@ impl Raft {
                 prev_log_index: request.prev_log.index,
                 hint: self.log.last_not_above(request.prev_log),
             };
-            self.reply_to_append(from, outcome, actions);
+            self.reply_to_append(from, outcome, round, actions);
             return Ok(());
         };
         // 3. "If an existing entry conflicts with a new one (same index but different terms),
@@ -65,12 +67,12 @@ impl Raft {
             false => Kind::Append,
         };
         if let Some(first) = news_from {
-            self.replace_from(first, request.entries);
+            self.replace_from(first, request.entries, actions);
         }
         // 5. "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last
         //    new entry)": only up to there is this log known to equal the leader's.
         self.commit_index = self.commit_index.max(request.leader_commit.min(last_new));
-        self.acknowledge(from, last_new, kind, actions);
+        self.acknowledge(from, (last_new, round), kind, actions);
         Ok(())
     }
 
@@ -111,19 +113,26 @@ impl Raft {
         }
     }
 
-    fn replace_from(&mut self, first: Index, entries: Entries) {
+    fn replace_from(&mut self, first: Index, entries: Entries, actions: &mut Vec<Action>) {
         assert!(first > self.commit_index, "a committed entry never changes");
         if first <= self.log.last().index {
             self.log.truncate(first);
             self.writes.overwritten_after(first.previous());
         }
+        self.replace_configurations(first, &entries, actions);
         self.log.append_from(first, entries);
         self.writes.stage_entries(first);
     }
 
     /// Success. A heartbeat is answered at once, with what is on disk by now; entries are
     /// acknowledged when they are on disk.
-    fn acknowledge(&mut self, to: NodeId, last_new: Index, kind: Kind, actions: &mut Vec<Action>) {
+    fn acknowledge(
+        &mut self,
+        to: NodeId,
+        (last_new, round): (Index, u64),
+        kind: Kind,
+        actions: &mut Vec<Action>,
+    ) {
         // All before the base is committed, so the leader holds it too.
         let received = last_new.max(self.log.base().index);
         let durable = self.writes.durable_index;
@@ -132,7 +141,7 @@ impl Raft {
                 match_index: received.min(durable),
                 received,
             };
-            return self.reply_to_append(to, outcome, actions);
+            return self.reply_to_append(to, outcome, round, actions);
         }
         let message = Message::AppendEntriesReply(AppendEntriesReply {
             term: self.hard_state.term,
@@ -140,14 +149,24 @@ impl Raft {
                 match_index: received,
                 received,
             },
+            round,
         });
         let seq = self.writes.latest();
         self.outbox.withhold(seq, Withheld::Send { to, message });
     }
 
-    fn reply_to_append(&self, to: NodeId, outcome: AppendOutcome, actions: &mut Vec<Action>) {
-        let term = self.hard_state.term;
-        let message = Message::AppendEntriesReply(AppendEntriesReply { term, outcome });
+    fn reply_to_append(
+        &self,
+        to: NodeId,
+        outcome: AppendOutcome,
+        round: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let message = Message::AppendEntriesReply(AppendEntriesReply {
+            term: self.hard_state.term,
+            outcome,
+            round,
+        });
         actions.push(Action::Send { to, message });
     }
 
@@ -177,7 +196,19 @@ impl Raft {
             let acknowledged = claimed;
             return Err(Rejection::MatchBeyondLog { acknowledged, last });
         }
+        // A stale answer is to an earlier term's request: it tells nothing of this term's rounds.
+        let round = match answer {
+            Answer::ToRequest => reply.round,
+            Answer::StaleTerm => 0,
+        };
+        if let Role::Leader(leader) = &self.role
+            && round > leader.reads.round
+        {
+            let last = leader.reads.round;
+            return Err(Rejection::RoundNeverBegun { round, last });
+        }
         self.heard_from(from);
+        self.round_answered(from, round, actions);
         match reply.outcome {
             AppendOutcome::Accepted {
                 match_index,
@@ -225,6 +256,7 @@ impl Raft {
         if news && match_index > commit_index {
             self.advance_commit(actions);
         }
+        self.press_handover(actions);
         // A new commitIndex has gone to everybody, and what else there is to send with it.
         if self.commit_index == commit_index {
             self.replicate_to(from, actions);

@@ -82,7 +82,9 @@ impl Raft {
                 let incoming = follower.incoming.as_deref();
                 incoming.filter(|file| file.snapshot == request.snapshot)
             }
-            Role::Follower(_) | Role::Candidate(_) | Role::Leader(_) => None,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => {
+                None
+            }
         };
         let (wanted, mut checksum) = match file {
             Some(file) => (file.received, file.checksum),

@@ -27,6 +27,17 @@ impl Raft {
             Message::InstallSnapshotReply(reply) => {
                 self.install_snapshot_reply(from, reply, actions)
             }
+            Message::PreVote(request) => {
+                self.pre_vote(from, request, actions);
+                Ok(())
+            }
+            Message::PreVoteReply(reply) => {
+                self.pre_vote_reply(from, reply, actions);
+                Ok(())
+            }
+            Message::TimeoutNow(request) => self.timeout_now(from, request, actions),
+            Message::ReadIndex(request) => self.read_index(from, request, actions),
+            Message::ReadIndexReply(reply) => self.read_index_reply(from, reply, actions),
         });
         if let Err(reason) = received {
             self.reject(from, reason, actions);
@@ -44,7 +55,7 @@ impl Raft {
     /// Whether `from` may lead in `term`, which is not below ours. Two leaders in one term
     /// cannot be (Election Safety, section 5.2); and a leader whose log contradicts what is
     /// committed is none to follow.
-    fn admit_leader(&self, from: NodeId, term: Term) -> Result<(), Rejection> {
+    pub(crate) fn admit_leader(&self, from: NodeId, term: Term) -> Result<(), Rejection> {
         if self.alarms.distrusted == Some((from, term)) {
             return Err(Rejection::Distrusted { term });
         }
@@ -64,6 +75,7 @@ impl Raft {
             self.become_follower(Some(from), actions);
         }
         let now = self.now;
+        self.heard_leader_at = Some(now);
         if let Role::Follower(follower) = &mut self.role {
             follower.put_off_election(now);
         }
@@ -91,9 +103,12 @@ impl Raft {
         match &self.role {
             Role::Leader(leader) if term == self.hard_state.term => match leader.slot(from) {
                 Some(_) => Ok(Replied::InTime),
-                None => Err(Rejection::UnsolicitedReply { term }),
+                // One that is no member any more may still answer.
+                None => Ok(Replied::Late),
             },
-            Role::Leader(_) | Role::Candidate(_) | Role::Follower(_) => Ok(Replied::Late),
+            Role::Leader(_) | Role::PreCandidate(_) | Role::Candidate(_) | Role::Follower(_) => {
+                Ok(Replied::Late)
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::error::Rejection;
-use crate::message::{Message, RequestVote, RequestVoteReply, Vote};
+use crate::message::{Campaign, Message, RequestVote, RequestVoteReply, Vote};
 use crate::outbox::Withheld;
 use crate::raft::Raft;
 use crate::role::Role;
@@ -17,6 +17,15 @@ impl Raft {
         request: RequestVote,
         actions: &mut Vec<Action>,
     ) {
+        // "If a server receives a RequestVote request within the minimum election timeout of
+        // hearing from a current leader, it does not update its term or grant its vote" (thesis
+        // 4.2.3); unless that leader asked for the election (3.10).
+        if request.campaign == Campaign::Election
+            && request.term > self.hard_state.term
+            && self.hears_leader()
+        {
+            return;
+        }
         self.adopt_term(request.term, actions);
         let vote = self.vote_on(from, request);
         let message = Message::RequestVoteReply(RequestVoteReply {
@@ -74,19 +83,23 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let term = reply.term;
         let ours = self.hard_state;
-        let asked = self.membership.is_voter(from);
-        if !asked || (term > ours.term && reply.vote == Vote::Granted) {
-            return Err(Rejection::UnsolicitedVote { term });
+        if reply.vote == Vote::Granted && term >= ours.term {
+            // In this term it campaigned only if it voted for itself; and it knows whom it asked,
+            // unless it has restarted since.
+            let campaigned = term == ours.term && ours.voted_for == Some(self.config.node_id);
+            let asked = self.asked.is_empty() || self.asked.contains(&from);
+            if !campaigned || !asked {
+                return Err(Rejection::UnsolicitedVote { term });
+            }
+        }
+        // Whoever was asked may have been removed since, and a refusal may answer a request of
+        // an earlier term: it carries the voter's term, not the request's.
+        if !self.configurations.membership().is_voter(from) {
+            return Ok(());
         }
         if term > ours.term {
             self.adopt_term(term, actions);
         } else if term == ours.term {
-            // In this term it campaigned only if it voted for itself. A refusal may answer a
-            // request of an earlier term: it carries the voter's term, not the request's.
-            let campaigned = ours.voted_for == Some(self.config.node_id);
-            if reply.vote == Vote::Granted && !campaigned {
-                return Err(Rejection::UnsolicitedVote { term });
-            }
             self.count_vote(from, reply.vote, actions);
         }
         Ok(())

@@ -39,13 +39,13 @@ pub fn decode_envelope(frame: &[u8]) -> Result<Envelope, DecodeError> {
 ///
 /// ```
 /// use raft_proto::wire::{self, Envelope, ReceiveError, Receiver};
-/// use raft_proto::{ClusterId, Config, EntryId, Message, NodeId, RequestVote, Start, Term};
+/// use raft_proto::*;
 ///
 /// let node = |id| {
-///     let voters = vec![NodeId(1), NodeId(2), NodeId(3)];
-///     Config::new(ClusterId(7), NodeId(id), Start::Bootstrap { voters }, 0)
+///     let start = Start::voters([NodeId(1), NodeId(2), NodeId(3)]);
+///     Config::new(ClusterId(7), NodeId(id), start, 0)
 /// };
-/// let message = Message::RequestVote(RequestVote { term: Term(1), last_log: EntryId::ZERO });
+/// let message = Message::TimeoutNow(TimeoutNow { term: Term(1) });
 /// let frame = wire::encode(&Envelope::new(&node(1), NodeId(2)), &message);
 ///
 /// let received = Receiver::new(&node(2)).accept(frame.clone())?;
@@ -182,6 +182,11 @@ impl<'a> Reader<'a> {
             tag::INSTALL_SNAPSHOT_REPLY => {
                 Message::InstallSnapshotReply(self.take("InstallSnapshotReply")?)
             }
+            tag::PRE_VOTE => Message::PreVote(self.take("PreVote")?),
+            tag::PRE_VOTE_REPLY => Message::PreVoteReply(self.take("PreVoteReply")?),
+            tag::TIMEOUT_NOW => Message::TimeoutNow(self.take("TimeoutNow")?),
+            tag::READ_INDEX => Message::ReadIndex(self.take("ReadIndex")?),
+            tag::READ_INDEX_REPLY => Message::ReadIndexReply(self.take("ReadIndexReply")?),
             _ => {
                 let field = "message kind";
                 return Err(DecodeError::UnknownKind { field });
@@ -198,7 +203,7 @@ impl<'a> Reader<'a> {
         frame: &Bytes,
         limits: &Limits,
     ) -> Result<AppendEntries, DecodeError> {
-        let (term, prev_log, leader_commit, region) = self.take("AppendEntries")?;
+        let (term, prev_log, leader_commit, round, region) = self.take("AppendEntries")?;
         let region = self.split_region(frame, region)?;
         let entries = self.entries(prev_log, &region, limits)?;
         Ok(AppendEntries {
@@ -206,6 +211,7 @@ impl<'a> Reader<'a> {
             prev_log,
             leader_commit,
             entries,
+            round,
         })
     }
 
@@ -213,10 +219,10 @@ impl<'a> Reader<'a> {
         let (term, region, offset) = self.take("InstallSnapshot")?;
         let data = self.split_region(frame, region)?;
         let id = self.take("snapshot id")?;
-        // A voter takes at least a byte; nothing is allocated for those that cannot be there.
-        let counted = Reader { rest: self.rest }.take("voters")?;
-        self.check_count("voters", counted, 1)?;
-        let membership: Membership = self.take("voters")?;
+        // A member takes at least four bytes; nothing is allocated for those that cannot be there.
+        let counted = Reader { rest: self.rest }.take("members")?;
+        self.check_count("members", counted, 4)?;
+        let membership: Membership = self.take("members")?;
         Ok(InstallSnapshot {
             term,
             snapshot: SnapshotMeta { id, membership },

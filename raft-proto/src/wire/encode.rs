@@ -9,7 +9,7 @@ use bytes::Bytes;
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
-/// What the longest header takes without its runs and voters: four ids and at most eight
+/// What the longest header takes without its runs and members: four ids and at most eight
 /// numbers of ten bytes each, and three single bytes.
 const FIXED_BYTES: usize = 128;
 
@@ -52,6 +52,7 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
                 message.term,
                 message.prev_log,
                 message.leader_commit,
+                message.round,
             ));
             to.put_runs(&message.entries);
         }
@@ -64,6 +65,11 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
             &message.snapshot,
         )),
         Message::InstallSnapshotReply(message) => to.put(&(tag::INSTALL_SNAPSHOT_REPLY, message)),
+        Message::PreVote(message) => to.put(&(tag::PRE_VOTE, message)),
+        Message::PreVoteReply(message) => to.put(&(tag::PRE_VOTE_REPLY, message)),
+        Message::TimeoutNow(message) => to.put(&(tag::TIMEOUT_NOW, message)),
+        Message::ReadIndex(message) => to.put(&(tag::READ_INDEX, message)),
+        Message::ReadIndexReply(message) => to.put(&(tag::READ_INDEX_REPLY, message)),
     }
 }
 
@@ -75,7 +81,12 @@ pub fn payloads(message: &Message) -> impl Iterator<Item = &[u8]> {
         Message::RequestVote(_)
         | Message::RequestVoteReply(_)
         | Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_) => (None, None),
+        | Message::InstallSnapshotReply(_)
+        | Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::TimeoutNow(_)
+        | Message::ReadIndex(_)
+        | Message::ReadIndexReply(_) => (None, None),
     };
     let entries = entries.into_iter().flatten().map(|entry| entry.payload());
     entries.chain(data)
@@ -87,12 +98,17 @@ fn beyond_fixed(message: &Message) -> usize {
     let bytes = match message {
         Message::AppendEntries(message) => message.entries.bytes(),
         Message::InstallSnapshot(message) => {
-            10 * message.snapshot.membership.voters().len() as u64 + message.data.len() as u64
+            message.snapshot.membership.encoded_len() + message.data.len() as u64
         }
         Message::RequestVote(_)
         | Message::RequestVoteReply(_)
         | Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_) => 0,
+        | Message::InstallSnapshotReply(_)
+        | Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::TimeoutNow(_)
+        | Message::ReadIndex(_)
+        | Message::ReadIndexReply(_) => 0,
     };
     usize::try_from(bytes).unwrap_or(0)
 }

@@ -18,12 +18,17 @@
 //!
 //! | kind | message | fields |
 //! |---|---|---|
-//! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id |
+//! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id, campaign |
 //! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
-//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, length of the region, number of runs, runs |
-//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome |
-//! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), voters |
+//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, length of the region, number of runs, runs |
+//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round |
+//! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
+//! | 6 | [`PreVote`](crate::PreVote) | term, last log id |
+//! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote |
+//! | 8 | [`TimeoutNow`](crate::TimeoutNow) | term |
+//! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number |
+//! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome |
 //!
 //! An entry id is its index, then its term. A run is what follows each other in one term and of
 //! one kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
@@ -68,6 +73,11 @@ mod tag {
     pub(super) const APPEND_ENTRIES_REPLY: u8 = 3;
     pub(super) const INSTALL_SNAPSHOT: u8 = 4;
     pub(super) const INSTALL_SNAPSHOT_REPLY: u8 = 5;
+    pub(super) const PRE_VOTE: u8 = 6;
+    pub(super) const PRE_VOTE_REPLY: u8 = 7;
+    pub(super) const TIMEOUT_NOW: u8 = 8;
+    pub(super) const READ_INDEX: u8 = 9;
+    pub(super) const READ_INDEX_REPLY: u8 = 10;
 }
 
 /// Who speaks to whom: what a process needs to know to deliver a frame.
@@ -114,7 +124,7 @@ impl Limits {
     pub const LEAST_MAX_FRAME_BYTES: u64 = 16 << 20;
 
     /// The most that a frame holds beside its payloads and what
-    /// [`ENTRY_OVERHEAD`] counts for each: the envelope, and in a snapshot's chunk the voters.
+    /// [`ENTRY_OVERHEAD`] counts for each: the envelope, and in a snapshot's chunk the members.
     const HEADER_BYTES: u64 = 64 << 10;
 
     /// What a node with this config accepts: all that a peer with the same limits sends, and

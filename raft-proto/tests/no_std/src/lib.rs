@@ -50,9 +50,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 /// many actions came out.
 #[unsafe(no_mangle)]
 pub extern "C" fn first_step() -> usize {
-    let start = Start::Bootstrap {
-        voters: vec![NodeId(1)],
-    };
+    let start = Start::voters([NodeId(1)]);
     let config = Config::new(ClusterId(1), NodeId(1), start, 42);
     let event = Event {
         at: Time::ZERO,

@@ -71,7 +71,7 @@ fn slot(id: NodeId) -> usize {
 
 fn config(slot: usize, nodes: usize, notice: CommitNotice) -> Config {
     let voters = (0..nodes).map(id).collect();
-    let mut config = Config::new(ClusterId(1), id(slot), Start::Bootstrap { voters }, 1);
+    let mut config = Config::new(ClusterId(1), id(slot), Start::voters::<Vec<NodeId>>(voters), 1);
     config.heartbeat_interval = HEARTBEAT;
     config.commit_notice_delay = match notice {
         CommitNotice::Lazy => HEARTBEAT,

@@ -1,5 +1,10 @@
 //! Typed errors and refusals: what was wrong, and what to do next.
 
+mod refused;
+
+pub use refused::{ChangeError, ReadError, TransferError};
+
+use crate::membership::Membership;
 use crate::types::{ClusterId, EntryId, GroupId, Index, NodeId, Seq, Term};
 use alloc::string::String;
 use core::time::Duration;
@@ -25,9 +30,23 @@ pub enum ConfigError {
     /// A bootstrapped cluster needs a voter.
     #[error("start: Bootstrap names no voters; name them all, the same on every node")]
     NoVoters,
-    /// A voter was named twice.
-    #[error("start: Bootstrap names {0} twice; name each voter once")]
-    DuplicateVoter(NodeId),
+    /// A member was named twice.
+    #[error("start: Bootstrap names {0} twice; name each member once")]
+    DuplicateMember(NodeId),
+    /// A cluster does not begin in the middle of a change.
+    #[error(
+        "start: Bootstrap gives {0} a role of a change under way; make it a voter or a learner"
+    )]
+    JointMember(NodeId),
+    /// The members' contexts are too long together.
+    #[error(
+        "start: Bootstrap takes more than {} bytes; shorten the contexts",
+        Membership::MAX_BYTES
+    )]
+    MembershipTooLarge,
+    /// Leases rest on voters that ignore candidates while they hear a leader.
+    #[error("lease is on, but check_quorum is off; turn it on, on all nodes")]
+    LeaseWithoutCheckQuorum,
     /// The interval is zero.
     #[error("heartbeat_interval is zero; a tenth of the least election timeout is usual")]
     NoHeartbeatInterval,
@@ -197,6 +216,13 @@ pub enum ProposeError {
         /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
         limit: u64,
     },
+    /// The lead is being handed over (thesis 3.10). Propose at the target soon; should it not take
+    /// over in time, here again.
+    #[error("the lead is being handed over to {target}; propose there soon")]
+    Transferring {
+        /// To whom.
+        target: NodeId,
+    },
     /// The log has reached [`Index::MAX`].
     #[error("the log is full: it has reached the greatest index")]
     LogFull,
@@ -333,9 +359,18 @@ pub enum Rejection {
         /// As received.
         found: u32,
     },
-    /// A snapshot whose membership is empty or out of order.
-    #[error("the snapshot's membership is damaged")]
+    /// A snapshot, or an entry that should hold one, whose membership is empty, out of order or
+    /// without voters.
+    #[error("a membership that is damaged")]
     DamagedMembership,
+    /// An answer to a round of questions that was never asked.
+    #[error("answers round {round}, but the last one is {last}")]
+    RoundNeverBegun {
+        /// The reply's round.
+        round: u64,
+        /// The leader's last round.
+        last: u64,
+    },
 }
 
 impl Rejection {
@@ -379,6 +414,12 @@ pub enum Refusal {
     /// one. Compact again when it has.
     #[error("no configuration is known yet; compact after one has been received")]
     NoConfiguration,
+    /// Entries were read that are not those of the log, or not consecutive from where asked.
+    #[error("the entries read are not those of the log from {from} on")]
+    OtherEntries {
+        /// Where they were to begin.
+        from: EntryId,
+    },
     /// A chunk was read that is shorter or longer than asked.
     #[error("{found} bytes of the snapshot were read where {wanted} were asked for")]
     WrongLength {

@@ -1,0 +1,262 @@
+//! Membership changes (section 6; thesis chapter 4).
+//!
+//! A change of one voter, or of learners only, is one entry: any majority of the old and any of
+//! the new configuration share a member (thesis 4.1). Any other change goes through a joint
+//! configuration, which needs a majority of both, and which the leader leaves by itself once it
+//! is committed. A configuration is in force from when it is appended, on every server; one
+//! change follows another only when that one is committed; and a leader changes nothing before
+//! it has committed an entry of its own term, since otherwise a change that an earlier leader
+//! began, and this one's, might share no majority.
+
+use crate::action::Action;
+use crate::entries::{Entries, EntryKind};
+use crate::error::ChangeError;
+use crate::event::{MembershipChange, NodeChange, Readiness};
+use crate::membership::{Member, MemberRole, Membership};
+use crate::message::{Message, TimeoutNow};
+use crate::progress::Peer;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::run::Payloads;
+use crate::types::{EntryId, Index, NodeId, RequestId};
+use alloc::vec::Vec;
+
+impl Raft {
+    pub(crate) fn change_membership(
+        &mut self,
+        id: RequestId,
+        change: MembershipChange,
+        actions: &mut Vec<Action>,
+    ) {
+        let admitted = self.admit_change(&change);
+        let outcome = match &admitted {
+            Ok(_) => Ok(EntryId {
+                index: self.log.last().index.next(),
+                term: self.hard_state.term,
+            }),
+            Err(error) => Err(*error),
+        };
+        actions.push(Action::ChangeProposed { id, outcome });
+        if let Ok(membership) = admitted {
+            self.append_membership(membership, actions);
+        }
+    }
+
+    /// The configuration to append for a change: the wanted one, or the joint one on the way.
+    fn admit_change(&self, change: &MembershipChange) -> Result<Membership, ChangeError> {
+        let Role::Leader(leader) = &self.role else {
+            let leader = self.leader();
+            return Err(ChangeError::NotLeader { leader });
+        };
+        if let Some(handover) = &leader.handover {
+            let target = handover.target;
+            return Err(ChangeError::Transferring { target });
+        }
+        if !self.has_committed_in_term() {
+            return Err(ChangeError::NoCommitInTerm);
+        }
+        let (index, current) = self.configurations.latest();
+        if *index > self.commit_index || current.is_joint() {
+            return Err(ChangeError::InProgress { index: *index });
+        }
+        let target = wanted(current, change)?;
+        if target == *current {
+            return Err(ChangeError::NothingChanges);
+        }
+        if target.voters().next().is_none() {
+            return Err(ChangeError::NoVoters);
+        }
+        if change.readiness == Readiness::Checked {
+            let new_voters = target.voters().filter(|id| !current.is_voter(*id));
+            for node in new_voters {
+                self.check_caught_up(node)?;
+            }
+        }
+        let next = match is_simple(current, &target) {
+            true => target,
+            false => current.joined_with(&target),
+        };
+        let (size, limit) = (
+            next.encoded_len(),
+            Membership::MAX_BYTES.min(self.config.max_entry_bytes),
+        );
+        if size > limit {
+            return Err(ChangeError::TooLarge { size, limit });
+        }
+        // The change itself, and the end of a joint one.
+        if Index::MAX.since(self.log.last().index) < 2 {
+            return Err(ChangeError::LogFull);
+        }
+        Ok(next)
+    }
+
+    /// A new voter without the log would hold up commits until it has it (thesis 4.2.1).
+    fn check_caught_up(&self, node: NodeId) -> Result<(), ChangeError> {
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &self.role else {
+            return Ok(());
+        };
+        let peer = leader.peers.iter().find(|peer| peer.id == node);
+        let match_index = peer.map_or(Index::ZERO, |peer| peer.match_index);
+        let recently = self.config.election_timeout_max;
+        let heard = peer.and_then(|peer| peer.heard_at);
+        let alive =
+            node == self.config.node_id || heard.is_some_and(|at| at.after(recently) > self.now);
+        let behind = match node == self.config.node_id {
+            true => 0,
+            false => last.since(match_index),
+        };
+        match alive && behind <= self.config.max_promotion_lag {
+            true => Ok(()),
+            false => Err(ChangeError::NotCaughtUp {
+                node,
+                match_index,
+                last,
+            }),
+        }
+    }
+
+    /// Appends a configuration. From this moment it is in force.
+    pub(crate) fn append_membership(&mut self, membership: Membership, actions: &mut Vec<Action>) {
+        let index = self.log.last().index.next();
+        self.append(EntryKind::Membership, Payloads::One(membership.encode()));
+        self.configurations.push(index, membership);
+        self.membership_changed(actions);
+        self.reconfigure(index);
+        self.replicate_to_all(actions);
+        // A majority may be smaller than before.
+        self.advance_commit(actions);
+    }
+
+    /// Another configuration is in force than before.
+    pub(crate) fn membership_changed(&mut self, actions: &mut Vec<Action>) {
+        let (index, membership) = self.configurations.latest().clone();
+        actions.push(Action::MembershipChanged { index, membership });
+        let timeout = self.draw_timeout();
+        if let Role::Follower(follower) = &mut self.role {
+            follower.be_patient_for(timeout);
+        }
+    }
+
+    /// Replicates to all members from now on, and to those that leave until that is committed: so
+    /// they learn that they are out.
+    fn reconfigure(&mut self, index: Index) {
+        let (own, now) = (self.config.node_id, self.now);
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        for member in self.configurations.membership().members() {
+            let slot = leader
+                .peers
+                .binary_search_by_key(&member.id, |peer| peer.id);
+            if let (Err(slot), true) = (slot, member.id != own) {
+                leader.peers.insert(slot, Peer::new(member.id, last, now));
+            }
+        }
+        leader.open_change = Some(index);
+    }
+
+    /// The latest configuration is committed. "Once C_old,new has been committed, it is now safe
+    /// for the leader to create a log entry describing C_new"; and a leader that is not part of
+    /// C_new steps down once that is committed (section 6).
+    pub(crate) fn finish_change(&mut self, actions: &mut Vec<Action>) {
+        let (commit_index, own) = (self.commit_index, self.config.node_id);
+        let membership = self.configurations.membership();
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        if leader.open_change.is_none_or(|index| index > commit_index) {
+            return;
+        }
+        leader.open_change = None;
+        if membership.is_joint() {
+            if self.log.last().index < Index::MAX {
+                let next = membership.left();
+                self.append_membership(next, actions);
+            }
+            return;
+        }
+        leader
+            .peers
+            .retain(|peer| membership.get(peer.id).is_some());
+        let stays = membership.is_voter(own);
+        self.release_unused();
+        if !stays {
+            self.hand_over_and_leave(actions);
+        }
+    }
+
+    fn hand_over_and_leave(&mut self, actions: &mut Vec<Action>) {
+        if let Some(to) = self.best_successor() {
+            let term = self.hard_state.term;
+            let message = Message::TimeoutNow(TimeoutNow { term });
+            actions.push(Action::Send { to, message });
+        }
+        self.become_follower(None, actions);
+    }
+
+    /// A follower takes in entries that replace its log from `first` on, and the configurations
+    /// among them; those that were there are out of force.
+    pub(crate) fn replace_configurations(
+        &mut self,
+        first: Index,
+        entries: &Entries,
+        actions: &mut Vec<Action>,
+    ) {
+        let holds = |run: &crate::run::Segment| run.kind() == EntryKind::Membership;
+        let brings = entries.segments().iter().any(holds);
+        if !brings && self.configurations.latest().0 < first {
+            return;
+        }
+        let before = self.configurations.latest().clone();
+        self.configurations.truncate(first);
+        let taken = self.configurations.extend(entries, first);
+        debug_assert!(taken.is_ok(), "a damaged configuration is not admitted");
+        if before != *self.configurations.latest() {
+            self.membership_changed(actions);
+        }
+    }
+}
+
+/// What the members are to be.
+fn wanted(current: &Membership, change: &MembershipChange) -> Result<Membership, ChangeError> {
+    let mut members: Vec<Member> = current.members().to_vec();
+    let mut named: Vec<NodeId> = Vec::with_capacity(change.nodes.len());
+    for node in &change.nodes {
+        let id = match node {
+            NodeChange::Set(member) => member.id,
+            NodeChange::Promote(id) | NodeChange::Demote(id) | NodeChange::Remove(id) => *id,
+        };
+        if named.contains(&id) {
+            return Err(ChangeError::NamedTwice(id));
+        }
+        named.push(id);
+        let found = members.iter().position(|member| member.id == id);
+        let known = found.ok_or(ChangeError::UnknownNode(id));
+        match node {
+            NodeChange::Set(member) => {
+                if !matches!(member.role, MemberRole::Voter | MemberRole::Learner) {
+                    return Err(ChangeError::InvalidRole(id));
+                }
+                match found {
+                    Some(at) => members[at] = member.clone(), // a position found
+                    None => members.push(member.clone()),
+                }
+            }
+            NodeChange::Promote(_) => members[known?].role = MemberRole::Voter,
+            NodeChange::Demote(_) => members[known?].role = MemberRole::Learner,
+            NodeChange::Remove(_) => {
+                members.remove(known?);
+            }
+        }
+    }
+    Ok(Membership::of(members))
+}
+
+/// Whether the voters differ by at most one (thesis 4.1).
+fn is_simple(current: &Membership, target: &Membership) -> bool {
+    let added = target.voters().filter(|id| !current.is_voter(*id));
+    let removed = current.voters().filter(|id| !target.is_voter(*id));
+    added.count() + removed.count() <= 1
+}

@@ -1,0 +1,163 @@
+//! Why a read, a handover or a change of the membership was refused, and what to do next.
+
+use super::{Fault, redirect};
+use crate::types::{Index, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Why a read cannot be served. The read was not ordered with the writes: do not answer the
+/// client from this node's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum ReadError {
+    /// No leader is known: nobody can say what is committed. Try again when
+    /// [`LeaderChanged`](crate::Action::LeaderChanged) names one.
+    #[error("no leader is known; try again when there is one")]
+    NoLeader,
+    /// A lease read is served by the leader alone.
+    #[error("not the leader{}", redirect(*leader))]
+    NotLeader {
+        /// Who leads, as far as is known: read there, or by quorum here.
+        leader: Option<NodeId>,
+    },
+    /// The leader changed before the read was ready. Try again.
+    #[error("the leader changed before the read was ready; try again")]
+    LeaderChanged,
+    /// The leader refused, or did not answer, or could not reach a majority, within an election
+    /// timeout. Try again.
+    #[error("no majority confirmed the leader in time; try again")]
+    TimedOut,
+    /// Nothing of the leader's own term is committed, so that it does not know what earlier
+    /// leaders committed (thesis 6.4, step 1). Propose something, or switch `leader_noop` on.
+    #[error("the leader has committed nothing in its term; propose a command, then read")]
+    NoCommitInTerm,
+    /// [`Lease::Off`](crate::Lease::Off).
+    #[error("leases are switched off; read by quorum")]
+    LeaseOff,
+    /// A majority has not confirmed this leader recently enough, or it is handing over its lead.
+    #[error("the lease cannot be proven now; read by quorum")]
+    NoLease,
+    /// [`max_waiting_reads`](crate::Config::max_waiting_reads) wait already.
+    #[error("{limit} reads wait already; wait for some of them")]
+    TooManyReads {
+        /// The limit.
+        limit: u32,
+    },
+    /// This instance has [`Faulted`](crate::Action::Faulted).
+    #[error("this instance has faulted: {0}")]
+    Faulted(Fault),
+}
+
+/// Why the lead was not handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum TransferError {
+    /// Only the leader can hand over the lead.
+    #[error("not the leader{}", redirect(*leader))]
+    NotLeader {
+        /// Who leads, as far as is known: ask there.
+        leader: Option<NodeId>,
+    },
+    /// The target leads already: it is this node.
+    #[error("this node leads already; name another target")]
+    IsLeader,
+    /// A handover is under way. Wait for its end.
+    #[error("the lead is being handed over to {target}; wait for the end of that")]
+    InProgress {
+        /// To whom.
+        target: NodeId,
+    },
+    /// The target is not a member.
+    #[error("{0} is not a member; name a voter")]
+    UnknownNode(NodeId),
+    /// The target has no vote, or is about to lose it.
+    #[error("{0} is not a voter of the configuration in force; name a voter")]
+    NotVoter(NodeId),
+    /// No voter has been heard recently.
+    #[error("no other voter has been heard recently; wait, or name one")]
+    NoTarget,
+    /// The target did not take over within `election_timeout_max`. This node may still lead, and
+    /// takes in commands again; or another has taken over by now: see
+    /// [`LeaderChanged`](crate::Action::LeaderChanged).
+    #[error("{target} did not take over in time; commands are taken in again")]
+    TimedOut {
+        /// Who was to take over.
+        target: NodeId,
+    },
+    /// Another node was elected, or this one stepped down before it could ask the target.
+    #[error("the lead was lost to another than the target")]
+    LeadershipLost,
+    /// This instance has [`Faulted`](crate::Action::Faulted).
+    #[error("this instance has faulted: {0}")]
+    Faulted(Fault),
+}
+
+/// Why a change of the membership was not begun; nothing was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum ChangeError {
+    /// Only the leader can append.
+    #[error("not the leader{}", redirect(*leader))]
+    NotLeader {
+        /// Who leads, as far as is known: propose there.
+        leader: Option<NodeId>,
+    },
+    /// One change at a time (thesis 4.1). Wait until the entry at `index` is applied and its
+    /// configuration is not joint.
+    #[error("another change is under way at index {index}; wait until it is complete")]
+    InProgress {
+        /// The entry of the change under way.
+        index: Index,
+    },
+    /// Nothing of the leader's own term is committed: until then a change could overlap with one
+    /// of an earlier leader without sharing a majority. Wait for the first commit, or
+    /// propose a command.
+    #[error("nothing of this leader's term is committed yet; wait, or propose a command")]
+    NoCommitInTerm,
+    /// It would leave a cluster without voters.
+    #[error("the change would leave no voter")]
+    NoVoters,
+    /// It names a node twice.
+    #[error("{0} is named twice; say once what it is to be")]
+    NamedTwice(NodeId),
+    /// It is to be removed, promoted or demoted, and is not a member.
+    #[error("{0} is not a member")]
+    UnknownNode(NodeId),
+    /// A role that only a change under way gives.
+    #[error("{0} can be made a voter or a learner, nothing else")]
+    InvalidRole(NodeId),
+    /// The configuration is as wanted already.
+    #[error("nothing changes: the configuration is so already")]
+    NothingChanges,
+    /// It is to become a voter and lacks entries, so that commits might wait for it long
+    /// (thesis 4.2.1). Add it as a learner, wait until it has caught up, or force the change.
+    #[error(
+        "{node} has entries up to {match_index} of {last}: let it catch up as a learner, or \
+         force the change"
+    )]
+    NotCaughtUp {
+        /// The node.
+        node: NodeId,
+        /// What it is known to have.
+        match_index: Index,
+        /// The leader's last index.
+        last: Index,
+    },
+    /// The configuration would be over [`Membership::MAX_BYTES`](crate::Membership::MAX_BYTES), or over
+    /// [`max_entry_bytes`](crate::Config::max_entry_bytes).
+    #[error("a configuration of {size} bytes is over the limit of {limit}; shorten the contexts")]
+    TooLarge {
+        /// Its length.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The lead is being handed over. Ask the next leader.
+    #[error("the lead is being handed over to {target}; ask it soon")]
+    Transferring {
+        /// To whom.
+        target: NodeId,
+    },
+    /// The log has reached [`Index::MAX`].
+    #[error("the log is full: it has reached the greatest index")]
+    LogFull,
+    /// This instance has [`Faulted`](crate::Action::Faulted).
+    #[error("this instance has faulted: {0}")]
+    Faulted(Fault),
+}
