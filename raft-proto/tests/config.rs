@@ -25,7 +25,7 @@ fn refused(change: impl Fn(&mut Config), words: &[&str]) -> ConfigError {
 #[test]
 fn the_defaults_are_valid() {
     let voters = vec![NodeId(1)];
-    for start in [Start::Bootstrap { voters }, Start::Join] {
+    for start in [Start::voters(voters), Start::Join] {
         let config = Config::new(ClusterId(1), NodeId(1), start, 0);
         assert_eq!(config.validate(), Ok(()));
     }
@@ -42,7 +42,7 @@ fn cluster_id_0_is_refused() {
 
 #[test]
 fn a_cluster_without_voters_is_refused() {
-    let start = |config: &mut Config| config.start = Start::Bootstrap { voters: Vec::new() };
+    let start = |config: &mut Config| config.start = Start::voters([]);
     assert_eq!(
         refused(start, &["voters", "name them"]),
         ConfigError::NoVoters
@@ -54,10 +54,10 @@ fn a_voter_named_twice_is_refused() {
     let voters = vec![NodeId(1), NodeId(2), NodeId(3), NodeId(2)];
     let start = |config: &mut Config| {
         let voters = voters.clone();
-        config.start = Start::Bootstrap { voters };
+        config.start = Start::voters(voters);
     };
     let error = refused(start, &["n2", "once"]);
-    assert_eq!(error, ConfigError::DuplicateVoter(NodeId(2)));
+    assert_eq!(error, ConfigError::DuplicateMember(NodeId(2)));
 }
 
 #[test]

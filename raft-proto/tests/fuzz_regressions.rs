@@ -4,17 +4,17 @@
 use raft_proto::*;
 
 fn config() -> Config {
-    let voters = vec![NodeId(1)];
-    Config::new(ClusterId(7), NodeId(1), Start::Bootstrap { voters }, 0)
+    let voters = [NodeId(1)];
+    Config::new(ClusterId(7), NodeId(1), Start::voters(voters), 0)
 }
 
 /// A storage with a snapshot that ends at `last`.
 fn stored(config: &Config, last: EntryId) -> Recovered {
-    let voters = match &config.start {
-        Start::Bootstrap { voters } => voters.clone(),
+    let members = match &config.start {
+        Start::Bootstrap { members } => members.clone(),
         Start::Join => Vec::new(),
     };
-    let membership = Membership::new(voters);
+    let membership = Membership::of(members);
     Recovered {
         identity: Some(Identity {
             cluster_id: config.cluster_id,

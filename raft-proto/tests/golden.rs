@@ -12,7 +12,7 @@
 //!
 //! | command | what happens |
 //! |---|---|
-//! | `cluster nodes=3 [noop=on] [disk=slow] [window=N] [append_bytes=N] [chunk=N] [trailing=N]` | a new cluster |
+//! | `cluster nodes=3 [spare=N] [pre_vote=on] [check_quorum=on] [lease=PPM] [resident=BYTES] [priorities="1,2,3"] [noop=on] [disk=slow] [window=N] [append_bytes=N] [chunk=N] [trailing=N]` | a new cluster |
 //! | `disk N slow` | from now on writes of `N` wait for `sync` (or `instant`) |
 //! | `campaign N` | the election timeout of `N` elapses, on its clock alone |
 //! | `wait 100ms [node=N]` | time passes, for all or one; what is due happens |
@@ -21,6 +21,12 @@
 //! | `settle [from=N] [to=N]` | so does what follows from it, until nothing is left |
 //! | `drop [from=N] [to=N] [nth=K]` | it is lost |
 //! | `duplicate [from=N] [to=N]` | a copy of each arrives later |
+//! | `stand N` | the election timeout of `N` elapses, and it asks for pre-votes |
+//! | `read N [lease]` | a client wants to read at `N` |
+//! | `transfer N [to=M]` | `N` is to hand over the lead |
+//! | `change N voters="4,5" learners=6 promote=6 demote=1 remove=2 [forced] [priority=P]` | the members are to change |
+//! | `unreadable N` | from now on the log of `N` cannot be read back |
+//! | `members N` | the configuration in force at `N` |
 //! | `propose N a b c` | a client proposes these commands together |
 //! | `sync N [count=K]` | the oldest writes of `N` become durable, all by default |
 //! | `fail N seq=K` | a write of `N` fails |
@@ -80,6 +86,42 @@ impl Director {
                 stage.set_disk(id, disk);
             }
             "campaign" => stage.campaign(positional(args)?),
+            "stand" => stage.stand(positional(args)?),
+            "unreadable" => stage.actor(positional(args)?).unreadable = true,
+            "read" => {
+                let id = positional(args)?;
+                let mode = match args.next_pos() {
+                    Some("lease") => ReadMode::Lease,
+                    _ => ReadMode::Quorum,
+                };
+                let request = stage.request();
+                stage.input(id, Input::Read { id: request, mode });
+            }
+            "transfer" => {
+                let id = positional(args)?;
+                let target = key(args, "to")?.map(NodeId);
+                let request = stage.request();
+                stage.input(
+                    id,
+                    Input::TransferLeadership {
+                        id: request,
+                        target,
+                    },
+                );
+            }
+            "change" => {
+                let id = positional(args)?;
+                let change = change(args)?;
+                let request = stage.request();
+                stage.input(
+                    id,
+                    Input::ChangeMembership {
+                        id: request,
+                        change,
+                    },
+                );
+            }
+            "members" => return Ok(members(stage.raft(positional(args)?))),
             "tick" => stage.tick(positional(args)?),
             "wait" => {
                 let time = args.next_pos().ok_or("how long?")?;
@@ -152,10 +194,33 @@ fn cluster(args: &mut ArgumentConsumer<'_>) -> Outcome<Stage> {
         Some("on") => LeaderNoop::On,
         _ => LeaderNoop::Off,
     };
+    let on = |value: Option<&str>| value == Some("on");
+    let (pre_vote, check) = (
+        on(args.take_key("pre_vote")),
+        on(args.take_key("check_quorum")),
+    );
+    let spare = key(args, "spare")?.unwrap_or(0);
+    let (lease, resident) = (key(args, "lease")?, key(args, "resident")?);
+    let priorities = numbers(args, "priorities")?;
     let window = key(args, "window")?;
     let append: Option<u64> = key(args, "append_bytes")?;
     let (chunk, trailing) = (key(args, "chunk")?, key(args, "trailing")?);
-    Ok(Stage::new(nodes, disk, |config| {
+    Ok(Stage::new(nodes, spare, disk, |config| {
+        if pre_vote {
+            config.pre_vote = PreVoting::On;
+        }
+        if check {
+            config.check_quorum = CheckQuorum::On;
+        }
+        if let Some(max_drift_ppm) = lease {
+            config.lease = Lease::On { max_drift_ppm };
+        }
+        if let Start::Bootstrap { members } = &mut config.start {
+            for (member, priority) in members.iter_mut().zip(&priorities) {
+                member.priority = *priority as u8;
+            }
+        }
+        config.max_resident_bytes = resident;
         config.leader_noop = noop;
         config.max_inflight_appends = window.unwrap_or(config.max_inflight_appends);
         config.snapshot_chunk_bytes = chunk.unwrap_or(config.snapshot_chunk_bytes);
@@ -165,6 +230,51 @@ fn cluster(args: &mut ArgumentConsumer<'_>) -> Outcome<Stage> {
             config.max_entry_bytes = bytes - ENTRY_OVERHEAD;
         }
     }))
+}
+
+/// A list of numbers.
+fn numbers(args: &mut ArgumentConsumer<'_>, name: &str) -> Outcome<Vec<u64>> {
+    let list = args.take_key(name).unwrap_or_default();
+    let numbers = list.split(',').filter(|number| !number.is_empty());
+    Ok(numbers.map(str::parse).collect::<Result<_, _>>()?)
+}
+
+fn change(args: &mut ArgumentConsumer<'_>) -> Outcome<MembershipChange> {
+    let priority = key(args, "priority")?.unwrap_or(0);
+    let mut nodes = Vec::new();
+    for (name, make) in [
+        ("voters", Member::voter as fn(NodeId) -> Member),
+        ("learners", Member::learner),
+    ] {
+        for id in numbers(args, name)? {
+            let member = make(NodeId(id)).with_priority(priority);
+            nodes.push(NodeChange::Set(member.with_context(format!("at {id}"))));
+        }
+    }
+    for (name, make) in [
+        ("promote", NodeChange::Promote as fn(NodeId) -> NodeChange),
+        ("demote", NodeChange::Demote),
+        ("remove", NodeChange::Remove),
+    ] {
+        let ids = numbers(args, name)?;
+        nodes.extend(ids.into_iter().map(|id| make(NodeId(id))));
+    }
+    let readiness = match args.next_pos() {
+        Some("forced") => Readiness::Forced,
+        _ => Readiness::Checked,
+    };
+    Ok(MembershipChange { nodes, readiness })
+}
+
+/// The configuration in force, with contexts and priorities.
+fn members(raft: &Raft) -> String {
+    let tell = |member: &Member| {
+        let context = String::from_utf8_lossy(&member.context);
+        let (id, role, priority) = (member.id, member.role, member.priority);
+        format!("{id} {role:?} priority={priority} {context:?}")
+    };
+    let all: Vec<String> = raft.membership().members().iter().map(tell).collect();
+    all.join("\n")
 }
 
 fn messages(stage: &mut Stage, what: &str, args: &mut ArgumentConsumer<'_>) -> Outcome<()> {
@@ -224,6 +334,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
                 }
             }
             Message::AppendEntries(AppendEntries {
+                round: 0,
                 term,
                 prev_log,
                 leader_commit,
@@ -236,7 +347,11 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
                 match_index: index,
                 received: index,
             };
-            Message::AppendEntriesReply(AppendEntriesReply { term, outcome })
+            Message::AppendEntriesReply(AppendEntriesReply {
+                round: 0,
+                term,
+                outcome,
+            })
         }
         "vote" => {
             let vote = Vote::Granted;
@@ -244,7 +359,15 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
         }
         "candidacy" => {
             let last_log = entry_id(args.take_key("last").ok_or("last=?")?)?;
-            Message::RequestVote(RequestVote { term, last_log })
+            let campaign = match args.next_pos() {
+                Some("transfer") => Campaign::Transfer,
+                _ => Campaign::Election,
+            };
+            Message::RequestVote(RequestVote {
+                term,
+                last_log,
+                campaign,
+            })
         }
         other => return Err(format!("cannot forge {other:?}").into()),
     })
@@ -338,4 +461,26 @@ scripts! {
     a_follower_that_restarts_begins_the_snapshot_anew
     a_snapshot_keeps_the_tail_that_agrees
     compaction_leaves_a_tail_for_slow_followers
+    a_change_waits_for_the_terms_first_commit
+    a_cluster_grows_and_shrinks
+    a_follower_forwards_its_reads
+    a_lead_is_handed_over_to_a_voter_that_has_the_log
+    a_lead_that_nobody_takes_is_kept
+    a_leader_that_is_not_heard_steps_down
+    a_leader_that_removes_itself_hands_over
+    a_leader_whose_disk_stalls_hands_over
+    a_lease_ends_before_the_lead_is_handed_over
+    a_lease_serves_reads_without_messages
+    a_new_leader_finishes_a_joint_change
+    a_node_asks_before_it_begins_a_term
+    a_node_that_leaves_may_still_be_needed
+    a_pre_vote_teaches_the_higher_term
+    a_single_change_needs_no_joint_configuration
+    a_snapshot_carries_the_members
+    a_truncated_change_is_out_of_force
+    old_entries_are_read_from_disk
+    reads_are_confirmed_by_one_round
+    the_lead_goes_to_the_greatest_priority
+    voters_that_hear_a_leader_ignore_candidates
+    what_cannot_be_changed_is_refused
 }

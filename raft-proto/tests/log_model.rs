@@ -98,7 +98,7 @@ const MAX_UNAPPLIED: u64 = 3 * (MAX_PAYLOAD as u64 + ENTRY_OVERHEAD);
 
 fn config(trailing: u64) -> Config {
     let voters = vec![NodeId(1), NodeId(2), NodeId(3)];
-    let mut config = Config::new(ClusterId(7), NodeId(1), Start::Bootstrap { voters }, 42);
+    let mut config = Config::new(ClusterId(7), NodeId(1), Start::voters(voters), 42);
     config.max_entry_bytes = MAX_PAYLOAD as u64;
     config.max_unapplied_bytes = MAX_UNAPPLIED;
     config.trailing_entries = trailing;
@@ -273,6 +273,7 @@ impl Bench {
         let commit = leader.commit as u64;
         self.model.append(leader.term, prev_log, &list, commit);
         let message = Message::AppendEntries(AppendEntries {
+            round: 0,
             term: Term(leader.term),
             prev_log,
             leader_commit: Index(commit),

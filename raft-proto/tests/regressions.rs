@@ -258,6 +258,7 @@ fn failed_reads_do_not_silence_the_leader() {
         &mut raft,
         &mut now,
         r(Message::AppendEntriesReply(AppendEntriesReply {
+            round: 0,
             term,
             outcome: AppendOutcome::Accepted {
                 match_index: Index(0),
@@ -269,6 +270,7 @@ fn failed_reads_do_not_silence_the_leader() {
         &mut raft,
         &mut now,
         r(Message::AppendEntriesReply(AppendEntriesReply {
+            round: 0,
             term,
             outcome: AppendOutcome::Accepted {
                 match_index: Index(1),
@@ -376,6 +378,7 @@ fn a_snapshot_that_is_gone_does_not_silence_the_leader() {
         &mut raft,
         &mut now,
         r(Message::AppendEntriesReply(AppendEntriesReply {
+            round: 0,
             term,
             outcome: AppendOutcome::Accepted {
                 match_index: Index(0),
@@ -387,6 +390,7 @@ fn a_snapshot_that_is_gone_does_not_silence_the_leader() {
         &mut raft,
         &mut now,
         r(Message::AppendEntriesReply(AppendEntriesReply {
+            round: 0,
             term,
             outcome: AppendOutcome::Accepted {
                 match_index: Index(1),

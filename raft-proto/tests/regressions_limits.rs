@@ -51,6 +51,7 @@ fn a_refusal_does_not_cost_a_window() {
             .unwrap()
             .next_index;
         let message = Message::AppendEntriesReply(AppendEntriesReply {
+            round: 0,
             term,
             outcome: AppendOutcome::Rejected {
                 prev_log_index: Index(s.0 - 1),

@@ -59,6 +59,7 @@ fn an_append_across_the_base_with_other_terms_is_rejected() {
         prev_log: EntryId::new(8, 1),
         leader_commit: Index(8),
         entries: entries(&[(9, 1), (10, 1), (11, 2)]),
+        round: 0,
     });
     let actions = c.hand_over(Parcel {
         from: NodeId(2),

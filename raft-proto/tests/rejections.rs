@@ -324,10 +324,6 @@ fn a_reply_to_a_request_that_was_never_sent() {
             reason(),
         );
     }
-    // From a node that is no follower of this leader.
-    let term = Term(1);
-    let stranger = Rejection::UnsolicitedReply { term };
-    expect(&mut leader(), 9, accepted(1, 1), stranger);
 }
 
 #[test]

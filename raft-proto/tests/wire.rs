@@ -1,96 +1,399 @@
-//! Messages as bytes: what is encoded decodes to the same, in little space and without a copy,
-//! and what is no message is refused for the right reason.
+//! Messages as bytes: what is encoded decodes to the same, in little space and without a copy.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "wire/arrives.rs"]
-mod arrives;
-#[path = "wire/receiver.rs"]
-mod receiver;
-#[path = "wire/refused.rs"]
-mod refused;
+#[path = "support/frames.rs"]
+mod frames;
 
 use bytes::Bytes;
-use raft_proto::wire::{self, DecodeError, Envelope, Limits};
+use frames::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use raft_proto::wire::{self, DecodeError, Envelope};
 use raft_proto::*;
 
-const LIMITS: Limits = Limits {
-    max_frame_bytes: 1 << 20,
-    max_entries: 1 << 12,
-    max_entry_bytes: 1 << 16,
-};
-
-fn envelope() -> Envelope {
-    Envelope {
-        cluster_id: ClusterId(7),
-        group_id: GroupId(0),
-        from: NodeId(1),
-        to: NodeId(2),
-    }
+fn id() -> impl Strategy<Value = EntryId> {
+    (any_number(), any_number()).prop_map(|(index, term)| EntryId::new(index, term))
 }
 
-fn config(node_id: u64) -> Config {
-    let voters = vec![NodeId(1), NodeId(2), NodeId(3)];
-    Config::new(
-        ClusterId(7),
-        NodeId(node_id),
-        Start::Bootstrap { voters },
-        0,
-    )
+fn any_number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..10u64, any::<u64>(), Just(u64::MAX)]
 }
 
-fn append(prev_log: EntryId, entries: Entries) -> Message {
-    Message::AppendEntries(AppendEntries {
-        term: Term(3),
-        prev_log,
-        leader_commit: Index(6),
-        entries,
+fn some_entries() -> impl Strategy<Value = (EntryId, Entries)> {
+    let kind = prop_oneof![
+        4 => Just(EntryKind::Command),
+        1 => Just(EntryKind::Noop),
+        1 => Just(EntryKind::Membership)
+    ];
+    let entry = (0..2u64, kind, vec(any::<u8>(), 0..20));
+    (0..1u64 << 62, 0..1u64 << 60, vec(entry, 0..40)).prop_map(|(index, term, all)| {
+        let prev = EntryId::new(index, term);
+        let mut last = prev;
+        let mut builder = EntriesBuilder::new();
+        for (rise, kind, payload) in all {
+            last = EntryId::new(last.index.0 + 1, last.term.0 + rise);
+            builder.push(last, kind, Bytes::from(payload)).unwrap();
+        }
+        (prev, builder.finish())
     })
 }
 
-fn entries(first: u64, payloads: &[(u64, &'static str)]) -> Entries {
-    let mut builder = EntriesBuilder::new();
-    for (at, (term, payload)) in payloads.iter().enumerate() {
-        let id = EntryId::new(first + at as u64, *term);
-        builder
-            .push(
-                id,
-                EntryKind::Command,
-                Bytes::from_static(payload.as_bytes()),
-            )
-            .unwrap();
-    }
-    builder.finish()
+fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
+    prop_oneof![
+        (any_number(), any_number()).prop_map(|(durable, received)| AppendOutcome::Accepted {
+            match_index: Index(durable),
+            received: Index(received),
+        }),
+        (any_number(), id()).prop_map(|(prev, hint)| AppendOutcome::Rejected {
+            prev_log_index: Index(prev),
+            hint,
+        }),
+        Just(AppendOutcome::Stale),
+    ]
 }
 
-fn chunk(data: &'static [u8]) -> Message {
-    Message::InstallSnapshot(Box::new(InstallSnapshot {
-        term: Term(9),
-        snapshot: SnapshotMeta {
-            id: SnapshotId {
-                last: EntryId::new(100, 8),
-                size: 300,
-                checksum: 0xdead_beef,
-            },
-            membership: Membership::new([NodeId(1), NodeId(2)]),
+fn snapshot_outcome() -> impl Strategy<Value = SnapshotOutcome> {
+    prop_oneof![
+        any_number().prop_map(|offset| SnapshotOutcome::Wants { offset }),
+        Just(SnapshotOutcome::Installed),
+        Just(SnapshotOutcome::Stale),
+    ]
+}
+
+fn read_outcome() -> impl Strategy<Value = ReadOutcome> {
+    prop_oneof![
+        any_number().prop_map(|index| ReadOutcome::Ready {
+            index: Index(index)
+        }),
+        Just(ReadOutcome::Refused),
+    ]
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    const ROLES: [MemberRole; 5] = [
+        MemberRole::Voter,
+        MemberRole::Learner,
+        MemberRole::Incoming,
+        MemberRole::Outgoing,
+        MemberRole::Demoted,
+    ];
+    let context = vec(any::<u8>(), 0..9);
+    (
+        any_number(),
+        prop::sample::select(&ROLES[..]),
+        any::<u8>(),
+        context,
+    )
+        .prop_map(|(id, role, priority, context)| Member {
+            id: NodeId(id),
+            role,
+            priority,
+            context: Bytes::from(context),
+        })
+}
+
+fn install_snapshot() -> impl Strategy<Value = Message> {
+    let numbers = (any_number(), any_number(), any_number(), any::<u32>());
+    let members = vec(member(), 0..9);
+    (numbers, id(), members, vec(any::<u8>(), 0..200)).prop_map(
+        |((term, offset, size, checksum), last, members, data)| {
+            let id = SnapshotId {
+                last,
+                size,
+                checksum,
+            };
+            Message::InstallSnapshot(Box::new(InstallSnapshot {
+                term: Term(term),
+                snapshot: SnapshotMeta {
+                    id,
+                    membership: Membership::of(members),
+                },
+                offset,
+                data: Bytes::from(data),
+            }))
         },
-        offset: 128,
-        data: Bytes::from_static(data),
-    }))
+    )
 }
 
-fn heartbeat() -> Message {
-    append(EntryId::new(1000, 3), Entries::EMPTY)
+fn message() -> impl Strategy<Value = Message> {
+    let term = || any_number().prop_map(Term);
+    let vote = || prop_oneof![Just(Vote::Granted), Just(Vote::Refused)];
+    let campaign = prop_oneof![Just(Campaign::Election), Just(Campaign::Transfer)];
+    prop_oneof![
+        (term(), id(), campaign).prop_map(|(term, last_log, campaign)| Message::RequestVote(
+            RequestVote {
+                term,
+                last_log,
+                campaign
+            }
+        )),
+        (term(), vote())
+            .prop_map(|(term, vote)| Message::RequestVoteReply(RequestVoteReply { term, vote })),
+        (term(), any_number(), some_entries(), any_number()).prop_map(
+            |(term, commit, (prev_log, entries), round)| {
+                Message::AppendEntries(AppendEntries {
+                    term,
+                    prev_log,
+                    leader_commit: Index(commit),
+                    entries,
+                    round,
+                })
+            }
+        ),
+        (term(), append_outcome(), any_number()).prop_map(|(term, outcome, round)| {
+            Message::AppendEntriesReply(AppendEntriesReply {
+                term,
+                outcome,
+                round,
+            })
+        }),
+        (term(), id()).prop_map(|(term, last_log)| Message::PreVote(PreVote { term, last_log })),
+        (term(), term(), vote()).prop_map(|(term, asked, vote)| {
+            Message::PreVoteReply(PreVoteReply { term, asked, vote })
+        }),
+        term().prop_map(|term| Message::TimeoutNow(TimeoutNow { term })),
+        (term(), any_number())
+            .prop_map(|(term, number)| Message::ReadIndex(ReadIndex { term, number })),
+        (term(), any_number(), read_outcome()).prop_map(|(term, number, outcome)| {
+            Message::ReadIndexReply(ReadIndexReply {
+                term,
+                number,
+                outcome,
+            })
+        }),
+        install_snapshot(),
+        (term(), id(), snapshot_outcome()).prop_map(|(term, last, outcome)| {
+            Message::InstallSnapshotReply(InstallSnapshotReply {
+                term,
+                last,
+                outcome,
+            })
+        }),
+    ]
 }
 
-fn frame(message: &Message) -> Vec<u8> {
-    wire::encode(&envelope(), message).to_vec()
+fn any_envelope() -> impl Strategy<Value = Envelope> {
+    (any_number(), any_number(), any_number(), any_number()).prop_map(
+        |(cluster, group, from, to)| Envelope {
+            cluster_id: ClusterId(cluster),
+            group_id: GroupId(group),
+            from: NodeId(from),
+            to: NodeId(to),
+        },
+    )
 }
 
-fn refused(frame: Vec<u8>) -> DecodeError {
-    wire::decode(Bytes::from(frame), &LIMITS).unwrap_err()
+proptest! {
+    #[test]
+    fn what_is_encoded_decodes_to_the_same(envelope in any_envelope(), message in message()) {
+        let frame = wire::encode(&envelope, &message);
+        prop_assert_eq!(wire::decode_envelope(&frame), Ok(envelope));
+        prop_assert_eq!(wire::decode(frame, &LIMITS), Ok((envelope, message)));
+    }
+
+    #[test]
+    fn header_and_payloads_apart_are_the_frame(message in message()) {
+        let mut apart = Vec::new();
+        wire::encode_header_into(&mut apart, &envelope(), &message);
+        for payload in wire::payloads(&message) {
+            apart.extend_from_slice(payload);
+        }
+        prop_assert_eq!(apart, frame(&message));
+    }
+
+    #[test]
+    fn every_truncation_is_refused(message in message(), cut in any::<prop::sample::Index>()) {
+        let frame = frame(&message);
+        let cut = cut.index(frame.len());
+        let error = refused(frame[..cut].to_vec());
+        let expected = matches!(
+            error,
+            DecodeError::Truncated { .. } | DecodeError::CountBeyondFrame { .. }
+        );
+        prop_assert!(expected, "{error:?}");
+    }
+
+    #[test]
+    fn every_appended_byte_is_refused(message in message(), extra in vec(any::<u8>(), 1..9)) {
+        let count = extra.len() as u64;
+        let frame = [frame(&message), extra].concat();
+        prop_assert_eq!(refused(frame), DecodeError::TrailingBytes { count });
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..80), version in any::<bool>()) {
+        let bytes = if version { raw(&bytes) } else { bytes };
+        let _ = wire::decode(Bytes::from(bytes), &LIMITS);
+    }
 }
 
-/// A frame from raw bytes after the envelope; numbers below 128 are a byte each.
-fn raw(body: &[u8]) -> Vec<u8> {
-    [&[wire::VERSION, 7, 0, 1, 2], body].concat()
+#[test]
+fn payloads_are_slices_of_the_frame() {
+    let append = append(
+        EntryId::new(6, 2),
+        entries(7, &[(2, "one"), (2, ""), (3, "three")]),
+    );
+    for message in [append, chunk(b"a piece of a snapshot")] {
+        let frame = wire::encode(&envelope(), &message);
+        let memory = frame.as_ptr_range();
+        let (_, decoded) = wire::decode(frame.clone(), &LIMITS).unwrap();
+        let mut payload_bytes = 0;
+        for payload in wire::payloads(&decoded).filter(|payload| !payload.is_empty()) {
+            payload_bytes += payload.len();
+            let within = payload.as_ptr_range();
+            assert!(memory.start <= within.start && within.end <= memory.end);
+        }
+        assert!(payload_bytes > 0);
+    }
+}
+
+#[test]
+fn commands_proposed_one_by_one_travel_as_one_run() {
+    let one_run = frame(&append(
+        EntryId::new(6, 2),
+        entries(7, &[(2, "a"), (2, "b")]),
+    ));
+    // term 3, prev 6@2, commit 6, round 0, region of 2, one run: term 2, command, 2 entries of 1 and 1
+    let expected = raw(&[2, 3, 6, 2, 6, 0, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
+    assert_eq!(one_run, expected);
+}
+
+#[test]
+fn small_messages_are_small() {
+    let heartbeat = frame(&heartbeat());
+    assert!(heartbeat.len() <= 24, "{} bytes", heartbeat.len());
+    let reply = frame(&Message::AppendEntriesReply(AppendEntriesReply {
+        round: 0,
+        term: Term(3),
+        outcome: AppendOutcome::Accepted {
+            match_index: Index(1000),
+            received: Index(1000),
+        },
+    }));
+    assert!(reply.len() <= 16, "{} bytes", reply.len());
+}
+
+/// The layout of version 1 must never change: these bytes may be on their way from an older
+/// release. If this fails, give the new layout a new version.
+#[test]
+fn the_bytes_of_version_1() {
+    let last = EntryId::new(5, 4);
+    let vote = Message::RequestVote(RequestVote {
+        campaign: Campaign::Election,
+        term: Term(300),
+        last_log: last,
+    });
+    assert_eq!(frame(&vote), raw(&[0, 0xac, 2, 5, 4, 0]));
+
+    for (vote, byte) in [(Vote::Granted, 0), (Vote::Refused, 1)] {
+        let term = Term(3);
+        let reply = Message::RequestVoteReply(RequestVoteReply { term, vote });
+        assert_eq!(frame(&reply), raw(&[1, 3, byte]));
+    }
+
+    let mut builder = EntriesBuilder::new();
+    builder
+        .push(EntryId::new(6, 4), EntryKind::Command, "ab".into())
+        .unwrap();
+    builder
+        .push(EntryId::new(7, 9), EntryKind::Noop, Bytes::new())
+        .unwrap();
+    let two_runs = append(last, builder.finish());
+    let runs = [4, 0, 1, 2, 9, 1, 1, 0];
+    let expected = [&[2, 3, 5, 4, 6, 0, 2, 2], &runs[..], b"ab"].concat();
+    assert_eq!(frame(&two_runs), raw(&expected));
+
+    let outcomes = [
+        (
+            AppendOutcome::Accepted {
+                match_index: Index(1),
+                received: Index(2),
+            },
+            &[3, 3, 0, 1, 2, 9][..],
+        ),
+        (
+            AppendOutcome::Rejected {
+                prev_log_index: Index(8),
+                hint: last,
+            },
+            &[3, 3, 1, 8, 5, 4, 9],
+        ),
+        (AppendOutcome::Stale, &[3, 3, 2, 9]),
+    ];
+    for (outcome, expected) in outcomes {
+        let term = Term(3);
+        let reply = Message::AppendEntriesReply(AppendEntriesReply {
+            term,
+            outcome,
+            round: 9,
+        });
+        assert_eq!(frame(&reply), raw(expected));
+    }
+
+    let checksum = [0xef, 0xfd, 0xb6, 0xf5, 0x0d];
+    let expected = [
+        &[4, 9, 2, 0x80, 1, 100, 8, 0xac, 2][..],
+        &checksum,
+        // Two members: id, role, priority, length of the context.
+        &[2, 1, 0, 0, 0, 2, 0, 0, 0],
+        b"ab",
+    ];
+    assert_eq!(frame(&chunk(b"ab")), raw(&expected.concat()));
+
+    let outcomes = [
+        (
+            SnapshotOutcome::Wants { offset: 7 },
+            &[5, 3, 5, 4, 0, 7][..],
+        ),
+        (SnapshotOutcome::Installed, &[5, 3, 5, 4, 1]),
+        (SnapshotOutcome::Stale, &[5, 3, 5, 4, 2]),
+    ];
+    for (outcome, expected) in outcomes {
+        let reply = Message::InstallSnapshotReply(InstallSnapshotReply {
+            term: Term(3),
+            last,
+            outcome,
+        });
+        assert_eq!(frame(&reply), raw(expected));
+    }
+}
+
+#[test]
+fn the_bytes_of_version_1_for_elections_handovers_and_reads() {
+    let term = Term(3);
+    let last_log = EntryId::new(5, 2);
+    let transfer = Message::RequestVote(RequestVote {
+        term,
+        last_log,
+        campaign: Campaign::Transfer,
+    });
+    assert_eq!(frame(&transfer), raw(&[0, 3, 5, 2, 1]));
+    let pre_vote = Message::PreVote(PreVote { term, last_log });
+    assert_eq!(frame(&pre_vote), raw(&[6, 3, 5, 2]));
+    let reply = Message::PreVoteReply(PreVoteReply {
+        term: Term(0),
+        asked: term,
+        vote: Vote::Granted,
+    });
+    assert_eq!(frame(&reply), raw(&[7, 0, 3, 0]));
+    let timeout_now = Message::TimeoutNow(TimeoutNow { term });
+    assert_eq!(frame(&timeout_now), raw(&[8, 3]));
+    let number = 300;
+    let read = Message::ReadIndex(ReadIndex { term, number });
+    assert_eq!(frame(&read), raw(&[9, 3, 0xac, 2]));
+    let outcomes = [
+        (
+            ReadOutcome::Ready { index: Index(7) },
+            &[10, 3, 0xac, 2, 0, 7][..],
+        ),
+        (ReadOutcome::Refused, &[10, 3, 0xac, 2, 1]),
+    ];
+    for (outcome, expected) in outcomes {
+        let reply = Message::ReadIndexReply(ReadIndexReply {
+            term,
+            number,
+            outcome,
+        });
+        assert_eq!(frame(&reply), raw(expected));
+    }
 }

@@ -184,7 +184,12 @@ impl Ledger {
             }
             Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
-            | Message::InstallSnapshot(_) => {}
+            | Message::InstallSnapshot(_)
+            | Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::TimeoutNow(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexReply(_) => {}
         }
     }
 
@@ -213,7 +218,7 @@ pub fn commit_rule(raft: &Raft, before: Index) {
     let status = raft.status();
     let mut reached: Vec<Index> = status.peers.iter().map(|peer| peer.match_index).collect();
     reached.push(status.durable_index);
-    assert_eq!(reached.len(), status.membership.voters().len());
+    assert_eq!(reached.len(), status.membership.voters().count());
     let majority = |index: Index| {
         let have = reached.iter().filter(|reached| **reached >= index).count();
         have > reached.len() / 2

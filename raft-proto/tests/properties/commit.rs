@@ -28,15 +28,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn leader(voters: u64, mut terms: Vec<u64>, noop: LeaderNoop) -> Raft {
     terms.sort_unstable();
     let ids = (1..=voters).map(NodeId);
-    let mut config = Config::new(
-        ClusterId(9),
-        NodeId(1),
-        Start::Bootstrap {
-            voters: ids.clone().collect(),
-        },
-        1,
-    );
+    let mut config = Config::new(ClusterId(9), NodeId(1), Start::voters(ids.clone()), 1);
     config.leader_noop = noop;
+    config.pre_vote = PreVoting::Off;
+    config.check_quorum = CheckQuorum::Off;
     let record = |term: &u64| Record {
         term: *term,
         kind: EntryKind::Command,
@@ -122,6 +117,7 @@ proptest! {
                     let received = u64::from(log) % (last + 1);
                     let match_index = u64::from(disk) % (received + 1);
                     let reply = AppendEntriesReply {
+round: 0,
                         term: raft.term(),
                         outcome: AppendOutcome::Accepted {
                             match_index: Index(match_index),

@@ -39,11 +39,13 @@ pub const MAX_ENTRY: u64 = 24;
 
 impl Settings {
     pub fn config(&self, id: u64) -> Config {
-        let voters = (1..=self.nodes).map(NodeId).collect();
-        let start = Start::Bootstrap { voters };
+        let voters = (1..=self.nodes).map(NodeId);
+        let start = Start::voters(voters);
         let mut config = Config::new(ClusterId(9), NodeId(id), start, self.seed);
         let entry = MAX_ENTRY + ENTRY_OVERHEAD;
         config.leader_noop = self.noop;
+        config.pre_vote = PreVoting::Off;
+        config.check_quorum = CheckQuorum::Off;
         config.commit_notice_delay = self.commit_notice_delay;
         config.max_entry_bytes = MAX_ENTRY;
         config.max_append_bytes = self.max_append_bytes.max(entry);

@@ -214,7 +214,12 @@ impl World {
             Action::WakeAt(at) => member.wake_at = at,
             Action::Proposed { .. } | Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {
             }
-            Action::Rejected { .. }
+            Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::MembershipChanged { .. }
+            | Action::ReadEntries { .. }
+            | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::Faulted { .. } => panic!("n{id} among correct nodes: {action:?}"),

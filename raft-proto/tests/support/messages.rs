@@ -21,6 +21,7 @@ pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) 
         prev_log: prev,
         leader_commit: Index(commit),
         entries: entries(list),
+        round: 0,
     })
 }
 
@@ -33,6 +34,7 @@ pub fn request_vote(term: u64, last_log: EntryId) -> Message {
     Message::RequestVote(RequestVote {
         term: Term(term),
         last_log,
+        campaign: Campaign::Election,
     })
 }
 
@@ -47,6 +49,7 @@ pub fn append_reply(term: u64, outcome: AppendOutcome) -> Message {
     Message::AppendEntriesReply(AppendEntriesReply {
         term: Term(term),
         outcome,
+        round: 0,
     })
 }
 

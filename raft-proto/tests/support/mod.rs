@@ -94,10 +94,13 @@ pub struct Cluster {
 }
 
 pub fn config(id: u64, voters: u64) -> Config {
-    let voters = (1..=voters).map(NodeId).collect();
-    let mut config = Config::new(ClusterId(7), NodeId(id), Start::Bootstrap { voters }, 42);
+    let voters = (1..=voters).map(NodeId);
+    let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), 42);
     config.heartbeat_interval = HEARTBEAT;
     config.leader_noop = LeaderNoop::Off;
+    // What Figure 2 says, and no more; the rest has tests of its own.
+    config.pre_vote = PreVoting::Off;
+    config.check_quorum = CheckQuorum::Off;
     config
 }
 

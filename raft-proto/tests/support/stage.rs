@@ -30,6 +30,8 @@ pub struct Actor {
     applied_index: Index,
     files: BTreeMap<SnapshotId, Bytes>,
     partial: Vec<u8>,
+    /// Whether its log cannot be read back.
+    pub unreadable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -65,18 +67,25 @@ pub struct Stage {
 
 /// The settings of a script's cluster: small numbers that a reader can follow.
 pub fn config(id: u64, nodes: u64) -> Config {
-    let voters = (1..=nodes).map(NodeId).collect();
-    let mut config = Config::new(ClusterId(7), NodeId(id), Start::Bootstrap { voters }, 42);
+    let voters = (1..=nodes).map(NodeId);
+    let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), 42);
     config.leader_noop = LeaderNoop::Off;
+    // What Figure 2 says, and no more; the rest has tests of its own.
+    config.pre_vote = PreVoting::Off;
+    config.check_quorum = CheckQuorum::Off;
     config.trailing_entries = 0;
     config
 }
 
 impl Stage {
-    pub fn new(nodes: u64, disk: Disk, change: impl Fn(&mut Config)) -> Stage {
+    /// `spare` nodes more than the cluster begins with are to join it later.
+    pub fn new(nodes: u64, spare: u64, disk: Disk, change: impl Fn(&mut Config)) -> Stage {
         let mut stage = Stage::default();
-        for id in 1..=nodes {
+        for id in 1..=nodes + spare {
             let mut config = config(id, nodes);
+            if id > nodes {
+                config.start = Start::Join;
+            }
             change(&mut config);
             let actor = Actor {
                 config,
@@ -90,6 +99,7 @@ impl Stage {
                 applied_index: Index::ZERO,
                 files: BTreeMap::new(),
                 partial: Vec::new(),
+                unreadable: false,
             };
             stage.actors.insert(id, actor);
             stage.restart(id);
@@ -103,7 +113,7 @@ impl Stage {
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    fn actor(&mut self, id: u64) -> &mut Actor {
+    pub fn actor(&mut self, id: u64) -> &mut Actor {
         self.actors.get_mut(&id).expect("the script names a node")
     }
 
@@ -230,7 +240,30 @@ impl Stage {
                 actor.files.remove(&snapshot);
             }
             Action::WakeAt(at) => actor.wake_at = at,
+            Action::ReadEntries {
+                peer,
+                from,
+                to,
+                max_bytes,
+            } => {
+                let entries = match actor.unreadable {
+                    true => None,
+                    false => actor.stored.read(from.index, to.index, max_bytes),
+                };
+                self.input(
+                    id,
+                    Input::EntriesRead {
+                        peer,
+                        from,
+                        entries,
+                    },
+                );
+            }
             Action::Proposed { .. }
+            | Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }
             | Action::Rejected { .. }
@@ -268,6 +301,26 @@ impl Stage {
             }
         }
         panic!("n{id} does not campaign");
+    }
+
+    /// A node's timer fires: its clock goes to its deadline, until it stands for election.
+    pub fn stand(&mut self, id: u64) {
+        for _ in 0..4 {
+            let actor = self.actor(id);
+            assert_ne!(actor.wake_at, Time::NEVER, "the node has no deadline");
+            actor.clock = actor.clock.max(actor.wake_at);
+            self.input(id, Input::Tick);
+            if self.raft(id).role() != RoleKind::Follower {
+                return;
+            }
+        }
+        panic!("n{id} does not stand for election");
+    }
+
+    /// The number of the next request.
+    pub fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
     }
 
     pub fn tick(&mut self, id: u64) {
@@ -353,8 +406,7 @@ impl Stage {
     }
 
     pub fn propose(&mut self, id: u64, commands: &[String]) {
-        self.requests += 1;
-        let request = RequestId(self.requests);
+        let request = self.request();
         let commands: Vec<Bytes> = commands.iter().cloned().map(Bytes::from).collect();
         let commands = Commands::from(commands);
         let id_of_request = request;

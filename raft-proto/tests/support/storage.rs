@@ -93,6 +93,25 @@ impl Storage {
         }
     }
 
+    /// The records from `from` to `to`, as many as fit within `max_bytes` but at least one.
+    pub fn read(&self, from: Index, to: Index, max_bytes: u64) -> Option<Entries> {
+        let mut bytes = 0;
+        let fits = |record: &Record| {
+            bytes += record.payload.len() as u64 + ENTRY_OVERHEAD;
+            bytes <= max_bytes
+        };
+        let records = self.log.range(from.0..=to.0);
+        let count = records
+            .clone()
+            .map(|(_, record)| record)
+            .map(fits)
+            .take_while(|fits| *fits);
+        let count = count.count().max(1);
+        let records = records.take(count).map(|(index, record)| (*index, record));
+        let entries = entries(records);
+        (entries.first_index() == Some(from)).then_some(entries)
+    }
+
     /// The last index that the snapshot stands for.
     pub fn snapshot_index(&self) -> u64 {
         let last = self.snapshot.as_ref().map(|snapshot| snapshot.id.last);

@@ -1,6 +1,13 @@
-//! What is no message is refused, and for the right reason.
+//! What is no message, or not for this node, is refused for the right reason.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::*;
+#[path = "support/frames.rs"]
+mod frames;
+
+use bytes::Bytes;
+use frames::*;
+use raft_proto::wire::{self, DecodeError, Envelope, Limits, ReceiveError, Receiver};
+use raft_proto::*;
 
 #[test]
 fn another_version_is_refused() {
@@ -48,14 +55,14 @@ fn a_number_beyond_64_bits_is_refused() {
 #[test]
 fn unknown_kinds_are_refused() {
     let unknown = |field| DecodeError::UnknownKind { field };
-    assert_eq!(refused(raw(&[6])), unknown("message kind"));
+    assert_eq!(refused(raw(&[11])), unknown("message kind"));
     assert_eq!(refused(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
-    assert_eq!(refused(raw(&[3, 3, 3])), unknown("AppendEntriesReply"));
+    assert_eq!(refused(raw(&[3, 3, 3, 0])), unknown("AppendEntriesReply"));
     assert_eq!(
         refused(raw(&[5, 3, 5, 4, 3])),
         unknown("InstallSnapshotReply")
     );
-    let entry = [2, 3, 6, 2, 6, 0, 1, 2, 2, 1, 0];
+    let entry = [2, 3, 6, 2, 6, 0, 0, 1, 2, 3, 1, 0];
     assert_eq!(refused(raw(&entry)), unknown("run"));
 }
 
@@ -69,17 +76,17 @@ fn counts_beyond_the_frame_are_refused() {
         claimed: u64::MAX,
         remaining,
     };
-    let region = [&[2, 3, 6, 2, 6][..], &GREATEST, &[0]].concat();
+    let region = [&[2, 3, 6, 2, 6, 0][..], &GREATEST, &[0]].concat();
     assert_eq!(refused(raw(&region)), beyond("bytes of payload", 1));
-    let runs = [&[2, 3, 6, 2, 6, 0][..], &GREATEST, &[2, 0, 1, 0]].concat();
+    let runs = [&[2, 3, 6, 2, 6, 0, 0][..], &GREATEST, &[2, 0, 1, 0]].concat();
     assert_eq!(refused(raw(&runs)), beyond("runs", 4));
-    let entries = [&[2, 3, 6, 2, 6, 0, 1, 2, 0][..], &GREATEST, &[0]].concat();
+    let entries = [&[2, 3, 6, 2, 6, 0, 0, 1, 2, 0][..], &GREATEST, &[0]].concat();
     assert_eq!(refused(raw(&entries)), beyond("entries", 1));
     let data = [&[4, 9][..], &GREATEST, &[0, 9]].concat();
     assert_eq!(refused(raw(&data)), beyond("bytes of payload", 1));
-    let voters = [&[4, 9, 0, 0, 100, 8, 0, 0][..], &GREATEST, &[1]].concat();
-    // What remains is counted before the number of voters.
-    assert_eq!(refused(raw(&voters)), beyond("voters", 11));
+    let members = [&[4, 9, 0, 0, 100, 8, 0, 0][..], &GREATEST, &[1]].concat();
+    // What remains is counted before the number of members.
+    assert_eq!(refused(raw(&members)), beyond("members", 11));
 }
 
 #[test]
@@ -107,7 +114,7 @@ fn an_entry_over_the_limit_is_refused() {
     let error = wire::decode(wire::encode(&envelope(), &long), &limits).unwrap_err();
     let (size, limit) = (4, 3);
     assert_eq!(error, DecodeError::EntryTooLarge { size, limit });
-    let claimed = [&[2, 3, 6, 2, 6, 0, 1, 2, 0, 1][..], &GREATEST].concat();
+    let claimed = [&[2, 3, 6, 2, 6, 0, 0, 1, 2, 0, 1][..], &GREATEST].concat();
     let (size, limit) = (u64::MAX, LIMITS.max_entry_bytes);
     let expected = DecodeError::EntryTooLarge { size, limit };
     assert_eq!(refused(raw(&claimed)), expected);
@@ -116,33 +123,110 @@ fn an_entry_over_the_limit_is_refused() {
 #[test]
 fn lengths_that_do_not_sum_to_the_region_are_refused() {
     let sums = |sum, region| DecodeError::LengthsDoNotSum { sum, region };
-    let too_little = [2, 3, 6, 2, 6, 2, 1, 2, 0, 1, 1, b'a', b'b'];
+    let too_little = [2, 3, 6, 2, 6, 0, 2, 1, 2, 0, 1, 1, b'a', b'b'];
     assert_eq!(refused(raw(&too_little)), sums(1, 2));
-    let too_much = [2, 3, 6, 2, 6, 2, 2, 2, 0, 1, 1, 3, 0, 1, 2, b'a', b'b'];
+    let too_much = [2, 3, 6, 2, 6, 0, 2, 2, 2, 0, 1, 1, 3, 0, 1, 2, b'a', b'b'];
     assert_eq!(refused(raw(&too_much)), sums(3, 2));
-    let no_entries = [2, 3, 6, 2, 6, 2, 0, b'a', b'b'];
+    let no_entries = [2, 3, 6, 2, 6, 0, 2, 0, b'a', b'b'];
     assert_eq!(refused(raw(&no_entries)), sums(0, 2));
     // A sum that comes round to the region's length again.
     let limits = Limits {
         max_entry_bytes: u64::MAX,
         ..LIMITS
     };
-    let all = [&[2, 3, 6, 2, 6, 1, 1, 2, 0, 2, 1][..], &GREATEST, b"a"].concat();
+    let all = [&[2, 3, 6, 2, 6, 0, 1, 1, 2, 0, 2, 1][..], &GREATEST, b"a"].concat();
     let error = wire::decode(Bytes::from(raw(&all)), &limits).unwrap_err();
     assert_eq!(error, sums(u64::MAX, 1));
 }
 
 #[test]
 fn an_empty_run_is_refused() {
-    let empty = [2, 3, 6, 2, 6, 0, 1, 2, 0, 0, 0];
+    let empty = [2, 3, 6, 2, 6, 0, 0, 1, 2, 0, 0, 0];
     assert_eq!(refused(raw(&empty)), DecodeError::EmptyRun);
 }
 
 #[test]
 fn indexes_beyond_the_greatest_number_are_refused() {
     let prev = u64::MAX;
-    let body = [&[2, 3][..], &GREATEST, &[2, 6, 0, 1, 2, 0, 1, 0]].concat();
+    let body = [&[2, 3][..], &GREATEST, &[2, 6, 0, 0, 1, 2, 0, 1, 0]].concat();
     let count = 1;
     let expected = DecodeError::IndexOverflow { prev, count };
     assert_eq!(refused(raw(&body)), expected);
+}
+
+// A node's ear.
+
+#[test]
+fn what_is_for_this_node_is_accepted() {
+    let frame = wire::encode(&envelope(), &heartbeat());
+    let accepted = Receiver::new(&config(2)).accept(frame);
+    assert_eq!(accepted, Ok((NodeId(1), heartbeat())));
+}
+
+#[test]
+fn what_is_for_others_is_refused() {
+    let from = NodeId(1);
+    let receiver = Receiver::new(&config(2));
+    let refused = |envelope: Envelope| {
+        let mut frame = wire::encode(&envelope, &heartbeat()).to_vec();
+        frame.push(0); // not even a message, but that comes second
+        receiver.accept(Bytes::from(frame)).unwrap_err()
+    };
+    let error = refused(Envelope {
+        cluster_id: ClusterId(8),
+        ..envelope()
+    });
+    let (found, ours) = (ClusterId(8), ClusterId(7));
+    assert_eq!(error, ReceiveError::OtherCluster { from, found, ours });
+    let error = refused(Envelope {
+        group_id: GroupId(5),
+        ..envelope()
+    });
+    let (found, ours) = (GroupId(5), GroupId(0));
+    assert_eq!(error, ReceiveError::OtherGroup { from, found, ours });
+    let error = refused(Envelope {
+        to: NodeId(3),
+        ..envelope()
+    });
+    let (addressee, ours) = (NodeId(3), NodeId(2));
+    let expected = ReceiveError::OtherAddressee {
+        from,
+        addressee,
+        ours,
+    };
+    assert_eq!(error, expected);
+    let told = error.to_string();
+    assert!(told.contains("from n1 to n3 reached n2"), "{told}");
+    let error = refused(envelope());
+    assert_eq!(
+        error,
+        ReceiveError::Decode(DecodeError::TrailingBytes { count: 1 })
+    );
+}
+
+/// The frame of entries with these payloads, each in a term of its own.
+fn append_of(payloads: Vec<Bytes>) -> Bytes {
+    let mut builder = EntriesBuilder::new();
+    for (at, payload) in payloads.into_iter().enumerate() {
+        let id = EntryId::new(at as u64 + 1, at as u64 + (1 << 40));
+        builder.push(id, EntryKind::Command, payload).unwrap();
+    }
+    wire::encode(&envelope(), &append(EntryId::ZERO, builder.finish()))
+}
+
+#[test]
+fn the_limits_of_a_config_admit_all_that_it_sends() {
+    let mut config = config(1);
+    let many_small = vec![Bytes::new(); (config.max_append_bytes / ENTRY_OVERHEAD) as usize];
+    let header_bytes = 1 << 16;
+    assert!(append_of(many_small).len() as u64 <= config.max_append_bytes + header_bytes);
+
+    config.max_append_bytes = 32 << 20;
+    config.max_entry_bytes = config.max_append_bytes - ENTRY_OVERHEAD;
+    let limits = Limits::for_config(&config);
+    let one_large = append_of(vec![Bytes::from(vec![0; config.max_entry_bytes as usize])]);
+    assert!(wire::decode(one_large, &limits).is_ok());
+    let beyond = Bytes::from(vec![1; limits.max_frame_bytes as usize + 1]);
+    let error = wire::decode(beyond, &limits).unwrap_err();
+    assert!(matches!(error, DecodeError::FrameTooLarge { .. }));
 }
