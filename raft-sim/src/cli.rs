@@ -5,6 +5,7 @@ mod run;
 
 use clap::{Args, Parser, Subcommand};
 use core::time::Duration;
+use raft_sim::features::Features;
 use raft_sim::options::{Faults, Request};
 use std::io;
 use std::path::PathBuf;
@@ -67,6 +68,7 @@ Examples:
                                              goes to stderr
   raft-sim run --faults wild --repeat 1000   a thousand seeds of the worst there is
   raft-sim run --time 1h --nodes 3           an hour of virtual time
+  raft-sim run --time 10m --features all     readers, handovers and changes of the members
 
 Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
 made no sense.";
@@ -104,6 +106,10 @@ pub(crate) struct LabArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     repeat: u32,
+    /// What the servers use beyond Figure 2: Pre-Vote, CheckQuorum, leases, a log that is not all
+    /// in memory; drawn means that the seed switches each on or off
+    #[arg(long, value_enum, default_value_t = Features::None)]
+    features: Features,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -128,6 +134,11 @@ pub(crate) struct RunArgs {
     /// How hostile the environment is
     #[arg(long, value_enum, default_value_t = Faults::Mild)]
     faults: Faults,
+    /// What is used beyond Figure 2: Pre-Vote, CheckQuorum, leases, reads, handovers of the lead,
+    /// membership changes, priorities, a log that is not all in memory; drawn means that the
+    /// seed switches each on or off
+    #[arg(long, value_enum, default_value_t = Features::Drawn)]
+    features: Features,
     /// Write the trace to this file, or to stdout for `-`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,

@@ -244,6 +244,29 @@ impl Disk {
         self.snapshots.get(&id)
     }
 
+    /// Performs [`ReadEntries`](raft_proto::Action::ReadEntries): entries that are durable, from
+    /// `from` to `to`, as many as `max_bytes` hold but at least one. `None` if the first is not
+    /// there.
+    pub fn read_entries(&self, from: EntryId, to: EntryId, max_bytes: u64) -> Option<Entries> {
+        let mut builder = EntriesBuilder::new();
+        let mut bytes = 0;
+        let wanted = from.index..=to.index;
+        let pieces = self.image.log.pieces.iter();
+        let reaching = pieces.skip_while(|piece| piece.last < from.index);
+        let entries = reaching.flat_map(Piece::iter);
+        for entry in entries.skip_while(|entry| entry.index() < from.index) {
+            bytes += entry.payload().len() as u64 + raft_proto::ENTRY_OVERHEAD;
+            let first = entry.index() == from.index;
+            if !wanted.contains(&entry.index()) || (bytes > max_bytes && !first) {
+                break;
+            }
+            let (id, kind) = (entry.id(), entry.kind());
+            builder.push(id, kind, entry.share_payload()).ok()?;
+        }
+        let entries = builder.finish();
+        (entries.first_index() == Some(from.index)).then_some(entries)
+    }
+
     /// Performs [`ReadSnapshot`](raft_proto::Action::ReadSnapshot).
     ///
     /// # Errors
@@ -305,7 +328,7 @@ impl Disk {
         /// Index, term, size and checksum.
         const SNAPSHOT: u64 = 28;
         let snapshot = self.image.snapshot.as_ref().map_or(0, |meta| {
-            SNAPSHOT + 8 * meta.membership.voters().len() as u64
+            SNAPSHOT + 8 * meta.membership.voters().count() as u64
         });
         HARD_STATE + snapshot + self.image.log.bytes
     }

@@ -5,7 +5,7 @@ use crate::host::HostError;
 use crate::service::DamagedSnapshot;
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;
-use raft_proto::{Fault, NodeId, Refusal, Rejection};
+use raft_proto::{Fault, Index, NodeId, Refusal, Rejection, RequestId};
 
 /// What no correct cluster does, whatever befalls it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +85,24 @@ pub enum Failure {
         within: Duration,
         /// What was still missing.
         missing: String,
+    },
+    /// A read was answered with less than was committed when it began.
+    #[error("{node} answered a read at {index}, though {floor} was committed before it began")]
+    StaleRead {
+        /// Who answered.
+        node: NodeId,
+        /// The answer.
+        index: Index,
+        /// What was committed when the read began.
+        floor: Index,
+    },
+    /// A core answered what nobody had asked, or twice.
+    #[error("{node} answered {id}, which nobody asked or which was answered before")]
+    Unasked {
+        /// Which core.
+        node: NodeId,
+        /// The request.
+        id: RequestId,
     },
     /// Two services that applied the same entries ended in different states.
     #[error("the services of {first} and {second} differ in the end")]

@@ -157,11 +157,25 @@ impl Host {
                 result: self.disk.write_snapshot(snapshot, offset, &data),
             }),
             Action::ReleaseSnapshot { snapshot } => self.disk.release_snapshot(snapshot),
+            Action::ReadEntries {
+                peer,
+                from,
+                to,
+                max_bytes,
+            } => self.answers.push_back(Input::EntriesRead {
+                peer,
+                from,
+                entries: self.disk.read_entries(from, to, max_bytes),
+            }),
             Action::WakeAt(time) => self.wake = time,
             Action::Send { .. }
             | Action::Apply { .. }
             | Action::Restore { .. }
             | Action::Proposed { .. }
+            | Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }
             | Action::Rejected { .. }

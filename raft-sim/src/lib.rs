@@ -5,11 +5,13 @@
 pub mod checker;
 pub mod disk;
 pub mod failure;
+pub mod features;
 pub mod host;
 pub mod lab;
 pub mod nemesis;
 pub mod network;
 pub mod node;
+pub mod operations;
 pub mod options;
 pub mod queue;
 pub mod random;

@@ -5,10 +5,11 @@
 //! draws how often and how hard it strikes (swarm testing), and a thousand seeds are a thousand
 //! different environments.
 
+use crate::features::{FeatureOptions, Features};
 use crate::random::Random;
 use core::fmt;
 use core::time::Duration;
-use raft_proto::{ClusterId, Config, ENTRY_OVERHEAD, NodeId, Start};
+use raft_proto::{ClusterId, Config, ENTRY_OVERHEAD, Member, NodeId, Start};
 use serde::Serialize;
 
 /// How hostile the environment is.
@@ -44,6 +45,8 @@ pub struct Request {
     pub time: Duration,
     /// How hostile the environment is.
     pub faults: Faults,
+    /// What is used beyond Figure 2.
+    pub features: Features,
 }
 
 impl Request {
@@ -58,8 +61,12 @@ impl Request {
             Faults::Mild => String::new(),
             other @ (Faults::None | Faults::Wild) => format!(" --faults {other}"),
         };
+        let features = match self.features {
+            Features::Drawn => String::new(),
+            other @ (Features::None | Features::All) => format!(" --features {other}"),
+        };
         format!(
-            "raft-sim run --seed {} --nodes {} --time {}{faults}",
+            "raft-sim run --seed {} --nodes {} --time {}{faults}{features}",
             self.seed,
             self.nodes,
             humantime::format_duration(self.time)
@@ -177,19 +184,35 @@ pub struct Options {
     pub nemesis: NemesisOptions,
     /// What is asked of the cluster.
     pub workload: WorkloadOptions,
+    /// What is used beyond Figure 2.
+    pub features: FeatureOptions,
 }
 
 impl Options {
     /// Draws the environment of a seed.
     pub fn draw(request: Request) -> Options {
         let mut random = Random::new(request.seed, "options");
+        let mut config = config(request, &mut random.fork("config"));
+        let mut draws = Random::new(request.seed, "features");
+        let features = FeatureOptions::draw(request.features, &mut config, &mut draws);
         Options {
             request,
-            config: config(request, &mut random.fork("config")),
+            config,
+            features,
             network: network(request.faults, &mut random.fork("network")),
             disk: disk(request.faults, &mut random.fork("disk")),
             nemesis: nemesis(request.faults, &mut random.fork("nemesis")),
             workload: workload(request.faults, &mut random.fork("workload")),
+        }
+    }
+}
+
+impl Options {
+    /// The members with which the cluster begins, with the priorities that `priority` gives.
+    pub fn first_members(&self, mut priority: impl FnMut() -> u8) -> Start {
+        let member = |id| Member::voter(NodeId(id)).with_priority(priority());
+        Start::Bootstrap {
+            members: (1..=u64::from(self.request.nodes)).map(member).collect(),
         }
     }
 }
@@ -208,10 +231,10 @@ fn sometimes(random: &mut Random, value: u64) -> u64 {
 }
 
 fn config(request: Request, random: &mut Random) -> Config {
-    let voters = (1..=u64::from(request.nodes)).map(NodeId).collect();
+    let voters = (1..=u64::from(request.nodes)).map(NodeId);
     // Any number but 0 identifies a cluster.
     let cluster_id = ClusterId(random.next_u64() | 1);
-    let mut config = Config::new(cluster_id, NodeId(1), Start::Bootstrap { voters }, 0);
+    let mut config = Config::new(cluster_id, NodeId(1), Start::voters(voters), 0);
     config.max_inflight_appends = random.between(1, 64) as u32; // at most 64
     config.trailing_entries = random.between(0, 500);
     config.snapshot_chunk_bytes = random.between(256, 4096);

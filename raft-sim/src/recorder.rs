@@ -4,7 +4,9 @@ use crate::checker::{Checker, Observation, Started};
 use crate::failure::Failure;
 use crate::host::Watch;
 use crate::trace::Trace;
-use raft_proto::{Action, Event, Index, Input, MessageKind, NodeId, Raft, RoleKind, Time, trace};
+use raft_proto::{
+    Action, Event, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind, Time, trace,
+};
 use trace::Who;
 
 /// What was sent of one kind of message.
@@ -26,7 +28,7 @@ pub struct Counts {
     /// Times that one became a leader.
     pub leaders: u64,
     /// By kind, in the order of [`MessageKind::ALL`].
-    pub traffic: [Traffic; 6],
+    pub traffic: [Traffic; MessageKind::ALL.len()],
     /// Messages that never arrived.
     pub dropped: u64,
     /// Messages that arrived twice.
@@ -123,7 +125,7 @@ impl Recorder {
 
     fn count(&mut self, role: RoleKind) {
         match role {
-            RoleKind::Follower => {}
+            RoleKind::Follower | RoleKind::PreCandidate => {}
             RoleKind::Candidate => self.counts.elections += 1,
             RoleKind::Leader => self.counts.leaders += 1,
         }
@@ -151,6 +153,10 @@ impl Watch for Recorder {
             | Input::Compact { .. }
             | Input::SnapshotRead { .. }
             | Input::SnapshotWritten { .. }
+            | Input::Read { .. }
+            | Input::TransferLeadership { .. }
+            | Input::ChangeMembership { .. }
+            | Input::EntriesRead { .. }
             | Input::Unreachable { .. }) => {
                 self.trace.line(event.at, trace::input(who(raft), input));
             }
@@ -169,6 +175,10 @@ impl Watch for Recorder {
                     from: *from,
                     reason: reason.clone(),
                 }),
+                // A server that stands by has heard of no members yet.
+                Action::Refused {
+                    reason: Refusal::NoConfiguration,
+                } => {}
                 Action::Refused { reason } => self.fail(Failure::Refused {
                     node: raft.id(),
                     reason: *reason,
@@ -187,6 +197,11 @@ impl Watch for Recorder {
                 | Action::WriteSnapshot { .. }
                 | Action::ReleaseSnapshot { .. }
                 | Action::Proposed { .. }
+                | Action::Read { .. }
+                | Action::Transferred { .. }
+                | Action::ChangeProposed { .. }
+                | Action::MembershipChanged { .. }
+                | Action::ReadEntries { .. }
                 | Action::LeaderChanged { .. } => {}
             }
             self.trace.line(self.now, trace::action(who(raft), action));

@@ -1,6 +1,7 @@
 //! What a run comes to, for people and for machines.
 
 use crate::failure::Failure;
+use crate::features::{FeatureCounts, Features};
 use crate::options::{Faults, Request};
 use crate::recorder::Counts;
 use crate::world::World;
@@ -21,6 +22,8 @@ pub struct Report {
     pub last_lines: Vec<String>,
     /// What happened, in numbers.
     pub counts: Counts,
+    /// How often each feature was used.
+    pub features: FeatureCounts,
     /// Entries committed, the leaders' own included.
     pub committed: u64,
     /// Virtual time, in seconds, with the calm at the end.
@@ -44,6 +47,7 @@ impl Report {
         elapsed: Duration,
     ) -> Report {
         let (request, now) = (world.options().request, world.now());
+        let features = world.operations().counts;
         let recorder = world.recorder_mut();
         let (digest, trace_written) = recorder.trace.finish();
         Report {
@@ -51,6 +55,7 @@ impl Report {
             failure: result.err(),
             last_lines,
             counts: recorder.counts.clone(),
+            features,
             committed: recorder.commit_index().0,
             virtual_seconds: Duration::from_nanos(now.0).as_secs_f64(),
             elapsed,
@@ -104,6 +109,8 @@ impl Report {
             syncs: counts.syncs,
             snapshots_made: counts.snapshots,
             snapshots_restored: counts.restores,
+            features: self.request.features,
+            feature_uses: self.features,
             crashes: counts.crashes,
             cuts: counts.cuts,
             trace_lines: self.trace_lines,
@@ -141,6 +148,8 @@ struct Json<'a> {
     syncs: u64,
     snapshots_made: u64,
     snapshots_restored: u64,
+    features: Features,
+    feature_uses: FeatureCounts,
     crashes: u64,
     cuts: u64,
     trace_lines: u64,
@@ -218,8 +227,16 @@ impl fmt::Display for Report {
             writeln!(f, "  {name:<22}{value}")?;
         }
         for (kind, traffic) in MessageKind::ALL.iter().zip(counts.traffic) {
+            if traffic.messages == 0 {
+                continue;
+            }
             let (messages, bytes) = (n(traffic.messages), n(traffic.bytes));
             writeln!(f, "  {:<22}{messages:>12} {bytes:>16} bytes", kind.name())?;
+        }
+        for (name, uses) in self.features.rows() {
+            if uses > 0 {
+                writeln!(f, "  {name:<22}{:>12}", n(uses))?;
+            }
         }
         let rows = [
             ("messages", lost),

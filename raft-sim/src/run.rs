@@ -4,12 +4,13 @@
 //! always happens in the end. Without the second, a cluster that stands still passes every check.
 
 use crate::failure::Failure;
+use crate::node::Node;
 use crate::options::{Options, Request};
 use crate::report::Report;
 use crate::trace::Trace;
 use crate::world::World;
 use core::time::Duration;
-use raft_proto::{EntryId, Proposal, Raft, RoleKind, Time};
+use raft_proto::{Proposal, Raft, RoleKind, Time};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -20,6 +21,9 @@ pub const CALM: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a read may wait for its answer: longer than any election timeout.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many lines of the trace a failure shows.
 const LAST_LINES: usize = 40;
@@ -89,23 +93,34 @@ fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     if let Some(down) = world.nodes().iter().find(|node| node.raft().is_none()) {
         return other(format!("{} runs", down.config().node_id));
     }
+    if let Some(id) = world.operations().unanswered(world.now(), PATIENCE) {
+        return other(format!("an answer to {id}"));
+    }
     let Some(at) = world.leader() else {
         return other("a leader".into());
     };
     let leader = rafts[at]; // all nodes run, so slots agree
-    let leaders = rafts.iter().filter(|raft| raft.role() == RoleKind::Leader);
-    if leaders.count() > 1 {
+    if leader.membership().is_joint() {
+        return other("the end of a change of the members".into());
+    }
+    let is_member = |id| leader.membership().get(id).is_some();
+    let leads = |raft: &&&Raft| raft.role() == RoleKind::Leader && is_member(raft.id());
+    if rafts.iter().filter(leads).count() > 1 {
         return other("only one leader".into());
     }
-    // A probe that is not in the leader's log is lost, unless a snapshot has covered it.
-    let stands = |id: EntryId| {
-        id.index < leader.log_base().index || leader.term_at(id.index) == Some(id.term)
+    // A probe that is not in the leader's log as a whole is lost, unless a snapshot has covered it.
+    let stands = |probe: &Proposal| {
+        let (index, term) = (probe.last_index(), probe.first.term);
+        index < leader.log_base().index || leader.term_at(index) == Some(term)
     };
-    let Some(probe) = probe.filter(|probe| stands(probe.first)) else {
+    let Some(probe) = probe.filter(stands) else {
         return Missing::Probe { leader: at };
     };
     for (raft, node) in rafts.iter().zip(world.nodes()) {
         let id = raft.id();
+        if !is_member(id) {
+            continue;
+        }
         if raft.leader() != Some(leader.id()) {
             return other(format!("{id} knows that {} leads", leader.id()));
         }
@@ -118,7 +133,13 @@ fn missing(world: &World, probe: Option<Proposal>) -> Missing {
 }
 
 fn same_states(world: &World) -> Result<(), Failure> {
-    for pair in world.nodes().windows(2) {
+    let leader = world.leader().and_then(|slot| world.nodes()[slot].raft());
+    let is_member = |node: &&Node| {
+        let id = node.config().node_id;
+        leader.is_some_and(|leader| leader.membership().get(id).is_some())
+    };
+    let members: Vec<&Node> = world.nodes().iter().filter(is_member).collect();
+    for pair in members.windows(2) {
         let [first, second] = pair else { continue };
         if first.service != second.service {
             return Err(Failure::StatesDiffer {

@@ -161,6 +161,7 @@ impl Workload {
             Some(Err(ProposeError::NotLeader {
                 leader: Some(leader),
             })) => (redirect(*leader), Self::REDIRECT),
+            Some(Err(ProposeError::Transferring { target })) => (redirect(*target), think),
             Some(Err(ProposeError::NotLeader { leader: None })) | None => (another, think),
             Some(Err(
                 ProposeError::Empty

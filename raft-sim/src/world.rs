@@ -5,12 +5,14 @@
 //! streams of the run's one seed, so the order of happenings, and with it the whole run, is the
 //! same on every machine.
 
+mod asking;
 mod happening;
 
 use crate::failure::Failure;
 use crate::nemesis::{Deed, Nemesis, Sight};
 use crate::network::{Fate, Network};
 use crate::node::Node;
+use crate::operations::Operations;
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::random::Random;
@@ -22,7 +24,9 @@ use core::fmt;
 use core::time::Duration;
 use happening::{Happening, Life, Links, Phase};
 use raft_proto::wire::{self, Envelope};
-use raft_proto::{Action, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, Time, trace};
+use raft_proto::{
+    Action, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, Start, Time, trace,
+};
 use std::collections::VecDeque;
 
 /// A simulated cluster and its environment.
@@ -35,6 +39,7 @@ pub struct World {
     network: Network,
     nemesis: Nemesis,
     workload: Workload,
+    operations: Operations,
     recorder: Recorder,
     /// What disks lose in a crash, and how long everything on a machine takes.
     machines: Random,
@@ -50,10 +55,17 @@ impl World {
     /// A cluster that is about to start, at time 0.
     pub fn new(options: Options, trace: Trace) -> World {
         let mut random = Random::new(options.request.seed, "world");
-        let count = options.request.nodes as usize;
-        let nodes = (1..=u64::from(options.request.nodes)).map(|id| {
+        let all = options.request.nodes + options.features.spares;
+        let count = all as usize;
+        let mut operations = Operations::new(options.features.clone(), random.fork("operations"));
+        let first = options.first_members(|| operations.priority());
+        let nodes = (1..=u64::from(all)).map(|id| {
             let mut config = options.config.clone();
             config.node_id = NodeId(id);
+            config.start = match id <= u64::from(options.request.nodes) {
+                true => first.clone(),
+                false => Start::Join,
+            };
             Node::new(config)
         });
         let mut world = World {
@@ -63,6 +75,7 @@ impl World {
             network: Network::new(count, options.network.clone(), random.fork("network")),
             nemesis: Nemesis::new(options.nemesis.clone(), random.fork("nemesis")),
             workload: Workload::new(count, options.workload.clone(), random.fork("workload")),
+            operations,
             recorder: Recorder::new(trace),
             machines: random.fork("machines"),
             phase: Phase::Safety,
@@ -79,6 +92,8 @@ impl World {
             world.schedule(after, Happening::Client { client });
         }
         world.schedule_nemesis();
+        world.schedule_read();
+        world.schedule_operator();
         world
     }
 
@@ -100,6 +115,11 @@ impl World {
     /// What was seen so far.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// What was asked beyond commands, and how often each feature was used.
+    pub fn operations(&self) -> &Operations {
+        &self.operations
     }
 
     /// As [`recorder`](World::recorder), to finish the trace or to note a failure.
@@ -200,6 +220,8 @@ impl World {
             // Of a life that has ended.
             Happening::Synced { .. } | Happening::Applied { .. } | Happening::Snapshot { .. } => {}
             Happening::Client { client } => self.ask(client),
+            Happening::Read => self.read(),
+            Happening::Operator => self.operate(),
             Happening::Nemesis => self.strike(),
             Happening::Restart { node } => self.start(node),
             Happening::Mend { links } => {
@@ -227,6 +249,11 @@ impl World {
 
     fn perform(&mut self, at: usize, outputs: &mut Vec<Action>) {
         for action in outputs.drain(..) {
+            if let Some(raft) = self.nodes[at].raft()
+                && let Err(failure) = self.operations.observe(raft, &action)
+            {
+                self.recorder.fail(failure);
+            }
             match action {
                 Action::Send { .. } => self.send(at, &action),
                 Action::Apply { entries } => {
@@ -243,8 +270,13 @@ impl World {
                     self.applied(at);
                 }
                 Action::Proposed { outcome, .. } => self.outcome = Some(outcome),
-                // The recorder has judged these; the host has done the others.
-                Action::RoleChanged { .. }
+                // These have been judged; the host has done the others.
+                Action::Read { .. }
+                | Action::Transferred { .. }
+                | Action::ChangeProposed { .. }
+                | Action::MembershipChanged { .. }
+                | Action::ReadEntries { .. }
+                | Action::RoleChanged { .. }
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
@@ -423,6 +455,7 @@ impl World {
         self.fact(line);
         self.recorder.counts.crashes += 1;
         self.recorder.stopped(id);
+        self.operations.crashed(at);
         if let Err(failure) = self.nodes[at].crash(&mut self.machines) {
             self.recorder.fail(failure);
         }

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used)] // A test may.
 
 use raft_proto::Time;
+use raft_sim::features::Features;
 use raft_sim::lab::report::Comparison;
 use raft_sim::lab::{Failure, Figures, Part, Scenario, TraceLevel, scenarios, select};
 
@@ -23,6 +24,22 @@ fn every_scenario_passes_at_every_seed_and_its_median_is_within_the_figures_of_t
         }
         let median = comparison.median(scenario.number).expect("it was added");
         assert_within_page(scenario, &median);
+    }
+}
+
+#[test]
+fn every_scenario_passes_with_everything_beyond_figure_2_as_well() {
+    for scenario in scenarios() {
+        let scenario = scenario.with_features(Features::All);
+        let seeds = if matches!(scenario.number, 19 | 20) {
+            1
+        } else {
+            3
+        };
+        for seed in 1..=seeds {
+            let report = scenario.run(seed, TraceLevel::Off);
+            assert!(report.outcome.is_ok(), "{report}");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 fn request(seed: u64, faults: Faults) -> Request {
     Request {
+        features: raft_sim::features::Features::Drawn,
         seed,
         nodes: 5,
         time: Duration::from_secs(5),
@@ -60,6 +61,7 @@ fn clusters_of_every_size_survive_mild_faults() {
     for nodes in [1, 2, 3, 4, 7] {
         let report = run(
             Request {
+                features: raft_sim::features::Features::Drawn,
                 nodes,
                 ..request(11, Faults::Mild)
             },
@@ -118,6 +120,7 @@ fn seeds_that_found_defects_stay_repaired() {
     for (seed, seconds, faults) in found {
         let report = run(
             Request {
+                features: raft_sim::features::Features::Drawn,
                 time: Duration::from_secs(seconds),
                 ..request(seed, faults)
             },

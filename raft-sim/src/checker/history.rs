@@ -22,6 +22,7 @@ impl Fingerprint {
         hasher.write_u8(match entry.kind() {
             EntryKind::Command => 0,
             EntryKind::Noop => 1,
+            EntryKind::Membership => 2,
         });
         hasher.write(entry.payload());
         Fingerprint {

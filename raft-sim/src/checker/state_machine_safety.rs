@@ -62,6 +62,11 @@ impl StateMachineSafety {
                 | Action::ReleaseSnapshot { .. }
                 | Action::WakeAt(_)
                 | Action::Proposed { .. }
+                | Action::Read { .. }
+                | Action::Transferred { .. }
+                | Action::ChangeProposed { .. }
+                | Action::MembershipChanged { .. }
+                | Action::ReadEntries { .. }
                 | Action::RoleChanged { .. }
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }

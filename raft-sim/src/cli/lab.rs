@@ -24,6 +24,8 @@ pub(crate) fn run(args: &LabArgs) -> io::Result<Verdict> {
             return Ok(Verdict::Usage);
         }
     };
+    let with = |scenario: &Scenario| scenario.with_features(args.features);
+    let scenarios: Vec<Scenario> = scenarios.into_iter().map(with).collect();
     if args.repeat > 1 {
         return many(args, &scenarios);
     }
@@ -107,7 +109,7 @@ impl Totals {
     }
 }
 
-fn once(args: &LabArgs, scenarios: &[&Scenario]) -> io::Result<Verdict> {
+fn once(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
     let began = Instant::now();
     let mut stdout = io::stdout();
     let (mut totals, mut reports) = (Totals::default(), Vec::new());
@@ -169,7 +171,7 @@ fn count(number: usize, of: &str) -> String {
 }
 
 /// Consecutive seeds, all scenarios of each, and the medians beside the lab's page.
-fn many(args: &LabArgs, scenarios: &[&Scenario]) -> io::Result<Verdict> {
+fn many(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
     /// Seeds between two looks at the results: enough to keep all cores busy.
     const CHUNK: u64 = 64;
     let began = Instant::now();
@@ -261,8 +263,8 @@ fn report_json(report: &Report) -> Value {
     })
 }
 
-fn medians_json(comparison: &Comparison, scenarios: &[&Scenario]) -> Vec<Value> {
-    let row = |scenario: &&Scenario| {
+fn medians_json(comparison: &Comparison, scenarios: &[Scenario]) -> Vec<Value> {
+    let row = |scenario: &Scenario| {
         json!({
             "number": scenario.number,
             "part": scenario.part.to_string(),

@@ -68,6 +68,7 @@ fn request(args: &RunArgs, offset: u64) -> Request {
         nodes: args.nodes,
         time: args.time,
         faults: args.faults,
+        features: args.features,
     }
 }
 

@@ -144,7 +144,11 @@ impl Lab {
                 Ok(())
             }
             Action::RoleChanged { role, term } => self.role_changed(server, role, term),
-            Action::LeaderChanged { .. } => Ok(()),
+            Action::LeaderChanged { .. }
+            | Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::MembershipChanged { .. } => Ok(()),
             // All servers are correct, and so is this driver: none of these may come out.
             Action::Rejected { from, reason } => self.fail(
                 "no message is one that no correct peer sends",
@@ -166,6 +170,7 @@ impl Lab {
             | Action::ReadSnapshot { .. }
             | Action::WriteSnapshot { .. }
             | Action::ReleaseSnapshot { .. }
+            | Action::ReadEntries { .. }
             | Action::WakeAt(_) => Ok(()), // The host performs these itself.
         }
     }

@@ -9,6 +9,7 @@ use super::service::{Broken, Service, ServiceKind};
 use super::table::Figures;
 use super::tracer::{TraceLevel, Tracer};
 use crate::disk::Disk;
+use crate::features::{FeatureOptions, Features};
 use crate::host::{Host, HostError, Sync};
 use crate::queue::Queue;
 use crate::random::Random;
@@ -34,6 +35,7 @@ pub(crate) struct Setup {
     pub(crate) peers: usize,
     pub(crate) reliability: Reliability,
     pub(crate) service: ServiceKind,
+    pub(crate) features: Features,
 }
 
 /// A cluster under test, and everything that its run depends on.
@@ -44,6 +46,7 @@ pub(crate) struct Lab {
     pub(crate) network: Network,
     pub(super) servers: Vec<Server>,
     pub(crate) service: Service,
+    features: Features,
     /// What the script draws from.
     pub(crate) random: Random,
     pub(super) seeds: Random,
@@ -121,6 +124,7 @@ impl Lab {
             network: Network::new(setup.reliability, random.fork("network")),
             servers: (0..setup.peers).map(server).collect(),
             service: Service::new(setup.service, setup.peers),
+            features: setup.features,
             seeds: random.fork("seeds"),
             disks: random.fork("disks"),
             random: random.fork("script"),
@@ -225,8 +229,8 @@ impl Lab {
     }
 
     fn config(&self, server: usize, seed: u64) -> Config {
-        let voters = (0..self.peers()).map(node_id).collect();
-        let start = Start::Bootstrap { voters };
+        let voters = (0..self.peers()).map(node_id);
+        let start = Start::voters(voters);
         let mut config = Config::new(CLUSTER, node_id(server), start, seed);
         config.heartbeat_interval = Duration::from_millis(200);
         config.append_timeout = Duration::from_millis(30);
@@ -235,6 +239,9 @@ impl Lab {
         config.leader_noop = LeaderNoop::Off;
         config.max_inflight_appends = 1;
         config.trailing_entries = 16;
+        // What an index counts stays as it is: no entries but the lab's own.
+        let mut draws = Random::new(seed, "features");
+        FeatureOptions::draw(self.features, &mut config, &mut draws);
         config
     }
 

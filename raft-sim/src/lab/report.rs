@@ -2,6 +2,7 @@
 //! what it takes to repeat it, and a table beside the lab's page.
 
 use super::table::{Figures, Part, Scenario};
+use crate::features::Features;
 use core::fmt;
 use raft_proto::Time;
 use std::fmt::Write as _;
@@ -75,7 +76,11 @@ impl Report {
     /// The command that makes the same run again.
     pub fn repeating_command(&self) -> String {
         let (number, seed) = (self.scenario.number, self.seed);
-        format!("cargo run --release -p raft-sim -- lab {number} --seed {seed}")
+        let features = match self.scenario.features {
+            Features::None => String::new(),
+            other @ (Features::Drawn | Features::All) => format!(" --features {other}"),
+        };
+        format!("cargo run --release -p raft-sim -- lab {number} --seed {seed}{features}")
     }
 }
 

@@ -6,6 +6,7 @@ use super::report::{Failure, Report};
 use super::service::ServiceKind;
 use super::tracer::TraceLevel;
 use super::{part_3a, part_3b, part_3b_rpc, part_3c, part_3c_churn, part_3d};
+use crate::features::Features;
 use core::fmt;
 use core::time::Duration;
 
@@ -61,12 +62,20 @@ pub struct Scenario {
     pub peers: usize,
     /// The figures printed on the lab's page, where it has them.
     pub page: Option<Figures>,
+    /// What its servers use beyond Figure 2.
+    pub features: Features,
     reliability: Reliability,
     service: ServiceKind,
     script: fn(&mut Lab) -> Result<(), Failure>,
 }
 
 impl Scenario {
+    /// The same scenario with servers that use these features too.
+    #[must_use]
+    pub fn with_features(self, features: Features) -> Scenario {
+        Scenario { features, ..self }
+    }
+
     /// Runs the scenario with everything drawn from `seed`. The same seed makes the same run,
     /// whatever `trace` is.
     pub fn run(&self, seed: u64, trace: TraceLevel) -> Report {
@@ -75,6 +84,7 @@ impl Scenario {
             peers: self.peers,
             reliability: self.reliability,
             service: self.service,
+            features: self.features,
         };
         let mut lab = Lab::new(setup, seed, trace);
         let outcome = lab.create().and_then(|()| (self.script)(&mut lab));
@@ -166,6 +176,7 @@ const fn scenario(
         name,
         peers,
         page,
+        features: Features::None,
         reliability: Reliability::Reliable,
         service,
         script,

@@ -22,6 +22,10 @@ pub(super) enum Happening {
     },
     /// A client proposes.
     Client { client: usize },
+    /// A client reads.
+    Read,
+    /// The operator acts.
+    Operator,
     /// The nemesis acts.
     Nemesis,
     /// A crashed node gets its power back.
