@@ -59,6 +59,11 @@ fn within(message: &Message, limits: &Limits) {
         | Message::RequestVoteReply(_)
         | Message::AppendEntriesReply(_)
         | Message::InstallSnapshot(_)
-        | Message::InstallSnapshotReply(_) => {}
+        | Message::InstallSnapshotReply(_)
+        | Message::PreVote(_)
+        | Message::PreVoteReply(_)
+        | Message::TimeoutNow(_)
+        | Message::ReadIndex(_)
+        | Message::ReadIndexReply(_) => {}
     }
 }

@@ -33,14 +33,29 @@ pub(super) fn config(u: &mut Unstructured<'_>) -> Result<Config> {
         config.max_uncommitted_bytes = u.int_in_range(24..=255)?;
         config.max_unapplied_bytes = u.int_in_range(24..=100)?;
     }
+    if u.ratio(1, 2)? {
+        config.pre_vote = PreVoting::Off;
+    }
+    if u.ratio(1, 2)? {
+        config.check_quorum = CheckQuorum::Off;
+    } else if u.ratio(1, 2)? {
+        config.lease = Lease::On {
+            max_drift_ppm: u.int_in_range(0..=Config::MAX_DRIFT_PPM)?,
+        };
+    }
+    if u.ratio(1, 4)? {
+        config.max_resident_bytes = Some(u.int_in_range(0..=100)?);
+    }
+    config.max_waiting_reads = u.int_in_range(1..=4)?;
+    config.max_promotion_lag = u.int_in_range(0..=4)?;
     config.snapshot_chunk_bytes = u.int_in_range(1..=20)?;
     config.trailing_entries = u.int_in_range(0..=3)?;
     Ok(config)
 }
 
 fn bootstrap(count: u64) -> Start {
-    let voters = (1..=count).map(NodeId).collect();
-    Start::Bootstrap { voters }
+    let voters = (1..=count).map(NodeId);
+    Start::voters(voters)
 }
 
 /// What a storage holds at the start: mostly nothing; sometimes numbers near their ends.
@@ -85,6 +100,44 @@ pub(super) fn snapshot_of(last: EntryId, size: u8) -> (SnapshotId, Bytes) {
     (id, Bytes::from(bytes))
 }
 
+/// Members with any roles; sometimes none, or no voters.
+fn any_membership(u: &mut Unstructured<'_>) -> Result<Membership> {
+    let mut members = Vec::new();
+    for id in 0..u.int_in_range(0..=5)? {
+        members.push(Member {
+            id: NodeId(id),
+            role: *u.choose(&[
+                MemberRole::Voter,
+                MemberRole::Voter,
+                MemberRole::Learner,
+                MemberRole::Incoming,
+                MemberRole::Outgoing,
+                MemberRole::Demoted,
+            ])?,
+            priority: u.int_in_range(0..=2)?,
+            context: Bytes::new(),
+        });
+    }
+    Ok(Membership::of(members))
+}
+
+/// A change of a few members.
+pub(super) fn any_change(u: &mut Unstructured<'_>) -> Result<MembershipChange> {
+    let mut nodes = Vec::new();
+    for _ in 0..u.int_in_range(0..=3u8)? {
+        let id = NodeId(u.int_in_range(1..=6)?);
+        nodes.push(match u.int_in_range(0..=4u8)? {
+            0 => NodeChange::Set(Member::voter(id).with_priority(u.int_in_range(0..=2)?)),
+            1 => NodeChange::Set(Member::learner(id)),
+            2 => NodeChange::Promote(id),
+            3 => NodeChange::Demote(id),
+            _ => NodeChange::Remove(id),
+        });
+    }
+    let readiness = *u.choose(&[Readiness::Checked, Readiness::Forced])?;
+    Ok(MembershipChange { nodes, readiness })
+}
+
 impl World {
     /// Any node: peers mostly, sometimes the node itself or a stranger.
     pub(super) fn any_node(&self, u: &mut Unstructured<'_>) -> Result<NodeId> {
@@ -100,7 +153,7 @@ impl World {
     }
 
     pub(super) fn any_peer(&self, u: &mut Unstructured<'_>) -> Result<NodeId> {
-        let peers: Vec<NodeId> = self.raft.membership().voters().to_vec();
+        let peers: Vec<NodeId> = self.raft.membership().voters().collect();
         let peers: Vec<NodeId> = peers.into_iter().filter(|peer| *peer != NODE).collect();
         match peers.is_empty() {
             true => Ok(NodeId(2)),
@@ -208,10 +261,11 @@ impl World {
     /// A message as no correct peer needs to send it.
     pub(super) fn any_message(&self, u: &mut Unstructured<'_>) -> Result<Message> {
         let term = self.any_term(u)?;
-        Ok(match u.int_in_range(0..=5u8)? {
+        Ok(match u.int_in_range(0..=10u8)? {
             0 => Message::RequestVote(RequestVote {
                 term,
                 last_log: self.any_entry(u)?,
+                campaign: *u.choose(&[Campaign::Election, Campaign::Transfer])?,
             }),
             1 => Message::RequestVoteReply(RequestVoteReply {
                 term,
@@ -228,13 +282,39 @@ impl World {
                     prev_log,
                     leader_commit: self.any_index(u)?,
                     entries: self.entries_after(u, follows, term)?,
+                    round: self.near(u, &[0, 1, 5])?,
                 })
             }
             3 => Message::AppendEntriesReply(AppendEntriesReply {
                 term,
                 outcome: self.any_append_outcome(u)?,
+                round: self.near(u, &[0, 1, 5])?,
             }),
             4 => Message::InstallSnapshot(Box::new(self.any_chunk(u, term)?)),
+            5 => Message::PreVote(PreVote {
+                term,
+                last_log: self.any_entry(u)?,
+            }),
+            6 => Message::PreVoteReply(PreVoteReply {
+                term,
+                asked: self.any_term(u)?,
+                vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
+            }),
+            7 => Message::TimeoutNow(TimeoutNow { term }),
+            8 => Message::ReadIndex(ReadIndex {
+                term,
+                number: u.int_in_range(0..=3)?,
+            }),
+            9 => Message::ReadIndexReply(ReadIndexReply {
+                term,
+                number: u.int_in_range(0..=3)?,
+                outcome: match u.arbitrary()? {
+                    true => ReadOutcome::Refused,
+                    false => ReadOutcome::Ready {
+                        index: self.any_index(u)?,
+                    },
+                },
+            }),
             _ => Message::InstallSnapshotReply(InstallSnapshotReply {
                 term,
                 last: self.any_entry(u)?,
@@ -273,8 +353,7 @@ impl World {
             1 => id.checksum ^= 1,
             _ => {}
         }
-        let voters: Vec<NodeId> = (0..u.int_in_range(0..=5)?).map(NodeId).collect();
-        let membership = Membership::new(voters);
+        let membership = any_membership(u)?;
         Ok(InstallSnapshot {
             term,
             snapshot: SnapshotMeta { id, membership },

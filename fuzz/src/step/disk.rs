@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use raft_proto::{
-    Checksum, EntriesBuilder, Entry, EntryId, Index, InstalledLog, Recovered, Seq, SnapshotId,
+    Checksum, Entries, EntriesBuilder, Entry, EntryId, Index, InstalledLog, Recovered, Seq, SnapshotId,
     Write,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -116,6 +116,13 @@ impl Disk {
     pub(super) fn snapshot_end(&self) -> EntryId {
         let snapshot = self.stored.snapshot.as_ref();
         snapshot.map_or(EntryId::ZERO, |snapshot| snapshot.id.last)
+    }
+
+    /// The stored entries `from ..= to`.
+    pub(super) fn read(&self, from: Index, to: Index) -> Option<Entries> {
+        let builder = self.kept(|entry| entry.index() >= from && entry.index() <= to);
+        let entries = builder.finish();
+        (entries.first_index() == Some(from)).then_some(entries)
     }
 
     /// The term of the stored entry at `index`.

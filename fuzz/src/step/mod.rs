@@ -38,7 +38,7 @@ fn live(u: &mut Unstructured<'_>) -> Result<()> {
 impl World {
     /// The next thing that happens.
     fn happen(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        match u.int_in_range(0..=31u8)? {
+        match u.int_in_range(0..=38u8)? {
             0 | 1 => self.pass(u),
             2..=4 => self.reach_deadline(),
             5 | 6 => self.persist_some(u),
@@ -59,6 +59,10 @@ impl World {
             }
             29 => self.misuse(u),
             30 => self.crash(u),
+            32 | 33 => self.read(u),
+            34 => self.transfer(u),
+            35 | 36 => self.change(u),
+            37 | 38 => self.read_entries(u),
             _ => self.rest(u),
         }
     }
@@ -100,6 +104,48 @@ impl World {
         let commands = Commands::from(commands);
         let id = RequestId(1);
         self.step(Input::Propose { id, commands });
+        Ok(())
+    }
+
+    fn read(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let mode = *u.choose(&[ReadMode::Quorum, ReadMode::Quorum, ReadMode::Lease])?;
+        let id = self.new_request();
+        self.step(Input::Read { id, mode });
+        Ok(())
+    }
+
+    fn transfer(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let target = match u.ratio(1, 3)? {
+            true => None,
+            false => Some(self.any_node(u)?),
+        };
+        let id = self.new_request();
+        self.step(Input::TransferLeadership { id, target });
+        Ok(())
+    }
+
+    fn change(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let change = choices::any_change(u)?;
+        let id = RequestId(1);
+        self.step(Input::ChangeMembership { id, change });
+        Ok(())
+    }
+
+    /// The storage answers for entries: with them, with others, or not.
+    fn read_entries(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let Some((peer, from, to)) = self.entry_reads.pop_front() else {
+            return Ok(());
+        };
+        let entries = match u.int_in_range(0..=3u8)? {
+            0 => None,
+            1 => Some(self.entries_after(u, from, self.raft.term())?),
+            _ => self.disk.read(from.index, to.index),
+        };
+        self.step(Input::EntriesRead {
+            peer,
+            from,
+            entries,
+        });
         Ok(())
     }
 
@@ -145,6 +191,7 @@ impl World {
             prev_log,
             leader_commit,
             entries,
+            round: u64::from(u.arbitrary::<u8>()? % 4),
         });
         self.step(Input::Receive { from, message });
         Ok(())
@@ -195,6 +242,7 @@ impl World {
                     index,
                     term: held.unwrap_or(append.prev_log.term),
                 };
+                let round = append.round;
                 let (term, outcome) = match (says_stale, u.arbitrary()?) {
                     (true, _) => (stale, AppendOutcome::Stale),
                     (false, true) => {
@@ -213,7 +261,11 @@ impl World {
                         (term, outcome)
                     }
                 };
-                let reply = AppendEntriesReply { term, outcome };
+                let reply = AppendEntriesReply {
+                    term,
+                    outcome,
+                    round,
+                };
                 Some(Message::AppendEntriesReply(reply))
             }
             Message::InstallSnapshot(chunk) => {
@@ -232,9 +284,27 @@ impl World {
                 };
                 Some(Message::InstallSnapshotReply(reply))
             }
+            Message::PreVote(request) => Some(Message::PreVoteReply(PreVoteReply {
+                term: if says_stale { request.term } else { Term(0) },
+                asked: request.term,
+                vote: Vote::Refused,
+            })),
+            Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
+                term: if says_stale { stale } else { term },
+                number: request.number,
+                outcome: ReadOutcome::Refused,
+            })),
+            // It campaigns.
+            Message::TimeoutNow(request) => Some(Message::RequestVote(RequestVote {
+                term: request.term.next(),
+                last_log: self.raft.last_log(),
+                campaign: Campaign::Transfer,
+            })),
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshotReply(_) => None,
+            | Message::InstallSnapshotReply(_)
+            | Message::PreVoteReply(_)
+            | Message::ReadIndexReply(_) => None,
         })
     }
 
@@ -249,7 +319,11 @@ impl World {
             true => self.raft.last_log(),
             false => self.any_entry(u)?,
         };
-        let message = Message::RequestVote(RequestVote { term, last_log });
+        let message = Message::RequestVote(RequestVote {
+            term,
+            last_log,
+            campaign: *u.choose(&[Campaign::Election, Campaign::Transfer])?,
+        });
         self.step(Input::Receive { from, message });
         Ok(())
     }
@@ -412,11 +486,16 @@ fn good_answer(request: &Message) -> Option<Message> {
         })),
         Message::AppendEntries(append) => {
             let last = append.entries.last_id().unwrap_or(append.prev_log).index;
+            let round = append.round;
             let outcome = AppendOutcome::Accepted {
                 match_index: last,
                 received: last,
             };
-            let reply = AppendEntriesReply { term, outcome };
+            let reply = AppendEntriesReply {
+                term,
+                outcome,
+                round,
+            };
             Some(Message::AppendEntriesReply(reply))
         }
         Message::InstallSnapshot(chunk) => {
@@ -432,8 +511,21 @@ fn good_answer(request: &Message) -> Option<Message> {
                 outcome,
             }))
         }
+        Message::PreVote(request) => Some(Message::PreVoteReply(PreVoteReply {
+            term: Term(request.term.0 - 1),
+            asked: request.term,
+            vote: Vote::Granted,
+        })),
+        Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
+            term,
+            number: request.number,
+            outcome: ReadOutcome::Ready { index: Index(1) },
+        })),
         Message::RequestVoteReply(_)
         | Message::AppendEntriesReply(_)
-        | Message::InstallSnapshotReply(_) => None,
+        | Message::InstallSnapshotReply(_)
+        | Message::PreVoteReply(_)
+        | Message::TimeoutNow(_)
+        | Message::ReadIndexReply(_) => None,
     }
 }

@@ -26,6 +26,11 @@ pub(super) struct World {
     /// A snapshot that a leader sends, and where the node wants it continued.
     pub(super) transfer: Option<(SnapshotMeta, u64)>,
     pub(super) wake_at: Time,
+    /// Entries that the storage was asked for.
+    pub(super) entry_reads: VecDeque<(NodeId, EntryId, EntryId)>,
+    /// Reads and handovers that are to be answered.
+    requests: BTreeSet<RequestId>,
+    next_request: u64,
     pub(super) handed_out: Index,
     released: BTreeSet<SnapshotId>,
     /// The greatest index that the disk held since the last report.
@@ -52,6 +57,9 @@ impl World {
             chunks: VecDeque::new(),
             transfer: None,
             wake_at: Time::NEVER,
+            entry_reads: VecDeque::new(),
+            requests: BTreeSet::new(),
+            next_request: 0,
             handed_out: disk.snapshot_end().index,
             released: BTreeSet::new(),
             on_disk: disk.last_index(),
@@ -59,6 +67,14 @@ impl World {
             raft,
             disk,
         }
+    }
+
+    /// A number for a request, which is answered once.
+    pub(super) fn new_request(&mut self) -> RequestId {
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        self.requests.insert(id);
+        id
     }
 
     pub(super) fn step(&mut self, input: Input) {
@@ -89,7 +105,7 @@ impl World {
             self.perform(action);
         }
         assert_eq!(self.raft.handed_out_index(), self.handed_out);
-        let voters = self.raft.membership().voters();
+        let voters: Vec<NodeId> = self.raft.membership().voters().collect();
         let alone = self.raft.role() == RoleKind::Leader && voters == [NODE];
         let has_timer = self.raft.membership().is_voter(NODE) && !alone;
         if has_timer && self.raft.fault().is_none() && self.now < Time(u64::MAX / 2) {
@@ -139,6 +155,8 @@ impl World {
         self.reads.clear();
         self.chunks.clear();
         self.transfer = None;
+        self.entry_reads.clear();
+        self.requests.clear();
         self.wake_at = Time::NEVER;
         self.handed_out = self.disk.snapshot_end().index;
         let kept = self
@@ -179,7 +197,7 @@ impl World {
 
     /// What was committed stays as it was.
     fn check_committed(&self, before: &Raft) {
-        let from = self.raft.log_base().index.max(before.log_base().index);
+        let from = after(&self.raft).max(after(before));
         let committed = before.commit_index();
         if from < committed {
             let old = before.entries(from.next(), committed);
@@ -190,7 +208,9 @@ impl World {
     /// The log has no gaps, its terms never fall, and it is on disk as far as it says.
     fn check_log(&self) {
         let raft = &self.raft;
-        let mut last = raft.log_base();
+        let index = after(raft);
+        let term = raft.term_at(index).expect("the log knows its terms");
+        let mut last = EntryId { index, term };
         for entry in &raft.entries(last.index.next(), raft.last_log().index) {
             assert_eq!(entry.index(), last.index.next());
             assert!(entry.term() >= last.term, "terms fall at {}", entry.id());
@@ -211,10 +231,14 @@ impl World {
         let out = |action: &Action| match action {
             Action::Rejected { .. } | Action::Refused { .. } => true,
             Action::Proposed { outcome, .. } => outcome.is_err(),
+            Action::ChangeProposed { outcome, .. } => outcome.is_err(),
             _ => false,
         };
         if before.fault().is_some() {
-            assert!(actions.iter().all(out), "{actions:?}");
+            let ended = |action: &Action| {
+                out(action) || matches!(action, Action::Read { .. } | Action::Transferred { .. })
+            };
+            assert!(actions.iter().all(ended), "{actions:?}");
         }
         if !actions.iter().any(out) {
             return;
@@ -287,7 +311,25 @@ impl World {
             Action::RoleChanged { term, .. } | Action::LeaderChanged { term, .. } => {
                 assert!(term <= self.raft.term());
             }
-            Action::Rejected { .. }
+            Action::Read { id, .. } | Action::Transferred { id, .. } => {
+                assert!(self.requests.remove(&id), "{id} is answered once");
+            }
+            Action::ReadEntries {
+                peer,
+                from,
+                to,
+                max_bytes,
+            } => {
+                assert!(max_bytes > 0 && from.index <= to.index);
+                self.entry_reads.push_back((peer, from, to));
+            }
+            Action::ChangeProposed { outcome, .. } => {
+                if let Ok(entry) = outcome {
+                    assert_eq!(entry.term, self.raft.term());
+                }
+            }
+            Action::MembershipChanged { .. }
+            | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::Faulted { .. } => {}
@@ -332,6 +374,14 @@ impl World {
                     assert_eq!(stored, vote, "a vote that is not on disk");
                 }
             }
+            // They promise nothing.
+            Message::PreVote(_)
+            | Message::PreVoteReply(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexReply(_) => {}
+            Message::TimeoutNow(_) => {
+                assert_eq!(stored, own_vote, "leads without a vote of its own on disk");
+            }
             Message::AppendEntries(append) => {
                 assert_eq!(stored, own_vote, "leads without a vote of its own on disk");
                 self.check_append(append);
@@ -353,10 +403,17 @@ impl World {
     fn check_append(&self, append: &AppendEntries) {
         let raft = &self.raft;
         assert!(append.leader_commit <= raft.commit_index());
-        assert_eq!(
-            raft.term_at(append.prev_log.index),
-            Some(append.prev_log.term)
-        );
+        // The log holds it; or a snapshot does that is on its way, and older than the newest.
+        let sent = raft
+            .status()
+            .peers
+            .into_iter()
+            .any(|peer| match peer.state {
+                PeerState::Snapshot { snapshot, .. } => snapshot.last == append.prev_log,
+                PeerState::Probe | PeerState::Replicate { .. } => false,
+            });
+        let known = raft.term_at(append.prev_log.index);
+        assert!(sent || known == Some(append.prev_log.term));
         let Some(last) = append.entries.last_id() else {
             return;
         };
@@ -381,4 +438,11 @@ impl World {
         assert_eq!(restored.as_ref(), Ok(&self.raft));
         Ok(())
     }
+}
+
+/// The last entry whose payload is not in memory.
+fn after(raft: &Raft) -> Index {
+    let last = raft.last_log().index;
+    let first = raft.entries(Index(0), last).first_index();
+    first.map_or(last, Index::previous)
 }
