@@ -191,11 +191,12 @@ impl Membership {
         let mut members = Vec::with_capacity(self.members.len() + target.members.len());
         for member in &target.members {
             let was_voter = self.is_voter(member.id);
-            let role = match member.role {
-                MemberRole::Voter if was_voter => MemberRole::Voter,
-                MemberRole::Voter => MemberRole::Incoming,
-                _ if was_voter => MemberRole::Demoted,
-                _ => MemberRole::Learner,
+            let is_voter = member.role == MemberRole::Voter;
+            let role = match (was_voter, is_voter) {
+                (true, true) => MemberRole::Voter,
+                (false, true) => MemberRole::Incoming,
+                (true, false) => MemberRole::Demoted,
+                (false, false) => MemberRole::Learner,
             };
             let member = member.clone();
             members.push(Member { role, ..member });

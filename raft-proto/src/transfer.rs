@@ -7,7 +7,7 @@ use crate::membership::MemberRole;
 use crate::message::{Campaign, Message, TimeoutNow};
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{NodeId, RequestId, Time};
+use crate::types::{NodeId, RequestId, Term, Time};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -179,7 +179,8 @@ impl Raft {
             return Ok(());
         }
         self.admit_leader(from, term)?;
-        if self.leader() == Some(from) && self.may_campaign() {
+        let may = self.may_campaign() && term < Term::MAX;
+        if may && self.leader() == Some(from) {
             self.campaign(Campaign::Transfer, actions);
         }
         Ok(())

@@ -1,0 +1,359 @@
+//! Mistakes that implementations of Raft have made beyond Figure 2, each kept out by a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    missing_docs
+)]
+
+mod support;
+
+use raft_proto::*;
+use std::time::Duration;
+use support::*;
+
+fn answered(actions: &[Action]) -> Vec<Result<Index, ReadError>> {
+    let answer = |action: &Action| match action {
+        Action::Read { outcome, .. } => Some(*outcome),
+        _ => None,
+    };
+    actions.iter().filter_map(answer).collect()
+}
+
+fn change(cluster: &mut Cluster, id: u64, node: NodeChange) -> Result<EntryId, ChangeError> {
+    let change = MembershipChange {
+        nodes: vec![node],
+        readiness: Readiness::Forced,
+    };
+    propose_change(cluster, id, change)
+}
+
+fn propose_change(
+    cluster: &mut Cluster,
+    id: u64,
+    change: MembershipChange,
+) -> Result<EntryId, ChangeError> {
+    let id_of_request = RequestId(1);
+    let input = Input::ChangeMembership {
+        id: id_of_request,
+        change,
+    };
+    let actions = cluster.input(id, input);
+    let outcome = |action: &Action| match action {
+        Action::ChangeProposed { outcome, .. } => Some(*outcome),
+        _ => None,
+    };
+    actions.iter().find_map(outcome).unwrap()
+}
+
+fn set(member: Member) -> NodeChange {
+    NodeChange::Set(member)
+}
+
+/// n1 leads `count` nodes in term 1 and has committed an entry of it.
+fn leader(count: u64, change: impl Fn(&mut Config)) -> Cluster {
+    let mut cluster = Cluster::with(count, change);
+    cluster.elect(1);
+    cluster.propose(1, "a").unwrap();
+    cluster.deliver();
+    cluster
+}
+
+#[test]
+fn a_grant_of_a_pre_vote_is_no_vote() {
+    let mut cluster = Cluster::with(5, |config| config.pre_vote = PreVoting::On);
+    cluster.wait(Duration::from_secs(2));
+    cluster.tick(1);
+    let granted = |term| {
+        Message::PreVoteReply(PreVoteReply {
+            term: Term(0),
+            asked: Term(term),
+            vote: Vote::Granted,
+        })
+    };
+    cluster.receive(1, 2, granted(1));
+    cluster.receive(1, 3, granted(1));
+    assert_eq!(cluster.raft(1).role(), RoleKind::Candidate);
+    // Late grants of the pre-vote, again and again.
+    for voter in [2, 3, 4, 5] {
+        cluster.receive(1, voter, granted(1));
+    }
+    assert_eq!(cluster.raft(1).role(), RoleKind::Candidate);
+    cluster.receive(1, 2, vote(1, Vote::Granted));
+    cluster.receive(1, 3, vote(1, Vote::Granted));
+    assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
+}
+
+#[test]
+fn a_pre_vote_granted_twice_by_one_node_counts_once() {
+    let mut cluster = Cluster::with(5, |config| config.pre_vote = PreVoting::On);
+    cluster.wait(Duration::from_secs(2));
+    cluster.tick(1);
+    for _ in 0..5 {
+        let reply = PreVoteReply {
+            term: Term(0),
+            asked: Term(1),
+            vote: Vote::Granted,
+        };
+        cluster.receive(1, 2, Message::PreVoteReply(reply));
+    }
+    assert_eq!(cluster.raft(1).role(), RoleKind::PreCandidate);
+}
+
+#[test]
+fn a_pre_vote_changes_nothing_at_the_voter() {
+    let mut cluster = Cluster::new(3);
+    let before = cluster.raft(1).status();
+    let request = PreVote {
+        term: Term(7),
+        last_log: EntryId::new(3, 2),
+    };
+    let actions = cluster.receive(1, 2, Message::PreVote(request));
+    assert!(matches!(&actions[..], [Action::Send { .. }]), "{actions:?}");
+    assert_eq!(cluster.raft(1).status(), before);
+}
+
+#[test]
+fn a_snapshot_holds_the_members_as_of_its_last_entry_and_not_a_change_that_may_be_undone() {
+    let mut cluster = leader(3, |_| {});
+    let before = cluster.raft(1).membership().clone();
+    change(&mut cluster, 1, NodeChange::Remove(NodeId(3))).unwrap();
+    cluster.take();
+    cluster.compact(1, 1, b"a");
+    let snapshot = cluster.raft(1).snapshot().unwrap();
+    assert_eq!(snapshot.membership, before);
+    // Another leader overwrites the change: the members are those of the snapshot again.
+    cluster.receive(1, 2, append(2, EntryId::new(1, 1), &[(2, 2, "b")], 1));
+    assert_eq!(*cluster.raft(1).membership(), before);
+}
+
+#[test]
+fn a_restart_finds_the_members_in_the_log() {
+    let mut cluster = leader(3, |_| {});
+    change(
+        &mut cluster,
+        1,
+        set(Member::learner(NodeId(4)).with_context("there")),
+    )
+    .unwrap();
+    let members = cluster.raft(1).membership().clone();
+    assert_eq!(&members.get(NodeId(4)).unwrap().context[..], b"there");
+    cluster.restart(1);
+    assert_eq!(*cluster.raft(1).membership(), members);
+}
+
+#[test]
+fn no_change_begins_before_the_leader_has_committed_in_its_term() {
+    for noop in [LeaderNoop::Off, LeaderNoop::On] {
+        let mut cluster = Cluster::with(4, |config| config.leader_noop = noop);
+        cluster.campaign(1);
+        cluster.deliver_if(|parcel| !matches!(parcel.message, Message::AppendEntriesReply(_)));
+        assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
+        let refused = change(&mut cluster, 1, NodeChange::Remove(NodeId(4)));
+        assert_eq!(refused, Err(ChangeError::NoCommitInTerm), "{noop:?}");
+    }
+}
+
+#[test]
+fn a_joint_majority_is_one_of_each_half() {
+    // {1,2,3} to {3,4,5}: 3, 4 and 5 are a majority of all five, but not of the old three.
+    let mut cluster = leader(3, |_| {});
+    let nodes = [4, 5].map(|id| set(Member::voter(NodeId(id))));
+    let removed = [1, 2].map(|id| NodeChange::Remove(NodeId(id)));
+    let change = MembershipChange {
+        nodes: nodes.into_iter().chain(removed).collect(),
+        readiness: Readiness::Forced,
+    };
+    let joint = propose_change(&mut cluster, 1, change).unwrap();
+    assert!(cluster.raft(1).membership().is_joint());
+    cluster.take();
+    for voter in [4, 5] {
+        cluster.receive(1, voter, accepted(1, joint.index.0));
+    }
+    assert_eq!(cluster.raft(1).commit_index(), joint.index.previous());
+    // One more of the old: n1 itself and n3.
+    cluster.receive(1, 3, accepted(1, joint.index.0));
+    assert_eq!(cluster.raft(1).commit_index(), joint.index);
+    // And so it is left.
+    assert!(!cluster.raft(1).membership().is_joint());
+}
+
+#[test]
+fn a_joint_change_is_left_by_whoever_leads_next() {
+    let mut cluster = leader(3, |_| {});
+    let nodes = [2, 3].map(|id| NodeChange::Demote(NodeId(id)));
+    let change = MembershipChange {
+        nodes: nodes.to_vec(),
+        readiness: Readiness::Forced,
+    };
+    propose_change(&mut cluster, 1, change).unwrap();
+    // All have the joint configuration; the leader dies before it is committed.
+    cluster.deliver_if(|parcel| parcel.from == NodeId(1));
+    cluster.take();
+    assert!(cluster.raft(2).membership().is_joint());
+    // n2 wins, ends the change, and is out by it.
+    cluster.campaign(2);
+    cluster.deliver();
+    let members = cluster.raft(1).membership();
+    assert!(!members.is_joint());
+    assert_eq!(members.voters().collect::<Vec<_>>(), [NodeId(1)]);
+}
+
+#[test]
+fn a_read_waits_for_the_first_commit_of_the_term() {
+    let mut cluster = leader(3, |_| {});
+    cluster.elect(2);
+    let (id, mode) = (RequestId(9), ReadMode::Quorum);
+    let mut actions = cluster.input(2, Input::Read { id, mode });
+    cluster.deliver();
+    assert_eq!(answered(&actions), []);
+    assert_eq!(cluster.raft(2).commit_index(), Index(1));
+    // And not for ever.
+    for _ in 0..30 {
+        cluster.beat(2);
+        cluster.deliver();
+        actions.extend(std::mem::take(&mut cluster.node(2).notes));
+    }
+    assert!(answered(&actions).contains(&Err(ReadError::NoCommitInTerm)));
+}
+
+#[test]
+fn a_lease_read_of_a_leader_that_hears_nobody_is_refused() {
+    let lease = |config: &mut Config| {
+        config.check_quorum = CheckQuorum::On;
+        config.lease = Lease::On { max_drift_ppm: 0 };
+    };
+    let mut cluster = Cluster::with(3, lease);
+    cluster.wait(Duration::from_secs(1));
+    for id in 1..=3 {
+        cluster.tick(id);
+    }
+    cluster.deliver();
+    let leads = |cluster: &Cluster, id| cluster.raft(id).role() == RoleKind::Leader;
+    let at = (1..=3).find(|id| leads(&cluster, *id)).unwrap_or_else(|| {
+        cluster.elect(1);
+        1
+    });
+    cluster.propose(at, "a").unwrap();
+    cluster.deliver();
+    cluster.beat(at);
+    cluster.deliver();
+    let (id, mode) = (RequestId(9), ReadMode::Lease);
+    let served = cluster.input(at, Input::Read { id, mode });
+    assert_eq!(answered(&served), [Ok(Index(1))]);
+    // It still leads, as far as it knows; but its followers may have elected another.
+    cluster.wait(Duration::from_millis(500));
+    let refused = cluster.input(at, Input::Read { id, mode });
+    assert_eq!(answered(&refused), [Err(ReadError::NoLease)]);
+}
+
+#[test]
+fn learners_stay_through_an_election() {
+    let mut cluster = leader(3, |_| {});
+    change(&mut cluster, 1, NodeChange::Demote(NodeId(3))).unwrap();
+    cluster.deliver();
+    cluster.elect(2);
+    cluster.propose(2, "b").unwrap();
+    cluster.deliver();
+    let learners: Vec<NodeId> = cluster.raft(2).membership().learners().collect();
+    assert_eq!(learners, [NodeId(3)]);
+    assert_eq!(cluster.applied(3), ["a", "b"]);
+}
+
+#[test]
+fn a_handover_to_a_dead_node_blocks_commands_for_an_election_timeout_only() {
+    let mut cluster = leader(3, |_| {});
+    let (id, target) = (RequestId(9), Some(NodeId(3)));
+    cluster.input(1, Input::TransferLeadership { id, target });
+    let target = NodeId(3);
+    let blocked = cluster.propose(1, "b");
+    assert_eq!(blocked, Err(ProposeError::Transferring { target }));
+    let patience = cluster.raft(1).config().election_timeout_max;
+    cluster.wait(patience);
+    cluster.tick(1);
+    cluster.take();
+    assert!(cluster.propose(1, "b").is_ok());
+}
+
+#[test]
+fn a_silent_follower_is_not_sent_the_snapshot_again_with_every_tick() {
+    let mut cluster = Cluster::with(3, |config| config.trailing_entries = 0);
+    cluster.elect(1);
+    for at in 1..=5 {
+        cluster.propose(1, &at.to_string()).unwrap();
+        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+    }
+    cluster.compact(1, 5, b"state");
+    // n3 answers once, so that it needs the snapshot, and then no more.
+    cluster.beat(1);
+    cluster.deliver_if(|parcel| !matches!(parcel.message, Message::InstallSnapshot(_)));
+    let mut chunks = 0;
+    for _ in 0..20 {
+        cluster.beat(1);
+        let sent = cluster.sent_by(1);
+        let is_chunk = |(to, message): &&(u64, Message)| {
+            *to == 3 && matches!(message, Message::InstallSnapshot(_))
+        };
+        chunks += sent.iter().filter(is_chunk).count();
+    }
+    assert!(chunks <= 1, "{chunks} times");
+}
+
+#[test]
+fn the_last_voter_cannot_be_removed() {
+    let mut cluster = leader(1, |_| {});
+    for node in [NodeChange::Remove(NodeId(1)), NodeChange::Demote(NodeId(1))] {
+        let refused = change(&mut cluster, 1, node);
+        assert_eq!(refused, Err(ChangeError::NoVoters));
+    }
+}
+
+#[test]
+fn a_forged_match_index_commits_nothing() {
+    let mut cluster = leader(3, |_| {});
+    cluster.propose(1, "b").unwrap();
+    cluster.take();
+    for index in [3, 1 << 62, u64::MAX] {
+        let actions = cluster.receive(1, 2, accepted(1, index));
+        assert!(rejection(&actions).is_some(), "{index}");
+    }
+    assert_eq!(cluster.raft(1).commit_index(), Index(1));
+}
+
+#[test]
+fn an_append_over_applied_entries_is_a_safety_violation() {
+    let mut cluster = leader(3, |_| {});
+    cluster.beat(1);
+    cluster.deliver();
+    assert_eq!(cluster.applied(2), ["a"]);
+    let actions = cluster.receive(2, 3, append(2, EntryId::ZERO, &[(1, 2, "z")], 1));
+    assert!(rejection(&actions).unwrap().is_safety_violation());
+    assert_eq!(cluster.applied(2), ["a"]);
+}
+
+#[test]
+fn a_round_that_was_never_begun_is_rejected_and_a_stale_answer_confirms_none() {
+    let mut cluster = leader(3, |_| {});
+    let (id, mode) = (RequestId(9), ReadMode::Quorum);
+    cluster.input(1, Input::Read { id, mode });
+    cluster.take();
+    let reply = |outcome, round| {
+        Message::AppendEntriesReply(AppendEntriesReply {
+            term: Term(1),
+            outcome,
+            round,
+        })
+    };
+    let good = AppendOutcome::Accepted {
+        match_index: Index(1),
+        received: Index(1),
+    };
+    let (round, last) = (2, 1);
+    let found = rejection(&cluster.receive(1, 2, reply(good, round)));
+    assert_eq!(found, Some(Rejection::RoundNeverBegun { round, last }));
+    // An answer to a request of an earlier term tells nothing of this one's rounds.
+    let stale = cluster.receive(1, 2, reply(AppendOutcome::Stale, 1));
+    assert_eq!(answered(&stale), []);
+    let confirmed = cluster.receive(1, 2, reply(good, 1));
+    assert_eq!(answered(&confirmed), [Ok(Index(1))]);
+}
