@@ -42,7 +42,8 @@ impl Raft {
         bytes
     }
 
-    /// A node in the state that `bytes` describe.
+    /// A node in the state that `bytes` describe. They are trusted to come from
+    /// [`Raft::checkpoint`]: the checksum tells damage, not forgery.
     ///
     /// # Errors
     ///
@@ -58,6 +59,10 @@ impl Raft {
         if Checksum::of(body) != u32::from_le_bytes(*checksum) {
             return Err(CheckpointError::Checksum);
         }
-        postcard::from_bytes(state).map_err(|_| CheckpointError::Undecodable)
+        let raft: Raft = postcard::from_bytes(state).map_err(|_| CheckpointError::Undecodable)?;
+        match raft.config.validate() {
+            Ok(()) => Ok(raft),
+            Err(_) => Err(CheckpointError::Undecodable),
+        }
     }
 }

@@ -164,6 +164,9 @@ pub enum LeaderNoop {
 impl Config {
     /// The greatest value of any limit in bytes: 2^40.
     pub const MAX_BYTES: u64 = 1 << 40;
+    /// The greatest value of a limit on what one message carries: about 4 GiB, so that its frame's
+    /// length fits 32 bits.
+    pub const MAX_MESSAGE_BYTES: u64 = (1 << 32) - (1 << 17);
     /// The greatest number of appends in flight to one follower.
     pub const MAX_INFLIGHT_APPENDS: u32 = 1 << 16;
     /// The greatest drift of clocks under which leases are of use, in parts in a million.
@@ -290,8 +293,16 @@ impl Config {
 
     fn validate_limits(&self) -> Result<(), ConfigError> {
         let limits = [
-            ("max_entry_bytes", self.max_entry_bytes, Self::MAX_BYTES),
-            ("max_append_bytes", self.max_append_bytes, Self::MAX_BYTES),
+            (
+                "max_entry_bytes",
+                self.max_entry_bytes,
+                Self::MAX_MESSAGE_BYTES,
+            ),
+            (
+                "max_append_bytes",
+                self.max_append_bytes,
+                Self::MAX_MESSAGE_BYTES,
+            ),
             (
                 "max_inflight_bytes",
                 self.max_inflight_bytes,
@@ -310,7 +321,7 @@ impl Config {
             (
                 "snapshot_chunk_bytes",
                 self.snapshot_chunk_bytes,
-                Self::MAX_BYTES,
+                Self::MAX_MESSAGE_BYTES,
             ),
             (
                 "max_inflight_appends",

@@ -33,12 +33,11 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Withholds `what` until `seq` is persisted.
     pub(crate) fn withhold(&mut self, seq: Seq, what: Withheld) {
-        if let Some((last, same)) = self.waiting.back() {
-            debug_assert!(*last <= seq);
-            // Copies of a request need one answer: while a disk stalls, they add nothing.
-            if *last == seq && *same == what {
-                return;
-            }
+        debug_assert!(self.waiting.back().is_none_or(|(last, _)| *last <= seq));
+        // Copies of a request need one answer: while a disk stalls, they add nothing.
+        let mut latest = self.waiting.iter().rev().take_while(|(at, _)| *at == seq);
+        if latest.any(|(_, same)| *same == what) {
+            return;
         }
         self.waiting.push_back((seq, what));
     }

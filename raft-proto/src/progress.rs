@@ -49,8 +49,8 @@ pub(crate) struct Peer {
 pub(crate) enum Denial {
     /// It does not.
     None,
-    /// All that was heard of it since then denies it: late refusals, or a lost disk.
-    Since(Time),
+    /// All that was heard of it between these times denies it: late refusals, or a lost disk.
+    Since { first: Time, latest: Time },
     /// It has done so for so long that it was reported.
     Reported,
 }

@@ -182,10 +182,11 @@ impl Raft {
             Input::Persisted { seq } => self.persisted(seq, actions),
             Input::PersistFailed { seq } => return self.persist_failed(seq, actions),
             // Makes room to hand out more, and changes nothing else.
-            Input::Applied { index } => {
+            Input::Applied { index } if self.wake_at != Time::NEVER => {
                 self.applied(index, actions);
                 return self.hand_out(actions);
             }
+            Input::Applied { index } => self.applied(index, actions),
             Input::Compact { snapshot } => self.compact(snapshot, actions),
             Input::SnapshotRead {
                 peer,
@@ -353,7 +354,9 @@ impl Raft {
     fn hand_out(&mut self, actions: &mut Vec<Action>) {
         let to = self.commit_index.min(self.writes.durable_index);
         let from = self.applier.handed_out.next();
-        if from > to || self.applier.restoring.is_some() {
+        // What this term's leader says is committed is told to nobody before the term is durable:
+        // after a crash, an earlier term's leader may honestly contradict it.
+        if from > to || self.applier.restoring.is_some() || !self.writes.term_is_durable() {
             return;
         }
         let room = self.applier.room(self.config.max_unapplied_bytes);

@@ -245,13 +245,11 @@ impl Sender<'_> {
     }
 
     fn tick(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        let notice = peer.commit_notice_at.take_if(|at| *at <= self.now);
         if peer.heartbeat_at <= self.now {
             self.heartbeat(peer, actions);
-        } else if peer.commit_notice_at.is_some_and(|at| at <= self.now) {
-            peer.commit_notice_at = None;
-            if peer.commit_told < self.commit_index {
-                self.empty_append(peer, actions);
-            }
+        } else if notice.is_some() && peer.commit_told < self.commit_index {
+            self.empty_append(peer, actions);
         }
     }
 
@@ -356,17 +354,26 @@ impl Sender<'_> {
         if hint.index >= peer.match_index {
             return;
         }
+        let patience = self.config.election_timeout_max;
+        let (first, latest) = (self.now, self.now);
+        let fresh = Denial::Since { first, latest };
         match peer.denial {
-            Denial::None => peer.denial = Denial::Since(self.now),
-            Denial::Since(first) => {
-                if self.now.since(first) >= 10 * self.config.election_timeout_max {
-                    peer.denial = Denial::Reported;
-                    actions.push(Action::LostState {
-                        peer: peer.id,
-                        match_index: peer.match_index,
-                        last: hint,
-                    });
-                }
+            // Copies of one refusal can come far apart; who has lost its disk denies each time.
+            Denial::Since { latest, .. } if self.now.since(latest) >= patience => {
+                peer.denial = fresh;
+            }
+            Denial::None => peer.denial = fresh,
+            Denial::Since { first, .. } if self.now.since(first) < 10 * patience => {
+                let latest = self.now;
+                peer.denial = Denial::Since { first, latest };
+            }
+            Denial::Since { .. } => {
+                peer.denial = Denial::Reported;
+                actions.push(Action::LostState {
+                    peer: peer.id,
+                    match_index: peer.match_index,
+                    last: hint,
+                });
             }
             Denial::Reported => {}
         }

@@ -189,8 +189,11 @@ impl Raft {
         let Flow::Snapshot(transfer) = &mut peer.flow else {
             return; // A late answer.
         };
-        if !matches!(transfer.stage, Stage::Sent { .. }) {
-            return;
+        match transfer.stage {
+            Stage::Sent { .. } => {}
+            // It is read again because its answer took long, and here that is: go on.
+            Stage::Reading if wanted > transfer.offset => {}
+            Stage::Reading | Stage::Unread => return,
         }
         // At `offset` it has what came before the chunk on its way: an answer to the one before.
         // Any other offset is followed, also far ahead: an answer that came late has set the

@@ -23,6 +23,8 @@ pub(crate) struct Writes {
     pending: VecDeque<(Seq, Index)>,
     /// Since when the writes under way have made no progress.
     waiting_since: Time,
+    /// The last write of currentTerm and votedFor.
+    hard_state_in: Seq,
     /// What this step has changed so far.
     staged: Staged,
     /// Goes with the first write to an empty storage.
@@ -49,6 +51,7 @@ impl Writes {
             durable_index,
             pending: VecDeque::new(),
             waiting_since: Time::ZERO,
+            hard_state_in: Seq(0),
             staged: Staged::default(),
             identity,
         }
@@ -58,6 +61,7 @@ impl Writes {
     pub(crate) fn stage_hard_state(&mut self) {
         self.staged.any = true;
         self.staged.hard_state = true;
+        self.hard_state_in = self.issued.next();
     }
 
     /// Entries from `from` on are new.
@@ -139,6 +143,12 @@ impl Writes {
             self.durable_index = self.durable_index.max(*index);
             self.pending.pop_front();
         }
+    }
+
+    /// Whether currentTerm is on disk. Until it is, a crash may take this node back to an earlier
+    /// term, whose leader may overwrite what this one's leader was told is here.
+    pub(crate) fn term_is_durable(&self) -> bool {
+        self.hard_state_in <= self.persisted
     }
 
     /// Since when writes have been under way without progress, if there are any.

@@ -143,7 +143,12 @@ fn a_limit_that_sums_could_overflow_is_refused() {
     for (name, set) in LIMITS {
         for value in [Config::MAX_BYTES + 1, u64::MAX] {
             let error = refused(|config| set(config, value), &[name]);
-            let most = Config::MAX_BYTES;
+            let most = match name {
+                "max_entry_bytes" | "max_append_bytes" | "snapshot_chunk_bytes" => {
+                    Config::MAX_MESSAGE_BYTES
+                }
+                _ => Config::MAX_BYTES,
+            };
             assert_eq!(error, ConfigError::LimitTooGreat { name, most });
         }
     }
@@ -181,7 +186,7 @@ fn a_limit_that_one_entry_of_the_greatest_size_would_not_fit_is_refused() {
 fn the_greatest_values_allowed_work() {
     let mut config = config(1, 1);
     for (_, set) in LIMITS {
-        set(&mut config, Config::MAX_BYTES);
+        set(&mut config, Config::MAX_MESSAGE_BYTES);
     }
     config.max_entry_bytes -= ENTRY_OVERHEAD;
     config.max_inflight_appends = Config::MAX_INFLIGHT_APPENDS;

@@ -302,8 +302,11 @@ fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
     cluster.receive(1, 2, accepted(1, 1));
     let mut reports = Vec::new();
     for _ in 0..3 {
-        reports.extend(cluster.receive(1, 2, denial()));
-        cluster.wait(long);
+        // It denies with every heartbeat.
+        for _ in 0..=long.as_millis() / HEARTBEAT.as_millis() {
+            reports.extend(cluster.receive(1, 2, denial()));
+            cluster.wait(HEARTBEAT);
+        }
     }
     let report = Action::LostState {
         peer: NodeId(2),

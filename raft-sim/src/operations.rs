@@ -228,7 +228,20 @@ impl Operations {
                 }
             }
             Action::ReadEntries { .. } => counts.entries_read += 1,
-            _ => {}
+            Action::Send { .. }
+            | Action::Persist(_)
+            | Action::Apply { .. }
+            | Action::Restore { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::WriteSnapshot { .. }
+            | Action::ReleaseSnapshot { .. }
+            | Action::WakeAt(_)
+            | Action::Proposed { .. }
+            | Action::LeaderChanged { .. }
+            | Action::Rejected { .. }
+            | Action::Refused { .. }
+            | Action::LostState { .. }
+            | Action::Faulted { .. } => {}
         }
         Ok(())
     }

@@ -135,7 +135,10 @@ impl Raft {
     ) {
         // All before the base is committed, so the leader holds it too.
         let received = last_new.max(self.log.base().index);
-        let durable = self.writes.durable_index;
+        let durable = match self.writes.term_is_durable() {
+            true => self.writes.durable_index,
+            false => Index::ZERO,
+        };
         if kind == Kind::Heartbeat || received <= durable {
             let outcome = AppendOutcome::Accepted {
                 match_index: received.min(durable),

@@ -56,8 +56,12 @@ impl Raft {
             return Ok(());
         }
         let chunk = self.examine_chunk(from, &request).inspect_err(|_| {
-            // Begin anew.
-            if let Role::Follower(follower) = &mut self.role {
+            // Begin anew, if it was the leader's.
+            let term = self.hard_state.term;
+            if let Role::Follower(follower) = &mut self.role
+                && follower.leader() == Some(from)
+                && request.term == term
+            {
                 follower.incoming = None;
             }
         })?;
