@@ -155,6 +155,7 @@ impl Membership {
     }
 
     /// Whether a change of several voters is under way (section 6: C_old,new).
+    #[inline]
     pub fn is_joint(&self) -> bool {
         self.members.iter().any(|member| member.role.is_joint())
     }

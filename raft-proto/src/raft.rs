@@ -242,13 +242,14 @@ impl Raft {
     fn tick(&mut self, actions: &mut Vec<Action>) {
         // Whatever woke the driver, it may have no timer set now: it is told the deadline again.
         self.wake_at = Time::NEVER;
-        let deadline = self.deadline();
-        if deadline == Time::NEVER || deadline > self.now {
-            return;
-        }
         if self.waiting_deadline() <= self.now {
             self.expire_handover(actions);
             self.expire_reads(actions);
+        }
+        self.check_quorum(actions);
+        let deadline = self.deadline();
+        if deadline == Time::NEVER || deadline > self.now {
+            return;
         }
         if self.role_deadline() > self.now {
             return;

@@ -65,11 +65,11 @@ impl LeaderReads {
 
     /// Where there are leases, rounds are begun all the time, by what is sent anyway.
     pub(crate) fn renew_lease(&mut self, now: Time, config: &Config) {
-        let latest = self
-            .begun
-            .back()
-            .map(|(_, at)| at.after(config.heartbeat_interval / 2));
-        if config.lease_length().is_some() && latest.is_none_or(|due| due <= now) {
+        if config.lease_length().is_none() {
+            return;
+        }
+        let latest = self.begun.back().map(|(_, at)| *at);
+        if latest.is_none_or(|at| at.after(config.heartbeat_interval / 2) <= now) {
             self.begin_round(now, config);
         }
     }
@@ -158,6 +158,9 @@ impl ForwardedReads {
 
     /// When one is to be sent again, or has waited for `patience`.
     pub(crate) fn deadline(&self, patience: Duration) -> Time {
+        if self.asked.is_none() && self.waiting.is_empty() {
+            return Time::NEVER;
+        }
         let again = self
             .asked
             .as_ref()

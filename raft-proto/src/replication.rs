@@ -74,7 +74,6 @@ impl Raft {
     /// Speaks to each follower that has heard nothing for a heartbeat interval ("repeat during
     /// idle periods to prevent election timeouts"), or that is to be told of commitIndex.
     pub(crate) fn leader_tick(&mut self, actions: &mut Vec<Action>) {
-        self.check_quorum(actions);
         self.favour_priority(actions);
         if let Some((leader, sender)) = self.sender() {
             for peer in &mut leader.peers {

@@ -175,7 +175,14 @@ impl Raft {
 
     /// When this node has to act if nothing is heard until then.
     pub(crate) fn deadline(&self) -> Time {
-        self.role_deadline().min(self.waiting_deadline())
+        match &self.role {
+            // It wakes for every heartbeat, and looks after all else that it watches then: most
+            // steps need not know when that is due.
+            Role::Leader(leader) if !leader.peers.is_empty() => leader.deadline(),
+            Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.role_deadline().min(self.waiting_deadline())
+            }
+        }
     }
 
     /// When its role has it act.
@@ -187,7 +194,7 @@ impl Raft {
             Role::Follower(_) => Time::NEVER,
             Role::PreCandidate(asker) => asker.deadline(),
             Role::Candidate(candidate) => candidate.deadline(),
-            Role::Leader(leader) => leader.deadline().min(self.quorum_deadline()),
+            Role::Leader(leader) => leader.deadline(),
         }
     }
 

@@ -10,6 +10,8 @@ use raft_proto::{
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// How many entries a node applies before it says so.
+const REPORT_EVERY: u64 = 64;
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// When followers that have nothing else to receive learn the commit index.
@@ -26,10 +28,14 @@ struct Node {
     sink: Sink,
     /// The last entry applied.
     applied: EntryId,
+    /// Up to where that was reported.
+    reported: Index,
 }
 
 impl Node {
-    fn apply(&mut self, entries: &Entries) -> Index {
+    /// Applies, and says what is to be reported: `Applied` is cumulative and only makes room to
+    /// hand out more, so that a driver need not report each entry by itself.
+    fn apply(&mut self, entries: &Entries) -> Option<Index> {
         for entry in entries {
             if entry.kind() == EntryKind::Command {
                 self.sink.apply(entry.payload());
@@ -37,7 +43,11 @@ impl Node {
         }
         // Nothing is handed out without an entry.
         self.applied = entries.last_id().unwrap();
-        self.applied.index
+        let index = self.applied.index;
+        (index.since(self.reported) >= REPORT_EVERY).then(|| {
+            self.reported = index;
+            index
+        })
     }
 }
 
@@ -70,8 +80,8 @@ fn slot(id: NodeId) -> usize {
 }
 
 fn config(slot: usize, nodes: usize, notice: CommitNotice) -> Config {
-    let voters = (0..nodes).map(id).collect();
-    let mut config = Config::new(ClusterId(1), id(slot), Start::voters::<Vec<NodeId>>(voters), 1);
+    let voters = (0..nodes).map(id);
+    let mut config = Config::new(ClusterId(1), id(slot), Start::voters(voters), 1);
     config.heartbeat_interval = HEARTBEAT;
     config.commit_notice_delay = match notice {
         CommitNotice::Lazy => HEARTBEAT,
@@ -92,6 +102,7 @@ impl Nodes {
             raft: Raft::new(config(slot, nodes, notice), Recovered::default()).unwrap(),
             sink: Sink::default(),
             applied: EntryId::ZERO,
+            reported: Index::ZERO,
         };
         let mut cluster = Nodes {
             nodes: (0..nodes).map(node).collect(),
@@ -156,9 +167,15 @@ impl Nodes {
             match action {
                 Action::Send { to, message } => self.queue.push_back((at, slot(to), message)),
                 Action::Persist(write) => done.written = Some(write.seq),
-                Action::Apply { entries } => done.applied = Some(node.apply(&entries)),
+                Action::Apply { entries } => done.applied = node.apply(&entries),
                 // Nothing is stored of an empty snapshot, and time passes only by `tick`.
-                Action::ReleaseSnapshot { .. } | Action::WakeAt(_) => {}
+                Action::ReleaseSnapshot { .. }
+                | Action::WakeAt(_)
+                | Action::Read { .. }
+                | Action::Transferred { .. }
+                | Action::ChangeProposed { .. }
+                | Action::MembershipChanged { .. }
+                | Action::ReadEntries { .. } => {}
                 Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {}
                 Action::Proposed { outcome, .. } => assert!(outcome.is_ok(), "{outcome:?}"),
                 action @ (Action::Restore { .. }
