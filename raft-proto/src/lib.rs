@@ -88,10 +88,20 @@
 //! | log compaction (7) | `Raft::compact` in `snapshot.rs` |
 //! | start and restart | `recovered.rs` |
 //! | what no correct peer sends | `admission.rs`, `rpc/mod.rs` |
+//! | **beyond Figure 2** | |
+//! | leadership transfer (thesis 3.10) | `Raft::begin_handover`, `Raft::timeout_now` in `transfer.rs` |
+//! | membership: roles, joint configurations (section 6, thesis 4) | [`Membership`] in `membership.rs`; both halves of a quorum in `quorum.rs` |
+//! | membership: the latest configuration in the log is in force | `configurations.rs` |
+//! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
+//! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `candidate.rs` |
+//! | CheckQuorum, and not disturbing a leader (thesis 6.2, 4.2.3) | `Raft::check_quorum`, `Raft::hears_leader` in `check_quorum.rs` |
+//! | linearizable reads: ReadIndex, leases, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_under_lease`, `Raft::read_index` in `read_index.rs` |
+//! | Pre-Vote (thesis 9.6) | `Raft::stand_for_election`, `Raft::pre_vote` in `pre_vote.rs` |
+//! | election priority | `Raft::draw_timeout`, `Raft::favour_priority` in `priority.rs` |
+//! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
 //! What is left out: which bytes a message becomes on a wire is a matter of `wire`, and a driver
-//! may use another encoding. Membership changes, Pre-Vote and linearizable reads are not part of
-//! this version.
+//! may use another encoding.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use raft_proto::{
-    Checksum, Entries, EntriesBuilder, Entry, EntryId, Index, InstalledLog, Recovered, Seq, SnapshotId,
-    Write,
+    Checksum, Entries, EntriesBuilder, Entry, EntryId, Index, InstalledLog, Recovered, Seq,
+    SnapshotId, Write,
 };
 use std::collections::{BTreeMap, VecDeque};
 

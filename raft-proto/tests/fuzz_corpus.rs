@@ -1,0 +1,29 @@
+//! The fuzz targets' bodies over the inputs that are kept in `fuzz/corpus`: chosen among what a
+//! fuzzer found, for the many different things that they make a node do.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+/// Runs `body` over each input of a target; returns how many there are.
+fn run(target: &str, body: fn(&[u8])) -> usize {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let mut inputs = 0;
+    for file in std::fs::read_dir(corpus.join(target)).unwrap() {
+        let file = file.unwrap();
+        if file.file_name().to_string_lossy().starts_with("seed-") {
+            body(&std::fs::read(file.path()).unwrap());
+            inputs += 1;
+        }
+    }
+    inputs
+}
+
+#[test]
+fn no_input_of_the_corpus_breaks_a_node() {
+    assert!(run("step", raft_fuzz::step::run) >= 50);
+}
+
+#[test]
+fn no_input_of_the_corpus_breaks_the_wire_format() {
+    assert!(run("wire", raft_fuzz::wire::run) >= 20);
+}
