@@ -291,8 +291,9 @@ impl Config {
         Ok(())
     }
 
-    fn validate_limits(&self) -> Result<(), ConfigError> {
-        let limits = [
+    /// Each limit, and the greatest that it may be.
+    fn limits(&self) -> [(&'static str, u64, u64); 8] {
+        [
             (
                 "max_entry_bytes",
                 self.max_entry_bytes,
@@ -333,8 +334,11 @@ impl Config {
                 u64::from(self.max_waiting_reads),
                 u64::from(u32::MAX),
             ),
-        ];
-        for (name, value, most) in limits {
+        ]
+    }
+
+    fn validate_limits(&self) -> Result<(), ConfigError> {
+        for (name, value, most) in self.limits() {
             if value == 0 {
                 return Err(ConfigError::ZeroLimit(name));
             }
