@@ -21,7 +21,7 @@ use crate::membership::MemberRole;
 use crate::message::{
     AppendOutcome, Campaign, Message, ReadOutcome, SnapshotId, SnapshotOutcome, Vote,
 };
-use crate::types::{NodeId, Term};
+use crate::types::{NodeId, RequestId, Term};
 use core::fmt::{self, Display, Formatter};
 
 /// A node and its term: how each line begins.
@@ -168,27 +168,23 @@ impl Display for Line<'_, Action> {
                 write!(f, "release snapshot {}", Snapshot(snapshot))
             }
             Action::WakeAt(at) => write!(f, "wake at {at}"),
-            Action::Proposed { id, outcome } => match outcome {
-                Ok(proposal) if proposal.count == 1 => {
-                    write!(f, "proposed {id} at {}", proposal.first)
-                }
-                Ok(proposal) => {
-                    write!(f, "proposed {id} at {} x{}", proposal.first, proposal.count)
-                }
-                Err(error) => write!(f, "proposed {id} refused: {error}"),
-            },
-            Action::Read { id, outcome } => match outcome {
-                Ok(index) => write!(f, "read {id} ready at {index}"),
-                Err(error) => write!(f, "read {id} refused: {error}"),
-            },
-            Action::Transferred { id, outcome } => match outcome {
-                Ok(leader) => write!(f, "transferred {id} to {leader}"),
-                Err(error) => write!(f, "transferred {id} refused: {error}"),
-            },
-            Action::ChangeProposed { id, outcome } => match outcome {
-                Ok(entry) => write!(f, "change {id} at {entry}"),
-                Err(error) => write!(f, "change {id} refused: {error}"),
-            },
+            Action::Proposed { id, outcome } => {
+                answer(f, "proposed", *id, outcome, |f, done| match done.count {
+                    1 => write!(f, "at {}", done.first),
+                    count => write!(f, "at {} x{count}", done.first),
+                })
+            }
+            Action::Read { id, outcome } => answer(f, "read", *id, outcome, |f, index| {
+                write!(f, "ready at {index}")
+            }),
+            Action::Transferred { id, outcome } => {
+                answer(f, "transferred", *id, outcome, |f, to| write!(f, "to {to}"))
+            }
+            Action::ChangeProposed { id, outcome } => {
+                answer(f, "change", *id, outcome, |f, entry| {
+                    write!(f, "at {entry}")
+                })
+            }
             Action::MembershipChanged { index, membership } => {
                 write!(f, "membership of {index} is {membership}")
             }
@@ -236,6 +232,21 @@ impl Display for Changes<'_> {
             Readiness::Checked => Ok(()),
             Readiness::Forced => f.write_str(" forced"),
         }
+    }
+}
+
+/// The answer to a request.
+fn answer<T, E: Display>(
+    f: &mut Formatter<'_>,
+    what: &str,
+    id: RequestId,
+    outcome: &Result<T, E>,
+    done: impl Fn(&mut Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    write!(f, "{what} {id} ")?;
+    match outcome {
+        Ok(value) => done(f, value),
+        Err(error) => write!(f, "refused: {error}"),
     }
 }
 

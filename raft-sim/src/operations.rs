@@ -227,12 +227,12 @@ impl Operations {
                     counts.promotions += before.learners().filter(promoted).count() as u64;
                 }
             }
-            Action::ReadEntries { .. } => counts.entries_read += 1,
             Action::Send { .. }
             | Action::Persist(_)
             | Action::Apply { .. }
             | Action::Restore { .. }
             | Action::ReadSnapshot { .. }
+            | Action::ReadEntries { .. }
             | Action::WriteSnapshot { .. }
             | Action::ReleaseSnapshot { .. }
             | Action::WakeAt(_)

@@ -37,6 +37,8 @@ pub struct Counts {
     pub snapshots: u64,
     /// Snapshots that replaced the state of a node that was behind.
     pub restores: u64,
+    /// Reads of entries that were no longer in memory.
+    pub entries_read: u64,
     /// Crashes.
     pub crashes: u64,
     /// Cuts of the network, each of one or more links.
@@ -170,6 +172,7 @@ impl Watch for Recorder {
                 Action::Send { .. } | Action::WakeAt(_) => continue,
                 Action::RoleChanged { role, .. } => self.count(*role),
                 Action::Restore { .. } => self.counts.restores += 1,
+                Action::ReadEntries { .. } => self.counts.entries_read += 1,
                 Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                     node: raft.id(),
                     from: *from,
@@ -201,7 +204,6 @@ impl Watch for Recorder {
                 | Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
                 | Action::MembershipChanged { .. }
-                | Action::ReadEntries { .. }
                 | Action::LeaderChanged { .. } => {}
             }
             self.trace.line(self.now, trace::action(who(raft), action));

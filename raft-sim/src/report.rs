@@ -47,7 +47,9 @@ impl Report {
         elapsed: Duration,
     ) -> Report {
         let (request, now) = (world.options().request, world.now());
-        let features = world.operations().counts;
+        let mut features = world.operations().counts;
+        // The host performs these, so that only the recorder sees them.
+        features.entries_read = world.recorder().counts.entries_read;
         let recorder = world.recorder_mut();
         let (digest, trace_written) = recorder.trace.finish();
         Report {
