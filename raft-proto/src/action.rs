@@ -181,8 +181,8 @@ pub enum Action {
         reason: Rejection,
     },
 
-    /// An input of the driver's own that the contract does not allow; nothing changed. The
-    /// driver has a defect.
+    /// An input of the driver's own that the contract does not allow; nothing changed, but that a
+    /// read of other bytes than those asked for counts as failed. The driver has a defect.
     Refused {
         /// What was wrong.
         reason: Refusal,

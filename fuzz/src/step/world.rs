@@ -229,6 +229,10 @@ impl World {
     /// What was rejected or refused changed nothing, and a node that faulted does nothing.
     fn check_unchanged(&self, before: &Raft, actions: &[Action]) {
         let out = |action: &Action| match action {
+            // A read that went wrong has failed.
+            Action::Refused {
+                reason: Refusal::OtherEntries { .. },
+            } => false,
             Action::Rejected { .. } | Action::Refused { .. } => true,
             Action::Proposed { outcome, .. } => outcome.is_err(),
             Action::ChangeProposed { outcome, .. } => outcome.is_err(),
