@@ -1,0 +1,282 @@
+//! A storage that forgets when the process ends: for tests, and for services that keep
+//! nothing.
+
+use super::{SnapshotSink, Snapshots, Storage, StorageError};
+use bytes::Bytes;
+use raft_proto::{
+    Checksum, ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, EntryKind, HardState, Identity,
+    Index, InstalledLog, Recovered, SnapshotId, SnapshotMeta, SnapshotReadFailed,
+    SnapshotWriteFailed, Term, Write,
+};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A storage in memory. Its clones are handles to the same storage: keep one, drop the
+/// node, and start it again with the clone: a crash that loses nothing.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStorage {
+    log: Arc<Mutex<Log>>,
+    snapshots: MemorySnapshots,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    identity: Option<Identity>,
+    hard_state: HardState,
+    snapshot: Option<SnapshotMeta>,
+    entries: BTreeMap<Index, (Term, EntryKind, Bytes)>,
+}
+
+/// Cheap to clone: a sink keeps one.
+#[derive(Clone, Debug, Default)]
+struct MemorySnapshots {
+    files: Arc<Mutex<Files>>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    whole: BTreeMap<SnapshotId, Bytes>,
+    partial: Option<(SnapshotId, Vec<u8>)>,
+}
+
+/// A lock whose holder has panicked holds what the last whole write left.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemoryStorage {
+    /// An empty one.
+    pub fn new() -> MemoryStorage {
+        MemoryStorage::default()
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn recover(&mut self) -> Result<Recovered, StorageError> {
+        let log = lock(&self.log);
+        let mut builder = EntriesBuilder::new();
+        for (index, (term, kind, payload)) in &log.entries {
+            let id = EntryId {
+                index: *index,
+                term: *term,
+            };
+            push(&mut builder, id, *kind, payload.clone())?;
+        }
+        let current = log.snapshot.as_ref().map(|meta| meta.id);
+        let mut files = lock(&self.snapshots.files);
+        files.partial = None;
+        files.whole.retain(|id, _| Some(*id) == current);
+        Ok(Recovered {
+            identity: log.identity.clone(),
+            hard_state: log.hard_state,
+            snapshot: log.snapshot.clone(),
+            entries: builder.finish(),
+            applied: None,
+        })
+    }
+
+    fn write(&mut self, writes: &[Write]) -> Result<(), StorageError> {
+        let mut log = lock(&self.log);
+        for write in writes {
+            log.write(write, &self.snapshots)?;
+        }
+        Ok(())
+    }
+
+    fn read_entries(
+        &mut self,
+        from: EntryId,
+        to: EntryId,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        let log = lock(&self.log);
+        let mut builder = EntriesBuilder::new();
+        let mut bytes = 0;
+        for (index, (term, kind, payload)) in log.entries.range(from.index..=to.index) {
+            bytes += payload.len() as u64 + ENTRY_OVERHEAD;
+            let first = *index == from.index;
+            if first && *term != from.term {
+                return Ok(None);
+            }
+            if !first && bytes > max_bytes {
+                break;
+            }
+            let id = EntryId {
+                index: *index,
+                term: *term,
+            };
+            push(&mut builder, id, *kind, payload.clone())?;
+        }
+        let entries = builder.finish();
+        let begins = entries.first_index() == Some(from.index);
+        Ok(begins.then_some(entries))
+    }
+
+    fn snapshots(&self) -> Arc<dyn Snapshots> {
+        Arc::new(self.snapshots.clone())
+    }
+}
+
+fn push(
+    builder: &mut EntriesBuilder,
+    id: EntryId,
+    kind: EntryKind,
+    payload: Bytes,
+) -> Result<(), StorageError> {
+    let pushed = builder.push(id, kind, payload);
+    pushed.map_err(|error| StorageError::Contract(error.to_string()))
+}
+
+impl Log {
+    fn write(&mut self, write: &Write, snapshots: &MemorySnapshots) -> Result<(), StorageError> {
+        if let Some(identity) = &write.identity {
+            self.identity = Some((**identity).clone());
+        }
+        if let Some(hard_state) = write.hard_state {
+            self.hard_state = hard_state;
+        }
+        if let Some(install) = &write.install {
+            snapshots.install(install.snapshot.id)?;
+            match install.log {
+                InstalledLog::KeepsTail => self.drop_through(install.snapshot.id.last.index),
+                InstalledLog::IsDropped => self.entries.clear(),
+            }
+            self.snapshot = Some(install.snapshot.clone());
+        }
+        if let Some(compact) = &write.compact {
+            self.drop_through(compact.drop_through);
+            self.snapshot = Some(compact.snapshot.clone());
+        }
+        if let Some(first) = write.entries.first_index() {
+            self.entries.split_off(&first);
+        }
+        for entry in &write.entries {
+            let value = (entry.term(), entry.kind(), entry.share_payload());
+            self.entries.insert(entry.index(), value);
+        }
+        Ok(())
+    }
+
+    fn drop_through(&mut self, index: Index) {
+        self.entries = self.entries.split_off(&index.next());
+    }
+}
+
+impl MemorySnapshots {
+    /// The partial file becomes a whole one.
+    fn install(&self, id: SnapshotId) -> Result<(), StorageError> {
+        let mut files = lock(&self.files);
+        match files.partial.take() {
+            Some((partial, data)) if partial == id => {
+                check(id, &data)?;
+                files.whole.insert(id, data.into());
+                Ok(())
+            }
+            other => {
+                files.partial = other;
+                let what = format!("install of {id:?}, which was not received");
+                Err(StorageError::Contract(what))
+            }
+        }
+    }
+}
+
+fn check(id: SnapshotId, data: &[u8]) -> Result<(), StorageError> {
+    match data.len() as u64 == id.size && Checksum::of(data) == id.checksum {
+        true => Ok(()),
+        false => {
+            let what = format!("the bytes of {id:?} are others");
+            Err(StorageError::Contract(what))
+        }
+    }
+}
+
+impl Snapshots for MemorySnapshots {
+    fn create(&self) -> Result<Box<dyn SnapshotSink>, StorageError> {
+        Ok(Box::new(MemorySink {
+            snapshots: self.clone(),
+            data: Vec::new(),
+        }))
+    }
+
+    fn open(&self, snapshot: SnapshotId) -> Result<Box<dyn io::Read + Send>, StorageError> {
+        let data = lock(&self.files).whole.get(&snapshot).cloned();
+        match data {
+            Some(data) => Ok(Box::new(io::Cursor::new(data))),
+            None => {
+                let source = io::Error::from(io::ErrorKind::NotFound);
+                Err(StorageError::io(format!("open {snapshot:?}"), source))
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        snapshot: SnapshotId,
+        offset: u64,
+        length: u64,
+    ) -> Result<Bytes, SnapshotReadFailed> {
+        let data = lock(&self.files).whole.get(&snapshot).cloned();
+        let data = data.ok_or(SnapshotReadFailed::Gone)?;
+        let end = offset.checked_add(length);
+        match end.filter(|end| *end <= data.len() as u64) {
+            // Within the data, whose length is a usize.
+            Some(end) => Ok(data.slice(offset as usize..end as usize)),
+            None => Err(SnapshotReadFailed::Failed),
+        }
+    }
+
+    fn write(
+        &self,
+        snapshot: SnapshotId,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), SnapshotWriteFailed> {
+        let mut files = lock(&self.files);
+        if offset == 0 {
+            files.partial = Some((snapshot, data.to_vec()));
+            return Ok(());
+        }
+        match &mut files.partial {
+            Some((id, partial)) if *id == snapshot && partial.len() as u64 == offset => {
+                partial.extend_from_slice(data);
+                Ok(())
+            }
+            Some(_) | None => Err(SnapshotWriteFailed),
+        }
+    }
+
+    fn release(&self, snapshot: SnapshotId) {
+        lock(&self.files).whole.remove(&snapshot);
+    }
+}
+
+struct MemorySink {
+    snapshots: MemorySnapshots,
+    data: Vec<u8>,
+}
+
+impl io::Write for MemorySink {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.data.extend_from_slice(data);
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl SnapshotSink for MemorySink {
+    fn finish(self: Box<Self>, last: EntryId) -> Result<SnapshotId, StorageError> {
+        let id = SnapshotId {
+            last,
+            size: self.data.len() as u64,
+            checksum: Checksum::of(&self.data),
+        };
+        let mut files = lock(&self.snapshots.files);
+        files.whole.insert(id, self.data.into());
+        Ok(id)
+    }
+}
