@@ -1,0 +1,433 @@
+//! The core's thread: receive, step, perform; everything that waits is drained in one turn.
+
+use crate::apply_thread::{ApplyOrder, CommandPromise, Query};
+use crate::disk_thread::{DiskOrder, StorageFailed};
+use crate::error::{RequestError, StopReason};
+use crate::inbox::{Deliveries, Delivery};
+use crate::node::Observed;
+use crate::snapshot_thread::SnapshotOrder;
+use crate::state_machine::StateMachine;
+use crate::ticket::Promise;
+use crate::timer::Clock;
+use crate::transport::Transport;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select_biased};
+use raft_proto::{
+    Action, ChangeError, Commands, EntryId, Event, Input, MembershipChange, NodeId, ProposeError,
+    Raft, ReadError, ReadMode, RequestId, SnapshotId, Status, Time, TransferError,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// How many orders and deliveries are taken in one turn, so that what was sent leaves.
+const MAX_TURN: usize = 1024;
+
+/// What callers and this node's other threads want of the core.
+pub(crate) enum Order<M: StateMachine> {
+    Propose(Bytes, CommandPromise<M>),
+    Read(ReadMode, PendingRead<M>),
+    Transfer(Option<NodeId>, Promise<NodeId, TransferError>),
+    Change(MembershipChange, Promise<EntryId, ChangeError>),
+    Status(Promise<Status, Infallible>),
+    Snapshot,
+    /// From the threads: the answer to an action.
+    Input(Input),
+    SnapshotMade(Option<SnapshotId>),
+    StorageFailed(StorageFailed),
+    MachineFailed(String),
+    /// Hand over the lead, then stop.
+    Shutdown,
+    /// Stop.
+    Kill,
+}
+
+/// A read that waits for its index: what to ask then, or whom to tell that there is none.
+pub(crate) struct PendingRead<M> {
+    pub(crate) query: Query<M>,
+    pub(crate) refuse: Box<dyn FnOnce(RequestError<ReadError>) + Send>,
+}
+
+pub(crate) struct Core<M: StateMachine, T> {
+    pub(crate) raft: Raft,
+    pub(crate) clock: Clock,
+    pub(crate) transport: T,
+    pub(crate) orders: Receiver<Order<M>>,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) disk: Sender<DiskOrder>,
+    pub(crate) snapshots: Sender<SnapshotOrder>,
+    pub(crate) applier: Sender<ApplyOrder<M>>,
+    pub(crate) observed: Arc<Observed>,
+    pub(crate) state: Turn<M>,
+}
+
+/// What the core's thread itself remembers between turns.
+pub(crate) struct Turn<M: StateMachine> {
+    wake: Time,
+    requests: u64,
+    /// Commands that came one after another: one proposal.
+    gathered: (Vec<Bytes>, VecDeque<CommandPromise<M>>, u64),
+    reads: BTreeMap<RequestId, PendingRead<M>>,
+    transfers: BTreeMap<RequestId, Promise<NodeId, TransferError>>,
+    changes: BTreeMap<RequestId, Promise<EntryId, ChangeError>>,
+    /// The transfer that a shutdown waits for.
+    handing_over: Option<RequestId>,
+    stop: Option<StopReason>,
+    actions: Vec<Action>,
+}
+
+impl<M: StateMachine> Turn<M> {
+    pub(crate) fn new() -> Turn<M> {
+        Turn {
+            wake: Time::ZERO,
+            requests: 0,
+            gathered: (Vec::new(), VecDeque::new(), 0),
+            reads: BTreeMap::new(),
+            transfers: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            handing_over: None,
+            stop: None,
+            actions: Vec::new(),
+        }
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+}
+
+impl<M: StateMachine, T: Transport> Core<M, T> {
+    /// Runs until the node stops; says why.
+    pub(crate) fn run(mut self) -> StopReason {
+        self.transport.members(self.raft.membership());
+        self.step(Input::Tick);
+        let reason = loop {
+            if let Some(reason) = self.state.stop.take() {
+                break reason;
+            }
+            self.turn();
+            self.observed.update(&self.raft);
+        };
+        self.observed.stopped(reason.clone());
+        self.transport.stop();
+        reason
+    }
+
+    /// Waits for something, then takes all that waits.
+    fn turn(&mut self) {
+        let deadline = self.clock.instant(self.state.wake);
+        let far = crossbeam_channel::never();
+        let timer = deadline.map_or(far, crossbeam_channel::at);
+        select_biased! {
+            recv(self.orders) -> order => self.order(order.ok()),
+            recv(self.deliveries.queue()) -> delivery => self.delivery(delivery.ok()),
+            recv(timer) -> _ => {}
+        }
+        for _ in 0..MAX_TURN {
+            if self.state.stop.is_some() {
+                break;
+            }
+            let order = self.orders.try_recv().ok();
+            let delivery = self.deliveries.queue().try_recv().ok();
+            if order.is_none() && delivery.is_none() {
+                break;
+            }
+            if delivery.is_some() {
+                self.delivery(delivery);
+            }
+            if order.is_some() {
+                self.order(order);
+            }
+        }
+        self.propose();
+        if self.state.wake <= self.clock.now() {
+            // A deadline that a tick answers is over, whether another one follows or not.
+            self.state.wake = Time::NEVER;
+            self.step(Input::Tick);
+        }
+        self.transport.flush();
+    }
+
+    fn delivery(&mut self, delivery: Option<Delivery>) {
+        // The transport keeps an inbox as long as it runs; without one nothing comes.
+        let Some(delivery) = delivery else { return };
+        self.deliveries.taken(&delivery);
+        self.step(match delivery {
+            Delivery::Message { from, message } => Input::Receive { from, message },
+            Delivery::Unreachable { peer } => Input::Unreachable { peer },
+        });
+    }
+
+    fn order(&mut self, order: Option<Order<M>>) {
+        // Without a caller, and without threads, there is nobody left to work for.
+        let Some(order) = order else {
+            self.state.stop.get_or_insert(StopReason::Shutdown);
+            return;
+        };
+        if let Order::Propose(command, promise) = order {
+            self.gather(command, promise);
+            return;
+        }
+        match order {
+            Order::Propose(..) => {} // Above.
+            Order::Read(mode, read) => {
+                let id = self.state.request();
+                self.state.reads.insert(id, read);
+                self.step(Input::Read { id, mode });
+            }
+            Order::Transfer(target, promise) => {
+                let id = self.state.request();
+                self.state.transfers.insert(id, promise);
+                self.step(Input::TransferLeadership { id, target });
+            }
+            Order::Change(change, promise) => {
+                let id = self.state.request();
+                self.state.changes.insert(id, promise);
+                self.step(Input::ChangeMembership { id, change });
+            }
+            Order::Status(promise) => promise.end(Ok(self.raft.status())),
+            Order::Snapshot => self.tell_applier(ApplyOrder::Snapshot),
+            Order::Input(input) => self.step(input),
+            Order::SnapshotMade(made) => {
+                if let Some(snapshot) = made {
+                    self.step(Input::Compact { snapshot });
+                }
+                self.tell_applier(ApplyOrder::SnapshotMade);
+            }
+            Order::StorageFailed(failed) => self.storage_failed(&failed),
+            Order::MachineFailed(reason) => {
+                tracing::error!(%reason, "the state machine failed: the node stops");
+                self.state.stop = Some(StopReason::StateMachine(reason));
+            }
+            Order::Shutdown => self.shut_down(),
+            Order::Kill => self.state.stop = Some(StopReason::Shutdown),
+        }
+    }
+
+    /// Commands that wait together become one proposal, which is one run in the log. One that is
+    /// too long goes alone, so that its refusal hits nobody else.
+    fn gather(&mut self, command: Bytes, promise: CommandPromise<M>) {
+        let length = command.len() as u64;
+        let config = self.raft.config();
+        let too_long = length > config.max_entry_bytes;
+        let (_, _, bytes) = &self.state.gathered;
+        if too_long || bytes + length > config.max_append_bytes {
+            self.propose();
+        }
+        let (commands, promises, bytes) = &mut self.state.gathered;
+        commands.push(command);
+        promises.push_back(promise);
+        *bytes += length;
+        if too_long {
+            self.propose();
+        }
+    }
+
+    fn propose(&mut self) {
+        if self.state.gathered.0.is_empty() {
+            return;
+        }
+        let commands = std::mem::take(&mut self.state.gathered.0);
+        self.state.gathered.2 = 0;
+        let id = self.state.request();
+        let commands = Commands::from(commands);
+        self.step(Input::Propose { id, commands });
+    }
+
+    /// The lead goes to the best prepared voter first, so that nobody waits for a timeout.
+    fn shut_down(&mut self) {
+        if self.raft.leader() != Some(self.raft.id()) {
+            self.state.stop = Some(StopReason::Shutdown);
+            return;
+        }
+        let id = self.state.request();
+        self.state.handing_over = Some(id);
+        // Answered within an election timeout.
+        self.step(Input::TransferLeadership { id, target: None });
+    }
+
+    fn storage_failed(&mut self, failed: &StorageFailed) {
+        tracing::error!(error = %failed.error, "the storage failed: the node stops");
+        if let Some(seq) = failed.seq {
+            // A leader steps down; nothing that depends on the write ever leaves.
+            self.step(Input::PersistFailed { seq });
+        }
+        self.state.stop = Some(StopReason::Storage(failed.error.to_string()));
+    }
+
+    fn step(&mut self, input: Input) {
+        let at = self.clock.now();
+        let mut actions = std::mem::take(&mut self.state.actions);
+        self.raft.step_into(Event { at, input }, &mut actions);
+        for action in actions.drain(..) {
+            self.perform(action);
+        }
+        self.state.actions = actions;
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Send { to, message } => self.transport.send(to, message),
+            Action::Persist(write) => self.tell_disk(DiskOrder::Write(write)),
+            Action::ReadEntries {
+                peer,
+                from,
+                to,
+                max_bytes,
+            } => self.tell_disk(DiskOrder::Read {
+                peer,
+                from,
+                to,
+                max_bytes,
+            }),
+            Action::Apply { entries } => self.tell_applier(ApplyOrder::Apply(entries)),
+            Action::Restore { snapshot } => self.tell_applier(ApplyOrder::Restore(snapshot)),
+            Action::ReadSnapshot {
+                peer,
+                snapshot,
+                offset,
+                length,
+            } => self.tell_snapshots(SnapshotOrder::Read {
+                peer,
+                snapshot,
+                offset,
+                length,
+            }),
+            Action::WriteSnapshot {
+                snapshot,
+                offset,
+                data,
+            } => self.tell_snapshots(SnapshotOrder::Write {
+                snapshot,
+                offset,
+                data,
+            }),
+            Action::ReleaseSnapshot { snapshot } => {
+                self.tell_snapshots(SnapshotOrder::Release(snapshot));
+            }
+            Action::WakeAt(time) => self.state.wake = time,
+            outcome @ (Action::Proposed { .. }
+            | Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }) => self.outcome(outcome),
+            news @ (Action::MembershipChanged { .. }
+            | Action::RoleChanged { .. }
+            | Action::LeaderChanged { .. }
+            | Action::Rejected { .. }
+            | Action::Refused { .. }
+            | Action::LostState { .. }
+            | Action::Faulted { .. }) => self.news(news),
+        }
+    }
+
+    /// Tells callers what became of their requests.
+    fn outcome(&mut self, action: Action) {
+        match action {
+            Action::Proposed { outcome, .. } => {
+                let promises = std::mem::take(&mut self.state.gathered.1);
+                self.proposed(outcome.map(|proposal| proposal.first), promises);
+            }
+            Action::Read { id, outcome } => {
+                let Some(read) = self.state.reads.remove(&id) else {
+                    return;
+                };
+                match outcome {
+                    Ok(index) => self.tell_applier(ApplyOrder::Query {
+                        index,
+                        query: read.query,
+                    }),
+                    Err(error) => (read.refuse)(RequestError::Refused(error)),
+                }
+            }
+            Action::Transferred { id, outcome } => {
+                if self.state.handing_over == Some(id) {
+                    self.state.stop = Some(StopReason::Shutdown);
+                }
+                if let Some(promise) = self.state.transfers.remove(&id) {
+                    promise.end(outcome.map_err(RequestError::Refused));
+                }
+            }
+            Action::ChangeProposed { id, outcome } => {
+                if let Some(promise) = self.state.changes.remove(&id) {
+                    promise.end(outcome.map_err(RequestError::Refused));
+                }
+            }
+            _ => {} // Only outcomes come here.
+        }
+    }
+
+    fn proposed(
+        &mut self,
+        outcome: Result<EntryId, ProposeError>,
+        promises: VecDeque<CommandPromise<M>>,
+    ) {
+        match outcome {
+            Ok(first) => {
+                let mut id = first;
+                for promise in &promises {
+                    promise.accept(id);
+                    id.index = id.index.next();
+                }
+                self.tell_applier(ApplyOrder::Proposed { first, promises });
+            }
+            Err(error) => {
+                for promise in promises {
+                    promise.end(Err(RequestError::Refused(error.clone())));
+                }
+            }
+        }
+    }
+
+    /// What an operator or a subscriber wants to know.
+    fn news(&mut self, action: Action) {
+        let node = self.raft.id();
+        match &action {
+            Action::MembershipChanged { index, membership } => {
+                tracing::info!(%node, %index, %membership, "the members changed");
+                self.transport.members(membership);
+            }
+            Action::RoleChanged { role, term } => {
+                tracing::info!(%node, ?role, %term, "the role changed");
+            }
+            Action::LeaderChanged { leader, term } => {
+                tracing::info!(%node, ?leader, %term, "the leader changed");
+            }
+            Action::Rejected { from, reason } => {
+                tracing::warn!(%node, %from, %reason, "a message was rejected");
+            }
+            Action::Refused { reason } => {
+                tracing::error!(%node, %reason, "an input was refused: a defect of the driver");
+            }
+            Action::LostState {
+                peer,
+                match_index,
+                last,
+            } => {
+                tracing::error!(%node, %peer, %match_index, %last,
+                    "a follower lost what it had acknowledged: remove it, let it join anew");
+            }
+            Action::Faulted { reason } => {
+                tracing::error!(%node, %reason, "the core stopped");
+                let stop = StopReason::Faulted(reason.to_string());
+                self.state.stop.get_or_insert(stop);
+            }
+            _ => {} // Only news come here.
+        }
+        self.observed.publish(&action);
+    }
+
+    // A thread that does not listen has failed, and said why in an order that is on its way.
+
+    fn tell_disk(&self, order: DiskOrder) {
+        let _ = self.disk.send(order);
+    }
+
+    fn tell_snapshots(&self, order: SnapshotOrder) {
+        let _ = self.snapshots.send(order);
+    }
+
+    fn tell_applier(&self, order: ApplyOrder<M>) {
+        let _ = self.applier.send(order);
+    }
+}
