@@ -3,7 +3,7 @@
 
 use crate::core_thread::Order;
 use crate::error::{RequestError, Unknown};
-use crate::node::SnapshotPolicy;
+use crate::options::SnapshotPolicy;
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::Snapshots;
 use crate::ticket::{Applied, Promise};
@@ -20,8 +20,7 @@ use std::thread::JoinHandle;
 /// A question to the state machine; told why not, if it is not asked.
 pub(crate) type Query<M> = Box<dyn FnOnce(&M) + Send>;
 
-pub(crate) type CommandPromise<M> =
-    Promise<Applied<<M as StateMachine>::Answer>, ProposeError>;
+pub(crate) type CommandPromise<M> = Promise<Applied<<M as StateMachine>::Answer>, ProposeError>;
 
 /// What the core has for the state machine, in order.
 pub(crate) enum ApplyOrder<M: StateMachine> {

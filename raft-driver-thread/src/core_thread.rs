@@ -4,14 +4,14 @@ use crate::apply_thread::{ApplyOrder, CommandPromise, Query};
 use crate::disk_thread::{DiskOrder, StorageFailed};
 use crate::error::{RequestError, StopReason};
 use crate::inbox::{Deliveries, Delivery};
-use crate::node::Observed;
+use crate::observed::{self, Observed};
 use crate::snapshot_thread::SnapshotOrder;
 use crate::state_machine::StateMachine;
 use crate::ticket::Promise;
 use crate::timer::Clock;
 use crate::transport::Transport;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select_biased};
+use crossbeam_channel::{Receiver, Sender, select_biased};
 use raft_proto::{
     Action, ChangeError, Commands, EntryId, Event, Input, MembershipChange, NodeId, ProposeError,
     Raft, ReadError, ReadMode, RequestId, SnapshotId, Status, Time, TransferError,
@@ -36,6 +36,7 @@ pub(crate) enum Order<M: StateMachine> {
     SnapshotMade(Option<SnapshotId>),
     StorageFailed(StorageFailed),
     MachineFailed(String),
+    ThreadPanicked(&'static str),
     /// Hand over the lead, then stop.
     Shutdown,
     /// Stop.
@@ -98,8 +99,8 @@ impl<M: StateMachine> Turn<M> {
 }
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
-    /// Runs until the node stops; says why.
-    pub(crate) fn run(mut self) -> StopReason {
+    /// Runs until the node stops.
+    pub(crate) fn run(mut self) {
         self.transport.members(self.raft.membership());
         self.step(Input::Tick);
         let reason = loop {
@@ -109,9 +110,16 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.turn();
             self.observed.update(&self.raft);
         };
-        self.observed.stopped(reason.clone());
-        self.transport.stop();
-        reason
+        // First the inbox: a thread of the transport that waits for room in it ends then.
+        let Core {
+            deliveries,
+            mut transport,
+            observed,
+            ..
+        } = self;
+        drop(deliveries);
+        transport.stop();
+        observed.stopped(reason);
     }
 
     /// Waits for something, then takes all that waits.
@@ -169,6 +177,9 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.gather(command, promise);
             return;
         }
+        if !matches!(order, Order::Input(_)) {
+            self.propose(); // What one caller asks for happens in the order in which it was asked.
+        }
         match order {
             Order::Propose(..) => {} // Above.
             Order::Read(mode, read) => {
@@ -199,6 +210,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             Order::MachineFailed(reason) => {
                 tracing::error!(%reason, "the state machine failed: the node stops");
                 self.state.stop = Some(StopReason::StateMachine(reason));
+            }
+            Order::ThreadPanicked(name) => {
+                tracing::error!(name, "a thread panicked: the node stops");
+                self.state.stop = Some(StopReason::Defect);
             }
             Order::Shutdown => self.shut_down(),
             Order::Kill => self.state.stop = Some(StopReason::Shutdown),
@@ -322,6 +337,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     }
 
     /// Tells callers what became of their requests.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds are listed in `perform`"
+    )]
     fn outcome(&mut self, action: Action) {
         match action {
             Action::Proposed { outcome, .. } => {
@@ -373,13 +392,17 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             Err(error) => {
                 for promise in promises {
-                    promise.end(Err(RequestError::Refused(error.clone())));
+                    promise.end(Err(RequestError::Refused(error)));
                 }
             }
         }
     }
 
     /// What an operator or a subscriber wants to know.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds are listed in `perform`"
+    )]
     fn news(&mut self, action: Action) {
         let node = self.raft.id();
         match &action {
@@ -414,7 +437,9 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             _ => {} // Only news come here.
         }
-        self.observed.publish(&action);
+        if let Some(news) = observed::news(&action) {
+            self.observed.publish(news);
+        }
     }
 
     // A thread that does not listen has failed, and said why in an order that is on its way.

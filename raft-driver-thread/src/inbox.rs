@@ -1,6 +1,6 @@
 //! Where a transport delivers what peers say.
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{Message, NodeId};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -35,6 +35,26 @@ pub enum Delivery {
         /// What it said.
         message: Message,
     },
+    /// Hands over a message from `from` if there is room for it now; says whether there was.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxClosed`] if the node has stopped.
+    pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
+        let size = size_of(&message);
+        if !self.room.try_enter(size)? {
+            return Ok(false);
+        }
+        match self.deliveries.try_send(Delivery::Message { from, message }) {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => {
+                self.room.leave(size);
+                Ok(false)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
+        }
+    }
+
     /// What was last sent to `peer` will not arrive.
     Unreachable {
         /// The peer.
@@ -72,6 +92,26 @@ impl Inbox {
         self.room.enter(size_of(&message))?;
         let delivery = Delivery::Message { from, message };
         self.deliveries.send(delivery).map_err(|_| InboxClosed)
+    }
+
+    /// Hands over a message from `from` if there is room for it now; says whether there was.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxClosed`] if the node has stopped.
+    pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
+        let size = size_of(&message);
+        if !self.room.try_enter(size)? {
+            return Ok(false);
+        }
+        match self.deliveries.try_send(Delivery::Message { from, message }) {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => {
+                self.room.leave(size);
+                Ok(false)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
+        }
     }
 
     /// What was last sent to `peer` will not arrive: a hint, dropped where there is no room.
@@ -149,10 +189,26 @@ impl Room {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn has_room(&self, state: &Waiting, size: u64) -> bool {
+        state.bytes == 0 || state.bytes + size <= self.max_bytes
+    }
+
+    fn try_enter(&self, size: u64) -> Result<bool, InboxClosed> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(InboxClosed);
+        }
+        let room = self.has_room(&state, size);
+        if room {
+            state.bytes += size;
+        }
+        Ok(room)
+    }
+
     /// Waits until there is room; a message of any size enters an empty inbox.
     fn enter(&self, size: u64) -> Result<(), InboxClosed> {
         let mut state = self.lock();
-        while !state.closed && state.bytes > 0 && state.bytes + size > self.max_bytes {
+        while !state.closed && !self.has_room(&state, size) {
             state.sleepers += 1;
             let waited = self.freed.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);

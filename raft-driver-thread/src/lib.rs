@@ -1,5 +1,45 @@
 //! Drives [`raft_proto`] with real threads, sockets, disks and wall time.
+//!
+//! Implement [`StateMachine`], choose a [`Storage`](storage::Storage) and a
+//! [`Transport`](transport::Transport), and call [`Node::start`]. No rule of Raft lives here: all
+//! are in the core, which this crate feeds with what happened and whose actions it performs.
+//!
+//! # Threads
+//!
+//! | thread | does | waits for |
+//! |---|---|---|
+//! | core | receive, step, perform; all that waits in one turn | orders, messages, the deadline |
+//! | disk | all writes that wait in one sync; reads old entries | the disk |
+//! | apply | the state machine | the user's code |
+//! | chunks | pieces of snapshots that are sent and received | the disk |
+//! | snapshot | writes one snapshot, then ends | the disk |
+//! | the transport's own | connections | peers |
+//!
+//! The core's thread waits for none of the others: what it has for them goes into queues whose
+//! content is bounded by the core's own limits (uncommitted and unapplied bytes, one chunk a
+//! peer) and by [`Options::max_outstanding`]; what they have for it goes through bounded queues,
+//! where they wait.
 
+mod apply_thread;
+mod core_thread;
+mod disk_thread;
+mod error;
 pub mod inbox;
+mod node;
+mod observed;
+mod options;
+mod snapshot_thread;
+mod state_machine;
 pub mod storage;
+mod ticket;
+mod timer;
 pub mod transport;
+
+pub use error::{RequestError, StartError, StopReason, Unknown};
+pub use node::Node;
+pub use observed::{News, State};
+pub use options::{Options, SnapshotPolicy};
+/// The core, whose types this crate's interface speaks in.
+pub use raft_proto;
+pub use state_machine::{Command, Commands, StateMachine};
+pub use ticket::{Applied, Proposed, Ticket};

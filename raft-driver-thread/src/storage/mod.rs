@@ -5,7 +5,7 @@
 //! [`Snapshots`] is shared by the threads that make, send and receive snapshots, none of
 //! which may hold up the log.
 //!
-//! A store of your own has to pass [`conformance`](crate::storage::conformance).
+//! Another store than these is as good if it keeps to what the traits say.
 
 mod memory;
 
