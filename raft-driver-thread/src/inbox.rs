@@ -35,26 +35,6 @@ pub enum Delivery {
         /// What it said.
         message: Message,
     },
-    /// Hands over a message from `from` if there is room for it now; says whether there was.
-    ///
-    /// # Errors
-    ///
-    /// [`InboxClosed`] if the node has stopped.
-    pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
-        let size = size_of(&message);
-        if !self.room.try_enter(size)? {
-            return Ok(false);
-        }
-        match self.deliveries.try_send(Delivery::Message { from, message }) {
-            Ok(()) => Ok(true),
-            Err(TrySendError::Full(_)) => {
-                self.room.leave(size);
-                Ok(false)
-            }
-            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
-        }
-    }
-
     /// What was last sent to `peer` will not arrive.
     Unreachable {
         /// The peer.
@@ -104,7 +84,33 @@ impl Inbox {
         if !self.room.try_enter(size)? {
             return Ok(false);
         }
-        match self.deliveries.try_send(Delivery::Message { from, message }) {
+        match self
+            .deliveries
+            .try_send(Delivery::Message { from, message })
+        {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => {
+                self.room.leave(size);
+                Ok(false)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
+        }
+    }
+
+    /// Hands over a message from `from` if there is room for it now; says whether there was.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxClosed`] if the node has stopped.
+    pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
+        let size = size_of(&message);
+        if !self.room.try_enter(size)? {
+            return Ok(false);
+        }
+        match self
+            .deliveries
+            .try_send(Delivery::Message { from, message })
+        {
             Ok(()) => Ok(true),
             Err(TrySendError::Full(_)) => {
                 self.room.leave(size);

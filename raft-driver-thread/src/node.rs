@@ -15,8 +15,8 @@ use crate::{disk_thread, snapshot_thread};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use raft_proto::{
-    ChangeError, EntryId, MembershipChange, NodeId, ProposeError, Raft, ReadError,
-    ReadMode, Recovered, Status, TransferError,
+    ChangeError, EntryId, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
+    Recovered, Status, TransferError,
 };
 use std::cell::Cell;
 use std::error::Error;
