@@ -97,29 +97,6 @@ impl Inbox {
         }
     }
 
-    /// Hands over a message from `from` if there is room for it now; says whether there was.
-    ///
-    /// # Errors
-    ///
-    /// [`InboxClosed`] if the node has stopped.
-    pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
-        let size = size_of(&message);
-        if !self.room.try_enter(size)? {
-            return Ok(false);
-        }
-        match self
-            .deliveries
-            .try_send(Delivery::Message { from, message })
-        {
-            Ok(()) => Ok(true),
-            Err(TrySendError::Full(_)) => {
-                self.room.leave(size);
-                Ok(false)
-            }
-            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
-        }
-    }
-
     /// What was last sent to `peer` will not arrive: a hint, dropped where there is no room.
     pub fn unreachable(&self, peer: NodeId) {
         // A full queue or a stopped node: nobody misses a hint.

@@ -4,6 +4,8 @@
 //! does ask is that a message arrives as it was sent, and from whom it says: the implementation
 //! vouches for that.
 
+pub mod channel;
+
 use crate::inbox::Inbox;
 use raft_proto::{Config, Membership, Message, NodeId};
 use std::io;
