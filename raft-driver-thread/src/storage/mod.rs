@@ -5,10 +5,14 @@
 //! [`Snapshots`] is shared by the threads that make, send and receive snapshots, none of
 //! which may hold up the log.
 //!
-//! Another store than these is as good if it keeps to what the traits say.
+//! Another store is as good if it keeps to what the traits say, which [`conformance`] checks.
 
+mod conformance;
+#[cfg(feature = "disk")]
+pub mod disk;
 mod memory;
 
+pub use conformance::{ConformanceError, conformance};
 pub use memory::MemoryStorage;
 
 use bytes::Bytes;
