@@ -5,6 +5,8 @@
 //! vouches for that.
 
 pub mod channel;
+#[cfg(feature = "tcp")]
+pub mod tcp;
 
 use crate::inbox::Inbox;
 use raft_proto::{Config, Membership, Message, NodeId};

@@ -1,0 +1,112 @@
+//! TLS: both sides show a certificate of the cluster's own authority that names their node.
+
+use super::Stream;
+use super::hello::Hello;
+use crate::transport::TransportError;
+use raft_proto::NodeId;
+use rustls::client::verify_server_name;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
+use std::io;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files by which nodes know each other, in PEM.
+///
+/// Every node has a certificate, issued by the cluster's authority for both server and client use,
+/// whose subject alternative names include `node-<id>.raft`, as `node-1.raft` for node 1. A peer is
+/// believed to be that node and no other. Use an authority that issues nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// The authority's certificate, or several while one replaces another.
+    pub authority: PathBuf,
+    /// This node's certificate, and those between it and the authority's.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+#[derive(Debug)]
+pub(super) struct Tls {
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+}
+
+fn refuse(path: &Path, reason: impl std::fmt::Display) -> TransportError {
+    TransportError::Settings(format!("{}: {reason}", path.display()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TransportError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let read: Vec<_> = read.map_err(|error| refuse(path, error))?;
+    match read.is_empty() {
+        true => Err(refuse(path, "it holds no certificate")),
+        false => Ok(read),
+    }
+}
+
+fn node_name(node: NodeId) -> io::Result<ServerName<'static>> {
+    let name = format!("node-{}.raft", node.0);
+    ServerName::try_from(name).map_err(io::Error::other)
+}
+
+impl Tls {
+    pub(super) fn new(options: &TlsOptions) -> Result<Tls, TransportError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&options.authority)? {
+            let added = roots.add(certificate);
+            added.map_err(|error| refuse(&options.authority, error))?;
+        }
+        let roots = Arc::new(roots);
+        let chain = certificates(&options.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&options.key);
+        let key = key.map_err(|error| refuse(&options.key, error))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let settings = |error: rustls::Error| TransportError::Settings(error.to_string());
+        let client = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(settings)?
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(|error| refuse(&options.certificate, error))?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build();
+        let verifier = verifier.map_err(|error| refuse(&options.authority, error))?;
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(settings)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)
+            .map_err(|error| refuse(&options.certificate, error))?;
+        Ok(Tls {
+            client: Arc::new(client),
+            server: Arc::new(server),
+        })
+    }
+
+    pub(super) fn client(&self, tcp: TcpStream, peer: NodeId) -> io::Result<Box<dyn Stream>> {
+        let name = node_name(peer)?;
+        let connection = ClientConnection::new(self.client.clone(), name);
+        let connection = connection.map_err(io::Error::other)?;
+        Ok(Box::new(StreamOwned::new(connection, tcp)))
+    }
+
+    /// The hello comes after the handshake, and is believed if the certificate names its sender.
+    pub(super) fn server(&self, tcp: TcpStream) -> io::Result<(Box<dyn Stream>, Hello)> {
+        let connection = ServerConnection::new(self.server.clone()).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, tcp);
+        let hello = Hello::read(&mut stream)?;
+        let shown = stream.conn.peer_certificates().and_then(<[_]>::first);
+        let shown = shown.ok_or_else(|| io::Error::other("it showed no certificate"))?;
+        let certificate = ParsedCertificate::try_from(shown).map_err(io::Error::other)?;
+        let named = verify_server_name(&certificate, &node_name(hello.from)?);
+        named.map_err(|error| {
+            io::Error::other(format!("it is not {} as it says: {error}", hello.from))
+        })?;
+        Ok((Box::new(stream), hello))
+    }
+}
