@@ -5,6 +5,7 @@ use crate::disk_thread::{DiskOrder, StorageFailed};
 use crate::error::{RequestError, StopReason};
 use crate::inbox::{Deliveries, Delivery};
 use crate::observed::{self, Observed};
+use crate::recorder::Recorder;
 use crate::snapshot_thread::SnapshotOrder;
 use crate::state_machine::StateMachine;
 use crate::ticket::Promise;
@@ -60,6 +61,7 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) applier: Sender<ApplyOrder<M>>,
     pub(crate) observed: Arc<Observed>,
     pub(crate) state: Turn<M>,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// What the core's thread itself remembers between turns.
@@ -155,6 +157,11 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.step(Input::Tick);
         }
         self.transport.flush();
+        let recorder = self.recorder.as_mut();
+        if let Some(Err(error)) = recorder.map(|recorder| recorder.flush(&self.raft)) {
+            tracing::error!(%error, "the recorder failed: nothing is recorded any more");
+            self.recorder = None;
+        }
     }
 
     fn delivery(&mut self, delivery: Option<Delivery>) {
@@ -274,7 +281,14 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     fn step(&mut self, input: Input) {
         let at = self.clock.now();
         let mut actions = std::mem::take(&mut self.state.actions);
-        self.raft.step_into(Event { at, input }, &mut actions);
+        let event = Event { at, input };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(&event);
+        }
+        self.raft.step_into(event, &mut actions);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.actions(&actions);
+        }
         for action in actions.drain(..) {
             self.perform(action);
         }

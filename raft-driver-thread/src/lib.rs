@@ -28,6 +28,7 @@ pub mod inbox;
 mod node;
 mod observed;
 mod options;
+mod recorder;
 mod snapshot_thread;
 mod state_machine;
 pub mod storage;
@@ -41,5 +42,6 @@ pub use observed::{News, State};
 pub use options::{Options, SnapshotPolicy};
 /// The core, whose types this crate's interface speaks in.
 pub use raft_proto;
+pub use recorder::RecorderOptions;
 pub use state_machine::{Command, Commands, StateMachine};
 pub use ticket::{Applied, Proposed, Ticket};

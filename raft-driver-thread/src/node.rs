@@ -6,6 +6,7 @@ use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox;
 use crate::observed::{News, Observed, State};
 use crate::options::Options;
+use crate::recorder::Recorder;
 use crate::state_machine::StateMachine;
 use crate::storage::{Snapshots, Storage};
 use crate::ticket::{Applied, Outstanding, Promise, Proposed, Ticket, ticket};
@@ -76,6 +77,10 @@ impl<M: StateMachine> Node<M> {
         let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
         let id = raft.id();
+        let recorder = options
+            .recorder
+            .map(|options| Recorder::start(options, &raft));
+        let recorder = recorder.transpose().map_err(StartError::Recorder)?;
         let observed = Arc::new(Observed::new(&raft));
         let (ear, deliveries) = inbox(options.max_inbox_bytes);
         let (orders, core_orders) = bounded(MAX_ORDERS);
@@ -108,6 +113,7 @@ impl<M: StateMachine> Node<M> {
             applier,
             observed: observed.clone(),
             state: Turn::new(),
+            recorder,
         };
         let seen = observed.clone();
         let run = move || {

@@ -1,5 +1,6 @@
 //! How a node is run.
 
+use crate::recorder::RecorderOptions;
 use raft_proto::Config;
 
 /// How a node is run, beside what the core is told ([`Config`]).
@@ -15,6 +16,9 @@ pub struct Options {
     /// How many bytes of messages may wait for the core before connections are read no further.
     /// Default 64 MiB.
     pub max_inbox_bytes: u64,
+    /// Where to record every event that the core is given, for `raft-sim replay`. Default `None`:
+    /// nowhere.
+    pub recorder: Option<RecorderOptions>,
 }
 
 impl Options {
@@ -25,6 +29,7 @@ impl Options {
             snapshots: SnapshotPolicy::default(),
             max_outstanding: 1 << 16,
             max_inbox_bytes: 64 << 20,
+            recorder: None,
         }
     }
 }

@@ -135,6 +135,7 @@ mod quorum;
 mod raft;
 mod read_index;
 mod reads;
+pub mod recording;
 mod recovered;
 mod replication;
 mod resident;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how a command ends.
 
 mod lab;
+mod replay;
 mod run;
 
 use clap::{Args, Parser, Subcommand};
@@ -73,6 +74,18 @@ Examples:
 Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
 made no sense.";
 
+const REPLAY_HELP: &str = "\
+A recording holds every event that a node's core was given, and a digest of what it answered; \
+drivers write them (see raft_proto::recording). Each file begins with a checkpoint and is replayed \
+by itself. The core depends on nothing but its events, so the same release gives the same \
+answers; where it does not, the first such step is shown with its actions.
+
+Examples:
+  raft-sim replay node-1/recordings              all files of a folder, the oldest first
+  raft-sim replay --print 000000000003.raftrec   one file, with everything that happened
+
+Exit code 1 if a step differs or a file is damaged, 2 if there is nothing to replay.";
+
 /// What can be asked.
 #[derive(Debug, Parser)]
 #[command(name = "raft-sim", version, about = ABOUT, long_about = LONG_ABOUT)]
@@ -90,6 +103,9 @@ enum Command {
     /// Run a cluster under faults, with clients, and check it after every step
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
+    /// Run recordings of real nodes again, and find the first step that this build does otherwise
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
 }
 
 /// `raft-sim lab`.
@@ -166,6 +182,17 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
+/// `raft-sim replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Recordings, or folders of them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print every event and action, one a line
+    #[arg(long)]
+    print: bool,
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -180,6 +207,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
     let verdict = match cli.command {
         Command::Lab(args) => lab::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Replay(args) => replay::run(&args),
     };
     match verdict {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,

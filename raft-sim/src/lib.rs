@@ -16,6 +16,7 @@ pub mod options;
 pub mod queue;
 pub mod random;
 pub mod recorder;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod service;
