@@ -1,0 +1,157 @@
+//! Storages that fail or block at any point: nothing acknowledged is lost, nothing is said early.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use crossbeam_channel::{Receiver, Sender};
+use raft_driver_thread::raft_proto::{Entries, EntryId, NodeId, Recovered, Write};
+use raft_driver_thread::storage::{MemoryStorage, Snapshots, Storage, StorageError};
+use raft_driver_thread::transport::channel::Network;
+use raft_driver_thread::{Node, StopReason};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use support::{Journal, LIMIT, until};
+
+/// Does what `before` allows.
+struct Hooked<F> {
+    inner: MemoryStorage,
+    before: F,
+}
+
+/// What becomes of a write.
+enum Fate {
+    Done,
+    /// It fails, and the disk does not have it.
+    Lost,
+    /// It fails, but the disk has it.
+    DoneAndFailed,
+}
+
+impl<F: FnMut() -> Fate + Send + 'static> Storage for Hooked<F> {
+    fn recover(&mut self) -> Result<Recovered, StorageError> {
+        self.inner.recover()
+    }
+
+    fn write(&mut self, writes: &[Write]) -> Result<(), StorageError> {
+        let full = || StorageError::io("write", io::ErrorKind::StorageFull.into());
+        match (self.before)() {
+            Fate::Done => self.inner.write(writes),
+            Fate::Lost => Err(full()),
+            Fate::DoneAndFailed => self.inner.write(writes).and_then(|()| Err(full())),
+        }
+    }
+
+    fn read_entries(
+        &mut self,
+        from: EntryId,
+        to: EntryId,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        self.inner.read_entries(from, to, max_bytes)
+    }
+
+    fn snapshots(&self) -> Arc<dyn Snapshots> {
+        self.inner.snapshots()
+    }
+}
+
+fn start<S: Storage>(storage: S) -> Node<Journal> {
+    let transport = Network::new(1).transport(NodeId(1));
+    let mut options = support::options(1, 1);
+    options.config.election_timeout_min = Duration::from_millis(9);
+    options.config.election_timeout_max = Duration::from_millis(18);
+    options.config.heartbeat_interval = Duration::from_millis(3);
+    Node::start(options, storage, transport, Journal::default()).unwrap()
+}
+
+const COMMANDS: u8 = 10;
+
+/// Proposes until the node stops at its write number `failing`; what it acknowledged, and
+/// everything that it had been given.
+fn acknowledged(storage: &MemoryStorage, failing: u32, fate: fn() -> Fate) -> (Vec<Vec<u8>>, u8) {
+    let mut writes = 0;
+    let before = move || {
+        writes += 1;
+        match writes == failing {
+            true => fate(),
+            false => Fate::Done,
+        }
+    };
+    let inner = storage.clone();
+    let node = start(Hooked { inner, before });
+    // Its empty entry applied: from now on each command is a write of its own.
+    until("an election or the end", || {
+        (node.state().applied_index.0 > 0 || node.stop_reason().is_some()).then_some(())
+    });
+    let mut applied = Vec::new();
+    for command in 0..COMMANDS {
+        match node.execute(vec![command], LIMIT) {
+            Ok(_) => applied.push(vec![command]),
+            Err(_) => {
+                let reason = until("the node stopped", || node.stop_reason());
+                assert!(matches!(reason, StopReason::Storage(_)), "{reason}");
+                return (applied, command + 1);
+            }
+        }
+    }
+    (applied, COMMANDS)
+}
+
+#[test]
+fn whichever_write_fails_all_that_was_acknowledged_is_recovered_and_nothing_is_invented() {
+    for fate in [|| Fate::Lost, || Fate::DoneAndFailed] {
+        let mut failed = 0;
+        // Term and vote, the empty entry, and one for each command.
+        for failing in 1..=u32::from(COMMANDS) + 2 {
+            let storage = MemoryStorage::new();
+            let (applied, given) = acknowledged(&storage, failing, fate);
+            failed += u32::from(applied.len() < usize::from(COMMANDS));
+            let node = start(storage);
+            until("a command applied", || node.execute("last", LIMIT).ok());
+            let mode = raft_driver_thread::raft_proto::ReadMode::Quorum;
+            let journal = node.read(mode, |journal| journal.0.clone()).wait().unwrap();
+            let (_, recovered) = journal.split_last().unwrap();
+            let all: Vec<Vec<u8>> = (0..given).map(|command| vec![command]).collect();
+            assert!(recovered.starts_with(&applied), "write {failing}");
+            assert!(all.starts_with(recovered), "write {failing}");
+        }
+        assert_eq!(
+            failed,
+            u32::from(COMMANDS) + 2,
+            "each write was one that fails"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_answered_before_its_write_is_on_disk() {
+    let (reached, writes): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
+    let (release, released): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
+    let before = move || {
+        let _ = reached.send(());
+        let _ = released.recv(); // An end of the test lets all through.
+        Fate::Done
+    };
+    let node = start(Hooked {
+        inner: MemoryStorage::new(),
+        before,
+    });
+    // The vote for itself: no leader while it is not on disk.
+    writes.recv_timeout(LIMIT).unwrap();
+    assert_eq!(node.state().leader, None);
+    release.send(()).unwrap();
+    until("a leader", || node.state().leader);
+    writes.recv_timeout(LIMIT).unwrap(); // Its empty entry.
+    release.send(()).unwrap();
+    let ticket = node.submit("a");
+    writes.recv_timeout(LIMIT).unwrap();
+    // The write waits, the core does not: it answers, and it has applied nothing.
+    let status = node.status().unwrap();
+    assert_eq!(status.last_log.index.0, 2);
+    assert!(!ticket.is_ended());
+    assert!(status.applied_index.0 <= 1);
+    release.send(()).unwrap();
+    assert_eq!(ticket.wait_timeout(LIMIT).unwrap().answer, 1);
+    drop(release);
+}
