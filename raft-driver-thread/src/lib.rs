@@ -17,8 +17,8 @@
 //!
 //! The core's thread waits for none of the others: what it has for them goes into queues whose
 //! content is bounded by the core's own limits (uncommitted and unapplied bytes, one chunk a
-//! peer) and by [`Options::max_outstanding`]; what they have for it goes through bounded queues,
-//! where they wait.
+//! peer) and by [`Options::max_outstanding`]; what peers have for it waits in a queue that is bounded in
+//! bytes.
 
 mod apply_thread;
 mod core_thread;

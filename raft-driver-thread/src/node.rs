@@ -14,7 +14,7 @@ use crate::timer::Clock;
 use crate::transport::Transport;
 use crate::{disk_thread, snapshot_thread};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use raft_proto::{
     ChangeError, EntryId, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
     Recovered, Status, TransferError,
@@ -26,9 +26,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
-
-/// How many orders may wait for the core.
-const MAX_ORDERS: usize = 4096;
 
 /// A running node. Clones are handles to the same one; when the last is dropped it is killed, which
 /// is safe at any moment. See the [crate] for an example.
@@ -83,7 +80,9 @@ impl<M: StateMachine> Node<M> {
         let recorder = recorder.transpose().map_err(StartError::Recorder)?;
         let observed = Arc::new(Observed::new(&raft));
         let (ear, deliveries) = inbox(options.max_inbox_bytes);
-        let (orders, core_orders) = bounded(MAX_ORDERS);
+        // Bounded by what may be outstanding, and by what the core has asked of its threads. This
+        // kind of queue drops what it holds with its receiver, and so ends the tickets.
+        let (orders, core_orders) = unbounded();
         let mut threads = Threads {
             core: orders.clone(),
             running: Vec::new(),
@@ -271,7 +270,6 @@ impl<M: StateMachine> Node<M> {
             return Ticket::ended(RequestError::Overloaded);
         };
         let (promise, ticket) = ticket(place);
-        // Within the bound on what is outstanding the wait is only for the core's turn.
         match inner.orders.send(order(promise)) {
             Ok(()) => ticket,
             Err(_) => Ticket::ended(RequestError::Stopped),

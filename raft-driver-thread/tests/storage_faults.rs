@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use raft_driver_thread::raft_proto::{Entries, EntryId, NodeId, Recovered, Write};
 use raft_driver_thread::storage::{MemoryStorage, Snapshots, Storage, StorageError};
 use raft_driver_thread::transport::channel::Network;
-use raft_driver_thread::{Node, StopReason};
+use raft_driver_thread::{Node, RequestError, StopReason, Unknown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +88,9 @@ fn acknowledged(storage: &MemoryStorage, failing: u32, fate: fn() -> Fate) -> (V
     for command in 0..COMMANDS {
         match node.execute(vec![command], LIMIT) {
             Ok(_) => applied.push(vec![command]),
-            Err(_) => {
+            Err(error) => {
+                let late = RequestError::Unknown(Unknown::TimedOut);
+                assert_ne!(error, late, "a ticket always ends");
                 let reason = until("the node stopped", || node.stop_reason());
                 assert!(matches!(reason, StopReason::Storage(_)), "{reason}");
                 return (applied, command + 1);
