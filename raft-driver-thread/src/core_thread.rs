@@ -4,6 +4,7 @@ use crate::apply_thread::{ApplyOrder, CommandPromise, Query};
 use crate::disk_thread::{DiskOrder, StorageFailed};
 use crate::error::{RequestError, StopReason};
 use crate::inbox::{Deliveries, Delivery};
+use crate::metrics::Metrics;
 use crate::observed::{self, Observed};
 use crate::recorder::Recorder;
 use crate::snapshot_thread::SnapshotOrder;
@@ -62,6 +63,7 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) observed: Arc<Observed>,
     pub(crate) state: Turn<M>,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) metrics: Metrics,
 }
 
 /// What the core's thread itself remembers between turns.
@@ -111,6 +113,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             self.turn();
             self.observed.update(&self.raft);
+            self.metrics.turn(&self.raft);
         };
         // First the inbox: a thread of the transport that waits for room in it ends then.
         let Core {
@@ -252,6 +255,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         }
         let commands = std::mem::take(&mut self.state.gathered.0);
         self.state.gathered.2 = 0;
+        self.metrics.proposed(commands.len());
         let id = self.state.request();
         let commands = Commands::from(commands);
         self.step(Input::Propose { id, commands });
@@ -426,12 +430,14 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             Action::RoleChanged { role, term } => {
                 tracing::info!(%node, ?role, %term, "the role changed");
+                self.metrics.role(*role);
             }
             Action::LeaderChanged { leader, term } => {
                 tracing::info!(%node, ?leader, %term, "the leader changed");
             }
             Action::Rejected { from, reason } => {
                 tracing::warn!(%node, %from, %reason, "a message was rejected");
+                self.metrics.rejected();
             }
             Action::Refused { reason } => {
                 tracing::error!(%node, %reason, "an input was refused: a defect of the driver");

@@ -1,8 +1,10 @@
 //! The thread that waits for the disk: all writes that wait become one sync (group commit).
 
 use crate::core_thread::Order;
+use crate::metrics::Metrics;
 use crate::state_machine::StateMachine;
 use crate::storage::{Storage, StorageError};
+use crate::timer::stopwatch;
 use crossbeam_channel::{Receiver, Sender};
 use raft_proto::{EntryId, Input, NodeId, Seq, Write};
 
@@ -32,6 +34,7 @@ pub(crate) fn run<M: StateMachine>(
     mut storage: impl Storage,
     orders: &Receiver<DiskOrder>,
     core: &Sender<Order<M>>,
+    metrics: &Metrics,
 ) {
     let mut writes = Vec::new();
     while let Ok(first) = orders.recv() {
@@ -41,7 +44,12 @@ pub(crate) fn run<M: StateMachine>(
             writes.push(write);
             next = orders.try_recv().ok();
         }
+        let count = writes.len();
+        let begin = stopwatch();
         let written = write_all(&mut storage, &mut writes);
+        if count > 0 {
+            metrics.synced(count, begin());
+        }
         let read = written.and_then(|persisted| {
             if let Some(seq) = persisted {
                 // The core has stopped if it does not listen; the loop then ends by itself.

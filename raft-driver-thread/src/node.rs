@@ -4,6 +4,7 @@ use crate::apply_thread::{Applier, load};
 use crate::core_thread::{Core, Order, PendingRead, Turn};
 use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox;
+use crate::metrics::Metrics;
 use crate::observed::{News, Observed, State};
 use crate::options::Options;
 use crate::recorder::Recorder;
@@ -91,9 +92,10 @@ impl<M: StateMachine> Node<M> {
         let (chunks, snapshot_orders) = unbounded();
         let (applier, apply_orders) = unbounded();
         transport.start(&options.config, ear)?;
-        let core = orders.clone();
+        let metrics = Metrics::new(id);
+        let (core, measured) = (orders.clone(), metrics.clone());
         threads.begin("raft-disk", move || {
-            disk_thread::run(storage, &disk_orders, &core);
+            disk_thread::run(storage, &disk_orders, &core, &measured);
         })?;
         let (core, files) = (orders.clone(), snapshots.clone());
         threads.begin("raft-chunks", move || {
@@ -113,6 +115,7 @@ impl<M: StateMachine> Node<M> {
             observed: observed.clone(),
             state: Turn::new(),
             recorder,
+            metrics,
         };
         let seen = observed.clone();
         let run = move || {

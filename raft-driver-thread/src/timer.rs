@@ -35,6 +35,12 @@ pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
+/// Tells how long ago it was made.
+pub(crate) fn stopwatch() -> impl Fn() -> Duration {
+    let begin = Instant::now();
+    move || begin.elapsed()
+}
+
 #[cfg(target_os = "linux")]
 fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -1,0 +1,57 @@
+//! A node measures what its documentation says.
+#![cfg(feature = "metrics")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use raft_driver_thread::Node;
+use raft_driver_thread::raft_proto::NodeId;
+use raft_driver_thread::storage::MemoryStorage;
+use raft_driver_thread::transport::channel::Network;
+use std::collections::BTreeMap;
+use support::{Journal, LIMIT, until};
+
+#[test]
+fn a_node_measures_its_term_lead_proposals_and_syncs() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let transport = Network::new(1).transport(NodeId(1));
+    let options = support::options(1, 1);
+    let node = metrics::with_local_recorder(&recorder, || {
+        Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap()
+    });
+    until("a command applied", || node.execute("a", LIMIT).ok());
+    // The answer comes a moment before the core hears that it was given.
+    until("applied", || {
+        (node.state().applied_index.0 == 2).then_some(())
+    });
+    let status = node.status().unwrap();
+    drop(node);
+    let measured = snapshotter.snapshot().into_vec().into_iter();
+    let measured: BTreeMap<String, DebugValue> = measured
+        .map(|(key, _, _, value)| {
+            let labels: Vec<_> = key.key().labels().map(|label| label.value()).collect();
+            assert_eq!(labels, ["n1"]);
+            (key.key().name().to_owned(), value)
+        })
+        .collect();
+    assert_eq!(measured.len(), 9);
+    let gauge = |value: u64| DebugValue::Gauge((value as f64).into());
+    assert_eq!(measured["raft_term"], gauge(status.term.0));
+    assert_eq!(measured["raft_is_leader"], gauge(1));
+    assert_eq!(measured["raft_commit_index"], gauge(2));
+    assert_eq!(measured["raft_apply_lag"], gauge(0));
+    assert_eq!(measured["raft_elections_total"], DebugValue::Counter(1));
+    let DebugValue::Counter(proposals) = measured["raft_proposals_total"] else {
+        panic!("{measured:?}");
+    };
+    assert!(
+        proposals >= 1,
+        "those that were refused before the election count as well"
+    );
+    let DebugValue::Histogram(writes) = &measured["raft_sync_writes"] else {
+        panic!("{measured:?}");
+    };
+    assert!(!writes.is_empty());
+}
