@@ -25,6 +25,7 @@ mod core_thread;
 mod disk_thread;
 mod error;
 pub mod inbox;
+pub mod lab;
 pub mod metrics;
 mod node;
 mod observed;

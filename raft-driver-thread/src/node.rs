@@ -9,7 +9,7 @@ use crate::observed::{News, Observed, State};
 use crate::options::Options;
 use crate::recorder::Recorder;
 use crate::state_machine::StateMachine;
-use crate::storage::{Snapshots, Storage};
+use crate::storage::{Snapshots, Storage, StorageError};
 use crate::ticket::{Applied, Outstanding, Promise, Proposed, Ticket, ticket};
 use crate::timer::Clock;
 use crate::transport::Transport;
@@ -17,11 +17,12 @@ use crate::{disk_thread, snapshot_thread};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use raft_proto::{
-    ChangeError, EntryId, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
+    ChangeError, EntryId, Input, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
     Recovered, Status, TransferError,
 };
 use std::cell::Cell;
 use std::error::Error;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,9 +47,19 @@ impl<M: StateMachine> Clone for Node<M> {
     }
 }
 
+/// Where snapshots lie.
+struct Files(Arc<dyn Snapshots>);
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Snapshots")
+    }
+}
+
 #[derive(Debug)]
 struct Inner<M: StateMachine> {
     id: NodeId,
+    snapshots: Files,
     orders: Sender<Order<M>>,
     observed: Arc<Observed>,
     outstanding: Arc<AtomicUsize>,
@@ -101,6 +112,7 @@ impl<M: StateMachine> Node<M> {
         threads.begin("raft-chunks", move || {
             snapshot_thread::run(files.as_ref(), &snapshot_orders, &core);
         })?;
+        let files = Files(snapshots.clone());
         let apply = Applier::new(machine, snapshots, options.snapshots, orders.clone(), last);
         threads.begin("raft-apply", move || apply.run(&apply_orders))?;
         let core = Core {
@@ -128,6 +140,7 @@ impl<M: StateMachine> Node<M> {
         Ok(Node {
             inner: Arc::new(Inner {
                 id,
+                snapshots: files,
                 orders,
                 observed,
                 outstanding: Arc::new(AtomicUsize::new(0)),
@@ -237,6 +250,22 @@ impl<M: StateMachine> Node<M> {
         let _ = self.inner.orders.send(Order::Snapshot);
     }
 
+    /// Gives the node a snapshot that the service made by itself, of its state after `last`: an entry
+    /// that it has applied. Waits until it is on disk.
+    pub(crate) fn store_snapshot(
+        &self,
+        last: EntryId,
+        write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), StorageError> {
+        let mut sink = self.inner.snapshots.0.create()?;
+        write(&mut sink).map_err(|error| StorageError::io("write a snapshot", error))?;
+        let snapshot = sink.finish(last)?;
+        // A node that has stopped needs none; its next start deletes the file.
+        let compact = Order::Input(Input::Compact { snapshot });
+        let _ = self.inner.orders.send(compact);
+        Ok(())
+    }
+
     /// Hands the lead to `target`, or to the voter that is best prepared (thesis 3.10). The ticket
     /// ends with the new leader.
     pub fn transfer_leadership(&self, target: Option<NodeId>) -> Ticket<NodeId, TransferError> {
@@ -265,6 +294,12 @@ impl<M: StateMachine> Node<M> {
     pub fn shutdown(&self) -> StopReason {
         self.inner.stop(Order::Shutdown);
         self.stop_reason().unwrap_or(StopReason::Defect)
+    }
+
+    /// Stops the node at once, as dropping its last handle does (the lab's `Kill`), and returns when
+    /// all threads have ended. All tickets end.
+    pub fn kill(&self) {
+        self.inner.stop(Order::Kill);
     }
 
     fn request<A, R: Error>(&self, order: impl FnOnce(Promise<A, R>) -> Order<M>) -> Ticket<A, R> {

@@ -62,6 +62,13 @@ pub(super) fn prepare(folder: &Path) -> Result<(), StorageError> {
     }
 }
 
+/// Checks that there is a folder of ours; makes nothing.
+pub(super) fn check(folder: &Path) -> Result<(), StorageError> {
+    let path = folder.join("FORMAT");
+    let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+    check_version(&path, &text)
+}
+
 /// Left by a process that was killed while it made the folder.
 fn is_unfinished(file: &io::Result<fs::DirEntry>) -> bool {
     file.as_ref()

@@ -21,7 +21,10 @@
 //! mark says has lost what was acknowledged, and is refused.
 
 mod files;
+mod inspect;
 mod record;
+
+pub use inspect::{Inspection, inspect};
 
 use super::{Snapshots, Storage, StorageError};
 use files::{Mark, SnapshotFiles};
