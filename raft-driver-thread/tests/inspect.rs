@@ -1,0 +1,117 @@
+//! `inspect` tells what a folder holds, and what in it is damaged.
+#![cfg(feature = "disk")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use raft_driver_thread::Node;
+use raft_driver_thread::raft_proto::NodeId;
+use raft_driver_thread::storage::StorageError;
+use raft_driver_thread::storage::disk::{DiskStorage, inspect};
+use raft_driver_thread::transport::channel::Network;
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{Journal, LIMIT, until};
+
+fn start(folder: &Path) -> Node<Journal> {
+    let mut options = support::options(1, 1);
+    options.snapshots.every_entries = Some(50);
+    options.config.trailing_entries = 10;
+    let transport = Network::new(1).transport(NodeId(1));
+    let storage = DiskStorage::open(folder).unwrap();
+    Node::start(options, storage, transport, Journal::default()).unwrap()
+}
+
+/// A folder with a snapshot and a log after it.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let node = start(folder.path());
+    until("a first command", || node.execute("first", LIMIT).ok());
+    for number in 0..99_u8 {
+        node.execute(vec![number; 100], LIMIT).unwrap();
+    }
+    until("a snapshot", || node.status().unwrap().snapshot);
+    // The write that makes it the one to recover may still be on its way.
+    node.execute("last", LIMIT).unwrap();
+    folder
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+fn only_file(folder: PathBuf) -> PathBuf {
+    let mut files = fs::read_dir(folder).unwrap();
+    files.next().unwrap().unwrap().path()
+}
+
+#[test]
+fn a_whole_folder_is_told_and_found_whole() {
+    let folder = folder();
+    let mut payloads = Vec::new();
+    let found = inspect(folder.path(), |entries| {
+        payloads.extend(entries.iter().map(|entry| entry.payload().to_vec()));
+    })
+    .unwrap();
+    assert_eq!(found.problems, Vec::<String>::new());
+    assert_eq!(found.identity.as_ref().unwrap().node_id, NodeId(1));
+    let (first, last) = found.log.unwrap();
+    // The empty entry, and the commands.
+    assert_eq!(last.index.0, 1 + 1 + 99 + 1);
+    assert_eq!(found.entries, last.index.0 - first.index.0 + 1);
+    assert_eq!(payloads.last().unwrap(), b"last");
+    assert!(found.snapshot.is_some());
+    let text = found.to_string();
+    assert!(text.contains("node        n1 of cluster"), "{text}");
+    assert!(text.contains("whole: every record"), "{text}");
+    // It has changed nothing: the node goes on.
+    let node = start(folder.path());
+    until("another command", || node.execute("more", LIMIT).ok());
+}
+
+#[test]
+fn a_flipped_bit_is_found_where_it_is() {
+    let damages: [(&str, fn(&Path) -> PathBuf); 2] = [
+        ("snapshot at", |folder| only_file(folder.join("snapshots"))),
+        ("mark", |folder| folder.join("mark")),
+    ];
+    for (named, file) in damages {
+        let folder = folder();
+        flip(&file(folder.path()), 3);
+        let found = inspect(folder.path(), |_| ()).unwrap();
+        assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
+        assert!(found.problems[0].contains(named), "{:?}", found.problems);
+        assert!(found.to_string().contains("DAMAGED"));
+        assert!(found.entries > 0, "the rest is told all the same");
+    }
+}
+
+#[test]
+fn a_missing_snapshot_is_named() {
+    let folder = folder();
+    fs::remove_file(only_file(folder.path().join("snapshots"))).unwrap();
+    let found = inspect(folder.path(), |_| ()).unwrap();
+    assert!(
+        found.problems[0].contains(".snapshot"),
+        "{:?}",
+        found.problems
+    );
+}
+
+#[test]
+fn what_is_no_folder_of_a_node_or_is_in_use_is_refused() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = inspect(empty.path(), |_| ()).unwrap_err();
+    assert!(error.to_string().contains("FORMAT"), "{error}");
+    assert_eq!(
+        fs::read_dir(empty.path()).unwrap().count(),
+        0,
+        "nothing is made"
+    );
+    let storage = DiskStorage::open(empty.path()).unwrap();
+    let error = inspect(empty.path(), |_| ()).unwrap_err();
+    assert!(matches!(error, StorageError::InUse { .. }), "{error}");
+    drop(storage);
+}
