@@ -100,6 +100,17 @@ fn acknowledged(storage: &MemoryStorage, failing: u32, fate: fn() -> Fate) -> (V
     (applied, COMMANDS)
 }
 
+/// A restart finds all of `applied`, and nothing that is not in `given`.
+fn assert_recovers(storage: MemoryStorage, applied: &[Vec<u8>], given: &[Vec<u8>]) {
+    let node = start(storage);
+    until("a command applied", || node.execute("last", LIMIT).ok());
+    let mode = raft_driver_thread::raft_proto::ReadMode::Quorum;
+    let journal = node.read(mode, |journal| journal.0.clone()).wait().unwrap();
+    let (_, recovered) = journal.split_last().unwrap();
+    assert!(recovered.starts_with(applied), "{recovered:?} {applied:?}");
+    assert!(given.starts_with(recovered), "{recovered:?} {given:?}");
+}
+
 #[test]
 fn whichever_write_fails_all_that_was_acknowledged_is_recovered_and_nothing_is_invented() {
     for fate in [|| Fate::Lost, || Fate::DoneAndFailed] {
@@ -109,14 +120,8 @@ fn whichever_write_fails_all_that_was_acknowledged_is_recovered_and_nothing_is_i
             let storage = MemoryStorage::new();
             let (applied, given) = acknowledged(&storage, failing, fate);
             failed += u32::from(applied.len() < usize::from(COMMANDS));
-            let node = start(storage);
-            until("a command applied", || node.execute("last", LIMIT).ok());
-            let mode = raft_driver_thread::raft_proto::ReadMode::Quorum;
-            let journal = node.read(mode, |journal| journal.0.clone()).wait().unwrap();
-            let (_, recovered) = journal.split_last().unwrap();
             let all: Vec<Vec<u8>> = (0..given).map(|command| vec![command]).collect();
-            assert!(recovered.starts_with(&applied), "write {failing}");
-            assert!(all.starts_with(recovered), "write {failing}");
+            assert_recovers(storage, &applied, &all);
         }
         assert_eq!(
             failed,
@@ -156,4 +161,63 @@ fn nothing_is_answered_before_its_write_is_on_disk() {
     release.send(()).unwrap();
     assert_eq!(ticket.wait_timeout(LIMIT).unwrap().answer, 1);
     drop(release);
+}
+
+/// Proposes until write number `blocking` waits, and gives up then: the disk never has it. What was
+/// acknowledged, and how many commands had been given.
+fn acknowledged_before_a_block(storage: &MemoryStorage, blocking: u32) -> (Vec<Vec<u8>>, u8) {
+    let (reached, reaches): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
+    let (release, released): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
+    let mut writes = 0;
+    let before = move || {
+        writes += 1;
+        if writes != blocking {
+            return Fate::Done;
+        }
+        let _ = reached.send(());
+        let _ = released.recv(); // Until the test gives it up.
+        Fate::Lost
+    };
+    let inner = storage.clone();
+    let node = start(Hooked { inner, before });
+    let is_blocked = || reaches.try_recv().is_ok();
+    let mut applied = Vec::new();
+    let mut given = 0;
+    let began = until("an election or the block", || {
+        let leads = (node.state().applied_index.0 > 0).then_some(true);
+        leads.or_else(|| is_blocked().then_some(false))
+    });
+    while began && given < COMMANDS {
+        let ticket = node.submit(vec![given]);
+        given += 1;
+        let is_stuck = until("an answer or the block", || {
+            let ended = ticket.is_ended().then_some(false);
+            ended.or_else(|| is_blocked().then_some(true))
+        });
+        if is_stuck {
+            // The core answers all the same, and says nothing of what is not on disk.
+            assert_eq!(
+                node.status().unwrap().last_log.index.0,
+                u64::from(given) + 1
+            );
+            assert!(!ticket.is_ended());
+            break;
+        }
+        assert!(ticket.wait().is_ok());
+        applied.push(vec![given - 1]);
+    }
+    drop(release);
+    let reason = until("the node stopped", || node.stop_reason());
+    assert!(matches!(reason, StopReason::Storage(_)), "{reason}");
+    (applied, given)
+}
+
+#[test]
+fn whichever_write_blocks_the_core_goes_on_and_what_was_acknowledged_is_recovered() {
+    for blocking in 1..=u32::from(COMMANDS) + 2 {
+        let storage = MemoryStorage::new();
+        let (applied, given) = acknowledged_before_a_block(&storage, blocking);
+        let all: Vec<Vec<u8>> = (0..given).map(|command| vec![command]).collect();
+        assert_recovers(storage, &applied, &all);
+    }
 }

@@ -102,6 +102,39 @@ fn messages_arrive_both_ways_and_again_after_a_restart() {
     assert!(arrives(&mut one, &again, 3));
 }
 
+#[test]
+fn a_node_that_is_no_member_any_more_is_soon_not_spoken_to() {
+    let mut options = plain();
+    options.farewell = Duration::from_millis(50);
+    let (mut one, mut two) = (end(1, 7, options), end(2, 7, plain()));
+    introduce(&mut [&mut one, &mut two]);
+    assert!(arrives(&mut one, &two, 1));
+    let alone = Member::voter(NodeId(1));
+    one.transport.members(&Membership::of([alone]));
+    assert!(arrives(&mut one, &two, 2), "a farewell is heard");
+    until("its connection closed and its address forgotten", || {
+        one.transport.flush();
+        while two.deliveries.next(Duration::ZERO).is_some() {}
+        std::thread::park_timeout(Duration::from_millis(100)); // Says nothing for a while.
+        one.transport.flush();
+        one.transport.send(NodeId(2), message(3));
+        one.transport.flush();
+        let heard = two.deliveries.next(Duration::from_millis(100));
+        heard.is_none().then_some(())
+    });
+    introduce(&mut [&mut one, &mut two]);
+    assert!(arrives(&mut one, &two, 4), "a member again");
+}
+
+#[test]
+fn names_are_looked_up() {
+    let (mut one, two) = (end(1, 7, plain()), end(2, 7, plain()));
+    let port = two.transport.local_address().port();
+    let member = Member::voter(NodeId(2)).with_context(format!("localhost:{port}"));
+    one.transport.members(&Membership::of([member]));
+    assert!(arrives(&mut one, &two, 1));
+}
+
 fn hello(version: u8, cluster: u64, from: u64, to: u64) -> Vec<u8> {
     let mut hello = b"RAFT".to_vec();
     hello.push(version);

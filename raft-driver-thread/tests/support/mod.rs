@@ -2,9 +2,12 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(all(feature = "tcp", feature = "disk"))]
+pub mod proxy;
+
 use raft_driver_thread::raft_proto::{ClusterId, Config, NodeId, RoleKind, Start};
 use raft_driver_thread::storage::MemoryStorage;
-use raft_driver_thread::transport::channel::Network;
+use raft_driver_thread::transport::channel::{Faults, Network};
 use raft_driver_thread::{Commands, Node, Options, StateMachine};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -66,10 +69,74 @@ pub fn options(id: u64, nodes: u64) -> Options {
     Options::new(config)
 }
 
-/// Nodes with storages in memory, in a network of this process.
+/// What the nodes of a cluster speak through, and where they store.
+pub enum Ground {
+    /// A network of this process, storages in memory.
+    Channel(Network, BTreeMap<u64, MemoryStorage>),
+    /// Loopback TCP through proxies, storages on disk.
+    #[cfg(all(feature = "tcp", feature = "disk"))]
+    Tcp(proxy::Proxies, tempfile::TempDir),
+}
+
+impl Ground {
+    pub fn channel() -> Ground {
+        Ground::Channel(Network::new(1), BTreeMap::new())
+    }
+
+    #[cfg(all(feature = "tcp", feature = "disk"))]
+    pub fn tcp(size: u64) -> Ground {
+        Ground::Tcp(proxy::Proxies::new(size), tempfile::tempdir().unwrap())
+    }
+
+    fn start(&mut self, id: u64, mut options: Options) -> Node<Journal> {
+        let journal = Journal::default();
+        match self {
+            Ground::Channel(network, storages) => {
+                let storage = storages.entry(id).or_default().clone();
+                let transport = network.transport(NodeId(id));
+                Node::start(options, storage, transport, journal).unwrap()
+            }
+            #[cfg(all(feature = "tcp", feature = "disk"))]
+            Ground::Tcp(proxies, folder) => {
+                use raft_driver_thread::storage::disk::DiskStorage;
+                options.config.start = proxies.bootstrap();
+                let transport = proxies.transport(id);
+                let storage = DiskStorage::open(folder.path().join(id.to_string())).unwrap();
+                Node::start(options, storage, transport, journal).unwrap()
+            }
+        }
+    }
+
+    /// Nothing gets to this node or from it.
+    pub fn cut(&self, id: u64) {
+        match self {
+            Ground::Channel(network, _) => network.cut(NodeId(id)),
+            #[cfg(all(feature = "tcp", feature = "disk"))]
+            Ground::Tcp(proxies, _) => proxies.cut(id),
+        }
+    }
+
+    pub fn heal(&self, id: u64) {
+        match self {
+            Ground::Channel(network, _) => network.heal(NodeId(id)),
+            #[cfg(all(feature = "tcp", feature = "disk"))]
+            Ground::Tcp(proxies, _) => proxies.heal(id),
+        }
+    }
+
+    /// From now on messages are late, lost, and out of order; or connections slow, and torn.
+    pub fn be_unreliable(&self) {
+        match self {
+            Ground::Channel(network, _) => network.set_faults(Faults::unreliable()),
+            #[cfg(all(feature = "tcp", feature = "disk"))]
+            Ground::Tcp(proxies, _) => proxies.be_unreliable(),
+        }
+    }
+}
+
+/// Nodes, and what lies between them.
 pub struct Cluster {
-    pub network: Network,
-    pub storages: BTreeMap<u64, MemoryStorage>,
+    pub ground: Ground,
     pub nodes: BTreeMap<u64, Node<Journal>>,
     size: u64,
     tune: fn(&mut Options),
@@ -81,9 +148,12 @@ impl Cluster {
     }
 
     pub fn tuned(size: u64, tune: fn(&mut Options)) -> Cluster {
+        Cluster::on(Ground::channel(), size, tune)
+    }
+
+    pub fn on(ground: Ground, size: u64, tune: fn(&mut Options)) -> Cluster {
         let mut cluster = Cluster {
-            network: Network::new(1),
-            storages: BTreeMap::new(),
+            ground,
             nodes: BTreeMap::new(),
             size,
             tune,
@@ -96,11 +166,9 @@ impl Cluster {
 
     /// Starts a node with what its storage holds.
     pub fn start(&mut self, id: u64) {
-        let storage = self.storages.entry(id).or_default().clone();
         let mut options = options(id, self.size);
         (self.tune)(&mut options);
-        let transport = self.network.transport(NodeId(id));
-        let node = Node::start(options, storage, transport, Journal::default()).unwrap();
+        let node = self.ground.start(id, options);
         self.nodes.insert(id, node);
     }
 

@@ -47,7 +47,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a node is reached, and reaches others.
 #[derive(Clone, Debug)]
@@ -60,6 +60,9 @@ pub struct TcpOptions {
     pub max_connections: usize,
     /// How long a connection may take to be made, and to say who it is. Default 5 s.
     pub handshake_timeout: Duration,
+    /// How long after the last message to it the connection to a node is kept that is no member
+    /// any more. Default 10 s.
+    pub farewell: Duration,
 }
 
 /// Whether peers prove who they are, and nobody else can read what they say. There is no default.
@@ -81,6 +84,7 @@ impl TcpOptions {
             max_queue_bytes: 32 << 20,
             max_connections: 256,
             handshake_timeout: Duration::from_secs(5),
+            farewell: Duration::from_secs(10),
         }
     }
 }
@@ -102,6 +106,10 @@ struct Running {
     listener: Listener,
     addresses: BTreeMap<NodeId, String>,
     senders: BTreeMap<(NodeId, StreamKind), Sender>,
+    /// Members no more, and when they were last spoken to.
+    leaving: BTreeMap<NodeId, Instant>,
+    /// Stopped, and not yet at their ends.
+    ending: Vec<Sender>,
 }
 
 /// What all threads share.
@@ -202,6 +210,8 @@ impl Transport for TcpTransport {
             listener,
             addresses: BTreeMap::new(),
             senders: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            ending: Vec::new(),
         });
         Ok(())
     }
@@ -220,7 +230,7 @@ impl Transport for TcpTransport {
 
     fn flush(&mut self) {
         if let Some(running) = &mut self.running {
-            running.senders.values_mut().for_each(Sender::flush);
+            running.flush();
         }
     }
 
@@ -256,10 +266,13 @@ impl Running {
         // Who was removed may have to be told so: its address stays as long as it is spoken to.
         for (node, address) in known {
             let speaks = self.senders.keys().any(|(peer, _)| *peer == node);
-            if speaks {
-                self.addresses.entry(node).or_insert(address);
+            if speaks && !self.addresses.contains_key(&node) {
+                self.addresses.insert(node, address);
+                self.leaving.entry(node).or_insert_with(Instant::now);
             }
         }
+        let is_member = |node: &NodeId| membership.members().iter().any(|it| it.id == *node);
+        self.leaving.retain(|node, _| !is_member(node));
         for ((peer, _), sender) in &self.senders {
             if let Some(address) = self.addresses.get(peer) {
                 sender.redirect(address);
@@ -267,8 +280,34 @@ impl Running {
         }
     }
 
+    fn flush(&mut self) {
+        self.senders.values_mut().for_each(Sender::flush);
+        if self.leaving.is_empty() && self.ending.is_empty() {
+            return;
+        }
+        let farewell = self.shared.options.farewell;
+        let gone = |last: &Instant| last.elapsed() > farewell;
+        while let Some(node) =
+            (self.leaving.iter()).find_map(|(node, last)| gone(last).then_some(*node))
+        {
+            self.leaving.remove(&node);
+            self.addresses.remove(&node);
+            for kind in [StreamKind::Messages, StreamKind::Snapshots] {
+                if let Some(sender) = self.senders.remove(&(node, kind)) {
+                    sender.stop();
+                    self.ending.push(sender);
+                }
+            }
+        }
+        // Dropped before its end, one would be waited for.
+        self.ending.retain(|sender| !sender.has_ended());
+    }
+
     fn send(&mut self, to: NodeId, message: Message) {
         let kind = StreamKind::of(&message);
+        if let Some(last) = self.leaving.get_mut(&to) {
+            *last = Instant::now();
+        }
         if let Some(sender) = self.senders.get_mut(&(to, kind)) {
             sender.push(message);
             return;

@@ -4,13 +4,14 @@ use super::hello::{Hello, StreamKind, WELCOME};
 use super::queue::Queue;
 use super::{Shared, Stream, frame};
 use crate::inbox::Inbox;
+use crate::timer::deadline_after;
 use raft_proto::wire::Envelope;
 use raft_proto::{Message, NodeId};
 use std::io;
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reconnecting is tried again after this, then after twice as long, and so on.
 const BACK_OFF_MIN: Duration = Duration::from_millis(20);
@@ -90,6 +91,11 @@ impl Sender {
             address.clone_into(&mut target.address);
             target.disconnect();
         }
+    }
+
+    /// Whether dropping it waits for nothing.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     pub(super) fn stop(&self) {
@@ -183,13 +189,41 @@ impl Link {
         let timeout = self.shared.options.handshake_timeout;
         let address = self.target().address.clone();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-        for address in address.to_socket_addrs()? {
+        for address in self.resolve(address, timeout)? {
             match TcpStream::connect_timeout(&address, timeout) {
                 Ok(tcp) => return self.greet(tcp),
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    /// Looks up a name. That may take longer than a node may take to stop, and cannot be
+    /// interrupted: it is left to itself then.
+    fn resolve(&self, address: String, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = address.parse() {
+            return Ok(vec![address]);
+        }
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        let builder = std::thread::Builder::new().name("raft-resolve".into());
+        builder.spawn(move || {
+            let found = address.to_socket_addrs().map(Iterator::collect);
+            let _ = answer.send(found); // Too late, perhaps.
+        })?;
+        let deadline = deadline_after(timeout);
+        loop {
+            match answered.recv_timeout(Duration::from_millis(50)) {
+                Ok(found) => return found,
+                Err(_) if self.target().is_stopped => {
+                    return Err(io::Error::other("the node stops"));
+                }
+                Err(_) if deadline.is_some_and(|deadline| Instant::now() > deadline) => {
+                    let what = "its name was not resolved in time";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     fn greet(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
