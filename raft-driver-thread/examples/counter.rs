@@ -1,12 +1,9 @@
 //! A replicated counter: three nodes on loopback TCP with disks, killed and started again.
-
 use raft_driver_thread::raft_proto::{ClusterId, Config, Member, NodeId, ReadMode, Start};
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
-use raft_driver_thread::{Commands, Node, Options, StateMachine};
-use std::error::Error;
-use std::io::{self, Read, Write};
-use std::time::Duration;
+use raft_driver_thread::{Commands, Node, Options, RecorderOptions, StateMachine};
+use std::{error::Error, io, path::Path, time::Duration};
 
 #[derive(Default)]
 struct Counter(u64);
@@ -14,23 +11,19 @@ struct Counter(u64);
 impl StateMachine for Counter {
     type Answer = u64;
     type Snapshot = u64;
-
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<u64>) {
         for command in commands {
             self.0 += command.payload.len() as u64; // "+++" adds three.
             answers.push(self.0);
         }
     }
-
     fn snapshot(&mut self) -> u64 {
         self.0
     }
-
-    fn write_snapshot(count: u64, writer: &mut dyn Write) -> io::Result<()> {
+    fn write_snapshot(count: u64, writer: &mut dyn io::Write) -> io::Result<()> {
         writer.write_all(&count.to_le_bytes())
     }
-
-    fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()> {
+    fn restore(&mut self, reader: &mut dyn io::Read) -> io::Result<()> {
         let mut bytes = [0; 8];
         reader.read_exact(&mut bytes)?;
         self.0 = u64::from_le_bytes(bytes);
@@ -38,53 +31,41 @@ impl StateMachine for Counter {
     }
 }
 
-fn start(id: u64, ports: [u16; 3]) -> Result<Node<Counter>, Box<dyn Error>> {
-    let member = |(id, port)| Member::voter(NodeId(id)).with_context(format!("127.0.0.1:{port}"));
-    let members = (1..).zip(ports).map(member).collect();
+fn start(id: u64, ports: [u16; 3], folder: &Path) -> Result<Node<Counter>, Box<dyn Error>> {
+    let address = |id: u64| format!("127.0.0.1:{}", ports[id as usize - 1]);
+    let member = |id| Member::voter(NodeId(id)).with_context(address(id));
+    let members = (1..=3).map(member).collect();
     let seed = std::process::id().into(); // Fresh at each start.
     let config = Config::new(ClusterId(1), NodeId(id), Start::Bootstrap { members }, seed);
-    let storage =
-        DiskStorage::open(std::env::temp_dir().join(format!("counter-{}/{id}", ports[0])))?;
-    let options = TcpOptions::new(Security::PlaintextUnauthenticated);
-    let transport = TcpTransport::bind(&format!("127.0.0.1:{}", ports[id as usize - 1]), options)?;
-    Ok(Node::start(
-        Options::new(config),
-        storage,
-        transport,
-        Counter::default(),
-    )?)
+    let mut options = Options::new(config);
+    options.recorder = Some(RecorderOptions::new(folder.join(format!("recorded-{id}"))));
+    let storage = DiskStorage::open(folder.join(id.to_string()))?;
+    let tcp = TcpOptions::new(Security::PlaintextUnauthenticated);
+    let transport = TcpTransport::bind(&address(id), tcp)?;
+    let node = Node::start(options, storage, transport, Counter::default())?;
+    Ok(node)
 }
 
-/// Runs the example; the ports have to be free.
-pub fn run(ports: [u16; 3]) -> Result<(), Box<dyn Error>> {
+/// Two rounds of three nodes; the ports have to be free.
+pub fn run(ports: [u16; 3], folder: &Path) -> Result<(), Box<dyn Error>> {
     for round in 1..=2 {
-        let nodes = [start(1, ports)?, start(2, ports)?, start(3, ports)?];
+        let start = |id| start(id, ports, folder);
+        let nodes = [start(1)?, start(2)?, start(3)?];
         let limit = Duration::from_secs(2);
-        // Whichever node leads takes the command.
-        let add = || {
-            nodes
-                .iter()
-                .find_map(|node| node.execute("+++", limit).ok())
+        // Whichever node leads takes the command; then any of them knows of it.
+        while !nodes.iter().any(|node| node.execute("+++", limit).is_ok()) {}
+        let count = loop {
+            let read = nodes[0].read(ReadMode::Quorum, |counter| counter.0);
+            if let Ok(count) = read.wait() {
+                break count;
+            }
         };
-        let applied = std::iter::repeat_with(add).flatten().next();
-        println!("round {round}: {applied:?}");
-        // Any node answers, with what was added last.
-        let ask = || {
-            nodes[0]
-                .read(ReadMode::Quorum, |counter| counter.0)
-                .wait()
-                .ok()
-        };
-        println!(
-            "round {round}: node 1 counts {:?}",
-            std::iter::repeat_with(ask).flatten().next()
-        );
-    } // Dropped: all three are killed.
+        println!("round {round}: node 1 counts {count}");
+    } // Dropped: all three are killed, and the next round starts them again.
     Ok(())
 }
 
-/// For the command line.
 #[allow(dead_code)] // A test calls `run`.
 fn main() -> Result<(), Box<dyn Error>> {
-    run([7001, 7002, 7003])
+    run([7001, 7002, 7003], Path::new("target/counter"))
 }

@@ -128,6 +128,7 @@ impl<M: StateMachine> Applier<M> {
     fn apply(&mut self, entries: &Entries) -> Result<(), MachineFailed> {
         let mut answers = std::mem::take(&mut self.answers);
         let machine = &mut self.machine;
+        let _within = tracing::debug_span!("apply", entries = entries.len()).entered();
         guard(|| machine.apply(Commands::new(entries), &mut answers))?;
         let commands = Commands::new(entries).count();
         if answers.len() != commands {
@@ -184,6 +185,7 @@ impl<M: StateMachine> Applier<M> {
     fn restore(&mut self, meta: &SnapshotMeta) -> Result<(), MachineFailed> {
         let machine = &mut self.machine;
         let snapshots = &self.snapshots;
+        let _within = tracing::info_span!("restore", last = %meta.id.last).entered();
         let restored = guard(|| load(machine, snapshots.as_ref(), meta))?;
         restored.map_err(|error| MachineFailed(format!("restore: {error}")))?;
         self.last = meta.id.last;
@@ -238,7 +240,9 @@ impl<M: StateMachine> Applier<M> {
         (self.entries, self.bytes) = (0, 0);
         let (snapshots, core) = (self.snapshots.clone(), self.core.clone());
         let (last, stopping) = (self.last, self.stopping.clone());
+        let span = tracing::info_span!("snapshot", %last);
         let make = move || {
+            let _within = span.entered();
             let made = catch_unwind(AssertUnwindSafe(|| {
                 write::<M>(view, snapshots.as_ref(), last, stopping)
             }));

@@ -283,6 +283,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     }
 
     fn step(&mut self, input: Input) {
+        let _within = tracing::trace_span!("step", term = %self.raft.term()).entered();
         let at = self.clock.now();
         let mut actions = std::mem::take(&mut self.state.actions);
         let event = Event { at, input };

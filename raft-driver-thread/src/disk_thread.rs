@@ -80,6 +80,7 @@ fn write_all(
         return Ok(None);
     };
     let (first, last) = (first.seq, last.seq);
+    let _within = tracing::debug_span!("sync", writes = writes.len(), %first, %last).entered();
     storage.write(writes).map_err(|error| StorageFailed {
         seq: Some(first),
         error,

@@ -9,6 +9,7 @@
 //! | `raft_is_leader` | gauge | 1 where it leads, else 0 |
 //! | `raft_commit_index` | gauge | commitIndex |
 //! | `raft_apply_lag` | gauge | entries that are committed and not yet applied |
+//! | `raft_peer_lag` | gauge | of a leader, with a label `peer`: entries that the peer is not known to have; brought up to date ten times a second |
 //! | `raft_proposals_total` | counter | commands given to the core |
 //! | `raft_elections_total` | counter | times that the node became a candidate |
 //! | `raft_rejected_total` | counter | messages that no correct peer sends |
@@ -26,6 +27,52 @@ use ::metrics::{Counter, Gauge, Histogram};
 pub(crate) struct Metrics {
     #[cfg(feature = "metrics")]
     handles: std::sync::Arc<Handles>,
+    #[cfg(feature = "metrics")]
+    peers: Peers,
+}
+
+/// Of each peer, and how long ago they were brought up to date.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Default)]
+struct Peers {
+    lags: std::collections::BTreeMap<NodeId, Gauge>,
+    at: Option<std::time::Instant>,
+}
+
+#[cfg(feature = "metrics")]
+impl Peers {
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    fn turn(&mut self, raft: &Raft) {
+        if self.at.is_some_and(|at| at.elapsed() < Peers::PAUSE) {
+            return;
+        }
+        self.at = Some(std::time::Instant::now());
+        if raft.role() != RoleKind::Leader {
+            // Whoever leads now knows better.
+            for (_, lag) in std::mem::take(&mut self.lags) {
+                lag.set(0);
+            }
+            return;
+        }
+        let status = raft.status();
+        let is_peer = |node: &NodeId| status.peers.iter().any(|peer| peer.id == *node);
+        self.lags.retain(|node, lag| {
+            let stays = is_peer(node);
+            if !stays {
+                lag.set(0);
+            }
+            stays
+        });
+        for peer in &status.peers {
+            let lag = self.lags.entry(peer.id).or_insert_with(|| {
+                let (node, peer) = (status.id.to_string(), peer.id.to_string());
+                ::metrics::gauge!("raft_peer_lag", "node" => node, "peer" => peer)
+            });
+            let behind = status.last_log.index.0.saturating_sub(peer.match_index.0);
+            lag.set(behind as f64);
+        }
+    }
 }
 
 #[cfg(feature = "metrics")]
@@ -60,10 +107,12 @@ impl Metrics {
         };
         Metrics {
             handles: std::sync::Arc::new(handles),
+            peers: Peers::default(),
         }
     }
 
-    pub(crate) fn turn(&self, raft: &Raft) {
+    pub(crate) fn turn(&mut self, raft: &Raft) {
+        self.peers.turn(raft);
         let handles = &self.handles;
         let leads = raft.role() == RoleKind::Leader;
         let lag = raft.commit_index().since(raft.applied_index());
@@ -99,7 +148,7 @@ impl Metrics {
         Metrics {}
     }
 
-    pub(crate) fn turn(&self, _: &Raft) {}
+    pub(crate) fn turn(&mut self, _: &Raft) {}
 
     pub(crate) fn proposed(&self, _: usize) {}
 

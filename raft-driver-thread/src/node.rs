@@ -96,6 +96,7 @@ impl<M: StateMachine> Node<M> {
         // kind of queue drops what it holds with its receiver, and so ends the tickets.
         let (orders, core_orders) = unbounded();
         let mut threads = Threads {
+            node: id,
             core: orders.clone(),
             running: Vec::new(),
         };
@@ -136,7 +137,7 @@ impl<M: StateMachine> Node<M> {
             }
             threads.join();
         };
-        let thread = spawn("raft-core", run)?;
+        let thread = spawn(id, "raft-core", run)?;
         Ok(Node {
             inner: Arc::new(Inner {
                 id,
@@ -361,6 +362,7 @@ thread_local! {
 
 /// The threads that the core's thread waits for when it ends.
 struct Threads<M: StateMachine> {
+    node: NodeId,
     core: Sender<Order<M>>,
     running: Vec<JoinHandle<()>>,
 }
@@ -378,7 +380,7 @@ impl<M: StateMachine> Threads<M> {
                 let _ = core.send(Order::ThreadPanicked(name));
             }
         };
-        self.running.push(spawn(name, guarded)?);
+        self.running.push(spawn(self.node, name, guarded)?);
         Ok(())
     }
 
@@ -389,10 +391,16 @@ impl<M: StateMachine> Threads<M> {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+/// A thread of the node's; all that is traced in it is within a span that names both.
+fn spawn(
+    node: NodeId,
+    name: &'static str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
     let thread = Builder::new().name(name.into());
     let own = move || {
         IS_OWN.set(true);
+        let _within = tracing::info_span!("raft", %node, thread = name).entered();
         run();
     };
     thread.spawn(own).map_err(StartError::Thread)

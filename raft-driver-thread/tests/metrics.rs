@@ -55,3 +55,30 @@ fn a_node_measures_its_term_lead_proposals_and_syncs() {
     };
     assert!(!writes.is_empty());
 }
+
+#[test]
+fn a_leader_measures_how_far_its_peers_lag() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let network = Network::new(1);
+    let start = |id| {
+        let transport = network.transport(NodeId(id));
+        let options = support::options(id, 3);
+        Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap()
+    };
+    // Peers' handles are made in the core's thread, which knows what is installed for the process.
+    metrics::set_global_recorder(recorder).unwrap();
+    let nodes = [start(1), start(2), start(3)];
+    until("a command applied", || {
+        nodes.iter().find_map(|node| node.execute("a", LIMIT).ok())
+    });
+    until("all peers' lags measured as none", || {
+        let measured = snapshotter.snapshot().into_vec().into_iter();
+        let lags: Vec<_> = measured
+            .filter(|(key, ..)| key.key().name() == "raft_peer_lag")
+            .map(|(.., value)| value)
+            .collect();
+        let none = |value: &DebugValue| *value == DebugValue::Gauge(0.0.into());
+        (lags.len() >= 2 && lags.iter().all(none)).then_some(())
+    });
+}
