@@ -4,90 +4,16 @@
 //! `cargo bench -p raft-driver-thread --bench cluster [seconds]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use raft_driver_thread::raft_proto::{ClusterId, Config, Member, NodeId, RoleKind, Start};
-use raft_driver_thread::storage::disk::DiskStorage;
-use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
-use raft_driver_thread::{Commands, Node, Options, StateMachine};
+mod support;
+
+use raft_driver_thread::Node;
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-const PAYLOAD: usize = 256;
-
-/// Counts commands: the cost of a service is not what is measured.
-#[derive(Default)]
-struct Counter(u64);
-
-impl StateMachine for Counter {
-    type Answer = u64;
-    type Snapshot = u64;
-
-    fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<u64>) {
-        for _ in commands {
-            self.0 += 1;
-            answers.push(self.0);
-        }
-    }
-
-    fn snapshot(&mut self) -> u64 {
-        self.0
-    }
-
-    fn write_snapshot(count: u64, writer: &mut dyn Write) -> io::Result<()> {
-        writer.write_all(&count.to_le_bytes())
-    }
-
-    fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let mut bytes = [0; 8];
-        reader.read_exact(&mut bytes)?;
-        self.0 = u64::from_le_bytes(bytes);
-        Ok(())
-    }
-}
-
-fn nodes(folder: &Path) -> Vec<Node<Counter>> {
-    let ids = 1..=3;
-    let plain = || TcpOptions::new(Security::PlaintextUnauthenticated);
-    let transports: Vec<_> = ids
-        .clone()
-        .map(|_| TcpTransport::bind("127.0.0.1:0", plain()).unwrap())
-        .collect();
-    let members: Vec<Member> = (1..)
-        .zip(&transports)
-        .map(|(id, transport)| {
-            Member::voter(NodeId(id)).with_context(transport.local_address().to_string())
-        })
-        .collect();
-    let nodes = ids.zip(transports).map(|(id, transport)| {
-        let start = Start::Bootstrap {
-            members: members.clone(),
-        };
-        let config = Config::new(ClusterId(1), NodeId(id), start, id);
-        let storage = DiskStorage::open(folder.join(id.to_string())).unwrap();
-        let options = Options::new(config);
-        Node::start(options, storage, transport, Counter::default()).unwrap()
-    });
-    nodes.collect()
-}
-
-fn leader(nodes: &[Node<Counter>]) -> &Node<Counter> {
-    loop {
-        let leads = |node: &&Node<Counter>| node.state().role == RoleKind::Leader;
-        if let Some(node) = nodes.iter().find(leads) {
-            // What it applies it leads with.
-            if node
-                .execute(vec![0; PAYLOAD], Duration::from_secs(1))
-                .is_ok()
-            {
-                return node;
-            }
-        }
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-}
+use support::{Counter, PAYLOAD, leader, nodes, resident};
 
 /// Keeps `window` proposals outstanding; the latencies of all, sorted, and the rate.
 fn measure(node: &Node<Counter>, window: usize, time: Duration) -> (Vec<Duration>, f64) {
@@ -195,11 +121,4 @@ fn main() {
     println!("resident memory {} MiB", resident() >> 20);
     drop(nodes);
     fs::remove_dir_all(&folder).unwrap();
-}
-
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) << 10
 }
