@@ -85,6 +85,24 @@ fn round_trip() -> Duration {
     median(times)
 }
 
+/// One outstanding beside a lone sync and a round trip, in nine rounds by turns.
+fn compare(leader: &Node<Counter>, folder: &Path, time: Duration) {
+    let (mut syncs, mut trips, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..9 {
+        syncs.push(lone_sync(folder));
+        trips.push(round_trip());
+        latencies.push(median(measure(leader, 1, time).0));
+    }
+    let (sync, trip, latency) = (median(syncs), median(trips), median(latencies));
+    let ratio = latency.as_secs_f64() / (sync + trip).as_secs_f64();
+    println!(
+        "medians of nine rounds: one outstanding {} us, a lone fdatasync {} us, a round trip {} us: {ratio:.2} of their sum",
+        latency.as_micros(),
+        sync.as_micros(),
+        trip.as_micros()
+    );
+}
+
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(5));
@@ -98,26 +116,13 @@ fn main() {
         "{:>12} {:>14} {:>10} {:>10}",
         "outstanding", "proposals/s", "p50 us", "p99 us"
     );
-    let mut ratios = Vec::new();
     for window in [1, 64, 1024] {
-        let raw = (lone_sync(&folder), round_trip());
         let (latencies, rate) = measure(leader, window, time);
-        let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+        let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_micros();
         let (p50, p99) = (at(50), at(99));
-        println!(
-            "{window:>12} {rate:>14.0} {:>10} {:>10}",
-            p50.as_micros(),
-            p99.as_micros()
-        );
-        ratios.push((p50, raw));
+        println!("{window:>12} {rate:>14.0} {p50:>10} {p99:>10}");
     }
-    let (p50, (sync, trip)) = ratios[0];
-    let ratio = p50.as_secs_f64() / (sync + trip).as_secs_f64();
-    println!(
-        "a lone fdatasync {} us, a round trip {} us: one outstanding takes {ratio:.2} of their sum",
-        sync.as_micros(),
-        trip.as_micros()
-    );
+    compare(leader, &folder, time / 5);
     println!("resident memory {} MiB", resident() >> 20);
     drop(nodes);
     fs::remove_dir_all(&folder).unwrap();

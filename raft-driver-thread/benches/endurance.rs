@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p raft-driver-thread --bench endurance [gigabytes]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::wildcard_enum_match_arm)] // Two actions of many matter.
 
 mod support;
 
@@ -95,7 +96,10 @@ fn answer(other: &mut Raft, input: Input, at: Time, inputs: &mut VecDeque<Input>
         for action in other.step(Event { at, input }) {
             match action {
                 Action::Persist(write) => own.push_back(Input::Persisted { seq: write.seq }),
-                Action::Send { to, message } if to == NodeId(1) => {
+                Action::Send {
+                    to: NodeId(1),
+                    message,
+                } => {
                     let from = NodeId(2);
                     inputs.push_back(Input::Receive { from, message });
                 }

@@ -15,7 +15,7 @@ use support::{Journal, LIMIT, until};
 
 fn start(folder: &Path) -> Node<Journal> {
     let mut options = support::options(1, 1);
-    options.snapshots.every_entries = Some(50);
+    options.snapshots.every_entries = Some(80); // One, of a hundred.
     options.config.trailing_entries = 10;
     let transport = Network::new(1).transport(NodeId(1));
     let storage = DiskStorage::open(folder).unwrap();

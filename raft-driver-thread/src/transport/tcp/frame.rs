@@ -21,25 +21,7 @@ pub(super) fn write_all(
     buffer: &mut Vec<u8>,
 ) -> io::Result<()> {
     buffer.clear();
-    // Where in the buffer which payload belongs.
-    let mut large: Vec<(usize, &[u8])> = Vec::new();
-    for message in messages {
-        let begin = buffer.len();
-        buffer.extend_from_slice(&[0; LENGTH_BYTES]);
-        wire::encode_header_into(buffer, envelope, message);
-        let mut beside = 0;
-        for payload in wire::payloads(message) {
-            if payload.len() < COPIED_BELOW {
-                buffer.extend_from_slice(payload);
-            } else {
-                large.push((buffer.len(), payload));
-                beside += payload.len();
-            }
-        }
-        let length = buffer.len() - begin - LENGTH_BYTES + beside;
-        let length = u32::try_from(length).map_err(io::Error::other)?;
-        buffer[begin..begin + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
-    }
+    let large = encode(envelope, messages, COPIED_BELOW, buffer)?;
     let mut slices = Vec::with_capacity(2 * large.len() + 1);
     let mut at = 0;
     for (place, payload) in large {
@@ -50,6 +32,44 @@ pub(super) fn write_all(
     slices.push(IoSlice::new(&buffer[at..]));
     write_slices(stream, &mut slices)?;
     stream.flush()
+}
+
+/// All messages in one piece.
+pub(super) fn encode_all(
+    envelope: &Envelope,
+    messages: &[Message],
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    encode(envelope, messages, usize::MAX, buffer).map(drop)
+}
+
+/// Appends all messages to the buffer, but for payloads from that length on: those are returned
+/// with the place in the buffer where each belongs.
+fn encode<'a>(
+    envelope: &Envelope,
+    messages: &'a [Message],
+    copied_below: usize,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Vec<(usize, &'a [u8])>> {
+    let mut large = Vec::new();
+    for message in messages {
+        let begin = buffer.len();
+        buffer.extend_from_slice(&[0; LENGTH_BYTES]);
+        wire::encode_header_into(buffer, envelope, message);
+        let mut beside = 0;
+        for payload in wire::payloads(message) {
+            if payload.len() < copied_below {
+                buffer.extend_from_slice(payload);
+            } else {
+                large.push((buffer.len(), payload));
+                beside += payload.len();
+            }
+        }
+        let length = buffer.len() - begin - LENGTH_BYTES + beside;
+        let length = u32::try_from(length).map_err(io::Error::other)?;
+        buffer[begin..begin + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    }
+    Ok(large)
 }
 
 fn write_slices(stream: &mut dyn Write, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

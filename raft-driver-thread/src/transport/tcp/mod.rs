@@ -26,6 +26,7 @@
 //! beyond that what has been superseded is dropped first (heartbeats and replies of which newer
 //! ones wait), then the oldest. Raft repeats what matters.
 
+mod direct;
 mod frame;
 mod hello;
 mod listener;
@@ -137,6 +138,10 @@ impl Shared {
             #[cfg(feature = "tls")]
             tls,
         })
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(self.options.security, Security::PlaintextUnauthenticated)
     }
 
     /// The stream on which to speak to `peer`, which has to be that node.

@@ -20,6 +20,10 @@ struct State {
     messages: VecDeque<Message>,
     bytes: u64,
     is_stopped: bool,
+    /// The connection stands, all before is written, and its thread waits for more.
+    is_idle: bool,
+    /// What is left of frames of which the beginning is written.
+    rest: Vec<u8>,
 }
 
 fn size(message: &Message) -> u64 {
@@ -63,8 +67,25 @@ impl Queue {
 
     /// Waits for messages and takes all of them; `None` once it is stopped.
     pub(super) fn take(&self, into: &mut Vec<Message>) -> Option<()> {
+        self.wait(self.lock(), into).map(drop)
+    }
+
+    /// The same, for a thread whose connection stands and has taken all before: others may write to
+    /// it meanwhile. What is left of their last frames is returned, and has to be written first.
+    pub(super) fn take_idle(&self, into: &mut Vec<Message>) -> Option<Vec<u8>> {
         let mut state = self.lock();
-        while state.messages.is_empty() && !state.is_stopped {
+        state.is_idle = true;
+        let mut state = self.wait(state, into)?;
+        state.is_idle = false;
+        Some(std::mem::take(&mut state.rest))
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        into: &mut Vec<Message>,
+    ) -> Option<MutexGuard<'a, State>> {
+        while state.messages.is_empty() && state.rest.is_empty() && !state.is_stopped {
             let woken = self.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
@@ -73,7 +94,33 @@ impl Queue {
         }
         state.bytes = 0;
         into.extend(state.messages.drain(..));
-        Some(())
+        Some(state)
+    }
+
+    /// Takes all that waits, if it is no more than so much and its thread is idle, to be written by
+    /// the caller; [`wrote`](Queue::wrote) has to follow.
+    pub(super) fn claim(&self, max_bytes: u64, into: &mut Vec<Message>) -> bool {
+        let mut state = self.lock();
+        if !state.is_idle || state.bytes > max_bytes || state.is_stopped {
+            return false;
+        }
+        // The thread goes on waiting: it finds neither messages nor a rest.
+        state.is_idle = false;
+        state.bytes = 0;
+        into.extend(state.messages.drain(..));
+        true
+    }
+
+    /// What was claimed is written but for this.
+    pub(super) fn wrote(&self, rest: &[u8]) {
+        let mut state = self.lock();
+        if rest.is_empty() {
+            state.is_idle = true;
+        } else {
+            state.rest.extend_from_slice(rest);
+            drop(state);
+            self.changed.notify_all();
+        }
     }
 
     /// Lets time pass, unless it is stopped; `None` then.
@@ -90,6 +137,8 @@ impl Queue {
     pub(super) fn clear(&self) {
         let mut state = self.lock();
         state.messages.clear();
+        state.rest.clear();
+        state.is_idle = false;
         state.bytes = 0;
     }
 

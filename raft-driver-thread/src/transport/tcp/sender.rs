@@ -2,7 +2,7 @@
 
 use super::hello::{Hello, StreamKind, WELCOME};
 use super::queue::Queue;
-use super::{Shared, Stream, frame};
+use super::{Shared, Stream, direct, frame};
 use crate::inbox::Inbox;
 use crate::timer::deadline_after;
 use raft_proto::wire::Envelope;
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 const BACK_OFF_MIN: Duration = Duration::from_millis(20);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
+/// No more than so much is written from the core's thread at once.
+const DIRECT_BYTES: u64 = 16 << 10;
+
 /// How long a peer may read nothing before its connection is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,6 +28,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Sender {
     link: Arc<Link>,
     is_dirty: bool,
+    /// For what is written from here.
+    direct: (Vec<Message>, Vec<u8>),
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,6 +48,8 @@ struct Target {
     /// To be shut down from outside.
     connection: Option<TcpStream>,
     is_stopped: bool,
+    /// Whether frames go to the connection as they are.
+    is_plain: bool,
 }
 
 impl Sender {
@@ -59,6 +66,7 @@ impl Sender {
                 address: address.to_owned(),
                 connection: None,
                 is_stopped: false,
+                is_plain: shared.is_plain(),
             }),
             inbox,
             shared,
@@ -69,6 +77,7 @@ impl Sender {
         Ok(Sender {
             link,
             is_dirty: false,
+            direct: (Vec::new(), Vec::new()),
             thread: Some(thread),
         })
     }
@@ -79,9 +88,32 @@ impl Sender {
     }
 
     pub(super) fn flush(&mut self) {
-        if std::mem::take(&mut self.is_dirty) {
+        if std::mem::take(&mut self.is_dirty) && !self.speak_directly() {
             self.link.queue.wake();
         }
+    }
+
+    /// Where the thread is idle, the connection plain and the messages few, they are written from
+    /// here, without waiting: that saves the thread's waking up, twice in a round trip. The thread
+    /// writes what the system does not take at once, and hears of a connection that has failed.
+    fn speak_directly(&mut self) -> bool {
+        let mut target = self.link.target();
+        let Some(connection) = target.plain() else {
+            return false;
+        };
+        let (messages, buffer) = &mut self.direct;
+        if !self.link.queue.claim(DIRECT_BYTES, messages) {
+            return false;
+        }
+        buffer.clear();
+        let encoded = frame::encode_all(&self.link.envelope(), messages, buffer);
+        messages.clear();
+        if encoded.is_err() {
+            buffer.clear(); // Cannot be: so few bytes have a length.
+        }
+        let sent = direct::send(connection, buffer);
+        self.link.queue.wrote(buffer.get(sent..).unwrap_or(&[]));
+        true
     }
 
     /// The peer is there now; a connection to where it was ends.
@@ -116,6 +148,11 @@ impl Drop for Sender {
 }
 
 impl Target {
+    fn plain(&mut self) -> Option<&TcpStream> {
+        let is_plain = self.is_plain && direct::IS_POSSIBLE;
+        self.connection.as_ref().filter(|_| is_plain)
+    }
+
     fn disconnect(&mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = connection.shutdown(Shutdown::Both); // It may be closed already.
@@ -166,12 +203,7 @@ impl Link {
 
     /// Speaks until that fails; says why.
     fn speak(&self, mut stream: Box<dyn Stream>, messages: &mut Vec<Message>) -> io::Error {
-        let envelope = Envelope {
-            cluster_id: self.hello.cluster_id,
-            group_id: self.hello.group_id,
-            from: self.hello.from,
-            to: self.hello.to,
-        };
+        let envelope = self.envelope();
         let mut buffer = Vec::new();
         loop {
             let written = frame::write_all(&mut *stream, &envelope, messages, &mut buffer);
@@ -179,9 +211,21 @@ impl Link {
             if let Err(error) = written {
                 return error;
             }
-            if self.queue.take(messages).is_none() {
+            let Some(rest) = self.queue.take_idle(messages) else {
                 return io::Error::other("the node stops");
+            };
+            if let Err(error) = stream.write_all(&rest) {
+                return error;
             }
+        }
+    }
+
+    fn envelope(&self) -> Envelope {
+        Envelope {
+            cluster_id: self.hello.cluster_id,
+            group_id: self.hello.group_id,
+            from: self.hello.from,
+            to: self.hello.to,
         }
     }
 
