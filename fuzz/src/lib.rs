@@ -7,7 +7,9 @@
 //! ```text
 //! cargo fuzz run --sanitizer none wire -- -max_total_time=60
 //! cargo fuzz run --sanitizer none step -- -max_total_time=60
+//! cargo fuzz run --sanitizer none recording -- -max_total_time=60
 //! ```
 
+pub mod recording;
 pub mod step;
 pub mod wire;

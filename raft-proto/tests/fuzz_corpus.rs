@@ -27,3 +27,8 @@ fn no_input_of_the_corpus_breaks_a_node() {
 fn no_input_of_the_corpus_breaks_the_wire_format() {
     assert!(run("wire", raft_fuzz::wire::run) >= 20);
 }
+
+#[test]
+fn no_input_of_the_corpus_breaks_the_reader_of_recordings() {
+    assert!(run("recording", raft_fuzz::recording::run) >= 20);
+}
