@@ -3,11 +3,13 @@
 mod lab;
 mod replay;
 mod run;
+mod sweep;
 
 use clap::{Args, Parser, Subcommand};
 use core::time::Duration;
 use raft_sim::features::Features;
 use raft_sim::options::{Faults, Request};
+use raft_sim::sweep::Seeds;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,7 +27,8 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  everything passed
   1  a scenario failed, or a run violated a property or did not recover
-  2  the command line made no sense";
+  2  the command line made no sense
+  3  a sweep was interrupted; nothing was wrong until then";
 
 const LAB_HELP: &str = "\
 Each scenario prints the lab's own line:
@@ -86,6 +89,23 @@ Examples:
 
 Exit code 1 if a step differs or a file is damaged, 2 if there is nothing to replay.";
 
+const SWEEP_HELP: &str = "\
+Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \
+The summary says which rare situations the seeds came into, and which none did. Its digest is \
+the sum of the seeds' digests: equal for equal seeds and settings, whatever the number of jobs or \
+the machine.
+
+Examples:
+  raft-sim sweep --seeds 0..20000                        all cores
+  raft-sim sweep --seeds 0..1000000 --resume sweep.jsonl go on where a former one stopped
+  raft-sim sweep --seeds 0..1000000 --shard 3/100        the fourth of a hundred parts
+  raft-sim sweep --seeds 0..1000000000 --shard array/1000 --resume /results/$NAME.jsonl
+                                                         in a Slurm array or a Kubernetes
+                                                         indexed Job of a thousand tasks
+  raft-sim merge /results/*.jsonl                        what they all came to
+
+Exit code 1 if a seed failed, 2 if the command line made no sense, 3 if it was interrupted.";
+
 /// What can be asked.
 #[derive(Debug, Parser)]
 #[command(name = "raft-sim", version, about = ABOUT, long_about = LONG_ABOUT)]
@@ -103,6 +123,11 @@ enum Command {
     /// Run a cluster under faults, with clients, and check it after every step
     #[command(after_help = RUN_HELP)]
     Run(RunArgs),
+    /// Run many seeds on all cores, and say what they came into
+    #[command(after_help = SWEEP_HELP)]
+    Sweep(SweepArgs),
+    /// Join what the parts of a sweep wrote (--resume, or --json)
+    Merge(MergeArgs),
     /// Run recordings of real nodes again, and find the first step that this build does otherwise
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
@@ -167,6 +192,49 @@ pub(crate) struct RunArgs {
     json: bool,
 }
 
+/// `raft-sim sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Which seeds: A..B, from A to just below B
+    #[arg(long, value_name = "A..B")]
+    seeds: Seeds,
+    /// How many threads; by default one a core
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
+    jobs: Option<u32>,
+    /// Run only part I of N, counted from 0; `array` for I takes it from SLURM_ARRAY_TASK_ID or
+    /// JOB_COMPLETION_INDEX
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+    /// Keep what was done in this file, a line of JSON a chunk, and leave out what it holds already
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
+    /// How many servers
+    #[arg(long, default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
+    nodes: u32,
+    /// How long the phase with faults is, in virtual time
+    #[arg(long, default_value = "20s", value_parser = duration)]
+    time: Duration,
+    /// How hostile the environment is
+    #[arg(long, value_enum, default_value_t = Faults::Wild)]
+    faults: Faults,
+    /// What is used beyond Figure 2
+    #[arg(long, value_enum, default_value_t = Features::Drawn)]
+    features: Features,
+    /// Print the lines of JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// `raft-sim merge`.
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// What the parts wrote
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
 /// `60s`, `10m`, `1h 30m`.
 fn duration(text: &str) -> Result<Duration, String> {
     const HOW: &str = "give a number and a unit, such as 60s, 10m or 1h";
@@ -200,6 +268,8 @@ pub(crate) enum Verdict {
     Failed,
     /// The command line made no sense, which has been explained.
     Usage,
+    /// It did not come to its end.
+    Interrupted,
 }
 
 /// Does what was asked.
@@ -208,11 +278,14 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Lab(args) => lab::run(&args),
         Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::run(&args),
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Merge(args) => sweep::merge(&args),
     };
     match verdict {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,
         Ok(Verdict::Failed) => ExitCode::from(1),
         Ok(Verdict::Usage) => ExitCode::from(2),
+        Ok(Verdict::Interrupted) => ExitCode::from(3),
         // Whoever listened has heard enough (`| head`): no reason to complain.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {

@@ -20,6 +20,8 @@ pub mod replay;
 pub mod report;
 pub mod run;
 pub mod service;
+pub mod situations;
+pub mod sweep;
 pub mod trace;
 pub mod workload;
 pub mod world;

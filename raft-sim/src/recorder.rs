@@ -3,6 +3,7 @@
 use crate::checker::{Checker, Observation, Started};
 use crate::failure::Failure;
 use crate::host::Watch;
+use crate::situations::Situations;
 use crate::trace::Trace;
 use raft_proto::{
     Action, Event, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind, Time, trace,
@@ -73,6 +74,8 @@ pub struct Recorder {
     pub trace: Trace,
     /// The numbers.
     pub counts: Counts,
+    /// What the run came into.
+    pub situations: Situations,
     checker: Checker,
     failure: Option<Failure>,
     /// When the last event happened.
@@ -85,6 +88,7 @@ impl Recorder {
         Recorder {
             trace,
             counts: Counts::default(),
+            situations: Situations::default(),
             checker: Checker::new(),
             failure: None,
             now: Time::ZERO,
@@ -115,6 +119,7 @@ impl Recorder {
             at,
             format_args!("{who} starts, applied {applied}, last {last}"),
         );
+        self.situations.started(raft);
         if let Err(broken) = self.checker.started(&Started::of(raft, applied)) {
             self.fail(broken);
         }
@@ -122,6 +127,7 @@ impl Recorder {
 
     /// A node has crashed.
     pub fn stopped(&mut self, node: NodeId) {
+        self.situations.stopped(node);
         self.checker.stopped(node);
     }
 
@@ -145,6 +151,9 @@ impl Watch for Recorder {
     fn event(&mut self, raft: &Raft, event: &Event) {
         self.counts.events += 1;
         self.now = event.at;
+        if let Input::Persisted { seq } = event.input {
+            self.situations.persisted(raft.id(), seq);
+        }
         match &event.input {
             // What they cause is told by the actions.
             Input::Tick | Input::Applied { .. } => {}
@@ -208,6 +217,7 @@ impl Watch for Recorder {
             }
             self.trace.line(self.now, trace::action(who(raft), action));
         }
+        self.situations.observe(raft, actions);
         if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
             self.fail(broken);
         }

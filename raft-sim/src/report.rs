@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::features::{FeatureCounts, Features};
 use crate::options::{Faults, Request};
 use crate::recorder::Counts;
+use crate::situations::Situations;
 use crate::world::World;
 use core::fmt;
 use core::time::Duration;
@@ -22,6 +23,8 @@ pub struct Report {
     pub last_lines: Vec<String>,
     /// What happened, in numbers.
     pub counts: Counts,
+    /// What the run came into.
+    pub situations: Situations,
     /// How often each feature was used.
     pub features: FeatureCounts,
     /// Entries committed, the leaders' own included.
@@ -57,6 +60,7 @@ impl Report {
             failure: result.err(),
             last_lines,
             counts: recorder.counts.clone(),
+            situations: recorder.situations.clone(),
             features,
             committed: recorder.commit_index().0,
             virtual_seconds: Duration::from_nanos(now.0).as_secs_f64(),
