@@ -92,8 +92,9 @@ Exit code 1 if a step differs or a file is damaged, 2 if there is nothing to rep
 const SWEEP_HELP: &str = "\
 Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \
 The summary says which rare situations the seeds came into, and which none did. Its digest is \
-the sum of the seeds' digests: equal for equal seeds and settings, whatever the number of jobs or \
-the machine.
+the sum of the seeds' digests, each of the times of everything that happened: equal for equal \
+seeds and settings, whatever the number of jobs or the machine. What raft-sim run prints is \
+another digest, of the whole trace as text.
 
 Examples:
   raft-sim sweep --seeds 0..20000                        all cores

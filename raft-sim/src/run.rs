@@ -30,9 +30,22 @@ const LAST_LINES: usize = 40;
 
 /// Runs a cluster, and writes its trace to `output` if there is one.
 pub fn run(request: Request, output: Option<Box<dyn Write + Send>>) -> Report {
+    traced(request, Trace::new(output))
+}
+
+/// Runs a cluster without writing down what happens; again with a trace if something is wrong.
+pub fn search(request: Request) -> Report {
+    let report = traced(request, Trace::of_times());
+    match report.passed() {
+        true => report,
+        false => run(request, None),
+    }
+}
+
+fn traced(request: Request, trace: Trace) -> Report {
     let began = Instant::now();
     let options = Options::draw(request);
-    let mut world = World::new(options, Trace::new(output));
+    let mut world = World::new(options, trace);
     // A panic is a defect like others, and needs its seed and trace like others.
     let result = catch_unwind(AssertUnwindSafe(|| phases(&mut world)));
     let result = result.unwrap_or_else(|panic| {

@@ -98,7 +98,7 @@ fn chunk(
         if interrupted.load(Ordering::Relaxed) {
             return None;
         }
-        let report = run::run(request(args, seed), None);
+        let report = run::search(request(args, seed));
         bar.inc(1);
         Some(report)
     };

@@ -1,0 +1,139 @@
+//! Sweeps: ranges, parts, joining, and going on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use raft_sim::sweep::{CHUNK, FailedSeed, Line, Seeds, SeedsError, Shard, Tally, read_lines};
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+fn sweep(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+    command.args(["sweep", "--time", "1s", "--nodes", "3"]);
+    command.args(arguments).env_remove("SLURM_ARRAY_TASK_ID");
+    command.output().unwrap()
+}
+
+fn digest(output: &Output) -> String {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let line = text.lines().find(|line| line.starts_with("digest "));
+    line.expect("a digest").to_owned()
+}
+
+#[test]
+fn a_range_is_cut_into_chunks_that_hold_each_seed_once() {
+    let seeds: Seeds = "10..1000".parse().unwrap();
+    let chunks: Vec<Seeds> = seeds.chunks().collect();
+    assert_eq!(chunks.len() as u64, 990_u64.div_ceil(CHUNK));
+    let all: Vec<u64> = chunks.into_iter().flat_map(|chunk| chunk.0).collect();
+    assert_eq!(all, (10..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_no_range_is_explained() {
+    let error = |text: &str| text.parse::<Seeds>().unwrap_err();
+    assert_eq!(error("5..5"), SeedsError::Empty(5));
+    assert_eq!(error("9..2"), SeedsError::Backwards(9, 2));
+    for text in ["", "7", "..", "1..x", "-1..3"] {
+        assert_eq!(error(text), SeedsError::NotARange(text.into()));
+    }
+}
+
+#[test]
+fn the_parts_of_a_sweep_are_disjoint_and_make_it_whole() {
+    let mut seen = BTreeSet::new();
+    for index in 0..7 {
+        let shard = Shard { index, count: 7 };
+        for chunk in (0..100).filter(|chunk| shard.holds(*chunk)) {
+            assert!(seen.insert(chunk));
+        }
+    }
+    assert_eq!(seen.len(), 100);
+}
+
+#[test]
+fn an_array_jobs_index_is_read_from_its_environment() {
+    let kubernetes = |name: &str| (name == "JOB_COMPLETION_INDEX").then(|| "3".to_owned());
+    let expected = Shard { index: 3, count: 5 };
+    assert_eq!(Shard::parse("array/5", kubernetes), Ok(expected));
+    assert_eq!(Shard::parse("3/5", |_| None), Ok(expected));
+    let error = Shard::parse("array/5", |_| None).unwrap_err();
+    assert!(error.contains("SLURM_ARRAY_TASK_ID"), "{error}");
+    assert!(Shard::parse("5/5", |_| None).is_err());
+}
+
+#[test]
+fn one_job_and_two_come_to_the_same() {
+    let one = sweep(&["--seeds", "0..40", "--jobs", "1"]);
+    let two = sweep(&["--seeds", "0..40", "--jobs", "2"]);
+    assert!(one.status.success(), "{one:?}");
+    assert_eq!(digest(&one), digest(&two));
+    let others = sweep(&["--seeds", "1..41", "--jobs", "2"]);
+    assert_ne!(digest(&one), digest(&others));
+}
+
+#[test]
+fn a_sweep_goes_on_where_it_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sweep.jsonl");
+    let file_argument = file.to_str().unwrap();
+    let range = format!("0..{}", CHUNK + 10);
+    let arguments = ["--seeds", range.as_str(), "--resume", file_argument];
+    let whole = sweep(&arguments);
+    assert!(whole.status.success(), "{whole:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (first, second) = text.split_once('\n').unwrap();
+    // Killed while it wrote the second line.
+    std::fs::write(&file, format!("{first}\n{}", &second[..second.len() / 2])).unwrap();
+    let again = sweep(&arguments);
+    assert_eq!(digest(&whole), digest(&again));
+    let again = std::fs::read_to_string(&file).unwrap();
+    let ranges = |text: &str| -> Vec<Seeds> {
+        let lines = read_lines(text).unwrap().into_iter();
+        lines.map(|line| line.seeds).collect()
+    };
+    assert_eq!(
+        ranges(&text),
+        ranges(&again),
+        "the first chunk was not run again"
+    );
+    // Other settings do not go on in it.
+    let other = sweep(&[
+        "--seeds",
+        "0..10",
+        "--faults",
+        "none",
+        "--resume",
+        file_argument,
+    ]);
+    assert_eq!(other.status.code(), Some(2), "{other:?}");
+}
+
+#[test]
+fn failures_are_listed_with_their_commands_and_the_exit_code_is_one() {
+    let line = Line {
+        seeds: Seeds(0..256),
+        settings: "--nodes 3".into(),
+        tally: Tally {
+            seeds: 256,
+            failed: 1,
+            ..Tally::default()
+        },
+        failures: vec![FailedSeed {
+            seed: 7,
+            failure: "Election Safety is violated".into(),
+            repeat: "raft-sim run --seed 7".into(),
+        }],
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("part.jsonl");
+    let text = serde_json::to_string(&line).unwrap();
+    std::fs::write(&file, format!("{text}\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+    let output = command.arg("merge").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("255 of 256 seeds passed"), "{said}");
+    assert!(
+        said.contains("repeat with: raft-sim run --seed 7"),
+        "{said}"
+    );
+}
