@@ -4,6 +4,7 @@ mod lab;
 mod replay;
 mod run;
 mod sweep;
+mod zoo;
 
 use clap::{Args, Parser, Subcommand};
 use core::time::Duration;
@@ -107,6 +108,17 @@ Examples:
 
 Exit code 1 if a seed failed, 2 if the command line made no sense, 3 if it was interrupted.";
 
+const ZOO_HELP: &str = "\
+Each mistake is a patch in raft-sim/zoo. The command copies the project to target/zoo, and for each \
+patch applies it there, builds the simulator with it and runs seeds until one fails. It needs cargo \
+and the project's sources. A patch that does not apply any more is an error.
+
+Examples:
+  raft-sim zoo                   all of them, as a table in Markdown
+  raft-sim zoo figure-8          one
+
+Exit code 1 if one was not caught, 2 if the command line made no sense or a patch does not apply.";
+
 /// What can be asked.
 #[derive(Debug, Parser)]
 #[command(name = "raft-sim", version, about = ABOUT, long_about = LONG_ABOUT)]
@@ -127,6 +139,9 @@ enum Command {
     /// Run many seeds on all cores, and say what they came into
     #[command(after_help = SWEEP_HELP)]
     Sweep(SweepArgs),
+    /// Build known mistakes into the core, and measure how soon each is caught
+    #[command(after_help = ZOO_HELP)]
+    Zoo(ZooArgs),
     /// Join what the parts of a sweep wrote (--resume, or --json)
     Merge(MergeArgs),
     /// Run recordings of real nodes again, and find the first step that this build does otherwise
@@ -223,9 +238,26 @@ pub(crate) struct SweepArgs {
     /// What is used beyond Figure 2
     #[arg(long, value_enum, default_value_t = Features::Drawn)]
     features: Features,
+    /// Run one seed after another, and end with the first that fails
+    #[arg(long, conflicts_with = "resume")]
+    until_failure: bool,
     /// Print the lines of JSON instead of text
     #[arg(long)]
     json: bool,
+}
+
+/// `raft-sim zoo`.
+#[derive(Debug, Args)]
+pub(crate) struct ZooArgs {
+    /// Which mistakes; all of them if left out
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// How long each is searched for, in seconds of one core
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    cpu_seconds: u32,
+    /// Where the project is
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    root: PathBuf,
 }
 
 /// `raft-sim merge`.
@@ -280,6 +312,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Zoo(args) => zoo::run(&args),
         Command::Merge(args) => sweep::merge(&args),
     };
     match verdict {

@@ -25,6 +25,7 @@ pub mod sweep;
 pub mod trace;
 pub mod workload;
 pub mod world;
+pub mod zoo;
 
 /// The examples of the project's first page, compiled and run.
 #[cfg(doctest)]

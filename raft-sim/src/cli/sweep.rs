@@ -54,7 +54,11 @@ pub(crate) fn run(args: &SweepArgs) -> io::Result<Verdict> {
             break; // Interrupted: the chunk is run again when the sweep is resumed.
         };
         note(args, &line, log.as_mut(), &bar)?;
+        let is_enough = args.until_failure && !line.failures.is_empty();
         lines.insert(seeds.0.start, line);
+        if is_enough {
+            break;
+        }
     }
     bar.finish_and_clear();
     let is_whole = lines.len() == chunks.len();
@@ -102,7 +106,10 @@ fn chunk(
         bar.inc(1);
         Some(report)
     };
-    let reports: Option<Vec<Report>> = seeds.0.clone().into_par_iter().map(one).collect();
+    let reports: Option<Vec<Report>> = match args.until_failure {
+        true => until_failure(seeds.0.clone().map_while(one)),
+        false => seeds.0.clone().into_par_iter().map(one).collect(),
+    };
     let mut line = Line {
         seeds: seeds.clone(),
         settings: settings.to_owned(),
@@ -120,6 +127,19 @@ fn chunk(
         }
     }
     Some(line)
+}
+
+/// All up to the first that failed.
+fn until_failure(reports: impl Iterator<Item = Report>) -> Option<Vec<Report>> {
+    let mut run = Vec::new();
+    for report in reports {
+        let passed = report.passed();
+        run.push(report);
+        if !passed {
+            break;
+        }
+    }
+    Some(run)
 }
 
 /// Tells at once of what failed, and keeps the line.
