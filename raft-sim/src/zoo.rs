@@ -173,6 +173,7 @@ impl Scratch {
     /// [`ZooError`].
     pub fn make(root: &Path) -> Result<Scratch, ZooError> {
         let folder = root.join("target/zoo/project");
+        fs::create_dir_all(&folder).map_err(failed(&folder))?;
         for part in PARTS.into_iter().chain(["fuzz"]) {
             let from = root.join(part);
             if !from.exists() {
