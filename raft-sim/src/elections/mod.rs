@@ -1,0 +1,4 @@
+//! x
+pub mod range;
+pub mod timing;
+pub mod trial;
