@@ -1,18 +1,19 @@
 //! One trial: the leader of five servers crashes, and the other four elect another one.
 //!
 //! The four are real cores. The leader is played: all that the others ever hear of it is its last
-//! heartbeat, and where it is dead nothing needs to be computed.
+//! heartbeat, and what a dead server does needs no core.
 
 use super::range::TimeoutRange;
-use super::timing::Timing;
+use super::timing::{OwnVote, Timing};
 use crate::queue::Queue;
 use crate::random::Random;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::{
     Action, AppendEntries, CheckQuorum, ClusterId, Config, Entries, EntriesBuilder, EntryId,
-    EntryKind, Event, HardState, Identity, Index, Input, Membership, Message, NodeId, NotConsecutive,
-    PreVoting, Raft, Recovered, RoleKind, Seq, Start, StartError, Term, Time,
+    EntryKind, Event, HardState, Identity, Index, Input, Membership, Message, NodeId,
+    NotConsecutive, PreVoting, Raft, Recovered, RoleKind, Seq, Start, StartError, Term, Time,
+    Write,
 };
 
 /// The server that leads until it crashes.
@@ -69,6 +70,8 @@ pub struct Trial {
     pub range: TimeoutRange,
     /// How long messages, writes and timers take.
     pub timing: Timing,
+    /// Whether a candidate's requests wait for its own write.
+    pub own_vote: OwnVote,
     /// Whether servers ask before they campaign (thesis 9.6).
     pub pre_vote: PreVoting,
     /// How long to wait for a leader, in virtual time from the crash.
@@ -91,8 +94,10 @@ impl Trial {
             let Some((at, happening)) = cluster.queue.pop_until(until) else {
                 break;
             };
-            elected = cluster.happens(at, happening)?.then_some(at);
+            elected = cluster.happens(at, happening)?;
         }
+        // That the own vote is written may be what a leader waited for.
+        let elected = elected.filter(|at| *at <= until);
         let terms = cluster.servers.iter().map(|server| server.raft.term());
         let last = terms.max().unwrap_or(TERM);
         Ok(Outcome {
@@ -127,11 +132,10 @@ struct Server {
     raft: Raft,
     /// The newest deadline that the core named.
     deadline: Time,
-    /// The last write that it issued.
-    issued: Seq,
-    /// The last write of the sync that runs, or of the last one that ran.
-    covered: Seq,
-    is_syncing: bool,
+    /// The last write that was reported as durable.
+    durable: Seq,
+    /// When its vote for itself is on the disk, should its core have been told so early.
+    own_vote_at: Time,
 }
 
 impl Server {
@@ -154,9 +158,8 @@ impl Server {
         Ok(Server {
             raft: Raft::new(config, recovered)?,
             deadline: Time::NEVER,
-            issued: Seq(0),
-            covered: Seq(0),
-            is_syncing: false,
+            durable: Seq(0),
+            own_vote_at: Time::ZERO,
         })
     }
 }
@@ -177,6 +180,7 @@ struct Cluster {
     /// In the order of [`FOLLOWERS`].
     servers: Vec<Server>,
     timing: Timing,
+    own_vote: OwnVote,
     random: Random,
 }
 
@@ -199,6 +203,7 @@ impl Cluster {
             queue: Queue::new(),
             servers,
             timing: trial.timing,
+            own_vote: trial.own_vote,
             random,
         };
         for (to, length) in FOLLOWERS.into_iter().zip(1..) {
@@ -225,8 +230,8 @@ impl Cluster {
             .push(at, Happening::Arrival { from, to, message });
     }
 
-    /// Does what is due. Returns whether a server became leader.
-    fn happens(&mut self, now: Time, happening: Happening) -> Result<bool, TrialError> {
+    /// Does what is due. Returns when a server leads, if one does now.
+    fn happens(&mut self, now: Time, happening: Happening) -> Result<Option<Time>, TrialError> {
         match happening {
             Happening::Arrival { from, to, message } => {
                 self.give(now, to, Input::Receive { from, message })
@@ -236,14 +241,15 @@ impl Cluster {
                     server.deadline = Time::NEVER;
                     self.give(now, node, Input::Tick)
                 }
-                Some(_) | None => Ok(false), // Another deadline took its place.
+                Some(_) | None => Ok(None), // Another deadline took its place.
             },
-            Happening::Written { node, seq } => {
-                if let Some(server) = self.server(node) {
-                    server.is_syncing = false;
+            Happening::Written { node, seq } => match self.server(node) {
+                Some(server) if server.durable < seq => {
+                    server.durable = seq;
+                    self.give(now, node, Input::Persisted { seq })
                 }
-                self.give(now, node, Input::Persisted { seq })
-            }
+                Some(_) | None => Ok(None), // A later sync ended first and covered it.
+            },
         }
     }
 
@@ -253,31 +259,30 @@ impl Cluster {
         self.servers.get_mut(at)
     }
 
-    /// Gives an input to a core and does what it asks for. Returns whether it became leader.
-    fn give(&mut self, now: Time, id: NodeId, input: Input) -> Result<bool, TrialError> {
+    /// Gives an input to a core and does what it asks for. Returns when it leads, if it does.
+    fn give(&mut self, now: Time, id: NodeId, input: Input) -> Result<Option<Time>, TrialError> {
         let Some(server) = self.server(id) else {
-            return Ok(false);
+            return Ok(None);
         };
         let actions = server.raft.step(Event { at: now, input });
-        let mut leads = false;
+        let mut leads_at = None;
         for action in actions {
             match action {
                 Action::Send { to, message } => self.send(now, id, to, message),
                 Action::WakeAt(deadline) => self.set_timer(now, id, deadline),
-                Action::Persist(write) => {
-                    if let Some(server) = self.server(id) {
-                        server.issued = write.seq;
-                    }
+                Action::Persist(write) => self.write(now, id, &write),
+                Action::RoleChanged { role, .. } if role == RoleKind::Leader => {
+                    leads_at = self.server(id).map(|server| server.own_vote_at.max(now));
                 }
-                Action::RoleChanged { role, .. } => leads |= role == RoleKind::Leader,
                 action @ (Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
                 | Action::Faulted { .. }) => {
+                    let action = Box::new(action);
                     return Err(TrialError::Alarm {
                         node: id,
                         at: now,
-                        action: Box::new(action),
+                        action,
                     });
                 }
                 // Nobody asks anything of these servers, and a trial ends with the election.
@@ -292,11 +297,11 @@ impl Cluster {
                 | Action::ChangeProposed { .. }
                 | Action::MembershipChanged { .. }
                 | Action::ReadEntries { .. }
+                | Action::RoleChanged { .. }
                 | Action::LeaderChanged { .. } => {}
             }
         }
-        self.begin_sync(now, id);
-        Ok(leads)
+        Ok(leads_at)
     }
 
     /// No timer is on time: threads wake a little late.
@@ -309,18 +314,18 @@ impl Cluster {
         }
     }
 
-    /// A disk does one sync at a time; writes that come meanwhile share the next one.
-    fn begin_sync(&mut self, now: Time, node: NodeId) {
+    /// Every write has a sync of its own, which waits for no other one.
+    fn write(&mut self, now: Time, node: NodeId, write: &Write) {
+        let done = now.after(self.timing.write.draw(&mut self.random));
+        let voted_for = write.hard_state.and_then(|state| state.voted_for);
+        let is_early = self.own_vote == OwnVote::Overlapped && voted_for == Some(node);
         let Some(server) = self.server(node) else {
             return;
         };
-        if server.is_syncing || server.issued == server.covered {
-            return;
+        if is_early {
+            server.own_vote_at = done;
         }
-        server.is_syncing = true;
-        server.covered = server.issued;
-        let seq = server.issued;
-        let at = now.after(self.timing.write.draw(&mut self.random));
+        let (at, seq) = (if is_early { now } else { done }, write.seq);
         self.queue.push(at, Happening::Written { node, seq });
     }
 }
