@@ -7,8 +7,8 @@ use plotters::prelude::*;
 /// The time axis, in milliseconds: that of the figure.
 const AXIS: core::ops::Range<f64> = 10.0..100_000.0;
 const SIZE: (u32, u32) = (960, 540);
-/// Eight colours that people who see few colours can tell apart (Okabe and Ito), the first ones
-/// without the yellow that white paper swallows.
+/// Colours that people who see few colours can tell apart (Okabe and Ito). The last one is that of
+/// 150-300, which ends both graphs.
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 0, 0),
     RGBColor(213, 94, 0),
@@ -92,6 +92,7 @@ fn draw<'a>(
     let mut chart = ChartBuilder::on(&area)
         .caption(title, ("sans-serif", 20))
         .margin(16)
+        .margin_right(40) // Half of the last label stands beyond the axis.
         .x_label_area_size(48)
         .y_label_area_size(64)
         .build_cartesian_2d(AXIS.log_scale(), 0.0..100.0)?;
@@ -105,7 +106,10 @@ fn draw<'a>(
         .label_style(("sans-serif", 15))
         .light_line_style(BLACK.mix(0.06))
         .draw()?;
-    for ((name, points), color) in curves.into_iter().zip(COLORS) {
+    let colors = COLORS
+        .into_iter()
+        .skip(COLORS.len().saturating_sub(curves.len()));
+    for ((name, points), color) in curves.into_iter().zip(colors) {
         let style = color.stroke_width(2);
         chart
             .draw_series(LineSeries::new(points, style))?
@@ -114,7 +118,7 @@ fn draw<'a>(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(SeriesLabelPosition::UpperLeft)
         .margin(16)
         .legend_area_size(32)
         .label_font(("sans-serif", 15))
