@@ -18,7 +18,7 @@ use raft_proto::{
 
 /// The server that leads until it crashes.
 const LEADER: NodeId = NodeId(1);
-/// The others.
+/// The others. Only the last two of them can win, see [`Cluster::new`].
 const FOLLOWERS: [NodeId; 4] = [NodeId(2), NodeId(3), NodeId(4), NodeId(5)];
 /// The term that the crashed leader leads in.
 const TERM: Term = Term(1);
@@ -33,6 +33,8 @@ fn voters() -> impl Iterator<Item = NodeId> {
 pub struct Outcome {
     /// From the crash until a server became leader; `None` if none did within the limit.
     pub downtime: Option<Duration>,
+    /// Which server that is.
+    pub leader: Option<NodeId>,
     /// The terms that were begun: elections, of which all but the last were split or were lost by
     /// servers that nobody may vote for.
     pub elections: u64,
@@ -96,16 +98,20 @@ impl Trial {
             };
             elected = cluster.happens(at, happening)?;
         }
-        // That the own vote is written may be what a leader waited for.
-        let elected = elected.filter(|at| *at <= until);
+        // An election that ends with the candidate's own write may end beyond the limit.
+        let elected = elected.filter(|(at, _)| *at <= until);
         let terms = cluster.servers.iter().map(|server| server.raft.term());
         let last = terms.max().unwrap_or(TERM);
         Ok(Outcome {
-            downtime: elected.map(|at| at.since(crash)),
+            downtime: elected.map(|(at, _)| at.since(crash)),
+            leader: elected.map(|(_, leader)| leader),
             elections: last.0 - TERM.0,
         })
     }
 }
+
+/// When a server became leader, and which, if one did.
+type Elected = Option<(Time, NodeId)>;
 
 /// Something that is due at a time.
 #[derive(Debug)]
@@ -230,8 +236,8 @@ impl Cluster {
             .push(at, Happening::Arrival { from, to, message });
     }
 
-    /// Does what is due. Returns when a server leads, if one does now.
-    fn happens(&mut self, now: Time, happening: Happening) -> Result<Option<Time>, TrialError> {
+    /// Does what is due. Returns when a server leads, and which, if one does now.
+    fn happens(&mut self, now: Time, happening: Happening) -> Result<Elected, TrialError> {
         match happening {
             Happening::Arrival { from, to, message } => {
                 self.give(now, to, Input::Receive { from, message })
@@ -260,19 +266,20 @@ impl Cluster {
     }
 
     /// Gives an input to a core and does what it asks for. Returns when it leads, if it does.
-    fn give(&mut self, now: Time, id: NodeId, input: Input) -> Result<Option<Time>, TrialError> {
+    fn give(&mut self, now: Time, id: NodeId, input: Input) -> Result<Elected, TrialError> {
         let Some(server) = self.server(id) else {
             return Ok(None);
         };
         let actions = server.raft.step(Event { at: now, input });
-        let mut leads_at = None;
+        let mut elected = None;
         for action in actions {
             match action {
                 Action::Send { to, message } => self.send(now, id, to, message),
                 Action::WakeAt(deadline) => self.set_timer(now, id, deadline),
                 Action::Persist(write) => self.write(now, id, &write),
                 Action::RoleChanged { role, .. } if role == RoleKind::Leader => {
-                    leads_at = self.server(id).map(|server| server.own_vote_at.max(now));
+                    let server = self.server(id);
+                    elected = server.map(|server| (server.own_vote_at.max(now), id));
                 }
                 action @ (Action::Rejected { .. }
                 | Action::Refused { .. }
@@ -301,7 +308,7 @@ impl Cluster {
                 | Action::LeaderChanged { .. } => {}
             }
         }
-        Ok(leads_at)
+        Ok(elected)
     }
 
     /// No timer is on time: threads wake a little late.
