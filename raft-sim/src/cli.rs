@@ -231,7 +231,7 @@ pub(crate) struct ElectionsArgs {
     seed: u64,
     /// How many trials of each range; of 150-150 at most 100
     #[arg(long, value_name = "N", default_value_t = 1000)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     trials: u32,
     /// How long a trial waits for a leader, in virtual time: 100s, 10m
     #[arg(long, value_name = "TIME", default_value = "100s", value_parser = duration)]

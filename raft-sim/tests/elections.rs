@@ -258,7 +258,7 @@ fn a_folder_that_cannot_be_written_is_named_before_the_work() {
     let file = temporary("file");
     std::fs::write(&file, "not a folder").unwrap();
     let folder = file.join("figures");
-    let output = raft_sim(&["--trials", "1000000", "--svg", folder.to_str().unwrap()]);
+    let output = raft_sim(&["--trials", "100000", "--svg", folder.to_str().unwrap()]);
     std::fs::remove_file(&file).expect("it is ours");
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -270,7 +270,7 @@ fn a_folder_that_cannot_be_written_is_named_before_the_work() {
 #[test]
 fn arguments_out_of_range_name_the_range() {
     let cases: [(&[&str], &str); 5] = [
-        (&["--trials", "0"], "1..=1000000"),
+        (&["--trials", "0"], "1..=100000"),
         (&["--limit", "0s"], "a run of no time"),
         (&["--broadcast-time", "0ms"], "from 10us to 60s"),
         (&["--broadcast-time", "15"], "such as 15ms or 500us"),

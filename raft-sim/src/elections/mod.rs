@@ -108,29 +108,22 @@ pub struct Failed {
 ///
 /// The first trial that could not be made.
 pub fn run(request: &Request, ranges: &[TimeoutRange]) -> Result<Vec<Sample>, Failed> {
-    let mut trials = Vec::new();
-    for range in ranges {
-        let numbers = 0..request.trials_of(*range);
-        trials.extend(numbers.map(|number| request.trial(*range, number)));
-    }
-    // Collected one by one, since a parallel collection of results gives any of the errors.
-    let outcomes: Vec<_> = trials.par_iter().map(Trial::run).collect();
-    let mut outcomes = trials.iter().zip(outcomes);
-    let mut samples = Vec::new();
-    for range in ranges {
-        let count = request.trials_of(*range) as usize;
-        let of_range = outcomes.by_ref().take(count);
-        let of_range = of_range.map(|(trial, outcome)| {
+    let sample = |range: &TimeoutRange| {
+        let numbers = (0..request.trials_of(*range)).into_par_iter();
+        let outcomes = numbers.map(|number| request.trial(*range, number).run());
+        // Collected one by one, since a parallel collection of results gives any of the errors.
+        let outcomes: Vec<_> = outcomes.collect();
+        let outcomes = (0..).zip(outcomes).map(|(number, outcome)| {
             outcome.map_err(|reason| Failed {
-                range: trial.range,
-                number: trial.number,
+                range: *range,
+                number,
                 reason,
             })
         });
-        samples.push(Sample {
+        Ok(Sample {
             range: *range,
-            outcomes: of_range.collect::<Result<_, _>>()?,
-        });
-    }
-    Ok(samples)
+            outcomes: outcomes.collect::<Result<_, _>>()?,
+        })
+    };
+    ranges.iter().map(sample).collect()
 }

@@ -277,7 +277,10 @@ impl Cluster {
                 Action::Send { to, message } => self.send(now, id, to, message),
                 Action::WakeAt(deadline) => self.set_timer(now, id, deadline),
                 Action::Persist(write) => self.write(now, id, &write),
-                Action::RoleChanged { role, .. } if role == RoleKind::Leader => {
+                Action::RoleChanged {
+                    role: RoleKind::Leader,
+                    ..
+                } => {
                     let server = self.server(id);
                     elected = server.map(|server| (server.own_vote_at.max(now), id));
                 }
