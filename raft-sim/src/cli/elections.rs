@@ -11,10 +11,17 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// A file that one of the graphs is to be written to.
+struct Target {
+    graph: Graph,
+    path: PathBuf,
+    file: File,
+}
+
 pub(crate) fn run(args: &ElectionsArgs) -> io::Result<Verdict> {
     // Before the work: whoever waited for it wants the files.
-    let files = match args.svg.as_deref().map(create).transpose() {
-        Ok(files) => files.unwrap_or_default(),
+    let targets = match args.svg.as_deref().map(create).transpose() {
+        Ok(targets) => targets.unwrap_or_default(),
         Err((path, error)) => {
             let path = path.display();
             writeln!(io::stderr(), "error: --svg: cannot write {path}: {error}")?;
@@ -39,11 +46,8 @@ pub(crate) fn run(args: &ElectionsArgs) -> io::Result<Verdict> {
             return Ok(Verdict::Failed);
         }
     };
-    for (graph, path, file) in files {
-        draw(graph, &samples, file).map_err(|error| {
-            let text = format!("--svg: write {}: {error}", path.display());
-            io::Error::new(error.kind(), text)
-        })?;
+    for target in targets {
+        target.draw(&samples)?;
     }
     let report = Report::new(request, &samples);
     match args.json {
@@ -54,20 +58,25 @@ pub(crate) fn run(args: &ElectionsArgs) -> io::Result<Verdict> {
 }
 
 /// The folder, if it is not there, and the files in it. An error names what could not be made.
-fn create(folder: &Path) -> Result<Vec<(Graph, PathBuf, File)>, (PathBuf, io::Error)> {
+fn create(folder: &Path) -> Result<Vec<Target>, (PathBuf, io::Error)> {
     fs::create_dir_all(folder).map_err(|error| (folder.to_owned(), error))?;
-    let mut files = Vec::new();
-    for graph in Graph::ALL {
+    let targets = Graph::ALL.into_iter().map(|graph| {
         let path = folder.join(graph.file);
         match File::create(&path) {
-            Ok(file) => files.push((graph, path, file)),
-            Err(error) => return Err((path, error)),
+            Ok(file) => Ok(Target { graph, path, file }),
+            Err(error) => Err((path, error)),
         }
-    }
-    Ok(files)
+    });
+    targets.collect()
 }
 
-fn draw(graph: Graph, samples: &[Sample], mut file: File) -> io::Result<()> {
-    let text = graph.draw(samples).map_err(io::Error::other)?;
-    file.write_all(text.as_bytes())
+impl Target {
+    fn draw(mut self, samples: &[Sample]) -> io::Result<()> {
+        let text = self.graph.draw(samples).map_err(io::Error::other)?;
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| {
+            let text = format!("--svg: write {}: {error}", self.path.display());
+            io::Error::new(error.kind(), text)
+        })
+    }
 }
