@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how a command ends.
 
+mod elections;
 mod lab;
 mod replay;
 mod run;
@@ -8,6 +9,7 @@ mod zoo;
 
 use clap::{Args, Parser, Subcommand};
 use core::time::Duration;
+use raft_sim::elections::timing::{OwnVote, Timing};
 use raft_sim::features::Features;
 use raft_sim::options::{Faults, Request};
 use raft_sim::sweep::Seeds;
@@ -119,6 +121,31 @@ Examples:
 
 Exit code 1 if one was not caught, 2 if the command line made no sense or a patch does not apply.";
 
+const ELECTIONS_HELP: &str = "\
+Five servers have a leader; it broadcasts a heartbeat and crashes at any time before the next one. \
+A row tells how long it took until another server was leader, for one range of election timeouts. \
+The four others have logs of different lengths, so that two of them can win and two cannot.
+
+The columns:
+  timeouts            the range of election timeouts, in ms; the leader's heartbeat interval is half
+                      of the least one
+  elected             trials that had a leader before --limit ended
+  min ... max         ms without a leader; a trial without one counts as the longest
+  elections, most     terms that were begun until one had a leader, in the mean and at most
+
+A vote takes a message, a synchronous write and a message back: 15 ms in the mean, as roughly in \
+the paper's cluster. The core sends no request for a vote before its own vote is on its disk, which \
+takes another write; --own-vote overlapped shows what it would be if the two overlapped.
+
+Examples:
+  raft-sim elections                          all ranges, 1000 trials each, 100 for 150-150
+  raft-sim elections --svg figures            also figures/figure-16-top.svg and -bottom.svg
+  raft-sim elections --own-vote overlapped    requests leave while the own vote is written
+  raft-sim elections --broadcast-time 1ms     faster disks and a faster network
+  raft-sim elections --trials 100 --json      for machines
+
+Exit code 2 if the command line made no sense, 1 if a file could not be written.";
+
 /// What can be asked.
 #[derive(Debug, Parser)]
 #[command(name = "raft-sim", version, about = ABOUT, long_about = LONG_ABOUT)]
@@ -147,6 +174,9 @@ enum Command {
     /// Run recordings of real nodes again, and find the first step that this build does otherwise
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
+    /// Measure how long clusters are without a leader: Figure 16 of the Raft paper
+    #[command(after_help = ELECTIONS_HELP)]
+    Elections(ElectionsArgs),
 }
 
 /// `raft-sim lab`.
@@ -294,6 +324,47 @@ pub(crate) struct ReplayArgs {
     print: bool,
 }
 
+/// `raft-sim elections`.
+#[derive(Debug, Args)]
+pub(crate) struct ElectionsArgs {
+    /// What everything is drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many trials of each range; of 150-150 at most 100
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    trials: u32,
+    /// How long a trial waits for a leader, in virtual time: 100s, 10m
+    #[arg(long, value_name = "TIME", default_value = "100s", value_parser = duration)]
+    limit: Duration,
+    /// How long it takes in the mean to ask for a vote and to be given it: 15ms, 500us
+    #[arg(long, value_name = "TIME", value_parser = broadcast_time)]
+    #[arg(default_value_t = humantime::Duration::from(Timing::PAPER))]
+    broadcast_time: humantime::Duration,
+    /// Whether a candidate's requests wait until its own vote is on its disk
+    #[arg(long, value_enum, default_value_t = OwnVote::Awaited)]
+    own_vote: OwnVote,
+    /// Servers ask whether they would be elected before they campaign
+    #[arg(long)]
+    pre_vote: bool,
+    /// Draw the figure's two graphs, as SVG files in this folder
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// `15ms`, `500us`.
+fn broadcast_time(text: &str) -> Result<humantime::Duration, String> {
+    const HOW: &str = "give a number and a unit, such as 15ms or 500us";
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; {HOW}"))?;
+    if time < Duration::from_micros(10) || time > Duration::from_secs(60) {
+        return Err(format!("it is from 10us to 60s; {HOW}"));
+    }
+    Ok(time.into())
+}
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -314,6 +385,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Sweep(args) => sweep::run(&args),
         Command::Zoo(args) => zoo::run(&args),
         Command::Merge(args) => sweep::merge(&args),
+        Command::Elections(args) => elections::run(&args),
     };
     match verdict {
         Ok(Verdict::Passed) => ExitCode::SUCCESS,

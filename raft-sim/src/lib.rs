@@ -4,6 +4,7 @@
 
 pub mod checker;
 pub mod disk;
+pub mod elections;
 pub mod failure;
 pub mod features;
 pub mod host;
