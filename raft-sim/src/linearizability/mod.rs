@@ -1,0 +1,16 @@
+//! Whether what clients saw can be explained by a service that does one operation at a time.
+mod bits;
+mod entries;
+mod history;
+mod key_value;
+mod memo;
+mod model;
+mod search;
+mod verdict;
+mod whole;
+
+pub use history::{History, Operation};
+pub use key_value::{KeyValue, KeyValueInput, KeyValueOutput, Value};
+pub use model::Model;
+pub use verdict::{GivenUp, NotLinearizable, Verdict, Why};
+pub use whole::{check, check_within};
