@@ -85,6 +85,20 @@ pub(super) struct Stuck<S> {
     pub(super) next: Vec<Step>,
 }
 
+impl<S> Stuck<S> {
+    /// The operations of known outcome that may come next.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Step> {
+        let next = self.next.iter();
+        next.filter(|step| matches!(step, Step::Known(_)))
+    }
+
+    /// The operations of unknown outcome that may come next.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Step> {
+        let next = self.next.iter();
+        next.filter(|step| matches!(step, Step::Open(_)))
+    }
+}
+
 /// What came out.
 #[derive(Debug)]
 pub(super) enum Outcome<S> {

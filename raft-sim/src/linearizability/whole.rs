@@ -123,15 +123,13 @@ impl<'a, M: Model> Sorted<'a, M> {
             Step::Known(known) => self.known[known].0.clone(),
             Step::Open(open) => self.open[open].clone(),
         };
-        let is_known = |step: &&Step| matches!(step, Step::Known(_));
-        let is_open = |step: &&Step| matches!(step, Step::Open(_));
         NotLinearizable {
             key: key.clone(),
             placed: stuck.placed as u64,
             prefix: stuck.last.iter().map(operation).collect(),
             state: stuck.state.clone(),
-            stuck: stuck.next.iter().filter(is_known).map(operation).collect(),
-            unknown: stuck.next.iter().filter(is_open).map(operation).collect(),
+            stuck: stuck.known().map(operation).collect(),
+            unknown: stuck.open().map(operation).collect(),
         }
     }
 }
