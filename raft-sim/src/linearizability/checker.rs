@@ -11,16 +11,20 @@ use thiserror::Error;
 /// How much a [`Checker`] may spend on each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// States explored in one search of a stretch of some dozens of operations.
+    /// Operations that are gathered before they are checked.
+    pub stretch: usize,
+    /// States explored in one check.
     pub states: u64,
     /// Operations of unknown outcome carried along.
     pub unknown: usize,
 }
 
 impl Default for Limits {
-    /// A million states, which is some 100 MB at worst, and 1024 operations of unknown outcome.
+    /// Stretches of 64 operations, a million states, which is some 100 MB at worst, and 1024
+    /// operations of unknown outcome.
     fn default() -> Limits {
         Limits {
+            stretch: 64,
             states: 1 << 20,
             unknown: 1024,
         }
@@ -66,14 +70,13 @@ pub enum CheckerError<M: Model> {
 /// of a check of the whole.
 ///
 /// So it keeps of each key the outstanding operations, those that began after the first of them,
-/// some dozens more, and the operations of unknown outcome. The latter never end, so their number
+/// a stretch more, and the operations of unknown outcome. The latter never end, so their number
 /// is limited, as is the work on one stretch ([`Limits`]). Beyond a limit a key is given up: its
 /// operations are no longer looked at, and the verdict can no longer be
 /// [`Verdict::Linearizable`]. A violation is never invented. Histories with many operations of
 /// unknown outcome should move on to fresh keys from time to time.
 ///
-/// A violation is found some dozens of operations after it happened, or by
-/// [`finish`](Checker::finish).
+/// A violation is found about a stretch after it happened, or by [`finish`](Checker::finish).
 #[derive(Clone, Debug)]
 pub struct Checker<M: Model> {
     limits: Limits,
@@ -121,7 +124,8 @@ impl<M: Model> Checker<M> {
         let id = self.begun;
         self.begun += 1;
         if !self.given_up.contains_key(&key) {
-            let track = self.tracks.entry(key.clone()).or_insert_with(Track::new);
+            let new = || Track::new(self.limits.stretch);
+            let track = self.tracks.entry(key.clone()).or_insert_with(new);
             track.invoke(id, client, input, now);
         }
         self.outstanding.insert(id, key);
@@ -187,7 +191,7 @@ impl<M: Model> Checker<M> {
         Verdict::Unknown(given_up.map(|(key, why)| GivenUp { key, why }).collect())
     }
 
-    /// How many operations are remembered.
+    /// How many operations are remembered, of all keys.
     pub fn remembered(&self) -> usize {
         self.tracks.values().map(Track::remembered).sum()
     }

@@ -37,21 +37,21 @@ pub(super) struct Track<M: Model> {
     starts: Vec<Config<M::State>>,
     /// How many operations have been forgotten.
     forgotten: u64,
+    /// Entries that are worth a check.
+    stretch: usize,
     /// At how many entries the next stretch is checked.
     due: usize,
 }
 
 impl<M: Model> Track<M> {
-    /// Entries that are worth a search.
-    const STRETCH: usize = 64;
-
-    pub(super) fn new() -> Track<M> {
+    pub(super) fn new(stretch: usize) -> Track<M> {
         Track {
             entries: Vec::new(),
             open: Vec::new(),
             starts: vec![Config::new(M::initial())],
             forgotten: 0,
-            due: Self::STRETCH,
+            stretch,
+            due: stretch,
         }
     }
 
@@ -117,7 +117,7 @@ impl<M: Model> Track<M> {
         let horizon = self.entries.get(stretch).map_or(now, |entry| entry.invoked);
         let progress = self.check(key, stretch, Some(horizon), limit);
         // Twice as many, or one operation that never ends would have all looked at again and again.
-        self.due = self.entries.len() * 2 + Self::STRETCH;
+        self.due = (self.entries.len() * 2).saturating_add(self.stretch);
         progress
     }
 
