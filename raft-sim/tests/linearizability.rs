@@ -381,8 +381,8 @@ const SMALL: Shape = Shape {
     operations: (1, 7),
     keys: 2,
     values: 2,
-    length: 8,
-    lies: 80,
+    length: 6,
+    lies: 250,
     unknown: 100,
 };
 

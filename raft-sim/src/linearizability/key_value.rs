@@ -208,8 +208,12 @@ impl<K: Clone + fmt::Debug + Ord> Model for KeyValue<K> {
         output.is_none_or(|said| *said == answer).then_some(next)
     }
 
-    fn is_read(input: &KeyValueInput) -> bool {
-        matches!(input, KeyValueInput::Get)
+    fn is_read(input: &KeyValueInput, output: Option<&KeyValueOutput>) -> bool {
+        match input {
+            KeyValueInput::Get => true,
+            KeyValueInput::CompareAndSet { .. } => output == Some(&KeyValueOutput::Swapped(false)),
+            KeyValueInput::Set(_) | KeyValueInput::Append(_) | KeyValueInput::Delete => false,
+        }
     }
 
     fn matters(

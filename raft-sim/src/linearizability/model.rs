@@ -31,10 +31,10 @@ pub trait Model: Clone + Debug + Eq {
         output: Option<&Self::Output>,
     ) -> Option<Self::State>;
 
-    /// Whether `input` leaves every state as it is. Such an operation of unknown outcome is
-    /// dropped at once. `false` is always right, and slow.
-    fn is_read(input: &Self::Input) -> bool {
-        let _ = input;
+    /// Whether `input`, answered with `output`, leaves every state as it is that does not forbid
+    /// that. `false` is always right, and slow.
+    fn is_read(input: &Self::Input, output: Option<&Self::Output>) -> bool {
+        let _ = (input, output);
         false
     }
 

@@ -277,10 +277,7 @@ impl<M: Model> Search<'_, '_, M> {
     /// Goes on from `state`, after the last step was placed, unless that leads nowhere new.
     fn enter(&mut self, trail: usize, greatest: usize, state: M::State, open: Option<usize>) {
         let length = self.trail.len();
-        let Some(due) = self.absorb(&state, open) else {
-            return self.take_back(trail, greatest);
-        };
-        let due = match due {
+        let due = match self.absorb(&state) {
             Event::Return(due) => due,
             Event::End | Event::Call(_) => {
                 self.end(state);
@@ -313,25 +310,21 @@ impl<M: Model> Search<'_, '_, M> {
         });
     }
 
-    /// Places each operation that can come now and leaves the state as it is. There is no need to
-    /// ever try without: from whatever order has it later, it can be taken away and put here.
+    /// Places each read that can come now. There is no need to ever try without: from whatever
+    /// order has it later, it can be taken away and put here.
     ///
-    /// Returns the first return in the list, or where the list ends. `None` if the operation of
-    /// unknown outcome that came last was of no use: the first operation to follow could have
-    /// come without it, and led to the same state.
-    fn absorb(&mut self, state: &M::State, open: Option<usize>) -> Option<Event> {
+    /// Returns the first return in the list, or that the list ends.
+    fn absorb(&mut self, state: &M::State) -> Event {
         let mut place = self.entries.first();
         loop {
             let event = self.entries.event(place);
             let Event::Call(known) = event else {
-                return Some(event);
+                return event;
             };
-            let previous = self.entries.previous(place);
+            let Known { input, output, .. } = self.segment.known[known];
             let step = Step::Known(known);
-            if self.apply(state, step).is_some_and(|next| next == *state) {
-                if open.is_some() && self.comes_without(step, state) {
-                    return None;
-                }
+            if M::is_read(input, Some(output)) && self.apply(state, step).is_some() {
+                let previous = self.entries.previous(place);
                 self.place(step);
                 place = self.entries.next(previous);
             } else {

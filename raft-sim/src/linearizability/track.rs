@@ -82,7 +82,7 @@ impl<M: Model> Track<M> {
     }
 
     fn set_open(&mut self, entry: Entry<M>) {
-        if !M::is_read(&entry.input) {
+        if !M::is_read(&entry.input, None) {
             let open = Open {
                 client: entry.client,
                 invoked: entry.invoked,

@@ -65,7 +65,7 @@ impl<'a, M: Model> Sorted<'a, M> {
         for operation in operations {
             match &operation.output {
                 Some(output) => known.push((operation, output)),
-                None if M::is_read(&operation.input) => {}
+                None if M::is_read(&operation.input, None) => {}
                 None => open.push(operation),
             }
         }
