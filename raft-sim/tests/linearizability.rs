@@ -7,6 +7,9 @@ mod drafts;
 #[path = "linearizability/rivals.rs"]
 mod rivals;
 
+#[path = "linearizability/speed.rs"]
+mod speed;
+
 use drafts::{Event, Input, Op, Output, Shape, events, history};
 use proptest::prelude::*;
 use raft_sim::linearizability::{
