@@ -9,6 +9,7 @@ pub mod failure;
 pub mod features;
 pub mod host;
 pub mod lab;
+pub mod linearizability;
 pub mod nemesis;
 pub mod network;
 pub mod node;

@@ -1,0 +1,72 @@
+//! Sets of small numbers.
+
+/// A set of small numbers, a bit for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+}
+
+impl Bits {
+    /// No numbers, and room for those below `length`.
+    pub(super) fn new(length: usize) -> Bits {
+        Bits {
+            words: vec![0; length.div_ceil(64)],
+        }
+    }
+
+    pub(super) fn contains(&self, number: usize) -> bool {
+        let word = self.words.get(number / 64);
+        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    pub(super) fn insert(&mut self, number: usize) {
+        if number / 64 >= self.words.len() {
+            self.words.resize(number / 64 + 1, 0);
+        }
+        self.words[number / 64] |= 1 << (number % 64);
+    }
+
+    pub(super) fn remove(&mut self, number: usize) {
+        if let Some(word) = self.words.get_mut(number / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
+    /// How many numbers there are.
+    pub(super) fn count(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// The words, without zeros at the end.
+    pub(super) fn trimmed(&self) -> &[u64] {
+        trimmed(&self.words)
+    }
+
+    /// The words from the one that holds `first` on, up to the one that holds `last`, without
+    /// zeros at the end.
+    pub(super) fn window(&self, first: usize, last: usize) -> &[u64] {
+        let end = (last / 64 + 1).min(self.words.len());
+        let begin = (first / 64).min(end);
+        trimmed(&self.words[begin..end])
+    }
+
+    /// The numbers, in ascending order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+        let words = self.words.iter().enumerate();
+        words.flat_map(|(at, &word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| at * 64 + bit)
+        })
+    }
+}
+
+fn trimmed(words: &[u64]) -> &[u64] {
+    let used = words.iter().rposition(|&word| word != 0);
+    &words[..used.map_or(0, |last| last + 1)]
+}
+
+/// Whether all of `some` is in `all`; both as words without zeros at the end.
+pub(super) fn is_subset(some: &[u64], all: &[u64]) -> bool {
+    some.len() <= all.len() && some.iter().zip(all).all(|(some, all)| some & !all == 0)
+}

@@ -1,0 +1,110 @@
+//! The events of a history, in the order of time, as a list from which operations are taken out
+//! and put back at constant cost.
+
+/// One event of an operation of known outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The list is over.
+    End,
+    /// The operation begins.
+    Call(usize),
+    /// The operation ends.
+    Return(usize),
+}
+
+/// Where the operations' events stand in the list, and who is whose neighbour.
+///
+/// Place 0 is before the first and after the last event.
+#[derive(Debug)]
+pub(super) struct Entries {
+    events: Vec<Event>,
+    next: Vec<usize>,
+    previous: Vec<usize>,
+    /// For each operation the places of its call and of its return; the latter 0 if the list
+    /// ends before.
+    places: Vec<(usize, usize)>,
+}
+
+impl Entries {
+    /// A list of operations that began and ended at these times, in the order in which they
+    /// began. Without an end: the operation may stay in the list.
+    pub(super) fn new(spans: impl Iterator<Item = (u64, Option<u64>)>) -> Entries {
+        let mut places = Vec::new();
+        let mut order = Vec::new();
+        for (operation, (invoked, returned)) in spans.enumerate() {
+            places.push((0, 0));
+            order.push((invoked, false, operation));
+            if let Some(returned) = returned {
+                order.push((returned, true, operation));
+            }
+        }
+        // At the same time calls come first: what touches is concurrent.
+        order.sort_unstable();
+        let mut events = vec![Event::End];
+        for (_, is_return, operation) in order {
+            if is_return {
+                places[operation].1 = events.len();
+                events.push(Event::Return(operation));
+            } else {
+                places[operation].0 = events.len();
+                events.push(Event::Call(operation));
+            }
+        }
+        let length = events.len();
+        Entries {
+            events,
+            next: (0..length).map(|place| (place + 1) % length).collect(),
+            previous: (0..length)
+                .map(|place| (place + length - 1) % length)
+                .collect(),
+            places,
+        }
+    }
+
+    /// The first place of the list.
+    pub(super) fn first(&self) -> usize {
+        self.next[0]
+    }
+
+    pub(super) fn next(&self, place: usize) -> usize {
+        self.next[place]
+    }
+
+    pub(super) fn previous(&self, place: usize) -> usize {
+        self.previous[place]
+    }
+
+    pub(super) fn event(&self, place: usize) -> Event {
+        self.events[place]
+    }
+
+    /// Takes an operation out.
+    pub(super) fn take(&mut self, operation: usize) {
+        let (call, end) = self.places[operation];
+        self.unlink(call);
+        if end != 0 {
+            self.unlink(end);
+        }
+    }
+
+    /// Puts the operation back that was taken out last.
+    pub(super) fn put_back(&mut self, operation: usize) {
+        let (call, end) = self.places[operation];
+        if end != 0 {
+            self.link(end);
+        }
+        self.link(call);
+    }
+
+    fn unlink(&mut self, place: usize) {
+        let (previous, next) = (self.previous[place], self.next[place]);
+        self.next[previous] = next;
+        self.previous[next] = previous;
+    }
+
+    fn link(&mut self, place: usize) {
+        let (previous, next) = (self.previous[place], self.next[place]);
+        self.next[previous] = place;
+        self.previous[next] = place;
+    }
+}

@@ -1,0 +1,273 @@
+//! The model of a key/value store.
+
+use super::model::Model;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+
+/// The bytes under a key, as a checker knows them: by fingerprint and length.
+///
+/// The fingerprint is a polynomial modulo the prime 2^61 - 1, so that the fingerprint of two
+/// values joined follows from theirs, and an append needs no bytes. Two values that differ have
+/// the same fingerprint with a probability of about length / 2^61, which would hide a violation,
+/// never invent one. The first bytes are kept for explanations.
+#[derive(Clone, Copy)]
+pub struct Value {
+    fingerprint: u64,
+    length: u32,
+    head: [u8; Value::HEAD],
+}
+
+impl Value {
+    const HEAD: usize = 12;
+    const PRIME: u64 = (1 << 61) - 1;
+    /// Any number below the prime that is no small power of another.
+    const BASE: u64 = 0x0a3c_59b1_7e4d_2f63;
+
+    /// No bytes.
+    pub const EMPTY: Value = Value {
+        fingerprint: 0,
+        length: 0,
+        head: [0; Value::HEAD],
+    };
+
+    /// The value with these bytes.
+    pub fn new(bytes: &[u8]) -> Value {
+        let mut value = Value::EMPTY;
+        for &byte in bytes {
+            // One more than the byte, so that zeros count.
+            let sum = multiply(value.fingerprint, Value::BASE) + u64::from(byte) + 1;
+            value.fingerprint = sum % Value::PRIME;
+        }
+        value.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        for (to, from) in value.head.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        value
+    }
+
+    /// This value with the bytes of `other` after its own.
+    #[must_use]
+    pub fn then(self, other: Value) -> Value {
+        let shifted = multiply(self.fingerprint, power(Value::BASE, other.length));
+        let mut joined = Value {
+            fingerprint: (shifted + other.fingerprint) % Value::PRIME,
+            length: self.length.saturating_add(other.length),
+            head: self.head,
+        };
+        let free = joined.head.iter_mut().skip(self.length as usize);
+        for (to, from) in free.zip(other.head) {
+            *to = from;
+        }
+        joined
+    }
+
+    /// How many bytes it has.
+    pub fn length(&self) -> u32 {
+        self.length
+    }
+}
+
+/// A product modulo the prime.
+fn multiply(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b) % u128::from(Value::PRIME);
+    product as u64 // below the prime
+}
+
+/// `base` to the power of `exponent` modulo the prime.
+fn power(mut base: u64, mut exponent: u32) -> u64 {
+    let mut power = 1;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            power = multiply(power, base);
+        }
+        base = multiply(base, base);
+        exponent >>= 1;
+    }
+    power
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        self.fingerprint == other.fingerprint && self.length == other.length
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+impl From<u64> for Value {
+    /// The number in decimal digits.
+    fn from(number: u64) -> Value {
+        Value::new(number.to_string().as_bytes())
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Value {
+        Value::new(bytes)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::new(text.as_bytes())
+    }
+}
+
+impl fmt::Display for Value {
+    /// The bytes in quotes, what is not ASCII escaped; of a long value the first ones, its length
+    /// and its fingerprint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.length as usize;
+        let shown = &self.head[..length.min(Value::HEAD)];
+        write!(f, "\"{}\"", shown.escape_ascii())?;
+        if length > Value::HEAD {
+            write!(f, "..({length} bytes, #{:x})", self.fingerprint)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a client asks a key/value store for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeyValueInput {
+    /// The value. Answered with [`KeyValueOutput::Value`].
+    Get,
+    /// This value from now on. Answered with [`KeyValueOutput::Done`].
+    Set(Value),
+    /// These bytes after those that are there; an absent value counts as empty. Answered with
+    /// [`KeyValueOutput::Done`].
+    Append(Value),
+    /// `new`, if the value is `expected`. Answered with [`KeyValueOutput::Swapped`].
+    CompareAndSet {
+        /// What must be there; `None`: nothing.
+        expected: Option<Value>,
+        /// What is there afterwards.
+        new: Value,
+    },
+    /// No value from now on. Answered with [`KeyValueOutput::Done`].
+    Delete,
+}
+
+/// What a key/value store answers. An answer that does not belong to the question is a violation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KeyValueOutput {
+    /// The value that was read; `None`: there is none.
+    Value(Option<Value>),
+    /// Done.
+    Done,
+    /// Whether the value was as expected, and was replaced.
+    Swapped(bool),
+}
+
+/// A key/value store: under each key a value, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue<K = u64>(PhantomData<K>);
+
+impl<K: Clone + fmt::Debug + Ord> Model for KeyValue<K> {
+    type Key = K;
+    type Input = KeyValueInput;
+    type Output = KeyValueOutput;
+    type State = Option<Value>;
+
+    fn initial() -> Option<Value> {
+        None
+    }
+
+    fn step(
+        state: &Option<Value>,
+        input: &KeyValueInput,
+        output: Option<&KeyValueOutput>,
+    ) -> Option<Option<Value>> {
+        let (answer, next) = match input {
+            KeyValueInput::Get => (KeyValueOutput::Value(*state), *state),
+            KeyValueInput::Set(value) => (KeyValueOutput::Done, Some(*value)),
+            KeyValueInput::Append(value) => {
+                let joined = state.unwrap_or(Value::EMPTY).then(*value);
+                (KeyValueOutput::Done, Some(joined))
+            }
+            KeyValueInput::CompareAndSet { expected, new } => {
+                let swaps = state == expected;
+                let next = if swaps { Some(*new) } else { *state };
+                (KeyValueOutput::Swapped(swaps), next)
+            }
+            KeyValueInput::Delete => (KeyValueOutput::Done, None),
+        };
+        output.is_none_or(|said| *said == answer).then_some(next)
+    }
+
+    fn is_read(input: &KeyValueInput, output: Option<&KeyValueOutput>) -> bool {
+        match input {
+            KeyValueInput::Get => true,
+            KeyValueInput::CompareAndSet { .. } => output == Some(&KeyValueOutput::Swapped(false)),
+            KeyValueInput::Set(_) | KeyValueInput::Append(_) | KeyValueInput::Delete => false,
+        }
+    }
+
+    fn matters(
+        before: &KeyValueInput,
+        then: &KeyValueInput,
+        output: Option<&KeyValueOutput>,
+    ) -> bool {
+        // The value that `before` leaves for certain, if it does.
+        let left = match before {
+            KeyValueInput::Get => return false,
+            KeyValueInput::Set(value) => Some(Some(*value)),
+            KeyValueInput::Delete => Some(None),
+            KeyValueInput::Append(_) => None,
+            // Either it changed nothing, or it left this value.
+            KeyValueInput::CompareAndSet { new, .. } => Some(Some(*new)),
+        };
+        match (then, output) {
+            (KeyValueInput::Get, Some(KeyValueOutput::Value(seen))) => {
+                left.is_none_or(|left| left == *seen)
+            }
+            (KeyValueInput::CompareAndSet { expected, .. }, Some(answer)) => {
+                let swapped = *answer == KeyValueOutput::Swapped(true);
+                left.is_none_or(|left| (left == *expected) == swapped)
+            }
+            // It does nothing after any other value; nobody needs it there.
+            (KeyValueInput::CompareAndSet { expected, .. }, None) => {
+                left.is_none_or(|left| left == *expected)
+            }
+            (KeyValueInput::Set(_) | KeyValueInput::Delete, _) => false,
+            (KeyValueInput::Get, _) => false,
+            (KeyValueInput::Append(_), _) => true,
+        }
+    }
+
+    fn describe(input: &KeyValueInput, output: Option<&KeyValueOutput>) -> String {
+        let asked = match input {
+            KeyValueInput::Get => String::from("get"),
+            KeyValueInput::Set(value) => format!("set {value}"),
+            KeyValueInput::Append(value) => format!("append {value}"),
+            KeyValueInput::CompareAndSet { expected, new } => {
+                format!("cas {} to {new}", Self::describe_state(expected))
+            }
+            KeyValueInput::Delete => String::from("delete"),
+        };
+        let answer = match output {
+            None => String::from("?"),
+            Some(KeyValueOutput::Value(value)) => Self::describe_state(value),
+            Some(KeyValueOutput::Done) => String::from("ok"),
+            Some(KeyValueOutput::Swapped(swapped)) => swapped.to_string(),
+        };
+        format!("{asked} -> {answer}")
+    }
+
+    fn describe_state(state: &Option<Value>) -> String {
+        state.map_or_else(|| String::from("none"), |value| value.to_string())
+    }
+}

@@ -1,0 +1,99 @@
+//! Where a search has been.
+
+use super::bits::is_subset;
+use core::hash::{Hash, Hasher};
+use core::ops::Range;
+use rustc_hash::{FxHashMap, FxHasher};
+
+/// A point of a search: which operations have been placed, and the state after them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point<'a, S> {
+    /// Which word of the set of placed operations is the first that is not full.
+    pub(super) first: usize,
+    /// The set of placed operations of known outcome from that word on.
+    pub(super) placed: &'a [u64],
+    pub(super) state: &'a S,
+    /// The operations of unknown outcome that are assumed to have taken effect.
+    pub(super) used: &'a [u64],
+}
+
+/// The points that a search has visited (Lowe's memoization).
+///
+/// Of two points that differ only in the operations of unknown outcome that they have used, the
+/// one that has used fewer can do all that the other can: those that are left may still take
+/// effect, or never. So a point counts as visited if one was there that had used a part of it.
+///
+/// Membership is all that is ever asked, so the order of a hash decides nothing.
+#[derive(Debug)]
+pub(super) struct Memo<S> {
+    /// By hash of all but `used`: the latest visit.
+    latest: FxHashMap<u64, usize>,
+    visits: Vec<Visit<S>>,
+    /// The sets of all visits, one after the other.
+    words: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Visit<S> {
+    /// An earlier visit with the same hash.
+    earlier: Option<usize>,
+    first: usize,
+    state: S,
+    placed: Range<usize>,
+    used: Range<usize>,
+}
+
+impl<S: Clone + Eq + Hash> Memo<S> {
+    pub(super) fn new() -> Memo<S> {
+        Memo {
+            latest: FxHashMap::default(),
+            visits: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+
+    /// Whether this point is a new one. From now on it is not.
+    pub(super) fn visit(&mut self, point: Point<'_, S>) -> bool {
+        let hash = hash(&point);
+        let earlier = self.latest.get(&hash).copied();
+        let mut at = earlier;
+        while let Some(visit) = at.and_then(|at| self.visits.get(at)) {
+            if self.covers(visit, &point) {
+                return false;
+            }
+            at = visit.earlier;
+        }
+        let placed = self.keep(point.placed);
+        let used = self.keep(point.used);
+        self.latest.insert(hash, self.visits.len());
+        self.visits.push(Visit {
+            earlier,
+            first: point.first,
+            state: point.state.clone(),
+            placed,
+            used,
+        });
+        true
+    }
+
+    fn covers(&self, visit: &Visit<S>, point: &Point<'_, S>) -> bool {
+        visit.first == point.first
+            && self.words[visit.placed.clone()] == *point.placed
+            && visit.state == *point.state
+            && is_subset(&self.words[visit.used.clone()], point.used)
+    }
+
+    fn keep(&mut self, words: &[u64]) -> Range<usize> {
+        let begin = self.words.len();
+        self.words.extend_from_slice(words);
+        begin..self.words.len()
+    }
+}
+
+fn hash<S: Hash>(point: &Point<'_, S>) -> u64 {
+    let mut hasher = FxHasher::default();
+    point.first.hash(&mut hasher);
+    point.placed.hash(&mut hasher);
+    point.state.hash(&mut hasher);
+    hasher.finish()
+}
