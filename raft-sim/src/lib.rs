@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 pub mod checker;
+pub mod clock;
 pub mod disk;
 pub mod elections;
 pub mod failure;

@@ -1,5 +1,6 @@
 //! One server of a run: its host while it has power, its disk while it has not, its service.
 
+use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::host::{Host, HostError, Sync};
@@ -30,6 +31,7 @@ struct Syncs {
 pub struct Node {
     power: Power,
     config: Config,
+    clock: Clock,
     receiver: Receiver,
     /// Its state machine; that of the last snapshot after a restart.
     pub service: Service,
@@ -46,11 +48,12 @@ pub struct Node {
 
 impl Node {
     /// A server with an empty disk and no power.
-    pub fn new(config: Config) -> Node {
+    pub fn new(config: Config, clock: Clock) -> Node {
         Node {
             power: Power::Off(Box::default()),
             receiver: Receiver::new(&config),
             config,
+            clock,
             service: Service::default(),
             outstanding: Outstanding::default(),
             life: 0,
@@ -139,16 +142,16 @@ impl Node {
         recorder: &mut Recorder,
     ) {
         if let Power::On(host) = &mut self.power
-            && let Err(reason) = host.handle(at, input, outputs, recorder)
+            && let Err(reason) = host.handle(self.clock.shows(at), input, outputs, recorder)
         {
             recorder.fail(self.host_failed(reason));
         }
     }
 
-    /// When the core wants to be woken.
+    /// When the core wants to be woken, by the world's clock.
     pub fn wake_at(&self) -> Time {
         match &self.power {
-            Power::On(host) => host.wake_at(),
+            Power::On(host) => self.clock.reaches(host.wake_at()),
             Power::Off(_) => Time::NEVER,
         }
     }
@@ -178,7 +181,7 @@ impl Node {
     ) {
         self.syncs.running = self.syncs.running.saturating_sub(1);
         if let Power::On(host) = &mut self.power
-            && let Err(reason) = host.sync_done(at, seq, outputs, recorder)
+            && let Err(reason) = host.sync_done(self.clock.shows(at), seq, outputs, recorder)
         {
             recorder.fail(self.host_failed(reason));
         }

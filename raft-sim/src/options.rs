@@ -5,11 +5,12 @@
 //! draws how often and how hard it strikes (swarm testing), and a thousand seeds are a thousand
 //! different environments.
 
+use crate::clock::Clock;
 use crate::features::{FeatureOptions, Features};
 use crate::random::Random;
 use core::fmt;
 use core::time::Duration;
-use raft_proto::{ClusterId, Config, ENTRY_OVERHEAD, Member, NodeId, Start};
+use raft_proto::{ClusterId, Config, ENTRY_OVERHEAD, Lease, Member, NodeId, Start};
 use serde::Serialize;
 
 /// How hostile the environment is.
@@ -214,6 +215,26 @@ impl Options {
         Start::Bootstrap {
             members: (1..=u64::from(self.request.nodes)).map(member).collect(),
         }
+    }
+}
+
+impl Options {
+    /// The clock of a node. Leases hold as long as clocks keep to the bound that is configured; all
+    /// else holds whatever clocks do.
+    pub fn clock(&self, id: u64) -> Clock {
+        /// A twentieth: no clock that works is as bad.
+        const BAD: u32 = 50_000;
+        let mut random = Random::new(self.request.seed, "clocks");
+        let bound = match (self.config.lease, self.request.faults) {
+            (_, Faults::None) => 0,
+            (Lease::On { max_drift_ppm }, Faults::Mild | Faults::Wild) => max_drift_ppm,
+            (Lease::Off, Faults::Mild) => 100,
+            (Lease::Off, Faults::Wild) => BAD,
+        };
+        let bound = u64::from(bound);
+        let drifts = (0..id).map(|_| random.between(0, 2 * bound)).last();
+        // No more than twice a u32 that is far below its limit.
+        Clock::drifting(drifts.map_or(0, |drift| drift as i32 - bound as i32))
     }
 }
 

@@ -78,8 +78,9 @@ pub struct Recorder {
     pub situations: Situations,
     checker: Checker,
     failure: Option<Failure>,
-    /// When the last event happened.
+    /// When the last event happened, by the world's clock if it tells.
     now: Time,
+    is_told: bool,
 }
 
 impl Recorder {
@@ -92,7 +93,14 @@ impl Recorder {
             checker: Checker::new(),
             failure: None,
             now: Time::ZERO,
+            is_told: false,
         }
+    }
+
+    /// The world's time, which the clocks of nodes may not show.
+    pub fn tell(&mut self, now: Time) {
+        self.now = now;
+        self.is_told = true;
     }
 
     /// Notes what went wrong; only the first counts.
@@ -150,7 +158,9 @@ fn who(raft: &Raft) -> Who {
 impl Watch for Recorder {
     fn event(&mut self, raft: &Raft, event: &Event) {
         self.counts.events += 1;
-        self.now = event.at;
+        if !self.is_told {
+            self.now = event.at;
+        }
         if let Input::Persisted { seq } = event.input {
             self.situations.persisted(raft.id(), seq);
         }
@@ -169,7 +179,7 @@ impl Watch for Recorder {
             | Input::ChangeMembership { .. }
             | Input::EntriesRead { .. }
             | Input::Unreachable { .. }) => {
-                self.trace.line(event.at, trace::input(who(raft), input));
+                self.trace.line(self.now, trace::input(who(raft), input));
             }
         }
     }

@@ -66,7 +66,7 @@ impl World {
                 true => first.clone(),
                 false => Start::Join,
             };
-            Node::new(config)
+            Node::new(config, options.clock(id))
         });
         let mut world = World {
             now: Time::ZERO,
@@ -142,6 +142,7 @@ impl World {
                 return Ok(());
             };
             self.now = at;
+            self.recorder.tell(at);
             self.happens(happening);
         }
     }

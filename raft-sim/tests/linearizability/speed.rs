@@ -54,7 +54,9 @@ fn history(load: &Load, length: u64) -> Vec<Op> {
         let state = states.entry(key).or_default();
         let answer = match &input {
             Input::Get => Output::Value(*state),
-            _ => Output::Done,
+            Input::Set(_) | Input::Append(_) | Input::CompareAndSet { .. } | Input::Delete => {
+                Output::Done
+            }
         };
         let is_unknown = random.chance(load.unknown);
         if !is_unknown || random.chance(500) {
@@ -94,7 +96,7 @@ fn speed() {
         let pieces = length as f64 / begin.elapsed().as_secs_f64();
         let verdict = match verdict {
             Verdict::Linearizable => String::from("linearizable"),
-            other => format!("{other}"),
+            other @ (Verdict::NotLinearizable(_) | Verdict::Unknown(_)) => format!("{other}"),
         };
         println!(
             "{:22} whole: {whole:9.0}/s, piece by piece: {pieces:9.0}/s {verdict}",
