@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how a command ends.
 
+mod bench;
 mod elections;
 mod lab;
 mod replay;
@@ -166,6 +167,8 @@ enum Command {
     /// Run many seeds on all cores, and say what they came into
     #[command(after_help = SWEEP_HELP)]
     Sweep(SweepArgs),
+    /// Measure how fast the simulator is on this machine
+    Bench(BenchArgs),
     /// Build known mistakes into the core, and measure how soon each is caught
     #[command(after_help = ZOO_HELP)]
     Zoo(ZooArgs),
@@ -276,6 +279,24 @@ pub(crate) struct SweepArgs {
     json: bool,
 }
 
+/// `raft-sim bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// How long each row is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    seconds: u32,
+    /// How many servers
+    #[arg(long, default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
+    nodes: u32,
+    /// How long the phase with faults is, in virtual time
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    time: Duration,
+    /// How hostile the environment is
+    #[arg(long, value_enum, default_value_t = Faults::Wild)]
+    faults: Faults,
+}
+
 /// `raft-sim zoo`.
 #[derive(Debug, Args)]
 pub(crate) struct ZooArgs {
@@ -383,6 +404,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => replay::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Zoo(args) => zoo::run(&args),
         Command::Merge(args) => sweep::merge(&args),
         Command::Elections(args) => elections::run(&args),

@@ -172,6 +172,8 @@ impl Scratch {
     ///
     /// [`ZooError`].
     pub fn make(root: &Path) -> Result<Scratch, ZooError> {
+        // Cargo is run in the copy: no path may depend on where this process is.
+        let root = root.canonicalize().map_err(failed(root))?;
         let folder = root.join("target/zoo/project");
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
         for part in PARTS.into_iter().chain(["fuzz"]) {
@@ -181,10 +183,7 @@ impl Scratch {
             }
             copy(&from, &folder.join(part))?;
         }
-        Ok(Scratch {
-            root: root.to_owned(),
-            folder,
-        })
+        Ok(Scratch { root, folder })
     }
 
     /// Where it is.

@@ -1,0 +1,72 @@
+//! `raft-sim bench`.
+
+use super::{BenchArgs, Verdict};
+use raft_sim::features::Features;
+use raft_sim::options::Request;
+use raft_sim::run;
+use raft_sim::sweep::Tally;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Runs seeds in this thread, so that a second of it is a second of a core.
+pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
+    let mut stdout = io::stdout();
+    writeln!(
+        stdout,
+        "one core, {} nodes, {} faults, all checks; runs of {} and their calm",
+        args.nodes,
+        args.faults,
+        humantime::format_duration(args.time)
+    )?;
+    writeln!(
+        stdout,
+        "{:<9} {:>8} {:>12} {:>18} {:>14} {:>14}",
+        "features", "seeds", "seeds/s", "virtual s / CPU s", "events/s", "commands/s"
+    )?;
+    for features in [Features::None, Features::Drawn, Features::All] {
+        let request = |seed| Request {
+            seed,
+            nodes: args.nodes,
+            time: args.time,
+            faults: args.faults,
+            features,
+        };
+        let (tally, accepted) = measure(request, args.seconds);
+        let cpu = (tally.cpu_micros as f64 / 1e6).max(1e-9);
+        let virtual_seconds = tally.virtual_millis as f64 / 1e3;
+        writeln!(
+            stdout,
+            "{:<9} {:>8} {:>12.1} {:>18.0} {:>14.0} {:>14.1}",
+            features.to_string(),
+            tally.seeds,
+            tally.seeds as f64 / cpu,
+            virtual_seconds / cpu,
+            tally.events as f64 / cpu,
+            accepted as f64 / virtual_seconds,
+        )?;
+        if tally.failed > 0 {
+            writeln!(stdout, "{} seeds FAILED: see raft-sim sweep", tally.failed)?;
+            return Ok(Verdict::Failed);
+        }
+    }
+    writeln!(
+        stdout,
+        "commands are those that leaders took, in a second of virtual time"
+    )?;
+    Ok(Verdict::Passed)
+}
+
+fn measure(request: impl Fn(u64) -> Request, seconds: u32) -> (Tally, u64) {
+    let time = Duration::from_secs(seconds.into());
+    let (mut tally, mut accepted) = (Tally::default(), 0);
+    let began = Instant::now();
+    for seed in 0.. {
+        if began.elapsed() >= time {
+            break;
+        }
+        let report = run::search(request(seed));
+        accepted += report.counts.accepted;
+        tally.add(&report);
+    }
+    (tally, accepted)
+}
