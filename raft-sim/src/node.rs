@@ -171,6 +171,15 @@ impl Node {
         Some(issued)
     }
 
+    /// The first write that is not known to be on disk.
+    pub fn first_unsynced(&self) -> Option<Seq> {
+        let Power::On(host) = &self.power else {
+            return None;
+        };
+        let persisted = host.disk().persisted();
+        (persisted < host.issued()).then_some(persisted.next())
+    }
+
     /// A sync ended.
     pub fn synced(
         &mut self,

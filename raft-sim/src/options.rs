@@ -126,6 +126,8 @@ pub struct DiskOptions {
     pub stall_per_mille: u64,
     /// How much longer those take.
     pub stall: Span,
+    /// In how many of a thousand syncs the disk fails: the node has to be started anew.
+    pub fail_per_mille: u64,
 }
 
 /// What the nemesis does; a rate of zero switches a kind of fault off.
@@ -301,6 +303,10 @@ fn disk(faults: Faults, random: &mut Random) -> DiskOptions {
             Faults::Wild => random.below(50),
         },
         stall: Span::micros(10_000, by(faults, 300_000, 1_500_000)),
+        fail_per_mille: match faults {
+            Faults::None | Faults::Mild => 0,
+            Faults::Wild => sometimes(random, 5),
+        },
     }
 }
 

@@ -6,7 +6,7 @@ use crate::host::Watch;
 use crate::situations::Situations;
 use crate::trace::Trace;
 use raft_proto::{
-    Action, Event, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind, Time, trace,
+    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind, Time, trace,
 };
 use trace::Who;
 
@@ -46,6 +46,8 @@ pub struct Counts {
     pub cuts: u64,
     /// Syncs of disks that ended.
     pub syncs: u64,
+    /// Writes that failed.
+    pub failed_writes: u64,
     /// Commands that a leader took.
     pub accepted: u64,
     /// Proposals refused, nearly always because the node did not lead.
@@ -209,10 +211,10 @@ impl Watch for Recorder {
                     leader: raft.id(),
                     peer: *peer,
                 }),
-                Action::Faulted { reason } => self.fail(Failure::Faulted {
-                    node: raft.id(),
-                    reason: *reason,
-                }),
+                // The world let the write fail.
+                Action::Faulted {
+                    reason: Fault::WriteFailed { .. },
+                } => self.counts.failed_writes += 1,
                 Action::Persist(_)
                 | Action::Apply { .. }
                 | Action::ReadSnapshot { .. }

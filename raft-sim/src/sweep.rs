@@ -183,6 +183,7 @@ fn reached(report: &Report) -> impl Iterator<Item = (String, u64)> {
         ("a snapshot restored", counts.restores),
         ("a command replaced by another leader's", counts.replaced),
         ("a node crashed", counts.crashes),
+        ("a write failed", counts.failed_writes),
         ("a link cut", counts.cuts),
         ("a message lost", counts.dropped),
         ("a message repeated", counts.duplicated),

@@ -6,6 +6,7 @@
 //! same on every machine.
 
 mod asking;
+mod disks;
 mod happening;
 
 use crate::failure::Failure;
@@ -24,9 +25,7 @@ use core::fmt;
 use core::time::Duration;
 use happening::{Happening, Life, Links, Phase};
 use raft_proto::wire::{self, Envelope};
-use raft_proto::{
-    Action, Input, NodeId, Proposal, ProposeError, RoleKind, Seq, Start, Time, trace,
-};
+use raft_proto::{Action, Input, NodeId, Proposal, ProposeError, RoleKind, Start, Time, trace};
 use std::collections::VecDeque;
 
 /// A simulated cluster and its environment.
@@ -153,6 +152,7 @@ impl World {
         self.fact(format_args!("all faults end"));
         self.network.heal();
         self.options.disk.stall_per_mille = 0;
+        self.options.disk.fail_per_mille = 0;
         for node in 0..self.nodes.len() {
             self.start(node);
         }
@@ -209,6 +209,7 @@ impl World {
             Happening::Arrival { to, frame } => self.arrive(to, frame),
             Happening::Wake { node } => self.wake(node),
             Happening::Synced { life, seq } if self.lives(life) => self.synced(life.node, seq),
+            Happening::SyncFailed { life } if self.lives(life) => self.sync_failed(life.node),
             Happening::Applied { life, index } if self.lives(life) => {
                 self.give(life.node, Input::Applied { index });
             }
@@ -219,7 +220,10 @@ impl World {
                 self.give(life.node, Input::Compact { snapshot: id });
             }
             // Of a life that has ended.
-            Happening::Synced { .. } | Happening::Applied { .. } | Happening::Snapshot { .. } => {}
+            Happening::Synced { .. }
+            | Happening::SyncFailed { .. }
+            | Happening::Applied { .. }
+            | Happening::Snapshot { .. } => {}
             Happening::Client { client } => self.ask(client),
             Happening::Read => self.read(),
             Happening::Operator => self.operate(),
@@ -387,36 +391,6 @@ impl World {
         if deadline < node.timer {
             node.timer = deadline;
             self.queue.push(deadline, Happening::Wake { node: at });
-        }
-    }
-
-    /// Starts a sync for the writes that no running one covers, if another may run.
-    fn begin_sync(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        let Some(seq) = node.begin_sync(self.options.disk.parallel_syncs) else {
-            return;
-        };
-        let disk = &self.options.disk;
-        let mut after = disk.sync.draw(&mut self.machines);
-        if self.machines.chance(disk.stall_per_mille) {
-            after += disk.stall.draw(&mut self.machines);
-        }
-        let life = self.life(at);
-        self.schedule(after, Happening::Synced { life, seq });
-    }
-
-    fn synced(&mut self, at: usize, seq: Seq) {
-        self.recorder.counts.syncs += 1;
-        let mut outputs = core::mem::take(&mut self.outputs);
-        self.nodes[at].synced(self.now, seq, &mut outputs, &mut self.recorder);
-        self.perform(at, &mut outputs);
-        self.outputs = outputs;
-        match self.inputs.pop_front() {
-            Some(input) => self.give(at, input),
-            None => {
-                self.begin_sync(at);
-                self.set_timer(at);
-            }
         }
     }
 

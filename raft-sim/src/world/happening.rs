@@ -13,6 +13,8 @@ pub(super) enum Happening {
     Wake { node: usize },
     /// A sync ends that covers the writes up to `seq`.
     Synced { life: Life, seq: Seq },
+    /// A sync fails: what it covered may be on disk or not.
+    SyncFailed { life: Life },
     /// A service has applied what it was given.
     Applied { life: Life, index: Index },
     /// A service has written a snapshot.
