@@ -143,6 +143,8 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     command.args(["build", "--release", "--quiet", "--package", "raft-sim"]);
     command.args(["--config", "profile.release.incremental=true"]);
     command.args(["--config", "profile.release.debug=false"]);
+    command.args(["--config", "profile.release.lto=false"]);
+    command.args(["--config", "profile.release.codegen-units=16"]);
     command.arg("--target-dir").arg(&target).current_dir(folder);
     command.env("RUSTFLAGS", "--cap-lints=allow");
     let output = command
