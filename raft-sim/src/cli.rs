@@ -58,9 +58,9 @@ Exit code 1 if a scenario failed, 2 if the command line made no sense.";
 
 const RUN_HELP: &str = "\
 A run has two phases. In the first, clients propose while servers crash (and lose what was not \
-synced), links are cut, messages are lost, late, repeated and overtaken; the five properties of \
-the Raft paper's Figure 3 are checked after every step of every node. Then all faults end, and \
-the cluster must recover: one leader, and all nodes apply everything.
+synced), disks stall and fail, clocks drift, links are cut, messages are lost, late, repeated and \
+overtaken; the five properties of the Raft paper's Figure 3 are checked after every step of every \
+node. Then all faults end, and the cluster must recover: one leader, and all nodes apply everything.
 
 The summary at the end:
   elections           candidacies, and how many of them were won

@@ -232,7 +232,7 @@ fn summarize<'a>(
             writeln!(stdout, "FAILED: {} seeds", failures.len())?;
             list(failures.get(..LISTED).unwrap_or(&failures))?;
         }
-        if !is_whole {
+        if !is_whole && failures.is_empty() {
             writeln!(
                 stdout,
                 "interrupted; with --resume FILE the same command goes on"
