@@ -284,6 +284,9 @@ impl<M: Model> Search<'_, '_, M> {
                 return self.take_back(trail, greatest);
             }
         };
+        if self.is_hopeless(&state) {
+            return self.take_back(trail, greatest);
+        }
         // The list begins with the call of the first operation that is not placed.
         let first = match self.entries.event(self.entries.first()) {
             Event::Call(known) | Event::Return(known) => known,
@@ -331,6 +334,47 @@ impl<M: Model> Search<'_, '_, M> {
                 place = self.entries.next(place);
             }
         }
+    }
+
+    /// Whether an operation that is forbidden now will be so for as long as it may come: nothing
+    /// that may come before it matters to it. Mostly a read whose value is gone.
+    fn is_hopeless(&self, state: &M::State) -> bool {
+        let mut place = self.entries.first();
+        while let Event::Call(known) = self.entries.event(place) {
+            if let Some(returned) = self.segment.known[known].returned
+                && self.apply(state, Step::Known(known)).is_none()
+                && !self.has_help(known, returned)
+            {
+                return true;
+            }
+            place = self.entries.next(place);
+        }
+        false
+    }
+
+    /// Whether some operation matters to `known` that may come before it.
+    fn has_help(&self, known: usize, returned: u64) -> bool {
+        let step = Step::Known(known);
+        let Known { input, output, .. } = self.segment.known[known];
+        let mut place = self.entries.first();
+        loop {
+            match self.entries.event(place) {
+                Event::Call(other) if other != known => {
+                    let before = self.segment.known[other].input;
+                    if M::matters(before, input, Some(output)) {
+                        return true;
+                    }
+                }
+                Event::Return(other) if other == known => break,
+                Event::Call(_) | Event::Return(_) => {}
+                Event::End => break,
+            }
+            place = self.entries.next(place);
+        }
+        let mut open = self.segment.open.iter().enumerate();
+        open.any(|(at, open)| {
+            open.invoked <= returned && !self.used.contains(at) && self.matters(at, step)
+        })
     }
 
     /// Whether `step` leads to `state` also from the last frame's state.

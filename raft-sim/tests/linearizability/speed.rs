@@ -78,7 +78,7 @@ fn speed() {
         load("1 key, half reads", 1, 500, 0),
         load("16 keys, half reads", 16, 500, 0),
         load("1 key, 1 in 10 reads", 1, 100, 0),
-        load("1 key, no reads", 1, 0, 0),
+        load("2 keys, no reads", 2, 0, 0),
         load("1 key, 0.5 % unknown", 1, 500, 5),
         load("16 keys, 5 % unknown", 16, 500, 50),
     ];
