@@ -320,18 +320,17 @@ fn many_writes_of_unknown_outcome_cost_little() {
 
 #[test]
 fn a_search_that_is_too_long_is_given_up() {
-    // No order explains the read, and there are 2^20 sets of writes to try before it.
-    let writes = |length: u64| (0..length).map(|at| known(at, 100, set(at), DONE));
-    let mut operations: Vec<Op> = writes(20).collect();
+    // No order explains the read, and there are 2^20 sets of appends to try before it.
+    let append = |at| known(at, 100, Input::Append(at.into()), DONE);
+    let mut operations: Vec<Op> = (0..20).map(append).collect();
     operations.push(known(0, 100, Input::Get, saw(77)));
     let whole: History<KeyValue> = operations.iter().cloned().collect();
     let Verdict::Unknown(keys) = check_within(&whole, 1000) else {
         panic!("no limit is kept");
     };
     assert_eq!((keys.len(), keys[0].key, keys[0].why), (1, 1, Why::States));
-    let mut few: Vec<Op> = writes(8).collect();
-    few.push(known(0, 100, Input::Get, saw(77)));
-    assert!(!holds(few));
+    operations.drain(..16);
+    assert!(!holds(operations));
 
     let mut checker = Checker::<KeyValue>::new(Limits {
         unknown: 3,
@@ -375,7 +374,7 @@ fn memory_is_bounded() {
         let next = checker.invoke(at, 1, set(at), 2 * at).expect("in time");
         checker.complete(last, DONE, 2 * at + 1).expect("fine");
         last = next;
-        assert!(checker.remembered() <= 70);
+        assert!(checker.remembered() <= 150);
     }
     assert_eq!(checker.finish(), Verdict::Linearizable);
 }

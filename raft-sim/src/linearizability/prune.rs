@@ -28,18 +28,21 @@ impl<M: Model> Search<'_, '_, M> {
     }
 
     fn is_lost(&self, state: &M::State, known: usize) -> bool {
-        self.apply(state, Step::Known(known)).is_none() && !self.has_help(known)
+        let returned = self.segment.known[known].returned;
+        // Otherwise one that is not here might help.
+        let is_in_sight = self
+            .segment
+            .horizon
+            .is_none_or(|horizon| returned < horizon);
+        is_in_sight
+            && self.apply(state, Step::Known(known)).is_none()
+            && !self.has_help(known, returned)
     }
 
     /// Whether some operation matters to `known` that may come before it.
-    fn has_help(&self, known: usize) -> bool {
+    fn has_help(&self, known: usize, returned: u64) -> bool {
         let step = Step::Known(known);
-        let Known {
-            input,
-            output,
-            returned,
-            ..
-        } = self.segment.known[known];
+        let Known { input, output, .. } = self.segment.known[known];
         let mut place = self.entries.first();
         loop {
             match self.entries.event(place) {
