@@ -33,8 +33,8 @@ pub(super) struct Frame<S> {
 struct Mark {
     /// The length of the trail.
     trail: usize,
-    /// The greatest number of an operation of known outcome that was placed.
-    greatest: usize,
+    /// One more than the greatest number of an operation of known outcome that was placed.
+    end: usize,
 }
 
 /// What can be tried.
@@ -55,7 +55,7 @@ pub(super) struct Search<'a, 'b, M: Model> {
     pub(super) followers: Vec<Followers>,
     pub(super) entries: Entries,
     pub(super) placed: Bits,
-    greatest: usize,
+    end: usize,
     /// How many operations have to be placed yet.
     due: usize,
     pub(super) used: Bits,
@@ -64,6 +64,7 @@ pub(super) struct Search<'a, 'b, M: Model> {
     begun: usize,
     pub(super) frames: Vec<Frame<M::State>>,
     memo: Memo<M::State>,
+    missing: Vec<u64>,
     explored: u64,
     ends: Vec<Config<M::State>>,
     stuck: Option<Stuck<M::State>>,
@@ -82,13 +83,14 @@ pub(super) fn search<M: Model>(
         followers: followers(segment),
         entries: Entries::new(known.iter().map(|known| (known.invoked, known.returned))),
         placed: Bits::new(known.len()),
-        greatest: 0,
+        end: 0,
         due: known.iter().filter(|known| known.is_due).count(),
         used: Bits::new(segment.open.len()),
         trail: Vec::new(),
         begun: 0,
         frames: Vec::new(),
         memo: Memo::new(),
+        missing: Vec::new(),
         explored: 0,
         ends: Vec::new(),
         stuck: None,
@@ -174,7 +176,7 @@ impl<M: Model> Search<'_, '_, M> {
     fn mark(&self) -> Mark {
         Mark {
             trail: self.trail.len(),
-            greatest: self.greatest,
+            end: self.end,
         }
     }
 
@@ -183,7 +185,7 @@ impl<M: Model> Search<'_, '_, M> {
             Step::Known(known) => {
                 self.entries.take(known);
                 self.placed.insert(known);
-                self.greatest = self.greatest.max(known);
+                self.end = self.end.max(known + 1);
                 self.due -= usize::from(self.segment.known[known].is_due);
             }
             Step::Open(open) => self.used.insert(open),
@@ -203,7 +205,7 @@ impl<M: Model> Search<'_, '_, M> {
                 None => break,
             }
         }
-        self.greatest = mark.greatest;
+        self.end = mark.end;
     }
 
     /// Goes on from `state`, after `choice` was placed, unless that leads nowhere new. `before` is
@@ -212,7 +214,7 @@ impl<M: Model> Search<'_, '_, M> {
         let length = self.trail.len();
         let due = self.absorb(&state);
         if self.due == 0 {
-            self.end(state);
+            self.finish(state);
             return self.take_back(before);
         }
         let Event::Return(due) = due else {
@@ -251,14 +253,20 @@ impl<M: Model> Search<'_, '_, M> {
     }
 
     fn is_new(&mut self, state: &M::State) -> bool {
-        // The list begins with the call of the first operation that is not placed.
-        let first = match self.entries.event(self.entries.first()) {
-            Event::Call(known) | Event::Return(known) => known,
-            Event::End => 0,
-        };
+        // All that began before one that is placed and are not placed can come now, so they are
+        // at the head of the list. They say it shorter than a bit for each that is placed: an
+        // operation may last as long as thousands of others.
+        self.missing.clear();
+        let mut place = self.entries.first();
+        while let Event::Call(known) = self.entries.event(place)
+            && known < self.end
+        {
+            self.missing.push(known as u64);
+            place = self.entries.next(place);
+        }
         self.memo.visit(Point {
-            first: first / 64,
-            placed: self.placed.window(first, self.greatest),
+            end: self.end,
+            missing: &self.missing,
             state,
             used: self.used.trimmed(),
         })
@@ -320,7 +328,7 @@ impl<M: Model> Search<'_, '_, M> {
     }
 
     /// All that has to be placed is placed.
-    fn end(&mut self, state: M::State) {
+    fn finish(&mut self, state: M::State) {
         let known = &self.segment.known;
         let mut placed: Vec<usize> = self
             .trail
