@@ -5,6 +5,10 @@ use super::model::Model;
 use super::problem::{Known, Step};
 use super::search::Search;
 
+/// How many events are looked at for one operation. One that lasts very long would otherwise have
+/// all others looked at again and again.
+const REACH: usize = 256;
+
 impl<M: Model> Search<'_, '_, M> {
     /// An operation that is forbidden now and will be so for as long as it may come: nothing that
     /// may come before it matters to it. Mostly a read whose value is gone.
@@ -39,12 +43,16 @@ impl<M: Model> Search<'_, '_, M> {
             && !self.has_help(known, returned)
     }
 
-    /// Whether some operation matters to `known` that may come before it.
+    /// Whether some operation matters to `known` that may come before it; `true` also if there are
+    /// too many to look at.
     fn has_help(&self, known: usize, returned: u64) -> bool {
         let step = Step::Known(known);
         let Known { input, output, .. } = self.segment.known[known];
         let mut place = self.entries.first();
-        loop {
+        for at in 0.. {
+            if at > REACH {
+                return true;
+            }
             match self.entries.event(place) {
                 Event::Call(other) if other != known => {
                     let before = self.segment.known[other].input;
