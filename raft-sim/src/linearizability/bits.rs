@@ -39,15 +39,8 @@ impl Bits {
 
     /// The words, without zeros at the end.
     pub(super) fn trimmed(&self) -> &[u64] {
-        trimmed(&self.words)
-    }
-
-    /// The words from the one that holds `first` on, up to the one that holds `last`, without
-    /// zeros at the end.
-    pub(super) fn window(&self, first: usize, last: usize) -> &[u64] {
-        let end = (last / 64 + 1).min(self.words.len());
-        let begin = (first / 64).min(end);
-        trimmed(&self.words[begin..end])
+        let last = self.words.iter().rposition(|&word| word != 0);
+        &self.words[..last.map_or(0, |last| last + 1)]
     }
 
     /// The numbers, in ascending order.
@@ -59,11 +52,6 @@ impl Bits {
                 .map(move |bit| at * 64 + bit)
         })
     }
-}
-
-fn trimmed(words: &[u64]) -> &[u64] {
-    let used = words.iter().rposition(|&word| word != 0);
-    &words[..used.map_or(0, |last| last + 1)]
 }
 
 /// Whether all of `some` is in `all`; both as words without zeros at the end.

@@ -20,23 +20,19 @@ pub(super) struct Entries {
     events: Vec<Event>,
     next: Vec<usize>,
     previous: Vec<usize>,
-    /// For each operation the places of its call and of its return; the latter 0 if the list
-    /// ends before.
+    /// For each operation the places of its call and of its return.
     places: Vec<(usize, usize)>,
 }
 
 impl Entries {
-    /// A list of operations that began and ended at these times, in the order in which they
-    /// began. Without an end: the operation may stay in the list.
-    pub(super) fn new(spans: impl Iterator<Item = (u64, Option<u64>)>) -> Entries {
+    /// A list of operations that began and ended at these times.
+    pub(super) fn new(spans: impl Iterator<Item = (u64, u64)>) -> Entries {
         let mut places = Vec::new();
         let mut order = Vec::new();
         for (operation, (invoked, returned)) in spans.enumerate() {
             places.push((0, 0));
             order.push((invoked, false, operation));
-            if let Some(returned) = returned {
-                order.push((returned, true, operation));
-            }
+            order.push((returned, true, operation));
         }
         // At the same time calls come first: what touches is concurrent.
         order.sort_unstable();
@@ -82,17 +78,13 @@ impl Entries {
     pub(super) fn take(&mut self, operation: usize) {
         let (call, end) = self.places[operation];
         self.unlink(call);
-        if end != 0 {
-            self.unlink(end);
-        }
+        self.unlink(end);
     }
 
     /// Puts the operation back that was taken out last.
     pub(super) fn put_back(&mut self, operation: usize) {
         let (call, end) = self.places[operation];
-        if end != 0 {
-            self.link(end);
-        }
+        self.link(end);
         self.link(call);
     }
 

@@ -216,6 +216,11 @@ impl<K: Clone + fmt::Debug + Ord> Model for KeyValue<K> {
         }
     }
 
+    fn overwrites(input: &KeyValueInput, output: Option<&KeyValueOutput>) -> bool {
+        let is_write = matches!(input, KeyValueInput::Set(_) | KeyValueInput::Delete);
+        is_write && output.is_none_or(|output| *output == KeyValueOutput::Done)
+    }
+
     fn matters(
         before: &KeyValueInput,
         then: &KeyValueInput,

@@ -8,10 +8,10 @@ use rustc_hash::{FxHashMap, FxHasher};
 /// A point of a search: which operations have been placed, and the state after them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Point<'a, S> {
-    /// Which word of the set of placed operations is the first that is not full.
-    pub(super) first: usize,
-    /// The set of placed operations of known outcome from that word on.
-    pub(super) placed: &'a [u64],
+    /// One more than the greatest number of an operation of known outcome that is placed.
+    pub(super) end: usize,
+    /// Those with smaller numbers that are not placed.
+    pub(super) missing: &'a [u64],
     pub(super) state: &'a S,
     /// The operations of unknown outcome that are assumed to have taken effect.
     pub(super) used: &'a [u64],
@@ -37,9 +37,9 @@ pub(super) struct Memo<S> {
 struct Visit<S> {
     /// An earlier visit with the same hash.
     earlier: Option<usize>,
-    first: usize,
+    end: usize,
     state: S,
-    placed: Range<usize>,
+    missing: Range<usize>,
     used: Range<usize>,
 }
 
@@ -63,22 +63,22 @@ impl<S: Clone + Eq + Hash> Memo<S> {
             }
             at = visit.earlier;
         }
-        let placed = self.keep(point.placed);
+        let missing = self.keep(point.missing);
         let used = self.keep(point.used);
         self.latest.insert(hash, self.visits.len());
         self.visits.push(Visit {
             earlier,
-            first: point.first,
+            end: point.end,
             state: point.state.clone(),
-            placed,
+            missing,
             used,
         });
         true
     }
 
     fn covers(&self, visit: &Visit<S>, point: &Point<'_, S>) -> bool {
-        visit.first == point.first
-            && self.words[visit.placed.clone()] == *point.placed
+        visit.end == point.end
+            && self.words[visit.missing.clone()] == *point.missing
             && visit.state == *point.state
             && is_subset(&self.words[visit.used.clone()], point.used)
     }
@@ -92,8 +92,8 @@ impl<S: Clone + Eq + Hash> Memo<S> {
 
 fn hash<S: Hash>(point: &Point<'_, S>) -> u64 {
     let mut hasher = FxHasher::default();
-    point.first.hash(&mut hasher);
-    point.placed.hash(&mut hasher);
+    point.end.hash(&mut hasher);
+    point.missing.hash(&mut hasher);
     point.state.hash(&mut hasher);
     hasher.finish()
 }

@@ -38,13 +38,19 @@ pub trait Model: Clone + Debug + Eq {
         false
     }
 
-    /// Whether it can matter to `then` that `before`, an operation of unknown outcome, took
-    /// effect right before it.
+    /// Whether `input`, answered with `output`, is never forbidden, and leads to the same state
+    /// from every state. `false` is always right, and slow.
+    fn overwrites(input: &Self::Input, output: Option<&Self::Output>) -> bool {
+        let _ = (input, output);
+        false
+    }
+
+    /// Whether it can matter to `then` that `before`, whatever its outcome, took effect right
+    /// before it.
     ///
     /// `false` promises of every state: after `before` comes, `then` either is forbidden, or ends
     /// in the same state as if `before` had not come, or is itself of unknown outcome and changes
-    /// nothing. It is then never worthwhile to assume that `before` took effect there. `true` is
-    /// always right, and slow.
+    /// nothing. So `then` never needs `before` there. `true` is always right, and slow.
     fn matters(before: &Self::Input, then: &Self::Input, output: Option<&Self::Output>) -> bool {
         let _ = (before, then, output);
         true

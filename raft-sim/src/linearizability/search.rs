@@ -2,153 +2,69 @@
 
 use super::bits::Bits;
 use super::entries::{Entries, Event};
+use super::lookahead::{Followers, followers};
 use super::memo::{Memo, Point};
 use super::model::Model;
+use super::problem::{Config, Known, Outcome, Segment, Step, Stuck, Wanted};
 use super::verdict::NotLinearizable;
-
-/// An operation of known outcome.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Known<'a, M: Model> {
-    pub(super) input: &'a M::Input,
-    pub(super) output: &'a M::Output,
-    pub(super) invoked: u64,
-    /// When it ended; `None`: after what is searched, so that it need not be placed.
-    pub(super) returned: Option<u64>,
-}
-
-/// An operation of unknown outcome: it may take effect at any time after it began, or never.
-#[derive(Clone, Debug)]
-pub(super) struct Open<M: Model> {
-    pub(super) client: u64,
-    pub(super) invoked: u64,
-    pub(super) input: M::Input,
-    /// Whether it can matter to another operation of unknown outcome.
-    pub(super) matters_to_open: bool,
-}
-
-/// One more operation of unknown outcome, which may matter to the others, and they to it.
-pub(super) fn add_open<M: Model>(opens: &mut Vec<Open<M>>, mut new: Open<M>) {
-    for other in opens.iter_mut() {
-        new.matters_to_open |= M::matters(&new.input, &other.input, None);
-        other.matters_to_open |= M::matters(&other.input, &new.input, None);
-    }
-    opens.push(new);
-}
-
-/// What is searched: operations on one key.
-#[derive(Debug)]
-pub(super) struct Segment<'a, M: Model> {
-    /// In the order in which they began.
-    pub(super) known: Vec<Known<'a, M>>,
-    pub(super) open: &'a [Open<M>],
-    /// How many states may be explored.
-    pub(super) limit: u64,
-}
-
-/// Where a search begins or ends.
-#[derive(Clone, Debug)]
-pub(super) struct Config<S> {
-    pub(super) state: S,
-    /// Those operations of known outcome that have been placed; of an end, only those that need
-    /// not have been.
-    pub(super) placed: Vec<usize>,
-    /// Those operations of unknown outcome that took effect.
-    pub(super) used: Bits,
-}
-
-impl<S> Config<S> {
-    pub(super) fn new(state: S) -> Config<S> {
-        Config {
-            state,
-            placed: Vec::new(),
-            used: Bits::default(),
-        }
-    }
-}
-
-/// An operation that was placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Known(usize),
-    Open(usize),
-}
-
-/// The longest order that was found, and why it does not go on.
-#[derive(Clone, Debug)]
-pub(super) struct Stuck<S> {
-    /// How many operations of known outcome it holds.
-    pub(super) placed: usize,
-    /// Its last operations.
-    pub(super) last: Vec<Step>,
-    pub(super) state: S,
-    /// The operations that may come next.
-    pub(super) next: Vec<Step>,
-}
-
-impl<S> Stuck<S> {
-    /// The operations of known outcome that may come next.
-    pub(super) fn known(&self) -> impl Iterator<Item = &Step> {
-        let next = self.next.iter();
-        next.filter(|step| matches!(step, Step::Known(_)))
-    }
-
-    /// The operations of unknown outcome that may come next.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Step> {
-        let next = self.next.iter();
-        next.filter(|step| matches!(step, Step::Open(_)))
-    }
-}
-
-/// What came out.
-#[derive(Debug)]
-pub(super) enum Outcome<S> {
-    /// The ends that were reached, at least one.
-    Ends(Vec<Config<S>>),
-    Stuck(Stuck<S>),
-    /// There were too many states.
-    GivenUp,
-}
-
-/// How many ends are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Any one.
-    One,
-    /// All, except those that can do no more than another one.
-    All,
-}
 
 /// An operation that was placed, and all that is left to try after it.
 #[derive(Debug)]
-struct Frame<S> {
-    /// How long the trail was before, and the greatest number of a placed operation.
-    trail: usize,
-    greatest: usize,
-    state: S,
-    /// The place in the list of the next operation to try.
-    next: usize,
-    /// The next operation of unknown outcome to try.
-    next_open: usize,
+pub(super) struct Frame<S> {
+    before: Mark,
+    pub(super) state: S,
     /// The operation that ends first: what began later has to wait for it.
     due: usize,
+    /// The place in the list of the next operation to try.
+    next: usize,
+    /// If idle writes can come now: the state after them, until they have been tried.
+    idle: Option<S>,
+    has_tried_idle: bool,
+    /// The next operation of unknown outcome to try.
+    next_open: usize,
     /// The operation of unknown outcome that came right before, with nothing in between.
     after_open: Option<usize>,
+    /// The operation that led to this state, if its outcome is known.
+    pub(super) writer: Option<usize>,
+}
+
+/// What there was before an operation was placed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// The length of the trail.
+    trail: usize,
+    /// One more than the greatest number of an operation of known outcome that was placed.
+    end: usize,
+}
+
+/// What can be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Start,
+    /// All writes that nobody ever sees and that can come now.
+    Idle,
+    Known(usize),
+    Open(usize),
 }
 
 /// A depth-first search without recursion.
 #[derive(Debug)]
 pub(super) struct Search<'a, 'b, M: Model> {
-    segment: &'b Segment<'a, M>,
+    pub(super) segment: &'b Segment<'a, M>,
     wanted: Wanted,
-    entries: Entries,
-    placed: Bits,
-    greatest: usize,
-    used: Bits,
+    pub(super) followers: Vec<Followers>,
+    pub(super) entries: Entries,
+    pub(super) placed: Bits,
+    end: usize,
+    /// How many operations have to be placed yet.
+    due: usize,
+    pub(super) used: Bits,
     /// All that is placed, in order; first what was already where the search began.
     trail: Vec<Step>,
     begun: usize,
-    frames: Vec<Frame<M::State>>,
+    pub(super) frames: Vec<Frame<M::State>>,
     memo: Memo<M::State>,
+    missing: Vec<u64>,
     explored: u64,
     ends: Vec<Config<M::State>>,
     stuck: Option<Stuck<M::State>>,
@@ -164,14 +80,17 @@ pub(super) fn search<M: Model>(
     let mut search = Search {
         segment,
         wanted,
+        followers: followers(segment),
         entries: Entries::new(known.iter().map(|known| (known.invoked, known.returned))),
         placed: Bits::new(known.len()),
-        greatest: 0,
+        end: 0,
+        due: known.iter().filter(|known| known.is_due).count(),
         used: Bits::new(segment.open.len()),
         trail: Vec::new(),
         begun: 0,
         frames: Vec::new(),
         memo: Memo::new(),
+        missing: Vec::new(),
         explored: 0,
         ends: Vec::new(),
         stuck: None,
@@ -204,17 +123,24 @@ impl<M: Model> Search<'_, '_, M> {
             self.place(Step::Open(open));
         }
         self.begun = self.trail.len();
-        self.enter(0, 0, start.state.clone(), None);
+        self.enter(Mark::default(), Choice::Start, start.state.clone());
         while !self.is_enough() && self.explored <= self.segment.limit {
-            match self.next_step() {
-                Some((step, state)) => {
-                    let (trail, greatest) = (self.trail.len(), self.greatest);
-                    self.place(step);
-                    let open = match step {
-                        Step::Known(_) => None,
-                        Step::Open(open) => Some(open),
+            match self.next_choice() {
+                Some((choice, state)) => {
+                    let mark = self.mark();
+                    let state = match choice {
+                        Choice::Start => state,
+                        Choice::Idle => self.place_idle(state),
+                        Choice::Known(known) => {
+                            self.place(Step::Known(known));
+                            state
+                        }
+                        Choice::Open(open) => {
+                            self.place(Step::Open(open));
+                            state
+                        }
                     };
-                    self.enter(trail, greatest, state, open);
+                    self.enter(mark, choice, state);
                 }
                 None => match self.frames.pop() {
                     Some(frame) => self.leave(frame),
@@ -225,7 +151,7 @@ impl<M: Model> Search<'_, '_, M> {
     }
 
     /// The state after `step`, if `state` allows it.
-    fn apply(&self, state: &M::State, step: Step) -> Option<M::State> {
+    pub(super) fn apply(&self, state: &M::State, step: Step) -> Option<M::State> {
         match step {
             Step::Known(known) => {
                 let Known { input, output, .. } = self.segment.known[known];
@@ -236,7 +162,7 @@ impl<M: Model> Search<'_, '_, M> {
     }
 
     /// Whether it can matter to `step` that `open` comes right before.
-    fn matters(&self, open: usize, step: Step) -> bool {
+    pub(super) fn matters(&self, open: usize, step: Step) -> bool {
         let before = &self.segment.open[open].input;
         match step {
             Step::Known(known) => {
@@ -247,67 +173,103 @@ impl<M: Model> Search<'_, '_, M> {
         }
     }
 
+    fn mark(&self) -> Mark {
+        Mark {
+            trail: self.trail.len(),
+            end: self.end,
+        }
+    }
+
     fn place(&mut self, step: Step) {
         match step {
             Step::Known(known) => {
                 self.entries.take(known);
                 self.placed.insert(known);
-                self.greatest = self.greatest.max(known);
+                self.end = self.end.max(known + 1);
+                self.due -= usize::from(self.segment.known[known].is_due);
             }
             Step::Open(open) => self.used.insert(open),
         }
         self.trail.push(step);
     }
 
-    /// Takes back what was placed after the trail had this length.
-    fn take_back(&mut self, trail: usize, greatest: usize) {
-        while self.trail.len() > trail {
+    fn take_back(&mut self, mark: Mark) {
+        while self.trail.len() > mark.trail {
             match self.trail.pop() {
                 Some(Step::Known(known)) => {
                     self.entries.put_back(known);
                     self.placed.remove(known);
+                    self.due += usize::from(self.segment.known[known].is_due);
                 }
                 Some(Step::Open(open)) => self.used.remove(open),
                 None => break,
             }
         }
-        self.greatest = greatest;
+        self.end = mark.end;
     }
 
-    /// Goes on from `state`, after the last step was placed, unless that leads nowhere new.
-    fn enter(&mut self, trail: usize, greatest: usize, state: M::State, open: Option<usize>) {
+    /// Goes on from `state`, after `choice` was placed, unless that leads nowhere new. `before` is
+    /// what there was before that.
+    fn enter(&mut self, before: Mark, choice: Choice, state: M::State) {
         let length = self.trail.len();
-        let due = match self.absorb(&state) {
-            Event::Return(due) => due,
-            Event::End | Event::Call(_) => {
-                self.end(state);
-                return self.take_back(trail, greatest);
-            }
+        let due = self.absorb(&state);
+        if self.due == 0 {
+            self.finish(state);
+            return self.take_back(before);
+        }
+        let Event::Return(due) = due else {
+            return self.take_back(before); // not with operations that are due
         };
-        // The list begins with the call of the first operation that is not placed.
-        let first = match self.entries.event(self.entries.first()) {
-            Event::Call(known) | Event::Return(known) => known,
-            Event::End => 0,
-        };
-        let is_new = self.memo.visit(Point {
-            first: first / 64,
-            placed: self.placed.window(first, self.greatest),
-            state: &state,
-            used: self.used.trimmed(),
-        });
-        if !is_new {
-            return self.take_back(trail, greatest);
+        if let Some(lost) = self.lost(&state) {
+            self.note_stuck(&state, due, lost);
+            return self.take_back(before);
+        }
+        if !self.is_new(&state) {
+            return self.take_back(before);
         }
         self.explored += 1;
+        let after_open = match choice {
+            Choice::Open(open) if self.trail.len() == length => Some(open),
+            Choice::Open(_) | Choice::Known(_) | Choice::Idle | Choice::Start => None,
+        };
+        let idle = match after_open {
+            None => self.after_idle(&state),
+            Some(_) => None,
+        };
         self.frames.push(Frame {
-            trail,
-            greatest,
+            before,
             state,
-            next: self.entries.first(),
-            next_open: 0,
             due,
-            after_open: open.filter(|_| self.trail.len() == length),
+            next: self.entries.first(),
+            idle,
+            has_tried_idle: false,
+            next_open: 0,
+            after_open,
+            writer: match choice {
+                Choice::Known(known) => Some(known),
+                Choice::Start | Choice::Idle | Choice::Open(_) => None,
+            },
         });
+    }
+
+    fn is_new(&mut self, state: &M::State) -> bool {
+        // All that began before one that is placed and are not placed can come now, so they are
+        // at the head of the list. They say it shorter than a bit for each that is placed: an
+        // operation may last as long as thousands of others.
+        self.missing.clear();
+        let mut place = self.entries.first();
+        while let Event::Call(known) = self.entries.event(place)
+            && known < self.end
+        {
+            self.missing.push(known as u64);
+            place = self.entries.next(place);
+        }
+        self.memo.visit(Point {
+            end: self.end,
+            missing: &self.missing,
+            state,
+            used: self.used.trimmed(),
+        })
     }
 
     /// Places each read that can come now. There is no need to ever try without: from whatever
@@ -333,21 +295,46 @@ impl<M: Model> Search<'_, '_, M> {
         }
     }
 
-    /// Whether `step` leads to `state` also from the last frame's state.
-    fn comes_without(&self, step: Step, state: &M::State) -> bool {
-        let before = self.frames.last();
-        let next = before.and_then(|before| self.apply(&before.state, step));
-        next.is_some_and(|next| next == *state)
+    /// If an idle write can come now, the state after it.
+    fn after_idle(&self, state: &M::State) -> Option<M::State> {
+        let mut place = self.entries.first();
+        while let Event::Call(known) = self.entries.event(place) {
+            if self.followers[known].is_idle {
+                return self.apply(state, Step::Known(known));
+            }
+            place = self.entries.next(place);
+        }
+        None
+    }
+
+    /// Places all idle writes that can come now, and those that can come then. Returns the state
+    /// after them.
+    fn place_idle(&mut self, mut state: M::State) -> M::State {
+        let mut place = self.entries.first();
+        while let Event::Call(known) = self.entries.event(place) {
+            let step = Step::Known(known);
+            if self.followers[known].is_idle
+                && let Some(next) = self.apply(&state, step)
+            {
+                state = next;
+                let previous = self.entries.previous(place);
+                self.place(step);
+                place = self.entries.next(previous);
+            } else {
+                place = self.entries.next(place);
+            }
+        }
+        state
     }
 
     /// All that has to be placed is placed.
-    fn end(&mut self, state: M::State) {
+    fn finish(&mut self, state: M::State) {
         let known = &self.segment.known;
         let mut placed: Vec<usize> = self
             .trail
             .iter()
             .filter_map(|step| match step {
-                Step::Known(at) if known[*at].returned.is_none() => Some(*at),
+                Step::Known(at) if !known[*at].is_due => Some(*at),
                 Step::Known(_) | Step::Open(_) => None,
             })
             .collect();
@@ -359,22 +346,32 @@ impl<M: Model> Search<'_, '_, M> {
         });
     }
 
-    /// The next operation to try after the last frame, and where it leads.
-    fn next_step(&mut self) -> Option<(Step, M::State)> {
+    /// What to try next after the last frame, and where it leads.
+    ///
+    /// Idle writes (see [`followers`]) are there only to be placed somewhere, and whatever comes
+    /// right after one of them would come without it too, and lead to the same state. So as many
+    /// as possible are placed at once; what can come after them need not be tried without.
+    fn next_choice(&mut self) -> Option<(Choice, M::State)> {
         let mut frame = self.frames.pop()?;
-        let found = self.next_known(&mut frame);
+        let mut found = self.next_known(&mut frame);
+        if found.is_none() && !frame.has_tried_idle {
+            frame.has_tried_idle = true;
+            let state = || (Choice::Idle, frame.state.clone());
+            found = frame.idle.is_some().then(state);
+        }
         let found = found.or_else(|| self.next_open(&mut frame));
         self.frames.push(frame);
         found
     }
 
-    fn next_known(&self, frame: &mut Frame<M::State>) -> Option<(Step, M::State)> {
+    fn next_known(&self, frame: &mut Frame<M::State>) -> Option<(Choice, M::State)> {
         while let Event::Call(known) = self.entries.event(frame.next) {
             frame.next = self.entries.next(frame.next);
-            let step = Step::Known(known);
-            let found = self.try_step(frame, step);
-            if found.is_some() {
-                return found;
+            if self.followers[known].is_idle {
+                continue;
+            }
+            if let Some(next) = self.try_step(frame, Step::Known(known)) {
+                return Some((Choice::Known(known), next));
             }
         }
         None
@@ -383,8 +380,8 @@ impl<M: Model> Search<'_, '_, M> {
     /// An operation of unknown outcome is tried only where it can matter to what comes next. Most
     /// of them matter to nothing: what they wrote was never read. They would otherwise double the
     /// work each.
-    fn next_open(&self, frame: &mut Frame<M::State>) -> Option<(Step, M::State)> {
-        let due = self.segment.known[frame.due].returned.unwrap_or(u64::MAX);
+    fn next_open(&self, frame: &mut Frame<M::State>) -> Option<(Choice, M::State)> {
+        let due = self.segment.known[frame.due].returned;
         while let Some(open) = self.segment.open.get(frame.next_open) {
             let at = frame.next_open;
             frame.next_open += 1;
@@ -394,11 +391,9 @@ impl<M: Model> Search<'_, '_, M> {
             if !open.matters_to_open && !self.matters_to_known(at) {
                 continue;
             }
-            let found = self.try_step(frame, Step::Open(at));
-            if let Some((step, next)) = found
-                && next != frame.state
-            {
-                return Some((step, next));
+            let next = self.try_step(frame, Step::Open(at));
+            if let Some(next) = next.filter(|next| *next != frame.state) {
+                return Some((Choice::Open(at), next));
             }
         }
         None
@@ -416,51 +411,57 @@ impl<M: Model> Search<'_, '_, M> {
         false
     }
 
-    /// Where `step` leads after the frame, unless it leads there too without the operation of
-    /// unknown outcome right before: then to assume that one is of no use.
-    fn try_step(&self, frame: &Frame<M::State>, step: Step) -> Option<(Step, M::State)> {
+    /// Where `step` leads after the frame, unless another choice makes that useless.
+    fn try_step(&self, frame: &Frame<M::State>, step: Step) -> Option<M::State> {
         if let Some(open) = frame.after_open
             && !self.matters(open, step)
         {
             return None;
         }
         let next = self.apply(&frame.state, step)?;
-        let is_useless = frame.after_open.is_some() && self.comes_without(step, &next);
-        (!is_useless).then_some((step, next))
+        let leads_there = |state: &M::State| self.apply(state, step).is_some_and(|to| to == next);
+        // If it leads there too without the operation of unknown outcome right before, there is
+        // no use in that one.
+        let before = self.frames.last().filter(|_| frame.after_open.is_some());
+        let is_useless = before.is_some_and(|before| leads_there(&before.state))
+            || frame.idle.as_ref().is_some_and(leads_there);
+        (!is_useless).then_some(next)
     }
 
     /// All that could follow the frame was tried.
     fn leave(&mut self, frame: Frame<M::State>) {
+        self.note_stuck(&frame.state, frame.due, frame.due);
+        self.take_back(frame.before);
+    }
+
+    /// Nothing leads on from here. `culprit` is the operation that shows it best.
+    fn note_stuck(&mut self, state: &M::State, due: usize, culprit: usize) {
         // Those of unknown outcome do not count: to assume more of them explains nothing more.
         let placed = self.trail.len() - self.used.count() as usize;
         let longest = self.stuck.as_ref().map(|stuck| stuck.placed);
-        if longest.is_none_or(|longest| placed > longest) {
-            self.stuck = Some(self.stuck_here(&frame, placed));
+        if longest.is_some_and(|longest| placed <= longest) {
+            return;
         }
-        self.take_back(frame.trail, frame.greatest);
-    }
-
-    fn stuck_here(&self, frame: &Frame<M::State>, placed: usize) -> Stuck<M::State> {
         let shown = NotLinearizable::<M>::SHOWN;
         let begin = self.trail.len().saturating_sub(shown).max(self.begun);
-        let mut next = Vec::new();
+        let mut next = vec![Step::Known(culprit)];
         let mut place = self.entries.first();
         while let Event::Call(known) = self.entries.event(place) {
-            next.push(Step::Known(known));
+            if known != culprit {
+                next.push(Step::Known(known));
+            }
             place = self.entries.next(place);
         }
-        // The one that ends first is the one that cannot be left for later.
-        next.sort_by_key(|step| *step != Step::Known(frame.due));
         next.truncate(shown);
-        let due = self.segment.known[frame.due].returned.unwrap_or(u64::MAX);
+        let due = self.segment.known[due].returned;
         let open = self.segment.open.iter().enumerate().rev();
         let open = open.filter(|(at, open)| open.invoked <= due && !self.used.contains(*at));
         next.extend(open.map(|(at, _)| Step::Open(at)).take(shown));
-        Stuck {
+        self.stuck = Some(Stuck {
             placed,
             last: self.trail[begin..].to_vec(),
-            state: frame.state.clone(),
+            state: state.clone(),
             next,
-        }
+        });
     }
 }

@@ -3,8 +3,8 @@
 use super::bits::Bits;
 use super::history::Operation;
 use super::model::Model;
-use super::search::{Config, Known, Open, Outcome, Segment, Step, Stuck, Wanted};
-use super::search::{add_open, search};
+use super::problem::{Config, Known, Open, Outcome, Segment, Step, Stuck, Wanted, add_open};
+use super::search::search;
 use super::verdict::{NotLinearizable, Why};
 
 /// An operation whose outcome is known or still to come.
@@ -108,16 +108,27 @@ impl<M: Model> Track<M> {
         self.entries.len() >= self.due
     }
 
-    /// Checks and forgets what ended before `now`, as far as no operation that goes on was there.
+    /// Checks and forgets a part of what ended before `now`, as far as no operation that goes on
+    /// was there.
     pub(super) fn advance(&mut self, key: &M::Key, now: u64, limit: u64) -> Progress<M> {
         let mut entries = self.entries.iter();
         let stretch = entries.position(|entry| entry.outcome.is_none());
         let stretch = stretch.unwrap_or(self.entries.len());
         // At the same time calls come first: what ended right then may be needed after those.
         let horizon = self.entries.get(stretch).map_or(now, |entry| entry.invoked);
-        let progress = self.check(key, stretch, Some(horizon), limit);
-        // Twice as many, or one operation that never ends would have all looked at again and again.
-        self.due = (self.entries.len() * 2).saturating_add(self.stretch);
+        let ended = self.entries.iter().take(stretch);
+        let ended = ended.filter_map(|entry| entry.outcome.as_ref().map(|outcome| outcome.0));
+        let mut ended: Vec<u64> = ended.filter(|ended| *ended < horizon).collect();
+        ended.sort_unstable();
+        // The later half tells what of the first half is still needed.
+        let progress = match ended.get(ended.len().saturating_sub(1) / 2) {
+            Some(&last) => self.check(key, stretch, Some((last, horizon)), limit),
+            None => Progress::Fine,
+        };
+        // What is stuck behind one operation is looked at again when it has doubled, as it would
+        // have to be again and again.
+        let stuck = self.entries.len().saturating_sub(ended.len());
+        self.due = (stuck + self.entries.len()).saturating_add(self.stretch);
         progress
     }
 
@@ -133,35 +144,37 @@ impl<M: Model> Track<M> {
         self.check(key, self.entries.len(), None, limit)
     }
 
-    /// Searches the first `stretch` entries, of which those must be placed that ended before
-    /// `horizon`.
+    /// Searches the first `stretch` entries. With a `cut`, those must be placed that ended by its
+    /// first time; other operations begin from its second time on, which is later.
     fn check(
         &mut self,
         key: &M::Key,
         stretch: usize,
-        horizon: Option<u64>,
+        cut: Option<(u64, u64)>,
         limit: u64,
     ) -> Progress<M> {
         let entries = self.entries.iter().take(stretch);
-        let known: Vec<Known<'_, M>> = entries
-            .filter_map(|entry| {
-                let (returned, output) = entry.outcome.as_ref()?;
-                let is_due = horizon.is_none_or(|horizon| *returned < horizon);
-                Some(Known {
-                    input: &entry.input,
-                    output,
-                    invoked: entry.invoked,
-                    returned: is_due.then_some(*returned),
-                })
+        let known = entries.filter_map(|entry| {
+            let (returned, output) = entry.outcome.as_ref()?;
+            Some(Known {
+                input: &entry.input,
+                output,
+                invoked: entry.invoked,
+                returned: *returned,
+                is_due: cut.is_none_or(|(last, _)| *returned <= last),
             })
-            .collect();
-        let wanted = match horizon {
+        });
+        let segment = Segment {
+            known: known.collect(),
+            open: &self.open,
+            horizon: cut.map(|(_, horizon)| horizon),
+            limit,
+        };
+        let is_over: Vec<bool> = segment.known.iter().map(|known| known.is_due).collect();
+        let wanted = match cut {
             Some(_) => Wanted::All,
             None => Wanted::One,
         };
-        let open = &self.open;
-        let is_over: Vec<bool> = known.iter().map(|known| known.returned.is_some()).collect();
-        let segment = Segment { known, open, limit };
         match search(&segment, &self.starts, wanted) {
             Outcome::Ends(ends) => {
                 self.starts = ends;

@@ -60,8 +60,8 @@ impl<M: Model> fmt::Display for GivenUp<M> {
 
 /// No order of the operations on a key explains what clients saw.
 ///
-/// The explanation is the search's longest attempt: a valid order of a beginning of the history
-/// that cannot be continued. Another attempt may have failed elsewhere, so what is shown is where
+/// The explanation is the search's longest attempt: an order of a beginning of the history after
+/// which there is no way on. Other attempts may have failed elsewhere, so what is shown is where
 /// to look, not always the one operation to blame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotLinearizable<M: Model> {
@@ -73,8 +73,10 @@ pub struct NotLinearizable<M: Model> {
     pub prefix: Vec<Operation<M>>,
     /// The state after that order.
     pub state: M::State,
-    /// The operations that may come next, none of which leads on. The one that ended first had
-    /// to come before all that began later. At most [`NotLinearizable::SHOWN`].
+    /// The operations that may come next; none of them leads to an order of all. The first one is
+    /// the one that shows it best: it does not fit, and nothing that may come before it helps.
+    /// If there is none like that, it is the one that ended first, for which all that began later
+    /// would have to wait. At most [`NotLinearizable::SHOWN`].
     pub stuck: Vec<Operation<M>>,
     /// The latest operations of unknown outcome that might have come, but do not help either. At
     /// most [`NotLinearizable::SHOWN`].

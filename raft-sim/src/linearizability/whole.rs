@@ -2,8 +2,8 @@
 
 use super::history::{History, Operation};
 use super::model::Model;
-use super::search::{Config, Known, Open, Outcome, Segment, Step, Stuck, Wanted};
-use super::search::{add_open, search};
+use super::problem::{Config, Known, Open, Outcome, Segment, Step, Stuck, Wanted, add_open};
+use super::search::search;
 use super::verdict::{GivenUp, NotLinearizable, Verdict, Why};
 use std::collections::BTreeMap;
 
@@ -97,7 +97,8 @@ impl<'a, M: Model> Sorted<'a, M> {
             input: &operation.input,
             output,
             invoked: operation.invoked,
-            returned: Some(end(operation)),
+            returned: end(operation),
+            is_due: true,
         });
         let mut open: Vec<Open<M>> = Vec::new();
         for operation in &self.open {
@@ -112,6 +113,7 @@ impl<'a, M: Model> Sorted<'a, M> {
         let segment = Segment {
             known: known.collect(),
             open: &open,
+            horizon: None,
             limit,
         };
         let start = Config::new(M::initial());

@@ -14,6 +14,7 @@ struct Load {
     keys: u64,
     /// Of a thousand operations.
     reads: u64,
+    appends: u64,
     unknown: u64,
 }
 
@@ -32,7 +33,7 @@ fn history(load: &Load, length: u64) -> Vec<Op> {
         free[client] = returned;
         let input = if random.chance(load.reads) {
             Input::Get
-        } else if random.chance(100) {
+        } else if random.chance(load.appends) {
             Input::Append(Value::from("x"))
         } else {
             Input::Set(Value::from(at))
@@ -70,19 +71,22 @@ fn history(load: &Load, length: u64) -> Vec<Op> {
 #[test]
 #[ignore = "a measurement"]
 fn speed() {
-    let load = |name, keys, reads, unknown| Load {
+    let load = |name, keys, reads, appends, unknown| Load {
         name,
         keys,
         reads,
+        appends,
         unknown,
     };
     let loads = [
-        load("1 key, half reads", 1, 500, 0),
-        load("16 keys, half reads", 16, 500, 0),
-        load("1 key, 1 in 10 reads", 1, 100, 0),
-        load("1 key, no reads", 1, 0, 0),
-        load("1 key, 0.5 % unknown", 1, 500, 5),
-        load("16 keys, 5 % unknown", 16, 500, 50),
+        load("1 key, half reads", 1, 500, 0, 0),
+        load("16 keys, half reads", 16, 500, 0, 0),
+        load("1 key, a tenth reads", 1, 100, 0, 0),
+        load("1 key, no reads", 1, 0, 0, 0),
+        load("1 key, a tenth appends", 1, 500, 100, 0),
+        load("16 keys, half appends", 16, 500, 500, 0),
+        load("1 key, 0.5 % unknown", 1, 500, 0, 5),
+        load("16 keys, 5 % unknown", 16, 500, 0, 50),
     ];
     for load in loads {
         let length = 200_000;
@@ -99,7 +103,7 @@ fn speed() {
             other @ (Verdict::NotLinearizable(_) | Verdict::Unknown(_)) => format!("{other}"),
         };
         println!(
-            "{:22} whole: {whole:9.0}/s, piece by piece: {pieces:9.0}/s {verdict}",
+            "{:23} whole: {whole:9.0}/s, piece by piece: {pieces:9.0}/s {verdict}",
             load.name
         );
     }
