@@ -334,6 +334,9 @@ fn a_snapshot_that_was_cut_or_grew_is_refused() {
     assert!(Service::restore(&longer).is_err());
 }
 
+/// A session in a snapshot: its id, the entry that used it last, its mark and its answers.
+type Stored<'a> = (u64, u64, u64, &'a [(u64, Answer)]);
+
 /// With a checksum that is right.
 fn seal(data: &mut [u8]) {
     let checksum = Checksum::of(&data[4..]);
@@ -350,7 +353,7 @@ fn what_no_service_wrote_is_refused_even_with_the_right_checksum() {
     seal(&mut padded);
     assert!(Service::restore(&padded).is_err(), "padding");
 
-    let state = |max: u32, sessions: &[(u64, u64, u64, &[(u64, Answer)])]| {
+    let state = |max: u32, sessions: &[Stored<'_>]| {
         let last = EntryId::new(20, 1);
         let keys: [(u64, Bytes); 0] = [];
         let state = (last, &keys[..], max, sessions);
