@@ -12,6 +12,9 @@ use bytes::Bytes;
 use raft_proto::wire::Receiver;
 use raft_proto::{Action, Config, Entries, Index, Input, Raft, Seq, SnapshotId, Time};
 
+/// The sessions that a service keeps.
+const MAX_SESSIONS: u32 = 64;
+
 #[derive(Debug)]
 enum Power {
     On(Box<Host>),
@@ -54,7 +57,7 @@ impl Node {
             receiver: Receiver::new(&config),
             config,
             clock,
-            service: Service::default(),
+            service: Service::new(MAX_SESSIONS),
             outstanding: Outstanding::default(),
             life: 0,
             timer: Time::NEVER,
@@ -104,7 +107,7 @@ impl Node {
                 node: self.config.node_id,
                 reason,
             })?,
-            None => Service::default(),
+            None => Service::new(MAX_SESSIONS),
         };
         self.snapshot = self.service.last.index;
         self.config.seed = seed;
@@ -198,7 +201,7 @@ impl Node {
 
     /// The service applies what the core handed out.
     pub fn apply(&mut self, entries: &Entries) -> Answers {
-        self.service.apply(entries);
+        let _ = self.service.apply(entries, &mut Vec::new()); // Its clients do not speak it yet.
         self.outstanding.applied(entries)
     }
 

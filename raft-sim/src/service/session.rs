@@ -1,0 +1,150 @@
+//! Sessions: who has run what, and what the answer was (thesis section 6.3).
+
+use super::Outcome;
+use super::command::Answer;
+use core::fmt;
+use raft_proto::Index;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The most answers that a session keeps: a client must not have more commands under way.
+pub const SESSION_ANSWERS: usize = 64;
+
+/// A session, named by the index of the entry that opened it: no other one ever has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+/// The sessions that are open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sessions {
+    most: u32,
+    open: BTreeMap<SessionId, Session>,
+}
+
+/// What is known of one client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Session {
+    /// The last entry that was its command, or opened it.
+    last_used: Index,
+    /// No sequence below is run any more.
+    mark: u64,
+    /// Answers by sequence: rising, from the mark on. Most commands come in order, so most are
+    /// pushed at the end and forgotten at the beginning.
+    answers: VecDeque<(u64, Answer)>,
+}
+
+impl Sessions {
+    pub(super) fn new(most: u32) -> Sessions {
+        Sessions {
+            most: most.max(1),
+            open: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// The entry at `index` opens a session. If that is one too many, another one goes.
+    pub(super) fn open(&mut self, index: Index) -> SessionId {
+        let id = SessionId(index.0);
+        let session = Session {
+            last_used: index,
+            mark: 0,
+            answers: VecDeque::new(),
+        };
+        self.open.insert(id, session);
+        if self.open.len() as u64 > u64::from(self.most) {
+            let sessions = self.open.iter();
+            let oldest = sessions.min_by_key(|(_, session)| session.last_used);
+            if let Some((&oldest, _)) = oldest {
+                self.open.remove(&oldest);
+            }
+        }
+        id
+    }
+
+    /// The session of the command at `index`, if it is open.
+    pub(super) fn used(&mut self, id: SessionId, index: Index) -> Option<&mut Session> {
+        let session = self.open.get_mut(&id)?;
+        session.last_used = index;
+        Some(session)
+    }
+
+    /// Whether sessions can be like this in a service that has applied all up to `last`.
+    pub(super) fn are_possible(&self, last: Index) -> bool {
+        let uses: BTreeSet<Index> = self.open.values().map(|open| open.last_used).collect();
+        self.most > 0
+            && self.open.len() as u64 <= u64::from(self.most)
+            && uses.len() == self.open.len()
+            && self.open.iter().all(|(id, session)| {
+                let used = Index(id.0.max(1))..=last;
+                used.contains(&session.last_used) && session.is_possible()
+            })
+    }
+}
+
+impl Session {
+    /// The client has the answers to all sequences below `answered_below`.
+    pub(super) fn forget_below(&mut self, answered_below: u64) {
+        self.mark = self.mark.max(answered_below);
+        while let Some((sequence, _)) = self.answers.front()
+            && *sequence < self.mark
+        {
+            self.answers.pop_front();
+        }
+    }
+
+    /// The place of a sequence among the answers: where it is, or where it would be.
+    fn place(&self, sequence: u64) -> Result<usize, usize> {
+        match self.answers.back() {
+            Some((last, _)) if *last < sequence => Err(self.answers.len()),
+            Some(_) | None => self.answers.binary_search_by_key(&sequence, |(at, _)| *at),
+        }
+    }
+
+    /// What a command comes to without being run; `None` if it is certain that it never was.
+    pub(super) fn recall(&self, sequence: u64) -> Option<(Outcome, Answer)> {
+        if sequence < self.mark {
+            return Some((Outcome::Refused, Answer::Forgotten));
+        }
+        let place = self.place(sequence).ok()?;
+        let (_, answer) = self.answers.get(place)?;
+        Some((Outcome::Repeated, answer.clone()))
+    }
+
+    /// A command was run for the first time.
+    pub(super) fn remember(&mut self, sequence: u64, answer: Answer) {
+        if let Err(place) = self.place(sequence) {
+            self.answers.insert(place, (sequence, answer));
+        }
+        if self.answers.len() > SESSION_ANSWERS
+            && let Some((forgotten, _)) = self.answers.pop_front()
+        {
+            // It has others above it, so this does not saturate.
+            self.mark = forgotten.saturating_add(1);
+        }
+    }
+
+    fn is_possible(&self) -> bool {
+        let sequences = self.answers.iter().map(|(sequence, _)| *sequence);
+        self.answers.len() <= SESSION_ANSWERS
+            && sequences.clone().is_sorted_by(|one, next| one < next)
+            && sequences.min().is_none_or(|first| self.mark <= first)
+            && self.answers.iter().all(|(_, answer)| match answer {
+                Answer::Value(_) | Answer::Done | Answer::Swapped(_) => true,
+                Answer::Opened(_) | Answer::UnknownSession | Answer::Forgotten => false,
+            })
+    }
+}
