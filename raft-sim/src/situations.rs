@@ -154,6 +154,8 @@ struct Known {
     /// The last entry that it gave its disk, and the last configuration.
     last: EntryId,
     configuration: Index,
+    /// An entry that it holds, and that was on a majority uncommitted.
+    stuck: Option<EntryId>,
     /// The last write that is not known to be on disk.
     under_way: Option<Seq>,
 }
@@ -195,6 +197,7 @@ impl Situations {
             role: raft.role(),
             last: raft.last_log(),
             configuration: Index::ZERO,
+            stuck: (self.stuck).filter(|entry| raft.term_at(entry.index) == Some(entry.term)),
             under_way: None,
         };
         self.nodes.insert(raft.id(), known);
@@ -262,7 +265,7 @@ impl Situations {
                     known.last = snapshot.id.last;
                 }
             }
-            Action::RoleChanged { role, term } => self.role(raft, *role, *term, known.last),
+            Action::RoleChanged { role, term } => self.role(raft, *role, *term, known),
             Action::Send {
                 message: Message::InstallSnapshot(_),
                 ..
@@ -288,8 +291,7 @@ impl Situations {
         };
         if first <= known.last.index && write.install.is_none() {
             self.saw(Situation::Truncation);
-            let stuck = self.stuck.filter(|entry| first <= entry.index);
-            if stuck == Some(known.last) {
+            if known.stuck.take_if(|entry| first <= entry.index).is_some() {
                 self.saw(Situation::Figure8Overwritten);
             }
         }
@@ -300,7 +302,7 @@ impl Situations {
         if let Some(last) = write.entries.last_id() {
             known.last = last;
             if last.term < raft.term() {
-                self.old_entry_stored(raft, last);
+                self.old_entry_stored(raft, known);
             }
         }
         let changes = write.entries.iter();
@@ -314,25 +316,36 @@ impl Situations {
     /// election. Looks whether a majority of the voters hold the entry by now: those whose last
     /// entry it is, those whose last entry is of the current term, since its leader has this one
     /// before all of its own, and the node itself and its leader.
-    fn old_entry_stored(&mut self, raft: &Raft, entry: EntryId) {
+    fn old_entry_stored(&mut self, raft: &Raft, known: &mut Known) {
+        let entry = known.last;
         if entry.index <= self.committed || self.stuck == Some(entry) {
             return;
         }
-        let holds = |id: &NodeId| {
-            *id == raft.id()
-                || raft.leader() == Some(*id)
-                || (self.nodes.get(id))
-                    .is_some_and(|known| known.last == entry || known.last.term == raft.term())
+        let Some(leader) = raft.leader() else {
+            return;
         };
-        let membership = raft.membership();
-        let holders = membership.voters().filter(holds).count();
-        if raft.leader().is_some() && holders * 2 > membership.voters().count() {
+        let (own, term) = (raft.id(), raft.term());
+        let nodes = &self.nodes;
+        let holds = |id: NodeId| {
+            let last = nodes.get(&id).map(|other| other.last);
+            let ends = |last: EntryId| last == entry || last.term == term;
+            id == own || id == leader || last.is_some_and(ends)
+        };
+        let voters = raft.membership().voters();
+        let (holders, others): (Vec<NodeId>, Vec<NodeId>) = voters.partition(|id| holds(*id));
+        if holders.len() > others.len() {
             self.saw(Situation::Figure8);
             self.stuck = Some(entry);
+            known.stuck = self.stuck;
+            for holder in holders {
+                if let Some(other) = self.nodes.get_mut(&holder) {
+                    other.stuck = Some(entry);
+                }
+            }
         }
     }
 
-    fn role(&mut self, raft: &Raft, role: RoleKind, term: Term, last: EntryId) {
+    fn role(&mut self, raft: &Raft, role: RoleKind, term: Term, known: &mut Known) {
         match role {
             RoleKind::Follower | RoleKind::PreCandidate => {}
             RoleKind::Candidate => match self.campaign {
@@ -356,7 +369,7 @@ impl Situations {
                 if self.nodes.iter().any(leads) {
                     self.saw(Situation::TwoLeaders);
                 }
-                self.old_entry_stored(raft, last);
+                self.old_entry_stored(raft, known);
                 let membership = raft.membership();
                 if membership.is_joint() {
                     self.saw(Situation::LeaderInJointChange);
