@@ -1,6 +1,6 @@
 //! Watches every core: writes the trace, counts, and asks the checkers after every step.
 
-use crate::checker::{Checker, Observation, Started};
+use crate::checker::{Checker, Observation, Patience, Started};
 use crate::failure::Failure;
 use crate::host::Watch;
 use crate::situations::Situations;
@@ -79,6 +79,7 @@ pub struct Recorder {
     /// What the run came into.
     pub situations: Situations,
     checker: Checker,
+    patience: Patience,
     failure: Option<Failure>,
     /// When the last event happened, by the world's clock if it tells.
     now: Time,
@@ -93,6 +94,7 @@ impl Recorder {
             counts: Counts::default(),
             situations: Situations::default(),
             checker: Checker::new(),
+            patience: Patience::default(),
             failure: None,
             now: Time::ZERO,
             is_told: false,
@@ -130,6 +132,7 @@ impl Recorder {
             format_args!("{who} starts, applied {applied}, last {last}"),
         );
         self.situations.started(raft);
+        self.patience.started(raft.id());
         if let Err(broken) = self.checker.started(&Started::of(raft, applied)) {
             self.fail(broken);
         }
@@ -138,6 +141,7 @@ impl Recorder {
     /// A node has crashed.
     pub fn stopped(&mut self, node: NodeId) {
         self.situations.stopped(node);
+        self.patience.stopped(node);
         self.checker.stopped(node);
     }
 
@@ -163,6 +167,7 @@ impl Watch for Recorder {
         if !self.is_told {
             self.now = event.at;
         }
+        self.patience.event(raft, event);
         if let Input::Persisted { seq } = event.input {
             self.situations.persisted(raft.id(), seq);
         }
@@ -231,6 +236,9 @@ impl Watch for Recorder {
         }
         self.situations.observe(raft, actions);
         if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
+            self.fail(broken);
+        }
+        if let Err(broken) = self.patience.actions(raft, actions) {
             self.fail(broken);
         }
     }

@@ -1,7 +1,9 @@
 //! Which rare situations a run came into. A search that never gets there proves nothing about them.
 
 use core::fmt;
-use raft_proto::{Action, EntryKind, Index, NodeId, Raft, RoleKind, Seq, Term};
+use raft_proto::{
+    Action, EntryId, EntryKind, Index, Message, NodeId, Raft, ReadError, RoleKind, Seq, Term, Write,
+};
 use std::collections::BTreeMap;
 
 /// A situation that a search for bugs has to reach.
@@ -29,11 +31,52 @@ pub enum Situation {
     LeaderCrash,
     /// Every node was down at the same moment.
     AllDown,
+    /// More than half of the voters held an entry of a term before their leader's that no node
+    /// had committed: one that counting alone must not commit (section 5.4.2; Figure 8 (c)).
+    /// Looked for when a leader is elected, of its last entry, and when a follower's log comes
+    /// to end with such an entry.
+    Figure8,
+    /// An entry that was in that situation was overwritten (Figure 8 (d)).
+    Figure8Overwritten,
+    /// A chunk of a snapshot was sent while links were cut.
+    SnapshotSentInPartition,
+    /// A snapshot was installed while links were cut.
+    SnapshotInstalledInPartition,
+    /// A leader refused a read because its lease had run out, or was given up (thesis 6.4.1).
+    LeaseExpired,
+    /// A lead was handed over on demand (thesis 3.10).
+    LeadershipTransferred,
+    /// A node stood still for a while, and its clock went on.
+    NodePaused,
+    /// A node's clock jumped.
+    ClockJumped,
+    /// A server that had lost its disk began anew under another id.
+    NewIdentity,
+    /// A crash left a part of a write.
+    TornWrite,
+    /// A read from disk failed.
+    ReadError,
+    /// Bits on a disk changed by themselves.
+    BitRot,
+    /// A frame arrived with other bytes than it was sent with.
+    FrameCorrupted,
+    /// A process ended, and the machine lost nothing.
+    ProcessKilled,
+    /// A machine lost power while its process was down.
+    PowerLostWhileDown,
+    /// A service forgot a session (thesis 6.3).
+    SessionEvicted,
+    /// A client sent a command again, and it had run (thesis 6.3).
+    CommandRepeated,
+    /// A service refused a command, since it did not know its session any more.
+    CommandRefused,
+    /// The faults of no more than a majority ended, and it had to go on without the others.
+    QuorumOnlyHealed,
 }
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Situation; 11] = [
+    pub const ALL: [Situation; 30] = [
         Situation::SplitVote,
         Situation::TwoLeaders,
         Situation::Truncation,
@@ -45,6 +88,25 @@ impl Situation {
         Situation::CrashInWrite,
         Situation::LeaderCrash,
         Situation::AllDown,
+        Situation::Figure8,
+        Situation::Figure8Overwritten,
+        Situation::SnapshotSentInPartition,
+        Situation::SnapshotInstalledInPartition,
+        Situation::LeaseExpired,
+        Situation::LeadershipTransferred,
+        Situation::NodePaused,
+        Situation::ClockJumped,
+        Situation::NewIdentity,
+        Situation::TornWrite,
+        Situation::ReadError,
+        Situation::BitRot,
+        Situation::FrameCorrupted,
+        Situation::ProcessKilled,
+        Situation::PowerLostWhileDown,
+        Situation::SessionEvicted,
+        Situation::CommandRepeated,
+        Situation::CommandRefused,
+        Situation::QuorumOnlyHealed,
     ];
 }
 
@@ -62,6 +124,25 @@ impl fmt::Display for Situation {
             Situation::CrashInWrite => "a crash in the middle of a write",
             Situation::LeaderCrash => "a leader crashed",
             Situation::AllDown => "all nodes down at once",
+            Situation::Figure8 => "a majority's old entry not committed",
+            Situation::Figure8Overwritten => "a majority's old entry overwritten",
+            Situation::SnapshotSentInPartition => "a snapshot sent while links were cut",
+            Situation::SnapshotInstalledInPartition => "a snapshot installed while links were cut",
+            Situation::LeaseExpired => "a lease expired",
+            Situation::LeadershipTransferred => "leadership transferred",
+            Situation::NodePaused => "a node paused",
+            Situation::ClockJumped => "a clock jumped",
+            Situation::NewIdentity => "a server began anew under a new id",
+            Situation::TornWrite => "a write torn",
+            Situation::ReadError => "a read from disk failed",
+            Situation::BitRot => "bits on a disk flipped",
+            Situation::FrameCorrupted => "a frame corrupted",
+            Situation::ProcessKilled => "a process killed",
+            Situation::PowerLostWhileDown => "power lost while a process was down",
+            Situation::SessionEvicted => "a session evicted",
+            Situation::CommandRepeated => "a command repeated",
+            Situation::CommandRefused => "a command refused by its session",
+            Situation::QuorumOnlyHealed => "only a majority healed",
         })
     }
 }
@@ -71,8 +152,10 @@ impl fmt::Display for Situation {
 struct Known {
     role: RoleKind,
     /// The last entry that it gave its disk, and the last configuration.
-    last: Index,
+    last: EntryId,
     configuration: Index,
+    /// An entry that it holds, and that was on a majority uncommitted.
+    stuck: Option<EntryId>,
     /// The last write that is not known to be on disk.
     under_way: Option<Seq>,
 }
@@ -84,6 +167,12 @@ pub struct Situations {
     nodes: BTreeMap<NodeId, Known>,
     /// The greatest term that had candidates, and whether it had a leader.
     campaign: Option<(Term, bool)>,
+    /// The greatest commitIndex of any node.
+    committed: Index,
+    /// The last entry that was on a majority uncommitted, under a leader of a later term.
+    stuck: Option<EntryId>,
+    /// How many links are cut.
+    cut: usize,
 }
 
 impl Situations {
@@ -92,16 +181,23 @@ impl Situations {
         self.counts.get(&situation).copied().unwrap_or(0)
     }
 
-    fn saw(&mut self, situation: Situation) {
+    /// This one came up.
+    pub fn saw(&mut self, situation: Situation) {
         *self.counts.entry(situation).or_default() += 1;
+    }
+
+    /// So many links are cut from now on.
+    pub fn links_cut(&mut self, count: usize) {
+        self.cut = count;
     }
 
     /// A node begins.
     pub fn started(&mut self, raft: &Raft) {
         let known = Known {
             role: raft.role(),
-            last: raft.last_log().index,
+            last: raft.last_log(),
             configuration: Index::ZERO,
+            stuck: (self.stuck).filter(|entry| raft.term_at(entry.index) == Some(entry.term)),
             under_way: None,
         };
         self.nodes.insert(raft.id(), known);
@@ -139,6 +235,7 @@ impl Situations {
             self.action(raft, action, &mut known);
         }
         known.role = raft.role();
+        self.committed = self.committed.max(raft.commit_index());
         self.nodes.insert(raft.id(), known);
     }
 
@@ -148,26 +245,7 @@ impl Situations {
     )]
     fn action(&mut self, raft: &Raft, action: &Action, known: &mut Known) {
         match action {
-            Action::Persist(write) => {
-                known.under_way = Some(write.seq);
-                if let Some(first) = write.entries.first_index() {
-                    if first <= known.last && write.install.is_none() {
-                        self.saw(Situation::Truncation);
-                    }
-                    if first <= known.configuration {
-                        self.saw(Situation::ConfigurationTruncated);
-                        known.configuration = Index::ZERO;
-                    }
-                }
-                if let Some(last) = write.entries.last_id() {
-                    known.last = last.index;
-                }
-                let changes = write.entries.iter();
-                let changes = changes.filter(|entry| entry.kind() == EntryKind::Membership);
-                if let Some(change) = changes.last() {
-                    known.configuration = change.index();
-                }
-            }
+            Action::Persist(write) => self.write(raft, write, known),
             Action::Apply { entries } => {
                 if let Some(last) = entries.last_id()
                     && known.configuration <= last.index
@@ -180,17 +258,94 @@ impl Situations {
                 }
             }
             Action::Restore { snapshot } => {
-                if known.last > Index::ZERO {
+                if known.last.index > Index::ZERO {
                     self.saw(Situation::RestoreOverEntries);
                 }
-                known.last = known.last.max(snapshot.id.last.index);
+                if snapshot.id.last.index > known.last.index {
+                    known.last = snapshot.id.last;
+                }
             }
-            Action::RoleChanged { role, term } => self.role(raft, *role, *term),
+            Action::RoleChanged { role, term } => self.role(raft, *role, *term, known),
+            Action::Send {
+                message: Message::InstallSnapshot(_),
+                ..
+            } if self.cut > 0 => self.saw(Situation::SnapshotSentInPartition),
+            Action::Read {
+                outcome: Err(ReadError::NoLease),
+                ..
+            } => self.saw(Situation::LeaseExpired),
+            Action::Transferred { outcome: Ok(_), .. } => {
+                self.saw(Situation::LeadershipTransferred);
+            }
             _ => {}
         }
     }
 
-    fn role(&mut self, raft: &Raft, role: RoleKind, term: Term) {
+    fn write(&mut self, raft: &Raft, write: &Write, known: &mut Known) {
+        known.under_way = Some(write.seq);
+        if write.install.is_some() && self.cut > 0 {
+            self.saw(Situation::SnapshotInstalledInPartition);
+        }
+        let Some(first) = write.entries.first_index() else {
+            return;
+        };
+        if first <= known.last.index && write.install.is_none() {
+            self.saw(Situation::Truncation);
+            if known.stuck.take_if(|entry| first <= entry.index).is_some() {
+                self.saw(Situation::Figure8Overwritten);
+            }
+        }
+        if first <= known.configuration {
+            self.saw(Situation::ConfigurationTruncated);
+            known.configuration = Index::ZERO;
+        }
+        if let Some(last) = write.entries.last_id() {
+            known.last = last;
+            if last.term < raft.term() {
+                self.old_entry_stored(raft, known);
+            }
+        }
+        let changes = write.entries.iter();
+        let changes = changes.filter(|entry| entry.kind() == EntryKind::Membership);
+        if let Some(change) = changes.last() {
+            known.configuration = change.index();
+        }
+    }
+
+    /// A node's log ends with an entry of an earlier term: now that it has stored it, or at its
+    /// election. Looks whether a majority of the voters hold the entry by now: those whose last
+    /// entry it is, those whose last entry is of the current term, since its leader has this one
+    /// before all of its own, and the node itself and its leader.
+    fn old_entry_stored(&mut self, raft: &Raft, known: &mut Known) {
+        let entry = known.last;
+        if entry.index <= self.committed || self.stuck == Some(entry) {
+            return;
+        }
+        let Some(leader) = raft.leader() else {
+            return;
+        };
+        let (own, term) = (raft.id(), raft.term());
+        let nodes = &self.nodes;
+        let holds = |id: NodeId| {
+            let last = nodes.get(&id).map(|other| other.last);
+            let ends = |last: EntryId| last == entry || last.term == term;
+            id == own || id == leader || last.is_some_and(ends)
+        };
+        let voters = raft.membership().voters();
+        let (holders, others): (Vec<NodeId>, Vec<NodeId>) = voters.partition(|id| holds(*id));
+        if holders.len() > others.len() {
+            self.saw(Situation::Figure8);
+            self.stuck = Some(entry);
+            known.stuck = self.stuck;
+            for holder in holders {
+                if let Some(other) = self.nodes.get_mut(&holder) {
+                    other.stuck = Some(entry);
+                }
+            }
+        }
+    }
+
+    fn role(&mut self, raft: &Raft, role: RoleKind, term: Term, known: &mut Known) {
         match role {
             RoleKind::Follower | RoleKind::PreCandidate => {}
             RoleKind::Candidate => match self.campaign {
@@ -214,6 +369,7 @@ impl Situations {
                 if self.nodes.iter().any(leads) {
                     self.saw(Situation::TwoLeaders);
                 }
+                self.old_entry_stored(raft, known);
                 let membership = raft.membership();
                 if membership.is_joint() {
                     self.saw(Situation::LeaderInJointChange);

@@ -1,4 +1,4 @@
-//! The five properties of Figure 3, each checked after every step of every node.
+//! The properties. The five of Figure 3 are checked after every step of every node,
 //!
 //! | property | file | what it watches |
 //! |---|---|---|
@@ -7,6 +7,15 @@
 //! | Log Matching (5.3) | [`log_matching`] | each entry that enters any log |
 //! | Leader Completeness (5.4) | [`leader_completeness`] | what is committed, and each new leader's log |
 //! | State Machine Safety (5.4.3) | [`state_machine_safety`] | what each state machine is given |
+//!
+//! and of what is not in Figure 3, each for itself:
+//!
+//! | property | file | what it watches |
+//! |---|---|---|
+//! | Membership Safety (6) | [`membership_safety`] | whom the nodes could elect |
+//! | durability | [`durability`] | what disks hold of what is committed and acknowledged |
+//! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
+//! | Rules for Followers (5.2) | [`patience`] | when nodes stand for election |
 //!
 //! A check after every step is affordable only if its cost follows what the step changed. The
 //! core tells exactly that: whatever changes in its log leaves the same step as a
@@ -22,22 +31,30 @@
 //!
 //! Memory: what lies more than [`MARGIN`] entries below the log of every node is forgotten.
 
+pub mod durability;
 pub mod election_safety;
+pub mod exactly_once;
 mod history;
 pub mod leader_append_only;
 pub mod leader_completeness;
 pub mod log_matching;
+pub mod membership_safety;
+pub mod patience;
 pub mod state_machine_safety;
 mod violation;
 mod window;
 
+pub use durability::{Durability, Holds};
 pub use election_safety::ElectionSafety;
+pub use exactly_once::ExactlyOnce;
 pub use history::{Before, Change, Fingerprint, History, Observation, ObservedLog, Started, Step};
 pub use leader_append_only::LeaderAppendOnly;
 pub use leader_completeness::LeaderCompleteness;
 pub use log_matching::LogMatching;
+pub use membership_safety::MemberView;
+pub use patience::Patience;
 pub use state_machine_safety::StateMachineSafety;
-pub use violation::{Broken, Property};
+pub use violation::{Broken, Nodes, Property, Reason};
 pub use window::Window;
 
 use raft_proto::NodeId;
@@ -46,7 +63,7 @@ use raft_proto::NodeId;
 /// unsynced compaction in a crash comes back with a log that begins earlier.
 pub const MARGIN: u64 = 4096;
 
-/// All five properties over one history.
+/// The five properties of Figure 3 over one history.
 #[derive(Debug, Default)]
 pub struct Checker {
     history: History,

@@ -1,9 +1,11 @@
 //! What is wrong when a property does not hold.
 
-use raft_proto::{EntryId, Index, NodeId, Term};
+use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 use std::fmt;
+use std::time::Duration;
 
-/// The properties of Figure 3, and the contract that the checks themselves rest on.
+/// The properties of Figure 3, the contract that the checks themselves rest on, and what else the
+/// paper and the thesis promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Property {
     /// At most one leader can be elected in a given term (section 5.2).
@@ -16,8 +18,14 @@ pub enum Property {
     LeaderCompleteness,
     /// No two state machines apply different commands at an index (section 5.4.3).
     StateMachineSafety,
-    /// What changes in the log is written in the same step.
+    /// What changes in the log is written in the same step, and what is acknowledged is never lost.
     Durability,
+    /// No two disjoint sets of voters can each elect a leader in one term (section 6).
+    MembershipSafety,
+    /// Each command of a session runs once (thesis 6.3).
+    ExactlyOnce,
+    /// Who heard the leader or granted a vote waits for an election timeout (section 5.2).
+    Patience,
 }
 
 impl fmt::Display for Property {
@@ -29,12 +37,47 @@ impl fmt::Display for Property {
             Property::LeaderCompleteness => "Leader Completeness (section 5.4)",
             Property::StateMachineSafety => "State Machine Safety (section 5.4.3)",
             Property::Durability => "the contract of durability",
+            Property::MembershipSafety => "Membership Safety (section 6)",
+            Property::ExactlyOnce => "Exactly Once (thesis 6.3)",
+            Property::Patience => "the Rules for Followers (section 5.2)",
         })
     }
 }
 
+/// Some nodes, by the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nodes(pub Vec<NodeId>);
+
+impl fmt::Display for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.0.split_first() else {
+            return f.write_str("none");
+        };
+        write!(f, "{first}")?;
+        others.iter().try_for_each(|other| write!(f, " {other}"))
+    }
+}
+
+/// What kept a node from standing for election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It granted its vote to this node.
+    Granted(NodeId),
+    /// It heard this node, the leader of its term.
+    Heard(NodeId),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Granted(node) => write!(f, "granted its vote to {node}"),
+            Reason::Heard(node) => write!(f, "heard its leader {node}"),
+        }
+    }
+}
+
 /// How a property was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// Election Safety.
     #[error("{first} and {second} both lead in term {term}")]
@@ -170,6 +213,90 @@ pub enum Broken {
         /// The end of the log.
         log: EntryId,
     },
+    /// Durability: an entry was committed that too few voters have stored.
+    #[error(
+        "entry {entry} was committed by {leader}, but of {voters} it is on the disk of {holders} only"
+    )]
+    CommittedUnstored {
+        /// The entry.
+        entry: EntryId,
+        /// Who committed it.
+        leader: NodeId,
+        /// The voters that hold it.
+        holders: Nodes,
+        /// All voters; in a joint configuration, those of the half that lacks a majority.
+        voters: Nodes,
+    },
+    /// Durability: what a client was told is committed is gone.
+    #[error("{at} told a client that entry {entry} is committed, but {node} does not have it")]
+    AcknowledgedLost {
+        /// The entry.
+        entry: EntryId,
+        /// Who told the client.
+        at: NodeId,
+        /// Who should have it.
+        node: NodeId,
+    },
+    /// Membership Safety.
+    #[error(
+        "{first} can be elected by {first_quorum}, and {second} by {second_quorum}, in one term"
+    )]
+    DisjointQuorums {
+        /// One node that can be elected.
+        first: NodeId,
+        /// By whom.
+        first_quorum: Nodes,
+        /// The other.
+        second: NodeId,
+        /// By whom.
+        second_quorum: Nodes,
+    },
+    /// Exactly Once: a command ran at two places of the log.
+    #[error(
+        "command {sequence} of session {session} ran at {first_at} on {first} \
+         and at {second_at} on {second}"
+    )]
+    RanTwice {
+        /// The session.
+        session: u64,
+        /// The command's number in it.
+        sequence: u64,
+        /// Who ran it first.
+        first: NodeId,
+        /// Which entry it was there.
+        first_at: EntryId,
+        /// Who ran it as another entry.
+        second: NodeId,
+        /// That entry.
+        second_at: EntryId,
+    },
+    /// Exactly Once: a client was answered, but its command ran nowhere.
+    #[error("command {sequence} of session {session} was answered, but it ran nowhere")]
+    AnsweredWithoutRunning {
+        /// The session.
+        session: u64,
+        /// The command's number in it.
+        sequence: u64,
+    },
+    /// Patience.
+    #[error(
+        "{node} became a {role} in term {term}, {waited:?} after it {reason}: \
+         the least election timeout is {least:?}"
+    )]
+    Impatient {
+        /// The node.
+        node: NodeId,
+        /// What it became.
+        role: RoleKind,
+        /// In which term.
+        term: Term,
+        /// What should have kept it from that.
+        reason: Reason,
+        /// How long ago that was, by its own clock.
+        waited: Duration,
+        /// How long it has to wait at least.
+        least: Duration,
+    },
     /// A step of a node that was not reported as started: a defect of the observer.
     #[error("{node} took a step before it was started")]
     NeverStarted {
@@ -194,7 +321,15 @@ impl Broken {
             | Broken::AppliedDifferently { .. }
             | Broken::AppliedOutOfOrder { .. }
             | Broken::AppliedUncommitted { .. } => Property::StateMachineSafety,
-            Broken::LogNotWritten { .. } | Broken::NeverStarted { .. } => Property::Durability,
+            Broken::LogNotWritten { .. }
+            | Broken::CommittedUnstored { .. }
+            | Broken::AcknowledgedLost { .. }
+            | Broken::NeverStarted { .. } => Property::Durability,
+            Broken::DisjointQuorums { .. } => Property::MembershipSafety,
+            Broken::RanTwice { .. } | Broken::AnsweredWithoutRunning { .. } => {
+                Property::ExactlyOnce
+            }
+            Broken::Impatient { .. } => Property::Patience,
         }
     }
 }
