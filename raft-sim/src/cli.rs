@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how a command ends.
 
 mod bench;
+mod cluster;
 mod elections;
 mod lab;
 mod replay;
@@ -9,10 +10,11 @@ mod sweep;
 mod zoo;
 
 use clap::{Args, Parser, Subcommand};
+use cluster::ClusterArgs;
 use core::time::Duration;
 use raft_sim::elections::timing::{OwnVote, Timing};
 use raft_sim::features::Features;
-use raft_sim::options::{Faults, Request};
+use raft_sim::request::Request;
 use raft_sim::sweep::Seeds;
 use std::io;
 use std::path::PathBuf;
@@ -214,21 +216,11 @@ pub(crate) struct RunArgs {
     /// What everything is drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many servers
-    #[arg(long, default_value_t = 5)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
-    nodes: u32,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How long the phase with faults is, in virtual time: 60s, 10m, 1h
     #[arg(long, default_value = "60s", value_parser = duration)]
     time: Duration,
-    /// How hostile the environment is
-    #[arg(long, value_enum, default_value_t = Faults::Mild)]
-    faults: Faults,
-    /// What is used beyond Figure 2: Pre-Vote, CheckQuorum, leases, reads, handovers of the lead,
-    /// membership changes, priorities, a log that is not all in memory; drawn means that the
-    /// seed switches each on or off
-    #[arg(long, value_enum, default_value_t = Features::Drawn)]
-    features: Features,
     /// Write the trace to this file, or to stdout for `-`
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -258,19 +250,11 @@ pub(crate) struct SweepArgs {
     /// Keep what was done in this file, a line of JSON a chunk, and leave out what it holds already
     #[arg(long, value_name = "FILE")]
     resume: Option<PathBuf>,
-    /// How many servers
-    #[arg(long, default_value_t = 5)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
-    nodes: u32,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How long the phase with faults is, in virtual time
     #[arg(long, default_value = "20s", value_parser = duration)]
     time: Duration,
-    /// How hostile the environment is
-    #[arg(long, value_enum, default_value_t = Faults::Wild)]
-    faults: Faults,
-    /// What is used beyond Figure 2
-    #[arg(long, value_enum, default_value_t = Features::Drawn)]
-    features: Features,
     /// Run one seed after another, and end with the first that fails
     #[arg(long, conflicts_with = "resume")]
     until_failure: bool,
@@ -285,16 +269,11 @@ pub(crate) struct BenchArgs {
     /// How long each row is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u32,
-    /// How many servers
-    #[arg(long, default_value_t = 5)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
-    nodes: u32,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// How long the phase with faults is, in virtual time
     #[arg(long, default_value = "60s", value_parser = duration)]
     time: Duration,
-    /// How hostile the environment is
-    #[arg(long, value_enum, default_value_t = Faults::Wild)]
-    faults: Faults,
 }
 
 /// `raft-sim zoo`.

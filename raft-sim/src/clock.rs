@@ -1,20 +1,26 @@
-//! A node's clock, which runs a little faster or slower than the world's.
+//! A node's clock, which runs a little faster or slower than the world's, and may jump or stand
+//! still. It never goes back.
 
+use core::time::Duration;
 use raft_proto::Time;
 
 /// Parts in a million of a clock that is right.
 const MILLION: u128 = 1_000_000;
 
-/// A clock of a constant rate. It was right at time 0, and runs on while its node is down.
+/// A clock. It was right at time 0, and runs on while its node is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// How far it gets while the world's gets a million.
     rate: u128,
+    is_frozen: bool,
+    /// What it showed at this time of the world's; it has run evenly since then.
+    since: Time,
+    shown: Time,
 }
 
 impl Default for Clock {
     fn default() -> Clock {
-        Clock { rate: MILLION }
+        Clock::drifting(0)
     }
 }
 
@@ -22,20 +28,57 @@ impl Clock {
     /// One that is so many parts in a million too fast, or too slow if negative.
     pub fn drifting(ppm: i32) -> Clock {
         let rate = MILLION.saturating_add_signed(ppm.into());
-        Clock { rate: rate.max(1) }
+        Clock {
+            rate: rate.max(1),
+            is_frozen: false,
+            since: Time::ZERO,
+            shown: Time::ZERO,
+        }
     }
 
     /// What it shows at this time of the world's.
     pub fn shows(&self, at: Time) -> Time {
-        scaled(u128::from(at.0) * self.rate / MILLION)
+        if self.is_frozen {
+            return self.shown;
+        }
+        let passed = u128::from(at.0.saturating_sub(self.since.0)) * self.rate / MILLION;
+        scaled(u128::from(self.shown.0) + passed)
     }
 
-    /// The first time of the world's at which it shows this or more.
+    /// The first time of the world's at which it shows this or more; never, while it stands still
+    /// before that.
     pub fn reaches(&self, shown: Time) -> Time {
-        if shown == Time::NEVER {
-            return shown;
+        if shown <= self.shown {
+            return self.since;
         }
-        scaled((u128::from(shown.0) * MILLION).div_ceil(self.rate))
+        if self.is_frozen || shown == Time::NEVER {
+            return Time::NEVER;
+        }
+        let left = u128::from(shown.0 - self.shown.0) * MILLION;
+        scaled(u128::from(self.since.0) + left.div_ceil(self.rate))
+    }
+
+    /// Jumps ahead.
+    pub fn jump(&mut self, at: Time, by: Duration) {
+        self.settle(at);
+        self.shown = self.shown.after(by);
+    }
+
+    /// Stands still from now on.
+    pub fn freeze(&mut self, at: Time) {
+        self.settle(at);
+        self.is_frozen = true;
+    }
+
+    /// Goes on from where it stands.
+    pub fn thaw(&mut self, at: Time) {
+        self.settle(at);
+        self.is_frozen = false;
+    }
+
+    fn settle(&mut self, at: Time) {
+        self.shown = self.shows(at);
+        self.since = at;
     }
 }
 

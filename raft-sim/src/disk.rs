@@ -5,10 +5,13 @@
 //! not at all, and a crash keeps any prefix of them that is not shorter than what was reported
 //! as persisted.
 
+mod log;
+
 use crate::random::Random;
 use bytes::{Bytes, BytesMut};
+use log::{Piece, StoredLog};
 use raft_proto::{
-    Compaction, Entries, EntriesBuilder, Entry, EntryId, HardState, Identity, Index, Install,
+    Compaction, Entries, EntriesBuilder, EntryId, HardState, Identity, Index, Install,
     InstalledLog, Recovered, Seq, SnapshotId, SnapshotMeta, SnapshotReadFailed,
     SnapshotWriteFailed, Write,
 };
@@ -60,6 +63,8 @@ pub struct Disk {
     partial: Option<(SnapshotId, BytesMut)>,
     /// Snapshots that nothing needs any more once the write is durable.
     releases: VecDeque<(Seq, SnapshotId)>,
+    /// Reads fail: the device does not answer, or a checksum tells that bytes have decayed.
+    pub reads_fail: bool,
 }
 
 /// What the durable writes add up to.
@@ -194,8 +199,35 @@ impl Disk {
     ///
     /// A [`DiskError`] if a write that survives cannot take effect.
     pub fn crash(&mut self, random: &mut Random) -> Result<(), DiskError> {
-        let survivors = random.between(0, self.pending.len() as u64);
-        self.crash_after(Seq(self.persisted.0 + survivors))
+        self.lose_power(random);
+        self.open()
+    }
+
+    /// The process is gone, the machine is not: all that was written is still to be read, though
+    /// it is not durable before the storage is opened again and syncs it.
+    pub fn kill(&mut self) {
+        self.partial = None;
+        self.releases.clear();
+    }
+
+    /// Power is lost: of what was not synced a beginning is left, drawn from `random`. Returns
+    /// whether the first write that is lost left a part of itself, by whose checksum storage
+    /// knows that it is none.
+    pub fn lose_power(&mut self, random: &mut Random) -> bool {
+        self.kill();
+        let survivors = random.between(0, self.pending.len() as u64) as usize;
+        let is_torn = survivors < self.pending.len() && random.chance(300);
+        self.pending.truncate(survivors);
+        is_torn
+    }
+
+    /// Storage is opened by a new process: it syncs what it finds.
+    ///
+    /// # Errors
+    ///
+    /// A [`DiskError`] if a write cannot take effect.
+    pub fn open(&mut self) -> Result<(), DiskError> {
+        self.crash_after(Seq(self.persisted.0 + self.pending.len() as u64))
     }
 
     /// The node crashes, and the writes up to `last` survive.
@@ -248,6 +280,9 @@ impl Disk {
     /// `from` to `to`, as many as `max_bytes` hold but at least one. `None` if the first is not
     /// there.
     pub fn read_entries(&self, from: EntryId, to: EntryId, max_bytes: u64) -> Option<Entries> {
+        if self.reads_fail {
+            return None;
+        }
         let mut builder = EntriesBuilder::new();
         let mut bytes = 0;
         let wanted = from.index..=to.index;
@@ -278,6 +313,9 @@ impl Disk {
         offset: u64,
         length: u64,
     ) -> Result<Bytes, SnapshotReadFailed> {
+        if self.reads_fail {
+            return Err(SnapshotReadFailed::Failed);
+        }
         let data = self.snapshots.get(&id).ok_or(SnapshotReadFailed::Gone)?;
         let end = offset.checked_add(length).ok_or(SnapshotReadFailed::Gone)?;
         if end > data.len() as u64 {
@@ -337,126 +375,18 @@ impl Disk {
     pub fn last_index(&self) -> Index {
         self.image.log.last
     }
-}
 
-/// The durable log: entries as they were written, and which of each piece still count. Nothing
-/// is copied, and a piece costs the same whether it has one entry or a thousand.
-#[derive(Clone, Debug, Default)]
-struct StoredLog {
-    pieces: VecDeque<Piece>,
-    /// The last index; what the log was cut to if it is empty.
-    last: Index,
-    /// The encoded size of the entries that count.
-    bytes: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Piece {
-    entries: Entries,
-    /// The entries from here to `last`, both included, count.
-    first: Index,
-    last: Index,
-}
-
-impl Piece {
-    fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        let counts = self.first..=self.last;
-        self.entries
-            .iter()
-            .filter(move |entry| counts.contains(&entry.index()))
+    /// The last entry of the durable log, or that of the snapshot.
+    pub fn last_id(&self) -> EntryId {
+        let snapshot = self.image.snapshot.as_ref();
+        let base = snapshot.map_or(EntryId::default(), |meta| meta.id.last);
+        self.image.log.last_id().unwrap_or(base)
     }
 
-    fn bytes(&self, from: Index, to: Index) -> u64 {
-        self.iter()
-            .filter(|entry| (from..=to).contains(&entry.index()))
-            .map(|entry| stored_size(&entry))
-            .sum()
-    }
-}
-
-/// The size of an entry on disk: index, term, kind and length as variable-length numbers, and
-/// the payload.
-fn stored_size(entry: &Entry<'_>) -> u64 {
-    let EntryId { index, term } = entry.id();
-    let length = entry.payload().len() as u64;
-    varint_size(index.0) + varint_size(term.0) + 1 + varint_size(length) + length
-}
-
-fn varint_size(value: u64) -> u64 {
-    u64::from((64 - (value | 1).leading_zeros()).div_ceil(7))
-}
-
-impl StoredLog {
-    /// These entries replace everything from their first index on.
-    fn replace_from(&mut self, entries: Entries) -> Result<(), DiskError> {
-        let (Some(first), Some(last)) = (entries.first_index(), entries.last_id()) else {
-            return Ok(());
-        };
-        if first > self.last.next() {
-            let last = self.last;
-            return Err(DiskError::Gap { first, last });
-        }
-        self.truncate(first);
-        let piece = Piece {
-            entries,
-            first,
-            last: last.index,
-        };
-        self.bytes += piece.bytes(first, last.index);
-        self.last = last.index;
-        self.pieces.push_back(piece);
-        Ok(())
-    }
-
-    /// Drops the entries from `from` on.
-    fn truncate(&mut self, from: Index) {
-        while let Some(piece) = self.pieces.back_mut() {
-            if piece.last < from {
-                break;
-            }
-            self.bytes -= piece.bytes(from, piece.last);
-            if piece.first >= from {
-                self.pieces.pop_back();
-            } else {
-                piece.last = from.previous();
-            }
-        }
-    }
-
-    /// Drops the entries up to `index`.
-    fn drop_through(&mut self, index: Index) {
-        while let Some(piece) = self.pieces.front_mut() {
-            if piece.first > index {
-                break;
-            }
-            self.bytes -= piece.bytes(piece.first, index);
-            if piece.last <= index {
-                self.pieces.pop_front();
-            } else {
-                piece.first = index.next();
-            }
-        }
-        self.last = self.last.max(index);
-    }
-
-    fn clear(&mut self, last: Index) {
-        self.pieces.clear();
-        self.bytes = 0;
-        self.last = last;
-    }
-
-    fn to_entries(&self) -> Entries {
-        let mut builder = EntriesBuilder::new();
-        for entry in self.pieces.iter().flat_map(Piece::iter) {
-            // Pieces follow each other without a gap. Terms that fall would be a breach by the
-            // core; the log then ends there, and the node that starts with it will show.
-            if builder
-                .push(entry.id(), entry.kind(), entry.share_payload())
-                .is_err()
-            {
-                break;
-            }
-        }
-        builder.finish()
+    /// Whether the entry is on stable storage, in the log or in a snapshot.
+    pub fn holds(&self, entry: EntryId) -> bool {
+        let snapshot = self.image.snapshot.as_ref();
+        let covers = |meta: &SnapshotMeta| meta.id.last.index >= entry.index;
+        snapshot.is_some_and(covers) || self.image.log.term_at(entry.index) == Some(entry.term)
     }
 }

@@ -5,7 +5,7 @@ use crate::host::HostError;
 use crate::service::DamagedSnapshot;
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;
-use raft_proto::{Fault, Index, NodeId, Refusal, Rejection, RequestId};
+use raft_proto::{EntryId, Fault, Index, NodeId, Refusal, Rejection};
 
 /// What no correct cluster does, whatever befalls it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,12 +97,27 @@ pub enum Failure {
         floor: Index,
     },
     /// A core answered what nobody had asked, or twice.
-    #[error("{node} answered {id}, which nobody asked or which was answered before")]
+    #[error("{node} answered what nobody had asked, or answered it twice")]
     Unasked {
         /// Which core.
         node: NodeId,
-        /// The request.
-        id: RequestId,
+    },
+    /// What clients saw cannot have been done one after another.
+    #[error("the history is not linearizable: {0}")]
+    NotLinearizable(String),
+    /// A service forgot an answer that its client still waits for.
+    #[error("the service has forgotten the answer to {entry}, for which its client still waits")]
+    AnswerForgotten {
+        /// The command's entry.
+        entry: EntryId,
+    },
+    /// An entry holds what no client sent.
+    #[error("{node} was given a command of {bytes} bytes that no client sent")]
+    NoCommand {
+        /// Which service.
+        node: NodeId,
+        /// How long it is.
+        bytes: usize,
     },
     /// Two services that applied the same entries ended in different states.
     #[error("the services of {first} and {second} differ in the end")]
@@ -115,4 +130,31 @@ pub enum Failure {
     /// The code panicked.
     #[error("panic: {0}")]
     Panicked(String),
+}
+
+impl Failure {
+    /// What kind of failure it is: equal for failures that the same mistake causes. Numbers and
+    /// names of nodes are left out.
+    pub fn kind(&self) -> String {
+        let name = match self {
+            Failure::Violated(broken) => return broken.property().to_string(),
+            Failure::Rejected { .. } => "a message of a correct node is rejected",
+            Failure::Refused { .. } => "an input that is allowed is refused",
+            Failure::LostState { .. } => "LostState without a lost disk",
+            Failure::Faulted { .. } => "a fault without a failed write",
+            Failure::Host { .. } => "the contract of storage is broken",
+            Failure::Frame { .. } => "a frame cannot be read",
+            Failure::Snapshot { .. } => "a snapshot is not what a service wrote",
+            Failure::NoSnapshot { .. } => "a snapshot is not there",
+            Failure::NotLive { .. } => "liveness",
+            Failure::StaleRead { .. } => "a stale read",
+            Failure::Unasked { .. } => "an answer without a question",
+            Failure::NotLinearizable(_) => "linearizability",
+            Failure::AnswerForgotten { .. } => "exactly-once: an answer is forgotten",
+            Failure::NoCommand { .. } => "a command that no client sent",
+            Failure::StatesDiffer { .. } => "states differ in the end",
+            Failure::Panicked(_) => "panic",
+        };
+        name.into()
+    }
 }

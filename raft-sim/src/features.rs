@@ -1,15 +1,13 @@
-//! What beyond Figure 2 a run uses: the options of the core that are switched on, and what an
-//! operator and the readers ask of the cluster.
+//! What beyond Figure 2 a run uses: the options of the core that are switched on, and how often
+//! each was used.
 
-use crate::options::Span;
 use crate::random::Random;
 use core::fmt;
-use core::time::Duration;
 use raft_proto::{CheckQuorum, Config, Lease, PreVoting};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Which features a run uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Features {
     /// Figure 2 and snapshots, nothing else.
@@ -30,69 +28,56 @@ impl fmt::Display for Features {
     }
 }
 
-/// What the operator and the readers do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeatureOptions {
-    /// The pause between two reads; `None` if nobody reads.
-    pub read_pause: Option<Span>,
-    /// Whether some reads ask for the lease.
-    pub lease_reads: bool,
-    /// The pause between two deeds of the operator; `None` if there is none.
-    pub operator_pause: Option<Span>,
-    /// How often, compared to the other, the operator hands over the lead.
-    pub transfers: u64,
-    /// How often it changes the members.
-    pub changes: u64,
-    /// Servers that stand by to be made members.
-    pub spares: u32,
-    /// The greatest priority that is given to a member.
-    pub max_priority: u64,
+/// Which options of the core a run switches on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoreFeatures {
+    /// Nodes ask before they campaign.
+    pub pre_vote: bool,
+    /// Leaders step down that hear no majority.
+    pub check_quorum: bool,
+    /// The bound on clocks' drift where there are leases.
+    pub lease_max_drift_ppm: Option<u32>,
+    /// How much of the log stays in memory, if not all.
+    pub max_resident_bytes: Option<u64>,
+    /// Whether members have different priorities.
+    pub has_priorities: bool,
 }
 
-impl FeatureOptions {
-    /// Draws what a run uses, and sets the config's part of it.
-    pub fn draw(features: Features, config: &mut Config, random: &mut Random) -> FeatureOptions {
+impl CoreFeatures {
+    /// Draws what a run uses; `has_churn`: members will change.
+    pub fn draw(features: Features, has_churn: bool, random: &mut Random) -> CoreFeatures {
         let mut on = || match features {
             Features::None => false,
             Features::Drawn => random.chance(500),
             Features::All => true,
         };
         let (pre_vote, check_quorum, lease) = (on(), on(), on());
-        let (resident, reads) = (on(), on());
-        let (transfers, changes, priorities) = (on(), on(), on());
-        // Whoever was removed and does not know it would disturb the others for ever.
-        let pre_vote = pre_vote || changes;
-        let lease = lease && check_quorum;
-        config.pre_vote = if pre_vote {
-            PreVoting::On
-        } else {
-            PreVoting::Off
+        let (resident, has_priorities) = (on(), on());
+        let (drift, bytes) = (random.between(0, 10_000), random.between(0, 20_000));
+        CoreFeatures {
+            // Whoever was removed and does not know it would disturb the others for ever.
+            pre_vote: pre_vote || has_churn,
+            check_quorum,
+            lease_max_drift_ppm: (lease && check_quorum).then_some(drift as u32), // at most 10,000
+            max_resident_bytes: resident.then_some(bytes),
+            has_priorities,
+        }
+    }
+
+    /// Sets the config's part of it.
+    pub fn apply(&self, config: &mut Config) {
+        config.pre_vote = match self.pre_vote {
+            true => PreVoting::On,
+            false => PreVoting::Off,
         };
-        config.check_quorum = match check_quorum {
+        config.check_quorum = match self.check_quorum {
             true => CheckQuorum::On,
             false => CheckQuorum::Off,
         };
-        if lease {
-            let max_drift_ppm = random.between(0, 10_000) as u32; // at most 10,000
+        if let Some(max_drift_ppm) = self.lease_max_drift_ppm {
             config.lease = Lease::On { max_drift_ppm };
         }
-        if resident {
-            config.max_resident_bytes = Some(random.between(0, 20_000));
-        }
-        config.max_promotion_lag = random.between(0, 200);
-        let span = |min, max| Span {
-            min: Duration::from_millis(min),
-            max: Duration::from_millis(max),
-        };
-        FeatureOptions {
-            read_pause: reads.then(|| span(5, random.between(10, 200))),
-            lease_reads: lease,
-            operator_pause: (transfers || changes).then(|| span(100, random.between(500, 5_000))),
-            transfers: u64::from(transfers),
-            changes: if changes { 2 } else { 0 },
-            spares: if changes { 2 } else { 0 },
-            max_priority: if priorities { 2 } else { 0 },
-        }
+        config.max_resident_bytes = self.max_resident_bytes;
     }
 }
 

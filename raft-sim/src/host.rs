@@ -222,4 +222,15 @@ impl Host {
         self.disk.crash(random)?;
         Ok(self.disk)
     }
+
+    /// The disk, to make its reads fail.
+    pub fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    /// Ends the process. The disk is left as it is: what was written and not synced is in it.
+    pub fn kill(mut self) -> Disk {
+        self.disk.kill();
+        self.disk
+    }
 }

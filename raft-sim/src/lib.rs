@@ -3,30 +3,35 @@
 #![deny(missing_docs)]
 
 pub mod checker;
+pub mod clients;
 pub mod clock;
 pub mod disk;
+pub mod draw;
 pub mod elections;
 pub mod failure;
 pub mod features;
 pub mod host;
+pub mod intensity;
 pub mod lab;
 pub mod linearizability;
-pub mod nemesis;
 pub mod network;
 pub mod node;
-pub mod operations;
-pub mod options;
+pub mod operator;
+pub mod outstanding;
 pub mod queue;
 pub mod random;
 pub mod recorder;
 pub mod replay;
 pub mod report;
+pub mod request;
 pub mod run;
+pub mod schedule;
 pub mod service;
+pub mod settings;
 pub mod situations;
+pub mod span;
 pub mod sweep;
 pub mod trace;
-pub mod workload;
 pub mod world;
 pub mod zoo;
 

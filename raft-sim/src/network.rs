@@ -1,8 +1,9 @@
-//! The network: one-way links that lose, delay, reorder and repeat frames, and can be cut.
+//! The network: one-way links that lose, delay, reorder, repeat and damage frames, and can be cut.
 
-use crate::options::NetworkOptions;
 use crate::random::Random;
+use crate::span::Span;
 use core::time::Duration;
+use raft_proto::Time;
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,78 +14,170 @@ pub enum Fate {
     Arrives(Duration),
     /// It arrives after each of these times.
     Twice(Duration, Duration),
+    /// Something arrives after this time; not what was sent.
+    Damaged(Duration),
 }
 
-/// All links between `nodes` servers, by slot (0-based).
+/// What befalls messages on every link, of a thousand each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noise {
+    /// Lost.
+    pub loss: u32,
+    /// Twice there.
+    pub duplicate: u32,
+    /// Held up.
+    pub late: u32,
+    /// With other bytes.
+    pub corrupt: u32,
+    /// How long one is held up at most.
+    pub by: Duration,
+}
+
+/// A link's own troubles, each until a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    cut: Time,
+    flaky: (u32, Time),
+    slow: (Duration, Time),
+}
+
+/// All links between the servers, by their places (0-based).
 #[derive(Clone, Debug)]
 pub struct Network {
-    options: NetworkOptions,
+    delay: Span,
     random: Random,
-    nodes: usize,
-    /// How many cuts lie on the link `from * nodes + to`: partitions may overlap.
-    cuts: Vec<u32>,
+    servers: usize,
+    /// That from `from` to `to` at `from * servers + to`.
+    links: Vec<Link>,
+    noise: (Noise, Time),
+    /// The last cut of any link ends then: most of the time nothing has to be looked at.
+    troubled: Time,
 }
 
 impl Network {
-    /// A network without cuts.
-    pub fn new(nodes: usize, options: NetworkOptions, random: Random) -> Network {
+    /// A network on a good day.
+    pub fn new(servers: usize, delay: Span, random: Random) -> Network {
         Network {
-            options,
+            delay,
             random,
-            nodes,
-            cuts: vec![0; nodes * nodes],
+            servers,
+            links: vec![Link::default(); servers * servers],
+            noise: (Noise::default(), Time::ZERO),
+            troubled: Time::ZERO,
         }
     }
 
-    /// Whether frames pass from one server to another.
-    pub fn is_open(&self, from: usize, to: usize) -> bool {
-        let cuts = self.cuts.get(from * self.nodes + to);
-        cuts.is_some_and(|cuts| *cuts == 0)
+    fn link(&mut self, from: usize, to: usize) -> Option<&mut Link> {
+        let is_there = from < self.servers && to < self.servers;
+        let at = from * self.servers + to;
+        self.links.get_mut(at).filter(|_| is_there)
     }
 
-    /// Cuts links until [`Network::mend`] is called with the same ones.
-    pub fn cut(&mut self, links: &[(usize, usize)]) {
-        for (from, to) in links {
-            if let Some(cuts) = self.cuts.get_mut(from * self.nodes + to) {
-                *cuts += 1;
-            }
+    /// How many links are cut.
+    pub fn cut_links(&self, now: Time) -> usize {
+        match self.troubled > now {
+            true => self.links.iter().filter(|link| link.cut > now).count(),
+            false => 0,
         }
     }
 
-    /// Takes back a [`Network::cut`].
-    pub fn mend(&mut self, links: &[(usize, usize)]) {
-        for (from, to) in links {
-            if let Some(cuts) = self.cuts.get_mut(from * self.nodes + to) {
-                *cuts = cuts.saturating_sub(1);
-            }
+    /// This link carries nothing until then.
+    pub fn cut(&mut self, from: usize, to: usize, until: Time) {
+        self.troubled = self.troubled.max(until);
+        if let Some(link) = self.link(from, to) {
+            link.cut = link.cut.max(until);
         }
     }
 
-    /// No cuts, no loss, no repeats, no stragglers from now on.
+    /// This link loses so many of a thousand frames until then.
+    pub fn make_flaky(&mut self, from: usize, to: usize, loss: u32, until: Time) {
+        self.troubled = self.troubled.max(until);
+        if let Some(link) = self.link(from, to) {
+            link.flaky = (loss, until);
+        }
+    }
+
+    /// Frames on this link take so much longer until then.
+    pub fn slow_down(&mut self, from: usize, to: usize, by: Duration, until: Time) {
+        self.troubled = self.troubled.max(until);
+        if let Some(link) = self.link(from, to) {
+            link.slow = (by, until);
+        }
+    }
+
+    /// All links are noisy until then.
+    pub fn set_noise(&mut self, noise: Noise, until: Time) {
+        self.noise = (noise, until);
+    }
+
+    /// All troubles are over.
     pub fn heal(&mut self) {
-        self.cuts.fill(0);
-        self.options.loss_per_mille = 0;
-        self.options.duplicate_per_mille = 0;
-        self.options.straggler_per_mille = 0;
+        self.links.fill(Link::default());
+        self.noise.1 = Time::ZERO;
+        self.troubled = Time::ZERO;
     }
 
     /// Decides what becomes of a frame that is sent now.
-    pub fn send(&mut self, from: usize, to: usize) -> Fate {
-        if !self.is_open(from, to) || self.random.chance(self.options.loss_per_mille) {
+    pub fn send(&mut self, now: Time, from: usize, to: usize) -> Fate {
+        let mut delay = self.delay.draw(&mut self.random);
+        if from >= self.servers || to >= self.servers {
             return Fate::Dropped;
         }
-        let first = self.delay();
-        if self.random.chance(self.options.duplicate_per_mille) {
-            return Fate::Twice(first, self.delay());
+        if self.troubled > now {
+            let link = self.links[from * self.servers + to]; // Both are below `servers`.
+            let loses = link.flaky.1 > now && self.random.chance(link.flaky.0.into());
+            if link.cut > now || loses {
+                return Fate::Dropped;
+            }
+            if link.slow.1 > now {
+                delay += link.slow.0;
+            }
         }
-        Fate::Arrives(first)
+        let (noise, until) = self.noise;
+        if until <= now {
+            return Fate::Arrives(delay);
+        }
+        // One draw for all that excludes each other.
+        let draw = self.random.below(1000) as u32; // below 1000
+        if draw < noise.loss {
+            return Fate::Dropped;
+        }
+        if self.random.chance(noise.late.into()) {
+            delay += self.random.duration(Duration::ZERO, noise.by);
+        }
+        let rest = draw - noise.loss;
+        if rest < noise.corrupt {
+            return Fate::Damaged(delay);
+        }
+        if rest - noise.corrupt < noise.duplicate {
+            return Fate::Twice(delay, delay + self.delay.draw(&mut self.random));
+        }
+        Fate::Arrives(delay)
     }
 
-    fn delay(&mut self) -> Duration {
-        let ordinary = self.options.delay.draw(&mut self.random);
-        if self.random.chance(self.options.straggler_per_mille) {
-            return ordinary + self.options.straggler_delay.draw(&mut self.random);
+    /// What arrives in place of a damaged frame: with bits turned over, or its end cut off, or
+    /// some bytes replaced by others.
+    pub fn damage(&mut self, frame: &[u8]) -> Vec<u8> {
+        let mut bytes = frame.to_vec();
+        let random = &mut self.random;
+        match random.below(4) {
+            0 => bytes.truncate(random.below(frame.len() as u64) as usize),
+            1 => {
+                let from = random.below(frame.len() as u64) as usize;
+                let until = frame.len().min(from + random.between(1, 16) as usize);
+                for byte in bytes.iter_mut().take(until).skip(from) {
+                    *byte = random.next_u64() as u8;
+                }
+            }
+            _ => {
+                for _ in 0..random.between(1, 4) {
+                    let at = random.below(frame.len() as u64) as usize;
+                    if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= 1 << random.below(8);
+                    }
+                }
+            }
         }
-        ordinary
+        bytes
     }
 }

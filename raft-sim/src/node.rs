@@ -1,19 +1,21 @@
-//! One server of a run: its host while it has power, its disk while it has not, its service.
+//! One server of a run: its host while its process lives, its disk while it does not, its
+//! service, and what ails it.
 
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::host::{Host, HostError, Sync};
+use crate::outstanding::Outstanding;
 use crate::random::Random;
 use crate::recorder::Recorder;
-use crate::service::Service;
-use crate::workload::{Answers, Outstanding};
+use crate::service::{Applied, DamagedCommand, Service};
 use bytes::Bytes;
+use core::time::Duration;
 use raft_proto::wire::Receiver;
-use raft_proto::{Action, Config, Entries, Index, Input, Raft, Seq, SnapshotId, Time};
-
-/// The sessions that a service keeps.
-const MAX_SESSIONS: u32 = 64;
+use raft_proto::{
+    Action, Config, Entries, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq,
+    SnapshotId, Start, Time,
+};
 
 #[derive(Debug)]
 enum Power {
@@ -29,18 +31,41 @@ struct Syncs {
     covered: Seq,
 }
 
+/// What is wrong with a server beside that it may be down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ailments {
+    /// Each sync takes longer, by up to this much until then.
+    pub slow_disk: (Duration, Time),
+    /// Reads from the disk fail until then.
+    pub reads_fail: Time,
+    /// The next sync fails, and the outage that follows lasts so long.
+    pub next_write_fails: Option<Duration>,
+    /// What its disk holds has decayed: it can write, but neither read nor be opened again.
+    pub is_rotten: bool,
+}
+
 /// One server.
 #[derive(Debug)]
 pub struct Node {
     power: Power,
     config: Config,
-    clock: Clock,
+    /// Its clock.
+    pub clock: Clock,
     receiver: Receiver,
+    max_sessions: u32,
     /// Its state machine; that of the last snapshot after a restart.
     pub service: Service,
     /// Proposals that its clients wait for.
     pub outstanding: Outstanding,
-    /// How often it was started.
+    /// Reads that the core has allowed, and that wait until the service is at this index.
+    pub allowed: Vec<(Index, RequestId)>,
+    /// What is wrong with it.
+    pub ailments: Ailments,
+    /// The entry since which its configuration is in force, or a later one.
+    pub members_since: Index,
+    /// The configuration that it knew when it went down.
+    last_membership: Membership,
+    /// How often it was started or stopped.
     pub(crate) life: u32,
     /// The earliest of its timers in the world's queue.
     pub(crate) timer: Time,
@@ -51,14 +76,19 @@ pub struct Node {
 
 impl Node {
     /// A server with an empty disk and no power.
-    pub fn new(config: Config, clock: Clock) -> Node {
+    pub fn new(config: Config, clock: Clock, max_sessions: u32) -> Node {
         Node {
             power: Power::Off(Box::default()),
             receiver: Receiver::new(&config),
             config,
             clock,
-            service: Service::new(MAX_SESSIONS),
+            max_sessions,
+            service: Service::new(max_sessions),
             outstanding: Outstanding::default(),
+            allowed: Vec::new(),
+            ailments: Ailments::default(),
+            members_since: Index::ZERO,
+            last_membership: Membership::default(),
             life: 0,
             timer: Time::NEVER,
             syncs: Syncs::default(),
@@ -79,14 +109,43 @@ impl Node {
         &self.config
     }
 
+    /// Who it is.
+    pub fn id(&self) -> NodeId {
+        self.config.node_id
+    }
+
     /// What reads the frames that are sent to it.
     pub fn receiver(&self) -> &Receiver {
         &self.receiver
     }
 
+    /// Its disk.
+    pub fn disk(&self) -> &Disk {
+        match &self.power {
+            Power::On(host) => host.disk(),
+            Power::Off(disk) => disk,
+        }
+    }
+
+    /// The configuration that it knows, or knew when it went down.
+    pub fn membership(&self) -> &Membership {
+        match &self.power {
+            Power::On(host) => host.raft().membership(),
+            Power::Off(_) => &self.last_membership,
+        }
+    }
+
+    /// The last entry of its log; of that on its disk while it is down.
+    pub fn last_log(&self) -> EntryId {
+        match &self.power {
+            Power::On(host) => host.raft().last_log(),
+            Power::Off(disk) => disk.last_id(),
+        }
+    }
+
     fn host_failed(&self, reason: HostError) -> Failure {
         Failure::Host {
-            node: self.config.node_id,
+            node: self.id(),
             reason,
         }
     }
@@ -98,42 +157,66 @@ impl Node {
     ///
     /// [`Failure::Host`], [`Failure::Snapshot`].
     pub fn start(&mut self, seed: u64) -> Result<Index, Failure> {
+        let node = self.id();
         let Power::Off(disk) = &mut self.power else {
             return Ok(self.service.last.index);
         };
-        let disk = core::mem::take(disk);
+        let mut disk = core::mem::take(disk);
+        // What another process left in the page cache is not durable before it is synced.
+        disk.open().map_err(|reason| Failure::Host {
+            node,
+            reason: reason.into(),
+        })?;
         self.service = match disk.recovered_snapshot() {
-            Some((_, data)) => Service::restore(data).map_err(|reason| Failure::Snapshot {
-                node: self.config.node_id,
-                reason,
-            })?,
-            None => Service::new(MAX_SESSIONS),
+            Some((_, data)) => {
+                Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?
+            }
+            None => Service::new(self.max_sessions),
         };
         self.snapshot = self.service.last.index;
         self.config.seed = seed;
         let host = Host::start(self.config.clone(), *disk, Sync::Scheduled);
         self.power = Power::On(Box::new(host.map_err(|reason| self.host_failed(reason))?));
         self.life += 1;
+        self.members_since = self.last_log().index;
         Ok(self.service.last.index)
     }
 
-    /// Takes its power away.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Host`] if the writes that survive contradict each other.
-    pub fn crash(&mut self, random: &mut Random) -> Result<(), Failure> {
+    /// Ends its process. What it wrote is there, synced or not.
+    pub fn kill(&mut self) {
         let off = Power::Off(Box::default());
-        if let Power::On(host) = core::mem::replace(&mut self.power, off) {
-            let disk = host
-                .crash(random)
-                .map_err(|reason| self.host_failed(reason))?;
-            self.power = Power::Off(Box::new(disk));
-        }
+        self.power = match core::mem::replace(&mut self.power, off) {
+            Power::On(host) => {
+                self.last_membership = host.raft().membership().clone();
+                Power::Off(Box::new(host.kill()))
+            }
+            off @ Power::Off(_) => off,
+        };
         self.life += 1; // What is under way belongs to the life that ends.
         self.outstanding = Outstanding::default();
+        self.allowed.clear();
         self.syncs = Syncs::default();
-        Ok(())
+        self.timer = Time::NEVER;
+    }
+
+    /// Its machine loses power while no process runs: what was not synced may go. Returns whether
+    /// a torn write is left.
+    pub fn lose_power(&mut self, random: &mut Random) -> bool {
+        match &mut self.power {
+            Power::Off(disk) => disk.lose_power(random),
+            Power::On(_) => false,
+        }
+    }
+
+    /// Its disk is lost, and another one stands in its place, with another identity.
+    pub fn replace(&mut self, id: NodeId) {
+        self.kill();
+        self.power = Power::Off(Box::default());
+        self.config.node_id = id;
+        self.config.start = Start::Join;
+        self.receiver = Receiver::new(&self.config);
+        self.ailments.is_rotten = false;
+        self.last_membership = Membership::default();
     }
 
     /// Gives an input to the core, if it runs.
@@ -144,10 +227,12 @@ impl Node {
         outputs: &mut Vec<Action>,
         recorder: &mut Recorder,
     ) {
-        if let Power::On(host) = &mut self.power
-            && let Err(reason) = host.handle(self.clock.shows(at), input, outputs, recorder)
-        {
-            recorder.fail(self.host_failed(reason));
+        let fails = self.ailments.is_rotten || self.ailments.reads_fail > at;
+        if let Power::On(host) = &mut self.power {
+            host.disk_mut().reads_fail = fails;
+            if let Err(reason) = host.handle(self.clock.shows(at), input, outputs, recorder) {
+                recorder.fail(self.host_failed(reason));
+            }
         }
     }
 
@@ -200,9 +285,16 @@ impl Node {
     }
 
     /// The service applies what the core handed out.
-    pub fn apply(&mut self, entries: &Entries) -> Answers {
-        let _ = self.service.apply(entries, &mut Vec::new()); // Its clients do not speak it yet.
-        self.outstanding.applied(entries)
+    ///
+    /// # Errors
+    ///
+    /// [`DamagedCommand`] for a command that no client sent.
+    pub fn apply(
+        &mut self,
+        entries: &Entries,
+        applied: &mut Vec<Applied>,
+    ) -> Result<(), DamagedCommand> {
+        self.service.apply(entries, applied)
     }
 
     /// The service takes over the state of a snapshot that was installed.
@@ -211,7 +303,7 @@ impl Node {
     ///
     /// [`Failure::NoSnapshot`], [`Failure::Snapshot`].
     pub fn restore(&mut self, id: SnapshotId) -> Result<(), Failure> {
-        let node = self.config.node_id;
+        let node = self.id();
         let data = match &self.power {
             Power::On(host) => host.disk().snapshot(id),
             Power::Off(_) => None,
@@ -226,7 +318,7 @@ impl Node {
 
     /// Makes a snapshot if the service has applied `every` entries since the last one.
     pub fn begin_snapshot(&mut self, every: u64, size: u64) -> Option<(SnapshotId, Bytes)> {
-        if self.service.last.index.since(self.snapshot) < every {
+        if self.service.last.index.since(self.snapshot) < every.max(1) {
             return None;
         }
         self.snapshot = self.service.last.index;

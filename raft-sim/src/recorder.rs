@@ -34,6 +34,12 @@ pub struct Counts {
     pub dropped: u64,
     /// Messages that arrived twice.
     pub duplicated: u64,
+    /// Messages that arrived with other bytes.
+    pub corrupted: u64,
+    /// Those that were no message any more.
+    pub caught_by_decoding: u64,
+    /// Those that were, and did not fit their checksum.
+    pub caught_by_checksum: u64,
     /// Snapshots that services made.
     pub snapshots: u64,
     /// Snapshots that replaced the state of a node that was behind.

@@ -1,8 +1,9 @@
 //! What a run comes to, for people and for machines.
 
 use crate::failure::Failure;
-use crate::features::{FeatureCounts, Features};
-use crate::options::{Faults, Request};
+use crate::clients::ClientCounts;
+use crate::features::FeatureCounts;
+use crate::request::Request;
 use crate::recorder::Counts;
 use crate::situations::Situations;
 use crate::world::World;
@@ -12,11 +13,63 @@ use raft_proto::MessageKind;
 use serde::Serialize;
 use std::io;
 
+/// Where a run comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A seed drew it.
+    Drawn(Request),
+    /// A schedule says what happens.
+    Schedule {
+        /// How many servers the cluster begins with.
+        nodes: u32,
+        /// What the rest is drawn from.
+        seed: u64,
+        /// How many faults and operations stand in it.
+        happenings: usize,
+    },
+}
+
+impl Origin {
+    /// What all, or the rest, is drawn from.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Origin::Drawn(request) => request.seed,
+            Origin::Schedule { seed, .. } => *seed,
+        }
+    }
+
+    /// The command that repeats it, if one can be named.
+    pub fn command(&self) -> Option<String> {
+        match self {
+            Origin::Drawn(request) => Some(request.command()),
+            Origin::Schedule { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Drawn(request) => write!(
+                f,
+                "seed {}: {} nodes, {} faults",
+                request.seed, request.nodes, request.faults
+            ),
+            Origin::Schedule {
+                nodes, happenings, ..
+            } => write!(
+                f,
+                "schedule: {nodes} nodes, {happenings} faults and operations"
+            ),
+        }
+    }
+}
+
 /// The outcome of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// What was asked for.
-    pub request: Request,
+    /// Where it comes from.
+    pub origin: Origin,
     /// What went wrong, if anything did.
     pub failure: Option<Failure>,
     /// The last lines of the trace before it did.
@@ -27,6 +80,8 @@ pub struct Report {
     pub situations: Situations,
     /// How often each feature was used.
     pub features: FeatureCounts,
+    /// What happened to clients.
+    pub clients: ClientCounts,
     /// Entries committed, the leaders' own included.
     pub committed: u64,
     /// Virtual time, in seconds, with the calm at the end.
@@ -45,23 +100,25 @@ impl Report {
     /// What `world` came to.
     pub fn new(
         world: &mut World,
+        origin: Origin,
         result: Result<(), Failure>,
         last_lines: Vec<String>,
         elapsed: Duration,
     ) -> Report {
-        let (request, now) = (world.options().request, world.now());
-        let mut features = world.operations().counts;
+        let (now, clients) = (world.now(), world.clients().counts);
+        let mut features = world.operator().counts;
         // The host performs these, so that only the recorder sees them.
         features.entries_read = world.recorder().counts.entries_read;
         let recorder = world.recorder_mut();
         let (digest, trace_written) = recorder.trace.finish();
         Report {
-            request,
+            origin,
             failure: result.err(),
             last_lines,
             counts: recorder.counts.clone(),
             situations: recorder.situations.clone(),
             features,
+            clients,
             committed: recorder.commit_index().0,
             virtual_seconds: Duration::from_nanos(now.0).as_secs_f64(),
             elapsed,
@@ -93,12 +150,11 @@ impl Report {
                 bytes: traffic.bytes,
             });
         let json = Json {
-            seed: self.request.seed,
-            nodes: self.request.nodes,
-            faults: self.request.faults,
+            seed: self.origin.seed(),
+            run: self.origin.to_string(),
             passed: self.passed(),
             failure: self.failure.as_ref().map(Failure::to_string),
-            repeat: self.request.command(),
+            repeat: self.origin.command(),
             last_lines: &self.last_lines,
             virtual_seconds: self.virtual_seconds,
             events: counts.events,
@@ -112,11 +168,16 @@ impl Report {
             messages: messages.collect(),
             messages_dropped: counts.dropped,
             messages_duplicated: counts.duplicated,
+            messages_corrupted: counts.corrupted,
             syncs: counts.syncs,
             snapshots_made: counts.snapshots,
             snapshots_restored: counts.restores,
-            features: self.request.features,
             feature_uses: self.features,
+            operations_begun: self.clients.begun,
+            operations_answered: self.clients.answered,
+            operations_unknown: self.clients.unknown,
+            sessions_opened: self.clients.sessions,
+            sessions_evicted: self.clients.evicted,
             crashes: counts.crashes,
             cuts: counts.cuts,
             trace_lines: self.trace_lines,
@@ -133,11 +194,10 @@ impl Report {
 #[derive(Serialize)]
 struct Json<'a> {
     seed: u64,
-    nodes: u32,
-    faults: Faults,
+    run: String,
     passed: bool,
     failure: Option<String>,
-    repeat: String,
+    repeat: Option<String>,
     last_lines: &'a [String],
     virtual_seconds: f64,
     events: u64,
@@ -151,11 +211,16 @@ struct Json<'a> {
     messages: Vec<Kind>,
     messages_dropped: u64,
     messages_duplicated: u64,
+    messages_corrupted: u64,
     syncs: u64,
     snapshots_made: u64,
     snapshots_restored: u64,
-    features: Features,
     feature_uses: FeatureCounts,
+    operations_begun: u64,
+    operations_answered: u64,
+    operations_unknown: u64,
+    sessions_opened: u64,
+    sessions_evicted: u64,
     crashes: u64,
     cuts: u64,
     trace_lines: u64,
@@ -190,11 +255,11 @@ impl fmt::Display for Grouped {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (request, counts) = (&self.request, &self.counts);
+        let (clients, counts) = (&self.clients, &self.counts);
         writeln!(
             f,
-            "seed {}: {} nodes, {} faults, {:.3} s of virtual time",
-            request.seed, request.nodes, request.faults, self.virtual_seconds
+            "{}, {:.3} s of virtual time",
+            self.origin, self.virtual_seconds
         )?;
         let n = Grouped;
         let elections = format!("{}, {} won", n(counts.elections), n(counts.leaders));
@@ -210,9 +275,22 @@ impl fmt::Display for Report {
             n(counts.restores)
         );
         let lost = format!(
-            "{} lost, {} repeated",
+            "{} lost, {} repeated, {} damaged",
             n(counts.dropped),
-            n(counts.duplicated)
+            n(counts.duplicated),
+            n(counts.corrupted)
+        );
+        let operations = format!(
+            "{} begun, {} answered, {} given up, {} retries",
+            n(clients.begun),
+            n(clients.answered),
+            n(clients.unknown),
+            n(clients.retries)
+        );
+        let sessions = format!(
+            "{} opened, {} found closed",
+            n(clients.sessions),
+            n(clients.evicted)
         );
         let trace = format!("{} lines, digest {}", n(self.trace_lines), self.digest);
         let real = format!(
@@ -220,7 +298,9 @@ impl fmt::Display for Report {
             self.elapsed.as_secs_f64(),
             n(self.events_per_second() as u64)
         );
-        let rows: [(&str, String); 7] = [
+        let rows: [(&str, String); 9] = [
+            ("operations", operations),
+            ("sessions", sessions),
             ("elections", elections),
             ("entries committed", n(self.committed).to_string()),
             ("commands", commands),
@@ -262,12 +342,14 @@ impl Report {
         let Some(failure) = &self.failure else {
             return writeln!(
                 f,
-                "passed: the five properties of Figure 3 held after every step, \
-                 and the cluster recovered in the end"
+                "passed: every property held after every step, what clients saw is \
+                 linearizable, and the cluster recovered in the end"
             );
         };
         writeln!(f, "FAILED at {:.6} s: {failure}", self.virtual_seconds)?;
-        writeln!(f, "repeat with: {} --trace -", self.request.command())?;
+        if let Some(command) = self.origin.command() {
+            writeln!(f, "repeat with: {command} --trace -")?;
+        }
         writeln!(f, "the last lines of the trace:")?;
         for line in &self.last_lines {
             writeln!(f, "  {line}")?;

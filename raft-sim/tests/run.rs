@@ -2,19 +2,14 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
-use raft_sim::options::{Faults, Options, Request};
+use raft_sim::draw::Draft;
+use raft_sim::request::{Faults, Request};
 use raft_sim::run::run;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 fn request(seed: u64, faults: Faults) -> Request {
-    Request {
-        features: raft_sim::features::Features::Drawn,
-        seed,
-        nodes: 5,
-        time: Duration::from_secs(5),
-        faults,
-    }
+    Request::new(seed, 5, Duration::from_secs(5), faults)
 }
 
 /// A trace's output that the test can read.
@@ -52,7 +47,7 @@ fn another_seed_makes_another_run() {
         run(request(2, Faults::Mild), None),
     );
     assert_ne!(one.digest, two.digest);
-    let drawn = |seed| Options::draw(request(seed, Faults::Mild)).network;
+    let drawn = |seed| Draft::new(request(seed, Faults::Mild)).settings.network;
     assert_ne!(drawn(1), drawn(2));
 }
 
@@ -61,7 +56,6 @@ fn clusters_of_every_size_survive_mild_faults() {
     for nodes in [1, 2, 3, 4, 7] {
         let report = run(
             Request {
-                features: raft_sim::features::Features::Drawn,
                 nodes,
                 ..request(11, Faults::Mild)
             },
@@ -120,7 +114,6 @@ fn seeds_that_found_defects_stay_repaired() {
     for (seed, seconds, faults) in found {
         let report = run(
             Request {
-                features: raft_sim::features::Features::Drawn,
                 time: Duration::from_secs(seconds),
                 ..request(seed, faults)
             },

@@ -37,6 +37,7 @@ pub mod exactly_once;
 mod history;
 pub mod leader_append_only;
 pub mod leader_completeness;
+pub mod liveness;
 pub mod log_matching;
 pub mod membership_safety;
 pub mod patience;

@@ -2,11 +2,14 @@
 
 use super::{BenchArgs, Verdict};
 use raft_sim::features::Features;
-use raft_sim::options::Request;
+use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::sweep::Tally;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+
+/// Client operations in a second of virtual time, unless another rate is asked for.
+const RATE: u32 = 50;
 
 /// Runs seeds in this thread, so that a second of it is a second of a core.
 pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
@@ -14,8 +17,8 @@ pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
     writeln!(
         stdout,
         "one core, {} nodes, {} faults, all checks; runs of {} and their calm",
-        args.nodes,
-        args.faults,
+        args.cluster.nodes,
+        args.cluster.faults.unwrap_or(Faults::Wild),
         humantime::format_duration(args.time)
     )?;
     writeln!(
@@ -25,11 +28,9 @@ pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
     )?;
     for features in [Features::None, Features::Drawn, Features::All] {
         let request = |seed| Request {
-            seed,
-            nodes: args.nodes,
-            time: args.time,
-            faults: args.faults,
             features,
+            rate: args.cluster.rate.or(Some(RATE)),
+            ..args.cluster.request(seed, args.time, Faults::Wild)
         };
         let (tally, accepted) = measure(request, args.seconds);
         let cpu = (tally.cpu_micros as f64 / 1e6).max(1e-9);

@@ -1,7 +1,7 @@
 //! `raft-sim run`.
 
 use super::{RunArgs, Verdict, progress};
-use raft_sim::options::Request;
+use raft_sim::request::{Faults, Request};
 use raft_sim::report::Report;
 use raft_sim::run;
 use rayon::prelude::*;
@@ -63,13 +63,8 @@ fn verdict(passed: bool) -> Verdict {
 }
 
 fn request(args: &RunArgs, offset: u64) -> Request {
-    Request {
-        seed: args.seed.wrapping_add(offset),
-        nodes: args.nodes,
-        time: args.time,
-        faults: args.faults,
-        features: args.features,
-    }
+    let seed = args.seed.wrapping_add(offset);
+    args.cluster.request(seed, args.time, Faults::Mild)
 }
 
 /// What all runs of `--repeat` come to.
@@ -121,8 +116,9 @@ fn show(args: &RunArgs, report: &Report, bar: &indicatif::ProgressBar) -> io::Re
     match &report.failure {
         None => Ok(()),
         Some(failure) => bar.suspend(|| {
-            writeln!(stdout, "seed {}: {failure}", report.request.seed)?;
-            writeln!(stdout, "  repeat with: {}", report.request.command())
+            writeln!(stdout, "seed {}: {failure}", report.origin.seed())?;
+            let command = report.origin.command().unwrap_or_default();
+            writeln!(stdout, "  repeat with: {command}")
         }),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{MergeArgs, SweepArgs, Verdict};
 use indicatif::ProgressBar;
-use raft_sim::options::Request;
+use raft_sim::request::{Faults, Request};
 use raft_sim::report::Report;
 use raft_sim::run;
 use raft_sim::sweep::{CHUNK, FailedSeed, Line, Seeds, Shard, Tally, read_lines};
@@ -75,19 +75,12 @@ fn usage(what: &str) -> io::Result<Verdict> {
 }
 
 fn request(args: &SweepArgs, seed: u64) -> Request {
-    Request {
-        seed,
-        nodes: args.nodes,
-        time: args.time,
-        faults: args.faults,
-        features: args.features,
-    }
+    args.cluster.request(seed, args.time, Faults::Wild)
 }
 
 /// What else than the seed is asked for, as the command that repeats a run says it.
 fn settings(args: &SweepArgs) -> String {
-    let command = request(args, 0).command();
-    command.replace("raft-sim run --seed 0 ", "")
+    request(args, 0).settings()
 }
 
 /// Runs the seeds of a chunk; `None` if that was interrupted.
@@ -120,9 +113,9 @@ fn chunk(
         line.tally.add(report);
         if let Some(failure) = &report.failure {
             line.failures.push(FailedSeed {
-                seed: report.request.seed,
+                seed: report.origin.seed(),
                 failure: failure.to_string(),
-                repeat: report.request.command(),
+                repeat: report.origin.command().unwrap_or_default(),
             });
         }
     }

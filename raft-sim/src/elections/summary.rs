@@ -115,7 +115,7 @@ impl Report {
     pub fn json(&self) -> Value {
         let request = &self.request;
         let timing = request.timing;
-        let span = |span: crate::options::Span| [milliseconds(span.min), milliseconds(span.max)];
+        let span = |span: crate::span::Span| [milliseconds(span.min), milliseconds(span.max)];
         let ranges: Vec<Value> = self.summaries.iter().map(Summary::json).collect();
         json!({
             "seed": request.seed,
@@ -162,7 +162,7 @@ impl fmt::Display for Report {
             )?;
         }
         let timing = self.request.timing;
-        let span = |span: crate::options::Span| {
+        let span = |span: crate::span::Span| {
             let (min, max) = (milliseconds(span.min), milliseconds(span.max));
             format!("{min} to {max} ms")
         };

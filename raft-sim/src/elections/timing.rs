@@ -1,6 +1,6 @@
 //! How long everything takes between and in the servers.
 
-use crate::options::Span;
+use crate::span::Span;
 use core::fmt;
 use core::time::Duration;
 use serde::Serialize;

@@ -9,7 +9,7 @@ use super::service::{Broken, Service, ServiceKind};
 use super::table::Figures;
 use super::tracer::{TraceLevel, Tracer};
 use crate::disk::Disk;
-use crate::features::{FeatureOptions, Features};
+use crate::features::{CoreFeatures, Features};
 use crate::host::{Host, HostError, Sync};
 use crate::queue::Queue;
 use crate::random::Random;
@@ -241,7 +241,7 @@ impl Lab {
         config.trailing_entries = 16;
         // What an index counts stays as it is: no entries but the lab's own.
         let mut draws = Random::new(seed, "features");
-        FeatureOptions::draw(self.features, &mut config, &mut draws);
+        CoreFeatures::draw(self.features, false, &mut draws).apply(&mut config);
         config
     }
 

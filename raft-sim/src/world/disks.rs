@@ -1,39 +1,39 @@
 //! What disks do in a world: they sync, late at times, and fail.
 
 use super::World;
-use super::happening::Happening;
+use super::happening::{Happening, Local};
+use core::time::Duration;
 use raft_proto::{Input, Seq};
 
 impl World {
     /// Starts a sync for the writes that no running one covers, if another may run.
     pub(super) fn begin_sync(&mut self, at: usize) {
         let node = &mut self.nodes[at];
-        let Some(seq) = node.begin_sync(self.options.disk.parallel_syncs) else {
+        let Some(seq) = node.begin_sync(self.settings.disk.parallel_syncs) else {
             return;
         };
-        let disk = &self.options.disk;
-        let mut after = disk.sync.draw(&mut self.machines);
-        if self.machines.chance(disk.stall_per_mille) {
-            after += disk.stall.draw(&mut self.machines);
+        let mut after = self.settings.disk.sync.draw(&mut self.machines);
+        let (slow, until) = node.ailments.slow_disk;
+        if until > self.now {
+            after += self.machines.duration(Duration::ZERO, slow);
         }
-        let life = self.life(at);
-        let happening = match self.machines.chance(self.options.disk.fail_per_mille) {
-            true => Happening::SyncFailed { life },
-            false => Happening::Synced { life, seq },
+        let life = node.life;
+        let what = match node.ailments.next_write_fails.take() {
+            Some(outage) => Local::SyncFailed { life, outage },
+            None => Local::Synced { life, seq },
         };
-        self.schedule(after, happening);
+        self.schedule(after, Happening::At { place: at, what });
     }
 
     /// What a driver does then: it tells the core, which says nothing more that rests on the write,
     /// and starts the node anew with what the disk turns out to hold.
-    pub(super) fn sync_failed(&mut self, at: usize) {
+    pub(super) fn sync_failed(&mut self, at: usize, outage: Duration) {
         let Some(seq) = self.nodes[at].first_unsynced() else {
             return; // Another sync ended first and covered it.
         };
         self.give(at, Input::PersistFailed { seq });
         self.crash(at);
-        let outage = self.options.nemesis.outage.draw(&mut self.machines);
-        self.schedule(outage, Happening::Restart { node: at });
+        self.schedule(outage, Happening::Restart { place: at });
     }
 
     pub(super) fn synced(&mut self, at: usize, seq: Seq) {

@@ -1,49 +1,59 @@
 //! What can happen in a world.
 
+use crate::clients::Request;
 use bytes::Bytes;
-use core::fmt;
-use raft_proto::{Index, Seq, SnapshotId};
+use core::time::Duration;
+use raft_proto::{Index, Seq, SnapshotId, Time};
+use std::collections::VecDeque;
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
 pub(super) enum Happening {
+    /// Something happens at a server, which may have to wait until that one can see to it.
+    At { place: usize, what: Local },
+    /// A server that was held up can see to what waits for it.
+    Resume { place: usize },
+    /// A server starts.
+    Restart { place: usize },
+    /// A clock that stood still goes on.
+    Thaw { place: usize },
+    /// A client makes an attempt, if this is still the latest.
+    Client { client: u32, attempt: u64 },
+    /// A client has waited long enough for an answer.
+    TimedOut { client: u32, attempt: u64 },
+    /// The next operation of the script.
+    Operation,
+    /// The next deed of the script.
+    Deed,
+    /// The operator looks after a server that came back as another one.
+    Repair { place: usize, tries: u32 },
+}
+
+/// Something that happens at one server.
+#[derive(Clone, Debug)]
+pub(super) enum Local {
     /// A frame arrives.
-    Arrival { to: usize, frame: Bytes },
-    /// A node's timer may be due.
-    Wake { node: usize },
+    Frame(Bytes),
+    /// A frame arrives that is not what was sent; this was its checksum.
+    Damaged(Bytes, u32),
+    /// Its timer may be due.
+    Wake,
     /// A sync ends that covers the writes up to `seq`.
-    Synced { life: Life, seq: Seq },
-    /// A sync fails: what it covered may be on disk or not.
-    SyncFailed { life: Life },
-    /// A service has applied what it was given.
-    Applied { life: Life, index: Index },
-    /// A service has written a snapshot.
+    Synced { life: u32, seq: Seq },
+    /// A sync fails: what it covered may be on disk or not. The node is down for that long.
+    SyncFailed { life: u32, outage: Duration },
+    /// The service has applied what it was given.
+    Applied { life: u32, index: Index },
+    /// The service has written a snapshot.
     Snapshot {
-        life: Life,
+        life: u32,
         snapshot: Box<(SnapshotId, Bytes)>,
     },
-    /// A client proposes.
-    Client { client: usize },
-    /// A client reads.
-    Read,
-    /// The operator acts.
-    Operator,
-    /// The nemesis acts.
-    Nemesis,
-    /// A crashed node gets its power back.
-    Restart { node: usize },
-    /// A cut ends.
-    Mend { links: Vec<(usize, usize)> },
+    /// A client asks.
+    Request(Box<Request>),
 }
 
-/// A node between two crashes: what was under way dies with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Life {
-    pub(super) node: usize,
-    pub(super) number: u32,
-}
-
-/// Whether clients and nemesis go on.
+/// Whether faults and clients go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// They do.
@@ -52,15 +62,36 @@ pub(super) enum Phase {
     Liveness,
 }
 
-/// Links in the trace: `n1->n2 n2->n1`.
-pub(super) struct Links<'a>(pub(super) &'a [(usize, usize)]);
+/// What holds a server up: it stands still, or every step takes it long.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hold {
+    pub(super) paused_until: Time,
+    /// What a step takes, and until when.
+    pub(super) slow: (Duration, Time),
+    pub(super) busy_until: Time,
+    pub(super) waiting: VecDeque<Local>,
+    pub(super) is_scheduled: bool,
+}
 
-impl fmt::Display for Links<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (from, to)) in self.0.iter().enumerate() {
-            let space = if at > 0 { " " } else { "" };
-            write!(f, "{space}n{}->n{}", from + 1, to + 1)?;
+impl Hold {
+    /// Frames that wait at most; more are lost.
+    pub(super) const ROOM: usize = 512;
+
+    pub(super) fn free_at(&self) -> Time {
+        self.paused_until.max(self.busy_until)
+    }
+
+    /// A step begins.
+    pub(super) fn step(&mut self, now: Time) {
+        if self.slow.1 > now {
+            self.busy_until = now.after(self.slow.0);
         }
-        Ok(())
+    }
+
+    /// Its process is gone, and all that waited for it.
+    pub(super) fn forget(&mut self) {
+        self.paused_until = Time::ZERO;
+        self.busy_until = Time::ZERO;
+        self.waiting.clear();
     }
 }

@@ -1,0 +1,103 @@
+//! Liveness: once all faults are over and a quorum is well, within a bounded time there is one
+//! leader, it commits what is proposed, every client has its answer, and every member that is well
+//! has applied all that is committed, with the same result (section 5.4.3, last paragraph: timing
+//! may affect availability, but must not do so for ever).
+
+use crate::failure::Failure;
+use crate::node::Node;
+use crate::world::World;
+use core::time::Duration;
+use raft_proto::{Proposal, Raft, RoleKind};
+
+/// How long a read may wait for its answer: longer than any election timeout.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a healthy cluster still lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing: it is live.
+    Nothing,
+    /// The last proposal: it was not made, or its leader was replaced.
+    Probe {
+        /// Where it can be made.
+        leader: usize,
+    },
+    /// Something else.
+    Other(String),
+}
+
+/// The nodes that are well, by their places.
+fn well(world: &World) -> impl Iterator<Item = (usize, &Node)> {
+    let nodes = world.nodes().iter().enumerate();
+    nodes.filter(|(place, _)| !world.is_gone(*place))
+}
+
+/// What the cluster lacks now.
+pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
+    let other = Missing::Other;
+    if let Some((_, down)) = well(world).find(|(_, node)| node.raft().is_none()) {
+        return other(format!("{} runs", down.id()));
+    }
+    if let Some(id) = world.unanswered(PATIENCE) {
+        return other(format!("an answer to {id}"));
+    }
+    let leader = world.leader();
+    let Some((at, leader)) = leader.and_then(|at| Some((at, world.nodes()[at].raft()?))) else {
+        return other("a leader".into());
+    };
+    if leader.membership().is_joint() {
+        return other("the end of a change of the members".into());
+    }
+    let is_member = |id| leader.membership().get(id).is_some();
+    let rafts = well(world).filter_map(|(_, node)| node.raft());
+    let leads = |raft: &&Raft| raft.role() == RoleKind::Leader && is_member(raft.id());
+    if rafts.filter(leads).count() > 1 {
+        return other("only one leader".into());
+    }
+    // A probe that is not in the leader's log as a whole is lost, unless a snapshot has covered it.
+    let stands = |probe: &Proposal| {
+        let (index, term) = (probe.last_index(), probe.first.term);
+        index < leader.log_base().index || leader.term_at(index) == Some(term)
+    };
+    let Some(probe) = probe.filter(stands) else {
+        return Missing::Probe { leader: at };
+    };
+    for (_, node) in well(world).filter(|(_, node)| is_member(node.id())) {
+        let id = node.id();
+        if node.raft().and_then(Raft::leader) != Some(leader.id()) {
+            return other(format!("{id} knows that {} leads", leader.id()));
+        }
+        let (applied, last) = (node.service.last.index, leader.last_log().index);
+        if applied < last || applied < probe.last_index() {
+            return other(format!("{id} applies up to {last}; it is at {applied}"));
+        }
+    }
+    if let Some(client) = world.clients().waiting() {
+        return other(format!("an answer to client c{client}"));
+    }
+    Missing::Nothing
+}
+
+/// All members that are well have the same state.
+///
+/// # Errors
+///
+/// [`Failure::StatesDiffer`].
+pub fn same_states(world: &World) -> Result<(), Failure> {
+    let leader = world.leader().and_then(|at| world.nodes()[at].raft());
+    let is_member = |node: &Node| {
+        leader.is_some_and(|leader| leader.membership().get(node.id()).is_some())
+    };
+    let members = well(world).map(|(_, node)| node);
+    let members: Vec<&Node> = members.filter(|node| is_member(node)).collect();
+    for pair in members.windows(2) {
+        let [first, second] = pair else { continue };
+        if first.service != second.service {
+            return Err(Failure::StatesDiffer {
+                first: first.id(),
+                second: second.id(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,367 @@
+//! The nemesis: what befalls a cluster, drawn one by one.
+
+use super::{Draft, even, later};
+use crate::intensity::{FaultKind, Intensities};
+use crate::random::Random;
+use crate::request::Faults;
+use crate::schedule::deed::Wish;
+use crate::schedule::{Deed, Links, Place, Target};
+use crate::span::Span;
+use core::time::Duration;
+use raft_proto::Time;
+use std::collections::VecDeque;
+
+/// The kinds that strike now and then.
+const EPISODES: [FaultKind; 15] = [
+    FaultKind::Split,
+    FaultKind::OneWay,
+    FaultKind::Flaky,
+    FaultKind::SlowLink,
+    FaultKind::Pause,
+    FaultKind::SlowNode,
+    FaultKind::Crash,
+    FaultKind::CrashAll,
+    FaultKind::Kill,
+    FaultKind::SlowDisk,
+    FaultKind::FailWrite,
+    FaultKind::FailRead,
+    FaultKind::Rot,
+    FaultKind::Replace,
+    FaultKind::Jump,
+];
+
+/// What an operator does now and then.
+const CHORES: [FaultKind; 3] = [FaultKind::Change, FaultKind::Transfer, FaultKind::Snapshot];
+
+/// Draws what is due next of one sort, and the pause before it.
+#[derive(Clone, Copy)]
+struct Pace {
+    next: Time,
+    pause: Span,
+}
+
+/// Everything that befalls a cluster until the faults end.
+pub(super) struct Deeds {
+    random: Random,
+    ends: Time,
+    servers: u64,
+    nodes: u64,
+    intensities: Intensities,
+    /// How long cuts, outages and the like last.
+    outage: Span,
+    noise: Pace,
+    is_noisy: bool,
+    episodes: Pace,
+    chores: Pace,
+    /// Drawn, and due at the same time or later than what was given out.
+    drawn: VecDeque<(Time, Deed)>,
+}
+
+impl Deeds {
+    pub(super) fn new(draft: &Draft, mut random: Random) -> Deeds {
+        let (request, intensities) = (&draft.request, draft.intensities);
+        let wild = request.faults == Faults::Wild;
+        let is = |kinds: &[FaultKind]| kinds.iter().any(|kind| intensities.get(*kind) > 0);
+        let pace = |is_on: bool, pause: Span| Pace {
+            next: if is_on { Time::ZERO } else { Time::NEVER },
+            pause,
+        };
+        let often = random.between(100_000, 3_000_000);
+        let episodes = match wild {
+            true => Span::micros(20_000, often),
+            false => Span::micros(1_000_000, 12_000_000),
+        };
+        let chores = Span::micros(50_000, random.between(300_000, 4_000_000));
+        // All the time, or by turns with quiet.
+        let noise = match random.chance(500) {
+            true => Span::micros(1 << 60, 1 << 61),
+            false => Span::micros(300_000, 6_000_000),
+        };
+        let noisy = [
+            FaultKind::Loss,
+            FaultKind::Late,
+            FaultKind::Duplicate,
+            FaultKind::Corrupt,
+        ];
+        let mut deeds = Deeds {
+            ends: Time::from_epoch(request.time),
+            servers: draft.settings.servers().into(),
+            nodes: draft.settings.nodes.into(),
+            intensities,
+            outage: Span::micros(1_000, if wild { 2_500_000 } else { 4_000_000 }),
+            noise: pace(is(&noisy), noise),
+            is_noisy: false,
+            episodes: pace(is(&EPISODES), episodes),
+            chores: pace(is(&CHORES), chores),
+            drawn: VecDeque::new(),
+            random,
+        };
+        deeds.episodes.next = deeds.first(deeds.episodes);
+        deeds.chores.next = deeds.first(deeds.chores);
+        deeds
+    }
+
+    fn first(&mut self, pace: Pace) -> Time {
+        match pace.next {
+            Time::NEVER => Time::NEVER,
+            now => later(now, pace.pause.draw(&mut self.random)),
+        }
+    }
+
+    fn outage(&mut self) -> Duration {
+        even(self.outage.draw(&mut self.random))
+    }
+
+    fn any(&mut self) -> Place {
+        Place(self.random.below(self.servers) as usize)
+    }
+
+    /// The leader as often as all others together: that is where faults tell.
+    fn target(&mut self) -> Target {
+        let any = self.any();
+        match self.random.chance(400) {
+            true => Target::Leader,
+            false => Target::Node(any),
+        }
+    }
+
+    /// A time that is longer the harder a kind strikes.
+    fn hard(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
+        let most = least + most * u64::from(self.intensities.get(kind)) / 100;
+        even(Span::micros(least, most.max(least + 10)).draw(&mut self.random))
+    }
+
+    fn noise(&mut self) -> Deed {
+        self.is_noisy = !self.is_noisy;
+        let hard = |kind| u32::from(self.intensities.get(kind));
+        let (loss, late) = (hard(FaultKind::Loss), hard(FaultKind::Late));
+        let (duplicate, corrupt) = (hard(FaultKind::Duplicate), hard(FaultKind::Corrupt));
+        let left = self.ends.since(self.noise.next);
+        let time = even(self.noise.pause.draw(&mut self.random).min(left));
+        self.noise.next = later(self.noise.next, time);
+        Deed::Noise {
+            loss: loss * 5 / 2,
+            duplicate: duplicate * 2,
+            late: late * 3,
+            corrupt: corrupt.div_ceil(2),
+            by: Duration::from_millis(u64::from(late) * 30),
+            time,
+        }
+    }
+
+    /// One of `kinds`, the harder ones more often.
+    fn choose(&mut self, kinds: &[FaultKind]) -> Option<FaultKind> {
+        let weight = |kind: &FaultKind| u64::from(self.intensities.get(*kind));
+        let total = kinds.iter().map(weight).sum();
+        let mut draw = self.random.below(total);
+        kinds.iter().copied().find(|kind| {
+            let weight = u64::from(self.intensities.get(*kind));
+            let hit = draw < weight;
+            draw = draw.saturating_sub(weight);
+            hit
+        })
+    }
+
+    /// Two different servers, if there are.
+    fn link(&mut self) -> (Place, Place) {
+        let from = self.any();
+        let other = self.random.between(1, self.servers.saturating_sub(1).max(1));
+        let to = (from.0 as u64 + other) % self.servers;
+        (from, Place(to as usize))
+    }
+
+    fn split(&mut self) -> Option<Deed> {
+        let time = self.outage();
+        if self.random.chance(500) {
+            let links = Links::Around(self.target());
+            return Some(Deed::Cut { links, time });
+        }
+        let bits = self.random.next_u64();
+        let side = |place: &Place| bits >> place.0 & 1 == 1;
+        let places: Vec<Place> = (0..self.servers as usize).map(Place).filter(side).collect();
+        let is_split = !places.is_empty() && places.len() < self.servers as usize;
+        let links = Links::Between(places);
+        is_split.then_some(Deed::Cut { links, time })
+    }
+
+    /// A process that dies; at times its machine loses power before it is started again.
+    fn kill(&mut self, at: Time) -> Deed {
+        let (of, time) = (self.target(), self.outage());
+        if let Target::Node(_) = of
+            && self.random.chance(300)
+        {
+            let during = self.random.duration(Duration::ZERO, time);
+            let crash = Deed::Crash { of, time };
+            self.drawn.push_back((later(at, during), crash));
+        }
+        Deed::Kill { of, time }
+    }
+
+    fn episode(&mut self, at: Time) -> Option<Deed> {
+        let kind = self.choose(&EPISODES)?;
+        Some(match kind {
+            FaultKind::Split => self.split()?,
+            FaultKind::OneWay => {
+                let ((from, to), time) = (self.link(), self.outage());
+                let links = Links::One(from, to);
+                Deed::Cut { links, time }
+            }
+            FaultKind::Flaky => {
+                let ((from, to), time) = (self.link(), self.outage());
+                let loss = self.random.between(300, 950) as u32; // below 1000
+                Deed::Flaky {
+                    from,
+                    to,
+                    loss,
+                    time,
+                }
+            }
+            FaultKind::SlowLink => {
+                let ((from, to), time) = (self.link(), self.outage());
+                let by = self.hard(kind, 5_000, 800_000);
+                Deed::SlowLink { from, to, by, time }
+            }
+            FaultKind::Pause => Deed::Pause {
+                of: self.target(),
+                time: self.hard(kind, 5_000, 3_000_000),
+            },
+            FaultKind::SlowNode => Deed::SlowNode {
+                of: self.target(),
+                by: self.hard(kind, 100, 6_000),
+                time: self.outage(),
+            },
+            FaultKind::CrashAll => {
+                for place in 1..self.servers as usize {
+                    let (of, time) = (Target::Node(Place(place)), self.outage());
+                    self.drawn.push_back((at, Deed::Crash { of, time }));
+                }
+                Deed::Crash {
+                    of: Target::Node(Place(0)),
+                    time: self.outage(),
+                }
+            }
+            FaultKind::Kill => self.kill(at),
+            FaultKind::SlowDisk => Deed::SlowDisk {
+                of: self.target(),
+                by: self.hard(kind, 2_000, 1_500_000),
+                time: self.outage(),
+            },
+            FaultKind::FailWrite => Deed::FailWrite {
+                of: self.target(),
+                time: self.outage(),
+            },
+            FaultKind::FailRead => Deed::FailRead {
+                of: self.target(),
+                time: self.outage(),
+            },
+            FaultKind::Rot => Deed::Rot { of: self.target() },
+            FaultKind::Replace => Deed::Replace {
+                of: self.target(),
+                time: self.outage(),
+            },
+            FaultKind::Jump => match self.random.chance(500) {
+                true => Deed::Jump {
+                    of: self.target(),
+                    by: self.hard(kind, 5_000, 3_000_000),
+                },
+                false => Deed::Freeze {
+                    of: self.target(),
+                    time: self.hard(kind, 5_000, 3_000_000),
+                },
+            },
+            FaultKind::Crash
+            | FaultKind::Loss
+            | FaultKind::Late
+            | FaultKind::Duplicate
+            | FaultKind::Corrupt
+            | FaultKind::Drift
+            | FaultKind::Change
+            | FaultKind::Transfer
+            | FaultKind::Snapshot => self.crash(at),
+        })
+    }
+
+    /// One, or as many as a minority.
+    fn crash(&mut self, at: Time) -> Deed {
+        if self.random.chance(300) {
+            for _ in 1..self.random.between(1, (self.nodes / 2).max(1)) {
+                let (of, time) = (Target::Node(self.any()), self.outage());
+                self.drawn.push_back((at, Deed::Crash { of, time }));
+            }
+        }
+        let (of, time) = (self.target(), self.outage());
+        Deed::Crash { of, time }
+    }
+
+    fn chore(&mut self) -> Option<Deed> {
+        let kind = self.choose(&CHORES)?;
+        if kind == FaultKind::Snapshot {
+            return Some(Deed::Snapshot { of: self.target() });
+        }
+        if kind == FaultKind::Transfer {
+            let any = self.any();
+            let to = (!self.random.chance(300)).then_some(any);
+            return Some(Deed::Transfer { to });
+        }
+        let mut wishes: Vec<(Place, Wish)> = Vec::new();
+        for _ in 0..self.random.between(1, 3) {
+            let place = self.any();
+            let wish = match self.random.below(10) {
+                0..5 => Wish::Voter,
+                5..7 => Wish::Learner,
+                _ => Wish::Out,
+            };
+            if wishes.iter().all(|(other, _)| *other != place) {
+                wishes.push((place, wish));
+            }
+        }
+        let is_forced = self.random.chance(300);
+        Some(Deed::Change { wishes, is_forced })
+    }
+
+    /// Draws what is due next.
+    fn draw(&mut self) {
+        let nexts = [self.noise.next, self.episodes.next, self.chores.next];
+        let at = nexts.into_iter().min().unwrap_or(Time::NEVER);
+        if at == self.noise.next {
+            let deed = self.noise();
+            if self.is_noisy {
+                self.drawn.push_back((at, deed));
+            }
+        } else if at == self.episodes.next {
+            if let Some(deed) = self.episode(at) {
+                self.drawn.push_back((at, deed));
+            }
+            self.episodes.next = later(at, self.episodes.pause.draw(&mut self.random));
+        } else {
+            if let Some(deed) = self.chore() {
+                self.drawn.push_back((at, deed));
+            }
+            self.chores.next = later(at, self.chores.pause.draw(&mut self.random));
+        }
+        self.drawn.make_contiguous().sort_by_key(|(at, _)| *at);
+    }
+}
+
+impl Iterator for Deeds {
+    type Item = (Time, Deed);
+
+    fn next(&mut self) -> Option<(Time, Deed)> {
+        loop {
+            let next = self.noise.next.min(self.episodes.next);
+            let next = next.min(self.chores.next);
+            match self.drawn.front() {
+                // What is drawn later is not due earlier.
+                Some((at, _)) if *at <= next => {
+                    let (at, deed) = self.drawn.pop_front()?;
+                    return (at < self.ends).then_some((at, deed));
+                }
+                _ if next >= self.ends => {
+                    let (at, deed) = self.drawn.pop_front()?;
+                    return (at < self.ends).then_some((at, deed));
+                }
+                Some(_) | None => self.draw(),
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a seed draws: the settings of a run, what befalls the cluster, what its clients ask.
+
+mod deeds;
+mod operations;
+mod settings;
+
+use crate::intensity::Intensities;
+use crate::random::Random;
+use crate::request::Request;
+use crate::schedule::{Schedule, Script};
+use crate::settings::Settings;
+use core::time::Duration;
+use raft_proto::Time;
+
+/// All that a seed draws before a run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// What was asked for.
+    pub request: Request,
+    /// How hard each kind of fault strikes.
+    pub intensities: Intensities,
+    /// The cluster.
+    pub settings: Settings,
+}
+
+impl Draft {
+    /// What the seed of `request` draws.
+    pub fn new(request: Request) -> Draft {
+        let mut random = Random::new(request.seed, "draft");
+        let mut intensities = Intensities::draw(&request, &mut random.fork("intensities"));
+        let settings = settings::draw(&request, &mut intensities, &mut random.fork("settings"));
+        Draft {
+            request,
+            intensities,
+            settings,
+        }
+    }
+
+    /// What happens, drawn while the run goes on.
+    pub fn script(&self) -> Script {
+        let request = &self.request;
+        let mut random = Random::new(request.seed, "script");
+        let deeds = deeds::Deeds::new(self, random.fork("deeds"));
+        let operations = operations::Operations::new(self, random.fork("operations"));
+        Script {
+            deeds: Box::new(deeds),
+            operations: Box::new(operations),
+        }
+    }
+
+    /// All that happens, written down.
+    pub fn schedule(&self) -> Schedule {
+        let script = self.script();
+        Schedule {
+            seed: self.request.seed,
+            mutant: None,
+            failure: None,
+            settings: self.settings.clone(),
+            time: self.request.time,
+            deeds: script.deeds.collect(),
+            operations: script.operations.collect(),
+        }
+    }
+}
+
+/// A time that reads well: whole milliseconds, or tens of microseconds if it is short.
+fn even(time: Duration) -> Duration {
+    let step = match time >= Duration::from_millis(10) {
+        true => 1_000_000,
+        false => 10_000,
+    };
+    let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos((nanos / step).max(1) * step)
+}
+
+/// The time `after` another one, in whole microseconds.
+fn later(at: Time, after: Duration) -> Time {
+    Time(at.after(after).0 / 1_000 * 1_000)
+}

@@ -1,0 +1,74 @@
+//! What clients ask, drawn one by one.
+
+use super::{Draft, later};
+use crate::random::Random;
+use crate::schedule::{Ask, Operation, ReadKind};
+use core::time::Duration;
+use raft_proto::Time;
+
+/// An endless client population, until the faults end.
+pub(super) struct Operations {
+    random: Random,
+    now: Time,
+    ends: Time,
+    /// Twice the mean pause between two operations.
+    pause: Duration,
+    clients: u64,
+    keys: u64,
+    /// Of a thousand operations.
+    reads: u64,
+    has_lease: bool,
+}
+
+impl Operations {
+    pub(super) fn new(draft: &Draft, mut random: Random) -> Operations {
+        let drawn = random.between(5, 100);
+        let rate = draft.request.rate.map_or(drawn, u64::from).max(1);
+        Operations {
+            now: Time::ZERO,
+            ends: Time::from_epoch(draft.request.time),
+            pause: Duration::from_nanos(2_000_000_000 / rate),
+            clients: draft.settings.clients.clients.into(),
+            keys: random.between(1, 6),
+            reads: random.between(100, 800),
+            has_lease: draft.settings.core.lease_max_drift_ppm.is_some(),
+            random,
+        }
+    }
+
+    fn ask(&mut self) -> Ask {
+        let random = &mut self.random;
+        let key = random.below(self.keys);
+        if random.chance(self.reads) {
+            let kind = match random.below(4) {
+                0 => ReadKind::Follower,
+                1 => return Ask::Get(key),
+                2 if self.has_lease => ReadKind::Lease,
+                _ => ReadKind::Quorum,
+            };
+            return Ask::Read { key, kind };
+        }
+        match random.below(10) {
+            0..4 => Ask::Set(key),
+            4..6 => Ask::CompareAndSet(key),
+            6..8 => Ask::Append(key),
+            8 => Ask::Delete(key),
+            _ => Ask::Batch(random.between(2, 12) as u32), // at most 12
+        }
+    }
+}
+
+impl Iterator for Operations {
+    type Item = (Time, Operation);
+
+    fn next(&mut self) -> Option<(Time, Operation)> {
+        let pause = self.random.duration(Duration::ZERO, self.pause);
+        self.now = later(self.now, pause);
+        if self.now >= self.ends {
+            return None;
+        }
+        let client = self.random.below(self.clients) as u32; // below a u32
+        let ask = self.ask();
+        Some((self.now, Operation { client, ask }))
+    }
+}

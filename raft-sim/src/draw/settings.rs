@@ -1,0 +1,145 @@
+//! The settings that a seed draws.
+
+use crate::features::{CoreFeatures, Features};
+use crate::intensity::{FaultKind, Intensities};
+use crate::random::Random;
+use crate::request::{Faults, Request};
+use crate::settings::{
+    ClientSettings, CoreSettings, DiskSettings, Heal, NetworkSettings, ServiceSettings, Settings,
+};
+use crate::span::{Lasting, Span};
+use core::time::Duration;
+use raft_proto::ENTRY_OVERHEAD;
+
+/// A value in `wild` runs, another in all others.
+fn by<T>(faults: Faults, ordinary: T, wild: T) -> T {
+    match faults {
+        Faults::None | Faults::Mild => ordinary,
+        Faults::Wild => wild,
+    }
+}
+
+/// `value` in half of the runs of a kind, else 0.
+fn sometimes(random: &mut Random, value: u64) -> u64 {
+    if random.chance(500) { value } else { 0 }
+}
+
+/// Draws them. Clocks that jump break what leases are allowed to rely on, so that a seed that draws
+/// both gets one of them.
+pub(super) fn draw(
+    request: &Request,
+    intensities: &mut Intensities,
+    random: &mut Random,
+) -> Settings {
+    let faults = request.faults;
+    let has_churn = intensities.get(FaultKind::Change) > 0;
+    let mut features = CoreFeatures::draw(request.features, has_churn, &mut random.fork("features"));
+    if features.lease_max_drift_ppm.is_some() && request.overrides.get(FaultKind::Jump).is_none() {
+        intensities.set(FaultKind::Jump, 0);
+    }
+    if features.lease_max_drift_ppm.is_some() && request.features == Features::Drawn {
+        let insists = request.overrides.get(FaultKind::Jump).is_some_and(|jump| jump > 0);
+        features.lease_max_drift_ppm = features.lease_max_drift_ppm.filter(|_| !insists);
+    }
+    // A place for a member that is replaced, and one for a member more.
+    let spares = if has_churn { 2 } else { 0 };
+    let heal = match faults != Faults::None && random.chance(500) {
+        true => Heal::Quorum,
+        false => Heal::All,
+    };
+    let servers = u64::from(request.nodes + spares);
+    let mut clocks = random.fork("clocks");
+    let drift = drift_bound(&features, intensities.get(FaultKind::Drift));
+    let drift = (0..servers).map(|_| clocks.between(0, 2 * drift) as i32 - drift as i32);
+    let priorities = (0..request.nodes).map(|_| match features.has_priorities {
+        true => random.between(0, 2) as u8, // at most 2
+        false => 0,
+    });
+    Settings {
+        nodes: request.nodes,
+        spares,
+        heal,
+        priorities: priorities.collect(),
+        drift_ppm: drift.collect(),
+        core: core(faults, &features, &mut random.fork("core")),
+        network: NetworkSettings {
+            delay: Span::micros(random.between(50, 2_000), random.between(2_000, 10_000)),
+        },
+        disk: DiskSettings {
+            sync: Span::micros(random.between(20, 500), random.between(500, 5_000)),
+            parallel_syncs: random.between(1, 4) as u32, // at most 4
+        },
+        service: service(faults, intensities, &mut random.fork("service")),
+        clients: clients(&mut random.fork("clients")),
+    }
+}
+
+/// Leases hold as long as clocks keep to the bound that is configured; all else holds whatever
+/// clocks do. In parts per million.
+fn drift_bound(features: &CoreFeatures, intensity: u8) -> u64 {
+    /// A twentieth: no clock that works is as bad.
+    const BAD: u64 = 50_000;
+    let bound = features.lease_max_drift_ppm.map_or(BAD, u64::from);
+    bound * u64::from(intensity) / 100
+}
+
+fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSettings {
+    const MIB: u64 = 1 << 20;
+    let mut core = CoreSettings {
+        max_entry_bytes: MIB,
+        max_append_bytes: MIB + ENTRY_OVERHEAD,
+        max_inflight_appends: random.between(1, 64) as u32, // at most 64
+        max_inflight_bytes: 8 * MIB,
+        max_uncommitted_bytes: 64 * MIB,
+        max_unapplied_bytes: 16 * MIB,
+        trailing_entries: random.between(0, 500),
+        snapshot_chunk_bytes: random.between(256, 4096),
+        commit_notice_delay: Lasting::default(),
+        max_promotion_lag: random.between(0, 200),
+        max_resident_bytes: features.max_resident_bytes,
+        pre_vote: features.pre_vote,
+        check_quorum: features.check_quorum,
+        lease_max_drift_ppm: features.lease_max_drift_ppm,
+    };
+    if faults == Faults::Wild {
+        core.max_entry_bytes = random.between(512, 4096);
+        let entry = core.max_entry_bytes + ENTRY_OVERHEAD;
+        core.max_append_bytes = entry + random.below(4096);
+        core.max_inflight_appends = random.between(1, 8) as u32; // at most 8
+        core.max_inflight_bytes = core.max_append_bytes + random.below(1 << 16);
+        core.max_uncommitted_bytes = 32 * entry + random.below(1 << 18);
+        core.max_unapplied_bytes = entry + random.below(1 << 16);
+        core.trailing_entries = sometimes(random, 50);
+        core.snapshot_chunk_bytes = random.between(32, 1024);
+        core.commit_notice_delay = Lasting(Duration::from_millis(sometimes(random, 20)));
+    }
+    core
+}
+
+fn service(faults: Faults, intensities: &Intensities, random: &mut Random) -> ServiceSettings {
+    let every = random.between(by(faults, 500, 20), by(faults, 5_000, 500));
+    let often = random.between(5, 40);
+    ServiceSettings {
+        // Fewer than there are clients at times, so that sessions are evicted.
+        max_sessions: random.between(2, 10) as u32, // at most 10
+        snapshot_every: match intensities.get(FaultKind::Snapshot) > 0 {
+            true => often,
+            false => every,
+        },
+        snapshot_bytes: random.between(32, by(faults, 16_384, 4_096)),
+        snapshot_time: Span::micros(0, 50_000),
+        apply_time: Span::micros(0, sometimes(random, by(faults, 1_000, 50_000))),
+    }
+}
+
+fn clients(random: &mut Random) -> ClientSettings {
+    let millis = |from, to, random: &mut Random| {
+        Lasting(Duration::from_millis(random.between(from, to) / 10 * 10))
+    };
+    ClientSettings {
+        clients: random.between(2, 8) as u32, // at most 8
+        max_value: random.between(8, 200),
+        attempt: millis(150, 1_500, random),
+        patience: millis(2_000, 10_000, random),
+    }
+}

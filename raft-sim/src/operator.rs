@@ -1,0 +1,190 @@
+//! The operator: what it asks of the leader, and how often each feature of the core was used.
+
+use crate::features::FeatureCounts;
+use crate::schedule::Place;
+use crate::schedule::deed::Wish;
+use raft_proto::{
+    Action, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
+    Raft, Readiness, RequestId, RoleKind, Term,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was last seen of a server.
+#[derive(Debug, Default)]
+struct Known {
+    led: Option<Term>,
+    membership: Membership,
+}
+
+/// Watches what was asked for, and counts.
+#[derive(Debug, Default)]
+pub struct Operator {
+    /// Handovers that wait for their outcome, and whom they were asked of.
+    transfers: BTreeMap<RequestId, NodeId>,
+    /// What each server was, and which members it knew.
+    known: BTreeMap<NodeId, Known>,
+    /// How often each feature was used.
+    pub counts: FeatureCounts,
+}
+
+/// Whether `lives` holds for a majority of the voters, of both halves if they are joint.
+pub fn has_quorum(membership: &Membership, lives: impl Fn(NodeId) -> bool) -> bool {
+    let majority = |votes: fn(MemberRole) -> bool| {
+        let members = membership.members().iter();
+        let voters = members.filter(|member| votes(member.role));
+        let (mut all, mut living) = (0, 0);
+        for voter in voters {
+            all += 1;
+            living += usize::from(lives(voter.id));
+        }
+        all == 0 || living * 2 > all
+    };
+    majority(votes_in_old) && majority(votes_in_new)
+}
+
+fn votes_in_old(role: MemberRole) -> bool {
+    match role {
+        MemberRole::Voter | MemberRole::Outgoing | MemberRole::Demoted => true,
+        MemberRole::Learner | MemberRole::Incoming => false,
+    }
+}
+
+fn votes_in_new(role: MemberRole) -> bool {
+    match role {
+        MemberRole::Voter | MemberRole::Incoming => true,
+        MemberRole::Learner | MemberRole::Outgoing | MemberRole::Demoted => false,
+    }
+}
+
+/// What the operator knows when it changes the members.
+#[derive(Clone, Copy, Debug)]
+pub struct Inventory<'a> {
+    /// Who stands in each place.
+    pub ids: &'a [NodeId],
+    /// Nodes whose disks are gone.
+    pub lost: &'a BTreeSet<NodeId>,
+}
+
+impl Inventory<'_> {
+    /// The change that makes `wishes` true, as far as they are not, and removes who is lost.
+    /// Nothing, if no majority of the voters that are left would live.
+    pub fn change(
+        &self,
+        current: &Membership,
+        wishes: &[(Place, Wish)],
+        readiness: Readiness,
+    ) -> Option<MembershipChange> {
+        let mut voters: BTreeSet<NodeId> = current.voters().collect();
+        let mut nodes = Vec::new();
+        for member in current.members() {
+            if self.lost.contains(&member.id) && !self.ids.contains(&member.id) {
+                nodes.push(NodeChange::Remove(member.id));
+                voters.remove(&member.id);
+            }
+        }
+        for (place, wish) in wishes {
+            let Some(&id) = self.ids.get(place.0) else {
+                continue;
+            };
+            let is_voter = current.is_voter(id);
+            let change = match (current.get(id), wish) {
+                (Some(_), Wish::Voter) if is_voter => continue,
+                (Some(_), Wish::Learner) if !is_voter => continue,
+                (None, Wish::Out) => continue,
+                (Some(_), Wish::Voter) => NodeChange::Promote(id),
+                (Some(_), Wish::Learner) => NodeChange::Demote(id),
+                (Some(_), Wish::Out) => NodeChange::Remove(id),
+                (None, Wish::Voter) => NodeChange::Set(named(Member::voter(id))),
+                (None, Wish::Learner) => NodeChange::Set(named(Member::learner(id))),
+            };
+            match wish {
+                Wish::Voter => voters.insert(id),
+                Wish::Learner | Wish::Out => voters.remove(&id),
+            };
+            nodes.push(change);
+        }
+        let living = voters.iter().filter(|id| !self.lost.contains(id)).count();
+        let is_sound = !nodes.is_empty() && living * 2 > voters.len();
+        is_sound.then_some(MembershipChange { nodes, readiness })
+    }
+}
+
+/// Members carry a few bytes of the embedder's: an address.
+fn named(member: Member) -> Member {
+    let context = format!("at {}", member.id);
+    member.with_context(context)
+}
+
+impl Operator {
+    /// The operator asks a leader to hand over.
+    pub fn asked_to_transfer(&mut self, id: RequestId, leader: NodeId) {
+        self.transfers.insert(id, leader);
+    }
+
+    /// A server is down: it will not answer what it was asked.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.transfers.retain(|_, asked| *asked != node);
+        self.known.remove(&node);
+    }
+
+    /// A server did something. `false` if it answers what nobody asked.
+    pub fn observe(&mut self, raft: &Raft, action: &Action) -> bool {
+        let (node, counts) = (raft.id(), &mut self.counts);
+        match action {
+            Action::Transferred { id, outcome } => {
+                if self.transfers.remove(id).is_none() {
+                    return false;
+                }
+                match outcome {
+                    Ok(_) => counts.transfers += 1,
+                    Err(_) => counts.transfers_refused += 1,
+                }
+            }
+            Action::ChangeProposed { outcome, .. } => match outcome {
+                Ok(_) if raft.membership().is_joint() => counts.joint_changes += 1,
+                Ok(_) => counts.simple_changes += 1,
+                Err(_) => counts.changes_refused += 1,
+            },
+            Action::Send { message, .. } if message.kind() == MessageKind::TimeoutNow => {
+                counts.timeouts_now += 1;
+            }
+            Action::RoleChanged { role, term } => {
+                let known = self.known.entry(node).or_default();
+                let leads = *role == RoleKind::Leader;
+                let led = core::mem::replace(&mut known.led, leads.then_some(*term));
+                if *role == RoleKind::PreCandidate {
+                    counts.pre_votes += 1;
+                }
+                // No higher term ended its lead: it did.
+                if *role == RoleKind::Follower && led == Some(*term) {
+                    counts.stepped_down += 1;
+                }
+            }
+            Action::MembershipChanged { membership, .. } => {
+                let known = self.known.entry(node).or_default();
+                let before = core::mem::replace(&mut known.membership, membership.clone());
+                let promoted = |id: &NodeId| membership.is_voter(*id);
+                if raft.role() == RoleKind::Leader {
+                    counts.promotions += before.learners().filter(promoted).count() as u64;
+                }
+            }
+            Action::Send { .. }
+            | Action::Persist(_)
+            | Action::Apply { .. }
+            | Action::Restore { .. }
+            | Action::Read { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::ReadEntries { .. }
+            | Action::WriteSnapshot { .. }
+            | Action::ReleaseSnapshot { .. }
+            | Action::WakeAt(_)
+            | Action::Proposed { .. }
+            | Action::LeaderChanged { .. }
+            | Action::Rejected { .. }
+            | Action::Refused { .. }
+            | Action::LostState { .. }
+            | Action::Faulted { .. } => {}
+        }
+        true
+    }
+}

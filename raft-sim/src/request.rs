@@ -1,0 +1,94 @@
+//! What is asked for on the command line; all else is drawn from the seed.
+
+use crate::features::Features;
+use crate::intensity::{FaultKind, Overrides};
+use crate::span::Lasting;
+use core::fmt;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// How hostile the environment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Faults {
+    /// No loss, no crashes, no partitions; messages and disks still take their time.
+    None,
+    /// What a bad day in a data centre brings: now and then something is lost, late, or dies.
+    Mild,
+    /// Much worse than any day, with tiny limits that make rare paths frequent.
+    Wild,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Faults::None => "none",
+            Faults::Mild => "mild",
+            Faults::Wild => "wild",
+        })
+    }
+}
+
+/// A run that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// How many servers, from 1 to [`Request::MAX_NODES`].
+    pub nodes: u32,
+    /// How long the safety phase is, in virtual time; above zero.
+    pub time: Duration,
+    /// How hostile the environment is.
+    pub faults: Faults,
+    /// What is used beyond Figure 2.
+    pub features: Features,
+    /// Client operations in a second of virtual time; `None`: the seed draws it.
+    pub rate: Option<u32>,
+    /// Faults whose intensity is given, not drawn.
+    pub overrides: Overrides,
+}
+
+impl Request {
+    /// The greatest cluster: a majority of 4 beyond what anybody runs.
+    pub const MAX_NODES: u32 = 15;
+    /// The longest run: a week of virtual time.
+    pub const MAX_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+    /// All that the seed draws is drawn.
+    pub fn new(seed: u64, nodes: u32, time: Duration, faults: Faults) -> Request {
+        Request {
+            seed,
+            nodes,
+            time,
+            faults,
+            features: Features::Drawn,
+            rate: None,
+            overrides: Overrides::default(),
+        }
+    }
+
+    /// The options, beside the seed, that ask for the same.
+    pub fn settings(&self) -> String {
+        let mut text = format!("--nodes {} --time {}", self.nodes, Lasting(self.time));
+        if self.faults != Faults::Mild {
+            text += &format!(" --faults {}", self.faults);
+        }
+        if self.features != Features::Drawn {
+            text += &format!(" --features {}", self.features);
+        }
+        if let Some(rate) = self.rate {
+            text += &format!(" --rate {rate}");
+        }
+        for kind in FaultKind::ALL {
+            if let Some(intensity) = self.overrides.get(kind) {
+                text += &format!(" --fault {kind}={intensity}");
+            }
+        }
+        text
+    }
+
+    /// The command that repeats the run.
+    pub fn command(&self) -> String {
+        format!("raft-sim run --seed {} {}", self.seed, self.settings())
+    }
+}

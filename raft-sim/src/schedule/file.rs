@@ -1,0 +1,200 @@
+//! Schedules as files: TOML, with a line of words for everything that happens.
+
+use super::words::Unreadable;
+use super::{Deed, Schedule};
+use crate::settings::Settings;
+use crate::span::Lasting;
+use core::fmt::{Display, Write};
+use core::str::FromStr;
+use core::time::Duration;
+use raft_proto::Time;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The form of files that is written, and the only one that is read.
+const VERSION: u32 = 1;
+
+/// What stands above every file.
+const HEAD: &str = "\
+# A schedule of raft-sim: what happens to a cluster, and when. `raft-sim replay FILE` runs it.
+# Each line of `deeds` and `operations` begins with the time in seconds. Edit it as you like: all
+# that is not written down (delays, election timeouts, what a crash leaves) is drawn from the seed.
+";
+
+/// Why a file is no schedule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileError {
+    /// It is no TOML, or something is missing, unknown or of the wrong kind.
+    #[error("{0}")]
+    Toml(String),
+    /// It was written by another release.
+    #[error("it is a schedule of version {0}, and this release reads version {VERSION}")]
+    Version(u32),
+    /// A line says nothing that is known.
+    #[error("{list}, line {number}: {error}")]
+    Line {
+        /// Which list it stands in.
+        list: &'static str,
+        /// Which line of the list, from 1 on.
+        number: usize,
+        /// What is wrong.
+        error: Unreadable,
+    },
+    /// Servers, sizes or times that cannot be.
+    #[error("settings: {0}")]
+    Settings(String),
+}
+
+/// TOML has no numbers above 2^63: a greater seed is written as text.
+#[derive(Clone, Copy)]
+struct Seed(u64);
+
+impl Serialize for Seed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match i64::try_from(self.0) {
+            Ok(number) => serializer.serialize_i64(number),
+            Err(_) => serializer.collect_str(&self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Seed, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a seed is a number, or a number in quotes")]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(seed) => Ok(Seed(seed)),
+            Written::Text(text) => text
+                .parse()
+                .map(Seed)
+                .map_err(|_| serde::de::Error::custom(format!("{text:?} is no seed"))),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    seed: Seed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mutant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    time: Lasting,
+    deeds: Vec<String>,
+    operations: Vec<String>,
+    settings: Settings,
+}
+
+impl Schedule {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`], with the place and what is expected there.
+    pub fn parse(text: &str) -> Result<Schedule, FileError> {
+        // The version first: what else is wrong with another one's file says nothing.
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| FileError::Toml(error.to_string()))?;
+        if let Some(version) = table.get("version").and_then(toml::Value::as_integer)
+            && version != i64::from(VERSION)
+        {
+            return Err(FileError::Version(version.try_into().unwrap_or(u32::MAX)));
+        }
+        let file: File =
+            toml::from_str(text).map_err(|error| FileError::Toml(error.to_string()))?;
+        file.settings.validate().map_err(FileError::Settings)?;
+        let deeds = lines(&file.deeds, "deeds")?;
+        let servers = file.settings.servers() as usize;
+        for (at, (_, deed)) in deeds.iter().enumerate() {
+            let stranger = |place: &super::Place| place.0 >= servers;
+            if let Some(place) = Deed::places(deed).iter().find(|place| stranger(place)) {
+                return Err(FileError::Line {
+                    list: "deeds",
+                    number: at + 1,
+                    error: Unreadable {
+                        line: deed.to_string(),
+                        found: format!("it names {place}"),
+                        expected: format!("a server from n1 to n{servers}"),
+                    },
+                });
+            }
+        }
+        Ok(Schedule {
+            seed: file.seed.0,
+            mutant: file.mutant,
+            failure: file.failure,
+            settings: file.settings,
+            time: file.time.0,
+            deeds,
+            operations: lines(&file.operations, "operations")?,
+        })
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        let file = File {
+            version: VERSION,
+            seed: Seed(self.seed),
+            mutant: self.mutant.clone(),
+            failure: self.failure.clone(),
+            time: Lasting(self.time),
+            deeds: self.deeds.iter().map(line).collect(),
+            operations: self.operations.iter().map(line).collect(),
+            settings: self.settings.clone(),
+        };
+        let mut text = String::from(HEAD);
+        // Text, numbers and lists of text: there is nothing in it that TOML cannot say.
+        let _ = write!(text, "{}", toml::to_string_pretty(&file).unwrap_or_default());
+        text
+    }
+}
+
+fn line<T: Display>((at, what): &(Time, T)) -> String {
+    let (seconds, micros) = (at.0 / 1_000_000_000, at.0 / 1_000 % 1_000_000);
+    format!("{seconds}.{micros:06} {what}")
+}
+
+/// All lines, in the order of their times.
+fn lines<T: FromStr<Err = Unreadable>>(
+    lines: &[String],
+    list: &'static str,
+) -> Result<Vec<(Time, T)>, FileError> {
+    let mut all = Vec::with_capacity(lines.len());
+    for (at, line) in lines.iter().enumerate() {
+        let number = at + 1;
+        let refuse = |error| FileError::Line {
+            list,
+            number,
+            error,
+        };
+        let (time, what) = line.trim().split_once(' ').unwrap_or((line, ""));
+        let time = seconds(time).ok_or_else(|| {
+            refuse(Unreadable {
+                line: line.clone(),
+                found: format!("it begins with {time:?}"),
+                expected: "a time in seconds such as 1.250000".into(),
+            })
+        })?;
+        all.push((time, what.parse().map_err(refuse)?));
+    }
+    all.sort_by_key(|(time, _)| *time);
+    Ok(all)
+}
+
+fn seconds(text: &str) -> Option<Time> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(seconds) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}").parse().ok()?;
+    let seconds: u64 = seconds.parse().ok()?;
+    let latest = crate::request::Request::MAX_TIME.as_secs();
+    (seconds <= latest).then(|| Time::from_epoch(Duration::new(seconds, nanos)))
+}

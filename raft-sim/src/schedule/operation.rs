@@ -1,0 +1,113 @@
+//! What a client asks for.
+
+use super::words::{Unreadable, Words};
+use core::fmt;
+use core::str::FromStr;
+
+/// What one client asks for, once it is done with what it asked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Which client, from 0 on.
+    pub client: u32,
+    /// What it asks.
+    pub ask: Ask,
+}
+
+/// What can be asked for. Every value that is written is one that nobody wrote before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A key's value, which the log need not hold.
+    Read {
+        /// The key.
+        key: u64,
+        /// Who answers, and how that one knows that the answer is not stale.
+        kind: ReadKind,
+    },
+    /// A key's value, by a command in the log.
+    Get(u64),
+    /// A new value.
+    Set(u64),
+    /// Some bytes more.
+    Append(u64),
+    /// A new value in place of the one that the client saw last.
+    CompareAndSet(u64),
+    /// No value.
+    Delete(u64),
+    /// So many new values, in one proposal, under the keys from 0 on.
+    Batch(u32),
+}
+
+/// How a read is made sure not to be stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadKind {
+    /// The leader asks a majority (thesis 6.4).
+    Quorum,
+    /// The leader relies on its lease (thesis 6.4.1).
+    Lease,
+    /// Any server asks the leader.
+    Follower,
+}
+
+impl ReadKind {
+    fn name(self) -> &'static str {
+        match self {
+            ReadKind::Quorum => "quorum",
+            ReadKind::Lease => "lease",
+            ReadKind::Follower => "follower",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{} ", self.client)?;
+        match self.ask {
+            Ask::Read { key, kind } => write!(f, "read k{key} by {}", kind.name()),
+            Ask::Get(key) => write!(f, "get k{key}"),
+            Ask::Set(key) => write!(f, "set k{key}"),
+            Ask::Append(key) => write!(f, "append k{key}"),
+            Ask::CompareAndSet(key) => write!(f, "cas k{key}"),
+            Ask::Delete(key) => write!(f, "delete k{key}"),
+            Ask::Batch(count) => write!(f, "batch {count}"),
+        }
+    }
+}
+
+fn key(words: &mut Words<'_>) -> Result<u64, Unreadable> {
+    words.word("a key such as k3", |word| word.strip_prefix('k')?.parse().ok())
+}
+
+impl FromStr for Operation {
+    type Err = Unreadable;
+
+    fn from_str(line: &str) -> Result<Operation, Unreadable> {
+        const CLIENT: &str = "a client such as c2";
+        let mut words = Words::of(line);
+        let client = words.word(CLIENT, |word| word.strip_prefix('c')?.parse().ok())?;
+        let ask = match words.next_word() {
+            Some("read") => Ask::Read {
+                key: key(&mut words)?,
+                kind: {
+                    words.just("by")?;
+                    let kinds = [ReadKind::Quorum, ReadKind::Lease, ReadKind::Follower];
+                    let named = |word: &str| kinds.into_iter().find(|kind| kind.name() == word);
+                    words.word("quorum, lease or follower", named)?
+                },
+            },
+            Some("get") => Ask::Get(key(&mut words)?),
+            Some("set") => Ask::Set(key(&mut words)?),
+            Some("append") => Ask::Append(key(&mut words)?),
+            Some("cas") => Ask::CompareAndSet(key(&mut words)?),
+            Some("delete") => Ask::Delete(key(&mut words)?),
+            Some("batch") => Ask::Batch(words.word("a number from 1 to 32", |word| {
+                word.parse().ok().filter(|count| (1..=32).contains(count))
+            })?),
+            Some(_) | None => {
+                let known = "read, get, set, append, cas, delete or batch";
+                return Err(words.expected(known));
+            }
+        };
+        words.end()?;
+        Ok(Operation { client, ask })
+    }
+}

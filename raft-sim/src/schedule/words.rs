@@ -1,0 +1,123 @@
+//! Lines of words, read one by one, with errors that say what was expected.
+
+use crate::span::Lasting;
+use core::str::FromStr;
+use core::time::Duration;
+
+/// A line that says nothing that is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line:?}: {found}, where {expected} is expected")]
+pub struct Unreadable {
+    /// The line.
+    pub line: String,
+    /// What stands there.
+    pub found: String,
+    /// What should.
+    pub expected: String,
+}
+
+/// The words of a line that are left.
+#[derive(Clone, Debug)]
+pub struct Words<'a> {
+    line: &'a str,
+    rest: core::str::SplitWhitespace<'a>,
+    last: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    /// All words of a line.
+    pub fn of(line: &'a str) -> Words<'a> {
+        Words {
+            line,
+            rest: line.split_whitespace(),
+            last: None,
+        }
+    }
+
+    /// What is wrong with the word that was read last.
+    pub fn expected(&self, expected: &str) -> Unreadable {
+        let found = match self.last {
+            Some(word) => format!("it says {word:?}"),
+            None => String::from("it ends"),
+        };
+        Unreadable {
+            line: self.line.into(),
+            found,
+            expected: expected.into(),
+        }
+    }
+
+    /// The next word, if there is one.
+    pub fn next_word(&mut self) -> Option<&'a str> {
+        self.last = self.rest.next();
+        self.last
+    }
+
+    /// The next word, of which `read` makes something.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or `read` makes nothing of it.
+    pub fn word<T>(
+        &mut self,
+        expected: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Unreadable> {
+        let word = self.next_word();
+        let found = word.and_then(read);
+        found.ok_or_else(|| self.expected(expected))
+    }
+
+    /// The next word must be this one.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub fn just(&mut self, word: &str) -> Result<(), Unreadable> {
+        self.word(&format!("{word:?}"), |found| (found == word).then_some(()))
+    }
+
+    /// Something that is read from text.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn read<T: FromStr>(&mut self, expected: &str) -> Result<T, Unreadable> {
+        self.word(expected, |word| word.parse().ok())
+    }
+
+    /// A word and a time behind it: `for 250ms`.
+    ///
+    /// # Errors
+    ///
+    /// If they are not there.
+    pub fn time(&mut self, word: &str) -> Result<Duration, Unreadable> {
+        self.just(word)?;
+        let time: Lasting = self.read("a time such as 250ms")?;
+        Ok(time.0)
+    }
+
+    /// `name=number`, up to a greatest number.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn number(&mut self, name: &str, most: u32) -> Result<u32, Unreadable> {
+        self.word(&format!("{name}=0 to {name}={most}"), |word| {
+            let number = word.strip_prefix(name)?.strip_prefix('=')?;
+            number.parse().ok().filter(|number| *number <= most)
+        })
+    }
+
+    /// The line ends here.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn end(mut self) -> Result<(), Unreadable> {
+        match self.next_word() {
+            None => Ok(()),
+            Some(_) => Err(self.expected("the end of the line")),
+        }
+    }
+}

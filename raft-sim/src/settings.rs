@@ -1,0 +1,190 @@
+//! What a run is made of beside what happens to it: the cluster, its disks and network on a good
+//! day, its service and its clients. A schedule file holds it as it stands here.
+
+use crate::span::{Lasting, Span};
+use core::time::Duration;
+use raft_proto::{CheckQuorum, ClusterId, Config, Lease, Member, NodeId, PreVoting, Start};
+use serde::{Deserialize, Serialize};
+
+/// Everything that a run is made of, but for what breaks and what is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How many servers the cluster begins with.
+    pub nodes: u32,
+    /// Servers that stand by to be made members.
+    pub spares: u32,
+    /// Who gets better once all faults are over.
+    pub heal: Heal,
+    /// The priorities of the first members, in the order of their ids; 0 for those left out.
+    pub priorities: Vec<u8>,
+    /// By how many parts in a million each server's clock is too fast; 0 for those left out.
+    pub drift_ppm: Vec<i32>,
+    /// Where the cores' config differs from its defaults.
+    pub core: CoreSettings,
+    /// How messages travel.
+    pub network: NetworkSettings,
+    /// How storage behaves.
+    pub disk: DiskSettings,
+    /// The replicated service.
+    pub service: ServiceSettings,
+    /// Its clients.
+    pub clients: ClientSettings,
+}
+
+/// Who gets better once all faults are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Heal {
+    /// Every node.
+    All,
+    /// As few as a quorum needs, at random: the others are gone or cut off.
+    Quorum,
+}
+
+/// What a run changes of [`Config`]; its fields under their own names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is a field of Config, which says what it is")]
+pub struct CoreSettings {
+    pub max_entry_bytes: u64,
+    pub max_append_bytes: u64,
+    pub max_inflight_appends: u32,
+    pub max_inflight_bytes: u64,
+    pub max_uncommitted_bytes: u64,
+    pub max_unapplied_bytes: u64,
+    pub trailing_entries: u64,
+    pub snapshot_chunk_bytes: u64,
+    pub commit_notice_delay: Lasting,
+    pub max_promotion_lag: u64,
+    /// Left out: all of the log stays in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_resident_bytes: Option<u64>,
+    pub pre_vote: bool,
+    pub check_quorum: bool,
+    /// The bound on clocks' drift in parts per million where leases are on; left out: they are off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_max_drift_ppm: Option<u32>,
+}
+
+/// How messages travel on a good day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSettings {
+    /// The time that most messages take.
+    pub delay: Span,
+}
+
+/// How storage behaves on a good day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskSettings {
+    /// The time that most syncs take.
+    pub sync: Span,
+    /// How many syncs run at the same time; writes that come meanwhile share the next one.
+    pub parallel_syncs: u32,
+}
+
+/// The replicated service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceSettings {
+    /// Sessions that are open at once; with one more the one that rested longest is closed.
+    pub max_sessions: u32,
+    /// After how many entries a server makes a snapshot.
+    pub snapshot_every: u64,
+    /// The least length of a snapshot in bytes.
+    pub snapshot_bytes: u64,
+    /// How long a snapshot takes to write, while the server goes on.
+    pub snapshot_time: Span,
+    /// How long it takes to apply what was handed out; zero for at once.
+    pub apply_time: Span,
+}
+
+/// The clients of the service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientSettings {
+    /// How many there are; each does one thing at a time.
+    pub clients: u32,
+    /// The longest value in bytes, at least 8.
+    pub max_value: u64,
+    /// How long a client waits for an answer before it asks another server.
+    pub attempt: Lasting,
+    /// How long it goes on so before it gives up.
+    pub patience: Lasting,
+}
+
+impl Settings {
+    /// All servers, spares included.
+    pub fn servers(&self) -> u32 {
+        self.nodes + self.spares
+    }
+
+    /// The members with which the cluster begins.
+    pub fn first_members(&self) -> Start {
+        let priority = |at: u64| self.priorities.get(at as usize).copied().unwrap_or(0);
+        let member = |at| Member::voter(NodeId(at + 1)).with_priority(priority(at));
+        Start::Bootstrap {
+            members: (0..u64::from(self.nodes)).map(member).collect(),
+        }
+    }
+
+    /// The config of the node `id` as it starts.
+    pub fn config(&self, id: NodeId, start: Start) -> Config {
+        let core = &self.core;
+        let mut config = Config::new(ClusterId(7), id, start, 0);
+        config.max_entry_bytes = core.max_entry_bytes;
+        config.max_append_bytes = core.max_append_bytes;
+        config.max_inflight_appends = core.max_inflight_appends;
+        config.max_inflight_bytes = core.max_inflight_bytes;
+        config.max_uncommitted_bytes = core.max_uncommitted_bytes;
+        config.max_unapplied_bytes = core.max_unapplied_bytes;
+        config.trailing_entries = core.trailing_entries;
+        config.snapshot_chunk_bytes = core.snapshot_chunk_bytes;
+        config.commit_notice_delay = core.commit_notice_delay.0;
+        config.max_promotion_lag = core.max_promotion_lag;
+        config.max_resident_bytes = core.max_resident_bytes;
+        config.pre_vote = match core.pre_vote {
+            true => PreVoting::On,
+            false => PreVoting::Off,
+        };
+        config.check_quorum = match core.check_quorum {
+            true => CheckQuorum::On,
+            false => CheckQuorum::Off,
+        };
+        config.lease = match core.lease_max_drift_ppm {
+            Some(max_drift_ppm) => Lease::On { max_drift_ppm },
+            None => Lease::Off,
+        };
+        config
+    }
+
+    /// Whether it can be run, beside what the core itself says of its config.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn validate(&self) -> Result<(), String> {
+        let most = crate::request::Request::MAX_NODES;
+        if self.nodes == 0 || self.servers() > most + 2 {
+            return Err(format!("nodes: from 1 to {most}, with at most two spares"));
+        }
+        if self.clients.clients == 0 || self.clients.max_value < 8 {
+            return Err("clients: at least one, and values of at least 8 bytes".into());
+        }
+        if self.service.max_sessions == 0 || self.service.snapshot_every == 0 {
+            return Err("service: at least one session, and a snapshot after an entry".into());
+        }
+        if self.disk.parallel_syncs == 0 {
+            return Err("disk: at least one sync at a time".into());
+        }
+        if self.clients.attempt.0 < Duration::from_millis(1) {
+            return Err("clients: an attempt of at least 1ms".into());
+        }
+        let config = self.config(NodeId(1), self.first_members());
+        config
+            .validate()
+            .map_err(|error| format!("core: {error}"))
+    }
+}

@@ -1,0 +1,113 @@
+//! Durations, and ranges to draw them from, as people write them: `20ms`, `50us..2ms`.
+
+use crate::random::Random;
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A duration in text without blanks: `1s250ms`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lasting(pub Duration);
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = humantime::format_duration(self.0).to_string();
+        f.write_str(&text.replace(' ', ""))
+    }
+}
+
+/// A text that is no duration, or no range of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpanError {
+    /// No duration.
+    #[error("{0:?} is no time: write a number and a unit, such as 250ms or 1s500us")]
+    NotATime(String),
+    /// No two durations with two dots between them, the lesser one first.
+    #[error("{0:?} is no range of times: write the least and the greatest, such as 50us..2ms")]
+    NotARange(String),
+}
+
+impl FromStr for Lasting {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Lasting, SpanError> {
+        let found = humantime::parse_duration(text);
+        found
+            .map(Lasting)
+            .map_err(|_| SpanError::NotATime(text.into()))
+    }
+}
+
+impl Serialize for Lasting {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lasting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lasting, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A range to draw durations from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The least.
+    pub min: Duration,
+    /// Just above the greatest; equal to `min` for a fixed value.
+    pub max: Duration,
+}
+
+impl Span {
+    /// From so many microseconds to just below so many.
+    pub const fn micros(min: u64, max: u64) -> Span {
+        Span {
+            min: Duration::from_micros(min),
+            max: Duration::from_micros(max),
+        }
+    }
+
+    /// One of them.
+    pub fn draw(&self, random: &mut Random) -> Duration {
+        random.duration(self.min, self.max)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", Lasting(self.min), Lasting(self.max))
+    }
+}
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Span, SpanError> {
+        let not = || SpanError::NotARange(text.into());
+        let (min, max) = text.split_once("..").ok_or_else(not)?;
+        let (min, max): (Lasting, Lasting) = (min.parse()?, max.parse()?);
+        match min <= max {
+            true => Ok(Span {
+                min: min.0,
+                max: max.0,
+            }),
+            false => Err(not()),
+        }
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,149 @@
+//! Members: what the operator asks for, and whether quorums still meet.
+
+use super::World;
+use super::happening::{Happening, Phase};
+use crate::checker::durability::{self, Holds};
+use crate::checker::membership_safety::{self, MemberView};
+use crate::operator::{Inventory, has_quorum};
+use crate::schedule::Place;
+use crate::schedule::deed::Wish;
+use core::time::Duration;
+use raft_proto::{EntryId, Input, Membership, NodeId, Readiness, RequestId};
+
+impl World {
+    /// How often the operator looks after a server that came back as another one.
+    pub(super) const REPAIR_EVERY: Duration = Duration::from_millis(400);
+    /// How often at most.
+    const REPAIRS: u32 = 25;
+
+    fn operator_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    pub(super) fn ask_for_transfer(&mut self, to: Option<Place>) {
+        let Some(leader) = self.leader() else {
+            return;
+        };
+        let target = to.and_then(|place| self.nodes.get(place.0));
+        let target = target.map(|node| node.id());
+        let id = self.operator_request();
+        self.operator
+            .asked_to_transfer(id, self.nodes[leader].id());
+        self.give(leader, Input::TransferLeadership { id, target });
+    }
+
+    pub(super) fn ask_for_change(&mut self, wishes: &[(Place, Wish)], is_forced: bool) {
+        let Some(leader) = self.leader() else {
+            return;
+        };
+        let readiness = match is_forced {
+            true => Readiness::Forced,
+            false => Readiness::Checked,
+        };
+        let ids: Vec<NodeId> = self.nodes.iter().map(|node| node.id()).collect();
+        let inventory = Inventory {
+            ids: &ids,
+            lost: &self.lost,
+        };
+        let current = self.nodes[leader].membership();
+        if let Some(change) = inventory.change(current, wishes, readiness) {
+            let id = self.operator_request();
+            self.give(leader, Input::ChangeMembership { id, change });
+        }
+    }
+
+    /// The node that is gone is to be removed, the one in its place to learn and then to vote.
+    pub(super) fn repair(&mut self, place: usize, tries: u32) {
+        if self.phase == Phase::Liveness {
+            return;
+        }
+        let id = self.nodes[place].id();
+        if let Some(leader) = self.leader() {
+            let members = self.nodes[leader].membership();
+            let is_stale = |id: &NodeId| self.lost.contains(id);
+            let stale = members.members().iter().any(|member| is_stale(&member.id));
+            let wish = match members.get(id) {
+                Some(_) if members.is_voter(id) && !stale => return,
+                Some(_) => Wish::Voter,
+                None => Wish::Learner,
+            };
+            self.ask_for_change(&[(Place(place), wish)], false);
+        }
+        if tries < Self::REPAIRS {
+            let tries = tries + 1;
+            self.schedule(Self::REPAIR_EVERY, Happening::Repair { place, tries });
+        }
+    }
+
+    /// Whether all configurations that may be in force have a majority without this one.
+    pub(super) fn can_lose(&self, place: usize) -> bool {
+        let id = self.nodes[place].id();
+        let lives = |other: NodeId| other != id && !self.lost.contains(&other);
+        let nodes = self.nodes.iter().map(|node| node.membership());
+        let mut all = nodes.chain([&self.committed_members]);
+        all.all(|members| has_quorum(members, lives))
+    }
+
+    /// An entry has been committed, by the node in this place, that was not before: it has to be
+    /// on the disks of a majority.
+    pub(super) fn judge_commit(&mut self, at: usize) {
+        let index = self.recorder.commit_index();
+        self.judged = index;
+        let Some(raft) = self.nodes[at].raft() else {
+            return;
+        };
+        let (leader, members) = (raft.id(), raft.membership());
+        let Some(term) = raft.term_at(index) else {
+            return;
+        };
+        let entry = EntryId { index, term };
+        let holds = |id: NodeId| {
+            let node = &self.nodes[self.place(id)];
+            match node.id() == id {
+                true if node.disk().holds(entry) => Holds::Yes,
+                true => Holds::No,
+                false => Holds::Lost,
+            }
+        };
+        let judged = durability::committed(entry, leader, members, holds);
+        // A configuration that is not committed yet may come to nothing.
+        if *members != self.committed_members && self.nodes[at].members_since <= index {
+            self.committed_members = members.clone();
+        }
+        if let Err(broken) = judged {
+            self.fail(broken);
+        }
+    }
+
+    /// No two nodes may be able to win an election in the same term.
+    pub(super) fn judge_members(&mut self) {
+        self.has_new_members = false;
+        let views: Vec<MemberView<'_>> = self
+            .nodes
+            .iter()
+            .map(|node| MemberView {
+                node: node.id(),
+                last_log: node.last_log(),
+                membership: node.raft().map(|raft| raft.membership()),
+            })
+            .collect();
+        if let Err(broken) = membership_safety::check(&views) {
+            self.fail(broken);
+        }
+    }
+
+    /// Whether all configurations of nodes that are not gone have a majority that is not.
+    pub(super) fn can_do_without(&self, gone: &[bool]) -> bool {
+        let lives = |id: NodeId| {
+            let place = self.place(id);
+            let is_there = self.nodes[place].id() == id && !gone[place];
+            is_there && !self.lost.contains(&id)
+        };
+        let nodes = self.nodes.iter().enumerate();
+        let nodes = nodes.filter(|(place, _)| !gone[*place]);
+        let nodes = nodes.map(|(_, node)| node.membership());
+        let mut all = nodes.chain([&self.committed_members]);
+        all.all(|members: &Membership| has_quorum(members, lives))
+    }
+}

@@ -1,0 +1,237 @@
+//! Steps of the cores: what goes into them, and what is done with what comes out.
+
+use super::World;
+use super::happening::{Happening, Hold, Local};
+use crate::failure::Failure;
+use crate::service::Outcome;
+use crate::situations::Situation;
+use raft_proto::{Action, Entries, Input, Time};
+
+impl World {
+    /// Whether the server can see to it now; if not, it waits.
+    pub(super) fn admit(&mut self, place: usize, what: Local) -> Option<Local> {
+        let hold = &mut self.holds[place];
+        let free_at = hold.free_at();
+        if free_at <= self.now && hold.waiting.is_empty() {
+            hold.step(self.now);
+            return Some(what);
+        }
+        match &what {
+            Local::Frame(_) | Local::Damaged(..) if hold.waiting.len() >= Hold::ROOM => {
+                self.recorder.counts.dropped += 1;
+            }
+            Local::Frame(_)
+            | Local::Damaged(..)
+            | Local::Wake
+            | Local::Synced { .. }
+            | Local::SyncFailed { .. }
+            | Local::Applied { .. }
+            | Local::Snapshot { .. }
+            | Local::Request(_) => hold.waiting.push_back(what),
+        }
+        if !hold.is_scheduled {
+            hold.is_scheduled = true;
+            let at = free_at.max(self.now);
+            self.queue.push(at, Happening::Resume { place });
+        }
+        None
+    }
+
+    pub(super) fn resume(&mut self, place: usize) {
+        self.holds[place].is_scheduled = false;
+        loop {
+            let hold = &mut self.holds[place];
+            let free_at = hold.free_at();
+            if free_at > self.now && !hold.waiting.is_empty() {
+                hold.is_scheduled = true;
+                return self.queue.push(free_at, Happening::Resume { place });
+            }
+            let Some(what) = hold.waiting.pop_front() else {
+                return;
+            };
+            hold.step(self.now);
+            self.local(place, what);
+        }
+    }
+
+    pub(super) fn local(&mut self, place: usize, what: Local) {
+        let life = self.nodes[place].life;
+        match what {
+            Local::Frame(frame) => self.arrive(place, frame),
+            Local::Damaged(frame, checksum) => self.arrive_damaged(place, frame, checksum),
+            Local::Wake => self.wake(place),
+            Local::Synced { life: of, seq } if of == life => self.synced(place, seq),
+            Local::SyncFailed { life: of, outage } if of == life => {
+                self.sync_failed(place, outage);
+            }
+            Local::Applied { life: of, index } if of == life => {
+                self.give(place, Input::Applied { index });
+            }
+            Local::Snapshot { life: of, snapshot } if of == life => {
+                let (id, data) = *snapshot;
+                self.recorder.counts.snapshots += 1;
+                self.nodes[place].snapshot_written(id, data);
+                self.give(place, Input::Compact { snapshot: id });
+            }
+            // Of a life that has ended.
+            Local::Synced { .. }
+            | Local::SyncFailed { .. }
+            | Local::Applied { .. }
+            | Local::Snapshot { .. } => {}
+            Local::Request(request) => self.request(*request),
+        }
+    }
+
+    /// Gives an input to a node, if it runs, and does what it asks for.
+    pub(super) fn give(&mut self, at: usize, input: Input) {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front() {
+            let mut outputs = core::mem::take(&mut self.outputs);
+            let node = &mut self.nodes[at];
+            node.handle(self.now, input, &mut outputs, &mut self.recorder);
+            self.perform(at, &mut outputs);
+            self.outputs = outputs;
+        }
+        self.begin_sync(at);
+        self.set_timer(at);
+    }
+
+    pub(super) fn perform(&mut self, at: usize, outputs: &mut Vec<Action>) {
+        for action in outputs.drain(..) {
+            if let Some(raft) = self.nodes[at].raft()
+                && !self.operator.observe(raft, &action)
+            {
+                let node = raft.id();
+                self.fail(Failure::Unasked { node });
+            }
+            match action {
+                Action::Send { .. } => self.send(at, &action),
+                Action::Apply { entries } => self.apply(at, &entries),
+                Action::Restore { snapshot } => {
+                    if let Err(failure) = self.nodes[at].restore(snapshot.id) {
+                        self.fail(failure);
+                    }
+                    self.applied(at);
+                }
+                Action::Proposed { outcome, .. } => self.outcome = Some(outcome),
+                Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
+                Action::MembershipChanged { index, .. } => {
+                    self.nodes[at].members_since = index;
+                    self.has_new_members = true;
+                }
+                // These have been judged; the host has done the others.
+                Action::Transferred { .. }
+                | Action::ChangeProposed { .. }
+                | Action::ReadEntries { .. }
+                | Action::RoleChanged { .. }
+                | Action::LeaderChanged { .. }
+                | Action::Rejected { .. }
+                | Action::Refused { .. }
+                | Action::LostState { .. }
+                | Action::Faulted { .. }
+                | Action::Persist(_)
+                | Action::ReadSnapshot { .. }
+                | Action::WriteSnapshot { .. }
+                | Action::ReleaseSnapshot { .. }
+                | Action::WakeAt(_) => {}
+            }
+        }
+        if self.recorder.commit_index() > self.judged {
+            self.judge_commit(at);
+        }
+        if self.has_new_members {
+            self.judge_members();
+        }
+    }
+
+    fn apply(&mut self, at: usize, entries: &Entries) {
+        let mut applied = core::mem::take(&mut self.applied);
+        let node = &mut self.nodes[at];
+        let (id, sessions) = (node.id(), node.service.sessions());
+        let outcome = node.apply(entries, &mut applied);
+        let opened = applied.iter().filter(|one| one.outcome == Outcome::Opened);
+        let is_full = sessions + opened.count() > node.service.sessions();
+        if let Err(damaged) = outcome {
+            let (node, bytes) = (id, damaged.0);
+            self.fail(Failure::NoCommand { node, bytes });
+        }
+        if is_full {
+            self.recorder.situations.saw(Situation::SessionEvicted);
+        }
+        for one in &applied {
+            let situation = match (one.outcome, one.of) {
+                (Outcome::Ran, Some((session, sequence))) => {
+                    let ran = self.exactly_once.ran(id, session.0, sequence, one.id);
+                    if let Err(broken) = ran {
+                        self.fail(broken);
+                    }
+                    continue;
+                }
+                (Outcome::Ran | Outcome::Opened, _) => continue,
+                (Outcome::Repeated, _) => Situation::CommandRepeated,
+                (Outcome::Refused, _) => Situation::CommandRefused,
+            };
+            self.recorder.situations.saw(situation);
+        }
+        let mut learnt = core::mem::take(&mut self.learnt);
+        let outstanding = &mut self.nodes[at].outstanding;
+        outstanding.applied(entries, &applied, &mut learnt);
+        applied.clear();
+        self.applied = applied;
+        self.learnt = learnt;
+        self.tell_clients(id);
+        self.make_snapshot(at, self.settings.service.snapshot_every);
+        self.applied(at);
+    }
+
+    /// The service has all that it was given; it says so at once or after a while.
+    fn applied(&mut self, at: usize) {
+        let index = self.nodes[at].service.last.index;
+        self.answer_reads(at, index);
+        let time = self.settings.service.apply_time;
+        if time.max <= time.min {
+            self.inputs.push_back(Input::Applied { index });
+            return;
+        }
+        let after = time.draw(&mut self.machines);
+        let life = self.nodes[at].life;
+        let what = Local::Applied { life, index };
+        self.schedule(after, Happening::At { place: at, what });
+    }
+
+    pub(super) fn make_snapshot(&mut self, at: usize, every: u64) {
+        let service = &self.settings.service;
+        let Some(snapshot) = self.nodes[at].begin_snapshot(every, service.snapshot_bytes) else {
+            return;
+        };
+        let after = service.snapshot_time.draw(&mut self.machines);
+        let (life, snapshot) = (self.nodes[at].life, Box::new(snapshot));
+        let what = Local::Snapshot { life, snapshot };
+        self.schedule(after, Happening::At { place: at, what });
+    }
+
+    /// Timers are lazy: deadlines nearly always move to later, and the queue learns of that only
+    /// when the earlier one has come.
+    fn wake(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if node.timer > self.now {
+            return; // An earlier one has been answered meanwhile.
+        }
+        node.timer = Time::NEVER;
+        if node.wake_at() <= self.now {
+            self.give(at, Input::Tick);
+        } else {
+            self.set_timer(at);
+        }
+    }
+
+    pub(super) fn set_timer(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let deadline = node.wake_at().max(self.now);
+        if deadline < node.timer {
+            node.timer = deadline;
+            let what = Local::Wake;
+            self.queue.push(deadline, Happening::At { place: at, what });
+        }
+    }
+}

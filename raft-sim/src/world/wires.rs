@@ -1,0 +1,91 @@
+//! Frames between servers.
+
+use super::World;
+use super::happening::{Happening, Local};
+use crate::failure::Failure;
+use crate::network::Fate;
+use crate::situations::Situation;
+use bytes::Bytes;
+use core::time::Duration;
+use raft_proto::wire::{self, Envelope, ReceiveError};
+use raft_proto::{Action, Checksum, Input, trace};
+
+impl World {
+    pub(super) fn send(&mut self, from: usize, action: &Action) {
+        let Action::Send { to, message } = action else {
+            return;
+        };
+        let envelope = Envelope::new(self.nodes[from].config(), *to);
+        let frame = wire::encode(&envelope, message);
+        self.recorder.counts.sent(message.kind(), frame.len());
+        let place = self.place(*to);
+        let fate = self.network.send(self.now, from, place);
+        let who = trace::Who {
+            node: envelope.from,
+            term: message.term(),
+        };
+        let line = trace::action(who, action);
+        match fate {
+            Fate::Dropped => {
+                self.recorder.counts.dropped += 1;
+                self.fact(format_args!("{line} (dropped)"));
+            }
+            Fate::Arrives(after) => {
+                self.fact(line);
+                self.deliver(after, place, Local::Frame(frame));
+            }
+            Fate::Twice(first, second) => {
+                self.recorder.counts.duplicated += 1;
+                self.fact(format_args!("{line} (twice)"));
+                self.deliver(first, place, Local::Frame(frame.clone()));
+                self.deliver(second, place, Local::Frame(frame));
+            }
+            Fate::Damaged(after) => {
+                self.recorder.counts.corrupted += 1;
+                self.fact(format_args!("{line} (damaged)"));
+                let damaged = self.network.damage(&frame).into();
+                let what = Local::Damaged(damaged, Checksum::of(&frame));
+                self.deliver(after, place, what);
+            }
+        }
+    }
+
+    fn deliver(&mut self, after: Duration, place: usize, what: Local) {
+        self.schedule(after, Happening::At { place, what });
+    }
+
+    pub(super) fn arrive(&mut self, to: usize, frame: Bytes) {
+        let node = &self.nodes[to];
+        if node.raft().is_none() {
+            self.recorder.counts.dropped += 1;
+            return;
+        }
+        match node.receiver().accept(frame) {
+            Ok((from, message)) => self.give(to, Input::Receive { from, message }),
+            // It is for the node that stood here before its disk was lost.
+            Err(ReceiveError::OtherAddressee { .. }) => self.recorder.counts.dropped += 1,
+            Err(
+                reason @ (ReceiveError::Decode(_)
+                | ReceiveError::OtherCluster { .. }
+                | ReceiveError::OtherGroup { .. }),
+            ) => {
+                let node = node.id();
+                self.fail(Failure::Frame { node, reason });
+            }
+        }
+    }
+
+    /// Other bytes than those that were sent: they must not be decoded, or at least not fit their
+    /// checksum, which every transport has. Decoding them must do no harm either.
+    pub(super) fn arrive_damaged(&mut self, to: usize, frame: Bytes, checksum: u32) {
+        self.recorder.situations.saw(Situation::FrameCorrupted);
+        let node = &self.nodes[to];
+        let fits = Checksum::of(&frame) == checksum;
+        match node.receiver().accept(frame.clone()) {
+            Err(_) => self.recorder.counts.caught_by_decoding += 1,
+            Ok(_) if !fits => self.recorder.counts.caught_by_checksum += 1,
+            // A few bytes were replaced by the same ones: it is what was sent.
+            Ok(_) => self.arrive(to, frame),
+        }
+    }
+}
