@@ -114,8 +114,11 @@ struct Candidate {
 ///
 /// [`Broken::DisjointQuorums`].
 pub fn check(views: &[MemberView<'_>]) -> Result<(), Broken> {
-    // Most of the time all nodes use the same configuration.
-    let mut memberships = views.iter().filter_map(|view| view.membership);
+    // Most of the time all that may stand use the same configuration.
+    let mut memberships = views.iter().filter_map(|view| {
+        let membership = view.membership?;
+        membership.is_voter(view.node).then_some(membership)
+    });
     let Some(first) = memberships.next() else {
         return Ok(());
     };

@@ -39,7 +39,7 @@ impl fmt::Display for Property {
             Property::Durability => "the contract of durability",
             Property::MembershipSafety => "Membership Safety (section 6)",
             Property::ExactlyOnce => "Exactly Once (thesis 6.3)",
-            Property::Patience => "the Rules for Followers (section 5.2)",
+            Property::Patience => "the rule of patience for followers (section 5.2)",
         })
     }
 }
