@@ -56,10 +56,16 @@ pub(crate) fn delegate(root: &Path, name: &str, args: &[OsString]) -> io::Result
 /// The simulator with this mistake.
 fn program(root: &Path, name: &str) -> Result<PathBuf, ZooError> {
     let mutant = zoo::read_one(root, name)?;
-    let mut builder = Builder::new(root, None)?;
+    let mut builder = Builder::new(root, None, waits)?;
     if let Some(program) = builder.kept(&mutant)? {
         return Ok(program);
     }
     let _ = writeln!(io::stderr(), "building raft-sim with {name} ...");
     builder.program(&mutant)
+}
+
+/// Says why nothing happens.
+pub(super) fn waits() {
+    let what = "waiting for another raft-sim, which builds mutants in the same project ...";
+    let _ = writeln!(io::stderr(), "{what}");
 }

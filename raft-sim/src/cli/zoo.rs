@@ -1,5 +1,6 @@
 //! `raft-sim zoo`.
 
+use super::mutant::waits;
 use super::{Verdict, ZooArgs};
 use raft_sim::sweep::{Line, read_lines};
 use raft_sim::zoo::{self, Builder, Mutant, ZooError};
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &ZooArgs) -> io::Result<Verdict> {
         None => thread::available_parallelism().map_or(1, NonZero::get),
     };
     let mutants = zoo::read(&args.root, &args.names);
-    let begun = mutants.and_then(|it| Ok((it, Builder::new(&args.root, Some(jobs))?)));
+    let begun = mutants.and_then(|it| Ok((it, Builder::new(&args.root, Some(jobs), waits)?)));
     let (mutants, mut builder) = match begun {
         Ok(begun) => begun,
         Err(error) => return usage(&error),

@@ -28,15 +28,17 @@ pub struct Builder {
     root: PathBuf,
     scratch: Option<Scratch>,
     jobs: Option<usize>,
+    waits: fn(),
 }
 
 impl Builder {
-    /// For the project at `root`. Cargo runs as many jobs, or as many as it likes.
+    /// For the project at `root`. Cargo runs `jobs` jobs, or as many as it likes; `waits` is called
+    /// before another process is waited for that builds mutants there.
     ///
     /// # Errors
     ///
     /// [`ZooError::Io`] if there is no such folder.
-    pub fn new(root: &Path, jobs: Option<usize>) -> Result<Builder, ZooError> {
+    pub fn new(root: &Path, jobs: Option<usize>, waits: fn()) -> Result<Builder, ZooError> {
         // Cargo runs in a copy: no path may depend on where this process is.
         let root = root.canonicalize().map_err(failed(root))?;
         let scratch = None;
@@ -44,6 +46,7 @@ impl Builder {
             root,
             scratch,
             jobs,
+            waits,
         })
     }
 
@@ -68,7 +71,7 @@ impl Builder {
         }
         let scratch = match self.scratch.take() {
             Some(scratch) => scratch,
-            None => Scratch::make(&self.root)?,
+            None => Scratch::make(&self.root, self.waits)?,
         };
         let scratch = self.scratch.insert(scratch);
         // Of the copy: the sources may be edited meanwhile.

@@ -30,13 +30,16 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Copies the sources of the project at `root`, an absolute path, to `target/zoo/project`.
-    /// Waits for any other process that uses that.
-    pub(super) fn make(root: &Path) -> Result<Scratch, ZooError> {
+    /// Waits for any other process that uses that, and tells of it before.
+    pub(super) fn make(root: &Path, waits: fn()) -> Result<Scratch, ZooError> {
         let folder = root.join("target/zoo/project");
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
         let path = folder.with_file_name("lock");
         let lock = File::create(&path).map_err(failed(&path))?;
-        FileExt::lock(&lock).map_err(failed(&path))?;
+        if FileExt::try_lock(&lock).is_err() {
+            waits();
+            FileExt::lock(&lock).map_err(failed(&path))?;
+        }
         for part in PARTS {
             let from = root.join(part);
             if !from.exists() {
