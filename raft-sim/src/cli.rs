@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod elections;
 mod lab;
+mod mutant;
 mod replay;
 mod run;
 mod sweep;
@@ -12,6 +13,7 @@ mod zoo;
 use clap::{Args, Parser, Subcommand};
 use cluster::ClusterArgs;
 use core::time::Duration;
+use mutant::MutantArgs;
 use raft_sim::elections::timing::{OwnVote, Timing};
 use raft_sim::features::Features;
 use raft_sim::request::Request;
@@ -79,6 +81,7 @@ Examples:
   raft-sim run --faults wild --repeat 1000   a thousand seeds of the worst there is
   raft-sim run --time 1h --nodes 3           an hour of virtual time
   raft-sim run --time 10m --features all     readers, handovers and changes of the members
+  raft-sim run --mutant figure-8 --seed 227  with a known mistake in the core: see raft-sim zoo
 
 Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
 made no sense.";
@@ -114,15 +117,18 @@ Examples:
 Exit code 1 if a seed failed, 2 if the command line made no sense, 3 if it was interrupted.";
 
 const ZOO_HELP: &str = "\
-Each mistake is a patch in raft-sim/zoo. The command copies the project to target/zoo, and for each \
-patch applies it there, builds the simulator with it and runs seeds until one fails. It needs cargo \
-and the project's sources. A patch that does not apply any more is an error.
+Each mistake is a patch in raft-sim/zoo. For each the command applies the patch to a copy of the \
+project in target/zoo, builds the simulator with it and runs seeds until one fails. It needs cargo \
+and the project's sources; what was built is kept in target/zoo/bin. A patch that does not apply \
+any more, or does not build, is an error.
 
 Examples:
   raft-sim zoo                   all of them, as a table in Markdown
   raft-sim zoo figure-8          one
+  raft-sim zoo --write           all, and the table goes into raft-sim/zoo/README.md
 
-Exit code 1 if one was not caught, 2 if the command line made no sense or a patch does not apply.";
+Exit code 1 if one was not caught, 2 if the command line made no sense or a patch does not apply \
+or build.";
 
 const ELECTIONS_HELP: &str = "\
 Five servers have a leader; it broadcasts a heartbeat and crashes at any time before the next one. \
@@ -231,6 +237,8 @@ pub(crate) struct RunArgs {
     /// Print JSON instead of text: one object, or one a line and seed with --repeat
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    mutant: MutantArgs,
 }
 
 /// `raft-sim sweep`.
@@ -283,8 +291,16 @@ pub(crate) struct ZooArgs {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// How long each is searched for, in seconds of one core
-    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     cpu_seconds: u32,
+    /// How many parts of a search run at the same time; by default one a core. The seeds that
+    /// are reported do not depend on it
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
+    jobs: Option<u32>,
+    /// Put the table into raft-sim/zoo/README.md
+    #[arg(long, conflicts_with = "names")]
+    write: bool,
     /// Where the project is
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     root: PathBuf,
@@ -322,6 +338,8 @@ pub(crate) struct ReplayArgs {
     /// Print every event and action, one a line
     #[arg(long)]
     print: bool,
+    #[command(flatten)]
+    mutant: MutantArgs,
 }
 
 /// `raft-sim elections`.

@@ -9,20 +9,28 @@
 //! | `Breaks` | the property that it breaks |
 //! | `Source` | where it was made; `own` if it was devised here |
 
+mod arguments;
+mod builder;
+mod scratch;
+mod table;
+
+pub use arguments::without_mutant;
+pub use builder::Builder;
+pub use table::{BEGIN, END, replace_table};
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a scratch copy of the project has to hold to be built.
-const PARTS: [&str; 6] = [
-    "Cargo.toml",
-    "Cargo.lock",
-    "README.md",
-    "raft-proto",
-    "raft-sim",
-    "raft-driver-thread",
-];
+/// The environment variable by which a mutant knows its name.
+pub const VARIABLE: &str = "RAFT_SIM_MUTANT";
+
+/// The mistake that this process was built with, so that it can say how it is repeated. For
+/// the command line: no run depends on it.
+pub fn current_mutant() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|name| !name.is_empty())
+}
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +67,9 @@ pub enum ZooError {
     /// No mutant of this name.
     #[error("there is no {0}.patch; there are: {1}")]
     Unknown(String, String),
+    /// No simulator came of it.
+    #[error("{0} does not build: {1}")]
+    DoesNotBuild(String, String),
     /// The code has changed under a patch.
     #[error("{0}.patch does not apply to {1}: {2}; mend the patch")]
     DoesNotApply(String, String, String),
@@ -127,6 +138,17 @@ impl Mutant {
     }
 }
 
+/// Reads one patch of a project.
+///
+/// # Errors
+///
+/// [`ZooError`].
+pub fn read_one(root: &Path, name: &str) -> Result<Mutant, ZooError> {
+    let unknown = || ZooError::Unknown(name.to_owned(), String::new());
+    let mut found = read(root, &[name.to_owned()])?.into_iter();
+    found.next().ok_or_else(unknown)
+}
+
 /// Reads all patches of a project, or those that are named; sorted by their names.
 ///
 /// # Errors
@@ -156,99 +178,4 @@ pub fn read(root: &Path, names: &[String]) -> Result<Vec<Mutant>, ZooError> {
         all.get(name).cloned().ok_or_else(unknown)
     };
     names.iter().map(find).collect()
-}
-
-/// A copy of the project that is mutated and built again and again.
-#[derive(Debug)]
-pub struct Scratch {
-    root: PathBuf,
-    folder: PathBuf,
-}
-
-impl Scratch {
-    /// Copies the project's sources to `target/zoo/project`.
-    ///
-    /// # Errors
-    ///
-    /// [`ZooError`].
-    pub fn make(root: &Path) -> Result<Scratch, ZooError> {
-        // Cargo is run in the copy: no path may depend on where this process is.
-        let root = root.canonicalize().map_err(failed(root))?;
-        let folder = root.join("target/zoo/project");
-        fs::create_dir_all(&folder).map_err(failed(&folder))?;
-        for part in PARTS.into_iter().chain(["fuzz"]) {
-            let from = root.join(part);
-            if !from.exists() {
-                return Err(ZooError::NoProject(from));
-            }
-            copy(&from, &folder.join(part))?;
-        }
-        Ok(Scratch { root, folder })
-    }
-
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// The project with this mistake, until the next one.
-    ///
-    /// # Errors
-    ///
-    /// [`ZooError`].
-    pub fn mutate(&self, mutant: &Mutant) -> Result<Mutated<'_>, ZooError> {
-        let read = |file: &str| {
-            let path = self.root.join(file);
-            fs::read_to_string(&path).map_err(failed(&path))
-        };
-        let changed = mutant.apply(read)?;
-        let mutated = Mutated {
-            scratch: self,
-            files: changed.iter().map(|(file, _)| file.clone()).collect(),
-        };
-        for (file, text) in changed {
-            let path = self.folder.join(file);
-            fs::write(&path, text).map_err(failed(&path))?;
-        }
-        Ok(mutated)
-    }
-}
-
-/// A mutated copy. Dropped, it is as it was.
-#[derive(Debug)]
-pub struct Mutated<'a> {
-    scratch: &'a Scratch,
-    files: Vec<String>,
-}
-
-impl Drop for Mutated<'_> {
-    fn drop(&mut self) {
-        for file in &self.files {
-            // Should it fail, the next copy begins anew all the same.
-            let _ = copy(
-                &self.scratch.root.join(file),
-                &self.scratch.folder.join(file),
-            );
-        }
-    }
-}
-
-/// Copies files whose content differs, so that a build has little to do. Leaves out what was built.
-fn copy(from: &Path, to: &Path) -> Result<(), ZooError> {
-    if from.is_dir() {
-        fs::create_dir_all(to).map_err(failed(to))?;
-        for file in fs::read_dir(from).map_err(failed(from))? {
-            let file = file.map_err(failed(from))?;
-            let name = file.file_name();
-            if name != "target" && name != "corpus" && name != "artifacts" {
-                copy(&file.path(), &to.join(name))?;
-            }
-        }
-        return Ok(());
-    }
-    let text = fs::read(from).map_err(failed(from))?;
-    match fs::read(to) {
-        Ok(there) if there == text => Ok(()),
-        Ok(_) | Err(_) => fs::write(to, text).map_err(failed(to)),
-    }
 }

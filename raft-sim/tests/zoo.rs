@@ -1,9 +1,11 @@
-//! The zoo's patches fit the core as it is.
+//! The zoo's patches fit the code as it is, and mutants are built once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use raft_sim::zoo::{self, Mutant, ZooError};
+use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -14,15 +16,18 @@ fn current(file: &str) -> Result<String, ZooError> {
 }
 
 #[test]
-fn every_mistake_applies_to_the_core_and_changes_it() {
+fn every_mistake_applies_to_the_core_or_the_service_and_changes_it() {
     let mutants = zoo::read(root(), &[]).unwrap();
-    assert!(mutants.len() >= 28);
+    assert!(mutants.len() >= 58);
     for mutant in mutants {
         let changed = mutant.apply(current);
         let changed = changed.unwrap_or_else(|error| panic!("{error}"));
         assert!(!changed.is_empty(), "{}", mutant.name);
         for (file, text) in changed {
-            assert!(file.starts_with("raft-proto/src/"), "{}", mutant.name);
+            let of_core = file.starts_with("raft-proto/src/");
+            let of_service =
+                file == "raft-sim/src/service.rs" || file.starts_with("raft-sim/src/service/");
+            assert!(of_core || of_service, "{}: {file}", mutant.name);
             assert_ne!(text, current(&file).unwrap(), "{}", mutant.name);
         }
     }
@@ -50,4 +55,168 @@ fn what_is_no_mutant_is_explained() {
     assert!(error.to_string().contains("figure-8"), "{error}");
     let error = zoo::read(Path::new("/"), &[]).unwrap_err();
     assert!(error.to_string().contains("--root"), "{error}");
+}
+
+#[test]
+fn no_two_mistakes_are_the_same_and_each_says_what_it_is() {
+    let mutants = zoo::read(root(), &[]).unwrap();
+    let mut rules: Vec<&str> = mutants.iter().map(|it| it.rule.as_str()).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    assert_eq!(rules.len(), mutants.len());
+    for mutant in &mutants {
+        assert!(mutant.rule.ends_with('.'), "{}", mutant.name);
+        // They are cells of a table.
+        let cells = [&mutant.rule, &mutant.breaks, &mutant.source];
+        assert!(cells.iter().all(|it| !it.contains('|')), "{}", mutant.name);
+    }
+}
+
+#[test]
+fn the_readme_has_a_place_for_the_table() {
+    let text = current("raft-sim/zoo/README.md").unwrap();
+    let replaced = zoo::replace_table(&text, "| new |\n").unwrap();
+    assert!(replaced.contains("<!-- table -->\n| new |\n<!-- /table -->\n"));
+    assert!(!replaced.contains("| figure-8 |"));
+    let (before, _) = text.split_once(zoo::BEGIN).unwrap();
+    assert!(replaced.starts_with(before));
+    assert_eq!(zoo::replace_table("no place", "| new |"), None);
+}
+
+#[test]
+fn a_mutant_is_given_the_command_line_without_what_names_it() {
+    let kept = |line: &str| {
+        let arguments = line.split(' ').map(OsString::from);
+        let kept = zoo::without_mutant(arguments);
+        let kept: Vec<&str> = kept.iter().map(|it| it.to_str().unwrap()).collect();
+        kept.join(" ")
+    };
+    assert_eq!(
+        kept("run --mutant figure-8 --seed 3 --root /p --trace -"),
+        "run --seed 3 --trace -"
+    );
+    assert_eq!(
+        kept("run --mutant=figure-8 --root=. --seed=3"),
+        "run --seed=3"
+    );
+    assert_eq!(
+        kept("replay --mutant x -- --root --mutant"),
+        "replay -- --root --mutant"
+    );
+}
+
+fn raft_sim(folder: &Path, arguments: &[&str], cargo: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_raft-sim"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("CARGO", cargo)
+        .env_remove(zoo::VARIABLE)
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn an_unknown_mutant_is_refused_with_those_that_there_are() {
+    let arguments = ["run", "--mutant", "figure-9"];
+    let output = raft_sim(root(), &arguments, Path::new("cargo"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("figure-8"), "{}", stderr(&output));
+    let nowhere = tempfile::tempdir().unwrap();
+    let output = raft_sim(nowhere.path(), &arguments, Path::new("cargo"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--root"), "{}", stderr(&output));
+    let output = raft_sim(root(), &["run", "--root", "."], Path::new("cargo"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--mutant"), "{}", stderr(&output));
+}
+
+/// A project with one file and one patch of it, and a cargo that makes a script of it.
+#[cfg(unix)]
+fn small_project(cargo: &str) -> (tempfile::TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file);
+    for part in ["raft-proto/src", "raft-sim/src", "raft-sim/zoo", "fuzz"] {
+        fs::create_dir_all(path(part)).unwrap();
+    }
+    fs::create_dir_all(path("raft-driver-thread")).unwrap();
+    for file in ["Cargo.toml", "Cargo.lock", "README.md"] {
+        fs::write(path(file), "").unwrap();
+    }
+    for file in ["raft-proto/Cargo.toml", "raft-sim/Cargo.toml"] {
+        fs::write(path(file), "").unwrap();
+    }
+    fs::write(path("raft-proto/src/lib.rs"), "right\n").unwrap();
+    let patch = "Rule: wrong.\nBreaks: all\nSource: own\n\n\
+        diff --git a/raft-proto/src/lib.rs b/raft-proto/src/lib.rs\n\
+        --- a/raft-proto/src/lib.rs\n+++ b/raft-proto/src/lib.rs\n\
+        @@ -1 +1 @@\n-right\n+wrong\n";
+    fs::write(path("raft-sim/zoo/small.patch"), patch).unwrap();
+    let program = path("cargo");
+    fs::write(&program, format!("#!/bin/sh\n{cargo}")).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, program)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_mutant_is_built_once_and_ends_as_it_likes() {
+    // The copy has the mistake while it is built; what it makes says what it was given.
+    let cargo = "mkdir -p ../build/release\n\
+        echo built >> ../../../builds\n\
+        word=$(cat raft-proto/src/lib.rs)\n\
+        printf '#!/bin/sh\\necho %s $RAFT_SIM_MUTANT \"$@\"\\nexit 3\\n' $word > ../build/release/raft-sim\n\
+        chmod +x ../build/release/raft-sim\n";
+    let (folder, cargo) = small_project(cargo);
+    let file = |name: &str| folder.path().join(name);
+    let run = || {
+        let arguments = ["run", "--seed", "7", "--mutant", "small", "--json"];
+        raft_sim(folder.path(), &arguments, &cargo)
+    };
+    let first = run();
+    assert_eq!(
+        String::from_utf8_lossy(&first.stdout),
+        "wrong small run --seed 7 --json\n",
+        "{}",
+        stderr(&first)
+    );
+    assert_eq!(first.status.code(), Some(3));
+    assert_eq!(stderr(&first), "building raft-sim with small ...\n");
+    let again = run();
+    assert_eq!(again.stdout, first.stdout);
+    assert_eq!(stderr(&again), "");
+    assert_eq!(fs::read_to_string(file("builds")).unwrap(), "built\n");
+    let copy = file("target/zoo/project/raft-proto/src/lib.rs");
+    assert_eq!(fs::read_to_string(copy).unwrap(), "right\n");
+    // Other sources make another program, and the old one goes.
+    fs::write(file("raft-sim/src/new.rs"), "").unwrap();
+    assert_eq!(run().status.code(), Some(3));
+    assert_eq!(
+        fs::read_to_string(file("builds")).unwrap(),
+        "built\nbuilt\n"
+    );
+    assert_eq!(fs::read_dir(file("target/zoo/bin")).unwrap().count(), 1);
+    // What is no more is not copied either.
+    fs::remove_file(file("raft-sim/src/new.rs")).unwrap();
+    assert_eq!(run().status.code(), Some(3));
+    assert!(!file("target/zoo/project/raft-sim/src/new.rs").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_mutant_that_does_not_build_is_refused_with_the_first_error() {
+    let cargo = "printf 'warning: odd\\n\\nerror[E1]: no such name\\n --> here\\n\\n' >&2\n\
+        printf 'error: aborting\\n' >&2\nexit 101\n";
+    let (folder, cargo) = small_project(cargo);
+    for arguments in [&["run", "--mutant", "small"][..], &["zoo"][..]] {
+        let output = raft_sim(folder.path(), arguments, &cargo);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        let wanted = "error: small does not build: error[E1]: no such name\n --> here\n";
+        assert!(said.ends_with(wanted), "{said}");
+    }
 }

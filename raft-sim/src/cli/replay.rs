@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &ReplayArgs) -> io::Result<Verdict> {
+    if let Some(verdict) = args.mutant.delegate()? {
+        return Ok(verdict);
+    }
     let mut files = Vec::new();
     for path in &args.paths {
         match files_of(path) {

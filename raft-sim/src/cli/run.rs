@@ -17,6 +17,9 @@ enum Output {
 }
 
 pub(crate) fn run(args: RunArgs) -> io::Result<Verdict> {
+    if let Some(verdict) = args.mutant.delegate()? {
+        return Ok(verdict);
+    }
     if args.repeat > 1 {
         return many(&args);
     }
