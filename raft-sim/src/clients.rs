@@ -6,7 +6,7 @@
 mod task;
 
 use crate::failure::Failure;
-use crate::linearizability::{Checker, CheckerError, KeyValue, Limits, Verdict};
+use crate::linearizability::{Checker, CheckerError, KeyValue, Limits, OperationId, Verdict};
 use crate::outstanding::{Asked, Learnt};
 use crate::random::Random;
 use crate::schedule::{Ask, Operation, ReadKind};
@@ -58,6 +58,8 @@ struct Client {
     task: Option<Task>,
     /// The number of its latest attempt, of whatever task.
     attempt: u64,
+    /// What it gave up, and may still take effect: nothing of the session has been answered since.
+    doubtful: Vec<OperationId>,
     /// The values that it saw last, to swap them.
     seen: BTreeMap<u64, Option<Bytes>>,
 }
@@ -116,6 +118,7 @@ impl Clients {
             backlog: VecDeque::new(),
             task: None,
             attempt: 0,
+            doubtful: Vec::new(),
             seen: BTreeMap::new(),
         };
         let clients = (0..settings.clients).map(client).collect();
@@ -123,7 +126,7 @@ impl Clients {
             servers,
             clients,
             history: Checker::new(Limits {
-                states: 1 << 14,
+                states: 1 << 11,
                 unknown: 128,
                 ..Limits::default()
             }),
@@ -282,8 +285,19 @@ impl Clients {
         for id in task.work.open() {
             self.counts.unknown += 1;
             self.history.unknown(id).map_err(judged)?;
+            client.doubtful.push(id);
         }
         Ok(())
+    }
+
+    /// A later command of the session has been answered, or the session is known to be closed:
+    /// the service runs nothing any more that the client gave up before.
+    fn settle_doubts(&mut self, now: Time, at: u32) {
+        if let Some(client) = self.clients.get_mut(at as usize) {
+            for id in client.doubtful.drain(..) {
+                self.history.expire(id, now.0);
+            }
+        }
     }
 
     /// A server tells what became of a command. Returns the attempt to go on with, if the client
@@ -327,6 +341,7 @@ impl Clients {
                 self.counts.evicted += 1;
                 // An earlier attempt may have run before the session was closed.
                 self.give_up(at)?;
+                self.settle_doubts(now, at);
                 return Ok(Learned {
                     go_on: self.latest(at),
                     ..nothing
@@ -345,6 +360,7 @@ impl Clients {
         self.counts.answered += 1;
         let output = task::output(answer);
         self.history.complete(id, output, now.0).map_err(judged)?;
+        self.settle_doubts(now, at);
         Ok(Learned {
             go_on: self.end_task(at),
             answered: session.map(|session| (session, sequence, *entry)),

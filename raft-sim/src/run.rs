@@ -13,10 +13,10 @@ use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::world::World;
 use core::time::Duration;
+use cpu_time::ThreadTime;
 use raft_proto::Time;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 /// How long the cluster has to recover once all faults are over. Enough for several elections
 /// that split their votes, and for a snapshot in the smallest chunks.
@@ -84,7 +84,7 @@ struct Run {
 
 impl Run {
     fn traced(self, settings: Settings, script: Script, trace: Trace) -> Report {
-        let began = Instant::now();
+        let began = ThreadTime::now();
         let mut world = World::new(settings, self.seed, script, trace);
         // A panic is a defect like others, and needs its seed and trace like others.
         let result = catch_unwind(AssertUnwindSafe(|| phases(&mut world, self.time)));

@@ -165,7 +165,7 @@ impl Making<'_> {
             Ask::Batch(count) => {
                 let mut all = Vec::new();
                 for at in 0..u64::from(count) {
-                    let operation = set(self, at % 4);
+                    let operation = set(self, at % 6);
                     all.push(self.wanted(operation, sequence)?);
                 }
                 return Ok(Work::Commands(all));

@@ -18,6 +18,9 @@ pub(super) struct Operations {
     /// Of a thousand operations.
     reads: u64,
     has_lease: bool,
+    /// In what order appends took effect nobody sees before the next read, so that many of them at
+    /// once are hard to check.
+    has_appends: bool,
 }
 
 impl Operations {
@@ -31,6 +34,7 @@ impl Operations {
             clients: draft.settings.clients.clients.into(),
             keys: random.between(1, 6),
             reads: random.between(100, 800),
+            has_appends: random.chance(300),
             has_lease: draft.settings.core.lease_max_drift_ppm.is_some(),
             random,
         }
@@ -48,12 +52,13 @@ impl Operations {
             };
             return Ask::Read { key, kind };
         }
-        match random.below(10) {
-            0..4 => Ask::Set(key),
-            4..6 => Ask::CompareAndSet(key),
-            6..8 => Ask::Append(key),
-            8 => Ask::Delete(key),
-            _ => Ask::Batch(random.between(2, 12) as u32), // at most 12
+        match random.below(20) {
+            0..12 => Ask::Set(key),
+            12..16 => Ask::CompareAndSet(key),
+            16 if self.has_appends => Ask::Append(key),
+            18 => Ask::Delete(key),
+            19 => Ask::Batch(random.between(2, 12) as u32), // at most 12
+            _ => Ask::Set(key),
         }
     }
 }

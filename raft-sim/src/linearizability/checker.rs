@@ -82,6 +82,8 @@ pub struct Checker<M: Model> {
     limits: Limits,
     tracks: BTreeMap<M::Key, Track<M>>,
     outstanding: FxHashMap<u64, M::Key>,
+    /// Those of unknown outcome that may still take effect.
+    unknown: FxHashMap<u64, M::Key>,
     begun: u64,
     now: u64,
     given_up: BTreeMap<M::Key, Why>,
@@ -101,6 +103,7 @@ impl<M: Model> Checker<M> {
             limits,
             tracks: BTreeMap::new(),
             outstanding: FxHashMap::default(),
+            unknown: FxHashMap::default(),
             begun: 0,
             now: 0,
             given_up: BTreeMap::new(),
@@ -164,6 +167,35 @@ impl<M: Model> Checker<M> {
         let key = key.ok_or(CheckerError::NotOutstanding(id))?;
         if let Some(track) = self.tracks.get_mut(&key) {
             track.unknown(id.0);
+            self.unknown.insert(id.0, key.clone());
+        }
+        self.advance(key)
+    }
+
+    /// An operation of unknown outcome can no longer take effect: if it ever did, it was before
+    /// `now`. A service that knows its clients' sessions can promise that. Does nothing to any
+    /// other operation.
+    ///
+    /// Without it such an operation is carried along for ever, and the more there are, the harder
+    /// a history is to check.
+    pub fn expire(&mut self, id: OperationId, now: u64) {
+        let key = self.unknown.remove(&id.0);
+        if let Some(track) = key.and_then(|key| self.tracks.get_mut(&key)) {
+            track.expire(id.0, now);
+        }
+    }
+
+    /// An operation was refused: it took no effect, and will not.
+    ///
+    /// # Errors
+    ///
+    /// If it is not outstanding, or if a violation is or has been found.
+    pub fn refused(&mut self, id: OperationId) -> Result<(), CheckerError<M>> {
+        self.proceed(self.now)?;
+        let key = self.outstanding.remove(&id.0);
+        let key = key.ok_or(CheckerError::NotOutstanding(id))?;
+        if let Some(track) = self.tracks.get_mut(&key) {
+            track.never(id.0);
         }
         self.advance(key)
     }

@@ -70,8 +70,10 @@ impl Value {
 
 /// A product modulo the prime.
 fn multiply(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b) % u128::from(Value::PRIME);
-    product as u64 // below the prime
+    // 2^61 is 1 modulo the prime, so that the high part counts as much as the low one.
+    let product = u128::from(a) * u128::from(b);
+    let sum = (product as u64 & Value::PRIME) + (product >> 61) as u64;
+    sum - if sum >= Value::PRIME { Value::PRIME } else { 0 }
 }
 
 /// `base` to the power of `exponent` modulo the prime.

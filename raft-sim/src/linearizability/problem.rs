@@ -17,8 +17,11 @@ pub(super) struct Known<'a, M: Model> {
 /// An operation of unknown outcome: it may take effect at any time after it began, or never.
 #[derive(Clone, Debug)]
 pub(super) struct Open<M: Model> {
+    pub(super) id: u64,
     pub(super) client: u64,
     pub(super) invoked: u64,
+    /// It did not take effect later than this, if at all.
+    pub(super) until: Option<u64>,
     pub(super) input: M::Input,
     /// Whether it can matter to another operation of unknown outcome.
     pub(super) matters_to_open: bool,

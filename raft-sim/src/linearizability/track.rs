@@ -81,11 +81,27 @@ impl<M: Model> Track<M> {
         }
     }
 
+    /// An operation of unknown outcome has not taken effect since `now`, and will not.
+    pub(super) fn expire(&mut self, id: u64, now: u64) {
+        if let Some(open) = self.open.iter_mut().find(|open| open.id == id) {
+            open.until = Some(now);
+        }
+    }
+
+    /// An operation that goes on took no effect, and will not.
+    pub(super) fn never(&mut self, id: u64) {
+        if let Ok(at) = self.entries.binary_search_by_key(&id, |entry| entry.id) {
+            self.entries.remove(at);
+        }
+    }
+
     fn set_open(&mut self, entry: Entry<M>) {
         if !M::is_read(&entry.input, None) {
             let open = Open {
+                id: entry.id,
                 client: entry.client,
                 invoked: entry.invoked,
+                until: None,
                 input: entry.input,
                 matters_to_open: false,
             };
@@ -187,15 +203,17 @@ impl<M: Model> Track<M> {
     }
 
     /// Forgets the entries that are over, and the operations of unknown outcome that took effect
-    /// wherever the history may have led to.
+    /// wherever the history may have led to, or cannot take effect any more.
     fn forget(&mut self, is_over: &[bool]) {
         let is_over = |at: usize| is_over.get(at).is_some_and(|is_over| *is_over);
         let entries = core::mem::take(&mut self.entries);
         let mut moved = Vec::with_capacity(entries.len());
+        let mut begun = 0;
         for (at, entry) in entries.into_iter().enumerate() {
             moved.push(self.entries.len());
             if is_over(at) {
                 self.forgotten += 1;
+                begun = entry.invoked.max(begun);
             } else {
                 self.entries.push(entry);
             }
@@ -205,16 +223,19 @@ impl<M: Model> Track<M> {
                 *placed = moved[*placed];
             }
         }
-        self.forget_used();
+        self.forget_used(begun);
         // Those first that can do more: the search then sees that the others can do no more.
         self.starts.sort_by_key(|start| start.used.count());
     }
 
-    fn forget_used(&mut self) {
-        let starts = &self.starts;
-        let is_used = |open: usize| starts.iter().all(|start| start.used.contains(open));
-        let kept: Vec<usize> = (0..self.open.len())
-            .filter(|&open| !is_used(open))
+    /// Wherever the history may have led to, an operation has been placed that began at `begun`:
+    /// what took effect before that or never cannot come any more.
+    fn forget_used(&mut self, begun: u64) {
+        let (starts, open) = (&self.starts, &self.open);
+        let is_used = |at: usize| starts.iter().all(|start| start.used.contains(at));
+        let is_past = |at: usize| open[at].until.is_some_and(|until| until < begun);
+        let kept: Vec<usize> = (0..open.len())
+            .filter(|&at| !is_used(at) && !is_past(at))
             .collect();
         if kept.len() == self.open.len() {
             return;

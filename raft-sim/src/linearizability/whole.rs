@@ -103,6 +103,8 @@ impl<'a, M: Model> Sorted<'a, M> {
         let mut open: Vec<Open<M>> = Vec::new();
         for operation in &self.open {
             let new = Open {
+                id: 0,
+                until: None,
                 client: operation.client,
                 invoked: operation.invoked,
                 input: operation.input.clone(),
