@@ -58,6 +58,9 @@ struct Client {
     task: Option<Task>,
     /// The number of its latest attempt, of whatever task.
     attempt: u64,
+    /// When it will have waited long enough, and whether a timer of its is set.
+    deadline: Time,
+    has_timer: bool,
     /// What it gave up, and may still take effect: nothing of the session has been answered since.
     doubtful: Vec<OperationId>,
     /// The values that it saw last, to swap them.
@@ -118,6 +121,8 @@ impl Clients {
             backlog: VecDeque::new(),
             task: None,
             attempt: 0,
+            deadline: Time::ZERO,
+            has_timer: false,
             doubtful: Vec::new(),
             seen: BTreeMap::new(),
         };
@@ -150,11 +155,6 @@ impl Clients {
     pub fn waiting(&self) -> Option<u32> {
         let at = self.clients.iter().position(|client| client.task.is_some());
         at.map(|at| at as u32) // There are a few.
-    }
-
-    /// How long an attempt lasts.
-    pub fn attempt_time(&self) -> Duration {
-        self.settings.attempt.0
     }
 
     /// A client is to ask for something. Returns the attempt to begin with, if it is idle.
@@ -239,9 +239,29 @@ impl Clients {
         true
     }
 
-    /// The attempt was not answered in time. Whether it was the latest.
-    pub fn timed_out(&mut self, at: u32, attempt: u64) -> bool {
-        self.sent_elsewhere(at, attempt, None)
+    /// An attempt begins: when the client will have waited long enough, if it has no timer yet.
+    pub fn set_timer(&mut self, now: Time, at: u32) -> Option<Time> {
+        let deadline = now.after(self.settings.attempt.0);
+        let client = self.clients.get_mut(at as usize)?;
+        client.deadline = deadline;
+        let is_new = !core::mem::replace(&mut client.has_timer, true);
+        is_new.then_some(deadline)
+    }
+
+    /// The client's timer goes off.
+    pub fn timer(&mut self, now: Time, at: u32) -> Patience {
+        let Some(client) = self.clients.get_mut(at as usize) else {
+            return Patience::HasNothingToWaitFor;
+        };
+        if client.deadline > now {
+            return Patience::Waits(client.deadline);
+        }
+        client.has_timer = false;
+        let attempt = client.attempt;
+        match self.sent_elsewhere(at, attempt, None) {
+            true => Patience::IsOver(attempt),
+            false => Patience::HasNothingToWaitFor,
+        }
     }
 
     fn begin(&mut self, now: Time, at: u32) -> Result<(), Failure> {
@@ -434,6 +454,17 @@ impl Clients {
             }
         }
     }
+}
+
+/// Whether a client waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until then.
+    Waits(Time),
+    /// It makes another attempt after this one.
+    IsOver(u64),
+    /// It has been answered.
+    HasNothingToWaitFor,
 }
 
 /// What follows from an answer.

@@ -63,6 +63,8 @@ pub struct World {
     has_new_members: bool,
     /// The configuration that was committed last.
     committed_members: Membership,
+    /// The entry that holds it.
+    committed_since: Index,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
     /// Places that stay down, or cut off, after all faults are over.
@@ -119,6 +121,7 @@ impl World {
                 Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
                 Start::Join => Membership::default(),
             },
+            committed_since: Index::ZERO,
             lost: BTreeSet::new(),
             gone: vec![false; count],
             machines: random.fork("machines"),
@@ -236,11 +239,7 @@ impl World {
             Happening::Restart { place } => self.start(place),
             Happening::Thaw { place } => self.thaw(place),
             Happening::Client { client, attempt } => self.act(client, attempt),
-            Happening::TimedOut { client, attempt } => {
-                if self.clients.timed_out(client, attempt) {
-                    self.act(client, attempt);
-                }
-            }
+            Happening::Impatient { client } => self.impatient(client),
             Happening::Operation => self.operation(),
             Happening::Deed => self.deed(),
             Happening::Repair { place, tries } => self.repair(place, tries),

@@ -2,7 +2,7 @@
 
 use super::World;
 use super::happening::{Happening, Local, Phase};
-use crate::clients::{Clients, Request, What};
+use crate::clients::{Clients, Patience, Request, What};
 use crate::failure::Failure;
 use crate::outstanding::Asked;
 use crate::situations::Situation;
@@ -64,15 +64,25 @@ impl World {
     pub(super) fn act(&mut self, client: u32, attempt: u64) {
         match self.clients.act(self.now, client, attempt) {
             Ok(Some(request)) => {
-                let (attempt, place) = (request.attempt, request.place);
+                let place = request.place;
                 let on_the_way = self.settings.network.delay.draw(&mut self.machines);
                 let what = Local::Request(Box::new(request));
                 self.schedule(on_the_way, Happening::At { place, what });
-                let patience = self.clients.attempt_time();
-                self.schedule(patience, Happening::TimedOut { client, attempt });
+                if let Some(deadline) = self.clients.set_timer(self.now, client) {
+                    self.queue.push(deadline, Happening::Impatient { client });
+                }
             }
             Ok(None) => {}
             Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// Timers are lazy, as those of nodes are.
+    pub(super) fn impatient(&mut self, client: u32) {
+        match self.clients.timer(self.now, client) {
+            Patience::Waits(deadline) => self.queue.push(deadline, Happening::Impatient { client }),
+            Patience::IsOver(attempt) => self.act(client, attempt),
+            Patience::HasNothingToWaitFor => {}
         }
     }
 

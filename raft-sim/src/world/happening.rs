@@ -19,8 +19,8 @@ pub(super) enum Happening {
     Thaw { place: usize },
     /// A client makes an attempt, if this is still the latest.
     Client { client: u32, attempt: u64 },
-    /// A client has waited long enough for an answer.
-    TimedOut { client: u32, attempt: u64 },
+    /// A client may have waited long enough for an answer.
+    Impatient { client: u32 },
     /// The next operation of the script.
     Operation,
     /// The next deed of the script.

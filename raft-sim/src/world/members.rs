@@ -108,8 +108,10 @@ impl World {
         };
         let judged = durability::committed(entry, leader, members, holds);
         // A configuration that is not committed yet may come to nothing.
-        if *members != self.committed_members && self.nodes[at].members_since <= index {
+        let since = self.nodes[at].members_since;
+        if since <= index && since != self.committed_since {
             self.committed_members = members.clone();
+            self.committed_since = since;
         }
         if let Err(broken) = judged {
             self.fail(broken);
