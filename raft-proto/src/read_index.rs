@@ -317,17 +317,9 @@ impl Raft {
         reply: ReadIndexReply,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        let term = reply.term;
-        if term > self.hard_state.term {
-            return match reply.outcome {
-                // Only we could have asked for it, in a term that we have not reached.
-                ReadOutcome::Ready { .. } => Err(Rejection::UnsolicitedReply { term }),
-                ReadOutcome::Refused => {
-                    self.adopt_term(term, actions);
-                    Ok(())
-                }
-            };
-        }
+        // A question leaves before the term that it was asked in is on this node's disk: a crash may
+        // have taken the term back, and who asked is gone. The term counts all the same.
+        self.adopt_term(reply.term, actions);
         let Role::Follower(follower) = &mut self.role else {
             return Ok(());
         };

@@ -131,3 +131,18 @@ fn a_strangers_damaged_snapshot_does_not_disturb_the_leaders() {
     cluster.receive(1, 2, chunk(2, &good, 2, b"cd"));
     assert_eq!(cluster.raft(1).commit_index(), Index(9));
 }
+
+// The bug: a follower that asked for its readers in a term that a crash took back takes the leader's
+// answer for one that no correct node sends.
+#[test]
+fn an_answer_to_a_reader_of_a_term_that_a_crash_took_back_accuses_nobody() {
+    let mut cluster = Cluster::new(3);
+    let answer = Message::ReadIndexReply(ReadIndexReply {
+        term: Term(5),
+        number: 7,
+        outcome: ReadOutcome::Ready { index: Index(1) },
+    });
+    let actions = cluster.receive(2, 1, answer);
+    assert_eq!(rejection(&actions), None);
+    assert_eq!(cluster.raft(2).term(), Term(5));
+}

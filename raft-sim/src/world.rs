@@ -65,6 +65,8 @@ pub struct World {
     committed_members: Membership,
     /// The entry that holds it.
     committed_since: Index,
+    /// Later ones that were seen anywhere, and may come into force again by a message that is late.
+    pending_members: Vec<(Index, Membership)>,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
     /// Places that stay down, or cut off, after all faults are over.
@@ -122,6 +124,7 @@ impl World {
                 Start::Join => Membership::default(),
             },
             committed_since: Index::ZERO,
+            pending_members: Vec::new(),
             lost: BTreeSet::new(),
             gone: vec![false; count],
             machines: random.fork("machines"),

@@ -8,7 +8,7 @@ use crate::operator::{Inventory, has_quorum};
 use crate::schedule::Place;
 use crate::schedule::deed::Wish;
 use core::time::Duration;
-use raft_proto::{EntryId, Input, Membership, NodeId, Readiness, RequestId};
+use raft_proto::{EntryId, Index, Input, Membership, NodeId, Readiness, RequestId};
 
 impl World {
     /// How often the operator looks after a server that came back as another one.
@@ -76,13 +76,29 @@ impl World {
         }
     }
 
+    /// Another configuration is in force at a node.
+    pub(super) fn members_changed(&mut self, at: usize, index: Index, membership: Membership) {
+        self.nodes[at].members_since = index;
+        self.has_new_members = true;
+        let seen = (index, membership);
+        if index > self.committed_since && !self.pending_members.contains(&seen) {
+            self.pending_members.push(seen);
+        }
+    }
+
+    /// All configurations that are in force, or may come into force.
+    fn configurations(&self) -> impl Iterator<Item = &Membership> {
+        let nodes = self.nodes.iter().map(|node| node.membership());
+        let pending = self.pending_members.iter().map(|(_, members)| members);
+        nodes.chain(pending).chain([&self.committed_members])
+    }
+
     /// Whether all configurations that may be in force have a majority without this one.
     pub(super) fn can_lose(&self, place: usize) -> bool {
         let id = self.nodes[place].id();
         let lives = |other: NodeId| other != id && !self.lost.contains(&other);
-        let nodes = self.nodes.iter().map(|node| node.membership());
-        let mut all = nodes.chain([&self.committed_members]);
-        all.all(|members| has_quorum(members, lives))
+        self.configurations()
+            .all(|members| has_quorum(members, lives))
     }
 
     /// An entry has been committed, by the node in this place, that was not before: it has to be
@@ -112,6 +128,7 @@ impl World {
         if since <= index && since != self.committed_since {
             self.committed_members = members.clone();
             self.committed_since = since;
+            self.pending_members.retain(|(index, _)| *index > since);
         }
         if let Err(broken) = judged {
             self.fail(broken);
@@ -135,17 +152,14 @@ impl World {
         }
     }
 
-    /// Whether all configurations of nodes that are not gone have a majority that is not.
+    /// Whether all configurations that may be in force have a majority of nodes that are not gone.
     pub(super) fn can_do_without(&self, gone: &[bool]) -> bool {
         let lives = |id: NodeId| {
             let place = self.place(id);
             let is_there = self.nodes[place].id() == id && !gone[place];
             is_there && !self.lost.contains(&id)
         };
-        let nodes = self.nodes.iter().enumerate();
-        let nodes = nodes.filter(|(place, _)| !gone[*place]);
-        let nodes = nodes.map(|(_, node)| node.membership());
-        let mut all = nodes.chain([&self.committed_members]);
-        all.all(|members: &Membership| has_quorum(members, lives))
+        self.configurations()
+            .all(|members| has_quorum(members, lives))
     }
 }

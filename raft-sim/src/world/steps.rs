@@ -115,9 +115,8 @@ impl World {
                 }
                 Action::Proposed { outcome, .. } => self.outcome = Some(outcome),
                 Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
-                Action::MembershipChanged { index, .. } => {
-                    self.nodes[at].members_since = index;
-                    self.has_new_members = true;
+                Action::MembershipChanged { index, membership } => {
+                    self.members_changed(at, index, membership);
                 }
                 // These have been judged; the host has done the others.
                 Action::Transferred { .. }
