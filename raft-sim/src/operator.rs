@@ -3,9 +3,10 @@
 use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::deed::Wish;
+use core::time::Duration;
 use raft_proto::{
     Action, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
-    Raft, Readiness, RequestId, RoleKind, Term,
+    Raft, Readiness, RequestId, RoleKind, Term, Time,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +20,8 @@ struct Known {
 /// Watches what was asked for, and counts.
 #[derive(Debug, Default)]
 pub struct Operator {
-    /// Handovers that wait for their outcome, and whom they were asked of.
-    transfers: BTreeMap<RequestId, NodeId>,
+    /// Handovers that wait for their outcome: whom they were asked of, and when.
+    transfers: BTreeMap<RequestId, (NodeId, Time)>,
     /// What each server was, and which members it knew.
     known: BTreeMap<NodeId, Known>,
     /// How often each feature was used.
@@ -117,13 +118,21 @@ fn named(member: Member) -> Member {
 
 impl Operator {
     /// The operator asks a leader to hand over.
-    pub fn asked_to_transfer(&mut self, id: RequestId, leader: NodeId) {
-        self.transfers.insert(id, leader);
+    pub fn asked_to_transfer(&mut self, id: RequestId, leader: NodeId, now: Time) {
+        self.transfers.insert(id, (leader, now));
+    }
+
+    /// A handover that a server which runs has not ended, though it has had the time.
+    pub fn unanswered(&self, now: Time, patience: Duration) -> Option<RequestId> {
+        let late = |since: &Time| since.after(patience) < now;
+        let mut transfers = self.transfers.iter();
+        let transfer = transfers.find(|(_, (_, since))| late(since));
+        transfer.map(|(id, _)| *id)
     }
 
     /// A server is down: it will not answer what it was asked.
     pub fn stopped(&mut self, node: NodeId) {
-        self.transfers.retain(|_, asked| *asked != node);
+        self.transfers.retain(|_, (asked, _)| *asked != node);
         self.known.remove(&node);
     }
 

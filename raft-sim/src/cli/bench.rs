@@ -24,7 +24,7 @@ pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
     writeln!(
         stdout,
         "{:<9} {:>8} {:>12} {:>18} {:>14} {:>14}",
-        "features", "seeds", "seeds/s", "virtual s / CPU s", "events/s", "commands/s"
+        "features", "seeds", "seeds/s", "virtual s / CPU s", "events/s", "operations/s"
     )?;
     for features in [Features::None, Features::Drawn, Features::All] {
         let request = |seed| Request {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
             rate: args.cluster.rate.or(Some(RATE)),
             ..args.cluster.request(seed, args.time, Faults::Wild)
         };
-        let (tally, accepted) = measure(request, args.seconds);
+        let (tally, begun) = measure(request, args.seconds);
         let cpu = (tally.cpu_micros as f64 / 1e6).max(1e-9);
         let virtual_seconds = tally.virtual_millis as f64 / 1e3;
         writeln!(
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
             tally.seeds as f64 / cpu,
             virtual_seconds / cpu,
             tally.events as f64 / cpu,
-            accepted as f64 / virtual_seconds,
+            begun as f64 / virtual_seconds,
         )?;
         if tally.failed > 0 {
             writeln!(stdout, "{} seeds FAILED: see raft-sim sweep", tally.failed)?;
@@ -52,22 +52,22 @@ pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {
     }
     writeln!(
         stdout,
-        "commands are those that leaders took, in a second of virtual time"
+        "operations are those that clients began, in a second of virtual time"
     )?;
     Ok(Verdict::Passed)
 }
 
 fn measure(request: impl Fn(u64) -> Request, seconds: u32) -> (Tally, u64) {
     let time = Duration::from_secs(seconds.into());
-    let (mut tally, mut accepted) = (Tally::default(), 0);
+    let (mut tally, mut begun) = (Tally::default(), 0);
     let began = Instant::now();
     for seed in 0.. {
         if began.elapsed() >= time {
             break;
         }
         let report = run::search(request(seed));
-        accepted += report.counts.accepted;
+        begun += report.clients.begun;
         tally.add(&report);
     }
-    (tally, accepted)
+    (tally, begun)
 }

@@ -28,8 +28,8 @@ impl World {
         let target = to.and_then(|place| self.nodes.get(place.0));
         let target = target.map(|node| node.id());
         let id = self.operator_request();
-        self.operator
-            .asked_to_transfer(id, self.nodes[leader].id());
+        let asked = self.nodes[leader].id();
+        self.operator.asked_to_transfer(id, asked, self.now);
         self.give(leader, Input::TransferLeadership { id, target });
     }
 
