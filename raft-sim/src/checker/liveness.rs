@@ -41,6 +41,10 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     if let Some(id) = world.unanswered(PATIENCE) {
         return other(format!("an answer to {id}"));
     }
+    let mut asked = world.operator().unanswered();
+    if let Some((id, node)) = asked.find(|(_, node)| well(world).any(|(_, is)| is.id() == *node)) {
+        return other(format!("an answer of {node} to the operator's {id}"));
+    }
     let leader = world.leader();
     let Some((at, leader)) = leader.and_then(|at| Some((at, world.nodes()[at].raft()?))) else {
         return other("a leader".into());

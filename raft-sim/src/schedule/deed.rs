@@ -248,10 +248,9 @@ fn split(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
             Some(_) | None => return Err(words.expected("servers such as n1 n3, then for")),
         }
     }
-    let time: Lasting = words.read("a time such as 250ms")?;
     Ok(Deed::Cut {
         links: Links::Between(places),
-        time: time.0,
+        time: words.lasting()?,
     })
 }
 
