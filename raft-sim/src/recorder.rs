@@ -6,8 +6,8 @@ use crate::host::Watch;
 use crate::situations::{Situation, Situations};
 use crate::trace::Trace;
 use raft_proto::{
-    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind, SnapshotReadFailed,
-    Time, trace,
+    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind,
+    SnapshotReadFailed, Time, trace,
 };
 use trace::Who;
 

@@ -2,7 +2,8 @@
 
 use core::fmt;
 use raft_proto::{
-    Action, EntryId, EntryKind, Index, Message, NodeId, Raft, ReadError, RoleKind, Seq, Term, Time, Write,
+    Action, EntryId, EntryKind, Index, Message, NodeId, Raft, ReadError, RoleKind, Seq, Term, Time,
+    Write,
 };
 use std::collections::BTreeMap;
 

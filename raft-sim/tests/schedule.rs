@@ -65,8 +65,12 @@ fn about_links() -> impl Strategy<Value = Deed> {
                 time,
             }
         }),
-        (place(), place(), time(), time())
-            .prop_map(|(from, to, by, time)| Deed::SlowLink { from, to, by, time }),
+        (place(), place(), time(), time()).prop_map(|(from, to, by, time)| Deed::SlowLink {
+            from,
+            to,
+            by,
+            time
+        }),
     ]
 }
 
@@ -204,7 +208,11 @@ fn file(deeds: &[&str], operations: &[&str]) -> String {
     schedule.operations.clear();
     let text = schedule.to_text();
     let text = text.replacen("deeds = []", &format!("deeds = {deeds:?}"), 1);
-    text.replacen("operations = []", &format!("operations = {operations:?}"), 1)
+    text.replacen(
+        "operations = []",
+        &format!("operations = {operations:?}"),
+        1,
+    )
 }
 
 fn error(text: &str) -> String {
@@ -229,9 +237,15 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 explode n1", "noise, split, isolate,"),
         ("1.0", "noise, split, isolate,"),
         ("1.0 crash n1 for", "a time such as 250ms"),
-        ("1.0 crash n1 for ever", "says \"ever\", where a time such as 250ms"),
+        (
+            "1.0 crash n1 for ever",
+            "says \"ever\", where a time such as 250ms",
+        ),
         ("1.0 crash n1 for 9days", "at most 7 days"),
-        ("1.0 crash n1 during 1s", "says \"during\", where \"for\" is expected"),
+        (
+            "1.0 crash n1 during 1s",
+            "says \"during\", where \"for\" is expected",
+        ),
         ("1.0 crash them for 1s", "a server such as n2, or leader"),
         ("1.0 crash n0 for 1s", "a server such as n2, or leader"),
         ("1.0 rot n1 twice", "the end of the line"),
@@ -240,7 +254,10 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 flaky n1->n2 loss=1001 for 1s", "loss=0 to loss=1000"),
         ("1.0 transfer n1", "to, or the end of the line"),
         ("1.0 change n1=king", "n3=voter, n3=learner or n3=out"),
-        ("1.0 crash n4 for 1s", "it names n4, where a server from n1 to n3"),
+        (
+            "1.0 crash n4 for 1s",
+            "it names n4, where a server from n1 to n3",
+        ),
         ("1.0 split n1 n9 for 1s", "it names n9"),
         ("1.0 transfer to n4", "it names n4"),
         ("1.0 change n5=out", "it names n5"),
@@ -255,7 +272,10 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 c1 read k1 from n1", "\"by\""),
         ("1.0 c1 read k1 by luck", "quorum, lease or follower"),
         ("1.0 c1 set 1", "a key such as k3"),
-        ("1.0 c1 swap k1", "read, get, set, append, cas, delete or batch"),
+        (
+            "1.0 c1 swap k1",
+            "read, get, set, append, cas, delete or batch",
+        ),
         ("1.0 c1 batch 33", "a number from 1 to 32"),
         ("1.0 set k1", "a client such as c2"),
         ("1.0 c4 set k1", "it names c4, where a client from c0 to c3"),

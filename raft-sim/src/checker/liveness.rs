@@ -89,9 +89,8 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
 /// [`Failure::StatesDiffer`].
 pub fn same_states(world: &World) -> Result<(), Failure> {
     let leader = world.leader().and_then(|at| world.nodes()[at].raft());
-    let is_member = |node: &Node| {
-        leader.is_some_and(|leader| leader.membership().get(node.id()).is_some())
-    };
+    let is_member =
+        |node: &Node| leader.is_some_and(|leader| leader.membership().get(node.id()).is_some());
     let members = well(world).map(|(_, node)| node);
     let members: Vec<&Node> = members.filter(|node| is_member(node)).collect();
     for pair in members.windows(2) {

@@ -63,7 +63,9 @@ impl Iterator for Operations {
 
     fn next(&mut self) -> Option<(Time, Operation)> {
         // Parts of microseconds add up too: otherwise short pauses would be none.
-        self.now = self.now.after(self.random.duration(Duration::ZERO, self.pause));
+        self.now = self
+            .now
+            .after(self.random.duration(Duration::ZERO, self.pause));
         if self.now >= self.ends {
             return None;
         }
