@@ -171,7 +171,7 @@ fn nodes_stand_still_or_are_slow() {
 #[test]
 fn nodes_lose_power_one_by_one_and_all_at_once() {
     happens_alone(FaultKind::Crash, |report| report.counts.crashes);
-    let torn = (0..SEEDS).map(|seed| {
+    let torn = (0..6 * SEEDS).map(|seed| {
         let mut schedule = schedule(&[FaultKind::Crash], seed);
         schedule.settings.disk.sync = "20ms..60ms".parse().unwrap(); // Most crashes hit one.
         let report = run::try_schedule(&schedule);
