@@ -50,7 +50,7 @@ pub struct Network {
     /// That from `from` to `to` at `from * servers + to`.
     links: Vec<Link>,
     noise: (Noise, Time),
-    /// The last cut of any link ends then: most of the time nothing has to be looked at.
+    /// The last trouble of any link ends then: most of the time nothing has to be looked at.
     troubled: Time,
 }
 
@@ -71,14 +71,6 @@ impl Network {
         let is_there = from < self.servers && to < self.servers;
         let at = from * self.servers + to;
         self.links.get_mut(at).filter(|_| is_there)
-    }
-
-    /// How many links are cut.
-    pub fn cut_links(&self, now: Time) -> usize {
-        match self.troubled > now {
-            true => self.links.iter().filter(|link| link.cut > now).count(),
-            false => 0,
-        }
     }
 
     /// This link carries nothing until then.

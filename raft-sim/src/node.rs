@@ -44,6 +44,12 @@ pub struct Ailments {
     pub is_rotten: bool,
 }
 
+impl Ailments {
+    fn reads_fail(&self, at: Time) -> bool {
+        self.is_rotten || self.reads_fail > at
+    }
+}
+
 /// One server.
 #[derive(Debug)]
 pub struct Node {
@@ -227,7 +233,7 @@ impl Node {
         outputs: &mut Vec<Action>,
         recorder: &mut Recorder,
     ) {
-        let fails = self.ailments.is_rotten || self.ailments.reads_fail > at;
+        let fails = self.ailments.reads_fail(at);
         if let Power::On(host) = &mut self.power {
             host.disk_mut().reads_fail = fails;
             if let Err(reason) = host.handle(self.clock.shows(at), input, outputs, recorder) {
@@ -277,10 +283,12 @@ impl Node {
         recorder: &mut Recorder,
     ) {
         self.syncs.running = self.syncs.running.saturating_sub(1);
-        if let Power::On(host) = &mut self.power
-            && let Err(reason) = host.sync_done(self.clock.shows(at), seq, outputs, recorder)
-        {
-            recorder.fail(self.host_failed(reason));
+        let fails = self.ailments.reads_fail(at);
+        if let Power::On(host) = &mut self.power {
+            host.disk_mut().reads_fail = fails;
+            if let Err(reason) = host.sync_done(self.clock.shows(at), seq, outputs, recorder) {
+                recorder.fail(self.host_failed(reason));
+            }
         }
     }
 
@@ -318,7 +326,8 @@ impl Node {
 
     /// Makes a snapshot if the service has applied `every` entries since the last one.
     pub fn begin_snapshot(&mut self, every: u64, size: u64) -> Option<(SnapshotId, Bytes)> {
-        if self.service.last.index.since(self.snapshot) < every.max(1) {
+        let is_new = self.service.last.index.since(self.snapshot) >= every.max(1);
+        if self.raft().is_none() || !is_new {
             return None;
         }
         self.snapshot = self.service.last.index;

@@ -3,10 +3,9 @@
 use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::deed::Wish;
-use core::time::Duration;
 use raft_proto::{
     Action, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
-    Raft, Readiness, RequestId, RoleKind, Term, Time,
+    Raft, Readiness, RequestId, RoleKind, Term,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +19,8 @@ struct Known {
 /// Watches what was asked for, and counts.
 #[derive(Debug, Default)]
 pub struct Operator {
-    /// Handovers that wait for their outcome: whom they were asked of, and when.
-    transfers: BTreeMap<RequestId, (NodeId, Time)>,
+    /// What waits for its outcome, and whom it was asked of.
+    asked: BTreeMap<RequestId, NodeId>,
     /// What each server was, and which members it knew.
     known: BTreeMap<NodeId, Known>,
     /// How often each feature was used.
@@ -117,22 +116,19 @@ fn named(member: Member) -> Member {
 }
 
 impl Operator {
-    /// The operator asks a leader to hand over.
-    pub fn asked_to_transfer(&mut self, id: RequestId, leader: NodeId, now: Time) {
-        self.transfers.insert(id, (leader, now));
+    /// The operator asks a leader to hand over, or to change the members.
+    pub fn asked(&mut self, id: RequestId, leader: NodeId) {
+        self.asked.insert(id, leader);
     }
 
-    /// A handover that a server which runs has not ended, though it has had the time.
-    pub fn unanswered(&self, now: Time, patience: Duration) -> Option<RequestId> {
-        let late = |since: &Time| since.after(patience) < now;
-        let mut transfers = self.transfers.iter();
-        let transfer = transfers.find(|(_, (_, since))| late(since));
-        transfer.map(|(id, _)| *id)
+    /// What is not answered, and by whom.
+    pub fn unanswered(&self) -> impl Iterator<Item = (RequestId, NodeId)> {
+        self.asked.iter().map(|(id, node)| (*id, *node))
     }
 
     /// A server is down: it will not answer what it was asked.
     pub fn stopped(&mut self, node: NodeId) {
-        self.transfers.retain(|_, (asked, _)| *asked != node);
+        self.asked.retain(|_, asked| *asked != node);
         self.known.remove(&node);
     }
 
@@ -141,7 +137,7 @@ impl Operator {
         let (node, counts) = (raft.id(), &mut self.counts);
         match action {
             Action::Transferred { id, outcome } => {
-                if self.transfers.remove(id).is_none() {
+                if self.asked.remove(id).is_none() {
                     return false;
                 }
                 match outcome {
@@ -149,11 +145,16 @@ impl Operator {
                     Err(_) => counts.transfers_refused += 1,
                 }
             }
-            Action::ChangeProposed { outcome, .. } => match outcome {
-                Ok(_) if raft.membership().is_joint() => counts.joint_changes += 1,
-                Ok(_) => counts.simple_changes += 1,
-                Err(_) => counts.changes_refused += 1,
-            },
+            Action::ChangeProposed { id, outcome } => {
+                if self.asked.remove(id).is_none() {
+                    return false;
+                }
+                match outcome {
+                    Ok(_) if raft.membership().is_joint() => counts.joint_changes += 1,
+                    Ok(_) => counts.simple_changes += 1,
+                    Err(_) => counts.changes_refused += 1,
+                }
+            }
             Action::Send { message, .. } if message.kind() == MessageKind::TimeoutNow => {
                 counts.timeouts_now += 1;
             }

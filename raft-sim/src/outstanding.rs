@@ -63,7 +63,10 @@ impl Outstanding {
                 break;
             }
             self.waiting.pop_front();
-            while answers.next_if(|applied| applied.id.index < entry.index).is_some() {}
+            while answers
+                .next_if(|applied| applied.id.index < entry.index)
+                .is_some()
+            {}
             let found = answers.next_if(|applied| applied.id == entry);
             learnt.push(Learnt {
                 asked,

@@ -3,10 +3,11 @@
 use crate::checker::{Checker, Observation, Patience, Started};
 use crate::failure::Failure;
 use crate::host::Watch;
-use crate::situations::Situations;
+use crate::situations::{Situation, Situations};
 use crate::trace::Trace;
 use raft_proto::{
-    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind, Time, trace,
+    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind,
+    SnapshotReadFailed, Time, trace,
 };
 use trace::Who;
 
@@ -151,6 +152,11 @@ impl Recorder {
         self.checker.stopped(node);
     }
 
+    /// A node that has stopped never comes back.
+    pub fn gone(&mut self, node: NodeId) {
+        self.checker.gone(node);
+    }
+
     fn count(&mut self, role: RoleKind) {
         match role {
             RoleKind::Follower | RoleKind::PreCandidate => {}
@@ -167,6 +173,26 @@ fn who(raft: &Raft) -> Who {
     }
 }
 
+/// Whether it tells of a read from disk that failed.
+fn has_failed(input: &Input) -> bool {
+    match input {
+        Input::EntriesRead { entries, .. } => entries.is_none(),
+        Input::SnapshotRead { result, .. } => *result == Err(SnapshotReadFailed::Failed),
+        Input::Tick
+        | Input::Applied { .. }
+        | Input::Receive { .. }
+        | Input::Propose { .. }
+        | Input::Persisted { .. }
+        | Input::PersistFailed { .. }
+        | Input::Compact { .. }
+        | Input::SnapshotWritten { .. }
+        | Input::Read { .. }
+        | Input::TransferLeadership { .. }
+        | Input::ChangeMembership { .. }
+        | Input::Unreachable { .. } => false,
+    }
+}
+
 impl Watch for Recorder {
     fn event(&mut self, raft: &Raft, event: &Event) {
         self.counts.events += 1;
@@ -176,6 +202,9 @@ impl Watch for Recorder {
         self.patience.event(raft, event);
         if let Input::Persisted { seq } = event.input {
             self.situations.persisted(raft.id(), seq);
+        }
+        if has_failed(&event.input) {
+            self.situations.saw(Situation::ReadError);
         }
         match &event.input {
             // What they cause is told by the actions.
@@ -240,7 +269,7 @@ impl Watch for Recorder {
             }
             self.trace.line(self.now, trace::action(who(raft), action));
         }
-        self.situations.observe(raft, actions);
+        self.situations.observe(self.now, raft, actions);
         if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
             self.fail(broken);
         }

@@ -1,10 +1,10 @@
 //! What a run comes to, for people and for machines.
 
-use crate::failure::Failure;
 use crate::clients::ClientCounts;
+use crate::failure::Failure;
 use crate::features::FeatureCounts;
-use crate::request::Request;
 use crate::recorder::Counts;
+use crate::request::Request;
 use crate::situations::Situations;
 use crate::world::World;
 use core::fmt;

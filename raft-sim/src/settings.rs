@@ -45,7 +45,10 @@ pub enum Heal {
 /// What a run changes of [`Config`]; its fields under their own names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each is a field of Config, which says what it is")]
+#[expect(
+    missing_docs,
+    reason = "each is a field of Config, which says what it is"
+)]
 pub struct CoreSettings {
     pub max_entry_bytes: u64,
     pub max_append_bytes: u64,
@@ -116,9 +119,12 @@ pub struct ClientSettings {
 }
 
 impl Settings {
+    /// More clients than that would only wait for each other.
+    const MAX_CLIENTS: u32 = 1_000;
+
     /// All servers, spares included.
     pub fn servers(&self) -> u32 {
-        self.nodes + self.spares
+        self.nodes.saturating_add(self.spares)
     }
 
     /// The members with which the cluster begins.
@@ -167,11 +173,14 @@ impl Settings {
     /// What is wrong with it.
     pub fn validate(&self) -> Result<(), String> {
         let most = crate::request::Request::MAX_NODES;
-        if self.nodes == 0 || self.servers() > most + 2 {
+        if self.nodes == 0 || self.nodes > most || self.spares > 2 {
             return Err(format!("nodes: from 1 to {most}, with at most two spares"));
         }
-        if self.clients.clients == 0 || self.clients.max_value < 8 {
-            return Err("clients: at least one, and values of at least 8 bytes".into());
+        if !(1..=Self::MAX_CLIENTS).contains(&self.clients.clients) || self.clients.max_value < 8 {
+            let most = Self::MAX_CLIENTS;
+            return Err(format!(
+                "clients: from 1 to {most}, and values of at least 8 bytes"
+            ));
         }
         if self.service.max_sessions == 0 || self.service.snapshot_every == 0 {
             return Err("service: at least one session, and a snapshot after an entry".into());
@@ -183,8 +192,6 @@ impl Settings {
             return Err("clients: an attempt of at least 1ms".into());
         }
         let config = self.config(NodeId(1), self.first_members());
-        config
-            .validate()
-            .map_err(|error| format!("core: {error}"))
+        config.validate().map_err(|error| format!("core: {error}"))
     }
 }

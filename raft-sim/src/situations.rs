@@ -2,7 +2,8 @@
 
 use core::fmt;
 use raft_proto::{
-    Action, EntryId, EntryKind, Index, Message, NodeId, Raft, ReadError, RoleKind, Seq, Term, Write,
+    Action, EntryId, EntryKind, Index, Message, NodeId, Raft, ReadError, RoleKind, Seq, Term, Time,
+    Write,
 };
 use std::collections::BTreeMap;
 
@@ -171,8 +172,10 @@ pub struct Situations {
     committed: Index,
     /// The last entry that was on a majority uncommitted, under a leader of a later term.
     stuck: Option<EntryId>,
-    /// How many links are cut.
-    cut: usize,
+    /// Links are cut until then.
+    cut_until: Time,
+    /// When the step that is looked at happens.
+    now: Time,
 }
 
 impl Situations {
@@ -186,9 +189,14 @@ impl Situations {
         *self.counts.entry(situation).or_default() += 1;
     }
 
-    /// So many links are cut from now on.
-    pub fn links_cut(&mut self, count: usize) {
-        self.cut = count;
+    /// Links are cut until then, if none are for longer.
+    pub fn links_cut(&mut self, until: Time) {
+        self.cut_until = self.cut_until.max(until);
+    }
+
+    /// No link is cut any more.
+    pub fn links_mended(&mut self) {
+        self.cut_until = Time::ZERO;
     }
 
     /// A node begins.
@@ -227,7 +235,8 @@ impl Situations {
     }
 
     /// What a node did in a step.
-    pub fn observe(&mut self, raft: &Raft, actions: &[Action]) {
+    pub fn observe(&mut self, now: Time, raft: &Raft, actions: &[Action]) {
+        self.now = now;
         let Some(mut known) = self.nodes.get(&raft.id()).copied() else {
             return;
         };
@@ -269,7 +278,7 @@ impl Situations {
             Action::Send {
                 message: Message::InstallSnapshot(_),
                 ..
-            } if self.cut > 0 => self.saw(Situation::SnapshotSentInPartition),
+            } if self.cut_until > self.now => self.saw(Situation::SnapshotSentInPartition),
             Action::Read {
                 outcome: Err(ReadError::NoLease),
                 ..
@@ -283,7 +292,7 @@ impl Situations {
 
     fn write(&mut self, raft: &Raft, write: &Write, known: &mut Known) {
         known.under_way = Some(write.seq);
-        if write.install.is_some() && self.cut > 0 {
+        if write.install.is_some() && self.cut_until > self.now {
             self.saw(Situation::SnapshotInstalledInPartition);
         }
         let Some(first) = write.entries.first_index() else {

@@ -183,8 +183,14 @@ fn reached(report: &Report) -> impl Iterator<Item = (String, u64)> {
         ("a snapshot restored", counts.restores),
         ("a command replaced by another leader's", counts.replaced),
         ("a node crashed", counts.crashes),
-        ("a damaged frame caught by decoding", counts.caught_by_decoding),
-        ("a damaged frame caught by its checksum", counts.caught_by_checksum),
+        (
+            "a damaged frame caught by decoding",
+            counts.caught_by_decoding,
+        ),
+        (
+            "a damaged frame caught by its checksum",
+            counts.caught_by_checksum,
+        ),
         ("an operation given up", report.clients.unknown),
         ("a session found closed", report.clients.evicted),
         ("a history too hard to check", report.clients.unchecked_keys),

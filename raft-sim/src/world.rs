@@ -238,7 +238,11 @@ impl World {
                     self.local(place, what);
                 }
             }
-            Happening::Resume { place } => self.resume(place),
+            Happening::Resume { place } => {
+                if self.holds[place].resumes == Some(self.now) {
+                    self.resume(place);
+                }
+            }
             Happening::Restart { place } => self.start(place),
             Happening::Thaw { place } => self.thaw(place),
             Happening::Client { client, attempt } => self.act(client, attempt),

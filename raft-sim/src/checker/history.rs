@@ -250,6 +250,10 @@ impl History {
         }
     }
 
+    pub(super) fn gone(&mut self, node: NodeId) {
+        self.nodes.retain(|view| view.node != node);
+    }
+
     pub(super) fn observe<'a>(&'a mut self, now: &'a Observation<'a>) -> Result<Step<'a>, Broken> {
         let at = self.nodes.iter().position(|view| view.node == now.node);
         let Some(at) = at else {

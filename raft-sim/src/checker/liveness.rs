@@ -41,6 +41,10 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     if let Some(id) = world.unanswered(PATIENCE) {
         return other(format!("an answer to {id}"));
     }
+    let mut asked = world.operator().unanswered();
+    if let Some((id, node)) = asked.find(|(_, node)| well(world).any(|(_, is)| is.id() == *node)) {
+        return other(format!("an answer of {node} to the operator's {id}"));
+    }
     let leader = world.leader();
     let Some((at, leader)) = leader.and_then(|at| Some((at, world.nodes()[at].raft()?))) else {
         return other("a leader".into());
@@ -85,9 +89,8 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
 /// [`Failure::StatesDiffer`].
 pub fn same_states(world: &World) -> Result<(), Failure> {
     let leader = world.leader().and_then(|at| world.nodes()[at].raft());
-    let is_member = |node: &Node| {
-        leader.is_some_and(|leader| leader.membership().get(node.id()).is_some())
-    };
+    let is_member =
+        |node: &Node| leader.is_some_and(|leader| leader.membership().get(node.id()).is_some());
     let members = well(world).map(|(_, node)| node);
     let members: Vec<&Node> = members.filter(|node| is_member(node)).collect();
     for pair in members.windows(2) {

@@ -106,6 +106,11 @@ impl Checker {
         self.history.stopped(node);
     }
 
+    /// A node that has stopped never comes back: its log keeps nothing from being forgotten.
+    pub fn gone(&mut self, node: NodeId) {
+        self.history.gone(node);
+    }
+
     /// A node took a step.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! `raft-sim run`.
 
 use super::{RunArgs, Verdict, progress};
-use raft_sim::request::{Faults, Request};
 use raft_sim::report::Report;
+use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use rayon::prelude::*;
 use std::fs::File;

@@ -2,8 +2,8 @@
 
 use super::{MergeArgs, SweepArgs, Verdict};
 use indicatif::ProgressBar;
-use raft_sim::request::{Faults, Request};
 use raft_sim::report::Report;
+use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::sweep::{CHUNK, FailedSeed, Line, Seeds, Shard, Tally, read_lines};
 use rayon::prelude::*;

@@ -114,10 +114,9 @@ pub(super) fn saw(operation: &Operation, answer: &Answer) -> Option<Option<Bytes
         (Operation::Set { value, .. }, _) => Some(Some(value.clone())),
         (Operation::CompareAndSet { new, .. }, Answer::Swapped(true)) => Some(Some(new.clone())),
         (Operation::Delete { .. }, _) => Some(None),
-        (
-            Operation::Get { .. } | Operation::Append { .. } | Operation::CompareAndSet { .. },
-            _,
-        ) => None,
+        (Operation::Get { .. } | Operation::Append { .. } | Operation::CompareAndSet { .. }, _) => {
+            None
+        }
     }
 }
 

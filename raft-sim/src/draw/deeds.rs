@@ -165,7 +165,9 @@ impl Deeds {
     /// Two different servers, if there are.
     fn link(&mut self) -> (Place, Place) {
         let from = self.any();
-        let other = self.random.between(1, self.servers.saturating_sub(1).max(1));
+        let other = self
+            .random
+            .between(1, self.servers.saturating_sub(1).max(1));
         let to = (from.0 as u64 + other) % self.servers;
         (from, Place(to as usize))
     }

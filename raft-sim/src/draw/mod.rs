@@ -73,7 +73,12 @@ fn even(time: Duration) -> Duration {
     Duration::from_nanos((nanos / step).max(1) * step)
 }
 
+/// The time in whole microseconds, as files have it.
+fn whole(at: Time) -> Time {
+    Time(at.0 / 1_000 * 1_000)
+}
+
 /// The time `after` another one, in whole microseconds.
 fn later(at: Time, after: Duration) -> Time {
-    Time(at.after(after).0 / 1_000 * 1_000)
+    whole(at.after(after))
 }

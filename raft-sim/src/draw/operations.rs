@@ -1,6 +1,6 @@
 //! What clients ask, drawn one by one.
 
-use super::{Draft, later};
+use super::{Draft, whole};
 use crate::random::Random;
 use crate::schedule::{Ask, Operation, ReadKind};
 use core::time::Duration;
@@ -30,7 +30,7 @@ impl Operations {
         Operations {
             now: Time::ZERO,
             ends: Time::from_epoch(draft.request.time),
-            pause: Duration::from_nanos(2_000_000_000 / rate),
+            pause: Duration::from_nanos(2_000_000_000_u64.div_ceil(rate).max(2)),
             clients: draft.settings.clients.clients.into(),
             keys: random.between(1, 6),
             reads: random.between(100, 800),
@@ -67,13 +67,15 @@ impl Iterator for Operations {
     type Item = (Time, Operation);
 
     fn next(&mut self) -> Option<(Time, Operation)> {
-        let pause = self.random.duration(Duration::ZERO, self.pause);
-        self.now = later(self.now, pause);
+        // Parts of microseconds add up too: otherwise short pauses would be none.
+        self.now = self
+            .now
+            .after(self.random.duration(Duration::ZERO, self.pause));
         if self.now >= self.ends {
             return None;
         }
         let client = self.random.below(self.clients) as u32; // below a u32
         let ask = self.ask();
-        Some((self.now, Operation { client, ask }))
+        Some((whole(self.now), Operation { client, ask }))
     }
 }

@@ -33,12 +33,16 @@ pub(super) fn draw(
 ) -> Settings {
     let faults = request.faults;
     let has_churn = intensities.get(FaultKind::Change) > 0;
-    let mut features = CoreFeatures::draw(request.features, has_churn, &mut random.fork("features"));
+    let mut features =
+        CoreFeatures::draw(request.features, has_churn, &mut random.fork("features"));
     if features.lease_max_drift_ppm.is_some() && request.overrides.get(FaultKind::Jump).is_none() {
         intensities.set(FaultKind::Jump, 0);
     }
     if features.lease_max_drift_ppm.is_some() && request.features == Features::Drawn {
-        let insists = request.overrides.get(FaultKind::Jump).is_some_and(|jump| jump > 0);
+        let insists = request
+            .overrides
+            .get(FaultKind::Jump)
+            .is_some_and(|jump| jump > 0);
         features.lease_max_drift_ppm = features.lease_max_drift_ppm.filter(|_| !insists);
     }
     // A place for a member that is replaced, and one for a member more.

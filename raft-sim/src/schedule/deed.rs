@@ -80,7 +80,10 @@ pub enum Wish {
 
 /// Something that befalls the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`time` is how long it lasts, `of` whom it befalls")]
+#[expect(
+    missing_docs,
+    reason = "`time` is how long it lasts, `of` whom it befalls"
+)]
 pub enum Deed {
     /// From now on so many of a thousand messages, on any link, are lost, arrive twice, are held
     /// up for as long as `by`, or have bytes changed.
@@ -248,10 +251,9 @@ fn split(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
             Some(_) | None => return Err(words.expected("servers such as n1 n3, then for")),
         }
     }
-    let time: Lasting = words.read("a time such as 250ms")?;
     Ok(Deed::Cut {
         links: Links::Between(places),
-        time: time.0,
+        time: words.lasting()?,
     })
 }
 
@@ -381,7 +383,9 @@ impl FromStr for Deed {
             Some("transfer") => Deed::Transfer {
                 to: match words.next_word() {
                     None => None,
-                    Some("to") => Some(words.word("a server such as n2", |word| word.parse().ok())?),
+                    Some("to") => {
+                        Some(words.word("a server such as n2", |word| word.parse().ok())?)
+                    }
                     Some(_) => return Err(words.expected("to, or the end of the line")),
                 },
             },

@@ -1,7 +1,8 @@
 //! Schedules as files: TOML, with a line of words for everything that happens.
 
 use super::words::Unreadable;
-use super::{Deed, Schedule};
+use super::{Deed, Operation, Schedule};
+use crate::request::Request;
 use crate::settings::Settings;
 use crate::span::Lasting;
 use core::fmt::{Display, Write};
@@ -39,6 +40,9 @@ pub enum FileError {
         /// What is wrong.
         error: Unreadable,
     },
+    /// It lasts no time, or too long.
+    #[error("time: above zero, and at most 7 days")]
+    Time,
     /// Servers, sizes or times that cannot be.
     #[error("settings: {0}")]
     Settings(String),
@@ -109,30 +113,31 @@ impl Schedule {
         let file: File =
             toml::from_str(text).map_err(|error| FileError::Toml(error.to_string()))?;
         file.settings.validate().map_err(FileError::Settings)?;
-        let deeds = lines(&file.deeds, "deeds")?;
-        let servers = file.settings.servers() as usize;
-        for (at, (_, deed)) in deeds.iter().enumerate() {
-            let stranger = |place: &super::Place| place.0 >= servers;
-            if let Some(place) = Deed::places(deed).iter().find(|place| stranger(place)) {
-                return Err(FileError::Line {
-                    list: "deeds",
-                    number: at + 1,
-                    error: Unreadable {
-                        line: deed.to_string(),
-                        found: format!("it names {place}"),
-                        expected: format!("a server from n1 to n{servers}"),
-                    },
-                });
-            }
+        let time = file.time.0;
+        if time.is_zero() || time > Request::MAX_TIME {
+            return Err(FileError::Time);
         }
+        let servers = file.settings.servers() as usize;
+        let deeds = lines(&file.deeds, "deeds", |deed: &Deed| {
+            let places = deed.places();
+            let stranger = places.iter().find(|place| place.0 >= servers)?;
+            let known = format!("a server from n1 to n{servers}");
+            Some((format!("it names {stranger}"), known))
+        })?;
+        let clients = file.settings.clients.clients;
+        let operations = lines(&file.operations, "operations", |asked: &Operation| {
+            let known = format!("a client from c0 to c{}", clients - 1); // There is one.
+            let found = format!("it names c{}", asked.client);
+            (asked.client >= clients).then_some((found, known))
+        })?;
         Ok(Schedule {
             seed: file.seed.0,
             mutant: file.mutant,
             failure: file.failure,
             settings: file.settings,
-            time: file.time.0,
+            time,
             deeds,
-            operations: lines(&file.operations, "operations")?,
+            operations,
         })
     }
 
@@ -150,7 +155,11 @@ impl Schedule {
         };
         let mut text = String::from(HEAD);
         // Text, numbers and lists of text: there is nothing in it that TOML cannot say.
-        let _ = write!(text, "{}", toml::to_string_pretty(&file).unwrap_or_default());
+        let _ = write!(
+            text,
+            "{}",
+            toml::to_string_pretty(&file).unwrap_or_default()
+        );
         text
     }
 }
@@ -160,10 +169,12 @@ fn line<T: Display>((at, what): &(Time, T)) -> String {
     format!("{seconds}.{micros:06} {what}")
 }
 
-/// All lines, in the order of their times.
+/// All lines, in the order of their times. `wrong` says of each what stands in it that there is
+/// not, and what there is.
 fn lines<T: FromStr<Err = Unreadable>>(
     lines: &[String],
     list: &'static str,
+    wrong: impl Fn(&T) -> Option<(String, String)>,
 ) -> Result<Vec<(Time, T)>, FileError> {
     let mut all = Vec::with_capacity(lines.len());
     for (at, line) in lines.iter().enumerate() {
@@ -181,7 +192,16 @@ fn lines<T: FromStr<Err = Unreadable>>(
                 expected: "a time in seconds such as 1.250000".into(),
             })
         })?;
-        all.push((time, what.parse().map_err(refuse)?));
+        let what: T = what.parse().map_err(refuse)?;
+        if let Some((found, expected)) = wrong(&what) {
+            let line = line.clone();
+            return Err(refuse(Unreadable {
+                line,
+                found,
+                expected,
+            }));
+        }
+        all.push((time, what));
     }
     all.sort_by_key(|(time, _)| *time);
     Ok(all)
@@ -190,11 +210,11 @@ fn lines<T: FromStr<Err = Unreadable>>(
 fn seconds(text: &str) -> Option<Time> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(seconds) || !digits(fraction) || fraction.len() > 9 {
+    if !digits(seconds) || !digits(fraction) || fraction.len() > 6 {
         return None;
     }
     let nanos = format!("{fraction:0<9}").parse().ok()?;
     let seconds: u64 = seconds.parse().ok()?;
-    let latest = crate::request::Request::MAX_TIME.as_secs();
+    let latest = Request::MAX_TIME.as_secs();
     (seconds <= latest).then(|| Time::from_epoch(Duration::new(seconds, nanos)))
 }

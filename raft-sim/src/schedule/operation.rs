@@ -74,7 +74,9 @@ impl fmt::Display for Operation {
 }
 
 fn key(words: &mut Words<'_>) -> Result<u64, Unreadable> {
-    words.word("a key such as k3", |word| word.strip_prefix('k')?.parse().ok())
+    words.word("a key such as k3", |word| {
+        word.strip_prefix('k')?.parse().ok()
+    })
 }
 
 impl FromStr for Operation {

@@ -1,5 +1,6 @@
 //! Lines of words, read one by one, with errors that say what was expected.
 
+use crate::request::Request;
 use crate::span::Lasting;
 use core::str::FromStr;
 use core::time::Duration;
@@ -93,8 +94,19 @@ impl<'a> Words<'a> {
     /// If they are not there.
     pub fn time(&mut self, word: &str) -> Result<Duration, Unreadable> {
         self.just(word)?;
-        let time: Lasting = self.read("a time such as 250ms")?;
-        Ok(time.0)
+        self.lasting()
+    }
+
+    /// A time, of which a run can be made.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn lasting(&mut self) -> Result<Duration, Unreadable> {
+        self.word("a time such as 250ms, at most 7 days,", |word| {
+            let time: Lasting = word.parse().ok()?;
+            (time.0 <= Request::MAX_TIME).then_some(time.0)
+        })
     }
 
     /// `name=number`, up to a greatest number.

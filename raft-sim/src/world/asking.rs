@@ -296,11 +296,8 @@ impl World {
         }
     }
 
-    /// A read or a handover that a core which runs has not answered, though it has had the time.
+    /// A read that a core which runs has not answered, though it has had the time.
     pub fn unanswered(&self, patience: Duration) -> Option<RequestId> {
-        if let Some(id) = self.operator.unanswered(self.now, patience) {
-            return Some(id);
-        }
         let late = |read: &Read| !read.is_allowed && read.since.after(patience) < self.now;
         let mut reads = self.reads.0.iter();
         let read = reads.find(|(_, read)| late(read) && !self.gone[read.place]);

@@ -112,14 +112,12 @@ impl World {
                 }
             }
         }
-        let cut = self.network.cut_links(self.now);
-        self.recorder.situations.links_cut(cut);
+        self.recorder.situations.links_cut(until);
     }
 
     fn cut_link(&mut self, from: usize, to: usize, until: Time) {
         self.network.cut(from, to, until);
-        let cut = self.network.cut_links(self.now);
-        self.recorder.situations.links_cut(cut);
+        self.recorder.situations.links_cut(until);
     }
 
     fn befall_node(&mut self, place: usize, deed: Deed) {
@@ -147,7 +145,6 @@ impl World {
                 self.nodes[place].ailments.next_write_fails = Some(time);
             }
             Deed::FailRead { time, .. } => {
-                situations.saw(Situation::ReadError);
                 self.nodes[place].ailments.reads_fail = now.after(time);
             }
             Deed::Rot { .. } => self.rot(place),
@@ -263,6 +260,7 @@ impl World {
         self.recorder.situations.saw(Situation::NewIdentity);
         self.fact(format_args!("{old} is gone, {new} stands in its place"));
         self.lost.insert(old);
+        self.recorder.gone(old);
         self.nodes[place].replace(new);
         let after = Self::REPAIR_EVERY;
         self.schedule(after, Happening::Repair { place, tries: 0 });

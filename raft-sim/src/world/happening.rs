@@ -3,7 +3,7 @@
 use crate::clients::Request;
 use bytes::Bytes;
 use core::time::Duration;
-use raft_proto::{Index, Seq, SnapshotId, Time};
+use raft_proto::{Index, Input, Seq, SnapshotId, Time};
 use std::collections::VecDeque;
 
 /// Something that is going to happen.
@@ -51,6 +51,8 @@ pub(super) enum Local {
     },
     /// A client asks.
     Request(Box<Request>),
+    /// The operator asks.
+    Operator(Box<Input>),
 }
 
 /// Whether faults and clients go on.
@@ -70,7 +72,8 @@ pub(super) struct Hold {
     pub(super) slow: (Duration, Time),
     pub(super) busy_until: Time,
     pub(super) waiting: VecDeque<Local>,
-    pub(super) is_scheduled: bool,
+    /// When what waits is looked at.
+    pub(super) resumes: Option<Time>,
 }
 
 impl Hold {

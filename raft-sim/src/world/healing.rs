@@ -16,6 +16,7 @@ impl World {
         self.phase = Phase::Liveness;
         self.fact(format_args!("all faults end"));
         self.network.heal();
+        self.recorder.situations.links_mended();
         self.clients.rest();
         for place in 0..self.nodes.len() {
             let hold = &mut self.holds[place];

@@ -1,7 +1,7 @@
 //! Members: what the operator asks for, and whether quorums still meet.
 
 use super::World;
-use super::happening::{Happening, Phase};
+use super::happening::{Happening, Local, Phase};
 use crate::checker::durability::{self, Holds};
 use crate::checker::membership_safety::{self, MemberView};
 use crate::operator::{Inventory, has_quorum};
@@ -16,9 +16,11 @@ impl World {
     /// How often at most.
     const REPAIRS: u32 = 25;
 
-    fn operator_request(&mut self) -> RequestId {
+    fn operator_request(&mut self, place: usize) -> RequestId {
         self.requests += 1;
-        RequestId(self.requests)
+        let id = RequestId(self.requests);
+        self.operator.asked(id, self.nodes[place].id());
+        id
     }
 
     pub(super) fn ask_for_transfer(&mut self, to: Option<Place>) {
@@ -27,10 +29,14 @@ impl World {
         };
         let target = to.and_then(|place| self.nodes.get(place.0));
         let target = target.map(|node| node.id());
-        let id = self.operator_request();
-        let asked = self.nodes[leader].id();
-        self.operator.asked_to_transfer(id, asked, self.now);
-        self.give(leader, Input::TransferLeadership { id, target });
+        let id = self.operator_request(leader);
+        self.ask(leader, Input::TransferLeadership { id, target });
+    }
+
+    /// A server that stands still does not hear the operator either.
+    fn ask(&mut self, place: usize, input: Input) {
+        let what = Local::Operator(Box::new(input));
+        self.happens(Happening::At { place, what });
     }
 
     pub(super) fn ask_for_change(&mut self, wishes: &[(Place, Wish)], is_forced: bool) {
@@ -48,8 +54,8 @@ impl World {
         };
         let current = self.nodes[leader].membership();
         if let Some(change) = inventory.change(current, wishes, readiness) {
-            let id = self.operator_request();
-            self.give(leader, Input::ChangeMembership { id, change });
+            let id = self.operator_request(leader);
+            self.ask(leader, Input::ChangeMembership { id, change });
         }
     }
 

@@ -27,23 +27,25 @@ impl World {
             | Local::SyncFailed { .. }
             | Local::Applied { .. }
             | Local::Snapshot { .. }
-            | Local::Request(_) => hold.waiting.push_back(what),
+            | Local::Request(_)
+            | Local::Operator(_) => hold.waiting.push_back(what),
         }
-        if !hold.is_scheduled {
-            hold.is_scheduled = true;
-            let at = free_at.max(self.now);
+        let at = free_at.max(self.now);
+        // What held the server up before a crash may last longer than what does now.
+        if hold.resumes.is_none_or(|scheduled| at < scheduled) {
+            hold.resumes = Some(at);
             self.queue.push(at, Happening::Resume { place });
         }
         None
     }
 
     pub(super) fn resume(&mut self, place: usize) {
-        self.holds[place].is_scheduled = false;
+        self.holds[place].resumes = None;
         loop {
             let hold = &mut self.holds[place];
             let free_at = hold.free_at();
             if free_at > self.now && !hold.waiting.is_empty() {
-                hold.is_scheduled = true;
+                hold.resumes = Some(free_at);
                 return self.queue.push(free_at, Happening::Resume { place });
             }
             let Some(what) = hold.waiting.pop_front() else {
@@ -79,6 +81,7 @@ impl World {
             | Local::Applied { .. }
             | Local::Snapshot { .. } => {}
             Local::Request(request) => self.request(*request),
+            Local::Operator(input) => self.give(place, *input),
         }
     }
 
@@ -118,11 +121,12 @@ impl World {
                 Action::MembershipChanged { index, membership } => {
                     self.members_changed(at, index, membership);
                 }
+                // From here two of them may be elected.
+                Action::RoleChanged { .. } => self.has_new_members = true,
                 // These have been judged; the host has done the others.
                 Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
                 | Action::ReadEntries { .. }
-                | Action::RoleChanged { .. }
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }
                 | Action::Refused { .. }

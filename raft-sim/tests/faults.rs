@@ -1,0 +1,306 @@
+//! Each kind of fault happens where it is asked for, alone breaks nothing, and does not happen
+//! where it is not.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use core::time::Duration;
+use raft_proto::Time;
+use raft_sim::draw::Draft;
+use raft_sim::features::Features;
+use raft_sim::intensity::{FaultKind, Override, OverrideError, Overrides};
+use raft_sim::report::Report;
+use raft_sim::request::{Faults, Request};
+use raft_sim::run;
+use raft_sim::schedule::{Deed, Links, Schedule};
+use raft_sim::settings::Heal;
+use raft_sim::situations::Situation;
+
+const SEEDS: u64 = 4;
+
+/// A deed that changes nothing.
+const NOTHING: &str = "noise loss=0 duplicate=0 late=0 corrupt=0 by 0s for 0s";
+
+/// A run in which nothing goes wrong, but for these kinds at their worst.
+fn only(kinds: &[FaultKind], seed: u64) -> Request {
+    let intensity = |kind| 100 * u8::from(kinds.contains(&kind));
+    let all = FaultKind::ALL.map(|kind| Override {
+        kind,
+        intensity: intensity(kind),
+    });
+    Request {
+        features: Features::None,
+        rate: Some(50),
+        overrides: all.into_iter().collect(),
+        ..Request::new(seed, 3, Duration::from_secs(5), Faults::Wild)
+    }
+}
+
+/// What the seed draws for it; in the end everything gets better.
+fn schedule(kinds: &[FaultKind], seed: u64) -> Schedule {
+    let mut schedule = Draft::new(only(kinds, seed)).schedule();
+    schedule.settings.heal = Heal::All;
+    schedule
+}
+
+/// How often something happened in all runs with only `kinds`, all of which pass.
+fn happens(kinds: &[FaultKind], count: impl Fn(&Report) -> u64) -> u64 {
+    let runs = (0..SEEDS).map(|seed| {
+        let report = run::try_schedule(&schedule(kinds, seed));
+        assert!(report.passed(), "{kinds:?}: {report}");
+        count(&report)
+    });
+    runs.sum()
+}
+
+/// As above, and it does not happen without.
+fn happens_alone(kind: FaultKind, count: impl Fn(&Report) -> u64) {
+    assert!(happens(&[kind], &count) > 0, "{kind}");
+    assert_eq!(happens(&[], &count), 0, "{kind}");
+}
+
+fn saw(situation: Situation) -> impl Fn(&Report) -> u64 {
+    move |report| report.situations.count(situation)
+}
+
+/// How many deeds of a kind were drawn, and that they change what happens.
+fn changes(kind: FaultKind, is: impl Fn(&Deed) -> bool) {
+    let nothing: Deed = NOTHING.parse().unwrap();
+    let (mut drawn, mut changed) = (0, 0);
+    for seed in 0..SEEDS {
+        let with = schedule(&[kind], seed);
+        assert!(with.deeds.iter().all(|(_, deed)| is(deed)), "{kind}");
+        drawn += with.deeds.len() as u64;
+        // Lines at the same times, which is all that the digest of a run without text is made of.
+        let mut without = with.clone();
+        for (_, deed) in &mut without.deeds {
+            *deed = nothing.clone();
+        }
+        let (with, without) = (run::try_schedule(&with), run::try_schedule(&without));
+        assert!(with.passed(), "{kind}: {with}");
+        assert!(without.passed(), "{kind}: {without}");
+        changed += u64::from(with.digest != without.digest);
+    }
+    assert!(
+        drawn >= SEEDS && changed >= SEEDS - 1,
+        "{kind}: {drawn}, {changed}"
+    );
+}
+
+#[test]
+fn messages_are_lost() {
+    happens_alone(FaultKind::Loss, |report| report.counts.dropped);
+}
+
+#[test]
+fn messages_arrive_twice() {
+    happens_alone(FaultKind::Duplicate, |report| report.counts.duplicated);
+}
+
+#[test]
+fn messages_are_held_up() {
+    changes(FaultKind::Late, |deed| {
+        matches!(
+            deed,
+            Deed::Noise {
+                late: 300,
+                loss: 0,
+                ..
+            }
+        )
+    });
+}
+
+#[test]
+fn every_frame_that_is_damaged_is_caught() {
+    happens_alone(FaultKind::Corrupt, |report| report.counts.corrupted);
+    happens_alone(FaultKind::Corrupt, saw(Situation::FrameCorrupted));
+    let (mut by_decoding, mut by_checksum) = (0, 0);
+    happens(&[FaultKind::Corrupt], |report| {
+        let counts = &report.counts;
+        let caught = counts.caught_by_decoding + counts.caught_by_checksum;
+        assert_eq!(counts.corrupted, caught, "{report}");
+        caught
+    });
+    for seed in 0..SEEDS {
+        let report = run::try_schedule(&schedule(&[FaultKind::Corrupt], seed));
+        by_decoding += report.counts.caught_by_decoding;
+        by_checksum += report.counts.caught_by_checksum;
+    }
+    assert!(
+        by_decoding > 0 && by_checksum > 0,
+        "{by_decoding}, {by_checksum}"
+    );
+}
+
+#[test]
+fn the_cluster_is_split() {
+    happens_alone(FaultKind::Split, |report| report.counts.cuts);
+    happens_alone(FaultKind::Split, |report| report.counts.dropped);
+}
+
+#[test]
+fn links_are_cut_in_one_direction() {
+    changes(
+        FaultKind::OneWay,
+        |deed| matches!(deed, Deed::Cut { links: Links::One(from, to), .. } if from != to),
+    );
+    happens_alone(FaultKind::OneWay, |report| report.counts.dropped);
+}
+
+#[test]
+fn links_are_flaky_or_slow() {
+    changes(
+        FaultKind::Flaky,
+        |deed| matches!(deed, Deed::Flaky { from, to, .. } if from != to),
+    );
+    happens_alone(FaultKind::Flaky, |report| report.counts.dropped);
+    changes(
+        FaultKind::SlowLink,
+        |deed| matches!(deed, Deed::SlowLink { from, to, .. } if from != to),
+    );
+}
+
+#[test]
+fn nodes_stand_still_or_are_slow() {
+    happens_alone(FaultKind::Pause, saw(Situation::NodePaused));
+    changes(FaultKind::Pause, |deed| matches!(deed, Deed::Pause { .. }));
+    changes(FaultKind::SlowNode, |deed| {
+        matches!(deed, Deed::SlowNode { .. })
+    });
+}
+
+#[test]
+fn nodes_lose_power_one_by_one_and_all_at_once() {
+    happens_alone(FaultKind::Crash, |report| report.counts.crashes);
+    let torn = (0..6 * SEEDS).map(|seed| {
+        let mut schedule = schedule(&[FaultKind::Crash], seed);
+        schedule.settings.disk.sync = "20ms..60ms".parse().unwrap(); // Most crashes hit one.
+        let report = run::try_schedule(&schedule);
+        assert!(report.passed(), "{report}");
+        report.situations.count(Situation::TornWrite)
+    });
+    assert!(torn.sum::<u64>() > 0);
+    happens_alone(FaultKind::CrashAll, saw(Situation::AllDown));
+}
+
+#[test]
+fn processes_are_killed_and_power_is_lost_while_they_are_down() {
+    happens_alone(FaultKind::Kill, saw(Situation::ProcessKilled));
+    happens_alone(FaultKind::Kill, saw(Situation::PowerLostWhileDown));
+}
+
+#[test]
+fn disks_are_slow_and_fail() {
+    changes(FaultKind::SlowDisk, |deed| {
+        matches!(deed, Deed::SlowDisk { .. })
+    });
+    happens_alone(FaultKind::FailWrite, |report| report.counts.failed_writes);
+    // Whoever falls behind is sent a snapshot, which is read from disk.
+    let behind = [FaultKind::Split, FaultKind::Snapshot];
+    let read_error = saw(Situation::ReadError);
+    assert_eq!(happens(&behind, &read_error), 0);
+    let with = [FaultKind::FailRead, FaultKind::Split, FaultKind::Snapshot];
+    assert!(happens(&with, &read_error) > 0);
+    assert!(happens(&[FaultKind::FailRead], |report| report.committed) > 0);
+}
+
+#[test]
+fn disks_decay_and_are_replaced() {
+    happens_alone(FaultKind::Rot, saw(Situation::BitRot));
+    happens_alone(FaultKind::Replace, saw(Situation::NewIdentity));
+    // Bytes that have decayed are noticed at the next start.
+    let both = [FaultKind::Rot, FaultKind::Crash];
+    assert!(happens(&both, saw(Situation::NewIdentity)) > 0);
+}
+
+#[test]
+fn clocks_drift_and_jump() {
+    happens_alone(FaultKind::Jump, saw(Situation::ClockJumped));
+    changes(FaultKind::Jump, |deed| {
+        matches!(deed, Deed::Jump { .. } | Deed::Freeze { .. })
+    });
+    for seed in 0..SEEDS {
+        let drift = |kinds: &[FaultKind]| Draft::new(only(kinds, seed)).settings.drift_ppm;
+        assert!(drift(&[]).iter().all(|ppm| *ppm == 0));
+        assert!(drift(&[FaultKind::Drift]).iter().any(|ppm| *ppm != 0));
+    }
+    assert!(happens(&[FaultKind::Drift], |report| report.committed) > 0);
+}
+
+#[test]
+fn members_change_and_leads_are_handed_over() {
+    let changes = |report: &Report| report.features.simple_changes + report.features.joint_changes;
+    happens_alone(FaultKind::Change, changes);
+    happens_alone(FaultKind::Transfer, |report| report.features.transfers);
+    // A learner that has caught up is promoted; two changes at once go through a joint one.
+    let mut schedule = schedule(&[], 1);
+    schedule.settings.spares = 1;
+    let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
+    let deeds = ["change n4=learner", "change n4=voter n3=out"];
+    schedule.deeds = vec![
+        (at(1), deeds[0].parse().unwrap()),
+        (at(3), deeds[1].parse().unwrap()),
+    ];
+    let report = run::try_schedule(&schedule);
+    assert!(report.passed(), "{report}");
+    let counts = report.features;
+    assert_eq!(
+        (counts.simple_changes, counts.joint_changes),
+        (1, 1),
+        "{report}"
+    );
+    assert_eq!(counts.promotions, 1, "{report}");
+}
+
+#[test]
+fn snapshots_are_made_at_any_time() {
+    changes(FaultKind::Snapshot, |deed| {
+        matches!(deed, Deed::Snapshot { .. })
+    });
+}
+
+#[test]
+fn nothing_happens_where_nothing_is_asked_for() {
+    for seed in 0..SEEDS {
+        let draft = Draft::new(only(&[], seed));
+        assert_eq!(draft.schedule().deeds, []);
+        assert_eq!(draft.script().deeds.count(), 0);
+    }
+}
+
+#[test]
+fn intensities_that_are_given_stand_in_the_command_that_repeats_the_run() {
+    let given = ["loss=40", "slow-link=0", "jump=100"].map(|text| text.parse().unwrap());
+    let request = Request {
+        overrides: Overrides::from_iter(given),
+        ..Request::new(7, 5, Duration::from_secs(5), Faults::Wild)
+    };
+    let command = request.command();
+    assert!(command.starts_with("raft-sim run --seed 7 "), "{command}");
+    let mut read = Overrides::default();
+    let mut words = command.split(' ');
+    while let Some(word) = words.next() {
+        if word == "--fault" {
+            read = read.with(words.next().unwrap().parse().unwrap());
+        }
+    }
+    assert_eq!(read, request.overrides, "{command}");
+    let draft = Draft::new(request);
+    assert_eq!(draft.intensities.get(FaultKind::Loss), 40);
+    assert_eq!(draft.intensities.get(FaultKind::SlowLink), 0);
+    assert_eq!(draft.intensities.get(FaultKind::Jump), 100);
+}
+
+#[test]
+fn an_intensity_that_cannot_be_is_explained() {
+    let error = |text: &str| text.parse::<Override>().unwrap_err();
+    for text in ["loss", "loss=", "loss=101", "loss=-1", "loss=much"] {
+        assert_eq!(error(text), OverrideError::NotAnIntensity, "{text}");
+    }
+    let unknown = error("lost=40");
+    assert_eq!(unknown, OverrideError::Unknown("lost".into()));
+    for kind in FaultKind::ALL {
+        assert!(unknown.to_string().contains(kind.name()), "{unknown}");
+        let text = format!("{kind}=1");
+        assert_eq!(text.parse::<Override>().unwrap().kind, kind);
+    }
+}
