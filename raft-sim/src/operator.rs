@@ -94,12 +94,20 @@ impl Inventory<'_> {
                 (Some(_), Wish::Voter) => NodeChange::Promote(id),
                 (Some(_), Wish::Learner) => NodeChange::Demote(id),
                 (Some(_), Wish::Out) => NodeChange::Remove(id),
-                (None, Wish::Voter) => NodeChange::Set(named(Member::voter(id))),
-                (None, Wish::Learner) => NodeChange::Set(named(Member::learner(id))),
+                (None, Wish::Voter) if readiness == Readiness::Forced => {
+                    NodeChange::Set(named(Member::voter(id)))
+                }
+                // It has to catch up before it may vote.
+                (None, Wish::Voter | Wish::Learner) => NodeChange::Set(named(Member::learner(id))),
             };
-            match wish {
-                Wish::Voter => voters.insert(id),
-                Wish::Learner | Wish::Out => voters.remove(&id),
+            match change {
+                NodeChange::Set(Member {
+                    role: MemberRole::Learner,
+                    ..
+                })
+                | NodeChange::Demote(_)
+                | NodeChange::Remove(_) => voters.remove(&id),
+                NodeChange::Set(_) | NodeChange::Promote(_) => voters.insert(id),
             };
             nodes.push(change);
         }

@@ -1,6 +1,6 @@
 //! Watches every core: writes the trace, counts, and asks the checkers after every step.
 
-use crate::checker::{Checker, Observation, Patience, Started};
+use crate::checker::{CheckQuorum, Checker, Observation, Patience, Started};
 use crate::failure::Failure;
 use crate::host::Watch;
 use crate::situations::{Situation, Situations};
@@ -87,6 +87,7 @@ pub struct Recorder {
     pub situations: Situations,
     checker: Checker,
     patience: Patience,
+    check_quorum: CheckQuorum,
     failure: Option<Failure>,
     /// When the last event happened, by the world's clock if it tells.
     now: Time,
@@ -102,6 +103,7 @@ impl Recorder {
             situations: Situations::default(),
             checker: Checker::new(),
             patience: Patience::default(),
+            check_quorum: CheckQuorum::default(),
             failure: None,
             now: Time::ZERO,
             is_told: false,
@@ -149,6 +151,7 @@ impl Recorder {
     pub fn stopped(&mut self, node: NodeId) {
         self.situations.stopped(node);
         self.patience.stopped(node);
+        self.check_quorum.stopped(node);
         self.checker.stopped(node);
     }
 
@@ -200,6 +203,7 @@ impl Watch for Recorder {
             self.now = event.at;
         }
         self.patience.event(raft, event);
+        self.check_quorum.event(raft, event);
         if let Input::Persisted { seq } = event.input {
             self.situations.persisted(raft.id(), seq);
         }
@@ -271,6 +275,9 @@ impl Watch for Recorder {
         }
         self.situations.observe(self.now, raft, actions);
         if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
+            self.fail(broken);
+        }
+        if let Err(broken) = self.check_quorum.actions(raft, actions) {
             self.fail(broken);
         }
         if let Err(broken) = self.patience.actions(raft, actions) {

@@ -191,6 +191,10 @@ impl Settings {
         if self.clients.attempt.0 < Duration::from_millis(1) {
             return Err("clients: an attempt of at least 1ms".into());
         }
+        // A swap carries a long value and a new one.
+        if self.core.max_entry_bytes < self.clients.max_value + 600 {
+            return Err("core: entries of at least 600 bytes more than clients' max_value".into());
+        }
         let config = self.config(NodeId(1), self.first_members());
         config.validate().map_err(|error| format!("core: {error}"))
     }

@@ -25,7 +25,8 @@ use crate::outstanding::Learnt;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::recorder::Recorder;
-use crate::schedule::{Deed, Operation, Script};
+use crate::schedule::deed::Wish;
+use crate::schedule::{Deed, Operation, Place, Script};
 use crate::service::Applied;
 use crate::settings::Settings;
 use crate::trace::Trace;
@@ -67,6 +68,8 @@ pub struct World {
     committed_since: Index,
     /// Later ones that were seen anywhere, and may come into force again by a message that is late.
     pending_members: Vec<(Index, Membership)>,
+    /// What the operator will ask of the next leader.
+    wanted_change: Option<(Vec<(Place, Wish)>, bool)>,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
     /// Places that stay down, or cut off, after all faults are over.
@@ -125,6 +128,7 @@ impl World {
             },
             committed_since: Index::ZERO,
             pending_members: Vec::new(),
+            wanted_change: None,
             lost: BTreeSet::new(),
             gone: vec![false; count],
             machines: random.fork("machines"),
@@ -249,6 +253,7 @@ impl World {
             Happening::Impatient { client } => self.impatient(client),
             Happening::Operation => self.operation(),
             Happening::Deed => self.deed(),
+            Happening::Elected => self.greet_leader(),
             Happening::Repair { place, tries } => self.repair(place, tries),
         }
     }

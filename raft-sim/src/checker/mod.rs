@@ -16,6 +16,10 @@
 //! | durability | [`durability`] | what disks hold of what is committed and acknowledged |
 //! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
 //! | Rules for Followers (5.2) | [`patience`] | when nodes stand for election |
+//! | CheckQuorum (thesis 6.2) | [`check_quorum`] | whom leaders hear |
+//! | liveness | [`liveness`] | the cluster, once all faults are over |
+//!
+//! and what clients saw by [`linearizability`](crate::linearizability).
 //!
 //! A check after every step is affordable only if its cost follows what the step changed. The
 //! core tells exactly that: whatever changes in its log leaves the same step as a
@@ -31,6 +35,7 @@
 //!
 //! Memory: what lies more than [`MARGIN`] entries below the log of every node is forgotten.
 
+pub mod check_quorum;
 pub mod durability;
 pub mod election_safety;
 pub mod exactly_once;
@@ -45,6 +50,7 @@ pub mod state_machine_safety;
 mod violation;
 mod window;
 
+pub use check_quorum::CheckQuorum;
 pub use durability::{Durability, Holds};
 pub use election_safety::ElectionSafety;
 pub use exactly_once::ExactlyOnce;

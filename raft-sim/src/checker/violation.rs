@@ -26,6 +26,8 @@ pub enum Property {
     ExactlyOnce,
     /// Who heard the leader or granted a vote waits for an election timeout (section 5.2).
     Patience,
+    /// A leader that no majority answers steps down (thesis 6.2).
+    CheckQuorum,
 }
 
 impl fmt::Display for Property {
@@ -39,6 +41,7 @@ impl fmt::Display for Property {
             Property::Durability => "the contract of durability",
             Property::MembershipSafety => "Membership Safety (section 6)",
             Property::ExactlyOnce => "Exactly Once (thesis 6.3)",
+            Property::CheckQuorum => "CheckQuorum (thesis 6.2)",
             Property::Patience => "the rule of patience for followers (section 5.2)",
         })
     }
@@ -278,6 +281,18 @@ pub enum Broken {
         /// The command's number in it.
         sequence: u64,
     },
+    /// CheckQuorum.
+    #[error(
+        "{leader} has heard no majority of its voters for {limit:?}, and still leads in term {term}"
+    )]
+    LeadsUnheard {
+        /// The leader.
+        leader: NodeId,
+        /// Its term.
+        term: Term,
+        /// How long it may lead unheard.
+        limit: Duration,
+    },
     /// Patience.
     #[error(
         "{node} became a {role} in term {term}, {waited:?} after it {reason}: \
@@ -330,6 +345,7 @@ impl Broken {
                 Property::ExactlyOnce
             }
             Broken::Impatient { .. } => Property::Patience,
+            Broken::LeadsUnheard { .. } => Property::CheckQuorum,
         }
     }
 }

@@ -44,10 +44,10 @@ impl Operations {
         let random = &mut self.random;
         let key = random.below(self.keys);
         if random.chance(self.reads) {
-            let kind = match random.below(4) {
+            let kind = match random.below(6) {
                 0 => ReadKind::Follower,
                 1 => return Ask::Get(key),
-                2 if self.has_lease => ReadKind::Lease,
+                2..5 if self.has_lease => ReadKind::Lease,
                 _ => ReadKind::Quorum,
             };
             return Ask::Read { key, kind };

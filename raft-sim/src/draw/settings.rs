@@ -106,7 +106,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         lease_max_drift_ppm: features.lease_max_drift_ppm,
     };
     if faults == Faults::Wild {
-        core.max_entry_bytes = random.between(512, 4096);
+        core.max_entry_bytes = random.between(1024, 4096);
         let entry = core.max_entry_bytes + ENTRY_OVERHEAD;
         core.max_append_bytes = entry + random.below(4096);
         core.max_inflight_appends = random.between(1, 8) as u32; // at most 8

@@ -25,6 +25,8 @@ pub(super) enum Happening {
     Operation,
     /// The next deed of the script.
     Deed,
+    /// There is a new leader, and the operator has waited for one.
+    Elected,
     /// The operator looks after a server that came back as another one.
     Repair { place: usize, tries: u32 },
 }

@@ -8,7 +8,7 @@ use crate::operator::{Inventory, has_quorum};
 use crate::schedule::Place;
 use crate::schedule::deed::Wish;
 use core::time::Duration;
-use raft_proto::{EntryId, Index, Input, Membership, NodeId, Readiness, RequestId};
+use raft_proto::{EntryId, Index, Input, Membership, NodeId, Readiness, RequestId, RoleKind};
 
 impl World {
     /// How often the operator looks after a server that came back as another one.
@@ -37,6 +37,25 @@ impl World {
     fn ask(&mut self, place: usize, input: Input) {
         let what = Local::Operator(Box::new(input));
         self.happens(Happening::At { place, what });
+    }
+
+    /// A change that an operator wants, at once or of the next leader, as soon as there is one:
+    /// what a leader does before it has committed anything is where mistakes show.
+    pub(super) fn want_change(&mut self, wishes: Vec<(Place, Wish)>, is_forced: bool) {
+        if self.leader().is_none() || self.machines.chance(300) {
+            self.wanted_change = Some((wishes, is_forced));
+        } else {
+            self.ask_for_change(&wishes, is_forced);
+        }
+    }
+
+    /// A leader has been elected.
+    pub(super) fn greet_leader(&mut self) {
+        if let Some((wishes, is_forced)) = self.wanted_change.take()
+            && self.phase == Phase::Safety
+        {
+            self.ask_for_change(&wishes, is_forced);
+        }
     }
 
     pub(super) fn ask_for_change(&mut self, wishes: &[(Place, Wish)], is_forced: bool) {
@@ -79,6 +98,14 @@ impl World {
         if tries < Self::REPAIRS {
             let tries = tries + 1;
             self.schedule(Self::REPAIR_EVERY, Happening::Repair { place, tries });
+        }
+    }
+
+    /// A node changes its role: from here two of them may be elected.
+    pub(super) fn role_changed(&mut self, role: RoleKind) {
+        self.has_new_members = true;
+        if role == RoleKind::Leader && self.wanted_change.is_some() {
+            self.schedule(Duration::ZERO, Happening::Elected);
         }
     }
 

@@ -118,11 +118,10 @@ impl World {
                 }
                 Action::Proposed { outcome, .. } => self.outcome = Some(outcome),
                 Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
+                Action::RoleChanged { role, .. } => self.role_changed(role),
                 Action::MembershipChanged { index, membership } => {
                     self.members_changed(at, index, membership);
                 }
-                // From here two of them may be elected.
-                Action::RoleChanged { .. } => self.has_new_members = true,
                 // These have been judged; the host has done the others.
                 Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
