@@ -1,9 +1,11 @@
 //! What can happen in a world.
 
 use crate::clients::Request;
+use crate::schedule::Place;
+use crate::schedule::deed::Wish;
 use bytes::Bytes;
 use core::time::Duration;
-use raft_proto::{Index, Input, Seq, SnapshotId, Time};
+use raft_proto::{Index, Readiness, Seq, SnapshotId, Time};
 use std::collections::VecDeque;
 
 /// Something that is going to happen.
@@ -54,7 +56,16 @@ pub(super) enum Local {
     /// A client asks.
     Request(Box<Request>),
     /// The operator asks.
-    Operator(Box<Input>),
+    Operator(Box<Chore>),
+}
+
+/// What the operator asks of a leader.
+#[derive(Clone, Debug)]
+pub(super) enum Chore {
+    /// The lead is to be handed over, to this one if it is named.
+    Transfer(Option<Place>),
+    /// These are to become what is said.
+    Change(Vec<(Place, Wish)>, Readiness),
 }
 
 /// Whether faults and clients go on.

@@ -1,7 +1,7 @@
 //! Members: what the operator asks for, and whether quorums still meet.
 
 use super::World;
-use super::happening::{Happening, Local, Phase};
+use super::happening::{Chore, Happening, Local, Phase};
 use crate::checker::durability::{self, Holds};
 use crate::checker::membership_safety::{self, MemberView};
 use crate::operator::{Inventory, has_quorum};
@@ -24,19 +24,43 @@ impl World {
     }
 
     pub(super) fn ask_for_transfer(&mut self, to: Option<Place>) {
-        let Some(leader) = self.leader() else {
-            return;
-        };
-        let target = to.and_then(|place| self.nodes.get(place.0));
-        let target = target.map(|node| node.id());
-        let id = self.operator_request(leader);
-        self.ask(leader, Input::TransferLeadership { id, target });
+        self.ask(Chore::Transfer(to));
     }
 
-    /// A server that stands still does not hear the operator either.
-    fn ask(&mut self, place: usize, input: Input) {
-        let what = Local::Operator(Box::new(input));
-        self.happens(Happening::At { place, what });
+    /// The leader is asked; one that stands still hears it later.
+    fn ask(&mut self, chore: Chore) {
+        if let Some(place) = self.leader() {
+            let what = Local::Operator(Box::new(chore));
+            self.happens(Happening::At { place, what });
+        }
+    }
+
+    /// A server hears what the operator asks. Which change that comes to is found out now: disks
+    /// may have been lost since it was asked.
+    pub(super) fn chore(&mut self, place: usize, chore: &Chore) {
+        if self.nodes[place].raft().is_none() || self.phase == Phase::Liveness {
+            return;
+        }
+        match chore {
+            Chore::Transfer(to) => {
+                let target = to.and_then(|place| self.nodes.get(place.0));
+                let target = target.map(|node| node.id());
+                let id = self.operator_request(place);
+                self.give(place, Input::TransferLeadership { id, target });
+            }
+            Chore::Change(wishes, readiness) => {
+                let ids: Vec<NodeId> = self.nodes.iter().map(|node| node.id()).collect();
+                let inventory = Inventory {
+                    ids: &ids,
+                    lost: &self.lost,
+                };
+                let current = self.nodes[place].membership();
+                if let Some(change) = inventory.change(current, wishes, *readiness) {
+                    let id = self.operator_request(place);
+                    self.give(place, Input::ChangeMembership { id, change });
+                }
+            }
+        }
     }
 
     /// A change that an operator wants, at once or of the next leader, as soon as there is one:
@@ -58,24 +82,12 @@ impl World {
         }
     }
 
-    pub(super) fn ask_for_change(&mut self, wishes: &[(Place, Wish)], is_forced: bool) {
-        let Some(leader) = self.leader() else {
-            return;
-        };
+    fn ask_for_change(&mut self, wishes: &[(Place, Wish)], is_forced: bool) {
         let readiness = match is_forced {
             true => Readiness::Forced,
             false => Readiness::Checked,
         };
-        let ids: Vec<NodeId> = self.nodes.iter().map(|node| node.id()).collect();
-        let inventory = Inventory {
-            ids: &ids,
-            lost: &self.lost,
-        };
-        let current = self.nodes[leader].membership();
-        if let Some(change) = inventory.change(current, wishes, readiness) {
-            let id = self.operator_request(leader);
-            self.ask(leader, Input::ChangeMembership { id, change });
-        }
+        self.ask(Chore::Change(wishes.to_vec(), readiness));
     }
 
     /// The node that is gone is to be removed, the one in its place to learn and then to vote.

@@ -81,7 +81,7 @@ impl World {
             | Local::Applied { .. }
             | Local::Snapshot { .. } => {}
             Local::Request(request) => self.request(*request),
-            Local::Operator(input) => self.give(place, *input),
+            Local::Operator(chore) => self.chore(place, &chore),
         }
     }
 
