@@ -130,6 +130,8 @@ Examples:
   raft-sim zoo                   all of them, as a table in Markdown
   raft-sim zoo figure-8          one
   raft-sim zoo --write           all, and the table goes into raft-sim/zoo/README.md
+  raft-sim zoo --shrink          all, and each run that fails is made small: raft-sim replay
+                                 target/zoo/schedules/figure-8.toml runs one of them
 
 Exit code 1 if one was not caught, 2 if the command line made no sense or a patch does not apply \
 or build.";

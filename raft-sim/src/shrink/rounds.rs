@@ -13,7 +13,7 @@ const SEEDS: [usize; 5] = [3, 8, 32, 128, 512];
 const SMALL: usize = 20;
 
 /// The seeds with which a small run has to be tried before it is left at that.
-const ENOUGH: usize = 32;
+const ENOUGH: usize = 128;
 
 /// Hundredths of runs and time that may be used before only details are looked at.
 const FOR_ROUNDS: u32 = 80;
@@ -163,7 +163,7 @@ fn some(search: &mut Search<'_>, seeds: usize) {
 
 /// What reads better, or is simpler.
 fn details(search: &mut Search<'_>) {
-    const SEEDS: usize = 4;
+    const SEEDS: usize = 16;
     const STEPS: [u64; 3] = [100_000_000, 10_000_000, 1_000_000];
     loop {
         let before = search.best.clone();
