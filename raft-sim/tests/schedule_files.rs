@@ -6,14 +6,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const RUN: [&str; 11] = [
-    "--seed", "1325", "--time", "10s", "--faults", "wild", "--features", "all", "--fault",
-    "jump=100", "--runs",
+    "--seed",
+    "1325",
+    "--time",
+    "10s",
+    "--faults",
+    "wild",
+    "--features",
+    "all",
+    "--fault",
+    "jump=100",
+    "--runs",
 ];
 
 fn raft_sim(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
     command.current_dir(folder).args(arguments);
-    command.output().expect("the binary was built with this test")
+    command
+        .output()
+        .expect("the binary was built with this test")
 }
 
 fn stdout(output: &Output) -> String {
@@ -56,7 +67,14 @@ fn what_shrink_writes_fails_as_noted_when_it_is_replayed() {
 #[test]
 fn a_schedule_is_shrunk_further_in_place() {
     let (folder, path, _) = shrunk();
-    let arguments = ["shrink", "--json", "--runs", "500", "--schedule", "seed-1325.toml"];
+    let arguments = [
+        "shrink",
+        "--json",
+        "--runs",
+        "500",
+        "--schedule",
+        "seed-1325.toml",
+    ];
     let output = raft_sim(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -74,20 +92,31 @@ fn a_schedule_is_shrunk_further_in_place() {
 fn what_came_otherwise_than_noted_is_said() {
     let (folder, path, _) = shrunk();
     let text = fs::read_to_string(&path).unwrap();
-    let line = text.lines().find(|line| line.starts_with("failure")).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("failure"))
+        .unwrap();
     fs::write(&path, text.replace(line, "failure = \"the moon fell\"")).unwrap();
     let output = raft_sim(folder.path(), &["replay", "seed-1325.toml"]);
     assert_eq!(output.status.code(), Some(1));
     let said = stdout(&output);
-    assert!(said.contains("it fails otherwise; the file notes: the moon fell"), "{said}");
+    assert!(
+        said.contains("it fails otherwise: the file notes \"the moon fell\""),
+        "{said}"
+    );
+    assert!(said.contains("where it has \"the\""), "{said}");
     let begin = text.find("deeds = [").unwrap();
     let end = text.find("[settings]").unwrap();
-    let calm = format!("{}deeds = []\noperations = []\n{}", &text[..begin], &text[end..]);
+    let calm = format!(
+        "{}deeds = []\noperations = []\n{}",
+        &text[..begin],
+        &text[end..]
+    );
     fs::write(&path, calm).unwrap();
     let output = raft_sim(folder.path(), &["replay", "seed-1325.toml"]);
     assert_eq!(output.status.code(), Some(0));
     let said = stdout(&output);
-    assert!(said.contains("it passes, but the file notes: n"), "{said}");
+    assert!(said.contains("it passes, but the file notes \"n"), "{said}");
 }
 
 #[test]
@@ -96,7 +125,10 @@ fn a_run_that_passes_is_nothing_to_shrink() {
     let output = raft_sim(folder.path(), &["shrink", "--seed", "3", "--time", "2s"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("error: seed 3 passes: nothing to shrink"), "{said}");
+    assert!(
+        said.contains("error: seed 3 passes: nothing to shrink"),
+        "{said}"
+    );
     assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
     let output = raft_sim(folder.path(), &["shrink"]);
     assert_eq!(output.status.code(), Some(2));
@@ -115,15 +147,33 @@ fn a_file_that_is_no_schedule_says_where_and_what_is_expected() {
     };
     let cases = [
         (String::from("dear friend"), "TOML parse error at line 1"),
-        (good.replace("version = 1", "version = 2"), "schedule of version 2"),
-        (good.replace("version = 1", "version = 1\ncolour = 3"), "unknown field `colour`"),
+        (
+            good.replace("version = 1", "version = 2"),
+            "schedule of version 2",
+        ),
+        (
+            good.replace("version = 1", "version = 1\ncolour = 3"),
+            "unknown field `colour`",
+        ),
         (good.replace("heal =", "hael ="), "unknown field `hael`"),
         (good.replace("nodes = ", "nodes = 9"), "nodes: from 1 to 15"),
         (with("\"0.5 crsh n1 for 1s\"", ""), "deeds, line 1"),
-        (with("\"0.5 crash n1 for 1s\", \"0.6 crash n99 for 1s\"", ""), "it names n99"),
-        (with("\"0.5 crash n1 for ever\"", ""), "a time such as 250ms"),
-        (with("\"soon crash n1 for 1s\"", ""), "a time in seconds such as 1.250000"),
-        (with("", "\"0.5 c0 steal k1\""), "read, get, set, append, cas, delete or batch"),
+        (
+            with("\"0.5 crash n1 for 1s\", \"0.6 crash n99 for 1s\"", ""),
+            "it names n99",
+        ),
+        (
+            with("\"0.5 crash n1 for ever\"", ""),
+            "a time such as 250ms",
+        ),
+        (
+            with("\"soon crash n1 for 1s\"", ""),
+            "a time in seconds such as 1.250000",
+        ),
+        (
+            with("", "\"0.5 c0 steal k1\""),
+            "read, get, set, append, cas, delete or batch",
+        ),
     ];
     for (text, expected) in cases {
         fs::write(&path, &text).unwrap();
@@ -148,9 +198,17 @@ fn what_cannot_be_read_is_named() {
         assert!(said.contains(expected), "{expected}: {said}");
     };
     refused(&["replay", "no.toml"], 2, "no.toml: No such file");
-    refused(&["shrink", "--schedule", "no.toml"], 2, "no.toml: No such file");
+    refused(
+        &["shrink", "--schedule", "no.toml"],
+        2,
+        "no.toml: No such file",
+    );
     fs::create_dir(folder.path().join("empty")).unwrap();
-    refused(&["replay", "empty"], 2, "empty: the folder holds no recordings");
+    refused(
+        &["replay", "empty"],
+        2,
+        "empty: the folder holds no recordings",
+    );
     fs::write(folder.path().join("noise"), [0xff, 0xfe, 0]).unwrap();
     refused(&["replay", "noise"], 1, "noise: this is no recording");
     refused(&["shrink", "--schedule", "noise"], 2, "noise: ");
@@ -170,5 +228,8 @@ fn a_schedule_of_a_mutant_asks_for_the_mutant_where_the_project_is() {
     let output = raft_sim(folder.path(), &["replay", "--root", root, "seed-1325.toml"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
-    assert!(said.contains("there is no half-a-moon.patch; there are: "), "{said}");
+    assert!(
+        said.contains("there is no half-a-moon.patch; there are: "),
+        "{said}"
+    );
 }

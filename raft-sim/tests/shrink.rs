@@ -54,7 +54,7 @@ proptest! {
     fn no_single_item_more_can_go_whatever_fails(salt: u64) {
         // Neither monotone nor of one piece: whatever has many of some numbers, and no others.
         let fails = |items: &[u64]| {
-            let sum = items.iter().filter(|item| **item ^ salt % 3 > 2).count();
+            let sum = items.iter().filter(|item| (**item ^ (salt % 3)) > 2).count();
             sum >= 3 && items.len() % 5 != 1
         };
         let all: Vec<u64> = (0..50).collect();
@@ -84,7 +84,12 @@ fn halves_go_before_quarters_and_a_rare_need_costs_few_tries() {
 fn no_part_is_smaller_than_the_floor() {
     let mut least = usize::MAX;
     minimize(64, 8, |ranges| {
-        least = ranges.iter().map(|range| range.len()).min().unwrap().min(least);
+        least = ranges
+            .iter()
+            .map(|range| range.len())
+            .min()
+            .unwrap()
+            .min(least);
         None
     });
     assert_eq!(least, 8);

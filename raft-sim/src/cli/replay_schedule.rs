@@ -57,10 +57,31 @@ fn compared(schedule: &Schedule, failure: Option<&Failure>) -> String {
     let found = failure.map(Failure::to_string);
     match (&schedule.failure, found) {
         (Some(noted), Some(found)) if *noted == found => format!("{by}it fails as noted\n"),
-        (Some(noted), Some(_)) => {
-            format!("{by}it fails otherwise; the file notes: {noted}\n")
+        (Some(noted), Some(found)) => {
+            let difference = first_difference(noted, &found);
+            format!("{by}it fails otherwise: the file notes {noted:?}; {difference}\n")
         }
-        (Some(noted), None) => format!("{by}it passes, but the file notes: {noted}\n"),
+        (Some(noted), None) => format!("{by}it passes, but the file notes {noted:?}\n"),
         (None, _) => by,
+    }
+}
+
+/// The first word that is another one.
+fn first_difference(noted: &str, found: &str) -> String {
+    let (mut noted, mut found) = (noted.split_whitespace(), found.split_whitespace());
+    loop {
+        match (noted.next(), found.next()) {
+            (Some(noted), Some(found)) if noted == found => {}
+            (Some(noted), Some(found)) => {
+                return format!("the first difference: {found:?}, where it has {noted:?}");
+            }
+            (Some(noted), None) => {
+                return format!("the first difference: the end, where it has {noted:?}");
+            }
+            (None, Some(found)) => {
+                return format!("the first difference: {found:?}, where it ends");
+            }
+            (None, None) => return "they differ in blanks".into(),
+        }
     }
 }

@@ -163,6 +163,9 @@ fn show(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<Verdict> 
         None => writeln!(out, "  {at:.6} passes now: the run is not deterministic")?,
     }
     let path = task.out.display();
-    writeln!(out, "\nwritten to {path}; run it with: raft-sim replay {path}")?;
+    writeln!(
+        out,
+        "\nwritten to {path}; run it with: raft-sim replay {path}"
+    )?;
     Ok(Verdict::Passed)
 }

@@ -211,8 +211,7 @@ fn row(mutant: &Mutant, hunt: &Hunt, is_long: bool) -> String {
         name, rule, source, ..
     } = mutant;
     let (seeds, time) = (hunt.seeds, hunt.cpu_seconds);
-    let row =
-        format!("| {name} | {rule} | {source} | {caught} | {seeds} | {time:.1} | {repeat} |");
+    let row = format!("| {name} | {rule} | {source} | {caught} | {seeds} | {time:.1} | {repeat} |");
     match (&hunt.shrunk, is_long) {
         (Some(shrunk), _) => format!("{row} {} |", shrunk.text),
         (None, true) => format!("{row}  |"),

@@ -175,7 +175,11 @@ impl Schedule {
         };
         let mut text = String::from(HEAD);
         // Text, numbers and lists of text: there is nothing in it that TOML cannot say.
-        let _ = write!(text, "{}", toml::to_string_pretty(&file).unwrap_or_default());
+        let _ = write!(
+            text,
+            "{}",
+            toml::to_string_pretty(&file).unwrap_or_default()
+        );
         text
     }
 }

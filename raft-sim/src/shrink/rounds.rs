@@ -94,7 +94,10 @@ fn pass(search: &mut Search<'_>, seeds: usize, round: usize) {
         let floor = part.len(&search.best) >> (5 + 2 * round);
         fewer(search, part, seeds, floor);
     }
-    while search.first(simpler::rules(), seeds.min(8), simpler::rule).is_some() {}
+    while search
+        .first(simpler::rules(), seeds.min(8), simpler::rule)
+        .is_some()
+    {}
     if search.len() > SMALL || round > 1 {
         some(search, seeds);
     }
@@ -115,30 +118,45 @@ fn fewer_servers(search: &mut Search<'_>, seeds: usize) {
 fn shorter(search: &mut Search<'_>, seeds: usize) {
     let length = windows::length(&search.best, WINDOWS);
     ddmin::minimize(windows::count(&search.best, length), 1, |ranges| {
-        let without = |schedule: &Schedule, at: usize| {
-            windows::without(schedule, ranges.get(at)?, length)
-        };
+        let without =
+            |schedule: &Schedule, at: usize| windows::without(schedule, ranges.get(at)?, length);
         let which = search.first(ranges.len(), seeds, without)?;
         Some((which, windows::count(&search.best, length)))
     });
 }
 
 fn fewer(search: &mut Search<'_>, part: Part, seeds: usize, floor: usize) {
-    ddmin::minimize(part.len(&search.best), floor, |ranges: &[Range<usize>]| {
-        let without = |schedule: &Schedule, at: usize| {
-            let range = ranges.get(at)?;
-            part.only(schedule, |number| !range.contains(&number))
-        };
-        let which = search.first(ranges.len(), seeds, without)?;
-        Some((which, part.len(&search.best)))
-    });
+    ddmin::minimize(
+        part.len(&search.best),
+        floor,
+        |ranges: &[Range<usize>]| {
+            let without = |schedule: &Schedule, at: usize| {
+                let range = ranges.get(at)?;
+                part.only(schedule, |number| !range.contains(&number))
+            };
+            let which = search.first(ranges.len(), seeds, without)?;
+            Some((which, part.len(&search.best)))
+        },
+    );
 }
 
 /// One of eight, of four, of two: what only has to be there all the time gets less.
 fn thin(search: &mut Search<'_>, part: Part, seeds: usize) {
     const EVERY: [(usize, usize); 14] = [
-        (8, 0), (8, 1), (8, 2), (8, 3), (8, 4), (8, 5), (8, 6), (8, 7),
-        (4, 0), (4, 1), (4, 2), (4, 3), (2, 0), (2, 1),
+        (8, 0),
+        (8, 1),
+        (8, 2),
+        (8, 3),
+        (8, 4),
+        (8, 5),
+        (8, 6),
+        (8, 7),
+        (4, 0),
+        (4, 1),
+        (4, 2),
+        (4, 3),
+        (2, 0),
+        (2, 1),
     ];
     let few = |schedule: &Schedule| part.len(schedule) < 8;
     let only = |schedule: &Schedule, at: usize| {
@@ -171,10 +189,16 @@ fn details(search: &mut Search<'_>) {
         for part in Part::BOTH {
             fewer(search, part, SEEDS, 1);
         }
-        while search.first(simpler::rules(), SEEDS, simpler::rule).is_some() {}
+        while search
+            .first(simpler::rules(), SEEDS, simpler::rule)
+            .is_some()
+        {}
         search.first(1, SEEDS, |schedule, _| operations::one_client(schedule));
         search.first(1, SEEDS, |schedule, _| operations::fewer_clients(schedule));
-        while search.first(simpler::details(), SEEDS, simpler::detail).is_some() {}
+        while search
+            .first(simpler::details(), SEEDS, simpler::detail)
+            .is_some()
+        {}
         loop {
             let count = search.best.deeds.len() * deeds::WAYS;
             if search.first(count, SEEDS, deeds::simpler).is_none() {

@@ -13,7 +13,10 @@ pub(super) fn count(schedule: &Schedule, length: Duration) -> usize {
 
 /// A length of which there are about so many, in whole milliseconds.
 pub(super) fn length(schedule: &Schedule, windows: u32) -> Duration {
-    let millis = schedule.time.as_millis().div_ceil(u128::from(windows.max(1)));
+    let millis = schedule
+        .time
+        .as_millis()
+        .div_ceil(u128::from(windows.max(1)));
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX).max(1))
 }
 
