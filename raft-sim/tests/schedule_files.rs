@@ -84,6 +84,7 @@ fn a_schedule_is_shrunk_further_in_place() {
     };
     assert!(count("after") <= count("before"));
     assert_eq!(json["kind"], "a stale read");
+    assert_eq!(json["file"], "seed-1325.toml");
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains("answered a read"), "{text}");
 }
