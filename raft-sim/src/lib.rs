@@ -28,6 +28,7 @@ pub mod run;
 pub mod schedule;
 pub mod service;
 pub mod settings;
+pub mod shrink;
 pub mod situations;
 pub mod span;
 pub mod sweep;

@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use clap::Args;
+use raft_sim::schedule::Schedule;
 use raft_sim::zoo::{self, Builder, ZooError};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -15,9 +16,9 @@ pub(crate) struct MutantArgs {
     /// sources
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
-    /// Where the project is that --mutant builds
-    #[arg(long, value_name = "FOLDER", default_value = ".", requires = "mutant")]
-    root: PathBuf,
+    /// Where the project is that mutants are built from
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(super) root: PathBuf,
 }
 
 impl MutantArgs {
@@ -62,6 +63,15 @@ fn program(root: &Path, name: &str) -> Result<PathBuf, ZooError> {
     }
     let _ = writeln!(io::stderr(), "building raft-sim with {name} ...");
     builder.program(&mutant)
+}
+
+/// The mistake with which a schedule was written, if this process is not with any.
+pub(super) fn other(schedule: &Schedule) -> Option<&str> {
+    match zoo::current_mutant() {
+        // Whoever says which one it is to be wants to see that one.
+        Some(_) => None,
+        None => schedule.mutant.as_deref(),
+    }
 }
 
 /// Says why nothing happens.

@@ -1,6 +1,6 @@
 //! `raft-sim replay`.
 
-use super::{ReplayArgs, Verdict};
+use super::{ReplayArgs, Verdict, replay_schedule};
 use raft_sim::replay::{Replayed, replay};
 use std::fs;
 use std::io::{self, Write};
@@ -22,28 +22,52 @@ pub(crate) fn run(args: &ReplayArgs) -> io::Result<Verdict> {
     }
     let mut verdict = Verdict::Passed;
     for path in files {
-        let bytes = fs::read(&path).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?;
-        let mut stdout = io::stdout().lock();
-        let output: Option<&mut dyn Write> = match args.print {
-            true => Some(&mut stdout),
-            false => None,
-        };
-        match replay(&bytes, output) {
-            Ok(replayed) => {
-                report(&path, &replayed)?;
-                if replayed.divergence.is_some() {
-                    verdict = Verdict::Failed;
-                }
-            }
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) => {
                 writeln!(io::stderr(), "error: {}: {error}", path.display())?;
-                verdict = Verdict::Failed;
+                return Ok(Verdict::Usage);
             }
-        }
+        };
+        let ended = match text(&path, &bytes) {
+            Some(text) => replay_schedule::run(args, &path, text)?,
+            None => recording(args, &path, &bytes)?,
+        };
+        // No sense at all is worse than a failure, which is worse than none.
+        verdict = match (verdict, ended) {
+            (Verdict::Passed, ended) | (_, ended @ Verdict::Usage) => ended,
+            (before, _) => before,
+        };
     }
     Ok(verdict)
+}
+
+/// A schedule's text: recordings are no text, but a damaged one may be.
+fn text<'a>(path: &Path, bytes: &'a [u8]) -> Option<&'a str> {
+    let is_named = path.extension().is_some_and(|it| it == "raftrec");
+    let text = str::from_utf8(bytes).ok()?;
+    (!is_named && !text.starts_with("RAFTREC")).then_some(text)
+}
+
+fn recording(args: &ReplayArgs, path: &Path, bytes: &[u8]) -> io::Result<Verdict> {
+    let mut stdout = io::stdout().lock();
+    let output: Option<&mut dyn Write> = match args.print {
+        true => Some(&mut stdout),
+        false => None,
+    };
+    match replay(bytes, output) {
+        Ok(replayed) => {
+            report(path, &replayed)?;
+            match replayed.divergence {
+                Some(_) => Ok(Verdict::Failed),
+                None => Ok(Verdict::Passed),
+            }
+        }
+        Err(error) => {
+            writeln!(io::stderr(), "error: {}: {error}", path.display())?;
+            Ok(Verdict::Failed)
+        }
+    }
 }
 
 /// A folder stands for the recordings in it, the oldest first.

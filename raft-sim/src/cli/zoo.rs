@@ -1,9 +1,12 @@
 //! `raft-sim zoo`.
 
+mod shrunk;
+
 use super::mutant::waits;
 use super::{Verdict, ZooArgs};
 use raft_sim::sweep::{Line, read_lines};
 use raft_sim::zoo::{self, Builder, Mutant, ZooError};
+use shrunk::{SMALL, Shrunk};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
@@ -28,12 +31,19 @@ const HEAD: &str = "\
 | mistake | wrong rule | source | caught by | seeds | CPU s | repeat with |
 |---|---|---|---|---|---|---|";
 
+/// With --shrink.
+const LONG_HEAD: &str = "\
+| mistake | wrong rule | source | caught by | seeds | CPU s | repeat with | shrunk to |
+|---|---|---|---|---|---|---|---|";
+
 /// What the search for one mistake came to.
 struct Hunt {
     seeds: u64,
     cpu_seconds: f64,
     /// What failed, and the command that repeats it.
     caught: Option<(String, String)>,
+    /// What it was made, if it was to be.
+    shrunk: Option<Shrunk>,
 }
 
 /// What the searches for all came to.
@@ -43,6 +53,8 @@ struct Outcome {
     /// How long it took to catch each, and its name.
     caught: Vec<(f64, String)>,
     escaped: Vec<String>,
+    /// Faults and operations that are left of each that was made small.
+    shrunk: Vec<u64>,
 }
 
 /// A mistake, and the simulator with it.
@@ -59,7 +71,11 @@ pub(crate) fn run(args: &ZooArgs) -> io::Result<Verdict> {
         Ok(begun) => begun,
         Err(error) => return usage(&error),
     };
-    writeln!(io::stdout(), "{HEAD}")?;
+    let head = match args.shrink {
+        true => LONG_HEAD,
+        false => HEAD,
+    };
+    writeln!(io::stdout(), "{head}")?;
     // Holds nothing: one is built while the one before is searched for.
     let (sender, receiver) = mpsc::sync_channel(0);
     let all = &mutants;
@@ -73,7 +89,7 @@ pub(crate) fn run(args: &ZooArgs) -> io::Result<Verdict> {
     let summary = outcome.summary();
     writeln!(io::stdout(), "\n{summary}")?;
     if args.write {
-        let table = format!("{HEAD}\n{}\n{summary}", outcome.table);
+        let table = format!("{head}\n{}\n{summary}", outcome.table);
         write_table(&args.root, &table)?;
     }
     match outcome.escaped.is_empty() {
@@ -117,8 +133,11 @@ fn hunt_all(
                 return Ok(None);
             }
         };
-        let hunt = hunt(&program, mutant, args.cpu_seconds, jobs)?;
-        let row = row(mutant, &hunt);
+        let mut hunt = hunt(&program, mutant, args.cpu_seconds, jobs)?;
+        if let (true, Some((_, command))) = (args.shrink, &hunt.caught) {
+            hunt.shrunk = Some(shrunk::shrink(&args.root, &program, mutant, command)?);
+        }
+        let row = row(mutant, &hunt, args.shrink);
         bar.inc(1);
         bar.suspend(|| writeln!(io::stdout(), "{row}"))?;
         outcome.add(mutant, &hunt, &row);
@@ -131,6 +150,7 @@ impl Outcome {
     fn add(&mut self, mutant: &Mutant, hunt: &Hunt, row: &str) {
         self.table.push_str(row);
         self.table.push('\n');
+        self.shrunk.extend(hunt.shrunk.as_ref().map(|it| it.len));
         match hunt.caught {
             Some(_) => self.caught.push((hunt.cpu_seconds, mutant.name.clone())),
             None => self.escaped.push(mutant.name.clone()),
@@ -155,6 +175,12 @@ impl Outcome {
         if !self.escaped.is_empty() {
             let _ = write!(text, "\nNot caught: {}.", self.escaped.join(", "));
         }
+        if !self.shrunk.is_empty() {
+            let small = self.shrunk.iter().filter(|len| **len <= SMALL).count();
+            let all = self.shrunk.len();
+            let what = "faults and operations";
+            let _ = write!(text, "\n{small} of {all} shrunk to at most {SMALL} {what}.");
+        }
         text
     }
 }
@@ -176,7 +202,7 @@ fn write_table(root: &Path, table: &str) -> io::Result<()> {
     fs::write(&path, text).map_err(named)
 }
 
-fn row(mutant: &Mutant, hunt: &Hunt) -> String {
+fn row(mutant: &Mutant, hunt: &Hunt, is_long: bool) -> String {
     let (caught, repeat) = match &hunt.caught {
         Some((failure, repeat)) => (kind(failure), repeating(&mutant.name, repeat)),
         None => ("NOT CAUGHT", String::new()),
@@ -185,7 +211,12 @@ fn row(mutant: &Mutant, hunt: &Hunt) -> String {
         name, rule, source, ..
     } = mutant;
     let (seeds, time) = (hunt.seeds, hunt.cpu_seconds);
-    format!("| {name} | {rule} | {source} | {caught} | {seeds} | {time:.1} | {repeat} |")
+    let row = format!("| {name} | {rule} | {source} | {caught} | {seeds} | {time:.1} | {repeat} |");
+    match (&hunt.shrunk, is_long) {
+        (Some(shrunk), _) => format!("{row} {} |", shrunk.text),
+        (None, true) => format!("{row}  |"),
+        (None, false) => row,
+    }
 }
 
 /// The command that repeats what the mutant found, by a simulator without the mistake.
@@ -211,6 +242,7 @@ fn hunt(program: &Path, mutant: &Mutant, cpu_seconds: u32, jobs: usize) -> io::R
         seeds: 0,
         cpu_seconds: 0.0,
         caught: None,
+        shrunk: None,
     };
     let mut next = 0;
     loop {

@@ -10,6 +10,7 @@ use core::str::FromStr;
 use core::time::Duration;
 use raft_proto::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::path::Path;
 
 /// The form of files that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -43,6 +44,9 @@ pub enum FileError {
     /// It lasts no time, or too long.
     #[error("time: above zero, and at most 7 days")]
     Time,
+    /// It cannot be read, or is no text.
+    #[error("{0}")]
+    Unreadable(String),
     /// Servers, sizes or times that cannot be.
     #[error("settings: {0}")]
     Settings(String),
@@ -95,7 +99,28 @@ struct File {
 }
 
 impl Schedule {
-    /// Reads a file.
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`].
+    pub fn read(path: &Path) -> Result<Schedule, FileError> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| FileError::Unreadable(error.to_string()))?;
+        Schedule::parse(&text)
+    }
+
+    /// All that happens, in the order of time, as lines of the file.
+    pub fn lines(&self) -> Vec<String> {
+        let deeds = self.deeds.iter().map(|deed| (deed.0, line(deed)));
+        let operations = self.operations.iter();
+        let operations = operations.map(|operation| (operation.0, line(operation)));
+        let mut lines: Vec<(Time, String)> = deeds.chain(operations).collect();
+        lines.sort_by_key(|(at, _)| *at);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
+    /// Reads a file's text.
     ///
     /// # Errors
     ///

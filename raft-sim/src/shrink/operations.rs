@@ -1,0 +1,68 @@
+//! Simpler operations, of fewer clients.
+
+use crate::schedule::{Ask, ReadKind, Schedule};
+use raft_proto::Time;
+use std::collections::BTreeSet;
+
+/// How many ways there are to make one operation simpler.
+pub(super) const WAYS: usize = 3;
+
+/// With one of the operations made simpler in one of [`WAYS`].
+pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
+    let (at, way) = (which / WAYS, which % WAYS);
+    let (_, operation) = schedule.operations.get(at)?;
+    let ask = match (way, operation.ask) {
+        (0, Ask::Append(key) | Ask::CompareAndSet(key) | Ask::Delete(key)) => Ask::Set(key),
+        (0, Ask::Get(key)) => Ask::Read {
+            key,
+            kind: ReadKind::Quorum,
+        },
+        (0, Ask::Batch(_)) => Ask::Set(0),
+        (1, Ask::Batch(count)) if count > 1 => Ask::Batch(count / 2),
+        (2, Ask::Set(key)) if key > 0 => Ask::Set(0),
+        (2, Ask::Read { key, kind }) if key > 0 => Ask::Read { key: 0, kind },
+        (_, _) => return None,
+    };
+    let mut simpler = schedule.clone();
+    simpler.operations.get_mut(at)?.1.ask = ask;
+    Some(simpler)
+}
+
+/// Clients that ask for nothing are left out, the others numbered anew.
+pub(super) fn fewer_clients(schedule: &Schedule) -> Option<Schedule> {
+    let clients = schedule.operations.iter();
+    let clients: BTreeSet<u32> = clients.map(|(_, operation)| operation.client).collect();
+    let count = u32::try_from(clients.len().max(1)).ok()?;
+    if count == schedule.settings.clients.clients {
+        return None;
+    }
+    let mut simpler = schedule.clone();
+    simpler.settings.clients.clients = count;
+    for (_, operation) in &mut simpler.operations {
+        let place = clients.range(..operation.client).count();
+        operation.client = u32::try_from(place).ok()?;
+    }
+    Some(simpler)
+}
+
+/// All by one client.
+pub(super) fn one_client(schedule: &Schedule) -> Option<Schedule> {
+    if schedule.settings.clients.clients == 1 {
+        return None;
+    }
+    let mut simpler = schedule.clone();
+    simpler.settings.clients.clients = 1;
+    for (_, operation) in &mut simpler.operations {
+        operation.client = 0;
+    }
+    Some(simpler)
+}
+
+/// All times in whole steps of so many nanoseconds.
+pub(super) fn rounded(schedule: &Schedule, step: u64) -> Option<Schedule> {
+    let round = |at: &mut Time| at.0 = at.0 / step * step;
+    let mut simpler = schedule.clone();
+    simpler.deeds.iter_mut().for_each(|(at, _)| round(at));
+    simpler.operations.iter_mut().for_each(|(at, _)| round(at));
+    (simpler != *schedule).then_some(simpler)
+}

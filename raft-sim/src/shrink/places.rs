@@ -1,0 +1,89 @@
+//! Fewer servers.
+
+use crate::schedule::deed::Deed;
+use crate::schedule::{Links, Place, Schedule, Target};
+
+/// Without this server: what befalls it does not happen, and those behind it are numbered anew.
+pub(super) fn without(schedule: &Schedule, gone: Place) -> Option<Schedule> {
+    let settings = &schedule.settings;
+    if settings.servers() < 2 || (settings.nodes < 2 && gone.0 == 0) {
+        return None;
+    }
+    let mut smaller = schedule.clone();
+    match gone.0 < settings.nodes as usize {
+        true => smaller.settings.nodes -= 1,
+        false => smaller.settings.spares -= 1,
+    }
+    if gone.0 < smaller.settings.priorities.len() {
+        smaller.settings.priorities.remove(gone.0);
+    }
+    if gone.0 < smaller.settings.drift_ppm.len() {
+        smaller.settings.drift_ppm.remove(gone.0);
+    }
+    smaller.deeds = core::mem::take(&mut smaller.deeds)
+        .into_iter()
+        .filter_map(|(at, deed)| Some((at, rename(deed, gone)?)))
+        .collect();
+    Some(smaller)
+}
+
+fn renumber(place: &mut Place, gone: Place) -> Option<()> {
+    match place.0.cmp(&gone.0) {
+        core::cmp::Ordering::Less => Some(()),
+        core::cmp::Ordering::Equal => None,
+        core::cmp::Ordering::Greater => {
+            place.0 -= 1;
+            Some(())
+        }
+    }
+}
+
+fn retarget(target: &mut Target, gone: Place) -> Option<()> {
+    match target {
+        Target::Node(place) => renumber(place, gone),
+        Target::Leader => Some(()),
+    }
+}
+
+fn rename(mut deed: Deed, gone: Place) -> Option<Deed> {
+    match &mut deed {
+        Deed::Noise { .. } => {}
+        Deed::Cut { links, .. } => match links {
+            Links::Around(target) => retarget(target, gone)?,
+            Links::Between(places) => {
+                places.retain_mut(|place| renumber(place, gone).is_some());
+                (!places.is_empty()).then_some(())?;
+            }
+            Links::One(from, to) => {
+                renumber(from, gone)?;
+                renumber(to, gone)?;
+            }
+        },
+        Deed::Flaky { from, to, .. } | Deed::SlowLink { from, to, .. } => {
+            renumber(from, gone)?;
+            renumber(to, gone)?;
+        }
+        Deed::Crash { of, .. }
+        | Deed::Kill { of, .. }
+        | Deed::Pause { of, .. }
+        | Deed::SlowNode { of, .. }
+        | Deed::SlowDisk { of, .. }
+        | Deed::FailWrite { of, .. }
+        | Deed::FailRead { of, .. }
+        | Deed::Rot { of }
+        | Deed::Replace { of, .. }
+        | Deed::Jump { of, .. }
+        | Deed::Freeze { of, .. }
+        | Deed::Snapshot { of } => retarget(of, gone)?,
+        Deed::Transfer { to } => {
+            if let Some(place) = to {
+                renumber(place, gone)?;
+            }
+        }
+        Deed::Change { wishes, .. } => {
+            wishes.retain_mut(|(place, _)| renumber(place, gone).is_some());
+            (!wishes.is_empty()).then_some(())?;
+        }
+    }
+    Some(deed)
+}

@@ -1,0 +1,108 @@
+//! Simpler settings: each as it is by default, switched off or fixed.
+
+use crate::schedule::{Deed, Schedule};
+use crate::settings::{Heal, Settings};
+use crate::span::{Lasting, Span};
+use core::time::Duration;
+use raft_proto::{Config, NodeId, Start};
+
+type Change = fn(&mut Settings);
+
+/// What makes a run another one: who takes part, and by which rules.
+const RULES: [Change; 9] = [
+    |settings| settings.heal = Heal::All,
+    |settings| settings.drift_ppm.clear(),
+    |settings| settings.priorities.clear(),
+    |settings| settings.core.max_resident_bytes = None,
+    |settings| settings.core.lease_max_drift_ppm = None,
+    |settings| {
+        settings.core.check_quorum = false;
+        settings.core.lease_max_drift_ppm = None;
+    },
+    |settings| settings.core.pre_vote = false,
+    |settings| settings.service.apply_time = Span::micros(0, 0),
+    |settings| settings.service.snapshot_time = Span::micros(0, 0),
+];
+
+/// What only reads better.
+const DETAILS: [Change; 18] = [
+    |settings| default_limits(settings),
+    |settings| settings.core.max_entry_bytes = defaults().max_entry_bytes,
+    |settings| settings.core.max_append_bytes = defaults().max_append_bytes,
+    |settings| settings.core.max_inflight_appends = defaults().max_inflight_appends,
+    |settings| settings.core.max_inflight_bytes = defaults().max_inflight_bytes,
+    |settings| settings.core.max_uncommitted_bytes = defaults().max_uncommitted_bytes,
+    |settings| settings.core.max_unapplied_bytes = defaults().max_unapplied_bytes,
+    |settings| settings.core.trailing_entries = defaults().trailing_entries,
+    |settings| settings.core.snapshot_chunk_bytes = defaults().snapshot_chunk_bytes,
+    |settings| settings.core.commit_notice_delay = Lasting::default(),
+    |settings| settings.core.max_promotion_lag = defaults().max_promotion_lag,
+    |settings| settings.network.delay = Span::micros(1_000, 1_000),
+    |settings| settings.disk.sync = Span::micros(1_000, 1_000),
+    |settings| settings.disk.parallel_syncs = 1,
+    |settings| settings.service.max_sessions = 10,
+    |settings| settings.service.snapshot_every = 1_000,
+    |settings| settings.service.snapshot_bytes = 32,
+    |settings| {
+        settings.clients.max_value = 8;
+        settings.clients.attempt = Lasting(Duration::from_millis(500));
+        settings.clients.patience = Lasting(Duration::from_secs(5));
+    },
+];
+
+/// How many there are of the first sort.
+pub(super) const fn rules() -> usize {
+    RULES.len()
+}
+
+/// How many there are of the second.
+pub(super) const fn details() -> usize {
+    DETAILS.len()
+}
+
+/// With one rule fewer.
+pub(super) fn rule(schedule: &Schedule, which: usize) -> Option<Schedule> {
+    changed(schedule, RULES.get(which)?)
+}
+
+/// With one number less that is worth a look.
+pub(super) fn detail(schedule: &Schedule, which: usize) -> Option<Schedule> {
+    changed(schedule, DETAILS.get(which)?)
+}
+
+fn changed(schedule: &Schedule, change: &Change) -> Option<Schedule> {
+    let mut settings = schedule.settings.clone();
+    change(&mut settings);
+    if settings == schedule.settings || settings.validate().is_err() {
+        return None;
+    }
+    // Whoever was removed and does not know it would disturb the others for ever.
+    let changes = |deed: &Deed| matches!(deed, Deed::Change { .. } | Deed::Replace { .. });
+    let has_churn = schedule.deeds.iter().any(|(_, deed)| changes(deed));
+    if has_churn && settings.core.pre_vote != schedule.settings.core.pre_vote {
+        return None;
+    }
+    Some(Schedule {
+        settings,
+        ..schedule.clone()
+    })
+}
+
+fn defaults() -> Config {
+    use raft_proto::ClusterId;
+    Config::new(ClusterId(7), NodeId(1), Start::Join, 0)
+}
+
+fn default_limits(settings: &mut Settings) {
+    let (core, usual) = (&mut settings.core, defaults());
+    core.max_entry_bytes = usual.max_entry_bytes;
+    core.max_append_bytes = usual.max_append_bytes;
+    core.max_inflight_appends = usual.max_inflight_appends;
+    core.max_inflight_bytes = usual.max_inflight_bytes;
+    core.max_uncommitted_bytes = usual.max_uncommitted_bytes;
+    core.max_unapplied_bytes = usual.max_unapplied_bytes;
+    core.trailing_entries = usual.trailing_entries;
+    core.snapshot_chunk_bytes = usual.snapshot_chunk_bytes;
+    core.commit_notice_delay = Lasting::default();
+    core.max_promotion_lag = usual.max_promotion_lag;
+}
