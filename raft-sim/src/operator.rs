@@ -27,35 +27,6 @@ pub struct Operator {
     pub counts: FeatureCounts,
 }
 
-/// Whether `lives` holds for a majority of the voters, of both halves if they are joint.
-pub fn has_quorum(membership: &Membership, lives: impl Fn(NodeId) -> bool) -> bool {
-    let majority = |votes: fn(MemberRole) -> bool| {
-        let members = membership.members().iter();
-        let voters = members.filter(|member| votes(member.role));
-        let (mut all, mut living) = (0, 0);
-        for voter in voters {
-            all += 1;
-            living += usize::from(lives(voter.id));
-        }
-        all == 0 || living * 2 > all
-    };
-    majority(votes_in_old) && majority(votes_in_new)
-}
-
-fn votes_in_old(role: MemberRole) -> bool {
-    match role {
-        MemberRole::Voter | MemberRole::Outgoing | MemberRole::Demoted => true,
-        MemberRole::Learner | MemberRole::Incoming => false,
-    }
-}
-
-fn votes_in_new(role: MemberRole) -> bool {
-    match role {
-        MemberRole::Voter | MemberRole::Incoming => true,
-        MemberRole::Learner | MemberRole::Outgoing | MemberRole::Demoted => false,
-    }
-}
-
 /// What the operator knows when it changes the members.
 #[derive(Clone, Copy, Debug)]
 pub struct Inventory<'a> {

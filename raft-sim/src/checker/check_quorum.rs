@@ -12,9 +12,10 @@
 //!
 //! Cost: a note for each message, a pass over the voters for each tick of a leader.
 
+use super::quorum::has_quorum;
 use super::violation::Broken;
 use raft_proto::{
-    Action, CheckQuorum as Setting, Event, Input, MemberRole, Membership, NodeId, Raft, RoleKind, Term,
+    Action, CheckQuorum as Setting, Event, Input, Membership, NodeId, Raft, RoleKind, Term,
     Time,
 };
 use std::time::Duration;
@@ -111,23 +112,7 @@ impl Ear {
             let at = heard.map_or(since, |(_, at)| *at).max(since);
             id == self.node || at.after(limit) >= self.now
         };
-        let majority = |votes: fn(MemberRole) -> bool| {
-            let voters = members.members().iter().filter(|member| votes(member.role));
-            let (mut all, mut heard) = (0, 0);
-            for voter in voters {
-                all += 1;
-                heard += usize::from(hears(voter.id));
-            }
-            heard * 2 > all
-        };
-        let is_heard = majority(|role| match role {
-            MemberRole::Voter | MemberRole::Outgoing | MemberRole::Demoted => true,
-            MemberRole::Learner | MemberRole::Incoming => false,
-        }) && majority(|role| match role {
-            MemberRole::Voter | MemberRole::Incoming => true,
-            MemberRole::Learner | MemberRole::Outgoing | MemberRole::Demoted => false,
-        });
-        match is_heard {
+        match has_quorum(members, hears) {
             true => Ok(()),
             false => Err(Broken::LeadsUnheard {
                 leader: self.node,

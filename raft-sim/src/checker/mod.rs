@@ -13,6 +13,7 @@
 //! | property | file | what it watches |
 //! |---|---|---|
 //! | Membership Safety (6) | [`membership_safety`] | whom the nodes could elect |
+//! | Leader Completeness, foreseen | [`electable`] | whom the nodes could elect at a commit |
 //! | durability | [`durability`] | what disks hold of what is committed and acknowledged |
 //! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
 //! | Rules for Followers (5.2) | [`patience`] | when nodes stand for election |
@@ -37,6 +38,7 @@
 
 pub mod check_quorum;
 pub mod durability;
+pub mod electable;
 pub mod election_safety;
 pub mod exactly_once;
 mod history;
@@ -46,6 +48,7 @@ pub mod liveness;
 pub mod log_matching;
 pub mod membership_safety;
 pub mod patience;
+pub mod quorum;
 pub mod state_machine_safety;
 mod violation;
 mod window;

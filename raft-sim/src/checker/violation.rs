@@ -281,6 +281,23 @@ pub enum Broken {
         /// The command's number in it.
         sequence: u64,
     },
+    /// Leader Completeness, foreseen.
+    #[error(
+        "entry {entry} was committed by {leader}, but {node} does not have it (its log ends at \
+         {last_log}) and could be elected by {voters}"
+    )]
+    ElectableWithout {
+        /// The committed entry.
+        entry: EntryId,
+        /// Who committed it.
+        leader: NodeId,
+        /// Who could lead without it.
+        node: NodeId,
+        /// The end of that one's log.
+        last_log: EntryId,
+        /// Who would vote for that one.
+        voters: Nodes,
+    },
     /// CheckQuorum.
     #[error(
         "{leader} has heard no majority of its voters for {limit:?}, and still leads in term {term}"
@@ -329,9 +346,9 @@ impl Broken {
             Broken::DifferentEntries { .. } | Broken::DifferentPredecessors { .. } => {
                 Property::LogMatching
             }
-            Broken::CommittedEntryMissing { .. } | Broken::CommittedNothing { .. } => {
-                Property::LeaderCompleteness
-            }
+            Broken::CommittedEntryMissing { .. }
+            | Broken::CommittedNothing { .. }
+            | Broken::ElectableWithout { .. } => Property::LeaderCompleteness,
             Broken::CommitTakenBack { .. }
             | Broken::AppliedDifferently { .. }
             | Broken::AppliedOutOfOrder { .. }

@@ -3,8 +3,11 @@
 use super::World;
 use super::happening::{Chore, Happening, Local, Phase};
 use crate::checker::durability::{self, Holds};
+use crate::checker::electable;
 use crate::checker::membership_safety::{self, MemberView};
-use crate::operator::{Inventory, has_quorum};
+use crate::checker::quorum::has_quorum;
+use crate::node::Node;
+use crate::operator::Inventory;
 use crate::schedule::Place;
 use crate::schedule::deed::Wish;
 use core::time::Duration;
@@ -147,7 +150,7 @@ impl World {
     }
 
     /// An entry has been committed, by the node in this place, that was not before: it has to be
-    /// on the disks of a majority.
+    /// on the disks of a majority, and nobody may be able to lead without it.
     pub(super) fn judge_commit(&mut self, at: usize) {
         let index = self.recorder.commit_index();
         self.judged = index;
@@ -167,7 +170,14 @@ impl World {
                 false => Holds::Lost,
             }
         };
-        let judged = durability::committed(entry, leader, members, holds);
+        let has = |id: NodeId| {
+            let raft = self.nodes[self.place(id)].raft();
+            raft.is_some_and(|raft| {
+                raft.log_base().index >= index || raft.term_at(index) == Some(term)
+            })
+        };
+        let judged = durability::committed(entry, leader, members, holds)
+            .and_then(|()| electable::check(entry, leader, &self.views(), has));
         // A configuration that is not committed yet may come to nothing.
         let since = self.nodes[at].members_since;
         if since <= index && since != self.committed_since {
@@ -183,18 +193,19 @@ impl World {
     /// No two nodes may be able to win an election in the same term.
     pub(super) fn judge_members(&mut self) {
         self.has_new_members = false;
-        let views: Vec<MemberView<'_>> = self
-            .nodes
-            .iter()
-            .map(|node| MemberView {
-                node: node.id(),
-                last_log: node.last_log(),
-                membership: node.raft().map(|raft| raft.membership()),
-            })
-            .collect();
-        if let Err(broken) = membership_safety::check(&views) {
+        if let Err(broken) = membership_safety::check(&self.views()) {
             self.fail(broken);
         }
+    }
+
+    /// All nodes, as they would vote and stand for election.
+    fn views(&self) -> Vec<MemberView<'_>> {
+        let view = |node| MemberView {
+            node: Node::id(node),
+            last_log: node.last_log(),
+            membership: node.raft().map(|raft| raft.membership()),
+        };
+        self.nodes.iter().map(view).collect()
     }
 
     /// Whether all configurations that may be in force have a majority of nodes that are not gone.

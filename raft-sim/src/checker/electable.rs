@@ -1,0 +1,55 @@
+//! Leader Completeness, foreseen: when an entry is committed, no node that lacks it may be able to
+//! win an election (section 5.4; section 5.4.2 and Figure 8 are about how that could be).
+//!
+//! Whether such a node is elected is a matter of who loses patience first, and a search would wait
+//! long for it. So it is not waited for: a node could be elected if a majority of the voters that
+//! it knows (of both halves if they are joint) have logs that are not more up to date than its own
+//! (section 5.4.1).
+//!
+//! Sound: messages may be lost for as long as it takes, timeouts are drawn at random, and any
+//! higher term makes all votes free again. So from a state in which a node could be elected, some
+//! run goes on in which it is, with the log that it has; and Leader Completeness holds in all runs.
+//!
+//! Cost: at each commit, a comparison for each pair of a node that lacks the entry and a voter.
+
+use super::membership_safety::MemberView;
+use super::quorum::has_quorum;
+use super::violation::{Broken, Nodes};
+use raft_proto::{EntryId, NodeId};
+
+/// `entry` has just been committed by `leader`. `views` holds each node that can still take part,
+/// and `has` tells whether its log, or a snapshot, has the entry.
+///
+/// # Errors
+///
+/// [`Broken::ElectableWithout`].
+pub fn check(
+    entry: EntryId,
+    leader: NodeId,
+    views: &[MemberView<'_>],
+    has: impl Fn(NodeId) -> bool,
+) -> Result<(), Broken> {
+    for view in views {
+        let Some(membership) = view.membership else {
+            continue; // It is down: it votes, and does not stand.
+        };
+        if !membership.is_voter(view.node) || has(view.node) {
+            continue;
+        }
+        let grants = |id: NodeId| {
+            let voter = views.iter().find(|voter| voter.node == id);
+            voter.is_some_and(|voter| view.last_log.is_at_least_as_up_to_date_as(voter.last_log))
+        };
+        if has_quorum(membership, grants) {
+            let voters = membership.voters().filter(|id| grants(*id)).collect();
+            return Err(Broken::ElectableWithout {
+                entry,
+                leader,
+                node: view.node,
+                last_log: view.last_log,
+                voters: Nodes(voters),
+            });
+        }
+    }
+    Ok(())
+}
