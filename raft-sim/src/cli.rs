@@ -224,7 +224,11 @@ pub(crate) struct ReplayArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShrinkArgs {
     /// The run: what everything is drawn from
-    #[arg(long, required_unless_present = "schedule", conflicts_with = "schedule")]
+    #[arg(
+        long,
+        required_unless_present = "schedule",
+        conflicts_with = "schedule"
+    )]
     seed: Option<u64>,
     /// The run: a schedule file
     #[arg(long, value_name = "FILE")]

@@ -148,6 +148,32 @@ impl fmt::Display for Situation {
     }
 }
 
+/// Whether an action may tell of a situation.
+fn tells(action: &Action) -> bool {
+    match action {
+        Action::Send { message, .. } => matches!(message, Message::InstallSnapshot(_)),
+        Action::Persist(_)
+        | Action::Apply { .. }
+        | Action::Restore { .. }
+        | Action::RoleChanged { .. }
+        | Action::Read { .. }
+        | Action::Transferred { .. } => true,
+        Action::ReadSnapshot { .. }
+        | Action::WriteSnapshot { .. }
+        | Action::ReleaseSnapshot { .. }
+        | Action::WakeAt(_)
+        | Action::Proposed { .. }
+        | Action::ChangeProposed { .. }
+        | Action::MembershipChanged { .. }
+        | Action::ReadEntries { .. }
+        | Action::LeaderChanged { .. }
+        | Action::Rejected { .. }
+        | Action::Refused { .. }
+        | Action::LostState { .. }
+        | Action::Faulted { .. } => false,
+    }
+}
+
 /// What is known of a node between its steps.
 #[derive(Clone, Copy, Debug)]
 struct Known {
@@ -237,6 +263,10 @@ impl Situations {
     /// What a node did in a step.
     pub fn observe(&mut self, now: Time, raft: &Raft, actions: &[Action]) {
         self.now = now;
+        self.committed = self.committed.max(raft.commit_index());
+        if !actions.iter().any(tells) {
+            return; // Most steps only send, or do nothing at all.
+        }
         let Some(mut known) = self.nodes.get(&raft.id()).copied() else {
             return;
         };
@@ -244,7 +274,6 @@ impl Situations {
             self.action(raft, action, &mut known);
         }
         known.role = raft.role();
-        self.committed = self.committed.max(raft.commit_index());
         self.nodes.insert(raft.id(), known);
     }
 

@@ -15,8 +15,7 @@
 use super::quorum::has_quorum;
 use super::violation::Broken;
 use raft_proto::{
-    Action, CheckQuorum as Setting, Event, Input, Membership, NodeId, Raft, RoleKind, Term,
-    Time,
+    Action, CheckQuorum as Setting, Event, Input, Membership, NodeId, Raft, RoleKind, Term, Time,
 };
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! What `--help` says.
 
-pub(super) const ABOUT: &str = "Simulates Raft clusters on a virtual clock, everything drawn from one seed";
+pub(super) const ABOUT: &str =
+    "Simulates Raft clusters on a virtual clock, everything drawn from one seed";
 
 pub(super) const LONG_ABOUT: &str = "\
 Simulates Raft clusters on a virtual clock, everything drawn from one seed.

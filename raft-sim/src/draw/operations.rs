@@ -25,7 +25,7 @@ pub(super) struct Operations {
 
 impl Operations {
     pub(super) fn new(draft: &Draft, mut random: Random) -> Operations {
-        let drawn = random.between(5, 100);
+        let drawn = random.between(5, 60);
         let rate = draft.request.rate.map_or(drawn, u64::from).max(1);
         Operations {
             now: Time::ZERO,

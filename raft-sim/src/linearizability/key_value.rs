@@ -23,6 +23,9 @@ impl Value {
     const PRIME: u64 = (1 << 61) - 1;
     /// Any number below the prime that is no small power of another.
     const BASE: u64 = 0x0a3c_59b1_7e4d_2f63;
+    const BASE_2: u64 = multiply(Value::BASE, Value::BASE);
+    const BASE_3: u64 = multiply(Value::BASE_2, Value::BASE);
+    const BASE_4: u64 = multiply(Value::BASE_2, Value::BASE_2);
 
     /// No bytes.
     pub const EMPTY: Value = Value {
@@ -33,10 +36,19 @@ impl Value {
 
     /// The value with these bytes.
     pub fn new(bytes: &[u8]) -> Value {
+        // One more than the byte, so that zeros count.
+        let digit = |byte: &u8| u64::from(*byte) + 1;
         let mut value = Value::EMPTY;
-        for &byte in bytes {
-            // One more than the byte, so that zeros count.
-            let sum = multiply(value.fingerprint, Value::BASE) + u64::from(byte) + 1;
+        let (fours, rest) = bytes.as_chunks::<4>();
+        for [a, b, c, d] in fours {
+            let high = u128::from(value.fingerprint) * u128::from(Value::BASE_4)
+                + u128::from(digit(a)) * u128::from(Value::BASE_3)
+                + u128::from(digit(b)) * u128::from(Value::BASE_2)
+                + u128::from(digit(c)) * u128::from(Value::BASE);
+            value.fingerprint = reduce(high + u128::from(digit(d)));
+        }
+        for byte in rest {
+            let sum = multiply(value.fingerprint, Value::BASE) + digit(byte);
             value.fingerprint = sum % Value::PRIME;
         }
         value.length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -68,11 +80,16 @@ impl Value {
     }
 }
 
-/// A product modulo the prime.
-fn multiply(a: u64, b: u64) -> u64 {
+/// A product modulo the prime; both factors are below it.
+const fn multiply(a: u64, b: u64) -> u64 {
+    reduce(a as u128 * b as u128)
+}
+
+/// A number below 2^123 modulo the prime.
+const fn reduce(number: u128) -> u64 {
     // 2^61 is 1 modulo the prime, so that the high part counts as much as the low one.
-    let product = u128::from(a) * u128::from(b);
-    let sum = (product as u64 & Value::PRIME) + (product >> 61) as u64;
+    let sum = (number as u64 & Value::PRIME) as u128 + (number >> 61);
+    let sum = (sum as u64 & Value::PRIME) + (sum >> 61) as u64;
     sum - if sum >= Value::PRIME { Value::PRIME } else { 0 }
 }
 

@@ -87,13 +87,14 @@ impl World {
 
     /// Gives an input to a node, if it runs, and does what it asks for.
     pub(super) fn give(&mut self, at: usize, input: Input) {
-        self.inputs.push_back(input);
-        while let Some(input) = self.inputs.pop_front() {
+        let mut next = Some(input);
+        while let Some(input) = next {
             let mut outputs = core::mem::take(&mut self.outputs);
             let node = &mut self.nodes[at];
             node.handle(self.now, input, &mut outputs, &mut self.recorder);
             self.perform(at, &mut outputs);
             self.outputs = outputs;
+            next = self.inputs.pop_front();
         }
         self.begin_sync(at);
         self.set_timer(at);
