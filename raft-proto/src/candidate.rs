@@ -69,7 +69,7 @@ impl Raft {
     /// The election timed out while our own vote is not even on disk: another term would only
     /// add a write to those that wait. Gives this one more time.
     pub(crate) fn wait_for_own_vote(&mut self) {
-        let deadline = self.now.after(self.draw_timeout());
+        let deadline = self.now.after(self.draw_candidates_timeout());
         if let Role::Candidate(candidate) = &mut self.role {
             candidate.deadline = deadline;
         }

@@ -20,6 +20,24 @@ impl Raft {
         drawn + span * self.greater_priorities()
     }
 
+    /// The timeout of a candidate, which has let those of greater priority go first: if it waited
+    /// longer than they do once more, and then again, they would disturb it for ever although its
+    /// log may be the only one that a majority votes for.
+    pub(crate) fn draw_candidates_timeout(&mut self) -> Duration {
+        self.timeouts.draw(&self.config)
+    }
+
+    /// There is a leader again, and with it the order of priorities.
+    pub(crate) fn respect_priorities(&mut self) {
+        if self.greater_priorities() == 0 {
+            return;
+        }
+        let timeout = self.draw_timeout();
+        if let Role::Follower(follower) = &mut self.role {
+            follower.be_patient_for(timeout);
+        }
+    }
+
     /// How many different priorities of voters are greater than this node's.
     fn greater_priorities(&self) -> u32 {
         let membership = self.configurations.membership();

@@ -88,7 +88,10 @@ impl Raft {
                 self.outbox.forget_messages();
                 self.end_transfers();
                 self.end_handover(actions);
-                let timeout = self.draw_timeout();
+                let timeout = match self.role {
+                    Role::PreCandidate(_) | Role::Candidate(_) => self.draw_candidates_timeout(),
+                    Role::Leader(_) | Role::Follower(_) => self.draw_timeout(),
+                };
                 let deadline = self.now.after(timeout);
                 self.role = Role::Follower(Follower::new(leader, deadline, timeout));
                 self.role_changed(actions);
@@ -102,7 +105,7 @@ impl Raft {
         let known = self.leader();
         self.end_reads(ReadError::LeaderChanged, actions);
         self.outbox.forget_candidacy();
-        let deadline = self.now.after(self.draw_timeout());
+        let deadline = self.now.after(self.draw_candidates_timeout());
         let changes = !matches!(self.role, Role::PreCandidate(_));
         self.role = Role::PreCandidate(PreCandidate::new(deadline));
         if changes {
@@ -120,7 +123,7 @@ impl Raft {
         self.hard_state.voted_for = Some(self.config.node_id);
         self.writes.stage_hard_state();
         self.outbox.forget_messages();
-        let deadline = self.now.after(self.draw_timeout());
+        let deadline = self.now.after(self.draw_candidates_timeout());
         self.role = Role::Candidate(Candidate::new(deadline));
         self.role_changed(actions);
         self.leader_changed(known, actions);

@@ -357,3 +357,37 @@ fn a_round_that_was_never_begun_is_rejected_and_a_stale_answer_confirms_none() {
     let confirmed = cluster.receive(1, 2, reply(good, 1));
     assert_eq!(answered(&confirmed), [Ok(Index(1))]);
 }
+
+// The bug: a candidate of low priority waits longer than the others each time, so that those
+// disturb it for ever although a majority votes for nobody else.
+#[test]
+fn a_candidate_waits_no_longer_than_those_of_greater_priority() {
+    let member = |id: u64, priority| Member::voter(NodeId(id)).with_priority(priority);
+    let members = vec![member(1, 0), member(2, 1), member(3, 2)];
+    for seed in 0..32 {
+        let start = Start::Bootstrap {
+            members: members.clone(),
+        };
+        let config = Config::new(ClusterId(7), NodeId(1), start, seed);
+        let (least, most) = (config.election_timeout_min, config.election_timeout_max);
+        let mut raft = Raft::new(config, Recovered::default()).unwrap();
+        let mut deadline = |at| {
+            let actions = raft.step(Event {
+                at,
+                input: Input::Tick,
+            });
+            let wake_at = |action: &Action| match action {
+                Action::WakeAt(at) => Some(*at),
+                _ => None,
+            };
+            actions.iter().rev().find_map(wake_at).unwrap()
+        };
+        let first = deadline(Time::ZERO);
+        assert!(
+            first.since(Time::ZERO) >= 2 * most - least,
+            "it lets them go first"
+        );
+        let second = deadline(first);
+        assert!(second.since(first) < most, "and then is one of them");
+    }
+}

@@ -73,6 +73,7 @@ impl Raft {
         self.adopt_term(term, actions);
         if self.leader() != Some(from) {
             self.become_follower(Some(from), actions);
+            self.respect_priorities();
         }
         let now = self.now;
         self.heard_leader_at = Some(now);
