@@ -40,15 +40,36 @@ Examples:
 Exit code 1 if a scenario failed, 2 if the command line made no sense.";
 
 pub(super) const RUN_HELP: &str = "\
-A run has two phases. In the first, clients propose while servers crash (and lose what was not \
-synced), disks stall and fail, clocks drift, links are cut, messages are lost, late, repeated and \
-overtaken; the five properties of the Raft paper's Figure 3 are checked after every step of every \
-node. Then all faults end, and the cluster must recover: one leader, and all nodes apply everything.
+A run has two phases. In the first, clients use a replicated key/value store while the cluster is \
+under faults. Each seed switches each kind of fault on or off and draws how hard it strikes; --fault \
+NAME=INTENSITY (0 to 100) sets one:
+
+  loss late duplicate corrupt       messages: lost, held up and overtaken, repeated, damaged
+  split one-way flaky slow-link     links: cut in two or one direction, lossy, slow
+  pause slow-node                   processes that stand still, or take long for every step
+  crash crash-all kill              power losses, of one or all; processes that die (and power
+                                    that is lost before what they wrote is synced)
+  slow-disk fail-write fail-read    disks that take long, fail a sync, cannot be read
+  rot replace                       disks that decay or are lost; their server comes back under
+                                    a new identity
+  drift jump                        clocks at different rates; clocks that jump or stand still
+                                    (beyond what leases allow: off where there are leases)
+  change transfer snapshot          what operators do: members changed, the lead handed over,
+                                    snapshots at random moments
+
+After every step of every node: the five properties of the Raft paper's Figure 3, and that what is \
+committed is on a majority's disks, that nobody could be elected without it, that no two nodes could \
+be elected in one term, that every command ran once, that followers and leaders keep to their \
+timers. What clients saw has to be linearizable. In the second phase all faults end (in half of the \
+runs only for as few nodes as a quorum needs), and the cluster must recover: one leader, every \
+operation answered, and all nodes that are well have applied everything.
 
 The summary at the end:
+  operations          what clients asked for; given up: nobody answered for seconds
+  sessions            opened, and found to have been closed to make room for others
   elections           candidacies, and how many of them were won
-  commands            acknowledged: the client learned that it is committed; the others were
-                      replaced by another leader's, or their node crashed first
+  commands            acknowledged: committed and applied where they were proposed; the others
+                      were replaced by another leader's, or their node crashed first
   snapshots           made by services; restored by nodes that were too far behind for entries
   trace               the digest (SHA-256, first 16 digits) is equal exactly for equal runs
   events              inputs that the cores took
@@ -58,8 +79,9 @@ Examples:
   raft-sim run --seed 42 --trace -           ... with every fact as a line; the summary then
                                              goes to stderr
   raft-sim run --faults wild --repeat 1000   a thousand seeds of the worst there is
+  raft-sim run --faults none --fault kill=50 --fault loss=10     only these
   raft-sim run --time 1h --nodes 3           an hour of virtual time
-  raft-sim run --time 10m --features all     readers, handovers and changes of the members
+  raft-sim run --time 10m --features all     leases, handovers and changes of the members
   raft-sim run --mutant figure-8 --seed 227  with a known mistake in the core: see raft-sim zoo
 
 Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
