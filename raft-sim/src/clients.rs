@@ -108,9 +108,11 @@ impl Clients {
     /// How many operations wait for one client at most.
     const BACKLOG: usize = 8;
     /// How long a client waits before it turns to the server that it was sent to.
-    pub const REDIRECT: Duration = Duration::from_millis(2);
-    /// How long it takes to find that nobody listens.
-    pub const REFUSED: Duration = Duration::from_millis(15);
+    const REDIRECT: Duration = Duration::from_millis(2);
+    /// How long it waits, the first time, when it was sent nowhere; then twice as long each time.
+    const REFUSED: Duration = Duration::from_millis(15);
+    /// How often that doubles.
+    const DOUBLINGS: u32 = 4;
 
     /// Clients that have asked nothing.
     pub fn new(servers: usize, settings: ClientSettings, mut random: Random) -> Clients {
@@ -131,6 +133,7 @@ impl Clients {
             servers,
             clients,
             history: Checker::new(Limits {
+                stretch: 160,
                 states: 1 << 11,
                 unknown: 128,
                 ..Limits::default()
@@ -223,20 +226,29 @@ impl Clients {
         }))
     }
 
-    /// The client was sent to another server, or found nobody. Whether that was its latest
-    /// attempt, so that it should go on.
-    pub fn sent_elsewhere(&mut self, at: u32, attempt: u64, leader: Option<usize>) -> bool {
+    /// The client was sent to another server, or found nobody. How long it waits until it goes
+    /// on; `None` if that was not its latest attempt.
+    pub fn sent_elsewhere(
+        &mut self,
+        at: u32,
+        attempt: u64,
+        leader: Option<usize>,
+    ) -> Option<Duration> {
         let servers = self.servers;
-        let Some(client) = self.clients.get_mut(at as usize) else {
-            return false;
-        };
-        if client.attempt != attempt || client.task.is_none() {
-            return false;
+        let client = self.clients.get_mut(at as usize)?;
+        let task = client.task.as_ref()?;
+        if client.attempt != attempt {
+            return None;
         }
         // Any other: whoever goes round in order may be sent in circles by servers that are wrong.
         let any = self.random.below(servers as u64) as usize;
         client.believed = leader.unwrap_or(any) % servers;
-        true
+        // A leader that is named again and again is none.
+        let doublings = task.tries.saturating_sub(1).min(Self::DOUBLINGS);
+        Some(match leader {
+            Some(_) if doublings < Self::DOUBLINGS => Self::REDIRECT,
+            Some(_) | None => Self::REFUSED * 2_u32.pow(doublings),
+        })
     }
 
     /// An attempt begins: when the client will have waited long enough, if it has no timer yet.
@@ -259,8 +271,8 @@ impl Clients {
         client.has_timer = false;
         let attempt = client.attempt;
         match self.sent_elsewhere(at, attempt, None) {
-            true => Patience::IsOver(attempt),
-            false => Patience::HasNothingToWaitFor,
+            Some(_) => Patience::IsOver(attempt),
+            None => Patience::HasNothingToWaitFor,
         }
     }
 

@@ -5,7 +5,7 @@ use crate::host::HostError;
 use crate::service::DamagedSnapshot;
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;
-use raft_proto::{EntryId, Fault, Index, NodeId, Refusal, Rejection};
+use raft_proto::{EntryId, Fault, Index, NodeId, Refusal, Rejection, Time};
 
 /// What no correct cluster does, whatever befalls it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +127,12 @@ pub enum Failure {
         /// The other.
         second: NodeId,
     },
+    /// Things went on happening, and no time passed.
+    #[error("at {at} things go on happening, and no time passes")]
+    Endless {
+        /// When.
+        at: Time,
+    },
     /// The code panicked.
     #[error("panic: {0}")]
     Panicked(String),
@@ -153,6 +159,7 @@ impl Failure {
             Failure::AnswerForgotten { .. } => "exactly-once: an answer is forgotten",
             Failure::NoCommand { .. } => "a command that no client sent",
             Failure::StatesDiffer { .. } => "states differ in the end",
+            Failure::Endless { .. } => "liveness: time stands still",
             Failure::Panicked(_) => "panic",
         };
         name.into()

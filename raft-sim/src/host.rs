@@ -39,6 +39,9 @@ pub enum HostError {
     /// The core asked of its disk what it must not ask.
     #[error("disk: {0}")]
     Disk(#[from] DiskError),
+    /// The core and its disk went on asking and answering each other, and no time passed.
+    #[error("the core asked its disk {0} times in one instant, and again")]
+    Endless(u32),
 }
 
 /// A running node. It performs what concerns its disk and its timer; all other actions go to
@@ -55,6 +58,9 @@ pub struct Host {
 }
 
 impl Host {
+    /// How many answers of its disk a core may be given at once.
+    const MOST_STEPS: u32 = 100_000;
+
     /// Starts a node with what `disk` holds. The caller loads the service from
     /// [`Disk::recovered_snapshot`] and gives a [`Input::Tick`] as the first event.
     ///
@@ -107,7 +113,12 @@ impl Host {
         watch: &mut W,
     ) -> Result<(), HostError> {
         let mut next = Some(input);
+        let mut steps = 0;
         while let Some(input) = next {
+            steps += 1;
+            if steps > Self::MOST_STEPS {
+                return Err(HostError::Endless(Self::MOST_STEPS));
+            }
             let issued = self.disk.issued();
             // A deadline that a tick answered is over, whether another one follows or not.
             if matches!(input, Input::Tick) {

@@ -77,6 +77,8 @@ pub struct World {
     /// What disks lose in a crash, and how long everything on a machine takes.
     machines: Random,
     phase: Phase,
+    /// How many happenings there were since time last passed.
+    at_once: u32,
     /// Requests of all kinds so far.
     requests: u64,
     /// Empty between happenings, kept for their allocations.
@@ -89,6 +91,9 @@ pub struct World {
 }
 
 impl World {
+    /// How much may happen in one instant.
+    const MOST_AT_ONCE: u32 = 1_000_000;
+
     /// A cluster that is about to start, at time 0.
     pub fn new(settings: Settings, seed: u64, script: Script, trace: Trace) -> World {
         let mut random = Random::new(seed, "world");
@@ -133,6 +138,7 @@ impl World {
             gone: vec![false; count],
             machines: random.fork("machines"),
             phase: Phase::Safety,
+            at_once: 0,
             requests: 0,
             outputs: Vec::new(),
             inputs: VecDeque::new(),
@@ -198,6 +204,10 @@ impl World {
                 self.now = until;
                 return Ok(());
             };
+            self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+            if self.at_once > Self::MOST_AT_ONCE {
+                return Err(Failure::Endless { at });
+            }
             self.now = at;
             self.recorder.tell(at);
             self.happens(happening);

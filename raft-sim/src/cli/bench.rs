@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Client operations that are asked for in a second of virtual time, unless another rate is given:
 /// with all faults the clients get to begin some 50 of them.
-const RATE: u32 = 90;
+const RATE: u32 = 100;
 
 /// Runs seeds in this thread, so that a second of it is a second of a core.
 pub(crate) fn run(args: &BenchArgs) -> io::Result<Verdict> {

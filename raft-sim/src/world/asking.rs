@@ -2,7 +2,7 @@
 
 use super::World;
 use super::happening::{Happening, Local, Phase};
-use crate::clients::{Clients, Patience, Request, What};
+use crate::clients::{Patience, Request, What};
 use crate::failure::Failure;
 use crate::outstanding::Asked;
 use crate::situations::Situation;
@@ -162,12 +162,8 @@ impl World {
 
     /// The client turns to the leader if one is named, and else to the next server.
     fn send_elsewhere(&mut self, client: u32, attempt: u64, leader: Option<NodeId>) {
-        let after = match leader {
-            Some(_) => Clients::REDIRECT,
-            None => Clients::REFUSED,
-        };
         let leader = leader.map(|id| self.place(id));
-        if self.clients.sent_elsewhere(client, attempt, leader) {
+        if let Some(after) = self.clients.sent_elsewhere(client, attempt, leader) {
             self.schedule(after, Happening::Client { client, attempt });
         }
     }
