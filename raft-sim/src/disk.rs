@@ -61,8 +61,6 @@ pub struct Disk {
     snapshots: BTreeMap<SnapshotId, Bytes>,
     /// The snapshot being received.
     partial: Option<(SnapshotId, BytesMut)>,
-    /// Snapshots that nothing needs any more once the write is durable.
-    releases: VecDeque<(Seq, SnapshotId)>,
     /// Reads fail: the device does not answer, or a checksum tells that bytes have decayed.
     pub reads_fail: bool,
 }
@@ -142,13 +140,6 @@ impl Disk {
             self.persisted = write.seq;
             self.take_effect(write)?;
         }
-        while let Some((after, id)) = self.releases.front().copied() {
-            if after > self.persisted {
-                break;
-            }
-            self.releases.pop_front();
-            self.snapshots.remove(&id);
-        }
         Ok(())
     }
 
@@ -207,7 +198,6 @@ impl Disk {
     /// it is not durable before the storage is opened again and syncs it.
     pub fn kill(&mut self) {
         self.partial = None;
-        self.releases.clear();
     }
 
     /// Power is lost: of what was not synced a beginning is left, drawn from `random`. Returns
@@ -241,7 +231,6 @@ impl Disk {
         self.issued = Seq(0); // The next instance counts from 1 again.
         self.persisted = Seq(0);
         self.partial = None;
-        self.releases.clear();
         let recovered = self.image.snapshot.as_ref().map(|snapshot| snapshot.id);
         self.snapshots.retain(|id, _| Some(*id) == recovered);
         Ok(())
@@ -266,8 +255,6 @@ impl Disk {
 
     /// Stores a snapshot that the node's own service has made; durable at once.
     pub fn store_snapshot(&mut self, id: SnapshotId, data: Bytes) {
-        // Equal ids are equal bytes: what was released before is wanted again.
-        self.releases.retain(|(_, released)| *released != id);
         self.snapshots.insert(id, data);
     }
 
@@ -335,6 +322,9 @@ impl Disk {
         offset: u64,
         data: &Bytes,
     ) -> Result<(), SnapshotWriteFailed> {
+        if self.reads_fail {
+            return Err(SnapshotWriteFailed);
+        }
         if offset == 0 {
             self.partial = Some((id, BytesMut::from(&data[..])));
             return Ok(());
@@ -348,14 +338,15 @@ impl Disk {
         }
     }
 
-    /// Performs [`ReleaseSnapshot`](raft_proto::Action::ReleaseSnapshot): the bytes go as soon
-    /// as the writes issued until now are durable.
+    /// Performs [`ReleaseSnapshot`](raft_proto::Action::ReleaseSnapshot), at once: it comes when
+    /// whatever replaced the snapshot is durable.
     pub fn release_snapshot(&mut self, id: SnapshotId) {
-        if self.issued == self.persisted {
-            self.snapshots.remove(&id);
-        } else {
-            self.releases.push_back((self.issued, id));
-        }
+        self.snapshots.remove(&id);
+    }
+
+    /// Whether a restart would recover a snapshot whose bytes are not there.
+    pub fn has_lost_its_snapshot(&self) -> bool {
+        self.image.snapshot.is_some() && self.recovered_snapshot().is_none()
     }
 
     /// The size of the durable Raft state in bytes: log entries, currentTerm and votedFor, and

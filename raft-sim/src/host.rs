@@ -15,6 +15,15 @@ pub enum Sync {
     Scheduled,
 }
 
+/// When the disk answers what the core asks of it beside writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Before anything else happens.
+    Immediate,
+    /// When the world says so: [`Host::take_late`] tells what the answers are.
+    Scheduled,
+}
+
 /// Sees everything that goes into and comes out of a core: traces and checkers.
 ///
 /// `()` watches nothing and costs nothing.
@@ -55,6 +64,10 @@ pub struct Host {
     /// Empty between calls, as is `answers`: kept for their allocations.
     buffer: Vec<Action>,
     answers: VecDeque<Input>,
+    /// When the disk answers reads and chunks of snapshots, and what the caller has to give to the
+    /// core later.
+    reads: Reads,
+    late: Vec<Input>,
 }
 
 impl Host {
@@ -76,6 +89,8 @@ impl Host {
             wake: Time::ZERO,
             buffer: Vec::new(),
             answers: VecDeque::new(),
+            reads: Reads::Immediate,
+            late: Vec::new(),
         })
     }
 
@@ -152,7 +167,7 @@ impl Host {
                 snapshot,
                 offset,
                 length,
-            } => self.answers.push_back(Input::SnapshotRead {
+            } => self.answer(Input::SnapshotRead {
                 peer,
                 snapshot,
                 offset,
@@ -162,18 +177,21 @@ impl Host {
                 snapshot,
                 offset,
                 data,
-            } => self.answers.push_back(Input::SnapshotWritten {
-                snapshot,
-                offset,
-                result: self.disk.write_snapshot(snapshot, offset, &data),
-            }),
+            } => {
+                let result = self.disk.write_snapshot(snapshot, offset, &data);
+                self.answer(Input::SnapshotWritten {
+                    snapshot,
+                    offset,
+                    result,
+                });
+            }
             Action::ReleaseSnapshot { snapshot } => self.disk.release_snapshot(snapshot),
             Action::ReadEntries {
                 peer,
                 from,
                 to,
                 max_bytes,
-            } => self.answers.push_back(Input::EntriesRead {
+            } => self.answer(Input::EntriesRead {
                 peer,
                 from,
                 entries: self.disk.read_entries(from, to, max_bytes),
@@ -195,6 +213,23 @@ impl Host {
             | Action::Faulted { .. } => outputs.push(action),
         }
         Ok(())
+    }
+
+    fn answer(&mut self, input: Input) {
+        match self.reads {
+            Reads::Immediate => self.answers.push_back(input),
+            Reads::Scheduled => self.late.push(input),
+        }
+    }
+
+    /// From now on the disk answers then.
+    pub fn set_reads(&mut self, reads: Reads) {
+        self.reads = reads;
+    }
+
+    /// What the disk has answered, to be given to the core some time later.
+    pub fn take_late(&mut self) -> impl Iterator<Item = Input> + '_ {
+        self.late.drain(..)
     }
 
     /// A sync has ended that covered the writes up to `seq`; the rest is as in

@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::failure::Failure;
-use crate::host::{Host, HostError, Sync};
+use crate::host::{Host, HostError, Reads, Sync};
 use crate::outstanding::Outstanding;
 use crate::random::Random;
 use crate::recorder::Recorder;
@@ -59,6 +59,7 @@ pub struct Node {
     pub clock: Clock,
     receiver: Receiver,
     max_sessions: u32,
+    reads: Reads,
     /// Its state machine; that of the last snapshot after a restart.
     pub service: Service,
     /// Proposals that its clients wait for.
@@ -69,6 +70,8 @@ pub struct Node {
     pub ailments: Ailments,
     /// The entry since which its configuration is in force, or a later one.
     pub members_since: Index,
+    /// That configuration, and the one before it, as far as it has told of them.
+    members: [Membership; 2],
     /// The configuration that it knew when it went down.
     last_membership: Membership,
     /// How often it was started or stopped.
@@ -82,18 +85,20 @@ pub struct Node {
 
 impl Node {
     /// A server with an empty disk and no power.
-    pub fn new(config: Config, clock: Clock, max_sessions: u32) -> Node {
+    pub fn new(config: Config, clock: Clock, max_sessions: u32, reads: Reads) -> Node {
         Node {
             power: Power::Off(Box::default()),
             receiver: Receiver::new(&config),
             config,
             clock,
             max_sessions,
+            reads,
             service: Service::new(max_sessions),
             outstanding: Outstanding::default(),
             allowed: Vec::new(),
             ailments: Ailments::default(),
             members_since: Index::ZERO,
+            members: Default::default(),
             last_membership: Membership::default(),
             life: 0,
             timer: Time::NEVER,
@@ -141,6 +146,22 @@ impl Node {
         }
     }
 
+    /// Another configuration is in force, since the entry `index`.
+    pub fn members_changed(&mut self, index: Index, membership: Membership) {
+        self.members_since = index;
+        let before = core::mem::replace(&mut self.members[0], membership);
+        self.members[1] = before;
+    }
+
+    /// The configuration that has been in force since that entry: the latest, or the one before.
+    pub fn membership_at(&self, since: Index) -> &Membership {
+        let [latest, before] = &self.members;
+        match since == self.members_since || before.is_empty() {
+            true => latest,
+            false => before,
+        }
+    }
+
     /// The last entry of its log; of that on its disk while it is down.
     pub fn last_log(&self) -> EntryId {
         match &self.power {
@@ -173,6 +194,9 @@ impl Node {
             node,
             reason: reason.into(),
         })?;
+        if disk.has_lost_its_snapshot() {
+            return Err(Failure::NoSnapshot { node });
+        }
         self.service = match disk.recovered_snapshot() {
             Some((_, data)) => {
                 Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?
@@ -182,9 +206,12 @@ impl Node {
         self.snapshot = self.service.last.index;
         self.config.seed = seed;
         let host = Host::start(self.config.clone(), *disk, Sync::Scheduled);
-        self.power = Power::On(Box::new(host.map_err(|reason| self.host_failed(reason))?));
+        let mut host = host.map_err(|reason| self.host_failed(reason))?;
+        host.set_reads(self.reads);
+        self.power = Power::On(Box::new(host));
         self.life += 1;
         self.members_since = self.last_log().index;
+        self.members = [self.membership().clone(), Membership::default()];
         Ok(self.service.last.index)
     }
 
@@ -242,6 +269,13 @@ impl Node {
         }
     }
 
+    /// What its disk will have answered some time later.
+    pub fn take_late(&mut self, take: impl FnMut(Input)) {
+        if let Power::On(host) = &mut self.power {
+            host.take_late().for_each(take);
+        }
+    }
+
     /// When the core wants to be woken, by the world's clock.
     pub fn wake_at(&self) -> Time {
         match &self.power {
@@ -263,6 +297,11 @@ impl Node {
         self.syncs.running += 1;
         self.syncs.covered = issued;
         Some(issued)
+    }
+
+    /// A sync ended that told of nothing new.
+    pub fn sync_ended(&mut self) {
+        self.syncs.running = self.syncs.running.saturating_sub(1);
     }
 
     /// The first write that is not known to be on disk.

@@ -84,6 +84,9 @@ pub struct NetworkSettings {
 pub struct DiskSettings {
     /// The time that most syncs take.
     pub sync: Span,
+    /// The time that it takes to read entries, and to read or write a chunk of a snapshot; zero for
+    /// none at all.
+    pub read: Span,
     /// How many syncs run at the same time; writes that come meanwhile share the next one.
     pub parallel_syncs: u32,
 }

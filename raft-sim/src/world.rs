@@ -18,6 +18,7 @@ use crate::checker::{Durability, ExactlyOnce};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::host::Reads as DiskReads;
 use crate::network::Network;
 use crate::node::Node;
 use crate::operator::Operator;
@@ -107,7 +108,11 @@ impl World {
             let config = settings.config(NodeId(at + 1), start);
             let drift = settings.drift_ppm.get(at as usize).copied();
             let clock = Clock::drifting(drift.unwrap_or(0));
-            Node::new(config, clock, settings.service.max_sessions)
+            let reads = match settings.disk.read.max.is_zero() {
+                true => DiskReads::Immediate,
+                false => DiskReads::Scheduled,
+            };
+            Node::new(config, clock, settings.service.max_sessions, reads)
         });
         let clients = random.fork("clients");
         let mut world = World {

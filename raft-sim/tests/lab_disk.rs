@@ -112,17 +112,21 @@ fn a_compaction_cuts_the_log_and_keeps_the_snapshot_that_a_restart_needs() {
     disk.persist(Seq(2)).expect("the snapshot is there");
     assert_eq!(recovered_ids(&disk).first(), Some(&EntryId::new(3, 1)));
 
-    // The next one is not durable yet when the first is released: a crash needs the first.
+    // The next one is not durable yet: a crash needs the first, and is found out if it is gone.
     disk.store_snapshot(second.id, Bytes::from("eight"));
     disk.write(compaction(3, &second, 8)).expect("in order");
-    disk.release_snapshot(first.id);
     assert_eq!(disk.read_snapshot(first.id, 1, 2), Ok(Bytes::from("ou")));
     let mut crashed = disk.clone();
     crashed.crash_after(Seq(2)).expect("nothing to lose");
     assert_eq!(crashed.recover().snapshot, Some(first.clone()));
     assert!(crashed.recovered_snapshot().is_some());
+    let mut hasty = disk.clone();
+    hasty.release_snapshot(first.id);
+    hasty.crash_after(Seq(2)).expect("nothing to lose");
+    assert!(hasty.has_lost_its_snapshot());
 
     disk.persist(Seq(3)).expect("the snapshot is there");
+    disk.release_snapshot(first.id);
     let gone = disk.read_snapshot(first.id, 1, 2);
     assert_eq!(gone, Err(SnapshotReadFailed::Gone));
     assert_eq!(disk.recover().snapshot, Some(second));

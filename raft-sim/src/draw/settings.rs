@@ -72,6 +72,7 @@ pub(super) fn draw(
         disk: DiskSettings {
             sync: Span::micros(random.between(20, 500), random.between(500, 5_000)),
             parallel_syncs: random.between(1, 4) as u32, // at most 4
+            read: Span::micros(0, sometimes(random, by(faults, 2_000, 40_000))),
         },
         service: service(faults, intensities, &mut random.fork("service")),
         clients: clients(&mut random.fork("clients")),

@@ -25,11 +25,26 @@ impl World {
         self.schedule(after, Happening::At { place: at, what });
     }
 
+    /// What the core has asked of its disk beside writes takes time, too: much may happen before it
+    /// is answered.
+    pub(super) fn expect_answers(&mut self, at: usize) {
+        let (now, read) = (self.now, self.settings.disk.read);
+        let (queue, machines) = (&mut self.queue, &mut self.machines);
+        let node = &mut self.nodes[at];
+        let life = node.life;
+        node.take_late(|input| {
+            let input = Box::new(input);
+            let what = Local::Answer { life, input };
+            let after = read.draw(machines);
+            queue.push(now.after(after), Happening::At { place: at, what });
+        });
+    }
+
     /// What a driver does then: it tells the core, which says nothing more that rests on the write,
     /// and starts the node anew with what the disk turns out to hold.
     pub(super) fn sync_failed(&mut self, at: usize, outage: Duration) {
         let Some(seq) = self.nodes[at].first_unsynced() else {
-            return; // Another sync ended first and covered it.
+            return self.nodes[at].sync_ended(); // Another one ended first and covered it.
         };
         self.give(at, Input::PersistFailed { seq });
         self.crash(at);
@@ -46,6 +61,7 @@ impl World {
             Some(input) => self.give(at, input),
             None => {
                 self.begin_sync(at);
+                self.expect_answers(at);
                 self.set_timer(at);
             }
         }

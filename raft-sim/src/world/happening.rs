@@ -5,7 +5,7 @@ use crate::schedule::Place;
 use crate::schedule::deed::Wish;
 use bytes::Bytes;
 use core::time::Duration;
-use raft_proto::{Index, Readiness, Seq, SnapshotId, Time};
+use raft_proto::{Index, Input, Readiness, Seq, SnapshotId, Time};
 use std::collections::VecDeque;
 
 /// Something that is going to happen.
@@ -46,6 +46,8 @@ pub(super) enum Local {
     Synced { life: u32, seq: Seq },
     /// A sync fails: what it covered may be on disk or not. The node is down for that long.
     SyncFailed { life: u32, outage: Duration },
+    /// The disk answers what it was asked beside writes.
+    Answer { life: u32, input: Box<Input> },
     /// The service has applied what it was given.
     Applied { life: u32, index: Index },
     /// The service has written a snapshot.

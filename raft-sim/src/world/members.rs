@@ -126,7 +126,7 @@ impl World {
 
     /// Another configuration is in force at a node.
     pub(super) fn members_changed(&mut self, at: usize, index: Index, membership: Membership) {
-        self.nodes[at].members_since = index;
+        self.nodes[at].members_changed(index, membership.clone());
         self.has_new_members = true;
         let seen = (index, membership);
         if index > self.committed_since && !self.pending_members.contains(&seen) {
@@ -138,7 +138,9 @@ impl World {
     fn configurations(&self) -> impl Iterator<Item = &Membership> {
         let nodes = self.nodes.iter().map(|node| node.membership());
         let pending = self.pending_members.iter().map(|(_, members)| members);
-        nodes.chain(pending).chain([&self.committed_members])
+        let all = nodes.chain(pending).chain([&self.committed_members]);
+        // Who has yet to join knows of none.
+        all.filter(|members| !members.is_empty())
     }
 
     /// Whether all configurations that may be in force have a majority without this one.
@@ -150,17 +152,19 @@ impl World {
     }
 
     /// An entry has been committed, by the node in this place, that was not before: it has to be
-    /// on the disks of a majority, and nobody may be able to lead without it.
-    pub(super) fn judge_commit(&mut self, at: usize) {
+    /// on the disks of a majority, and nobody may be able to lead without it. `members_since` tells
+    /// which configuration was in force before the step.
+    pub(super) fn judge_commit(&mut self, at: usize, members_since: Index) {
         let index = self.recorder.commit_index();
         self.judged = index;
         let Some(raft) = self.nodes[at].raft() else {
             return;
         };
-        let (leader, members) = (raft.id(), raft.membership());
         let Some(term) = raft.term_at(index) else {
             return;
         };
+        let node = &self.nodes[at];
+        let (leader, members) = (raft.id(), raft.membership());
         let entry = EntryId { index, term };
         let holds = |id: NodeId| {
             let node = &self.nodes[self.place(id)];
@@ -176,7 +180,10 @@ impl World {
                 raft.log_base().index >= index || raft.term_at(index) == Some(term)
             })
         };
+        // A step may have appended another configuration before it committed, or after.
+        let before = node.membership_at(members_since);
         let judged = durability::committed(entry, leader, members, holds)
+            .or_else(|_| durability::committed(entry, leader, before, holds))
             .and_then(|()| electable::check(entry, leader, &self.views(), has));
         // A configuration that is not committed yet may come to nothing.
         let since = self.nodes[at].members_since;

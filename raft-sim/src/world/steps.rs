@@ -25,6 +25,7 @@ impl World {
             | Local::Wake
             | Local::Synced { .. }
             | Local::SyncFailed { .. }
+            | Local::Answer { .. }
             | Local::Applied { .. }
             | Local::Snapshot { .. }
             | Local::Request(_)
@@ -66,6 +67,7 @@ impl World {
             Local::SyncFailed { life: of, outage } if of == life => {
                 self.sync_failed(place, outage);
             }
+            Local::Answer { life: of, input } if of == life => self.give(place, *input),
             Local::Applied { life: of, index } if of == life => {
                 self.give(place, Input::Applied { index });
             }
@@ -78,6 +80,7 @@ impl World {
             // Of a life that has ended.
             Local::Synced { .. }
             | Local::SyncFailed { .. }
+            | Local::Answer { .. }
             | Local::Applied { .. }
             | Local::Snapshot { .. } => {}
             Local::Request(request) => self.request(*request),
@@ -97,10 +100,12 @@ impl World {
             next = self.inputs.pop_front();
         }
         self.begin_sync(at);
+        self.expect_answers(at);
         self.set_timer(at);
     }
 
     pub(super) fn perform(&mut self, at: usize, outputs: &mut Vec<Action>) {
+        let members_since = self.nodes[at].members_since;
         for action in outputs.drain(..) {
             if let Some(raft) = self.nodes[at].raft()
                 && !self.operator.observe(raft, &action)
@@ -140,7 +145,7 @@ impl World {
             }
         }
         if self.recorder.commit_index() > self.judged {
-            self.judge_commit(at);
+            self.judge_commit(at, members_since);
         }
         if self.has_new_members {
             self.judge_members();
