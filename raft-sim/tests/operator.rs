@@ -107,6 +107,11 @@ fn nodes_whose_disks_are_gone_are_removed_and_replaced() {
     assert_eq!(asked(&[]), Some(vec![removed.clone()]));
     let replaced = vec![removed, added(6, MemberRole::Learner)];
     assert_eq!(asked(&[(2, Wish::Voter)]), Some(replaced));
+    // n1 is the majority of those that are left when n2 and n3 are removed.
+    ids[1] = NodeId(7);
+    let both = [2, 3].map(|id| NodeChange::Remove(NodeId(id))).to_vec();
+    let asked = change_among(&ids, &[2, 3], &[], Readiness::Checked);
+    assert_eq!(asked, Some(both));
     // Who was lost and is no member needs nothing.
     assert_eq!(change_among(&ids, &[7], &[], Readiness::Checked), None);
 }
