@@ -130,6 +130,26 @@ fn an_operation_that_fits_before_and_after_a_write_rules_that_write_not_out() {
     assert!(explained(true, &then));
 }
 
+/// Nobody sees 3, so it is placed as early as may be: before the read of 2, with which it overlaps
+/// and which is looked at a stretch later.
+#[test]
+fn a_write_that_nobody_sees_rules_none_out_that_came_before_it() {
+    let mut checker = checker(5);
+    let first = begin(&mut checker, 0, set(1));
+    checker.complete(first, DONE, 1).expect("a write");
+    let second = begin(&mut checker, 2, set(2));
+    checker.unknown(second).expect("no outcome");
+    let read = begin(&mut checker, 9, Input::Get);
+    checker.expire(second, 10);
+    let unseen = begin(&mut checker, 12, set(3));
+    checker.complete(unseen, DONE, 13).expect("a write");
+    checker.complete(read, saw(2), 14).expect("a read");
+    let fourth = begin(&mut checker, 16, set(4));
+    checker.complete(fourth, DONE, 17).expect("a write");
+    assert!(reads(&mut checker, 18, saw(4)));
+    assert_eq!(checker.finish(), Verdict::Linearizable);
+}
+
 #[test]
 fn only_what_is_of_unknown_outcome_expires() {
     let mut checker = checker(1);
