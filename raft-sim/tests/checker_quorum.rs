@@ -206,6 +206,8 @@ fn joint_voters_have_to_be_heard_in_both_halves() {
 #[test]
 fn what_was_heard_before_a_node_led_or_stopped_does_not_count_against_it() {
     let mut n1 = Watched::start(&[N1, N2, N3, N4, N5], Setting::On);
+    n1.hear(1, N4);
+    n1.hear(1, N5);
     assert!(n1.pretend(60_000, Input::Tick).is_ok(), "it follows");
     assert_eq!(n1.step(60_000, Input::Tick), Ok(()));
     let term = n1.raft.term();
