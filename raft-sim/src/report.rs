@@ -255,13 +255,38 @@ impl fmt::Display for Grouped {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (clients, counts) = (&self.clients, &self.counts);
         writeln!(
             f,
             "{}, {:.3} s of virtual time",
             self.origin, self.virtual_seconds
         )?;
+        for (name, value) in self.happened() {
+            writeln!(f, "  {name:<22}{value}")?;
+        }
         let n = Grouped;
+        for (kind, traffic) in MessageKind::ALL.iter().zip(self.counts.traffic) {
+            if traffic.messages == 0 {
+                continue;
+            }
+            let (messages, bytes) = (n(traffic.messages), n(traffic.bytes));
+            writeln!(f, "  {:<22}{messages:>12} {bytes:>16} bytes", kind.name())?;
+        }
+        for (name, uses) in self.features.rows() {
+            if uses > 0 {
+                writeln!(f, "  {name:<22}{:>12}", n(uses))?;
+            }
+        }
+        for (name, value) in self.simulated() {
+            writeln!(f, "  {name:<22}{value}")?;
+        }
+        self.verdict(f)
+    }
+}
+
+impl Report {
+    /// What clients, servers and disks did.
+    fn happened(&self) -> [(&'static str, String); 9] {
+        let (clients, counts, n) = (&self.clients, &self.counts, Grouped);
         let elections = format!("{}, {} won", n(counts.elections), n(counts.leaders));
         let commands = format!(
             "{} accepted, {} acknowledged, {} replaced by another leader's",
@@ -273,12 +298,6 @@ impl fmt::Display for Report {
             "{} made, {} restored by a node that was behind",
             n(counts.snapshots),
             n(counts.restores)
-        );
-        let lost = format!(
-            "{} lost, {} repeated, {} damaged",
-            n(counts.dropped),
-            n(counts.duplicated),
-            n(counts.corrupted)
         );
         let operations = format!(
             "{} begun, {} answered, {} given up, {} retries",
@@ -292,13 +311,7 @@ impl fmt::Display for Report {
             n(clients.sessions),
             n(clients.evicted)
         );
-        let trace = format!("{} lines, digest {}", n(self.trace_lines), self.digest);
-        let real = format!(
-            "{:.2} s, {} events/s",
-            self.elapsed.as_secs_f64(),
-            n(self.events_per_second() as u64)
-        );
-        let rows: [(&str, String); 9] = [
+        [
             ("operations", operations),
             ("sessions", sessions),
             ("elections", elections),
@@ -308,36 +321,32 @@ impl fmt::Display for Report {
             ("crashes", n(counts.crashes).to_string()),
             ("partitions", n(counts.cuts).to_string()),
             ("disk syncs", n(counts.syncs).to_string()),
-        ];
-        for (name, value) in rows {
-            writeln!(f, "  {name:<22}{value}")?;
-        }
-        for (kind, traffic) in MessageKind::ALL.iter().zip(counts.traffic) {
-            if traffic.messages == 0 {
-                continue;
-            }
-            let (messages, bytes) = (n(traffic.messages), n(traffic.bytes));
-            writeln!(f, "  {:<22}{messages:>12} {bytes:>16} bytes", kind.name())?;
-        }
-        for (name, uses) in self.features.rows() {
-            if uses > 0 {
-                writeln!(f, "  {name:<22}{:>12}", n(uses))?;
-            }
-        }
-        let rows = [
+        ]
+    }
+
+    /// What the network did, and how much work the run was.
+    fn simulated(&self) -> [(&'static str, String); 4] {
+        let (counts, n) = (&self.counts, Grouped);
+        let lost = format!(
+            "{} lost, {} repeated, {} damaged",
+            n(counts.dropped),
+            n(counts.duplicated),
+            n(counts.corrupted)
+        );
+        let trace = format!("{} lines, digest {}", n(self.trace_lines), self.digest);
+        let real = format!(
+            "{:.2} s, {} events/s",
+            self.elapsed.as_secs_f64(),
+            n(self.events_per_second() as u64)
+        );
+        [
             ("messages", lost),
             ("events", n(counts.events).to_string()),
             ("trace", trace),
             ("real time", real),
-        ];
-        for (name, value) in rows {
-            writeln!(f, "  {name:<22}{value}")?;
-        }
-        self.verdict(f)
+        ]
     }
-}
 
-impl Report {
     fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(failure) = &self.failure else {
             return writeln!(

@@ -4,6 +4,8 @@
 
 #[path = "linearizability/drafts.rs"]
 mod drafts;
+#[path = "linearizability/expired.rs"]
+mod expired;
 #[path = "linearizability/model.rs"]
 mod model;
 #[path = "linearizability/properties.rs"]

@@ -232,16 +232,7 @@ impl Deeds {
                 by: self.hard(kind, 100, 6_000),
                 time: self.outage(),
             },
-            FaultKind::CrashAll => {
-                for place in 1..self.servers as usize {
-                    let (of, time) = (Target::Node(Place(place)), self.outage());
-                    self.drawn.push_back((at, Deed::Crash { of, time }));
-                }
-                Deed::Crash {
-                    of: Target::Node(Place(0)),
-                    time: self.outage(),
-                }
-            }
+            FaultKind::CrashAll => self.crash_all(at),
             FaultKind::Kill => self.kill(at),
             FaultKind::SlowDisk => Deed::SlowDisk {
                 of: self.target(),
@@ -261,16 +252,7 @@ impl Deeds {
                 of: self.target(),
                 time: self.outage(),
             },
-            FaultKind::Jump => match self.random.chance(500) {
-                true => Deed::Jump {
-                    of: self.target(),
-                    by: self.hard(kind, 5_000, 3_000_000),
-                },
-                false => Deed::Freeze {
-                    of: self.target(),
-                    time: self.hard(kind, 5_000, 3_000_000),
-                },
-            },
+            FaultKind::Jump => self.jump(),
             FaultKind::Crash
             | FaultKind::Loss
             | FaultKind::Late
@@ -281,6 +263,29 @@ impl Deeds {
             | FaultKind::Transfer
             | FaultKind::Snapshot => self.crash(at),
         })
+    }
+
+    /// All at once; each comes back when it likes.
+    fn crash_all(&mut self, at: Time) -> Deed {
+        for place in 1..self.servers as usize {
+            let (of, time) = (Target::Node(Place(place)), self.outage());
+            self.drawn.push_back((at, Deed::Crash { of, time }));
+        }
+        Deed::Crash {
+            of: Target::Node(Place(0)),
+            time: self.outage(),
+        }
+    }
+
+    /// A clock that jumps, or stands still.
+    fn jump(&mut self) -> Deed {
+        let jumps = self.random.chance(500);
+        let of = self.target();
+        let by = self.hard(FaultKind::Jump, 5_000, 3_000_000);
+        match jumps {
+            true => Deed::Jump { of, by },
+            false => Deed::Freeze { of, time: by },
+        }
     }
 
     /// One, or as many as a minority.

@@ -176,6 +176,10 @@ impl<M: Model> Checker<M> {
     /// `now`. A service that knows its clients' sessions can promise that. Does nothing to any
     /// other operation.
     ///
+    /// It is forgotten when an operation that began after `now` has been checked, if that one is
+    /// no read and somebody saw what it wrote: until then it may still explain too much, and never
+    /// too little.
+    ///
     /// Without it such an operation is carried along for ever, and the more there are, the harder
     /// a history is to check.
     pub fn expire(&mut self, id: OperationId, now: u64) {

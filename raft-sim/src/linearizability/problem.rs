@@ -106,7 +106,12 @@ impl<S> Stuck<S> {
 #[derive(Debug)]
 pub(super) enum Outcome<S> {
     /// The ends that were reached, at least one.
-    Ends(Vec<Config<S>>),
+    Ends {
+        ends: Vec<Config<S>>,
+        /// When the last of those began that have to be placed and are never moved forward: what
+        /// came before this and is used at no end is not needed.
+        begun: u64,
+    },
     Stuck(Stuck<S>),
     /// There were too many states.
     GivenUp,

@@ -106,13 +106,28 @@ pub(super) fn search<M: Model>(
     }
     match search.stuck {
         Some(stuck) if search.ends.is_empty() => Outcome::Stuck(stuck),
-        Some(_) | None => Outcome::Ends(search.ends),
+        Some(_) | None => Outcome::Ends {
+            begun: search.fixed_begun(),
+            ends: search.ends,
+        },
     }
 }
 
 impl<M: Model> Search<'_, '_, M> {
     fn is_enough(&self) -> bool {
         self.wanted == Wanted::One && !self.ends.is_empty()
+    }
+
+    /// When the last of those began that have to be placed, except reads and idle writes. Those
+    /// two are placed as early as may be, and so perhaps before an operation of unknown outcome
+    /// that really came before them; the order of all others is tried as it may have been.
+    fn fixed_begun(&self) -> u64 {
+        let known = self.segment.known.iter().zip(&self.followers);
+        let fixed = known.filter(|(known, followers)| {
+            let is_read = M::is_read(known.input, Some(known.output));
+            known.is_due && !is_read && !followers.is_idle
+        });
+        fixed.map(|(known, _)| known.invoked).max().unwrap_or(0)
     }
 
     fn run(&mut self, start: &Config<M::State>) {

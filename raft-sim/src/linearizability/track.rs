@@ -192,9 +192,13 @@ impl<M: Model> Track<M> {
             None => Wanted::One,
         };
         match search(&segment, &self.starts, wanted) {
-            Outcome::Ends(ends) => {
+            Outcome::Ends { ends, begun } => {
                 self.starts = ends;
                 self.forget(&is_over);
+                self.forget_used(begun);
+                // Those first that can do more: the search then sees that the others can do no
+                // more.
+                self.starts.sort_by_key(|start| start.used.count());
                 Progress::Fine
             }
             Outcome::Stuck(stuck) => Progress::NotLinearizable(Box::new(self.explain(key, &stuck))),
@@ -202,18 +206,15 @@ impl<M: Model> Track<M> {
         }
     }
 
-    /// Forgets the entries that are over, and the operations of unknown outcome that took effect
-    /// wherever the history may have led to, or cannot take effect any more.
+    /// Forgets the entries that are over.
     fn forget(&mut self, is_over: &[bool]) {
         let is_over = |at: usize| is_over.get(at).is_some_and(|is_over| *is_over);
         let entries = core::mem::take(&mut self.entries);
         let mut moved = Vec::with_capacity(entries.len());
-        let mut begun = 0;
         for (at, entry) in entries.into_iter().enumerate() {
             moved.push(self.entries.len());
             if is_over(at) {
                 self.forgotten += 1;
-                begun = entry.invoked.max(begun);
             } else {
                 self.entries.push(entry);
             }
@@ -223,13 +224,11 @@ impl<M: Model> Track<M> {
                 *placed = moved[*placed];
             }
         }
-        self.forget_used(begun);
-        // Those first that can do more: the search then sees that the others can do no more.
-        self.starts.sort_by_key(|start| start.used.count());
     }
 
-    /// Wherever the history may have led to, an operation has been placed that began at `begun`:
-    /// what took effect before that or never cannot come any more.
+    /// Forgets the operations of unknown outcome that took effect wherever the history may have led
+    /// to, or cannot take effect any more: everywhere an operation has been placed that began at
+    /// `begun`, and what came before that has been placed before it.
     fn forget_used(&mut self, begun: u64) {
         let (starts, open) = (&self.starts, &self.open);
         let is_used = |at: usize| starts.iter().all(|start| start.used.contains(at));

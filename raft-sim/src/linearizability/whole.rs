@@ -33,7 +33,7 @@ pub fn check_within<M: Model>(history: &History<M>, states: u64) -> Verdict<M> {
         operations.sort_by_key(|operation| operation.invoked);
         let sorted = Sorted::new(operations);
         match sorted.search(states) {
-            Outcome::Ends(_) => {}
+            Outcome::Ends { .. } => {}
             Outcome::Stuck(stuck) => {
                 let violation = sorted.explain(key, &stuck);
                 return Verdict::NotLinearizable(Box::new(violation));

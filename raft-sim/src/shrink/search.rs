@@ -79,7 +79,8 @@ impl<'a> Search<'a> {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        self.options.time.map(|time| time * self.share / 100)
+        let time = self.options.time?;
+        Some(time.saturating_mul(self.share) / 100)
     }
 
     fn tell(&self) {
