@@ -136,7 +136,6 @@ impl Clients {
                 stretch: 160,
                 states: 1 << 11,
                 unknown: 128,
-                ..Limits::default()
             }),
             values: 0,
             is_patient: false,
