@@ -248,6 +248,9 @@ pub struct FailedSeed {
     pub seed: u64,
     /// What was wrong.
     pub failure: String,
+    /// What kind of failure that is.
+    #[serde(default)]
+    pub kind: String,
     /// The command that repeats it.
     pub repeat: String,
 }

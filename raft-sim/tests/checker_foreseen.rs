@@ -39,6 +39,7 @@ fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(),
     let views = nodes.iter().map(|(node, last, membership)| MemberView {
         node: NodeId(*node),
         last_log: EntryId::new(last.0, last.1),
+        stored: EntryId::new(last.0, last.1),
         membership: *membership,
     });
     let views: Vec<_> = views.collect();

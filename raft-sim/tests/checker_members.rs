@@ -28,6 +28,7 @@ fn verdict(nodes: &[(u64, (u64, u64), Option<&Membership>)]) -> Result<(), Broke
     let views = nodes.iter().map(|(node, last, membership)| MemberView {
         node: NodeId(*node),
         last_log: EntryId::new(last.0, last.1),
+        stored: EntryId::new(last.0, last.1),
         membership: *membership,
     });
     check(&views.collect::<Vec<_>>())

@@ -120,6 +120,7 @@ fn failures_are_listed_with_their_commands_and_the_exit_code_is_one() {
         failures: vec![FailedSeed {
             seed: 7,
             failure: "Election Safety is violated".into(),
+            kind: "Election Safety".into(),
             repeat: "raft-sim run --seed 7".into(),
         }],
     };

@@ -6,8 +6,8 @@
 //! it knows (of both halves if they are joint) have logs that are not more up to date than its own
 //! (section 5.4.1).
 //!
-//! Sound: messages may be lost for as long as it takes, timeouts are drawn at random, and any
-//! higher term makes all votes free again. So from a state in which a node could be elected, some
+//! Sound: messages may be lost for as long as it takes, timeouts are drawn at random, any voter may
+//! lose power and what it has not synced, and any higher term makes all votes free again. So from a state in which a node could be elected, some
 //! run goes on in which it is, with the log that it has; and Leader Completeness holds in all runs.
 //!
 //! Cost: at each commit, a comparison for each pair of a node that lacks the entry and a voter.
@@ -38,7 +38,7 @@ pub fn check(
         }
         let grants = |id: NodeId| {
             let voter = views.iter().find(|voter| voter.node == id);
-            voter.is_some_and(|voter| view.last_log.is_at_least_as_up_to_date_as(voter.last_log))
+            id == view.node || voter.is_some_and(|voter| voter.would_vote_for(view.last_log))
         };
         if has_quorum(membership, grants) {
             let voters = membership.voters().filter(|id| grants(*id)).collect();

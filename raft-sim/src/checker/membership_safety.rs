@@ -39,8 +39,20 @@ pub struct MemberView<'a> {
     pub node: NodeId,
     /// The last entry of its log, or of what its disk holds of it if it is down.
     pub last_log: EntryId,
+    /// The last entry that its disk holds: the end of its log if it loses power now. Equal to
+    /// `last_log` if it is down, or could not start again.
+    pub stored: EntryId,
     /// The configuration that it uses; `None` if it is down, so that it votes but does not stand.
     pub membership: Option<&'a Membership>,
+}
+
+impl MemberView<'_> {
+    /// Whether it would vote for a candidate whose log ends there (section 5.4.1), as it is or
+    /// after losing power.
+    pub(super) fn would_vote_for(&self, last_log: EntryId) -> bool {
+        last_log.is_at_least_as_up_to_date_as(self.last_log)
+            || last_log.is_at_least_as_up_to_date_as(self.stored)
+    }
 }
 
 /// A set of nodes, by their places in a list.
@@ -171,8 +183,9 @@ fn candidates(views: &[MemberView<'_>], ids: &[NodeId]) -> Vec<Candidate> {
     let candidate = |view: &MemberView<'_>| {
         let membership = view.membership?;
         let voters = Voters::of(membership, ids);
-        let votes =
-            |voter: &&MemberView<'_>| view.last_log.is_at_least_as_up_to_date_as(voter.last_log);
+        let votes = |voter: &&MemberView<'_>| {
+            voter.node == view.node || voter.would_vote_for(view.last_log)
+        };
         let grants = views.iter().filter(votes);
         let grants = grants.fold(0, |set, voter| set | place(voter.node));
         let itself = place(view.node);

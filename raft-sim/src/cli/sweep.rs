@@ -115,6 +115,7 @@ fn chunk(
             line.failures.push(FailedSeed {
                 seed: report.origin.seed(),
                 failure: failure.to_string(),
+                kind: failure.kind(),
                 repeat: report.origin.command().unwrap_or_default(),
             });
         }

@@ -204,7 +204,7 @@ fn write_table(root: &Path, table: &str) -> io::Result<()> {
 
 fn row(mutant: &Mutant, hunt: &Hunt, is_long: bool) -> String {
     let (caught, repeat) = match &hunt.caught {
-        Some((failure, repeat)) => (kind(failure), repeating(&mutant.name, repeat)),
+        Some((kind, repeat)) => (kind.as_str(), repeating(&mutant.name, repeat)),
         None => ("NOT CAUGHT", String::new()),
     };
     let Mutant {
@@ -228,11 +228,6 @@ fn repeating(name: &str, command: &str) -> String {
             format!("`{}`", command.replacen("raft-sim run ", &with, 1))
         }
     }
-}
-
-/// What a failure is called: its text up to the details.
-fn kind(failure: &str) -> &str {
-    failure.split(':').next().unwrap_or(failure)
 }
 
 /// Searches for a mistake, as long as it may take: several turns at a time, but what they come to
@@ -260,7 +255,7 @@ fn hunt(program: &Path, mutant: &Mutant, cpu_seconds: u32, jobs: usize) -> io::R
             hunt.seeds += line.tally.seeds;
             hunt.cpu_seconds += line.tally.cpu_micros as f64 / 1e6;
             if let Some(found) = line.failures.into_iter().next() {
-                hunt.caught = Some((found.failure, found.repeat));
+                hunt.caught = Some((found.kind, found.repeat));
                 return Ok(hunt);
             }
             if hunt.cpu_seconds > f64::from(cpu_seconds) {

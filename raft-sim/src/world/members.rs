@@ -207,12 +207,7 @@ impl World {
 
     /// All nodes, as they would vote and stand for election.
     fn views(&self) -> Vec<MemberView<'_>> {
-        let view = |node| MemberView {
-            node: Node::id(node),
-            last_log: node.last_log(),
-            membership: node.raft().map(|raft| raft.membership()),
-        };
-        self.nodes.iter().map(view).collect()
+        self.nodes.iter().filter_map(view).collect()
     }
 
     /// Whether all configurations that may be in force have a majority of nodes that are not gone.
@@ -225,4 +220,21 @@ impl World {
         self.configurations()
             .all(|members| has_quorum(members, lives))
     }
+}
+
+/// How a node would vote and stand for election; nothing if it never starts again.
+fn view(node: &Node) -> Option<MemberView<'_>> {
+    let raft = node.raft();
+    // A disk that has decayed is not opened again.
+    let is_rotten = node.ailments.is_rotten;
+    let stored = match is_rotten {
+        true => node.last_log(),
+        false => node.disk().last_id(),
+    };
+    (raft.is_some() || !is_rotten).then(|| MemberView {
+        node: node.id(),
+        last_log: node.last_log(),
+        stored,
+        membership: raft.map(|raft| raft.membership()),
+    })
 }
