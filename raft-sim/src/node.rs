@@ -40,13 +40,13 @@ pub struct Ailments {
     pub reads_fail: Time,
     /// The next sync fails, and the outage that follows lasts so long.
     pub next_write_fails: Option<Duration>,
-    /// What its disk holds has decayed: it can write, but neither read nor be opened again.
+    /// What its disk holds has decayed: it cannot be opened again.
     pub is_rotten: bool,
 }
 
 impl Ailments {
     fn reads_fail(&self, at: Time) -> bool {
-        self.is_rotten || self.reads_fail > at
+        self.reads_fail > at
     }
 }
 

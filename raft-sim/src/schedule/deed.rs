@@ -135,7 +135,8 @@ pub enum Deed {
     FailWrite { of: Target, time: Duration },
     /// Entries and snapshots that are read from disk cannot be.
     FailRead { of: Target, time: Duration },
-    /// Stored bytes decay: its storage cannot read them, and will not open again.
+    /// Stored bytes decay: its storage notices, stops it, and will not open again. It comes back as
+    /// another node.
     Rot { of: Target },
     /// Its disk is lost; after `time` it comes back, empty, as another node.
     Replace { of: Target, time: Duration },

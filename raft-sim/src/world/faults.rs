@@ -232,15 +232,19 @@ impl World {
         self.holds[place].forget();
     }
 
-    /// Stored bytes decay. Only if the cluster can do without this disk: no algorithm survives the
-    /// loss of a majority.
+    /// Stored bytes decay, and the storage's checksum tells: the driver ends the process, and the
+    /// storage does not open again. Only if the cluster can do without this disk: no algorithm
+    /// survives the loss of a majority.
     fn rot(&mut self, place: usize) {
+        const OUTAGE: Duration = Duration::from_millis(500);
         if self.nodes[place].ailments.is_rotten || !self.can_lose(place) {
             return;
         }
         self.recorder.situations.saw(Situation::BitRot);
         self.nodes[place].ailments.is_rotten = true;
         self.lost.insert(self.nodes[place].id());
+        self.crash(place);
+        self.schedule(OUTAGE, Happening::Restart { place });
     }
 
     /// The disk is lost, if the cluster can do without it.

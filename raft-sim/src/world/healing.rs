@@ -27,10 +27,6 @@ impl World {
             ailments.slow_disk = Default::default();
             ailments.reads_fail = Time::ZERO;
             ailments.next_write_fails = None;
-            // Its storage cannot be read: whoever runs it lets another one take its place.
-            if self.nodes[place].ailments.is_rotten {
-                self.crash(place);
-            }
             self.resume(place);
             self.thaw(place);
             self.start(place);

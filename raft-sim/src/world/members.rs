@@ -146,9 +146,16 @@ impl World {
     /// Whether all configurations that may be in force have a majority without this one.
     pub(super) fn can_lose(&self, place: usize) -> bool {
         let id = self.nodes[place].id();
-        let lives = |other: NodeId| other != id && !self.lost.contains(&other);
         self.configurations()
-            .all(|members| has_quorum(members, lives))
+            .all(|members| has_quorum(members, |other| other != id && self.counts(other)))
+    }
+
+    /// Whether a majority can be built on this node: its disk is there, and it knows that it votes.
+    /// One that others take for a voter, but is none by its own log, may have the log that is most
+    /// up to date: it then votes for nobody, and does not stand itself.
+    fn counts(&self, id: NodeId) -> bool {
+        let node = &self.nodes[self.place(id)];
+        node.id() == id && !self.lost.contains(&id) && node.membership().is_voter(id)
     }
 
     /// An entry has been committed, by the node in this place, that was not before: it has to be
@@ -212,29 +219,17 @@ impl World {
 
     /// Whether all configurations that may be in force have a majority of nodes that are not gone.
     pub(super) fn can_do_without(&self, gone: &[bool]) -> bool {
-        let lives = |id: NodeId| {
-            let place = self.place(id);
-            let is_there = self.nodes[place].id() == id && !gone[place];
-            is_there && !self.lost.contains(&id)
-        };
         self.configurations()
-            .all(|members| has_quorum(members, lives))
+            .all(|members| has_quorum(members, |id| !gone[self.place(id)] && self.counts(id)))
     }
 }
 
 /// How a node would vote and stand for election; nothing if it never starts again.
 fn view(node: &Node) -> Option<MemberView<'_>> {
-    let raft = node.raft();
-    // A disk that has decayed is not opened again.
-    let is_rotten = node.ailments.is_rotten;
-    let stored = match is_rotten {
-        true => node.last_log(),
-        false => node.disk().last_id(),
-    };
-    (raft.is_some() || !is_rotten).then(|| MemberView {
+    (!node.ailments.is_rotten).then(|| MemberView {
         node: node.id(),
         last_log: node.last_log(),
-        stored,
-        membership: raft.map(|raft| raft.membership()),
+        stored: node.disk().last_id(),
+        membership: node.raft().map(|raft| raft.membership()),
     })
 }
