@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use log::{Piece, StoredLog};
 use raft_proto::{
     Compaction, Entries, EntriesBuilder, EntryId, HardState, Identity, Index, Install,
-    InstalledLog, Recovered, Seq, SnapshotId, SnapshotMeta, SnapshotReadFailed,
+    InstalledLog, Membership, Recovered, Seq, SnapshotId, SnapshotMeta, SnapshotReadFailed,
     SnapshotWriteFailed, Write,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -379,5 +379,17 @@ impl Disk {
         let snapshot = self.image.snapshot.as_ref();
         let covers = |meta: &SnapshotMeta| meta.id.last.index >= entry.index;
         snapshot.is_some_and(covers) || self.image.log.term_at(entry.index) == Some(entry.term)
+    }
+
+    /// The configuration that a restart would recover: the last one in the log, or that of the
+    /// snapshot or of the bootstrap.
+    pub fn membership(&self) -> Membership {
+        if let Some(last) = self.image.log.last_membership() {
+            return last;
+        }
+        let snapshot = self.image.snapshot.as_ref();
+        let snapshot = snapshot.map(|meta| meta.membership.clone());
+        let bootstrap = || self.image.identity.as_ref().map(|it| it.bootstrap.clone());
+        snapshot.or_else(bootstrap).unwrap_or_default()
     }
 }

@@ -74,6 +74,8 @@ pub struct Node {
     members: [Membership; 2],
     /// The configuration that it knew when it went down.
     last_membership: Membership,
+    /// The one that it would find on its disk if it lost power now, while it is down.
+    stored_membership: Membership,
     /// How often it was started or stopped.
     pub(crate) life: u32,
     /// The earliest of its timers in the world's queue.
@@ -100,6 +102,7 @@ impl Node {
             members_since: Index::ZERO,
             members: Default::default(),
             last_membership: Membership::default(),
+            stored_membership: Membership::default(),
             life: 0,
             timer: Time::NEVER,
             syncs: Syncs::default(),
@@ -159,6 +162,14 @@ impl Node {
         match since == self.members_since || before.is_empty() {
             true => latest,
             false => before,
+        }
+    }
+
+    /// The configuration by which it would stand for election: if it is down, that on its disk.
+    pub fn own_membership(&self) -> &Membership {
+        match &self.power {
+            Power::On(host) => host.raft().membership(),
+            Power::Off(_) => &self.stored_membership,
         }
     }
 
@@ -225,6 +236,7 @@ impl Node {
             }
             off @ Power::Off(_) => off,
         };
+        self.stored_membership = self.disk().membership();
         self.life += 1; // What is under way belongs to the life that ends.
         self.outstanding = Outstanding::default();
         self.allowed.clear();
@@ -250,6 +262,7 @@ impl Node {
         self.receiver = Receiver::new(&self.config);
         self.ailments.is_rotten = false;
         self.last_membership = Membership::default();
+        self.stored_membership = Membership::default();
     }
 
     /// Gives an input to the core, if it runs.

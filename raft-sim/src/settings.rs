@@ -3,7 +3,9 @@
 
 use crate::span::{Lasting, Span};
 use core::time::Duration;
-use raft_proto::{CheckQuorum, ClusterId, Config, Lease, Member, NodeId, PreVoting, Start};
+use raft_proto::{
+    CheckQuorum, ClusterId, Config, LeaderNoop, Lease, Member, NodeId, PreVoting, Start,
+};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a run is made of, but for what breaks and what is asked.
@@ -63,6 +65,7 @@ pub struct CoreSettings {
     /// Left out: all of the log stays in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_resident_bytes: Option<u64>,
+    pub leader_noop: bool,
     pub pre_vote: bool,
     pub check_quorum: bool,
     /// The bound on clocks' drift in parts per million where leases are on; left out: they are off.
@@ -154,6 +157,10 @@ impl Settings {
         config.commit_notice_delay = core.commit_notice_delay.0;
         config.max_promotion_lag = core.max_promotion_lag;
         config.max_resident_bytes = core.max_resident_bytes;
+        config.leader_noop = match core.leader_noop {
+            true => LeaderNoop::On,
+            false => LeaderNoop::Off,
+        };
         config.pre_vote = match core.pre_vote {
             true => PreVoting::On,
             false => PreVoting::Off,

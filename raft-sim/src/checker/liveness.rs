@@ -59,9 +59,11 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
         return other("only one leader".into());
     }
     // A probe that is not in the leader's log as a whole is lost, unless a snapshot has covered it.
+    // One of an earlier term does not commit what that term left behind (section 5.4.2).
     let stands = |probe: &Proposal| {
         let (index, term) = (probe.last_index(), probe.first.term);
-        index < leader.log_base().index || leader.term_at(index) == Some(term)
+        let is_there = index < leader.log_base().index || leader.term_at(index) == Some(term);
+        is_there && term == leader.term()
     };
     let Some(probe) = probe.filter(stands) else {
         return Missing::Probe { leader: at };

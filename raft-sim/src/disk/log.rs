@@ -1,7 +1,7 @@
 //! The durable log of a simulated disk.
 
 use super::DiskError;
-use raft_proto::{Entries, EntriesBuilder, Entry, EntryId, Index, Term};
+use raft_proto::{Entries, EntriesBuilder, Entry, EntryId, EntryKind, Index, Membership, Term};
 use std::collections::VecDeque;
 
 /// The durable log: entries as they were written, and which of each piece still count. Nothing
@@ -124,6 +124,16 @@ impl StoredLog {
         let term = self.term_at(piece.last)?;
         let index = piece.last;
         Some(EntryId { index, term })
+    }
+
+    /// The last configuration among the entries.
+    pub(super) fn last_membership(&self) -> Option<Membership> {
+        let pieces = self.pieces.iter().rev();
+        pieces.into_iter().find_map(|piece| {
+            let holds = |entry: &Entry<'_>| entry.kind() == EntryKind::Membership;
+            let last = piece.iter().filter(holds).last()?;
+            Membership::decode(last.payload())
+        })
     }
 
     pub(super) fn to_entries(&self) -> Entries {

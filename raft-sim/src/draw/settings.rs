@@ -102,6 +102,8 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         commit_notice_delay: Lasting::default(),
         max_promotion_lag: random.between(0, 200),
         max_resident_bytes: features.max_resident_bytes,
+        // Without it what earlier terms left behind waits for a command (Figure 8).
+        leader_noop: !random.chance(200),
         pre_vote: features.pre_vote,
         check_quorum: features.check_quorum,
         lease_max_drift_ppm: features.lease_max_drift_ppm,

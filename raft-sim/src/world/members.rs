@@ -182,10 +182,11 @@ impl World {
             }
         };
         let has = |id: NodeId| {
-            let raft = self.nodes[self.place(id)].raft();
-            raft.is_some_and(|raft| {
-                raft.log_base().index >= index || raft.term_at(index) == Some(term)
-            })
+            let node = &self.nodes[self.place(id)];
+            match node.raft() {
+                Some(raft) => raft.log_base().index >= index || raft.term_at(index) == Some(term),
+                None => node.disk().holds(entry),
+            }
         };
         // A step may have appended another configuration before it committed, or after.
         let before = node.membership_at(members_since);
@@ -230,6 +231,6 @@ fn view(node: &Node) -> Option<MemberView<'_>> {
         node: node.id(),
         last_log: node.last_log(),
         stored: node.disk().last_id(),
-        membership: node.raft().map(|raft| raft.membership()),
+        membership: Some(node.own_membership()),
     })
 }
