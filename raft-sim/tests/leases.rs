@@ -73,17 +73,9 @@ fn clocks_that_stand_still_break_nothing_where_there_are_no_leases() {
 }
 
 #[test]
-fn a_search_with_clocks_that_jump_finds_that_leases_break() {
-    let kinds = [FaultKind::Jump, FaultKind::Split];
-    let mut failures = reports(Features::All, &kinds, 64).filter_map(|report| report.failure);
-    let first = failures.next().expect("a seed finds it");
-    assert!(is_stale(&first), "{first}");
-}
-
-#[test]
 fn clocks_that_drift_within_the_bound_break_no_lease() {
     let (mut leases, mut expired) = (0, 0);
-    for report in reports(Features::All, &[FaultKind::Drift, FaultKind::Split], 12) {
+    for report in reports(Features::All, &[FaultKind::Drift, FaultKind::Split], 40) {
         assert!(report.passed(), "{report}");
         leases += report.features.lease_reads;
         expired += report

@@ -88,8 +88,16 @@ fn about_nodes() -> impl Strategy<Value = Deed> {
         (target(), time()).prop_map(|(of, by)| Deed::Jump { of, by }),
         (target(), time()).prop_map(|(of, time)| Deed::Freeze { of, time }),
         proptest::option::of(place()).prop_map(|to| Deed::Transfer { to }),
-        (proptest::collection::vec(wish(), 0..4), any::<bool>())
-            .prop_map(|(wishes, is_forced)| Deed::Change { wishes, is_forced }),
+        (
+            proptest::collection::vec(wish(), 0..4),
+            any::<bool>(),
+            any::<bool>(),
+        )
+            .prop_map(|(wishes, is_forced, is_for_next)| Deed::Change {
+                wishes,
+                is_forced,
+                is_for_next,
+            }),
         target().prop_map(|of| Deed::Snapshot { of }),
     ]
 }

@@ -322,8 +322,11 @@ impl Deeds {
                 wishes.push((place, wish));
             }
         }
-        let is_forced = self.random.chance(300);
-        Some(Deed::Change { wishes, is_forced })
+        Some(Deed::Change {
+            wishes,
+            is_forced: self.random.chance(300),
+            is_for_next: self.random.chance(300),
+        })
     }
 
     /// Draws what is due next.

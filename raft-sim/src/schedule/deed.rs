@@ -146,10 +146,12 @@ pub enum Deed {
     Freeze { of: Target, time: Duration },
     /// The lead is to be handed over, to whom the leader likes if nobody is named.
     Transfer { to: Option<Place> },
-    /// These are to become what is said; what makes no sense at that moment is left out.
+    /// These are to become what is said; what makes no sense at that moment is left out. The next
+    /// leader is asked, as soon as it is elected, if there is none or if it is said so.
     Change {
         wishes: Vec<(Place, Wish)>,
         is_forced: bool,
+        is_for_next: bool,
     },
     /// Its service makes a snapshot.
     Snapshot { of: Target },
@@ -217,7 +219,11 @@ impl fmt::Display for Deed {
             Deed::Freeze { of, time } => write!(f, "freeze {of} for {}", lasts(time)),
             Deed::Transfer { to: None } => f.write_str("transfer"),
             Deed::Transfer { to: Some(place) } => write!(f, "transfer to {place}"),
-            Deed::Change { wishes, is_forced } => {
+            Deed::Change {
+                wishes,
+                is_forced,
+                is_for_next,
+            } => {
                 f.write_str("change")?;
                 for (place, wish) in wishes {
                     let wish = match wish {
@@ -227,7 +233,8 @@ impl fmt::Display for Deed {
                     };
                     write!(f, " {place}={wish}")?;
                 }
-                f.write_str(if *is_forced { " forced" } else { "" })
+                f.write_str(if *is_forced { " forced" } else { "" })?;
+                f.write_str(if *is_for_next { " next" } else { "" })
             }
             Deed::Snapshot { of } => write!(f, "snapshot {of}"),
         }
@@ -259,11 +266,19 @@ fn split(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
 }
 
 fn change(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
-    let (mut wishes, mut is_forced) = (Vec::new(), false);
+    let mut wishes = Vec::new();
+    let (mut is_forced, mut is_for_next) = (false, false);
     while let Some(word) = words.next_word() {
-        if word == "forced" {
-            is_forced = true;
-            break;
+        match word {
+            "forced" => {
+                is_forced = true;
+                continue;
+            }
+            "next" => {
+                is_for_next = true;
+                continue;
+            }
+            _ => {}
         }
         let wish = word.split_once('=').and_then(|(place, wish)| {
             let wish = match wish {
@@ -274,10 +289,14 @@ fn change(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
             };
             Some((place.parse().ok()?, wish))
         });
-        let expected = "a member such as n3=voter, n3=learner or n3=out, or forced";
+        let expected = "a member such as n3=voter, n3=learner or n3=out, forced or next";
         wishes.push(wish.ok_or_else(|| words.expected(expected))?);
     }
-    Ok(Deed::Change { wishes, is_forced })
+    Ok(Deed::Change {
+        wishes,
+        is_forced,
+        is_for_next,
+    })
 }
 
 fn noise(words: &mut Words<'_>) -> Result<Deed, Unreadable> {

@@ -52,9 +52,14 @@ fn fewer(deed: &mut Deed, part: usize) -> Option<()> {
             let rates = [loss, duplicate, late, corrupt];
             *rates.into_iter().nth(part)? = 0;
         }
-        Deed::Change { wishes, is_forced } => match part < wishes.len() && wishes.len() > 1 {
+        Deed::Change {
+            wishes,
+            is_forced,
+            is_for_next,
+        } => match part < wishes.len() && wishes.len() > 1 {
             true => drop(wishes.remove(part)),
-            false => *is_forced = false,
+            false if *is_forced => *is_forced = false,
+            false => *is_for_next = false,
         },
         Deed::Cut {
             links: Links::Between(places),

@@ -72,7 +72,11 @@ impl World {
                 self.network.slow_down(from.0, to.0, by, until);
             }
             Deed::Transfer { to } => self.ask_for_transfer(to),
-            Deed::Change { wishes, is_forced } => self.want_change(wishes, is_forced),
+            Deed::Change {
+                wishes,
+                is_forced,
+                is_for_next,
+            } => self.want_change(wishes, is_forced, is_for_next),
             Deed::Crash { of, .. }
             | Deed::Kill { of, .. }
             | Deed::Pause { of, .. }

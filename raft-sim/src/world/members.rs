@@ -68,8 +68,13 @@ impl World {
 
     /// A change that an operator wants, at once or of the next leader, as soon as there is one:
     /// what a leader does before it has committed anything is where mistakes show.
-    pub(super) fn want_change(&mut self, wishes: Vec<(Place, Wish)>, is_forced: bool) {
-        if self.leader().is_none() || self.machines.chance(300) {
+    pub(super) fn want_change(
+        &mut self,
+        wishes: Vec<(Place, Wish)>,
+        is_forced: bool,
+        is_for_next: bool,
+    ) {
+        if is_for_next || self.leader().is_none() {
             self.wanted_change = Some((wishes, is_forced));
         } else {
             self.ask_for_change(&wishes, is_forced);
