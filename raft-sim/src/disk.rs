@@ -392,4 +392,9 @@ impl Disk {
         let bootstrap = || self.image.identity.as_ref().map(|it| it.bootstrap.clone());
         snapshot.or_else(bootstrap).unwrap_or_default()
     }
+
+    /// currentTerm and votedFor as they are on stable storage.
+    pub fn hard_state(&self) -> HardState {
+        self.image.hard_state
+    }
 }

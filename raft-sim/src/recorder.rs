@@ -1,6 +1,6 @@
 //! Watches every core: writes the trace, counts, and asks the checkers after every step.
 
-use crate::checker::{CheckQuorum, Checker, Observation, Patience, Started};
+use crate::checker::{CheckQuorum, Checker, Observation, Patience, SnapshotMembers, Started};
 use crate::failure::Failure;
 use crate::host::Watch;
 use crate::situations::{Situation, Situations};
@@ -88,6 +88,7 @@ pub struct Recorder {
     checker: Checker,
     patience: Patience,
     check_quorum: CheckQuorum,
+    snapshot_members: SnapshotMembers,
     failure: Option<Failure>,
     /// When the last event happened, by the world's clock if it tells.
     now: Time,
@@ -104,6 +105,7 @@ impl Recorder {
             checker: Checker::new(),
             patience: Patience::default(),
             check_quorum: CheckQuorum::default(),
+            snapshot_members: SnapshotMembers::default(),
             failure: None,
             now: Time::ZERO,
             is_told: false,
@@ -152,6 +154,7 @@ impl Recorder {
         self.situations.stopped(node);
         self.patience.stopped(node);
         self.check_quorum.stopped(node);
+        self.snapshot_members.stopped(node);
         self.checker.stopped(node);
     }
 
@@ -275,6 +278,9 @@ impl Watch for Recorder {
         }
         self.situations.observe(self.now, raft, actions);
         if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
+            self.fail(broken);
+        }
+        if let Err(broken) = self.snapshot_members.actions(raft, actions) {
             self.fail(broken);
         }
         if let Err(broken) = self.check_quorum.actions(raft, actions) {

@@ -8,7 +8,7 @@
 //!
 //! Sound: a core gives up after one such timeout, looks whenever its deadline comes, and every
 //! message counts here, while for the core only some do. Only where the core is told to
-//! ([`CheckQuorum::On`]).
+//! ([`raft_proto::CheckQuorum::On`]).
 //!
 //! Cost: a note for each message, a pass over the voters for each tick of a leader.
 

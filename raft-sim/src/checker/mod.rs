@@ -14,6 +14,8 @@
 //! |---|---|---|
 //! | Membership Safety (6) | [`membership_safety`] | whom the nodes could elect |
 //! | Leader Completeness, foreseen | [`electable`] | whom the nodes could elect at a commit |
+//! | Membership Safety (7) | [`snapshot_members`] | the configurations in snapshots |
+//! | votes (5.2) | [`election_quorum`] | who voted for a new leader |
 //! | durability | [`durability`] | what disks hold of what is committed and acknowledged |
 //! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
 //! | Rules for Followers (5.2) | [`patience`] | when nodes stand for election |
@@ -39,6 +41,7 @@
 pub mod check_quorum;
 pub mod durability;
 pub mod electable;
+pub mod election_quorum;
 pub mod election_safety;
 pub mod exactly_once;
 mod history;
@@ -49,6 +52,7 @@ pub mod log_matching;
 pub mod membership_safety;
 pub mod patience;
 pub mod quorum;
+pub mod snapshot_members;
 pub mod state_machine_safety;
 mod violation;
 mod window;
@@ -63,6 +67,7 @@ pub use leader_completeness::LeaderCompleteness;
 pub use log_matching::LogMatching;
 pub use membership_safety::MemberView;
 pub use patience::Patience;
+pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
 pub use violation::{Broken, Nodes, Property, Reason};
 pub use window::Window;

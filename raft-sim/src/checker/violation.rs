@@ -298,6 +298,28 @@ pub enum Broken {
         /// Who would vote for that one.
         voters: Nodes,
     },
+    /// Membership Safety: a snapshot with another configuration than that of its last entry.
+    #[error(
+        "{node} wrote a snapshot up to {last} whose members are not those in force since {since}"
+    )]
+    SnapshotOfOtherMembers {
+        /// The node.
+        node: NodeId,
+        /// The snapshot's last entry.
+        last: Index,
+        /// The entry that holds the right configuration.
+        since: Index,
+    },
+    /// Election Safety: a leader that a majority did not vote for.
+    #[error("{leader} leads in term {term}, but only {voters} can have voted for it")]
+    ElectedByFew {
+        /// The leader.
+        leader: NodeId,
+        /// Its term.
+        term: Term,
+        /// Who can have voted for it.
+        voters: Nodes,
+    },
     /// CheckQuorum.
     #[error(
         "{leader} has heard no majority of its voters for {limit:?}, and still leads in term {term}"
@@ -341,7 +363,8 @@ impl Broken {
     /// Which property this breaks.
     pub fn property(&self) -> Property {
         match self {
-            Broken::TwoLeaders { .. } => Property::ElectionSafety,
+            Broken::TwoLeaders { .. } | Broken::ElectedByFew { .. } => Property::ElectionSafety,
+            Broken::SnapshotOfOtherMembers { .. } => Property::MembershipSafety,
             Broken::LeaderRewroteLog { .. } => Property::LeaderAppendOnly,
             Broken::DifferentEntries { .. } | Broken::DifferentPredecessors { .. } => {
                 Property::LogMatching

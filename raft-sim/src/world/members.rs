@@ -3,15 +3,15 @@
 use super::World;
 use super::happening::{Chore, Happening, Local, Phase};
 use crate::checker::durability::{self, Holds};
-use crate::checker::electable;
 use crate::checker::membership_safety::{self, MemberView};
 use crate::checker::quorum::has_quorum;
+use crate::checker::{electable, election_quorum};
 use crate::node::Node;
 use crate::operator::Inventory;
 use crate::schedule::Place;
 use crate::schedule::deed::Wish;
 use core::time::Duration;
-use raft_proto::{EntryId, Index, Input, Membership, NodeId, Readiness, RequestId, RoleKind};
+use raft_proto::{EntryId, Index, Input, Membership, NodeId, Readiness, RequestId, RoleKind, Term};
 
 impl World {
     /// How often the operator looks after a server that came back as another one.
@@ -122,10 +122,31 @@ impl World {
     }
 
     /// A node changes its role: from here two of them may be elected.
-    pub(super) fn role_changed(&mut self, role: RoleKind) {
+    pub(super) fn role_changed(&mut self, at: usize, role: RoleKind, term: Term) {
         self.has_new_members = true;
+        if role == RoleKind::Leader {
+            self.judge_election(at, term);
+        }
         if role == RoleKind::Leader && self.wanted_change.is_some() {
             self.schedule(Duration::ZERO, Happening::Elected);
+        }
+    }
+
+    /// A node has been elected: a majority has to have voted for it.
+    fn judge_election(&mut self, at: usize, term: Term) {
+        let node = &self.nodes[at];
+        let leader = node.id();
+        let voted = |id: NodeId| {
+            let voter = &self.nodes[self.place(id)];
+            let state = voter.disk().hard_state();
+            let has_voted =
+                state.term > term || state.term == term && state.voted_for == Some(leader);
+            // Nobody knows any more what a disk held that is gone.
+            has_voted || voter.id() != id
+        };
+        let judged = election_quorum::check(leader, term, node.membership(), voted);
+        if let Err(broken) = judged {
+            self.fail(broken);
         }
     }
 

@@ -124,7 +124,7 @@ impl World {
                 }
                 Action::Proposed { outcome, .. } => self.outcome = Some(outcome),
                 Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
-                Action::RoleChanged { role, .. } => self.role_changed(role),
+                Action::RoleChanged { role, term } => self.role_changed(at, role, term),
                 Action::MembershipChanged { index, membership } => {
                     self.members_changed(at, index, membership);
                 }

@@ -1,0 +1,103 @@
+//! Snapshots hold the configuration "as of the latest index included in the snapshot" (section 7).
+//!
+//! One with a later configuration puts a change into force that was not committed and may come to
+//! nothing; one with an earlier configuration takes a change back. So the configurations that each node
+//! writes into its log are noted, and held against the snapshot that it writes down as its own. Of a
+//! node that starts anew only those that follow are known; before the first of them nothing is judged.
+//!
+//! Cost: a look at each entry that is written, and a note for each change.
+
+use super::violation::Broken;
+use raft_proto::{Action, EntryKind, Index, Membership, NodeId, Raft, Write};
+use std::collections::BTreeMap;
+
+/// The configurations of each node, in the order of their entries.
+#[derive(Debug, Default)]
+pub struct SnapshotMembers {
+    nodes: BTreeMap<NodeId, Vec<(Index, Membership)>>,
+}
+
+impl SnapshotMembers {
+    /// How many configurations of a node are remembered.
+    const REMEMBERED: usize = 64;
+
+    /// A node stopped: it may have forgotten some of its configurations.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.nodes.remove(&node);
+    }
+
+    /// `raft` has taken an event and answered with `actions`.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken::SnapshotOfOtherMembers`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Broken> {
+        for action in actions {
+            if let Action::Persist(write) = action {
+                self.written(raft.id(), write)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, node: NodeId, write: &Write) -> Result<(), Broken> {
+        if let Some(install) = &write.install {
+            let snapshot = &install.snapshot;
+            self.changed(node, snapshot.id.last.index, &snapshot.membership);
+        }
+        if let Some(first) = write.entries.first_index()
+            && let Some(known) = self.nodes.get_mut(&node)
+        {
+            known.retain(|(earlier, _)| *earlier < first);
+        }
+        for entry in &write.entries {
+            if entry.kind() == EntryKind::Membership
+                && let Some(membership) = Membership::decode(entry.payload())
+            {
+                self.changed(node, entry.index(), &membership);
+            }
+        }
+        match &write.compact {
+            None => Ok(()),
+            Some(compaction) => {
+                let snapshot = &compaction.snapshot;
+                self.compacted(node, snapshot.id.last.index, &snapshot.membership)
+            }
+        }
+    }
+
+    /// A configuration is in force at a node since an entry; later ones of its are not any more.
+    pub fn changed(&mut self, node: NodeId, index: Index, membership: &Membership) {
+        let known = self.nodes.entry(node).or_default();
+        known.retain(|(earlier, _)| *earlier < index);
+        known.push((index, membership.clone()));
+        if known.len() > Self::REMEMBERED {
+            known.remove(0);
+        }
+    }
+
+    /// A node writes down a snapshot up to `last`, with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken::SnapshotOfOtherMembers`].
+    pub fn compacted(
+        &self,
+        node: NodeId,
+        last: Index,
+        membership: &Membership,
+    ) -> Result<(), Broken> {
+        let known = self.nodes.get(&node).into_iter().flatten();
+        let as_of = known.filter(|(index, _)| *index <= last).last();
+        match as_of {
+            Some((since, expected)) if expected != membership => {
+                Err(Broken::SnapshotOfOtherMembers {
+                    node,
+                    last,
+                    since: *since,
+                })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
