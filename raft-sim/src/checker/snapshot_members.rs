@@ -87,8 +87,8 @@ impl SnapshotMembers {
         last: Index,
         membership: &Membership,
     ) -> Result<(), Broken> {
-        let known = self.nodes.get(&node).into_iter().flatten();
-        let as_of = known.filter(|(index, _)| *index <= last).last();
+        let mut known = self.nodes.get(&node).into_iter().flatten();
+        let as_of = known.rfind(|(index, _)| *index <= last);
         match as_of {
             Some((since, expected)) if expected != membership => {
                 Err(Broken::SnapshotOfOtherMembers {
