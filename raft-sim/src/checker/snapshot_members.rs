@@ -8,7 +8,7 @@
 //! Cost: a look at each entry that is written, and a note for each change.
 
 use super::violation::Broken;
-use raft_proto::{Action, EntryKind, Index, Membership, NodeId, Raft, Write};
+use raft_proto::{Action, EntryKind, Index, InstalledLog, Membership, NodeId, Raft, Write};
 use std::collections::BTreeMap;
 
 /// The configurations of each node, in the order of their entries.
@@ -42,8 +42,14 @@ impl SnapshotMembers {
 
     fn written(&mut self, node: NodeId, write: &Write) -> Result<(), Broken> {
         if let Some(install) = &write.install {
-            let snapshot = &install.snapshot;
-            self.changed(node, snapshot.id.last.index, &snapshot.membership);
+            let last = install.snapshot.id.last.index;
+            let known = self.nodes.entry(node).or_default();
+            match install.log {
+                // What follows the snapshot stays, and its configurations with it.
+                InstalledLog::KeepsTail => known.retain(|(index, _)| *index > last),
+                InstalledLog::IsDropped => known.clear(),
+            }
+            known.insert(0, (last, install.snapshot.membership.clone()));
         }
         if let Some(first) = write.entries.first_index()
             && let Some(known) = self.nodes.get_mut(&node)
