@@ -1,7 +1,10 @@
 //! Who voted for a leader, and which members snapshots hold.
 #![allow(clippy::unwrap_used)]
 
-use raft_proto::{Index, Membership, NodeId, Term};
+use raft_proto::{
+    EntryId, Index, Install, InstalledLog, Membership, NodeId, SnapshotId, SnapshotMeta, Term,
+    Write,
+};
 use raft_sim::checker::{Broken, SnapshotMembers, election_quorum};
 
 #[test]
@@ -39,4 +42,35 @@ fn a_snapshot_holds_the_members_as_of_its_last_entry() {
     members.changed(NodeId(1), Index(9), &new);
     members.changed(NodeId(1), Index(7), &old);
     assert_eq!(members.compacted(NodeId(1), Index(9), &old), Ok(()));
+}
+
+#[test]
+fn an_installed_snapshot_drops_the_members_of_what_it_drops_and_no_others() {
+    let (old, new) = (
+        Membership::new([1, 2, 3].map(NodeId)),
+        Membership::new([1, 2, 4].map(NodeId)),
+    );
+    let id = SnapshotId {
+        last: EntryId::new(6, 1),
+        size: 1,
+        checksum: 0,
+    };
+    for (log, as_of_ten) in [
+        (InstalledLog::KeepsTail, &new),
+        (InstalledLog::IsDropped, &old),
+    ] {
+        let mut members = SnapshotMembers::default();
+        members.changed(NodeId(1), Index(9), &new);
+        let snapshot = SnapshotMeta {
+            id,
+            membership: old.clone(),
+        };
+        let write = Write {
+            install: Some(Box::new(Install { snapshot, log })),
+            ..Write::default()
+        };
+        members.written(NodeId(1), &write).unwrap();
+        assert_eq!(members.compacted(NodeId(1), Index(8), &old), Ok(()));
+        assert_eq!(members.compacted(NodeId(1), Index(10), as_of_ten), Ok(()));
+    }
 }

@@ -40,7 +40,12 @@ impl SnapshotMembers {
         Ok(())
     }
 
-    fn written(&mut self, node: NodeId, write: &Write) -> Result<(), Broken> {
+    /// A node writes to its disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken::SnapshotOfOtherMembers`].
+    pub fn written(&mut self, node: NodeId, write: &Write) -> Result<(), Broken> {
         if let Some(install) = &write.install {
             let last = install.snapshot.id.last.index;
             let known = self.nodes.entry(node).or_default();

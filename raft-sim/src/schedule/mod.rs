@@ -1,8 +1,7 @@
 //! What happens to a cluster, and when: all of a run that is not its settings.
 //!
 //! A run is its [`Settings`], what befalls it ([`Deed`]s, each at its time), what its clients ask
-//! ([`Request`](crate::request::Request)s of theirs, [`Operation`]s), and a seed for what is left:
-//! how long each message and each sync takes, which unsynced writes a crash leaves, and the
+//! ([`Operation`]s), and a seed for what is left: how long each message and each sync takes, which unsynced writes a crash leaves, and the
 //! election timeouts. Nothing in it depends on how the run goes: "the leader crashes" stands in it
 //! as such. So it can be drawn as a whole from one seed, be written down, edited, made smaller
 //! piece by piece (see [`shrink`](crate::shrink)), and run again.
