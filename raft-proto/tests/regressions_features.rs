@@ -391,3 +391,51 @@ fn a_candidate_waits_no_longer_than_those_of_greater_priority() {
         assert!(second.since(first) < most, "and then is one of them");
     }
 }
+
+fn with_leases(config: &mut Config) {
+    config.check_quorum = CheckQuorum::On;
+    config.lease = Lease::On { max_drift_ppm: 0 };
+}
+
+// The bug: a term that is learnt from an answer that comes late lets a voter forget what it
+// promised to the leader of the term before, so that another is elected while the lease lasts.
+#[test]
+fn a_voter_keeps_its_promise_in_a_later_term() {
+    let mut cluster = Cluster::with(3, with_leases);
+    cluster.wait(Duration::from_secs(2));
+    cluster.campaign(2); // in vain; it asks whether it could win
+    cluster.take();
+    cluster.receive(2, 1, heartbeat(1, EntryId::ZERO, 0));
+    assert_eq!(cluster.raft(2).leader(), Some(NodeId(1)));
+    let late = Message::PreVoteReply(PreVoteReply {
+        term: Term(6),
+        asked: Term(1),
+        vote: Vote::Refused,
+    });
+    cluster.receive(2, 3, late);
+    assert_eq!(cluster.raft(2).term(), Term(6));
+    cluster.receive(2, 3, request_vote(6, EntryId::ZERO));
+    assert_eq!(cluster.raft(2).voted_for(), None);
+    cluster.wait(Duration::from_millis(500));
+    cluster.receive(2, 3, request_vote(6, EntryId::ZERO));
+    assert_eq!(cluster.raft(2).voted_for(), Some(NodeId(3)));
+}
+
+// The bug: a node that starts in the candidate's term votes, though it may have heard the leader
+// of an earlier one just before it stopped.
+#[test]
+fn a_node_that_starts_votes_for_nobody_in_its_own_term_either() {
+    let mut cluster = Cluster::with(3, with_leases);
+    cluster.wait(Duration::from_secs(2));
+    cluster.tick(2);
+    let knows_more = append(6, EntryId::new(9, 1), &[], 0);
+    cluster.receive(2, 3, knows_more);
+    assert_eq!(cluster.raft(2).term(), Term(6));
+    cluster.restart(2);
+    cluster.tick(2);
+    cluster.receive(2, 3, request_vote(6, EntryId::ZERO));
+    assert_eq!(cluster.raft(2).voted_for(), None);
+    cluster.wait(Duration::from_millis(500));
+    cluster.receive(2, 3, request_vote(6, EntryId::ZERO));
+    assert_eq!(cluster.raft(2).voted_for(), Some(NodeId(3)));
+}

@@ -19,9 +19,11 @@ impl Raft {
     ) {
         // "If a server receives a RequestVote request within the minimum election timeout of
         // hearing from a current leader, it does not update its term or grant its vote" (thesis
-        // 4.2.3); unless that leader asked for the election (3.10).
+        // 4.2.3); unless that leader asked for the election (3.10). Not in its own term either:
+        // that may have begun since, by another message than a vote, and the leader that was
+        // heard, of an earlier term, may hold a lease (6.4.1).
         if request.campaign == Campaign::Election
-            && request.term > self.hard_state.term
+            && request.term >= self.hard_state.term
             && self.hears_leader()
         {
             return;
