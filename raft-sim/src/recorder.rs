@@ -1,6 +1,8 @@
 //! Watches every core: writes the trace, counts, and asks the checkers after every step.
 
-use crate::checker::{CheckQuorum, Checker, Observation, Patience, SnapshotMembers, Started};
+use crate::checker::{
+    CheckQuorum, Checker, Leases, Observation, Patience, Promises, SnapshotMembers, Started,
+};
 use crate::failure::Failure;
 use crate::host::Watch;
 use crate::situations::{Situation, Situations};
@@ -88,6 +90,8 @@ pub struct Recorder {
     checker: Checker,
     patience: Patience,
     check_quorum: CheckQuorum,
+    promises: Promises,
+    leases: Leases,
     snapshot_members: SnapshotMembers,
     failure: Option<Failure>,
     /// When the last event happened, by the world's clock if it tells.
@@ -105,6 +109,8 @@ impl Recorder {
             checker: Checker::new(),
             patience: Patience::default(),
             check_quorum: CheckQuorum::default(),
+            promises: Promises::default(),
+            leases: Leases::default(),
             snapshot_members: SnapshotMembers::default(),
             failure: None,
             now: Time::ZERO,
@@ -154,6 +160,8 @@ impl Recorder {
         self.situations.stopped(node);
         self.patience.stopped(node);
         self.check_quorum.stopped(node);
+        self.promises.stopped(node);
+        self.leases.stopped(node);
         self.snapshot_members.stopped(node);
         self.checker.stopped(node);
     }
@@ -207,6 +215,8 @@ impl Watch for Recorder {
         }
         self.patience.event(raft, event);
         self.check_quorum.event(raft, event);
+        self.promises.event(raft, event);
+        self.leases.event(raft, event);
         if let Input::Persisted { seq } = event.input {
             self.situations.persisted(raft.id(), seq);
         }
@@ -287,6 +297,12 @@ impl Watch for Recorder {
             self.fail(broken);
         }
         if let Err(broken) = self.patience.actions(raft, actions) {
+            self.fail(broken);
+        }
+        if let Err(broken) = self.promises.actions(raft, actions) {
+            self.fail(broken);
+        }
+        if let Err(broken) = self.leases.actions(raft, actions) {
             self.fail(broken);
         }
     }

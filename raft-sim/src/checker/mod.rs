@@ -20,6 +20,8 @@
 //! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
 //! | Rules for Followers (5.2) | [`patience`] | when nodes stand for election |
 //! | CheckQuorum (thesis 6.2) | [`check_quorum`] | whom leaders hear |
+//! | disruptive servers (thesis 4.2.3) | [`promise`] | who votes although it hears a leader |
+//! | leases (thesis 6.4.1) | [`lease`] | whether voters' promises outlast each lease |
 //! | liveness | [`liveness`] | the cluster, once all faults are over |
 //!
 //! and what clients saw by [`linearizability`](crate::linearizability).
@@ -44,13 +46,16 @@ pub mod electable;
 pub mod election_quorum;
 pub mod election_safety;
 pub mod exactly_once;
+mod hearing;
 mod history;
 pub mod leader_append_only;
 pub mod leader_completeness;
+pub mod lease;
 pub mod liveness;
 pub mod log_matching;
 pub mod membership_safety;
 pub mod patience;
+pub mod promise;
 pub mod quorum;
 pub mod snapshot_members;
 pub mod state_machine_safety;
@@ -64,9 +69,11 @@ pub use exactly_once::ExactlyOnce;
 pub use history::{Before, Change, Fingerprint, History, Observation, ObservedLog, Started, Step};
 pub use leader_append_only::LeaderAppendOnly;
 pub use leader_completeness::LeaderCompleteness;
+pub use lease::Leases;
 pub use log_matching::LogMatching;
 pub use membership_safety::MemberView;
 pub use patience::Patience;
+pub use promise::Promises;
 pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
 pub use violation::{Broken, Nodes, Property, Reason};

@@ -17,6 +17,7 @@
 //!
 //! Cost: a few comparisons a step.
 
+use super::hearing::Claim;
 use super::violation::{Broken, Reason};
 use raft_proto::{Action, Event, Input, Message, NodeId, Raft, RoleKind, Term, Time};
 use std::time::Duration;
@@ -26,8 +27,8 @@ use std::time::Duration;
 enum Said {
     /// Nothing of interest.
     Nothing,
-    /// It came from this node, which leads in this term if the receiver says so too.
-    Leads(NodeId, Term),
+    /// It came from a node that leads, if the receiver says so too.
+    Leads(Claim),
     /// The node was asked to campaign.
     TimeoutNow,
 }
@@ -109,12 +110,10 @@ impl Patience {
         {
             self.put_off(id, Reason::Granted(candidate), node.now);
         }
-        if let Said::Leads(leader, term) = node.said
-            && raft.term() == term
-            && raft.leader() == Some(leader)
-            && !rejected(actions)
+        if let Said::Leads(claim) = node.said
+            && claim.is_taken(raft, actions)
         {
-            self.put_off(id, Reason::Heard(leader), node.now);
+            self.put_off(id, Reason::Heard(claim.leader), node.now);
         }
         Ok(())
     }
@@ -157,23 +156,11 @@ impl Patience {
     }
 }
 
-fn rejected(actions: &[Action]) -> bool {
-    let rejects = |action: &Action| matches!(action, Action::Rejected { .. });
-    actions.iter().any(rejects)
-}
-
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "only these messages come from a leader"
-)]
 fn said(input: &Input) -> Said {
-    let Input::Receive { from, message } = input else {
-        return Said::Nothing;
-    };
-    match message {
-        Message::AppendEntries(request) => Said::Leads(*from, request.term),
-        Message::InstallSnapshot(request) => Said::Leads(*from, request.term),
-        Message::TimeoutNow(_) => Said::TimeoutNow,
-        _ => Said::Nothing,
+    if let Input::Receive { message, .. } = input
+        && matches!(message, Message::TimeoutNow(_))
+    {
+        return Said::TimeoutNow;
     }
+    Claim::in_input(input).map_or(Said::Nothing, Said::Leads)
 }

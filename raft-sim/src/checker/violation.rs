@@ -28,6 +28,10 @@ pub enum Property {
     Patience,
     /// A leader that no majority answers steps down (thesis 6.2).
     CheckQuorum,
+    /// Who hears a leader votes for nobody else (thesis 4.2.3).
+    Promise,
+    /// A lease ends before the promises that it rests on (thesis 6.4.1).
+    Lease,
 }
 
 impl fmt::Display for Property {
@@ -42,6 +46,8 @@ impl fmt::Display for Property {
             Property::MembershipSafety => "Membership Safety (section 6)",
             Property::ExactlyOnce => "Exactly Once (thesis 6.3)",
             Property::CheckQuorum => "CheckQuorum (thesis 6.2)",
+            Property::Promise => "the promise of voters to their leader (thesis 4.2.3)",
+            Property::Lease => "the bound of leases (thesis 6.4.1)",
             Property::Patience => "the rule of patience for followers (section 5.2)",
         })
     }
@@ -61,13 +67,15 @@ impl fmt::Display for Nodes {
     }
 }
 
-/// What kept a node from standing for election.
+/// What keeps a node from standing for election, or from voting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It granted its vote to this node.
     Granted(NodeId),
     /// It heard this node, the leader of its term.
     Heard(NodeId),
+    /// It started, and may have heard a leader just before it stopped.
+    Started,
 }
 
 impl fmt::Display for Reason {
@@ -75,6 +83,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::Granted(node) => write!(f, "granted its vote to {node}"),
             Reason::Heard(node) => write!(f, "heard its leader {node}"),
+            Reason::Started => f.write_str("started"),
         }
     }
 }
@@ -351,6 +360,38 @@ pub enum Broken {
         /// How long it has to wait at least.
         least: Duration,
     },
+    /// Promise.
+    #[error(
+        "{node} granted its vote to {candidate} in term {term}, {waited:?} after it {reason}: \
+         it votes for nobody for {least:?}"
+    )]
+    PromiseBroken {
+        /// The node.
+        node: NodeId,
+        /// For whom it voted.
+        candidate: NodeId,
+        /// In which term.
+        term: Term,
+        /// What should have kept it from that.
+        reason: Reason,
+        /// How long ago that was, by its own clock.
+        waited: Duration,
+        /// How long it has to wait at least.
+        least: Duration,
+    },
+    /// Leases.
+    #[error(
+        "{leader}, leader of term {term}, serves reads under its lease when of its voters only \
+         {bound} are sure not to elect another"
+    )]
+    LeaseTooLong {
+        /// The leader.
+        leader: NodeId,
+        /// Its term.
+        term: Term,
+        /// The voters whose promise still held, were their clocks as fast as allowed.
+        bound: Nodes,
+    },
     /// A step of a node that was not reported as started: a defect of the observer.
     #[error("{node} took a step before it was started")]
     NeverStarted {
@@ -386,6 +427,8 @@ impl Broken {
             }
             Broken::Impatient { .. } => Property::Patience,
             Broken::LeadsUnheard { .. } => Property::CheckQuorum,
+            Broken::PromiseBroken { .. } => Property::Promise,
+            Broken::LeaseTooLong { .. } => Property::Lease,
         }
     }
 }

@@ -1,0 +1,290 @@
+//! The promise of voters and the bound of leases are seen when they are broken, and only then.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use core::time::Duration;
+use raft_proto::{
+    Action, AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, CheckQuorum, ClusterId,
+    Config, Entries, EntryId, Event, Index, Input, Lease, Message, NodeId, PreVoting, Raft,
+    ReadMode, Recovered, RequestId, RequestVote, RequestVoteReply, Start, Term, Time, Vote,
+};
+use raft_sim::checker::lease::ASK_EVERY;
+use raft_sim::checker::{Broken, Leases, Nodes, Promises, Property, Reason};
+
+const N1: NodeId = NodeId(1);
+const N2: NodeId = NodeId(2);
+const N3: NodeId = NodeId(3);
+const LEAST: Duration = Duration::from_millis(500);
+
+fn core(id: NodeId, drift: u32) -> Raft {
+    let mut config = Config::new(ClusterId(7), id, Start::voters([N1, N2, N3]), 1);
+    config.pre_vote = PreVoting::Off;
+    config.check_quorum = CheckQuorum::On;
+    config.lease = Lease::On {
+        max_drift_ppm: drift,
+    };
+    Raft::new(config, Recovered::default()).expect("a new node")
+}
+
+fn event(millis: u64, input: Input) -> Event {
+    let at = Time::from_epoch(Duration::from_millis(millis));
+    Event { at, input }
+}
+
+fn receive(from: NodeId, message: Message) -> Input {
+    Input::Receive { from, message }
+}
+
+fn request_vote(from: NodeId, term: u64, campaign: Campaign) -> Input {
+    let request = RequestVote {
+        term: Term(term),
+        last_log: EntryId::ZERO,
+        campaign,
+    };
+    receive(from, Message::RequestVote(request))
+}
+
+fn heartbeat(from: NodeId, term: u64) -> Input {
+    let request = AppendEntries {
+        term: Term(term),
+        prev_log: EntryId::ZERO,
+        leader_commit: Index::ZERO,
+        entries: Entries::default(),
+        round: 0,
+    };
+    receive(from, Message::AppendEntries(request))
+}
+
+/// A voter that takes every election for one that its leader asked for.
+struct Faithless {
+    raft: Raft,
+    promises: Promises,
+}
+
+impl Faithless {
+    fn start() -> Faithless {
+        let (raft, promises) = (core(N1, 0), Promises::default());
+        let mut faithless = Faithless { raft, promises };
+        assert_eq!(faithless.step(0, Input::Tick, Input::Tick), Ok(()));
+        faithless
+    }
+
+    /// The checker is shown one input, and the core takes another.
+    fn step(&mut self, millis: u64, shown: Input, taken: Input) -> Result<(), Broken> {
+        self.promises.event(&self.raft, &event(millis, shown));
+        let actions = self.raft.step(event(millis, taken));
+        self.promises.actions(&self.raft, &actions)
+    }
+
+    fn hear(&mut self, millis: u64, leader: NodeId, term: u64) {
+        let heard = || heartbeat(leader, term);
+        assert_eq!(self.step(millis, heard(), heard()), Ok(()));
+        assert_eq!(self.raft.leader(), Some(leader));
+    }
+
+    fn vote(&mut self, millis: u64, candidate: NodeId, shown: Campaign) -> Result<(), Broken> {
+        let term = self.raft.term().0 + 1;
+        let shown = request_vote(candidate, term, shown);
+        let taken = request_vote(candidate, term, Campaign::Transfer);
+        let result = self.step(millis, shown, taken);
+        assert_eq!(self.raft.voted_for(), Some(candidate));
+        result
+    }
+}
+
+#[test]
+fn a_vote_of_a_node_that_hears_a_leader_is_seen() {
+    let mut n1 = Faithless::start();
+    n1.hear(600, N2, 1);
+    let broken = n1.vote(1_099, N3, Campaign::Election);
+    let broken = broken.expect_err("499 ms later");
+    assert_eq!(broken.property(), Property::Promise);
+    assert_eq!(
+        broken,
+        Broken::PromiseBroken {
+            node: N1,
+            candidate: N3,
+            term: Term(2),
+            reason: Reason::Heard(N2),
+            waited: Duration::from_millis(499),
+            least: LEAST,
+        }
+    );
+}
+
+#[test]
+fn a_vote_of_a_node_that_has_just_started_is_seen() {
+    let mut n1 = Faithless::start();
+    let broken = n1.vote(499, N3, Campaign::Election);
+    let broken = broken.expect_err("499 ms later");
+    assert!(broken.to_string().contains("499ms after it started"));
+}
+
+#[test]
+fn a_vote_that_breaks_no_promise_is_let_pass() {
+    let mut n1 = Faithless::start();
+    n1.hear(600, N2, 1);
+    assert_eq!(n1.vote(1_100, N3, Campaign::Election), Ok(())); // it has run out
+    n1.hear(1_110, N3, 2);
+    assert_eq!(n1.vote(1_120, N2, Campaign::Transfer), Ok(())); // n3 asked for it
+}
+
+#[test]
+fn a_vote_in_the_term_of_the_leader_that_was_heard_is_let_pass() {
+    let mut n1 = Faithless::start();
+    n1.hear(600, N3, 4);
+    let shown = request_vote(N3, 4, Campaign::Election);
+    let taken = request_vote(N3, 4, Campaign::Transfer);
+    assert_eq!(n1.step(610, shown, taken), Ok(()));
+    assert_eq!(n1.raft.voted_for(), Some(N3));
+}
+
+/// A leader and one follower that both run in the test's hands.
+struct Lead {
+    leases: Leases,
+    n1: Raft,
+    n2: Raft,
+    now: u64,
+}
+
+impl Lead {
+    /// n1 leads since 2 s, and has committed in its term; its clock may drift by `drift`.
+    fn new(drift: u32) -> Lead {
+        let (n1, n2) = (core(N1, drift), core(N2, drift));
+        let leases = Leases::default();
+        let mut lead = Lead {
+            leases,
+            n1,
+            n2,
+            now: 0,
+        };
+        assert_eq!(lead.n1(Input::Tick).1, Ok(()));
+        assert_eq!(lead.n2(Input::Tick), Ok(()));
+        lead.now = 2_000;
+        let (actions, _) = lead.n1(Input::Tick);
+        lead.persisted(&actions);
+        let vote = RequestVoteReply {
+            term: Term(1),
+            vote: Vote::Granted,
+        };
+        let (actions, broken) = lead.n1(receive(N2, Message::RequestVoteReply(vote)));
+        assert_eq!(broken, Ok(()));
+        lead.persisted(&actions);
+        lead.deliver(&actions);
+        lead
+    }
+
+    fn n1(&mut self, input: Input) -> (Vec<Action>, Result<(), Broken>) {
+        let event = event(self.now, input);
+        self.leases.event(&self.n1, &event);
+        let actions = self.n1.step(event);
+        let result = self.leases.actions(&self.n1, &actions);
+        (actions, result)
+    }
+
+    fn n2(&mut self, input: Input) -> Result<(), Broken> {
+        let event = event(self.now, input);
+        self.leases.event(&self.n2, &event);
+        let actions = self.n2.step(event);
+        self.leases.actions(&self.n2, &actions)
+    }
+
+    fn persisted(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Persist(write) = action {
+                let seq = write.seq;
+                let (more, result) = self.n1(Input::Persisted { seq });
+                assert_eq!(result, Ok(()));
+                assert!(!more.iter().any(|more| matches!(more, Action::Persist(_))));
+            }
+        }
+    }
+
+    /// n2 takes what n1 sent it, and accepts all.
+    fn deliver(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Send {
+                to: N2,
+                message: Message::AppendEntries(request),
+            } = action
+            {
+                let message = Message::AppendEntries(request.clone());
+                assert_eq!(self.n2(receive(N1, message)), Ok(()));
+                self.accept(request.round);
+            }
+        }
+    }
+
+    /// n2 says that it has the first entry, and answers a round.
+    fn accept(&mut self, round: u64) {
+        let reply = AppendEntriesReply {
+            term: Term(1),
+            outcome: AppendOutcome::Accepted {
+                match_index: Index(1),
+                received: Index(1),
+            },
+            round,
+        };
+        let (_, result) = self.n1(receive(N2, Message::AppendEntriesReply(reply)));
+        assert_eq!(result, Ok(()));
+    }
+
+    fn read(&mut self) -> (bool, Result<(), Broken>) {
+        let (id, mode) = (RequestId(1), ReadMode::Lease);
+        let (actions, result) = self.n1(Input::Read { id, mode });
+        let is_served = |action: &Action| matches!(action, Action::Read { outcome: Ok(_), .. });
+        (actions.iter().any(is_served), result)
+    }
+}
+
+#[test]
+fn a_lease_within_the_bound_is_not_taken_for_too_long() {
+    let mut lead = Lead::new(100_000);
+    assert_eq!(lead.read(), (true, Ok(())));
+    lead.now += 399; // 500 ms (1 - 2/10)
+    assert_eq!(lead.read(), (true, Ok(())));
+    lead.now += 2;
+    assert_eq!(lead.read(), (false, Ok(())));
+}
+
+/// A lease rests on an answer of n2, which never heard what it answers: to the checker that is
+/// the same as a lease that lasts too long.
+fn unheard() -> Lead {
+    let mut lead = Lead::new(0);
+    lead.now += 400;
+    let (actions, result) = lead.n1(Input::Tick);
+    assert_eq!(result, Ok(()));
+    for action in actions {
+        if let Action::Send {
+            to: N2,
+            message: Message::AppendEntries(request),
+        } = action
+        {
+            lead.accept(request.round);
+        }
+    }
+    lead
+}
+
+fn too_long() -> Result<(), Broken> {
+    Err(Broken::LeaseTooLong {
+        leader: N1,
+        term: Term(1),
+        bound: Nodes(vec![N1]),
+    })
+}
+
+#[test]
+fn a_read_under_a_lease_that_is_too_long_is_seen() {
+    let mut lead = unheard();
+    assert_eq!(lead.read(), (true, Ok(()))); // n2 is still bound
+    lead.now += 100;
+    assert_eq!(lead.read(), (true, too_long()));
+}
+
+#[test]
+fn a_lease_that_will_be_too_long_is_foreseen() {
+    let mut lead = unheard();
+    let propose = || Input::Unreachable { peer: N3 };
+    let broken = (0..ASK_EVERY).find_map(|_| lead.n1(propose()).1.err());
+    assert_eq!(Err(broken.expect("a copy is asked")), too_long());
+}
