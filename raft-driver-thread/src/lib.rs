@@ -25,6 +25,8 @@ mod core_thread;
 mod disk_thread;
 mod error;
 pub mod inbox;
+#[cfg(feature = "kv")]
+pub mod kv;
 pub mod lab;
 pub mod metrics;
 mod node;

@@ -1,0 +1,5 @@
+//! `raft-kv`: a replicated key/value store that speaks the protocol of Redis.
+
+pub mod settings;
+pub mod state;
+pub mod status;
