@@ -19,7 +19,8 @@
 //! mistake of the core.
 //!
 //! Cost: a note for each message of a leader, a pass over the voters for each lease read, and a
-//! copy of a core for one in [`ASK_EVERY`] steps of leaders.
+//! copy of a core for one in [`ASK_EVERY`] steps of leaders; more often at a run's beginning, so that
+//! short runs are not let off.
 
 use super::hearing::Claim;
 use super::quorum::has_quorum;
@@ -31,7 +32,7 @@ use raft_proto::{
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many steps leaders take between two copies that are asked.
+/// How many steps leaders take at most between two copies that are asked.
 pub const ASK_EVERY: u32 = 256;
 
 /// A node, as a leader that asks and as a voter that hears.
@@ -74,7 +75,9 @@ impl Node {
 #[derive(Debug, Default)]
 pub struct Leases {
     nodes: Vec<Node>,
+    /// Steps that leaders took, and at which a copy is asked next.
     steps: u32,
+    asked_next: u32,
 }
 
 impl Leases {
@@ -145,8 +148,10 @@ impl Leases {
         if raft.role() != RoleKind::Leader {
             return Ok(());
         }
-        self.steps = self.steps.wrapping_add(1);
-        if self.steps.is_multiple_of(ASK_EVERY) {
+        self.steps = self.steps.saturating_add(1);
+        if self.steps >= self.asked_next {
+            let pause = (self.steps / 8).clamp(1, ASK_EVERY);
+            self.asked_next = self.steps.saturating_add(pause);
             self.foresee(raft, bound)?;
         }
         let now = self.node(raft.id()).now;
