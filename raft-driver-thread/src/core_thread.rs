@@ -32,6 +32,8 @@ pub(crate) enum Order<M: StateMachine> {
     Transfer(Option<NodeId>, Promise<NodeId, TransferError>),
     Change(MembershipChange, Promise<EntryId, ChangeError>),
     Status(Promise<Status, Infallible>),
+    /// To be asked of the state as it is.
+    Inspect(Query<M>),
     Snapshot,
     /// From the threads: the answer to an action.
     Input(Input),
@@ -208,6 +210,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 self.step(Input::ChangeMembership { id, change });
             }
             Order::Status(promise) => promise.end(Ok(self.raft.status())),
+            Order::Inspect(query) => {
+                let index = raft_proto::Index::ZERO;
+                self.tell_applier(ApplyOrder::Query { index, query });
+            }
             Order::Snapshot => self.tell_applier(ApplyOrder::Snapshot),
             Order::Input(input) => self.step(input),
             Order::SnapshotMade(made) => {

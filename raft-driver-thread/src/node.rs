@@ -230,6 +230,17 @@ impl<M: StateMachine> Node<M> {
         })
     }
 
+    /// Asks the state machine of this node as it is, whether it leads or is far behind: the answer may
+    /// be stale. Never waits.
+    pub fn inspect<A: Send + 'static>(
+        &self,
+        query: impl FnOnce(&M) -> A + Send + 'static,
+    ) -> Ticket<A, std::convert::Infallible> {
+        self.request(|promise: Promise<A, _>| {
+            Order::Inspect(Box::new(move |machine: &M| promise.end(Ok(query(machine)))))
+        })
+    }
+
     /// The node as it was a moment ago (the lab's `GetState`); never waits.
     pub fn state(&self) -> State {
         self.inner.observed.state()

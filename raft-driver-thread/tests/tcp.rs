@@ -135,6 +135,29 @@ fn names_are_looked_up() {
     assert!(arrives(&mut one, &two, 1));
 }
 
+#[test]
+fn a_node_that_knows_no_member_yet_answers_those_it_was_introduced_to() {
+    let two = end(2, 7, plain());
+    let mut options = plain();
+    let address = two.transport.local_address().to_string();
+    options.introductions = vec![(NodeId(2), address)];
+    let mut one = end(1, 7, options);
+    one.transport.members(&Membership::default());
+    assert!(arrives(&mut one, &two, 1));
+    // Once it knows members, no others.
+    let mut three = end(3, 7, plain());
+    let mut two = two;
+    let mut options = plain();
+    options.introductions = vec![(NodeId(3), three.transport.local_address().to_string())];
+    let mut four = end(4, 7, options);
+    introduce(&mut [&mut two, &mut four]);
+    four.transport.send(NodeId(3), message(9));
+    four.transport.flush();
+    assert!(arrives(&mut four, &two, 2));
+    assert!(three.deliveries.next(Duration::from_millis(100)).is_none());
+    three.transport.stop();
+}
+
 fn hello(version: u8, cluster: u64, from: u64, to: u64) -> Vec<u8> {
     let mut hello = b"RAFT".to_vec();
     hello.push(version);

@@ -15,6 +15,9 @@ pub struct Settings {
     pub advertise_clients: Option<String>,
     /// Where the other servers are listened to.
     pub peers: String,
+    /// Servers of the cluster that one which joins has to know before its log tells it of them; of
+    /// no use afterwards.
+    pub members: Vec<Founder>,
     /// Where /metrics, /healthz and /readyz are served; nowhere if `None`.
     pub http: Option<String>,
     /// What clients, and the other servers as clients, have to say first (AUTH).
@@ -23,7 +26,7 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// How many clients may be connected; more are refused. Default 10,000.
     pub max_connections: usize,
-    /// How long a value may be, and a key. Default 8 MiB.
+    /// How long a value may be, and a key. Default 1 MiB.
     pub max_value_bytes: usize,
     /// How long a request may wait for a leader and its majority. Default 5 s.
     pub request_timeout: Duration,
@@ -62,11 +65,12 @@ impl Settings {
             clients: "127.0.0.1:0".into(),
             advertise_clients: None,
             peers: "127.0.0.1:0".into(),
+            members: Vec::new(),
             http: None,
             password: None,
             tls: None,
             max_connections: 10_000,
-            max_value_bytes: 8 << 20,
+            max_value_bytes: 1 << 20,
             request_timeout: Duration::from_secs(5),
             heartbeat_interval: Duration::from_millis(50),
             election_timeout: Duration::from_millis(500),

@@ -87,24 +87,59 @@ pub enum Answer {
 /// The version of the layout.
 const VERSION: u8 = 1;
 
+/// The bytes of what this release wrote, behind the layout's version.
+fn encode(value: &impl Serialize) -> Bytes {
+    match postcard::to_extend(value, vec![VERSION]) {
+        Ok(bytes) => Bytes::from(bytes),
+        // Nothing in it has a serializer that fails, and a vector takes all.
+        Err(error) => unreachable!("an entry can always be written: {error}"),
+    }
+}
+
+fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<T> {
+    match bytes.split_first()? {
+        (&VERSION, rest) => postcard::from_bytes(rest).ok(),
+        _ => None,
+    }
+}
+
 impl Entry {
-    /// The bytes of the entry's payload.
+    /// The payload.
     pub fn encode(&self) -> Bytes {
-        let mut bytes = vec![VERSION];
-        bytes = match postcard::to_extend(self, bytes) {
-            Ok(bytes) => bytes,
-            // Nothing in it has a serializer that fails, and a vector takes all.
-            Err(error) => unreachable!("an entry can always be written: {error}"),
-        };
-        Bytes::from(bytes)
+        Entry::encode_parts(self.millis, &self.body)
+    }
+
+    /// The payload of an entry with these parts.
+    pub fn encode_parts(millis: u64, body: &Body) -> Bytes {
+        encode(&(millis, body))
     }
 
     /// The entry, if a release like this one wrote it.
     pub fn decode(bytes: &[u8]) -> Option<Entry> {
-        let (version, rest) = bytes.split_first()?;
-        match *version {
-            VERSION => postcard::from_bytes(rest).ok(),
-            _ => None,
-        }
+        decode(bytes)
+    }
+}
+
+impl Body {
+    /// As it travels between servers.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    /// What travelled, if a release like this one sent it.
+    pub fn decode(bytes: &[u8]) -> Option<Body> {
+        decode(bytes)
+    }
+}
+
+impl Answer {
+    /// As it travels between servers.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    /// What travelled, if a release like this one sent it.
+    pub fn decode(bytes: &[u8]) -> Option<Answer> {
+        decode(bytes)
     }
 }

@@ -64,6 +64,10 @@ pub struct TcpOptions {
     /// How long after the last message to it the connection to a node is kept that is no member
     /// any more. Default 10 s.
     pub farewell: Duration,
+    /// Where nodes are that this one may have to answer before it knows any member: one that joins
+    /// is spoken to by a leader that no log has told it of yet. Not used any more once it knows
+    /// members. Default none.
+    pub introductions: Vec<(NodeId, String)>,
 }
 
 /// Whether peers prove who they are, and nobody else can read what they say. There is no default.
@@ -86,6 +90,7 @@ impl TcpOptions {
             max_connections: 256,
             handshake_timeout: Duration::from_secs(5),
             farewell: Duration::from_secs(10),
+            introductions: Vec::new(),
         }
     }
 }
@@ -213,7 +218,7 @@ impl Transport for TcpTransport {
             inbox,
             shared,
             listener,
-            addresses: BTreeMap::new(),
+            addresses: self.options.introductions.iter().cloned().collect(),
             senders: BTreeMap::new(),
             leaving: BTreeMap::new(),
             ending: Vec::new(),
@@ -256,6 +261,9 @@ impl Drop for TcpTransport {
 
 impl Running {
     fn members(&mut self, membership: &Membership) {
+        if membership.is_empty() {
+            return; // Those that it was introduced to are all that it knows.
+        }
         let known = std::mem::take(&mut self.addresses);
         for member in membership.members() {
             match std::str::from_utf8(&member.context) {

@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# Compares raft-kv with etcd and with a Redis that replicates nothing, on this machine: three servers each
+# (Redis: one) and the clients, on loopback, syncing before they answer, values of 256 bytes.
+#
+#   raft-driver-thread/benches/compare.sh [SECONDS]      each measurement takes so long, 8 by default
+#
+# Puts and linearizable gets by the loader in compare/, its clients spread over all servers; the comparison
+# with Redis by redis-benchmark, against the leader. What is not installed is left out (Debian's
+# etcd-server, redis-server, redis-tools). Logs and data are in target/compare/, and go at the end.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+seconds=${1:-8}
+folder=$PWD/target/compare
+data=$folder/data
+first_port=${FIRST_PORT:-17100}
+declare -A result
+pids=()
+
+stop_servers() {
+  for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
+  pids=()
+}
+trap 'stop_servers; rm -rf "$data"' EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '%s\n' "$*" >&2; }
+has() { command -v "$1" >/dev/null; }
+port() { echo $((first_port + $1)); }
+clients_of() { echo "127.0.0.1:$(port "$1")"; }
+peers_of() { echo "127.0.0.1:$(port $(($1 + 10)))"; }
+all_clients="$(clients_of 1),$(clients_of 2),$(clients_of 3)"
+
+# Runs a server in the background, with its words in a log.
+server() {
+  "$@" >>"$data/log" 2>&1 &
+  pids+=($!)
+}
+
+# Waits until something succeeds.
+wait_for() {
+  for _ in $(seq 100); do
+    "$@" >/dev/null 2>&1 && return
+    sleep 0.2
+  done
+  say "not ready in 20 s: $*"
+  tail -n 20 "$data/log" >&2
+  exit 1
+}
+
+begin() {
+  say "== $1"
+  stop_servers
+  rm -rf "$data"
+  mkdir -p "$data"
+}
+
+start_raft_kv() {
+  local id
+  for id in 1 2 3; do
+    target/release/raft-kv init --id "$id" --cluster 7 --data "$data/$id" \
+      --founder "1=$(peers_of 1)" --founder "2=$(peers_of 2)" --founder "3=$(peers_of 3)" >>"$data/log"
+    server target/release/raft-kv start --data "$data/$id" \
+      --clients "$(clients_of "$id")" --peers "$(peers_of "$id")"
+  done
+  wait_for "$load" redis put 3 0.01 "$all_clients"
+}
+
+start_etcd() {
+  local id
+  for id in 1 2 3; do
+    server etcd --name "n$id" --data-dir "$data/$id" --initial-cluster-state new \
+      --initial-cluster "n1=http://$(peers_of 1),n2=http://$(peers_of 2),n3=http://$(peers_of 3)" \
+      --listen-client-urls "http://$(clients_of "$id")" --advertise-client-urls "http://$(clients_of "$id")" \
+      --listen-peer-urls "http://$(peers_of "$id")" --initial-advertise-peer-urls "http://$(peers_of "$id")"
+  done
+  wait_for "$load" etcd put 3 0.01 "$all_clients"
+}
+
+start_redis() {
+  server redis-server --port "$(port 1)" --bind 127.0.0.1 --dir "$data" --save '' \
+    --appendonly yes --appendfsync always
+  wait_for "$load" redis put 1 0.01 "$(clients_of 1)"
+}
+
+# Loads three servers: measure NAME PROTOCOL
+measure() {
+  local operation clients
+  for operation in put get; do
+    for clients in 1 64 256; do
+      result[$1 $operation $clients]=$("$load" "$2" "$operation" "$clients" "$seconds" "$all_clients")
+      say "$operation, $clients clients: ${result[$1 $operation $clients]} (per second; p50, p99, longest in µs)"
+    done
+  done
+}
+
+# By redis-benchmark, requests a second and p99 in µs: benchmark NAME PORT
+benchmark() {
+  local clients count line
+  for clients in 1 64 256; do
+    count=$((clients == 1 ? 1000 * seconds : 4000 * seconds))
+    line=$(redis-benchmark -p "$2" -t set -d 256 -r 100000 -c "$clients" -n "$count" --csv | tail -n 1)
+    result[$1 set $clients]=$(awk -F'"' '{ printf "%.0f - %.0f", $4, $14 * 1000 }' <<<"$line")
+    say "redis-benchmark, SET, $clients clients: ${result[$1 set $clients]}"
+  done
+}
+
+leader_port() {
+  local id
+  for id in 1 2 3; do
+    if redis-cli -p "$(port "$id")" RAFT STATUS | grep -q '"role": *"leader"'; then port "$id"; fi
+  done | head -n 1
+}
+
+# A row, if both were measured: row TEXT UNIT FIELD KEY RIVAL less|more WANTED
+row() {
+  local ours=${result[raft-kv $4]-} theirs=${result[$5 $4]-}
+  [ -n "$ours" ] && [ -n "$theirs" ] || return 0
+  awk -v text="$1" -v unit="$2" -v field="$3" -v rival="$5" -v way="$6" -v wanted="$7" \
+    -v ours="$ours" -v theirs="$theirs" 'BEGIN {
+      split(ours, o, " "); split(theirs, t, " ")
+      ratio = o[field] / t[field]
+      mark = wanted == "" ? "" : (way == "more" ? ratio >= wanted : ratio <= wanted) ? "reached" : "MISSED"
+      goal = wanted == "" ? "" : (way == "more" ? "at least " : "at most ") wanted
+      printf "| %-36s | %-5s | %9d | %9d | %-4s | %6.2f | %-13s | %-7s |\n",
+        text, rival, t[field], o[field], unit, ratio, goal, mark
+    }'
+}
+
+table() {
+  local clients
+  echo "| what                                 | rival |     rival |   raft-kv |      |  ratio | wanted        |         |"
+  echo "|--------------------------------------|-------|-----------|-----------|------|--------|---------------|---------|"
+  row 'put, 1 client' '1/s' 1 'put 1' etcd more 2
+  row 'put, 64 clients' '1/s' 1 'put 64' etcd more 5
+  row 'put, 256 clients' '1/s' 1 'put 256' etcd more 6
+  row 'put, 64 clients: p99' 'µs' 3 'put 64' etcd less 0.25
+  row 'put, 256 clients: p99' 'µs' 3 'put 256' etcd less ''
+  row 'linearizable get, 1 client' '1/s' 1 'get 1' etcd more ''
+  row 'linearizable get, 64 clients' '1/s' 1 'get 64' etcd more 8
+  row 'linearizable get, 256 clients' '1/s' 1 'get 256' etcd more ''
+  row 'linearizable get, 64 clients: p99' 'µs' 3 'get 64' etcd less ''
+  row 'redis-benchmark SET, 1 client' '1/s' 1 'set 1' redis more ''
+  row 'redis-benchmark SET, 64 clients' '1/s' 1 'set 64' redis more 0.6
+  row 'redis-benchmark SET, 256 clients' '1/s' 1 'set 256' redis more ''
+  row 'redis-benchmark SET, 64 clients: p99' 'µs' 3 'set 64' redis less ''
+}
+
+# How long a write of 256 bytes takes that is synced.
+sync_micros() {
+  dd if=/dev/zero of="$data/sync" bs=256 count=500 oflag=dsync 2>&1 |
+    awk '/copied/ { for (i = 1; i < NF; i++) if ($(i + 1) ~ /^s,?$/) printf "%.0f", $i / 500 * 1000000 }'
+}
+
+machine() {
+  local model
+  model=$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)
+  echo "machine: $(nproc) cores of ${model:-$(uname -m)}, Linux $(uname -r), $(stat -f -c %T "$data"); a synced write of 256 bytes takes $(sync_micros) µs"
+  echo "versions: raft-kv $(git describe --always --dirty 2>/dev/null || echo '?')$(has etcd && etcd --version | awk '/etcd Version/ { printf ", etcd %s", $3 }')$(has redis-server && redis-server --version | awk '{ sub("v=", "", $3); printf ", redis %s", $3 }')"
+}
+
+mkdir -p "$folder"
+say "== building"
+cargo build --quiet --release --locked -p raft-driver-thread --features kv --bin raft-kv
+cargo build --quiet --release --locked --manifest-path raft-driver-thread/benches/compare/Cargo.toml \
+  --target-dir "$folder/build"
+load=$folder/build/release/load
+
+begin raft-kv
+start_raft_kv
+measure raft-kv redis
+if has redis-server && has redis-benchmark && has redis-cli; then
+  begin 'raft-kv, by redis-benchmark'
+  start_raft_kv
+  benchmark raft-kv "$(leader_port)"
+  begin 'redis, by redis-benchmark'
+  start_redis
+  benchmark redis "$(port 1)"
+else
+  say "redis-server or redis-tools is not installed: no comparison with Redis"
+fi
+if has etcd; then
+  begin etcd
+  start_etcd
+  measure etcd etcd
+else
+  say "etcd-server is not installed: no comparison with etcd"
+fi
+begin done
+machine
+table

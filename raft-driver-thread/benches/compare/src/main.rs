@@ -1,0 +1,152 @@
+//! `load redis|etcd put|get CLIENTS SECONDS HOST:PORT[,HOST:PORT…]`
+//!
+//! That many clients ask one thing after the other, each over one of the servers, with values of 256
+//! bytes. Prints requests a second, and their median, 99th percentile and longest time in
+//! microseconds. The first second is not counted.
+
+mod etcd;
+mod redis;
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+/// How long values are.
+const VALUE: usize = 256;
+/// Keys that are written; reads are of as many as have been written before.
+const WRITTEN: u64 = 100_000;
+const READ: u64 = 1_000;
+const WARM_UP: Duration = Duration::from_secs(1);
+
+type Failed = Box<dyn Error>;
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Put,
+    Get,
+}
+
+/// One client of one server.
+enum Client {
+    Redis(redis::Client),
+    Etcd(etcd::Client),
+}
+
+impl Client {
+    async fn put(&mut self, key: &str, value: &[u8]) -> Result<(), Failed> {
+        match self {
+            Client::Redis(client) => client.put(key, value).await,
+            Client::Etcd(client) => client.put(key, value).await,
+        }
+    }
+
+    /// How long the value is.
+    async fn get(&mut self, key: &str) -> Result<usize, Failed> {
+        match self {
+            Client::Redis(client) => client.get(key).await,
+            Client::Etcd(client) => client.get(key).await,
+        }
+    }
+}
+
+fn main() -> Result<(), Failed> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [server, operation, clients, seconds, addresses] = arguments.as_slice() else {
+        return Err("load redis|etcd put|get CLIENTS SECONDS HOST:PORT[,HOST:PORT…]".into());
+    };
+    let operation = match operation.as_str() {
+        "put" => Operation::Put,
+        "get" => Operation::Get,
+        _ => return Err("the operation is put or get".into()),
+    };
+    let addresses: Vec<&str> = addresses.split(',').collect();
+    let time = Duration::from_secs_f64(seconds.parse()?);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    runtime.block_on(tasks.run_until(async {
+        let clients = connect(server, clients.parse()?, &addresses).await?;
+        run(clients, operation, time).await
+    }))
+}
+
+async fn connect(server: &str, count: usize, addresses: &[&str]) -> Result<Vec<Client>, Failed> {
+    let mut clients = Vec::new();
+    match server {
+        "redis" => {
+            for address in addresses.iter().cycle().take(count) {
+                clients.push(Client::Redis(redis::Client::connect(address).await?));
+            }
+        }
+        "etcd" => {
+            // A connection carries many requests at once; more of them only cost.
+            let mut connections = Vec::new();
+            for address in addresses.iter().cycle().take(count.min(16)) {
+                connections.push(etcd::Client::connect(address).await?);
+            }
+            let shared = connections.into_iter().cycle().take(count);
+            clients.extend(shared.map(Client::Etcd));
+        }
+        _ => return Err("the server is redis or etcd".into()),
+    }
+    Ok(clients)
+}
+
+async fn run(mut clients: Vec<Client>, operation: Operation, time: Duration) -> Result<(), Failed> {
+    let first = clients.first_mut().ok_or("there has to be a client")?;
+    if operation == Operation::Get {
+        for number in 0..READ {
+            first.put(&key(number), &[b'x'; VALUE]).await?;
+        }
+    }
+    let begin = Instant::now() + WARM_UP;
+    let end = begin + time;
+    let started = clients.into_iter().enumerate();
+    let started = started.map(|(number, client)| {
+        tokio::task::spawn_local(ask(client, number as u64, operation, begin, end))
+    });
+    let mut micros = Vec::new();
+    for client in started.collect::<Vec<_>>() {
+        micros.extend(client.await??);
+    }
+    micros.sort_unstable();
+    let at = |percent: usize| micros.get((micros.len() * percent / 100).min(micros.len() - 1));
+    let (Some(median), Some(high), Some(longest)) = (at(50), at(99), at(100)) else {
+        return Err("nothing was answered".into());
+    };
+    let rate = micros.len() as f64 / time.as_secs_f64();
+    println!("{rate:.0} {median} {high} {longest}");
+    Ok(())
+}
+
+fn key(number: u64) -> String {
+    format!("k{number:08}")
+}
+
+/// How long each request took that was answered within the time.
+async fn ask(
+    mut client: Client,
+    number: u64,
+    operation: Operation,
+    begin: Instant,
+    end: Instant,
+) -> Result<Vec<u32>, Failed> {
+    let mut micros = Vec::new();
+    let mut next = number * 7919;
+    loop {
+        next += 31;
+        let asked = Instant::now();
+        match operation {
+            Operation::Put => client.put(&key(next % WRITTEN), &[b'x'; VALUE]).await?,
+            Operation::Get if client.get(&key(next % READ)).await? == VALUE => {}
+            Operation::Get => return Err("a value was not what was written".into()),
+        }
+        let answered = Instant::now();
+        if answered >= end {
+            return Ok(micros);
+        }
+        if answered >= begin {
+            micros.push(u32::try_from((answered - asked).as_micros())?);
+        }
+    }
+}

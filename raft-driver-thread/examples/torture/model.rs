@@ -1,0 +1,120 @@
+//! What the server is held against: a store of numbers, one operation at a time.
+
+use raft_sim::linearizability::Model;
+
+/// What a client asks of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// The number. Answered with [`Output::Number`].
+    Get,
+    /// This number from now on. Answered with [`Output::Done`].
+    Set(u64),
+    /// This number from now on. Answered with the one before, [`Output::Number`].
+    Swap(u64),
+    /// `new` if there is `old`. Answered with [`Output::Whether`].
+    Cas { old: Option<u64>, new: u64 },
+    /// One more; nothing counts as 0. Answered with [`Output::Number`].
+    Increment,
+    /// Nothing from now on. Answered whether there was a number, [`Output::Whether`].
+    Delete,
+}
+
+/// What a client was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Done,
+    Number(Option<u64>),
+    Whether(bool),
+}
+
+/// The store: under each key a number, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Store;
+
+impl Model for Store {
+    type Key = String;
+    type Input = Input;
+    type Output = Output;
+    type State = Option<u64>;
+
+    fn initial() -> Option<u64> {
+        None
+    }
+
+    fn step(state: &Option<u64>, input: &Input, output: Option<&Output>) -> Option<Option<u64>> {
+        let (answer, next) = match input {
+            Input::Get => (Output::Number(*state), *state),
+            Input::Set(new) => (Output::Done, Some(*new)),
+            Input::Swap(new) => (Output::Number(*state), Some(*new)),
+            Input::Cas { old, new } if state == old => (Output::Whether(true), Some(*new)),
+            Input::Cas { .. } => (Output::Whether(false), *state),
+            Input::Increment => {
+                let next = Some(state.unwrap_or(0) + 1);
+                (Output::Number(next), next)
+            }
+            Input::Delete => (Output::Whether(state.is_some()), None),
+        };
+        output.is_none_or(|said| *said == answer).then_some(next)
+    }
+
+    fn is_read(input: &Input, output: Option<&Output>) -> bool {
+        match input {
+            Input::Get => true,
+            // Nothing was replaced; nothing was there to be deleted.
+            Input::Cas { .. } | Input::Delete => output == Some(&Output::Whether(false)),
+            Input::Set(_) | Input::Swap(_) | Input::Increment => false,
+        }
+    }
+
+    fn overwrites(input: &Input, output: Option<&Output>) -> bool {
+        match input {
+            Input::Set(_) => output.is_none_or(|output| *output == Output::Done),
+            // What they answer tells what was there before.
+            Input::Swap(_) | Input::Delete => output.is_none(),
+            Input::Get | Input::Cas { .. } | Input::Increment => false,
+        }
+    }
+
+    fn matters(before: &Input, then: &Input, output: Option<&Output>) -> bool {
+        // What `before` leaves, if it changes anything; `None` if that depends.
+        let left = match before {
+            Input::Get => return false,
+            Input::Set(new) | Input::Swap(new) | Input::Cas { new, .. } => Some(Some(*new)),
+            Input::Delete => Some(None),
+            Input::Increment => None,
+        };
+        let may_leave = |wanted: &dyn Fn(Option<u64>) -> bool| left.is_none_or(wanted);
+        match (then, output) {
+            // The same from every state: they need nothing before them.
+            (Input::Set(_), _) | (Input::Get | Input::Swap(_) | Input::Delete, None) => false,
+            (Input::Cas { old, .. }, None) => may_leave(&|left| left == *old),
+            (Input::Increment, None) => true,
+            (_, Some(output)) => {
+                may_leave(&|left| Store::step(&left, then, Some(output)).is_some())
+            }
+        }
+    }
+
+    fn describe(input: &Input, output: Option<&Output>) -> String {
+        let number = |number: &Option<u64>| number.map_or("none".into(), |it| it.to_string());
+        let asked = match input {
+            Input::Get => "get".into(),
+            Input::Set(new) => format!("set {new}"),
+            Input::Swap(new) => format!("getset {new}"),
+            Input::Cas { old, new } => format!("cas {} {new}", number(old)),
+            Input::Increment => "incr".into(),
+            Input::Delete => "del".into(),
+        };
+        let answer = match output {
+            None => "?".into(),
+            Some(Output::Done) => "done".into(),
+            Some(Output::Number(it)) => number(it),
+            Some(Output::Whether(it)) => it.to_string(),
+        };
+        format!("{asked} -> {answer}")
+    }
+
+    fn describe_state(state: &Option<u64>) -> String {
+        state.map_or_else(|| "none".into(), |it| it.to_string())
+    }
+}

@@ -1,0 +1,23 @@
+//! `raft-kv leave`.
+
+use super::access::AccessArgs;
+use super::failure::Failure;
+use clap::Args;
+
+/// `raft-kv leave`.
+#[derive(Debug, Args)]
+pub(super) struct LeaveArgs {
+    /// The number of the server that leaves
+    #[arg(long, value_name = "N")]
+    id: u64,
+    #[command(flatten)]
+    access: AccessArgs,
+}
+
+pub(super) fn run(arguments: &LeaveArgs) -> Result<(), Failure> {
+    let id = arguments.id.to_string();
+    let mut client = arguments.access.connect()?;
+    client.call(&[b"RAFT", b"LEAVE", id.as_bytes()])?;
+    println!("node {id} is no member any more; stop it, and never use its number again");
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The protocol that Redis and its clients speak: requests from bytes, commands from requests,
+//! bytes from replies. Pure: no sockets, no clock, no state but that of a decoder.
+
+pub mod error;
+mod inline;
+mod number;
+pub mod parse;
+pub mod reply;
+pub mod request;
+pub mod table;
+mod walk;
+
+pub use error::ProtocolError;
+pub use parse::{
+    Admin, ClientCommand, CommandCommand, Connection, LibraryFact, ParseLimits, Request, parse,
+};
+pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode, encode_request};
+pub use request::{Decoder, Limits};

@@ -1,0 +1,284 @@
+//! What each command does, and what it answers: as Redis does.
+
+use super::command::{Command, Condition, Expiry, Set};
+use super::glob::Pattern;
+use super::reply::Reply;
+use super::store::{Key, Store, Value};
+use bytes::{Bytes, BytesMut};
+use std::ops::RangeFrom;
+
+/// How long APPEND lets a value become: 512 MiB, as in Redis. It is a rule of the replicated
+/// state: servers that disagreed about it would diverge.
+pub const MAX_APPENDED_BYTES: usize = 512 << 20;
+
+/// The latest expiry: later ones are overflows to clients, who count in signed numbers.
+const MAX_EXPIRY: u64 = i64::MAX as u64;
+
+impl Store {
+    /// Runs a command. What it stores may be what it holds, so its bytes should not be parts of
+    /// larger buffers.
+    pub fn execute(&mut self, command: Command) -> Reply {
+        match command {
+            Command::Set(set) => self.set(set),
+            Command::CompareAndSet { key, old, new } => self.compare_and_set(key, old, new),
+            Command::Delete(names) => count(names, |name| self.remove(&Key::new(name)).is_some()),
+            Command::Increment { key, by } => self.increment(key, by),
+            Command::Append { key, value } => self.append(key, value),
+            Command::SetMany(pairs) => {
+                for (name, value) in pairs {
+                    self.put(Key::new(name), Value::forever(value));
+                }
+                Reply::Ok
+            }
+            Command::GetSet { key, value } => {
+                let before = self.put(Key::new(key), Value::forever(value));
+                before.map_or(Reply::Nil, |before| Reply::Bulk(before.bytes))
+            }
+            Command::Expire { key, millis } => self.expire(key, millis),
+            Command::Persist(name) => {
+                let before = self.set_expiry(&Key::new(name), None);
+                Reply::Integer(i64::from(before.flatten().is_some()))
+            }
+            Command::Flush => {
+                self.clear();
+                Reply::Ok
+            }
+            Command::Get(_)
+            | Command::Exists(_)
+            | Command::Length(_)
+            | Command::GetMany(_)
+            | Command::TimeToLive { .. }
+            | Command::Keys(_)
+            | Command::Scan { .. }
+            | Command::Size
+            | Command::Type(_) => self.query(&command),
+        }
+    }
+
+    /// Runs a command that only reads. One that writes is answered with an error.
+    pub fn query(&self, command: &Command) -> Reply {
+        match command {
+            Command::Get(name) => self.bulk(name),
+            Command::Exists(names) => count(names, |name| self.find(name).is_some()),
+            Command::Length(name) => {
+                let length = self.find(name).map_or(0, |value| value.bytes.len());
+                integer(length as u64)
+            }
+            Command::GetMany(names) => {
+                Reply::Array(names.iter().map(|name| self.bulk(name)).collect())
+            }
+            Command::TimeToLive { key, in_millis } => self.time_to_live(key, *in_millis),
+            Command::Keys(pattern) => {
+                let pattern = Pattern::new(pattern);
+                let names = self.all().keys().map(Key::name);
+                let matching = names.filter(|name| pattern.matches(name));
+                Reply::Array(matching.cloned().map(Reply::Bulk).collect())
+            }
+            Command::Scan {
+                cursor,
+                pattern,
+                count,
+                of_strings,
+            } => self.scan(*cursor, pattern.as_deref(), *count, *of_strings),
+            Command::Size => integer(self.len()),
+            Command::Type(name) => {
+                let kind = self.find(name).map_or("none", |_| "string");
+                Reply::Simple(kind.into())
+            }
+            Command::Set(_)
+            | Command::CompareAndSet { .. }
+            | Command::Delete(_)
+            | Command::Increment { .. }
+            | Command::Append { .. }
+            | Command::SetMany(_)
+            | Command::GetSet { .. }
+            | Command::Expire { .. }
+            | Command::Persist(_)
+            | Command::Flush => Reply::error("ERR", "a command that writes was asked as a read"),
+        }
+    }
+
+    fn find(&self, name: &Bytes) -> Option<&Value> {
+        self.get(&Key::new(name.clone()))
+    }
+
+    fn bulk(&self, name: &Bytes) -> Reply {
+        let value = self.find(name);
+        value.map_or(Reply::Nil, |value| Reply::Bulk(value.bytes.clone()))
+    }
+
+    fn set(&mut self, set: Set) -> Reply {
+        let key = Key::new(set.key);
+        let before = if set.get || set.condition != Condition::Always || set.expiry == Expiry::Keep
+        {
+            self.get(&key).cloned()
+        } else {
+            // Nobody asks.
+            None
+        };
+        let expiry = match set.expiry {
+            Expiry::Never => None,
+            Expiry::Keep => before.as_ref().and_then(|before| before.expiry),
+            Expiry::In(millis) => match self.expiry_in(millis) {
+                Some(expiry) => Some(expiry),
+                None => return invalid_expiry("set"),
+            },
+        };
+        let agreed = match set.condition {
+            Condition::Always => true,
+            Condition::Absent => before.is_none(),
+            Condition::Present => before.is_some(),
+        };
+        if agreed {
+            let bytes = set.value;
+            self.put(key, Value { bytes, expiry });
+        }
+        match before {
+            Some(before) if set.get => Reply::Bulk(before.bytes),
+            Some(_) | None if agreed && !set.get => Reply::Ok,
+            Some(_) | None => Reply::Nil,
+        }
+    }
+
+    fn compare_and_set(&mut self, name: Bytes, old: Option<Bytes>, new: Bytes) -> Reply {
+        let key = Key::new(name);
+        let before = self.get(&key);
+        let agreed = before.map(|before| &before.bytes) == old.as_ref();
+        if agreed {
+            let expiry = before.and_then(|before| before.expiry);
+            self.put(key, Value { bytes: new, expiry });
+        }
+        Reply::Integer(i64::from(agreed))
+    }
+
+    fn increment(&mut self, name: Bytes, by: i64) -> Reply {
+        let key = Key::new(name);
+        let before = self.get(&key);
+        let Some(number) = before.map_or(Some(0), |before| parse_integer(&before.bytes)) else {
+            return Reply::error("ERR", "value is not an integer or out of range");
+        };
+        let Some(sum) = number.checked_add(by) else {
+            return Reply::error("ERR", "increment or decrement would overflow");
+        };
+        let value = Value {
+            bytes: Bytes::from(sum.to_string()),
+            expiry: before.and_then(|before| before.expiry),
+        };
+        self.put(key, value);
+        Reply::Integer(sum)
+    }
+
+    fn append(&mut self, name: Bytes, added: Bytes) -> Reply {
+        let key = Key::new(name);
+        let before = self.get(&key).map_or(0, |before| before.bytes.len());
+        let length = before.saturating_add(added.len());
+        if length > MAX_APPENDED_BYTES {
+            let what = "string exceeds maximum allowed size (proto-max-bulk-len)";
+            return Reply::error("ERR", what);
+        }
+        match self.bytes_mut(&key) {
+            Some(bytes) => extend(bytes, &added),
+            None => {
+                self.put(key, Value::forever(added));
+            }
+        }
+        integer(length as u64)
+    }
+
+    fn expire(&mut self, name: Bytes, millis: i64) -> Reply {
+        let key = Key::new(name);
+        let there = match u64::try_from(millis) {
+            Err(_) | Ok(0) => self.remove(&key).is_some(),
+            Ok(millis) => match self.expiry_in(millis) {
+                Some(expiry) => self.set_expiry(&key, Some(expiry)).is_some(),
+                None => return invalid_expiry("expire"),
+            },
+        };
+        Reply::Integer(i64::from(there))
+    }
+
+    /// An expiry after the store's time; `None` if it is not, or too late.
+    fn expiry_in(&self, millis: u64) -> Option<u64> {
+        let expiry = self.time().checked_add(millis)?;
+        (expiry > self.time() && expiry <= MAX_EXPIRY).then_some(expiry)
+    }
+
+    fn time_to_live(&self, name: &Bytes, in_millis: bool) -> Reply {
+        let Some(value) = self.find(name) else {
+            return Reply::Integer(-2);
+        };
+        let Some(expiry) = value.expiry else {
+            return Reply::Integer(-1);
+        };
+        let millis = expiry.saturating_sub(self.time());
+        integer(if in_millis {
+            millis
+        } else {
+            millis.saturating_add(500) / 1000
+        })
+    }
+
+    /// The cursor is the hash of the key to go on with, so keys that come and go change nothing
+    /// about the others. It is never 0: it is greater than a hash.
+    fn scan(&self, cursor: u64, pattern: Option<&[u8]>, count: u64, of_strings: bool) -> Reply {
+        let pattern = pattern.map(Pattern::new);
+        let (mut names, mut next) = (Vec::new(), 0);
+        let (mut looked, mut last) = (0, cursor);
+        let from: RangeFrom<Key> = Key::first_of(cursor)..;
+        for (key, _) in self.all().range(from) {
+            if looked >= count.max(1) && key.hash() != last {
+                next = key.hash();
+                break;
+            }
+            (looked, last) = (looked + 1, key.hash());
+            let matches = pattern.as_ref().is_none_or(|it| it.matches(key.name()));
+            if matches && of_strings {
+                names.push(Reply::Bulk(key.name().clone()));
+            }
+        }
+        Reply::Array(vec![Reply::text(next.to_string()), Reply::Array(names)])
+    }
+}
+
+impl Value {
+    fn forever(bytes: Bytes) -> Value {
+        Value {
+            bytes,
+            expiry: None,
+        }
+    }
+}
+
+/// Adds to the end, in place if nobody else holds the bytes: many small additions then cost what
+/// they add.
+fn extend(bytes: &mut Bytes, added: &[u8]) {
+    let before = std::mem::take(bytes);
+    let mut buffer = before.try_into_mut().unwrap_or_else(|shared| {
+        let mut buffer = BytesMut::with_capacity(shared.len() + added.len());
+        buffer.extend_from_slice(&shared);
+        buffer
+    });
+    buffer.extend_from_slice(added);
+    *bytes = buffer.freeze();
+}
+
+/// A number as it is written by this store, and not otherwise: no blanks, no plus, no zeros before
+/// it.
+fn parse_integer(bytes: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let number: i64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+fn count<T>(names: impl IntoIterator<Item = T>, mut is: impl FnMut(T) -> bool) -> Reply {
+    integer(names.into_iter().map(|name| u64::from(is(name))).sum())
+}
+
+/// Numbers of things in memory, which are never too large.
+fn integer(number: u64) -> Reply {
+    Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn invalid_expiry(command: &str) -> Reply {
+    Reply::error("ERR", format!("invalid expire time in '{command}' command"))
+}
