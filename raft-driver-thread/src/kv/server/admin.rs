@@ -39,10 +39,13 @@ impl Connection {
                 Some(reply) => reply,
                 None => self.promote(NodeId(node)).await,
             },
-            Admin::Leave(node) => match self.elsewhere(arguments).await {
-                Some(reply) => reply,
-                None => self.leave(NodeId(node)).await,
-            },
+            Admin::Leave(node) => {
+                self.hand_over_before_leaving(NodeId(node)).await;
+                match self.elsewhere(arguments).await {
+                    Some(reply) => reply,
+                    None => self.leave(NodeId(node)).await,
+                }
+            }
             Admin::Transfer(target) => match self.elsewhere(arguments).await {
                 Some(reply) => reply,
                 None => self.transfer(target.map(NodeId)).await,
@@ -177,9 +180,19 @@ impl Connection {
         if let Err(error) = self.change(NodeChange::Remove(node)).await {
             return error;
         }
-        // Where it was reached is of no use any more; that may be forgotten later as well.
-        let _ = self.shared.gateway.propose(&Body::ServerLeft(node.0)).await;
+        // Where it was reached is of no use any more, and does no harm.
+        let gateway = self.shared.gateway.clone();
+        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0)).await });
         Reply::Ok
+    }
+
+    /// A leader that is to leave lets another one see to it, who can tell how it ended.
+    async fn hand_over_before_leaving(&self, node: NodeId) {
+        let gateway = &self.shared.gateway;
+        if node == gateway.node().id() && gateway.leads() {
+            // With nobody to take over it sees to it itself.
+            let _ = gateway.node().transfer_leadership(None).await;
+        }
     }
 
     async fn transfer(&self, target: Option<NodeId>) -> Reply {
