@@ -56,8 +56,10 @@ impl Node {
             self.led = term;
             self.begun.clear();
         }
-        if self.begun.back().is_none_or(|(latest, _)| *latest < round) {
-            self.begun.push_back((round, self.now));
+        // What waited for a write may leave after what did not.
+        let at = self.begun.partition_point(|(begun, _)| *begun < round);
+        if self.begun.get(at).is_none_or(|(begun, _)| *begun != round) {
+            self.begun.insert(at, (round, self.now));
         }
         let now = self.now;
         while self.begun.len() > 1
