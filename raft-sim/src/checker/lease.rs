@@ -43,8 +43,9 @@ struct Node {
     /// The rounds that it began in a term as its leader, and when, by its own clock.
     led: Term,
     begun: VecDeque<(u64, Time)>,
-    /// Whom it heard last, in which term, and when that one began to ask, by that one's clock.
-    heard: Option<(NodeId, Term, Time)>,
+    /// Who heard it in that term, and when it began to ask what they heard last. They may have
+    /// heard others since: where clocks are at fault that is no mistake of the core.
+    heard_by: Vec<(NodeId, Time)>,
     claim: Option<Claim>,
     is_lease_read: bool,
 }
@@ -55,6 +56,7 @@ impl Node {
         if self.led != term {
             self.led = term;
             self.begun.clear();
+            self.heard_by.clear();
         }
         // What waited for a write may leave after what did not.
         let at = self.begun.partition_point(|(begun, _)| *begun < round);
@@ -91,7 +93,7 @@ impl Leases {
                 now: Time::ZERO,
                 led: Term(0),
                 begun: VecDeque::new(),
-                heard: None,
+                heard_by: Vec::new(),
                 claim: None,
                 is_lease_read: false,
             });
@@ -100,11 +102,12 @@ impl Leases {
         &mut self.nodes[at] // found or pushed
     }
 
-    /// A node stopped. What it heard still binds it: it promises the same when it starts.
+    /// A node stopped. Who heard a leader before is still bound: it promises the same when it starts.
     pub fn stopped(&mut self, node: NodeId) {
         let node = self.node(node);
         (node.now, node.led) = (Time::ZERO, Term(0));
         node.begun.clear();
+        node.heard_by.clear();
     }
 
     /// `raft` is about to take `event`.
@@ -173,23 +176,21 @@ impl Leases {
         let Some((_, at)) = begun.copied() else {
             return; // long ago
         };
-        let voter = self.node(voter);
-        let known = voter.heard.filter(|(leader, term, since)| {
-            (*leader, *term) == (claim.leader, claim.term) && *since > at
-        });
-        voter.heard = known.or(Some((claim.leader, claim.term, at)));
+        match leader.heard_by.iter_mut().find(|(id, _)| *id == voter) {
+            Some((_, latest)) => *latest = at.max(*latest),
+            None => leader.heard_by.push((voter, at)),
+        }
     }
 
     /// Until when a voter of `raft` is bound to it, by its clock.
     fn bound_until(&self, raft: &Raft, bound: Duration, voter: NodeId) -> Time {
-        let node = self.nodes.iter().find(|node| node.id == voter);
-        match node.and_then(|node| node.heard) {
-            _ if voter == raft.id() => Time::NEVER,
-            Some((leader, term, at)) if (leader, term) == (raft.id(), raft.term()) => {
-                at.after(bound)
-            }
-            Some(_) | None => Time::ZERO,
+        if voter == raft.id() {
+            return Time::NEVER;
         }
+        let leads = |node: &&Node| node.id == raft.id() && node.led == raft.term();
+        let heard_by = self.nodes.iter().find(leads).map(|node| &node.heard_by);
+        let heard = heard_by.and_then(|all| all.iter().find(|(id, _)| *id == voter));
+        heard.map_or(Time::ZERO, |(_, at)| at.after(bound))
     }
 
     /// Whether the voters that are not bound when the clock of `raft` shows `at` are enough.
