@@ -1,21 +1,24 @@
 //! The thread of the state machine: applies, answers, restores, and lets snapshots be made.
 //! However slow it is, the core and its heartbeats go on.
 
-use crate::core_thread::Order;
+use crate::bell::Bell;
+use crate::core_thread::{Order, Orders};
 use crate::error::{RequestError, Unknown};
+use crate::mailbox::Letters;
 use crate::options::SnapshotPolicy;
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::Snapshots;
 use crate::ticket::{Applied, Promise};
-use crossbeam_channel::{Receiver, Sender};
-use raft_proto::{Entries, EntryId, EntryKind, Index, Input, ProposeError, SnapshotMeta, Term};
+use crossbeam_channel::TryRecvError;
+use raft_proto::{Entries, EntryId, EntryKind, Index, ProposeError, SnapshotMeta, Term};
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufWriter, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A question to the state machine; told why not, if it is not asked.
 pub(crate) type Query<M> = Box<dyn FnOnce(&M) + Send>;
@@ -42,11 +45,45 @@ pub(crate) enum ApplyOrder<M: StateMachine> {
     SnapshotMade,
 }
 
+/// For how long at most the core is not woken to hear what was applied. It looks in every turn, of
+/// which a busy core has many.
+const REPORT: Duration = Duration::from_millis(2);
+
+/// Nor is it for fewer bytes than this: much less than what the core lets wait to be applied.
+const UNREPORTED: u64 = 1 << 16;
+
+/// How far the state machine is, for the core.
+pub(crate) struct Progress {
+    applied: AtomicU64,
+    bell: Bell,
+}
+
+impl Progress {
+    pub(crate) fn new(applied: Index, bell: Bell) -> Progress {
+        Progress {
+            applied: AtomicU64::new(applied.0),
+            bell,
+        }
+    }
+
+    /// The index of the last entry that is applied.
+    pub(crate) fn applied(&self) -> Index {
+        Index(self.applied.load(Ordering::Acquire))
+    }
+
+    fn set(&self, applied: Index) {
+        self.applied.store(applied.0, Ordering::Release);
+    }
+}
+
 pub(crate) struct Applier<M: StateMachine> {
     machine: M,
     snapshots: Arc<dyn Snapshots>,
     policy: SnapshotPolicy,
-    core: Sender<Order<M>>,
+    core: Orders<M>,
+    progress: Arc<Progress>,
+    /// Bytes that were applied and that the core may not know of yet; `None` if it knows all.
+    unreported: Option<u64>,
     /// Applied up to here (lastApplied); only commands and snapshots tell a term.
     last: EntryId,
     /// By where the first of them stands.
@@ -69,7 +106,8 @@ impl<M: StateMachine> Applier<M> {
         machine: M,
         snapshots: Arc<dyn Snapshots>,
         policy: SnapshotPolicy,
-        core: Sender<Order<M>>,
+        core: Orders<M>,
+        progress: Arc<Progress>,
         last: EntryId,
     ) -> Applier<M> {
         Applier {
@@ -77,6 +115,8 @@ impl<M: StateMachine> Applier<M> {
             snapshots,
             policy,
             core,
+            progress,
+            unreported: None,
             last,
             proposed: BTreeMap::new(),
             queries: BTreeMap::new(),
@@ -91,8 +131,8 @@ impl<M: StateMachine> Applier<M> {
 
     /// Runs until the core drops its end. What waits in `orders` is bounded by the core's limits
     /// on unapplied bytes and on what is outstanding.
-    pub(crate) fn run(mut self, orders: &Receiver<ApplyOrder<M>>) {
-        for order in orders {
+    pub(crate) fn run(mut self, orders: &Letters<ApplyOrder<M>>) {
+        while let Some(order) = self.next(orders) {
             if let Err(MachineFailed(reason)) = self.perform(order) {
                 let _ = self.core.send(Order::MachineFailed(reason));
                 break;
@@ -100,6 +140,18 @@ impl<M: StateMachine> Applier<M> {
         }
         self.stopping.store(true, Ordering::Relaxed);
         self.join_maker();
+    }
+
+    /// The next order; `None` at the end of all.
+    fn next(&mut self, orders: &Letters<ApplyOrder<M>>) -> Option<ApplyOrder<M>> {
+        if self.unreported.is_some() {
+            match orders.next_within(REPORT) {
+                Ok(order) => return Some(order),
+                Err(TryRecvError::Empty) => self.wake_core(),
+                Err(TryRecvError::Disconnected) => return None,
+            }
+        }
+        orders.next()
     }
 
     fn perform(&mut self, order: ApplyOrder<M>) -> Result<(), MachineFailed> {
@@ -151,7 +203,12 @@ impl<M: StateMachine> Applier<M> {
         }
         self.entries += entries.len() as u64;
         self.bytes += entries.bytes();
-        self.report();
+        self.progress.set(self.last.index);
+        let unreported = self.unreported.unwrap_or(0) + entries.bytes();
+        self.unreported = Some(unreported);
+        if unreported > UNREPORTED {
+            self.wake_core();
+        }
         Ok(())
     }
 
@@ -208,13 +265,14 @@ impl<M: StateMachine> Applier<M> {
                 self.proposed.insert((next, term), promises);
             }
         }
-        self.report();
+        self.progress.set(self.last.index);
+        self.wake_core();
         Ok(())
     }
 
-    fn report(&self) {
-        let index = self.last.index;
-        let _ = self.core.send(Order::Input(Input::Applied { index }));
+    fn wake_core(&mut self) {
+        self.unreported = None;
+        self.progress.bell.ring();
     }
 
     /// Asks what waited for the entries that are applied now.

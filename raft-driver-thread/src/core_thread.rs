@@ -1,9 +1,11 @@
 //! The core's thread: receive, step, perform; everything that waits is drained in one turn.
 
-use crate::apply_thread::{ApplyOrder, CommandPromise, Query};
+use crate::apply_thread::{ApplyOrder, CommandPromise, Progress, Query};
+use crate::bell::Bell;
 use crate::disk_thread::{DiskOrder, StorageFailed};
 use crate::error::{RequestError, StopReason};
 use crate::inbox::{Deliveries, Delivery};
+use crate::mailbox::{Letters, Mailbox};
 use crate::metrics::Metrics;
 use crate::observed::{self, Observed};
 use crate::recorder::Recorder;
@@ -13,7 +15,7 @@ use crate::ticket::Promise;
 use crate::timer::Clock;
 use crate::transport::Transport;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, select_biased};
+use crossbeam_channel::TryRecvError;
 use raft_proto::{
     Action, ChangeError, Commands, EntryId, Event, Input, MembershipChange, NodeId, ProposeError,
     Raft, ReadError, ReadMode, RequestId, SnapshotId, Status, Time, TransferError,
@@ -47,6 +49,9 @@ pub(crate) enum Order<M: StateMachine> {
     Kill,
 }
 
+/// Where orders for the core are put.
+pub(crate) type Orders<M> = Mailbox<Order<M>>;
+
 /// A read that waits for its index: what to ask then, or whom to tell that there is none.
 pub(crate) struct PendingRead<M> {
     pub(crate) query: Query<M>,
@@ -57,11 +62,13 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) raft: Raft,
     pub(crate) clock: Clock,
     pub(crate) transport: T,
-    pub(crate) orders: Receiver<Order<M>>,
+    pub(crate) bell: Bell,
+    pub(crate) orders: Letters<Order<M>>,
     pub(crate) deliveries: Deliveries,
-    pub(crate) disk: Sender<DiskOrder>,
-    pub(crate) snapshots: Sender<SnapshotOrder>,
-    pub(crate) applier: Sender<ApplyOrder<M>>,
+    pub(crate) disk: Mailbox<DiskOrder>,
+    pub(crate) snapshots: Mailbox<SnapshotOrder>,
+    pub(crate) applier: Mailbox<ApplyOrder<M>>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) observed: Arc<Observed>,
     pub(crate) state: Turn<M>,
     pub(crate) recorder: Option<Recorder>,
@@ -81,6 +88,10 @@ pub(crate) struct Turn<M: StateMachine> {
     handing_over: Option<RequestId>,
     stop: Option<StopReason>,
     actions: Vec<Action>,
+    /// What the applier need not know before anything is to be applied.
+    held: Vec<ApplyOrder<M>>,
+    /// What the disk is told when the turn's messages have left: followers wait for those.
+    disk: Vec<DiskOrder>,
 }
 
 impl<M: StateMachine> Turn<M> {
@@ -95,6 +106,8 @@ impl<M: StateMachine> Turn<M> {
             handing_over: None,
             stop: None,
             actions: Vec::new(),
+            held: Vec::new(),
+            disk: Vec::new(),
         }
     }
 
@@ -107,6 +120,7 @@ impl<M: StateMachine> Turn<M> {
 impl<M: StateMachine, T: Transport> Core<M, T> {
     /// Runs until the node stops.
     pub(crate) fn run(mut self) {
+        self.bell.hang();
         self.transport.members(self.raft.membership());
         self.step(Input::Tick);
         let reason = loop {
@@ -129,31 +143,11 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         observed.stopped(reason);
     }
 
-    /// Waits for something, then takes all that waits.
+    /// Takes all that waits; if nothing does, waits for something.
     fn turn(&mut self) {
-        let deadline = self.clock.instant(self.state.wake);
-        let far = crossbeam_channel::never();
-        let timer = deadline.map_or(far, crossbeam_channel::at);
-        select_biased! {
-            recv(self.orders) -> order => self.order(order.ok()),
-            recv(self.deliveries.queue()) -> delivery => self.delivery(delivery.ok()),
-            recv(timer) -> _ => {}
-        }
-        for _ in 0..MAX_TURN {
-            if self.state.stop.is_some() {
-                break;
-            }
-            let order = self.orders.try_recv().ok();
-            let delivery = self.deliveries.queue().try_recv().ok();
-            if order.is_none() && delivery.is_none() {
-                break;
-            }
-            if delivery.is_some() {
-                self.delivery(delivery);
-            }
-            if order.is_some() {
-                self.order(order);
-            }
+        if !self.take() {
+            self.bell.wait(self.clock.instant(self.state.wake));
+            self.take();
         }
         self.propose();
         if self.state.wake <= self.clock.now() {
@@ -162,6 +156,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.step(Input::Tick);
         }
         self.transport.flush();
+        for order in self.state.disk.drain(..) {
+            // A thread that does not listen has failed, and said why in an order that is on its way.
+            let _ = self.disk.send(order);
+        }
         let recorder = self.recorder.as_mut();
         if let Some(Err(error)) = recorder.map(|recorder| recorder.flush(&self.raft)) {
             tracing::error!(%error, "the recorder failed: nothing is recorded any more");
@@ -169,22 +167,44 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         }
     }
 
-    fn delivery(&mut self, delivery: Option<Delivery>) {
-        // The transport keeps an inbox as long as it runs; without one nothing comes.
-        let Some(delivery) = delivery else { return };
-        self.deliveries.taken(&delivery);
+    /// Takes what waits, or much of it; whether there was something.
+    fn take(&mut self) -> bool {
+        let index = self.progress.applied();
+        if index > self.raft.applied_index() {
+            self.step(Input::Applied { index });
+        }
+        for turn in 0..MAX_TURN {
+            if self.state.stop.is_some() {
+                break;
+            }
+            let order = self.orders.try_next();
+            let delivery = self.deliveries.take();
+            if delivery.is_none() && matches!(order, Err(TryRecvError::Empty)) {
+                return turn > 0;
+            }
+            if let Some(delivery) = delivery {
+                self.delivery(delivery);
+            }
+            match order {
+                Ok(order) => self.order(order),
+                Err(TryRecvError::Empty) => {}
+                // Without a caller, and without threads, there is nobody left to work for.
+                Err(TryRecvError::Disconnected) => {
+                    self.state.stop.get_or_insert(StopReason::Shutdown);
+                }
+            }
+        }
+        true
+    }
+
+    fn delivery(&mut self, delivery: Delivery) {
         self.step(match delivery {
             Delivery::Message { from, message } => Input::Receive { from, message },
             Delivery::Unreachable { peer } => Input::Unreachable { peer },
         });
     }
 
-    fn order(&mut self, order: Option<Order<M>>) {
-        // Without a caller, and without threads, there is nobody left to work for.
-        let Some(order) = order else {
-            self.state.stop.get_or_insert(StopReason::Shutdown);
-            return;
-        };
+    fn order(&mut self, order: Order<M>) {
         if let Order::Propose(command, promise) = order {
             self.gather(command, promise);
             return;
@@ -309,13 +329,13 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Send { to, message } => self.transport.send(to, message),
-            Action::Persist(write) => self.tell_disk(DiskOrder::Write(write)),
+            Action::Persist(write) => self.state.disk.push(DiskOrder::Write(write)),
             Action::ReadEntries {
                 peer,
                 from,
                 to,
                 max_bytes,
-            } => self.tell_disk(DiskOrder::Read {
+            } => self.state.disk.push(DiskOrder::Read {
                 peer,
                 from,
                 to,
@@ -413,7 +433,9 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                     promise.accept(id);
                     id.index = id.index.next();
                 }
-                self.tell_applier(ApplyOrder::Proposed { first, promises });
+                self.state
+                    .held
+                    .push(ApplyOrder::Proposed { first, promises });
             }
             Err(error) => {
                 for promise in promises {
@@ -471,15 +493,14 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
 
     // A thread that does not listen has failed, and said why in an order that is on its way.
 
-    fn tell_disk(&self, order: DiskOrder) {
-        let _ = self.disk.send(order);
-    }
-
     fn tell_snapshots(&self, order: SnapshotOrder) {
         let _ = self.snapshots.send(order);
     }
 
-    fn tell_applier(&self, order: ApplyOrder<M>) {
+    fn tell_applier(&mut self, order: ApplyOrder<M>) {
+        for held in self.state.held.drain(..) {
+            let _ = self.applier.send(held);
+        }
         let _ = self.applier.send(order);
     }
 }

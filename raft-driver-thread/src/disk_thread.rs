@@ -1,11 +1,11 @@
 //! The thread that waits for the disk: all writes that wait become one sync (group commit).
 
-use crate::core_thread::Order;
+use crate::core_thread::{Order, Orders};
+use crate::mailbox::Letters;
 use crate::metrics::Metrics;
 use crate::state_machine::StateMachine;
 use crate::storage::{Storage, StorageError};
 use crate::timer::stopwatch;
-use crossbeam_channel::{Receiver, Sender};
 use raft_proto::{EntryId, Input, NodeId, Seq, Write};
 
 /// What the core wants of the log on disk.
@@ -32,17 +32,17 @@ pub(crate) struct StorageFailed {
 /// the core's own limits on uncommitted and appended bytes.
 pub(crate) fn run<M: StateMachine>(
     mut storage: impl Storage,
-    orders: &Receiver<DiskOrder>,
-    core: &Sender<Order<M>>,
+    orders: &Letters<DiskOrder>,
+    core: &Orders<M>,
     metrics: &Metrics,
 ) {
     let mut writes = Vec::new();
-    while let Ok(first) = orders.recv() {
+    while let Some(first) = orders.next() {
         let mut next = Some(first);
         // Everything up to the next read, which has to see the writes before it.
         while let Some(DiskOrder::Write(write)) = next {
             writes.push(write);
-            next = orders.try_recv().ok();
+            next = orders.try_next().ok();
         }
         let count = writes.len();
         let begin = stopwatch();

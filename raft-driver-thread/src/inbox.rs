@@ -1,5 +1,6 @@
 //! Where a transport delivers what peers say.
 
+use crate::bell::Bell;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{Message, NodeId};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ const MAX_WAITING: usize = 4096;
 pub struct Inbox {
     deliveries: Sender<Delivery>,
     room: Arc<Room>,
+    bell: Bell,
 }
 
 /// The other end of an [`Inbox`]: the core's, or that of a transport's tests.
@@ -49,6 +51,11 @@ pub struct InboxClosed;
 
 /// An inbox in which at most about `max_bytes` wait, and the end that it is emptied from.
 pub fn inbox(max_bytes: u64) -> (Inbox, Deliveries) {
+    inbox_with(max_bytes, Bell::default())
+}
+
+/// Likewise; rings whenever something has come.
+pub(crate) fn inbox_with(max_bytes: u64, bell: Bell) -> (Inbox, Deliveries) {
     let (deliveries, queue) = crossbeam_channel::bounded(MAX_WAITING);
     let room = Arc::new(Room {
         max_bytes,
@@ -58,6 +65,7 @@ pub fn inbox(max_bytes: u64) -> (Inbox, Deliveries) {
     let inbox = Inbox {
         deliveries,
         room: room.clone(),
+        bell,
     };
     (inbox, Deliveries { queue, room })
 }
@@ -71,7 +79,9 @@ impl Inbox {
     pub fn deliver(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
         self.room.enter(size_of(&message))?;
         let delivery = Delivery::Message { from, message };
-        self.deliveries.send(delivery).map_err(|_| InboxClosed)
+        self.deliveries.send(delivery).map_err(|_| InboxClosed)?;
+        self.bell.ring();
+        Ok(())
     }
 
     /// Hands over a message from `from` if there is room for it now; says whether there was.
@@ -88,7 +98,10 @@ impl Inbox {
             .deliveries
             .try_send(Delivery::Message { from, message })
         {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.bell.ring();
+                Ok(true)
+            }
             Err(TrySendError::Full(_)) => {
                 self.room.leave(size);
                 Ok(false)
@@ -101,18 +114,20 @@ impl Inbox {
     pub fn unreachable(&self, peer: NodeId) {
         // A full queue or a stopped node: nobody misses a hint.
         let _ = self.deliveries.try_send(Delivery::Unreachable { peer });
+        self.bell.ring();
     }
 }
 
 impl Deliveries {
-    /// The queue, to wait on together with others. What is taken from it is given to
-    /// [`taken`](Deliveries::taken).
-    pub(crate) fn queue(&self) -> &Receiver<Delivery> {
-        &self.queue
+    /// The next delivery, if there is one.
+    pub(crate) fn take(&self) -> Option<Delivery> {
+        let delivery = self.queue.try_recv().ok()?;
+        self.taken(&delivery);
+        Some(delivery)
     }
 
     /// This delivery has left the queue: there is room again.
-    pub(crate) fn taken(&self, delivery: &Delivery) {
+    fn taken(&self, delivery: &Delivery) {
         if let Delivery::Message { message, .. } = delivery {
             self.room.leave(size_of(message));
         }

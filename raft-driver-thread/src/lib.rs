@@ -21,6 +21,7 @@
 //! bytes.
 
 mod apply_thread;
+mod bell;
 mod core_thread;
 mod disk_thread;
 mod error;
@@ -28,6 +29,7 @@ pub mod inbox;
 #[cfg(feature = "kv")]
 pub mod kv;
 pub mod lab;
+mod mailbox;
 pub mod metrics;
 mod node;
 mod observed;

@@ -1,9 +1,11 @@
 //! A node: the core, its threads, and the handle to it.
 
-use crate::apply_thread::{Applier, load};
-use crate::core_thread::{Core, Order, PendingRead, Turn};
+use crate::apply_thread::{Applier, Progress, load};
+use crate::bell::Bell;
+use crate::core_thread::{Core, Order, Orders, PendingRead, Turn};
 use crate::error::{RequestError, StartError, StopReason};
-use crate::inbox::inbox;
+use crate::inbox::inbox_with;
+use crate::mailbox::mailbox;
 use crate::metrics::Metrics;
 use crate::observed::{News, Observed, State};
 use crate::options::Options;
@@ -15,7 +17,7 @@ use crate::timer::Clock;
 use crate::transport::Transport;
 use crate::{disk_thread, snapshot_thread};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Receiver;
 use raft_proto::{
     ChangeError, EntryId, Input, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
     Recovered, Status, TransferError,
@@ -60,7 +62,7 @@ impl std::fmt::Debug for Files {
 struct Inner<M: StateMachine> {
     id: NodeId,
     snapshots: Files,
-    orders: Sender<Order<M>>,
+    orders: Orders<M>,
     observed: Arc<Observed>,
     outstanding: Arc<AtomicUsize>,
     max_outstanding: usize,
@@ -91,18 +93,19 @@ impl<M: StateMachine> Node<M> {
             .map(|options| Recorder::start(options, &raft));
         let recorder = recorder.transpose().map_err(StartError::Recorder)?;
         let observed = Arc::new(Observed::new(&raft));
-        let (ear, deliveries) = inbox(options.max_inbox_bytes);
+        let bell = Bell::default();
+        let (ear, deliveries) = inbox_with(options.max_inbox_bytes, bell.clone());
         // Bounded by what may be outstanding, and by what the core has asked of its threads. This
         // kind of queue drops what it holds with its receiver, and so ends the tickets.
-        let (orders, core_orders) = unbounded();
+        let (orders, core_orders) = mailbox(bell.clone());
         let mut threads = Threads {
             node: id,
             core: orders.clone(),
             running: Vec::new(),
         };
-        let (disk, disk_orders) = unbounded();
-        let (chunks, snapshot_orders) = unbounded();
-        let (applier, apply_orders) = unbounded();
+        let (disk, disk_orders) = mailbox(Bell::default());
+        let (chunks, snapshot_orders) = mailbox(Bell::default());
+        let (applier, apply_orders) = mailbox(Bell::default());
         transport.start(&options.config, ear)?;
         let metrics = Metrics::new(id);
         let (core, measured) = (orders.clone(), metrics.clone());
@@ -114,17 +117,22 @@ impl<M: StateMachine> Node<M> {
             snapshot_thread::run(files.as_ref(), &snapshot_orders, &core);
         })?;
         let files = Files(snapshots.clone());
-        let apply = Applier::new(machine, snapshots, options.snapshots, orders.clone(), last);
+        let progress = Arc::new(Progress::new(last.index, bell.clone()));
+        let policy = options.snapshots;
+        let (applying, core) = (progress.clone(), orders.clone());
+        let apply = Applier::new(machine, snapshots, policy, core, applying, last);
         threads.begin("raft-apply", move || apply.run(&apply_orders))?;
         let core = Core {
             raft,
             clock: Clock::new(),
             transport,
+            bell,
             orders: core_orders,
             deliveries,
             disk,
             snapshots: chunks,
             applier,
+            progress,
             observed: observed.clone(),
             state: Turn::new(),
             recorder,
@@ -374,7 +382,7 @@ thread_local! {
 /// The threads that the core's thread waits for when it ends.
 struct Threads<M: StateMachine> {
     node: NodeId,
-    core: Sender<Order<M>>,
+    core: Orders<M>,
     running: Vec<JoinHandle<()>>,
 }
 

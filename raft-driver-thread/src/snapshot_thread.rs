@@ -1,10 +1,10 @@
 //! The thread that reads and writes chunks of snapshots, which must not hold up the log's syncs.
 
-use crate::core_thread::Order;
+use crate::core_thread::{Order, Orders};
+use crate::mailbox::Letters;
 use crate::state_machine::StateMachine;
 use crate::storage::Snapshots;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender};
 use raft_proto::{Input, NodeId, SnapshotId};
 
 /// What the core wants of the snapshots' files.
@@ -27,10 +27,10 @@ pub(crate) enum SnapshotOrder {
 /// Runs until the core drops its end. The core asks for one chunk a peer at a time.
 pub(crate) fn run<M: StateMachine>(
     snapshots: &dyn Snapshots,
-    orders: &Receiver<SnapshotOrder>,
-    core: &Sender<Order<M>>,
+    orders: &Letters<SnapshotOrder>,
+    core: &Orders<M>,
 ) {
-    for order in orders {
+    while let Some(order) = orders.next() {
         let input = match order {
             SnapshotOrder::Read {
                 peer,
