@@ -360,10 +360,10 @@ fn take_until(entries: &Entries, end: Index) -> Result<Entries, StorageError> {
 }
 
 fn open_database(folder: &Path) -> Result<(Database, Keyspace), StorageError> {
-    // Enough for the writes of a second while a memtable is flushed; the log is compacted long
-    // before it grows beyond a few of them.
-    const MEMTABLE_BYTES: u64 = 16 << 20;
-    const JOURNAL_BYTES: u64 = 64 << 20;
+    // A memtable that is full is written once more, into a table, and syncs wait for that; what is
+    // compacted before is not. So it holds about what a log grows by from snapshot to snapshot.
+    const MEMTABLE_BYTES: u64 = 64 << 20;
+    const JOURNAL_BYTES: u64 = 256 << 20;
     let open = || {
         let builder = Database::builder(folder.join("log"));
         let builder = builder
