@@ -4,8 +4,9 @@
 #
 #   raft-driver-thread/benches/compare.sh [SECONDS]      each measurement takes so long, 8 by default
 #
-# Puts and linearizable gets by the loader in compare/, its clients spread over all servers; the comparison
-# with Redis by redis-benchmark, against the leader. What is not installed is left out (Debian's
+# Puts and linearizable gets by the loader in compare/, its clients over 16 connections at most, spread over
+# all servers: so do clients of etcd, and the asynchronous ones of Redis. Against raft-kv once more with a
+# connection for each client. The comparison with Redis by redis-benchmark, against the leader. What is not installed is left out (Debian's
 # etcd-server, redis-server, redis-tools). Logs and data are in target/compare/, and go at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -63,7 +64,7 @@ start_raft_kv() {
     server target/release/raft-kv start --data "$data/$id" \
       --clients "$(clients_of "$id")" --peers "$(peers_of "$id")"
   done
-  wait_for "$load" redis put 3 0.01 "$all_clients"
+  wait_for "$load" redis put 3 3 0.01 "$all_clients"
 }
 
 start_etcd() {
@@ -74,22 +75,24 @@ start_etcd() {
       --listen-client-urls "http://$(clients_of "$id")" --advertise-client-urls "http://$(clients_of "$id")" \
       --listen-peer-urls "http://$(peers_of "$id")" --initial-advertise-peer-urls "http://$(peers_of "$id")"
   done
-  wait_for "$load" etcd put 3 0.01 "$all_clients"
+  wait_for "$load" etcd put 3 3 0.01 "$all_clients"
 }
 
 start_redis() {
   server redis-server --port "$(port 1)" --bind 127.0.0.1 --dir "$data" --save '' \
     --appendonly yes --appendfsync always
-  wait_for "$load" redis put 1 0.01 "$(clients_of 1)"
+  wait_for "$load" redis put 1 1 0.01 "$(clients_of 1)"
 }
 
-# Loads three servers: measure NAME PROTOCOL
+# Loads three servers: measure NAME PROTOCOL CONNECTIONS SUFFIX CLIENTS...
 measure() {
-  local operation clients
+  local name=$1 protocol=$2 connections=$3 suffix=$4 operation clients key
+  shift 4
   for operation in put get; do
-    for clients in 1 64 256; do
-      result[$1 $operation $clients]=$("$load" "$2" "$operation" "$clients" "$seconds" "$all_clients")
-      say "$operation, $clients clients: ${result[$1 $operation $clients]} (per second; p50, p99, longest in µs)"
+    for clients in "$@"; do
+      key="$name $operation $clients$suffix"
+      result[$key]=$("$load" "$protocol" "$operation" "$clients" "$connections" "$seconds" "$all_clients")
+      say "$operation, $clients clients, at most $connections connections: ${result[$key]} (per second; p50, p99, longest in µs)"
     done
   done
 }
@@ -134,11 +137,14 @@ table() {
   row 'put, 1 client' '1/s' 1 'put 1' etcd more 2
   row 'put, 64 clients' '1/s' 1 'put 64' etcd more 5
   row 'put, 256 clients' '1/s' 1 'put 256' etcd more 6
+  row 'put, 64 clients, a connection each' '1/s' 1 'put 64 each' etcd more ''
+  row 'put, 256 clients, a connection each' '1/s' 1 'put 256 each' etcd more ''
   row 'put, 64 clients: p99' 'µs' 3 'put 64' etcd less 0.25
   row 'put, 256 clients: p99' 'µs' 3 'put 256' etcd less ''
   row 'linearizable get, 1 client' '1/s' 1 'get 1' etcd more ''
   row 'linearizable get, 64 clients' '1/s' 1 'get 64' etcd more 8
   row 'linearizable get, 256 clients' '1/s' 1 'get 256' etcd more ''
+  row 'get, 64 clients, a connection each' '1/s' 1 'get 64 each' etcd more ''
   row 'linearizable get, 64 clients: p99' 'µs' 3 'get 64' etcd less ''
   row 'redis-benchmark SET, 1 client' '1/s' 1 'set 1' redis more ''
   row 'redis-benchmark SET, 64 clients' '1/s' 1 'set 64' redis more 0.6
@@ -168,7 +174,10 @@ load=$folder/build/release/load
 
 begin raft-kv
 start_raft_kv
-measure raft-kv redis
+measure raft-kv redis 16 '' 1 64 256
+begin 'raft-kv, a connection each'
+start_raft_kv
+measure raft-kv redis 1000 ' each' 64 256
 if has redis-server && has redis-benchmark && has redis-cli; then
   begin 'raft-kv, by redis-benchmark'
   start_raft_kv
@@ -182,7 +191,12 @@ fi
 if has etcd; then
   begin etcd
   start_etcd
-  measure etcd etcd
+  measure etcd etcd 16 '' 1 64 256
+  for clients in 64 256; do
+    for operation in put get; do
+      result[etcd $operation $clients each]=${result[etcd $operation $clients]}
+    done
+  done
 else
   say "etcd-server is not installed: no comparison with etcd"
 fi

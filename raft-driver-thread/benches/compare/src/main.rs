@@ -1,7 +1,7 @@
-//! `load redis|etcd put|get CLIENTS SECONDS HOST:PORT[,HOST:PORT…]`
+//! `load redis|etcd put|get CLIENTS CONNECTIONS SECONDS HOST:PORT[,HOST:PORT…]`
 //!
-//! That many clients ask one thing after the other, each over one of the servers, with values of 256
-//! bytes. Prints requests a second, and their median, 99th percentile and longest time in
+//! That many clients ask one thing after the other, with values of 256 bytes, over at most so many
+//! connections, spread over all servers. Prints requests a second, and their median, 99th percentile and longest time in
 //! microseconds. The first second is not counted.
 
 mod etcd;
@@ -27,6 +27,7 @@ enum Operation {
 }
 
 /// One client of one server.
+#[derive(Clone)]
 enum Client {
     Redis(redis::Client),
     Etcd(etcd::Client),
@@ -51,8 +52,8 @@ impl Client {
 
 fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [server, operation, clients, seconds, addresses] = arguments.as_slice() else {
-        return Err("load redis|etcd put|get CLIENTS SECONDS HOST:PORT[,HOST:PORT…]".into());
+    let [server, operation, clients, connections, seconds, addresses] = arguments.as_slice() else {
+        return Err("load redis|etcd put|get CLIENTS CONNECTIONS SECONDS HOST:PORT[,HOST:PORT…]".into());
     };
     let operation = match operation.as_str() {
         "put" => Operation::Put,
@@ -65,31 +66,26 @@ fn main() -> Result<(), Failed> {
     let runtime = { runtime }.enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     runtime.block_on(tasks.run_until(async {
-        let clients = connect(server, clients.parse()?, &addresses).await?;
+        let clients = connect(server, clients.parse()?, connections.parse()?, &addresses).await?;
         run(clients, operation, time).await
     }))
 }
 
-async fn connect(server: &str, count: usize, addresses: &[&str]) -> Result<Vec<Client>, Failed> {
-    let mut clients = Vec::new();
-    match server {
-        "redis" => {
-            for address in addresses.iter().cycle().take(count) {
-                clients.push(Client::Redis(redis::Client::connect(address).await?));
-            }
-        }
-        "etcd" => {
-            // A connection carries many requests at once; more of them only cost.
-            let mut connections = Vec::new();
-            for address in addresses.iter().cycle().take(count.min(16)) {
-                connections.push(etcd::Client::connect(address).await?);
-            }
-            let shared = connections.into_iter().cycle().take(count);
-            clients.extend(shared.map(Client::Etcd));
-        }
-        _ => return Err("the server is redis or etcd".into()),
+async fn connect(
+    server: &str,
+    clients: usize,
+    connections: usize,
+    addresses: &[&str],
+) -> Result<Vec<Client>, Failed> {
+    let mut opened = Vec::new();
+    for address in addresses.iter().cycle().take(clients.min(connections)) {
+        opened.push(match server {
+            "redis" => Client::Redis(redis::Client::connect(address).await?),
+            "etcd" => Client::Etcd(etcd::Client::connect(address).await?),
+            _ => return Err("the server is redis or etcd".into()),
+        });
     }
-    Ok(clients)
+    Ok(opened.into_iter().cycle().take(clients).collect())
 }
 
 async fn run(mut clients: Vec<Client>, operation: Operation, time: Duration) -> Result<(), Failed> {
