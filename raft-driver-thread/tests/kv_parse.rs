@@ -7,7 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_driver_thread::kv::resp::table::{self, Flag, Keys};
 use raft_driver_thread::kv::resp::{
-    Admin, ClientCommand, CommandCommand, Connection, LibraryFact, ParseLimits, Request, parse,
+    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, ParseLimits, Request,
+    parse,
 };
 use raft_driver_thread::kv::state::{Command, Condition, Expiry, Reply, Set};
 
@@ -393,8 +394,13 @@ fn long_values_and_keys_are_refused_but_not_what_holds_several() {
         assert_eq!(error(&line.replace('L', &long)), expected, "{line}");
     }
     assert!(parsed(&format!("set k {}", &long[1..])).is_ok());
-    let forward = Request::Admin(Admin::Forward(Bytes::from(long.clone())));
-    assert_eq!(parsed(&format!("raft forward {long}")), Ok(forward));
+    let to = Addressee {
+        cluster: 77,
+        node: 2,
+    };
+    let body = Bytes::from(long.clone());
+    let forward = Request::Admin(Admin::Forward { to, body });
+    assert_eq!(parsed(&format!("raft forward 77 2 {long}")), Ok(forward));
 }
 
 #[test]
@@ -512,9 +518,27 @@ fn requests_about_sessions_and_the_cluster_are_understood() {
         ("raft backup open", Request::Admin(Admin::BackupOpen)),
         ("RAFT BACKUP READ", Request::Admin(Admin::BackupRead)),
         ("raft load x", Request::Admin(Admin::Load(b("x")))),
+        (
+            "raft here 77 2 RAFT leave 4",
+            Request::Admin(Admin::Here {
+                to: Addressee {
+                    cluster: 77,
+                    node: 2,
+                },
+                request: Box::new(Admin::Leave(4)),
+            }),
+        ),
     ];
     for (line, expected) in cases {
         assert_eq!(parsed(line), Ok(expected), "{line}");
+    }
+    let syntax = Err(Reply::Error("ERR syntax error".into()));
+    for line in [
+        "raft here 77 2 get k",
+        "raft here 77 2 raft status",
+        "raft here 77 2 raft here 77 2 raft leave 4",
+    ] {
+        assert_eq!(parsed(line), syntax, "{line}");
     }
 }
 

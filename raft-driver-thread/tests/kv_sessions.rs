@@ -28,7 +28,7 @@ impl Log {
     }
 
     fn open(&mut self) -> u64 {
-        let answer = self.apply(Body::OpenSession);
+        let answer = self.apply(Body::OpenSession(self.index + 1));
         let Answer::Session(number) = answer else {
             panic!("{answer:?}");
         };
@@ -74,11 +74,18 @@ fn bulk(number: i64) -> Reply {
 }
 
 #[test]
-fn a_session_has_the_index_of_its_entry_as_its_number() {
+fn a_session_that_is_opened_again_is_the_same() {
     let mut log = Log::default();
-    log.apply(Body::Time);
-    assert_eq!((log.open(), log.open()), (2, 3));
+    for number in [9, 7, 9] {
+        assert_eq!(
+            log.apply(Body::OpenSession(number)),
+            Answer::Session(number)
+        );
+    }
     assert_eq!(log.machine.sessions(), 2);
+    assert_eq!(log.increment(9, 1, 1), integer(1));
+    log.apply(Body::OpenSession(9));
+    assert_eq!(log.increment(9, 1, 1), integer(1));
 }
 
 #[test]
@@ -202,6 +209,39 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
 }
 
 #[test]
+fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
+    let mut log = Log::default();
+    let value = Bytes::from(vec![0; MAX_SESSION_BYTES as usize]);
+    log.apply(Body::Load(vec![(Bytes::from_static(b"long"), value, None)]));
+    let session = log.open();
+    let origin = Some(Origin {
+        session,
+        sequence: 1,
+        floor: 1,
+    });
+    let commands = vec![
+        increment(),
+        Command::Get(Bytes::from_static(b"long")),
+        Command::Get(key()),
+        increment(),
+    ];
+    let body = Body::Commands { origin, commands };
+    let Answer::Replies(replies) = log.apply(body.clone()) else {
+        panic!("not run");
+    };
+    // What writes runs all the same.
+    assert!(matches!(&replies[2], Reply::Error(error) if error.contains("too long")));
+    assert_eq!(replies[3], Reply::Integer(2));
+    assert_eq!(log.apply(body.clone()), Answer::Forgotten);
+    let mut bytes = Vec::new();
+    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
+    log.machine = Machine::new();
+    log.machine.restore(&mut &bytes[..]).unwrap();
+    assert_eq!(log.apply(body), Answer::Forgotten);
+    assert_eq!(log.value(), bulk(2));
+}
+
+#[test]
 fn what_was_forgotten_takes_no_room_from_others() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
@@ -241,7 +281,7 @@ fn bytes_that_are_no_entry_change_nothing() {
     log.apply(Body::Time);
     let payload = Entry {
         millis: NOW + 1,
-        body: Body::OpenSession,
+        body: Body::OpenSession(4),
     };
     let payload = payload.encode();
     for length in 0..payload.len() {

@@ -122,7 +122,7 @@ fn body() -> impl Strategy<Value = Body> {
         1 => Just(Body::Time),
         8 => (proptest::option::of(origin), commands)
             .prop_map(|(origin, commands)| Body::Commands { origin, commands }),
-        3 => Just(Body::OpenSession),
+        3 => (0..60_u64).prop_map(Body::OpenSession),
         1 => session.prop_map(Body::CloseSession),
         1 => server.prop_map(Body::Server),
         1 => (0..4_u64).prop_map(Body::ServerLeft),
@@ -152,7 +152,7 @@ fn example() -> Machine {
         release: "0.1.0".into(),
     };
     apply(&mut machine, 1, 5, Body::Server(server));
-    apply(&mut machine, 2, 5, Body::OpenSession);
+    apply(&mut machine, 2, 5, Body::OpenSession(2));
     let load = vec![
         (key("a"), key("1"), None),
         (key("b"), key("x"), Some(9_000)),

@@ -40,7 +40,7 @@ pub struct Settings {
     pub max_drift_ppm: Option<u32>,
     /// After how many bytes of log a snapshot is made. Default 64 MiB.
     pub snapshot_every_bytes: u64,
-    /// How many threads serve clients. Default 2.
+    /// How many threads serve clients. Default: one for every two cores.
     pub threads: usize,
 }
 
@@ -76,7 +76,9 @@ impl Settings {
             election_timeout: Duration::from_millis(500),
             max_drift_ppm: Some(500),
             snapshot_every_bytes: 64 << 20,
-            threads: 2,
+            threads: std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get() / 2)
+                .max(1),
         }
     }
 }

@@ -82,7 +82,7 @@ pub struct ServerOptions {
     /// After how much log a snapshot is made [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_every_bytes: Option<Size>,
-    /// How many threads serve clients [default: 2]
+    /// How many threads serve clients [default: one for every two cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 }

@@ -6,6 +6,9 @@
 
 use super::Shared;
 use super::clients::Place;
+use super::combine::Batch;
+use super::company::Seen;
+use super::outcome::GatewayError;
 use crate::kv::resp::{self, Connection as Local, Decoder, Request, Version};
 use crate::kv::state::{Backup, Command, Origin, Reply};
 use bytes::{Bytes, BytesMut};
@@ -19,6 +22,9 @@ const BATCH: usize = 1024;
 
 /// About how many bytes of arguments a batch holds.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// How many commands a transaction holds.
+const QUEUED: usize = 65_536;
 
 /// With more replies than this, they are written before more is done.
 const UNWRITTEN: usize = 1 << 18;
@@ -36,8 +42,17 @@ enum Item {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) commands: Vec<Command>,
+    /// About how long their arguments are.
+    pub(super) bytes: usize,
     /// One of them could not be queued: EXEC runs none.
     pub(super) is_broken: bool,
+}
+
+/// When the client asked last.
+#[derive(Default)]
+pub(super) struct LastAsked {
+    pub(super) reads: Seen,
+    pub(super) writes: Seen,
 }
 
 /// See the [module](self).
@@ -55,6 +70,7 @@ pub(super) struct Connection {
     commands: Vec<Command>,
     bytes: usize,
     out: BytesMut,
+    pub(super) seen: LastAsked,
 }
 
 impl Connection {
@@ -75,6 +91,7 @@ impl Connection {
             commands: Vec::new(),
             bytes: 0,
             out: BytesMut::new(),
+            seen: LastAsked::default(),
         }
     }
 
@@ -115,7 +132,9 @@ impl Connection {
 
     /// Takes one batch of requests out of the buffer, and answers them; whether there may be more.
     async fn take(&mut self, buffer: &mut BytesMut) -> bool {
-        while !self.is_over && self.commands.len() < BATCH && self.bytes < BATCH_BYTES {
+        let mut taken = 0;
+        while !self.is_over && taken < BATCH && self.bytes < BATCH_BYTES {
+            taken += 1;
             let limits = match self.is_trusted {
                 true => self.shared.limits,
                 false => self.shared.limits.before_authentication(),
@@ -163,7 +182,7 @@ impl Connection {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
         }
         if self.queue.is_some() && !ends_queue(&request) {
-            return self.enqueue(request);
+            return self.enqueue(request, length);
         }
         match request {
             Request::State(command) => {
@@ -184,12 +203,18 @@ impl Connection {
         }
     }
 
-    fn enqueue(&mut self, request: Request) {
+    fn enqueue(&mut self, request: Request, length: usize) {
         let Some(queue) = &mut self.queue else { return };
         let reply = match request {
             Request::State(command) => {
-                queue.commands.push(command);
-                Reply::Simple("QUEUED".into())
+                queue.bytes += length;
+                if queue.commands.len() >= QUEUED || queue.bytes > self.shared.queue_bytes {
+                    (queue.is_broken, queue.commands) = (true, Vec::new());
+                    Reply::error("ERR", "the transaction is too long")
+                } else {
+                    queue.commands.push(command);
+                    Reply::Simple("QUEUED".into())
+                }
             }
             Request::Once { .. }
             | Request::OpenSession
@@ -206,7 +231,10 @@ impl Connection {
     async fn answer(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
         match request {
             // Those are run in batches.
-            Request::State(command) => first(self.run(vec![command]).await),
+            Request::State(command) => {
+                let commands = vec![command];
+                first(self.run(Batch::new(commands, 0)).await)
+            }
             Request::Once {
                 session,
                 sequence,
@@ -236,10 +264,10 @@ impl Connection {
             return;
         }
         let commands = std::mem::take(&mut self.commands);
-        self.bytes = 0;
+        let bytes = std::mem::take(&mut self.bytes);
         let replies = match commands.is_empty() {
             true => Vec::new(),
-            false => self.run(commands).await,
+            false => self.run(Batch::new(commands, bytes)).await,
         };
         let mut replies = replies.into_iter();
         for item in self.items.drain(..) {
@@ -254,15 +282,19 @@ impl Connection {
     }
 
     /// Runs commands with nothing in between: one reply for each.
-    pub(super) async fn run(&mut self, commands: Vec<Command>) -> Vec<Reply> {
-        let count = commands.len();
+    async fn run(&mut self, batch: Batch) -> Vec<Reply> {
+        let count = batch.commands.len();
+        let ran = self.try_run(batch).await;
+        ran.unwrap_or_else(|error| vec![Reply::from(error); count])
+    }
+
+    pub(super) async fn try_run(&mut self, batch: Batch) -> Result<Vec<Reply>, GatewayError> {
         let gateway = &self.shared.gateway;
-        let result = match commands.iter().any(Command::writes) {
-            true => gateway.write(commands).await,
-            false if self.reads_stale => gateway.read_stale(commands).await,
-            false => gateway.read(commands).await,
-        };
-        result.unwrap_or_else(|error| vec![Reply::from(error); count])
+        match batch.commands.iter().any(Command::writes) {
+            true => gateway.write(batch, &mut self.seen.writes).await,
+            false if self.reads_stale => gateway.read_stale(batch.commands).await,
+            false => gateway.read(batch, &mut self.seen.reads).await,
+        }
     }
 }
 

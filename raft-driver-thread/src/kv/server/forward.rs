@@ -83,9 +83,12 @@ impl Forwarder {
         };
         let answer = timeout(limit, exchange(&mut link, arguments)).await;
         let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let reply = answer.map_err(|source| ForwardError::NoAnswer {
-            address: address.into(),
-            source,
+        let reply = answer.map_err(|source| {
+            self.forget(node, address);
+            ForwardError::NoAnswer {
+                address: address.into(),
+                source,
+            }
         })?;
         self.put_back(node, address, link);
         Ok(reply)
@@ -94,6 +97,12 @@ impl Forwarder {
     fn take(&self, node: u64, address: &str) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.get_mut(&(node, address.to_owned()))?.pop()
+    }
+
+    /// The other idle connections are as old: they will hardly be of use.
+    fn forget(&self, node: u64, address: &str) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.remove(&(node, address.to_owned()));
     }
 
     fn put_back(&self, node: u64, address: &str, link: Link) {

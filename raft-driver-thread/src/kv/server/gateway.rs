@@ -5,61 +5,25 @@
 //! wait for an answer: so a server that does not lead forwards. Writes carry this server's session and a
 //! number (thesis 6.3), so that one that is tried again, by another leader perhaps, runs once.
 
+use super::clock::Clock;
+use super::combine::{Batch, Combiner};
+use super::company::{Gate, Seen};
 use super::forward::{ForwardError, Forwarder};
+use super::outcome::{GatewayError, Miss, own_replies, replies, unexpected};
 use crate::error::RequestError;
 use crate::kv::settings::Settings;
 use crate::kv::state::{Answer, Body, Command, Entry, Machine, Origin, Reply};
 use crate::node::Node;
 use bytes::Bytes;
-use raft_proto::{NodeId, ProposeError, ReadError, ReadMode, RoleKind};
+use raft_proto::{NodeId, ReadError, ReadMode, RoleKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long at most until a request that found no leader tries again.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Why a request was not, or may not have been, done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum GatewayError {
-    /// Nothing was done, and nothing will be.
-    #[error("CLUSTERDOWN nothing was done: {0}")]
-    Unavailable(String),
-    /// It may have been done, or may yet be.
-    #[error("UNKNOWN it is not known whether it was done: {0}")]
-    Unknown(String),
-    /// It cannot be done.
-    #[error("ERR {0}")]
-    Refused(String),
-    /// The session is not there.
-    #[error(
-        "NOSESSION there is no such session: it was never opened, was closed, or too many others were used since; open one"
-    )]
-    NoSession,
-    /// The session has gone on.
-    #[error(
-        "FORGOTTEN the request was left behind by a later one of its session, and its answer is forgotten"
-    )]
-    Forgotten,
-}
-
-impl From<GatewayError> for Reply {
-    fn from(error: GatewayError) -> Reply {
-        Reply::Error(error.to_string())
-    }
-}
-
-/// How one try ended without an answer.
-enum Miss {
-    /// Nothing was done.
-    NotDone(String),
-    /// It may have been.
-    Unknown(String),
-    /// It never can be.
-    Never(String),
-}
 
 /// What this server's own session has under way.
 #[derive(Default)]
@@ -73,21 +37,20 @@ pub(crate) struct Gateway {
     node: Node<Machine>,
     forwarder: Forwarder,
     limit: Duration,
+    cluster: u64,
+    largest_entry: usize,
+    clock: Clock,
     has_lease: bool,
+    writes: Combiner,
+    reads: Combiner,
+    gate: Gate,
+    last_write: Mutex<Seen>,
     session: tokio::sync::Mutex<Option<u64>>,
     requests: Mutex<Requests>,
     /// Where clients reach each server.
     servers: Mutex<BTreeMap<u64, String>>,
     /// Changes whenever there is news of who leads.
     leadership: watch::Receiver<u64>,
-}
-
-/// The wall clock.
-pub(crate) fn millis() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,13 +62,21 @@ impl Gateway {
         node: Node<Machine>,
         forwarder: Forwarder,
         settings: &Settings,
+        cluster: u64,
         leadership: watch::Receiver<u64>,
     ) -> Gateway {
         Gateway {
             node,
             forwarder,
             limit: settings.request_timeout,
+            cluster,
+            largest_entry: super::largest_entry(settings),
+            clock: Clock::default(),
             has_lease: settings.max_drift_ppm.is_some(),
+            writes: Combiner::default(),
+            reads: Combiner::default(),
+            gate: Gate::default(),
+            last_write: Mutex::default(),
             session: tokio::sync::Mutex::default(),
             requests: Mutex::default(),
             servers: Mutex::default(),
@@ -115,6 +86,10 @@ impl Gateway {
 
     pub(crate) fn node(&self) -> &Node<Machine> {
         &self.node
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn leads(&self) -> bool {
@@ -127,9 +102,29 @@ impl Gateway {
     }
 
     /// Runs commands, in order and with nothing in between, exactly once.
-    pub(crate) async fn write(&self, commands: Vec<Command>) -> Result<Vec<Reply>, GatewayError> {
-        let deadline = self.deadline();
-        let mut commands = commands;
+    pub(crate) async fn write(
+        self: &Arc<Self>,
+        batch: Batch,
+        client: &mut Seen,
+    ) -> Result<Vec<Reply>, GatewayError> {
+        let (waiter, is_first) = self.writes.enter(batch, client, self.deadline());
+        if is_first {
+            let gateway = self.clone();
+            tokio::spawn(async move {
+                while let Some((commands, deadline, together)) = gateway.writes.next().await {
+                    let outcome = gateway.write_together(commands, deadline).await;
+                    together.end(outcome);
+                }
+            });
+        }
+        waiter.wait().await
+    }
+
+    async fn write_together(
+        &self,
+        mut commands: Vec<Command>,
+        deadline: Instant,
+    ) -> Result<Vec<Reply>, GatewayError> {
         loop {
             let session = self.session(deadline).await?;
             let request = self.begin(session);
@@ -139,7 +134,7 @@ impl Gateway {
             };
             let (answer, tries) = self.propose_counted(&body, deadline).await?;
             if answer != Answer::NoSession {
-                return replies(answer);
+                return own_replies(answer, &body);
             }
             self.forget_session(session).await;
             let Body::Commands { commands: same, .. } = body else {
@@ -180,12 +175,22 @@ impl Gateway {
         let mut tries = 1;
         loop {
             let tried = match self.node.state() {
-                state if state.role == RoleKind::Leader => self.propose_here(body, deadline).await,
+                state if state.role == RoleKind::Leader => {
+                    let mut last = *lock(&self.last_write);
+                    self.wait_for_others(body, &mut last).await;
+                    *lock(&self.last_write) = last;
+                    self.propose_here(body, deadline).await
+                }
                 state => match state.leader {
                     None => Err(Miss::NotDone("there is no leader".into())),
                     Some(leader) => {
                         let bytes = encoded.get_or_insert_with(|| body.encode()).clone();
-                        self.propose_there(leader, bytes, deadline).await
+                        match bytes.len() > self.largest_entry {
+                            true => {
+                                Err(Miss::Never("what was asked for at once is too long".into()))
+                            }
+                            false => self.propose_there(leader, bytes, deadline).await,
+                        }
                     }
                 },
             };
@@ -209,21 +214,24 @@ impl Gateway {
 
     /// What a leader does with what another server forwards: one try, here.
     pub(crate) async fn forwarded(&self, body: &Body) -> Result<Answer, Reply> {
-        match self.propose_here(body, self.deadline()).await {
-            Ok(answer) => Ok(answer),
-            Err(Miss::NotDone(reason)) => Err(Reply::error("NOTDONE", reason)),
-            Err(Miss::Unknown(reason)) => Err(Reply::error("UNKNOWN", reason)),
-            Err(Miss::Never(reason)) => Err(Reply::error("NEVER", reason)),
+        let proposed = self.propose_here(body, self.deadline()).await;
+        proposed.map_err(Reply::from)
+    }
+
+    /// Lets the batches of all servers go to the disks together.
+    pub(crate) async fn wait_for_others(&self, body: &Body, client: &mut Seen) {
+        if let Body::Commands { .. } = body {
+            self.gate.pass(client).await;
         }
     }
 
     async fn propose_here(&self, body: &Body, deadline: Instant) -> Result<Answer, Miss> {
-        let payload = Entry::encode_parts(millis(), body);
+        let payload = Entry::encode_parts(self.clock.now(), body);
         let ended = timeout_at(deadline, self.node.submit(payload)).await;
         match ended {
             Err(_) => Err(Miss::Unknown("no majority stored it in time".into())),
             Ok(Ok(applied)) => Ok(applied.answer),
-            Ok(Err(error)) => Err(miss(error)),
+            Ok(Err(error)) => Err(error.into()),
         }
     }
 
@@ -233,16 +241,14 @@ impl Gateway {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
-        let arguments = [Bytes::from("RAFT"), Bytes::from("FORWARD"), body];
-        let reply = self.ask_leader(leader, &arguments, deadline).await?;
+        let reply = self
+            .ask_leader(leader, "FORWARD", &[body], deadline)
+            .await?;
         if let Reply::Error(error) = &reply {
-            return Err(match error.split_once(' ') {
-                Some(("UNKNOWN", reason)) => Miss::Unknown(reason.into()),
-                Some(("NEVER", reason)) => Miss::Never(reason.into()),
-                Some(("NOTDONE", reason)) => Miss::NotDone(reason.into()),
-                // It did not get so far: a wrong password, too many clients.
-                _ => Miss::NotDone(format!("the leader says {error}")),
-            });
+            self.forget_address(leader);
+            // Else it did not get so far: a wrong password, too many clients.
+            let refused = || Miss::NotDone(format!("the leader says {error}"));
+            return Err(Miss::of(error).unwrap_or_else(refused));
         }
         let Reply::Bulk(answer) = reply else {
             return Err(Miss::Unknown(format!("the leader says {reply:?}")));
@@ -251,53 +257,72 @@ impl Gateway {
         Answer::decode(&answer).ok_or_else(unreadable)
     }
 
+    /// The request says whom it is for: an address may belong to another server by now.
     async fn ask_leader(
+        &self,
+        leader: NodeId,
+        request: &'static str,
+        arguments: &[Bytes],
+        deadline: Instant,
+    ) -> Result<Reply, Miss> {
+        let Some(address) = self.address_of(leader, deadline).await else {
+            let reason = format!("{leader} leads, and has not yet said where clients reach it");
+            return Err(Miss::NotDone(reason));
+        };
+        let numbers = [self.cluster, leader.0].map(|number| Bytes::from(number.to_string()));
+        let words = ["RAFT", request].map(Bytes::from).into_iter();
+        let words = words.chain(numbers).chain(arguments.iter().cloned());
+        let words: Vec<_> = words.collect();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let asked = self.forwarder.ask((leader.0, &address), &words, left);
+        tokio::select! {
+            answered = asked => answered.map_err(|error| {
+                self.forget_address(leader);
+                match error {
+                    ForwardError::NotAsked { .. } => Miss::NotDone(error.to_string()),
+                    ForwardError::NoAnswer { .. } => Miss::Unknown(error.to_string()),
+                }
+            }),
+            () = self.is_led_otherwise(leader) => {
+                Err(Miss::Unknown("the leader was lost before it answered".into()))
+            }
+        }
+    }
+
+    /// Waits until this server knows that `leader` leads no more: there may be no answer of it.
+    async fn is_led_otherwise(&self, leader: NodeId) {
+        let mut leadership = self.leadership.clone();
+        while self.node.state().leader == Some(leader) {
+            if leadership.changed().await.is_err() {
+                return; // the node has stopped
+            }
+        }
+    }
+
+    /// It may have moved.
+    fn forget_address(&self, node: NodeId) {
+        lock(&self.servers).remove(&node.0);
+    }
+
+    /// Has another server, the leader, do something about the cluster: one try.
+    pub(crate) async fn have_done(
         &self,
         leader: NodeId,
         arguments: &[Bytes],
         deadline: Instant,
     ) -> Result<Reply, Miss> {
-        let Some(address) = self.address_of(leader).await else {
-            let reason = format!("{leader} leads, and has not yet said where clients reach it");
-            return Err(Miss::NotDone(reason));
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let asked = self.forwarder.ask((leader.0, &address), arguments, left);
-        asked.await.map_err(|error| {
-            lock(&self.servers).remove(&leader.0); // it may have moved
-            match error {
-                ForwardError::NotAsked { .. } => Miss::NotDone(error.to_string()),
-                ForwardError::NoAnswer { .. } => Miss::Unknown(error.to_string()),
-            }
-        })
-    }
-
-    /// Has an administrator's request done by the leader; `None` if that is this server.
-    pub(crate) async fn hand_to_leader(&self, arguments: &[Bytes]) -> Option<Reply> {
-        let deadline = self.deadline();
-        loop {
-            let state = self.node.state();
-            if state.role == RoleKind::Leader {
-                return None;
-            }
-            let tried = match state.leader {
-                None => Err(Miss::NotDone("there is no leader".into())),
-                Some(leader) => self.ask_leader(leader, arguments, deadline).await,
-            };
-            match tried {
-                Ok(reply) => return Some(reply),
-                Err(Miss::Unknown(reason)) => return Some(GatewayError::Unknown(reason).into()),
-                Err(Miss::Never(reason)) => return Some(GatewayError::Refused(reason).into()),
-                Err(Miss::NotDone(reason)) if !self.pause(deadline).await => {
-                    return Some(GatewayError::Unavailable(reason).into());
-                }
-                Err(Miss::NotDone(_)) => {}
-            }
+        let reply = self.ask_leader(leader, "HERE", arguments, deadline).await?;
+        if let Reply::Error(error) = &reply
+            && let Some(miss) = Miss::of(error)
+        {
+            self.forget_address(leader);
+            return Err(miss);
         }
+        Ok(reply)
     }
 
     /// Where clients reach a server.
-    async fn address_of(&self, node: NodeId) -> Option<String> {
+    async fn address_of(&self, node: NodeId, deadline: Instant) -> Option<String> {
         if let Some(address) = lock(&self.servers).get(&node.0) {
             return Some(address.clone());
         }
@@ -307,7 +332,8 @@ impl Gateway {
                 .map(|server| (server.node, server.clients.clone()))
                 .collect()
         };
-        let known = self.node.inspect(known).await.ok()?;
+        let known = timeout_at(deadline, self.node.inspect(known)).await;
+        let known = known.ok()?.ok()?;
         let address = known.get(&node.0).cloned();
         *lock(&self.servers) = known;
         address
@@ -315,19 +341,39 @@ impl Gateway {
 
     /// Answers commands that only read from this server's own state, when it is known to be as new as
     /// anything that was acknowledged before (thesis 6.4).
-    pub(crate) async fn read(&self, commands: Vec<Command>) -> Result<Vec<Reply>, GatewayError> {
-        let deadline = self.deadline();
-        let commands: Arc<[Command]> = commands.into();
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        batch: Batch,
+        client: &mut Seen,
+    ) -> Result<Vec<Reply>, GatewayError> {
+        let (waiter, is_first) = self.reads.enter(batch, client, self.deadline());
+        if is_first {
+            let gateway = self.clone();
+            tokio::spawn(async move {
+                while let Some((commands, deadline, together)) = gateway.reads.next().await {
+                    let reads = Reads::new(commands, together.counts());
+                    together.end(gateway.read_together(reads, deadline).await);
+                }
+            });
+        }
+        waiter.wait().await
+    }
+
+    async fn read_together(
+        &self,
+        reads: Reads,
+        deadline: Instant,
+    ) -> Result<Vec<Reply>, GatewayError> {
         loop {
             let mode = match self.has_lease && self.leads() {
                 true => ReadMode::Lease,
                 false => ReadMode::Quorum,
             };
-            let mut read = self.read_once(&commands, mode, deadline).await;
+            let mut read = self.read_once(&reads, mode, deadline).await;
             if mode == ReadMode::Lease
                 && let Err(RequestError::Refused(_)) = read
             {
-                read = self.read_once(&commands, ReadMode::Quorum, deadline).await;
+                read = self.read_once(&reads, ReadMode::Quorum, deadline).await;
             }
             let error = match read {
                 Ok(replies) => return Ok(replies),
@@ -341,12 +387,12 @@ impl Gateway {
 
     async fn read_once(
         &self,
-        commands: &Arc<[Command]>,
+        reads: &Reads,
         mode: ReadMode,
         deadline: Instant,
     ) -> Result<Vec<Reply>, RequestError<ReadError>> {
-        let commands = commands.clone();
-        let ask = move |machine: &Machine| commands.iter().map(|one| machine.query(one)).collect();
+        let reads = reads.clone();
+        let ask = move |machine: &Machine| reads.ask(machine);
         let timed_out = RequestError::Unknown(crate::error::Unknown::TimedOut);
         let read = timeout_at(deadline, self.node.read(mode, ask)).await;
         read.unwrap_or(Err(timed_out))
@@ -357,8 +403,10 @@ impl Gateway {
         &self,
         commands: Vec<Command>,
     ) -> Result<Vec<Reply>, GatewayError> {
-        let ask = move |machine: &Machine| commands.iter().map(|one| machine.query(one)).collect();
-        let read = self.node.inspect(ask).await;
+        let ask = move |machine: &Machine| machine.query_all(&commands);
+        let read = timeout_at(self.deadline(), self.node.inspect(ask)).await;
+        let late = |_| GatewayError::Unavailable("the state is being restored".into());
+        let read = read.map_err(late)?;
         read.map_err(|error| GatewayError::Unavailable(error.to_string()))
     }
 
@@ -379,7 +427,13 @@ impl Gateway {
         if let Some(session) = *session {
             return Ok(session);
         }
-        let answer = self.propose_counted(&Body::OpenSession, deadline).await?.0;
+        let open = Body::OpenSession(super::local::draw());
+        let answered = self.propose_counted(&open, deadline).await;
+        // Whether there is a session now or not: what it is for was not done.
+        let answer = match answered {
+            Err(GatewayError::Unknown(reason)) => return Err(GatewayError::Unavailable(reason)),
+            answered => answered?.0,
+        };
         let Answer::Session(opened) = answer else {
             return Err(unexpected(&answer));
         };
@@ -410,6 +464,31 @@ impl Gateway {
     }
 }
 
+/// Reads of several clients, and how many each of them has.
+#[derive(Clone)]
+struct Reads {
+    commands: Arc<[Command]>,
+    counts: Arc<[usize]>,
+}
+
+impl Reads {
+    fn new(commands: Vec<Command>, counts: Vec<usize>) -> Reads {
+        let (commands, counts) = (commands.into(), counts.into());
+        Reads { commands, counts }
+    }
+
+    fn ask(&self, machine: &Machine) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(self.commands.len());
+        let mut rest = &*self.commands;
+        for count in self.counts.iter() {
+            let (own, others) = rest.split_at((*count).min(rest.len()));
+            replies.extend(machine.query_all(own));
+            rest = others;
+        }
+        replies
+    }
+}
+
 /// A numbered request. When it ends, it will not be repeated.
 struct Request<'a> {
     requests: &'a Mutex<Requests>,
@@ -419,47 +498,5 @@ struct Request<'a> {
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         lock(self.requests).open.remove(&self.origin.sequence);
-    }
-}
-
-fn replies(answer: Answer) -> Result<Vec<Reply>, GatewayError> {
-    match answer {
-        Answer::Replies(replies) => Ok(replies),
-        Answer::NoSession
-        | Answer::Forgotten
-        | Answer::Unreadable
-        | Answer::Session(_)
-        | Answer::Done => Err(unexpected(&answer)),
-    }
-}
-
-fn unexpected(answer: &Answer) -> GatewayError {
-    match answer {
-        Answer::NoSession => GatewayError::NoSession,
-        Answer::Forgotten => GatewayError::Forgotten,
-        Answer::Unreadable => GatewayError::Refused("the entry is of another release".into()),
-        Answer::Replies(_) | Answer::Session(_) | Answer::Done => {
-            GatewayError::Unknown(format!("the cluster answered {answer:?}"))
-        }
-    }
-}
-
-fn miss(error: RequestError<ProposeError>) -> Miss {
-    let reason = error.to_string();
-    match error {
-        RequestError::Refused(refusal) => match refusal {
-            ProposeError::NotLeader { .. }
-            | ProposeError::Transferring { .. }
-            | ProposeError::TooManyUncommitted { .. }
-            | ProposeError::Faulted(_) => Miss::NotDone(reason),
-            ProposeError::Empty
-            | ProposeError::TooLarge { .. }
-            | ProposeError::BatchTooLarge { .. }
-            | ProposeError::LogFull => Miss::Never(reason),
-        },
-        RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
-            Miss::NotDone(reason)
-        }
-        RequestError::Unknown(_) => Miss::Unknown(reason),
     }
 }

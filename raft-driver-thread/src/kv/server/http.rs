@@ -1,6 +1,7 @@
 //! The pages for probes and monitoring: /healthz, /readyz, /metrics.
 
 use super::Shared;
+use super::combine::Batch;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -48,7 +49,7 @@ async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
 
 /// Whether clients are to be sent here: this server can answer a read.
 async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.gateway.read(Vec::new()).await {
+    match shared.gateway.read(Batch::default(), &mut 0).await {
         Ok(_) => (StatusCode::OK, "ready\n".into()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }

@@ -8,7 +8,7 @@ use crate::kv::state::{Body, Machine, Server};
 use crate::node::Node;
 use crate::observed::News;
 use bytes::Bytes;
-use raft_proto::{MemberRole, NodeId, RoleKind};
+use raft_proto::{MemberRole, RoleKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -47,6 +47,9 @@ pub(crate) async fn keep(gateway: Arc<Gateway>, identity: Identity, me: Server) 
     let mut until_registry = 0;
     while gateway.node().stop_reason().is_none() {
         ticks.tick().await;
+        if let Ok(time) = gateway.node().inspect(Machine::time).await {
+            gateway.clock().see(time);
+        }
         if gateway.leads() {
             pass_time(&gateway).await;
         }
@@ -100,12 +103,13 @@ async fn ask_for_vote(gateway: &Gateway, me: &Server) {
     if role(gateway).await != Some(MemberRole::Learner) {
         return;
     }
-    let leads = gateway.node().state().role == RoleKind::Leader;
-    if leads {
+    let state = gateway.node().state();
+    let (RoleKind::Follower, Some(leader)) = (state.role, state.leader) else {
         return; // A learner leads only until the entry that made it one is complete.
-    }
-    let node = NodeId(me.node).0.to_string();
+    };
+    let node = me.node.to_string();
     let arguments = ["RAFT", "PROMOTE", &node].map(|word| Bytes::from(word.to_owned()));
-    let reply = gateway.hand_to_leader(&arguments).await;
+    let deadline = gateway.deadline();
+    let reply = gateway.have_done(leader, &arguments, deadline).await;
     tracing::debug!(?reply, "asked to become a voter");
 }

@@ -1,10 +1,12 @@
 //! Commands that concern the connection, or this server alone.
 
+use super::combine::Batch;
 use super::connection::{Connection, Queue};
 use super::info;
 use crate::kv::resp::{ClientCommand, Connection as Local, LibraryFact, Version};
-use crate::kv::state::{Answer, Body, Command, Reply};
+use crate::kv::state::{Answer, Body, Reply};
 use bytes::Bytes;
+use std::hash::BuildHasher;
 
 impl Connection {
     pub(super) async fn local(&mut self, request: Local) -> Reply {
@@ -63,7 +65,7 @@ impl Connection {
                 "EXECABORT",
                 "Transaction discarded because of previous errors.",
             ),
-            (Local::Exec, Some(queue)) => self.exec(queue.commands).await,
+            (Local::Exec, Some(queue)) => self.exec(queue).await,
             (Local::Discard, Some(_)) => Reply::Ok,
             (Local::Discard, None) => Reply::error("ERR", "DISCARD without MULTI"),
             (Local::Unwatch, queue) => {
@@ -78,16 +80,12 @@ impl Connection {
     }
 
     /// All of a transaction's commands are one batch, in which nothing comes in between.
-    async fn exec(&mut self, commands: Vec<Command>) -> Reply {
-        if commands.is_empty() {
+    async fn exec(&mut self, queue: Queue) -> Reply {
+        if queue.commands.is_empty() {
             return Reply::Array(Vec::new());
         }
-        let gateway = &self.shared.gateway;
-        let run = match commands.iter().any(Command::writes) {
-            true => gateway.write(commands).await,
-            false if self.reads_stale => gateway.read_stale(commands).await,
-            false => gateway.read(commands).await,
-        };
+        let batch = Batch::new(queue.commands, queue.bytes);
+        let run = self.try_run(batch).await;
         run.map_or_else(Reply::from, Reply::Array)
     }
 
@@ -182,7 +180,12 @@ impl Connection {
     }
 
     pub(super) async fn open_session(&mut self) -> Reply {
-        match self.shared.gateway.propose(&Body::OpenSession).await {
+        match self
+            .shared
+            .gateway
+            .propose(&Body::OpenSession(draw()))
+            .await
+        {
             Ok(Answer::Session(session)) => number(session),
             Ok(answer) => Reply::error("ERR", format!("the cluster answered {answer:?}")),
             Err(error) => error.into(),
@@ -196,6 +199,14 @@ impl Connection {
             Err(error) => error.into(),
         }
     }
+}
+
+/// A number for a session that nobody guesses. It has no more bits because clients in JavaScript take
+/// numbers for floating-point ones.
+pub(super) fn draw() -> u64 {
+    // Made with random keys, as the maps of the standard library are.
+    let keys = std::collections::hash_map::RandomState::new();
+    (keys.hash_one(super::clock::millis()) >> 11).max(1)
 }
 
 pub(super) fn number(number: u64) -> Reply {

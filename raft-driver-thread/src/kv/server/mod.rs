@@ -5,13 +5,20 @@
 //! |---|---|
 //! | `connection` | one client: pipelines, batches |
 //! | `local`, `admin`, `info` | what is not asked of the replicated state |
+//! | `members` | who belongs to the cluster, and who leads it |
 //! | `gateway` | the way of commands to the leader's log and back, exactly once |
+//! | `combine` | requests of many clients that travel together |
+//! | `outcome` | how they end otherwise than well |
 //! | `forward` | this server as a client of the others |
 //! | `keeper` | what is done without being asked |
 //! | `http` | probes and monitoring |
 
 mod admin;
+mod alarm;
 mod clients;
+mod clock;
+mod combine;
+mod company;
 mod connection;
 mod forward;
 mod gateway;
@@ -20,6 +27,8 @@ mod info;
 mod keeper;
 mod listener;
 mod local;
+mod members;
+mod outcome;
 mod tls;
 
 use super::resp::{Limits, ParseLimits};
@@ -46,6 +55,10 @@ use tokio::sync::watch;
 
 /// How long clients have to take their last replies when a server stops.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long followers hear of a commit by the next append only: under load that is soon enough,
+/// and saves a message and its answer for each.
+const COMMIT_NOTICE: Duration = Duration::from_millis(1);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +98,8 @@ struct Shared {
     clients_port: u16,
     limits: Limits,
     parse_limits: ParseLimits,
+    /// How long the arguments of a transaction may be together: what an entry holds.
+    queue_bytes: usize,
 }
 
 /// A running server. Dropped, it is killed, which is safe at any moment.
@@ -136,7 +151,13 @@ impl Server {
         let watched = keeper::watch_leadership(&node).map_err(ServerError::Threads)?;
         let (leadership, stopped) = watched;
         let forwarder = Forwarder::new(&settings, connector);
-        let gateway = Gateway::new(node.clone(), forwarder, &settings, leadership);
+        let gateway = Gateway::new(
+            node.clone(),
+            forwarder,
+            &settings,
+            identity.cluster,
+            leadership,
+        );
         let gateway = Arc::new(gateway);
         let me = Registered {
             node: identity.node,
@@ -157,6 +178,7 @@ impl Server {
             parse_limits: ParseLimits {
                 max_value_bytes: settings.max_value_bytes,
             },
+            queue_bytes: largest_entry(&settings),
             identity,
             started: Instant::now(),
             clients_port: clients.port(),
@@ -271,11 +293,12 @@ fn options(settings: &Settings, identity: &Identity) -> Options {
         },
     };
     let (cluster, node) = (ClusterId(identity.cluster), NodeId(identity.node));
-    let seed = gateway::millis() ^ (u64::from(std::process::id()) << 32) ^ identity.node;
+    let seed = clock::millis() ^ (u64::from(std::process::id()) << 32) ^ identity.node;
     let mut config = Config::new(cluster, node, start, seed);
     config.heartbeat_interval = settings.heartbeat_interval;
     config.election_timeout_min = settings.election_timeout;
     config.election_timeout_max = 2 * settings.election_timeout;
+    config.commit_notice_delay = COMMIT_NOTICE;
     config.lease = match settings.max_drift_ppm {
         None => Lease::Off,
         Some(max_drift_ppm) => Lease::On { max_drift_ppm },

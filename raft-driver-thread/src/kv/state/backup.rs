@@ -117,6 +117,7 @@ pub fn read_backup(
             | Head::Server { .. }
             | Head::Session { .. }
             | Head::Answer { .. }
+            | Head::Forgotten { .. }
             | Head::Reply(_) => return Err(out_of_order(&decoder)),
         }
     }

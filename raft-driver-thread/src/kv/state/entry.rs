@@ -30,8 +30,10 @@ pub enum Body {
         /// The commands. Those that only read may be among them.
         commands: Vec<Command>,
     },
-    /// Opens a session (thesis 6.3). Its number is the entry's index.
-    OpenSession,
+    /// Opens a session (thesis 6.3) with this number; if there is one with it, that is it. Whoever
+    /// asks draws the number at random, so that nobody meets another's session: not by guessing,
+    /// and not in a cluster that was made from a backup, either.
+    OpenSession(u64),
     /// Ends a session and forgets its answers.
     CloseSession(u64),
     /// A server says where it is reached. Replaces what it said before.
@@ -68,7 +70,8 @@ pub struct Server {
 /// What applying an entry answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// One reply a command.
+    /// One reply a command, but an error for reads behind more than
+    /// [`MAX_ANSWER_BYTES`](super::MAX_ANSWER_BYTES).
     Replies(Vec<Reply>),
     /// The session that was opened.
     Session(u64),

@@ -55,9 +55,9 @@ impl Machine {
                 origin: Some(origin),
                 commands,
             } => self.run_once(index, origin, commands),
-            Body::OpenSession => {
-                self.sessions.open(index);
-                Answer::Session(index)
+            Body::OpenSession(number) => {
+                self.sessions.open(index, number);
+                Answer::Session(number)
             }
             Body::CloseSession(number) => {
                 if self.sessions.close(number) {
@@ -84,8 +84,15 @@ impl Machine {
     }
 
     fn run(&mut self, commands: Vec<Command>) -> Vec<Reply> {
+        let mut budget = Budget::default();
         let commands = commands.into_iter();
-        commands.map(|it| self.store.execute(it)).collect()
+        let run = |command: Command| {
+            if !command.writes() && budget.is_spent() {
+                return too_long();
+            }
+            budget.spend(self.store.execute(command))
+        };
+        commands.map(run).collect()
     }
 
     fn run_once(&mut self, index: u64, origin: Origin, commands: Vec<Command>) -> Answer {
@@ -104,6 +111,16 @@ impl Machine {
     /// Runs a command that only reads. One that writes is answered with an error.
     pub fn query(&self, command: &Command) -> Reply {
         self.store.query(command)
+    }
+
+    /// Runs commands that only read, but not those behind more than [`MAX_ANSWER_BYTES`] of replies.
+    pub fn query_all(&self, commands: &[Command]) -> Vec<Reply> {
+        let mut budget = Budget::default();
+        let ask = |command: &Command| match budget.is_spent() {
+            true => too_long(),
+            false => budget.spend(self.store.query(command)),
+        };
+        commands.iter().map(ask).collect()
     }
 
     /// The state as it is now.
@@ -140,6 +157,30 @@ impl Machine {
     pub fn servers(&self) -> impl Iterator<Item = &Server> {
         self.servers.values()
     }
+}
+
+/// How long the replies of one entry, or of one batch of reads, may become before no more is read for
+/// it: a small request could ask for any amount. A rule of the replicated state.
+pub const MAX_ANSWER_BYTES: u64 = 64 << 20;
+
+/// Counts the bytes of replies.
+#[derive(Default)]
+struct Budget(u64);
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.0 > MAX_ANSWER_BYTES
+    }
+
+    fn spend(&mut self, reply: Reply) -> Reply {
+        self.0 += reply.bytes();
+        reply
+    }
+}
+
+fn too_long() -> Reply {
+    let what = "the replies before this one are too long: ask for less at once";
+    Reply::error("ERR", what)
 }
 
 impl View {

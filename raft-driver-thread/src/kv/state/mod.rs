@@ -18,6 +18,7 @@ pub use command::{Command, Condition, Expiry, Set};
 pub use entry::{Answer, Body, Entry, Origin, Server};
 pub use execute::MAX_APPENDED_BYTES;
 pub use glob::Pattern;
+pub use machine::MAX_ANSWER_BYTES;
 pub use machine::{Machine, View};
 pub use reply::Reply;
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};

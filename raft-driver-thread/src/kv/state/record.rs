@@ -45,6 +45,8 @@ pub(super) enum Head {
     },
     /// The last: how many there were.
     End(Counts),
+    /// An answer that was too long to be kept.
+    Forgotten { sequence: u64 },
 }
 
 /// A reply without its parts, of which it says how many there are or how long they are.

@@ -30,6 +30,23 @@ impl Reply {
         Reply::Error(format!("{code} {message}"))
     }
 
+    /// About how many bytes it takes. A rule of the replicated state: by it answers are forgotten.
+    pub fn bytes(&self) -> u64 {
+        /// What one takes without what it holds.
+        const FRAME: u64 = 32;
+        let inner = match self {
+            Reply::Ok | Reply::Integer(_) | Reply::Nil => 0,
+            Reply::Simple(text) | Reply::Error(text) => text.len() as u64,
+            Reply::Bulk(bytes) => bytes.len() as u64,
+            Reply::Array(replies) => replies.iter().map(Reply::bytes).sum(),
+            Reply::Map(pairs) => pairs
+                .iter()
+                .map(|(key, value)| key.bytes() + value.bytes())
+                .sum(),
+        };
+        FRAME + inner
+    }
+
     /// Text.
     pub fn text(text: impl Into<String>) -> Reply {
         Reply::Bulk(Bytes::from(text.into()))

@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub const MAX_SESSIONS: usize = 10_000;
 /// How many answers a session keeps. One more, and the one with the lowest number is forgotten.
 pub const MAX_ANSWERS: usize = 10_000;
-/// How many bytes of answers a session keeps, but for the last one it keeps.
+/// How many bytes of answers a session keeps. One that is longer is not kept, and for others those with
+/// the lowest numbers are forgotten.
 pub const MAX_SESSION_BYTES: u64 = 64 << 20;
 /// How many bytes of answers all sessions keep, before those used least recently are forgotten.
 pub const MAX_SESSIONS_BYTES: u64 = 1 << 30;
@@ -41,7 +42,8 @@ pub(super) struct Session {
 /// An answer that may be asked for again.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    pub(super) replies: Arc<Vec<Reply>>,
+    /// `None`: the request was run, but what it answered is too long to be kept.
+    pub(super) replies: Option<Arc<Vec<Reply>>>,
     bytes: u64,
 }
 
@@ -62,8 +64,16 @@ impl Sessions {
         &self.all
     }
 
-    pub(super) fn open(&mut self, index: u64) {
-        self.insert(index, Session::new(index, 0));
+    /// By the entry at `index`.
+    pub(super) fn open(&mut self, index: u64, number: u64) {
+        match self.all.get_mut(&number) {
+            Some(session) => {
+                self.by_use.remove(&(session.used, number));
+                self.by_use.insert((index, number));
+                session.used = index;
+            }
+            None => self.insert(number, Session::new(index, 0)),
+        }
         self.evict();
     }
 
@@ -90,7 +100,10 @@ impl Sessions {
         }
         self.bytes -= session.raise(origin.floor.min(origin.sequence));
         match session.answers.get(&origin.sequence) {
-            Some(kept) => Request::Repeated(kept.replies.clone()),
+            Some(kept) => match &kept.replies {
+                Some(replies) => Request::Repeated(replies.clone()),
+                None => Request::Forgotten,
+            },
             None => Request::New,
         }
     }
@@ -100,7 +113,7 @@ impl Sessions {
         let Some(session) = self.all.get_mut(&origin.session) else {
             return;
         };
-        self.bytes += session.insert(origin.sequence, replies);
+        self.bytes += session.insert(origin.sequence, Some(replies));
         // Then it has two at least, so the lowest is not the greatest number that there is.
         while session.is_over() {
             let Some((lowest, _)) = session.answers.get_min() else {
@@ -143,8 +156,10 @@ impl Session {
     }
 
     /// Keeps an answer whose number it has not; says how many bytes it takes.
-    pub(super) fn insert(&mut self, sequence: u64, replies: Arc<Vec<Reply>>) -> u64 {
-        let bytes = replies.iter().map(size).sum();
+    pub(super) fn insert(&mut self, sequence: u64, replies: Option<Arc<Vec<Reply>>>) -> u64 {
+        let size = |replies: &Arc<Vec<Reply>>| replies.iter().map(Reply::bytes).sum();
+        let replies = replies.filter(|replies| size(replies) <= MAX_SESSION_BYTES);
+        let bytes = replies.as_ref().map_or(0, size);
         self.bytes += bytes;
         self.answers.insert(sequence, Kept { replies, bytes });
         bytes
@@ -169,19 +184,4 @@ impl Session {
         }
         before - self.bytes
     }
-}
-
-/// About how many bytes a reply takes.
-fn size(reply: &Reply) -> u64 {
-    let inner = match reply {
-        Reply::Ok | Reply::Integer(_) | Reply::Nil => 0,
-        Reply::Simple(text) | Reply::Error(text) => text.len() as u64,
-        Reply::Bulk(bytes) => bytes.len() as u64,
-        Reply::Array(replies) => replies.iter().map(size).sum(),
-        Reply::Map(pairs) => pairs
-            .iter()
-            .map(|(key, value)| size(key) + size(value))
-            .sum(),
-    };
-    size_of::<Reply>() as u64 + inner
 }

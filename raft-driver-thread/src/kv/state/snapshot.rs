@@ -43,12 +43,17 @@ pub(super) fn write(view: &View, writer: &mut dyn Write) -> io::Result<()> {
         encoder.put(head, &[]);
         for (sequence, kept) in &session.answers {
             counts.answers += 1;
+            let sequence = *sequence;
+            let Some(replies) = &kept.replies else {
+                encoder.put(Head::Forgotten { sequence }, &[]);
+                continue;
+            };
             let head = Head::Answer {
-                sequence: *sequence,
-                replies: kept.replies.len() as u64,
+                sequence,
+                replies: replies.len() as u64,
             };
             encoder.put(head, &[]);
-            for reply in kept.replies.iter() {
+            for reply in replies.iter() {
                 put_reply(&mut encoder, reply);
                 write_some(&mut encoder, writer)?;
             }
@@ -144,7 +149,8 @@ pub(super) fn read(reader: &mut dyn Read) -> io::Result<Parts> {
                 used,
                 floor,
             } => loader.session(number, used, floor)?,
-            Head::Answer { sequence, replies } => loader.answer(sequence, replies)?,
+            Head::Answer { sequence, replies } => loader.answer(sequence, Some(replies))?,
+            Head::Forgotten { sequence } => loader.answer(sequence, None)?,
             Head::Key {
                 name,
                 value,
@@ -164,6 +170,7 @@ pub(super) fn read_time(decoder: &mut Decoder<'_>) -> io::Result<u64> {
         Head::Server { .. }
         | Head::Session { .. }
         | Head::Answer { .. }
+        | Head::Forgotten { .. }
         | Head::Reply(_)
         | Head::Key { .. }
         | Head::End(_) => Err(out_of_order(decoder)),
@@ -217,7 +224,7 @@ impl Loader<'_> {
     fn session(&mut self, number: u64, used: u64, floor: u64) -> io::Result<()> {
         let last = self.sessions.all().get_max();
         let follows = last.is_none_or(|(last, _)| *last < number);
-        if self.counts.keys > 0 || !follows || used < number {
+        if self.counts.keys > 0 || !follows {
             return Err(out_of_order(&self.decoder));
         }
         if self.sessions.all().len() >= MAX_SESSIONS {
@@ -229,7 +236,7 @@ impl Loader<'_> {
     }
 
     /// Of the last session.
-    fn answer(&mut self, sequence: u64, replies: u64) -> io::Result<()> {
+    fn answer(&mut self, sequence: u64, replies: Option<u64>) -> io::Result<()> {
         let last = self.sessions.all().get_max();
         let Some((number, session)) = last.filter(|_| self.counts.keys == 0) else {
             return Err(out_of_order(&self.decoder));
@@ -243,8 +250,14 @@ impl Loader<'_> {
             return Err(self.decoder.invalid("a session has too many answers"));
         }
         let (number, mut session) = (*number, session.clone());
-        let replies = read_replies(&mut self.decoder, replies, MAX_DEPTH)?;
-        session.insert(sequence, Arc::new(replies));
+        let replies = match replies {
+            Some(count) => {
+                let replies = read_replies(&mut self.decoder, count, MAX_DEPTH)?;
+                Some(Arc::new(replies))
+            }
+            None => None,
+        };
+        session.insert(sequence, replies);
         self.sessions.insert(number, session);
         self.counts.answers += 1;
         Ok(())

@@ -1,7 +1,7 @@
 //! Sessions, and the commands about the cluster.
 
 use super::arguments::{Arguments, syntax_error};
-use super::types::{Admin, Request};
+use super::types::{Addressee, Admin, Request};
 use super::{ParseLimits, resolve};
 use crate::kv::resp::table::Parser;
 use crate::kv::state::Reply;
@@ -26,7 +26,7 @@ pub(crate) fn once(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
             sequence,
             command: parse(arguments)?,
         }),
-        Parser::Other(_) | Parser::Once(_) | Parser::Subcommands => {
+        Parser::Other(_) | Parser::Nested(_) | Parser::Subcommands => {
             let name = spec.name;
             let message = format_args!("ONCE takes a command over keys, which '{name}' is not");
             Err(Reply::error("ERR", message))
@@ -91,9 +91,40 @@ pub(crate) fn backup(mut arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn forward(mut arguments: Arguments) -> Parsed {
-    Ok(Request::Admin(Admin::Forward(arguments.next()?)))
+    let to = addressee(&mut arguments)?;
+    let body = arguments.next()?;
+    Ok(Request::Admin(Admin::Forward { to, body }))
 }
 
 pub(crate) fn load(mut arguments: Arguments) -> Parsed {
     Ok(Request::Admin(Admin::Load(arguments.next()?)))
+}
+
+fn addressee(arguments: &mut Arguments) -> Result<Addressee, Reply> {
+    Ok(Addressee {
+        cluster: arguments.unsigned()?,
+        node: arguments.unsigned()?,
+    })
+}
+
+/// The words behind the addressee are a whole request.
+pub(crate) fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
+    let to = addressee(&mut arguments)?;
+    let (_, parser, arguments) = resolve(arguments.rest(), limits)?;
+    let request = match parser {
+        Parser::Other(parse) => parse(arguments)?,
+        Parser::State(_) | Parser::Nested(_) | Parser::Subcommands => return Err(syntax_error()),
+    };
+    match request {
+        Request::Admin(
+            request @ (Admin::Join { .. }
+            | Admin::Leave(_)
+            | Admin::Promote(_)
+            | Admin::Transfer(_)),
+        ) => {
+            let request = Box::new(request);
+            Ok(Request::Admin(Admin::Here { to, request }))
+        }
+        _ => Err(syntax_error()),
+    }
 }

@@ -5,6 +5,9 @@ use crate::kv::state::Reply;
 use bytes::Bytes;
 use std::vec::IntoIter;
 
+/// How long a pattern may be.
+const MAX_PATTERN_BYTES: usize = 1024;
+
 /// The arguments of one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Arguments {
@@ -31,6 +34,16 @@ impl Arguments {
     /// The next one, which chooses among few: in capitals.
     pub(crate) fn option(&mut self) -> Option<Vec<u8>> {
         self.words.next().map(|word| word.to_ascii_uppercase())
+    }
+
+    /// The next one, a pattern: it takes time by its length for every key.
+    pub(crate) fn pattern(&mut self) -> Result<Bytes, Reply> {
+        let pattern = self.next()?;
+        if pattern.len() > MAX_PATTERN_BYTES {
+            let what = format_args!("a pattern is longer than {MAX_PATTERN_BYTES} bytes");
+            return Err(Reply::error("ERR", what));
+        }
+        Ok(pattern)
     }
 
     /// The next one, a whole number.

@@ -203,7 +203,7 @@ pub(crate) fn persist(mut arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn keys(mut arguments: Arguments) -> Parsed {
-    Ok(Command::Keys(arguments.next()?))
+    Ok(Command::Keys(arguments.pattern()?))
 }
 
 pub(crate) fn scan(mut arguments: Arguments) -> Parsed {
@@ -212,7 +212,7 @@ pub(crate) fn scan(mut arguments: Arguments) -> Parsed {
     let (mut pattern, mut count, mut of_strings) = (None, 10, true);
     while let Some(option) = arguments.option() {
         match option.as_slice() {
-            b"MATCH" => pattern = Some(arguments.next()?),
+            b"MATCH" => pattern = Some(arguments.pattern()?),
             b"COUNT" => count = u64::try_from(arguments.integer()?).unwrap_or(0),
             b"TYPE" => of_strings = arguments.next()?.eq_ignore_ascii_case(b"string"),
             _ => return Err(syntax_error()),

@@ -10,7 +10,9 @@ pub(crate) use admin::*;
 pub(crate) use arguments::Arguments;
 pub(crate) use connection::*;
 pub(crate) use keys::*;
-pub use types::{Admin, ClientCommand, CommandCommand, Connection, LibraryFact, Request};
+pub use types::{
+    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, Request,
+};
 
 use super::table::{self, CommandSpec, Flag, Parser};
 use crate::kv::state::Reply;
@@ -45,7 +47,7 @@ pub fn parse(arguments: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Rep
     match parser {
         Parser::State(parse) => parse(arguments).map(Request::State),
         Parser::Other(parse) => parse(arguments),
-        Parser::Once(parse) => parse(arguments, limits),
+        Parser::Nested(parse) => parse(arguments, limits),
         // The table has subcommands for those, and more words than one are there.
         Parser::Subcommands => Err(arguments::wrong_number(spec.name)),
     }

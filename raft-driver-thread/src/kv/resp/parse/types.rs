@@ -153,7 +153,30 @@ pub enum Admin {
     /// The next piece of it.
     BackupRead,
     /// A batch that another server forwards: an encoded body.
-    Forward(Bytes),
+    Forward {
+        /// Whom it is for.
+        to: Addressee,
+        /// The body.
+        body: Bytes,
+    },
     /// A piece of a backup: an encoded body.
     Load(Bytes),
+    /// What another server hands on to the one that leads: it tries once, and only if it leads. One of
+    /// [`Join`](Admin::Join), [`Leave`](Admin::Leave), [`Promote`](Admin::Promote) and
+    /// [`Transfer`](Admin::Transfer).
+    Here {
+        /// Whom it is for.
+        to: Addressee,
+        /// What is to be done.
+        request: Box<Admin>,
+    },
+}
+
+/// The server that a request is for. Another one may have its address by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    /// Its cluster.
+    pub cluster: u64,
+    /// Its node id.
+    pub node: u64,
 }

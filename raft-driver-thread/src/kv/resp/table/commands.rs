@@ -1,7 +1,7 @@
 //! The commands, by their names in order.
 
 use super::Flag::{Admin, Fast, NoAuth, ReadOnly, Write};
-use super::Parser::{Once, Other, State, Subcommands};
+use super::Parser::{Nested, Other, State, Subcommands};
 use super::{CommandSpec, Flag, Keys, Parser, Subcommand};
 use crate::kv::resp::parse;
 
@@ -119,7 +119,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         "Gives keys values, all at once."),
     plain("multi", 1, &[Fast], Keys::None, "transactions", Other(parse::multi),
         "Queues the commands that follow."),
-    plain("once", -4, &[Write], Keys::None, "generic", Once(parse::once),
+    plain("once", -4, &[Write], Keys::None, "generic", Nested(parse::once),
         "Runs a command once, however often it is sent: session, sequence, command."),
     plain("persist", 2, &[Write, Fast], Keys::One, "generic", State(parse::persist),
         "Lets a key never expire."),
@@ -201,8 +201,10 @@ const CONFIG: &[Subcommand] = &[
 const RAFT: &[Subcommand] = &[
     sub("backup", "raft|backup", 3, Other(parse::backup),
         "OPEN holds a view of all keys; READ reads on in it."),
-    sub("forward", "raft|forward", 3, Other(parse::forward),
+    sub("forward", "raft|forward", 5, Other(parse::forward),
         "What servers hand on to the one that leads."),
+    sub("here", "raft|here", -6, Nested(parse::here),
+        "What servers hand on about the cluster to the one that leads."),
     sub("join", "raft|join", 4, Other(parse::join),
         "Takes in a server: node id, address for the other servers."),
     sub("leave", "raft|leave", 3, Other(parse::leave), "Removes a server: node id."),

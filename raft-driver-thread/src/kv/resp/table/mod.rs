@@ -76,7 +76,7 @@ pub(crate) enum Parser {
     /// It is about something else.
     Other(fn(Arguments) -> Result<Request, Reply>),
     /// It holds another command.
-    Once(fn(Arguments, &ParseLimits) -> Result<Request, Reply>),
+    Nested(fn(Arguments, &ParseLimits) -> Result<Request, Reply>),
     /// Those of its subcommands.
     Subcommands,
 }

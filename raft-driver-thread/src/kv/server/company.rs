@@ -1,0 +1,145 @@
+//! Waiting for each other, for less than a millisecond, where that saves more than it costs: those that
+//! are answered together come back one by one, and go together again.
+
+use super::alarm::Alarm;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// How long company is waited for.
+const COMPANY: Duration = Duration::from_micros(300);
+
+/// Who asked within such a time is expected back.
+const LATELY: Duration = Duration::from_millis(2);
+
+/// When a client asked last, in [`Active`]'s count; 0 for never.
+pub(crate) type Seen = u64;
+
+/// How many clients asked lately: counted in windows of time, each client once in each.
+pub(crate) struct Active {
+    window: Seen,
+    ends: Instant,
+    now: usize,
+    before: usize,
+}
+
+impl Default for Active {
+    fn default() -> Active {
+        Active {
+            window: 1,
+            ends: Instant::now(),
+            now: 0,
+            before: 0,
+        }
+    }
+}
+
+impl Active {
+    pub(crate) fn see(&mut self, client: &mut Seen) {
+        let now = Instant::now();
+        if now >= self.ends {
+            let is_next = now < self.ends + LATELY;
+            self.before = if is_next { self.now } else { 0 };
+            (self.window, self.ends, self.now) = (self.window + 1, now + LATELY, 0);
+        }
+        if *client != self.window {
+            *client = self.window;
+            self.now += 1;
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.now.max(self.before)
+    }
+}
+
+/// Lets one wait until all are there that are expected, or that takes too long.
+#[derive(Default)]
+pub(crate) struct Company {
+    complete: Notify,
+    alarm: OnceLock<Option<Alarm>>,
+}
+
+impl Company {
+    pub(crate) fn is_complete(&self) {
+        self.complete.notify_one();
+    }
+
+    pub(crate) async fn wait(&self) {
+        let alarm = self.alarm.get_or_init(|| Alarm::new().ok());
+        let complete = self.complete.notified();
+        match alarm {
+            Some(alarm) => tokio::select! {
+                biased;
+                () = complete => {}
+                _ = alarm.sleep(COMPANY) => {}
+            },
+            None => {
+                let _ = timeout_at(Instant::now() + COMPANY, complete).await;
+            }
+        }
+    }
+}
+
+/// Lets those that came lately go on together.
+#[derive(Default)]
+pub(crate) struct Gate {
+    waiting: Mutex<Waiting>,
+    company: Company,
+    open: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    active: Active,
+    count: usize,
+}
+
+impl Gate {
+    /// Waits for the others, if there are any.
+    pub(crate) async fn pass(&self, client: &mut Seen) {
+        let opened = self.open.notified();
+        tokio::pin!(opened);
+        let (is_first, is_last) = {
+            let mut waiting = self.lock();
+            // Whoever opens it from now on wakes this one.
+            opened.as_mut().enable();
+            waiting.active.see(client);
+            let is_first = waiting.count == 0;
+            let is_last = waiting.count + 1 >= waiting.active.count();
+            waiting.count = if is_first && is_last {
+                0
+            } else {
+                waiting.count + 1
+            };
+            (is_first, is_last)
+        };
+        match (is_first, is_last) {
+            (true, true) => {}
+            (true, false) => {
+                let _opens = Opener(self);
+                self.company.wait().await;
+            }
+            (false, true) => {
+                self.company.is_complete();
+                opened.await;
+            }
+            (false, false) => opened.await,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens the gate, however its holder ends.
+struct Opener<'a>(&'a Gate);
+
+impl Drop for Opener<'_> {
+    fn drop(&mut self) {
+        self.0.lock().count = 0;
+        self.0.open.notify_waiters();
+    }
+}
