@@ -5,9 +5,9 @@
 #[path = "support/parse.rs"]
 mod support;
 
-use raft_driver_thread::kv::resp::{CommandCommand, table};
+use raft_driver_thread::kv::resp::{CommandCommand, Connection, Request, table};
 use raft_driver_thread::kv::state::Reply;
-use support::b;
+use support::{b, error, parsed};
 
 #[test]
 fn the_table_is_in_order_and_each_name_is_found_in_any_case() {
@@ -58,4 +58,40 @@ fn commands_describe_themselves() {
         panic!("no array")
     };
     assert_eq!(names.len(), all.len());
+}
+
+/// What COMMAND GETKEYS says of a request.
+fn keys_of(line: &str) -> Reply {
+    match parsed(&format!("command getkeys {line}")) {
+        Ok(Request::Connection(Connection::Command(asked))) => asked.reply(),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_keys_of_a_request_are_named() {
+    let arity = "ERR wrong number of arguments for 'command|getkeys' command";
+    assert_eq!(error("command getkeys get"), arity);
+    for (line, keys) in [
+        ("get a", &["a"][..]),
+        ("SET a v EX 1", &["a"]),
+        ("cas a b c", &["a"]),
+        ("mset a 1 b 2", &["a", "b"]),
+        ("del a a c", &["a", "a", "c"]),
+    ] {
+        let keys = keys.iter().copied().map(Reply::text).collect();
+        assert_eq!(keys_of(line), Reply::Array(keys), "{line}");
+    }
+    for (line, expected) in [
+        ("nosuch a", "ERR Invalid command specified"),
+        ("client nosuch", "ERR Invalid command specified"),
+        ("client id", "ERR The command has no key arguments"),
+        ("keys *", "ERR The command has no key arguments"),
+        (
+            "get a b",
+            "ERR Invalid number of arguments specified for command",
+        ),
+    ] {
+        assert_eq!(keys_of(line), Reply::Error(expected.into()), "{line}");
+    }
 }

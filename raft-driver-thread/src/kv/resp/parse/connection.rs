@@ -189,6 +189,10 @@ pub(crate) fn command_docs(arguments: Arguments) -> Parsed {
     command(CommandCommand::Docs(arguments.rest()))
 }
 
+pub(crate) fn command_get_keys(arguments: Arguments) -> Parsed {
+    command(CommandCommand::GetKeys(arguments.rest()))
+}
+
 pub(crate) fn command_info(arguments: Arguments) -> Parsed {
     command(CommandCommand::Info(arguments.rest()))
 }
