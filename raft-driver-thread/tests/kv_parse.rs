@@ -88,6 +88,10 @@ fn what_is_wrong_is_said_in_the_words_of_redis() {
         ("select 1".into(), "ERR DB index is out of range".into()),
         ("select -1".into(), "ERR DB index is out of range".into()),
         (
+            "select 2147483648".into(),
+            "ERR value is out of range, value must between -2147483648 and 2147483647".into(),
+        ),
+        (
             "select x".into(),
             "ERR value is not an integer or out of range".into(),
         ),
