@@ -364,7 +364,7 @@ proptest! {
                     prop_assert!(spec.keys != Keys::None || spec.group != "string");
                 }
                 if let Request::State(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
-                    prop_assert!((1..=1 << 62).contains(&millis));
+                    prop_assert!((1..=i64::MAX as u64).contains(&millis));
                 }
             }
             Err(Reply::Error(error)) => {

@@ -29,6 +29,8 @@ fn set_takes_its_options_in_any_order_and_case() {
         ("set k v px 7 XX get", set(Present, Expiry::In(7), true)),
         ("set k v GET Ex 7", set(Always, Expiry::In(7000), true)),
         ("set k v KEEPTTL NX GET", set(Absent, Expiry::Keep, true)),
+        ("set k v KEEPTTL keepttl", set(Always, Expiry::Keep, false)),
+        ("set k v EX x NX EX 7", set(Absent, Expiry::In(7000), false)),
         ("setex k 2 v", set(Always, Expiry::In(2000), false)),
         ("psetex k 2 v", set(Always, Expiry::In(2), false)),
     ];
@@ -43,7 +45,7 @@ fn options_that_contradict_each_other_are_refused() {
         "NX XX",
         "XX NX",
         "EX 1 PX 1",
-        "EX 1 EX 1",
+        "EX 1 PX 1 EX 1",
         "EX 1 KEEPTTL",
         "KEEPTTL EX 1",
         "EX",
@@ -88,19 +90,27 @@ fn expiries_are_whole_and_positive_and_do_not_overflow() {
     let invalid = "ERR invalid expire time in 'expire' command";
     assert_eq!(error("expire k 9223372036854775"), invalid);
     assert_eq!(error("expire k -9223372036854776"), invalid);
+    let invalid = "ERR invalid expire time in 'pexpire' command";
+    assert_eq!(error("pexpire k 9223372036854775807"), invalid);
     assert_eq!(error("expire k 1 NX"), "ERR Unsupported option NX");
-    let at_once = Command::Expire {
-        key: b("k"),
-        millis: -1000,
-    };
-    assert_eq!(state("expire k -1"), at_once);
-    assert_eq!(
-        state("pexpire k 5"),
-        Command::Expire {
-            key: b("k"),
-            millis: 5
-        }
+    assert_eq!(error("expire k x NX"), "ERR Unsupported option NX");
+    for (line, millis) in [
+        ("pexpire k 5", 5),
+        ("expire k -1", -1000),
+        ("expire k -9223372036854775", -9_223_372_036_854_775_000),
+        ("pexpire k -9223372036854775808", i64::MIN),
+        // As late as Redis lets it be, today and for some time.
+        ("pexpire k 9223367638808264703", i64::MAX - (1 << 42)),
+    ] {
+        let key = b("k");
+        assert_eq!(state(line), Command::Expire { key, millis }, "{line}");
+    }
+    let latest = set(
+        Condition::Always,
+        Expiry::In(i64::MAX as u64 - (1 << 42)),
+        false,
     );
+    assert_eq!(state("set k v px 9223367638808264703"), latest);
 }
 
 #[test]
