@@ -64,7 +64,9 @@ fn a_whole_folder_is_told_and_found_whole() {
     assert_eq!(payloads.last().unwrap(), b"last");
     assert!(found.snapshot.is_some());
     let text = found.to_string();
-    assert!(text.contains("node        n1 of cluster"), "{text}");
+    let cluster = found.identity.unwrap().cluster_id.0;
+    let node = format!("node        n1 of cluster {cluster}, group");
+    assert!(text.contains(&node), "{text}");
     assert!(text.contains("whole: every record"), "{text}");
     // It has changed nothing: the node goes on.
     let node = start(folder.path());

@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -58,6 +59,8 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 struct Running {
     child: Child,
     clients: Vec<String>,
+    /// What it says afterwards.
+    rest: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Running {
@@ -79,8 +82,12 @@ impl Running {
             }
         }
         // A reader that goes away would end the process.
-        std::thread::spawn(move || lines.for_each(drop));
-        Running { child, clients }
+        let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect());
+        Running {
+            child,
+            clients,
+            rest: Some(rest),
+        }
     }
 
     fn server(folder: &Path, arguments: &str) -> Running {
@@ -100,11 +107,17 @@ impl Running {
     }
 
     /// SIGTERM, and the exit code.
-    fn stop(mut self) -> Option<i32> {
+    fn stop(self) -> Option<i32> {
+        self.last_words().0
+    }
+
+    /// SIGTERM, the exit code, and what it said since it began.
+    fn last_words(mut self) -> (Option<i32>, Vec<String>) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap().code()
+        let code = self.child.wait().unwrap().code();
+        (code, self.rest.take().unwrap().join().unwrap())
     }
 }
 
@@ -193,6 +206,21 @@ fn a_demo_that_is_started_again_goes_on_with_its_data_and_ports() {
         assert_eq!(get(&mut client, "a").as_deref(), Some("1"));
     }
     refused(folder.path(), "demo --data d", "in use");
+}
+
+#[test]
+fn a_demo_that_is_told_to_end_stops_its_servers_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    // Ports as another demo left them: nobody else's.
+    let ports = free_ports(6);
+    let (clients, peers) = ports.split_at(3);
+    let remembered = format!("cluster = 7\nclients = {clients:?}\npeers = {peers:?}\n");
+    fs::write(folder.path().join("demo.toml"), remembered).unwrap();
+    let demo = Running::demo(folder.path(), "demo --data .");
+    let (code, said) = demo.last_words();
+    assert_eq!(code, Some(0), "{said:?}");
+    let expected = [1, 2, 3].map(|node| format!("node {node} has stopped"));
+    assert!(said.ends_with(&expected), "{said:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 #![cfg(feature = "kv")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use raft_driver_thread::kv::folder::{Folder, FolderError};
+use raft_driver_thread::kv::folder::{Folder, FolderError, disk_bytes};
 use raft_driver_thread::kv::settings::{Founder, Identity};
 use std::fs;
 
@@ -34,6 +34,30 @@ fn a_folder_tells_whose_it_is() {
     let path = temporary.path().join("joined");
     drop(Folder::create(&path, &joined).unwrap());
     assert_eq!(Folder::identity_of(&path).unwrap(), joined);
+}
+
+/// As a journal is, which is made as long as it may become.
+#[cfg(unix)]
+#[test]
+fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
+    let temporary = tempfile::tempdir().unwrap();
+    let inner = temporary.path().join("raft/journals");
+    fs::create_dir_all(&inner).unwrap();
+    let file = fs::File::create(inner.join("0.jnl")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    file.sync_all().unwrap();
+    let empty = disk_bytes(temporary.path());
+    assert!(empty < 1 << 20, "{empty}");
+    // Bytes that no file system makes smaller.
+    let bytes: Vec<_> = (0..1_u64 << 18)
+        .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .collect();
+    fs::write(temporary.path().join("written"), &bytes).unwrap();
+    let file = fs::File::open(temporary.path().join("written")).unwrap();
+    file.sync_all().unwrap();
+    let written = disk_bytes(temporary.path()) - empty;
+    assert!((1 << 20..4 << 20).contains(&written), "{written}");
+    assert_eq!(disk_bytes(&temporary.path().join("none")), 0);
 }
 
 #[test]

@@ -255,6 +255,34 @@ pub(super) fn write_new(folder: &Path, name: &str, text: &str) -> io::Result<()>
     }
 }
 
+/// How many bytes of its disk all files in a folder take; what vanishes meanwhile counts as
+/// nothing.
+///
+/// A journal is made as long as it may become, and takes what was written to it. On systems that do
+/// not say what a file takes, its length counts.
+pub fn disk_bytes(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => disk_bytes(&entry.path()),
+        Ok(data) => taken(&data),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+#[cfg(unix)]
+fn taken(file: &fs::Metadata) -> u64 {
+    // Whatever the file system's blocks are, those of this number have 512 bytes.
+    std::os::unix::fs::MetadataExt::blocks(file).saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn taken(file: &fs::Metadata) -> u64 {
+    file.len()
+}
+
 /// An error of the operating system, with what was being done to which file.
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
     let path = path.to_owned();

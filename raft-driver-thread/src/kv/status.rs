@@ -25,7 +25,7 @@ pub struct NodeStatus {
     pub applied_index: u64,
     /// The last entry of its newest snapshot; 0 if it has none.
     pub snapshot_index: u64,
-    /// What its data folder holds, in bytes.
+    /// How many bytes of its disk the data folder takes.
     pub disk_bytes: u64,
     /// How many keys there are.
     pub keys: u64,

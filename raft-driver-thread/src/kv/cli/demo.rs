@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -25,6 +26,9 @@ const PORT: u16 = 6379;
 const FILE: &str = "demo.toml";
 /// How long a leader is waited for before the ports are shown without one.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the servers have to stop, all of them. A disk that hangs could let them take forever.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// `raft-kv demo`.
 #[derive(Debug, Args)]
@@ -69,12 +73,13 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<(), Failure> {
     let servers = (1..=SERVERS).map(|node| start(data, &remembered, node));
     let servers: Vec<_> = servers.collect::<Result<_, _>>()?;
     let leader = leader(&servers);
-    explain(&servers, leader, arguments.data.as_deref());
-    let stopped = wait(&servers)?;
-    drop(servers); // Killed, which is safe at any moment, and faster than handing over the lead.
+    let begun = || explain(&servers, leader, arguments.data.as_deref());
+    let stopped = wait(&servers, begun)?;
+    println!("stopping the servers, one after the other");
+    let ended = stop(servers);
     match stopped {
         Some((node, reason)) => Err(Failure::new(format!("server {node} stopped: {reason}"))),
-        None => Ok(()),
+        None => ended,
     }
 }
 
@@ -225,8 +230,9 @@ fn explain(servers: &[Running], leader: Option<u64>, data: Option<&Path>) {
     }
 }
 
-/// Waits until the process is asked to end, or a server stops by itself, which is returned.
-fn wait(servers: &[Running]) -> Result<Option<(u64, StopReason)>, Failure> {
+/// Waits until the process is asked to end, or a server stops by itself, which is returned. What is
+/// asked from `begun` on is heard.
+fn wait(servers: &[Running], begun: impl FnOnce()) -> Result<Option<(u64, StopReason)>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -250,9 +256,14 @@ fn wait(servers: &[Running]) -> Result<Option<(u64, StopReason)>, Failure> {
         let waiting = servers.map(|(running, node)| scope.spawn(move || wait(running, node)));
         let waiting: Vec<_> = waiting.collect();
         runtime.block_on(async {
+            let begin = async {
+                begun();
+                until_the_end().await;
+            };
             tokio::select! {
+                biased; // It listens to signals first.
                 () = told_to_stop() => {}
-                () = until_the_end() => {}
+                () = begin => {}
             }
         });
         end.send_replace(true);
@@ -261,4 +272,38 @@ fn wait(servers: &[Running]) -> Result<Option<(u64, StopReason)>, Failure> {
         reasons.collect::<Vec<_>>()
     });
     Ok(reasons.into_iter().flatten().next())
+}
+
+/// Stops the servers, each when the one before has stopped. Those that have not in time end with the
+/// process.
+fn stop(servers: Vec<Running>) -> Result<(), Failure> {
+    let count = servers.len() as u64;
+    let (done, stopped) = mpsc::channel();
+    let one_by_one = move || {
+        for (running, node) in servers.into_iter().zip(1_u64..) {
+            let Running {
+                server,
+                _folder: lock,
+            } = running;
+            server.stop();
+            drop(lock);
+            // Nobody listens any more if it was too late.
+            let _ = done.send(node);
+        }
+    };
+    let thread = thread::Builder::new().spawn(one_by_one);
+    thread.map_err(|error| Failure::io("begin a thread that stops the servers", &error))?;
+    let deadline = Instant::now() + FAREWELL;
+    for expected in 1..=count {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match stopped.recv_timeout(left) {
+            Ok(node) => println!("node {node} has stopped"),
+            Err(_) => {
+                let limit = humantime::format_duration(FAREWELL);
+                let what = format!("node {expected} has not stopped within {limit}: it is killed");
+                return Err(Failure::new(what));
+            }
+        }
+    }
+    Ok(())
 }

@@ -63,7 +63,8 @@ Asks the server, then all that it knows of.
   applied  what its answers reflect   lag      entries that others know to be committed and it
                                                has not applied
   match    up to where the leader knows that its log agrees
-  disk     what its data folder holds clients  how many are connected
+  disk     what its data folder takes clients  how many are connected
+           of its disk: blocks, not lengths
 
 Examples:
   raft-kv status --server 127.0.0.1:6379 --server 127.0.0.1:6380

@@ -126,7 +126,7 @@ impl Gateway {
         deadline: Instant,
     ) -> Result<Vec<Reply>, GatewayError> {
         loop {
-            let session = self.session(deadline).await?;
+            let (session, count) = (self.session(deadline).await?, commands.len());
             let request = self.begin(session);
             let body = Body::Commands {
                 origin: Some(request.origin),
@@ -134,7 +134,7 @@ impl Gateway {
             };
             let (answer, tries) = self.propose_counted(&body, deadline).await?;
             if answer != Answer::NoSession {
-                return own_replies(answer, &body);
+                return own_replies(answer, count);
             }
             self.forget_session(session).await;
             let Body::Commands { commands: same, .. } = body else {

@@ -1,13 +1,13 @@
 //! What a server says of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::Shared;
+use crate::kv::folder::disk_bytes;
 use crate::kv::state::{Machine, Reply};
 use crate::kv::status::{MemberStatus, NodeStatus};
 use bytes::Bytes;
 use raft_proto::{MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// The release of Redis whose commands these are, for clients that look at it.
@@ -100,19 +100,6 @@ fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus
         }
     };
     status.membership.members().iter().map(describe).collect()
-}
-
-/// What the files in a folder hold; what vanishes meanwhile counts as nothing.
-fn disk_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return 0;
-    };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(data) if data.is_dir() => disk_bytes(&entry.path()),
-        Ok(data) => data.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
 }
 
 /// INFO.

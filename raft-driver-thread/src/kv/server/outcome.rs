@@ -1,7 +1,7 @@
 //! How requests end that did not simply succeed.
 
 use crate::error::RequestError;
-use crate::kv::state::{Answer, Body, Reply};
+use crate::kv::state::{Answer, Reply};
 use raft_proto::ProposeError;
 
 /// Why a request was not, or may not have been, done.
@@ -81,19 +81,17 @@ pub(crate) fn replies(answer: Answer) -> Result<Vec<Reply>, GatewayError> {
 }
 
 /// The replies to a batch of this server's own session.
-pub(crate) fn own_replies(answer: Answer, body: &Body) -> Result<Vec<Reply>, GatewayError> {
+pub(crate) fn own_replies(answer: Answer, commands: usize) -> Result<Vec<Reply>, GatewayError> {
     if answer == Answer::Forgotten {
         let what = "it was done, and its answer was too long to be kept".into();
         return Err(GatewayError::Unknown(what));
     }
     let replies = replies(answer)?;
-    match body {
-        Body::Commands { commands, .. } if commands.len() != replies.len() => {
-            let what = "the cluster answered something else".into();
-            Err(GatewayError::Unknown(what))
-        }
-        _ => Ok(replies),
+    if replies.len() != commands {
+        let what = "the cluster answered something else".into();
+        return Err(GatewayError::Unknown(what));
     }
+    Ok(replies)
 }
 
 pub(crate) fn unexpected(answer: &Answer) -> GatewayError {

@@ -52,7 +52,8 @@ impl fmt::Display for Inspection {
         writeln!(f, "folder      {}", self.folder.display())?;
         match &self.identity {
             Some(it) => {
-                let (cluster, group) = (it.cluster_id, it.group_id);
+                // In the base in which it is given and configured.
+                let (cluster, group) = (it.cluster_id.0, it.group_id);
                 writeln!(
                     f,
                     "node        {} of cluster {cluster}, group {group}",

@@ -115,16 +115,20 @@ pub(crate) fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
         Parser::Other(parse) => parse(arguments)?,
         Parser::State(_) | Parser::Nested(_) | Parser::Subcommands => return Err(syntax_error()),
     };
+    let Request::Admin(request) = request else {
+        return Err(syntax_error());
+    };
     match request {
-        Request::Admin(
-            request @ (Admin::Join { .. }
-            | Admin::Leave(_)
-            | Admin::Promote(_)
-            | Admin::Transfer(_)),
-        ) => {
+        Admin::Join { .. } | Admin::Leave(_) | Admin::Promote(_) | Admin::Transfer(_) => {
             let request = Box::new(request);
             Ok(Request::Admin(Admin::Here { to, request }))
         }
-        _ => Err(syntax_error()),
+        Admin::Status
+        | Admin::Snapshot
+        | Admin::BackupOpen
+        | Admin::BackupRead
+        | Admin::Forward { .. }
+        | Admin::Load(_)
+        | Admin::Here { .. } => Err(syntax_error()),
     }
 }

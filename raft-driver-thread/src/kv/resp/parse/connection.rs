@@ -1,6 +1,6 @@
 //! The commands about the connection, and about one server alone.
 
-use super::arguments::{Arguments, not_an_integer, syntax_error};
+use super::arguments::{Arguments, syntax_error};
 use super::types::{ClientCommand, CommandCommand, Connection, LibraryFact, Request};
 use crate::kv::resp::number;
 use crate::kv::resp::reply::Version;
@@ -39,7 +39,9 @@ pub(crate) fn echo(mut arguments: Arguments) -> Parsed {
 pub(crate) fn select(mut arguments: Arguments) -> Parsed {
     match arguments.integer()? {
         0 => connection(Connection::Select(0)),
-        number if i32::try_from(number).is_err() => Err(not_an_integer()),
+        number if i32::try_from(number).is_err() => {
+            refused("value is out of range, value must between -2147483648 and 2147483647")
+        }
         _ => refused("DB index is out of range"),
     }
 }
@@ -187,6 +189,10 @@ pub(crate) fn command_count(_: Arguments) -> Parsed {
 
 pub(crate) fn command_docs(arguments: Arguments) -> Parsed {
     command(CommandCommand::Docs(arguments.rest()))
+}
+
+pub(crate) fn command_get_keys(arguments: Arguments) -> Parsed {
+    command(CommandCommand::GetKeys(arguments.rest()))
 }
 
 pub(crate) fn command_info(arguments: Arguments) -> Parsed {

@@ -8,9 +8,9 @@ use bytes::Bytes;
 /// What parsing a command over the keys yields.
 type Parsed = Result<Command, Reply>;
 
-/// Expiries beyond that are refused, so that no sum with a time of day can overflow: 2^62
-/// milliseconds, a hundred million years.
-const MAX_EXPIRY_MILLIS: i64 = 1 << 62;
+/// Expiries beyond that are refused. Redis refuses those whose sum with the time of day overflows:
+/// they are the same but for less than 2^42 milliseconds, which is in the year 2109.
+const MAX_EXPIRY_MILLIS: i64 = i64::MAX - (1 << 42);
 
 pub(crate) fn get(mut arguments: Arguments) -> Parsed {
     Ok(Command::Get(arguments.next()?))
@@ -26,14 +26,16 @@ pub(crate) fn set(mut arguments: Arguments) -> Parsed {
     };
     let mut lifetime = None;
     while let Some(option) = arguments.option() {
-        let free = set.expiry == Expiry::Never && lifetime.is_none();
+        let free = set.expiry == Expiry::Never;
+        let unit = lifetime.as_ref().map(|(_, unit)| *unit);
         match option.as_slice() {
             b"NX" if set.condition != Condition::Present => set.condition = Condition::Absent,
             b"XX" if set.condition != Condition::Absent => set.condition = Condition::Present,
             b"GET" => set.get = true,
             b"KEEPTTL" if lifetime.is_none() => set.expiry = Expiry::Keep,
-            b"EX" if free => lifetime = Some((arguments.next()?, 1000)),
-            b"PX" if free => lifetime = Some((arguments.next()?, 1)),
+            // Said twice, the last one counts.
+            b"EX" if free && unit != Some(1) => lifetime = Some((arguments.next()?, 1000)),
+            b"PX" if free && unit != Some(1000) => lifetime = Some((arguments.next()?, 1)),
             _ => return Err(syntax_error()),
         }
     }
@@ -171,7 +173,8 @@ pub(crate) fn pexpire(arguments: Arguments) -> Parsed {
 }
 
 fn expire_in(mut arguments: Arguments, unit: i64) -> Parsed {
-    let (key, number) = (arguments.next()?, arguments.integer()?);
+    let (key, number) = (arguments.next()?, arguments.next()?);
+    // The options first, then the number, as in Redis.
     if let Some(option) = arguments.optional() {
         let option = super::shown(&option, super::SHOWN_BYTES);
         return Err(Reply::error(
@@ -179,8 +182,9 @@ fn expire_in(mut arguments: Arguments, unit: i64) -> Parsed {
             format_args!("Unsupported option {option}"),
         ));
     }
+    let number = number::integer(&number).ok_or_else(not_an_integer)?;
     let millis = number.checked_mul(unit);
-    let millis = millis.filter(|millis| (-MAX_EXPIRY_MILLIS..=MAX_EXPIRY_MILLIS).contains(millis));
+    let millis = millis.filter(|millis| *millis <= MAX_EXPIRY_MILLIS);
     let millis = millis.ok_or_else(|| invalid_expiry(arguments.command))?;
     Ok(Command::Expire { key, millis })
 }

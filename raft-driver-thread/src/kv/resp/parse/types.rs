@@ -122,6 +122,8 @@ pub enum CommandCommand {
     Count,
     /// What they are for; of all if none is named.
     Docs(Vec<Bytes>),
+    /// Which words of this request are keys.
+    GetKeys(Vec<Bytes>),
     /// Those with these names; all if none is named.
     Info(Vec<Bytes>),
     /// Their names.

@@ -186,6 +186,8 @@ const CLIENT: &[Subcommand] = &[
 const COMMAND: &[Subcommand] = &[
     sub("count", "command|count", 2, Other(parse::command_count), "How many commands there are."),
     sub("docs", "command|docs", -2, Other(parse::command_docs), "What commands are for."),
+    sub("getkeys", "command|getkeys", -4, Other(parse::command_get_keys),
+        "Which words of a request are keys."),
     sub("info", "command|info", -2, Other(parse::command_info), "Commands with these names."),
     sub("list", "command|list", -2, Other(parse::command_list), "The names of all commands."),
 ];

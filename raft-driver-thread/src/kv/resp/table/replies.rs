@@ -1,6 +1,6 @@
 //! What COMMAND answers.
 
-use super::{CommandSpec, Flag, Keys, Subcommand, all, find};
+use super::{CommandSpec, Flag, Keys, Subcommand, all, find, takes};
 use crate::kv::resp::parse::CommandCommand;
 use crate::kv::state::Reply;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ impl CommandCommand {
             CommandCommand::All => Reply::Array(all().iter().map(described).collect()),
             CommandCommand::Count => count(all().len()),
             CommandCommand::Docs(names) => Reply::Map(named(names).flatten().map(docs).collect()),
+            CommandCommand::GetKeys(words) => keys_of(words),
             CommandCommand::Info(names) => {
                 let nil_or = |spec: Option<_>| spec.map_or(Reply::Nil, described);
                 Reply::Array(named(names).map(nil_or).collect())
@@ -31,6 +32,29 @@ fn named(names: &[Bytes]) -> impl Iterator<Item = Option<&'static CommandSpec>> 
     let all = if names.is_empty() { all() } else { &[] };
     let named = names.iter().map(|name| find(name));
     all.iter().map(Some).chain(named)
+}
+
+/// Those of a request's words that are keys.
+fn keys_of(words: &[Bytes]) -> Reply {
+    let spec = words.first().and_then(|name| find(name));
+    let is_known = |spec: &&CommandSpec| match words.get(1) {
+        Some(name) if !spec.subcommands.is_empty() => spec.subcommand(name).is_some(),
+        Some(_) | None => true,
+    };
+    let Some(spec) = spec.filter(is_known) else {
+        return Reply::error("ERR", "Invalid command specified");
+    };
+    let (most, step) = match spec.keys {
+        Keys::None => return Reply::error("ERR", "The command has no key arguments"),
+        Keys::One => (1, 1),
+        Keys::All => (usize::MAX, 1),
+        Keys::EverySecond => (usize::MAX, 2),
+    };
+    if !takes(spec.arity, words.len()) {
+        return Reply::error("ERR", "Invalid number of arguments specified for command");
+    }
+    let keys = words.iter().skip(1).step_by(step).take(most);
+    Reply::Array(keys.cloned().map(Reply::Bulk).collect())
 }
 
 fn count(number: usize) -> Reply {
