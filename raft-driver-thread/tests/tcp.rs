@@ -103,6 +103,38 @@ fn messages_arrive_both_ways_and_again_after_a_restart() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_first_message_to_a_peer_that_was_started_anew_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path(), &[1, 2]);
+    let secure = |node| tls(folder.path(), node);
+    for options in [[plain(), plain()], [secure(1), secure(2)]] {
+        let [ours, theirs] = options;
+        let (mut one, mut two) = (end(1, 7, ours), end(2, 7, theirs.clone()));
+        introduce(&mut [&mut one, &mut two]);
+        assert!(arrives(&mut one, &two, 1));
+        let address = two.transport.local_address().to_string();
+        two.transport.stop();
+        drop(two);
+        let mut transport = TcpTransport::bind(&address, theirs).unwrap();
+        let config = Config::new(ClusterId(7), NodeId(2), Start::Join, 2);
+        let (ear, deliveries) = inbox(1 << 20);
+        transport.start(&config, ear).unwrap();
+        // As long as an idle connection is.
+        let silence = deliveries.next(Duration::from_millis(200));
+        assert_eq!(silence, None);
+        one.transport.send(NodeId(2), message(2));
+        one.transport.flush();
+        let heard = deliveries.next(LIMIT);
+        let expected = Delivery::Message {
+            from: NodeId(1),
+            message: message(2),
+        };
+        assert_eq!(heard, Some(expected));
+    }
+}
+
+#[test]
 fn a_node_that_is_no_member_any_more_is_soon_not_spoken_to() {
     let mut options = plain();
     options.farewell = Duration::from_millis(50);

@@ -32,8 +32,8 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// How often a leader says that it leads. Default 50 ms.
     pub heartbeat_interval: Duration,
-    /// How long a follower waits at least for that before it asks for an election; at most twice
-    /// as long. Default 500 ms.
+    /// How long a follower waits at least for that before it asks for an election; less than
+    /// half as long again. Default 500 ms.
     pub election_timeout: Duration,
     /// By how much clocks may differ in speed, for reads under a lease: parts in a million.
     /// Default 500; `None` switches leases off.

@@ -71,8 +71,8 @@ pub struct ServerOptions {
     /// How often a leader says that it leads [default: 50ms]
     #[arg(long, value_name = "TIME")]
     pub heartbeat_interval: Option<Span>,
-    /// How long a follower waits at least for that before it asks for an election, and at most
-    /// twice as long; the same on all servers [default: 500ms]
+    /// How long a follower waits at least for that before it asks for an election, and less than half as
+    /// long again; the same on all servers [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub election_timeout: Option<Span>,
     /// By how much clocks may differ in speed, in parts in a million, for reads under a lease; off

@@ -297,7 +297,7 @@ fn options(settings: &Settings, identity: &Identity) -> Options {
     let mut config = Config::new(cluster, node, start, seed);
     config.heartbeat_interval = settings.heartbeat_interval;
     config.election_timeout_min = settings.election_timeout;
-    config.election_timeout_max = 2 * settings.election_timeout;
+    config.election_timeout_max = settings.election_timeout * 3 / 2;
     config.commit_notice_delay = COMMIT_NOTICE;
     config.lease = match settings.max_drift_ppm {
         None => Lease::Off,

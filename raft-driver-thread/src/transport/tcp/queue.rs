@@ -80,6 +80,14 @@ impl Queue {
         Some(std::mem::take(&mut state.rest))
     }
 
+    /// What was taken, and not written, is the first again.
+    pub(super) fn put_back(&self, messages: &mut Vec<Message>) {
+        let mut state = self.lock();
+        for message in messages.drain(..).rev() {
+            state.messages.push_front(message);
+        }
+    }
+
     fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,

@@ -20,8 +20,14 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 /// No more than so much is written from the core's thread at once.
 const DIRECT_BYTES: u64 = 16 << 10;
 
+/// After so long a silence it is looked whether the other end is still there.
+const QUIET: Duration = Duration::from_millis(50);
+
 /// How long a peer may read nothing before its connection is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The other end closed the connection while there was nothing to say.
+const ENDED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
 
 /// Speaks to one peer. Dropped, it has ended.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(super) struct Sender {
     is_dirty: bool,
     /// For what is written from here.
     direct: (Vec<Message>, Vec<u8>),
+    /// When something was written from here last.
+    spoke: Instant,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,6 +86,7 @@ impl Sender {
             link,
             is_dirty: false,
             direct: (Vec::new(), Vec::new()),
+            spoke: Instant::now(),
             thread: Some(thread),
         })
     }
@@ -101,6 +110,12 @@ impl Sender {
         let Some(connection) = target.plain() else {
             return false;
         };
+        let now = Instant::now();
+        let was_quiet = now.duration_since(self.spoke) > QUIET;
+        if was_quiet && direct::has_ended(connection) {
+            return false; // The thread connects anew.
+        }
+        self.spoke = now;
         let (messages, buffer) = &mut self.direct;
         if !self.link.queue.claim(DIRECT_BYTES, messages) {
             return false;
@@ -182,6 +197,12 @@ impl Link {
                     attempts = 0;
                     let error = self.speak(stream, &mut messages);
                     tracing::info!(%peer, %error, "disconnected");
+                    if error.kind() == ENDED && !messages.is_empty() {
+                        // Nothing of them was written. A process that was started anew hears them.
+                        self.target().disconnect();
+                        self.queue.put_back(&mut messages);
+                        continue;
+                    }
                 }
                 Err(error) => {
                     // The first of a row; the others would only repeat it.
@@ -214,6 +235,14 @@ impl Link {
             let Some(rest) = self.queue.take_idle(messages) else {
                 return io::Error::other("the node stops");
             };
+            let has_ended = self
+                .target()
+                .connection
+                .as_ref()
+                .is_none_or(direct::has_ended);
+            if has_ended {
+                return ENDED.into();
+            }
             if let Err(error) = stream.write_all(&rest) {
                 return error;
             }

@@ -76,12 +76,14 @@ impl Tls {
             .map_err(|error| refuse(&options.certificate, error))?;
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build();
         let verifier = verifier.map_err(|error| refuse(&options.authority, error))?;
-        let server = ServerConfig::builder_with_provider(provider)
+        let mut server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(settings)?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
             .map_err(|error| refuse(&options.certificate, error))?;
+        // Connections last, and nobody resumes them: the end that is spoken to says nothing at all.
+        server.send_tls13_tickets = 0;
         Ok(Tls {
             client: Arc::new(client),
             server: Arc::new(server),
