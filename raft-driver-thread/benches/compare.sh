@@ -6,66 +6,18 @@
 #
 # Puts and linearizable gets by the loader in compare/, its clients over 16 connections at most, spread over
 # all servers: so do clients of etcd, and the asynchronous ones of Redis. Against raft-kv once more with a
-# connection for each client. The comparison with Redis by redis-benchmark, against the leader. What is not installed is left out (Debian's
-# etcd-server, redis-server, redis-tools). Logs and data are in target/compare/, and go at the end.
+# connection for each client. The comparison with Redis by redis-benchmark, against the leader. What is not
+# installed is left out (Debian's etcd-server, redis-server, redis-tools). Logs and data are in
+# target/compare/, and go at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-8}
 folder=$PWD/target/compare
 data=$folder/data
-first_port=${FIRST_PORT:-17100}
 declare -A result
-pids=()
+. raft-driver-thread/benches/servers.sh
 
-stop_servers() {
-  for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
-  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-  pids=()
-}
-trap 'stop_servers; rm -rf "$data"' EXIT
-trap 'exit 130' INT TERM
-
-say() { printf '%s\n' "$*" >&2; }
-has() { command -v "$1" >/dev/null; }
-port() { echo $((first_port + $1)); }
-clients_of() { echo "127.0.0.1:$(port "$1")"; }
-peers_of() { echo "127.0.0.1:$(port $(($1 + 10)))"; }
-all_clients="$(clients_of 1),$(clients_of 2),$(clients_of 3)"
-
-# Runs a server in the background, with its words in a log.
-server() {
-  "$@" >>"$data/log" 2>&1 &
-  pids+=($!)
-}
-
-# Waits until something succeeds.
-wait_for() {
-  for _ in $(seq 100); do
-    "$@" >/dev/null 2>&1 && return
-    sleep 0.2
-  done
-  say "not ready in 20 s: $*"
-  tail -n 20 "$data/log" >&2
-  exit 1
-}
-
-begin() {
-  say "== $1"
-  stop_servers
-  rm -rf "$data"
-  mkdir -p "$data"
-}
-
-start_raft_kv() {
-  local id
-  for id in 1 2 3; do
-    target/release/raft-kv init --id "$id" --cluster 7 --data "$data/$id" \
-      --founder "1=$(peers_of 1)" --founder "2=$(peers_of 2)" --founder "3=$(peers_of 3)" >>"$data/log"
-    server target/release/raft-kv start --data "$data/$id" \
-      --clients "$(clients_of "$id")" --peers "$(peers_of "$id")"
-  done
-  wait_for "$load" redis put 3 3 0.01 "$all_clients"
-}
+ready() { "$load" redis put 3 3 0.01 "$all_clients"; }
 
 start_etcd() {
   local id

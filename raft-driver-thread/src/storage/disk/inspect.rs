@@ -121,6 +121,7 @@ pub fn inspect(
         mark: Mark::open(folder)?,
         files: Arc::new(SnapshotFiles::open(folder)?),
         folder: folder.to_owned(),
+        tidy: super::tidy::Tidy::new(),
         meta: Meta::default(),
         records: BTreeMap::new(),
         is_failed: true, // Never to be written.

@@ -23,6 +23,7 @@
 mod files;
 mod inspect;
 mod record;
+mod tidy;
 
 pub use inspect::{Inspection, inspect};
 
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tidy::Tidy;
 
 /// A storage in a folder of its own. See the [module](self).
 pub struct DiskStorage {
@@ -45,6 +47,7 @@ pub struct DiskStorage {
     folder: PathBuf,
     mark: Mark,
     files: Arc<SnapshotFiles>,
+    tidy: Tidy,
     meta: Meta,
     /// Each record's first and last index.
     records: BTreeMap<Index, Index>,
@@ -96,6 +99,7 @@ impl DiskStorage {
             keyspace,
             mark: Mark::open(&folder)?,
             files: Arc::new(SnapshotFiles::open(&folder)?),
+            tidy: Tidy::new(),
             folder,
             meta: Meta::default(),
             records: BTreeMap::new(),
@@ -303,8 +307,12 @@ impl Storage for DiskStorage {
         for write in writes {
             self.stage(write, &mut staged)?;
         }
+        let has_deleted = staged.records.values().any(Option::is_none);
         self.commit(staged)?;
         self.is_failed = false;
+        if has_deleted {
+            self.tidy.check(&self.keyspace);
+        }
         Ok(())
     }
 
