@@ -316,6 +316,8 @@ fn a_server_joins_and_another_leaves() {
     let join = format!(
         "join --data 4 --id 4 --clients 127.0.0.1:0 --peers 127.0.0.1:{port} --server {server}"
     );
+    let other = join.replace("join", "join --election-timeout 2s");
+    refused(path, &other, "the same on all servers");
     let fourth = Running::server(path, &join);
     assert_eq!(get(&mut fourth.client(), "a").as_deref(), Some("1"));
     until("a vote", || {

@@ -61,6 +61,21 @@ fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
 }
 
 #[test]
+fn a_log_that_was_begun_is_not_begun_anew_when_it_is_gone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::create(temporary.path().join("data"), &identity()).unwrap();
+    folder.check_log().unwrap();
+    fs::create_dir(folder.log()).unwrap();
+    fs::write(folder.log().join("FORMAT"), "").unwrap();
+    folder.begun().unwrap();
+    folder.begun().unwrap();
+    folder.check_log().unwrap();
+    fs::remove_dir_all(folder.log()).unwrap();
+    let error = folder.check_log().unwrap_err();
+    assert!(matches!(error, FolderError::LogGone { .. }), "{error}");
+}
+
+#[test]
 fn no_second_process_opens_a_folder() {
     let temporary = tempfile::tempdir().unwrap();
     let first = Folder::create(temporary.path(), &identity()).unwrap();

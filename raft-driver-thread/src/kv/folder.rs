@@ -5,6 +5,7 @@
 //! | `cluster.toml` | the version of all this, and the [`Identity`] |
 //! | `raft-kv.toml` | the settings that the folder was made with, for the next start; may be missing |
 //! | `raft/` | the [`DiskStorage`](crate::storage::disk::DiskStorage): log, votes, snapshots |
+//! | `BEGUN` | nothing; there since the first start, after which the log has to be there |
 //! | `LOCK` | nothing; whoever uses the folder holds a lock on it |
 
 use super::settings::{Founder, Identity};
@@ -19,6 +20,9 @@ const FORMAT: u32 = 1;
 const IDENTITY: &str = "cluster.toml";
 /// The settings that it was made with.
 const SETTINGS: &str = "raft-kv.toml";
+
+/// The log was begun.
+const BEGUN: &str = "BEGUN";
 
 /// Whose lock keeps a second process out.
 const LOCK: &str = "LOCK";
@@ -150,6 +154,35 @@ impl Folder {
     /// Where the log and the snapshots lie.
     pub fn log(&self) -> PathBuf {
         self.path.join("raft")
+    }
+
+    /// Before the log is opened: one that has been begun has to be there. A server that lost it, and
+    /// began anew under its number, could vote again where it has voted, and lose what was
+    /// acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::LogGone`].
+    pub fn check_log(&self) -> Result<(), FolderError> {
+        if self.path.join(BEGUN).exists() && !self.log().join("FORMAT").exists() {
+            let path = self.log();
+            return Err(FolderError::LogGone { path });
+        }
+        Ok(())
+    }
+
+    /// The log has been begun.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Io`].
+    pub fn begun(&self) -> Result<(), FolderError> {
+        match write_new(&self.path, BEGUN, "") {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(failed("write", &self.path.join(BEGUN))(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Where the settings lie that the folder was made with, if they were kept.
@@ -303,6 +336,15 @@ pub enum FolderError {
     )]
     NotOne {
         /// The folder.
+        path: PathBuf,
+    },
+    /// The server has run, and its log is not there any more.
+    #[error(
+        "{} is gone: a server without its log must not go on under its number. Bring it back as it \
+         was, or remove the server (`raft-kv leave`) and let another one join", path.display()
+    )]
+    LogGone {
+        /// Where it was.
         path: PathBuf,
     },
     /// A release with another layout made it.

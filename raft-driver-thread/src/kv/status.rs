@@ -1,5 +1,6 @@
 //! What a server says of itself (`RAFT STATUS`), as JSON.
 
+use super::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 /// A server as it sees itself and the others.
@@ -35,8 +36,34 @@ pub struct NodeStatus {
     pub connections: u64,
     /// Since when it has run.
     pub uptime_seconds: u64,
+    /// Its settings that have to be the same on all servers.
+    pub agreed: Agreed,
     /// All members in force, as far as it knows.
     pub members: Vec<MemberStatus>,
+}
+
+/// What has to be the same on all servers: reads under a lease rest on the first two, and what one
+/// takes another has to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// The election timeout.
+    pub election_timeout_millis: u64,
+    /// By how much clocks may differ in speed; `None` without leases.
+    pub max_drift_ppm: Option<u32>,
+    /// How long a value may be.
+    pub max_value_bytes: u64,
+}
+
+impl Agreed {
+    /// Those of a server.
+    pub fn of(settings: &Settings) -> Agreed {
+        Agreed {
+            // A day at most.
+            election_timeout_millis: settings.election_timeout.as_millis() as u64,
+            max_drift_ppm: settings.max_drift_ppm,
+            max_value_bytes: settings.max_value_bytes as u64,
+        }
+    }
 }
 
 /// A member as another server sees it.

@@ -4,12 +4,13 @@ use super::failure::Failure;
 use super::init::{self, advertised};
 use super::serve::serve;
 use crate::kv::client::{Access, ClientTls};
-use crate::kv::config::{MemberAddress, PASSWORD_VARIABLE, ServerOptions, Span};
+use crate::kv::config::{Drift, MemberAddress, PASSWORD_VARIABLE, ServerOptions, Size, Span};
 use crate::kv::folder::{Folder, FolderError};
 use crate::kv::settings::{Founder, Identity};
 use crate::kv::status::{MemberStatus, NodeStatus};
 use clap::Args;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// `raft-kv join`.
 #[derive(Debug, Args)]
@@ -56,7 +57,8 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
         founders: Vec::new(),
     };
     given.members = members(&status);
-    options.members = given.members.clone();
+    given = agree(given, &status)?;
+    options = given.clone().or(options);
     if options.password.is_some() && options.password_file.is_none() {
         println!("the password is not kept in the folder: give it to later starts, too");
     }
@@ -68,6 +70,38 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
         client.call(&[b"RAFT", b"JOIN", id.as_bytes(), peers.as_bytes()])?;
         println!("node {id} is a member now; it votes as soon as it has all data");
         Ok(())
+    })
+}
+
+/// Takes over what has to be the same on all servers.
+fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Failure> {
+    let theirs = status.agreed;
+    let timeout = Duration::from_millis(theirs.election_timeout_millis);
+    let (timeout, drift) = (Span(timeout), Drift(theirs.max_drift_ppm));
+    let size = Size(theirs.max_value_bytes);
+    let differs = [
+        (
+            "--election-timeout",
+            given.election_timeout.is_some_and(|it| it != timeout),
+        ),
+        (
+            "--max-drift-ppm",
+            given.max_drift_ppm.is_some_and(|it| it != drift),
+        ),
+        (
+            "--max-value-bytes",
+            given.max_value_bytes.is_some_and(|it| it != size),
+        ),
+    ];
+    if let Some((flag, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+        let what = format!("{flag} has to be the same on all servers: leave it out, and it is");
+        return Err(Failure::usage(what));
+    }
+    Ok(ServerOptions {
+        election_timeout: Some(timeout),
+        max_drift_ppm: Some(drift),
+        max_value_bytes: Some(size),
+        ..given
     })
 }
 

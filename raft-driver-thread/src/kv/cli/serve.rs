@@ -24,7 +24,9 @@ pub(super) fn serve(
         let what = "--peers is missing: where the other servers are listened to";
         return Err(Failure::usage(what));
     }
+    folder.check_log()?;
     let server = Server::start(options.settings()?, identity.clone())?;
+    folder.begun()?;
     println!("node {} of cluster {}", identity.node, identity.cluster);
     println!("clients  {}", server.clients_address());
     println!("peers    {}", server.peers_address());

@@ -62,7 +62,7 @@ pub struct ServerOptions {
     /// How many clients may be connected; more are refused [default: 10000]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<usize>,
-    /// How long a value may be, and a key, as in 512KiB; the same on all servers [default: 8MiB]
+    /// How long a value may be, and a key, as in 512KiB; the same on all servers [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     pub max_value_bytes: Option<Size>,
     /// How long a request may wait for a leader and its majority [default: 5s]

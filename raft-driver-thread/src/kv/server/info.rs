@@ -3,7 +3,7 @@
 use super::Shared;
 use crate::kv::folder::disk_bytes;
 use crate::kv::state::{Machine, Reply};
-use crate::kv::status::{MemberStatus, NodeStatus};
+use crate::kv::status::{Agreed, MemberStatus, NodeStatus};
 use bytes::Bytes;
 use raft_proto::{MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 struct Keys {
     keys: u64,
     sessions: u64,
-    expires: bool,
+    expires: u64,
     servers: BTreeMap<u64, String>,
 }
 
@@ -29,7 +29,7 @@ fn keys(machine: &Machine) -> Keys {
     Keys {
         keys: machine.keys(),
         sessions: machine.sessions(),
-        expires: machine.next_expiry().is_some(),
+        expires: machine.expiries(),
         servers: servers
             .map(|server| (server.node, server.clients.clone()))
             .collect(),
@@ -61,6 +61,7 @@ pub(super) async fn status(shared: &Shared) -> Result<NodeStatus, Reply> {
         sessions: keys.sessions,
         connections: shared.clients.count() as u64,
         uptime_seconds: shared.started.elapsed().as_secs(),
+        agreed: Agreed::of(&shared.settings),
         members: members(&status, &keys.servers),
     })
 }
@@ -109,7 +110,7 @@ pub(super) async fn info(shared: &Shared, sections: &[Bytes]) -> Reply {
         Err(error) => return error,
     };
     let expires = shared.gateway.node().inspect(keys).await;
-    let expires = expires.is_ok_and(|keys| keys.expires);
+    let expires = expires.map_or(0, |keys| keys.expires);
     let all = [
         ("Server", server(shared, &status)),
         ("Clients", clients(shared, &status)),
@@ -213,12 +214,9 @@ fn raft(status: &NodeStatus) -> String {
     text
 }
 
-fn keyspace(status: &NodeStatus, expires: bool) -> String {
+fn keyspace(status: &NodeStatus, expires: u64) -> String {
     match status.keys {
         0 => String::new(),
-        keys => format!(
-            "db0:keys={keys},expires={},avg_ttl=0\r\n",
-            u8::from(expires)
-        ),
+        keys => format!("db0:keys={keys},expires={expires},avg_ttl=0\r\n"),
     }
 }

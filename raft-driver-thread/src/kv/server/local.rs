@@ -21,6 +21,10 @@ impl Connection {
             }
             Local::Reset => {
                 self.version = Version::Two;
+                self.place.change(|client| {
+                    client.name.clear();
+                    client.protocol = Version::Two.number();
+                });
                 self.is_trusted = self.shared.settings.password.is_none();
                 (self.reads_stale, self.queue, self.backup) = (false, None, None);
                 Reply::Simple("RESET".into())
@@ -91,6 +95,12 @@ impl Connection {
 
     fn auth(&mut self, user: Option<&[u8]>, password: &[u8]) -> Reply {
         let Some(wanted) = &self.shared.settings.password else {
+            // The default user takes any password then, if it is named.
+            match user {
+                Some(b"default") => return Reply::Ok,
+                Some(_) => return wrong_password(),
+                None => {}
+            }
             let what = "AUTH <password> called without any password configured for the default \
                         user. Are you sure your configuration is correct?";
             return Reply::error("ERR", what);
@@ -100,10 +110,7 @@ impl Connection {
             self.is_trusted = true;
             return Reply::Ok;
         }
-        Reply::error(
-            "WRONGPASS",
-            "invalid username-password pair or user is disabled.",
-        )
+        wrong_password()
     }
 
     fn hello(
@@ -211,6 +218,11 @@ pub(super) fn draw() -> u64 {
 
 pub(super) fn number(number: u64) -> Reply {
     Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn wrong_password() -> Reply {
+    let what = "invalid username-password pair or user is disabled.";
+    Reply::error("WRONGPASS", what)
 }
 
 /// Compares in a time that does not tell where they differ.

@@ -148,6 +148,11 @@ impl Machine {
         self.store.next_expiry()
     }
 
+    /// How many keys will expire.
+    pub fn expiries(&self) -> u64 {
+        self.store.expiries()
+    }
+
     /// How many sessions are known.
     pub fn sessions(&self) -> u64 {
         self.sessions.all().len() as u64

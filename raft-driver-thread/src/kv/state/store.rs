@@ -110,6 +110,11 @@ impl Store {
         self.keys.is_empty()
     }
 
+    /// How many keys will expire.
+    pub fn expiries(&self) -> u64 {
+        self.expiries.len() as u64
+    }
+
     /// When the next key expires, in milliseconds since 1970; always after the store's time.
     pub fn next_expiry(&self) -> Option<u64> {
         self.expiries.first().map(|(expiry, _)| *expiry)
