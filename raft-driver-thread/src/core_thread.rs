@@ -123,6 +123,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         self.bell.hang();
         self.transport.members(self.raft.membership());
         self.step(Input::Tick);
+        self.leave();
         let reason = loop {
             if let Some(reason) = self.state.stop.take() {
                 break reason;
@@ -155,11 +156,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.state.wake = Time::NEVER;
             self.step(Input::Tick);
         }
-        self.transport.flush();
-        for order in self.state.disk.drain(..) {
-            // A thread that does not listen has failed, and said why in an order that is on its way.
-            let _ = self.disk.send(order);
-        }
+        self.leave();
         let recorder = self.recorder.as_mut();
         if let Some(Err(error)) = recorder.map(|recorder| recorder.flush(&self.raft)) {
             tracing::error!(%error, "the recorder failed: nothing is recorded any more");
@@ -167,10 +164,20 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         }
     }
 
+    /// What the turn has for others leaves: for the peers first, as those wait longest.
+    fn leave(&mut self) {
+        self.transport.flush();
+        for order in self.state.disk.drain(..) {
+            // A thread that does not listen has failed, and said why in an order that is on its way.
+            let _ = self.disk.send(order);
+        }
+    }
+
     /// Takes what waits, or much of it; whether there was something.
     fn take(&mut self) -> bool {
         let index = self.progress.applied();
-        if index > self.raft.applied_index() {
+        let is_further = index > self.raft.applied_index();
+        if is_further {
             self.step(Input::Applied { index });
         }
         for turn in 0..MAX_TURN {
@@ -180,7 +187,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             let order = self.orders.try_next();
             let delivery = self.deliveries.take();
             if delivery.is_none() && matches!(order, Err(TryRecvError::Empty)) {
-                return turn > 0;
+                return turn > 0 || is_further;
             }
             if let Some(delivery) = delivery {
                 self.delivery(delivery);

@@ -95,7 +95,7 @@ fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Fai
     ];
     if let Some((flag, _)) = differs.into_iter().find(|(_, differs)| *differs) {
         let what = format!("{flag} has to be the same on all servers: leave it out, and it is");
-        return Err(Failure::usage(what));
+        return Err(Failure::new(what));
     }
     Ok(ServerOptions {
         election_timeout: Some(timeout),
