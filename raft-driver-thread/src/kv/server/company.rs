@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// How long company is waited for.
-const COMPANY: Duration = Duration::from_micros(300);
+/// How long company is waited for. On two cores with all servers and clients on them, 64 clients get a
+/// tenth more done with 700 µs than with 300 µs, and wait no longer for it.
+const COMPANY: Duration = Duration::from_micros(700);
 
 /// Who asked within such a time is expected back.
 const LATELY: Duration = Duration::from_millis(2);
