@@ -36,6 +36,14 @@ start_redis() {
   wait_for "$load" redis put 1 1 0.01 "$(clients_of 1)"
 }
 
+# One client of each server in turn, as one of them leads; the means.
+by_turns() {
+  local id
+  for id in 1 2 3; do
+    "$load" "$protocol" "$operation" 1 1 "$((seconds / 3 + 1))" "$(clients_of "$id")"
+  done | awk '{ for (i = 1; i <= NF; i++) sum[i] += $i } END { for (i = 1; i <= NF; i++) printf "%.0f ", sum[i] / NR }'
+}
+
 # Loads three servers: measure NAME PROTOCOL CONNECTIONS SUFFIX CLIENTS...
 measure() {
   local name=$1 protocol=$2 connections=$3 suffix=$4 operation clients key
@@ -43,7 +51,9 @@ measure() {
   for operation in put get; do
     for clients in "$@"; do
       key="$name $operation $clients$suffix"
-      result[$key]=$("$load" "$protocol" "$operation" "$clients" "$connections" "$seconds" "$all_clients")
+      result[$key]=$(if [ "$clients" = 1 ]; then by_turns; else
+        "$load" "$protocol" "$operation" "$clients" "$connections" "$seconds" "$all_clients"
+      fi)
       say "$operation, $clients clients, at most $connections connections: ${result[$key]} (per second; p50, p99, longest in µs)"
     done
   done

@@ -232,10 +232,6 @@ impl Identity {
 }
 
 /// Keeps other processes out, until the file is dropped.
-#[expect(
-    clippy::incompatible_msrv,
-    reason = "the database needs a release of Rust that has it, too"
-)]
 fn lock(folder: &Path) -> Result<File, FolderError> {
     let path = folder.join(LOCK);
     let mut options = File::options();

@@ -7,6 +7,7 @@
 //! | `local`, `admin`, `info` | what is not asked of the replicated state |
 //! | `members` | who belongs to the cluster, and who leads it |
 //! | `gateway` | the way of commands to the leader's log and back, exactly once |
+//! | `reads` | what needs no entry in the log |
 //! | `combine` | requests of many clients that travel together |
 //! | `outcome` | how they end otherwise than well |
 //! | `forward` | this server as a client of the others |
@@ -29,6 +30,7 @@ mod listener;
 mod local;
 mod members;
 mod outcome;
+mod reads;
 mod tls;
 
 use super::resp::{Limits, ParseLimits};
