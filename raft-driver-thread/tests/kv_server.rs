@@ -138,6 +138,19 @@ fn any_server_takes_writes_and_every_other_reads_them_at_once() {
 }
 
 #[test]
+fn whoever_is_asked_to_have_the_lead_handed_over_says_to_whom() {
+    let cluster = Cluster::new();
+    for _ in 0..10 {
+        let before = cluster.leader();
+        let reply = call(&mut cluster.client(cluster.follower()), "RAFT TRANSFER");
+        let Reply::Integer(after) = reply else {
+            panic!("{reply:?}");
+        };
+        assert_ne!(after as u64, before);
+    }
+}
+
+#[test]
 fn a_write_waits_out_the_death_of_the_leader_and_runs_once() {
     let mut cluster = Cluster::new();
     let leader = cluster.leader();

@@ -19,10 +19,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long at most until a request that found no leader tries again.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long an answer of one that leads no more is waited for.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What this server's own session has under way.
 #[derive(Default)]
@@ -288,7 +291,8 @@ impl Gateway {
         }
     }
 
-    /// Waits until this server knows that `leader` leads no more: there may be no answer of it.
+    /// Waits until this server knows that `leader` leads no more, and a moment: one that handed over has
+    /// an answer on its way, another may never have one.
     async fn is_led_otherwise(&self, leader: NodeId) {
         let mut leadership = self.leadership.clone();
         while self.node.state().leader == Some(leader) {
@@ -296,6 +300,7 @@ impl Gateway {
                 return; // the node has stopped
             }
         }
+        sleep(LAST_WORDS).await;
     }
 
     /// It may have moved.
