@@ -162,17 +162,22 @@ impl Store {
         if let Some(expiry) = value.expiry {
             self.expiries.insert((expiry, key.name.clone()));
         }
-        let (expiry, name) = (value.expiry, key.name.clone());
-        let before = self.keys.insert(key, value)?;
+        // A key that is there stays: it is what the map and `expiries` hold already.
+        let Some(there) = self.keys.get_mut(&key) else {
+            self.keys.insert(key, value);
+            return None;
+        };
+        let expiry = value.expiry;
+        let before = std::mem::replace(there, value);
         if before.expiry != expiry {
-            self.forget_expiry(before.expiry, name);
+            self.forget_expiry(before.expiry, &key);
         }
         Some(before)
     }
 
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let before = self.keys.remove(key)?;
-        self.forget_expiry(before.expiry, key.name.clone());
+        self.forget_expiry(before.expiry, key);
         Some(before)
     }
 
@@ -180,7 +185,7 @@ impl Store {
     pub(super) fn set_expiry(&mut self, key: &Key, expiry: Option<u64>) -> Option<Option<u64>> {
         let value = self.keys.get_mut(key)?;
         let before = std::mem::replace(&mut value.expiry, expiry);
-        self.forget_expiry(before, key.name.clone());
+        self.forget_expiry(before, key);
         if let Some(expiry) = expiry {
             self.expiries.insert((expiry, key.name.clone()));
         }
@@ -192,9 +197,9 @@ impl Store {
         self.expiries.clear();
     }
 
-    fn forget_expiry(&mut self, expiry: Option<u64>, name: Bytes) {
+    fn forget_expiry(&mut self, expiry: Option<u64>, key: &Key) {
         if let Some(expiry) = expiry {
-            self.expiries.remove(&(expiry, name));
+            self.expiries.remove(&(expiry, key.name.clone()));
         }
     }
 }
