@@ -119,6 +119,7 @@ pub fn inspect(
         database,
         keyspace,
         mark: Mark::open(folder)?,
+        ahead: super::ahead::Ahead::new(folder.join("log")),
         files: Arc::new(SnapshotFiles::open(folder)?),
         folder: folder.to_owned(),
         tidy: super::tidy::Tidy::new(),

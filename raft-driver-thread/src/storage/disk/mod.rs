@@ -20,6 +20,7 @@
 //! process, and after a power failure is at most too low. A database that has fewer batches than the
 //! mark says has lost what was acknowledged, and is refused.
 
+mod ahead;
 mod files;
 mod inspect;
 mod record;
@@ -28,6 +29,7 @@ mod tidy;
 pub use inspect::{Inspection, inspect};
 
 use super::{Snapshots, Storage, StorageError};
+use ahead::Ahead;
 use files::{Mark, SnapshotFiles};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use raft_proto::{
@@ -46,6 +48,7 @@ pub struct DiskStorage {
     keyspace: Keyspace,
     folder: PathBuf,
     mark: Mark,
+    ahead: Ahead,
     files: Arc<SnapshotFiles>,
     tidy: Tidy,
     meta: Meta,
@@ -93,11 +96,13 @@ impl DiskStorage {
     pub fn open(folder: impl Into<PathBuf>) -> Result<DiskStorage, StorageError> {
         let folder = folder.into();
         files::prepare(&folder)?;
+        let ahead = Ahead::new(folder.join("log"));
         let (database, keyspace) = open_database(&folder)?;
         let mut storage = DiskStorage {
             database,
             keyspace,
             mark: Mark::open(&folder)?,
+            ahead,
             files: Arc::new(SnapshotFiles::open(&folder)?),
             tidy: Tidy::new(),
             folder,
@@ -247,9 +252,10 @@ impl DiskStorage {
         self.meta.writes += 1;
         let batch = self.database.batch();
         let mut batch = batch.durability(Some(PersistMode::SyncData));
+        let mut bytes = 0;
         for (first, entries) in &staged.records {
             match entries {
-                Some(entries) => self.put(&mut batch, &record::key(*first), entries)?,
+                Some(entries) => bytes += self.put(&mut batch, &record::key(*first), entries)?,
                 None => batch.remove(&self.keyspace, record::key(*first)),
             }
         }
@@ -259,21 +265,26 @@ impl DiskStorage {
         if let Some(snapshot) = &staged.snapshot {
             self.put(&mut batch, record::SNAPSHOT, snapshot)?;
         }
-        self.put(&mut batch, record::META, &self.meta)?;
+        let meta = self.put(&mut batch, record::META, &self.meta)?;
+        self.ahead.prepare(bytes + meta);
+        self.tidy.wrote(bytes + meta);
         let committed = batch.commit();
         committed.map_err(|error| self.failed("write to the database", error))?;
         self.mark.write(self.meta.writes)
     }
 
+    /// Says about how many bytes of the journal it takes.
     fn put(
         &self,
         batch: &mut OwnedWriteBatch,
         key: &[u8],
         value: &impl Serialize,
-    ) -> Result<(), StorageError> {
+    ) -> Result<u64, StorageError> {
+        const OVERHEAD: usize = 64;
         let value = record::encode(key, value).map_err(StorageError::Contract)?;
+        let bytes = (key.len() + value.len() + OVERHEAD) as u64;
         batch.insert(&self.keyspace, key, value);
-        Ok(())
+        Ok(bytes)
     }
 }
 
@@ -368,10 +379,10 @@ fn take_until(entries: &Entries, end: Index) -> Result<Entries, StorageError> {
 }
 
 fn open_database(folder: &Path) -> Result<(Database, Keyspace), StorageError> {
-    // A memtable that is full is written once more, into a table, and syncs wait for that; what is
-    // compacted before is not. So it holds about what a log grows by from snapshot to snapshot.
-    const MEMTABLE_BYTES: u64 = 64 << 20;
-    const JOURNAL_BYTES: u64 = 256 << 20;
+    // What is compacted before its memtable is full is never written into a table: see `tidy`. So a
+    // memtable has room for what a log grows by from snapshot to snapshot.
+    const MEMTABLE_BYTES: u64 = 160 << 20;
+    const JOURNAL_BYTES: u64 = 512 << 20;
     let open = || {
         let builder = Database::builder(folder.join("log"));
         let builder = builder
