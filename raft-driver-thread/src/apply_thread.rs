@@ -2,10 +2,10 @@
 //! However slow it is, the core and its heartbeats go on.
 
 use crate::bell::Bell;
-use crate::core_thread::{Order, Orders};
 use crate::error::{RequestError, Unknown};
 use crate::mailbox::Letters;
 use crate::options::SnapshotPolicy;
+use crate::order::{Order, Orders};
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::Snapshots;
 use crate::ticket::{Applied, Promise};

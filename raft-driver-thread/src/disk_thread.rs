@@ -1,8 +1,8 @@
 //! The thread that waits for the disk: all writes that wait become one sync (group commit).
 
-use crate::core_thread::{Order, Orders};
 use crate::mailbox::Letters;
 use crate::metrics::Metrics;
+use crate::order::{Order, Orders};
 use crate::state_machine::StateMachine;
 use crate::storage::{Storage, StorageError};
 use crate::timer::stopwatch;
@@ -52,8 +52,12 @@ pub(crate) fn run<M: StateMachine>(
         }
         let read = written.and_then(|persisted| {
             if let Some(seq) = persisted {
+                let order = Order::Input(Input::Persisted { seq });
                 // The core has stopped if it does not listen; the loop then ends by itself.
-                let _ = core.send(Order::Input(Input::Persisted { seq }));
+                let _ = match next.is_none() && orders.is_empty() {
+                    true => core.send_and_help(order), // There is time.
+                    false => core.send(order),
+                };
             }
             next.map(|order| read(&mut storage, order)).transpose()
         });

@@ -84,6 +84,33 @@ impl Inbox {
         Ok(())
     }
 
+    /// Hands over a message from `from` without a word about it: [`help`](Inbox::help) has to follow soon.
+    /// Waits while there is no room.
+    #[cfg(feature = "tcp")]
+    pub(crate) fn put(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
+        let size = size_of(&message);
+        if !self.room.try_enter(size)? {
+            self.bell.ring(); // Only the core makes room.
+            self.room.enter(size)?;
+        }
+        let delivery = Delivery::Message { from, message };
+        match self.deliveries.try_send(delivery) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(delivery)) => {
+                self.bell.ring();
+                self.deliveries.send(delivery).map_err(|_| InboxClosed)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
+        }
+    }
+
+    /// Takes the core's turn in this thread, if no other is at it. Not to be called with locks held that
+    /// the transport's methods take.
+    #[cfg(feature = "tcp")]
+    pub(crate) fn help(&self) {
+        self.bell.answer();
+    }
+
     /// Hands over a message from `from` if there is room for it now; says whether there was.
     ///
     /// # Errors

@@ -22,7 +22,7 @@
 
 mod apply_thread;
 mod bell;
-mod core_thread;
+mod core_turn;
 mod disk_thread;
 mod error;
 pub mod inbox;
@@ -34,7 +34,9 @@ pub mod metrics;
 mod node;
 mod observed;
 mod options;
+mod order;
 mod recorder;
+mod shared_core;
 mod snapshot_thread;
 mod state_machine;
 pub mod storage;

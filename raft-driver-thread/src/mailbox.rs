@@ -31,12 +31,23 @@ pub(crate) fn mailbox<T>(bell: Bell) -> (Mailbox<T>, Letters<T>) {
 impl<T> Mailbox<T> {
     /// An error, with the letter, if nobody takes it any more.
     pub(crate) fn send(&self, letter: T) -> Result<(), SendError<T>> {
-        match &self.queue {
-            None => return Err(SendError(letter)),
-            Some(queue) => queue.send(letter)?,
-        }
+        self.put(letter)?;
         self.bell.ring();
         Ok(())
+    }
+
+    /// Likewise; this thread does what is to be done then, if it can and no other does.
+    pub(crate) fn send_and_help(&self, letter: T) -> Result<(), SendError<T>> {
+        self.put(letter)?;
+        self.bell.answer();
+        Ok(())
+    }
+
+    fn put(&self, letter: T) -> Result<(), SendError<T>> {
+        match &self.queue {
+            None => Err(SendError(letter)),
+            Some(queue) => queue.send(letter),
+        }
     }
 }
 
@@ -62,6 +73,11 @@ impl<T> Drop for Mailbox<T> {
 }
 
 impl<T> Letters<T> {
+    /// Whether none is there now.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The next letter, if one is there.
     pub(crate) fn try_next(&self) -> Result<T, TryRecvError> {
         self.queue.try_recv()

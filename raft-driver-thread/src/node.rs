@@ -2,14 +2,16 @@
 
 use crate::apply_thread::{Applier, Progress, load};
 use crate::bell::Bell;
-use crate::core_thread::{Core, Order, Orders, PendingRead, Turn};
+use crate::core_turn::{Core, Turn};
 use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox_with;
 use crate::mailbox::mailbox;
 use crate::metrics::Metrics;
 use crate::observed::{News, Observed, State};
 use crate::options::Options;
+use crate::order::{Order, Orders, PendingRead};
 use crate::recorder::Recorder;
+use crate::shared_core::SharedCore;
 use crate::state_machine::StateMachine;
 use crate::storage::{Snapshots, Storage, StorageError};
 use crate::ticket::{Applied, Outstanding, Promise, Proposed, Ticket, ticket};
@@ -17,7 +19,7 @@ use crate::timer::Clock;
 use crate::transport::Transport;
 use crate::{disk_thread, snapshot_thread};
 use bytes::Bytes;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, SendError};
 use raft_proto::{
     ChangeError, EntryId, Input, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
     Recovered, Status, TransferError,
@@ -138,6 +140,7 @@ impl<M: StateMachine> Node<M> {
             recorder,
             metrics,
         };
+        let core = SharedCore::new(core);
         let seen = observed.clone();
         let run = move || {
             if catch_unwind(AssertUnwindSafe(|| core.run())).is_err() {
@@ -215,27 +218,18 @@ impl<M: StateMachine> Node<M> {
         mode: ReadMode,
         query: impl FnOnce(&M) -> A + Send + 'static,
     ) -> Ticket<A, ReadError> {
-        self.request(|promise: Promise<A, ReadError>| {
-            let promise = Arc::new(Mutex::new(Some(promise)));
-            let take = |promise: &Mutex<Option<_>>| {
-                promise
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take()
-            };
-            let refused = promise.clone();
-            let query = Box::new(move |machine: &M| {
-                if let Some(promise) = take(&promise) {
-                    promise.end(Ok(query(machine)));
-                }
-            });
-            let refuse = Box::new(move |error| {
-                if let Some(promise) = take(&refused) {
-                    promise.end(Err(error));
-                }
-            });
-            Order::Read(mode, PendingRead { query, refuse })
-        })
+        self.request(|promise| Order::Read(mode, PendingRead::new(query, promise)))
+    }
+
+    /// Likewise, as [`submit_here`](Node::submit_here).
+    #[cfg(feature = "kv")]
+    pub(crate) fn read_here<A: Send + 'static>(
+        &self,
+        mode: ReadMode,
+        query: impl FnOnce(&M) -> A + Send + 'static,
+    ) -> Ticket<A, ReadError> {
+        let order = |promise| Order::Read(mode, PendingRead::new(query, promise));
+        self.request_by(order, Orders::send_and_help)
     }
 
     /// Asks the state machine of this node as it is, whether it leads or is far behind: the answer may
@@ -322,13 +316,29 @@ impl<M: StateMachine> Node<M> {
         self.inner.stop(Order::Kill);
     }
 
+    /// As [`submit`](Node::submit), but takes the core's turn in this thread if no other is at it: for what
+    /// comes alone, not for one of many.
+    #[cfg(feature = "kv")]
+    pub(crate) fn submit_here(&self, command: Bytes) -> Proposed<M::Answer> {
+        let order = |promise| Order::Propose(command, promise);
+        self.request_by(order, Orders::send_and_help)
+    }
+
     fn request<A, R: Error>(&self, order: impl FnOnce(Promise<A, R>) -> Order<M>) -> Ticket<A, R> {
+        self.request_by(order, Orders::send)
+    }
+
+    fn request_by<A, R: Error>(
+        &self,
+        order: impl FnOnce(Promise<A, R>) -> Order<M>,
+        send: impl FnOnce(&Orders<M>, Order<M>) -> Result<(), SendError<Order<M>>>,
+    ) -> Ticket<A, R> {
         let inner = &self.inner;
         let Some(place) = Outstanding::enter(&inner.outstanding, inner.max_outstanding) else {
             return Ticket::ended(RequestError::Overloaded);
         };
         let (promise, ticket) = ticket(place);
-        match inner.orders.send(order(promise)) {
+        match send(&inner.orders, order(promise)) {
             Ok(()) => ticket,
             Err(_) => Ticket::ended(RequestError::Stopped),
         }
@@ -375,8 +385,15 @@ fn restore<M: StateMachine>(
 }
 
 thread_local! {
-    /// Whether this is a thread of a node's.
+    /// Whether this is a thread of a node's, which must not wait for a node's end.
     static IS_OWN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does a node's work in a thread that is not its own.
+pub(crate) fn as_own(work: impl FnOnce()) {
+    let before = IS_OWN.replace(true);
+    work();
+    IS_OWN.set(before);
 }
 
 /// The threads that the core's thread waits for when it ends.

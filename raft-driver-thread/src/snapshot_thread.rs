@@ -1,7 +1,7 @@
 //! The thread that reads and writes chunks of snapshots, which must not hold up the log's syncs.
 
-use crate::core_thread::{Order, Orders};
 use crate::mailbox::Letters;
+use crate::order::{Order, Orders};
 use crate::state_machine::StateMachine;
 use crate::storage::Snapshots;
 use bytes::Bytes;

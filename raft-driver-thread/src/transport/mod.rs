@@ -14,8 +14,9 @@ use std::io;
 
 /// Carries messages to peers and delivers theirs.
 ///
-/// All methods are called from the core's thread, and none may wait for a peer, a connection or a
-/// disk: a transport has threads and bounded queues of its own, and drops what does not fit.
+/// All methods are called by the thread that has the core's turn, which may be any of the node's, one at a
+/// time. None may wait for a peer, a connection or a disk: a transport has threads and bounded queues of its
+/// own, and drops what does not fit.
 pub trait Transport: Send + 'static {
     /// Begins to listen and to deliver to `inbox`, for the node with this config. Called once,
     /// first.

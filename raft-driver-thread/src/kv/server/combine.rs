@@ -115,8 +115,10 @@ impl Combiner {
         if self.expects_company() {
             self.company.wait().await;
         }
-        // Requests that have arrived already, and were not looked at yet, come along.
-        tokio::task::yield_now().await;
+        if self.lock().active.count() > 1 {
+            // Requests that have arrived already, and were not looked at yet, come along.
+            tokio::task::yield_now().await;
+        }
         self.take()
     }
 

@@ -229,7 +229,7 @@ impl Gateway {
 
     async fn propose_here(&self, body: &Body, deadline: Instant) -> Result<Answer, Miss> {
         let payload = Entry::encode_parts(self.clock.now(), body);
-        let ended = timeout_at(deadline, self.node.submit(payload)).await;
+        let ended = timeout_at(deadline, self.node.submit_here(payload)).await;
         match ended {
             Err(_) => Err(Miss::Unknown("no majority stored it in time".into())),
             Ok(Ok(applied)) => Ok(applied.answer),

@@ -66,7 +66,7 @@ impl Gateway {
         let reads = reads.clone();
         let ask = move |machine: &Machine| reads.ask(machine);
         let timed_out = RequestError::Unknown(Unknown::TimedOut);
-        let read = timeout_at(deadline, self.node.read(mode, ask)).await;
+        let read = timeout_at(deadline, self.node.read_here(mode, ask)).await;
         read.unwrap_or(Err(timed_out))
     }
 

@@ -13,6 +13,9 @@ const MAX_SLICES: usize = 1024;
 
 const LENGTH_BYTES: usize = 4;
 
+/// So much memory is taken before anything has come.
+const TAKEN_AT_ONCE: u64 = 64 << 10;
+
 /// Writes all messages; large payloads go out from where they lie.
 pub(super) fn write_all(
     stream: &mut dyn Write,
@@ -86,6 +89,14 @@ fn write_slices(stream: &mut dyn Write, mut slices: &mut [IoSlice<'_>]) -> io::R
     Ok(())
 }
 
+/// Whether the next frame can be read without waiting.
+pub(super) fn is_whole(read: &[u8]) -> bool {
+    let Some((length, rest)) = read.split_first_chunk::<LENGTH_BYTES>() else {
+        return false;
+    };
+    rest.len() as u64 >= u64::from(u32::from_le_bytes(*length))
+}
+
 /// The next frame, or `None` at the end of the stream. Memory is taken as bytes arrive, not as the
 /// length claims.
 pub(super) fn read(stream: &mut dyn Read, max_bytes: u64) -> io::Result<Option<Bytes>> {
@@ -99,7 +110,7 @@ pub(super) fn read(stream: &mut dyn Read, max_bytes: u64) -> io::Result<Option<B
         let what = format!("a frame of {length} bytes, the limit is {max_bytes}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    let mut frame = Vec::new();
+    let mut frame = Vec::with_capacity(length.min(TAKEN_AT_ONCE) as usize);
     let read = stream.take(length).read_to_end(&mut frame)?;
     match read as u64 == length {
         true => Ok(Some(frame.into())),

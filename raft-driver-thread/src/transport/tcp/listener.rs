@@ -164,6 +164,12 @@ impl Hall {
     }
 
     fn hear(&self, stream: Box<dyn Stream>, peer: NodeId) -> io::Result<()> {
+        let heard = self.hear_all(stream, peer);
+        self.inbox.help(); // With what came before the end.
+        heard
+    }
+
+    fn hear_all(&self, stream: Box<dyn Stream>, peer: NodeId) -> io::Result<()> {
         let receiver = Receiver::new(&self.config);
         let max_bytes = receiver.limits().max_frame_bytes;
         let mut stream = BufReader::with_capacity(READ_BYTES, stream);
@@ -173,8 +179,11 @@ impl Hall {
                 let what = format!("it speaks as {from}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
-            if self.inbox.deliver(from, message).is_err() {
+            if self.inbox.put(from, message).is_err() {
                 return Ok(()); // The node stops.
+            }
+            if !frame::is_whole(stream.buffer()) {
+                self.inbox.help();
             }
         }
         Ok(())

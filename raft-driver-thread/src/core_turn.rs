@@ -1,6 +1,6 @@
-//! The core's thread: receive, step, perform; everything that waits is drained in one turn.
+//! The core's turn: receive, step, perform; everything that waits is drained in one.
 
-use crate::apply_thread::{ApplyOrder, CommandPromise, Progress, Query};
+use crate::apply_thread::{ApplyOrder, CommandPromise, Progress};
 use crate::bell::Bell;
 use crate::disk_thread::{DiskOrder, StorageFailed};
 use crate::error::{RequestError, StopReason};
@@ -8,6 +8,7 @@ use crate::inbox::{Deliveries, Delivery};
 use crate::mailbox::{Letters, Mailbox};
 use crate::metrics::Metrics;
 use crate::observed::{self, Observed};
+use crate::order::{Order, PendingRead};
 use crate::recorder::Recorder;
 use crate::snapshot_thread::SnapshotOrder;
 use crate::state_machine::StateMachine;
@@ -17,46 +18,15 @@ use crate::transport::Transport;
 use bytes::Bytes;
 use crossbeam_channel::TryRecvError;
 use raft_proto::{
-    Action, ChangeError, Commands, EntryId, Event, Input, MembershipChange, NodeId, ProposeError,
-    Raft, ReadError, ReadMode, RequestId, SnapshotId, Status, Time, TransferError,
+    Action, ChangeError, Commands, EntryId, Event, Input, NodeId, ProposeError, Raft, RequestId,
+    Time, TransferError,
 };
 use std::collections::{BTreeMap, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How many orders and deliveries are taken in one turn, so that what was sent leaves.
 const MAX_TURN: usize = 1024;
-
-/// What callers and this node's other threads want of the core.
-pub(crate) enum Order<M: StateMachine> {
-    Propose(Bytes, CommandPromise<M>),
-    Read(ReadMode, PendingRead<M>),
-    Transfer(Option<NodeId>, Promise<NodeId, TransferError>),
-    Change(MembershipChange, Promise<EntryId, ChangeError>),
-    Status(Promise<Status, Infallible>),
-    /// To be asked of the state as it is.
-    Inspect(Query<M>),
-    Snapshot,
-    /// From the threads: the answer to an action.
-    Input(Input),
-    SnapshotMade(Option<SnapshotId>),
-    StorageFailed(StorageFailed),
-    MachineFailed(String),
-    ThreadPanicked(&'static str),
-    /// Hand over the lead, then stop.
-    Shutdown,
-    /// Stop.
-    Kill,
-}
-
-/// Where orders for the core are put.
-pub(crate) type Orders<M> = Mailbox<Order<M>>;
-
-/// A read that waits for its index: what to ask then, or whom to tell that there is none.
-pub(crate) struct PendingRead<M> {
-    pub(crate) query: Query<M>,
-    pub(crate) refuse: Box<dyn FnOnce(RequestError<ReadError>) + Send>,
-}
 
 pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) raft: Raft,
@@ -78,6 +48,8 @@ pub(crate) struct Core<M: StateMachine, T> {
 /// What the core's thread itself remembers between turns.
 pub(crate) struct Turn<M: StateMachine> {
     wake: Time,
+    /// When the core's own thread looks at the clock.
+    sleeps_until: Time,
     requests: u64,
     /// Commands that came one after another: one proposal.
     gathered: (Vec<Bytes>, VecDeque<CommandPromise<M>>, u64),
@@ -98,6 +70,7 @@ impl<M: StateMachine> Turn<M> {
     pub(crate) fn new() -> Turn<M> {
         Turn {
             wake: Time::ZERO,
+            sleeps_until: Time::ZERO,
             requests: 0,
             gathered: (Vec::new(), VecDeque::new(), 0),
             reads: BTreeMap::new(),
@@ -118,43 +91,25 @@ impl<M: StateMachine> Turn<M> {
 }
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
-    /// Runs until the node stops.
-    pub(crate) fn run(mut self) {
-        self.bell.hang();
+    /// Before the first turn.
+    pub(crate) fn begin(&mut self) {
         self.transport.members(self.raft.membership());
         self.step(Input::Tick);
         self.leave();
-        let reason = loop {
-            if let Some(reason) = self.state.stop.take() {
-                break reason;
-            }
-            self.turn();
-            self.observed.update(&self.raft);
-            self.metrics.turn(&self.raft);
-        };
-        // First the inbox: a thread of the transport that waits for room in it ends then.
-        let Core {
-            deliveries,
-            mut transport,
-            observed,
-            ..
-        } = self;
-        drop(deliveries);
-        transport.stop();
-        observed.stopped(reason);
     }
 
-    /// Takes all that waits; if nothing does, waits for something.
-    fn turn(&mut self) {
-        if !self.take() {
-            self.bell.wait(self.clock.instant(self.state.wake));
-            self.take();
-        }
+    /// Takes all that waits, and does what follows from it.
+    pub(crate) fn turn(&mut self) {
+        let mut is_idle = !self.take();
         self.propose();
         if self.state.wake <= self.clock.now() {
             // A deadline that a tick answers is over, whether another one follows or not.
             self.state.wake = Time::NEVER;
             self.step(Input::Tick);
+            is_idle = false;
+        }
+        if is_idle {
+            return;
         }
         self.leave();
         let recorder = self.recorder.as_mut();
@@ -162,6 +117,43 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             tracing::error!(%error, "the recorder failed: nothing is recorded any more");
             self.recorder = None;
         }
+        self.observed.update(&self.raft);
+        self.metrics.turn(&self.raft);
+    }
+
+    /// Until when the core's own thread may sleep.
+    pub(crate) fn sleep(&mut self) -> Option<Instant> {
+        self.state.sleeps_until = self.state.wake;
+        self.clock.instant(self.state.wake)
+    }
+
+    /// Whether the core's own thread sleeps for too long.
+    pub(crate) fn wakes_earlier(&self) -> bool {
+        self.state.wake < self.state.sleeps_until
+    }
+
+    /// There are no more turns. The first reason stays.
+    pub(crate) fn stop(&mut self, reason: StopReason) {
+        self.state.stop.get_or_insert(reason);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.stop.is_some()
+    }
+
+    /// After the last turn.
+    pub(crate) fn end(self) {
+        // First the inbox: a thread of the transport that waits for room in it ends then.
+        let Core {
+            deliveries,
+            mut transport,
+            observed,
+            state,
+            ..
+        } = self;
+        drop(deliveries);
+        transport.stop();
+        observed.stopped(state.stop.unwrap_or(StopReason::Defect));
     }
 
     /// What the turn has for others leaves: for the peers first, as those wait longest.
@@ -196,11 +188,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 Ok(order) => self.order(order),
                 Err(TryRecvError::Empty) => {}
                 // Without a caller, and without threads, there is nobody left to work for.
-                Err(TryRecvError::Disconnected) => {
-                    self.state.stop.get_or_insert(StopReason::Shutdown);
-                }
+                Err(TryRecvError::Disconnected) => self.stop(StopReason::Shutdown),
             }
         }
+        self.bell.ring(); // There may be more.
         true
     }
 
