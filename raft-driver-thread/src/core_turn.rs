@@ -45,7 +45,7 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) metrics: Metrics,
 }
 
-/// What the core's thread itself remembers between turns.
+/// What is remembered between turns.
 pub(crate) struct Turn<M: StateMachine> {
     wake: Time,
     /// When the core's own thread looks at the clock.

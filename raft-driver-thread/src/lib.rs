@@ -8,16 +8,19 @@
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
-//! | core | receive, step, perform; all that waits in one turn | orders, messages, the deadline |
+//! | core | turns: receive, step, perform, all that waits at once | orders, messages, the deadline |
 //! | disk | all writes that wait in one sync; reads old entries | the disk |
 //! | apply | the state machine | the user's code |
 //! | chunks | pieces of snapshots that are sent and received | the disk |
 //! | snapshot | writes one snapshot, then ends | the disk |
 //! | the transport's own | connections | peers |
 //!
-//! The core's thread waits for none of the others: what it has for them goes into queues whose
+//! Turns are also taken by the threads that bring something, the disk's and the transport's, if no other
+//! thread is at it: to wake one takes longer than most turns.
+//!
+//! A turn waits for nobody: what it has for other threads goes into queues whose
 //! content is bounded by the core's own limits (uncommitted and unapplied bytes, one chunk a
-//! peer) and by [`Options::max_outstanding`]; what peers have for it waits in a queue that is bounded in
+//! peer) and by [`Options::max_outstanding`]; what peers have for the core waits in a queue that is bounded in
 //! bytes.
 
 mod apply_thread;

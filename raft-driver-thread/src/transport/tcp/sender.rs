@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 const BACK_OFF_MIN: Duration = Duration::from_millis(20);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// No more than so much is written from the core's thread at once.
-const DIRECT_BYTES: u64 = 16 << 10;
+/// No more than so much is written in the core's turn at once.
+const DIRECT_BYTES: u64 = 64 << 10;
 
 /// After so long a silence it is looked whether the other end is still there.
 const QUIET: Duration = Duration::from_millis(50);
