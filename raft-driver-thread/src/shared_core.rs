@@ -11,7 +11,7 @@ use crate::node;
 use crate::state_machine::StateMachine;
 use crate::transport::Transport;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// How many turns a thread takes for others until the core's own goes on.
@@ -46,9 +46,10 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
         }
         // The bell is part of the core: it must not keep it.
         let weak = Arc::downgrade(self);
+        let span = tracing::Span::current();
         self.bell.share(move || {
             if let Some(shared) = weak.upgrade() {
-                node::as_own(|| shared.help());
+                span.in_scope(|| node::as_own(|| shared.help()));
             }
         });
         loop {
@@ -69,7 +70,7 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
             }
             let deadline = core.sleep();
             drop(place);
-            if !self.has_news.load(Ordering::SeqCst) {
+            if !self.has_news() {
                 self.bell.wait(deadline);
             }
         }
@@ -80,6 +81,7 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
         for _ in 0..MAX_TURNS {
             // Before the lock is tried: who has it looks here once he has not.
             self.has_news.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
             let mut place = match self.core.try_lock() {
                 Ok(place) => place,
                 Err(TryLockError::WouldBlock) => return,
@@ -89,19 +91,23 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
                 return;
             };
             self.has_news.store(false, Ordering::SeqCst);
-            if !core.is_stopped() {
-                guarded(core, Core::turn);
-            }
+            guarded(core, Core::turn);
             let needs_its_own = core.is_stopped() || core.wakes_earlier();
             drop(place);
             if needs_its_own {
                 self.bell.ring();
             }
-            if !self.has_news.load(Ordering::SeqCst) {
+            if !self.has_news() {
                 return;
             }
         }
         self.bell.ring();
+    }
+
+    /// To be asked after the lock was given back.
+    fn has_news(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.has_news.load(Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Core<M, T>>> {
@@ -110,11 +116,14 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
     }
 }
 
-/// A panic stops the node.
+/// A panic stops the node. One that has stopped does nothing more: what it holds may be half done.
 fn guarded<M: StateMachine, T: Transport>(
     core: &mut Core<M, T>,
     work: impl FnOnce(&mut Core<M, T>),
 ) {
+    if core.is_stopped() {
+        return;
+    }
     if catch_unwind(AssertUnwindSafe(|| work(core))).is_err() {
         core.stop(StopReason::Defect);
     }

@@ -238,3 +238,79 @@ fn a_folder_of_another_version_or_of_somebody_else_is_refused() {
     let other = DiskStorage::open(folder.path()).unwrap_err();
     assert!(matches!(other, StorageError::Damaged { .. }), "{other}");
 }
+
+/// Writes of several pages, and what there was before the last one.
+fn torn(folder: &Path) -> (Recovered, Vec<u8>) {
+    let mut storage = DiskStorage::open(folder).unwrap();
+    storage.recover().unwrap();
+    for seq in 1..=3 {
+        let mut write = write(seq);
+        let mut large = EntriesBuilder::new();
+        let id = EntryId {
+            index: Index(seq),
+            term: Term(1),
+        };
+        let payload = Bytes::from(vec![seq as u8; 40_000]);
+        large.push(id, EntryKind::Command, payload).unwrap();
+        write.entries = large.finish();
+        if seq == 3 {
+            drop(storage);
+            let mut before = DiskStorage::open(folder).unwrap();
+            let recovered = before.recover().unwrap();
+            let mark = fs::read(folder.join("mark")).unwrap();
+            before.write(&[write]).unwrap();
+            drop(before);
+            // A page in the midst of it is not there.
+            let journal = folder.join("log/0.jnl");
+            let mut bytes = fs::read(&journal).unwrap();
+            let begin = bytes.iter().position(|byte| *byte == 3).unwrap();
+            let payload = bytes[begin..].windows(9).position(|it| it == [3; 9]);
+            let page = (begin + payload.unwrap() + 10_000) & !4095;
+            bytes[page..page + 4096].fill(0);
+            fs::write(&journal, bytes).unwrap();
+            return (recovered, mark);
+        }
+        storage.write(&[write]).unwrap();
+    }
+    unreachable!("the third is the last")
+}
+
+#[test]
+fn a_write_that_a_power_failure_tore_within_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, mark) = torn(folder.path());
+    // It was not acknowledged.
+    fs::write(folder.path().join("mark"), mark).unwrap();
+    let mut storage = DiskStorage::open(folder.path()).unwrap();
+    assert_eq!(storage.recover().unwrap(), before);
+    // And what comes after it is found.
+    let mut next = write(3);
+    next.entries = entries(3, 1);
+    storage.write(&[next]).unwrap();
+    drop(storage);
+    let mut storage = DiskStorage::open(folder.path()).unwrap();
+    let last = storage.recover().unwrap().entries.last_id();
+    assert_eq!(last.map(|id| id.index), Some(Index(3)));
+}
+
+#[test]
+fn a_write_that_is_damaged_within_is_refused_if_it_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    torn(folder.path());
+    let refused = DiskStorage::open(folder.path()).unwrap_err();
+    assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
+}
+
+#[test]
+fn damage_before_the_last_write_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    torn(folder.path());
+    let journal = folder.path().join("log/0.jnl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let payload = bytes.windows(9).position(|it| it == [1; 9]).unwrap();
+    bytes[payload + 20_000] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    let refused = DiskStorage::open(folder.path()).unwrap_err();
+    assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
+    assert!(fs::read(&journal).unwrap() == bytes, "the journal changed");
+}

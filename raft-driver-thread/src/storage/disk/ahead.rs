@@ -1,131 +1,164 @@
 //! Fills the database's journal with zeros, a little ahead of its end.
 //!
 //! A journal begins as a file of holes. A sync of what goes into a hole has to give it a place on the disk
-//! first, which the file system logs, and waits for: it takes half as long again, and twice the processor,
-//! as a sync of what goes where something is.
+//! first, which the file system may have to log: it takes half as long again, and half as much of the
+//! processor, as a sync of what goes where something is.
+//!
+//! Zeros are what holes read as, so filling them changes nothing. Nothing else is filled: what was counted to
+//! be written must have ended before, and the file system must know nothing behind, or it is read. And the
+//! journal must be one that this process began, in which the database writes at places of its choice: one
+//! that was recovered goes on at the end of the file, which filling would move. That one was cut where its
+//! last batch ends; only the other ends in a hole.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+#[cfg(target_os = "linux")]
+pub(super) use filling::Ahead;
 
-/// What is filled at a time.
-const STEP: usize = 1 << 20;
+#[cfg(target_os = "linux")]
+mod filling {
+    use crate::storage::disk::journal;
+    use rustix::{fs, io::Errno};
+    use std::fs::File;
+    use std::io::{self, Read, Seek, SeekFrom, Write};
+    use std::path::PathBuf;
 
-/// See the [module](self).
-#[derive(Debug)]
-pub(super) struct Ahead {
-    folder: PathBuf,
-    /// The newest journal that another process began: it is not filled, as it has no holes.
-    before: Option<u64>,
-    journal: Option<Journal>,
-    /// How much can be written until more is filled.
-    left: u64,
-}
+    /// What is filled at a time.
+    const STEP: u64 = 1 << 20;
 
-#[derive(Debug)]
-struct Journal {
-    number: u64,
-    file: File,
-    /// Filled up to here.
-    end: u64,
-}
-
-impl Ahead {
-    /// Of the database in this folder, which is not open yet.
-    pub(super) fn new(folder: PathBuf) -> Ahead {
-        let mut ahead = Ahead {
-            folder,
-            before: None,
-            journal: None,
-            left: 0,
-        };
-        // A folder that is not there has no journals.
-        ahead.before = ahead.newest().unwrap_or(None);
-        ahead
+    /// See the [module](super).
+    #[derive(Debug)]
+    pub(in super::super) struct Ahead {
+        folder: PathBuf,
+        /// The newest one: its number, and how to fill it, if it may be.
+        journal: Option<(u64, Option<Journal>)>,
+        /// How much can be written until more is filled.
+        left: u64,
     }
 
-    /// About so many bytes are written next. Must be called by the thread that writes to the database,
-    /// while it does not.
-    pub(super) fn prepare(&mut self, bytes: u64) {
-        if let Some(left) = self.left.checked_sub(bytes) {
-            self.left = left;
-            return;
-        }
-        self.left = STEP as u64;
-        // Without it all is the same, only slower.
-        if let Err(error) = self.fill() {
-            tracing::debug!(%error, "the journal was not filled ahead");
-        }
+    #[derive(Debug)]
+    struct Journal {
+        file: File,
+        /// Filled up to here.
+        end: u64,
+        /// What is written ends before that, as it was counted.
+        is_counted: bool,
     }
 
-    fn fill(&mut self) -> io::Result<()> {
-        let newest = self.newest()?;
-        let Some(number) = newest.filter(|_| newest > self.before) else {
-            return Ok(());
-        };
-        match &mut self.journal {
-            Some(journal) if journal.number == number => journal.fill(),
-            _ => {
-                let journal = self.journal.insert(Journal {
-                    number,
-                    file: OpenOptions::new()
-                        .read(true)
-                        .write(true)
-                        .open(self.folder.join(format!("{number}.jnl")))?,
-                    end: 0,
+    impl Ahead {
+        /// Of the database in this folder.
+        pub(in super::super) fn new(folder: PathBuf) -> Ahead {
+            Ahead {
+                folder,
+                journal: None,
+                left: 0,
+            }
+        }
+
+        /// At most about so many bytes are written next. Must be called by the one thread that writes to
+        /// the database, while it does not.
+        pub(in super::super) fn prepare(&mut self, bytes: u64) {
+            if bytes > self.left {
+                // Without it all is the same, only slower.
+                self.left = self.fill().unwrap_or_else(|error| {
+                    tracing::debug!(%error, "the journal was not filled ahead");
+                    self.journal = None;
+                    STEP // It is tried again then.
                 });
-                // Where what is to be written is counted too low there is still enough.
-                journal.fill()?;
-                journal.fill()
+            }
+            if bytes > self.left
+                && let Some((_, Some(journal))) = &mut self.journal
+            {
+                journal.is_counted = false;
+            }
+            self.left = self.left.saturating_sub(bytes);
+        }
+
+        /// How much can be written then.
+        fn fill(&mut self) -> io::Result<u64> {
+            let Some(number) = journal::newest(&self.folder)? else {
+                return Ok(STEP);
+            };
+            if self
+                .journal
+                .as_ref()
+                .is_none_or(|(known, _)| *known != number)
+            {
+                let found = Journal::open(journal::open(&self.folder, number)?)?;
+                self.journal = Some((number, found));
+            }
+            match &mut self.journal {
+                Some((_, Some(journal))) => journal.fill(self.left),
+                Some((_, None)) | None => Ok(STEP),
             }
         }
     }
 
-    /// The number of the newest journal, which is the one that is written to.
-    fn newest(&self) -> io::Result<Option<u64>> {
-        let mut newest = None;
-        for file in fs::read_dir(&self.folder)? {
-            let name = file?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".jnl"));
-            newest = newest.max(number.and_then(|number| number.parse().ok()));
+    impl Journal {
+        /// `None` if it was recovered.
+        fn open(file: File) -> io::Result<Option<Journal>> {
+            let length = file.metadata()?.len();
+            let journal = Journal {
+                file,
+                end: 0,
+                is_counted: false,
+            };
+            let is_new = length > 0 && journal.is_hole_from(length - 1)?;
+            Ok(is_new.then_some(journal))
         }
-        Ok(newest)
+
+        /// Given how much was left; says how much is now.
+        fn fill(&mut self, left: u64) -> io::Result<u64> {
+            if self.is_counted && self.is_hole_from(self.end)? {
+                self.write_zeros(self.end, STEP)?;
+                self.end += STEP;
+                return Ok(left + STEP);
+            }
+            self.is_counted = false;
+            let left = loop {
+                let mut step = Vec::new();
+                self.file.seek(SeekFrom::Start(self.end))?;
+                (&self.file).take(STEP).read_to_end(&mut step)?;
+                let last = step.iter().rposition(|byte| *byte != 0);
+                let written = last.map_or(0, |last| last as u64 + 1);
+                self.write_zeros(self.end + written, STEP - written)?;
+                self.end += STEP;
+                if self.is_hole_from(self.end)? {
+                    break STEP - written;
+                }
+            };
+            self.write_zeros(self.end, STEP)?;
+            self.end += STEP;
+            self.is_counted = true;
+            Ok(left + STEP)
+        }
+
+        fn write_zeros(&mut self, from: u64, count: u64) -> io::Result<()> {
+            self.file.seek(SeekFrom::Start(from))?;
+            // At most STEP, which is a usize.
+            self.file.write_all(&vec![0; count as usize])
+        }
+
+        /// Whether the file system knows that nothing was ever written there or behind.
+        fn is_hole_from(&self, from: u64) -> io::Result<bool> {
+            match fs::seek(&self.file, fs::SeekFrom::Data(from)) {
+                Ok(_) => Ok(false),
+                Err(Errno::NXIO) => Ok(true),
+                Err(error) => Err(error.into()),
+            }
+        }
     }
 }
 
-impl Journal {
-    /// Fills one step more, and what of those before is still to be written at all. Whatever holds
-    /// something is left alone, and zeros are what was read where zeros are written: nothing changes.
-    fn fill(&mut self) -> io::Result<()> {
-        let mut is_behind = true;
-        while is_behind {
-            let mut step = Vec::with_capacity(STEP);
-            if !self.ends_in_a_hole() {
-                self.file.seek(SeekFrom::Start(self.end))?;
-                (&self.file).take(STEP as u64).read_to_end(&mut step)?;
-            }
-            // Behind the end of the file there is what is in its holes.
-            step.resize(STEP, 0);
-            let last = step.iter().rposition(|byte| *byte != 0);
-            let from = last.map_or(0, |last| last + 1);
-            let zeros = step.get(from..).unwrap_or_default();
-            self.file.seek(SeekFrom::Start(self.end + from as u64))?;
-            self.file.write_all(zeros)?;
-            self.end += STEP as u64;
-            is_behind = zeros.is_empty();
-        }
-        Ok(())
+/// Elsewhere it is not known where a file has holes.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+pub(super) struct Ahead;
+
+#[cfg(not(target_os = "linux"))]
+impl Ahead {
+    pub(super) fn new(_: std::path::PathBuf) -> Ahead {
+        Ahead
     }
 
-    /// Whether the file system knows that there is nothing behind what was filled.
-    #[cfg(target_os = "linux")]
-    fn ends_in_a_hole(&self) -> bool {
-        use rustix::{fs, io::Errno};
-        fs::seek(&self.file, fs::SeekFrom::Data(self.end)) == Err(Errno::NXIO)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn ends_in_a_hole(&self) -> bool {
-        false
-    }
+    #[expect(clippy::unused_self, reason = "elsewhere it does something")]
+    pub(super) fn prepare(&mut self, _: u64) {}
 }

@@ -19,10 +19,13 @@
 //! acknowledged. The mark does: it is written (not synced) after each sync, survives the
 //! process, and after a power failure is at most too low. A database that has fewer batches than the
 //! mark says has lost what was acknowledged, and is refused.
+//!
+//! A torn write may also end, and lack pages in its midst. It is dropped likewise.
 
 mod ahead;
 mod files;
 mod inspect;
+mod journal;
 mod record;
 mod tidy;
 
@@ -31,7 +34,9 @@ pub use inspect::{Inspection, inspect};
 use super::{Snapshots, Storage, StorageError};
 use ahead::Ahead;
 use files::{Mark, SnapshotFiles};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{
+    Database, JournalRecoveryError, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
+};
 use raft_proto::{
     ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, HardState, Identity, Index, InstalledLog,
     Recovered, SnapshotId, SnapshotMeta, Write,
@@ -78,6 +83,9 @@ struct Meta {
     floor: Index,
 }
 
+/// How much more than its key and its value a record takes in the journal, at most: less than half of it.
+const JOURNAL_OVERHEAD: u64 = 64;
+
 /// What one call changes: the newest state of each record, `None` for those that go.
 #[derive(Default)]
 struct Staged {
@@ -96,13 +104,12 @@ impl DiskStorage {
     pub fn open(folder: impl Into<PathBuf>) -> Result<DiskStorage, StorageError> {
         let folder = folder.into();
         files::prepare(&folder)?;
-        let ahead = Ahead::new(folder.join("log"));
         let (database, keyspace) = open_database(&folder)?;
         let mut storage = DiskStorage {
             database,
             keyspace,
             mark: Mark::open(&folder)?,
-            ahead,
+            ahead: Ahead::new(folder.join("log")),
             files: Arc::new(SnapshotFiles::open(&folder)?),
             tidy: Tidy::new(),
             folder,
@@ -256,7 +263,10 @@ impl DiskStorage {
         for (first, entries) in &staged.records {
             match entries {
                 Some(entries) => bytes += self.put(&mut batch, &record::key(*first), entries)?,
-                None => batch.remove(&self.keyspace, record::key(*first)),
+                None => {
+                    batch.remove(&self.keyspace, record::key(*first));
+                    bytes += JOURNAL_OVERHEAD;
+                }
             }
         }
         if let Some(identity) = &staged.identity {
@@ -273,16 +283,15 @@ impl DiskStorage {
         self.mark.write(self.meta.writes)
     }
 
-    /// Says about how many bytes of the journal it takes.
+    /// Says how many bytes of the journal it takes at most.
     fn put(
         &self,
         batch: &mut OwnedWriteBatch,
         key: &[u8],
         value: &impl Serialize,
     ) -> Result<u64, StorageError> {
-        const OVERHEAD: usize = 64;
         let value = record::encode(key, value).map_err(StorageError::Contract)?;
-        let bytes = (key.len() + value.len() + OVERHEAD) as u64;
+        let bytes = (key.len() + value.len()) as u64 + JOURNAL_OVERHEAD;
         batch.insert(&self.keyspace, key, value);
         Ok(bytes)
     }
@@ -322,7 +331,7 @@ impl Storage for DiskStorage {
         self.commit(staged)?;
         self.is_failed = false;
         if has_deleted {
-            self.tidy.check(&self.keyspace);
+            self.tidy.check(&self.database, &self.keyspace);
         }
         Ok(())
     }
@@ -381,8 +390,8 @@ fn take_until(entries: &Entries, end: Index) -> Result<Entries, StorageError> {
 fn open_database(folder: &Path) -> Result<(Database, Keyspace), StorageError> {
     // What is compacted before its memtable is full is never written into a table: see `tidy`. So a
     // memtable has room for what a log grows by from snapshot to snapshot.
-    const MEMTABLE_BYTES: u64 = 160 << 20;
-    const JOURNAL_BYTES: u64 = 512 << 20;
+    const MEMTABLE_BYTES: u64 = 96 << 20;
+    const JOURNAL_BYTES: u64 = 384 << 20;
     let open = || {
         let builder = Database::builder(folder.join("log"));
         let builder = builder
@@ -398,12 +407,31 @@ fn open_database(folder: &Path) -> Result<(Database, Keyspace), StorageError> {
         Ok((database, keyspace))
     };
     // Damaged files make the database panic here and there.
-    let opened = std::panic::catch_unwind(open);
-    let opened = opened.map_err(|_| StorageError::Damaged {
-        place: folder.join("log"),
-        what: "the database cannot be opened".into(),
-    })?;
-    opened.map_err(|error| translate(folder, "open the database", error))
+    let try_open = || {
+        let opened = std::panic::catch_unwind(open);
+        opened.map_err(|_| StorageError::Damaged {
+            place: folder.join("log"),
+            what: "the database cannot be opened".into(),
+        })
+    };
+    let failed = |error| translate(folder, "open the database", error);
+    let torn = JournalRecoveryError::ChecksumMismatch;
+    match try_open()? {
+        Err(fjall::Error::JournalRecovery(error)) if error == torn => {
+            let io = |error| failed(fjall::Error::Io(error));
+            let Some(cut) = journal::cut_last_batch(&folder.join("log")).map_err(io)? else {
+                return Err(failed(fjall::Error::JournalRecovery(error)));
+            };
+            if let Ok(Ok(opened)) = try_open() {
+                tracing::warn!("the last write to the log was torn: it was dropped");
+                return Ok(opened);
+            }
+            // It is not the last one that is damaged.
+            cut.undo().map_err(io)?;
+            Err(failed(fjall::Error::JournalRecovery(error)))
+        }
+        opened => opened.map_err(failed),
+    }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
