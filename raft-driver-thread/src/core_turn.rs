@@ -60,8 +60,8 @@ pub(crate) struct Turn<M: StateMachine> {
     handing_over: Option<RequestId>,
     stop: Option<StopReason>,
     actions: Vec<Action>,
-    /// What the applier need not know before anything is to be applied.
-    held: Vec<ApplyOrder<M>>,
+    /// For the applier, in order; and whether there is anything to do for it.
+    applier: (Vec<ApplyOrder<M>>, bool),
     /// What the disk is told when the turn's messages have left: followers wait for those.
     disk: Vec<DiskOrder>,
 }
@@ -79,7 +79,7 @@ impl<M: StateMachine> Turn<M> {
             handing_over: None,
             stop: None,
             actions: Vec::new(),
-            held: Vec::new(),
+            applier: (Vec::new(), false),
             disk: Vec::new(),
         }
     }
@@ -156,12 +156,17 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         observed.stopped(state.stop.unwrap_or(StopReason::Defect));
     }
 
-    /// What the turn has for others leaves: for the peers first, as those wait longest.
+    /// What the turn has for others leaves: for the peers first, as those wait longest, and last what is to
+    /// be applied, for which nothing else waits.
     fn leave(&mut self) {
         self.transport.flush();
+        // A thread that does not listen has failed, and said why in an order that is on its way.
         for order in self.state.disk.drain(..) {
-            // A thread that does not listen has failed, and said why in an order that is on its way.
             let _ = self.disk.send(order);
+        }
+        let (orders, is_due) = &mut self.state.applier;
+        if std::mem::take(is_due) {
+            let _ = self.applier.send_all(orders.drain(..));
         }
     }
 
@@ -431,9 +436,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                     promise.accept(id);
                     id.index = id.index.next();
                 }
-                self.state
-                    .held
-                    .push(ApplyOrder::Proposed { first, promises });
+                self.tell_applier(ApplyOrder::Proposed { first, promises });
             }
             Err(error) => {
                 for promise in promises {
@@ -496,9 +499,9 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     }
 
     fn tell_applier(&mut self, order: ApplyOrder<M>) {
-        for held in self.state.held.drain(..) {
-            let _ = self.applier.send(held);
-        }
-        let _ = self.applier.send(order);
+        let (orders, is_due) = &mut self.state.applier;
+        // Who waits for what is needed when that is applied.
+        *is_due |= !matches!(order, ApplyOrder::Proposed { .. });
+        orders.push(order);
     }
 }
