@@ -1,12 +1,11 @@
 //! The keys alone, for a cluster that is set up anew.
 
+use super::keys::Key;
 use super::machine::View;
 use super::record::{Counts, Decoder, Encoder, Head, Kind};
 use super::snapshot::{out_of_order, put_key, read_key, read_time};
-use super::store::Key;
 use bytes::Bytes;
 use std::io::{self, Read, Write};
-use std::ops::Bound;
 
 /// How much is written at once.
 const PIECE: usize = 1 << 16;
@@ -40,11 +39,7 @@ impl Backup {
     /// never empty; `None` at the end. All of them in order are what [`read_backup`] reads.
     pub fn piece(&mut self, length: usize) -> Option<Bytes> {
         let mut encoder = self.encoder.take()?;
-        let from = match self.last.take() {
-            Some(last) => Bound::Excluded(last),
-            None => Bound::Unbounded,
-        };
-        for (key, value) in self.view.keys.range((from, Bound::Unbounded)) {
+        for (key, value) in self.view.keys.behind(self.last.take()) {
             put_key(&mut encoder, key, value);
             self.counts.keys += 1;
             if encoder.pending() >= length {

@@ -2,10 +2,10 @@
 
 use super::command::{Command, Condition, Expiry, Set};
 use super::glob::Pattern;
+use super::keys::{Key, Value};
 use super::reply::Reply;
-use super::store::{Key, Store, Value};
+use super::store::Store;
 use bytes::{Bytes, BytesMut};
-use std::ops::RangeFrom;
 
 /// How long APPEND lets a value become: 512 MiB, as in Redis. It is a rule of the replicated
 /// state: servers that disagreed about it would diverge.
@@ -70,7 +70,7 @@ impl Store {
             Command::TimeToLive { key, in_millis } => self.time_to_live(key, *in_millis),
             Command::Keys(pattern) => {
                 let pattern = Pattern::new(pattern);
-                let names = self.all().keys().map(Key::name);
+                let names = self.all().iter().map(|(key, _)| key.name());
                 let matching = names.filter(|name| pattern.matches(name));
                 Reply::Array(matching.cloned().map(Reply::Bulk).collect())
             }
@@ -224,8 +224,7 @@ impl Store {
         let pattern = pattern.map(Pattern::new);
         let (mut names, mut next) = (Vec::new(), 0);
         let (mut looked, mut last) = (0, cursor);
-        let from: RangeFrom<Key> = Key::first_of(cursor)..;
-        for (key, _) in self.all().range(from) {
+        for (key, _) in self.all().since_hash(cursor) {
             if looked >= count.max(1) && key.hash() != last {
                 next = key.hash();
                 break;

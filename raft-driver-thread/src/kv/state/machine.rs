@@ -2,10 +2,11 @@
 
 use super::command::Command;
 use super::entry::{Answer, Body, Entry, Origin, Server};
+use super::keys::Keys;
 use super::reply::Reply;
 use super::sessions::{Request, Session, Sessions};
 use super::snapshot;
-use super::store::{Keys, Store};
+use super::store::Store;
 use crate::state_machine::{Commands, StateMachine};
 use imbl::OrdMap;
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ pub mod command;
 pub mod entry;
 mod execute;
 mod glob;
+mod keys;
 pub mod machine;
 mod record;
 pub mod reply;

@@ -1,11 +1,12 @@
 //! The state as bytes, and back.
 
 use super::entry::Server;
+use super::keys::{Key, Keys, Value};
 use super::machine::View;
 use super::record::{Counts, Decoder, Encoder, Head, Kind, Shape};
 use super::reply::Reply;
 use super::sessions::{MAX_ANSWERS, MAX_SESSIONS, Session, Sessions};
-use super::store::{Key, Keys, Store, Value};
+use super::store::Store;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub(super) fn write(view: &View, writer: &mut dyn Write) -> io::Result<()> {
         }
         write_some(&mut encoder, writer)?;
     }
-    for (key, value) in &view.keys {
+    for (key, value) in view.keys.iter() {
         counts.keys += 1;
         put_key(&mut encoder, key, value);
         write_some(&mut encoder, writer)?;
@@ -264,7 +265,7 @@ impl Loader<'_> {
     }
 
     fn key(&mut self, name: u64, value: u64, expiry: Option<u64>) -> io::Result<()> {
-        let last = self.keys.get_max().map(|(last, _)| last);
+        let last = self.keys.last();
         let (key, bytes) = read_key(&mut self.decoder, last, name, value)?;
         if expiry.is_some_and(|expiry| expiry <= self.time) {
             return Err(self.decoder.invalid("one of its keys has expired"));

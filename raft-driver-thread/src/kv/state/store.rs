@@ -1,12 +1,8 @@
 //! The keys, in an order in which a scan can go on by a number, and when they expire.
 
+use super::keys::{Key, Keys, Value};
 use bytes::Bytes;
-use imbl::OrdMap;
 use std::collections::BTreeSet;
-
-/// The keys and their values. Copies share what they have in common, so one costs nothing but
-/// what is changed later.
-pub(super) type Keys = OrdMap<Key, Value>;
 
 /// Keys with values, some of which expire, and the time that they compare with.
 ///
@@ -21,60 +17,6 @@ pub struct Store {
     time: u64,
 }
 
-/// A key, in the order of a scan.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
-    hash: u64,
-    name: Bytes,
-}
-
-/// What a key holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Value {
-    pub(super) bytes: Bytes,
-    /// From when on the key is not there: milliseconds since 1970.
-    pub(super) expiry: Option<u64>,
-}
-
-impl Key {
-    pub(super) fn new(name: Bytes) -> Key {
-        Key {
-            hash: hash(&name),
-            name,
-        }
-    }
-
-    /// No key with such a hash comes before it.
-    pub(super) fn first_of(hash: u64) -> Key {
-        Key {
-            hash,
-            name: Bytes::new(),
-        }
-    }
-
-    pub(super) fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    pub(super) fn name(&self) -> &Bytes {
-        &self.name
-    }
-}
-
-/// Where a key stands in a scan: FNV-1a of 64 bits, folded to 53 as its authors advise.
-///
-/// It must be the same on all machines and in all releases: cursors, snapshots and backups depend
-/// on it. It has no more bits because clients in JavaScript take cursors for floating-point
-/// numbers. It need not withstand an adversary, who gains nothing but long answers to scans: keys
-/// are found in logarithmic time whatever their hashes.
-fn hash(name: &[u8]) -> u64 {
-    const BITS: u32 = 53;
-    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash >> BITS) ^ (hash & ((1 << BITS) - 1))
-}
-
 impl Store {
     /// No keys, in 1970.
     pub fn new() -> Store {
@@ -85,7 +27,7 @@ impl Store {
     pub(super) fn from_keys(time: u64, keys: Keys) -> Store {
         let expiries = keys.iter().filter_map(|(key, value)| {
             let expiry = value.expiry?;
-            Some((expiry, key.name.clone()))
+            Some((expiry, key.name().clone()))
         });
         let expiries = expiries.collect();
         Store {
@@ -159,20 +101,14 @@ impl Store {
 
     /// The value before. An expiry has to be after the store's time.
     pub(super) fn put(&mut self, key: Key, value: Value) -> Option<Value> {
+        if !self.expiries.is_empty() {
+            let before = self.keys.get(&key).and_then(|before| before.expiry);
+            self.forget_expiry(before, &key);
+        }
         if let Some(expiry) = value.expiry {
-            self.expiries.insert((expiry, key.name.clone()));
+            self.expiries.insert((expiry, key.name().clone()));
         }
-        // A key that is there stays: it is what the map and `expiries` hold already.
-        let Some(there) = self.keys.get_mut(&key) else {
-            self.keys.insert(key, value);
-            return None;
-        };
-        let expiry = value.expiry;
-        let before = std::mem::replace(there, value);
-        if before.expiry != expiry {
-            self.forget_expiry(before.expiry, &key);
-        }
-        Some(before)
+        self.keys.insert(key, value)
     }
 
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
@@ -187,7 +123,7 @@ impl Store {
         let before = std::mem::replace(&mut value.expiry, expiry);
         self.forget_expiry(before, key);
         if let Some(expiry) = expiry {
-            self.expiries.insert((expiry, key.name.clone()));
+            self.expiries.insert((expiry, key.name().clone()));
         }
         Some(before)
     }
@@ -199,7 +135,7 @@ impl Store {
 
     fn forget_expiry(&mut self, expiry: Option<u64>, key: &Key) {
         if let Some(expiry) = expiry {
-            self.expiries.remove(&(expiry, key.name.clone()));
+            self.expiries.remove(&(expiry, key.name().clone()));
         }
     }
 }
