@@ -2,7 +2,9 @@
 # Compares raft-kv with etcd and with a Redis that replicates nothing, on this machine: three servers each
 # (Redis: one) and the clients, on loopback, syncing before they answer, values of 256 bytes.
 #
-#   raft-driver-thread/benches/compare.sh [SECONDS]      each measurement takes so long, 8 by default
+#   raft-driver-thread/benches/compare.sh [SECONDS]      each measurement takes so long, 5 by default
+#
+# Machines become faster and slower: all is measured twice, one server after the other, and the means count.
 #
 # Puts and linearizable gets by the loader in compare/, its clients over 16 connections at most, spread over
 # all servers: so do clients of etcd, and the asynchronous ones of Redis. Against raft-kv once more with a
@@ -11,10 +13,10 @@
 # target/compare/, and go at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds=${1:-8}
+seconds=${1:-5}
 folder=$PWD/target/compare
 data=$folder/data
-declare -A result
+declare -A figures
 . raft-driver-thread/benches/servers.sh
 
 ready() { "$load" redis put 3 3 0.01 "$all_clients"; }
@@ -36,37 +38,43 @@ start_redis() {
   wait_for "$load" redis put 1 1 0.01 "$(clients_of 1)"
 }
 
-# One client of each server in turn, as one of them leads; the means.
+# The means of lines of numbers.
+means() {
+  awk '{ for (i = 1; i <= NF; i++) sum[i] += $i } END { for (i = 1; i <= NF; i++) printf "%.0f ", sum[i] / NR }'
+}
+
+# One client of each server in turn, as one of them leads.
 by_turns() {
   local id
   for id in 1 2 3; do
     "$load" "$protocol" "$operation" 1 1 "$((seconds / 3 + 1))" "$(clients_of "$id")"
-  done | awk '{ for (i = 1; i <= NF; i++) sum[i] += $i } END { for (i = 1; i <= NF; i++) printf "%.0f ", sum[i] / NR }'
+  done | means
 }
 
 # Loads three servers: measure NAME PROTOCOL CONNECTIONS SUFFIX CLIENTS...
 measure() {
-  local name=$1 protocol=$2 connections=$3 suffix=$4 operation clients key
+  local name=$1 protocol=$2 connections=$3 suffix=$4 operation clients figure
   shift 4
   for operation in put get; do
     for clients in "$@"; do
-      key="$name $operation $clients$suffix"
-      result[$key]=$(if [ "$clients" = 1 ]; then by_turns; else
+      figure=$(if [ "$clients" = 1 ]; then by_turns; else
         "$load" "$protocol" "$operation" "$clients" "$connections" "$seconds" "$all_clients"
       fi)
-      say "$operation, $clients clients, at most $connections connections: ${result[$key]} (per second; p50, p99, longest in µs)"
+      figures[$name $operation $clients$suffix]+=$figure$'\n'
+      say "$operation, $clients clients, at most $connections connections: $figure (per second; p50, p99, longest in µs)"
     done
   done
 }
 
 # By redis-benchmark, requests a second and p99 in µs: benchmark NAME PORT
 benchmark() {
-  local clients count line
+  local clients count line figure
   for clients in 1 64 256; do
-    count=$((clients == 1 ? 1000 * seconds : 4000 * seconds))
+    count=$((clients == 1 ? 1000 * seconds : 16000 * seconds))
     line=$(redis-benchmark -p "$2" -t set -d 256 -r 100000 -c "$clients" -n "$count" --csv | tail -n 1)
-    result[$1 set $clients]=$(awk -F'"' '{ printf "%.0f - %.0f", $4, $14 * 1000 }' <<<"$line")
-    say "redis-benchmark, SET, $clients clients: ${result[$1 set $clients]}"
+    figure=$(awk -F'"' '{ printf "%.0f %.0f %.0f", $4, $10 * 1000, $14 * 1000 }' <<<"$line")
+    figures[$1 set $clients]+=$figure$'\n'
+    say "redis-benchmark, SET, $clients clients: $figure (per second; p50, p99 in µs)"
   done
 }
 
@@ -79,8 +87,10 @@ leader_port() {
 
 # A row, if both were measured: row TEXT UNIT FIELD KEY RIVAL less|more WANTED
 row() {
-  local ours=${result[raft-kv $4]-} theirs=${result[$5 $4]-}
+  # etcd's clients share connections, whatever those of raft-kv do.
+  local ours=${figures[raft-kv $4]-} theirs=${figures[$5 ${4% each}]-}
   [ -n "$ours" ] && [ -n "$theirs" ] || return 0
+  ours=$(printf %s "$ours" | means) theirs=$(printf %s "$theirs" | means)
   awk -v text="$1" -v unit="$2" -v field="$3" -v rival="$5" -v way="$6" -v wanted="$7" \
     -v ours="$ours" -v theirs="$theirs" 'BEGIN {
       split(ours, o, " "); split(theirs, t, " ")
@@ -134,34 +144,30 @@ cargo build --quiet --release --locked --manifest-path raft-driver-thread/benche
   --target-dir "$folder/build"
 load=$folder/build/release/load
 
-begin raft-kv
-start_raft_kv
-measure raft-kv redis 16 '' 1 64 256
-begin 'raft-kv, a connection each'
-start_raft_kv
-measure raft-kv redis 1000 ' each' 64 256
-if has redis-server && has redis-benchmark && has redis-cli; then
-  begin 'raft-kv, by redis-benchmark'
+for tool in etcd redis-server redis-benchmark redis-cli; do
+  has "$tool" || say "$tool is not installed: without it there is less to compare with"
+done
+for _ in 1 2; do
+  begin raft-kv
   start_raft_kv
-  benchmark raft-kv "$(leader_port)"
-  begin 'redis, by redis-benchmark'
-  start_redis
-  benchmark redis "$(port 1)"
-else
-  say "redis-server or redis-tools is not installed: no comparison with Redis"
-fi
-if has etcd; then
-  begin etcd
-  start_etcd
-  measure etcd etcd 16 '' 1 64 256
-  for clients in 64 256; do
-    for operation in put get; do
-      result[etcd $operation $clients each]=${result[etcd $operation $clients]}
-    done
-  done
-else
-  say "etcd-server is not installed: no comparison with etcd"
-fi
+  measure raft-kv redis 16 '' 1 64 256
+  if has etcd; then
+    begin etcd
+    start_etcd
+    measure etcd etcd 16 '' 1 64 256
+  fi
+  begin 'raft-kv, a connection each'
+  start_raft_kv
+  measure raft-kv redis 1000 ' each' 64 256
+  if has redis-server && has redis-benchmark && has redis-cli; then
+    begin 'raft-kv, by redis-benchmark'
+    start_raft_kv
+    benchmark raft-kv "$(leader_port)"
+    begin 'redis, by redis-benchmark'
+    start_redis
+    benchmark redis "$(port 1)"
+  fi
+done
 begin done
 machine
 table

@@ -48,11 +48,17 @@ impl<T> Mailbox<T> {
     /// As [`send`](Mailbox::send); this thread does what is to be done then, if it can and no other does.
     pub(crate) fn send_and_help(&self, letter: T) -> Result<(), SendError<T>> {
         self.put(letter)?;
-        self.bell.answer();
+        self.help();
         Ok(())
     }
 
-    fn put(&self, letter: T) -> Result<(), SendError<T>> {
+    /// Does what is to be done with the letters that are there, if this thread can and no other does.
+    pub(crate) fn help(&self) {
+        self.bell.answer();
+    }
+
+    /// Sends it without a word about it: [`help`](Mailbox::help) has to follow.
+    pub(crate) fn put(&self, letter: T) -> Result<(), SendError<T>> {
         match &self.queue {
             None => Err(SendError(letter)),
             Some(queue) => queue.send(letter),

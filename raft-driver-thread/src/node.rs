@@ -221,7 +221,7 @@ impl<M: StateMachine> Node<M> {
         self.request(|promise| Order::Read(mode, PendingRead::new(query, promise)))
     }
 
-    /// Likewise, as [`submit_here`](Node::submit_here).
+    /// Likewise, and takes the core's turn in this thread, if no other is at it.
     #[cfg(feature = "kv")]
     pub(crate) fn read_here<A: Send + 'static>(
         &self,
@@ -316,12 +316,16 @@ impl<M: StateMachine> Node<M> {
         self.inner.stop(Order::Kill);
     }
 
-    /// As [`submit`](Node::submit), but takes the core's turn in this thread if no other is at it: for what
-    /// comes alone, not for one of many.
+    /// As [`submit`](Node::submit), but the core does not hear of it before [`help`](Node::help).
     #[cfg(feature = "kv")]
-    pub(crate) fn submit_here(&self, command: Bytes) -> Proposed<M::Answer> {
-        let order = |promise| Order::Propose(command, promise);
-        self.request_by(order, Orders::send_and_help)
+    pub(crate) fn submit_silently(&self, command: Bytes) -> Proposed<M::Answer> {
+        self.request_by(|promise| Order::Propose(command, promise), Orders::put)
+    }
+
+    /// Takes the core's turn in this thread, if no other is at it.
+    #[cfg(feature = "kv")]
+    pub(crate) fn help(&self) {
+        self.inner.orders.help();
     }
 
     fn request<A, R: Error>(&self, order: impl FnOnce(Promise<A, R>) -> Order<M>) -> Ticket<A, R> {

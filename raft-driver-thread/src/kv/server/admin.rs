@@ -55,8 +55,9 @@ impl Connection {
             return Reply::error("NEVER", "the request is of another release");
         };
         let gateway = self.shared.gateway.clone();
-        gateway.wait_for_others(&body, &mut self.seen.writes).await;
-        match gateway.forwarded(&body).await {
+        let writes = &mut self.seen.writes;
+        let is_alone = gateway.wait_for_others(&body, writes).await;
+        match gateway.forwarded(&body, is_alone).await {
             Ok(answer) => Reply::Bulk(answer.encode()),
             Err(error) => error,
         }

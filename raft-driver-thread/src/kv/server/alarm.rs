@@ -26,17 +26,13 @@ mod precise {
             Ok(Alarm { timer })
         }
 
-        /// One at a time; given up, it does no harm.
+        /// One at a time; given up, it only wakes somebody for nothing.
         pub(crate) async fn sleep(&self, time: Duration) -> io::Result<()> {
-            let once = Itimerspec {
-                it_interval: Timespec::default(),
-                it_value: Timespec {
-                    tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-                    // Zero would be never.
-                    tv_nsec: i64::from(time.subsec_nanos().max(1)),
-                },
-            };
-            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+            self.set(Timespec {
+                tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+                // Zero would be never.
+                tv_nsec: i64::from(time.subsec_nanos().max(1)),
+            })?;
             loop {
                 self.timer.readable().await?;
                 match self.timer.try_read(&mut [0; 8]) {
@@ -45,6 +41,21 @@ mod precise {
                     read => return read.map(|_| ()),
                 }
             }
+        }
+
+        /// After one was given up: nobody is woken.
+        pub(crate) fn forget(&self) {
+            // If it cannot be, somebody is.
+            let _ = self.set(Timespec::default());
+        }
+
+        fn set(&self, time: Timespec) -> io::Result<()> {
+            let once = Itimerspec {
+                it_interval: Timespec::default(),
+                it_value: time,
+            };
+            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+            Ok(())
         }
     }
 }
@@ -65,6 +76,8 @@ mod precise {
             tokio::time::sleep(time).await;
             Ok(())
         }
+
+        pub(crate) fn forget(&self) {}
     }
 }
 

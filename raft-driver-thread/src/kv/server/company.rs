@@ -73,7 +73,7 @@ impl Company {
         match alarm {
             Some(alarm) => tokio::select! {
                 biased;
-                () = complete => {}
+                () = complete => alarm.forget(),
                 _ = alarm.sleep(COMPANY) => {}
             },
             None => {
@@ -98,8 +98,8 @@ struct Waiting {
 }
 
 impl Gate {
-    /// Waits for the others, if there are any.
-    pub(crate) async fn pass(&self, client: &mut Seen) {
+    /// Waits for the others, if there are any; whether there are none.
+    pub(crate) async fn pass(&self, client: &mut Seen) -> bool {
         let opened = self.open.notified();
         tokio::pin!(opened);
         let (is_first, is_last) = {
@@ -128,6 +128,7 @@ impl Gate {
             }
             (false, false) => opened.await,
         }
+        is_first && is_last
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

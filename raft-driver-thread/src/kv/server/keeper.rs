@@ -71,7 +71,7 @@ async fn pass_time(gateway: &Gateway) {
     let has_expiries = |machine: &Machine| machine.next_expiry().is_some();
     if gateway.node().inspect(has_expiries).await == Ok(true) {
         // A leader that is none any more leaves it to the next.
-        let _ = gateway.forwarded(&Body::Time).await;
+        let _ = gateway.forwarded(&Body::Time, true).await;
     }
 }
 

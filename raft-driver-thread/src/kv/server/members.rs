@@ -116,7 +116,7 @@ impl Connection {
         self.change(NodeChange::Remove(node)).await?;
         // Where it was reached is of no use any more, and does no harm.
         let gateway = gateway.clone();
-        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0)).await });
+        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0), true).await });
         Ok(Reply::Ok)
     }
 

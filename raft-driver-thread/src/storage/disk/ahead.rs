@@ -132,9 +132,16 @@ mod filling {
         }
 
         fn write_zeros(&mut self, from: u64, count: u64) -> io::Result<()> {
+            static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
             self.file.seek(SeekFrom::Start(from))?;
-            // At most STEP, which is a usize.
-            self.file.write_all(&vec![0; count as usize])
+            let mut left = count;
+            while left > 0 {
+                let piece = left.min(ZEROS.len() as u64);
+                // It is no longer than that.
+                self.file.write_all(&ZEROS[..piece as usize])?;
+                left -= piece;
+            }
+            Ok(())
         }
 
         /// Whether the file system knows that nothing was ever written there or behind.
