@@ -105,6 +105,28 @@ fn a_scan_of_another_type_finds_nothing_and_one_with_any_cursor_ends() {
     assert_eq!(scan(&store, 0, Some("b*"), 1), (0, Vec::new()));
 }
 
+#[test]
+fn keys_of_one_hash_are_scanned_together_in_the_order_of_their_names() {
+    // By a search over "key" and a number.
+    let twins = ["key76373987", "key88875698"];
+    for order in [twins, [twins[1], twins[0]]] {
+        let mut store = Store::new();
+        for name in order {
+            set(&mut store, name);
+        }
+        assert_eq!(scan(&store, 0, None, 1), (0, twins.map(b).to_vec()));
+        for (gone, left) in [(twins[0], twins[1]), (twins[1], twins[0])] {
+            let mut store = store.clone();
+            let deleted = store.execute(Command::Delete(vec![b(gone)]));
+            assert_eq!(deleted, Reply::Integer(1));
+            assert_eq!(scan(&store, 0, None, 1), (0, vec![b(left)]));
+        }
+        // The copies changed, and this one did not.
+        assert_eq!(store.len(), 2);
+        assert_eq!(scan(&store, 0, None, 9), (0, twins.map(b).to_vec()));
+    }
+}
+
 proptest! {
     #[test]
     fn a_whole_scan_finds_every_key_that_stays_once_whatever_comes_and_goes(

@@ -46,7 +46,10 @@ fn apply(machine: &mut Machine, index: u64, millis: u64, body: Body) -> Answer {
 }
 
 fn name() -> impl Strategy<Value = Bytes> {
+    // Two that have the same hash among them.
+    let twins = proptest::sample::select(vec!["key76373987", "key88875698"]);
     prop_oneof![
+        1 => twins.prop_map(Bytes::from),
         8 => "[a-e]{0,2}".prop_map(Bytes::from),
         1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from),
     ]

@@ -369,6 +369,15 @@ fn what_is_kept_of_an_entry_is_no_part_of_its_payload() {
     }
 }
 
+/// The name of a key; two of them have the same hash.
+fn name(key: &u8) -> String {
+    match key {
+        0 => "key76373987".into(),
+        1 => "key88875698".into(),
+        _ => format!("k{key}"),
+    }
+}
+
 /// What is done to few keys, so that they meet.
 #[derive(Clone, Debug)]
 enum Step {
@@ -399,7 +408,6 @@ fn step() -> impl Strategy<Value = Step> {
 type Model = BTreeMap<String, (String, Option<u64>)>;
 
 fn take(step: &Step, store: &mut Store, model: &mut Model) {
-    let name = |key: &u8| format!("k{key}");
     let now = store.time();
     match step {
         Step::Set(key, expiry) => {
@@ -451,6 +459,8 @@ proptest! {
         for step in &steps {
             take(step, &mut store, &mut model);
             prop_assert_eq!(store.len(), model.len() as u64);
+            let keys = store.query(&Command::Keys(b("*")));
+            prop_assert!(matches!(keys, Reply::Array(keys) if keys.len() == model.len()));
             let next = model.values().filter_map(|(_, expiry)| *expiry).min();
             prop_assert_eq!(store.next_expiry(), next);
             for (name, (value, expiry)) in &model {
