@@ -293,24 +293,73 @@ fn a_write_that_a_power_failure_tore_within_is_dropped() {
     assert_eq!(last.map(|id| id.index), Some(Index(3)));
 }
 
+/// The journal, but for the zeros at its end.
+fn journal(folder: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(folder.join("log/0.jnl")).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes.truncate(end + 1);
+    bytes
+}
+
+/// The names of what was left of mending a journal.
+fn copies(folder: &Path) -> Vec<std::path::PathBuf> {
+    let is_copy = |path: &std::path::PathBuf| path.to_str().unwrap().contains(".jnl.");
+    files(folder).into_iter().filter(is_copy).collect()
+}
+
 #[test]
-fn a_write_that_is_damaged_within_is_refused_if_it_was_acknowledged() {
+fn a_write_that_is_damaged_within_is_refused_and_left_as_it_is_if_it_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     torn(folder.path());
+    let before = journal(folder.path());
+    for _ in 0..2 {
+        let refused = DiskStorage::open(folder.path()).unwrap_err();
+        assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
+        assert!(journal(folder.path()) == before, "the journal changed");
+        assert_eq!(copies(folder.path()), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn what_was_dropped_of_a_torn_write_is_kept_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, mark) = torn(folder.path());
+    let before = journal(folder.path());
+    fs::write(folder.path().join("mark"), mark).unwrap();
+    DiskStorage::open(folder.path()).unwrap();
+    let kept = folder.path().join("0.jnl.torn");
+    assert_eq!(copies(folder.path()), vec![kept.clone()]);
+    assert!(fs::read(kept).unwrap() == before);
+}
+
+#[test]
+fn a_journal_whose_mending_was_interrupted_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, mark) = torn(folder.path());
+    let before = journal(folder.path());
+    // The copy was made, the end was cut, and the process killed.
+    fs::write(folder.path().join("0.jnl.cutting"), &before).unwrap();
+    let cut = before.split_last().unwrap().1;
+    fs::write(folder.path().join("log/0.jnl"), cut).unwrap();
     let refused = DiskStorage::open(folder.path()).unwrap_err();
     assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
+    assert!(journal(folder.path()) == before, "the journal changed");
+    fs::write(folder.path().join("mark"), mark).unwrap();
+    DiskStorage::open(folder.path()).unwrap();
 }
 
 #[test]
 fn damage_before_the_last_write_is_refused_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     torn(folder.path());
-    let journal = folder.path().join("log/0.jnl");
-    let mut bytes = fs::read(&journal).unwrap();
+    let path = folder.path().join("log/0.jnl");
+    let mut bytes = fs::read(&path).unwrap();
     let payload = bytes.windows(9).position(|it| it == [1; 9]).unwrap();
     bytes[payload + 20_000] ^= 1;
-    fs::write(&journal, &bytes).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let before = journal(folder.path());
     let refused = DiskStorage::open(folder.path()).unwrap_err();
     assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
-    assert!(fs::read(&journal).unwrap() == bytes, "the journal changed");
+    assert!(journal(folder.path()) == before, "the journal changed");
+    assert_eq!(copies(folder.path()), Vec::<std::path::PathBuf>::new());
 }

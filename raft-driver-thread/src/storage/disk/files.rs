@@ -3,11 +3,12 @@
 use crate::storage::{SnapshotSink, Snapshots, StorageError};
 use bytes::Bytes;
 use raft_proto::{Checksum, EntryId, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The version of the folder's layout.
 const VERSION: u64 = 1;
@@ -27,7 +28,7 @@ fn damaged(place: &Path, what: impl Into<String>) -> StorageError {
 }
 
 /// A name is on disk only when its folder is.
-fn sync_folder(folder: &Path) -> Result<(), StorageError> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StorageError> {
     let synced = File::open(folder).and_then(|file| file.sync_all());
     synced.map_err(failed("sync", folder))
 }
@@ -67,6 +68,26 @@ pub(super) fn check(folder: &Path) -> Result<(), StorageError> {
     let path = folder.join("FORMAT");
     let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
     check_version(&path, &text)
+}
+
+/// Nobody else uses the folder as long as this is open. Waits a little for one who is about to end.
+pub(super) fn lock(folder: &Path) -> Result<File, StorageError> {
+    const TRIES: u32 = 4;
+    const PAUSE: Duration = Duration::from_millis(100);
+    let path = folder.join("LOCK");
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false);
+    let file = options.open(&path).map_err(failed("open", &path))?;
+    for left in (0..TRIES).rev() {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if left > 0 => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
+        }
+    }
+    let place = folder.to_owned();
+    Err(StorageError::InUse { place })
 }
 
 /// Left by a process that was killed while it made the folder.

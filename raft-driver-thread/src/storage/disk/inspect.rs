@@ -114,7 +114,8 @@ pub fn inspect(
 ) -> Result<Inspection, StorageError> {
     let folder = folder.as_ref();
     files::check(folder)?;
-    let (database, keyspace) = open_database(folder)?;
+    let lock = files::lock(folder)?;
+    let (database, keyspace) = open_database(folder).map_err(|(_, error)| error)?;
     let storage = DiskStorage {
         database,
         keyspace,
@@ -126,6 +127,7 @@ pub fn inspect(
         meta: Meta::default(),
         records: BTreeMap::new(),
         is_failed: true, // Never to be written.
+        _lock: lock,
     };
     let inspector = Inspector {
         problems: Vec::new(),

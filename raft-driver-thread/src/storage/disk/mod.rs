@@ -5,6 +5,7 @@
 //! | name | holds |
 //! |---|---|
 //! | `FORMAT` | the version of all that follows |
+//! | `LOCK` | nothing; locked by the one who uses the folder |
 //! | `log/` | the database: who the node is, its hard state, which snapshot, the entries |
 //! | `mark` | how many calls of `write` were acknowledged |
 //! | `snapshots/` | the snapshots' bytes, a file each |
@@ -20,7 +21,8 @@
 //! process, and after a power failure is at most too low. A database that has fewer batches than the
 //! mark says has lost what was acknowledged, and is refused.
 //!
-//! A torn write may also end, and lack pages in its midst. It is dropped likewise.
+//! A torn write may also end, and lack pages in its midst. It is dropped likewise, and the journal as it was
+//! is kept beside `log/`, as `*.torn`.
 
 mod ahead;
 mod files;
@@ -37,12 +39,14 @@ use files::{Mark, SnapshotFiles};
 use fjall::{
     Database, JournalRecoveryError, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
 };
+use journal::Cut;
 use raft_proto::{
     ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, HardState, Identity, Index, InstalledLog,
     Recovered, SnapshotId, SnapshotMeta, Write,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidy::Tidy;
@@ -61,6 +65,8 @@ pub struct DiskStorage {
     records: BTreeMap<Index, Index>,
     /// A write has failed: what the disk holds is not known.
     is_failed: bool,
+    /// The last to be dropped.
+    _lock: File,
 }
 
 impl std::fmt::Debug for DiskStorage {
@@ -104,7 +110,9 @@ impl DiskStorage {
     pub fn open(folder: impl Into<PathBuf>) -> Result<DiskStorage, StorageError> {
         let folder = folder.into();
         files::prepare(&folder)?;
-        let (database, keyspace) = open_database(&folder)?;
+        let lock = files::lock(&folder)?;
+        journal::put_back(&folder)?;
+        let ((database, keyspace), cut) = open_or_mend(&folder)?;
         let mut storage = DiskStorage {
             database,
             keyspace,
@@ -116,11 +124,24 @@ impl DiskStorage {
             meta: Meta::default(),
             records: BTreeMap::new(),
             is_failed: false,
+            _lock: lock,
         };
-        if let Some(meta) = storage.get(record::META)? {
-            storage.meta = meta;
+        let meta = storage.get(record::META);
+        let checked = meta.and_then(|meta| {
+            storage.meta = meta.unwrap_or_default();
+            storage.check_mark()
+        });
+        match (cut, checked) {
+            (Some(cut), Ok(())) => cut.keep()?,
+            (None, Ok(())) => {}
+            (Some(_), Err(error)) => {
+                // What was damaged had been acknowledged, and is left as it was found.
+                let DiskStorage { folder, _lock, .. } = storage;
+                journal::put_back(&folder)?;
+                return Err(error);
+            }
+            (None, Err(error)) => return Err(error),
         }
-        storage.check_mark()?;
         Ok(storage)
     }
 
@@ -270,10 +291,10 @@ impl DiskStorage {
             }
         }
         if let Some(identity) = &staged.identity {
-            self.put(&mut batch, record::IDENTITY, identity)?;
+            bytes += self.put(&mut batch, record::IDENTITY, identity)?;
         }
         if let Some(snapshot) = &staged.snapshot {
-            self.put(&mut batch, record::SNAPSHOT, snapshot)?;
+            bytes += self.put(&mut batch, record::SNAPSHOT, snapshot)?;
         }
         let meta = self.put(&mut batch, record::META, &self.meta)?;
         self.ahead.prepare(bytes + meta);
@@ -387,7 +408,30 @@ fn take_until(entries: &Entries, end: Index) -> Result<Entries, StorageError> {
     Ok(kept.finish())
 }
 
-fn open_database(folder: &Path) -> Result<(Database, Keyspace), StorageError> {
+type Opened = (Database, Keyspace);
+
+/// Drops a write that was torn.
+fn open_or_mend(folder: &Path) -> Result<(Opened, Option<Cut>), StorageError> {
+    let (torn, error) = match open_database(folder) {
+        Ok(opened) => return Ok((opened, None)),
+        Err((is_torn, error)) => (is_torn, error),
+    };
+    let cut = match torn {
+        true => journal::cut(folder)?,
+        false => None,
+    };
+    let Some(cut) = cut else { return Err(error) };
+    match open_database(folder) {
+        Ok(opened) => Ok((opened, Some(cut))),
+        Err((_, error)) => {
+            journal::put_back(folder)?;
+            Err(error)
+        }
+    }
+}
+
+/// Opens the database; if that fails, says whether it is that a batch is not what it was.
+fn open_database(folder: &Path) -> Result<Opened, (bool, StorageError)> {
     // What is compacted before its memtable is full is never written into a table: see `tidy`. So a
     // memtable has room for what a log grows by from snapshot to snapshot.
     const MEMTABLE_BYTES: u64 = 96 << 20;
@@ -407,31 +451,17 @@ fn open_database(folder: &Path) -> Result<(Database, Keyspace), StorageError> {
         Ok((database, keyspace))
     };
     // Damaged files make the database panic here and there.
-    let try_open = || {
-        let opened = std::panic::catch_unwind(open);
-        opened.map_err(|_| StorageError::Damaged {
-            place: folder.join("log"),
-            what: "the database cannot be opened".into(),
-        })
-    };
-    let failed = |error| translate(folder, "open the database", error);
-    let torn = JournalRecoveryError::ChecksumMismatch;
-    match try_open()? {
-        Err(fjall::Error::JournalRecovery(error)) if error == torn => {
-            let io = |error| failed(fjall::Error::Io(error));
-            let Some(cut) = journal::cut_last_batch(&folder.join("log")).map_err(io)? else {
-                return Err(failed(fjall::Error::JournalRecovery(error)));
-            };
-            if let Ok(Ok(opened)) = try_open() {
-                tracing::warn!("the last write to the log was torn: it was dropped");
-                return Ok(opened);
-            }
-            // It is not the last one that is damaged.
-            cut.undo().map_err(io)?;
-            Err(failed(fjall::Error::JournalRecovery(error)))
-        }
-        opened => opened.map_err(failed),
-    }
+    let opened = std::panic::catch_unwind(open);
+    let opened = opened.map_err(|_| {
+        let place = folder.join("log");
+        let what = "the database cannot be opened".into();
+        (false, StorageError::Damaged { place, what })
+    })?;
+    opened.map_err(|error: fjall::Error| {
+        let mismatch = JournalRecoveryError::ChecksumMismatch;
+        let is_torn = matches!(&error, fjall::Error::JournalRecovery(it) if *it == mismatch);
+        (is_torn, translate(folder, "open the database", error))
+    })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]

@@ -25,8 +25,8 @@ pub(super) struct Tidy {
     at: u64,
     /// About how many are in memory.
     in_memory: u64,
-    /// Whether it merges.
-    running: Option<(JoinHandle<()>, bool)>,
+    merging: Option<JoinHandle<()>>,
+    beginning: Option<JoinHandle<()>>,
 }
 
 impl Tidy {
@@ -34,7 +34,8 @@ impl Tidy {
         Tidy {
             at: LEAST,
             in_memory: 0,
-            running: None,
+            merging: None,
+            beginning: None,
         }
     }
 
@@ -43,47 +44,50 @@ impl Tidy {
         self.in_memory += bytes;
     }
 
-    /// Records were deleted.
+    /// Records were deleted. Neither of what is done then is shown among the database's functions, and
+    /// there is no other that does it.
     pub(super) fn check(&mut self, database: &Database, keyspace: &Keyspace) {
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|(it, _)| !it.is_finished())
-        {
+        if self.in_memory >= LEAST_IN_MEMORY && has_ended(&self.beginning) {
+            self.in_memory = 0;
+            let (database, keyspace) = (database.clone(), keyspace.clone());
+            self.beginning = begin("no table was begun", move || {
+                forget_snapshots(&database);
+                keyspace.rotate_memtable().map(drop)
+            });
+        }
+        if !has_ended(&self.merging) {
             return;
         }
-        if let Some((_, true)) = self.running.take() {
+        if self.merging.take().is_some() {
             // What is left now is needed: a log that is as long is not merged again and again.
             self.at = LEAST.max(2 * keyspace.disk_space());
         }
-        let begins_table = self.in_memory >= LEAST_IN_MEMORY;
-        let merges = keyspace.disk_space() >= self.at;
-        if begins_table {
-            self.in_memory = 0;
-        }
-        if !begins_table && !merges {
-            return;
-        }
-        let (database, keyspace) = (database.clone(), keyspace.clone());
-        let work = move || {
-            // Neither is shown among the database's functions, and there is no other that does it.
-            if begins_table {
-                forget_snapshots(&database);
-                report("no table was begun", || {
-                    keyspace.rotate_memtable().map(drop)
-                });
-            }
-            if merges {
-                report("the log's tables were not merged", || {
-                    keyspace.major_compact()
-                });
-            }
-        };
-        match Builder::new().name("raft-tidy".into()).spawn(work) {
-            Ok(running) => self.running = Some((running, merges)),
-            Err(error) => tracing::warn!(%error, "no thread to tidy the log's tables in"),
+        if keyspace.disk_space() >= self.at {
+            let keyspace = keyspace.clone();
+            self.merging = begin("the log's tables were not merged", move || {
+                keyspace.major_compact()
+            });
         }
     }
+}
+
+fn has_ended(thread: &Option<JoinHandle<()>>) -> bool {
+    thread.as_ref().is_none_or(JoinHandle::is_finished)
+}
+
+/// Begins something on which nothing depends.
+fn begin(
+    failure: &'static str,
+    work: impl FnOnce() -> fjall::Result<()> + Send + 'static,
+) -> Option<JoinHandle<()>> {
+    let guarded = move || match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "{failure}"),
+        Err(_) => tracing::warn!("{failure}: a defect of the database"),
+    };
+    let begun = Builder::new().name("raft-tidy".into()).spawn(guarded);
+    let report = |error: &std::io::Error| tracing::warn!(%error, "{failure}: there is no thread");
+    begun.inspect_err(report).ok()
 }
 
 /// What was deleted is left out of a table if no snapshot of the database needs it. The database looks for
@@ -94,20 +98,12 @@ fn forget_snapshots(database: &Database) {
     }
 }
 
-/// Nothing depends on it.
-fn report(failure: &str, work: impl FnOnce() -> fjall::Result<()>) {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "{failure}"),
-        Err(_) => tracing::warn!("{failure}: a defect of the database"),
-    }
-}
-
 impl Drop for Tidy {
     fn drop(&mut self) {
         // The folder cannot be opened again before.
-        if let Some((running, _)) = self.running.take() {
-            let _ = running.join(); // It catches its panics.
+        for running in [self.beginning.take(), self.merging.take()] {
+            // It catches its panics.
+            let _ = running.map(JoinHandle::join);
         }
     }
 }
