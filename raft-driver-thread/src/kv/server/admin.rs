@@ -56,8 +56,8 @@ impl Connection {
         };
         let gateway = self.shared.gateway.clone();
         let writes = &mut self.seen.writes;
-        let is_alone = gateway.wait_for_others(&body, writes).await;
-        match gateway.forwarded(&body, is_alone).await {
+        let party = gateway.wait_for_others(&body, writes).await;
+        match gateway.forwarded(&body, party).await {
             Ok(answer) => Reply::Bulk(answer.encode()),
             Err(error) => error,
         }

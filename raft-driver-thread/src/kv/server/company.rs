@@ -2,7 +2,9 @@
 //! are answered together come back one by one, and go together again.
 
 use super::alarm::Alarm;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use crate::kv::state::Machine;
+use crate::node::Node;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -95,26 +97,44 @@ pub(crate) struct Gate {
 struct Waiting {
     active: Active,
     count: usize,
+    party: Option<Arc<Party>>,
+}
+
+/// Those that pass together: each drops its part once it has submitted what it has, and the last one has
+/// the core take all of it, in one turn.
+pub(crate) struct Party(Node<Machine>);
+
+impl Party {
+    pub(crate) fn new(node: &Node<Machine>) -> Arc<Party> {
+        Arc::new(Party(node.clone()))
+    }
+}
+
+impl Drop for Party {
+    fn drop(&mut self) {
+        self.0.help();
+    }
 }
 
 impl Gate {
-    /// Waits for the others, if there are any; whether there are none.
-    pub(crate) async fn pass(&self, client: &mut Seen) -> bool {
+    /// Waits for the others, if there are any.
+    pub(crate) async fn pass(&self, node: &Node<Machine>, client: &mut Seen) -> Arc<Party> {
         let opened = self.open.notified();
         tokio::pin!(opened);
-        let (is_first, is_last) = {
+        let (party, is_first, is_last) = {
             let mut waiting = self.lock();
             // Whoever opens it from now on wakes this one.
             opened.as_mut().enable();
             waiting.active.see(client);
             let is_first = waiting.count == 0;
             let is_last = waiting.count + 1 >= waiting.active.count();
-            waiting.count = if is_first && is_last {
-                0
+            if is_first && is_last {
+                (Party::new(node), true, true)
             } else {
-                waiting.count + 1
-            };
-            (is_first, is_last)
+                waiting.count += 1;
+                let party = waiting.party.get_or_insert_with(|| Party::new(node));
+                (party.clone(), is_first, is_last)
+            }
         };
         match (is_first, is_last) {
             (true, true) => {}
@@ -128,7 +148,7 @@ impl Gate {
             }
             (false, false) => opened.await,
         }
-        is_first && is_last
+        party
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -141,7 +161,13 @@ struct Opener<'a>(&'a Gate);
 
 impl Drop for Opener<'_> {
     fn drop(&mut self) {
-        self.0.lock().count = 0;
+        let party = {
+            let mut waiting = self.0.lock();
+            waiting.count = 0;
+            waiting.party.take()
+        };
         self.0.open.notify_waiters();
+        // It may be the last that holds it, which is not for the lock.
+        drop(party);
     }
 }

@@ -7,7 +7,7 @@
 
 use super::clock::Clock;
 use super::combine::{Batch, Combiner};
-use super::company::{Gate, Seen};
+use super::company::{Gate, Party, Seen};
 use super::forward::{ForwardError, Forwarder};
 use super::outcome::{GatewayError, Miss, own_replies, replies, unexpected};
 use crate::kv::settings::Settings;
@@ -179,9 +179,9 @@ impl Gateway {
             let tried = match self.node.state() {
                 state if state.role == RoleKind::Leader => {
                     let mut last = *lock(&self.last_write);
-                    let is_alone = self.wait_for_others(body, &mut last).await;
+                    let party = self.wait_for_others(body, &mut last).await;
                     *lock(&self.last_write) = last;
-                    self.propose_here(body, is_alone, deadline).await
+                    self.propose_here(body, party, deadline).await
                 }
                 state => match state.leader {
                     None => Err(Miss::NotDone("there is no leader".into())),
@@ -215,39 +215,33 @@ impl Gateway {
     }
 
     /// What a leader does with what another server forwards: one try, here.
-    pub(crate) async fn forwarded(&self, body: &Body, is_alone: bool) -> Result<Answer, Reply> {
-        let proposed = self.propose_here(body, is_alone, self.deadline()).await;
+    pub(crate) async fn forwarded(&self, body: &Body, party: Arc<Party>) -> Result<Answer, Reply> {
+        let proposed = self.propose_here(body, party, self.deadline()).await;
         proposed.map_err(Reply::from)
     }
 
-    /// Lets the batches of all servers go to the disks together; whether there are no others.
-    pub(crate) async fn wait_for_others(&self, body: &Body, client: &mut Seen) -> bool {
+    /// Lets the batches of all servers go to the disks together.
+    pub(crate) async fn wait_for_others(&self, body: &Body, client: &mut Seen) -> Arc<Party> {
         match body {
-            Body::Commands { .. } => self.gate.pass(client).await,
+            Body::Commands { .. } => self.gate.pass(&self.node, client).await,
             Body::Time
             | Body::OpenSession(_)
             | Body::CloseSession(_)
             | Body::Server(_)
             | Body::ServerLeft(_)
-            | Body::Load(_) => true,
+            | Body::Load(_) => Party::new(&self.node),
         }
     }
 
     async fn propose_here(
         &self,
         body: &Body,
-        is_alone: bool,
+        party: Arc<Party>,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
         let payload = Entry::encode_parts(self.clock.now(), body);
         let ticket = self.node.submit_silently(payload);
-        {
-            let _helps = Help(&self.node);
-            if !is_alone {
-                // What is submitted with it goes in the same turn.
-                tokio::task::yield_now().await;
-            }
-        }
+        drop(party);
         let ended = timeout_at(deadline, ticket).await;
         match ended {
             Err(_) => Err(Miss::Unknown("no majority stored it in time".into())),
@@ -413,15 +407,6 @@ impl Gateway {
                 floor,
             },
         }
-    }
-}
-
-/// Has the core take what was submitted, however its holder ends.
-struct Help<'a>(&'a Node<Machine>);
-
-impl Drop for Help<'_> {
-    fn drop(&mut self) {
-        self.0.help();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a server does without being asked: lets time pass so that keys expire, says where clients
 //! reach it, asks to become a voter once it has caught up, and passes on news of who leads.
 
+use super::company::Party;
 use super::gateway::Gateway;
 use crate::error::StopReason;
 use crate::kv::settings::Identity;
@@ -71,7 +72,8 @@ async fn pass_time(gateway: &Gateway) {
     let has_expiries = |machine: &Machine| machine.next_expiry().is_some();
     if gateway.node().inspect(has_expiries).await == Ok(true) {
         // A leader that is none any more leaves it to the next.
-        let _ = gateway.forwarded(&Body::Time, true).await;
+        let party = Party::new(gateway.node());
+        let _ = gateway.forwarded(&Body::Time, party).await;
     }
 }
 

@@ -3,6 +3,7 @@
 //! To ask again does no harm, so a server that is asked tries until the request's time is over: here if it
 //! leads, else at the server that does (RAFT HERE), which tries once and never hands on.
 
+use super::company::Party;
 use super::connection::Connection;
 use super::outcome::{GatewayError, Miss};
 use crate::error::RequestError;
@@ -116,7 +117,8 @@ impl Connection {
         self.change(NodeChange::Remove(node)).await?;
         // Where it was reached is of no use any more, and does no harm.
         let gateway = gateway.clone();
-        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0), true).await });
+        let party = Party::new(gateway.node());
+        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0), party).await });
         Ok(Reply::Ok)
     }
 

@@ -165,12 +165,19 @@ impl Keys {
 
     /// Those behind a key, be it there or not; all of them without one.
     pub(super) fn behind(&self, key: Option<Key>) -> impl Iterator<Item = (&Key, &Value)> {
-        let from = match &key {
-            Some(key) => Bound::Included(key.hash),
+        let others = match &key {
+            Some(key) => Bound::Excluded(key.hash),
             None => Bound::Unbounded,
         };
-        let pairs = self.in_buckets((from, Bound::Unbounded));
-        pairs.skip_while(move |(other, _)| key.as_ref().is_some_and(|key| *other <= key))
+        let bucket = key.as_ref().and_then(|key| self.buckets.get(&key.hash));
+        let of_its_hash = bucket.into_iter().flat_map(move |bucket| {
+            let first = Some((&bucket.key, &bucket.value)).filter(|it| Some(it.0) > key.as_ref());
+            let from = key.clone().map_or(Bound::Unbounded, Bound::Excluded);
+            first
+                .into_iter()
+                .chain(bucket.others.range((from, Bound::Unbounded)))
+        });
+        of_its_hash.chain(self.in_buckets((others, Bound::Unbounded)))
     }
 
     fn in_buckets(&self, hashes: impl RangeBounds<u64>) -> impl Iterator<Item = (&Key, &Value)> {
