@@ -60,7 +60,7 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
             self.has_news.store(false, Ordering::SeqCst);
             guarded(core, Core::turn);
             if core.is_stopped() {
-                // Others may wait for the lock, which are waited for now.
+                // The transport's threads, which are waited for now, may be about to help.
                 let core = place.take();
                 drop(place);
                 if let Some(core) = core {

@@ -1,8 +1,8 @@
 //! Fills the database's journal with zeros, a little ahead of its end.
 //!
 //! A journal begins as a file of holes. A sync of what goes into a hole has to give it a place on the disk
-//! first, which the file system may have to log: it takes half as long again, and half as much of the
-//! processor, as a sync of what goes where something is.
+//! first, which the file system may have to log: it takes half as long again as a sync of what goes where
+//! something is, and half as much again of the processor.
 //!
 //! Zeros are what holes read as, so filling them changes nothing. Nothing else is filled: what was counted to
 //! be written must have ended before, and the file system must know nothing behind, or it is read. And the

@@ -136,7 +136,14 @@ impl DiskStorage {
             (None, Ok(())) => {}
             (Some(_), Err(error)) => {
                 // What was damaged had been acknowledged, and is left as it was found.
-                let DiskStorage { folder, _lock, .. } = storage;
+                let DiskStorage {
+                    database,
+                    keyspace,
+                    folder,
+                    _lock,
+                    ..
+                } = storage;
+                drop((keyspace, database));
                 journal::put_back(&folder)?;
                 return Err(error);
             }
