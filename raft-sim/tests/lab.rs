@@ -3,8 +3,8 @@
 
 use raft_proto::Time;
 use raft_sim::features::Features;
-use raft_sim::lab::report::Comparison;
-use raft_sim::lab::{Failure, Figures, Part, Scenario, TraceLevel, scenarios, select};
+
+use raft_sim::lab::{Comparison, Failure, Figures, Part, Scenario, TraceLevel, scenarios, select};
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 

@@ -3,8 +3,8 @@
 use super::{LabArgs, Verdict, progress};
 use core::time::Duration;
 use raft_proto::Time;
-use raft_sim::lab::report::Comparison;
-use raft_sim::lab::{self, Failure, Figures, Report, Scenario, TraceLevel};
+
+use raft_sim::lab::{self, Comparison, Failure, Figures, Report, Scenario, TraceLevel};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -120,7 +120,7 @@ fn once(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
     };
     for scenario in scenarios {
         if !args.json {
-            writeln!(stdout, "{}", lab::report::title(scenario))?;
+            writeln!(stdout, "{}", scenario.title())?;
         }
         let mut report = attempt(scenario, args.seed, level);
         totals.add(&report);

@@ -1,25 +1,29 @@
-//! What scripts ask of the cluster. The times are the lab's.
+//! What scripts expect of the cluster: one leader, agreement on a command, an index that is
+//! committed. The times are the lab's.
 
-use super::clients::{Client, One, Retry, Turn};
-use super::harness::Lab;
-use super::report::Failure;
+use super::clients::{Agreement, Retry};
+use super::cluster::{ClientStep, Lab};
+use super::failure::Failure;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::{RoleKind, Term};
 use std::collections::BTreeMap;
 
+/// The time after which an election is surely over.
+pub(crate) const ELECTION: Duration = Duration::from_secs(1);
+
 /// The outcome of a wait for an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// It is committed on as many servers as wanted.
+    /// The index is committed on as many servers as wanted.
     Committed,
-    /// A server has moved on to another term, so it may never be.
-    MovedOn,
+    /// A server is in a later term, so the index may never be committed.
+    TermPassed,
 }
 
 impl Lab {
-    /// The one leader among the connected servers, of the highest term if some do not know yet
-    /// that they were replaced. Waits for an election, about 5 s at most.
+    /// The leader among the connected servers. If some do not know yet that they were replaced, it
+    /// is the one of the highest term. Waits for an election, about 5 s at most.
     pub(crate) fn check_one_leader(&mut self) -> Result<usize, Failure> {
         for _ in 0..10 {
             let pause = 450 + self.random.below(100);
@@ -89,12 +93,7 @@ impl Lab {
         states.any(|(other, _)| other != term)
     }
 
-    /// On how many servers, running or not, `index` is committed.
-    pub(crate) fn committed_on(&self, index: u64) -> usize {
-        self.service.committed_on(index)
-    }
-
-    /// Nobody has applied `index`.
+    /// No server has applied `index`.
     pub(crate) fn check_not_committed(&mut self, index: u64, why: &str) -> Result<(), Failure> {
         match self.committed_on(index) {
             0 => Ok(()),
@@ -105,8 +104,8 @@ impl Lab {
         }
     }
 
-    /// Waits until `servers` servers have applied `index`, about 30 s at most; with `term`, until
-    /// a server is in a later one.
+    /// Waits until `servers` servers have applied `index`, about 30 s at most. With `term`, the wait
+    /// also ends when a server is in a later term.
     pub(crate) fn wait(
         &mut self,
         index: u64,
@@ -126,7 +125,7 @@ impl Lab {
             if let Some(term) = term
                 && states.any(|(now, _)| now > term)
             {
-                return Ok(Waited::MovedOn);
+                return Ok(Waited::TermPassed);
             }
         }
         match self.committed_on(index) {
@@ -138,14 +137,14 @@ impl Lab {
         }
     }
 
-    /// A fresh command is committed on `servers` servers within 10 s, offered again if it takes
-    /// longer than 2 s; returns its index.
+    /// The lab's `one`: commits a fresh command on `servers` servers within 10 s, and returns its
+    /// index. The command is proposed again if that takes longer than 2 s.
     pub(crate) fn one(&mut self, servers: usize) -> Result<u64, Failure> {
         let command = self.fresh_command();
         self.one_of(command, servers, Retry::Allowed)
     }
 
-    /// Like [`Lab::one`], without a second offer.
+    /// Like [`Lab::one`], but the command is proposed once.
     pub(crate) fn one_without_retry(&mut self, servers: usize) -> Result<u64, Failure> {
         let command = self.fresh_command();
         self.one_of(command, servers, Retry::Forbidden)
@@ -158,16 +157,16 @@ impl Lab {
         servers: usize,
         retry: Retry,
     ) -> Result<u64, Failure> {
-        let mut client = One::new(self.now(), command, servers, retry);
+        let mut client = Agreement::new(self.now(), command, servers, retry);
         loop {
-            match client.act(self)? {
-                Turn::After(pause) => self.sleep(pause)?,
-                Turn::Done(index) => return Ok(index),
+            match client.proceed(self)? {
+                ClientStep::WaitFor(pause) => self.sleep(pause)?,
+                ClientStep::Done(index) => return Ok(index),
             }
         }
     }
 
-    /// Commits `command` on `servers` servers at exactly `index`, without a second offer.
+    /// Commits `command` on `servers` servers at exactly `index`. The command is proposed once.
     pub(crate) fn one_at(
         &mut self,
         index: u64,
@@ -183,7 +182,7 @@ impl Lab {
         }
     }
 
-    /// Offers a fresh command to `server`, which must lead, and does not wait; returns its index.
+    /// Proposes a fresh command to `server`, which must lead, and returns its index at once.
     pub(crate) fn start_at_leader(&mut self, server: usize) -> Result<u64, Failure> {
         let command = self.fresh_command();
         match self.start(server, &command)? {
@@ -193,21 +192,5 @@ impl Lab {
                 "it does not",
             ),
         }
-    }
-
-    /// Lets a client act beside the script, from now on.
-    pub(crate) fn spawn(&mut self, client: Client) {
-        self.clients.push(Some(client));
-        let number = self.clients.len() - 1;
-        self.schedule(Duration::ZERO, super::harness::Happening::Client(number));
-    }
-
-    /// Waits until all clients are done.
-    pub(crate) fn join_clients(&mut self) -> Result<(), Failure> {
-        while self.clients.iter().any(Option::is_some) {
-            self.sleep_ms(1)?;
-        }
-        self.clients.clear();
-        Ok(())
     }
 }

@@ -1,88 +1,60 @@
-//! Clients: small state machines that act, then wait, so that several of them can go on at once
-//! beside a script.
+//! The clients of the scenarios.
 
-use super::harness::{Happening, Lab};
-use super::report::Failure;
+use super::cluster::{Client, ClientStep, Lab};
+use super::failure::Failure;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::Time;
+use std::cell::RefCell;
+use std::rc::Rc;
 
-/// Whether a command that is not committed within 2 s is offered again. It may then be
-/// committed twice.
+/// Whether a command that is not committed within 2 s is proposed again. It may then be committed
+/// twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retry {
     Allowed,
     Forbidden,
 }
 
-/// What a client does after it has acted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn<T> {
-    /// It acts again after this time.
-    After(Duration),
-    /// It has come to an end.
-    Done(T),
-}
-
-/// A client that goes on beside the script.
-#[derive(Debug)]
-pub(crate) enum Client {
-    One(One),
-    Churn(Churn),
-}
-
-impl Lab {
-    pub(crate) fn client_acts(&mut self, number: usize) -> Result<(), Failure> {
-        let Some(mut client) = self.clients.get_mut(number).and_then(Option::take) else {
-            return Ok(());
-        };
-        let turn = match &mut client {
-            Client::One(one) => match one.act(self)? {
-                Turn::After(pause) => Turn::After(pause),
-                Turn::Done(_) => Turn::Done(()),
-            },
-            Client::Churn(churn) => churn.act(self)?,
-        };
-        if let Turn::After(pause) = turn {
-            self.clients[number] = Some(client);
-            self.schedule(pause, Happening::Client(number));
-        }
-        Ok(())
-    }
-}
-
 /// Commits one command on a number of servers within 10 s.
 #[derive(Debug)]
-pub(crate) struct One {
+pub(crate) struct Agreement {
     command: Bytes,
     servers: usize,
     retry: Retry,
     deadline: Time,
-    /// The server that was asked last.
-    asked: usize,
-    /// Where the command stands, and until when to look there.
-    offered: Option<(u64, Time)>,
+    /// The server that was tried last.
+    server: usize,
+    proposed: Option<Proposed>,
 }
 
-impl One {
-    pub(crate) fn new(now: Time, command: Bytes, servers: usize, retry: Retry) -> One {
-        One {
+/// A command that a leader accepted.
+#[derive(Clone, Copy, Debug)]
+struct Proposed {
+    index: u64,
+    /// When it counts as not committed.
+    until: Time,
+}
+
+impl Agreement {
+    pub(crate) fn new(now: Time, command: Bytes, servers: usize, retry: Retry) -> Agreement {
+        Agreement {
             command,
             servers,
             retry,
             deadline: now.after(Duration::from_secs(10)),
-            asked: 0,
-            offered: None,
+            server: 0,
+            proposed: None,
         }
     }
 
-    /// The next step; done with the index at which the command is committed.
-    pub(crate) fn act(&mut self, lab: &mut Lab) -> Result<Turn<u64>, Failure> {
-        if let Some((index, until)) = self.offered {
+    /// The next step. When it is done, it gives the index at which the command is committed.
+    pub(crate) fn proceed(&mut self, lab: &mut Lab) -> Result<ClientStep<u64>, Failure> {
+        if let Some(Proposed { index, until }) = self.proposed {
             if lab.now() < until {
                 return Ok(self.look(lab, index));
             }
-            self.offered = None;
+            self.proposed = None;
             if self.retry == Retry::Forbidden {
                 return self.give_up(lab, "2 s");
             }
@@ -90,16 +62,17 @@ impl One {
         if lab.now() >= self.deadline {
             return self.give_up(lab, "10 s");
         }
-        match self.offer(lab)? {
+        match self.propose(lab)? {
             Some(index) => {
-                self.offered = Some((index, lab.now().after(Duration::from_secs(2))));
+                let until = lab.now().after(Duration::from_secs(2));
+                self.proposed = Some(Proposed { index, until });
                 Ok(self.look(lab, index))
             }
-            None => Ok(Turn::After(Duration::from_millis(50))),
+            None => Ok(ClientStep::WaitFor(Duration::from_millis(50))),
         }
     }
 
-    fn give_up(&self, lab: &Lab, after: &str) -> Result<Turn<u64>, Failure> {
+    fn give_up(&self, lab: &Lab, after: &str) -> Result<ClientStep<u64>, Failure> {
         let (command, servers) = (&self.command, self.servers);
         lab.fail(
             format!("command {command:?} is committed on {servers} servers within {after}"),
@@ -107,12 +80,12 @@ impl One {
         )
     }
 
-    /// Asks one server after the other until one accepts the command.
-    fn offer(&mut self, lab: &mut Lab) -> Result<Option<u64>, Failure> {
+    /// Tries one server after the other until one accepts the command.
+    fn propose(&mut self, lab: &mut Lab) -> Result<Option<u64>, Failure> {
         for _ in 0..lab.peers() {
-            self.asked = lab.after(self.asked, 1);
-            if lab.is_connected(self.asked)
-                && let Some(id) = lab.start(self.asked, &self.command)?
+            self.server = lab.after(self.server, 1);
+            if lab.is_connected(self.server)
+                && let Some(id) = lab.start(self.server, &self.command)?
             {
                 return Ok(Some(id.index.0));
             }
@@ -120,23 +93,42 @@ impl One {
         Ok(None)
     }
 
-    fn look(&self, lab: &Lab, index: u64) -> Turn<u64> {
+    fn look(&self, lab: &Lab, index: u64) -> ClientStep<u64> {
         let is_ours = lab.service.command(index) == Some(&self.command);
         if is_ours && lab.committed_on(index) >= self.servers {
-            return Turn::Done(index);
+            return ClientStep::Done(index);
         }
-        Turn::After(Duration::from_millis(20))
+        ClientStep::WaitFor(Duration::from_millis(20))
     }
 }
 
-/// One of the clients of the churn scenarios: offers value after value, and remembers those that
-/// it saw committed.
+impl Client for Agreement {
+    fn act(&mut self, lab: &mut Lab) -> Result<ClientStep<()>, Failure> {
+        Ok(match self.proceed(lab)? {
+            ClientStep::WaitFor(pause) => ClientStep::WaitFor(pause),
+            ClientStep::Done(_) => ClientStep::Done(()),
+        })
+    }
+}
+
+/// A client of the churn scenarios: proposes value after value, and records those that it saw
+/// committed.
 #[derive(Debug)]
-pub(crate) struct Churn {
+pub(crate) struct ChurnClient {
     /// The client's number, which decides how long it rests.
     number: u64,
-    /// A value that was offered: its last index, and how often it was looked for.
-    offered: Option<(Bytes, u64, usize)>,
+    awaited: Option<Awaited>,
+    record: Rc<RefCell<ChurnRecord>>,
+}
+
+/// A value that the client waits for.
+#[derive(Debug)]
+struct Awaited {
+    value: Bytes,
+    /// The last index that a server gave it.
+    index: u64,
+    /// How often the client has looked there.
+    looks: usize,
 }
 
 /// What the churn clients share with their script.
@@ -148,49 +140,61 @@ pub(crate) struct ChurnRecord {
     pub(crate) is_over: bool,
 }
 
-impl Churn {
-    pub(crate) fn new(number: u64) -> Churn {
-        Churn {
+impl ChurnClient {
+    pub(crate) fn new(number: u64, record: &Rc<RefCell<ChurnRecord>>) -> ChurnClient {
+        ChurnClient {
             number,
-            offered: None,
+            awaited: None,
+            record: record.clone(),
         }
     }
 
-    fn act(&mut self, lab: &mut Lab) -> Result<Turn<()>, Failure> {
+    /// Proposes a new value to every server, connected or not. Whether any accepted it.
+    fn propose(&mut self, lab: &mut Lab) -> Result<bool, Failure> {
+        let value = lab.fresh_command();
+        for server in 0..lab.peers() {
+            if let Some(id) = lab.start(server, &value)? {
+                self.awaited = Some(Awaited {
+                    value: value.clone(),
+                    index: id.index.0,
+                    looks: 0,
+                });
+            }
+        }
+        Ok(self.awaited.is_some())
+    }
+}
+
+impl Client for ChurnClient {
+    fn act(&mut self, lab: &mut Lab) -> Result<ClientStep<()>, Failure> {
         /// How long it waits after each look, in ms.
         const PAUSES: [u64; 5] = [10, 20, 50, 100, 200];
         loop {
-            let Some((value, index, looks)) = &mut self.offered else {
-                if lab.churn.is_over {
-                    return Ok(Turn::Done(()));
+            let Some(awaited) = &mut self.awaited else {
+                if self.record.borrow().is_over {
+                    return Ok(ClientStep::Done(()));
                 }
-                if !self.offer(lab)? {
+                if !self.propose(lab)? {
                     let pause = 79 + 17 * self.number;
-                    return Ok(Turn::After(Duration::from_millis(pause)));
+                    return Ok(ClientStep::WaitFor(Duration::from_millis(pause)));
                 }
                 continue;
             };
+            let Awaited {
+                value,
+                index,
+                looks,
+            } = awaited;
             if let Some(&pause) = PAUSES.get(*looks)
                 && lab.committed_on(*index) == 0
             {
                 *looks += 1;
-                return Ok(Turn::After(Duration::from_millis(pause)));
+                return Ok(ClientStep::WaitFor(Duration::from_millis(pause)));
             }
             if *looks < PAUSES.len() && lab.service.command(*index) == Some(value) {
-                lab.churn.committed.push(value.clone());
+                self.record.borrow_mut().committed.push(value.clone());
             }
-            self.offered = None;
+            self.awaited = None;
         }
-    }
-
-    /// Offers a new value to every server, connected or not. Whether any accepted it.
-    fn offer(&mut self, lab: &mut Lab) -> Result<bool, Failure> {
-        let value = lab.fresh_command();
-        for server in 0..lab.peers() {
-            if let Some(id) = lab.start(server, &value)? {
-                self.offered = Some((value.clone(), id.index.0, 0));
-            }
-        }
-        Ok(self.offered.is_some())
     }
 }

@@ -1,10 +1,9 @@
-//! The event loop of a lab: what happens when a message arrives, a deadline comes, or a core
-//! asks for something.
+//! The event loop of a lab: what is done when a message arrives, when a deadline comes, and when a
+//! core emits an action.
 
-use super::harness::{CLUSTER, Call, Happening, Lab, ServerState, node_id};
+use super::cluster::{CLUSTER, Call, ClientStep, Lab, LabEvent, ServerState, node_id};
+use super::failure::{Failure, Violation};
 use super::network::Fate;
-use super::report::Failure;
-use super::service::Broken;
 use super::tracer::TracerAt;
 use bytes::Bytes;
 use raft_proto::wire::{self, Envelope};
@@ -14,21 +13,38 @@ use raft_proto::{
 };
 
 impl Lab {
-    pub(super) fn happens(&mut self, happening: Happening) -> Result<(), Failure> {
-        match happening {
-            Happening::Arrival { call, to, frame } => self.arrives(call, to, frame),
-            Happening::Wake {
-                server,
-                incarnation,
-            } => self.wakes(server, incarnation),
-            Happening::Client(client) => self.client_acts(client),
+    /// Performs all events up to `until`.
+    pub(super) fn run_until(&mut self, until: Time) -> Result<(), Failure> {
+        while let Some((at, event)) = self.queue.pop_until(until) {
+            self.now = at;
+            match event {
+                LabEvent::Arrival { call, to, frame } => self.deliver(call, to, frame)?,
+                LabEvent::Wake {
+                    server,
+                    incarnation,
+                } => self.wake(server, incarnation)?,
+                LabEvent::Client(client) => self.let_client_act(client)?,
+            }
         }
+        self.now = until;
+        Ok(())
     }
 
-    fn wakes(&mut self, server: usize, incarnation: u32) -> Result<(), Failure> {
+    fn let_client_act(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(mut client) = self.clients.get_mut(number).and_then(Option::take) else {
+            return Ok(());
+        };
+        if let ClientStep::WaitFor(pause) = client.act(self)? {
+            self.clients[number] = Some(client);
+            self.schedule(pause, LabEvent::Client(number));
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, server: usize, incarnation: u32) -> Result<(), Failure> {
         let slot = &mut self.servers[server];
         if slot.incarnation != incarnation || slot.wake != self.now {
-            return Ok(()); // Of an earlier incarnation, or replaced by an earlier deadline.
+            return Ok(()); // It belongs to an earlier incarnation, or an earlier deadline replaced it.
         }
         let ServerState::Running(host) = &slot.state else {
             return Ok(());
@@ -41,7 +57,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Puts the server's deadline into the queue, unless an earlier one is there.
+    /// Puts the deadline of the server into the queue, unless an earlier one is there.
     fn schedule_wake(&mut self, server: usize) {
         let slot = &mut self.servers[server];
         let ServerState::Running(host) = &slot.state else {
@@ -51,7 +67,7 @@ impl Lab {
         if deadline < slot.wake {
             slot.wake = deadline.max(self.now);
             let incarnation = slot.incarnation;
-            let wake = Happening::Wake {
+            let wake = LabEvent::Wake {
                 server,
                 incarnation,
             };
@@ -59,7 +75,7 @@ impl Lab {
         }
     }
 
-    fn arrives(&mut self, call: Call, to: usize, frame: Bytes) -> Result<(), Failure> {
+    fn deliver(&mut self, call: Call, to: usize, frame: Bytes) -> Result<(), Failure> {
         let (from, incarnation) = if to == call.callee {
             (call.caller, call.callee_incarnation)
         } else {
@@ -68,7 +84,8 @@ impl Lab {
         };
         let slot = &mut self.servers[to];
         if slot.incarnation != incarnation || matches!(slot.state, ServerState::Crashed(_)) {
-            // A killed server may handle it, but that leaves no trace: its disk is detached.
+            // In the lab a killed server may still handle it, but without a trace: its persister
+            // is detached.
             return Ok(());
         }
         let (from, message) = match self.receivers[to].accept(frame) {
@@ -90,7 +107,7 @@ impl Lab {
         Ok(())
     }
 
-    /// Gives `input` to a running server, and performs what it asks for.
+    /// Gives `input` to the core of a running server, and performs the actions that come out.
     pub(super) fn give(&mut self, server: usize, input: Input) -> Result<(), Failure> {
         let mut outputs = core::mem::take(&mut self.outputs);
         let mut batch = core::mem::take(&mut self.spare);
@@ -149,7 +166,7 @@ impl Lab {
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
             | Action::MembershipChanged { .. } => Ok(()),
-            // All servers are correct, and so is this driver: none of these may come out.
+            // All servers are correct, and so is this driver: none of these actions may come out.
             Action::Rejected { from, reason } => self.fail(
                 "no message is one that no correct peer sends",
                 format!("server {server} rejects a message of {from}: {reason}"),
@@ -171,7 +188,7 @@ impl Lab {
             | Action::WriteSnapshot { .. }
             | Action::ReleaseSnapshot { .. }
             | Action::ReadEntries { .. }
-            | Action::WakeAt(_) => Ok(()), // The host performs these itself.
+            | Action::WakeAt(_) => Ok(()), // The host performs these.
         }
     }
 
@@ -216,13 +233,13 @@ impl Lab {
             self.network.reply(call.conditions)
         };
         match fate {
-            Fate::Arrives { after } => self.schedule(after, Happening::Arrival { call, to, frame }),
+            Fate::Arrives { after } => self.schedule(after, LabEvent::Arrival { call, to, frame }),
             Fate::IsDropped => self.note(|| format!("n{from} -> n{to} {} (dropped)", kind.name())),
         }
     }
 
-    /// The call that a message belongs to. A reply belongs to the request that is being handled;
-    /// one that had to wait for the disk comes later, and then counts as one to a call of now.
+    /// The call that a message belongs to. A reply belongs to the request that is being handled. A
+    /// reply that had to wait for the disk comes later, and counts as one to a call of that moment.
     fn call(&self, is_request: bool, from: usize, to: usize) -> Call {
         let (caller, callee) = if is_request { (from, to) } else { (to, from) };
         match self.serving {
@@ -247,7 +264,7 @@ impl Lab {
         for entry in entries {
             index = entry.index();
             let applied = self.service.apply(server, &entry);
-            applied.map_err(|broken| self.failure(broken))?;
+            applied.map_err(|violation| self.failure(violation))?;
             if let Some(snapshot) = self.service.snapshot_due(index.0) {
                 self.snapshot(server, entry.id(), snapshot, outputs)?;
             }
@@ -255,7 +272,7 @@ impl Lab {
         self.handle(server, Input::Applied { index }, outputs)
     }
 
-    /// The lab's `Snapshot`: the service of `server` has made one after applying `last`.
+    /// The lab's `Snapshot`: the service of `server` has made a snapshot after applying `last`.
     fn snapshot(
         &mut self,
         server: usize,
@@ -287,12 +304,12 @@ impl Lab {
         let data = host.disk().snapshot(snapshot.id).cloned();
         let restored = match data {
             Some(data) => self.service.restore(server, index.0, &data),
-            None => Err(Broken::new(
+            None => Err(Violation::new(
                 format!("the bytes of the snapshot up to {index} are on the disk"),
                 "they are not",
             )),
         };
-        restored.map_err(|broken| self.failure(broken))?;
+        restored.map_err(|violation| self.failure(violation))?;
         self.handle(server, Input::Applied { index }, outputs)
     }
 }

@@ -20,19 +20,29 @@
 //! | file | what is there |
 //! |---|---|
 //! | `table` | the scenarios: number, part, name, the figures on the lab's page |
-//! | `part_3a` to `part_3d` | their scripts |
-//! | `harness` | the cluster: start, crash, connect, and the lab's interface |
-//! | `engine` | the event loop |
-//! | `service` | the replicated service, and the checks on what it applies |
-//! | `checks` | what scripts ask for: one leader, agreement, the wait for an index |
+//! | `comparison` | the table that compares many runs with the lab's page |
+//! | `run` | runs a scenario |
+//! | `report` | the lab's lines |
+//! | `scenario` | what a scenario is |
+//! | `part_3a` to `part_3d` | the scripts |
+//! | `checks` | what scripts expect: one leader, agreement, the wait for an index |
 //! | `clients` | clients that act while a script goes on |
+//! | `harness` | the lab's interface: start, crash, connect, propose, let time pass |
+//! | `engine` | the event loop |
+//! | `cluster` | the state of a cluster under test |
+//! | `service` | the replicated service, and the checks on what it applies |
 //! | `network` | the network model |
-//! | `report` | the lab's lines, and the table that compares |
+//!
+//! Each file uses only files below it in this table.
 
 mod checks;
 mod clients;
+mod cluster;
 mod codec;
+mod comparison;
 mod engine;
+mod failure;
+mod figures;
 mod harness;
 mod network;
 mod part_3a;
@@ -41,11 +51,17 @@ mod part_3b_rpc;
 mod part_3c;
 mod part_3c_churn;
 mod part_3d;
-pub mod report;
+mod report;
+mod run;
+mod scenario;
 mod service;
 mod table;
 mod tracer;
 
-pub use report::{Failure, Report};
-pub use table::{Figures, Part, Scenario, UnknownScenario, scenarios, select};
+pub use comparison::Comparison;
+pub use failure::Failure;
+pub use figures::Figures;
+pub use report::Report;
+pub use scenario::{Part, Scenario};
+pub use table::{UnknownScenario, scenarios, select};
 pub use tracer::TraceLevel;

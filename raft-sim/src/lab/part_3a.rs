@@ -1,12 +1,9 @@
 //! Part 3A: leader election.
 
-use super::harness::Lab;
-use super::report::Failure;
-use core::time::Duration;
+use super::checks::ELECTION;
+use super::cluster::Lab;
+use super::failure::Failure;
 use raft_proto::Term;
-
-/// The time after which an election is surely over.
-pub(crate) const ELECTION: Duration = Duration::from_secs(1);
 
 /// A leader is elected, and remains while nothing fails.
 pub(crate) fn initial_election(lab: &mut Lab) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 //! Part 3B: the log.
 
+use super::checks::ELECTION;
+use super::cluster::Lab;
 use super::codec::command;
-use super::harness::Lab;
-use super::part_3a::ELECTION;
-use super::report::Failure;
+use super::failure::Failure;
 
 /// Commands are committed at the indexes 1, 2, 3, and not before they were proposed.
 pub(crate) fn basic_agreement(lab: &mut Lab) -> Result<(), Failure> {

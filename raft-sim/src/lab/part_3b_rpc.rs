@@ -1,10 +1,9 @@
 //! Part 3B: what agreement may cost, and commands that come at once.
 
-use super::checks::Waited;
+use super::checks::{ELECTION, Waited};
+use super::cluster::Lab;
 use super::codec::command;
-use super::harness::Lab;
-use super::part_3a::ELECTION;
-use super::report::Failure;
+use super::failure::Failure;
 use bytes::Bytes;
 use raft_proto::EntryId;
 
@@ -12,10 +11,10 @@ use raft_proto::EntryId;
 const TRIES: u32 = 5;
 
 /// Whether a try of a scenario counts.
-enum Try {
-    Counts,
+enum Attempt {
+    Valid,
     /// A term changed meanwhile.
-    IsVoid,
+    Void,
 }
 
 /// Each command goes to each follower once: a copy too many for each server is the most.
@@ -48,16 +47,16 @@ pub(crate) fn concurrent_starts(lab: &mut Lab) -> Result<(), Failure> {
             lab.sleep(3 * ELECTION)?;
         }
         let leader = lab.check_one_leader()?;
-        if let Try::Counts = start_five(lab, leader)? {
+        if let Attempt::Valid = start_five(lab, leader)? {
             return Ok(());
         }
     }
     lab.fail("a term that lasts", "it changed in each of five tries")
 }
 
-fn start_five(lab: &mut Lab, leader: usize) -> Result<Try, Failure> {
+fn start_five(lab: &mut Lab, leader: usize) -> Result<Attempt, Failure> {
     let Some(EntryId { term, .. }) = lab.start(leader, &command(1))? else {
-        return Ok(Try::IsVoid);
+        return Ok(Attempt::Void);
     };
     // Threads that are let loose together come in any order.
     let mut values: Vec<u64> = (100..105).collect();
@@ -71,12 +70,12 @@ fn start_five(lab: &mut Lab, leader: usize) -> Result<Try, Failure> {
         indexes.extend(started.filter(|id| id.term == term).map(|id| id.index.0));
     }
     if lab.any_term_other_than(term) {
-        return Ok(Try::IsVoid);
+        return Ok(Attempt::Void);
     }
     let mut committed = Vec::new();
     for index in indexes {
-        if lab.wait(index, lab.peers(), Some(term))? == Waited::MovedOn {
-            return Ok(Try::IsVoid);
+        if lab.wait(index, lab.peers(), Some(term))? == Waited::TermPassed {
+            return Ok(Attempt::Void);
         }
         committed.extend(lab.service.command(index).cloned());
     }
@@ -88,7 +87,7 @@ fn start_five(lab: &mut Lab, leader: usize) -> Result<Try, Failure> {
             );
         }
     }
-    Ok(Try::Counts)
+    Ok(Attempt::Valid)
 }
 
 /// Elections, agreement and idleness each cost few requests.
@@ -102,7 +101,7 @@ pub(crate) fn rpc_counts(lab: &mut Lab) -> Result<(), Failure> {
         }
         let leader = lab.check_one_leader()?;
         let before = lab.handled();
-        if let Try::IsVoid = agree_on_ten(lab, leader, before)? {
+        if let Attempt::Void = agree_on_ten(lab, leader, before)? {
             continue;
         }
         let before = lab.handled();
@@ -123,19 +122,19 @@ fn check_count(lab: &Lab, of: &str, low: u64, high: u64, found: u64) -> Result<(
     )
 }
 
-fn agree_on_ten(lab: &mut Lab, leader: usize, before: u64) -> Result<Try, Failure> {
+fn agree_on_ten(lab: &mut Lab, leader: usize, before: u64) -> Result<Attempt, Failure> {
     const COMMANDS: u64 = 10;
     let Some(first) = lab.start(leader, &command(1))? else {
-        return Ok(Try::IsVoid);
+        return Ok(Attempt::Void);
     };
     let mut commands: Vec<Bytes> = Vec::new();
     for distance in 1..COMMANDS + 2 {
         let command = lab.fresh_command();
         let Some(id) = lab.start(leader, &command)? else {
-            return Ok(Try::IsVoid);
+            return Ok(Attempt::Void);
         };
         if id.term != first.term {
-            return Ok(Try::IsVoid);
+            return Ok(Attempt::Void);
         }
         if id.index != first.index.plus(distance) {
             return lab.fail(
@@ -147,8 +146,8 @@ fn agree_on_ten(lab: &mut Lab, leader: usize, before: u64) -> Result<Try, Failur
     }
     for (distance, command) in (1..=COMMANDS).zip(&commands) {
         let index = first.index.plus(distance).0;
-        if lab.wait(index, lab.peers(), Some(first.term))? == Waited::MovedOn {
-            return Ok(Try::IsVoid);
+        if lab.wait(index, lab.peers(), Some(first.term))? == Waited::TermPassed {
+            return Ok(Attempt::Void);
         }
         let found = lab.service.command(index);
         if found != Some(command) {
@@ -159,9 +158,9 @@ fn agree_on_ten(lab: &mut Lab, leader: usize, before: u64) -> Result<Try, Failur
         }
     }
     if lab.any_term_other_than(first.term) {
-        return Ok(Try::IsVoid);
+        return Ok(Attempt::Void);
     }
     let cost = lab.handled() - before;
     check_count(lab, "agreement on 12 commands", 0, (COMMANDS + 4) * 3, cost)?;
-    Ok(Try::Counts)
+    Ok(Attempt::Valid)
 }

@@ -1,11 +1,11 @@
 //! Part 3C: persistence.
 
-use super::clients::{Client, One, Retry};
+use super::checks::ELECTION;
+use super::clients::{Agreement, Retry};
+use super::cluster::Lab;
 use super::codec::command;
-use super::harness::Lab;
+use super::failure::Failure;
 use super::network::{Reliability, Replies};
-use super::part_3a::ELECTION;
-use super::report::Failure;
 
 /// Agreement goes on after restarts of followers, of leaders, and of all.
 pub(crate) fn basic_persistence(lab: &mut Lab) -> Result<(), Failure> {
@@ -88,13 +88,6 @@ pub(crate) fn partitioned_leader_restarts(lab: &mut Lab) -> Result<(), Failure> 
 }
 
 impl Lab {
-    /// Starts a server, after crashing it if it runs, and connects it.
-    pub(crate) fn restart(&mut self, server: usize) -> Result<(), Failure> {
-        self.start_server(server)?;
-        self.connect(server);
-        Ok(())
-    }
-
     /// A time as the Figure 8 scenarios let pass between their steps: mostly a few ms, one time
     /// in ten up to half an election.
     fn figure_8_pause(&mut self) -> u64 {
@@ -149,8 +142,8 @@ pub(crate) fn unreliable_agreement(lab: &mut Lab) -> Result<(), Failure> {
     for round in 1..50 {
         for client in 0..4 {
             let value = command(100 * round + client);
-            let one = One::new(lab.now(), value, 1, Retry::Allowed);
-            lab.spawn(Client::One(one));
+            let one = Agreement::new(lab.now(), value, 1, Retry::Allowed);
+            lab.spawn(one);
         }
         lab.one_of(command(round), 1, Retry::Allowed)?;
     }

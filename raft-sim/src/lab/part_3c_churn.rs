@@ -1,16 +1,20 @@
 //! Part 3C: clients propose while servers crash, restart, and are cut off.
 
-use super::clients::{Churn, Client};
-use super::harness::Lab;
+use super::checks::ELECTION;
+use super::clients::{ChurnClient, ChurnRecord};
+use super::cluster::Lab;
+use super::failure::Failure;
 use super::network::Reliability;
-use super::part_3a::ELECTION;
-use super::report::Failure;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Whatever a client saw committed is in the final log, and all servers have all of it.
 pub(crate) fn churn(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
+    let record = Rc::new(RefCell::new(ChurnRecord::default()));
     for number in 0..3 {
-        lab.spawn(Client::Churn(Churn::new(number)));
+        lab.spawn(ChurnClient::new(number, &record));
     }
     for _ in 0..20 {
         disturb(lab)?;
@@ -25,7 +29,7 @@ pub(crate) fn churn(lab: &mut Lab) -> Result<(), Failure> {
         }
         lab.connect(server);
     }
-    lab.churn.is_over = true;
+    record.borrow_mut().is_over = true;
     lab.join_clients()?;
     lab.sleep(ELECTION)?;
 
@@ -35,13 +39,9 @@ pub(crate) fn churn(lab: &mut Lab) -> Result<(), Failure> {
     }
     let through = usize::try_from(last).unwrap_or(usize::MAX);
     let log = lab.service.commands().iter().take(through);
-    let log: std::collections::BTreeSet<_> = log.collect();
-    let missing = lab
-        .churn
-        .committed
-        .iter()
-        .find(|value| !log.contains(value));
-    match missing {
+    let log: BTreeSet<_> = log.collect();
+    let committed = &record.borrow().committed;
+    match committed.iter().find(|value| !log.contains(value)) {
         None => Ok(()),
         Some(value) => lab.fail(
             format!("command {value:?}, which a client saw committed, is in the final log"),

@@ -1,32 +1,32 @@
 //! Part 3D: log compaction.
 
-use super::harness::Lab;
-use super::report::Failure;
+use super::cluster::Lab;
+use super::failure::Failure;
 
 /// What happens to a server while the others go on and compact their logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mishap {
+enum Fault {
     None,
-    IsCutOff,
-    Crashes,
+    CutOff,
+    Crash,
 }
 
 /// The log is compacted while all servers keep up.
 pub(crate) fn snapshots_basic(lab: &mut Lab) -> Result<(), Failure> {
-    snapshots(lab, Mishap::None)
+    snapshots(lab, Fault::None)
 }
 
 /// A server that was cut off needs a snapshot to catch up.
 pub(crate) fn install_after_disconnect(lab: &mut Lab) -> Result<(), Failure> {
-    snapshots(lab, Mishap::IsCutOff)
+    snapshots(lab, Fault::CutOff)
 }
 
 /// A server that was down needs one.
 pub(crate) fn install_after_crash(lab: &mut Lab) -> Result<(), Failure> {
-    snapshots(lab, Mishap::Crashes)
+    snapshots(lab, Fault::Crash)
 }
 
-fn snapshots(lab: &mut Lab, mishap: Mishap) -> Result<(), Failure> {
+fn snapshots(lab: &mut Lab, fault: Fault) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one(peers)?;
     let mut leader = lab.check_one_leader()?;
@@ -36,12 +36,12 @@ fn snapshots(lab: &mut Lab, mishap: Mishap) -> Result<(), Failure> {
         if round % 3 == 1 {
             core::mem::swap(&mut victim, &mut sender);
         }
-        match mishap {
-            Mishap::None => {}
-            Mishap::IsCutOff => lab.disconnect(victim),
-            Mishap::Crashes => lab.crash(victim)?,
+        match fault {
+            Fault::None => {}
+            Fault::CutOff => lab.disconnect(victim),
+            Fault::Crash => lab.crash(victim)?,
         }
-        if mishap != Mishap::None {
+        if fault != Fault::None {
             lab.one(peers - 1)?;
         }
         for _ in 0..lab.random.between(5, 14) {
@@ -49,16 +49,16 @@ fn snapshots(lab: &mut Lab, mishap: Mishap) -> Result<(), Failure> {
             lab.start(sender, &command)?;
         }
         // Lets followers catch up, so that the victim alone needs a snapshot.
-        let servers = match mishap {
-            Mishap::None => peers,
-            Mishap::IsCutOff | Mishap::Crashes => peers - 1,
+        let servers = match fault {
+            Fault::None => peers,
+            Fault::CutOff | Fault::Crash => peers - 1,
         };
         lab.one(servers)?;
         check_state_size(lab)?;
-        match mishap {
-            Mishap::None => continue,
-            Mishap::IsCutOff => lab.connect(victim),
-            Mishap::Crashes => lab.restart(victim)?,
+        match fault {
+            Fault::None => continue,
+            Fault::CutOff => lab.connect(victim),
+            Fault::Crash => lab.restart(victim)?,
         }
         lab.one(peers)?;
         leader = lab.check_one_leader()?;

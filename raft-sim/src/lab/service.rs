@@ -5,6 +5,7 @@
 //! for all servers, and each server's own state is how far it has come on it.
 
 use super::codec::{put_number, take_number};
+use super::failure::Violation;
 use bytes::Bytes;
 use raft_proto::Entry;
 
@@ -15,22 +16,6 @@ pub(crate) enum ServiceKind {
     Log,
     /// It makes a snapshot whenever it has applied an index that ends in 9.
     Snapshots,
-}
-
-/// A property that does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    pub(crate) expected: String,
-    pub(crate) found: String,
-}
-
-impl Broken {
-    pub(crate) fn new(expected: impl Into<String>, found: impl Into<String>) -> Broken {
-        Broken {
-            expected: expected.into(),
-            found: found.into(),
-        }
-    }
 }
 
 /// The services of all servers.
@@ -88,7 +73,11 @@ impl Service {
     }
 
     /// `server` starts anew, perhaps from a snapshot.
-    pub(crate) fn start(&mut self, server: usize, snapshot: Option<&[u8]>) -> Result<(), Broken> {
+    pub(crate) fn start(
+        &mut self,
+        server: usize,
+        snapshot: Option<&[u8]>,
+    ) -> Result<(), Violation> {
         self.servers[server].last_applied = 0;
         match snapshot {
             Some(snapshot) => self.load(server, snapshot).map(|_| ()),
@@ -97,7 +86,7 @@ impl Service {
     }
 
     /// `server` applies `entry`: in order, and what all others apply.
-    pub(crate) fn apply(&mut self, server: usize, entry: &Entry<'_>) -> Result<(), Broken> {
+    pub(crate) fn apply(&mut self, server: usize, entry: &Entry<'_>) -> Result<(), Violation> {
         let index = entry.index().0;
         let progress = &mut self.servers[server];
         let next = match self.kind {
@@ -105,7 +94,7 @@ impl Service {
             ServiceKind::Snapshots => progress.last_applied + 1,
         };
         if index != next || index > progress.recorded + 1 {
-            return Err(Broken::new(
+            return Err(Violation::new(
                 format!("server {server} applies in order: index {next} is next"),
                 format!("it applies index {index}"),
             ));
@@ -115,7 +104,7 @@ impl Service {
         // Lossless: the list fits into memory.
         match self.commands.get(index as usize - 1) {
             Some(command) if command[..] == *entry.payload() => Ok(()),
-            Some(command) => Err(Broken::new(
+            Some(command) => Err(Violation::new(
                 format!("all servers apply the same command at index {index}: {command:?}"),
                 format!("server {server} applies {:?}", entry.payload()),
             )),
@@ -159,12 +148,12 @@ impl Service {
         server: usize,
         announced: u64,
         snapshot: &[u8],
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let index = self.load(server, snapshot)?;
         if index == announced {
             return Ok(());
         }
-        Err(Broken::new(
+        Err(Violation::new(
             format!("the snapshot for server {server} ends at index {announced}, as announced"),
             format!("it ends at index {index}"),
         ))
@@ -172,15 +161,15 @@ impl Service {
 
     /// The server's state becomes the snapshot's content, which must be a beginning of what was
     /// applied.
-    fn load(&mut self, server: usize, snapshot: &[u8]) -> Result<u64, Broken> {
+    fn load(&mut self, server: usize, snapshot: &[u8]) -> Result<u64, Violation> {
         let expected = || format!("the snapshot for server {server} is one that a server made");
         let mut rest = snapshot;
         let Some(index) = take_number(&mut rest) else {
-            return Err(Broken::new(expected(), "it is empty or damaged"));
+            return Err(Violation::new(expected(), "it is empty or damaged"));
         };
         if self.encoded_through(index) != Some(rest) {
             let found = format!("its commands up to {index} are not those that were applied");
-            return Err(Broken::new(expected(), found));
+            return Err(Violation::new(expected(), found));
         }
         self.servers[server] = Progress {
             recorded: index,

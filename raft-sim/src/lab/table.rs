@@ -1,110 +1,14 @@
 //! The 28 scenarios.
 
-use super::harness::{Lab, Setup};
+use super::cluster::Lab;
+use super::failure::Failure;
+use super::figures::Figures;
 use super::network::Reliability;
-use super::report::{Failure, Report};
+use super::scenario::{Part, Scenario};
 use super::service::ServiceKind;
-use super::tracer::TraceLevel;
 use super::{part_3a, part_3b, part_3b_rpc, part_3c, part_3c_churn, part_3d};
 use crate::features::Features;
-use core::fmt;
 use core::time::Duration;
-
-/// A part of the lab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
-    /// Leader election.
-    A,
-    /// The log.
-    B,
-    /// Persistence.
-    C,
-    /// Log compaction.
-    D,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Part::A => "3A",
-            Part::B => "3B",
-            Part::C => "3C",
-            Part::D => "3D",
-        })
-    }
-}
-
-/// What a scenario's line says: the lab's measures of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figures {
-    /// How long it took: virtual time here, real time on the lab's page.
-    pub time: Duration,
-    /// How many servers.
-    pub peers: usize,
-    /// Requests given to the network, delivered or not; replies do not count.
-    pub rpcs: u64,
-    /// Bytes of all requests, and of the replies that were delivered.
-    pub bytes: u64,
-    /// How far the highest applied index rose.
-    pub commits: u64,
-}
-
-/// One scenario of the lab.
-#[derive(Clone, Copy, Debug)]
-pub struct Scenario {
-    /// From 1 to 28, in the lab's order.
-    pub number: u8,
-    /// The lab's part.
-    pub part: Part,
-    /// The lab's name.
-    pub name: &'static str,
-    /// How many servers.
-    pub peers: usize,
-    /// The figures printed on the lab's page, where it has them.
-    pub page: Option<Figures>,
-    /// What its servers use beyond Figure 2.
-    pub features: Features,
-    reliability: Reliability,
-    service: ServiceKind,
-    script: fn(&mut Lab) -> Result<(), Failure>,
-}
-
-impl Scenario {
-    /// The same scenario with servers that use these features too.
-    #[must_use]
-    pub fn with_features(self, features: Features) -> Scenario {
-        Scenario { features, ..self }
-    }
-
-    /// Runs the scenario with everything drawn from `seed`. The same seed makes the same run,
-    /// whatever `trace` is.
-    pub fn run(&self, seed: u64, trace: TraceLevel) -> Report {
-        let setup = Setup {
-            name: self.name,
-            peers: self.peers,
-            reliability: self.reliability,
-            service: self.service,
-            features: self.features,
-        };
-        let mut lab = Lab::new(setup, seed, trace);
-        let outcome = lab.create().and_then(|()| (self.script)(&mut lab));
-        let outcome = outcome.and_then(|()| lab.check_time_limit());
-        Report {
-            scenario: *self,
-            seed,
-            figures: lab.figures(),
-            warnings: lab.take_warnings(),
-            outcome,
-            trace: lab.take_trace(),
-        }
-    }
-
-    /// Whether its clients propose as fast as they are served, so that RPCs and bytes compare
-    /// per commit only.
-    pub fn is_paced_by_service(&self) -> bool {
-        matches!(self.number, 20 | 21)
-    }
-}
 
 /// No scenario goes by this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

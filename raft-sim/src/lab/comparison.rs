@@ -1,0 +1,131 @@
+//! The table that compares the figures of many runs with those on the lab's page.
+
+use super::figures::Figures;
+use super::report::Report;
+use super::scenario::{Part, Scenario};
+use core::fmt;
+
+/// Compares the figures of many runs with those on the lab's page: the medians over the seeds.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// The figures of each scenario, in the order in which scenarios were first added.
+    rows: Vec<(Scenario, Vec<Figures>)>,
+}
+
+impl Comparison {
+    /// Nothing to compare yet.
+    pub fn new() -> Comparison {
+        Comparison::default()
+    }
+
+    /// Adds a run.
+    pub fn add(&mut self, report: &Report) {
+        let scenario = report.scenario;
+        let row = self
+            .rows
+            .iter_mut()
+            .find(|(known, _)| known.number == scenario.number);
+        match row {
+            Some((_, figures)) => figures.push(report.figures),
+            None => self.rows.push((scenario, vec![report.figures])),
+        }
+    }
+
+    /// The median of each measure of a scenario, by its number.
+    pub fn median(&self, number: u8) -> Option<Figures> {
+        let of_number = |(scenario, _): &&(Scenario, _)| scenario.number == number;
+        let (_, runs) = self.rows.iter().find(of_number)?;
+        median(runs)
+    }
+}
+
+/// The middle of each measure by itself; the upper one of two.
+fn median(runs: &[Figures]) -> Option<Figures> {
+    fn middle<T: Ord + Copy>(runs: &[Figures], measure: impl Fn(&Figures) -> T) -> Option<T> {
+        let mut all: Vec<T> = runs.iter().map(measure).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied()
+    }
+    Some(Figures {
+        time: middle(runs, |run| run.time)?,
+        peers: middle(runs, |run| run.peers)?,
+        rpcs: middle(runs, |run| run.rpcs)?,
+        bytes: middle(runs, |run| run.bytes)?,
+        commits: middle(runs, |run| run.commits)?,
+    })
+}
+
+impl fmt::Display for Comparison {
+    /// One row a scenario: our median, and the page's figure behind it; per cent of the page's
+    /// where there is one. In the churn scenarios RPCs and bytes are compared per commit, since
+    /// clients there propose as fast as they are served.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs = self.rows.first().map_or(0, |(_, runs)| runs.len());
+        writeln!(
+            f,
+            "median of {runs} seeds, beside the figures on the lab's page"
+        )?;
+        writeln!(
+            f,
+            "{:>3} {:4} {:42} {:>6} {:>6}  {:>6} {:>6} {:>5}  {:>9} {:>9} {:>5}  {:>5} {:>5}",
+            "#",
+            "part",
+            "scenario",
+            "s",
+            "page",
+            "RPCs",
+            "page",
+            "",
+            "bytes",
+            "page",
+            "",
+            "commt",
+            "page",
+        )?;
+        for (scenario, runs) in &self.rows {
+            if let Some(ours) = median(runs) {
+                write_row(f, scenario, &ours)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_row(f: &mut fmt::Formatter<'_>, scenario: &Scenario, ours: &Figures) -> fmt::Result {
+    let text = |value: Option<String>| value.unwrap_or_else(|| String::from("-"));
+    let page = scenario.page;
+    let per_commit = scenario.is_paced_by_service();
+    let share = |measure: fn(&Figures) -> u64| {
+        page.map(|page| {
+            let mut share = measure(ours) as f64 / measure(&page) as f64;
+            if per_commit {
+                share *= page.commits as f64 / ours.commits as f64;
+            }
+            let mark = if per_commit { "*" } else { "" };
+            format!("{:.0}%{mark}", share * 100.0)
+        })
+    };
+    let name: String = scenario.name.chars().take(42).collect();
+    let number = |measure: fn(&Figures) -> u64| text(page.map(|page| measure(&page).to_string()));
+    writeln!(
+        f,
+        "{:>3} {:4} {name:42} {:>6.1} {:>6}  {:>6} {:>6} {:>5}  {:>9} {:>9} {:>5}  {:>5} {:>5}",
+        scenario.number,
+        part_text(scenario.part),
+        ours.time.as_secs_f64(),
+        text(page.map(|page| format!("{:.1}", page.time.as_secs_f64()))),
+        ours.rpcs,
+        number(|page| page.rpcs),
+        text(share(|figures| figures.rpcs)),
+        ours.bytes,
+        number(|page| page.bytes),
+        text(share(|figures| figures.bytes)),
+        ours.commits,
+        number(|page| page.commits),
+    )
+}
+
+/// `Display` of a part ignores widths.
+fn part_text(part: Part) -> String {
+    part.to_string()
+}
