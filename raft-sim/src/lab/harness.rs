@@ -10,7 +10,7 @@ use super::table::Figures;
 use super::tracer::{TraceLevel, Tracer};
 use crate::disk::Disk;
 use crate::features::{CoreFeatures, Features};
-use crate::host::{Host, HostError, Sync};
+use crate::process::{DiskSyncs, Process, ProcessError};
 use crate::queue::Queue;
 use crate::random::Random;
 use bytes::Bytes;
@@ -82,7 +82,7 @@ pub(super) struct Server {
 
 #[derive(Debug)]
 pub(super) enum ServerState {
-    Running(Box<Host>),
+    Running(Box<Process>),
     Crashed(Box<Disk>),
 }
 
@@ -218,7 +218,7 @@ impl Lab {
         let snapshot = disk.recovered_snapshot().map(|(_, data)| data.clone());
         let loaded = self.service.start(server, snapshot.as_deref());
         loaded.map_err(|broken| self.failure(broken))?;
-        let host = Host::start(config, disk, Sync::Immediate)
+        let host = Process::start(config, disk, DiskSyncs::Immediate)
             .map_err(|error| self.host_failure(server, &error))?;
         let slot = &mut self.servers[server];
         slot.state = ServerState::Running(Box::new(host));
@@ -366,7 +366,7 @@ impl Lab {
         Err(self.failure(Broken::new(expected, found)))
     }
 
-    pub(super) fn host_failure(&self, server: usize, error: &HostError) -> Failure {
+    pub(super) fn host_failure(&self, server: usize, error: &ProcessError) -> Failure {
         self.failure(Broken::new(
             format!("server {server} and its disk understand each other"),
             error.to_string(),

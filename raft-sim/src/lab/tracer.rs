@@ -1,6 +1,6 @@
 //! What happened, in lines of text; only when asked for.
 
-use crate::host::Watch;
+use crate::process::Observer;
 use core::fmt;
 use raft_proto::trace::{self, Who};
 use raft_proto::{Action, Event, Raft, Time};
@@ -63,7 +63,7 @@ pub(crate) struct TracerAt<'a> {
     pub(crate) at: Time,
 }
 
-impl Watch for TracerAt<'_> {
+impl Observer for TracerAt<'_> {
     fn event(&mut self, raft: &Raft, event: &Event) {
         let line = || trace::input(who(raft), &event.input).to_string();
         self.tracer.line(self.at, line);
