@@ -1,7 +1,7 @@
 //! Why a run failed.
 
-use crate::checker::Broken;
-use crate::host::HostError;
+use crate::checker::Violation;
+use crate::process::ProcessError;
 use crate::service::DamagedSnapshot;
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;
@@ -12,7 +12,7 @@ use raft_proto::{EntryId, Fault, Index, NodeId, Refusal, Rejection, Time};
 pub enum Failure {
     /// A property of Figure 3.
     #[error("{property} is violated: {0}", property = .0.property())]
-    Violated(#[from] Broken),
+    Violated(#[from] Violation),
     /// One correct node took another's message for what no correct node sends.
     #[error("{node} rejected a message of {from}: {reason}")]
     Rejected {
@@ -50,11 +50,11 @@ pub enum Failure {
     /// A node could not start from a state that its own writes had left, or broke the contract
     /// of its storage.
     #[error("{node}: {reason}")]
-    Host {
+    Process {
         /// Which node.
         node: NodeId,
         /// Why.
-        reason: HostError,
+        reason: ProcessError,
     },
     /// A message did not come out of its frame.
     #[error("{node} could not read a frame: {reason}")]
@@ -148,7 +148,7 @@ impl Failure {
             Failure::Refused { .. } => "an input that is allowed is refused",
             Failure::LostState { .. } => "LostState without a lost disk",
             Failure::Faulted { .. } => "a fault without a failed write",
-            Failure::Host { .. } => "the contract of storage is broken",
+            Failure::Process { .. } => "the contract of storage is broken",
             Failure::Frame { .. } => "a frame cannot be read",
             Failure::Snapshot { .. } => "a snapshot is not what a service wrote",
             Failure::NoSnapshot { .. } => "a snapshot is not there",

@@ -1,7 +1,7 @@
 //! The network: one-way links that lose, delay, reorder, repeat and damage frames, and can be cut.
 
+use crate::duration::DurationRange;
 use crate::random::Random;
-use crate::span::Span;
 use core::time::Duration;
 use raft_proto::Time;
 
@@ -44,7 +44,7 @@ struct Link {
 /// All links between the servers, by their places (0-based).
 #[derive(Clone, Debug)]
 pub struct Network {
-    delay: Span,
+    delay: DurationRange,
     random: Random,
     servers: usize,
     /// That from `from` to `to` at `from * servers + to`.
@@ -56,7 +56,7 @@ pub struct Network {
 
 impl Network {
     /// A network on a good day.
-    pub fn new(servers: usize, delay: Span, random: Random) -> Network {
+    pub fn new(servers: usize, delay: DurationRange, random: Random) -> Network {
         Network {
             delay,
             random,

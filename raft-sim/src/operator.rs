@@ -2,7 +2,7 @@
 
 use crate::features::FeatureCounts;
 use crate::schedule::Place;
-use crate::schedule::deed::Wish;
+use crate::schedule::nemesis::TargetRole;
 use raft_proto::{
     Action, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
     Raft, Readiness, RequestId, RoleKind, Term,
@@ -37,12 +37,12 @@ pub struct Inventory<'a> {
 }
 
 impl Inventory<'_> {
-    /// The change that makes `wishes` true, as far as they are not, and removes who is lost.
+    /// The change that makes `roles` true, as far as they are not, and removes who is lost.
     /// Nothing, if no majority of the voters that are left would live.
     pub fn change(
         &self,
         current: &Membership,
-        wishes: &[(Place, Wish)],
+        roles: &[(Place, TargetRole)],
         readiness: Readiness,
     ) -> Option<MembershipChange> {
         let mut voters: BTreeSet<NodeId> = current.voters().collect();
@@ -53,23 +53,25 @@ impl Inventory<'_> {
                 voters.remove(&member.id);
             }
         }
-        for (place, wish) in wishes {
+        for (place, wish) in roles {
             let Some(&id) = self.ids.get(place.0) else {
                 continue;
             };
             let is_voter = current.is_voter(id);
             let change = match (current.get(id), wish) {
-                (Some(_), Wish::Voter) if is_voter => continue,
-                (Some(_), Wish::Learner) if !is_voter => continue,
-                (None, Wish::Out) => continue,
-                (Some(_), Wish::Voter) => NodeChange::Promote(id),
-                (Some(_), Wish::Learner) => NodeChange::Demote(id),
-                (Some(_), Wish::Out) => NodeChange::Remove(id),
-                (None, Wish::Voter) if readiness == Readiness::Forced => {
+                (Some(_), TargetRole::Voter) if is_voter => continue,
+                (Some(_), TargetRole::Learner) if !is_voter => continue,
+                (None, TargetRole::NonMember) => continue,
+                (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
+                (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
+                (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
+                (None, TargetRole::Voter) if readiness == Readiness::Forced => {
                     NodeChange::Set(named(Member::voter(id)))
                 }
                 // It has to catch up before it may vote.
-                (None, Wish::Voter | Wish::Learner) => NodeChange::Set(named(Member::learner(id))),
+                (None, TargetRole::Voter | TargetRole::Learner) => {
+                    NodeChange::Set(named(Member::learner(id)))
+                }
             };
             match change {
                 NodeChange::Set(Member {

@@ -1,11 +1,12 @@
 //! Watches every core: writes the trace, counts, and asks the checkers after every step.
 
 use crate::checker::{
-    CheckQuorum, Checker, Leases, Observation, Patience, Promises, SnapshotMembers, Started,
+    Checker, ElectionTimeouts, LeaderStickiness, Leases, Observation, QuorumContact,
+    SnapshotMembers, Started,
 };
+use crate::coverage::{Coverage, CoverageMark};
 use crate::failure::Failure;
-use crate::host::Watch;
-use crate::situations::{Situation, Situations};
+use crate::process::Observer;
 use crate::trace::Trace;
 use raft_proto::{
     Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind,
@@ -86,11 +87,11 @@ pub struct Recorder {
     /// The numbers.
     pub counts: Counts,
     /// What the run came into.
-    pub situations: Situations,
+    pub coverage: Coverage,
     checker: Checker,
-    patience: Patience,
-    check_quorum: CheckQuorum,
-    promises: Promises,
+    patience: ElectionTimeouts,
+    check_quorum: QuorumContact,
+    promises: LeaderStickiness,
     leases: Leases,
     snapshot_members: SnapshotMembers,
     failure: Option<Failure>,
@@ -105,11 +106,11 @@ impl Recorder {
         Recorder {
             trace,
             counts: Counts::default(),
-            situations: Situations::default(),
+            coverage: Coverage::default(),
             checker: Checker::new(),
-            patience: Patience::default(),
-            check_quorum: CheckQuorum::default(),
-            promises: Promises::default(),
+            patience: ElectionTimeouts::default(),
+            check_quorum: QuorumContact::default(),
+            promises: LeaderStickiness::default(),
             leases: Leases::default(),
             snapshot_members: SnapshotMembers::default(),
             failure: None,
@@ -148,7 +149,7 @@ impl Recorder {
             at,
             format_args!("{who} starts, applied {applied}, last {last}"),
         );
-        self.situations.started(raft);
+        self.coverage.started(raft);
         self.patience.started(raft.id());
         if let Err(broken) = self.checker.started(&Started::of(raft, applied)) {
             self.fail(broken);
@@ -157,7 +158,7 @@ impl Recorder {
 
     /// A node has crashed.
     pub fn stopped(&mut self, node: NodeId) {
-        self.situations.stopped(node);
+        self.coverage.stopped(node);
         self.patience.stopped(node);
         self.check_quorum.stopped(node);
         self.promises.stopped(node);
@@ -207,7 +208,7 @@ fn has_failed(input: &Input) -> bool {
     }
 }
 
-impl Watch for Recorder {
+impl Observer for Recorder {
     fn event(&mut self, raft: &Raft, event: &Event) {
         self.counts.events += 1;
         if !self.is_told {
@@ -218,10 +219,10 @@ impl Watch for Recorder {
         self.promises.event(raft, event);
         self.leases.event(raft, event);
         if let Input::Persisted { seq } = event.input {
-            self.situations.persisted(raft.id(), seq);
+            self.coverage.persisted(raft.id(), seq);
         }
         if has_failed(&event.input) {
-            self.situations.saw(Situation::ReadError);
+            self.coverage.hit(CoverageMark::ReadError);
         }
         match &event.input {
             // What they cause is told by the actions.
@@ -286,7 +287,7 @@ impl Watch for Recorder {
             }
             self.trace.line(self.now, trace::action(who(raft), action));
         }
-        self.situations.observe(self.now, raft, actions);
+        self.coverage.observe(self.now, raft, actions);
         if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
             self.fail(broken);
         }

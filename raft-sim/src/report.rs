@@ -1,11 +1,11 @@
 //! What a run comes to, for people and for machines.
 
 use crate::clients::ClientCounts;
+use crate::coverage::Coverage;
 use crate::failure::Failure;
 use crate::features::FeatureCounts;
 use crate::recorder::Counts;
 use crate::request::Request;
-use crate::situations::Situations;
 use crate::world::World;
 use core::fmt;
 use core::time::Duration;
@@ -25,7 +25,7 @@ pub enum Origin {
         /// What the rest is drawn from.
         seed: u64,
         /// How many faults and operations stand in it.
-        happenings: usize,
+        operations: usize,
     },
 }
 
@@ -56,10 +56,10 @@ impl fmt::Display for Origin {
                 request.seed, request.nodes, request.faults
             ),
             Origin::Schedule {
-                nodes, happenings, ..
+                nodes, operations, ..
             } => write!(
                 f,
-                "schedule: {nodes} nodes, {happenings} faults and operations"
+                "schedule: {nodes} nodes, {operations} faults and operations"
             ),
         }
     }
@@ -77,7 +77,7 @@ pub struct Report {
     /// What happened, in numbers.
     pub counts: Counts,
     /// What the run came into.
-    pub situations: Situations,
+    pub coverage: Coverage,
     /// How often each feature was used.
     pub features: FeatureCounts,
     /// What happened to clients.
@@ -116,7 +116,7 @@ impl Report {
             failure: result.err(),
             last_lines,
             counts: recorder.counts.clone(),
-            situations: recorder.situations.clone(),
+            coverage: recorder.coverage.clone(),
             features,
             clients,
             committed: recorder.commit_index().0,

@@ -1,8 +1,8 @@
 //! What is asked for on the command line; all else is drawn from the seed.
 
+use crate::duration::HumanDuration;
 use crate::features::Features;
 use crate::intensity::{FaultKind, Overrides};
-use crate::span::Lasting;
 use core::fmt;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ impl Request {
 
     /// The options, beside the seed, that ask for the same.
     pub fn settings(&self) -> String {
-        let mut text = format!("--nodes {} --time {}", self.nodes, Lasting(self.time));
+        let mut text = format!("--nodes {} --time {}", self.nodes, HumanDuration(self.time));
         if self.faults != Faults::Mild {
             text += &format!(" --faults {}", self.faults);
         }

@@ -20,7 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How long the cluster has to recover once all faults are over. Enough for several elections
 /// that split their votes, and for a snapshot in the smallest chunks.
-pub const CALM: Duration = Duration::from_secs(30);
+pub const RECOVERY_TIME: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -70,7 +70,7 @@ fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
         origin: Origin::Schedule {
             nodes: schedule.settings.nodes,
             seed: schedule.seed,
-            happenings: schedule.len(),
+            operations: schedule.len(),
         },
     };
     run.traced(schedule.settings.clone(), schedule.script(), trace)
@@ -105,7 +105,7 @@ fn phases(world: &mut World, time: Duration) -> Result<(), Failure> {
     let calm_begins = Time::from_epoch(time);
     world.run_until(calm_begins)?;
     world.heal();
-    let ends = calm_begins.after(CALM);
+    let ends = calm_begins.after(RECOVERY_TIME);
     let mut probe = None;
     loop {
         let missing = match liveness::missing(world, probe) {
@@ -119,7 +119,7 @@ fn phases(world: &mut World, time: Duration) -> Result<(), Failure> {
         };
         if world.now() >= ends {
             return Err(Failure::NotLive {
-                within: CALM,
+                within: RECOVERY_TIME,
                 missing,
             });
         }

@@ -1,7 +1,7 @@
 //! What a run is made of beside what happens to it: the cluster, its disks and network on a good
 //! day, its service and its clients. A schedule file holds it as it stands here.
 
-use crate::span::{Lasting, Span};
+use crate::duration::{DurationRange, HumanDuration};
 use core::time::Duration;
 use raft_proto::{
     CheckQuorum, ClusterId, Config, LeaderNoop, Lease, Member, NodeId, PreVoting, Start,
@@ -60,7 +60,7 @@ pub struct CoreSettings {
     pub max_unapplied_bytes: u64,
     pub trailing_entries: u64,
     pub snapshot_chunk_bytes: u64,
-    pub commit_notice_delay: Lasting,
+    pub commit_notice_delay: HumanDuration,
     pub max_promotion_lag: u64,
     /// Left out: all of the log stays in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub struct CoreSettings {
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
     /// The time that most messages take.
-    pub delay: Span,
+    pub delay: DurationRange,
 }
 
 /// How storage behaves on a good day.
@@ -86,10 +86,10 @@ pub struct NetworkSettings {
 #[serde(deny_unknown_fields)]
 pub struct DiskSettings {
     /// The time that most syncs take.
-    pub sync: Span,
+    pub sync: DurationRange,
     /// The time that it takes to read entries, and to read or write a chunk of a snapshot; zero for
     /// none at all.
-    pub read: Span,
+    pub read: DurationRange,
     /// How many syncs run at the same time; writes that come meanwhile share the next one.
     pub parallel_syncs: u32,
 }
@@ -105,9 +105,9 @@ pub struct ServiceSettings {
     /// The least length of a snapshot in bytes.
     pub snapshot_bytes: u64,
     /// How long a snapshot takes to write, while the server goes on.
-    pub snapshot_time: Span,
+    pub snapshot_time: DurationRange,
     /// How long it takes to apply what was handed out; zero for at once.
-    pub apply_time: Span,
+    pub apply_time: DurationRange,
 }
 
 /// The clients of the service.
@@ -119,9 +119,10 @@ pub struct ClientSettings {
     /// The longest value in bytes, at least 8.
     pub max_value: u64,
     /// How long a client waits for an answer before it asks another server.
-    pub attempt: Lasting,
-    /// How long it goes on so before it gives up.
-    pub patience: Lasting,
+    pub attempt: HumanDuration,
+    /// How long a client keeps trying before it gives up. Files of earlier releases say `patience`.
+    #[serde(alias = "patience")]
+    pub give_up_after: HumanDuration,
 }
 
 impl Settings {

@@ -4,8 +4,8 @@
 //! is what a sweep writes, what it resumes from, and what other machines' sweeps are joined by: all
 //! in it can be added up, in any order.
 
+use crate::coverage::CoverageMark;
 use crate::report::Report;
-use crate::situations::Situation;
 use core::fmt;
 use core::ops::Range;
 use core::str::FromStr;
@@ -139,7 +139,8 @@ pub struct Tally {
     /// The sum of the seeds' digests: equal exactly for equal runs of the same seeds.
     pub digest: u64,
     /// The seeds in which each situation came up.
-    pub situations: BTreeMap<String, u64>,
+    #[serde(alias = "situations")]
+    pub coverage: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -155,7 +156,7 @@ impl Tally {
         let digest = u64::from_str_radix(&report.digest, 16).unwrap_or(0);
         self.digest = self.digest.wrapping_add(digest);
         for (name, count) in reached(report) {
-            *self.situations.entry(name).or_default() += u64::from(count > 0);
+            *self.coverage.entry(name).or_default() += u64::from(count > 0);
         }
     }
 
@@ -168,15 +169,15 @@ impl Tally {
         self.virtual_millis += other.virtual_millis;
         self.cpu_micros += other.cpu_micros;
         self.digest = self.digest.wrapping_add(other.digest);
-        for (name, count) in &other.situations {
-            *self.situations.entry(name.clone()).or_default() += count;
+        for (name, count) in &other.coverage {
+            *self.coverage.entry(name.clone()).or_default() += count;
         }
     }
 }
 
 /// Everything that a run may come into, and how often this one did.
 fn reached(report: &Report) -> impl Iterator<Item = (String, u64)> {
-    let situations = Situation::ALL.map(|it| (it.to_string(), report.situations.count(it)));
+    let situations = CoverageMark::ALL.map(|it| (it.to_string(), report.coverage.count(it)));
     let counts = &report.counts;
     let counts = [
         ("a snapshot made", counts.snapshots),
@@ -228,10 +229,10 @@ impl fmt::Display for Tally {
         )?;
         writeln!(f, "digest {:016x}", self.digest)?;
         writeln!(f, "the seeds that came into each situation:")?;
-        for (name, count) in self.situations.iter().filter(|(_, count)| **count > 0) {
+        for (name, count) in self.coverage.iter().filter(|(_, count)| **count > 0) {
             writeln!(f, "  {name:<42}{count:>12}")?;
         }
-        let never: Vec<&str> = (self.situations.iter())
+        let never: Vec<&str> = (self.coverage.iter())
             .filter_map(|(name, count)| (*count == 0).then_some(name.as_str()))
             .collect();
         match never.is_empty() {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use raft_proto::{
     Action, Entries, EntriesBuilder, EntryId, EntryKind, Index, NodeId, RoleKind, Seq, Term, Write,
 };
-use raft_sim::checker::{Broken, Checker, Observation, Property, Started};
+use raft_sim::checker::{Checker, Observation, Property, Started, Violation};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -49,7 +49,7 @@ impl Node {
         }
     }
 
-    fn observe(&self, checker: &mut Checker, actions: &[Action]) -> Result<(), Broken> {
+    fn observe(&self, checker: &mut Checker, actions: &[Action]) -> Result<(), Violation> {
         checker.observe(&Observation {
             node: self.id,
             term: Term(self.term),
@@ -61,12 +61,12 @@ impl Node {
         })
     }
 
-    fn lead(&mut self, checker: &mut Checker, term: u64) -> Result<(), Broken> {
+    fn lead(&mut self, checker: &mut Checker, term: u64) -> Result<(), Violation> {
         (self.role, self.term) = (RoleKind::Leader, term);
         self.observe(checker, &[])
     }
 
-    fn follow(&mut self, checker: &mut Checker, term: u64) -> Result<(), Broken> {
+    fn follow(&mut self, checker: &mut Checker, term: u64) -> Result<(), Violation> {
         (self.role, self.term) = (RoleKind::Follower, term);
         self.observe(checker, &[])
     }
@@ -76,7 +76,7 @@ impl Node {
         &mut self,
         checker: &mut Checker,
         entries: &[(u64, u64, &'static str)],
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let entries = log(entries);
         self.last = entries.last_id().expect("something is written");
         let write = Write {
@@ -87,7 +87,7 @@ impl Node {
         self.observe(checker, &[Action::Persist(write)])
     }
 
-    fn commit(&mut self, checker: &mut Checker, index: u64) -> Result<(), Broken> {
+    fn commit(&mut self, checker: &mut Checker, index: u64) -> Result<(), Violation> {
         self.commit = index;
         self.observe(checker, &[])
     }
@@ -96,7 +96,7 @@ impl Node {
         &mut self,
         checker: &mut Checker,
         entries: &[(u64, u64, &'static str)],
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let entries = log(entries);
         self.observe(checker, &[Action::Apply { entries }])
     }
@@ -115,7 +115,7 @@ fn log(entries: &[(u64, u64, &'static str)]) -> Entries {
 }
 
 #[test]
-fn a_history_of_a_correct_cluster_breaks_nothing() -> Result<(), Broken> {
+fn a_history_of_a_correct_cluster_breaks_nothing() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -142,7 +142,7 @@ fn a_history_of_a_correct_cluster_breaks_nothing() -> Result<(), Broken> {
 }
 
 #[test]
-fn election_safety_fires_on_two_leaders_of_a_term() -> Result<(), Broken> {
+fn election_safety_fires_on_two_leaders_of_a_term() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -151,7 +151,7 @@ fn election_safety_fires_on_two_leaders_of_a_term() -> Result<(), Broken> {
     let broken = n2.lead(&mut checker, 4).expect_err("n1 led in term 4");
     assert_eq!(
         broken,
-        Broken::TwoLeaders {
+        Violation::TwoLeaders {
             term: Term(4),
             first: N1,
             second: N2
@@ -163,7 +163,7 @@ fn election_safety_fires_on_two_leaders_of_a_term() -> Result<(), Broken> {
 }
 
 #[test]
-fn leader_append_only_fires_on_a_leader_that_replaces_its_entries() -> Result<(), Broken> {
+fn leader_append_only_fires_on_a_leader_that_replaces_its_entries() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.lead(&mut checker, 1)?;
@@ -173,7 +173,7 @@ fn leader_append_only_fires_on_a_leader_that_replaces_its_entries() -> Result<()
     let broken = broken.expect_err("written twice");
     assert_eq!(
         broken,
-        Broken::LeaderRewroteLog {
+        Violation::LeaderRewroteLog {
             leader: N1,
             term: Term(1),
             last_before: EntryId::new(3, 1),
@@ -185,7 +185,7 @@ fn leader_append_only_fires_on_a_leader_that_replaces_its_entries() -> Result<()
 }
 
 #[test]
-fn a_follower_may_replace_its_entries() -> Result<(), Broken> {
+fn a_follower_may_replace_its_entries() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.lead(&mut checker, 1)?;
@@ -195,7 +195,7 @@ fn a_follower_may_replace_its_entries() -> Result<(), Broken> {
 }
 
 #[test]
-fn log_matching_fires_on_one_entry_with_two_contents() -> Result<(), Broken> {
+fn log_matching_fires_on_one_entry_with_two_contents() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -205,7 +205,7 @@ fn log_matching_fires_on_one_entry_with_two_contents() -> Result<(), Broken> {
     let broken = broken.expect_err("entry 2@1 is another one");
     assert_eq!(
         broken,
-        Broken::DifferentEntries {
+        Violation::DifferentEntries {
             entry: EntryId::new(2, 1),
             first: N1,
             second: N2
@@ -216,7 +216,7 @@ fn log_matching_fires_on_one_entry_with_two_contents() -> Result<(), Broken> {
 }
 
 #[test]
-fn log_matching_fires_on_one_entry_with_two_predecessors() -> Result<(), Broken> {
+fn log_matching_fires_on_one_entry_with_two_predecessors() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -225,7 +225,7 @@ fn log_matching_fires_on_one_entry_with_two_predecessors() -> Result<(), Broken>
     let broken = n2.write(&mut checker, &[(2, 3, "b")]);
     assert_eq!(
         broken.expect_err("it follows 1@2 here and 1@1 there"),
-        Broken::DifferentPredecessors {
+        Violation::DifferentPredecessors {
             entry: EntryId::new(2, 3),
             first: N1,
             first_term: Term(1),
@@ -237,7 +237,7 @@ fn log_matching_fires_on_one_entry_with_two_predecessors() -> Result<(), Broken>
 }
 
 #[test]
-fn log_matching_fires_on_a_log_found_at_a_start() -> Result<(), Broken> {
+fn log_matching_fires_on_a_log_found_at_a_start() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a")])?;
@@ -254,7 +254,8 @@ fn log_matching_fires_on_a_log_found_at_a_start() -> Result<(), Broken> {
 }
 
 #[test]
-fn leader_completeness_fires_on_a_leader_elected_without_a_committed_entry() -> Result<(), Broken> {
+fn leader_completeness_fires_on_a_leader_elected_without_a_committed_entry() -> Result<(), Violation>
+{
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -265,7 +266,7 @@ fn leader_completeness_fires_on_a_leader_elected_without_a_committed_entry() -> 
     let broken = n2.lead(&mut checker, 2).expect_err("it has only 1@1");
     assert_eq!(
         broken,
-        Broken::CommittedEntryMissing {
+        Violation::CommittedEntryMissing {
             entry: EntryId::new(2, 1),
             committed_in: Term(1),
             leader: N2,
@@ -280,7 +281,8 @@ fn leader_completeness_fires_on_a_leader_elected_without_a_committed_entry() -> 
 /// Figure 8, (c) to (d): an entry of an earlier term is on a majority and counted as committed,
 /// while the next leader does not have it.
 #[test]
-fn leader_completeness_fires_on_a_commit_that_a_newer_leader_does_not_have() -> Result<(), Broken> {
+fn leader_completeness_fires_on_a_commit_that_a_newer_leader_does_not_have() -> Result<(), Violation>
+{
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -290,14 +292,14 @@ fn leader_completeness_fires_on_a_commit_that_a_newer_leader_does_not_have() -> 
     let broken = n1.commit(&mut checker, 1).expect_err("n2 has nothing");
     assert!(matches!(
         broken,
-        Broken::CommittedEntryMissing { leader: N2, .. }
+        Violation::CommittedEntryMissing { leader: N2, .. }
     ));
     Ok(())
 }
 
 /// A candidate may learn late that it was elected, in a term that is long over.
 #[test]
-fn leader_completeness_asks_nothing_of_a_leader_of_an_earlier_term() -> Result<(), Broken> {
+fn leader_completeness_asks_nothing_of_a_leader_of_an_earlier_term() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -308,16 +310,19 @@ fn leader_completeness_asks_nothing_of_a_leader_of_an_earlier_term() -> Result<(
 }
 
 #[test]
-fn leader_completeness_fires_on_a_commit_index_beyond_the_log() -> Result<(), Broken> {
+fn leader_completeness_fires_on_a_commit_index_beyond_the_log() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let broken = n1.commit(&mut checker, 1).expect_err("there is no entry");
-    assert!(matches!(broken, Broken::CommittedNothing { node: N1, .. }));
+    assert!(matches!(
+        broken,
+        Violation::CommittedBeyondLog { node: N1, .. }
+    ));
     Ok(())
 }
 
 #[test]
-fn state_machine_safety_fires_on_two_commands_applied_at_one_index() -> Result<(), Broken> {
+fn state_machine_safety_fires_on_two_commands_applied_at_one_index() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -330,7 +335,7 @@ fn state_machine_safety_fires_on_two_commands_applied_at_one_index() -> Result<(
     let broken = broken.expect_err("n1 applied 1@1");
     assert_eq!(
         broken,
-        Broken::AppliedDifferently {
+        Violation::AppliedDifferently {
             entry: EntryId::new(1, 2),
             first: N1,
             first_term: Term(1),
@@ -342,7 +347,7 @@ fn state_machine_safety_fires_on_two_commands_applied_at_one_index() -> Result<(
 }
 
 #[test]
-fn state_machine_safety_fires_on_an_index_left_out_or_repeated() -> Result<(), Broken> {
+fn state_machine_safety_fires_on_an_index_left_out_or_repeated() -> Result<(), Violation> {
     let entries = [(1, 1, "a"), (2, 1, "b")];
     for second in [&entries[..1], &[(3, 1, "c")]] {
         let mut checker = Checker::new();
@@ -353,7 +358,7 @@ fn state_machine_safety_fires_on_an_index_left_out_or_repeated() -> Result<(), B
         let broken = n1.apply(&mut checker, second).expect_err("2 comes next");
         assert!(matches!(
             broken,
-            Broken::AppliedOutOfOrder {
+            Violation::AppliedOutOfOrder {
                 expected: Index(2),
                 ..
             }
@@ -363,18 +368,18 @@ fn state_machine_safety_fires_on_an_index_left_out_or_repeated() -> Result<(), B
 }
 
 #[test]
-fn state_machine_safety_fires_on_an_entry_that_is_not_committed() -> Result<(), Broken> {
+fn state_machine_safety_fires_on_an_entry_that_is_not_committed() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a")])?;
     let broken = n1.apply(&mut checker, &[(1, 1, "a")]);
     let broken = broken.expect_err("commitIndex is 0");
-    assert!(matches!(broken, Broken::AppliedUncommitted { .. }));
+    assert!(matches!(broken, Violation::AppliedUncommitted { .. }));
     Ok(())
 }
 
 #[test]
-fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Result<(), Broken> {
+fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
@@ -382,7 +387,7 @@ fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Resul
     let broken = n1.write(&mut checker, &[(2, 2, "x")]);
     assert_eq!(
         broken.expect_err("2@1 was committed"),
-        Broken::CommitTakenBack {
+        Violation::CommitTakenBack {
             node: N1,
             commit_index: Index(2),
             taken_back: Index(2)
@@ -398,7 +403,7 @@ fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Resul
 }
 
 #[test]
-fn a_log_that_changes_without_a_write_is_noticed() -> Result<(), Broken> {
+fn a_log_that_changes_without_a_write_is_noticed() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start_with(&mut checker, N1, &[(1, 1, "a")]);
     n1.last = EntryId::new(2, 1);
@@ -408,7 +413,7 @@ fn a_log_that_changes_without_a_write_is_noticed() -> Result<(), Broken> {
 }
 
 #[test]
-fn a_leader_that_crashed_is_asked_for_nothing() -> Result<(), Broken> {
+fn a_leader_that_crashed_is_asked_for_nothing() -> Result<(), Violation> {
     let mut checker = Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);

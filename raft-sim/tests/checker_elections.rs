@@ -5,7 +5,7 @@ use raft_proto::{
     EntryId, Index, Install, InstalledLog, Membership, NodeId, SnapshotId, SnapshotMeta, Term,
     Write,
 };
-use raft_sim::checker::{Broken, SnapshotMembers, election_quorum};
+use raft_sim::checker::{SnapshotMembers, Violation, election_quorum};
 
 #[test]
 fn a_leader_that_half_of_the_voters_voted_for_is_none() {
@@ -31,7 +31,7 @@ fn a_snapshot_holds_the_members_as_of_its_last_entry() {
     assert_eq!(compacted(9, &new), Ok(()));
     let broken = compacted(8, &new).unwrap_err();
     assert!(
-        matches!(broken, Broken::SnapshotOfOtherMembers { since, .. } if since == Index(5)),
+        matches!(broken, Violation::SnapshotOfOtherMembers { since, .. } if since == Index(5)),
         "{broken}"
     );
     assert!(compacted(9, &old).is_err());

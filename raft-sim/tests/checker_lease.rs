@@ -8,7 +8,7 @@ use raft_proto::{
     ReadMode, Recovered, RequestId, RequestVote, RequestVoteReply, Start, Term, Time, Vote,
 };
 use raft_sim::checker::lease::ASK_EVERY;
-use raft_sim::checker::{Broken, Leases, Nodes, Promises, Property, Reason};
+use raft_sim::checker::{LeaderStickiness, Leases, Nodes, Property, Reason, Violation};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -57,19 +57,19 @@ fn heartbeat(from: NodeId, term: u64) -> Input {
 /// A voter that takes every election for one that its leader asked for.
 struct Faithless {
     raft: Raft,
-    promises: Promises,
+    promises: LeaderStickiness,
 }
 
 impl Faithless {
     fn start() -> Faithless {
-        let (raft, promises) = (core(N1, 0), Promises::default());
+        let (raft, promises) = (core(N1, 0), LeaderStickiness::default());
         let mut faithless = Faithless { raft, promises };
         assert_eq!(faithless.step(0, Input::Tick, Input::Tick), Ok(()));
         faithless
     }
 
     /// The checker is shown one input, and the core takes another.
-    fn step(&mut self, millis: u64, shown: Input, taken: Input) -> Result<(), Broken> {
+    fn step(&mut self, millis: u64, shown: Input, taken: Input) -> Result<(), Violation> {
         self.promises.event(&self.raft, &event(millis, shown));
         let actions = self.raft.step(event(millis, taken));
         self.promises.actions(&self.raft, &actions)
@@ -81,7 +81,7 @@ impl Faithless {
         assert_eq!(self.raft.leader(), Some(leader));
     }
 
-    fn vote(&mut self, millis: u64, candidate: NodeId, shown: Campaign) -> Result<(), Broken> {
+    fn vote(&mut self, millis: u64, candidate: NodeId, shown: Campaign) -> Result<(), Violation> {
         let term = self.raft.term().0 + 1;
         let shown = request_vote(candidate, term, shown);
         let taken = request_vote(candidate, term, Campaign::Transfer);
@@ -97,10 +97,10 @@ fn a_vote_of_a_node_that_hears_a_leader_is_seen() {
     n1.hear(600, N2, 1);
     let broken = n1.vote(1_099, N3, Campaign::Election);
     let broken = broken.expect_err("499 ms later");
-    assert_eq!(broken.property(), Property::Promise);
+    assert_eq!(broken.property(), Property::LeaderStickiness);
     assert_eq!(
         broken,
-        Broken::PromiseBroken {
+        Violation::VoteDespiteLeader {
             node: N1,
             candidate: N3,
             term: Term(2),
@@ -173,7 +173,7 @@ impl Lead {
         lead
     }
 
-    fn n1(&mut self, input: Input) -> (Vec<Action>, Result<(), Broken>) {
+    fn n1(&mut self, input: Input) -> (Vec<Action>, Result<(), Violation>) {
         let event = event(self.now, input);
         self.leases.event(&self.n1, &event);
         let actions = self.n1.step(event);
@@ -181,7 +181,7 @@ impl Lead {
         (actions, result)
     }
 
-    fn n2(&mut self, input: Input) -> Result<(), Broken> {
+    fn n2(&mut self, input: Input) -> Result<(), Violation> {
         let event = event(self.now, input);
         self.leases.event(&self.n2, &event);
         let actions = self.n2.step(event);
@@ -215,7 +215,7 @@ impl Lead {
     }
 
     /// n2 says that it has the first entry, and answers a round.
-    fn accept(&mut self, round: u64) -> Result<(), Broken> {
+    fn accept(&mut self, round: u64) -> Result<(), Violation> {
         let reply = AppendEntriesReply {
             term: Term(1),
             outcome: AppendOutcome::Accepted {
@@ -227,7 +227,7 @@ impl Lead {
         self.n1(receive(N2, Message::AppendEntriesReply(reply))).1
     }
 
-    fn read(&mut self) -> (bool, Result<(), Broken>) {
+    fn read(&mut self) -> (bool, Result<(), Violation>) {
         let (id, mode) = (RequestId(1), ReadMode::Lease);
         let (actions, result) = self.n1(Input::Read { id, mode });
         let is_served = |action: &Action| matches!(action, Action::Read { outcome: Ok(_), .. });
@@ -247,7 +247,7 @@ fn a_lease_within_the_bound_is_not_taken_for_too_long() {
 
 /// A lease rests on an answer of n2, which never heard what it answers: to the checker that is
 /// the same as a lease that lasts too long. Also what it foresees.
-fn unheard() -> (Lead, Result<(), Broken>) {
+fn unheard() -> (Lead, Result<(), Violation>) {
     let mut lead = Lead::new(0);
     lead.now += 400;
     let (actions, mut foreseen) = lead.n1(Input::Tick);
@@ -263,8 +263,8 @@ fn unheard() -> (Lead, Result<(), Broken>) {
     (lead, foreseen)
 }
 
-fn too_long() -> Result<(), Broken> {
-    Err(Broken::LeaseTooLong {
+fn too_long() -> Result<(), Violation> {
+    Err(Violation::LeaseTooLong {
         leader: N1,
         term: Term(1),
         bound: Nodes(vec![N1]),

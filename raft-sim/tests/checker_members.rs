@@ -3,7 +3,7 @@
 
 use raft_proto::{EntryId, Member, MemberRole, Membership, NodeId};
 use raft_sim::checker::membership_safety::check;
-use raft_sim::checker::{Broken, MemberView, Nodes, Property};
+use raft_sim::checker::{MemberView, Nodes, Property, Violation};
 
 fn members(voters: &[u64]) -> Membership {
     Membership::new(voters.iter().copied().map(NodeId))
@@ -24,7 +24,7 @@ fn joint(old: &[u64], new: &[u64]) -> Membership {
 }
 
 /// Nodes by id, last entry (index and term) and configuration.
-fn verdict(nodes: &[(u64, (u64, u64), Option<&Membership>)]) -> Result<(), Broken> {
+fn verdict(nodes: &[(u64, (u64, u64), Option<&Membership>)]) -> Result<(), Violation> {
     let views = nodes.iter().map(|(node, last, membership)| MemberView {
         node: NodeId(*node),
         last_log: EntryId::new(last.0, last.1),
@@ -57,7 +57,7 @@ fn two_single_changes_without_an_own_commit_between_them_fire() {
     let broken = broken.expect_err("n1 by n1 n4 n5, n2 by n2 n3");
     assert_eq!(
         broken,
-        Broken::DisjointQuorums {
+        Violation::DisjointQuorums {
             first: NodeId(1),
             first_quorum: nodes(&[1, 4, 5]),
             second: NodeId(2),
@@ -215,7 +215,7 @@ fn several_voters_replaced_at_once_fire() {
         (4, (2, 1), Some(&new)),
         (5, (2, 1), Some(&new)),
     ]);
-    assert!(matches!(broken, Err(Broken::DisjointQuorums { .. })));
+    assert!(matches!(broken, Err(Violation::DisjointQuorums { .. })));
 }
 
 /// Counted over all voters together, n1 n2 n4 n5 would be a majority of both; but a joint

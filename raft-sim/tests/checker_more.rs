@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use raft_proto::{EntryId, Index, Member, MemberRole, Membership, NodeId, Term};
-use raft_sim::checker::{Broken, Durability, ExactlyOnce, Holds, Nodes, Property, durability};
+use raft_sim::checker::{Durability, ExactlyOnce, Holds, Nodes, Property, Violation, durability};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -14,7 +14,7 @@ fn nodes(ids: &[u64]) -> Nodes {
 }
 
 /// What `committed` says when these nodes hold the entry, and these are lost.
-fn committed(membership: &Membership, holders: &[u64], lost: &[u64]) -> Result<(), Broken> {
+fn committed(membership: &Membership, holders: &[u64], lost: &[u64]) -> Result<(), Violation> {
     durability::committed(EntryId::new(17, 3), N1, membership, |node| {
         match (holders.contains(&node.0), lost.contains(&node.0)) {
             (true, _) => Holds::Yes,
@@ -30,7 +30,7 @@ fn durability_fires_on_an_entry_committed_without_a_majority_of_disks() {
     let broken = committed(&three, &[1], &[]).expect_err("one of three");
     assert_eq!(
         broken,
-        Broken::CommittedUnstored {
+        Violation::CommittedNotStored {
             entry: EntryId::new(17, 3),
             leader: N1,
             holders: nodes(&[1]),
@@ -77,7 +77,7 @@ fn durability_asks_for_a_majority_of_each_half_of_a_joint_configuration() {
         joint(5, MemberRole::Incoming),
     ]);
     let lacking = |holders: &[u64]| match committed(&membership, holders, &[]) {
-        Err(Broken::CommittedUnstored { voters, .. }) => Some(voters),
+        Err(Violation::CommittedNotStored { voters, .. }) => Some(voters),
         Err(other) => panic!("{other}"),
         Ok(()) => None,
     };
@@ -97,7 +97,7 @@ fn durability_fires_on_an_acknowledged_entry_that_is_gone() {
     let broken = broken.expect_err("it has nothing at 5");
     assert_eq!(
         broken,
-        Broken::AcknowledgedLost {
+        Violation::AcknowledgedLost {
             entry: EntryId::new(5, 2),
             at: N1,
             node: N2,
@@ -142,7 +142,7 @@ fn exactly_once_fires_on_a_command_that_ran_as_two_entries() {
         let broken = broken.expect_err("it ran before");
         assert_eq!(
             broken,
-            Broken::RanTwice {
+            Violation::RanTwice {
                 session: 7,
                 sequence: 3,
                 first: N1,
@@ -173,7 +173,8 @@ fn exactly_once_fires_whatever_the_order_and_the_gaps() {
 }
 
 #[test]
-fn exactly_once_accepts_one_entry_on_all_nodes_and_again_after_a_restart() -> Result<(), Broken> {
+fn exactly_once_accepts_one_entry_on_all_nodes_and_again_after_a_restart() -> Result<(), Violation>
+{
     let mut once = ExactlyOnce::default();
     for node in [N1, N2, N3, N1] {
         for sequence in 1..1000 {
@@ -193,7 +194,7 @@ fn exactly_once_fires_on_an_answer_to_a_command_that_ran_nowhere() {
     let broken = once.answered(7, 4).expect_err("it did not run");
     assert_eq!(
         broken,
-        Broken::AnsweredWithoutRunning {
+        Violation::AnsweredWithoutRunning {
             session: 7,
             sequence: 4,
         }

@@ -5,11 +5,11 @@
 
 use core::time::Duration;
 use raft_proto::{
-    Action, CheckQuorum as Setting, ClusterId, Config, Event, Input, Member, MembershipChange,
-    Message, NodeChange, NodeId, PreVoting, Raft, Readiness, Recovered, RequestId,
-    RequestVoteReply, RoleKind, Seq, Start, Term, Time, Vote,
+    Action, CheckQuorum, ClusterId, Config, Event, Input, Member, MembershipChange, Message,
+    NodeChange, NodeId, PreVoting, Raft, Readiness, Recovered, RequestId, RequestVoteReply,
+    RoleKind, Seq, Start, Term, Time, Vote,
 };
-use raft_sim::checker::{Broken, CheckQuorum, Property};
+use raft_sim::checker::{Property, QuorumContact, Violation};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -24,11 +24,11 @@ const LIMIT: u64 = 2_000;
 /// A core, as the recorder watches it.
 struct Watched {
     raft: Raft,
-    checker: CheckQuorum,
+    checker: QuorumContact,
 }
 
 impl Watched {
-    fn start(voters: &[NodeId], setting: Setting) -> Watched {
+    fn start(voters: &[NodeId], setting: CheckQuorum) -> Watched {
         let start = Start::voters(voters.iter().copied());
         let mut config = Config::new(ClusterId(7), N1, start, 1);
         config.pre_vote = PreVoting::Off;
@@ -36,7 +36,7 @@ impl Watched {
         let raft = Raft::new(config, Recovered::default()).expect("a new node");
         let mut watched = Watched {
             raft,
-            checker: CheckQuorum::default(),
+            checker: QuorumContact::default(),
         };
         assert_eq!(watched.step(0, Input::Tick), Ok(()));
         watched
@@ -44,10 +44,10 @@ impl Watched {
 
     /// Leads among these since [`ELECTED`], with the votes of all.
     fn leader(voters: &[NodeId]) -> Watched {
-        Watched::leader_with(voters, Setting::On)
+        Watched::leader_with(voters, CheckQuorum::On)
     }
 
-    fn leader_with(voters: &[NodeId], setting: Setting) -> Watched {
+    fn leader_with(voters: &[NodeId], setting: CheckQuorum) -> Watched {
         let mut n1 = Watched::start(voters, setting);
         assert_eq!(n1.step(ELECTED, Input::Tick), Ok(()));
         for voter in voters.iter().skip(1) {
@@ -58,7 +58,7 @@ impl Watched {
     }
 
     /// The core takes an input, all its writes succeed, and all is watched.
-    fn step(&mut self, millis: u64, input: Input) -> Result<(), Broken> {
+    fn step(&mut self, millis: u64, input: Input) -> Result<(), Violation> {
         let at = Time::from_epoch(Duration::from_millis(millis));
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
@@ -76,7 +76,7 @@ impl Watched {
     }
 
     /// As if the core took this and did nothing.
-    fn pretend(&mut self, millis: u64, input: Input) -> Result<(), Broken> {
+    fn pretend(&mut self, millis: u64, input: Input) -> Result<(), Violation> {
         let at = Time::from_epoch(Duration::from_millis(millis));
         self.checker.event(&self.raft, &Event { at, input });
         self.checker.actions(&self.raft, &[])
@@ -93,7 +93,7 @@ impl Watched {
         assert_eq!(self.raft.role(), RoleKind::Leader);
         match self.pretend(millis, Input::Tick) {
             Ok(()) => false,
-            Err(Broken::LeadsUnheard { leader: N1, .. }) => true,
+            Err(Violation::LeaderWithoutQuorum { leader: N1, .. }) => true,
             Err(other) => panic!("{other}"),
         }
     }
@@ -124,7 +124,7 @@ fn check_quorum_fires_on_a_leader_that_ticks_on_and_hears_nobody() {
     let broken = late.expect_err("more than two election timeouts");
     assert_eq!(
         broken,
-        Broken::LeadsUnheard {
+        Violation::LeaderWithoutQuorum {
             leader: N1,
             term: Term(1),
             limit: Duration::from_millis(LIMIT),
@@ -170,7 +170,7 @@ fn only_a_leader_that_looks_at_its_clock_is_judged() {
     let synced = Input::Persisted { seq: Seq(1) };
     assert_eq!(n1.pretend(60_000, synced), Ok(()));
     assert!(n1.fires_at(60_000));
-    let mut off = Watched::leader_with(&[N1, N2, N3], Setting::Off);
+    let mut off = Watched::leader_with(&[N1, N2, N3], CheckQuorum::Off);
     assert_eq!(off.step(60_000, Input::Tick), Ok(()));
     assert!(!off.fires_at(90_000), "nobody told it to step down");
 }
@@ -205,7 +205,7 @@ fn joint_voters_have_to_be_heard_in_both_halves() {
 
 #[test]
 fn what_was_heard_before_a_node_led_or_stopped_does_not_count_against_it() {
-    let mut n1 = Watched::start(&[N1, N2, N3, N4, N5], Setting::On);
+    let mut n1 = Watched::start(&[N1, N2, N3, N4, N5], CheckQuorum::On);
     n1.hear(1, N4);
     n1.hear(1, N5);
     assert!(n1.pretend(60_000, Input::Tick).is_ok(), "it follows");

@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 use raft_proto::Time;
+use raft_sim::coverage::CoverageMark;
 use raft_sim::draw::Draft;
 use raft_sim::features::Features;
 use raft_sim::intensity::{FaultKind, Override};
@@ -11,7 +12,6 @@ use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::schedule::Schedule;
-use raft_sim::situations::Situation;
 use raft_sim::trace::Trace;
 use raft_sim::world::World;
 
@@ -48,7 +48,7 @@ fn commands_that_are_asked_again_run_once() {
         // A second run of a command would end the run: Exactly Once watches all services.
         let report = passes(&schedule);
         retries += report.clients.retries;
-        repeated += report.situations.count(Situation::CommandRepeated);
+        repeated += report.coverage.count(CoverageMark::CommandRepeated);
         assert_eq!(report.clients.evicted, 0, "{report}");
     }
     assert!(retries > 0 && repeated > 0, "{retries}, {repeated}");
@@ -66,8 +66,8 @@ fn sessions_that_are_evicted_are_noticed_and_opened_again() {
         let report = passes(&schedule);
         assert!(report.clients.evicted > 0, "{report}");
         assert!(report.clients.sessions > 6, "{report}");
-        assert!(report.situations.count(Situation::SessionEvicted) > 0);
-        assert!(report.situations.count(Situation::CommandRefused) > 0);
+        assert!(report.coverage.count(CoverageMark::SessionEvicted) > 0);
+        assert!(report.coverage.count(CoverageMark::CommandRefused) > 0);
         // With room for all of them nobody loses a session.
         schedule.settings.service.max_sessions = 100;
         let report = passes(&schedule);
@@ -81,7 +81,7 @@ fn operations_that_are_given_up_are_left_open_and_all_others_are_answered() {
     let mut unknown = 0;
     for seed in 0..6 {
         let mut schedule = schedule(seed, &[FaultKind::CrashAll, FaultKind::Split]);
-        schedule.settings.clients.patience.0 = Duration::from_millis(400);
+        schedule.settings.clients.give_up_after.0 = Duration::from_millis(400);
         let counts = passes(&schedule).clients;
         assert!(counts.answered > 0);
         assert_eq!(
@@ -106,7 +106,9 @@ fn once_the_faults_are_over_nobody_gives_up_and_nobody_waits_for_ever() {
         world.heal();
         waited += u32::from(world.clients().waiting().is_some());
         let before = world.clients().counts;
-        world.run_until(world.now().after(run::CALM)).unwrap();
+        world
+            .run_until(world.now().after(run::RECOVERY_TIME))
+            .unwrap();
         let after = world.clients().counts;
         assert_eq!(world.clients().waiting(), None);
         assert_eq!(after.begun, before.begun, "nobody asks for anything new");

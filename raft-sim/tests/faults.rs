@@ -4,15 +4,15 @@
 
 use core::time::Duration;
 use raft_proto::Time;
+use raft_sim::coverage::CoverageMark;
 use raft_sim::draw::Draft;
 use raft_sim::features::Features;
 use raft_sim::intensity::{FaultKind, Override, OverrideError, Overrides};
 use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
-use raft_sim::schedule::{Deed, Links, Schedule};
+use raft_sim::schedule::{Links, NemesisOperation, Schedule};
 use raft_sim::settings::Heal;
-use raft_sim::situations::Situation;
 
 const SEEDS: u64 = 4;
 
@@ -57,21 +57,21 @@ fn happens_alone(kind: FaultKind, count: impl Fn(&Report) -> u64) {
     assert_eq!(happens(&[], &count), 0, "{kind}");
 }
 
-fn saw(situation: Situation) -> impl Fn(&Report) -> u64 {
-    move |report| report.situations.count(situation)
+fn saw(situation: CoverageMark) -> impl Fn(&Report) -> u64 {
+    move |report| report.coverage.count(situation)
 }
 
 /// How many deeds of a kind were drawn, and that they change what happens.
-fn changes(kind: FaultKind, is: impl Fn(&Deed) -> bool) {
-    let nothing: Deed = NOTHING.parse().unwrap();
+fn changes(kind: FaultKind, is: impl Fn(&NemesisOperation) -> bool) {
+    let nothing: NemesisOperation = NOTHING.parse().unwrap();
     let (mut drawn, mut changed) = (0, 0);
     for seed in 0..SEEDS {
         let with = schedule(&[kind], seed);
-        assert!(with.deeds.iter().all(|(_, deed)| is(deed)), "{kind}");
-        drawn += with.deeds.len() as u64;
+        assert!(with.nemesis.iter().all(|(_, deed)| is(deed)), "{kind}");
+        drawn += with.nemesis.len() as u64;
         // Lines at the same times, which is all that the digest of a run without text is made of.
         let mut without = with.clone();
-        for (_, deed) in &mut without.deeds {
+        for (_, deed) in &mut without.nemesis {
             *deed = nothing.clone();
         }
         let (with, without) = (run::try_schedule(&with), run::try_schedule(&without));
@@ -100,7 +100,7 @@ fn messages_are_held_up() {
     changes(FaultKind::Late, |deed| {
         matches!(
             deed,
-            Deed::Noise {
+            NemesisOperation::Noise {
                 late: 300,
                 loss: 0,
                 ..
@@ -112,7 +112,7 @@ fn messages_are_held_up() {
 #[test]
 fn every_frame_that_is_damaged_is_caught() {
     happens_alone(FaultKind::Corrupt, |report| report.counts.corrupted);
-    happens_alone(FaultKind::Corrupt, saw(Situation::FrameCorrupted));
+    happens_alone(FaultKind::Corrupt, saw(CoverageMark::FrameCorrupted));
     let (mut by_decoding, mut by_checksum) = (0, 0);
     happens(&[FaultKind::Corrupt], |report| {
         let counts = &report.counts;
@@ -141,7 +141,7 @@ fn the_cluster_is_split() {
 fn links_are_cut_in_one_direction() {
     changes(
         FaultKind::OneWay,
-        |deed| matches!(deed, Deed::Cut { links: Links::One(from, to), .. } if from != to),
+        |deed| matches!(deed, NemesisOperation::Cut { links: Links::One(from, to), .. } if from != to),
     );
     happens_alone(FaultKind::OneWay, |report| report.counts.dropped);
 }
@@ -150,21 +150,23 @@ fn links_are_cut_in_one_direction() {
 fn links_are_flaky_or_slow() {
     changes(
         FaultKind::Flaky,
-        |deed| matches!(deed, Deed::Flaky { from, to, .. } if from != to),
+        |deed| matches!(deed, NemesisOperation::Flaky { from, to, .. } if from != to),
     );
     happens_alone(FaultKind::Flaky, |report| report.counts.dropped);
     changes(
         FaultKind::SlowLink,
-        |deed| matches!(deed, Deed::SlowLink { from, to, .. } if from != to),
+        |deed| matches!(deed, NemesisOperation::SlowLink { from, to, .. } if from != to),
     );
 }
 
 #[test]
 fn nodes_stand_still_or_are_slow() {
-    happens_alone(FaultKind::Pause, saw(Situation::NodePaused));
-    changes(FaultKind::Pause, |deed| matches!(deed, Deed::Pause { .. }));
+    happens_alone(FaultKind::Pause, saw(CoverageMark::NodePaused));
+    changes(FaultKind::Pause, |deed| {
+        matches!(deed, NemesisOperation::Pause { .. })
+    });
     changes(FaultKind::SlowNode, |deed| {
-        matches!(deed, Deed::SlowNode { .. })
+        matches!(deed, NemesisOperation::SlowNode { .. })
     });
 }
 
@@ -176,27 +178,27 @@ fn nodes_lose_power_one_by_one_and_all_at_once() {
         schedule.settings.disk.sync = "20ms..60ms".parse().unwrap(); // Most crashes hit one.
         let report = run::try_schedule(&schedule);
         assert!(report.passed(), "{report}");
-        report.situations.count(Situation::TornWrite)
+        report.coverage.count(CoverageMark::TornWrite)
     });
     assert!(torn.sum::<u64>() > 0);
-    happens_alone(FaultKind::CrashAll, saw(Situation::AllDown));
+    happens_alone(FaultKind::CrashAll, saw(CoverageMark::AllDown));
 }
 
 #[test]
 fn processes_are_killed_and_power_is_lost_while_they_are_down() {
-    happens_alone(FaultKind::Kill, saw(Situation::ProcessKilled));
-    happens_alone(FaultKind::Kill, saw(Situation::PowerLostWhileDown));
+    happens_alone(FaultKind::Kill, saw(CoverageMark::ProcessKilled));
+    happens_alone(FaultKind::Kill, saw(CoverageMark::PowerLostWhileDown));
 }
 
 #[test]
 fn disks_are_slow_and_fail() {
     changes(FaultKind::SlowDisk, |deed| {
-        matches!(deed, Deed::SlowDisk { .. })
+        matches!(deed, NemesisOperation::SlowDisk { .. })
     });
     happens_alone(FaultKind::FailWrite, |report| report.counts.failed_writes);
     // Whoever falls behind is sent a snapshot, which is read from disk.
     let behind = [FaultKind::Split, FaultKind::Snapshot];
-    let read_error = saw(Situation::ReadError);
+    let read_error = saw(CoverageMark::ReadError);
     assert_eq!(happens(&behind, &read_error), 0);
     let with = [FaultKind::FailRead, FaultKind::Split, FaultKind::Snapshot];
     assert!(happens(&with, &read_error) > 0);
@@ -205,18 +207,21 @@ fn disks_are_slow_and_fail() {
 
 #[test]
 fn disks_decay_and_are_replaced() {
-    happens_alone(FaultKind::Rot, saw(Situation::BitRot));
-    happens_alone(FaultKind::Replace, saw(Situation::NewIdentity));
+    happens_alone(FaultKind::Rot, saw(CoverageMark::BitRot));
+    happens_alone(FaultKind::Replace, saw(CoverageMark::NewIdentity));
     // Bytes that have decayed are noticed at the next start.
     let both = [FaultKind::Rot, FaultKind::Crash];
-    assert!(happens(&both, saw(Situation::NewIdentity)) > 0);
+    assert!(happens(&both, saw(CoverageMark::NewIdentity)) > 0);
 }
 
 #[test]
 fn clocks_drift_and_jump() {
-    happens_alone(FaultKind::Jump, saw(Situation::ClockJumped));
+    happens_alone(FaultKind::Jump, saw(CoverageMark::ClockJumped));
     changes(FaultKind::Jump, |deed| {
-        matches!(deed, Deed::Jump { .. } | Deed::Freeze { .. })
+        matches!(
+            deed,
+            NemesisOperation::Jump { .. } | NemesisOperation::Freeze { .. }
+        )
     });
     for seed in 0..SEEDS {
         let drift = |kinds: &[FaultKind]| Draft::new(only(kinds, seed)).settings.drift_ppm;
@@ -240,7 +245,7 @@ fn members_change_and_leads_are_handed_over() {
     schedule.settings.core.max_promotion_lag = 200;
     let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
     let deeds = ["change n4=learner", "change n4=voter n3=out"];
-    schedule.deeds = vec![
+    schedule.nemesis = vec![
         (at(1), deeds[0].parse().unwrap()),
         (at(3), deeds[1].parse().unwrap()),
     ];
@@ -258,7 +263,7 @@ fn members_change_and_leads_are_handed_over() {
 #[test]
 fn snapshots_are_made_at_any_time() {
     changes(FaultKind::Snapshot, |deed| {
-        matches!(deed, Deed::Snapshot { .. })
+        matches!(deed, NemesisOperation::Snapshot { .. })
     });
 }
 
@@ -266,8 +271,8 @@ fn snapshots_are_made_at_any_time() {
 fn nothing_happens_where_nothing_is_asked_for() {
     for seed in 0..SEEDS {
         let draft = Draft::new(only(&[], seed));
-        assert_eq!(draft.schedule().deeds, []);
-        assert_eq!(draft.script().deeds.count(), 0);
+        assert_eq!(draft.schedule().nemesis, []);
+        assert_eq!(draft.script().nemesis.count(), 0);
     }
 }
 

@@ -12,7 +12,7 @@ use raft_sim::intensity::{FaultKind, Override};
 use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
-use raft_sim::schedule::{Deed, Links, Target};
+use raft_sim::schedule::{Links, NemesisOperation, Target};
 
 /// Runs with these kinds of faults at their worst and no others.
 fn reports(features: Features, kinds: &[FaultKind], seeds: u64) -> impl Iterator<Item = Report> {
@@ -48,9 +48,9 @@ fn frozen(seed: u64, features: Features) -> Report {
     let (of, time) = (Target::Leader, Duration::from_secs(3));
     let at = |millis| Time::from_epoch(Duration::from_millis(millis));
     let links = Links::Around(of);
-    schedule.deeds = vec![
-        (at(2_000), Deed::Freeze { of, time }),
-        (at(2_001), Deed::Cut { links, time }),
+    schedule.nemesis = vec![
+        (at(2_000), NemesisOperation::Freeze { of, time }),
+        (at(2_001), NemesisOperation::Cut { links, time }),
     ];
     run::try_schedule(&schedule)
 }
@@ -79,8 +79,8 @@ fn clocks_that_drift_within_the_bound_break_no_lease() {
         assert!(report.passed(), "{report}");
         leases += report.features.lease_reads;
         expired += report
-            .situations
-            .count(raft_sim::situations::Situation::LeaseExpired);
+            .coverage
+            .count(raft_sim::coverage::CoverageMark::LeaseExpired);
     }
     assert!(leases > 100 && expired > 0, "{leases}, {expired}");
 }

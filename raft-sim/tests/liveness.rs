@@ -45,7 +45,7 @@ fn a_cluster_that_has_only_begun_lacks_a_leader() {
 fn a_node_that_is_down_is_missed() {
     let mut schedule = schedule();
     let deed = "crash n2 for 1h".parse().unwrap();
-    schedule.deeds = vec![(Time::from_epoch(Duration::from_secs(1)), deed)];
+    schedule.nemesis = vec![(Time::from_epoch(Duration::from_secs(1)), deed)];
     let mut world = world(&schedule);
     world.run_until(Time::from_epoch(schedule.time)).unwrap();
     assert_eq!(other(&world), "n2 runs");
@@ -86,6 +86,6 @@ fn a_cluster_whose_network_is_too_slow_for_elections_is_not_live() {
     let Some(Failure::NotLive { within, missing }) = report.failure else {
         panic!("{report}");
     };
-    assert_eq!(within, run::CALM);
+    assert_eq!(within, run::RECOVERY_TIME);
     assert!(!missing.is_empty());
 }

@@ -1,10 +1,10 @@
-//! The operator asks for the change that makes its wishes true, if a majority would live.
+//! The operator asks for the change that makes its roles true, if a majority would live.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use raft_proto::{Member, MemberRole, Membership, NodeChange, NodeId, Readiness};
 use raft_sim::operator::Inventory;
 use raft_sim::schedule::Place;
-use raft_sim::schedule::deed::Wish;
+use raft_sim::schedule::nemesis::TargetRole;
 use std::collections::BTreeSet;
 
 /// Who stands in places 0 to 4.
@@ -20,20 +20,20 @@ fn current() -> Membership {
 fn change_among(
     ids: &[NodeId],
     lost: &[u64],
-    wishes: &[(usize, Wish)],
+    roles: &[(usize, TargetRole)],
     readiness: Readiness,
 ) -> Option<Vec<NodeChange>> {
     let lost: BTreeSet<NodeId> = lost.iter().copied().map(NodeId).collect();
-    let wishes = wishes.iter().map(|(place, wish)| (Place(*place), *wish));
-    let wishes: Vec<_> = wishes.collect();
+    let roles = roles.iter().map(|(place, wish)| (Place(*place), *wish));
+    let roles: Vec<_> = roles.collect();
     let inventory = Inventory { ids, lost: &lost };
-    let change = inventory.change(&current(), &wishes, readiness)?;
+    let change = inventory.change(&current(), &roles, readiness)?;
     assert_eq!(change.readiness, readiness);
     Some(change.nodes)
 }
 
-fn change(wishes: &[(usize, Wish)], readiness: Readiness) -> Option<Vec<NodeChange>> {
-    change_among(&IDS, &[], wishes, readiness)
+fn change(roles: &[(usize, TargetRole)], readiness: Readiness) -> Option<Vec<NodeChange>> {
+    change_among(&IDS, &[], roles, readiness)
 }
 
 /// A new member with this role, with its address.
@@ -47,14 +47,14 @@ fn added(id: u64, role: MemberRole) -> NodeChange {
 
 #[test]
 fn a_new_voter_learns_first_unless_it_is_forced() {
-    let wish = [(4, Wish::Voter)];
+    let wish = [(4, TargetRole::Voter)];
     let learner = vec![added(5, MemberRole::Learner)];
     assert_eq!(change(&wish, Readiness::Checked), Some(learner.clone()));
     let voter = vec![added(5, MemberRole::Voter)];
     assert_eq!(change(&wish, Readiness::Forced), Some(voter));
     // Who is to be a learner is one either way.
     for readiness in [Readiness::Checked, Readiness::Forced] {
-        let asked = change(&[(4, Wish::Learner)], readiness);
+        let asked = change(&[(4, TargetRole::Learner)], readiness);
         assert_eq!(asked, Some(learner.clone()), "{readiness:?}");
     }
 }
@@ -63,38 +63,46 @@ fn a_new_voter_learns_first_unless_it_is_forced() {
 fn members_are_promoted_demoted_and_removed() {
     let [_, n2, n3, n4, _] = IDS;
     for (wish, asked) in [
-        ((3, Wish::Voter), NodeChange::Promote(n4)),
-        ((3, Wish::Out), NodeChange::Remove(n4)),
-        ((2, Wish::Learner), NodeChange::Demote(n3)),
-        ((2, Wish::Out), NodeChange::Remove(n3)),
+        ((3, TargetRole::Voter), NodeChange::Promote(n4)),
+        ((3, TargetRole::NonMember), NodeChange::Remove(n4)),
+        ((2, TargetRole::Learner), NodeChange::Demote(n3)),
+        ((2, TargetRole::NonMember), NodeChange::Remove(n3)),
     ] {
         assert_eq!(change(&[wish], Readiness::Checked), Some(vec![asked]));
     }
-    let wishes = [(1, Wish::Out), (3, Wish::Voter), (4, Wish::Learner)];
+    let roles = [
+        (1, TargetRole::NonMember),
+        (3, TargetRole::Voter),
+        (4, TargetRole::Learner),
+    ];
     let asked = vec![
         NodeChange::Remove(n2),
         NodeChange::Promote(n4),
         added(5, MemberRole::Learner),
     ];
-    assert_eq!(change(&wishes, Readiness::Checked), Some(asked));
+    assert_eq!(change(&roles, Readiness::Checked), Some(asked));
 }
 
 #[test]
 fn nothing_is_asked_for_if_all_wishes_are_true_or_nobody_stands_there() {
     for readiness in [Readiness::Checked, Readiness::Forced] {
-        let wishes = [
-            (0, Wish::Voter),
-            (3, Wish::Learner),
-            (4, Wish::Out),
-            (9, Wish::Voter),
+        let roles = [
+            (0, TargetRole::Voter),
+            (3, TargetRole::Learner),
+            (4, TargetRole::NonMember),
+            (9, TargetRole::Voter),
         ];
-        assert_eq!(change(&wishes, readiness), None);
+        assert_eq!(change(&roles, readiness), None);
         assert_eq!(change(&[], readiness), None);
     }
     // What is true is left out of what is asked for.
-    let wishes = [(0, Wish::Voter), (2, Wish::Learner), (4, Wish::Out)];
+    let roles = [
+        (0, TargetRole::Voter),
+        (2, TargetRole::Learner),
+        (4, TargetRole::NonMember),
+    ];
     let asked = vec![NodeChange::Demote(NodeId(3))];
-    assert_eq!(change(&wishes, Readiness::Checked), Some(asked));
+    assert_eq!(change(&roles, Readiness::Checked), Some(asked));
 }
 
 /// n3's disk is gone: n6 stands in its place, and the members know only n3.
@@ -102,11 +110,11 @@ fn nothing_is_asked_for_if_all_wishes_are_true_or_nobody_stands_there() {
 fn nodes_whose_disks_are_gone_are_removed_and_replaced() {
     let mut ids = IDS;
     ids[2] = NodeId(6);
-    let asked = |wishes: &[(usize, Wish)]| change_among(&ids, &[3], wishes, Readiness::Checked);
+    let asked = |roles: &[(usize, TargetRole)]| change_among(&ids, &[3], roles, Readiness::Checked);
     let removed = NodeChange::Remove(NodeId(3));
     assert_eq!(asked(&[]), Some(vec![removed.clone()]));
     let replaced = vec![removed, added(6, MemberRole::Learner)];
-    assert_eq!(asked(&[(2, Wish::Voter)]), Some(replaced));
+    assert_eq!(asked(&[(2, TargetRole::Voter)]), Some(replaced));
     // n1 is the majority of those that are left when n2 and n3 are removed.
     ids[1] = NodeId(7);
     let both = [2, 3].map(|id| NodeChange::Remove(NodeId(id))).to_vec();
@@ -118,22 +126,41 @@ fn nodes_whose_disks_are_gone_are_removed_and_replaced() {
 
 #[test]
 fn no_change_leaves_a_configuration_without_a_living_majority() {
-    let none = [(0, Wish::Out), (1, Wish::Out), (2, Wish::Learner)];
+    let none = [
+        (0, TargetRole::NonMember),
+        (1, TargetRole::NonMember),
+        (2, TargetRole::Learner),
+    ];
     assert_eq!(change(&none, Readiness::Checked), None, "no voters");
     // n2 is lost and stands there still: it is removed only when somebody else does.
-    let with_lost = |lost: &[u64], wishes: &[(usize, Wish)]| {
-        change_among(&IDS, lost, wishes, Readiness::Checked).is_some()
+    let with_lost = |lost: &[u64], roles: &[(usize, TargetRole)]| {
+        change_among(&IDS, lost, roles, Readiness::Checked).is_some()
     };
-    assert!(with_lost(&[2], &[(4, Wish::Learner)]), "n1 n3 of three");
-    assert!(!with_lost(&[2], &[(2, Wish::Out)]), "n1 of n1 n2");
-    assert!(!with_lost(&[2, 3], &[(3, Wish::Voter)]), "n1 n4 of four");
-    assert!(!with_lost(&[2, 3], &[(4, Wish::Learner)]), "n1 of three");
     assert!(
-        with_lost(&[2, 3], &[(2, Wish::Out), (3, Wish::Voter)]),
+        with_lost(&[2], &[(4, TargetRole::Learner)]),
+        "n1 n3 of three"
+    );
+    assert!(
+        !with_lost(&[2], &[(2, TargetRole::NonMember)]),
+        "n1 of n1 n2"
+    );
+    assert!(
+        !with_lost(&[2, 3], &[(3, TargetRole::Voter)]),
+        "n1 n4 of four"
+    );
+    assert!(
+        !with_lost(&[2, 3], &[(4, TargetRole::Learner)]),
+        "n1 of three"
+    );
+    assert!(
+        with_lost(
+            &[2, 3],
+            &[(2, TargetRole::NonMember), (3, TargetRole::Voter)]
+        ),
         "n1 n4 of three"
     );
     // A new learner is no voter that lives; one that is forced to vote is.
-    let two = [(4, Wish::Voter), (2, Wish::Out)];
+    let two = [(4, TargetRole::Voter), (2, TargetRole::NonMember)];
     assert_eq!(change_among(&IDS, &[2], &two, Readiness::Checked), None);
     assert!(change_among(&IDS, &[2], &two, Readiness::Forced).is_some());
 }

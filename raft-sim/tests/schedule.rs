@@ -9,9 +9,10 @@ use raft_proto::Time;
 use raft_sim::draw::Draft;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
-use raft_sim::schedule::deed::Wish;
+use raft_sim::schedule::nemesis::TargetRole;
 use raft_sim::schedule::{
-    Ask, Deed, FileError, Links, Operation, Place, ReadKind, Schedule, Target, Unreadable,
+    ClientOperation, FileError, Links, NemesisOperation, OperationKind, Place, ReadKind, Schedule,
+    Target, Unreadable,
 };
 
 fn request(seed: u64) -> Request {
@@ -33,12 +34,16 @@ fn time() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn wish() -> impl Strategy<Value = (Place, Wish)> {
-    let wish = prop_oneof![Just(Wish::Voter), Just(Wish::Learner), Just(Wish::Out)];
+fn wish() -> impl Strategy<Value = (Place, TargetRole)> {
+    let wish = prop_oneof![
+        Just(TargetRole::Voter),
+        Just(TargetRole::Learner),
+        Just(TargetRole::NonMember)
+    ];
     (place(), wish)
 }
 
-fn about_links() -> impl Strategy<Value = Deed> {
+fn about_links() -> impl Strategy<Value = NemesisOperation> {
     let noise = (0_u32..=1000, 0_u32..=1000, 0_u32..=1000, 0_u32..=1000);
     let links = prop_oneof![
         target().prop_map(Links::Around),
@@ -47,7 +52,7 @@ fn about_links() -> impl Strategy<Value = Deed> {
     ];
     prop_oneof![
         (noise, time(), time()).prop_map(|((loss, duplicate, late, corrupt), by, time)| {
-            Deed::Noise {
+            NemesisOperation::Noise {
                 loss,
                 duplicate,
                 late,
@@ -56,68 +61,72 @@ fn about_links() -> impl Strategy<Value = Deed> {
                 time,
             }
         }),
-        (links, time()).prop_map(|(links, time)| Deed::Cut { links, time }),
+        (links, time()).prop_map(|(links, time)| NemesisOperation::Cut { links, time }),
         (place(), place(), 0_u32..=1000, time()).prop_map(|(from, to, loss, time)| {
-            Deed::Flaky {
+            NemesisOperation::Flaky {
                 from,
                 to,
                 loss,
                 time,
             }
         }),
-        (place(), place(), time(), time()).prop_map(|(from, to, by, time)| Deed::SlowLink {
-            from,
-            to,
-            by,
-            time
-        }),
+        (place(), place(), time(), time())
+            .prop_map(|(from, to, by, time)| NemesisOperation::SlowLink { from, to, by, time }),
     ]
 }
 
-fn about_nodes() -> impl Strategy<Value = Deed> {
+fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
     prop_oneof![
-        (target(), time()).prop_map(|(of, time)| Deed::Crash { of, time }),
-        (target(), time()).prop_map(|(of, time)| Deed::Kill { of, time }),
-        (target(), time()).prop_map(|(of, time)| Deed::Pause { of, time }),
-        (target(), time(), time()).prop_map(|(of, by, time)| Deed::SlowNode { of, by, time }),
-        (target(), time(), time()).prop_map(|(of, by, time)| Deed::SlowDisk { of, by, time }),
-        (target(), time()).prop_map(|(of, time)| Deed::FailWrite { of, time }),
-        (target(), time()).prop_map(|(of, time)| Deed::FailRead { of, time }),
-        target().prop_map(|of| Deed::Rot { of }),
-        (target(), time()).prop_map(|(of, time)| Deed::Replace { of, time }),
-        (target(), time()).prop_map(|(of, by)| Deed::Jump { of, by }),
-        (target(), time()).prop_map(|(of, time)| Deed::Freeze { of, time }),
-        proptest::option::of(place()).prop_map(|to| Deed::Transfer { to }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::Crash { of, time }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::Kill { of, time }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::Pause { of, time }),
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowNode {
+            of,
+            by,
+            time
+        }),
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowDisk {
+            of,
+            by,
+            time
+        }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::FailWrite { of, time }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::FailRead { of, time }),
+        target().prop_map(|of| NemesisOperation::Rot { of }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::Replace { of, time }),
+        (target(), time()).prop_map(|(of, by)| NemesisOperation::Jump { of, by }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::Freeze { of, time }),
+        proptest::option::of(place()).prop_map(|to| NemesisOperation::Transfer { to }),
         (
             proptest::collection::vec(wish(), 0..4),
             any::<bool>(),
             any::<bool>(),
         )
-            .prop_map(|(wishes, is_forced, is_for_next)| Deed::Change {
-                wishes,
+            .prop_map(|(roles, is_forced, is_for_next)| NemesisOperation::Change {
+                roles,
                 is_forced,
                 is_for_next,
             }),
-        target().prop_map(|of| Deed::Snapshot { of }),
+        target().prop_map(|of| NemesisOperation::Snapshot { of }),
     ]
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+fn operation() -> impl Strategy<Value = ClientOperation> {
     let kind = prop_oneof![
         Just(ReadKind::Quorum),
         Just(ReadKind::Lease),
         Just(ReadKind::Follower)
     ];
-    let ask = prop_oneof![
-        (any::<u64>(), kind).prop_map(|(key, kind)| Ask::Read { key, kind }),
-        any::<u64>().prop_map(Ask::Get),
-        any::<u64>().prop_map(Ask::Set),
-        any::<u64>().prop_map(Ask::Append),
-        any::<u64>().prop_map(Ask::CompareAndSet),
-        any::<u64>().prop_map(Ask::Delete),
-        (1_u32..=32).prop_map(Ask::Batch),
+    let kind = prop_oneof![
+        (any::<u64>(), kind).prop_map(|(key, kind)| OperationKind::Read { key, kind }),
+        any::<u64>().prop_map(OperationKind::Get),
+        any::<u64>().prop_map(OperationKind::Set),
+        any::<u64>().prop_map(OperationKind::Append),
+        any::<u64>().prop_map(OperationKind::CompareAndSet),
+        any::<u64>().prop_map(OperationKind::Delete),
+        (1_u32..=32).prop_map(OperationKind::Batch),
     ];
-    (any::<u32>(), ask).prop_map(|(client, ask)| Operation { client, ask })
+    (any::<u32>(), kind).prop_map(|(client, kind)| ClientOperation { client, kind })
 }
 
 fn again<T: Display + FromStr<Err = Unreadable>>(what: &T) -> T {
@@ -157,9 +166,9 @@ fn what_a_seed_draws_is_read_from_a_file_as_it_was_written() {
 fn what_a_seed_draws_is_in_the_order_of_time_and_ends_with_the_faults() {
     for seed in 0..60 {
         let schedule = Draft::new(request(seed)).schedule();
-        let deeds: Vec<Time> = schedule.deeds.iter().map(|(at, _)| *at).collect();
+        let nemesis: Vec<Time> = schedule.nemesis.iter().map(|(at, _)| *at).collect();
         let operations: Vec<Time> = schedule.operations.iter().map(|(at, _)| *at).collect();
-        for times in [deeds, operations] {
+        for times in [nemesis, operations] {
             assert!(times.is_sorted(), "seed {seed}");
             let ends = Time::from_epoch(schedule.time);
             assert!(times.iter().all(|at| *at < ends), "seed {seed}");
@@ -208,14 +217,14 @@ fn a_seed_beyond_the_numbers_of_toml_is_written_in_quotes() {
 }
 
 /// A file with these lines in place of those that were drawn.
-fn file(deeds: &[&str], operations: &[&str]) -> String {
+fn file(nemesis: &[&str], operations: &[&str]) -> String {
     let mut schedule = Draft::new(request(1)).schedule();
     schedule.settings.spares = 0;
     schedule.settings.clients.clients = 4;
-    schedule.deeds.clear();
+    schedule.nemesis.clear();
     schedule.operations.clear();
     let text = schedule.to_text();
-    let text = text.replacen("deeds = []", &format!("deeds = {deeds:?}"), 1);
+    let text = text.replacen("nemesis = []", &format!("nemesis = {nemesis:?}"), 1);
     text.replacen(
         "operations = []",
         &format!("operations = {operations:?}"),
@@ -231,7 +240,7 @@ fn error(text: &str) -> String {
 fn lines_out_of_order_are_sorted() {
     let text = file(&["2.5 rot n2", "0.000001 crash n1 for 1s"], &[]);
     let schedule = Schedule::parse(&text).unwrap();
-    let times: Vec<u64> = schedule.deeds.iter().map(|(at, _)| at.0).collect();
+    let times: Vec<u64> = schedule.nemesis.iter().map(|(at, _)| at.0).collect();
     assert_eq!(times, [1_000, 2_500_000_000]);
 }
 
@@ -274,7 +283,7 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         // It is the third line, though the first by its time.
         let text = error(&file(&["9 rot n1", "8 rot n1", line], &[]));
         assert!(text.contains(expected), "{line}: {text}");
-        assert!(text.starts_with("deeds, line 3:"), "{line}: {text}");
+        assert!(text.starts_with("nemesis, line 3:"), "{line}: {text}");
     }
     let cases = [
         ("1.0 c1 read k1 from n1", "\"by\""),

@@ -106,10 +106,10 @@ fn what_came_otherwise_than_noted_is_said() {
         "{said}"
     );
     assert!(said.contains("where it has \"the\""), "{said}");
-    let begin = text.find("deeds = [").unwrap();
+    let begin = text.find("nemesis = [").unwrap();
     let end = text.find("[settings]").unwrap();
     let calm = format!(
-        "{}deeds = []\noperations = []\n{}",
+        "{}nemesis = []\noperations = []\n{}",
         &text[..begin],
         &text[end..]
     );
@@ -140,10 +140,10 @@ fn a_run_that_passes_is_nothing_to_shrink() {
 fn a_file_that_is_no_schedule_says_where_and_what_is_expected() {
     let (folder, path, _) = shrunk();
     let good = fs::read_to_string(&path).unwrap();
-    let begin = good.find("deeds = [").unwrap();
+    let begin = good.find("nemesis = [").unwrap();
     let end = good.find("[settings]").unwrap();
     let with = |deed: &str, operation: &str| {
-        let lists = format!("deeds = [{deed}]\noperations = [{operation}]\n");
+        let lists = format!("nemesis = [{deed}]\noperations = [{operation}]\n");
         format!("{}{lists}{}", &good[..begin], &good[end..])
     };
     let cases = [
@@ -158,7 +158,7 @@ fn a_file_that_is_no_schedule_says_where_and_what_is_expected() {
         ),
         (good.replace("heal =", "hael ="), "unknown field `hael`"),
         (good.replace("nodes = ", "nodes = 9"), "nodes: from 1 to 15"),
-        (with("\"0.5 crsh n1 for 1s\"", ""), "deeds, line 1"),
+        (with("\"0.5 crsh n1 for 1s\"", ""), "nemesis, line 1"),
         (
             with("\"0.5 crash n1 for 1s\", \"0.6 crash n99 for 1s\"", ""),
             "it names n99",

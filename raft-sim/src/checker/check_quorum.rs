@@ -13,15 +13,15 @@
 //! Cost: a note for each message, a pass over the voters for each tick of a leader.
 
 use super::quorum::has_quorum;
-use super::violation::Broken;
+use super::violation::Violation;
 use raft_proto::{
-    Action, CheckQuorum as Setting, Event, Input, Membership, NodeId, Raft, RoleKind, Term, Time,
+    Action, CheckQuorum, Event, Input, Membership, NodeId, Raft, RoleKind, Term, Time,
 };
 use std::time::Duration;
 
 /// A node, and whom it has heard.
 #[derive(Clone, Debug)]
-struct Ear {
+struct Contacts {
     node: NodeId,
     now: Time,
     is_tick: bool,
@@ -32,38 +32,41 @@ struct Ear {
 
 /// Whom each node has heard, and when by its own clock.
 #[derive(Debug, Default)]
-pub struct CheckQuorum {
-    ears: Vec<Ear>,
+pub struct QuorumContact {
+    leaders: Vec<Contacts>,
 }
 
-impl CheckQuorum {
-    fn ear(&mut self, node: NodeId) -> &mut Ear {
-        let at = self.ears.iter().position(|ear| ear.node == node);
+impl QuorumContact {
+    fn contacts(&mut self, node: NodeId) -> &mut Contacts {
+        let at = self
+            .leaders
+            .iter()
+            .position(|contacts| contacts.node == node);
         let at = at.unwrap_or_else(|| {
-            self.ears.push(Ear {
+            self.leaders.push(Contacts {
                 node,
                 now: Time::ZERO,
                 is_tick: false,
                 leads: None,
                 heard: Vec::new(),
             });
-            self.ears.len() - 1
+            self.leaders.len() - 1
         });
-        &mut self.ears[at] // found or pushed
+        &mut self.leaders[at] // found or pushed
     }
 
     /// A node stopped.
     pub fn stopped(&mut self, node: NodeId) {
-        self.ears.retain(|ear| ear.node != node);
+        self.leaders.retain(|contacts| contacts.node != node);
     }
 
     /// `raft` is about to take `event`.
     pub fn event(&mut self, raft: &Raft, event: &Event) {
-        let ear = self.ear(raft.id());
-        ear.now = ear.now.max(event.at);
-        ear.is_tick = event.input == Input::Tick;
+        let contacts = self.contacts(raft.id());
+        contacts.now = contacts.now.max(event.at);
+        contacts.is_tick = event.input == Input::Tick;
         if let Input::Receive { from, .. } = event.input {
-            ear.heard(from);
+            contacts.heard(from);
         }
     }
 
@@ -71,28 +74,28 @@ impl CheckQuorum {
     ///
     /// # Errors
     ///
-    /// [`Broken::LeadsUnheard`].
-    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Broken> {
-        let ear = self.ear(raft.id());
+    /// [`Violation::LeaderWithoutQuorum`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
+        let contacts = self.contacts(raft.id());
         if raft.role() != RoleKind::Leader {
-            ear.leads = None;
+            contacts.leads = None;
             return Ok(());
         }
         let term = raft.term();
         // New voters have to be heard from now on.
         let changes = |action: &Action| matches!(action, Action::MembershipChanged { .. });
-        if ear.leads.is_none_or(|(led, _)| led != term) || actions.iter().any(changes) {
-            ear.leads = Some((term, ear.now));
+        if contacts.leads.is_none_or(|(led, _)| led != term) || actions.iter().any(changes) {
+            contacts.leads = Some((term, contacts.now));
         }
-        if !ear.is_tick || raft.config().check_quorum == Setting::Off {
+        if !contacts.is_tick || raft.config().check_quorum == CheckQuorum::Off {
             return Ok(());
         }
         let limit = 2 * raft.config().election_timeout_max;
-        ear.judge(raft.membership(), limit)
+        contacts.judge(raft.membership(), limit)
     }
 }
 
-impl Ear {
+impl Contacts {
     fn heard(&mut self, from: NodeId) {
         let now = self.now;
         match self.heard.iter_mut().find(|(peer, _)| *peer == from) {
@@ -102,7 +105,7 @@ impl Ear {
     }
 
     /// Whether a majority of each half of `members` has been heard within `limit`.
-    fn judge(&self, members: &Membership, limit: Duration) -> Result<(), Broken> {
+    fn judge(&self, members: &Membership, limit: Duration) -> Result<(), Violation> {
         let Some((term, since)) = self.leads else {
             return Ok(());
         };
@@ -113,7 +116,7 @@ impl Ear {
         };
         match has_quorum(members, hears) {
             true => Ok(()),
-            false => Err(Broken::LeadsUnheard {
+            false => Err(Violation::LeaderWithoutQuorum {
                 leader: self.node,
                 term,
                 limit,

@@ -14,7 +14,7 @@
 //! Cost: one question a voter for each commit; of what was acknowledged, the last
 //! [`Durability::REMEMBERED`] entries, 24 bytes each.
 
-use super::violation::{Broken, Nodes};
+use super::violation::{Nodes, Violation};
 use raft_proto::{EntryId, Index, MemberRole, Membership, NodeId, Term};
 use std::collections::VecDeque;
 
@@ -69,13 +69,13 @@ fn votes(role: MemberRole) -> (bool, bool) {
 ///
 /// # Errors
 ///
-/// [`Broken::CommittedUnstored`].
+/// [`Violation::CommittedNotStored`].
 pub fn committed(
     entry: EntryId,
     leader: NodeId,
     membership: &Membership,
     mut holds: impl FnMut(NodeId) -> Holds,
-) -> Result<(), Broken> {
+) -> Result<(), Violation> {
     let (mut old, mut new) = (Tally::default(), Tally::default());
     for member in membership.members() {
         let (in_old, in_new) = votes(member.role);
@@ -100,7 +100,7 @@ pub fn committed(
     let voters: Vec<NodeId> = half.map(|member| member.id).collect();
     let holders = voters.iter().copied();
     let holders = holders.filter(|id| holds(*id) != Holds::No).collect();
-    Err(Broken::CommittedUnstored {
+    Err(Violation::CommittedNotStored {
         entry,
         leader,
         holders: Nodes(holders),
@@ -133,20 +133,20 @@ impl Durability {
     ///
     /// # Errors
     ///
-    /// [`Broken::AcknowledgedLost`].
+    /// [`Violation::AcknowledgedLost`].
     pub fn present(
         &self,
         node: NodeId,
         snapshot: Index,
         term_at: impl Fn(Index) -> Option<Term>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let has = |entry: EntryId| match term_at(entry.index) {
             Some(term) => term == entry.term,
             None => entry.index <= snapshot,
         };
         match self.acknowledged.iter().find(|(entry, _)| !has(*entry)) {
             None => Ok(()),
-            Some(&(entry, at)) => Err(Broken::AcknowledgedLost { entry, at, node }),
+            Some(&(entry, at)) => Err(Violation::AcknowledgedLost { entry, at, node }),
         }
     }
 }

@@ -14,7 +14,7 @@
 
 use super::membership_safety::MemberView;
 use super::quorum::has_quorum;
-use super::violation::{Broken, Nodes};
+use super::violation::{Nodes, Violation};
 use raft_proto::{EntryId, NodeId};
 
 /// `entry` has just been committed by `leader`. `views` holds each node that can still take part,
@@ -22,13 +22,13 @@ use raft_proto::{EntryId, NodeId};
 ///
 /// # Errors
 ///
-/// [`Broken::ElectableWithout`].
+/// [`Violation::ElectableWithoutEntry`].
 pub fn check(
     entry: EntryId,
     leader: NodeId,
     views: &[MemberView<'_>],
     has: impl Fn(NodeId) -> bool,
-) -> Result<(), Broken> {
+) -> Result<(), Violation> {
     for view in views {
         let Some(membership) = view.membership else {
             continue; // It is down: it votes, and does not stand.
@@ -42,7 +42,7 @@ pub fn check(
         };
         if has_quorum(membership, grants) {
             let voters = membership.voters().filter(|id| grants(*id)).collect();
-            return Err(Broken::ElectableWithout {
+            return Err(Violation::ElectableWithoutEntry {
                 entry,
                 leader,
                 node: view.node,

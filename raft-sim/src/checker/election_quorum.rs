@@ -7,25 +7,25 @@
 //! Cost: a look at each voter for each leader.
 
 use super::quorum::has_quorum;
-use super::violation::{Broken, Nodes};
+use super::violation::{Nodes, Violation};
 use raft_proto::{Membership, NodeId, Term};
 
 /// `leader` leads in `term`, which it did not before; `voted` tells who can have voted for it.
 ///
 /// # Errors
 ///
-/// [`Broken::ElectedByFew`].
+/// [`Violation::ElectedWithoutMajority`].
 pub fn check(
     leader: NodeId,
     term: Term,
     membership: &Membership,
     voted: impl Fn(NodeId) -> bool,
-) -> Result<(), Broken> {
+) -> Result<(), Violation> {
     if has_quorum(membership, &voted) {
         return Ok(());
     }
     let voters = membership.voters().filter(|id| voted(*id)).collect();
-    Err(Broken::ElectedByFew {
+    Err(Violation::ElectedWithoutMajority {
         leader,
         term,
         voters: Nodes(voters),

@@ -4,7 +4,7 @@
 //! once in a term and remembers that across a restart, and two majorities have a server in
 //! common. So it is enough to note, for each term, the first node seen to lead in it.
 
-use super::{Broken, Step};
+use super::{Step, Violation};
 use raft_proto::{NodeId, RoleKind, Term};
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ impl ElectionSafety {
     ///
     /// # Errors
     ///
-    /// [`Broken::TwoLeaders`].
-    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+    /// [`Violation::TwoLeaders`].
+    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         let (now, before) = (step.now, step.before);
         let leads = now.role == RoleKind::Leader;
         let led = before.role == RoleKind::Leader && before.term == now.term;
@@ -33,7 +33,7 @@ impl ElectionSafety {
         }
         let first = *self.leaders.entry(now.term).or_insert(now.node);
         if first != now.node {
-            return Err(Broken::TwoLeaders {
+            return Err(Violation::TwoLeaders {
                 term: now.term,
                 first,
                 second: now.node,

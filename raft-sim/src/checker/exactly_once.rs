@@ -13,7 +13,7 @@
 //! Cost: a look into a hash map and, commands of a session running in their order, one at a known
 //! place. Memory: [`ExactlyOnce::COMMANDS`] commands of each of [`ExactlyOnce::SESSIONS`] sessions.
 
-use super::violation::Broken;
+use super::violation::Violation;
 use raft_proto::{EntryId, NodeId};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
@@ -83,14 +83,14 @@ impl ExactlyOnce {
     ///
     /// # Errors
     ///
-    /// [`Broken::RanTwice`].
+    /// [`Violation::RanTwice`].
     pub fn ran(
         &mut self,
         node: NodeId,
         session: u64,
         sequence: u64,
         at: EntryId,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let Some(known) = self.session(session) else {
             return Ok(());
         };
@@ -99,7 +99,7 @@ impl ExactlyOnce {
         }
         match known.find(sequence) {
             Ok(place) => match known.commands.get(place) {
-                Some(first) if first.at != at => Err(Broken::RanTwice {
+                Some(first) if first.at != at => Err(Violation::RanTwice {
                     session,
                     sequence,
                     first: first.node,
@@ -139,8 +139,8 @@ impl ExactlyOnce {
     ///
     /// # Errors
     ///
-    /// [`Broken::AnsweredWithoutRunning`].
-    pub fn answered(&self, session: u64, sequence: u64) -> Result<(), Broken> {
+    /// [`Violation::AnsweredWithoutRunning`].
+    pub fn answered(&self, session: u64, sequence: u64) -> Result<(), Violation> {
         if self.forgotten.is_some_and(|greatest| session <= greatest) {
             return Ok(());
         }
@@ -150,7 +150,7 @@ impl ExactlyOnce {
             .is_some_and(|known| known.has_forgotten(sequence) || known.find(sequence).is_ok());
         match ran {
             true => Ok(()),
-            false => Err(Broken::AnsweredWithoutRunning { session, sequence }),
+            false => Err(Violation::AnsweredWithoutRunning { session, sequence }),
         }
     }
 }

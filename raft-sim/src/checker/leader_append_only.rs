@@ -5,7 +5,7 @@
 //! have a log that begins with the log it had. Compaction does not delete in this sense, since
 //! the snapshot stands for what it replaced.
 
-use super::{Broken, Step};
+use super::{Step, Violation};
 use raft_proto::RoleKind;
 
 /// The check; it remembers nothing.
@@ -17,8 +17,8 @@ impl LeaderAppendOnly {
     ///
     /// # Errors
     ///
-    /// [`Broken::LeaderRewroteLog`].
-    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+    /// [`Violation::LeaderRewroteLog`].
+    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         let (now, before) = (step.now, step.before);
         let led = before.role == RoleKind::Leader && before.term == now.term;
         if !led || now.role != RoleKind::Leader {
@@ -29,7 +29,7 @@ impl LeaderAppendOnly {
         if !shrunk && rewritten.is_none() {
             return Ok(());
         }
-        Err(Broken::LeaderRewroteLog {
+        Err(Violation::LeaderRewroteLog {
             leader: now.node,
             term: now.term,
             last_before: before.last_log,

@@ -11,7 +11,7 @@
 //! a newer one does not have it. By Log Matching, a log that holds the last such entry holds
 //! those before it, so one comparison is enough.
 
-use super::{Broken, ObservedLog, Step, Window};
+use super::{ObservedLog, Step, Violation, Window};
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 
 #[derive(Clone, Copy, Debug)]
@@ -32,8 +32,8 @@ impl LeaderCompleteness {
     ///
     /// # Errors
     ///
-    /// [`Broken::CommittedEntryMissing`], [`Broken::CommittedNothing`].
-    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+    /// [`Violation::CommittedEntryMissing`], [`Violation::CommittedBeyondLog`].
+    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         let (now, before) = (step.now, step.before);
         if now.commit_index >= self.committed.end() {
             self.commit(step)?;
@@ -46,10 +46,10 @@ impl LeaderCompleteness {
     }
 
     /// Entries that nobody had committed before.
-    fn commit(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+    fn commit(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         let now = step.now;
         if now.commit_index > now.last_log.index {
-            return Err(Broken::CommittedNothing {
+            return Err(Violation::CommittedBeyondLog {
                 node: now.node,
                 commit_index: now.commit_index,
                 last_log: now.last_log,
@@ -80,7 +80,7 @@ impl LeaderCompleteness {
     }
 
     /// The last entry committed in an earlier term; the newest ones nearly always are.
-    fn elected(&self, step: &Step<'_>) -> Result<(), Broken> {
+    fn elected(&self, step: &Step<'_>) -> Result<(), Violation> {
         let now = step.now;
         let mut committed = self.committed.iter_back();
         let earlier = committed.find(|(_, entry)| entry.committed_in < now.term);
@@ -114,12 +114,12 @@ fn require(
     leader: NodeId,
     term: Term,
     log: &ObservedLog,
-) -> Result<(), Broken> {
+) -> Result<(), Violation> {
     let covered = entry.index < log.base().index;
     if covered || log.term_at(entry.index) == Some(entry.term) {
         return Ok(());
     }
-    Err(Broken::CommittedEntryMissing {
+    Err(Violation::CommittedEntryMissing {
         entry,
         committed_in,
         leader,

@@ -22,9 +22,9 @@
 //! copy of a core for one in [`ASK_EVERY`] steps of leaders; more often at a run's beginning, so that
 //! short runs are not let off.
 
-use super::hearing::Claim;
+use super::leader_contact::LeaderContact;
 use super::quorum::has_quorum;
-use super::violation::{Broken, Nodes};
+use super::violation::{Nodes, Violation};
 use raft_proto::{
     Action, Config, Event, Input, Lease, Message, NodeId, Raft, ReadMode, RequestId, RoleKind,
     Term, Time,
@@ -46,7 +46,7 @@ struct Node {
     /// Who heard it in that term, and when it began to ask what they heard last. They may have
     /// heard others since: where clocks are at fault that is no mistake of the core.
     heard_by: Vec<(NodeId, Time)>,
-    claim: Option<Claim>,
+    claim: Option<LeaderContact>,
     is_lease_read: bool,
 }
 
@@ -117,7 +117,7 @@ impl Leases {
         }
         let node = self.node(raft.id());
         node.now = node.now.max(event.at);
-        node.claim = Claim::in_input(&event.input);
+        node.claim = LeaderContact::in_input(&event.input);
         node.is_lease_read = matches!(
             event.input,
             Input::Read {
@@ -131,8 +131,8 @@ impl Leases {
     ///
     /// # Errors
     ///
-    /// [`Broken::LeaseTooLong`].
-    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Broken> {
+    /// [`Violation::LeaseTooLong`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
         let Some(bound) = promised(raft.config()) else {
             return Ok(());
         };
@@ -167,7 +167,7 @@ impl Leases {
     }
 
     /// A voter takes a leader's message for what it is.
-    fn hears(&mut self, voter: NodeId, claim: Claim) {
+    fn hears(&mut self, voter: NodeId, claim: LeaderContact) {
         let leader = self.node(claim.leader);
         let Some(round) = claim.round.filter(|_| leader.led == claim.term) else {
             return;
@@ -200,7 +200,7 @@ impl Leases {
     }
 
     /// Whether a leader would still serve a read when too few are bound, did it hear nothing more.
-    fn foresee(&mut self, raft: &Raft, bound: Duration) -> Result<(), Broken> {
+    fn foresee(&mut self, raft: &Raft, bound: Duration) -> Result<(), Violation> {
         let now = self.node(raft.id()).now;
         let voters = raft.membership().voters();
         let ends = voters.map(|voter| self.bound_until(raft, bound, voter).max(now));
@@ -220,9 +220,9 @@ impl Leases {
         }
     }
 
-    fn too_long(&self, raft: &Raft, bound: Duration, at: Time) -> Broken {
+    fn too_long(&self, raft: &Raft, bound: Duration, at: Time) -> Violation {
         let is_bound = |voter: &NodeId| self.bound_until(raft, bound, *voter) > at;
-        Broken::LeaseTooLong {
+        Violation::LeaseTooLong {
             leader: raft.id(),
             term: raft.term(),
             bound: Nodes(raft.membership().voters().filter(is_bound).collect()),

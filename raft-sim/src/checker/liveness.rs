@@ -4,7 +4,7 @@
 //! may affect availability, but must not do so for ever).
 
 use crate::failure::Failure;
-use crate::node::Node;
+use crate::machine::Machine;
 use crate::world::World;
 use core::time::Duration;
 use raft_proto::{Proposal, Raft, RoleKind};
@@ -27,8 +27,8 @@ pub enum Missing {
 }
 
 /// The nodes that are well, by their places.
-fn well(world: &World) -> impl Iterator<Item = (usize, &Node)> {
-    let nodes = world.nodes().iter().enumerate();
+fn well(world: &World) -> impl Iterator<Item = (usize, &Machine)> {
+    let nodes = world.machines().iter().enumerate();
     nodes.filter(|(place, _)| !world.is_gone(*place))
 }
 
@@ -46,7 +46,7 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
         return other(format!("an answer of {node} to the operator's {id}"));
     }
     let leader = world.leader();
-    let Some((at, leader)) = leader.and_then(|at| Some((at, world.nodes()[at].raft()?))) else {
+    let Some((at, leader)) = leader.and_then(|at| Some((at, world.machines()[at].raft()?))) else {
         return other("a leader".into());
     };
     if leader.membership().is_joint() {
@@ -90,11 +90,11 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
 ///
 /// [`Failure::StatesDiffer`].
 pub fn same_states(world: &World) -> Result<(), Failure> {
-    let leader = world.leader().and_then(|at| world.nodes()[at].raft());
+    let leader = world.leader().and_then(|at| world.machines()[at].raft());
     let is_member =
-        |node: &Node| leader.is_some_and(|leader| leader.membership().get(node.id()).is_some());
+        |node: &Machine| leader.is_some_and(|leader| leader.membership().get(node.id()).is_some());
     let members = well(world).map(|(_, node)| node);
-    let members: Vec<&Node> = members.filter(|node| is_member(node)).collect();
+    let members: Vec<&Machine> = members.filter(|node| is_member(node)).collect();
     for pair in members.windows(2) {
         let [first, second] = pair else { continue };
         if first.service != second.service {

@@ -9,8 +9,8 @@
 //! at an entry is agreement on all before it, and only entries that are new in a log need to be
 //! looked at.
 
-use super::history::{Fingerprint, ObservedLog};
-use super::{Broken, Step, Window};
+use super::observation::{Fingerprint, ObservedLog};
+use super::{Step, Violation, Window};
 use raft_proto::{EntryId, Index, NodeId, Term};
 
 /// What is known of the entries at one index: nearly always one, more after a conflict.
@@ -53,8 +53,8 @@ impl LogMatching {
     ///
     /// # Errors
     ///
-    /// [`Broken::DifferentEntries`], [`Broken::DifferentPredecessors`].
-    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+    /// [`Violation::DifferentEntries`], [`Violation::DifferentPredecessors`].
+    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         match step.change {
             Some(change) => self.entered(step.now.node, step.log, change.from),
             None => Ok(()),
@@ -67,7 +67,7 @@ impl LogMatching {
         node: NodeId,
         log: &ObservedLog,
         from: Index,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let mut index = from
             .max(log.base().index.next())
             .max(self.positions.first());
@@ -89,7 +89,7 @@ impl LogMatching {
         index: Index,
         entry: Fingerprint,
         previous: Term,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let new = Known {
             entry,
             previous,
@@ -112,14 +112,14 @@ impl LogMatching {
             term: entry.term,
         };
         if known.entry.content != entry.content {
-            return Err(Broken::DifferentEntries {
+            return Err(Violation::DifferentEntries {
                 entry: id,
                 first: known.node,
                 second: node,
             });
         }
         if known.previous != previous {
-            return Err(Broken::DifferentPredecessors {
+            return Err(Violation::DifferentPredecessors {
                 entry: id,
                 first: known.node,
                 first_term: known.previous,

@@ -29,7 +29,7 @@
 //! meet, which is seen by counting. Only pairs two changes apart are searched, by all ways to
 //! divide the voters that both need and that would vote for both.
 
-use super::violation::{Broken, Nodes};
+use super::violation::{Nodes, Violation};
 use raft_proto::{EntryId, MemberRole, Membership, NodeId};
 
 /// What a node would do in an election.
@@ -124,8 +124,8 @@ struct Candidate {
 ///
 /// # Errors
 ///
-/// [`Broken::DisjointQuorums`].
-pub fn check(views: &[MemberView<'_>]) -> Result<(), Broken> {
+/// [`Violation::DisjointQuorums`].
+pub fn check(views: &[MemberView<'_>]) -> Result<(), Violation> {
     // Most of the time all that may stand use the same configuration.
     let mut memberships = views.iter().filter_map(|view| {
         let membership = view.membership?;
@@ -148,7 +148,7 @@ pub fn check(views: &[MemberView<'_>]) -> Result<(), Broken> {
                 continue;
             }
             if let Some((first_quorum, second_quorum)) = both_elected(first, second) {
-                return Err(Broken::DisjointQuorums {
+                return Err(Violation::DisjointQuorums {
                     first: first.node,
                     first_quorum: named(first_quorum, &ids),
                     second: second.node,

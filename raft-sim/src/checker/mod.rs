@@ -45,38 +45,40 @@ pub mod durability;
 pub mod electable;
 pub mod election_quorum;
 pub mod election_safety;
+pub mod election_timeout;
 pub mod exactly_once;
-mod hearing;
-mod history;
 pub mod leader_append_only;
 pub mod leader_completeness;
+mod leader_contact;
+pub mod leader_stickiness;
 pub mod lease;
 pub mod liveness;
 pub mod log_matching;
 pub mod membership_safety;
-pub mod patience;
-pub mod promise;
+mod observation;
 pub mod quorum;
 pub mod snapshot_members;
 pub mod state_machine_safety;
 mod violation;
 mod window;
 
-pub use check_quorum::CheckQuorum;
+pub use check_quorum::QuorumContact;
 pub use durability::{Durability, Holds};
 pub use election_safety::ElectionSafety;
+pub use election_timeout::ElectionTimeouts;
 pub use exactly_once::ExactlyOnce;
-pub use history::{Before, Change, Fingerprint, History, Observation, ObservedLog, Started, Step};
 pub use leader_append_only::LeaderAppendOnly;
 pub use leader_completeness::LeaderCompleteness;
+pub use leader_stickiness::LeaderStickiness;
 pub use lease::Leases;
 pub use log_matching::LogMatching;
 pub use membership_safety::MemberView;
-pub use patience::Patience;
-pub use promise::Promises;
+pub use observation::{
+    Before, Change, Fingerprint, History, Observation, ObservedLog, Started, Step,
+};
 pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
-pub use violation::{Broken, Nodes, Property, Reason};
+pub use violation::{Nodes, Property, Reason, Violation};
 pub use window::Window;
 
 use raft_proto::NodeId;
@@ -111,7 +113,7 @@ impl Checker {
     /// # Errors
     ///
     /// The property that its log breaks.
-    pub fn started(&mut self, started: &Started) -> Result<(), Broken> {
+    pub fn started(&mut self, started: &Started) -> Result<(), Violation> {
         self.history.started(started);
         self.state_machine_safety
             .started(started.node, started.applied);
@@ -137,7 +139,7 @@ impl Checker {
     /// # Errors
     ///
     /// The first property found broken.
-    pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), Broken> {
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), Violation> {
         let step = self.history.observe(observation)?;
         self.election_safety.observe(&step)?;
         self.leader_append_only.observe(&step)?;

@@ -7,7 +7,7 @@
 //!
 //! Cost: a look at each entry that is written, and a note for each change.
 
-use super::violation::Broken;
+use super::violation::Violation;
 use raft_proto::{Action, EntryKind, Index, InstalledLog, Membership, NodeId, Raft, Write};
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ impl SnapshotMembers {
     ///
     /// # Errors
     ///
-    /// [`Broken::SnapshotOfOtherMembers`].
-    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Broken> {
+    /// [`Violation::SnapshotOfOtherMembers`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
         for action in actions {
             if let Action::Persist(write) = action {
                 self.written(raft.id(), write)?;
@@ -44,8 +44,8 @@ impl SnapshotMembers {
     ///
     /// # Errors
     ///
-    /// [`Broken::SnapshotOfOtherMembers`].
-    pub fn written(&mut self, node: NodeId, write: &Write) -> Result<(), Broken> {
+    /// [`Violation::SnapshotOfOtherMembers`].
+    pub fn written(&mut self, node: NodeId, write: &Write) -> Result<(), Violation> {
         if let Some(install) = &write.install {
             let last = install.snapshot.id.last.index;
             let known = self.nodes.entry(node).or_default();
@@ -91,18 +91,18 @@ impl SnapshotMembers {
     ///
     /// # Errors
     ///
-    /// [`Broken::SnapshotOfOtherMembers`].
+    /// [`Violation::SnapshotOfOtherMembers`].
     pub fn compacted(
         &self,
         node: NodeId,
         last: Index,
         membership: &Membership,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let mut known = self.nodes.get(&node).into_iter().flatten();
         let as_of = known.rfind(|(index, _)| *index <= last);
         match as_of {
             Some((since, expected)) if expected != membership => {
-                Err(Broken::SnapshotOfOtherMembers {
+                Err(Violation::SnapshotOfOtherMembers {
                     node,
                     last,
                     since: *since,

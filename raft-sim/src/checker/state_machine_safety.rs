@@ -7,8 +7,8 @@
 //! soon: indexes left out or repeated, entries handed out before they are committed, and a
 //! committed entry taken back out of a log.
 
-use super::history::Fingerprint;
-use super::{Broken, Step, Window};
+use super::observation::Fingerprint;
+use super::{Step, Violation, Window};
 use raft_proto::{Action, Entries, EntryId, Index, NodeId};
 
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +47,9 @@ impl StateMachineSafety {
     ///
     /// # Errors
     ///
-    /// [`Broken::AppliedDifferently`], [`Broken::AppliedOutOfOrder`],
-    /// [`Broken::AppliedUncommitted`], [`Broken::CommitTakenBack`].
-    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Broken> {
+    /// [`Violation::AppliedDifferently`], [`Violation::AppliedOutOfOrder`],
+    /// [`Violation::AppliedUncommitted`], [`Violation::CommitTakenBack`].
+    pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         nothing_taken_back(step)?;
         for action in step.now.actions {
             match action {
@@ -78,20 +78,20 @@ impl StateMachineSafety {
         Ok(())
     }
 
-    fn apply(&mut self, step: &Step<'_>, entries: &Entries) -> Result<(), Broken> {
+    fn apply(&mut self, step: &Step<'_>, entries: &Entries) -> Result<(), Violation> {
         let node = step.now.node;
         let mut given = *self.given(node);
         for entry in entries {
             let id = entry.id();
             if id.index != given.next() {
-                return Err(Broken::AppliedOutOfOrder {
+                return Err(Violation::AppliedOutOfOrder {
                     node,
                     expected: given.next(),
                     found: id.index,
                 });
             }
             if id.index > step.now.commit_index {
-                return Err(Broken::AppliedUncommitted {
+                return Err(Violation::AppliedUncommitted {
                     node,
                     entry: id,
                     commit_index: step.now.commit_index,
@@ -104,13 +104,13 @@ impl StateMachineSafety {
         Ok(())
     }
 
-    fn check(&mut self, node: NodeId, id: EntryId, entry: Fingerprint) -> Result<(), Broken> {
+    fn check(&mut self, node: NodeId, id: EntryId, entry: Fingerprint) -> Result<(), Violation> {
         if id.index < self.applied.first() {
             return Ok(()); // forgotten: every other node is far ahead
         }
         match self.applied.get(id.index) {
             Some(known) if known.entry == entry => Ok(()),
-            Some(known) => Err(Broken::AppliedDifferently {
+            Some(known) => Err(Violation::AppliedDifferently {
                 entry: id,
                 first: known.node,
                 first_term: known.entry.term,
@@ -127,10 +127,10 @@ impl StateMachineSafety {
     }
 
     /// A snapshot replaces the state: it must not lead back.
-    fn restore(&mut self, node: NodeId, last: EntryId) -> Result<(), Broken> {
+    fn restore(&mut self, node: NodeId, last: EntryId) -> Result<(), Violation> {
         let given = *self.given(node);
         if last.index <= given {
-            return Err(Broken::AppliedOutOfOrder {
+            return Err(Violation::AppliedOutOfOrder {
                 node,
                 expected: given.next(),
                 found: last.index,
@@ -139,7 +139,7 @@ impl StateMachineSafety {
         if let Some(known) = self.applied.get(last.index)
             && known.entry.term != last.term
         {
-            return Err(Broken::AppliedDifferently {
+            return Err(Violation::AppliedDifferently {
                 entry: last,
                 first: known.node,
                 first_term: known.entry.term,
@@ -159,7 +159,7 @@ impl StateMachineSafety {
 }
 
 /// commitIndex never falls, and what it covers stays as it is.
-fn nothing_taken_back(step: &Step<'_>) -> Result<(), Broken> {
+fn nothing_taken_back(step: &Step<'_>) -> Result<(), Violation> {
     let (now, commit_index) = (step.now, step.before.commit_index);
     let replaced = step.change.filter(|change| change.dropped > 0);
     let taken_back = match replaced {
@@ -168,7 +168,7 @@ fn nothing_taken_back(step: &Step<'_>) -> Result<(), Broken> {
         Some(_) | None if now.last_log.index < commit_index => now.last_log.index.next(),
         Some(_) | None => return Ok(()),
     };
-    Err(Broken::CommitTakenBack {
+    Err(Violation::CommitTakenBack {
         node: now.node,
         commit_index,
         taken_back,

@@ -25,13 +25,13 @@ pub enum Property {
     /// Each command of a session runs once (thesis 6.3).
     ExactlyOnce,
     /// Who heard the leader or granted a vote waits for an election timeout (section 5.2).
-    Patience,
+    ElectionTimeout,
     /// A leader that no majority answers steps down (thesis 6.2).
     CheckQuorum,
     /// Who hears a leader votes for nobody else (thesis 4.2.3).
-    Promise,
+    LeaderStickiness,
     /// A lease ends before the promises that it rests on (thesis 6.4.1).
-    Lease,
+    LeaseBound,
 }
 
 impl fmt::Display for Property {
@@ -42,13 +42,13 @@ impl fmt::Display for Property {
             Property::LogMatching => "Log Matching (section 5.3)",
             Property::LeaderCompleteness => "Leader Completeness (section 5.4)",
             Property::StateMachineSafety => "State Machine Safety (section 5.4.3)",
-            Property::Durability => "the contract of durability",
+            Property::Durability => "Durability (Figure 2)",
             Property::MembershipSafety => "Membership Safety (section 6)",
             Property::ExactlyOnce => "Exactly Once (thesis 6.3)",
             Property::CheckQuorum => "CheckQuorum (thesis 6.2)",
-            Property::Promise => "the promise of voters to their leader (thesis 4.2.3)",
-            Property::Lease => "the bound of leases (thesis 6.4.1)",
-            Property::Patience => "the rule of patience for followers (section 5.2)",
+            Property::LeaderStickiness => "Leader stickiness (thesis 4.2.3)",
+            Property::LeaseBound => "Lease bound (thesis 6.4.1)",
+            Property::ElectionTimeout => "Election timeout (section 5.2)",
         })
     }
 }
@@ -90,7 +90,7 @@ impl fmt::Display for Reason {
 
 /// How a property was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Broken {
+pub enum Violation {
     /// Election Safety.
     #[error("{first} and {second} both lead in term {term}")]
     TwoLeaders {
@@ -162,7 +162,7 @@ pub enum Broken {
     },
     /// A commitIndex beyond the end of the node's own log.
     #[error("{node} has commitIndex {commit_index}, but its log ends at {last_log}")]
-    CommittedNothing {
+    CommittedBeyondLog {
         /// The node.
         node: NodeId,
         /// Its commitIndex.
@@ -229,7 +229,7 @@ pub enum Broken {
     #[error(
         "entry {entry} was committed by {leader}, but of {voters} it is on the disk of {holders} only"
     )]
-    CommittedUnstored {
+    CommittedNotStored {
         /// The entry.
         entry: EntryId,
         /// Who committed it.
@@ -295,7 +295,7 @@ pub enum Broken {
         "entry {entry} was committed by {leader}, but {node} does not have it (its log ends at \
          {last_log}) and could be elected by {voters}"
     )]
-    ElectableWithout {
+    ElectableWithoutEntry {
         /// The committed entry.
         entry: EntryId,
         /// Who committed it.
@@ -321,7 +321,7 @@ pub enum Broken {
     },
     /// Election Safety: a leader that a majority did not vote for.
     #[error("{leader} leads in term {term}, but only {voters} can have voted for it")]
-    ElectedByFew {
+    ElectedWithoutMajority {
         /// The leader.
         leader: NodeId,
         /// Its term.
@@ -333,7 +333,7 @@ pub enum Broken {
     #[error(
         "{leader} has heard no majority of its voters for {limit:?}, and still leads in term {term}"
     )]
-    LeadsUnheard {
+    LeaderWithoutQuorum {
         /// The leader.
         leader: NodeId,
         /// Its term.
@@ -341,12 +341,12 @@ pub enum Broken {
         /// How long it may lead unheard.
         limit: Duration,
     },
-    /// Patience.
+    /// Election timeout.
     #[error(
         "{node} became a {role} in term {term}, {waited:?} after it {reason}: \
          the least election timeout is {least:?}"
     )]
-    Impatient {
+    EarlyElection {
         /// The node.
         node: NodeId,
         /// What it became.
@@ -360,12 +360,12 @@ pub enum Broken {
         /// How long it has to wait at least.
         least: Duration,
     },
-    /// Promise.
+    /// Leader stickiness.
     #[error(
         "{node} granted its vote to {candidate} in term {term}, {waited:?} after it {reason}: \
          it votes for nobody for {least:?}"
     )]
-    PromiseBroken {
+    VoteDespiteLeader {
         /// The node.
         node: NodeId,
         /// For whom it voted.
@@ -400,35 +400,37 @@ pub enum Broken {
     },
 }
 
-impl Broken {
+impl Violation {
     /// Which property this breaks.
     pub fn property(&self) -> Property {
         match self {
-            Broken::TwoLeaders { .. } | Broken::ElectedByFew { .. } => Property::ElectionSafety,
-            Broken::SnapshotOfOtherMembers { .. } => Property::MembershipSafety,
-            Broken::LeaderRewroteLog { .. } => Property::LeaderAppendOnly,
-            Broken::DifferentEntries { .. } | Broken::DifferentPredecessors { .. } => {
+            Violation::TwoLeaders { .. } | Violation::ElectedWithoutMajority { .. } => {
+                Property::ElectionSafety
+            }
+            Violation::SnapshotOfOtherMembers { .. } => Property::MembershipSafety,
+            Violation::LeaderRewroteLog { .. } => Property::LeaderAppendOnly,
+            Violation::DifferentEntries { .. } | Violation::DifferentPredecessors { .. } => {
                 Property::LogMatching
             }
-            Broken::CommittedEntryMissing { .. }
-            | Broken::CommittedNothing { .. }
-            | Broken::ElectableWithout { .. } => Property::LeaderCompleteness,
-            Broken::CommitTakenBack { .. }
-            | Broken::AppliedDifferently { .. }
-            | Broken::AppliedOutOfOrder { .. }
-            | Broken::AppliedUncommitted { .. } => Property::StateMachineSafety,
-            Broken::LogNotWritten { .. }
-            | Broken::CommittedUnstored { .. }
-            | Broken::AcknowledgedLost { .. }
-            | Broken::NeverStarted { .. } => Property::Durability,
-            Broken::DisjointQuorums { .. } => Property::MembershipSafety,
-            Broken::RanTwice { .. } | Broken::AnsweredWithoutRunning { .. } => {
+            Violation::CommittedEntryMissing { .. }
+            | Violation::CommittedBeyondLog { .. }
+            | Violation::ElectableWithoutEntry { .. } => Property::LeaderCompleteness,
+            Violation::CommitTakenBack { .. }
+            | Violation::AppliedDifferently { .. }
+            | Violation::AppliedOutOfOrder { .. }
+            | Violation::AppliedUncommitted { .. } => Property::StateMachineSafety,
+            Violation::LogNotWritten { .. }
+            | Violation::CommittedNotStored { .. }
+            | Violation::AcknowledgedLost { .. }
+            | Violation::NeverStarted { .. } => Property::Durability,
+            Violation::DisjointQuorums { .. } => Property::MembershipSafety,
+            Violation::RanTwice { .. } | Violation::AnsweredWithoutRunning { .. } => {
                 Property::ExactlyOnce
             }
-            Broken::Impatient { .. } => Property::Patience,
-            Broken::LeadsUnheard { .. } => Property::CheckQuorum,
-            Broken::PromiseBroken { .. } => Property::Promise,
-            Broken::LeaseTooLong { .. } => Property::Lease,
+            Violation::EarlyElection { .. } => Property::ElectionTimeout,
+            Violation::LeaderWithoutQuorum { .. } => Property::CheckQuorum,
+            Violation::VoteDespiteLeader { .. } => Property::LeaderStickiness,
+            Violation::LeaseTooLong { .. } => Property::LeaseBound,
         }
     }
 }

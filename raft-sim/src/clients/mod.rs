@@ -7,9 +7,9 @@ mod task;
 
 use crate::failure::Failure;
 use crate::linearizability::{Checker, CheckerError, KeyValue, Limits, OperationId, Verdict};
-use crate::outstanding::{Asked, Learnt};
+use crate::pending_commands::{ClientCommand, CommandOutcome};
 use crate::random::Random;
-use crate::schedule::{Ask, Operation, ReadKind};
+use crate::schedule::{ClientOperation, OperationKind, ReadKind};
 use crate::service::{Answer, SessionId};
 use crate::settings::ClientSettings;
 use bytes::Bytes;
@@ -54,7 +54,7 @@ struct Client {
     /// What it calls its next command.
     sequence: u64,
     /// What it will ask when it is done with what it asks now.
-    backlog: VecDeque<Ask>,
+    backlog: VecDeque<OperationKind>,
     task: Option<Task>,
     /// The number of its latest attempt, of whatever task.
     attempt: u64,
@@ -160,13 +160,13 @@ impl Clients {
     }
 
     /// A client is to ask for something. Returns the attempt to begin with, if it is idle.
-    pub fn wants(&mut self, operation: Operation) -> Option<u64> {
+    pub fn wants(&mut self, operation: ClientOperation) -> Option<u64> {
         let client = self.clients.get_mut(operation.client as usize)?;
         if client.backlog.len() >= Self::BACKLOG {
             self.counts.skipped += 1;
             return None;
         }
-        client.backlog.push_back(operation.ask);
+        client.backlog.push_back(operation.kind);
         client.task.is_none().then_some(client.attempt)
     }
 
@@ -183,7 +183,7 @@ impl Clients {
             return Ok(None); // It has been answered, or was sent elsewhere.
         }
         let since = client.task.as_ref().map(|task| task.since);
-        let patience = self.settings.patience.0;
+        let patience = self.settings.give_up_after.0;
         if !self.is_patient && since.is_some_and(|since| since.after(patience) <= now) {
             self.give_up(at)?;
         }
@@ -338,8 +338,8 @@ impl Clients {
     /// # Errors
     ///
     /// [`Failure::NotLinearizable`], [`Failure::AnswerForgotten`].
-    pub fn learns(&mut self, now: Time, learnt: &Learnt) -> Result<Learned, Failure> {
-        let Asked {
+    pub fn learns(&mut self, now: Time, learnt: &CommandOutcome) -> Result<Learned, Failure> {
+        let ClientCommand {
             client: at,
             attempt,
             sequence,

@@ -4,7 +4,7 @@ use super::{History, OPENING, judged};
 use crate::failure::Failure;
 use crate::linearizability::{KeyValueInput, KeyValueOutput, OperationId, Value};
 use crate::random::Random;
-use crate::schedule::{Ask, ReadKind};
+use crate::schedule::{OperationKind, ReadKind};
 use crate::service::{Answer, Command, Operation, SessionId};
 use bytes::Bytes;
 use raft_proto::Time;
@@ -146,7 +146,7 @@ impl Making<'_> {
     /// What the client is to do, and the beginning of it in the history.
     pub(super) fn work(
         &mut self,
-        ask: Ask,
+        ask: OperationKind,
         seen: &BTreeMap<u64, Option<Bytes>>,
         sequence: &mut u64,
     ) -> Result<Work, Failure> {
@@ -157,11 +157,11 @@ impl Making<'_> {
             value: making.value(most),
         };
         let operation = match ask {
-            Ask::Read { key, kind } => {
+            OperationKind::Read { key, kind } => {
                 let id = self.invoke(key, KeyValueInput::Get)?;
                 return Ok(Work::Read { key, kind, id });
             }
-            Ask::Batch(count) => {
+            OperationKind::Batch(count) => {
                 let mut all = Vec::new();
                 for at in 0..u64::from(count) {
                     let operation = set(self, at % 6);
@@ -169,21 +169,23 @@ impl Making<'_> {
                 }
                 return Ok(Work::Commands(all));
             }
-            Ask::Get(key) => Operation::Get { key },
-            Ask::Set(key) => set(self, key),
-            Ask::Append(key) if known(key).is_some_and(|value| value.len() > Self::LONG) => {
+            OperationKind::Get(key) => Operation::Get { key },
+            OperationKind::Set(key) => set(self, key),
+            OperationKind::Append(key)
+                if known(key).is_some_and(|value| value.len() > Self::LONG) =>
+            {
                 set(self, key)
             }
-            Ask::Append(key) => Operation::Append {
+            OperationKind::Append(key) => Operation::Append {
                 key,
                 value: self.value(8),
             },
-            Ask::CompareAndSet(key) => Operation::CompareAndSet {
+            OperationKind::CompareAndSet(key) => Operation::CompareAndSet {
                 key,
                 expected: known(key),
                 new: self.value(most),
             },
-            Ask::Delete(key) => Operation::Delete { key },
+            OperationKind::Delete(key) => Operation::Delete { key },
         };
         Ok(Work::Commands(vec![self.wanted(operation, sequence)?]))
     }

@@ -1,6 +1,6 @@
 //! What a seed draws: the settings of a run, what befalls the cluster, what its clients ask.
 
-mod deeds;
+mod nemesis;
 mod operations;
 mod settings;
 
@@ -40,10 +40,10 @@ impl Draft {
     pub fn script(&self) -> Script {
         let request = &self.request;
         let mut random = Random::new(request.seed, "script");
-        let deeds = deeds::Deeds::new(self, random.fork("deeds"));
+        let nemesis = nemesis::Nemesis::new(self, random.fork("deeds"));
         let operations = operations::Operations::new(self, random.fork("operations"));
         Script {
-            deeds: Box::new(deeds),
+            nemesis: Box::new(nemesis),
             operations: Box::new(operations),
         }
     }
@@ -57,7 +57,7 @@ impl Draft {
             failure: None,
             settings: self.settings.clone(),
             time: self.request.time,
-            deeds: script.deeds.collect(),
+            nemesis: script.nemesis.collect(),
             operations: script.operations.collect(),
         }
     }

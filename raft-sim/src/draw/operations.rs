@@ -2,7 +2,7 @@
 
 use super::{Draft, whole};
 use crate::random::Random;
-use crate::schedule::{Ask, Operation, ReadKind};
+use crate::schedule::{ClientOperation, OperationKind, ReadKind};
 use core::time::Duration;
 use raft_proto::Time;
 
@@ -40,33 +40,33 @@ impl Operations {
         }
     }
 
-    fn ask(&mut self) -> Ask {
+    fn ask(&mut self) -> OperationKind {
         let random = &mut self.random;
         let key = random.below(self.keys);
         if random.chance(self.reads) {
             let kind = match random.below(6) {
                 0 => ReadKind::Follower,
-                1 => return Ask::Get(key),
+                1 => return OperationKind::Get(key),
                 2..5 if self.has_lease => ReadKind::Lease,
                 _ => ReadKind::Quorum,
             };
-            return Ask::Read { key, kind };
+            return OperationKind::Read { key, kind };
         }
         match random.below(20) {
-            0..12 => Ask::Set(key),
-            12..16 => Ask::CompareAndSet(key),
-            16 if self.has_appends => Ask::Append(key),
-            18 => Ask::Delete(key),
-            19 => Ask::Batch(random.between(2, 12) as u32), // at most 12
-            _ => Ask::Set(key),
+            0..12 => OperationKind::Set(key),
+            12..16 => OperationKind::CompareAndSet(key),
+            16 if self.has_appends => OperationKind::Append(key),
+            18 => OperationKind::Delete(key),
+            19 => OperationKind::Batch(random.between(2, 12) as u32), // at most 12
+            _ => OperationKind::Set(key),
         }
     }
 }
 
 impl Iterator for Operations {
-    type Item = (Time, Operation);
+    type Item = (Time, ClientOperation);
 
-    fn next(&mut self) -> Option<(Time, Operation)> {
+    fn next(&mut self) -> Option<(Time, ClientOperation)> {
         // Parts of microseconds add up too: otherwise short pauses would be none.
         self.now = self
             .now
@@ -75,7 +75,7 @@ impl Iterator for Operations {
             return None;
         }
         let client = self.random.below(self.clients) as u32; // below a u32
-        let ask = self.ask();
-        Some((whole(self.now), Operation { client, ask }))
+        let kind = self.ask();
+        Some((whole(self.now), ClientOperation { client, kind }))
     }
 }

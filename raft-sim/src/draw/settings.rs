@@ -1,5 +1,6 @@
 //! The settings that a seed draws.
 
+use crate::duration::{DurationRange, HumanDuration};
 use crate::features::{CoreFeatures, Features};
 use crate::intensity::{FaultKind, Intensities};
 use crate::random::Random;
@@ -7,7 +8,6 @@ use crate::request::{Faults, Request};
 use crate::settings::{
     ClientSettings, CoreSettings, DiskSettings, Heal, NetworkSettings, ServiceSettings, Settings,
 };
-use crate::span::{Lasting, Span};
 use core::time::Duration;
 use raft_proto::ENTRY_OVERHEAD;
 
@@ -67,12 +67,12 @@ pub(super) fn draw(
         drift_ppm: drift.collect(),
         core: core(faults, &features, &mut random.fork("core")),
         network: NetworkSettings {
-            delay: Span::micros(random.between(50, 2_000), random.between(2_000, 10_000)),
+            delay: DurationRange::micros(random.between(50, 2_000), random.between(2_000, 10_000)),
         },
         disk: DiskSettings {
-            sync: Span::micros(random.between(20, 500), random.between(500, 5_000)),
+            sync: DurationRange::micros(random.between(20, 500), random.between(500, 5_000)),
             parallel_syncs: random.between(1, 4) as u32, // at most 4
-            read: Span::micros(0, sometimes(random, by(faults, 2_000, 40_000))),
+            read: DurationRange::micros(0, sometimes(random, by(faults, 2_000, 40_000))),
         },
         service: service(faults, intensities, &mut random.fork("service")),
         clients: clients(&mut random.fork("clients")),
@@ -99,7 +99,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         max_unapplied_bytes: 16 * MIB,
         trailing_entries: random.between(0, 500),
         snapshot_chunk_bytes: random.between(256, 4096),
-        commit_notice_delay: Lasting::default(),
+        commit_notice_delay: HumanDuration::default(),
         max_promotion_lag: random.between(0, 200),
         max_resident_bytes: features.max_resident_bytes,
         // Without it what earlier terms left behind waits for a command (Figure 8).
@@ -118,7 +118,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         core.max_unapplied_bytes = entry + random.below(1 << 16);
         core.trailing_entries = sometimes(random, 50);
         core.snapshot_chunk_bytes = random.between(32, 1024);
-        core.commit_notice_delay = Lasting(Duration::from_millis(sometimes(random, 20)));
+        core.commit_notice_delay = HumanDuration(Duration::from_millis(sometimes(random, 20)));
     }
     core
 }
@@ -134,19 +134,19 @@ fn service(faults: Faults, intensities: &Intensities, random: &mut Random) -> Se
             false => every,
         },
         snapshot_bytes: random.between(32, by(faults, 16_384, 4_096)),
-        snapshot_time: Span::micros(0, 50_000),
-        apply_time: Span::micros(0, sometimes(random, by(faults, 1_000, 50_000))),
+        snapshot_time: DurationRange::micros(0, 50_000),
+        apply_time: DurationRange::micros(0, sometimes(random, by(faults, 1_000, 50_000))),
     }
 }
 
 fn clients(random: &mut Random) -> ClientSettings {
     let millis = |from, to, random: &mut Random| {
-        Lasting(Duration::from_millis(random.between(from, to) / 10 * 10))
+        HumanDuration(Duration::from_millis(random.between(from, to) / 10 * 10))
     };
     ClientSettings {
         clients: random.between(2, 8) as u32, // at most 8
         max_value: random.between(8, 200),
         attempt: millis(150, 1_500, random),
-        patience: millis(2_000, 10_000, random),
+        give_up_after: millis(2_000, 10_000, random),
     }
 }

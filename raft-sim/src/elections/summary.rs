@@ -115,7 +115,8 @@ impl Report {
     pub fn json(&self) -> Value {
         let request = &self.request;
         let timing = request.timing;
-        let span = |span: crate::span::Span| [milliseconds(span.min), milliseconds(span.max)];
+        let span =
+            |span: crate::duration::DurationRange| [milliseconds(span.min), milliseconds(span.max)];
         let ranges: Vec<Value> = self.summaries.iter().map(Summary::json).collect();
         json!({
             "seed": request.seed,
@@ -162,7 +163,7 @@ impl fmt::Display for Report {
             )?;
         }
         let timing = self.request.timing;
-        let span = |span: crate::span::Span| {
+        let span = |span: crate::duration::DurationRange| {
             let (min, max) = (milliseconds(span.min), milliseconds(span.max));
             format!("{min} to {max} ms")
         };

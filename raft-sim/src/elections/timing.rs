@@ -1,6 +1,6 @@
 //! How long everything takes between and in the servers.
 
-use crate::span::Span;
+use crate::duration::DurationRange;
 use core::fmt;
 use core::time::Duration;
 use serde::Serialize;
@@ -20,12 +20,12 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Timing {
     /// The time that a message takes one way.
-    pub delay: Span,
+    pub delay: DurationRange,
     /// The time that a synchronous write takes: of a candidate's term and vote, or of a voter's.
-    pub write: Span,
+    pub write: DurationRange,
     /// How late a timer fires. Without it, servers whose timeouts are all equal would repeat the
     /// same split vote for ever; on real machines nothing is that exact.
-    pub lateness: Span,
+    pub lateness: DurationRange,
 }
 
 impl Timing {
@@ -34,14 +34,14 @@ impl Timing {
 
     /// Where a broadcast takes `broadcast` in the mean.
     pub fn new(broadcast: Duration) -> Timing {
-        let tenths = |min, max| Span {
+        let tenths = |min, max| DurationRange {
             min: broadcast * min / 10,
             max: broadcast * max / 10,
         };
         Timing {
             delay: tenths(1, 3),
             write: tenths(4, 8),
-            lateness: Span {
+            lateness: DurationRange {
                 min: Duration::ZERO,
                 max: Duration::from_micros(500),
             },

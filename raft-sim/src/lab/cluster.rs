@@ -8,7 +8,7 @@ use super::service::{Service, ServiceKind};
 use super::tracer::{TraceLevel, Tracer};
 use crate::disk::Disk;
 use crate::features::Features;
-use crate::host::{Host, HostError};
+use crate::process::{Process, ProcessError};
 use crate::queue::Queue;
 use crate::random::Random;
 use bytes::Bytes;
@@ -78,7 +78,7 @@ pub(super) struct Server {
 
 #[derive(Debug)]
 pub(super) enum ServerState {
-    Running(Box<Host>),
+    Running(Box<Process>),
     Crashed(Box<Disk>),
 }
 
@@ -177,7 +177,7 @@ impl Lab {
     /// The lab's `GetState`: the server's term and role. `None` if the server does not run.
     pub(crate) fn get_state(&self, server: usize) -> Option<(Term, RoleKind)> {
         match &self.servers[server].state {
-            ServerState::Running(host) => Some((host.raft().term(), host.raft().role())),
+            ServerState::Running(process) => Some((process.raft().term(), process.raft().role())),
             ServerState::Crashed(_) => None,
         }
     }
@@ -195,7 +195,7 @@ impl Lab {
     /// The largest persisted Raft state of any server, running or not.
     pub(crate) fn largest_state(&self) -> u64 {
         let size = |server: &Server| match &server.state {
-            ServerState::Running(host) => host.disk().state_bytes(),
+            ServerState::Running(process) => process.disk().state_bytes(),
             ServerState::Crashed(disk) => disk.state_bytes(),
         };
         self.servers.iter().map(size).max().unwrap_or(0)
@@ -257,7 +257,7 @@ impl Lab {
         Err(self.failure(Violation::new(expected, found)))
     }
 
-    pub(super) fn host_failure(&self, server: usize, error: &HostError) -> Failure {
+    pub(super) fn process_failure(&self, server: usize, error: &ProcessError) -> Failure {
         self.failure(Violation::new(
             format!("server {server} and its disk understand each other"),
             error.to_string(),

@@ -46,11 +46,11 @@ impl Lab {
         if slot.incarnation != incarnation || slot.wake != self.now {
             return Ok(()); // It belongs to an earlier incarnation, or an earlier deadline replaced it.
         }
-        let ServerState::Running(host) = &slot.state else {
+        let ServerState::Running(process) = &slot.state else {
             return Ok(());
         };
         slot.wake = Time::NEVER;
-        if host.wake_at() <= self.now {
+        if process.wake_at() <= self.now {
             return self.give(server, Input::Tick);
         }
         self.schedule_wake(server);
@@ -60,10 +60,10 @@ impl Lab {
     /// Puts the deadline of the server into the queue, unless an earlier one is there.
     fn schedule_wake(&mut self, server: usize) {
         let slot = &mut self.servers[server];
-        let ServerState::Running(host) = &slot.state else {
+        let ServerState::Running(process) = &slot.state else {
             return;
         };
-        let deadline = host.wake_at();
+        let deadline = process.wake_at();
         if deadline < slot.wake {
             slot.wake = deadline.max(self.now);
             let incarnation = slot.incarnation;
@@ -130,17 +130,17 @@ impl Lab {
         input: Input,
         outputs: &mut Vec<Action>,
     ) -> Result<(), Failure> {
-        let ServerState::Running(host) = &mut self.servers[server].state else {
+        let ServerState::Running(process) = &mut self.servers[server].state else {
             return Ok(());
         };
         let done = if self.tracer.is_on() {
             let tracer = &mut self.tracer;
             let at = self.now;
-            host.handle(at, input, outputs, &mut TracerAt { tracer, at })
+            process.handle(at, input, outputs, &mut TracerAt { tracer, at })
         } else {
-            host.handle(self.now, input, outputs, &mut ())
+            process.handle(self.now, input, outputs, &mut ())
         };
-        done.map_err(|error| self.host_failure(server, &error))
+        done.map_err(|error| self.process_failure(server, &error))
     }
 
     fn perform(
@@ -188,7 +188,7 @@ impl Lab {
             | Action::WriteSnapshot { .. }
             | Action::ReleaseSnapshot { .. }
             | Action::ReadEntries { .. }
-            | Action::WakeAt(_) => Ok(()), // The host performs these.
+            | Action::WakeAt(_) => Ok(()), // The process performs these.
         }
     }
 
@@ -285,8 +285,8 @@ impl Lab {
             size: data.len() as u64,
             checksum: Checksum::of(&data),
         };
-        if let ServerState::Running(host) = &mut self.servers[server].state {
-            host.store_snapshot(id, data);
+        if let ServerState::Running(process) = &mut self.servers[server].state {
+            process.store_snapshot(id, data);
         }
         self.handle(server, Input::Compact { snapshot: id }, outputs)
     }
@@ -298,10 +298,10 @@ impl Lab {
         outputs: &mut Vec<Action>,
     ) -> Result<(), Failure> {
         let index = snapshot.id.last.index;
-        let ServerState::Running(host) = &self.servers[server].state else {
+        let ServerState::Running(process) = &self.servers[server].state else {
             return Ok(());
         };
-        let data = host.disk().snapshot(snapshot.id).cloned();
+        let data = process.disk().snapshot(snapshot.id).cloned();
         let restored = match data {
             Some(data) => self.service.restore(server, index.0, &data),
             None => Err(Violation::new(

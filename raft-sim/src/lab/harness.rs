@@ -5,7 +5,7 @@ use super::cluster::{CLUSTER, Client, Lab, LabEvent, ServerState, node_id};
 use super::codec;
 use super::failure::Failure;
 use crate::features::CoreFeatures;
-use crate::host::{Host, Sync};
+use crate::process::{DiskSyncs, Process};
 use crate::random::Random;
 use bytes::Bytes;
 use core::time::Duration;
@@ -48,10 +48,10 @@ impl Lab {
         let running = &mut self.servers[server].state;
         let state = core::mem::replace(running, ServerState::Crashed(Box::default()));
         let disk = match state {
-            ServerState::Running(host) => host.crash(&mut self.disks),
+            ServerState::Running(process) => process.crash(&mut self.disks),
             ServerState::Crashed(disk) => Ok(*disk),
         };
-        let disk = disk.map_err(|error| self.host_failure(server, &error))?;
+        let disk = disk.map_err(|error| self.process_failure(server, &error))?;
         self.servers[server].state = ServerState::Crashed(Box::new(disk));
         Ok(())
     }
@@ -70,10 +70,10 @@ impl Lab {
         let snapshot = disk.recovered_snapshot().map(|(_, data)| data.clone());
         let loaded = self.service.start(server, snapshot.as_deref());
         loaded.map_err(|violation| self.failure(violation))?;
-        let host = Host::start(config, disk, Sync::Immediate)
-            .map_err(|error| self.host_failure(server, &error))?;
+        let process = Process::start(config, disk, DiskSyncs::Immediate)
+            .map_err(|error| self.process_failure(server, &error))?;
         let slot = &mut self.servers[server];
-        slot.state = ServerState::Running(Box::new(host));
+        slot.state = ServerState::Running(Box::new(process));
         slot.incarnation += 1;
         slot.handled = 0;
         slot.wake = Time::NEVER;

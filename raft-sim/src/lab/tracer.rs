@@ -1,6 +1,6 @@
 //! What happened, in lines of text; only when asked for.
 
-use crate::host::Watch;
+use crate::process::Observer;
 use core::fmt;
 use raft_proto::trace::{self, Who};
 use raft_proto::{Action, Event, Raft, Time};
@@ -57,13 +57,13 @@ impl Tracer {
     }
 }
 
-/// The tracer together with the time, as a host watches.
+/// The tracer together with the time, as a process watches.
 pub(crate) struct TracerAt<'a> {
     pub(crate) tracer: &'a mut Tracer,
     pub(crate) at: Time,
 }
 
-impl Watch for TracerAt<'_> {
+impl Observer for TracerAt<'_> {
     fn event(&mut self, raft: &Raft, event: &Event) {
         let line = || trace::input(who(raft), &event.input).to_string();
         self.tracer.line(self.at, line);

@@ -1,10 +1,10 @@
 //! Schedules as files: TOML, with a line of words for everything that happens.
 
 use super::words::Unreadable;
-use super::{Deed, Operation, Schedule};
+use super::{ClientOperation, NemesisOperation, Schedule};
+use crate::duration::HumanDuration;
 use crate::request::Request;
 use crate::settings::Settings;
-use crate::span::Lasting;
 use core::fmt::{Display, Write};
 use core::str::FromStr;
 use core::time::Duration;
@@ -18,7 +18,7 @@ const VERSION: u32 = 1;
 /// What stands above every file.
 const HEAD: &str = "\
 # A schedule of raft-sim: what happens to a cluster, and when. `raft-sim replay FILE` runs it.
-# Each line of `deeds` and `operations` begins with the time in seconds. Edit it as you like: all
+# Each line of `nemesis` and `operations` begins with the time in seconds. Edit it as you like: all
 # that is not written down (delays, election timeouts, what a crash leaves) is drawn from the seed.
 ";
 
@@ -92,8 +92,9 @@ struct File {
     mutant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
-    time: Lasting,
-    deeds: Vec<String>,
+    time: HumanDuration,
+    #[serde(alias = "deeds")]
+    nemesis: Vec<String>,
     operations: Vec<String>,
     settings: Settings,
 }
@@ -112,10 +113,10 @@ impl Schedule {
 
     /// All that happens, in the order of time, as lines of the file.
     pub fn lines(&self) -> Vec<String> {
-        let deeds = self.deeds.iter().map(|deed| (deed.0, line(deed)));
+        let nemesis = self.nemesis.iter().map(|deed| (deed.0, line(deed)));
         let operations = self.operations.iter();
         let operations = operations.map(|operation| (operation.0, line(operation)));
-        let mut lines: Vec<(Time, String)> = deeds.chain(operations).collect();
+        let mut lines: Vec<(Time, String)> = nemesis.chain(operations).collect();
         lines.sort_by_key(|(at, _)| *at);
         lines.into_iter().map(|(_, line)| line).collect()
     }
@@ -143,14 +144,14 @@ impl Schedule {
             return Err(FileError::Time);
         }
         let servers = file.settings.servers() as usize;
-        let deeds = lines(&file.deeds, "deeds", |deed: &Deed| {
+        let nemesis = lines(&file.nemesis, "nemesis", |deed: &NemesisOperation| {
             let places = deed.places();
             let stranger = places.iter().find(|place| place.0 >= servers)?;
             let known = format!("a server from n1 to n{servers}");
             Some((format!("it names {stranger}"), known))
         })?;
         let clients = file.settings.clients.clients;
-        let operations = lines(&file.operations, "operations", |asked: &Operation| {
+        let operations = lines(&file.operations, "operations", |asked: &ClientOperation| {
             let known = format!("a client from c0 to c{}", clients - 1); // There is one.
             let found = format!("it names c{}", asked.client);
             (asked.client >= clients).then_some((found, known))
@@ -161,7 +162,7 @@ impl Schedule {
             failure: file.failure,
             settings: file.settings,
             time,
-            deeds,
+            nemesis,
             operations,
         })
     }
@@ -173,8 +174,8 @@ impl Schedule {
             seed: Seed(self.seed),
             mutant: self.mutant.clone(),
             failure: self.failure.clone(),
-            time: Lasting(self.time),
-            deeds: self.deeds.iter().map(line).collect(),
+            time: HumanDuration(self.time),
+            nemesis: self.nemesis.iter().map(line).collect(),
             operations: self.operations.iter().map(line).collect(),
             settings: self.settings.clone(),
         };

@@ -1,19 +1,19 @@
 //! What happens to a cluster, and when: all of a run that is not its settings.
 //!
-//! A run is its [`Settings`], what befalls it ([`Deed`]s, each at its time), what its clients ask
-//! ([`Operation`]s), and a seed for what is left: how long each message and each sync takes, which unsynced writes a crash leaves, and the
+//! A run is its [`Settings`], what befalls it ([`NemesisOperation`]s, each at its time), what its clients ask
+//! ([`ClientOperation`]s), and a seed for what is left: how long each message and each sync takes, which unsynced writes a crash leaves, and the
 //! election timeouts. Nothing in it depends on how the run goes: "the leader crashes" stands in it
 //! as such. So it can be drawn as a whole from one seed, be written down, edited, made smaller
 //! piece by piece (see [`shrink`](crate::shrink)), and run again.
 
-pub mod deed;
 pub mod file;
+pub mod nemesis;
 pub mod operation;
 mod words;
 
-pub use deed::{Deed, Links, Place, Target};
 pub use file::FileError;
-pub use operation::{Ask, Operation, ReadKind};
+pub use nemesis::{Links, NemesisOperation, Place, Target};
+pub use operation::{ClientOperation, OperationKind, ReadKind};
 pub use words::{Unreadable, Words};
 
 use crate::settings::Settings;
@@ -34,17 +34,17 @@ pub struct Schedule {
     /// When all faults end.
     pub time: Duration,
     /// What befalls the cluster, in the order of time.
-    pub deeds: Vec<(Time, Deed)>,
+    pub nemesis: Vec<(Time, NemesisOperation)>,
     /// What clients ask, in the order of time.
-    pub operations: Vec<(Time, Operation)>,
+    pub operations: Vec<(Time, ClientOperation)>,
 }
 
 /// What happens, from the first to the last: written down, or drawn when it is due.
 pub struct Script {
     /// What befalls the cluster.
-    pub deeds: Box<dyn Iterator<Item = (Time, Deed)> + Send>,
+    pub nemesis: Box<dyn Iterator<Item = (Time, NemesisOperation)> + Send>,
     /// What clients ask.
-    pub operations: Box<dyn Iterator<Item = (Time, Operation)> + Send>,
+    pub operations: Box<dyn Iterator<Item = (Time, ClientOperation)> + Send>,
 }
 
 impl core::fmt::Debug for Script {
@@ -56,7 +56,7 @@ impl core::fmt::Debug for Script {
 impl Schedule {
     /// How many faults and operations there are.
     pub fn len(&self) -> usize {
-        self.deeds.len() + self.operations.len()
+        self.nemesis.len() + self.operations.len()
     }
 
     /// Whether nothing happens at all.
@@ -67,7 +67,7 @@ impl Schedule {
     /// What happens in it.
     pub fn script(&self) -> Script {
         Script {
-            deeds: Box::new(self.deeds.clone().into_iter()),
+            nemesis: Box::new(self.nemesis.clone().into_iter()),
             operations: Box::new(self.operations.clone().into_iter()),
         }
     }

@@ -6,16 +6,16 @@ use core::str::FromStr;
 
 /// What one client asks for, once it is done with what it asked before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Operation {
+pub struct ClientOperation {
     /// Which client, from 0 on.
     pub client: u32,
     /// What it asks.
-    pub ask: Ask,
+    pub kind: OperationKind,
 }
 
 /// What can be asked for. Every value that is written is one that nobody wrote before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum OperationKind {
     /// A key's value, which the log need not hold.
     Read {
         /// The key.
@@ -58,17 +58,17 @@ impl ReadKind {
     }
 }
 
-impl fmt::Display for Operation {
+impl fmt::Display for ClientOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "c{} ", self.client)?;
-        match self.ask {
-            Ask::Read { key, kind } => write!(f, "read k{key} by {}", kind.name()),
-            Ask::Get(key) => write!(f, "get k{key}"),
-            Ask::Set(key) => write!(f, "set k{key}"),
-            Ask::Append(key) => write!(f, "append k{key}"),
-            Ask::CompareAndSet(key) => write!(f, "cas k{key}"),
-            Ask::Delete(key) => write!(f, "delete k{key}"),
-            Ask::Batch(count) => write!(f, "batch {count}"),
+        match self.kind {
+            OperationKind::Read { key, kind } => write!(f, "read k{key} by {}", kind.name()),
+            OperationKind::Get(key) => write!(f, "get k{key}"),
+            OperationKind::Set(key) => write!(f, "set k{key}"),
+            OperationKind::Append(key) => write!(f, "append k{key}"),
+            OperationKind::CompareAndSet(key) => write!(f, "cas k{key}"),
+            OperationKind::Delete(key) => write!(f, "delete k{key}"),
+            OperationKind::Batch(count) => write!(f, "batch {count}"),
         }
     }
 }
@@ -79,15 +79,15 @@ fn key(words: &mut Words<'_>) -> Result<u64, Unreadable> {
     })
 }
 
-impl FromStr for Operation {
+impl FromStr for ClientOperation {
     type Err = Unreadable;
 
-    fn from_str(line: &str) -> Result<Operation, Unreadable> {
+    fn from_str(line: &str) -> Result<ClientOperation, Unreadable> {
         const CLIENT: &str = "a client such as c2";
         let mut words = Words::of(line);
         let client = words.word(CLIENT, |word| word.strip_prefix('c')?.parse().ok())?;
-        let ask = match words.next_word() {
-            Some("read") => Ask::Read {
+        let kind = match words.next_word() {
+            Some("read") => OperationKind::Read {
                 key: key(&mut words)?,
                 kind: {
                     words.just("by")?;
@@ -96,12 +96,12 @@ impl FromStr for Operation {
                     words.word("quorum, lease or follower", named)?
                 },
             },
-            Some("get") => Ask::Get(key(&mut words)?),
-            Some("set") => Ask::Set(key(&mut words)?),
-            Some("append") => Ask::Append(key(&mut words)?),
-            Some("cas") => Ask::CompareAndSet(key(&mut words)?),
-            Some("delete") => Ask::Delete(key(&mut words)?),
-            Some("batch") => Ask::Batch(words.word("a number from 1 to 32", |word| {
+            Some("get") => OperationKind::Get(key(&mut words)?),
+            Some("set") => OperationKind::Set(key(&mut words)?),
+            Some("append") => OperationKind::Append(key(&mut words)?),
+            Some("cas") => OperationKind::CompareAndSet(key(&mut words)?),
+            Some("delete") => OperationKind::Delete(key(&mut words)?),
+            Some("batch") => OperationKind::Batch(words.word("a number from 1 to 32", |word| {
                 word.parse().ok().filter(|count| (1..=32).contains(count))
             })?),
             Some(_) | None => {
@@ -110,6 +110,6 @@ impl FromStr for Operation {
             }
         };
         words.end()?;
-        Ok(Operation { client, ask })
+        Ok(ClientOperation { client, kind })
     }
 }

@@ -1,7 +1,7 @@
 //! Lines of words, read one by one, with errors that say what was expected.
 
+use crate::duration::HumanDuration;
 use crate::request::Request;
-use crate::span::Lasting;
 use core::str::FromStr;
 use core::time::Duration;
 
@@ -94,7 +94,7 @@ impl<'a> Words<'a> {
     /// If they are not there.
     pub fn time(&mut self, word: &str) -> Result<Duration, Unreadable> {
         self.just(word)?;
-        self.lasting()
+        self.duration()
     }
 
     /// A time, of which a run can be made.
@@ -102,9 +102,9 @@ impl<'a> Words<'a> {
     /// # Errors
     ///
     /// If it is not there.
-    pub fn lasting(&mut self) -> Result<Duration, Unreadable> {
+    pub fn duration(&mut self) -> Result<Duration, Unreadable> {
         self.word("a time such as 250ms, at most 7 days,", |word| {
-            let time: Lasting = word.parse().ok()?;
+            let time: HumanDuration = word.parse().ok()?;
             (time.0 <= Request::MAX_TIME).then_some(time.0)
         })
     }

@@ -1,6 +1,6 @@
 //! Simpler deeds: shorter ones, and ones that befall fewer.
 
-use crate::schedule::{Deed, Links, Schedule};
+use crate::schedule::{Links, NemesisOperation, Schedule};
 use core::time::Duration;
 
 /// How many ways there are to make one deed simpler.
@@ -12,14 +12,14 @@ const SHORT: Duration = Duration::from_millis(20);
 /// With one of the deeds made simpler in one of [`WAYS`].
 pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
     let (at, way) = (which / WAYS, which % WAYS);
-    let (_, deed) = schedule.deeds.get(at)?;
+    let (_, deed) = schedule.nemesis.get(at)?;
     let deed = simplified(deed, way)?;
     let mut simpler = schedule.clone();
-    simpler.deeds.get_mut(at)?.1 = deed;
+    simpler.nemesis.get_mut(at)?.1 = deed;
     Some(simpler)
 }
 
-fn simplified(deed: &Deed, way: usize) -> Option<Deed> {
+fn simplified(deed: &NemesisOperation, way: usize) -> Option<NemesisOperation> {
     let mut simpler = deed.clone();
     match way {
         0 => halve(lasts(&mut simpler)?),
@@ -40,9 +40,9 @@ fn halve(time: &mut Duration) {
 }
 
 /// One part of it less.
-fn fewer(deed: &mut Deed, part: usize) -> Option<()> {
+fn fewer(deed: &mut NemesisOperation, part: usize) -> Option<()> {
     match deed {
-        Deed::Noise {
+        NemesisOperation::Noise {
             loss,
             duplicate,
             late,
@@ -52,89 +52,89 @@ fn fewer(deed: &mut Deed, part: usize) -> Option<()> {
             let rates = [loss, duplicate, late, corrupt];
             *rates.into_iter().nth(part)? = 0;
         }
-        Deed::Change {
-            wishes,
+        NemesisOperation::Change {
+            roles,
             is_forced,
             is_for_next,
-        } => match part < wishes.len() && wishes.len() > 1 {
-            true => drop(wishes.remove(part)),
+        } => match part < roles.len() && roles.len() > 1 {
+            true => drop(roles.remove(part)),
             false if *is_forced => *is_forced = false,
             false => *is_for_next = false,
         },
-        Deed::Cut {
+        NemesisOperation::Cut {
             links: Links::Between(places),
             ..
         } => {
             (part < places.len() && places.len() > 1).then_some(())?;
             places.remove(part);
         }
-        Deed::Transfer { to } => *to = None,
-        Deed::Cut {
+        NemesisOperation::Transfer { to } => *to = None,
+        NemesisOperation::Cut {
             links: Links::Around(_) | Links::One(..),
             ..
         }
-        | Deed::Flaky { .. }
-        | Deed::SlowLink { .. }
-        | Deed::Crash { .. }
-        | Deed::Kill { .. }
-        | Deed::Pause { .. }
-        | Deed::SlowNode { .. }
-        | Deed::SlowDisk { .. }
-        | Deed::FailWrite { .. }
-        | Deed::FailRead { .. }
-        | Deed::Rot { .. }
-        | Deed::Replace { .. }
-        | Deed::Jump { .. }
-        | Deed::Freeze { .. }
-        | Deed::Snapshot { .. } => return None,
+        | NemesisOperation::Flaky { .. }
+        | NemesisOperation::SlowLink { .. }
+        | NemesisOperation::Crash { .. }
+        | NemesisOperation::Kill { .. }
+        | NemesisOperation::Pause { .. }
+        | NemesisOperation::SlowNode { .. }
+        | NemesisOperation::SlowDisk { .. }
+        | NemesisOperation::FailWrite { .. }
+        | NemesisOperation::FailRead { .. }
+        | NemesisOperation::Rot { .. }
+        | NemesisOperation::Replace { .. }
+        | NemesisOperation::Jump { .. }
+        | NemesisOperation::Freeze { .. }
+        | NemesisOperation::Snapshot { .. } => return None,
     }
     Some(())
 }
 
 /// How long it lasts.
-fn lasts(deed: &mut Deed) -> Option<&mut Duration> {
+fn lasts(deed: &mut NemesisOperation) -> Option<&mut Duration> {
     match deed {
-        Deed::Noise { time, .. }
-        | Deed::Cut { time, .. }
-        | Deed::Flaky { time, .. }
-        | Deed::SlowLink { time, .. }
-        | Deed::Crash { time, .. }
-        | Deed::Kill { time, .. }
-        | Deed::Pause { time, .. }
-        | Deed::SlowNode { time, .. }
-        | Deed::SlowDisk { time, .. }
-        | Deed::FailWrite { time, .. }
-        | Deed::FailRead { time, .. }
-        | Deed::Replace { time, .. }
-        | Deed::Freeze { time, .. } => Some(time),
-        Deed::Rot { .. }
-        | Deed::Jump { .. }
-        | Deed::Transfer { .. }
-        | Deed::Change { .. }
-        | Deed::Snapshot { .. } => None,
+        NemesisOperation::Noise { time, .. }
+        | NemesisOperation::Cut { time, .. }
+        | NemesisOperation::Flaky { time, .. }
+        | NemesisOperation::SlowLink { time, .. }
+        | NemesisOperation::Crash { time, .. }
+        | NemesisOperation::Kill { time, .. }
+        | NemesisOperation::Pause { time, .. }
+        | NemesisOperation::SlowNode { time, .. }
+        | NemesisOperation::SlowDisk { time, .. }
+        | NemesisOperation::FailWrite { time, .. }
+        | NemesisOperation::FailRead { time, .. }
+        | NemesisOperation::Replace { time, .. }
+        | NemesisOperation::Freeze { time, .. } => Some(time),
+        NemesisOperation::Rot { .. }
+        | NemesisOperation::Jump { .. }
+        | NemesisOperation::Transfer { .. }
+        | NemesisOperation::Change { .. }
+        | NemesisOperation::Snapshot { .. } => None,
     }
 }
 
 /// By how much it delays, or how far it goes.
-fn takes(deed: &mut Deed) -> Option<&mut Duration> {
+fn takes(deed: &mut NemesisOperation) -> Option<&mut Duration> {
     match deed {
-        Deed::Noise { by, .. }
-        | Deed::SlowLink { by, .. }
-        | Deed::SlowNode { by, .. }
-        | Deed::SlowDisk { by, .. }
-        | Deed::Jump { by, .. } => Some(by),
-        Deed::Cut { .. }
-        | Deed::Flaky { .. }
-        | Deed::Crash { .. }
-        | Deed::Kill { .. }
-        | Deed::Pause { .. }
-        | Deed::FailWrite { .. }
-        | Deed::FailRead { .. }
-        | Deed::Rot { .. }
-        | Deed::Replace { .. }
-        | Deed::Freeze { .. }
-        | Deed::Transfer { .. }
-        | Deed::Change { .. }
-        | Deed::Snapshot { .. } => None,
+        NemesisOperation::Noise { by, .. }
+        | NemesisOperation::SlowLink { by, .. }
+        | NemesisOperation::SlowNode { by, .. }
+        | NemesisOperation::SlowDisk { by, .. }
+        | NemesisOperation::Jump { by, .. } => Some(by),
+        NemesisOperation::Cut { .. }
+        | NemesisOperation::Flaky { .. }
+        | NemesisOperation::Crash { .. }
+        | NemesisOperation::Kill { .. }
+        | NemesisOperation::Pause { .. }
+        | NemesisOperation::FailWrite { .. }
+        | NemesisOperation::FailRead { .. }
+        | NemesisOperation::Rot { .. }
+        | NemesisOperation::Replace { .. }
+        | NemesisOperation::Freeze { .. }
+        | NemesisOperation::Transfer { .. }
+        | NemesisOperation::Change { .. }
+        | NemesisOperation::Snapshot { .. } => None,
     }
 }

@@ -62,7 +62,7 @@ impl Size {
     /// Of this schedule.
     pub fn of(schedule: &Schedule) -> Size {
         Size {
-            faults: schedule.deeds.len(),
+            faults: schedule.nemesis.len(),
             operations: schedule.operations.len(),
             nodes: schedule.settings.servers(),
             seconds: schedule.time.as_secs_f64(),

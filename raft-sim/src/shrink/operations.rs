@@ -1,6 +1,6 @@
 //! Simpler operations, of fewer clients.
 
-use crate::schedule::{Ask, ReadKind, Schedule};
+use crate::schedule::{OperationKind, ReadKind, Schedule};
 use raft_proto::Time;
 use std::collections::BTreeSet;
 
@@ -11,20 +11,25 @@ pub(super) const WAYS: usize = 3;
 pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
     let (at, way) = (which / WAYS, which % WAYS);
     let (_, operation) = schedule.operations.get(at)?;
-    let ask = match (way, operation.ask) {
-        (0, Ask::Append(key) | Ask::CompareAndSet(key) | Ask::Delete(key)) => Ask::Set(key),
-        (0, Ask::Get(key)) => Ask::Read {
+    let ask = match (way, operation.kind) {
+        (
+            0,
+            OperationKind::Append(key)
+            | OperationKind::CompareAndSet(key)
+            | OperationKind::Delete(key),
+        ) => OperationKind::Set(key),
+        (0, OperationKind::Get(key)) => OperationKind::Read {
             key,
             kind: ReadKind::Quorum,
         },
-        (0, Ask::Batch(_)) => Ask::Set(0),
-        (1, Ask::Batch(count)) if count > 1 => Ask::Batch(count / 2),
-        (2, Ask::Set(key)) if key > 0 => Ask::Set(0),
-        (2, Ask::Read { key, kind }) if key > 0 => Ask::Read { key: 0, kind },
+        (0, OperationKind::Batch(_)) => OperationKind::Set(0),
+        (1, OperationKind::Batch(count)) if count > 1 => OperationKind::Batch(count / 2),
+        (2, OperationKind::Set(key)) if key > 0 => OperationKind::Set(0),
+        (2, OperationKind::Read { key, kind }) if key > 0 => OperationKind::Read { key: 0, kind },
         (_, _) => return None,
     };
     let mut simpler = schedule.clone();
-    simpler.operations.get_mut(at)?.1.ask = ask;
+    simpler.operations.get_mut(at)?.1.kind = ask;
     Some(simpler)
 }
 
@@ -62,7 +67,7 @@ pub(super) fn one_client(schedule: &Schedule) -> Option<Schedule> {
 pub(super) fn rounded(schedule: &Schedule, step: u64) -> Option<Schedule> {
     let round = |at: &mut Time| at.0 = at.0 / step * step;
     let mut simpler = schedule.clone();
-    simpler.deeds.iter_mut().for_each(|(at, _)| round(at));
+    simpler.nemesis.iter_mut().for_each(|(at, _)| round(at));
     simpler.operations.iter_mut().for_each(|(at, _)| round(at));
     (simpler != *schedule).then_some(simpler)
 }

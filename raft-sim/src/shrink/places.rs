@@ -1,6 +1,6 @@
 //! Fewer servers.
 
-use crate::schedule::deed::Deed;
+use crate::schedule::nemesis::NemesisOperation;
 use crate::schedule::{Links, Place, Schedule, Target};
 
 /// Without this server: what befalls it does not happen, and those behind it are numbered anew.
@@ -20,7 +20,7 @@ pub(super) fn without(schedule: &Schedule, gone: Place) -> Option<Schedule> {
     if gone.0 < smaller.settings.drift_ppm.len() {
         smaller.settings.drift_ppm.remove(gone.0);
     }
-    smaller.deeds = core::mem::take(&mut smaller.deeds)
+    smaller.nemesis = core::mem::take(&mut smaller.nemesis)
         .into_iter()
         .filter_map(|(at, deed)| Some((at, rename(deed, gone)?)))
         .collect();
@@ -45,10 +45,10 @@ fn retarget(target: &mut Target, gone: Place) -> Option<()> {
     }
 }
 
-fn rename(mut deed: Deed, gone: Place) -> Option<Deed> {
+fn rename(mut deed: NemesisOperation, gone: Place) -> Option<NemesisOperation> {
     match &mut deed {
-        Deed::Noise { .. } => {}
-        Deed::Cut { links, .. } => match links {
+        NemesisOperation::Noise { .. } => {}
+        NemesisOperation::Cut { links, .. } => match links {
             Links::Around(target) => retarget(target, gone)?,
             Links::Between(places) => {
                 places.retain_mut(|place| renumber(place, gone).is_some());
@@ -59,30 +59,30 @@ fn rename(mut deed: Deed, gone: Place) -> Option<Deed> {
                 renumber(to, gone)?;
             }
         },
-        Deed::Flaky { from, to, .. } | Deed::SlowLink { from, to, .. } => {
+        NemesisOperation::Flaky { from, to, .. } | NemesisOperation::SlowLink { from, to, .. } => {
             renumber(from, gone)?;
             renumber(to, gone)?;
         }
-        Deed::Crash { of, .. }
-        | Deed::Kill { of, .. }
-        | Deed::Pause { of, .. }
-        | Deed::SlowNode { of, .. }
-        | Deed::SlowDisk { of, .. }
-        | Deed::FailWrite { of, .. }
-        | Deed::FailRead { of, .. }
-        | Deed::Rot { of }
-        | Deed::Replace { of, .. }
-        | Deed::Jump { of, .. }
-        | Deed::Freeze { of, .. }
-        | Deed::Snapshot { of } => retarget(of, gone)?,
-        Deed::Transfer { to } => {
+        NemesisOperation::Crash { of, .. }
+        | NemesisOperation::Kill { of, .. }
+        | NemesisOperation::Pause { of, .. }
+        | NemesisOperation::SlowNode { of, .. }
+        | NemesisOperation::SlowDisk { of, .. }
+        | NemesisOperation::FailWrite { of, .. }
+        | NemesisOperation::FailRead { of, .. }
+        | NemesisOperation::Rot { of }
+        | NemesisOperation::Replace { of, .. }
+        | NemesisOperation::Jump { of, .. }
+        | NemesisOperation::Freeze { of, .. }
+        | NemesisOperation::Snapshot { of } => retarget(of, gone)?,
+        NemesisOperation::Transfer { to } => {
             if let Some(place) = to {
                 renumber(place, gone)?;
             }
         }
-        Deed::Change { wishes, .. } => {
-            wishes.retain_mut(|(place, _)| renumber(place, gone).is_some());
-            (!wishes.is_empty()).then_some(())?;
+        NemesisOperation::Change { roles, .. } => {
+            roles.retain_mut(|(place, _)| renumber(place, gone).is_some());
+            (!roles.is_empty()).then_some(())?;
         }
     }
     Some(deed)

@@ -33,7 +33,7 @@ impl Part {
 
     fn len(self, schedule: &Schedule) -> usize {
         match self {
-            Part::Deeds => schedule.deeds.len(),
+            Part::Deeds => schedule.nemesis.len(),
             Part::Operations => schedule.operations.len(),
         }
     }
@@ -48,7 +48,7 @@ impl Part {
             keeps(at - 1)
         };
         match self {
-            Part::Deeds => smaller.deeds.retain(|_| next()),
+            Part::Deeds => smaller.nemesis.retain(|_| next()),
             Part::Operations => smaller.operations.retain(|_| next()),
         }
         (self.len(&smaller) < before).then_some(smaller)
@@ -200,7 +200,7 @@ fn details(search: &mut Search<'_>) {
             .is_some()
         {}
         loop {
-            let count = search.best.deeds.len() * deeds::WAYS;
+            let count = search.best.nemesis.len() * deeds::WAYS;
             if search.first(count, SEEDS, deeds::simpler).is_none() {
                 break;
             }

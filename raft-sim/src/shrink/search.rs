@@ -187,7 +187,7 @@ fn cut(schedule: &mut Schedule, seconds: f64) {
     let time = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
     schedule.time = schedule.time.min(time);
     let last = end.as_nanos() + 1_000; // A float may be a little less.
-    schedule.deeds.retain(|(at, _)| u128::from(at.0) <= last);
+    schedule.nemesis.retain(|(at, _)| u128::from(at.0) <= last);
     schedule
         .operations
         .retain(|(at, _)| u128::from(at.0) <= last);

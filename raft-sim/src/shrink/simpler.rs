@@ -1,8 +1,8 @@
 //! Simpler settings: each as it is by default, switched off or fixed.
 
-use crate::schedule::{Deed, Schedule};
+use crate::duration::{DurationRange, HumanDuration};
+use crate::schedule::{NemesisOperation, Schedule};
 use crate::settings::{Heal, Settings};
-use crate::span::{Lasting, Span};
 use core::time::Duration;
 use raft_proto::{Config, NodeId, Start};
 
@@ -20,8 +20,8 @@ const RULES: [Change; 9] = [
         settings.core.lease_max_drift_ppm = None;
     },
     |settings| settings.core.pre_vote = false,
-    |settings| settings.service.apply_time = Span::micros(0, 0),
-    |settings| settings.service.snapshot_time = Span::micros(0, 0),
+    |settings| settings.service.apply_time = DurationRange::micros(0, 0),
+    |settings| settings.service.snapshot_time = DurationRange::micros(0, 0),
 ];
 
 /// What only reads better.
@@ -35,18 +35,18 @@ const DETAILS: [Change; 18] = [
     |settings| settings.core.max_unapplied_bytes = defaults().max_unapplied_bytes,
     |settings| settings.core.trailing_entries = defaults().trailing_entries,
     |settings| settings.core.snapshot_chunk_bytes = defaults().snapshot_chunk_bytes,
-    |settings| settings.core.commit_notice_delay = Lasting::default(),
+    |settings| settings.core.commit_notice_delay = HumanDuration::default(),
     |settings| settings.core.max_promotion_lag = defaults().max_promotion_lag,
-    |settings| settings.network.delay = Span::micros(1_000, 1_000),
-    |settings| settings.disk.sync = Span::micros(1_000, 1_000),
+    |settings| settings.network.delay = DurationRange::micros(1_000, 1_000),
+    |settings| settings.disk.sync = DurationRange::micros(1_000, 1_000),
     |settings| settings.disk.parallel_syncs = 1,
     |settings| settings.service.max_sessions = 10,
     |settings| settings.service.snapshot_every = 1_000,
     |settings| settings.service.snapshot_bytes = 32,
     |settings| {
         settings.clients.max_value = 8;
-        settings.clients.attempt = Lasting(Duration::from_millis(500));
-        settings.clients.patience = Lasting(Duration::from_secs(5));
+        settings.clients.attempt = HumanDuration(Duration::from_millis(500));
+        settings.clients.give_up_after = HumanDuration(Duration::from_secs(5));
     },
 ];
 
@@ -77,8 +77,13 @@ fn changed(schedule: &Schedule, change: &Change) -> Option<Schedule> {
         return None;
     }
     // Whoever was removed and does not know it would disturb the others for ever.
-    let changes = |deed: &Deed| matches!(deed, Deed::Change { .. } | Deed::Replace { .. });
-    let has_churn = schedule.deeds.iter().any(|(_, deed)| changes(deed));
+    let changes = |deed: &NemesisOperation| {
+        matches!(
+            deed,
+            NemesisOperation::Change { .. } | NemesisOperation::Replace { .. }
+        )
+    };
+    let has_churn = schedule.nemesis.iter().any(|(_, deed)| changes(deed));
     if has_churn && settings.core.pre_vote != schedule.settings.core.pre_vote {
         return None;
     }
@@ -103,6 +108,6 @@ fn default_limits(settings: &mut Settings) {
     core.max_unapplied_bytes = usual.max_unapplied_bytes;
     core.trailing_entries = usual.trailing_entries;
     core.snapshot_chunk_bytes = usual.snapshot_chunk_bytes;
-    core.commit_notice_delay = Lasting::default();
+    core.commit_notice_delay = HumanDuration::default();
     core.max_promotion_lag = usual.max_promotion_lag;
 }

@@ -39,11 +39,11 @@ pub(super) fn without(
         at if at < to => None,
         at => Some(Time(at - (to - from))),
     };
-    let deeds = schedule.deeds.iter();
+    let deeds = schedule.nemesis.iter();
     let operations = schedule.operations.iter();
     Some(Schedule {
         time: Duration::from_nanos(left),
-        deeds: deeds
+        nemesis: deeds
             .filter_map(|(at, deed)| Some((moved(at)?, deed.clone())))
             .collect(),
         operations: operations

@@ -1,11 +1,11 @@
 //! The end of all faults.
 
 use super::World;
-use super::happening::Phase;
+use super::event::Phase;
+use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::service::Command;
 use crate::settings::Heal;
-use crate::situations::Situation;
 use raft_proto::{Commands, Proposal, ProposeError, Time};
 
 impl World {
@@ -16,17 +16,17 @@ impl World {
         self.phase = Phase::Liveness;
         self.fact(format_args!("all faults end"));
         self.network.heal();
-        self.recorder.situations.links_mended();
+        self.recorder.coverage.links_mended();
         self.clients.rest();
-        for place in 0..self.nodes.len() {
+        for place in 0..self.machines.len() {
             let hold = &mut self.holds[place];
             hold.paused_until = Time::ZERO;
             hold.busy_until = Time::ZERO;
             hold.slow = Default::default();
-            let ailments = &mut self.nodes[place].ailments;
-            ailments.slow_disk = Default::default();
-            ailments.reads_fail = Time::ZERO;
-            ailments.next_write_fails = None;
+            let faults = &mut self.machines[place].faults;
+            faults.slow_disk = Default::default();
+            faults.reads_fail = Time::ZERO;
+            faults.next_write_fails = None;
             self.resume(place);
             self.thaw(place);
             self.start(place);
@@ -39,23 +39,23 @@ impl World {
     /// Whoever is chosen does not get better, as long as a quorum does.
     fn leave_some(&mut self) {
         let mut gone = self.gone.clone();
-        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        let mut order: Vec<usize> = (0..self.machines.len()).collect();
         for at in (1..order.len()).rev() {
-            let other = self.machines.below(at as u64 + 1) as usize;
+            let other = self.random.below(at as u64 + 1) as usize;
             order.swap(at, other);
         }
         for place in order {
-            gone[place] = self.machines.chance(800);
+            gone[place] = self.random.chance(800);
             gone[place] &= self.can_do_without(&gone);
         }
         let gone: Vec<usize> = (0..gone.len()).filter(|place| gone[*place]).collect();
         if !gone.is_empty() {
-            self.recorder.situations.saw(Situation::QuorumOnlyHealed);
+            self.recorder.coverage.hit(CoverageMark::QuorumOnlyHealed);
         }
         for place in gone {
             self.gone[place] = true;
-            let id = self.nodes[place].id();
-            if self.machines.chance(500) {
+            let id = self.machines[place].id();
+            if self.random.chance(500) {
                 self.crash(place);
             } else {
                 self.fact(format_args!("{id} stays cut off"));
@@ -84,7 +84,7 @@ impl World {
     /// What is wrong.
     pub fn finish(&mut self) -> Result<(), Failure> {
         if let Some(leader) = self.leader()
-            && let Some(raft) = self.nodes[leader].raft()
+            && let Some(raft) = self.machines[leader].raft()
         {
             let snapshot = raft.log_base().index;
             let term_at = |index| raft.term_at(index);

@@ -1,43 +1,43 @@
 //! The world: some nodes, and everything that happens to them, in the order of virtual time.
 //!
 //! One loop takes the next happening from the queue and gives it to whom it concerns; what the
-//! cores answer becomes new happenings. Nothing else moves. All that is random is drawn from
-//! streams of the run's one seed, so the order of happenings, and with it the whole run, is the
+//! cores answer becomes new operations. Nothing else moves. All that is random is drawn from
+//! streams of the run's one seed, so the order of operations, and with it the whole run, is the
 //! same on every machine.
 
-mod asking;
 mod disks;
-mod faults;
-mod happening;
+mod event;
 mod healing;
+mod links;
 mod members;
+mod nemesis;
+mod requests;
 mod steps;
-mod wires;
 
 use crate::checker::{Durability, ExactlyOnce};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::host::Reads as DiskReads;
+use crate::machine::Machine;
 use crate::network::Network;
-use crate::node::Node;
 use crate::operator::Operator;
-use crate::outstanding::Learnt;
+use crate::pending_commands::CommandOutcome;
+use crate::process::DiskReads;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::recorder::Recorder;
-use crate::schedule::deed::Wish;
-use crate::schedule::{Deed, Operation, Place, Script};
+use crate::schedule::nemesis::TargetRole;
+use crate::schedule::{ClientOperation, NemesisOperation, Place, Script};
 use crate::service::Applied;
 use crate::settings::Settings;
 use crate::trace::Trace;
-use asking::Reads;
 use core::fmt;
 use core::time::Duration;
-use happening::{Happening, Hold, Phase};
+use event::{Hold, Phase, SimulationEvent};
 use raft_proto::{
     Action, Index, Input, Membership, NodeId, Proposal, ProposeError, RoleKind, Start, Time,
 };
+use requests::PendingReads;
 use std::collections::{BTreeSet, VecDeque};
 
 /// A simulated cluster and its environment.
@@ -45,16 +45,16 @@ use std::collections::{BTreeSet, VecDeque};
 pub struct World {
     settings: Settings,
     now: Time,
-    queue: Queue<Happening>,
-    nodes: Vec<Node>,
+    queue: Queue<SimulationEvent>,
+    machines: Vec<Machine>,
     holds: Vec<Hold>,
     network: Network,
     script: Script,
     /// What the script has next.
-    next_deed: Option<Deed>,
-    next_operation: Option<Operation>,
+    next_deed: Option<NemesisOperation>,
+    next_operation: Option<ClientOperation>,
     clients: Clients,
-    reads: Reads,
+    reads: PendingReads,
     operator: Operator,
     recorder: Recorder,
     durability: Durability,
@@ -70,23 +70,23 @@ pub struct World {
     /// Later ones that were seen anywhere, and may come into force again by a message that is late.
     pending_members: Vec<(Index, Membership)>,
     /// What the operator will ask of the next leader.
-    wanted_change: Option<(Vec<(Place, Wish)>, bool)>,
+    wanted_change: Option<(Vec<(Place, TargetRole)>, bool)>,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
     /// Places that stay down, or cut off, after all faults are over.
     gone: Vec<bool>,
     /// What disks lose in a crash, and how long everything on a machine takes.
-    machines: Random,
+    random: Random,
     phase: Phase,
-    /// How many happenings there were since time last passed.
+    /// How many operations there were since time last passed.
     at_once: u32,
     /// Requests of all kinds so far.
     requests: u64,
-    /// Empty between happenings, kept for their allocations.
+    /// Empty between operations, kept for their allocations.
     outputs: Vec<Action>,
     inputs: VecDeque<Input>,
     applied: Vec<Applied>,
-    learnt: Vec<Learnt>,
+    learnt: Vec<CommandOutcome>,
     /// The outcome of the last proposal.
     outcome: Option<Result<Proposal, ProposeError>>,
 }
@@ -100,7 +100,7 @@ impl World {
         let mut random = Random::new(seed, "world");
         let count = settings.servers() as usize;
         let first = settings.first_members();
-        let nodes = (0..count as u64).map(|at| {
+        let machines = (0..count as u64).map(|at| {
             let start = match at < u64::from(settings.nodes) {
                 true => first.clone(),
                 false => Start::Join,
@@ -112,20 +112,20 @@ impl World {
                 true => DiskReads::Immediate,
                 false => DiskReads::Scheduled,
             };
-            Node::new(config, clock, settings.service.max_sessions, reads)
+            Machine::new(config, clock, settings.service.max_sessions, reads)
         });
         let clients = random.fork("clients");
         let mut world = World {
             now: Time::ZERO,
             queue: Queue::new(),
-            nodes: nodes.collect(),
+            machines: machines.collect(),
             holds: vec![Hold::default(); count],
             network: Network::new(count, settings.network.delay, random.fork("network")),
             script,
             next_deed: None,
             next_operation: None,
             clients: Clients::new(count, settings.clients.clone(), clients),
-            reads: Reads::default(),
+            reads: PendingReads::default(),
             operator: Operator::default(),
             recorder: Recorder::new(trace),
             durability: Durability::default(),
@@ -141,7 +141,7 @@ impl World {
             wanted_change: None,
             lost: BTreeSet::new(),
             gone: vec![false; count],
-            machines: random.fork("machines"),
+            random: random.fork("machines"),
             phase: Phase::Safety,
             at_once: 0,
             requests: 0,
@@ -171,8 +171,8 @@ impl World {
     }
 
     /// The nodes, the first one being `n1`.
-    pub fn nodes(&self) -> &[Node] {
-        &self.nodes
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
     }
 
     /// What was seen so far.
@@ -221,11 +221,11 @@ impl World {
 
     /// The place of the node that leads in the greatest term, of those that are not gone.
     pub fn leader(&self) -> Option<usize> {
-        let leads = |node: &Node| {
+        let leads = |node: &Machine| {
             let raft = node.raft()?;
             (raft.role() == RoleKind::Leader).then_some(raft.term())
         };
-        let leaders = self.nodes.iter().enumerate();
+        let leaders = self.machines.iter().enumerate();
         let leaders = leaders.filter(|(at, _)| !self.gone[*at]); // One for each place.
         let leaders = leaders.filter_map(|(at, node)| Some((leads(node)?, at)));
         leaders.max().map(|(_, at)| at)
@@ -234,7 +234,7 @@ impl World {
     /// The place of a node, whatever its identity.
     fn place(&self, id: NodeId) -> usize {
         // Each new identity is greater than the one before by the number of servers.
-        let at = id.0.saturating_sub(1) % self.nodes.len() as u64;
+        let at = id.0.saturating_sub(1) % self.machines.len() as u64;
         at as usize
     }
 
@@ -246,30 +246,30 @@ impl World {
         self.recorder.fail(failure);
     }
 
-    fn schedule(&mut self, after: Duration, happening: Happening) {
+    fn schedule(&mut self, after: Duration, happening: SimulationEvent) {
         self.queue.push(self.now.after(after), happening);
     }
 
-    fn happens(&mut self, happening: Happening) {
+    fn happens(&mut self, happening: SimulationEvent) {
         match happening {
-            Happening::At { place, what } => {
+            SimulationEvent::At { place, what } => {
                 if let Some(what) = self.admit(place, what) {
                     self.local(place, what);
                 }
             }
-            Happening::Resume { place } => {
+            SimulationEvent::Resume { place } => {
                 if self.holds[place].resumes == Some(self.now) {
                     self.resume(place);
                 }
             }
-            Happening::Restart { place } => self.start(place),
-            Happening::Thaw { place } => self.thaw(place),
-            Happening::Client { client, attempt } => self.act(client, attempt),
-            Happening::Impatient { client } => self.impatient(client),
-            Happening::Operation => self.operation(),
-            Happening::Deed => self.deed(),
-            Happening::Elected => self.greet_leader(),
-            Happening::Repair { place, tries } => self.repair(place, tries),
+            SimulationEvent::Restart { place } => self.start(place),
+            SimulationEvent::Thaw { place } => self.thaw(place),
+            SimulationEvent::Client { client, attempt } => self.act(client, attempt),
+            SimulationEvent::Impatient { client } => self.impatient(client),
+            SimulationEvent::ClientOperation => self.operation(),
+            SimulationEvent::NemesisOperation => self.deed(),
+            SimulationEvent::Elected => self.greet_leader(),
+            SimulationEvent::Repair { place, tries } => self.repair(place, tries),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Steps of the cores: what goes into them, and what is done with what comes out.
 
 use super::World;
-use super::happening::{Happening, Hold, Local};
+use super::event::{Hold, MachineEvent, SimulationEvent};
+use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::service::Outcome;
-use crate::situations::Situation;
 use raft_proto::{Action, Entries, Input, Time};
 
 impl World {
     /// Whether the server can see to it now; if not, it waits.
-    pub(super) fn admit(&mut self, place: usize, what: Local) -> Option<Local> {
+    pub(super) fn admit(&mut self, place: usize, what: MachineEvent) -> Option<MachineEvent> {
         let hold = &mut self.holds[place];
         let free_at = hold.free_at();
         if free_at <= self.now && hold.waiting.is_empty() {
@@ -17,25 +17,27 @@ impl World {
             return Some(what);
         }
         match &what {
-            Local::Frame(_) | Local::Damaged(..) if hold.waiting.len() >= Hold::ROOM => {
+            MachineEvent::Frame(_) | MachineEvent::Damaged(..)
+                if hold.waiting.len() >= Hold::ROOM =>
+            {
                 self.recorder.counts.dropped += 1;
             }
-            Local::Frame(_)
-            | Local::Damaged(..)
-            | Local::Wake
-            | Local::Synced { .. }
-            | Local::SyncFailed { .. }
-            | Local::Answer { .. }
-            | Local::Applied { .. }
-            | Local::Snapshot { .. }
-            | Local::Request(_)
-            | Local::Operator(_) => hold.waiting.push_back(what),
+            MachineEvent::Frame(_)
+            | MachineEvent::Damaged(..)
+            | MachineEvent::Wake
+            | MachineEvent::Synced { .. }
+            | MachineEvent::SyncFailed { .. }
+            | MachineEvent::Answer { .. }
+            | MachineEvent::Applied { .. }
+            | MachineEvent::Snapshot { .. }
+            | MachineEvent::Request(_)
+            | MachineEvent::Operator(_) => hold.waiting.push_back(what),
         }
         let at = free_at.max(self.now);
         // What held the server up before a crash may last longer than what does now.
         if hold.resumes.is_none_or(|scheduled| at < scheduled) {
             hold.resumes = Some(at);
-            self.queue.push(at, Happening::Resume { place });
+            self.queue.push(at, SimulationEvent::Resume { place });
         }
         None
     }
@@ -47,7 +49,7 @@ impl World {
             let free_at = hold.free_at();
             if free_at > self.now && !hold.waiting.is_empty() {
                 hold.resumes = Some(free_at);
-                return self.queue.push(free_at, Happening::Resume { place });
+                return self.queue.push(free_at, SimulationEvent::Resume { place });
             }
             let Some(what) = hold.waiting.pop_front() else {
                 return;
@@ -57,34 +59,49 @@ impl World {
         }
     }
 
-    pub(super) fn local(&mut self, place: usize, what: Local) {
-        let life = self.nodes[place].life;
+    pub(super) fn local(&mut self, place: usize, what: MachineEvent) {
+        let incarnation = self.machines[place].incarnation;
         match what {
-            Local::Frame(frame) => self.arrive(place, frame),
-            Local::Damaged(frame, checksum) => self.arrive_damaged(place, frame, checksum),
-            Local::Wake => self.wake(place),
-            Local::Synced { life: of, seq } if of == life => self.synced(place, seq),
-            Local::SyncFailed { life: of, outage } if of == life => {
+            MachineEvent::Frame(frame) => self.arrive(place, frame),
+            MachineEvent::Damaged(frame, checksum) => self.arrive_damaged(place, frame, checksum),
+            MachineEvent::Wake => self.wake(place),
+            MachineEvent::Synced {
+                incarnation: of,
+                seq,
+            } if of == incarnation => self.synced(place, seq),
+            MachineEvent::SyncFailed {
+                incarnation: of,
+                outage,
+            } if of == incarnation => {
                 self.sync_failed(place, outage);
             }
-            Local::Answer { life: of, input } if of == life => self.give(place, *input),
-            Local::Applied { life: of, index } if of == life => {
+            MachineEvent::Answer {
+                incarnation: of,
+                input,
+            } if of == incarnation => self.give(place, *input),
+            MachineEvent::Applied {
+                incarnation: of,
+                index,
+            } if of == incarnation => {
                 self.give(place, Input::Applied { index });
             }
-            Local::Snapshot { life: of, snapshot } if of == life => {
+            MachineEvent::Snapshot {
+                incarnation: of,
+                snapshot,
+            } if of == incarnation => {
                 let (id, data) = *snapshot;
                 self.recorder.counts.snapshots += 1;
-                self.nodes[place].snapshot_written(id, data);
+                self.machines[place].snapshot_written(id, data);
                 self.give(place, Input::Compact { snapshot: id });
             }
-            // Of a life that has ended.
-            Local::Synced { .. }
-            | Local::SyncFailed { .. }
-            | Local::Answer { .. }
-            | Local::Applied { .. }
-            | Local::Snapshot { .. } => {}
-            Local::Request(request) => self.request(*request),
-            Local::Operator(chore) => self.chore(place, &chore),
+            // Of a incarnation that has ended.
+            MachineEvent::Synced { .. }
+            | MachineEvent::SyncFailed { .. }
+            | MachineEvent::Answer { .. }
+            | MachineEvent::Applied { .. }
+            | MachineEvent::Snapshot { .. } => {}
+            MachineEvent::Request(request) => self.request(*request),
+            MachineEvent::Operator(chore) => self.chore(place, &chore),
         }
     }
 
@@ -93,7 +110,7 @@ impl World {
         let mut next = Some(input);
         while let Some(input) = next {
             let mut outputs = core::mem::take(&mut self.outputs);
-            let node = &mut self.nodes[at];
+            let node = &mut self.machines[at];
             node.handle(self.now, input, &mut outputs, &mut self.recorder);
             self.perform(at, &mut outputs);
             self.outputs = outputs;
@@ -105,9 +122,9 @@ impl World {
     }
 
     pub(super) fn perform(&mut self, at: usize, outputs: &mut Vec<Action>) {
-        let members_since = self.nodes[at].members_since;
+        let members_since = self.machines[at].members_since;
         for action in outputs.drain(..) {
-            if let Some(raft) = self.nodes[at].raft()
+            if let Some(raft) = self.machines[at].raft()
                 && !self.operator.observe(raft, &action)
             {
                 let node = raft.id();
@@ -117,7 +134,7 @@ impl World {
                 Action::Send { .. } => self.send(at, &action),
                 Action::Apply { entries } => self.apply(at, &entries),
                 Action::Restore { snapshot } => {
-                    if let Err(failure) = self.nodes[at].restore(snapshot.id) {
+                    if let Err(failure) = self.machines[at].restore(snapshot.id) {
                         self.fail(failure);
                     }
                     self.applied(at);
@@ -154,7 +171,7 @@ impl World {
 
     fn apply(&mut self, at: usize, entries: &Entries) {
         let mut applied = core::mem::take(&mut self.applied);
-        let node = &mut self.nodes[at];
+        let node = &mut self.machines[at];
         let (id, sessions) = (node.id(), node.service.sessions());
         let outcome = node.apply(entries, &mut applied);
         let opened = applied.iter().filter(|one| one.outcome == Outcome::Opened);
@@ -164,7 +181,7 @@ impl World {
             self.fail(Failure::NoCommand { node, bytes });
         }
         if is_full {
-            self.recorder.situations.saw(Situation::SessionEvicted);
+            self.recorder.coverage.hit(CoverageMark::SessionEvicted);
         }
         for one in &applied {
             let situation = match (one.outcome, one.of) {
@@ -176,13 +193,13 @@ impl World {
                     continue;
                 }
                 (Outcome::Ran | Outcome::Opened, _) => continue,
-                (Outcome::Repeated, _) => Situation::CommandRepeated,
-                (Outcome::Refused, _) => Situation::CommandRefused,
+                (Outcome::Repeated, _) => CoverageMark::CommandRepeated,
+                (Outcome::Refused, _) => CoverageMark::CommandRefused,
             };
-            self.recorder.situations.saw(situation);
+            self.recorder.coverage.hit(situation);
         }
         let mut learnt = core::mem::take(&mut self.learnt);
-        let outstanding = &mut self.nodes[at].outstanding;
+        let outstanding = &mut self.machines[at].outstanding;
         outstanding.applied(entries, &applied, &mut learnt);
         applied.clear();
         self.applied = applied;
@@ -194,34 +211,37 @@ impl World {
 
     /// The service has all that it was given; it says so at once or after a while.
     fn applied(&mut self, at: usize) {
-        let index = self.nodes[at].service.last.index;
+        let index = self.machines[at].service.last.index;
         self.answer_reads(at, index);
         let time = self.settings.service.apply_time;
         if time.max <= time.min {
             self.inputs.push_back(Input::Applied { index });
             return;
         }
-        let after = time.draw(&mut self.machines);
-        let life = self.nodes[at].life;
-        let what = Local::Applied { life, index };
-        self.schedule(after, Happening::At { place: at, what });
+        let after = time.draw(&mut self.random);
+        let incarnation = self.machines[at].incarnation;
+        let what = MachineEvent::Applied { incarnation, index };
+        self.schedule(after, SimulationEvent::At { place: at, what });
     }
 
     pub(super) fn make_snapshot(&mut self, at: usize, every: u64) {
         let service = &self.settings.service;
-        let Some(snapshot) = self.nodes[at].begin_snapshot(every, service.snapshot_bytes) else {
+        let Some(snapshot) = self.machines[at].begin_snapshot(every, service.snapshot_bytes) else {
             return;
         };
-        let after = service.snapshot_time.draw(&mut self.machines);
-        let (life, snapshot) = (self.nodes[at].life, Box::new(snapshot));
-        let what = Local::Snapshot { life, snapshot };
-        self.schedule(after, Happening::At { place: at, what });
+        let after = service.snapshot_time.draw(&mut self.random);
+        let (incarnation, snapshot) = (self.machines[at].incarnation, Box::new(snapshot));
+        let what = MachineEvent::Snapshot {
+            incarnation,
+            snapshot,
+        };
+        self.schedule(after, SimulationEvent::At { place: at, what });
     }
 
     /// Timers are lazy: deadlines nearly always move to later, and the queue learns of that only
     /// when the earlier one has come.
     fn wake(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
+        let node = &mut self.machines[at];
         if node.timer > self.now {
             return; // An earlier one has been answered meanwhile.
         }
@@ -234,12 +254,13 @@ impl World {
     }
 
     pub(super) fn set_timer(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
+        let node = &mut self.machines[at];
         let deadline = node.wake_at().max(self.now);
         if deadline < node.timer {
             node.timer = deadline;
-            let what = Local::Wake;
-            self.queue.push(deadline, Happening::At { place: at, what });
+            let what = MachineEvent::Wake;
+            self.queue
+                .push(deadline, SimulationEvent::At { place: at, what });
         }
     }
 }

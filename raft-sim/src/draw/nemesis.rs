@@ -1,12 +1,12 @@
 //! The nemesis: what befalls a cluster, drawn one by one.
 
 use super::{Draft, even, later};
+use crate::duration::DurationRange;
 use crate::intensity::{FaultKind, Intensities};
 use crate::random::Random;
 use crate::request::Faults;
-use crate::schedule::deed::Wish;
-use crate::schedule::{Deed, Links, Place, Target};
-use crate::span::Span;
+use crate::schedule::nemesis::TargetRole;
+use crate::schedule::{Links, NemesisOperation, Place, Target};
 use core::time::Duration;
 use raft_proto::Time;
 use std::collections::VecDeque;
@@ -37,45 +37,45 @@ const CHORES: [FaultKind; 3] = [FaultKind::Change, FaultKind::Transfer, FaultKin
 #[derive(Clone, Copy)]
 struct Pace {
     next: Time,
-    pause: Span,
+    pause: DurationRange,
 }
 
 /// Everything that befalls a cluster until the faults end.
-pub(super) struct Deeds {
+pub(super) struct Nemesis {
     random: Random,
     ends: Time,
     servers: u64,
     nodes: u64,
     intensities: Intensities,
     /// How long cuts, outages and the like last.
-    outage: Span,
+    outage: DurationRange,
     noise: Pace,
     is_noisy: bool,
     episodes: Pace,
     chores: Pace,
     /// Drawn, and due at the same time or later than what was given out.
-    drawn: VecDeque<(Time, Deed)>,
+    drawn: VecDeque<(Time, NemesisOperation)>,
 }
 
-impl Deeds {
-    pub(super) fn new(draft: &Draft, mut random: Random) -> Deeds {
+impl Nemesis {
+    pub(super) fn new(draft: &Draft, mut random: Random) -> Nemesis {
         let (request, intensities) = (&draft.request, draft.intensities);
         let wild = request.faults == Faults::Wild;
         let is = |kinds: &[FaultKind]| kinds.iter().any(|kind| intensities.get(*kind) > 0);
-        let pace = |is_on: bool, pause: Span| Pace {
+        let pace = |is_on: bool, pause: DurationRange| Pace {
             next: if is_on { Time::ZERO } else { Time::NEVER },
             pause,
         };
         let often = random.between(100_000, 3_000_000);
         let episodes = match wild {
-            true => Span::micros(20_000, often),
-            false => Span::micros(1_000_000, 12_000_000),
+            true => DurationRange::micros(20_000, often),
+            false => DurationRange::micros(1_000_000, 12_000_000),
         };
-        let chores = Span::micros(50_000, random.between(300_000, 4_000_000));
+        let chores = DurationRange::micros(50_000, random.between(300_000, 4_000_000));
         // All the time, or by turns with quiet.
         let noise = match random.chance(500) {
-            true => Span::micros(1 << 60, 1 << 61),
-            false => Span::micros(300_000, 6_000_000),
+            true => DurationRange::micros(1 << 60, 1 << 61),
+            false => DurationRange::micros(300_000, 6_000_000),
         };
         let noisy = [
             FaultKind::Loss,
@@ -83,12 +83,12 @@ impl Deeds {
             FaultKind::Duplicate,
             FaultKind::Corrupt,
         ];
-        let mut deeds = Deeds {
+        let mut nemesis = Nemesis {
             ends: Time::from_epoch(request.time),
             servers: draft.settings.servers().into(),
             nodes: draft.settings.nodes.into(),
             intensities,
-            outage: Span::micros(1_000, if wild { 2_500_000 } else { 4_000_000 }),
+            outage: DurationRange::micros(1_000, if wild { 2_500_000 } else { 4_000_000 }),
             noise: pace(is(&noisy), noise),
             is_noisy: false,
             episodes: pace(is(&EPISODES), episodes),
@@ -96,9 +96,9 @@ impl Deeds {
             drawn: VecDeque::new(),
             random,
         };
-        deeds.episodes.next = deeds.first(deeds.episodes);
-        deeds.chores.next = deeds.first(deeds.chores);
-        deeds
+        nemesis.episodes.next = nemesis.first(nemesis.episodes);
+        nemesis.chores.next = nemesis.first(nemesis.chores);
+        nemesis
     }
 
     fn first(&mut self, pace: Pace) -> Time {
@@ -128,10 +128,10 @@ impl Deeds {
     /// A time that is longer the harder a kind strikes.
     fn hard(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
         let most = least + most * u64::from(self.intensities.get(kind)) / 100;
-        even(Span::micros(least, most.max(least + 10)).draw(&mut self.random))
+        even(DurationRange::micros(least, most.max(least + 10)).draw(&mut self.random))
     }
 
-    fn noise(&mut self) -> Deed {
+    fn noise(&mut self) -> NemesisOperation {
         self.is_noisy = !self.is_noisy;
         let hard = |kind| u32::from(self.intensities.get(kind));
         let (loss, late) = (hard(FaultKind::Loss), hard(FaultKind::Late));
@@ -139,7 +139,7 @@ impl Deeds {
         let left = self.ends.since(self.noise.next);
         let time = even(self.noise.pause.draw(&mut self.random).min(left));
         self.noise.next = later(self.noise.next, time);
-        Deed::Noise {
+        NemesisOperation::Noise {
             loss: loss * 5 / 2,
             duplicate: duplicate * 2,
             late: late * 3,
@@ -172,46 +172,46 @@ impl Deeds {
         (from, Place(to as usize))
     }
 
-    fn split(&mut self) -> Option<Deed> {
+    fn split(&mut self) -> Option<NemesisOperation> {
         let time = self.outage();
         if self.random.chance(500) {
             let links = Links::Around(self.target());
-            return Some(Deed::Cut { links, time });
+            return Some(NemesisOperation::Cut { links, time });
         }
         let bits = self.random.next_u64();
         let side = |place: &Place| bits >> place.0 & 1 == 1;
         let places: Vec<Place> = (0..self.servers as usize).map(Place).filter(side).collect();
         let is_split = !places.is_empty() && places.len() < self.servers as usize;
         let links = Links::Between(places);
-        is_split.then_some(Deed::Cut { links, time })
+        is_split.then_some(NemesisOperation::Cut { links, time })
     }
 
     /// A process that dies; at times its machine loses power before it is started again.
-    fn kill(&mut self, at: Time) -> Deed {
+    fn kill(&mut self, at: Time) -> NemesisOperation {
         let (of, time) = (self.target(), self.outage());
         if let Target::Node(_) = of
             && self.random.chance(300)
         {
             let during = self.random.duration(Duration::ZERO, time);
-            let crash = Deed::Crash { of, time };
+            let crash = NemesisOperation::Crash { of, time };
             self.drawn.push_back((later(at, during), crash));
         }
-        Deed::Kill { of, time }
+        NemesisOperation::Kill { of, time }
     }
 
-    fn episode(&mut self, at: Time) -> Option<Deed> {
+    fn episode(&mut self, at: Time) -> Option<NemesisOperation> {
         let kind = self.choose(&EPISODES)?;
         Some(match kind {
             FaultKind::Split => self.split()?,
             FaultKind::OneWay => {
                 let ((from, to), time) = (self.link(), self.outage());
                 let links = Links::One(from, to);
-                Deed::Cut { links, time }
+                NemesisOperation::Cut { links, time }
             }
             FaultKind::Flaky => {
                 let ((from, to), time) = (self.link(), self.outage());
                 let loss = self.random.between(300, 950) as u32; // below 1000
-                Deed::Flaky {
+                NemesisOperation::Flaky {
                     from,
                     to,
                     loss,
@@ -221,34 +221,34 @@ impl Deeds {
             FaultKind::SlowLink => {
                 let ((from, to), time) = (self.link(), self.outage());
                 let by = self.hard(kind, 5_000, 800_000);
-                Deed::SlowLink { from, to, by, time }
+                NemesisOperation::SlowLink { from, to, by, time }
             }
-            FaultKind::Pause => Deed::Pause {
+            FaultKind::Pause => NemesisOperation::Pause {
                 of: self.target(),
                 time: self.hard(kind, 5_000, 3_000_000),
             },
-            FaultKind::SlowNode => Deed::SlowNode {
+            FaultKind::SlowNode => NemesisOperation::SlowNode {
                 of: self.target(),
                 by: self.hard(kind, 100, 6_000),
                 time: self.outage(),
             },
             FaultKind::CrashAll => self.crash_all(at),
             FaultKind::Kill => self.kill(at),
-            FaultKind::SlowDisk => Deed::SlowDisk {
+            FaultKind::SlowDisk => NemesisOperation::SlowDisk {
                 of: self.target(),
                 by: self.hard(kind, 2_000, 1_500_000),
                 time: self.outage(),
             },
-            FaultKind::FailWrite => Deed::FailWrite {
+            FaultKind::FailWrite => NemesisOperation::FailWrite {
                 of: self.target(),
                 time: self.outage(),
             },
-            FaultKind::FailRead => Deed::FailRead {
+            FaultKind::FailRead => NemesisOperation::FailRead {
                 of: self.target(),
                 time: self.outage(),
             },
-            FaultKind::Rot => Deed::Rot { of: self.target() },
-            FaultKind::Replace => Deed::Replace {
+            FaultKind::Rot => NemesisOperation::Rot { of: self.target() },
+            FaultKind::Replace => NemesisOperation::Replace {
                 of: self.target(),
                 time: self.outage(),
             },
@@ -266,64 +266,66 @@ impl Deeds {
     }
 
     /// All at once; each comes back when it likes.
-    fn crash_all(&mut self, at: Time) -> Deed {
+    fn crash_all(&mut self, at: Time) -> NemesisOperation {
         for place in 1..self.servers as usize {
             let (of, time) = (Target::Node(Place(place)), self.outage());
-            self.drawn.push_back((at, Deed::Crash { of, time }));
+            self.drawn
+                .push_back((at, NemesisOperation::Crash { of, time }));
         }
-        Deed::Crash {
+        NemesisOperation::Crash {
             of: Target::Node(Place(0)),
             time: self.outage(),
         }
     }
 
     /// A clock that jumps, or stands still.
-    fn jump(&mut self) -> Deed {
+    fn jump(&mut self) -> NemesisOperation {
         let jumps = self.random.chance(500);
         let of = self.target();
         let by = self.hard(FaultKind::Jump, 5_000, 3_000_000);
         match jumps {
-            true => Deed::Jump { of, by },
-            false => Deed::Freeze { of, time: by },
+            true => NemesisOperation::Jump { of, by },
+            false => NemesisOperation::Freeze { of, time: by },
         }
     }
 
     /// One, or as many as a minority.
-    fn crash(&mut self, at: Time) -> Deed {
+    fn crash(&mut self, at: Time) -> NemesisOperation {
         if self.random.chance(300) {
             for _ in 1..self.random.between(1, (self.nodes / 2).max(1)) {
                 let (of, time) = (Target::Node(self.any()), self.outage());
-                self.drawn.push_back((at, Deed::Crash { of, time }));
+                self.drawn
+                    .push_back((at, NemesisOperation::Crash { of, time }));
             }
         }
         let (of, time) = (self.target(), self.outage());
-        Deed::Crash { of, time }
+        NemesisOperation::Crash { of, time }
     }
 
-    fn chore(&mut self) -> Option<Deed> {
+    fn chore(&mut self) -> Option<NemesisOperation> {
         let kind = self.choose(&CHORES)?;
         if kind == FaultKind::Snapshot {
-            return Some(Deed::Snapshot { of: self.target() });
+            return Some(NemesisOperation::Snapshot { of: self.target() });
         }
         if kind == FaultKind::Transfer {
             let any = self.any();
             let to = (!self.random.chance(300)).then_some(any);
-            return Some(Deed::Transfer { to });
+            return Some(NemesisOperation::Transfer { to });
         }
-        let mut wishes: Vec<(Place, Wish)> = Vec::new();
+        let mut roles: Vec<(Place, TargetRole)> = Vec::new();
         for _ in 0..self.random.between(1, 3) {
             let place = self.any();
             let wish = match self.random.below(10) {
-                0..5 => Wish::Voter,
-                5..7 => Wish::Learner,
-                _ => Wish::Out,
+                0..5 => TargetRole::Voter,
+                5..7 => TargetRole::Learner,
+                _ => TargetRole::NonMember,
             };
-            if wishes.iter().all(|(other, _)| *other != place) {
-                wishes.push((place, wish));
+            if roles.iter().all(|(other, _)| *other != place) {
+                roles.push((place, wish));
             }
         }
-        Some(Deed::Change {
-            wishes,
+        Some(NemesisOperation::Change {
+            roles,
             is_forced: self.random.chance(300),
             is_for_next: self.random.chance(300),
         })
@@ -353,10 +355,10 @@ impl Deeds {
     }
 }
 
-impl Iterator for Deeds {
-    type Item = (Time, Deed);
+impl Iterator for Nemesis {
+    type Item = (Time, NemesisOperation);
 
-    fn next(&mut self) -> Option<(Time, Deed)> {
+    fn next(&mut self) -> Option<(Time, NemesisOperation)> {
         loop {
             let next = self.noise.next.min(self.episodes.next);
             let next = next.min(self.chores.next);

@@ -1,11 +1,11 @@
-//! One server of a run: its host while its process lives, its disk while it does not, its
+//! One server of a run: its process while its process lives, its disk while it does not, its
 //! service, and what ails it.
 
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::failure::Failure;
-use crate::host::{Host, HostError, Reads, Sync};
-use crate::outstanding::Outstanding;
+use crate::pending_commands::PendingCommands;
+use crate::process::{DiskReads, DiskSyncs, Process, ProcessError};
 use crate::random::Random;
 use crate::recorder::Recorder;
 use crate::service::{Applied, DamagedCommand, Service};
@@ -19,7 +19,7 @@ use raft_proto::{
 
 #[derive(Debug)]
 enum Power {
-    On(Box<Host>),
+    On(Box<Process>),
     Off(Box<Disk>),
 }
 
@@ -33,10 +33,10 @@ struct Syncs {
 
 /// What is wrong with a server beside that it may be down.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ailments {
+pub struct MachineFaults {
     /// Each sync takes longer, by up to this much until then.
     pub slow_disk: (Duration, Time),
-    /// Reads from the disk fail until then.
+    /// DiskReads from the disk fail until then.
     pub reads_fail: Time,
     /// The next sync fails, and the outage that follows lasts so long.
     pub next_write_fails: Option<Duration>,
@@ -44,7 +44,7 @@ pub struct Ailments {
     pub is_rotten: bool,
 }
 
-impl Ailments {
+impl MachineFaults {
     fn reads_fail(&self, at: Time) -> bool {
         self.reads_fail > at
     }
@@ -52,22 +52,22 @@ impl Ailments {
 
 /// One server.
 #[derive(Debug)]
-pub struct Node {
+pub struct Machine {
     power: Power,
     config: Config,
     /// Its clock.
     pub clock: Clock,
     receiver: Receiver,
     max_sessions: u32,
-    reads: Reads,
+    reads: DiskReads,
     /// Its state machine; that of the last snapshot after a restart.
     pub service: Service,
     /// Proposals that its clients wait for.
-    pub outstanding: Outstanding,
-    /// Reads that the core has allowed, and that wait until the service is at this index.
+    pub outstanding: PendingCommands,
+    /// DiskReads that the core has allowed, and that wait until the service is at this index.
     pub allowed: Vec<(Index, RequestId)>,
     /// What is wrong with it.
-    pub ailments: Ailments,
+    pub faults: MachineFaults,
     /// The entry since which its configuration is in force, or a later one.
     pub members_since: Index,
     /// That configuration, and the one before it, as far as it has told of them.
@@ -77,7 +77,7 @@ pub struct Node {
     /// The one that it would find on its disk if it lost power now, while it is down.
     stored_membership: Membership,
     /// How often it was started or stopped.
-    pub(crate) life: u32,
+    pub(crate) incarnation: u32,
     /// The earliest of its timers in the world's queue.
     pub(crate) timer: Time,
     syncs: Syncs,
@@ -85,10 +85,10 @@ pub struct Node {
     snapshot: Index,
 }
 
-impl Node {
+impl Machine {
     /// A server with an empty disk and no power.
-    pub fn new(config: Config, clock: Clock, max_sessions: u32, reads: Reads) -> Node {
-        Node {
+    pub fn new(config: Config, clock: Clock, max_sessions: u32, reads: DiskReads) -> Machine {
+        Machine {
             power: Power::Off(Box::default()),
             receiver: Receiver::new(&config),
             config,
@@ -96,14 +96,14 @@ impl Node {
             max_sessions,
             reads,
             service: Service::new(max_sessions),
-            outstanding: Outstanding::default(),
+            outstanding: PendingCommands::default(),
             allowed: Vec::new(),
-            ailments: Ailments::default(),
+            faults: MachineFaults::default(),
             members_since: Index::ZERO,
             members: Default::default(),
             last_membership: Membership::default(),
             stored_membership: Membership::default(),
-            life: 0,
+            incarnation: 0,
             timer: Time::NEVER,
             syncs: Syncs::default(),
             snapshot: Index::ZERO,
@@ -113,7 +113,7 @@ impl Node {
     /// Its core, while it runs.
     pub fn raft(&self) -> Option<&Raft> {
         match &self.power {
-            Power::On(host) => Some(host.raft()),
+            Power::On(process) => Some(process.raft()),
             Power::Off(_) => None,
         }
     }
@@ -136,7 +136,7 @@ impl Node {
     /// Its disk.
     pub fn disk(&self) -> &Disk {
         match &self.power {
-            Power::On(host) => host.disk(),
+            Power::On(process) => process.disk(),
             Power::Off(disk) => disk,
         }
     }
@@ -144,7 +144,7 @@ impl Node {
     /// The configuration that it knows, or knew when it went down.
     pub fn membership(&self) -> &Membership {
         match &self.power {
-            Power::On(host) => host.raft().membership(),
+            Power::On(process) => process.raft().membership(),
             Power::Off(_) => &self.last_membership,
         }
     }
@@ -168,7 +168,7 @@ impl Node {
     /// The configuration by which it would stand for election: if it is down, that on its disk.
     pub fn own_membership(&self) -> &Membership {
         match &self.power {
-            Power::On(host) => host.raft().membership(),
+            Power::On(process) => process.raft().membership(),
             Power::Off(_) => &self.stored_membership,
         }
     }
@@ -176,13 +176,13 @@ impl Node {
     /// The last entry of its log; of that on its disk while it is down.
     pub fn last_log(&self) -> EntryId {
         match &self.power {
-            Power::On(host) => host.raft().last_log(),
+            Power::On(process) => process.raft().last_log(),
             Power::Off(disk) => disk.last_id(),
         }
     }
 
-    fn host_failed(&self, reason: HostError) -> Failure {
-        Failure::Host {
+    fn host_failed(&self, reason: ProcessError) -> Failure {
+        Failure::Process {
             node: self.id(),
             reason,
         }
@@ -193,7 +193,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Failure::Host`], [`Failure::Snapshot`].
+    /// [`Failure::Process`], [`Failure::Snapshot`].
     pub fn start(&mut self, seed: u64) -> Result<Index, Failure> {
         let node = self.id();
         let Power::Off(disk) = &mut self.power else {
@@ -201,7 +201,7 @@ impl Node {
         };
         let mut disk = core::mem::take(disk);
         // What another process left in the page cache is not durable before it is synced.
-        disk.open().map_err(|reason| Failure::Host {
+        disk.open().map_err(|reason| Failure::Process {
             node,
             reason: reason.into(),
         })?;
@@ -216,11 +216,11 @@ impl Node {
         };
         self.snapshot = self.service.last.index;
         self.config.seed = seed;
-        let host = Host::start(self.config.clone(), *disk, Sync::Scheduled);
-        let mut host = host.map_err(|reason| self.host_failed(reason))?;
-        host.set_reads(self.reads);
-        self.power = Power::On(Box::new(host));
-        self.life += 1;
+        let process = Process::start(self.config.clone(), *disk, DiskSyncs::Scheduled);
+        let mut process = process.map_err(|reason| self.host_failed(reason))?;
+        process.set_reads(self.reads);
+        self.power = Power::On(Box::new(process));
+        self.incarnation += 1;
         self.members_since = self.last_log().index;
         self.members = [self.membership().clone(), Membership::default()];
         Ok(self.service.last.index)
@@ -230,15 +230,15 @@ impl Node {
     pub fn kill(&mut self) {
         let off = Power::Off(Box::default());
         self.power = match core::mem::replace(&mut self.power, off) {
-            Power::On(host) => {
-                self.last_membership = host.raft().membership().clone();
-                Power::Off(Box::new(host.kill()))
+            Power::On(process) => {
+                self.last_membership = process.raft().membership().clone();
+                Power::Off(Box::new(process.kill()))
             }
             off @ Power::Off(_) => off,
         };
         self.stored_membership = self.disk().membership();
-        self.life += 1; // What is under way belongs to the life that ends.
-        self.outstanding = Outstanding::default();
+        self.incarnation += 1; // What is under way belongs to the incarnation that ends.
+        self.outstanding = PendingCommands::default();
         self.allowed.clear();
         self.syncs = Syncs::default();
         self.timer = Time::NEVER;
@@ -260,7 +260,7 @@ impl Node {
         self.config.node_id = id;
         self.config.start = Start::Join;
         self.receiver = Receiver::new(&self.config);
-        self.ailments.is_rotten = false;
+        self.faults.is_rotten = false;
         self.last_membership = Membership::default();
         self.stored_membership = Membership::default();
     }
@@ -273,10 +273,10 @@ impl Node {
         outputs: &mut Vec<Action>,
         recorder: &mut Recorder,
     ) {
-        let fails = self.ailments.reads_fail(at);
-        if let Power::On(host) = &mut self.power {
-            host.disk_mut().reads_fail = fails;
-            if let Err(reason) = host.handle(self.clock.shows(at), input, outputs, recorder) {
+        let fails = self.faults.reads_fail(at);
+        if let Power::On(process) = &mut self.power {
+            process.disk_mut().reads_fail = fails;
+            if let Err(reason) = process.handle(self.clock.shows(at), input, outputs, recorder) {
                 recorder.fail(self.host_failed(reason));
             }
         }
@@ -284,15 +284,15 @@ impl Node {
 
     /// What its disk will have answered some time later.
     pub fn take_late(&mut self, take: impl FnMut(Input)) {
-        if let Power::On(host) = &mut self.power {
-            host.take_late().for_each(take);
+        if let Power::On(process) = &mut self.power {
+            process.take_late().for_each(take);
         }
     }
 
     /// When the core wants to be woken, by the world's clock.
     pub fn wake_at(&self) -> Time {
         match &self.power {
-            Power::On(host) => self.clock.reaches(host.wake_at()),
+            Power::On(process) => self.clock.reaches(process.wake_at()),
             Power::Off(_) => Time::NEVER,
         }
     }
@@ -300,10 +300,10 @@ impl Node {
     /// Begins a sync of all writes issued, if there are any that no running one covers and fewer
     /// than `parallel` run.
     pub fn begin_sync(&mut self, parallel: u32) -> Option<Seq> {
-        let Power::On(host) = &self.power else {
+        let Power::On(process) = &self.power else {
             return None;
         };
-        let issued = host.issued();
+        let issued = process.issued();
         if issued <= self.syncs.covered || self.syncs.running >= parallel {
             return None;
         }
@@ -319,11 +319,11 @@ impl Node {
 
     /// The first write that is not known to be on disk.
     pub fn first_unsynced(&self) -> Option<Seq> {
-        let Power::On(host) = &self.power else {
+        let Power::On(process) = &self.power else {
             return None;
         };
-        let persisted = host.disk().persisted();
-        (persisted < host.issued()).then_some(persisted.next())
+        let persisted = process.disk().persisted();
+        (persisted < process.issued()).then_some(persisted.next())
     }
 
     /// A sync ended.
@@ -335,10 +335,10 @@ impl Node {
         recorder: &mut Recorder,
     ) {
         self.syncs.running = self.syncs.running.saturating_sub(1);
-        let fails = self.ailments.reads_fail(at);
-        if let Power::On(host) = &mut self.power {
-            host.disk_mut().reads_fail = fails;
-            if let Err(reason) = host.sync_done(self.clock.shows(at), seq, outputs, recorder) {
+        let fails = self.faults.reads_fail(at);
+        if let Power::On(process) = &mut self.power {
+            process.disk_mut().reads_fail = fails;
+            if let Err(reason) = process.sync_done(self.clock.shows(at), seq, outputs, recorder) {
                 recorder.fail(self.host_failed(reason));
             }
         }
@@ -365,7 +365,7 @@ impl Node {
     pub fn restore(&mut self, id: SnapshotId) -> Result<(), Failure> {
         let node = self.id();
         let data = match &self.power {
-            Power::On(host) => host.disk().snapshot(id),
+            Power::On(process) => process.disk().snapshot(id),
             Power::Off(_) => None,
         };
         let data = data.ok_or(Failure::NoSnapshot { node })?;
@@ -388,8 +388,8 @@ impl Node {
 
     /// The bytes of a snapshot of its own are on the disk.
     pub fn snapshot_written(&mut self, id: SnapshotId, data: Bytes) {
-        if let Power::On(host) = &mut self.power {
-            host.store_snapshot(id, data);
+        if let Power::On(process) = &mut self.power {
+            process.store_snapshot(id, data);
         }
     }
 }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration in text without blanks: `1s250ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lasting(pub Duration);
+pub struct HumanDuration(pub Duration);
 
-impl fmt::Display for Lasting {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = humantime::format_duration(self.0).to_string();
         f.write_str(&text.replace(' ', ""))
@@ -19,7 +19,7 @@ impl fmt::Display for Lasting {
 
 /// A text that is no duration, or no range of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpanError {
+pub enum ParseDurationError {
     /// No duration.
     #[error("{0:?} is no time: write a number and a unit, such as 250ms or 1s500us")]
     NotATime(String),
@@ -28,25 +28,25 @@ pub enum SpanError {
     NotARange(String),
 }
 
-impl FromStr for Lasting {
-    type Err = SpanError;
+impl FromStr for HumanDuration {
+    type Err = ParseDurationError;
 
-    fn from_str(text: &str) -> Result<Lasting, SpanError> {
+    fn from_str(text: &str) -> Result<HumanDuration, ParseDurationError> {
         let found = humantime::parse_duration(text);
         found
-            .map(Lasting)
-            .map_err(|_| SpanError::NotATime(text.into()))
+            .map(HumanDuration)
+            .map_err(|_| ParseDurationError::NotATime(text.into()))
     }
 }
 
-impl Serialize for Lasting {
+impl Serialize for HumanDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Lasting {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Lasting, D::Error> {
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
@@ -54,17 +54,17 @@ impl<'de> Deserialize<'de> for Lasting {
 
 /// A range to draw durations from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct DurationRange {
     /// The least.
     pub min: Duration,
     /// Just above the greatest; equal to `min` for a fixed value.
     pub max: Duration,
 }
 
-impl Span {
+impl DurationRange {
     /// From so many microseconds to just below so many.
-    pub const fn micros(min: u64, max: u64) -> Span {
-        Span {
+    pub const fn micros(min: u64, max: u64) -> DurationRange {
+        DurationRange {
             min: Duration::from_micros(min),
             max: Duration::from_micros(max),
         }
@@ -76,21 +76,26 @@ impl Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for DurationRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..{}", Lasting(self.min), Lasting(self.max))
+        write!(
+            f,
+            "{}..{}",
+            HumanDuration(self.min),
+            HumanDuration(self.max)
+        )
     }
 }
 
-impl FromStr for Span {
-    type Err = SpanError;
+impl FromStr for DurationRange {
+    type Err = ParseDurationError;
 
-    fn from_str(text: &str) -> Result<Span, SpanError> {
-        let not = || SpanError::NotARange(text.into());
+    fn from_str(text: &str) -> Result<DurationRange, ParseDurationError> {
+        let not = || ParseDurationError::NotARange(text.into());
         let (min, max) = text.split_once("..").ok_or_else(not)?;
-        let (min, max): (Lasting, Lasting) = (min.parse()?, max.parse()?);
+        let (min, max): (HumanDuration, HumanDuration) = (min.parse()?, max.parse()?);
         match min <= max {
-            true => Ok(Span {
+            true => Ok(DurationRange {
                 min: min.0,
                 max: max.0,
             }),
@@ -99,14 +104,14 @@ impl FromStr for Span {
     }
 }
 
-impl Serialize for Span {
+impl Serialize for DurationRange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+impl<'de> Deserialize<'de> for DurationRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DurationRange, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }

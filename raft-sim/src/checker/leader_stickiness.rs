@@ -14,8 +14,8 @@
 //!
 //! Cost: a few comparisons a step.
 
-use super::hearing::Claim;
-use super::violation::{Broken, Reason};
+use super::leader_contact::LeaderContact;
+use super::violation::{Reason, Violation};
 use raft_proto::{
     Action, Campaign, CheckQuorum, Event, Input, Lease, Message, NodeId, Raft, Term, Time,
 };
@@ -31,17 +31,17 @@ struct Voter {
     /// Its term and vote before the step that is under way.
     vote: (Term, Option<NodeId>),
     /// What the step that is under way takes.
-    claim: Option<Claim>,
+    claim: Option<LeaderContact>,
     is_asked: bool,
 }
 
 /// When each node last promised to vote for nobody.
 #[derive(Debug, Default)]
-pub struct Promises {
+pub struct LeaderStickiness {
     voters: Vec<Voter>,
 }
 
-impl Promises {
+impl LeaderStickiness {
     fn voter(&mut self, id: NodeId) -> &mut Voter {
         let at = self.voters.iter().position(|voter| voter.id == id);
         let at = at.unwrap_or_else(|| {
@@ -72,7 +72,7 @@ impl Promises {
             voter.promised = Some((Reason::Started, now, raft.term()));
         }
         voter.vote = (raft.term(), raft.voted_for());
-        voter.claim = Claim::in_input(&event.input);
+        voter.claim = LeaderContact::in_input(&event.input);
         voter.is_asked = matches!(
             &event.input,
             Input::Receive { message: Message::RequestVote(request), .. }
@@ -84,8 +84,8 @@ impl Promises {
     ///
     /// # Errors
     ///
-    /// [`Broken::PromiseBroken`].
-    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Broken> {
+    /// [`Violation::VoteDespiteLeader`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
         let voter = self.voter(raft.id());
         let (Some(now), CheckQuorum::On) = (voter.now, raft.config().check_quorum) else {
             return Ok(());
@@ -104,7 +104,7 @@ impl Promises {
 }
 
 impl Voter {
-    fn votes(&self, raft: &Raft, candidate: NodeId) -> Result<(), Broken> {
+    fn votes(&self, raft: &Raft, candidate: NodeId) -> Result<(), Violation> {
         let least = raft.config().election_timeout_min;
         let holds = |(_, since, term): &(Reason, Time, Term)| {
             *term < raft.term() && self.now < Some(since.after(least))
@@ -112,7 +112,7 @@ impl Voter {
         let Some((reason, since, _)) = self.promised.filter(holds) else {
             return Ok(());
         };
-        Err(Broken::PromiseBroken {
+        Err(Violation::VoteDespiteLeader {
             node: self.id,
             candidate,
             term: raft.term(),

@@ -5,7 +5,7 @@
 use raft_proto::{EntryId, Member, MemberRole, Membership, NodeId};
 use raft_sim::checker::electable::check;
 use raft_sim::checker::quorum::has_quorum;
-use raft_sim::checker::{Broken, MemberView, Nodes, Property};
+use raft_sim::checker::{MemberView, Nodes, Property, Violation};
 
 const LEADER: NodeId = NodeId(1);
 
@@ -35,7 +35,7 @@ fn joint(old: &[u64], new: &[u64]) -> Membership {
 type Node<'a> = (u64, (u64, u64), Option<&'a Membership>);
 
 /// What is said when n1 commits this entry, which only `holders` have.
-fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(), Broken> {
+fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(), Violation> {
     let views = nodes.iter().map(|(node, last, membership)| MemberView {
         node: NodeId(*node),
         last_log: EntryId::new(last.0, last.1),
@@ -51,7 +51,7 @@ fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(),
 fn electable(holders: &[u64], nodes: &[Node<'_>]) -> Option<(u64, Vec<u64>)> {
     match commits((2, 2), holders, nodes) {
         Ok(()) => None,
-        Err(Broken::ElectableWithout { node, voters, .. }) => {
+        Err(Violation::ElectableWithoutEntry { node, voters, .. }) => {
             Some((node.0, voters.0.into_iter().map(|id| id.0).collect()))
         }
         Err(other) => panic!("{other}"),
@@ -74,7 +74,7 @@ fn an_entry_of_an_old_term_on_a_majority_fires_in_the_state_of_figure_8() {
     let broken = commits((2, 2), &[1, 2, 3], &figure).expect_err("n5 by n2 n3 n4 n5");
     assert_eq!(
         broken,
-        Broken::ElectableWithout {
+        Violation::ElectableWithoutEntry {
             entry: EntryId::new(2, 2),
             leader: LEADER,
             node: NodeId(5),

@@ -5,20 +5,20 @@ use raft_proto::{Action, Input, Message, NodeId, Raft, Term};
 
 /// A message by which its sender says that it leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct LeaderContact {
     pub(super) leader: NodeId,
     pub(super) term: Term,
     /// The round of questions whether it still leads (thesis 6.4), if the message asks.
     pub(super) round: Option<u64>,
 }
 
-impl Claim {
+impl LeaderContact {
     /// The claim that an input brings.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "only these messages come from a leader"
     )]
-    pub(super) fn in_input(input: &Input) -> Option<Claim> {
+    pub(super) fn in_input(input: &Input) -> Option<LeaderContact> {
         let Input::Receive { from, message } = input else {
             return None;
         };
@@ -27,7 +27,7 @@ impl Claim {
             Message::InstallSnapshot(request) => (request.term, None),
             _ => return None,
         };
-        Some(Claim {
+        Some(LeaderContact {
             leader: *from,
             term,
             round,

@@ -1,6 +1,6 @@
 //! What each node was last seen to be, and a picture of its log.
 
-use super::violation::Broken;
+use super::violation::Violation;
 use super::window::Window;
 use raft_proto::{Action, Entry, EntryId, EntryKind, Index, NodeId, Raft, RoleKind, Term, Write};
 use rustc_hash::FxHasher;
@@ -254,10 +254,13 @@ impl History {
         self.nodes.retain(|view| view.node != node);
     }
 
-    pub(super) fn observe<'a>(&'a mut self, now: &'a Observation<'a>) -> Result<Step<'a>, Broken> {
+    pub(super) fn observe<'a>(
+        &'a mut self,
+        now: &'a Observation<'a>,
+    ) -> Result<Step<'a>, Violation> {
         let at = self.nodes.iter().position(|view| view.node == now.node);
         let Some(at) = at else {
-            return Err(Broken::NeverStarted { node: now.node });
+            return Err(Violation::NeverStarted { node: now.node });
         };
         let view = &mut self.nodes[at]; // found above
         let before = Before {
@@ -277,7 +280,7 @@ impl History {
         view.role = now.role;
         view.commit_index = now.commit_index;
         if view.log.last() != now.last_log {
-            return Err(Broken::LogNotWritten {
+            return Err(Violation::LogNotWritten {
                 node: now.node,
                 written: view.log.last(),
                 log: now.last_log,

@@ -1,4 +1,4 @@
-//! Patience fires on a node that stands for election too soon, and on no other.
+//! ElectionTimeouts fires on a node that stands for election too soon, and on no other.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -7,7 +7,7 @@ use raft_proto::{
     Message, NodeId, PreVoting, Raft, Recovered, RequestVote, RoleKind, Start, Term, Time,
     TimeoutNow,
 };
-use raft_sim::checker::{Broken, Patience, Property, Reason};
+use raft_sim::checker::{ElectionTimeouts, Property, Reason, Violation};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -21,7 +21,7 @@ fn at(millis: u64) -> Time {
 /// A real core, as the recorder watches it.
 struct Watched {
     raft: Raft,
-    patience: Patience,
+    patience: ElectionTimeouts,
 }
 
 impl Watched {
@@ -30,7 +30,7 @@ impl Watched {
         let mut config = Config::new(ClusterId(7), N1, voters, 1);
         config.pre_vote = PreVoting::Off;
         let raft = Raft::new(config, Recovered::default()).expect("a new node");
-        let mut patience = Patience::default();
+        let mut patience = ElectionTimeouts::default();
         patience.started(N1);
         let mut watched = Watched { raft, patience };
         assert_eq!(watched.step(0, Input::Tick), Ok(()));
@@ -38,7 +38,7 @@ impl Watched {
     }
 
     /// The core takes an input, and all that it answers is watched.
-    fn step(&mut self, millis: u64, input: Input) -> Result<(), Broken> {
+    fn step(&mut self, millis: u64, input: Input) -> Result<(), Violation> {
         self.step_and_add(millis, input, None)
     }
 
@@ -48,7 +48,7 @@ impl Watched {
         millis: u64,
         input: Input,
         more: Option<Action>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let at = at(millis);
         let event = Event { at, input };
         self.patience.event(&self.raft, &event);
@@ -58,7 +58,7 @@ impl Watched {
     }
 
     /// What a hasty core would do.
-    fn stand(&mut self, millis: u64, role: RoleKind) -> Result<(), Broken> {
+    fn stand(&mut self, millis: u64, role: RoleKind) -> Result<(), Violation> {
         let term = self.raft.term();
         let stands = Action::RoleChanged { role, term };
         self.step_and_add(
@@ -101,7 +101,7 @@ fn patience_fires_on_a_node_that_has_just_granted_its_vote() {
         let broken = n1.stand(599, role).expect_err("499 ms later");
         assert_eq!(
             broken,
-            Broken::Impatient {
+            Violation::EarlyElection {
                 node: N1,
                 role,
                 term: Term(3),
@@ -110,7 +110,7 @@ fn patience_fires_on_a_node_that_has_just_granted_its_vote() {
                 least: LEAST,
             }
         );
-        assert_eq!(broken.property(), Property::Patience);
+        assert_eq!(broken.property(), Property::ElectionTimeout);
     }
 }
 
@@ -170,7 +170,7 @@ fn a_real_core_waits_after_whatever_it_heard() {
 
 #[test]
 fn a_node_that_restarts_has_no_reason_to_wait() {
-    let mut patience = Patience::default();
+    let mut patience = ElectionTimeouts::default();
     patience.started(N1);
     patience.put_off(N1, Reason::Granted(N2), at(100));
     let stands = (RoleKind::Candidate, Term(2));

@@ -1,10 +1,10 @@
 //! Frames between servers.
 
 use super::World;
-use super::happening::{Happening, Local};
+use super::event::{MachineEvent, SimulationEvent};
+use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::network::Fate;
-use crate::situations::Situation;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::wire::{self, Envelope, ReceiveError};
@@ -15,7 +15,7 @@ impl World {
         let Action::Send { to, message } = action else {
             return;
         };
-        let envelope = Envelope::new(self.nodes[from].config(), *to);
+        let envelope = Envelope::new(self.machines[from].config(), *to);
         let frame = wire::encode(&envelope, message);
         self.recorder.counts.sent(message.kind(), frame.len());
         let place = self.place(*to);
@@ -32,35 +32,35 @@ impl World {
             }
             Fate::Arrives(after) => {
                 self.fact(line);
-                self.deliver(after, place, Local::Frame(frame));
+                self.deliver(after, place, MachineEvent::Frame(frame));
             }
             Fate::Twice(first, second) => {
                 self.recorder.counts.duplicated += 1;
                 self.fact(format_args!("{line} (twice)"));
-                self.deliver(first, place, Local::Frame(frame.clone()));
-                self.deliver(second, place, Local::Frame(frame));
+                self.deliver(first, place, MachineEvent::Frame(frame.clone()));
+                self.deliver(second, place, MachineEvent::Frame(frame));
             }
             Fate::Damaged(after) => {
                 let damaged: Bytes = self.network.damage(&frame).into();
                 // A few bytes were replaced by the same ones: it is what was sent.
                 if damaged == frame {
                     self.fact(line);
-                    return self.deliver(after, place, Local::Frame(frame));
+                    return self.deliver(after, place, MachineEvent::Frame(frame));
                 }
                 self.recorder.counts.corrupted += 1;
                 self.fact(format_args!("{line} (damaged)"));
-                let what = Local::Damaged(damaged, Checksum::of(&frame));
+                let what = MachineEvent::Damaged(damaged, Checksum::of(&frame));
                 self.deliver(after, place, what);
             }
         }
     }
 
-    fn deliver(&mut self, after: Duration, place: usize, what: Local) {
-        self.schedule(after, Happening::At { place, what });
+    fn deliver(&mut self, after: Duration, place: usize, what: MachineEvent) {
+        self.schedule(after, SimulationEvent::At { place, what });
     }
 
     pub(super) fn arrive(&mut self, to: usize, frame: Bytes) {
-        let node = &self.nodes[to];
+        let node = &self.machines[to];
         if node.raft().is_none() {
             self.recorder.counts.dropped += 1;
             return;
@@ -83,8 +83,8 @@ impl World {
     /// Other bytes than those that were sent: they must not be decoded, or at least not fit their
     /// checksum, which every transport has. Decoding them must do no harm either.
     pub(super) fn arrive_damaged(&mut self, to: usize, frame: Bytes, checksum: u32) {
-        self.recorder.situations.saw(Situation::FrameCorrupted);
-        let node = &self.nodes[to];
+        self.recorder.coverage.hit(CoverageMark::FrameCorrupted);
+        let node = &self.machines[to];
         let fits = Checksum::of(&frame) == checksum;
         match node.receiver().accept(frame) {
             Err(_) => self.recorder.counts.caught_by_decoding += 1,

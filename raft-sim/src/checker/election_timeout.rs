@@ -1,4 +1,4 @@
-//! Patience: "If election timeout elapses without receiving AppendEntries RPC from current leader
+//! ElectionTimeouts: "If election timeout elapses without receiving AppendEntries RPC from current leader
 //! or granting vote to candidate: convert to candidate" (Figure 2, Rules for Followers; section
 //! 5.2), and not before that.
 //!
@@ -17,8 +17,8 @@
 //!
 //! Cost: a few comparisons a step.
 
-use super::hearing::Claim;
-use super::violation::{Broken, Reason};
+use super::leader_contact::LeaderContact;
+use super::violation::{Reason, Violation};
 use raft_proto::{Action, Event, Input, Message, NodeId, Raft, RoleKind, Term, Time};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ enum Said {
     /// Nothing of interest.
     Nothing,
     /// It came from a node that leads, if the receiver says so too.
-    Leads(Claim),
+    Leads(LeaderContact),
     /// The node was asked to campaign.
     TimeoutNow,
 }
@@ -49,11 +49,11 @@ struct Node {
 /// When each node last had a reason to wait. A handful of nodes, so that looking through them is
 /// the fastest way.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub struct ElectionTimeouts {
     nodes: Vec<Node>,
 }
 
-impl Patience {
+impl ElectionTimeouts {
     fn node(&mut self, id: NodeId) -> Option<&mut Node> {
         self.nodes.iter_mut().find(|node| node.id == id)
     }
@@ -89,8 +89,8 @@ impl Patience {
     ///
     /// # Errors
     ///
-    /// [`Broken::Impatient`].
-    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Broken> {
+    /// [`Violation::EarlyElection`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
         let id = raft.id();
         let Some(node) = self.node(id).copied() else {
             return Ok(());
@@ -129,14 +129,14 @@ impl Patience {
     ///
     /// # Errors
     ///
-    /// [`Broken::Impatient`].
+    /// [`Violation::EarlyElection`].
     pub fn changed(
         &mut self,
         node: NodeId,
         (role, term): (RoleKind, Term),
         at: Time,
         least: Duration,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         match role {
             RoleKind::Follower | RoleKind::Leader => return Ok(()),
             RoleKind::PreCandidate | RoleKind::Candidate => {}
@@ -145,7 +145,7 @@ impl Patience {
         let Some((reason, since)) = known.filter(|(_, since)| since.after(least) > at) else {
             return Ok(());
         };
-        Err(Broken::Impatient {
+        Err(Violation::EarlyElection {
             node,
             role,
             term,
@@ -162,5 +162,5 @@ fn said(input: &Input) -> Said {
     {
         return Said::TimeoutNow;
     }
-    Claim::in_input(input).map_or(Said::Nothing, Said::Leads)
+    LeaderContact::in_input(input).map_or(Said::Nothing, Said::Leads)
 }

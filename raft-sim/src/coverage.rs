@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// A situation that a search for bugs has to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Situation {
+pub enum CoverageMark {
     /// A term with candidates and without a leader (section 5.2).
     SplitVote,
     /// Two nodes led at the same moment, in different terms.
@@ -75,75 +75,77 @@ pub enum Situation {
     QuorumOnlyHealed,
 }
 
-impl Situation {
+impl CoverageMark {
     /// All of them.
-    pub const ALL: [Situation; 30] = [
-        Situation::SplitVote,
-        Situation::TwoLeaders,
-        Situation::Truncation,
-        Situation::OldTermsCommitted,
-        Situation::ConfigurationTruncated,
-        Situation::LeaderInJointChange,
-        Situation::LeaderOutsideItsConfiguration,
-        Situation::RestoreOverEntries,
-        Situation::CrashInWrite,
-        Situation::LeaderCrash,
-        Situation::AllDown,
-        Situation::Figure8,
-        Situation::Figure8Overwritten,
-        Situation::SnapshotSentInPartition,
-        Situation::SnapshotInstalledInPartition,
-        Situation::LeaseExpired,
-        Situation::LeadershipTransferred,
-        Situation::NodePaused,
-        Situation::ClockJumped,
-        Situation::NewIdentity,
-        Situation::TornWrite,
-        Situation::ReadError,
-        Situation::BitRot,
-        Situation::FrameCorrupted,
-        Situation::ProcessKilled,
-        Situation::PowerLostWhileDown,
-        Situation::SessionEvicted,
-        Situation::CommandRepeated,
-        Situation::CommandRefused,
-        Situation::QuorumOnlyHealed,
+    pub const ALL: [CoverageMark; 30] = [
+        CoverageMark::SplitVote,
+        CoverageMark::TwoLeaders,
+        CoverageMark::Truncation,
+        CoverageMark::OldTermsCommitted,
+        CoverageMark::ConfigurationTruncated,
+        CoverageMark::LeaderInJointChange,
+        CoverageMark::LeaderOutsideItsConfiguration,
+        CoverageMark::RestoreOverEntries,
+        CoverageMark::CrashInWrite,
+        CoverageMark::LeaderCrash,
+        CoverageMark::AllDown,
+        CoverageMark::Figure8,
+        CoverageMark::Figure8Overwritten,
+        CoverageMark::SnapshotSentInPartition,
+        CoverageMark::SnapshotInstalledInPartition,
+        CoverageMark::LeaseExpired,
+        CoverageMark::LeadershipTransferred,
+        CoverageMark::NodePaused,
+        CoverageMark::ClockJumped,
+        CoverageMark::NewIdentity,
+        CoverageMark::TornWrite,
+        CoverageMark::ReadError,
+        CoverageMark::BitRot,
+        CoverageMark::FrameCorrupted,
+        CoverageMark::ProcessKilled,
+        CoverageMark::PowerLostWhileDown,
+        CoverageMark::SessionEvicted,
+        CoverageMark::CommandRepeated,
+        CoverageMark::CommandRefused,
+        CoverageMark::QuorumOnlyHealed,
     ];
 }
 
-impl fmt::Display for Situation {
+impl fmt::Display for CoverageMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Situation::SplitVote => "a split vote",
-            Situation::TwoLeaders => "two leaders at once",
-            Situation::Truncation => "stored entries overwritten",
-            Situation::OldTermsCommitted => "earlier terms' entries committed",
-            Situation::ConfigurationTruncated => "a configuration overwritten",
-            Situation::LeaderInJointChange => "a leader elected in a joint change",
-            Situation::LeaderOutsideItsConfiguration => "a leader elected to remove itself",
-            Situation::RestoreOverEntries => "a snapshot restored over entries",
-            Situation::CrashInWrite => "a crash in the middle of a write",
-            Situation::LeaderCrash => "a leader crashed",
-            Situation::AllDown => "all nodes down at once",
-            Situation::Figure8 => "a majority's old entry not committed",
-            Situation::Figure8Overwritten => "a majority's old entry overwritten",
-            Situation::SnapshotSentInPartition => "a snapshot sent while links were cut",
-            Situation::SnapshotInstalledInPartition => "a snapshot installed while links were cut",
-            Situation::LeaseExpired => "a lease expired",
-            Situation::LeadershipTransferred => "leadership transferred",
-            Situation::NodePaused => "a node paused",
-            Situation::ClockJumped => "a clock jumped",
-            Situation::NewIdentity => "a server began anew under a new id",
-            Situation::TornWrite => "a write torn",
-            Situation::ReadError => "a read from disk failed",
-            Situation::BitRot => "bits on a disk flipped",
-            Situation::FrameCorrupted => "a frame corrupted",
-            Situation::ProcessKilled => "a process killed",
-            Situation::PowerLostWhileDown => "power lost while a process was down",
-            Situation::SessionEvicted => "a session evicted",
-            Situation::CommandRepeated => "a command repeated",
-            Situation::CommandRefused => "a command refused by its session",
-            Situation::QuorumOnlyHealed => "only a majority healed",
+            CoverageMark::SplitVote => "a split vote",
+            CoverageMark::TwoLeaders => "two leaders at once",
+            CoverageMark::Truncation => "stored entries overwritten",
+            CoverageMark::OldTermsCommitted => "earlier terms' entries committed",
+            CoverageMark::ConfigurationTruncated => "a configuration overwritten",
+            CoverageMark::LeaderInJointChange => "a leader elected in a joint change",
+            CoverageMark::LeaderOutsideItsConfiguration => "a leader elected to remove itself",
+            CoverageMark::RestoreOverEntries => "a snapshot restored over entries",
+            CoverageMark::CrashInWrite => "a crash in the middle of a write",
+            CoverageMark::LeaderCrash => "a leader crashed",
+            CoverageMark::AllDown => "all nodes down at once",
+            CoverageMark::Figure8 => "a majority's old entry not committed",
+            CoverageMark::Figure8Overwritten => "a majority's old entry overwritten",
+            CoverageMark::SnapshotSentInPartition => "a snapshot sent while links were cut",
+            CoverageMark::SnapshotInstalledInPartition => {
+                "a snapshot installed while links were cut"
+            }
+            CoverageMark::LeaseExpired => "a lease expired",
+            CoverageMark::LeadershipTransferred => "leadership transferred",
+            CoverageMark::NodePaused => "a node paused",
+            CoverageMark::ClockJumped => "a clock jumped",
+            CoverageMark::NewIdentity => "a server began anew under a new id",
+            CoverageMark::TornWrite => "a write torn",
+            CoverageMark::ReadError => "a read from disk failed",
+            CoverageMark::BitRot => "bits on a disk flipped",
+            CoverageMark::FrameCorrupted => "a frame corrupted",
+            CoverageMark::ProcessKilled => "a process killed",
+            CoverageMark::PowerLostWhileDown => "power lost while a process was down",
+            CoverageMark::SessionEvicted => "a session evicted",
+            CoverageMark::CommandRepeated => "a command repeated",
+            CoverageMark::CommandRefused => "a command refused by its session",
+            CoverageMark::QuorumOnlyHealed => "only a majority healed",
         })
     }
 }
@@ -189,8 +191,8 @@ struct Known {
 
 /// How often each situation came up.
 #[derive(Clone, Debug, Default)]
-pub struct Situations {
-    counts: BTreeMap<Situation, u64>,
+pub struct Coverage {
+    counts: BTreeMap<CoverageMark, u64>,
     nodes: BTreeMap<NodeId, Known>,
     /// The greatest term that had candidates, and whether it had a leader.
     campaign: Option<(Term, bool)>,
@@ -204,14 +206,14 @@ pub struct Situations {
     now: Time,
 }
 
-impl Situations {
+impl Coverage {
     /// How often this one came up.
-    pub fn count(&self, situation: Situation) -> u64 {
+    pub fn count(&self, situation: CoverageMark) -> u64 {
         self.counts.get(&situation).copied().unwrap_or(0)
     }
 
     /// This one came up.
-    pub fn saw(&mut self, situation: Situation) {
+    pub fn hit(&mut self, situation: CoverageMark) {
         *self.counts.entry(situation).or_default() += 1;
     }
 
@@ -243,13 +245,13 @@ impl Situations {
             return;
         };
         if known.role == RoleKind::Leader {
-            self.saw(Situation::LeaderCrash);
+            self.hit(CoverageMark::LeaderCrash);
         }
         if known.under_way.is_some() {
-            self.saw(Situation::CrashInWrite);
+            self.hit(CoverageMark::CrashInWrite);
         }
         if self.nodes.is_empty() {
-            self.saw(Situation::AllDown);
+            self.hit(CoverageMark::AllDown);
         }
     }
 
@@ -292,12 +294,12 @@ impl Situations {
                 }
                 let old = |entry: &raft_proto::Entry<'_>| entry.term() < raft.term();
                 if raft.role() == RoleKind::Leader && entries.iter().any(|entry| old(&entry)) {
-                    self.saw(Situation::OldTermsCommitted);
+                    self.hit(CoverageMark::OldTermsCommitted);
                 }
             }
             Action::Restore { snapshot } => {
                 if known.last.index > Index::ZERO {
-                    self.saw(Situation::RestoreOverEntries);
+                    self.hit(CoverageMark::RestoreOverEntries);
                 }
                 if snapshot.id.last.index > known.last.index {
                     known.last = snapshot.id.last;
@@ -307,13 +309,13 @@ impl Situations {
             Action::Send {
                 message: Message::InstallSnapshot(_),
                 ..
-            } if self.cut_until > self.now => self.saw(Situation::SnapshotSentInPartition),
+            } if self.cut_until > self.now => self.hit(CoverageMark::SnapshotSentInPartition),
             Action::Read {
                 outcome: Err(ReadError::NoLease),
                 ..
-            } => self.saw(Situation::LeaseExpired),
+            } => self.hit(CoverageMark::LeaseExpired),
             Action::Transferred { outcome: Ok(_), .. } => {
-                self.saw(Situation::LeadershipTransferred);
+                self.hit(CoverageMark::LeadershipTransferred);
             }
             _ => {}
         }
@@ -322,19 +324,19 @@ impl Situations {
     fn write(&mut self, raft: &Raft, write: &Write, known: &mut Known) {
         known.under_way = Some(write.seq);
         if write.install.is_some() && self.cut_until > self.now {
-            self.saw(Situation::SnapshotInstalledInPartition);
+            self.hit(CoverageMark::SnapshotInstalledInPartition);
         }
         let Some(first) = write.entries.first_index() else {
             return;
         };
         if first <= known.last.index && write.install.is_none() {
-            self.saw(Situation::Truncation);
+            self.hit(CoverageMark::Truncation);
             if known.stuck.take_if(|entry| first <= entry.index).is_some() {
-                self.saw(Situation::Figure8Overwritten);
+                self.hit(CoverageMark::Figure8Overwritten);
             }
         }
         if first <= known.configuration {
-            self.saw(Situation::ConfigurationTruncated);
+            self.hit(CoverageMark::ConfigurationTruncated);
             known.configuration = Index::ZERO;
         }
         if let Some(last) = write.entries.last_id() {
@@ -372,7 +374,7 @@ impl Situations {
         let voters = raft.membership().voters();
         let (holders, others): (Vec<NodeId>, Vec<NodeId>) = voters.partition(|id| holds(*id));
         if holders.len() > others.len() {
-            self.saw(Situation::Figure8);
+            self.hit(CoverageMark::Figure8);
             self.stuck = Some(entry);
             known.stuck = self.stuck;
             for holder in holders {
@@ -390,7 +392,7 @@ impl Situations {
                 Some((known, _)) if known >= term => {}
                 before => {
                     if before.is_some_and(|(_, was_won)| !was_won) {
-                        self.saw(Situation::SplitVote);
+                        self.hit(CoverageMark::SplitVote);
                     }
                     self.campaign = Some((term, false));
                 }
@@ -405,15 +407,15 @@ impl Situations {
                     *id != raft.id() && known.role == RoleKind::Leader
                 };
                 if self.nodes.iter().any(leads) {
-                    self.saw(Situation::TwoLeaders);
+                    self.hit(CoverageMark::TwoLeaders);
                 }
                 self.old_entry_stored(raft, known);
                 let membership = raft.membership();
                 if membership.is_joint() {
-                    self.saw(Situation::LeaderInJointChange);
+                    self.hit(CoverageMark::LeaderInJointChange);
                 }
                 if membership.get(raft.id()).is_none() {
-                    self.saw(Situation::LeaderOutsideItsConfiguration);
+                    self.hit(CoverageMark::LeaderOutsideItsConfiguration);
                 }
             }
         }

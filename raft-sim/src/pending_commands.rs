@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// Who asked for a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ClientCommand {
     /// Which client.
     pub client: u32,
     /// The number of its attempt.
@@ -17,9 +17,9 @@ pub struct Asked {
 
 /// What a client learns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Learnt {
+pub struct CommandOutcome {
     /// Whose command it was.
-    pub asked: Asked,
+    pub asked: ClientCommand,
     /// The answer; `None`: another leader's entry was committed in its place.
     pub answer: Option<(EntryId, Answer)>,
 }
@@ -27,20 +27,25 @@ pub struct Learnt {
 /// The commands of one node that wait to be applied, in the order of their indexes. They die with
 /// the node: its clients then do not know what became of them.
 #[derive(Clone, Debug, Default)]
-pub struct Outstanding {
-    waiting: VecDeque<(EntryId, Asked)>,
+pub struct PendingCommands {
+    waiting: VecDeque<(EntryId, ClientCommand)>,
 }
 
-impl Outstanding {
+impl PendingCommands {
     /// The node took a proposal of these commands. Commands that stood at the same indexes, in a
     /// log that has been truncated since, are lost.
-    pub fn accepted(&mut self, proposal: Proposal, asked: &[Asked], learnt: &mut Vec<Learnt>) {
+    pub fn accepted(
+        &mut self,
+        proposal: Proposal,
+        asked: &[ClientCommand],
+        learnt: &mut Vec<CommandOutcome>,
+    ) {
         while let Some((entry, asked)) = self.waiting.back().copied() {
             if entry.index < proposal.first.index {
                 break;
             }
             self.waiting.pop_back();
-            learnt.push(Learnt {
+            learnt.push(CommandOutcome {
                 asked,
                 answer: None,
             });
@@ -53,7 +58,12 @@ impl Outstanding {
     }
 
     /// The node applied entries, with these answers to the commands among them.
-    pub fn applied(&mut self, entries: &Entries, answers: &[Applied], learnt: &mut Vec<Learnt>) {
+    pub fn applied(
+        &mut self,
+        entries: &Entries,
+        answers: &[Applied],
+        learnt: &mut Vec<CommandOutcome>,
+    ) {
         let Some(last) = entries.last_id() else {
             return;
         };
@@ -68,7 +78,7 @@ impl Outstanding {
                 .is_some()
             {}
             let found = answers.next_if(|applied| applied.id == entry);
-            learnt.push(Learnt {
+            learnt.push(CommandOutcome {
                 asked,
                 answer: found.map(|applied| (entry, applied.answer.clone())),
             });

@@ -2,7 +2,7 @@
 
 use crate::clients::Request;
 use crate::schedule::Place;
-use crate::schedule::deed::Wish;
+use crate::schedule::nemesis::TargetRole;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::{Index, Input, Readiness, Seq, SnapshotId, Time};
@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
-pub(super) enum Happening {
+pub(super) enum SimulationEvent {
     /// Something happens at a server, which may have to wait until that one can see to it.
-    At { place: usize, what: Local },
+    At { place: usize, what: MachineEvent },
     /// A server that was held up can see to what waits for it.
     Resume { place: usize },
     /// A server starts.
@@ -24,9 +24,9 @@ pub(super) enum Happening {
     /// A client may have waited long enough for an answer.
     Impatient { client: u32 },
     /// The next operation of the script.
-    Operation,
+    ClientOperation,
     /// The next deed of the script.
-    Deed,
+    NemesisOperation,
     /// There is a new leader, and the operator has waited for one.
     Elected,
     /// The operator looks after a server that came back as another one.
@@ -35,7 +35,7 @@ pub(super) enum Happening {
 
 /// Something that happens at one server.
 #[derive(Clone, Debug)]
-pub(super) enum Local {
+pub(super) enum MachineEvent {
     /// A frame arrives.
     Frame(Bytes),
     /// A frame arrives that is not what was sent; this was its checksum.
@@ -43,31 +43,31 @@ pub(super) enum Local {
     /// Its timer may be due.
     Wake,
     /// A sync ends that covers the writes up to `seq`.
-    Synced { life: u32, seq: Seq },
+    Synced { incarnation: u32, seq: Seq },
     /// A sync fails: what it covered may be on disk or not. The node is down for that long.
-    SyncFailed { life: u32, outage: Duration },
+    SyncFailed { incarnation: u32, outage: Duration },
     /// The disk answers what it was asked beside writes.
-    Answer { life: u32, input: Box<Input> },
+    Answer { incarnation: u32, input: Box<Input> },
     /// The service has applied what it was given.
-    Applied { life: u32, index: Index },
+    Applied { incarnation: u32, index: Index },
     /// The service has written a snapshot.
     Snapshot {
-        life: u32,
+        incarnation: u32,
         snapshot: Box<(SnapshotId, Bytes)>,
     },
     /// A client asks.
     Request(Box<Request>),
     /// The operator asks.
-    Operator(Box<Chore>),
+    Operator(Box<OperatorRequest>),
 }
 
 /// What the operator asks of a leader.
 #[derive(Clone, Debug)]
-pub(super) enum Chore {
+pub(super) enum OperatorRequest {
     /// The lead is to be handed over, to this one if it is named.
     Transfer(Option<Place>),
     /// These are to become what is said.
-    Change(Vec<(Place, Wish)>, Readiness),
+    Change(Vec<(Place, TargetRole)>, Readiness),
 }
 
 /// Whether faults and clients go on.
@@ -86,7 +86,7 @@ pub(super) struct Hold {
     /// What a step takes, and until when.
     pub(super) slow: (Duration, Time),
     pub(super) busy_until: Time,
-    pub(super) waiting: VecDeque<Local>,
+    pub(super) waiting: VecDeque<MachineEvent>,
     /// When what waits is looked at.
     pub(super) resumes: Option<Time>,
 }

@@ -1,11 +1,11 @@
 //! What clients ask of servers, and what they are told.
 
 use super::World;
-use super::happening::{Happening, Local, Phase};
+use super::event::{MachineEvent, Phase, SimulationEvent};
 use crate::clients::{Patience, Request, What};
+use crate::coverage::CoverageMark;
 use crate::failure::Failure;
-use crate::outstanding::Asked;
-use crate::situations::Situation;
+use crate::pending_commands::ClientCommand;
 use core::time::Duration;
 use raft_proto::{
     Commands, Index, Input, NodeId, Proposal, ProposeError, ReadError, ReadMode, RequestId,
@@ -28,11 +28,11 @@ struct Read {
     is_allowed: bool,
 }
 
-/// Reads that wait.
+/// PendingReads that wait.
 #[derive(Debug, Default)]
-pub(super) struct Reads(BTreeMap<RequestId, Read>);
+pub(super) struct PendingReads(BTreeMap<RequestId, Read>);
 
-impl Reads {
+impl PendingReads {
     /// A server is down: it will answer nothing.
     pub(super) fn stopped(&mut self, place: usize) {
         self.0.retain(|_, read| read.place != place);
@@ -43,7 +43,8 @@ impl World {
     pub(super) fn schedule_operation(&mut self) {
         if let Some((at, operation)) = self.script.operations.next() {
             self.next_operation = Some(operation);
-            self.queue.push(at.max(self.now), Happening::Operation);
+            self.queue
+                .push(at.max(self.now), SimulationEvent::ClientOperation);
         }
     }
 
@@ -65,11 +66,12 @@ impl World {
         match self.clients.act(self.now, client, attempt) {
             Ok(Some(request)) => {
                 let place = request.place;
-                let on_the_way = self.settings.network.delay.draw(&mut self.machines);
-                let what = Local::Request(Box::new(request));
-                self.schedule(on_the_way, Happening::At { place, what });
+                let on_the_way = self.settings.network.delay.draw(&mut self.random);
+                let what = MachineEvent::Request(Box::new(request));
+                self.schedule(on_the_way, SimulationEvent::At { place, what });
                 if let Some(deadline) = self.clients.set_timer(self.now, client) {
-                    self.queue.push(deadline, Happening::Impatient { client });
+                    self.queue
+                        .push(deadline, SimulationEvent::Impatient { client });
                 }
             }
             Ok(None) => {}
@@ -80,7 +82,9 @@ impl World {
     /// Timers are lazy, as those of nodes are.
     pub(super) fn impatient(&mut self, client: u32) {
         match self.clients.timer(self.now, client) {
-            Patience::Waits(deadline) => self.queue.push(deadline, Happening::Impatient { client }),
+            Patience::Waits(deadline) => self
+                .queue
+                .push(deadline, SimulationEvent::Impatient { client }),
             Patience::IsOver(attempt) => self.act(client, attempt),
             Patience::HasNothingToWaitFor => {}
         }
@@ -94,17 +98,17 @@ impl World {
             place,
             what,
         } = request;
-        if self.nodes[place].raft().is_none() {
+        if self.machines[place].raft().is_none() {
             return self.send_elsewhere(client, attempt, None);
         }
         match what {
             What::Commands(commands) => {
-                let asked = |(sequence, _): &(u64, _)| Asked {
+                let asked = |(sequence, _): &(u64, _)| ClientCommand {
                     client,
                     attempt,
                     sequence: *sequence,
                 };
-                let asked: Vec<Asked> = commands.iter().map(asked).collect();
+                let asked: Vec<ClientCommand> = commands.iter().map(asked).collect();
                 let commands = commands.into_iter().map(|(_, command)| command);
                 let commands: Vec<_> = commands.collect();
                 self.propose(place, Commands::from(commands), &asked);
@@ -123,7 +127,7 @@ impl World {
         &mut self,
         place: usize,
         commands: Commands,
-        asked: &[Asked],
+        asked: &[ClientCommand],
     ) -> Option<Result<Proposal, ProposeError>> {
         let id = self.new_request();
         self.outcome = None;
@@ -134,10 +138,10 @@ impl World {
             Ok(proposal) => {
                 self.recorder.counts.accepted += proposal.count;
                 let mut learnt = core::mem::take(&mut self.learnt);
-                let outstanding = &mut self.nodes[place].outstanding;
+                let outstanding = &mut self.machines[place].outstanding;
                 outstanding.accepted(proposal, asked, &mut learnt);
                 self.learnt = learnt;
-                let node = self.nodes[place].id();
+                let node = self.machines[place].id();
                 self.tell_clients(node);
             }
             Err(ProposeError::NotLeader { leader }) => {
@@ -164,7 +168,7 @@ impl World {
     fn send_elsewhere(&mut self, client: u32, attempt: u64, leader: Option<NodeId>) {
         let leader = leader.map(|id| self.place(id));
         if let Some(after) = self.clients.sent_elsewhere(client, attempt, leader) {
-            self.schedule(after, Happening::Client { client, attempt });
+            self.schedule(after, SimulationEvent::Client { client, attempt });
         }
     }
 
@@ -197,7 +201,7 @@ impl World {
     fn go_on(&mut self, client: u32, attempt: Option<u64>) {
         if let Some(attempt) = attempt {
             // Not within this step of a core: the next one may be its own.
-            self.schedule(Duration::ZERO, Happening::Client { client, attempt });
+            self.schedule(Duration::ZERO, SimulationEvent::Client { client, attempt });
         }
     }
 
@@ -224,8 +228,8 @@ impl World {
         id: RequestId,
         outcome: Result<Index, ReadError>,
     ) {
-        let node = self.nodes[at].id();
-        let role = self.nodes[at].raft().map(|raft| raft.role());
+        let node = self.machines[at].id();
+        let role = self.machines[at].raft().map(|raft| raft.role());
         let Some(read) = self.reads.0.get_mut(&id).filter(|read| !read.is_allowed) else {
             return self.fail(Failure::Unasked { node });
         };
@@ -242,8 +246,8 @@ impl World {
                 if index < floor {
                     return self.fail(Failure::StaleRead { node, index, floor });
                 }
-                self.nodes[at].allowed.push((index, id));
-                let applied = self.nodes[at].service.last.index;
+                self.machines[at].allowed.push((index, id));
+                let applied = self.machines[at].service.last.index;
                 self.answer_reads(at, applied);
             }
             Err(reason) => {
@@ -253,7 +257,7 @@ impl World {
                 let leader = match reason {
                     ReadError::NotLeader { leader } => leader,
                     ReadError::NoLease => {
-                        self.recorder.situations.saw(Situation::LeaseExpired);
+                        self.recorder.coverage.hit(CoverageMark::LeaseExpired);
                         Some(node)
                     }
                     ReadError::LeaseOff => Some(node),
@@ -272,16 +276,16 @@ impl World {
     /// The service of a server is at this index: it answers the reads that waited for that.
     pub(super) fn answer_reads(&mut self, at: usize, applied: Index) {
         let mut next = 0;
-        while let Some((index, id)) = self.nodes[at].allowed.get(next).copied() {
+        while let Some((index, id)) = self.machines[at].allowed.get(next).copied() {
             if index > applied {
                 next += 1;
                 continue;
             }
-            self.nodes[at].allowed.swap_remove(next);
+            self.machines[at].allowed.swap_remove(next);
             let Some(read) = self.reads.0.remove(&id) else {
                 continue;
             };
-            let value = self.nodes[at].service.get(read.key);
+            let value = self.machines[at].service.get(read.key);
             let told = self
                 .clients
                 .reads(self.now, read.client, read.attempt, value);

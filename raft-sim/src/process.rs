@@ -8,40 +8,40 @@ use std::collections::VecDeque;
 
 /// When a write becomes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
+pub enum DiskSyncs {
     /// In the instant in which it was issued: `Persisted` is fed back before anything else.
     Immediate,
-    /// When the world says so, by [`Host::sync_done`].
+    /// When the world says so, by [`Process::sync_done`].
     Scheduled,
 }
 
 /// When the disk answers what the core asks of it beside writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reads {
+pub enum DiskReads {
     /// Before anything else happens.
     Immediate,
-    /// When the world says so: [`Host::take_late`] tells what the answers are.
+    /// When the world says so: [`Process::take_late`] tells what the answers are.
     Scheduled,
 }
 
 /// Sees everything that goes into and comes out of a core: traces and checkers.
 ///
 /// `()` watches nothing and costs nothing.
-pub trait Watch {
+pub trait Observer {
     /// `raft` is about to take `event`.
     fn event(&mut self, raft: &Raft, event: &Event);
     /// `raft` has taken the last event and answered with `actions`, all of them, in order.
     fn actions(&mut self, raft: &Raft, actions: &[Action]);
 }
 
-impl Watch for () {
+impl Observer for () {
     fn event(&mut self, _: &Raft, _: &Event) {}
     fn actions(&mut self, _: &Raft, _: &[Action]) {}
 }
 
-/// Why a host could not be started or could not go on.
+/// Why a process could not be started or could not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HostError {
+pub enum ProcessError {
     /// The core refused to start with what the disk held.
     #[error("start: {0}")]
     Start(#[from] StartError),
@@ -56,21 +56,21 @@ pub enum HostError {
 /// A running node. It performs what concerns its disk and its timer; all other actions go to
 /// the caller.
 #[derive(Clone, Debug)]
-pub struct Host {
+pub struct Process {
     raft: Raft,
     disk: Disk,
-    sync: Sync,
+    sync: DiskSyncs,
     wake: Time,
     /// Empty between calls, as is `answers`: kept for their allocations.
     buffer: Vec<Action>,
     answers: VecDeque<Input>,
     /// When the disk answers reads and chunks of snapshots, and what the caller has to give to the
     /// core later.
-    reads: Reads,
+    reads: DiskReads,
     late: Vec<Input>,
 }
 
-impl Host {
+impl Process {
     /// How many answers of its disk a core may be given at once.
     const MOST_STEPS: u32 = 100_000;
 
@@ -79,17 +79,17 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostError::Start`] if the core refuses.
-    pub fn start(config: Config, disk: Disk, sync: Sync) -> Result<Host, HostError> {
+    /// [`ProcessError::Start`] if the core refuses.
+    pub fn start(config: Config, disk: Disk, sync: DiskSyncs) -> Result<Process, ProcessError> {
         let raft = Raft::new(config, disk.recover())?;
-        Ok(Host {
+        Ok(Process {
             raft,
             disk,
             sync,
             wake: Time::ZERO,
             buffer: Vec::new(),
             answers: VecDeque::new(),
-            reads: Reads::Immediate,
+            reads: DiskReads::Immediate,
             late: Vec::new(),
         })
     }
@@ -119,20 +119,20 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostError::Disk`] if the core breaks the storage's contract: a defect of the core.
-    pub fn handle<W: Watch>(
+    /// [`ProcessError::Disk`] if the core breaks the storage's contract: a defect of the core.
+    pub fn handle<W: Observer>(
         &mut self,
         at: Time,
         input: Input,
         outputs: &mut Vec<Action>,
         watch: &mut W,
-    ) -> Result<(), HostError> {
+    ) -> Result<(), ProcessError> {
         let mut next = Some(input);
         let mut steps = 0;
         while let Some(input) = next {
             steps += 1;
             if steps > Self::MOST_STEPS {
-                return Err(HostError::Endless(Self::MOST_STEPS));
+                return Err(ProcessError::Endless(Self::MOST_STEPS));
             }
             let issued = self.disk.issued();
             // A deadline that a tick answered is over, whether another one follows or not.
@@ -149,7 +149,7 @@ impl Host {
             }
             self.buffer = actions;
             let seq = self.disk.issued();
-            if self.sync == Sync::Immediate && seq > issued {
+            if self.sync == DiskSyncs::Immediate && seq > issued {
                 self.disk.persist(seq)?;
                 self.answers.push_back(Input::Persisted { seq });
             }
@@ -159,7 +159,7 @@ impl Host {
     }
 
     /// What the disk answers at once is given to the core after the input that caused it.
-    fn perform(&mut self, action: Action, outputs: &mut Vec<Action>) -> Result<(), HostError> {
+    fn perform(&mut self, action: Action, outputs: &mut Vec<Action>) -> Result<(), ProcessError> {
         match action {
             Action::Persist(write) => self.disk.write(write)?,
             Action::ReadSnapshot {
@@ -217,13 +217,13 @@ impl Host {
 
     fn answer(&mut self, input: Input) {
         match self.reads {
-            Reads::Immediate => self.answers.push_back(input),
-            Reads::Scheduled => self.late.push(input),
+            DiskReads::Immediate => self.answers.push_back(input),
+            DiskReads::Scheduled => self.late.push(input),
         }
     }
 
     /// From now on the disk answers then.
-    pub fn set_reads(&mut self, reads: Reads) {
+    pub fn set_reads(&mut self, reads: DiskReads) {
         self.reads = reads;
     }
 
@@ -233,18 +233,18 @@ impl Host {
     }
 
     /// A sync has ended that covered the writes up to `seq`; the rest is as in
-    /// [`Host::handle`]. Only for [`Sync::Scheduled`].
+    /// [`Process::handle`]. Only for [`DiskSyncs::Scheduled`].
     ///
     /// # Errors
     ///
-    /// As in [`Host::handle`].
-    pub fn sync_done<W: Watch>(
+    /// As in [`Process::handle`].
+    pub fn sync_done<W: Observer>(
         &mut self,
         at: Time,
         seq: Seq,
         outputs: &mut Vec<Action>,
         watch: &mut W,
-    ) -> Result<(), HostError> {
+    ) -> Result<(), ProcessError> {
         if seq <= self.disk.persisted() {
             return Ok(()); // A later sync ended first and covered it.
         }
@@ -263,8 +263,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`HostError::Disk`] if a surviving write cannot take effect: a defect of the core.
-    pub fn crash(mut self, random: &mut Random) -> Result<Disk, HostError> {
+    /// [`ProcessError::Disk`] if a surviving write cannot take effect: a defect of the core.
+    pub fn crash(mut self, random: &mut Random) -> Result<Disk, ProcessError> {
         self.disk.crash(random)?;
         Ok(self.disk)
     }

@@ -1,18 +1,19 @@
 //! The deeds of the script, done.
 
 use super::World;
-use super::happening::{Happening, Phase};
+use super::event::{Phase, SimulationEvent};
+use crate::coverage::CoverageMark;
 use crate::network::Noise;
-use crate::schedule::{Deed, Links, Target};
-use crate::situations::Situation;
+use crate::schedule::{Links, NemesisOperation, Target};
 use core::time::Duration;
 use raft_proto::{NodeId, Time};
 
 impl World {
     pub(super) fn schedule_deed(&mut self) {
-        if let Some((at, deed)) = self.script.deeds.next() {
+        if let Some((at, deed)) = self.script.nemesis.next() {
             self.next_deed = Some(deed);
-            self.queue.push(at.max(self.now), Happening::Deed);
+            self.queue
+                .push(at.max(self.now), SimulationEvent::NemesisOperation);
         }
     }
 
@@ -29,7 +30,7 @@ impl World {
 
     fn resolve(&self, target: Target) -> Option<usize> {
         match target {
-            Target::Node(place) => (place.0 < self.nodes.len()).then_some(place.0),
+            Target::Node(place) => (place.0 < self.machines.len()).then_some(place.0),
             Target::Leader => self.leader(),
         }
     }
@@ -38,9 +39,9 @@ impl World {
         self.now.after(time)
     }
 
-    fn befall(&mut self, deed: Deed) {
+    fn befall(&mut self, deed: NemesisOperation) {
         match deed {
-            Deed::Noise {
+            NemesisOperation::Noise {
                 loss,
                 duplicate,
                 late,
@@ -57,8 +58,8 @@ impl World {
                 };
                 self.network.set_noise(noise, self.now.after(time));
             }
-            Deed::Cut { links, time } => self.cut(&links, time),
-            Deed::Flaky {
+            NemesisOperation::Cut { links, time } => self.cut(&links, time),
+            NemesisOperation::Flaky {
                 from,
                 to,
                 loss,
@@ -67,28 +68,28 @@ impl World {
                 let until = self.until(time);
                 self.network.make_flaky(from.0, to.0, loss, until);
             }
-            Deed::SlowLink { from, to, by, time } => {
+            NemesisOperation::SlowLink { from, to, by, time } => {
                 let until = self.until(time);
                 self.network.slow_down(from.0, to.0, by, until);
             }
-            Deed::Transfer { to } => self.ask_for_transfer(to),
-            Deed::Change {
-                wishes,
+            NemesisOperation::Transfer { to } => self.ask_for_transfer(to),
+            NemesisOperation::Change {
+                roles,
                 is_forced,
                 is_for_next,
-            } => self.want_change(wishes, is_forced, is_for_next),
-            Deed::Crash { of, .. }
-            | Deed::Kill { of, .. }
-            | Deed::Pause { of, .. }
-            | Deed::SlowNode { of, .. }
-            | Deed::SlowDisk { of, .. }
-            | Deed::FailWrite { of, .. }
-            | Deed::FailRead { of, .. }
-            | Deed::Rot { of }
-            | Deed::Replace { of, .. }
-            | Deed::Jump { of, .. }
-            | Deed::Freeze { of, .. }
-            | Deed::Snapshot { of } => {
+            } => self.want_change(roles, is_forced, is_for_next),
+            NemesisOperation::Crash { of, .. }
+            | NemesisOperation::Kill { of, .. }
+            | NemesisOperation::Pause { of, .. }
+            | NemesisOperation::SlowNode { of, .. }
+            | NemesisOperation::SlowDisk { of, .. }
+            | NemesisOperation::FailWrite { of, .. }
+            | NemesisOperation::FailRead { of, .. }
+            | NemesisOperation::Rot { of }
+            | NemesisOperation::Replace { of, .. }
+            | NemesisOperation::Jump { of, .. }
+            | NemesisOperation::Freeze { of, .. }
+            | NemesisOperation::Snapshot { of } => {
                 if let Some(place) = self.resolve(of) {
                     self.befall_node(place, deed);
                 }
@@ -109,88 +110,90 @@ impl World {
 
     /// Cuts all links between these places and the others.
     pub(super) fn cut_off(&mut self, side: &[usize], until: Time) {
-        for from in 0..self.nodes.len() {
-            for to in 0..self.nodes.len() {
+        for from in 0..self.machines.len() {
+            for to in 0..self.machines.len() {
                 if side.contains(&from) != side.contains(&to) {
                     self.network.cut(from, to, until);
                 }
             }
         }
-        self.recorder.situations.links_cut(until);
+        self.recorder.coverage.links_cut(until);
     }
 
     fn cut_link(&mut self, from: usize, to: usize, until: Time) {
         self.network.cut(from, to, until);
-        self.recorder.situations.links_cut(until);
+        self.recorder.coverage.links_cut(until);
     }
 
-    fn befall_node(&mut self, place: usize, deed: Deed) {
+    fn befall_node(&mut self, place: usize, deed: NemesisOperation) {
         let now = self.now;
-        let situations = &mut self.recorder.situations;
+        let situations = &mut self.recorder.coverage;
         match deed {
-            Deed::Crash { time, .. } => {
+            NemesisOperation::Crash { time, .. } => {
                 self.crash(place);
-                self.schedule(time, Happening::Restart { place });
+                self.schedule(time, SimulationEvent::Restart { place });
             }
-            Deed::Kill { time, .. } => {
+            NemesisOperation::Kill { time, .. } => {
                 self.kill(place);
-                self.schedule(time, Happening::Restart { place });
+                self.schedule(time, SimulationEvent::Restart { place });
             }
-            Deed::Pause { time, .. } => {
-                situations.saw(Situation::NodePaused);
+            NemesisOperation::Pause { time, .. } => {
+                situations.hit(CoverageMark::NodePaused);
                 let hold = &mut self.holds[place];
                 hold.paused_until = hold.paused_until.max(now.after(time));
             }
-            Deed::SlowNode { by, time, .. } => self.holds[place].slow = (by, now.after(time)),
-            Deed::SlowDisk { by, time, .. } => {
-                self.nodes[place].ailments.slow_disk = (by, now.after(time));
+            NemesisOperation::SlowNode { by, time, .. } => {
+                self.holds[place].slow = (by, now.after(time))
             }
-            Deed::FailWrite { time, .. } => {
-                self.nodes[place].ailments.next_write_fails = Some(time);
+            NemesisOperation::SlowDisk { by, time, .. } => {
+                self.machines[place].faults.slow_disk = (by, now.after(time));
             }
-            Deed::FailRead { time, .. } => {
-                self.nodes[place].ailments.reads_fail = now.after(time);
+            NemesisOperation::FailWrite { time, .. } => {
+                self.machines[place].faults.next_write_fails = Some(time);
             }
-            Deed::Rot { .. } => self.rot(place),
-            Deed::Replace { time, .. } => self.replace(place, time),
-            Deed::Jump { by, .. } => {
-                situations.saw(Situation::ClockJumped);
-                self.nodes[place].clock.jump(now, by);
+            NemesisOperation::FailRead { time, .. } => {
+                self.machines[place].faults.reads_fail = now.after(time);
+            }
+            NemesisOperation::Rot { .. } => self.rot(place),
+            NemesisOperation::Replace { time, .. } => self.replace(place, time),
+            NemesisOperation::Jump { by, .. } => {
+                situations.hit(CoverageMark::ClockJumped);
+                self.machines[place].clock.jump(now, by);
                 self.set_timer(place);
             }
-            Deed::Freeze { time, .. } => {
-                situations.saw(Situation::ClockJumped);
-                self.nodes[place].clock.freeze(now);
-                self.schedule(time, Happening::Thaw { place });
+            NemesisOperation::Freeze { time, .. } => {
+                situations.hit(CoverageMark::ClockJumped);
+                self.machines[place].clock.freeze(now);
+                self.schedule(time, SimulationEvent::Thaw { place });
             }
-            Deed::Snapshot { .. } => self.make_snapshot(place, 1),
-            Deed::Noise { .. }
-            | Deed::Cut { .. }
-            | Deed::Flaky { .. }
-            | Deed::SlowLink { .. }
-            | Deed::Transfer { .. }
-            | Deed::Change { .. } => {}
+            NemesisOperation::Snapshot { .. } => self.make_snapshot(place, 1),
+            NemesisOperation::Noise { .. }
+            | NemesisOperation::Cut { .. }
+            | NemesisOperation::Flaky { .. }
+            | NemesisOperation::SlowLink { .. }
+            | NemesisOperation::Transfer { .. }
+            | NemesisOperation::Change { .. } => {}
         }
     }
 
     pub(super) fn thaw(&mut self, place: usize) {
-        self.nodes[place].clock.thaw(self.now);
+        self.machines[place].clock.thaw(self.now);
         self.set_timer(place);
     }
 
     pub(super) fn start(&mut self, place: usize) {
-        let seed = self.machines.next_u64();
-        if self.nodes[place].raft().is_some() || self.gone[place] {
+        let seed = self.random.next_u64();
+        if self.machines[place].raft().is_some() || self.gone[place] {
             return;
         }
-        if self.nodes[place].ailments.is_rotten {
+        if self.machines[place].faults.is_rotten {
             // Its storage does not open: what was there is lost.
             self.new_identity(place);
         }
-        match self.nodes[place].start(seed) {
+        match self.machines[place].start(seed) {
             Ok(applied) => {
                 // It has just been started.
-                if let Some(raft) = self.nodes[place].raft() {
+                if let Some(raft) = self.machines[place].raft() {
                     self.recorder.started(self.now, raft, applied);
                 }
                 self.has_new_members = true;
@@ -203,27 +206,27 @@ impl World {
     /// The process ends.
     pub(super) fn kill(&mut self, place: usize) {
         self.stop(place, "is killed");
-        if self.nodes[place].raft().is_some() {
-            self.recorder.situations.saw(Situation::ProcessKilled);
+        if self.machines[place].raft().is_some() {
+            self.recorder.coverage.hit(CoverageMark::ProcessKilled);
         }
-        self.nodes[place].kill();
+        self.machines[place].kill();
     }
 
     /// Power is lost, and with it what was not synced. A process that was there is not any more.
     pub(super) fn crash(&mut self, place: usize) {
-        if self.nodes[place].raft().is_none() {
-            self.recorder.situations.saw(Situation::PowerLostWhileDown);
+        if self.machines[place].raft().is_none() {
+            self.recorder.coverage.hit(CoverageMark::PowerLostWhileDown);
         }
         self.stop(place, "crashes");
-        self.nodes[place].kill();
-        if self.nodes[place].lose_power(&mut self.machines) {
-            self.recorder.situations.saw(Situation::TornWrite);
+        self.machines[place].kill();
+        if self.machines[place].lose_power(&mut self.random) {
+            self.recorder.coverage.hit(CoverageMark::TornWrite);
         }
         self.has_new_members = true;
     }
 
     fn stop(&mut self, place: usize, how: &str) {
-        let Some(raft) = self.nodes[place].raft() else {
+        let Some(raft) = self.machines[place].raft() else {
             return;
         };
         let id = raft.id();
@@ -241,36 +244,36 @@ impl World {
     /// survives the loss of a majority.
     fn rot(&mut self, place: usize) {
         const OUTAGE: Duration = Duration::from_millis(500);
-        if self.nodes[place].ailments.is_rotten || !self.can_lose(place) {
+        if self.machines[place].faults.is_rotten || !self.can_lose(place) {
             return;
         }
-        self.recorder.situations.saw(Situation::BitRot);
-        self.nodes[place].ailments.is_rotten = true;
-        self.lost.insert(self.nodes[place].id());
+        self.recorder.coverage.hit(CoverageMark::BitRot);
+        self.machines[place].faults.is_rotten = true;
+        self.lost.insert(self.machines[place].id());
         self.crash(place);
-        self.schedule(OUTAGE, Happening::Restart { place });
+        self.schedule(OUTAGE, SimulationEvent::Restart { place });
     }
 
     /// The disk is lost, if the cluster can do without it.
     fn replace(&mut self, place: usize, time: Duration) {
-        let is_rotten = self.nodes[place].ailments.is_rotten;
+        let is_rotten = self.machines[place].faults.is_rotten;
         if !is_rotten && !self.can_lose(place) {
             return;
         }
         self.stop(place, "loses its disk");
         self.new_identity(place);
-        self.schedule(time, Happening::Restart { place });
+        self.schedule(time, SimulationEvent::Restart { place });
     }
 
     fn new_identity(&mut self, place: usize) {
-        let old = self.nodes[place].id();
-        let new = NodeId(old.0 + self.nodes.len() as u64);
-        self.recorder.situations.saw(Situation::NewIdentity);
+        let old = self.machines[place].id();
+        let new = NodeId(old.0 + self.machines.len() as u64);
+        self.recorder.coverage.hit(CoverageMark::NewIdentity);
         self.fact(format_args!("{old} is gone, {new} stands in its place"));
         self.lost.insert(old);
         self.recorder.gone(old);
-        self.nodes[place].replace(new);
+        self.machines[place].replace(new);
         let after = Self::REPAIR_EVERY;
-        self.schedule(after, Happening::Repair { place, tries: 0 });
+        self.schedule(after, SimulationEvent::Repair { place, tries: 0 });
     }
 }

@@ -1,7 +1,7 @@
 //! What befalls a cluster, and how it is written.
 
 use super::words::{Unreadable, Words};
-use crate::span::Lasting;
+use crate::duration::HumanDuration;
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
@@ -69,13 +69,13 @@ pub enum Links {
 
 /// What a member is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum TargetRole {
     /// A voter.
     Voter,
     /// A learner.
     Learner,
     /// No member.
-    Out,
+    NonMember,
 }
 
 /// Something that befalls the cluster.
@@ -84,7 +84,7 @@ pub enum Wish {
     missing_docs,
     reason = "`time` is how long it lasts, `of` whom it befalls"
 )]
-pub enum Deed {
+pub enum NemesisOperation {
     /// From now on so many of a thousand messages, on any link, are lost, arrive twice, are held
     /// up for as long as `by`, or have bytes changed.
     Noise {
@@ -149,7 +149,7 @@ pub enum Deed {
     /// These are to become what is said; what makes no sense at that moment is left out. The next
     /// leader is asked, as soon as it is elected, if there is none or if it is said so.
     Change {
-        wishes: Vec<(Place, Wish)>,
+        roles: Vec<(Place, TargetRole)>,
         is_forced: bool,
         is_for_next: bool,
     },
@@ -158,8 +158,8 @@ pub enum Deed {
 }
 
 /// A duration after a word, as in `for 250ms`.
-fn lasts(time: &Duration) -> Lasting {
-    Lasting(*time)
+fn lasts(time: &Duration) -> HumanDuration {
+    HumanDuration(*time)
 }
 
 impl fmt::Display for Links {
@@ -175,10 +175,10 @@ impl fmt::Display for Links {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for NemesisOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Deed::Noise {
+            NemesisOperation::Noise {
                 loss,
                 duplicate,
                 late,
@@ -191,52 +191,56 @@ impl fmt::Display for Deed {
                 lasts(by),
                 lasts(time)
             ),
-            Deed::Cut { links, time } => write!(f, "{links} for {}", lasts(time)),
-            Deed::Flaky {
+            NemesisOperation::Cut { links, time } => write!(f, "{links} for {}", lasts(time)),
+            NemesisOperation::Flaky {
                 from,
                 to,
                 loss,
                 time,
             } => write!(f, "flaky {from}->{to} loss={loss} for {}", lasts(time)),
-            Deed::SlowLink { from, to, by, time } => {
+            NemesisOperation::SlowLink { from, to, by, time } => {
                 let (by, time) = (lasts(by), lasts(time));
                 write!(f, "slow-link {from}->{to} by {by} for {time}")
             }
-            Deed::Crash { of, time } => write!(f, "crash {of} for {}", lasts(time)),
-            Deed::Kill { of, time } => write!(f, "kill {of} for {}", lasts(time)),
-            Deed::Pause { of, time } => write!(f, "pause {of} for {}", lasts(time)),
-            Deed::SlowNode { of, by, time } => {
+            NemesisOperation::Crash { of, time } => write!(f, "crash {of} for {}", lasts(time)),
+            NemesisOperation::Kill { of, time } => write!(f, "kill {of} for {}", lasts(time)),
+            NemesisOperation::Pause { of, time } => write!(f, "pause {of} for {}", lasts(time)),
+            NemesisOperation::SlowNode { of, by, time } => {
                 write!(f, "slow-node {of} by {} for {}", lasts(by), lasts(time))
             }
-            Deed::SlowDisk { of, by, time } => {
+            NemesisOperation::SlowDisk { of, by, time } => {
                 write!(f, "slow-disk {of} by {} for {}", lasts(by), lasts(time))
             }
-            Deed::FailWrite { of, time } => write!(f, "fail-write {of} for {}", lasts(time)),
-            Deed::FailRead { of, time } => write!(f, "fail-read {of} for {}", lasts(time)),
-            Deed::Rot { of } => write!(f, "rot {of}"),
-            Deed::Replace { of, time } => write!(f, "replace {of} for {}", lasts(time)),
-            Deed::Jump { of, by } => write!(f, "jump {of} by {}", lasts(by)),
-            Deed::Freeze { of, time } => write!(f, "freeze {of} for {}", lasts(time)),
-            Deed::Transfer { to: None } => f.write_str("transfer"),
-            Deed::Transfer { to: Some(place) } => write!(f, "transfer to {place}"),
-            Deed::Change {
-                wishes,
+            NemesisOperation::FailWrite { of, time } => {
+                write!(f, "fail-write {of} for {}", lasts(time))
+            }
+            NemesisOperation::FailRead { of, time } => {
+                write!(f, "fail-read {of} for {}", lasts(time))
+            }
+            NemesisOperation::Rot { of } => write!(f, "rot {of}"),
+            NemesisOperation::Replace { of, time } => write!(f, "replace {of} for {}", lasts(time)),
+            NemesisOperation::Jump { of, by } => write!(f, "jump {of} by {}", lasts(by)),
+            NemesisOperation::Freeze { of, time } => write!(f, "freeze {of} for {}", lasts(time)),
+            NemesisOperation::Transfer { to: None } => f.write_str("transfer"),
+            NemesisOperation::Transfer { to: Some(place) } => write!(f, "transfer to {place}"),
+            NemesisOperation::Change {
+                roles,
                 is_forced,
                 is_for_next,
             } => {
                 f.write_str("change")?;
-                for (place, wish) in wishes {
+                for (place, wish) in roles {
                     let wish = match wish {
-                        Wish::Voter => "voter",
-                        Wish::Learner => "learner",
-                        Wish::Out => "out",
+                        TargetRole::Voter => "voter",
+                        TargetRole::Learner => "learner",
+                        TargetRole::NonMember => "out",
                     };
                     write!(f, " {place}={wish}")?;
                 }
                 f.write_str(if *is_forced { " forced" } else { "" })?;
                 f.write_str(if *is_for_next { " next" } else { "" })
             }
-            Deed::Snapshot { of } => write!(f, "snapshot {of}"),
+            NemesisOperation::Snapshot { of } => write!(f, "snapshot {of}"),
         }
     }
 }
@@ -250,7 +254,7 @@ fn link(words: &mut Words<'_>) -> Result<(Place, Place), Unreadable> {
     })
 }
 
-fn split(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
+fn split(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
     let mut places = Vec::new();
     loop {
         match words.next_word() {
@@ -259,14 +263,14 @@ fn split(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
             Some(_) | None => return Err(words.expected("servers such as n1 n3, then for")),
         }
     }
-    Ok(Deed::Cut {
+    Ok(NemesisOperation::Cut {
         links: Links::Between(places),
-        time: words.lasting()?,
+        time: words.duration()?,
     })
 }
 
-fn change(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
-    let mut wishes = Vec::new();
+fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let mut roles = Vec::new();
     let (mut is_forced, mut is_for_next) = (false, false);
     while let Some(word) = words.next_word() {
         match word {
@@ -282,25 +286,25 @@ fn change(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
         }
         let wish = word.split_once('=').and_then(|(place, wish)| {
             let wish = match wish {
-                "voter" => Wish::Voter,
-                "learner" => Wish::Learner,
-                "out" => Wish::Out,
+                "voter" => TargetRole::Voter,
+                "learner" => TargetRole::Learner,
+                "out" => TargetRole::NonMember,
                 _ => return None,
             };
             Some((place.parse().ok()?, wish))
         });
         let expected = "a member such as n3=voter, n3=learner or n3=out, forced or next";
-        wishes.push(wish.ok_or_else(|| words.expected(expected))?);
+        roles.push(wish.ok_or_else(|| words.expected(expected))?);
     }
-    Ok(Deed::Change {
-        wishes,
+    Ok(NemesisOperation::Change {
+        roles,
         is_forced,
         is_for_next,
     })
 }
 
-fn noise(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
-    Ok(Deed::Noise {
+fn noise(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    Ok(NemesisOperation::Noise {
         loss: words.number("loss", 1000)?,
         duplicate: words.number("duplicate", 1000)?,
         late: words.number("late", 1000)?,
@@ -310,87 +314,87 @@ fn noise(words: &mut Words<'_>) -> Result<Deed, Unreadable> {
     })
 }
 
-fn about_a_link(what: &str, words: &mut Words<'_>) -> Result<Deed, Unreadable> {
+fn about_a_link(what: &str, words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
     let (from, to) = link(words)?;
     Ok(match what {
-        "flaky" => Deed::Flaky {
+        "flaky" => NemesisOperation::Flaky {
             from,
             to,
             loss: words.number("loss", 1000)?,
             time: words.time("for")?,
         },
-        "slow-link" => Deed::SlowLink {
+        "slow-link" => NemesisOperation::SlowLink {
             from,
             to,
             by: words.time("by")?,
             time: words.time("for")?,
         },
-        _ => Deed::Cut {
+        _ => NemesisOperation::Cut {
             links: Links::One(from, to),
             time: words.time("for")?,
         },
     })
 }
 
-fn about_a_node(what: &str, words: &mut Words<'_>) -> Result<Option<Deed>, Unreadable> {
+fn about_a_node(what: &str, words: &mut Words<'_>) -> Result<Option<NemesisOperation>, Unreadable> {
     let mut of = || words.read(TARGET);
     Ok(Some(match what {
-        "isolate" => Deed::Cut {
+        "isolate" => NemesisOperation::Cut {
             links: Links::Around(of()?),
             time: words.time("for")?,
         },
-        "crash" => Deed::Crash {
+        "crash" => NemesisOperation::Crash {
             of: of()?,
             time: words.time("for")?,
         },
-        "kill" => Deed::Kill {
+        "kill" => NemesisOperation::Kill {
             of: of()?,
             time: words.time("for")?,
         },
-        "pause" => Deed::Pause {
+        "pause" => NemesisOperation::Pause {
             of: of()?,
             time: words.time("for")?,
         },
-        "slow-node" => Deed::SlowNode {
+        "slow-node" => NemesisOperation::SlowNode {
             of: of()?,
             by: words.time("by")?,
             time: words.time("for")?,
         },
-        "slow-disk" => Deed::SlowDisk {
+        "slow-disk" => NemesisOperation::SlowDisk {
             of: of()?,
             by: words.time("by")?,
             time: words.time("for")?,
         },
-        "fail-write" => Deed::FailWrite {
+        "fail-write" => NemesisOperation::FailWrite {
             of: of()?,
             time: words.time("for")?,
         },
-        "fail-read" => Deed::FailRead {
+        "fail-read" => NemesisOperation::FailRead {
             of: of()?,
             time: words.time("for")?,
         },
-        "replace" => Deed::Replace {
+        "replace" => NemesisOperation::Replace {
             of: of()?,
             time: words.time("for")?,
         },
-        "freeze" => Deed::Freeze {
+        "freeze" => NemesisOperation::Freeze {
             of: of()?,
             time: words.time("for")?,
         },
-        "jump" => Deed::Jump {
+        "jump" => NemesisOperation::Jump {
             of: of()?,
             by: words.time("by")?,
         },
-        "rot" => Deed::Rot { of: of()? },
-        "snapshot" => Deed::Snapshot { of: of()? },
+        "rot" => NemesisOperation::Rot { of: of()? },
+        "snapshot" => NemesisOperation::Snapshot { of: of()? },
         _ => return Ok(None),
     }))
 }
 
-impl FromStr for Deed {
+impl FromStr for NemesisOperation {
     type Err = Unreadable;
 
-    fn from_str(line: &str) -> Result<Deed, Unreadable> {
+    fn from_str(line: &str) -> Result<NemesisOperation, Unreadable> {
         const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
             slow-node, slow-disk, fail-write, fail-read, rot, replace, jump, freeze, transfer, \
             change or snapshot";
@@ -400,7 +404,7 @@ impl FromStr for Deed {
             Some("split") => split(&mut words)?,
             Some("change") => change(&mut words)?,
             Some(what @ ("cut" | "flaky" | "slow-link")) => about_a_link(what, &mut words)?,
-            Some("transfer") => Deed::Transfer {
+            Some("transfer") => NemesisOperation::Transfer {
                 to: match words.next_word() {
                     None => None,
                     Some("to") => {
@@ -420,7 +424,7 @@ impl FromStr for Deed {
     }
 }
 
-impl Deed {
+impl NemesisOperation {
     /// The servers that it names.
     pub fn places(&self) -> Vec<Place> {
         let node = |target: &Target| match target {
@@ -428,27 +432,30 @@ impl Deed {
             Target::Leader => Vec::new(),
         };
         match self {
-            Deed::Noise { .. } => Vec::new(),
-            Deed::Cut { links, .. } => match links {
+            NemesisOperation::Noise { .. } => Vec::new(),
+            NemesisOperation::Cut { links, .. } => match links {
                 Links::Around(target) => node(target),
                 Links::Between(places) => places.clone(),
                 Links::One(from, to) => vec![*from, *to],
             },
-            Deed::Flaky { from, to, .. } | Deed::SlowLink { from, to, .. } => vec![*from, *to],
-            Deed::Crash { of, .. }
-            | Deed::Kill { of, .. }
-            | Deed::Pause { of, .. }
-            | Deed::SlowNode { of, .. }
-            | Deed::SlowDisk { of, .. }
-            | Deed::FailWrite { of, .. }
-            | Deed::FailRead { of, .. }
-            | Deed::Rot { of }
-            | Deed::Replace { of, .. }
-            | Deed::Jump { of, .. }
-            | Deed::Freeze { of, .. }
-            | Deed::Snapshot { of } => node(of),
-            Deed::Transfer { to } => to.iter().copied().collect(),
-            Deed::Change { wishes, .. } => wishes.iter().map(|(place, _)| *place).collect(),
+            NemesisOperation::Flaky { from, to, .. }
+            | NemesisOperation::SlowLink { from, to, .. } => vec![*from, *to],
+            NemesisOperation::Crash { of, .. }
+            | NemesisOperation::Kill { of, .. }
+            | NemesisOperation::Pause { of, .. }
+            | NemesisOperation::SlowNode { of, .. }
+            | NemesisOperation::SlowDisk { of, .. }
+            | NemesisOperation::FailWrite { of, .. }
+            | NemesisOperation::FailRead { of, .. }
+            | NemesisOperation::Rot { of }
+            | NemesisOperation::Replace { of, .. }
+            | NemesisOperation::Jump { of, .. }
+            | NemesisOperation::Freeze { of, .. }
+            | NemesisOperation::Snapshot { of } => node(of),
+            NemesisOperation::Transfer { to } => to.iter().copied().collect(),
+            NemesisOperation::Change { roles, .. } => {
+                roles.iter().map(|(place, _)| *place).collect()
+            }
         }
     }
 }
