@@ -30,12 +30,21 @@ const LAST_LINES: usize = 40;
 
 /// Runs a cluster, and writes its trace to `output` if there is one.
 pub fn run(request: Request, output: Option<Box<dyn Write + Send>>) -> Report {
-    drawn(request, Trace::new(output))
+    run_watched(request, output, &|_| {})
+}
+
+/// Like [`run`]. `watch` is called with each second of virtual time that the run has reached.
+pub fn run_watched(
+    request: Request,
+    output: Option<Box<dyn Write + Send>>,
+    watch: &dyn Fn(Duration),
+) -> Report {
+    drawn(request, Trace::new(output), watch)
 }
 
 /// Runs a cluster without writing down what happens; again with a trace if something is wrong.
 pub fn search(request: Request) -> Report {
-    let report = drawn(request, Trace::of_times());
+    let report = drawn(request, Trace::of_times(), &|_| {});
     match report.passed() {
         true => report,
         false => run(request, None),
@@ -52,7 +61,7 @@ pub fn try_schedule(schedule: &Schedule) -> Report {
     scheduled(schedule, Trace::of_times())
 }
 
-fn drawn(request: Request, trace: Trace) -> Report {
+fn drawn(request: Request, trace: Trace, watch: &dyn Fn(Duration)) -> Report {
     let draft = Draft::new(request);
     let script = draft.script();
     let run = Run {
@@ -60,7 +69,7 @@ fn drawn(request: Request, trace: Trace) -> Report {
         time: request.time,
         origin: Origin::Drawn(request),
     };
-    run.traced(draft.settings, script, trace)
+    run.traced(draft.settings, script, trace, watch)
 }
 
 fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
@@ -73,7 +82,7 @@ fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
             operations: schedule.len(),
         },
     };
-    run.traced(schedule.settings.clone(), schedule.script(), trace)
+    run.traced(schedule.settings.clone(), schedule.script(), trace, &|_| {})
 }
 
 struct Run {
@@ -83,11 +92,17 @@ struct Run {
 }
 
 impl Run {
-    fn traced(self, settings: Settings, script: Script, trace: Trace) -> Report {
+    fn traced(
+        self,
+        settings: Settings,
+        script: Script,
+        trace: Trace,
+        watch: &dyn Fn(Duration),
+    ) -> Report {
         let began = ThreadTime::now();
         let mut world = World::new(settings, self.seed, script, trace);
         // A panic is a defect like others, and needs its seed and trace like others.
-        let result = catch_unwind(AssertUnwindSafe(|| phases(&mut world, self.time)));
+        let result = catch_unwind(AssertUnwindSafe(|| phases(&mut world, self.time, watch)));
         let result = result.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
@@ -101,7 +116,12 @@ impl Run {
     }
 }
 
-fn phases(world: &mut World, time: Duration) -> Result<(), Failure> {
+fn phases(world: &mut World, time: Duration, watch: &dyn Fn(Duration)) -> Result<(), Failure> {
+    for second in 1..=time.as_secs() {
+        let reached = Duration::from_secs(second);
+        world.run_until(Time::from_epoch(reached))?;
+        watch(reached);
+    }
     let calm_begins = Time::from_epoch(time);
     world.run_until(calm_begins)?;
     world.heal();

@@ -1,8 +1,8 @@
-//! Many seeds: which to run, what they come to together, and how parts of a search are joined.
+//! Sweeps: runs of many seeds, which several machines may share.
 //!
-//! A sweep is cut into chunks of [`CHUNK`] seeds. What a chunk came to is one [`Line`] of JSON, which
-//! is what a sweep writes, what it resumes from, and what other machines' sweeps are joined by: all
-//! in it can be added up, in any order.
+//! A sweep is cut into chunks of [`CHUNK`] seeds. The result of a chunk is one line of JSON, a
+//! [`ChunkResult`]. A sweep writes these lines, resumes from them, and adds up those of other
+//! machines: the order does not matter.
 
 use crate::coverage::CoverageMark;
 use crate::report::Report;
@@ -15,6 +15,22 @@ use std::collections::BTreeMap;
 /// Seeds in a chunk.
 pub const CHUNK: u64 = 256;
 
+/// Reads a seed, in decimal or hexadecimal: `42`, `0x2a`, `1_000_000`.
+pub fn parse_seed(text: &str) -> Option<u64> {
+    let digits = text.trim().replace('_', "");
+    let hexadecimal = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"));
+    let (digits, radix) = match hexadecimal {
+        Some(digits) => (digits, 16),
+        None => (digits.as_str(), 10),
+    };
+    // The library would also read a sign.
+    let is_number = digits.chars().all(|digit| digit.is_digit(radix));
+    is_number.then_some(())?;
+    u64::from_str_radix(digits, radix).ok()
+}
+
 /// Consecutive seeds, `A..B`: from A to just below B.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seeds(pub Range<u64>);
@@ -22,15 +38,16 @@ pub struct Seeds(pub Range<u64>);
 /// Why a text is no range of seeds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SeedsError {
-    /// No two numbers with two dots between them.
+    /// It is not two seeds with two dots between them.
     #[error(
-        "{0:?} is no range: write A..B, such as 0..20000, for the seeds from A to just below B"
+        "{0:?} is no range: write A..B, such as 0..20000 or 0x0..0x100, for the seeds from A to just \
+         below B; a seed is a whole number from 0 to 2^64 - 1"
     )]
     NotARange(String),
     /// It ends before it begins.
     #[error("{0}..{1} goes backwards: did you mean {1}..{0}?")]
     Backwards(u64, u64),
-    /// Nothing is in it.
+    /// It holds no seed.
     #[error("{0}..{0} is empty: B is the first seed that is not run")]
     Empty(u64),
 }
@@ -40,8 +57,7 @@ impl FromStr for Seeds {
 
     fn from_str(text: &str) -> Result<Seeds, SeedsError> {
         let ends = text.split_once("..");
-        let number = |text: &str| text.trim().replace('_', "").parse::<u64>().ok();
-        let ends = ends.and_then(|(from, to)| Some((number(from)?, number(to)?)));
+        let ends = ends.and_then(|(from, to)| Some((parse_seed(from)?, parse_seed(to)?)));
         match ends {
             None => Err(SeedsError::NotARange(text.into())),
             Some((from, to)) if from > to => Err(SeedsError::Backwards(from, to)),
@@ -58,12 +74,12 @@ impl fmt::Display for Seeds {
 }
 
 impl Seeds {
-    /// How many they are.
+    /// How many seeds.
     pub fn count(&self) -> u64 {
         self.0.end - self.0.start
     }
 
-    /// The chunks that they are cut into.
+    /// The chunks of the range.
     pub fn chunks(&self) -> impl Iterator<Item = Seeds> + use<> {
         let Range { start, end } = self.0;
         let count = (end - start).div_ceil(CHUNK);
@@ -74,20 +90,21 @@ impl Seeds {
     }
 }
 
-/// One part of a sweep that many machines share: part `index` of `count`, from 0 on.
+/// One part of a sweep that many machines share: part `index` of `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// Which part.
+    /// The part, from 0.
     pub index: u64,
     /// How many parts there are.
     pub count: u64,
 }
 
-/// Where array jobs say which of them one is: Slurm, and Kubernetes' indexed jobs.
+/// The environment variables that tell a task of an array job its index: Slurm's, and that of
+/// Kubernetes' indexed jobs.
 pub const INDEX_VARIABLES: [&str; 2] = ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"];
 
 impl Shard {
-    /// Reads `I/N`; with `array` for I, the index is what `variable` gives for one of
+    /// Reads `I/N`. With `array` for I, the index is the value that `variable` gives for one of
     /// [`INDEX_VARIABLES`].
     ///
     /// # Errors
@@ -115,28 +132,28 @@ impl Shard {
         Ok(Shard { index, count })
     }
 
-    /// This part's chunks among all.
+    /// Whether chunk number `chunk` is in this part.
     pub fn holds(&self, chunk: usize) -> bool {
         chunk as u64 % self.count == self.index
     }
 }
 
-/// What some seeds came to. Can be added up in any order.
+/// Sums over some seeds. Tallies can be added up in any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// How many.
+    /// How many seeds.
     pub seeds: u64,
-    /// Those in which something was wrong.
+    /// How many of them failed.
     pub failed: u64,
-    /// Inputs that cores took.
+    /// Inputs that the Raft cores took.
     pub events: u64,
     /// Entries committed.
     pub committed: u64,
     /// Virtual time, in milliseconds.
     pub virtual_millis: u64,
-    /// Time that it took, in microseconds, of one core.
+    /// CPU time, in microseconds.
     pub cpu_micros: u64,
-    /// The sum of the seeds' digests: equal exactly for equal runs of the same seeds.
+    /// The sum of the digests of the seeds: equal runs of the same seeds give an equal sum.
     pub digest: u64,
     /// The seeds in which each situation came up.
     #[serde(alias = "situations")]
@@ -161,7 +178,7 @@ impl Tally {
     }
 
     /// Adds other seeds.
-    pub fn join(&mut self, other: &Tally) {
+    pub fn merge(&mut self, other: &Tally) {
         self.seeds += other.seeds;
         self.failed += other.failed;
         self.events += other.events;
@@ -235,52 +252,69 @@ impl fmt::Display for Tally {
         let never: Vec<&str> = (self.coverage.iter())
             .filter_map(|(name, count)| (*count == 0).then_some(name.as_str()))
             .collect();
-        match never.is_empty() {
-            true => writeln!(f, "none was left out"),
-            false => writeln!(f, "no seed came into: {}", never.join("; ")),
+        if never.is_empty() {
+            writeln!(f, "none was left out")
+        } else {
+            writeln!(f, "no seed came into: {}", never.join("; "))
         }
     }
 }
 
-/// A seed in which something was wrong.
+/// A seed that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedSeed {
-    /// Which.
+    /// The seed.
     pub seed: u64,
     /// What was wrong.
     pub failure: String,
-    /// What kind of failure that is.
+    /// The kind of that failure.
     #[serde(default)]
     pub kind: String,
-    /// The command that repeats it.
+    /// The command that repeats the run.
     pub repeat: String,
 }
 
-/// What a chunk came to, as a line of JSON.
+/// The result of a chunk: a line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// Which seeds.
+pub struct ChunkResult {
+    /// The seeds.
     pub seeds: Seeds,
-    /// All else that was asked for: only lines with the same settings can be joined.
+    /// All other options: only results with the same settings can be added up.
     pub settings: String,
-    /// What they came to.
+    /// The sums over the seeds.
     pub tally: Tally,
-    /// Those in which something was wrong.
+    /// The seeds that failed.
     pub failures: Vec<FailedSeed>,
 }
 
-/// Reads lines that a sweep wrote. The last one may be torn: its sweep was killed while it wrote it.
+/// A line that is no result of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+pub struct LineError {
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Reads the lines that a sweep wrote. The last line may be torn, if the sweep was killed while it
+/// wrote it.
 ///
 /// # Errors
 ///
-/// The number of a line, from 1, that is none, and why.
-pub fn read_lines(text: &str) -> Result<Vec<Line>, (usize, String)> {
+/// The first line that is no result.
+pub fn read_results(text: &str) -> Result<Vec<ChunkResult>, LineError> {
     let mut lines = Vec::new();
     for (at, line) in text.split_inclusive('\n').enumerate() {
         match serde_json::from_str(line) {
             Ok(line) => lines.push(line),
             Err(_) if !line.ends_with('\n') => break,
-            Err(error) => return Err((at + 1, error.to_string())),
+            Err(error) => {
+                return Err(LineError {
+                    line: at + 1,
+                    reason: error.to_string(),
+                });
+            }
         }
     }
     Ok(lines)

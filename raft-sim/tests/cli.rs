@@ -83,6 +83,117 @@ fn numbers_out_of_range_name_the_range() {
 }
 
 #[test]
+fn a_negative_or_odd_seed_is_told_what_a_seed_is() {
+    let cases: [&[&str]; 6] = [
+        &["run", "--seed", "-1"],
+        &["run", "--seed", "1.5"],
+        &["lab", "--seed", "-1"],
+        &["shrink", "--seed", "0xg"],
+        &["elections", "--seed", "18446744073709551616"],
+        &["sweep", "--seeds", "-1..5"],
+    ];
+    for arguments in cases {
+        let output = raft_sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = stderr(&output);
+        assert!(
+            text.contains("a seed is a whole number from 0 to"),
+            "{arguments:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn seeds_are_read_in_hexadecimal_too() {
+    let run = |seed| raft_sim(&["run", "--seed", seed, "--time", "1s", "--json"]);
+    assert_eq!(digest(&run("0x2a")), digest(&run("42")));
+    let lab = raft_sim(&["lab", "4", "--seed", "0xFF", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&lab.stdout).expect("JSON");
+    assert_eq!(json["seed"], 255);
+}
+
+#[test]
+fn a_time_of_no_seconds_is_refused() {
+    for arguments in [
+        ["bench", "--seconds", "0"],
+        ["bench", "--seconds", "-5"],
+        ["zoo", "--cpu-seconds", "0"],
+    ] {
+        let output = raft_sim(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let text = stderr(&output);
+        assert!(text.contains("seconds, from 1 to"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_exits_with_2_whatever_the_command() {
+    let cases: [&[&str]; 9] = [
+        &["lab", "nosuch"],
+        &["run", "--fault", "rain=3"],
+        &["sweep", "--seeds", "5..5"],
+        &["sweep", "--seeds", "0..9", "--shard", "3/3"],
+        &["merge", "/no/such/file"],
+        &["bench", "--nodes", "-1"],
+        &["replay", "/no/such/file"],
+        &["shrink", "--schedule", "/no/such/file"],
+        &["elections", "--broadcast-time", "0s"],
+    ];
+    for arguments in cases {
+        let output = raft_sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).starts_with("error: "), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_benchmark_speaks_json() {
+    let output = raft_sim(&["bench", "--seconds", "1", "--nodes", "1", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["nodes"], 1);
+    let rows = json["rows"].as_array().expect("rows");
+    let features: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row["features"].as_str())
+        .collect();
+    assert_eq!(features, ["none", "drawn", "all"]);
+    for row in rows {
+        assert!(row["seeds_per_cpu_second"].as_f64() > Some(0.0), "{row}");
+    }
+}
+
+#[test]
+fn shells_get_completions_of_commands_and_options() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = raft_sim(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        let script = stdout(&output);
+        for word in ["elections", "until-failure"] {
+            assert!(script.contains(word), "{shell} has no {word}");
+        }
+    }
+}
+
+#[test]
+fn every_command_tells_its_exit_codes_and_examples() {
+    for command in [
+        "lab",
+        "run",
+        "sweep",
+        "merge",
+        "bench",
+        "zoo",
+        "replay",
+        "shrink",
+        "elections",
+    ] {
+        let text = stdout(&raft_sim(&[command, "--help"]));
+        assert!(text.contains(&format!("  raft-sim {command}")), "{text}");
+        assert!(text.contains("Exit code"), "{text}");
+    }
+}
+
+#[test]
 fn a_trace_that_cannot_be_written_is_refused_before_the_run() {
     let output = raft_sim(&["run", "--trace", "/no/such/directory/trace"]);
     assert_eq!(output.status.code(), Some(2));

@@ -201,10 +201,23 @@ fn the_graphs_are_well_formed_and_show_every_curve() {
     request.limit = Duration::from_secs(1); // Some curves do not reach the top.
     let samples = run(&request, &TimeoutRange::all());
     for graph in Graph::ALL {
-        let svg = graph.draw(&samples).unwrap();
+        let svg = graph.draw(&request, &samples).unwrap();
         let texts = texts(&svg);
         let shows = |text: &str| texts.iter().any(|shown| shown == text);
         assert!(shows(graph.title) && shows("100%"), "{texts:?}");
+        // What it takes to draw the same graph again.
+        let settings = texts
+            .iter()
+            .find(|text| text.starts_with("broadcast time 15ms"));
+        let settings = settings.unwrap_or_else(|| panic!("{texts:?}"));
+        for part in [
+            "seed 7",
+            "20 trials",
+            "own vote overlapped",
+            "without Pre-Vote",
+        ] {
+            assert!(settings.contains(part), "{settings}");
+        }
         assert!(
             shows("10") && shows("1,000") && shows("100,000"),
             "{texts:?}"

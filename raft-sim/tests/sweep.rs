@@ -1,7 +1,9 @@
 //! Sweeps: ranges, parts, joining, and going on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use raft_sim::sweep::{CHUNK, FailedSeed, Line, Seeds, SeedsError, Shard, Tally, read_lines};
+use raft_sim::sweep::{
+    CHUNK, ChunkResult, FailedSeed, Seeds, SeedsError, Shard, Tally, read_results,
+};
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
@@ -28,11 +30,17 @@ fn a_range_is_cut_into_chunks_that_hold_each_seed_once() {
 }
 
 #[test]
+fn a_range_may_be_in_hexadecimal() {
+    let seeds: Seeds = "0x10..0x1_FF".parse().unwrap();
+    assert_eq!(seeds, Seeds(16..511));
+}
+
+#[test]
 fn what_is_no_range_is_explained() {
     let error = |text: &str| text.parse::<Seeds>().unwrap_err();
     assert_eq!(error("5..5"), SeedsError::Empty(5));
     assert_eq!(error("9..2"), SeedsError::Backwards(9, 2));
-    for text in ["", "7", "..", "1..x", "-1..3"] {
+    for text in ["", "7", "..", "1..x", "-1..3", "1..+3", "0x..5", "0x+1..5"] {
         assert_eq!(error(text), SeedsError::NotARange(text.into()));
     }
 }
@@ -87,7 +95,7 @@ fn a_sweep_goes_on_where_it_was_killed() {
     assert_eq!(digest(&whole), digest(&again));
     let again = std::fs::read_to_string(&file).unwrap();
     let ranges = |text: &str| -> Vec<Seeds> {
-        let lines = read_lines(text).unwrap().into_iter();
+        let lines = read_results(text).unwrap().into_iter();
         lines.map(|line| line.seeds).collect()
     };
     assert_eq!(
@@ -109,7 +117,7 @@ fn a_sweep_goes_on_where_it_was_killed() {
 
 #[test]
 fn failures_are_listed_with_their_commands_and_the_exit_code_is_one() {
-    let line = Line {
+    let line = ChunkResult {
         seeds: Seeds(0..256),
         settings: "--nodes 3".into(),
         tally: Tally {
@@ -137,4 +145,75 @@ fn failures_are_listed_with_their_commands_and_the_exit_code_is_one() {
         said.contains("repeat with: raft-sim run --seed 7"),
         "{said}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_sweep_sums_up_all_that_was_run() {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sweep.jsonl");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+    command.args(["sweep", "--time", "1s", "--nodes", "3", "--faults", "none"]);
+    command
+        .args(["--seeds", "0..1_000_000_000", "--resume"])
+        .arg(&file);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    // As soon as a chunk is written, many seeds are done, and far from all.
+    let limit = Instant::now() + Duration::from_secs(300);
+    while std::fs::read_to_string(&file)
+        .unwrap_or_default()
+        .is_empty()
+    {
+        assert!(Instant::now() < limit, "no chunk was written");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // SIGTERM, as service managers and array jobs send it.
+    let killed = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(killed.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let passed = said.lines().next().unwrap();
+    let (done, _) = passed.split_once(' ').unwrap();
+    assert!(done.parse::<u64>().unwrap() >= CHUNK, "{said}");
+    assert_eq!(passed, format!("{done} of {done} seeds passed"));
+    let interrupted = format!("interrupted: {done} of 1000000000 seeds were run; ");
+    assert!(said.contains(&interrupted), "{said}");
+    // Only whole chunks are kept.
+    let kept = read_results(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert!(kept.iter().all(|chunk| chunk.tally.seeds == CHUNK));
+}
+
+#[test]
+fn merged_results_speak_json() {
+    let result = |seeds: Seeds| ChunkResult {
+        tally: Tally {
+            seeds: seeds.count(),
+            ..Tally::default()
+        },
+        seeds,
+        settings: "--nodes 3".into(),
+        failures: Vec::new(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("part.jsonl");
+    let lines = [0..256, 512..768].map(|seeds| {
+        let line = serde_json::to_string(&result(Seeds(seeds))).unwrap();
+        line + "\n"
+    });
+    std::fs::write(&file, lines.concat()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+    let output = command
+        .args(["merge", "--json"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["seeds"], "0..768");
+    assert_eq!(json["gaps"], serde_json::json!(["256..512"]));
+    assert_eq!(json["passed"], true);
+    assert_eq!(json["tally"]["seeds"], 512);
 }

@@ -87,7 +87,7 @@ fn the_readme_has_a_place_for_the_table() {
 fn a_mutant_is_given_the_command_line_without_what_names_it() {
     let kept = |line: &str| {
         let arguments = line.split(' ').map(OsString::from);
-        let kept = zoo::without_mutant(arguments);
+        let kept = zoo::without_mutant_options(arguments);
         let kept: Vec<&str> = kept.iter().map(|it| it.to_str().unwrap()).collect();
         kept.join(" ")
     };

@@ -1,4 +1,4 @@
-//! The options that say which cluster is run, and what befalls it.
+//! The options that describe a cluster and the faults that it is under.
 
 use clap::Args;
 use core::time::Duration;
@@ -6,34 +6,34 @@ use raft_sim::features::Features;
 use raft_sim::intensity::Override;
 use raft_sim::request::{Faults, Request};
 
-/// Which cluster, and what befalls it.
+/// A cluster, and the faults that it is under.
 #[derive(Debug, Args)]
-pub(crate) struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// How many servers
     #[arg(long, default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(Request::MAX_NODES)))]
-    pub(crate) nodes: u32,
-    /// How hostile the environment is; mild if left out, and wild for sweep and bench
+    pub(super) nodes: u32,
+    /// How hostile the environment is; by default mild, for sweep and bench wild
     #[arg(long, value_enum)]
-    pub(crate) faults: Option<Faults>,
-    /// What is used beyond Figure 2: Pre-Vote, CheckQuorum, leases, handovers of the lead,
-    /// membership changes, priorities, a log that is not all in memory; drawn means that the
-    /// seed switches each on or off
+    pub(super) faults: Option<Faults>,
+    /// What servers use beyond the paper's Figure 2: Pre-Vote, CheckQuorum, leases, leadership
+    /// transfers, membership changes, priorities, a log that is not all in memory; drawn means that
+    /// the seed switches each on or off
     #[arg(long, value_enum, default_value_t = Features::Drawn)]
-    pub(crate) features: Features,
-    /// How hard one kind of fault strikes, from 0 to 100, in place of what the seed draws; can be
-    /// repeated
+    pub(super) features: Features,
+    /// How hard one kind of fault strikes, from 0 to 100, instead of what the seed draws; can be
+    /// repeated (raft-sim run --help lists the names)
     #[arg(long = "fault", value_name = "NAME=INTENSITY")]
-    pub(crate) overrides: Vec<Override>,
-    /// How many operations clients begin in a second of virtual time; drawn if left out
+    overrides: Vec<Override>,
+    /// How many operations clients begin in a second of virtual time; by default the seed draws it
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) rate: Option<u32>,
+    pub(super) rate: Option<u32>,
 }
 
 impl ClusterArgs {
-    /// The run of a seed.
-    pub(crate) fn request(&self, seed: u64, time: Duration, faults: Faults) -> Request {
+    /// The run of a seed. `faults` holds where the option is left out.
+    pub(super) fn request(&self, seed: u64, time: Duration, faults: Faults) -> Request {
         Request {
             seed,
             nodes: self.nodes,

@@ -1,119 +1,128 @@
-//! What `--help` says.
+//! What `--help` says below the options.
 
 pub(super) const ABOUT: &str =
-    "Simulates Raft clusters on a virtual clock, everything drawn from one seed";
+    "Simulates Raft clusters on a virtual clock; everything is drawn from one seed";
 
 pub(super) const LONG_ABOUT: &str = "\
-Simulates Raft clusters on a virtual clock, everything drawn from one seed.
+Simulates Raft clusters on a virtual clock; everything is drawn from one seed.
 
 The Raft core under test is the real one, unchanged. Time, network, disks, crashes and clients \
-are simulated, so a minute takes milliseconds, and a seed makes the same run on every machine: \
-whatever fails can be repeated, and looked at with --trace.";
+are simulated, so a minute takes milliseconds. The same seed makes the same run on every machine: \
+a run that fails can be repeated, and looked at with --trace. A seed is a whole number below 2^64, \
+in decimal or hexadecimal (0x2a).";
 
 pub(super) const EXIT_CODES: &str = "\
-Exit codes:
+Exit codes, of all commands:
   0  everything passed
-  1  a scenario failed, or a run violated a property or did not recover
-  2  the command line made no sense
+  1  a scenario failed, a run violated a property or did not recover, or a file could not be written
+  2  the command line made no sense, or named a file that is not there
   3  a sweep was interrupted; nothing was wrong until then";
 
-pub(super) const LAB_HELP: &str = "\
+pub(super) const LAB: &str = "\
 Each scenario prints the lab's own line:
 
   Test (3A): initial election ...
     ... Passed -- 3.5 3 58 16840 0
                   |   | |  |     commits: how far the highest applied index rose
-                  |   | |  bytes sent, requests and delivered replies
-                  |   | RPCs: requests given to the network, replies not counted
+                  |   | |  bytes of requests and of delivered replies
+                  |   | RPCs: requests given to the network; replies do not count
                   |   servers
                   virtual seconds
 
 Examples:
   raft-sim lab                    all 28 scenarios
   raft-sim lab 3C                 one part
-  raft-sim lab figure 8           those whose name contains this
-  raft-sim lab 17 --trace         one scenario, by its number, with everything that happened
-  raft-sim lab --repeat 1000      1000 consecutive seeds, and a table of medians beside the
-                                  figures on the lab's page
+  raft-sim lab figure 8           the scenarios whose names contain this
+  raft-sim lab 17 --trace         one scenario, by its number, with everything that happens
+  raft-sim lab --repeat 1000      1000 consecutive seeds, and a table that compares the medians
+                                  with the figures on the lab's page
   raft-sim lab 3B --seed 7 --json for machines
 
 Exit code 1 if a scenario failed, 2 if the command line made no sense.";
 
-pub(super) const RUN_HELP: &str = "\
+pub(super) const RUN: &str = "\
 A run has two phases. In the first, clients use a replicated key/value store while the cluster is \
-under faults. Each seed switches each kind of fault on or off and draws how hard it strikes; --fault \
+under faults. In the second, all faults end (in half of the runs only for as few servers as a \
+quorum needs), and the cluster must recover: it has one leader, every operation is answered, and \
+every healthy server has applied everything.
+
+Each seed switches each kind of fault on or off and draws how hard it strikes. --fault \
 NAME=INTENSITY (0 to 100) sets one:
 
-  loss late duplicate corrupt       messages: lost, held up and overtaken, repeated, damaged
-  split one-way flaky slow-link     links: cut in two or one direction, lossy, slow
-  pause slow-node                   processes that stand still, or take long for every step
-  crash crash-all kill              power losses, of one or all; processes that die (and power
-                                    that is lost before what they wrote is synced)
-  slow-disk fail-write fail-read    disks that take long, fail a sync, cannot be read
-  rot replace                       disks that decay or are lost; their server comes back under
-                                    a new identity
-  drift jump                        clocks at different rates; clocks that jump or stand still
-                                    (beyond what leases allow: off where there are leases)
-  change transfer snapshot          what operators do: members changed, the lead handed over,
+  loss late duplicate corrupt       messages are lost, delayed and reordered, repeated, damaged
+  split one-way flaky slow-link     links are cut in both directions or in one, lossy, slow
+  pause slow-node                   processes stand still, or take long for every step
+  crash crash-all kill              power losses, of one server or of all; processes that die (and
+                                    power losses before what they wrote is synced)
+  slow-disk fail-write fail-read    disks take long, fail a sync, cannot be read
+  rot replace                       disks decay, or are lost; the server comes back under a new
+                                    identity
+  drift jump                        clocks run at different rates; clocks jump or stand still
+                                    (more than leases allow: off where there are leases)
+  change transfer snapshot          operators change members and transfer leadership; services make
                                     snapshots at random moments
 
-After every step of every node: the five properties of the Raft paper's Figure 3, and that what is \
-committed is on a majority's disks, that nobody could be elected without it, that no two nodes could \
-be elected in one term, that every command ran once, that followers and leaders keep to their \
-timers. What clients saw has to be linearizable. In the second phase all faults end (in half of the \
-runs only for as few nodes as a quorum needs), and the cluster must recover: one leader, every \
-operation answered, and all nodes that are well have applied everything.
+After every step of every server these are checked:
+  - the five properties of the Raft paper's Figure 3
+  - every committed entry is on the disks of a majority
+  - no server without all committed entries could be elected
+  - no two servers could be elected in one term
+  - every command is applied exactly once
+  - followers and leaders keep to their timers
+In addition, what clients saw must be linearizable.
 
 The summary at the end:
-  operations          what clients asked for; given up: nobody answered for seconds
-  sessions            opened, and found to have been closed to make room for others
+  operations          requests of clients; given up: no answer came for seconds
+  sessions            opened, and found closed because the service made room for others
   elections           candidacies, and how many of them were won
-  commands            acknowledged: committed and applied where they were proposed; the others
-                      were replaced by another leader's, or their node crashed first
-  snapshots           made by services; restored by nodes that were too far behind for entries
+  commands            acknowledged: committed, and applied where they were proposed; the others
+                      were replaced by another leader's, or their server crashed first
+  snapshots           made by services; restored by servers that were too far behind for entries
   trace               the digest (SHA-256, first 16 digits) is equal exactly for equal runs
   events              inputs that the cores took
+
+A run of more than a blink shows its progress where stderr is a terminal.
 
 Examples:
   raft-sim run --seed 42                     a minute of a cluster of five
   raft-sim run --seed 42 --trace -           ... with every fact as a line; the summary then
                                              goes to stderr
-  raft-sim run --faults wild --repeat 1000   a thousand seeds of the worst there is
-  raft-sim run --faults none --fault kill=50 --fault loss=10     only these
+  raft-sim run --faults wild --repeat 1000   a thousand seeds under the worst faults
+  raft-sim run --faults none --fault kill=50 --fault loss=10     only these faults
   raft-sim run --time 1h --nodes 3           an hour of virtual time
-  raft-sim run --time 10m --features all     leases, handovers and changes of the members
+  raft-sim run --time 10m --features all     leases, transfers and membership changes
   raft-sim run --mutant figure-8 --seed 227  with a known mistake in the core: see raft-sim zoo
 
 Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
 made no sense.";
 
-pub(super) const REPLAY_HELP: &str = "\
-A recording holds every event that a node's core was given, and a digest of what it answered; \
-drivers write them (see raft_proto::recording). Each file begins with a checkpoint and is replayed \
-by itself. The core depends on nothing but its events, so the same release gives the same \
-answers; where it does not, the first such step is shown with its actions.
+pub(super) const REPLAY: &str = "\
+A recording holds every event that the core of a node was given, and a digest of each answer; \
+drivers write recordings (see raft_proto::recording). Each file begins with a checkpoint and is \
+replayed by itself. The core depends on nothing but its events, so the same release gives the same \
+answers. Where this build answers differently, the first such step is shown with its actions.
 
-A schedule says what happens to a simulated cluster, and when; raft-sim shrink writes them. If it \
-names a mistake of raft-sim/zoo, the simulator with that mistake runs it; edit the line to run it \
-without. If it notes a failure, that is compared.
+A schedule says what happens to a simulated cluster, and when; raft-sim shrink writes schedules. \
+If the schedule names a mistake of raft-sim/zoo, the simulator with that mistake runs it; edit the \
+line to run it without. If it notes a failure, the failure that is found is compared with it.
 
 Examples:
   raft-sim replay node-1/recordings              all files of a folder, the oldest first
-  raft-sim replay --print 000000000003.raftrec   one file, with everything that happened
+  raft-sim replay --print 000000000003.raftrec   one file, with everything that happens
   raft-sim replay figure-8-227.toml              a schedule
   raft-sim replay --print figure-8-227.toml      ... with its trace; the summary goes to stderr
 
 Exit code 1 if a step differs, a recording is damaged or a schedule fails, 2 if there is nothing \
 to replay or a schedule makes no sense.";
 
-pub(super) const SHRINK_HELP: &str = "\
-A run that fails has thousands of things in it that have nothing to do with its failure. This one \
-leaves out faults, operations, servers and stretches of time, and simplifies the settings, as long \
-as what is left still fails in the same way; each smaller run is tried with several seeds. What it \
-finds is a file that can be read, edited and run again.
+pub(super) const SHRINK: &str = "\
+In a run that fails, thousands of things happen that have nothing to do with the failure. This \
+command leaves out faults, operations, servers and stretches of time, and simplifies the settings, \
+as long as the rest still fails in the same way (delta debugging). Each smaller run is tried with \
+several seeds. The result is a file that can be read, edited and run again.
 
-The result is the same for the same number of runs, whatever the number of jobs; a limit of time \
-that ends the search makes it depend on the machine: --runs instead of --seconds does not.
+With --runs alone the result depends only on the number of runs, not on the number of jobs or on \
+the machine. A limit of real time (--seconds) makes it depend on the machine.
 
 Examples:
   raft-sim shrink --mutant figure-8 --seed 227 --nodes 5 --time 20s --faults wild
@@ -122,58 +131,85 @@ Examples:
                                                makes it smaller still, in place
   raft-sim replay figure-8-227.toml            runs it again
 
-Exit code 0 if there is a smaller or equal run that fails, 2 if the run passes or the command line \
-made no sense.";
+Exit code 0 if the result is written, 2 if the run passes or the command line made no sense.";
 
-pub(super) const SWEEP_HELP: &str = "\
+pub(super) const SWEEP: &str = "\
 Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \
-The summary says which rare situations the seeds came into, and which none did. Its digest is \
-the sum of the seeds' digests, each of the times of everything that happened: equal for equal \
-seeds and settings, whatever the number of jobs or the machine. What raft-sim run prints is \
-another digest, of the whole trace as text.
+The summary says how many seeds reached each rare event, and which events no seed reached. Its \
+digest is the sum of the digests of the seeds, each over the times of all events: equal for equal \
+seeds and settings, whatever the number of jobs or the machine. (raft-sim run prints another \
+digest, of the whole trace as text.)
+
+Ctrl-C or SIGTERM ends a sweep when the seeds that are running have ended, with a summary of all \
+seeds that were run. A second signal ends it at once.
 
 Examples:
   raft-sim sweep --seeds 0..20000                        all cores
-  raft-sim sweep --seeds 0..1000000 --resume sweep.jsonl go on where a former one stopped
+  raft-sim sweep --seeds 0x8000..0x8100                  seeds in hexadecimal
+  raft-sim sweep --seeds 0..1000000 --resume sweep.jsonl go on where an earlier sweep stopped
   raft-sim sweep --seeds 0..1000000 --shard 3/100        the fourth of a hundred parts
   raft-sim sweep --seeds 0..1000000000 --shard array/1000 --resume /results/$NAME.jsonl
                                                          in a Slurm array or a Kubernetes
                                                          indexed Job of a thousand tasks
-  raft-sim merge /results/*.jsonl                        what they all came to
+  raft-sim merge /results/*.jsonl                        adds them all up
 
-Exit code 1 if a seed failed, 2 if the command line made no sense, 3 if it was interrupted.";
+Exit code 1 if a seed failed, 2 if the command line made no sense, 3 if the sweep was interrupted.";
 
-pub(super) const ZOO_HELP: &str = "\
-Each mistake is a patch in raft-sim/zoo. For each the command applies the patch to a copy of the \
+pub(super) const MERGE: &str = "\
+Adds up the results of the parts of a sweep, which must have had the same settings. A chunk that \
+several files hold counts once. Seeds that are missing between the first and the last are listed.
+
+Examples:
+  raft-sim merge /results/*.jsonl           the summary, as a sweep of all the seeds prints it
+  raft-sim merge --json /results/*.jsonl    for machines
+
+Exit code 1 if a seed failed, 2 if a file is not there, holds no results, or is of a sweep with \
+other settings.";
+
+pub(super) const BENCH: &str = "\
+Runs seed after seed in one thread and prints a row for each setting of --features. Time is CPU \
+time of that thread, so other work on the machine disturbs little.
+
+Examples:
+  raft-sim bench                            three rows, 10 seconds each
+  raft-sim bench --seconds 60 --nodes 3     longer, with three servers
+  raft-sim bench --json                     for machines
+
+Exit code 1 if a seed failed, 2 if the command line made no sense.";
+
+pub(super) const ZOO: &str = "\
+Each mistake is a patch in raft-sim/zoo. For each, this command applies the patch to a copy of the \
 project in target/zoo, builds the simulator with it and runs seeds until one fails. It needs cargo \
-and the project's sources; what was built is kept in target/zoo/bin. A patch that does not apply \
+and the project's sources. The programs are kept in target/zoo/bin. A patch that does not apply \
 any more, or does not build, is an error.
 
 Examples:
   raft-sim zoo                   all of them, as a table in Markdown
   raft-sim zoo figure-8          one
-  raft-sim zoo --write           all, and the table goes into raft-sim/zoo/README.md
-  raft-sim zoo --shrink          all, and each run that fails is made small: raft-sim replay
+  raft-sim zoo --write           all, and the table is written to raft-sim/zoo/README.md
+  raft-sim zoo --shrink          all, and each run that failed is shrunk: raft-sim replay
                                  target/zoo/schedules/figure-8.toml runs one of them
 
-Exit code 1 if one was not caught, 2 if the command line made no sense or a patch does not apply \
-or build.";
+Exit code 1 if a mistake was not caught, 2 if the command line made no sense or a patch does not \
+apply or build.";
 
-pub(super) const ELECTIONS_HELP: &str = "\
-Five servers have a leader; it broadcasts a heartbeat and crashes at any time before the next one. \
-A row tells how long it took until another server was leader, for one range of election timeouts. \
-The four others have logs of different lengths, so that two of them can win and two cannot.
+pub(super) const ELECTIONS: &str = "\
+Five servers have a leader. It broadcasts a heartbeat and crashes at a random time before its next \
+heartbeat. A row says how long it took until another server was leader, for one range of election \
+timeouts. The four others have logs of different lengths, so that two of them can win and two \
+cannot.
 
 The columns:
   timeouts            the range of election timeouts, in ms; the leader's heartbeat interval is half
-                      of the least one
+                      of the shortest
   elected             trials that had a leader before --limit ended
-  min ... max         ms without a leader; a trial without one counts as the longest
-  elections, most     terms that were begun until one had a leader, in the mean and at most
+  min ... max         ms without a leader; a trial that elected none counts as the longest
+  elections, most     terms that began until one had a leader, in the mean and at most
 
-A vote takes a message, a synchronous write and a message back: 15 ms in the mean, as roughly in \
-the paper's cluster. The core sends no request for a vote before its own vote is on its disk, which \
-takes another write; --own-vote overlapped shows what it would be if the two overlapped.
+The broadcast time is that of a message, a synchronous write and a message back: 15 ms in the mean, \
+as roughly in the paper's cluster. The core sends no request for a vote before its own vote is on \
+its disk, which takes another write; --own-vote overlapped shows how it would be if the write and \
+the requests overlapped.
 
 Examples:
   raft-sim elections                          all ranges, 1000 trials each, 100 for 150-150
@@ -183,3 +219,9 @@ Examples:
   raft-sim elections --trials 100 --json      for machines
 
 Exit code 2 if the command line made no sense, 1 if a file could not be written.";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  raft-sim completions bash > ~/.local/share/bash-completion/completions/raft-sim
+  raft-sim completions zsh > ~/.zfunc/_raft-sim          ~/.zfunc is in $fpath
+  raft-sim completions fish > ~/.config/fish/completions/raft-sim.fish";

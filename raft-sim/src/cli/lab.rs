@@ -1,9 +1,11 @@
 //! `raft-sim lab`.
 
-use super::{LabArgs, Verdict, progress};
+use super::outcome::{CliError, CommandResult, Outcome};
+use super::{progress, values};
+use clap::Args;
 use core::time::Duration;
 use raft_proto::Time;
-
+use raft_sim::features::Features;
 use raft_sim::lab::{self, Comparison, Failure, Figures, Report, Scenario, TraceLevel};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -11,39 +13,60 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+/// `raft-sim lab`.
+#[derive(Debug, Args)]
+pub(super) struct LabArgs {
+    /// Which scenarios: a part (3A, 3B, 3C, 3D), a number (1 to 28), or some words of a name; by
+    /// default all of them
+    #[arg(value_name = "FILTER")]
+    filter: Vec<String>,
+    /// The seed that everything is drawn from
+    #[arg(long, default_value_t = 1, value_parser = values::seed)]
+    seed: u64,
+    /// How many consecutive seeds to run, beginning with --seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    repeat: u32,
+    /// What servers use beyond the paper's Figure 2: Pre-Vote, CheckQuorum, leases, a log that is
+    /// not all in memory; drawn means that the seed switches each on or off
+    #[arg(long, value_enum, default_value_t = Features::None)]
+    features: Features,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    /// Print everything that happens, one fact a line
+    #[arg(long, conflicts_with_all = ["repeat", "json"])]
+    trace: bool,
+}
+
 /// How many lines of the trace a failure shows.
 const LAST_LINES: usize = 40;
 
-pub(crate) fn run(args: &LabArgs) -> io::Result<Verdict> {
+pub(super) fn run(args: &LabArgs) -> CommandResult {
     let words = args.filter.join(" ");
     let filter = (!words.is_empty()).then_some(words.as_str());
-    let scenarios = match lab::select(filter) {
-        Ok(scenarios) => scenarios,
-        Err(error) => {
-            unknown(&error)?;
-            return Ok(Verdict::Usage);
-        }
-    };
+    let scenarios = lab::select(filter).map_err(|error| unknown(&error))?;
     let with = |scenario: &Scenario| scenario.with_features(args.features);
     let scenarios: Vec<Scenario> = scenarios.into_iter().map(with).collect();
-    if args.repeat > 1 {
-        return many(args, &scenarios);
-    }
-    once(args, &scenarios)
+    let totals = if args.repeat > 1 {
+        run_seeds(args, &scenarios)?
+    } else {
+        run_once(args, &scenarios)?
+    };
+    Ok(Outcome::of(totals.failed == 0))
 }
 
-/// Says what there is, to somebody who asked for something else.
-fn unknown(error: &lab::UnknownScenario) -> io::Result<()> {
-    let mut stderr = io::stderr();
-    writeln!(stderr, "error: {error}\n\nThe scenarios:")?;
+/// Lists the scenarios for a user whose filter names none.
+fn unknown(error: &lab::UnknownScenario) -> CliError {
+    let mut text = format!("{error}\n\nThe scenarios:");
     for scenario in lab::scenarios() {
         let (number, part, name) = (scenario.number, scenario.part, scenario.name);
-        writeln!(stderr, "  {number:>2}  {part}  {name}")?;
+        text += &format!("\n  {number:>2}  {part}  {name}");
     }
-    Ok(())
+    CliError::Usage(text)
 }
 
-/// Runs a scenario; a panic is a failure like others, and needs its seed like others.
+/// Runs a scenario. A panic is reported as other failures are: with its seed.
 fn attempt(scenario: &Scenario, seed: u64, trace: TraceLevel) -> Report {
     let result = catch_unwind(AssertUnwindSafe(|| scenario.run(seed, trace)));
     result.unwrap_or_else(|panic| {
@@ -70,7 +93,7 @@ fn attempt(scenario: &Scenario, seed: u64, trace: TraceLevel) -> Report {
     })
 }
 
-/// What all scenarios took together.
+/// The sums over all scenarios.
 #[derive(Default)]
 struct Totals {
     scenarios: usize,
@@ -89,13 +112,6 @@ impl Totals {
         self.bytes += report.figures.bytes;
     }
 
-    fn verdict(&self) -> Verdict {
-        match self.failed {
-            0 => Verdict::Passed,
-            _ => Verdict::Failed,
-        }
-    }
-
     fn write(&self, what: &str, real: Duration) -> io::Result<()> {
         writeln!(
             io::stdout(),
@@ -109,7 +125,8 @@ impl Totals {
     }
 }
 
-fn once(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
+/// Runs each scenario once.
+fn run_once(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Totals> {
     let began = Instant::now();
     let mut stdout = io::stdout();
     let (mut totals, mut reports) = (Totals::default(), Vec::new());
@@ -135,7 +152,7 @@ fn once(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
             }
             buffered.flush()?;
         } else if report.outcome.is_err() {
-            // The same again, this time with its last lines.
+            // Once more, to keep the last lines of the trace.
             report = attempt(scenario, args.seed, TraceLevel::Last(LAST_LINES));
         }
         for warning in &report.warnings {
@@ -160,24 +177,22 @@ fn once(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
     } else {
         totals.write(&count(scenarios.len(), "scenario"), real)?;
     }
-    Ok(totals.verdict())
+    Ok(totals)
 }
 
 fn count(number: usize, of: &str) -> String {
-    match number {
-        1 => format!("1 {of}"),
-        many => format!("{many} {of}s"),
-    }
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{plural}")
 }
 
-/// Consecutive seeds, all scenarios of each, and the medians beside the lab's page.
-fn many(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
-    /// Seeds between two looks at the results: enough to keep all cores busy.
+/// Runs all scenarios at consecutive seeds, and compares the medians with the lab's page.
+fn run_seeds(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Totals> {
+    /// Seeds that run before their results are shown: enough to keep all cores busy.
     const CHUNK: u64 = 64;
     let began = Instant::now();
     let mut stdout = io::stdout();
     let seeds = u64::from(args.repeat);
-    let bar = progress(seeds);
+    let bar = progress::seeds(seeds);
     let (mut totals, mut comparison) = (Totals::default(), Comparison::new());
     let mut failures = Vec::new();
     let mut first = 0;
@@ -228,7 +243,7 @@ fn many(args: &LabArgs, scenarios: &[Scenario]) -> io::Result<Verdict> {
         );
         totals.write(&what, real)?;
     }
-    Ok(totals.verdict())
+    Ok(totals)
 }
 
 fn list_failure(report: &Report) -> io::Result<()> {

@@ -1,6 +1,6 @@
-//! `--mutant NAME`: the same command line, by a simulator with a mistake built in.
+//! `--mutant NAME`: the same command line, run by a simulator with a mistake built in.
 
-use super::Verdict;
+use super::outcome::{CliError, CommandResult, Outcome, usage};
 use clap::Args;
 use raft_sim::schedule::Schedule;
 use raft_sim::zoo::{self, Builder, ZooError};
@@ -9,73 +9,67 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Which simulator does it.
+/// The simulator that runs the command.
 #[derive(Debug, Args)]
-pub(crate) struct MutantArgs {
-    /// Do it with this mistake of raft-sim/zoo built into the core; needs cargo and the project's
+pub(super) struct MutantArgs {
+    /// Build this mistake of raft-sim/zoo into the core first; needs cargo and the project's
     /// sources
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
-    /// Where the project is that mutants are built from
+    /// The project's root, from which mutants are built
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(super) root: PathBuf,
 }
 
 impl MutantArgs {
-    /// Has the mutant do it, if one is named.
-    pub(crate) fn delegate(&self) -> io::Result<Option<Verdict>> {
+    /// Has the mutant run the whole command line, if one is named.
+    pub(super) fn delegate(&self) -> Result<Option<Outcome>, CliError> {
         let Some(name) = &self.mutant else {
             return Ok(None);
         };
-        let arguments = zoo::without_mutant(std::env::args_os().skip(1));
+        let arguments = zoo::without_mutant_options(std::env::args_os().skip(1));
         delegate(&self.root, name, &arguments).map(Some)
     }
 }
 
-/// Runs the simulator with this mistake, built unless it is kept from before, and ends as it does.
-pub(crate) fn delegate(root: &Path, name: &str, args: &[OsString]) -> io::Result<Verdict> {
-    let program = match program(root, name) {
-        Ok(program) => program,
-        Err(error) => {
-            writeln!(io::stderr(), "error: {error}")?;
-            return Ok(Verdict::Usage);
-        }
-    };
+/// Runs the simulator with this mistake, and ends as it does. It is built unless it was before.
+pub(super) fn delegate(root: &Path, name: &str, args: &[OsString]) -> CommandResult {
+    let program = program(root, name).map_err(usage)?;
     let mut command = Command::new(&program);
     let status = command.args(args).env(zoo::VARIABLE, name).status();
     let status = status
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
     match status.code() {
-        Some(0) => Ok(Verdict::Passed),
-        Some(1) => Ok(Verdict::Failed),
-        Some(2) => Ok(Verdict::Usage),
-        Some(3) => Ok(Verdict::Interrupted),
-        Some(_) | None => Err(io::Error::other(format!("{name} ended with {status}"))),
+        Some(0) => Ok(Outcome::Passed),
+        Some(1) => Ok(Outcome::Failed),
+        Some(2) => Ok(Outcome::Usage),
+        Some(3) => Ok(Outcome::Interrupted),
+        Some(_) | None => Err(io::Error::other(format!("{name} ended with {status}")).into()),
     }
 }
 
 /// The simulator with this mistake.
 fn program(root: &Path, name: &str) -> Result<PathBuf, ZooError> {
     let mutant = zoo::read_one(root, name)?;
-    let mut builder = Builder::new(root, None, waits)?;
-    if let Some(program) = builder.kept(&mutant)? {
+    let mut builder = Builder::new(root, None, say_that_it_waits)?;
+    if let Some(program) = builder.built(&mutant)? {
         return Ok(program);
     }
     let _ = writeln!(io::stderr(), "building raft-sim with {name} ...");
-    builder.program(&mutant)
+    builder.build(&mutant)
 }
 
-/// The mistake with which a schedule was written, if this process is not with any.
-pub(super) fn other(schedule: &Schedule) -> Option<&str> {
+/// The mistake with which a schedule was written, if this process has none built in.
+pub(super) fn mutant_of(schedule: &Schedule) -> Option<&str> {
     match zoo::current_mutant() {
-        // Whoever says which one it is to be wants to see that one.
+        // An explicit --mutant counts, whatever the file says.
         Some(_) => None,
         None => schedule.mutant.as_deref(),
     }
 }
 
 /// Says why nothing happens.
-pub(super) fn waits() {
+pub(super) fn say_that_it_waits() {
     let what = "waiting for another raft-sim, which builds mutants in the same project ...";
     let _ = writeln!(io::stderr(), "{what}");
 }

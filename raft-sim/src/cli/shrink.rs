@@ -1,7 +1,12 @@
 //! `raft-sim shrink`.
 
-use super::{ShrinkArgs, Verdict, mutant};
+use super::cluster::ClusterArgs;
+use super::mutant::{self, MutantArgs};
+use super::outcome::{CommandResult, Outcome, usage};
+use super::{progress, values};
+use clap::Args;
 use core::time::Duration;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use raft_sim::draw::Draft;
 use raft_sim::request::Faults;
 use raft_sim::run;
@@ -12,33 +17,77 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// How long it takes if nothing is said.
+/// `raft-sim shrink`.
+#[derive(Debug, Args)]
+pub(super) struct ShrinkArgs {
+    /// The run to shrink: its seed
+    #[arg(
+        long,
+        required_unless_present = "schedule",
+        conflicts_with = "schedule",
+        value_parser = values::seed
+    )]
+    seed: Option<u64>,
+    /// The run to shrink: its schedule file
+    #[arg(long, value_name = "FILE")]
+    schedule: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// How long the phase with faults is, in virtual time
+    #[arg(long, default_value = "60s", value_parser = values::duration)]
+    time: Duration,
+    /// Where the small run is written; by default the file of --schedule, or MISTAKE-SEED.toml, or
+    /// seed-SEED.toml
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// How long the search may take; 60 if neither this nor --runs is given
+    #[arg(long, value_name = "N", value_parser = values::seconds)]
+    seconds: Option<u32>,
+    /// How many smaller runs may be tried
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+    /// How many threads; by default one a core
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
+    jobs: Option<u32>,
+    /// Accept any failure of a smaller run, not only one of the same kind
+    #[arg(long)]
+    any_failure: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    mutant: MutantArgs,
+}
+
+/// How long the search takes by default.
 const SECONDS: u32 = 60;
 
-/// What is to be made small.
+/// The run that is shrunk.
 struct Task {
-    /// What it is called.
+    /// What messages call it.
     name: String,
     schedule: Schedule,
-    /// Where it is written to.
+    /// Where the small run is written.
     out: PathBuf,
 }
 
-pub(crate) fn run(args: &ShrinkArgs) -> io::Result<Verdict> {
-    if let Some(verdict) = args.mutant.delegate()? {
-        return Ok(verdict);
+pub(super) fn run(args: &ShrinkArgs) -> CommandResult {
+    if let Some(outcome) = args.mutant.delegate()? {
+        return Ok(outcome);
     }
     let task = match &args.schedule {
-        Some(path) => match Schedule::read(path) {
-            Ok(schedule) => {
-                if let Some(name) = mutant::other(&schedule) {
-                    let arguments = zoo::without_mutant(std::env::args_os().skip(1));
-                    return mutant::delegate(&args.mutant.root, name, &arguments);
-                }
-                of_file(args, path, schedule)
+        Some(path) => {
+            let schedule = Schedule::read(path);
+            let schedule =
+                schedule.map_err(|error| usage(format!("{}: {error}", path.display())))?;
+            if let Some(name) = mutant::mutant_of(&schedule) {
+                let arguments = zoo::without_mutant_options(std::env::args_os().skip(1));
+                return mutant::delegate(&args.mutant.root, name, &arguments);
             }
-            Err(error) => return usage(&format!("{}: {error}", path.display())),
-        },
+            of_file(args, path, schedule)
+        }
         None => of_seed(args),
     };
     let mut pool = rayon::ThreadPoolBuilder::new();
@@ -47,27 +96,24 @@ pub(crate) fn run(args: &ShrinkArgs) -> io::Result<Verdict> {
     }
     let pool = pool.build().map_err(io::Error::other)?;
     let began = Instant::now();
-    let bar = progress(!args.json);
+    let bar = progress::runs();
+    if args.json {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
     let watch = |progress: Progress<'_>| tell(&bar, progress);
     let shrunk = pool.install(|| shrink(&task.schedule, options(args), &watch));
     bar.finish_and_clear();
-    let mut shrunk = match shrunk {
-        Ok(shrunk) => shrunk,
-        Err(Passes) => return usage(&format!("{} passes: nothing to shrink", task.name)),
-    };
+    let mut shrunk = shrunk
+        .map_err(|Passes| usage(format!("{} passes: there is nothing to shrink", task.name)))?;
     shrunk.schedule.mutant = zoo::current_mutant();
-    if let Err(error) = std::fs::write(&task.out, shrunk.schedule.to_text()) {
-        return usage(&format!("{}: {error}", task.out.display()));
+    let written = std::fs::write(&task.out, shrunk.schedule.to_text());
+    written.map_err(|error| usage(format!("{}: {error}", task.out.display())))?;
+    if args.json {
+        json(&task, &shrunk, began.elapsed())?;
+    } else {
+        show(&task, &shrunk, began.elapsed())?;
     }
-    match args.json {
-        true => json(&task, &shrunk, began.elapsed()),
-        false => show(&task, &shrunk, began.elapsed()),
-    }
-}
-
-fn usage(what: &str) -> io::Result<Verdict> {
-    writeln!(io::stderr(), "error: {what}")?;
-    Ok(Verdict::Usage)
+    Ok(Outcome::Passed)
 }
 
 fn options(args: &ShrinkArgs) -> Options {
@@ -105,27 +151,14 @@ fn of_seed(args: &ShrinkArgs) -> Task {
     }
 }
 
-/// Turns on stderr; nothing where stderr is not a terminal.
-fn progress(is_shown: bool) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new_spinner();
-    if !is_shown {
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-    }
-    let template = "{spinner} {elapsed} {human_pos} runs, {wide_msg}";
-    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-fn tell(bar: &indicatif::ProgressBar, progress: Progress<'_>) {
+fn tell(bar: &ProgressBar, progress: Progress<'_>) {
     bar.set_position(progress.runs);
     let (size, failure) = (Size::of(progress.smallest), progress.failure);
     bar.set_message(format!("{size}: {failure}"));
 }
 
-/// One line for machines.
-fn json(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<Verdict> {
+/// Prints one line of JSON.
+fn json(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<()> {
     let json = serde_json::json!({
         "file": task.out.display().to_string(),
         "failure": shrunk.failure.to_string(),
@@ -136,20 +169,20 @@ fn json(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<Verdict> 
         "is_stopped": shrunk.is_stopped,
         "elapsed_seconds": elapsed.as_secs_f64(),
     });
-    writeln!(io::stdout(), "{json}")?;
-    Ok(Verdict::Passed)
+    writeln!(io::stdout(), "{json}")
 }
 
-fn show(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<Verdict> {
+fn show(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let schedule = &shrunk.schedule;
     let report = run::run_schedule(schedule, None);
     writeln!(out, "{}: {}", task.name, shrunk.before)?;
     writeln!(out, "shrunk to {}", shrunk.after)?;
     let seconds = elapsed.as_secs_f64();
-    let why = match shrunk.is_stopped {
-        true => "; with more time it may become smaller",
-        false => "",
+    let why = if shrunk.is_stopped {
+        "; with more time it may become smaller"
+    } else {
+        ""
     };
     writeln!(out, "  {} runs in {seconds:.1} s{why}", shrunk.runs)?;
     writeln!(out)?;
@@ -159,13 +192,12 @@ fn show(task: &Task, shrunk: &Shrunk, elapsed: Duration) -> io::Result<Verdict> 
     let at = report.virtual_seconds;
     match &report.failure {
         Some(failure) => writeln!(out, "  {at:.6} FAILS: {failure}")?,
-        // It has just failed: the run depends on something else than its schedule.
+        // It failed a moment ago, so the run depends on more than its schedule.
         None => writeln!(out, "  {at:.6} passes now: the run is not deterministic")?,
     }
     let path = task.out.display();
     writeln!(
         out,
         "\nwritten to {path}; run it with: raft-sim replay {path}"
-    )?;
-    Ok(Verdict::Passed)
+    )
 }

@@ -1,14 +1,15 @@
 //! The two graphs of the figure, as SVG.
 
-use super::Sample;
 use super::range::TimeoutRange;
+use super::{Request, Sample};
 use plotters::prelude::*;
+use raft_proto::PreVoting;
 
 /// The time axis, in milliseconds: that of the figure.
 const AXIS: core::ops::Range<f64> = 10.0..100_000.0;
 const SIZE: (u32, u32) = (960, 540);
-/// Colours that people who see few colours can tell apart (Okabe and Ito). The last one is that of
-/// 150-300, which ends both graphs.
+/// Colours that colour-blind people can tell apart (Okabe and Ito). The last is the colour of
+/// 150-300, the last curve of both graphs.
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 0, 0),
     RGBColor(213, 94, 0),
@@ -21,16 +22,16 @@ const COLORS: [RGBColor; 6] = [
 /// One of the two graphs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Graph {
-    /// The file that it is written to.
+    /// The name of its file.
     pub file: &'static str,
-    /// What it shows.
+    /// The title.
     pub title: &'static str,
-    /// Its curves.
+    /// One curve for each.
     pub ranges: &'static [TimeoutRange],
 }
 
 impl Graph {
-    /// Both of them, as they stand in the paper.
+    /// Both of them, in the order of the paper.
     pub const ALL: [Graph; 2] = [
         Graph {
             file: "figure-16-top.svg",
@@ -44,25 +45,47 @@ impl Graph {
         },
     ];
 
-    /// Draws the curves of those samples that belong here.
+    /// Draws the curves of those samples whose ranges belong to this graph.
     ///
     /// # Errors
     ///
-    /// What the drawing library says; it has no reason to.
-    pub fn draw(&self, samples: &[Sample]) -> Result<String, String> {
+    /// Those of the drawing library, for which there is no reason.
+    pub fn draw(&self, request: &Request, samples: &[Sample]) -> Result<String, String> {
         let mut text = String::new();
         let curves = self.ranges.iter().filter_map(|range| {
             let sample = samples.iter().find(|sample| sample.range == *range)?;
             Some((range.to_string(), curve(sample)))
         });
         let backend = SVGBackend::with_string(&mut text, SIZE);
-        draw(backend, self.title, curves.collect()).map_err(|error| error.to_string())?;
+        let subtitle = self.subtitle(request);
+        let drawn = draw(backend, self.title, &subtitle, curves.collect());
+        drawn.map_err(|error| error.to_string())?;
         Ok(text)
+    }
+
+    /// The settings behind the curves: what it takes to draw the same ones again.
+    fn subtitle(&self, request: &Request) -> String {
+        let broadcast_time = humantime::format_duration(request.timing.broadcast_time);
+        let trials = grouped(f64::from(request.trials));
+        let fixed = self.ranges.iter().find(|range| range.is_fixed());
+        let fixed = fixed.filter(|range| request.trials_of(**range) < request.trials);
+        let fixed = fixed.map(|range| format!(" ({} of {range})", request.trials_of(*range)));
+        let pre_vote = match request.pre_vote {
+            PreVoting::On => "with Pre-Vote",
+            PreVoting::Off => "without Pre-Vote",
+        };
+        format!(
+            "broadcast time {broadcast_time}, seed {}, {trials} trials of each range{}, own vote {}, \
+             {pre_vote}",
+            request.seed,
+            fixed.unwrap_or_default(),
+            request.own_vote
+        )
     }
 }
 
-/// Steps: at each time, how many trials in a hundred had a leader by then. A curve of trials that
-/// elected none ends below the top.
+/// Steps: at each time, the per cent of trials that had a leader by then. Where some trials elected
+/// no leader, the curve ends below the top.
 fn curve(sample: &Sample) -> Vec<(f64, f64)> {
     let trials = sample.outcomes.len().max(1) as f64;
     let (mut points, mut percent) = (vec![(AXIS.start, 0.0)], 0.0);
@@ -85,12 +108,15 @@ type DrawError<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::Er
 fn draw<'a>(
     backend: SVGBackend<'a>,
     title: &str,
+    subtitle: &str,
     curves: Vec<(String, Vec<(f64, f64)>)>,
 ) -> Result<(), DrawError<'a>> {
     let area = backend.into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(title, ("sans-serif", 20))
+    let grey = BLACK.mix(0.7);
+    let below_title = area.margin(12, 0, 0, 0).titled(title, ("sans-serif", 20))?;
+    let below_titles = below_title.titled(subtitle, ("sans-serif", 14).into_font().color(&grey))?;
+    let mut chart = ChartBuilder::on(&below_titles)
         .margin(16)
         .margin_right(40) // Half of the last label stands beyond the axis.
         .x_label_area_size(48)
@@ -128,7 +154,7 @@ fn draw<'a>(
     area.present()
 }
 
-/// `100,000`: the axis has only round numbers.
+/// `100,000`, of a whole number.
 fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let head = digits.len() % 3;

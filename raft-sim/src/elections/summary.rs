@@ -1,4 +1,4 @@
-//! What the trials came to, as a table and as JSON.
+//! The results of the trials, as a table and as JSON.
 
 use super::range::TimeoutRange;
 use super::{Request, Sample};
@@ -7,7 +7,7 @@ use core::time::Duration;
 use raft_proto::PreVoting;
 use serde_json::{Value, json};
 
-/// What the trials of one range came to.
+/// The results of the trials of one range, summed up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// The range.
@@ -16,22 +16,22 @@ pub struct Summary {
     pub trials: usize,
     /// How many of them elected a leader within the limit.
     pub elected: usize,
-    /// The shortest time without a leader. A trial that elected none counts as longer than all
-    /// others, here and below: `None` where it is one of those.
+    /// The shortest time without a leader. Here and below, a trial that elected none counts as longer
+    /// than all others, and `None` stands for its time.
     pub min: Option<Duration>,
-    /// That which half of the trials do not exceed.
+    /// The time that half of the trials do not exceed.
     pub median: Option<Duration>,
     /// The mean; `None` if any trial elected no leader.
     pub mean: Option<Duration>,
-    /// That which 90 of 100 trials do not exceed.
+    /// The time that 90 of 100 trials do not exceed.
     pub p90: Option<Duration>,
-    /// That which 99 of 100 trials do not exceed.
+    /// The time that 99 of 100 trials do not exceed.
     pub p99: Option<Duration>,
     /// The longest.
     pub max: Option<Duration>,
-    /// How many terms were begun in a trial, in the mean: elections, the last of them won.
+    /// How many terms began in a trial, in the mean. Each is an election; the last was won.
     pub mean_elections: f64,
-    /// How many there were at most.
+    /// How many terms began in a trial at most.
     pub max_elections: u64,
 }
 
@@ -40,7 +40,7 @@ impl Summary {
     pub fn new(sample: &Sample) -> Summary {
         let downtimes = sample.downtimes();
         let (trials, elected) = (sample.outcomes.len(), downtimes.len());
-        // Nearest rank: the least of them that so many of a hundred do not exceed.
+        // The nearest rank: the least time that so many of a hundred trials do not exceed.
         let percentile = |percent: usize| {
             let rank = (trials * percent).div_ceil(100).max(1);
             downtimes.get(rank - 1).copied()
@@ -88,17 +88,17 @@ impl Summary {
     }
 }
 
-/// With microseconds, which is more than a simulated disk is good for.
+/// To the microsecond, which is more than a simulated disk is good for.
 fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e3
 }
 
-/// Everything that was asked and found.
+/// A request and its results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// What was asked.
+    /// The request.
     pub request: Request,
-    /// One summary a range.
+    /// One summary for each range.
     pub summaries: Vec<Summary>,
 }
 
@@ -111,7 +111,7 @@ impl Report {
         }
     }
 
-    /// The report for machines. Times that are longer than the limit are null.
+    /// The report as JSON. Times beyond the limit are null.
     pub fn json(&self) -> Value {
         let request = &self.request;
         let timing = request.timing;
@@ -124,6 +124,7 @@ impl Report {
             "own_vote": request.own_vote,
             "pre_vote": request.pre_vote == PreVoting::On,
             "limit_ms": milliseconds(request.limit),
+            "broadcast_time_ms": milliseconds(timing.broadcast_time),
             "message_ms": span(timing.delay),
             "write_ms": span(timing.write),
             "timer_lateness_ms": span(timing.lateness),
@@ -133,7 +134,7 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// The table, and what it rests on.
+    /// The table, and the settings behind it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let never = self.summaries.iter().any(|one| one.elected < one.trials);
         write!(f, "{:<9}{:>7}{:>8}", "timeouts", "trials", "elected")?;

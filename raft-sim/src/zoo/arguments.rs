@@ -6,7 +6,7 @@ use std::ffi::OsString;
 const OWN: [&str; 2] = ["--mutant", "--root"];
 
 /// The same command line for the mutant itself: without `--mutant NAME` and `--root FOLDER`.
-pub fn without_mutant(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+pub fn without_mutant_options(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments = arguments.into_iter();
     let mut kept = Vec::new();
     while let Some(argument) = arguments.next() {

@@ -55,7 +55,7 @@ impl Builder {
     /// # Errors
     ///
     /// [`ZooError::Io`].
-    pub fn kept(&self, mutant: &Mutant) -> Result<Option<PathBuf>, ZooError> {
+    pub fn built(&self, mutant: &Mutant) -> Result<Option<PathBuf>, ZooError> {
         let program = place(&self.root, &self.root, mutant)?;
         Ok(program.exists().then_some(program))
     }
@@ -65,8 +65,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`ZooError`].
-    pub fn program(&mut self, mutant: &Mutant) -> Result<PathBuf, ZooError> {
-        if let Some(program) = self.kept(mutant)? {
+    pub fn build(&mut self, mutant: &Mutant) -> Result<PathBuf, ZooError> {
+        if let Some(program) = self.built(mutant)? {
             return Ok(program);
         }
         let scratch = match self.scratch.take() {
@@ -78,7 +78,7 @@ impl Builder {
         let program = place(&self.root, scratch.folder(), mutant)?;
         if !program.exists() {
             let _mutated = scratch.mutate(mutant)?;
-            let built = build(scratch.folder(), mutant, self.jobs)?;
+            let built = cargo_build(scratch.folder(), mutant, self.jobs)?;
             keep(&built, &program, mutant)?;
         }
         Ok(program)
@@ -108,7 +108,7 @@ fn place(root: &Path, folder: &Path, mutant: &Mutant) -> Result<PathBuf, ZooErro
 }
 
 /// Builds the copy as it is now.
-fn build(folder: &Path, mutant: &Mutant, jobs: Option<usize>) -> Result<PathBuf, ZooError> {
+fn cargo_build(folder: &Path, mutant: &Mutant, jobs: Option<usize>) -> Result<PathBuf, ZooError> {
     // The copy's own, so that nothing is shared with builds without the mistake.
     let target = folder.with_file_name("build");
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());

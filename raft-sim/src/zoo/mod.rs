@@ -14,7 +14,7 @@ mod builder;
 mod scratch;
 mod table;
 
-pub use arguments::without_mutant;
+pub use arguments::without_mutant_options;
 pub use builder::Builder;
 pub use table::{BEGIN, END, replace_table};
 

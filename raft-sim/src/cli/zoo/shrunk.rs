@@ -1,4 +1,4 @@
-//! `raft-sim zoo --shrink`: what each mistake was caught by, made small.
+//! `raft-sim zoo --shrink`: shrinks the run that caught each mistake.
 
 use raft_sim::zoo::{self, Mutant};
 use std::ffi::OsString;
@@ -7,21 +7,21 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// Faults and operations that can be read at a glance.
+/// So many faults and operations can be read at a glance.
 pub(super) const SMALL: u64 = 20;
 
-/// How long each may take, in seconds.
+/// How long each search may take, in seconds.
 const SECONDS: &str = "60";
 
-/// What was left of a run.
+/// A run that was shrunk.
 pub(super) struct Shrunk {
-    /// As the table has it.
+    /// The cell of the table.
     pub(super) text: String,
-    /// Faults and operations.
+    /// How many faults and operations it has.
     pub(super) len: u64,
 }
 
-/// Has the mutant make small what `command` repeats, and writes it to target/zoo/schedules.
+/// Has the mutant shrink the run that `command` repeats, and write it to target/zoo/schedules.
 pub(super) fn shrink(
     root: &Path,
     program: &Path,
@@ -32,7 +32,9 @@ pub(super) fn shrink(
     fs::create_dir_all(&folder)?;
     let run = command.split_whitespace().skip(2).map(OsString::from);
     let mut shrinker = Command::new(program);
-    shrinker.arg("shrink").args(zoo::without_mutant(run));
+    shrinker
+        .arg("shrink")
+        .args(zoo::without_mutant_options(run));
     shrinker.args(["--json", "--seconds", SECONDS, "--out"]);
     shrinker.arg(folder.join(format!("{}.toml", mutant.name)));
     shrinker.env(zoo::VARIABLE, &mutant.name);

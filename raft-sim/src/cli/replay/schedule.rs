@@ -1,6 +1,7 @@
 //! `raft-sim replay` of a schedule.
 
-use super::{ReplayArgs, Verdict, mutant};
+use crate::cli::mutant;
+use crate::cli::outcome::{CommandResult, Outcome, usage};
 use raft_sim::failure::Failure;
 use raft_sim::run;
 use raft_sim::schedule::Schedule;
@@ -9,44 +10,40 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Runs what stands in the file, or has the mutant run it that it names.
-pub(super) fn run(args: &ReplayArgs, path: &Path, text: &str) -> io::Result<Verdict> {
-    let schedule = match Schedule::parse(text) {
-        Ok(schedule) => schedule,
-        Err(error) => {
-            writeln!(io::stderr(), "error: {}: {error}", path.display())?;
-            return Ok(Verdict::Usage);
-        }
-    };
-    if let Some(name) = mutant::other(&schedule) {
+/// Runs the schedule. If it names a mutant, that runs it.
+pub(super) fn replay(path: &Path, text: &str, print: bool, root: &Path) -> CommandResult {
+    let schedule = Schedule::parse(text);
+    let schedule = schedule.map_err(|error| usage(format!("{}: {error}", path.display())))?;
+    if let Some(name) = mutant::mutant_of(&schedule) {
         let mut arguments = vec![OsString::from("replay")];
-        if args.print {
+        if print {
             arguments.push("--print".into());
         }
         arguments.push("--".into());
         arguments.push(path.into());
-        return mutant::delegate(&args.mutant.root, name, &arguments);
+        return mutant::delegate(root, name, &arguments);
     }
-    let output: Option<Box<dyn Write + Send>> = match args.print {
-        true => Some(Box::new(io::stdout())),
-        false => None,
+    let output: Option<Box<dyn Write + Send>> = if print {
+        Some(Box::new(io::stdout()))
+    } else {
+        None
     };
     let mut report = run::run_schedule(&schedule, output);
     let noted = compared(&schedule, report.failure.as_ref());
     let text = format!("{}: {report}{noted}", path.display());
-    match args.print {
-        true => io::stderr().write_all(text.as_bytes())?,
-        false => io::stdout().write_all(text.as_bytes())?,
+    if print {
+        io::stderr().write_all(text.as_bytes())?;
+    } else {
+        io::stdout().write_all(text.as_bytes())?;
     }
     let passed = report.passed();
     match core::mem::replace(&mut report.trace_written, Ok(())) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-        Err(_) | Ok(()) if passed => Ok(Verdict::Passed),
-        Err(_) | Ok(()) => Ok(Verdict::Failed),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        Err(_) | Ok(()) => Ok(Outcome::of(passed)),
     }
 }
 
-/// What the file says of it, and what came of it.
+/// Compares the failure that the file notes with the one that was found.
 fn compared(schedule: &Schedule, failure: Option<&Failure>) -> String {
     let by = match (&schedule.mutant, zoo::current_mutant()) {
         (Some(noted), Some(this)) if *noted != this => {
@@ -66,7 +63,7 @@ fn compared(schedule: &Schedule, failure: Option<&Failure>) -> String {
     }
 }
 
-/// The first word that is another one.
+/// The first word that differs.
 fn first_difference(noted: &str, found: &str) -> String {
     let (mut noted, mut found) = (noted.split_whitespace(), found.split_whitespace());
     loop {
