@@ -223,7 +223,7 @@ impl Coverage {
     }
 
     /// No link is cut any more.
-    pub fn links_mended(&mut self) {
+    pub fn links_healed(&mut self) {
         self.cut_until = Time::ZERO;
     }
 

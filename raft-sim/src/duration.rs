@@ -4,9 +4,10 @@ use crate::random::Random;
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
+use raft_proto::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A duration in text without blanks: `1s250ms`.
+/// A duration that is written without blanks: `1s250ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
@@ -17,13 +18,13 @@ impl fmt::Display for HumanDuration {
     }
 }
 
-/// A text that is no duration, or no range of them.
+/// Why a text is no duration, or no range of durations.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseDurationError {
-    /// No duration.
+    /// It is no duration.
     #[error("{0:?} is no time: write a number and a unit, such as 250ms or 1s500us")]
     NotATime(String),
-    /// No two durations with two dots between them, the lesser one first.
+    /// It is not two durations with two dots between them, the lesser one first.
     #[error("{0:?} is no range of times: write the least and the greatest, such as 50us..2ms")]
     NotARange(String),
 }
@@ -62,7 +63,7 @@ pub struct DurationRange {
 }
 
 impl DurationRange {
-    /// From so many microseconds to just below so many.
+    /// From `min` microseconds to just below `max`.
     pub const fn micros(min: u64, max: u64) -> DurationRange {
         DurationRange {
             min: Duration::from_micros(min),
@@ -70,7 +71,7 @@ impl DurationRange {
         }
     }
 
-    /// One of them.
+    /// A duration from this range.
     pub fn draw(&self, random: &mut Random) -> Duration {
         random.duration(self.min, self.max)
     }
@@ -91,16 +92,16 @@ impl FromStr for DurationRange {
     type Err = ParseDurationError;
 
     fn from_str(text: &str) -> Result<DurationRange, ParseDurationError> {
-        let not = || ParseDurationError::NotARange(text.into());
-        let (min, max) = text.split_once("..").ok_or_else(not)?;
+        let not_a_range = || ParseDurationError::NotARange(text.into());
+        let (min, max) = text.split_once("..").ok_or_else(not_a_range)?;
         let (min, max): (HumanDuration, HumanDuration) = (min.parse()?, max.parse()?);
-        match min <= max {
-            true => Ok(DurationRange {
-                min: min.0,
-                max: max.0,
-            }),
-            false => Err(not()),
+        if min > max {
+            return Err(not_a_range());
         }
+        Ok(DurationRange {
+            min: min.0,
+            max: max.0,
+        })
     }
 }
 
@@ -114,5 +115,21 @@ impl<'de> Deserialize<'de> for DurationRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DurationRange, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Something takes longer than usual, until a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slowdown {
+    /// How much longer.
+    pub by: Duration,
+    /// When it ends.
+    pub until: Time,
+}
+
+impl Slowdown {
+    /// How much longer it takes at this time; `None` if the slowdown is over.
+    pub fn at(&self, now: Time) -> Option<Duration> {
+        (self.until > now).then_some(self.by)
     }
 }

@@ -1,6 +1,6 @@
 //! Why a run failed.
 
-use crate::checker::Violation;
+use crate::checker::violation::Violation;
 use crate::process::ProcessError;
 use crate::service::DamagedSnapshot;
 use core::time::Duration;
@@ -87,18 +87,18 @@ pub enum Failure {
         missing: String,
     },
     /// A read was answered with less than was committed when it began.
-    #[error("{node} answered a read at {index}, though {floor} was committed before it began")]
+    #[error("{node} answered a read at {index}, though {committed} was committed before it began")]
     StaleRead {
         /// Who answered.
         node: NodeId,
         /// The answer.
         index: Index,
         /// What was committed when the read began.
-        floor: Index,
+        committed: Index,
     },
     /// A core answered what nobody had asked, or twice.
     #[error("{node} answered what nobody had asked, or answered it twice")]
-    Unasked {
+    UnexpectedAnswer {
         /// Which core.
         node: NodeId,
     },
@@ -113,7 +113,7 @@ pub enum Failure {
     },
     /// An entry holds what no client sent.
     #[error("{node} was given a command of {bytes} bytes that no client sent")]
-    NoCommand {
+    UnknownCommand {
         /// Which service.
         node: NodeId,
         /// How long it is.
@@ -154,10 +154,10 @@ impl Failure {
             Failure::NoSnapshot { .. } => "a snapshot is not there",
             Failure::NotLive { .. } => "liveness",
             Failure::StaleRead { .. } => "a stale read",
-            Failure::Unasked { .. } => "an answer without a question",
+            Failure::UnexpectedAnswer { .. } => "an answer without a question",
             Failure::NotLinearizable(_) => "linearizability",
             Failure::AnswerForgotten { .. } => "exactly-once: an answer is forgotten",
-            Failure::NoCommand { .. } => "a command that no client sent",
+            Failure::UnknownCommand { .. } => "a command that no client sent",
             Failure::StatesDiffer { .. } => "states differ in the end",
             Failure::Endless { .. } => "liveness: time stands still",
             Failure::Panicked(_) => "panic",

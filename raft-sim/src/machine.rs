@@ -1,26 +1,26 @@
-//! One server of a run: its process while its process lives, its disk while it does not, its
-//! service, and what ails it.
+//! One machine of a run: its process while that runs and its disk while it does not, its clock, its
+//! service, and the faults that it suffers.
 
 use crate::clock::Clock;
 use crate::disk::Disk;
+use crate::duration::Slowdown;
 use crate::failure::Failure;
 use crate::pending_commands::PendingCommands;
-use crate::process::{DiskReads, DiskSyncs, Process, ProcessError};
+use crate::process::{DiskReads, DiskSyncs, Observer, Process, ProcessError};
 use crate::random::Random;
-use crate::recorder::Recorder;
-use crate::service::{Applied, DamagedCommand, Service};
+use crate::service::Service;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::wire::Receiver;
 use raft_proto::{
-    Action, Config, Entries, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq,
-    SnapshotId, Start, Time,
+    Action, Config, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq, SnapshotId,
+    Start, Time,
 };
 
 #[derive(Debug)]
-enum Power {
-    On(Box<Process>),
-    Off(Box<Disk>),
+enum State {
+    Running(Box<Process>),
+    Down(Box<Disk>),
 }
 
 /// Syncs that run.
@@ -31,29 +31,40 @@ struct Syncs {
     covered: Seq,
 }
 
-/// What is wrong with a server beside that it may be down.
+/// The faults that a machine suffers, other than that its process may be down.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineFaults {
-    /// Each sync takes longer, by up to this much until then.
-    pub slow_disk: (Duration, Time),
-    /// DiskReads from the disk fail until then.
-    pub reads_fail: Time,
+    /// By how much each sync takes longer, at most.
+    pub slow_disk: Slowdown,
+    /// Reads from the disk fail until then.
+    pub reads_fail_until: Time,
     /// The next sync fails, and the outage that follows lasts so long.
     pub next_write_fails: Option<Duration>,
-    /// What its disk holds has decayed: it cannot be opened again.
+    /// The bytes on its disk have decayed: its storage cannot be opened again.
     pub is_rotten: bool,
 }
 
 impl MachineFaults {
-    fn reads_fail(&self, at: Time) -> bool {
-        self.reads_fail > at
+    /// Ends all faults that pass. A rotten disk stays rotten.
+    pub fn heal(&mut self) {
+        *self = MachineFaults {
+            is_rotten: self.is_rotten,
+            ..MachineFaults::default()
+        };
     }
 }
 
-/// One server.
+/// The place of a node among so many machines, whatever its identity: each new identity is greater
+/// than the one before by the number of machines.
+pub fn place_of(id: NodeId, machines: usize) -> usize {
+    let at = id.0.saturating_sub(1) % machines as u64;
+    at as usize
+}
+
+/// One machine.
 #[derive(Debug)]
 pub struct Machine {
-    power: Power,
+    state: State,
     config: Config,
     /// Its clock.
     pub clock: Clock,
@@ -62,21 +73,21 @@ pub struct Machine {
     reads: DiskReads,
     /// Its state machine; that of the last snapshot after a restart.
     pub service: Service,
-    /// Proposals that its clients wait for.
-    pub outstanding: PendingCommands,
-    /// DiskReads that the core has allowed, and that wait until the service is at this index.
-    pub allowed: Vec<(Index, RequestId)>,
-    /// What is wrong with it.
+    /// Commands that it has accepted, and whose clients wait.
+    pub pending_commands: PendingCommands,
+    /// Reads that the core has allowed, and that wait until the service is at this index.
+    pub allowed_reads: Vec<(Index, RequestId)>,
+    /// The faults that it suffers.
     pub faults: MachineFaults,
-    /// The entry since which its configuration is in force, or a later one.
+    /// The index of the entry that holds the configuration in use, or a later one.
     pub members_since: Index,
-    /// That configuration, and the one before it, as far as it has told of them.
+    /// The configurations that the core has reported: the latest, and the one before.
     members: [Membership; 2],
-    /// The configuration that it knew when it went down.
+    /// The configuration that the node knew when its process ended.
     last_membership: Membership,
-    /// The one that it would find on its disk if it lost power now, while it is down.
+    /// The configuration that it would find on its disk if it lost power now, while it is down.
     stored_membership: Membership,
-    /// How often it was started or stopped.
+    /// How often its process was started or ended.
     pub(crate) incarnation: u32,
     /// The earliest of its timers in the world's queue.
     pub(crate) timer: Time,
@@ -86,18 +97,18 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A server with an empty disk and no power.
+    /// A machine with an empty disk, whose process does not run.
     pub fn new(config: Config, clock: Clock, max_sessions: u32, reads: DiskReads) -> Machine {
         Machine {
-            power: Power::Off(Box::default()),
+            state: State::Down(Box::default()),
             receiver: Receiver::new(&config),
             config,
             clock,
             max_sessions,
             reads,
             service: Service::new(max_sessions),
-            outstanding: PendingCommands::default(),
-            allowed: Vec::new(),
+            pending_commands: PendingCommands::default(),
+            allowed_reads: Vec::new(),
             faults: MachineFaults::default(),
             members_since: Index::ZERO,
             members: Default::default(),
@@ -110,93 +121,95 @@ impl Machine {
         }
     }
 
-    /// Its core, while it runs.
+    /// The core, while the process runs.
     pub fn raft(&self) -> Option<&Raft> {
-        match &self.power {
-            Power::On(process) => Some(process.raft()),
-            Power::Off(_) => None,
+        match &self.state {
+            State::Running(process) => Some(process.raft()),
+            State::Down(_) => None,
         }
     }
 
-    /// Its settings.
+    /// The node's config.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Who it is.
+    /// The identity of the node that runs here.
     pub fn id(&self) -> NodeId {
         self.config.node_id
     }
 
-    /// What reads the frames that are sent to it.
+    /// Decodes the frames that are sent to the node.
     pub fn receiver(&self) -> &Receiver {
         &self.receiver
     }
 
-    /// Its disk.
+    /// The disk.
     pub fn disk(&self) -> &Disk {
-        match &self.power {
-            Power::On(process) => process.disk(),
-            Power::Off(disk) => disk,
+        match &self.state {
+            State::Running(process) => process.disk(),
+            State::Down(disk) => disk,
         }
     }
 
-    /// The configuration that it knows, or knew when it went down.
+    /// The configuration that the node knows, or knew when its process ended.
     pub fn membership(&self) -> &Membership {
-        match &self.power {
-            Power::On(process) => process.raft().membership(),
-            Power::Off(_) => &self.last_membership,
+        match &self.state {
+            State::Running(process) => process.raft().membership(),
+            State::Down(_) => &self.last_membership,
         }
     }
 
-    /// Another configuration is in force, since the entry `index`.
+    /// The node uses another configuration, which stands at `index`.
     pub fn members_changed(&mut self, index: Index, membership: Membership) {
         self.members_since = index;
         let before = core::mem::replace(&mut self.members[0], membership);
         self.members[1] = before;
     }
 
-    /// The configuration that has been in force since that entry: the latest, or the one before.
+    /// The configuration that stands at this index: the latest, or the one before.
     pub fn membership_at(&self, since: Index) -> &Membership {
         let [latest, before] = &self.members;
-        match since == self.members_since || before.is_empty() {
-            true => latest,
-            false => before,
+        if since == self.members_since || before.is_empty() {
+            latest
+        } else {
+            before
         }
     }
 
-    /// The configuration by which it would stand for election: if it is down, that on its disk.
+    /// The configuration by which the node would stand for election; if it is down, the one on its
+    /// disk.
     pub fn own_membership(&self) -> &Membership {
-        match &self.power {
-            Power::On(process) => process.raft().membership(),
-            Power::Off(_) => &self.stored_membership,
+        match &self.state {
+            State::Running(process) => process.raft().membership(),
+            State::Down(_) => &self.stored_membership,
         }
     }
 
-    /// The last entry of its log; of that on its disk while it is down.
+    /// The last entry of the node's log; of the log on its disk while it is down.
     pub fn last_log(&self) -> EntryId {
-        match &self.power {
-            Power::On(process) => process.raft().last_log(),
-            Power::Off(disk) => disk.last_id(),
+        match &self.state {
+            State::Running(process) => process.raft().last_log(),
+            State::Down(disk) => disk.last_id(),
         }
     }
 
-    fn host_failed(&self, reason: ProcessError) -> Failure {
+    fn process_failed(&self, reason: ProcessError) -> Failure {
         Failure::Process {
             node: self.id(),
             reason,
         }
     }
 
-    /// Starts it with what its disk holds, and loads the service. Returns the index up to which
-    /// the service is. Does nothing to a node that runs.
+    /// Starts the process with what the disk holds, and loads the service. Returns the index up to
+    /// which the service has applied. Does nothing if the process runs.
     ///
     /// # Errors
     ///
-    /// [`Failure::Process`], [`Failure::Snapshot`].
+    /// [`Failure::Process`], [`Failure::Snapshot`], [`Failure::NoSnapshot`].
     pub fn start(&mut self, seed: u64) -> Result<Index, Failure> {
         let node = self.id();
-        let Power::Off(disk) = &mut self.power else {
+        let State::Down(disk) = &mut self.state else {
             return Ok(self.service.last.index);
         };
         let mut disk = core::mem::take(disk);
@@ -217,46 +230,46 @@ impl Machine {
         self.snapshot = self.service.last.index;
         self.config.seed = seed;
         let process = Process::start(self.config.clone(), *disk, DiskSyncs::Scheduled);
-        let mut process = process.map_err(|reason| self.host_failed(reason))?;
+        let mut process = process.map_err(|reason| self.process_failed(reason))?;
         process.set_reads(self.reads);
-        self.power = Power::On(Box::new(process));
+        self.state = State::Running(Box::new(process));
         self.incarnation += 1;
         self.members_since = self.last_log().index;
         self.members = [self.membership().clone(), Membership::default()];
         Ok(self.service.last.index)
     }
 
-    /// Ends its process. What it wrote is there, synced or not.
+    /// Ends the process. The disk keeps all that was written, synced or not.
     pub fn kill(&mut self) {
-        let off = Power::Off(Box::default());
-        self.power = match core::mem::replace(&mut self.power, off) {
-            Power::On(process) => {
+        let down = State::Down(Box::default());
+        self.state = match core::mem::replace(&mut self.state, down) {
+            State::Running(process) => {
                 self.last_membership = process.raft().membership().clone();
-                Power::Off(Box::new(process.kill()))
+                State::Down(Box::new(process.kill()))
             }
-            off @ Power::Off(_) => off,
+            down @ State::Down(_) => down,
         };
         self.stored_membership = self.disk().membership();
         self.incarnation += 1; // What is under way belongs to the incarnation that ends.
-        self.outstanding = PendingCommands::default();
-        self.allowed.clear();
+        self.pending_commands = PendingCommands::default();
+        self.allowed_reads.clear();
         self.syncs = Syncs::default();
         self.timer = Time::NEVER;
     }
 
-    /// Its machine loses power while no process runs: what was not synced may go. Returns whether
-    /// a torn write is left.
+    /// The machine loses power while no process runs: what was not synced may be lost. Returns
+    /// whether a torn write is left.
     pub fn lose_power(&mut self, random: &mut Random) -> bool {
-        match &mut self.power {
-            Power::Off(disk) => disk.lose_power(random),
-            Power::On(_) => false,
+        match &mut self.state {
+            State::Down(disk) => disk.lose_power(random),
+            State::Running(_) => false,
         }
     }
 
-    /// Its disk is lost, and another one stands in its place, with another identity.
+    /// The disk is lost. A new node takes over this place, with an empty disk and a new identity.
     pub fn replace(&mut self, id: NodeId) {
         self.kill();
-        self.power = Power::Off(Box::default());
+        self.state = State::Down(Box::default());
         self.config.node_id = id;
         self.config.start = Start::Join;
         self.receiver = Receiver::new(&self.config);
@@ -266,41 +279,76 @@ impl Machine {
     }
 
     /// Gives an input to the core, if it runs.
-    pub fn handle(
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Process`].
+    pub fn handle<O: Observer>(
         &mut self,
         at: Time,
         input: Input,
         outputs: &mut Vec<Action>,
-        recorder: &mut Recorder,
-    ) {
-        let fails = self.faults.reads_fail(at);
-        if let Power::On(process) = &mut self.power {
-            process.disk_mut().reads_fail = fails;
-            if let Err(reason) = process.handle(self.clock.shows(at), input, outputs, recorder) {
-                recorder.fail(self.host_failed(reason));
+        observer: &mut O,
+    ) -> Result<(), Failure> {
+        let shown = self.clock.shows(at);
+        let done = match self.process_at(at) {
+            Some(process) => process.handle(shown, input, outputs, observer),
+            None => Ok(()),
+        };
+        done.map_err(|reason| self.process_failed(reason))
+    }
+
+    /// A sync has ended that covered the writes up to `seq`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Process`].
+    pub fn synced<O: Observer>(
+        &mut self,
+        at: Time,
+        seq: Seq,
+        outputs: &mut Vec<Action>,
+        observer: &mut O,
+    ) -> Result<(), Failure> {
+        self.sync_ended();
+        let shown = self.clock.shows(at);
+        let done = match self.process_at(at) {
+            Some(process) => process.synced(shown, seq, outputs, observer),
+            None => Ok(()),
+        };
+        done.map_err(|reason| self.process_failed(reason))
+    }
+
+    /// The process, if it runs, with a disk whose reads fail if they do at this time.
+    fn process_at(&mut self, at: Time) -> Option<&mut Process> {
+        match &mut self.state {
+            State::Running(process) => {
+                process.disk_mut().reads_fail = self.faults.reads_fail_until > at;
+                Some(process)
             }
+            State::Down(_) => None,
         }
     }
 
-    /// What its disk will have answered some time later.
-    pub fn take_late(&mut self, take: impl FnMut(Input)) {
-        if let Power::On(process) = &mut self.power {
-            process.take_late().for_each(take);
+    /// Takes the disk's answers, which the core gets some time later.
+    pub fn take_delayed_answers(&mut self, take: impl FnMut(Input)) {
+        if let State::Running(process) = &mut self.state {
+            process.take_delayed_answers().for_each(take);
         }
     }
 
     /// When the core wants to be woken, by the world's clock.
     pub fn wake_at(&self) -> Time {
-        match &self.power {
-            Power::On(process) => self.clock.reaches(process.wake_at()),
-            Power::Off(_) => Time::NEVER,
+        match &self.state {
+            State::Running(process) => self.clock.reaches(process.wake_at()),
+            State::Down(_) => Time::NEVER,
         }
     }
 
-    /// Begins a sync of all writes issued, if there are any that no running one covers and fewer
-    /// than `parallel` run.
+    /// Begins a sync of all writes issued, if no running sync covers them and fewer than `parallel`
+    /// run. Returns the last write that it covers.
     pub fn begin_sync(&mut self, parallel: u32) -> Option<Seq> {
-        let Power::On(process) = &self.power else {
+        let State::Running(process) = &self.state else {
             return None;
         };
         let issued = process.issued();
@@ -312,49 +360,18 @@ impl Machine {
         Some(issued)
     }
 
-    /// A sync ended that told of nothing new.
+    /// A sync has ended.
     pub fn sync_ended(&mut self) {
         self.syncs.running = self.syncs.running.saturating_sub(1);
     }
 
     /// The first write that is not known to be on disk.
     pub fn first_unsynced(&self) -> Option<Seq> {
-        let Power::On(process) = &self.power else {
+        let State::Running(process) = &self.state else {
             return None;
         };
         let persisted = process.disk().persisted();
         (persisted < process.issued()).then_some(persisted.next())
-    }
-
-    /// A sync ended.
-    pub fn synced(
-        &mut self,
-        at: Time,
-        seq: Seq,
-        outputs: &mut Vec<Action>,
-        recorder: &mut Recorder,
-    ) {
-        self.syncs.running = self.syncs.running.saturating_sub(1);
-        let fails = self.faults.reads_fail(at);
-        if let Power::On(process) = &mut self.power {
-            process.disk_mut().reads_fail = fails;
-            if let Err(reason) = process.sync_done(self.clock.shows(at), seq, outputs, recorder) {
-                recorder.fail(self.host_failed(reason));
-            }
-        }
-    }
-
-    /// The service applies what the core handed out.
-    ///
-    /// # Errors
-    ///
-    /// [`DamagedCommand`] for a command that no client sent.
-    pub fn apply(
-        &mut self,
-        entries: &Entries,
-        applied: &mut Vec<Applied>,
-    ) -> Result<(), DamagedCommand> {
-        self.service.apply(entries, applied)
     }
 
     /// The service takes over the state of a snapshot that was installed.
@@ -364,31 +381,31 @@ impl Machine {
     /// [`Failure::NoSnapshot`], [`Failure::Snapshot`].
     pub fn restore(&mut self, id: SnapshotId) -> Result<(), Failure> {
         let node = self.id();
-        let data = match &self.power {
-            Power::On(process) => process.disk().snapshot(id),
-            Power::Off(_) => None,
+        let data = match &self.state {
+            State::Running(process) => process.disk().snapshot(id),
+            State::Down(_) => None,
         };
         let data = data.ok_or(Failure::NoSnapshot { node })?;
         self.service =
             Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?;
         self.snapshot = self.snapshot.max(id.last.index);
-        self.outstanding.restored(id.last.index);
+        self.pending_commands.restored(id.last.index);
         Ok(())
     }
 
     /// Makes a snapshot if the service has applied `every` entries since the last one.
     pub fn begin_snapshot(&mut self, every: u64, size: u64) -> Option<(SnapshotId, Bytes)> {
-        let is_new = self.service.last.index.since(self.snapshot) >= every.max(1);
-        if self.raft().is_none() || !is_new {
+        let is_due = self.service.last.index.since(self.snapshot) >= every.max(1);
+        if self.raft().is_none() || !is_due {
             return None;
         }
         self.snapshot = self.service.last.index;
         Some(self.service.snapshot(size))
     }
 
-    /// The bytes of a snapshot of its own are on the disk.
+    /// The bytes of a snapshot that the service has made are on the disk.
     pub fn snapshot_written(&mut self, id: SnapshotId, data: Bytes) {
-        if let Power::On(process) = &mut self.power {
+        if let State::Running(process) = &mut self.state {
             process.store_snapshot(id, data);
         }
     }

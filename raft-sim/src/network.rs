@@ -1,6 +1,6 @@
 //! The network: one-way links that lose, delay, reorder, repeat and damage frames, and can be cut.
 
-use crate::duration::DurationRange;
+use crate::duration::{DurationRange, Slowdown};
 use crate::random::Random;
 use core::time::Duration;
 use raft_proto::Time;
@@ -36,9 +36,16 @@ pub struct Noise {
 /// A link's own troubles, each until a time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
-    cut: Time,
-    flaky: (u32, Time),
-    slow: (Duration, Time),
+    cut_until: Time,
+    flaky: Flakiness,
+    slow: Slowdown,
+}
+
+/// A link loses so many of a thousand frames, until a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flakiness {
+    loss: u32,
+    until: Time,
 }
 
 /// All links between the servers, by their places (0-based).
@@ -49,9 +56,10 @@ pub struct Network {
     servers: usize,
     /// That from `from` to `to` at `from * servers + to`.
     links: Vec<Link>,
-    noise: (Noise, Time),
+    noise: Noise,
+    noisy_until: Time,
     /// The last trouble of any link ends then: most of the time nothing has to be looked at.
-    troubled: Time,
+    disturbed_until: Time,
 }
 
 impl Network {
@@ -62,8 +70,9 @@ impl Network {
             random,
             servers,
             links: vec![Link::default(); servers * servers],
-            noise: (Noise::default(), Time::ZERO),
-            troubled: Time::ZERO,
+            noise: Noise::default(),
+            noisy_until: Time::ZERO,
+            disturbed_until: Time::ZERO,
         }
     }
 
@@ -75,38 +84,39 @@ impl Network {
 
     /// This link carries nothing until then.
     pub fn cut(&mut self, from: usize, to: usize, until: Time) {
-        self.troubled = self.troubled.max(until);
+        self.disturbed_until = self.disturbed_until.max(until);
         if let Some(link) = self.link(from, to) {
-            link.cut = link.cut.max(until);
+            link.cut_until = link.cut_until.max(until);
         }
     }
 
     /// This link loses so many of a thousand frames until then.
     pub fn make_flaky(&mut self, from: usize, to: usize, loss: u32, until: Time) {
-        self.troubled = self.troubled.max(until);
+        self.disturbed_until = self.disturbed_until.max(until);
         if let Some(link) = self.link(from, to) {
-            link.flaky = (loss, until);
+            link.flaky = Flakiness { loss, until };
         }
     }
 
     /// Frames on this link take so much longer until then.
     pub fn slow_down(&mut self, from: usize, to: usize, by: Duration, until: Time) {
-        self.troubled = self.troubled.max(until);
+        self.disturbed_until = self.disturbed_until.max(until);
         if let Some(link) = self.link(from, to) {
-            link.slow = (by, until);
+            link.slow = Slowdown { by, until };
         }
     }
 
     /// All links are noisy until then.
     pub fn set_noise(&mut self, noise: Noise, until: Time) {
-        self.noise = (noise, until);
+        self.noise = noise;
+        self.noisy_until = until;
     }
 
     /// All troubles are over.
     pub fn heal(&mut self) {
         self.links.fill(Link::default());
-        self.noise.1 = Time::ZERO;
-        self.troubled = Time::ZERO;
+        self.noisy_until = Time::ZERO;
+        self.disturbed_until = Time::ZERO;
     }
 
     /// Decides what becomes of a frame that is sent now.
@@ -115,18 +125,19 @@ impl Network {
         if from >= self.servers || to >= self.servers {
             return Fate::Dropped;
         }
-        if self.troubled > now {
+        if self.disturbed_until > now {
             let link = self.links[from * self.servers + to]; // Both are below `servers`.
-            let loses = link.flaky.1 > now && self.random.chance(link.flaky.0.into());
-            if link.cut > now || loses {
+            let Flakiness { loss, until } = link.flaky;
+            let loses = until > now && self.random.chance(loss.into());
+            if link.cut_until > now || loses {
                 return Fate::Dropped;
             }
-            if link.slow.1 > now {
-                delay += link.slow.0;
+            if let Some(by) = link.slow.at(now) {
+                delay += by;
             }
         }
-        let (noise, until) = self.noise;
-        if until <= now {
+        let noise = self.noise;
+        if self.noisy_until <= now {
             return Fate::Arrives(delay);
         }
         // One draw for all that excludes each other.

@@ -9,19 +9,37 @@ use raft_proto::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was last seen of a server.
+/// What the operator asks of a leader.
+#[derive(Clone, Debug)]
+pub enum OperatorRequest {
+    /// To transfer the leadership, to the node in this place if one is named.
+    Transfer(Option<Place>),
+    /// To change the members.
+    Change(MembershipRequest),
+}
+
+/// The roles that nodes are to have.
+#[derive(Clone, Debug)]
+pub struct MembershipRequest {
+    /// Each node by its place, and its role.
+    pub roles: Vec<(Place, TargetRole)>,
+    /// Whether a new voter has to catch up first.
+    pub readiness: Readiness,
+}
+
+/// What was last seen of a node.
 #[derive(Debug, Default)]
 struct Known {
     led: Option<Term>,
     membership: Membership,
 }
 
-/// Watches what was asked for, and counts.
+/// Watches the answers to its requests, and counts.
 #[derive(Debug, Default)]
 pub struct Operator {
-    /// What waits for its outcome, and whom it was asked of.
-    asked: BTreeMap<RequestId, NodeId>,
-    /// What each server was, and which members it knew.
+    /// Requests that wait for their outcome, and the node that each was sent to.
+    pending: BTreeMap<RequestId, NodeId>,
+    /// By node: in which term it led, and which members it knew.
     known: BTreeMap<NodeId, Known>,
     /// How often each feature was used.
     pub counts: FeatureCounts,
@@ -30,15 +48,15 @@ pub struct Operator {
 /// What the operator knows when it changes the members.
 #[derive(Clone, Copy, Debug)]
 pub struct Inventory<'a> {
-    /// Who stands in each place.
+    /// The node in each place.
     pub ids: &'a [NodeId],
     /// Nodes whose disks are gone.
     pub lost: &'a BTreeSet<NodeId>,
 }
 
 impl Inventory<'_> {
-    /// The change that makes `roles` true, as far as they are not, and removes who is lost.
-    /// Nothing, if no majority of the voters that are left would live.
+    /// The change that gives nodes these `roles`, as far as they do not have them, and that removes
+    /// lost nodes. `None` if no majority of the voters that are left would have their disks.
     pub fn change(
         &self,
         current: &Membership,
@@ -53,12 +71,12 @@ impl Inventory<'_> {
                 voters.remove(&member.id);
             }
         }
-        for (place, wish) in roles {
+        for (place, role) in roles {
             let Some(&id) = self.ids.get(place.0) else {
                 continue;
             };
             let is_voter = current.is_voter(id);
-            let change = match (current.get(id), wish) {
+            let change = match (current.get(id), role) {
                 (Some(_), TargetRole::Voter) if is_voter => continue,
                 (Some(_), TargetRole::Learner) if !is_voter => continue,
                 (None, TargetRole::NonMember) => continue,
@@ -68,7 +86,7 @@ impl Inventory<'_> {
                 (None, TargetRole::Voter) if readiness == Readiness::Forced => {
                     NodeChange::Set(named(Member::voter(id)))
                 }
-                // It has to catch up before it may vote.
+                // The node has to catch up before it may vote.
                 (None, TargetRole::Voter | TargetRole::Learner) => {
                     NodeChange::Set(named(Member::learner(id)))
                 }
@@ -84,41 +102,42 @@ impl Inventory<'_> {
             };
             nodes.push(change);
         }
-        let living = voters.iter().filter(|id| !self.lost.contains(id)).count();
-        let is_sound = !nodes.is_empty() && living * 2 > voters.len();
-        is_sound.then_some(MembershipChange { nodes, readiness })
+        let sound = voters.iter().filter(|id| !self.lost.contains(id)).count();
+        let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
+        is_possible.then_some(MembershipChange { nodes, readiness })
     }
 }
 
-/// Members carry a few bytes of the embedder's: an address.
+/// Members carry a few bytes for the embedder: an address.
 fn named(member: Member) -> Member {
     let context = format!("at {}", member.id);
     member.with_context(context)
 }
 
 impl Operator {
-    /// The operator asks a leader to hand over, or to change the members.
-    pub fn asked(&mut self, id: RequestId, leader: NodeId) {
-        self.asked.insert(id, leader);
+    /// The operator sends a request to a leader.
+    pub fn sent(&mut self, id: RequestId, leader: NodeId) {
+        self.pending.insert(id, leader);
     }
 
-    /// What is not answered, and by whom.
+    /// The requests that are not answered, and the node that each was sent to.
     pub fn unanswered(&self) -> impl Iterator<Item = (RequestId, NodeId)> {
-        self.asked.iter().map(|(id, node)| (*id, *node))
+        self.pending.iter().map(|(id, node)| (*id, *node))
     }
 
-    /// A server is down: it will not answer what it was asked.
+    /// A node's process has ended: it will not answer its requests.
     pub fn stopped(&mut self, node: NodeId) {
-        self.asked.retain(|_, asked| *asked != node);
+        self.pending.retain(|_, asked| *asked != node);
         self.known.remove(&node);
     }
 
-    /// A server did something. `false` if it answers what nobody asked.
+    /// A node has done something. Returns `false` if it answers a request that was never sent, or
+    /// answers one twice.
     pub fn observe(&mut self, raft: &Raft, action: &Action) -> bool {
         let (node, counts) = (raft.id(), &mut self.counts);
         match action {
             Action::Transferred { id, outcome } => {
-                if self.asked.remove(id).is_none() {
+                if self.pending.remove(id).is_none() {
                     return false;
                 }
                 match outcome {
@@ -127,7 +146,7 @@ impl Operator {
                 }
             }
             Action::ChangeProposed { id, outcome } => {
-                if self.asked.remove(id).is_none() {
+                if self.pending.remove(id).is_none() {
                     return false;
                 }
                 match outcome {
@@ -146,7 +165,7 @@ impl Operator {
                 if *role == RoleKind::PreCandidate {
                     counts.pre_votes += 1;
                 }
-                // No higher term ended its lead: it did.
+                // No higher term ended its leadership: the node stepped down by itself.
                 if *role == RoleKind::Follower && led == Some(*term) {
                     counts.stepped_down += 1;
                 }

@@ -1,4 +1,4 @@
-//! One simulated server: the unchanged core and its disk.
+//! The process of a simulated machine: the unchanged core, and the disk that it uses.
 
 use crate::disk::{Disk, DiskError};
 use crate::random::Random;
@@ -9,24 +9,25 @@ use std::collections::VecDeque;
 /// When a write becomes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskSyncs {
-    /// In the instant in which it was issued: `Persisted` is fed back before anything else.
+    /// At once: the core gets `Persisted` before any other input.
     Immediate,
-    /// When the world says so, by [`Process::sync_done`].
+    /// When the world calls [`Process::synced`].
     Scheduled,
 }
 
-/// When the disk answers what the core asks of it beside writes.
+/// When the disk answers the core's requests other than writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskReads {
-    /// Before anything else happens.
+    /// At once: the core gets the answer before any other input.
     Immediate,
-    /// When the world says so: [`Process::take_late`] tells what the answers are.
+    /// When the world takes the answers by [`Process::take_delayed_answers`] and gives them to the
+    /// core.
     Scheduled,
 }
 
-/// Sees everything that goes into and comes out of a core: traces and checkers.
+/// Sees every event that goes into a core and every action that comes out: traces and checkers.
 ///
-/// `()` watches nothing and costs nothing.
+/// `()` observes nothing and costs nothing.
 pub trait Observer {
     /// `raft` is about to take `event`.
     fn event(&mut self, raft: &Raft, event: &Event);
@@ -39,58 +40,57 @@ impl Observer for () {
     fn actions(&mut self, _: &Raft, _: &[Action]) {}
 }
 
-/// Why a process could not be started or could not go on.
+/// Why a process could not start, or could not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProcessError {
     /// The core refused to start with what the disk held.
     #[error("start: {0}")]
     Start(#[from] StartError),
-    /// The core asked of its disk what it must not ask.
+    /// The core broke the contract of its storage.
     #[error("disk: {0}")]
     Disk(#[from] DiskError),
-    /// The core and its disk went on asking and answering each other, and no time passed.
-    #[error("the core asked its disk {0} times in one instant, and again")]
+    /// The core and its disk kept answering each other, and no time passed.
+    #[error("the core and its disk answered each other {0} times in one instant")]
     Endless(u32),
 }
 
-/// A running node. It performs what concerns its disk and its timer; all other actions go to
-/// the caller.
+/// A running process. It performs the actions that concern its disk and its timer; all other
+/// actions go to the caller.
 #[derive(Clone, Debug)]
 pub struct Process {
     raft: Raft,
     disk: Disk,
-    sync: DiskSyncs,
-    wake: Time,
+    syncs: DiskSyncs,
+    wake_at: Time,
     /// Empty between calls, as is `answers`: kept for their allocations.
     buffer: Vec<Action>,
     answers: VecDeque<Input>,
-    /// When the disk answers reads and chunks of snapshots, and what the caller has to give to the
-    /// core later.
     reads: DiskReads,
-    late: Vec<Input>,
+    /// Answers of the disk that the caller gives to the core later.
+    delayed_answers: Vec<Input>,
 }
 
 impl Process {
-    /// How many answers of its disk a core may be given at once.
+    /// How many steps a core may take at once because its disk answers.
     const MOST_STEPS: u32 = 100_000;
 
-    /// Starts a node with what `disk` holds. The caller loads the service from
-    /// [`Disk::recovered_snapshot`] and gives a [`Input::Tick`] as the first event.
+    /// Starts a process with what `disk` holds. The caller loads the service from
+    /// [`Disk::recovered_snapshot`] and gives an [`Input::Tick`] as the first event.
     ///
     /// # Errors
     ///
     /// [`ProcessError::Start`] if the core refuses.
-    pub fn start(config: Config, disk: Disk, sync: DiskSyncs) -> Result<Process, ProcessError> {
+    pub fn start(config: Config, disk: Disk, syncs: DiskSyncs) -> Result<Process, ProcessError> {
         let raft = Raft::new(config, disk.recover())?;
         Ok(Process {
             raft,
             disk,
-            sync,
-            wake: Time::ZERO,
+            syncs,
+            wake_at: Time::ZERO,
             buffer: Vec::new(),
             answers: VecDeque::new(),
             reads: DiskReads::Immediate,
-            late: Vec::new(),
+            delayed_answers: Vec::new(),
         })
     }
 
@@ -104,28 +104,38 @@ impl Process {
         &self.disk
     }
 
-    /// When the core wants its next [`Input::Tick`]: the newest `WakeAt`.
-    pub fn wake_at(&self) -> Time {
-        self.wake
+    /// The disk, to make its reads fail.
+    pub fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
     }
 
-    /// The last write issued. When the world sees it rise it schedules the end of a sync.
+    /// When the core wants its next [`Input::Tick`]: the newest `WakeAt`.
+    pub fn wake_at(&self) -> Time {
+        self.wake_at
+    }
+
+    /// The last write issued. When it rises, the world schedules the end of a sync.
     pub fn issued(&self) -> Seq {
         self.disk.issued()
     }
 
-    /// Gives `input` to the core at `at`, and appends to `outputs` all that is left for the
-    /// caller to do: never `Persist`, `WakeAt`, or what concerns stored snapshots.
+    /// Sets when the disk answers from now on.
+    pub fn set_reads(&mut self, reads: DiskReads) {
+        self.reads = reads;
+    }
+
+    /// Gives `input` to the core at `at`, and appends to `outputs` every action that is left for
+    /// the caller: never `Persist`, `WakeAt`, or what concerns stored snapshots.
     ///
     /// # Errors
     ///
     /// [`ProcessError::Disk`] if the core breaks the storage's contract: a defect of the core.
-    pub fn handle<W: Observer>(
+    pub fn handle<O: Observer>(
         &mut self,
         at: Time,
         input: Input,
         outputs: &mut Vec<Action>,
-        watch: &mut W,
+        observer: &mut O,
     ) -> Result<(), ProcessError> {
         let mut next = Some(input);
         let mut steps = 0;
@@ -135,21 +145,21 @@ impl Process {
                 return Err(ProcessError::Endless(Self::MOST_STEPS));
             }
             let issued = self.disk.issued();
-            // A deadline that a tick answered is over, whether another one follows or not.
+            // A tick has answered the deadline, whether the core sets another one or not.
             if matches!(input, Input::Tick) {
-                self.wake = Time::NEVER;
+                self.wake_at = Time::NEVER;
             }
             let event = Event { at, input };
-            watch.event(&self.raft, &event);
+            observer.event(&self.raft, &event);
             let mut actions = core::mem::take(&mut self.buffer);
             self.raft.step_into(event, &mut actions);
-            watch.actions(&self.raft, &actions);
+            observer.actions(&self.raft, &actions);
             for action in actions.drain(..) {
                 self.perform(action, outputs)?;
             }
             self.buffer = actions;
             let seq = self.disk.issued();
-            if self.sync == DiskSyncs::Immediate && seq > issued {
+            if self.syncs == DiskSyncs::Immediate && seq > issued {
                 self.disk.persist(seq)?;
                 self.answers.push_back(Input::Persisted { seq });
             }
@@ -158,7 +168,8 @@ impl Process {
         Ok(())
     }
 
-    /// What the disk answers at once is given to the core after the input that caused it.
+    /// Performs an action if it concerns the disk or the timer. The core gets what the disk answers
+    /// at once after the input that caused it.
     fn perform(&mut self, action: Action, outputs: &mut Vec<Action>) -> Result<(), ProcessError> {
         match action {
             Action::Persist(write) => self.disk.write(write)?,
@@ -196,7 +207,7 @@ impl Process {
                 from,
                 entries: self.disk.read_entries(from, to, max_bytes),
             }),
-            Action::WakeAt(time) => self.wake = time,
+            Action::WakeAt(time) => self.wake_at = time,
             Action::Send { .. }
             | Action::Apply { .. }
             | Action::Restore { .. }
@@ -218,18 +229,13 @@ impl Process {
     fn answer(&mut self, input: Input) {
         match self.reads {
             DiskReads::Immediate => self.answers.push_back(input),
-            DiskReads::Scheduled => self.late.push(input),
+            DiskReads::Scheduled => self.delayed_answers.push(input),
         }
     }
 
-    /// From now on the disk answers then.
-    pub fn set_reads(&mut self, reads: DiskReads) {
-        self.reads = reads;
-    }
-
-    /// What the disk has answered, to be given to the core some time later.
-    pub fn take_late(&mut self) -> impl Iterator<Item = Input> + '_ {
-        self.late.drain(..)
+    /// Takes the disk's answers, which the caller gives to the core some time later.
+    pub fn take_delayed_answers(&mut self) -> impl Iterator<Item = Input> + '_ {
+        self.delayed_answers.drain(..)
     }
 
     /// A sync has ended that covered the writes up to `seq`; the rest is as in
@@ -238,18 +244,18 @@ impl Process {
     /// # Errors
     ///
     /// As in [`Process::handle`].
-    pub fn sync_done<W: Observer>(
+    pub fn synced<O: Observer>(
         &mut self,
         at: Time,
         seq: Seq,
         outputs: &mut Vec<Action>,
-        watch: &mut W,
+        observer: &mut O,
     ) -> Result<(), ProcessError> {
         if seq <= self.disk.persisted() {
             return Ok(()); // A later sync ended first and covered it.
         }
         self.disk.persist(seq)?;
-        self.handle(at, Input::Persisted { seq }, outputs, watch)
+        self.handle(at, Input::Persisted { seq }, outputs, observer)
     }
 
     /// Stores the bytes of a snapshot that the service has made, durable at once. The caller
@@ -258,8 +264,8 @@ impl Process {
         self.disk.store_snapshot(id, data);
     }
 
-    /// Kills the node. The disk survives with what `random` draws: all that was persisted, and
-    /// any prefix of the rest.
+    /// Ends the process by a loss of power. The disk keeps all that was persisted, and of the rest
+    /// any prefix, drawn from `random`.
     ///
     /// # Errors
     ///
@@ -269,12 +275,7 @@ impl Process {
         Ok(self.disk)
     }
 
-    /// The disk, to make its reads fail.
-    pub fn disk_mut(&mut self) -> &mut Disk {
-        &mut self.disk
-    }
-
-    /// Ends the process. The disk is left as it is: what was written and not synced is in it.
+    /// Ends the process alone. The disk keeps all that was written, synced or not.
     pub fn kill(mut self) -> Disk {
         self.disk.kill();
         self.disk

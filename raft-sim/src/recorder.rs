@@ -1,16 +1,11 @@
-//! Watches every core: writes the trace, counts, and asks the checkers after every step.
+//! Watches every core: writes the trace, counts, and notes which coverage marks are hit.
 
-use crate::checker::{
-    Checker, ElectionTimeouts, LeaderStickiness, Leases, Observation, QuorumContact,
-    SnapshotMembers, Started,
-};
 use crate::coverage::{Coverage, CoverageMark};
-use crate::failure::Failure;
 use crate::process::Observer;
 use crate::trace::Trace;
 use raft_proto::{
-    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, Refusal, RoleKind,
-    SnapshotReadFailed, Time, trace,
+    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, RoleKind, SnapshotReadFailed,
+    Time, trace,
 };
 use trace::Who;
 
@@ -79,7 +74,7 @@ impl Counts {
     }
 }
 
-/// The trace, the counts and the checkers of a run.
+/// The trace, the counts and the coverage of a run.
 #[derive(Debug)]
 pub struct Recorder {
     /// The lines.
@@ -88,13 +83,6 @@ pub struct Recorder {
     pub counts: Counts,
     /// What the run came into.
     pub coverage: Coverage,
-    checker: Checker,
-    patience: ElectionTimeouts,
-    check_quorum: QuorumContact,
-    promises: LeaderStickiness,
-    leases: Leases,
-    snapshot_members: SnapshotMembers,
-    failure: Option<Failure>,
     /// When the last event happened, by the world's clock if it tells.
     now: Time,
     is_told: bool,
@@ -107,39 +95,15 @@ impl Recorder {
             trace,
             counts: Counts::default(),
             coverage: Coverage::default(),
-            checker: Checker::new(),
-            patience: ElectionTimeouts::default(),
-            check_quorum: QuorumContact::default(),
-            promises: LeaderStickiness::default(),
-            leases: Leases::default(),
-            snapshot_members: SnapshotMembers::default(),
-            failure: None,
             now: Time::ZERO,
             is_told: false,
         }
     }
 
     /// The world's time, which the clocks of nodes may not show.
-    pub fn tell(&mut self, now: Time) {
+    pub fn set_time(&mut self, now: Time) {
         self.now = now;
         self.is_told = true;
-    }
-
-    /// Notes what went wrong; only the first counts.
-    pub fn fail(&mut self, failure: impl Into<Failure>) {
-        if self.failure.is_none() {
-            self.failure = Some(failure.into());
-        }
-    }
-
-    /// What went wrong first.
-    pub fn failure(&self) -> Option<&Failure> {
-        self.failure.as_ref()
-    }
-
-    /// How many entries are committed.
-    pub fn commit_index(&self) -> Index {
-        self.checker.commit_index()
     }
 
     /// A node begins; its service holds all up to `applied`.
@@ -150,26 +114,11 @@ impl Recorder {
             format_args!("{who} starts, applied {applied}, last {last}"),
         );
         self.coverage.started(raft);
-        self.patience.started(raft.id());
-        if let Err(broken) = self.checker.started(&Started::of(raft, applied)) {
-            self.fail(broken);
-        }
     }
 
     /// A node has crashed.
     pub fn stopped(&mut self, node: NodeId) {
         self.coverage.stopped(node);
-        self.patience.stopped(node);
-        self.check_quorum.stopped(node);
-        self.promises.stopped(node);
-        self.leases.stopped(node);
-        self.snapshot_members.stopped(node);
-        self.checker.stopped(node);
-    }
-
-    /// A node that has stopped never comes back.
-    pub fn gone(&mut self, node: NodeId) {
-        self.checker.gone(node);
     }
 
     fn count(&mut self, role: RoleKind) {
@@ -214,10 +163,6 @@ impl Observer for Recorder {
         if !self.is_told {
             self.now = event.at;
         }
-        self.patience.event(raft, event);
-        self.check_quorum.event(raft, event);
-        self.promises.event(raft, event);
-        self.leases.event(raft, event);
         if let Input::Persisted { seq } = event.input {
             self.coverage.persisted(raft.id(), seq);
         }
@@ -252,23 +197,6 @@ impl Observer for Recorder {
                 Action::RoleChanged { role, .. } => self.count(*role),
                 Action::Restore { .. } => self.counts.restores += 1,
                 Action::ReadEntries { .. } => self.counts.entries_read += 1,
-                Action::Rejected { from, reason } => self.fail(Failure::Rejected {
-                    node: raft.id(),
-                    from: *from,
-                    reason: reason.clone(),
-                }),
-                // A server that stands by has heard of no members yet.
-                Action::Refused {
-                    reason: Refusal::NoConfiguration,
-                } => {}
-                Action::Refused { reason } => self.fail(Failure::Refused {
-                    node: raft.id(),
-                    reason: *reason,
-                }),
-                Action::LostState { peer, .. } => self.fail(Failure::LostState {
-                    leader: raft.id(),
-                    peer: *peer,
-                }),
                 // The world let the write fail.
                 Action::Faulted {
                     reason: Fault::WriteFailed { .. },
@@ -283,28 +211,13 @@ impl Observer for Recorder {
                 | Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
                 | Action::MembershipChanged { .. }
-                | Action::LeaderChanged { .. } => {}
+                | Action::LeaderChanged { .. }
+                | Action::Rejected { .. }
+                | Action::Refused { .. }
+                | Action::LostState { .. } => {}
             }
             self.trace.line(self.now, trace::action(who(raft), action));
         }
         self.coverage.observe(self.now, raft, actions);
-        if let Err(broken) = self.checker.observe(&Observation::of(raft, actions)) {
-            self.fail(broken);
-        }
-        if let Err(broken) = self.snapshot_members.actions(raft, actions) {
-            self.fail(broken);
-        }
-        if let Err(broken) = self.check_quorum.actions(raft, actions) {
-            self.fail(broken);
-        }
-        if let Err(broken) = self.patience.actions(raft, actions) {
-            self.fail(broken);
-        }
-        if let Err(broken) = self.promises.actions(raft, actions) {
-            self.fail(broken);
-        }
-        if let Err(broken) = self.leases.actions(raft, actions) {
-            self.fail(broken);
-        }
     }
 }

@@ -109,6 +109,7 @@ impl Report {
         let mut features = world.operator().counts;
         // The host performs these, so that only the recorder sees them.
         features.entries_read = world.recorder().counts.entries_read;
+        let committed = world.judge().commit_index().0;
         let recorder = world.recorder_mut();
         let (digest, trace_written) = recorder.trace.finish();
         Report {
@@ -119,7 +120,7 @@ impl Report {
             coverage: recorder.coverage.clone(),
             features,
             clients,
-            committed: recorder.commit_index().0,
+            committed,
             virtual_seconds: Duration::from_nanos(now.0).as_secs_f64(),
             elapsed,
             trace_lines: recorder.trace.lines(),

@@ -3,9 +3,9 @@
 //! The first phase asks whether anything wrong ever happens; the second whether something right
 //! always happens in the end. Without the second, a cluster that stands still passes every check.
 
-use crate::checker::liveness::{self, Missing};
 use crate::draw::Draft;
 use crate::failure::Failure;
+use crate::liveness::{self, Missing};
 use crate::report::{Origin, Report};
 use crate::request::Request;
 use crate::schedule::{Schedule, Script};

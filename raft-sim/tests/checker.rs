@@ -6,7 +6,7 @@ use bytes::Bytes;
 use raft_proto::{
     Action, Entries, EntriesBuilder, EntryId, EntryKind, Index, NodeId, RoleKind, Seq, Term, Write,
 };
-use raft_sim::checker::{Checker, Observation, Property, Started, Violation};
+use raft_sim::checker::{Figure3Checker, Observation, Property, Started, Violation};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -23,11 +23,15 @@ struct Node {
 }
 
 impl Node {
-    fn start(checker: &mut Checker, id: NodeId) -> Node {
+    fn start(checker: &mut Figure3Checker, id: NodeId) -> Node {
         Node::start_with(checker, id, &[])
     }
 
-    fn start_with(checker: &mut Checker, id: NodeId, entries: &[(u64, u64, &'static str)]) -> Node {
+    fn start_with(
+        checker: &mut Figure3Checker,
+        id: NodeId,
+        entries: &[(u64, u64, &'static str)],
+    ) -> Node {
         let entries = log(entries);
         let last = entries.last_id().unwrap_or(EntryId::ZERO);
         checker
@@ -49,7 +53,7 @@ impl Node {
         }
     }
 
-    fn observe(&self, checker: &mut Checker, actions: &[Action]) -> Result<(), Violation> {
+    fn observe(&self, checker: &mut Figure3Checker, actions: &[Action]) -> Result<(), Violation> {
         checker.observe(&Observation {
             node: self.id,
             term: Term(self.term),
@@ -61,12 +65,12 @@ impl Node {
         })
     }
 
-    fn lead(&mut self, checker: &mut Checker, term: u64) -> Result<(), Violation> {
+    fn lead(&mut self, checker: &mut Figure3Checker, term: u64) -> Result<(), Violation> {
         (self.role, self.term) = (RoleKind::Leader, term);
         self.observe(checker, &[])
     }
 
-    fn follow(&mut self, checker: &mut Checker, term: u64) -> Result<(), Violation> {
+    fn follow(&mut self, checker: &mut Figure3Checker, term: u64) -> Result<(), Violation> {
         (self.role, self.term) = (RoleKind::Follower, term);
         self.observe(checker, &[])
     }
@@ -74,7 +78,7 @@ impl Node {
     /// Entries replace everything from their first index on.
     fn write(
         &mut self,
-        checker: &mut Checker,
+        checker: &mut Figure3Checker,
         entries: &[(u64, u64, &'static str)],
     ) -> Result<(), Violation> {
         let entries = log(entries);
@@ -87,14 +91,14 @@ impl Node {
         self.observe(checker, &[Action::Persist(write)])
     }
 
-    fn commit(&mut self, checker: &mut Checker, index: u64) -> Result<(), Violation> {
+    fn commit(&mut self, checker: &mut Figure3Checker, index: u64) -> Result<(), Violation> {
         self.commit = index;
         self.observe(checker, &[])
     }
 
     fn apply(
         &mut self,
-        checker: &mut Checker,
+        checker: &mut Figure3Checker,
         entries: &[(u64, u64, &'static str)],
     ) -> Result<(), Violation> {
         let entries = log(entries);
@@ -116,7 +120,7 @@ fn log(entries: &[(u64, u64, &'static str)]) -> Entries {
 
 #[test]
 fn a_history_of_a_correct_cluster_breaks_nothing() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     let mut n3 = Node::start(&mut checker, N3);
@@ -143,7 +147,7 @@ fn a_history_of_a_correct_cluster_breaks_nothing() -> Result<(), Violation> {
 
 #[test]
 fn election_safety_fires_on_two_leaders_of_a_term() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.lead(&mut checker, 4)?;
@@ -164,7 +168,7 @@ fn election_safety_fires_on_two_leaders_of_a_term() -> Result<(), Violation> {
 
 #[test]
 fn leader_append_only_fires_on_a_leader_that_replaces_its_entries() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.lead(&mut checker, 1)?;
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
@@ -186,7 +190,7 @@ fn leader_append_only_fires_on_a_leader_that_replaces_its_entries() -> Result<()
 
 #[test]
 fn a_follower_may_replace_its_entries() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.lead(&mut checker, 1)?;
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
@@ -196,7 +200,7 @@ fn a_follower_may_replace_its_entries() -> Result<(), Violation> {
 
 #[test]
 fn log_matching_fires_on_one_entry_with_two_contents() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
@@ -217,7 +221,7 @@ fn log_matching_fires_on_one_entry_with_two_contents() -> Result<(), Violation> 
 
 #[test]
 fn log_matching_fires_on_one_entry_with_two_predecessors() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.write(&mut checker, &[(1, 1, "a"), (2, 3, "b")])?;
@@ -238,7 +242,7 @@ fn log_matching_fires_on_one_entry_with_two_predecessors() -> Result<(), Violati
 
 #[test]
 fn log_matching_fires_on_a_log_found_at_a_start() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a")])?;
     let started = Started {
@@ -256,7 +260,7 @@ fn log_matching_fires_on_a_log_found_at_a_start() -> Result<(), Violation> {
 #[test]
 fn leader_completeness_fires_on_a_leader_elected_without_a_committed_entry() -> Result<(), Violation>
 {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.lead(&mut checker, 1)?;
@@ -283,7 +287,7 @@ fn leader_completeness_fires_on_a_leader_elected_without_a_committed_entry() -> 
 #[test]
 fn leader_completeness_fires_on_a_commit_that_a_newer_leader_does_not_have() -> Result<(), Violation>
 {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.lead(&mut checker, 2)?;
@@ -300,7 +304,7 @@ fn leader_completeness_fires_on_a_commit_that_a_newer_leader_does_not_have() -> 
 /// A candidate may learn late that it was elected, in a term that is long over.
 #[test]
 fn leader_completeness_asks_nothing_of_a_leader_of_an_earlier_term() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.lead(&mut checker, 5)?;
@@ -311,7 +315,7 @@ fn leader_completeness_asks_nothing_of_a_leader_of_an_earlier_term() -> Result<(
 
 #[test]
 fn leader_completeness_fires_on_a_commit_index_beyond_the_log() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let broken = n1.commit(&mut checker, 1).expect_err("there is no entry");
     assert!(matches!(
@@ -323,7 +327,7 @@ fn leader_completeness_fires_on_a_commit_index_beyond_the_log() -> Result<(), Vi
 
 #[test]
 fn state_machine_safety_fires_on_two_commands_applied_at_one_index() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n1.write(&mut checker, &[(1, 1, "a")])?;
@@ -350,7 +354,7 @@ fn state_machine_safety_fires_on_two_commands_applied_at_one_index() -> Result<(
 fn state_machine_safety_fires_on_an_index_left_out_or_repeated() -> Result<(), Violation> {
     let entries = [(1, 1, "a"), (2, 1, "b")];
     for second in [&entries[..1], &[(3, 1, "c")]] {
-        let mut checker = Checker::new();
+        let mut checker = Figure3Checker::new();
         let mut n1 = Node::start(&mut checker, N1);
         n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b"), (3, 1, "c")])?;
         n1.commit(&mut checker, 3)?;
@@ -369,7 +373,7 @@ fn state_machine_safety_fires_on_an_index_left_out_or_repeated() -> Result<(), V
 
 #[test]
 fn state_machine_safety_fires_on_an_entry_that_is_not_committed() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a")])?;
     let broken = n1.apply(&mut checker, &[(1, 1, "a")]);
@@ -380,7 +384,7 @@ fn state_machine_safety_fires_on_an_entry_that_is_not_committed() -> Result<(), 
 
 #[test]
 fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
     n1.commit(&mut checker, 2)?;
@@ -393,7 +397,7 @@ fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Resul
             taken_back: Index(2)
         }
     );
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
     n1.commit(&mut checker, 2)?;
@@ -404,7 +408,7 @@ fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Resul
 
 #[test]
 fn a_log_that_changes_without_a_write_is_noticed() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start_with(&mut checker, N1, &[(1, 1, "a")]);
     n1.last = EntryId::new(2, 1);
     let broken = n1.observe(&mut checker, &[]).expect_err("not written");
@@ -414,7 +418,7 @@ fn a_log_that_changes_without_a_write_is_noticed() -> Result<(), Violation> {
 
 #[test]
 fn a_leader_that_crashed_is_asked_for_nothing() -> Result<(), Violation> {
-    let mut checker = Checker::new();
+    let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
     n2.lead(&mut checker, 3)?;

@@ -7,7 +7,7 @@ use raft_proto::{
     Message, NodeId, PreVoting, Raft, Recovered, RequestVote, RoleKind, Start, Term, Time,
     TimeoutNow,
 };
-use raft_sim::checker::{ElectionTimeouts, Property, Reason, Violation};
+use raft_sim::checker::{ElectionTimeouts, Property, Violation, WaitReason};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -105,7 +105,7 @@ fn patience_fires_on_a_node_that_has_just_granted_its_vote() {
                 node: N1,
                 role,
                 term: Term(3),
-                reason: Reason::Granted(N2),
+                reason: WaitReason::Granted(N2),
                 waited: Duration::from_millis(499),
                 least: LEAST,
             }
@@ -172,7 +172,7 @@ fn a_real_core_waits_after_whatever_it_heard() {
 fn a_node_that_restarts_has_no_reason_to_wait() {
     let mut patience = ElectionTimeouts::default();
     patience.started(N1);
-    patience.put_off(N1, Reason::Granted(N2), at(100));
+    patience.put_off(N1, WaitReason::Granted(N2), at(100));
     let stands = (RoleKind::Candidate, Term(2));
     assert!(patience.changed(N1, stands, at(200), LEAST).is_err());
     patience.stopped(N1);

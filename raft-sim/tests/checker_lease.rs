@@ -8,7 +8,7 @@ use raft_proto::{
     ReadMode, Recovered, RequestId, RequestVote, RequestVoteReply, Start, Term, Time, Vote,
 };
 use raft_sim::checker::lease::ASK_EVERY;
-use raft_sim::checker::{LeaderStickiness, Leases, Nodes, Property, Reason, Violation};
+use raft_sim::checker::{LeaderStickiness, Leases, Nodes, Property, Violation, WaitReason};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -104,7 +104,7 @@ fn a_vote_of_a_node_that_hears_a_leader_is_seen() {
             node: N1,
             candidate: N3,
             term: Term(2),
-            reason: Reason::Heard(N2),
+            reason: WaitReason::Heard(N2),
             waited: Duration::from_millis(499),
             least: LEAST,
         }

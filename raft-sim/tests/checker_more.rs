@@ -93,7 +93,7 @@ fn durability_fires_on_an_acknowledged_entry_that_is_gone() {
     durability.acknowledged(EntryId::new(4, 1), N1);
     durability.acknowledged(EntryId::new(5, 2), N1);
     let shorter = |index: Index| (index.0 == 4).then_some(Term(1));
-    let broken = durability.present(N2, Index::ZERO, shorter);
+    let broken = durability.check_present(N2, Index::ZERO, shorter);
     let broken = broken.expect_err("it has nothing at 5");
     assert_eq!(
         broken,
@@ -105,7 +105,7 @@ fn durability_fires_on_an_acknowledged_entry_that_is_gone() {
     );
     assert_eq!(broken.property(), Property::Durability);
     let replaced = |index: Index| Some(Term(index.0 - 3 + u64::from(index.0 == 5)));
-    assert!(durability.present(N2, Index(4), replaced).is_err());
+    assert!(durability.check_present(N2, Index(4), replaced).is_err());
 }
 
 #[test]
@@ -114,9 +114,9 @@ fn durability_accepts_what_a_log_or_a_snapshot_covers() {
     durability.acknowledged(EntryId::new(4, 1), N1);
     durability.acknowledged(EntryId::new(5, 2), N1);
     let log = |index: Index| (index.0 == 5).then_some(Term(2));
-    assert_eq!(durability.present(N2, Index(4), log), Ok(()));
-    assert_eq!(durability.present(N2, Index(5), |_| None), Ok(()));
-    assert!(durability.present(N2, Index(3), log).is_err());
+    assert_eq!(durability.check_present(N2, Index(4), log), Ok(()));
+    assert_eq!(durability.check_present(N2, Index(5), |_| None), Ok(()));
+    assert!(durability.check_present(N2, Index(3), log).is_err());
 }
 
 #[test]
@@ -127,9 +127,20 @@ fn durability_remembers_the_last_entries() {
         durability.acknowledged(EntryId::new(index, 1), N1);
     }
     let all_but = |lost: u64| move |index: Index| (index.0 != lost).then_some(Term(1));
-    assert_eq!(durability.present(N2, Index::ZERO, all_but(1)), Ok(()));
-    assert!(durability.present(N2, Index::ZERO, all_but(2)).is_err());
-    assert!(durability.present(N2, Index::ZERO, all_but(more)).is_err());
+    assert_eq!(
+        durability.check_present(N2, Index::ZERO, all_but(1)),
+        Ok(())
+    );
+    assert!(
+        durability
+            .check_present(N2, Index::ZERO, all_but(2))
+            .is_err()
+    );
+    assert!(
+        durability
+            .check_present(N2, Index::ZERO, all_but(more))
+            .is_err()
+    );
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use core::time::Duration;
 use raft_proto::Time;
-use raft_sim::checker::liveness::{Missing, missing, same_states};
 use raft_sim::draw::Draft;
 use raft_sim::failure::Failure;
 use raft_sim::features::Features;
+use raft_sim::liveness::{Missing, missing, same_states};
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::schedule::Schedule;

@@ -134,7 +134,7 @@ impl Durability {
     /// # Errors
     ///
     /// [`Violation::AcknowledgedLost`].
-    pub fn present(
+    pub fn check_present(
         &self,
         node: NodeId,
         snapshot: Index,

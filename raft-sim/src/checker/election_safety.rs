@@ -4,7 +4,8 @@
 //! once in a term and remembers that across a restart, and two majorities have a server in
 //! common. So it is enough to note, for each term, the first node seen to lead in it.
 
-use super::{Step, Violation};
+use super::observation::Step;
+use super::violation::Violation;
 use raft_proto::{NodeId, RoleKind, Term};
 use std::collections::BTreeMap;
 

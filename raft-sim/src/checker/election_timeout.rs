@@ -18,7 +18,7 @@
 //! Cost: a few comparisons a step.
 
 use super::leader_contact::LeaderContact;
-use super::violation::{Reason, Violation};
+use super::violation::{Violation, WaitReason};
 use raft_proto::{Action, Event, Input, Message, NodeId, Raft, RoleKind, Term, Time};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ struct Node {
     /// Its clock at the last event.
     now: Time,
     /// What should keep it from an election, and since when.
-    put_off: Option<(Reason, Time)>,
+    put_off: Option<(WaitReason, Time)>,
     /// Its term and vote before the step that is under way.
     vote: (Term, Option<NodeId>),
     said: Said,
@@ -108,18 +108,18 @@ impl ElectionTimeouts {
             && candidate != id
             && vote != node.vote
         {
-            self.put_off(id, Reason::Granted(candidate), node.now);
+            self.put_off(id, WaitReason::Granted(candidate), node.now);
         }
         if let Said::Leads(claim) = node.said
             && claim.is_taken(raft, actions)
         {
-            self.put_off(id, Reason::Heard(claim.leader), node.now);
+            self.put_off(id, WaitReason::Heard(claim.leader), node.now);
         }
         Ok(())
     }
 
     /// From `at` on a node has a reason to wait.
-    pub fn put_off(&mut self, node: NodeId, reason: Reason, at: Time) {
+    pub fn put_off(&mut self, node: NodeId, reason: WaitReason, at: Time) {
         if let Some(node) = self.node(node) {
             node.put_off = Some((reason, at));
         }

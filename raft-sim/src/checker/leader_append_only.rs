@@ -5,7 +5,8 @@
 //! have a log that begins with the log it had. Compaction does not delete in this sense, since
 //! the snapshot stands for what it replaced.
 
-use super::{Step, Violation};
+use super::observation::Step;
+use super::violation::Violation;
 use raft_proto::RoleKind;
 
 /// The check; it remembers nothing.

@@ -11,7 +11,9 @@
 //! a newer one does not have it. By Log Matching, a log that holds the last such entry holds
 //! those before it, so one comparison is enough.
 
-use super::{ObservedLog, Step, Violation, Window};
+use super::observation::{ObservedLog, Step};
+use super::violation::Violation;
+use super::window::Window;
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 
 #[derive(Clone, Copy, Debug)]

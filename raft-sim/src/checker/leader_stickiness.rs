@@ -15,7 +15,7 @@
 //! Cost: a few comparisons a step.
 
 use super::leader_contact::LeaderContact;
-use super::violation::{Reason, Violation};
+use super::violation::{Violation, WaitReason};
 use raft_proto::{
     Action, Campaign, CheckQuorum, Event, Input, Lease, Message, NodeId, Raft, Term, Time,
 };
@@ -27,7 +27,7 @@ struct Voter {
     /// Its clock at the last event; none before the first.
     now: Option<Time>,
     /// What it promised last, when, and in which term.
-    promised: Option<(Reason, Time, Term)>,
+    promised: Option<(WaitReason, Time, Term)>,
     /// Its term and vote before the step that is under way.
     vote: (Term, Option<NodeId>),
     /// What the step that is under way takes.
@@ -69,7 +69,7 @@ impl LeaderStickiness {
         let now = voter.now.map_or(event.at, |now| now.max(event.at));
         let is_first = voter.now.replace(now).is_none();
         if is_first && matches!(raft.config().lease, Lease::On { .. }) {
-            voter.promised = Some((Reason::Started, now, raft.term()));
+            voter.promised = Some((WaitReason::Started, now, raft.term()));
         }
         voter.vote = (raft.term(), raft.voted_for());
         voter.claim = LeaderContact::in_input(&event.input);
@@ -93,7 +93,7 @@ impl LeaderStickiness {
         if let Some(claim) = voter.claim
             && claim.is_taken(raft, actions)
         {
-            voter.promised = Some((Reason::Heard(claim.leader), now, claim.term));
+            voter.promised = Some((WaitReason::Heard(claim.leader), now, claim.term));
         }
         let (before, after) = (voter.vote, (raft.term(), raft.voted_for()));
         match after.1 {
@@ -106,7 +106,7 @@ impl LeaderStickiness {
 impl Voter {
     fn votes(&self, raft: &Raft, candidate: NodeId) -> Result<(), Violation> {
         let least = raft.config().election_timeout_min;
-        let holds = |(_, since, term): &(Reason, Time, Term)| {
+        let holds = |(_, since, term): &(WaitReason, Time, Term)| {
             *term < raft.term() && self.now < Some(since.after(least))
         };
         let Some((reason, since, _)) = self.promised.filter(holds) else {

@@ -9,8 +9,10 @@
 //! at an entry is agreement on all before it, and only entries that are new in a log need to be
 //! looked at.
 
+use super::observation::Step;
 use super::observation::{Fingerprint, ObservedLog};
-use super::{Step, Violation, Window};
+use super::violation::Violation;
+use super::window::Window;
 use raft_proto::{EntryId, Index, NodeId, Term};
 
 /// What is known of the entries at one index: nearly always one, more after a conflict.

@@ -28,7 +28,7 @@
 //!
 //! A check after every step is affordable only if its cost follows what the step changed. The
 //! core tells exactly that: whatever changes in its log leaves the same step as a
-//! [`Write`](raft_proto::Write). [`History`] applies those writes to a picture of each log (terms
+//! [`Write`](raft_proto::Write). [`ObservedCluster`] applies those writes to a picture of each log (terms
 //! and fingerprints, no payloads) and holds the picture's end against the core's own; a log that
 //! changed without a write, which no restart would find again, is itself a violation. The
 //! properties then look at what is new. None of them trusts another's result, except where the
@@ -52,14 +52,13 @@ pub mod leader_completeness;
 mod leader_contact;
 pub mod leader_stickiness;
 pub mod lease;
-pub mod liveness;
 pub mod log_matching;
 pub mod membership_safety;
 mod observation;
 pub mod quorum;
 pub mod snapshot_members;
 pub mod state_machine_safety;
-mod violation;
+pub mod violation;
 mod window;
 
 pub use check_quorum::QuorumContact;
@@ -74,11 +73,11 @@ pub use lease::Leases;
 pub use log_matching::LogMatching;
 pub use membership_safety::MemberView;
 pub use observation::{
-    Before, Change, Fingerprint, History, Observation, ObservedLog, Started, Step,
+    Fingerprint, LogChange, Observation, ObservedCluster, ObservedLog, Started, StateBefore, Step,
 };
 pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
-pub use violation::{Nodes, Property, Reason, Violation};
+pub use violation::{Nodes, Property, Violation, WaitReason};
 pub use window::Window;
 
 use raft_proto::NodeId;
@@ -89,8 +88,8 @@ pub const MARGIN: u64 = 4096;
 
 /// The five properties of Figure 3 over one history.
 #[derive(Debug, Default)]
-pub struct Checker {
-    history: History,
+pub struct Figure3Checker {
+    cluster: ObservedCluster,
     election_safety: ElectionSafety,
     leader_append_only: LeaderAppendOnly,
     log_matching: LogMatching,
@@ -99,13 +98,13 @@ pub struct Checker {
     until_forget: u32,
 }
 
-impl Checker {
+impl Figure3Checker {
     /// Steps between two prunings: rare enough to cost nothing.
     const FORGET_EVERY: u32 = 1024;
 
     /// A checker that has seen nothing.
-    pub fn new() -> Checker {
-        Checker::default()
+    pub fn new() -> Figure3Checker {
+        Figure3Checker::default()
     }
 
     /// A node begins, for the first time or again, with what its storage held.
@@ -114,10 +113,10 @@ impl Checker {
     ///
     /// The property that its log breaks.
     pub fn started(&mut self, started: &Started) -> Result<(), Violation> {
-        self.history.started(started);
+        self.cluster.started(started);
         self.state_machine_safety
             .started(started.node, started.applied);
-        let Some(log) = self.history.log(started.node) else {
+        let Some(log) = self.cluster.log(started.node) else {
             return Ok(()); // just begun above
         };
         self.log_matching
@@ -126,12 +125,12 @@ impl Checker {
 
     /// A node stopped: it no longer leads, whatever it believed.
     pub fn stopped(&mut self, node: NodeId) {
-        self.history.stopped(node);
+        self.cluster.stopped(node);
     }
 
     /// A node that has stopped never comes back: its log keeps nothing from being forgotten.
     pub fn gone(&mut self, node: NodeId) {
-        self.history.gone(node);
+        self.cluster.gone(node);
     }
 
     /// A node took a step.
@@ -140,7 +139,7 @@ impl Checker {
     ///
     /// The first property found broken.
     pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), Violation> {
-        let step = self.history.observe(observation)?;
+        let step = self.cluster.observe(observation)?;
         self.election_safety.observe(&step)?;
         self.leader_append_only.observe(&step)?;
         self.log_matching.observe(&step)?;
@@ -161,7 +160,7 @@ impl Checker {
 
     /// Drops what no log reaches back to.
     fn forget(&mut self) {
-        let floor = self.history.lowest_base();
+        let floor = self.cluster.lowest_base();
         let floor = raft_proto::Index(floor.0.saturating_sub(MARGIN));
         self.log_matching.forget_before(floor);
         self.leader_completeness.forget_before(floor);

@@ -157,7 +157,7 @@ impl ObservedLog {
 
 /// A node as the step before left it.
 #[derive(Clone, Copy, Debug)]
-pub struct Before {
+pub struct StateBefore {
     /// Its currentTerm.
     pub term: Term,
     /// Its role.
@@ -170,7 +170,7 @@ pub struct Before {
 
 /// What a step did to the node's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct LogChange {
     /// Entries from here on are new.
     pub from: Index,
     /// How many entries that stood there before were dropped.
@@ -188,7 +188,7 @@ struct NodeView {
 
 /// All nodes, as last observed. A handful, so that looking through them is the fastest way.
 #[derive(Debug, Default)]
-pub struct History {
+pub struct ObservedCluster {
     nodes: Vec<NodeView>,
 }
 
@@ -198,24 +198,24 @@ pub struct Step<'a> {
     /// The node after the step.
     pub now: &'a Observation<'a>,
     /// The node before it.
-    pub before: Before,
+    pub before: StateBefore,
     /// What became of its log; `None` if no entry came or went (compaction apart).
-    pub change: Option<Change>,
+    pub change: Option<LogChange>,
     /// Its log after the step.
     pub log: &'a ObservedLog,
-    history: &'a History,
+    cluster: &'a ObservedCluster,
 }
 
 impl Step<'_> {
     /// The nodes that were leaders when last observed: id, term and log.
     pub fn leaders(&self) -> impl Iterator<Item = (NodeId, Term, &ObservedLog)> {
         let leads = |view: &&NodeView| view.role == RoleKind::Leader;
-        let nodes = self.history.nodes.iter().filter(leads);
+        let nodes = self.cluster.nodes.iter().filter(leads);
         nodes.map(|view| (view.node, view.term, &view.log))
     }
 }
 
-impl History {
+impl ObservedCluster {
     /// The log of a node, as observed.
     pub fn log(&self, node: NodeId) -> Option<&ObservedLog> {
         let view = self.nodes.iter().find(|view| view.node == node)?;
@@ -263,7 +263,7 @@ impl History {
             return Err(Violation::NeverStarted { node: now.node });
         };
         let view = &mut self.nodes[at]; // found above
-        let before = Before {
+        let before = StateBefore {
             term: view.term,
             role: view.role,
             commit_index: view.commit_index,
@@ -291,13 +291,13 @@ impl History {
             before,
             change,
             log: &self.nodes[at].log, // found above
-            history: self,
+            cluster: self,
         })
     }
 }
 
 /// Applies a write to the picture of a log: what a restart would find.
-fn written(log: &mut ObservedLog, write: &Write) -> Option<Change> {
+fn written(log: &mut ObservedLog, write: &Write) -> Option<LogChange> {
     if let Some(install) = &write.install {
         let last = install.snapshot.id.last;
         match install.log {
@@ -309,12 +309,12 @@ fn written(log: &mut ObservedLog, write: &Write) -> Option<Change> {
     let dropped = log.last().index.next().since(from);
     log.entries.truncate(from);
     log.append(&write.entries);
-    Some(Change { from, dropped })
+    Some(LogChange { from, dropped })
 }
 
-fn merge(earlier: Option<Change>, later: Option<Change>) -> Option<Change> {
+fn merge(earlier: Option<LogChange>, later: Option<LogChange>) -> Option<LogChange> {
     match (earlier, later) {
-        (Some(a), Some(b)) => Some(Change {
+        (Some(a), Some(b)) => Some(LogChange {
             from: a.from.min(b.from),
             dropped: a.dropped.saturating_add(b.dropped),
         }),

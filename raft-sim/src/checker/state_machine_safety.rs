@@ -8,7 +8,9 @@
 //! committed entry taken back out of a log.
 
 use super::observation::Fingerprint;
-use super::{Step, Violation, Window};
+use super::observation::Step;
+use super::violation::Violation;
+use super::window::Window;
 use raft_proto::{Action, Entries, EntryId, Index, NodeId};
 
 #[derive(Clone, Copy, Debug)]

@@ -69,7 +69,7 @@ impl fmt::Display for Nodes {
 
 /// What keeps a node from standing for election, or from voting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum WaitReason {
     /// It granted its vote to this node.
     Granted(NodeId),
     /// It heard this node, the leader of its term.
@@ -78,12 +78,12 @@ pub enum Reason {
     Started,
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::Granted(node) => write!(f, "granted its vote to {node}"),
-            Reason::Heard(node) => write!(f, "heard its leader {node}"),
-            Reason::Started => f.write_str("started"),
+            WaitReason::Granted(node) => write!(f, "granted its vote to {node}"),
+            WaitReason::Heard(node) => write!(f, "heard its leader {node}"),
+            WaitReason::Started => f.write_str("started"),
         }
     }
 }
@@ -354,7 +354,7 @@ pub enum Violation {
         /// In which term.
         term: Term,
         /// What should have kept it from that.
-        reason: Reason,
+        reason: WaitReason,
         /// How long ago that was, by its own clock.
         waited: Duration,
         /// How long it has to wait at least.
@@ -373,7 +373,7 @@ pub enum Violation {
         /// In which term.
         term: Term,
         /// What should have kept it from that.
-        reason: Reason,
+        reason: WaitReason,
         /// How long ago that was, by its own clock.
         waited: Duration,
         /// How long it has to wait at least.

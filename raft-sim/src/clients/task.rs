@@ -1,7 +1,8 @@
-//! What a client is about, and what it says to servers.
+//! The operation that a client runs, and the commands that it sends for it.
 
-use super::{History, OPENING, judged};
+use super::messages::{NumberedCommand, OPENING};
 use crate::failure::Failure;
+use crate::judge::ClientHistory;
 use crate::linearizability::{KeyValueInput, KeyValueOutput, OperationId, Value};
 use crate::random::Random;
 use crate::schedule::{OperationKind, ReadKind};
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use raft_proto::Time;
 use std::collections::BTreeMap;
 
-/// What a client asks for until it is answered or gives up.
+/// What a client works on until it is answered or gives up.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) since: Time,
@@ -23,8 +24,8 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) enum Work {
     /// Commands that go into the log.
-    Commands(Vec<Wanted>),
-    /// A read that does not.
+    Commands(Vec<PendingCommand>),
+    /// A read that does not go into the log.
     Read {
         key: u64,
         kind: ReadKind,
@@ -34,7 +35,7 @@ pub(super) enum Work {
 
 /// A command that is to run once.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct PendingCommand {
     pub(super) sequence: u64,
     pub(super) key: u64,
     pub(super) operation: Operation,
@@ -44,17 +45,20 @@ pub(super) struct Wanted {
 
 impl Task {
     /// The command that opens a session.
-    pub(super) fn open(&self) -> (u64, Bytes) {
+    pub(super) fn open_session(&self) -> NumberedCommand {
         let open: Command = Command::Open { nonce: self.nonce };
-        (OPENING, open.encode())
+        NumberedCommand {
+            sequence: OPENING,
+            payload: open.encode(),
+        }
     }
 
     /// The command of this number, if it has not been answered.
-    pub(super) fn wanted(&mut self, sequence: u64) -> Option<&mut Wanted> {
+    pub(super) fn command(&mut self, sequence: u64) -> Option<&mut PendingCommand> {
         match &mut self.work {
             Work::Commands(all) => all
                 .iter_mut()
-                .find(|wanted| wanted.sequence == sequence && !wanted.is_answered),
+                .find(|command| command.sequence == sequence && !command.is_answered),
             Work::Read { .. } => None,
         }
     }
@@ -69,31 +73,34 @@ impl Work {
     }
 
     /// What has not been answered.
-    pub(super) fn open(&self) -> impl Iterator<Item = OperationId> {
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = OperationId> {
         let (commands, read) = match self {
             Work::Commands(all) => (&all[..], None),
             Work::Read { id, .. } => (&[][..], Some(*id)),
         };
-        let commands = commands.iter().filter(|wanted| !wanted.is_answered);
-        commands.map(|wanted| wanted.id).chain(read)
+        let commands = commands.iter().filter(|command| !command.is_answered);
+        commands.map(|command| command.id).chain(read)
     }
 }
 
-/// What has not been answered, as it is sent. The client does one thing at a time, so that it has
-/// the answers to all that came before.
-pub(super) fn commands(wanted: &[Wanted], session: SessionId) -> Vec<(u64, Bytes)> {
-    let answered_below = wanted.first().map_or(0, |first| first.sequence);
-    let open = wanted.iter().filter(|wanted| !wanted.is_answered);
-    let command = |wanted: &Wanted| {
+/// The commands that have not been answered, as they are sent. The client runs one operation at a
+/// time, so it has the answers to all commands before the first of these.
+pub(super) fn unanswered(commands: &[PendingCommand], session: SessionId) -> Vec<NumberedCommand> {
+    let answered_below = commands.first().map_or(0, |first| first.sequence);
+    let unanswered = commands.iter().filter(|command| !command.is_answered);
+    let numbered = |pending: &PendingCommand| {
         let command = Command::Run {
             session,
-            sequence: wanted.sequence,
+            sequence: pending.sequence,
             answered_below,
-            operation: wanted.operation.clone(),
+            operation: pending.operation.clone(),
         };
-        (wanted.sequence, command.encode())
+        NumberedCommand {
+            sequence: pending.sequence,
+            payload: command.encode(),
+        }
     };
-    open.map(command).collect()
+    unanswered.map(numbered).collect()
 }
 
 /// What the history needs of an answer.
@@ -107,8 +114,8 @@ pub(super) fn output(answer: &Answer) -> KeyValueOutput {
     }
 }
 
-/// The value that a key has, or had, as far as the answer tells.
-pub(super) fn saw(operation: &Operation, answer: &Answer) -> Option<Option<Bytes>> {
+/// The value of the key after the operation, if the answer tells it.
+pub(super) fn value_after(operation: &Operation, answer: &Answer) -> Option<Option<Bytes>> {
     match (operation, answer) {
         (Operation::Get { .. }, Answer::Value(value)) => Some(value.clone()),
         (Operation::Set { value, .. }, _) => Some(Some(value.clone())),
@@ -120,21 +127,21 @@ pub(super) fn saw(operation: &Operation, answer: &Answer) -> Option<Option<Bytes
     }
 }
 
-/// What is needed to make work of what is asked.
-pub(super) struct Making<'a> {
+/// Turns a client operation into work, and notes its beginning in the history.
+pub(super) struct WorkBuilder<'a> {
     pub(super) values: &'a mut u64,
     pub(super) random: &'a mut Random,
     pub(super) max_value: u64,
-    pub(super) history: &'a mut History,
+    pub(super) history: &'a mut ClientHistory,
     pub(super) now: Time,
-    pub(super) at: u32,
+    pub(super) client: u32,
 }
 
-impl Making<'_> {
-    /// Appended to a longer value, bytes would not fit into an entry one day.
+impl WorkBuilder<'_> {
+    /// Longer values are replaced, not appended to: one day they would not fit into an entry.
     const LONG: usize = 400;
 
-    /// A value that nobody wrote before.
+    /// A value that no client has written before.
     fn value(&mut self, most: u64) -> Bytes {
         *self.values += 1;
         let length = self.random.between(8, most.max(8));
@@ -143,20 +150,21 @@ impl Making<'_> {
         value.into()
     }
 
-    /// What the client is to do, and the beginning of it in the history.
-    pub(super) fn work(
+    /// The work for an operation. `seen` holds the values that the client saw last, and `sequence`
+    /// the number of its next command.
+    pub(super) fn build(
         &mut self,
-        ask: OperationKind,
+        kind: OperationKind,
         seen: &BTreeMap<u64, Option<Bytes>>,
         sequence: &mut u64,
     ) -> Result<Work, Failure> {
         let most = self.max_value;
         let known = |key: u64| seen.get(&key).cloned().flatten();
-        let set = |making: &mut Self, key| Operation::Set {
+        let set = |builder: &mut Self, key| Operation::Set {
             key,
-            value: making.value(most),
+            value: builder.value(most),
         };
-        let operation = match ask {
+        let operation = match kind {
             OperationKind::Read { key, kind } => {
                 let id = self.invoke(key, KeyValueInput::Get)?;
                 return Ok(Work::Read { key, kind, id });
@@ -165,7 +173,7 @@ impl Making<'_> {
                 let mut all = Vec::new();
                 for at in 0..u64::from(count) {
                     let operation = set(self, at % 6);
-                    all.push(self.wanted(operation, sequence)?);
+                    all.push(self.command(operation, sequence)?);
                 }
                 return Ok(Work::Commands(all));
             }
@@ -187,10 +195,14 @@ impl Making<'_> {
             },
             OperationKind::Delete(key) => Operation::Delete { key },
         };
-        Ok(Work::Commands(vec![self.wanted(operation, sequence)?]))
+        Ok(Work::Commands(vec![self.command(operation, sequence)?]))
     }
 
-    fn wanted(&mut self, operation: Operation, sequence: &mut u64) -> Result<Wanted, Failure> {
+    fn command(
+        &mut self,
+        operation: Operation,
+        sequence: &mut u64,
+    ) -> Result<PendingCommand, Failure> {
         let value = |bytes: &Bytes| Value::from(&bytes[..]);
         let (key, input) = match &operation {
             Operation::Get { key } => (*key, KeyValueInput::Get),
@@ -206,7 +218,7 @@ impl Making<'_> {
         let id = self.invoke(key, input)?;
         let number = *sequence;
         *sequence += 1;
-        Ok(Wanted {
+        Ok(PendingCommand {
             sequence: number,
             key,
             operation,
@@ -216,8 +228,6 @@ impl Making<'_> {
     }
 
     fn invoke(&mut self, key: u64, input: KeyValueInput) -> Result<OperationId, Failure> {
-        let (client, now) = (self.at.into(), self.now.0);
-        let begun = self.history.invoke(client, key, input, now);
-        begun.map_err(judged)
+        self.history.invoke(self.client, key, input, self.now)
     }
 }

@@ -1,50 +1,47 @@
-//! What disks do in a world: they sync, late at times, and fail.
+//! Disks: they sync and answer after a while, and fail.
 
 use super::World;
-use super::event::{MachineEvent, SimulationEvent};
+use super::event::{MachineEvent, ProcessEvent, SimulationEvent};
 use core::time::Duration;
 use raft_proto::{Input, Seq};
 
 impl World {
-    /// Starts a sync for the writes that no running one covers, if another may run.
+    /// Starts a sync for the writes that no running sync covers, if another one may run.
     pub(super) fn begin_sync(&mut self, at: usize) {
-        let node = &mut self.machines[at];
-        let Some(seq) = node.begin_sync(self.settings.disk.parallel_syncs) else {
+        let machine = &mut self.machines[at];
+        let Some(seq) = machine.begin_sync(self.settings.disk.parallel_syncs) else {
             return;
         };
         let mut after = self.settings.disk.sync.draw(&mut self.random);
-        let (slow, until) = node.faults.slow_disk;
-        if until > self.now {
-            after += self.random.duration(Duration::ZERO, slow);
+        if let Some(by) = machine.faults.slow_disk.at(self.now) {
+            after += self.random.duration(Duration::ZERO, by);
         }
-        let incarnation = node.incarnation;
-        let what = match node.faults.next_write_fails.take() {
-            Some(outage) => MachineEvent::SyncFailed {
-                incarnation,
-                outage,
-            },
-            None => MachineEvent::Synced { incarnation, seq },
+        let event = match machine.faults.next_write_fails.take() {
+            Some(outage) => ProcessEvent::SyncFailed { outage },
+            None => ProcessEvent::Synced { seq },
         };
-        self.schedule(after, SimulationEvent::At { place: at, what });
+        self.schedule_process_event(at, after, event);
     }
 
-    /// What the core has asked of its disk beside writes takes time, too: much may happen before it
-    /// is answered.
-    pub(super) fn expect_answers(&mut self, at: usize) {
-        let (now, read) = (self.now, self.settings.disk.read);
-        let (queue, machines) = (&mut self.queue, &mut self.random);
-        let node = &mut self.machines[at];
-        let incarnation = node.incarnation;
-        node.take_late(|input| {
-            let input = Box::new(input);
-            let what = MachineEvent::Answer { incarnation, input };
-            let after = read.draw(machines);
-            queue.push(now.after(after), SimulationEvent::At { place: at, what });
+    /// Requests to the disk other than writes take time, too: much may happen before their answers.
+    pub(super) fn schedule_disk_answers(&mut self, at: usize) {
+        let (now, read_time) = (self.now, self.settings.disk.read);
+        let (queue, random) = (&mut self.queue, &mut self.random);
+        let machine = &mut self.machines[at];
+        let incarnation = machine.incarnation;
+        machine.take_delayed_answers(|input| {
+            let event = ProcessEvent::DiskAnswer(Box::new(input));
+            let event = MachineEvent::Process { incarnation, event };
+            let after = read_time.draw(random);
+            queue.push(
+                now.after(after),
+                SimulationEvent::Machine { place: at, event },
+            );
         });
     }
 
-    /// What a driver does then: it tells the core, which says nothing more that rests on the write,
-    /// and starts the node anew with what the disk turns out to hold.
+    /// A driver whose sync fails tells the core, which then sends nothing more that depends on the
+    /// write. The driver then starts the node anew with what the disk turns out to hold.
     pub(super) fn sync_failed(&mut self, at: usize, outage: Duration) {
         let Some(seq) = self.machines[at].first_unsynced() else {
             return self.machines[at].sync_ended(); // Another one ended first and covered it.
@@ -56,15 +53,14 @@ impl World {
 
     pub(super) fn synced(&mut self, at: usize, seq: Seq) {
         self.recorder.counts.syncs += 1;
-        let mut outputs = core::mem::take(&mut self.outputs);
-        self.machines[at].synced(self.now, seq, &mut outputs, &mut self.recorder);
-        self.perform(at, &mut outputs);
-        self.outputs = outputs;
+        self.step(at, |machine, now, outputs, observers| {
+            machine.synced(now, seq, outputs, observers)
+        });
         match self.inputs.pop_front() {
             Some(input) => self.give(at, input),
             None => {
                 self.begin_sync(at);
-                self.expect_answers(at);
+                self.schedule_disk_answers(at);
                 self.set_timer(at);
             }
         }

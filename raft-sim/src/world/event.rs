@@ -1,73 +1,73 @@
 //! What can happen in a world.
 
-use crate::clients::Request;
-use crate::schedule::Place;
-use crate::schedule::nemesis::TargetRole;
+use crate::clients::ClientRequest;
+use crate::operator::OperatorRequest;
 use bytes::Bytes;
 use core::time::Duration;
-use raft_proto::{Index, Input, Readiness, Seq, SnapshotId, Time};
-use std::collections::VecDeque;
+use raft_proto::{Index, Input, Seq, SnapshotId};
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
 pub(super) enum SimulationEvent {
-    /// Something happens at a server, which may have to wait until that one can see to it.
-    At { place: usize, what: MachineEvent },
-    /// A server that was held up can see to what waits for it.
+    /// Something happens at a machine. A machine that is stalled sees to it later.
+    Machine { place: usize, event: MachineEvent },
+    /// A machine that was stalled sees to what waits for it.
     Resume { place: usize },
-    /// A server starts.
+    /// A process starts.
     Restart { place: usize },
     /// A clock that stood still goes on.
     Thaw { place: usize },
-    /// A client makes an attempt, if this is still the latest.
-    Client { client: u32, attempt: u64 },
-    /// A client may have waited long enough for an answer.
-    Impatient { client: u32 },
-    /// The next operation of the script.
+    /// A client makes an attempt, if `attempt` is still its latest.
+    ClientAttempt { client: u32, attempt: u64 },
+    /// A client's timer fires. The client may have waited long enough for an answer.
+    ClientTimer { client: u32 },
+    /// The script's next client operation.
     ClientOperation,
-    /// The next deed of the script.
+    /// The script's next nemesis operation.
     NemesisOperation,
     /// There is a new leader, and the operator has waited for one.
-    Elected,
-    /// The operator looks after a server that came back as another one.
+    LeaderElected,
+    /// The operator sees to a machine that came back under a new identity.
     Repair { place: usize, tries: u32 },
 }
 
-/// Something that happens at one server.
+/// Something that happens at one machine.
 #[derive(Clone, Debug)]
 pub(super) enum MachineEvent {
     /// A frame arrives.
     Frame(Bytes),
-    /// A frame arrives that is not what was sent; this was its checksum.
-    Damaged(Bytes, u32),
-    /// Its timer may be due.
-    Wake,
-    /// A sync ends that covers the writes up to `seq`.
-    Synced { incarnation: u32, seq: Seq },
-    /// A sync fails: what it covered may be on disk or not. The node is down for that long.
-    SyncFailed { incarnation: u32, outage: Duration },
-    /// The disk answers what it was asked beside writes.
-    Answer { incarnation: u32, input: Box<Input> },
-    /// The service has applied what it was given.
-    Applied { incarnation: u32, index: Index },
-    /// The service has written a snapshot.
-    Snapshot {
-        incarnation: u32,
-        snapshot: Box<(SnapshotId, Bytes)>,
+    /// A frame arrives with other bytes than it was sent with.
+    DamagedFrame {
+        frame: Bytes,
+        /// The checksum of the bytes that were sent.
+        checksum: u32,
     },
-    /// A client asks.
-    Request(Box<Request>),
-    /// The operator asks.
-    Operator(Box<OperatorRequest>),
+    /// The core's timer may be due.
+    Timer,
+    /// Something that a process has begun ends. It is nothing to a later incarnation.
+    Process {
+        incarnation: u32,
+        event: ProcessEvent,
+    },
+    /// A client's request arrives.
+    ClientRequest(Box<ClientRequest>),
+    /// The operator's request arrives.
+    OperatorRequest(Box<OperatorRequest>),
 }
 
-/// What the operator asks of a leader.
+/// The end of something that a process has begun.
 #[derive(Clone, Debug)]
-pub(super) enum OperatorRequest {
-    /// The lead is to be handed over, to this one if it is named.
-    Transfer(Option<Place>),
-    /// These are to become what is said.
-    Change(Vec<(Place, TargetRole)>, Readiness),
+pub(super) enum ProcessEvent {
+    /// A sync ends that covers the writes up to `seq`.
+    Synced { seq: Seq },
+    /// A sync fails: what it covered may be on disk or not. The process is down for `outage`.
+    SyncFailed { outage: Duration },
+    /// The disk answers a request other than a write.
+    DiskAnswer(Box<Input>),
+    /// The service has applied all entries up to `index`.
+    Applied { index: Index },
+    /// The service has written a snapshot.
+    SnapshotWritten(Box<(SnapshotId, Bytes)>),
 }
 
 /// Whether faults and clients go on.
@@ -77,39 +77,4 @@ pub(super) enum Phase {
     Safety,
     /// All faults are over, and the cluster gets the time to recover.
     Liveness,
-}
-
-/// What holds a server up: it stands still, or every step takes it long.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Hold {
-    pub(super) paused_until: Time,
-    /// What a step takes, and until when.
-    pub(super) slow: (Duration, Time),
-    pub(super) busy_until: Time,
-    pub(super) waiting: VecDeque<MachineEvent>,
-    /// When what waits is looked at.
-    pub(super) resumes: Option<Time>,
-}
-
-impl Hold {
-    /// Frames that wait at most; more are lost.
-    pub(super) const ROOM: usize = 512;
-
-    pub(super) fn free_at(&self) -> Time {
-        self.paused_until.max(self.busy_until)
-    }
-
-    /// A step begins.
-    pub(super) fn step(&mut self, now: Time) {
-        if self.slow.1 > now {
-            self.busy_until = now.after(self.slow.0);
-        }
-    }
-
-    /// Its process is gone, and all that waited for it.
-    pub(super) fn forget(&mut self) {
-        self.paused_until = Time::ZERO;
-        self.busy_until = Time::ZERO;
-        self.waiting.clear();
-    }
 }

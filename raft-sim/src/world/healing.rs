@@ -9,35 +9,29 @@ use crate::settings::Heal;
 use raft_proto::{Commands, Proposal, ProposeError, Time};
 
 impl World {
-    /// Ends all faults: links work, crashed nodes restart, disks are fast, clocks run, clients ask
-    /// for nothing new. If the settings say so, only a quorum gets better: of the others some are
-    /// gone, and some are cut off.
+    /// Ends all faults: links work, crashed processes restart, disks are fast, clocks run, and
+    /// clients begin no new operations. If the settings say so, only a quorum heals: of the other
+    /// machines some stay down, and some stay cut off.
     pub fn heal(&mut self) {
         self.phase = Phase::Liveness;
         self.fact(format_args!("all faults end"));
         self.network.heal();
-        self.recorder.coverage.links_mended();
-        self.clients.rest();
+        self.recorder.coverage.links_healed();
+        self.clients.drain();
         for place in 0..self.machines.len() {
-            let hold = &mut self.holds[place];
-            hold.paused_until = Time::ZERO;
-            hold.busy_until = Time::ZERO;
-            hold.slow = Default::default();
-            let faults = &mut self.machines[place].faults;
-            faults.slow_disk = Default::default();
-            faults.reads_fail = Time::ZERO;
-            faults.next_write_fails = None;
+            self.stalls[place].heal();
+            self.machines[place].faults.heal();
             self.resume(place);
             self.thaw(place);
             self.start(place);
         }
         if self.settings.heal == Heal::Quorum {
-            self.leave_some();
+            self.leave_some_broken();
         }
     }
 
-    /// Whoever is chosen does not get better, as long as a quorum does.
-    fn leave_some(&mut self) {
+    /// Draws machines that do not heal, as long as a quorum does.
+    fn leave_some_broken(&mut self) {
         let mut gone = self.gone.clone();
         let mut order: Vec<usize> = (0..self.machines.len()).collect();
         for at in (1..order.len()).rev() {
@@ -64,32 +58,31 @@ impl World {
         }
     }
 
-    /// Whether the node in this place never gets better.
+    /// Whether the machine in this place never heals.
     pub fn is_gone(&self, place: usize) -> bool {
         self.gone[place]
     }
 
-    /// Proposes a command at the server in this place. Returns the outcome; `None` if it does not
-    /// run.
+    /// Proposes a command at the node in this place. Returns the outcome; `None` if the node does
+    /// not run.
     pub fn probe(&mut self, place: usize) -> Option<Result<Proposal, ProposeError>> {
         let command: Command = Command::Open { nonce: 0 };
         self.propose(place, Commands::from(command.encode()), &[])
     }
 
-    /// The run is over, and all that is well has caught up: what clients were told is there, and
-    /// what they saw can be explained.
+    /// The run is over, and all machines that have healed have caught up. The leader must have all
+    /// that clients were told is committed, and what clients saw must be linearizable.
     ///
     /// # Errors
     ///
-    /// What is wrong.
+    /// The first failure.
     pub fn finish(&mut self) -> Result<(), Failure> {
         if let Some(leader) = self.leader()
             && let Some(raft) = self.machines[leader].raft()
         {
-            let snapshot = raft.log_base().index;
-            let term_at = |index| raft.term_at(index);
-            self.durability.present(raft.id(), snapshot, term_at)?;
+            self.judge.check_acknowledged(raft)?;
         }
-        self.clients.finish()
+        self.clients.counts.unchecked_keys += self.judge.finish_client_history()?;
+        Ok(())
     }
 }

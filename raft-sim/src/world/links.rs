@@ -1,4 +1,4 @@
-//! Frames between servers.
+//! Frames on the links between machines.
 
 use super::World;
 use super::event::{MachineEvent, SimulationEvent};
@@ -42,30 +42,31 @@ impl World {
             }
             Fate::Damaged(after) => {
                 let damaged: Bytes = self.network.damage(&frame).into();
-                // A few bytes were replaced by the same ones: it is what was sent.
+                // A few bytes were replaced by the same ones: the frame is what was sent.
                 if damaged == frame {
                     self.fact(line);
                     return self.deliver(after, place, MachineEvent::Frame(frame));
                 }
                 self.recorder.counts.corrupted += 1;
                 self.fact(format_args!("{line} (damaged)"));
-                let what = MachineEvent::Damaged(damaged, Checksum::of(&frame));
-                self.deliver(after, place, what);
+                let checksum = Checksum::of(&frame);
+                let frame = damaged;
+                self.deliver(after, place, MachineEvent::DamagedFrame { frame, checksum });
             }
         }
     }
 
-    fn deliver(&mut self, after: Duration, place: usize, what: MachineEvent) {
-        self.schedule(after, SimulationEvent::At { place, what });
+    fn deliver(&mut self, after: Duration, place: usize, event: MachineEvent) {
+        self.schedule(after, SimulationEvent::Machine { place, event });
     }
 
     pub(super) fn arrive(&mut self, to: usize, frame: Bytes) {
-        let node = &self.machines[to];
-        if node.raft().is_none() {
+        let machine = &self.machines[to];
+        if machine.raft().is_none() {
             self.recorder.counts.dropped += 1;
             return;
         }
-        match node.receiver().accept(frame) {
+        match machine.receiver().accept(frame) {
             Ok((from, message)) => self.give(to, Input::Receive { from, message }),
             // It is for the node that stood here before its disk was lost.
             Err(ReceiveError::OtherAddressee { .. }) => self.recorder.counts.dropped += 1,
@@ -74,19 +75,18 @@ impl World {
                 | ReceiveError::OtherCluster { .. }
                 | ReceiveError::OtherGroup { .. }),
             ) => {
-                let node = node.id();
+                let node = machine.id();
                 self.fail(Failure::Frame { node, reason });
             }
         }
     }
 
-    /// Other bytes than those that were sent: they must not be decoded, or at least not fit their
-    /// checksum, which every transport has. Decoding them must do no harm either.
+    /// A frame arrives whose bytes were changed. Decoding must catch it, or at least the checksum
+    /// that every transport has. Decoding it must do no harm either.
     pub(super) fn arrive_damaged(&mut self, to: usize, frame: Bytes, checksum: u32) {
         self.recorder.coverage.hit(CoverageMark::FrameCorrupted);
-        let node = &self.machines[to];
         let fits = Checksum::of(&frame) == checksum;
-        match node.receiver().accept(frame) {
+        match self.machines[to].receiver().accept(frame) {
             Err(_) => self.recorder.counts.caught_by_decoding += 1,
             Ok(_) if !fits => self.recorder.counts.caught_by_checksum += 1,
             // One of four thousand millions: no checksum of 32 bits promises more.

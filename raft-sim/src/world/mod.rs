@@ -1,43 +1,49 @@
-//! The world: some nodes, and everything that happens to them, in the order of virtual time.
+//! The world: some machines, and everything that happens to them, in the order of virtual time.
 //!
-//! One loop takes the next happening from the queue and gives it to whom it concerns; what the
-//! cores answer becomes new operations. Nothing else moves. All that is random is drawn from
-//! streams of the run's one seed, so the order of operations, and with it the whole run, is the
-//! same on every machine.
+//! One loop takes the next event from the queue and gives it to the machine or client that it
+//! concerns. What the cores answer becomes new events. Nothing else moves. Every random number is
+//! drawn from streams of the run's one seed, so the order of events, and with it the whole run, is
+//! the same on every machine.
+//!
+//! The world runs, and the [`Judge`] checks: whatever happens is told to it in `observe.rs`.
 
+mod configurations;
 mod disks;
 mod event;
 mod healing;
 mod links;
-mod members;
+mod membership;
 mod nemesis;
+mod observe;
+mod processes;
+mod reads;
 mod requests;
+mod stall;
 mod steps;
 
-use crate::checker::{Durability, ExactlyOnce};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::judge::Judge;
 use crate::machine::Machine;
 use crate::network::Network;
-use crate::operator::Operator;
+use crate::operator::{Operator, OperatorRequest};
 use crate::pending_commands::CommandOutcome;
 use crate::process::DiskReads;
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::recorder::Recorder;
-use crate::schedule::nemesis::TargetRole;
-use crate::schedule::{ClientOperation, NemesisOperation, Place, Script};
+use crate::schedule::{ClientOperation, NemesisOperation, Script};
 use crate::service::Applied;
 use crate::settings::Settings;
 use crate::trace::Trace;
+use configurations::Configurations;
 use core::fmt;
 use core::time::Duration;
-use event::{Hold, Phase, SimulationEvent};
-use raft_proto::{
-    Action, Index, Input, Membership, NodeId, Proposal, ProposeError, RoleKind, Start, Time,
-};
-use requests::PendingReads;
+use event::{Phase, SimulationEvent};
+use raft_proto::{Action, Input, NodeId, Proposal, ProposeError, RoleKind, Start, Time};
+use reads::PendingReads;
+use stall::Stall;
 use std::collections::{BTreeSet, VecDeque};
 
 /// A simulated cluster and its environment.
@@ -47,116 +53,106 @@ pub struct World {
     now: Time,
     queue: Queue<SimulationEvent>,
     machines: Vec<Machine>,
-    holds: Vec<Hold>,
+    stalls: Vec<Stall>,
     network: Network,
     script: Script,
-    /// What the script has next.
-    next_deed: Option<NemesisOperation>,
-    next_operation: Option<ClientOperation>,
+    /// The operations of the script that are in the queue.
+    next_nemesis_operation: Option<NemesisOperation>,
+    next_client_operation: Option<ClientOperation>,
     clients: Clients,
     reads: PendingReads,
     operator: Operator,
     recorder: Recorder,
-    durability: Durability,
-    exactly_once: ExactlyOnce,
-    /// What is committed has been looked for on disks up to here.
-    judged: Index,
-    /// Members changed somewhere, or a node came back: quorums have to be compared.
-    has_new_members: bool,
-    /// The configuration that was committed last.
-    committed_members: Membership,
-    /// The entry that holds it.
-    committed_since: Index,
-    /// Later ones that were seen anywhere, and may come into force again by a message that is late.
-    pending_members: Vec<(Index, Membership)>,
+    judge: Judge,
+    configurations: Configurations,
     /// What the operator will ask of the next leader.
-    wanted_change: Option<(Vec<(Place, TargetRole)>, bool)>,
+    change_for_next_leader: Option<OperatorRequest>,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
-    /// Places that stay down, or cut off, after all faults are over.
+    /// By place: whether the machine stays down, or cut off, after all faults are over.
     gone: Vec<bool>,
-    /// What disks lose in a crash, and how long everything on a machine takes.
+    /// Draws what disks lose in a crash, and how long everything on a machine takes.
     random: Random,
     phase: Phase,
-    /// How many operations there were since time last passed.
-    at_once: u32,
+    /// How many events there were since time last passed.
+    events_at_once: u32,
     /// Requests of all kinds so far.
     requests: u64,
-    /// Empty between operations, kept for their allocations.
+    /// Empty between events, kept for their allocations.
     outputs: Vec<Action>,
     inputs: VecDeque<Input>,
     applied: Vec<Applied>,
-    learnt: Vec<CommandOutcome>,
+    outcomes: Vec<CommandOutcome>,
     /// The outcome of the last proposal.
-    outcome: Option<Result<Proposal, ProposeError>>,
+    proposal_outcome: Option<Result<Proposal, ProposeError>>,
+}
+
+/// The machines of a cluster that is about to start: its first members, and the spares.
+fn machines(settings: &Settings, first: &Start) -> Vec<Machine> {
+    let reads = if settings.disk.read.max.is_zero() {
+        DiskReads::Immediate
+    } else {
+        DiskReads::Scheduled
+    };
+    let machine = |at: u32| {
+        let start = if at < settings.nodes {
+            first.clone()
+        } else {
+            Start::Join
+        };
+        let config = settings.config(NodeId(u64::from(at) + 1), start);
+        let drift = settings.drift_ppm.get(at as usize).copied();
+        let clock = Clock::drifting(drift.unwrap_or(0));
+        Machine::new(config, clock, settings.service.max_sessions, reads)
+    };
+    (0..settings.servers()).map(machine).collect()
 }
 
 impl World {
-    /// How much may happen in one instant.
-    const MOST_AT_ONCE: u32 = 1_000_000;
+    /// How many events may happen in one instant.
+    const MOST_EVENTS_AT_ONCE: u32 = 1_000_000;
 
     /// A cluster that is about to start, at time 0.
     pub fn new(settings: Settings, seed: u64, script: Script, trace: Trace) -> World {
         let mut random = Random::new(seed, "world");
         let count = settings.servers() as usize;
         let first = settings.first_members();
-        let machines = (0..count as u64).map(|at| {
-            let start = match at < u64::from(settings.nodes) {
-                true => first.clone(),
-                false => Start::Join,
-            };
-            let config = settings.config(NodeId(at + 1), start);
-            let drift = settings.drift_ppm.get(at as usize).copied();
-            let clock = Clock::drifting(drift.unwrap_or(0));
-            let reads = match settings.disk.read.max.is_zero() {
-                true => DiskReads::Immediate,
-                false => DiskReads::Scheduled,
-            };
-            Machine::new(config, clock, settings.service.max_sessions, reads)
-        });
+        let machines = machines(&settings, &first);
         let clients = random.fork("clients");
         let mut world = World {
             now: Time::ZERO,
             queue: Queue::new(),
-            machines: machines.collect(),
-            holds: vec![Hold::default(); count],
+            machines,
+            stalls: vec![Stall::default(); count],
             network: Network::new(count, settings.network.delay, random.fork("network")),
             script,
-            next_deed: None,
-            next_operation: None,
+            next_nemesis_operation: None,
+            next_client_operation: None,
             clients: Clients::new(count, settings.clients.clone(), clients),
             reads: PendingReads::default(),
             operator: Operator::default(),
             recorder: Recorder::new(trace),
-            durability: Durability::default(),
-            exactly_once: ExactlyOnce::default(),
-            judged: Index::ZERO,
-            has_new_members: false,
-            committed_members: match &first {
-                Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
-                Start::Join => Membership::default(),
-            },
-            committed_since: Index::ZERO,
-            pending_members: Vec::new(),
-            wanted_change: None,
+            judge: Judge::default(),
+            configurations: Configurations::new(&first),
+            change_for_next_leader: None,
             lost: BTreeSet::new(),
             gone: vec![false; count],
             random: random.fork("machines"),
             phase: Phase::Safety,
-            at_once: 0,
+            events_at_once: 0,
             requests: 0,
             outputs: Vec::new(),
             inputs: VecDeque::new(),
             applied: Vec::new(),
-            learnt: Vec::new(),
-            outcome: None,
+            outcomes: Vec::new(),
+            proposal_outcome: None,
             settings,
         };
         for place in 0..count {
             world.start(place);
         }
-        world.schedule_deed();
-        world.schedule_operation();
+        world.schedule_nemesis_operation();
+        world.schedule_client_operation();
         world
     }
 
@@ -170,14 +166,24 @@ impl World {
         &self.settings
     }
 
-    /// The nodes, the first one being `n1`.
+    /// The machines. `n1` begins on the first one.
     pub fn machines(&self) -> &[Machine] {
         &self.machines
     }
 
-    /// What was seen so far.
+    /// The trace, the counts and the coverage so far.
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// As [`recorder`](World::recorder), to finish the trace.
+    pub fn recorder_mut(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    /// The checkers.
+    pub fn judge(&self) -> &Judge {
+        &self.judge
     }
 
     /// The clients.
@@ -185,57 +191,54 @@ impl World {
         &self.clients
     }
 
-    /// How often each feature of the core was used.
+    /// The operator, which counts how often each feature of the core was used.
     pub fn operator(&self) -> &Operator {
         &self.operator
-    }
-
-    /// As [`recorder`](World::recorder), to finish the trace or to note a failure.
-    pub fn recorder_mut(&mut self) -> &mut Recorder {
-        &mut self.recorder
     }
 
     /// Lets the world go on until `until`, or until something is wrong.
     ///
     /// # Errors
     ///
-    /// What is wrong.
+    /// The first failure.
     pub fn run_until(&mut self, until: Time) -> Result<(), Failure> {
         loop {
-            if let Some(failure) = self.recorder.failure() {
+            if let Some(failure) = self.judge.failure() {
                 return Err(failure.clone());
             }
-            let Some((at, happening)) = self.queue.pop_until(until) else {
+            let Some((at, event)) = self.queue.pop_until(until) else {
                 self.now = until;
                 return Ok(());
             };
-            self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
-            if self.at_once > Self::MOST_AT_ONCE {
+            self.events_at_once = if at > self.now {
+                0
+            } else {
+                self.events_at_once + 1
+            };
+            if self.events_at_once > Self::MOST_EVENTS_AT_ONCE {
                 return Err(Failure::Endless { at });
             }
             self.now = at;
-            self.recorder.tell(at);
-            self.happens(happening);
+            self.recorder.set_time(at);
+            self.happen(event);
         }
     }
 
     /// The place of the node that leads in the greatest term, of those that are not gone.
     pub fn leader(&self) -> Option<usize> {
-        let leads = |node: &Machine| {
-            let raft = node.raft()?;
+        let led_term = |machine: &Machine| {
+            let raft = machine.raft()?;
             (raft.role() == RoleKind::Leader).then_some(raft.term())
         };
-        let leaders = self.machines.iter().enumerate();
-        let leaders = leaders.filter(|(at, _)| !self.gone[*at]); // One for each place.
-        let leaders = leaders.filter_map(|(at, node)| Some((leads(node)?, at)));
+        let machines = self.machines.iter().enumerate();
+        let machines = machines.filter(|(at, _)| !self.gone[*at]); // One for each place.
+        let leaders = machines.filter_map(|(at, machine)| Some((led_term(machine)?, at)));
         leaders.max().map(|(_, at)| at)
     }
 
     /// The place of a node, whatever its identity.
     fn place(&self, id: NodeId) -> usize {
-        // Each new identity is greater than the one before by the number of servers.
-        let at = id.0.saturating_sub(1) % self.machines.len() as u64;
-        at as usize
+        crate::machine::place_of(id, self.machines.len())
     }
 
     fn fact(&mut self, line: impl fmt::Display) {
@@ -243,32 +246,39 @@ impl World {
     }
 
     fn fail(&mut self, failure: impl Into<Failure>) {
-        self.recorder.fail(failure);
+        self.judge.fail(failure);
     }
 
-    fn schedule(&mut self, after: Duration, happening: SimulationEvent) {
-        self.queue.push(self.now.after(after), happening);
+    fn schedule(&mut self, after: Duration, event: SimulationEvent) {
+        self.queue.push(self.now.after(after), event);
     }
 
-    fn happens(&mut self, happening: SimulationEvent) {
-        match happening {
-            SimulationEvent::At { place, what } => {
-                if let Some(what) = self.admit(place, what) {
-                    self.local(place, what);
+    fn new_request_id(&mut self) -> raft_proto::RequestId {
+        self.requests += 1;
+        raft_proto::RequestId(self.requests)
+    }
+
+    fn happen(&mut self, event: SimulationEvent) {
+        match event {
+            SimulationEvent::Machine { place, event } => {
+                if let Some(event) = self.admit(place, event) {
+                    self.machine_event(place, event);
                 }
             }
             SimulationEvent::Resume { place } => {
-                if self.holds[place].resumes == Some(self.now) {
+                if self.stalls[place].resumes == Some(self.now) {
                     self.resume(place);
                 }
             }
             SimulationEvent::Restart { place } => self.start(place),
             SimulationEvent::Thaw { place } => self.thaw(place),
-            SimulationEvent::Client { client, attempt } => self.act(client, attempt),
-            SimulationEvent::Impatient { client } => self.impatient(client),
-            SimulationEvent::ClientOperation => self.operation(),
-            SimulationEvent::NemesisOperation => self.deed(),
-            SimulationEvent::Elected => self.greet_leader(),
+            SimulationEvent::ClientAttempt { client, attempt } => {
+                self.client_attempt(client, attempt);
+            }
+            SimulationEvent::ClientTimer { client } => self.client_timer(client),
+            SimulationEvent::ClientOperation => self.client_operation(),
+            SimulationEvent::NemesisOperation => self.nemesis_operation(),
+            SimulationEvent::LeaderElected => self.leader_elected(),
             SimulationEvent::Repair { place, tries } => self.repair(place, tries),
         }
     }

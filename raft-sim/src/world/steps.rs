@@ -1,134 +1,78 @@
-//! Steps of the cores: what goes into them, and what is done with what comes out.
+//! Steps of the cores: the inputs they take, and what is done with the actions that come out.
 
 use super::World;
-use super::event::{Hold, MachineEvent, SimulationEvent};
+use super::event::{MachineEvent, ProcessEvent, SimulationEvent};
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::service::Outcome;
 use raft_proto::{Action, Entries, Input, Time};
 
 impl World {
-    /// Whether the server can see to it now; if not, it waits.
-    pub(super) fn admit(&mut self, place: usize, what: MachineEvent) -> Option<MachineEvent> {
-        let hold = &mut self.holds[place];
-        let free_at = hold.free_at();
-        if free_at <= self.now && hold.waiting.is_empty() {
-            hold.step(self.now);
-            return Some(what);
-        }
-        match &what {
-            MachineEvent::Frame(_) | MachineEvent::Damaged(..)
-                if hold.waiting.len() >= Hold::ROOM =>
-            {
-                self.recorder.counts.dropped += 1;
-            }
-            MachineEvent::Frame(_)
-            | MachineEvent::Damaged(..)
-            | MachineEvent::Wake
-            | MachineEvent::Synced { .. }
-            | MachineEvent::SyncFailed { .. }
-            | MachineEvent::Answer { .. }
-            | MachineEvent::Applied { .. }
-            | MachineEvent::Snapshot { .. }
-            | MachineEvent::Request(_)
-            | MachineEvent::Operator(_) => hold.waiting.push_back(what),
-        }
-        let at = free_at.max(self.now);
-        // What held the server up before a crash may last longer than what does now.
-        if hold.resumes.is_none_or(|scheduled| at < scheduled) {
-            hold.resumes = Some(at);
-            self.queue.push(at, SimulationEvent::Resume { place });
-        }
-        None
-    }
-
-    pub(super) fn resume(&mut self, place: usize) {
-        self.holds[place].resumes = None;
-        loop {
-            let hold = &mut self.holds[place];
-            let free_at = hold.free_at();
-            if free_at > self.now && !hold.waiting.is_empty() {
-                hold.resumes = Some(free_at);
-                return self.queue.push(free_at, SimulationEvent::Resume { place });
-            }
-            let Some(what) = hold.waiting.pop_front() else {
-                return;
-            };
-            hold.step(self.now);
-            self.local(place, what);
-        }
-    }
-
-    pub(super) fn local(&mut self, place: usize, what: MachineEvent) {
-        let incarnation = self.machines[place].incarnation;
-        match what {
+    pub(super) fn machine_event(&mut self, place: usize, event: MachineEvent) {
+        match event {
             MachineEvent::Frame(frame) => self.arrive(place, frame),
-            MachineEvent::Damaged(frame, checksum) => self.arrive_damaged(place, frame, checksum),
-            MachineEvent::Wake => self.wake(place),
-            MachineEvent::Synced {
-                incarnation: of,
-                seq,
-            } if of == incarnation => self.synced(place, seq),
-            MachineEvent::SyncFailed {
-                incarnation: of,
-                outage,
-            } if of == incarnation => {
-                self.sync_failed(place, outage);
+            MachineEvent::DamagedFrame { frame, checksum } => {
+                self.arrive_damaged(place, frame, checksum);
             }
-            MachineEvent::Answer {
-                incarnation: of,
-                input,
-            } if of == incarnation => self.give(place, *input),
-            MachineEvent::Applied {
-                incarnation: of,
-                index,
-            } if of == incarnation => {
-                self.give(place, Input::Applied { index });
+            MachineEvent::Timer => self.timer(place),
+            MachineEvent::Process { incarnation, event } => {
+                if incarnation == self.machines[place].incarnation {
+                    self.process_event(place, event);
+                }
             }
-            MachineEvent::Snapshot {
-                incarnation: of,
-                snapshot,
-            } if of == incarnation => {
+            MachineEvent::ClientRequest(request) => self.client_request(*request),
+            MachineEvent::OperatorRequest(request) => self.operator_request(place, &request),
+        }
+    }
+
+    fn process_event(&mut self, place: usize, event: ProcessEvent) {
+        match event {
+            ProcessEvent::Synced { seq } => self.synced(place, seq),
+            ProcessEvent::SyncFailed { outage } => self.sync_failed(place, outage),
+            ProcessEvent::DiskAnswer(input) => self.give(place, *input),
+            ProcessEvent::Applied { index } => self.give(place, Input::Applied { index }),
+            ProcessEvent::SnapshotWritten(snapshot) => {
                 let (id, data) = *snapshot;
                 self.recorder.counts.snapshots += 1;
                 self.machines[place].snapshot_written(id, data);
                 self.give(place, Input::Compact { snapshot: id });
             }
-            // Of a incarnation that has ended.
-            MachineEvent::Synced { .. }
-            | MachineEvent::SyncFailed { .. }
-            | MachineEvent::Answer { .. }
-            | MachineEvent::Applied { .. }
-            | MachineEvent::Snapshot { .. } => {}
-            MachineEvent::Request(request) => self.request(*request),
-            MachineEvent::Operator(chore) => self.chore(place, &chore),
         }
     }
 
-    /// Gives an input to a node, if it runs, and does what it asks for.
+    /// After `after`, something ends that the present incarnation of a process begins now.
+    pub(super) fn schedule_process_event(
+        &mut self,
+        at: usize,
+        after: core::time::Duration,
+        event: ProcessEvent,
+    ) {
+        let incarnation = self.machines[at].incarnation;
+        let event = MachineEvent::Process { incarnation, event };
+        self.schedule(after, SimulationEvent::Machine { place: at, event });
+    }
+
+    /// Gives an input to a node, if it runs, and does what the node asks for.
     pub(super) fn give(&mut self, at: usize, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next {
-            let mut outputs = core::mem::take(&mut self.outputs);
-            let node = &mut self.machines[at];
-            node.handle(self.now, input, &mut outputs, &mut self.recorder);
-            self.perform(at, &mut outputs);
-            self.outputs = outputs;
+            self.step(at, |machine, now, outputs, observers| {
+                machine.handle(now, input, outputs, observers)
+            });
             next = self.inputs.pop_front();
         }
         self.begin_sync(at);
-        self.expect_answers(at);
+        self.schedule_disk_answers(at);
         self.set_timer(at);
     }
 
     pub(super) fn perform(&mut self, at: usize, outputs: &mut Vec<Action>) {
-        let members_since = self.machines[at].members_since;
         for action in outputs.drain(..) {
             if let Some(raft) = self.machines[at].raft()
                 && !self.operator.observe(raft, &action)
             {
                 let node = raft.id();
-                self.fail(Failure::Unasked { node });
+                self.fail(Failure::UnexpectedAnswer { node });
             }
             match action {
                 Action::Send { .. } => self.send(at, &action),
@@ -139,13 +83,13 @@ impl World {
                     }
                     self.applied(at);
                 }
-                Action::Proposed { outcome, .. } => self.outcome = Some(outcome),
+                Action::Proposed { outcome, .. } => self.proposal_outcome = Some(outcome),
                 Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
-                Action::RoleChanged { role, term } => self.role_changed(at, role, term),
+                Action::RoleChanged { role, term } => self.observe_role(at, role, term),
                 Action::MembershipChanged { index, membership } => {
-                    self.members_changed(at, index, membership);
+                    self.observe_membership(at, index, membership);
                 }
-                // These have been judged; the host has done the others.
+                // The judge has seen these, and the process has performed the others.
                 Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
                 | Action::ReadEntries { .. }
@@ -161,55 +105,37 @@ impl World {
                 | Action::WakeAt(_) => {}
             }
         }
-        if self.recorder.commit_index() > self.judged {
-            self.judge_commit(at, members_since);
-        }
-        if self.has_new_members {
-            self.judge_members();
-        }
     }
 
     fn apply(&mut self, at: usize, entries: &Entries) {
         let mut applied = core::mem::take(&mut self.applied);
-        let node = &mut self.machines[at];
-        let (id, sessions) = (node.id(), node.service.sessions());
-        let outcome = node.apply(entries, &mut applied);
+        let machine = &mut self.machines[at];
+        let (id, sessions) = (machine.id(), machine.service.sessions());
+        let result = machine.service.apply(entries, &mut applied);
         let opened = applied.iter().filter(|one| one.outcome == Outcome::Opened);
-        let is_full = sessions + opened.count() > node.service.sessions();
-        if let Err(damaged) = outcome {
+        let is_full = sessions + opened.count() > machine.service.sessions();
+        if let Err(damaged) = result {
             let (node, bytes) = (id, damaged.0);
-            self.fail(Failure::NoCommand { node, bytes });
+            self.fail(Failure::UnknownCommand { node, bytes });
         }
         if is_full {
             self.recorder.coverage.hit(CoverageMark::SessionEvicted);
         }
         for one in &applied {
-            let situation = match (one.outcome, one.of) {
-                (Outcome::Ran, Some((session, sequence))) => {
-                    let ran = self.exactly_once.ran(id, session.0, sequence, one.id);
-                    if let Err(broken) = ran {
-                        self.fail(broken);
-                    }
-                    continue;
-                }
-                (Outcome::Ran | Outcome::Opened, _) => continue,
-                (Outcome::Repeated, _) => CoverageMark::CommandRepeated,
-                (Outcome::Refused, _) => CoverageMark::CommandRefused,
-            };
-            self.recorder.coverage.hit(situation);
+            self.observe_command(id, one);
         }
-        let mut learnt = core::mem::take(&mut self.learnt);
-        let outstanding = &mut self.machines[at].outstanding;
-        outstanding.applied(entries, &applied, &mut learnt);
+        let mut outcomes = core::mem::take(&mut self.outcomes);
+        let pending = &mut self.machines[at].pending_commands;
+        pending.applied(entries, &applied, &mut outcomes);
         applied.clear();
         self.applied = applied;
-        self.learnt = learnt;
+        self.outcomes = outcomes;
         self.tell_clients(id);
         self.make_snapshot(at, self.settings.service.snapshot_every);
         self.applied(at);
     }
 
-    /// The service has all that it was given; it says so at once or after a while.
+    /// The service holds all that it was given. It says so at once or after a while.
     fn applied(&mut self, at: usize) {
         let index = self.machines[at].service.last.index;
         self.answer_reads(at, index);
@@ -219,9 +145,7 @@ impl World {
             return;
         }
         let after = time.draw(&mut self.random);
-        let incarnation = self.machines[at].incarnation;
-        let what = MachineEvent::Applied { incarnation, index };
-        self.schedule(after, SimulationEvent::At { place: at, what });
+        self.schedule_process_event(at, after, ProcessEvent::Applied { index });
     }
 
     pub(super) fn make_snapshot(&mut self, at: usize, every: u64) {
@@ -230,23 +154,19 @@ impl World {
             return;
         };
         let after = service.snapshot_time.draw(&mut self.random);
-        let (incarnation, snapshot) = (self.machines[at].incarnation, Box::new(snapshot));
-        let what = MachineEvent::Snapshot {
-            incarnation,
-            snapshot,
-        };
-        self.schedule(after, SimulationEvent::At { place: at, what });
+        let event = ProcessEvent::SnapshotWritten(Box::new(snapshot));
+        self.schedule_process_event(at, after, event);
     }
 
     /// Timers are lazy: deadlines nearly always move to later, and the queue learns of that only
-    /// when the earlier one has come.
-    fn wake(&mut self, at: usize) {
-        let node = &mut self.machines[at];
-        if node.timer > self.now {
-            return; // An earlier one has been answered meanwhile.
+    /// when the earlier deadline has come.
+    fn timer(&mut self, at: usize) {
+        let machine = &mut self.machines[at];
+        if machine.timer > self.now {
+            return; // An earlier timer has been answered meanwhile.
         }
-        node.timer = Time::NEVER;
-        if node.wake_at() <= self.now {
+        machine.timer = Time::NEVER;
+        if machine.wake_at() <= self.now {
             self.give(at, Input::Tick);
         } else {
             self.set_timer(at);
@@ -254,13 +174,13 @@ impl World {
     }
 
     pub(super) fn set_timer(&mut self, at: usize) {
-        let node = &mut self.machines[at];
-        let deadline = node.wake_at().max(self.now);
-        if deadline < node.timer {
-            node.timer = deadline;
-            let what = MachineEvent::Wake;
+        let machine = &mut self.machines[at];
+        let deadline = machine.wake_at().max(self.now);
+        if deadline < machine.timer {
+            machine.timer = deadline;
+            let event = MachineEvent::Timer;
             self.queue
-                .push(deadline, SimulationEvent::At { place: at, what });
+                .push(deadline, SimulationEvent::Machine { place: at, event });
         }
     }
 }

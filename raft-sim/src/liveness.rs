@@ -38,7 +38,7 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     if let Some((_, down)) = well(world).find(|(_, node)| node.raft().is_none()) {
         return other(format!("{} runs", down.id()));
     }
-    if let Some(id) = world.unanswered(PATIENCE) {
+    if let Some(id) = world.unanswered_read(PATIENCE) {
         return other(format!("an answer to {id}"));
     }
     let mut asked = world.operator().unanswered();

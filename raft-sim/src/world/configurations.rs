@@ -1,0 +1,80 @@
+//! Configurations that count, and which machines the cluster can do without: no algorithm survives
+//! the loss of a majority, so the nemesis must not take one away.
+
+use super::World;
+use crate::checker::quorum::has_quorum;
+use raft_proto::{Index, Membership, NodeId, Start};
+
+/// Configurations that no node need have at this moment, and that count all the same.
+#[derive(Debug)]
+pub(super) struct Configurations {
+    /// The one that was committed last, and the index of its entry.
+    committed: Membership,
+    committed_at: Index,
+    /// Later ones that any node has had. A late message may put them into force again.
+    pending: Vec<(Index, Membership)>,
+}
+
+impl Configurations {
+    /// A cluster begins with the members that `first` names.
+    pub(super) fn new(first: &Start) -> Configurations {
+        Configurations {
+            committed: match first {
+                Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
+                Start::Join => Membership::default(),
+            },
+            committed_at: Index::ZERO,
+            pending: Vec::new(),
+        }
+    }
+
+    /// A node uses the configuration that stands at `index`.
+    pub(super) fn used(&mut self, index: Index, membership: Membership) {
+        let used = (index, membership);
+        if index > self.committed_at && !self.pending.contains(&used) {
+            self.pending.push(used);
+        }
+    }
+
+    /// The configuration that stands at `index` is committed.
+    pub(super) fn committed(&mut self, index: Index, membership: &Membership) {
+        if index != self.committed_at {
+            self.committed = membership.clone();
+            self.committed_at = index;
+            self.pending.retain(|(later, _)| *later > index);
+        }
+    }
+}
+
+impl World {
+    /// All configurations that are in force, or may come into force.
+    fn all_configurations(&self) -> impl Iterator<Item = &Membership> {
+        let used = self.machines.iter().map(|machine| machine.membership());
+        let pending = &self.configurations.pending;
+        let pending = pending.iter().map(|(_, membership)| membership);
+        let all = used.chain(pending).chain([&self.configurations.committed]);
+        // A node that has yet to join knows no members.
+        all.filter(|membership| !membership.is_empty())
+    }
+
+    /// Whether every configuration that may be in force has a majority without this machine.
+    pub(super) fn can_lose(&self, place: usize) -> bool {
+        let id = self.machines[place].id();
+        self.all_configurations()
+            .all(|members| has_quorum(members, |other| other != id && self.is_sound(other)))
+    }
+
+    /// Whether every configuration that may be in force has a majority of nodes that are not gone.
+    pub(super) fn can_do_without(&self, gone: &[bool]) -> bool {
+        self.all_configurations()
+            .all(|members| has_quorum(members, |id| !gone[self.place(id)] && self.is_sound(id)))
+    }
+
+    /// Whether a majority can be built on this node: its disk is there, and it knows that it votes.
+    /// A node that others take for a voter, but that is none by its own log, may have the log that
+    /// is most up to date. It then votes for nobody, and does not start an election either.
+    fn is_sound(&self, id: NodeId) -> bool {
+        let machine = &self.machines[self.place(id)];
+        machine.id() == id && !self.lost.contains(&id) && machine.membership().is_voter(id)
+    }
+}

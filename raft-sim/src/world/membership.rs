@@ -1,0 +1,105 @@
+//! Changes of the members, and leadership transfers: what the operator asks of the leader.
+
+use super::World;
+use super::event::{MachineEvent, Phase, SimulationEvent};
+use crate::operator::{Inventory, MembershipRequest, OperatorRequest};
+use crate::schedule::Place;
+use crate::schedule::nemesis::TargetRole;
+use core::time::Duration;
+use raft_proto::{Input, NodeId, Readiness, RequestId};
+
+impl World {
+    /// How often the operator sees to a machine that came back under a new identity.
+    pub(super) const REPAIR_EVERY: Duration = Duration::from_millis(400);
+    /// How many times at most.
+    const REPAIRS: u32 = 25;
+
+    /// The operator asks the leader, if there is one. A leader that stands still hears it later.
+    pub(super) fn ask_leader(&mut self, request: OperatorRequest) {
+        if let Some(place) = self.leader() {
+            let event = MachineEvent::OperatorRequest(Box::new(request));
+            self.happen(SimulationEvent::Machine { place, event });
+        }
+    }
+
+    /// As [`ask_leader`](World::ask_leader), or as soon as there is a leader.
+    pub(super) fn ask_leader_or_next(&mut self, request: OperatorRequest) {
+        if self.leader().is_none() {
+            self.change_for_next_leader = Some(request);
+        } else {
+            self.ask_leader(request);
+        }
+    }
+
+    /// The operator's request arrives. Which change it comes to is found out only now: disks may
+    /// have been lost since it was sent.
+    pub(super) fn operator_request(&mut self, place: usize, request: &OperatorRequest) {
+        if self.machines[place].raft().is_none() || self.phase == Phase::Liveness {
+            return;
+        }
+        match request {
+            OperatorRequest::Transfer(to) => {
+                let target = to.and_then(|place| self.machines.get(place.0));
+                let target = target.map(|machine| machine.id());
+                let id = self.new_operator_request(place);
+                self.give(place, Input::TransferLeadership { id, target });
+            }
+            OperatorRequest::Change(request) => {
+                let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id()).collect();
+                let inventory = Inventory {
+                    ids: &ids,
+                    lost: &self.lost,
+                };
+                let current = self.machines[place].membership();
+                let change = inventory.change(current, &request.roles, request.readiness);
+                if let Some(change) = change {
+                    let id = self.new_operator_request(place);
+                    self.give(place, Input::ChangeMembership { id, change });
+                }
+            }
+        }
+    }
+
+    fn new_operator_request(&mut self, place: usize) -> RequestId {
+        let id = self.new_request_id();
+        self.operator.sent(id, self.machines[place].id());
+        id
+    }
+
+    /// A leader has been elected, for which a change of the members may have waited. What a leader
+    /// does before it has committed anything is where mistakes show.
+    pub(super) fn leader_elected(&mut self) {
+        if let Some(request) = self.change_for_next_leader.take()
+            && self.phase == Phase::Safety
+        {
+            self.ask_leader(request);
+        }
+    }
+
+    /// The operator removes the node that is gone. The node in its place becomes a learner first,
+    /// and then a voter.
+    pub(super) fn repair(&mut self, place: usize, tries: u32) {
+        if self.phase == Phase::Liveness {
+            return;
+        }
+        let id = self.machines[place].id();
+        if let Some(leader) = self.leader() {
+            let members = self.machines[leader].membership();
+            let is_lost = |id: &NodeId| self.lost.contains(id);
+            let has_lost = members.members().iter().any(|member| is_lost(&member.id));
+            let role = match members.get(id) {
+                Some(_) if members.is_voter(id) && !has_lost => return,
+                Some(_) => TargetRole::Voter,
+                None => TargetRole::Learner,
+            };
+            self.ask_leader(OperatorRequest::Change(MembershipRequest {
+                roles: vec![(Place(place), role)],
+                readiness: Readiness::Checked,
+            }));
+        }
+        if tries < Self::REPAIRS {
+            let tries = tries + 1;
+            self.schedule(Self::REPAIR_EVERY, SimulationEvent::Repair { place, tries });
+        }
+    }
+}

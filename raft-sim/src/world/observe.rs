@@ -1,0 +1,136 @@
+//! The one place where the world tells the judge what happens.
+
+use super::World;
+use super::event::SimulationEvent;
+use crate::clients::AnsweredCommand;
+use crate::coverage::CoverageMark;
+use crate::failure::Failure;
+use crate::judge::Judge;
+use crate::machine::Machine;
+use crate::process::Observer;
+use crate::recorder::Recorder;
+use crate::service::{Applied, Outcome};
+use core::time::Duration;
+use raft_proto::{Action, Event, Index, Membership, NodeId, Raft, RoleKind, Term, Time};
+
+/// Watches every step of a core: the recorder writes it down, and the judge checks it.
+pub(super) struct Observers<'a> {
+    recorder: &'a mut Recorder,
+    judge: &'a mut Judge,
+}
+
+impl Observer for Observers<'_> {
+    fn event(&mut self, raft: &Raft, event: &Event) {
+        self.recorder.event(raft, event);
+        self.judge.event(raft, event);
+    }
+
+    fn actions(&mut self, raft: &Raft, actions: &[Action]) {
+        self.recorder.actions(raft, actions);
+        self.judge.actions(raft, actions);
+    }
+}
+
+impl World {
+    /// Lets a machine take a step under observation, and performs what its core asks for.
+    pub(super) fn step<Step>(&mut self, at: usize, step: Step)
+    where
+        Step:
+            FnOnce(&mut Machine, Time, &mut Vec<Action>, &mut Observers<'_>) -> Result<(), Failure>,
+    {
+        let mut outputs = core::mem::take(&mut self.outputs);
+        let mut observers = Observers {
+            recorder: &mut self.recorder,
+            judge: &mut self.judge,
+        };
+        let machine = &mut self.machines[at];
+        if let Err(failure) = step(machine, self.now, &mut outputs, &mut observers) {
+            self.fail(failure);
+        }
+        let members_since = self.machines[at].members_since;
+        self.perform(at, &mut outputs);
+        self.outputs = outputs;
+        self.judge_cluster(at, members_since);
+    }
+
+    /// A step is over: what has been committed in it, and the nodes that could be elected now.
+    /// `members_since` tells which configuration the node used before the step.
+    fn judge_cluster(&mut self, at: usize, members_since: Index) {
+        if self.judge.has_new_commit() {
+            let index = self.judge.check_commit(&self.machines, at, members_since);
+            let machine = &self.machines[at];
+            // A configuration that is not committed yet may come to nothing.
+            if index.is_some_and(|index| machine.members_since <= index) {
+                self.configurations
+                    .committed(machine.members_since, machine.membership());
+            }
+        }
+        self.judge.check_quorums(&self.machines);
+    }
+
+    /// A process has started, with a service that holds all up to `applied`.
+    pub(super) fn observe_start(&mut self, place: usize, applied: Index) {
+        if let Some(raft) = self.machines[place].raft() {
+            self.recorder.started(self.now, raft, applied);
+            self.judge.started(raft, applied);
+        }
+        self.judge.cluster_changed();
+    }
+
+    /// A process has ended.
+    pub(super) fn observe_stop(&mut self, node: NodeId) {
+        self.recorder.stopped(node);
+        self.judge.stopped(node);
+    }
+
+    /// A machine has lost power, and its disk what was not synced.
+    pub(super) fn observe_power_loss(&mut self) {
+        self.judge.cluster_changed();
+    }
+
+    /// A node's disk is lost, and the node never comes back.
+    pub(super) fn observe_disk_loss(&mut self, node: NodeId) {
+        self.judge.gone(node);
+    }
+
+    /// A node changes its role: from now on two of them may be electable.
+    pub(super) fn observe_role(&mut self, at: usize, role: RoleKind, term: Term) {
+        self.judge.cluster_changed();
+        if role == RoleKind::Leader {
+            self.judge.check_election(&self.machines, at, term);
+            if self.change_for_next_leader.is_some() {
+                self.schedule(Duration::ZERO, SimulationEvent::LeaderElected);
+            }
+        }
+    }
+
+    /// A node uses another configuration, which stands at `index`.
+    pub(super) fn observe_membership(&mut self, at: usize, index: Index, membership: Membership) {
+        self.machines[at].members_changed(index, membership.clone());
+        self.judge.cluster_changed();
+        self.configurations.used(index, membership);
+    }
+
+    /// The service of `node` has applied a command.
+    pub(super) fn observe_command(&mut self, node: NodeId, applied: &Applied) {
+        let coverage = &mut self.recorder.coverage;
+        match (applied.outcome, applied.of) {
+            (Outcome::Ran, Some((session, sequence))) => {
+                self.judge.command_ran(node, session, sequence, applied.id);
+            }
+            (Outcome::Ran | Outcome::Opened, _) => {}
+            (Outcome::Repeated, _) => coverage.hit(CoverageMark::CommandRepeated),
+            (Outcome::Refused, _) => coverage.hit(CoverageMark::CommandRefused),
+        }
+    }
+
+    /// A client has got the answer to its command, from `node`.
+    pub(super) fn observe_answer(&mut self, node: NodeId, command: &AnsweredCommand) {
+        let AnsweredCommand {
+            session,
+            sequence,
+            entry,
+        } = *command;
+        self.judge.command_answered(node, session, sequence, entry);
+    }
+}

@@ -1,0 +1,102 @@
+//! Processes start and end, and disks are lost.
+
+use super::World;
+use super::event::SimulationEvent;
+use crate::coverage::CoverageMark;
+use core::time::Duration;
+use raft_proto::{Input, NodeId};
+
+impl World {
+    /// Starts the process in this place, unless it runs or never comes back.
+    pub(super) fn start(&mut self, place: usize) {
+        let seed = self.random.next_u64();
+        if self.machines[place].raft().is_some() || self.gone[place] {
+            return;
+        }
+        if self.machines[place].faults.is_rotten {
+            // Its storage does not open: what was there is lost.
+            self.new_identity(place);
+        }
+        match self.machines[place].start(seed) {
+            Ok(applied) => {
+                self.observe_start(place, applied);
+                self.give(place, Input::Tick);
+            }
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    /// The process ends.
+    pub(super) fn kill(&mut self, place: usize) {
+        self.stop(place, "is killed");
+        if self.machines[place].raft().is_some() {
+            self.recorder.coverage.hit(CoverageMark::ProcessKilled);
+        }
+        self.machines[place].kill();
+    }
+
+    /// The machine loses power, and its disk what was not synced. The process ends, if it ran.
+    pub(super) fn crash(&mut self, place: usize) {
+        if self.machines[place].raft().is_none() {
+            self.recorder.coverage.hit(CoverageMark::PowerLostWhileDown);
+        }
+        self.stop(place, "crashes");
+        self.machines[place].kill();
+        if self.machines[place].lose_power(&mut self.random) {
+            self.recorder.coverage.hit(CoverageMark::TornWrite);
+        }
+        self.observe_power_loss();
+    }
+
+    /// Notes that the process in this place ends, if it runs.
+    fn stop(&mut self, place: usize, how: &str) {
+        let Some(raft) = self.machines[place].raft() else {
+            return;
+        };
+        let id = raft.id();
+        let line = format!("{id}@{} {how}", raft.term());
+        self.fact(line);
+        self.recorder.counts.crashes += 1;
+        self.observe_stop(id);
+        self.operator.stopped(id);
+        self.reads.stopped(place);
+        self.stalls[place].clear();
+    }
+
+    /// Stored bytes decay, and the storage's checksum tells: the driver ends the process, and the
+    /// storage does not open again. This happens only to a disk that the cluster can do without.
+    pub(super) fn rot(&mut self, place: usize) {
+        const OUTAGE: Duration = Duration::from_millis(500);
+        if self.machines[place].faults.is_rotten || !self.can_lose(place) {
+            return;
+        }
+        self.recorder.coverage.hit(CoverageMark::BitRot);
+        self.machines[place].faults.is_rotten = true;
+        self.lost.insert(self.machines[place].id());
+        self.crash(place);
+        self.schedule(OUTAGE, SimulationEvent::Restart { place });
+    }
+
+    /// The disk is lost, if the cluster can do without it.
+    pub(super) fn replace(&mut self, place: usize, time: Duration) {
+        let is_rotten = self.machines[place].faults.is_rotten;
+        if !is_rotten && !self.can_lose(place) {
+            return;
+        }
+        self.stop(place, "loses its disk");
+        self.new_identity(place);
+        self.schedule(time, SimulationEvent::Restart { place });
+    }
+
+    fn new_identity(&mut self, place: usize) {
+        let old = self.machines[place].id();
+        let new = NodeId(old.0 + self.machines.len() as u64);
+        self.recorder.coverage.hit(CoverageMark::NewIdentity);
+        self.fact(format_args!("{old} is gone, {new} stands in its place"));
+        self.lost.insert(old);
+        self.observe_disk_loss(old);
+        self.machines[place].replace(new);
+        let after = Self::REPAIR_EVERY;
+        self.schedule(after, SimulationEvent::Repair { place, tries: 0 });
+    }
+}
