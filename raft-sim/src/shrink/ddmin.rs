@@ -1,16 +1,25 @@
-//! Delta debugging: leaves out ever smaller parts, as long as what is left still fails.
+//! Delta debugging: leaves out smaller and smaller parts, as long as the rest still fails.
 
 use core::ops::Range;
 
-/// Leaves out ranges of items, from all of them down to single ones. `first` is given ranges, each
-/// of which might go, and says which one went and how many items are left; none: all are needed.
-/// Of a test that always answers the same nothing can be left out in the end.
+/// A range of items that was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its number among the ranges that were offered.
+    pub range: usize,
+    /// How many items are left.
+    pub items: usize,
+}
+
+/// Leaves out ranges of `len` items, from all of them down to single ones. `first` is offered ranges
+/// and leaves out the first one without which the rest still fails; `None` if there is none. If
+/// `first` always answers the same for the same items, no single range can be left out in the end.
 ///
 /// Ranges are at least `floor` long, or as long as there are items.
 pub fn minimize(
     mut len: usize,
     floor: usize,
-    mut first: impl FnMut(&[Range<usize>]) -> Option<(usize, usize)>,
+    mut first: impl FnMut(&[Range<usize>]) -> Option<LeftOut>,
 ) {
     let floor = floor.max(1);
     let mut size = len;
@@ -18,11 +27,11 @@ pub fn minimize(
         let mut from = 0;
         while len > 0 {
             let ranges = ranges(len, size, from);
-            let Some((which, left)) = first(&ranges) else {
+            let Some(left_out) = first(&ranges) else {
                 break;
             };
-            from = ranges.get(which).map_or(0, |range| range.start);
-            len = left;
+            from = ranges.get(left_out.range).map_or(0, |range| range.start);
+            len = left_out.items;
         }
         size = size.min(len) / 2;
     }
@@ -38,8 +47,8 @@ fn ranges(len: usize, size: usize, from: usize) -> Vec<Range<usize>> {
     ranges
 }
 
-/// A part of `items` that still `fails`, of which no single item can be left out. `items` itself
-/// must fail.
+/// A part of `items` that still `fails`, and from which no single item can be left out. `items`
+/// itself must fail.
 ///
 /// ```
 /// use raft_sim::shrink::ddmin::ddmin;
@@ -49,12 +58,15 @@ fn ranges(len: usize, size: usize, from: usize) -> Vec<Range<usize>> {
 /// ```
 pub fn ddmin<T: Clone>(mut items: Vec<T>, mut fails: impl FnMut(&[T]) -> bool) -> Vec<T> {
     minimize(items.len(), 1, |ranges| {
-        for (which, range) in ranges.iter().enumerate() {
+        for (at, range) in ranges.iter().enumerate() {
             let mut rest = items.clone();
             rest.drain(range.clone());
             if fails(&rest) {
                 items = rest;
-                return Some((which, items.len()));
+                return Some(LeftOut {
+                    range: at,
+                    items: items.len(),
+                });
             }
         }
         None

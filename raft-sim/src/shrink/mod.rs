@@ -1,21 +1,21 @@
-//! Makes a run that fails small: fewer faults and operations, fewer servers, less time, simpler
-//! settings, by delta debugging (Zeller and Hildebrandt, 2002).
+//! Makes a run that fails as small as possible: fewer faults and operations, fewer servers, less
+//! time, simpler settings. The method is delta debugging (Zeller and Hildebrandt, 2002).
 //!
-//! A smaller run counts if it fails in the same way. Any change of a run shifts what is drawn for
-//! all that follows, and many failures need luck: so each smaller run is tried with several seeds.
-//! Rounds go from few seeds for each to many; big cuts come before small ones in each.
+//! A smaller run is accepted if it fails in the same way. Any change of a run shifts all later random
+//! draws, and many failures need luck, so each smaller run is tried with several seeds. Early rounds
+//! try few seeds, later rounds many. In each round big parts are left out before small ones.
 //!
-//! The result depends on the schedule and the number of runs that may be tried, and not on how many
-//! threads try them: of all that fail the first one in the order of trial counts. A limit of real
-//! time ends the search wherever it is then; with it another machine may come to another result.
+//! The result depends on the schedule and on the number of runs that may be tried, not on the number
+//! of threads: of all smaller runs that fail, the first one in the order of trial is accepted. A
+//! limit of real time ends the search at any point, so it may give another result on another machine.
 
 pub mod ddmin;
-mod deeds;
+mod nemesis;
 mod operations;
 mod places;
 mod rounds;
 mod search;
-mod simpler;
+mod settings;
 mod windows;
 
 use crate::failure::Failure;
@@ -24,14 +24,14 @@ use core::fmt;
 use core::time::Duration;
 use std::time::Instant;
 
-/// How long, and for what.
+/// What to search for, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Any failure will do, not only one of the same kind.
+    /// Accept any failure, not only one of the same kind.
     pub any_failure: bool,
     /// How many runs may be tried.
     pub runs: u64,
-    /// How much real time it may take; none: as long as it takes.
+    /// The limit of real time, if there is one.
     pub time: Option<Duration>,
 }
 
@@ -48,18 +48,18 @@ impl Default for Options {
 /// How large a run is.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Size {
-    /// Things that befall the cluster.
+    /// Faults, and other nemesis operations.
     pub faults: usize,
-    /// What clients ask.
+    /// Operations of clients.
     pub operations: usize,
-    /// Servers, spares included.
+    /// Servers, with the spare ones.
     pub nodes: u32,
     /// Virtual seconds with faults.
     pub seconds: f64,
 }
 
 impl Size {
-    /// Of this schedule.
+    /// The size of this schedule.
     pub fn of(schedule: &Schedule) -> Size {
         Size {
             faults: schedule.nemesis.len(),
@@ -87,40 +87,40 @@ impl fmt::Display for Size {
     }
 }
 
-/// How far it is.
+/// How far the search is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// Runs that were tried.
     pub runs: u64,
-    /// The smallest one that fails.
+    /// The smallest run that fails.
     pub smallest: &'a Schedule,
     /// What goes wrong in it.
     pub failure: &'a Failure,
 }
 
-/// A run that was made small.
+/// A run that was shrunk.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
-    /// It, with its failure noted.
+    /// The small run, with its failure noted.
     pub schedule: Schedule,
     /// What goes wrong in it.
     pub failure: Failure,
-    /// How large it was.
+    /// The size before.
     pub before: Size,
-    /// How large it is.
+    /// The size now.
     pub after: Size,
     /// Runs that were tried.
     pub runs: u64,
-    /// The limit of time, or of runs, ended the search.
+    /// Whether a limit of time or of runs ended the search.
     pub is_stopped: bool,
 }
 
-/// Nothing is wrong with the run that was to be made small.
+/// The run does not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it passes: nothing to shrink")]
 pub struct Passes;
 
-/// Makes `schedule` small. `watch` is told of every step forward, and now and then between.
+/// Shrinks `schedule`. `watch` is called at each step forward, and from time to time between.
 ///
 /// # Errors
 ///

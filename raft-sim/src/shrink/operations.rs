@@ -1,13 +1,14 @@
-//! Simpler operations, of fewer clients.
+//! Simpler operations of clients, and fewer clients.
 
 use crate::schedule::{OperationKind, ReadKind, Schedule};
 use raft_proto::Time;
 use std::collections::BTreeSet;
 
-/// How many ways there are to make one operation simpler.
+/// The number of ways to make an operation simpler.
 pub(super) const WAYS: usize = 3;
 
-/// With one of the operations made simpler in one of [`WAYS`].
+/// The schedule with one operation made simpler: number `which / WAYS`, in the way `which % WAYS`.
+/// `None` if that changes nothing.
 pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
     let (at, way) = (which / WAYS, which % WAYS);
     let (_, operation) = schedule.operations.get(at)?;
@@ -33,7 +34,7 @@ pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
     Some(simpler)
 }
 
-/// Clients that ask for nothing are left out, the others numbered anew.
+/// The schedule without clients that have no operations. The others are renumbered.
 pub(super) fn fewer_clients(schedule: &Schedule) -> Option<Schedule> {
     let clients = schedule.operations.iter();
     let clients: BTreeSet<u32> = clients.map(|(_, operation)| operation.client).collect();
@@ -50,7 +51,7 @@ pub(super) fn fewer_clients(schedule: &Schedule) -> Option<Schedule> {
     Some(simpler)
 }
 
-/// All by one client.
+/// The schedule with all operations by one client.
 pub(super) fn one_client(schedule: &Schedule) -> Option<Schedule> {
     if schedule.settings.clients.clients == 1 {
         return None;
@@ -63,7 +64,7 @@ pub(super) fn one_client(schedule: &Schedule) -> Option<Schedule> {
     Some(simpler)
 }
 
-/// All times in whole steps of so many nanoseconds.
+/// The schedule with all times rounded down to multiples of `step` nanoseconds.
 pub(super) fn rounded(schedule: &Schedule, step: u64) -> Option<Schedule> {
     let round = |at: &mut Time| at.0 = at.0 / step * step;
     let mut simpler = schedule.clone();

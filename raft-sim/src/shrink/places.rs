@@ -3,16 +3,18 @@
 use crate::schedule::nemesis::NemesisOperation;
 use crate::schedule::{Links, Place, Schedule, Target};
 
-/// Without this server: what befalls it does not happen, and those behind it are numbered anew.
+/// The schedule without this server. Operations on it are left out, and the servers after it are
+/// renumbered.
 pub(super) fn without(schedule: &Schedule, gone: Place) -> Option<Schedule> {
     let settings = &schedule.settings;
     if settings.servers() < 2 || (settings.nodes < 2 && gone.0 == 0) {
         return None;
     }
     let mut smaller = schedule.clone();
-    match gone.0 < settings.nodes as usize {
-        true => smaller.settings.nodes -= 1,
-        false => smaller.settings.spares -= 1,
+    if gone.0 < settings.nodes as usize {
+        smaller.settings.nodes -= 1;
+    } else {
+        smaller.settings.spares -= 1;
     }
     if gone.0 < smaller.settings.priorities.len() {
         smaller.settings.priorities.remove(gone.0);
@@ -22,7 +24,7 @@ pub(super) fn without(schedule: &Schedule, gone: Place) -> Option<Schedule> {
     }
     smaller.nemesis = core::mem::take(&mut smaller.nemesis)
         .into_iter()
-        .filter_map(|(at, deed)| Some((at, rename(deed, gone)?)))
+        .filter_map(|(at, operation)| Some((at, without_place(operation, gone)?)))
         .collect();
     Some(smaller)
 }
@@ -45,8 +47,9 @@ fn retarget(target: &mut Target, gone: Place) -> Option<()> {
     }
 }
 
-fn rename(mut deed: NemesisOperation, gone: Place) -> Option<NemesisOperation> {
-    match &mut deed {
+/// The operation with renumbered servers; `None` if nothing is left of it.
+fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<NemesisOperation> {
+    match &mut operation {
         NemesisOperation::Noise { .. } => {}
         NemesisOperation::Cut { links, .. } => match links {
             Links::Around(target) => retarget(target, gone)?,
@@ -85,5 +88,5 @@ fn rename(mut deed: NemesisOperation, gone: Place) -> Option<NemesisOperation> {
             (!roles.is_empty()).then_some(())?;
         }
     }
-    Some(deed)
+    Some(operation)
 }

@@ -1,7 +1,8 @@
-//! What is tried, in which order.
+//! The smaller runs that are tried, and their order.
 
+use super::ddmin::{LeftOut, minimize};
 use super::search::Search;
-use super::{ddmin, deeds, operations, places, simpler, windows};
+use super::{nemesis, operations, places, settings, windows};
 use crate::random::Random;
 use crate::schedule::{Place, Schedule};
 use core::ops::Range;
@@ -9,36 +10,37 @@ use core::ops::Range;
 /// How many seeds each smaller run is tried with, round by round.
 const SEEDS: [usize; 5] = [3, 8, 32, 128, 512];
 
-/// Small enough that more rounds are not worth their time once nothing more goes.
+/// A run with so few faults and operations is not worth more rounds once nothing can be left out.
 const SMALL: usize = 20;
 
-/// The seeds with which a small run has to be tried before it is left at that.
+/// Before a small run is accepted as the smallest, smaller ones are tried with so many seeds.
 const ENOUGH: usize = 128;
 
-/// Hundredths of runs and time that may be used before only details are looked at.
+/// The per cent of all runs and of the time that the rounds may use. The rest is for details.
 const FOR_ROUNDS: u32 = 80;
 
 /// Parts into which the time of a run is divided.
 const WINDOWS: u32 = 16;
 
-/// Which of two lists.
+/// One of the two lists of a schedule.
 #[derive(Clone, Copy)]
-enum Part {
-    Deeds,
+enum List {
+    Nemesis,
     Operations,
 }
 
-impl Part {
-    const BOTH: [Part; 2] = [Part::Operations, Part::Deeds];
+impl List {
+    const BOTH: [List; 2] = [List::Operations, List::Nemesis];
 
     fn len(self, schedule: &Schedule) -> usize {
         match self {
-            Part::Deeds => schedule.nemesis.len(),
-            Part::Operations => schedule.operations.len(),
+            List::Nemesis => schedule.nemesis.len(),
+            List::Operations => schedule.operations.len(),
         }
     }
 
-    /// Only those for which `keeps` holds, by their numbers; none if that is all.
+    /// The schedule with only those items, by their numbers, for which `keeps` holds; `None` if that
+    /// is all of them.
     fn only(self, schedule: &Schedule, mut keeps: impl FnMut(usize) -> bool) -> Option<Schedule> {
         let before = self.len(schedule);
         let mut smaller = schedule.clone();
@@ -48,14 +50,14 @@ impl Part {
             keeps(at - 1)
         };
         match self {
-            Part::Deeds => smaller.nemesis.retain(|_| next()),
-            Part::Operations => smaller.operations.retain(|_| next()),
+            List::Nemesis => smaller.nemesis.retain(|_| next()),
+            List::Operations => smaller.operations.retain(|_| next()),
         }
         (self.len(&smaller) < before).then_some(smaller)
     }
 }
 
-/// Makes it as small as may be.
+/// Makes the run as small as possible.
 pub(super) fn run(search: &mut Search<'_>) {
     search.allow(FOR_ROUNDS);
     for (round, seeds) in SEEDS.into_iter().enumerate() {
@@ -63,7 +65,7 @@ pub(super) fn run(search: &mut Search<'_>) {
             let before = weight(&search.best);
             let length = search.len();
             pass(search, seeds, round);
-            // Another time with as many seeds only if that was worth it.
+            // Once more with as many seeds only if a tenth was left out.
             if search.is_over() || weight(&search.best) == before || search.len() * 10 > length * 9
             {
                 break;
@@ -77,25 +79,36 @@ pub(super) fn run(search: &mut Search<'_>) {
     details(search);
 }
 
-fn weight(schedule: &Schedule) -> (usize, u32, u128) {
-    let millis = schedule.time.as_millis();
-    (schedule.len(), schedule.settings.servers(), millis)
+/// How large a schedule is, by what the rounds leave out.
+#[derive(PartialEq)]
+struct Weight {
+    faults_and_operations: usize,
+    servers: u32,
+    millis: u128,
 }
 
-/// Everything once.
+fn weight(schedule: &Schedule) -> Weight {
+    Weight {
+        faults_and_operations: schedule.len(),
+        servers: schedule.settings.servers(),
+        millis: schedule.time.as_millis(),
+    }
+}
+
+/// Tries everything once.
 fn pass(search: &mut Search<'_>, seeds: usize, round: usize) {
     fewer_servers(search, seeds);
     shorter(search, seeds);
-    for part in Part::BOTH {
-        thin(search, part, seeds);
+    for list in List::BOTH {
+        thin(search, list, seeds);
     }
-    for part in Part::BOTH {
-        // Single ones only where there are few, or the time for them.
-        let floor = part.len(&search.best) >> (5 + 2 * round);
-        fewer(search, part, seeds, floor);
+    for list in List::BOTH {
+        // Single items only where there are few, or in a late round.
+        let floor = list.len(&search.best) >> (5 + 2 * round);
+        fewer(search, list, seeds, floor);
     }
     while search
-        .first(simpler::rules(), seeds.min(8), simpler::rule)
+        .first(settings::rules(), seeds.min(8), settings::rule)
         .is_some()
     {}
     if search.len() > SMALL || round > 1 {
@@ -106,7 +119,7 @@ fn pass(search: &mut Search<'_>, seeds: usize, round: usize) {
 fn fewer_servers(search: &mut Search<'_>, seeds: usize) {
     loop {
         let servers = search.best.settings.servers() as usize;
-        // Spares first.
+        // The spare servers first.
         let without =
             |schedule: &Schedule, at: usize| places::without(schedule, Place(servers - 1 - at));
         if search.first(servers, seeds, without).is_none() {
@@ -117,31 +130,35 @@ fn fewer_servers(search: &mut Search<'_>, seeds: usize) {
 
 fn shorter(search: &mut Search<'_>, seeds: usize) {
     let length = windows::length(&search.best, WINDOWS);
-    ddmin::minimize(windows::count(&search.best, length), 1, |ranges| {
+    minimize(windows::count(&search.best, length), 1, |ranges| {
         let without =
             |schedule: &Schedule, at: usize| windows::without(schedule, ranges.get(at)?, length);
-        let which = search.first(ranges.len(), seeds, without)?;
-        Some((which, windows::count(&search.best, length)))
+        Some(LeftOut {
+            range: search.first(ranges.len(), seeds, without)?,
+            items: windows::count(&search.best, length),
+        })
     });
 }
 
-fn fewer(search: &mut Search<'_>, part: Part, seeds: usize, floor: usize) {
-    ddmin::minimize(
-        part.len(&search.best),
+fn fewer(search: &mut Search<'_>, list: List, seeds: usize, floor: usize) {
+    minimize(
+        list.len(&search.best),
         floor,
         |ranges: &[Range<usize>]| {
             let without = |schedule: &Schedule, at: usize| {
                 let range = ranges.get(at)?;
-                part.only(schedule, |number| !range.contains(&number))
+                list.only(schedule, |number| !range.contains(&number))
             };
-            let which = search.first(ranges.len(), seeds, without)?;
-            Some((which, part.len(&search.best)))
+            Some(LeftOut {
+                range: search.first(ranges.len(), seeds, without)?,
+                items: list.len(&search.best),
+            })
         },
     );
 }
 
-/// One of eight, of four, of two: what only has to be there all the time gets less.
-fn thin(search: &mut Search<'_>, part: Part, seeds: usize) {
+/// Keeps every eighth, fourth or second item. That thins out what only has to be there all the time.
+fn thin(search: &mut Search<'_>, list: List, seeds: usize) {
     const EVERY: [(usize, usize); 14] = [
         (8, 0),
         (8, 1),
@@ -158,50 +175,50 @@ fn thin(search: &mut Search<'_>, part: Part, seeds: usize) {
         (2, 0),
         (2, 1),
     ];
-    let few = |schedule: &Schedule| part.len(schedule) < 8;
+    let few = |schedule: &Schedule| list.len(schedule) < 8;
     let only = |schedule: &Schedule, at: usize| {
         let (every, first) = EVERY.get(at)?;
-        part.only(schedule, |number| number % every == *first)
+        list.only(schedule, |number| number % every == *first)
     };
     while !few(&search.best) && search.first(EVERY.len(), seeds, only).is_some() {}
 }
 
-/// Any half, or three quarters, of all that happens.
+/// Keeps a random half, three quarters or seven eighths of all faults and operations.
 fn some(search: &mut Search<'_>, seeds: usize) {
     let some = |schedule: &Schedule, at: usize| {
         let mut random = Random::new(at as u64, "some");
         let keep = [500, 750, 875][at % 3]; // Below its length.
-        let deeds = Part::Deeds.only(schedule, |_| random.chance(keep));
-        let kept = deeds.as_ref().unwrap_or(schedule);
-        let both = Part::Operations.only(kept, |_| random.chance(keep));
-        both.or(deeds)
+        let fewer = List::Nemesis.only(schedule, |_| random.chance(keep));
+        let kept = fewer.as_ref().unwrap_or(schedule);
+        let both = List::Operations.only(kept, |_| random.chance(keep));
+        both.or(fewer)
     };
     while search.first(8 * seeds, 2, some).is_some() {}
 }
 
-/// What reads better, or is simpler.
+/// Makes what is left simpler, and easier to read.
 fn details(search: &mut Search<'_>) {
     const SEEDS: usize = 16;
     const STEPS: [u64; 3] = [100_000_000, 10_000_000, 1_000_000];
     loop {
         let before = search.best.clone();
         fewer_servers(search, SEEDS);
-        for part in Part::BOTH {
-            fewer(search, part, SEEDS, 1);
+        for list in List::BOTH {
+            fewer(search, list, SEEDS, 1);
         }
         while search
-            .first(simpler::rules(), SEEDS, simpler::rule)
+            .first(settings::rules(), SEEDS, settings::rule)
             .is_some()
         {}
         search.first(1, SEEDS, |schedule, _| operations::one_client(schedule));
         search.first(1, SEEDS, |schedule, _| operations::fewer_clients(schedule));
         while search
-            .first(simpler::details(), SEEDS, simpler::detail)
+            .first(settings::details(), SEEDS, settings::detail)
             .is_some()
         {}
         loop {
-            let count = search.best.nemesis.len() * deeds::WAYS;
-            if search.first(count, SEEDS, deeds::simpler).is_none() {
+            let count = search.best.nemesis.len() * nemesis::WAYS;
+            if search.first(count, SEEDS, nemesis::simpler).is_none() {
                 break;
             }
         }

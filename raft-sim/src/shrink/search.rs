@@ -1,4 +1,4 @@
-//! Tries many runs at once, and takes the first one that fails.
+//! Tries many smaller runs at once, and accepts the first one that fails.
 
 use super::{Options, Progress};
 use crate::failure::Failure;
@@ -9,8 +9,13 @@ use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Which try it was, the run, and how it fails.
-type Found = (usize, Schedule, Failure);
+/// A smaller run that fails.
+struct Found {
+    /// The number of the try.
+    at: usize,
+    schedule: Schedule,
+    failure: Failure,
+}
 
 /// The smallest run so far, and what may still be tried.
 pub(super) struct Search<'a> {
@@ -20,17 +25,16 @@ pub(super) struct Search<'a> {
     options: Options,
     kind: String,
     began: Instant,
-    /// No seed from here on was tried.
+    /// No seed from this one on was tried.
     fresh: u64,
     is_late: bool,
-    /// Hundredths of the runs and of the time that may be used: something is left for what comes
-    /// later.
+    /// The per cent of all runs and of the time that may be used now.
     share: u32,
     watch: &'a (dyn Fn(Progress<'_>) + Sync),
 }
 
 impl<'a> Search<'a> {
-    /// Of a run that fails; none if it does not.
+    /// Begins with a run that fails; `None` if it does not.
     pub(super) fn begin(
         schedule: &Schedule,
         options: Options,
@@ -62,7 +66,7 @@ impl<'a> Search<'a> {
         self.best.len()
     }
 
-    /// From now on so many hundredths of all runs and of all time may be used.
+    /// From now on `share` per cent of all runs and of the time may be used.
     pub(super) fn allow(&mut self, share: u32) {
         self.share = share;
         self.is_late = false;
@@ -91,9 +95,9 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// Tries `count` smaller runs, each with the seed as it is and then with as many fresh ones as
-    /// make `seeds` together: first all with one seed, then all with the next one. The first that
-    /// fails is the smallest from now on; returns which it was.
+    /// Tries `count` smaller runs with `seeds` seeds: first all of them with the seed of the best run,
+    /// then all with one fresh seed after another. The first that fails becomes the best run. Returns
+    /// its number.
     pub(super) fn first(
         &mut self,
         count: usize,
@@ -116,11 +120,11 @@ impl<'a> Search<'a> {
         };
         let found = self.race(tries, &candidate);
         self.fresh += seeds as u64;
-        self.runs += found.as_ref().map_or(tries, |(at, ..)| at + 1) as u64;
-        let found = found.map(|(at, schedule, failure)| {
-            self.best = schedule;
-            self.failure = failure;
-            at % count
+        self.runs += found.as_ref().map_or(tries, |found| found.at + 1) as u64;
+        let found = found.map(|found| {
+            self.best = found.schedule;
+            self.failure = found.failure;
+            found.at % count
         });
         if let Some(time) = self.deadline() {
             self.is_late |= self.began.elapsed() >= time;
@@ -129,8 +133,8 @@ impl<'a> Search<'a> {
         found
     }
 
-    /// The first of `tries` runs that fails as it should. All before it were tried; which ones
-    /// after it, depends on the threads.
+    /// The first of `tries` runs that fails in the right way. All runs before it were tried. Which runs
+    /// after it were tried depends on the threads.
     fn race(
         &self,
         tries: usize,
@@ -157,15 +161,19 @@ impl<'a> Search<'a> {
                 };
                 first.fetch_min(at, Ordering::Relaxed);
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                if found.as_ref().is_none_or(|(other, ..)| at < *other) {
-                    *found = Some((at, schedule, failure));
+                if found.as_ref().is_none_or(|other| at < other.at) {
+                    *found = Some(Found {
+                        at,
+                        schedule,
+                        failure,
+                    });
                 }
             }
         });
         found.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How it fails, if as it should; what comes after that is cut off.
+    /// The failure of a run, if it is of the right kind. What comes after it is cut off.
     fn fails(&self, schedule: &mut Schedule) -> Option<Failure> {
         let report = try_schedule(schedule);
         let failure = report.failure?;
@@ -177,7 +185,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Cuts off what comes after the failure: all before it stays as it is.
+/// Cuts off what comes after the failure. All before it stays unchanged.
 fn cut(schedule: &mut Schedule, seconds: f64) {
     let end = Duration::from_secs_f64(seconds.max(0.0));
     if end >= schedule.time {
@@ -186,7 +194,7 @@ fn cut(schedule: &mut Schedule, seconds: f64) {
     let millis = end.as_micros().div_ceil(1_000).max(1);
     let time = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
     schedule.time = schedule.time.min(time);
-    let last = end.as_nanos() + 1_000; // A float may be a little less.
+    let last = end.as_nanos() + 1_000; // The conversion to a float may have rounded down.
     schedule.nemesis.retain(|(at, _)| u128::from(at.0) <= last);
     schedule
         .operations

@@ -1,4 +1,4 @@
-//! Shorter runs: a stretch of time is left out, with what happens in it.
+//! Shorter runs: a stretch of time is left out, with all that happens in it.
 
 use crate::schedule::Schedule;
 use core::ops::Range;
@@ -11,7 +11,7 @@ pub(super) fn count(schedule: &Schedule, length: Duration) -> usize {
     usize::try_from(time.div_ceil(length)).unwrap_or(usize::MAX)
 }
 
-/// A length of which there are about so many, in whole milliseconds.
+/// The length, in whole milliseconds, that divides the run into about so many windows.
 pub(super) fn length(schedule: &Schedule, windows: u32) -> Duration {
     let millis = schedule
         .time
@@ -20,7 +20,7 @@ pub(super) fn length(schedule: &Schedule, windows: u32) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX).max(1))
 }
 
-/// Without these windows: what comes later comes earlier by as much.
+/// The schedule without these windows. What comes after them comes earlier.
 pub(super) fn without(
     schedule: &Schedule,
     windows: &Range<usize>,
@@ -39,12 +39,12 @@ pub(super) fn without(
         at if at < to => None,
         at => Some(Time(at - (to - from))),
     };
-    let deeds = schedule.nemesis.iter();
+    let nemesis = schedule.nemesis.iter();
     let operations = schedule.operations.iter();
     Some(Schedule {
         time: Duration::from_nanos(left),
-        nemesis: deeds
-            .filter_map(|(at, deed)| Some((moved(at)?, deed.clone())))
+        nemesis: nemesis
+            .filter_map(|(at, operation)| Some((moved(at)?, operation.clone())))
             .collect(),
         operations: operations
             .filter_map(|(at, operation)| Some((moved(at)?, *operation)))

@@ -1,35 +1,36 @@
-//! Simpler deeds: shorter ones, and ones that befall fewer.
+//! Simpler nemesis operations: shorter, or on fewer servers and links.
 
 use crate::schedule::{Links, NemesisOperation, Schedule};
 use core::time::Duration;
 
-/// How many ways there are to make one deed simpler.
+/// The number of ways to make an operation simpler.
 pub(super) const WAYS: usize = 7;
 
 /// Times below this one are not halved.
 const SHORT: Duration = Duration::from_millis(20);
 
-/// With one of the deeds made simpler in one of [`WAYS`].
+/// The schedule with one nemesis operation made simpler: number `which / WAYS`, in the way
+/// `which % WAYS`. `None` if that changes nothing.
 pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
     let (at, way) = (which / WAYS, which % WAYS);
-    let (_, deed) = schedule.nemesis.get(at)?;
-    let deed = simplified(deed, way)?;
+    let (_, operation) = schedule.nemesis.get(at)?;
+    let operation = simplified(operation, way)?;
     let mut simpler = schedule.clone();
-    simpler.nemesis.get_mut(at)?.1 = deed;
+    simpler.nemesis.get_mut(at)?.1 = operation;
     Some(simpler)
 }
 
-fn simplified(deed: &NemesisOperation, way: usize) -> Option<NemesisOperation> {
-    let mut simpler = deed.clone();
+fn simplified(operation: &NemesisOperation, way: usize) -> Option<NemesisOperation> {
+    let mut simpler = operation.clone();
     match way {
         0 => halve(lasts(&mut simpler)?),
         1 => halve(takes(&mut simpler)?),
         part => fewer(&mut simpler, part - 2)?,
     }
-    (simpler != *deed).then_some(simpler)
+    (simpler != *operation).then_some(simpler)
 }
 
-/// About half of it, as a number that reads well.
+/// Makes it about half, as a number that reads well.
 fn halve(time: &mut Duration) {
     if *time < SHORT {
         return;
@@ -39,9 +40,9 @@ fn halve(time: &mut Duration) {
     *time = Duration::from_millis(millis / digit * digit);
 }
 
-/// One part of it less.
-fn fewer(deed: &mut NemesisOperation, part: usize) -> Option<()> {
-    match deed {
+/// Takes one part of the operation away.
+fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
+    match operation {
         NemesisOperation::Noise {
             loss,
             duplicate,
@@ -56,11 +57,15 @@ fn fewer(deed: &mut NemesisOperation, part: usize) -> Option<()> {
             roles,
             is_forced,
             is_for_next,
-        } => match part < roles.len() && roles.len() > 1 {
-            true => drop(roles.remove(part)),
-            false if *is_forced => *is_forced = false,
-            false => *is_for_next = false,
-        },
+        } => {
+            if part < roles.len() && roles.len() > 1 {
+                roles.remove(part);
+            } else if *is_forced {
+                *is_forced = false;
+            } else {
+                *is_for_next = false;
+            }
+        }
         NemesisOperation::Cut {
             links: Links::Between(places),
             ..
@@ -91,9 +96,9 @@ fn fewer(deed: &mut NemesisOperation, part: usize) -> Option<()> {
     Some(())
 }
 
-/// How long it lasts.
-fn lasts(deed: &mut NemesisOperation) -> Option<&mut Duration> {
-    match deed {
+/// How long the operation lasts.
+fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
+    match operation {
         NemesisOperation::Noise { time, .. }
         | NemesisOperation::Cut { time, .. }
         | NemesisOperation::Flaky { time, .. }
@@ -115,9 +120,9 @@ fn lasts(deed: &mut NemesisOperation) -> Option<&mut Duration> {
     }
 }
 
-/// By how much it delays, or how far it goes.
-fn takes(deed: &mut NemesisOperation) -> Option<&mut Duration> {
-    match deed {
+/// How long the operation delays, or how far a clock jumps.
+fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
+    match operation {
         NemesisOperation::Noise { by, .. }
         | NemesisOperation::SlowLink { by, .. }
         | NemesisOperation::SlowNode { by, .. }

@@ -1,4 +1,4 @@
-//! Simpler settings: each as it is by default, switched off or fixed.
+//! Simpler settings: defaults, fixed values, or features switched off.
 
 use crate::duration::{DurationRange, HumanDuration};
 use crate::schedule::{NemesisOperation, Schedule};
@@ -8,7 +8,7 @@ use raft_proto::{Config, NodeId, Start};
 
 type Change = fn(&mut Settings);
 
-/// What makes a run another one: who takes part, and by which rules.
+/// Changes of the rules of a run.
 const RULES: [Change; 9] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.drift_ppm.clear(),
@@ -24,7 +24,7 @@ const RULES: [Change; 9] = [
     |settings| settings.service.snapshot_time = DurationRange::micros(0, 0),
 ];
 
-/// What only reads better.
+/// Changes that make a schedule easier to read.
 const DETAILS: [Change; 18] = [
     |settings| default_limits(settings),
     |settings| settings.core.max_entry_bytes = defaults().max_entry_bytes,
@@ -50,22 +50,22 @@ const DETAILS: [Change; 18] = [
     },
 ];
 
-/// How many there are of the first sort.
+/// The number of rules.
 pub(super) const fn rules() -> usize {
     RULES.len()
 }
 
-/// How many there are of the second.
+/// The number of details.
 pub(super) const fn details() -> usize {
     DETAILS.len()
 }
 
-/// With one rule fewer.
+/// The schedule with one rule changed; `None` if that changes nothing.
 pub(super) fn rule(schedule: &Schedule, which: usize) -> Option<Schedule> {
     changed(schedule, RULES.get(which)?)
 }
 
-/// With one number less that is worth a look.
+/// The schedule with one detail changed; `None` if that changes nothing.
 pub(super) fn detail(schedule: &Schedule, which: usize) -> Option<Schedule> {
     changed(schedule, DETAILS.get(which)?)
 }
@@ -76,14 +76,18 @@ fn changed(schedule: &Schedule, change: &Change) -> Option<Schedule> {
     if settings == schedule.settings || settings.validate().is_err() {
         return None;
     }
-    // Whoever was removed and does not know it would disturb the others for ever.
-    let changes = |deed: &NemesisOperation| {
+    // Without Pre-Vote, a server that was removed and does not know it would disturb the others for
+    // ever.
+    let changes = |operation: &NemesisOperation| {
         matches!(
-            deed,
+            operation,
             NemesisOperation::Change { .. } | NemesisOperation::Replace { .. }
         )
     };
-    let has_churn = schedule.nemesis.iter().any(|(_, deed)| changes(deed));
+    let has_churn = schedule
+        .nemesis
+        .iter()
+        .any(|(_, operation)| changes(operation));
     if has_churn && settings.core.pre_vote != schedule.settings.core.pre_vote {
         return None;
     }
