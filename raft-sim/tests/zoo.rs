@@ -39,8 +39,8 @@ fn a_patch_of_code_that_has_changed_is_refused() {
     let mutant = zoo::read(root(), &named).unwrap().remove(0);
     let error = mutant.apply(|_| Ok("other code\n".into())).unwrap_err();
     assert!(
-        matches!(&error, ZooError::DoesNotApply(name, file, _)
-            if name == "figure-8" && file == "raft-proto/src/commit.rs"),
+        matches!(&error, ZooError::DoesNotApply { mutant, file, .. }
+            if mutant == "figure-8" && file == "raft-proto/src/commit.rs"),
         "{error}"
     );
 }

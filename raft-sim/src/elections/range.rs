@@ -11,8 +11,7 @@ pub struct TimeoutRange {
 }
 
 impl TimeoutRange {
-    /// The ranges of the figure's top graph: the same least timeout, and more and more
-    /// randomness.
+    /// The ranges of the top graph: the same shortest timeout, with more and more randomness.
     pub const TOP: [TimeoutRange; 6] = [
         TimeoutRange::new(150, 150),
         TimeoutRange::new(150, 151),
@@ -21,7 +20,8 @@ impl TimeoutRange {
         TimeoutRange::new(150, 200),
         TimeoutRange::new(150, 300),
     ];
-    /// Those of the bottom graph: a greatest timeout twice the least one, and shorter and shorter.
+    /// The ranges of the bottom graph: the longest timeout is twice the shortest, and both become
+    /// shorter and shorter.
     pub const BOTTOM: [TimeoutRange; 5] = [
         TimeoutRange::new(12, 24),
         TimeoutRange::new(25, 50),
@@ -34,7 +34,7 @@ impl TimeoutRange {
         TimeoutRange { min, max }
     }
 
-    /// All of them once, in the order of the graphs.
+    /// All ranges, each once, in the order of the graphs.
     pub fn all() -> Vec<TimeoutRange> {
         let mut all = TimeoutRange::TOP.to_vec();
         let more = TimeoutRange::BOTTOM.into_iter();
@@ -42,13 +42,14 @@ impl TimeoutRange {
         all
     }
 
-    /// The least timeout.
+    /// The shortest timeout.
     pub fn min(self) -> Duration {
         Duration::from_millis(u64::from(self.min))
     }
 
-    /// Just above the greatest timeout. A core asks for some room between the two: where the
-    /// range has none it is a nanosecond, and every timeout drawn is the least one.
+    /// The end of the range, which no timeout reaches. A core requires a range that is not empty:
+    /// where both timeouts are equal it is one nanosecond long, and every timeout that is drawn is the
+    /// shortest one.
     pub fn end(self) -> Duration {
         let max = Duration::from_millis(u64::from(self.max));
         max.max(self.min() + Duration::from_nanos(1))
@@ -59,7 +60,7 @@ impl TimeoutRange {
         self.min == self.max
     }
 
-    /// How often the leader speaks: "its heartbeat interval, which was half of the minimum
+    /// How often the leader sends a heartbeat: "its heartbeat interval, which was half of the minimum
     /// election timeout for all tests" (section 9.3).
     pub fn leader_heartbeat(self) -> Duration {
         self.min() / 2

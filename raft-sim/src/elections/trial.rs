@@ -1,7 +1,7 @@
 //! One trial: the leader of five servers crashes, and the other four elect another one.
 //!
-//! The four are real cores. The leader is played: all that the others ever hear of it is its last
-//! heartbeat, and what a dead server does needs no core.
+//! The four are real cores. The leader has none: all that the others ever hear of it is its last
+//! heartbeat.
 
 use super::range::TimeoutRange;
 use super::timing::{OwnVote, Timing};
@@ -18,9 +18,9 @@ use raft_proto::{
 
 /// The server that leads until it crashes.
 const LEADER: NodeId = NodeId(1);
-/// The others. Only the last two of them can win, see [`Cluster::new`].
+/// The other servers. Only the last two of them can win, see [`Cluster::new`].
 const FOLLOWERS: [NodeId; 4] = [NodeId(2), NodeId(3), NodeId(4), NodeId(5)];
-/// The term that the crashed leader leads in.
+/// The term of the leader that crashes.
 const TERM: Term = Term(1);
 const CLUSTER: ClusterId = ClusterId(16);
 
@@ -28,53 +28,53 @@ fn voters() -> impl Iterator<Item = NodeId> {
     core::iter::once(LEADER).chain(FOLLOWERS)
 }
 
-/// What a trial came to.
+/// The outcome of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// From the crash until a server became leader; `None` if none did within the limit.
     pub downtime: Option<Duration>,
-    /// Which server that is.
+    /// That server.
     pub leader: Option<NodeId>,
-    /// The terms that were begun: elections, of which all but the last were split or were lost by
-    /// servers that nobody may vote for.
+    /// The number of terms that began. Each is an election. All but the last had split votes, or their
+    /// candidates had logs that were too short.
     pub elections: u64,
 }
 
-/// Why a trial could not be made: a defect of the simulator, or of the core.
+/// Why a trial could not be run: a defect of the simulator, or of the core.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrialError {
     /// A core refused to start.
     #[error("a server does not start: {0}")]
     Start(#[from] StartError),
-    /// The log that a server begins with is none.
+    /// The first log of a server is not consecutive.
     #[error("a server's first log: {0}")]
     Log(#[from] NotConsecutive),
-    /// A core refused a message of another one, or could not go on.
+    /// A core rejected a message of another one, or faulted.
     #[error("{node} at {at}: {action:?}")]
-    Alarm {
-        /// Which server.
+    UnexpectedAction {
+        /// The server.
         node: NodeId,
-        /// When.
+        /// The virtual time.
         at: Time,
-        /// What it said.
+        /// The action that came out.
         action: Box<Action>,
     },
 }
 
-/// What a trial is made of.
+/// The settings of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// What everything is drawn from, together with the range and the number.
+    /// The seed. Together with the range and the number it determines the trial.
     pub seed: u64,
-    /// The trial's number among those of the range.
+    /// The number of the trial in its range.
     pub number: u32,
-    /// What election timeouts are drawn from.
+    /// The range of election timeouts.
     pub range: TimeoutRange,
     /// How long messages, writes and timers take.
     pub timing: Timing,
-    /// Whether a candidate's requests wait for its own write.
+    /// Whether the requests of a candidate wait for its own write.
     pub own_vote: OwnVote,
-    /// Whether servers ask before they campaign (thesis 9.6).
+    /// Whether servers use Pre-Vote (thesis 9.6).
     pub pre_vote: PreVoting,
     /// How long to wait for a leader, in virtual time from the crash.
     pub limit: Duration,
@@ -85,7 +85,7 @@ impl Trial {
     ///
     /// # Errors
     ///
-    /// [`TrialError`], which is always somebody's defect.
+    /// [`TrialError`], which is always a defect.
     pub fn run(&self) -> Result<Outcome, TrialError> {
         let label = format!("election {} {}", self.range, self.number);
         let mut cluster = Cluster::new(self, Random::new(self.seed, &label))?;
@@ -93,35 +93,39 @@ impl Trial {
         let until = crash.after(self.limit);
         let mut elected = None;
         while elected.is_none() {
-            let Some((at, happening)) = cluster.queue.pop_until(until) else {
+            let Some((at, event)) = cluster.queue.pop_until(until) else {
                 break;
             };
-            elected = cluster.happens(at, happening)?;
+            elected = cluster.handle(at, event)?;
         }
         // An election that ends with the candidate's own write may end beyond the limit.
-        let elected = elected.filter(|(at, _)| *at <= until);
+        let elected = elected.filter(|elected| elected.at <= until);
         let terms = cluster.servers.iter().map(|server| server.raft.term());
         let last = terms.max().unwrap_or(TERM);
         Ok(Outcome {
-            downtime: elected.map(|(at, _)| at.since(crash)),
-            leader: elected.map(|(_, leader)| leader),
+            downtime: elected.map(|elected| elected.at.since(crash)),
+            leader: elected.map(|elected| elected.leader),
             elections: last.0 - TERM.0,
         })
     }
 }
 
-/// When a server became leader, and which, if one did.
-type Elected = Option<(Time, NodeId)>;
+/// A server that became leader.
+#[derive(Clone, Copy, Debug)]
+struct Elected {
+    at: Time,
+    leader: NodeId,
+}
 
-/// Something that is due at a time.
+/// An event that is due at a time.
 #[derive(Debug)]
-enum Happening {
+enum TrialEvent {
     Arrival {
         from: NodeId,
         to: NodeId,
         message: Message,
     },
-    /// The timer that was set to `deadline`.
+    /// A timer fires that was set to `deadline`.
     Wake {
         node: NodeId,
         deadline: Time,
@@ -136,16 +140,16 @@ enum Happening {
 #[derive(Debug)]
 struct Server {
     raft: Raft,
-    /// The newest deadline that the core named.
+    /// The newest deadline of the core.
     deadline: Time,
     /// The last write that was reported as durable.
     durable: Seq,
-    /// When its vote for itself is on the disk, should its core have been told so early.
+    /// When its vote for itself is on the disk, if the core was told so before.
     own_vote_at: Time,
 }
 
 impl Server {
-    /// Server `id`, whose log has `length` entries of the leader.
+    /// The server that `config` names, with `length` entries of the leader in its log.
     fn new(config: Config, length: u64) -> Result<Server, TrialError> {
         let recovered = Recovered {
             identity: Some(Identity {
@@ -179,10 +183,10 @@ fn log(length: u64) -> Result<Entries, NotConsecutive> {
     Ok(entries.finish())
 }
 
-/// The servers that did not crash, and what lies between them.
+/// The servers that did not crash, and the network between them.
 #[derive(Debug)]
 struct Cluster {
-    queue: Queue<Happening>,
+    queue: Queue<TrialEvent>,
     /// In the order of [`FOLLOWERS`].
     servers: Vec<Server>,
     timing: Timing,
@@ -191,12 +195,12 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// The leader broadcasts its last heartbeat, at time 0.
+    /// A cluster whose leader broadcasts its last heartbeat at time 0.
     ///
-    /// Each server's log is longer by one than that of the server before, so that two of the four
-    /// can win and two cannot: "to generate a worst-case scenario, the servers in each trial had
-    /// different log lengths". Their timeouts are drawn independently, so that it makes no
-    /// difference which of them has which log.
+    /// The log of each server is longer by one entry than that of the server before, so that two of
+    /// the four can win and two cannot: "to generate a worst-case scenario, the servers in each trial
+    /// had different log lengths". Timeouts are drawn independently, so it makes no difference which
+    /// server has which log.
     fn new(trial: &Trial, mut random: Random) -> Result<Cluster, TrialError> {
         let mut config = config(trial);
         config.seed = random.next_u64();
@@ -225,7 +229,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// When the leader crashes: at any time until its next heartbeat, each as likely.
+    /// When the leader crashes: uniformly between this heartbeat and the next.
     fn crash_after(&mut self, heartbeat: Duration) -> Time {
         Time::from_epoch(self.random.duration(Duration::ZERO, heartbeat))
     }
@@ -233,40 +237,40 @@ impl Cluster {
     fn send(&mut self, now: Time, from: NodeId, to: NodeId, message: Message) {
         let at = now.after(self.timing.delay.draw(&mut self.random));
         self.queue
-            .push(at, Happening::Arrival { from, to, message });
+            .push(at, TrialEvent::Arrival { from, to, message });
     }
 
-    /// Does what is due. Returns when a server leads, and which, if one does now.
-    fn happens(&mut self, now: Time, happening: Happening) -> Result<Elected, TrialError> {
-        match happening {
-            Happening::Arrival { from, to, message } => {
+    /// Handles an event. Returns the server that becomes leader, if one does.
+    fn handle(&mut self, now: Time, event: TrialEvent) -> Result<Option<Elected>, TrialError> {
+        match event {
+            TrialEvent::Arrival { from, to, message } => {
                 self.give(now, to, Input::Receive { from, message })
             }
-            Happening::Wake { node, deadline } => match self.server(node) {
+            TrialEvent::Wake { node, deadline } => match self.server(node) {
                 Some(server) if server.deadline == deadline => {
                     server.deadline = Time::NEVER;
                     self.give(now, node, Input::Tick)
                 }
-                Some(_) | None => Ok(None), // Another deadline took its place.
+                Some(_) | None => Ok(None), // A newer deadline replaced this one.
             },
-            Happening::Written { node, seq } => match self.server(node) {
+            TrialEvent::Written { node, seq } => match self.server(node) {
                 Some(server) if server.durable < seq => {
                     server.durable = seq;
                     self.give(now, node, Input::Persisted { seq })
                 }
-                Some(_) | None => Ok(None), // A later sync ended first and covered it.
+                Some(_) | None => Ok(None), // A later sync ended first, and covered this write.
             },
         }
     }
 
-    /// The server `id`; none if it is the one that crashed.
+    /// The server `id`; `None` if it is the one that crashed.
     fn server(&mut self, id: NodeId) -> Option<&mut Server> {
         let at = FOLLOWERS.iter().position(|follower| *follower == id)?;
         self.servers.get_mut(at)
     }
 
-    /// Gives an input to a core and does what it asks for. Returns when it leads, if it does.
-    fn give(&mut self, now: Time, id: NodeId, input: Input) -> Result<Elected, TrialError> {
+    /// Gives an input to a core and performs its actions. Returns the server if it becomes leader.
+    fn give(&mut self, now: Time, id: NodeId, input: Input) -> Result<Option<Elected>, TrialError> {
         let Some(server) = self.server(id) else {
             return Ok(None);
         };
@@ -281,21 +285,23 @@ impl Cluster {
                     role: RoleKind::Leader,
                     ..
                 } => {
-                    let server = self.server(id);
-                    elected = server.map(|server| (server.own_vote_at.max(now), id));
+                    elected = self.server(id).map(|server| Elected {
+                        at: server.own_vote_at.max(now),
+                        leader: id,
+                    });
                 }
                 action @ (Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
                 | Action::Faulted { .. }) => {
                     let action = Box::new(action);
-                    return Err(TrialError::Alarm {
+                    return Err(TrialError::UnexpectedAction {
                         node: id,
                         at: now,
                         action,
                     });
                 }
-                // Nobody asks anything of these servers, and a trial ends with the election.
+                // These servers have no clients, and a trial ends with the election.
                 Action::Apply { .. }
                 | Action::Restore { .. }
                 | Action::ReadSnapshot { .. }
@@ -314,17 +320,17 @@ impl Cluster {
         Ok(elected)
     }
 
-    /// No timer is on time: threads wake a little late.
+    /// A timer fires a little late, as threads do on real machines.
     fn set_timer(&mut self, now: Time, node: NodeId, deadline: Time) {
         let late = self.timing.lateness.draw(&mut self.random);
         if let Some(server) = self.server(node) {
             server.deadline = deadline;
             let at = deadline.max(now).after(late);
-            self.queue.push(at, Happening::Wake { node, deadline });
+            self.queue.push(at, TrialEvent::Wake { node, deadline });
         }
     }
 
-    /// Every write has a sync of its own, which waits for no other one.
+    /// Every write has a sync of its own, which does not wait for others.
     fn write(&mut self, now: Time, node: NodeId, write: &Write) {
         let done = now.after(self.timing.write.draw(&mut self.random));
         let voted_for = write.hard_state.and_then(|state| state.voted_for);
@@ -336,18 +342,18 @@ impl Cluster {
             server.own_vote_at = done;
         }
         let (at, seq) = (if is_early { now } else { done }, write.seq);
-        self.queue.push(at, Happening::Written { node, seq });
+        self.queue.push(at, TrialEvent::Written { node, seq });
     }
 }
 
-/// The settings of the four servers, but for their ids and seeds.
+/// The configuration of the four servers, except their ids and seeds.
 fn config(trial: &Trial) -> Config {
     let mut config = Config::new(CLUSTER, LEADER, Start::voters(voters()), 0);
     config.election_timeout_min = trial.range.min();
     config.election_timeout_max = trial.range.end();
-    // A core asks for three heartbeats in the least timeout; the figure's leader sends two. It
-    // makes no difference: the leader whose heartbeats count here is played, and the trial ends
-    // before the next one sends any.
+    // A core requires three heartbeats in the shortest timeout; the leader of the figure sends two.
+    // That makes no difference: the leader that crashes has no core, and the trial ends before the
+    // next leader sends a heartbeat.
     config.heartbeat_interval = trial.range.min() / 3;
     config.pre_vote = trial.pre_vote;
     config.check_quorum = CheckQuorum::Off;

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-/// Which options are not the mutant's, but say which one it is.
+/// The options that choose the mutant, and mean nothing to it.
 const OWN: [&str; 2] = ["--mutant", "--root"];
 
-/// The same command line for the mutant itself: without `--mutant NAME` and `--root FOLDER`.
+/// The command line for the mutant itself: without `--mutant NAME` and `--root FOLDER`.
 pub fn without_mutant_options(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments = arguments.into_iter();
     let mut kept = Vec::new();
@@ -15,12 +15,12 @@ pub fn without_mutant_options(arguments: impl IntoIterator<Item = OsString>) -> 
         if text == "--" {
             kept.push(argument);
             kept.extend(arguments);
-            break; // What follows are names of files.
+            break; // Names of files follow.
         }
-        match OWN.contains(&name) {
-            true if name == text => drop(arguments.next()), // its value
-            true => {}
-            false => kept.push(argument),
+        if !OWN.contains(&name) {
+            kept.push(argument);
+        } else if name == text {
+            arguments.next(); // Its value.
         }
     }
     kept

@@ -1,4 +1,4 @@
-//! Simulators with a mistake, built once and kept.
+//! Builds simulators with a mistake, each once.
 
 use super::scratch::{Scratch, for_each_file};
 use super::{Mutant, ZooError, failed};
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the program is made of. Other parts may change without making it another.
+/// The sources of the program. When other parts of the project change, it stays the same.
 const SOURCES: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -18,39 +18,39 @@ const SOURCES: [&str; 6] = [
     "raft-sim/src",
 ];
 
-/// Digits of a hash in a name.
+/// The number of digits of the hash in a name.
 const HASH_LENGTH: usize = 16;
 
-/// Builds mutants, and keeps their programs as `target/zoo/bin/NAME-HASH`, so that the same
-/// mistake in the same sources is built once.
+/// Builds mutants, and keeps their programs as `target/zoo/bin/NAME-HASH`, so that the same mistake
+/// in the same sources is built once.
 #[derive(Debug)]
 pub struct Builder {
     root: PathBuf,
     scratch: Option<Scratch>,
     jobs: Option<usize>,
-    waits: fn(),
+    on_wait: fn(),
 }
 
 impl Builder {
-    /// For the project at `root`. Cargo runs `jobs` jobs, or as many as it likes; `waits` is called
-    /// before another process is waited for that builds mutants there.
+    /// A builder for the project at `root`. Cargo runs `jobs` jobs, or its own default. `on_wait` is
+    /// called before the builder waits for another process that builds mutants there.
     ///
     /// # Errors
     ///
     /// [`ZooError::Io`] if there is no such folder.
-    pub fn new(root: &Path, jobs: Option<usize>, waits: fn()) -> Result<Builder, ZooError> {
-        // Cargo runs in a copy: no path may depend on where this process is.
+    pub fn new(root: &Path, jobs: Option<usize>, on_wait: fn()) -> Result<Builder, ZooError> {
+        // Cargo runs in a copy of the project, so paths must be absolute.
         let root = root.canonicalize().map_err(failed(root))?;
         let scratch = None;
         Ok(Builder {
             root,
             scratch,
             jobs,
-            waits,
+            on_wait,
         })
     }
 
-    /// The simulator with this mistake, if it was built before.
+    /// The program with this mistake, if it was built before.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl Builder {
         Ok(program.exists().then_some(program))
     }
 
-    /// The simulator with this mistake, which is built unless it was before.
+    /// The program with this mistake. Builds it unless it was built before.
     ///
     /// # Errors
     ///
@@ -71,10 +71,10 @@ impl Builder {
         }
         let scratch = match self.scratch.take() {
             Some(scratch) => scratch,
-            None => Scratch::make(&self.root, self.waits)?,
+            None => Scratch::make(&self.root, self.on_wait)?,
         };
         let scratch = self.scratch.insert(scratch);
-        // Of the copy: the sources may be edited meanwhile.
+        // The hash is that of the copy: the sources may be edited meanwhile.
         let program = place(&self.root, scratch.folder(), mutant)?;
         if !program.exists() {
             let _mutated = scratch.mutate(mutant)?;
@@ -85,7 +85,7 @@ impl Builder {
     }
 }
 
-/// Where the program is kept that this mistake and the sources in `folder` make.
+/// The path of the program made from the sources in `folder` with this mistake.
 fn place(root: &Path, folder: &Path, mutant: &Mutant) -> Result<PathBuf, ZooError> {
     let mut digest = Sha256::new();
     let mut add = |bytes: &[u8]| {
@@ -107,9 +107,9 @@ fn place(root: &Path, folder: &Path, mutant: &Mutant) -> Result<PathBuf, ZooErro
     Ok(root.join("target/zoo/bin").join(name))
 }
 
-/// Builds the copy as it is now.
+/// Builds the copy with cargo.
 fn cargo_build(folder: &Path, mutant: &Mutant, jobs: Option<usize>) -> Result<PathBuf, ZooError> {
-    // The copy's own, so that nothing is shared with builds without the mistake.
+    // A target folder of its own: nothing is shared with builds without the mistake.
     let target = folder.with_file_name("build");
     let cargo = env::var_os("CARGO").unwrap_or("cargo".into());
     let mut command = Command::new(&cargo);
@@ -124,17 +124,18 @@ fn cargo_build(folder: &Path, mutant: &Mutant, jobs: Option<usize>) -> Result<Pa
     command.arg("--target-dir").arg(&target).current_dir(folder);
     command.env("RUSTFLAGS", "--cap-lints=allow");
     let output = command.output().map_err(failed(Path::new(&cargo)))?;
-    match output.status.success() {
-        true => Ok(target.join("release/raft-sim")),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let name = mutant.name.clone();
-            Err(ZooError::DoesNotBuild(name, first_error(&said).to_owned()))
-        }
+    if output.status.success() {
+        return Ok(target.join("release/raft-sim"));
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(ZooError::DoesNotBuild {
+        mutant: mutant.name.clone(),
+        reason: first_error(&said).to_owned(),
+    })
 }
 
-/// The compiler's first error, up to the empty line behind it; all it said if there is none.
+/// The first error of the compiler, up to the empty line after it. The whole output if it names no
+/// error.
 fn first_error(said: &str) -> &str {
     let starts = |at: usize| at == 0 || said.as_bytes().get(at - 1) == Some(&b'\n');
     let mut found = said.match_indices("error").map(|(at, _)| at);
@@ -143,7 +144,7 @@ fn first_error(said: &str) -> &str {
     error.split("\n\n").next().unwrap_or(error).trim_end()
 }
 
-/// Keeps a program that was built, and no longer those that other sources made of the mistake.
+/// Keeps a program, and removes those that were made from other sources with the same mistake.
 fn keep(built: &Path, program: &Path, mutant: &Mutant) -> Result<(), ZooError> {
     let Some(folder) = program.parent() else {
         return Ok(());
@@ -158,11 +159,11 @@ fn keep(built: &Path, program: &Path, mutant: &Mutant) -> Result<(), ZooError> {
         let is_hash =
             |hash: &str| hash.len() == HASH_LENGTH && hash.bytes().all(|it| it.is_ascii_hexdigit());
         if hash.is_some_and(is_hash) {
-            // It is only in the way.
+            // If that fails, the old program only takes space.
             let _ = fs::remove_file(folder.join(name));
         }
     }
-    // Whoever finds it finds all of it.
+    // Renamed into place, so that another process never sees half of it.
     let part = program.with_extension("part");
     fs::copy(built, &part).map_err(failed(built))?;
     fs::rename(&part, program).map_err(failed(program))

@@ -1,13 +1,13 @@
-//! The zoo: mistakes that real implementations made, each a small patch against the core, by which
-//! this simulator measures how good it is at finding them.
+//! The zoo: mistakes that real implementations made, each a small patch against the core. They
+//! measure how good this simulator is at finding mistakes.
 //!
-//! A file `NAME.patch` begins with lines `Key: value`, then comes a unified diff:
+//! A file `NAME.patch` begins with lines `Key: value`; then comes a unified diff:
 //!
 //! | key | what |
 //! |---|---|
-//! | `Rule` | the wrong rule, in a sentence |
+//! | `Rule` | the mistake, in a sentence |
 //! | `Breaks` | the property that it breaks |
-//! | `Source` | where it was made; `own` if it was devised here |
+//! | `Source` | the issue or commit of the project that made it; `own` if it was devised here |
 
 mod arguments;
 mod builder;
@@ -23,11 +23,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The environment variable by which a mutant knows its name.
+/// The environment variable that tells a mutant its name.
 pub const VARIABLE: &str = "RAFT_SIM_MUTANT";
 
-/// The mistake that this process was built with, so that it can say how it is repeated. For
-/// the command line: no run depends on it.
+/// The mistake that this process was built with. The command line needs it to say how a run is
+/// repeated; no run depends on it.
 pub fn current_mutant() -> Option<String> {
     std::env::var(VARIABLE).ok().filter(|name| !name.is_empty())
 }
@@ -35,13 +35,13 @@ pub fn current_mutant() -> Option<String> {
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
-    /// What it is called.
+    /// The name of its file.
     pub name: String,
-    /// The wrong rule.
+    /// The mistake, in a sentence.
     pub rule: String,
     /// The property that it breaks.
     pub breaks: String,
-    /// Where it was made.
+    /// The issue or commit of the project that made it.
     pub source: String,
     /// The unified diff.
     patch: String,
@@ -50,29 +50,51 @@ pub struct Mutant {
 /// Why there is no mutant.
 #[derive(Debug, thiserror::Error)]
 pub enum ZooError {
-    /// This is not where the project is.
-    #[error("{} is not there: run it in the project's root, or say where that is with --root", .0.display())]
+    /// The project is not here.
+    #[error("{} is not there: run the command in the project's root, or name that with --root", .0.display())]
     NoProject(PathBuf),
     /// A file could not be read or written.
     #[error("{path}: {source}", path = .path.display())]
     Io {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A patch that lacks a part.
-    #[error("{0}.patch has no {1}")]
-    Lacks(String, &'static str),
+    #[error("{mutant}.patch has no {part}")]
+    Lacks {
+        /// The mutant.
+        mutant: String,
+        /// The key that is not there, or the diff.
+        part: &'static str,
+    },
     /// No mutant of this name.
-    #[error("there is no {0}.patch; there are: {1}")]
-    Unknown(String, String),
-    /// No simulator came of it.
-    #[error("{0} does not build: {1}")]
-    DoesNotBuild(String, String),
-    /// The code has changed under a patch.
-    #[error("{0}.patch does not apply to {1}: {2}; mend the patch")]
-    DoesNotApply(String, String, String),
+    #[error("there is no {mutant}.patch; there are: {known}")]
+    Unknown {
+        /// The name.
+        mutant: String,
+        /// All names, as a list.
+        known: String,
+    },
+    /// The simulator with the mistake does not compile.
+    #[error("{mutant} does not build: {reason}")]
+    DoesNotBuild {
+        /// The mutant.
+        mutant: String,
+        /// What the compiler says.
+        reason: String,
+    },
+    /// The code has changed since the patch was made.
+    #[error("{mutant}.patch does not apply to {file}: {reason}; mend the patch")]
+    DoesNotApply {
+        /// The mutant.
+        mutant: String,
+        /// The file of the project.
+        file: String,
+        /// The reason.
+        reason: String,
+    },
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> ZooError {
@@ -87,7 +109,10 @@ impl Mutant {
     ///
     /// [`ZooError::Lacks`].
     pub fn parse(name: &str, text: &str) -> Result<Mutant, ZooError> {
-        let lacks = |what| ZooError::Lacks(name.to_owned(), what);
+        let lacks = |part| ZooError::Lacks {
+            mutant: name.to_owned(),
+            part,
+        };
         let at = text.find("diff --git ").ok_or(lacks("diff"))?;
         let (head, patch) = text.split_at(at);
         let keys: BTreeMap<&str, &str> = head
@@ -107,19 +132,21 @@ impl Mutant {
         })
     }
 
-    /// The files that it changes, and their new texts. `read` gives what they are now.
+    /// The files that the patch changes, with their new texts. `read` gives the text of a file now.
     ///
     /// # Errors
     ///
-    /// [`ZooError::DoesNotApply`], or what `read` says.
+    /// [`ZooError::DoesNotApply`], or an error of `read`.
     pub fn apply(
         &self,
         read: impl Fn(&str) -> Result<String, ZooError>,
     ) -> Result<Vec<(String, String)>, ZooError> {
         let mut changed = Vec::new();
         for part in self.patch.split("diff --git ").filter(|it| !it.is_empty()) {
-            let refuse = |file: &str, why: String| {
-                ZooError::DoesNotApply(self.name.clone(), file.to_owned(), why)
+            let refuse = |file: &str, reason: String| ZooError::DoesNotApply {
+                mutant: self.name.clone(),
+                file: file.to_owned(),
+                reason,
             };
             let at = part.find("--- ");
             let diff = at.and_then(|at| part.get(at..)).unwrap_or_default();
@@ -131,10 +158,13 @@ impl Mutant {
             let mutated = mutated.map_err(|error| refuse(file, error.to_string()))?;
             changed.push((file.to_owned(), mutated));
         }
-        match changed.is_empty() {
-            true => Err(ZooError::Lacks(self.name.clone(), "diff")),
-            false => Ok(changed),
+        if changed.is_empty() {
+            return Err(ZooError::Lacks {
+                mutant: self.name.clone(),
+                part: "diff",
+            });
         }
+        Ok(changed)
     }
 }
 
@@ -144,12 +174,15 @@ impl Mutant {
 ///
 /// [`ZooError`].
 pub fn read_one(root: &Path, name: &str) -> Result<Mutant, ZooError> {
-    let unknown = || ZooError::Unknown(name.to_owned(), String::new());
+    let unknown = || ZooError::Unknown {
+        mutant: name.to_owned(),
+        known: String::new(),
+    };
     let mut found = read(root, &[name.to_owned()])?.into_iter();
     found.next().ok_or_else(unknown)
 }
 
-/// Reads all patches of a project, or those that are named; sorted by their names.
+/// Reads the named patches of a project, or all of them, sorted by name.
 ///
 /// # Errors
 ///
@@ -174,7 +207,10 @@ pub fn read(root: &Path, names: &[String]) -> Result<Vec<Mutant>, ZooError> {
     }
     let known: Vec<String> = all.keys().cloned().collect();
     let find = |name: &String| {
-        let unknown = || ZooError::Unknown(name.clone(), known.join(", "));
+        let unknown = || ZooError::Unknown {
+            mutant: name.clone(),
+            known: known.join(", "),
+        };
         all.get(name).cloned().ok_or_else(unknown)
     };
     names.iter().map(find).collect()

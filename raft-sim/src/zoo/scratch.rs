@@ -1,4 +1,4 @@
-//! A copy of the project, in which mistakes are built in.
+//! A copy of the project, into which mistakes are built.
 
 use super::{Mutant, ZooError, failed};
 use fs4::FileExt;
@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// What a scratch copy of the project has to hold to be built.
+/// What the copy must hold to be built.
 const PARTS: [&str; 7] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -17,27 +17,27 @@ const PARTS: [&str; 7] = [
     "fuzz",
 ];
 
-/// What is not copied: what was built or found.
+/// What is not copied: build results, and inputs that fuzzers found.
 const LEFT_OUT: [&str; 3] = ["target", "corpus", "artifacts"];
 
 /// A copy of the project that is mutated and built again and again.
 #[derive(Debug)]
 pub(super) struct Scratch {
     folder: PathBuf,
-    /// Held as long as the copy is used: another process would mutate it meanwhile.
+    /// Held as long as the copy is used, so that no other process changes it.
     _lock: File,
 }
 
 impl Scratch {
-    /// Copies the sources of the project at `root`, an absolute path, to `target/zoo/project`.
-    /// Waits for any other process that uses that, and tells of it before.
-    pub(super) fn make(root: &Path, waits: fn()) -> Result<Scratch, ZooError> {
+    /// Copies the sources of the project at `root`, an absolute path, to `target/zoo/project`. If
+    /// another process uses the copy, calls `on_wait` and waits for it.
+    pub(super) fn make(root: &Path, on_wait: fn()) -> Result<Scratch, ZooError> {
         let folder = root.join("target/zoo/project");
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
         let path = folder.with_file_name("lock");
         let lock = File::create(&path).map_err(failed(&path))?;
         if FileExt::try_lock(&lock).is_err() {
-            waits();
+            on_wait();
             FileExt::lock(&lock).map_err(failed(&path))?;
         }
         for part in PARTS {
@@ -53,12 +53,12 @@ impl Scratch {
         })
     }
 
-    /// Where it is.
+    /// Where the copy is.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The project with this mistake, until that is dropped.
+    /// Applies the mistake to the copy, until the result is dropped.
     pub(super) fn mutate(&self, mutant: &Mutant) -> Result<Mutated, ZooError> {
         let read = |file: &str| {
             let path = self.folder.join(file);
@@ -68,28 +68,37 @@ impl Scratch {
         for (file, text) in mutant.apply(read)? {
             let before = read(&file)?;
             let path = self.folder.join(file);
-            mutated.0.push((path.clone(), before));
+            let changed = path.clone();
+            mutated.0.push(Changed {
+                path: changed,
+                before,
+            });
             fs::write(&path, text).map_err(failed(&path))?;
         }
         Ok(mutated)
     }
 }
 
-/// Files that were changed, with what they were. Dropped, they are as they were.
+/// Files of the copy that were changed, with their old texts, which come back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Mutated(Vec<(PathBuf, String)>);
+pub(super) struct Mutated(Vec<Changed>);
+
+#[derive(Debug)]
+struct Changed {
+    path: PathBuf,
+    before: String,
+}
 
 impl Drop for Mutated {
     fn drop(&mut self) {
-        for (path, text) in &self.0 {
-            // Should it fail, the next copy begins anew all the same.
-            let _ = fs::write(path, text);
+        for Changed { path, before } in &self.0 {
+            // If that fails, the next copy still restores the file.
+            let _ = fs::write(path, before);
         }
     }
 }
 
-/// Copies files whose content differs, so that a build has little to do, and removes those that
-/// are no more.
+/// Copies files whose content differs, so that a build has little to do. Removes files that are gone.
 fn copy(from: &Path, to: &Path) -> Result<(), ZooError> {
     if from.is_dir() {
         fs::create_dir_all(to).map_err(failed(to))?;
@@ -110,7 +119,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), ZooError> {
     }
 }
 
-/// What a folder holds, but for what was built.
+/// The names in a folder, without [`LEFT_OUT`].
 fn names(folder: &Path) -> Result<Vec<OsString>, ZooError> {
     let mut names = Vec::new();
     for file in fs::read_dir(folder).map_err(failed(folder))? {
@@ -124,13 +133,15 @@ fn names(folder: &Path) -> Result<Vec<OsString>, ZooError> {
 }
 
 fn remove(path: &Path) -> Result<(), ZooError> {
-    match path.is_dir() {
-        true => fs::remove_dir_all(path).map_err(failed(path)),
-        false => fs::remove_file(path).map_err(failed(path)),
-    }
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.map_err(failed(path))
 }
 
-/// Calls `take` with the path and the text of every file, in an order that is always the same.
+/// Calls `take` with the path and the text of every file, always in the same order.
 pub(super) fn for_each_file(
     path: &Path,
     take: &mut impl FnMut(&Path, &[u8]),

@@ -1,11 +1,11 @@
 //! The table in the zoo's README.
 
-/// What stands before the table.
+/// The line before the table.
 pub const BEGIN: &str = "<!-- table -->";
-/// What stands after it.
+/// The line after it.
 pub const END: &str = "<!-- /table -->";
 
-/// The text with another table between [`BEGIN`] and [`END`]; `None` if it has no place for one.
+/// The text with a new table between [`BEGIN`] and [`END`]; `None` if these are not there.
 pub fn replace_table(text: &str, table: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
