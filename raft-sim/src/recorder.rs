@@ -1,4 +1,4 @@
-//! Watches every core: writes the trace, counts, and notes which coverage marks are hit.
+//! Observes every core: writes the trace, counts, and notes which coverage marks are hit.
 
 use crate::coverage::{Coverage, CoverageMark};
 use crate::process::Observer;
@@ -9,7 +9,7 @@ use raft_proto::{
 };
 use trace::Who;
 
-/// What was sent of one kind of message.
+/// The traffic of one kind of message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Messages given to the network.
@@ -18,16 +18,16 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
-/// What happened, in numbers.
+/// How often things happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Inputs that cores took.
+    /// Inputs that the cores took.
     pub events: u64,
     /// Times that a node became a candidate.
     pub elections: u64,
-    /// Times that one became a leader.
+    /// Times that a node became the leader.
     pub leaders: u64,
-    /// By kind, in the order of [`MessageKind::ALL`].
+    /// One for each kind of message, in the order of [`MessageKind::ALL`].
     pub traffic: [Traffic; MessageKind::ALL.len()],
     /// Messages that never arrived.
     pub dropped: u64,
@@ -35,9 +35,9 @@ pub struct Counts {
     pub duplicated: u64,
     /// Messages that arrived with other bytes.
     pub corrupted: u64,
-    /// Those that were no message any more.
+    /// Corrupted messages that could not be decoded.
     pub caught_by_decoding: u64,
-    /// Those that were, and did not fit their checksum.
+    /// Corrupted messages that could be decoded, but whose checksum was wrong.
     pub caught_by_checksum: u64,
     /// Snapshots that services made.
     pub snapshots: u64,
@@ -47,15 +47,15 @@ pub struct Counts {
     pub entries_read: u64,
     /// Crashes.
     pub crashes: u64,
-    /// Cuts of the network, each of one or more links.
+    /// Network cuts, each of one or more links.
     pub cuts: u64,
     /// Syncs of disks that ended.
     pub syncs: u64,
     /// Writes that failed.
     pub failed_writes: u64,
-    /// Commands that a leader took.
+    /// Commands that a leader accepted.
     pub accepted: u64,
-    /// Proposals refused, nearly always because the node did not lead.
+    /// Proposals that were refused, nearly always because the node did not lead.
     pub refused: u64,
     /// Commands whose client was told that they are committed.
     pub acknowledged: u64,
@@ -77,15 +77,16 @@ impl Counts {
 /// The trace, the counts and the coverage of a run.
 #[derive(Debug)]
 pub struct Recorder {
-    /// The lines.
+    /// The trace.
     pub trace: Trace,
-    /// The numbers.
+    /// The counts.
     pub counts: Counts,
-    /// What the run came into.
+    /// The coverage marks that the run hit.
     pub coverage: Coverage,
-    /// When the last event happened, by the world's clock if it tells.
+    /// When the last event happened: by the world's clock if [`Recorder::set_time`] is called, else by
+    /// the clock of the node.
     now: Time,
-    is_told: bool,
+    has_world_time: bool,
 }
 
 impl Recorder {
@@ -96,17 +97,17 @@ impl Recorder {
             counts: Counts::default(),
             coverage: Coverage::default(),
             now: Time::ZERO,
-            is_told: false,
+            has_world_time: false,
         }
     }
 
-    /// The world's time, which the clocks of nodes may not show.
+    /// Sets the world's time. The clocks of nodes may differ from it.
     pub fn set_time(&mut self, now: Time) {
         self.now = now;
-        self.is_told = true;
+        self.has_world_time = true;
     }
 
-    /// A node begins; its service holds all up to `applied`.
+    /// A node has started. Its service holds all entries up to `applied`.
     pub fn started(&mut self, at: Time, raft: &Raft, applied: Index) {
         let (who, last) = (who(raft), raft.last_log());
         self.trace.line(
@@ -137,7 +138,7 @@ fn who(raft: &Raft) -> Who {
     }
 }
 
-/// Whether it tells of a read from disk that failed.
+/// Whether the input reports a read from disk that failed.
 fn has_failed(input: &Input) -> bool {
     match input {
         Input::EntriesRead { entries, .. } => entries.is_none(),
@@ -160,7 +161,7 @@ fn has_failed(input: &Input) -> bool {
 impl Observer for Recorder {
     fn event(&mut self, raft: &Raft, event: &Event) {
         self.counts.events += 1;
-        if !self.is_told {
+        if !self.has_world_time {
             self.now = event.at;
         }
         if let Input::Persisted { seq } = event.input {

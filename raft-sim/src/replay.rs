@@ -1,44 +1,44 @@
-//! Runs recordings of real nodes again, and compares what this build of the core answers.
+//! Repeats recordings of real nodes, and compares the answers of this build of the core.
 
 use raft_proto::recording::{self, Outcome, Recording, RecordingError, Step};
 use raft_proto::{Action, Raft, trace};
 use std::io::{self, Write};
 
-/// What a replay of one file found.
+/// The result of a replay of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replayed {
-    /// Steps that were run again and agreed.
+    /// Steps whose answers agree.
     pub steps: u64,
-    /// The file ends in the middle of a frame, as that of a killed process may.
+    /// Whether the file ends in the middle of a frame, as when a process was killed.
     pub is_torn: bool,
-    /// The first step that did not agree.
+    /// The first step whose answer differs.
     pub divergence: Option<Divergence>,
     /// The core after the last step.
     pub raft: Raft,
-    /// The release that recorded it, if it is not this one.
+    /// The release that made the recording, if it is not this one.
     pub other_version: Option<String>,
 }
 
-/// A step that came out differently.
+/// A step whose answer differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Divergence {
     /// The step's number, from 1.
     pub number: u64,
-    /// What was recorded.
+    /// The recorded step.
     pub step: Step,
-    /// What this build answers.
+    /// The answer of this build.
     pub found: Outcome,
-    /// The lines of the event and of this build's actions.
+    /// The event and the actions of this build, as lines of a trace.
     pub lines: Vec<String>,
 }
 
 /// Why a file cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// It is no recording, or a damaged one.
+    /// The file is not a recording, or is damaged.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// The state that it begins with cannot be read.
+    /// The checkpoint that it begins with cannot be read.
     #[error("its checkpoint: {0}: replay it with the release that recorded it")]
     Checkpoint(#[from] raft_proto::CheckpointError),
     /// The trace could not be written.
@@ -46,12 +46,12 @@ pub enum ReplayError {
     Trace(#[from] io::Error),
 }
 
-/// Runs a recording until its end or the first step that differs. With `output`, every event and
-/// action is written to it, one a line.
+/// Repeats a recording until its end or the first step whose answer differs. With `output`, every
+/// event and action is written to it, one a line.
 ///
 /// # Errors
 ///
-/// [`ReplayError`] if it cannot be read to its end.
+/// [`ReplayError`] if the file cannot be read to its end, or `output` cannot be written.
 pub fn replay(file: &[u8], mut output: Option<&mut dyn Write>) -> Result<Replayed, ReplayError> {
     let mut recording = Recording::open(file)?;
     let header = recording.header();

@@ -1,4 +1,4 @@
-//! What a run comes to, for people and for machines.
+//! The outcome of a run, as text and as JSON.
 
 use crate::clients::ClientCounts;
 use crate::coverage::Coverage;
@@ -16,21 +16,21 @@ use std::io;
 /// Where a run comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A seed drew it.
+    /// It was drawn from a seed.
     Drawn(Request),
-    /// A schedule says what happens.
+    /// It was written down in a schedule.
     Schedule {
         /// How many servers the cluster begins with.
         nodes: u32,
-        /// What the rest is drawn from.
+        /// The seed that all else is drawn from.
         seed: u64,
-        /// How many faults and operations stand in it.
+        /// How many faults and operations the schedule has.
         operations: usize,
     },
 }
 
 impl Origin {
-    /// What all, or the rest, is drawn from.
+    /// The seed that everything, or all else, is drawn from.
     pub fn seed(&self) -> u64 {
         match self {
             Origin::Drawn(request) => request.seed,
@@ -38,7 +38,7 @@ impl Origin {
         }
     }
 
-    /// The command that repeats it, if one can be named.
+    /// The command that repeats the run. A schedule has none: it is a file.
     pub fn command(&self) -> Option<String> {
         match self {
             Origin::Drawn(request) => Some(request.command()),
@@ -68,15 +68,15 @@ impl fmt::Display for Origin {
 /// The outcome of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Where it comes from.
+    /// Where the run comes from.
     pub origin: Origin,
-    /// What went wrong, if anything did.
+    /// The failure, if there was one.
     pub failure: Option<Failure>,
-    /// The last lines of the trace before it did.
+    /// The last lines of the trace before the failure.
     pub last_lines: Vec<String>,
-    /// What happened, in numbers.
+    /// How often things happened.
     pub counts: Counts,
-    /// What the run came into.
+    /// The coverage marks that the run hit.
     pub coverage: Coverage,
     /// How often each feature was used.
     pub features: FeatureCounts,
@@ -84,20 +84,20 @@ pub struct Report {
     pub clients: ClientCounts,
     /// Entries committed, the leaders' own included.
     pub committed: u64,
-    /// Virtual time, in seconds, with the calm at the end.
+    /// Virtual time, in seconds, with the recovery at the end.
     pub virtual_seconds: f64,
-    /// How long it took on this machine.
+    /// CPU time of the run on this machine.
     pub elapsed: Duration,
     /// The length of the trace in lines.
     pub trace_lines: u64,
-    /// The beginning of the SHA-256 of the trace: equal for equal runs.
+    /// The first digits of the SHA-256 of the trace: equal for equal runs.
     pub digest: String,
-    /// Whether the trace could be written, if it was to be.
+    /// The error with which writing the trace failed, if it did.
     pub trace_written: io::Result<()>,
 }
 
 impl Report {
-    /// What `world` came to.
+    /// The report of a run that `world` has ended.
     pub fn new(
         world: &mut World,
         origin: Origin,
@@ -107,7 +107,7 @@ impl Report {
     ) -> Report {
         let (now, clients) = (world.now(), world.clients().counts);
         let mut features = world.operator().counts;
-        // The host performs these, so that only the recorder sees them.
+        // Processes read entries themselves, so only the recorder sees that.
         features.entries_read = world.recorder().counts.entries_read;
         let committed = world.judge().commit_index().0;
         let recorder = world.recorder_mut();
@@ -129,12 +129,12 @@ impl Report {
         }
     }
 
-    /// Whether nothing went wrong.
+    /// Whether the run did not fail.
     pub fn passed(&self) -> bool {
         self.failure.is_none()
     }
 
-    /// Events a second of real time.
+    /// Events in a second of CPU time.
     pub fn events_per_second(&self) -> f64 {
         self.counts.events as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
@@ -186,7 +186,7 @@ impl Report {
             elapsed_seconds: self.elapsed.as_secs_f64(),
             events_per_second: self.events_per_second(),
         };
-        // Numbers and text only: there is nothing in it that JSON cannot say.
+        // It holds only numbers and text, so it cannot fail.
         serde_json::to_value(json).unwrap_or_default()
     }
 }
@@ -237,7 +237,7 @@ struct Kind {
     bytes: u64,
 }
 
-/// A number with its thousands apart.
+/// A number with commas between the thousands.
 struct Grouped(u64);
 
 impl fmt::Display for Grouped {
@@ -285,7 +285,7 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    /// What clients, servers and disks did.
+    /// The lines on clients, servers and disks.
     fn happened(&self) -> [(&'static str, String); 9] {
         let (clients, counts, n) = (&self.clients, &self.counts, Grouped);
         let elections = format!("{}, {} won", n(counts.elections), n(counts.leaders));
@@ -325,7 +325,7 @@ impl Report {
         ]
     }
 
-    /// What the network did, and how much work the run was.
+    /// The lines on the network, and on the work that the run took.
     fn simulated(&self) -> [(&'static str, String); 4] {
         let (counts, n) = (&self.counts, Grouped);
         let lost = format!(
@@ -335,7 +335,7 @@ impl Report {
             n(counts.corrupted)
         );
         let trace = format!("{} lines, digest {}", n(self.trace_lines), self.digest);
-        let real = format!(
+        let cpu = format!(
             "{:.2} s, {} events/s",
             self.elapsed.as_secs_f64(),
             n(self.events_per_second() as u64)
@@ -344,7 +344,7 @@ impl Report {
             ("messages", lost),
             ("events", n(counts.events).to_string()),
             ("trace", trace),
-            ("real time", real),
+            ("CPU time", cpu),
         ]
     }
 

@@ -5,11 +5,18 @@ use super::report::Report;
 use super::scenario::{Part, Scenario};
 use core::fmt;
 
-/// Compares the figures of many runs with those on the lab's page: the medians over the seeds.
+/// Compares the figures of many runs, as medians over the seeds, with those on the lab's page.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// The figures of each scenario, in the order in which scenarios were first added.
-    rows: Vec<(Scenario, Vec<Figures>)>,
+    /// One for each scenario, in the order in which scenarios were first added.
+    rows: Vec<Row>,
+}
+
+/// The runs of a scenario.
+#[derive(Clone, Debug)]
+struct Row {
+    scenario: Scenario,
+    runs: Vec<Figures>,
 }
 
 impl Comparison {
@@ -21,25 +28,24 @@ impl Comparison {
     /// Adds a run.
     pub fn add(&mut self, report: &Report) {
         let scenario = report.scenario;
-        let row = self
-            .rows
-            .iter_mut()
-            .find(|(known, _)| known.number == scenario.number);
-        match row {
-            Some((_, figures)) => figures.push(report.figures),
-            None => self.rows.push((scenario, vec![report.figures])),
+        let mut rows = self.rows.iter_mut();
+        match rows.find(|row| row.scenario.number == scenario.number) {
+            Some(row) => row.runs.push(report.figures),
+            None => self.rows.push(Row {
+                scenario,
+                runs: vec![report.figures],
+            }),
         }
     }
 
     /// The median of each measure of a scenario, by its number.
     pub fn median(&self, number: u8) -> Option<Figures> {
-        let of_number = |(scenario, _): &&(Scenario, _)| scenario.number == number;
-        let (_, runs) = self.rows.iter().find(of_number)?;
-        median(runs)
+        let mut rows = self.rows.iter();
+        median(&rows.find(|row| row.scenario.number == number)?.runs)
     }
 }
 
-/// The middle of each measure by itself; the upper one of two.
+/// The median of each measure by itself; the upper one of two.
 fn median(runs: &[Figures]) -> Option<Figures> {
     fn middle<T: Ord + Copy>(runs: &[Figures], measure: impl Fn(&Figures) -> T) -> Option<T> {
         let mut all: Vec<T> = runs.iter().map(measure).collect();
@@ -56,11 +62,11 @@ fn median(runs: &[Figures]) -> Option<Figures> {
 }
 
 impl fmt::Display for Comparison {
-    /// One row a scenario: our median, and the page's figure behind it; per cent of the page's
-    /// where there is one. In the churn scenarios RPCs and bytes are compared per commit, since
-    /// clients there propose as fast as they are served.
+    /// A row for each scenario: our median, the figure on the page, and the per cent of it. In the
+    /// churn scenarios RPCs and bytes are compared per commit, because clients there propose as fast
+    /// as they are served.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let runs = self.rows.first().map_or(0, |(_, runs)| runs.len());
+        let runs = self.rows.first().map_or(0, |row| row.runs.len());
         writeln!(
             f,
             "median of {runs} seeds, beside the figures on the lab's page"
@@ -82,7 +88,7 @@ impl fmt::Display for Comparison {
             "commt",
             "page",
         )?;
-        for (scenario, runs) in &self.rows {
+        for Row { scenario, runs } in &self.rows {
             if let Some(ours) = median(runs) {
                 write_row(f, scenario, &ours)?;
             }

@@ -226,7 +226,7 @@ impl Lab {
         let is_on = self.servers[from].is_connected && self.servers[to].is_connected;
         let is_received = !is_request || self.is_running(to);
         let fate = if !is_on || !is_received {
-            Fate::IsDropped
+            Fate::Dropped
         } else if is_request {
             self.network.request()
         } else {
@@ -234,7 +234,7 @@ impl Lab {
         };
         match fate {
             Fate::Arrives { after } => self.schedule(after, LabEvent::Arrival { call, to, frame }),
-            Fate::IsDropped => self.note(|| format!("n{from} -> n{to} {} (dropped)", kind.name())),
+            Fate::Dropped => self.note(|| format!("n{from} -> n{to} {} (dropped)", kind.name())),
         }
     }
 

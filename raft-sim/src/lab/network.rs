@@ -1,17 +1,19 @@
 //! The lab's network, as one-way messages.
 //!
-//! The lab's network carries calls: a request, then its reply or the news that there is none.
-//! The core needs no such news, so here a lost message is just lost; everything else is as
-//! there. A request passes if both ends are connected and the receiver runs; on an unreliable
-//! network it waits up to 26 ms and is dropped one time in ten. The reply passes if both ends
-//! are connected when it is given; on an unreliable network it is dropped one time in ten; with
-//! long reordering two of three are held for 0.2 to 2.2 s. Every message takes up to 1 ms more,
-//! so that messages overtake each other even on a reliable network.
+//! The lab's network carries calls: a request, then its reply or the notice that none will come. The
+//! core needs no such notice, so here a lost message is only lost. All else is as in the lab:
+//!
+//! - A request passes if both ends are connected and the receiver runs. An unreliable network delays
+//!   it by up to 26 ms, and drops one in ten.
+//! - A reply passes if both ends are connected when it is sent. An unreliable network drops one in
+//!   ten. With long reordering, two of three replies are held back for 0.2 to 2.2 s.
+//! - Every message takes up to 1 ms more, so that messages overtake each other even on a reliable
+//!   network.
 
 use crate::random::Random;
 use core::time::Duration;
 
-/// How a network treats the messages over links that are on.
+/// How a network treats the messages between connected servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reliability {
     /// It delivers all of them within a millisecond.
@@ -23,14 +25,13 @@ pub(crate) enum Reliability {
 /// Whether replies are held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replies {
-    /// They are not.
+    /// They are sent on at once.
     AtOnce,
-    /// Two of three are held for 0.2 to 2.2 s.
+    /// Two of three are held back for 0.2 to 2.2 s.
     LongReordered,
 }
 
-/// The network's state that counts for a request and its reply: as it was when the network took
-/// the request.
+/// The conditions for a request and its reply: those at the moment when the network took the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conditions {
     pub(crate) reliability: Reliability,
@@ -41,9 +42,9 @@ pub(crate) struct Conditions {
 #[derive(Debug)]
 pub(crate) struct Network {
     pub(crate) conditions: Conditions,
-    /// Requests given to the network.
+    /// Requests that were given to the network.
     pub(crate) rpcs: u64,
-    /// Bytes of requests given to it and of replies delivered by it.
+    /// Bytes of the requests that were given to it, and of the replies that it delivered.
     pub(crate) bytes: u64,
     random: Random,
 }
@@ -52,7 +53,7 @@ pub(crate) struct Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Arrives { after: Duration },
-    IsDropped,
+    Dropped,
 }
 
 impl Network {
@@ -79,10 +80,10 @@ impl Network {
         }
     }
 
-    /// A request over a link that is on.
+    /// The fate of a request between connected servers.
     pub(crate) fn request(&mut self) -> Fate {
         if self.is_dropped(self.conditions) {
-            return Fate::IsDropped;
+            return Fate::Dropped;
         }
         let delay = match self.conditions.reliability {
             Reliability::Reliable => Duration::ZERO,
@@ -92,10 +93,10 @@ impl Network {
         Fate::Arrives { after }
     }
 
-    /// A reply over a link that is on, to a request that was taken under `conditions`.
+    /// The fate of a reply between connected servers, to a request that was taken under `conditions`.
     pub(crate) fn reply(&mut self, conditions: Conditions) -> Fate {
         if self.is_dropped(conditions) {
-            return Fate::IsDropped;
+            return Fate::Dropped;
         }
         let held = match conditions.replies {
             Replies::AtOnce => false,

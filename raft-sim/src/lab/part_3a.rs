@@ -5,10 +5,10 @@ use super::cluster::Lab;
 use super::failure::Failure;
 use raft_proto::Term;
 
-/// A leader is elected, and remains while nothing fails.
+/// A leader is elected, and it remains leader while nothing fails.
 pub(crate) fn initial_election(lab: &mut Lab) -> Result<(), Failure> {
     lab.check_one_leader()?;
-    // Followers may still have to hear of the election.
+    // Followers may not have heard of the election yet.
     lab.sleep_ms(50)?;
     let term = lab.check_terms()?;
     if term < Term(1) {
@@ -25,8 +25,8 @@ pub(crate) fn initial_election(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A leader that is cut off is replaced, comes back as a follower, and there is none without a
-/// majority.
+/// A leader that is cut off is replaced, and comes back as a follower. Without a majority there is no
+/// leader.
 pub(crate) fn election_after_network_failure(lab: &mut Lab) -> Result<(), Failure> {
     let first = lab.check_one_leader()?;
     lab.disconnect(first);
@@ -47,7 +47,7 @@ pub(crate) fn election_after_network_failure(lab: &mut Lab) -> Result<(), Failur
     Ok(())
 }
 
-/// Of seven servers up to three fail, again and again.
+/// Up to three of seven servers are cut off, again and again.
 pub(crate) fn multiple_elections(lab: &mut Lab) -> Result<(), Failure> {
     lab.check_one_leader()?;
     for _ in 0..9 {

@@ -5,7 +5,7 @@ use super::cluster::Lab;
 use super::codec::command;
 use super::failure::Failure;
 
-/// Commands are committed at the indexes 1, 2, 3, and not before they were proposed.
+/// Commands are committed at the indexes 1, 2, 3, and not before they are proposed.
 pub(crate) fn basic_agreement(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     for index in 1..=3 {
@@ -15,7 +15,7 @@ pub(crate) fn basic_agreement(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Agreement goes on while one follower is cut off, not when both are.
+/// Agreement goes on while one follower is cut off. It stops when both are.
 pub(crate) fn progressive_failure_of_followers(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one_without_retry(peers)?;
@@ -33,7 +33,7 @@ pub(crate) fn progressive_failure_of_followers(lab: &mut Lab) -> Result<(), Fail
     lab.check_not_committed(4, "the leader is alone")
 }
 
-/// Agreement goes on after one leader is cut off, not after the next one is too.
+/// Agreement goes on after one leader is cut off. It stops when the next one is cut off too.
 pub(crate) fn failure_of_leaders(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one_without_retry(peers)?;
@@ -72,7 +72,7 @@ pub(crate) fn agreement_after_follower_reconnects(lab: &mut Lab) -> Result<(), F
     Ok(())
 }
 
-/// Three of five followers are cut off: nothing is committed until they are back.
+/// Three of five servers are cut off: nothing is committed until they are back.
 pub(crate) fn no_agreement_without_majority(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one_without_retry(peers)?;
@@ -87,7 +87,7 @@ pub(crate) fn no_agreement_without_majority(lab: &mut Lab) -> Result<(), Failure
     for distance in 1..=3 {
         lab.connect(lab.after(leader, distance));
     }
-    // The majority may have elected a leader of its own that forgot index 2.
+    // The majority may have elected a leader that does not have the entry at index 2.
     let second = lab.check_one_leader()?;
     check_index(lab, second, 2, 3)?;
     lab.one(peers)?;
@@ -126,7 +126,7 @@ pub(crate) fn rejoin_of_partitioned_leader(lab: &mut Lab) -> Result<(), Failure>
     Ok(())
 }
 
-/// Two groups in turn gather fifty entries that conflict; each must give way within the time of
+/// Two groups in turn gather fifty entries that conflict. Each group must give way within the time of
 /// one agreement.
 pub(crate) fn leader_backs_up_quickly(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
@@ -160,7 +160,8 @@ pub(crate) fn leader_backs_up_quickly(lab: &mut Lab) -> Result<(), Failure> {
     start_many(lab, second)?;
     lab.sleep(ELECTION / 2)?;
 
-    // The first two come back with the third one, which alone has what was committed.
+    // The first two come back together with `other`, the only one of these three that has the
+    // committed entries.
     for server in 0..peers {
         lab.disconnect(server);
     }

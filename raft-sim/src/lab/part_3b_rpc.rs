@@ -1,4 +1,4 @@
-//! Part 3B: what agreement may cost, and commands that come at once.
+//! Part 3B: what agreement may cost, and commands that arrive at the same time.
 
 use super::checks::{ELECTION, Waited};
 use super::cluster::Lab;
@@ -7,17 +7,17 @@ use super::failure::Failure;
 use bytes::Bytes;
 use raft_proto::EntryId;
 
-/// How often a scenario begins anew because a term changed under it.
+/// How often a scenario starts over because the term changed.
 const TRIES: u32 = 5;
 
-/// Whether a try of a scenario counts.
+/// Whether an attempt of a scenario counts.
 enum Attempt {
     Valid,
-    /// A term changed meanwhile.
+    /// The term changed meanwhile.
     Void,
 }
 
-/// Each command goes to each follower once: a copy too many for each server is the most.
+/// Each command goes to each follower once. The limit is one copy for each server, and 50,000 bytes.
 pub(crate) fn rpc_byte_count(lab: &mut Lab) -> Result<(), Failure> {
     const LENGTH: u64 = 5000;
     const COMMANDS: u64 = 10;
@@ -58,7 +58,7 @@ fn start_five(lab: &mut Lab, leader: usize) -> Result<Attempt, Failure> {
     let Some(EntryId { term, .. }) = lab.start(leader, &command(1))? else {
         return Ok(Attempt::Void);
     };
-    // Threads that are let loose together come in any order.
+    // Threads that start together run in any order.
     let mut values: Vec<u64> = (100..105).collect();
     for at in (1..values.len()).rev() {
         let other = lab.random.below(at as u64 + 1) as usize;
@@ -90,7 +90,7 @@ fn start_five(lab: &mut Lab, leader: usize) -> Result<Attempt, Failure> {
     Ok(Attempt::Valid)
 }
 
-/// Elections, agreement and idleness each cost few requests.
+/// An election, agreement, and a second without commands each cost few requests.
 pub(crate) fn rpc_counts(lab: &mut Lab) -> Result<(), Failure> {
     lab.check_one_leader()?;
     let election = lab.handled();

@@ -7,7 +7,7 @@ use super::codec::command;
 use super::failure::Failure;
 use super::network::{Reliability, Replies};
 
-/// Agreement goes on after restarts of followers, of leaders, and of all.
+/// Agreement goes on after restarts of followers, of leaders, and of all servers.
 pub(crate) fn basic_persistence(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one(peers)?;
@@ -29,7 +29,7 @@ pub(crate) fn basic_persistence(lab: &mut Lab) -> Result<(), Failure> {
     lab.disconnect(leader);
     lab.one(peers - 1)?;
     lab.restart(leader)?;
-    // The leader that comes back must have caught up before the next is cut off.
+    // The old leader must have caught up before the next server is cut off.
     lab.wait(4, peers, None)?;
 
     let follower = lab.check_one_leader()?;
@@ -41,7 +41,7 @@ pub(crate) fn basic_persistence(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Majorities that overlap in one server only, time and again.
+/// Majorities that overlap in only one server, again and again.
 pub(crate) fn more_persistence(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     for _ in 0..5 {
@@ -69,7 +69,7 @@ pub(crate) fn more_persistence(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Only the server that was cut off lacks the last entry: what the restarted leader has stored
+/// The server that was cut off lacks the last entry. The log that the restarted leader has on its disk
 /// must win.
 pub(crate) fn partitioned_leader_restarts(lab: &mut Lab) -> Result<(), Failure> {
     lab.one(3)?;
@@ -88,8 +88,8 @@ pub(crate) fn partitioned_leader_restarts(lab: &mut Lab) -> Result<(), Failure> 
 }
 
 impl Lab {
-    /// A time as the Figure 8 scenarios let pass between their steps: mostly a few ms, one time
-    /// in ten up to half an election.
+    /// The pause between the steps of the Figure 8 scenarios: mostly a few ms, and one time in ten up
+    /// to half an election.
     fn figure_8_pause(&mut self) -> u64 {
         if self.random.chance(100) {
             self.random.below(500)
@@ -99,8 +99,8 @@ impl Lab {
     }
 }
 
-/// Leaders crash soon after they accept a command: entries of earlier terms that a majority
-/// stores may yet be overwritten (section 5.4.2, figure 8), but not once they are committed.
+/// Leaders crash soon after they accept a command. Entries of earlier terms that a majority stores may
+/// still be overwritten (section 5.4.2, Figure 8), but not once they are committed.
 pub(crate) fn figure_8(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one(1)?;
@@ -153,9 +153,9 @@ pub(crate) fn unreliable_agreement(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Leaders are cut off soon after they accept a command, over a network that loses calls and
-/// then holds back replies as well; at the end it still does, and five logs full of conflicts
-/// must become one within 10 s.
+/// Leaders are cut off soon after they accept a command, over a network that loses calls, and later
+/// also holds back replies. It does so until the end, when five logs full of conflicts must agree
+/// within 10 s.
 pub(crate) fn figure_8_unreliable(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one(1)?;

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// Whatever a client saw committed is in the final log, and all servers have all of it.
+/// All commands that a client saw committed are in the final log, and all servers have that log.
 pub(crate) fn churn(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     let record = Rc::new(RefCell::new(ChurnRecord::default()));
@@ -18,7 +18,7 @@ pub(crate) fn churn(lab: &mut Lab) -> Result<(), Failure> {
     }
     for _ in 0..20 {
         disturb(lab)?;
-        // Shorter than most elections, so that some are interrupted.
+        // Shorter than most elections, so that some elections are interrupted.
         lab.sleep(ELECTION * 7 / 10)?;
     }
     lab.sleep(ELECTION)?;

@@ -3,7 +3,7 @@
 use super::cluster::Lab;
 use super::failure::Failure;
 
-/// What happens to a server while the others go on and compact their logs.
+/// The fault of a server while the others go on and compact their logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
@@ -21,7 +21,7 @@ pub(crate) fn install_after_disconnect(lab: &mut Lab) -> Result<(), Failure> {
     snapshots(lab, Fault::CutOff)
 }
 
-/// A server that was down needs one.
+/// A server that was down needs a snapshot to catch up.
 pub(crate) fn install_after_crash(lab: &mut Lab) -> Result<(), Failure> {
     snapshots(lab, Fault::Crash)
 }
@@ -48,7 +48,7 @@ fn snapshots(lab: &mut Lab, fault: Fault) -> Result<(), Failure> {
             let command = lab.fresh_command();
             lab.start(sender, &command)?;
         }
-        // Lets followers catch up, so that the victim alone needs a snapshot.
+        // Lets the other followers catch up, so that only the victim needs a snapshot.
         let servers = match fault {
             Fault::None => peers,
             Fault::CutOff | Fault::Crash => peers - 1,
@@ -108,7 +108,7 @@ fn restart_all(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a restarted server writes must not lose the snapshot that it started from.
+/// Writes of a restarted server must not lose the snapshot that it started from.
 pub(crate) fn snapshot_initialization_after_crash(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     for _ in 0..12 {

@@ -11,17 +11,17 @@ use std::fmt::Write as _;
 /// A run of one scenario.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Which scenario.
+    /// The scenario.
     pub scenario: Scenario,
-    /// What everything in it was drawn from.
+    /// The seed that everything was drawn from.
     pub seed: u64,
-    /// What it took, up to its end or its failure.
+    /// The measures, up to the end or the failure.
     pub figures: Figures,
-    /// What the lab remarks on without failing.
+    /// Remarks that do not fail the scenario.
     pub warnings: Vec<String>,
-    /// Whether all that was expected came about.
+    /// Whether all expectations held.
     pub outcome: Result<(), Failure>,
-    /// The trace, as far as it was asked for.
+    /// The trace, as much as was requested.
     pub trace: Vec<String>,
 }
 
@@ -41,8 +41,8 @@ impl Report {
         format!("  ... {verdict} -- {}", self.figures)
     }
 
-    /// All about a failure, empty if there is none: what was expected and found, the seed, the
-    /// command that repeats the run, and the last lines of the trace.
+    /// The failure, or an empty text: what was expected and found, the seed, the command that repeats
+    /// the run, and the last lines of the trace.
     pub fn failure(&self) -> String {
         let Err(failure) = &self.outcome else {
             return String::new();
@@ -53,7 +53,7 @@ impl Report {
             command = self.repeating_command(),
         );
         if !self.trace.is_empty() {
-            // Writing to a string cannot fail; the same holds below.
+            // Writing to a string cannot fail, here and below.
             let _ = writeln!(text, "the last {} lines of the trace:", self.trace.len());
             for line in &self.trace {
                 let _ = writeln!(text, "  {line}");
@@ -62,7 +62,7 @@ impl Report {
         text
     }
 
-    /// The command that makes the same run again.
+    /// The command that repeats the run.
     pub fn repeating_command(&self) -> String {
         let (number, seed) = (self.scenario.number, self.seed);
         let features = match self.scenario.features {

@@ -35,17 +35,17 @@ impl fmt::Display for Part {
 /// One scenario of the lab.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// From 1 to 28, in the lab's order.
+    /// Its number, from 1 to 28, in the lab's order.
     pub number: u8,
     /// The lab's part.
     pub part: Part,
     /// The lab's name.
     pub name: &'static str,
-    /// How many servers.
+    /// The number of servers.
     pub peers: usize,
     /// The figures printed on the lab's page, where it has them.
     pub page: Option<Figures>,
-    /// What its servers use beyond Figure 2.
+    /// What servers use beyond the paper's Figure 2.
     pub features: Features,
     pub(super) reliability: Reliability,
     pub(super) service: ServiceKind,
@@ -53,7 +53,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The same scenario with servers that use these features too.
+    /// The same scenario, with servers that use these features too.
     #[must_use]
     pub fn with_features(self, features: Features) -> Scenario {
         Scenario { features, ..self }
@@ -64,8 +64,8 @@ impl Scenario {
         format!("Test ({}): {} ...", self.part, self.name)
     }
 
-    /// Whether its clients propose as fast as they are served, so that RPCs and bytes compare
-    /// per commit only.
+    /// Whether its clients propose as fast as they are served, so that RPCs and bytes can be compared
+    /// only per commit.
     pub fn is_paced_by_service(&self) -> bool {
         matches!(self.number, 20 | 21)
     }

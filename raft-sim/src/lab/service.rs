@@ -1,15 +1,15 @@
 //! The replicated service of the lab, and the checks on what it applies.
 //!
-//! The service is the list of commands itself. Whatever any server applied at an index must be
-//! what every other one applies there (State Machine Safety, section 5.4.3), so one list stands
-//! for all servers, and each server's own state is how far it has come on it.
+//! The service is the list of commands itself. All servers must apply the same command at an index
+//! (State Machine Safety, section 5.4.3), so one list serves all servers. The state of each server is
+//! its position in the list.
 
 use super::codec::{put_number, take_number};
 use super::failure::Violation;
 use bytes::Bytes;
 use raft_proto::Entry;
 
-/// What the service does beside applying.
+/// What the service does besides applying commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServiceKind {
     /// Nothing.
@@ -24,17 +24,17 @@ pub(crate) struct Service {
     pub(crate) kind: ServiceKind,
     /// The command at each index from 1 on that any server has ever applied.
     commands: Vec<Bytes>,
-    /// All of `commands`, as a snapshot holds them, and where each of them ends there.
+    /// All of `commands`, as a snapshot holds them, and the end of each one there.
     encoded: Vec<u8>,
     ends: Vec<usize>,
     servers: Vec<Progress>,
 }
 
-/// How far one server is.
+/// The position of a server.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// The record that it has applied 1 to this index; survives crashes, except that a snapshot
-    /// replaces it.
+    /// The tester's record: the server has applied all indexes up to this one. It survives a crash; a
+    /// snapshot replaces it.
     recorded: u64,
     /// The last index applied by this incarnation.
     last_applied: u64,
@@ -56,7 +56,7 @@ impl Service {
         self.commands.len() as u64
     }
 
-    /// What was applied at `index`, by whomever.
+    /// The command that was applied at `index`, by any server.
     pub(crate) fn command(&self, index: u64) -> Option<&Bytes> {
         self.commands.get(index.checked_sub(1)? as usize)
     }
@@ -66,13 +66,13 @@ impl Service {
         &self.commands
     }
 
-    /// On how many servers, running or not, the record has `index`.
+    /// The number of servers, running or not, whose record has `index`.
     pub(crate) fn committed_on(&self, index: u64) -> usize {
         let has = |progress: &&Progress| index >= 1 && progress.recorded >= index;
         self.servers.iter().filter(has).count()
     }
 
-    /// `server` starts anew, perhaps from a snapshot.
+    /// `server` starts again, from a snapshot if it has one.
     pub(crate) fn start(
         &mut self,
         server: usize,
@@ -85,7 +85,7 @@ impl Service {
         }
     }
 
-    /// `server` applies `entry`: in order, and what all others apply.
+    /// `server` applies `entry`: in order, and the same command as all others.
     pub(crate) fn apply(&mut self, server: usize, entry: &Entry<'_>) -> Result<(), Violation> {
         let index = entry.index().0;
         let progress = &mut self.servers[server];
@@ -124,8 +124,8 @@ impl Service {
         }
     }
 
-    /// Whether the service makes a snapshot after applying `index`, and its bytes: the index, and
-    /// all commands up to there. So it grows without bound; only the Raft state is bounded.
+    /// The snapshot that the service makes after applying `index`, if one is due: the index, and all
+    /// commands up to it. It grows without bound; only the Raft state is bounded.
     pub(crate) fn snapshot_due(&self, index: u64) -> Option<Bytes> {
         if self.kind == ServiceKind::Log || !(index + 1).is_multiple_of(10) {
             return None;
@@ -142,7 +142,7 @@ impl Service {
         self.encoded.get(..end)
     }
 
-    /// Raft hands a snapshot to `server` that is said to end at `announced`.
+    /// The core hands a snapshot to `server`, and says that it ends at `announced`.
     pub(crate) fn restore(
         &mut self,
         server: usize,
@@ -159,8 +159,8 @@ impl Service {
         ))
     }
 
-    /// The server's state becomes the snapshot's content, which must be a beginning of what was
-    /// applied.
+    /// The state of the server becomes the content of the snapshot, which must be a prefix of the
+    /// commands that were applied.
     fn load(&mut self, server: usize, snapshot: &[u8]) -> Result<u64, Violation> {
         let expected = || format!("the snapshot for server {server} is one that a server made");
         let mut rest = snapshot;

@@ -10,7 +10,7 @@ use super::{part_3a, part_3b, part_3b_rpc, part_3c, part_3c_churn, part_3d};
 use crate::features::Features;
 use core::time::Duration;
 
-/// No scenario goes by this name.
+/// No scenario has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no scenario is called {0:?}; give a part (3A, 3B, 3C, 3D), a number from 1 to 28, or a part \
@@ -18,7 +18,7 @@ use core::time::Duration;
     example = "figure 8"
 )]
 pub struct UnknownScenario(
-    /// What was asked for.
+    /// The filter.
     pub String,
 );
 
@@ -27,8 +27,8 @@ pub fn scenarios() -> &'static [Scenario] {
     &SCENARIOS
 }
 
-/// The scenarios that `filter` names: a part (`3A`), a number (`17`), or any part of a name, in
-/// upper or lower case. A whole name means that scenario alone. All, without a filter.
+/// The scenarios that `filter` names: a part (`3A`), a number (`17`), or any part of a name, in upper
+/// or lower case. A whole name means that scenario alone. Without a filter, all scenarios.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn select(filter: Option<&str>) -> Result<Vec<&'static Scenario>, UnknownSce
     found.ok_or_else(|| UnknownScenario(filter.to_owned()))
 }
 
-/// Figures of the lab's page: tenths of a second, RPCs, bytes, commits.
+/// Figures of the lab's page: servers, tenths of a second, RPCs, bytes, commits.
 const fn page(peers: usize, tenths: u64, rpcs: u64, bytes: u64, commits: u64) -> Option<Figures> {
     Some(Figures {
         time: Duration::from_millis(tenths * 100),

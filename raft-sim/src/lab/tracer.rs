@@ -1,4 +1,4 @@
-//! What happened, in lines of text; only when asked for.
+//! The trace of a run: lines of text, only on request.
 
 use crate::process::Observer;
 use core::fmt;
@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 /// How much of a run is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TraceLevel {
-    /// Nothing: the fast way. A run that failed can be run again with a trace.
+    /// Nothing, which is fast. A run that failed can be run again with a trace.
     Off,
-    /// The last so many lines.
+    /// The last lines, this many.
     Last(usize),
     /// All of it.
     All,
@@ -40,7 +40,7 @@ impl Tracer {
         core::mem::take(&mut self.lines).into()
     }
 
-    /// Adds a line. What it takes to make it is only done when tracing is on.
+    /// Adds a line. The closure is called only if tracing is on.
     pub(crate) fn line(&mut self, at: Time, line: impl FnOnce() -> String) {
         if self.is_on() {
             self.push(at, &line());
@@ -57,7 +57,7 @@ impl Tracer {
     }
 }
 
-/// The tracer together with the time, as a process watches.
+/// The tracer with the time: the observer of a process.
 pub(crate) struct TracerAt<'a> {
     pub(crate) tracer: &'a mut Tracer,
     pub(crate) at: Time,
