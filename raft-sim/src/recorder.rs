@@ -83,8 +83,8 @@ pub struct Recorder {
     pub counts: Counts,
     /// The coverage marks that the run hit.
     pub coverage: Coverage,
-    /// When the last event happened: by the world's clock if [`Recorder::set_time`] is called, else by
-    /// the clock of the node.
+    /// When the last event happened: by the world's clock if [`Recorder::set_time`] is called, else
+    /// by the clock of the node.
     now: Time,
     has_world_time: bool,
 }

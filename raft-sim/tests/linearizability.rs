@@ -18,8 +18,8 @@ mod speed;
 
 use drafts::{Input, Op, Output};
 use raft_sim::linearizability::{
-    Checker, CheckerError, History, KeyValue, Limits, Model, Operation, Value, Verdict, Why, check,
-    check_within,
+    Checker, CheckerError, Exceeded, History, KeyValue, Limits, Model, Operation, Value, Verdict,
+    check, check_within,
 };
 
 fn set(value: u64) -> Input {
@@ -333,7 +333,10 @@ fn a_search_that_is_too_long_is_given_up() {
     let Verdict::Unknown(keys) = check_within(&whole, 1000) else {
         panic!("no limit is kept");
     };
-    assert_eq!((keys.len(), keys[0].key, keys[0].why), (1, 1, Why::States));
+    assert_eq!(
+        (keys.len(), keys[0].key, keys[0].exceeded),
+        (1, 1, Exceeded::States)
+    );
     operations.drain(..16);
     assert!(!holds(operations));
 
@@ -350,7 +353,7 @@ fn a_search_that_is_too_long_is_given_up() {
     let Verdict::Unknown(keys) = checker.finish() else {
         panic!("no limit is kept");
     };
-    assert_eq!(keys[0].why, Why::UnknownOutcomes);
+    assert_eq!(keys[0].exceeded, Exceeded::UnknownOutcomes);
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! How long a cluster is without a leader: Figure 16 of the Raft paper (section 9.3), repeated.
 //!
-//! Five servers have a leader. It broadcasts a heartbeat and crashes at a random time before its next
-//! heartbeat. A trial measures the time from the crash until another server is leader. Many trials
-//! for each range of election timeouts make a curve of the figure.
+//! Five servers have a leader. It broadcasts a heartbeat and crashes at a random time before its
+//! next heartbeat. A trial measures the time from the crash until another server is leader. Many
+//! trials for each range of election timeouts make a curve of the figure.
 //!
 //! Here this differs from the paper, or the paper does not say:
 //!
 //! - The core is a real one, and time is virtual. See [`timing`] for how long everything takes.
 //! - The downtime ends when the core of the new leader becomes leader, not when others hear of it.
-//! - The leader that crashes is only simulated, see [`trial`]. So its heartbeat interval can be half
-//!   of the shortest election timeout; a core accepts at most a third.
+//! - The leader that crashes is only simulated, see [`trial`]. So its heartbeat interval can be
+//!   half of the shortest election timeout; a core accepts at most a third.
 //! - A core requires that the longest timeout is above the shortest one. In the range 150-150 it is
 //!   longer by a nanosecond, and all timeouts that are drawn are equal.
 
@@ -44,8 +44,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The most trials of a range whose timeouts are all equal: each takes very long. The paper made
-    /// as many.
+    /// The most trials of a range whose timeouts are all equal: each takes very long. The paper
+    /// made as many.
     pub const MAX_FIXED_TRIALS: u32 = 100;
 
     /// How many trials are made of `range`.

@@ -48,8 +48,8 @@ impl TimeoutRange {
     }
 
     /// The end of the range, which no timeout reaches. A core requires a range that is not empty:
-    /// where both timeouts are equal it is one nanosecond long, and every timeout that is drawn is the
-    /// shortest one.
+    /// where both timeouts are equal it is one nanosecond long, and every timeout that is drawn is
+    /// the shortest one.
     pub fn end(self) -> Duration {
         let max = Duration::from_millis(u64::from(self.max));
         max.max(self.min() + Duration::from_nanos(1))
@@ -60,8 +60,8 @@ impl TimeoutRange {
         self.min == self.max
     }
 
-    /// How often the leader sends a heartbeat: "its heartbeat interval, which was half of the minimum
-    /// election timeout for all tests" (section 9.3).
+    /// How often the leader sends a heartbeat: "its heartbeat interval, which was half of the
+    /// minimum election timeout for all tests" (section 9.3).
     pub fn leader_heartbeat(self) -> Duration {
         self.min() / 2
     }

@@ -16,8 +16,8 @@ pub struct Summary {
     pub trials: usize,
     /// How many of them elected a leader within the limit.
     pub elected: usize,
-    /// The shortest time without a leader. Here and below, a trial that elected none counts as longer
-    /// than all others, and `None` stands for its time.
+    /// The shortest time without a leader. Here and below, a trial that elected none counts as
+    /// longer than all others, and `None` stands for its time.
     pub min: Option<Duration>,
     /// The time that half of the trials do not exceed.
     pub median: Option<Duration>,

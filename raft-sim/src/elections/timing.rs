@@ -8,15 +8,15 @@ use serde::Serialize;
 /// How long messages, writes and timers take.
 ///
 /// The broadcast time (section 5.6) is the time in which a server sends requests in parallel to all
-/// others and receives their answers. A vote takes a message, a synchronous write of the vote, and a
-/// message back: in the mean a fifth, three fifths, and a fifth of the broadcast time. Each is drawn
-/// uniformly, messages from half to one and a half of their mean, writes from two thirds to four
-/// thirds. Every write has a sync of its own.
+/// others and receives their answers. A vote takes a message, a synchronous write of the vote, and
+/// a message back: in the mean a fifth, three fifths, and a fifth of the broadcast time. Each is
+/// drawn uniformly, messages from half to one and a half of their mean, writes from two thirds to
+/// four thirds. Every write has a sync of its own.
 ///
 /// The paper gives only the sum. Its division, and the lateness of timers, decide how often votes
 /// split where timeouts have little randomness. A few divisions were tried. With this one
-/// [`OwnVote::Overlapped`] comes near the paper's figures, so those rows test no more than that there
-/// is such a division.
+/// [`OwnVote::Overlapped`] comes near the paper's figures, so those rows test no more than that
+/// there is such a division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Timing {
     /// The mean broadcast time, of which messages and writes take their shares.
@@ -58,10 +58,10 @@ impl Timing {
 pub enum OwnVote {
     /// They wait, as the core asks. A candidacy takes a write and a broadcast.
     Awaited,
-    /// They leave at once, and the candidate leads when its own write and the votes are there, as in
-    /// an implementation that overlaps the two. The core is told that the write is durable before it
-    /// is, which no driver may do. Here that changes only the time, because no server crashes any
-    /// more.
+    /// They leave at once, and the candidate leads when its own write and the votes are there, as
+    /// in an implementation that overlaps the two. The core is told that the write is durable
+    /// before it is, which no driver may do. Here that changes only the time, because no server
+    /// crashes any more.
     Overlapped,
 }
 

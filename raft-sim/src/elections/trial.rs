@@ -35,8 +35,8 @@ pub struct Outcome {
     pub downtime: Option<Duration>,
     /// That server.
     pub leader: Option<NodeId>,
-    /// The number of terms that began. Each is an election. All but the last had split votes, or their
-    /// candidates had logs that were too short.
+    /// The number of terms that began. Each is an election. All but the last had split votes, or
+    /// their candidates had logs that were too short.
     pub elections: u64,
 }
 
@@ -198,9 +198,9 @@ impl Cluster {
     /// A cluster whose leader broadcasts its last heartbeat at time 0.
     ///
     /// The log of each server is longer by one entry than that of the server before, so that two of
-    /// the four can win and two cannot: "to generate a worst-case scenario, the servers in each trial
-    /// had different log lengths". Timeouts are drawn independently, so it makes no difference which
-    /// server has which log.
+    /// the four can win and two cannot: "to generate a worst-case scenario, the servers in each
+    /// trial had different log lengths". Timeouts are drawn independently, so it makes no
+    /// difference which server has which log.
     fn new(trial: &Trial, mut random: Random) -> Result<Cluster, TrialError> {
         let mut config = config(trial);
         config.seed = random.next_u64();

@@ -104,8 +104,8 @@ impl Lab {
         }
     }
 
-    /// Waits until `servers` servers have applied `index`, about 30 s at most. With `term`, the wait
-    /// also ends when a server is in a later term.
+    /// Waits until `servers` servers have applied `index`, about 30 s at most. With `term`, the
+    /// wait also ends when a server is in a later term.
     pub(crate) fn wait(
         &mut self,
         index: u64,

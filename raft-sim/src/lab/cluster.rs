@@ -47,7 +47,8 @@ pub(crate) struct Lab {
     pub(crate) random: Random,
     pub(super) seeds: Random,
     pub(super) disks: Random,
-    /// Clients that act beside the script. One that is acting, or has ended, leaves its place empty.
+    /// Clients that act beside the script. One that is acting, or has ended, leaves its place
+    /// empty.
     pub(super) clients: Vec<Option<Box<dyn Client>>>,
     /// The server that became leader in each term (Election Safety, section 5.2).
     pub(super) leaders: BTreeMap<Term, usize>,

@@ -11,8 +11,8 @@ pub(crate) fn put_number(to: &mut Vec<u8>, mut value: u64) {
     to.push(value as u8);
 }
 
-/// Reads a number that [`put_number`] wrote, and moves `from` past it. `None` if the number ends too
-/// early or is too long.
+/// Reads a number that [`put_number`] wrote, and moves `from` past it. `None` if the number ends
+/// too early or is too long.
 pub(crate) fn take_number(from: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {

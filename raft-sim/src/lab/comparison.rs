@@ -63,8 +63,8 @@ fn median(runs: &[Figures]) -> Option<Figures> {
 
 impl fmt::Display for Comparison {
     /// A row for each scenario: our median, the figure on the page, and the per cent of it. In the
-    /// churn scenarios RPCs and bytes are compared per commit, because clients there propose as fast
-    /// as they are served.
+    /// churn scenarios RPCs and bytes are compared per commit, because clients there propose as
+    /// fast as they are served.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = self.rows.first().map_or(0, |row| row.runs.len());
         writeln!(

@@ -44,7 +44,8 @@ impl Lab {
     fn wake(&mut self, server: usize, incarnation: u32) -> Result<(), Failure> {
         let slot = &mut self.servers[server];
         if slot.incarnation != incarnation || slot.wake != self.now {
-            return Ok(()); // It belongs to an earlier incarnation, or an earlier deadline replaced it.
+            // It belongs to an earlier incarnation, or an earlier deadline replaced it.
+            return Ok(());
         }
         let ServerState::Running(process) = &slot.state else {
             return Ok(());

@@ -1,10 +1,11 @@
 //! Lab 3 of MIT's course 6.5840: its 28 scenarios, parts 3A to 3D, on a virtual clock.
 //!
-//! Most people who build Raft know the tests of this lab. Here its scenarios run against the unchanged
-//! core, through the lab's own interface (`start`, `get_state`, `snapshot`, apply messages) and over
-//! its network model (requests are lost, replies are lost or come seconds late, servers are cut off).
-//! The difference: time is virtual and everything is drawn from one seed. So all scenarios together
-//! take a blink instead of eight minutes, and a run that failed fails again in the same way.
+//! Most people who build Raft know the tests of this lab. Here its scenarios run against the
+//! unchanged core, through the lab's own interface (`start`, `get_state`, `snapshot`, apply
+//! messages) and over its network model (requests are lost, replies are lost or come seconds late,
+//! servers are cut off). The difference: time is virtual and everything is drawn from one seed. So
+//! all scenarios together take a blink instead of eight minutes, and a run that failed fails again
+//! in the same way.
 //!
 //! ```
 //! use raft_sim::lab::{self, TraceLevel};

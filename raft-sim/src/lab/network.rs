@@ -1,10 +1,10 @@
 //! The lab's network, as one-way messages.
 //!
-//! The lab's network carries calls: a request, then its reply or the notice that none will come. The
-//! core needs no such notice, so here a lost message is only lost. All else is as in the lab:
+//! The lab's network carries calls: a request, then its reply or the notice that none will come.
+//! The core needs no such notice, so here a lost message is only lost. All else is as in the lab:
 //!
-//! - A request passes if both ends are connected and the receiver runs. An unreliable network delays
-//!   it by up to 26 ms, and drops one in ten.
+//! - A request passes if both ends are connected and the receiver runs. An unreliable network
+//!   delays it by up to 26 ms, and drops one in ten.
 //! - A reply passes if both ends are connected when it is sent. An unreliable network drops one in
 //!   ten. With long reordering, two of three replies are held back for 0.2 to 2.2 s.
 //! - Every message takes up to 1 ms more, so that messages overtake each other even on a reliable
@@ -31,7 +31,8 @@ pub(crate) enum Replies {
     LongReordered,
 }
 
-/// The conditions for a request and its reply: those at the moment when the network took the request.
+/// The conditions for a request and its reply: those at the moment when the network took the
+/// request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conditions {
     pub(crate) reliability: Reliability,
@@ -93,7 +94,8 @@ impl Network {
         Fate::Arrives { after }
     }
 
-    /// The fate of a reply between connected servers, to a request that was taken under `conditions`.
+    /// The fate of a reply between connected servers, to a request that was taken under
+    /// `conditions`.
     pub(crate) fn reply(&mut self, conditions: Conditions) -> Fate {
         if self.is_dropped(conditions) {
             return Fate::Dropped;

@@ -25,8 +25,8 @@ pub(crate) fn initial_election(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A leader that is cut off is replaced, and comes back as a follower. Without a majority there is no
-/// leader.
+/// A leader that is cut off is replaced, and comes back as a follower. Without a majority there is
+/// no leader.
 pub(crate) fn election_after_network_failure(lab: &mut Lab) -> Result<(), Failure> {
     let first = lab.check_one_leader()?;
     lab.disconnect(first);

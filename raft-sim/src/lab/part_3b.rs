@@ -126,8 +126,8 @@ pub(crate) fn rejoin_of_partitioned_leader(lab: &mut Lab) -> Result<(), Failure>
     Ok(())
 }
 
-/// Two groups in turn gather fifty entries that conflict. Each group must give way within the time of
-/// one agreement.
+/// Two groups in turn gather fifty entries that conflict. Each group must give way within the time
+/// of one agreement.
 pub(crate) fn leader_backs_up_quickly(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one(peers)?;

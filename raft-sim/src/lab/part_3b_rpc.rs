@@ -17,7 +17,8 @@ enum Attempt {
     Void,
 }
 
-/// Each command goes to each follower once. The limit is one copy for each server, and 50,000 bytes.
+/// Each command goes to each follower once. The limit is one copy for each server, and 50,000
+/// bytes.
 pub(crate) fn rpc_byte_count(lab: &mut Lab) -> Result<(), Failure> {
     const LENGTH: u64 = 5000;
     const COMMANDS: u64 = 10;

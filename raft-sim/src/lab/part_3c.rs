@@ -69,8 +69,8 @@ pub(crate) fn more_persistence(lab: &mut Lab) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The server that was cut off lacks the last entry. The log that the restarted leader has on its disk
-/// must win.
+/// The server that was cut off lacks the last entry. The log that the restarted leader has on its
+/// disk must win.
 pub(crate) fn partitioned_leader_restarts(lab: &mut Lab) -> Result<(), Failure> {
     lab.one(3)?;
     let leader = lab.check_one_leader()?;
@@ -88,8 +88,8 @@ pub(crate) fn partitioned_leader_restarts(lab: &mut Lab) -> Result<(), Failure> 
 }
 
 impl Lab {
-    /// The pause between the steps of the Figure 8 scenarios: mostly a few ms, and one time in ten up
-    /// to half an election.
+    /// The pause between the steps of the Figure 8 scenarios: mostly a few ms, and one time in ten
+    /// up to half an election.
     fn figure_8_pause(&mut self) -> u64 {
         if self.random.chance(100) {
             self.random.below(500)
@@ -99,8 +99,8 @@ impl Lab {
     }
 }
 
-/// Leaders crash soon after they accept a command. Entries of earlier terms that a majority stores may
-/// still be overwritten (section 5.4.2, Figure 8), but not once they are committed.
+/// Leaders crash soon after they accept a command. Entries of earlier terms that a majority stores
+/// may still be overwritten (section 5.4.2, Figure 8), but not once they are committed.
 pub(crate) fn figure_8(lab: &mut Lab) -> Result<(), Failure> {
     let peers = lab.peers();
     lab.one(1)?;

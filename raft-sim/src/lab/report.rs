@@ -41,8 +41,8 @@ impl Report {
         format!("  ... {verdict} -- {}", self.figures)
     }
 
-    /// The failure, or an empty text: what was expected and found, the seed, the command that repeats
-    /// the run, and the last lines of the trace.
+    /// The failure, or an empty text: what was expected and found, the seed, the command that
+    /// repeats the run, and the last lines of the trace.
     pub fn failure(&self) -> String {
         let Err(failure) = &self.outcome else {
             return String::new();

@@ -6,8 +6,8 @@ use super::scenario::Scenario;
 use super::tracer::TraceLevel;
 
 impl Scenario {
-    /// Runs the scenario with everything drawn from `seed`. The same seed makes the same run, whatever
-    /// `trace` is.
+    /// Runs the scenario with everything drawn from `seed`. The same seed makes the same run,
+    /// whatever `trace` is.
     pub fn run(&self, seed: u64, trace: TraceLevel) -> Report {
         let setup = Setup {
             name: self.name,

@@ -64,8 +64,8 @@ impl Scenario {
         format!("Test ({}): {} ...", self.part, self.name)
     }
 
-    /// Whether its clients propose as fast as they are served, so that RPCs and bytes can be compared
-    /// only per commit.
+    /// Whether its clients propose as fast as they are served, so that RPCs and bytes can be
+    /// compared only per commit.
     pub fn is_paced_by_service(&self) -> bool {
         matches!(self.number, 20 | 21)
     }

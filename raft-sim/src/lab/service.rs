@@ -1,8 +1,8 @@
 //! The replicated service of the lab, and the checks on what it applies.
 //!
 //! The service is the list of commands itself. All servers must apply the same command at an index
-//! (State Machine Safety, section 5.4.3), so one list serves all servers. The state of each server is
-//! its position in the list.
+//! (State Machine Safety, section 5.4.3), so one list serves all servers. The state of each server
+//! is its position in the list.
 
 use super::codec::{put_number, take_number};
 use super::failure::Violation;
@@ -33,8 +33,8 @@ pub(crate) struct Service {
 /// The position of a server.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// The tester's record: the server has applied all indexes up to this one. It survives a crash; a
-    /// snapshot replaces it.
+    /// The tester's record: the server has applied all indexes up to this one. It survives a crash;
+    /// a snapshot replaces it.
     recorded: u64,
     /// The last index applied by this incarnation.
     last_applied: u64,
@@ -124,8 +124,8 @@ impl Service {
         }
     }
 
-    /// The snapshot that the service makes after applying `index`, if one is due: the index, and all
-    /// commands up to it. It grows without bound; only the Raft state is bounded.
+    /// The snapshot that the service makes after applying `index`, if one is due: the index, and
+    /// all commands up to it. It grows without bound; only the Raft state is bounded.
     pub(crate) fn snapshot_due(&self, index: u64) -> Option<Bytes> {
         if self.kind == ServiceKind::Log || !(index + 1).is_multiple_of(10) {
             return None;

@@ -27,8 +27,8 @@ pub fn scenarios() -> &'static [Scenario] {
     &SCENARIOS
 }
 
-/// The scenarios that `filter` names: a part (`3A`), a number (`17`), or any part of a name, in upper
-/// or lower case. A whole name means that scenario alone. Without a filter, all scenarios.
+/// The scenarios that `filter` names: a part (`3A`), a number (`17`), or any part of a name, in
+/// upper or lower case. A whole name means that scenario alone. Without a filter, all scenarios.
 ///
 /// # Errors
 ///

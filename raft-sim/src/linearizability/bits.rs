@@ -7,7 +7,7 @@ pub(super) struct Bits {
 }
 
 impl Bits {
-    /// No numbers, and room for those below `length`.
+    /// An empty set, with room for the numbers below `length`.
     pub(super) fn new(length: usize) -> Bits {
         Bits {
             words: vec![0; length.div_ceil(64)],
@@ -54,7 +54,7 @@ impl Bits {
     }
 }
 
-/// Whether all of `some` is in `all`; both as words without zeros at the end.
+/// Whether all numbers of `some` are in `all`. Both are words without zeros at the end.
 pub(super) fn is_subset(some: &[u64], all: &[u64]) -> bool {
     some.len() <= all.len() && some.iter().zip(all).all(|(some, all)| some & !all == 0)
 }

@@ -2,26 +2,26 @@
 
 use super::model::Model;
 use super::track::{Progress, Track};
-use super::verdict::{GivenUp, NotLinearizable, Verdict, Why};
+use super::verdict::{Exceeded, GivenUp, NotLinearizable, Verdict};
 use core::fmt;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// How much a [`Checker`] may spend on each key.
+/// How much work and memory a [`Checker`] may spend on each key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Operations that are gathered before they are checked.
+    /// Operations that are collected before they are checked.
     pub stretch: usize,
-    /// States explored in one check.
+    /// States that one check may explore.
     pub states: u64,
-    /// Operations of unknown outcome carried along.
+    /// Operations of unknown outcome that are remembered.
     pub unknown: usize,
 }
 
 impl Default for Limits {
-    /// Stretches of 64 operations, a million states, which is some 100 MB at worst, and 1024
-    /// operations of unknown outcome.
+    /// Stretches of 64 operations, a million states (about 100 MB at worst), and 1024 operations of
+    /// unknown outcome.
     fn default() -> Limits {
         Limits {
             stretch: 64,
@@ -41,13 +41,13 @@ impl fmt::Display for OperationId {
     }
 }
 
-/// What a [`Checker`] does not accept.
+/// Why a [`Checker`] refuses an event.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CheckerError<M: Model> {
     /// No order explains the history.
     #[error(transparent)]
     NotLinearizable(Box<NotLinearizable<M>>),
-    /// What happens later has to be told later.
+    /// Events must be reported in the order of time.
     #[error("time goes back from {from} to {to}")]
     TimeGoesBack {
         /// The time of the last event.
@@ -55,24 +55,24 @@ pub enum CheckerError<M: Model> {
         /// The time of this one.
         to: u64,
     },
-    /// The operation did not begin, or has an outcome already.
+    /// The operation has not begun, or already has an outcome.
     #[error("operation {0} is not outstanding")]
     NotOutstanding(OperationId),
 }
 
 /// Checks a history while it happens, in the order of time, and forgets what it has checked.
 ///
-/// A key's history is cut into stretches. A cut can be made wherever no operation is outstanding;
-/// what is left of all before it is the set of states in which it may have ended. That would
-/// never happen on a busy key, so that a cut is made also where operations are under way whose
-/// outcomes have come to be known since. What is left then is a set of states, each with those of
-/// these operations that have taken effect in it. Either way nothing is lost: the verdict is that
-/// of a check of the whole.
+/// The history of a key is cut into stretches. The simplest place for a cut is one where no
+/// operation is outstanding: of all before it, only the set of states in which it may have ended
+/// must be remembered. On a busy key that never happens, so a cut is also made where operations are
+/// under way whose outcomes have become known since. Then each remembered state comes with those of
+/// these operations that have taken effect in it. Either way nothing is lost: the verdict is the
+/// same as of a check of the complete history.
 ///
-/// So it keeps of each key the outstanding operations, those that began after the first of them,
-/// a stretch more, and the operations of unknown outcome. The latter never end, so their number
-/// is limited, as is the work on one stretch ([`Limits`]). Beyond a limit a key is given up: its
-/// operations are no longer looked at, and the verdict can no longer be
+/// So the checker remembers, for each key, the outstanding operations, those that began after the
+/// first of them, one more stretch, and the operations of unknown outcome. The latter never end, so
+/// their number is limited, and so is the work on one stretch ([`Limits`]). Beyond a limit a key is
+/// given up: its operations are no longer checked, and the verdict can no longer be
 /// [`Verdict::Linearizable`]. A violation is never invented. Histories with many operations of
 /// unknown outcome should move on to fresh keys from time to time.
 ///
@@ -82,11 +82,11 @@ pub struct Checker<M: Model> {
     limits: Limits,
     tracks: BTreeMap<M::Key, Track<M>>,
     outstanding: FxHashMap<u64, M::Key>,
-    /// Those of unknown outcome that may still take effect.
+    /// The operations of unknown outcome that may still take effect.
     unknown: FxHashMap<u64, M::Key>,
     begun: u64,
     now: u64,
-    given_up: BTreeMap<M::Key, Why>,
+    given_up: BTreeMap<M::Key, Exceeded>,
     violation: Option<Box<NotLinearizable<M>>>,
 }
 
@@ -97,7 +97,7 @@ impl<M: Model> Default for Checker<M> {
 }
 
 impl<M: Model> Checker<M> {
-    /// A checker that has seen nothing.
+    /// A checker of an empty history.
     pub fn new(limits: Limits) -> Checker<M> {
         Checker {
             limits,
@@ -172,16 +172,16 @@ impl<M: Model> Checker<M> {
         self.advance(key)
     }
 
-    /// An operation of unknown outcome can no longer take effect: if it ever did, it was before
-    /// `now`. A service that knows its clients' sessions can promise that. Does nothing to any
-    /// other operation.
+    /// An operation of unknown outcome can no longer take effect: if it did, that was before `now`.
+    /// A service that knows the sessions of its clients can promise that. Other operations are not
+    /// changed by this call.
     ///
-    /// It is forgotten when an operation that began after `now` has been checked, if that one is
-    /// no read and somebody saw what it wrote: until then it may still explain too much, and never
-    /// too little.
+    /// The operation is forgotten when an operation that began after `now` has been checked, if
+    /// that is a write whose value somebody saw. Until then it may explain too much, never too
+    /// little.
     ///
-    /// Without it such an operation is carried along for ever, and the more there are, the harder
-    /// a history is to check.
+    /// Without this call, an operation of unknown outcome is remembered for ever, and the more
+    /// there are, the harder a history is to check.
     pub fn expire(&mut self, id: OperationId, now: u64) {
         let key = self.unknown.remove(&id.0);
         if let Some(track) = key.and_then(|key| self.tracks.get_mut(&key)) {
@@ -189,7 +189,7 @@ impl<M: Model> Checker<M> {
         }
     }
 
-    /// An operation was refused: it took no effect, and will not.
+    /// An operation was refused: it has not taken effect, and never will.
     ///
     /// # Errors
     ///
@@ -204,7 +204,7 @@ impl<M: Model> Checker<M> {
         self.advance(key)
     }
 
-    /// The history is over; the outcome of what is outstanding will never be known.
+    /// The history is over. The outcomes of outstanding operations will never be known.
     pub fn finish(mut self) -> Verdict<M> {
         if let Some(violation) = self.violation {
             return Verdict::NotLinearizable(violation);
@@ -215,8 +215,8 @@ impl<M: Model> Checker<M> {
                 Progress::NotLinearizable(violation) => {
                     return Verdict::NotLinearizable(violation);
                 }
-                Progress::GivenUp(why) => {
-                    self.given_up.insert(key.clone(), why);
+                Progress::GivenUp(exceeded) => {
+                    self.given_up.insert(key.clone(), exceeded);
                 }
             }
         }
@@ -224,7 +224,11 @@ impl<M: Model> Checker<M> {
             return Verdict::Linearizable;
         }
         let given_up = self.given_up.into_iter();
-        Verdict::Unknown(given_up.map(|(key, why)| GivenUp { key, why }).collect())
+        Verdict::Unknown(
+            given_up
+                .map(|(key, exceeded)| GivenUp { key, exceeded })
+                .collect(),
+        )
     }
 
     /// How many operations are remembered, of all keys.
@@ -244,13 +248,13 @@ impl<M: Model> Checker<M> {
         Ok(())
     }
 
-    /// Checks what can be checked on this key, if that is enough to be worthwhile.
+    /// Checks this key, if enough operations have been collected.
     fn advance(&mut self, key: M::Key) -> Result<(), CheckerError<M>> {
         let Some(track) = self.tracks.get_mut(&key) else {
             return Ok(());
         };
         let progress = if track.unknown_count() > self.limits.unknown {
-            Progress::GivenUp(Why::UnknownOutcomes)
+            Progress::GivenUp(Exceeded::UnknownOutcomes)
         } else if track.is_due() {
             track.advance(&key, self.now, self.limits.states)
         } else {
@@ -262,9 +266,9 @@ impl<M: Model> Checker<M> {
                 self.violation = Some(violation.clone());
                 Err(CheckerError::NotLinearizable(violation))
             }
-            Progress::GivenUp(why) => {
+            Progress::GivenUp(exceeded) => {
                 self.tracks.remove(&key);
-                self.given_up.insert(key, why);
+                self.given_up.insert(key, exceeded);
                 Ok(())
             }
         }

@@ -1,5 +1,5 @@
-//! The events of a history, in the order of time, as a list from which operations are taken out
-//! and put back at constant cost.
+//! The events of a history as a linked list, in the order of time. Taking an operation out and
+//! putting it back has constant cost.
 
 /// One event of an operation of known outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(super) enum Event {
     Return(usize),
 }
 
-/// Where the operations' events stand in the list, and who is whose neighbour.
+/// The events, each with its neighbours in the list.
 ///
 /// Place 0 is before the first and after the last event.
 #[derive(Debug)]
@@ -20,8 +20,15 @@ pub(super) struct Entries {
     events: Vec<Event>,
     next: Vec<usize>,
     previous: Vec<usize>,
-    /// For each operation the places of its call and of its return.
-    places: Vec<(usize, usize)>,
+    /// The places of each operation.
+    places: Vec<Places>,
+}
+
+/// The places of the two events of an operation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Places {
+    call: usize,
+    end: usize,
 }
 
 impl Entries {
@@ -30,19 +37,19 @@ impl Entries {
         let mut places = Vec::new();
         let mut order = Vec::new();
         for (operation, (invoked, returned)) in spans.enumerate() {
-            places.push((0, 0));
+            places.push(Places::default());
             order.push((invoked, false, operation));
             order.push((returned, true, operation));
         }
-        // At the same time calls come first: what touches is concurrent.
+        // At the same time calls come before returns: such operations are concurrent.
         order.sort_unstable();
         let mut events = vec![Event::End];
         for (_, is_return, operation) in order {
             if is_return {
-                places[operation].1 = events.len();
+                places[operation].end = events.len();
                 events.push(Event::Return(operation));
             } else {
-                places[operation].0 = events.len();
+                places[operation].call = events.len();
                 events.push(Event::Call(operation));
             }
         }
@@ -76,14 +83,14 @@ impl Entries {
 
     /// Takes an operation out.
     pub(super) fn take(&mut self, operation: usize) {
-        let (call, end) = self.places[operation];
+        let Places { call, end } = self.places[operation];
         self.unlink(call);
         self.unlink(end);
     }
 
-    /// Puts the operation back that was taken out last.
+    /// Puts back the operation that was taken out last.
     pub(super) fn put_back(&mut self, operation: usize) {
-        let (call, end) = self.places[operation];
+        let Places { call, end } = self.places[operation];
         self.link(end);
         self.link(call);
     }

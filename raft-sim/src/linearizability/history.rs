@@ -1,27 +1,27 @@
-//! What clients saw.
+//! Histories: what clients saw.
 
 use super::model::Model;
 use core::fmt;
 
 /// One operation of one client on one key.
 ///
-/// Its outcome is known if `output` is there. Otherwise it may have taken effect at any time
-/// after `invoked`, even after `returned`, or never: it timed out, or its client crashed.
+/// Its outcome is known if there is an `output`. Otherwise it timed out, or its client crashed: it
+/// may have taken effect at any time after `invoked`, even after `returned`, or never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<M: Model> {
-    /// Who asked. Only for explanations.
+    /// The client. Only for explanations.
     pub client: u64,
-    /// What was asked about.
+    /// The key.
     pub key: M::Key,
-    /// When it began: on any clock that never goes back, the same one for all operations.
+    /// When it began, by any clock that never goes back. All operations share the clock.
     pub invoked: u64,
-    /// When it ended. An operation that ended at the very time at which another began counts as
-    /// concurrent with it. A time before `invoked` counts as `invoked`; with an output but no
-    /// end, it ended some time.
+    /// When it ended. If that is the very time at which another operation began, the two count as
+    /// concurrent. A time before `invoked` counts as `invoked`. With an output but no end, the
+    /// operation ended at an unknown time.
     pub returned: Option<u64>,
-    /// What was asked for.
+    /// The request.
     pub input: M::Input,
-    /// What was answered.
+    /// The answer.
     pub output: Option<M::Output>,
 }
 
@@ -37,21 +37,21 @@ impl<M: Model> fmt::Display for Operation<M> {
     }
 }
 
-/// What all clients saw, in any order.
+/// The operations of all clients, in any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History<M: Model> {
     operations: Vec<Operation<M>>,
 }
 
 impl<M: Model> History<M> {
-    /// Nothing.
+    /// An empty history.
     pub fn new() -> History<M> {
         History {
             operations: Vec::new(),
         }
     }
 
-    /// One more operation.
+    /// Adds an operation.
     pub fn push(&mut self, operation: Operation<M>) {
         self.operations.push(operation);
     }

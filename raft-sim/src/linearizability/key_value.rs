@@ -5,11 +5,11 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 
-/// The bytes under a key, as a checker knows them: by fingerprint and length.
+/// The bytes under a key, as a checker compares them: by fingerprint and length.
 ///
-/// The fingerprint is a polynomial modulo the prime 2^61 - 1, so that the fingerprint of two
-/// values joined follows from theirs, and an append needs no bytes. Two values that differ have
-/// the same fingerprint with a probability of about length / 2^61, which would hide a violation,
+/// The fingerprint is a polynomial modulo the prime 2^61 - 1. So the fingerprint of two values
+/// appended follows from their fingerprints, and an append needs no bytes. Different values have
+/// the same fingerprint with a probability of about length / 2^61. That would hide a violation, but
 /// never invent one. The first bytes are kept for explanations.
 #[derive(Clone, Copy)]
 pub struct Value {
@@ -21,7 +21,7 @@ pub struct Value {
 impl Value {
     const HEAD: usize = 12;
     const PRIME: u64 = (1 << 61) - 1;
-    /// Any number below the prime that is no small power of another.
+    /// Any number below the prime that is not a small power of another number.
     const BASE: u64 = 0x0a3c_59b1_7e4d_2f63;
     const BASE_2: u64 = multiply(Value::BASE, Value::BASE);
     const BASE_3: u64 = multiply(Value::BASE_2, Value::BASE);
@@ -36,7 +36,7 @@ impl Value {
 
     /// The value with these bytes.
     pub fn new(bytes: &[u8]) -> Value {
-        // One more than the byte, so that zeros count.
+        // The byte plus one, so that zero bytes count.
         let digit = |byte: &u8| u64::from(*byte) + 1;
         let mut value = Value::EMPTY;
         let (fours, rest) = bytes.as_chunks::<4>();
@@ -87,7 +87,7 @@ const fn multiply(a: u64, b: u64) -> u64 {
 
 /// A number below 2^123 modulo the prime.
 const fn reduce(number: u128) -> u64 {
-    // 2^61 is 1 modulo the prime, so that the high part counts as much as the low one.
+    // 2^61 is 1 modulo the prime, so the high part is added to the low part.
     let sum = (number as u64 & Value::PRIME) as u128 + (number >> 61);
     let sum = (sum as u64 & Value::PRIME) + (sum >> 61) as u64;
     sum - if sum >= Value::PRIME { Value::PRIME } else { 0 }
@@ -140,8 +140,8 @@ impl From<&str> for Value {
 }
 
 impl fmt::Display for Value {
-    /// The bytes in quotes, what is not ASCII escaped; of a long value the first ones, its length
-    /// and its fingerprint.
+    /// The bytes in quotes, with escapes for what is not ASCII. Of a long value the first bytes,
+    /// the length and the fingerprint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = self.length as usize;
         let shown = &self.head[..length.min(Value::HEAD)];
@@ -159,31 +159,31 @@ impl fmt::Debug for Value {
     }
 }
 
-/// What a client asks a key/value store for.
+/// A request to a key/value store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyValueInput {
-    /// The value. Answered with [`KeyValueOutput::Value`].
+    /// Reads the value. Answered with [`KeyValueOutput::Value`].
     Get,
-    /// This value from now on. Answered with [`KeyValueOutput::Done`].
+    /// Sets the value. Answered with [`KeyValueOutput::Done`].
     Set(Value),
-    /// These bytes after those that are there; an absent value counts as empty. Answered with
+    /// Appends bytes to the value. An absent value counts as empty. Answered with
     /// [`KeyValueOutput::Done`].
     Append(Value),
-    /// `new`, if the value is `expected`. Answered with [`KeyValueOutput::Swapped`].
+    /// Sets the value to `new` if it is `expected`. Answered with [`KeyValueOutput::Swapped`].
     CompareAndSet {
-        /// What must be there; `None`: nothing.
+        /// The value before; `None` if there must be none.
         expected: Option<Value>,
-        /// What is there afterwards.
+        /// The value afterwards.
         new: Value,
     },
-    /// No value from now on. Answered with [`KeyValueOutput::Done`].
+    /// Deletes the value. Answered with [`KeyValueOutput::Done`].
     Delete,
 }
 
-/// What a key/value store answers. An answer that does not belong to the question is a violation.
+/// An answer of a key/value store. An answer that does not belong to the request is a violation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyValueOutput {
-    /// The value that was read; `None`: there is none.
+    /// The value that was read; `None` if there is none.
     Value(Option<Value>),
     /// Done.
     Done,
@@ -191,7 +191,7 @@ pub enum KeyValueOutput {
     Swapped(bool),
 }
 
-/// A key/value store: under each key a value, or none.
+/// The model of a key/value store: each key has a value, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyValue<K = u64>(PhantomData<K>);
 
@@ -245,7 +245,7 @@ impl<K: Clone + fmt::Debug + Ord> Model for KeyValue<K> {
         then: &KeyValueInput,
         output: Option<&KeyValueOutput>,
     ) -> bool {
-        // The value that `before` leaves for certain, if it does.
+        // The value after `before`, if it is certain.
         let left = match before {
             KeyValueInput::Get => return false,
             KeyValueInput::Set(value) => Some(Some(*value)),
@@ -262,7 +262,7 @@ impl<K: Clone + fmt::Debug + Ord> Model for KeyValue<K> {
                 let swapped = *answer == KeyValueOutput::Swapped(true);
                 left.is_none_or(|left| (left == *expected) == swapped)
             }
-            // It does nothing after any other value; nobody needs it there.
+            // After any other value it does nothing, so no order needs it there.
             (KeyValueInput::CompareAndSet { expected, .. }, None) => {
                 left.is_none_or(|left| left == *expected)
             }

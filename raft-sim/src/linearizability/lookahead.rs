@@ -1,21 +1,22 @@
-//! What can be told of operations before the search.
+//! What is known of operations before the search.
 
 use super::model::Model;
 use super::problem::{Known, Segment};
 
-/// To whom an operation of known outcome can matter that may come right after it.
+/// The operations that may come right after an operation of known outcome, and to which it can
+/// matter.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Followers {
-    /// It is a write that can matter to none: nobody ever sees what it wrote.
+    /// Whether it is a write that can matter to no operation: nobody ever sees its value.
     pub(super) is_idle: bool,
-    /// To these of known outcome; not all of them, if there are many.
+    /// Those of known outcome. If there are many, only some of them.
     pub(super) known: Vec<usize>,
 }
 
-/// How many operations are looked at for one.
+/// For each operation at most so many others are looked at.
 const REACH: usize = 4096;
 
-/// The followers that are remembered of one operation.
+/// So many followers are remembered of each operation.
 const REMEMBERED: usize = 8;
 
 /// The followers of each operation of known outcome.
@@ -30,8 +31,8 @@ pub(super) fn followers<M: Model>(segment: &Segment<'_, M>) -> Vec<Followers> {
         last_end[at] = last_end[at].max(last_end[at - 1]);
     }
     let find = |at: usize| {
-        // What begins after the end of one that begins after the end of this one cannot come
-        // right after it.
+        // Let another operation begin after the end of this one. What begins after the end of that
+        // operation cannot come right after this one.
         let this = &known[at];
         if M::is_read(this.input, Some(this.output)) {
             return Followers::default();

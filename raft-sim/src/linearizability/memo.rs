@@ -1,4 +1,4 @@
-//! Where a search has been.
+//! The points that a search has visited.
 
 use super::bits::is_subset;
 use core::hash::{Hash, Hasher};
@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHasher};
 pub(super) struct Point<'a, S> {
     /// One more than the greatest number of an operation of known outcome that is placed.
     pub(super) end: usize,
-    /// Those with smaller numbers that are not placed.
+    /// The operations with smaller numbers that are not placed.
     pub(super) missing: &'a [u64],
     pub(super) state: &'a S,
     /// The operations of unknown outcome that are assumed to have taken effect.
@@ -19,14 +19,15 @@ pub(super) struct Point<'a, S> {
 
 /// The points that a search has visited (Lowe's memoization).
 ///
-/// Of two points that differ only in the operations of unknown outcome that they have used, the
-/// one that has used fewer can do all that the other can: those that are left may still take
-/// effect, or never. So a point counts as visited if one was there that had used a part of it.
+/// Let two points differ only in the operations of unknown outcome that they have used, and let one
+/// have used a part of what the other has used. Then it leads to everything that the other leads
+/// to: the remaining ones may still take effect, or never. So a point counts as visited if such a
+/// point was visited.
 ///
-/// Membership is all that is ever asked, so the order of a hash decides nothing.
+/// Only membership is asked, so the order of a hash decides nothing.
 #[derive(Debug)]
 pub(super) struct Memo<S> {
-    /// By hash of all but `used`: the latest visit.
+    /// The latest visit, by the hash of all but `used`.
     latest: FxHashMap<u64, usize>,
     visits: Vec<Visit<S>>,
     /// The sets of all visits, one after the other.
@@ -52,7 +53,7 @@ impl<S: Clone + Eq + Hash> Memo<S> {
         }
     }
 
-    /// Whether this point is a new one. From now on it is not.
+    /// Visits a point. Whether it is new.
     pub(super) fn visit(&mut self, point: Point<'_, S>) -> bool {
         let hash = hash(&point);
         let earlier = self.latest.get(&hash).copied();

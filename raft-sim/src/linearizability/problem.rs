@@ -1,4 +1,4 @@
-//! What a search is given, and what comes out.
+//! The input and the outcome of a search.
 
 use super::bits::Bits;
 use super::model::Model;
@@ -10,7 +10,7 @@ pub(super) struct Known<'a, M: Model> {
     pub(super) output: &'a M::Output,
     pub(super) invoked: u64,
     pub(super) returned: u64,
-    /// Whether it has to be placed. Others may be, and tell what will be needed.
+    /// Whether it must be placed. Others may be placed; they show what will be needed later.
     pub(super) is_due: bool,
 }
 
@@ -20,14 +20,14 @@ pub(super) struct Open<M: Model> {
     pub(super) id: u64,
     pub(super) client: u64,
     pub(super) invoked: u64,
-    /// It did not take effect later than this, if at all.
+    /// If it took effect, then not later than this.
     pub(super) until: Option<u64>,
     pub(super) input: M::Input,
     /// Whether it can matter to another operation of unknown outcome.
     pub(super) matters_to_open: bool,
 }
 
-/// One more operation of unknown outcome, which may matter to the others, and they to it.
+/// Adds an operation of unknown outcome. It may matter to the others, and they to it.
 pub(super) fn add_open<M: Model>(opens: &mut Vec<Open<M>>, mut new: Open<M>) {
     for other in opens.iter_mut() {
         new.matters_to_open |= M::matters(&new.input, &other.input, None);
@@ -36,32 +36,32 @@ pub(super) fn add_open<M: Model>(opens: &mut Vec<Open<M>>, mut new: Open<M>) {
     opens.push(new);
 }
 
-/// What is searched: operations on one key.
+/// The input of a search: operations on one key.
 #[derive(Debug)]
 pub(super) struct Segment<'a, M: Model> {
     /// In the order in which they began.
     pub(super) known: Vec<Known<'a, M>>,
     pub(super) open: &'a [Open<M>],
-    /// When operations may have begun that are not here: no earlier. `None`: all are here.
+    /// Operations that are not here began at this time or later. `None` if all are here.
     pub(super) horizon: Option<u64>,
     /// How many states may be explored.
     pub(super) limit: u64,
 }
 
-/// Where a search begins or ends.
+/// A point at which a search begins or ends.
 #[derive(Clone, Debug)]
-pub(super) struct Config<S> {
+pub(super) struct Configuration<S> {
     pub(super) state: S,
-    /// Those operations of known outcome that have been placed; of an end, only those that need
-    /// not have been.
+    /// The operations of known outcome that have been placed. At an end, only those that did not
+    /// have to be.
     pub(super) placed: Vec<usize>,
-    /// Those operations of unknown outcome that took effect.
+    /// The operations of unknown outcome that took effect.
     pub(super) used: Bits,
 }
 
-impl<S> Config<S> {
-    pub(super) fn new(state: S) -> Config<S> {
-        Config {
+impl<S> Configuration<S> {
+    pub(super) fn new(state: S) -> Configuration<S> {
+        Configuration {
             state,
             placed: Vec::new(),
             used: Bits::default(),
@@ -102,14 +102,15 @@ impl<S> Stuck<S> {
     }
 }
 
-/// What came out.
+/// The outcome of a search.
 #[derive(Debug)]
 pub(super) enum Outcome<S> {
     /// The ends that were reached, at least one.
     Ends {
-        ends: Vec<Config<S>>,
-        /// When the last of those began that have to be placed and are never moved forward: what
-        /// came before this and is used at no end is not needed.
+        ends: Vec<Configuration<S>>,
+        /// When the last of those operations began that must be placed and are never moved forward.
+        /// An operation of unknown outcome that could take effect only before this time, and is
+        /// used at no end, is not needed.
         begun: u64,
     },
     Stuck(Stuck<S>),
@@ -117,11 +118,11 @@ pub(super) enum Outcome<S> {
     GivenUp,
 }
 
-/// How many ends are wanted.
+/// The ends that are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Any one.
     One,
-    /// All, except those that can do no more than another one.
+    /// All, except those that another one covers.
     All,
 }

@@ -1,17 +1,17 @@
-//! When to turn back early.
+//! The rule by which the search turns back early.
 
 use super::entries::Event;
 use super::model::Model;
 use super::problem::{Known, Step};
 use super::search::Search;
 
-/// How many events are looked at for one operation. One that lasts very long would otherwise have
-/// all others looked at again and again.
+/// For each operation at most so many events are looked at. Otherwise all operations would be
+/// looked at again and again for one that lasts very long.
 const REACH: usize = 256;
 
 impl<M: Model> Search<'_, '_, M> {
-    /// An operation that is forbidden now and will be so for as long as it may come: nothing that
-    /// may come before it matters to it. Mostly a read whose value is gone.
+    /// An operation that is lost: it is forbidden now, and nothing that may come before it matters
+    /// to it. Mostly it is a read whose value is gone.
     pub(super) fn lost(&self, state: &M::State) -> Option<usize> {
         let mut place = self.entries.first();
         while let Event::Call(known) = self.entries.event(place) {
@@ -23,8 +23,8 @@ impl<M: Model> Search<'_, '_, M> {
         self.missed(state)
     }
 
-    /// A lost operation among those that the last frame's state was there for. It may begin much
-    /// later than all that can come now.
+    /// A lost operation among the followers of the operation that led to the last frame's state. It
+    /// may begin much later than all that can come now.
     fn missed(&self, state: &M::State) -> Option<usize> {
         let writer = self.frames.last()?.writer?;
         let mut followers = self.followers[writer].known.iter().copied();
@@ -33,7 +33,7 @@ impl<M: Model> Search<'_, '_, M> {
 
     fn is_lost(&self, state: &M::State, known: usize) -> bool {
         let returned = self.segment.known[known].returned;
-        // Otherwise one that is not here might help.
+        // Otherwise an operation that is not here might help.
         let is_in_sight = self
             .segment
             .horizon
@@ -43,7 +43,7 @@ impl<M: Model> Search<'_, '_, M> {
             && !self.has_help(known, returned)
     }
 
-    /// Whether some operation matters to `known` that may come before it; `true` also if there are
+    /// Whether an operation that may come before `known` matters to it. Also `true` if there are
     /// too many to look at.
     fn has_help(&self, known: usize, returned: u64) -> bool {
         let step = Step::Known(known);

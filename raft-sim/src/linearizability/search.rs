@@ -5,30 +5,30 @@ use super::entries::{Entries, Event};
 use super::lookahead::{Followers, followers};
 use super::memo::{Memo, Point};
 use super::model::Model;
-use super::problem::{Config, Known, Outcome, Segment, Step, Stuck, Wanted};
+use super::problem::{Configuration, Known, Outcome, Segment, Step, Stuck, Wanted};
 use super::verdict::NotLinearizable;
 
-/// An operation that was placed, and all that is left to try after it.
+/// An operation that was placed, and what is left to try after it.
 #[derive(Debug)]
 pub(super) struct Frame<S> {
     before: Mark,
     pub(super) state: S,
-    /// The operation that ends first: what began later has to wait for it.
+    /// The operation that ends first. What begins after its end cannot come before it.
     due: usize,
-    /// The place in the list of the next operation to try.
+    /// The place of the next operation to try.
     next: usize,
-    /// If idle writes can come now: the state after them, until they have been tried.
+    /// The state after the first idle write that can come now, if there is one.
     idle: Option<S>,
     has_tried_idle: bool,
     /// The next operation of unknown outcome to try.
     next_open: usize,
-    /// The operation of unknown outcome that came right before, with nothing in between.
+    /// The operation of unknown outcome that came right before this state.
     after_open: Option<usize>,
     /// The operation that led to this state, if its outcome is known.
     pub(super) writer: Option<usize>,
 }
 
-/// What there was before an operation was placed.
+/// How much was placed before an operation was placed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
     /// The length of the trail.
@@ -37,11 +37,11 @@ struct Mark {
     end: usize,
 }
 
-/// What can be tried.
+/// Something to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choice {
     Start,
-    /// All writes that nobody ever sees and that can come now.
+    /// All idle writes that can come now.
     Idle,
     Known(usize),
     Open(usize),
@@ -56,24 +56,24 @@ pub(super) struct Search<'a, 'b, M: Model> {
     pub(super) entries: Entries,
     pub(super) placed: Bits,
     end: usize,
-    /// How many operations have to be placed yet.
+    /// How many operations must still be placed.
     due: usize,
     pub(super) used: Bits,
-    /// All that is placed, in order; first what was already where the search began.
+    /// All that is placed, in order. It begins with what the start had placed.
     trail: Vec<Step>,
     begun: usize,
     pub(super) frames: Vec<Frame<M::State>>,
     memo: Memo<M::State>,
     missing: Vec<u64>,
     explored: u64,
-    ends: Vec<Config<M::State>>,
+    ends: Vec<Configuration<M::State>>,
     stuck: Option<Stuck<M::State>>,
 }
 
 /// Searches from each of `starts`.
 pub(super) fn search<M: Model>(
     segment: &Segment<'_, M>,
-    starts: &[Config<M::State>],
+    starts: &[Configuration<M::State>],
     wanted: Wanted,
 ) -> Outcome<M::State> {
     let known = &segment.known;
@@ -118,9 +118,9 @@ impl<M: Model> Search<'_, '_, M> {
         self.wanted == Wanted::One && !self.ends.is_empty()
     }
 
-    /// When the last of those began that have to be placed, except reads and idle writes. Those
-    /// two are placed as early as may be, and so perhaps before an operation of unknown outcome
-    /// that really came before them; the order of all others is tried as it may have been.
+    /// When the last of the operations began that must be placed, except reads and idle writes.
+    /// Those two are placed as early as possible, perhaps before an operation of unknown outcome
+    /// that really came before them. For all others, every order that may have happened is tried.
     fn fixed_begun(&self) -> u64 {
         let known = self.segment.known.iter().zip(&self.followers);
         let fixed = known.filter(|(known, followers)| {
@@ -130,7 +130,7 @@ impl<M: Model> Search<'_, '_, M> {
         fixed.map(|(known, _)| known.invoked).max().unwrap_or(0)
     }
 
-    fn run(&mut self, start: &Config<M::State>) {
+    fn run(&mut self, start: &Configuration<M::State>) {
         for &known in &start.placed {
             self.place(Step::Known(known));
         }
@@ -176,7 +176,7 @@ impl<M: Model> Search<'_, '_, M> {
         }
     }
 
-    /// Whether it can matter to `step` that `open` comes right before.
+    /// Whether it can matter to `step` that `open` comes right before it.
     pub(super) fn matters(&self, open: usize, step: Step) -> bool {
         let before = &self.segment.open[open].input;
         match step {
@@ -223,8 +223,8 @@ impl<M: Model> Search<'_, '_, M> {
         self.end = mark.end;
     }
 
-    /// Goes on from `state`, after `choice` was placed, unless that leads nowhere new. `before` is
-    /// what there was before that.
+    /// Goes on from `state` after `choice` was placed, unless that leads nowhere new. `before` is
+    /// the mark before `choice`.
     fn enter(&mut self, before: Mark, choice: Choice, state: M::State) {
         let length = self.trail.len();
         let due = self.absorb(&state);
@@ -233,7 +233,7 @@ impl<M: Model> Search<'_, '_, M> {
             return self.take_back(before);
         }
         let Event::Return(due) = due else {
-            return self.take_back(before); // not with operations that are due
+            return self.take_back(before); // Unreachable while operations are due.
         };
         if let Some(lost) = self.lost(&state) {
             self.note_stuck(&state, due, lost);
@@ -268,9 +268,9 @@ impl<M: Model> Search<'_, '_, M> {
     }
 
     fn is_new(&mut self, state: &M::State) -> bool {
-        // All that began before one that is placed and are not placed can come now, so they are
-        // at the head of the list. They say it shorter than a bit for each that is placed: an
-        // operation may last as long as thousands of others.
+        // Operations that are not placed, but began before one that is, can come now. So they are
+        // at the head of the list. Listing them takes less memory than a bit for each operation
+        // that is placed: one operation may last as long as thousands of others.
         self.missing.clear();
         let mut place = self.entries.first();
         while let Event::Call(known) = self.entries.event(place)
@@ -287,10 +287,10 @@ impl<M: Model> Search<'_, '_, M> {
         })
     }
 
-    /// Places each read that can come now. There is no need to ever try without: from whatever
-    /// order has it later, it can be taken away and put here.
+    /// Places each read that can come now. An order without it here need not be tried: if an order
+    /// has the read later, it is also valid with the read here.
     ///
-    /// Returns the first return in the list, or that the list ends.
+    /// Returns the first return in the list, or the end of the list.
     fn absorb(&mut self, state: &M::State) -> Event {
         let mut place = self.entries.first();
         loop {
@@ -322,8 +322,8 @@ impl<M: Model> Search<'_, '_, M> {
         None
     }
 
-    /// Places all idle writes that can come now, and those that can come then. Returns the state
-    /// after them.
+    /// Places all idle writes that can come now, and those that can come after them. Returns the
+    /// state then.
     fn place_idle(&mut self, mut state: M::State) -> M::State {
         let mut place = self.entries.first();
         while let Event::Call(known) = self.entries.event(place) {
@@ -342,7 +342,7 @@ impl<M: Model> Search<'_, '_, M> {
         state
     }
 
-    /// All that has to be placed is placed.
+    /// Everything that must be placed is placed.
     fn finish(&mut self, state: M::State) {
         let known = &self.segment.known;
         let mut placed: Vec<usize> = self
@@ -354,18 +354,18 @@ impl<M: Model> Search<'_, '_, M> {
             })
             .collect();
         placed.sort_unstable();
-        self.ends.push(Config {
+        self.ends.push(Configuration {
             state,
             placed,
             used: self.used.clone(),
         });
     }
 
-    /// What to try next after the last frame, and where it leads.
+    /// What to try next after the last frame, and the state to which it leads.
     ///
-    /// Idle writes (see [`followers`]) are there only to be placed somewhere, and whatever comes
-    /// right after one of them would come without it too, and lead to the same state. So as many
-    /// as possible are placed at once; what can come after them need not be tried without.
+    /// Idle writes (see [`followers`]) only have to be placed somewhere. Whatever comes right after
+    /// one of them could also come without it, and would lead to the same state. So as many as
+    /// possible are placed at once, and what can come after them is not tried without them.
     fn next_choice(&mut self) -> Option<(Choice, M::State)> {
         let mut frame = self.frames.pop()?;
         let mut found = self.next_known(&mut frame);
@@ -392,9 +392,9 @@ impl<M: Model> Search<'_, '_, M> {
         None
     }
 
-    /// An operation of unknown outcome is tried only where it can matter to what comes next. Most
-    /// of them matter to nothing: what they wrote was never read. They would otherwise double the
-    /// work each.
+    /// An operation of unknown outcome is tried only where it can matter to what comes next.
+    /// Otherwise each of them would double the work. Most of them matter to nothing: what they
+    /// wrote was never read.
     fn next_open(&self, frame: &mut Frame<M::State>) -> Option<(Choice, M::State)> {
         let due = self.segment.known[frame.due].returned;
         while let Some(open) = self.segment.open.get(frame.next_open) {
@@ -414,7 +414,7 @@ impl<M: Model> Search<'_, '_, M> {
         None
     }
 
-    /// Whether it can matter to an operation that may come now that `open` comes right before.
+    /// Whether `open` can matter to an operation that may come now, right after it.
     fn matters_to_known(&self, open: usize) -> bool {
         let mut place = self.entries.first();
         while let Event::Call(known) = self.entries.event(place) {
@@ -426,7 +426,7 @@ impl<M: Model> Search<'_, '_, M> {
         false
     }
 
-    /// Where `step` leads after the frame, unless another choice makes that useless.
+    /// The state to which `step` leads after the frame, unless another choice makes it useless.
     fn try_step(&self, frame: &Frame<M::State>, step: Step) -> Option<M::State> {
         if let Some(open) = frame.after_open
             && !self.matters(open, step)
@@ -435,23 +435,23 @@ impl<M: Model> Search<'_, '_, M> {
         }
         let next = self.apply(&frame.state, step)?;
         let leads_there = |state: &M::State| self.apply(state, step).is_some_and(|to| to == next);
-        // If it leads there too without the operation of unknown outcome right before, there is
-        // no use in that one.
+        // If `step` leads there also without the operation of unknown outcome right before it, that
+        // operation is useless.
         let before = self.frames.last().filter(|_| frame.after_open.is_some());
         let is_useless = before.is_some_and(|before| leads_there(&before.state))
             || frame.idle.as_ref().is_some_and(leads_there);
         (!is_useless).then_some(next)
     }
 
-    /// All that could follow the frame was tried.
+    /// Everything that could follow the frame was tried.
     fn leave(&mut self, frame: Frame<M::State>) {
         self.note_stuck(&frame.state, frame.due, frame.due);
         self.take_back(frame.before);
     }
 
-    /// Nothing leads on from here. `culprit` is the operation that shows it best.
+    /// Notes that nothing leads on from here. `culprit` is the operation that shows it best.
     fn note_stuck(&mut self, state: &M::State, due: usize, culprit: usize) {
-        // Those of unknown outcome do not count: to assume more of them explains nothing more.
+        // Operations of unknown outcome do not count: assuming more of them explains nothing more.
         let placed = self.trail.len() - self.used.count() as usize;
         let longest = self.stuck.as_ref().map(|stuck| stuck.placed);
         if longest.is_some_and(|longest| placed <= longest) {

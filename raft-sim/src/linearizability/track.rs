@@ -1,45 +1,61 @@
-//! One key of a history that goes on.
+//! One key of a history that is still happening.
 
 use super::bits::Bits;
 use super::history::Operation;
 use super::model::Model;
-use super::problem::{Config, Known, Open, Outcome, Segment, Step, Stuck, Wanted, add_open};
+use super::problem::{Configuration, Known, Open, Outcome, Segment, Step, Stuck, Wanted, add_open};
 use super::search::search;
-use super::verdict::{NotLinearizable, Why};
+use super::verdict::{Exceeded, NotLinearizable};
 
-/// An operation whose outcome is known or still to come.
+/// An operation whose outcome is known, or that is outstanding.
 #[derive(Clone, Debug)]
 struct Entry<M: Model> {
     id: u64,
     client: u64,
     input: M::Input,
     invoked: u64,
-    /// When it ended, and how; `None`: it goes on.
-    outcome: Option<(u64, M::Output)>,
+    /// `None` while it is outstanding.
+    outcome: Option<Ended<M>>,
 }
 
-/// What a stretch of a key's history led to.
+/// The end of an operation.
+#[derive(Clone, Debug)]
+struct Ended<M: Model> {
+    at: u64,
+    output: M::Output,
+}
+
+/// Where a stretch is cut off from what is still happening.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// Operations that ended by this time must be placed.
+    last: u64,
+    /// Operations that are not searched began at this time or later. It is after `last`.
+    horizon: u64,
+}
+
+/// The result of the check of a stretch.
 #[derive(Debug)]
 pub(super) enum Progress<M: Model> {
     Fine,
     NotLinearizable(Box<NotLinearizable<M>>),
-    GivenUp(Why),
+    GivenUp(Exceeded),
 }
 
-/// What must be remembered of one key.
+/// What is remembered of one key.
 #[derive(Clone, Debug)]
 pub(super) struct Track<M: Model> {
     /// In the order in which they began.
     entries: Vec<Entry<M>>,
     open: Vec<Open<M>>,
-    /// Where the checked part of the history may have led to. What a start has placed are
-    /// entries before the first one that goes on.
-    starts: Vec<Config<M::State>>,
+    /// The points to which the checked part of the history may have led. What they have placed are
+    /// entries before the first outstanding one.
+    starts: Vec<Configuration<M::State>>,
     /// How many operations have been forgotten.
     forgotten: u64,
-    /// Entries that are worth a check.
+    /// The number of entries that makes a check worthwhile.
     stretch: usize,
-    /// At how many entries the next stretch is checked.
+    /// The number of entries at which the next stretch is checked.
     due: usize,
 }
 
@@ -48,7 +64,7 @@ impl<M: Model> Track<M> {
         Track {
             entries: Vec::new(),
             open: Vec::new(),
-            starts: vec![Config::new(M::initial())],
+            starts: vec![Configuration::new(M::initial())],
             forgotten: 0,
             stretch,
             due: stretch,
@@ -68,12 +84,13 @@ impl<M: Model> Track<M> {
     pub(super) fn complete(&mut self, id: u64, output: M::Output, now: u64) {
         let at = self.entries.binary_search_by_key(&id, |entry| entry.id);
         if let Some(entry) = at.ok().and_then(|at| self.entries.get_mut(at)) {
-            entry.outcome = Some((now, output));
+            entry.outcome = Some(Ended { at: now, output });
         }
     }
 
-    /// No stretch that was checked so far reached beyond the beginning of an operation that went
-    /// on. So it is not too late for this one to take effect at any time since then.
+    /// The outcome of an outstanding operation will never be known. No stretch that was checked so
+    /// far reached beyond the beginning of an outstanding operation. So this one may still take
+    /// effect at any time since it began.
     pub(super) fn unknown(&mut self, id: u64) {
         if let Ok(at) = self.entries.binary_search_by_key(&id, |entry| entry.id) {
             let entry = self.entries.remove(at);
@@ -88,7 +105,7 @@ impl<M: Model> Track<M> {
         }
     }
 
-    /// An operation that goes on took no effect, and will not.
+    /// An outstanding operation has not taken effect, and never will.
     pub(super) fn never(&mut self, id: u64) {
         if let Ok(at) = self.entries.binary_search_by_key(&id, |entry| entry.id) {
             self.entries.remove(at);
@@ -109,7 +126,7 @@ impl<M: Model> Track<M> {
         }
     }
 
-    /// How many operations of unknown outcome are carried along.
+    /// How many operations of unknown outcome are remembered.
     pub(super) fn unknown_count(&self) -> usize {
         self.open.len()
     }
@@ -124,31 +141,32 @@ impl<M: Model> Track<M> {
         self.entries.len() >= self.due
     }
 
-    /// Checks and forgets a part of what ended before `now`, as far as no operation that goes on
-    /// was there.
+    /// Checks and forgets a part of the operations that ended before `now` and before the first
+    /// outstanding operation began.
     pub(super) fn advance(&mut self, key: &M::Key, now: u64, limit: u64) -> Progress<M> {
         let mut entries = self.entries.iter();
         let stretch = entries.position(|entry| entry.outcome.is_none());
         let stretch = stretch.unwrap_or(self.entries.len());
-        // At the same time calls come first: what ended right then may be needed after those.
+        // At the same time calls come before returns: what ended right then may have to come after
+        // those calls.
         let horizon = self.entries.get(stretch).map_or(now, |entry| entry.invoked);
         let ended = self.entries.iter().take(stretch);
-        let ended = ended.filter_map(|entry| entry.outcome.as_ref().map(|outcome| outcome.0));
+        let ended = ended.filter_map(|entry| entry.outcome.as_ref().map(|ended| ended.at));
         let mut ended: Vec<u64> = ended.filter(|ended| *ended < horizon).collect();
         ended.sort_unstable();
-        // The later half tells what of the first half is still needed.
+        // The later half shows what of the first half is still needed.
         let progress = match ended.get(ended.len().saturating_sub(1) / 2) {
-            Some(&last) => self.check(key, stretch, Some((last, horizon)), limit),
+            Some(&last) => self.check(key, stretch, Some(Cut { last, horizon }), limit),
             None => Progress::Fine,
         };
-        // What is stuck behind one operation is looked at again when it has doubled, as it would
-        // have to be again and again.
+        // Entries that wait behind an outstanding operation are checked again only when their
+        // number has doubled. Otherwise they would be checked again and again.
         let stuck = self.entries.len().saturating_sub(ended.len());
         self.due = (stuck + self.entries.len()).saturating_add(self.stretch);
         progress
     }
 
-    /// Checks all that is left. The outcome of what goes on will never be known.
+    /// Checks all that is left. The outcomes of outstanding operations will never be known.
     pub(super) fn finish(&mut self, key: &M::Key, limit: u64) -> Progress<M> {
         for entry in core::mem::take(&mut self.entries) {
             if entry.outcome.is_some() {
@@ -160,30 +178,23 @@ impl<M: Model> Track<M> {
         self.check(key, self.entries.len(), None, limit)
     }
 
-    /// Searches the first `stretch` entries. With a `cut`, those must be placed that ended by its
-    /// first time; other operations begin from its second time on, which is later.
-    fn check(
-        &mut self,
-        key: &M::Key,
-        stretch: usize,
-        cut: Option<(u64, u64)>,
-        limit: u64,
-    ) -> Progress<M> {
+    /// Searches the first `stretch` entries: up to a cut, or all of them.
+    fn check(&mut self, key: &M::Key, stretch: usize, cut: Option<Cut>, limit: u64) -> Progress<M> {
         let entries = self.entries.iter().take(stretch);
         let known = entries.filter_map(|entry| {
-            let (returned, output) = entry.outcome.as_ref()?;
+            let Ended { at, output } = entry.outcome.as_ref()?;
             Some(Known {
                 input: &entry.input,
                 output,
                 invoked: entry.invoked,
-                returned: *returned,
-                is_due: cut.is_none_or(|(last, _)| *returned <= last),
+                returned: *at,
+                is_due: cut.is_none_or(|cut| *at <= cut.last),
             })
         });
         let segment = Segment {
             known: known.collect(),
             open: &self.open,
-            horizon: cut.map(|(_, horizon)| horizon),
+            horizon: cut.map(|cut| cut.horizon),
             limit,
         };
         let is_over: Vec<bool> = segment.known.iter().map(|known| known.is_due).collect();
@@ -196,13 +207,12 @@ impl<M: Model> Track<M> {
                 self.starts = ends;
                 self.forget(&is_over);
                 self.forget_used(begun);
-                // Those first that can do more: the search then sees that the others can do no
-                // more.
+                // Those that used fewer come first: they may cover the others.
                 self.starts.sort_by_key(|start| start.used.count());
                 Progress::Fine
             }
             Outcome::Stuck(stuck) => Progress::NotLinearizable(Box::new(self.explain(key, &stuck))),
-            Outcome::GivenUp => Progress::GivenUp(Why::States),
+            Outcome::GivenUp => Progress::GivenUp(Exceeded::States),
         }
     }
 
@@ -226,9 +236,9 @@ impl<M: Model> Track<M> {
         }
     }
 
-    /// Forgets the operations of unknown outcome that took effect wherever the history may have led
-    /// to, or cannot take effect any more: everywhere an operation has been placed that began at
-    /// `begun`, and what came before that has been placed before it.
+    /// Forgets the operations of unknown outcome that took effect at all starts, and those that
+    /// cannot take effect any more. At every start an operation has been placed that began at
+    /// `begun`, and all that took effect before has been placed before it.
     fn forget_used(&mut self, begun: u64) {
         let (starts, open) = (&self.starts, &self.open);
         let is_used = |at: usize| starts.iter().all(|start| start.used.contains(at));
@@ -261,7 +271,8 @@ impl<M: Model> Track<M> {
         let operation = |step: &Step| match *step {
             Step::Known(known) => {
                 let entry = &self.entries[known];
-                let (returned, output) = entry.outcome.clone().unzip();
+                let ended = entry.outcome.clone();
+                let (returned, output) = ended.map(|ended| (ended.at, ended.output)).unzip();
                 Operation {
                     client: entry.client,
                     key: key.clone(),

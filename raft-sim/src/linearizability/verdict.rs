@@ -1,17 +1,17 @@
-//! What a check found.
+//! The result of a check.
 
 use super::history::Operation;
 use super::model::Model;
 use core::fmt;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict<M: Model> {
-    /// There is an order that explains the history.
+    /// An order explains the history.
     Linearizable,
-    /// There is none.
+    /// No order explains the history.
     NotLinearizable(Box<NotLinearizable<M>>),
-    /// None was excluded, but for these keys the search was given up.
+    /// No violation was found, but the search was given up for these keys.
     Unknown(Vec<GivenUp<M>>),
 }
 
@@ -33,36 +33,36 @@ impl<M: Model> Verdict<M> {
 /// A key whose history was not checked to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenUp<M: Model> {
-    /// Which one.
+    /// The key.
     pub key: M::Key,
-    /// Why.
-    pub why: Why,
+    /// The limit that was exceeded.
+    pub exceeded: Exceeded,
 }
 
-/// Why a search was given up.
+/// A limit that a search exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It explored as many states as it was allowed to.
+pub enum Exceeded {
+    /// The number of states that it may explore.
     States,
-    /// There were more operations of unknown outcome than it was allowed to carry along.
+    /// The number of operations of unknown outcome that it may remember.
     UnknownOutcomes,
 }
 
 impl<M: Model> fmt::Display for GivenUp<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.why {
-            Why::States => "too many states",
-            Why::UnknownOutcomes => "too many operations of unknown outcome",
+        let exceeded = match self.exceeded {
+            Exceeded::States => "too many states",
+            Exceeded::UnknownOutcomes => "too many operations of unknown outcome",
         };
-        write!(f, "key {:?}: given up: {why}", self.key)
+        write!(f, "key {:?}: given up: {exceeded}", self.key)
     }
 }
 
 /// No order of the operations on a key explains what clients saw.
 ///
-/// The explanation is the search's longest attempt: an order of a beginning of the history after
-/// which there is no way on. Other attempts may have failed elsewhere, so what is shown is where
-/// to look, not always the one operation to blame.
+/// The explanation is the longest attempt of the search: a valid order of a prefix of the history,
+/// after which no operation fits. Other attempts may have failed elsewhere. So the explanation
+/// shows where to look, and not always the one operation that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotLinearizable<M: Model> {
     /// The key.
@@ -73,18 +73,18 @@ pub struct NotLinearizable<M: Model> {
     pub prefix: Vec<Operation<M>>,
     /// The state after that order.
     pub state: M::State,
-    /// The operations that may come next; none of them leads to an order of all. The first one is
-    /// the one that shows it best: it does not fit, and nothing that may come before it helps.
-    /// If there is none like that, it is the one that ended first, for which all that began later
-    /// would have to wait. At most [`NotLinearizable::SHOWN`].
+    /// The operations that may come next; none of them leads to an order of all. The first one
+    /// shows the violation best: it does not fit, and nothing that may come before it helps. If
+    /// there is no such operation, the first one is the one that ended first; what begins after its
+    /// end cannot come before it. At most [`NotLinearizable::SHOWN`].
     pub stuck: Vec<Operation<M>>,
-    /// The latest operations of unknown outcome that might have come, but do not help either. At
-    /// most [`NotLinearizable::SHOWN`].
+    /// The latest operations of unknown outcome that may come next, but do not help either. At most
+    /// [`NotLinearizable::SHOWN`].
     pub unknown: Vec<Operation<M>>,
 }
 
 impl<M: Model> NotLinearizable<M> {
-    /// How many operations each list of an explanation holds at most.
+    /// The most operations in a list of an explanation.
     pub const SHOWN: usize = 16;
 }
 

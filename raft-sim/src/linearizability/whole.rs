@@ -1,10 +1,10 @@
-//! The check of a history that is there as a whole.
+//! The check of a complete history.
 
 use super::history::{History, Operation};
 use super::model::Model;
-use super::problem::{Config, Known, Open, Outcome, Segment, Step, Stuck, Wanted, add_open};
+use super::problem::{Configuration, Known, Open, Outcome, Segment, Step, Stuck, Wanted, add_open};
 use super::search::search;
-use super::verdict::{GivenUp, NotLinearizable, Verdict, Why};
+use super::verdict::{Exceeded, GivenUp, NotLinearizable, Verdict};
 use std::collections::BTreeMap;
 
 /// Checks a history, however long it takes.
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub fn check<M: Model>(history: &History<M>) -> Result<(), NotLinearizable<M>> {
     match check_within(history, u64::MAX) {
         Verdict::NotLinearizable(violation) => Err(*violation),
-        // No search comes to that many states.
+        // No search reaches that limit.
         Verdict::Linearizable | Verdict::Unknown(_) => Ok(()),
     }
 }
@@ -40,7 +40,7 @@ pub fn check_within<M: Model>(history: &History<M>, states: u64) -> Verdict<M> {
             }
             Outcome::GivenUp => given_up.push(GivenUp {
                 key: key.clone(),
-                why: Why::States,
+                exceeded: Exceeded::States,
             }),
         }
     }
@@ -51,20 +51,27 @@ pub fn check_within<M: Model>(history: &History<M>, states: u64) -> Verdict<M> {
     }
 }
 
-/// The operations on one key.
+/// An operation of known outcome.
+struct Answered<'a, M: Model> {
+    operation: &'a Operation<M>,
+    output: &'a M::Output,
+}
+
+/// The operations on one key, in the order in which they began.
 struct Sorted<'a, M: Model> {
-    known: Vec<(&'a Operation<M>, &'a M::Output)>,
+    known: Vec<Answered<'a, M>>,
     open: Vec<&'a Operation<M>>,
 }
 
 impl<'a, M: Model> Sorted<'a, M> {
-    /// Of `operations`, in the order in which they began, all that may help to explain.
+    /// Keeps those of `operations` that may help to explain. They are in the order in which they
+    /// began.
     fn new(operations: Vec<&'a Operation<M>>) -> Sorted<'a, M> {
         let mut known = Vec::new();
         let mut open = Vec::new();
         for operation in operations {
             match &operation.output {
-                Some(output) => known.push((operation, output)),
+                Some(output) => known.push(Answered { operation, output }),
                 None if M::is_read(&operation.input, None) => {}
                 None => open.push(operation),
             }
@@ -74,18 +81,18 @@ impl<'a, M: Model> Sorted<'a, M> {
         sorted
     }
 
-    /// Leaves out each operation of unknown outcome that can matter to no other one.
+    /// Leaves out each operation of unknown outcome that can matter to no other operation.
     ///
-    /// Take an order with as few of them as possible. Were one of these among them, then the
-    /// operation right after it would come as well without it, and so would all that follow. So
-    /// no order needs it.
+    /// Take an order with as few operations of unknown outcome as possible. If one of these were in
+    /// it, the operation right after it, and all that follow, could come without it as well. So no
+    /// order needs it.
     fn drop_useless(&mut self) {
         let open = core::mem::take(&mut self.open);
         let all = open.clone();
         self.open.extend(open.into_iter().filter(|open| {
             let known = self.known.iter().rev();
-            let mut after = known.filter(|(known, _)| end(known) >= open.invoked);
-            after.any(|(known, output)| M::matters(&open.input, &known.input, Some(output)))
+            let mut after = known.filter(|known| end(known.operation) >= open.invoked);
+            after.any(|known| M::matters(&open.input, &known.operation.input, Some(known.output)))
                 || all
                     .iter()
                     .any(|other| M::matters(&open.input, &other.input, None))
@@ -93,13 +100,16 @@ impl<'a, M: Model> Sorted<'a, M> {
     }
 
     fn search(&self, limit: u64) -> Outcome<M::State> {
-        let known = self.known.iter().map(|&(operation, output)| Known {
-            input: &operation.input,
-            output,
-            invoked: operation.invoked,
-            returned: end(operation),
-            is_due: true,
-        });
+        let known = self
+            .known
+            .iter()
+            .map(|&Answered { operation, output }| Known {
+                input: &operation.input,
+                output,
+                invoked: operation.invoked,
+                returned: end(operation),
+                is_due: true,
+            });
         let mut open: Vec<Open<M>> = Vec::new();
         for operation in &self.open {
             let new = Open {
@@ -118,13 +128,13 @@ impl<'a, M: Model> Sorted<'a, M> {
             horizon: None,
             limit,
         };
-        let start = Config::new(M::initial());
+        let start = Configuration::new(M::initial());
         search(&segment, &[start], Wanted::One)
     }
 
     fn explain(&self, key: &M::Key, stuck: &Stuck<M::State>) -> NotLinearizable<M> {
         let operation = |step: &Step| match *step {
-            Step::Known(known) => self.known[known].0.clone(),
+            Step::Known(known) => self.known[known].operation.clone(),
             Step::Open(open) => self.open[open].clone(),
         };
         NotLinearizable {

@@ -11,9 +11,10 @@ pub struct LeftOut {
     pub items: usize,
 }
 
-/// Leaves out ranges of `len` items, from all of them down to single ones. `first` is offered ranges
-/// and leaves out the first one without which the rest still fails; `None` if there is none. If
-/// `first` always answers the same for the same items, no single range can be left out in the end.
+/// Leaves out ranges of `len` items, from all of them down to single ones. `first` is offered
+/// ranges and leaves out the first one without which the rest still fails; `None` if there is none.
+/// If `first` always answers the same for the same items, no single range can be left out in the
+/// end.
 ///
 /// Ranges are at least `floor` long, or as long as there are items.
 pub fn minimize(

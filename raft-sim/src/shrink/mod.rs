@@ -1,13 +1,15 @@
 //! Makes a run that fails as small as possible: fewer faults and operations, fewer servers, less
 //! time, simpler settings. The method is delta debugging (Zeller and Hildebrandt, 2002).
 //!
-//! A smaller run is accepted if it fails in the same way. Any change of a run shifts all later random
-//! draws, and many failures need luck, so each smaller run is tried with several seeds. Early rounds
-//! try few seeds, later rounds many. In each round big parts are left out before small ones.
+//! A smaller run is accepted if it fails in the same way. Any change of a run shifts all later
+//! random draws, and many failures need luck, so each smaller run is tried with several seeds.
+//! Early rounds try few seeds, later rounds many. In each round big parts are left out before small
+//! ones.
 //!
-//! The result depends on the schedule and on the number of runs that may be tried, not on the number
-//! of threads: of all smaller runs that fail, the first one in the order of trial is accepted. A
-//! limit of real time ends the search at any point, so it may give another result on another machine.
+//! The result depends on the schedule and on the number of runs that may be tried, not on the
+//! number of threads: of all smaller runs that fail, the first one in the order of trial is
+//! accepted. A limit of real time ends the search at any point, so it may give another result on
+//! another machine.
 
 pub mod ddmin;
 mod nemesis;

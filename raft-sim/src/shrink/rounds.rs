@@ -39,8 +39,8 @@ impl List {
         }
     }
 
-    /// The schedule with only those items, by their numbers, for which `keeps` holds; `None` if that
-    /// is all of them.
+    /// The schedule with only those items, by their numbers, for which `keeps` holds; `None` if
+    /// that is all of them.
     fn only(self, schedule: &Schedule, mut keeps: impl FnMut(usize) -> bool) -> Option<Schedule> {
         let before = self.len(schedule);
         let mut smaller = schedule.clone();
@@ -157,7 +157,8 @@ fn fewer(search: &mut Search<'_>, list: List, seeds: usize, floor: usize) {
     );
 }
 
-/// Keeps every eighth, fourth or second item. That thins out what only has to be there all the time.
+/// Keeps every eighth, fourth or second item. That thins out what only has to be there all the
+/// time.
 fn thin(search: &mut Search<'_>, list: List, seeds: usize) {
     const EVERY: [(usize, usize); 14] = [
         (8, 0),

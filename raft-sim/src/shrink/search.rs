@@ -95,9 +95,9 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// Tries `count` smaller runs with `seeds` seeds: first all of them with the seed of the best run,
-    /// then all with one fresh seed after another. The first that fails becomes the best run. Returns
-    /// its number.
+    /// Tries `count` smaller runs with `seeds` seeds: first all of them with the seed of the best
+    /// run, then all with one fresh seed after another. The first that fails becomes the best run.
+    /// Returns its number.
     pub(super) fn first(
         &mut self,
         count: usize,
@@ -133,8 +133,8 @@ impl<'a> Search<'a> {
         found
     }
 
-    /// The first of `tries` runs that fails in the right way. All runs before it were tried. Which runs
-    /// after it were tried depends on the threads.
+    /// The first of `tries` runs that fails in the right way. All runs before it were tried. Which
+    /// runs after it were tried depends on the threads.
     fn race(
         &self,
         tries: usize,

@@ -32,8 +32,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A builder for the project at `root`. Cargo runs `jobs` jobs, or its own default. `on_wait` is
-    /// called before the builder waits for another process that builds mutants there.
+    /// A builder for the project at `root`. Cargo runs `jobs` jobs, or its own default. `on_wait`
+    /// is called before the builder waits for another process that builds mutants there.
     ///
     /// # Errors
     ///

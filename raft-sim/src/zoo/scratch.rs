@@ -98,7 +98,8 @@ impl Drop for Mutated {
     }
 }
 
-/// Copies files whose content differs, so that a build has little to do. Removes files that are gone.
+/// Copies files whose content differs, so that a build has little to do. Removes files that are
+/// gone.
 fn copy(from: &Path, to: &Path) -> Result<(), ZooError> {
     if from.is_dir() {
         fs::create_dir_all(to).map_err(failed(to))?;

@@ -264,8 +264,8 @@ fn with_mutant(name: &str, command: &str) -> String {
     format!("`{}`", command.replacen("raft-sim run ", &with, 1))
 }
 
-/// Searches for a mistake until a seed fails or the time is over. Several batches run at a time, but
-/// their results are looked at in order, so that the number of jobs does not change the seeds.
+/// Searches for a mistake until a seed fails or the time is over. Several batches run at a time,
+/// but their results are looked at in order, so that the number of jobs does not change the seeds.
 fn search(program: &Path, mutant: &Mutant, cpu_seconds: u32, jobs: usize) -> io::Result<Found> {
     let mut found = Found::default();
     let mut next = 0;
