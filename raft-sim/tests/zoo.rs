@@ -73,6 +73,22 @@ fn no_two_mistakes_are_the_same_and_each_says_what_it_is() {
 }
 
 #[test]
+fn the_readmes_table_says_of_each_mistake_what_its_patch_says() {
+    let text = current("raft-sim/zoo/README.md").unwrap();
+    let rows = text.lines().filter(|line| line.contains("raft-sim run --mutant"));
+    let rows: Vec<&str> = rows.filter(|line| line.starts_with('|')).collect();
+    let mutants = zoo::read(root(), &[]).unwrap();
+    assert_eq!(rows.len(), mutants.len());
+    for (row, mutant) in rows.iter().zip(&mutants) {
+        let Mutant {
+            name, rule, source, ..
+        } = mutant;
+        let begin = format!("| {name} | {rule} | {source} | ");
+        assert!(row.starts_with(&begin), "{row} does not begin with {begin}");
+    }
+}
+
+#[test]
 fn the_readme_has_a_place_for_the_table() {
     let text = current("raft-sim/zoo/README.md").unwrap();
     let replaced = zoo::replace_table(&text, "| new |\n").unwrap();
