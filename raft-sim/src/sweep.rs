@@ -155,8 +155,8 @@ pub struct Tally {
     pub cpu_micros: u64,
     /// The sum of the digests of the seeds: equal runs of the same seeds give an equal sum.
     pub digest: u64,
-    /// The seeds in which each situation came up.
-    #[serde(alias = "situations")]
+    /// How many seeds reached each event. Files of sweeps call it `situations`.
+    #[serde(rename = "situations")]
     pub coverage: BTreeMap<String, u64>,
 }
 
@@ -192,9 +192,9 @@ impl Tally {
     }
 }
 
-/// Everything that a run may come into, and how often this one did.
+/// Every event that a run may reach, and how often this run did.
 fn reached(report: &Report) -> impl Iterator<Item = (String, u64)> {
-    let situations = CoverageMark::ALL.map(|it| (it.to_string(), report.coverage.count(it)));
+    let marks = CoverageMark::ALL.map(|it| (it.to_string(), report.coverage.count(it)));
     let counts = &report.counts;
     let counts = [
         ("a snapshot made", counts.snapshots),
@@ -220,7 +220,7 @@ fn reached(report: &Report) -> impl Iterator<Item = (String, u64)> {
     let features = report.features.rows();
     let named = counts.into_iter().chain(features);
     let named = named.map(|(name, count)| (name.to_owned(), count));
-    situations.into_iter().chain(named)
+    marks.into_iter().chain(named)
 }
 
 impl fmt::Display for Tally {
@@ -240,12 +240,12 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "{virtual_seconds:.0} s of virtual time in {cpu:.1} s of a core: {:.0} times as fast, {:.0} events/s",
+            "{virtual_seconds:.0} s of virtual time in {cpu:.1} s of CPU time: {:.0} times as fast, {:.0} events/s",
             virtual_seconds / cpu,
             self.events as f64 / cpu
         )?;
         writeln!(f, "digest {:016x}", self.digest)?;
-        writeln!(f, "the seeds that came into each situation:")?;
+        writeln!(f, "how many seeds reached each event:")?;
         for (name, count) in self.coverage.iter().filter(|(_, count)| **count > 0) {
             writeln!(f, "  {name:<42}{count:>12}")?;
         }
@@ -253,9 +253,9 @@ impl fmt::Display for Tally {
             .filter_map(|(name, count)| (*count == 0).then_some(name.as_str()))
             .collect();
         if never.is_empty() {
-            writeln!(f, "none was left out")
+            writeln!(f, "every event was reached")
         } else {
-            writeln!(f, "no seed came into: {}", never.join("; "))
+            writeln!(f, "no seed reached: {}", never.join("; "))
         }
     }
 }

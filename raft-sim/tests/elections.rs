@@ -1,4 +1,4 @@
-//! Figure 16 repeated: what it depends on, what it shows, and what is written.
+//! Figure 16 repeated: what the results depend on, the graphs, and the files.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -168,7 +168,7 @@ fn pre_vote_elects_too() {
     assert_ne!(outcomes, self::outcomes(&self::request(50), SHORT));
 }
 
-/// The texts between the tags of `svg`. Panics where tags do not match, or where it is no XML.
+/// The texts between the tags of `svg`. Panics if tags do not match, or if it is no XML.
 fn texts(svg: &str) -> Vec<String> {
     let (mut open, mut texts, mut rest) = (Vec::new(), Vec::new(), svg);
     while let Some((text, tail)) = rest.split_once('<') {
@@ -225,7 +225,7 @@ fn the_graphs_are_well_formed_and_show_every_curve() {
         for range in graph.ranges {
             assert!(shows(&format!("{range} ms")), "{range}: {texts:?}");
         }
-        // Curves go on to the end of the axis; as many short lines stand in the legend.
+        // Curves go on to the end of the axis. The legend has a short line for each of them.
         let lines = svg.split("stroke-width=\"2\" points=\"").skip(1);
         let ends = lines.filter_map(|line| line.split('"').next()?.split_whitespace().last());
         let ends: Vec<&str> = ends.collect();

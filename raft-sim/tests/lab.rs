@@ -11,7 +11,7 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 #[test]
 fn every_scenario_passes_at_every_seed_and_its_median_is_within_the_figures_of_the_labs_page() {
     for scenario in scenarios() {
-        // More seeds where chance weighs more; those with thousands of messages need few.
+        // Scenarios with thousands of messages need few seeds: their medians vary little.
         let seeds = match scenario.number {
             19 | 20 => 1,
             _ => 15,
@@ -47,9 +47,10 @@ fn assert_within_page(scenario: &Scenario, ours: &Figures) {
     let Some(page) = scenario.page else { return };
     assert_eq!(ours.peers, page.peers);
     // Clients of the churn scenarios propose as fast as they are served.
-    let scale = match scenario.is_paced_by_service() {
-        true => ours.commits as f64 / page.commits as f64,
-        false => 1.0,
+    let scale = if scenario.is_paced_by_service() {
+        ours.commits as f64 / page.commits as f64
+    } else {
+        1.0
     };
     let share = match scenario.number {
         12 | 18..=21 => 0.5,
@@ -119,7 +120,7 @@ fn scenarios_are_found_by_part_number_and_name() {
     assert_eq!(numbers("3A"), [1, 2, 3]);
     assert_eq!(numbers("3d"), [22, 23, 24, 25, 26, 27, 28]);
     assert_eq!(numbers("17"), [17]);
-    // A whole name means that scenario alone, a part of one all that contain it.
+    // A whole name means that scenario alone, a part of a name all that contain it.
     assert_eq!(numbers("Figure 8"), [17]);
     assert_eq!(numbers("figure"), [17, 19]);
     assert_eq!(numbers("CHURN"), [20]);

@@ -1,4 +1,4 @@
-//! The simulated disk keeps what it promised to keep, and nothing that it did not.
+//! The simulated disk keeps what it has promised to keep, and nothing else.
 #![allow(clippy::expect_used)] // A test may.
 
 use bytes::Bytes;
@@ -72,7 +72,7 @@ fn entries_replace_everything_from_their_first_index_on() {
     let expected = [(1, 1), (2, 1), (3, 2)].map(|(index, term)| EntryId::new(index, term));
     assert_eq!(recovered_ids(&disk), expected);
 
-    // A prefix of a write's own size: the same log written at once weighs the same.
+    // The size of the state does not depend on how the log was divided into writes.
     let mut other = Disk::new();
     other.write(append(1, 1, 2, 1)).expect("in order");
     other.write(append(2, 3, 3, 2)).expect("in order");
@@ -112,7 +112,8 @@ fn a_compaction_cuts_the_log_and_keeps_the_snapshot_that_a_restart_needs() {
     disk.persist(Seq(2)).expect("the snapshot is there");
     assert_eq!(recovered_ids(&disk).first(), Some(&EntryId::new(3, 1)));
 
-    // The next one is not durable yet: a crash needs the first, and is found out if it is gone.
+    // The second compaction is not durable yet, so a crash needs the first snapshot, and reports it
+    // if it is gone.
     disk.store_snapshot(second.id, Bytes::from("eight"));
     disk.write(compaction(3, &second, 8)).expect("in order");
     assert_eq!(disk.read_snapshot(first.id, 1, 2), Ok(Bytes::from("ou")));
@@ -178,7 +179,7 @@ fn an_install_takes_the_received_file_and_keeps_or_drops_the_log_as_told() {
         let written = disk.write_snapshot(snapshot.id, 10, &chunk(10, 19));
         assert_eq!(written, Ok(()));
         disk.write(install(2, &snapshot, log)).expect("it is whole");
-        // Another transfer may begin before that is durable.
+        // Another transfer may begin before the first one is durable.
         let other = meta(9, 2, b"another");
         let written = disk.write_snapshot(other.id, 0, &Bytes::from("ano"));
         assert_eq!(written, Ok(()));
@@ -216,7 +217,7 @@ fn term_and_vote_survive_with_the_write_that_carried_them() {
     disk.crash_after(Seq(1)).expect("issued");
     assert_eq!(disk.recover().hard_state.term, Term(1));
     assert_eq!(disk.recover().hard_state.voted_for, Some(NodeId(1)));
-    // The next instance counts its writes from 1 again.
+    // The next incarnation counts its writes from 1 again.
     disk.write(vote(1, 3)).expect("in order");
     disk.persist(Seq(1)).expect("issued");
     assert_eq!(disk.recover().hard_state.term, Term(3));

@@ -1,5 +1,5 @@
-//! The linearizability checker: here on histories written by hand; on random ones, against other
-//! checkers and against itself, in `properties`.
+//! The linearizability checker on histories written by hand. `properties` has random histories, on
+//! which it is compared with other checkers and with itself.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 #[path = "linearizability/drafts.rs"]
@@ -52,7 +52,7 @@ fn known(invoked: u64, returned: u64, input: Input, output: Output) -> Op {
     }
 }
 
-/// An operation on key 1 that nobody heard of again.
+/// An operation on key 1 with an unknown outcome.
 fn unknown(invoked: u64, input: Input) -> Op {
     Operation {
         client: invoked,
@@ -111,8 +111,8 @@ fn plain(operation: Op) -> Operation<Plain> {
     }
 }
 
-/// Tells a checker all operations one after the other. Those of unknown outcome are given up some
-/// while after they began, or stay outstanding.
+/// Reports all operations to a checker in the order of time. Operations of unknown outcome are
+/// given up some time after they began, or stay outstanding.
 fn step_by_step(operations: &[Op], stretch: usize) -> Verdict<KeyValue> {
     let mut checker = Checker::new(Limits {
         stretch,
@@ -167,7 +167,7 @@ fn reads_see_the_last_write_or_one_under_way() {
         written.clone(),
         known(2, 3, Input::Get, saw(1))
     ]));
-    // A write under way may be seen or not; once seen, it has been made.
+    // A write that is under way may be seen or not. Once it was seen, it has taken effect.
     let slow = known(2, 9, set(2), DONE);
     let old = known(3, 4, Input::Get, saw(1));
     let new = known(5, 6, Input::Get, saw(2));
@@ -187,7 +187,7 @@ fn a_stale_read_is_found() {
     let second = known(2, 3, set(2), DONE);
     let stale = |invoked| known(invoked, 6, Input::Get, saw(1));
     assert!(!holds(vec![first.clone(), second.clone(), stale(4)]));
-    // What touches is concurrent.
+    // An operation that begins when another ends is concurrent with it.
     assert!(holds(vec![first, second, stale(3)]));
 }
 
@@ -240,10 +240,10 @@ fn a_write_of_unknown_outcome_may_come_late_or_never_but_once() {
     assert!(holds(operations.clone()));
     operations.push(known(50, 51, Input::Get, saw(2)));
     assert!(!holds(operations.clone()));
-    // Unless there is another one.
+    // Unless there is another write of the same value.
     operations.push(unknown(45, set(2)));
     assert!(holds(operations.clone()));
-    // Not before it began.
+    // It cannot take effect before it began.
     let early = vec![known(0, 1, Input::Get, saw(2)), unknown(2, set(2))];
     assert!(!holds(early));
 }
@@ -263,7 +263,7 @@ fn an_unseen_write_of_unknown_outcome_explains_a_failed_exchange() {
         unknown(2, Input::Delete),
         failed.clone()
     ]));
-    // One after the other, each of no use alone.
+    // Both must take effect, one after the other. Each alone explains nothing.
     let chain = vec![
         written,
         unknown(2, cas(7, 8)),
@@ -305,7 +305,7 @@ fn keys_are_independent_and_the_violation_is_on_one() {
     );
 }
 
-/// Each of the writes doubles what a search without memory has to try.
+/// Each write doubles the work of a search without memory.
 #[test]
 fn many_writes_of_unknown_outcome_cost_little() {
     let mut operations: Vec<Op> = (0..500).map(|at| unknown(at, set(1000 + at))).collect();
@@ -367,13 +367,14 @@ fn a_checker_refuses_what_makes_no_sense() {
     assert_eq!(checker.complete(id, DONE, 6), twice);
     assert_eq!(checker.unknown(id), twice);
     assert_eq!(checker.finish(), Verdict::Linearizable);
-    // An end before the beginning is an end right then.
+    // An end before the beginning counts as an end at the beginning.
     assert!(holds(vec![known(5, 5, set(1), DONE)]));
     let odd = vec![known(5, 2, set(1), DONE), known(6, 3, Input::Get, NOTHING)];
     assert!(check(&odd.into_iter().collect()).is_err());
 }
 
-/// A long history on one key that is never quiet: what is remembered stays small.
+/// A long history on one key, where an operation is always outstanding: the checker remembers
+/// little.
 #[test]
 fn memory_is_bounded() {
     let mut checker = Checker::<KeyValue>::default();
@@ -387,7 +388,7 @@ fn memory_is_bounded() {
     assert_eq!(checker.finish(), Verdict::Linearizable);
 }
 
-/// It has no end, so it may come as late as anything; but as its answer is known, it came.
+/// Its end is unknown, so it may take effect late. Because its answer is known, it did take effect.
 #[test]
 fn an_answer_without_an_end_has_to_be_explained() {
     let endless = |output| Op {
@@ -396,7 +397,7 @@ fn an_answer_without_an_end_has_to_be_explained() {
     };
     let mut operations = vec![known(10, 11, set(1), DONE), endless(saw(2))];
     assert!(check(&operations.iter().cloned().collect()).is_err());
-    // It is left for the end; what is remembered of each state on the way must not grow with that.
+    // It is placed at the end. What is remembered of each state on the way must not grow meanwhile.
     operations.extend((20..5_000).map(|at| known(at, at, set(at), DONE)));
     operations.push(known(30_000, 30_001, set(2), DONE));
     let whole = operations.iter().cloned().collect();

@@ -1,4 +1,4 @@
-//! `raft-sim replay` agrees with what was recorded, or shows where not.
+//! `raft-sim replay` agrees with a recording, or shows the first difference.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use raft_proto::recording;
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// A lone node that elects itself; `tamper` may change what it is said to have answered.
+/// The recording of a single node that elects itself. `tamper` may change the recorded answers.
 fn recorded(tamper: impl Fn(usize, &mut Vec<raft_proto::Action>)) -> Vec<u8> {
     let config = Config::new(ClusterId(7), NodeId(1), Start::voters([NodeId(1)]), 42);
     let mut raft = Raft::new(config, Recovered::default()).unwrap();

@@ -13,7 +13,7 @@ use raft_sim::shrink::ddmin::{ddmin, minimize};
 use raft_sim::shrink::{Options, Passes, Shrunk, shrink};
 use std::collections::BTreeSet;
 
-/// Clocks that jump by more than leases allow for: a stale read is to be expected.
+/// A run whose clocks jump by more than leases allow: a stale read is expected.
 fn stale_read() -> Schedule {
     let jump = Override {
         kind: FaultKind::Jump,
@@ -52,7 +52,7 @@ proptest! {
 
     #[test]
     fn no_single_item_more_can_go_whatever_fails(salt: u64) {
-        // Neither monotone nor of one piece: whatever has many of some numbers, and no others.
+        // A condition that is not monotone.
         let fails = |items: &[u64]| {
             let sum = items.iter().filter(|item| (**item ^ (salt % 3)) > 2).count();
             sum >= 3 && items.len() % 5 != 1

@@ -1,4 +1,4 @@
-//! Sweeps: ranges, parts, joining, and going on.
+//! Sweeps: ranges, parts, interruption, resumption, and merging.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use raft_sim::sweep::{
@@ -89,7 +89,7 @@ fn a_sweep_goes_on_where_it_was_killed() {
     assert!(whole.status.success(), "{whole:?}");
     let text = std::fs::read_to_string(&file).unwrap();
     let (first, second) = text.split_once('\n').unwrap();
-    // Killed while it wrote the second line.
+    // As if it was killed while it wrote the second line.
     std::fs::write(&file, format!("{first}\n{}", &second[..second.len() / 2])).unwrap();
     let again = sweep(&arguments);
     assert_eq!(digest(&whole), digest(&again));
@@ -103,7 +103,7 @@ fn a_sweep_goes_on_where_it_was_killed() {
         ranges(&again),
         "the first chunk was not run again"
     );
-    // Other settings do not go on in it.
+    // A sweep with other settings does not go on in this file.
     let other = sweep(&[
         "--seeds",
         "0..10",

@@ -1,4 +1,4 @@
-//! The zoo's patches fit the code as it is, and mutants are built once.
+//! The zoo: its patches apply to the current code, and mutants are built once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use raft_sim::zoo::{self, Mutant, ZooError};
@@ -66,7 +66,7 @@ fn no_two_mistakes_are_the_same_and_each_says_what_it_is() {
     assert_eq!(rules.len(), mutants.len());
     for mutant in &mutants {
         assert!(mutant.rule.ends_with('.'), "{}", mutant.name);
-        // They are cells of a table.
+        // These become cells of a table.
         let cells = [&mutant.rule, &mutant.breaks, &mutant.source];
         assert!(cells.iter().all(|it| !it.contains('|')), "{}", mutant.name);
     }
@@ -75,7 +75,9 @@ fn no_two_mistakes_are_the_same_and_each_says_what_it_is() {
 #[test]
 fn the_readmes_table_says_of_each_mistake_what_its_patch_says() {
     let text = current("raft-sim/zoo/README.md").unwrap();
-    let rows = text.lines().filter(|line| line.contains("raft-sim run --mutant"));
+    let rows = text
+        .lines()
+        .filter(|line| line.contains("raft-sim run --mutant"));
     let rows: Vec<&str> = rows.filter(|line| line.starts_with('|')).collect();
     let mutants = zoo::read(root(), &[]).unwrap();
     assert_eq!(rows.len(), mutants.len());
@@ -150,7 +152,7 @@ fn an_unknown_mutant_is_refused_with_those_that_there_are() {
     assert!(stderr(&output).contains("--mutant"), "{}", stderr(&output));
 }
 
-/// A project with one file and one patch of it, and a cargo that makes a script of it.
+/// A project with one file and one patch, and a `cargo` that is the script `cargo`.
 #[cfg(unix)]
 fn small_project(cargo: &str) -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
@@ -181,7 +183,7 @@ fn small_project(cargo: &str) -> (tempfile::TempDir, PathBuf) {
 #[cfg(unix)]
 #[test]
 fn a_mutant_is_built_once_and_ends_as_it_likes() {
-    // The copy has the mistake while it is built; what it makes says what it was given.
+    // The copy has the mistake while it is built. The program prints its arguments.
     let cargo = "mkdir -p ../build/release\n\
         echo built >> ../../../builds\n\
         word=$(cat raft-proto/src/lib.rs)\n\
@@ -208,7 +210,7 @@ fn a_mutant_is_built_once_and_ends_as_it_likes() {
     assert_eq!(fs::read_to_string(file("builds")).unwrap(), "built\n");
     let copy = file("target/zoo/project/raft-proto/src/lib.rs");
     assert_eq!(fs::read_to_string(copy).unwrap(), "right\n");
-    // Other sources make another program, and the old one goes.
+    // Other sources make another program, which replaces the old one.
     fs::write(file("raft-sim/src/new.rs"), "").unwrap();
     assert_eq!(run().status.code(), Some(3));
     assert_eq!(
@@ -216,7 +218,7 @@ fn a_mutant_is_built_once_and_ends_as_it_likes() {
         "built\nbuilt\n"
     );
     assert_eq!(fs::read_dir(file("target/zoo/bin")).unwrap().count(), 1);
-    // What is no more is not copied either.
+    // A file that is gone is removed from the copy.
     fs::remove_file(file("raft-sim/src/new.rs")).unwrap();
     assert_eq!(run().status.code(), Some(3));
     assert!(!file("target/zoo/project/raft-sim/src/new.rs").exists());

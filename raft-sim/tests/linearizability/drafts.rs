@@ -1,5 +1,5 @@
-//! Random histories: what a store that does one operation at a time would answer, and now and
-//! then something else.
+//! Random histories: the answers of a store that does one operation at a time, and sometimes a
+//! wrong answer.
 
 use proptest::prelude::*;
 use raft_sim::linearizability::{History, KeyValue, KeyValueInput, KeyValueOutput, Operation};
@@ -9,7 +9,7 @@ pub(crate) type Input = KeyValueInput;
 pub(crate) type Output = KeyValueOutput;
 pub(crate) type Op = Operation<KeyValue>;
 
-/// The values of this test are texts; the checker sees only their fingerprints.
+/// A value. Here values are texts; the checker sees only their fingerprints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Get,
@@ -26,7 +26,7 @@ pub(crate) enum Answer {
     Swapped(bool),
 }
 
-/// The store, in a second wording.
+/// The store, implemented a second time.
 pub(crate) fn execute(state: &mut Option<String>, ask: &Ask) -> Answer {
     match ask {
         Ask::Get => Answer::Value(state.clone()),
@@ -55,11 +55,11 @@ pub(crate) fn execute(state: &mut Option<String>, ask: &Ask) -> Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Known,
-    /// Answered with something else, if possible.
+    /// A wrong answer, if one is possible.
     Lie,
-    /// Not answered; it takes effect, perhaps late.
+    /// No answer. The operation takes effect, perhaps late.
     Late(u64),
-    /// Not answered, and without effect.
+    /// No answer and no effect.
     Lost,
 }
 
@@ -67,10 +67,10 @@ enum Fate {
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     key: u64,
-    /// Since the beginning of the one before.
+    /// The time since the operation before it began.
     gap: u64,
     length: u64,
-    /// When it takes effect, in percent of its length.
+    /// When it takes effect, in per cent of its length.
     point: u64,
     ask: Ask,
     fate: Fate,
@@ -86,15 +86,15 @@ pub(crate) struct Event {
     pub(crate) answer: Option<Answer>,
 }
 
-/// What is drawn.
+/// The parameters of a random history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) operations: (usize, usize),
     pub(crate) keys: u64,
     pub(crate) values: u64,
-    /// How long operations are at most; they begin at most 4 apart.
+    /// The greatest length of an operation. Operations begin at most 4 apart.
     pub(crate) length: u64,
-    /// Of a thousand.
+    /// Out of a thousand operations.
     pub(crate) lies: u32,
     pub(crate) unknown: u32,
 }
@@ -183,7 +183,7 @@ fn lie(answer: Answer) -> Answer {
     }
 }
 
-/// As the checker knows it.
+/// In the terms of the checker.
 pub(crate) fn operation(client: u64, event: &Event) -> Op {
     let input = match &event.ask {
         Ask::Get => Input::Get,
@@ -210,7 +210,7 @@ pub(crate) fn operation(client: u64, event: &Event) -> Op {
     }
 }
 
-/// As the checker knows it.
+/// In the terms of the checker.
 pub(crate) fn history(events: &[Event]) -> History<KeyValue> {
     let operations = events.iter().enumerate();
     operations

@@ -20,7 +20,8 @@ fn begin(checker: &mut Checker<KeyValue>, now: u64, input: Input) -> OperationId
     checker.invoke(now, 1, input, now).expect("fine so far")
 }
 
-/// Reads what is said, from now on for one unit of time. Whether that can be explained so far.
+/// A read that is answered with `output` and takes one unit of time from `now` on. Whether the
+/// history is linearizable so far.
 fn reads(checker: &mut Checker<KeyValue>, now: u64, output: Output) -> bool {
     match checker.invoke(now, 1, Input::Get, now) {
         Ok(id) => checker.complete(id, output, now + 1).is_ok(),
@@ -39,8 +40,8 @@ fn put(now: u64, value: u64) -> Then {
     (now, set(value), DONE)
 }
 
-/// 1 is written, then 2 with unknown outcome, which is over at 10. Whether all that follows can be
-/// explained.
+/// 1 is written, then 2 with unknown outcome, which expires at 10. Whether the history is
+/// linearizable with all that follows.
 fn explained(expires: bool, then: &[Then]) -> bool {
     let mut checker = checker(1);
     let first = begin(&mut checker, 0, set(1));
@@ -72,7 +73,7 @@ fn a_write_explains_nothing_after_one_that_it_came_too_late_for() {
 fn a_write_that_expired_explains_what_overlapped_it_and_what_followed() {
     for expires in [false, true] {
         let explained = |then: &[Then]| explained(expires, then);
-        // Seen while it could come, and ever after.
+        // Seen before it expires, and ever after.
         assert!(explained(&[
             get(4, 1),
             get(6, 1),
@@ -80,7 +81,7 @@ fn a_write_that_expired_explains_what_overlapped_it_and_what_followed() {
             get(20, 2),
             get(30, 2)
         ]));
-        // It came, and nobody looked before it was too late.
+        // It took effect, and was first read after it had expired.
         assert!(explained(&[get(20, 2), get(22, 2), get(24, 2), get(26, 2)]));
         assert!(explained(&[
             put(4, 3),
@@ -89,7 +90,7 @@ fn a_write_that_expired_explains_what_overlapped_it_and_what_followed() {
             get(22, 2),
             get(24, 2)
         ]));
-        // What begins as it expires is concurrent.
+        // An operation that begins when it expires is concurrent with it.
         assert!(explained(&[
             put(8, 3),
             put(10, 4),
@@ -97,7 +98,7 @@ fn a_write_that_expired_explains_what_overlapped_it_and_what_followed() {
             get(20, 2),
             get(22, 2)
         ]));
-        // It never came.
+        // It never took effect.
         assert!(explained(&[
             put(6, 3),
             get(20, 3),
@@ -105,12 +106,12 @@ fn a_write_that_expired_explains_what_overlapped_it_and_what_followed() {
             put(24, 4),
             get(26, 4)
         ]));
-        // It does not come twice, nor go away.
+        // It does not take effect twice, and does not vanish.
         assert!(!explained(&[get(6, 1), get(8, 2), get(20, 1), get(22, 1)]));
     }
 }
 
-/// The exchange fails on 1 and on 2, so that 2 need not have come before it to explain that.
+/// The compare-and-set fails on 1 and on 2, so 2 need not have been written before it.
 #[test]
 fn an_operation_that_fits_before_and_after_a_write_rules_that_write_not_out() {
     let exchange = |now| {
@@ -130,8 +131,8 @@ fn an_operation_that_fits_before_and_after_a_write_rules_that_write_not_out() {
     assert!(explained(true, &then));
 }
 
-/// Nobody sees 3, so it is placed as early as may be: before the read of 2, with which it overlaps
-/// and which is looked at a stretch later.
+/// Nobody sees 3, so it is placed as early as possible: before the read of 2, which overlaps with
+/// it and belongs to a later stretch.
 #[test]
 fn a_write_that_nobody_sees_rules_none_out_that_came_before_it() {
     let mut checker = checker(5);
@@ -171,10 +172,12 @@ fn a_refused_operation_explains_nothing() {
     for is_refused in [false, true] {
         let mut checker = checker(1);
         let id = begin(&mut checker, 0, set(1));
-        match is_refused {
-            true => checker.refused(id).expect("it is outstanding"),
-            false => checker.unknown(id).expect("it is outstanding"),
-        }
+        let told = if is_refused {
+            checker.refused(id)
+        } else {
+            checker.unknown(id)
+        };
+        told.expect("it is outstanding");
         let is_explained = reads(&mut checker, 2, saw(1));
         let verdict = checker.finish();
         assert_eq!(is_explained && verdict.is_linearizable(), !is_refused);
@@ -190,7 +193,7 @@ fn a_refused_operation_explains_nothing() {
     assert_eq!(checker.finish(), Verdict::Linearizable);
 }
 
-/// Each write is followed by one that nobody hears of again, until it expires.
+/// Each write is followed by a write of unknown outcome, which later expires.
 #[test]
 fn what_has_expired_is_forgotten() {
     let mut checker = Checker::<KeyValue>::default();
@@ -223,7 +226,7 @@ const DOUBTFUL: Shape = Shape {
     unknown: 80,
 };
 
-/// What an operation of unknown outcome did if it took effect; none if that cannot matter.
+/// What an operation of unknown outcome does if it takes effect; `None` if that cannot matter.
 fn effect(input: &Input) -> Option<Output> {
     match input {
         Input::Get => None,
@@ -232,8 +235,8 @@ fn effect(input: &Input) -> Option<Output> {
     }
 }
 
-/// Whether some choice of those of unknown outcome that took effect, before they expired so long
-/// after they ended, explains all.
+/// Whether the history is linearizable for some choice of the operations of unknown outcome that
+/// take effect. Each takes effect before it expires, `expires` after its end.
 fn any_choice_explains(events: &[Event], expires: u64) -> bool {
     let operations = events.iter().map(|event| operation(0, event));
     let (known, unknown): (Vec<Op>, Vec<Op>) = operations.partition(|op| op.output.is_some());
@@ -255,7 +258,8 @@ fn any_choice_explains(events: &[Event], expires: u64) -> bool {
     })
 }
 
-/// Piece by piece: those of unknown outcome are given up when they end, and expire so long after.
+/// Checks event by event. Operations of unknown outcome are given up when they end, and expire some
+/// time later.
 fn step_by_step(events: &[Event], expires: Option<u64>, stretch: usize) -> bool {
     let mut order = Vec::new();
     for (at, event) in events.iter().enumerate() {
@@ -294,8 +298,8 @@ fn step_by_step(events: &[Event], expires: Option<u64>, stretch: usize) -> bool 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
-    /// A violation is one whichever of them took effect; and nothing is accepted that would not be
-    /// if none expired.
+    /// A violation is a violation for every choice of those that took effect. Nothing is accepted
+    /// that would be refused if nothing expired.
     #[test]
     fn what_expires_makes_no_violation_that_is_none(
         events in events(DOUBTFUL),
@@ -311,8 +315,8 @@ proptest! {
     }
 }
 
-/// Some of the random histories are violations only because something expired, and most of those
-/// are found.
+/// Some of the random histories are violations only because an operation expired. Most of those are
+/// found.
 #[test]
 fn random_histories_show_what_expires() {
     let mut runner = TestRunner::deterministic();

@@ -4,7 +4,7 @@ use super::DONE;
 use super::drafts::{Input, Output};
 use raft_sim::linearizability::{KeyValue, Model, Value};
 
-/// What the key/value model tells of its operations is true.
+/// What the key/value model says about its operations is true.
 #[test]
 fn the_hints_of_the_model_are_true() {
     let texts = [None, Some(""), Some("a"), Some("b"), Some("ab")];

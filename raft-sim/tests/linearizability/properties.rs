@@ -1,4 +1,4 @@
-//! The checker on random histories, against other checkers and against itself.
+//! The checker on random histories, compared with other checkers and with itself.
 
 use super::drafts::{Event, Op, Shape, events, history};
 use super::{holds, rivals, step_by_step};
@@ -14,7 +14,7 @@ const SMALL: Shape = Shape {
     unknown: 100,
 };
 
-/// Values that are mostly written once: writes that nobody sees.
+/// Parameters with many values, most of them written once: many writes that nobody sees.
 const UNIQUE: Shape = Shape {
     operations: (2, 7),
     keys: 1,
@@ -84,7 +84,7 @@ proptest! {
     }
 }
 
-/// The random histories are worth checking: enough of them are linearizable, and enough are not.
+/// The random histories are a good test: enough of them are linearizable, and enough are not.
 #[test]
 fn random_histories_are_of_both_kinds() {
     use proptest::strategy::ValueTree;

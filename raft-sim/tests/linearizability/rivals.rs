@@ -1,9 +1,9 @@
-//! Two other checkers: one that tries all orders, and one that others wrote.
+//! Two other checkers: one that tries all orders, and the crate `porcupine-rs`.
 
 use super::drafts::{Answer, Ask, Event, execute};
 use std::collections::BTreeMap;
 
-/// Tries every order of all operations, of all keys together, that keeps to real time.
+/// Tries every order of all operations, of all keys together, that respects real time.
 pub(crate) fn any_order(events: &[Event]) -> bool {
     let mut left: Vec<&Event> = events.iter().collect();
     extend(&mut left, &BTreeMap::new())
@@ -40,7 +40,7 @@ fn extend(left: &mut Vec<&Event>, states: &BTreeMap<u64, Option<String>>) -> boo
     false
 }
 
-/// The store, as the crate `porcupine-rs` wants it.
+/// The store as a model of `porcupine-rs`.
 #[derive(Clone, Debug)]
 struct Store;
 
@@ -73,8 +73,8 @@ impl porcupine_rs::Model for Store {
     }
 }
 
-/// What Porcupine says. An operation of unknown outcome ends after all others there: without
-/// effect is as good as at the very end.
+/// The verdict of Porcupine. There an operation of unknown outcome ends after all others: to take
+/// effect at the very end is the same as to take no effect.
 pub(crate) fn porcupine(events: &[Event]) -> bool {
     let operations = events.iter().map(|event| porcupine_rs::Operation {
         client_id: None,

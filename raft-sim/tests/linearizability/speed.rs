@@ -12,14 +12,14 @@ use std::time::Instant;
 struct Load {
     name: &'static str,
     keys: u64,
-    /// Of a thousand operations.
+    /// Out of a thousand operations.
     reads: u64,
     appends: u64,
     unknown: u64,
 }
 
-/// A history of 8 clients who never rest, each of whose operations takes effect at a random time
-/// between its beginning and its end. Every value is written once.
+/// A history of 8 clients that never rest. Each operation takes effect at a random time between its
+/// beginning and its end. Every value is written once.
 fn history(load: &Load, length: u64) -> Vec<Op> {
     let mut random = Random::new(7, "speed");
     let mut free = [0u64; 8];
