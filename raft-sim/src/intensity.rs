@@ -5,9 +5,6 @@
 //! hard it strikes (swarm testing: Groce et al., 2012), and a thousand seeds are a thousand
 //! different environments.
 
-use crate::features::Features;
-use crate::random::Random;
-use crate::request::{Faults, Request};
 use core::fmt;
 use core::str::FromStr;
 
@@ -107,56 +104,6 @@ impl Intensities {
     /// Changes one.
     pub fn set(&mut self, kind: FaultKind, intensity: u8) {
         self.0[kind as usize] = intensity.min(WORST);
-    }
-
-    /// Those that a seed draws, the given ones apart.
-    pub fn draw(request: &Request, random: &mut Random) -> Intensities {
-        let most = match request.faults {
-            Faults::None => 0,
-            Faults::Mild => 5,
-            Faults::Wild => u64::from(WORST),
-        };
-        let mut drawn = Intensities::default();
-        for kind in FaultKind::ALL {
-            // Both are drawn in any case: one kind's dice decide nothing about another's.
-            let (on, hard) = (random.chance(500), random.between(1, u64::from(WORST)));
-            let intensity = match kind {
-                FaultKind::Change | FaultKind::Transfer => match request.features {
-                    Features::None => 0,
-                    Features::Drawn => u64::from(on) * hard,
-                    Features::All => hard,
-                },
-                FaultKind::Snapshot if most > 0 => u64::from(on) * hard,
-                FaultKind::Loss
-                | FaultKind::Late
-                | FaultKind::Duplicate
-                | FaultKind::Corrupt
-                | FaultKind::Split
-                | FaultKind::OneWay
-                | FaultKind::Flaky
-                | FaultKind::SlowLink
-                | FaultKind::Pause
-                | FaultKind::SlowNode
-                | FaultKind::Crash
-                | FaultKind::CrashAll
-                | FaultKind::Kill
-                | FaultKind::SlowDisk
-                | FaultKind::FailWrite
-                | FaultKind::FailRead
-                | FaultKind::Rot
-                | FaultKind::Replace
-                | FaultKind::Drift
-                | FaultKind::Jump
-                | FaultKind::Snapshot => u64::from(on) * (hard * most).div_ceil(100),
-            };
-            drawn.set(kind, intensity as u8); // at most 100
-        }
-        for kind in FaultKind::ALL {
-            if let Some(given) = request.overrides.get(kind) {
-                drawn.set(kind, given);
-            }
-        }
-        drawn
     }
 }
 

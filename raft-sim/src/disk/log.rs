@@ -1,6 +1,6 @@
 //! The durable log of a simulated disk.
 
-use super::DiskError;
+use super::error::DiskError;
 use raft_proto::{Entries, EntriesBuilder, Entry, EntryId, EntryKind, Index, Membership, Term};
 use std::collections::VecDeque;
 

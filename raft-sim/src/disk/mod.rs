@@ -5,7 +5,10 @@
 //! not at all, and a crash keeps any prefix of them that is not shorter than what was reported
 //! as persisted.
 
+mod error;
 mod log;
+
+pub use error::DiskError;
 
 use crate::random::Random;
 use bytes::{Bytes, BytesMut};
@@ -16,38 +19,6 @@ use raft_proto::{
     SnapshotWriteFailed, Write,
 };
 use std::collections::{BTreeMap, VecDeque};
-
-/// A breach of the storage contract by the core: no storage could do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DiskError {
-    /// Seqs rise by one.
-    #[error("write {found} was issued after {last}")]
-    SeqOutOfOrder {
-        /// The last write before.
-        last: Seq,
-        /// This write.
-        found: Seq,
-    },
-    /// The entries of a write leave a gap.
-    #[error("a write of entries from {first} on, to a log that ends at {last}")]
-    Gap {
-        /// The first entry written.
-        first: Index,
-        /// The last index that the storage holds.
-        last: Index,
-    },
-    /// A snapshot was installed or compacted to that the storage does not have whole.
-    #[error("the bytes of snapshot {0:?} are not on the disk")]
-    NoSuchSnapshot(SnapshotId),
-    /// A write was to be completed that was not issued.
-    #[error("write {seq} was never issued; the last one is {last}")]
-    NeverIssued {
-        /// As completed.
-        seq: Seq,
-        /// The last one.
-        last: Seq,
-    },
-}
 
 /// The disk of one node: it survives the node's crashes.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,6 @@
 //! What a seed draws: the settings of a run, what befalls the cluster, what its clients ask.
 
+mod intensities;
 mod nemesis;
 mod operations;
 mod settings;
@@ -27,7 +28,7 @@ impl Draft {
     /// What the seed of `request` draws.
     pub fn new(request: Request) -> Draft {
         let mut random = Random::new(request.seed, "draft");
-        let mut intensities = Intensities::draw(&request, &mut random.fork("intensities"));
+        let mut intensities = intensities::draw(&request, &mut random.fork("intensities"));
         let settings = settings::draw(&request, &mut intensities, &mut random.fork("settings"));
         Draft {
             request,

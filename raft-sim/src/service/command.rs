@@ -1,8 +1,19 @@
 //! What clients ask for and are told, and how commands are written into entries.
 
-use super::session::SessionId;
 use bytes::Bytes;
+use core::fmt;
 use serde::{Deserialize, Serialize};
+
+/// A session, named by the index of the entry that opened it: no other one ever has that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
 
 /// The payload of an entry. `Value` is how it holds the bytes of values: shared, or borrowed
 /// while it is applied.

@@ -51,11 +51,13 @@
 //! were restored from. The simulator compares them.
 
 mod command;
+mod outcome;
 mod session;
 mod snapshot;
 
-pub use command::{Answer, Command, DamagedCommand, Operation};
-pub use session::{SESSION_ANSWERS, SessionId};
+pub use command::{Answer, Command, DamagedCommand, Operation, SessionId};
+pub use outcome::{Applied, Outcome};
+pub use session::SESSION_ANSWERS;
 pub use snapshot::DamagedSnapshot;
 
 use bytes::Bytes;
@@ -70,32 +72,6 @@ pub struct Service {
     pub last: EntryId,
     keys: BTreeMap<u64, Bytes>,
     sessions: Sessions,
-}
-
-/// What an entry came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// A session is open.
-    Opened,
-    /// The operation was run.
-    Ran,
-    /// It had been run before: answered from memory, nothing changed.
-    Repeated,
-    /// It was not run, and [`Applied::answer`] says why.
-    Refused,
-}
-
-/// A command that was applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Applied {
-    /// Its entry.
-    pub id: EntryId,
-    /// The session and the sequence of a [`Command::Run`].
-    pub of: Option<(SessionId, u64)>,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// What its client is told.
-    pub answer: Answer,
 }
 
 impl Service {

@@ -1,25 +1,13 @@
 //! Sessions: who has run what, and what the answer was (thesis section 6.3).
 
-use super::Outcome;
-use super::command::Answer;
-use core::fmt;
+use super::command::{Answer, SessionId};
+use super::outcome::Outcome;
 use raft_proto::Index;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The most answers that a session keeps: a client must not have more commands under way.
 pub const SESSION_ANSWERS: usize = 64;
-
-/// A session, named by the index of the entry that opened it: no other one ever has that name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SessionId(pub u64);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s{}", self.0)
-    }
-}
 
 /// The sessions that are open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
