@@ -103,8 +103,8 @@ pub(super) fn run(args: &ShrinkArgs) -> CommandResult {
     let watch = |progress: Progress<'_>| tell(&bar, progress);
     let shrunk = pool.install(|| shrink(&task.schedule, options(args), &watch));
     bar.finish_and_clear();
-    let mut shrunk = shrunk
-        .map_err(|Passes| usage(format!("{} passes: there is nothing to shrink", task.name)))?;
+    let mut shrunk =
+        shrunk.map_err(|Passes| usage(format!("{} passes: nothing to shrink", task.name)))?;
     shrunk.schedule.mutant = zoo::current_mutant();
     let written = std::fs::write(&task.out, shrunk.schedule.to_text());
     written.map_err(|error| usage(format!("{}: {error}", task.out.display())))?;
