@@ -1,4 +1,5 @@
 //! The command line of raft-kv with servers that run.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use raft_kv::client::{Access, Client, ClientTls};
