@@ -5,11 +5,11 @@
 //! byte says how long the pieces are; kept inputs are otherwise as they would be on a connection.
 
 use bytes::{Bytes, BytesMut};
-use raft_driver_thread::kv::resp::{
+use raft_kv::resp::{
     Connection, Decoder, Limits, ParseLimits, ProtocolError, ReplyDecoder, ReplyLimits, Request,
     Version, encode, encode_request, parse,
 };
-use raft_driver_thread::kv::state::{Reply, Store};
+use raft_kv::state::{Reply, Store};
 
 /// Limits that short inputs can reach.
 const TIGHT: Limits = Limits {

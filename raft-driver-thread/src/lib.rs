@@ -28,9 +28,8 @@ mod bell;
 mod core_turn;
 mod disk_thread;
 mod error;
+mod group;
 pub mod inbox;
-#[cfg(feature = "kv")]
-pub mod kv;
 pub mod lab;
 mod mailbox;
 pub mod metrics;
@@ -48,6 +47,7 @@ mod timer;
 pub mod transport;
 
 pub use error::{RequestError, StartError, StopReason, Unknown};
+pub use group::Group;
 pub use node::Node;
 pub use observed::{News, State};
 pub use options::{Options, SnapshotPolicy};

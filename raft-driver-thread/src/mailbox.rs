@@ -36,19 +36,19 @@ impl<T> Mailbox<T> {
         Ok(())
     }
 
+    /// As [`send`](Mailbox::send); this thread does what is to be done then, if it can and no other does.
+    pub(crate) fn send_and_help(&self, letter: T) -> Result<(), SendError<T>> {
+        self.put(letter)?;
+        self.help();
+        Ok(())
+    }
+
     /// Sends several together.
     pub(crate) fn send_all(&self, letters: impl Iterator<Item = T>) -> Result<(), SendError<T>> {
         for letter in letters {
             self.put(letter)?;
         }
         self.bell.ring();
-        Ok(())
-    }
-
-    /// As [`send`](Mailbox::send); this thread does what is to be done then, if it can and no other does.
-    pub(crate) fn send_and_help(&self, letter: T) -> Result<(), SendError<T>> {
-        self.put(letter)?;
-        self.help();
         Ok(())
     }
 

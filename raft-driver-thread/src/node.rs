@@ -221,17 +221,6 @@ impl<M: StateMachine> Node<M> {
         self.request(|promise| Order::Read(mode, PendingRead::new(query, promise)))
     }
 
-    /// Likewise, and takes the core's turn in this thread, if no other is at it.
-    #[cfg(feature = "kv")]
-    pub(crate) fn read_here<A: Send + 'static>(
-        &self,
-        mode: ReadMode,
-        query: impl FnOnce(&M) -> A + Send + 'static,
-    ) -> Ticket<A, ReadError> {
-        let order = |promise| Order::Read(mode, PendingRead::new(query, promise));
-        self.request_by(order, Orders::send_and_help)
-    }
-
     /// Asks the state machine of this node as it is, whether it leads or is far behind: the answer may
     /// be stale. Never waits.
     pub fn inspect<A: Send + 'static>(
@@ -317,13 +306,21 @@ impl<M: StateMachine> Node<M> {
     }
 
     /// As [`submit`](Node::submit), but the core does not hear of it before [`help`](Node::help).
-    #[cfg(feature = "kv")]
-    pub(crate) fn submit_silently(&self, command: Bytes) -> Proposed<M::Answer> {
+    pub(crate) fn submit_later(&self, command: Bytes) -> Proposed<M::Answer> {
         self.request_by(|promise| Order::Propose(command, promise), Orders::put)
     }
 
+    /// As [`read`](Node::read), but the core does not hear of it before [`help`](Node::help).
+    pub(crate) fn read_later<A: Send + 'static>(
+        &self,
+        mode: ReadMode,
+        query: impl FnOnce(&M) -> A + Send + 'static,
+    ) -> Ticket<A, ReadError> {
+        let order = |promise| Order::Read(mode, PendingRead::new(query, promise));
+        self.request_by(order, Orders::put)
+    }
+
     /// Takes the core's turn in this thread, if no other is at it.
-    #[cfg(feature = "kv")]
     pub(crate) fn help(&self) {
         self.inner.orders.help();
     }

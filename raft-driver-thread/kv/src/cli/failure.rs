@@ -1,0 +1,88 @@
+//! Why a command ends without having done what it was asked.
+
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::folder::FolderError;
+use crate::offline::OfflineError;
+use crate::server::ServerError;
+use raft_driver_thread::storage::StorageError;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// What the user is told, and the exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// It could not be done.
+    pub(super) fn new(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            code: 1,
+        }
+    }
+
+    /// The arguments make no sense.
+    pub(super) fn usage(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            code: 2,
+        }
+    }
+
+    /// The operating system refused.
+    pub(super) fn io(doing: impl fmt::Display, error: &io::Error) -> Failure {
+        Failure::new(format!("{doing}: {error}"))
+    }
+
+    /// How the process ends.
+    pub(super) fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<OfflineError> for Failure {
+    fn from(error: OfflineError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Failure {
+        Failure::new(error.to_string())
+    }
+}

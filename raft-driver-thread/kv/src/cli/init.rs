@@ -1,0 +1,155 @@
+//! `raft-kv init`.
+
+use super::failure::Failure;
+use crate::config::{self, MemberAddress, ServerOptions};
+use crate::folder::Folder;
+use crate::settings::{Founder, Identity};
+use clap::Args;
+use std::path::Path;
+
+/// `raft-kv init`.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The server's number, from 1 on; never used again for another one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    id: u64,
+    /// The cluster's number: the same for all founders. `drawn` draws one and prints it
+    #[arg(long, value_name = "N|drawn", default_value = "drawn")]
+    cluster: String,
+    /// A server that the cluster is founded with, this one included, and where the others reach it;
+    /// once for each, the same on all of them
+    #[arg(long = "founder", value_name = "ID=HOST:PORT", required = true)]
+    founders: Vec<MemberAddress>,
+    /// Settings that every start takes from now on, unless it is told others
+    #[command(flatten)]
+    options: ServerOptions,
+}
+
+pub(super) fn run(arguments: InitArgs) -> Result<(), Failure> {
+    let data = arguments.options.data.clone();
+    let data = data.ok_or_else(|| Failure::usage("--data is missing: the folder to make"))?;
+    let founders: Vec<_> = arguments.founders.into_iter().map(|it| it.0).collect();
+    check(arguments.id, &founders)?;
+    let cluster = number(&arguments.cluster)?;
+    let identity = Identity {
+        cluster,
+        node: arguments.id,
+        founders,
+    };
+    refuse_password(&arguments.options)?;
+    make(&data, &identity, arguments.options)?;
+    println!("{} is the folder of node {}", data.display(), identity.node);
+    println!("cluster {cluster}");
+    if identity.founders.len() > 1 {
+        println!(
+            "make the other founders' folders with the same --founder and --cluster {cluster}"
+        );
+    }
+    println!("run it with: raft-kv start --data {}", data.display());
+    Ok(())
+}
+
+/// A password is never written; a server that was started without it would let everybody in.
+pub(super) fn refuse_password(options: &ServerOptions) -> Result<(), Failure> {
+    match options.password {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(
+            "--password is not kept in the folder: say --password-file, or give it to each start",
+        )),
+    }
+}
+
+/// Makes a folder, with the settings that later starts take. Settings that make no sense leave no
+/// folder behind.
+pub(super) fn make(
+    data: &Path,
+    identity: &Identity,
+    options: ServerOptions,
+) -> Result<(), Failure> {
+    let kept = kept(data, options)?;
+    let folder = Folder::create(data, identity)?;
+    folder.keep_settings(&kept)?;
+    Ok(())
+}
+
+/// The settings that later starts take, as a file's text; checked.
+pub(super) fn kept(data: &Path, options: ServerOptions) -> Result<String, Failure> {
+    let here = std::env::current_dir();
+    let here = here.map_err(|error| Failure::io("the working folder", &error))?;
+    let options = ServerOptions {
+        data: Some(data.to_owned()),
+        ..options.within(&here)
+    };
+    let kept = options.to_toml()?;
+    options.settings()?;
+    Ok(kept)
+}
+
+/// Where the other servers are told to reach this one.
+pub(super) fn advertised(
+    given: Option<String>,
+    options: &ServerOptions,
+) -> Result<String, Failure> {
+    if let Some(given) = given {
+        config::reachable("advertise-peers", &given)?;
+        return Ok(given);
+    }
+    let listening = options.peers.clone();
+    let listening = listening.ok_or_else(|| {
+        Failure::usage("--peers is missing: where the other servers are listened to")
+    })?;
+    config::reachable("peers", &listening).map_err(|error| {
+        Failure::usage(format!(
+            "{error}; else say --advertise-peers host:port, too"
+        ))
+    })?;
+    Ok(listening)
+}
+
+/// A cluster's number, given or drawn.
+pub(super) fn number(text: &str) -> Result<u64, Failure> {
+    match text {
+        "drawn" => draw(),
+        number => cluster(number).map_err(Failure::usage),
+    }
+}
+
+/// A cluster's number.
+fn cluster(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok();
+    // What TOML can hold.
+    let number = number.filter(|number| (1..=i64::MAX.unsigned_abs()).contains(number));
+    number.ok_or_else(|| {
+        format!("--cluster is {text:?}: give the number that another founder printed, or drawn")
+    })
+}
+
+/// A number that no other cluster has.
+pub(super) fn draw() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    let filled = random.fill(&mut bytes);
+    filled.map_err(|_| Failure::new("the operating system gives no random numbers"))?;
+    // Not 0, and not more than TOML can hold.
+    Ok((u64::from_le_bytes(bytes) >> 1).max(1))
+}
+
+fn check(id: u64, founders: &[Founder]) -> Result<(), Failure> {
+    for (place, founder) in founders.iter().enumerate() {
+        for other in founders.iter().skip(place + 1) {
+            if founder.node == other.node || founder.peers == other.peers {
+                let (a, b) = (founder, other);
+                return Err(Failure::usage(format!(
+                    "--founder {}={} and {}={}: ids and addresses have to differ",
+                    a.node, a.peers, b.node, b.peers
+                )));
+            }
+        }
+    }
+    match founders.iter().any(|founder| founder.node == id) {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "node {id} is no --founder: name it among them, or make its folder with `raft-kv join`"
+        ))),
+    }
+}

@@ -1,0 +1,141 @@
+//! `raft-kv join`.
+
+use super::failure::Failure;
+use super::init::{self, advertised};
+use super::serve::serve;
+use crate::client::{Access, ClientTls};
+use crate::config::{Drift, MemberAddress, PASSWORD_VARIABLE, ServerOptions, Size, Span};
+use crate::folder::{Folder, FolderError};
+use crate::settings::{Founder, Identity};
+use crate::status::{MemberStatus, NodeStatus};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// `raft-kv join`.
+#[derive(Debug, Args)]
+pub(super) struct JoinArgs {
+    /// Where a server of the cluster listens to clients; can be repeated: the next is tried if one
+    /// is not reached
+    #[arg(long = "server", value_name = "HOST:PORT", required = true)]
+    servers: Vec<String>,
+    /// The new server's number, which no server of the cluster ever had
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    id: u64,
+    /// What the other servers are told of where they reach this one, if not at --peers
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_peers: Option<String>,
+    /// A file with settings, in TOML: every flag is a key of it, without the leading dashes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How long a connection, and each answer, may take
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    timeout: Span,
+    /// Settings that every start takes from now on, unless it is told others
+    #[command(flatten)]
+    options: ServerOptions,
+}
+
+pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
+    let password = std::env::var(PASSWORD_VARIABLE).ok();
+    let config = arguments.config.as_deref();
+    let mut given = arguments.options.clone();
+    let mut options = ServerOptions::gather(arguments.options, password, config)?;
+    let data = options.data.clone();
+    let data = data.ok_or_else(|| Failure::usage("--data is missing: the folder to make"))?;
+    let peers = advertised(arguments.advertise_peers, &options)?;
+    let authority = options.tls.authority.as_deref();
+    let access = Access {
+        password: options.password.clone(),
+        tls: authority.map(ClientTls::new).transpose()?,
+        timeout: arguments.timeout.0,
+    };
+    let status = access.any(&arguments.servers)?.status()?;
+    let identity = Identity {
+        cluster: status.cluster,
+        node: arguments.id,
+        founders: Vec::new(),
+    };
+    given.members = members(&status);
+    given = agree(given, &status)?;
+    options = given.clone().or(options);
+    if options.password.is_some() && options.password_file.is_none() {
+        println!("the password is not kept in the folder: give it to later starts, too");
+    }
+    make(&data, &identity, given, config)?;
+    let id = arguments.id.to_string();
+    serve(options, &Folder::open(&data)?, |_| {
+        // It was reached a moment ago.
+        let mut client = access.any(&arguments.servers)?;
+        client.call(&[b"RAFT", b"JOIN", id.as_bytes(), peers.as_bytes()])?;
+        println!("node {id} is a member now; it votes as soon as it has all data");
+        Ok(())
+    })
+}
+
+/// Takes over what has to be the same on all servers.
+fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Failure> {
+    let theirs = status.agreed;
+    let timeout = Duration::from_millis(theirs.election_timeout_millis);
+    let (timeout, drift) = (Span(timeout), Drift(theirs.max_drift_ppm));
+    let size = Size(theirs.max_value_bytes);
+    let differs = [
+        (
+            "--election-timeout",
+            given.election_timeout.is_some_and(|it| it != timeout),
+        ),
+        (
+            "--max-drift-ppm",
+            given.max_drift_ppm.is_some_and(|it| it != drift),
+        ),
+        (
+            "--max-value-bytes",
+            given.max_value_bytes.is_some_and(|it| it != size),
+        ),
+    ];
+    if let Some((flag, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+        let what = format!("{flag} has to be the same on all servers: leave it out, and it is");
+        return Err(Failure::new(what));
+    }
+    Ok(ServerOptions {
+        election_timeout: Some(timeout),
+        max_drift_ppm: Some(drift),
+        max_value_bytes: Some(size),
+        ..given
+    })
+}
+
+/// The servers that will speak to this one before it has a log that names them.
+fn members(status: &NodeStatus) -> Vec<MemberAddress> {
+    let known = status
+        .members
+        .iter()
+        .filter(|member| !member.peers.is_empty());
+    let address = |member: &MemberStatus| {
+        MemberAddress(Founder {
+            node: member.node,
+            peers: member.peers.clone(),
+        })
+    };
+    known.map(address).collect()
+}
+
+/// Makes the folder, or takes the one that this command made before it was interrupted.
+fn make(
+    data: &Path,
+    identity: &Identity,
+    given: ServerOptions,
+    config: Option<&Path>,
+) -> Result<(), Failure> {
+    match Folder::identity_of(data) {
+        Err(FolderError::NotOne { .. }) => {
+            let file = config.map(ServerOptions::read).transpose()?;
+            init::make(data, identity, given.or(file.unwrap_or_default()))
+        }
+        Err(error) => Err(error.into()),
+        Ok(found) => {
+            found.expect(data, Some(identity.cluster), Some(identity.node))?;
+            Ok(())
+        }
+    }
+}

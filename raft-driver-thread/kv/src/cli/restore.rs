@@ -1,0 +1,57 @@
+//! `raft-kv restore`.
+
+use super::failure::Failure;
+use super::init::{self, advertised};
+use crate::config::ServerOptions;
+use crate::offline;
+use crate::settings::{Founder, Identity};
+use clap::Args;
+use std::path::PathBuf;
+
+/// `raft-kv restore`.
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// The server's number, from 1 on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    id: u64,
+    /// The new cluster's number; `drawn` draws one and prints it
+    #[arg(long, value_name = "N|drawn", default_value = "drawn")]
+    cluster: String,
+    /// What servers that join are told of where they reach this one, if not at --peers
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_peers: Option<String>,
+    /// Settings that every start takes from now on, unless it is told others
+    #[command(flatten)]
+    options: ServerOptions,
+}
+
+pub(super) fn run(arguments: RestoreArgs) -> Result<(), Failure> {
+    let data = arguments.options.data.clone();
+    let data = data.ok_or_else(|| Failure::usage("--data is missing: the folder to make"))?;
+    let peers = advertised(arguments.advertise_peers, &arguments.options)?;
+    let node = arguments.id;
+    let identity = Identity {
+        cluster: init::number(&arguments.cluster)?,
+        node,
+        founders: vec![Founder { node, peers }],
+    };
+    init::refuse_password(&arguments.options)?;
+    let kept = init::kept(&data, arguments.options)?;
+    let restored = offline::restore(&arguments.file, &data, &identity, &kept)?;
+    let (keys, cluster) = (restored.keys, identity.cluster);
+    let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(restored.time));
+    let time = time.map_or("an unknown time".into(), |time| {
+        humantime::format_rfc3339_seconds(time).to_string()
+    });
+    println!(
+        "{}: the folder of node {node}, alone in cluster {cluster}",
+        data.display()
+    );
+    println!("it holds the {keys} keys of the backup of {time}, but for those that have expired");
+    println!("run it with: raft-kv start --data {}", data.display());
+    println!("add servers with: raft-kv join");
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! `raft-kv start`.
+
+use super::failure::Failure;
+use super::serve::serve;
+use crate::config::{PASSWORD_VARIABLE, ServerOptions};
+use crate::folder::Folder;
+use clap::Args;
+use std::path::PathBuf;
+
+/// `raft-kv start`.
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// A file with settings, in TOML: every flag is a key of it, without the leading dashes
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only if the folder is this server's
+    #[arg(long, value_name = "N")]
+    id: Option<u64>,
+    /// Only if the folder is of this cluster
+    #[arg(long, value_name = "N")]
+    cluster: Option<u64>,
+    #[command(flatten)]
+    options: ServerOptions,
+}
+
+pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
+    let password = std::env::var(PASSWORD_VARIABLE).ok();
+    let config = arguments.config.as_deref();
+    let options = ServerOptions::gather(arguments.options, password, config)?;
+    let data = options.data.clone().ok_or_else(|| {
+        Failure::usage("--data is missing: the folder that `raft-kv init` or `join` made")
+    })?;
+    let folder = Folder::open(&data)?;
+    let identity = folder.identity();
+    identity.expect(&data, arguments.cluster, arguments.id)?;
+    serve(options, &folder, |_| Ok(()))
+}

@@ -1,0 +1,246 @@
+//! Values as people write them, in a file as on the command line.
+
+use super::reachable;
+use crate::settings::Founder;
+use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A time: `500ms`, `5s`, `1m 30s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// A size: a number of bytes, or `64MiB`, `10MB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+/// Parts in a million, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drift(pub Option<u32>);
+
+/// A server and where the others reach it: `1=10.0.0.1:7001`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberAddress(pub Founder);
+
+/// A password. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl Size {
+    /// About as much, with three digits at least: `12.3 MiB`.
+    pub fn rounded(self) -> String {
+        let mut size = self.0 as f64; // Rounded anyway.
+        for unit in ["B", "KiB", "MiB", "GiB"] {
+            if size < 1024.0 {
+                return match unit {
+                    "B" => format!("{size} B"),
+                    unit => format!("{size:.1} {unit}"),
+                };
+            }
+            size /= 1024.0;
+        }
+        format!("{size:.1} TiB")
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Span, String> {
+        let span = humantime::parse_duration(text).map(Span);
+        span.map_err(|error| format!("{error}; a time is given as in 500ms, 5s, 1m"))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Size, String> {
+        let digits = text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+        let unit = match unit.trim_start().to_ascii_lowercase().as_str() {
+            "" | "b" => Some(1),
+            "kib" => Some(1 << 10),
+            "mib" => Some(1 << 20),
+            "gib" => Some(1 << 30),
+            "kb" => Some(1_000),
+            "mb" => Some(1_000_000),
+            "gb" => Some(1_000_000_000),
+            _ => None,
+        };
+        let number: Option<u64> = number.parse().ok();
+        let size = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+        let size = size.ok_or("a size is given in bytes, or as in 512KiB, 64MiB, 1GB");
+        Ok(Size(size?))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            size if size > 0 && size % (1 << 30) == 0 => write!(f, "{}GiB", size >> 30),
+            size if size > 0 && size % (1 << 20) == 0 => write!(f, "{}MiB", size >> 20),
+            size if size > 0 && size % (1 << 10) == 0 => write!(f, "{}KiB", size >> 10),
+            size => size.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Drift {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Drift, String> {
+        match text {
+            "off" => Ok(Drift(None)),
+            _ => match text.parse() {
+                Ok(ppm) => Ok(Drift(Some(ppm))),
+                Err(_) => Err("it is given in parts in a million, as in 500, or off".into()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ppm) => ppm.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
+impl FromStr for MemberAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<MemberAddress, String> {
+        let parts = text.split_once('=');
+        let (node, peers) = parts.ok_or("it is given as id=host:port, as in 1=10.0.0.1:7001")?;
+        let node = node.parse().ok().filter(|node| *node > 0);
+        let node = node.ok_or("the id has to be a number from 1 on")?;
+        reachable("address", peers).map_err(|error| error.to_string())?;
+        let peers = peers.to_owned();
+        Ok(MemberAddress(Founder { node, peers }))
+    }
+}
+
+impl fmt::Display for MemberAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.0.node, self.0.peers)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Secret, Self::Err> {
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// Takes text, and numbers where `NUMBERS` says so, as the type's own text.
+struct AsText<T, const NUMBERS: bool>(&'static str, PhantomData<T>);
+
+impl<T: FromStr<Err = String>, const NUMBERS: bool> Visitor<'_> for AsText<T, NUMBERS> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        match NUMBERS {
+            true => number.to_string().parse().map_err(E::custom),
+            false => {
+                let found = serde::de::Unexpected::Signed(number);
+                Err(E::invalid_type(found, &self))
+            }
+        }
+    }
+}
+
+impl<'a> Deserialize<'a> for Span {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Span, D::Error> {
+        let what = "a time in quotes, as in \"500ms\"";
+        from.deserialize_any(AsText::<Span, false>(what, PhantomData))
+    }
+}
+
+impl<'a> Deserialize<'a> for Size {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Size, D::Error> {
+        let what = "a number of bytes, or a size in quotes, as in \"64MiB\"";
+        from.deserialize_any(AsText::<Size, true>(what, PhantomData))
+    }
+}
+
+impl<'a> Deserialize<'a> for Drift {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Drift, D::Error> {
+        let what = "a number of parts in a million, or \"off\"";
+        from.deserialize_any(AsText::<Drift, true>(what, PhantomData))
+    }
+}
+
+impl<'a> Deserialize<'a> for Secret {
+    /// Says nothing of what it found.
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Secret, D::Error> {
+        let text = String::deserialize(from);
+        let text = text.map_err(|_| D::Error::custom("it has to be a text in quotes"))?;
+        Ok(Secret(text))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Serialize for Drift {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'a> Deserialize<'a> for MemberAddress {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<MemberAddress, D::Error> {
+        let what = "a server in quotes, as in \"1=10.0.0.1:7001\"";
+        from.deserialize_any(AsText::<MemberAddress, false>(what, PhantomData))
+    }
+}
+
+impl Serialize for MemberAddress {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl Serialize for Secret {
+    /// It is never written.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_none()
+    }
+}

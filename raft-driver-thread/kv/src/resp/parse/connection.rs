@@ -1,0 +1,241 @@
+//! The commands about the connection, and about one server alone.
+
+use super::arguments::{Arguments, syntax_error};
+use super::types::{ClientCommand, CommandCommand, Connection, LibraryFact, Request};
+use crate::resp::number;
+use crate::resp::reply::Version;
+use crate::state::Reply;
+
+/// What parsing a request yields.
+type Parsed = Result<Request, Reply>;
+
+fn connection(request: Connection) -> Parsed {
+    Ok(Request::Connection(request))
+}
+
+fn client(command: ClientCommand) -> Parsed {
+    connection(Connection::Client(command))
+}
+
+fn command(command: CommandCommand) -> Parsed {
+    connection(Connection::Command(command))
+}
+
+fn refused(reason: &str) -> Parsed {
+    Err(Reply::error("ERR", reason))
+}
+
+pub(crate) fn ping(mut arguments: Arguments) -> Parsed {
+    match arguments.left() {
+        0 | 1 => connection(Connection::Ping(arguments.optional())),
+        _ => Err(arguments.wrong_number()),
+    }
+}
+
+pub(crate) fn echo(mut arguments: Arguments) -> Parsed {
+    connection(Connection::Echo(arguments.next()?))
+}
+
+pub(crate) fn select(mut arguments: Arguments) -> Parsed {
+    match arguments.integer()? {
+        0 => connection(Connection::Select(0)),
+        number if i32::try_from(number).is_err() => {
+            refused("value is out of range, value must between -2147483648 and 2147483647")
+        }
+        _ => refused("DB index is out of range"),
+    }
+}
+
+pub(crate) fn quit(_: Arguments) -> Parsed {
+    connection(Connection::Quit)
+}
+
+pub(crate) fn reset(_: Arguments) -> Parsed {
+    connection(Connection::Reset)
+}
+
+pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
+    let version = match arguments.optional() {
+        None => None,
+        Some(word) => {
+            let no_number = "Protocol version is not an integer or out of range";
+            let number = number::integer(&word).ok_or_else(|| Reply::error("ERR", no_number))?;
+            let version = u8::try_from(number).ok().and_then(Version::from_number);
+            let unsupported = || Reply::error("NOPROTO", "unsupported protocol version");
+            Some(version.ok_or_else(unsupported)?.number())
+        }
+    };
+    let (mut auth, mut name) = (None, None);
+    while let Some(option) = arguments.optional() {
+        let left = arguments.left();
+        if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
+            auth = Some((arguments.next()?, arguments.next()?));
+        } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
+            let word = arguments.next()?;
+            is_printable(&word, "Client names")?;
+            name = Some(word);
+        } else {
+            let option = super::shown(&option, super::SHOWN_BYTES);
+            let message = format_args!("Syntax error in HELLO option '{option}'");
+            return Err(Reply::error("ERR", message));
+        }
+    }
+    connection(Connection::Hello {
+        version,
+        auth,
+        name,
+    })
+}
+
+/// What is shown in lists, by blanks between words, must have none, nor ends of lines.
+fn is_printable(word: &[u8], what: &str) -> Result<(), Reply> {
+    if word.iter().all(u8::is_ascii_graphic) {
+        return Ok(());
+    }
+    let message = format_args!("{what} cannot contain spaces, newlines or special characters.");
+    Err(Reply::error("ERR", message))
+}
+
+pub(crate) fn auth(mut arguments: Arguments) -> Parsed {
+    let first = arguments.next()?;
+    let second = arguments.optional();
+    arguments.end()?;
+    connection(match second {
+        None => Connection::Auth {
+            user: None,
+            password: first,
+        },
+        Some(password) => Connection::Auth {
+            user: Some(first),
+            password,
+        },
+    })
+}
+
+pub(crate) fn client_id(_: Arguments) -> Parsed {
+    client(ClientCommand::Id)
+}
+
+pub(crate) fn client_get_name(_: Arguments) -> Parsed {
+    client(ClientCommand::GetName)
+}
+
+pub(crate) fn client_set_name(mut arguments: Arguments) -> Parsed {
+    let name = arguments.next()?;
+    is_printable(&name, "Client names")?;
+    client(ClientCommand::SetName(name))
+}
+
+pub(crate) fn client_set_info(mut arguments: Arguments) -> Parsed {
+    let attribute = arguments.next()?;
+    let (fact, what) = if attribute.eq_ignore_ascii_case(b"lib-name") {
+        (LibraryFact::Name, "lib-name")
+    } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
+        (LibraryFact::Version, "lib-ver")
+    } else {
+        let attribute = super::shown(&attribute, super::SHOWN_BYTES);
+        let message = format_args!("Unrecognized option '{attribute}'");
+        return Err(Reply::error("ERR", message));
+    };
+    let value = arguments.next()?;
+    is_printable(&value, what)?;
+    client(ClientCommand::SetInfo { fact, value })
+}
+
+pub(crate) fn client_info(_: Arguments) -> Parsed {
+    client(ClientCommand::Info)
+}
+
+pub(crate) fn client_list(arguments: Arguments) -> Parsed {
+    arguments.end()?;
+    client(ClientCommand::List)
+}
+
+pub(crate) fn client_no_evict(arguments: Arguments) -> Parsed {
+    switch(arguments, ClientCommand::NoEvict)
+}
+
+pub(crate) fn client_no_touch(arguments: Arguments) -> Parsed {
+    switch(arguments, ClientCommand::NoTouch)
+}
+
+/// ON or OFF, which changes nothing here.
+fn switch(mut arguments: Arguments, command: ClientCommand) -> Parsed {
+    match arguments.option().as_deref() {
+        Some(b"ON" | b"OFF") => client(command),
+        None | Some(_) => Err(syntax_error()),
+    }
+}
+
+pub(crate) fn client_reply(_: Arguments) -> Parsed {
+    refused("CLIENT REPLY is not supported: every request is answered")
+}
+
+pub(crate) fn client_kill(_: Arguments) -> Parsed {
+    refused("CLIENT KILL is not supported: clients end their connections themselves")
+}
+
+pub(crate) fn info(arguments: Arguments) -> Parsed {
+    connection(Connection::Info(arguments.rest()))
+}
+
+pub(crate) fn command_all(_: Arguments) -> Parsed {
+    command(CommandCommand::All)
+}
+
+pub(crate) fn command_count(_: Arguments) -> Parsed {
+    command(CommandCommand::Count)
+}
+
+pub(crate) fn command_docs(arguments: Arguments) -> Parsed {
+    command(CommandCommand::Docs(arguments.rest()))
+}
+
+pub(crate) fn command_get_keys(arguments: Arguments) -> Parsed {
+    command(CommandCommand::GetKeys(arguments.rest()))
+}
+
+pub(crate) fn command_info(arguments: Arguments) -> Parsed {
+    command(CommandCommand::Info(arguments.rest()))
+}
+
+pub(crate) fn command_list(arguments: Arguments) -> Parsed {
+    arguments.end()?;
+    command(CommandCommand::List)
+}
+
+pub(crate) fn config_get(arguments: Arguments) -> Parsed {
+    connection(Connection::ConfigGet(arguments.rest()))
+}
+
+pub(crate) fn config_set(_: Arguments) -> Parsed {
+    refused("CONFIG SET is not supported: settings are read when the server starts")
+}
+
+pub(crate) fn readonly(_: Arguments) -> Parsed {
+    connection(Connection::ReadOnly)
+}
+
+pub(crate) fn readwrite(_: Arguments) -> Parsed {
+    connection(Connection::ReadWrite)
+}
+
+pub(crate) fn multi(_: Arguments) -> Parsed {
+    connection(Connection::Multi)
+}
+
+pub(crate) fn exec(_: Arguments) -> Parsed {
+    connection(Connection::Exec)
+}
+
+pub(crate) fn discard(_: Arguments) -> Parsed {
+    connection(Connection::Discard)
+}
+
+pub(crate) fn watch(_: Arguments) -> Parsed {
+    refused("WATCH is not supported: CAS compares a key and sets it in one step")
+}
+
+pub(crate) fn unwatch(_: Arguments) -> Parsed {
+    connection(Connection::Unwatch)
+}

@@ -1,0 +1,222 @@
+//! What a server says of itself: INFO for clients, RAFT STATUS for administrators.
+
+use super::Shared;
+use crate::folder::disk_bytes;
+use crate::state::{Machine, Reply};
+use crate::status::{Agreed, MemberStatus, NodeStatus};
+use bytes::Bytes;
+use raft_driver_thread::raft_proto::{MemberRole, RoleKind, Status};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+/// The release of Redis whose commands these are, for clients that look at it.
+pub(super) const COMPATIBLE: &str = "7.0.0";
+
+/// This release.
+pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// What the state machine knows.
+struct Keys {
+    keys: u64,
+    sessions: u64,
+    expires: u64,
+    servers: BTreeMap<u64, String>,
+}
+
+fn keys(machine: &Machine) -> Keys {
+    let servers = machine.servers();
+    Keys {
+        keys: machine.keys(),
+        sessions: machine.sessions(),
+        expires: machine.expiries(),
+        servers: servers
+            .map(|server| (server.node, server.clients.clone()))
+            .collect(),
+    }
+}
+
+/// RAFT STATUS.
+pub(super) async fn status(shared: &Shared) -> Result<NodeStatus, Reply> {
+    let stopped = |error: &dyn std::fmt::Display| Reply::error("ERR", error);
+    let node = shared.gateway.node().clone();
+    let keys = node.inspect(keys).await.map_err(|error| stopped(&error))?;
+    let data = shared.settings.data.clone();
+    let asked = tokio::task::spawn_blocking(move || (node.status(), disk_bytes(&data))).await;
+    let (status, disk_bytes) = asked.map_err(|error| stopped(&error))?;
+    let status = status.map_err(|error| stopped(&error))?;
+    Ok(NodeStatus {
+        node: status.id.0,
+        cluster: shared.identity.cluster,
+        release: RELEASE.into(),
+        role: role(&status),
+        term: status.term.0,
+        leader: status.leader.map(|leader| leader.0),
+        last_index: status.last_log.index.0,
+        commit_index: status.commit_index.0,
+        applied_index: status.applied_index.0,
+        snapshot_index: status.snapshot.map_or(0, |snapshot| snapshot.last.index.0),
+        disk_bytes,
+        keys: keys.keys,
+        sessions: keys.sessions,
+        connections: shared.clients.count() as u64,
+        uptime_seconds: shared.started.elapsed().as_secs(),
+        agreed: Agreed::of(&shared.settings),
+        members: members(&status, &keys.servers),
+    })
+}
+
+fn role(status: &Status) -> String {
+    let me = |member: &&raft_driver_thread::raft_proto::Member| member.id == status.id;
+    let member = status.membership.members().iter().find(me);
+    let is_learner = member.is_some_and(|member| member.role == MemberRole::Learner);
+    match status.role {
+        RoleKind::Leader => "leader",
+        RoleKind::Candidate => "candidate",
+        RoleKind::PreCandidate => "pre-candidate",
+        RoleKind::Follower if is_learner => "learner",
+        RoleKind::Follower => "follower",
+    }
+    .into()
+}
+
+fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus> {
+    let describe = |member: &raft_driver_thread::raft_proto::Member| {
+        let peer = status.peers.iter().find(|peer| peer.id == member.id);
+        let is_me = member.id == status.id && status.role == RoleKind::Leader;
+        let own = is_me.then_some(status.last_log.index.0);
+        MemberStatus {
+            node: member.id.0,
+            role: match member.role {
+                MemberRole::Voter => "voter",
+                MemberRole::Learner => "learner",
+                MemberRole::Incoming => "incoming",
+                MemberRole::Outgoing => "outgoing",
+                MemberRole::Demoted => "demoted",
+            }
+            .into(),
+            peers: String::from_utf8_lossy(&member.context).into_owned(),
+            clients: servers.get(&member.id.0).cloned(),
+            match_index: own.or_else(|| peer.map(|peer| peer.match_index.0)),
+        }
+    };
+    status.membership.members().iter().map(describe).collect()
+}
+
+/// INFO.
+pub(super) async fn info(shared: &Shared, sections: &[Bytes]) -> Reply {
+    let status = match status(shared).await {
+        Ok(status) => status,
+        Err(error) => return error,
+    };
+    let expires = shared.gateway.node().inspect(keys).await;
+    let expires = expires.map_or(0, |keys| keys.expires);
+    let all = [
+        ("Server", server(shared, &status)),
+        ("Clients", clients(shared, &status)),
+        ("Stats", stats(shared)),
+        ("Replication", replication(&status)),
+        ("Raft", raft(&status)),
+        ("Keyspace", keyspace(&status, expires)),
+    ];
+    let everything = [&b"all"[..], b"default", b"everything"];
+    let is_wanted = |name: &str| {
+        let named = |section: &Bytes| section.eq_ignore_ascii_case(name.as_bytes());
+        let any = |section: &Bytes| {
+            everything
+                .iter()
+                .any(|all| section.eq_ignore_ascii_case(all))
+        };
+        sections.is_empty()
+            || sections
+                .iter()
+                .any(|section| named(section) || any(section))
+    };
+    let mut text = String::new();
+    for (name, lines) in all.iter().filter(|(name, _)| is_wanted(name)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        // Writing to a string does not fail.
+        let _ = write!(text, "# {name}\r\n{lines}");
+    }
+    Reply::text(text)
+}
+
+fn lines(pairs: &[(&str, &dyn std::fmt::Display)]) -> String {
+    let line = |(key, value): &(&str, &dyn std::fmt::Display)| format!("{key}:{value}\r\n");
+    pairs.iter().map(line).collect()
+}
+
+fn server(shared: &Shared, status: &NodeStatus) -> String {
+    lines(&[
+        ("redis_version", &COMPATIBLE),
+        ("raft_kv_version", &RELEASE),
+        ("redis_mode", &"standalone"),
+        ("process_id", &std::process::id()),
+        ("tcp_port", &shared.clients_port),
+        ("uptime_in_seconds", &status.uptime_seconds),
+    ])
+}
+
+fn clients(shared: &Shared, status: &NodeStatus) -> String {
+    lines(&[
+        ("connected_clients", &status.connections),
+        ("maxclients", &shared.settings.max_connections),
+    ])
+}
+
+fn stats(shared: &Shared) -> String {
+    let clients = &shared.clients;
+    lines(&[
+        (
+            "total_commands_processed",
+            &clients.commands.load(Ordering::Relaxed),
+        ),
+        (
+            "rejected_connections",
+            &clients.refused.load(Ordering::Relaxed),
+        ),
+    ])
+}
+
+/// Every server takes writes, so each is a master to its clients.
+fn replication(status: &NodeStatus) -> String {
+    let others = status.members.len().saturating_sub(1);
+    lines(&[("role", &"master"), ("connected_slaves", &others)])
+}
+
+fn raft(status: &NodeStatus) -> String {
+    let leader = status
+        .leader
+        .map_or("none".into(), |leader| leader.to_string());
+    let mut text = lines(&[
+        ("raft_cluster_id", &status.cluster),
+        ("raft_node_id", &status.node),
+        ("raft_role", &status.role),
+        ("raft_leader_id", &leader),
+        ("raft_term", &status.term),
+        ("raft_last_index", &status.last_index),
+        ("raft_commit_index", &status.commit_index),
+        ("raft_applied_index", &status.applied_index),
+        ("raft_snapshot_index", &status.snapshot_index),
+        ("raft_disk_bytes", &status.disk_bytes),
+        ("raft_sessions", &status.sessions),
+    ]);
+    for member in &status.members {
+        let clients = member.clients.as_deref().unwrap_or("unknown");
+        let (node, role, peers) = (member.node, &member.role, &member.peers);
+        let _ = write!(
+            text,
+            "raft_member_{node}:role={role},peers={peers},clients={clients}\r\n"
+        );
+    }
+    text
+}
+
+fn keyspace(status: &NodeStatus, expires: u64) -> String {
+    match status.keys {
+        0 => String::new(),
+        keys => format!("db0:keys={keys},expires={expires},avg_ttl=0\r\n"),
+    }
+}

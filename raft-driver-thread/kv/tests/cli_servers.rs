@@ -1,0 +1,502 @@
+//! The command line of raft-kv with servers that run.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use raft_kv::client::{Access, Client, ClientTls};
+use raft_kv::config::Secret;
+use raft_kv::state::Reply;
+use raft_kv::status::NodeStatus;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn command(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-kv"));
+    command.args(arguments.split_whitespace());
+    command
+        .env_remove("RAFT_KV_PASSWORD")
+        .env_remove("RAFT_KV_LOG");
+    command
+}
+
+fn raft_kv(folder: &Path, arguments: &str) -> Output {
+    command(arguments).current_dir(folder).output().unwrap()
+}
+
+fn done(folder: &Path, arguments: &str) -> String {
+    let output = raft_kv(folder, arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn refused(folder: &Path, arguments: &str, part: &str) {
+    let output = raft_kv(folder, arguments);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments}: {error}");
+    assert!(error.contains(part), "{arguments}: {error}");
+}
+
+/// Until `ask` has something to say.
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT {
+        if let Some(said) = ask() {
+            return said;
+        }
+        std::thread::yield_now();
+    }
+    panic!("in vain: {what}");
+}
+
+/// A process that runs until it is dropped.
+struct Running {
+    child: Child,
+    clients: Vec<String>,
+    /// What it says afterwards.
+    rest: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Running {
+    /// Returns as soon as it has said where clients are listened to, `marks` times.
+    fn start(folder: &Path, arguments: &str, mark: &str, marks: usize) -> Running {
+        let mut command = command(arguments);
+        command.current_dir(folder).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut clients = Vec::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        while clients.len() < marks {
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("{arguments}: it ended"))
+                .unwrap();
+            if line.trim_start().starts_with(mark) {
+                let address = line.split_whitespace().find(|word| word.contains(':'));
+                clients.push(address.unwrap().to_owned());
+            }
+        }
+        // A reader that goes away would end the process.
+        let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect());
+        Running {
+            child,
+            clients,
+            rest: Some(rest),
+        }
+    }
+
+    fn server(folder: &Path, arguments: &str) -> Running {
+        Running::start(folder, arguments, "clients ", 1)
+    }
+
+    fn demo(folder: &Path, arguments: &str) -> Running {
+        Running::start(folder, arguments, "node ", 3)
+    }
+
+    fn address(&self) -> &str {
+        &self.clients[0]
+    }
+
+    fn client(&self) -> Client {
+        Access::new().connect(self.address()).unwrap()
+    }
+
+    /// SIGTERM, and the exit code.
+    fn stop(self) -> Option<i32> {
+        self.last_words().0
+    }
+
+    /// SIGTERM, the exit code, and what it said since it began.
+    fn last_words(mut self) -> (Option<i32>, Vec<String>) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success());
+        let code = self.child.wait().unwrap().code();
+        (code, self.rest.take().unwrap().join().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn set(client: &mut Client, key: &str, value: &str) {
+    until("a write", || {
+        let said = client.call(&[b"SET", key.as_bytes(), value.as_bytes()]);
+        (said.ok()? == Reply::Ok).then_some(())
+    });
+}
+
+fn get(client: &mut Client, key: &str) -> Option<String> {
+    let said = until("a read", || client.bulk(&[b"GET", key.as_bytes()]).ok());
+    said.map(|value| String::from_utf8(value.to_vec()).unwrap())
+}
+
+fn free_ports(count: usize) -> Vec<u16> {
+    let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
+    let listeners: Vec<_> = (0..count).map(bind).collect();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    listeners.iter().map(port).collect()
+}
+
+/// Three servers of a cluster, with clients at any port.
+struct Cluster {
+    folder: tempfile::TempDir,
+    servers: Vec<Running>,
+}
+
+impl Cluster {
+    fn found(more: &str) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let founders: String = (1..)
+            .zip(free_ports(3))
+            .map(|(node, port)| format!(" --founder {node}=127.0.0.1:{port}"))
+            .collect();
+        for node in 1..=3 {
+            let common = format!("--cluster 77 --clients 127.0.0.1:0 {founders} {more}");
+            done(path, &format!("init --data {node} --id {node} {common}"));
+        }
+        let start = |node| Running::server(path, &format!("start --data {node}"));
+        Cluster {
+            servers: (1..=3).map(start).collect(),
+            folder,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn statuses(folder: &Path, server: &str) -> Vec<serde_json::Value> {
+    let said = done(folder, &format!("status --json --server {server}"));
+    serde_json::from_str(&said).unwrap()
+}
+
+fn status(server: &Running) -> Option<NodeStatus> {
+    server.client().status().ok()
+}
+
+fn leader(servers: &[Running]) -> u64 {
+    until("a leader", || {
+        servers.iter().find_map(|it| status(it)?.leader)
+    })
+}
+
+#[test]
+fn a_demo_that_is_started_again_goes_on_with_its_data_and_ports() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = Running::demo(folder.path(), "demo --data d");
+    let clients = demo.clients.clone();
+    set(&mut demo.client(), "a", "1");
+    assert_eq!(demo.stop(), Some(0));
+    let demo = Running::demo(folder.path(), "demo --data d");
+    assert_eq!(demo.clients, clients);
+    for address in &clients {
+        let mut client = Access::new().connect(address).unwrap();
+        assert_eq!(get(&mut client, "a").as_deref(), Some("1"));
+    }
+    refused(folder.path(), "demo --data d", "in use");
+}
+
+#[test]
+fn a_demo_that_is_told_to_end_stops_its_servers_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    // Ports as another demo left them: nobody else's.
+    let ports = free_ports(6);
+    let (clients, peers) = ports.split_at(3);
+    let remembered = format!("cluster = 7\nclients = {clients:?}\npeers = {peers:?}\n");
+    fs::write(folder.path().join("demo.toml"), remembered).unwrap();
+    let demo = Running::demo(folder.path(), "demo --data .");
+    let (code, said) = demo.last_words();
+    assert_eq!(code, Some(0), "{said:?}");
+    let expected = [1, 2, 3].map(|node| format!("node {node} has stopped"));
+    assert!(said.ends_with(&expected), "{said:?}");
+}
+
+#[test]
+fn status_shows_every_server_and_those_that_do_not_answer() {
+    let mut cluster = Cluster::found("");
+    set(&mut cluster.servers[0].client(), "a", "1");
+    let first = cluster.servers[0].address().to_owned();
+    until("all are known", || {
+        let known = status(&cluster.servers[0])?.members;
+        known
+            .iter()
+            .all(|member| member.clients.is_some())
+            .then_some(())
+    });
+    let seen = statuses(cluster.path(), &first);
+    assert_eq!(seen.len(), 3);
+    for (seen, server) in seen.iter().zip(&cluster.servers) {
+        assert_eq!(seen["clients"], server.address());
+        assert_eq!(seen["status"]["cluster"], 77);
+    }
+    drop(cluster.servers.pop());
+    // It may have been the leader.
+    until("a leader among the others", || {
+        let leads = |server| Some(status(server)?.role == "leader");
+        let leads = |server| leads(server).unwrap_or(false);
+        cluster.servers.iter().any(leads).then_some(())
+    });
+    let seen = statuses(cluster.path(), &first);
+    assert!(seen[2]["status"].is_null());
+    assert!(seen[2]["error"].as_str().unwrap().contains("refused"));
+    let table = done(
+        cluster.path(),
+        &format!("status --server 127.0.0.1:1 --server {first}"),
+    );
+    for part in ["cluster 77", "leader", "unreachable", "node 3: connect to"] {
+        assert!(table.contains(part), "{table}");
+    }
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_hands_over_the_lead_and_comes_back() {
+    let mut cluster = Cluster::found("");
+    set(&mut cluster.servers[0].client(), "a", "1");
+    let first = leader(&cluster.servers);
+    let at = first as usize - 1;
+    assert_eq!(cluster.servers.remove(at).stop(), Some(0));
+    let next = until("the next leader", || {
+        let known = status(&cluster.servers[0])?.leader?;
+        (known != first).then_some(known)
+    });
+    let again = Running::server(cluster.path(), &format!("start --data {first}"));
+    assert_eq!(get(&mut again.client(), "a").as_deref(), Some("1"));
+    let said = done(
+        cluster.path(),
+        &format!("transfer --to {first} --server {}", again.address()),
+    );
+    assert!(
+        said.contains(&format!("node {first} leads")),
+        "{said} after {next}"
+    );
+    done(
+        cluster.path(),
+        &format!("snapshot --server {}", again.address()),
+    );
+    until("a snapshot", || {
+        (status(&again)?.snapshot_index > 0).then_some(())
+    });
+    refused(
+        cluster.path(),
+        &format!("inspect --data {first}"),
+        "in use by a running server",
+    );
+    refused(
+        cluster.path(),
+        &format!("start --data {first}"),
+        "in use by a running server",
+    );
+    assert_eq!(again.stop(), Some(0));
+    let shown = done(cluster.path(), &format!("inspect --data {first}"));
+    assert!(
+        shown.contains("1 in the snapshot") && shown.contains("whole"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_server_joins_and_another_leaves() {
+    let cluster = Cluster::found("");
+    let path = cluster.path();
+    set(&mut cluster.servers[0].client(), "a", "1");
+    let port = free_ports(1)[0];
+    let server = cluster.servers[0].address();
+    let join = format!(
+        "join --data 4 --id 4 --clients 127.0.0.1:0 --peers 127.0.0.1:{port} --server {server}"
+    );
+    let other = join.replace("join", "join --election-timeout 2s");
+    refused(path, &other, "the same on all servers");
+    let fourth = Running::server(path, &join);
+    assert_eq!(get(&mut fourth.client(), "a").as_deref(), Some("1"));
+    until("a vote", || {
+        let members = status(&fourth)?.members;
+        let me = members.into_iter().find(|member| member.node == 4)?;
+        (me.role == "voter").then_some(())
+    });
+    let leave = |node: u64| format!("leave --id {node} --server {}", fourth.address());
+    let said = done(path, &leave(2));
+    assert!(said.contains("node 2 is no member"), "{said}");
+    refused(path, &leave(2), "no member");
+    until("it is gone", || {
+        let members = status(&fourth)?.members;
+        members.iter().all(|member| member.node != 2).then_some(())
+    });
+    set(&mut fourth.client(), "b", "2");
+    assert_eq!(fourth.stop(), Some(0));
+    // Later starts need to be told nothing more.
+    let fourth = Running::server(path, "start --data 4");
+    assert_eq!(get(&mut fourth.client(), "b").as_deref(), Some("2"));
+}
+
+#[test]
+fn a_backup_is_restored_into_a_new_cluster() {
+    let cluster = Cluster::found("");
+    let path = cluster.path();
+    let mut client = cluster.servers[0].client();
+    for number in 0..200 {
+        set(&mut client, &format!("key-{number}"), &"v".repeat(20_000));
+    }
+    client
+        .call(&[b"SET", b"soon", b"gone", b"PX", b"1"])
+        .unwrap();
+    client
+        .call(&[b"SET", b"late", b"here", b"EX", b"1000"])
+        .unwrap();
+    until("it expires", || {
+        get(&mut client, "soon").is_none().then_some(())
+    });
+    let server = cluster.servers[1].address();
+    let said = done(path, &format!("backup --file b --server {server}"));
+    assert!(said.contains("201 keys"), "{said}");
+    refused(
+        path,
+        &format!("backup --file b --server {server}"),
+        "--replace",
+    );
+    done(
+        path,
+        &format!("backup --file b --replace --server {server}"),
+    );
+    let port = free_ports(1)[0];
+    let restore = |data: &str, file: &str| {
+        let settings = format!("--id 9 --clients 127.0.0.1:0 --peers 127.0.0.1:{port}");
+        format!("restore --file {file} --data {data} {settings}")
+    };
+    let said = done(path, &restore("new", "b"));
+    assert!(said.contains("201 keys"), "{said}");
+    refused(path, &restore("new", "b"), "already");
+    let bytes = fs::read(path.join("b")).unwrap();
+    fs::write(path.join("cut"), &bytes[..bytes.len() - 1]).unwrap();
+    refused(path, &restore("other", "cut"), "backup");
+    assert!(!path.join("other").exists());
+    let restored = Running::server(path, "start --data new");
+    let mut client = restored.client();
+    assert_eq!(get(&mut client, "key-199"), Some("v".repeat(20_000)));
+    assert_eq!(get(&mut client, "late").as_deref(), Some("here"));
+    let left = client.call(&[b"TTL", b"late"]).unwrap();
+    assert!(matches!(left, Reply::Integer(1..=1000)), "{left:?}");
+    assert_ne!(client.status().unwrap().cluster, 77);
+    set(&mut client, "more", "1");
+    joins(path, &restored);
+}
+
+/// The one server of a new cluster is not the last.
+fn joins(path: &Path, first: &Running) {
+    let port = free_ports(1)[0];
+    let peers = format!("--clients 127.0.0.1:0 --peers 127.0.0.1:{port}");
+    let server = first.address();
+    let joined = format!("join --data joined --id 10 {peers} --server {server}");
+    let joined = Running::server(path, &joined);
+    assert_eq!(get(&mut joined.client(), "more").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_new_cluster_is_recovered_from_what_one_server_has() {
+    let mut cluster = Cluster::found("");
+    let path: PathBuf = cluster.path().to_owned();
+    let mut client = cluster.servers[2].client();
+    set(&mut client, "before", "1");
+    let third = cluster.servers[2].address();
+    done(&path, &format!("snapshot --server {third}"));
+    until("a snapshot", || {
+        (status(&cluster.servers[2])?.snapshot_index > 0).then_some(())
+    });
+    set(&mut client, "after", "2");
+    assert_eq!(get(&mut client, "after").as_deref(), Some("2"));
+    let recover = "recover --force-new-cluster --data 3 --into new";
+    refused(&path, recover, "in use by a running server");
+    cluster.servers.clear();
+    let said = done(&path, recover);
+    for part in ["A NEW CLUSTER", "2 keys", "ARE LOST", "cluster 77"] {
+        assert!(said.contains(part), "{said}");
+    }
+    refused(&path, recover, "already");
+    let inspected = done(&path, "inspect --data new");
+    assert!(inspected.contains("2 in the snapshot"), "{inspected}");
+    let recovered = Running::server(&path, "start --data new");
+    let mut client = recovered.client();
+    assert_eq!(get(&mut client, "before").as_deref(), Some("1"));
+    assert_eq!(get(&mut client, "after").as_deref(), Some("2"));
+    let status = client.status().unwrap();
+    assert_ne!(status.cluster, 77);
+    assert_eq!((status.node, status.members.len()), (3, 1));
+    set(&mut client, "more", "1");
+    joins(&path, &recovered);
+    // The old one is as it was.
+    let old = done(&path, "inspect --data 3");
+    assert!(
+        old.contains("cluster     77") && old.contains("whole"),
+        "{old}"
+    );
+}
+
+#[test]
+fn tls_and_a_password_keep_others_out() {
+    let certificates = tempfile::tempdir().unwrap();
+    let path = certificates.path().display();
+    done(
+        certificates.path(),
+        "certs --out . --node 1=127.0.0.1 --node 2=a --node 3=b",
+    );
+    done(certificates.path(), "certs --out other --node 1=127.0.0.1");
+    fs::write(certificates.path().join("password"), "sesame\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let founder = format!("--founder 1=127.0.0.1:{}", free_ports(1)[0]);
+    let tls = format!(
+        "--authority {path}/authority.pem --certificate {path}/node-1.pem --key {path}/node-1.key"
+    );
+    let secret = format!("--password-file {path}/password");
+    let init = format!("init --data 1 --id 1 --clients 127.0.0.1:0 {founder} {tls} {secret}");
+    done(folder.path(), &init);
+    let server = Running::server(folder.path(), "start --data 1");
+    let with = |authority: &Path, password: Option<&str>| Access {
+        password: password.map(|text| Secret(text.to_owned())),
+        tls: Some(ClientTls::new(authority).unwrap()),
+        ..Access::new()
+    };
+    let ours = certificates.path().join("authority.pem");
+    let mut client = with(&ours, Some("sesame"))
+        .connect(server.address())
+        .unwrap();
+    set(&mut client, "a", "1");
+    assert!(
+        with(&ours, Some("wrong"))
+            .connect(server.address())
+            .is_err()
+    );
+    let silent = with(&ours, None).connect(server.address());
+    assert!(silent.unwrap().call(&[b"GET", b"a"]).is_err());
+    let theirs = certificates.path().join("other/authority.pem");
+    assert!(
+        with(&theirs, Some("sesame"))
+            .connect(server.address())
+            .is_err()
+    );
+    let name = format!("localhost:{}", server.address().rsplit_once(':').unwrap().1);
+    assert!(with(&ours, Some("sesame")).connect(&name).is_err());
+    let mut plain = Access::new();
+    plain.timeout = Duration::from_secs(5);
+    let said = plain
+        .connect(server.address())
+        .and_then(|mut client| client.status());
+    assert!(said.is_err());
+    let ask = format!(
+        "status --server {} --authority {path}/authority.pem",
+        server.address()
+    );
+    refused(folder.path(), &ask, "NOAUTH");
+    let shown = done(folder.path(), &format!("{ask} {secret}"));
+    assert!(shown.contains("leader"), "{shown}");
+}

@@ -1,0 +1,267 @@
+//! Settings are given on the command line and in a file, by the same names.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use clap::{Args, Command, FromArgMatches};
+use raft_kv::config::{ConfigError, ServerOptions};
+use raft_kv::settings::{Founder, Settings, Tls};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+/// Every field, none with its default.
+fn all() -> Settings {
+    Settings {
+        data: "/d".into(),
+        clients: "127.0.0.1:1".into(),
+        advertise_clients: Some("one.example:2".into()),
+        peers: "[::1]:3".into(),
+        members: vec![
+            Founder {
+                node: 1,
+                peers: "a:1".into(),
+            },
+            Founder {
+                node: 2,
+                peers: "b:2".into(),
+            },
+        ],
+        http: Some("127.0.0.1:4".into()),
+        password: Some("open".into()),
+        tls: Some(Tls {
+            authority: "/a.pem".into(),
+            certificate: "/c.pem".into(),
+            key: "/k.pem".into(),
+        }),
+        max_connections: 5,
+        max_value_bytes: 6 << 10,
+        request_timeout: Duration::from_secs(7),
+        heartbeat_interval: Duration::from_millis(8),
+        election_timeout: Duration::from_millis(90),
+        max_drift_ppm: None,
+        snapshot_every_bytes: 10 << 20,
+        threads: 11,
+    }
+}
+
+const FILE: &str = r#"
+data = "/d"
+clients = "127.0.0.1:1"
+advertise-clients = "one.example:2"
+peers = "[::1]:3"
+http = "127.0.0.1:4"
+members = ["1=a:1", "2=b:2"]
+password = "open"
+max-connections = 5
+max-value-bytes = "6KiB"
+request-timeout = "7s"
+heartbeat-interval = "8ms"
+election-timeout = "90ms"
+max-drift-ppm = "off"
+snapshot-every-bytes = 10485760
+threads = 11
+
+[tls]
+authority = "/a.pem"
+certificate = "/c.pem"
+key = "/k.pem"
+"#;
+
+const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.example:2 \
+    --peers [::1]:3 --http 127.0.0.1:4 --members 1=a:1,2=b:2 --password open --max-connections 5 \
+    --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
+    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --threads 11 \
+    --authority /a.pem --certificate /c.pem --key /k.pem";
+
+fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
+    let command = ServerOptions::augment_args(Command::new("test").no_binary_name(true));
+    let matches = command.try_get_matches_from(text.split_whitespace())?;
+    ServerOptions::from_arg_matches(&matches)
+}
+
+fn refused(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.toml");
+    fs::write(&path, text).unwrap();
+    let error = ServerOptions::read(&path).unwrap_err().to_string();
+    assert!(error.contains("file.toml"), "{error}");
+    error
+}
+
+fn makes_no_sense(text: &str) -> String {
+    let options = ServerOptions::parse(&format!("data = \"/d\"\n{text}")).unwrap();
+    options.settings().unwrap_err().to_string()
+}
+
+#[test]
+fn every_setting_can_be_given_in_a_file() {
+    let options = ServerOptions::parse(FILE).unwrap();
+    assert_eq!(options.settings().unwrap(), all());
+}
+
+#[test]
+fn every_setting_can_be_given_as_a_flag() {
+    assert_eq!(flags(FLAGS).unwrap().settings().unwrap(), all());
+}
+
+#[test]
+fn flags_and_keys_have_the_same_names() {
+    let command = ServerOptions::augment_args(Command::new("test"));
+    let mut flags: Vec<_> = command
+        .get_arguments()
+        .filter_map(|it| it.get_long())
+        .collect();
+    flags.sort_unstable();
+    let table: toml::Table = FILE.parse().unwrap();
+    let tls = table["tls"].as_table().unwrap().keys();
+    let keys = table.keys().chain(tls).map(String::as_str);
+    let mut keys: Vec<_> = keys
+        .filter(|key| *key != "tls")
+        .chain(["password-file"])
+        .collect();
+    keys.sort_unstable();
+    assert_eq!(flags, keys);
+}
+
+#[test]
+fn what_is_not_given_has_its_default() {
+    let settings = flags("--data here").unwrap().settings().unwrap();
+    assert_eq!(settings, Settings::new("here"));
+}
+
+#[test]
+fn flags_win_over_the_environment_over_the_file_over_the_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, file) = (folder.path().join("data"), folder.path().join("file.toml"));
+    fs::create_dir(&data).unwrap();
+    let kept = "clients = \"kept:1\"\npeers = \"kept:1\"\nhttp = \"kept:1\"\npassword = \"kept\"";
+    fs::write(data.join("raft-kv.toml"), kept).unwrap();
+    let text = "data = \"data\"\nclients = \"file:1\"\npeers = \"file:1\"\npassword = \"file\"";
+    fs::write(&file, text).unwrap();
+    let gather = |given: &str, password: Option<&str>| {
+        let password = password.map(str::to_owned);
+        let all = ServerOptions::gather(flags(given).unwrap(), password, Some(&file));
+        all.unwrap().settings().unwrap()
+    };
+    let settings = gather("--clients flag:1 --password flag", Some("environment"));
+    assert_eq!(settings.data, data);
+    assert_eq!(settings.clients, "flag:1");
+    assert_eq!(settings.peers, "file:1");
+    assert_eq!(settings.http.as_deref(), Some("kept:1"));
+    assert_eq!(settings.password.as_deref(), Some("flag"));
+    let settings = gather("", Some("environment"));
+    assert_eq!(settings.password.as_deref(), Some("environment"));
+    assert_eq!(gather("", None).password.as_deref(), Some("file"));
+}
+
+#[test]
+fn a_password_can_lie_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), "open sesame\nmore\n").unwrap();
+    let file = folder.path().join("file.toml");
+    fs::write(&file, "password-file = \"secret\"\ndata = \"/d\"").unwrap();
+    let all = ServerOptions::gather(ServerOptions::default(), None, Some(&file));
+    let settings = all.unwrap().settings().unwrap();
+    assert_eq!(settings.password.as_deref(), Some("open sesame"));
+    fs::write(folder.path().join("secret"), "\n").unwrap();
+    let all = ServerOptions::gather(ServerOptions::default(), None, Some(&file));
+    assert!(matches!(all, Err(ConfigError::EmptyPassword { .. })));
+    let both = ServerOptions::parse("password = \"a\"\npassword-file = \"b\"");
+    assert!(matches!(both, Err(ConfigError::TwoPasswords)));
+    assert!(flags("--password a --password-file b").is_err());
+}
+
+#[test]
+fn a_password_is_never_shown() {
+    let options = ServerOptions::parse("password = \"sesame\"").unwrap();
+    assert!(!format!("{options:?}").contains("sesame"));
+    assert!(!options.to_toml().unwrap().contains("sesame"));
+    for wrong in [
+        "password = 1234",
+        "password = \"1234",
+        "password = [\"1234\"]",
+    ] {
+        let error = refused(wrong);
+        assert!(!error.contains("1234"), "{error}");
+        assert!(error.contains("line 1"), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_keys_that_exist() {
+    let error = refused("clients = \"a:1\"\nthread = 3\n");
+    for part in ["line 2", "`thread`", "`threads`", "`max-connections`"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let error = refused("[tls]\nauthority = \"a\"\ncert = \"b\"\n");
+    for part in ["line 3", "`cert`", "`certificate`"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_with_its_line_and_key() {
+    for (text, key) in [
+        ("\nthreads = \"two\"", "threads"),
+        ("\nclients = 6379", "clients"),
+        ("\nrequest-timeout = 5", "request-timeout"),
+        ("\nrequest-timeout = \"soon\"", "request-timeout"),
+        ("\nmax-value-bytes = \"8 Miles\"", "max-value-bytes"),
+        ("\nmax-value-bytes = -1", "max-value-bytes"),
+        ("\nmembers = [\"1=0.0.0.0:1\"]", "members"),
+        ("\nmax-drift-ppm = true", "max-drift-ppm"),
+        ("\ntls = true", "tls"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains("line 2"), "{error}");
+        assert!(error.contains(&format!("`{key}`")), "{error}");
+    }
+    assert!(refused("clients = \n").contains("line 1"));
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused_by_name() {
+    for (text, key) in [
+        ("clients = \"6379\"", "clients"),
+        ("clients = \"::1:6379\"", "clients"),
+        ("peers = \":7001\"", "peers"),
+        ("http = \"host:99999\"", "http"),
+        ("advertise-clients = \"0.0.0.0:6379\"", "advertise-clients"),
+        ("advertise-clients = \"one:0\"", "advertise-clients"),
+        ("password = \"\"", "password"),
+        ("max-connections = 0", "max-connections"),
+        ("max-value-bytes = 0", "max-value-bytes"),
+        ("max-value-bytes = \"1GiB\"", "max-value-bytes"),
+        ("request-timeout = \"0s\"", "request-timeout"),
+        ("heartbeat-interval = \"0s\"", "heartbeat-interval"),
+        ("heartbeat-interval = \"300ms\"", "election-timeout"),
+        ("max-drift-ppm = 1000000", "max-drift-ppm"),
+        ("snapshot-every-bytes = 0", "snapshot-every-bytes"),
+        ("threads = 0", "threads"),
+        ("tls = { authority = \"a\", key = \"k\" }", "certificate"),
+    ] {
+        let error = makes_no_sense(text);
+        assert!(error.contains(&format!("`{key}`")), "{text}: {error}");
+    }
+    let error = ServerOptions::default().settings().unwrap_err().to_string();
+    assert!(error.contains("--data"), "{error}");
+}
+
+#[test]
+fn paths_in_a_file_begin_at_its_folder() {
+    let options = ServerOptions::parse("data = \"one\"\ntls = { authority = \"/a\" }").unwrap();
+    let options = options.within(Path::new("/etc/raft"));
+    assert_eq!(options.data.unwrap(), Path::new("/etc/raft/one"));
+    assert_eq!(options.tls.authority.unwrap(), Path::new("/a"));
+}
+
+#[test]
+fn what_is_kept_in_the_folder_is_read_back_the_same() {
+    let options = ServerOptions::parse(FILE).unwrap();
+    let kept = ServerOptions::parse(&options.to_toml().unwrap()).unwrap();
+    let given = ServerOptions {
+        data: None,
+        password: None,
+        ..options
+    };
+    assert_eq!(kept, given);
+}

@@ -1,0 +1,191 @@
+//! A data folder belongs to one server, and one process at a time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use raft_kv::folder::{Folder, FolderError, disk_bytes};
+use raft_kv::settings::{Founder, Identity};
+use std::fs;
+
+fn identity() -> Identity {
+    let founder = |node| Founder {
+        node,
+        peers: format!("10.0.0.{node}:7001"),
+    };
+    Identity {
+        cluster: 9_000_000_000_000_000_000,
+        node: 2,
+        founders: (1..=3).map(founder).collect(),
+    }
+}
+
+#[test]
+fn a_folder_tells_whose_it_is() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("new/data");
+    drop(Folder::create(&path, &identity()).unwrap());
+    let folder = Folder::open(&path).unwrap();
+    assert_eq!(folder.identity(), &identity());
+    assert_eq!(folder.path(), path);
+    assert_eq!(Folder::identity_of(&path).unwrap(), identity());
+    let joined = Identity {
+        founders: Vec::new(),
+        ..identity()
+    };
+    let path = temporary.path().join("joined");
+    drop(Folder::create(&path, &joined).unwrap());
+    assert_eq!(Folder::identity_of(&path).unwrap(), joined);
+}
+
+/// As a journal is, which is made as long as it may become.
+#[cfg(unix)]
+#[test]
+fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
+    let temporary = tempfile::tempdir().unwrap();
+    let inner = temporary.path().join("raft/journals");
+    fs::create_dir_all(&inner).unwrap();
+    let file = fs::File::create(inner.join("0.jnl")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    file.sync_all().unwrap();
+    let empty = disk_bytes(temporary.path());
+    assert!(empty < 1 << 20, "{empty}");
+    // Bytes that no file system makes smaller.
+    let bytes: Vec<_> = (0..1_u64 << 18)
+        .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
+        .collect();
+    fs::write(temporary.path().join("written"), &bytes).unwrap();
+    let file = fs::File::open(temporary.path().join("written")).unwrap();
+    file.sync_all().unwrap();
+    let written = disk_bytes(temporary.path()) - empty;
+    assert!((1 << 20..4 << 20).contains(&written), "{written}");
+    assert_eq!(disk_bytes(&temporary.path().join("none")), 0);
+}
+
+#[test]
+fn a_log_that_was_begun_is_not_begun_anew_when_it_is_gone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder::create(temporary.path().join("data"), &identity()).unwrap();
+    folder.check_log().unwrap();
+    fs::create_dir(folder.log()).unwrap();
+    fs::write(folder.log().join("FORMAT"), "").unwrap();
+    folder.begun().unwrap();
+    folder.begun().unwrap();
+    folder.check_log().unwrap();
+    fs::remove_dir_all(folder.log()).unwrap();
+    let error = folder.check_log().unwrap_err();
+    assert!(matches!(error, FolderError::LogGone { .. }), "{error}");
+}
+
+#[test]
+fn no_second_process_opens_a_folder() {
+    let temporary = tempfile::tempdir().unwrap();
+    let first = Folder::create(temporary.path(), &identity()).unwrap();
+    let second = Folder::open(temporary.path());
+    assert!(
+        matches!(second, Err(FolderError::Locked { .. })),
+        "{second:?}"
+    );
+    // It still says whose it is.
+    assert_eq!(Folder::identity_of(temporary.path()).unwrap(), identity());
+    drop(first);
+    Folder::open(temporary.path()).unwrap();
+}
+
+#[test]
+fn a_folder_is_never_made_over_another() {
+    let temporary = tempfile::tempdir().unwrap();
+    drop(Folder::create(temporary.path(), &identity()).unwrap());
+    let other = Identity {
+        node: 3,
+        ..identity()
+    };
+    let again = Folder::create(temporary.path(), &other);
+    assert!(
+        matches!(again, Err(FolderError::Exists { .. })),
+        "{again:?}"
+    );
+    assert_eq!(Folder::identity_of(temporary.path()).unwrap(), identity());
+}
+
+#[test]
+fn a_folder_with_other_files_is_refused_and_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    fs::write(temporary.path().join("letter"), "dear").unwrap();
+    let error = Folder::create(temporary.path(), &identity()).unwrap_err();
+    assert!(
+        matches!(&error, FolderError::NotEmpty { name, .. } if name == "letter"),
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_killed_process_left_is_no_obstacle() {
+    let temporary = tempfile::tempdir().unwrap();
+    fs::write(temporary.path().join("cluster.toml.x1y2"), "for").unwrap();
+    fs::write(temporary.path().join("LOCK"), "").unwrap();
+    Folder::create(temporary.path(), &identity()).unwrap();
+}
+
+#[test]
+fn what_is_no_data_folder_is_told_so_and_stays_as_it_is() {
+    let temporary = tempfile::tempdir().unwrap();
+    for path in [temporary.path().to_owned(), temporary.path().join("none")] {
+        let error = Folder::open(&path).unwrap_err();
+        assert!(matches!(error, FolderError::NotOne { .. }), "{error}");
+        assert!(error.to_string().contains("raft-kv init"), "{error}");
+    }
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_newer_version_and_damage_are_told() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("cluster.toml");
+    fs::write(&file, "format = 2\nshards = 16\n").unwrap();
+    let error = Folder::open(temporary.path()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            FolderError::NewerVersion {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    for damaged in [
+        "",
+        "format = 1\n",
+        "format = 1\ncluster = 1\nnode = -1\n",
+        "\u{1}",
+    ] {
+        fs::write(&file, damaged).unwrap();
+        let error = Folder::open(temporary.path()).unwrap_err();
+        assert!(matches!(error, FolderError::Damaged { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_folder_of_another_node_or_cluster_is_told() {
+    let path = std::path::Path::new("data");
+    let own = identity();
+    own.expect(path, None, None).unwrap();
+    own.expect(path, Some(own.cluster), Some(own.node)).unwrap();
+    let other = own.expect(path, Some(5), Some(own.node));
+    assert!(
+        matches!(other, Err(FolderError::OtherCluster { asked: 5, .. })),
+        "{other:?}"
+    );
+    let other = own.expect(path, None, Some(1));
+    assert!(
+        matches!(
+            other,
+            Err(FolderError::OtherNode {
+                found: 2,
+                asked: 1,
+                ..
+            })
+        ),
+        "{other:?}"
+    );
+}

@@ -1,0 +1,399 @@
+//! What requests mean, and what is said of those that mean nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "support/parse.rs"]
+mod support;
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use raft_kv::resp::table::{self, Keys};
+use raft_kv::resp::{
+    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, Request, parse,
+};
+use raft_kv::state::{Command, Expiry, Reply, Set};
+use support::{LIMITS, b, error, parsed};
+
+fn connection(line: &str) -> Connection {
+    match parsed(line) {
+        Ok(Request::Connection(connection)) => connection,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_words_of_redis() {
+    let long = "x".repeat(200);
+    let cases = [
+        (
+            "FOO a c".to_owned(),
+            "ERR unknown command 'FOO', with args beginning with: 'a' 'c' ".to_owned(),
+        ),
+        (
+            "foo".into(),
+            "ERR unknown command 'foo', with args beginning with: ".into(),
+        ),
+        (
+            format!("{long} a {long} c"),
+            format!(
+                "ERR unknown command '{}', with args beginning with: 'a' '{}' ",
+                &long[..128],
+                &long[..124]
+            ),
+        ),
+        (
+            "get".into(),
+            "ERR wrong number of arguments for 'get' command".into(),
+        ),
+        (
+            "GET a c".into(),
+            "ERR wrong number of arguments for 'get' command".into(),
+        ),
+        (
+            "mset a c d".into(),
+            "ERR wrong number of arguments for 'mset' command".into(),
+        ),
+        (
+            "ping a c".into(),
+            "ERR wrong number of arguments for 'ping' command".into(),
+        ),
+        (
+            "client".into(),
+            "ERR wrong number of arguments for 'client' command".into(),
+        ),
+        (
+            "client setname".into(),
+            "ERR wrong number of arguments for 'client|setname' command".into(),
+        ),
+        (
+            "incrby k x".into(),
+            "ERR value is not an integer or out of range".into(),
+        ),
+        (
+            "decrby k -9223372036854775808".into(),
+            "ERR decrement would overflow".into(),
+        ),
+        ("scan x".into(), "ERR invalid cursor".into()),
+        ("scan -1".into(), "ERR invalid cursor".into()),
+        ("scan 0 count 0".into(), "ERR syntax error".into()),
+        ("scan 0 count -1".into(), "ERR syntax error".into()),
+        (
+            "scan 0 count x".into(),
+            "ERR value is not an integer or out of range".into(),
+        ),
+        ("scan 0 match".into(), "ERR syntax error".into()),
+        ("flushdb now".into(), "ERR syntax error".into()),
+        ("flushdb sync sync".into(), "ERR syntax error".into()),
+        ("select 1".into(), "ERR DB index is out of range".into()),
+        ("select -1".into(), "ERR DB index is out of range".into()),
+        (
+            "select 2147483648".into(),
+            "ERR value is out of range, value must between -2147483648 and 2147483647".into(),
+        ),
+        (
+            "select x".into(),
+            "ERR value is not an integer or out of range".into(),
+        ),
+        (
+            "hello 4".into(),
+            "NOPROTO unsupported protocol version".into(),
+        ),
+        (
+            "hello 1".into(),
+            "NOPROTO unsupported protocol version".into(),
+        ),
+        (
+            "hello 258".into(),
+            "NOPROTO unsupported protocol version".into(),
+        ),
+        (
+            "hello x".into(),
+            "ERR Protocol version is not an integer or out of range".into(),
+        ),
+        (
+            "hello 3 auth a".into(),
+            "ERR Syntax error in HELLO option 'auth'".into(),
+        ),
+        (
+            "hello 3 setname".into(),
+            "ERR Syntax error in HELLO option 'setname'".into(),
+        ),
+        ("auth a c d".into(), "ERR syntax error".into()),
+        (
+            "client setinfo x y".into(),
+            "ERR Unrecognized option 'x'".into(),
+        ),
+        ("client no-evict maybe".into(), "ERR syntax error".into()),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(error(&line), expected, "{line}");
+    }
+}
+
+#[test]
+fn what_this_server_does_not_do_is_refused_with_the_reason() {
+    for (line, part) in [
+        ("watch k", "CAS"),
+        ("client reply off", "every request"),
+        ("client kill 1.2.3.4:5", "end their connections"),
+        ("config set a c", "when the server starts"),
+        (
+            "client tracking on",
+            "unknown subcommand 'tracking'. CLIENT has GETNAME, ID, ",
+        ),
+        ("once 1 1 ping", "'ping' is not"),
+        ("once 1 1 once 2 2 get k", "'once' is not"),
+        ("once 1 1 client id", "'client' is not"),
+        (
+            "raft join 1 nowhere",
+            "'nowhere' is not an address: give host:port",
+        ),
+        ("raft join 1 a:0", "not an address"),
+        ("raft join 1 a:65536", "not an address"),
+    ] {
+        let error = error(line);
+        assert!(
+            error.starts_with("ERR ") && error.contains(part),
+            "{line}: {error}"
+        );
+    }
+    for name in [
+        "debug",
+        "shutdown",
+        "save",
+        "replicaof",
+        "eval",
+        "lpush",
+        "subscribe",
+    ] {
+        assert!(error(name).starts_with("ERR unknown command"), "{name}");
+    }
+}
+
+#[test]
+fn long_values_and_keys_are_refused_but_not_what_holds_several() {
+    let long = "x".repeat(101);
+    let expected = "ERR value is longer than the 100 bytes that this server takes";
+    for line in [
+        "get L",
+        "set L v",
+        "set k L",
+        "mset a c d L",
+        "once 1 1 set k L",
+        "echo L",
+    ] {
+        assert_eq!(error(&line.replace('L', &long)), expected, "{line}");
+    }
+    assert!(parsed(&format!("set k {}", &long[1..])).is_ok());
+    let to = Addressee {
+        cluster: 77,
+        node: 2,
+    };
+    let body = Bytes::from(long.clone());
+    let forward = Request::Admin(Admin::Forward { to, body });
+    assert_eq!(parsed(&format!("raft forward 77 2 {long}")), Ok(forward));
+}
+
+#[test]
+fn requests_about_the_connection_are_understood() {
+    let hello = |version, auth, name| Connection::Hello {
+        version,
+        auth,
+        name,
+    };
+    let info = |fact, value| Connection::Client(ClientCommand::SetInfo { fact, value });
+    let cases = [
+        ("ping", Connection::Ping(None)),
+        ("PING a", Connection::Ping(Some(b("a")))),
+        ("echo a", Connection::Echo(b("a"))),
+        ("select 0", Connection::Select(0)),
+        ("quit", Connection::Quit),
+        ("reset", Connection::Reset),
+        ("hello", hello(None, None, None)),
+        ("hello 2", hello(Some(2), None, None)),
+        (
+            "hello 3 setname n AUTH u p",
+            hello(Some(3), Some((b("u"), b("p"))), Some(b("n"))),
+        ),
+        (
+            "auth p",
+            Connection::Auth {
+                user: None,
+                password: b("p"),
+            },
+        ),
+        (
+            "auth u p",
+            Connection::Auth {
+                user: Some(b("u")),
+                password: b("p"),
+            },
+        ),
+        ("client id", Connection::Client(ClientCommand::Id)),
+        ("client getname", Connection::Client(ClientCommand::GetName)),
+        (
+            "client setname n",
+            Connection::Client(ClientCommand::SetName(b("n"))),
+        ),
+        (
+            "client setname ",
+            Connection::Client(ClientCommand::SetName(b(""))),
+        ),
+        ("client setinfo LIB-NAME x", info(LibraryFact::Name, b("x"))),
+        (
+            "client setinfo lib-ver 1",
+            info(LibraryFact::Version, b("1")),
+        ),
+        ("client info", Connection::Client(ClientCommand::Info)),
+        ("client list", Connection::Client(ClientCommand::List)),
+        (
+            "client no-evict on",
+            Connection::Client(ClientCommand::NoEvict),
+        ),
+        (
+            "client no-touch OFF",
+            Connection::Client(ClientCommand::NoTouch),
+        ),
+        ("info", Connection::Info(vec![])),
+        ("info server", Connection::Info(vec![b("server")])),
+        ("command", Connection::Command(CommandCommand::All)),
+        ("command count", Connection::Command(CommandCommand::Count)),
+        (
+            "command docs get",
+            Connection::Command(CommandCommand::Docs(vec![b("get")])),
+        ),
+        (
+            "command info",
+            Connection::Command(CommandCommand::Info(vec![])),
+        ),
+        ("command list", Connection::Command(CommandCommand::List)),
+        ("config get save", Connection::ConfigGet(vec![b("save")])),
+        ("readonly", Connection::ReadOnly),
+        ("readwrite", Connection::ReadWrite),
+        ("multi", Connection::Multi),
+        ("exec", Connection::Exec),
+        ("discard", Connection::Discard),
+        ("unwatch", Connection::Unwatch),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(connection(line), expected, "{line}");
+    }
+    let names = parse(vec![b("client"), b("setname"), b("a b")], &LIMITS);
+    let expected = "ERR Client names cannot contain spaces, newlines or special characters.";
+    assert_eq!(names, Err(Reply::Error(expected.into())));
+}
+
+#[test]
+fn requests_about_sessions_and_the_cluster_are_understood() {
+    let once = Request::Once {
+        session: 7,
+        sequence: u64::MAX,
+        command: Command::Get(b("k")),
+    };
+    let cases = [
+        ("once 7 18446744073709551615 GET k", once),
+        ("session open", Request::OpenSession),
+        ("session close 7", Request::CloseSession(7)),
+        ("raft status", Request::Admin(Admin::Status)),
+        (
+            "raft join 4 [::1]:70",
+            Request::Admin(Admin::Join {
+                node: 4,
+                peers: "[::1]:70".into(),
+            }),
+        ),
+        ("raft leave 4", Request::Admin(Admin::Leave(4))),
+        ("raft transfer", Request::Admin(Admin::Transfer(None))),
+        ("raft transfer 4", Request::Admin(Admin::Transfer(Some(4)))),
+        ("raft snapshot", Request::Admin(Admin::Snapshot)),
+        ("raft backup open", Request::Admin(Admin::BackupOpen)),
+        ("RAFT BACKUP READ", Request::Admin(Admin::BackupRead)),
+        ("raft load x", Request::Admin(Admin::Load(b("x")))),
+        (
+            "raft here 77 2 RAFT leave 4",
+            Request::Admin(Admin::Here {
+                to: Addressee {
+                    cluster: 77,
+                    node: 2,
+                },
+                request: Box::new(Admin::Leave(4)),
+            }),
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(parsed(line), Ok(expected), "{line}");
+    }
+    let syntax = Err(Reply::Error("ERR syntax error".into()));
+    for line in [
+        "raft here 77 2 get k",
+        "raft here 77 2 raft status",
+        "raft here 77 2 raft here 77 2 raft leave 4",
+    ] {
+        assert_eq!(parsed(line), syntax, "{line}");
+    }
+}
+
+/// Words of which some are commands, options and numbers.
+fn words() -> impl Strategy<Value = Vec<Bytes>> {
+    let names = table::all().iter().flat_map(|spec| {
+        let subcommands = spec.subcommands.iter().map(|subcommand| subcommand.name);
+        std::iter::once(spec.name).chain(subcommands)
+    });
+    let names: Vec<_> = names.collect();
+    let other = [
+        "NX",
+        "XX",
+        "GET",
+        "KEEPTTL",
+        "EX",
+        "PX",
+        "MATCH",
+        "COUNT",
+        "TYPE",
+        "0",
+        "1",
+        "-1",
+        "2",
+        "3",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "18446744073709551615",
+        "AUTH",
+        "SETNAME",
+        "OPEN",
+        "READ",
+        "ON",
+        "lib-name",
+        "a:1",
+        "",
+    ];
+    let known = prop::sample::select([names.clone(), other.to_vec()].concat());
+    let any = vec(any::<u8>(), 0..8).prop_map(Bytes::from);
+    let word = prop_oneof![4 => known.prop_map(Bytes::from), 1 => any];
+    let first = prop::sample::select(names).prop_map(Bytes::from);
+    (first, vec(word, 0..7)).prop_map(|(first, rest)| [vec![first], rest].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5000))]
+
+    #[test]
+    fn no_words_break_the_parser_and_what_is_refused_gets_an_error(words in words()) {
+        match parse(words.clone(), &LIMITS) {
+            Ok(request) => {
+                let spec = table::find(&words[0]).unwrap();
+                if let Request::State(_) = request {
+                    prop_assert!(spec.keys != Keys::None || spec.group != "string");
+                }
+                if let Request::State(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
+                    prop_assert!((1..=i64::MAX as u64).contains(&millis));
+                }
+            }
+            Err(Reply::Error(error)) => {
+                let code = error.split(' ').next().unwrap();
+                prop_assert!(code == "ERR" || code == "NOPROTO", "{}", error);
+            }
+            Err(other) => prop_assert!(false, "{:?}", other),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Three servers of raft-kv in this process, and clients of theirs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use raft_kv::client::{Access, Client, ClientError};
+use raft_kv::config::Secret;
+use raft_kv::server::Server;
+use raft_kv::settings::{Founder, Identity, Settings};
+use raft_kv::state::Reply;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A cluster whose servers can be killed and started again.
+struct Cluster {
+    _folder: tempfile::TempDir,
+    settings: Vec<Settings>,
+    founders: Vec<Founder>,
+    servers: Vec<Option<Server>>,
+}
+
+impl Cluster {
+    fn new() -> Cluster {
+        Cluster::with(|_| {})
+    }
+
+    fn with(change: impl Fn(&mut Settings)) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        // All are held until all are drawn, so that they differ.
+        let ports: Vec<_> = (0..6)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let address = |at: usize| ports[at].local_addr().unwrap().to_string();
+        let settings = |node: u64| {
+            let at = node as usize - 1;
+            let mut settings = Settings::new(folder.path().join(node.to_string()));
+            std::fs::create_dir_all(&settings.data).unwrap();
+            (settings.peers, settings.clients) = (address(at), address(at + 3));
+            settings.request_timeout = Duration::from_secs(30);
+            change(&mut settings);
+            settings
+        };
+        let settings: Vec<_> = (1..=3).map(settings).collect();
+        let founder = |node: u64| Founder {
+            node,
+            peers: address(node as usize - 1),
+        };
+        let founders = (1..=3).map(founder).collect();
+        drop(ports);
+        let mut cluster = Cluster {
+            _folder: folder,
+            settings,
+            founders,
+            servers: vec![None, None, None],
+        };
+        (1..=3).for_each(|node| cluster.start(node));
+        cluster
+    }
+
+    fn start(&mut self, node: u64) {
+        let at = node as usize - 1;
+        let identity = Identity {
+            cluster: 5,
+            node,
+            founders: self.founders.clone(),
+        };
+        let settings = self.settings[at].clone();
+        self.servers[at] = Some(Server::start(settings, identity).unwrap());
+    }
+
+    /// As kill -9 would.
+    fn kill(&mut self, node: u64) {
+        self.servers[node as usize - 1] = None;
+    }
+
+    fn address(&self, node: u64) -> &str {
+        &self.settings[node as usize - 1].clients
+    }
+
+    fn client(&self, node: u64) -> Client {
+        Access::new().connect(self.address(node)).unwrap()
+    }
+
+    /// Who leads, once somebody does.
+    fn leader(&self) -> u64 {
+        let begin = Instant::now();
+        loop {
+            for node in 1..=3 {
+                if self.servers[node as usize - 1].is_some() {
+                    let status = self.client(node).status().unwrap();
+                    if let (Some(leader), "leader") = (status.leader, status.role.as_str()) {
+                        return leader;
+                    }
+                }
+            }
+            assert!(begin.elapsed() < LIMIT, "nobody leads");
+            std::thread::yield_now();
+        }
+    }
+
+    fn follower(&self) -> u64 {
+        let leader = self.leader();
+        (1..=3).find(|node| *node != leader).unwrap()
+    }
+}
+
+fn call(client: &mut Client, command: &str) -> Reply {
+    let words: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
+    match client.call(&words) {
+        Ok(reply) => reply,
+        Err(ClientError::Refused { what, .. }) => Reply::Error(what),
+        Err(error) => panic!("{command}: {error}"),
+    }
+}
+
+fn bulk(text: &'static str) -> Reply {
+    Reply::Bulk(text.into())
+}
+
+#[test]
+fn any_server_takes_writes_and_every_other_reads_them_at_once() {
+    let cluster = Cluster::new();
+    let mut clients: Vec<_> = (1..=3).map(|node| cluster.client(node)).collect();
+    for round in 1..=10 {
+        for writer in 0..3 {
+            let count = Reply::Integer((round - 1) * 3 + writer as i64 + 1);
+            assert_eq!(call(&mut clients[writer], "INCR n"), count);
+            let Reply::Integer(count) = count else {
+                unreachable!()
+            };
+            for reader in &mut clients {
+                assert_eq!(call(reader, "GET n"), Reply::text(count.to_string()));
+            }
+        }
+    }
+}
+
+#[test]
+fn whoever_is_asked_to_have_the_lead_handed_over_says_to_whom() {
+    let cluster = Cluster::new();
+    for _ in 0..10 {
+        let before = cluster.leader();
+        let reply = call(&mut cluster.client(cluster.follower()), "RAFT TRANSFER");
+        let Reply::Integer(after) = reply else {
+            panic!("{reply:?}");
+        };
+        assert_ne!(after as u64, before);
+    }
+}
+
+#[test]
+fn a_write_waits_out_the_death_of_the_leader_and_runs_once() {
+    let mut cluster = Cluster::new();
+    let leader = cluster.leader();
+    let follower = cluster.follower();
+    let mut client = cluster.client(follower);
+    assert_eq!(call(&mut client, "INCR n"), Reply::Integer(1));
+    cluster.kill(leader);
+    assert_eq!(call(&mut client, "INCR n"), Reply::Integer(2));
+    cluster.start(leader);
+    assert_eq!(call(&mut cluster.client(leader), "GET n"), bulk("2"));
+}
+
+#[test]
+fn all_servers_at_once_can_be_killed_and_nothing_is_lost() {
+    let mut cluster = Cluster::new();
+    let mut client = cluster.client(1);
+    for n in 1..=20 {
+        assert_eq!(call(&mut client, "INCR n"), Reply::Integer(n));
+    }
+    (1..=3).for_each(|node| cluster.kill(node));
+    (1..=3).for_each(|node| cluster.start(node));
+    assert_eq!(call(&mut cluster.client(2), "GET n"), bulk("20"));
+}
+
+#[test]
+fn a_pipeline_is_answered_in_order_and_sees_its_own_writes() {
+    let cluster = Cluster::new();
+    for node in 1..=3 {
+        let mut stream = TcpStream::connect(cluster.address(node)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let requests =
+            "SET a 1\r\nGET a\r\nNONSENSE\r\nINCR a\r\nGET a\r\nPING\r\nDEL a\r\nGET a\r\n";
+        stream.write_all(requests.as_bytes()).unwrap();
+        let wanted = "+OK\r\n$1\r\n1\r\n-ERR unknown command 'NONSENSE', with args beginning with: \r\n\
+                      :2\r\n$1\r\n2\r\n+PONG\r\n:1\r\n$-1\r\n";
+        let mut answer = vec![0; wanted.len()];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(String::from_utf8(answer).unwrap(), wanted);
+    }
+}
+
+#[test]
+fn a_transaction_runs_as_a_whole_or_not_at_all() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(cluster.follower());
+    assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+    assert_eq!(call(&mut client, "INCR a"), Reply::Simple("QUEUED".into()));
+    assert_eq!(call(&mut client, "GET a"), Reply::Simple("QUEUED".into()));
+    let both = Reply::Array(vec![Reply::Integer(1), bulk("1")]);
+    assert_eq!(call(&mut client, "EXEC"), both);
+    assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+    assert_eq!(call(&mut client, "INCR a"), Reply::Simple("QUEUED".into()));
+    assert!(matches!(call(&mut client, "SET a"), Reply::Error(_)));
+    let Reply::Error(error) = call(&mut client, "EXEC") else {
+        panic!("a broken transaction was run");
+    };
+    assert!(error.starts_with("EXECABORT"), "{error}");
+    assert_eq!(call(&mut client, "GET a"), bulk("1"));
+}
+
+#[test]
+fn a_request_of_a_session_runs_once_whichever_server_hears_it_again() {
+    let cluster = Cluster::new();
+    let (mut one, mut other) = (cluster.client(1), cluster.client(2));
+    let Reply::Integer(session) = call(&mut one, "SESSION OPEN") else {
+        panic!("no session");
+    };
+    let first = format!("ONCE {session} 1 INCR n");
+    assert_eq!(call(&mut one, &first), Reply::Integer(1));
+    assert_eq!(call(&mut other, &first), Reply::Integer(1));
+    let second = format!("ONCE {session} 2 INCR n");
+    assert_eq!(call(&mut other, &second), Reply::Integer(2));
+    let Reply::Error(error) = call(&mut one, &first) else {
+        panic!("a request that was left behind was answered");
+    };
+    assert!(error.starts_with("FORGOTTEN"), "{error}");
+    let Reply::Error(error) = call(&mut one, "ONCE 999999 1 INCR n") else {
+        panic!("a session that is not there ran a command");
+    };
+    assert!(error.starts_with("NOSESSION"), "{error}");
+    assert_eq!(call(&mut one, "GET n"), bulk("2"));
+}
+
+#[test]
+fn keys_expire_though_nobody_asks_for_anything() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(cluster.follower());
+    assert_eq!(call(&mut client, "SET a 1 PX 200"), Reply::Ok);
+    call(&mut client, "GET a"); // this server has the key then, or it has expired already
+    let begin = Instant::now();
+    // The state says how many there are; only time that the leader proposes makes it none.
+    while client.status().unwrap().keys > 0 {
+        assert!(begin.elapsed() < LIMIT, "the key stays");
+    }
+}
+
+#[test]
+fn without_the_password_nothing_is_answered() {
+    let password = "open sesame";
+    let cluster = Cluster::with(|settings| settings.password = Some(password.into()));
+    let mut access = Access::new();
+    let refused = |reply: Reply, code: &str| {
+        let Reply::Error(error) = reply else {
+            panic!("{reply:?}");
+        };
+        assert!(error.starts_with(code), "{error}");
+    };
+    let mut client = access.connect(cluster.address(1)).unwrap();
+    refused(call(&mut client, "GET a"), "NOAUTH");
+    refused(call(&mut client, "RAFT STATUS"), "NOAUTH");
+    refused(call(&mut client, "AUTH wrong"), "WRONGPASS");
+    access.password = Some(Secret(password.into()));
+    // The servers know it when they forward.
+    for node in 1..=3 {
+        let mut client = access.connect(cluster.address(node)).unwrap();
+        assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
+    }
+}
+
+#[test]
+fn a_client_that_breaks_the_protocol_costs_nobody_else_anything() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(1);
+    assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
+    for nonsense in [
+        "*1000000000\r\n",
+        "*1\r\n$99999999999\r\n",
+        "*1\r\n:5\r\n",
+        "\"a\r\n",
+    ] {
+        let mut stream = TcpStream::connect(cluster.address(1)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.write_all(nonsense.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap(); // to the end: it is closed
+        assert!(
+            answer.starts_with("-ERR Protocol error"),
+            "{nonsense:?}: {answer:?}"
+        );
+        assert_eq!(call(&mut client, "GET a"), bulk("1"));
+    }
+}
+
+#[test]
+fn a_client_too_many_is_told_so() {
+    let cluster = Cluster::with(|settings| settings.max_connections = 8);
+    let mut held = Vec::new();
+    let refused = loop {
+        let mut stream = TcpStream::connect(cluster.address(1)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.write_all(b"PING\r\n").unwrap();
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer).unwrap();
+        if &answer != b"+PONG\r\n" {
+            break answer;
+        }
+        held.push(stream);
+        assert!(held.len() <= 8, "more are taken in than may be");
+    };
+    assert_eq!(&refused, b"-ERR ma");
+}
+
+#[test]
+fn a_read_that_may_be_stale_is_answered_without_a_majority() {
+    let mut cluster = Cluster::with(|settings| {
+        settings.request_timeout = Duration::from_millis(500);
+    });
+    let follower = cluster.follower();
+    let mut client = cluster.client(follower);
+    let begin = Instant::now();
+    while call(&mut client, "SET a 1") != Reply::Ok {
+        assert!(begin.elapsed() < LIMIT, "no write is taken");
+    }
+    assert_eq!(call(&mut client, "GET a"), bulk("1"));
+    for node in 1..=3 {
+        if node != follower {
+            cluster.kill(node);
+        }
+    }
+    assert_eq!(call(&mut client, "READONLY"), Reply::Ok);
+    assert_eq!(call(&mut client, "GET a"), bulk("1"));
+    assert_eq!(call(&mut client, "READWRITE"), Reply::Ok);
+    let Reply::Error(error) = call(&mut client, "GET a") else {
+        panic!("a read was answered without a majority");
+    };
+    assert!(error.starts_with("CLUSTERDOWN"), "{error}");
+}

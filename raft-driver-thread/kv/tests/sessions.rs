@@ -1,0 +1,347 @@
+//! A request that is proposed again runs once, and every server forgets the same.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use raft_driver_thread::StateMachine;
+use raft_kv::state::{
+    Answer, Body, Command, Entry, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES,
+    Machine, Origin, Reply, Server,
+};
+use std::collections::BTreeMap;
+
+const NOW: u64 = 1_700_000_000_000;
+
+/// A machine and the index of its last entry.
+#[derive(Default)]
+struct Log {
+    machine: Machine,
+    index: u64,
+}
+
+impl Log {
+    fn apply(&mut self, body: Body) -> Answer {
+        self.index += 1;
+        let entry = Entry { millis: NOW, body };
+        self.machine.apply_one(self.index, &entry.encode())
+    }
+
+    fn open(&mut self) -> u64 {
+        let answer = self.apply(Body::OpenSession(self.index + 1));
+        let Answer::Session(number) = answer else {
+            panic!("{answer:?}");
+        };
+        number
+    }
+
+    fn increment(&mut self, session: u64, sequence: u64, floor: u64) -> Answer {
+        self.once(session, sequence, floor, increment())
+    }
+
+    fn once(&mut self, session: u64, sequence: u64, floor: u64, command: Command) -> Answer {
+        let origin = Origin {
+            session,
+            sequence,
+            floor,
+        };
+        self.apply(Body::Commands {
+            origin: Some(origin),
+            commands: vec![command],
+        })
+    }
+
+    fn value(&self) -> Reply {
+        self.machine.query(&Command::Get(key()))
+    }
+}
+
+fn key() -> Bytes {
+    Bytes::from_static(b"a")
+}
+
+fn increment() -> Command {
+    let (key, by) = (key(), 1);
+    Command::Increment { key, by }
+}
+
+fn integer(number: i64) -> Answer {
+    Answer::Replies(vec![Reply::Integer(number)])
+}
+
+fn bulk(number: i64) -> Reply {
+    Reply::text(number.to_string())
+}
+
+#[test]
+fn a_session_that_is_opened_again_is_the_same() {
+    let mut log = Log::default();
+    for number in [9, 7, 9] {
+        assert_eq!(
+            log.apply(Body::OpenSession(number)),
+            Answer::Session(number)
+        );
+    }
+    assert_eq!(log.machine.sessions(), 2);
+    assert_eq!(log.increment(9, 1, 1), integer(1));
+    log.apply(Body::OpenSession(9));
+    assert_eq!(log.increment(9, 1, 1), integer(1));
+}
+
+#[test]
+fn what_is_proposed_again_is_answered_again_and_runs_once() {
+    let mut log = Log::default();
+    let session = log.open();
+    assert_eq!(log.increment(session, 1, 1), integer(1));
+    assert_eq!(log.increment(session, 2, 1), integer(2));
+    assert_eq!(log.increment(session, 1, 1), integer(1));
+    assert_eq!(log.increment(session, 2, 2), integer(2));
+    assert_eq!(log.value(), bulk(2));
+}
+
+#[test]
+fn requests_of_a_session_may_come_in_any_order() {
+    let mut log = Log::default();
+    let session = log.open();
+    for (count, sequence) in [7, 3, u64::MAX, 0].into_iter().enumerate() {
+        let expected = integer(count as i64 + 1);
+        assert_eq!(log.increment(session, sequence, 0), expected);
+    }
+    assert_eq!(log.increment(session, 3, 0), integer(2));
+}
+
+#[test]
+fn below_the_floor_nothing_runs_and_nothing_is_known() {
+    let mut log = Log::default();
+    let session = log.open();
+    log.increment(session, 1, 1);
+    log.increment(session, 9, 5);
+    for sequence in [1, 4] {
+        assert_eq!(log.increment(session, sequence, 1), Answer::Forgotten);
+    }
+    assert_eq!(log.increment(session, 5, 1), integer(3));
+    assert_eq!(log.increment(session, 9, 1), integer(2));
+}
+
+#[test]
+fn a_floor_above_its_own_request_counts_as_that() {
+    let mut log = Log::default();
+    let session = log.open();
+    assert_eq!(log.increment(session, 3, u64::MAX), integer(1));
+    assert_eq!(log.increment(session, 3, 3), integer(1));
+    assert_eq!(log.increment(session, 4, 3), integer(2));
+}
+
+#[test]
+fn without_a_session_nothing_runs() {
+    let mut log = Log::default();
+    let session = log.open();
+    assert_eq!(log.increment(session + 1, 1, 1), Answer::NoSession);
+    assert_eq!(log.apply(Body::CloseSession(session)), Answer::Done);
+    assert_eq!(log.increment(session, 1, 1), Answer::NoSession);
+    assert_eq!(log.apply(Body::CloseSession(session)), Answer::NoSession);
+    assert_eq!(log.value(), Reply::Nil);
+    assert_eq!(log.machine.sessions(), 0);
+}
+
+#[test]
+fn of_too_many_sessions_the_least_recently_used_is_forgotten() {
+    let mut log = Log::default();
+    let sessions: Vec<u64> = (0..MAX_SESSIONS).map(|_| log.open()).collect();
+    let [first, second, third, ..] = sessions[..] else {
+        unreachable!();
+    };
+    // A repeated request is a use as well.
+    log.increment(second, 1, 1);
+    log.increment(first, 1, 1);
+    log.increment(second, 1, 1);
+    log.open();
+    assert_eq!(log.increment(third, 1, 1), Answer::NoSession);
+    for _ in 3..MAX_SESSIONS {
+        log.open();
+    }
+    log.open();
+    assert_eq!(log.increment(first, 1, 1), Answer::NoSession);
+    assert_eq!(log.increment(second, 1, 1), integer(1));
+    assert_eq!(log.machine.sessions(), MAX_SESSIONS as u64);
+}
+
+#[test]
+fn of_too_many_answers_the_lowest_is_forgotten() {
+    let mut log = Log::default();
+    let session = log.open();
+    let last = MAX_ANSWERS as u64 + 1;
+    for sequence in 1..=last {
+        log.increment(session, sequence, 0);
+    }
+    assert_eq!(log.increment(session, 1, 0), Answer::Forgotten);
+    assert_eq!(log.increment(session, 2, 0), integer(2));
+    assert_eq!(log.increment(session, last, 0), integer(last as i64));
+    assert_eq!(log.value(), bulk(last as i64));
+}
+
+#[test]
+fn long_answers_are_forgotten_before_they_take_all_memory() {
+    let mut log = Log::default();
+    let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
+    let set = Command::SetMany(vec![(key(), value)]);
+    log.apply(Body::Commands {
+        origin: None,
+        commands: vec![set],
+    });
+    let first = log.open();
+    for sequence in 1..=3 {
+        let answer = log.once(first, sequence, 0, Command::Get(key()));
+        assert!(matches!(answer, Answer::Replies(_)));
+    }
+    // All three are of half of what a session may keep, and a little more.
+    assert_eq!(log.increment(first, 2, 0), Answer::Forgotten);
+    assert_ne!(log.increment(first, 3, 0), Answer::Forgotten);
+
+    let fit = MAX_SESSIONS_BYTES / (MAX_SESSION_BYTES / 2);
+    for _ in 0..fit {
+        let session = log.open();
+        log.once(session, 1, 1, Command::Get(key()));
+    }
+    assert_eq!(log.increment(first, 4, 0), Answer::NoSession);
+    // Each takes a little more than its value.
+    assert_eq!(log.machine.sessions(), fit - 1);
+}
+
+#[test]
+fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
+    let mut log = Log::default();
+    let value = Bytes::from(vec![0; MAX_SESSION_BYTES as usize]);
+    log.apply(Body::Load(vec![(Bytes::from_static(b"long"), value, None)]));
+    let session = log.open();
+    let origin = Some(Origin {
+        session,
+        sequence: 1,
+        floor: 1,
+    });
+    let commands = vec![
+        increment(),
+        Command::Get(Bytes::from_static(b"long")),
+        Command::Get(key()),
+        increment(),
+    ];
+    let body = Body::Commands { origin, commands };
+    let Answer::Replies(replies) = log.apply(body.clone()) else {
+        panic!("not run");
+    };
+    // What writes runs all the same.
+    assert!(matches!(&replies[2], Reply::Error(error) if error.contains("too long")));
+    assert_eq!(replies[3], Reply::Integer(2));
+    assert_eq!(log.apply(body.clone()), Answer::Forgotten);
+    let mut bytes = Vec::new();
+    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
+    log.machine = Machine::new();
+    log.machine.restore(&mut &bytes[..]).unwrap();
+    assert_eq!(log.apply(body), Answer::Forgotten);
+    assert_eq!(log.value(), bulk(2));
+}
+
+#[test]
+fn what_was_forgotten_takes_no_room_from_others() {
+    let mut log = Log::default();
+    let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
+    log.apply(Body::Load(vec![(key(), value, None)]));
+    let (small, large) = (log.open(), log.open());
+    let fit = MAX_SESSIONS_BYTES / (MAX_SESSION_BYTES / 2);
+    for sequence in 0..fit {
+        // The floor lets the answer before be forgotten.
+        log.once(large, sequence, sequence, Command::Get(key()));
+        let session = log.open();
+        log.once(session, 1, 1, Command::Get(key()));
+        log.apply(Body::CloseSession(session));
+    }
+    assert_ne!(log.increment(small, 1, 1), Answer::NoSession);
+}
+
+#[test]
+fn a_restored_server_forgets_the_same_session_as_the_others() {
+    let mut log = Log::default();
+    let first = log.open();
+    for _ in 1..MAX_SESSIONS {
+        log.open();
+    }
+    log.increment(first, 1, 1);
+    let mut bytes = Vec::new();
+    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
+    log.machine = Machine::new();
+    log.machine.restore(&mut &bytes[..]).unwrap();
+    log.open();
+    assert_eq!(log.increment(first, 1, 1), integer(1));
+    assert_eq!(log.increment(first + 1, 1, 1), Answer::NoSession);
+}
+
+#[test]
+fn bytes_that_are_no_entry_change_nothing() {
+    let mut log = Log::default();
+    log.apply(Body::Time);
+    let payload = Entry {
+        millis: NOW + 1,
+        body: Body::OpenSession(4),
+    };
+    let payload = payload.encode();
+    for length in 0..payload.len() {
+        let answer = log.machine.apply_one(2, &payload[..length]);
+        assert_eq!(answer, Answer::Unreadable);
+    }
+    let mut newer = payload.to_vec();
+    newer[0] += 1;
+    assert_eq!(log.machine.apply_one(2, &newer), Answer::Unreadable);
+    assert_eq!((log.machine.time(), log.machine.sessions()), (NOW, 0));
+}
+
+#[test]
+fn servers_are_known_from_when_they_say_where_they_are_until_they_leave() {
+    let mut log = Log::default();
+    let server = |node, clients: &str| Server {
+        node,
+        clients: clients.into(),
+        release: "1.0".into(),
+    };
+    for server in [server(2, "b:1"), server(1, "a:1"), server(2, "b:2")] {
+        assert_eq!(log.apply(Body::Server(server)), Answer::Done);
+    }
+    let known: Vec<&Server> = log.machine.servers().collect();
+    assert_eq!(known, [&server(1, "a:1"), &server(2, "b:2")]);
+    assert_eq!(log.apply(Body::ServerLeft(1)), Answer::Done);
+    assert_eq!(log.machine.servers().count(), 1);
+}
+
+/// One session, as plainly as can be.
+#[derive(Default)]
+struct Model {
+    floor: u64,
+    answers: BTreeMap<u64, i64>,
+}
+
+proptest! {
+    #[test]
+    fn each_request_runs_at_most_once_whatever_is_repeated_or_lost(
+        requests in proptest::collection::vec((0..2_usize, 0..20_u64, 0..8_u64), 0..150),
+    ) {
+        let mut log = Log::default();
+        let sessions = [log.open(), log.open()];
+        let mut models = [Model::default(), Model::default()];
+        let mut count = 0;
+        for (which, sequence, below) in requests {
+            let floor = sequence.saturating_sub(below);
+            let answer = log.increment(sessions[which], sequence, floor);
+            let model = &mut models[which];
+            if sequence < model.floor {
+                prop_assert_eq!(answer, Answer::Forgotten);
+                continue;
+            }
+            model.floor = model.floor.max(floor);
+            let number = *model.answers.entry(sequence).or_insert_with(|| {
+                count += 1;
+                count
+            });
+            prop_assert_eq!(answer, integer(number));
+        }
+        let value = if count == 0 { Reply::Nil } else { bulk(count) };
+        prop_assert_eq!(log.value(), value);
+    }
+}
