@@ -1,19 +1,19 @@
-//! A node's clock, which runs a little faster or slower than the world's, and may jump or stand
-//! still. It never goes back.
+//! The clock of a machine, which runs a little faster or slower than the world's time, and may jump
+//! or stand still. It never goes back.
 
 use core::time::Duration;
 use raft_proto::Time;
 
-/// Parts in a million of a clock that is right.
+/// The rate of a clock that is right.
 const MILLION: u128 = 1_000_000;
 
-/// A clock. It was right at time 0, and runs on while its node is down.
+/// A clock. It was right at time 0, and runs on while the machine's process is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
-    /// How far it gets while the world's gets a million.
+    /// By how much it advances while the world's time advances by a million.
     rate: u128,
     is_frozen: bool,
-    /// What it showed at this time of the world's; it has run evenly since then.
+    /// It showed `shown` at the world's time `since`, and has run evenly since then.
     since: Time,
     shown: Time,
 }
@@ -25,7 +25,7 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// One that is so many parts in a million too fast, or too slow if negative.
+    /// A clock that is too fast by `ppm` parts in a million, or too slow if that is negative.
     pub fn drifting(ppm: i32) -> Clock {
         let rate = MILLION.saturating_add_signed(ppm.into());
         Clock {
@@ -36,7 +36,7 @@ impl Clock {
         }
     }
 
-    /// What it shows at this time of the world's.
+    /// What it shows at the world's time `at`.
     pub fn shows(&self, at: Time) -> Time {
         if self.is_frozen {
             return self.shown;
@@ -45,7 +45,7 @@ impl Clock {
         scaled(u128::from(self.shown.0) + passed)
     }
 
-    /// The first time of the world's at which it shows this or more; never, while it stands still
+    /// The first of the world's times at which it shows `shown` or more; never, if it stands still
     /// before that.
     pub fn reaches(&self, shown: Time) -> Time {
         if shown <= self.shown {

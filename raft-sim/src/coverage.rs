@@ -1,4 +1,5 @@
-//! Which rare situations a run came into. A search that never gets there proves nothing about them.
+//! Coverage: which rare situations a run has reached. A search that never reaches one proves
+//! nothing about it.
 
 use core::fmt;
 use raft_proto::{
@@ -7,7 +8,7 @@ use raft_proto::{
 };
 use std::collections::BTreeMap;
 
-/// A situation that a search for bugs has to reach.
+/// A coverage mark: a situation that a search for bugs has to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CoverageMark {
     /// A term with candidates and without a leader (section 5.2).
@@ -22,22 +23,22 @@ pub enum CoverageMark {
     ConfigurationTruncated,
     /// A leader was elected whose configuration is joint.
     LeaderInJointChange,
-    /// A leader was elected that is not among the voters it counts: it leads its own removal.
+    /// A leader was elected that is no member of its own configuration: it leads its own removal.
     LeaderOutsideItsConfiguration,
     /// A snapshot replaced a log that had entries beyond it or beside it (section 7).
     RestoreOverEntries,
-    /// A node crashed while writes were under way.
+    /// A node crashed while writes were pending.
     CrashInWrite,
     /// A leader crashed.
     LeaderCrash,
     /// Every node was down at the same moment.
     AllDown,
-    /// More than half of the voters held an entry of a term before their leader's that no node
-    /// had committed: one that counting alone must not commit (section 5.4.2; Figure 8 (c)).
-    /// Looked for when a leader is elected, of its last entry, and when a follower's log comes
-    /// to end with such an entry.
+    /// More than half of the voters held an entry of an earlier term than their leader's that no
+    /// node had committed. Counting its replicas must not commit it (section 5.4.2; Figure 8 (c)).
+    /// This is checked for the last entry of a leader when it is elected, and for the last entry of
+    /// a follower's log when it is of an earlier term.
     Figure8,
-    /// An entry that was in that situation was overwritten (Figure 8 (d)).
+    /// Such an entry was overwritten (Figure 8 (d)).
     Figure8Overwritten,
     /// A chunk of a snapshot was sent while links were cut.
     SnapshotSentInPartition,
@@ -45,15 +46,15 @@ pub enum CoverageMark {
     SnapshotInstalledInPartition,
     /// A leader refused a read because its lease had run out, or was given up (thesis 6.4.1).
     LeaseExpired,
-    /// A lead was handed over on demand (thesis 3.10).
+    /// Leadership was transferred on demand (thesis 3.10).
     LeadershipTransferred,
     /// A node stood still for a while, and its clock went on.
     NodePaused,
     /// A node's clock jumped.
     ClockJumped,
-    /// A server that had lost its disk began anew under another id.
+    /// A new node took over a machine whose disk was lost.
     NewIdentity,
-    /// A crash left a part of a write.
+    /// A crash left a part of a write on disk.
     TornWrite,
     /// A read from disk failed.
     ReadError,
@@ -61,17 +62,17 @@ pub enum CoverageMark {
     BitRot,
     /// A frame arrived with other bytes than it was sent with.
     FrameCorrupted,
-    /// A process ended, and the machine lost nothing.
+    /// A process was killed, and the machine kept all that was written.
     ProcessKilled,
     /// A machine lost power while its process was down.
     PowerLostWhileDown,
-    /// A service forgot a session (thesis 6.3).
+    /// A service closed a session to make room for another one (thesis 6.3).
     SessionEvicted,
-    /// A client sent a command again, and it had run (thesis 6.3).
+    /// A client repeated a command that had already run (thesis 6.3).
     CommandRepeated,
-    /// A service refused a command, since it did not know its session any more.
+    /// A service refused a command whose session or answer it had dropped.
     CommandRefused,
-    /// The faults of no more than a majority ended, and it had to go on without the others.
+    /// Only a majority of the machines healed, and had to go on without the others.
     QuorumOnlyHealed,
 }
 
@@ -150,8 +151,8 @@ impl fmt::Display for CoverageMark {
     }
 }
 
-/// Whether an action may tell of a situation.
-fn tells(action: &Action) -> bool {
+/// Whether an action may hit a mark.
+fn may_hit(action: &Action) -> bool {
     match action {
         Action::Send { message, .. } => matches!(message, Message::InstallSnapshot(_)),
         Action::Persist(_)
@@ -176,48 +177,56 @@ fn tells(action: &Action) -> bool {
     }
 }
 
-/// What is known of a node between its steps.
+/// The state of a node between its steps.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     role: RoleKind,
-    /// The last entry that it gave its disk, and the last configuration.
+    /// The last entry that it wrote.
     last: EntryId,
+    /// The index of the last configuration that it wrote; 0 if that is committed.
     configuration: Index,
-    /// An entry that it holds, and that was on a majority uncommitted.
+    /// An entry that it holds, and that was uncommitted on a majority (Figure 8).
     stuck: Option<EntryId>,
     /// The last write that is not known to be on disk.
-    under_way: Option<Seq>,
+    pending_write: Option<Seq>,
 }
 
-/// How often each situation came up.
+/// The election in a term.
+#[derive(Clone, Copy, Debug)]
+struct Election {
+    term: Term,
+    is_won: bool,
+}
+
+/// How often each mark was hit.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     counts: BTreeMap<CoverageMark, u64>,
     nodes: BTreeMap<NodeId, Known>,
-    /// The greatest term that had candidates, and whether it had a leader.
-    campaign: Option<(Term, bool)>,
+    /// The election in the greatest term that had candidates.
+    election: Option<Election>,
     /// The greatest commitIndex of any node.
     committed: Index,
-    /// The last entry that was on a majority uncommitted, under a leader of a later term.
+    /// The last entry that was uncommitted on a majority, under a leader of a later term.
     stuck: Option<EntryId>,
-    /// Links are cut until then.
+    /// Some link is cut until then.
     cut_until: Time,
-    /// When the step that is looked at happens.
+    /// The time of the present step.
     now: Time,
 }
 
 impl Coverage {
-    /// How often this one came up.
-    pub fn count(&self, situation: CoverageMark) -> u64 {
-        self.counts.get(&situation).copied().unwrap_or(0)
+    /// How often this mark was hit.
+    pub fn count(&self, mark: CoverageMark) -> u64 {
+        self.counts.get(&mark).copied().unwrap_or(0)
     }
 
-    /// This one came up.
-    pub fn hit(&mut self, situation: CoverageMark) {
-        *self.counts.entry(situation).or_default() += 1;
+    /// This mark is hit.
+    pub fn hit(&mut self, mark: CoverageMark) {
+        *self.counts.entry(mark).or_default() += 1;
     }
 
-    /// Links are cut until then, if none are for longer.
+    /// Some links are cut until then.
     pub fn links_cut(&mut self, until: Time) {
         self.cut_until = self.cut_until.max(until);
     }
@@ -227,14 +236,14 @@ impl Coverage {
         self.cut_until = Time::ZERO;
     }
 
-    /// A node begins.
+    /// A node starts.
     pub fn started(&mut self, raft: &Raft) {
         let known = Known {
             role: raft.role(),
             last: raft.last_log(),
             configuration: Index::ZERO,
             stuck: (self.stuck).filter(|entry| raft.term_at(entry.index) == Some(entry.term)),
-            under_way: None,
+            pending_write: None,
         };
         self.nodes.insert(raft.id(), known);
     }
@@ -247,7 +256,7 @@ impl Coverage {
         if known.role == RoleKind::Leader {
             self.hit(CoverageMark::LeaderCrash);
         }
-        if known.under_way.is_some() {
+        if known.pending_write.is_some() {
             self.hit(CoverageMark::CrashInWrite);
         }
         if self.nodes.is_empty() {
@@ -258,16 +267,16 @@ impl Coverage {
     /// A node's writes up to this one are on disk.
     pub fn persisted(&mut self, node: NodeId, seq: Seq) {
         if let Some(known) = self.nodes.get_mut(&node) {
-            known.under_way = known.under_way.filter(|last| *last > seq);
+            known.pending_write = known.pending_write.filter(|last| *last > seq);
         }
     }
 
-    /// What a node did in a step.
+    /// A node has taken a step.
     pub fn observe(&mut self, now: Time, raft: &Raft, actions: &[Action]) {
         self.now = now;
         self.committed = self.committed.max(raft.commit_index());
-        if !actions.iter().any(tells) {
-            return; // Most steps only send, or do nothing at all.
+        if !actions.iter().any(may_hit) {
+            return; // Most steps only send messages, or have no actions.
         }
         let Some(mut known) = self.nodes.get(&raft.id()).copied() else {
             return;
@@ -279,10 +288,7 @@ impl Coverage {
         self.nodes.insert(raft.id(), known);
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "only some tell of a situation"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only some hit a mark")]
     fn action(&mut self, raft: &Raft, action: &Action, known: &mut Known) {
         match action {
             Action::Persist(write) => self.write(raft, write, known),
@@ -322,7 +328,7 @@ impl Coverage {
     }
 
     fn write(&mut self, raft: &Raft, write: &Write, known: &mut Known) {
-        known.under_way = Some(write.seq);
+        known.pending_write = Some(write.seq);
         if write.install.is_some() && self.cut_until > self.now {
             self.hit(CoverageMark::SnapshotInstalledInPartition);
         }
@@ -352,10 +358,10 @@ impl Coverage {
         }
     }
 
-    /// A node's log ends with an entry of an earlier term: now that it has stored it, or at its
-    /// election. Looks whether a majority of the voters hold the entry by now: those whose last
-    /// entry it is, those whose last entry is of the current term, since its leader has this one
-    /// before all of its own, and the node itself and its leader.
+    /// A node's log ends with an entry of an earlier term: it has just stored the entry, or has
+    /// just been elected. Checks whether a majority of the voters hold the entry: the node itself
+    /// and its leader, the nodes whose last entry it is, and those whose last entry is of the
+    /// current term, since the leader of that term has this entry before all of its own.
     fn old_entry_stored(&mut self, raft: &Raft, known: &mut Known) {
         let entry = known.last;
         if entry.index <= self.committed || self.stuck == Some(entry) {
@@ -388,20 +394,20 @@ impl Coverage {
     fn role(&mut self, raft: &Raft, role: RoleKind, term: Term, known: &mut Known) {
         match role {
             RoleKind::Follower | RoleKind::PreCandidate => {}
-            RoleKind::Candidate => match self.campaign {
-                Some((known, _)) if known >= term => {}
-                before => {
-                    if before.is_some_and(|(_, was_won)| !was_won) {
+            RoleKind::Candidate => {
+                if self.election.is_none_or(|known| known.term < term) {
+                    if self.election.is_some_and(|known| !known.is_won) {
                         self.hit(CoverageMark::SplitVote);
                     }
-                    self.campaign = Some((term, false));
+                    let is_won = false;
+                    self.election = Some(Election { term, is_won });
                 }
-            },
+            }
             RoleKind::Leader => {
-                if let Some((known, was_won)) = &mut self.campaign
-                    && *known == term
+                if let Some(election) = &mut self.election
+                    && election.term == term
                 {
-                    *was_won = true;
+                    election.is_won = true;
                 }
                 let leads = |(id, known): (&NodeId, &Known)| {
                     *id != raft.id() && known.role == RoleKind::Leader

@@ -7,20 +7,20 @@ use core::time::Duration;
 use raft_proto::wire::ReceiveError;
 use raft_proto::{EntryId, Fault, Index, NodeId, Refusal, Rejection, Time};
 
-/// What no correct cluster does, whatever befalls it.
+/// What no correct cluster does, under any faults.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// A property of Figure 3.
+    /// A checker has found a violation of its property.
     #[error("{property} is violated: {0}", property = .0.property())]
     Violated(#[from] Violation),
-    /// One correct node took another's message for what no correct node sends.
+    /// A node rejected the message of another correct node.
     #[error("{node} rejected a message of {from}: {reason}")]
     Rejected {
         /// The receiver.
         node: NodeId,
         /// The sender.
         from: NodeId,
-        /// What it objected to.
+        /// Why.
         reason: Rejection,
     },
     /// A core refused an input that the contract allows.
@@ -28,10 +28,11 @@ pub enum Failure {
     Refused {
         /// Which core.
         node: NodeId,
-        /// What it objected to.
+        /// Why.
         reason: Refusal,
     },
-    /// A leader believes that a follower's disk shrank, which this simulator's never do.
+    /// A leader believes that a follower's disk lost entries, which this simulator's disks never
+    /// do.
     #[error("{leader} believes that {peer} lost entries that it had acknowledged")]
     LostState {
         /// The leader.
@@ -39,7 +40,7 @@ pub enum Failure {
         /// The follower.
         peer: NodeId,
     },
-    /// A node gave up, though no write failed.
+    /// A node faulted, though no write had failed.
     #[error("{node} faulted: {reason}")]
     Faulted {
         /// Which node.
@@ -47,8 +48,8 @@ pub enum Failure {
         /// Why.
         reason: Fault,
     },
-    /// A node could not start from a state that its own writes had left, or broke the contract
-    /// of its storage.
+    /// A node could not start from the state that its own writes had left, or broke the contract of
+    /// its storage.
     #[error("{node}: {reason}")]
     Process {
         /// Which node.
@@ -56,7 +57,7 @@ pub enum Failure {
         /// Why.
         reason: ProcessError,
     },
-    /// A message did not come out of its frame.
+    /// A frame that arrived undamaged could not be decoded.
     #[error("{node} could not read a frame: {reason}")]
     Frame {
         /// The receiver.
@@ -64,55 +65,58 @@ pub enum Failure {
         /// Why.
         reason: ReceiveError,
     },
-    /// A service was given a snapshot that no service wrote.
-    #[error("{node} was given {reason}")]
+    /// A service got a snapshot that no service wrote.
+    #[error("{node} got {reason}")]
     Snapshot {
         /// The node.
         node: NodeId,
         /// What is wrong with it.
         reason: DamagedSnapshot,
     },
-    /// A snapshot to restore, or recovered, is not on the disk.
-    #[error("{node} has no bytes for a snapshot that it is to restore")]
+    /// The bytes of a snapshot to be restored, or recovered, are not on the disk.
+    #[error("{node} is to restore a snapshot whose bytes are not on its disk")]
     NoSnapshot {
         /// The node.
         node: NodeId,
     },
-    /// All faults were gone, and the cluster did not recover.
-    #[error("{} of calm were not enough: {missing}", humantime::format_duration(*.within))]
+    /// All faults were over, and the cluster did not recover.
+    #[error(
+        "the cluster did not recover within {} without faults; still missing: {missing}",
+        humantime::format_duration(*.within)
+    )]
     NotLive {
         /// How long it was given.
         within: Duration,
         /// What was still missing.
         missing: String,
     },
-    /// A read was answered with less than was committed when it began.
+    /// A read was answered from a state older than what was committed when it began.
     #[error("{node} answered a read at {index}, though {committed} was committed before it began")]
     StaleRead {
-        /// Who answered.
+        /// The node that answered.
         node: NodeId,
-        /// The answer.
+        /// The index of the state from which it answered.
         index: Index,
-        /// What was committed when the read began.
+        /// The commitIndex of the cluster when the read began.
         committed: Index,
     },
-    /// A core answered what nobody had asked, or twice.
-    #[error("{node} answered what nobody had asked, or answered it twice")]
+    /// A core answered a request that was never sent, or answered one twice.
+    #[error("{node} answered a request that was never sent, or answered one twice")]
     UnexpectedAnswer {
         /// Which core.
         node: NodeId,
     },
-    /// What clients saw cannot have been done one after another.
+    /// The results that clients saw cannot be those of operations run one after another.
     #[error("the history is not linearizable: {0}")]
     NotLinearizable(String),
-    /// A service forgot an answer that its client still waits for.
+    /// A service forgot an answer for which its client still waits.
     #[error("the service has forgotten the answer to {entry}, for which its client still waits")]
     AnswerForgotten {
         /// The command's entry.
         entry: EntryId,
     },
-    /// An entry holds what no client sent.
-    #[error("{node} was given a command of {bytes} bytes that no client sent")]
+    /// An entry holds bytes that no client sent.
+    #[error("{node} got a command of {bytes} bytes that no client sent")]
     UnknownCommand {
         /// Which service.
         node: NodeId,
@@ -127,8 +131,8 @@ pub enum Failure {
         /// The other.
         second: NodeId,
     },
-    /// Things went on happening, and no time passed.
-    #[error("at {at} things go on happening, and no time passes")]
+    /// Event followed event, and no time passed.
+    #[error("at {at} event follows event, and no time passes")]
     Endless {
         /// When.
         at: Time,
@@ -139,11 +143,11 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What kind of failure it is: equal for failures that the same mistake causes. Numbers and
-    /// names of nodes are left out.
+    /// The kind of the failure: equal for failures that the same mistake causes. Numbers and names
+    /// of nodes are left out.
     pub fn kind(&self) -> String {
         let name = match self {
-            Failure::Violated(broken) => return broken.property().to_string(),
+            Failure::Violated(violation) => return violation.property().to_string(),
             Failure::Rejected { .. } => "a message of a correct node is rejected",
             Failure::Refused { .. } => "an input that is allowed is refused",
             Failure::LostState { .. } => "LostState without a lost disk",

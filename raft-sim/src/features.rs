@@ -1,5 +1,5 @@
-//! What beyond Figure 2 a run uses: the options of the core that are switched on, and how often
-//! each was used.
+//! Features beyond Figure 2: the options of the core that a run switches on, and how often each
+//! feature was used.
 
 use crate::random::Random;
 use core::fmt;
@@ -31,20 +31,20 @@ impl fmt::Display for Features {
 /// Which options of the core a run switches on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoreFeatures {
-    /// Nodes ask before they campaign.
+    /// Nodes hold a pre-vote before an election.
     pub pre_vote: bool,
-    /// Leaders step down that hear no majority.
+    /// Leaders that hear no majority step down.
     pub check_quorum: bool,
-    /// The bound on clocks' drift where there are leases.
+    /// The bound on clocks' drift; `None`: no leases.
     pub lease_max_drift_ppm: Option<u32>,
-    /// How much of the log stays in memory, if not all.
+    /// How many bytes of the log stay in memory; `None`: all.
     pub max_resident_bytes: Option<u64>,
     /// Whether members have different priorities.
     pub has_priorities: bool,
 }
 
 impl CoreFeatures {
-    /// Draws what a run uses; `has_churn`: members will change.
+    /// Draws the features of a run. `has_churn`: members will change.
     pub fn draw(features: Features, has_churn: bool, random: &mut Random) -> CoreFeatures {
         let mut on = || match features {
             Features::None => false,
@@ -55,7 +55,7 @@ impl CoreFeatures {
         let (resident, has_priorities) = (on(), on());
         let (drift, bytes) = (random.between(0, 10_000), random.between(0, 20_000));
         CoreFeatures {
-            // Whoever was removed and does not know it would disturb the others for ever.
+            // A removed node that does not know of its removal would disturb the others for ever.
             pre_vote: pre_vote || has_churn,
             check_quorum,
             lease_max_drift_ppm: (lease && check_quorum).then_some(drift as u32), // at most 10,000
@@ -64,15 +64,17 @@ impl CoreFeatures {
         }
     }
 
-    /// Sets the config's part of it.
+    /// Switches them on in the config.
     pub fn apply(&self, config: &mut Config) {
-        config.pre_vote = match self.pre_vote {
-            true => PreVoting::On,
-            false => PreVoting::Off,
+        config.pre_vote = if self.pre_vote {
+            PreVoting::On
+        } else {
+            PreVoting::Off
         };
-        config.check_quorum = match self.check_quorum {
-            true => CheckQuorum::On,
-            false => CheckQuorum::Off,
+        config.check_quorum = if self.check_quorum {
+            CheckQuorum::On
+        } else {
+            CheckQuorum::Off
         };
         if let Some(max_drift_ppm) = self.lease_max_drift_ppm {
             config.lease = Lease::On { max_drift_ppm };
@@ -84,7 +86,7 @@ impl CoreFeatures {
 /// How often each feature was used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FeatureCounts {
-    /// Nodes that asked for pre-votes.
+    /// Pre-votes that were started.
     pub pre_votes: u64,
     /// Leaders that stepped down by themselves: no majority, or no progress of their disk.
     pub stepped_down: u64,
@@ -96,11 +98,11 @@ pub struct FeatureCounts {
     pub lease_reads: u64,
     /// Reads refused.
     pub reads_refused: u64,
-    /// Leads handed over on demand.
+    /// Leadership transfers that the operator asked for.
     pub transfers: u64,
-    /// Handovers that were refused or failed.
+    /// Leadership transfers that were refused or failed.
     pub transfers_refused: u64,
-    /// Campaigns that a leader asked for, whether on demand or not.
+    /// Elections that a leader asked for, whether the operator had asked the leader or not.
     pub timeouts_now: u64,
     /// Changes of one voter, or of learners, begun.
     pub simple_changes: u64,
@@ -118,14 +120,14 @@ impl FeatureCounts {
     /// A name and a value for each.
     pub fn rows(&self) -> [(&'static str, u64); 14] {
         [
-            ("pre-votes asked for", self.pre_votes),
+            ("pre-votes started", self.pre_votes),
             ("leaders stepped down", self.stepped_down),
             ("reads by quorum", self.quorum_reads),
             ("reads at followers", self.follower_reads),
             ("reads under lease", self.lease_reads),
             ("reads refused", self.reads_refused),
-            ("leads handed over", self.transfers),
-            ("handovers refused", self.transfers_refused),
+            ("leadership transfers", self.transfers),
+            ("transfers refused", self.transfers_refused),
             ("TimeoutNow sent", self.timeouts_now),
             ("simple changes", self.simple_changes),
             ("joint changes", self.joint_changes),

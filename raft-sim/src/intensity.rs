@@ -1,9 +1,9 @@
 //! The kinds of faults, and how hard each one strikes.
 //!
-//! A run where everything fails all the time explores little: leaders never last long enough for
-//! the interesting faults to meet them. So each seed switches each kind on or off and draws how
-//! hard it strikes (swarm testing: Groce et al., 2012), and a thousand seeds are a thousand
-//! different environments.
+//! A run in which everything fails all the time explores little: no leader lasts long enough for
+//! the interesting faults to meet it. So each seed switches each kind on or off and draws how hard
+//! it strikes (swarm testing: Groce et al., 2012). A thousand seeds are a thousand different
+//! environments.
 
 use core::fmt;
 use core::str::FromStr;
@@ -33,7 +33,7 @@ macro_rules! kinds {
 kinds! {
     /// Messages are lost.
     Loss "loss",
-    /// Messages are held up, so that others overtake them.
+    /// Messages are delayed, so that others overtake them.
     Late "late",
     /// Messages arrive twice.
     Duplicate "duplicate",
@@ -47,7 +47,7 @@ kinds! {
     Flaky "flaky",
     /// One link takes much longer.
     SlowLink "slow-link",
-    /// A node stands still, and then goes on where it was.
+    /// A node stands still, and then goes on where it stopped.
     Pause "pause",
     /// A node takes long for every step.
     SlowNode "slow-node",
@@ -73,7 +73,7 @@ kinds! {
     Jump "jump",
     /// Members are added, promoted, demoted and removed.
     Change "change",
-    /// The lead is handed over.
+    /// The leadership is transferred.
     Transfer "transfer",
     /// Snapshots are made at random moments.
     Snapshot "snapshot",
@@ -101,23 +101,23 @@ impl Intensities {
         self.0[kind as usize] // One for each kind.
     }
 
-    /// Changes one.
+    /// Sets how hard this kind strikes.
     pub fn set(&mut self, kind: FaultKind, intensity: u8) {
         self.0[kind as usize] = intensity.min(WORST);
     }
 }
 
-/// Intensities that are given and not drawn.
+/// Intensities that the command line gives, and that are not drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overrides([Option<u8>; KINDS]);
 
 impl Overrides {
-    /// What is given for this kind, if anything is.
+    /// The intensity that is given for this kind, if one is.
     pub fn get(&self, kind: FaultKind) -> Option<u8> {
         self.0[kind as usize] // One for each kind.
     }
 
-    /// The same with this one given.
+    /// The same, with one more given.
     #[must_use]
     pub fn with(mut self, given: Override) -> Overrides {
         self.0[given.kind as usize] = Some(given.intensity.min(WORST));
@@ -143,7 +143,7 @@ pub struct Override {
 /// Why a text gives no intensity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OverrideError {
-    /// It has no `=`, or no number from 0 to 100 behind it.
+    /// It has no `=`, or no number from 0 to 100 after it.
     #[error("write NAME=INTENSITY, from 0 (never) to {WORST} (the worst there is): loss=40")]
     NotAnIntensity,
     /// There is no such kind.

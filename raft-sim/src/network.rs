@@ -5,7 +5,7 @@ use crate::random::Random;
 use core::time::Duration;
 use raft_proto::Time;
 
-/// What becomes of a frame.
+/// What happens to a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It never arrives.
@@ -14,26 +14,26 @@ pub enum Fate {
     Arrives(Duration),
     /// It arrives after each of these times.
     Twice(Duration, Duration),
-    /// Something arrives after this time; not what was sent.
+    /// Other bytes than those that were sent arrive after this time.
     Damaged(Duration),
 }
 
-/// What befalls messages on every link, of a thousand each.
+/// How many of a thousand frames, on any link, are lost, repeated, delayed or damaged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Noise {
     /// Lost.
     pub loss: u32,
-    /// Twice there.
+    /// Delivered twice.
     pub duplicate: u32,
-    /// Held up.
+    /// Delayed.
     pub late: u32,
-    /// With other bytes.
+    /// Delivered with other bytes.
     pub corrupt: u32,
-    /// How long one is held up at most.
+    /// How long one is delayed at most.
     pub by: Duration,
 }
 
-/// A link's own troubles, each until a time.
+/// The faults of one link, each until a time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Link {
     cut_until: Time,
@@ -54,16 +54,16 @@ pub struct Network {
     delay: DurationRange,
     random: Random,
     servers: usize,
-    /// That from `from` to `to` at `from * servers + to`.
+    /// The link from `from` to `to` stands at `from * servers + to`.
     links: Vec<Link>,
     noise: Noise,
     noisy_until: Time,
-    /// The last trouble of any link ends then: most of the time nothing has to be looked at.
+    /// The last fault of any single link ends then. Most of the time no link has to be looked at.
     disturbed_until: Time,
 }
 
 impl Network {
-    /// A network on a good day.
+    /// A network without faults.
     pub fn new(servers: usize, delay: DurationRange, random: Random) -> Network {
         Network {
             delay,
@@ -82,7 +82,7 @@ impl Network {
         self.links.get_mut(at).filter(|_| is_there)
     }
 
-    /// This link carries nothing until then.
+    /// Cuts a link: it carries nothing until then.
     pub fn cut(&mut self, from: usize, to: usize, until: Time) {
         self.disturbed_until = self.disturbed_until.max(until);
         if let Some(link) = self.link(from, to) {
@@ -90,7 +90,7 @@ impl Network {
         }
     }
 
-    /// This link loses so many of a thousand frames until then.
+    /// Makes a link lose `loss` of a thousand frames until then.
     pub fn make_flaky(&mut self, from: usize, to: usize, loss: u32, until: Time) {
         self.disturbed_until = self.disturbed_until.max(until);
         if let Some(link) = self.link(from, to) {
@@ -98,7 +98,7 @@ impl Network {
         }
     }
 
-    /// Frames on this link take so much longer until then.
+    /// Makes frames on a link take longer by `by` until then.
     pub fn slow_down(&mut self, from: usize, to: usize, by: Duration, until: Time) {
         self.disturbed_until = self.disturbed_until.max(until);
         if let Some(link) = self.link(from, to) {
@@ -106,20 +106,20 @@ impl Network {
         }
     }
 
-    /// All links are noisy until then.
+    /// Makes all links noisy until then.
     pub fn set_noise(&mut self, noise: Noise, until: Time) {
         self.noise = noise;
         self.noisy_until = until;
     }
 
-    /// All troubles are over.
+    /// Ends all faults.
     pub fn heal(&mut self) {
         self.links.fill(Link::default());
         self.noisy_until = Time::ZERO;
         self.disturbed_until = Time::ZERO;
     }
 
-    /// Decides what becomes of a frame that is sent now.
+    /// Decides what happens to a frame that is sent now.
     pub fn send(&mut self, now: Time, from: usize, to: usize) -> Fate {
         let mut delay = self.delay.draw(&mut self.random);
         if from >= self.servers || to >= self.servers {
@@ -140,7 +140,7 @@ impl Network {
         if self.noisy_until <= now {
             return Fate::Arrives(delay);
         }
-        // One draw for all that excludes each other.
+        // One draw decides between outcomes that exclude each other.
         let draw = self.random.below(1000) as u32; // below 1000
         if draw < noise.loss {
             return Fate::Dropped;
@@ -158,8 +158,8 @@ impl Network {
         Fate::Arrives(delay)
     }
 
-    /// What arrives in place of a damaged frame: with bits turned over, or its end cut off, or
-    /// some bytes replaced by others.
+    /// The bytes that arrive in place of a frame: with bits flipped, or its end cut off, or some
+    /// bytes replaced by others.
     pub fn damage(&mut self, frame: &[u8]) -> Vec<u8> {
         let mut bytes = frame.to_vec();
         let random = &mut self.random;

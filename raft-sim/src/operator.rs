@@ -127,7 +127,7 @@ impl Operator {
 
     /// A node's process has ended: it will not answer its requests.
     pub fn stopped(&mut self, node: NodeId) {
-        self.pending.retain(|_, asked| *asked != node);
+        self.pending.retain(|_, sent_to| *sent_to != node);
         self.known.remove(&node);
     }
 

@@ -1,11 +1,11 @@
-//! The event queue: what will happen, in the order of virtual time.
+//! The event queue, in the order of virtual time.
 
 use raft_proto::Time;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Items by the time at which they are due; of those due at the same time, the one put in first
-/// comes out first, so that a run never depends on how the heap happens to lie.
+/// Items by the time at which they are due. Of items due at the same time, the one pushed first is
+/// popped first, so that a run never depends on the order of equal items in the heap.
 ///
 /// ```
 /// use raft_proto::Time;
@@ -22,8 +22,8 @@ use std::collections::BinaryHeap;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Queue<T> {
-    /// Time, insertion number, and the slot in `items`: small, because a heap moves its
-    /// elements about.
+    /// Time, insertion number, and the slot in `items`. These are small, because a heap moves its
+    /// elements.
     heap: BinaryHeap<Reverse<(Time, u64, u32)>>,
     items: Vec<Option<T>>,
     free: Vec<u32>,
@@ -47,7 +47,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Puts in `item`, due at `at`.
+    /// Adds `item`, due at `at`.
     pub fn push(&mut self, at: Time, item: T) {
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -64,7 +64,7 @@ impl<T> Queue<T> {
         self.heap.push(Reverse((at, self.inserted, slot)));
     }
 
-    /// Takes out the item that is due first.
+    /// Removes the item that is due first.
     pub fn pop(&mut self) -> Option<(Time, T)> {
         let Reverse((at, _, slot)) = self.heap.pop()?;
         self.free.push(slot);
@@ -72,7 +72,7 @@ impl<T> Queue<T> {
         self.items[slot as usize].take().map(|item| (at, item))
     }
 
-    /// Takes out the item that is due first, if that is at or before `until`.
+    /// Removes the item that is due first, if that is at or before `until`.
     pub fn pop_until(&mut self, until: Time) -> Option<(Time, T)> {
         if self.next_time()? > until {
             return None;
@@ -80,7 +80,7 @@ impl<T> Queue<T> {
         self.pop()
     }
 
-    /// When the first item is due.
+    /// When the next item is due.
     pub fn next_time(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse((at, _, _))| *at)
     }
@@ -90,7 +90,7 @@ impl<T> Queue<T> {
         self.heap.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Randomness: everything that a simulation draws comes from streams of one seed.
+//! Randomness: every random number of a simulation comes from a stream of one seed.
 
 use core::time::Duration;
 use rand_chacha::ChaCha8Rng;
@@ -6,9 +6,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A stream of random numbers, the same on every machine for the same seed and label.
 ///
-/// Each concern of a simulation has a stream of its own, named by a label: a change in what one
-/// of them draws leaves the others as they were, so that a small change of the code does not
-/// turn every run into another one.
+/// Each part of a simulation has a stream of its own, named by a label. A change in what one part
+/// draws leaves the others as they were, so that a small change of the code does not change every
+/// run.
 ///
 /// ```
 /// use raft_sim::random::Random;
@@ -28,8 +28,8 @@ impl Random {
     pub fn new(seed: u64, label: &str) -> Random {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
-        // Two independent FNV-1a hashes of the label: a collision of all 128 bits among the few
-        // labels of a program is not going to happen.
+        // Two independent FNV-1a hashes of the label: among the few labels of a program, no two
+        // will have all 128 bits in common.
         key[8..16].copy_from_slice(&fnv1a(0xcbf2_9ce4_8422_2325, label).to_le_bytes());
         key[16..24].copy_from_slice(&fnv1a(0x9e37_79b9_7f4a_7c15, label).to_le_bytes());
         Random {
@@ -37,7 +37,7 @@ impl Random {
         }
     }
 
-    /// A stream of its own for the concern `label`, whose seed is the next number of this one.
+    /// The stream `label`, whose seed is the next number of this stream.
     pub fn fork(&mut self, label: &str) -> Random {
         Random::new(self.next_u64(), label)
     }
@@ -49,13 +49,13 @@ impl Random {
 
     /// A uniform number below `bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The high half of a 128-bit product: even enough (the error is bound / 2^64), and one
-        // draw whatever the bound.
+        // The high half of a 128-bit product: uniform enough (the error is bound / 2^64), and one
+        // draw for any bound.
         let product = u128::from(self.next_u64()) * u128::from(bound);
         (product >> 64) as u64
     }
 
-    /// A uniform number from `low` to `high`, both included; `low` if they are not in order.
+    /// A uniform number from `low` to `high`, both included; `low` if `high` is less.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low).saturating_add(1))
     }
@@ -71,7 +71,7 @@ impl Random {
         self.below(1000) < per_mille
     }
 
-    /// One of `all`, each as likely; none if it is empty.
+    /// One of `all`, each with the same probability; `None` if it is empty.
     pub fn choose<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         let at = self.below(all.len() as u64);
         all.get(at as usize)

@@ -1,4 +1,4 @@
-//! What is asked for on the command line; all else is drawn from the seed.
+//! The run that the command line asks for. Everything else is drawn from the seed.
 
 use crate::duration::HumanDuration;
 use crate::features::Features;
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Faults {
-    /// No loss, no crashes, no partitions; messages and disks still take their time.
+    /// No loss, no crashes, no partitions. Messages and disks still take their time.
     None,
-    /// What a bad day in a data centre brings: now and then something is lost, late, or dies.
+    /// A bad day in a data centre: now and then a message is lost or late, or a machine crashes.
     Mild,
-    /// Much worse than any day, with tiny limits that make rare paths frequent.
+    /// Much worse than any real day, with tiny limits that make rare paths frequent.
     Wild,
 }
 
@@ -29,10 +29,10 @@ impl fmt::Display for Faults {
     }
 }
 
-/// A run that is asked for.
+/// A request for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What everything is drawn from.
+    /// The seed from which everything is drawn.
     pub seed: u64,
     /// How many servers, from 1 to [`Request::MAX_NODES`].
     pub nodes: u32,
@@ -40,7 +40,7 @@ pub struct Request {
     pub time: Duration,
     /// How hostile the environment is.
     pub faults: Faults,
-    /// What is used beyond Figure 2.
+    /// Which features beyond Figure 2 are used.
     pub features: Features,
     /// Client operations in a second of virtual time; `None`: the seed draws it.
     pub rate: Option<u32>,
@@ -49,12 +49,12 @@ pub struct Request {
 }
 
 impl Request {
-    /// The greatest cluster: a majority of 4 beyond what anybody runs.
+    /// The greatest cluster: its majority is greater by 4 than that of any cluster in use.
     pub const MAX_NODES: u32 = 15;
     /// The longest run: a week of virtual time.
     pub const MAX_TIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-    /// All that the seed draws is drawn.
+    /// A request that leaves all else to the seed.
     pub fn new(seed: u64, nodes: u32, time: Duration, faults: Faults) -> Request {
         Request {
             seed,
@@ -67,7 +67,7 @@ impl Request {
         }
     }
 
-    /// The options, beside the seed, that ask for the same.
+    /// The options, beside the seed, that make the same request.
     pub fn settings(&self) -> String {
         let mut text = format!("--nodes {} --time {}", self.nodes, HumanDuration(self.time));
         if self.faults != Faults::Mild {

@@ -1,6 +1,6 @@
-//! A run: a safety phase with faults, then a calm in which the cluster must recover.
+//! A run: a safety phase with faults, then a liveness phase in which the cluster must recover.
 //!
-//! The first phase asks whether anything wrong ever happens; the second whether something right
+//! The first phase asks whether anything wrong ever happens; the second, whether something right
 //! always happens in the end. Without the second, a cluster that stands still passes every check.
 
 use crate::draw::Draft;
@@ -18,17 +18,17 @@ use raft_proto::Time;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// How long the cluster has to recover once all faults are over. Enough for several elections
-/// that split their votes, and for a snapshot in the smallest chunks.
+/// How long the cluster has to recover once all faults are over. It is enough for several split
+/// votes, and for a snapshot in the smallest chunks.
 pub const RECOVERY_TIME: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether it has.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How often the run checks whether the cluster has recovered.
+const CHECK_EVERY: Duration = Duration::from_millis(20);
 
 /// How many lines of the trace a failure shows.
 const LAST_LINES: usize = 40;
 
-/// Runs a cluster, and writes its trace to `output` if there is one.
+/// Runs what a seed draws, and writes the trace to `output` if there is one.
 pub fn run(request: Request, output: Option<Box<dyn Write + Send>>) -> Report {
     run_watched(request, output, &|_| {})
 }
@@ -42,21 +42,23 @@ pub fn run_watched(
     drawn(request, Trace::new(output), watch)
 }
 
-/// Runs a cluster without writing down what happens; again with a trace if something is wrong.
+/// Runs what a seed draws without making the text of a trace. If the run fails, runs it again with
+/// the text.
 pub fn search(request: Request) -> Report {
     let report = drawn(request, Trace::of_times(), &|_| {});
-    match report.passed() {
-        true => report,
-        false => run(request, None),
+    if report.passed() {
+        report
+    } else {
+        run(request, None)
     }
 }
 
-/// Runs what is written down, and writes its trace to `output` if there is one.
+/// Runs a schedule, and writes the trace to `output` if there is one.
 pub fn run_schedule(schedule: &Schedule, output: Option<Box<dyn Write + Send>>) -> Report {
     scheduled(schedule, Trace::new(output))
 }
 
-/// Runs what is written down without writing down what happens.
+/// Runs a schedule without making the text of a trace.
 pub fn try_schedule(schedule: &Schedule) -> Report {
     scheduled(schedule, Trace::of_times())
 }
@@ -68,8 +70,9 @@ fn drawn(request: Request, trace: Trace, watch: &dyn Fn(Duration)) -> Report {
         seed: request.seed,
         time: request.time,
         origin: Origin::Drawn(request),
+        watch,
     };
-    run.traced(draft.settings, script, trace, watch)
+    run.execute(draft.settings, script, trace)
 }
 
 fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
@@ -81,28 +84,27 @@ fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
             seed: schedule.seed,
             operations: schedule.len(),
         },
+        watch: &|_| {},
     };
-    run.traced(schedule.settings.clone(), schedule.script(), trace, &|_| {})
+    run.execute(schedule.settings.clone(), schedule.script(), trace)
 }
 
-struct Run {
+struct Run<'a> {
     seed: u64,
     time: Duration,
     origin: Origin,
+    /// Called with each second of virtual time.
+    watch: &'a dyn Fn(Duration),
 }
 
-impl Run {
-    fn traced(
-        self,
-        settings: Settings,
-        script: Script,
-        trace: Trace,
-        watch: &dyn Fn(Duration),
-    ) -> Report {
+impl Run<'_> {
+    fn execute(self, settings: Settings, script: Script, trace: Trace) -> Report {
         let began = ThreadTime::now();
         let mut world = World::new(settings, self.seed, script, trace);
-        // A panic is a defect like others, and needs its seed and trace like others.
-        let result = catch_unwind(AssertUnwindSafe(|| phases(&mut world, self.time, watch)));
+        // A panic is a defect like others, and is reported with its seed and trace like others.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            phases(&mut world, self.time, self.watch)
+        }));
         let result = result.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
@@ -122,16 +124,16 @@ fn phases(world: &mut World, time: Duration, watch: &dyn Fn(Duration)) -> Result
         world.run_until(Time::from_epoch(reached))?;
         watch(reached);
     }
-    let calm_begins = Time::from_epoch(time);
-    world.run_until(calm_begins)?;
+    let faults_end = Time::from_epoch(time);
+    world.run_until(faults_end)?;
     world.heal();
-    let ends = calm_begins.after(RECOVERY_TIME);
+    let ends = faults_end.after(RECOVERY_TIME);
     let mut probe = None;
     loop {
         let missing = match liveness::missing(world, probe) {
             Missing::Nothing => break,
             Missing::Probe { leader } => {
-                // A last command must get through too.
+                // A last command must be committed, too.
                 probe = world.probe(leader).and_then(Result::ok);
                 String::from("a leader that takes a proposal")
             }
@@ -143,7 +145,7 @@ fn phases(world: &mut World, time: Duration, watch: &dyn Fn(Duration)) -> Result
                 missing,
             });
         }
-        world.run_until(world.now().after(LOOK_EVERY))?;
+        world.run_until(world.now().after(CHECK_EVERY))?;
     }
     liveness::same_states(world)?;
     world.finish()

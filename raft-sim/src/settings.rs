@@ -1,5 +1,5 @@
-//! What a run is made of beside what happens to it: the cluster, its disks and network on a good
-//! day, its service and its clients. A schedule file holds it as it stands here.
+//! The settings of a run: the cluster, its disks and network without faults, its service and its
+//! clients. A schedule file holds the same fields.
 
 use crate::duration::{DurationRange, HumanDuration};
 use core::time::Duration;
@@ -8,21 +8,21 @@ use raft_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Everything that a run is made of, but for what breaks and what is asked.
+/// All of a run except the operations of its nemesis and its clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How many servers the cluster begins with.
     pub nodes: u32,
-    /// Servers that stand by to be made members.
+    /// Spare servers, which may become members.
     pub spares: u32,
-    /// Who gets better once all faults are over.
+    /// Which machines heal once all faults are over.
     pub heal: Heal,
     /// The priorities of the first members, in the order of their ids; 0 for those left out.
     pub priorities: Vec<u8>,
     /// By how many parts in a million each server's clock is too fast; 0 for those left out.
     pub drift_ppm: Vec<i32>,
-    /// Where the cores' config differs from its defaults.
+    /// The cores' config, where it differs from the defaults.
     pub core: CoreSettings,
     /// How messages travel.
     pub network: NetworkSettings,
@@ -30,21 +30,21 @@ pub struct Settings {
     pub disk: DiskSettings,
     /// The replicated service.
     pub service: ServiceSettings,
-    /// Its clients.
+    /// The clients of the service.
     pub clients: ClientSettings,
 }
 
-/// Who gets better once all faults are over.
+/// Which machines heal once all faults are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Heal {
-    /// Every node.
+    /// Every machine.
     All,
-    /// As few as a quorum needs, at random: the others are gone or cut off.
+    /// As few as a quorum needs, at random: the others stay down or cut off.
     Quorum,
 }
 
-/// What a run changes of [`Config`]; its fields under their own names.
+/// The fields of [`Config`] that a run sets, under their own names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -73,24 +73,24 @@ pub struct CoreSettings {
     pub lease_max_drift_ppm: Option<u32>,
 }
 
-/// How messages travel on a good day.
+/// How messages travel without faults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSettings {
-    /// The time that most messages take.
+    /// The time that a message takes.
     pub delay: DurationRange,
 }
 
-/// How storage behaves on a good day.
+/// How storage behaves without faults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskSettings {
-    /// The time that most syncs take.
+    /// The time that a sync takes.
     pub sync: DurationRange,
-    /// The time that it takes to read entries, and to read or write a chunk of a snapshot; zero for
-    /// none at all.
+    /// The time that it takes to read entries, and to read or write a chunk of a snapshot. Zero:
+    /// the disk answers at once.
     pub read: DurationRange,
-    /// How many syncs run at the same time; writes that come meanwhile share the next one.
+    /// How many syncs run at the same time. Writes issued meanwhile share the next sync.
     pub parallel_syncs: u32,
 }
 
@@ -98,7 +98,8 @@ pub struct DiskSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSettings {
-    /// Sessions that are open at once; with one more the one that rested longest is closed.
+    /// How many sessions are open at once. If one more is opened, the least recently used is
+    /// closed.
     pub max_sessions: u32,
     /// After how many entries a server makes a snapshot.
     pub snapshot_every: u64,
@@ -106,7 +107,7 @@ pub struct ServiceSettings {
     pub snapshot_bytes: u64,
     /// How long a snapshot takes to write, while the server goes on.
     pub snapshot_time: DurationRange,
-    /// How long it takes to apply what was handed out; zero for at once.
+    /// How long it takes to apply the entries that were handed out. Zero: at once.
     pub apply_time: DurationRange,
 }
 
@@ -114,7 +115,7 @@ pub struct ServiceSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientSettings {
-    /// How many there are; each does one thing at a time.
+    /// How many there are. Each runs one operation at a time.
     pub clients: u32,
     /// The longest value in bytes, at least 8.
     pub max_value: u64,
@@ -126,7 +127,7 @@ pub struct ClientSettings {
 }
 
 impl Settings {
-    /// More clients than that would only wait for each other.
+    /// More clients would only wait for each other.
     const MAX_CLIENTS: u32 = 1_000;
 
     /// All servers, spares included.
@@ -158,17 +159,20 @@ impl Settings {
         config.commit_notice_delay = core.commit_notice_delay.0;
         config.max_promotion_lag = core.max_promotion_lag;
         config.max_resident_bytes = core.max_resident_bytes;
-        config.leader_noop = match core.leader_noop {
-            true => LeaderNoop::On,
-            false => LeaderNoop::Off,
+        config.leader_noop = if core.leader_noop {
+            LeaderNoop::On
+        } else {
+            LeaderNoop::Off
         };
-        config.pre_vote = match core.pre_vote {
-            true => PreVoting::On,
-            false => PreVoting::Off,
+        config.pre_vote = if core.pre_vote {
+            PreVoting::On
+        } else {
+            PreVoting::Off
         };
-        config.check_quorum = match core.check_quorum {
-            true => CheckQuorum::On,
-            false => CheckQuorum::Off,
+        config.check_quorum = if core.check_quorum {
+            CheckQuorum::On
+        } else {
+            CheckQuorum::Off
         };
         config.lease = match core.lease_max_drift_ppm {
             Some(max_drift_ppm) => Lease::On { max_drift_ppm },
@@ -177,11 +181,11 @@ impl Settings {
         config
     }
 
-    /// Whether it can be run, beside what the core itself says of its config.
+    /// Whether a run with these settings is possible, and its config valid.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// What is wrong with them.
     pub fn validate(&self) -> Result<(), String> {
         let most = crate::request::Request::MAX_NODES;
         if self.nodes == 0 || self.nodes > most || self.spares > 2 {

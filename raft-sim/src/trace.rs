@@ -1,8 +1,8 @@
-//! The trace of a run: every fact a line, and one digest over all of them.
+//! The trace of a run: one line for every fact, and one digest over all lines.
 //!
-//! Lines are those of [`raft_proto::trace`] with the virtual time before them, and the facts of
-//! the world around the cores: what the network dropped, who crashed, what was cut. They are
-//! made whether or not anybody reads them, because the digest is how two runs are compared.
+//! The lines are those of [`raft_proto::trace`] with the virtual time before them, and the facts of
+//! the world around the cores: lost messages, crashes, cut links. They are made whether or not
+//! anybody reads them, because their digest is how two runs are compared.
 
 use core::fmt;
 use raft_proto::Time;
@@ -17,7 +17,7 @@ pub struct Trace {
     previous: Vec<u8>,
     digest: Sha256,
     lines: u64,
-    /// In place of all text: a digest of when each fact was.
+    /// In place of all text: a digest of the times of all facts.
     times: Option<u64>,
     output: Option<Box<dyn Write + Send>>,
     error: Option<io::Error>,
@@ -30,7 +30,7 @@ impl fmt::Debug for Trace {
 }
 
 impl Trace {
-    /// How much is collected before it is hashed and written.
+    /// How many bytes are collected before they are hashed and written.
     const CHUNK: usize = 1 << 16;
 
     /// A trace that is hashed, and written to `output` if there is one.
@@ -46,9 +46,9 @@ impl Trace {
         }
     }
 
-    /// A trace without text, for searches through many runs: most of a run's cost is to write what
-    /// nobody reads. Its digest is of the times of all facts. Whatever two runs do differently moves
-    /// the times of all that follows, as every delay is drawn from the same streams.
+    /// A trace without text, for searches through many runs: most of the cost of a run is text that
+    /// nobody reads. Its digest is over the times of all facts. Any difference between two runs
+    /// changes the times of all that follows, as every delay is drawn from the same streams.
     pub fn of_times() -> Trace {
         Trace {
             times: Some(0),
@@ -79,7 +79,7 @@ impl Trace {
         if let Some(output) = &mut self.output
             && let Err(error) = output.write_all(&self.chunk)
         {
-            // The run goes on: its result does not depend on who listens.
+            // The run goes on: its result does not depend on its output.
             self.error = Some(error);
             self.output = None;
         }
@@ -102,8 +102,8 @@ impl Trace {
         lines[first..].iter().map(|line| (*line).into()).collect()
     }
 
-    /// Writes what is left, and returns the first 16 hexadecimal digits of the SHA-256 over all
-    /// lines, each with its newline; or of the times alone.
+    /// Writes the rest. Returns the first 16 hexadecimal digits of the SHA-256 over all lines, each
+    /// with its newline; without text, the digest of the times.
     ///
     /// # Errors
     ///

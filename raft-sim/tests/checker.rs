@@ -12,7 +12,7 @@ const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 const N3: NodeId = NodeId(3);
 
-/// A node as a history describes it; each step changes something and is then observed.
+/// A node of a history. Each step changes something and is then observed.
 struct Node {
     id: NodeId,
     term: u64,
@@ -301,9 +301,9 @@ fn leader_completeness_fires_on_a_commit_that_a_newer_leader_does_not_have() -> 
     Ok(())
 }
 
-/// A candidate may learn late that it was elected, in a term that is long over.
+/// A candidate may learn late that it was elected, when its term is long over.
 #[test]
-fn leader_completeness_asks_nothing_of_a_leader_of_an_earlier_term() -> Result<(), Violation> {
+fn leader_completeness_does_not_check_a_leader_of_an_earlier_term() -> Result<(), Violation> {
     let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);
@@ -383,7 +383,7 @@ fn state_machine_safety_fires_on_an_entry_that_is_not_committed() -> Result<(), 
 }
 
 #[test]
-fn state_machine_safety_fires_on_a_committed_entry_that_is_taken_back() -> Result<(), Violation> {
+fn state_machine_safety_fires_on_a_committed_entry_that_is_removed() -> Result<(), Violation> {
     let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     n1.write(&mut checker, &[(1, 1, "a"), (2, 1, "b")])?;
@@ -417,7 +417,7 @@ fn a_log_that_changes_without_a_write_is_noticed() -> Result<(), Violation> {
 }
 
 #[test]
-fn a_leader_that_crashed_is_asked_for_nothing() -> Result<(), Violation> {
+fn a_leader_that_crashed_is_not_checked() -> Result<(), Violation> {
     let mut checker = Figure3Checker::new();
     let mut n1 = Node::start(&mut checker, N1);
     let mut n2 = Node::start(&mut checker, N2);

@@ -1,4 +1,5 @@
-//! ElectionTimeouts fires on a node that stands for election too soon, and on no other.
+//! The checker of election timeouts fires on a node that starts an election too early, and on no
+//! other.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -18,26 +19,26 @@ fn at(millis: u64) -> Time {
     Time::from_epoch(Duration::from_millis(millis))
 }
 
-/// A real core, as the recorder watches it.
-struct Watched {
+/// A real core, and the checker that observes it.
+struct Observed {
     raft: Raft,
-    patience: ElectionTimeouts,
+    timeouts: ElectionTimeouts,
 }
 
-impl Watched {
-    fn start() -> Watched {
+impl Observed {
+    fn start() -> Observed {
         let voters = Start::voters([N1, N2, N3]);
         let mut config = Config::new(ClusterId(7), N1, voters, 1);
         config.pre_vote = PreVoting::Off;
         let raft = Raft::new(config, Recovered::default()).expect("a new node");
-        let mut patience = ElectionTimeouts::default();
-        patience.started(N1);
-        let mut watched = Watched { raft, patience };
+        let mut timeouts = ElectionTimeouts::default();
+        timeouts.started(N1);
+        let mut watched = Observed { raft, timeouts };
         assert_eq!(watched.step(0, Input::Tick), Ok(()));
         watched
     }
 
-    /// The core takes an input, and all that it answers is watched.
+    /// The core takes an input, and the checker observes its actions.
     fn step(&mut self, millis: u64, input: Input) -> Result<(), Violation> {
         self.step_and_add(millis, input, None)
     }
@@ -51,14 +52,14 @@ impl Watched {
     ) -> Result<(), Violation> {
         let at = at(millis);
         let event = Event { at, input };
-        self.patience.event(&self.raft, &event);
+        self.timeouts.event(&self.raft, &event);
         let mut actions = self.raft.step(event);
         actions.extend(more);
-        self.patience.actions(&self.raft, &actions)
+        self.timeouts.actions(&self.raft, &actions)
     }
 
-    /// What a hasty core would do.
-    fn stand(&mut self, millis: u64, role: RoleKind) -> Result<(), Violation> {
+    /// As if the core started an election now.
+    fn start_election(&mut self, millis: u64, role: RoleKind) -> Result<(), Violation> {
         let term = self.raft.term();
         let stands = Action::RoleChanged { role, term };
         self.step_and_add(
@@ -93,12 +94,12 @@ fn heartbeat(from: NodeId, term: u64) -> Input {
 }
 
 #[test]
-fn patience_fires_on_a_node_that_has_just_granted_its_vote() {
+fn fires_on_a_node_that_has_just_granted_its_vote() {
     for role in [RoleKind::PreCandidate, RoleKind::Candidate] {
-        let mut n1 = Watched::start();
+        let mut n1 = Observed::start();
         assert_eq!(n1.step(100, request_vote(N2, 3)), Ok(()));
         assert_eq!(n1.raft.voted_for(), Some(N2));
-        let broken = n1.stand(599, role).expect_err("499 ms later");
+        let broken = n1.start_election(599, role).expect_err("499 ms later");
         assert_eq!(
             broken,
             Violation::EarlyElection {
@@ -115,39 +116,41 @@ fn patience_fires_on_a_node_that_has_just_granted_its_vote() {
 }
 
 #[test]
-fn patience_fires_on_a_node_that_has_just_heard_its_leader() {
-    let mut n1 = Watched::start();
+fn fires_on_a_node_that_has_just_heard_its_leader() {
+    let mut n1 = Observed::start();
     assert_eq!(n1.step(100, request_vote(N2, 3)), Ok(()));
     assert_eq!(n1.step(400, heartbeat(N2, 3)), Ok(()));
-    let broken = n1.stand(700, RoleKind::Candidate).expect_err("300 ms");
+    let broken = n1
+        .start_election(700, RoleKind::Candidate)
+        .expect_err("300 ms");
     assert_eq!(
         broken.to_string(),
-        "n1 became a candidate in term 3, 300ms after it heard its leader n2: \
+        "n1 became a candidate in term 3 only 300ms after it heard its leader n2: \
          the least election timeout is 500ms"
     );
 }
 
 #[test]
-fn patience_accepts_a_node_that_has_waited() {
-    let mut n1 = Watched::start();
+fn accepts_a_node_that_has_waited() {
+    let mut n1 = Observed::start();
     assert_eq!(n1.step(100, request_vote(N2, 3)), Ok(()));
     assert_eq!(n1.step(400, heartbeat(N2, 3)), Ok(()));
-    assert_eq!(n1.stand(900, RoleKind::Candidate), Ok(()));
-    assert_eq!(n1.stand(901, RoleKind::Follower), Ok(()));
+    assert_eq!(n1.start_election(900, RoleKind::Candidate), Ok(()));
+    assert_eq!(n1.start_election(901, RoleKind::Follower), Ok(()));
 }
 
 #[test]
-fn what_grants_nothing_and_what_does_not_lead_is_no_reason_to_wait() {
-    let mut n1 = Watched::start();
+fn a_vote_that_is_not_granted_and_a_node_that_does_not_lead_are_no_reason_to_wait() {
+    let mut n1 = Observed::start();
     assert_eq!(n1.step(100, request_vote(N2, 3)), Ok(()));
     assert_eq!(n1.step(500, request_vote(N3, 3)), Ok(())); // Refused: n2 has the vote.
     assert_eq!(n1.step(500, heartbeat(N3, 2)), Ok(())); // Of a term that is over.
-    assert_eq!(n1.stand(600, RoleKind::Candidate), Ok(()));
+    assert_eq!(n1.start_election(600, RoleKind::Candidate), Ok(()));
 }
 
 #[test]
-fn who_is_asked_to_campaign_need_not_wait() {
-    let mut n1 = Watched::start();
+fn a_node_that_its_leader_asks_to_start_an_election_need_not_wait() {
+    let mut n1 = Observed::start();
     assert_eq!(n1.step(100, heartbeat(N2, 3)), Ok(()));
     let message = Message::TimeoutNow(TimeoutNow { term: Term(3) });
     let asked = Input::Receive { from: N2, message };
@@ -156,9 +159,9 @@ fn who_is_asked_to_campaign_need_not_wait() {
 }
 
 #[test]
-fn a_real_core_waits_after_whatever_it_heard() {
+fn a_real_core_waits_after_a_vote_and_after_a_heartbeat() {
     for heard in 1..100 {
-        let mut n1 = Watched::start();
+        let mut n1 = Observed::start();
         assert_eq!(n1.step(heard, request_vote(N2, 1)), Ok(()));
         assert_eq!(n1.step(2 * heard, heartbeat(N2, 1)), Ok(()));
         for millis in 2 * heard..2 * heard + 3000 {
@@ -170,12 +173,19 @@ fn a_real_core_waits_after_whatever_it_heard() {
 
 #[test]
 fn a_node_that_restarts_has_no_reason_to_wait() {
-    let mut patience = ElectionTimeouts::default();
-    patience.started(N1);
-    patience.put_off(N1, WaitReason::Granted(N2), at(100));
-    let stands = (RoleKind::Candidate, Term(2));
-    assert!(patience.changed(N1, stands, at(200), LEAST).is_err());
-    patience.stopped(N1);
-    patience.started(N1);
-    assert_eq!(patience.changed(N1, stands, at(200), LEAST), Ok(()));
+    let mut timeouts = ElectionTimeouts::default();
+    timeouts.started(N1);
+    timeouts.reset(N1, WaitReason::Granted(N2), at(100));
+    let role = RoleKind::Candidate;
+    assert!(
+        timeouts
+            .role_changed(N1, role, Term(2), at(200), LEAST)
+            .is_err()
+    );
+    timeouts.stopped(N1);
+    timeouts.started(N1);
+    assert_eq!(
+        timeouts.role_changed(N1, role, Term(2), at(200), LEAST),
+        Ok(())
+    );
 }

@@ -1,4 +1,4 @@
-//! Who voted for a leader, and which members snapshots hold.
+//! The votes for a leader, and the members in snapshots.
 #![allow(clippy::unwrap_used)]
 
 use raft_proto::{
@@ -8,12 +8,12 @@ use raft_proto::{
 use raft_sim::checker::{SnapshotMembers, Violation, election_quorum};
 
 #[test]
-fn a_leader_that_half_of_the_voters_voted_for_is_none() {
+fn a_leader_needs_more_than_half_of_the_votes() {
     let four = Membership::new([1, 2, 3, 4].map(NodeId));
     let by = |most: u64| election_quorum::check(NodeId(1), Term(3), &four, |id| id.0 <= most);
     assert_eq!(by(3), Ok(()));
     let broken = by(2).unwrap_err();
-    let text = "n1 leads in term 3, but only n1 n2 can have voted for it";
+    let text = "n1 leads in term 3, but at most n1 n2 voted for it";
     assert_eq!(broken.to_string(), text);
 }
 
@@ -35,9 +35,9 @@ fn a_snapshot_holds_the_members_as_of_its_last_entry() {
         "{broken}"
     );
     assert!(compacted(9, &old).is_err());
-    // Before the first that is known nothing is judged.
+    // Snapshots from before the first known configuration are not checked.
     assert_eq!(compacted(4, &new), Ok(()));
-    // A change that is overwritten is out of force.
+    // A change that is overwritten does not count any more.
     let mut members = SnapshotMembers::default();
     members.changed(NodeId(1), Index(9), &new);
     members.changed(NodeId(1), Index(7), &old);
@@ -45,7 +45,7 @@ fn a_snapshot_holds_the_members_as_of_its_last_entry() {
 }
 
 #[test]
-fn an_installed_snapshot_drops_the_members_of_what_it_drops_and_no_others() {
+fn an_installed_snapshot_drops_the_configurations_of_the_entries_that_it_drops() {
     let (old, new) = (
         Membership::new([1, 2, 3].map(NodeId)),
         Membership::new([1, 2, 4].map(NodeId)),

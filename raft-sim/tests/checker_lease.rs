@@ -1,4 +1,4 @@
-//! The promise of voters and the bound of leases are seen when they are broken, and only then.
+//! Leader stickiness and the lease bound: their checkers fire on violations, and only on them.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -7,7 +7,7 @@ use raft_proto::{
     Config, Entries, EntryId, Event, Index, Input, Lease, Message, NodeId, PreVoting, Raft,
     ReadMode, Recovered, RequestId, RequestVote, RequestVoteReply, Start, Term, Time, Vote,
 };
-use raft_sim::checker::lease::ASK_EVERY;
+use raft_sim::checker::lease::PREDICT_EVERY;
 use raft_sim::checker::{LeaderStickiness, Leases, Nodes, Property, Violation, WaitReason};
 
 const N1: NodeId = NodeId(1);
@@ -55,24 +55,24 @@ fn heartbeat(from: NodeId, term: u64) -> Input {
 }
 
 /// A voter that takes every election for one that its leader asked for.
-struct Faithless {
+struct BrokenVoter {
     raft: Raft,
-    promises: LeaderStickiness,
+    checker: LeaderStickiness,
 }
 
-impl Faithless {
-    fn start() -> Faithless {
-        let (raft, promises) = (core(N1, 0), LeaderStickiness::default());
-        let mut faithless = Faithless { raft, promises };
+impl BrokenVoter {
+    fn start() -> BrokenVoter {
+        let (raft, checker) = (core(N1, 0), LeaderStickiness::default());
+        let mut faithless = BrokenVoter { raft, checker };
         assert_eq!(faithless.step(0, Input::Tick, Input::Tick), Ok(()));
         faithless
     }
 
     /// The checker is shown one input, and the core takes another.
     fn step(&mut self, millis: u64, shown: Input, taken: Input) -> Result<(), Violation> {
-        self.promises.event(&self.raft, &event(millis, shown));
+        self.checker.event(&self.raft, &event(millis, shown));
         let actions = self.raft.step(event(millis, taken));
-        self.promises.actions(&self.raft, &actions)
+        self.checker.actions(&self.raft, &actions)
     }
 
     fn hear(&mut self, millis: u64, leader: NodeId, term: u64) {
@@ -92,8 +92,8 @@ impl Faithless {
 }
 
 #[test]
-fn a_vote_of_a_node_that_hears_a_leader_is_seen() {
-    let mut n1 = Faithless::start();
+fn fires_on_a_vote_of_a_node_that_hears_a_leader() {
+    let mut n1 = BrokenVoter::start();
     n1.hear(600, N2, 1);
     let broken = n1.vote(1_099, N3, Campaign::Election);
     let broken = broken.expect_err("499 ms later");
@@ -112,25 +112,25 @@ fn a_vote_of_a_node_that_hears_a_leader_is_seen() {
 }
 
 #[test]
-fn a_vote_of_a_node_that_has_just_started_is_seen() {
-    let mut n1 = Faithless::start();
+fn fires_on_a_vote_of_a_node_that_has_just_started() {
+    let mut n1 = BrokenVoter::start();
     let broken = n1.vote(499, N3, Campaign::Election);
     let broken = broken.expect_err("499 ms later");
     assert!(broken.to_string().contains("499ms after it started"));
 }
 
 #[test]
-fn a_vote_that_breaks_no_promise_is_let_pass() {
-    let mut n1 = Faithless::start();
+fn accepts_a_vote_of_a_node_that_is_not_bound() {
+    let mut n1 = BrokenVoter::start();
     n1.hear(600, N2, 1);
-    assert_eq!(n1.vote(1_100, N3, Campaign::Election), Ok(())); // it has run out
+    assert_eq!(n1.vote(1_100, N3, Campaign::Election), Ok(())); // the time is over
     n1.hear(1_110, N3, 2);
     assert_eq!(n1.vote(1_120, N2, Campaign::Transfer), Ok(())); // n3 asked for it
 }
 
 #[test]
-fn a_vote_in_the_term_of_the_leader_that_was_heard_is_let_pass() {
-    let mut n1 = Faithless::start();
+fn accepts_a_vote_in_the_term_of_the_leader_that_was_heard() {
+    let mut n1 = BrokenVoter::start();
     n1.hear(600, N3, 4);
     let shown = request_vote(N3, 4, Campaign::Election);
     let taken = request_vote(N3, 4, Campaign::Transfer);
@@ -138,39 +138,39 @@ fn a_vote_in_the_term_of_the_leader_that_was_heard_is_let_pass() {
     assert_eq!(n1.raft.voted_for(), Some(N3));
 }
 
-/// A leader and one follower that both run in the test's hands.
-struct Lead {
+/// A leader n1 and a follower n2, both driven by the test.
+struct Pair {
     leases: Leases,
     n1: Raft,
     n2: Raft,
     now: u64,
 }
 
-impl Lead {
-    /// n1 leads since 2 s, and has committed in its term; its clock may drift by `drift`.
-    fn new(drift: u32) -> Lead {
+impl Pair {
+    /// n1 has led since 2 s, and has committed in its term; its clock may drift by `drift`.
+    fn new(drift: u32) -> Pair {
         let (n1, n2) = (core(N1, drift), core(N2, drift));
         let leases = Leases::default();
-        let mut lead = Lead {
+        let mut pair = Pair {
             leases,
             n1,
             n2,
             now: 0,
         };
-        assert_eq!(lead.n1(Input::Tick).1, Ok(()));
-        assert_eq!(lead.n2(Input::Tick), Ok(()));
-        lead.now = 2_000;
-        let (actions, _) = lead.n1(Input::Tick);
-        lead.persisted(&actions);
+        assert_eq!(pair.n1(Input::Tick).1, Ok(()));
+        assert_eq!(pair.n2(Input::Tick), Ok(()));
+        pair.now = 2_000;
+        let (actions, _) = pair.n1(Input::Tick);
+        pair.persisted(&actions);
         let vote = RequestVoteReply {
             term: Term(1),
             vote: Vote::Granted,
         };
-        let (actions, broken) = lead.n1(receive(N2, Message::RequestVoteReply(vote)));
+        let (actions, broken) = pair.n1(receive(N2, Message::RequestVoteReply(vote)));
         assert_eq!(broken, Ok(()));
-        lead.persisted(&actions);
-        lead.deliver(&actions);
-        lead
+        pair.persisted(&actions);
+        pair.deliver(&actions);
+        pair
     }
 
     fn n1(&mut self, input: Input) -> (Vec<Action>, Result<(), Violation>) {
@@ -214,7 +214,7 @@ impl Lead {
         }
     }
 
-    /// n2 says that it has the first entry, and answers a round.
+    /// n2 acknowledges the first entry, and answers a round.
     fn accept(&mut self, round: u64) -> Result<(), Violation> {
         let reply = AppendEntriesReply {
             term: Term(1),
@@ -236,31 +236,31 @@ impl Lead {
 }
 
 #[test]
-fn a_lease_within_the_bound_is_not_taken_for_too_long() {
-    let mut lead = Lead::new(100_000);
-    assert_eq!(lead.read(), (true, Ok(())));
-    lead.now += 399; // 500 ms (1 - 2/10)
-    assert_eq!(lead.read(), (true, Ok(())));
-    lead.now += 2;
-    assert_eq!(lead.read(), (false, Ok(())));
+fn accepts_a_lease_within_the_bound() {
+    let mut pair = Pair::new(100_000);
+    assert_eq!(pair.read(), (true, Ok(())));
+    pair.now += 399; // 500 ms (1 - 2/10)
+    assert_eq!(pair.read(), (true, Ok(())));
+    pair.now += 2;
+    assert_eq!(pair.read(), (false, Ok(())));
 }
 
-/// A lease rests on an answer of n2, which never heard what it answers: to the checker that is
-/// the same as a lease that lasts too long. Also what it foresees.
-fn unheard() -> (Lead, Result<(), Violation>) {
-    let mut lead = Lead::new(0);
-    lead.now += 400;
-    let (actions, mut foreseen) = lead.n1(Input::Tick);
+/// A lease that depends on an answer of n2 to a round that n2 never heard. To the checker, that is
+/// the same as a lease that lasts too long. Also returns what the checker predicts.
+fn unheard() -> (Pair, Result<(), Violation>) {
+    let mut pair = Pair::new(0);
+    pair.now += 400;
+    let (actions, mut predicted) = pair.n1(Input::Tick);
     for action in actions {
         if let Action::Send {
             to: N2,
             message: Message::AppendEntries(request),
         } = action
         {
-            foreseen = foreseen.and(lead.accept(request.round));
+            predicted = predicted.and(pair.accept(request.round));
         }
     }
-    (lead, foreseen)
+    (pair, predicted)
 }
 
 fn too_long() -> Result<(), Violation> {
@@ -272,17 +272,17 @@ fn too_long() -> Result<(), Violation> {
 }
 
 #[test]
-fn a_read_under_a_lease_that_is_too_long_is_seen() {
-    let (mut lead, _) = unheard();
-    lead.now += 100;
-    assert_eq!(lead.read(), (true, too_long()));
+fn fires_on_a_read_under_a_lease_that_is_too_long() {
+    let (mut pair, _) = unheard();
+    pair.now += 100;
+    assert_eq!(pair.read(), (true, too_long()));
 }
 
 #[test]
-fn a_lease_that_will_be_too_long_is_foreseen() {
-    let (mut lead, foreseen) = unheard();
+fn predicts_a_lease_that_will_be_too_long() {
+    let (mut pair, predicted) = unheard();
     let again = || Input::Unreachable { peer: N3 };
-    let broken = (0..ASK_EVERY).find_map(|_| lead.n1(again()).1.err());
-    let broken = foreseen.err().or(broken);
+    let broken = (0..PREDICT_EVERY).find_map(|_| pair.n1(again()).1.err());
+    let broken = predicted.err().or(broken);
     assert_eq!(Err(broken.expect("a copy is asked")), too_long());
 }

@@ -13,9 +13,12 @@ fn members(voters: &[u64]) -> Membership {
 fn joint(old: &[u64], new: &[u64]) -> Membership {
     let leaving = old.iter().filter(|id| !new.contains(id));
     let leaving = leaving.map(|id| (*id, MemberRole::Outgoing));
-    let others = new.iter().map(|id| match old.contains(id) {
-        true => (*id, MemberRole::Voter),
-        false => (*id, MemberRole::Incoming),
+    let others = new.iter().map(|id| {
+        if old.contains(id) {
+            (*id, MemberRole::Voter)
+        } else {
+            (*id, MemberRole::Incoming)
+        }
     });
     Membership::of(leaving.chain(others).map(|(id, role)| Member {
         role,
@@ -23,7 +26,7 @@ fn joint(old: &[u64], new: &[u64]) -> Membership {
     }))
 }
 
-/// Nodes by id, last entry (index and term) and configuration.
+/// The verdict on nodes with these ids, last entries (index and term) and configurations.
 fn verdict(nodes: &[(u64, (u64, u64), Option<&Membership>)]) -> Result<(), Violation> {
     let views = nodes.iter().map(|(node, last, membership)| MemberView {
         node: NodeId(*node),
@@ -67,7 +70,7 @@ fn two_single_changes_without_an_own_commit_between_them_fire() {
     assert_eq!(broken.property(), Property::MembershipSafety);
     assert_eq!(
         broken.to_string(),
-        "n1 can be elected by n1 n4 n5, and n2 by n2 n3, in one term"
+        "in one term, n1 could be elected by n1 n4 n5, and n2 by n2 n3"
     );
 }
 
@@ -93,7 +96,7 @@ fn an_own_entry_committed_before_the_second_change_keeps_the_first_leader_out() 
 }
 
 #[test]
-fn what_decides_is_which_log_is_more_up_to_date() {
+fn the_more_up_to_date_log_decides() {
     let (four, five, three) = (
         members(&[1, 2, 3, 4]),
         members(&[1, 2, 3, 4, 5]),
@@ -118,7 +121,7 @@ fn what_decides_is_which_log_is_more_up_to_date() {
 }
 
 #[test]
-fn a_node_that_is_down_votes_and_does_not_stand() {
+fn a_node_that_is_down_votes_but_starts_no_election() {
     let (four, five, three) = (
         members(&[1, 2, 3, 4]),
         members(&[1, 2, 3, 4, 5]),
@@ -173,7 +176,7 @@ fn single_changes_one_after_the_other_are_silent() {
     ];
     for pair in steps.windows(2) {
         let (before, after) = (members(pair[0]), members(pair[1]));
-        // Whoever has the change yet: it need not be committed.
+        // Any nodes may have the change: it need not be committed.
         for has in 0_u64..32 {
             let views = (1..=5).map(|id| match has >> (id - 1) & 1 {
                 1 => (id, (2, 1), Some(&after)),
@@ -189,8 +192,8 @@ fn a_change_through_a_joint_configuration_is_silent() {
     let (old, new) = (members(&[1, 2, 3]), members(&[4, 5, 6]));
     let both = joint(&[1, 2, 3], &[4, 5, 6]);
     for has in 0_u64..64 {
-        // It enters the joint one, whoever has it; and leaves it when that is committed, on two
-        // of each half.
+        // It enters the joint configuration, on any nodes, and leaves it when that is committed, on
+        // two of each half.
         let enters = (1..=6).map(|id| match has >> (id - 1) & 1 {
             1 => (id, (2, 1), Some(&both)),
             _ => (id, (1, 1), Some(&old)),
@@ -218,8 +221,9 @@ fn several_voters_replaced_at_once_fire() {
     assert!(matches!(broken, Err(Violation::DisjointQuorums { .. })));
 }
 
-/// Counted over all voters together, n1 n2 n4 n5 would be a majority of both; but a joint
-/// configuration left before two of the old voters have it leaves these free.
+/// Counted over all voters together, n1 n2 n4 n5 would be a majority of both halves. But if the
+/// joint configuration is left before two of the old voters have it, these are free to elect
+/// another.
 #[test]
 fn a_joint_configuration_left_by_a_majority_of_the_union_fires() {
     let old = members(&[1, 2, 3]);
@@ -234,12 +238,12 @@ fn a_joint_configuration_left_by_a_majority_of_the_union_fires() {
         views.extend(rest);
         verdict(&views)
     };
-    // Five of seven have the joint one, but only one of the three.
+    // Five of seven have the joint configuration, but only one of the three old voters.
     assert!(state((1, 1), &old).is_err());
     assert_eq!(state((2, 1), &both), Ok(()));
 }
 
-/// Voters that both need have to be divided: here it takes the right ones.
+/// Voters that both candidates need have to be divided, and here only one division works.
 #[test]
 fn contested_voters_are_divided_in_every_way() {
     let first = joint(&[1, 2, 3], &[1, 4, 5]);
@@ -256,7 +260,7 @@ fn contested_voters_are_divided_in_every_way() {
 }
 
 #[test]
-fn equal_configurations_are_silent_whatever_the_logs() {
+fn equal_configurations_are_silent_with_any_logs() {
     let three = members(&[1, 2, 3]);
     let state = verdict(&[
         (1, (9, 1), Some(&three)),

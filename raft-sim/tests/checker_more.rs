@@ -1,5 +1,5 @@
-//! The checks beyond Figure 3 fire on what breaks their properties, and stay silent on what does
-//! not: sessions and durability on histories written by hand.
+//! Durability and Exactly Once: the checkers fire on histories that violate them, and stay silent
+//! on others. The histories are written by hand.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use raft_proto::{EntryId, Index, Member, MemberRole, Membership, NodeId, Term};
@@ -13,7 +13,7 @@ fn nodes(ids: &[u64]) -> Nodes {
     Nodes(ids.iter().copied().map(NodeId).collect())
 }
 
-/// What `committed` says when these nodes hold the entry, and these are lost.
+/// The verdict of `committed` when the nodes `holders` hold the entry, and `lost` are lost.
 fn committed(membership: &Membership, holders: &[u64], lost: &[u64]) -> Result<(), Violation> {
     durability::committed(EntryId::new(17, 3), N1, membership, |node| {
         match (holders.contains(&node.0), lost.contains(&node.0)) {
@@ -40,7 +40,7 @@ fn durability_fires_on_an_entry_committed_without_a_majority_of_disks() {
     assert_eq!(broken.property(), Property::Durability);
     assert_eq!(
         broken.to_string(),
-        "entry 17@3 was committed by n1, but of n1 n2 n3 it is on the disk of n1 only"
+        "n1 committed entry 17@3, but of its voters n1 n2 n3 it is on the disks of n1 only"
     );
     let four = Membership::new([N1, N2, N3, NodeId(4)]);
     assert!(committed(&four, &[1, 2], &[]).is_err(), "half is none");
@@ -63,7 +63,7 @@ fn durability_does_not_count_learners() {
 }
 
 #[test]
-fn durability_asks_for_a_majority_of_each_half_of_a_joint_configuration() {
+fn durability_needs_a_majority_of_each_half_of_a_joint_configuration() {
     // From 1 2 3 to 3 4 5.
     let joint = |id, role| Member {
         role,
@@ -88,7 +88,7 @@ fn durability_asks_for_a_majority_of_each_half_of_a_joint_configuration() {
 }
 
 #[test]
-fn durability_fires_on_an_acknowledged_entry_that_is_gone() {
+fn durability_fires_on_an_acknowledged_entry_that_is_lost() {
     let mut durability = Durability::default();
     durability.acknowledged(EntryId::new(4, 1), N1);
     durability.acknowledged(EntryId::new(5, 2), N1);
@@ -109,7 +109,7 @@ fn durability_fires_on_an_acknowledged_entry_that_is_gone() {
 }
 
 #[test]
-fn durability_accepts_what_a_log_or_a_snapshot_covers() {
+fn durability_accepts_entries_in_a_log_or_covered_by_a_snapshot() {
     let mut durability = Durability::default();
     durability.acknowledged(EntryId::new(4, 1), N1);
     durability.acknowledged(EntryId::new(5, 2), N1);
@@ -167,7 +167,7 @@ fn exactly_once_fires_on_a_command_that_ran_as_two_entries() {
 }
 
 #[test]
-fn exactly_once_fires_whatever_the_order_and_the_gaps() {
+fn exactly_once_fires_in_any_order_and_with_gaps() {
     let mut once = ExactlyOnce::default();
     let sequences = [1, 2, 9, 5, 6, 40, 7];
     for (at, sequence) in sequences.into_iter().enumerate() {
@@ -194,11 +194,11 @@ fn exactly_once_accepts_one_entry_on_all_nodes_and_again_after_a_restart() -> Re
         }
     }
     once.answered(7, 999)?;
-    once.answered(8, 1) // Forgotten, and taken for right.
+    once.answered(8, 1) // Forgotten, and so accepted.
 }
 
 #[test]
-fn exactly_once_fires_on_an_answer_to_a_command_that_ran_nowhere() {
+fn exactly_once_fires_on_an_answer_to_a_command_that_never_ran() {
     let mut once = ExactlyOnce::default();
     once.ran(N1, 7, 3, EntryId::new(10, 1)).expect("the first");
     assert_eq!(once.answered(7, 3), Ok(()));
@@ -214,7 +214,7 @@ fn exactly_once_fires_on_an_answer_to_a_command_that_ran_nowhere() {
 }
 
 #[test]
-fn exactly_once_forgets_the_lowest_commands_and_sessions_and_judges_them_no_more() {
+fn exactly_once_forgets_the_lowest_commands_and_sessions() {
     let mut once = ExactlyOnce::default();
     let commands = ExactlyOnce::COMMANDS as u64;
     for sequence in 1..=commands + 1 {

@@ -1,5 +1,5 @@
-//! Leader Completeness, foreseen, fires when an entry is committed that a node which could be
-//! elected lacks, and at no other time; and majorities are what section 6 says.
+//! Leader Completeness, predicted: the checker fires when an entry is committed that an electable
+//! node lacks, and at no other time. Majorities are counted as section 6 says.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use raft_proto::{EntryId, Member, MemberRole, Membership, NodeId};
@@ -34,7 +34,7 @@ fn joint(old: &[u64], new: &[u64]) -> Membership {
 /// A node: its id, the index and the term of its last entry, and its configuration.
 type Node<'a> = (u64, (u64, u64), Option<&'a Membership>);
 
-/// What is said when n1 commits this entry, which only `holders` have.
+/// The verdict when n1 commits this entry, which only `holders` have.
 fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(), Violation> {
     let views = nodes.iter().map(|(node, last, membership)| MemberView {
         node: NodeId(*node),
@@ -47,7 +47,7 @@ fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(),
     check(entry, LEADER, &views, |node| holders.contains(&node.0))
 }
 
-/// Who could be elected, and by whom, instead of those that have entry 2@2 that n1 commits.
+/// The node that could be elected without entry 2@2, which n1 commits, and its voters.
 fn electable(holders: &[u64], nodes: &[Node<'_>]) -> Option<(u64, Vec<u64>)> {
     match commits((2, 2), holders, nodes) {
         Ok(()) => None,
@@ -58,8 +58,8 @@ fn electable(holders: &[u64], nodes: &[Node<'_>]) -> Option<(u64, Vec<u64>)> {
     }
 }
 
-/// Figure 8 (c): n1 leads in term 4 and has replicated entry 2 of term 2 to a majority, its own
-/// entry 3@4 to nobody. n5 has 2@3, later than what n2, n3 and n4 have.
+/// Figure 8 (c): n1 leads in term 4. It has replicated entry 2 of term 2 to a majority, and its own
+/// entry 3@4 to no other node. n5 has 2@3, of a later term than the last entries of n2, n3 and n4.
 #[test]
 fn an_entry_of_an_old_term_on_a_majority_fires_in_the_state_of_figure_8() {
     let five = members(&[1, 2, 3, 4, 5]);
@@ -90,7 +90,7 @@ fn an_entry_of_an_old_term_on_a_majority_fires_in_the_state_of_figure_8() {
     );
 }
 
-/// Figure 8 (e): with an entry of n1's own term on a majority, that one and what is before it.
+/// Figure 8 (e): once an entry of n1's own term is on a majority, it and all before it are safe.
 #[test]
 fn an_entry_of_the_leaders_own_term_on_a_majority_is_safe() {
     let five = members(&[1, 2, 3, 4, 5]);
@@ -107,7 +107,7 @@ fn an_entry_of_the_leaders_own_term_on_a_majority_is_safe() {
 }
 
 #[test]
-fn a_majority_with_more_up_to_date_logs_keeps_others_from_the_lead() {
+fn a_majority_with_more_up_to_date_logs_keeps_others_from_being_elected() {
     let three = members(&[1, 2, 3]);
     let all = Some(&three);
     let (first, second) = ((1, (2, 2), all), (2, (2, 2), all));
@@ -116,12 +116,12 @@ fn a_majority_with_more_up_to_date_logs_keeps_others_from_the_lead() {
         let nodes = [first, second, (3, last, all)];
         assert_eq!(electable(&[1, 2], &nodes), None, "{last:?}");
     }
-    // An equal one does: n1 and n2 would vote for it.
+    // An equal log does: n1 and n2 would vote for n3.
     let nodes = [first, second, (3, (2, 2), all)];
     assert_eq!(electable(&[1, 2], &nodes), Some((3, vec![1, 2, 3])));
-    // Whoever has it may be elected as often as it likes.
+    // A node that has the entry may be elected at any time.
     assert_eq!(electable(&[1, 2, 3], &nodes), None);
-    // An entry on one node of three is on no majority.
+    // An entry on one node of three is not on a majority.
     let nodes = [first, (2, (1, 1), all), (3, (1, 1), all)];
     assert_eq!(electable(&[1], &nodes), Some((2, vec![2, 3])));
 }
@@ -155,7 +155,7 @@ fn in_a_joint_configuration_a_node_needs_votes_of_both_halves() {
 }
 
 #[test]
-fn learners_and_nodes_that_are_down_do_not_stand() {
+fn learners_and_nodes_that_are_down_start_no_election() {
     let three = members(&[1, 2, 3]);
     let learning = with_roles(&[
         (1, MemberRole::Voter),
@@ -172,9 +172,9 @@ fn learners_and_nodes_that_are_down_do_not_stand() {
         ]
     };
     assert_eq!(electable(&[1, 2, 3], &nodes(Some(&learning))), None);
-    // Neither does who knows that it is no member.
+    // Neither does a node that knows that it is no member,
     assert_eq!(electable(&[1, 2, 3], &nodes(Some(&three))), None);
-    // Nor who is down, until it is back.
+    // nor a node that is down, until it is back.
     let with_third = |of| {
         let all = Some(&three);
         [(1, (2, 2), all), (2, (2, 2), all), (3, (9, 9), of)]
@@ -192,7 +192,7 @@ fn nodes_that_are_down_vote_by_the_logs_of_their_disks_and_lost_ones_do_not() {
     let on_disk = electable(&[1, 3], &with_third((1, 1)));
     assert_eq!(on_disk, Some((2, vec![2, 3])));
     assert_eq!(electable(&[1, 3], &with_third((2, 2))), None);
-    // Nobody knows n3 any more.
+    // n3 is lost.
     let [first, second, _] = with_third((1, 1));
     assert_eq!(electable(&[1, 3], &[first, second]), None);
 }
@@ -240,7 +240,7 @@ fn a_joint_majority_is_one_of_each_half() {
     ] {
         assert_eq!(are_majority(&membership, ids), is_majority, "{ids:?}");
     }
-    // Who becomes a learner votes in the old half only.
+    // A voter that becomes a learner votes in the old half only.
     let demoted = [
         (1, MemberRole::Voter),
         (2, MemberRole::Demoted),

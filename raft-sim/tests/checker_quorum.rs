@@ -1,6 +1,6 @@
-//! CheckQuorum fires on a leader that looks at its clock and has heard no majority for too long,
-//! and on no other. No correct core leads on so long: the checker is shown what it would have
-//! seen, while the core is not.
+//! The checker of CheckQuorum fires on a leader that looks at its clock and has heard no majority
+//! for too long, and on no other. No correct core leads for so long, so the tests show the checker
+//! events that the core does not take.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -21,20 +21,20 @@ const ELECTED: u64 = 2_000;
 /// Twice the greatest election timeout.
 const LIMIT: u64 = 2_000;
 
-/// A core, as the recorder watches it.
-struct Watched {
+/// A core, and the checker that observes it.
+struct Observed {
     raft: Raft,
     checker: QuorumContact,
 }
 
-impl Watched {
-    fn start(voters: &[NodeId], setting: CheckQuorum) -> Watched {
+impl Observed {
+    fn start(voters: &[NodeId], setting: CheckQuorum) -> Observed {
         let start = Start::voters(voters.iter().copied());
         let mut config = Config::new(ClusterId(7), N1, start, 1);
         config.pre_vote = PreVoting::Off;
         config.check_quorum = setting;
         let raft = Raft::new(config, Recovered::default()).expect("a new node");
-        let mut watched = Watched {
+        let mut watched = Observed {
             raft,
             checker: QuorumContact::default(),
         };
@@ -42,13 +42,13 @@ impl Watched {
         watched
     }
 
-    /// Leads among these since [`ELECTED`], with the votes of all.
-    fn leader(voters: &[NodeId]) -> Watched {
-        Watched::leader_with(voters, CheckQuorum::On)
+    /// A leader of these voters since [`ELECTED`], with the votes of all.
+    fn leader(voters: &[NodeId]) -> Observed {
+        Observed::leader_with(voters, CheckQuorum::On)
     }
 
-    fn leader_with(voters: &[NodeId], setting: CheckQuorum) -> Watched {
-        let mut n1 = Watched::start(voters, setting);
+    fn leader_with(voters: &[NodeId], setting: CheckQuorum) -> Observed {
+        let mut n1 = Observed::start(voters, setting);
         assert_eq!(n1.step(ELECTED, Input::Tick), Ok(()));
         for voter in voters.iter().skip(1) {
             assert_eq!(n1.step(ELECTED, vote(*voter, n1.raft.term())), Ok(()));
@@ -57,7 +57,7 @@ impl Watched {
         n1
     }
 
-    /// The core takes an input, all its writes succeed, and all is watched.
+    /// The core takes an input, all its writes succeed, and the checker observes everything.
     fn step(&mut self, millis: u64, input: Input) -> Result<(), Violation> {
         let at = Time::from_epoch(Duration::from_millis(millis));
         let mut inputs = vec![input];
@@ -75,20 +75,20 @@ impl Watched {
         Ok(())
     }
 
-    /// As if the core took this and did nothing.
+    /// As if the core took this input and did nothing.
     fn pretend(&mut self, millis: u64, input: Input) -> Result<(), Violation> {
         let at = Time::from_epoch(Duration::from_millis(millis));
         self.checker.event(&self.raft, &Event { at, input });
         self.checker.actions(&self.raft, &[])
     }
 
-    /// As if this one were heard.
+    /// As if the core had heard this node.
     fn hear(&mut self, millis: u64, from: NodeId) {
         let heard = vote(from, self.raft.term());
         assert_eq!(self.pretend(millis, heard), Ok(()));
     }
 
-    /// Whether the checker fires if the core leads on and looks at its clock then.
+    /// Whether the checker fires if the core still leads then and looks at its clock.
     fn fires_at(&mut self, millis: u64) -> bool {
         assert_eq!(self.raft.role(), RoleKind::Leader);
         match self.pretend(millis, Input::Tick) {
@@ -117,8 +117,8 @@ fn add_voters(ids: &[NodeId]) -> Input {
 }
 
 #[test]
-fn check_quorum_fires_on_a_leader_that_ticks_on_and_hears_nobody() {
-    let mut n1 = Watched::leader(&[N1, N2, N3]);
+fn fires_on_a_leader_that_ticks_and_hears_no_voter() {
+    let mut n1 = Observed::leader(&[N1, N2, N3]);
     assert!(!n1.fires_at(ELECTED + LIMIT));
     let late = n1.pretend(ELECTED + LIMIT + 1, Input::Tick);
     let broken = late.expect_err("more than two election timeouts");
@@ -133,13 +133,13 @@ fn check_quorum_fires_on_a_leader_that_ticks_on_and_hears_nobody() {
     assert_eq!(broken.property(), Property::CheckQuorum);
     assert_eq!(
         broken.to_string(),
-        "n1 has heard no majority of its voters for 2s, and still leads in term 1"
+        "n1 still leads in term 1, but has heard no majority of its voters for 2s"
     );
 }
 
 #[test]
-fn check_quorum_fires_on_a_leader_that_hears_only_a_minority_or_strangers() {
-    let mut n1 = Watched::leader(&[N1, N2, N3, N4, N5]);
+fn fires_on_a_leader_that_hears_only_a_minority_or_strangers() {
+    let mut n1 = Observed::leader(&[N1, N2, N3, N4, N5]);
     let late = ELECTED + LIMIT + 1;
     for heard in [N2, NodeId(8), NodeId(9)] {
         n1.hear(late - 1, heard);
@@ -154,8 +154,8 @@ fn check_quorum_fires_on_a_leader_that_hears_only_a_minority_or_strangers() {
 }
 
 #[test]
-fn a_leader_that_hears_a_majority_by_turns_may_lead_on() {
-    let mut n1 = Watched::leader(&[N1, N2, N3]);
+fn a_leader_that_hears_a_majority_in_turns_may_go_on() {
+    let mut n1 = Observed::leader(&[N1, N2, N3]);
     for turn in 1..100 {
         n1.hear(ELECTED + turn * LIMIT, if turn % 2 == 0 { N2 } else { N3 });
         assert!(!n1.fires_at(ELECTED + turn * LIMIT));
@@ -164,27 +164,27 @@ fn a_leader_that_hears_a_majority_by_turns_may_lead_on() {
 }
 
 #[test]
-fn only_a_leader_that_looks_at_its_clock_is_judged() {
-    let mut n1 = Watched::leader(&[N1, N2, N3]);
-    // It was not woken: what it does not know is no mistake.
+fn only_a_leader_that_looks_at_its_clock_is_checked() {
+    let mut n1 = Observed::leader(&[N1, N2, N3]);
+    // It was not woken: it cannot know the time.
     let synced = Input::Persisted { seq: Seq(1) };
     assert_eq!(n1.pretend(60_000, synced), Ok(()));
     assert!(n1.fires_at(60_000));
-    let mut off = Watched::leader_with(&[N1, N2, N3], CheckQuorum::Off);
+    let mut off = Observed::leader_with(&[N1, N2, N3], CheckQuorum::Off);
     assert_eq!(off.step(60_000, Input::Tick), Ok(()));
     assert!(!off.fires_at(90_000), "nobody told it to step down");
 }
 
 #[test]
-fn the_only_voter_need_hear_nobody() {
-    let mut n1 = Watched::leader(&[N1]);
+fn the_only_voter_need_hear_no_other() {
+    let mut n1 = Observed::leader(&[N1]);
     assert_eq!(n1.step(60_000, Input::Tick), Ok(()));
     assert!(!n1.fires_at(90_000));
 }
 
 #[test]
 fn new_voters_have_the_whole_time_to_be_heard() {
-    let mut n1 = Watched::leader(&[N1]);
+    let mut n1 = Observed::leader(&[N1]);
     assert_eq!(n1.step(60_000, Input::Tick), Ok(()));
     assert_eq!(n1.step(60_000, add_voters(&[N2])), Ok(()));
     assert!(n1.raft.membership().is_voter(N2));
@@ -194,7 +194,7 @@ fn new_voters_have_the_whole_time_to_be_heard() {
 
 #[test]
 fn joint_voters_have_to_be_heard_in_both_halves() {
-    let mut n1 = Watched::leader(&[N1]);
+    let mut n1 = Observed::leader(&[N1]);
     assert_eq!(n1.step(60_000, add_voters(&[N2, N3])), Ok(()));
     assert!(n1.raft.membership().is_joint());
     let late = 60_001 + LIMIT;
@@ -204,8 +204,8 @@ fn joint_voters_have_to_be_heard_in_both_halves() {
 }
 
 #[test]
-fn what_was_heard_before_a_node_led_or_stopped_does_not_count_against_it() {
-    let mut n1 = Watched::start(&[N1, N2, N3, N4, N5], CheckQuorum::On);
+fn silence_before_a_node_led_or_stopped_does_not_count_against_it() {
+    let mut n1 = Observed::start(&[N1, N2, N3, N4, N5], CheckQuorum::On);
     n1.hear(1, N4);
     n1.hear(1, N5);
     assert!(n1.pretend(60_000, Input::Tick).is_ok(), "it follows");
@@ -220,8 +220,8 @@ fn what_was_heard_before_a_node_led_or_stopped_does_not_count_against_it() {
 }
 
 #[test]
-fn a_real_core_that_hears_nobody_steps_down_in_time() {
-    let mut n1 = Watched::leader(&[N1, N2, N3]);
+fn a_real_core_that_hears_no_voter_steps_down_in_time() {
+    let mut n1 = Observed::leader(&[N1, N2, N3]);
     for millis in ELECTED..ELECTED + 3 * LIMIT {
         assert_eq!(n1.step(millis, Input::Tick), Ok(()));
     }

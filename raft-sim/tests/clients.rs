@@ -1,5 +1,5 @@
-//! Clients: what they ask again runs once, what they never learn stays open, and in the end all
-//! of them have their answers.
+//! Clients: commands that they repeat run once, operations that they give up stay open in the history,
+//! and in the end every client has its answer.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -28,7 +28,7 @@ fn schedule(seed: u64, kinds: &[FaultKind]) -> Schedule {
         ..Request::new(seed, 3, Duration::from_secs(8), Faults::Wild)
     };
     let mut schedule = Draft::new(request).schedule();
-    // Without it reads wait for somebody to propose.
+    // Without it, reads wait until some client proposes.
     schedule.settings.core.leader_noop = true;
     schedule
 }
@@ -40,7 +40,7 @@ fn passes(schedule: &Schedule) -> Report {
 }
 
 #[test]
-fn commands_that_are_asked_again_run_once() {
+fn commands_that_are_repeated_run_once() {
     let (mut retries, mut repeated) = (0, 0);
     for seed in 0..6 {
         let mut schedule = schedule(seed, &[FaultKind::Crash, FaultKind::Loss]);
@@ -68,7 +68,7 @@ fn sessions_that_are_evicted_are_noticed_and_opened_again() {
         assert!(report.clients.sessions > 6, "{report}");
         assert!(report.coverage.count(CoverageMark::SessionEvicted) > 0);
         assert!(report.coverage.count(CoverageMark::CommandRefused) > 0);
-        // With room for all of them nobody loses a session.
+        // With room for all sessions, no client loses its session.
         schedule.settings.service.max_sessions = 100;
         let report = passes(&schedule);
         assert_eq!(report.clients.evicted, 0, "{report}");
@@ -95,7 +95,7 @@ fn operations_that_are_given_up_are_left_open_and_all_others_are_answered() {
 }
 
 #[test]
-fn once_the_faults_are_over_nobody_gives_up_and_nobody_waits_for_ever() {
+fn once_the_faults_are_over_no_client_gives_up_or_waits_for_ever() {
     let mut waited = 0;
     for seed in 0..6 {
         let schedule = schedule(seed, &[FaultKind::CrashAll, FaultKind::Split]);
@@ -111,8 +111,8 @@ fn once_the_faults_are_over_nobody_gives_up_and_nobody_waits_for_ever() {
             .unwrap();
         let after = world.clients().counts;
         assert_eq!(world.clients().waiting(), None);
-        assert_eq!(after.begun, before.begun, "nobody asks for anything new");
-        // Who finds its session closed does not know either.
+        assert_eq!(after.begun, before.begun, "no client begins anything new");
+        // A client whose session is closed does not know either.
         assert!(after.unknown - before.unknown <= 32 * (after.evicted - before.evicted));
         assert_eq!(after.begun, after.answered + after.unknown);
     }

@@ -32,65 +32,65 @@ fn a_clock_that_jumps_is_ahead_and_one_that_stands_still_falls_behind() {
     assert_eq!(clock.reaches(Time(170)), Time(510));
 }
 
-/// What befalls a clock.
+/// A fault of a clock.
 #[derive(Clone, Copy, Debug)]
-enum Trouble {
+enum ClockFault {
     Jump(u64),
     Freeze,
     Thaw,
 }
 
-fn troubles() -> impl Strategy<Value = Vec<(u64, Trouble)>> {
-    let trouble = prop_oneof![
-        (0_u64..1 << 40).prop_map(Trouble::Jump),
-        Just(Trouble::Freeze),
-        Just(Trouble::Thaw),
+fn faults() -> impl Strategy<Value = Vec<(u64, ClockFault)>> {
+    let fault = prop_oneof![
+        (0_u64..1 << 40).prop_map(ClockFault::Jump),
+        Just(ClockFault::Freeze),
+        Just(ClockFault::Thaw),
     ];
-    proptest::collection::vec((0_u64..1 << 40, trouble), 0..12)
+    proptest::collection::vec((0_u64..1 << 40, fault), 0..12)
 }
 
-fn befall(clock: &mut Clock, at: Time, trouble: Trouble) {
-    match trouble {
-        Trouble::Jump(by) => clock.jump(at, Duration::from_nanos(by)),
-        Trouble::Freeze => clock.freeze(at),
-        Trouble::Thaw => clock.thaw(at),
+fn inject(clock: &mut Clock, at: Time, fault: ClockFault) {
+    match fault {
+        ClockFault::Jump(by) => clock.jump(at, Duration::from_nanos(by)),
+        ClockFault::Freeze => clock.freeze(at),
+        ClockFault::Thaw => clock.thaw(at),
     }
 }
 
 proptest! {
     #[test]
-    fn a_clock_never_goes_back_whatever_befalls_it(
+    fn a_clock_never_goes_back_under_any_faults(
         ppm in -900_000_i32..900_000,
-        troubles in troubles(),
+        faults in faults(),
     ) {
         let mut clock = Clock::drifting(ppm);
         let (mut now, mut shown) = (Time::ZERO, Time::ZERO);
-        for (after, trouble) in troubles {
+        for (after, fault) in faults {
             now = Time(now.0 + after);
             let before = clock.shows(now);
             prop_assert!(before >= shown);
-            befall(&mut clock, now, trouble);
+            inject(&mut clock, now, fault);
             shown = clock.shows(now);
             prop_assert!(shown >= before);
         }
     }
 
     #[test]
-    fn a_timer_is_on_time_whatever_has_befallen_the_clock(
+    fn a_timer_is_on_time_after_any_faults_of_the_clock(
         ppm in -900_000_i32..900_000,
-        troubles in troubles(),
+        faults in faults(),
         left in 0_u64..1 << 42,
     ) {
         let mut clock = Clock::drifting(ppm);
         let mut now = Time::ZERO;
         let mut is_frozen = false;
-        for (after, trouble) in troubles {
+        for (after, fault) in faults {
             now = Time(now.0 + after);
-            befall(&mut clock, now, trouble);
-            is_frozen = match trouble {
-                Trouble::Jump(_) => is_frozen,
-                Trouble::Freeze => true,
-                Trouble::Thaw => false,
+            inject(&mut clock, now, fault);
+            is_frozen = match fault {
+                ClockFault::Jump(_) => is_frozen,
+                ClockFault::Freeze => true,
+                ClockFault::Thaw => false,
             };
         }
         let deadline = Time(clock.shows(now).0 + left);

@@ -23,7 +23,7 @@ fn write(seq: u64) -> Write {
     }
 }
 
-/// A disk with `synced` writes on it and `unsynced` more under way.
+/// A disk with `synced` writes that are durable and `unsynced` more that are pending.
 fn disk(synced: u64, unsynced: u64) -> Disk {
     let mut disk = Disk::new();
     for seq in 1..=synced + unsynced {
@@ -46,20 +46,20 @@ fn entries(disk: &Disk) -> u64 {
 
 proptest! {
     #[test]
-    fn what_a_killed_process_wrote_is_there_when_the_next_one_opens_its_storage(
+    fn the_writes_of_a_killed_process_are_there_when_the_next_one_opens_its_storage(
         synced in 0_u64..6,
         unsynced in 0_u64..6,
     ) {
         let mut disk = disk(synced, unsynced);
         disk.kill();
-        // Until then a reader of the device itself would not find it.
+        // Until then a reader of the device itself would not find them.
         prop_assert_eq!(entries(&disk), synced);
         disk.open().unwrap();
         prop_assert_eq!(entries(&disk), synced + unsynced);
     }
 
     #[test]
-    fn what_was_opened_is_synced_and_no_crash_loses_it(
+    fn opening_syncs_the_writes_and_no_crash_loses_them(
         synced in 0_u64..6,
         unsynced in 0_u64..6,
         seed: u64,
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn power_that_is_lost_takes_no_more_than_was_unsynced(
+    fn a_power_loss_takes_no_more_than_what_was_unsynced(
         synced in 0_u64..6,
         unsynced in 0_u64..6,
         is_killed: bool,
@@ -95,7 +95,7 @@ proptest! {
 }
 
 #[test]
-fn power_that_is_lost_after_a_kill_may_leave_any_beginning_of_what_was_unsynced() {
+fn a_power_loss_after_a_kill_may_leave_any_prefix_of_what_was_unsynced() {
     let mut random = Random::new(1, "power");
     let (mut left, mut torn) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..200 {
@@ -113,7 +113,7 @@ fn power_that_is_lost_after_a_kill_may_leave_any_beginning_of_what_was_unsynced(
 }
 
 #[test]
-fn reads_fail_while_they_are_made_to_and_lose_nothing() {
+fn reads_fail_while_they_are_made_to_fail_and_lose_nothing() {
     let mut disk = disk(3, 0);
     let data = Bytes::from("three entries");
     let id = SnapshotId {

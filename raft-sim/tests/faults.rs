@@ -1,5 +1,5 @@
-//! Each kind of fault happens where it is asked for, alone breaks nothing, and does not happen
-//! where it is not.
+//! Each kind of fault happens in a run that has it, breaks nothing alone, and does not happen in
+//! runs without it.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -16,10 +16,10 @@ use raft_sim::settings::Heal;
 
 const SEEDS: u64 = 4;
 
-/// A deed that changes nothing.
+/// An operation that changes nothing.
 const NOTHING: &str = "noise loss=0 duplicate=0 late=0 corrupt=0 by 0s for 0s";
 
-/// A run in which nothing goes wrong, but for these kinds at their worst.
+/// A run with only these kinds of faults, at their worst.
 fn only(kinds: &[FaultKind], seed: u64) -> Request {
     let intensity = |kind| 100 * u8::from(kinds.contains(&kind));
     let all = FaultKind::ALL.map(|kind| Override {
@@ -34,7 +34,7 @@ fn only(kinds: &[FaultKind], seed: u64) -> Request {
     }
 }
 
-/// What the seed draws for it; in the end everything gets better.
+/// The schedule that the seed draws for it; in the end all machines heal.
 fn schedule(kinds: &[FaultKind], seed: u64) -> Schedule {
     let mut schedule = Draft::new(only(kinds, seed)).schedule();
     schedule.settings.heal = Heal::All;
@@ -51,28 +51,31 @@ fn happens(kinds: &[FaultKind], count: impl Fn(&Report) -> u64) -> u64 {
     runs.sum()
 }
 
-/// As above, and it does not happen without.
+/// As above; and it does not happen without this kind.
 fn happens_alone(kind: FaultKind, count: impl Fn(&Report) -> u64) {
     assert!(happens(&[kind], &count) > 0, "{kind}");
     assert_eq!(happens(&[], &count), 0, "{kind}");
 }
 
-fn saw(situation: CoverageMark) -> impl Fn(&Report) -> u64 {
-    move |report| report.coverage.count(situation)
+fn hits(mark: CoverageMark) -> impl Fn(&Report) -> u64 {
+    move |report| report.coverage.count(mark)
 }
 
-/// How many deeds of a kind were drawn, and that they change what happens.
+/// Checks that operations of a kind are drawn, and that they change the run.
 fn changes(kind: FaultKind, is: impl Fn(&NemesisOperation) -> bool) {
     let nothing: NemesisOperation = NOTHING.parse().unwrap();
     let (mut drawn, mut changed) = (0, 0);
     for seed in 0..SEEDS {
         let with = schedule(&[kind], seed);
-        assert!(with.nemesis.iter().all(|(_, deed)| is(deed)), "{kind}");
+        assert!(
+            with.nemesis.iter().all(|(_, operation)| is(operation)),
+            "{kind}"
+        );
         drawn += with.nemesis.len() as u64;
-        // Lines at the same times, which is all that the digest of a run without text is made of.
+        // Lines at the same times: the digest of a run without text is made of nothing else.
         let mut without = with.clone();
-        for (_, deed) in &mut without.nemesis {
-            *deed = nothing.clone();
+        for (_, operation) in &mut without.nemesis {
+            *operation = nothing.clone();
         }
         let (with, without) = (run::try_schedule(&with), run::try_schedule(&without));
         assert!(with.passed(), "{kind}: {with}");
@@ -96,10 +99,10 @@ fn messages_arrive_twice() {
 }
 
 #[test]
-fn messages_are_held_up() {
-    changes(FaultKind::Late, |deed| {
+fn messages_are_delayed() {
+    changes(FaultKind::Late, |operation| {
         matches!(
-            deed,
+            operation,
             NemesisOperation::Noise {
                 late: 300,
                 loss: 0,
@@ -112,7 +115,7 @@ fn messages_are_held_up() {
 #[test]
 fn every_frame_that_is_damaged_is_caught() {
     happens_alone(FaultKind::Corrupt, |report| report.counts.corrupted);
-    happens_alone(FaultKind::Corrupt, saw(CoverageMark::FrameCorrupted));
+    happens_alone(FaultKind::Corrupt, hits(CoverageMark::FrameCorrupted));
     let (mut by_decoding, mut by_checksum) = (0, 0);
     happens(&[FaultKind::Corrupt], |report| {
         let counts = &report.counts;
@@ -141,7 +144,7 @@ fn the_cluster_is_split() {
 fn links_are_cut_in_one_direction() {
     changes(
         FaultKind::OneWay,
-        |deed| matches!(deed, NemesisOperation::Cut { links: Links::One(from, to), .. } if from != to),
+        |operation| matches!(operation, NemesisOperation::Cut { links: Links::One(from, to), .. } if from != to),
     );
     happens_alone(FaultKind::OneWay, |report| report.counts.dropped);
 }
@@ -150,23 +153,23 @@ fn links_are_cut_in_one_direction() {
 fn links_are_flaky_or_slow() {
     changes(
         FaultKind::Flaky,
-        |deed| matches!(deed, NemesisOperation::Flaky { from, to, .. } if from != to),
+        |operation| matches!(operation, NemesisOperation::Flaky { from, to, .. } if from != to),
     );
     happens_alone(FaultKind::Flaky, |report| report.counts.dropped);
     changes(
         FaultKind::SlowLink,
-        |deed| matches!(deed, NemesisOperation::SlowLink { from, to, .. } if from != to),
+        |operation| matches!(operation, NemesisOperation::SlowLink { from, to, .. } if from != to),
     );
 }
 
 #[test]
 fn nodes_stand_still_or_are_slow() {
-    happens_alone(FaultKind::Pause, saw(CoverageMark::NodePaused));
-    changes(FaultKind::Pause, |deed| {
-        matches!(deed, NemesisOperation::Pause { .. })
+    happens_alone(FaultKind::Pause, hits(CoverageMark::NodePaused));
+    changes(FaultKind::Pause, |operation| {
+        matches!(operation, NemesisOperation::Pause { .. })
     });
-    changes(FaultKind::SlowNode, |deed| {
-        matches!(deed, NemesisOperation::SlowNode { .. })
+    changes(FaultKind::SlowNode, |operation| {
+        matches!(operation, NemesisOperation::SlowNode { .. })
     });
 }
 
@@ -181,24 +184,24 @@ fn nodes_lose_power_one_by_one_and_all_at_once() {
         report.coverage.count(CoverageMark::TornWrite)
     });
     assert!(torn.sum::<u64>() > 0);
-    happens_alone(FaultKind::CrashAll, saw(CoverageMark::AllDown));
+    happens_alone(FaultKind::CrashAll, hits(CoverageMark::AllDown));
 }
 
 #[test]
 fn processes_are_killed_and_power_is_lost_while_they_are_down() {
-    happens_alone(FaultKind::Kill, saw(CoverageMark::ProcessKilled));
-    happens_alone(FaultKind::Kill, saw(CoverageMark::PowerLostWhileDown));
+    happens_alone(FaultKind::Kill, hits(CoverageMark::ProcessKilled));
+    happens_alone(FaultKind::Kill, hits(CoverageMark::PowerLostWhileDown));
 }
 
 #[test]
 fn disks_are_slow_and_fail() {
-    changes(FaultKind::SlowDisk, |deed| {
-        matches!(deed, NemesisOperation::SlowDisk { .. })
+    changes(FaultKind::SlowDisk, |operation| {
+        matches!(operation, NemesisOperation::SlowDisk { .. })
     });
     happens_alone(FaultKind::FailWrite, |report| report.counts.failed_writes);
-    // Whoever falls behind is sent a snapshot, which is read from disk.
+    // A node that falls behind gets a snapshot, which is read from disk.
     let behind = [FaultKind::Split, FaultKind::Snapshot];
-    let read_error = saw(CoverageMark::ReadError);
+    let read_error = hits(CoverageMark::ReadError);
     assert_eq!(happens(&behind, &read_error), 0);
     let with = [FaultKind::FailRead, FaultKind::Split, FaultKind::Snapshot];
     assert!(happens(&with, &read_error) > 0);
@@ -207,19 +210,19 @@ fn disks_are_slow_and_fail() {
 
 #[test]
 fn disks_decay_and_are_replaced() {
-    happens_alone(FaultKind::Rot, saw(CoverageMark::BitRot));
-    happens_alone(FaultKind::Replace, saw(CoverageMark::NewIdentity));
+    happens_alone(FaultKind::Rot, hits(CoverageMark::BitRot));
+    happens_alone(FaultKind::Replace, hits(CoverageMark::NewIdentity));
     // Bytes that have decayed are noticed at the next start.
     let both = [FaultKind::Rot, FaultKind::Crash];
-    assert!(happens(&both, saw(CoverageMark::NewIdentity)) > 0);
+    assert!(happens(&both, hits(CoverageMark::NewIdentity)) > 0);
 }
 
 #[test]
 fn clocks_drift_and_jump() {
-    happens_alone(FaultKind::Jump, saw(CoverageMark::ClockJumped));
-    changes(FaultKind::Jump, |deed| {
+    happens_alone(FaultKind::Jump, hits(CoverageMark::ClockJumped));
+    changes(FaultKind::Jump, |operation| {
         matches!(
-            deed,
+            operation,
             NemesisOperation::Jump { .. } | NemesisOperation::Freeze { .. }
         )
     });
@@ -232,11 +235,12 @@ fn clocks_drift_and_jump() {
 }
 
 #[test]
-fn members_change_and_leads_are_handed_over() {
+fn members_change_and_leadership_is_transferred() {
     let changes = |report: &Report| report.features.simple_changes + report.features.joint_changes;
     happens_alone(FaultKind::Change, changes);
     happens_alone(FaultKind::Transfer, |report| report.features.transfers);
-    // A learner that has caught up is promoted; two changes at once go through a joint one.
+    // A learner that has caught up is promoted; two changes at once go through a joint
+    // configuration.
     let mut schedule = schedule(&[], 1);
     schedule.settings.spares = 1;
     // One leader, whose log is short enough for the learner, and which may change members at once.
@@ -244,10 +248,10 @@ fn members_change_and_leads_are_handed_over() {
     schedule.settings.core.leader_noop = true;
     schedule.settings.core.max_promotion_lag = 200;
     let at = |seconds| Time::from_epoch(Duration::from_secs(seconds));
-    let deeds = ["change n4=learner", "change n4=voter n3=out"];
+    let operations = ["change n4=learner", "change n4=voter n3=out"];
     schedule.nemesis = vec![
-        (at(1), deeds[0].parse().unwrap()),
-        (at(3), deeds[1].parse().unwrap()),
+        (at(1), operations[0].parse().unwrap()),
+        (at(3), operations[1].parse().unwrap()),
     ];
     let report = run::try_schedule(&schedule);
     assert!(report.passed(), "{report}");
@@ -262,13 +266,13 @@ fn members_change_and_leads_are_handed_over() {
 
 #[test]
 fn snapshots_are_made_at_any_time() {
-    changes(FaultKind::Snapshot, |deed| {
-        matches!(deed, NemesisOperation::Snapshot { .. })
+    changes(FaultKind::Snapshot, |operation| {
+        matches!(operation, NemesisOperation::Snapshot { .. })
     });
 }
 
 #[test]
-fn nothing_happens_where_nothing_is_asked_for() {
+fn nothing_happens_in_a_run_without_faults() {
     for seed in 0..SEEDS {
         let draft = Draft::new(only(&[], seed));
         assert_eq!(draft.schedule().nemesis, []);

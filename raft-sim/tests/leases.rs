@@ -1,6 +1,5 @@
-//! Leases rest on clocks, and on nothing else: within the bound that they allow for, clocks may
-//! be wrong; beyond it a leader that was replaced answers what is not true any more, and the
-//! checkers show it.
+//! Leases depend on clocks, and on nothing else. Within the configured bound, clocks may be wrong.
+//! Beyond it, a leader that was replaced gives stale answers, and the checkers show it.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;

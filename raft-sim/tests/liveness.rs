@@ -1,4 +1,4 @@
-//! Liveness: a cluster that does not recover is told from one that does.
+//! Liveness: the check distinguishes a cluster that recovers from one that does not.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -42,10 +42,10 @@ fn a_cluster_that_has_only_begun_lacks_a_leader() {
 }
 
 #[test]
-fn a_node_that_is_down_is_missed() {
+fn a_node_that_is_down_is_missing() {
     let mut schedule = schedule();
-    let deed = "crash n2 for 1h".parse().unwrap();
-    schedule.nemesis = vec![(Time::from_epoch(Duration::from_secs(1)), deed)];
+    let crash = "crash n2 for 1h".parse().unwrap();
+    schedule.nemesis = vec![(Time::from_epoch(Duration::from_secs(1)), crash)];
     let mut world = world(&schedule);
     world.run_until(Time::from_epoch(schedule.time)).unwrap();
     assert_eq!(other(&world), "n2 runs");

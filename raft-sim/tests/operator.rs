@@ -1,4 +1,4 @@
-//! The operator asks for the change that makes its roles true, if a majority would live.
+//! The operator asks for the change that gives nodes their roles, if a majority would survive.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use raft_proto::{Member, MemberRole, Membership, NodeChange, NodeId, Readiness};
@@ -7,16 +7,16 @@ use raft_sim::schedule::Place;
 use raft_sim::schedule::nemesis::TargetRole;
 use std::collections::BTreeSet;
 
-/// Who stands in places 0 to 4.
+/// The nodes in places 0 to 4.
 const IDS: [NodeId; 5] = [NodeId(1), NodeId(2), NodeId(3), NodeId(4), NodeId(5)];
 
-/// The members: n1 to n3 vote, n4 learns. n5 is none.
+/// The members: n1 to n3 are voters, n4 is a learner, n5 is no member.
 fn current() -> Membership {
     let voters = [1, 2, 3].map(|id| Member::voter(NodeId(id)));
     Membership::of(voters.into_iter().chain([Member::learner(NodeId(4))]))
 }
 
-/// What is asked for while these stand in the places, and these are lost.
+/// The change that is asked for while `ids` are the nodes in the places, and `lost` are lost.
 fn change_among(
     ids: &[NodeId],
     lost: &[u64],
@@ -24,7 +24,7 @@ fn change_among(
     readiness: Readiness,
 ) -> Option<Vec<NodeChange>> {
     let lost: BTreeSet<NodeId> = lost.iter().copied().map(NodeId).collect();
-    let roles = roles.iter().map(|(place, wish)| (Place(*place), *wish));
+    let roles = roles.iter().map(|(place, role)| (Place(*place), *role));
     let roles: Vec<_> = roles.collect();
     let inventory = Inventory { ids, lost: &lost };
     let change = inventory.change(&current(), &roles, readiness)?;
@@ -47,12 +47,12 @@ fn added(id: u64, role: MemberRole) -> NodeChange {
 
 #[test]
 fn a_new_voter_learns_first_unless_it_is_forced() {
-    let wish = [(4, TargetRole::Voter)];
+    let role = [(4, TargetRole::Voter)];
     let learner = vec![added(5, MemberRole::Learner)];
-    assert_eq!(change(&wish, Readiness::Checked), Some(learner.clone()));
+    assert_eq!(change(&role, Readiness::Checked), Some(learner.clone()));
     let voter = vec![added(5, MemberRole::Voter)];
-    assert_eq!(change(&wish, Readiness::Forced), Some(voter));
-    // Who is to be a learner is one either way.
+    assert_eq!(change(&role, Readiness::Forced), Some(voter));
+    // A node that is to be a learner becomes one in either case.
     for readiness in [Readiness::Checked, Readiness::Forced] {
         let asked = change(&[(4, TargetRole::Learner)], readiness);
         assert_eq!(asked, Some(learner.clone()), "{readiness:?}");
@@ -62,13 +62,13 @@ fn a_new_voter_learns_first_unless_it_is_forced() {
 #[test]
 fn members_are_promoted_demoted_and_removed() {
     let [_, n2, n3, n4, _] = IDS;
-    for (wish, asked) in [
+    for (role, asked) in [
         ((3, TargetRole::Voter), NodeChange::Promote(n4)),
         ((3, TargetRole::NonMember), NodeChange::Remove(n4)),
         ((2, TargetRole::Learner), NodeChange::Demote(n3)),
         ((2, TargetRole::NonMember), NodeChange::Remove(n3)),
     ] {
-        assert_eq!(change(&[wish], Readiness::Checked), Some(vec![asked]));
+        assert_eq!(change(&[role], Readiness::Checked), Some(vec![asked]));
     }
     let roles = [
         (1, TargetRole::NonMember),
@@ -84,7 +84,7 @@ fn members_are_promoted_demoted_and_removed() {
 }
 
 #[test]
-fn nothing_is_asked_for_if_all_wishes_are_true_or_nobody_stands_there() {
+fn no_change_is_asked_for_if_all_have_their_roles_or_no_node_stands_there() {
     for readiness in [Readiness::Checked, Readiness::Forced] {
         let roles = [
             (0, TargetRole::Voter),
@@ -95,7 +95,7 @@ fn nothing_is_asked_for_if_all_wishes_are_true_or_nobody_stands_there() {
         assert_eq!(change(&roles, readiness), None);
         assert_eq!(change(&[], readiness), None);
     }
-    // What is true is left out of what is asked for.
+    // Roles that nodes have already are left out.
     let roles = [
         (0, TargetRole::Voter),
         (2, TargetRole::Learner),
@@ -105,7 +105,7 @@ fn nothing_is_asked_for_if_all_wishes_are_true_or_nobody_stands_there() {
     assert_eq!(change(&roles, Readiness::Checked), Some(asked));
 }
 
-/// n3's disk is gone: n6 stands in its place, and the members know only n3.
+/// n3's disk is lost: n6 stands in its place, and the members know only n3.
 #[test]
 fn nodes_whose_disks_are_gone_are_removed_and_replaced() {
     let mut ids = IDS;
@@ -120,19 +120,19 @@ fn nodes_whose_disks_are_gone_are_removed_and_replaced() {
     let both = [2, 3].map(|id| NodeChange::Remove(NodeId(id))).to_vec();
     let asked = change_among(&ids, &[2, 3], &[], Readiness::Checked);
     assert_eq!(asked, Some(both));
-    // Who was lost and is no member needs nothing.
+    // A lost node that is no member needs no change.
     assert_eq!(change_among(&ids, &[7], &[], Readiness::Checked), None);
 }
 
 #[test]
-fn no_change_leaves_a_configuration_without_a_living_majority() {
+fn no_change_leaves_a_configuration_without_a_majority_that_survives() {
     let none = [
         (0, TargetRole::NonMember),
         (1, TargetRole::NonMember),
         (2, TargetRole::Learner),
     ];
     assert_eq!(change(&none, Readiness::Checked), None, "no voters");
-    // n2 is lost and stands there still: it is removed only when somebody else does.
+    // n2 is lost and still stands in its place: it is removed only when another node does.
     let with_lost = |lost: &[u64], roles: &[(usize, TargetRole)]| {
         change_among(&IDS, lost, roles, Readiness::Checked).is_some()
     };
@@ -159,7 +159,7 @@ fn no_change_leaves_a_configuration_without_a_living_majority() {
         ),
         "n1 n4 of three"
     );
-    // A new learner is no voter that lives; one that is forced to vote is.
+    // A new learner is no voter; a node that is forced to vote is one.
     let two = [(4, TargetRole::Voter), (2, TargetRole::NonMember)];
     assert_eq!(change_among(&IDS, &[2], &two, Readiness::Checked), None);
     assert!(change_among(&IDS, &[2], &two, Readiness::Forced).is_some());

@@ -1,4 +1,4 @@
-//! Runs: what they promise of their seed, and clusters that must survive theirs.
+//! Runs: the same seed makes the same run, and clusters survive their faults.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;
@@ -106,7 +106,7 @@ fn wild_faults_break_nothing_and_everything_strange_happens() {
 #[test]
 fn without_faults_nothing_is_lost_and_one_leader_lasts() {
     let request = Request {
-        features: Features::None, // Nobody hands the lead over.
+        features: Features::None, // No leadership transfers.
         ..request(3, Faults::None)
     };
     let report = run(request, None);
@@ -114,7 +114,7 @@ fn without_faults_nothing_is_lost_and_one_leader_lasts() {
     assert_eq!(report.counts.leaders, 1, "{report}");
     assert_eq!(report.counts.dropped, 0, "{report}");
     assert_eq!(report.counts.replaced, 0, "{report}");
-    // Nobody waits for the last one, which shows that the cluster goes on.
+    // No client waits for the last command, which shows that the cluster goes on.
     let answered = report.counts.acknowledged + 1;
     assert_eq!(report.counts.accepted, answered, "{report}");
 }

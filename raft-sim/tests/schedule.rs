@@ -1,4 +1,4 @@
-//! Schedules: what is drawn can be written down, read again, and run with the same result.
+//! Schedules: a drawn schedule can be written, read again, and run with the same result.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::fmt::Display;
@@ -34,13 +34,13 @@ fn time() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn wish() -> impl Strategy<Value = (Place, TargetRole)> {
-    let wish = prop_oneof![
+fn role() -> impl Strategy<Value = (Place, TargetRole)> {
+    let role = prop_oneof![
         Just(TargetRole::Voter),
         Just(TargetRole::Learner),
         Just(TargetRole::NonMember)
     ];
-    (place(), wish)
+    (place(), role)
 }
 
 fn about_links() -> impl Strategy<Value = NemesisOperation> {
@@ -98,7 +98,7 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
         (target(), time()).prop_map(|(of, time)| NemesisOperation::Freeze { of, time }),
         proptest::option::of(place()).prop_map(|to| NemesisOperation::Transfer { to }),
         (
-            proptest::collection::vec(wish(), 0..4),
+            proptest::collection::vec(role(), 0..4),
             any::<bool>(),
             any::<bool>(),
         )
@@ -136,14 +136,14 @@ fn again<T: Display + FromStr<Err = Unreadable>>(what: &T) -> T {
 
 proptest! {
     #[test]
-    fn every_deed_is_read_as_it_is_written(
-        deed in prop_oneof![about_links(), about_nodes()]
+    fn every_nemesis_operation_is_read_as_it_is_written(
+        operation in prop_oneof![about_links(), about_nodes()]
     ) {
-        prop_assert_eq!(again(&deed), deed);
+        prop_assert_eq!(again(&operation), operation);
     }
 
     #[test]
-    fn every_operation_is_read_as_it_is_written(operation in operation()) {
+    fn every_client_operation_is_read_as_it_is_written(operation in operation()) {
         prop_assert_eq!(again(&operation), operation);
     }
 }

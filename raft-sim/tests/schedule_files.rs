@@ -142,8 +142,8 @@ fn a_file_that_is_no_schedule_says_where_and_what_is_expected() {
     let good = fs::read_to_string(&path).unwrap();
     let begin = good.find("nemesis = [").unwrap();
     let end = good.find("[settings]").unwrap();
-    let with = |deed: &str, operation: &str| {
-        let lists = format!("nemesis = [{deed}]\noperations = [{operation}]\n");
+    let with = |nemesis: &str, operation: &str| {
+        let lists = format!("nemesis = [{nemesis}]\noperations = [{operation}]\n");
         format!("{}{lists}{}", &good[..begin], &good[end..])
     };
     let cases = [

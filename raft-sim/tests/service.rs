@@ -1,4 +1,4 @@
-//! The key/value store: each command runs once, and equal logs lead to equal services.
+//! The key/value store: each command runs once, and equal logs make equal services.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use bytes::Bytes;

@@ -1,16 +1,17 @@
 //! CheckQuorum: "a leader [...] steps down if an election timeout elapses without a successful
 //! round of heartbeats to a majority of its cluster" (thesis 6.2).
 //!
-//! Safety does not need this either: clients of such a leader wait for ever, and reads under its
-//! lease are another property's matter. A leader that has just looked at its clock (a tick) must
-//! have heard a majority of its voters, of both halves if they are joint, within twice the
-//! greatest election timeout, or else have begun to lead, or have taken on other voters, within that time.
+//! Safety does not need this rule, but clients of such a leader would wait for ever. Reads under
+//! its lease are another property's matter. The rule is checked when a leader looks at its clock (a
+//! tick). Within twice the greatest election timeout, the leader must have heard a majority of its
+//! voters, of both halves if they are joint. It is exempt if it was elected, or adopted other
+//! voters, within that time.
 //!
-//! Sound: a core gives up after one such timeout, looks whenever its deadline comes, and every
-//! message counts here, while for the core only some do. Only where the core is told to
-//! ([`raft_proto::CheckQuorum::On`]).
+//! Sound: a core steps down after one such timeout, and looks whenever its deadline comes. Every
+//! message counts here, while only some count for the core. The check applies only where
+//! [`CheckQuorum::On`] is configured.
 //!
-//! Cost: a note for each message, a pass over the voters for each tick of a leader.
+//! Cost: a note for each message, and a pass over the voters for each tick of a leader.
 
 use super::quorum::has_quorum;
 use super::violation::Violation;
@@ -19,45 +20,49 @@ use raft_proto::{
 };
 use std::time::Duration;
 
-/// A node, and whom it has heard.
+/// A node, and when it last heard each of its peers.
 #[derive(Clone, Debug)]
 struct Contacts {
     node: NodeId,
     now: Time,
     is_tick: bool,
-    /// The term that it leads in, and since when, with the voters that it has now.
-    leads: Option<(Term, Time)>,
+    leads: Option<Leadership>,
     heard: Vec<(NodeId, Time)>,
 }
 
-/// Whom each node has heard, and when by its own clock.
+/// The term that a node leads in.
+#[derive(Clone, Copy, Debug)]
+struct Leadership {
+    term: Term,
+    /// Since when it has led with the voters that it has now.
+    since: Time,
+}
+
+/// When each node last heard each of its peers, by its own clock.
 #[derive(Debug, Default)]
 pub struct QuorumContact {
-    leaders: Vec<Contacts>,
+    nodes: Vec<Contacts>,
 }
 
 impl QuorumContact {
     fn contacts(&mut self, node: NodeId) -> &mut Contacts {
-        let at = self
-            .leaders
-            .iter()
-            .position(|contacts| contacts.node == node);
+        let at = self.nodes.iter().position(|contacts| contacts.node == node);
         let at = at.unwrap_or_else(|| {
-            self.leaders.push(Contacts {
+            self.nodes.push(Contacts {
                 node,
                 now: Time::ZERO,
                 is_tick: false,
                 leads: None,
                 heard: Vec::new(),
             });
-            self.leaders.len() - 1
+            self.nodes.len() - 1
         });
-        &mut self.leaders[at] // found or pushed
+        &mut self.nodes[at] // found or pushed
     }
 
-    /// A node stopped.
+    /// A node has stopped.
     pub fn stopped(&mut self, node: NodeId) {
-        self.leaders.retain(|contacts| contacts.node != node);
+        self.nodes.retain(|contacts| contacts.node != node);
     }
 
     /// `raft` is about to take `event`.
@@ -82,16 +87,23 @@ impl QuorumContact {
             return Ok(());
         }
         let term = raft.term();
-        // New voters have to be heard from now on.
+        // New voters have to be heard only from now on.
         let changes = |action: &Action| matches!(action, Action::MembershipChanged { .. });
-        if contacts.leads.is_none_or(|(led, _)| led != term) || actions.iter().any(changes) {
-            contacts.leads = Some((term, contacts.now));
+        if contacts
+            .leads
+            .is_none_or(|leadership| leadership.term != term)
+            || actions.iter().any(changes)
+        {
+            contacts.leads = Some(Leadership {
+                term,
+                since: contacts.now,
+            });
         }
         if !contacts.is_tick || raft.config().check_quorum == CheckQuorum::Off {
             return Ok(());
         }
         let limit = 2 * raft.config().election_timeout_max;
-        contacts.judge(raft.membership(), limit)
+        contacts.check(raft.membership(), limit)
     }
 }
 
@@ -105,22 +117,22 @@ impl Contacts {
     }
 
     /// Whether a majority of each half of `members` has been heard within `limit`.
-    fn judge(&self, members: &Membership, limit: Duration) -> Result<(), Violation> {
-        let Some((term, since)) = self.leads else {
+    fn check(&self, members: &Membership, limit: Duration) -> Result<(), Violation> {
+        let Some(Leadership { term, since }) = self.leads else {
             return Ok(());
         };
-        let hears = |id: NodeId| {
+        let has_heard = |id: NodeId| {
             let heard = self.heard.iter().find(|(peer, _)| *peer == id);
             let at = heard.map_or(since, |(_, at)| *at).max(since);
             id == self.node || at.after(limit) >= self.now
         };
-        match has_quorum(members, hears) {
-            true => Ok(()),
-            false => Err(Violation::LeaderWithoutQuorum {
-                leader: self.node,
-                term,
-                limit,
-            }),
+        if has_quorum(members, has_heard) {
+            return Ok(());
         }
+        Err(Violation::LeaderWithoutQuorum {
+            leader: self.node,
+            term,
+            limit,
+        })
     }
 }

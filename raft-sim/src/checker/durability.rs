@@ -1,21 +1,23 @@
-//! Durability: nothing that was acknowledged is lost (section 5.3: a committed entry is durable;
-//! section 8; Figure 2: what is answered is on stable storage first).
+//! Durability: nothing that was acknowledged is lost (Figure 2: a server answers only when its
+//! state is on stable storage; section 5.3: a committed entry is durable; section 8).
 //!
-//! Two checks. The first holds when an entry becomes committed: a majority of the voters by which
-//! its leader counted, of each half if that configuration is joint, holds the entry on stable
-//! storage. Figure 2 demands exactly that, because a server answers an AppendEntries only when the
-//! entries are on its disk, and the leader counts itself by the same measure. Leader Completeness
-//! would show a mistake only after the disks that lied have lost power and a leader was elected
-//! without the entry; this shows it at once. It is sound for a disk that holds more than it has
-//! said, since that only adds holders. An entry that a snapshot on the disk stands for is held.
-//! The second holds at the end: whatever a client was told is committed is in a node's log, or
-//! before the end of a snapshot of it.
+//! The first check is made when an entry becomes committed: a majority of the voters by which its
+//! leader counted, of each half if that configuration is joint, must hold the entry on stable
+//! storage. Figure 2 demands exactly that. A server answers an AppendEntries only when the entries
+//! are on its disk, and the leader counts itself by the same measure. Leader Completeness would
+//! show a mistake only after the disks that lied have lost power and a leader was elected without
+//! the entry. This check shows it at once. It is sound for a disk that holds more than it has said,
+//! since that only adds holders. A snapshot on disk that covers the entry counts as holding it.
 //!
-//! Cost: one question a voter for each commit; of what was acknowledged, the last
-//! [`Durability::REMEMBERED`] entries, 24 bytes each.
+//! The second check is made at the end: every entry that a client was told is committed must be in
+//! a node's log, or covered by its snapshot.
+//!
+//! Cost: one question to each voter's disk for each commit. Of acknowledged entries, the last
+//! [`Durability::REMEMBERED`] are remembered, 24 bytes each.
 
+use super::quorum::{Votes, has_quorum};
 use super::violation::{Nodes, Violation};
-use raft_proto::{EntryId, Index, MemberRole, Membership, NodeId, Term};
+use raft_proto::{EntryId, Index, Membership, NodeId, Term};
 use std::collections::VecDeque;
 
 /// Whether a node has an entry on stable storage.
@@ -23,49 +25,18 @@ use std::collections::VecDeque;
 pub enum Holds {
     /// It has the entry, or a snapshot that covers it.
     Yes,
-    /// It has not.
+    /// It has neither.
     No,
-    /// The node is gone for ever, but held the entry when it acknowledged it.
+    /// The node is gone for ever. It held the entry when it acknowledged it.
     Lost,
 }
 
-/// How many of a half there are, and how many of them hold the entry.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    voters: u32,
-    holders: u32,
-}
-
-impl Tally {
-    fn add(&mut self, holds: Holds) {
-        self.voters += 1;
-        self.holders += match holds {
-            Holds::Yes | Holds::Lost => 1,
-            Holds::No => 0,
-        };
-    }
-
-    fn is_majority(self) -> bool {
-        self.holders > self.voters / 2
-    }
-}
-
-/// Whether a member votes in the old half, and in the new one.
-fn votes(role: MemberRole) -> (bool, bool) {
-    match role {
-        MemberRole::Voter => (true, true),
-        MemberRole::Learner => (false, false),
-        MemberRole::Incoming => (false, true),
-        MemberRole::Outgoing | MemberRole::Demoted => (true, false),
-    }
-}
-
 /// `leader` has committed `entry`, by counting the voters of `membership`: the configuration that
-/// it has after the step in which its commitIndex passed the entry. `holds` says what each
-/// voter's disk holds at this moment.
+/// it uses after the step in which its commitIndex passed the entry. `holds` tells whether each
+/// voter's disk holds the entry at this moment.
 ///
-/// By Log Matching a disk that holds this entry holds those before it, so of several that were
-/// committed together the last one is enough.
+/// By Log Matching, a disk that holds this entry holds those before it. So of several entries that
+/// were committed together, the last one is enough.
 ///
 /// # Errors
 ///
@@ -74,32 +45,23 @@ pub fn committed(
     entry: EntryId,
     leader: NodeId,
     membership: &Membership,
-    mut holds: impl FnMut(NodeId) -> Holds,
+    holds: impl Fn(NodeId) -> Holds,
 ) -> Result<(), Violation> {
-    let (mut old, mut new) = (Tally::default(), Tally::default());
-    for member in membership.members() {
-        let (in_old, in_new) = votes(member.role);
-        if in_old || in_new {
-            let answer = holds(member.id);
-            if in_old {
-                old.add(answer);
-            }
-            if in_new {
-                new.add(answer);
-            }
-        }
-    }
-    if old.is_majority() && new.is_majority() {
+    let has_entry = |id: &NodeId| holds(*id) != Holds::No;
+    if has_quorum(membership, |id| has_entry(&id)) {
         return Ok(());
     }
-    let lacks_old = !old.is_majority();
-    let half = membership.members().iter().filter(|member| {
-        let (in_old, in_new) = votes(member.role);
-        if lacks_old { in_old } else { in_new }
-    });
-    let voters: Vec<NodeId> = half.map(|member| member.id).collect();
-    let holders = voters.iter().copied();
-    let holders = holders.filter(|id| holds(*id) != Holds::No).collect();
+    let half = |votes: fn(Votes) -> bool| -> (Vec<NodeId>, Vec<NodeId>) {
+        let members = membership.members().iter();
+        let voters = members.filter(|member| votes(Votes::of(member.role)));
+        let voters: Vec<NodeId> = voters.map(|member| member.id).collect();
+        let holders = voters.iter().copied().filter(has_entry).collect();
+        (voters, holders)
+    };
+    let (mut voters, mut holders) = half(|votes| votes.in_old);
+    if holders.len() * 2 > voters.len() {
+        (voters, holders) = half(|votes| votes.in_new); // This is the half that lacks a majority.
+    }
     Err(Violation::CommittedNotStored {
         entry,
         leader,
@@ -108,18 +70,18 @@ pub fn committed(
     })
 }
 
-/// What clients were told is committed.
+/// The entries that clients were told are committed.
 #[derive(Debug, Default)]
 pub struct Durability {
     acknowledged: VecDeque<(EntryId, NodeId)>,
 }
 
 impl Durability {
-    /// How many acknowledged entries are remembered: the last ones, which are the first that a
-    /// cluster would lose.
+    /// How many acknowledged entries are remembered: the last ones, as a cluster would lose those
+    /// first.
     pub const REMEMBERED: usize = 65_536;
 
-    /// `at` told a client that `entry` is committed.
+    /// The node `at` has told a client that `entry` is committed.
     pub fn acknowledged(&mut self, entry: EntryId, at: NodeId) {
         if self.acknowledged.len() >= Self::REMEMBERED {
             self.acknowledged.pop_front();
@@ -127,9 +89,9 @@ impl Durability {
         self.acknowledged.push_back((entry, at));
     }
 
-    /// At the end, when `node` has caught up: it has all that was acknowledged. `snapshot` is
-    /// the last index that its snapshot stands for; `term_at` tells the term of what its log holds
-    /// at an index.
+    /// The run is over, and `node` has caught up: it must have all that was acknowledged.
+    /// `snapshot` is the last index that its snapshot covers; `term_at` tells the term of the entry
+    /// that its log holds at an index.
     ///
     /// # Errors
     ///

@@ -1,16 +1,16 @@
 //! "A candidate wins an election if it receives votes from a majority of the servers in the full
 //! cluster for the same term" (section 5.2); of each half of a joint configuration (section 6).
 //!
-//! A vote is remembered on disk before it is given, so that it can be looked up: whoever is still
-//! in the term has votedFor, and whoever has gone on to a later one may have voted.
+//! A server writes its vote to disk before it sends it, so the vote can be looked up. A server that
+//! is still in the term has votedFor; a server that has gone on to a later term may have voted.
 //!
-//! Cost: a look at each voter for each leader.
+//! Cost: a look at each voter's disk for each leader.
 
 use super::quorum::has_quorum;
 use super::violation::{Nodes, Violation};
 use raft_proto::{Membership, NodeId, Term};
 
-/// `leader` leads in `term`, which it did not before; `voted` tells who can have voted for it.
+/// `leader` has just been elected in `term`; `voted` tells whether a node may have voted for it.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Election Safety: at most one leader can be elected in a given term (section 5.2).
 //!
 //! The paper's argument: a candidate needs the votes of a majority, each server votes at most
-//! once in a term and remembers that across a restart, and two majorities have a server in
-//! common. So it is enough to note, for each term, the first node seen to lead in it.
+//! once in a term and remembers its vote across a restart, and two majorities have a server in
+//! common. So it is enough to note, for each term, the first node that leads in it.
 
 use super::observation::Step;
 use super::violation::Violation;
@@ -16,11 +16,11 @@ pub struct ElectionSafety {
 }
 
 impl ElectionSafety {
-    /// How many terms are remembered. To escape, a second leader of a term would have to appear
+    /// How many terms are remembered. A second leader of a term would escape only if it appeared
     /// that many elections later.
     const REMEMBERED: usize = 65_536;
 
-    /// Looks at a node that leads and did not before this step, or led in another term.
+    /// Looks at a node that leads now, and before this step did not or led in another term.
     ///
     /// # Errors
     ///

@@ -1,35 +1,36 @@
-//! ElectionTimeouts: "If election timeout elapses without receiving AppendEntries RPC from current leader
-//! or granting vote to candidate: convert to candidate" (Figure 2, Rules for Followers; section
-//! 5.2), and not before that.
+//! Election timeout: "If election timeout elapses without receiving AppendEntries RPC from current
+//! leader or granting vote to candidate: convert to candidate" (Figure 2, Rules for Followers;
+//! section 5.2), and not before that.
 //!
-//! Safety does not need this, so nothing else shows a mistake here: a cluster whose followers are
-//! too hasty only elects more often, and for longer, than it should. A node may ask for votes or
-//! pre-votes only when the least election timeout has passed, by its own clock, since
+//! Safety does not need this rule, so nothing else shows a mistake here: a cluster whose followers
+//! start elections too early only elects more often, and for longer, than it should. A node may ask
+//! for votes or pre-votes only when the least election timeout has passed, by its own clock, since
 //!
 //! - it granted its vote to another node: votedFor changed to that node;
-//! - or it took an AppendEntries or an InstallSnapshot from the leader of its current term.
+//! - or it accepted an AppendEntries or an InstallSnapshot from the leader of its current term.
 //!
-//! Sound: every timeout that a core draws is at least the least one, a vote and a leader put the
-//! deadline off by a whole one, and roles, terms and configurations that change meanwhile only
-//! draw anew. Only TimeoutNow, by which the leader asks for the campaign (thesis 3.10), comes
-//! before. Repeated grants of one vote are not looked at: they would put the election off further.
-//! A node that restarts has forgotten both, and so has this.
+//! Sound: every timeout that a core draws is at least the least one. A vote and a leader's message
+//! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
+//! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), ends
+//! the wait early. Repeated grants of one vote are ignored: they would delay the election further.
+//! A node that restarts has forgotten both reasons, and so does this checker.
 //!
 //! Cost: a few comparisons a step.
 
 use super::leader_contact::LeaderContact;
+use super::observation::vote_of;
 use super::violation::{Violation, WaitReason};
-use raft_proto::{Action, Event, Input, Message, NodeId, Raft, RoleKind, Term, Time};
+use raft_proto::{Action, Event, HardState, Input, Message, NodeId, Raft, RoleKind, Term, Time};
 use std::time::Duration;
 
-/// What the last event may have done to a node, known once it has been taken.
+/// What the last event means for a node's election timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    /// Nothing of interest.
-    Nothing,
-    /// It came from a node that leads, if the receiver says so too.
-    Leads(LeaderContact),
-    /// The node was asked to campaign.
+enum LastEvent {
+    /// Nothing.
+    Other,
+    /// It is a leader's message, if the receiver accepts it.
+    Leader(LeaderContact),
+    /// The leader asked the node to start an election.
     TimeoutNow,
 }
 
@@ -39,15 +40,21 @@ struct Node {
     id: NodeId,
     /// Its clock at the last event.
     now: Time,
-    /// What should keep it from an election, and since when.
-    put_off: Option<(WaitReason, Time)>,
-    /// Its term and vote before the step that is under way.
-    vote: (Term, Option<NodeId>),
-    said: Said,
+    /// Why its election timer was last reset, and when.
+    reset: Option<Reset>,
+    /// Its term and vote before the present step.
+    before: HardState,
+    last_event: LastEvent,
 }
 
-/// When each node last had a reason to wait. A handful of nodes, so that looking through them is
-/// the fastest way.
+/// A reset of an election timer.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    reason: WaitReason,
+    at: Time,
+}
+
+/// When each node's election timer was last reset. Nodes are few, so a linear search is fastest.
 #[derive(Debug, Default)]
 pub struct ElectionTimeouts {
     nodes: Vec<Node>,
@@ -58,19 +65,19 @@ impl ElectionTimeouts {
         self.nodes.iter_mut().find(|node| node.id == id)
     }
 
-    /// A node begins, with a clock that need not go on from an earlier one.
+    /// A node starts, with a clock that need not go on from an earlier one.
     pub fn started(&mut self, node: NodeId) {
         self.stopped(node);
         self.nodes.push(Node {
             id: node,
             now: Time::ZERO,
-            put_off: None,
-            vote: (Term(0), None),
-            said: Said::Nothing,
+            reset: None,
+            before: HardState::default(),
+            last_event: LastEvent::Other,
         });
     }
 
-    /// A node stopped.
+    /// A node has stopped.
     pub fn stopped(&mut self, node: NodeId) {
         self.nodes.retain(|other| other.id != node);
     }
@@ -81,8 +88,8 @@ impl ElectionTimeouts {
             return;
         };
         node.now = node.now.max(event.at);
-        node.vote = (raft.term(), raft.voted_for());
-        node.said = said(&event.input);
+        node.before = vote_of(raft);
+        node.last_event = classify(&event.input);
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -95,45 +102,46 @@ impl ElectionTimeouts {
         let Some(node) = self.node(id).copied() else {
             return Ok(());
         };
-        if node.said != Said::TimeoutNow {
+        if node.last_event != LastEvent::TimeoutNow {
             for action in actions {
                 if let Action::RoleChanged { role, term } = action {
                     let least = raft.config().election_timeout_min;
-                    self.changed(id, (*role, *term), node.now, least)?;
+                    self.role_changed(id, *role, *term, node.now, least)?;
                 }
             }
         }
-        let vote = (raft.term(), raft.voted_for());
-        if let Some(candidate) = raft.voted_for()
+        let after = vote_of(raft);
+        if let Some(candidate) = after.voted_for
             && candidate != id
-            && vote != node.vote
+            && after != node.before
         {
-            self.put_off(id, WaitReason::Granted(candidate), node.now);
+            self.reset(id, WaitReason::Granted(candidate), node.now);
         }
-        if let Said::Leads(claim) = node.said
-            && claim.is_taken(raft, actions)
+        if let LastEvent::Leader(contact) = node.last_event
+            && contact.is_accepted(raft, actions)
         {
-            self.put_off(id, WaitReason::Heard(claim.leader), node.now);
+            self.reset(id, WaitReason::Heard(contact.leader), node.now);
         }
         Ok(())
     }
 
-    /// From `at` on a node has a reason to wait.
-    pub fn put_off(&mut self, node: NodeId, reason: WaitReason, at: Time) {
+    /// At `at` a node resets its election timer.
+    pub fn reset(&mut self, node: NodeId, reason: WaitReason, at: Time) {
         if let Some(node) = self.node(node) {
-            node.put_off = Some((reason, at));
+            node.reset = Some(Reset { reason, at });
         }
     }
 
-    /// A node changes its role at `at`, in a term. It has to wait for `least`.
+    /// A node changes its role at `at`. Its least election timeout is `least`.
     ///
     /// # Errors
     ///
     /// [`Violation::EarlyElection`].
-    pub fn changed(
+    pub fn role_changed(
         &mut self,
         node: NodeId,
-        (role, term): (RoleKind, Term),
+        role: RoleKind,
+        term: Term,
         at: Time,
         least: Duration,
     ) -> Result<(), Violation> {
@@ -141,26 +149,26 @@ impl ElectionTimeouts {
             RoleKind::Follower | RoleKind::Leader => return Ok(()),
             RoleKind::PreCandidate | RoleKind::Candidate => {}
         }
-        let known = self.node(node).and_then(|node| node.put_off);
-        let Some((reason, since)) = known.filter(|(_, since)| since.after(least) > at) else {
+        let known = self.node(node).and_then(|node| node.reset);
+        let Some(reset) = known.filter(|reset| reset.at.after(least) > at) else {
             return Ok(());
         };
         Err(Violation::EarlyElection {
             node,
             role,
             term,
-            reason,
-            waited: at.since(since),
+            reason: reset.reason,
+            waited: at.since(reset.at),
             least,
         })
     }
 }
 
-fn said(input: &Input) -> Said {
+fn classify(input: &Input) -> LastEvent {
     if let Input::Receive { message, .. } = input
         && matches!(message, Message::TimeoutNow(_))
     {
-        return Said::TimeoutNow;
+        return LastEvent::TimeoutNow;
     }
-    LeaderContact::in_input(input).map_or(Said::Nothing, Said::Leads)
+    LeaderContact::in_input(input).map_or(LastEvent::Other, LastEvent::Leader)
 }

@@ -2,23 +2,24 @@
 //! 6.3).
 //!
 //! A client numbers its commands. A service that finds a number in the log which it has run
-//! before answers what it answered then, and changes nothing. All services see the same log, so
-//! all must run a command as the same entry, the first one that carries it. It is therefore enough
-//! to note for each command as which entry it ran first: a second entry, on whatever node, is a
-//! violation. And whatever a client was answered must have run somewhere.
+//! before gives the same answer again, and changes nothing. All services see the same log, so all
+//! must run a command as the same entry, the first one that carries it. It is therefore enough to
+//! note for each command the entry as which it first ran: a second entry, on whichever node, is a
+//! violation. And a command whose client was answered must have run somewhere.
 //!
 //! Sound: nodes run the same entry at different times, and a node that restarts runs it again;
-//! both name the same entry. What is no longer remembered is never judged.
+//! both name the same entry. Commands that have been forgotten are not checked.
 //!
-//! Cost: a look into a hash map and, commands of a session running in their order, one at a known
-//! place. Memory: [`ExactlyOnce::COMMANDS`] commands of each of [`ExactlyOnce::SESSIONS`] sessions.
+//! Cost: a look into a hash map; commands of a session nearly always run in order, so each is found
+//! at a known place. Memory: [`ExactlyOnce::COMMANDS`] commands of each of
+//! [`ExactlyOnce::SESSIONS`] sessions.
 
 use super::violation::Violation;
 use raft_proto::{EntryId, NodeId};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Where a command ran first.
+/// The entry as which a command ran first.
 #[derive(Clone, Copy, Debug)]
 struct Ran {
     sequence: u64,
@@ -30,12 +31,12 @@ struct Ran {
 #[derive(Debug, Default)]
 struct Session {
     commands: VecDeque<Ran>,
-    /// The greatest number that was forgotten.
+    /// The greatest number that has been forgotten.
     forgotten: Option<u64>,
 }
 
 impl Session {
-    /// Where the command is, or where it belongs.
+    /// The position of the command, or the position where it belongs.
     fn find(&self, sequence: u64) -> Result<usize, usize> {
         let Some(last) = self.commands.back() else {
             return Err(0);
@@ -43,7 +44,7 @@ impl Session {
         if sequence > last.sequence {
             return Err(self.commands.len());
         }
-        // Without gaps, it is as far from the last one as their numbers say.
+        // Without gaps, its distance from the last command is the difference of their numbers.
         let back = usize::try_from(last.sequence - sequence).ok();
         let guess = back.and_then(|back| (self.commands.len() - 1).checked_sub(back));
         match guess.filter(|at| {
@@ -69,17 +70,17 @@ pub struct ExactlyOnce {
     sessions: FxHashMap<u64, Session>,
     /// The keys of `sessions`, in order.
     ids: BTreeSet<u64>,
-    /// The greatest session that was forgotten.
+    /// The greatest session that has been forgotten.
     forgotten: Option<u64>,
 }
 
 impl ExactlyOnce {
-    /// How many commands of a session are remembered: those of the greatest numbers.
+    /// How many commands of a session are remembered: those with the greatest numbers.
     pub const COMMANDS: usize = 256;
-    /// How many sessions are remembered: those of the greatest ids.
+    /// How many sessions are remembered: those with the greatest ids.
     pub const SESSIONS: usize = 4096;
 
-    /// The service of `node` ran a command, and did not find that it had run before.
+    /// The service of `node` has run a command, as the entry `at`.
     ///
     /// # Errors
     ///
@@ -119,7 +120,7 @@ impl ExactlyOnce {
         }
     }
 
-    /// The session, which begins if it is new; `None` if it may have been forgotten.
+    /// The session, created if it is new; `None` if it may have been forgotten.
     fn session(&mut self, id: u64) -> Option<&mut Session> {
         if self.forgotten.is_some_and(|greatest| id <= greatest) {
             return None;
@@ -135,7 +136,7 @@ impl ExactlyOnce {
         self.sessions.get_mut(&id)
     }
 
-    /// A client got the answer to its command.
+    /// A client has got the answer to its command.
     ///
     /// # Errors
     ///
@@ -144,13 +145,14 @@ impl ExactlyOnce {
         if self.forgotten.is_some_and(|greatest| session <= greatest) {
             return Ok(());
         }
-        let ran = self
+        let has_run = self
             .sessions
             .get(&session)
             .is_some_and(|known| known.has_forgotten(sequence) || known.find(sequence).is_ok());
-        match ran {
-            true => Ok(()),
-            false => Err(Violation::AnsweredWithoutRunning { session, sequence }),
+        if has_run {
+            Ok(())
+        } else {
+            Err(Violation::AnsweredWithoutRunning { session, sequence })
         }
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! The property needs no memory: a node that led in the same term before and after a step must
 //! have a log that begins with the log it had. Compaction does not delete in this sense, since
-//! the snapshot stands for what it replaced.
+//! the snapshot covers the entries that it replaced.
 
 use super::observation::Step;
 use super::violation::Violation;
 use raft_proto::RoleKind;
 
-/// The check; it remembers nothing.
+/// The checker; it remembers nothing.
 #[derive(Debug, Default)]
 pub struct LeaderAppendOnly;
 

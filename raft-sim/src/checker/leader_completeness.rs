@@ -4,12 +4,12 @@
 //! The paper's argument (5.4.3): a majority stored the entry, a majority voted for the later
 //! leader, and the server in both would not have voted for a log less up to date than its own.
 //!
-//! An entry is committed by the leader whose commitIndex passes it, so the first node seen with
-//! that commitIndex is that leader, and its currentTerm is the term of the commitment. The
-//! property can break in two ways, and each is looked for when it would happen: a leader is
-//! elected without an entry that is committed, or an entry is committed by an old leader while
-//! a newer one does not have it. By Log Matching, a log that holds the last such entry holds
-//! those before it, so one comparison is enough.
+//! An entry is committed by the leader whose commitIndex passes it. So the first node with that
+//! commitIndex is that leader, and its currentTerm is the term in which the entry was committed.
+//! The property can break in two ways, and each is checked when it would happen: a leader is
+//! elected without an entry that is committed, or an old leader commits an entry that a newer
+//! leader does not have. By Log Matching, a log that holds the last such entry holds those before
+//! it, so one comparison is enough.
 
 use super::observation::{ObservedLog, Step};
 use super::violation::Violation;
@@ -23,14 +23,14 @@ struct Committed {
     committed_in: Term,
 }
 
-/// What is committed, and since which term.
+/// The committed entries, and the term in which each was committed.
 #[derive(Debug, Default)]
 pub struct LeaderCompleteness {
     committed: Window<Committed>,
 }
 
 impl LeaderCompleteness {
-    /// Looks at a commitIndex that moved, and at a node that was elected.
+    /// Looks at a commitIndex that has moved, and at a node that has been elected.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl LeaderCompleteness {
         Ok(())
     }
 
-    /// Entries that nobody had committed before.
+    /// Entries that no node had committed before.
     fn commit(&mut self, step: &Step<'_>) -> Result<(), Violation> {
         let now = step.now;
         if now.commit_index > now.last_log.index {
@@ -81,7 +81,8 @@ impl LeaderCompleteness {
         Ok(())
     }
 
-    /// The last entry committed in an earlier term; the newest ones nearly always are.
+    /// A new leader must hold the last entry that was committed in an earlier term. The newest
+    /// entries nearly always were.
     fn elected(&self, step: &Step<'_>) -> Result<(), Violation> {
         let now = step.now;
         let mut committed = self.committed.iter_back();
@@ -96,14 +97,14 @@ impl LeaderCompleteness {
         require(id, entry.committed_in, now.node, now.term, step.log)
     }
 
-    /// What lies before `floor` is in every log's past.
+    /// Entries before `floor` no longer matter.
     pub fn forget_before(&mut self, floor: Index) {
         if floor > self.committed.first() && floor < self.committed.end() {
             self.committed.drop_before(floor);
         }
     }
 
-    /// The last index known to be committed.
+    /// The last committed index.
     pub fn commit_index(&self) -> Index {
         self.committed.end().previous()
     }

@@ -1,19 +1,20 @@
-//! What it is to hear a leader: an AppendEntries or an InstallSnapshot of the receiver's term,
-//! from whom the receiver then takes for its leader.
+//! Contact with a leader: an AppendEntries or an InstallSnapshot of the receiver's term, after
+//! which the receiver takes the sender for its leader.
 
 use raft_proto::{Action, Input, Message, NodeId, Raft, Term};
 
-/// A message by which its sender says that it leads.
+/// A message that only a leader sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeaderContact {
     pub(super) leader: NodeId,
     pub(super) term: Term,
-    /// The round of questions whether it still leads (thesis 6.4), if the message asks.
+    /// The round of heartbeats by which the sender confirms its leadership (thesis 6.4), if the
+    /// message belongs to one.
     pub(super) round: Option<u64>,
 }
 
 impl LeaderContact {
-    /// The claim that an input brings.
+    /// The contact that an input brings.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "only these messages come from a leader"
@@ -34,8 +35,8 @@ impl LeaderContact {
         })
     }
 
-    /// Whether `raft`, which has taken it and answered with `actions`, agrees.
-    pub(super) fn is_taken(&self, raft: &Raft, actions: &[Action]) -> bool {
+    /// Whether `raft`, which has taken the message and answered with `actions`, follows the sender.
+    pub(super) fn is_accepted(&self, raft: &Raft, actions: &[Action]) -> bool {
         let rejects = |action: &Action| matches!(action, Action::Rejected { .. });
         raft.term() == self.term
             && raft.leader() == Some(self.leader)

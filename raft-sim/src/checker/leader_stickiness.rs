@@ -1,23 +1,25 @@
-//! The promise of voters: "if a server receives a RequestVote request within the minimum election
+//! Leader stickiness: "if a server receives a RequestVote request within the minimum election
 //! timeout of hearing from a current leader, it does not update its term or grant its vote"
 //! (thesis 4.2.3), unless that leader asked for the election (3.10).
 //!
-//! What a broken promise leads to is rarely seen: a stale read needs an election that is won, a
-//! write, and a read of the deposed leader, all before the lease ends. So the promise itself is
-//! watched. With [`raft_proto::CheckQuorum::On`] a node gives it whenever it hears the leader of
-//! its term. With leases it also gives it when it starts, as it may have heard a leader just
-//! before it stopped, and has forgotten.
+//! The consequence of a mistake here is rarely seen: a stale read needs an election that is won, a
+//! write, and a read at the deposed leader, all before the lease ends. So this checker watches the
+//! votes themselves. With [`raft_proto::CheckQuorum::On`] a node is bound whenever it hears the
+//! leader of its term. With leases it is also bound when it starts, as it may have heard a leader
+//! just before it stopped, and has forgotten.
 //!
-//! Sound: both last for the least election timeout by the node's own clock, and only whom the
-//! leader told to campaign says so in its request. Pre-votes promise nothing, so that they are
-//! not looked at.
+//! Sound: both last for the least election timeout by the node's own clock, and only a candidate
+//! that the leader told to start an election says so in its request. Pre-votes bind no voter, so
+//! they are ignored.
 //!
 //! Cost: a few comparisons a step.
 
 use super::leader_contact::LeaderContact;
+use super::observation::vote_of;
 use super::violation::{Violation, WaitReason};
 use raft_proto::{
-    Action, Campaign, CheckQuorum, Event, Input, Lease, Message, NodeId, Raft, Term, Time,
+    Action, Campaign, CheckQuorum, Event, HardState, Input, Lease, Message, NodeId, Raft, Term,
+    Time,
 };
 
 /// A node between its steps.
@@ -26,16 +28,25 @@ struct Voter {
     id: NodeId,
     /// Its clock at the last event; none before the first.
     now: Option<Time>,
-    /// What it promised last, when, and in which term.
-    promised: Option<(WaitReason, Time, Term)>,
-    /// Its term and vote before the step that is under way.
-    vote: (Term, Option<NodeId>),
-    /// What the step that is under way takes.
-    claim: Option<LeaderContact>,
-    is_asked: bool,
+    /// Why it was last bound not to vote.
+    bound: Option<Bound>,
+    /// Its term and vote before the present step.
+    before: HardState,
+    /// The leader's message that the present step takes, if it takes one.
+    contact: Option<LeaderContact>,
+    /// The present step takes a RequestVote that no leader asked for.
+    is_vote_requested: bool,
 }
 
-/// When each node last promised to vote for nobody.
+/// A voter must not vote for the least election timeout.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    reason: WaitReason,
+    since: Time,
+    term: Term,
+}
+
+/// When each node was last bound not to vote.
 #[derive(Debug, Default)]
 pub struct LeaderStickiness {
     voters: Vec<Voter>,
@@ -48,17 +59,17 @@ impl LeaderStickiness {
             self.voters.push(Voter {
                 id,
                 now: None,
-                promised: None,
-                vote: (Term(0), None),
-                claim: None,
-                is_asked: false,
+                bound: None,
+                before: HardState::default(),
+                contact: None,
+                is_vote_requested: false,
             });
             self.voters.len() - 1
         });
         &mut self.voters[at] // found or pushed
     }
 
-    /// A node stopped.
+    /// A node has stopped.
     pub fn stopped(&mut self, node: NodeId) {
         self.voters.retain(|voter| voter.id != node);
     }
@@ -69,11 +80,15 @@ impl LeaderStickiness {
         let now = voter.now.map_or(event.at, |now| now.max(event.at));
         let is_first = voter.now.replace(now).is_none();
         if is_first && matches!(raft.config().lease, Lease::On { .. }) {
-            voter.promised = Some((WaitReason::Started, now, raft.term()));
+            voter.bound = Some(Bound {
+                reason: WaitReason::Started,
+                since: now,
+                term: raft.term(),
+            });
         }
-        voter.vote = (raft.term(), raft.voted_for());
-        voter.claim = LeaderContact::in_input(&event.input);
-        voter.is_asked = matches!(
+        voter.before = vote_of(raft);
+        voter.contact = LeaderContact::in_input(&event.input);
+        voter.is_vote_requested = matches!(
             &event.input,
             Input::Receive { message: Message::RequestVote(request), .. }
                 if request.campaign == Campaign::Election
@@ -90,26 +105,32 @@ impl LeaderStickiness {
         let (Some(now), CheckQuorum::On) = (voter.now, raft.config().check_quorum) else {
             return Ok(());
         };
-        if let Some(claim) = voter.claim
-            && claim.is_taken(raft, actions)
+        if let Some(contact) = voter.contact
+            && contact.is_accepted(raft, actions)
         {
-            voter.promised = Some((WaitReason::Heard(claim.leader), now, claim.term));
+            voter.bound = Some(Bound {
+                reason: WaitReason::Heard(contact.leader),
+                since: now,
+                term: contact.term,
+            });
         }
-        let (before, after) = (voter.vote, (raft.term(), raft.voted_for()));
-        match after.1 {
-            Some(candidate) if voter.is_asked && after != before => voter.votes(raft, candidate),
+        let (before, after) = (voter.before, vote_of(raft));
+        match after.voted_for {
+            Some(candidate) if voter.is_vote_requested && after != before => {
+                voter.check_vote(raft, candidate)
+            }
             Some(_) | None => Ok(()),
         }
     }
 }
 
 impl Voter {
-    fn votes(&self, raft: &Raft, candidate: NodeId) -> Result<(), Violation> {
+    /// It has granted its vote to `candidate`.
+    fn check_vote(&self, raft: &Raft, candidate: NodeId) -> Result<(), Violation> {
         let least = raft.config().election_timeout_min;
-        let holds = |(_, since, term): &(WaitReason, Time, Term)| {
-            *term < raft.term() && self.now < Some(since.after(least))
-        };
-        let Some((reason, since, _)) = self.promised.filter(holds) else {
+        let is_in_force =
+            |bound: &Bound| bound.term < raft.term() && self.now < Some(bound.since.after(least));
+        let Some(Bound { reason, since, .. }) = self.bound.filter(is_in_force) else {
             return Ok(());
         };
         Err(Violation::VoteDespiteLeader {

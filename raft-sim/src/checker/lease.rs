@@ -1,26 +1,27 @@
-//! Leases: a leader serves reads without asking only while its voters are sure not to elect
-//! another (thesis 6.4.1), whatever their clocks do within the bound.
+//! Lease bound: a leader serves reads under its lease only while its voters cannot elect another
+//! leader (thesis 6.4.1), whatever their clocks do within the configured bound.
 //!
-//! That a lease was too long shows as a stale read only if an election and a write fall between
-//! its end and where it should have ended, a few milliseconds. So it is foreseen: whenever a
-//! lease read is served, each voter that heard the leader counts as bound for the least election
-//! timeout from when the leader began to ask what the voter heard, were the leader's clock as
-//! slow and the voter's as fast as [`Lease::On`] allows. The others must not be a majority, of
-//! each half if the leader's configuration is joint.
+//! A lease that was too long shows as a stale read only if an election and a write fall between
+//! its end and the time when it should have ended, a few milliseconds. So the checker predicts:
+//! whenever a leader serves a lease read, each voter that heard it counts as bound for the least
+//! election timeout. That time begins when the leader began the round that the voter heard, and is
+//! measured as if the leader's clock were as slow and the voter's as fast as [`Lease::On`] allows.
+//! The voters that are not bound must not be a majority, of each half if the leader's configuration
+//! is joint.
 //!
-//! And as few reads come in just those milliseconds, now and then a copy of a leader's core is
-//! asked for one at the very moment from which too few voters are bound, as if nothing more had
+//! As few reads come in just those milliseconds, the checker now and then asks a copy of a leader's
+//! core for a read, at the very moment from which too few voters are bound, as if no message had
 //! arrived until then.
 //!
-//! Sound: that a voter heard a round is known here before its answer can reach the leader, and a
-//! lease rests on answers; `e (1 - 2 d)`, what a core allows itself, is less than
-//! `e (1 - d) / (1 + d)`, what is asked here. All times are by the leader's own clock, so that
-//! clocks that jump, or drift by more than the bound, do not matter: what they break is no
-//! mistake of the core.
+//! Sound: the checker knows that a voter heard a round before the voter's answer can reach the
+//! leader, and a lease depends on answers. `e (1 - 2 d)`, the lease that a core allows itself, is
+//! less than `e (1 - d) / (1 + d)`, the bound that is required here. All times are by the leader's
+//! own clock, so clocks that jump, or drift by more than the bound, do not matter: the reads that
+//! they make stale are no defect of the core.
 //!
 //! Cost: a note for each message of a leader, a pass over the voters for each lease read, and a
-//! copy of a core for one in [`ASK_EVERY`] steps of leaders; more often at a run's beginning, so that
-//! short runs are not let off.
+//! copy of a core for one in [`PREDICT_EVERY`] steps of leaders. Copies are more frequent at the
+//! beginning of a run, so that short runs are checked, too.
 
 use super::leader_contact::LeaderContact;
 use super::quorum::has_quorum;
@@ -32,56 +33,64 @@ use raft_proto::{
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many steps leaders take at most between two copies that are asked.
-pub const ASK_EVERY: u32 = 256;
+/// How many steps leaders take at most between two predictions.
+pub const PREDICT_EVERY: u32 = 256;
 
-/// A node, as a leader that asks and as a voter that hears.
+/// A round of heartbeats.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    number: u64,
+    /// When it began, by the leader's clock.
+    began: Time,
+}
+
+/// A node, as a leader that begins rounds and as a voter that hears them.
 #[derive(Clone, Debug)]
 struct Node {
     id: NodeId,
     now: Time,
-    /// The rounds that it began in a term as its leader, and when, by its own clock.
+    /// The last term that it led in.
     led: Term,
-    begun: VecDeque<(u64, Time)>,
-    /// Who heard it in that term, and when it began to ask what they heard last. They may have
-    /// heard others since: where clocks are at fault that is no mistake of the core.
+    /// The rounds that it began in that term, by their numbers.
+    rounds: VecDeque<Round>,
+    /// The voters that heard it in that term, and when the last round that each heard began. A
+    /// voter may have heard another leader since: where clocks are at fault, that is no defect of
+    /// the core.
     heard_by: Vec<(NodeId, Time)>,
-    claim: Option<LeaderContact>,
+    contact: Option<LeaderContact>,
     is_lease_read: bool,
 }
 
 impl Node {
-    /// It asks, perhaps once more, in `round`.
-    fn asks(&mut self, term: Term, round: u64, keep: Duration) {
+    /// It sends a message of a round, which may be new.
+    fn begin_round(&mut self, term: Term, round: u64, keep: Duration) {
         if self.led != term {
             self.led = term;
-            self.begun.clear();
+            self.rounds.clear();
             self.heard_by.clear();
         }
-        // What waited for a write may leave after what did not.
-        let at = self.begun.partition_point(|(begun, _)| *begun < round);
-        if self.begun.get(at).is_none_or(|(begun, _)| *begun != round) {
-            self.begun.insert(at, (round, self.now));
+        // A message that waited for a write may leave after a message of a later round.
+        let at = (self.rounds).partition_point(|known| known.number < round);
+        let known = self.rounds.get(at);
+        if known.is_none_or(|known| known.number != round) {
+            let (number, began) = (round, self.now);
+            self.rounds.insert(at, Round { number, began });
         }
         let now = self.now;
-        while self.begun.len() > 1
-            && self
-                .begun
-                .front()
-                .is_some_and(|(_, at)| at.after(keep) <= now)
-        {
-            self.begun.pop_front();
+        let is_over = |round: &Round| round.began.after(keep) <= now;
+        while self.rounds.len() > 1 && self.rounds.front().is_some_and(is_over) {
+            self.rounds.pop_front();
         }
     }
 }
 
-/// What leases rest on.
+/// What leases depend on: which voters heard which rounds.
 #[derive(Debug, Default)]
 pub struct Leases {
     nodes: Vec<Node>,
-    /// Steps that leaders took, and at which a copy is asked next.
+    /// How many steps leaders have taken, and at which one the next prediction is made.
     steps: u32,
-    asked_next: u32,
+    next_prediction: u32,
 }
 
 impl Leases {
@@ -92,9 +101,9 @@ impl Leases {
                 id,
                 now: Time::ZERO,
                 led: Term(0),
-                begun: VecDeque::new(),
+                rounds: VecDeque::new(),
                 heard_by: Vec::new(),
-                claim: None,
+                contact: None,
                 is_lease_read: false,
             });
             self.nodes.len() - 1
@@ -102,11 +111,12 @@ impl Leases {
         &mut self.nodes[at] // found or pushed
     }
 
-    /// A node stopped. Who heard a leader before is still bound: it promises the same when it starts.
+    /// A node has stopped. If it heard a leader before, it is still bound: a node that starts waits
+    /// as if it had just heard one.
     pub fn stopped(&mut self, node: NodeId) {
         let node = self.node(node);
         (node.now, node.led) = (Time::ZERO, Term(0));
-        node.begun.clear();
+        node.rounds.clear();
         node.heard_by.clear();
     }
 
@@ -117,7 +127,7 @@ impl Leases {
         }
         let node = self.node(raft.id());
         node.now = node.now.max(event.at);
-        node.claim = LeaderContact::in_input(&event.input);
+        node.contact = LeaderContact::in_input(&event.input);
         node.is_lease_read = matches!(
             event.input,
             Input::Read {
@@ -133,7 +143,7 @@ impl Leases {
     ///
     /// [`Violation::LeaseTooLong`].
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
-        let Some(bound) = promised(raft.config()) else {
+        let Some(bound) = binding_time(raft.config()) else {
             return Ok(());
         };
         let node = self.node(raft.id());
@@ -142,39 +152,39 @@ impl Leases {
             if let Action::Send { message, .. } = action
                 && let Message::AppendEntries(request) = message
             {
-                node.asks(request.term, request.round, bound);
+                node.begin_round(request.term, request.round, bound);
             }
         }
-        if let Some(claim) = node.claim.take()
-            && claim.is_taken(raft, actions)
+        if let Some(contact) = node.contact.take()
+            && contact.is_accepted(raft, actions)
         {
-            self.hears(raft.id(), claim);
+            self.hears(raft.id(), contact);
         }
         if raft.role() != RoleKind::Leader {
             return Ok(());
         }
         self.steps = self.steps.saturating_add(1);
-        if self.steps >= self.asked_next {
-            let pause = (self.steps / 8).clamp(1, ASK_EVERY);
-            self.asked_next = self.steps.saturating_add(pause);
-            self.foresee(raft, bound)?;
+        if self.steps >= self.next_prediction {
+            let pause = (self.steps / 8).clamp(1, PREDICT_EVERY);
+            self.next_prediction = self.steps.saturating_add(pause);
+            self.predict(raft, bound)?;
         }
         let now = self.node(raft.id()).now;
-        match serves && self.can_elect_another(raft, bound, now) {
-            true => Err(self.too_long(raft, bound, now)),
-            false => Ok(()),
+        if serves && self.can_elect_another(raft, bound, now) {
+            return Err(self.too_long(raft, bound, now));
         }
+        Ok(())
     }
 
-    /// A voter takes a leader's message for what it is.
-    fn hears(&mut self, voter: NodeId, claim: LeaderContact) {
-        let leader = self.node(claim.leader);
-        let Some(round) = claim.round.filter(|_| leader.led == claim.term) else {
+    /// A voter accepts a leader's message.
+    fn hears(&mut self, voter: NodeId, contact: LeaderContact) {
+        let leader = self.node(contact.leader);
+        let Some(round) = contact.round.filter(|_| leader.led == contact.term) else {
             return;
         };
-        let begun = leader.begun.iter().find(|(begun, _)| *begun == round);
-        let Some((_, at)) = begun.copied() else {
-            return; // long ago
+        let known = leader.rounds.iter().find(|known| known.number == round);
+        let Some(Round { began: at, .. }) = known.copied() else {
+            return; // It began long ago.
         };
         match leader.heard_by.iter_mut().find(|(id, _)| *id == voter) {
             Some((_, latest)) => *latest = at.max(*latest),
@@ -182,7 +192,7 @@ impl Leases {
         }
     }
 
-    /// Until when a voter of `raft` is bound to it, by its clock.
+    /// Until when a voter is bound to the leader `raft`, by the leader's clock.
     fn bound_until(&self, raft: &Raft, bound: Duration, voter: NodeId) -> Time {
         if voter == raft.id() {
             return Time::NEVER;
@@ -193,14 +203,15 @@ impl Leases {
         heard.map_or(Time::ZERO, |(_, at)| at.after(bound))
     }
 
-    /// Whether the voters that are not bound when the clock of `raft` shows `at` are enough.
+    /// Whether the voters that are not bound when the clock of `raft` shows `at` are a quorum.
     fn can_elect_another(&self, raft: &Raft, bound: Duration, at: Time) -> bool {
         let is_free = |voter| self.bound_until(raft, bound, voter) <= at;
         has_quorum(raft.membership(), is_free)
     }
 
-    /// Whether a leader would still serve a read when too few are bound, did it hear nothing more.
-    fn foresee(&mut self, raft: &Raft, bound: Duration) -> Result<(), Violation> {
+    /// Predicts whether a leader that hears nothing more would still serve a read when too few
+    /// voters are bound.
+    fn predict(&mut self, raft: &Raft, bound: Duration) -> Result<(), Violation> {
         let now = self.node(raft.id()).now;
         let voters = raft.membership().voters();
         let ends = voters.map(|voter| self.bound_until(raft, bound, voter).max(now));
@@ -214,10 +225,10 @@ impl Leases {
             id: RequestId(u64::MAX),
             mode: ReadMode::Lease,
         };
-        match is_served(&raft.clone().step(Event { at, input })) {
-            true => Err(self.too_long(raft, bound, at)),
-            false => Ok(()),
+        if is_served(&raft.clone().step(Event { at, input })) {
+            return Err(self.too_long(raft, bound, at));
         }
+        Ok(())
     }
 
     fn too_long(&self, raft: &Raft, bound: Duration, at: Time) -> Violation {
@@ -235,8 +246,8 @@ fn is_served(actions: &[Action]) -> bool {
     actions.iter().any(is_served)
 }
 
-/// How long a voter is sure to keep its promise by the leader's clock: `e (1 - d) / (1 + d)`.
-fn promised(config: &Config) -> Option<Duration> {
+/// How long a voter is sure to be bound, by the leader's clock: `e (1 - d) / (1 + d)`.
+fn binding_time(config: &Config) -> Option<Duration> {
     let Lease::On { max_drift_ppm } = config.lease else {
         return None;
     };

@@ -2,12 +2,11 @@
 //! identical in all entries up through the given index (section 5.3).
 //!
 //! The paper's argument is an induction: a leader creates at most one entry with a given index
-//! in its term, and a follower takes an entry only behind the predecessor that the leader has.
-//! The check is that induction turned into a table. For each index and term, the first log to
-//! hold such an entry fixes its content and its predecessor's term; every other log must agree
-//! on both. Since the predecessor was checked in the same way when it entered the log, agreement
-//! at an entry is agreement on all before it, and only entries that are new in a log need to be
-//! looked at.
+//! in its term, and a follower appends an entry only after the predecessor that the leader has.
+//! The check turns that induction into a table. For each index and term, the first log to hold
+//! such an entry fixes its content and its predecessor's term; every other log must agree on both.
+//! The predecessor was checked in the same way when it entered the log. So agreement at an entry is
+//! agreement on all before it, and only entries that are new in a log need to be checked.
 
 use super::observation::Step;
 use super::observation::{Fingerprint, ObservedLog};
@@ -15,7 +14,7 @@ use super::violation::Violation;
 use super::window::Window;
 use raft_proto::{EntryId, Index, NodeId, Term};
 
-/// What is known of the entries at one index: nearly always one, more after a conflict.
+/// The entries at one index: nearly always one, more after a conflict.
 #[derive(Clone, Debug)]
 struct Position {
     first: Known,
@@ -26,7 +25,7 @@ struct Position {
 struct Known {
     entry: Fingerprint,
     previous: Term,
-    /// Who had it first.
+    /// The node whose log had it first.
     node: NodeId,
 }
 
@@ -51,7 +50,7 @@ pub struct LogMatching {
 }
 
 impl LogMatching {
-    /// Looks at the entries that this step brought into a log.
+    /// Looks at the entries that are new in a log after this step.
     ///
     /// # Errors
     ///
@@ -73,7 +72,7 @@ impl LogMatching {
         let mut index = from
             .max(log.base().index.next())
             .max(self.positions.first());
-        // The term before the first one looked at is unknown only where entries were forgotten.
+        // The term before the first new entry is unknown only where entries were forgotten.
         let Some(mut previous) = log.term_at(index.previous()) else {
             return Ok(());
         };

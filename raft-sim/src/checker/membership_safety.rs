@@ -2,37 +2,38 @@
 //! 6; thesis 4.1; Ongaro's note of 2015 on the change of single servers).
 //!
 //! While the members change, nodes count votes by different configurations. Election Safety shows
-//! a mistake there only if two leaders really are elected in one term, which asks for rare
-//! timing. This check looks at a state and asks whether it could happen from here: are there two
-//! nodes, each a voter of its own configuration, and two disjoint sets of nodes, one that could
-//! elect the first and one that could elect the second? A set can elect a node if
+//! a mistake there only if two leaders really are elected in one term, which needs rare timing.
+//! This check looks at a state and asks whether that could happen from here. Are there two nodes,
+//! each a voter of its own configuration, and two disjoint sets of nodes, such that one set could
+//! elect the first node and the other set the second? A set can elect a node if
 //!
 //! - it holds a majority of the voters that this node counts, of each half if its configuration is
 //!   joint,
 //! - no log in it is more up to date than the node's (section 5.4.1),
-//! - and the other candidate is not in it, which votes for itself.
+//! - and the other candidate, which votes for itself, is not in it.
 //!
-//! A correct core never gets there, and so there are no false alarms. Votes bind only within
-//! their term, and messages may be lost or come at any time. So from such a state there is a
-//! run in which all other messages are lost, leaders step down, both nodes time out until they
-//! campaign in the same term, greater than any that is known, each request reaches only its own
-//! set, and all grant: two leaders of one term. Raft excludes that in every run, so it excludes
-//! the state. Logs do not change on the way: a campaign appends nothing, and waits until the
-//! candidate's log is on disk. A node that is down takes part when it is back, with what
+//! A correct core never reaches such a state, so there are no false alarms. Votes bind only within
+//! their term, and messages may be lost or arrive at any time. So from such a state the following
+//! run is possible: all other messages are lost, leaders step down, and both nodes time out until
+//! they start elections in the same term, greater than any that is known. Each request reaches only
+//! its own set, and all voters grant it: two leaders in one term. Raft excludes that in every run,
+//! so it excludes the state. Logs do not change on the way: an election appends nothing, and waits
+//! until the candidate's log is on disk. A node that is down takes part when it is back, with what
 //! its disk holds.
 //!
-//! The paper's argument why: configurations that follow each other have no disjoint majorities,
-//! and one follows another only once that is committed, on a majority whose logs are then more up
-//! to date than that of any node which lacks it.
+//! The paper's argument: configurations that follow each other have no disjoint majorities. One
+//! follows another only once that is committed, on a majority whose logs are then more up to date
+//! than the log of any node that lacks it.
 //!
-//! Cost: two configurations nearly always share voters to the degree that their majorities must
-//! meet, which is seen by counting. Only pairs two changes apart are searched, by all ways to
-//! divide the voters that both need and that would vote for both.
+//! Cost: two configurations nearly always share so many voters that their majorities must meet,
+//! which counting shows. Only pairs that are two changes apart are searched, by all ways to divide
+//! the voters that both need and that would vote for both.
 
+use super::quorum::Votes;
 use super::violation::{Nodes, Violation};
-use raft_proto::{EntryId, MemberRole, Membership, NodeId};
+use raft_proto::{EntryId, Membership, NodeId};
 
-/// What a node would do in an election.
+/// How a node would vote and stand in an election.
 #[derive(Clone, Copy, Debug)]
 pub struct MemberView<'a> {
     /// Which node.
@@ -40,22 +41,23 @@ pub struct MemberView<'a> {
     /// The last entry of its log, or of what its disk holds of it if it is down.
     pub last_log: EntryId,
     /// The last entry that its disk holds: the end of its log if it loses power now. Equal to
-    /// `last_log` if it is down, or could not start again.
+    /// `last_log` if the node is down, or could not start again.
     pub stored: EntryId,
-    /// The configuration that it uses; `None` if it is down, so that it votes but does not stand.
+    /// The configuration that it uses; `None` if it is down, so that it votes but starts no
+    /// election.
     pub membership: Option<&'a Membership>,
 }
 
 impl MemberView<'_> {
-    /// Whether it would vote for a candidate whose log ends there (section 5.4.1), as it is or
-    /// after losing power.
+    /// Whether it would vote for a candidate whose log ends there (section 5.4.1), now or after
+    /// losing power.
     pub(super) fn would_vote_for(&self, last_log: EntryId) -> bool {
         last_log.is_at_least_as_up_to_date_as(self.last_log)
             || last_log.is_at_least_as_up_to_date_as(self.stored)
     }
 }
 
-/// A set of nodes, by their places in a list.
+/// A set of nodes: one bit for each position in a sorted list.
 type Set = u128;
 
 /// The voters of the two halves of a configuration, which are equal if it is not joint.
@@ -71,14 +73,9 @@ impl Voters {
         for member in membership.members() {
             let place = ids.binary_search(&member.id);
             let one = place.map_or(0, |place| 1 << place);
-            let (old, new) = match member.role {
-                MemberRole::Voter => (one, one),
-                MemberRole::Learner => (0, 0),
-                MemberRole::Incoming => (0, one),
-                MemberRole::Outgoing | MemberRole::Demoted => (one, 0),
-            };
-            voters.old |= old;
-            voters.new |= new;
+            let votes = Votes::of(member.role);
+            voters.old |= if votes.in_old { one } else { 0 };
+            voters.new |= if votes.in_new { one } else { 0 };
         }
         voters
     }
@@ -95,8 +92,8 @@ impl Voters {
         })
     }
 
-    /// Whether all majorities of one of this one's halves meet all of one of the other's: together
-    /// they have more members than there are voters.
+    /// Whether every majority of one of these halves meets every majority of one of the other's
+    /// halves: together they have more members than there are voters.
     fn always_meet(self, other: Voters) -> bool {
         let halves = [self.old, self.new];
         let others = [other.old, other.new];
@@ -108,25 +105,25 @@ impl Voters {
     }
 }
 
-/// A node that may be elected.
+/// A node that could be elected.
 #[derive(Clone, Copy)]
 struct Candidate {
     node: NodeId,
     itself: Set,
     voters: Voters,
-    /// Who would vote for it.
+    /// The nodes that would vote for it.
     grants: Set,
 }
 
 /// Whether two nodes could both be elected in one term, from this state. `views` holds each node
-/// that can still take part, once; voters without a view are lost for ever and vote for nobody.
-/// Looks at no more than 128 nodes, and at none if there are more.
+/// that can still take part, once. Voters without a view are lost for ever and vote for nobody.
+/// With more than 128 nodes nothing is checked.
 ///
 /// # Errors
 ///
 /// [`Violation::DisjointQuorums`].
 pub fn check(views: &[MemberView<'_>]) -> Result<(), Violation> {
-    // Most of the time all that may stand use the same configuration.
+    // Most of the time all voters use the same configuration.
     let mut memberships = views.iter().filter_map(|view| {
         let membership = view.membership?;
         membership.is_voter(view.node).then_some(membership)
@@ -206,7 +203,7 @@ fn both_elected(first: &Candidate, second: &Candidate) -> Option<(Set, Set)> {
     let for_second = second.grants & second.voters.all() & !first.itself;
     let contested = for_first & for_second;
     let (only_first, only_second) = (for_first & !contested, for_second & !contested);
-    // Every way to divide those that either could use: `given` runs through all subsets.
+    // Every way to divide the contested voters: `given` runs through all subsets.
     let mut given = contested;
     loop {
         let (one, other) = (only_first | given, only_second | (contested & !given));
@@ -215,7 +212,7 @@ fn both_elected(first: &Candidate, second: &Candidate) -> Option<(Set, Set)> {
                 return Some((one, other));
             }
         } else if given == contested {
-            return None; // Not even with all of them.
+            return None; // The first lacks a quorum even with all of them.
         }
         if given == 0 {
             return None;

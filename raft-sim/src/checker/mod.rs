@@ -1,44 +1,46 @@
-//! The properties. The five of Figure 3 are checked after every step of every node,
+//! The properties, each with a checker of its own. The [`judge`](crate::judge) owns the checkers.
 //!
-//! | property | file | what it watches |
+//! The five properties of Figure 3 are checked after every step of every node:
+//!
+//! | property | file | what the checker watches |
 //! |---|---|---|
-//! | Election Safety (5.2) | [`election_safety`] | who leads in which term |
-//! | Leader Append-Only (5.3) | [`leader_append_only`] | what a leader does to its own log |
+//! | Election Safety (5.2) | [`election_safety`] | the leader of each term |
+//! | Leader Append-Only (5.3) | [`leader_append_only`] | changes of a leader's own log |
 //! | Log Matching (5.3) | [`log_matching`] | each entry that enters any log |
-//! | Leader Completeness (5.4) | [`leader_completeness`] | what is committed, and each new leader's log |
-//! | State Machine Safety (5.4.3) | [`state_machine_safety`] | what each state machine is given |
+//! | Leader Completeness (5.4) | [`leader_completeness`] | commits, and each new leader's log |
+//! | State Machine Safety (5.4.3) | [`state_machine_safety`] | the entries that each service gets |
 //!
-//! and of what is not in Figure 3, each for itself:
+//! Further checkers watch what is not in Figure 3:
 //!
-//! | property | file | what it watches |
+//! | property | file | what the checker watches |
 //! |---|---|---|
-//! | Membership Safety (6) | [`membership_safety`] | whom the nodes could elect |
-//! | Leader Completeness, foreseen | [`electable`] | whom the nodes could elect at a commit |
+//! | Membership Safety (6) | [`membership_safety`] | which nodes could be elected |
+//! | Leader Completeness, predicted | [`electable`] | which nodes could be elected at a commit |
 //! | Membership Safety (7) | [`snapshot_members`] | the configurations in snapshots |
-//! | votes (5.2) | [`election_quorum`] | who voted for a new leader |
-//! | durability | [`durability`] | what disks hold of what is committed and acknowledged |
+//! | Election Safety: votes (5.2) | [`election_quorum`] | the votes for a new leader |
+//! | Durability (Figure 2) | [`durability`] | which disks hold committed entries |
 //! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
-//! | Rules for Followers (5.2) | [`patience`] | when nodes stand for election |
-//! | CheckQuorum (thesis 6.2) | [`check_quorum`] | whom leaders hear |
-//! | disruptive servers (thesis 4.2.3) | [`promise`] | who votes although it hears a leader |
-//! | leases (thesis 6.4.1) | [`lease`] | whether voters' promises outlast each lease |
-//! | liveness | [`liveness`] | the cluster, once all faults are over |
+//! | Election timeout (5.2) | [`election_timeout`] | when nodes start elections |
+//! | CheckQuorum (thesis 6.2) | [`check_quorum`] | which voters each leader has heard |
+//! | Leader stickiness (thesis 4.2.3) | [`leader_stickiness`] | votes despite a live leader |
+//! | Lease bound (thesis 6.4.1) | [`lease`] | how long voters are bound to a leader |
 //!
-//! and what clients saw by [`linearizability`](crate::linearizability).
+//! Two checks stand elsewhere: [`liveness`](crate::liveness), once all faults are over, and
+//! [`linearizability`](crate::linearizability), of the results that clients saw.
 //!
-//! A check after every step is affordable only if its cost follows what the step changed. The
+//! A check after every step is affordable only if its cost follows from what the step changed. The
 //! core tells exactly that: whatever changes in its log leaves the same step as a
-//! [`Write`](raft_proto::Write). [`ObservedCluster`] applies those writes to a picture of each log (terms
-//! and fingerprints, no payloads) and holds the picture's end against the core's own; a log that
-//! changed without a write, which no restart would find again, is itself a violation. The
-//! properties then look at what is new. None of them trusts another's result, except where the
+//! [`Write`](raft_proto::Write). [`ObservedCluster`] applies those writes to a picture of each log
+//! (terms and fingerprints, no payloads) and compares the picture's end with the core's own. A log
+//! that changed without a write, which no restart would find again, is itself a violation. The
+//! properties then look at what is new. No checker trusts another's result, except where the
 //! paper's own argument does: a log that holds one entry of another log holds all before it
 //! (Log Matching), so comparing the last one is enough.
 //!
-//! Everything here works on plain [`Observation`]s, so that a test can show each property a
-//! history that breaks it, which no correct core would produce.
+//! Everything here works on plain [`Observation`]s, so that a test can show each checker a
+//! history that breaks its property, which no correct core would produce.
 //!
-//! Memory: what lies more than [`MARGIN`] entries below the log of every node is forgotten.
+//! Memory: entries that lie more than [`MARGIN`] below the log of every node are forgotten.
 
 pub mod check_quorum;
 pub mod durability;
@@ -82,11 +84,11 @@ pub use window::Window;
 
 use raft_proto::NodeId;
 
-/// How many entries below the shortest log's beginning are remembered: a node that loses an
+/// How many entries below the lowest beginning of any log are remembered. A node that loses an
 /// unsynced compaction in a crash comes back with a log that begins earlier.
 pub const MARGIN: u64 = 4096;
 
-/// The five properties of Figure 3 over one history.
+/// The five properties of Figure 3.
 #[derive(Debug, Default)]
 pub struct Figure3Checker {
     cluster: ObservedCluster,
@@ -107,7 +109,7 @@ impl Figure3Checker {
         Figure3Checker::default()
     }
 
-    /// A node begins, for the first time or again, with what its storage held.
+    /// A node starts, for the first time or again, with what its storage held.
     ///
     /// # Errors
     ///
@@ -117,27 +119,27 @@ impl Figure3Checker {
         self.state_machine_safety
             .started(started.node, started.applied);
         let Some(log) = self.cluster.log(started.node) else {
-            return Ok(()); // just begun above
+            return Ok(()); // started above
         };
         self.log_matching
             .entered(started.node, log, log.base().index.next())
     }
 
-    /// A node stopped: it no longer leads, whatever it believed.
+    /// A node has stopped: it does not lead any more.
     pub fn stopped(&mut self, node: NodeId) {
         self.cluster.stopped(node);
     }
 
-    /// A node that has stopped never comes back: its log keeps nothing from being forgotten.
+    /// A node that has stopped never comes back. Nothing has to be remembered for its log.
     pub fn gone(&mut self, node: NodeId) {
         self.cluster.gone(node);
     }
 
-    /// A node took a step.
+    /// A node has taken a step.
     ///
     /// # Errors
     ///
-    /// The first property found broken.
+    /// The first violation found.
     pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), Violation> {
         let step = self.cluster.observe(observation)?;
         self.election_safety.observe(&step)?;
@@ -153,12 +155,12 @@ impl Figure3Checker {
         Ok(())
     }
 
-    /// The greatest index that was seen to be committed.
+    /// The greatest index that any node has committed.
     pub fn commit_index(&self) -> raft_proto::Index {
         self.leader_completeness.commit_index()
     }
 
-    /// Drops what no log reaches back to.
+    /// Forgets the entries that no log reaches back to.
     fn forget(&mut self) {
         let floor = self.cluster.lowest_base();
         let floor = raft_proto::Index(floor.0.saturating_sub(MARGIN));

@@ -1,8 +1,10 @@
-//! What each node was last seen to be, and a picture of its log.
+//! The state in which each node was last observed, and a picture of its log.
 
 use super::violation::Violation;
 use super::window::Window;
-use raft_proto::{Action, Entry, EntryId, EntryKind, Index, NodeId, Raft, RoleKind, Term, Write};
+use raft_proto::{
+    Action, Entry, EntryId, EntryKind, HardState, Index, NodeId, Raft, RoleKind, Term, Write,
+};
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
 
@@ -16,7 +18,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// That of an entry.
+    /// The fingerprint of an entry.
     pub fn of(entry: &Entry<'_>) -> Fingerprint {
         let mut hasher = FxHasher::default();
         hasher.write_u8(match entry.kind() {
@@ -32,7 +34,15 @@ impl Fingerprint {
     }
 }
 
-/// A node right after a step, and what the step asked for.
+/// currentTerm and votedFor of a core.
+pub(super) fn vote_of(raft: &Raft) -> HardState {
+    HardState {
+        term: raft.term(),
+        voted_for: raft.voted_for(),
+    }
+}
+
+/// A node right after a step, and the actions of the step.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
     /// Which node.
@@ -47,7 +57,7 @@ pub struct Observation<'a> {
     pub log_base: EntryId,
     /// The last entry of its log.
     pub last_log: EntryId,
-    /// What the step asked for.
+    /// The actions of the step.
     pub actions: &'a [Action],
 }
 
@@ -77,12 +87,12 @@ pub struct Started {
     pub log_base: EntryId,
     /// Its log.
     pub entries: raft_proto::Entries,
-    /// What its state machine holds: the index of the recovered snapshot.
+    /// The last index that its state machine has applied: that of the recovered snapshot.
     pub applied: Index,
 }
 
 impl Started {
-    /// That of a real core, whose state machine holds all up to `applied`.
+    /// The start of a real core, whose state machine has applied all up to `applied`.
     pub fn of(raft: &Raft, applied: Index) -> Started {
         let base = raft.log_base();
         Started {
@@ -130,7 +140,7 @@ impl ObservedLog {
         self.entries.get(index).copied()
     }
 
-    /// The term at `index`; that of the base is known.
+    /// The term at `index`; the base's term is known, too.
     pub fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.base.index {
             return Some(self.base.term);
@@ -146,7 +156,7 @@ impl ObservedLog {
         }
     }
 
-    /// The log now begins after `base`; what lies before was compacted away.
+    /// The log now begins after `base`: the entries before were compacted away.
     fn rebase(&mut self, base: EntryId) {
         if base.index > self.base.index {
             self.entries.drop_before(base.index.next());
@@ -168,7 +178,7 @@ pub struct StateBefore {
     pub last_log: EntryId,
 }
 
-/// What a step did to the node's log.
+/// How a step changed the node's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogChange {
     /// Entries from here on are new.
@@ -186,20 +196,20 @@ struct NodeView {
     log: ObservedLog,
 }
 
-/// All nodes, as last observed. A handful, so that looking through them is the fastest way.
+/// All nodes, as last observed. They are few, so a linear search is fastest.
 #[derive(Debug, Default)]
 pub struct ObservedCluster {
     nodes: Vec<NodeView>,
 }
 
-/// One step of one node: what the properties look at.
+/// One step of one node, as the properties see it.
 #[derive(Debug)]
 pub struct Step<'a> {
     /// The node after the step.
     pub now: &'a Observation<'a>,
     /// The node before it.
     pub before: StateBefore,
-    /// What became of its log; `None` if no entry came or went (compaction apart).
+    /// How its log changed; `None` if no entry came or went, compaction apart.
     pub change: Option<LogChange>,
     /// Its log after the step.
     pub log: &'a ObservedLog,
@@ -296,7 +306,7 @@ impl ObservedCluster {
     }
 }
 
-/// Applies a write to the picture of a log: what a restart would find.
+/// Applies a write to the picture of a log, which is what a restart would find.
 fn written(log: &mut ObservedLog, write: &Write) -> Option<LogChange> {
     if let Some(install) = &write.install {
         let last = install.snapshot.id.last;

@@ -1,9 +1,10 @@
 //! Snapshots hold the configuration "as of the latest index included in the snapshot" (section 7).
 //!
-//! One with a later configuration puts a change into force that was not committed and may come to
-//! nothing; one with an earlier configuration takes a change back. So the configurations that each node
-//! writes into its log are noted, and held against the snapshot that it writes down as its own. Of a
-//! node that starts anew only those that follow are known; before the first of them nothing is judged.
+//! A snapshot with a later configuration puts a change into force that was not committed and may
+//! come to nothing; one with an earlier configuration takes a change back. So the checker notes the
+//! configurations that each node writes into its log, and compares them with the snapshots that the
+//! node writes. Of a node that has restarted, only the configurations written since are known;
+//! snapshots from before the first of them are not checked.
 //!
 //! Cost: a look at each entry that is written, and a note for each change.
 
@@ -21,7 +22,7 @@ impl SnapshotMembers {
     /// How many configurations of a node are remembered.
     const REMEMBERED: usize = 64;
 
-    /// A node stopped: it may have forgotten some of its configurations.
+    /// A node has stopped. It may lose some of its configurations.
     pub fn stopped(&mut self, node: NodeId) {
         self.nodes.remove(&node);
     }
@@ -50,7 +51,7 @@ impl SnapshotMembers {
             let last = install.snapshot.id.last.index;
             let known = self.nodes.entry(node).or_default();
             match install.log {
-                // What follows the snapshot stays, and its configurations with it.
+                // The entries after the snapshot stay, and their configurations with them.
                 InstalledLog::KeepsTail => known.retain(|(index, _)| *index > last),
                 InstalledLog::IsDropped => known.clear(),
             }
@@ -77,7 +78,7 @@ impl SnapshotMembers {
         }
     }
 
-    /// A configuration is in force at a node since an entry; later ones of its are not any more.
+    /// A node uses the configuration that stands at `index`, and no later one any more.
     pub fn changed(&mut self, node: NodeId, index: Index, membership: &Membership) {
         let known = self.nodes.entry(node).or_default();
         known.retain(|(earlier, _)| *earlier < index);
@@ -87,7 +88,7 @@ impl SnapshotMembers {
         }
     }
 
-    /// A node writes down a snapshot up to `last`, with this configuration.
+    /// A node writes a snapshot up to `last`, with this configuration.
     ///
     /// # Errors
     ///

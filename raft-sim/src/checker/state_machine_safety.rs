@@ -2,10 +2,10 @@
 //! machine, no other server will ever apply a different log entry for the same index
 //! (section 5.4.3).
 //!
-//! It follows from the other four, and it is the one that a service can see; so it is checked on
-//! what state machines are really given, by content. With it go the things that would break it
-//! soon: indexes left out or repeated, entries handed out before they are committed, and a
-//! committed entry taken back out of a log.
+//! It follows from the other four properties, and it is the one that a service can see. So it is
+//! checked on the entries that state machines really get, by content. The checker also watches for
+//! what would soon break it: indexes that are left out or repeated, entries that are handed out
+//! before they are committed, and committed entries that are removed from a log.
 
 use super::observation::Fingerprint;
 use super::observation::Step;
@@ -16,20 +16,20 @@ use raft_proto::{Action, Entries, EntryId, Index, NodeId};
 #[derive(Clone, Copy, Debug)]
 struct Applied {
     entry: Fingerprint,
-    /// Who applied it first.
+    /// The node that applied it first.
     node: NodeId,
 }
 
-/// What was applied at each index, and how far each state machine is.
+/// The entry that was applied at each index, and how far each state machine is.
 #[derive(Debug, Default)]
 pub struct StateMachineSafety {
     applied: Window<Applied>,
-    /// The last index that each node's state machine was given.
+    /// The last index that each node's state machine has got.
     given: Vec<(NodeId, Index)>,
 }
 
 impl StateMachineSafety {
-    /// The state machine of `node` begins with all up to `applied`, from a snapshot.
+    /// The state machine of `node` starts with all up to `applied`, from a snapshot.
     pub fn started(&mut self, node: NodeId, applied: Index) {
         *self.given(node) = applied;
     }
@@ -45,14 +45,14 @@ impl StateMachineSafety {
         &mut self.given[at].1 // found or pushed above
     }
 
-    /// Looks at what the step hands out, and at what it takes back.
+    /// Looks at the entries that the step hands out, and at those that it removes from the log.
     ///
     /// # Errors
     ///
     /// [`Violation::AppliedDifferently`], [`Violation::AppliedOutOfOrder`],
     /// [`Violation::AppliedUncommitted`], [`Violation::CommitTakenBack`].
     pub fn observe(&mut self, step: &Step<'_>) -> Result<(), Violation> {
-        nothing_taken_back(step)?;
+        check_committed_kept(step)?;
         for action in step.now.actions {
             match action {
                 Action::Apply { entries } => self.apply(step, entries)?,
@@ -128,7 +128,7 @@ impl StateMachineSafety {
         }
     }
 
-    /// A snapshot replaces the state: it must not lead back.
+    /// A snapshot replaces the state: it must not go back.
     fn restore(&mut self, node: NodeId, last: EntryId) -> Result<(), Violation> {
         let given = *self.given(node);
         if last.index <= given {
@@ -152,7 +152,7 @@ impl StateMachineSafety {
         Ok(())
     }
 
-    /// What lies before `floor` is in every log's past.
+    /// Entries before `floor` no longer matter.
     pub fn forget_before(&mut self, floor: Index) {
         if floor > self.applied.first() && floor < self.applied.end() {
             self.applied.drop_before(floor);
@@ -160,8 +160,8 @@ impl StateMachineSafety {
     }
 }
 
-/// commitIndex never falls, and what it covers stays as it is.
-fn nothing_taken_back(step: &Step<'_>) -> Result<(), Violation> {
+/// commitIndex never falls, and the entries up to it never change.
+fn check_committed_kept(step: &Step<'_>) -> Result<(), Violation> {
     let (now, commit_index) = (step.now, step.before.commit_index);
     let replaced = step.change.filter(|change| change.dropped > 0);
     let taken_back = match replaced {

@@ -1,11 +1,10 @@
-//! What is wrong when a property does not hold.
+//! The violations that checkers find.
 
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 use std::fmt;
 use std::time::Duration;
 
-/// The properties of Figure 3, the contract that the checks themselves rest on, and what else the
-/// paper and the thesis promise.
+/// The properties of Figure 3, and further rules of the paper and the thesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Property {
     /// At most one leader can be elected in a given term (section 5.2).
@@ -14,23 +13,25 @@ pub enum Property {
     LeaderAppendOnly,
     /// Logs that share an entry are identical up to it (section 5.3).
     LogMatching,
-    /// What is committed in a term is in the log of every leader of a later one (section 5.4).
+    /// Entries committed in a term are in the logs of the leaders of all later terms (section 5.4).
     LeaderCompleteness,
     /// No two state machines apply different commands at an index (section 5.4.3).
     StateMachineSafety,
-    /// What changes in the log is written in the same step, and what is acknowledged is never lost.
+    /// Changes of the log are written in the same step, and nothing acknowledged is lost (Figure
+    /// 2).
     Durability,
     /// No two disjoint sets of voters can each elect a leader in one term (section 6).
     MembershipSafety,
     /// Each command of a session runs once (thesis 6.3).
     ExactlyOnce,
-    /// Who heard the leader or granted a vote waits for an election timeout (section 5.2).
+    /// A node that heard the leader, or granted a vote, waits for an election timeout (section
+    /// 5.2).
     ElectionTimeout,
-    /// A leader that no majority answers steps down (thesis 6.2).
+    /// A leader that hears no majority steps down (thesis 6.2).
     CheckQuorum,
-    /// Who hears a leader votes for nobody else (thesis 4.2.3).
+    /// A node that hears a leader votes for no other node (thesis 4.2.3).
     LeaderStickiness,
-    /// A lease ends before the promises that it rests on (thesis 6.4.1).
+    /// A lease ends while its voters are still bound to the leader (thesis 6.4.1).
     LeaseBound,
 }
 
@@ -53,7 +54,7 @@ impl fmt::Display for Property {
     }
 }
 
-/// Some nodes, by the order of their ids.
+/// Some nodes, in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Nodes(pub Vec<NodeId>);
 
@@ -67,7 +68,7 @@ impl fmt::Display for Nodes {
     }
 }
 
-/// What keeps a node from standing for election, or from voting.
+/// Why a node must not start an election, or vote, before a timeout has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
     /// It granted its vote to this node.
@@ -88,7 +89,7 @@ impl fmt::Display for WaitReason {
     }
 }
 
-/// How a property was broken.
+/// How a property was violated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Election Safety.
@@ -96,9 +97,9 @@ pub enum Violation {
     TwoLeaders {
         /// The term.
         term: Term,
-        /// Who was seen first.
+        /// The leader that was seen first.
         first: NodeId,
-        /// Who else.
+        /// The other leader.
         second: NodeId,
     },
     /// Leader Append-Only.
@@ -117,13 +118,13 @@ pub enum Violation {
         from: Index,
     },
     /// Log Matching: one id, two contents.
-    #[error("{first} and {second} hold different entries {entry}")]
+    #[error("{first} and {second} have different contents in entry {entry}")]
     DifferentEntries {
         /// The id that both entries have.
         entry: EntryId,
-        /// Whose log had it first.
+        /// The node whose log had it first.
         first: NodeId,
-        /// Whose log holds another.
+        /// The node whose log holds another entry.
         second: NodeId,
     },
     /// Log Matching: one entry, two predecessors.
@@ -134,13 +135,13 @@ pub enum Violation {
     DifferentPredecessors {
         /// The entry that both logs hold.
         entry: EntryId,
-        /// Whose log had it first.
+        /// The node whose log had it first.
         first: NodeId,
-        /// The term of what precedes it there.
+        /// The term of the entry before it there.
         first_term: Term,
-        /// Whose log differs.
+        /// The node whose log differs.
         second: NodeId,
-        /// The term of what precedes it there.
+        /// The term of the entry before it there.
         second_term: Term,
     },
     /// Leader Completeness.
@@ -171,7 +172,7 @@ pub enum Violation {
         last_log: EntryId,
     },
     /// commitIndex fell, or entries at or below it were replaced.
-    #[error("{node} had commitIndex {commit_index} and took back what stood at {taken_back}")]
+    #[error("{node} had commitIndex {commit_index}, and has removed the entry at {taken_back}")]
     CommitTakenBack {
         /// The node.
         node: NodeId,
@@ -180,23 +181,23 @@ pub enum Violation {
         /// The first index that is no longer as it was.
         taken_back: Index,
     },
-    /// State Machine Safety: another entry was applied there before.
+    /// State Machine Safety: another entry was applied at that index before.
     #[error(
-        "{second} was given {entry} to apply, but {first} applied \
-         another command at that index, of term {first_term}"
+        "{second} got entry {entry} to apply, but {first} applied \
+         another entry at that index, of term {first_term}"
     )]
     AppliedDifferently {
-        /// What was handed out now.
+        /// The entry that was handed out now.
         entry: EntryId,
-        /// Who applied something else.
+        /// The node that applied another entry.
         first: NodeId,
-        /// That one's term.
+        /// The term of that entry.
         first_term: Term,
-        /// Who was given this.
+        /// The node that got this entry.
         second: NodeId,
     },
     /// State Machine Safety: an entry was left out or repeated.
-    #[error("{node} was given index {found} to apply where {expected} comes next")]
+    #[error("{node} got index {found} to apply, where index {expected} comes next")]
     AppliedOutOfOrder {
         /// The node.
         node: NodeId,
@@ -206,17 +207,17 @@ pub enum Violation {
         found: Index,
     },
     /// State Machine Safety: an entry was handed out before it was committed.
-    #[error("{node} was given {entry} to apply, but its commitIndex is {commit_index}")]
+    #[error("{node} got entry {entry} to apply, but its commitIndex is {commit_index}")]
     AppliedUncommitted {
         /// The node.
         node: NodeId,
-        /// What was handed out.
+        /// The entry that was handed out.
         entry: EntryId,
         /// The node's commitIndex.
         commit_index: Index,
     },
-    /// Durability: the log is not what the writes say.
-    #[error("the log of {node} ends at {log}, but what it wrote ends at {written}")]
+    /// Durability: the log differs from what was written.
+    #[error("the log of {node} ends at {log}, but its writes end at {written}")]
     LogNotWritten {
         /// The node.
         node: NodeId,
@@ -227,70 +228,70 @@ pub enum Violation {
     },
     /// Durability: an entry was committed that too few voters have stored.
     #[error(
-        "entry {entry} was committed by {leader}, but of {voters} it is on the disk of {holders} only"
+        "{leader} committed entry {entry}, but of its voters {voters} it is on the disks of {holders} only"
     )]
     CommittedNotStored {
         /// The entry.
         entry: EntryId,
-        /// Who committed it.
+        /// The leader that committed it.
         leader: NodeId,
         /// The voters that hold it.
         holders: Nodes,
         /// All voters; in a joint configuration, those of the half that lacks a majority.
         voters: Nodes,
     },
-    /// Durability: what a client was told is committed is gone.
+    /// Durability: an entry that a client was told is committed is lost.
     #[error("{at} told a client that entry {entry} is committed, but {node} does not have it")]
     AcknowledgedLost {
         /// The entry.
         entry: EntryId,
-        /// Who told the client.
+        /// The node that told the client.
         at: NodeId,
-        /// Who should have it.
+        /// The node that should have it.
         node: NodeId,
     },
     /// Membership Safety.
     #[error(
-        "{first} can be elected by {first_quorum}, and {second} by {second_quorum}, in one term"
+        "in one term, {first} could be elected by {first_quorum}, and {second} by {second_quorum}"
     )]
     DisjointQuorums {
-        /// One node that can be elected.
+        /// One node that could be elected.
         first: NodeId,
-        /// By whom.
+        /// The nodes that could elect it.
         first_quorum: Nodes,
-        /// The other.
+        /// The other node.
         second: NodeId,
-        /// By whom.
+        /// The nodes that could elect it.
         second_quorum: Nodes,
     },
-    /// Exactly Once: a command ran at two places of the log.
+    /// Exactly Once: a command ran as two entries of the log.
     #[error(
-        "command {sequence} of session {session} ran at {first_at} on {first} \
-         and at {second_at} on {second}"
+        "command {sequence} of session {session} ran as entry {first_at} on {first} \
+         and again as entry {second_at} on {second}"
     )]
     RanTwice {
         /// The session.
         session: u64,
         /// The command's number in it.
         sequence: u64,
-        /// Who ran it first.
+        /// The node that ran it first.
         first: NodeId,
-        /// Which entry it was there.
+        /// Its entry there.
         first_at: EntryId,
-        /// Who ran it as another entry.
+        /// The node that ran it as another entry.
         second: NodeId,
         /// That entry.
         second_at: EntryId,
     },
     /// Exactly Once: a client was answered, but its command ran nowhere.
-    #[error("command {sequence} of session {session} was answered, but it ran nowhere")]
+    #[error("command {sequence} of session {session} was answered, but no service ran it")]
     AnsweredWithoutRunning {
         /// The session.
         session: u64,
         /// The command's number in it.
         sequence: u64,
     },
-    /// Leader Completeness, foreseen.
+    /// Leader Completeness, predicted.
     #[error(
         "entry {entry} was committed by {leader}, but {node} does not have it (its log ends at \
          {last_log}) and could be elected by {voters}"
@@ -298,52 +299,52 @@ pub enum Violation {
     ElectableWithoutEntry {
         /// The committed entry.
         entry: EntryId,
-        /// Who committed it.
+        /// The leader that committed it.
         leader: NodeId,
-        /// Who could lead without it.
+        /// The node that could be elected without it.
         node: NodeId,
-        /// The end of that one's log.
+        /// The end of that node's log.
         last_log: EntryId,
-        /// Who would vote for that one.
+        /// The nodes that would vote for it.
         voters: Nodes,
     },
     /// Membership Safety: a snapshot with another configuration than that of its last entry.
     #[error(
-        "{node} wrote a snapshot up to {last} whose members are not those in force since {since}"
+        "{node} wrote a snapshot up to {last}, whose members differ from the configuration at {since}"
     )]
     SnapshotOfOtherMembers {
         /// The node.
         node: NodeId,
         /// The snapshot's last entry.
         last: Index,
-        /// The entry that holds the right configuration.
+        /// The index of the right configuration.
         since: Index,
     },
     /// Election Safety: a leader that a majority did not vote for.
-    #[error("{leader} leads in term {term}, but only {voters} can have voted for it")]
+    #[error("{leader} leads in term {term}, but at most {voters} voted for it")]
     ElectedWithoutMajority {
         /// The leader.
         leader: NodeId,
         /// Its term.
         term: Term,
-        /// Who can have voted for it.
+        /// The nodes that may have voted for it.
         voters: Nodes,
     },
     /// CheckQuorum.
     #[error(
-        "{leader} has heard no majority of its voters for {limit:?}, and still leads in term {term}"
+        "{leader} still leads in term {term}, but has heard no majority of its voters for {limit:?}"
     )]
     LeaderWithoutQuorum {
         /// The leader.
         leader: NodeId,
         /// Its term.
         term: Term,
-        /// How long it may lead unheard.
+        /// How long it may lead without hearing a majority.
         limit: Duration,
     },
     /// Election timeout.
     #[error(
-        "{node} became a {role} in term {term}, {waited:?} after it {reason}: \
+        "{node} became a {role} in term {term} only {waited:?} after it {reason}: \
          the least election timeout is {least:?}"
     )]
     EarlyElection {
@@ -353,47 +354,47 @@ pub enum Violation {
         role: RoleKind,
         /// In which term.
         term: Term,
-        /// What should have kept it from that.
+        /// Why it had to wait.
         reason: WaitReason,
-        /// How long ago that was, by its own clock.
+        /// How long it waited, by its own clock.
         waited: Duration,
         /// How long it has to wait at least.
         least: Duration,
     },
     /// Leader stickiness.
     #[error(
-        "{node} granted its vote to {candidate} in term {term}, {waited:?} after it {reason}: \
-         it votes for nobody for {least:?}"
+        "{node} granted its vote to {candidate} in term {term} only {waited:?} after it {reason}: \
+         it must not vote for {least:?}"
     )]
     VoteDespiteLeader {
         /// The node.
         node: NodeId,
-        /// For whom it voted.
+        /// The node for which it voted.
         candidate: NodeId,
         /// In which term.
         term: Term,
-        /// What should have kept it from that.
+        /// Why it had to wait.
         reason: WaitReason,
-        /// How long ago that was, by its own clock.
+        /// How long it waited, by its own clock.
         waited: Duration,
         /// How long it has to wait at least.
         least: Duration,
     },
-    /// Leases.
+    /// Lease bound.
     #[error(
-        "{leader}, leader of term {term}, serves reads under its lease when of its voters only \
-         {bound} are sure not to elect another"
+        "{leader}, leader of term {term}, serves a read under its lease, but of its voters only \
+         {bound} are sure not to elect another leader yet"
     )]
     LeaseTooLong {
         /// The leader.
         leader: NodeId,
         /// Its term.
         term: Term,
-        /// The voters whose promise still held, were their clocks as fast as allowed.
+        /// The voters that are still bound, even if their clocks are as fast as allowed.
         bound: Nodes,
     },
-    /// A step of a node that was not reported as started: a defect of the observer.
-    #[error("{node} took a step before it was started")]
+    /// A step of a node that was not reported as started: a defect of the simulator.
+    #[error("{node} took a step before the judge was told that it started")]
     NeverStarted {
         /// The node.
         node: NodeId,
@@ -401,7 +402,7 @@ pub enum Violation {
 }
 
 impl Violation {
-    /// Which property this breaks.
+    /// The property that is violated.
     pub fn property(&self) -> Property {
         match self {
             Violation::TwoLeaders { .. } | Violation::ElectedWithoutMajority { .. } => {

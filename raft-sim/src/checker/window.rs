@@ -1,9 +1,9 @@
-//! Values by log index, for the part of the index space that still matters.
+//! Values by log index, for the indexes that still matter.
 
 use raft_proto::Index;
 use std::collections::VecDeque;
 
-/// A value for each index of a range whose beginning moves up and whose end grows.
+/// A value for each index of a range. Its beginning moves up, and its end grows.
 #[derive(Clone, Debug)]
 pub struct Window<T> {
     /// The index of the first value.
@@ -61,7 +61,7 @@ impl<T> Window<T> {
         self.values.truncate(self.offset(from).unwrap_or(0));
     }
 
-    /// Drops all values before `first`. A window that ends before it becomes empty and begins
+    /// Drops all values before `first`. A window that ends before `first` becomes empty and begins
     /// there.
     pub fn drop_before(&mut self, first: Index) {
         if first >= self.end() {

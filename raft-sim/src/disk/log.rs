@@ -4,21 +4,21 @@ use super::error::DiskError;
 use raft_proto::{Entries, EntriesBuilder, Entry, EntryId, EntryKind, Index, Membership, Term};
 use std::collections::VecDeque;
 
-/// The durable log: entries as they were written, and which of each piece still count. Nothing
+/// The durable log: the entries of each write, and which of them are still part of the log. Nothing
 /// is copied, and a piece costs the same whether it has one entry or a thousand.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredLog {
     pub(super) pieces: VecDeque<Piece>,
-    /// The last index; what the log was cut to if it is empty.
+    /// The last index; if the log is empty, the index up to which it was dropped.
     pub(super) last: Index,
-    /// The encoded size of the entries that count.
+    /// The encoded size of the entries of the log.
     pub(super) bytes: u64,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
     entries: Entries,
-    /// The entries from here to `last`, both included, count.
+    /// The entries from here to `last`, both included, are part of the log.
     first: Index,
     pub(super) last: Index,
 }
@@ -139,8 +139,8 @@ impl StoredLog {
     pub(super) fn to_entries(&self) -> Entries {
         let mut builder = EntriesBuilder::new();
         for entry in self.pieces.iter().flat_map(Piece::iter) {
-            // Pieces follow each other without a gap. Terms that fall would be a breach by the
-            // core; the log then ends there, and the node that starts with it will show.
+            // Pieces follow each other without a gap. Terms that fall would be a breach of contract
+            // by the core. The log then ends there, and the node that starts with it will show it.
             if builder
                 .push(entry.id(), entry.kind(), entry.share_payload())
                 .is_err()

@@ -1,9 +1,8 @@
-//! The simulated disk of one node.
+//! The simulated disk of one machine.
 //!
-//! It does what [`raft_proto::Write`] promises in the name of every storage, and nothing better:
-//! writes wait until they are synced, take effect in the order of their seq, each one whole or
-//! not at all, and a crash keeps any prefix of them that is not shorter than what was reported
-//! as persisted.
+//! It does what [`raft_proto::Write`] promises for every storage, and nothing better. Writes wait
+//! until they are synced, and take effect in the order of their seq, each one whole or not at all.
+//! A crash keeps any prefix of them that is not shorter than what was reported as persisted.
 
 mod error;
 mod log;
@@ -20,7 +19,7 @@ use raft_proto::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// The disk of one node: it survives the node's crashes.
+/// The disk of one machine: it survives crashes.
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     image: Image,
@@ -28,15 +27,15 @@ pub struct Disk {
     pending: VecDeque<Write>,
     issued: Seq,
     persisted: Seq,
-    /// Whole snapshots by what they are. After a crash only the recovered one is left.
+    /// Whole snapshots by their ids. After a crash only the recovered one is left.
     snapshots: BTreeMap<SnapshotId, Bytes>,
     /// The snapshot being received.
     partial: Option<(SnapshotId, BytesMut)>,
-    /// Reads fail: the device does not answer, or a checksum tells that bytes have decayed.
+    /// Reads fail: the device does not answer, or a checksum shows that bytes have decayed.
     pub reads_fail: bool,
 }
 
-/// What the durable writes add up to.
+/// The state that the durable writes add up to.
 #[derive(Clone, Debug, Default)]
 struct Image {
     identity: Option<Identity>,
@@ -51,11 +50,12 @@ impl Disk {
         Disk::default()
     }
 
-    /// Takes a write, which is not durable before [`Disk::persist`].
+    /// Takes a write. It is not durable before [`Disk::persist`].
     ///
     /// # Errors
     ///
-    /// [`DiskError::SeqOutOfOrder`]; the other breaches show when the write takes effect.
+    /// [`DiskError::SeqOutOfOrder`], [`DiskError::NoSuchSnapshot`]; other breaches show when the
+    /// write takes effect.
     pub fn write(&mut self, write: Write) -> Result<(), DiskError> {
         if write.seq != self.issued.next() {
             return Err(DiskError::SeqOutOfOrder {
@@ -71,8 +71,8 @@ impl Disk {
         Ok(())
     }
 
-    /// The file aside is whole: another transfer that begins before the write is durable must
-    /// not overwrite it.
+    /// The snapshot being received is whole. Another transfer, which may begin before the write is
+    /// durable, must not overwrite it.
     fn complete_partial(&mut self, id: SnapshotId) -> Result<(), DiskError> {
         match self.partial.take() {
             Some((of, data)) if of == id && data.len() as u64 == id.size => {
@@ -93,7 +93,7 @@ impl Disk {
         self.persisted
     }
 
-    /// A sync has ended that covered the writes up to `seq`: they are durable. One that covers
+    /// A sync has ended that covered the writes up to `seq`: they are durable. A sync that covers
     /// nothing new changes nothing.
     ///
     /// # Errors
@@ -154,8 +154,8 @@ impl Disk {
         Ok(())
     }
 
-    /// The node crashes, or is started anew without one: what is lost is drawn from `random`,
-    /// anything from all the writes that are not yet durable to none of them.
+    /// The machine loses power, and the storage is opened again. How many of the writes that are
+    /// not yet durable are lost is drawn from `random`: from all of them to none.
     ///
     /// # Errors
     ///
@@ -165,15 +165,15 @@ impl Disk {
         self.open()
     }
 
-    /// The process is gone, the machine is not: all that was written is still to be read, though
-    /// it is not durable before the storage is opened again and syncs it.
+    /// The process ends, and the machine goes on. All that was written can still be read, but it is
+    /// not durable before the storage is opened again and syncs it.
     pub fn kill(&mut self) {
         self.partial = None;
     }
 
-    /// Power is lost: of what was not synced a beginning is left, drawn from `random`. Returns
-    /// whether the first write that is lost left a part of itself, by whose checksum storage
-    /// knows that it is none.
+    /// The machine loses power. Of the writes that were not synced, a prefix is left, drawn from
+    /// `random`. Returns whether the first lost write left a part of itself. Storage knows by its
+    /// checksum that such a part is no write.
     pub fn lose_power(&mut self, random: &mut Random) -> bool {
         self.kill();
         let survivors = random.between(0, self.pending.len() as u64) as usize;
@@ -182,7 +182,7 @@ impl Disk {
         is_torn
     }
 
-    /// Storage is opened by a new process: it syncs what it finds.
+    /// A new process opens the storage, which syncs what it finds.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Disk {
         self.crash_after(Seq(self.persisted.0 + self.pending.len() as u64))
     }
 
-    /// The node crashes, and the writes up to `last` survive.
+    /// The machine loses power, and the writes up to `last` survive.
     ///
     /// # Errors
     ///
@@ -207,7 +207,7 @@ impl Disk {
         Ok(())
     }
 
-    /// What a node that starts now finds.
+    /// The state that a process finds if it starts now.
     pub fn recover(&self) -> Recovered {
         Recovered {
             identity: self.image.identity.clone(),
@@ -224,7 +224,7 @@ impl Disk {
         Some((meta, self.snapshots.get(&meta.id)?))
     }
 
-    /// Stores a snapshot that the node's own service has made; durable at once.
+    /// Stores a snapshot that the service has made; durable at once.
     pub fn store_snapshot(&mut self, id: SnapshotId, data: Bytes) {
         self.snapshots.insert(id, data);
     }
@@ -234,9 +234,9 @@ impl Disk {
         self.snapshots.get(&id)
     }
 
-    /// Performs [`ReadEntries`](raft_proto::Action::ReadEntries): entries that are durable, from
-    /// `from` to `to`, as many as `max_bytes` hold but at least one. `None` if the first is not
-    /// there.
+    /// Performs [`ReadEntries`](raft_proto::Action::ReadEntries): returns durable entries from
+    /// `from` to `to`, as many as fit into `max_bytes` but at least one. `None` if the first one is
+    /// not there.
     pub fn read_entries(&self, from: EntryId, to: EntryId, max_bytes: u64) -> Option<Entries> {
         if self.reads_fail {
             return None;
@@ -309,8 +309,8 @@ impl Disk {
         }
     }
 
-    /// Performs [`ReleaseSnapshot`](raft_proto::Action::ReleaseSnapshot), at once: it comes when
-    /// whatever replaced the snapshot is durable.
+    /// Performs [`ReleaseSnapshot`](raft_proto::Action::ReleaseSnapshot) at once: the core asks for
+    /// it when the replacement of the snapshot is durable.
     pub fn release_snapshot(&mut self, id: SnapshotId) {
         self.snapshots.remove(&id);
     }
@@ -320,8 +320,8 @@ impl Disk {
         self.image.snapshot.is_some() && self.recovered_snapshot().is_none()
     }
 
-    /// The size of the durable Raft state in bytes: log entries, currentTerm and votedFor, and
-    /// what is known of the snapshot; not the snapshot's own bytes.
+    /// The size of the durable Raft state in bytes: log entries, currentTerm and votedFor, and the
+    /// meta data of the snapshot, without the snapshot's own bytes.
     pub fn state_bytes(&self) -> u64 {
         /// Two numbers of eight bytes.
         const HARD_STATE: u64 = 16;
@@ -333,12 +333,12 @@ impl Disk {
         HARD_STATE + snapshot + self.image.log.bytes
     }
 
-    /// The last entry of the durable log, or its beginning if it is empty.
+    /// The index of the last entry of the durable log, or of its beginning if it is empty.
     pub fn last_index(&self) -> Index {
         self.image.log.last
     }
 
-    /// The last entry of the durable log, or that of the snapshot.
+    /// The last entry of the durable log, or of the snapshot if the log is empty.
     pub fn last_id(&self) -> EntryId {
         let snapshot = self.image.snapshot.as_ref();
         let base = snapshot.map_or(EntryId::default(), |meta| meta.id.last);
@@ -353,7 +353,7 @@ impl Disk {
     }
 
     /// The configuration that a restart would recover: the last one in the log, or that of the
-    /// snapshot or of the bootstrap.
+    /// snapshot, or that of the bootstrap.
     pub fn membership(&self) -> Membership {
         if let Some(last) = self.image.log.last_membership() {
             return last;

@@ -1,4 +1,5 @@
-//! What a seed draws: the settings of a run, what befalls the cluster, what its clients ask.
+//! What a seed draws: the settings of a run, the operations of its nemesis, and those of its
+//! clients.
 
 mod intensities;
 mod nemesis;
@@ -16,7 +17,7 @@ use raft_proto::Time;
 /// All that a seed draws before a run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// What was asked for.
+    /// The request.
     pub request: Request,
     /// How hard each kind of fault strikes.
     pub intensities: Intensities,
@@ -37,7 +38,7 @@ impl Draft {
         }
     }
 
-    /// What happens, drawn while the run goes on.
+    /// The operations, drawn while the run goes on.
     pub fn script(&self) -> Script {
         let request = &self.request;
         let mut random = Random::new(request.seed, "script");
@@ -49,7 +50,7 @@ impl Draft {
         }
     }
 
-    /// All that happens, written down.
+    /// All operations, written out.
     pub fn schedule(&self) -> Schedule {
         let script = self.script();
         Schedule {
@@ -64,22 +65,23 @@ impl Draft {
     }
 }
 
-/// A time that reads well: whole milliseconds, or tens of microseconds if it is short.
-fn even(time: Duration) -> Duration {
-    let step = match time >= Duration::from_millis(10) {
-        true => 1_000_000,
-        false => 10_000,
+/// A duration that reads well: whole milliseconds, or tens of microseconds if it is short.
+fn rounded(time: Duration) -> Duration {
+    let step = if time >= Duration::from_millis(10) {
+        1_000_000
+    } else {
+        10_000
     };
     let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos((nanos / step).max(1) * step)
 }
 
-/// The time in whole microseconds, as files have it.
-fn whole(at: Time) -> Time {
+/// The time in whole microseconds, as files write it.
+fn whole_micros(at: Time) -> Time {
     Time(at.0 / 1_000 * 1_000)
 }
 
-/// The time `after` another one, in whole microseconds.
+/// The time that comes `after` another one, in whole microseconds.
 fn later(at: Time, after: Duration) -> Time {
-    whole(at.after(after))
+    whole_micros(at.after(after))
 }

@@ -1,6 +1,6 @@
-//! The nemesis: what befalls a cluster, drawn one by one.
+//! The operations of the nemesis, drawn one by one.
 
-use super::{Draft, even, later};
+use super::{Draft, later, rounded};
 use crate::duration::DurationRange;
 use crate::intensity::{FaultKind, Intensities};
 use crate::random::Random;
@@ -11,7 +11,7 @@ use core::time::Duration;
 use raft_proto::Time;
 use std::collections::VecDeque;
 
-/// The kinds that strike now and then.
+/// The kinds of faults that strike now and then.
 const EPISODES: [FaultKind; 15] = [
     FaultKind::Split,
     FaultKind::OneWay,
@@ -31,16 +31,17 @@ const EPISODES: [FaultKind; 15] = [
 ];
 
 /// What an operator does now and then.
-const CHORES: [FaultKind; 3] = [FaultKind::Change, FaultKind::Transfer, FaultKind::Snapshot];
+const OPERATOR_REQUESTS: [FaultKind; 3] =
+    [FaultKind::Change, FaultKind::Transfer, FaultKind::Snapshot];
 
-/// Draws what is due next of one sort, and the pause before it.
+/// When the next operation of one sort is due, and the pauses between them.
 #[derive(Clone, Copy)]
 struct Pace {
     next: Time,
     pause: DurationRange,
 }
 
-/// Everything that befalls a cluster until the faults end.
+/// All operations of the nemesis until the faults end.
 pub(super) struct Nemesis {
     random: Random,
     ends: Time,
@@ -52,8 +53,8 @@ pub(super) struct Nemesis {
     noise: Pace,
     is_noisy: bool,
     episodes: Pace,
-    chores: Pace,
-    /// Drawn, and due at the same time or later than what was given out.
+    operator_requests: Pace,
+    /// Operations that are drawn, and due no earlier than those that were returned.
     drawn: VecDeque<(Time, NemesisOperation)>,
 }
 
@@ -67,15 +68,17 @@ impl Nemesis {
             pause,
         };
         let often = random.between(100_000, 3_000_000);
-        let episodes = match wild {
-            true => DurationRange::micros(20_000, often),
-            false => DurationRange::micros(1_000_000, 12_000_000),
+        let episodes = if wild {
+            DurationRange::micros(20_000, often)
+        } else {
+            DurationRange::micros(1_000_000, 12_000_000)
         };
-        let chores = DurationRange::micros(50_000, random.between(300_000, 4_000_000));
-        // All the time, or by turns with quiet.
-        let noise = match random.chance(500) {
-            true => DurationRange::micros(1 << 60, 1 << 61),
-            false => DurationRange::micros(300_000, 6_000_000),
+        let operator_requests = DurationRange::micros(50_000, random.between(300_000, 4_000_000));
+        // Noise all the time, or in turns with silence.
+        let noise = if random.chance(500) {
+            DurationRange::micros(1 << 60, 1 << 61)
+        } else {
+            DurationRange::micros(300_000, 6_000_000)
         };
         let noisy = [
             FaultKind::Loss,
@@ -92,12 +95,12 @@ impl Nemesis {
             noise: pace(is(&noisy), noise),
             is_noisy: false,
             episodes: pace(is(&EPISODES), episodes),
-            chores: pace(is(&CHORES), chores),
+            operator_requests: pace(is(&OPERATOR_REQUESTS), operator_requests),
             drawn: VecDeque::new(),
             random,
         };
         nemesis.episodes.next = nemesis.first(nemesis.episodes);
-        nemesis.chores.next = nemesis.first(nemesis.chores);
+        nemesis.operator_requests.next = nemesis.first(nemesis.operator_requests);
         nemesis
     }
 
@@ -109,26 +112,27 @@ impl Nemesis {
     }
 
     fn outage(&mut self) -> Duration {
-        even(self.outage.draw(&mut self.random))
+        rounded(self.outage.draw(&mut self.random))
     }
 
     fn any(&mut self) -> Place {
         Place(self.random.below(self.servers) as usize)
     }
 
-    /// The leader as often as all others together: that is where faults tell.
+    /// The leader in four of ten cases: faults of the leader show most.
     fn target(&mut self) -> Target {
         let any = self.any();
-        match self.random.chance(400) {
-            true => Target::Leader,
-            false => Target::Node(any),
+        if self.random.chance(400) {
+            Target::Leader
+        } else {
+            Target::Node(any)
         }
     }
 
-    /// A time that is longer the harder a kind strikes.
-    fn hard(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
+    /// A duration that is longer the harder a kind strikes.
+    fn duration(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
         let most = least + most * u64::from(self.intensities.get(kind)) / 100;
-        even(DurationRange::micros(least, most.max(least + 10)).draw(&mut self.random))
+        rounded(DurationRange::micros(least, most.max(least + 10)).draw(&mut self.random))
     }
 
     fn noise(&mut self) -> NemesisOperation {
@@ -137,7 +141,7 @@ impl Nemesis {
         let (loss, late) = (hard(FaultKind::Loss), hard(FaultKind::Late));
         let (duplicate, corrupt) = (hard(FaultKind::Duplicate), hard(FaultKind::Corrupt));
         let left = self.ends.since(self.noise.next);
-        let time = even(self.noise.pause.draw(&mut self.random).min(left));
+        let time = rounded(self.noise.pause.draw(&mut self.random).min(left));
         self.noise.next = later(self.noise.next, time);
         NemesisOperation::Noise {
             loss: loss * 5 / 2,
@@ -162,7 +166,7 @@ impl Nemesis {
         })
     }
 
-    /// Two different servers, if there are.
+    /// Two different machines, if there are two.
     fn link(&mut self) -> (Place, Place) {
         let from = self.any();
         let other = self
@@ -186,7 +190,7 @@ impl Nemesis {
         is_split.then_some(NemesisOperation::Cut { links, time })
     }
 
-    /// A process that dies; at times its machine loses power before it is started again.
+    /// A process that is killed. In some cases its machine loses power before it restarts.
     fn kill(&mut self, at: Time) -> NemesisOperation {
         let (of, time) = (self.target(), self.outage());
         if let Target::Node(_) = of
@@ -220,23 +224,23 @@ impl Nemesis {
             }
             FaultKind::SlowLink => {
                 let ((from, to), time) = (self.link(), self.outage());
-                let by = self.hard(kind, 5_000, 800_000);
+                let by = self.duration(kind, 5_000, 800_000);
                 NemesisOperation::SlowLink { from, to, by, time }
             }
             FaultKind::Pause => NemesisOperation::Pause {
                 of: self.target(),
-                time: self.hard(kind, 5_000, 3_000_000),
+                time: self.duration(kind, 5_000, 3_000_000),
             },
             FaultKind::SlowNode => NemesisOperation::SlowNode {
                 of: self.target(),
-                by: self.hard(kind, 100, 6_000),
+                by: self.duration(kind, 100, 6_000),
                 time: self.outage(),
             },
             FaultKind::CrashAll => self.crash_all(at),
             FaultKind::Kill => self.kill(at),
             FaultKind::SlowDisk => NemesisOperation::SlowDisk {
                 of: self.target(),
-                by: self.hard(kind, 2_000, 1_500_000),
+                by: self.duration(kind, 2_000, 1_500_000),
                 time: self.outage(),
             },
             FaultKind::FailWrite => NemesisOperation::FailWrite {
@@ -265,7 +269,7 @@ impl Nemesis {
         })
     }
 
-    /// All at once; each comes back when it likes.
+    /// All machines at once; each restarts after a time of its own.
     fn crash_all(&mut self, at: Time) -> NemesisOperation {
         for place in 1..self.servers as usize {
             let (of, time) = (Target::Node(Place(place)), self.outage());
@@ -282,14 +286,15 @@ impl Nemesis {
     fn jump(&mut self) -> NemesisOperation {
         let jumps = self.random.chance(500);
         let of = self.target();
-        let by = self.hard(FaultKind::Jump, 5_000, 3_000_000);
-        match jumps {
-            true => NemesisOperation::Jump { of, by },
-            false => NemesisOperation::Freeze { of, time: by },
+        let by = self.duration(FaultKind::Jump, 5_000, 3_000_000);
+        if jumps {
+            NemesisOperation::Jump { of, by }
+        } else {
+            NemesisOperation::Freeze { of, time: by }
         }
     }
 
-    /// One, or as many as a minority.
+    /// One machine, or as many as a minority.
     fn crash(&mut self, at: Time) -> NemesisOperation {
         if self.random.chance(300) {
             for _ in 1..self.random.between(1, (self.nodes / 2).max(1)) {
@@ -302,8 +307,8 @@ impl Nemesis {
         NemesisOperation::Crash { of, time }
     }
 
-    fn chore(&mut self) -> Option<NemesisOperation> {
-        let kind = self.choose(&CHORES)?;
+    fn operator_request(&mut self) -> Option<NemesisOperation> {
+        let kind = self.choose(&OPERATOR_REQUESTS)?;
         if kind == FaultKind::Snapshot {
             return Some(NemesisOperation::Snapshot { of: self.target() });
         }
@@ -315,13 +320,13 @@ impl Nemesis {
         let mut roles: Vec<(Place, TargetRole)> = Vec::new();
         for _ in 0..self.random.between(1, 3) {
             let place = self.any();
-            let wish = match self.random.below(10) {
+            let role = match self.random.below(10) {
                 0..5 => TargetRole::Voter,
                 5..7 => TargetRole::Learner,
                 _ => TargetRole::NonMember,
             };
             if roles.iter().all(|(other, _)| *other != place) {
-                roles.push((place, wish));
+                roles.push((place, role));
             }
         }
         Some(NemesisOperation::Change {
@@ -331,25 +336,30 @@ impl Nemesis {
         })
     }
 
-    /// Draws what is due next.
+    /// Draws the operation that is due next.
     fn draw(&mut self) {
-        let nexts = [self.noise.next, self.episodes.next, self.chores.next];
+        let nexts = [
+            self.noise.next,
+            self.episodes.next,
+            self.operator_requests.next,
+        ];
         let at = nexts.into_iter().min().unwrap_or(Time::NEVER);
         if at == self.noise.next {
-            let deed = self.noise();
+            let operation = self.noise();
             if self.is_noisy {
-                self.drawn.push_back((at, deed));
+                self.drawn.push_back((at, operation));
             }
         } else if at == self.episodes.next {
-            if let Some(deed) = self.episode(at) {
-                self.drawn.push_back((at, deed));
+            if let Some(operation) = self.episode(at) {
+                self.drawn.push_back((at, operation));
             }
             self.episodes.next = later(at, self.episodes.pause.draw(&mut self.random));
         } else {
-            if let Some(deed) = self.chore() {
-                self.drawn.push_back((at, deed));
+            if let Some(operation) = self.operator_request() {
+                self.drawn.push_back((at, operation));
             }
-            self.chores.next = later(at, self.chores.pause.draw(&mut self.random));
+            self.operator_requests.next =
+                later(at, self.operator_requests.pause.draw(&mut self.random));
         }
         self.drawn.make_contiguous().sort_by_key(|(at, _)| *at);
     }
@@ -361,16 +371,16 @@ impl Iterator for Nemesis {
     fn next(&mut self) -> Option<(Time, NemesisOperation)> {
         loop {
             let next = self.noise.next.min(self.episodes.next);
-            let next = next.min(self.chores.next);
+            let next = next.min(self.operator_requests.next);
             match self.drawn.front() {
-                // What is drawn later is not due earlier.
+                // Operations that are drawn later are not due earlier.
                 Some((at, _)) if *at <= next => {
-                    let (at, deed) = self.drawn.pop_front()?;
-                    return (at < self.ends).then_some((at, deed));
+                    let (at, operation) = self.drawn.pop_front()?;
+                    return (at < self.ends).then_some((at, operation));
                 }
                 _ if next >= self.ends => {
-                    let (at, deed) = self.drawn.pop_front()?;
-                    return (at < self.ends).then_some((at, deed));
+                    let (at, operation) = self.drawn.pop_front()?;
+                    return (at < self.ends).then_some((at, operation));
                 }
                 Some(_) | None => self.draw(),
             }

@@ -1,12 +1,12 @@
-//! What clients ask, drawn one by one.
+//! The operations of clients, drawn one by one.
 
-use super::{Draft, whole};
+use super::{Draft, whole_micros};
 use crate::random::Random;
 use crate::schedule::{ClientOperation, OperationKind, ReadKind};
 use core::time::Duration;
 use raft_proto::Time;
 
-/// An endless client population, until the faults end.
+/// The operations of all clients until the faults end.
 pub(super) struct Operations {
     random: Random,
     now: Time,
@@ -15,11 +15,11 @@ pub(super) struct Operations {
     pause: Duration,
     clients: u64,
     keys: u64,
-    /// Of a thousand operations.
+    /// How many of a thousand operations are reads.
     reads: u64,
     has_lease: bool,
-    /// In what order appends took effect nobody sees before the next read, so that many of them at
-    /// once are hard to check.
+    /// The order in which appends took effect shows only in the next read, so that many concurrent
+    /// appends are hard to check. Only some runs have them.
     has_appends: bool,
 }
 
@@ -40,7 +40,7 @@ impl Operations {
         }
     }
 
-    fn ask(&mut self) -> OperationKind {
+    fn kind(&mut self) -> OperationKind {
         let random = &mut self.random;
         let key = random.below(self.keys);
         if random.chance(self.reads) {
@@ -67,7 +67,7 @@ impl Iterator for Operations {
     type Item = (Time, ClientOperation);
 
     fn next(&mut self) -> Option<(Time, ClientOperation)> {
-        // Parts of microseconds add up too: otherwise short pauses would be none.
+        // Fractions of microseconds add up, too: otherwise short pauses would vanish.
         self.now = self
             .now
             .after(self.random.duration(Duration::ZERO, self.pause));
@@ -75,7 +75,7 @@ impl Iterator for Operations {
             return None;
         }
         let client = self.random.below(self.clients) as u32; // below a u32
-        let kind = self.ask();
-        Some((whole(self.now), ClientOperation { client, kind }))
+        let kind = self.kind();
+        Some((whole_micros(self.now), ClientOperation { client, kind }))
     }
 }

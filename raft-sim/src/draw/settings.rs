@@ -24,8 +24,8 @@ fn sometimes(random: &mut Random, value: u64) -> u64 {
     if random.chance(500) { value } else { 0 }
 }
 
-/// Draws them. Clocks that jump break what leases are allowed to rely on, so that a seed that draws
-/// both gets one of them.
+/// Draws the settings. Leases may rely on clocks that do not jump, so a seed that draws both leases
+/// and jumps gets only one of them.
 pub(super) fn draw(
     request: &Request,
     intensities: &mut Intensities,
@@ -45,19 +45,23 @@ pub(super) fn draw(
             .is_some_and(|jump| jump > 0);
         features.lease_max_drift_ppm = features.lease_max_drift_ppm.filter(|_| !insists);
     }
-    // A place for a member that is replaced, and one for a member more.
+    // One spare for a member that is replaced, and one for an additional member.
     let spares = if has_churn { 2 } else { 0 };
-    let heal = match faults != Faults::None && random.chance(500) {
-        true => Heal::Quorum,
-        false => Heal::All,
+    let heal = if faults != Faults::None && random.chance(500) {
+        Heal::Quorum
+    } else {
+        Heal::All
     };
     let servers = u64::from(request.nodes + spares);
     let mut clocks = random.fork("clocks");
     let drift = drift_bound(&features, intensities.get(FaultKind::Drift));
     let drift = (0..servers).map(|_| clocks.between(0, 2 * drift) as i32 - drift as i32);
-    let priorities = (0..request.nodes).map(|_| match features.has_priorities {
-        true => random.between(0, 2) as u8, // at most 2
-        false => 0,
+    let priorities = (0..request.nodes).map(|_| {
+        if features.has_priorities {
+            random.between(0, 2) as u8 // at most 2
+        } else {
+            0
+        }
     });
     Settings {
         nodes: request.nodes,
@@ -79,8 +83,8 @@ pub(super) fn draw(
     }
 }
 
-/// Leases hold as long as clocks keep to the bound that is configured; all else holds whatever
-/// clocks do. In parts per million.
+/// The bound on clocks' drift, in parts per million. Leases hold as long as clocks keep to the
+/// configured bound; everything else holds whatever clocks do.
 fn drift_bound(features: &CoreFeatures, intensity: u8) -> u64 {
     /// A twentieth: no clock that works is as bad.
     const BAD: u64 = 50_000;
@@ -102,7 +106,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         commit_notice_delay: HumanDuration::default(),
         max_promotion_lag: random.between(0, 200),
         max_resident_bytes: features.max_resident_bytes,
-        // Without it what earlier terms left behind waits for a command (Figure 8).
+        // Without it, the entries of earlier terms wait for a command (Figure 8).
         leader_noop: !random.chance(200),
         pre_vote: features.pre_vote,
         check_quorum: features.check_quorum,
@@ -127,11 +131,12 @@ fn service(faults: Faults, intensities: &Intensities, random: &mut Random) -> Se
     let every = random.between(by(faults, 500, 20), by(faults, 5_000, 500));
     let often = random.between(5, 40);
     ServiceSettings {
-        // Fewer than there are clients at times, so that sessions are evicted.
+        // Sometimes fewer than there are clients, so that sessions are evicted.
         max_sessions: random.between(2, 10) as u32, // at most 10
-        snapshot_every: match intensities.get(FaultKind::Snapshot) > 0 {
-            true => often,
-            false => every,
+        snapshot_every: if intensities.get(FaultKind::Snapshot) > 0 {
+            often
+        } else {
+            every
         },
         snapshot_bytes: random.between(32, by(faults, 16_384, 4_096)),
         snapshot_time: DurationRange::micros(0, 50_000),

@@ -2,19 +2,29 @@
 //!
 //! The world tells the judge what happens, in `world/observe.rs`:
 //!
-//! | what happens | who checks it |
+//! | what happens | checkers |
 //! |---|---|
-//! | a core takes a step | the checkers of one node's steps: Figure 3, election timeout, CheckQuorum, leader stickiness, leases, the members in snapshots |
-//! | an entry is committed | [`durability`](crate::checker::durability), [`electable`](crate::checker::electable) |
-//! | a node is elected | [`election_quorum`](crate::checker::election_quorum) |
-//! | roles, members or disks change | [`membership_safety`](crate::checker::membership_safety) |
-//! | a command runs, or is answered | [`exactly_once`](crate::checker::exactly_once), [`durability`](crate::checker::durability) |
-//! | a read is answered | here: it must not be stale |
+//! | a core takes a step | [`Figure3Checker`], and those of single nodes (below) |
+//! | an entry is committed | [`durability`], [`electable`] |
+//! | a node is elected | [`election_quorum`] |
+//! | roles, members or disks change | [`membership_safety`] |
+//! | a command runs | [`exactly_once`] |
+//! | a command is answered | [`exactly_once`], [`Durability`] |
+//! | a read is allowed | [`Judge::read_allowed`]: it must not be stale |
 //! | a client begins an operation, or learns its result | [`ClientHistory`] |
 //!
-//! A core that rejects a correct node's message, refuses an input that the contract allows, or
-//! faults without a failed write is a failure too. Once all faults are over,
+//! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
+//! [`Leases`] and [`SnapshotMembers`].
+//!
+//! A core also fails if it rejects a correct node's message, refuses an input that the contract
+//! allows, or says of a peer that it lost entries. Once all faults are over,
 //! [`liveness`](crate::liveness) asks whether the cluster recovers.
+//!
+//! [`durability`]: crate::checker::durability
+//! [`electable`]: crate::checker::electable
+//! [`election_quorum`]: crate::checker::election_quorum
+//! [`exactly_once`]: crate::checker::exactly_once
+//! [`membership_safety`]: crate::checker::membership_safety
 
 mod client_history;
 mod cluster;

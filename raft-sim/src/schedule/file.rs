@@ -1,4 +1,4 @@
-//! Schedules as files: TOML, with a line of words for everything that happens.
+//! Schedule files: TOML, with one line of text for every operation.
 
 use super::words::Unreadable;
 use super::{ClientOperation, NemesisOperation, Schedule};
@@ -12,47 +12,47 @@ use raft_proto::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
 
-/// The form of files that is written, and the only one that is read.
+/// The version of the file format: the only one that is written, and that is read.
 const VERSION: u32 = 1;
 
-/// What stands above every file.
+/// The comment at the top of every file.
 const HEAD: &str = "\
 # A schedule of raft-sim: what happens to a cluster, and when. `raft-sim replay FILE` runs it.
 # Each line of `nemesis` and `operations` begins with the time in seconds. Edit it as you like: all
 # that is not written down (delays, election timeouts, what a crash leaves) is drawn from the seed.
 ";
 
-/// Why a file is no schedule.
+/// Why a schedule cannot be read from a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// It is no TOML, or something is missing, unknown or of the wrong kind.
+    /// It is no TOML, or a field is missing, unknown or of the wrong type.
     #[error("{0}")]
     Toml(String),
     /// It was written by another release.
     #[error("it is a schedule of version {0}, and this release reads version {VERSION}")]
     Version(u32),
-    /// A line says nothing that is known.
+    /// A line cannot be read.
     #[error("{list}, line {number}: {error}")]
     Line {
-        /// Which list it stands in.
+        /// The list that holds the line.
         list: &'static str,
         /// Which line of the list, from 1 on.
         number: usize,
         /// What is wrong.
         error: Unreadable,
     },
-    /// It lasts no time, or too long.
+    /// The run takes no time, or too long.
     #[error("time: above zero, and at most 7 days")]
     Time,
     /// It cannot be read, or is no text.
     #[error("{0}")]
     Unreadable(String),
-    /// Servers, sizes or times that cannot be.
+    /// Settings that are not possible.
     #[error("settings: {0}")]
     Settings(String),
 }
 
-/// TOML has no numbers above 2^63: a greater seed is written as text.
+/// A seed. TOML has no numbers from 2^63 on, so a greater seed is written as text.
 #[derive(Clone, Copy)]
 struct Seed(u64);
 
@@ -111,9 +111,10 @@ impl Schedule {
         Schedule::parse(&text)
     }
 
-    /// All that happens, in the order of time, as lines of the file.
+    /// All operations in the order of time, as lines of the file.
     pub fn lines(&self) -> Vec<String> {
-        let nemesis = self.nemesis.iter().map(|deed| (deed.0, line(deed)));
+        let nemesis = self.nemesis.iter();
+        let nemesis = nemesis.map(|operation| (operation.0, line(operation)));
         let operations = self.operations.iter();
         let operations = operations.map(|operation| (operation.0, line(operation)));
         let mut lines: Vec<(Time, String)> = nemesis.chain(operations).collect();
@@ -125,9 +126,9 @@ impl Schedule {
     ///
     /// # Errors
     ///
-    /// [`FileError`], with the place and what is expected there.
+    /// [`FileError`], with the line and what is expected there.
     pub fn parse(text: &str) -> Result<Schedule, FileError> {
-        // The version first: what else is wrong with another one's file says nothing.
+        // The version first: other errors in a file of another version say nothing.
         let table: toml::Table = text
             .parse()
             .map_err(|error: toml::de::Error| FileError::Toml(error.to_string()))?;
@@ -144,18 +145,22 @@ impl Schedule {
             return Err(FileError::Time);
         }
         let servers = file.settings.servers() as usize;
-        let nemesis = lines(&file.nemesis, "nemesis", |deed: &NemesisOperation| {
-            let places = deed.places();
-            let stranger = places.iter().find(|place| place.0 >= servers)?;
+        let nemesis = lines(&file.nemesis, "nemesis", |operation: &NemesisOperation| {
+            let places = operation.places();
+            let unknown = places.iter().find(|place| place.0 >= servers)?;
             let known = format!("a server from n1 to n{servers}");
-            Some((format!("it names {stranger}"), known))
+            Some((format!("it names {unknown}"), known))
         })?;
         let clients = file.settings.clients.clients;
-        let operations = lines(&file.operations, "operations", |asked: &ClientOperation| {
-            let known = format!("a client from c0 to c{}", clients - 1); // There is one.
-            let found = format!("it names c{}", asked.client);
-            (asked.client >= clients).then_some((found, known))
-        })?;
+        let operations = lines(
+            &file.operations,
+            "operations",
+            |operation: &ClientOperation| {
+                let known = format!("a client from c0 to c{}", clients - 1); // There is one.
+                let found = format!("it names c{}", operation.client);
+                (operation.client >= clients).then_some((found, known))
+            },
+        )?;
         Ok(Schedule {
             seed: file.seed.0,
             mutant: file.mutant,
@@ -180,7 +185,7 @@ impl Schedule {
             settings: self.settings.clone(),
         };
         let mut text = String::from(HEAD);
-        // Text, numbers and lists of text: there is nothing in it that TOML cannot say.
+        // Text, numbers and lists of text: TOML can express all of it.
         let _ = write!(
             text,
             "{}",
@@ -195,8 +200,8 @@ fn line<T: Display>((at, what): &(Time, T)) -> String {
     format!("{seconds}.{micros:06} {what}")
 }
 
-/// All lines, in the order of their times. `wrong` says of each what stands in it that there is
-/// not, and what there is.
+/// All lines of a list, in the order of their times. `wrong` tells which name in a line does not
+/// exist, and which names do.
 fn lines<T: FromStr<Err = Unreadable>>(
     lines: &[String],
     list: &'static str,

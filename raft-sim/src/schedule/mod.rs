@@ -1,10 +1,12 @@
-//! What happens to a cluster, and when: all of a run that is not its settings.
+//! Schedules: what happens to a cluster, and when. A schedule is all of a run that is not its
+//! settings.
 //!
-//! A run is its [`Settings`], what befalls it ([`NemesisOperation`]s, each at its time), what its clients ask
-//! ([`ClientOperation`]s), and a seed for what is left: how long each message and each sync takes, which unsynced writes a crash leaves, and the
-//! election timeouts. Nothing in it depends on how the run goes: "the leader crashes" stands in it
-//! as such. So it can be drawn as a whole from one seed, be written down, edited, made smaller
-//! piece by piece (see [`shrink`](crate::shrink)), and run again.
+//! A run is its [`Settings`], the operations of the nemesis ([`NemesisOperation`]), the operations
+//! of clients ([`ClientOperation`]), each at its time, and a seed. The seed decides everything
+//! else: how long each message and each sync takes, which unsynced writes a crash leaves, and the
+//! election timeouts. Nothing in a schedule depends on how the run goes: "the leader crashes" is
+//! written in it as such. So a schedule can be drawn as a whole from one seed, written to a file,
+//! edited, made smaller piece by piece (see [`shrink`](crate::shrink)), and run again.
 
 pub mod file;
 pub mod nemesis;
@@ -20,30 +22,30 @@ use crate::settings::Settings;
 use core::time::Duration;
 use raft_proto::Time;
 
-/// A run that is written down.
+/// A run that is written out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// What all that is not written down is drawn from: delays, timeouts, what crashes leave.
+    /// The seed of everything else: delays, timeouts, what crashes leave.
     pub seed: u64,
-    /// The mistake that was built into the core, if one was.
+    /// The mutant of the core that it runs on, if it is one.
     pub mutant: Option<String>,
-    /// What went wrong when it was written, if something did.
+    /// The failure of the run when the schedule was written, if it failed.
     pub failure: Option<String>,
     /// The cluster.
     pub settings: Settings,
     /// When all faults end.
     pub time: Duration,
-    /// What befalls the cluster, in the order of time.
+    /// The operations of the nemesis, in the order of time.
     pub nemesis: Vec<(Time, NemesisOperation)>,
-    /// What clients ask, in the order of time.
+    /// The operations of clients, in the order of time.
     pub operations: Vec<(Time, ClientOperation)>,
 }
 
-/// What happens, from the first to the last: written down, or drawn when it is due.
+/// The operations of a run, in the order of time: from a schedule, or drawn when they are due.
 pub struct Script {
-    /// What befalls the cluster.
+    /// The operations of the nemesis.
     pub nemesis: Box<dyn Iterator<Item = (Time, NemesisOperation)> + Send>,
-    /// What clients ask.
+    /// The operations of clients.
     pub operations: Box<dyn Iterator<Item = (Time, ClientOperation)> + Send>,
 }
 
@@ -54,17 +56,17 @@ impl core::fmt::Debug for Script {
 }
 
 impl Schedule {
-    /// How many faults and operations there are.
+    /// How many operations there are, of the nemesis and of clients.
     pub fn len(&self) -> usize {
         self.nemesis.len() + self.operations.len()
     }
 
-    /// Whether nothing happens at all.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What happens in it.
+    /// Its operations.
     pub fn script(&self) -> Script {
         Script {
             nemesis: Box::new(self.nemesis.clone().into_iter()),

@@ -1,4 +1,4 @@
-//! What befalls a cluster, and how it is written.
+//! The operations of the nemesis, and how files write them.
 
 use super::words::{Unreadable, Words};
 use crate::duration::HumanDuration;
@@ -6,8 +6,8 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
-/// A server by its place, from 0 on: `n1` is in place 0. A server that comes back with a new
-/// identity keeps its place.
+/// The place of a machine, from 0 on: `n1` begins in place 0. A node that takes over a machine
+/// under a new identity has the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(pub usize);
 
@@ -27,12 +27,12 @@ impl FromStr for Place {
     }
 }
 
-/// Whom something befalls.
+/// The machine that an operation concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// This one.
+    /// The machine in this place.
     Node(Place),
-    /// Whoever leads at that moment, if anybody does.
+    /// The machine of the node that leads at that moment, if there is a leader.
     Leader,
 }
 
@@ -56,37 +56,37 @@ impl FromStr for Target {
     }
 }
 
-/// Links that are cut.
+/// The links that a cut concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// All between one server and the others.
+    /// All links between one machine and the others.
     Around(Target),
-    /// All between these and the others.
+    /// All links between these machines and the others.
     Between(Vec<Place>),
-    /// One, in one direction.
+    /// One link, in one direction.
     One(Place, Place),
 }
 
-/// What a member is to be.
+/// The role that a node is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetRole {
     /// A voter.
     Voter,
     /// A learner.
     Learner,
-    /// No member.
+    /// None: it is no member.
     NonMember,
 }
 
-/// Something that befalls the cluster.
+/// An operation of the nemesis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "`time` is how long it lasts, `of` whom it befalls"
+    reason = "`time` is how long it lasts, and `of` is the machine that it concerns"
 )]
 pub enum NemesisOperation {
-    /// From now on so many of a thousand messages, on any link, are lost, arrive twice, are held
-    /// up for as long as `by`, or have bytes changed.
+    /// So many of a thousand messages, on any link, are lost, arrive twice, are delayed by up to
+    /// `by`, or have bytes changed.
     Noise {
         loss: u32,
         duplicate: u32,
@@ -95,69 +95,71 @@ pub enum NemesisOperation {
         by: Duration,
         time: Duration,
     },
-    /// These links carry nothing.
+    /// Links carry nothing.
     Cut { links: Links, time: Duration },
-    /// This link loses so many of a thousand messages.
+    /// A link loses `loss` of a thousand messages.
     Flaky {
         from: Place,
         to: Place,
         loss: u32,
         time: Duration,
     },
-    /// This link takes longer by `by`.
+    /// Messages on a link take longer by `by`.
     SlowLink {
         from: Place,
         to: Place,
         by: Duration,
         time: Duration,
     },
-    /// Power is lost: what was not synced may go, the last write may be torn. It restarts after
-    /// `time`. If its process is dead already, what that left unsynced may go.
+    /// The machine loses power: what was not synced may be lost, and the last write may be torn.
+    /// The process restarts after `time`. If the process is down already, what it left unsynced may
+    /// be lost.
     Crash { of: Target, time: Duration },
-    /// The process dies; the machine does not, so that all it wrote is there, synced or not. It
-    /// restarts after `time`, and its storage syncs what it finds.
+    /// The process ends, and the machine goes on: all that was written is there, synced or not. The
+    /// process restarts after `time`, and its storage syncs what it finds.
     Kill { of: Target, time: Duration },
-    /// It stands still; messages wait for it.
+    /// The machine stands still; messages wait.
     Pause { of: Target, time: Duration },
-    /// Each step takes it `by`.
+    /// Each step takes the machine `by`.
     SlowNode {
         of: Target,
         by: Duration,
         time: Duration,
     },
-    /// Each sync takes longer, by up to `by`.
+    /// Each sync takes longer by up to `by`.
     SlowDisk {
         of: Target,
         by: Duration,
         time: Duration,
     },
-    /// The next sync fails; the node restarts after `time` with whatever the disk holds.
+    /// The next sync fails. The process restarts after `time` with whatever the disk holds.
     FailWrite { of: Target, time: Duration },
-    /// Entries and snapshots that are read from disk cannot be.
+    /// Reads of entries and snapshots from disk fail.
     FailRead { of: Target, time: Duration },
-    /// Stored bytes decay: its storage notices, stops it, and will not open again. It comes back as
-    /// another node.
+    /// Stored bytes decay. The storage notices, the process ends, and the storage does not open
+    /// again. A new node takes over the machine.
     Rot { of: Target },
-    /// Its disk is lost; after `time` it comes back, empty, as another node.
+    /// The disk is lost. After `time` a new node takes over the machine, with an empty disk.
     Replace { of: Target, time: Duration },
-    /// Its clock jumps ahead by `by`.
+    /// The clock jumps ahead by `by`.
     Jump { of: Target, by: Duration },
-    /// Its clock stands still.
+    /// The clock stands still.
     Freeze { of: Target, time: Duration },
-    /// The lead is to be handed over, to whom the leader likes if nobody is named.
+    /// The operator asks the leader to transfer its leadership, to `to` or to any node.
     Transfer { to: Option<Place> },
-    /// These are to become what is said; what makes no sense at that moment is left out. The next
-    /// leader is asked, as soon as it is elected, if there is none or if it is said so.
+    /// The operator asks the leader to change the members so that nodes have these roles. Roles
+    /// that make no sense at that moment are left out. If `is_for_next`, or if there is no leader,
+    /// the next leader is asked as soon as it is elected.
     Change {
         roles: Vec<(Place, TargetRole)>,
         is_forced: bool,
         is_for_next: bool,
     },
-    /// Its service makes a snapshot.
+    /// The service makes a snapshot.
     Snapshot { of: Target },
 }
 
-/// A duration after a word, as in `for 250ms`.
+/// A duration as files write it: `250ms`.
 fn lasts(time: &Duration) -> HumanDuration {
     HumanDuration(*time)
 }
@@ -229,13 +231,13 @@ impl fmt::Display for NemesisOperation {
                 is_for_next,
             } => {
                 f.write_str("change")?;
-                for (place, wish) in roles {
-                    let wish = match wish {
+                for (place, role) in roles {
+                    let role = match role {
                         TargetRole::Voter => "voter",
                         TargetRole::Learner => "learner",
                         TargetRole::NonMember => "out",
                     };
-                    write!(f, " {place}={wish}")?;
+                    write!(f, " {place}={role}")?;
                 }
                 f.write_str(if *is_forced { " forced" } else { "" })?;
                 f.write_str(if *is_for_next { " next" } else { "" })
@@ -284,17 +286,17 @@ fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
             }
             _ => {}
         }
-        let wish = word.split_once('=').and_then(|(place, wish)| {
-            let wish = match wish {
+        let role = word.split_once('=').and_then(|(place, role)| {
+            let role = match role {
                 "voter" => TargetRole::Voter,
                 "learner" => TargetRole::Learner,
                 "out" => TargetRole::NonMember,
                 _ => return None,
             };
-            Some((place.parse().ok()?, wish))
+            Some((place.parse().ok()?, role))
         });
         let expected = "a member such as n3=voter, n3=learner or n3=out, forced or next";
-        roles.push(wish.ok_or_else(|| words.expected(expected))?);
+        roles.push(role.ok_or_else(|| words.expected(expected))?);
     }
     Ok(NemesisOperation::Change {
         roles,
@@ -314,7 +316,7 @@ fn noise(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
     })
 }
 
-fn about_a_link(what: &str, words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+fn link_operation(what: &str, words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
     let (from, to) = link(words)?;
     Ok(match what {
         "flaky" => NemesisOperation::Flaky {
@@ -336,7 +338,10 @@ fn about_a_link(what: &str, words: &mut Words<'_>) -> Result<NemesisOperation, U
     })
 }
 
-fn about_a_node(what: &str, words: &mut Words<'_>) -> Result<Option<NemesisOperation>, Unreadable> {
+fn machine_operation(
+    what: &str,
+    words: &mut Words<'_>,
+) -> Result<Option<NemesisOperation>, Unreadable> {
     let mut of = || words.read(TARGET);
     Ok(Some(match what {
         "isolate" => NemesisOperation::Cut {
@@ -399,11 +404,11 @@ impl FromStr for NemesisOperation {
             slow-node, slow-disk, fail-write, fail-read, rot, replace, jump, freeze, transfer, \
             change or snapshot";
         let mut words = Words::of(line);
-        let deed = match words.next_word() {
+        let operation = match words.next_word() {
             Some("noise") => noise(&mut words)?,
             Some("split") => split(&mut words)?,
             Some("change") => change(&mut words)?,
-            Some(what @ ("cut" | "flaky" | "slow-link")) => about_a_link(what, &mut words)?,
+            Some(what @ ("cut" | "flaky" | "slow-link")) => link_operation(what, &mut words)?,
             Some("transfer") => NemesisOperation::Transfer {
                 to: match words.next_word() {
                     None => None,
@@ -415,17 +420,17 @@ impl FromStr for NemesisOperation {
             },
             Some(what) => {
                 let known = words.clone();
-                about_a_node(what, &mut words)?.ok_or_else(|| known.expected(KNOWN))?
+                machine_operation(what, &mut words)?.ok_or_else(|| known.expected(KNOWN))?
             }
             None => return Err(words.expected(KNOWN)),
         };
         words.end()?;
-        Ok(deed)
+        Ok(operation)
     }
 }
 
 impl NemesisOperation {
-    /// The servers that it names.
+    /// The machines that it names.
     pub fn places(&self) -> Vec<Place> {
         let node = |target: &Target| match target {
             Target::Node(place) => vec![*place],

@@ -1,39 +1,39 @@
-//! What a client asks for.
+//! The operations of clients, and how files write them.
 
 use super::words::{Unreadable, Words};
 use core::fmt;
 use core::str::FromStr;
 
-/// What one client asks for, once it is done with what it asked before.
+/// An operation that a client begins as soon as it is done with those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientOperation {
     /// Which client, from 0 on.
     pub client: u32,
-    /// What it asks.
+    /// What it does.
     pub kind: OperationKind,
 }
 
-/// What can be asked for. Every value that is written is one that nobody wrote before.
+/// What an operation does. Every value that is written is one that no client wrote before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationKind {
-    /// A key's value, which the log need not hold.
+    /// Reads the value of a key, without the log.
     Read {
         /// The key.
         key: u64,
-        /// Who answers, and how that one knows that the answer is not stale.
+        /// Which node answers, and how it makes sure that the answer is not stale.
         kind: ReadKind,
     },
-    /// A key's value, by a command in the log.
+    /// Reads the value of a key, by a command in the log.
     Get(u64),
-    /// A new value.
+    /// Writes a new value.
     Set(u64),
-    /// Some bytes more.
+    /// Appends some bytes.
     Append(u64),
-    /// A new value in place of the one that the client saw last.
+    /// Replaces the value that the client saw last, if it is still there.
     CompareAndSet(u64),
-    /// No value.
+    /// Deletes the value.
     Delete(u64),
-    /// So many new values, in one proposal, under the keys from 0 on.
+    /// Writes so many new values in one proposal, under the keys from 0 on.
     Batch(u32),
 }
 

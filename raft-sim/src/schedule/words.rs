@@ -1,23 +1,23 @@
-//! Lines of words, read one by one, with errors that say what was expected.
+//! Lines of words, read one by one, with errors that tell which word was expected.
 
 use crate::duration::HumanDuration;
 use crate::request::Request;
 use core::str::FromStr;
 use core::time::Duration;
 
-/// A line that says nothing that is known.
+/// A line that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line:?}: {found}, where {expected} is expected")]
 pub struct Unreadable {
     /// The line.
     pub line: String,
-    /// What stands there.
+    /// What it says.
     pub found: String,
-    /// What should.
+    /// What was expected.
     pub expected: String,
 }
 
-/// The words of a line that are left.
+/// The words of a line that are not read yet.
 #[derive(Clone, Debug)]
 pub struct Words<'a> {
     line: &'a str,
@@ -35,7 +35,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// What is wrong with the word that was read last.
+    /// The error that `expected` should stand in place of the word that was read last.
     pub fn expected(&self, expected: &str) -> Unreadable {
         let found = match self.last {
             Some(word) => format!("it says {word:?}"),
@@ -54,11 +54,11 @@ impl<'a> Words<'a> {
         self.last
     }
 
-    /// The next word, of which `read` makes something.
+    /// The next word, parsed by `read`.
     ///
     /// # Errors
     ///
-    /// If there is none, or `read` makes nothing of it.
+    /// If there is none, or `read` cannot parse it.
     pub fn word<T>(
         &mut self,
         expected: &str,
@@ -78,7 +78,7 @@ impl<'a> Words<'a> {
         self.word(&format!("{word:?}"), |found| (found == word).then_some(()))
     }
 
-    /// Something that is read from text.
+    /// The next word, parsed.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl<'a> Words<'a> {
         self.word(expected, |word| word.parse().ok())
     }
 
-    /// A word and a time behind it: `for 250ms`.
+    /// A word and a duration after it: `for 250ms`.
     ///
     /// # Errors
     ///
@@ -97,7 +97,7 @@ impl<'a> Words<'a> {
         self.duration()
     }
 
-    /// A time, of which a run can be made.
+    /// A duration, at most as long as a run may be.
     ///
     /// # Errors
     ///

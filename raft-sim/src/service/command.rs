@@ -1,10 +1,10 @@
-//! What clients ask for and are told, and how commands are written into entries.
+//! The commands and answers of clients, and how commands are encoded into entries.
 
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// A session, named by the index of the entry that opened it: no other one ever has that name.
+/// A session, named by the index of the entry that opened it: no other session has that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub u64);
@@ -15,70 +15,69 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// The payload of an entry. `Value` is how it holds the bytes of values: shared, or borrowed
+/// The payload of an entry. `Value` is the type of the values in it: shared bytes, or borrowed ones
 /// while it is applied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Command<Value = Bytes> {
-    /// Opens a session. Repeated it opens another one, which does no harm: nobody uses it.
+    /// Opens a session. If it is repeated, it opens another one, which no client uses.
     Open {
-        /// Tells a client which one was its own. The service does not look at it.
+        /// Tells a client which `Open` was its own. The service does not look at it.
         nonce: u64,
     },
     /// Runs an operation, once.
     Run {
-        /// Whose.
+        /// The session.
         session: SessionId,
-        /// Which one of the session's. Any order will do: a client need not wait for one answer
-        /// before it sends the next command.
+        /// The number of the command in the session. Commands may run in any order: a client need
+        /// not wait for one answer before it sends the next command.
         sequence: u64,
-        /// The client has the answers to all sequences below: the service forgets them, and
-        /// refuses those that it did not run.
+        /// The client has the answers to all lower sequences: the service drops those answers, and
+        /// refuses the commands that it did not run.
         answered_below: u64,
-        /// What to do.
+        /// The operation.
         operation: Operation<Value>,
     },
 }
 
-/// What the store can do.
+/// An operation of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operation<Value = Bytes> {
-    /// The value. Answered with [`Answer::Value`].
+    /// Reads the value. Answered with [`Answer::Value`].
     Get {
-        /// Where.
+        /// The key.
         key: u64,
     },
-    /// This value from now on. Answered with [`Answer::Done`].
+    /// Sets the value. Answered with [`Answer::Done`].
     Set {
-        /// Where.
+        /// The key.
         key: u64,
-        /// What.
+        /// The value, or the bytes.
         value: Value,
     },
-    /// These bytes after those that are there; an absent value counts as empty. Answered with
-    /// [`Answer::Done`].
+    /// Appends bytes to the value; an absent value counts as empty. Answered with [`Answer::Done`].
     Append {
-        /// Where.
+        /// The key.
         key: u64,
-        /// What.
+        /// The value, or the bytes.
         value: Value,
     },
-    /// `new`, if the value is `expected`. Answered with [`Answer::Swapped`].
+    /// Sets the value to `new` if it is `expected`. Answered with [`Answer::Swapped`].
     CompareAndSet {
-        /// Where.
+        /// The key.
         key: u64,
-        /// What must be there; `None`: nothing.
+        /// The value that must be there; `None`: no value.
         expected: Option<Value>,
-        /// What is there afterwards.
+        /// The value afterwards.
         new: Value,
     },
-    /// No value from now on. Answered with [`Answer::Done`].
+    /// Deletes the value. Answered with [`Answer::Done`].
     Delete {
-        /// Where.
+        /// The key.
         key: u64,
     },
 }
 
-/// What a client is told.
+/// The answer to a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
     /// The session is open.
@@ -91,7 +90,7 @@ pub enum Answer {
     Swapped(bool),
     /// Refused, not run: the session was never opened, or was evicted.
     UnknownSession,
-    /// Refused, not run: if it was run before, the answer was forgotten.
+    /// Refused, not run: if it was run before, its answer has been dropped.
     Forgotten,
 }
 
@@ -111,7 +110,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`DamagedCommand`] if it is none.
+    /// [`DamagedCommand`] if the payload is no command.
     pub fn decode(payload: &[u8]) -> Result<Command, DamagedCommand> {
         Command::parse(payload)
     }

@@ -1,8 +1,8 @@
-//! The replicated service that a simulated cluster runs: a key/value store whose clients may
-//! repeat themselves.
+//! The replicated service of a simulated cluster: a key/value store whose clients may repeat their
+//! commands.
 //!
-//! A client that hears nothing has to ask again, and its command may then be in the log twice.
-//! Run twice, a second `Append` would be seen by everybody. So each client opens a session and
+//! A client that gets no answer has to ask again, and its command may then be in the log twice.
+//! If a second `Append` ran, every client would see it. So each client opens a session and
 //! numbers its commands, and the service keeps the answers (thesis section 6.3): a command that
 //! was run before is answered from memory. The answers are replicated state like the values.
 //!
@@ -30,24 +30,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What is forgotten, and when
+//! # What the service forgets, and when
 //!
-//! - **Answers.** Each command says up to where its client has all answers
-//!   ([`Command::Run::answered_below`]); those are dropped, as in RIFL (Lee and others,
+//! - **Answers.** Each command tells up to which sequence its client has all answers
+//!   ([`Command::Run::answered_below`]). The service drops those, as in RIFL (Lee and others,
 //!   *Implementing linearizability at large scale and low latency*, 2015). A session keeps
-//!   [`SESSION_ANSWERS`] at most; the lowest sequence goes first.
-//! - **Sessions.** At most [`Service::max_sessions`] are open. If one more is opened, the one
-//!   goes that was used least recently, counted in log indexes: servers have no common clock,
-//!   but all of them have the same log.
+//!   [`SESSION_ANSWERS`] at most; the lowest sequence is dropped first.
+//! - **Sessions.** At most [`Service::max_sessions`] are open. If one more is opened, the least
+//!   recently used is closed. Use is counted in log indexes: servers have no common clock, but all
+//!   of them have the same log.
 //!
-//! A command whose answer could have been forgotten is refused, never run: neither the client nor
-//! the service can know any more whether it was run before. The price is that a client that is
-//! told [`Answer::UnknownSession`] does not learn the fate of its command.
+//! A command whose answer may have been dropped is refused, never run: neither the client nor the
+//! service can know any more whether it was run before. The price is that a client that gets
+//! [`Answer::UnknownSession`] does not learn the fate of its command.
 //!
 //! # One state
 //!
-//! Everything is decided by the entries and their order, so two services that applied the same
-//! entries are equal ([`PartialEq`]), however the entries were handed to them and whatever they
+//! The entries and their order decide everything. So two services that applied the same entries
+//! are equal ([`PartialEq`]), however the entries were handed to them and whichever snapshot they
 //! were restored from. The simulator compares them.
 
 mod command;
@@ -75,8 +75,8 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that has applied nothing. It keeps `max_sessions` sessions, at least one. All
-    /// servers need the same number.
+    /// A service that has applied nothing. It keeps `max_sessions` sessions, at least one. The
+    /// number must be the same on all servers.
     pub fn new(max_sessions: u32) -> Service {
         Service {
             last: EntryId::ZERO,
@@ -85,13 +85,13 @@ impl Service {
         }
     }
 
-    /// Applies what a core handed out, and pushes what became of each command, in order.
+    /// Applies the entries that a core hands out, and pushes the outcome of each command, in order.
     ///
     /// # Errors
     ///
-    /// [`DamagedCommand`], the first, if there are payloads that are no commands. They change
-    /// nothing and push nothing, and the other entries are applied, so that even then all
-    /// services agree.
+    /// The first [`DamagedCommand`], if there are payloads that are no commands. They change
+    /// nothing and push nothing, and the other entries are applied, so that even then all services
+    /// agree.
     pub fn apply(
         &mut self,
         entries: &Entries,

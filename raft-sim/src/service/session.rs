@@ -1,4 +1,4 @@
-//! Sessions: who has run what, and what the answer was (thesis section 6.3).
+//! Sessions: the commands that each client has run, and their answers (thesis section 6.3).
 
 use super::command::{Answer, SessionId};
 use super::outcome::Outcome;
@@ -6,7 +6,7 @@ use raft_proto::Index;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The most answers that a session keeps: a client must not have more commands under way.
+/// How many answers a session keeps. A client must not have more commands under way.
 pub const SESSION_ANSWERS: usize = 64;
 
 /// The sessions that are open.
@@ -16,15 +16,15 @@ pub(super) struct Sessions {
     open: BTreeMap<SessionId, Session>,
 }
 
-/// What is known of one client.
+/// The session of one client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Session {
     /// The last entry that was its command, or opened it.
     last_used: Index,
-    /// No sequence below is run any more.
-    mark: u64,
-    /// Answers by sequence: rising, from the mark on. Most commands come in order, so most are
-    /// pushed at the end and forgotten at the beginning.
+    /// Commands with lower sequences are not run any more.
+    lowest: u64,
+    /// Answers by sequence, rising, from `lowest` on. Most commands come in order, so most answers
+    /// are pushed at the end and dropped at the beginning.
     answers: VecDeque<(u64, Answer)>,
 }
 
@@ -44,12 +44,12 @@ impl Sessions {
         self.most
     }
 
-    /// The entry at `index` opens a session. If that is one too many, another one goes.
+    /// The entry at `index` opens a session. If that is one too many, another one is closed.
     pub(super) fn open(&mut self, index: Index) -> SessionId {
         let id = SessionId(index.0);
         let session = Session {
             last_used: index,
-            mark: 0,
+            lowest: 0,
             answers: VecDeque::new(),
         };
         self.open.insert(id, session);
@@ -63,14 +63,14 @@ impl Sessions {
         id
     }
 
-    /// The session of the command at `index`, if it is open.
+    /// The session that the command at `index` uses, if it is open.
     pub(super) fn used(&mut self, id: SessionId, index: Index) -> Option<&mut Session> {
         let session = self.open.get_mut(&id)?;
         session.last_used = index;
         Some(session)
     }
 
-    /// Whether sessions can be like this in a service that has applied all up to `last`.
+    /// Whether a service that has applied all up to `last` can have these sessions.
     pub(super) fn are_possible(&self, last: Index) -> bool {
         let uses: BTreeSet<Index> = self.open.values().map(|open| open.last_used).collect();
         self.most > 0
@@ -86,15 +86,15 @@ impl Sessions {
 impl Session {
     /// The client has the answers to all sequences below `answered_below`.
     pub(super) fn forget_below(&mut self, answered_below: u64) {
-        self.mark = self.mark.max(answered_below);
+        self.lowest = self.lowest.max(answered_below);
         while let Some((sequence, _)) = self.answers.front()
-            && *sequence < self.mark
+            && *sequence < self.lowest
         {
             self.answers.pop_front();
         }
     }
 
-    /// The place of a sequence among the answers: where it is, or where it would be.
+    /// The position of a sequence among the answers, or the position where it belongs.
     fn place(&self, sequence: u64) -> Result<usize, usize> {
         match self.answers.back() {
             Some((last, _)) if *last < sequence => Err(self.answers.len()),
@@ -102,9 +102,9 @@ impl Session {
         }
     }
 
-    /// What a command comes to without being run; `None` if it is certain that it never was.
+    /// The outcome of a command that may have run before; `None` if it certainly has not.
     pub(super) fn recall(&self, sequence: u64) -> Option<(Outcome, Answer)> {
-        if sequence < self.mark {
+        if sequence < self.lowest {
             return Some((Outcome::Refused, Answer::Forgotten));
         }
         let place = self.place(sequence).ok()?;
@@ -120,8 +120,8 @@ impl Session {
         if self.answers.len() > SESSION_ANSWERS
             && let Some((forgotten, _)) = self.answers.pop_front()
         {
-            // It has others above it, so this does not saturate.
-            self.mark = forgotten.saturating_add(1);
+            // There are higher sequences, so this does not saturate.
+            self.lowest = forgotten.saturating_add(1);
         }
     }
 
@@ -129,7 +129,7 @@ impl Session {
         let sequences = self.answers.iter().map(|(sequence, _)| *sequence);
         self.answers.len() <= SESSION_ANSWERS
             && sequences.clone().is_sorted_by(|one, next| one < next)
-            && sequences.min().is_none_or(|first| self.mark <= first)
+            && sequences.min().is_none_or(|first| self.lowest <= first)
             && self.answers.iter().all(|(_, answer)| match answer {
                 Answer::Value(_) | Answer::Done | Answer::Swapped(_) => true,
                 Answer::Opened(_) | Answer::UnknownSession | Answer::Forgotten => false,
