@@ -17,7 +17,7 @@ impl Raft {
         if from == self.config.node_id {
             return Err(Rejection::FromSelf);
         }
-        let (ours, theirs) = (self.hard_state.term, message.term());
+        let (ours, theirs) = (self.hard_state.term(), message.term());
         // Only a node that has never heard of an election says so, and only when asked.
         if theirs == Term(0) && !matches!(message, Message::PreVoteReply(_)) {
             return Err(Rejection::NoTerm);
@@ -44,10 +44,10 @@ impl Raft {
 }
 
 fn admit_index(index: Index) -> Result<(), Rejection> {
-    match index > Index::MAX {
-        true => Err(Rejection::IndexOutOfRange(index)),
-        false => Ok(()),
+    if index > Index::MAX {
+        return Err(Rejection::IndexOutOfRange(index));
     }
+    Ok(())
 }
 
 /// An entry that exists in a log whose owner is in `term`; or [`EntryId::ZERO`].
@@ -63,10 +63,10 @@ fn admit_entry(entry: EntryId, term: Term) -> Result<(), Rejection> {
 /// A candidate has begun, or would begin, a term above all in its log.
 fn admit_last_log(entry: EntryId, term: Term) -> Result<(), Rejection> {
     admit_entry(entry, term)?;
-    match entry.term == term {
-        true => Err(Rejection::ImpossibleEntry { entry, term }),
-        false => Ok(()),
+    if entry.term == term {
+        return Err(Rejection::ImpossibleEntry { entry, term });
     }
+    Ok(())
 }
 
 fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
@@ -74,10 +74,10 @@ fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
     admit_index(message.leader_commit)?;
     admit_entries(message.prev_log, message.term, &message.entries)?;
     let size = message.entries.largest_payload();
-    match size > limit {
-        true => Err(Rejection::EntryTooLarge { size, limit }),
-        false => Ok(()),
+    if size > limit {
+        return Err(Rejection::EntryTooLarge { size, limit });
     }
+    Ok(())
 }
 
 /// The entries follow `prev`, and their terms never fall nor exceed the message's.
@@ -115,9 +115,8 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
         } => {
             admit_index(received)?;
             admit_index(match_index)?;
-            match match_index > received {
-                true => Err(Rejection::Inconsistent),
-                false => Ok(()),
+            if match_index > received {
+                return Err(Rejection::Inconsistent);
             }
         }
         AppendOutcome::Rejected {
@@ -126,24 +125,24 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
         } => {
             admit_index(prev_log_index)?;
             admit_entry(hint, message.term)?;
-            // Everybody agrees before the first entry.
-            match hint.index > prev_log_index || prev_log_index == Index::ZERO {
-                true => Err(Rejection::Inconsistent),
-                false => Ok(()),
+            // All logs agree before the first entry.
+            if hint.index > prev_log_index || prev_log_index == Index::ZERO {
+                return Err(Rejection::Inconsistent);
             }
         }
-        AppendOutcome::Stale => Ok(()),
+        AppendOutcome::Stale => {}
     }
+    Ok(())
 }
 
 /// Elections begin with term 1, and nobody would vote in a term that it has reached. The question
 /// may be one that this node has forgotten: a pre-vote waits for no disk.
 fn admit_pre_vote_reply(message: &PreVoteReply) -> Result<(), Rejection> {
     let granted = message.vote == Vote::Granted;
-    match message.asked == Term(0) || granted && message.term >= message.asked {
-        true => Err(Rejection::Inconsistent),
-        false => Ok(()),
+    if message.asked == Term(0) || granted && message.term >= message.asked {
+        return Err(Rejection::Inconsistent);
     }
+    Ok(())
 }
 
 fn admit_snapshot(message: &InstallSnapshot) -> Result<(), Rejection> {

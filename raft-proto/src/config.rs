@@ -1,9 +1,9 @@
 //! What a node is told once, when it starts; validated at construction.
 
 use crate::error::ConfigError;
-use crate::membership::{Member, MemberRole, Membership};
+use crate::membership::{Member, Membership};
 use crate::run::ENTRY_OVERHEAD;
-use crate::types::{ClusterId, GroupId, NodeId, Time};
+use crate::types::{ClusterId, GroupId, NodeId};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -230,18 +230,17 @@ impl Config {
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(ConfigError::DuplicateMember(pair[0]));
         }
-        let settled = |role| matches!(role, MemberRole::Voter | MemberRole::Learner);
-        if let Some(member) = members.iter().find(|member| !settled(member.role)) {
+        if let Some(member) = members.iter().find(|member| member.role.is_joint()) {
             return Err(ConfigError::JointMember(member.id));
         }
         let membership = self.bootstrap_membership();
         if membership.voters().next().is_none() {
             return Err(ConfigError::NoVoters);
         }
-        match membership.encoded_len() > Membership::MAX_BYTES {
-            true => Err(ConfigError::MembershipTooLarge),
-            false => Ok(()),
+        if membership.encoded_len() > Membership::MAX_BYTES {
+            return Err(ConfigError::MembershipTooLarge);
         }
+        Ok(())
     }
 
     fn validate_lease(&self) -> Result<(), ConfigError> {
@@ -380,12 +379,6 @@ impl Config {
         }
     }
 
-    /// When a follower that does not answer an append sent `now` is asked what became of it: a
-    /// heartbeat asks as well.
-    pub(crate) fn next_question(&self, now: Time) -> Time {
-        now.after(self.append_timeout.min(self.heartbeat_interval))
-    }
-
     /// How long a leader may serve reads after it asked a majority that has answered since; `None`
     /// without leases. Shorter than `election_timeout_min` by what this node's clock may run
     /// slow and a voter's fast: `e (1 - d) / (1 + d)` is at least `e (1 - 2 d)`.
@@ -398,10 +391,5 @@ impl Config {
                 Some(self.election_timeout_min / 1_000_000 * parts)
             }
         }
-    }
-
-    /// When the heartbeat that follows `now` is due.
-    pub(crate) fn next_heartbeat(&self, now: Time) -> Time {
-        now.after(self.heartbeat_interval)
     }
 }

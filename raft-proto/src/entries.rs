@@ -1,35 +1,12 @@
 //! Entries as the public sees them: opaque, cheap to clone, iterated.
 
 use crate::run::{Payloads, Run, Segment};
-use crate::types::{EntryId, Index, Term};
+use crate::types::{EntryId, EntryKind, Index, Term};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// What an entry means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum EntryKind {
-    /// A command for the state machine.
-    Command,
-    /// The empty entry with which a new leader begins its term (section 8): it commits what
-    /// earlier terms left. A driver skips it when it applies, and reports `Applied` through it.
-    Noop,
-    /// A configuration (section 6), as [`Membership::decode`](crate::Membership::decode) reads it. In
-    /// force from when it is appended; a driver skips it when it applies.
-    Membership,
-}
-
-impl fmt::Display for EntryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            EntryKind::Command => "command",
-            EntryKind::Noop => "noop",
-            EntryKind::Membership => "membership",
-        })
-    }
-}
 
 /// One entry, borrowed from [`Entries`].
 #[derive(Clone, Copy)]

@@ -297,7 +297,7 @@ impl Log {
     }
 
     /// Whether `entries` begin with `from` and are those of the log, as far as ids tell.
-    pub(crate) fn holds(&self, from: EntryId, entries: &Entries) -> bool {
+    pub(crate) fn matches(&self, from: EntryId, entries: &Entries) -> bool {
         let begins = entries
             .iter()
             .next()
@@ -307,8 +307,14 @@ impl Log {
             && self.last.index >= { entries.last_id().map_or(from.index, |id| id.index) }
     }
 
+    /// The entries `from ..= to` that are in memory.
+    pub(crate) fn entries(&self, from: Index, to: Index) -> Entries {
+        let (entries, _) = self.slice(from, to, u64::MAX);
+        entries
+    }
+
     fn whole(&self) -> Entries {
-        self.slice(Index::ZERO, Index::MAX, u64::MAX).0
+        self.entries(Index::ZERO, Index::MAX)
     }
 
     /// The bytes of the entries after `after` up to `to` that are in memory.

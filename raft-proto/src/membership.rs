@@ -38,7 +38,7 @@ impl MemberRole {
         }
     }
 
-    fn is_joint(self) -> bool {
+    pub(crate) fn is_joint(self) -> bool {
         match self {
             MemberRole::Voter | MemberRole::Learner => false,
             MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Demoted => true,

@@ -37,18 +37,18 @@ pub struct Recovered {
 }
 
 /// What a node starts with, once the storage has been found to be its own and sound.
-pub(crate) struct Foundation {
+pub(crate) struct InitialState {
     pub(crate) log: Log,
     pub(crate) configurations: Configurations,
     /// What the first write has to store, if the storage is empty.
     pub(crate) identity: Option<Box<Identity>>,
-    /// All up to here is committed and in the service.
+    /// Everything up to here is committed and in the service.
     pub(crate) applied: Index,
 }
 
 impl Recovered {
-    /// Checks that some prefix of this node's writes left this, and builds upon it.
-    pub(crate) fn found(&self, config: &Config) -> Result<Foundation, RecoveryError> {
+    /// Checks that some prefix of this node's writes left this, and builds the state from it.
+    pub(crate) fn validate(&self, config: &Config) -> Result<InitialState, RecoveryError> {
         let bootstrap = self.check_identity(config)?;
         let snapshot = self.check_snapshot()?;
         let log = self.rebuild_log(snapshot)?;
@@ -58,14 +58,16 @@ impl Recovered {
         if applied > last {
             return Err(RecoveryError::AppliedBeyondLog { applied, last });
         }
-        let own = self.snapshot.as_ref().map(|meta| meta.membership.clone());
-        let own = own.unwrap_or_else(|| bootstrap.clone());
-        let mut configurations = Configurations::new(snapshot.index, own);
-        // Those of a log that was dropped are none.
+        let base = match &self.snapshot {
+            Some(snapshot) => snapshot.membership.clone(),
+            None => bootstrap.clone(),
+        };
+        let mut configurations = Configurations::new(snapshot.index, base);
+        // The configurations of a log that was dropped do not count.
         let kept = self.log_from(&log, snapshot);
         let taken = configurations.extend(&self.entries, kept);
         taken.map_err(|_| RecoveryError::DamagedMembership)?;
-        Ok(Foundation {
+        Ok(InitialState {
             log,
             configurations,
             identity: match self.identity {
@@ -89,9 +91,10 @@ impl Recovered {
                 applied: self.applied.filter(|index| *index == Index::ZERO),
                 ..Recovered::default()
             };
-            return match *self == empty {
-                true => Ok(config.bootstrap_membership()),
-                false => Err(RecoveryError::NoIdentity),
+            return if *self == empty {
+                Ok(config.bootstrap_membership())
+            } else {
+                Err(RecoveryError::NoIdentity)
             };
         };
         if identity.cluster_id != config.cluster_id {
@@ -112,10 +115,10 @@ impl Recovered {
                 configured: config.node_id,
             });
         }
-        match identity.bootstrap.is_well_formed() {
-            true => Ok(identity.bootstrap.clone()),
-            false => Err(RecoveryError::DamagedMembership),
+        if !identity.bootstrap.is_well_formed() {
+            return Err(RecoveryError::DamagedMembership);
         }
+        Ok(identity.bootstrap.clone())
     }
 
     /// The snapshot's last entry; [`EntryId::ZERO`] without one.
@@ -164,18 +167,19 @@ impl Recovered {
         };
         let from = log.last().index.next();
         log.append_from(from, self.entries.clone());
-        // "The snapshot wins": a log without its last entry is older, or another's.
-        Ok(match log.contains(snapshot) {
-            true => log,
-            false => Log::new(snapshot),
-        })
+        // The snapshot wins: a log without its last entry is older, or another node's.
+        if !log.contains(snapshot) {
+            return Ok(Log::new(snapshot));
+        }
+        Ok(log)
     }
 
     /// The first recovered entry that stands after the snapshot, and still is in the log.
     fn log_from(&self, log: &Log, snapshot: EntryId) -> Index {
-        match log.last() == snapshot {
-            true => Index::MAX.next(),
-            false => snapshot.index.next(),
+        if log.last() == snapshot {
+            Index::MAX.next()
+        } else {
+            snapshot.index.next()
         }
     }
 
@@ -195,8 +199,8 @@ impl Recovered {
 }
 
 fn check_entry(id: EntryId) -> Result<(), RecoveryError> {
-    match id.index == Index::ZERO || id.index > Index::MAX || id.term == Term(0) {
-        true => Err(RecoveryError::InvalidEntryId(id)),
-        false => Ok(()),
+    if id.index == Index::ZERO || id.index > Index::MAX || id.term == Term(0) {
+        return Err(RecoveryError::InvalidEntryId(id));
     }
+    Ok(())
 }

@@ -4,8 +4,7 @@
 //! machine all hold ranges ([`Segment`]) of the same [`Run`]; what they cost is one reference
 //! count a range, whatever the number of entries in it.
 
-use crate::entries::EntryKind;
-use crate::types::{EntryId, Index, Term};
+use crate::types::{EntryId, EntryKind, Index, Term};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;

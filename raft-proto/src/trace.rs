@@ -273,10 +273,10 @@ fn persist(f: &mut Formatter<'_>, write: &Write) -> fmt::Result {
         write!(f, " compact {}", Snapshot(&compact.snapshot.id))?;
         write!(f, " drop through {}", compact.drop_through)?;
     }
-    match write.entries.is_empty() {
-        true => Ok(()),
-        false => write!(f, " {}", Range(&write.entries)),
+    if !write.entries.is_empty() {
+        write!(f, " {}", Range(&write.entries))?;
     }
+    Ok(())
 }
 
 /// A message without its addresses and term.

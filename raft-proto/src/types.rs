@@ -164,6 +164,29 @@ impl fmt::Display for EntryId {
     }
 }
 
+/// What an entry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EntryKind {
+    /// A command for the state machine.
+    Command,
+    /// The empty entry with which a new leader begins its term (section 8): it commits what
+    /// earlier terms left. A driver skips it when it applies, and reports `Applied` through it.
+    Noop,
+    /// A configuration (section 6), as [`Membership::decode`](crate::Membership::decode) reads it. In
+    /// force from when it is appended; a driver skips it when it applies.
+    Membership,
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EntryKind::Command => "command",
+            EntryKind::Noop => "noop",
+            EntryKind::Membership => "membership",
+        })
+    }
+}
+
 /// An instant on the driver's monotonic clock, in nanoseconds since an epoch of its own choice.
 ///
 /// Instants of different nodes are never compared.

@@ -2,11 +2,11 @@
 
 use super::{DecodeError, Envelope, Limits, ReceiveError, VERSION, tag};
 use crate::config::Config;
-use crate::entries::{Entries, EntryKind};
+use crate::entries::Entries;
 use crate::membership::Membership;
 use crate::message::{AppendEntries, InstallSnapshot, Message, SnapshotMeta};
 use crate::run::{Payloads, Run, Segment};
-use crate::types::{ClusterId, EntryId, GroupId, NodeId, Term};
+use crate::types::{ClusterId, EntryId, EntryKind, GroupId, NodeId, Term};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
