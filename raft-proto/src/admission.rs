@@ -1,5 +1,5 @@
-//! What no correct peer sends, told from the message alone. Nothing of such a message is used,
-//! not even its term.
+//! Rejects what no correct peer sends, as far as the message alone shows it. Nothing of such a
+//! message is used, not even its term.
 
 use crate::configurations;
 use crate::entries::Entries;
@@ -12,13 +12,14 @@ use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
 
 impl Raft {
-    /// Checks what every correct peer's message fulfils, whatever the state of this node.
+    /// Checks what holds for every correct peer's message, whatever the state of this node.
     pub(crate) fn admit(&self, from: NodeId, message: &Message) -> Result<(), Rejection> {
         if from == self.config.node_id {
             return Err(Rejection::FromSelf);
         }
         let (ours, theirs) = (self.hard_state.term(), message.term());
-        // Only a node that has never heard of an election says so, and only when asked.
+        // Term 0 is that of a node that has never heard of an election: such a node sends nothing
+        // but answers to pre-votes.
         if theirs == Term(0) && !matches!(message, Message::PreVoteReply(_)) {
             return Err(Rejection::NoTerm);
         }
@@ -60,7 +61,7 @@ fn admit_entry(entry: EntryId, term: Term) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// A candidate has begun, or would begin, a term above all in its log.
+/// A candidate's term is above the term of every entry in its log.
 fn admit_last_log(entry: EntryId, term: Term) -> Result<(), Rejection> {
     admit_entry(entry, term)?;
     if entry.term == term {
@@ -80,7 +81,7 @@ fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// The entries follow `prev`, and their terms never fall nor exceed the message's.
+/// The entries follow `prev`, and their terms neither fall nor exceed the message's.
 fn admit_entries(prev: EntryId, term: Term, entries: &Entries) -> Result<(), Rejection> {
     let mut previous = prev;
     for run in entries.segments() {
@@ -135,7 +136,7 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Elections begin with term 1, and nobody would vote in a term that it has reached. The question
+/// Elections begin with term 1, and no node would vote in a term that it has reached. The request
 /// may be one that this node has forgotten: a pre-vote waits for no disk.
 fn admit_pre_vote_reply(message: &PreVoteReply) -> Result<(), Rejection> {
     let granted = message.vote == Vote::Granted;
@@ -158,7 +159,7 @@ fn admit_snapshot(message: &InstallSnapshot) -> Result<(), Rejection> {
     }
     let (offset, length, size) = (message.offset, message.data.len() as u64, id.size);
     let fits = offset.checked_add(length).is_some_and(|end| end <= size);
-    // Only an empty snapshot has an empty chunk; u64::MAX is no size of anything.
+    // Only an empty snapshot has an empty chunk, and no snapshot has u64::MAX bytes.
     if !fits || (length == 0) != (size == 0) || size == u64::MAX {
         return Err(Rejection::ChunkOutOfPlace {
             offset,

@@ -196,8 +196,8 @@ impl Raft {
         self.become_follower(None, actions);
     }
 
-    /// A follower's log is replaced from `first` on by `entries`. The configurations among them come
-    /// into force, and those that were there no longer are.
+    /// A follower's log is replaced from `first` on by `entries`. The configurations among them
+    /// come into force, and those that were there no longer are.
     pub(crate) fn replace_configurations(
         &mut self,
         first: Index,

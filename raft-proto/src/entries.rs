@@ -1,4 +1,4 @@
-//! Entries as the public sees them: opaque, cheap to clone, iterated.
+//! The public types of entries and commands: opaque, cheap to clone, iterated.
 
 use crate::run::{Payloads, Run, Segment};
 use crate::types::{EntryId, EntryKind, Index, Term};
@@ -16,7 +16,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Where it stands, and the term of the leader that made it.
+    /// Its index, and the term of the leader that created it.
     pub fn id(&self) -> EntryId {
         EntryId {
             index: self.index(),
@@ -29,12 +29,12 @@ impl<'a> Entry<'a> {
         self.segment.first().plus(self.at as u64)
     }
 
-    /// The term of the leader that made it.
+    /// The term of the leader that created it.
     pub fn term(&self) -> Term {
         self.segment.term()
     }
 
-    /// What it means.
+    /// Whether it holds a command, a configuration or nothing.
     pub fn kind(&self) -> EntryKind {
         self.segment.kind()
     }
@@ -154,7 +154,7 @@ impl Entries {
         self.0.segments()
     }
 
-    /// Gives away each segment; a single one without another reference to its run.
+    /// Hands each segment over; a single one without another reference to its run.
     pub(crate) fn for_each_segment(self, mut take: impl FnMut(Segment)) {
         match self.0 {
             Repr::Empty => {}
@@ -188,7 +188,7 @@ impl Entries {
         Iter::new(self.segments())
     }
 
-    /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
+    /// The longest prefix of at most `limit` bytes, but at least one entry; and its bytes.
     pub(crate) fn prefix_within(self, limit: u64) -> (Entries, u64) {
         let mut bytes = 0;
         let mut taken: Vec<Segment> = Vec::new();
@@ -211,13 +211,14 @@ impl Entries {
         (Entries::from_segments(taken), bytes)
     }
 
-    /// What they weigh where bytes are limited: payloads plus
-    /// [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD) for each entry.
+    /// Their bytes as limits count them: payloads plus [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD)
+    /// for each entry.
     pub fn bytes(&self) -> u64 {
         self.segments().iter().map(Segment::bytes).sum()
     }
 
-    /// The length of the longest payload, at most; exact for what was proposed or decoded whole.
+    /// The length of the longest payload, or more if these are a part of what was proposed or
+    /// decoded together.
     pub(crate) fn largest_payload(&self) -> u64 {
         let sizes = self.segments().iter().map(Segment::largest_payload);
         sizes.max().unwrap_or(0)
@@ -278,7 +279,7 @@ pub struct NotConsecutive {
     pub pushed: EntryId,
 }
 
-/// Collects entries one by one, as a storage does that reads its log.
+/// Collects entries one by one, for a storage that reads its log.
 #[derive(Debug, Default)]
 pub struct EntriesBuilder {
     segments: Vec<Segment>,
@@ -363,7 +364,7 @@ impl EntriesBuilder {
 
 /// Commands to propose together: one or many, all or nothing.
 ///
-/// They stay together on their way through the log, the network and the disk.
+/// They stay together in the log, on the network and on the disk.
 ///
 /// ```
 /// use raft_proto::Commands;

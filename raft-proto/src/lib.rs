@@ -57,9 +57,10 @@
 //! # What a driver does
 //!
 //! **A driver cannot break safety by acting out of order: everything that must not leave before a
-//! write is durable is withheld in here.** The driver promises three things:
-//! [`Persisted`](Input::Persisted) is true when said, bytes arrive unchanged, and `at` is read after
-//! the input was received. Messages may be lost, delayed, repeated and reordered. A driver's loop:
+//! write is durable is withheld in here.** The driver promises three things: it says
+//! [`Persisted`](Input::Persisted) only when that is true, bytes arrive unchanged, and `at` is read
+//! after the input was received. Messages may be lost, delayed, repeated and reordered. A driver's
+//! loop:
 //!
 //! 1. Recover what the storage holds, load the service from the recovered snapshot, and call
 //!    [`Raft::new`]. The first event is a [`Tick`](Input::Tick).

@@ -1,14 +1,14 @@
 //! Majorities (section 5.2): any two of them share a member. In a joint configuration (section
-//! 6) whatever needs a majority needs one of the old and one of the new voters, each counted for
-//! itself: a majority of both together would not do.
+//! 6) every decision needs a majority of the old voters and one of the new voters, each counted by
+//! itself. A majority of both together would not do.
 //!
-//! Pure arithmetic, apart from everything that acts on it: of votes, of matchIndex, of times.
+//! Pure arithmetic, for votes, matchIndexes, rounds and times alike.
 
 use crate::membership::{Half, Membership};
 use crate::types::NodeId;
 use alloc::vec::Vec;
 
-/// Voters that fit without an allocation.
+/// How many voters fit without an allocation.
 const USUAL: usize = 9;
 
 /// The greatest value that a majority of the voters has reached, of both halves if joint.
@@ -22,7 +22,7 @@ const USUAL: usize = 9;
 /// new            c  d  e      sorted 7 7 2: two have reached 7     joint: 7
 /// ```
 ///
-/// Of `bool`, it tells whether a majority has reached `true`.
+/// For a `bool`, `Some(true)` means that it is true of a majority.
 pub(crate) fn reached<T: Ord + Copy + Default>(
     membership: &Membership,
     mut value: impl FnMut(NodeId) -> T,

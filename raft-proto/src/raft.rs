@@ -120,8 +120,8 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if the config is not valid, or if no run of this node can have left what
-    /// was recovered.
+    /// [`StartError`] if the config is not valid, or if no run of this node can have left the
+    /// recovered state.
     pub fn new(config: Config, recovered: Recovered) -> Result<Raft, StartError> {
         config.validate()?;
         let initial = recovered.validate(&config)?;
@@ -158,7 +158,7 @@ impl Raft {
         Ok(raft)
     }
 
-    /// Takes an event and returns what is to be done.
+    /// Takes an event, and returns the actions that it calls for.
     pub fn step(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         self.step_into(event, &mut actions);
@@ -180,7 +180,7 @@ impl Raft {
             Input::Propose { id, commands } => self.propose(id, commands, actions),
             Input::Persisted { seq } => self.persisted(seq, actions),
             Input::PersistFailed { seq } => return self.persist_failed(seq, actions),
-            // Makes room to hand out more, and changes nothing else.
+            // It makes room to hand out more, and changes nothing else.
             Input::Applied { index } if self.wake_at != Time::NEVER => {
                 self.applied(index, actions);
                 return self.hand_out(actions);
@@ -281,8 +281,8 @@ impl Raft {
         }
     }
 
-    /// A write failed. It and all later writes must be taken as lost. So this instance ends here, in
-    /// every role, and a new one finds out what the storage holds.
+    /// A write failed. It and all later writes must be taken as lost. So this instance ends here,
+    /// in every role, and a new one finds out what the storage holds.
     fn persist_failed(&mut self, seq: Seq, actions: &mut Vec<Action>) {
         if let Err(reason) = self.check_issued(seq) {
             return actions.push(Action::Refused { reason });
@@ -360,7 +360,7 @@ impl Raft {
         self.hard_state.voted_for()
     }
 
-    /// What this node is in the current term.
+    /// This node's role in the current term.
     pub fn role(&self) -> RoleKind {
         self.role.kind()
     }
@@ -394,12 +394,12 @@ impl Raft {
         self.writes.durable_index()
     }
 
-    /// The last entry of the log, or what stands before it if the log is empty.
+    /// The last entry of the log; [`Raft::log_base`] if the log is empty.
     pub fn last_log(&self) -> EntryId {
         self.log.last()
     }
 
-    /// The last entry dropped from the log's beginning.
+    /// The last entry that compaction dropped from the log.
     pub fn log_base(&self) -> EntryId {
         self.log.base()
     }
@@ -426,7 +426,7 @@ impl Raft {
         self.configurations.membership()
     }
 
-    /// Why this instance does nothing any more, if so.
+    /// Why this instance has faulted, if so.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }

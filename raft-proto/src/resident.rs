@@ -1,6 +1,6 @@
-//! A bounded log in memory: the payloads of entries that are durable and applied may be dropped,
-//! and are read from the driver's storage when a slow follower needs them. Terms stay, one
-//! number a term, so that no rule of Raft needs the disk.
+//! A bounded log in memory: the payloads of entries that are durable and applied may be dropped.
+//! The driver reads them from its storage when a slow follower needs them. The last index of each
+//! term stays in memory, so that no rule of Raft needs the disk.
 
 use crate::action::Action;
 use crate::entries::Entries;
@@ -12,8 +12,8 @@ use crate::types::{EntryId, Index, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
-    /// Drops payloads from memory past the configured size. What is applied was handed out, and
-    /// so is durable and committed.
+    /// Drops payloads from memory past the configured size. Applied entries were handed out, and so
+    /// are durable and committed.
     pub(crate) fn drop_payloads(&mut self) {
         if let Some(limit) = self.config.max_resident_bytes {
             self.log.drop_payloads(self.applier.applied(), limit);
@@ -76,8 +76,8 @@ impl Replicator<'_> {
         });
     }
 
-    /// The entries cannot be read. The snapshot stands for them, if it covers them. If not, the next
-    /// heartbeat asks the follower again.
+    /// The entries cannot be read. The snapshot stands for them, if it covers them. If not, the
+    /// next heartbeat asks the follower again.
     fn send_snapshot_instead(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let covered = self.snapshot.map_or(Index::ZERO, |it| it.id.last.index);
         if covered >= peer.next_index {

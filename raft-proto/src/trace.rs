@@ -1,7 +1,7 @@
-//! The one textual form of inputs and actions: golden tests, simulators and drivers print it.
+//! Inputs and actions as text, the same in golden tests, simulators and drivers.
 //!
 //! One fact a line: the node and its term, then what happened. Entries are `index@term`, writes
-//! `#seq`; payloads are given by their length. ASCII only.
+//! `#seq`, and payloads are shown as their length. ASCII only.
 //!
 //! ```text
 //! n1@5 candidate
@@ -12,7 +12,7 @@
 //! n2@5 -> n1 RequestVoteReply granted
 //! ```
 //!
-//! What happens outside the core is added behind a line, in brackets: `(dropped)`.
+//! Simulators and tests add what happens outside the core in brackets: `(dropped)`.
 
 use crate::action::{Action, InstalledLog, Write};
 use crate::entries::Entries;
@@ -194,7 +194,7 @@ impl Display for Line<'_, Action> {
                 to,
                 max_bytes,
             } => write!(f, "read entries for {peer} {from}..{to} up to {max_bytes}B"),
-            // The term stands at the beginning of the line, if the step made no other.
+            // The line's own term differs if the step began yet another one.
             Action::RoleChanged { role, term } => write!(f, "becomes {role} in term {term}"),
             Action::LeaderChanged { leader, term } => match leader {
                 Some(leader) => write!(f, "leader of term {term} is {leader}"),
@@ -212,7 +212,7 @@ impl Display for Line<'_, Action> {
     }
 }
 
-/// What a change is to make of each node.
+/// The changes of each node.
 struct Changes<'a>(&'a MembershipChange);
 
 impl Display for Changes<'_> {
@@ -346,7 +346,7 @@ impl Display for Says<'_> {
     }
 }
 
-/// The round that a message belongs to; most belong to none.
+/// The round of a message; most have none.
 fn round(f: &mut Formatter<'_>, round: u64) -> fmt::Result {
     match round {
         0 => Ok(()),

@@ -1,5 +1,5 @@
-//! Writes: what a step changed of the persistent state, which writes are under way, and how
-//! much of the log is durable.
+//! Writes: which of the persistent state a step changed, which writes are under way, and how much
+//! of the log is durable.
 
 use crate::action::{Action, Compaction, HardState, Identity, Install, Write};
 use crate::entries::Entries;
@@ -23,7 +23,7 @@ pub(crate) struct Writes {
     /// The last write of currentTerm and votedFor.
     hard_state_in: Seq,
     staged: Staged,
-    /// Goes with the first write to an empty storage.
+    /// Stored by the first write to an empty storage.
     identity: Option<Box<Identity>>,
 }
 
@@ -47,8 +47,8 @@ struct Staged {
 }
 
 impl Writes {
-    /// Nothing under way; the log is durable up to `durable_index`. `identity` is what the
-    /// first write has to store, if the storage has none yet.
+    /// No write is under way, and the log is durable up to `durable_index`. The first write stores
+    /// `identity`, if the storage has none yet.
     pub(crate) fn new(durable_index: Index, identity: Option<Box<Identity>>) -> Writes {
         Writes {
             issued: Seq(0),
@@ -111,8 +111,8 @@ impl Writes {
         }
     }
 
-    /// Entries after `kept` are no longer those that earlier writes hold: when those complete,
-    /// they prove nothing about the entries that took their places.
+    /// Entries after `kept` are no longer those of earlier writes. When those writes complete, they
+    /// prove nothing about the entries that took these places.
     pub(crate) fn overwritten_after(&mut self, kept: Index) {
         self.durable_index = self.durable_index.min(kept);
         for pending in &mut self.pending {

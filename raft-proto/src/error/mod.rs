@@ -1,4 +1,8 @@
-//! Typed errors and refusals: what was wrong, and what to do next.
+//! Typed errors, rejections and refusals: each says what was wrong, and what to do next.
+//!
+//! A message that no correct peer sends is *rejected* ([`Rejection`]). A request, or an input that
+//! the contract does not allow, is *refused* ([`Refusal`] and the errors of the requests). A node
+//! that cannot go on has *faulted* ([`Fault`]).
 
 mod refused;
 
@@ -24,7 +28,7 @@ pub enum StartError {
 /// What is wrong with a [`Config`](crate::Config), and what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Cluster id 0 is what a forgotten field looks like.
+    /// A forgotten field looks like cluster id 0.
     #[error("cluster_id is 0; draw a random one when the cluster is made")]
     NoClusterId,
     /// A bootstrapped cluster needs a voter.
@@ -33,18 +37,18 @@ pub enum ConfigError {
     /// A member was named twice.
     #[error("start: Bootstrap names {0} twice; name each member once")]
     DuplicateMember(NodeId),
-    /// A cluster does not begin in the middle of a change.
+    /// A cluster does not begin in the middle of a membership change.
     #[error(
         "start: Bootstrap gives {0} a role of a change under way; make it a voter or a learner"
     )]
     JointMember(NodeId),
-    /// The members' contexts are too long together.
+    /// Together, the members' contexts are too long.
     #[error(
         "start: Bootstrap takes more than {} bytes; shorten the contexts",
         Membership::MAX_BYTES
     )]
     MembershipTooLarge,
-    /// Leases rest on voters that ignore candidates while they hear a leader.
+    /// Leases rest on voters that ignore candidates while they have contact with a leader.
     #[error("lease is on, but check_quorum is off; turn it on, on all nodes")]
     LeaseWithoutCheckQuorum,
     /// The interval is zero.
@@ -61,7 +65,7 @@ pub enum ConfigError {
         /// The bound above.
         max: Duration,
     },
-    /// Followers would campaign against a live leader after a lost heartbeat or two.
+    /// Followers would campaign against a live leader after one or two lost heartbeats.
     #[error(
         "election_timeout_min ({election:?}) is below three times heartbeat_interval \
          ({heartbeat:?}); lengthen the one or shorten the other"
@@ -75,7 +79,7 @@ pub enum ConfigError {
     /// A limit is zero: nothing could ever be sent, proposed or applied.
     #[error("{0} is zero; it must be at least 1")]
     ZeroLimit(&'static str),
-    /// A limit or interval is too great to calculate with.
+    /// A limit or interval is too great.
     #[error("{name} is greater than {most}")]
     LimitTooGreat {
         /// The field.
@@ -88,19 +92,19 @@ pub enum ConfigError {
     LimitTooSmall {
         /// The field that is too small.
         name: &'static str,
-        /// The field that asks for more.
+        /// The field that needs more.
         least_name: &'static str,
         /// How much.
         least: u64,
     },
 }
 
-/// What a storage held that no prefix of a node's writes can leave. Starting from it could lose
-/// committed entries or vote twice: do not repair by hand; remove the node and let it join
-/// under a new id.
+/// Why recovered state cannot come from a prefix of this node's writes. A node that started from it
+/// could lose committed entries or vote twice. Do not repair it by hand: remove the node, and let
+/// it join under a new id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecoveryError {
-    /// There is state, but no record of whom it belongs to.
+    /// There is state, but no record of its owner.
     #[error("the storage holds state but no identity: its first write is missing")]
     NoIdentity,
     /// The storage is another cluster's.
@@ -138,7 +142,7 @@ pub enum RecoveryError {
         /// The first entry's index.
         first: Index,
     },
-    /// currentTerm is below a term that this node has stored an entry of.
+    /// currentTerm is below the term of a stored entry.
     #[error("currentTerm is {term}, below the term of {last}, the last entry")]
     TermBelowLog {
         /// currentTerm.
@@ -160,10 +164,10 @@ pub enum RecoveryError {
     /// A membership is not in order, or empty where it cannot be.
     #[error("the stored membership is damaged")]
     DamagedMembership,
-    /// currentTerm is beyond [`Term::MAX`], where no node goes.
+    /// currentTerm is beyond [`Term::MAX`].
     #[error("currentTerm is {0}, beyond the greatest term")]
     TermOutOfRange(Term),
-    /// The service claims to have applied what this node never stored.
+    /// The service claims to have applied entries that this node never stored.
     #[error("the service has applied up to {applied}, but the storage ends at {last}")]
     AppliedBeyondLog {
         /// The service's index.
@@ -179,11 +183,11 @@ pub enum ProposeError {
     /// Only the leader can append.
     #[error("not the leader{}", redirect(*leader))]
     NotLeader {
-        /// Who leads, as far as is known: propose there. If nobody, wait for
+        /// The leader, if it is known: propose there. If not, wait for
         /// [`LeaderChanged`](crate::Action::LeaderChanged) and try again.
         leader: Option<NodeId>,
     },
-    /// There was nothing to append.
+    /// No commands were given.
     #[error("no commands were given")]
     Empty,
     /// One command is over [`max_entry_bytes`](crate::Config::max_entry_bytes).
@@ -216,11 +220,11 @@ pub enum ProposeError {
         /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
         limit: u64,
     },
-    /// The lead is being handed over (thesis 3.10). Propose at the target soon; should it not take
-    /// over in time, here again.
+    /// Leadership is being transferred (thesis 3.10). Propose at the target soon, or here again if
+    /// it does not take over in time.
     #[error("the lead is being handed over to {target}; propose there soon")]
     Transferring {
-        /// To whom.
+        /// The next leader.
         target: NodeId,
     },
     /// The log has reached [`Index::MAX`].
@@ -239,13 +243,13 @@ fn redirect(leader: Option<NodeId>) -> String {
     }
 }
 
-/// Why a message was rejected: what no correct peer sends.
+/// Why a message was rejected. No correct peer sends such a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejection {
     /// It claims to come from this node.
     #[error("sent under this node's own id")]
     FromSelf,
-    /// Requests come from elections, and those begin with term 1.
+    /// Terms begin with elections, and the first election is that of term 1.
     #[error("term 0")]
     NoTerm,
     /// More than [`Term::MAX_AHEAD`] above this node's, or above [`Term::MAX`].
@@ -259,8 +263,8 @@ pub enum Rejection {
     /// An index beyond [`Index::MAX`].
     #[error("index {0} is out of range")]
     IndexOutOfRange(Index),
-    /// An index and a term that cannot stand together: only index 0 has term 0, and no entry is
-    /// of a later term than the message that speaks of it.
+    /// An index and a term that do not fit together: only index 0 has term 0, and no entry is of a
+    /// later term than the message that names it.
     #[error("there can be no entry {entry} in a message of term {term}")]
     ImpossibleEntry {
         /// The entry.
@@ -278,7 +282,7 @@ pub enum Rejection {
         /// The message's term.
         term: Term,
     },
-    /// The entries do not begin after prevLogIndex.
+    /// The entries do not begin at prevLogIndex + 1.
     #[error("entries begin at {first}, but follow {prev}")]
     EntriesMisplaced {
         /// Their first index.
@@ -287,7 +291,7 @@ pub enum Rejection {
         prev: Index,
     },
     /// An entry over [`max_entry_bytes`](crate::Config::max_entry_bytes). That limit must be the
-    /// same on all nodes, or be raised on all before any uses it.
+    /// same on all nodes. To raise it, raise it on all nodes before one uses it.
     #[error("an entry of {size} bytes is over the limit of {limit}")]
     EntryTooLarge {
         /// Its length.
@@ -309,16 +313,17 @@ pub enum Rejection {
     SecondLeader {
         /// The term.
         term: Term,
-        /// Who is known to lead in it.
+        /// The known leader of that term.
         leader: NodeId,
     },
-    /// The sender committed a safety violation earlier in this term, and is not followed in it.
+    /// The sender contradicted a committed entry earlier in this term, and is not followed in it.
     #[error("committed a safety violation earlier in term {term}")]
     Distrusted {
         /// The term.
         term: Term,
     },
-    /// A vote that was not asked for: this node did not campaign in that term, or not there.
+    /// A vote that this node did not request: it did not campaign in that term, or did not ask the
+    /// sender.
     #[error("a vote in term {term} that was never asked for")]
     UnsolicitedVote {
         /// The vote's term.
@@ -341,7 +346,7 @@ pub enum Rejection {
     /// A reply that contradicts itself.
     #[error("a reply that contradicts itself")]
     Inconsistent,
-    /// A chunk that does not fit the snapshot that it is a piece of.
+    /// A chunk that does not fit its snapshot.
     #[error("a chunk of {length} bytes at {offset} in a snapshot of {size}")]
     ChunkOutOfPlace {
         /// Where it begins.
@@ -359,11 +364,11 @@ pub enum Rejection {
         /// As received.
         found: u32,
     },
-    /// A snapshot, or an entry that should hold one, whose membership is empty, out of order or
-    /// without voters.
+    /// The membership of a snapshot, or of a membership entry, is empty, out of order or without
+    /// voters.
     #[error("a membership that is damaged")]
     DamagedMembership,
-    /// An answer to a round of questions that was never asked.
+    /// An answer to a round (thesis 6.4) that the leader never began.
     #[error("answers round {round}, but the last one is {last}")]
     RoundNeverBegun {
         /// The reply's round.
@@ -374,7 +379,7 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether it is evidence that a safety property of Figure 3 is broken somewhere.
+    /// Whether it is evidence that a safety property of Figure 3 is broken.
     pub fn is_safety_violation(&self) -> bool {
         matches!(
             self,
@@ -410,17 +415,18 @@ pub enum Refusal {
         /// What was handed out at that index.
         found: EntryId,
     },
-    /// A node that is to join has heard of no configuration, so that its snapshot could not hold
-    /// one. Compact again when it has.
+    /// A node that is to join has received no configuration yet, so its snapshot could not hold
+    /// one. Compact again when it has received one.
     #[error("no configuration is known yet; compact after one has been received")]
     NoConfiguration,
-    /// Entries were read that are not those of the log, or not consecutive from where asked.
+    /// The entries read are not those of the log, or do not follow each other from the first one
+    /// asked for.
     #[error("the entries read are not those of the log from {from} on")]
     OtherEntries {
-        /// Where they were to begin.
+        /// The first entry asked for.
         from: EntryId,
     },
-    /// A chunk was read that is shorter or longer than asked.
+    /// A chunk that was read is shorter or longer than asked.
     #[error("{found} bytes of the snapshot were read where {wanted} were asked for")]
     WrongLength {
         /// As asked.

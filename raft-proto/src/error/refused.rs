@@ -1,21 +1,21 @@
-//! Why a read, a handover or a change of the membership was refused, and what to do next.
+//! Why a read, a leadership transfer or a membership change was refused, and what to do next.
 
 use super::{Fault, redirect};
 use crate::types::{Index, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// Why a read cannot be served. The read was not ordered with the writes: do not answer the
-/// client from this node's state.
+/// Why a read cannot be served. Do not answer the client from this node's state: the read would not
+/// be linearizable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum ReadError {
-    /// No leader is known: nobody can say what is committed. Try again when
+    /// No leader is known, so no node can say what is committed. Try again when
     /// [`LeaderChanged`](crate::Action::LeaderChanged) names one.
     #[error("no leader is known; try again when there is one")]
     NoLeader,
-    /// A lease read is served by the leader alone.
+    /// Only the leader serves reads under a lease.
     #[error("not the leader{}", redirect(*leader))]
     NotLeader {
-        /// Who leads, as far as is known: read there, or by quorum here.
+        /// The leader, if it is known: read there, or by quorum here.
         leader: Option<NodeId>,
     },
     /// The leader changed before the read was ready. Try again.
@@ -25,17 +25,17 @@ pub enum ReadError {
     /// timeout. Try again.
     #[error("no majority confirmed the leader in time; try again")]
     TimedOut,
-    /// Nothing of the leader's own term is committed, so that it does not know what earlier
-    /// leaders committed (thesis 6.4, step 1). Propose something, or switch `leader_noop` on.
+    /// Nothing of the leader's own term is committed, so it does not know what earlier leaders
+    /// committed (thesis 6.4, step 1). Propose a command, or switch `leader_noop` on.
     #[error("the leader has committed nothing in its term; propose a command, then read")]
     NoCommitInTerm,
     /// [`Lease::Off`](crate::Lease::Off).
     #[error("leases are switched off; read by quorum")]
     LeaseOff,
-    /// A majority has not confirmed this leader recently enough, or it is handing over its lead.
+    /// A majority has not confirmed this leader recently enough, or it is transferring leadership.
     #[error("the lease cannot be proven now; read by quorum")]
     NoLease,
-    /// [`max_waiting_reads`](crate::Config::max_waiting_reads) wait already.
+    /// [`max_waiting_reads`](crate::Config::max_waiting_reads) reads wait already.
     #[error("{limit} reads wait already; wait for some of them")]
     TooManyReads {
         /// The limit.
@@ -46,22 +46,22 @@ pub enum ReadError {
     Faulted(Fault),
 }
 
-/// Why the lead was not handed over.
+/// Why leadership was not transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum TransferError {
-    /// Only the leader can hand over the lead.
+    /// Only the leader can transfer leadership.
     #[error("not the leader{}", redirect(*leader))]
     NotLeader {
-        /// Who leads, as far as is known: ask there.
+        /// The leader, if it is known: ask there.
         leader: Option<NodeId>,
     },
     /// The target leads already: it is this node.
     #[error("this node leads already; name another target")]
     IsLeader,
-    /// A handover is under way. Wait for its end.
+    /// A transfer is under way. Wait for its end.
     #[error("the lead is being handed over to {target}; wait for the end of that")]
     InProgress {
-        /// To whom.
+        /// The next leader.
         target: NodeId,
     },
     /// The target is not a member.
@@ -73,12 +73,12 @@ pub enum TransferError {
     /// No voter has been heard recently.
     #[error("no other voter has been heard recently; wait, or name one")]
     NoTarget,
-    /// The target did not take over within `election_timeout_max`. This node may still lead, and
-    /// takes in commands again; or another has taken over by now: see
+    /// The target did not take over within `election_timeout_max`. If this node still leads, it
+    /// accepts commands again. Another node may lead by now: see
     /// [`LeaderChanged`](crate::Action::LeaderChanged).
     #[error("{target} did not take over in time; commands are taken in again")]
     TimedOut {
-        /// Who was to take over.
+        /// The node that was to take over.
         target: NodeId,
     },
     /// Another node was elected, or this one stepped down before it could ask the target.
@@ -89,13 +89,13 @@ pub enum TransferError {
     Faulted(Fault),
 }
 
-/// Why a change of the membership was not begun; nothing was appended.
+/// Why a membership change was not begun; nothing was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum ChangeError {
     /// Only the leader can append.
     #[error("not the leader{}", redirect(*leader))]
     NotLeader {
-        /// Who leads, as far as is known: propose there.
+        /// The leader, if it is known: propose there.
         leader: Option<NodeId>,
     },
     /// One change at a time (thesis 4.1). Wait until the entry at `index` is applied and its
@@ -105,28 +105,27 @@ pub enum ChangeError {
         /// The entry of the change under way.
         index: Index,
     },
-    /// Nothing of the leader's own term is committed: until then a change could overlap with one
-    /// of an earlier leader without sharing a majority. Wait for the first commit, or
-    /// propose a command.
+    /// Nothing of the leader's own term is committed. Until then, this change and one of an earlier
+    /// leader might share no majority. Wait for the first commit, or propose a command.
     #[error("nothing of this leader's term is committed yet; wait, or propose a command")]
     NoCommitInTerm,
-    /// It would leave a cluster without voters.
+    /// The change would leave the cluster without voters.
     #[error("the change would leave no voter")]
     NoVoters,
-    /// It names a node twice.
+    /// The change names a node twice.
     #[error("{0} is named twice; say once what it is to be")]
     NamedTwice(NodeId),
-    /// It is to be removed, promoted or demoted, and is not a member.
+    /// The node to be removed, promoted or demoted is not a member.
     #[error("{0} is not a member")]
     UnknownNode(NodeId),
-    /// A role that only a change under way gives.
+    /// The role is one that only a joint configuration has.
     #[error("{0} can be made a voter or a learner, nothing else")]
     InvalidRole(NodeId),
     /// The configuration is as wanted already.
     #[error("nothing changes: the configuration is so already")]
     NothingChanges,
-    /// It is to become a voter and lacks entries, so that commits might wait for it long
-    /// (thesis 4.2.1). Add it as a learner, wait until it has caught up, or force the change.
+    /// The node is to become a voter and lacks entries, so commits might wait for it for long
+    /// (thesis 4.2.1). Add it as a learner and wait until it has caught up, or force the change.
     #[error(
         "{node} has entries up to {match_index} of {last}: let it catch up as a learner, or \
          force the change"
@@ -134,13 +133,13 @@ pub enum ChangeError {
     NotCaughtUp {
         /// The node.
         node: NodeId,
-        /// What it is known to have.
+        /// Its matchIndex.
         match_index: Index,
         /// The leader's last index.
         last: Index,
     },
-    /// The configuration would be over [`Membership::MAX_BYTES`](crate::Membership::MAX_BYTES), or over
-    /// [`max_entry_bytes`](crate::Config::max_entry_bytes).
+    /// The configuration would be over [`Membership::MAX_BYTES`](crate::Membership::MAX_BYTES), or
+    /// over [`max_entry_bytes`](crate::Config::max_entry_bytes).
     #[error("a configuration of {size} bytes is over the limit of {limit}; shorten the contexts")]
     TooLarge {
         /// Its length.
@@ -148,10 +147,10 @@ pub enum ChangeError {
         /// The limit.
         limit: u64,
     },
-    /// The lead is being handed over. Ask the next leader.
+    /// Leadership is being transferred. Ask the next leader.
     #[error("the lead is being handed over to {target}; ask it soon")]
     Transferring {
-        /// To whom.
+        /// The next leader.
         target: NodeId,
     },
     /// The log has reached [`Index::MAX`].

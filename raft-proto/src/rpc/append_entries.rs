@@ -209,7 +209,8 @@ impl Raft {
                 last,
             });
         }
-        // A stale answer is to a request of an earlier term, and tells nothing of this term's rounds.
+        // A stale answer is to a request of an earlier term, and tells nothing of this term's
+        // rounds.
         let round = match answer {
             Answer::ToRequest => reply.round,
             Answer::StaleTerm => 0,

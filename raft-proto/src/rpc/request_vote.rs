@@ -17,9 +17,9 @@ impl Raft {
         request: RequestVote,
         actions: &mut Vec<Action>,
     ) {
-        // Leader stickiness (thesis 4.2.3), unless that leader asked for the election (3.10). It holds
-        // in this node's own term too: another message than a vote may have begun that term since,
-        // and the leader of the earlier term may hold a lease (6.4.1).
+        // Leader stickiness (thesis 4.2.3), unless that leader asked for the election (3.10). It
+        // holds in this node's own term too: another message than a vote may have begun that term
+        // since, and the leader of the earlier term may hold a lease (6.4.1).
         if request.campaign == Campaign::Election
             && request.term >= self.hard_state.term()
             && self.sticks_to_leader()
