@@ -77,7 +77,7 @@ impl Raft {
         let next = if is_simple(current, &target) {
             target
         } else {
-            current.joined_with(&target)
+            current.joint_with(&target)
         };
         let size = next.encoded_len();
         let limit = Membership::MAX_BYTES.min(self.config.max_entry_bytes);
@@ -172,7 +172,7 @@ impl Raft {
         leader.open_change = None;
         if membership.is_joint() {
             if self.log.last().index < Index::MAX {
-                let next = membership.left();
+                let next = membership.after_joint();
                 self.append_membership(next, actions);
             }
             return;
@@ -204,8 +204,7 @@ impl Raft {
         entries: &Entries,
         actions: &mut Vec<Action>,
     ) {
-        let brings = configurations::any(entries);
-        if !brings && self.configurations.latest().index < first {
+        if !configurations::any(entries) && self.configurations.latest().index < first {
             return;
         }
         let before = self.configurations.latest().clone();

@@ -295,7 +295,7 @@ struct OpenRun {
 
 impl EntriesBuilder {
     /// The most entries in a run: its memory is freed only when all of them are dropped.
-    const RUN: usize = 1024;
+    const MAX_RUN_ENTRIES: usize = 1024;
 
     /// A builder with no entries yet.
     pub fn new() -> EntriesBuilder {
@@ -332,7 +332,7 @@ impl EntriesBuilder {
             Some(open)
                 if open.first.term == id.term
                     && open.kind == kind
-                    && open.payloads.len() < Self::RUN =>
+                    && open.payloads.len() < Self::MAX_RUN_ENTRIES =>
             {
                 open.payloads.push(payload);
             }

@@ -172,7 +172,7 @@ impl Membership {
     }
 
     /// The configuration that a joint one leads to (section 6: C_new).
-    pub(crate) fn left(&self) -> Membership {
+    pub(crate) fn after_joint(&self) -> Membership {
         let ended = |member: &Member| {
             let role = match member.role {
                 MemberRole::Voter | MemberRole::Incoming => MemberRole::Voter,
@@ -188,7 +188,7 @@ impl Membership {
     }
 
     /// The joint configuration that leads from this one to `target`; neither is joint.
-    pub(crate) fn joined_with(&self, target: &Membership) -> Membership {
+    pub(crate) fn joint_with(&self, target: &Membership) -> Membership {
         let mut members = Vec::with_capacity(self.members.len() + target.members.len());
         for member in &target.members {
             let was_voter = self.is_voter(member.id);

@@ -9,7 +9,7 @@ use crate::types::NodeId;
 use alloc::vec::Vec;
 
 /// How many voters fit without an allocation.
-const USUAL: usize = 9;
+const INLINE_VOTERS: usize = 9;
 
 /// The greatest value that a majority of the voters has reached, of both halves if joint.
 /// `None` if there are no voters.
@@ -37,25 +37,25 @@ pub(crate) fn reached<T: Ord + Copy + Default>(
 
 /// The greatest value that more than half of `values` have reached.
 fn of_majority<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> Option<T> {
-    let mut few = [T::default(); USUAL];
-    let mut many = Vec::new();
+    let mut inline = [T::default(); INLINE_VOTERS];
+    let mut spilled = Vec::new();
     let mut count = 0;
     for value in values {
-        match few.get_mut(count) {
+        match inline.get_mut(count) {
             Some(slot) => *slot = value,
             None => {
-                if many.is_empty() {
-                    many.extend_from_slice(&few);
+                if spilled.is_empty() {
+                    spilled.extend_from_slice(&inline);
                 }
-                many.push(value);
+                spilled.push(value);
             }
         }
         count += 1;
     }
-    let values = if many.is_empty() {
-        few.get_mut(..count)?
+    let values = if spilled.is_empty() {
+        inline.get_mut(..count)?
     } else {
-        &mut many[..]
+        &mut spilled[..]
     };
     values.sort_unstable_by(|a, b| b.cmp(a));
     values.get(count / 2).copied()

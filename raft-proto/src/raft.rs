@@ -226,7 +226,7 @@ impl Raft {
     /// longer, the entries to apply, and the next deadline.
     fn finish(&mut self, actions: &mut Vec<Action>) {
         self.writes
-            .flush(self.now, self.hard_state.hard_state(), &self.log, actions);
+            .flush(self.now, self.hard_state.get(), &self.log, actions);
         self.flush_outbox(actions);
         self.hand_out(actions);
         let deadline = self.deadline();

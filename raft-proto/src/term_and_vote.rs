@@ -28,7 +28,7 @@ impl TermAndVote {
     }
 
     /// Both, as they are written to the disk.
-    pub(crate) fn hard_state(self) -> HardState {
+    pub(crate) fn get(self) -> HardState {
         self.0
     }
 

@@ -49,7 +49,7 @@ impl Display for Who {
 /// assert_eq!(line, "n1@5 persisted #7");
 /// ```
 pub fn input(who: Who, input: &Input) -> impl Display + '_ {
-    Line(who, input)
+    Line { who, what: input }
 }
 
 /// An action as a line.
@@ -62,21 +62,28 @@ pub fn input(who: Who, input: &Input) -> impl Display + '_ {
 /// assert_eq!(line, "n1@5 wake at 1.500000");
 /// ```
 pub fn action(who: Who, action: &Action) -> impl Display + '_ {
-    Line(who, action)
+    Line { who, what: action }
 }
 
-struct Line<'a, T>(Who, &'a T);
+struct Line<'a, T> {
+    who: Who,
+    what: &'a T,
+}
 
 impl Display for Line<'_, Input> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line(who, input) = self;
+        let Line { who, what: input } = self;
         write!(f, "{who} ")?;
         match input {
             Input::Tick => f.write_str("tick"),
-            Input::Receive { from, message } => write!(f, "<- {from} {}", Says(message)),
+            Input::Receive { from, message } => write!(f, "<- {from} {}", Contents(message)),
             Input::Propose { id, commands } => {
                 let bytes: usize = commands.iter().map(<[u8]>::len).sum();
-                write!(f, "propose {id} {}", Amount(commands.len(), bytes as u64))
+                let amount = Amount {
+                    count: commands.len(),
+                    bytes: bytes as u64,
+                };
+                write!(f, "propose {id} {amount}")
             }
             Input::Persisted { seq } => write!(f, "persisted {seq}"),
             Input::PersistFailed { seq } => write!(f, "persist failed {seq}"),
@@ -133,10 +140,10 @@ impl Display for Line<'_, Input> {
 
 impl Display for Line<'_, Action> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line(who, action) = self;
+        let Line { who, what: action } = self;
         write!(f, "{who} ")?;
         match action {
-            Action::Send { to, message } => write!(f, "-> {to} {}", Says(message)),
+            Action::Send { to, message } => write!(f, "-> {to} {}", Contents(message)),
             Action::Persist(write) => persist(f, write),
             Action::Apply { entries } => write!(f, "apply {}", Range(entries)),
             Action::Restore { snapshot } => {
@@ -280,9 +287,9 @@ fn persist(f: &mut Formatter<'_>, write: &Write) -> fmt::Result {
 }
 
 /// A message without its addresses and term.
-struct Says<'a>(&'a Message);
+struct Contents<'a>(&'a Message);
 
-impl Display for Says<'_> {
+impl Display for Contents<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let message = self.0;
         f.write_str(message.kind().name())?;
@@ -395,7 +402,8 @@ impl Display for Range<'_> {
         let bytes = entries.bytes() - count as u64 * crate::ENTRY_OVERHEAD;
         match (entries.iter().next(), entries.last_id()) {
             (Some(first), Some(last)) if count > 1 => {
-                write!(f, "entries {}..{last} {}", first.id(), Amount(count, bytes))
+                let amount = Amount { count, bytes };
+                write!(f, "entries {}..{last} {amount}", first.id())
             }
             (Some(first), _) => write!(f, "entry {} {} {bytes}B", first.id(), first.kind()),
             (None, _) => f.write_str("no entries"),
@@ -404,10 +412,13 @@ impl Display for Range<'_> {
 }
 
 /// A number of things and their bytes.
-struct Amount(usize, u64);
+struct Amount {
+    count: usize,
+    bytes: u64,
+}
 
 impl Display for Amount {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "x{} {}B", self.0, self.1)
+        write!(f, "x{} {}B", self.count, self.bytes)
     }
 }

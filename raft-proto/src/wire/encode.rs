@@ -126,7 +126,7 @@ impl Writer<'_> {
     /// The length of the region, the number of runs, and the runs. Adjacent segments of one
     /// term and kind, proposed one by one, are one run to the receiver.
     fn put_runs(&mut self, entries: &Entries) {
-        let runs = || entries.segments().chunk_by(belong_together);
+        let runs = || entries.segments().chunk_by(are_one_run);
         let payload_bytes = entries.bytes() - ENTRY_OVERHEAD * entries.len() as u64;
         self.put(&(payload_bytes, runs().count() as u64));
         for run in runs() {
@@ -148,7 +148,7 @@ impl Writer<'_> {
     }
 }
 
-fn belong_together(left: &Segment, right: &Segment) -> bool {
+fn are_one_run(left: &Segment, right: &Segment) -> bool {
     left.term() == right.term() && left.kind() == right.kind()
 }
 
