@@ -96,7 +96,7 @@ pub enum Action {
 
     /// The outcome of a [`Propose`](crate::Input::Propose), in the very step that it was given to.
     Proposed {
-        /// As given.
+        /// The request's id.
         id: RequestId,
         /// Where the commands are in the log, or why nothing was done.
         outcome: Result<Proposal, ProposeError>,
@@ -104,7 +104,7 @@ pub enum Action {
 
     /// The outcome of a [`Read`](crate::Input::Read).
     Read {
-        /// As given.
+        /// The request's id.
         id: RequestId,
         /// Once everything up to this index is applied, the state machine's answer is
         /// linearizable. Or why the read was refused.
@@ -113,7 +113,7 @@ pub enum Action {
 
     /// The outcome of a [`TransferLeadership`](crate::Input::TransferLeadership).
     Transferred {
-        /// As given.
+        /// The request's id.
         id: RequestId,
         /// The node that leads now, or why leadership was not transferred.
         outcome: Result<NodeId, TransferError>,
@@ -122,7 +122,7 @@ pub enum Action {
     /// The outcome of a [`ChangeMembership`](crate::Input::ChangeMembership), in the very step
     /// that it was given to.
     ChangeProposed {
-        /// As given.
+        /// The request's id.
         id: RequestId,
         /// The entry that holds the new configuration, or the joint one that leads to it; or why
         /// nothing was done. The change is complete when a membership entry is applied, at or after

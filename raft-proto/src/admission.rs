@@ -1,5 +1,5 @@
-//! Rejects what no correct peer sends, as far as the message alone shows it. Nothing of such a
-//! message is used, not even its term.
+//! Rejects messages that no correct peer sends, as far as the message alone shows it. Nothing in
+//! such a message is used, not even its term.
 
 use crate::configurations;
 use crate::entries::Entries;

@@ -61,8 +61,8 @@ pub struct Config {
     pub election_timeout_max: Duration,
     /// How often a leader sends a heartbeat to an idle follower. Default 100 ms.
     pub heartbeat_interval: Duration,
-    /// How long a leader waits for the answer to an append before a heartbeat asks what became of
-    /// it. That happens once; later heartbeats ask again. Choose more than the usual time of a
+    /// How long a leader waits for the answer to an append before a heartbeat asks which entries
+    /// arrived. That happens once; later heartbeats ask again. Choose more than the usual time of a
     /// round trip and a disk sync. A shorter time finds a lost message sooner, and such a heartbeat
     /// carries no entries. More than `heartbeat_interval` has no effect. Default 100 ms.
     pub append_timeout: Duration,

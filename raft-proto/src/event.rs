@@ -86,11 +86,11 @@ pub enum Input {
 
     /// The answer to [`Action::ReadSnapshot`](crate::Action::ReadSnapshot).
     SnapshotRead {
-        /// As asked.
+        /// As in the action.
         peer: NodeId,
-        /// As asked.
+        /// As in the action.
         snapshot: SnapshotId,
-        /// As asked.
+        /// As in the action.
         offset: u64,
         /// Exactly as many bytes as were asked for, or why not.
         result: Result<Bytes, SnapshotReadFailed>,
@@ -98,9 +98,9 @@ pub enum Input {
 
     /// The answer to [`Action::WriteSnapshot`](crate::Action::WriteSnapshot).
     SnapshotWritten {
-        /// As asked.
+        /// As in the action.
         snapshot: SnapshotId,
-        /// As asked.
+        /// As in the action.
         offset: u64,
         /// Whether the chunk is in the partial file. It need not be synced: the write that
         /// installs the snapshot does that.
@@ -138,17 +138,17 @@ pub enum Input {
 
     /// The answer to [`Action::ReadEntries`](crate::Action::ReadEntries).
     EntriesRead {
-        /// As asked.
+        /// As in the action.
         peer: NodeId,
-        /// As asked.
+        /// As in the action.
         from: EntryId,
         /// The entries from `from` on, at least one, in order and without a gap. `None` if they
         /// could not be read: the follower is sent a snapshot instead.
         entries: Option<Entries>,
     },
 
-    /// The transport knows that what it was last given for `peer` will not arrive (a connection
-    /// was refused or broke). A hint that saves waiting; never needed.
+    /// The transport knows that its latest messages for `peer` will not arrive (a connection was
+    /// refused or broke). A hint that saves waiting; never needed.
     Unreachable {
         /// The peer.
         peer: NodeId,

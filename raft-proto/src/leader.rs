@@ -73,7 +73,7 @@ impl Raft {
             return Err(ProposeError::BatchTooLarge { wanted, limit });
         }
         // What earlier terms left is only committed with an entry of this term (5.4.2). So the
-        // first one is never refused because of it.
+        // first command of a term is never refused because of them.
         let begun = self.log.last().index >= leader.term_start;
         let waiting = if begun { leader.uncommitted } else { 0 };
         if wanted > limit.saturating_sub(waiting) {

@@ -1,4 +1,4 @@
-//! What peers did that no correct peer does.
+//! The misbehaviour of peers, counted.
 
 use crate::error::Rejection;
 use crate::types::{NodeId, Term};

@@ -4,14 +4,14 @@
 //!   idle periods to prevent election timeouts", Figure 2, Leaders).
 //! * A probe, or the first append after all earlier ones were answered, asks for a reply. If none
 //!   comes within `append_timeout`, or a heartbeat interval if that is shorter, a heartbeat asks
-//!   what became of it. Later appends do not delay that: a peer that answers none of many must
+//!   which entries arrived. Later appends do not delay that: a peer that answers none of many must
 //!   hear a heartbeat all the same.
 //! * A reply that brings news puts the next heartbeat off to an interval after the latest message.
-//! * An idle peer is told of a new commitIndex by a message of its own, `commit_notice_delay` after
-//!   the commit, unless an append carries it before.
+//! * An idle peer gets a new commitIndex in a message of its own, `commit_notice_delay` after the
+//!   commit, unless an append carries it before.
 //!
-//! What the message is, `replication.rs` decides. It also sends a snapshot's chunks, which follow
-//! the peer's answers.
+//! `replication.rs` decides what the message is. A snapshot's chunks follow the peer's answers
+//! (`send_snapshot.rs`).
 
 use crate::config::Config;
 use crate::types::Time;

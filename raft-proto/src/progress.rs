@@ -71,7 +71,7 @@ pub(crate) enum Probe {
     /// One may be sent now.
     Ready,
     /// One may be sent now, and the logs agree before nextIndex: the probe carries entries. One
-    /// message only, until it is accepted: what looked lost may only have been reordered.
+    /// message only, until it is accepted: an append that looked lost may only have been reordered.
     Agreed,
     /// One was sent; the next heartbeat sends another.
     Sent,
@@ -225,7 +225,7 @@ impl Peer {
         self.flow = Flow::Probe(Probe::Agreed);
     }
 
-    /// The logs agree up to `agreed`: send what follows.
+    /// The logs agree up to `agreed`: send the entries after it.
     pub(crate) fn replicate_after(&mut self, agreed: Index) {
         self.next_index = agreed.max(self.match_index).next();
         self.flow = Flow::Replicate(Inflight::default());

@@ -115,8 +115,8 @@ fn refuse_faulted(fault: Fault, input: &Input, actions: &mut Vec<Action>) {
 }
 
 impl Raft {
-    /// A node with these settings and what its storage held: [`Recovered::default`] for a new
-    /// one. Emits nothing; give it a [`Tick`](Input::Tick) as its first event.
+    /// A node with these settings and the contents of its storage: [`Recovered::default`] for a new
+    /// node. Emits nothing; give it a [`Tick`](Input::Tick) as its first event.
     ///
     /// # Errors
     ///
@@ -253,7 +253,7 @@ impl Raft {
         Ok(())
     }
 
-    /// Does what was withheld until writes that are durable by now.
+    /// Performs everything that was withheld for writes which are durable by now.
     fn flush_outbox(&mut self, actions: &mut Vec<Action>) {
         // In most steps there is nothing.
         if self.outbox.has_ready(self.writes.persisted()) {
@@ -411,7 +411,7 @@ impl Raft {
     }
 
     /// The entries `from ..= to` that the log holds in memory: without
-    /// [`max_resident_bytes`](Config::max_resident_bytes), all that are not compacted.
+    /// [`max_resident_bytes`](Config::max_resident_bytes), those are all that are not compacted.
     pub fn entries(&self, from: Index, to: Index) -> Entries {
         self.log.entries(from, to)
     }

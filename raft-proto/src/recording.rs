@@ -1,4 +1,4 @@
-//! Recordings: every event that a core was given, and a digest of what it answered.
+//! Recordings: every event of a node, and a digest of the core's answer to each.
 //!
 //! A step depends on nothing but the state and the event. So a recording that begins with a
 //! checkpoint is a replay of the node: everything that it did in production it does again, step by

@@ -19,7 +19,7 @@ use crate::role::{Leader, Role};
 use crate::types::{EntryId, Index, NodeId, Term, Time};
 use alloc::vec::Vec;
 
-/// What a leader's messages are made of; none of it changes by sending.
+/// The state from which a leader makes its messages. Sending changes only the peer.
 pub(crate) struct Replicator<'a> {
     pub(crate) config: &'a Config,
     pub(crate) log: &'a Log,
@@ -33,8 +33,8 @@ pub(crate) struct Replicator<'a> {
 }
 
 impl Raft {
-    /// The leader, and what its messages are made of; `None` in other roles. Begins a round if the
-    /// lease needs one, which the messages then carry.
+    /// The leader, and the state from which it makes messages; `None` in other roles. Begins a
+    /// round if the lease needs one, which the messages then carry.
     pub(crate) fn prepare_to_send(&mut self) -> Option<(&mut Leader, Replicator<'_>)> {
         let Role::Leader(leader) = &mut self.role else {
             return None;
@@ -128,10 +128,10 @@ impl Raft {
         match &mut peer.flow {
             Flow::Probe(_) if current => replicator.resume_from(peer, hint, actions),
             Flow::Probe(_) | Flow::Snapshot(_) => {}
-            // It answers a heartbeat that followed silence: what was on its way is lost.
+            // It answers a heartbeat that followed silence: the appends on their way are lost.
             Flow::Replicate(_) if current => replicator.resume_from(peer, hint, actions),
             Flow::Replicate(inflight) => match inflight.position_of(prev_log_index) {
-                // Nothing is on its way that could bring what it builds on.
+                // No append is on its way that could bring the entries before it.
                 Position::Oldest => replicator.resume_from(peer, hint, actions),
                 Position::Later => {
                     inflight.cut(prev_log_index);
@@ -142,8 +142,8 @@ impl Raft {
         }
     }
 
-    /// The driver knows that what was on its way to `peer` is lost: the next heartbeat asks again
-    /// what it has.
+    /// The driver knows that the messages on their way to `peer` are lost: the next heartbeat asks
+    /// again which entries it has.
     pub(crate) fn unreachable(&mut self, peer: NodeId) {
         let Some(peer) = self.peer_mut(peer) else {
             return;
@@ -191,7 +191,7 @@ impl Replicator<'_> {
         }
     }
 
-    /// Sends the entries from nextIndex on, and counts on their arrival.
+    /// Sends the entries from nextIndex on, without waiting for an answer.
     fn append_next(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let last = self.log.last().index;
         let limit = self.config.max_append_bytes;
@@ -246,7 +246,7 @@ impl Replicator<'_> {
             return;
         };
         let sent = peer.commit_sent >= self.commit_index;
-        // The answer to what is on its way comes back here.
+        // The answers to appends on their way lead back here.
         if sent || !inflight.is_empty() || peer.timer.has_commit_notice() {
             return;
         }
@@ -290,8 +290,8 @@ impl Replicator<'_> {
         self.empty_append(peer, actions);
     }
 
-    /// AppendEntries without entries. To a follower that is being sent a snapshot it asks
-    /// whether that has been installed.
+    /// Sends AppendEntries without entries. During a snapshot transfer it asks whether the snapshot
+    /// has been installed.
     fn empty_append(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         peer.timer.restart_heartbeat(self.now, self.config);
         let prev = match &peer.flow {
@@ -362,7 +362,7 @@ impl Replicator<'_> {
     /// A follower denies that it holds an entry that it acknowledged. Rejections that the
     /// acknowledgement overtook can say so for as long as a network holds them back. A follower
     /// that says nothing else for ten election timeouts has lost its disk. It is reported, and
-    /// matchIndex stays: what was committed by counting it cannot be taken back.
+    /// matchIndex stays: entries that were committed by counting it cannot be taken back.
     fn denied(&self, peer: &mut Peer, hint: EntryId, actions: &mut Vec<Action>) {
         if hint.index >= peer.match_index {
             return;

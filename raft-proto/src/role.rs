@@ -126,7 +126,7 @@ pub(crate) struct IncomingSnapshot {
 /// What only a node has that asks for pre-votes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct PreCandidate {
-    /// When it asks anew.
+    /// When it asks again.
     pub(crate) election_at: Time,
     /// The voters that would vote for this node, each once.
     pub(crate) granted: Vec<NodeId>,
@@ -151,12 +151,13 @@ pub(crate) struct Leader {
     /// The other members, in the order of their ids. Members that a change removes stay here
     /// until that change is committed.
     pub(crate) peers: Vec<Peer>,
-    /// Bytes in the log above `committed_and_durable`: what `max_uncommitted_bytes` limits.
+    /// Bytes in the log above `committed_and_durable`, which `max_uncommitted_bytes` limits.
     pub(crate) uncommitted: u64,
     /// Up to here the log is both committed and on this leader's disk. A leader whose disk
     /// stalls must not take in more and more commands while its followers commit them.
     pub(crate) committed_and_durable: Index,
-    /// The entry of the latest configuration, until what follows from its commit is done.
+    /// The entry of the latest configuration, until it is committed and the steps that follow are
+    /// done.
     pub(crate) open_change: Option<Index>,
     /// When it next checks that a majority has contact with it.
     pub(crate) quorum_check_at: Time,

@@ -134,9 +134,9 @@ impl Raft {
             Stage::Reading if wanted > transfer.offset => {}
             Stage::Reading | Stage::Unread => return,
         }
-        // If it wants `offset`, it has what came before the chunk on its way: this answers an
-        // earlier chunk. Any other offset is followed, also one far ahead: a late answer has set
-        // the transfer back, and only the follower knows how much it has.
+        // If it wants `offset`, it wants the chunk that is on its way: this answers an earlier
+        // chunk. Any other offset is followed, also one far ahead: a late answer has set the
+        // transfer back, and only the follower knows how much it has.
         let id = transfer.snapshot.id;
         if id.last != last || wanted == transfer.offset || wanted >= id.size {
             return;

@@ -1,8 +1,8 @@
-//! When this node has to act next, and what it does when that time has come.
+//! When this node has to act next, and what it does at that time.
 //!
-//! Timers are lazy: contact with a leader moves a deadline inside the core, and the driver is not
-//! told. A tick that comes too early finds that out here. The driver is only ever told of a
-//! deadline that is earlier than the one it knows.
+//! Timers are lazy: contact with a leader moves a deadline inside the core only. A tick that comes
+//! too early finds that out here. The core gives the driver a new deadline only if it is earlier
+//! than the one before.
 
 use crate::action::Action;
 use crate::raft::Raft;
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 impl Raft {
     /// Time has passed.
     pub(crate) fn tick(&mut self, actions: &mut Vec<Action>) {
-        // The driver may have no timer set now: it is told the deadline again.
+        // The driver may have no timer set now: it gets the deadline again.
         self.wake_at = Time::NEVER;
         if self.waiting_deadline() <= self.now {
             self.expire_handover(actions);

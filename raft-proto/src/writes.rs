@@ -169,7 +169,7 @@ impl Writes {
     }
 
     /// Whether currentTerm is on disk. Until it is, a crash may take this node back to an earlier
-    /// term, whose leader may overwrite what this one's leader was told is here.
+    /// term, whose leader may overwrite entries that this term's leader believes to be here.
     pub(crate) fn term_is_durable(&self) -> bool {
         self.hard_state_in <= self.persisted
     }

@@ -391,7 +391,7 @@ impl Rejection {
 /// An input of the driver's own that the contract does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// A write was reported that was never asked for.
+    /// A write was reported that was never issued.
     #[error("write {seq} was never issued; the last one is {last}")]
     UnknownWrite {
         /// As reported.
@@ -410,9 +410,9 @@ pub enum Refusal {
     /// A snapshot names an entry that is not in the log under that term.
     #[error("the snapshot ends at {claimed}, but the entry there is {found}")]
     OtherEntry {
-        /// As given.
+        /// The snapshot's last entry, as the driver gave it.
         claimed: EntryId,
-        /// What was handed out at that index.
+        /// The entry that was handed out at that index.
         found: EntryId,
     },
     /// A node that is to join has received no configuration yet, so its snapshot could not hold
@@ -429,9 +429,9 @@ pub enum Refusal {
     /// A chunk that was read is shorter or longer than asked.
     #[error("{found} bytes of the snapshot were read where {wanted} were asked for")]
     WrongLength {
-        /// As asked.
+        /// The length asked for.
         wanted: u64,
-        /// As read.
+        /// The length read.
         found: u64,
     },
 }

@@ -78,8 +78,8 @@ impl Raft {
         Ok(())
     }
 
-    /// Compares a request with the log, and with what is known to be committed: a leader holds
-    /// all committed entries (Leader Completeness, section 5.4.3).
+    /// Compares a request with the log, and with commitIndex: a leader holds all committed entries
+    /// (Leader Completeness, section 5.4.3).
     fn compare(&self, request: &AppendEntries) -> Result<Comparison, Rejection> {
         let (prev, commit_index) = (request.prev_log, self.commit_index());
         let conflict = |entry| Rejection::ConflictBelowCommit {
@@ -130,8 +130,8 @@ impl Raft {
         self.writes.stage_entries(first);
     }
 
-    /// Success. A heartbeat is answered at once, with what is on disk by now. Entries are
-    /// acknowledged when they are on disk.
+    /// Replies success. A heartbeat is answered at once, with the index that is on disk by now.
+    /// Entries are acknowledged when they are on disk.
     fn acknowledge(
         &mut self,
         to: NodeId,
@@ -264,7 +264,7 @@ impl Raft {
         match &peer.flow {
             Flow::Probe(_) if agrees => peer.replicate_after(received),
             Flow::Replicate(_) => peer.next_index = peer.next_index.max(received.next()),
-            // It has what the snapshot stands for, or everything that the log no longer holds.
+            // It has the snapshot's entries, or everything that the log no longer holds.
             Flow::Snapshot(_) if received >= base => {
                 return self.transfer_done(from, match_index, received, actions);
             }

@@ -82,8 +82,8 @@ impl Raft {
     /// Compares a chunk with the file that it belongs to. If it completes the file, compares the
     /// bytes with the sender's checksum.
     fn examine_chunk(&self, from: NodeId, request: &InstallSnapshot) -> Result<Chunk, Rejection> {
-        // An earlier file is still being installed, or the driver has yet to answer for a chunk:
-        // what comes meanwhile is sent again.
+        // An earlier file is still being installed, or the driver has yet to answer for a chunk.
+        // The leader sends chunks that come meanwhile again.
         if self.applier.is_restoring() || self.chunk_write.is_some() {
             return Ok(Chunk::Untimely);
         }
