@@ -14,7 +14,7 @@
 //!
 //! Simulators and tests add what happens outside the core in brackets: `(dropped)`.
 
-use crate::action::{Action, InstalledLog, Write};
+use crate::action::{Action, InstalledLog, Proposal, Write};
 use crate::entries::Entries;
 use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
 use crate::membership::MemberRole;
@@ -147,12 +147,8 @@ impl Display for Line<'_, Action> {
             Action::Persist(write) => persist(f, write),
             Action::Apply { entries } => write!(f, "apply {}", Range(entries)),
             Action::Restore { snapshot } => {
-                write!(
-                    f,
-                    "restore {} {}",
-                    Snapshot(&snapshot.id),
-                    snapshot.membership
-                )
+                let (id, membership) = (Snapshot(&snapshot.id), &snapshot.membership);
+                write!(f, "restore {id} {membership}")
             }
             Action::ReadSnapshot {
                 peer,
@@ -160,27 +156,22 @@ impl Display for Line<'_, Action> {
                 offset,
                 length,
             } => {
-                write!(f, "read snapshot for {peer} {}", Snapshot(snapshot))?;
-                write!(f, " at {offset} {length}B")
+                let id = Snapshot(snapshot);
+                write!(f, "read snapshot for {peer} {id} at {offset} {length}B")
             }
             Action::WriteSnapshot {
                 snapshot,
                 offset,
                 data,
             } => {
-                write!(f, "write snapshot {}", Snapshot(snapshot))?;
-                write!(f, " at {offset} {}B", data.len())
+                let (id, length) = (Snapshot(snapshot), data.len());
+                write!(f, "write snapshot {id} at {offset} {length}B")
             }
             Action::ReleaseSnapshot { snapshot } => {
                 write!(f, "release snapshot {}", Snapshot(snapshot))
             }
             Action::WakeAt(at) => write!(f, "wake at {at}"),
-            Action::Proposed { id, outcome } => {
-                answer(f, "proposed", *id, outcome, |f, done| match done.count {
-                    1 => write!(f, "at {}", done.first),
-                    count => write!(f, "at {} x{count}", done.first),
-                })
-            }
+            Action::Proposed { id, outcome } => answer(f, "proposed", *id, outcome, proposal),
             Action::Read { id, outcome } => answer(f, "read", *id, outcome, |f, index| {
                 write!(f, "ready at {index}")
             }),
@@ -188,9 +179,7 @@ impl Display for Line<'_, Action> {
                 answer(f, "transferred", *id, outcome, |f, to| write!(f, "to {to}"))
             }
             Action::ChangeProposed { id, outcome } => {
-                answer(f, "change", *id, outcome, |f, entry| {
-                    write!(f, "at {entry}")
-                })
+                answer(f, "change", *id, outcome, |f, at| write!(f, "at {at}"))
             }
             Action::MembershipChanged { index, membership } => {
                 write!(f, "membership of {index} is {membership}")
@@ -254,6 +243,13 @@ fn answer<T, E: Display>(
     match outcome {
         Ok(value) => done(f, value),
         Err(error) => write!(f, "refused: {error}"),
+    }
+}
+
+fn proposal(f: &mut Formatter<'_>, proposal: &Proposal) -> fmt::Result {
+    match proposal.count {
+        1 => write!(f, "at {}", proposal.first),
+        count => write!(f, "at {} x{count}", proposal.first),
     }
 }
 

@@ -1,8 +1,68 @@
-//! Why a read, a leadership transfer or a membership change was refused, and what to do next.
+//! Why a proposal, a read, a leadership transfer or a membership change was refused, and what to do
+//! next.
 
-use super::{Fault, redirect};
+use super::fault::Fault;
 use crate::types::{Index, NodeId};
+use alloc::string::String;
 use serde::{Deserialize, Serialize};
+
+/// Why commands were not accepted; nothing was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum ProposeError {
+    /// Only the leader can append.
+    #[error("not the leader{}", redirect(*leader))]
+    NotLeader {
+        /// The leader, if it is known: propose there. If not, wait for
+        /// [`LeaderChanged`](crate::Action::LeaderChanged) and try again.
+        leader: Option<NodeId>,
+    },
+    /// No commands were given.
+    #[error("no commands were given")]
+    Empty,
+    /// One command is over [`max_entry_bytes`](crate::Config::max_entry_bytes).
+    #[error("a command of {size} bytes is over the limit of {limit}; split it")]
+    TooLarge {
+        /// Its length.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The commands together are over
+    /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
+    #[error("commands of {wanted} bytes together are over the limit of {limit}; propose fewer")]
+    BatchTooLarge {
+        /// Their bytes with overhead.
+        wanted: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Too much is waiting to be committed. Wait until some of it is applied, then try again.
+    #[error(
+        "{waiting} bytes wait to be committed; {wanted} more would exceed the limit of {limit}: \
+         wait for commits and try again"
+    )]
+    TooManyUncommitted {
+        /// Bytes in the log that are not yet both committed and on this leader's disk.
+        waiting: u64,
+        /// Bytes that were to be added.
+        wanted: u64,
+        /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
+        limit: u64,
+    },
+    /// Leadership is being transferred (thesis 3.10). Propose at the target soon, or here again if
+    /// it does not take over in time.
+    #[error("the lead is being handed over to {target}; propose there soon")]
+    Transferring {
+        /// The next leader.
+        target: NodeId,
+    },
+    /// The log has reached [`Index::MAX`].
+    #[error("the log is full: it has reached the greatest index")]
+    LogFull,
+    /// This instance has [`Faulted`](crate::Action::Faulted).
+    #[error("this instance has faulted: {0}")]
+    Faulted(Fault),
+}
 
 /// Why a read cannot be served. Do not answer the client from this node's state: the read would not
 /// be linearizable.
@@ -159,4 +219,12 @@ pub enum ChangeError {
     /// This instance has [`Faulted`](crate::Action::Faulted).
     #[error("this instance has faulted: {0}")]
     Faulted(Fault),
+}
+
+/// `; n3 leads` or `; no leader is known`.
+fn redirect(leader: Option<NodeId>) -> String {
+    match leader {
+        Some(leader) => alloc::format!("; {leader} leads"),
+        None => String::from("; no leader is known"),
+    }
 }
