@@ -1,5 +1,5 @@
-//! What no correct peer sends, told from the message alone. Nothing of such a message is used,
-//! not even its term.
+//! Rejects messages that no correct peer sends, as far as the message alone shows it. Nothing in
+//! such a message is used, not even its term.
 
 use crate::configurations;
 use crate::entries::Entries;
@@ -12,13 +12,14 @@ use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
 
 impl Raft {
-    /// Checks what every correct peer's message fulfils, whatever the state of this node.
+    /// Checks what holds for every correct peer's message, whatever the state of this node.
     pub(crate) fn admit(&self, from: NodeId, message: &Message) -> Result<(), Rejection> {
         if from == self.config.node_id {
             return Err(Rejection::FromSelf);
         }
-        let (ours, theirs) = (self.hard_state.term, message.term());
-        // Only a node that has never heard of an election says so, and only when asked.
+        let (ours, theirs) = (self.hard_state.term(), message.term());
+        // Term 0 is that of a node that has never heard of an election: such a node sends nothing
+        // but answers to pre-votes.
         if theirs == Term(0) && !matches!(message, Message::PreVoteReply(_)) {
             return Err(Rejection::NoTerm);
         }
@@ -44,10 +45,10 @@ impl Raft {
 }
 
 fn admit_index(index: Index) -> Result<(), Rejection> {
-    match index > Index::MAX {
-        true => Err(Rejection::IndexOutOfRange(index)),
-        false => Ok(()),
+    if index > Index::MAX {
+        return Err(Rejection::IndexOutOfRange(index));
     }
+    Ok(())
 }
 
 /// An entry that exists in a log whose owner is in `term`; or [`EntryId::ZERO`].
@@ -60,13 +61,13 @@ fn admit_entry(entry: EntryId, term: Term) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// A candidate has begun, or would begin, a term above all in its log.
+/// A candidate's term is above the term of every entry in its log.
 fn admit_last_log(entry: EntryId, term: Term) -> Result<(), Rejection> {
     admit_entry(entry, term)?;
-    match entry.term == term {
-        true => Err(Rejection::ImpossibleEntry { entry, term }),
-        false => Ok(()),
+    if entry.term == term {
+        return Err(Rejection::ImpossibleEntry { entry, term });
     }
+    Ok(())
 }
 
 fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
@@ -74,13 +75,13 @@ fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
     admit_index(message.leader_commit)?;
     admit_entries(message.prev_log, message.term, &message.entries)?;
     let size = message.entries.largest_payload();
-    match size > limit {
-        true => Err(Rejection::EntryTooLarge { size, limit }),
-        false => Ok(()),
+    if size > limit {
+        return Err(Rejection::EntryTooLarge { size, limit });
     }
+    Ok(())
 }
 
-/// The entries follow `prev`, and their terms never fall nor exceed the message's.
+/// The entries follow `prev`, and their terms neither fall nor exceed the message's.
 fn admit_entries(prev: EntryId, term: Term, entries: &Entries) -> Result<(), Rejection> {
     let mut previous = prev;
     for run in entries.segments() {
@@ -115,9 +116,8 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
         } => {
             admit_index(received)?;
             admit_index(match_index)?;
-            match match_index > received {
-                true => Err(Rejection::Inconsistent),
-                false => Ok(()),
+            if match_index > received {
+                return Err(Rejection::Inconsistent);
             }
         }
         AppendOutcome::Rejected {
@@ -126,24 +126,24 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
         } => {
             admit_index(prev_log_index)?;
             admit_entry(hint, message.term)?;
-            // Everybody agrees before the first entry.
-            match hint.index > prev_log_index || prev_log_index == Index::ZERO {
-                true => Err(Rejection::Inconsistent),
-                false => Ok(()),
+            // All logs agree before the first entry.
+            if hint.index > prev_log_index || prev_log_index == Index::ZERO {
+                return Err(Rejection::Inconsistent);
             }
         }
-        AppendOutcome::Stale => Ok(()),
+        AppendOutcome::Stale => {}
     }
+    Ok(())
 }
 
-/// Elections begin with term 1, and nobody would vote in a term that it has reached. The question
+/// Elections begin with term 1, and no node would vote in a term that it has reached. The request
 /// may be one that this node has forgotten: a pre-vote waits for no disk.
 fn admit_pre_vote_reply(message: &PreVoteReply) -> Result<(), Rejection> {
     let granted = message.vote == Vote::Granted;
-    match message.asked == Term(0) || granted && message.term >= message.asked {
-        true => Err(Rejection::Inconsistent),
-        false => Ok(()),
+    if message.asked == Term(0) || granted && message.term >= message.asked {
+        return Err(Rejection::Inconsistent);
     }
+    Ok(())
 }
 
 fn admit_snapshot(message: &InstallSnapshot) -> Result<(), Rejection> {
@@ -159,7 +159,7 @@ fn admit_snapshot(message: &InstallSnapshot) -> Result<(), Rejection> {
     }
     let (offset, length, size) = (message.offset, message.data.len() as u64, id.size);
     let fits = offset.checked_add(length).is_some_and(|end| end <= size);
-    // Only an empty snapshot has an empty chunk; u64::MAX is no size of anything.
+    // Only an empty snapshot has an empty chunk, and no snapshot has u64::MAX bytes.
     if !fits || (length == 0) != (size == 0) || size == u64::MAX {
         return Err(Rejection::ChunkOutOfPlace {
             offset,

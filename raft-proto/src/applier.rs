@@ -7,19 +7,24 @@ use serde::{Deserialize, Serialize};
 /// What was handed out, and what of it has been applied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Applier {
-    /// The last index handed out, by `Apply` or `Restore`.
-    pub(crate) handed_out: Index,
-    /// lastApplied, as reported; at most `handed_out`.
-    pub(crate) applied: Index,
+    handed_out: Index,
+    applied: Index,
     /// A snapshot up to here is being installed: nothing is handed out until it is restored.
-    pub(crate) restoring: Option<Index>,
-    /// Last index and bytes of each hand-over that is not applied yet.
-    outstanding: VecDeque<(Index, u64)>,
+    restoring: Option<Index>,
+    /// What was handed out and is not applied yet, oldest first.
+    outstanding: VecDeque<Outstanding>,
     outstanding_bytes: u64,
 }
 
+/// Entries that were handed out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Outstanding {
+    last: Index,
+    bytes: u64,
+}
+
 impl Applier {
-    /// The service holds all up to `applied`.
+    /// The service holds everything up to `applied`.
     pub(crate) fn new(applied: Index) -> Applier {
         Applier {
             handed_out: applied,
@@ -30,8 +35,18 @@ impl Applier {
         }
     }
 
-    /// Whether all that was handed out is applied. Then one more entry may always go, whatever
-    /// its size: limits may have been lowered since it was accepted.
+    /// The last index handed out, by `Apply` or `Restore`.
+    pub(crate) fn handed_out(&self) -> Index {
+        self.handed_out
+    }
+
+    /// lastApplied, as reported; at most the last index handed out.
+    pub(crate) fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Whether everything that was handed out is applied. Then one more entry may always go,
+    /// whatever its size: limits may have been lowered since it was accepted.
     pub(crate) fn is_idle(&self) -> bool {
         self.outstanding.is_empty()
     }
@@ -44,25 +59,41 @@ impl Applier {
     /// Entries up to `last` have been handed out.
     pub(crate) fn hand_out(&mut self, last: Index, bytes: u64) {
         self.handed_out = last;
-        self.outstanding.push_back((last, bytes));
+        self.outstanding.push_back(Outstanding { last, bytes });
         self.outstanding_bytes += bytes;
     }
 
-    /// A snapshot up to `last` has been handed out: it stands for all before.
-    pub(crate) fn restore(&mut self, last: Index) {
+    /// A snapshot up to `last` is being installed.
+    pub(crate) fn begin_restore(&mut self, last: Index) {
+        self.restoring = Some(last);
+    }
+
+    /// Whether a snapshot is being installed.
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.restoring.is_some()
+    }
+
+    /// The snapshot up to `last` is installed. It is to be handed out, unless a newer one is being
+    /// installed, which stands for this one too.
+    pub(crate) fn finish_restore(&mut self, last: Index) -> bool {
+        if self.restoring != Some(last) {
+            return false;
+        }
+        self.restoring = None;
         self.handed_out = last;
         self.outstanding.clear();
         self.outstanding_bytes = 0;
+        true
     }
 
-    /// The state machine has applied all up to `index`, which was handed out.
+    /// The state machine has applied everything up to `index`, which was handed out.
     pub(crate) fn apply(&mut self, index: Index) {
         self.applied = self.applied.max(index);
-        while let Some((last, bytes)) = self.outstanding.front() {
-            if *last > index {
+        while let Some(oldest) = self.outstanding.front() {
+            if oldest.last > index {
                 break;
             }
-            self.outstanding_bytes -= bytes;
+            self.outstanding_bytes -= oldest.bytes;
             self.outstanding.pop_front();
         }
     }

@@ -3,13 +3,14 @@
 //! A change of one voter, or of learners only, is one entry: any majority of the old and any of
 //! the new configuration share a member (thesis 4.1). Any other change goes through a joint
 //! configuration, which needs a majority of both, and which the leader leaves by itself once it
-//! is committed. A configuration is in force from when it is appended, on every server; one
-//! change follows another only when that one is committed; and a leader changes nothing before
-//! it has committed an entry of its own term, since otherwise a change that an earlier leader
-//! began, and this one's, might share no majority.
+//! is committed. A configuration is in force from when it is appended, on every server. A change
+//! begins only when the one before it is committed. A leader changes nothing before it has
+//! committed an entry of its own term: otherwise a change that an earlier leader
+//! began and this leader's change might share no majority.
 
 use crate::action::Action;
-use crate::entries::{Entries, EntryKind};
+use crate::configurations::{self, Configuration};
+use crate::entries::Entries;
 use crate::error::ChangeError;
 use crate::event::{MembershipChange, NodeChange, Readiness};
 use crate::membership::{Member, MemberRole, Membership};
@@ -18,7 +19,7 @@ use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::run::Payloads;
-use crate::types::{EntryId, Index, NodeId, RequestId};
+use crate::types::{EntryId, EntryKind, Index, NodeId, RequestId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -32,7 +33,7 @@ impl Raft {
         let outcome = match &admitted {
             Ok(_) => Ok(EntryId {
                 index: self.log.last().index.next(),
-                term: self.hard_state.term,
+                term: self.hard_state.term(),
             }),
             Err(error) => Err(*error),
         };
@@ -55,11 +56,12 @@ impl Raft {
         if !self.has_committed_in_term() {
             return Err(ChangeError::NoCommitInTerm);
         }
-        let (index, current) = self.configurations.latest();
-        if *index > self.commit_index || current.is_joint() {
-            return Err(ChangeError::InProgress { index: *index });
+        let latest = self.configurations.latest();
+        let (index, current) = (latest.index, &latest.membership);
+        if index > self.commit_index() || current.is_joint() {
+            return Err(ChangeError::InProgress { index });
         }
-        let target = wanted(current, change)?;
+        let target = target_of(current, change)?;
         if target == *current {
             return Err(ChangeError::NothingChanges);
         }
@@ -72,14 +74,13 @@ impl Raft {
                 self.check_caught_up(node)?;
             }
         }
-        let next = match is_simple(current, &target) {
-            true => target,
-            false => current.joined_with(&target),
+        let next = if is_simple(current, &target) {
+            target
+        } else {
+            current.joint_with(&target)
         };
-        let (size, limit) = (
-            next.encoded_len(),
-            Membership::MAX_BYTES.min(self.config.max_entry_bytes),
-        );
+        let size = next.encoded_len();
+        let limit = Membership::MAX_BYTES.min(self.config.max_entry_bytes);
         if size > limit {
             return Err(ChangeError::TooLarge { size, limit });
         }
@@ -90,30 +91,27 @@ impl Raft {
         Ok(next)
     }
 
-    /// A new voter without the log would hold up commits until it has it (thesis 4.2.1).
+    /// A new voter without the log would hold up commits until it has caught up (thesis 4.2.1).
     fn check_caught_up(&self, node: NodeId) -> Result<(), ChangeError> {
-        let last = self.log.last().index;
         let Role::Leader(leader) = &self.role else {
             return Ok(());
         };
-        let peer = leader.peers.iter().find(|peer| peer.id == node);
-        let match_index = peer.map_or(Index::ZERO, |peer| peer.match_index);
-        let recently = self.config.election_timeout_max;
-        let heard = peer.and_then(|peer| peer.heard_at);
-        let alive =
-            node == self.config.node_id || heard.is_some_and(|at| at.after(recently) > self.now);
-        let behind = match node == self.config.node_id {
-            true => 0,
-            false => last.since(match_index),
-        };
-        match alive && behind <= self.config.max_promotion_lag {
-            true => Ok(()),
-            false => Err(ChangeError::NotCaughtUp {
-                node,
-                match_index,
-                last,
-            }),
+        if node == self.config.node_id {
+            return Ok(());
         }
+        let last = self.log.last().index;
+        let peer = leader.peer(node);
+        let match_index = peer.map_or(Index::ZERO, |peer| peer.match_index);
+        let timeout = self.config.election_timeout_max;
+        let alive = peer.is_some_and(|peer| peer.heard_within(timeout, self.now));
+        if alive && last.since(match_index) <= self.config.max_promotion_lag {
+            return Ok(());
+        }
+        Err(ChangeError::NotCaughtUp {
+            node,
+            match_index,
+            last,
+        })
     }
 
     /// Appends a configuration. From this moment it is in force.
@@ -130,16 +128,16 @@ impl Raft {
 
     /// Another configuration is in force than before.
     pub(crate) fn membership_changed(&mut self, actions: &mut Vec<Action>) {
-        let (index, membership) = self.configurations.latest().clone();
+        let Configuration { index, membership } = self.configurations.latest().clone();
         actions.push(Action::MembershipChanged { index, membership });
         let timeout = self.draw_timeout();
         if let Role::Follower(follower) = &mut self.role {
-            follower.be_patient_for(timeout);
+            follower.set_election_timeout(timeout);
         }
     }
 
-    /// Replicates to all members from now on, and to those that leave until that is committed: so
-    /// they learn that they are out.
+    /// Replicates to all members from now on. Members that leave are sent entries until the change
+    /// is committed, so that they learn of it.
     fn reconfigure(&mut self, index: Index) {
         let (own, now) = (self.config.node_id, self.now);
         let last = self.log.last().index;
@@ -150,7 +148,9 @@ impl Raft {
             let slot = leader
                 .peers
                 .binary_search_by_key(&member.id, |peer| peer.id);
-            if let (Err(slot), true) = (slot, member.id != own) {
+            if let Err(slot) = slot
+                && member.id != own
+            {
                 leader.peers.insert(slot, Peer::new(member.id, last, now));
             }
         }
@@ -161,7 +161,7 @@ impl Raft {
     /// for the leader to create a log entry describing C_new"; and a leader that is not part of
     /// C_new steps down once that is committed (section 6).
     pub(crate) fn finish_change(&mut self, actions: &mut Vec<Action>) {
-        let (commit_index, own) = (self.commit_index, self.config.node_id);
+        let (commit_index, own) = (self.commit_index.get(), self.config.node_id);
         let membership = self.configurations.membership();
         let Role::Leader(leader) = &mut self.role else {
             return;
@@ -172,7 +172,7 @@ impl Raft {
         leader.open_change = None;
         if membership.is_joint() {
             if self.log.last().index < Index::MAX {
-                let next = membership.left();
+                let next = membership.after_joint();
                 self.append_membership(next, actions);
             }
             return;
@@ -181,7 +181,7 @@ impl Raft {
             .peers
             .retain(|peer| membership.get(peer.id).is_some());
         let stays = membership.is_voter(own);
-        self.release_unused();
+        self.release_unused_snapshots();
         if !stays {
             self.hand_over_and_leave(actions);
         }
@@ -189,24 +189,22 @@ impl Raft {
 
     fn hand_over_and_leave(&mut self, actions: &mut Vec<Action>) {
         if let Some(to) = self.best_successor() {
-            let term = self.hard_state.term;
+            let term = self.hard_state.term();
             let message = Message::TimeoutNow(TimeoutNow { term });
             actions.push(Action::Send { to, message });
         }
         self.become_follower(None, actions);
     }
 
-    /// A follower takes in entries that replace its log from `first` on, and the configurations
-    /// among them; those that were there are out of force.
+    /// A follower's log is replaced from `first` on by `entries`. The configurations among them
+    /// come into force, and those that were there no longer are.
     pub(crate) fn replace_configurations(
         &mut self,
         first: Index,
         entries: &Entries,
         actions: &mut Vec<Action>,
     ) {
-        let holds = |run: &crate::run::Segment| run.kind() == EntryKind::Membership;
-        let brings = entries.segments().iter().any(holds);
-        if !brings && self.configurations.latest().0 < first {
+        if !configurations::any(entries) && self.configurations.latest().index < first {
             return;
         }
         let before = self.configurations.latest().clone();
@@ -219,8 +217,8 @@ impl Raft {
     }
 }
 
-/// What the members are to be.
-fn wanted(current: &Membership, change: &MembershipChange) -> Result<Membership, ChangeError> {
+/// The members after the change.
+fn target_of(current: &Membership, change: &MembershipChange) -> Result<Membership, ChangeError> {
     let mut members: Vec<Member> = current.members().to_vec();
     let mut named: Vec<NodeId> = Vec::with_capacity(change.nodes.len());
     for node in &change.nodes {
@@ -236,7 +234,7 @@ fn wanted(current: &Membership, change: &MembershipChange) -> Result<Membership,
         let known = found.ok_or(ChangeError::UnknownNode(id));
         match node {
             NodeChange::Set(member) => {
-                if !matches!(member.role, MemberRole::Voter | MemberRole::Learner) {
+                if member.role.is_joint() {
                     return Err(ChangeError::InvalidRole(id));
                 }
                 match found {

@@ -1,7 +1,7 @@
 //! The whole state of a node as bytes, for recordings that begin in the middle.
 //!
 //! Layout: a version byte, the state in postcard's encoding, and the CRC-32 of both, little
-//! endian. A checkpoint is not a storage: it is read by the version of this crate that wrote it.
+//! endian. A checkpoint is no storage: only the version of this crate that wrote it reads it.
 
 use crate::checksum::Checksum;
 use crate::raft::Raft;
@@ -10,10 +10,10 @@ use alloc::vec::Vec;
 /// The version of the layout.
 const VERSION: u8 = 1;
 
-/// Why bytes are not a checkpoint that this version can continue from.
+/// Why this version cannot continue from these bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// Too short to be one.
+    /// They are too short.
     #[error("the checkpoint is cut off")]
     CutOff,
     /// Another version wrote it.
@@ -22,10 +22,10 @@ pub enum CheckpointError {
         /// Its version.
         found: u8,
     },
-    /// The bytes have changed since.
+    /// They have changed since they were written.
     #[error("the checkpoint is damaged: its checksum does not match")]
     Checksum,
-    /// The checksum matches, but it does not decode: it was not made by `checkpoint`.
+    /// The checksum matches, but they do not decode: [`Raft::checkpoint`] did not make them.
     #[error("the checkpoint does not decode")]
     Undecodable,
 }
@@ -42,8 +42,8 @@ impl Raft {
         bytes
     }
 
-    /// A node in the state that `bytes` describe. They are trusted to come from
-    /// [`Raft::checkpoint`]: the checksum tells damage, not forgery.
+    /// A node in the state that `bytes` describe. They must come from [`Raft::checkpoint`]: the
+    /// checksum shows damage, but no forgery.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The checksum by which a snapshot's bytes are verified.
+//! The checksum of a snapshot's bytes.
 
 use crc32fast::Hasher;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub struct Checksum(u32);
 
 impl Checksum {
-    /// The checksum of nothing yet.
+    /// The checksum of no bytes.
     pub fn new() -> Checksum {
         Checksum::default()
     }

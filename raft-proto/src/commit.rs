@@ -1,28 +1,22 @@
 //! The commit rule alone (sections 5.3 and 5.4.2; Figure 2, last of the leader's rules).
 
-use crate::leader::Leader;
 use crate::membership::Membership;
-use crate::quorum;
+use crate::role::Leader;
 use crate::types::{Index, NodeId};
 
 impl Leader {
     /// "If there exists an N such that N > commitIndex, a majority of matchIndex\[i\] >= N, and
     /// log\[N\].term == currentTerm: set commitIndex = N."
     ///
-    /// Only entries of the leader's own term are committed by counting replicas; what earlier
-    /// terms left is committed with them, by Log Matching (5.4.2: counting replicas of an old
-    /// entry would let it be overwritten after all, Figure 8). Every entry from `term_start` on
-    /// is of the leader's own term, and none before it is.
+    /// Only entries of the leader's own term are committed by counting replicas. What earlier
+    /// terms left is committed with them, by Log Matching. If replicas of an old entry were
+    /// counted, it could be overwritten after all (5.4.2, Figure 8). Every entry from `term_start`
+    /// on is of the leader's own term, and none before it is.
     ///
     /// The leader counts itself, as any other voter, only with what is on its disk: entries
     /// may be committed that its own disk does not hold yet (thesis 10.2.1).
     pub(crate) fn committed(&self, membership: &Membership, own: (NodeId, Index)) -> Option<Index> {
-        let reached = |id| match self.peers.iter().find(|peer| peer.id == id) {
-            Some(peer) => peer.match_index,
-            None if id == own.0 => own.1,
-            None => Index::ZERO,
-        };
-        let index = quorum::reached(membership, reached)?;
+        let index = self.reached(membership, own, |peer| peer.match_index)?;
         (index >= self.term_start).then_some(index)
     }
 }

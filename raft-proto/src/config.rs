@@ -1,24 +1,24 @@
-//! What a node is told once, when it starts; validated at construction.
+//! A node's settings, given once at its start.
 
 use crate::error::ConfigError;
-use crate::membership::{Member, MemberRole, Membership};
+use crate::membership::{Member, Membership};
 use crate::run::ENTRY_OVERHEAD;
-use crate::types::{ClusterId, GroupId, NodeId, Time};
+use crate::types::{ClusterId, GroupId, NodeId};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// How a node comes to know its cluster. Only read when its storage is empty: recovered
+/// How a node learns the members of its cluster. Only read when its storage is empty: a recovered
 /// membership always wins.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Start {
-    /// The cluster begins now, with these members: the same list on each of them. They stand
-    /// outside the log. See [`Start::voters`].
+    /// The cluster begins now, with these members: the same list on each of them. The list is not
+    /// in the log. See [`Start::voters`].
     Bootstrap {
         /// Every member once, usually including this node: voters, and learners if any.
         members: Vec<Member>,
     },
-    /// The cluster exists. The node knows no voters and never campaigns before it has heard a
+    /// The cluster exists. The node knows no voters, and never campaigns before it has received a
     /// configuration from a leader.
     Join,
 }
@@ -48,10 +48,10 @@ pub struct Config {
     pub group_id: GroupId,
     /// This node.
     pub node_id: NodeId,
-    /// How it comes to know its cluster.
+    /// How it learns the members of its cluster.
     pub start: Start,
-    /// What its election timeouts are drawn from, together with the node id. Give a fresh one
-    /// at each start; a fixed one makes runs repeatable.
+    /// Its election timeouts are drawn from this seed and the node id. Give a fresh one at each
+    /// start; a fixed one makes runs repeatable.
     pub seed: u64,
     /// The least election timeout (section 5.2). At least three heartbeat intervals.
     /// Default 500 ms.
@@ -59,16 +59,16 @@ pub struct Config {
     /// Election timeouts are drawn uniformly from `election_timeout_min` to just below this
     /// (section 9.3: a wide range avoids split votes). Default 1 s.
     pub election_timeout_max: Duration,
-    /// How often a leader speaks to a follower that it has nothing to tell. Default 100 ms.
+    /// How often a leader sends a heartbeat to an idle follower. Default 100 ms.
     pub heartbeat_interval: Duration,
-    /// How long a leader waits for the answer to an append before it asks what became of it
-    /// (once; then it asks with every heartbeat). Above the usual time of a round trip and a
-    /// disk sync; shorter finds a lost message sooner, and a question costs no entries. A heartbeat
-    /// asks as well, so that more than `heartbeat_interval` is as much. Default 100 ms.
+    /// How long a leader waits for the answer to an append before a heartbeat asks which entries
+    /// arrived. That happens once; later heartbeats ask again. Choose more than the usual time of a
+    /// round trip and a disk sync. A shorter time finds a lost message sooner, and such a heartbeat
+    /// carries no entries. More than `heartbeat_interval` has no effect. Default 100 ms.
     pub append_timeout: Duration,
-    /// How long a leader waits for an append to carry a new commitIndex before it tells an idle
-    /// follower by a message of its own. Zero, the default, tells at once; anything longer
-    /// saves messages and lets followers apply later.
+    /// How long a leader waits for an append to carry a new commitIndex before it sends that to an
+    /// idle follower in a message of its own. Zero, the default, sends it at once. A longer delay
+    /// saves messages, and followers apply later.
     pub commit_notice_delay: Duration,
     /// Whether a new leader appends an empty entry (section 8), which commits what earlier
     /// terms left behind. Default on; without it those entries wait for the first command.
@@ -78,41 +78,40 @@ pub struct Config {
     /// The entries of one AppendEntries, in bytes with overhead. Default 1 MiB and an entry's
     /// overhead.
     pub max_append_bytes: u64,
-    /// How many AppendEntries with entries may be on their way to one follower. When so many
-    /// are, later proposals join the next one. Default 64.
+    /// How many AppendEntries with entries may be on their way to one follower. When that many are,
+    /// later proposals join the next one. Default 64.
     pub max_inflight_appends: u32,
     /// How many bytes of entries may be on their way to one follower. Default 8 MiB.
     pub max_inflight_bytes: u64,
-    /// How many bytes of entries a leader accepts beyond what is both committed and on its own
-    /// disk; more are refused.
-    /// Default 64 MiB.
+    /// How many bytes of entries a leader accepts beyond those that are both committed and on its
+    /// own disk. It refuses proposals beyond that. Default 64 MiB.
     pub max_uncommitted_bytes: u64,
     /// How many bytes of entries are handed out to apply before `Applied` comes back.
     /// Default 16 MiB.
     pub max_unapplied_bytes: u64,
-    /// The data of one InstallSnapshot, in bytes: all that the core ever holds of a snapshot.
+    /// The data of one InstallSnapshot, in bytes: the core never holds more of a snapshot.
     /// Default 256 KiB.
     pub snapshot_chunk_bytes: u64,
     /// How many entries stay in the log before a snapshot's end, so that a follower that is
     /// only a little behind needs no snapshot. Default 1,024.
     pub trailing_entries: u64,
-    /// How many bytes of the log stay in memory once they are durable and applied; older payloads
-    /// are dropped and asked back by [`ReadEntries`](crate::Action::ReadEntries) when a slow
-    /// follower needs them. Default `None`: all of the log stays in memory, and the driver is
-    /// never asked.
+    /// How many bytes of the log stay in memory once they are durable and applied. Older payloads
+    /// are dropped; [`ReadEntries`](crate::Action::ReadEntries) asks for them when a slow follower
+    /// needs them. Default `None`: the whole log stays in memory, and the driver is never asked.
     pub max_resident_bytes: Option<u64>,
     /// Whether a node asks for an election before it campaigns (thesis 9.6). Default on.
     pub pre_vote: PreVoting,
-    /// Whether a leader that does not hear from a majority steps down, and voters that hear a
-    /// leader ignore candidates (thesis 6.2). Default on. Must be the same on all nodes.
+    /// Whether a leader that has lost contact with the majority steps down, and voters that have
+    /// contact with a leader ignore candidates (thesis 6.2). Default on. Must be the same on all
+    /// nodes.
     pub check_quorum: CheckQuorum,
     /// Whether reads may be served without a round of messages (thesis 6.4.1). Default off. Must
     /// be the same on all nodes, as must `election_timeout_min` where it is on.
     pub lease: Lease,
-    /// How many reads may wait. Default 65,536.
+    /// How many reads may wait at one node. Default 65,536.
     pub max_waiting_reads: u32,
-    /// How many entries a node that is to become a voter may be behind (thesis 4.2.1), unless it is
-    /// forced. Default 1,024.
+    /// How many entries a node that is to become a voter may be behind (thesis 4.2.1), unless the
+    /// change is forced. Default 1,024.
     pub max_promotion_lag: u64,
 }
 
@@ -120,32 +119,32 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PreVoting {
     /// It begins a term only if a majority would vote for it (thesis 9.6): a node that returns
-    /// from a partition disturbs nobody.
+    /// from a partition does not disturb the others.
     On,
     /// It campaigns when its election timeout elapses (section 5.2).
     Off,
 }
 
-/// Whether a leader makes sure that it is heard.
+/// Whether a leader checks its contact with the majority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CheckQuorum {
-    /// It steps down when it has heard from no majority for `election_timeout_max`, or its disk
-    /// makes no progress for that long; and voters that have heard a leader within
+    /// It steps down when no majority has answered for `election_timeout_max`, or when its disk has
+    /// made no progress for that long. Voters that had contact with a leader within
     /// `election_timeout_min` ignore candidates (thesis 6.2).
     On,
-    /// It leads until it hears of a later term.
+    /// It leads until a message of a later term comes.
     Off,
 }
 
 /// Whether reads may be served under a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lease {
-    /// Reads ask a majority.
+    /// Each read is confirmed by a majority.
     Off,
-    /// A leader that a majority has answered leads for the least election timeout from when it
-    /// asked, less what clocks may drift. Asks of every node's clock that it runs at the right
-    /// rate within `max_drift_ppm`, also while the machine sleeps; asks for
-    /// [`CheckQuorum::On`], and lets a restarted node grant no vote for `election_timeout_min`.
+    /// A leader that a majority has answered stays the leader for the least election timeout,
+    /// counted from when it asked, less what clocks may drift. Every node's clock must run at the
+    /// right rate within `max_drift_ppm`, also while the machine sleeps. Needs [`CheckQuorum::On`].
+    /// A restarted node grants no vote for `election_timeout_min`.
     On {
         /// Parts in a million by which a clock may run fast or slow; at most 100,000.
         max_drift_ppm: u32,
@@ -164,12 +163,12 @@ pub enum LeaderNoop {
 impl Config {
     /// The greatest value of any limit in bytes: 2^40.
     pub const MAX_BYTES: u64 = 1 << 40;
-    /// The greatest value of a limit on what one message carries: about 4 GiB, so that its frame's
-    /// length fits 32 bits.
+    /// The greatest value of a limit on the contents of one message: about 4 GiB, so that the
+    /// length of its frame fits 32 bits.
     pub const MAX_MESSAGE_BYTES: u64 = (1 << 32) - (1 << 17);
     /// The greatest number of appends in flight to one follower.
     pub const MAX_INFLIGHT_APPENDS: u32 = 1 << 16;
-    /// The greatest drift of clocks under which leases are of use, in parts in a million.
+    /// The greatest drift of clocks with which leases are useful, in parts in a million.
     pub const MAX_DRIFT_PPM: u32 = 100_000;
     /// The longest interval: a day.
     pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -206,7 +205,7 @@ impl Config {
         }
     }
 
-    /// Checks that the settings make sense together.
+    /// Checks each setting, and that they fit together.
     ///
     /// # Errors
     ///
@@ -230,18 +229,17 @@ impl Config {
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(ConfigError::DuplicateMember(pair[0]));
         }
-        let settled = |role| matches!(role, MemberRole::Voter | MemberRole::Learner);
-        if let Some(member) = members.iter().find(|member| !settled(member.role)) {
+        if let Some(member) = members.iter().find(|member| member.role.is_joint()) {
             return Err(ConfigError::JointMember(member.id));
         }
         let membership = self.bootstrap_membership();
         if membership.voters().next().is_none() {
             return Err(ConfigError::NoVoters);
         }
-        match membership.encoded_len() > Membership::MAX_BYTES {
-            true => Err(ConfigError::MembershipTooLarge),
-            false => Ok(()),
+        if membership.encoded_len() > Membership::MAX_BYTES {
+            return Err(ConfigError::MembershipTooLarge);
         }
+        Ok(())
     }
 
     fn validate_lease(&self) -> Result<(), ConfigError> {
@@ -380,15 +378,9 @@ impl Config {
         }
     }
 
-    /// When a follower that does not answer an append sent `now` is asked what became of it: a
-    /// heartbeat asks as well.
-    pub(crate) fn next_question(&self, now: Time) -> Time {
-        now.after(self.append_timeout.min(self.heartbeat_interval))
-    }
-
-    /// How long a leader may serve reads after it asked a majority that has answered since; `None`
-    /// without leases. Shorter than `election_timeout_min` by what this node's clock may run
-    /// slow and a voter's fast: `e (1 - d) / (1 + d)` is at least `e (1 - 2 d)`.
+    /// How long a lease lasts, counted from the round that a majority has answered; `None` without
+    /// leases. It is shorter than `election_timeout_min` by what this node's clock may run slow and
+    /// a voter's fast: `e (1 - d) / (1 + d)` is at least `e (1 - 2 d)`.
     pub(crate) fn lease_length(&self) -> Option<Duration> {
         match self.lease {
             Lease::Off => None,
@@ -398,10 +390,5 @@ impl Config {
                 Some(self.election_timeout_min / 1_000_000 * parts)
             }
         }
-    }
-
-    /// When the heartbeat that follows `now` is due.
-    pub(crate) fn next_heartbeat(&self, now: Time) -> Time {
-        now.after(self.heartbeat_interval)
     }
 }

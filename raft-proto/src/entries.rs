@@ -1,35 +1,12 @@
-//! Entries as the public sees them: opaque, cheap to clone, iterated.
+//! The public types of entries and commands: opaque, cheap to clone, iterated.
 
 use crate::run::{Payloads, Run, Segment};
-use crate::types::{EntryId, Index, Term};
+use crate::types::{EntryId, EntryKind, Index, Term};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// What an entry means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum EntryKind {
-    /// A command for the state machine.
-    Command,
-    /// The empty entry with which a new leader begins its term (section 8): it commits what
-    /// earlier terms left. A driver skips it when it applies, and reports `Applied` through it.
-    Noop,
-    /// A configuration (section 6), as [`Membership::decode`](crate::Membership::decode) reads it. In
-    /// force from when it is appended; a driver skips it when it applies.
-    Membership,
-}
-
-impl fmt::Display for EntryKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            EntryKind::Command => "command",
-            EntryKind::Noop => "noop",
-            EntryKind::Membership => "membership",
-        })
-    }
-}
 
 /// One entry, borrowed from [`Entries`].
 #[derive(Clone, Copy)]
@@ -39,7 +16,7 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Where it stands, and the term of the leader that made it.
+    /// Its index, and the term of the leader that created it.
     pub fn id(&self) -> EntryId {
         EntryId {
             index: self.index(),
@@ -52,12 +29,12 @@ impl<'a> Entry<'a> {
         self.segment.first().plus(self.at as u64)
     }
 
-    /// The term of the leader that made it.
+    /// The term of the leader that created it.
     pub fn term(&self) -> Term {
         self.segment.term()
     }
 
-    /// What it means.
+    /// Whether it holds a command, a configuration or nothing.
     pub fn kind(&self) -> EntryKind {
         self.segment.kind()
     }
@@ -177,7 +154,7 @@ impl Entries {
         self.0.segments()
     }
 
-    /// Gives away each segment; a single one without another reference to its run.
+    /// Hands each segment over; a single one without another reference to its run.
     pub(crate) fn for_each_segment(self, mut take: impl FnMut(Segment)) {
         match self.0 {
             Repr::Empty => {}
@@ -211,7 +188,7 @@ impl Entries {
         Iter::new(self.segments())
     }
 
-    /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
+    /// The longest prefix of at most `limit` bytes, but at least one entry; and its bytes.
     pub(crate) fn prefix_within(self, limit: u64) -> (Entries, u64) {
         let mut bytes = 0;
         let mut taken: Vec<Segment> = Vec::new();
@@ -234,13 +211,14 @@ impl Entries {
         (Entries::from_segments(taken), bytes)
     }
 
-    /// What they weigh where bytes are limited: payloads plus
-    /// [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD) for each entry.
+    /// Their bytes as limits count them: payloads plus [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD)
+    /// for each entry.
     pub fn bytes(&self) -> u64 {
         self.segments().iter().map(Segment::bytes).sum()
     }
 
-    /// The length of the longest payload, at most; exact for what was proposed or decoded whole.
+    /// The length of the longest payload, or more if these are a part of what was proposed or
+    /// decoded together.
     pub(crate) fn largest_payload(&self) -> u64 {
         let sizes = self.segments().iter().map(Segment::largest_payload);
         sizes.max().unwrap_or(0)
@@ -301,7 +279,7 @@ pub struct NotConsecutive {
     pub pushed: EntryId,
 }
 
-/// Collects entries one by one, as a storage does that reads its log.
+/// Collects entries one by one, for a storage that reads its log.
 #[derive(Debug, Default)]
 pub struct EntriesBuilder {
     segments: Vec<Segment>,
@@ -317,7 +295,7 @@ struct OpenRun {
 
 impl EntriesBuilder {
     /// The most entries in a run: its memory is freed only when all of them are dropped.
-    const RUN: usize = 1024;
+    const MAX_RUN_ENTRIES: usize = 1024;
 
     /// A builder with no entries yet.
     pub fn new() -> EntriesBuilder {
@@ -354,7 +332,7 @@ impl EntriesBuilder {
             Some(open)
                 if open.first.term == id.term
                     && open.kind == kind
-                    && open.payloads.len() < Self::RUN =>
+                    && open.payloads.len() < Self::MAX_RUN_ENTRIES =>
             {
                 open.payloads.push(payload);
             }
@@ -386,7 +364,7 @@ impl EntriesBuilder {
 
 /// Commands to propose together: one or many, all or nothing.
 ///
-/// They stay together on their way through the log, the network and the disk.
+/// They stay together in the log, on the network and on the disk.
 ///
 /// ```
 /// use raft_proto::Commands;

@@ -1,7 +1,6 @@
-//! What goes into the core.
+//! The input of the core.
 
-use crate::entries::Commands;
-use crate::entries::Entries;
+use crate::entries::{Commands, Entries};
 use crate::membership::Member;
 use crate::message::{Message, SnapshotId};
 use crate::types::{EntryId, Index, NodeId, RequestId, Seq, Time};
@@ -11,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Something that happened, and when.
 ///
-/// An event carries all that the core will ever know: the same events make the same actions on
-/// every machine, and a recording of a node's events is a replay of the node.
+/// The core knows nothing but its events: the same events make the same actions on every machine,
+/// and a recording of a node's events is a replay of the node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// When it happened, on the driver's monotonic clock, read after the input was received.
@@ -22,7 +21,7 @@ pub struct Event {
     pub input: Input,
 }
 
-/// What can happen to a node. See each variant for who must give it, and when.
+/// Something that can happen to a node. Each variant says when the driver gives it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Input {
     /// Time has passed. The driver gives one as its first event, and one at or after each
@@ -35,12 +34,13 @@ pub enum Input {
     Receive {
         /// The sender.
         from: NodeId,
-        /// What it says.
+        /// The message.
         message: Message,
     },
 
-    /// A client's commands are to be replicated: all of them are taken, in order and next to each
-    /// other, or none. Answered in the same step by [`Action::Proposed`](crate::Action::Proposed).
+    /// A client's commands are to be replicated: all of them are appended, in order and next to
+    /// each other, or none. Answered in the same step by
+    /// [`Action::Proposed`](crate::Action::Proposed).
     Propose {
         /// Comes back in the outcome.
         id: RequestId,
@@ -60,15 +60,15 @@ pub enum Input {
     /// The write `seq` failed, or may have failed. Final for this instance: it is
     /// [`Faulted`](crate::Action::Faulted) from now on. Reopen the storage, find out what it
     /// holds, and start a new instance from that. Never retry a failed sync: the operating
-    /// system may have dropped the bytes and call the next one a success.
+    /// system may have dropped the bytes, and the next sync may succeed without them.
     PersistFailed {
         /// The write that failed.
         seq: Seq,
     },
 
     /// The state machine has applied all entries up to `index` (lastApplied), no-ops included.
-    /// Lets the core hand out more: what is handed out and not yet applied is bounded by
-    /// [`max_unapplied_bytes`](crate::Config::max_unapplied_bytes).
+    /// Lets the core hand out more: [`max_unapplied_bytes`](crate::Config::max_unapplied_bytes)
+    /// limits what is handed out and not yet applied.
     Applied {
         /// At most the last index handed out; refused otherwise.
         index: Index,
@@ -77,8 +77,8 @@ pub enum Input {
     /// The service has made a snapshot of its state after applying `snapshot.last`, and the
     /// snapshot's bytes are on stable storage (section 7; the lab's `Snapshot`). The core drops
     /// the entries that it replaces. Valid for any index already handed out by
-    /// [`Action::Apply`](crate::Action::Apply), also before `Applied` was reported; one that is
-    /// not newer than the snapshot in use is released at once.
+    /// [`Action::Apply`](crate::Action::Apply), also before `Applied` was reported. A snapshot that
+    /// is not newer than the one in use is released at once.
     Compact {
         /// The new snapshot. `last` is the id of the last entry that it covers.
         snapshot: SnapshotId,
@@ -86,11 +86,11 @@ pub enum Input {
 
     /// The answer to [`Action::ReadSnapshot`](crate::Action::ReadSnapshot).
     SnapshotRead {
-        /// As asked.
+        /// As in the action.
         peer: NodeId,
-        /// As asked.
+        /// As in the action.
         snapshot: SnapshotId,
-        /// As asked.
+        /// As in the action.
         offset: u64,
         /// Exactly as many bytes as were asked for, or why not.
         result: Result<Bytes, SnapshotReadFailed>,
@@ -98,9 +98,9 @@ pub enum Input {
 
     /// The answer to [`Action::WriteSnapshot`](crate::Action::WriteSnapshot).
     SnapshotWritten {
-        /// As asked.
+        /// As in the action.
         snapshot: SnapshotId,
-        /// As asked.
+        /// As in the action.
         offset: u64,
         /// Whether the chunk is in the partial file. It need not be synced: the write that
         /// installs the snapshot does that.
@@ -108,8 +108,8 @@ pub enum Input {
     },
 
     /// A client wants to read (thesis 6.4). Answered by [`Action::Read`](crate::Action::Read), in
-    /// this step or a later one, within an election timeout at most. Any member may be asked: one
-    /// that does not lead asks the leader.
+    /// this step or a later one, within an election timeout at most. Any member takes reads: a
+    /// follower asks the leader.
     Read {
         /// Comes back in the outcome.
         id: RequestId,
@@ -117,17 +117,17 @@ pub enum Input {
         mode: ReadMode,
     },
 
-    /// This leader is to hand over its lead (thesis 3.10): before it is stopped, or to a node that
+    /// This leader is to transfer leadership (thesis 3.10): before it is stopped, or to a node that
     /// is nearer to the clients. Answered by [`Action::Transferred`](crate::Action::Transferred).
     /// Until then, commands are refused.
     TransferLeadership {
         /// Comes back in the outcome.
         id: RequestId,
-        /// To whom; `None` lets this node choose the voter that is best prepared.
+        /// The next leader; `None` lets this node choose the voter that is best prepared.
         target: Option<NodeId>,
     },
 
-    /// The members are to change (section 6; thesis chapter 4). Answered in the same step by
+    /// The membership is to change (section 6; thesis chapter 4). Answered in the same step by
     /// [`Action::ChangeProposed`](crate::Action::ChangeProposed).
     ChangeMembership {
         /// Comes back in the outcome.
@@ -138,17 +138,17 @@ pub enum Input {
 
     /// The answer to [`Action::ReadEntries`](crate::Action::ReadEntries).
     EntriesRead {
-        /// As asked.
+        /// As in the action.
         peer: NodeId,
-        /// As asked.
+        /// As in the action.
         from: EntryId,
-        /// The entries from `from` on, at least one, in order and without a gap; or none if they
+        /// The entries from `from` on, at least one, in order and without a gap. `None` if they
         /// could not be read: the follower is sent a snapshot instead.
         entries: Option<Entries>,
     },
 
-    /// The transport knows that what it was last given for `peer` will not arrive (a connection
-    /// was refused or broke). A hint that saves waiting; never needed.
+    /// The transport knows that its latest messages for `peer` will not arrive (a connection was
+    /// refused or broke). A hint that saves waiting; never needed.
     Unreachable {
         /// The peer.
         peer: NodeId,
@@ -158,14 +158,14 @@ pub enum Input {
 /// How a leader makes sure that it still leads when it serves a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReadMode {
-    /// It hears a majority first (thesis 6.4): one round of messages for all reads that wait.
+    /// A majority confirms it first (thesis 6.4): one round of messages for all reads that wait.
     Quorum,
-    /// It relies on its lease (thesis 6.4.1), without messages. Refused where that cannot be
-    /// proven, and by nodes that do not lead.
+    /// It relies on its lease (thesis 6.4.1), without messages. A leader that cannot prove its
+    /// lease refuses, and so do other nodes.
     Lease,
 }
 
-/// A change of the members: of any number of them, in one step.
+/// A change of the membership: of any number of members, in one step.
 ///
 /// ```
 /// use raft_proto::{Member, MembershipChange, NodeChange, NodeId, Readiness};
@@ -194,7 +194,8 @@ impl From<NodeChange> for MembershipChange {
 /// What a node is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NodeChange {
-    /// A member with this role (voter or learner), priority and context, be it one already or not.
+    /// A member with this role (voter or learner), priority and context, whether it is one already
+    /// or not.
     Set(Member),
     /// A voter, with the priority and the context that it has.
     Promote(NodeId),
@@ -210,7 +211,7 @@ pub enum Readiness {
     /// It has to be a member that lacks at most
     /// [`max_promotion_lag`](crate::Config::max_promotion_lag) entries and was heard recently.
     Checked,
-    /// As it is: commits may wait until it has caught up.
+    /// It need not be: commits may wait until it has caught up.
     Forced,
 }
 
@@ -226,8 +227,8 @@ pub enum SnapshotReadFailed {
     Gone,
 }
 
-/// The chunk could not be written. The core forgets the transfer, which begins anew when the
-/// leader asks.
+/// The chunk could not be written. The core forgets the transfer, which begins again with the
+/// leader's next chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[error("the snapshot's chunk could not be written")]
 pub struct SnapshotWriteFailed;

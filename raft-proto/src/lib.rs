@@ -5,8 +5,8 @@
 //! paper, "thesis" Ongaro's *Consensus: Bridging Theory and Practice*), and nothing else: no
 //! clock, no thread, no socket, no file. [`Raft::step`] takes an [`Event`] (a message came, time
 //! passed, a write is durable, a client wants something) and returns [`Action`]s (send this,
-//! write that, apply these). A *driver* performs them. Whoever wants another runtime writes
-//! another driver; this crate stays as it is, and is tested as it is.
+//! write that, apply these). A *driver* performs them. Another runtime takes another driver; this
+//! crate stays as it is, and is tested as it is.
 //!
 //! ```text
 //!            Event { at, input }                  Vec<Action>
@@ -17,13 +17,65 @@
 //!   client ------- Propose -----+             +---- Proposed --------> client
 //! ```
 //!
-//! # What a driver promises
+//! # The life of a command
 //!
-//! [`Persisted`](Input::Persisted) is true when said; bytes arrive unchanged; `at` is read after
-//! the input was received. That is all. Messages may be lost, delayed, repeated and reordered;
-//! actions may be performed in any order but that of their writes and of their hand-overs to
-//! the service: what must not be sent before a write is durable is withheld in here. See
-//! [`Action`] and [`Write`] for the contract in full.
+//! A client brings a command to the leader, whose driver passes it on as
+//! [`Propose`](Input::Propose). The leader appends it to its log as an entry of its own term and
+//! answers in the same step with the entry's index and term (`leader.rs`). In that step too, the
+//! entry leaves for every follower in an AppendEntries (`replication.rs`), and for the leader's own
+//! disk in a [`Write`] (`writes.rs`): network and disk work side by side.
+//!
+//! A follower looks for the entry before it, prevLog, in its own log (`rpc/append_entries.rs`). If
+//! its log differs there, it answers at once where the two logs may agree, and the leader backs up.
+//! Otherwise it removes what conflicts, appends the entry and asks for a write of its own. Its
+//! acknowledgement waits in the outbox until the driver reports that write as
+//! [`Persisted`](Input::Persisted) (`outbox.rs`).
+//!
+//! The acknowledgement raises the follower's matchIndex at the leader (`progress.rs`). Once a
+//! majority of the voters holds the entry on disk, it is committed and commitIndex rises
+//! (`commit.rs`). The leader's own disk counts as any other. The next messages carry
+//! commitIndex to the followers. Each node hands what is committed, and on its own disk, to its
+//! state machine by [`Apply`](Action::Apply). The leader's service then answers the client.
+//!
+//! When the log has grown, the service makes a snapshot, and [`Compact`](Input::Compact) drops the
+//! entries that it replaces (`compaction.rs`). A follower that needs one of those is sent the
+//! snapshot instead, a chunk at a time (`send_snapshot.rs`, `rpc/install_snapshot.rs`).
+//!
+//! # An election
+//!
+//! A follower that has had no contact with a leader for an election timeout first asks the voters
+//! whether they would vote for it (`pre_vote.rs`). If a majority would, it becomes a candidate: it
+//! raises its term and votes for itself (`transitions.rs`). When both are on its disk, its
+//! RequestVotes leave (`election.rs`). A voter grants its vote to the first candidate of a term
+//! whose log is at least as up to date as its own, and the grant waits for the voter's disk
+//! (`rpc/request_vote.rs`). With the votes of a majority (`quorum.rs`), the candidate is the leader
+//! of its term. It appends an empty entry, whose commit also commits what earlier terms left, and
+//! sends heartbeats (`leader.rs`, `peer_timer.rs`). A message of a higher term makes any node a
+//! follower, and a leader that has lost contact with the majority steps down by itself
+//! (`check_quorum.rs`).
+//!
+//! # What a driver does
+//!
+//! **A driver cannot break safety by acting out of order: everything that must not leave before a
+//! write is durable is withheld in here.** The driver promises three things: it says
+//! [`Persisted`](Input::Persisted) only when that is true, bytes arrive unchanged, and `at` is read
+//! after the input was received. Messages may be lost, delayed, repeated and reordered. A driver's
+//! loop:
+//!
+//! 1. Recover what the storage holds, load the service from the recovered snapshot, and call
+//!    [`Raft::new`]. The first event is a [`Tick`](Input::Tick).
+//! 2. Wait for an input: a message, a request, the end of something that step 4 began, or the time
+//!    that the latest [`WakeAt`](Action::WakeAt) named, which is a [`Tick`](Input::Tick).
+//! 3. Read the clock, and give the input to [`Raft::step`].
+//! 4. Perform the actions: [`Persist`](Action::Persist) in the order of seq,
+//!    [`Apply`](Action::Apply) and [`Restore`](Action::Restore) in the order in which they came
+//!    out, everything else in any order, in parallel if you like.
+//! 5. When a write is on stable storage, give [`Persisted`](Input::Persisted); when entries are
+//!    applied, [`Applied`](Input::Applied). If a write fails, give
+//!    [`PersistFailed`](Input::PersistFailed): this instance ends, and the driver goes back to 1.
+//! 6. Go back to 2.
+//!
+//! [`Input`], [`Action`] and [`Write`] state the contract in full.
 //!
 //! # Example
 //!
@@ -69,39 +121,48 @@
 //!
 //! | rule | where |
 //! |---|---|
-//! | Figure 2, persistent state: currentTerm, votedFor, log\[\] | `HardState`, `log.rs`; written by `writes.rs` |
-//! | Figure 2, volatile state: commitIndex, lastApplied | `raft.rs`, `applier.rs` |
+//! | Figure 2, persistent state: currentTerm, votedFor, log\[\] | `term_and_vote.rs`, `log.rs`; written by `writes.rs` |
+//! | Figure 2, volatile state: commitIndex, lastApplied | `commit_index.rs`, `applier.rs` |
 //! | Figure 2, volatile state on leaders: nextIndex, matchIndex | `progress.rs` |
 //! | "updated on stable storage before responding to RPCs" | `outbox.rs` |
 //! | RequestVote RPC, receiver | `rpc/request_vote.rs` |
 //! | AppendEntries RPC, receiver | `rpc/append_entries.rs` |
-//! | InstallSnapshot RPC (Figure 13), receiver | `rpc/install_snapshot.rs`, `snapshot.rs` |
+//! | InstallSnapshot RPC (Figure 13), receiver | `rpc/install_snapshot.rs` |
+//! | the roles (5.1), and what each holds | `role.rs` |
+//! | All Servers: a higher term makes a follower; every change of role, term and vote | `Raft::adopt_term`, `Raft::become_follower` and others in `transitions.rs` |
 //! | All Servers: apply what is committed | `Raft::hand_out` in `raft.rs` |
-//! | All Servers: a higher term makes a follower | `Raft::adopt_term` in `role.rs` |
-//! | Followers (5.2): election timeout | `follower.rs`, `timeouts.rs` |
-//! | Candidates (5.2): start election, count votes | `candidate.rs`; majorities in `quorum.rs` |
-//! | Leaders (5.3, 8): heartbeats, commands, the no-op | `leader.rs` |
-//! | Leaders (5.3): what to send to a follower, and when again | `replication.rs` |
+//! | Followers (5.2): election timeout | `Raft::election_timeout_elapsed` in `election.rs`; drawn in `timeouts.rs` |
+//! | Candidates (5.2): start election, count votes | `Raft::campaign`, `Raft::count_vote` in `election.rs`; majorities in `quorum.rs` |
+//! | Leaders (5.3, 8): commands, the no-op | `Raft::propose`, `Raft::begin_term` in `leader.rs` |
+//! | Leaders (5.2, 5.3): when a peer is sent something: heartbeats, unanswered appends | `peer_timer.rs` |
+//! | Leaders (5.3): what a follower is sent | `replication.rs` |
+//! | Leaders (5.3): back up nextIndex over a conflict, a term at a time | `Log::last_not_above` in `log.rs` (the follower's hint), `Raft::back_up` in `replication.rs` |
 //! | Leaders (5.4.2): advance commitIndex | `commit.rs` |
+//! | Leaders (7): send a snapshot | `send_snapshot.rs` |
 //! | election restriction (5.4.1) | [`EntryId::is_at_least_as_up_to_date_as`], used in `rpc/request_vote.rs` |
 //! | Log Matching (5.3) | `log.rs` |
-//! | log compaction (7) | `Raft::compact` in `snapshot.rs` |
+//! | log compaction (7) | `Raft::compact` in `compaction.rs` |
 //! | start and restart | `recovered.rs` |
-//! | what no correct peer sends | `admission.rs`, `rpc/mod.rs` |
+//! | what no correct peer sends | `admission.rs`, `rpc/mod.rs`; counted in `peer_faults.rs` |
 //! | **beyond Figure 2** | |
+//! | when this node acts next | `timers.rs` |
 //! | leadership transfer (thesis 3.10) | `Raft::begin_handover`, `Raft::timeout_now` in `transfer.rs` |
 //! | membership: roles, joint configurations (section 6, thesis 4) | [`Membership`] in `membership.rs`; both halves of a quorum in `quorum.rs` |
 //! | membership: the latest configuration in the log is in force | `configurations.rs` |
 //! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
-//! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `candidate.rs` |
-//! | CheckQuorum, and not disturbing a leader (thesis 6.2, 4.2.3) | `Raft::check_quorum`, `Raft::hears_leader` in `check_quorum.rs` |
-//! | linearizable reads: ReadIndex, leases, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_under_lease`, `Raft::read_index` in `read_index.rs` |
-//! | Pre-Vote (thesis 9.6) | `Raft::stand_for_election`, `Raft::pre_vote` in `pre_vote.rs` |
-//! | election priority | `Raft::draw_timeout`, `Raft::favour_priority` in `priority.rs` |
+//! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
+//! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
+//! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |
+//! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
+//! | leases (thesis 6.4.1): how long, from when, what ends one | `Config::lease_length` in `config.rs`, `LeaderReads::has_lease` in `reads.rs`; read under one in `Raft::read_under_lease`; a voter keeps to it by leader stickiness |
+//! | Pre-Vote (thesis 9.6) | `Raft::request_pre_votes`, `Raft::pre_vote` in `pre_vote.rs` |
+//! | election priority | `Raft::draw_timeout`, `Raft::hand_over_by_priority` in `priority.rs` |
 //! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
-//! What is left out: which bytes a message becomes on a wire is a matter of `wire`, and a driver
-//! may use another encoding.
+//! How a message becomes bytes is left out: [`wire`] is one encoding, and a driver may use another.
+//!
+//! Data lies beneath the rules. `raft.rs` holds the state of a node and [`Raft::step`]; it imports
+//! the files with data, and the files with rules import it.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -111,23 +172,26 @@ extern crate alloc;
 mod action;
 mod admission;
 mod applier;
-mod candidate;
 mod change;
 mod check_quorum;
 mod checkpoint;
 mod checksum;
 mod commit;
+mod commit_index;
+mod compaction;
 mod config;
 mod configurations;
+mod election;
 mod entries;
 mod error;
 mod event;
-mod follower;
 mod leader;
 mod log;
 mod membership;
 mod message;
 mod outbox;
+mod peer_faults;
+mod peer_timer;
 mod pre_vote;
 mod priority;
 mod progress;
@@ -142,11 +206,14 @@ mod resident;
 mod role;
 mod rpc;
 mod run;
-mod snapshot;
+mod send_snapshot;
 mod status;
+mod term_and_vote;
 mod timeouts;
+mod timers;
 pub mod trace;
 mod transfer;
+mod transitions;
 mod types;
 pub mod wire;
 mod writes;
@@ -155,7 +222,7 @@ pub use action::{Action, Compaction, HardState, Identity, Install, InstalledLog,
 pub use checkpoint::CheckpointError;
 pub use checksum::Checksum;
 pub use config::{CheckQuorum, Config, LeaderNoop, Lease, PreVoting, Start};
-pub use entries::{Commands, Entries, EntriesBuilder, Entry, EntryKind, Iter, NotConsecutive};
+pub use entries::{Commands, Entries, EntriesBuilder, Entry, Iter, NotConsecutive};
 pub use error::{
     ChangeError, ConfigError, Fault, ProposeError, ReadError, RecoveryError, Refusal, Rejection,
     StartError, TransferError,
@@ -176,4 +243,6 @@ pub use recovered::Recovered;
 pub use role::RoleKind;
 pub use run::ENTRY_OVERHEAD;
 pub use status::{PeerState, PeerStatus, Status};
-pub use types::{ClusterId, EntryId, GroupId, Index, NodeId, RequestId, Seq, Term, Time};
+pub use types::{
+    ClusterId, EntryId, EntryKind, GroupId, Index, NodeId, RequestId, Seq, Term, Time,
+};

@@ -15,16 +15,16 @@ use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 use serde::{Deserialize, Serialize};
 
-/// Entries `base.index + 1 ..= last.index`, whose terms never fall. The payloads of the first
-/// of them may have been dropped from memory (`resident.rs`).
+/// Entries `base.index + 1 ..= last.index`, whose terms never fall. The payloads of the oldest may
+/// have been dropped from memory (`resident.rs`).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub(crate) struct Log {
-    /// The entry before the first that is here: the last one dropped, or [`EntryId::ZERO`].
+    /// The entry before the first: the last one that compaction dropped, or [`EntryId::ZERO`].
     base: EntryId,
     /// The last entry of each term among those whose payloads were dropped, in order.
     dropped: Vec<EntryId>,
-    /// Each begins where the one before ends; the first after `base` and what was dropped.
+    /// Each begins where the one before ends. The first follows the last of `dropped`, or `base`.
     segments: VecDeque<Segment>,
     /// The bytes of `segments`.
     bytes: u64,
@@ -44,12 +44,12 @@ impl Log {
         }
     }
 
-    /// The last entry dropped, whose term is still known.
+    /// The entry before the first, whose term is still known.
     pub(crate) fn base(&self) -> EntryId {
         self.base
     }
 
-    /// The last entry whose payload is not in memory; the base if all are.
+    /// The last entry whose payload is not in memory; the base if all payloads are.
     pub(crate) fn resident_after(&self) -> EntryId {
         self.dropped.last().copied().unwrap_or(self.base)
     }
@@ -59,8 +59,8 @@ impl Log {
         self.bytes
     }
 
-    /// Drops the payloads of the oldest entries up to `through` from memory, as long as the rest
-    /// is more than `limit` bytes. Their terms stay.
+    /// Drops the payloads of the oldest entries up to `through` from memory, until no more than
+    /// `limit` bytes are left. Their terms stay.
     pub(crate) fn drop_payloads(&mut self, through: Index, limit: u64) {
         while self.bytes > limit
             && let Some(run) = self.segments.front()
@@ -80,7 +80,7 @@ impl Log {
         self.last
     }
 
-    /// Where the run is that holds `index`, which lies within the log. Most lookups are near the
+    /// The position of the run that holds `index`, which is in the log. Most lookups are near the
     /// end, so the search widens from there: it costs the logarithm of the distance.
     fn position(&self, index: Index) -> usize {
         let count = self.segments.len();
@@ -95,7 +95,7 @@ impl Log {
                 Some(_) | None => break (at, count.saturating_sub(reach / 2)),
             }
         };
-        // The run is in low .. high: the one before `high` begins after `index`, or is the last.
+        // The run is in low .. high: the one at `high` begins after `index`, if there is one.
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             match self.segments.get(middle) {
@@ -106,7 +106,7 @@ impl Log {
         low
     }
 
-    /// The term of the entry at `index`; `None` if it is not here. The base's is known.
+    /// The term of the entry at `index`; `None` if the log does not hold it. The base's is known.
     pub(crate) fn term_at(&self, index: Index) -> Option<Term> {
         if index == self.last.index {
             return Some(self.last.term);
@@ -124,14 +124,14 @@ impl Log {
         self.segments.get(self.position(index)).map(Segment::term)
     }
 
-    /// Whether the log holds this very entry (or it is the base).
+    /// Whether the log holds this very entry, or it is the base.
     pub(crate) fn contains(&self, id: EntryId) -> bool {
         self.term_at(id.index) == Some(id.term)
     }
 
     /// The last entry at or before `bound.index` whose term is not above `bound.term`; the base
-    /// if there is none. Terms never fall, so that all entries between it and `bound.index` are
-    /// of later terms: two logs cannot agree there.
+    /// if there is none. Terms never fall, so all entries between it and `bound.index` are of later
+    /// terms: two logs cannot agree there.
     pub(crate) fn last_not_above(&self, bound: EntryId) -> EntryId {
         if bound.index >= self.last.index && self.last.term <= bound.term {
             return self.last;
@@ -161,14 +161,15 @@ impl Log {
         })
     }
 
-    /// The first of `entries` that the log does not hold: it conflicts, or lies beyond the end.
-    /// `None` if all are here or lie before the base. The base itself may be what conflicts.
+    /// The first of `entries` that the log does not hold: it conflicts, or is beyond the end.
+    /// `None` if the log holds all of them, or they are before the base. The base itself may
+    /// conflict.
     pub(crate) fn first_missing(&self, entries: &Entries) -> Option<Index> {
         let reaching = |run: &&Segment| run.last() >= self.base.index;
         entries.segments().iter().filter(reaching).find_map(|run| {
             let (first, last) = (run.first().max(self.base.index), run.last());
             let missing = |index: &Index| self.term_at(*index) != Some(run.term());
-            // Terms never fall: if both ends agree, so does all between them.
+            // Terms never fall: if both ends agree, so do the entries between them.
             if !missing(&last) && !missing(&first) {
                 return None;
             }
@@ -176,7 +177,7 @@ impl Log {
         })
     }
 
-    /// Appends the part of `entries` from `from` on, which is the position after the last.
+    /// Appends the part of `entries` from `from` on, the position after the last entry.
     pub(crate) fn append_from(&mut self, from: Index, entries: Entries) {
         assert_eq!(from, self.last.index.next(), "a log has no gaps");
         entries.for_each_segment(|run| {
@@ -195,7 +196,7 @@ impl Log {
         self.segments.push_back(run);
     }
 
-    /// Drops the entry at `from`, which is after the base and in memory, and all that follow it.
+    /// Drops the entry at `from`, which is after the base and in memory, and all later ones.
     pub(crate) fn truncate(&mut self, from: Index) {
         assert!(from > self.resident_after().index, "what is applied stays");
         while let Some(run) = self.segments.pop_back() {
@@ -240,8 +241,8 @@ impl Log {
         };
     }
 
-    /// The entries `from ..= to` that are in memory, as many as `limit` bytes hold, but at least one;
-    /// and their bytes.
+    /// The entries `from ..= to` that are in memory, as many as fit in `limit` bytes but at least
+    /// one; and their bytes.
     #[inline]
     pub(crate) fn slice(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
         let from = from.max(self.resident_after().index.next());
@@ -249,7 +250,7 @@ impl Log {
         if from > to {
             return (Entries::EMPTY, 0);
         }
-        // Nearly always all of the last run is wanted.
+        // Nearly always, the range is the last run.
         if let Some(tail) = self.segments.back()
             && from == tail.first()
             && to == self.last.index
@@ -269,7 +270,7 @@ impl Log {
         };
         let wanted = first.last();
         let (first, mut bytes) = first.prefix_within(limit);
-        // Nearly always one run is all that is wanted: no list is built.
+        // Nearly always, the range is within one run: no list is built.
         if first.last() < wanted || first.last() == to {
             return (Entries::from_segment(first), bytes);
         }
@@ -296,8 +297,8 @@ impl Log {
         (Entries::from_segments(segments), bytes)
     }
 
-    /// Whether `entries` begin with `from` and are those of the log, as far as ids tell.
-    pub(crate) fn holds(&self, from: EntryId, entries: &Entries) -> bool {
+    /// Whether `entries` begin with `from`, and their ids are those of the log.
+    pub(crate) fn matches(&self, from: EntryId, entries: &Entries) -> bool {
         let begins = entries
             .iter()
             .next()
@@ -307,8 +308,14 @@ impl Log {
             && self.last.index >= { entries.last_id().map_or(from.index, |id| id.index) }
     }
 
+    /// The entries `from ..= to` that are in memory.
+    pub(crate) fn entries(&self, from: Index, to: Index) -> Entries {
+        let (entries, _) = self.slice(from, to, u64::MAX);
+        entries
+    }
+
     fn whole(&self) -> Entries {
-        self.slice(Index::ZERO, Index::MAX, u64::MAX).0
+        self.entries(Index::ZERO, Index::MAX)
     }
 
     /// The bytes of the entries after `after` up to `to` that are in memory.
@@ -325,7 +332,7 @@ impl Log {
 }
 
 impl PartialEq for Log {
-    /// Equal if the entries are: in which batches they came makes no difference.
+    /// Equal if the entries are. The batches in which they came make no difference.
     fn eq(&self, other: &Log) -> bool {
         let shape = |log: &Log| (log.base, log.last, log.dropped.len());
         shape(self) == shape(other)

@@ -2,8 +2,8 @@
 //!
 //! A configuration names its members, each with a role, a priority and bytes of the embedder's.
 //! While a change of several voters is under way it is *joint*: some members vote only in the
-//! old configuration, some only in the new one, and whatever needs a majority needs one of each
-//! (see `quorum.rs`). The rules by which configurations follow each other are in `change.rs`.
+//! old configuration, some only in the new one, and every decision needs a majority of each (see
+//! `quorum.rs`). The rules by which configurations follow each other are in `change.rs`.
 
 use crate::types::NodeId;
 use alloc::vec::Vec;
@@ -11,12 +11,12 @@ use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// What a member does.
+/// Whether a member votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MemberRole {
     /// It votes; in a joint configuration, in both halves.
     Voter,
-    /// It is sent the log and has no vote.
+    /// It receives the log and has no vote.
     Learner,
     /// Joint only: it votes in the new configuration, and is a voter when the change ends.
     Incoming,
@@ -38,7 +38,7 @@ impl MemberRole {
         }
     }
 
-    fn is_joint(self) -> bool {
+    pub(crate) fn is_joint(self) -> bool {
         match self {
             MemberRole::Voter | MemberRole::Learner => false,
             MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Demoted => true,
@@ -46,8 +46,8 @@ impl MemberRole {
     }
 }
 
-/// One of the two configurations that a joint one consists of. In one that is not joint they
-/// are the same.
+/// One of the two configurations in a joint one. In a configuration that is not joint, both are the
+/// same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Half {
     Old,
@@ -59,13 +59,13 @@ pub(crate) enum Half {
 pub struct Member {
     /// The node.
     pub id: NodeId,
-    /// What it does.
+    /// Whether it votes.
     pub role: MemberRole,
-    /// The lead goes to a healthy voter of the greatest priority; others wait longer before they
-    /// campaign. Equal by default.
+    /// Leadership goes to a healthy voter of the greatest priority; voters of lower priority wait
+    /// longer before they campaign. Equal by default.
     pub priority: u8,
-    /// The embedder's own: an address, a zone. Replicated, kept in snapshots, and handed to the
-    /// driver with the configuration.
+    /// Bytes of the embedder's: an address, a zone. Replicated, kept in snapshots, and handed to
+    /// the driver with the configuration.
     pub context: Bytes,
 }
 
@@ -136,13 +136,13 @@ impl Membership {
         at.ok().and_then(|at| self.members.get(at))
     }
 
-    /// All that have a vote in either half, in the order of their ids.
+    /// The members that have a vote in either half, in the order of their ids.
     pub fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
         let votes = |member: &&Member| member.role != MemberRole::Learner;
         self.members.iter().filter(votes).map(|member| member.id)
     }
 
-    /// Those without a vote, in the order of their ids.
+    /// The members without a vote, in the order of their ids.
     pub fn learners(&self) -> impl Iterator<Item = NodeId> + '_ {
         let learns = |member: &&Member| member.role == MemberRole::Learner;
         self.members.iter().filter(learns).map(|member| member.id)
@@ -160,7 +160,7 @@ impl Membership {
         self.members.iter().any(|member| member.role.is_joint())
     }
 
-    /// Whether no configuration is known: a node that is to join and has heard of none.
+    /// Whether it has no members: a node that is to join knows no configuration yet.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -171,8 +171,8 @@ impl Membership {
         self.members.iter().filter(votes).map(|member| member.id)
     }
 
-    /// What a joint configuration is to become (section 6: C_new).
-    pub(crate) fn left(&self) -> Membership {
+    /// The configuration that a joint one leads to (section 6: C_new).
+    pub(crate) fn after_joint(&self) -> Membership {
         let ended = |member: &Member| {
             let role = match member.role {
                 MemberRole::Voter | MemberRole::Incoming => MemberRole::Voter,
@@ -188,16 +188,20 @@ impl Membership {
     }
 
     /// The joint configuration that leads from this one to `target`; neither is joint.
-    pub(crate) fn joined_with(&self, target: &Membership) -> Membership {
+    pub(crate) fn joint_with(&self, target: &Membership) -> Membership {
         let mut members = Vec::with_capacity(self.members.len() + target.members.len());
         for member in &target.members {
             let was_voter = self.is_voter(member.id);
-            let is_voter = member.role == MemberRole::Voter;
-            let role = match (was_voter, is_voter) {
-                (true, true) => MemberRole::Voter,
-                (false, true) => MemberRole::Incoming,
-                (true, false) => MemberRole::Demoted,
-                (false, false) => MemberRole::Learner,
+            let role = if member.role == MemberRole::Voter {
+                if was_voter {
+                    MemberRole::Voter
+                } else {
+                    MemberRole::Incoming
+                }
+            } else if was_voter {
+                MemberRole::Demoted
+            } else {
+                MemberRole::Learner
             };
             let member = member.clone();
             members.push(Member { role, ..member });
@@ -220,8 +224,8 @@ impl Membership {
         above.filter(|other| *other > priority).min()
     }
 
-    /// Whether it is as this crate makes them; what came from outside may not be. An empty one is
-    /// well formed, and stands for none.
+    /// Whether it keeps the rules of this type, which one that came from outside may not. An empty
+    /// one is well formed.
     pub(crate) fn is_well_formed(&self) -> bool {
         let ordered = |pair: &[Member]| pair[0].id < pair[1].id;
         let voters = |half| self.half(half).next().is_some();
@@ -245,9 +249,9 @@ impl Membership {
     }
 
     /// The membership in the payload of an entry of the kind
-    /// [`Membership`](crate::EntryKind::Membership); `None` if it is none.
+    /// [`Membership`](crate::EntryKind::Membership); `None` if the payload is damaged.
     pub fn decode(payload: &[u8]) -> Option<Membership> {
-        // Nothing is allocated for members that cannot be there.
+        // A count beyond the payload's length allocates nothing.
         let (counted, _) = postcard::take_from_bytes::<u64>(payload).ok()?;
         if payload.len() as u64 > Self::MAX_BYTES || counted > payload.len() as u64 {
             return None;

@@ -1,5 +1,5 @@
 //! The RPCs of Figure 2 and Figure 13, and those of the thesis's chapters 3, 6 and 9, as one-way
-//! messages, fields under the paper's names.
+//! messages. Fields have the paper's names.
 
 use crate::entries::Entries;
 use crate::membership::Membership;
@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What one node says to another. Replies are messages of their own: losing, delaying,
+/// A message from one node to another. Replies are messages of their own. Losing, delaying,
 /// repeating or reordering any of them is always safe.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
@@ -16,11 +16,11 @@ pub enum Message {
     RequestVote(RequestVote),
     /// The answer to it.
     RequestVoteReply(RequestVoteReply),
-    /// A leader replicates entries, or says that it is there.
+    /// A leader replicates entries, or sends a heartbeat.
     AppendEntries(AppendEntries),
     /// The answer to it.
     AppendEntriesReply(AppendEntriesReply),
-    /// A leader sends a piece of its snapshot.
+    /// A leader sends a chunk of its snapshot.
     InstallSnapshot(Box<InstallSnapshot>),
     /// The answer to it.
     InstallSnapshotReply(InstallSnapshotReply),
@@ -30,15 +30,15 @@ pub enum Message {
     PreVoteReply(PreVoteReply),
     /// A leader asks a follower to campaign at once.
     TimeoutNow(TimeoutNow),
-    /// A follower asks the leader up to where it has to apply to serve reads.
+    /// A follower asks the leader which index it has to apply before it serves reads.
     ReadIndex(ReadIndex),
     /// The answer to it.
     ReadIndexReply(ReadIndexReply),
 }
 
 impl Message {
-    /// The sender's currentTerm when it sent this; of a [`PreVote`], the term that it would
-    /// campaign in.
+    /// The sender's currentTerm when it sent this; of a [`PreVote`], the term in which it would
+    /// campaign.
     pub fn term(&self) -> Term {
         match self {
             Message::RequestVote(message) => message.term,
@@ -55,7 +55,7 @@ impl Message {
         }
     }
 
-    /// Which of the RPCs this is.
+    /// The RPC, or the reply to it.
     pub fn kind(&self) -> MessageKind {
         match self {
             Message::RequestVote(_) => MessageKind::RequestVote,
@@ -116,7 +116,7 @@ impl MessageKind {
         MessageKind::ReadIndexReply,
     ];
 
-    /// Whether this asks something of its receiver; otherwise it is an answer.
+    /// Whether this is a request; otherwise it is a reply.
     pub fn is_request(self) -> bool {
         match self {
             MessageKind::RequestVote
@@ -165,10 +165,11 @@ pub struct RequestVote {
 /// Why a candidate campaigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Campaign {
-    /// It has heard no leader for an election timeout. Voters that have heard one ignore it
-    /// (thesis 6.2).
+    /// It had no contact with a leader for an election timeout. Voters that have contact with a
+    /// leader ignore it (thesis 6.2).
     Election,
-    /// The leader asked it to, by [`TimeoutNow`]: voters answer though they heard the leader.
+    /// The leader asked it to, by [`TimeoutNow`]: voters answer although they have contact with the
+    /// leader.
     Transfer,
 }
 
@@ -176,7 +177,7 @@ pub enum Campaign {
 /// at the receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PreVote {
-    /// The term that the sender would campaign in: one above its currentTerm.
+    /// The term in which the sender would campaign: one above its currentTerm.
     pub term: Term,
     /// The sender's lastLogIndex and lastLogTerm.
     pub last_log: EntryId,
@@ -185,7 +186,7 @@ pub struct PreVote {
 /// The answer to a [`PreVote`]. It promises nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PreVoteReply {
-    /// The voter's currentTerm, which may be 0. The asker learns it, whatever the answer: one
+    /// The voter's currentTerm, which may be 0. The receiver learns it, whatever the answer: a node
     /// whose term is behind could never win otherwise.
     pub term: Term,
     /// The request's term.
@@ -194,20 +195,19 @@ pub struct PreVoteReply {
     pub vote: Vote,
 }
 
-/// The leader asks a follower that has all of its log to campaign at once (thesis 3.10).
+/// The leader asks a follower that has its whole log to campaign at once (thesis 3.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TimeoutNow {
     /// The leader's term.
     pub term: Term,
 }
 
-/// A follower forwards the reads that it wants to serve (thesis 6.4): what index must it have
-/// applied to serve them?
+/// A follower asks which index it must have applied to serve its clients' reads (thesis 6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReadIndex {
-    /// The follower's term, which the addressee leads.
+    /// The follower's term, in which the receiver leads.
     pub term: Term,
-    /// Which request this is: never used twice by one node, also not after a restart.
+    /// The number of this request: a node never uses one twice, also not after a restart.
     pub number: u64,
 }
 
@@ -225,13 +225,13 @@ pub struct ReadIndexReply {
 /// How a leader answers a [`ReadIndex`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReadOutcome {
-    /// The node led after the request was sent, and all that was committed by then is at or
+    /// The node led after the request was sent, and everything that was committed by then is at or
     /// below this index.
     Ready {
         /// Apply up to here, then read.
         index: Index,
     },
-    /// It cannot be told. Ask again, the leader of the day.
+    /// The node cannot say. Ask again, the leader of that time.
     Refused,
 }
 
@@ -249,7 +249,7 @@ pub struct RequestVoteReply {
 pub enum Vote {
     /// The voter votes for the candidate, and this is on its disk.
     Granted,
-    /// It does not.
+    /// The voter does not vote for it.
     Refused,
 }
 
@@ -260,13 +260,13 @@ pub struct AppendEntries {
     pub term: Term,
     /// prevLogIndex and prevLogTerm: the entry that immediately precedes `entries`.
     pub prev_log: EntryId,
-    /// The leader's commitIndex. May lie beyond what this message carries.
+    /// The leader's commitIndex. May be beyond the entries of this message.
     pub leader_commit: Index,
     /// The entries to store; none in a heartbeat. They begin at `prev_log.index + 1`, and their
     /// terms never fall, from `prev_log.term` up to at most `term`.
     pub entries: Entries,
-    /// The round of questions whether the sender still leads (thesis 6.4) that was the latest
-    /// when this was sent; 0 before the first.
+    /// The latest round, when this was sent, by which the sender confirms that it still leads
+    /// (thesis 6.4); 0 before the first.
     pub round: u64,
 }
 
@@ -277,7 +277,7 @@ pub struct AppendEntriesReply {
     pub term: Term,
     /// How its log compared.
     pub outcome: AppendOutcome,
-    /// The request's round: in that round, the follower took the leader for one. 0 if stale.
+    /// The request's round, in which the follower took the sender for the leader. 0 if stale.
     pub round: u64,
 }
 
@@ -289,24 +289,24 @@ pub enum AppendOutcome {
         /// Up to here the follower's log equals the leader's and is on the follower's disk:
         /// the leader's new matchIndex, if greater. At most `received`.
         match_index: Index,
-        /// Up to here the follower's log equals the leader's, be it on disk yet or not. Tells
-        /// a slow disk from a lost message.
+        /// Up to here the follower's log equals the leader's, whether it is on disk or not. Tells a
+        /// slow disk from a lost message.
         received: Index,
     },
-    /// It did not.
+    /// The follower's log did not contain `prev_log`.
     Rejected {
-        /// prevLogIndex of the refused request, by which the leader recognises old refusals.
+        /// prevLogIndex of the request, by which the leader recognises old rejections.
         prev_log_index: Index,
-        /// The follower's last entry that lies at or before prevLogIndex and whose term is not
-        /// above prevLogTerm: the greatest place where the logs may agree. Skips a whole term
-        /// of conflicting entries at a time (end of section 5.3).
+        /// The follower's last entry that is at or before prevLogIndex and whose term is not above
+        /// prevLogTerm: the greatest index at which the logs may agree. It skips a whole term of
+        /// conflicting entries at a time (end of section 5.3).
         hint: EntryId,
     },
     /// The request was of an earlier term; see the reply's term.
     Stale,
 }
 
-/// What a snapshot is, as told by its content: equal ids mean equal bytes.
+/// The identity of a snapshot, made of its contents: equal ids mean equal bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SnapshotId {
     /// lastIncludedIndex and lastIncludedTerm: the snapshot replaces all entries up to here.
@@ -332,7 +332,7 @@ pub struct SnapshotMeta {
 pub struct InstallSnapshot {
     /// The leader's term.
     pub term: Term,
-    /// Which snapshot this is a piece of.
+    /// The snapshot.
     pub snapshot: SnapshotMeta,
     /// Where in the snapshot `data` belongs, in bytes.
     pub offset: u64,
@@ -345,13 +345,13 @@ pub struct InstallSnapshot {
 pub struct InstallSnapshotReply {
     /// The follower's currentTerm, for the leader to update itself.
     pub term: Term,
-    /// lastIncludedIndex and lastIncludedTerm of the snapshot that this is about.
+    /// lastIncludedIndex and lastIncludedTerm of the request's snapshot.
     pub last: EntryId,
     /// What the follower needs next.
     pub outcome: SnapshotOutcome,
 }
 
-/// How far the follower is with a snapshot.
+/// How much of a snapshot the follower has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SnapshotOutcome {
     /// It wants the chunk that begins at this offset.
@@ -359,7 +359,7 @@ pub enum SnapshotOutcome {
         /// In bytes.
         offset: u64,
     },
-    /// The snapshot, or all that it covers, is on its disk: matchIndex is at least
+    /// The snapshot, or everything that it covers, is on its disk: matchIndex is at least
     /// lastIncludedIndex.
     Installed,
     /// The request was of an earlier term; see the reply's term.

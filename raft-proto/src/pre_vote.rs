@@ -1,92 +1,68 @@
 //! Pre-Vote (thesis 9.6): a node asks whether it would win before it begins a term, so that one
 //! that was cut off disturbs nobody when it returns.
 //!
-//! A pre-vote changes nothing at the voter, not even its term, and promises nothing; it is a
-//! message of its own, so that no late grant can be taken for a vote. The asker learns the
-//! voter's term from any answer, otherwise a node with the better log and the lower term and one
-//! with the worse log and the higher term would refuse each other for ever.
+//! A pre-vote changes nothing at the voter, not even its term, and promises nothing. It is a
+//! message of its own, so that no late grant can be taken for a vote. The node that asks learns
+//! the voter's term from any answer. Otherwise a node with the better log and the lower term, and
+//! one with the worse log and the higher term, would refuse each other for ever.
 
 use crate::action::Action;
-use crate::config::PreVoting;
 use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
 use crate::quorum;
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{NodeId, Time};
+use crate::types::NodeId;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
-
-/// What only a node has that asks for pre-votes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct PreCandidate {
-    deadline: Time,
-    /// Who would vote for us, each once.
-    granted: Vec<NodeId>,
-}
-
-impl PreCandidate {
-    pub(crate) fn new(deadline: Time) -> PreCandidate {
-        PreCandidate {
-            deadline,
-            granted: Vec::new(),
-        }
-    }
-
-    /// "If election timeout elapses: start new election."
-    pub(crate) fn deadline(&self) -> Time {
-        self.deadline
-    }
-}
 
 impl Raft {
-    /// The election timeout elapsed.
-    pub(crate) fn stand_for_election(&mut self, actions: &mut Vec<Action>) {
-        match self.config.pre_vote {
-            PreVoting::Off => self.campaign(Campaign::Election, actions),
-            PreVoting::On => {
-                self.become_pre_candidate(actions);
-                let request = PreVote {
-                    term: self.hard_state.term.next(),
-                    last_log: self.log.last(),
-                };
-                let own = self.config.node_id;
-                for to in self.configurations.membership().voters() {
-                    if to != own {
-                        let message = Message::PreVote(request);
-                        actions.push(Action::Send { to, message });
-                    }
-                }
-                self.count_pre_vote(own, actions);
+    /// Asks every voter whether it would vote for this node in the next term.
+    pub(crate) fn request_pre_votes(&mut self, actions: &mut Vec<Action>) {
+        self.become_pre_candidate(actions);
+        let request = PreVote {
+            term: self.hard_state.term().next(),
+            last_log: self.log.last(),
+        };
+        let own = self.config.node_id;
+        for to in self.configurations.membership().voters() {
+            if to != own {
+                let message = Message::PreVote(request);
+                actions.push(Action::Send { to, message });
             }
         }
+        self.count_pre_vote(own, actions);
     }
 
     fn count_pre_vote(&mut self, voter: NodeId, actions: &mut Vec<Action>) {
-        let Role::PreCandidate(asker) = &mut self.role else {
+        let Role::PreCandidate(pre_candidate) = &mut self.role else {
             return;
         };
-        if !asker.granted.contains(&voter) {
-            asker.granted.push(voter);
+        if !pre_candidate.granted.contains(&voter) {
+            pre_candidate.granted.push(voter);
         }
-        let granted = |id| asker.granted.contains(&id);
+        let granted = |id| pre_candidate.granted.contains(&id);
         if quorum::reached(self.configurations.membership(), granted) == Some(true) {
             self.campaign(Campaign::Election, actions);
         }
     }
 
-    /// Receiver implementation: "would vote" means that the sender's term is not behind, its log
-    /// is at least as up to date (section 5.4.1), and no leader has been heard recently.
+    /// Receiver implementation: the receiver would vote for the sender if the sender's term is not
+    /// behind, its log is at least as up to date (section 5.4.1), and the receiver has had no
+    /// contact with a leader recently.
     pub(crate) fn pre_vote(&self, from: NodeId, request: PreVote, actions: &mut Vec<Action>) {
-        let ours = self.hard_state.term;
-        let would = request.term > ours
+        let ours = self.hard_state.term();
+        let would_vote = request.term > ours
             && request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())
-            && !self.heard_leader_recently();
+            && !self.has_leader_contact();
         let message = Message::PreVoteReply(PreVoteReply {
             term: ours,
             asked: request.term,
-            vote: if would { Vote::Granted } else { Vote::Refused },
+            vote: if would_vote {
+                Vote::Granted
+            } else {
+                Vote::Refused
+            },
         });
         actions.push(Action::Send { to: from, message });
     }
@@ -98,7 +74,7 @@ impl Raft {
         reply: PreVoteReply,
         actions: &mut Vec<Action>,
     ) {
-        let ours = self.hard_state.term;
+        let ours = self.hard_state.term();
         if !self.configurations.membership().is_voter(from) {
             // It may have been removed since; but it cannot speak for the cluster's term.
             return;

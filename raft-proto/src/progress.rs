@@ -10,72 +10,71 @@
 //!     |                             |                      |
 //!     +-----------------------------+ installed            |
 //!     +----------------------------------------------------+
-//!            a refusal: an append was lost
+//!            a rejection: an append was lost
 //! ```
 
+use crate::config::Config;
 use crate::message::SnapshotMeta;
+use crate::peer_timer::PeerTimer;
 use crate::types::{EntryId, Index, NodeId, Time};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// One follower, as its leader sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) id: NodeId,
-    /// matchIndex: up to here its log equals ours and is on its disk. Never falls; at most our
-    /// last index.
+    /// matchIndex: up to here its log equals the leader's and is on its disk. Never falls; at most
+    /// the leader's last index.
     pub(crate) match_index: Index,
-    /// nextIndex: the next entry to send. Above `match_index`, at most our last index + 1.
+    /// nextIndex: the next entry to send. Above `match_index`, at most the leader's last index + 1.
     pub(crate) next_index: Index,
     pub(crate) flow: Flow,
-    /// The greatest commitIndex that it knows, if all that was sent arrived.
-    pub(crate) commit_told: Index,
-    /// When it has to hear from us next.
-    pub(crate) heartbeat_at: Time,
-    /// When something was last sent to it.
-    pub(crate) sent_at: Time,
-    /// When it has to be told of commitIndex, unless an append does so before.
-    pub(crate) commit_notice_at: Option<Time>,
-    /// When it was last heard.
+    /// The greatest commitIndex that it knows, if everything that was sent arrived.
+    pub(crate) commit_sent: Index,
+    /// When something is sent to it next.
+    pub(crate) timer: PeerTimer,
+    /// When its latest reply came.
     pub(crate) heard_at: Option<Time>,
-    /// The latest of our rounds (`read_index.rs`) that it has answered.
+    /// The latest of the leader's rounds (`read_index.rs`) that it has answered.
     pub(crate) round: u64,
     pub(crate) denial: Denial,
 }
 
-/// Whether a follower denies to hold the entry at `match_index`, which it had acknowledged.
+/// Whether a follower denies that it holds the entry at `match_index`, which it had acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Denial {
     /// It does not.
     None,
-    /// All that was heard of it between these times denies it: late refusals, or a lost disk.
+    /// All its replies between these times deny it: late rejections, or a lost disk.
     Since { first: Time, latest: Time },
-    /// It has done so for so long that it was reported.
+    /// It has denied it for so long that it was reported.
     Reported,
 }
 
 /// How entries get to a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Flow {
-    /// Where the logs agree is not known: one question at a time.
+    /// Where the logs agree is not known: one probe at a time.
     Probe(Probe),
     /// It is known: entries are sent as they come, several messages at a time.
     Replicate(Inflight),
     /// It needs entries that are compacted.
-    Snapshot(Box<Transfer>),
+    Snapshot(Box<SnapshotTransfer>),
 }
 
-/// Whether the question is out.
+/// Whether a probe is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Probe {
-    /// It may be asked now.
+    /// One may be sent now.
     Ready,
-    /// It may be asked now, and the logs agree before nextIndex: the question carries entries.
-    /// One message only, until it is accepted: what looked lost may only have been overtaken.
+    /// One may be sent now, and the logs agree before nextIndex: the probe carries entries. One
+    /// message only, until it is accepted: an append that looked lost may only have been reordered.
     Agreed,
-    /// It has been; the next heartbeat asks again.
-    Asked,
+    /// One was sent; the next heartbeat sends another.
+    Sent,
 }
 
 /// Appends on their way, oldest first.
@@ -83,9 +82,9 @@ pub(crate) enum Probe {
 pub(crate) struct Inflight {
     appends: VecDeque<Append>,
     bytes: u64,
-    /// A later append was refused while earlier ones may only have been overtaken: nothing is
+    /// A later append was rejected while earlier ones may only have been reordered: nothing is
     /// sent until those are answered, or a heartbeat shows that they are lost.
-    pub(crate) overtaken: bool,
+    reordered: bool,
     /// The driver reads entries from disk, from this one on; nothing is sent until it has.
     pub(crate) reading: Option<EntryId>,
 }
@@ -100,14 +99,14 @@ struct Append {
     bytes: u64,
 }
 
-/// Where a refused append stands among those on their way.
+/// Where an append stands among those on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// Nothing before it is on its way: what it builds on is missing.
+pub(crate) enum Position {
+    /// Nothing before it is on its way.
     Oldest,
-    /// Others were sent before it and may have been overtaken.
+    /// Others were sent before it.
     Later,
-    /// It is not on its way any more: an old refusal.
+    /// It is not on its way any more.
     Unknown,
 }
 
@@ -121,20 +120,20 @@ impl Inflight {
     }
 
     /// Whether another append may be sent.
-    pub(crate) fn has_room(&self, max_appends: u32, max_bytes: u64) -> bool {
-        self.appends.len() < max_appends as usize
-            && self.bytes < max_bytes
-            && !self.overtaken
+    pub(crate) fn has_room(&self, config: &Config) -> bool {
+        self.appends.len() < config.max_inflight_appends as usize
+            && self.bytes < config.max_inflight_bytes
+            && !self.reordered
             && self.reading.is_none()
     }
 
-    pub(crate) fn sent(&mut self, prev: Index, last: Index, bytes: u64) {
+    pub(crate) fn push(&mut self, prev: Index, last: Index, bytes: u64) {
         self.appends.push_back(Append { prev, last, bytes });
         self.bytes += bytes;
     }
 
     /// All entries up to `match_index` have arrived.
-    pub(crate) fn acknowledged(&mut self, match_index: Index) {
+    fn remove_through(&mut self, match_index: Index) {
         while let Some(append) = self.appends.front() {
             if append.last > match_index {
                 break;
@@ -143,20 +142,21 @@ impl Inflight {
             self.appends.pop_front();
         }
         if self.appends.is_empty() {
-            self.overtaken = false;
+            self.reordered = false;
         }
     }
 
-    /// Finds the append that followed `prev`.
-    pub(crate) fn refused(&self, prev: Index) -> Refused {
+    /// Where the append that followed `prev` stands.
+    pub(crate) fn position_of(&self, prev: Index) -> Position {
         match self.appends.iter().position(|append| append.prev == prev) {
-            Some(0) => Refused::Oldest,
-            Some(_) => Refused::Later,
-            None => Refused::Unknown,
+            Some(0) => Position::Oldest,
+            Some(_) => Position::Later,
+            None => Position::Unknown,
         }
     }
 
-    /// Forgets the append that followed `prev` and all later ones.
+    /// Forgets the append that followed `prev`, and all later ones. Earlier ones may only have
+    /// been reordered.
     pub(crate) fn cut(&mut self, prev: Index) {
         while let Some(append) = self.appends.back() {
             if append.prev < prev {
@@ -165,13 +165,13 @@ impl Inflight {
             self.bytes -= append.bytes;
             self.appends.pop_back();
         }
-        self.overtaken = true;
+        self.reordered = true;
     }
 }
 
 /// A snapshot on its way to a follower, a chunk at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Transfer {
+pub(crate) struct SnapshotTransfer {
     pub(crate) snapshot: SnapshotMeta,
     /// Where the chunk begins that is being read or sent.
     pub(crate) offset: u64,
@@ -188,8 +188,18 @@ pub(crate) enum Stage {
         /// When.
         at: Time,
     },
-    /// It could not be read; the next heartbeat tries again.
+    /// It could not be read, or its sending failed; the next heartbeat tries again.
     Unread,
+}
+
+impl SnapshotTransfer {
+    /// Whether the chunk was sent a heartbeat interval ago, and is not answered yet.
+    pub(crate) fn is_overdue(&self, now: Time, config: &Config) -> bool {
+        match self.stage {
+            Stage::Sent { at } => at.after(config.heartbeat_interval) <= now,
+            Stage::Reading | Stage::Unread => false,
+        }
+    }
 }
 
 impl Peer {
@@ -201,10 +211,8 @@ impl Peer {
             match_index: Index::ZERO,
             next_index: last.next(),
             flow: Flow::Probe(Probe::Ready),
-            commit_told: Index::ZERO,
-            heartbeat_at: now,
-            sent_at: now,
-            commit_notice_at: None,
+            commit_sent: Index::ZERO,
+            timer: PeerTimer::new(now),
             heard_at: None,
             round: 0,
             denial: Denial::None,
@@ -217,7 +225,7 @@ impl Peer {
         self.flow = Flow::Probe(Probe::Agreed);
     }
 
-    /// The logs agree up to `agreed`: send what follows.
+    /// The logs agree up to `agreed`: send the entries after it.
     pub(crate) fn replicate_after(&mut self, agreed: Index) {
         self.next_index = agreed.max(self.match_index).next();
         self.flow = Flow::Replicate(Inflight::default());
@@ -230,27 +238,24 @@ impl Peer {
     }
 
     /// The entries up to `match_index` are on its disk.
-    pub(crate) fn acknowledged(&mut self, match_index: Index) {
+    pub(crate) fn raise_match_index(&mut self, match_index: Index) {
         if match_index > self.match_index {
             self.denial = Denial::None; // What was denied before was another entry.
         }
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         if let Flow::Replicate(inflight) = &mut self.flow {
-            inflight.acknowledged(self.match_index);
+            inflight.remove_through(self.match_index);
         }
     }
 
-    /// When it needs attention next, whatever is heard.
-    pub(crate) fn deadline(&self) -> Time {
-        match self.commit_notice_at {
-            Some(at) => at.min(self.heartbeat_at),
-            None => self.heartbeat_at,
-        }
+    /// Whether its latest reply came within `period`.
+    pub(crate) fn heard_within(&self, period: Duration, now: Time) -> bool {
+        self.heard_at.is_some_and(|at| at.after(period) > now)
     }
 
     /// The snapshot that is being sent to it.
-    pub(crate) fn transfer(&self) -> Option<&Transfer> {
+    pub(crate) fn transfer(&self) -> Option<&SnapshotTransfer> {
         match &self.flow {
             Flow::Snapshot(transfer) => Some(transfer),
             Flow::Probe(_) | Flow::Replicate(_) => None,

@@ -1,15 +1,15 @@
 //! Majorities (section 5.2): any two of them share a member. In a joint configuration (section
-//! 6) whatever needs a majority needs one of the old and one of the new voters, each counted for
-//! itself: a majority of both together would not do.
+//! 6) every decision needs a majority of the old voters and one of the new voters, each counted by
+//! itself. A majority of both together would not do.
 //!
-//! Pure arithmetic, apart from everything that acts on it: of votes, of matchIndex, of times.
+//! Pure arithmetic, for votes, matchIndexes, rounds and times alike.
 
 use crate::membership::{Half, Membership};
 use crate::types::NodeId;
 use alloc::vec::Vec;
 
-/// Voters that fit without an allocation.
-const USUAL: usize = 9;
+/// How many voters fit without an allocation.
+const INLINE_VOTERS: usize = 9;
 
 /// The greatest value that a majority of the voters has reached, of both halves if joint.
 /// `None` if there are no voters.
@@ -22,7 +22,7 @@ const USUAL: usize = 9;
 /// new            c  d  e      sorted 7 7 2: two have reached 7     joint: 7
 /// ```
 ///
-/// Of `bool`, it tells whether a majority has reached `true`.
+/// For a `bool`, `Some(true)` means that it is true of a majority.
 pub(crate) fn reached<T: Ord + Copy + Default>(
     membership: &Membership,
     mut value: impl FnMut(NodeId) -> T,
@@ -37,25 +37,25 @@ pub(crate) fn reached<T: Ord + Copy + Default>(
 
 /// The greatest value that more than half of `values` have reached.
 fn of_majority<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> Option<T> {
-    let mut few = [T::default(); USUAL];
-    let mut many = Vec::new();
+    let mut inline = [T::default(); INLINE_VOTERS];
+    let mut spilled = Vec::new();
     let mut count = 0;
     for value in values {
-        match few.get_mut(count) {
+        match inline.get_mut(count) {
             Some(slot) => *slot = value,
             None => {
-                if many.is_empty() {
-                    many.extend_from_slice(&few);
+                if spilled.is_empty() {
+                    spilled.extend_from_slice(&inline);
                 }
-                many.push(value);
+                spilled.push(value);
             }
         }
         count += 1;
     }
-    let values = if many.is_empty() {
-        few.get_mut(..count)?
+    let values = if spilled.is_empty() {
+        inline.get_mut(..count)?
     } else {
-        &mut many[..]
+        &mut spilled[..]
     };
     values.sort_unstable_by(|a, b| b.cmp(a));
     values.get(count / 2).copied()

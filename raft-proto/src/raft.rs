@@ -1,7 +1,11 @@
 //! `struct Raft` and `step`: Rules for All Servers (Figure 2).
+//!
+//! This file knows the data of a node, and none of the files with the rules: those add methods to
+//! [`Raft`].
 
-use crate::action::{Action, HardState};
+use crate::action::Action;
 use crate::applier::Applier;
+use crate::commit_index::CommitIndex;
 use crate::config::Config;
 use crate::configurations::Configurations;
 use crate::entries::Entries;
@@ -9,17 +13,16 @@ use crate::error::{
     ChangeError, Fault, ProposeError, ReadError, Refusal, StartError, TransferError,
 };
 use crate::event::{Event, Input};
-use crate::follower::Follower;
-use crate::leader::Leader;
 use crate::log::Log;
 use crate::membership::Membership;
-use crate::message::{SnapshotId, SnapshotMeta};
+use crate::message::{SnapshotId, SnapshotMeta, Vote};
 use crate::outbox::{Outbox, Withheld};
-use crate::progress::{Flow, Probe, Stage};
+use crate::peer_faults::PeerFaults;
+use crate::progress::Peer;
 use crate::recovered::Recovered;
-use crate::role::{Role, RoleKind};
+use crate::role::{Follower, Handover, Leader, Role, RoleKind};
+use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
-use crate::transfer::Handover;
 use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
 use crate::writes::Writes;
 use alloc::vec::Vec;
@@ -39,40 +42,47 @@ pub struct Raft {
     /// Whether there was an event: the first one starts the election timer.
     started: bool,
     /// currentTerm and votedFor.
-    pub(crate) hard_state: HardState,
+    pub(crate) hard_state: TermAndVote,
     pub(crate) log: Log,
-    pub(crate) commit_index: Index,
+    pub(crate) commit_index: CommitIndex,
     pub(crate) configurations: Configurations,
-    /// When a leader was last heard, of whatever term.
-    pub(crate) heard_leader_at: Option<Time>,
+    /// When the latest message of a leader came, of whatever term.
+    pub(crate) leader_contact_at: Option<Time>,
     /// Until then it votes for nobody: before it started, it may have answered a leader that
-    /// counts on it.
+    /// relies on it for its lease.
     pub(crate) no_votes_before: Time,
-    /// Whom it asked for votes when it campaigned last.
-    pub(crate) asked: Vec<NodeId>,
-    /// A lead that this node has handed over, until it is seen who took it.
+    /// The voters that it asked for votes when it campaigned last.
+    pub(crate) votes_requested: Vec<NodeId>,
+    /// A handover that this node began as a leader, until it learns which node took over.
     pub(crate) handed_over: Option<Handover>,
-    /// The last question that it asked a leader for its readers.
+    /// The number of the latest ReadIndex that it sent to a leader.
     pub(crate) read_number: u64,
     /// The snapshot that a restart recovers.
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
-    pub(crate) retired: Vec<SnapshotId>,
-    /// The chunk that the driver was asked to write and has not answered for, be its transfer
-    /// still wanted or not.
-    pub(crate) chunk_under_way: Option<(SnapshotId, u64)>,
+    pub(crate) retired_snapshots: Vec<SnapshotId>,
+    /// The chunk that the driver was asked to write and has not answered for, even if its
+    /// transfer has ended.
+    pub(crate) chunk_write: Option<ChunkWrite>,
     pub(crate) role: Role,
     pub(crate) timeouts: Timeouts,
     pub(crate) writes: Writes,
     pub(crate) outbox: Outbox,
     pub(crate) applier: Applier,
-    pub(crate) alarms: Alarms,
+    pub(crate) peer_faults: PeerFaults,
     pub(crate) fault: Option<Fault>,
     /// The last deadline told to the driver; `NEVER` if it has passed.
     pub(crate) wake_at: Time,
 }
 
-/// An instance that has faulted does nothing any more, but nobody waits in vain.
+/// A chunk that the driver writes to a partial file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct ChunkWrite {
+    pub(crate) snapshot: SnapshotId,
+    pub(crate) offset: u64,
+}
+
+/// An instance that has faulted does nothing any more, but it answers each request.
 fn refuse_faulted(fault: Fault, input: &Input, actions: &mut Vec<Action>) {
     actions.push(match *input {
         Input::Propose { id, .. } => Action::Proposed {
@@ -104,53 +114,42 @@ fn refuse_faulted(fault: Fault, input: &Input, actions: &mut Vec<Action>) {
     });
 }
 
-/// What peers did that no correct peer does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Alarms {
-    /// Messages rejected.
-    pub(crate) rejected: u64,
-    /// Those among them that show a broken safety property.
-    pub(crate) safety_violations: u64,
-    /// Who contradicted what is committed, and is not followed in that term.
-    pub(crate) distrusted: Option<(NodeId, Term)>,
-}
-
 impl Raft {
-    /// A node with these settings and what its storage held: [`Recovered::default`] for a new
-    /// one. Emits nothing; give it a [`Tick`](Input::Tick) as its first event.
+    /// A node with these settings and the contents of its storage: [`Recovered::default`] for a new
+    /// node. Emits nothing; give it a [`Tick`](Input::Tick) as its first event.
     ///
     /// # Errors
     ///
-    /// [`StartError`] if the config is not valid, or if no run of this node can have left what
-    /// was recovered.
+    /// [`StartError`] if the config is not valid, or if no run of this node can have left the
+    /// recovered state.
     pub fn new(config: Config, recovered: Recovered) -> Result<Raft, StartError> {
         config.validate()?;
-        let foundation = recovered.found(&config)?;
-        let last = foundation.log.last().index;
+        let initial = recovered.validate(&config)?;
+        let last = initial.log.last().index;
         let mut timeouts = Timeouts::new();
         let read_number = timeouts.draw_number(&config);
         let mut raft = Raft {
             config,
             now: Time::ZERO,
             started: false,
-            hard_state: recovered.hard_state,
-            log: foundation.log,
-            commit_index: foundation.applied,
-            configurations: foundation.configurations,
-            heard_leader_at: None,
+            hard_state: TermAndVote::recovered(recovered.hard_state),
+            log: initial.log,
+            commit_index: CommitIndex::recovered(initial.applied),
+            configurations: initial.configurations,
+            leader_contact_at: None,
             no_votes_before: Time::ZERO,
-            asked: Vec::new(),
+            votes_requested: Vec::new(),
             handed_over: None,
             read_number,
             snapshot: recovered.snapshot,
-            retired: Vec::new(),
-            chunk_under_way: None,
+            retired_snapshots: Vec::new(),
+            chunk_write: None,
             role: Role::Follower(Follower::new(None, Time::NEVER, Duration::ZERO)),
             timeouts,
-            writes: Writes::new(last, foundation.identity),
+            writes: Writes::new(last, initial.identity),
             outbox: Outbox::default(),
-            applier: Applier::new(foundation.applied),
-            alarms: Alarms::default(),
+            applier: Applier::new(initial.applied),
+            peer_faults: PeerFaults::default(),
             fault: None,
             wake_at: Time::NEVER,
         };
@@ -159,7 +158,7 @@ impl Raft {
         Ok(raft)
     }
 
-    /// Takes an event and returns what is to be done.
+    /// Takes an event, and returns the actions that it calls for.
     pub fn step(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         self.step_into(event, &mut actions);
@@ -181,7 +180,7 @@ impl Raft {
             Input::Propose { id, commands } => self.propose(id, commands, actions),
             Input::Persisted { seq } => self.persisted(seq, actions),
             Input::PersistFailed { seq } => return self.persist_failed(seq, actions),
-            // Makes room to hand out more, and changes nothing else.
+            // It makes room to hand out more, and changes nothing else.
             Input::Applied { index } if self.wake_at != Time::NEVER => {
                 self.applied(index, actions);
                 return self.hand_out(actions);
@@ -217,18 +216,18 @@ impl Raft {
     /// "When servers start up, they begin as followers" (section 5.2), with a full timeout.
     fn start(&mut self) {
         self.started = true;
-        self.keep_earlier_lease();
+        self.block_votes_after_start();
         if let Role::Follower(follower) = &mut self.role {
-            follower.put_off_election(self.now);
+            follower.reset_election_timer(self.now);
         }
     }
 
-    /// What every step ends with: the write for what it changed, whatever may leave, the
-    /// entries to apply, the next deadline.
+    /// Every step ends with the write for what it changed, everything that need not be withheld any
+    /// longer, the entries to apply, and the next deadline.
     fn finish(&mut self, actions: &mut Vec<Action>) {
         self.writes
-            .flush(self.now, self.hard_state, &self.log, actions);
-        self.release(actions);
+            .flush(self.now, self.hard_state.get(), &self.log, actions);
+        self.flush_outbox(actions);
         self.hand_out(actions);
         let deadline = self.deadline();
         if deadline < self.wake_at {
@@ -237,95 +236,53 @@ impl Raft {
         }
     }
 
-    /// Time has passed. Timers are lazy: hearing a leader moves a deadline that nobody outside
-    /// is told of, and a tick that comes too early finds out here.
-    fn tick(&mut self, actions: &mut Vec<Action>) {
-        // Whatever woke the driver, it may have no timer set now: it is told the deadline again.
-        self.wake_at = Time::NEVER;
-        if self.waiting_deadline() <= self.now {
-            self.expire_handover(actions);
-            self.expire_reads(actions);
-        }
-        self.check_quorum(actions);
-        let deadline = self.deadline();
-        if deadline == Time::NEVER || deadline > self.now {
-            return;
-        }
-        if self.role_deadline() > self.now {
-            return;
-        }
-        match &self.role {
-            Role::Candidate(_) if self.outbox.has_own_vote() => self.wait_for_own_vote(),
-            // There is no term left to campaign in.
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_)
-                if self.hard_state.term >= Term::MAX =>
-            {
-                self.become_follower(None, actions);
-                if let Role::Follower(follower) = &mut self.role {
-                    follower.put_off_election(self.now);
-                }
-            }
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                self.stand_for_election(actions);
-            }
-            Role::Leader(_) => self.leader_tick(actions),
-        }
-    }
-
     fn persisted(&mut self, seq: Seq, actions: &mut Vec<Action>) {
         if let Err(reason) = self.check_issued(seq) {
             return actions.push(Action::Refused { reason });
         }
         self.writes.complete(self.now, seq);
-        self.release(actions);
+        self.flush_outbox(actions);
         self.advance_commit(actions);
     }
 
     fn check_issued(&self, seq: Seq) -> Result<(), Refusal> {
-        let last = self.writes.issued;
-        match seq == Seq(0) || seq > last {
-            true => Err(Refusal::UnknownWrite { seq, last }),
-            false => Ok(()),
+        let last = self.writes.issued();
+        if seq == Seq(0) || seq > last {
+            return Err(Refusal::UnknownWrite { seq, last });
+        }
+        Ok(())
+    }
+
+    /// Performs everything that was withheld for writes which are durable by now.
+    fn flush_outbox(&mut self, actions: &mut Vec<Action>) {
+        // In most steps there is nothing.
+        if self.outbox.has_ready(self.writes.persisted()) {
+            self.flush_ready(actions);
         }
     }
 
-    /// Lets out what rests on writes that are durable by now.
-    fn release(&mut self, actions: &mut Vec<Action>) {
-        // Most steps let nothing out.
-        if self.outbox.has_news(self.writes.persisted) {
-            self.release_all(actions);
-        }
-    }
-
-    fn release_all(&mut self, actions: &mut Vec<Action>) {
-        while let Some(what) = self.outbox.release(self.writes.persisted) {
-            match what {
+    fn flush_ready(&mut self, actions: &mut Vec<Action>) {
+        while let Some(ready) = self.outbox.pop_ready(self.writes.persisted()) {
+            match ready {
                 Withheld::Send { to, message } => actions.push(Action::Send { to, message }),
                 Withheld::OwnVote { term } => {
-                    assert_eq!(term, self.hard_state.term, "a new term forgets old votes");
-                    let own = self.config.node_id;
-                    self.count_vote(own, crate::Vote::Granted, actions);
+                    assert_eq!(term, self.term(), "a new term forgets old votes");
+                    self.count_vote(self.config.node_id, Vote::Granted, actions);
                 }
-                Withheld::Restore { snapshot } => self.restore(snapshot, actions),
-                Withheld::Release { snapshot } => {
-                    actions.push(Action::ReleaseSnapshot { snapshot })
+                Withheld::Restore { snapshot } => {
+                    if self.applier.finish_restore(snapshot.id.last.index) {
+                        actions.push(Action::Restore { snapshot });
+                    }
+                }
+                Withheld::ReleaseSnapshot { snapshot } => {
+                    actions.push(Action::ReleaseSnapshot { snapshot });
                 }
             }
         }
     }
 
-    fn restore(&mut self, snapshot: SnapshotMeta, actions: &mut Vec<Action>) {
-        let last = snapshot.id.last.index;
-        // A newer one that is being installed stands for this one too.
-        if self.applier.restoring == Some(last) {
-            self.applier.restoring = None;
-            self.applier.restore(last);
-            actions.push(Action::Restore { snapshot });
-        }
-    }
-
-    /// A write failed. What it was to make durable, and all later writes, must be taken as
-    /// lost; so this instance ends here, in every role, and a new one finds out what is there.
+    /// A write failed. It and all later writes must be taken as lost. So this instance ends here,
+    /// in every role, and a new one finds out what the storage holds.
     fn persist_failed(&mut self, seq: Seq, actions: &mut Vec<Action>) {
         if let Err(reason) = self.check_issued(seq) {
             return actions.push(Action::Refused { reason });
@@ -340,7 +297,7 @@ impl Raft {
     }
 
     fn applied(&mut self, index: Index, actions: &mut Vec<Action>) {
-        let last = self.applier.handed_out;
+        let last = self.applier.handed_out();
         if index > last {
             let reason = Refusal::NotHandedOut { index, last };
             return actions.push(Action::Refused { reason });
@@ -350,14 +307,14 @@ impl Raft {
     }
 
     /// "If commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\] to state
-    /// machine" (Figure 2, All Servers): what is committed and on this node's disk, as much as
-    /// may be outstanding.
+    /// machine" (Figure 2, All Servers). Hands out what is committed and on this node's disk, up
+    /// to `max_unapplied_bytes`.
     fn hand_out(&mut self, actions: &mut Vec<Action>) {
-        let to = self.commit_index.min(self.writes.durable_index);
-        let from = self.applier.handed_out.next();
-        // What this term's leader says is committed is told to nobody before the term is durable:
-        // after a crash, an earlier term's leader may honestly contradict it.
-        if from > to || self.applier.restoring.is_some() || !self.writes.term_is_durable() {
+        let to = self.commit_index().min(self.writes.durable_index());
+        let from = self.applier.handed_out().next();
+        // What this term's leader calls committed is not handed out before the term is durable:
+        // after a crash, the leader of an earlier term may honestly contradict it.
+        if from > to || self.applier.is_restoring() || !self.writes.term_is_durable() {
             return;
         }
         let room = self.applier.room(self.config.max_unapplied_bytes);
@@ -372,30 +329,15 @@ impl Raft {
         }
     }
 
-    /// What was on its way to `peer` is lost: ask again where it stands, with the next
-    /// heartbeat.
-    fn unreachable(&mut self, peer: NodeId) {
-        let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(peer)) else {
-            return;
-        };
-        match &mut peer.flow {
-            Flow::Probe(_) => {}
-            Flow::Replicate(_) => {
-                peer.next_index = peer.match_index.next();
-                peer.flow = Flow::Probe(Probe::Asked);
-            }
-            Flow::Snapshot(transfer) => match transfer.stage {
-                Stage::Sent { .. } => transfer.stage = Stage::Unread,
-                Stage::Reading | Stage::Unread => {}
-            },
-        }
-    }
-
     pub(crate) fn leader_mut(&mut self) -> Option<&mut Leader> {
         match &mut self.role {
             Role::Leader(leader) => Some(leader),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         }
+    }
+
+    pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
+        self.leader_mut().and_then(|leader| leader.peer_mut(id))
     }
 
     /// The settings it was started with.
@@ -410,20 +352,20 @@ impl Raft {
 
     /// currentTerm.
     pub fn term(&self) -> Term {
-        self.hard_state.term
+        self.hard_state.term()
     }
 
     /// votedFor in the current term. May not be durable yet.
     pub fn voted_for(&self) -> Option<NodeId> {
-        self.hard_state.voted_for
+        self.hard_state.voted_for()
     }
 
-    /// What this node is in the current term.
+    /// This node's role in the current term.
     pub fn role(&self) -> RoleKind {
         self.role.kind()
     }
 
-    /// Who leads in the current term, as far as this node knows; itself included.
+    /// The leader of the current term, if this node knows it; it may be this node itself.
     pub fn leader(&self) -> Option<NodeId> {
         match &self.role {
             Role::Follower(follower) => follower.leader(),
@@ -434,30 +376,30 @@ impl Raft {
 
     /// commitIndex: the last entry known to be committed.
     pub fn commit_index(&self) -> Index {
-        self.commit_index
+        self.commit_index.get()
     }
 
     /// The last index handed out, by `Apply` or `Restore`.
     pub fn handed_out_index(&self) -> Index {
-        self.applier.handed_out
+        self.applier.handed_out()
     }
 
     /// lastApplied, as the driver reported it.
     pub fn applied_index(&self) -> Index {
-        self.applier.applied
+        self.applier.applied()
     }
 
     /// Up to here the log is on this node's disk.
     pub fn durable_index(&self) -> Index {
-        self.writes.durable_index
+        self.writes.durable_index()
     }
 
-    /// The last entry of the log, or what stands before it if the log is empty.
+    /// The last entry of the log; [`Raft::log_base`] if the log is empty.
     pub fn last_log(&self) -> EntryId {
         self.log.last()
     }
 
-    /// The last entry dropped from the log's beginning.
+    /// The last entry that compaction dropped from the log.
     pub fn log_base(&self) -> EntryId {
         self.log.base()
     }
@@ -469,9 +411,9 @@ impl Raft {
     }
 
     /// The entries `from ..= to` that the log holds in memory: without
-    /// [`max_resident_bytes`](Config::max_resident_bytes), all that are not compacted.
+    /// [`max_resident_bytes`](Config::max_resident_bytes), those are all that are not compacted.
     pub fn entries(&self, from: Index, to: Index) -> Entries {
-        self.log.slice(from, to, u64::MAX).0
+        self.log.entries(from, to)
     }
 
     /// The snapshot that a restart recovers.
@@ -484,7 +426,7 @@ impl Raft {
         self.configurations.membership()
     }
 
-    /// Why this instance does nothing any more, if so.
+    /// Why this instance has faulted, if so.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }

@@ -1,17 +1,18 @@
-//! Linearizable reads (thesis 6.4). A read is served from a state machine that has applied all
-//! that was committed when the read began. The leader knows that index, if it has committed an
-//! entry of its own term and still leads; that it still leads is confirmed by a round of
-//! messages to a majority, or known under a lease.
+//! Linearizable reads (thesis 6.4). A read is served from a state machine that has applied
+//! everything that was committed when the read began. The leader knows that index, if it has
+//! committed an entry of its own term and still leads. That it still leads is confirmed by a round
+//! of messages to a majority, or known under a lease.
 //!
 //! *Rounds.* Each AppendEntries carries the number of the latest round, and its reply gives it
-//! back: the sender of a reply took us for the leader after that round began. One round serves
-//! all reads that came before it, and the reads that come while it is under way are served by
-//! the next. Numbers are never reused in a term, and replies of other terms do not count.
+//! back: the sender of a reply took this node for the leader after that round began. One round
+//! serves all reads that came before it. Reads that come while it is under way are served by the
+//! next. Numbers are never reused in a term, and replies of other terms do not count.
 //!
-//! *Leases* (6.4.1). A majority that has answered a round has heard this leader after the round
-//! began, and ignores candidates for the least election timeout from then on (`check_quorum.rs`):
-//! nobody else is elected before that has passed on the fastest clock allowed. A leader that has
-//! asked a successor to campaign has none, since voters answer that one.
+//! *Leases* (6.4.1). A majority that has answered a round had contact with this leader after the
+//! round began, and ignores candidates for the least election timeout from then on
+//! (`check_quorum.rs`). Until that has passed on the fastest clock allowed, no other node is
+//! elected. A leader that has asked a successor to campaign has no lease, since voters answer that
+//! candidate.
 //!
 //! *Followers* forward: they ask the leader for the index and serve the read themselves.
 
@@ -19,9 +20,8 @@ use crate::action::Action;
 use crate::error::{ReadError, Rejection};
 use crate::event::ReadMode;
 use crate::message::{Message, ReadIndex, ReadIndexReply, ReadOutcome};
-use crate::quorum;
 use crate::raft::Raft;
-use crate::reads::{Asked, Forwarded, Reader, Waiting};
+use crate::reads::{ClientRead, ForwardedBatch, PendingRead, ReadRound, Reader};
 use crate::role::Role;
 use crate::types::{Index, NodeId, RequestId, Time};
 use alloc::vec::Vec;
@@ -35,7 +35,7 @@ impl Raft {
     pub(crate) fn read(&mut self, id: RequestId, mode: ReadMode, actions: &mut Vec<Action>) {
         let limit = self.config.max_waiting_reads;
         let since = self.now;
-        let refused = match (&mut self.role, mode) {
+        let error = match (&mut self.role, mode) {
             (Role::Leader(_), ReadMode::Lease) => {
                 let outcome = self.read_under_lease();
                 return actions.push(answer(id, outcome));
@@ -43,14 +43,14 @@ impl Raft {
             (Role::Leader(leader), ReadMode::Quorum) => {
                 if leader.reads.len() < limit as usize {
                     let reader = Reader::Client(id);
-                    leader.reads.waiting.push(Waiting { reader, since });
+                    leader.reads.waiting.push(PendingRead { reader, since });
                     return self.serve_reads(actions);
                 }
                 ReadError::TooManyReads { limit }
             }
             (Role::Follower(follower), ReadMode::Quorum) if follower.leader().is_some() => {
                 if follower.reads.len() < limit as usize {
-                    follower.reads.waiting.push((id, since));
+                    follower.reads.waiting.push(ClientRead { id, since });
                     return self.forward_reads(actions);
                 }
                 ReadError::TooManyReads { limit }
@@ -60,7 +60,7 @@ impl Raft {
                 leader: self.leader(),
             },
         };
-        actions.push(answer(id, Err(refused)));
+        actions.push(answer(id, Err(error)));
     }
 
     fn read_under_lease(&self) -> Result<Index, ReadError> {
@@ -75,10 +75,10 @@ impl Raft {
             return Err(ReadError::NoCommitInTerm);
         }
         let proven = self.is_only_voter() || leader.reads.has_lease(self.now, &self.config);
-        match proven && !leader.reads.lease_ended {
-            true => Ok(self.commit_index),
-            false => Err(ReadError::NoLease),
+        if !proven || leader.reads.lease_ended {
+            return Err(ReadError::NoLease);
         }
+        Ok(self.commit_index())
     }
 
     /// "If the leader has not yet marked an entry from its current term committed, it waits
@@ -86,7 +86,7 @@ impl Raft {
     /// does not know which entries those are.
     pub(crate) fn has_committed_in_term(&self) -> bool {
         match &self.role {
-            Role::Leader(leader) => self.commit_index >= leader.term_start,
+            Role::Leader(leader) => self.commit_index() >= leader.term_start,
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => false,
         }
     }
@@ -94,41 +94,37 @@ impl Raft {
     /// Begins the round that the waiting reads need, and ends one that a majority has answered.
     pub(crate) fn serve_reads(&mut self, actions: &mut Vec<Action>) {
         loop {
-            let known = self.has_committed_in_term();
+            let committed_in_term = self.has_committed_in_term();
+            let membership = self.configurations.membership();
             let (now, own) = (self.now, self.config.node_id);
             let Role::Leader(leader) = &mut self.role else {
                 return;
             };
-            let peers = &leader.peers;
-            let answered = |id| match peers.iter().find(|peer| peer.id == id) {
-                Some(peer) => peer.round,
-                None if id == own => leader.reads.round,
-                None => 0,
-            };
-            let round = quorum::reached(self.configurations.membership(), answered);
+            let own = (own, leader.reads.round);
+            let round = leader.reached(membership, own, |peer| peer.round);
             let round = round.unwrap_or(0);
             leader.reads.confirm(round);
-            if let Some(asked) = leader.reads.asked.take_if(|asked| asked.round <= round) {
-                self.reads_ready(asked, actions);
+            if let Some(ended) = leader.reads.under_way.take_if(|it| it.round <= round) {
+                self.reads_ready(ended, actions);
                 continue;
             }
-            let idle = leader.reads.asked.is_none();
-            if !idle || leader.reads.waiting.is_empty() || !known {
+            let idle = leader.reads.under_way.is_none();
+            if !idle || leader.reads.waiting.is_empty() || !committed_in_term {
                 return;
             }
             leader.reads.begin_round(now, &self.config);
-            leader.reads.asked = Some(Asked {
+            leader.reads.under_way = Some(ReadRound {
                 round: leader.reads.round,
-                index: self.commit_index,
-                readers: core::mem::take(&mut leader.reads.waiting),
+                index: self.commit_index.get(),
+                reads: core::mem::take(&mut leader.reads.waiting),
             });
-            self.ask_voters(actions);
+            self.send_round(actions);
         }
     }
 
-    fn reads_ready(&self, asked: Asked, actions: &mut Vec<Action>) {
-        let index = asked.index;
-        for read in asked.readers {
+    fn reads_ready(&self, round: ReadRound, actions: &mut Vec<Action>) {
+        let index = round.index;
+        for read in round.reads {
             match read.reader {
                 Reader::Client(id) => actions.push(answer(id, Ok(index))),
                 Reader::Peer { id, number } => {
@@ -143,12 +139,12 @@ impl Raft {
         let Some(leader) = self.leader_mut() else {
             return;
         };
-        let curious = leader.reads.is_curious();
+        let needed = leader.reads.need_answers();
         if let Some(peer) = leader.peer_mut(from)
             && round > peer.round
         {
             peer.round = round;
-            if curious {
+            if needed {
                 self.serve_reads(actions);
             }
         }
@@ -156,13 +152,13 @@ impl Raft {
 
     /// When a read has waited for too long, or is to be forwarded again.
     pub(crate) fn reads_deadline(&self) -> Time {
-        let patience = self.config.election_timeout_max;
+        let timeout = self.config.election_timeout_max;
         match &self.role {
             Role::Leader(leader) => {
                 let oldest = leader.reads.oldest();
-                oldest.map_or(Time::NEVER, |since| since.after(patience))
+                oldest.map_or(Time::NEVER, |since| since.after(timeout))
             }
-            Role::Follower(follower) => follower.reads.deadline(patience),
+            Role::Follower(follower) => follower.reads.deadline(timeout),
             Role::PreCandidate(_) | Role::Candidate(_) => Time::NEVER,
         }
     }
@@ -172,30 +168,32 @@ impl Raft {
         if self.reads_deadline() > self.now {
             return;
         }
-        let patience = self.config.election_timeout_max;
-        // Those that were already waiting at that time; none, in the first moments.
-        let Some(before) = self.now.before(patience) else {
-            return self.forward_again(actions);
+        // Reads that were already waiting at that time; none, in the first moments.
+        let Some(before) = self.now.before(self.config.election_timeout_max) else {
+            return self.resend_read_index(actions);
         };
-        let error = match self.has_committed_in_term() {
-            false if matches!(self.role, Role::Leader(_)) => ReadError::NoCommitInTerm,
-            true | false => ReadError::TimedOut,
-        };
+        let committed_in_term = self.has_committed_in_term();
         match &mut self.role {
             Role::Leader(leader) => {
                 let expired = leader.reads.take_older(before);
+                let error = if committed_in_term {
+                    ReadError::TimedOut
+                } else {
+                    ReadError::NoCommitInTerm
+                };
                 self.refuse_reads(expired, error, actions);
             }
             Role::Follower(follower) => {
                 let expired = follower.reads.take_older(before);
-                actions.extend(expired.into_iter().map(|id| answer(id, Err(error))));
+                let error = ReadError::TimedOut;
+                actions.extend(expired.iter().map(|read| answer(read.id, Err(error))));
             }
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
-        self.forward_again(actions);
+        self.resend_read_index(actions);
     }
 
-    fn refuse_reads(&self, reads: Vec<Waiting>, error: ReadError, actions: &mut Vec<Action>) {
+    fn refuse_reads(&self, reads: Vec<PendingRead>, error: ReadError, actions: &mut Vec<Action>) {
         for read in reads {
             match read.reader {
                 Reader::Client(id) => actions.push(answer(id, Err(error))),
@@ -206,51 +204,52 @@ impl Raft {
         }
     }
 
-    /// This node leads no more, or follows another leader: whoever waits may ask again.
+    /// This node no longer leads, or follows another leader: all reads are refused.
     pub(crate) fn end_reads(&mut self, error: ReadError, actions: &mut Vec<Action>) {
         match &mut self.role {
             Role::Leader(leader) => {
                 let all = leader.reads.take_older(Time::NEVER);
-                leader.reads.asked = None;
+                leader.reads.under_way = None;
                 self.refuse_reads(all, error, actions);
             }
             Role::Follower(follower) => {
-                let all = core::mem::take(&mut follower.reads);
-                actions.extend(all.all().map(|(id, _)| answer(id, Err(error))));
+                let reads = core::mem::take(&mut follower.reads);
+                actions.extend(reads.all().map(|read| answer(read.id, Err(error))));
             }
             Role::PreCandidate(_) | Role::Candidate(_) => {}
         }
     }
 
-    /// Asks the leader on behalf of all reads that wait, one question at a time.
+    /// Asks the leader on behalf of all reads that wait, with one ReadIndex at a time.
     fn forward_reads(&mut self, actions: &mut Vec<Action>) {
         let Role::Follower(follower) = &mut self.role else {
             return;
         };
         let reads = &mut follower.reads;
-        if reads.asked.is_none() && !reads.waiting.is_empty() {
+        if reads.under_way.is_none() && !reads.waiting.is_empty() {
             self.read_number = self.read_number.wrapping_add(1);
-            reads.asked = Some(Forwarded {
+            reads.under_way = Some(ForwardedBatch {
                 number: self.read_number,
-                readers: core::mem::take(&mut reads.waiting),
-                again_at: self.now,
+                reads: core::mem::take(&mut reads.waiting),
+                resend_at: self.now,
             });
-            self.forward_again(actions);
+            self.resend_read_index(actions);
         }
     }
 
-    fn forward_again(&mut self, actions: &mut Vec<Action>) {
-        let (now, term) = (self.now, self.hard_state.term);
+    /// Sends the ReadIndex under way, if that is due.
+    fn resend_read_index(&mut self, actions: &mut Vec<Action>) {
+        let (now, term) = (self.now, self.hard_state.term());
         let Role::Follower(follower) = &mut self.role else {
             return;
         };
         let leader = follower.leader();
-        if let Some(asked) = &mut follower.reads.asked
+        if let Some(batch) = &mut follower.reads.under_way
             && let Some(to) = leader
-            && asked.again_at <= now
+            && batch.resend_at <= now
         {
-            asked.again_at = self.config.next_heartbeat(now);
-            let number = asked.number;
+            batch.resend_at = now.after(self.config.heartbeat_interval);
+            let number = batch.number;
             let message = Message::ReadIndex(ReadIndex { term, number });
             actions.push(Action::Send { to, message });
         }
@@ -264,7 +263,7 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) {
         let message = Message::ReadIndexReply(ReadIndexReply {
-            term: self.hard_state.term,
+            term: self.hard_state.term(),
             number,
             outcome,
         });
@@ -279,33 +278,29 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
         let ReadIndex { term, number } = request;
-        if term > self.hard_state.term {
-            // It takes us for the leader of a term that we have not reached.
+        let ours = self.hard_state.term();
+        if term > ours {
+            // The follower takes this node for the leader of a term that it has not reached.
             return Err(Rejection::UnsolicitedReply { term });
         }
         let since = self.now;
         let is_member = self.configurations.membership().get(from).is_some();
-        let current = term == self.hard_state.term && is_member;
-        let Role::Leader(leader) = &mut self.role else {
-            self.reply_to_read(from, number, ReadOutcome::Refused, actions);
-            return Ok(());
+        let leader = match &mut self.role {
+            Role::Leader(leader) if term == ours && is_member => leader,
+            Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.reply_to_read(from, number, ReadOutcome::Refused, actions);
+                return Ok(());
+            }
         };
-        if !current {
-            self.reply_to_read(from, number, ReadOutcome::Refused, actions);
-            return Ok(());
-        }
         let reader = Reader::Peer { id: from, number };
-        let asked = leader.reads.asked.iter().flat_map(|asked| &asked.readers);
-        if asked
-            .chain(&leader.reads.waiting)
-            .any(|read| read.reader == reader)
-        {
-            return Ok(()); // It is asked again because the answer takes long.
+        if leader.reads.all().any(|read| read.reader == reader) {
+            return Ok(()); // The follower sent it again because the answer takes long.
         }
-        // A follower asks one question at a time: it has given up any earlier one.
-        let same = |read: &Waiting| matches!(read.reader, Reader::Peer { id, .. } if id == from);
+        // A follower asks one ReadIndex at a time: it has given up any earlier one.
+        let same =
+            |read: &PendingRead| matches!(read.reader, Reader::Peer { id, .. } if id == from);
         leader.reads.waiting.retain(|read| !same(read));
-        leader.reads.waiting.push(Waiting { reader, since });
+        leader.reads.waiting.push(PendingRead { reader, since });
         self.serve_reads(actions);
         Ok(())
     }
@@ -317,23 +312,23 @@ impl Raft {
         reply: ReadIndexReply,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        // A question leaves before the term that it was asked in is on this node's disk: a crash may
-        // have taken the term back, and who asked is gone. The term counts all the same.
+        // The request may have left before its term was on this node's disk, and a crash may have
+        // taken that term back. The reads are gone then, but the term counts.
         self.adopt_term(reply.term, actions);
         let Role::Follower(follower) = &mut self.role else {
             return Ok(());
         };
-        let ours = follower.leader() == Some(from);
-        let answered = |asked: &mut Forwarded| ours && asked.number == reply.number;
-        let Some(asked) = follower.reads.asked.take_if(answered) else {
+        let from_leader = follower.leader() == Some(from);
+        let answered = |batch: &mut ForwardedBatch| from_leader && batch.number == reply.number;
+        let Some(batch) = follower.reads.under_way.take_if(answered) else {
             return Ok(()); // Late.
         };
         let outcome = match reply.outcome {
-            // The leader's term is ours, or it would not lead: a later one speaks for itself.
-            ReadOutcome::Ready { index } if reply.term == self.hard_state.term => Ok(index),
+            // The leader's term is this node's own, or it would not lead.
+            ReadOutcome::Ready { index } if reply.term == self.hard_state.term() => Ok(index),
             ReadOutcome::Ready { .. } | ReadOutcome::Refused => Err(ReadError::LeaderChanged),
         };
-        actions.extend(asked.readers.into_iter().map(|(id, _)| answer(id, outcome)));
+        actions.extend(batch.reads.iter().map(|read| answer(read.id, outcome)));
         self.forward_reads(actions);
         Ok(())
     }

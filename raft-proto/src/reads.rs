@@ -1,5 +1,5 @@
-//! Reads that wait for their answers: what `read_index.rs` keeps of them, on a leader and on a
-//! follower.
+//! The state of linearizable reads, on a leader and on a follower. The rules are in
+//! `read_index.rs`.
 
 use crate::config::Config;
 use crate::types::{Index, NodeId, RequestId, Time};
@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Who waits for a read, since when.
+/// A read that waits at a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Waiting {
+pub(crate) struct PendingRead {
     pub(crate) reader: Reader,
     pub(crate) since: Time,
 }
@@ -28,47 +28,54 @@ pub(crate) enum Reader {
 pub(crate) struct LeaderReads {
     /// The latest round begun; 0 before the first.
     pub(crate) round: u64,
-    /// Rounds that a lease may begin with, and when they began.
-    begun: VecDeque<(u64, Time)>,
-    /// When the latest round began that a majority has answered.
-    confirmed_at: Option<Time>,
+    /// Rounds with which a lease may begin, oldest first.
+    lease_rounds: VecDeque<LeaseRound>,
+    /// When the latest round began that a majority has answered: there the lease begins.
+    lease_start: Option<Time>,
     pub(crate) lease_ended: bool,
     /// Reads that the next round serves.
-    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) waiting: Vec<PendingRead>,
     /// The round that is under way for reads.
-    pub(crate) asked: Option<Asked>,
+    pub(crate) under_way: Option<ReadRound>,
 }
 
-/// A round under way, and what it serves.
+/// When a round began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct LeaseRound {
+    round: u64,
+    begun_at: Time,
+}
+
+/// A round under way, and the reads that it serves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct ReadRound {
     pub(crate) round: u64,
     /// commitIndex when it began.
     pub(crate) index: Index,
-    pub(crate) readers: Vec<Waiting>,
+    pub(crate) reads: Vec<PendingRead>,
 }
 
 impl LeaderReads {
     pub(crate) fn begin_round(&mut self, now: Time, config: &Config) {
         self.round += 1; // a round a nanosecond would take 584 years
         if let Some(length) = config.lease_length() {
-            self.begun.push_back((self.round, now));
-            while self
-                .begun
-                .front()
-                .is_some_and(|(_, at)| at.after(length) <= now)
-            {
-                self.begun.pop_front();
+            self.lease_rounds.push_back(LeaseRound {
+                round: self.round,
+                begun_at: now,
+            });
+            let is_over = |begun: &LeaseRound| begun.begun_at.after(length) <= now;
+            while self.lease_rounds.front().is_some_and(is_over) {
+                self.lease_rounds.pop_front();
             }
         }
     }
 
-    /// Where there are leases, rounds are begun all the time, by what is sent anyway.
+    /// With leases on, rounds begin all the time: the messages that are sent anyway carry them.
     pub(crate) fn renew_lease(&mut self, now: Time, config: &Config) {
         if config.lease_length().is_none() {
             return;
         }
-        let latest = self.begun.back().map(|(_, at)| *at);
+        let latest = self.lease_rounds.back().map(|latest| latest.begun_at);
         if latest.is_none_or(|at| at.after(config.heartbeat_interval / 2) <= now) {
             self.begin_round(now, config);
         }
@@ -80,12 +87,12 @@ impl LeaderReads {
 
     /// A majority has answered `round`.
     pub(crate) fn confirm(&mut self, round: u64) {
-        while let Some((begun, at)) = self.begun.front().copied() {
-            if begun > round {
+        while let Some(begun) = self.lease_rounds.front() {
+            if begun.round > round {
                 break;
             }
-            self.confirmed_at = Some(at);
-            self.begun.pop_front();
+            self.lease_start = Some(begun.begun_at);
+            self.lease_rounds.pop_front();
         }
     }
 
@@ -94,36 +101,41 @@ impl LeaderReads {
             return false;
         };
         let lasts = |from: Time| from.after(length) > now;
-        !self.lease_ended && self.confirmed_at.is_some_and(lasts)
+        !self.lease_ended && self.lease_start.is_some_and(lasts)
     }
 
-    /// Whether an answer can make a difference.
-    pub(crate) fn is_curious(&self) -> bool {
-        self.asked.is_some() || !self.begun.is_empty()
+    /// Whether an answer to a round can make a difference.
+    pub(crate) fn need_answers(&self) -> bool {
+        self.under_way.is_some() || !self.lease_rounds.is_empty()
     }
 
     /// Whether reads wait for the term's first commit.
-    pub(crate) fn wait_for_commit(&self) -> bool {
-        self.asked.is_none() && !self.waiting.is_empty()
+    pub(crate) fn wait_for_first_commit(&self) -> bool {
+        self.under_way.is_none() && !self.waiting.is_empty()
+    }
+
+    /// All reads, oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PendingRead> {
+        let under_way = self.under_way.iter().flat_map(|round| &round.reads);
+        under_way.chain(&self.waiting)
     }
 
     pub(crate) fn len(&self) -> usize {
-        let asked = self.asked.as_ref().map_or(0, |asked| asked.readers.len());
-        asked + self.waiting.len()
+        let under_way = self.under_way.as_ref().map_or(0, |round| round.reads.len());
+        under_way + self.waiting.len()
     }
 
     /// Since when the oldest read has waited.
     pub(crate) fn oldest(&self) -> Option<Time> {
-        let asked = self.asked.iter().flat_map(|asked| &asked.readers);
-        asked.chain(&self.waiting).map(|read| read.since).min()
+        self.all().map(|read| read.since).min()
     }
 
     /// Takes out the reads that have waited since `before` or longer.
-    pub(crate) fn take_older(&mut self, before: Time) -> Vec<Waiting> {
-        let old = |read: &mut Waiting| read.since <= before;
-        let mut taken: Vec<Waiting> = Vec::new();
-        if let Some(asked) = &mut self.asked {
-            taken.extend(asked.readers.extract_if(.., old));
+    pub(crate) fn take_older(&mut self, before: Time) -> Vec<PendingRead> {
+        let old = |read: &mut PendingRead| read.since <= before;
+        let mut taken: Vec<PendingRead> = Vec::new();
+        if let Some(round) = &mut self.under_way {
+            taken.extend(round.reads.extract_if(.., old));
         }
         taken.extend(self.waiting.extract_if(.., old));
         taken
@@ -133,51 +145,56 @@ impl LeaderReads {
 /// The reads that a follower has forwarded, or is to forward.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ForwardedReads {
-    pub(crate) waiting: Vec<(RequestId, Time)>,
-    pub(crate) asked: Option<Forwarded>,
+    pub(crate) waiting: Vec<ClientRead>,
+    pub(crate) under_way: Option<ForwardedBatch>,
 }
 
+/// A client's read that waits at a follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct ClientRead {
+    pub(crate) id: RequestId,
+    pub(crate) since: Time,
+}
+
+/// The reads of one ReadIndex request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Forwarded {
+pub(crate) struct ForwardedBatch {
     pub(crate) number: u64,
-    pub(crate) readers: Vec<(RequestId, Time)>,
-    /// When it is sent again: the message or the answer may be lost.
-    pub(crate) again_at: Time,
+    pub(crate) reads: Vec<ClientRead>,
+    /// When the request is sent again: it or its answer may be lost.
+    pub(crate) resend_at: Time,
 }
 
 impl ForwardedReads {
     pub(crate) fn len(&self) -> usize {
-        let asked = self.asked.as_ref().map_or(0, |asked| asked.readers.len());
-        asked + self.waiting.len()
+        let under_way = self.under_way.as_ref().map_or(0, |batch| batch.reads.len());
+        under_way + self.waiting.len()
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = (RequestId, Time)> + '_ {
-        let asked = self.asked.iter().flat_map(|asked| &asked.readers);
-        asked.chain(&self.waiting).copied()
+    /// All reads, oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &ClientRead> {
+        let under_way = self.under_way.iter().flat_map(|batch| &batch.reads);
+        under_way.chain(&self.waiting)
     }
 
-    /// When one is to be sent again, or has waited for `patience`.
-    pub(crate) fn deadline(&self, patience: Duration) -> Time {
-        if self.asked.is_none() && self.waiting.is_empty() {
-            return Time::NEVER;
-        }
-        let again = self
-            .asked
-            .as_ref()
-            .map_or(Time::NEVER, |asked| asked.again_at);
-        let oldest = self.all().map(|(_, since)| since.after(patience)).min();
-        again.min(oldest.unwrap_or(Time::NEVER))
+    /// When a request is to be sent again, or a read has waited for `timeout`.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Time {
+        let resend_at = self.under_way.as_ref().map(|batch| batch.resend_at);
+        let oldest = self.all().map(|read| read.since.after(timeout)).min();
+        let deadlines = resend_at.into_iter().chain(oldest);
+        deadlines.min().unwrap_or(Time::NEVER)
     }
 
-    pub(crate) fn take_older(&mut self, before: Time) -> Vec<RequestId> {
-        let old = |read: &mut (RequestId, Time)| read.1 <= before;
-        let mut taken: Vec<(RequestId, Time)> = self.waiting.extract_if(.., old).collect();
-        if let Some(asked) = &mut self.asked {
-            taken.extend(asked.readers.extract_if(.., old));
-            if asked.readers.is_empty() {
-                self.asked = None;
+    /// Takes out the reads that have waited since `before` or longer.
+    pub(crate) fn take_older(&mut self, before: Time) -> Vec<ClientRead> {
+        let old = |read: &mut ClientRead| read.since <= before;
+        let mut taken: Vec<ClientRead> = self.waiting.extract_if(.., old).collect();
+        if let Some(batch) = &mut self.under_way {
+            taken.extend(batch.reads.extract_if(.., old));
+            if batch.reads.is_empty() {
+                self.under_way = None;
             }
         }
-        taken.into_iter().map(|(id, _)| id).collect()
+        taken
     }
 }

@@ -1,7 +1,7 @@
-//! Recordings: every event that a core was given, and a digest of what it answered.
+//! Recordings: every event of a node, and a digest of the core's answer to each.
 //!
-//! Because a step depends on nothing but the state and the event, a recording that begins with a
-//! checkpoint is a replay of the node: whatever it did in production it does again, step by
+//! A step depends on nothing but the state and the event. So a recording that begins with a
+//! checkpoint is a replay of the node: everything that it did in production it does again, step by
 //! step, on any machine. The format belongs to no driver.
 //!
 //! # Layout, version 1
@@ -16,10 +16,10 @@
 //! | | body | [postcard](https://postcard.jamesmunns.com/wire-format) |
 //!
 //! The first frame is a [`Header`]. After it, an [`Event`] and the [`Outcome`] of its step take
-//! turns, a frame each. An event is written before its step and an outcome after it: should a
-//! step not return, its event is the last.
+//! turns, a frame each. An event is written before its step and an outcome after it: if a step does
+//! not return, its event is the last.
 //!
-//! A file may end anywhere, because a process may: what follows the last whole frame is
+//! A file may end anywhere, because a process may. The bytes after the last whole frame are
 //! [torn](RecordingError::Torn), which is no defect. A whole frame with a wrong checksum is one.
 //!
 //! ```
@@ -55,10 +55,10 @@ const MAGIC: &[u8; 7] = b"RAFTREC";
 const VERSION: u8 = 1;
 const HEAD_BYTES: usize = 12;
 
-/// What a recording begins with.
+/// The beginning of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// The version of this crate that wrote it. Another one may answer otherwise.
+    /// The version of this crate that wrote it. Another version may answer otherwise.
     pub crate_version: String,
     /// The node's settings.
     pub config: Config,
@@ -66,7 +66,7 @@ pub struct Header {
     pub checkpoint: Vec<u8>,
 }
 
-/// What a step answered.
+/// The answer of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Outcome {
     /// The number of actions.
@@ -78,33 +78,33 @@ pub struct Outcome {
 /// A step that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Where its event stands in the file.
+    /// The position of its event in the file.
     pub offset: u64,
-    /// What the core was given.
+    /// The input of the core.
     pub event: Event,
-    /// What it answered; absent if the recording ends before.
+    /// The core's answer; absent if the recording ends before it.
     pub outcome: Option<Outcome>,
 }
 
-/// Why bytes are no recording, or no further one.
+/// Why bytes are no recording, or cannot be read any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordingError {
-    /// They begin otherwise.
+    /// They do not begin as a recording does.
     #[error("this is no recording: it does not begin as one")]
     NotARecording,
     /// Another release wrote them.
     #[error("the recording has format version {found}, this release reads {VERSION}")]
     UnknownVersion {
-        /// What they say.
+        /// Their version.
         found: u8,
     },
-    /// They end within a frame, as when a process was killed: what is before is good.
+    /// They end within a frame, as when a process was killed. The frames before are good.
     #[error("the recording ends in the middle of the frame at byte {offset}")]
     Torn {
         /// Where the frame begins.
         offset: u64,
     },
-    /// A frame is not what was written.
+    /// A frame has changed since it was written.
     #[error("the frame at byte {offset} is damaged: nothing from there on can be trusted")]
     Damaged {
         /// Where the frame begins.
@@ -112,7 +112,7 @@ pub enum RecordingError {
     },
 }
 
-/// The beginning of a recording of this node, from here on.
+/// The beginning of a recording of this node, from its present state on.
 pub fn begin(raft: &Raft) -> Vec<u8> {
     let mut file = Vec::from(MAGIC);
     file.push(VERSION);
@@ -125,12 +125,12 @@ pub fn begin(raft: &Raft) -> Vec<u8> {
     file
 }
 
-/// Appends an event, which is about to be given to the core.
+/// Appends an event. Call it before the event is given to the core.
 pub fn event_into(file: &mut Vec<u8>, event: &Event) {
     frame_into(file, event);
 }
 
-/// Appends what the core answered to the last event.
+/// Appends the core's answer to the last event.
 pub fn outcome_into(file: &mut Vec<u8>, actions: &[Action]) {
     frame_into(file, &outcome(actions));
 }
@@ -139,7 +139,7 @@ pub fn outcome_into(file: &mut Vec<u8>, actions: &[Action]) {
 pub fn outcome(actions: &[Action]) -> Outcome {
     let mut digest = Checksum::new();
     for action in actions {
-        // The flavor accepts everything, and all lengths in an action are known.
+        // This cannot fail: the flavor accepts all bytes, and all lengths in an action are known.
         let _ = postcard::serialize_with_flavor(action, Digesting(&mut digest));
     }
     Outcome {
@@ -151,7 +151,7 @@ pub fn outcome(actions: &[Action]) -> Outcome {
 fn frame_into(file: &mut Vec<u8>, value: &impl Serialize) {
     let begin = file.len();
     file.extend_from_slice(&[0; HEAD_BYTES]);
-    // As above: a vector grows.
+    // This cannot fail either: the flavor appends to a vector.
     let _ = postcard::serialize_with_flavor(value, Appending(file));
     let length = ((file.len() - begin - HEAD_BYTES) as u64).to_le_bytes();
     let checksum = checksum(&length, &file[begin + HEAD_BYTES..]);
@@ -219,7 +219,7 @@ impl<'a> Recording<'a> {
     ///
     /// # Errors
     ///
-    /// [`RecordingError`] if it is no recording that this release reads.
+    /// [`RecordingError`] if this release cannot read it.
     pub fn open(file: &'a [u8]) -> Result<Recording<'a>, RecordingError> {
         let rest = file.strip_prefix(MAGIC);
         let rest = rest.ok_or(RecordingError::NotARecording)?;
@@ -242,7 +242,7 @@ impl<'a> Recording<'a> {
         })
     }
 
-    /// What it begins with.
+    /// Its beginning.
     pub fn header(&self) -> &Header {
         &self.header
     }

@@ -1,4 +1,4 @@
-//! What a node's storage held when it started.
+//! The state that a node's storage held at its start, and the checks of it.
 
 use crate::action::{HardState, Identity};
 use crate::config::Config;
@@ -12,11 +12,11 @@ use crate::types::{EntryId, Index, Term};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
-/// What the storage holds after all its writes `1..=k`, for any `k` not below the last one
+/// The contents of the storage after its writes `1..=k`, for any `k` not below the last one
 /// reported as [`Persisted`](crate::Input::Persisted). Empty by default: a new node.
 ///
-/// The storage syncs what it found before it hands it over: bytes that only lie in a page cache
-/// are not durable, and everything in here is taken to be.
+/// The storage syncs its contents before it hands them over: bytes in a page cache are not durable,
+/// and the core takes everything in here for durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recovered {
     /// From the first write. Absent only if nothing was ever written.
@@ -26,29 +26,29 @@ pub struct Recovered {
     /// The latest snapshot installed or compacted to, whose bytes are in the storage. The
     /// driver loads it into the service itself before it starts the node.
     pub snapshot: Option<SnapshotMeta>,
-    /// The log: every entry not dropped by a compaction or an install, in order. May begin
-    /// before the snapshot's end. If it does not hold the snapshot's last entry, nor begin right
-    /// after it, the snapshot wins and the log is dropped. Atomic writes never leave that; a
+    /// The log: every entry not dropped by a compaction or an install, in order. It may begin
+    /// before the snapshot's end. If it neither holds the snapshot's last entry nor begins right
+    /// after it, the snapshot wins and the log is dropped. Atomic writes never leave that. A
     /// storage that finds it on its disk drops the log there as well, before it starts the node.
     pub entries: Entries,
-    /// For a service that is durable by itself: the last index that it has applied and will
-    /// not forget. The first [`Apply`](crate::Action::Apply) begins after it.
+    /// For a service that is durable by itself: the last index that it has applied durably. The
+    /// first [`Apply`](crate::Action::Apply) begins after it.
     pub applied: Option<Index>,
 }
 
-/// What a node starts with, once the storage has been found to be its own and sound.
-pub(crate) struct Foundation {
+/// The state with which a node starts, made of a storage that was checked.
+pub(crate) struct InitialState {
     pub(crate) log: Log,
     pub(crate) configurations: Configurations,
-    /// What the first write has to store, if the storage is empty.
+    /// The identity that the first write stores, if the storage is empty.
     pub(crate) identity: Option<Box<Identity>>,
-    /// All up to here is committed and in the service.
+    /// Everything up to here is committed and in the service.
     pub(crate) applied: Index,
 }
 
 impl Recovered {
-    /// Checks that some prefix of this node's writes left this, and builds upon it.
-    pub(crate) fn found(&self, config: &Config) -> Result<Foundation, RecoveryError> {
+    /// Checks that some prefix of this node's writes left this, and builds the state from it.
+    pub(crate) fn validate(&self, config: &Config) -> Result<InitialState, RecoveryError> {
         let bootstrap = self.check_identity(config)?;
         let snapshot = self.check_snapshot()?;
         let log = self.rebuild_log(snapshot)?;
@@ -58,14 +58,16 @@ impl Recovered {
         if applied > last {
             return Err(RecoveryError::AppliedBeyondLog { applied, last });
         }
-        let own = self.snapshot.as_ref().map(|meta| meta.membership.clone());
-        let own = own.unwrap_or_else(|| bootstrap.clone());
-        let mut configurations = Configurations::new(snapshot.index, own);
-        // Those of a log that was dropped are none.
+        let base = match &self.snapshot {
+            Some(snapshot) => snapshot.membership.clone(),
+            None => bootstrap.clone(),
+        };
+        let mut configurations = Configurations::new(snapshot.index, base);
+        // The configurations of a log that was dropped do not count.
         let kept = self.log_from(&log, snapshot);
         let taken = configurations.extend(&self.entries, kept);
         taken.map_err(|_| RecoveryError::DamagedMembership)?;
-        Ok(Foundation {
+        Ok(InitialState {
             log,
             configurations,
             identity: match self.identity {
@@ -89,9 +91,10 @@ impl Recovered {
                 applied: self.applied.filter(|index| *index == Index::ZERO),
                 ..Recovered::default()
             };
-            return match *self == empty {
-                true => Ok(config.bootstrap_membership()),
-                false => Err(RecoveryError::NoIdentity),
+            return if *self == empty {
+                Ok(config.bootstrap_membership())
+            } else {
+                Err(RecoveryError::NoIdentity)
             };
         };
         if identity.cluster_id != config.cluster_id {
@@ -112,10 +115,10 @@ impl Recovered {
                 configured: config.node_id,
             });
         }
-        match identity.bootstrap.is_well_formed() {
-            true => Ok(identity.bootstrap.clone()),
-            false => Err(RecoveryError::DamagedMembership),
+        if !identity.bootstrap.is_well_formed() {
+            return Err(RecoveryError::DamagedMembership);
         }
+        Ok(identity.bootstrap.clone())
     }
 
     /// The snapshot's last entry; [`EntryId::ZERO`] without one.
@@ -150,7 +153,8 @@ impl Recovered {
                 first: first.index,
             });
         }
-        // The entry before the first one, if that is known; else the first stands for it.
+        // The log begins after the entry before the first one, or after the first one if the entry
+        // before it is not known.
         let mut log = if first.index == snapshot.index.next() {
             if first.term < snapshot.term {
                 let entry = first;
@@ -164,18 +168,19 @@ impl Recovered {
         };
         let from = log.last().index.next();
         log.append_from(from, self.entries.clone());
-        // "The snapshot wins": a log without its last entry is older, or another's.
-        Ok(match log.contains(snapshot) {
-            true => log,
-            false => Log::new(snapshot),
-        })
+        // The snapshot wins: a log without its last entry is older, or another node's.
+        if !log.contains(snapshot) {
+            return Ok(Log::new(snapshot));
+        }
+        Ok(log)
     }
 
-    /// The first recovered entry that stands after the snapshot, and still is in the log.
+    /// The index of the first recovered entry that is after the snapshot and in the log.
     fn log_from(&self, log: &Log, snapshot: EntryId) -> Index {
-        match log.last() == snapshot {
-            true => Index::MAX.next(),
-            false => snapshot.index.next(),
+        if log.last() == snapshot {
+            Index::MAX.next()
+        } else {
+            snapshot.index.next()
         }
     }
 
@@ -195,8 +200,8 @@ impl Recovered {
 }
 
 fn check_entry(id: EntryId) -> Result<(), RecoveryError> {
-    match id.index == Index::ZERO || id.index > Index::MAX || id.term == Term(0) {
-        true => Err(RecoveryError::InvalidEntryId(id)),
-        false => Ok(()),
+    if id.index == Index::ZERO || id.index > Index::MAX || id.term == Term(0) {
+        return Err(RecoveryError::InvalidEntryId(id));
     }
+    Ok(())
 }

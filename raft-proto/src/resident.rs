@@ -1,22 +1,22 @@
-//! A bounded log in memory: the payloads of entries that are durable and applied may be dropped,
-//! and are read from the driver's storage when a slow follower needs them. Terms stay, one
-//! number a term, so that no rule of Raft needs the disk.
+//! A bounded log in memory: the payloads of entries that are durable and applied may be dropped.
+//! The driver reads them from its storage when a slow follower needs them. The last index of each
+//! term stays in memory, so that no rule of Raft needs the disk.
 
 use crate::action::Action;
 use crate::entries::Entries;
 use crate::error::Refusal;
 use crate::progress::{Flow, Peer, Probe};
 use crate::raft::Raft;
-use crate::replication::Sender;
-use crate::types::{EntryId, NodeId};
+use crate::replication::Replicator;
+use crate::types::{EntryId, Index, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
-    /// Drops payloads from memory past the configured size. What is applied was handed out, and
-    /// so is durable and committed.
+    /// Drops payloads from memory past the configured size. Applied entries were handed out, and so
+    /// are durable and committed.
     pub(crate) fn drop_payloads(&mut self) {
         if let Some(limit) = self.config.max_resident_bytes {
-            self.log.drop_payloads(self.applier.applied, limit);
+            self.log.drop_payloads(self.applier.applied(), limit);
         }
     }
 
@@ -28,37 +28,37 @@ impl Raft {
         entries: Option<Entries>,
         actions: &mut Vec<Action>,
     ) {
-        let Some((leader, sender)) = self.sender() else {
-            return; // It leads no more.
+        let Some((leader, replicator)) = self.prepare_to_send() else {
+            return; // It no longer leads.
         };
         let Some(peer) = leader.peer_mut(peer) else {
             return;
         };
         let Flow::Replicate(inflight) = &mut peer.flow else {
-            return; // It is asked anew what it has.
+            return; // The leader asks it anew what it has.
         };
         if inflight.reading != Some(from) {
             return;
         }
         inflight.reading = None;
         match entries.filter(|entries| !entries.is_empty()) {
-            _ if peer.next_index != from.index => sender.replicate(peer, actions),
-            None => sender.send_snapshot_instead(peer, actions),
-            Some(entries) if !sender.log.holds(from, &entries) => {
+            _ if peer.next_index != from.index => replicator.replicate(peer, actions),
+            None => replicator.send_snapshot_instead(peer, actions),
+            Some(entries) if !replicator.log.matches(from, &entries) => {
                 let reason = Refusal::OtherEntries { from };
                 actions.push(Action::Refused { reason });
-                sender.send_snapshot_instead(peer, actions);
+                replicator.send_snapshot_instead(peer, actions);
             }
             Some(entries) => {
-                let (entries, bytes) = entries.prefix_within(sender.config.max_append_bytes);
-                sender.append(peer, entries, bytes, actions);
-                sender.replicate(peer, actions);
+                let (entries, bytes) = entries.prefix_within(replicator.config.max_append_bytes);
+                replicator.append(peer, entries, bytes, actions);
+                replicator.replicate(peer, actions);
             }
         }
     }
 }
 
-impl Sender<'_> {
+impl Replicator<'_> {
     /// Has the driver read the entries from nextIndex on.
     pub(crate) fn read_entries(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let index = peer.next_index;
@@ -76,16 +76,14 @@ impl Sender<'_> {
         });
     }
 
-    /// The entries cannot be had: the snapshot stands for them, if there is one that does. If
-    /// not, the follower is asked again with the next heartbeat.
+    /// The entries cannot be read. The snapshot stands for them, if it covers them. If not, the
+    /// next heartbeat asks the follower again.
     fn send_snapshot_instead(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        let covers = |last: EntryId| last.index >= peer.next_index;
-        match self
-            .snapshot
-            .is_some_and(|snapshot| covers(snapshot.id.last))
-        {
-            true => self.begin_transfer(peer, actions),
-            false => peer.flow = Flow::Probe(Probe::Asked),
+        let covered = self.snapshot.map_or(Index::ZERO, |it| it.id.last.index);
+        if covered >= peer.next_index {
+            self.begin_transfer(peer, actions);
+        } else {
+            peer.flow = Flow::Probe(Probe::Sent);
         }
     }
 }

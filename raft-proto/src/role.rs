@@ -1,18 +1,17 @@
-//! The roles of section 5.1, each with the data that only it has, and the only places where a
-//! role changes.
+//! The roles of section 5.1, each with the data that only it has. The rules by which one becomes
+//! another are in `transitions.rs`.
 
-use crate::action::Action;
-use crate::candidate::Candidate;
-use crate::error::ReadError;
-use crate::follower::Follower;
-use crate::leader::Leader;
-use crate::pre_vote::PreCandidate;
+use crate::checksum::Checksum;
+use crate::membership::Membership;
+use crate::message::SnapshotMeta;
 use crate::progress::Peer;
-use crate::raft::Raft;
-use crate::reads::LeaderReads;
-use crate::types::{NodeId, Term, Time};
+use crate::quorum;
+use crate::reads::{ForwardedReads, LeaderReads};
+use crate::types::{Index, NodeId, RequestId, Time};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The name of a role.
@@ -59,155 +58,156 @@ impl Role {
     }
 }
 
-impl Raft {
-    /// "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert
-    /// to follower" (Figure 2, Rules for All Servers).
-    pub(crate) fn adopt_term(&mut self, term: Term, actions: &mut Vec<Action>) {
-        if term <= self.hard_state.term {
-            return;
-        }
-        self.hard_state.term = term;
-        self.hard_state.voted_for = None;
-        self.writes.stage_hard_state();
-        self.outbox.forget_messages();
-        self.become_follower(None, actions);
-    }
+/// What only a follower has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Follower {
+    leader: Option<NodeId>,
+    election_at: Time,
+    election_timeout: Duration,
+    /// The snapshot that the leader is sending, as far as it has come.
+    pub(crate) incoming: Option<Box<IncomingSnapshot>>,
+    /// What its clients want to read.
+    pub(crate) reads: ForwardedReads,
+}
 
-    /// Follows `leader`, or nobody yet, in the current term. votedFor stays: a vote holds for
-    /// the whole term (section 5.2: "at most one candidate in a given term").
-    pub(crate) fn become_follower(&mut self, leader: Option<NodeId>, actions: &mut Vec<Action>) {
-        let known = self.leader();
-        if known != leader {
-            self.end_reads(ReadError::LeaderChanged, actions);
-        }
-        match &mut self.role {
-            Role::Follower(follower) => follower.follow(leader),
-            Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => {
-                // A candidacy that is over asks for no votes: by the time that its write is
-                // durable, the log may not be what the requests say.
-                self.outbox.forget_messages();
-                self.end_transfers();
-                self.end_handover(actions);
-                let timeout = match self.role {
-                    Role::PreCandidate(_) | Role::Candidate(_) => self.draw_candidates_timeout(),
-                    Role::Leader(_) | Role::Follower(_) => self.draw_timeout(),
-                };
-                let deadline = self.now.after(timeout);
-                self.role = Role::Follower(Follower::new(leader, deadline, timeout));
-                self.role_changed(actions);
-            }
-        }
-        self.leader_changed(known, actions);
-    }
-
-    /// Asks for pre-votes (thesis 9.6), in the current term.
-    pub(crate) fn become_pre_candidate(&mut self, actions: &mut Vec<Action>) {
-        let known = self.leader();
-        self.end_reads(ReadError::LeaderChanged, actions);
-        self.outbox.forget_candidacy();
-        let deadline = self.now.after(self.draw_candidates_timeout());
-        let changes = !matches!(self.role, Role::PreCandidate(_));
-        self.role = Role::PreCandidate(PreCandidate::new(deadline));
-        if changes {
-            self.role_changed(actions);
-        }
-        self.leader_changed(known, actions);
-    }
-
-    /// "On conversion to candidate, start election: increment currentTerm, vote for self, reset
-    /// election timer" (Figure 2, Candidates). The requests follow in `campaign`.
-    pub(crate) fn become_candidate(&mut self, actions: &mut Vec<Action>) {
-        let known = self.leader();
-        self.end_reads(ReadError::LeaderChanged, actions);
-        self.hard_state.term = self.hard_state.term.next();
-        self.hard_state.voted_for = Some(self.config.node_id);
-        self.writes.stage_hard_state();
-        self.outbox.forget_messages();
-        let deadline = self.now.after(self.draw_candidates_timeout());
-        self.role = Role::Candidate(Candidate::new(deadline));
-        self.role_changed(actions);
-        self.leader_changed(known, actions);
-    }
-
-    /// "If votes received from majority of servers: become leader" (Figure 2, Candidates).
-    pub(crate) fn become_leader(&mut self, actions: &mut Vec<Action>) {
-        let known = self.leader();
-        let last = self.log.last().index;
-        let own = self.config.node_id;
-        let (index, membership) = self.configurations.latest();
-        let others = membership
-            .members()
-            .iter()
-            .filter(|member| member.id != own);
-        let peers = others.map(|member| Peer::new(member.id, last, self.now));
-        let settled = self.commit_index.min(self.writes.durable_index);
-        self.role = Role::Leader(Leader {
-            term_start: last.next(),
-            since: self.now,
-            peers: peers.collect(),
-            uncommitted: self.log.bytes_between(settled, last),
-            settled,
-            open_change: Some(*index),
-            quorum_check_at: self.now.after(self.config.election_timeout_max),
-            stall_handled: None,
-            handover: None,
-            favour_at: self.now,
-            reads: LeaderReads::default(),
-        });
-        self.role_changed(actions);
-        self.leader_changed(known, actions);
-    }
-
-    fn role_changed(&self, actions: &mut Vec<Action>) {
-        actions.push(Action::RoleChanged {
-            role: self.role.kind(),
-            term: self.hard_state.term,
-        });
-    }
-
-    fn leader_changed(&mut self, known: Option<NodeId>, actions: &mut Vec<Action>) {
-        let leader = self.leader();
-        if leader != known {
-            let term = self.hard_state.term;
-            actions.push(Action::LeaderChanged { leader, term });
-            if let Some(leader) = leader {
-                self.settle_handover(leader, actions);
-            }
+impl Follower {
+    pub(crate) fn new(leader: Option<NodeId>, election_at: Time, timeout: Duration) -> Follower {
+        Follower {
+            leader,
+            election_at,
+            election_timeout: timeout,
+            incoming: None,
+            reads: ForwardedReads::default(),
         }
     }
 
-    /// When this node has to act if nothing is heard until then.
+    /// The leader of this term, if this follower knows it.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// Follows another leader, or none. What an earlier leader was sending is void.
+    pub(crate) fn follow(&mut self, leader: Option<NodeId>) {
+        if self.leader != leader {
+            self.leader = leader;
+            self.incoming = None;
+        }
+    }
+
+    /// When the election timeout elapses.
+    pub(crate) fn election_at(&self) -> Time {
+        self.election_at
+    }
+
+    /// Sets the election timeout that the next reset of the timer uses.
+    pub(crate) fn set_election_timeout(&mut self, timeout: Duration) {
+        self.election_timeout = timeout;
+    }
+
+    /// "Receiving AppendEntries RPC from current leader or granting vote to candidate" resets the
+    /// election timer (Figure 2, Followers).
+    pub(crate) fn reset_election_timer(&mut self, now: Time) {
+        self.election_at = now.after(self.election_timeout);
+    }
+}
+
+/// A snapshot that a follower is receiving.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct IncomingSnapshot {
+    pub(crate) snapshot: SnapshotMeta,
+    /// How many bytes of it are in the partial file.
+    pub(crate) received: u64,
+    /// The length of the chunk that the driver is writing behind those.
+    pub(crate) writing: Option<u64>,
+    /// The checksum of all chunks, the one being written included.
+    pub(crate) checksum: Checksum,
+}
+
+/// What only a node has that asks for pre-votes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct PreCandidate {
+    /// When it asks again.
+    pub(crate) election_at: Time,
+    /// The voters that would vote for this node, each once.
+    pub(crate) granted: Vec<NodeId>,
+}
+
+/// What only a candidate has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Candidate {
+    /// "If election timeout elapses: start new election."
+    pub(crate) election_at: Time,
+    /// The voters that have voted for this node in this term, each once, however often it says so.
+    pub(crate) granted: Vec<NodeId>,
+}
+
+/// What only a leader has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Leader {
+    /// The index of its first entry: all from here on are of its own term.
+    pub(crate) term_start: Index,
+    /// When it was elected.
+    pub(crate) elected_at: Time,
+    /// The other members, in the order of their ids. Members that a change removes stay here
+    /// until that change is committed.
+    pub(crate) peers: Vec<Peer>,
+    /// Bytes in the log above `committed_and_durable`, which `max_uncommitted_bytes` limits.
+    pub(crate) uncommitted: u64,
+    /// Up to here the log is both committed and on this leader's disk. A leader whose disk
+    /// stalls must not take in more and more commands while its followers commit them.
+    pub(crate) committed_and_durable: Index,
+    /// The entry of the latest configuration, until it is committed and the steps that follow are
+    /// done.
+    pub(crate) open_change: Option<Index>,
+    /// When it next checks that a majority has contact with it.
+    pub(crate) quorum_check_at: Time,
+    /// The stall of its own disk, known by its beginning, for which it has tried to hand over.
+    pub(crate) stall_handled: Option<Time>,
+    pub(crate) handover: Option<Handover>,
+    /// From when on it may hand over to a voter of greater priority.
+    pub(crate) priority_handover_at: Time,
+    pub(crate) reads: LeaderReads,
+}
+
+impl Leader {
+    pub(crate) fn peer(&self, id: NodeId) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.id == id)
+    }
+
+    pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.id == id)
+    }
+
+    /// The greatest value that a majority of the voters has reached: `own` is this node with its
+    /// own value, and `value` gives a peer's. `None` if there are no voters.
+    pub(crate) fn reached<T: Ord + Copy + Default>(
+        &self,
+        membership: &Membership,
+        own: (NodeId, T),
+        value: impl Fn(&Peer) -> T,
+    ) -> Option<T> {
+        quorum::reached(membership, |id| match self.peer(id) {
+            Some(peer) => value(peer),
+            None if id == own.0 => own.1,
+            None => T::default(),
+        })
+    }
+
+    /// The first time that a peer has to be sent something.
     pub(crate) fn deadline(&self) -> Time {
-        match &self.role {
-            // It wakes for every heartbeat, and looks after all else that it watches then: most
-            // steps need not know when that is due.
-            Role::Leader(leader) if !leader.peers.is_empty() => leader.deadline(),
-            Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                self.role_deadline().min(self.waiting_deadline())
-            }
-        }
+        let deadlines = self.peers.iter().map(|peer| peer.timer.deadline());
+        deadlines.min().unwrap_or(Time::NEVER)
     }
+}
 
-    /// When its role has it act.
-    pub(crate) fn role_deadline(&self) -> Time {
-        match &self.role {
-            // Nobody has to wake up later than announced, so membership need not be looked up.
-            Role::Follower(follower) if follower.deadline() >= self.wake_at => follower.deadline(),
-            Role::Follower(follower) if self.may_campaign() => follower.deadline(),
-            Role::Follower(_) => Time::NEVER,
-            Role::PreCandidate(asker) => asker.deadline(),
-            Role::Candidate(candidate) => candidate.deadline(),
-            Role::Leader(leader) => leader.deadline(),
-        }
-    }
-
-    /// When something that waits in it has waited for long enough.
-    pub(crate) fn waiting_deadline(&self) -> Time {
-        let handover = match &self.role {
-            Role::Leader(leader) => &leader.handover,
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &self.handed_over,
-        };
-        let handover = handover.map_or(Time::NEVER, |handover| handover.deadline);
-        handover.min(self.reads_deadline())
-    }
+/// A handover of leadership, kept by the leader, or by a node that led until now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Handover {
+    /// The driver's request; `None` if this node decided so itself.
+    pub(crate) request: Option<RequestId>,
+    pub(crate) target: NodeId,
+    /// When it is given up.
+    pub(crate) deadline: Time,
+    /// Whether the target has been sent TimeoutNow.
+    pub(crate) timeout_now_sent: bool,
 }

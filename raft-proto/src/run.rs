@@ -1,22 +1,21 @@
 //! Runs: entries that were proposed together stay one shared, immutable object.
 //!
 //! The log, the messages to each follower, the write to the disk and the hand-over to the state
-//! machine all hold ranges ([`Segment`]) of the same [`Run`]; what they cost is one reference
-//! count a range, whatever the number of entries in it.
+//! machine all hold ranges ([`Segment`]) of the same [`Run`]. A range costs one reference count,
+//! however many entries are in it.
 
-use crate::entries::EntryKind;
-use crate::types::{EntryId, Index, Term};
+use crate::types::{EntryId, EntryKind, Index, Term};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::hash::{Hash, Hasher};
 
-/// What one entry counts for beside its payload wherever bytes are limited: about what its
-/// index, term, kind and length cost in memory and on the wire. Without it, a million empty
-/// commands would weigh nothing.
+/// The bytes that limits count for an entry beside its payload: about what its index, term, kind
+/// and length cost in memory and on the wire. Without it, a million empty commands would count
+/// nothing.
 pub const ENTRY_OVERHEAD: u64 = 16;
 
-/// The payloads of a run, in the shape in which they came.
+/// The payloads of a run, stored as they came.
 #[derive(Clone, Debug)]
 pub(crate) enum Payloads {
     /// A single one, as proposed.
@@ -89,7 +88,7 @@ impl Run {
             bytes += size + ENTRY_OVERHEAD;
             largest = largest.max(size);
         }
-        // Runs hold fewer than 2^32 entries: what is proposed or decoded is limited far below.
+        // Proposals and frames are limited far below 2^32 entries.
         let count = u32::try_from(payloads.len()).unwrap_or(u32::MAX);
         Run {
             term,
@@ -113,8 +112,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// All of `run`, its first entry at `first`. Runs hold fewer than 2^32 entries: what is
-    /// proposed or decoded is limited far below.
+    /// The whole of `run`, its first entry at `first`.
     pub(crate) fn new(first: Index, run: Run) -> Segment {
         let len = run.count;
         debug_assert!(len > 0, "a run has at least one entry");
@@ -167,7 +165,7 @@ impl Segment {
         self.run.payloads.share(self.start as usize + at)
     }
 
-    /// Payload bytes plus overhead: one addition for a whole run, a walk for a part of one.
+    /// Payload bytes plus overhead. Costs a loop over the entries unless this is the whole run.
     pub(crate) fn bytes(&self) -> u64 {
         if self.len == self.run.count {
             return self.run.bytes;
@@ -176,7 +174,7 @@ impl Segment {
         (0..self.len()).map(size).sum()
     }
 
-    /// The part from `from` to `to`, both included; `None` if nothing of it is here.
+    /// The part from `from` to `to`, both included; `None` if there is none.
     pub(crate) fn part(&self, from: Index, to: Index) -> Option<Segment> {
         let from = from.max(self.first);
         let to = to.min(self.last());
@@ -194,7 +192,7 @@ impl Segment {
         })
     }
 
-    /// The part from `from` on, under the same reference to the run.
+    /// The part from `from` on, with the same reference to the run.
     pub(crate) fn starting_at(mut self, from: Index) -> Option<Segment> {
         if from > self.last() {
             return None;
@@ -207,7 +205,7 @@ impl Segment {
         Some(self)
     }
 
-    /// The longest beginning of at most `limit` bytes, but at least one entry; and its bytes.
+    /// The longest prefix of at most `limit` bytes, but at least one entry; and its bytes.
     pub(crate) fn prefix_within(mut self, limit: u64) -> (Segment, u64) {
         if self.len() == self.run.payloads.len() && self.run.bytes <= limit {
             let whole = self.run.bytes;
@@ -228,7 +226,7 @@ impl Segment {
 }
 
 impl PartialEq for Segment {
-    /// Equal if the entries are: how the payloads lie in memory makes no difference.
+    /// Equal if the entries are. How the payloads are stored makes no difference.
     fn eq(&self, other: &Segment) -> bool {
         self.first == other.first
             && self.len == other.len

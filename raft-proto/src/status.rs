@@ -1,4 +1,4 @@
-//! One struct to observe a node by.
+//! One struct that shows a node's state.
 
 use crate::error::Fault;
 use crate::membership::Membership;
@@ -18,13 +18,13 @@ pub struct Status {
     pub term: Term,
     /// votedFor.
     pub voted_for: Option<NodeId>,
-    /// What it is.
+    /// Its role.
     pub role: RoleKind,
-    /// Who leads, as far as it knows.
+    /// The leader of its term, if it knows it.
     pub leader: Option<NodeId>,
     /// The configuration in force.
     pub membership: Membership,
-    /// The last entry dropped from the log's beginning.
+    /// The last entry that compaction dropped from the log.
     pub log_base: EntryId,
     /// The last entry of the log.
     pub last_log: EntryId,
@@ -46,11 +46,11 @@ pub struct Status {
     pub writes_under_way: usize,
     /// Messages and hand-overs that wait for those writes.
     pub withheld: usize,
-    /// Messages rejected: what no correct peer sends.
+    /// Messages rejected, because no correct peer sends them.
     pub rejected: u64,
-    /// Those among them that show a broken safety property. Anything but 0 is an emergency.
+    /// Rejected messages that show a broken safety property. Anything but 0 is an emergency.
     pub safety_violations: u64,
-    /// Why this instance does nothing any more.
+    /// Why this instance has faulted, if so.
     pub fault: Option<Fault>,
     /// Its followers, if it leads.
     pub peers: Vec<PeerStatus>,
@@ -81,11 +81,11 @@ pub enum PeerState {
         /// Appends on their way.
         inflight: usize,
     },
-    /// It is sent a snapshot.
+    /// The leader sends it a snapshot.
     Snapshot {
-        /// Which one.
+        /// Its id.
         snapshot: SnapshotId,
-        /// How far, in bytes.
+        /// Where the current chunk begins, in bytes.
         offset: u64,
     },
 }
@@ -97,7 +97,7 @@ impl Peer {
             match_index: self.match_index,
             next_index: self.next_index,
             state: match &self.flow {
-                Flow::Probe(Probe::Ready | Probe::Agreed | Probe::Asked) => PeerState::Probe,
+                Flow::Probe(Probe::Ready | Probe::Agreed | Probe::Sent) => PeerState::Probe,
                 Flow::Replicate(inflight) => PeerState::Replicate {
                     inflight: inflight.len(),
                 },
@@ -112,7 +112,7 @@ impl Peer {
 }
 
 impl Raft {
-    /// All that can be seen of this node, at this moment.
+    /// The state of this node, at this moment.
     pub fn status(&self) -> Status {
         let peers = match &self.role {
             Role::Leader(leader) => leader.peers.iter().map(Peer::status).collect(),
@@ -128,16 +128,16 @@ impl Raft {
             log_base: self.log.base(),
             last_log: self.log.last(),
             resident_bytes: self.log.resident_bytes(),
-            durable_index: self.writes.durable_index,
-            commit_index: self.commit_index,
-            handed_out_index: self.applier.handed_out,
-            applied_index: self.applier.applied,
+            durable_index: self.writes.durable_index(),
+            commit_index: self.commit_index(),
+            handed_out_index: self.applier.handed_out(),
+            applied_index: self.applier.applied(),
             snapshot: self.snapshot.as_ref().map(|snapshot| snapshot.id),
-            persisted: self.writes.persisted,
+            persisted: self.writes.persisted(),
             writes_under_way: self.writes.under_way(),
             withheld: self.outbox.len(),
-            rejected: self.alarms.rejected,
-            safety_violations: self.alarms.safety_violations,
+            rejected: self.peer_faults.rejected(),
+            safety_violations: self.peer_faults.safety_violations(),
             fault: self.fault,
             peers,
         }

@@ -1,5 +1,4 @@
-//! Randomised election timeouts (section 5.2): drawn so that split votes are rare and, when
-//! they happen, are resolved quickly.
+//! Randomised election timeouts (section 5.2), so that split votes are rare and quickly resolved.
 
 use crate::config::Config;
 use core::time::Duration;

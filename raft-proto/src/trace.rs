@@ -1,7 +1,7 @@
-//! The one textual form of inputs and actions: golden tests, simulators and drivers print it.
+//! Inputs and actions as text, the same in golden tests, simulators and drivers.
 //!
 //! One fact a line: the node and its term, then what happened. Entries are `index@term`, writes
-//! `#seq`; payloads are given by their length. ASCII only.
+//! `#seq`, and payloads are shown as their length. ASCII only.
 //!
 //! ```text
 //! n1@5 candidate
@@ -12,9 +12,9 @@
 //! n2@5 -> n1 RequestVoteReply granted
 //! ```
 //!
-//! What happens outside the core is added behind a line, in brackets: `(dropped)`.
+//! Simulators and tests add what happens outside the core in brackets: `(dropped)`.
 
-use crate::action::{Action, InstalledLog, Write};
+use crate::action::{Action, InstalledLog, Proposal, Write};
 use crate::entries::Entries;
 use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
 use crate::membership::MemberRole;
@@ -49,7 +49,7 @@ impl Display for Who {
 /// assert_eq!(line, "n1@5 persisted #7");
 /// ```
 pub fn input(who: Who, input: &Input) -> impl Display + '_ {
-    Line(who, input)
+    Line { who, what: input }
 }
 
 /// An action as a line.
@@ -62,21 +62,28 @@ pub fn input(who: Who, input: &Input) -> impl Display + '_ {
 /// assert_eq!(line, "n1@5 wake at 1.500000");
 /// ```
 pub fn action(who: Who, action: &Action) -> impl Display + '_ {
-    Line(who, action)
+    Line { who, what: action }
 }
 
-struct Line<'a, T>(Who, &'a T);
+struct Line<'a, T> {
+    who: Who,
+    what: &'a T,
+}
 
 impl Display for Line<'_, Input> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line(who, input) = self;
+        let Line { who, what: input } = self;
         write!(f, "{who} ")?;
         match input {
             Input::Tick => f.write_str("tick"),
-            Input::Receive { from, message } => write!(f, "<- {from} {}", Says(message)),
+            Input::Receive { from, message } => write!(f, "<- {from} {}", Contents(message)),
             Input::Propose { id, commands } => {
                 let bytes: usize = commands.iter().map(<[u8]>::len).sum();
-                write!(f, "propose {id} {}", Amount(commands.len(), bytes as u64))
+                let amount = Amount {
+                    count: commands.len(),
+                    bytes: bytes as u64,
+                };
+                write!(f, "propose {id} {amount}")
             }
             Input::Persisted { seq } => write!(f, "persisted {seq}"),
             Input::PersistFailed { seq } => write!(f, "persist failed {seq}"),
@@ -133,19 +140,15 @@ impl Display for Line<'_, Input> {
 
 impl Display for Line<'_, Action> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line(who, action) = self;
+        let Line { who, what: action } = self;
         write!(f, "{who} ")?;
         match action {
-            Action::Send { to, message } => write!(f, "-> {to} {}", Says(message)),
+            Action::Send { to, message } => write!(f, "-> {to} {}", Contents(message)),
             Action::Persist(write) => persist(f, write),
             Action::Apply { entries } => write!(f, "apply {}", Range(entries)),
             Action::Restore { snapshot } => {
-                write!(
-                    f,
-                    "restore {} {}",
-                    Snapshot(&snapshot.id),
-                    snapshot.membership
-                )
+                let (id, membership) = (Snapshot(&snapshot.id), &snapshot.membership);
+                write!(f, "restore {id} {membership}")
             }
             Action::ReadSnapshot {
                 peer,
@@ -153,27 +156,22 @@ impl Display for Line<'_, Action> {
                 offset,
                 length,
             } => {
-                write!(f, "read snapshot for {peer} {}", Snapshot(snapshot))?;
-                write!(f, " at {offset} {length}B")
+                let id = Snapshot(snapshot);
+                write!(f, "read snapshot for {peer} {id} at {offset} {length}B")
             }
             Action::WriteSnapshot {
                 snapshot,
                 offset,
                 data,
             } => {
-                write!(f, "write snapshot {}", Snapshot(snapshot))?;
-                write!(f, " at {offset} {}B", data.len())
+                let (id, length) = (Snapshot(snapshot), data.len());
+                write!(f, "write snapshot {id} at {offset} {length}B")
             }
             Action::ReleaseSnapshot { snapshot } => {
                 write!(f, "release snapshot {}", Snapshot(snapshot))
             }
             Action::WakeAt(at) => write!(f, "wake at {at}"),
-            Action::Proposed { id, outcome } => {
-                answer(f, "proposed", *id, outcome, |f, done| match done.count {
-                    1 => write!(f, "at {}", done.first),
-                    count => write!(f, "at {} x{count}", done.first),
-                })
-            }
+            Action::Proposed { id, outcome } => answer(f, "proposed", *id, outcome, proposal),
             Action::Read { id, outcome } => answer(f, "read", *id, outcome, |f, index| {
                 write!(f, "ready at {index}")
             }),
@@ -181,9 +179,7 @@ impl Display for Line<'_, Action> {
                 answer(f, "transferred", *id, outcome, |f, to| write!(f, "to {to}"))
             }
             Action::ChangeProposed { id, outcome } => {
-                answer(f, "change", *id, outcome, |f, entry| {
-                    write!(f, "at {entry}")
-                })
+                answer(f, "change", *id, outcome, |f, at| write!(f, "at {at}"))
             }
             Action::MembershipChanged { index, membership } => {
                 write!(f, "membership of {index} is {membership}")
@@ -194,7 +190,7 @@ impl Display for Line<'_, Action> {
                 to,
                 max_bytes,
             } => write!(f, "read entries for {peer} {from}..{to} up to {max_bytes}B"),
-            // The term stands at the beginning of the line, if the step made no other.
+            // The line's own term differs if the step began yet another one.
             Action::RoleChanged { role, term } => write!(f, "becomes {role} in term {term}"),
             Action::LeaderChanged { leader, term } => match leader {
                 Some(leader) => write!(f, "leader of term {term} is {leader}"),
@@ -212,7 +208,7 @@ impl Display for Line<'_, Action> {
     }
 }
 
-/// What a change is to make of each node.
+/// The changes of each node.
 struct Changes<'a>(&'a MembershipChange);
 
 impl Display for Changes<'_> {
@@ -250,6 +246,13 @@ fn answer<T, E: Display>(
     }
 }
 
+fn proposal(f: &mut Formatter<'_>, proposal: &Proposal) -> fmt::Result {
+    match proposal.count {
+        1 => write!(f, "at {}", proposal.first),
+        count => write!(f, "at {} x{count}", proposal.first),
+    }
+}
+
 fn persist(f: &mut Formatter<'_>, write: &Write) -> fmt::Result {
     write!(f, "persist {}", write.seq)?;
     if let Some(identity) = &write.identity {
@@ -273,16 +276,16 @@ fn persist(f: &mut Formatter<'_>, write: &Write) -> fmt::Result {
         write!(f, " compact {}", Snapshot(&compact.snapshot.id))?;
         write!(f, " drop through {}", compact.drop_through)?;
     }
-    match write.entries.is_empty() {
-        true => Ok(()),
-        false => write!(f, " {}", Range(&write.entries)),
+    if !write.entries.is_empty() {
+        write!(f, " {}", Range(&write.entries))?;
     }
+    Ok(())
 }
 
 /// A message without its addresses and term.
-struct Says<'a>(&'a Message);
+struct Contents<'a>(&'a Message);
 
-impl Display for Says<'_> {
+impl Display for Contents<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let message = self.0;
         f.write_str(message.kind().name())?;
@@ -346,7 +349,7 @@ impl Display for Says<'_> {
     }
 }
 
-/// The round that a message belongs to; most belong to none.
+/// The round of a message; most have none.
 fn round(f: &mut Formatter<'_>, round: u64) -> fmt::Result {
     match round {
         0 => Ok(()),
@@ -395,7 +398,8 @@ impl Display for Range<'_> {
         let bytes = entries.bytes() - count as u64 * crate::ENTRY_OVERHEAD;
         match (entries.iter().next(), entries.last_id()) {
             (Some(first), Some(last)) if count > 1 => {
-                write!(f, "entries {}..{last} {}", first.id(), Amount(count, bytes))
+                let amount = Amount { count, bytes };
+                write!(f, "entries {}..{last} {amount}", first.id())
             }
             (Some(first), _) => write!(f, "entry {} {} {bytes}B", first.id(), first.kind()),
             (None, _) => f.write_str("no entries"),
@@ -404,10 +408,13 @@ impl Display for Range<'_> {
 }
 
 /// A number of things and their bytes.
-struct Amount(usize, u64);
+struct Amount {
+    count: usize,
+    bytes: u64,
+}
 
 impl Display for Amount {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "x{} {}B", self.0, self.1)
+        write!(f, "x{} {}B", self.count, self.bytes)
     }
 }

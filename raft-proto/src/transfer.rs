@@ -1,27 +1,14 @@
-//! Leadership transfer (thesis 3.10): the leader takes in no more commands, brings the target's
-//! log up to its own, and asks it to campaign at once.
+//! Leadership transfer (thesis 3.10): the leader accepts no more commands, brings the target's log
+//! up to its own, and asks the target to campaign at once. One transfer under way is a handover.
 
 use crate::action::Action;
 use crate::error::{Rejection, TransferError};
 use crate::membership::MemberRole;
 use crate::message::{Campaign, Message, TimeoutNow};
 use crate::raft::Raft;
-use crate::role::Role;
-use crate::types::{NodeId, RequestId, Term, Time};
+use crate::role::{Handover, Role};
+use crate::types::{NodeId, RequestId, Term};
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
-
-/// A lead that is being handed over, by a leader or by one that was it until now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Handover {
-    /// Who asked for it; nobody if this node decided so.
-    request: Option<RequestId>,
-    pub(crate) target: NodeId,
-    /// When it is given up.
-    pub(crate) deadline: Time,
-    /// Whether the target has been asked to campaign.
-    asked: bool,
-}
 
 impl Raft {
     pub(crate) fn transfer_leadership(
@@ -70,14 +57,15 @@ impl Raft {
             return None;
         };
         let membership = self.configurations.membership();
-        let recently = |heard: Time| heard.after(self.config.election_timeout_min) > self.now;
-        let fit = leader.peers.iter().filter_map(|peer| {
+        let timeout = self.config.election_timeout_min;
+        let candidates = leader.peers.iter().filter_map(|peer| {
             let member = membership.get(peer.id)?;
             let stays = matches!(member.role, MemberRole::Voter | MemberRole::Incoming);
-            let heard = peer.heard_at.is_some_and(recently);
-            (stays && heard).then_some((member.priority, peer.match_index, peer.id))
+            let fit = stays && peer.heard_within(timeout, self.now);
+            fit.then_some((member.priority, peer.match_index, peer.id))
         });
-        fit.max_by_key(|(priority, match_index, _)| (*priority, *match_index))
+        candidates
+            .max_by_key(|(priority, match_index, _)| (*priority, *match_index))
             .map(|(_, _, id)| id)
     }
 
@@ -95,34 +83,36 @@ impl Raft {
                 request,
                 target,
                 deadline,
-                asked: false,
+                timeout_now_sent: false,
             });
-            self.press_handover(actions);
+            self.continue_handover(actions);
         }
     }
 
-    /// Asks the target to campaign, if it has the whole log by now. Called whenever it answers,
-    /// so that a request that was lost is repeated.
-    pub(crate) fn press_handover(&mut self, actions: &mut Vec<Action>) {
-        let (term, last) = (self.hard_state.term, self.log.last().index);
+    /// Asks the target to campaign, if it has the whole log by now. Runs whenever a follower
+    /// answers, so that a request that was lost is repeated.
+    pub(crate) fn continue_handover(&mut self, actions: &mut Vec<Action>) {
+        let (term, last) = (self.hard_state.term(), self.log.last().index);
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let Some(handover) = &mut leader.handover else {
+        let Some(handover) = leader.handover else {
             return;
         };
         let to = handover.target;
-        let match_index = leader.peers.iter().find(|peer| peer.id == to);
-        if match_index.is_some_and(|peer| peer.match_index == last) {
-            handover.asked = true;
-            // From now on another may be elected at any time, however late this message comes.
+        if leader.peer(to).is_some_and(|peer| peer.match_index == last) {
+            leader.handover = Some(Handover {
+                timeout_now_sent: true,
+                ..handover
+            });
+            // From now on another node may be elected at any time, however late this message comes.
             leader.reads.end_lease();
             let message = Message::TimeoutNow(TimeoutNow { term });
             actions.push(Action::Send { to, message });
         }
     }
 
-    /// Gives the handover up when its time is over: this node leads on, if it still does.
+    /// Gives the handover up when its time is over. A node that still leads then leads on.
     pub(crate) fn expire_handover(&mut self, actions: &mut Vec<Action>) {
         let pending = match &mut self.role {
             Role::Leader(leader) => &mut leader.handover,
@@ -134,38 +124,40 @@ impl Raft {
         }
     }
 
-    /// This node leads no more. Whether the target is elected will be seen, if it was asked.
+    /// This node no longer leads. If the target was asked to campaign, the next leader that this
+    /// node hears of decides the outcome.
     pub(crate) fn end_handover(&mut self, actions: &mut Vec<Action>) {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
         match leader.handover.take() {
-            Some(handover) if handover.asked => self.handed_over = Some(handover),
+            Some(handover) if handover.timeout_now_sent => self.handed_over = Some(handover),
             Some(handover) => report(handover, Err(TransferError::LeadershipLost), actions),
             None => {}
         }
     }
 
-    /// A leader is known: the target, or another.
-    pub(crate) fn settle_handover(&mut self, leader: NodeId, actions: &mut Vec<Action>) {
+    /// A leader is known: the target, or another node.
+    pub(crate) fn resolve_handover(&mut self, leader: NodeId, actions: &mut Vec<Action>) {
         if let Some(handover) = self.handed_over.take() {
-            let outcome = match leader == handover.target {
-                true => Ok(leader),
-                false => Err(TransferError::LeadershipLost),
+            let outcome = if leader == handover.target {
+                Ok(leader)
+            } else {
+                Err(TransferError::LeadershipLost)
             };
             report(handover, outcome, actions);
         }
     }
 
-    /// Nobody waits in vain for an instance that has faulted.
+    /// An instance that has faulted answers its open request.
     pub(crate) fn fail_handover(&mut self, error: TransferError, actions: &mut Vec<Action>) {
         if let Some(handover) = self.handed_over.take() {
             report(handover, Err(error), actions);
         }
     }
 
-    /// The leader of this term asks this node to campaign at once: it skips the pre-vote, and its
-    /// requests tell voters not to mind that they hear a leader.
+    /// The leader of this term asks this node to campaign at once. It skips the pre-vote, and its
+    /// requests tell voters to answer although they have contact with a leader.
     pub(crate) fn timeout_now(
         &mut self,
         from: NodeId,
@@ -173,14 +165,14 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
         let term = request.term;
-        // Of another term it is late, or early after a restart; and so it is at a node whose vote
-        // is no longer, or not yet, wanted.
-        if term != self.hard_state.term {
+        // A request of another term is late, or early after a restart.
+        if term != self.hard_state.term() {
             return Ok(());
         }
         self.admit_leader(from, term)?;
-        let may = self.may_campaign() && term < Term::MAX;
-        if may && self.leader() == Some(from) {
+        // One at a node that is no voter, or not yet, is late or early as well.
+        let may_campaign = self.may_campaign() && term < Term::MAX;
+        if may_campaign && self.leader() == Some(from) {
             self.campaign(Campaign::Transfer, actions);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The small words of the protocol: who, when, and where in the log.
+//! The small types of the protocol: ids, terms, indexes, entries' ids and kinds, times.
 
 use core::fmt;
 use core::time::Duration;
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The identity of one server, unique in its cluster and never used again for another one.
 ///
-/// A server that lost its disk is a new server and needs a new id: its old votes and
-/// acknowledgements are promises that it can no longer keep.
+/// A server that lost its disk is a new server and needs a new id: it no longer has the votes and
+/// entries that it acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub u64);
@@ -18,8 +18,8 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// The identity of a cluster. Zero is not valid; draw it at random when a cluster is made, so
-/// that nodes of two clusters that reach each other by mistake refuse to talk.
+/// The identity of a cluster. Zero is not valid. Draw it at random when the cluster is made, so
+/// that nodes of two clusters refuse each other's messages if they are connected by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClusterId(pub u64);
@@ -53,12 +53,12 @@ impl fmt::Display for GroupId {
 pub struct Term(pub u64);
 
 impl Term {
-    /// How far above this node's own term a message's term may lie: 2^32. An honest cluster
-    /// gains one term for each election, so no peer gets there; a forged or corrupt term that
-    /// did would use up the number space for everybody.
+    /// How far above this node's own term a message's term may be: 2^32. A correct cluster gains
+    /// one term for each election, so no peer gets there. A forged or corrupt term beyond it would
+    /// use up the numbers of the whole cluster.
     pub const MAX_AHEAD: u64 = 1 << 32;
-    /// The greatest term: 2^62. A node there campaigns no more, and messages and storages beyond
-    /// it are refused. No honest cluster comes near it.
+    /// The greatest term: 2^62. A node in that term no longer campaigns, and messages and storages
+    /// beyond it are refused. No correct cluster comes near it.
     pub const MAX: Term = Term(1 << 62);
 
     /// The next term, that of a new election.
@@ -74,7 +74,7 @@ impl fmt::Display for Term {
     }
 }
 
-/// A position in the log. The first entry has index 1; 0 stands before the log.
+/// A position in the log. The first entry has index 1; 0 is the position before it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -84,8 +84,8 @@ pub struct Index(pub u64);
 impl Index {
     /// The position before the first entry.
     pub const ZERO: Index = Index(0);
-    /// The greatest index that a log may reach: 2^62. Any index above it in a message is an
-    /// error of its sender, so sums of an index and a length cannot overflow.
+    /// The greatest index that a log may reach: 2^62. Messages with a greater index are rejected,
+    /// so that sums of an index and a length cannot overflow.
     pub const MAX: Index = Index(1 << 62);
 
     /// The position after this one.
@@ -135,7 +135,7 @@ pub struct EntryId {
 }
 
 impl EntryId {
-    /// What stands before the first entry of every log: index 0, term 0.
+    /// The position before the first entry of every log: index 0, term 0.
     pub const ZERO: EntryId = EntryId {
         index: Index(0),
         term: Term(0),
@@ -161,6 +161,29 @@ impl EntryId {
 impl fmt::Display for EntryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.index, self.term)
+    }
+}
+
+/// What an entry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EntryKind {
+    /// A command for the state machine.
+    Command,
+    /// The empty entry with which a new leader begins its term (section 8): it commits what
+    /// earlier terms left. A driver does not apply it, and reports `Applied` past it.
+    Noop,
+    /// A configuration (section 6), as [`Membership::decode`](crate::Membership::decode) reads it.
+    /// In force from when it is appended. A driver does not apply it.
+    Membership,
+}
+
+impl fmt::Display for EntryKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EntryKind::Command => "command",
+            EntryKind::Noop => "noop",
+            EntryKind::Membership => "membership",
+        })
     }
 }
 
@@ -234,8 +257,7 @@ impl fmt::Display for Seq {
     }
 }
 
-/// A number by which the driver recognises the outcome of what it asked for. The core only
-/// hands it back.
+/// A number by which the driver recognises the outcome of a request. The core only hands it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u64);

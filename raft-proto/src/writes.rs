@@ -1,5 +1,5 @@
-//! Writes: what a step changed of the persistent state, which writes are under way, and how
-//! much of the log is durable.
+//! Writes: which of the persistent state a step changed, which writes are under way, and how much
+//! of the log is durable.
 
 use crate::action::{Action, Compaction, HardState, Identity, Install, Write};
 use crate::entries::Entries;
@@ -13,24 +13,29 @@ use serde::{Deserialize, Serialize};
 /// The writes of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Writes {
-    /// The last seq asked for.
-    pub(crate) issued: Seq,
-    /// The last seq reported as persisted.
-    pub(crate) persisted: Seq,
-    /// The log up to here is on disk, as it is in memory.
-    pub(crate) durable_index: Index,
-    /// Writes under way, with the index up to which the log is durable once they are.
-    pending: VecDeque<(Seq, Index)>,
+    issued: Seq,
+    persisted: Seq,
+    durable_index: Index,
+    /// Writes under way, in the order of seq.
+    pending: VecDeque<Pending>,
     /// Since when the writes under way have made no progress.
-    waiting_since: Time,
+    stalled_since: Time,
     /// The last write of currentTerm and votedFor.
     hard_state_in: Seq,
-    /// What this step has changed so far.
     staged: Staged,
-    /// Goes with the first write to an empty storage.
+    /// Stored by the first write to an empty storage.
     identity: Option<Box<Identity>>,
 }
 
+/// A write under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Pending {
+    seq: Seq,
+    /// Up to here the log is durable once the write is.
+    durable_index: Index,
+}
+
+/// What a step has changed so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Staged {
     any: bool,
@@ -42,19 +47,34 @@ struct Staged {
 }
 
 impl Writes {
-    /// Nothing under way; the log is durable up to `durable_index`. `identity` is what the
-    /// first write has to store, if the storage has none yet.
+    /// No write is under way, and the log is durable up to `durable_index`. The first write stores
+    /// `identity`, if the storage has none yet.
     pub(crate) fn new(durable_index: Index, identity: Option<Box<Identity>>) -> Writes {
         Writes {
             issued: Seq(0),
             persisted: Seq(0),
             durable_index,
             pending: VecDeque::new(),
-            waiting_since: Time::ZERO,
+            stalled_since: Time::ZERO,
             hard_state_in: Seq(0),
             staged: Staged::default(),
             identity,
         }
+    }
+
+    /// The last seq asked for.
+    pub(crate) fn issued(&self) -> Seq {
+        self.issued
+    }
+
+    /// The last seq reported as persisted.
+    pub(crate) fn persisted(&self) -> Seq {
+        self.persisted
+    }
+
+    /// The log up to here is on disk, as it is in memory.
+    pub(crate) fn durable_index(&self) -> Index {
+        self.durable_index
     }
 
     /// currentTerm or votedFor changed.
@@ -81,8 +101,8 @@ impl Writes {
         self.staged.compact = Some(Box::new(compact));
     }
 
-    /// The write that will hold all that was staged or issued so far: what is decided now rests
-    /// on nothing later.
+    /// The write that holds everything that was staged or issued so far. What is decided now rests
+    /// on no later one.
     pub(crate) fn latest(&self) -> Seq {
         if self.staged.any {
             self.issued.next()
@@ -91,12 +111,12 @@ impl Writes {
         }
     }
 
-    /// Entries after `kept` are no longer those that earlier writes hold: when those complete,
-    /// they prove nothing about the entries that took their places.
+    /// Entries after `kept` are no longer those of earlier writes. When those writes complete, they
+    /// prove nothing about the entries that took these places.
     pub(crate) fn overwritten_after(&mut self, kept: Index) {
         self.durable_index = self.durable_index.min(kept);
-        for (_, index) in &mut self.pending {
-            *index = kept.min(*index);
+        for pending in &mut self.pending {
+            pending.durable_index = pending.durable_index.min(kept);
         }
     }
 
@@ -112,11 +132,14 @@ impl Writes {
             return;
         }
         if self.pending.is_empty() {
-            self.waiting_since = now;
+            self.stalled_since = now;
         }
         let staged = core::mem::take(&mut self.staged);
         self.issued = self.issued.next();
-        self.pending.push_back((self.issued, log.last().index));
+        self.pending.push_back(Pending {
+            seq: self.issued,
+            durable_index: log.last().index,
+        });
         actions.push(Action::Persist(Write {
             seq: self.issued,
             identity: self.identity.take(),
@@ -124,7 +147,7 @@ impl Writes {
             install: staged.install,
             compact: staged.compact,
             entries: match staged.entries_from {
-                Some(from) => log.slice(from, log.last().index, u64::MAX).0,
+                Some(from) => log.entries(from, log.last().index),
                 None => Entries::EMPTY,
             },
         }));
@@ -133,27 +156,27 @@ impl Writes {
     /// All writes up to `seq`, which was issued, are durable.
     pub(crate) fn complete(&mut self, now: Time, seq: Seq) {
         if seq > self.persisted {
-            self.waiting_since = now;
+            self.stalled_since = now;
         }
         self.persisted = self.persisted.max(seq);
-        while let Some((pending, index)) = self.pending.front() {
-            if *pending > seq {
+        while let Some(pending) = self.pending.front() {
+            if pending.seq > seq {
                 break;
             }
-            self.durable_index = self.durable_index.max(*index);
+            self.durable_index = self.durable_index.max(pending.durable_index);
             self.pending.pop_front();
         }
     }
 
     /// Whether currentTerm is on disk. Until it is, a crash may take this node back to an earlier
-    /// term, whose leader may overwrite what this one's leader was told is here.
+    /// term, whose leader may overwrite entries that this term's leader believes to be here.
     pub(crate) fn term_is_durable(&self) -> bool {
         self.hard_state_in <= self.persisted
     }
 
     /// Since when writes have been under way without progress, if there are any.
-    pub(crate) fn waiting_since(&self) -> Option<Time> {
-        (!self.pending.is_empty()).then_some(self.waiting_since)
+    pub(crate) fn stalled_since(&self) -> Option<Time> {
+        (!self.pending.is_empty()).then_some(self.stalled_since)
     }
 
     /// How many writes are under way.

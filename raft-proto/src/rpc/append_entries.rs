@@ -6,7 +6,7 @@ use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
-use crate::progress::{Denial, Flow, Stage};
+use crate::progress::{Denial, Flow};
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{EntryId, Index, NodeId};
@@ -16,14 +16,14 @@ use alloc::vec::Vec;
 enum Comparison {
     /// The log does not contain prevLog.
     Missing,
-    /// It does; and from this index on the entries are new or conflict.
-    Contained { news_from: Option<Index> },
+    /// It does. From `new_from` on, the entries are new or conflict.
+    Contained { new_from: Option<Index> },
 }
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It carries no entries: it only asks, or says that the leader is there.
+    /// It carries no entries: it asks where the logs agree, or shows that the leader is there.
     Heartbeat,
     /// It carries entries.
     Append,
@@ -39,18 +39,18 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let round = request.round;
         // 1. "Reply false if term < currentTerm."
-        if request.term < self.hard_state.term {
+        if request.term < self.hard_state.term() {
             self.reply_to_append(from, AppendOutcome::Stale, 0, actions);
             return Ok(());
         }
         self.admit_leader(from, request.term)?;
         let comparison = self.compare(&request).inspect_err(|_| {
-            self.alarms.distrusted = Some((from, request.term));
+            self.peer_faults.stop_following(from, request.term);
         })?;
         self.follow(from, request.term, actions);
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         //    prevLogTerm."
-        let Comparison::Contained { news_from } = comparison else {
+        let Comparison::Contained { new_from } = comparison else {
             let outcome = AppendOutcome::Rejected {
                 prev_log_index: request.prev_log.index,
                 hint: self.log.last_not_above(request.prev_log),
@@ -62,33 +62,36 @@ impl Raft {
         //    delete the existing entry and all that follow it."
         // 4. "Append any new entries not already in the log."
         let last_new = request.entries.last_id().unwrap_or(request.prev_log).index;
-        let kind = match request.entries.is_empty() {
-            true => Kind::Heartbeat,
-            false => Kind::Append,
+        let kind = if request.entries.is_empty() {
+            Kind::Heartbeat
+        } else {
+            Kind::Append
         };
-        if let Some(first) = news_from {
+        if let Some(first) = new_from {
             self.replace_from(first, request.entries, actions);
         }
         // 5. "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last
         //    new entry)": only up to there is this log known to equal the leader's.
-        self.commit_index = self.commit_index.max(request.leader_commit.min(last_new));
-        self.acknowledge(from, (last_new, round), kind, actions);
+        self.commit_index
+            .raise_to(request.leader_commit.min(last_new));
+        self.acknowledge(from, last_new, round, kind, actions);
         Ok(())
     }
 
-    /// Compares a request with the log, and with what is known to be committed: a leader holds
-    /// all committed entries (Leader Completeness, section 5.4.3).
+    /// Compares a request with the log, and with commitIndex: a leader holds all committed entries
+    /// (Leader Completeness, section 5.4.3).
     fn compare(&self, request: &AppendEntries) -> Result<Comparison, Rejection> {
-        let (prev, commit_index) = (request.prev_log, self.commit_index);
+        let (prev, commit_index) = (request.prev_log, self.commit_index());
         let conflict = |entry| Rejection::ConflictBelowCommit {
             entry,
             commit_index,
         };
-        // What lies before the base is committed, and its term is forgotten: it agrees.
+        // An entry before the base is committed, and its term is forgotten: it agrees.
         if prev.index >= self.log.base().index && !self.log.contains(prev) {
-            return match prev.index <= commit_index {
-                true => Err(conflict(prev)),
-                false => Ok(Comparison::Missing),
+            return if prev.index <= commit_index {
+                Err(conflict(prev))
+            } else {
+                Ok(Comparison::Missing)
             };
         }
         // The base is committed, and its term is known.
@@ -102,19 +105,22 @@ impl Raft {
                 term: run.term(),
             }));
         }
-        let news_from = self.log.first_missing(&request.entries);
-        match news_from {
+        let new_from = self.log.first_missing(&request.entries);
+        match new_from {
             Some(index) if index <= commit_index => {
                 let mut entries = request.entries.iter();
                 let found = entries.find(|entry| entry.index() == index);
                 Err(conflict(found.map_or(prev, |entry| entry.id())))
             }
-            Some(_) | None => Ok(Comparison::Contained { news_from }),
+            Some(_) | None => Ok(Comparison::Contained { new_from }),
         }
     }
 
     fn replace_from(&mut self, first: Index, entries: Entries, actions: &mut Vec<Action>) {
-        assert!(first > self.commit_index, "a committed entry never changes");
+        assert!(
+            first > self.commit_index(),
+            "a committed entry never changes"
+        );
         if first <= self.log.last().index {
             self.log.truncate(first);
             self.writes.overwritten_after(first.previous());
@@ -124,20 +130,22 @@ impl Raft {
         self.writes.stage_entries(first);
     }
 
-    /// Success. A heartbeat is answered at once, with what is on disk by now; entries are
-    /// acknowledged when they are on disk.
+    /// Replies success. A heartbeat is answered at once, with the index that is on disk by now.
+    /// Entries are acknowledged when they are on disk.
     fn acknowledge(
         &mut self,
         to: NodeId,
-        (last_new, round): (Index, u64),
+        last_new: Index,
+        round: u64,
         kind: Kind,
         actions: &mut Vec<Action>,
     ) {
-        // All before the base is committed, so the leader holds it too.
+        // Everything before the base is committed, so the leader holds it too.
         let received = last_new.max(self.log.base().index);
-        let durable = match self.writes.term_is_durable() {
-            true => self.writes.durable_index,
-            false => Index::ZERO,
+        let durable = if self.writes.term_is_durable() {
+            self.writes.durable_index()
+        } else {
+            Index::ZERO
         };
         if kind == Kind::Heartbeat || received <= durable {
             let outcome = AppendOutcome::Accepted {
@@ -147,7 +155,7 @@ impl Raft {
             return self.reply_to_append(to, outcome, round, actions);
         }
         let message = Message::AppendEntriesReply(AppendEntriesReply {
-            term: self.hard_state.term,
+            term: self.hard_state.term(),
             outcome: AppendOutcome::Accepted {
                 match_index: received,
                 received,
@@ -166,7 +174,7 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) {
         let message = Message::AppendEntriesReply(AppendEntriesReply {
-            term: self.hard_state.term,
+            term: self.hard_state.term(),
             outcome,
             round,
         });
@@ -196,10 +204,13 @@ impl Raft {
             AppendOutcome::Stale => Index::ZERO,
         };
         if claimed > last {
-            let acknowledged = claimed;
-            return Err(Rejection::MatchBeyondLog { acknowledged, last });
+            return Err(Rejection::MatchBeyondLog {
+                acknowledged: claimed,
+                last,
+            });
         }
-        // A stale answer is to an earlier term's request: it tells nothing of this term's rounds.
+        // A stale answer is to a request of an earlier term, and tells nothing of this term's
+        // rounds.
         let round = match answer {
             Answer::ToRequest => reply.round,
             Answer::StaleTerm => 0,
@@ -216,90 +227,65 @@ impl Raft {
             AppendOutcome::Accepted {
                 match_index,
                 received,
-            } => self.accepted(from, match_index, received, actions),
+            } => self.append_accepted(from, match_index, received, actions),
             AppendOutcome::Rejected {
                 prev_log_index,
                 hint,
-            } => self.refused(from, prev_log_index, hint, actions),
+            } => {
+                self.back_up(from, prev_log_index, hint, actions);
+                self.resend_overdue_chunk(from, actions);
+            }
             AppendOutcome::Stale => {}
         }
         Ok(())
     }
 
-    fn accepted(
+    fn append_accepted(
         &mut self,
         from: NodeId,
         match_index: Index,
         received: Index,
         actions: &mut Vec<Action>,
     ) {
-        let (interval, base) = (self.config.heartbeat_interval, self.log.base().index);
-        let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) else {
+        let base = self.log.base().index;
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let Some(peer) = leader.peer_mut(from) else {
             return;
         };
         peer.denial = Denial::None;
-        let news = match_index > peer.match_index;
-        peer.acknowledged(match_index);
-        let settled = matches!(peer.flow, Flow::Probe(_)) && received.next() >= peer.next_index;
-        if news || settled {
-            // Answered: the next heartbeat is due an interval after what was sent last.
-            peer.heartbeat_at = peer.heartbeat_at.max(peer.sent_at.after(interval));
+        let rises = match_index > peer.match_index;
+        peer.raise_match_index(match_index);
+        let agrees = matches!(peer.flow, Flow::Probe(_)) && received.next() >= peer.next_index;
+        if rises || agrees {
+            peer.timer.answered(&self.config);
         }
         match &peer.flow {
-            Flow::Probe(_) if received.next() >= peer.next_index => peer.replicate_after(received),
+            Flow::Probe(_) if agrees => peer.replicate_after(received),
             Flow::Replicate(_) => peer.next_index = peer.next_index.max(received.next()),
-            // It has what the snapshot stands for, or all that the log does not hold any more.
+            // It has the snapshot's entries, or everything that the log no longer holds.
             Flow::Snapshot(_) if received >= base => {
                 return self.transfer_done(from, match_index, received, actions);
             }
-            Flow::Snapshot(_) => self.nudge_transfer(from, actions),
+            Flow::Snapshot(_) => self.resend_overdue_chunk(from, actions),
             Flow::Probe(_) => {}
         }
-        let commit_index = self.commit_index;
-        if news && match_index > commit_index {
+        let commit_index = self.commit_index();
+        if rises && match_index > commit_index {
             self.advance_commit(actions);
         }
-        self.press_handover(actions);
-        // A new commitIndex has gone to everybody, and what else there is to send with it.
-        if self.commit_index == commit_index {
+        self.continue_handover(actions);
+        // If commitIndex rose, every follower was sent it, and everything else there is to send.
+        if self.commit_index() == commit_index {
             self.replicate_to(from, actions);
-        }
-    }
-
-    fn refused(
-        &mut self,
-        from: NodeId,
-        prev_log_index: Index,
-        hint: EntryId,
-        actions: &mut Vec<Action>,
-    ) {
-        self.back_up(from, prev_log_index, hint, actions);
-        self.nudge_transfer(from, actions);
-    }
-
-    /// The peer answers, but a chunk sent a heartbeat interval ago is still unanswered: it was
-    /// lost, and is sent again.
-    fn nudge_transfer(&mut self, from: NodeId, actions: &mut Vec<Action>) {
-        let (now, interval) = (self.now, self.config.heartbeat_interval);
-        let chunk = self.config.snapshot_chunk_bytes;
-        let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) else {
-            return;
-        };
-        if let Flow::Snapshot(transfer) = &mut peer.flow {
-            match transfer.stage {
-                Stage::Sent { at } if at.after(interval) <= now => {
-                    transfer.stage = Stage::Reading;
-                    actions.push(transfer.read(from, chunk));
-                }
-                Stage::Sent { .. } | Stage::Reading | Stage::Unread => {}
-            }
         }
     }
 
     /// A peer has answered.
     pub(super) fn heard_from(&mut self, from: NodeId) {
         let now = self.now;
-        if let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) {
+        if let Some(peer) = self.peer_mut(from) {
             peer.heard_at = Some(now);
         }
     }

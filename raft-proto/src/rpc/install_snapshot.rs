@@ -1,14 +1,22 @@
 //! InstallSnapshot RPC (Figure 13; section 7).
+//!
+//! A transfer is known by its sender, its term and the snapshot's id; another identity starts from
+//! the beginning. The driver writes each chunk before this node answers it, so the receiver's eight
+//! steps come in two inputs: steps 1 to 3 when a chunk arrives, steps 4 to 8 when it is written.
 
 use super::{Answer, Replied};
-use crate::action::Action;
+use crate::action::{Action, Install, InstalledLog};
 use crate::checksum::Checksum;
 use crate::error::Rejection;
-use crate::message::{InstallSnapshot, InstallSnapshotReply, Message, SnapshotOutcome};
+use crate::event::SnapshotWriteFailed;
+use crate::log::Log;
+use crate::message::{
+    InstallSnapshot, InstallSnapshotReply, Message, SnapshotId, SnapshotMeta, SnapshotOutcome,
+};
+use crate::outbox::Withheld;
 use crate::progress::Flow;
-use crate::raft::Raft;
-use crate::role::Role;
-use crate::snapshot::Incoming;
+use crate::raft::{ChunkWrite, Raft};
+use crate::role::{IncomingSnapshot, Role};
 use crate::types::{EntryId, NodeId};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,69 +27,70 @@ enum Chunk {
     Untimely,
     /// It is not the one that the file lacks next.
     OutOfPlace { wanted: u64 },
-    /// It is; and this is the checksum of all up to its end.
+    /// It is the next one; with it, the file has this checksum.
     Next { checksum: Checksum },
 }
 
 impl Raft {
-    /// Receiver implementation. Steps 6 to 8 follow when the last chunk has been written.
+    /// Receiver implementation, steps 1 to 3.
     pub(super) fn install_snapshot(
         &mut self,
         from: NodeId,
         request: InstallSnapshot,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        let last = request.snapshot.id.last;
+        let (last, term) = (request.snapshot.id.last, request.term);
         // 1. "Reply immediately if term < currentTerm."
-        if request.term < self.hard_state.term {
+        if term < self.hard_state.term() {
             self.reply_to_snapshot(from, last, SnapshotOutcome::Stale, actions);
             return Ok(());
         }
-        self.admit_leader(from, request.term)?;
-        let known = self.log.term_at(last.index);
-        if last.index <= self.commit_index && known.is_some_and(|term| term != last.term) {
-            self.alarms.distrusted = Some((from, request.term));
-            return Err(Rejection::ConflictBelowCommit {
-                entry: last,
-                commit_index: self.commit_index,
-            });
-        }
-        if last.index <= self.commit_index {
-            self.follow(from, request.term, actions);
-            // All of it is here. Installing it would go back.
-            if let Role::Follower(follower) = &mut self.role {
-                follower.incoming = None;
+        self.admit_leader(from, term)?;
+        let commit_index = self.commit_index();
+        if last.index <= commit_index {
+            let known = self.log.term_at(last.index);
+            if known.is_some_and(|term| term != last.term) {
+                self.peer_faults.stop_following(from, term);
+                return Err(Rejection::ConflictBelowCommit {
+                    entry: last,
+                    commit_index,
+                });
             }
+            // Everything in it is here. To install it would go back.
+            self.follow(from, term, actions);
+            self.discard_incoming();
             self.reply_installed(from, last);
             return Ok(());
         }
         let chunk = self.examine_chunk(from, &request).inspect_err(|_| {
-            // Begin anew, if it was the leader's.
-            let term = self.hard_state.term;
-            if let Role::Follower(follower) = &mut self.role
-                && follower.leader() == Some(from)
-                && request.term == term
-            {
-                follower.incoming = None;
+            // A transfer of the leader's begins anew.
+            if self.leader() == Some(from) && term == self.hard_state.term() {
+                self.discard_incoming();
             }
         })?;
-        self.follow(from, request.term, actions);
+        self.follow(from, term, actions);
         self.receive_chunk(from, request, chunk, actions);
         Ok(())
     }
 
-    /// Where a chunk stands in the file that it belongs to; and, if it completes the file,
-    /// whether the bytes are those that the sender described.
+    fn discard_incoming(&mut self) {
+        if let Role::Follower(follower) = &mut self.role {
+            follower.incoming = None;
+        }
+    }
+
+    /// Compares a chunk with the file that it belongs to. If it completes the file, compares the
+    /// bytes with the sender's checksum.
     fn examine_chunk(&self, from: NodeId, request: &InstallSnapshot) -> Result<Chunk, Rejection> {
-        // The file of the last one is still to be made the snapshot, or the driver has yet to
-        // answer for a chunk: what comes meanwhile is sent again.
-        if self.applier.restoring.is_some() || self.chunk_under_way.is_some() {
+        // An earlier file is still being installed, or the driver has yet to answer for a chunk.
+        // The leader sends chunks that come meanwhile again.
+        if self.applier.is_restoring() || self.chunk_write.is_some() {
             return Ok(Chunk::Untimely);
         }
         let (id, offset) = (request.snapshot.id, request.offset);
         let file = match &self.role {
             Role::Follower(follower)
-                if request.term == self.hard_state.term && follower.leader() == Some(from) =>
+                if request.term == self.hard_state.term() && follower.leader() == Some(from) =>
             {
                 let incoming = follower.incoming.as_deref();
                 incoming.filter(|file| file.snapshot == request.snapshot)
@@ -107,8 +116,6 @@ impl Raft {
         Ok(Chunk::Next { checksum })
     }
 
-    /// Figure 13, steps 2 to 4: "create new snapshot file if first chunk, write data into
-    /// snapshot file at given offset, reply and wait for more data chunks".
     fn receive_chunk(
         &mut self,
         from: NodeId,
@@ -126,19 +133,124 @@ impl Raft {
             Chunk::Next { checksum } => checksum,
         };
         if let Role::Follower(follower) = &mut self.role {
-            follower.incoming = Some(Box::new(Incoming {
+            // 2. "Create new snapshot file if first chunk (offset is 0)."
+            follower.incoming = Some(Box::new(IncomingSnapshot {
                 snapshot: request.snapshot,
                 received: offset,
                 writing: Some(data.len() as u64),
                 checksum,
             }));
-            self.chunk_under_way = Some((id, offset));
+            self.chunk_write = Some(ChunkWrite {
+                snapshot: id,
+                offset,
+            });
+            // 3. "Write data into snapshot file at given offset."
             actions.push(Action::WriteSnapshot {
                 snapshot: id,
                 offset,
                 data,
             });
         }
+    }
+
+    /// A chunk has been written to the partial file, or could not be: steps 4 to 8.
+    pub(crate) fn snapshot_written(
+        &mut self,
+        id: SnapshotId,
+        offset: u64,
+        result: Result<(), SnapshotWriteFailed>,
+        actions: &mut Vec<Action>,
+    ) {
+        let write = ChunkWrite {
+            snapshot: id,
+            offset,
+        };
+        if self.chunk_write != Some(write) {
+            return; // It was not asked for.
+        }
+        self.chunk_write = None;
+        let Role::Follower(follower) = &mut self.role else {
+            return;
+        };
+        let (leader, incoming) = (follower.leader(), &mut follower.incoming);
+        let (Some(from), Some(file)) = (leader, incoming.as_mut()) else {
+            return;
+        };
+        let Some(length) = file.writing.filter(|_| file.received == offset) else {
+            return;
+        };
+        if file.snapshot.id != id {
+            return;
+        }
+        if let Err(SnapshotWriteFailed) = result {
+            *incoming = None;
+            return;
+        }
+        file.received += length;
+        file.writing = None;
+        // 4. "Reply and wait for more data chunks if done is false."
+        if file.received < id.size {
+            let outcome = SnapshotOutcome::Wants {
+                offset: file.received,
+            };
+            return self.reply_to_snapshot(from, id.last, outcome, actions);
+        }
+        // The checksum was compared when the last chunk came.
+        if let Some(file) = incoming.take() {
+            self.install(from, file.snapshot, actions);
+        }
+    }
+
+    /// The file is complete: steps 5 to 8. Step 8 and the reply wait for the write.
+    fn install(&mut self, from: NodeId, snapshot: SnapshotMeta, actions: &mut Vec<Action>) {
+        let last = snapshot.id.last;
+        // Meanwhile appends may have brought as much or more: never go back.
+        if last.index > self.commit_index() {
+            let log = if self.log.contains(last) {
+                InstalledLog::KeepsTail
+            } else {
+                InstalledLog::IsDropped
+            };
+            // 5. "Save snapshot file, discard any existing or partial snapshot with a smaller
+            //    index." This step's write does both.
+            self.writes.stage_install(Install {
+                snapshot: snapshot.clone(),
+                log,
+            });
+            let seq = self.writes.latest();
+            self.replace_snapshot(snapshot.clone());
+            match log {
+                // 6. "If existing log entry has same index and term as snapshot's last included
+                //    entry, retain log entries following it and reply."
+                InstalledLog::KeepsTail => self.log.drop_through(last.index),
+                // 7. "Discard the entire log." What earlier writes hold above commitIndex is not
+                //    the leader's log, and proves nothing any more.
+                InstalledLog::IsDropped => {
+                    self.writes.overwritten_after(self.commit_index());
+                    self.log = Log::new(last);
+                }
+            }
+            self.commit_index.raise_to(last.index);
+            let before = self.configurations.membership().clone();
+            self.configurations
+                .install(last.index, &snapshot.membership, log);
+            if before != *self.configurations.membership() {
+                self.membership_changed(actions);
+            }
+            // 8. "Reset state machine using snapshot contents (and load snapshot's cluster
+            //    configuration)."
+            self.applier.begin_restore(last.index);
+            self.outbox.withhold(seq, Withheld::Restore { snapshot });
+        }
+        self.reply_installed(from, last);
+    }
+
+    /// Everything up to `last` is in this node's log, snapshot or state: says so once it is on
+    /// disk.
+    fn reply_installed(&mut self, to: NodeId, last: EntryId) {
+        let message = self.snapshot_reply(last, SnapshotOutcome::Installed);
+        let seq = self.writes.latest();
+        self.outbox.withhold(seq, Withheld::Send { to, message });
     }
 
     fn reply_to_snapshot(
@@ -148,12 +260,16 @@ impl Raft {
         outcome: SnapshotOutcome,
         actions: &mut Vec<Action>,
     ) {
-        let message = Message::InstallSnapshotReply(InstallSnapshotReply {
-            term: self.hard_state.term,
+        let message = self.snapshot_reply(last, outcome);
+        actions.push(Action::Send { to, message });
+    }
+
+    fn snapshot_reply(&self, last: EntryId, outcome: SnapshotOutcome) -> Message {
+        Message::InstallSnapshotReply(InstallSnapshotReply {
+            term: self.hard_state.term(),
             last,
             outcome,
-        });
-        actions.push(Action::Send { to, message });
+        })
     }
 
     /// A follower answered this leader.
@@ -170,12 +286,13 @@ impl Raft {
         if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
             return Ok(());
         }
-        // Whatever this leader sent as a snapshot in this term was committed. A stale answer is to
-        // a request of an earlier term, perhaps from before a restart that forgot commitIndex.
-        if answer == Answer::ToRequest && reply.last.index > self.commit_index {
+        let last = reply.last.index;
+        // Every snapshot that this leader sent in this term was committed. A stale answer is to a
+        // request of an earlier term, perhaps from before a restart that forgot commitIndex.
+        if answer == Answer::ToRequest && last > self.commit_index() {
             return Err(Rejection::MatchBeyondLog {
-                acknowledged: reply.last.index,
-                last: self.commit_index,
+                acknowledged: last,
+                last: self.commit_index(),
             });
         }
         self.heard_from(from);
@@ -184,14 +301,12 @@ impl Raft {
                 self.chunk_wanted(from, reply.last, offset, actions);
             }
             SnapshotOutcome::Installed => {
-                let last = reply.last.index;
-                let current = self.leader_mut().and_then(|leader| leader.peer_mut(from));
-                let newer = current.is_some_and(|peer| match &peer.flow {
+                let newer = self.peer_mut(from).is_some_and(|peer| match &peer.flow {
                     Flow::Snapshot(transfer) => transfer.snapshot.id.last.index > last,
                     Flow::Probe(_) | Flow::Replicate(_) => true,
                 });
                 if newer {
-                    self.acknowledged(from, last, actions);
+                    self.older_snapshot_installed(from, last, actions);
                 } else {
                     self.transfer_done(from, last, last, actions);
                 }
@@ -199,14 +314,5 @@ impl Raft {
             SnapshotOutcome::Stale => {}
         }
         Ok(())
-    }
-
-    /// A late word of an older snapshot: matchIndex may rise, the flow stays.
-    fn acknowledged(&mut self, from: NodeId, last: crate::Index, actions: &mut Vec<Action>) {
-        if let Some(peer) = self.leader_mut().and_then(|leader| leader.peer_mut(from)) {
-            peer.acknowledged(last);
-        }
-        self.advance_commit(actions);
-        self.replicate_to(from, actions);
     }
 }

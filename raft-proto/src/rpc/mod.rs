@@ -45,22 +45,19 @@ impl Raft {
     }
 
     fn reject(&mut self, from: NodeId, reason: Rejection, actions: &mut Vec<Action>) {
-        self.alarms.rejected = self.alarms.rejected.saturating_add(1);
-        if reason.is_safety_violation() {
-            self.alarms.safety_violations = self.alarms.safety_violations.saturating_add(1);
-        }
+        self.peer_faults.count(&reason);
         actions.push(Action::Rejected { from, reason });
     }
 
-    /// Whether `from` may lead in `term`, which is not below ours. Two leaders in one term
-    /// cannot be (Election Safety, section 5.2); and a leader whose log contradicts what is
-    /// committed is none to follow.
+    /// Whether `from` may lead in `term`, which is not below currentTerm. There cannot be two
+    /// leaders in one term (Election Safety, section 5.2). A leader whose log contradicts what is
+    /// committed is not followed.
     pub(crate) fn admit_leader(&self, from: NodeId, term: Term) -> Result<(), Rejection> {
-        if self.alarms.distrusted == Some((from, term)) {
+        if self.peer_faults.is_violator(from, term) {
             return Err(Rejection::Distrusted { term });
         }
         match self.leader() {
-            Some(leader) if term == self.hard_state.term && leader != from => {
+            Some(leader) if term == self.hard_state.term() && leader != from => {
                 Err(Rejection::SecondLeader { term, leader })
             }
             Some(_) | None => Ok(()),
@@ -68,21 +65,18 @@ impl Raft {
     }
 
     /// `from` leads in `term`: "if AppendEntries RPC received from new leader: convert to
-    /// follower"; it has been heard, so the election is put off (section 5.2).
+    /// follower". This is contact with the leader, and resets the election timer (section 5.2).
     fn follow(&mut self, from: NodeId, term: Term, actions: &mut Vec<Action>) {
         self.adopt_term(term, actions);
         if self.leader() != Some(from) {
             self.become_follower(Some(from), actions);
-            self.respect_priorities();
+            self.follow_priorities();
         }
-        let now = self.now;
-        self.heard_leader_at = Some(now);
-        if let Role::Follower(follower) = &mut self.role {
-            follower.put_off_election(now);
-        }
+        self.leader_contact_at = Some(self.now);
+        self.reset_election_timer();
     }
 
-    /// A reply to this node as a leader. In time if it leads in the reply's term and
+    /// A reply to this node as a leader. It is in time if this node leads in the reply's term and
     /// the sender is its follower.
     fn admit_reply(
         &mut self,
@@ -91,20 +85,20 @@ impl Raft {
         answer: Answer,
         actions: &mut Vec<Action>,
     ) -> Result<Replied, Rejection> {
-        if term > self.hard_state.term {
+        if term > self.hard_state.term() {
             return match answer {
                 Answer::StaleTerm => {
                     self.adopt_term(term, actions);
                     Ok(Replied::Late)
                 }
-                // Only we could have asked for it, in a term that we have not reached.
+                // Only this node could have sent the request, in a term that it has not reached.
                 Answer::ToRequest => Err(Rejection::UnsolicitedReply { term }),
             };
         }
         match &self.role {
-            Role::Leader(leader) if term == self.hard_state.term => match leader.slot(from) {
+            Role::Leader(leader) if term == self.hard_state.term() => match leader.peer(from) {
                 Some(_) => Ok(Replied::InTime),
-                // One that is no member any more may still answer.
+                // A node that has been removed may still answer.
                 None => Ok(Replied::Late),
             },
             Role::Leader(_) | Role::PreCandidate(_) | Role::Candidate(_) | Role::Follower(_) => {
@@ -117,7 +111,7 @@ impl Raft {
 /// What a reply says of the term.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// The request's term was over; the reply carries the newer one.
+    /// The request was of an earlier term; the reply carries the newer one.
     StaleTerm,
     /// The request was answered, in its own term.
     ToRequest,
@@ -126,8 +120,8 @@ enum Answer {
 /// When a reply arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Replied {
-    /// In the term that this node leads.
+    /// In the term in which this node leads.
     InTime,
-    /// In any other: of no use.
+    /// In any other: it is of no use.
     Late,
 }

@@ -17,21 +17,19 @@ impl Raft {
         request: RequestVote,
         actions: &mut Vec<Action>,
     ) {
-        // "If a server receives a RequestVote request within the minimum election timeout of
-        // hearing from a current leader, it does not update its term or grant its vote" (thesis
-        // 4.2.3); unless that leader asked for the election (3.10). Not in its own term either:
-        // that may have begun since, by another message than a vote, and the leader that was
-        // heard, of an earlier term, may hold a lease (6.4.1).
+        // Leader stickiness (thesis 4.2.3), unless that leader asked for the election (3.10). It
+        // holds in this node's own term too: another message than a vote may have begun that term
+        // since, and the leader of the earlier term may hold a lease (6.4.1).
         if request.campaign == Campaign::Election
-            && request.term >= self.hard_state.term
-            && self.hears_leader()
+            && request.term >= self.hard_state.term()
+            && self.sticks_to_leader()
         {
             return;
         }
         self.adopt_term(request.term, actions);
         let vote = self.vote_on(from, request);
         let message = Message::RequestVoteReply(RequestVoteReply {
-            term: self.hard_state.term,
+            term: self.hard_state.term(),
             vote,
         });
         match vote {
@@ -47,16 +45,15 @@ impl Raft {
 
     fn vote_on(&mut self, candidate: NodeId, request: RequestVote) -> Vote {
         // 1. "Reply false if term < currentTerm."
-        if request.term < self.hard_state.term {
+        if request.term < self.hard_state.term() {
             return Vote::Refused;
         }
         // 2. "If votedFor is null or candidateId, and candidate's log is at least as up-to-date
         //    as receiver's log, grant vote."
-        let free = match self.hard_state.voted_for {
+        let free = match self.hard_state.voted_for() {
             None => true,
             Some(voted_for) => voted_for == candidate,
         };
-        let now = self.now;
         let Role::Follower(follower) = &mut self.role else {
             return Vote::Refused; // It has voted for itself.
         };
@@ -67,12 +64,9 @@ impl Raft {
         {
             return Vote::Refused;
         }
-        // Whoever grants a vote gives the candidate time to win.
-        follower.put_off_election(now);
-        if self.hard_state.voted_for.is_none() {
-            self.hard_state.voted_for = Some(candidate);
-            self.writes.stage_hard_state();
-        }
+        // A voter gives the candidate time to win (section 5.2).
+        follower.reset_election_timer(self.now);
+        self.vote_for(candidate);
         Vote::Granted
     }
 
@@ -83,25 +77,25 @@ impl Raft {
         reply: RequestVoteReply,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        let term = reply.term;
-        let ours = self.hard_state;
-        if reply.vote == Vote::Granted && term >= ours.term {
-            // In this term it campaigned only if it voted for itself; and it knows whom it asked,
-            // unless it has restarted since.
-            let campaigned = term == ours.term && ours.voted_for == Some(self.config.node_id);
-            let asked = self.asked.is_empty() || self.asked.contains(&from);
-            if !campaigned || !asked {
+        let (term, ours) = (reply.term, self.hard_state.term());
+        if reply.vote == Vote::Granted && term >= ours {
+            // In this term it campaigned only if it voted for itself. It knows which voters it
+            // asked, unless it has restarted since.
+            let own = Some(self.config.node_id);
+            let campaigned = term == ours && self.hard_state.voted_for() == own;
+            let requested = &self.votes_requested;
+            if !campaigned || !requested.is_empty() && !requested.contains(&from) {
                 return Err(Rejection::UnsolicitedVote { term });
             }
         }
-        // Whoever was asked may have been removed since, and a refusal may answer a request of
-        // an earlier term: it carries the voter's term, not the request's.
+        // A voter may have been removed since it was asked. A refusal may answer a request of an
+        // earlier term: it carries the voter's term, not the request's.
         if !self.configurations.membership().is_voter(from) {
             return Ok(());
         }
-        if term > ours.term {
+        if term > ours {
             self.adopt_term(term, actions);
-        } else if term == ours.term {
+        } else if term == ours {
             self.count_vote(from, reply.vote, actions);
         }
         Ok(())

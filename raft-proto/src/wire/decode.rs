@@ -2,17 +2,17 @@
 
 use super::{DecodeError, Envelope, Limits, ReceiveError, VERSION, tag};
 use crate::config::Config;
-use crate::entries::{Entries, EntryKind};
+use crate::entries::Entries;
 use crate::membership::Membership;
 use crate::message::{AppendEntries, InstallSnapshot, Message, SnapshotMeta};
 use crate::run::{Payloads, Run, Segment};
-use crate::types::{ClusterId, EntryId, GroupId, NodeId, Term};
+use crate::types::{ClusterId, EntryId, EntryKind, GroupId, NodeId, Term};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::Deserialize;
 
-/// The message of one whole frame, from anybody to anybody.
+/// The message of one whole frame, whatever its sender and receiver.
 ///
 /// # Errors
 ///
@@ -25,8 +25,7 @@ pub fn decode(frame: Bytes, limits: &Limits) -> Result<(Envelope, Message), Deco
     Ok((envelope, message))
 }
 
-/// Who a frame is from and for, without its message: for a process that delivers frames to many
-/// groups.
+/// The envelope of a frame, without its message: for a process that delivers frames to many groups.
 ///
 /// # Errors
 ///
@@ -35,7 +34,7 @@ pub fn decode_envelope(frame: &[u8]) -> Result<Envelope, DecodeError> {
     Reader { rest: frame }.envelope()
 }
 
-/// A node's ear: decodes frames and refuses what is not for this node.
+/// Decodes the frames that a node receives, and refuses those that are not for this node.
 ///
 /// ```
 /// use raft_proto::wire::{self, Envelope, ReceiveError, Receiver};
@@ -63,7 +62,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// For the node with this config, with [`Limits::for_config`].
+    /// A receiver for the node with this config, with [`Limits::for_config`].
     pub fn new(config: &Config) -> Receiver {
         Receiver {
             cluster_id: config.cluster_id,
@@ -73,7 +72,7 @@ impl Receiver {
         }
     }
 
-    /// The limits by which it decodes.
+    /// Its limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -83,8 +82,8 @@ impl Receiver {
     ///
     /// # Errors
     ///
-    /// [`ReceiveError`] if it is of another cluster or group, or for another node, which is seen
-    /// before the message is read; or if it is no message.
+    /// [`ReceiveError`] if the frame is of another cluster or group, or for another node, which is
+    /// checked before the message is read; or if it holds no message.
     pub fn accept(&self, frame: Bytes) -> Result<(NodeId, Message), ReceiveError> {
         check_size(&frame, &self.limits)?;
         let mut reader = Reader { rest: &frame };
@@ -131,14 +130,14 @@ fn check_size(frame: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// What is left to read.
+/// The rest of a frame.
 struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// The next value, of which `field` is the name in errors. For values of bounded size only:
-    /// what holds a sequence is checked first.
+    /// The next value, named `field` in errors. For values of bounded size only: the count of a
+    /// sequence is checked first.
     #[inline]
     fn take<T: Deserialize<'a>>(&mut self, field: &'static str) -> Result<T, DecodeError> {
         match postcard::take_from_bytes(self.rest) {
@@ -219,7 +218,7 @@ impl<'a> Reader<'a> {
         let (term, region, offset) = self.take("InstallSnapshot")?;
         let data = self.split_region(frame, region)?;
         let id = self.take("snapshot id")?;
-        // A member takes at least four bytes; nothing is allocated for those that cannot be there.
+        // A member takes at least four bytes; a count beyond that allocates nothing.
         let counted = Reader { rest: self.rest }.take("members")?;
         self.check_count("members", counted, 4)?;
         let membership: Membership = self.take("members")?;
@@ -231,16 +230,16 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Takes the region off the end; what is left is the header.
+    /// Takes the region off the end; the header is left.
     fn split_region(&mut self, frame: &Bytes, length: u64) -> Result<Bytes, DecodeError> {
         self.check_count("bytes of payload", length, 1)?;
-        // Not above the number of bytes that remain, so both fit.
+        // It is not above the number of bytes that remain.
         let length = length as usize;
         self.rest = &self.rest[..self.rest.len() - length];
         Ok(frame.slice(frame.len() - length..))
     }
 
-    /// Whether `claimed` pieces of at least `least` bytes each can follow.
+    /// Checks that `claimed` pieces of at least `least` bytes each can follow.
     fn check_count(&self, what: &'static str, claimed: u64, least: u64) -> Result<(), DecodeError> {
         let remaining = self.remaining();
         if claimed > remaining / least {
@@ -272,7 +271,7 @@ impl<'a> Reader<'a> {
             entries += count; // each count is at most the frame's length
             check_entries(prev, count, entries, limits)?;
             let ends = self.ends(count, at, region, limits)?;
-            // Not empty, because the count is not; checked to lie within the region.
+            // Not empty, because the count is not 0; within the region, because `ends` checked it.
             let end = at + ends.last().map_or(0, |end| *end as usize);
             let region = region.slice(at..end);
             at = end;
@@ -319,7 +318,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a run of `count` entries may come to a total of `entries` after `prev`.
+/// Checks that a run of `count` entries, with which there are `entries` after `prev`, is allowed.
 fn check_entries(
     prev: EntryId,
     count: u64,
@@ -352,7 +351,7 @@ fn explain(error: &postcard::Error, field: &'static str) -> DecodeError {
     } else if *error == postcard::Error::DeserializeBadVarint {
         DecodeError::NumberOutOfRange { field }
     } else {
-        // All else that these types can meet is a variant that they do not have.
+        // With these types, the only other error is an unknown variant.
         DecodeError::UnknownKind { field }
     }
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
-/// What the longest header takes without its runs and members: four ids and at most eight
-/// numbers of ten bytes each, and three single bytes.
+/// The bytes of the longest header without its runs and members: four ids and at most eight numbers
+/// of ten bytes each, and three single bytes.
 const FIXED_BYTES: usize = 128;
 
 /// The frame of `message`.
@@ -31,8 +31,8 @@ pub fn encode_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Message) 
     }
 }
 
-/// All of the frame but its payloads, for a transport that writes from several buffers at once:
-/// what follows is [`payloads`], in order.
+/// The frame without its payloads, for a transport that writes from several buffers at once. The
+/// [`payloads`] follow, in order.
 pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Message) {
     frame.reserve(FIXED_BYTES + beyond_fixed(message));
     let mut to = Writer(frame);
@@ -92,8 +92,8 @@ pub fn payloads(message: &Message) -> impl Iterator<Item = &[u8]> {
     entries.chain(data)
 }
 
-/// About what a frame takes beyond [`FIXED_BYTES`], so that its buffer grows once. An entry's
-/// overhead is more than its length and its share of a run take.
+/// About how many bytes of a frame are beyond [`FIXED_BYTES`], so that its buffer grows once. An
+/// entry's overhead is more than the bytes of its length and its share of a run.
 fn beyond_fixed(message: &Message) -> usize {
     let bytes = match message {
         Message::AppendEntries(message) => message.entries.bytes(),
@@ -119,15 +119,14 @@ impl Writer<'_> {
     #[inline]
     fn put<T: Serialize>(&mut self, value: &T) {
         let result = postcard::serialize_with_flavor(value, Growing(self.0));
-        // Encoding fails only when the buffer does, and this one grows; the types written here
-        // serialize whatever they hold.
+        // Encoding fails only when the buffer is full, and this one grows.
         debug_assert!(result.is_ok(), "{result:?}");
     }
 
     /// The length of the region, the number of runs, and the runs. Adjacent segments of one
     /// term and kind, proposed one by one, are one run to the receiver.
     fn put_runs(&mut self, entries: &Entries) {
-        let runs = || entries.segments().chunk_by(belong_together);
+        let runs = || entries.segments().chunk_by(are_one_run);
         let payload_bytes = entries.bytes() - ENTRY_OVERHEAD * entries.len() as u64;
         self.put(&(payload_bytes, runs().count() as u64));
         for run in runs() {
@@ -139,7 +138,7 @@ impl Writer<'_> {
             for segment in run {
                 for at in 0..segment.len() {
                     match segment.payload(at).len() {
-                        // The same varint by a shorter way: small entries come in numbers.
+                        // The same varint, faster: small entries come in great numbers.
                         short @ 0..0x80 => self.0.push(short as u8),
                         long => self.put(&(long as u64)),
                     }
@@ -149,11 +148,11 @@ impl Writer<'_> {
     }
 }
 
-fn belong_together(left: &Segment, right: &Segment) -> bool {
+fn are_one_run(left: &Segment, right: &Segment) -> bool {
     left.term() == right.term() && left.kind() == right.kind()
 }
 
-/// postcard's way to write into a vector that stays the caller's.
+/// Lets postcard append to the caller's vector.
 struct Growing<'a>(&'a mut Vec<u8>);
 
 impl Flavor for Growing<'_> {

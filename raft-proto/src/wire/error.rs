@@ -3,12 +3,12 @@
 use super::VERSION;
 use crate::types::{ClusterId, GroupId, NodeId};
 
-/// Why bytes are not a message. The sender is faulty, of another version, or not a peer at all;
-/// or the transport damaged them. Drop the frame and, as what follows on the connection cannot
-/// be trusted either, the connection.
+/// Why bytes are not a message. The sender is faulty, of another version, or not a peer at all, or
+/// the transport damaged the bytes. Drop the frame, and close the connection: the bytes that follow
+/// cannot be trusted either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Of a version that this release does not read.
+    /// This release does not read its version.
     #[error(
         "a frame of version {found}; this release reads version {VERSION}: upgrade one release \
          at a time, all nodes before the next"
@@ -46,14 +46,14 @@ pub enum DecodeError {
         /// What was being read.
         field: &'static str,
     },
-    /// It announces more of something than its bytes can hold.
+    /// A count is greater than the bytes that follow allow.
     #[error("the frame announces {claimed} {what}, but only {remaining} bytes follow")]
     CountBeyondFrame {
-        /// Of what.
+        /// What it counts.
         what: &'static str,
-        /// How many.
+        /// The count.
         claimed: u64,
-        /// How many bytes there are for them.
+        /// How many bytes follow.
         remaining: u64,
     },
     /// More entries than [`max_entries`](super::Limits::max_entries).
@@ -81,7 +81,7 @@ pub enum DecodeError {
     /// The lengths of the payloads do not sum to the region's.
     #[error("the payloads' lengths sum to {sum}, but the region has {region} bytes")]
     LengthsDoNotSum {
-        /// Their sum, or what it was when it went beyond the region.
+        /// Their sum, or the sum of those up to the first one beyond the region.
         sum: u64,
         /// The region's length.
         region: u64,
@@ -94,7 +94,7 @@ pub enum DecodeError {
         /// How many entries.
         count: u64,
     },
-    /// More bytes than the message has.
+    /// Bytes follow the end of the message.
     #[error("{count} bytes follow the end of the message")]
     TrailingBytes {
         /// How many.
@@ -105,7 +105,7 @@ pub enum DecodeError {
 /// Why a frame is not a message to this node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiveError {
-    /// It is not a message at all.
+    /// It does not decode.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// It was sent in another cluster.
@@ -139,7 +139,7 @@ pub enum ReceiveError {
     OtherAddressee {
         /// The sender.
         from: NodeId,
-        /// Whom it is for.
+        /// The node that it is for.
         addressee: NodeId,
         /// This node.
         ours: NodeId,

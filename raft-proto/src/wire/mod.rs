@@ -1,10 +1,9 @@
 //! The bytes of a message: one frame, read under limits and sliced without a copy.
 //!
-//! A frame is an [`Envelope`] (who speaks to whom, in which group of which cluster), a header,
-//! and one raw region of payloads. Envelope and header are
-//! [postcard](https://postcard.jamesmunns.com/wire-format): integers are varints, seven bits a
-//! byte, the lowest first. How frames are told apart on a connection is the transport's affair: it hands
-//! over exactly one frame at a time, and delivers its bytes as they were sent.
+//! A frame is an [`Envelope`] (sender, receiver, group and cluster), a header, and one raw region
+//! of payloads. Envelope and header are [postcard](https://postcard.jamesmunns.com/wire-format):
+//! integers are varints, seven bits a byte, the lowest first. The transport separates the frames on
+//! a connection: it hands over exactly one frame at a time, with its bytes as they were sent.
 //!
 //! # Layout, version 1
 //!
@@ -30,19 +29,19 @@
 //! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number |
 //! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome |
 //!
-//! An entry id is its index, then its term. A run is what follows each other in one term and of
-//! one kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
-//! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes,
-//! votes and kinds of entries are the number of the variant, then its fields, in the order in
-//! which the types declare them.
+//! An entry id is its index, then its term. A run is a sequence of entries of one term and one
+//! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
+//! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes, votes
+//! and kinds of entries are the number of the variant, then its fields, in the order in which the
+//! types declare them.
 //!
-//! # What decoding promises
+//! # Decoding
 //!
-//! Any bytes give a message or a typed [`DecodeError`]; nothing panics. Before anything is
-//! allocated, counts are held against the bytes that are there, so decoding takes memory in
-//! proportion to the frame and not to what it claims. Payloads are slices of the frame's buffer,
-//! which therefore lives as long as any of them. Whether a message makes sense at this node
-//! (its terms, its indexes) is judged by the core, not here.
+//! Any bytes give a message or a typed [`DecodeError`]; nothing panics. Every count is compared
+//! with the bytes that are left before anything is allocated. So decoding takes memory in
+//! proportion to the frame, and not to the counts in it. Payloads are slices of the frame's buffer,
+//! which therefore lives as long as any of them. The core checks the terms and indexes in a
+//! message.
 //!
 //! # Compatibility
 //!
@@ -80,21 +79,21 @@ mod tag {
     pub(super) const READ_INDEX_REPLY: u8 = 10;
 }
 
-/// Who speaks to whom: what a process needs to know to deliver a frame.
+/// The addresses of a frame: with them, a process can deliver it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
     /// The cluster of both.
     pub cluster_id: ClusterId,
     /// The group of both.
     pub group_id: GroupId,
-    /// The sender, as it says; a transport that authenticates its peers compares.
+    /// The sender, by its own account. A transport that authenticates its peers compares it.
     pub from: NodeId,
     /// The addressee.
     pub to: NodeId,
 }
 
 impl Envelope {
-    /// What the node with this config writes on a message to `to`.
+    /// The envelope of a message to `to` from the node with this config.
     pub fn new(config: &Config, to: NodeId) -> Envelope {
         Envelope {
             cluster_id: config.cluster_id,
@@ -105,7 +104,7 @@ impl Envelope {
     }
 }
 
-/// What decoding accepts.
+/// The limits of decoding.
 ///
 /// A transport should refuse a frame over `max_frame_bytes` before it reads it into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,16 +119,16 @@ pub struct Limits {
 
 impl Limits {
     /// [`Limits::for_config`] allows frames of at least this many bytes (16 MiB), so that nodes
-    /// whose limits differ, as while they are being changed, understand each other.
+    /// accept each other's frames while the limits of one are being changed.
     pub const LEAST_MAX_FRAME_BYTES: u64 = 16 << 20;
 
-    /// The most that a frame holds beside its payloads and what
-    /// [`ENTRY_OVERHEAD`] counts for each: the envelope, and in a snapshot's chunk the members.
+    /// The most bytes of a frame beside its payloads and an [`ENTRY_OVERHEAD`] for each: the
+    /// envelope, and in a snapshot's chunk the members.
     const HEADER_BYTES: u64 = 64 << 10;
 
-    /// What a node with this config accepts: all that a peer with the same limits sends, and
-    /// frames up to [`LEAST_MAX_FRAME_BYTES`](Limits::LEAST_MAX_FRAME_BYTES) from others. To go
-    /// beyond that, raise the limits on all nodes before one uses them.
+    /// The limits of a node with this config: it accepts everything that a peer with the same
+    /// config sends, and frames up to [`LEAST_MAX_FRAME_BYTES`](Limits::LEAST_MAX_FRAME_BYTES) from
+    /// others. To go beyond that, raise the limits on all nodes before one uses them.
     pub fn for_config(config: &Config) -> Limits {
         let payload = config.max_append_bytes.max(config.snapshot_chunk_bytes);
         let frame = payload

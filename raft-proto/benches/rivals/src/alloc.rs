@@ -1,5 +1,5 @@
-//! Counting global allocator. Counting is off while timing, so that it costs a
-//! timed run one predictable branch per call.
+//! A global allocator that counts. Counting is off in timed runs, where it costs one predictable
+//! branch per call.
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -9,34 +9,34 @@ static ON: AtomicBool = AtomicBool::new(false);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static BYTES: AtomicU64 = AtomicU64::new(0);
 
-fn count(n: usize) {
+fn count(bytes: usize) {
     if ON.load(Relaxed) {
         CALLS.fetch_add(1, Relaxed);
-        BYTES.fetch_add(n as u64, Relaxed);
+        BYTES.fetch_add(bytes as u64, Relaxed);
     }
 }
 
 // SAFETY: every call is forwarded unchanged to the system allocator.
 unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, l: Layout) -> *mut u8 {
-        count(l.size());
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
         // SAFETY: under the same contract as this call.
-        unsafe { System.alloc(l) }
+        unsafe { System.alloc(layout) }
     }
-    unsafe fn alloc_zeroed(&self, l: Layout) -> *mut u8 {
-        count(l.size());
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
         // SAFETY: under the same contract as this call.
-        unsafe { System.alloc_zeroed(l) }
+        unsafe { System.alloc_zeroed(layout) }
     }
-    unsafe fn dealloc(&self, p: *mut u8, l: Layout) {
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: under the same contract as this call.
-        unsafe { System.dealloc(p, l) }
+        unsafe { System.dealloc(pointer, layout) }
     }
-    unsafe fn realloc(&self, p: *mut u8, l: Layout, n: usize) -> *mut u8 {
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // A growth counts as one call and the bytes by which it grows.
-        count(n.saturating_sub(l.size()));
+        count(size.saturating_sub(layout.size()));
         // SAFETY: under the same contract as this call.
-        unsafe { System.realloc(p, l, n) }
+        unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
@@ -47,8 +47,17 @@ pub fn start() {
     ON.store(true, Relaxed);
 }
 
-/// Stops counting; returns (calls, bytes).
-pub fn stop() -> (u64, u64) {
+/// What was allocated since counting started.
+pub struct Allocations {
+    pub calls: u64,
+    pub bytes: u64,
+}
+
+/// Stops counting.
+pub fn stop() -> Allocations {
     ON.store(false, Relaxed);
-    (CALLS.load(Relaxed), BYTES.load(Relaxed))
+    Allocations {
+        calls: CALLS.load(Relaxed),
+        bytes: BYTES.load(Relaxed),
+    }
 }

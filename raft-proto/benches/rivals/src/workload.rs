@@ -1,10 +1,10 @@
-//! What is measured, and how.
-use crate::alloc;
+//! The workloads, and how they are measured.
+use crate::alloc::{self, Allocations};
 use crate::cluster::Cluster;
 use crate::libs::{self, Make};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Every node's log is compacted to what all have applied after so many entries.
+/// After this many entries, every node drops from its log what all nodes have applied.
 const COMPACT_EVERY: u64 = 8192;
 
 #[derive(Clone)]
@@ -18,55 +18,55 @@ pub struct Case {
     pub reps: usize,
 }
 
-/// The timed part of `core`: proposes in rounds of `window`, each pumped until the
-/// leader has applied it, and ends when every node has applied everything.
+/// The timed part of `core`: proposes in rounds of `window`, delivers messages until the leader has
+/// applied the round, and ends when every node has applied everything.
 #[inline(never)]
-fn measured_core(c: &mut dyn Cluster, k: &Case) {
+fn measured_core(cluster: &mut dyn Cluster, case: &Case) {
     let mut done = 0;
     let mut compacted = 0;
-    while done < k.entries {
-        let count = (k.window as u64).min(k.entries - done);
-        c.propose(done, count as usize, k.size);
-        c.pump();
+    while done < case.entries {
+        let count = (case.window as u64).min(case.entries - done);
+        cluster.propose(done, count as usize, case.size);
+        cluster.pump();
         done += count;
-        while c.applied(0) < done {
-            c.tick();
-            c.pump();
+        while cluster.applied(0) < done {
+            cluster.tick();
+            cluster.pump();
         }
         if done - compacted >= COMPACT_EVERY {
-            c.compact();
+            cluster.compact();
             compacted = done;
         }
     }
-    settle(c, k.nodes, k.entries);
+    pump_until_applied(cluster, case.nodes, case.entries);
 }
 
-fn settle(c: &mut dyn Cluster, nodes: usize, entries: u64) {
-    while (0..nodes).any(|i| c.applied(i) < entries) {
-        c.tick();
-        c.pump();
+fn pump_until_applied(cluster: &mut dyn Cluster, nodes: usize, entries: u64) {
+    while (0..nodes).any(|i| cluster.applied(i) < entries) {
+        cluster.tick();
+        cluster.pump();
     }
 }
 
 /// The timed part of `catchup`: the last node returns; ends when it has applied everything.
 #[inline(never)]
-fn measured_catchup(c: &mut dyn Cluster, k: &Case) {
-    c.isolate(k.nodes - 1, false);
-    settle(c, k.nodes, k.entries);
+fn measured_catchup(cluster: &mut dyn Cluster, case: &Case) {
+    cluster.reconnect(case.nodes - 1);
+    pump_until_applied(cluster, case.nodes, case.entries);
 }
 
-/// The part of `catchup` before: entries commit while the last node is cut off.
-fn leave_behind(c: &mut dyn Cluster, k: &Case) {
-    c.isolate(k.nodes - 1, true);
+/// The untimed part of `catchup`: entries commit while the last node is disconnected.
+fn leave_behind(cluster: &mut dyn Cluster, case: &Case) {
+    cluster.disconnect(case.nodes - 1);
     let mut done = 0;
-    while done < k.entries {
-        let n = (k.window as u64).min(k.entries - done);
-        c.propose(done, n as usize, k.size);
-        c.pump();
-        done += n;
+    while done < case.entries {
+        let count = (case.window as u64).min(case.entries - done);
+        cluster.propose(done, count as usize, case.size);
+        cluster.pump();
+        done += count;
     }
-    settle(c, k.nodes - 1, k.entries);
-    assert_eq!(c.applied(k.nodes - 1), 0);
+    pump_until_applied(cluster, case.nodes - 1, case.entries);
+    assert_eq!(cluster.applied(case.nodes - 1), 0);
 }
 
 #[derive(Clone, Copy)]
@@ -78,102 +78,99 @@ enum Mode {
 
 /// The processor time that this thread, the only one, has used.
 fn processor_ns() -> f64 {
-    let t = clock_gettime(ClockId::ThreadCPUTime);
-    t.tv_sec as f64 * 1e9 + t.tv_nsec as f64
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 struct Run {
     ns: f64,
-    allocations: u64,
-    allocated: u64,
+    allocations: Allocations,
     messages: u64,
 }
 
-fn once(k: &Case, make: Make, mode: Mode) -> Run {
-    let mut c = make(k.nodes);
-    let c = c.as_mut();
-    let measured = match k.workload.as_str() {
+fn once(case: &Case, make: Make, mode: Mode) -> Run {
+    let mut cluster = make(case.nodes);
+    let cluster = cluster.as_mut();
+    let measured = match case.workload.as_str() {
         "core" => measured_core,
         "catchup" => {
-            leave_behind(c, k);
+            leave_behind(cluster, case);
             measured_catchup
         }
-        w => panic!("no workload {w}"),
+        workload => panic!("no workload {workload}"),
     };
-    let before = c.messages();
+    let before = cluster.messages();
     if let Mode::Counted = mode {
         alloc::start();
     }
     let start = processor_ns();
-    measured(c, k);
+    measured(cluster, case);
     let ns = processor_ns() - start;
-    let (allocations, allocated) = alloc::stop();
+    let allocations = alloc::stop();
     Run {
         ns,
         allocations,
-        allocated,
-        messages: c.messages() - before,
+        messages: cluster.messages() - before,
     }
 }
 
 fn peak_rss_mb() -> f64 {
-    let s = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    s.lines()
-        .find_map(|l| l.strip_prefix("VmHWM:"))
-        .and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok())
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|value| value.split_whitespace().next()?.parse::<f64>().ok())
         .unwrap_or(0.0)
         / 1024.0
 }
 
 /// Runs a case in this process and returns its result as a line of JSON.
-pub fn run(k: &Case) -> String {
-    let make = libs::LIBS
-        .iter()
-        .find(|l| l.0 == k.lib)
-        .unwrap_or_else(|| panic!("no library {}", k.lib))
-        .1;
-    let counted = once(k, make, Mode::Counted); // also warms up
-    let mut ns: Vec<f64> = (0..k.reps).map(|_| once(k, make, Mode::Timed).ns).collect();
+pub fn run(case: &Case) -> String {
+    let library = libs::LIBS.iter().find(|library| library.name == case.lib);
+    let library = library.unwrap_or_else(|| panic!("no library {}", case.lib));
+    let counted = once(case, library.make, Mode::Counted); // also warms up
+    let timed = |_| once(case, library.make, Mode::Timed).ns;
+    let mut ns: Vec<f64> = (0..case.reps).map(timed).collect();
     ns.sort_by(f64::total_cmp);
-    let n = k.entries as f64;
-    let (min, med, max) = match ns.len() {
+    let entries = case.entries as f64;
+    let (min, median, max) = match ns.len() {
         0 => (0.0, 0.0, 0.0),
-        l => (ns[0], ns[l / 2], ns[l - 1]),
+        count => (ns[0], ns[count / 2], ns[count - 1]),
     };
     format!(
         "{{\"lib\":\"{}\",\"workload\":\"{}\",\"nodes\":{},\"w\":{},\"p\":{},\"n\":{},\"reps\":{},\
          \"entries_per_s\":{:.0},\"ns_per_entry\":{:.1},\"ns_min\":{:.1},\"ns_max\":{:.1},\
          \"allocs_per_entry\":{:.3},\"bytes_per_entry\":{:.1},\"msgs\":{},\"total_ms\":{:.2},\
          \"peak_rss_mb\":{:.1}}}",
-        libs::full_name(&k.lib),
-        k.workload,
-        k.nodes,
-        k.window,
-        k.size,
-        k.entries,
-        k.reps,
-        n / med * 1e9,
-        med / n,
-        min / n,
-        max / n,
-        counted.allocations as f64 / n,
-        counted.allocated as f64 / n,
+        libs::full_name(&case.lib),
+        case.workload,
+        case.nodes,
+        case.window,
+        case.size,
+        case.entries,
+        case.reps,
+        entries / median * 1e9,
+        median / entries,
+        min / entries,
+        max / entries,
+        counted.allocations.calls as f64 / entries,
+        counted.allocations.bytes as f64 / entries,
         counted.messages,
-        med / 1e6,
+        median / 1e6,
         peak_rss_mb(),
     )
 }
 
-/// Which of the cases to run.
+/// The cases to run.
 #[derive(Clone, Copy)]
 pub enum Selection {
     All,
-    /// The ones that this core is held to: 3 nodes, payloads of 256 bytes, windows 1 and 64.
+    /// The cases with a target: 3 nodes, payloads of 256 bytes, windows 1 and 64.
     Targets,
 }
 
-/// Every case for every one of `libs`, the libraries' runs of one case next to each other: so
-/// that they meet the same noise, and stand next to each other in the table.
+/// Every case for every one of `libs`. The runs of one case follow each other, so that they meet
+/// the same noise and are next to each other in the table.
 pub fn cases(libs: &[&str], selection: Selection, reps: usize) -> Vec<Case> {
     let mut shapes = Vec::new();
     for size in [16, 256, 4096] {
@@ -193,7 +190,7 @@ pub fn cases(libs: &[&str], selection: Selection, reps: usize) -> Vec<Case> {
     let mut all = Vec::new();
     for (workload, nodes, window, size, entries) in shapes {
         for &lib in libs {
-            // The bounds know no node that is cut off.
+            // The bounds cannot disconnect a node.
             if libs::is_bound(lib) && workload != "core" {
                 continue;
             }

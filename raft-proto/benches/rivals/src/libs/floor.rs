@@ -1,9 +1,9 @@
-//! Not consensus: the least data movement a replicated log can do, as a lower
-//! bound. Three logs, one append and one acknowledgement per follower and batch, a
-//! commit index by majority that followers learn from the next append or heartbeat,
-//! entries applied by reference. No terms, no elections, no errors.
-//! - by entry: every log holds every payload as `Bytes` (a reference count each);
-//! - by batch: the logs share whole batches (a reference count per batch).
+//! Not consensus: the least data movement that a replicated log can do, as a lower bound. Each
+//! follower gets one append and sends one acknowledgement per batch. A majority decides the commit
+//! index, which followers learn from the next append or heartbeat. Entries are applied by
+//! reference. There are no terms, no elections, no errors.
+//! - by entry: every log holds every payload as `Bytes`, a reference count each;
+//! - by batch: the logs share whole batches, a reference count per batch.
 use crate::cluster::{Cluster, Sink, payload};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -18,16 +18,17 @@ enum Log {
 
 struct Node {
     log: Log,
-    /// Index of the last entry, of the last committed one.
+    /// The index of the last entry.
     last: u64,
+    /// The index of the last committed entry.
     commit: u64,
-    /// By entry: entries dropped from the front of the log. By batch: position of
+    /// By entry: how many entries were dropped from the front of the log. By batch: the position of
     /// the next batch to apply.
     base: u64,
     sink: Sink,
 }
 
-enum Msg {
+enum Message {
     Append {
         prev: u64,
         batch: Option<Batch>,
@@ -41,35 +42,50 @@ enum Msg {
 pub struct Floor {
     nodes: Vec<Node>,
     matched: Vec<u64>,
-    /// To, from, message.
-    queue: VecDeque<(usize, usize, Msg)>,
+    queue: VecDeque<Delivery>,
     messages: u64,
 }
 
+/// A message on its way between two slots of `nodes`.
+struct Delivery {
+    from: usize,
+    to: usize,
+    message: Message,
+}
+
 impl Node {
-    fn append(&mut self, b: &Batch) {
-        match &mut self.log {
-            Log::Entries(l) => l.extend(b.iter().cloned()),
-            Log::Batches(l) => l.push_back(b.clone()),
+    fn new(log: Log) -> Self {
+        Node {
+            log,
+            last: 0,
+            commit: 0,
+            base: 0,
+            sink: Sink::default(),
         }
-        self.last += b.len() as u64;
+    }
+    fn append(&mut self, batch: &Batch) {
+        match &mut self.log {
+            Log::Entries(log) => log.extend(batch.iter().cloned()),
+            Log::Batches(log) => log.push_back(batch.clone()),
+        }
+        self.last += batch.len() as u64;
     }
     fn commit(&mut self, to: u64) {
         self.commit = self.commit.max(to.min(self.last));
         match &self.log {
-            Log::Entries(l) => {
+            Log::Entries(log) => {
                 let from = (self.sink.applied - self.base) as usize;
                 let to = (self.commit - self.base) as usize;
-                for e in l.range(from..to.max(from)) {
-                    self.sink.apply(e);
+                for entry in log.range(from..to.max(from)) {
+                    self.sink.apply(entry);
                 }
             }
-            Log::Batches(l) => {
+            Log::Batches(log) => {
                 while self.sink.applied < self.commit {
-                    let b = &l[self.base as usize];
+                    let batch = &log[self.base as usize];
                     self.base += 1;
-                    for e in b.iter() {
-                        self.sink.apply(e);
+                    for entry in batch.iter() {
+                        self.sink.apply(entry);
                     }
                 }
             }
@@ -77,13 +93,13 @@ impl Node {
     }
     fn compact(&mut self, applied_by_all: u64) {
         match &mut self.log {
-            Log::Entries(l) => {
-                l.drain(..(applied_by_all - self.base) as usize);
+            Log::Entries(log) => {
+                log.drain(..(applied_by_all - self.base) as usize);
                 self.base = applied_by_all;
             }
-            // Approximately: what this node has applied.
-            Log::Batches(l) => {
-                l.drain(..self.base as usize);
+            // Only approximately: everything that this node has applied.
+            Log::Batches(log) => {
+                log.drain(..self.base as usize);
                 self.base = 0;
             }
         }
@@ -91,23 +107,39 @@ impl Node {
 }
 
 impl Floor {
-    pub fn new(n: usize, by_batch: bool) -> Self {
-        let node = || Node {
-            log: if by_batch {
-                Log::Batches(VecDeque::new())
-            } else {
-                Log::Entries(VecDeque::new())
-            },
-            last: 0,
-            commit: 0,
-            base: 0,
-            sink: Sink::default(),
-        };
+    pub fn by_entry(nodes: usize) -> Self {
+        let node = |_| Node::new(Log::Entries(VecDeque::new()));
+        Floor::new((0..nodes).map(node).collect())
+    }
+
+    pub fn by_batch(nodes: usize) -> Self {
+        let node = |_| Node::new(Log::Batches(VecDeque::new()));
+        Floor::new((0..nodes).map(node).collect())
+    }
+
+    fn new(nodes: Vec<Node>) -> Self {
         Floor {
-            nodes: (0..n).map(|_| node()).collect(),
-            matched: vec![0; n],
+            matched: vec![0; nodes.len()],
+            nodes,
             queue: VecDeque::new(),
             messages: 0,
+        }
+    }
+
+    /// Sends an append of the leader to every follower.
+    fn send_append(&mut self, prev: u64, batch: Option<&Batch>) {
+        let commit = self.nodes[0].commit;
+        for to in 1..self.nodes.len() {
+            let message = Message::Append {
+                prev,
+                batch: batch.cloned(),
+                commit,
+            };
+            self.queue.push_back(Delivery {
+                from: 0,
+                to,
+                message,
+            });
         }
     }
 }
@@ -115,81 +147,63 @@ impl Floor {
 impl Cluster for Floor {
     fn propose(&mut self, first: u64, count: usize, size: usize) {
         let seqs = first..first + count as u64;
-        let b: Batch = Arc::new(seqs.map(|s| payload(s, size).into()).collect());
+        let batch: Batch = Arc::new(seqs.map(|seq| payload(seq, size).into()).collect());
         let prev = self.nodes[0].last;
-        self.nodes[0].append(&b);
+        self.nodes[0].append(&batch);
         self.matched[0] = self.nodes[0].last;
-        let commit = self.nodes[0].commit;
-        for to in 1..self.nodes.len() {
-            let batch = Some(b.clone());
-            self.queue.push_back((
-                to,
-                0,
-                Msg::Append {
-                    prev,
-                    batch,
-                    commit,
-                },
-            ));
-        }
+        self.send_append(prev, Some(&batch));
     }
     fn pump(&mut self) {
-        while let Some((to, from, m)) = self.queue.pop_front() {
+        while let Some(Delivery { from, to, message }) = self.queue.pop_front() {
             self.messages += 1;
-            let n = &mut self.nodes[to];
-            match m {
-                Msg::Append {
+            let node = &mut self.nodes[to];
+            match message {
+                Message::Append {
                     prev,
                     batch,
                     commit,
                 } => {
-                    if let Some(b) = batch {
-                        assert_eq!(prev, n.last);
-                        n.append(&b);
-                        let ack = Msg::Ack { last: n.last };
-                        self.queue.push_back((from, to, ack));
+                    if let Some(batch) = batch {
+                        assert_eq!(prev, node.last);
+                        node.append(&batch);
+                        let message = Message::Ack { last: node.last };
+                        self.queue.push_back(Delivery {
+                            from: to,
+                            to: from,
+                            message,
+                        });
                     }
-                    n.commit(commit);
+                    node.commit(commit);
                 }
-                Msg::Ack { last } => {
+                Message::Ack { last } => {
                     self.matched[from] = last;
-                    let mut m = [0u64; 8];
-                    let m = &mut m[..self.matched.len()];
-                    m.copy_from_slice(&self.matched);
-                    m.sort_unstable();
-                    let commit = m[(m.len() - 1) / 2];
-                    if commit > n.commit {
-                        n.commit(commit);
+                    let mut sorted = [0u64; 8];
+                    let sorted = &mut sorted[..self.matched.len()];
+                    sorted.copy_from_slice(&self.matched);
+                    sorted.sort_unstable();
+                    let commit = sorted[(sorted.len() - 1) / 2];
+                    if commit > node.commit {
+                        node.commit(commit);
                     }
                 }
             }
         }
     }
     fn tick(&mut self) {
-        let (prev, commit) = (self.nodes[0].last, self.nodes[0].commit);
-        for to in 1..self.nodes.len() {
-            let batch = None;
-            self.queue.push_back((
-                to,
-                0,
-                Msg::Append {
-                    prev,
-                    batch,
-                    commit,
-                },
-            ));
-        }
+        self.send_append(self.nodes[0].last, None);
     }
     fn applied(&self, node: usize) -> u64 {
         self.nodes[node].sink.applied
     }
     fn compact(&mut self) {
-        let to = self.nodes.iter().map(|n| n.sink.applied).min().unwrap();
-        for n in &mut self.nodes {
-            n.compact(to);
+        let applied = self.nodes.iter().map(|node| node.sink.applied);
+        let applied_by_all = applied.min().unwrap();
+        for node in &mut self.nodes {
+            node.compact(applied_by_all);
         }
     }
-    fn isolate(&mut self, _: usize, _: bool) {}
+    fn disconnect(&mut self, _: usize) {}
+    fn reconnect(&mut self, _: usize) {}
     fn messages(&self) -> u64 {
         self.messages
     }

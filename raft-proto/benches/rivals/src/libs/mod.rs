@@ -1,6 +1,8 @@
 //! One module per library. To add one: implement `Cluster`, add a line to `LIBS`.
 use crate::cluster::Cluster;
 use raft_proto::CommitNotice;
+#[cfg(feature = "rival-raft-rs")]
+use raft_rs::Usage;
 
 mod floor;
 mod null;
@@ -16,30 +18,47 @@ mod raft_rs;
 
 pub type Make = fn(nodes: usize) -> Box<dyn Cluster>;
 
-/// Name, constructor.
-pub const LIBS: &[(&str, Make)] = &[
-    ("null", |n| Box::new(null::Null::new(n))),
-    ("floor-entry", |n| Box::new(floor::Floor::new(n, false))),
-    ("floor-batch", |n| Box::new(floor::Floor::new(n, true))),
-    ("raft-proto", |n| {
+/// A library, or one way of using it.
+pub struct Library {
+    pub name: &'static str,
+    pub make: Make,
+}
+
+const fn library(name: &'static str, make: Make) -> Library {
+    Library { name, make }
+}
+
+pub const LIBS: &[Library] = &[
+    library("null", |n| Box::new(null::Null::new(n))),
+    library("floor-entry", |n| Box::new(floor::Floor::by_entry(n))),
+    library("floor-batch", |n| Box::new(floor::Floor::by_batch(n))),
+    library("raft-proto", |n| {
         Box::new(raft_proto::Nodes::new(n, CommitNotice::Lazy))
     }),
-    ("raft-proto-eager", |n| {
+    library("raft-proto-eager", |n| {
         Box::new(raft_proto::Nodes::new(n, CommitNotice::Eager))
     }),
     #[cfg(feature = "rival-omnipaxos")]
-    ("omnipaxos", |n| Box::new(omnipaxos::Nodes::new(n))),
+    library("omnipaxos", |n| Box::new(omnipaxos::Nodes::new(n))),
     #[cfg(feature = "rival-raft-io")]
-    ("raft-io", |n| Box::new(raft_io::Nodes::new(n))),
+    library("raft-io", |n| Box::new(raft_io::Nodes::new(n))),
     #[cfg(feature = "rival-raft-rs")]
-    ("raft-rs-tuned", |n| Box::new(raft_rs::Nodes::new(n, true))),
+    library("raft-rs-tuned", |n| {
+        Box::new(raft_rs::Nodes::new(n, Usage::Tuned))
+    }),
     #[cfg(feature = "rival-raft-rs")]
-    ("raft-rs", |n| Box::new(raft_rs::Nodes::new(n, false))),
+    library("raft-rs", |n| {
+        Box::new(raft_rs::Nodes::new(n, Usage::Plain))
+    }),
     #[cfg(feature = "rival-openraft")]
-    ("openraft", |n| Box::new(openraft::Nodes::new(n))),
+    library("openraft", |n| Box::new(openraft::Nodes::new(n))),
 ];
 
-/// The library's name as reported: that of raft-rs says which codec this binary has.
+pub fn names() -> Vec<&'static str> {
+    LIBS.iter().map(|library| library.name).collect()
+}
+
+/// The library's name in the results: that of raft-rs says which codec this binary has.
 pub fn full_name(lib: &str) -> String {
     let codec = if cfg!(feature = "codec-prost") {
         "prost"
@@ -53,12 +72,12 @@ pub fn full_name(lib: &str) -> String {
     }
 }
 
-/// Whether the rows of `lib` are this core's.
+/// Whether `lib` is this core.
 pub fn is_own(lib: &str) -> bool {
     lib.starts_with("raft-proto")
 }
 
-/// Whether `lib` is a bound that the harness sets by itself, not a consensus library.
+/// Whether `lib` is a bound that the harness sets, not a consensus library.
 pub fn is_bound(lib: &str) -> bool {
     lib == "null" || lib.starts_with("floor")
 }

@@ -1,5 +1,5 @@
-//! No consensus at all: what the harness itself costs (make a payload, check it
-//! on every node, drop it).
+//! No consensus at all: the cost of the harness itself, which makes a payload, checks it on every
+//! node and drops it.
 use crate::cluster::{Cluster, Sink, payload};
 
 pub struct Null {
@@ -19,12 +19,12 @@ impl Null {
 impl Cluster for Null {
     fn propose(&mut self, first: u64, count: usize, size: usize) {
         self.queue
-            .extend((first..first + count as u64).map(|s| payload(s, size)));
+            .extend((first..first + count as u64).map(|seq| payload(seq, size)));
     }
     fn pump(&mut self) {
-        for p in self.queue.drain(..) {
-            for s in &mut self.sinks {
-                s.apply(std::hint::black_box(&p));
+        for payload in self.queue.drain(..) {
+            for sink in &mut self.sinks {
+                sink.apply(std::hint::black_box(&payload));
             }
         }
     }
@@ -33,7 +33,8 @@ impl Cluster for Null {
         self.sinks[node].applied
     }
     fn compact(&mut self) {}
-    fn isolate(&mut self, _: usize, _: bool) {}
+    fn disconnect(&mut self, _: usize) {}
+    fn reconnect(&mut self, _: usize) {}
     fn messages(&self) -> u64 {
         0
     }

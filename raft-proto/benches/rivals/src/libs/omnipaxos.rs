@@ -1,5 +1,5 @@
-//! OmniPaxos 0.2 with `omnipaxos_storage::MemoryStorage`. Entries are `Bytes`,
-//! which clone without copying: the library leaves the type to its user.
+//! OmniPaxos 0.2 with `omnipaxos_storage::MemoryStorage`. The library leaves the type of entries to
+//! its user: they are `Bytes`, which clone without copying.
 use crate::cluster::{Cluster, Sink, payload};
 use bytes::Bytes;
 use omnipaxos::messages::Message;
@@ -9,47 +9,50 @@ use omnipaxos::{ClusterConfig, OmniPaxos, ServerConfig};
 use omnipaxos_storage::memory_storage::MemoryStorage;
 
 #[derive(Clone, Debug)]
-struct P(Bytes);
+struct Payload(Bytes);
 
-impl Entry for P {
+impl Entry for Payload {
     type Snapshot = NoSnapshot;
 }
 
 struct Node {
-    op: OmniPaxos<P, MemoryStorage<P>>,
+    op: OmniPaxos<Payload, MemoryStorage<Payload>>,
     sink: Sink,
     next: usize,
 }
 
 pub struct Nodes {
-    /// `nodes[0]` is the leader; `pid[i]` its id.
+    /// `nodes[0]` is the leader.
     nodes: Vec<Node>,
+    /// The id of each of `nodes`.
     pid: Vec<u64>,
-    /// Where in `nodes` an id is.
+    /// The position in `nodes` of each id.
     slot: Vec<usize>,
-    out: Vec<Message<P>>,
-    cut: Vec<bool>,
+    out: Vec<Message<Payload>>,
+    disconnected: Vec<bool>,
     messages: u64,
 }
 
 impl Nodes {
     pub fn new(n: usize) -> Self {
         let pid: Vec<u64> = (1..=n as u64).collect();
-        let mut p = Nodes {
+        let mut cluster = Nodes {
             nodes: pid
                 .iter()
                 .map(|&id| {
-                    let c = ClusterConfig {
+                    let cluster = ClusterConfig {
                         configuration_id: 1,
                         nodes: pid.clone(),
                         ..Default::default()
                     };
-                    let s = ServerConfig {
+                    let server = ServerConfig {
                         pid: id,
                         ..Default::default()
                     };
                     Node {
-                        op: c.build_for_server(s, MemoryStorage::default()).unwrap(),
+                        op: cluster
+                            .build_for_server(server, MemoryStorage::default())
+                            .unwrap(),
                         sink: Sink::default(),
                         next: 0,
                     }
@@ -58,27 +61,27 @@ impl Nodes {
             pid,
             slot: (0..=n).map(|i| i.saturating_sub(1)).collect(),
             out: Vec::new(),
-            cut: vec![false; n],
+            disconnected: vec![false; n],
             messages: 0,
         };
         for _ in 0..20 {
-            for n in &mut p.nodes {
-                n.op.tick();
+            for node in &mut cluster.nodes {
+                node.op.tick();
             }
-            p.pump();
+            cluster.pump();
         }
-        // Put whoever won first.
-        let leader = p.nodes[0].op.get_current_leader().unwrap().0;
-        let at = p.slot[leader as usize];
-        p.nodes.swap(0, at);
-        p.pid.swap(0, at);
-        for (i, &id) in p.pid.iter().enumerate() {
-            p.slot[id as usize] = i;
+        // The node that won the election becomes node 0.
+        let leader = cluster.nodes[0].op.get_current_leader().unwrap().0;
+        let at = cluster.slot[leader as usize];
+        cluster.nodes.swap(0, at);
+        cluster.pid.swap(0, at);
+        for (at, &id) in cluster.pid.iter().enumerate() {
+            cluster.slot[id as usize] = at;
         }
-        for n in &p.nodes {
-            assert_eq!(n.op.get_current_leader(), Some((leader, true)));
+        for node in &cluster.nodes {
+            assert_eq!(node.op.get_current_leader(), Some((leader, true)));
         }
-        p
+        cluster
     }
 
     fn index(&self, pid: u64) -> usize {
@@ -88,44 +91,45 @@ impl Nodes {
 
 impl Cluster for Nodes {
     fn propose(&mut self, first: u64, count: usize, size: usize) {
-        for s in first..first + count as u64 {
-            let p = P(payload(s, size).into());
-            self.nodes[0].op.append(p).ok().unwrap();
+        for seq in first..first + count as u64 {
+            let payload = Payload(payload(seq, size).into());
+            self.nodes[0].op.append(payload).ok().unwrap();
         }
     }
     fn pump(&mut self) {
         let mut out = std::mem::take(&mut self.out);
         loop {
-            for n in &mut self.nodes {
-                n.op.take_outgoing_messages(&mut out);
-                let decided = n.op.get_decided_idx();
-                if decided > n.next {
-                    for e in n.op.read_entries(n.next..decided).unwrap() {
-                        match e {
-                            LogEntry::Decided(p) => n.sink.apply(&p.0),
-                            e => panic!("unexpected {e:?}"),
+            for node in &mut self.nodes {
+                node.op.take_outgoing_messages(&mut out);
+                let decided = node.op.get_decided_idx();
+                if decided > node.next {
+                    for entry in node.op.read_entries(node.next..decided).unwrap() {
+                        match entry {
+                            LogEntry::Decided(payload) => node.sink.apply(&payload.0),
+                            entry => panic!("unexpected {entry:?}"),
                         }
                     }
-                    n.next = decided;
+                    node.next = decided;
                 }
             }
             if out.is_empty() {
                 break;
             }
-            for m in out.drain(..) {
-                let (to, from) = (self.index(m.get_receiver()), self.index(m.get_sender()));
-                if !self.cut[to] && !self.cut[from] {
+            for message in out.drain(..) {
+                let to = self.index(message.get_receiver());
+                let from = self.index(message.get_sender());
+                if !self.disconnected[to] && !self.disconnected[from] {
                     self.messages += 1;
-                    self.nodes[to].op.handle_incoming(m);
+                    self.nodes[to].op.handle_incoming(message);
                 }
             }
         }
         self.out = out;
     }
     fn tick(&mut self) {
-        for (n, cut) in self.nodes.iter_mut().zip(&self.cut) {
-            if !cut {
-                n.op.tick();
+        for (node, disconnected) in self.nodes.iter_mut().zip(&self.disconnected) {
+            if !disconnected {
+                node.op.tick();
             }
         }
     }
@@ -133,17 +137,18 @@ impl Cluster for Nodes {
         self.nodes[node].sink.applied
     }
     fn compact(&mut self) {
-        let to = self.nodes.iter().map(|n| n.next).min().unwrap();
+        let to = self.nodes.iter().map(|node| node.next).min().unwrap();
         if self.nodes[0].op.trim(Some(to)).is_ok() {
             self.pump();
         }
     }
-    fn isolate(&mut self, node: usize, cut: bool) {
-        self.cut[node] = cut;
-        if !cut {
-            self.nodes[0].op.reconnected(self.pid[node]);
-            self.nodes[node].op.reconnected(self.pid[0]);
-        }
+    fn disconnect(&mut self, node: usize) {
+        self.disconnected[node] = true;
+    }
+    fn reconnect(&mut self, node: usize) {
+        self.disconnected[node] = false;
+        self.nodes[0].op.reconnected(self.pid[node]);
+        self.nodes[node].op.reconnected(self.pid[0]);
     }
     fn messages(&self) -> u64 {
         self.messages

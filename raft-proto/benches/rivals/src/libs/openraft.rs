@@ -1,5 +1,5 @@
-//! openraft 0.9 on a current-thread tokio runtime, with an in-memory log store and
-//! a network that calls the target node directly. Entries are `Bytes`.
+//! openraft 0.9 on a current-thread tokio runtime, with a log store in memory and a network that
+//! calls the target node directly. Entries are `Bytes`.
 use crate::cluster::{Cluster, Sink, payload};
 use bytes::Bytes;
 use openraft::error::{
@@ -36,7 +36,7 @@ type Id = u64;
 #[derive(Default)]
 struct Log {
     entries: VecDeque<Entry<T>>,
-    /// Index of `entries[0]`.
+    /// The index of `entries[0]`.
     first: u64,
     purged: Option<LogId<Id>>,
     vote: Option<Vote<Id>>,
@@ -50,24 +50,24 @@ impl RaftLogReader<T> for Store {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry<T>>, StorageError<Id>> {
-        let l = self.0.lock().unwrap();
-        let lo = match range.start_bound() {
+        let log = self.0.lock().unwrap();
+        let start = match range.start_bound() {
             Bound::Included(&i) => i,
             Bound::Excluded(&i) => i + 1,
-            Bound::Unbounded => l.first,
+            Bound::Unbounded => log.first,
         };
-        let hi = match range.end_bound() {
+        let end = match range.end_bound() {
             Bound::Included(&i) => i + 1,
             Bound::Excluded(&i) => i,
             Bound::Unbounded => u64::MAX,
         };
-        let end = l.first + l.entries.len() as u64;
-        let (lo, hi) = (lo.max(l.first), hi.min(end));
-        if lo >= hi {
+        let start = start.max(log.first);
+        let end = end.min(log.first + log.entries.len() as u64);
+        if start >= end {
             return Ok(vec![]);
         }
-        let r = (lo - l.first) as usize..(hi - l.first) as usize;
-        Ok(l.entries.range(r).cloned().collect())
+        let positions = (start - log.first) as usize..(end - log.first) as usize;
+        Ok(log.entries.range(positions).cloned().collect())
     }
 }
 
@@ -75,10 +75,10 @@ impl RaftLogStorage<T> for Store {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<T>, StorageError<Id>> {
-        let l = self.0.lock().unwrap();
+        let log = self.0.lock().unwrap();
         Ok(LogState {
-            last_purged_log_id: l.purged,
-            last_log_id: l.entries.back().map(|e| e.log_id).or(l.purged),
+            last_purged_log_id: log.purged,
+            last_log_id: log.entries.back().map(|e| e.log_id).or(log.purged),
         })
     }
     async fn get_log_reader(&mut self) -> Self {
@@ -97,34 +97,34 @@ impl RaftLogStorage<T> for Store {
         I::IntoIter: OptionalSend,
     {
         {
-            let mut l = self.0.lock().unwrap();
-            for e in entries {
-                if l.entries.is_empty() {
-                    l.first = e.log_id.index;
+            let mut log = self.0.lock().unwrap();
+            for entry in entries {
+                if log.entries.is_empty() {
+                    log.first = entry.log_id.index;
                 }
-                l.entries.push_back(e);
+                log.entries.push_back(entry);
             }
         }
         cb.log_io_completed(Ok(()));
         Ok(())
     }
     async fn truncate(&mut self, id: LogId<Id>) -> Result<(), StorageError<Id>> {
-        let mut l = self.0.lock().unwrap();
-        let keep = id.index - l.first;
-        l.entries.truncate(keep as usize);
+        let mut log = self.0.lock().unwrap();
+        let keep = id.index - log.first;
+        log.entries.truncate(keep as usize);
         Ok(())
     }
     async fn purge(&mut self, id: LogId<Id>) -> Result<(), StorageError<Id>> {
-        let mut l = self.0.lock().unwrap();
-        while l
+        let mut log = self.0.lock().unwrap();
+        while log
             .entries
             .front()
             .is_some_and(|e| e.log_id.index <= id.index)
         {
-            l.entries.pop_front();
-            l.first += 1;
+            log.entries.pop_front();
+            log.first += 1;
         }
-        l.purged = Some(id);
+        log.purged = Some(id);
         Ok(())
     }
 }
@@ -144,11 +144,11 @@ struct Machine {
 
 impl Machine {
     fn meta(&self) -> SnapshotMeta<Id, BasicNode> {
-        let s = self.state.lock().unwrap();
+        let state = self.state.lock().unwrap();
         SnapshotMeta {
-            last_log_id: s.last,
-            last_membership: s.membership.clone(),
-            snapshot_id: format!("{:?}", s.last),
+            last_log_id: state.last,
+            last_membership: state.membership.clone(),
+            snapshot_id: format!("{:?}", state.last),
         }
     }
 }
@@ -168,8 +168,8 @@ impl RaftStateMachine<T> for Machine {
     async fn applied_state(
         &mut self,
     ) -> Result<(Option<LogId<Id>>, StoredMembership<Id, BasicNode>), StorageError<Id>> {
-        let s = self.state.lock().unwrap();
-        Ok((s.last, s.membership.clone()))
+        let state = self.state.lock().unwrap();
+        Ok((state.last, state.membership.clone()))
     }
     async fn apply<I>(&mut self, entries: I) -> Result<Vec<()>, StorageError<Id>>
     where
@@ -177,19 +177,19 @@ impl RaftStateMachine<T> for Machine {
         I::IntoIter: OptionalSend,
     {
         let mut out = Vec::new();
-        let mut s = self.state.lock().unwrap();
-        for e in entries {
-            s.last = Some(e.log_id);
-            match e.payload {
-                EntryPayload::Normal(d) => s.sink.apply(&d),
-                EntryPayload::Membership(m) => {
-                    s.membership = StoredMembership::new(Some(e.log_id), m)
+        let mut state = self.state.lock().unwrap();
+        for entry in entries {
+            state.last = Some(entry.log_id);
+            match entry.payload {
+                EntryPayload::Normal(command) => state.sink.apply(&command),
+                EntryPayload::Membership(membership) => {
+                    state.membership = StoredMembership::new(Some(entry.log_id), membership)
                 }
                 EntryPayload::Blank => {}
             }
             out.push(());
         }
-        self.applied.store(s.sink.applied, Relaxed);
+        self.applied.store(state.sink.applied, Relaxed);
         Ok(out)
     }
     async fn get_snapshot_builder(&mut self) -> Self {
@@ -210,35 +210,36 @@ impl RaftStateMachine<T> for Machine {
     }
 }
 
+/// What all connections share.
 #[derive(Default)]
-struct Wire {
+struct Shared {
     rafts: Mutex<Vec<Raft<T>>>,
-    cut: Vec<AtomicBool>,
+    disconnected: Vec<AtomicBool>,
     messages: AtomicU64,
 }
 
 #[derive(Clone)]
-struct Net {
+struct Connection {
     from: Id,
     to: Id,
-    wire: Arc<Wire>,
+    shared: Arc<Shared>,
     target: Option<Raft<T>>,
 }
 
-impl Net {
+impl Connection {
     fn target<E: std::error::Error>(&mut self) -> Result<Raft<T>, RPCError<Id, BasicNode, E>> {
-        let cut = |i: Id| self.wire.cut[i as usize].load(Relaxed);
-        if cut(self.from) || cut(self.to) {
-            let e = std::io::Error::from(std::io::ErrorKind::NotConnected);
-            return Err(RPCError::Unreachable(Unreachable::new(&e)));
+        let disconnected = |id: Id| self.shared.disconnected[id as usize].load(Relaxed);
+        if disconnected(self.from) || disconnected(self.to) {
+            let error = std::io::Error::from(std::io::ErrorKind::NotConnected);
+            return Err(RPCError::Unreachable(Unreachable::new(&error)));
         }
-        self.wire.messages.fetch_add(2, Relaxed); // request and response
+        self.shared.messages.fetch_add(2, Relaxed); // request and response
         if self.target.is_none() {
-            match self.wire.rafts.lock().unwrap().get(self.to as usize) {
-                Some(r) => self.target = Some(r.clone()),
+            match self.shared.rafts.lock().unwrap().get(self.to as usize) {
+                Some(raft) => self.target = Some(raft.clone()),
                 None => {
-                    let e = std::io::Error::from(std::io::ErrorKind::NotFound);
-                    return Err(RPCError::Network(NetworkError::new(&e)));
+                    let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+                    return Err(RPCError::Network(NetworkError::new(&error)));
                 }
             }
         }
@@ -246,10 +247,10 @@ impl Net {
     }
 }
 
-impl RaftNetworkFactory<T> for Net {
-    type Network = Net;
-    async fn new_client(&mut self, to: Id, _: &BasicNode) -> Net {
-        Net {
+impl RaftNetworkFactory<T> for Connection {
+    type Network = Connection;
+    async fn new_client(&mut self, to: Id, _: &BasicNode) -> Connection {
+        Connection {
             to,
             target: None,
             ..self.clone()
@@ -257,14 +258,14 @@ impl RaftNetworkFactory<T> for Net {
     }
 }
 
-impl RaftNetwork<T> for Net {
+impl RaftNetwork<T> for Connection {
     async fn append_entries(
         &mut self,
         rpc: AppendEntriesRequest<T>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<Id>, RPCError<Id, BasicNode, RaftError<Id>>> {
-        let r = self.target()?.append_entries(rpc).await;
-        r.map_err(|e| RemoteError::new(self.to, e).into())
+        let reply = self.target()?.append_entries(rpc).await;
+        reply.map_err(|error| RemoteError::new(self.to, error).into())
     }
     async fn install_snapshot(
         &mut self,
@@ -274,16 +275,16 @@ impl RaftNetwork<T> for Net {
         InstallSnapshotResponse<Id>,
         RPCError<Id, BasicNode, RaftError<Id, InstallSnapshotError>>,
     > {
-        let r = self.target()?.install_snapshot(rpc).await;
-        r.map_err(|e| RemoteError::new(self.to, e).into())
+        let reply = self.target()?.install_snapshot(rpc).await;
+        reply.map_err(|error| RemoteError::new(self.to, error).into())
     }
     async fn vote(
         &mut self,
         rpc: VoteRequest<Id>,
         _: RPCOption,
     ) -> Result<VoteResponse<Id>, RPCError<Id, BasicNode, RaftError<Id>>> {
-        let r = self.target()?.vote(rpc).await;
-        r.map_err(|e| RemoteError::new(self.to, e).into())
+        let reply = self.target()?.vote(rpc).await;
+        reply.map_err(|error| RemoteError::new(self.to, error).into())
     }
     fn backoff(&self) -> Backoff {
         // The default is 500 ms; keep it out of the catch-up time.
@@ -296,7 +297,7 @@ type Receiver =
 
 pub struct Nodes {
     rt: Runtime,
-    wire: Arc<Wire>,
+    shared: Arc<Shared>,
     machines: Vec<Machine>,
     stores: Vec<Store>,
     leader: Raft<T>,
@@ -309,15 +310,15 @@ impl Nodes {
             .enable_time()
             .build()
             .unwrap();
-        let wire = Arc::new(Wire {
-            cut: (0..n).map(|_| AtomicBool::new(false)).collect(),
+        let shared = Arc::new(Shared {
+            disconnected: (0..n).map(|_| AtomicBool::new(false)).collect(),
             ..Default::default()
         });
         let machines: Vec<Machine> = (0..n).map(|_| Machine::default()).collect();
         let stores: Vec<Store> = (0..n).map(|_| Store::default()).collect();
         let leader = rt.block_on(async {
             for i in 0..n {
-                let cfg = Config {
+                let config = Config {
                     heartbeat_interval: 100,
                     election_timeout_min: 1000,
                     election_timeout_max: 2000,
@@ -326,29 +327,30 @@ impl Nodes {
                     enable_elect: i == 0,
                     ..Default::default()
                 };
-                let cfg = Arc::new(cfg.validate().unwrap());
-                let net = Net {
-                    from: i as Id,
-                    to: i as Id,
-                    wire: wire.clone(),
+                let config = Arc::new(config.validate().unwrap());
+                let id = i as Id;
+                let network = Connection {
+                    from: id,
+                    to: id,
+                    shared: shared.clone(),
                     target: None,
                 };
-                let r = Raft::new(i as Id, cfg, net, stores[i].clone(), machines[i].clone())
-                    .await
-                    .unwrap();
-                wire.rafts.lock().unwrap().push(r);
+                let (store, machine) = (stores[i].clone(), machines[i].clone());
+                let raft = Raft::new(id, config, network, store, machine);
+                let raft = raft.await.unwrap();
+                shared.rafts.lock().unwrap().push(raft);
             }
-            let leader = wire.rafts.lock().unwrap()[0].clone();
+            let leader = shared.rafts.lock().unwrap()[0].clone();
             let nodes: BTreeMap<Id, BasicNode> =
                 (0..n as Id).map(|i| (i, BasicNode::default())).collect();
             leader.initialize(nodes).await.unwrap();
-            let m = leader.wait(Some(Duration::from_secs(10)));
-            m.current_leader(0, "elected").await.unwrap();
+            let metrics = leader.wait(Some(Duration::from_secs(10)));
+            metrics.current_leader(0, "elected").await.unwrap();
             leader
         });
         Nodes {
             rt,
-            wire,
+            shared,
             machines,
             stores,
             leader,
@@ -359,10 +361,10 @@ impl Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        let rafts = std::mem::take(&mut *self.wire.rafts.lock().unwrap());
+        let rafts = std::mem::take(&mut *self.shared.rafts.lock().unwrap());
         self.rt.block_on(async {
-            for r in rafts {
-                r.shutdown().await.unwrap();
+            for raft in rafts {
+                raft.shutdown().await.unwrap();
             }
         });
     }
@@ -371,17 +373,17 @@ impl Drop for Nodes {
 impl Cluster for Nodes {
     fn propose(&mut self, first: u64, count: usize, size: usize) {
         self.rt.block_on(async {
-            for s in first..first + count as u64 {
-                let d = payload(s, size).into();
-                self.waiting
-                    .push(self.leader.client_write_ff(d).await.unwrap());
+            for seq in first..first + count as u64 {
+                let command = payload(seq, size).into();
+                let receiver = self.leader.client_write_ff(command).await.unwrap();
+                self.waiting.push(receiver);
             }
         });
     }
     fn pump(&mut self) {
         self.rt.block_on(async {
-            for rx in self.waiting.drain(..) {
-                rx.await.unwrap().unwrap();
+            for receiver in self.waiting.drain(..) {
+                receiver.await.unwrap().unwrap();
             }
         });
     }
@@ -397,32 +399,28 @@ impl Cluster for Nodes {
         self.machines[node].applied.load(Relaxed)
     }
     fn compact(&mut self) {
-        // Snapshots are empty here, so compaction is only what the log store does:
-        // drop a prefix that every node has applied, behind the library's back but
-        // within what `purge` would do.
-        let to = (0..self.machines.len())
-            .map(|i| {
-                self.machines[i]
-                    .state
-                    .lock()
-                    .unwrap()
-                    .last
-                    .map_or(0, |l| l.index)
-            })
-            .min()
-            .unwrap();
-        for s in &self.stores {
-            let mut l = s.0.lock().unwrap();
-            while l.entries.len() > 1 && l.entries[0].log_id.index + 1 < to {
-                l.entries.pop_front();
-                l.first += 1;
+        // Snapshots are empty here, so compaction is the log store's work alone. It drops a prefix
+        // that every node has applied, as `purge` would, but without a call by the library.
+        let applied = self.machines.iter().map(|machine| {
+            let last = machine.state.lock().unwrap().last;
+            last.map_or(0, |last| last.index)
+        });
+        let to = applied.min().unwrap();
+        for store in &self.stores {
+            let mut log = store.0.lock().unwrap();
+            while log.entries.len() > 1 && log.entries[0].log_id.index + 1 < to {
+                log.entries.pop_front();
+                log.first += 1;
             }
         }
     }
-    fn isolate(&mut self, node: usize, cut: bool) {
-        self.wire.cut[node].store(cut, Relaxed);
+    fn disconnect(&mut self, node: usize) {
+        self.shared.disconnected[node].store(true, Relaxed);
+    }
+    fn reconnect(&mut self, node: usize) {
+        self.shared.disconnected[node].store(false, Relaxed);
     }
     fn messages(&self) -> u64 {
-        self.wire.messages.load(Relaxed)
+        self.shared.messages.load(Relaxed)
     }
 }

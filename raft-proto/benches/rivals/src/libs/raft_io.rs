@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 pub struct Nodes {
     nodes: Vec<RaftNode>,
     sinks: Vec<Sink>,
-    index: Vec<u64>,
+    /// The index that each node has applied.
+    applied: Vec<u64>,
     queue: VecDeque<(usize, Message)>,
-    cut: Vec<bool>,
+    disconnected: Vec<bool>,
     messages: u64,
 }
 
@@ -26,36 +27,36 @@ impl Nodes {
                 )
             })
             .collect();
-        let mut p = Nodes {
+        let mut cluster = Nodes {
             nodes,
             sinks: (0..n).map(|_| Sink::default()).collect(),
-            index: vec![0; n],
+            applied: vec![0; n],
             queue: VecDeque::new(),
-            cut: vec![false; n],
+            disconnected: vec![false; n],
             messages: 0,
         };
-        while !p.nodes[0].is_leader() {
-            p.tick();
-            p.pump();
+        while !cluster.nodes[0].is_leader() {
+            cluster.tick();
+            cluster.pump();
         }
-        p.tick();
-        p.pump();
-        p
+        cluster.tick();
+        cluster.pump();
+        cluster
     }
 
-    fn step(&mut self, i: usize, e: Event) {
-        for a in self.nodes[i].step(e).unwrap() {
-            match a {
+    fn step(&mut self, at: usize, event: Event) {
+        for action in self.nodes[at].step(event).unwrap() {
+            match action {
                 Action::Send { to, message } => {
                     let to = to as usize;
-                    if !self.cut[i] && !self.cut[to] {
+                    if !self.disconnected[at] && !self.disconnected[to] {
                         self.queue.push_back((to, message));
                     }
                 }
                 Action::Apply { index, command, .. } => {
-                    self.index[i] = index;
+                    self.applied[at] = index;
                     if !command.is_empty() {
-                        self.sinks[i].apply(&command);
+                        self.sinks[at].apply(&command);
                     }
                 }
                 _ => {}
@@ -66,14 +67,14 @@ impl Nodes {
 
 impl Cluster for Nodes {
     fn propose(&mut self, first: u64, count: usize, size: usize) {
-        for s in first..first + count as u64 {
-            self.step(0, Event::Propose(payload(s, size)));
+        for seq in first..first + count as u64 {
+            self.step(0, Event::Propose(payload(seq, size)));
         }
     }
     fn pump(&mut self) {
-        while let Some((to, m)) = self.queue.pop_front() {
+        while let Some((to, message)) = self.queue.pop_front() {
             self.messages += 1;
-            self.step(to, Event::Message(m));
+            self.step(to, Event::Message(message));
         }
     }
     fn tick(&mut self) {
@@ -83,14 +84,17 @@ impl Cluster for Nodes {
         self.sinks[node].applied
     }
     fn compact(&mut self) {
-        let index = *self.index.iter().min().unwrap();
-        for i in 0..self.nodes.len() {
+        let index = *self.applied.iter().min().unwrap();
+        for at in 0..self.nodes.len() {
             let data = Vec::new();
-            self.step(i, Event::Snapshot { index, data });
+            self.step(at, Event::Snapshot { index, data });
         }
     }
-    fn isolate(&mut self, node: usize, cut: bool) {
-        self.cut[node] = cut;
+    fn disconnect(&mut self, node: usize) {
+        self.disconnected[node] = true;
+    }
+    fn reconnect(&mut self, node: usize) {
+        self.disconnected[node] = false;
     }
     fn messages(&self) -> u64 {
         self.messages

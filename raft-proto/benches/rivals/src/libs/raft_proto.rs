@@ -1,6 +1,6 @@
-//! This core, behind the smallest driver that keeps its contract: a write is durable as soon as
-//! it is asked for, since it stays in memory as with every other library here, and what is
-//! handed out is applied on the spot.
+//! This core, behind the smallest driver that keeps its contract. A write is durable as soon as it
+//! is asked for, since it stays in memory as with every other library here. Entries are applied as
+//! soon as they are handed out.
 use crate::cluster::{Cluster, Sink, payload};
 use bytes::Bytes;
 use raft_proto::{
@@ -10,11 +10,11 @@ use raft_proto::{
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How many entries a node applies before it says so.
+/// How many entries a node applies before it reports them.
 const REPORT_EVERY: u64 = 64;
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
-/// When followers that have nothing else to receive learn the commit index.
+/// When idle followers learn the commit index.
 #[derive(Clone, Copy)]
 pub enum CommitNotice {
     /// With the next append or heartbeat, as raft-rs does with `skip_bcast_commit`.
@@ -28,13 +28,13 @@ struct Node {
     sink: Sink,
     /// The last entry applied.
     applied: EntryId,
-    /// Up to where that was reported.
+    /// Up to here, `Applied` was reported.
     reported: Index,
 }
 
 impl Node {
-    /// Applies, and says what is to be reported: `Applied` is cumulative and only makes room to
-    /// hand out more, so that a driver need not report each entry by itself.
+    /// Applies the entries, and returns an index if that is to be reported. `Applied` is cumulative
+    /// and only makes room to hand out more, so a driver need not report each entry by itself.
     fn apply(&mut self, entries: &Entries) -> Option<Index> {
         for entry in entries {
             if entry.kind() == EntryKind::Command {
@@ -51,23 +51,29 @@ impl Node {
     }
 }
 
-/// What a step asked for that is to be reported.
+/// What a step asked for, was done at once, and is to be reported.
 #[derive(Default)]
 struct Done {
     written: Option<Seq>,
     applied: Option<Index>,
 }
 
+/// A message on its way between two slots of `nodes`.
+struct Delivery {
+    from: usize,
+    to: usize,
+    message: Message,
+}
+
 pub struct Nodes {
     /// `nodes[i]` has the id `i + 1`.
     nodes: Vec<Node>,
-    /// From, to, message.
-    queue: VecDeque<(usize, usize, Message)>,
-    cut: Vec<bool>,
+    queue: VecDeque<Delivery>,
+    disconnected: Vec<bool>,
     messages: u64,
     /// One clock for all nodes. It only moves by `tick`.
     now: Time,
-    /// What a step asked for; empty between steps, kept for its memory.
+    /// The actions of a step; empty between steps, kept for its memory.
     actions: Vec<Action>,
 }
 
@@ -88,10 +94,10 @@ fn config(slot: usize, nodes: usize, notice: CommitNotice) -> Config {
         CommitNotice::Eager => Duration::ZERO,
     };
     // The first node is to lead, whatever the seed.
-    let patience = if slot == 0 { 1 } else { 100 };
-    config.election_timeout_min *= patience;
-    config.election_timeout_max *= patience;
-    // What every node has applied is dropped to the last entry, as with the other libraries.
+    let factor = if slot == 0 { 1 } else { 100 };
+    config.election_timeout_min *= factor;
+    config.election_timeout_max *= factor;
+    // Compaction drops everything that all nodes have applied, as with the other libraries.
     config.trailing_entries = 0;
     config
 }
@@ -107,7 +113,7 @@ impl Nodes {
         let mut cluster = Nodes {
             nodes: (0..nodes).map(node).collect(),
             queue: VecDeque::new(),
-            cut: vec![false; nodes],
+            disconnected: vec![false; nodes],
             messages: 0,
             now: Time::ZERO,
             actions: Vec::new(),
@@ -127,8 +133,8 @@ impl Nodes {
         cluster
     }
 
-    /// Gives `input` to a node and does all that it asks for. Inlined, so that the event is made
-    /// where the core takes it from, and not copied there.
+    /// Gives `input` to a node and does everything that it asks for. Inlined, so that the event is
+    /// made where the core takes it from, and not copied there.
     #[inline(always)]
     fn step(&mut self, at: usize, input: Input) {
         let event = Event {
@@ -165,10 +171,14 @@ impl Nodes {
         let mut done = Done::default();
         for action in self.actions.drain(..) {
             match action {
-                Action::Send { to, message } => self.queue.push_back((at, slot(to), message)),
+                Action::Send { to, message } => self.queue.push_back(Delivery {
+                    from: at,
+                    to: slot(to),
+                    message,
+                }),
                 Action::Persist(write) => done.written = Some(write.seq),
                 Action::Apply { entries } => done.applied = node.apply(&entries),
-                // Nothing is stored of an empty snapshot, and time passes only by `tick`.
+                // An empty snapshot stores nothing, and time passes only by `tick`.
                 Action::ReleaseSnapshot { .. }
                 | Action::WakeAt(_)
                 | Action::Read { .. }
@@ -207,9 +217,9 @@ impl Cluster for Nodes {
     }
 
     fn pump(&mut self) {
-        while let Some((from, to, message)) = self.queue.pop_front() {
-            if self.cut[from] || self.cut[to] {
-                // What a transport reports when a peer is gone.
+        while let Some(Delivery { from, to, message }) = self.queue.pop_front() {
+            if self.disconnected[from] || self.disconnected[to] {
+                // A transport reports it when a peer is gone.
                 self.step(from, Input::Unreachable { peer: id(to) });
                 continue;
             }
@@ -240,8 +250,12 @@ impl Cluster for Nodes {
         }
     }
 
-    fn isolate(&mut self, node: usize, cut: bool) {
-        self.cut[node] = cut;
+    fn disconnect(&mut self, node: usize) {
+        self.disconnected[node] = true;
+    }
+
+    fn reconnect(&mut self, node: usize) {
+        self.disconnected[node] = false;
     }
 
     fn messages(&self) -> u64 {

@@ -1,9 +1,4 @@
-//! tikv/raft-rs 0.7. Two ways of using it:
-//! - plain: `MemStorage` and one `RawNode::propose` per entry, as in the crate's
-//!   own example, with 1 MiB messages and 256 in flight;
-//! - tuned: one `MsgPropose` for the whole batch, `batch_append`,
-//!   `skip_bcast_commit` (followers learn the commit index from the next append or
-//!   heartbeat), and a storage that takes the entries over instead of copying them.
+//! tikv/raft-rs 0.7, used in two ways ([`Usage`]).
 use crate::cluster::{Cluster, Sink, payload};
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
 use raft::storage::MemStorage;
@@ -12,41 +7,56 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+/// How the library is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// As in the crate's own example: `MemStorage` and one `RawNode::propose` per entry, with
+    /// messages of 1 MiB and 256 in flight.
+    Plain,
+    /// One `MsgPropose` for the whole batch, `batch_append`, `skip_bcast_commit` (followers learn
+    /// the commit index from the next append or heartbeat), and a storage that takes the entries
+    /// over instead of copying them.
+    Tuned,
+}
+
+/// A log that takes entries over instead of copying them.
 #[derive(Default)]
-struct LeanCore {
+struct LeanLog {
     hard: HardState,
     conf: ConfState,
     entries: VecDeque<Entry>,
-    /// Index and term of the entry before `entries`.
-    base: (u64, u64),
+    /// The index of the entry before `entries`.
+    base_index: u64,
+    /// The term of the entry before `entries`.
+    base_term: u64,
 }
 
 #[derive(Clone, Default)]
-struct Lean(Rc<RefCell<LeanCore>>);
+struct LeanStorage(Rc<RefCell<LeanLog>>);
 
-impl LeanCore {
+impl LeanLog {
     fn last(&self) -> u64 {
-        self.base.0 + self.entries.len() as u64
+        self.base_index + self.entries.len() as u64
     }
-    fn append(&mut self, ents: Vec<Entry>) {
-        if let Some(e) = ents.first() {
-            let keep = e.index - self.base.0 - 1;
+    fn append(&mut self, entries: Vec<Entry>) {
+        if let Some(first) = entries.first() {
+            let keep = first.index - self.base_index - 1;
             self.entries.truncate(keep as usize);
-            self.entries.extend(ents);
+            self.entries.extend(entries);
         }
     }
     fn compact(&mut self, to: u64) {
-        while self.base.0 < to {
-            let e = self.entries.pop_front().unwrap();
-            self.base = (e.index, e.term);
+        while self.base_index < to {
+            let entry = self.entries.pop_front().unwrap();
+            (self.base_index, self.base_term) = (entry.index, entry.term);
         }
     }
 }
 
-impl Storage for Lean {
+impl Storage for LeanStorage {
     fn initial_state(&self) -> raft::Result<RaftState> {
-        let c = self.0.borrow();
-        Ok(RaftState::new(c.hard.clone(), c.conf.clone()))
+        let log = self.0.borrow();
+        Ok(RaftState::new(log.hard.clone(), log.conf.clone()))
     }
     fn entries(
         &self,
@@ -55,39 +65,39 @@ impl Storage for Lean {
         max_size: impl Into<Option<u64>>,
         _: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        let c = self.0.borrow();
-        if low <= c.base.0 {
+        let log = self.0.borrow();
+        if low <= log.base_index {
             return Err(raft::Error::Store(raft::StorageError::Compacted));
         }
         let max = max_size.into().unwrap_or(u64::MAX);
-        let lo = (low - c.base.0 - 1) as usize;
-        let hi = (high - c.base.0 - 1) as usize;
+        let start = (low - log.base_index - 1) as usize;
+        let limit = (high - log.base_index - 1) as usize;
         let mut size = 0;
-        let mut end = lo;
-        for e in c.entries.range(lo..hi) {
-            size += e.data.len() as u64 + 16;
-            if size > max && end > lo {
+        let mut end = start;
+        for entry in log.entries.range(start..limit) {
+            size += entry.data.len() as u64 + 16;
+            if size > max && end > start {
                 break;
             }
             end += 1;
         }
-        Ok(c.entries.range(lo..end).cloned().collect())
+        Ok(log.entries.range(start..end).cloned().collect())
     }
-    fn term(&self, idx: u64) -> raft::Result<u64> {
-        let c = self.0.borrow();
-        if idx == c.base.0 {
-            return Ok(c.base.1);
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        let log = self.0.borrow();
+        if index == log.base_index {
+            return Ok(log.base_term);
         }
-        if idx < c.base.0 {
+        if index < log.base_index {
             return Err(raft::Error::Store(raft::StorageError::Compacted));
         }
-        match c.entries.get((idx - c.base.0 - 1) as usize) {
-            Some(e) => Ok(e.term),
+        match log.entries.get((index - log.base_index - 1) as usize) {
+            Some(entry) => Ok(entry.term),
             None => Err(raft::Error::Store(raft::StorageError::Unavailable)),
         }
     }
     fn first_index(&self) -> raft::Result<u64> {
-        Ok(self.0.borrow().base.0 + 1)
+        Ok(self.0.borrow().base_index + 1)
     }
     fn last_index(&self) -> raft::Result<u64> {
         Ok(self.0.borrow().last())
@@ -101,15 +111,15 @@ impl Storage for Lean {
 
 enum Raw {
     Plain(RawNode<MemStorage>),
-    Tuned(RawNode<Lean>),
+    Tuned(RawNode<LeanStorage>),
 }
 
-/// Runs `$body` with `$r` bound to the raw node of either kind.
+/// Runs `$body` with `$raw_node` bound to the raw node of either kind.
 macro_rules! each {
-    ($raw:expr, $r:ident => $body:expr) => {
+    ($raw:expr, $raw_node:ident => $body:expr) => {
         match $raw {
-            Raw::Plain($r) => $body,
-            Raw::Tuned($r) => $body,
+            Raw::Plain($raw_node) => $body,
+            Raw::Tuned($raw_node) => $body,
         }
     };
 }
@@ -121,59 +131,60 @@ struct Node {
 }
 
 impl Node {
-    fn apply(&mut self, ents: Vec<Entry>) {
-        for e in ents {
-            self.applied_index = e.index;
-            if e.get_entry_type() == EntryType::EntryNormal && !e.data.is_empty() {
-                self.sink.apply(&e.data);
+    fn apply(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            self.applied_index = entry.index;
+            if entry.get_entry_type() == EntryType::EntryNormal && !entry.data.is_empty() {
+                self.sink.apply(&entry.data);
             }
         }
     }
 
-    fn ready(&mut self, out: &mut Vec<Message>) -> bool {
+    /// Handles one `Ready`. False if there was none.
+    fn handle_ready(&mut self, out: &mut Vec<Message>) -> bool {
         match &mut self.raw {
-            Raw::Plain(r) => {
-                if !r.has_ready() {
+            Raw::Plain(raw) => {
+                if !raw.has_ready() {
                     return false;
                 }
-                let store = r.raft.raft_log.store.clone();
-                let mut rd = r.ready();
-                out.append(&mut rd.take_messages());
-                let committed = rd.take_committed_entries();
-                if !rd.entries().is_empty() {
-                    store.wl().append(rd.entries()).unwrap();
+                let store = raw.raft.raft_log.store.clone();
+                let mut ready = raw.ready();
+                out.append(&mut ready.take_messages());
+                let committed = ready.take_committed_entries();
+                if !ready.entries().is_empty() {
+                    store.wl().append(ready.entries()).unwrap();
                 }
-                if let Some(hs) = rd.hs() {
-                    store.wl().set_hardstate(hs.clone());
+                if let Some(hard) = ready.hs() {
+                    store.wl().set_hardstate(hard.clone());
                 }
-                out.append(&mut rd.take_persisted_messages());
-                let mut light = r.advance(rd);
-                if let Some(c) = light.commit_index() {
-                    store.wl().mut_hard_state().commit = c;
+                out.append(&mut ready.take_persisted_messages());
+                let mut light = raw.advance(ready);
+                if let Some(index) = light.commit_index() {
+                    store.wl().mut_hard_state().commit = index;
                 }
                 out.append(&mut light.take_messages());
                 let more = light.take_committed_entries();
-                r.advance_apply();
+                raw.advance_apply();
                 self.apply(committed);
                 self.apply(more);
             }
-            Raw::Tuned(r) => {
-                if !r.has_ready() {
+            Raw::Tuned(raw) => {
+                if !raw.has_ready() {
                     return false;
                 }
-                let store = r.raft.raft_log.store.clone();
-                let mut rd = r.ready();
-                out.append(&mut rd.take_messages());
-                let committed = rd.take_committed_entries();
-                store.0.borrow_mut().append(rd.take_entries());
-                if let Some(hs) = rd.hs() {
-                    store.0.borrow_mut().hard = hs.clone();
+                let store = raw.raft.raft_log.store.clone();
+                let mut ready = raw.ready();
+                out.append(&mut ready.take_messages());
+                let committed = ready.take_committed_entries();
+                store.0.borrow_mut().append(ready.take_entries());
+                if let Some(hard) = ready.hs() {
+                    store.0.borrow_mut().hard = hard.clone();
                 }
-                out.append(&mut rd.take_persisted_messages());
-                let mut light = r.advance(rd);
+                out.append(&mut ready.take_persisted_messages());
+                let mut light = raw.advance(ready);
                 out.append(&mut light.take_messages());
                 let more = light.take_committed_entries();
-                r.advance_apply();
+                raw.advance_apply();
                 self.apply(committed);
                 self.apply(more);
             }
@@ -185,18 +196,19 @@ impl Node {
 pub struct Nodes {
     nodes: Vec<Node>,
     queue: Vec<Message>,
-    cut: Vec<bool>,
+    disconnected: Vec<bool>,
     messages: u64,
 }
 
 impl Nodes {
-    pub fn new(n: usize, tuned: bool) -> Self {
+    pub fn new(n: usize, usage: Usage) -> Self {
+        let tuned = usage == Usage::Tuned;
         let log = slog::Logger::root(slog::Discard, slog::o!());
         let voters: Vec<u64> = (1..=n as u64).collect();
         let nodes = voters
             .iter()
             .map(|&id| {
-                let cfg = Config {
+                let config = Config {
                     id,
                     max_size_per_msg: 1 << 20,
                     max_inflight_msgs: 256,
@@ -206,12 +218,12 @@ impl Nodes {
                 };
                 let conf = ConfState::from((voters.clone(), vec![]));
                 let raw = if tuned {
-                    let s = Lean::default();
-                    s.0.borrow_mut().conf = conf;
-                    Raw::Tuned(RawNode::new(&cfg, s, &log).unwrap())
+                    let storage = LeanStorage::default();
+                    storage.0.borrow_mut().conf = conf;
+                    Raw::Tuned(RawNode::new(&config, storage, &log).unwrap())
                 } else {
-                    let s = MemStorage::new_with_conf_state(conf);
-                    Raw::Plain(RawNode::new(&cfg, s, &log).unwrap())
+                    let storage = MemStorage::new_with_conf_state(conf);
+                    Raw::Plain(RawNode::new(&config, storage, &log).unwrap())
                 };
                 Node {
                     raw,
@@ -220,19 +232,21 @@ impl Nodes {
                 }
             })
             .collect();
-        let mut p = Nodes {
+        let mut cluster = Nodes {
             nodes,
             queue: Vec::new(),
-            cut: vec![false; n],
+            disconnected: vec![false; n],
             messages: 0,
         };
-        each!(&mut p.nodes[0].raw, r => r.campaign().unwrap());
-        p.pump();
-        each!(&p.nodes[0].raw, r => assert_eq!(r.raft.state, raft::StateRole::Leader));
-        p.tick();
-        p.tick();
-        p.pump();
-        p
+        each!(&mut cluster.nodes[0].raw, raw => raw.campaign().unwrap());
+        cluster.pump();
+        each!(&cluster.nodes[0].raw, raw => {
+            assert_eq!(raw.raft.state, raft::StateRole::Leader);
+        });
+        cluster.tick();
+        cluster.tick();
+        cluster.pump();
+        cluster
     }
 }
 
@@ -240,24 +254,24 @@ impl Cluster for Nodes {
     fn propose(&mut self, first: u64, count: usize, size: usize) {
         let seqs = first..first + count as u64;
         match &mut self.nodes[0].raw {
-            Raw::Plain(r) => {
-                for s in seqs {
-                    r.propose(vec![], payload(s, size)).unwrap();
+            Raw::Plain(raw) => {
+                for seq in seqs {
+                    raw.propose(vec![], payload(seq, size)).unwrap();
                 }
             }
-            Raw::Tuned(r) => {
-                let mut m = Message::default();
-                m.set_msg_type(MessageType::MsgPropose);
-                m.from = 1;
-                let ents: Vec<Entry> = seqs
-                    .map(|s| {
-                        let mut e = Entry::default();
-                        e.data = payload(s, size).into();
-                        e
+            Raw::Tuned(raw) => {
+                let mut message = Message::default();
+                message.set_msg_type(MessageType::MsgPropose);
+                message.from = 1;
+                let entries: Vec<Entry> = seqs
+                    .map(|seq| {
+                        let mut entry = Entry::default();
+                        entry.data = payload(seq, size).into();
+                        entry
                     })
                     .collect();
-                m.set_entries(ents.into());
-                r.step(m).unwrap();
+                message.set_entries(entries.into());
+                raw.step(message).unwrap();
             }
         }
     }
@@ -265,29 +279,29 @@ impl Cluster for Nodes {
     fn pump(&mut self) {
         let mut out = std::mem::take(&mut self.queue);
         loop {
-            for n in &mut self.nodes {
-                while n.ready(&mut out) {}
+            for node in &mut self.nodes {
+                while node.handle_ready(&mut out) {}
             }
             if out.is_empty() {
                 break;
             }
-            for m in out.drain(..) {
-                let (to, from) = (m.to as usize - 1, m.from as usize - 1);
-                if self.cut[to] || self.cut[from] {
-                    // What a transport reports when a peer is gone.
-                    each!(&mut self.nodes[from].raw, r => r.report_unreachable(m.to));
+            for message in out.drain(..) {
+                let (to, from) = (message.to as usize - 1, message.from as usize - 1);
+                if self.disconnected[to] || self.disconnected[from] {
+                    // A transport reports it when a peer is gone.
+                    each!(&mut self.nodes[from].raw, raw => raw.report_unreachable(message.to));
                     continue;
                 }
                 self.messages += 1;
-                each!(&mut self.nodes[to].raw, r => r.step(m).unwrap());
+                each!(&mut self.nodes[to].raw, raw => raw.step(message).unwrap());
             }
         }
         self.queue = out;
     }
 
     fn tick(&mut self) {
-        each!(&mut self.nodes[0].raw, r => {
-            r.tick();
+        each!(&mut self.nodes[0].raw, raw => {
+            raw.tick();
         });
     }
 
@@ -296,18 +310,22 @@ impl Cluster for Nodes {
     }
 
     fn compact(&mut self) {
-        let to = self.nodes.iter().map(|n| n.applied_index).min().unwrap();
-        for n in &mut self.nodes {
-            match &mut n.raw {
+        let applied = self.nodes.iter().map(|node| node.applied_index);
+        let to = applied.min().unwrap();
+        for node in &mut self.nodes {
+            match &mut node.raw {
                 // MemStorage forgets the term of the last compacted entry, so keep one.
-                Raw::Plain(r) => r.raft.raft_log.store.wl().compact(to).unwrap(),
-                Raw::Tuned(r) => r.raft.raft_log.store.0.borrow_mut().compact(to - 1),
+                Raw::Plain(raw) => raw.raft.raft_log.store.wl().compact(to).unwrap(),
+                Raw::Tuned(raw) => raw.raft.raft_log.store.0.borrow_mut().compact(to - 1),
             }
         }
     }
 
-    fn isolate(&mut self, node: usize, cut: bool) {
-        self.cut[node] = cut;
+    fn disconnect(&mut self, node: usize) {
+        self.disconnected[node] = true;
+    }
+    fn reconnect(&mut self, node: usize) {
+        self.disconnected[node] = false;
     }
 
     fn messages(&self) -> u64 {

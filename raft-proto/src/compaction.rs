@@ -1,0 +1,82 @@
+//! Log compaction (section 7; thesis chapter 5): a snapshot of the service replaces the beginning
+//! of the log. The core never holds a snapshot, only its id and the membership in it.
+
+use crate::action::{Action, Compaction};
+use crate::error::Refusal;
+use crate::message::{SnapshotId, SnapshotMeta};
+use crate::outbox::Withheld;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::types::{EntryId, Index};
+use alloc::vec::Vec;
+
+impl Raft {
+    /// The service has a durable snapshot: the beginning of the log can go.
+    pub(crate) fn compact(&mut self, id: SnapshotId, actions: &mut Vec<Action>) {
+        let (index, last) = (id.last.index, self.applier.handed_out());
+        if index > last {
+            let reason = Refusal::NotHandedOut { index, last };
+            return actions.push(Action::Refused { reason });
+        }
+        let current = self.snapshot.as_ref().map(|snapshot| snapshot.id);
+        if current.is_some_and(|current| index <= current.last.index) || index == Index::ZERO {
+            // It is not newer than the one in use, or empty.
+            if current != Some(id) {
+                actions.push(Action::ReleaseSnapshot { snapshot: id });
+            }
+            return;
+        }
+        if let Some(term) = self.log.term_at(index)
+            && term != id.last.term
+        {
+            let found = EntryId { index, term };
+            let claimed = id.last;
+            let reason = Refusal::OtherEntry { claimed, found };
+            return actions.push(Action::Refused { reason });
+        }
+        let membership = self.configurations.as_of(index).clone();
+        if membership.is_empty() {
+            let reason = Refusal::NoConfiguration;
+            return actions.push(Action::Refused { reason });
+        }
+        self.configurations.drop_through(index);
+        let snapshot = SnapshotMeta { id, membership };
+        let tail = Index(index.0.saturating_sub(self.config.trailing_entries));
+        let drop_through = tail.max(self.log.base().index);
+        self.log.drop_through(drop_through);
+        self.writes.stage_compact(Compaction {
+            snapshot: snapshot.clone(),
+            drop_through,
+        });
+        self.replace_snapshot(snapshot);
+    }
+
+    /// `snapshot` is from now on the one that a restart recovers. The one before is released when
+    /// that is durable and no transfer reads it any more.
+    pub(crate) fn replace_snapshot(&mut self, snapshot: SnapshotMeta) {
+        let id = snapshot.id;
+        if let Some(old) = self.snapshot.replace(snapshot)
+            && old.id != id
+        {
+            self.retired_snapshots.push(old.id);
+        }
+        self.release_unused_snapshots();
+    }
+
+    pub(crate) fn release_unused_snapshots(&mut self) {
+        let peers = match &self.role {
+            Role::Leader(leader) => leader.peers.as_slice(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
+        };
+        let outbox = &mut self.outbox;
+        let seq = self.writes.latest();
+        self.retired_snapshots.retain(|id| {
+            let mut transfers = peers.iter().filter_map(|peer| peer.transfer());
+            let in_use = transfers.any(|transfer| transfer.snapshot.id == *id);
+            if !in_use {
+                outbox.withhold(seq, Withheld::ReleaseSnapshot { snapshot: *id });
+            }
+            in_use
+        });
+    }
+}

@@ -1,0 +1,63 @@
+//! Inputs that the driver must not give, and the end of an instance.
+
+use crate::types::{EntryId, Index, Seq};
+use serde::{Deserialize, Serialize};
+
+/// An input of the driver's own that the contract does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// A write was reported that was never issued.
+    #[error("write {seq} was never issued; the last one is {last}")]
+    UnknownWrite {
+        /// As reported.
+        seq: Seq,
+        /// The last seq issued.
+        last: Seq,
+    },
+    /// Entries were reported as applied, or compacted, that were never handed out.
+    #[error("{index} was never handed out; the last entry handed out is {last}")]
+    NotHandedOut {
+        /// As reported.
+        index: Index,
+        /// The last index handed out.
+        last: Index,
+    },
+    /// A snapshot names an entry that is not in the log under that term.
+    #[error("the snapshot ends at {claimed}, but the entry there is {found}")]
+    OtherEntry {
+        /// The snapshot's last entry, as the driver gave it.
+        claimed: EntryId,
+        /// The entry that was handed out at that index.
+        found: EntryId,
+    },
+    /// A node that is to join has received no configuration yet, so its snapshot could not hold
+    /// one. Compact again when it has received one.
+    #[error("no configuration is known yet; compact after one has been received")]
+    NoConfiguration,
+    /// The entries read are not those of the log, or do not follow each other from the first one
+    /// asked for.
+    #[error("the entries read are not those of the log from {from} on")]
+    OtherEntries {
+        /// The first entry asked for.
+        from: EntryId,
+    },
+    /// A chunk that was read is shorter or longer than asked.
+    #[error("{found} bytes of the snapshot were read where {wanted} were asked for")]
+    WrongLength {
+        /// The length asked for.
+        wanted: u64,
+        /// The length read.
+        found: u64,
+    },
+}
+
+/// Why a node faulted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum Fault {
+    /// The driver reported [`PersistFailed`](crate::Input::PersistFailed).
+    #[error("write {seq} failed; reopen the storage and start a new instance")]
+    WriteFailed {
+        /// Which write.
+        seq: Seq,
+    },
+}

@@ -1,0 +1,73 @@
+//! When this node has to act next, and what it does at that time.
+//!
+//! Timers are lazy: contact with a leader moves a deadline inside the core only. A tick that comes
+//! too early finds that out here. The core gives the driver a new deadline only if it is earlier
+//! than the one before.
+
+use crate::action::Action;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::types::Time;
+use alloc::vec::Vec;
+
+impl Raft {
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, actions: &mut Vec<Action>) {
+        // The driver may have no timer set now: it gets the deadline again.
+        self.wake_at = Time::NEVER;
+        if self.waiting_deadline() <= self.now {
+            self.expire_handover(actions);
+            self.expire_reads(actions);
+        }
+        self.check_quorum(actions);
+        let deadline = self.deadline();
+        if deadline == Time::NEVER || deadline > self.now || self.role_deadline() > self.now {
+            return;
+        }
+        match &self.role {
+            Role::Leader(_) => self.leader_tick(actions),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.election_timeout_elapsed(actions);
+            }
+        }
+    }
+
+    /// When this node has to act if it receives nothing until then.
+    pub(crate) fn deadline(&self) -> Time {
+        match &self.role {
+            // A leader wakes for every heartbeat, and checks its other deadlines then: most steps
+            // need not compute them.
+            Role::Leader(leader) if !leader.peers.is_empty() => leader.deadline(),
+            Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.role_deadline().min(self.waiting_deadline())
+            }
+        }
+    }
+
+    /// When its role has it act.
+    fn role_deadline(&self) -> Time {
+        match &self.role {
+            // A deadline at or after the one announced changes nothing, so the membership need
+            // not be looked up.
+            Role::Follower(follower)
+                if follower.election_at() >= self.wake_at || self.may_campaign() =>
+            {
+                follower.election_at()
+            }
+            Role::Follower(_) => Time::NEVER,
+            Role::PreCandidate(pre_candidate) => pre_candidate.election_at,
+            Role::Candidate(candidate) => candidate.election_at,
+            Role::Leader(leader) => leader.deadline(),
+        }
+    }
+
+    /// When a handover or a read has waited for long enough.
+    fn waiting_deadline(&self) -> Time {
+        let handover = match &self.role {
+            Role::Leader(leader) => &leader.handover,
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &self.handed_over,
+        };
+        let handover = handover.map_or(Time::NEVER, |handover| handover.deadline);
+        handover.min(self.reads_deadline())
+    }
+}
