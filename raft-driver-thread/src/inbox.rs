@@ -138,7 +138,7 @@ impl Inbox {
     }
 
     /// What was last sent to `peer` will not arrive: a hint, dropped where there is no room.
-    pub fn unreachable(&self, peer: NodeId) {
+    pub fn report_unreachable(&self, peer: NodeId) {
         // A full queue or a stopped node: nobody misses a hint.
         let _ = self.deliveries.try_send(Delivery::Unreachable { peer });
         self.bell.ring();

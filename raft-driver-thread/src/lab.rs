@@ -18,7 +18,7 @@
 
 use crate::error::{RequestError, StartError};
 use crate::node::Node;
-use crate::observed::News;
+use crate::observed::NodeEvent;
 use crate::options::{Options, SnapshotPolicy};
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::{Storage, StorageError};
@@ -136,7 +136,7 @@ impl Raft {
     }
 
     /// Changes of role, leader and members from now on, and the end.
-    pub fn subscribe(&self) -> Receiver<News> {
+    pub fn subscribe(&self) -> Receiver<NodeEvent> {
         self.node.subscribe()
     }
 

@@ -49,7 +49,7 @@ pub mod transport;
 pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;
 pub use node::Node;
-pub use observed::{News, State};
+pub use observed::{NodeEvent, NodeState};
 pub use options::{Options, SnapshotPolicy};
 /// The core, whose types this crate's interface speaks in.
 pub use raft_proto;

@@ -7,7 +7,7 @@ use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox_with;
 use crate::mailbox::mailbox;
 use crate::metrics::Metrics;
-use crate::observed::{News, Observed, State};
+use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::options::Options;
 use crate::order::{Order, Orders, PendingRead};
 use crate::recorder::Recorder;
@@ -233,7 +233,7 @@ impl<M: StateMachine> Node<M> {
     }
 
     /// The node as it was a moment ago (the lab's `GetState`); never waits.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> NodeState {
         self.inner.observed.state()
     }
 
@@ -276,14 +276,14 @@ impl<M: StateMachine> Node<M> {
     }
 
     /// Changes the members (section 6). The ticket ends as soon as the change stands in the
-    /// leader's log; [`News::Membership`] tells when it is in force, and complete.
+    /// leader's log; [`NodeEvent::Membership`] tells when it is in force, and complete.
     pub fn change_membership(&self, change: MembershipChange) -> Ticket<EntryId, ChangeError> {
         self.request(|promise| Order::Change(change, promise))
     }
 
     /// Changes of role, leader and members from now on. Who leaves a thousand unread hears no
     /// more.
-    pub fn subscribe(&self) -> Receiver<News> {
+    pub fn subscribe(&self) -> Receiver<NodeEvent> {
         self.inner.observed.subscribe()
     }
 

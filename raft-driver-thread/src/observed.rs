@@ -10,7 +10,7 @@ const MAX_UNREAD: usize = 1024;
 
 /// A node at the end of its core's last turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+pub struct NodeState {
     /// currentTerm.
     pub term: Term,
     /// What the node is.
@@ -25,7 +25,7 @@ pub struct State {
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum NodeEvent {
     /// The node's role.
     Role {
         /// What it is now.
@@ -61,9 +61,9 @@ pub(crate) struct Observed(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    state: State,
+    state: NodeState,
     stopped: Option<StopReason>,
-    subscribers: Vec<Sender<News>>,
+    subscribers: Vec<Sender<NodeEvent>>,
 }
 
 impl Observed {
@@ -84,7 +84,7 @@ impl Observed {
         self.lock().state = state_of(raft);
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> NodeState {
         self.lock().state
     }
 
@@ -97,30 +97,30 @@ impl Observed {
         let mut inner = self.lock();
         if inner.stopped.is_none() {
             inner.stopped = Some(reason.clone());
-            inner.tell(&News::Stopped(reason));
+            inner.tell(&NodeEvent::Stopped(reason));
             inner.subscribers.clear();
         }
     }
 
-    pub(crate) fn subscribe(&self) -> Receiver<News> {
+    pub(crate) fn subscribe(&self) -> Receiver<NodeEvent> {
         let (sender, news) = crossbeam_channel::bounded(MAX_UNREAD);
         let mut inner = self.lock();
         match &inner.stopped {
             // There is room: it is the first.
-            Some(reason) => drop(sender.try_send(News::Stopped(reason.clone()))),
+            Some(reason) => drop(sender.try_send(NodeEvent::Stopped(reason.clone()))),
             None => inner.subscribers.push(sender),
         }
         news
     }
 
-    pub(crate) fn publish(&self, news: News) {
+    pub(crate) fn publish(&self, news: NodeEvent) {
         self.lock().tell(&news);
     }
 }
 
 impl Inner {
     /// Who does not read, or has gone, hears no more.
-    fn tell(&mut self, news: &News) {
+    fn tell(&mut self, news: &NodeEvent) {
         self.subscribers
             .retain(|subscriber| match subscriber.try_send(news.clone()) {
                 Ok(()) => true,
@@ -130,21 +130,21 @@ impl Inner {
 }
 
 /// What subscribers hear of an action, if anything.
-pub(crate) fn news(action: &Action) -> Option<News> {
+pub(crate) fn news(action: &Action) -> Option<NodeEvent> {
     match action {
-        Action::RoleChanged { role, term } => Some(News::Role {
+        Action::RoleChanged { role, term } => Some(NodeEvent::Role {
             role: *role,
             term: *term,
         }),
-        Action::LeaderChanged { leader, term } => Some(News::Leader {
+        Action::LeaderChanged { leader, term } => Some(NodeEvent::Leader {
             leader: *leader,
             term: *term,
         }),
-        Action::MembershipChanged { index, membership } => Some(News::Membership {
+        Action::MembershipChanged { index, membership } => Some(NodeEvent::Membership {
             index: *index,
             membership: membership.clone(),
         }),
-        Action::LostState { peer, .. } => Some(News::LostState { peer: *peer }),
+        Action::LostState { peer, .. } => Some(NodeEvent::LostState { peer: *peer }),
         Action::Send { .. }
         | Action::Persist(_)
         | Action::Apply { .. }
@@ -164,8 +164,8 @@ pub(crate) fn news(action: &Action) -> Option<News> {
     }
 }
 
-fn state_of(raft: &Raft) -> State {
-    State {
+fn state_of(raft: &Raft) -> NodeState {
+    NodeState {
         term: raft.term(),
         role: raft.role(),
         leader: raft.leader(),

@@ -26,28 +26,28 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Faults {
     /// How many of a thousand messages are lost.
-    pub lost_per_mille: u32,
+    pub dropped_per_mille: u32,
     /// How many of a thousand arrive twice.
-    pub doubled_per_mille: u32,
+    pub duplicated_per_mille: u32,
     /// Each message is held for a time drawn from nothing to this: messages overtake each other.
-    pub delay: Duration,
+    pub max_delay: Duration,
 }
 
 impl Faults {
     /// A network without faults.
     pub const NONE: Faults = Faults {
-        lost_per_mille: 0,
-        doubled_per_mille: 0,
-        delay: Duration::ZERO,
+        dropped_per_mille: 0,
+        duplicated_per_mille: 0,
+        max_delay: Duration::ZERO,
     };
 
     /// The unreliable network of MIT's 6.5840: one in ten is lost, and each is held for up to 27
     /// ms.
     pub const fn unreliable() -> Faults {
         Faults {
-            lost_per_mille: 100,
-            doubled_per_mille: 20,
-            delay: Duration::from_millis(27),
+            dropped_per_mille: 100,
+            duplicated_per_mille: 20,
+            max_delay: Duration::from_millis(27),
         }
     }
 }
@@ -221,10 +221,10 @@ impl State {
     }
 
     fn copies(&mut self) -> u32 {
-        if self.draws(self.faults.lost_per_mille) {
+        if self.draws(self.faults.dropped_per_mille) {
             return 0;
         }
-        1 + u32::from(self.draws(self.faults.doubled_per_mille))
+        1 + u32::from(self.draws(self.faults.duplicated_per_mille))
     }
 
     fn draws(&mut self, per_mille: u32) -> bool {
@@ -232,7 +232,7 @@ impl State {
     }
 
     fn delay(&mut self) -> Duration {
-        match u64::try_from(self.faults.delay.as_nanos()) {
+        match u64::try_from(self.faults.max_delay.as_nanos()) {
             Ok(0) | Err(_) => Duration::ZERO,
             Ok(most) => Duration::from_nanos(self.random.next_u64() % most),
         }

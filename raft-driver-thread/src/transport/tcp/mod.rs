@@ -63,11 +63,11 @@ pub struct TcpOptions {
     pub handshake_timeout: Duration,
     /// How long after the last message to it the connection to a node is kept that is no member
     /// any more. Default 10 s.
-    pub farewell: Duration,
+    pub removed_peer_timeout: Duration,
     /// Where nodes are that this one may have to answer before it knows any member: one that joins
     /// is spoken to by a leader that no log has told it of yet. Not used any more once it knows
     /// members. Default none.
-    pub introductions: Vec<(NodeId, String)>,
+    pub initial_addresses: Vec<(NodeId, String)>,
 }
 
 /// Whether peers prove who they are, and nobody else can read what they say. There is no default.
@@ -89,8 +89,8 @@ impl TcpOptions {
             max_queue_bytes: 32 << 20,
             max_connections: 256,
             handshake_timeout: Duration::from_secs(5),
-            farewell: Duration::from_secs(10),
-            introductions: Vec::new(),
+            removed_peer_timeout: Duration::from_secs(10),
+            initial_addresses: Vec::new(),
         }
     }
 }
@@ -218,7 +218,7 @@ impl Transport for TcpTransport {
             inbox,
             shared,
             listener,
-            addresses: self.options.introductions.iter().cloned().collect(),
+            addresses: self.options.initial_addresses.iter().cloned().collect(),
             senders: BTreeMap::new(),
             leaving: BTreeMap::new(),
             ending: Vec::new(),
@@ -298,8 +298,8 @@ impl Running {
         if self.leaving.is_empty() && self.ending.is_empty() {
             return;
         }
-        let farewell = self.shared.options.farewell;
-        let gone = |last: &Instant| last.elapsed() > farewell;
+        let removed_peer_timeout = self.shared.options.removed_peer_timeout;
+        let gone = |last: &Instant| last.elapsed() > removed_peer_timeout;
         while let Some(node) =
             (self.leaving.iter()).find_map(|(node, last)| gone(last).then_some(*node))
         {

@@ -215,7 +215,7 @@ impl Link {
             self.target().disconnect();
             messages.clear();
             self.queue.clear();
-            self.inbox.unreachable(peer);
+            self.inbox.report_unreachable(peer);
             if self.queue.pause(back_off(attempts, self.hello)).is_none() {
                 return;
             }
