@@ -1,6 +1,6 @@
 //! Where a transport delivers what peers say.
 
-use crate::bell::Bell;
+use crate::waker::Waker;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{Message, NodeId};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ const MAX_WAITING: usize = 4096;
 pub struct Inbox {
     deliveries: Sender<Delivery>,
     room: Arc<Room>,
-    bell: Bell,
+    waker: Waker,
 }
 
 /// The other end of an [`Inbox`]: the core's, or that of a transport's tests.
@@ -51,11 +51,11 @@ pub struct InboxClosed;
 
 /// An inbox in which at most about `max_bytes` wait, and the end that it is emptied from.
 pub fn inbox(max_bytes: u64) -> (Inbox, Deliveries) {
-    inbox_with(max_bytes, Bell::default())
+    inbox_with(max_bytes, Waker::default())
 }
 
 /// Likewise; rings whenever something has come.
-pub(crate) fn inbox_with(max_bytes: u64, bell: Bell) -> (Inbox, Deliveries) {
+pub(crate) fn inbox_with(max_bytes: u64, waker: Waker) -> (Inbox, Deliveries) {
     let (deliveries, queue) = crossbeam_channel::bounded(MAX_WAITING);
     let room = Arc::new(Room {
         max_bytes,
@@ -65,7 +65,7 @@ pub(crate) fn inbox_with(max_bytes: u64, bell: Bell) -> (Inbox, Deliveries) {
     let inbox = Inbox {
         deliveries,
         room: room.clone(),
-        bell,
+        waker,
     };
     (inbox, Deliveries { queue, room })
 }
@@ -80,24 +80,24 @@ impl Inbox {
         self.room.enter(size_of(&message))?;
         let delivery = Delivery::Message { from, message };
         self.deliveries.send(delivery).map_err(|_| InboxClosed)?;
-        self.bell.ring();
+        self.waker.wake();
         Ok(())
     }
 
     /// Hands over a message from `from` without a word about it: [`help`](Inbox::help) has to follow soon.
     /// Waits while there is no room.
     #[cfg(feature = "tcp")]
-    pub(crate) fn put(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
+    pub(crate) fn enqueue(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
         let size = size_of(&message);
         if !self.room.try_enter(size)? {
-            self.bell.ring(); // Only the core makes room.
+            self.waker.wake(); // Only the core makes room.
             self.room.enter(size)?;
         }
         let delivery = Delivery::Message { from, message };
         match self.deliveries.try_send(delivery) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(delivery)) => {
-                self.bell.ring();
+                self.waker.wake();
                 self.deliveries.send(delivery).map_err(|_| InboxClosed)
             }
             Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
@@ -108,7 +108,7 @@ impl Inbox {
     /// the transport's methods take.
     #[cfg(feature = "tcp")]
     pub(crate) fn help(&self) {
-        self.bell.answer();
+        self.waker.run_or_wake();
     }
 
     /// Hands over a message from `from` if there is room for it now; says whether there was.
@@ -126,7 +126,7 @@ impl Inbox {
             .try_send(Delivery::Message { from, message })
         {
             Ok(()) => {
-                self.bell.ring();
+                self.waker.wake();
                 Ok(true)
             }
             Err(TrySendError::Full(_)) => {
@@ -141,7 +141,7 @@ impl Inbox {
     pub fn report_unreachable(&self, peer: NodeId) {
         // A full queue or a stopped node: nobody misses a hint.
         let _ = self.deliveries.try_send(Delivery::Unreachable { peer });
-        self.bell.ring();
+        self.waker.wake();
     }
 }
 

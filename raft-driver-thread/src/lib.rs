@@ -24,8 +24,7 @@
 //! bytes.
 
 mod apply_thread;
-mod bell;
-mod core_turn;
+mod chunk_thread;
 mod disk_thread;
 mod error;
 mod group;
@@ -36,15 +35,18 @@ pub mod metrics;
 mod node;
 mod observed;
 mod options;
-mod order;
 mod recorder;
 mod shared_core;
 mod snapshot_thread;
 mod state_machine;
 pub mod storage;
+mod tasks;
+mod threads;
 mod ticket;
 mod timer;
 pub mod transport;
+mod turn;
+mod waker;
 
 pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;

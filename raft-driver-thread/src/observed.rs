@@ -93,36 +93,36 @@ impl Observed {
     }
 
     /// The first reason stays.
-    pub(crate) fn stopped(&self, reason: StopReason) {
+    pub(crate) fn set_stopped(&self, reason: StopReason) {
         let mut inner = self.lock();
         if inner.stopped.is_none() {
             inner.stopped = Some(reason.clone());
-            inner.tell(&NodeEvent::Stopped(reason));
+            inner.notify(&NodeEvent::Stopped(reason));
             inner.subscribers.clear();
         }
     }
 
     pub(crate) fn subscribe(&self) -> Receiver<NodeEvent> {
-        let (sender, news) = crossbeam_channel::bounded(MAX_UNREAD);
+        let (sender, events) = crossbeam_channel::bounded(MAX_UNREAD);
         let mut inner = self.lock();
         match &inner.stopped {
             // There is room: it is the first.
             Some(reason) => drop(sender.try_send(NodeEvent::Stopped(reason.clone()))),
             None => inner.subscribers.push(sender),
         }
-        news
+        events
     }
 
-    pub(crate) fn publish(&self, news: NodeEvent) {
-        self.lock().tell(&news);
+    pub(crate) fn publish(&self, event: &NodeEvent) {
+        self.lock().notify(event);
     }
 }
 
 impl Inner {
     /// Who does not read, or has gone, hears no more.
-    fn tell(&mut self, news: &NodeEvent) {
+    fn notify(&mut self, event: &NodeEvent) {
         self.subscribers
-            .retain(|subscriber| match subscriber.try_send(news.clone()) {
+            .retain(|subscriber| match subscriber.try_send(event.clone()) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
             });
@@ -130,7 +130,7 @@ impl Inner {
 }
 
 /// What subscribers hear of an action, if anything.
-pub(crate) fn news(action: &Action) -> Option<NodeEvent> {
+pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
     match action {
         Action::RoleChanged { role, term } => Some(NodeEvent::Role {
             role: *role,

@@ -33,8 +33,8 @@ pub struct Applied<A> {
 #[derive(Debug)]
 pub(crate) struct Promise<T, R: Error> {
     shared: Arc<Shared<T, R>>,
-    /// Given back when the promise ends.
-    _place: Outstanding,
+    /// Given back when the promise is dropped.
+    _permit: Permit,
 }
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl<T, R: Error> Shared<T, R> {
 }
 
 /// A promise and its ticket.
-pub(crate) fn ticket<T, R: Error>(outstanding: Outstanding) -> (Promise<T, R>, Ticket<T, R>) {
+pub(crate) fn ticket<T, R: Error>(permit: Permit) -> (Promise<T, R>, Ticket<T, R>) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
             accepted: None,
@@ -91,7 +91,7 @@ pub(crate) fn ticket<T, R: Error>(outstanding: Outstanding) -> (Promise<T, R>, T
     });
     let promise = Promise {
         shared: shared.clone(),
-        _place: outstanding,
+        _permit: permit,
     };
     (promise, Ticket(shared))
 }
@@ -199,10 +199,10 @@ impl<T, R: Error> Promise<T, R> {
     }
 
     pub(crate) fn end(self, outcome: Result<T, RequestError<R>>) {
-        self.settle(outcome);
+        self.set_outcome(outcome);
     }
 
-    fn settle(&self, outcome: Result<T, RequestError<R>>) {
+    fn set_outcome(&self, outcome: Result<T, RequestError<R>>) {
         let mut state = self.shared.lock();
         if !matches!(state.outcome, Outcome::Awaited) {
             return;
@@ -219,27 +219,26 @@ impl<T, R: Error> Promise<T, R> {
 
 impl<T, R: Error> Drop for Promise<T, R> {
     fn drop(&mut self) {
-        self.settle(Err(RequestError::Unknown(Unknown::Stopped)));
+        self.set_outcome(Err(RequestError::Unknown(Unknown::Stopped)));
     }
 }
 
-/// One of the requests that are outstanding, which are bounded in number. Its end gives the place
-/// back.
+/// Allows one request to be outstanding; their number is bounded. Dropping the permit gives it back.
 #[derive(Debug)]
-pub(crate) struct Outstanding(Arc<AtomicUsize>);
+pub(crate) struct Permit(Arc<AtomicUsize>);
 
-impl Outstanding {
-    /// A place, if there is one.
-    pub(crate) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Option<Outstanding> {
-        if count.fetch_add(1, Ordering::Relaxed) >= most {
+impl Permit {
+    /// A permit, if fewer than `max` are taken; `count` is how many are.
+    pub(crate) fn acquire(count: &Arc<AtomicUsize>, max: usize) -> Option<Permit> {
+        if count.fetch_add(1, Ordering::Relaxed) >= max {
             count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Outstanding(count.clone()))
+        Some(Permit(count.clone()))
     }
 }
 
-impl Drop for Outstanding {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -179,7 +179,7 @@ impl Hall {
                 let what = format!("it speaks as {from}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
-            if self.inbox.put(from, message).is_err() {
+            if self.inbox.enqueue(from, message).is_err() {
                 return Ok(()); // The node stops.
             }
             if !frame::is_whole(stream.buffer()) {
