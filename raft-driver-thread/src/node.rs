@@ -158,20 +158,22 @@ impl<M: StateMachine> Node<M> {
         self.inner.id
     }
 
-    /// Asks for a command to be replicated; never waits. The ticket ends with the state machine's
-    /// answer; see [`RequestError`] for what else.
+    /// Proposes a command; never waits. The ticket ends with the state machine's answer when this node
+    /// has applied the command, or with a [`RequestError`]. Only a leader accepts commands: another node refuses
+    /// with a reason that names the leader, if it knows one.
     pub fn submit(&self, command: impl Into<Bytes>) -> Proposed<M::Answer> {
         let command = command.into();
         self.request(|promise| CoreTask::Propose { command, promise })
     }
 
-    /// Asks for a command to be replicated (the lab's `Start`): waits only until the core has taken
-    /// it, and returns its index and term, and the ticket to wait on. Many commands are best
-    /// [submitted](Node::submit), so that they travel together.
+    /// Proposes a command (the lab's `Start`). Waits only until the core has appended it to the log, and
+    /// returns its index and term, and the ticket. [Submit](Node::submit) many commands, so that they
+    /// are proposed together.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Refused`] if this node does not lead: the reason names who does.
+    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the node
+    /// knows one. [`RequestError::Overloaded`] and [`RequestError::Stopped`].
     pub fn propose(
         &self,
         command: impl Into<Bytes>,
@@ -181,18 +183,18 @@ impl<M: StateMachine> Node<M> {
             Some(id) => Ok((id, ticket)),
             None => match ticket.wait() {
                 Err(error) => Err(error),
-                // A command that was applied had been accepted.
+                // Impossible: a command is accepted before it is applied.
                 Ok(_) => Err(RequestError::Stopped),
             },
         }
     }
 
-    /// Asks for a command to be replicated and waits until it is applied, but not longer than
-    /// `timeout`.
+    /// Proposes a command and waits until it is applied, but not longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// [`RequestError`].
+    /// [`RequestError`]. After [`RequestError::Unknown`], as when the time has passed, the command may
+    /// still be applied.
     pub fn execute(
         &self,
         command: impl Into<Bytes>,
@@ -201,9 +203,9 @@ impl<M: StateMachine> Node<M> {
         self.submit(command).wait_timeout(timeout)
     }
 
-    /// Asks the state machine a question whose answer is linearizable (thesis 6.4), on whichever
-    /// node this is: `query` runs in the state machine's thread once this node has applied all that
-    /// was committed anywhere when the question was asked. Never waits.
+    /// Reads from the state machine, linearizably (thesis 6.4), on a leader or a follower. `query` runs in
+    /// the state machine's thread, as soon as this node has applied everything that was committed
+    /// in the cluster when the read was made. Never waits.
     pub fn read<A: Send + 'static>(
         &self,
         mode: ReadMode,
@@ -215,8 +217,8 @@ impl<M: StateMachine> Node<M> {
         })
     }
 
-    /// Asks the state machine of this node as it is, whether it leads or is far behind: the answer may
-    /// be stale. Never waits.
+    /// Reads from the state machine of this node as it is. The answer may be stale: the node may be far
+    /// behind. `query` runs in the state machine's thread. Never waits.
     pub fn inspect<A: Send + 'static>(
         &self,
         query: impl FnOnce(&M) -> A + Send + 'static,
@@ -226,29 +228,30 @@ impl<M: StateMachine> Node<M> {
         })
     }
 
-    /// The node as it was a moment ago (the lab's `GetState`); never waits.
+    /// The node's state at the end of the core's last turn (the lab's `GetState`). Never waits.
     pub fn state(&self) -> NodeState {
         self.inner.observed.state()
     }
 
-    /// All that the core says of itself and its peers. Waits for the core's turn.
+    /// The core's status, with that of its peers. Waits for the core's turn.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Stopped`] if the node has stopped.
+    /// [`RequestError::Stopped`] and [`RequestError::Unknown`] if the node has stopped,
+    /// [`RequestError::Overloaded`] if too many requests are outstanding.
     pub fn status(&self) -> Result<Status, RequestError<std::convert::Infallible>> {
         self.request(CoreTask::Status).wait()
     }
 
-    /// Lets the state machine make a snapshot soon, whatever the policy says; nothing if one is
-    /// being made. Never waits.
+    /// Lets the state machine make a snapshot soon, whatever the policy says. Does nothing if one is being
+    /// made, or if nothing was applied since the last one. Never waits.
     pub fn snapshot(&self) {
-        // A node that has stopped makes none.
+        // A node that has stopped makes no snapshot.
         let _ = self.inner.core.send(CoreTask::MakeSnapshot);
     }
 
-    /// Gives the node a snapshot that the service made by itself, of its state after `last`: an entry
-    /// that it has applied. Waits until it is on disk.
+    /// Stores a snapshot that the service made by itself, of its state after `last`: an entry that it has
+    /// applied. Waits until the snapshot is durable.
     pub(crate) fn store_snapshot(
         &self,
         last: EntryId,
@@ -257,37 +260,37 @@ impl<M: StateMachine> Node<M> {
         let mut sink = self.inner.snapshots.create()?;
         write(&mut sink).map_err(|error| StorageError::io("write a snapshot", error))?;
         let snapshot = sink.finish(last)?;
-        // A node that has stopped needs none; its next start deletes the file.
+        // A node that has stopped does not need the file: its next start deletes it.
         let compact = CoreTask::Input(Input::Compact { snapshot });
         let _ = self.inner.core.send(compact);
         Ok(())
     }
 
-    /// Hands the lead to `target`, or to the voter that is best prepared (thesis 3.10). The ticket
+    /// Transfers leadership to `target`, or to the voter whose log is most up to date (thesis 3.10). The ticket
     /// ends with the new leader.
     pub fn transfer_leadership(&self, target: Option<NodeId>) -> Ticket<NodeId, TransferError> {
         self.request(|promise| CoreTask::TransferLeadership { target, promise })
     }
 
-    /// Changes the members (section 6). The ticket ends as soon as the change stands in the
-    /// leader's log; [`NodeEvent::Membership`] tells when it is in force, and complete.
+    /// Changes the members (section 6). The ticket ends as soon as the change stands in the leader's
+    /// log. [`NodeEvent::Membership`] tells when it is in force, and when it is complete.
     pub fn change_membership(&self, change: MembershipChange) -> Ticket<EntryId, ChangeError> {
         self.request(|promise| CoreTask::ChangeMembership { change, promise })
     }
 
-    /// Changes of role, leader and members from now on. Who leaves a thousand unread hears no
-    /// more.
+    /// The node's events from now on. A subscriber that leaves 1,024 events unread gets no more, and its
+    /// channel is disconnected.
     pub fn subscribe(&self) -> Receiver<NodeEvent> {
         self.inner.observed.subscribe()
     }
 
-    /// Why the node stopped, if it did.
+    /// Why the node stopped; `None` while it runs.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.inner.observed.stop_reason()
     }
 
-    /// Stops the node: hands over the lead, finishes the writes that wait, and returns when all
-    /// threads have ended. All tickets end.
+    /// Stops the node: a leader hands over leadership first, and the writes that wait are finished.
+    /// Returns when all threads have ended. All tickets end.
     pub fn shutdown(&self) -> StopReason {
         self.inner.stop(CoreTask::Shutdown);
         self.stop_reason().unwrap_or(StopReason::Defect)
@@ -299,7 +302,7 @@ impl<M: StateMachine> Node<M> {
         self.inner.stop(CoreTask::Kill);
     }
 
-    /// As [`submit`](Node::submit), but the core does not hear of it before [`help`](Node::help).
+    /// As [`submit`](Node::submit), but does not wake the core: [`help`](Node::help) has to follow.
     pub(crate) fn submit_later(&self, command: Bytes) -> Proposed<M::Answer> {
         self.request_with(
             |promise| CoreTask::Propose { command, promise },
@@ -307,7 +310,7 @@ impl<M: StateMachine> Node<M> {
         )
     }
 
-    /// As [`read`](Node::read), but the core does not hear of it before [`help`](Node::help).
+    /// As [`read`](Node::read), but does not wake the core: [`help`](Node::help) has to follow.
     pub(crate) fn read_later<A: Send + 'static>(
         &self,
         mode: ReadMode,
@@ -320,7 +323,7 @@ impl<M: StateMachine> Node<M> {
         self.request_with(task, CoreMailbox::enqueue)
     }
 
-    /// Takes the core's turn in this thread, if no other is at it.
+    /// Takes the core's turn in this thread, unless another thread takes one.
     pub(crate) fn help(&self) {
         self.inner.core.help();
     }
@@ -351,9 +354,9 @@ impl<M: StateMachine> Node<M> {
 
 impl<M: StateMachine> Inner<M> {
     fn stop(&self, task: CoreTask<M>) {
-        let _ = self.core.send(task); // It has stopped already, or does now.
+        let _ = self.core.send(task); // An error says that it has stopped already.
         if is_node_thread() {
-            return; // The thread that is waited for would be this one.
+            return; // The thread would wait for its own end.
         }
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = thread.take() else { return };
@@ -370,7 +373,7 @@ impl<M: StateMachine> Drop for Inner<M> {
     }
 }
 
-/// Loads the recovered snapshot; says how far the state machine is then.
+/// Loads the recovered snapshot, if there is one. Returns the last entry that the state machine holds.
 fn restore<M: StateMachine>(
     machine: &mut M,
     snapshots: &dyn Snapshots,

@@ -21,14 +21,14 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             Action::RoleChanged { role, term } => {
                 tracing::info!(%node, ?role, %term, "the role changed");
-                self.metrics.role(*role);
+                self.metrics.role_changed(*role);
             }
             Action::LeaderChanged { leader, term } => {
                 tracing::info!(%node, ?leader, %term, "the leader changed");
             }
             Action::Rejected { from, reason } => {
                 tracing::warn!(%node, %from, %reason, "a message was rejected");
-                self.metrics.rejected();
+                self.metrics.message_rejected();
             }
             Action::Refused { reason } => {
                 tracing::error!(%node, %reason, "an input was refused: a defect of the driver");
