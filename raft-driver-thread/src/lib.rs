@@ -123,6 +123,7 @@ pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
 pub use options::{Options, SnapshotPolicy};
 /// The core, whose types this crate's interface uses.
+#[doc(inline)]
 pub use raft_proto;
 pub use recorder::RecorderOptions;
 pub use state_machine::{Command, Commands, StateMachine};
