@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_kv::resp::{
-    Connection, Decoder, Limits, ParseLimits, ProtocolError, ReplyDecoder, ReplyLimits, Request,
+    Decoder, Limits, LocalCommand, ParseLimits, ProtocolError, ReplyDecoder, ReplyLimits, Request,
     Version, encode, encode_request, parse,
 };
 use raft_kv::state::{Reply, Store};
@@ -164,7 +164,7 @@ fn perform(requests: Vec<Vec<Bytes>>) {
                 assert!(!long || tight.is_err(), "a word is too long");
                 store.execute(command)
             }
-            Ok(Request::Connection(Connection::Command(asked))) => asked.reply(),
+            Ok(Request::Local(LocalCommand::Command(asked))) => asked.reply(),
             Ok(_) => continue,
             Err(error) => {
                 assert!(matches!(error, Reply::Error(_)), "no error: {error:?}");

@@ -5,7 +5,7 @@ use super::combine::Batch;
 use super::connection::Connection;
 use super::info;
 use super::outcome::Miss;
-use crate::resp::{Addressee, Admin};
+use crate::resp::{Addressee, AdminCommand};
 use crate::state::{Answer, Backup, Body, Machine, Reply};
 use bytes::Bytes;
 
@@ -13,34 +13,34 @@ use bytes::Bytes;
 const PIECE: usize = 1 << 20;
 
 impl Connection {
-    pub(super) async fn admin(&mut self, request: Admin, arguments: &[Bytes]) -> Reply {
+    pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
-            Admin::Status => match info::status(&self.shared).await {
+            AdminCommand::Status => match info::status(&self.shared).await {
                 Ok(status) => match serde_json::to_string(&status) {
                     Ok(text) => Reply::text(text),
                     Err(error) => Reply::error("ERR", error),
                 },
                 Err(error) => error,
             },
-            Admin::Snapshot => {
+            AdminCommand::Snapshot => {
                 self.shared.gateway.node().snapshot();
                 Reply::Ok
             }
-            Admin::BackupOpen => self.open_backup().await,
-            Admin::BackupRead => self.read_backup(),
-            Admin::Forward { to, body } => match self.is_for_another(to) {
+            AdminCommand::BackupOpen => self.open_backup().await,
+            AdminCommand::BackupRead => self.read_backup(),
+            AdminCommand::Forward { to, body } => match self.is_for_another(to) {
                 Some(reply) => reply,
                 None => self.forwarded(&body).await,
             },
-            Admin::Load(body) => self.load(&body).await,
-            Admin::Here { to, request } => match self.is_for_another(to) {
+            AdminCommand::Load(body) => self.load(&body).await,
+            AdminCommand::Here { to, request } => match self.is_for_another(to) {
                 Some(reply) => reply,
                 None => self.here(&request).await.unwrap_or_else(Reply::from),
             },
-            request @ (Admin::Join { .. }
-            | Admin::Promote(_)
-            | Admin::Leave(_)
-            | Admin::Transfer(_)) => self.by_leader(&request, arguments).await,
+            request @ (AdminCommand::Join { .. }
+            | AdminCommand::Promote(_)
+            | AdminCommand::Leave(_)
+            | AdminCommand::Transfer(_)) => self.by_leader(&request, arguments).await,
         }
     }
 

@@ -9,7 +9,7 @@ use super::clients::Place;
 use super::combine::Batch;
 use super::company::Seen;
 use super::outcome::GatewayError;
-use crate::resp::{self, Connection as Local, Decoder, Request, Version};
+use crate::resp::{self, Decoder, LocalCommand, Request, Version};
 use crate::state::{Backup, Command, Origin, Reply};
 use bytes::{Bytes, BytesMut};
 use std::io;
@@ -193,7 +193,7 @@ impl Connection {
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Connection(_)
+            | Request::Local(_)
             | Request::Admin(_) => {
                 self.flush().await;
                 let reply = self.answer(request, &as_it_is).await;
@@ -219,7 +219,7 @@ impl Connection {
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Connection(_)
+            | Request::Local(_)
             | Request::Admin(_) => {
                 queue.is_broken = true;
                 Reply::error("ERR", "Command not allowed inside a transaction")
@@ -253,7 +253,7 @@ impl Connection {
             }
             Request::OpenSession => self.open_session().await,
             Request::CloseSession(session) => self.close_session(session).await,
-            Request::Connection(local) => self.local(local).await,
+            Request::Local(request) => self.local(request).await,
             Request::Admin(admin) => self.admin(admin, arguments).await,
         }
     }
@@ -307,7 +307,12 @@ fn first(replies: Vec<Reply>) -> Reply {
 fn is_open_to_all(request: &Request) -> bool {
     matches!(
         request,
-        Request::Connection(Local::Auth { .. } | Local::Hello { .. } | Local::Quit | Local::Reset)
+        Request::Local(
+            LocalCommand::Auth { .. }
+                | LocalCommand::Hello { .. }
+                | LocalCommand::Quit
+                | LocalCommand::Reset
+        )
     )
 }
 
@@ -315,8 +320,12 @@ fn is_open_to_all(request: &Request) -> bool {
 fn ends_queue(request: &Request) -> bool {
     matches!(
         request,
-        Request::Connection(
-            Local::Exec | Local::Discard | Local::Multi | Local::Quit | Local::Reset
+        Request::Local(
+            LocalCommand::Exec
+                | LocalCommand::Discard
+                | LocalCommand::Multi
+                | LocalCommand::Quit
+                | LocalCommand::Reset
         )
     )
 }

@@ -11,7 +11,7 @@ pub(crate) use arguments::Arguments;
 pub(crate) use connection::*;
 pub(crate) use keys::*;
 pub use types::{
-    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, Request,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, LibraryAttribute, LocalCommand, Request,
 };
 
 use super::table::{self, CommandSpec, Flag, Parser};
