@@ -7,7 +7,7 @@ mod support;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use raft_kv::resp::table::{self, Keys};
+use raft_kv::resp::table::{self, KeyPositions};
 use raft_kv::resp::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, LibraryAttribute, LocalCommand,
     Request, parse,
@@ -398,10 +398,10 @@ proptest! {
         match parse(words.clone(), &LIMITS) {
             Ok(request) => {
                 let spec = table::find(&words[0]).unwrap();
-                if let Request::State(_) = request {
-                    prop_assert!(spec.keys != Keys::None || spec.group != "string");
+                if let Request::Command(_) = request {
+                    prop_assert!(spec.keys != KeyPositions::None || spec.group != "string");
                 }
-                if let Request::State(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
+                if let Request::Command(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
                     prop_assert!((1..=i64::MAX as u64).contains(&millis));
                 }
             }

@@ -16,4 +16,4 @@ pub use parse::{
     ParseLimits, Request, parse,
 };
 pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode, encode_request};
-pub use request::{Decoder, Limits};
+pub use request::{RequestDecoder, RequestLimits};

@@ -143,8 +143,8 @@ impl Default for ReplyLimits {
 const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// Takes the replies of one server from a buffer, one after the other. Like the
-/// [`Decoder`](super::Decoder), it looks at nothing twice that is still coming in, and takes memory
-/// for nothing that has not come.
+/// [`RequestDecoder`](super::RequestDecoder), it looks at nothing twice that is still coming in,
+/// and takes memory for nothing that has not come.
 #[derive(Clone, Debug)]
 pub struct ReplyDecoder {
     version: Version,

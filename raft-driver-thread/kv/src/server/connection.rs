@@ -9,7 +9,7 @@ use super::clients::Place;
 use super::combine::Batch;
 use super::company::Seen;
 use super::outcome::GatewayError;
-use crate::resp::{self, Decoder, LocalCommand, Request, Version};
+use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
 use crate::state::{Backup, Command, Origin, Reply};
 use bytes::{Bytes, BytesMut};
 use std::io;
@@ -65,7 +65,7 @@ pub(super) struct Connection {
     pub(super) queue: Option<Queue>,
     pub(super) backup: Option<Backup>,
     pub(super) is_over: bool,
-    decoder: Decoder,
+    decoder: RequestDecoder,
     items: Vec<Item>,
     commands: Vec<Command>,
     bytes: usize,
@@ -76,7 +76,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, place: Place) -> Connection {
         let is_trusted = shared.settings.password.is_none();
-        let decoder = Decoder::new();
+        let decoder = RequestDecoder::new();
         Connection {
             shared,
             place,
@@ -185,7 +185,7 @@ impl Connection {
             return self.enqueue(request, length);
         }
         match request {
-            Request::State(command) => {
+            Request::Command(command) => {
                 self.bytes += length;
                 self.items.push(Item::Run);
                 self.commands.push(command);
@@ -206,7 +206,7 @@ impl Connection {
     fn enqueue(&mut self, request: Request, length: usize) {
         let Some(queue) = &mut self.queue else { return };
         let reply = match request {
-            Request::State(command) => {
+            Request::Command(command) => {
                 queue.bytes += length;
                 if queue.commands.len() >= QUEUED || queue.bytes > self.shared.queue_bytes {
                     (queue.is_broken, queue.commands) = (true, Vec::new());
@@ -231,7 +231,7 @@ impl Connection {
     async fn answer(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
         match request {
             // Those are run in batches.
-            Request::State(command) => {
+            Request::Command(command) => {
                 let commands = vec![command];
                 first(self.run(Batch::new(commands, 0)).await)
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A command over the keys.
-    State(Command),
+    Command(Command),
     /// A command over the keys that runs once, however often it is sent.
     Once {
         /// The client's session.
