@@ -4,7 +4,7 @@
 
 use super::folder::{Folder, FolderError};
 use super::settings::{Founder, Identity};
-use super::state::{BackedUp, Body, Entry, Machine, read_backup};
+use super::state::{BackupSummary, Machine, Operation, Payload, read_backup};
 use bytes::Bytes;
 use raft_driver_thread::StateMachine;
 use raft_driver_thread::raft_proto::{
@@ -130,8 +130,8 @@ impl Survivor {
     }
 
     /// How many keys it has.
-    pub fn keys(&self) -> u64 {
-        self.machine.keys()
+    pub fn key_count(&self) -> u64 {
+        self.machine.key_count()
     }
 
     /// Founds a new cluster of this server alone, in a new folder with these
@@ -146,12 +146,12 @@ impl Survivor {
         identity: &Identity,
         settings: &str,
     ) -> Result<(), OfflineError> {
-        let servers = self.machine.servers().map(|server| server.node);
+        let servers = self.machine.addresses().map(|server| server.node);
         let gone: Vec<_> = servers.filter(|node| *node != identity.node).collect();
         for node in gone {
             self.last.index = self.last.index.next();
-            let body = Body::ServerLeft(node);
-            apply(&mut self.machine, self.last.index, 0, body);
+            let operation = Operation::RemoveAddress(node);
+            apply(&mut self.machine, self.last.index, 0, operation);
         }
         found(path, identity, settings, self.machine, self.last)
     }
@@ -178,7 +178,7 @@ fn log(entries: &Entries, snapshot: EntryId) -> Vec<raft_driver_thread::raft_pro
 pub fn keys_of_snapshot(folder: &Folder, snapshot: SnapshotId) -> Result<u64, OfflineError> {
     let mut machine = Machine::new();
     load(&mut machine, &DiskStorage::open(folder.log())?, snapshot)?;
-    Ok(machine.keys())
+    Ok(machine.key_count())
 }
 
 fn load(
@@ -207,7 +207,7 @@ pub fn restore(
     path: &Path,
     identity: &Identity,
     settings: &str,
-) -> Result<BackedUp, OfflineError> {
+) -> Result<BackupSummary, OfflineError> {
     let mut opened = File::open(file).map_err(failed("read", file))?;
     // Whether all of it is whole is known only at its end.
     let backed_up = check_backup(&opened).map_err(failed("read", file))?;
@@ -239,7 +239,7 @@ pub fn restore(
 /// # Errors
 ///
 /// Those of reading; [`InvalidData`](io::ErrorKind::InvalidData) if it is no whole backup.
-pub fn check_backup(file: &File) -> io::Result<BackedUp> {
+pub fn check_backup(file: &File) -> io::Result<BackupSummary> {
     let mut reader = BufReader::with_capacity(PIECE, file);
     read_backup(&mut reader, |_, _, _| Ok(()))
 }
@@ -265,14 +265,21 @@ impl Loader {
     /// Also without any keys: then the state begins at the backup's time.
     fn flush(&mut self) {
         self.last = self.last.next();
-        let body = Body::Load(std::mem::take(&mut self.keys));
-        apply(&mut self.machine, self.last, self.time, body);
+        let operation = Operation::Load(std::mem::take(&mut self.keys));
+        apply(&mut self.machine, self.last, self.time, operation);
         self.bytes = 0;
     }
 }
 
-fn apply(machine: &mut Machine, index: Index, millis: u64, body: Body) {
-    machine.apply_one(index.0, &Entry { millis, body }.encode());
+fn apply(machine: &mut Machine, index: Index, unix_millis: u64, operation: Operation) {
+    machine.apply_one(
+        index.0,
+        &Payload {
+            unix_millis,
+            operation,
+        }
+        .encode(),
+    );
 }
 
 /// Writes a folder whose snapshot is this state, after the entry `last`.

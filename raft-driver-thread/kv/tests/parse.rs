@@ -190,8 +190,8 @@ fn long_values_and_keys_are_refused_but_not_what_holds_several() {
         cluster: 77,
         node: 2,
     };
-    let body = Bytes::from(long.clone());
-    let forward = Request::Admin(AdminCommand::Forward { to, body });
+    let operation = Bytes::from(long.clone());
+    let forward = Request::Admin(AdminCommand::Forward { to, operation });
     assert_eq!(parsed(&format!("raft forward 77 2 {long}")), Ok(forward));
 }
 

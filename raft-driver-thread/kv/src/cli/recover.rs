@@ -42,7 +42,11 @@ pub(super) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
         node,
         founders: vec![Founder { node, peers }],
     };
-    let (old, last, keys) = (survivor.identity.cluster, survivor.last, survivor.keys());
+    let (old, last, keys) = (
+        survivor.identity.cluster,
+        survivor.last,
+        survivor.key_count(),
+    );
     let voters: Vec<_> = survivor.voters.iter().map(u64::to_string).collect();
     survivor.found(&arguments.into, &identity, &kept(arguments)?)?;
     let (data, into) = (arguments.data.display(), arguments.into.display());

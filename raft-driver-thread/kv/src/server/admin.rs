@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::info;
 use super::outcome::Miss;
 use crate::resp::{Addressee, AdminCommand};
-use crate::state::{Answer, Backup, Body, Machine, Reply};
+use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
 
 /// How much of a backup travels at once.
@@ -28,11 +28,11 @@ impl Connection {
             }
             AdminCommand::BackupOpen => self.open_backup().await,
             AdminCommand::BackupRead => self.read_backup(),
-            AdminCommand::Forward { to, body } => match self.is_for_another(to) {
+            AdminCommand::Forward { to, operation } => match self.is_for_another(to) {
                 Some(reply) => reply,
-                None => self.forwarded(&body).await,
+                None => self.forwarded(&operation).await,
             },
-            AdminCommand::Load(body) => self.load(&body).await,
+            AdminCommand::Load(operation) => self.load(&operation).await,
             AdminCommand::Here { to, request } => match self.is_for_another(to) {
                 Some(reply) => reply,
                 None => self.here(&request).await.unwrap_or_else(Reply::from),
@@ -50,24 +50,24 @@ impl Connection {
         (!is_me).then(|| Miss::NotDone("another server has its address now".into()).into())
     }
 
-    async fn forwarded(&mut self, body: &[u8]) -> Reply {
-        let Some(body) = Body::decode(body) else {
+    async fn forwarded(&mut self, operation: &[u8]) -> Reply {
+        let Some(operation) = Operation::decode(operation) else {
             return Reply::error("NEVER", "the request is of another release");
         };
         let gateway = self.shared.gateway.clone();
         let writes = &mut self.seen.writes;
-        let party = gateway.wait_for_others(&body, writes).await;
-        match gateway.forwarded(&body, party).await {
+        let party = gateway.wait_for_others(&operation, writes).await;
+        match gateway.forwarded(&operation, party).await {
             Ok(answer) => Reply::Bulk(answer.encode()),
             Err(error) => error,
         }
     }
 
-    async fn load(&mut self, body: &[u8]) -> Reply {
-        let Some(body @ Body::Load(_)) = Body::decode(body) else {
+    async fn load(&mut self, operation: &[u8]) -> Reply {
+        let Some(operation @ Operation::Load(_)) = Operation::decode(operation) else {
             return Reply::error("ERR", "this is no piece of a backup");
         };
-        match self.shared.gateway.propose(&body).await {
+        match self.shared.gateway.propose(&operation).await {
             Ok(Answer::Done) => Reply::Ok,
             Ok(answer) => Reply::error("ERR", format!("the cluster answered {answer:?}")),
             Err(error) => error.into(),
@@ -85,7 +85,7 @@ impl Connection {
             Ok(view) => view,
             Err(error) => return Reply::error("ERR", error),
         };
-        self.backup = Some(Backup::new(view));
+        self.backup = Some(BackupEncoder::new(view));
         Reply::Ok
     }
 
@@ -93,7 +93,7 @@ impl Connection {
         let Some(backup) = &mut self.backup else {
             return Reply::error("ERR", "no backup is open: RAFT BACKUP OPEN comes first");
         };
-        match backup.piece(PIECE) {
+        match backup.next_chunk(PIECE) {
             Some(piece) => Reply::Bulk(piece),
             None => {
                 self.backup = None;

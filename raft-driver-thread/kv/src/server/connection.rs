@@ -10,7 +10,7 @@ use super::combine::Batch;
 use super::company::Seen;
 use super::outcome::GatewayError;
 use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
-use crate::state::{Backup, Command, Origin, Reply};
+use crate::state::{BackupEncoder, Command, Origin, Reply};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub(super) struct Connection {
     pub(super) is_trusted: bool,
     pub(super) reads_stale: bool,
     pub(super) queue: Option<Queue>,
-    pub(super) backup: Option<Backup>,
+    pub(super) backup: Option<BackupEncoder>,
     pub(super) is_over: bool,
     decoder: RequestDecoder,
     items: Vec<Item>,

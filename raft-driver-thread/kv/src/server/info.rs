@@ -25,11 +25,11 @@ struct Keys {
 }
 
 fn keys(machine: &Machine) -> Keys {
-    let servers = machine.servers();
+    let servers = machine.addresses();
     Keys {
-        keys: machine.keys(),
-        sessions: machine.sessions(),
-        expires: machine.expiries(),
+        keys: machine.key_count(),
+        sessions: machine.session_count(),
+        expires: machine.expiring_key_count(),
         servers: servers
             .map(|server| (server.node, server.clients.clone()))
             .collect(),

@@ -4,7 +4,7 @@ use super::combine::Batch;
 use super::connection::{Connection, Queue};
 use super::info;
 use crate::resp::{ClientCommand, LibraryAttribute, LocalCommand, Version};
-use crate::state::{Answer, Body, Reply};
+use crate::state::{Answer, Operation, Reply};
 use bytes::Bytes;
 use std::hash::BuildHasher;
 
@@ -191,7 +191,7 @@ impl Connection {
         match self
             .shared
             .gateway
-            .propose(&Body::OpenSession(draw()))
+            .propose(&Operation::OpenSession(draw()))
             .await
         {
             Ok(Answer::Session(session)) => number(session),
@@ -201,8 +201,8 @@ impl Connection {
     }
 
     pub(super) async fn close_session(&mut self, session: u64) -> Reply {
-        let body = Body::CloseSession(session);
-        match self.shared.gateway.propose(&body).await {
+        let operation = Operation::CloseSession(session);
+        match self.shared.gateway.propose(&operation).await {
             Ok(_) => Reply::Ok,
             Err(error) => error.into(),
         }

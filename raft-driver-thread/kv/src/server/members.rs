@@ -6,7 +6,7 @@
 use super::connection::Connection;
 use super::outcome::{GatewayError, Miss};
 use crate::resp::AdminCommand;
-use crate::state::{Body, Reply};
+use crate::state::{Operation, Reply};
 use bytes::Bytes;
 use raft_driver_thread::RequestError;
 use raft_driver_thread::raft_proto::{
@@ -120,7 +120,11 @@ impl Connection {
         // Where it was reached is of no use any more, and does no harm.
         let gateway = gateway.clone();
         let party = Arc::new(gateway.node().group());
-        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0), party).await });
+        tokio::spawn(async move {
+            gateway
+                .forwarded(&Operation::RemoveAddress(node.0), party)
+                .await
+        });
         Ok(Reply::Ok)
     }
 

@@ -35,7 +35,7 @@ mod tls;
 
 use super::resp::{ParseLimits, RequestLimits};
 use super::settings::{Identity, Settings};
-use super::state::{Machine, Server as Registered};
+use super::state::{Machine, ServerAddress};
 use clients::Clients;
 use forward::Forwarder;
 use gateway::Gateway;
@@ -163,7 +163,7 @@ impl Server {
             leadership,
         );
         let gateway = Arc::new(gateway);
-        let me = Registered {
+        let me = ServerAddress {
             node: identity.node,
             clients: settings
                 .advertise_clients

@@ -92,8 +92,8 @@ pub(crate) fn backup(mut arguments: Arguments) -> Parsed {
 
 pub(crate) fn forward(mut arguments: Arguments) -> Parsed {
     let to = addressee(&mut arguments)?;
-    let body = arguments.next()?;
-    Ok(Request::Admin(AdminCommand::Forward { to, body }))
+    let operation = arguments.next()?;
+    Ok(Request::Admin(AdminCommand::Forward { to, operation }))
 }
 
 pub(crate) fn load(mut arguments: Arguments) -> Parsed {

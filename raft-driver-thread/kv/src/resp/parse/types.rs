@@ -159,7 +159,7 @@ pub enum AdminCommand {
         /// Whom it is for.
         to: Addressee,
         /// The body.
-        body: Bytes,
+        operation: Bytes,
     },
     /// A piece of a backup: an encoded body.
     Load(Bytes),
