@@ -4,7 +4,7 @@ use super::access::AccessArgs;
 use super::failure::Failure;
 use crate::client::Client;
 use crate::config::Size;
-use crate::offline::check_backup;
+use crate::recovery::check_backup;
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Seek, Write};

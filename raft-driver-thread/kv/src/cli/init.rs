@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::config::{self, MemberAddress, ServerOptions};
-use crate::folder::Folder;
+use crate::data_dir::DataDir;
 use crate::settings::{Founder, Identity};
 use clap::Args;
 use std::path::Path;
@@ -67,8 +67,8 @@ pub(super) fn make(
     options: ServerOptions,
 ) -> Result<(), Failure> {
     let kept = kept(data, options)?;
-    let folder = Folder::create(data, identity)?;
-    folder.keep_settings(&kept)?;
+    let folder = DataDir::create(data, identity)?;
+    folder.save_settings(&kept)?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::init::{self, advertised};
 use super::serve::serve;
 use crate::client::{Access, ClientTls};
 use crate::config::{Drift, MemberAddress, PASSWORD_VARIABLE, ServerOptions, Size, Span};
-use crate::folder::{Folder, FolderError};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::settings::{Founder, Identity};
 use crate::status::{MemberStatus, NodeStatus};
 use clap::Args;
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     }
     make(&data, &identity, given, config)?;
     let id = arguments.id.to_string();
-    serve(options, &Folder::open(&data)?, |_| {
+    serve(options, &DataDir::open(&data)?, |_| {
         // It was reached a moment ago.
         let mut client = access.any(&arguments.servers)?;
         client.call(&[b"RAFT", b"JOIN", id.as_bytes(), peers.as_bytes()])?;
@@ -127,8 +127,8 @@ fn make(
     given: ServerOptions,
     config: Option<&Path>,
 ) -> Result<(), Failure> {
-    match Folder::identity_of(data) {
-        Err(FolderError::NotOne { .. }) => {
+    match DataDir::identity_of(data) {
+        Err(DataDirError::NotADataDir { .. }) => {
             let file = config.map(ServerOptions::read).transpose()?;
             init::make(data, identity, given.or(file.unwrap_or_default()))
         }

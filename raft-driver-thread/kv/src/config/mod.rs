@@ -10,7 +10,7 @@ mod values;
 pub use error::ConfigError;
 pub use values::{Drift, MemberAddress, Secret, Size, Span};
 
-use super::folder::Folder;
+use super::data_dir::DataDir;
 use super::settings::{Settings, Tls};
 use clap::Args;
 use raft_driver_thread::raft_proto::Config;
@@ -151,7 +151,7 @@ impl ServerOptions {
         if let Some(path) = config {
             all = all.or(ServerOptions::read(path)?.with_password()?);
         }
-        let kept = all.data.as_deref().map(Folder::settings);
+        let kept = all.data.as_deref().map(DataDir::settings_file);
         if let Some(path) = kept.filter(|path| path.exists()) {
             all = all.or(ServerOptions::read(&path)?.with_password()?);
         }

@@ -1,7 +1,7 @@
 //! What a server says of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::Shared;
-use crate::folder::disk_bytes;
+use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
 use crate::status::{Agreed, MemberStatus, NodeStatus};
 use bytes::Bytes;
