@@ -8,7 +8,7 @@ mod error;
 mod values;
 
 pub use error::ConfigError;
-pub use values::{Drift, MemberAddress, Secret, Size, Span};
+pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 
 use super::data_dir::DataDir;
 use super::settings::{Settings, Tls};
@@ -64,24 +64,24 @@ pub struct ServerOptions {
     pub max_connections: Option<usize>,
     /// How long a value may be, and a key, as in 512KiB; the same on all servers [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
-    pub max_value_bytes: Option<Size>,
+    pub max_value_bytes: Option<ByteSize>,
     /// How long a request may wait for a leader and its majority [default: 5s]
     #[arg(long, value_name = "TIME")]
-    pub request_timeout: Option<Span>,
+    pub request_timeout: Option<TimeSpan>,
     /// How often a leader says that it leads [default: 50ms]
     #[arg(long, value_name = "TIME")]
-    pub heartbeat_interval: Option<Span>,
+    pub heartbeat_interval: Option<TimeSpan>,
     /// How long a follower waits at least for that before it asks for an election, and less than half as
     /// long again; the same on all servers [default: 500ms]
     #[arg(long, value_name = "TIME")]
-    pub election_timeout: Option<Span>,
+    pub election_timeout: Option<TimeSpan>,
     /// By how much clocks may differ in speed, in parts in a million, for reads under a lease; off
     /// for none; the same on all servers [default: 500]
     #[arg(long, value_name = "PPM|off")]
-    pub max_drift_ppm: Option<Drift>,
+    pub max_drift_ppm: Option<ClockDrift>,
     /// After how much log a snapshot is made [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
-    pub snapshot_every_bytes: Option<Size>,
+    pub snapshot_every_bytes: Option<ByteSize>,
     /// How many threads serve clients [default: one for every two cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -234,7 +234,7 @@ impl ServerOptions {
     pub fn settings(self) -> Result<Settings, ConfigError> {
         let data = self.data.ok_or(ConfigError::Missing("data"))?;
         let default = Settings::new(data);
-        let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
+        let span = |given: Option<TimeSpan>, default| given.map_or(default, |span| span.0);
         let max_value = self.max_value_bytes.map(|size| usize::try_from(size.0));
         let max_value = max_value.unwrap_or(Ok(default.max_value_bytes));
         let settings = Settings {

@@ -3,7 +3,7 @@
 use super::Shared;
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
-use crate::status::{Agreed, MemberStatus, NodeStatus};
+use crate::status::{AgreedSettings, MemberStatus, NodeStatus};
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub(super) async fn status(shared: &Shared) -> Result<NodeStatus, Reply> {
         sessions: keys.sessions,
         connections: shared.clients.count() as u64,
         uptime_seconds: shared.started.elapsed().as_secs(),
-        agreed: Agreed::of(&shared.settings),
+        agreed: AgreedSettings::of(&shared.settings),
         members: members(&status, &keys.servers),
     })
 }
