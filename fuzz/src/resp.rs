@@ -7,7 +7,7 @@
 use bytes::{Bytes, BytesMut};
 use raft_kv::resp::{
     LocalCommand, ParseLimits, ProtocolError, ReplyDecoder, ReplyLimits, Request, RequestDecoder,
-    RequestLimits, Version, encode, encode_request, parse,
+    RequestLimits, Version, encode_reply, encode_request, parse,
 };
 use raft_kv::state::{Reply, Store};
 
@@ -182,7 +182,7 @@ fn sent_on(reply: &Reply) {
         let expected = as_said(reply, version);
         for sent in [reply, &expected] {
             let mut bytes = BytesMut::new();
-            encode(sent, version, &mut bytes);
+            encode_reply(sent, version, &mut bytes);
             let found = ReplyDecoder::new(version, ReplyLimits::default()).next(&mut bytes);
             assert_eq!(found.as_ref(), Ok(&Some(expected.clone())));
             assert!(bytes.is_empty(), "something is left");

@@ -208,7 +208,7 @@ impl Identity {
     /// # Errors
     ///
     /// [`DataDirError::OtherNode`], [`DataDirError::OtherCluster`].
-    pub fn expect(
+    pub fn require(
         &self,
         path: &Path,
         cluster: Option<u64>,

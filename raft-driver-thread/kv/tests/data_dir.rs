@@ -169,14 +169,15 @@ fn a_newer_version_and_damage_are_told() {
 fn a_folder_of_another_node_or_cluster_is_told() {
     let path = std::path::Path::new("data");
     let own = identity();
-    own.expect(path, None, None).unwrap();
-    own.expect(path, Some(own.cluster), Some(own.node)).unwrap();
-    let other = own.expect(path, Some(5), Some(own.node));
+    own.require(path, None, None).unwrap();
+    own.require(path, Some(own.cluster), Some(own.node))
+        .unwrap();
+    let other = own.require(path, Some(5), Some(own.node));
     assert!(
         matches!(other, Err(DataDirError::OtherCluster { asked: 5, .. })),
         "{other:?}"
     );
-    let other = own.expect(path, None, Some(1));
+    let other = own.require(path, None, Some(1));
     assert!(
         matches!(
             other,

@@ -173,7 +173,7 @@ fn start(data: &Path, remembered: &Remembered, node: u64) -> Result<Running, Fai
         Err(error) => return Err(error.into()),
     };
     let found = folder.identity();
-    found.expect(&settings.data, Some(identity.cluster), Some(node))?;
+    found.require(&settings.data, Some(identity.cluster), Some(node))?;
     Ok(Running {
         server: Server::start(settings, identity)?,
         _folder: folder,

@@ -136,7 +136,7 @@ fn make(
         }
         Err(error) => Err(error.into()),
         Ok(found) => {
-            found.expect(data, Some(identity.cluster), Some(identity.node))?;
+            found.require(data, Some(identity.cluster), Some(identity.node))?;
             Ok(())
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
         return Err(Failure::usage(help::RECOVER_REFUSED));
     }
     if let Some(peers) = &arguments.peers {
-        config::reachable("peers", peers)?;
+        config::check_reachable("peers", peers)?;
     }
     let survivor = Survivor::read(&arguments.data)?;
     let node = survivor.identity.node;

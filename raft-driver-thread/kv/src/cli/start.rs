@@ -32,6 +32,6 @@ pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
     })?;
     let folder = DataDir::open(&data)?;
     let identity = folder.identity();
-    identity.expect(&data, arguments.cluster, arguments.id)?;
+    identity.require(&data, arguments.cluster, arguments.id)?;
     serve(options, &folder, |_| Ok(()))
 }

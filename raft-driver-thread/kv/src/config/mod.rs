@@ -115,7 +115,7 @@ impl ServerOptions {
         })?;
         let options = ServerOptions::parse(&text);
         let options = options.map_err(|error| error.of_file(path))?;
-        Ok(options.within(path.parent().unwrap_or(Path::new(""))))
+        Ok(options.relative_to(path.parent().unwrap_or(Path::new(""))))
     }
 
     /// What the text of a file gives.
@@ -199,7 +199,7 @@ impl ServerOptions {
 
     /// With all paths beginning at `folder` that are not absolute.
     #[must_use]
-    pub fn within(mut self, folder: &Path) -> ServerOptions {
+    pub fn relative_to(mut self, folder: &Path) -> ServerOptions {
         let paths = [
             &mut self.data,
             &mut self.password_file,
@@ -308,13 +308,13 @@ pub fn read_password(path: &Path) -> Result<Secret, ConfigError> {
 
 /// Checks what no type does.
 fn check(settings: &Settings) -> Result<(), ConfigError> {
-    address("clients", &settings.clients)?;
-    address("peers", &settings.peers)?;
+    check_address("clients", &settings.clients)?;
+    check_address("peers", &settings.peers)?;
     if let Some(http) = &settings.http {
-        address("http", http)?;
+        check_address("http", http)?;
     }
     if let Some(advertised) = &settings.advertise_clients {
-        reachable("advertise-clients", advertised)?;
+        check_reachable("advertise-clients", advertised)?;
     }
     let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
     if settings.password.as_deref() == Some("") {
@@ -358,7 +358,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
 /// # Errors
 ///
 /// [`ConfigError::Address`].
-pub fn address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
+pub fn check_address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
     let port = text
         .rsplit_once(':')
         .filter(|(host, _)| !host.is_empty() && !host.contains(char::is_whitespace))
@@ -376,9 +376,9 @@ pub fn address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
 /// # Errors
 ///
 /// [`ConfigError::Address`].
-pub fn reachable(key: &'static str, text: &str) -> Result<(), ConfigError> {
+pub fn check_reachable(key: &'static str, text: &str) -> Result<(), ConfigError> {
     let host = text.rsplit_once(':').map_or("", |(host, _)| host);
-    match address(key, text)? == 0 || ["0.0.0.0", "[::]"].contains(&host) {
+    match check_address(key, text)? == 0 || ["0.0.0.0", "[::]"].contains(&host) {
         true => Err(ConfigError::Address {
             key,
             text: text.to_owned(),

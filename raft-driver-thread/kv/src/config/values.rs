@@ -1,6 +1,6 @@
 //! Values as people write them, in a file as on the command line.
 
-use super::reachable;
+use super::check_reachable;
 use crate::settings::Founder;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -126,7 +126,7 @@ impl FromStr for MemberAddress {
         let (node, peers) = parts.ok_or("it is given as id=host:port, as in 1=10.0.0.1:7001")?;
         let node = node.parse().ok().filter(|node| *node > 0);
         let node = node.ok_or("the id has to be a number from 1 on")?;
-        reachable("address", peers).map_err(|error| error.to_string())?;
+        check_reachable("address", peers).map_err(|error| error.to_string())?;
         let peers = peers.to_owned();
         Ok(MemberAddress(Founder { node, peers }))
     }

@@ -15,5 +15,5 @@ pub use parse::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, LibraryAttribute, LocalCommand,
     ParseLimits, Request, parse,
 };
-pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode, encode_request};
+pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode_reply, encode_request};
 pub use request::{RequestDecoder, RequestLimits};

@@ -277,7 +277,7 @@ impl Connection {
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            resp::encode(&reply, self.version, &mut self.out);
+            resp::encode_reply(&reply, self.version, &mut self.out);
         }
     }
 
