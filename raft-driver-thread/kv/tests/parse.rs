@@ -9,8 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_kv::resp::table::{self, KeyPositions};
 use raft_kv::resp::{
-    Addressee, AdminCommand, ClientCommand, CommandCommand, LibraryAttribute, LocalCommand,
-    Request, parse,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
+    LocalCommand, Request, parse,
 };
 use raft_kv::state::{Command, Expiry, Reply, Set};
 use support::{LIMITS, b, error, parsed};
@@ -214,7 +214,14 @@ fn requests_about_the_connection_are_understood() {
         ("hello 2", hello(Some(2), None, None)),
         (
             "hello 3 setname n AUTH u p",
-            hello(Some(3), Some((b("u"), b("p"))), Some(b("n"))),
+            hello(
+                Some(3),
+                Some(Credentials {
+                    user: b("u"),
+                    password: b("p"),
+                }),
+                Some(b("n")),
+            ),
         ),
         (
             "auth p",

@@ -3,7 +3,7 @@
 use super::combine::Batch;
 use super::connection::{Connection, Queue};
 use super::info;
-use crate::resp::{ClientCommand, LibraryAttribute, LocalCommand, Version};
+use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
 use crate::state::{Answer, Operation, Reply};
 use bytes::Bytes;
 use std::hash::BuildHasher;
@@ -117,10 +117,10 @@ impl Connection {
     fn hello(
         &mut self,
         version: Option<u8>,
-        auth: Option<(Bytes, Bytes)>,
+        auth: Option<Credentials>,
         name: Option<Bytes>,
     ) -> Reply {
-        if let Some((user, password)) = auth {
+        if let Some(Credentials { user, password }) = auth {
             let reply = self.auth(Some(&user), &password);
             if reply != Reply::Ok {
                 return reply;

@@ -1,7 +1,9 @@
 //! The commands about the connection, and about one server alone.
 
 use super::arguments::{Arguments, syntax_error};
-use super::types::{ClientCommand, CommandCommand, LibraryAttribute, LocalCommand, Request};
+use super::types::{
+    ClientCommand, CommandCommand, Credentials, LibraryAttribute, LocalCommand, Request,
+};
 use crate::resp::number;
 use crate::resp::reply::Version;
 use crate::state::Reply;
@@ -69,7 +71,10 @@ pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
     while let Some(option) = arguments.optional() {
         let left = arguments.left();
         if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
-            auth = Some((arguments.next()?, arguments.next()?));
+            auth = Some(Credentials {
+                user: arguments.next()?,
+                password: arguments.next()?,
+            });
         } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
             let word = arguments.next()?;
             is_printable(&word, "Client names")?;

@@ -11,7 +11,8 @@ pub(crate) use arguments::Arguments;
 pub(crate) use connection::*;
 pub(crate) use keys::*;
 pub use types::{
-    Addressee, AdminCommand, ClientCommand, CommandCommand, LibraryAttribute, LocalCommand, Request,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
+    LocalCommand, Request,
 };
 
 use super::table::{self, CommandSpec, Flag, Parser};

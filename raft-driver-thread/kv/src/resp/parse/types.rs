@@ -44,8 +44,8 @@ pub enum LocalCommand {
     Hello {
         /// The version; `None`: as before.
         version: Option<u8>,
-        /// User and password, to be checked first.
-        auth: Option<(Bytes, Bytes)>,
+        /// To be checked first.
+        auth: Option<Credentials>,
         /// The name that the connection has then.
         name: Option<Bytes>,
     },
@@ -76,6 +76,15 @@ pub enum LocalCommand {
     Discard,
     /// Forgets the watched keys, of which there never are any.
     Unwatch,
+}
+
+/// What AUTH, as an option of HELLO, says of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub user: Bytes,
+    /// The user's password.
+    pub password: Bytes,
 }
 
 /// CLIENT.
