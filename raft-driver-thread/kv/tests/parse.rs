@@ -406,7 +406,7 @@ proptest! {
             Ok(request) => {
                 let spec = table::find(&words[0]).unwrap();
                 if let Request::Command(_) = request {
-                    prop_assert!(spec.keys != KeyPositions::None || spec.group != "string");
+                    prop_assert!(spec.keys != KeyPositions::NoKeys || spec.group != "string");
                 }
                 if let Request::Command(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
                     prop_assert!((1..=i64::MAX as u64).contains(&millis));

@@ -1,252 +1,193 @@
-//! Requests out of what a client sends.
+//! What a request asks for, after it has been parsed.
 
-use super::error::ProtocolError;
-use super::inline;
-use super::number::integer;
-use super::walk::{LineError, Walk};
-use bytes::{Buf, Bytes, BytesMut};
-use redis_protocol::resp2::decode::decode_range;
-use redis_protocol::resp2::types::RangeFrame;
+use crate::state::Command;
+use bytes::Bytes;
 
-/// How much of a client is put up with.
+/// A request that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A command over the keys.
+    Command(Command),
+    /// A command over the keys that runs once, however often it is sent.
+    Once {
+        /// The client's session.
+        session: u64,
+        /// The request's number in it.
+        sequence: u64,
+        /// What is to be done.
+        command: Command,
+    },
+    /// Opens a session.
+    OpenSession,
+    /// Ends a session.
+    CloseSession(u64),
+    /// Something about the connection, or about this server alone.
+    Local(LocalCommand),
+    /// Something about the cluster.
+    Admin(AdminCommand),
+}
+
+/// A request that the server answers by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalCommand {
+    /// Is the server there? It answers the bytes, or PONG.
+    Ping(Option<Bytes>),
+    /// The bytes, back again.
+    Echo(Bytes),
+    /// Another set of keys. There is only number 0, others are refused before.
+    Select(u32),
+    /// OK, then no more.
+    Quit,
+    /// As if it had just been connected; the answer is RESET.
+    Reset,
+    /// Who the server is; and which version of the protocol to speak from now on, 2 or 3.
+    Hello {
+        /// The version; `None`: as before.
+        version: Option<u8>,
+        /// To be checked first.
+        auth: Option<Credentials>,
+        /// The name that the connection has then.
+        name: Option<Bytes>,
+    },
+    /// The password.
+    Auth {
+        /// The user, `default` if not said.
+        user: Option<Bytes>,
+        /// The user's password.
+        password: Bytes,
+    },
+    /// About the connection.
+    Client(ClientCommand),
+    /// What the server says of itself; of everything if no section is named.
+    Info(Vec<Bytes>),
+    /// About the commands.
+    Command(CommandCommand),
+    /// Settings, by patterns of their names.
+    ConfigGet(Vec<Bytes>),
+    /// From now on, reads may be answered from the state here, as it is.
+    ReadOnly,
+    /// From now on, reads see all that was written before.
+    ReadWrite,
+    /// From now on, commands are queued.
+    Multi,
+    /// Runs the queue; nothing comes in between.
+    Exec,
+    /// Forgets the queue.
+    Discard,
+    /// Forgets the watched keys, of which there never are any.
+    Unwatch,
+}
+
+/// What AUTH, as an option of HELLO, says of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub user: Bytes,
+    /// The user's password.
+    pub password: Bytes,
+}
+
+/// CLIENT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCommand {
+    /// The connection's number.
+    Id,
+    /// The connection's name, nil if it has none.
+    GetName,
+    /// Names the connection; empty takes the name away. No blanks, no control characters.
+    SetName(Bytes),
+    /// What the client's library says of itself. No blanks, no control characters.
+    SetInfo {
+        /// What it says.
+        attribute: LibraryAttribute,
+        /// How it is.
+        value: Bytes,
+    },
+    /// A line about the connection.
+    Info,
+    /// A line about each connection.
+    List,
+    /// Never throw this client out for memory. None ever is: OK.
+    NoEvict,
+    /// Keys that this client reads do not count as used. None ever do: OK.
+    NoTouch,
+}
+
+/// What a client's library says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// How long one argument may be.
-    pub max_bulk_bytes: usize,
-    /// How many arguments a request may have, its name among them. Redis: 1024 * 1024.
-    pub max_arguments: usize,
-    /// How long a line may be: an inline request, or one that says how long something is. Redis:
-    /// 64 KiB.
-    pub max_inline_bytes: usize,
-    /// How long a request may be in all.
-    pub max_request_bytes: usize,
+pub enum LibraryAttribute {
+    /// Its name.
+    Name,
+    /// Its version.
+    Version,
 }
 
-impl RequestLimits {
-    /// Those of Redis, for arguments of `max_bulk_bytes`, and for no longer requests than Redis
-    /// keeps of a client (1 GiB).
-    pub const fn new(max_bulk_bytes: usize) -> RequestLimits {
-        RequestLimits {
-            max_bulk_bytes,
-            max_arguments: 1024 * 1024,
-            max_inline_bytes: 64 << 10,
-            max_request_bytes: 1 << 30,
-        }
-    }
-
-    /// These limits for a client that has not said the password yet: ten arguments of 16 KiB, as
-    /// in Redis. Whoever is not let in takes no memory either.
-    #[must_use]
-    pub fn before_authentication(self) -> RequestLimits {
-        RequestLimits {
-            max_bulk_bytes: self.max_bulk_bytes.min(16 << 10),
-            max_arguments: self.max_arguments.min(10),
-            ..self
-        }
-    }
+/// COMMAND: see [`CommandCommand::reply`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandCommand {
+    /// All commands.
+    All,
+    /// How many there are.
+    Count,
+    /// What they are for; of all if none is named.
+    Docs(Vec<Bytes>),
+    /// Which words of this request are keys.
+    GetKeys(Vec<Bytes>),
+    /// Those with these names; all if none is named.
+    Info(Vec<Bytes>),
+    /// Their names.
+    List,
 }
 
-/// Takes the requests of one client from a buffer, one after the other.
-///
-/// It knows how far it has looked at the request that is coming in: between calls, bytes may only
-/// be added at the buffer's end. What a header declares is checked when the header is there; memory
-/// is only taken for what has come.
-///
-/// ```
-/// use bytes::BytesMut;
-/// use raft_kv::resp::{RequestDecoder, RequestLimits};
-///
-/// let mut decoder = RequestDecoder::new();
-/// let mut buffer = BytesMut::from("*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING\r\n*1\r\n$4");
-/// let limits = RequestLimits::new(1024);
-/// assert_eq!(decoder.next(&mut buffer, &limits)?, Some(vec!["GET".into(), "a".into()]));
-/// assert_eq!(decoder.next(&mut buffer, &limits)?, Some(vec!["PING".into()]));
-/// assert_eq!(decoder.next(&mut buffer, &limits)?, None);
-/// # Ok::<(), raft_kv::resp::ProtocolError>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct RequestDecoder {
-    walk: Walk,
-    /// How many arguments the request has; `None` before its header has come.
-    count: Option<usize>,
-    /// How many of them have been walked over.
-    walked: usize,
+/// RAFT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// The server's view of the cluster, as JSON.
+    Status,
+    /// Takes in a server.
+    Join {
+        /// Its node id.
+        node: u64,
+        /// Where the others reach it: host:port.
+        peers: String,
+    },
+    /// Removes a server.
+    Leave(u64),
+    /// Makes a learner, a server by its node id, a voter once it has caught up.
+    Promote(u64),
+    /// Hands over the lead, to that server or to whichever is ready.
+    Transfer(Option<u64>),
+    /// Makes a snapshot here.
+    Snapshot,
+    /// Holds a view of the state for this connection.
+    BackupOpen,
+    /// The next piece of it.
+    BackupRead,
+    /// A batch that another server forwards: an encoded body.
+    Forward {
+        /// Whom it is for.
+        to: Addressee,
+        /// The body.
+        operation: Bytes,
+    },
+    /// A piece of a backup: an encoded body.
+    Load(Bytes),
+    /// What another server hands on to the one that leads: it tries once, and only if it leads. One of
+    /// [`Join`](AdminCommand::Join), [`Leave`](AdminCommand::Leave), [`Promote`](AdminCommand::Promote) and
+    /// [`Transfer`](AdminCommand::Transfer).
+    Here {
+        /// Whom it is for.
+        to: Addressee,
+        /// What is to be done.
+        request: Box<AdminCommand>,
+    },
 }
 
-impl RequestDecoder {
-    /// For a client that has just connected.
-    pub fn new() -> RequestDecoder {
-        RequestDecoder::default()
-    }
-
-    /// The next request: its name and arguments, at least one in all; `None` if more has to come
-    /// first. Empty requests are passed over.
-    ///
-    /// The arguments share the buffer's memory, which is kept for as long as any of them is.
-    ///
-    /// # Errors
-    ///
-    /// The bytes are no request, or one over the limits. Nothing good can come after that: answer
-    /// with the error and close. Asked again, it says the same.
-    pub fn next(
-        &mut self,
-        buffer: &mut BytesMut,
-        limits: &RequestLimits,
-    ) -> Result<Option<Vec<Bytes>>, ProtocolError> {
-        loop {
-            let arguments = match buffer.first() {
-                None => return Ok(None),
-                Some(b'*') => self.array(buffer, limits)?,
-                Some(_) => self.inline(buffer, limits)?,
-            };
-            match arguments {
-                Some(arguments) if arguments.is_empty() => {}
-                other => return Ok(other),
-            }
-        }
-    }
-
-    fn array(
-        &mut self,
-        buffer: &mut BytesMut,
-        limits: &RequestLimits,
-    ) -> Result<Option<Vec<Bytes>>, ProtocolError> {
-        if !self.walk_over(buffer, limits)? {
-            return Ok(None);
-        }
-        let length = self.walk.at;
-        if self.count == Some(0) {
-            buffer.advance(length);
-            *self = RequestDecoder::default();
-            return Ok(Some(Vec::new()));
-        }
-        // Only what was walked over: it is complete, and known to be good.
-        let whole = buffer.get(..length).unwrap_or_default();
-        let Ok(Some((RangeFrame::Array(elements), _))) = decode_range(whole) else {
-            return Err(ProtocolError::MultibulkLength);
-        };
-        let whole = buffer.split_to(length).freeze();
-        *self = RequestDecoder::default();
-        let mut arguments = Vec::with_capacity(elements.len());
-        for element in elements {
-            match element {
-                RangeFrame::BulkString((start, end)) => arguments.push(whole.slice(start..end)),
-                RangeFrame::SimpleString(_)
-                | RangeFrame::Error(_)
-                | RangeFrame::Integer(_)
-                | RangeFrame::Array(_)
-                | RangeFrame::Null => return Err(ProtocolError::BulkLength),
-            }
-        }
-        Ok(Some(arguments))
-    }
-
-    /// Checks the headers that have come; whether the request is complete.
-    fn walk_over(&mut self, buffer: &[u8], limits: &RequestLimits) -> Result<bool, ProtocolError> {
-        let count = match self.count {
-            Some(count) => count,
-            None => match self.header(buffer, limits)? {
-                None => return Ok(false),
-                Some(count) => *self.count.insert(count),
-            },
-        };
-        while self.walked < count {
-            let Some(end) = self.bulk(buffer, limits)? else {
-                return Ok(false);
-            };
-            self.walk.go_to(end);
-            self.walked += 1;
-        }
-        Ok(true)
-    }
-
-    /// How many arguments there are to be, none if negative.
-    fn header(
-        &mut self,
-        buffer: &[u8],
-        limits: &RequestLimits,
-    ) -> Result<Option<usize>, ProtocolError> {
-        let line = match self.walk.line(buffer, limits.max_inline_bytes) {
-            Ok(None) => return Ok(None),
-            Ok(Some(line)) => line,
-            Err(LineError::TooLong) => return Err(ProtocolError::MultibulkLine),
-            Err(LineError::NoLineFeed) => return Err(ProtocolError::MultibulkLength),
-        };
-        let count = integer(buffer.get(line.text).unwrap_or_default());
-        let count = count.ok_or(ProtocolError::MultibulkLength)?;
-        let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
-        if count > limits.max_arguments {
-            return Err(ProtocolError::MultibulkLength);
-        }
-        self.walk.go_to(line.next);
-        Ok(Some(count))
-    }
-
-    /// Where the argument that begins here ends; `None` if that has not come yet.
-    fn bulk(
-        &mut self,
-        buffer: &[u8],
-        limits: &RequestLimits,
-    ) -> Result<Option<usize>, ProtocolError> {
-        match buffer.get(self.walk.at) {
-            None => return Ok(None),
-            Some(b'$') => {}
-            Some(other) => return Err(ProtocolError::ExpectedBulk(*other)),
-        }
-        let line = match self.walk.line(buffer, limits.max_inline_bytes) {
-            Ok(None) => return Ok(None),
-            Ok(Some(line)) => line,
-            Err(LineError::TooLong) => return Err(ProtocolError::BulkLine),
-            Err(LineError::NoLineFeed) => return Err(ProtocolError::BulkLength),
-        };
-        let length = integer(buffer.get(line.text).unwrap_or_default());
-        let length = length.and_then(|length| usize::try_from(length).ok());
-        let length = length.filter(|length| *length <= limits.max_bulk_bytes);
-        let length = length.ok_or(ProtocolError::BulkLength)?;
-        let last = line.next.saturating_add(length);
-        let end = last.saturating_add(2);
-        if end > limits.max_request_bytes {
-            return Err(ProtocolError::RequestLength);
-        }
-        match buffer.get(last..end) {
-            None => Ok(None),
-            Some(b"\r\n") => Ok(Some(end)),
-            Some(_) => Err(ProtocolError::ExpectedEnd),
-        }
-    }
-
-    fn inline(
-        &mut self,
-        buffer: &mut BytesMut,
-        limits: &RequestLimits,
-    ) -> Result<Option<Vec<Bytes>>, ProtocolError> {
-        let searched = self.walk.at;
-        let rest = buffer.get(searched..).unwrap_or_default();
-        let found = rest.iter().position(|byte| *byte == b'\n');
-        let end = searched + found.unwrap_or(rest.len());
-        if end > limits.max_inline_bytes {
-            return Err(ProtocolError::InlineLength);
-        }
-        if found.is_none() {
-            self.walk.go_to(end);
-            return Ok(None);
-        }
-        let line = buffer.get(..end).unwrap_or_default();
-        let words = inline::words(line.strip_suffix(b"\r").unwrap_or(line))?;
-        if words.len() > limits.max_arguments {
-            return Err(ProtocolError::MultibulkLength);
-        }
-        if words.iter().any(|word| word.len() > limits.max_bulk_bytes) {
-            return Err(ProtocolError::BulkLength);
-        }
-        // A page in a browser can make it send a form here, with commands in it.
-        if let Some(first) = words.first()
-            && (first.eq_ignore_ascii_case(b"post") || first.eq_ignore_ascii_case(b"host:"))
-        {
-            return Err(ProtocolError::Http);
-        }
-        buffer.advance(end + 1);
-        *self = RequestDecoder::default();
-        Ok(Some(words))
-    }
+/// The server that a request is for. Another one may have its address by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addressee {
+    /// Its cluster.
+    pub cluster: u64,
+    /// Its node id.
+    pub node: u64,
 }

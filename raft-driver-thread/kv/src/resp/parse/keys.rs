@@ -1,6 +1,6 @@
 //! The commands over the keys.
 
-use super::arguments::{Arguments, not_an_integer, syntax_error};
+use super::arguments::{Arguments, SHOWN_BYTES, not_an_integer, shown, syntax_error};
 use crate::resp::number;
 use crate::state::{Command, Condition, Expiry, Reply, Set};
 use bytes::Bytes;
@@ -176,7 +176,7 @@ fn expire_in(mut arguments: Arguments, unit: i64) -> Parsed {
     let (key, number) = (arguments.next()?, arguments.next()?);
     // The options first, then the number, as in Redis.
     if let Some(option) = arguments.optional() {
-        let option = super::shown(&option, super::SHOWN_BYTES);
+        let option = shown(&option, SHOWN_BYTES);
         return Err(Reply::error(
             "ERR",
             format_args!("Unsupported option {option}"),
