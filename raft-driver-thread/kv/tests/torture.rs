@@ -6,8 +6,8 @@
 mod model;
 
 use bytes::Bytes;
-use model::{Input, Output, Store};
-use raft_kv::state::{Command, Condition, Expiry, Reply, Set, Store as Keys};
+use model::{Input, Output};
+use raft_kv::state::{Command, Condition, Expiry, Reply, Set, SetReply, Store};
 use raft_sim::linearizability::{History, Model, Operation, Verdict, check_within};
 
 const STATES: [Option<u64>; 4] = [None, Some(0), Some(1), Some(2)];
@@ -35,12 +35,12 @@ fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
         .flat_map(|input| outputs().into_iter().map(move |it| (input, it)))
     {
         let output = output.as_ref();
-        let steps = STATES.map(|state| (state, Store::step(&state, input, output)));
-        if Store::is_read(input, output) {
+        let steps = STATES.map(|state| (state, model::Store::step(&state, input, output)));
+        if model::Store::is_read(input, output) {
             let unchanged = |(state, next): &(_, Option<_>)| next.is_none_or(|next| next == *state);
             assert!(steps.iter().all(unchanged), "{input:?} {output:?}");
         }
-        if Store::overwrites(input, output) {
+        if model::Store::overwrites(input, output) {
             let first = steps[0].1;
             assert!(
                 first.is_some() && steps.iter().all(|(_, next)| *next == first),
@@ -49,11 +49,11 @@ fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
         }
         for before in inputs()
             .iter()
-            .filter(|before| !Store::matters(before, input, output))
+            .filter(|before| !model::Store::matters(before, input, output))
         {
             for (state, alone) in steps {
-                let between = Store::step(&state, before, None).unwrap();
-                let then = Store::step(&between, input, output);
+                let between = model::Store::step(&state, before, None).unwrap();
+                let then = model::Store::step(&between, input, output);
                 let changes_nothing = output.is_none() && then == Some(between);
                 let is_the_same = then.is_none() || then == alone;
                 assert!(
@@ -66,7 +66,7 @@ fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
 }
 
 /// What the torture's clients send, and what they make of the answer.
-fn ask(keys: &mut Keys, input: &Input) -> Output {
+fn ask(keys: &mut Store, input: &Input) -> Output {
     let key = Bytes::from_static(b"k");
     let bytes = |number: u64| Bytes::from(number.to_string());
     let set = |new, condition| {
@@ -75,7 +75,7 @@ fn ask(keys: &mut Keys, input: &Input) -> Output {
             value: bytes(new),
             condition,
             expiry: Expiry::Never,
-            get: false,
+            reply: SetReply::Ok,
         })
     };
     let command = match input {
@@ -114,12 +114,12 @@ fn ask(keys: &mut Keys, input: &Input) -> Output {
 fn the_model_answers_as_the_server_does() {
     for state in STATES {
         for input in inputs() {
-            let mut keys = Keys::new();
+            let mut keys = Store::new();
             if let Some(number) = state {
                 ask(&mut keys, &Input::Set(number));
             }
             let output = ask(&mut keys, &input);
-            let next = Store::step(&state, &input, Some(&output));
+            let next = model::Store::step(&state, &input, Some(&output));
             let Output::Number(found) = ask(&mut keys, &Input::Get) else {
                 panic!("no number");
             };
@@ -135,7 +135,7 @@ fn the_model_answers_as_the_server_does() {
 /// When it began and ended, what was asked, and what was answered.
 type Asked = (u64, Option<u64>, Input, Option<Output>);
 
-fn verdict(operations: &[Asked]) -> Verdict<Store> {
+fn verdict(operations: &[Asked]) -> Verdict<model::Store> {
     let operation = |(client, it): (usize, &Asked)| Operation {
         client: client as u64,
         key: "k".to_owned(),
@@ -144,7 +144,7 @@ fn verdict(operations: &[Asked]) -> Verdict<Store> {
         input: it.2.clone(),
         output: it.3.clone(),
     };
-    let history: History<Store> = operations.iter().enumerate().map(operation).collect();
+    let history: History<model::Store> = operations.iter().enumerate().map(operation).collect();
     check_within(&history, 1_000_000)
 }
 

@@ -1,4 +1,4 @@
-//! What a request asks for, after it has been parsed.
+//! What a request asks for, once it has been parsed.
 
 use crate::state::Command;
 use bytes::Bytes;
@@ -12,73 +12,73 @@ pub enum Request {
     Once {
         /// The client's session.
         session: u64,
-        /// The request's number in it.
+        /// The request's number in the session.
         sequence: u64,
-        /// What is to be done.
+        /// The command.
         command: Command,
     },
     /// Opens a session.
     OpenSession,
     /// Ends a session.
     CloseSession(u64),
-    /// Something about the connection, or about this server alone.
+    /// A command about the connection, or about this server alone.
     Local(LocalCommand),
-    /// Something about the cluster.
+    /// A command about the cluster.
     Admin(AdminCommand),
 }
 
-/// A request that the server answers by itself.
+/// A command that the server answers by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalCommand {
-    /// Is the server there? It answers the bytes, or PONG.
+    /// Returns the bytes, or PONG.
     Ping(Option<Bytes>),
-    /// The bytes, back again.
+    /// Returns the bytes.
     Echo(Bytes),
-    /// Another set of keys. There is only number 0, others are refused before.
+    /// Chooses a database. There is only number 0; the parser refuses others.
     Select(u32),
-    /// OK, then no more.
+    /// Answers OK, and ends the connection.
     Quit,
-    /// As if it had just been connected; the answer is RESET.
+    /// Makes the connection as it was when the client connected. The answer is RESET.
     Reset,
-    /// Who the server is; and which version of the protocol to speak from now on, 2 or 3.
+    /// Returns facts about the server, and may choose the version of the protocol.
     Hello {
-        /// The version; `None`: as before.
+        /// The version, 2 or 3; `None`: the version stays.
         version: Option<u8>,
-        /// To be checked first.
+        /// Checked before anything else.
         auth: Option<Credentials>,
-        /// The name that the connection has then.
+        /// The connection's new name.
         name: Option<Bytes>,
     },
-    /// The password.
+    /// Authenticates the connection.
     Auth {
-        /// The user, `default` if not said.
+        /// The user; `None`: the user `default`.
         user: Option<Bytes>,
         /// The user's password.
         password: Bytes,
     },
-    /// About the connection.
+    /// A command about connections.
     Client(ClientCommand),
-    /// What the server says of itself; of everything if no section is named.
+    /// Returns these sections of the server's facts and figures; all sections if none is named.
     Info(Vec<Bytes>),
-    /// About the commands.
+    /// A command about the commands.
     Command(CommandCommand),
-    /// Settings, by patterns of their names.
+    /// Returns settings, by patterns of their names.
     ConfigGet(Vec<Bytes>),
-    /// From now on, reads may be answered from the state here, as it is.
+    /// From now on, this server may answer reads from its own state, which may be stale.
     ReadOnly,
-    /// From now on, reads see all that was written before.
+    /// From now on, reads see every write that was acknowledged before.
     ReadWrite,
     /// From now on, commands are queued.
     Multi,
-    /// Runs the queue; nothing comes in between.
+    /// Runs the queued commands. No other command runs in between.
     Exec,
-    /// Forgets the queue.
+    /// Drops the queued commands.
     Discard,
     /// Forgets the watched keys, of which there never are any.
     Unwatch,
 }
 
-/// What AUTH, as an option of HELLO, says of the client.
+/// The AUTH option of HELLO.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// The user.
@@ -90,30 +90,31 @@ pub struct Credentials {
 /// CLIENT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCommand {
-    /// The connection's number.
+    /// Returns the connection's number.
     Id,
-    /// The connection's name, nil if it has none.
+    /// Returns the connection's name, nil if it has none.
     GetName,
-    /// Names the connection; empty takes the name away. No blanks, no control characters.
+    /// Names the connection. An empty name removes the name. It has no blanks and no control
+    /// characters.
     SetName(Bytes),
-    /// What the client's library says of itself. No blanks, no control characters.
+    /// Describes the client's library.
     SetInfo {
-        /// What it says.
+        /// The attribute of the library.
         attribute: LibraryAttribute,
-        /// How it is.
+        /// Its value, without blanks and control characters.
         value: Bytes,
     },
-    /// A line about the connection.
+    /// Returns a line about this connection.
     Info,
-    /// A line about each connection.
+    /// Returns a line about each connection.
     List,
-    /// Never throw this client out for memory. None ever is: OK.
+    /// Asks never to be disconnected for lack of memory. No client ever is: OK.
     NoEvict,
-    /// Keys that this client reads do not count as used. None ever do: OK.
+    /// Asks that its reads do not count as uses of the keys. No reads do: OK.
     NoTouch,
 }
 
-/// What a client's library says of itself.
+/// An attribute of a client's library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LibraryAttribute {
     /// Its name.
@@ -122,68 +123,69 @@ pub enum LibraryAttribute {
     Version,
 }
 
-/// COMMAND: see [`CommandCommand::reply`].
+/// COMMAND; [`CommandCommand::reply`] answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandCommand {
-    /// All commands.
+    /// Describes all commands.
     All,
-    /// How many there are.
+    /// Returns the number of commands.
     Count,
-    /// What they are for; of all if none is named.
+    /// Returns the documentation of the commands with these names; of all if none is named.
     Docs(Vec<Bytes>),
-    /// Which words of this request are keys.
+    /// Returns the keys among the words of this request.
     GetKeys(Vec<Bytes>),
-    /// Those with these names; all if none is named.
+    /// Describes the commands with these names; all if none is named.
     Info(Vec<Bytes>),
-    /// Their names.
+    /// Returns the names of all commands.
     List,
 }
 
 /// RAFT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminCommand {
-    /// The server's view of the cluster, as JSON.
+    /// Returns the cluster as this server sees it, as JSON.
     Status,
-    /// Takes in a server.
+    /// Adds a server.
     Join {
         /// Its node id.
         node: u64,
-        /// Where the others reach it: host:port.
+        /// Where the other servers reach it: host:port.
         peers: String,
     },
-    /// Removes a server.
+    /// Removes a server, by its node id.
     Leave(u64),
-    /// Makes a learner, a server by its node id, a voter once it has caught up.
+    /// Makes a learner a voter once it has caught up, by its node id.
     Promote(u64),
-    /// Hands over the lead, to that server or to whichever is ready.
+    /// Transfers leadership to the server with this node id; `None`: to any server that is ready.
     Transfer(Option<u64>),
-    /// Makes a snapshot here.
+    /// Takes a snapshot on this server.
     Snapshot,
-    /// Holds a view of the state for this connection.
+    /// Takes a view of the state for this connection's backup.
     BackupOpen,
-    /// The next piece of it.
+    /// Returns the next chunk of this connection's backup.
     BackupRead,
-    /// A batch that another server forwards: an encoded body.
+    /// Proposes an operation that another server forwards.
     Forward {
-        /// Whom it is for.
+        /// The server that is meant to be the leader.
         to: Addressee,
-        /// The body.
+        /// The encoded [`Operation`](crate::state::Operation).
         operation: Bytes,
     },
-    /// A piece of a backup: an encoded body.
+    /// Loads a piece of a backup: an encoded
+    /// [`Operation::Load`](crate::state::Operation::Load).
     Load(Bytes),
-    /// What another server hands on to the one that leads: it tries once, and only if it leads. One of
-    /// [`Join`](AdminCommand::Join), [`Leave`](AdminCommand::Leave), [`Promote`](AdminCommand::Promote) and
-    /// [`Transfer`](AdminCommand::Transfer).
+    /// Runs a request that another server forwards to the leader. The addressee tries once, and
+    /// only if it is the leader.
     Here {
-        /// Whom it is for.
+        /// The server that is meant to be the leader.
         to: Addressee,
-        /// What is to be done.
+        /// One of [`Join`](AdminCommand::Join), [`Leave`](AdminCommand::Leave),
+        /// [`Promote`](AdminCommand::Promote) and [`Transfer`](AdminCommand::Transfer).
         request: Box<AdminCommand>,
     },
 }
 
-/// The server that a request is for. Another one may have its address by now.
+/// The server for which a request is meant. By now, another server may have its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addressee {
     /// Its cluster.
