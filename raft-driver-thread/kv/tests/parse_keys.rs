@@ -1,4 +1,4 @@
-//! What requests about the keys mean.
+//! Commands over the keys are understood.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/parse.rs"]
@@ -6,7 +6,7 @@ mod support;
 
 use raft_kv::resp::table::{self, Flag};
 use raft_kv::state::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
-use support::{b, error, state};
+use support::{b, command, error};
 
 fn set(condition: Condition, expiry: Expiry, reply: SetReply) -> Command {
     Command::Set(Set {
@@ -38,12 +38,12 @@ fn set_takes_its_options_in_any_order_and_case() {
         ("psetex k 2 v", set(Always, Expiry::In(2), Ok)),
     ];
     for (line, expected) in cases {
-        assert_eq!(state(line), expected, "{line}");
+        assert_eq!(command(line), expected, "{line}");
     }
 }
 
 #[test]
-fn options_that_contradict_each_other_are_refused() {
+fn unknown_and_contradicting_options_of_set_are_refused() {
     for options in [
         "NX XX",
         "XX NX",
@@ -67,7 +67,7 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn expiries_are_whole_and_positive_and_do_not_overflow() {
+fn expiries_are_whole_numbers_within_their_limits() {
     for (line, command) in [
         ("set k v ex N", "set"),
         ("setex k N v", "setex"),
@@ -102,18 +102,18 @@ fn expiries_are_whole_and_positive_and_do_not_overflow() {
         ("expire k -1", -1000),
         ("expire k -9223372036854775", -9_223_372_036_854_775_000),
         ("pexpire k -9223372036854775808", i64::MIN),
-        // As late as Redis lets it be, today and for some time.
+        // About the latest expiry that Redis accepts, until the year 2109.
         ("pexpire k 9223367638808264703", i64::MAX - (1 << 42)),
     ] {
         let key = b("k");
-        assert_eq!(state(line), Command::Expire { key, millis }, "{line}");
+        assert_eq!(command(line), Command::Expire { key, millis }, "{line}");
     }
     let latest = set(
         Condition::Always,
         Expiry::In(i64::MAX as u64 - (1 << 42)),
         SetReply::Ok,
     );
-    assert_eq!(state("set k v px 9223367638808264703"), latest);
+    assert_eq!(command("set k v px 9223367638808264703"), latest);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn commands_over_the_keys_are_understood() {
         ("type k", Command::Type(b("k"))),
     ];
     for (line, expected) in cases {
-        let command = state(line);
+        let command = command(line);
         let spec = table::find(line.split(' ').next().unwrap().as_bytes()).unwrap();
         assert_eq!(command.writes(), spec.has(Flag::Write), "{line}");
         assert_ne!(command.writes(), spec.has(Flag::ReadOnly), "{line}");

@@ -1,4 +1,4 @@
-//! Scans find every key, and their cursors are the same everywhere.
+//! Scans find every key, and their cursors are the same on every machine.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 #[path = "support/state.rs"]
@@ -15,7 +15,7 @@ fn set(store: &mut Store, key: &str) {
 }
 
 #[test]
-fn keys_are_found_by_their_patterns() {
+fn keys_returns_the_keys_that_match_a_pattern() {
     let mut store = Store::new();
     for key in ["one", "two", "three"] {
         set(&mut store, key);
@@ -28,7 +28,7 @@ fn keys_are_found_by_their_patterns() {
     );
 }
 
-/// One step of a scan: the next cursor and the keys.
+/// One step of a scan. Returns the next cursor and the keys.
 fn scan(store: &Store, cursor: u64, pattern: Option<&str>, count: u64) -> (u64, Vec<Bytes>) {
     let pattern = pattern.map(b);
     let reply = store.query(&Command::Scan {
@@ -61,7 +61,7 @@ fn names_of(reply: &Reply) -> Vec<Bytes> {
 }
 
 #[test]
-fn a_cursor_is_the_same_number_on_every_machine_and_exact_as_a_float() {
+fn a_cursor_is_the_same_number_on_every_machine_and_exact_as_a_floating_point_number() {
     let mut store = Store::new();
     let mut cursors = BTreeSet::new();
     for number in 0..100 {
@@ -83,7 +83,8 @@ fn a_cursor_is_the_same_number_on_every_machine_and_exact_as_a_float() {
     assert_eq!(cursors.first(), Some(&FIRST_CURSOR));
 }
 
-/// By Python: the second lowest of (hash >> 53) ^ (hash & (1 << 53) - 1) over key:0 to key:99.
+/// Computed in Python: the second lowest of (hash >> 53) ^ (hash & (1 << 53) - 1) over key:0 to
+/// key:99.
 const FIRST_CURSOR: u64 = 2_427_503_365_977;
 
 #[test]
