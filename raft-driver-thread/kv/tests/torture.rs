@@ -1,5 +1,5 @@
-//! What the torture of raft-kv holds it against: a model that answers as the server does, and a
-//! checker that finds what must not be.
+//! The torture test compares raft-kv with a model. The model answers as the server does, and the
+//! checker finds histories that are not linearizable.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 #[path = "../examples/torture/model.rs"]
@@ -29,7 +29,7 @@ fn outputs() -> Vec<Option<Output>> {
 }
 
 #[test]
-fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
+fn the_shortcuts_of_the_model_are_true_in_every_state() {
     for (input, output) in inputs()
         .iter()
         .flat_map(|input| outputs().into_iter().map(move |it| (input, it)))
@@ -65,7 +65,7 @@ fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
     }
 }
 
-/// What the torture's clients send, and what they make of the answer.
+/// The command that a client of the torture test sends, and how it reads the reply.
 fn ask(keys: &mut Store, input: &Input) -> Output {
     let key = Bytes::from_static(b"k");
     let bytes = |number: u64| Bytes::from(number.to_string());
@@ -132,17 +132,34 @@ fn the_model_answers_as_the_server_does() {
     }
 }
 
-/// When it began and ended, what was asked, and what was answered.
-type Asked = (u64, Option<u64>, Input, Option<Output>);
+/// One request of a history. Its client sends no other.
+#[derive(Clone, Debug)]
+struct Sent {
+    invoked: u64,
+    /// `None`: its outcome is unknown.
+    returned: Option<u64>,
+    input: Input,
+    output: Option<Output>,
+}
 
-fn verdict(operations: &[Asked]) -> Verdict<model::Store> {
-    let operation = |(client, it): (usize, &Asked)| Operation {
+/// A request that was answered at once.
+fn answered(invoked: u64, input: Input, output: Output) -> Sent {
+    Sent {
+        invoked,
+        returned: Some(invoked + 1),
+        input,
+        output: Some(output),
+    }
+}
+
+fn verdict(operations: &[Sent]) -> Verdict<model::Store> {
+    let operation = |(client, sent): (usize, &Sent)| Operation {
         client: client as u64,
         key: "k".to_owned(),
-        invoked: it.0,
-        returned: it.1,
-        input: it.2.clone(),
-        output: it.3.clone(),
+        invoked: sent.invoked,
+        returned: sent.returned,
+        input: sent.input.clone(),
+        output: sent.output.clone(),
     };
     let history: History<model::Store> = operations.iter().enumerate().map(operation).collect();
     check_within(&history, 1_000_000)
@@ -150,53 +167,46 @@ fn verdict(operations: &[Asked]) -> Verdict<model::Store> {
 
 #[test]
 fn lost_writes_stale_reads_and_repeated_commands_are_found() {
-    let set = (0, Some(1), Input::Set(1), Some(Output::Done));
-    let read = |begin, number| {
-        let output = Some(Output::Number(number));
-        (begin, Some(begin + 1), Input::Get, output)
+    let set = answered(0, Input::Set(1), Output::Done);
+    let read = |invoked, number| answered(invoked, Input::Get, Output::Number(number));
+    let unknown = Sent {
+        invoked: 0,
+        returned: None,
+        input: Input::Set(7),
+        output: None,
     };
-    let unknown = (0, None, Input::Set(7), None);
-    let fine = [
+    let linearizable = [
         vec![set.clone(), read(2, Some(1))],
-        // It may take effect at any time, or never.
+        // A request with an unknown outcome may take effect at any time, or never.
         vec![unknown.clone(), read(2, None), read(4, Some(7))],
         vec![unknown.clone(), read(2, None)],
     ];
-    for history in fine {
+    for history in linearizable {
         let found = verdict(&history);
         assert!(
             matches!(found, Verdict::Linearizable),
             "{history:?}: {found}"
         );
     }
-    let increment = |begin, number| {
-        let output = Some(Output::Number(Some(number)));
-        (begin, Some(begin + 1), Input::Increment, output)
+    let increment =
+        |invoked, number| answered(invoked, Input::Increment, Output::Number(Some(number)));
+    let cas = Input::Cas {
+        old: Some(1),
+        new: 2,
     };
-    let wrong = [
+    let violations = [
         vec![set.clone(), read(2, None)],
         vec![
             set.clone(),
-            (2, Some(3), Input::Set(2), Some(Output::Done)),
+            answered(2, Input::Set(2), Output::Done),
             read(4, Some(1)),
         ],
         vec![increment(0, 1), increment(2, 3)],
-        // It was there, and is not any more.
+        // The write took effect, and then did not.
         vec![unknown, read(2, Some(7)), read(4, None)],
-        vec![
-            set,
-            (
-                2,
-                Some(3),
-                Input::Cas {
-                    old: Some(1),
-                    new: 2,
-                },
-                Some(Output::Whether(false)),
-            ),
-        ],
+        vec![set, answered(2, cas, Output::Whether(false))],
     ];
-    for history in wrong {
+    for history in violations {
         let found = verdict(&history);
         assert!(found.violation().is_some(), "{history:?}: {found}");
     }
