@@ -76,9 +76,12 @@ impl DataDir {
             what: error.to_string(),
         })?;
         let written = write_new(&path, IDENTITY, &text);
-        written.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => DataDirError::Exists { path: path.clone() },
-            _ => failed("write", &file)(error),
+        written.map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                DataDirError::Exists { path: path.clone() }
+            } else {
+                failed("write", &file)(error)
+            }
         })?;
         Ok(DataDir {
             path,

@@ -34,8 +34,8 @@
 //! The [`state`]: keys with values and expiries, the time that these are compared with, the
 //! sessions with their answers, and the addresses where clients reach the servers. It is the same
 //! on every server after the same entry. Time passes only by entries: the leader proposes it, and
-//! keys expire on all servers at the same entry. Who is a member and who votes is replicated by
-//! Raft itself.
+//! keys expire on all servers at the same entry. Raft itself replicates which servers are members,
+//! and which of them vote.
 //!
 //! # What is local
 //!

@@ -233,7 +233,7 @@ impl Store {
         let mut names = Vec::new();
         let mut next_cursor = 0;
         let (mut scanned, mut last_hash) = (0, cursor);
-        for (key, _) in self.keyspace().from_hash(cursor) {
+        for (key, _) in self.keyspace().starting_at(cursor) {
             // Keys with the same hash have the same cursor, so they are returned together.
             if scanned >= count.max(1) && key.hash() != last_hash {
                 next_cursor = key.hash();

@@ -162,7 +162,7 @@ impl Keyspace {
     }
 
     /// The keys from this hash on, in order.
-    pub(super) fn from_hash(&self, hash: u64) -> impl Iterator<Item = (&Key, &Value)> {
+    pub(super) fn starting_at(&self, hash: u64) -> impl Iterator<Item = (&Key, &Value)> {
         self.in_buckets(hash..)
     }
 

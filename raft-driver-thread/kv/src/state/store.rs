@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 /// Keys with values, some of which expire.
 ///
-/// Its time is only what it is told: the same calls give the same state on every machine. A key
-/// is removed as soon as the time reaches its expiry, so no expired key is ever found.
+/// The store reads no clock: the same calls give the same state on every machine. A key is removed
+/// as soon as the store's time reaches its expiry, so no expired key is ever found.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     keys: Keyspace,
