@@ -1,14 +1,17 @@
-//! A request that is proposed again runs once, and every server forgets the same.
+//! A request that is proposed several times runs once, and every server forgets the same.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "support/state.rs"]
+mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use raft_driver_thread::StateMachine;
 use raft_kv::state::{
-    Answer, Body, Command, Entry, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES,
-    Machine, Origin, Reply, Server,
+    Answer, Command, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES, Machine,
+    Operation, Origin, Payload, Reply, ServerAddress,
 };
 use std::collections::BTreeMap;
+use support::{b, restored, snapshot, stored};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -20,14 +23,14 @@ struct Log {
 }
 
 impl Log {
-    fn apply(&mut self, body: Body) -> Answer {
+    fn apply(&mut self, operation: Operation) -> Answer {
         self.index += 1;
-        let entry = Entry { millis: NOW, body };
-        self.machine.apply_one(self.index, &entry.encode())
+        let payload = Payload::encode_parts(NOW, &operation);
+        self.machine.apply_one(self.index, &payload)
     }
 
     fn open(&mut self) -> u64 {
-        let answer = self.apply(Body::OpenSession(self.index + 1));
+        let answer = self.apply(Operation::OpenSession(self.index + 1));
         let Answer::Session(number) = answer else {
             panic!("{answer:?}");
         };
@@ -39,15 +42,19 @@ impl Log {
     }
 
     fn once(&mut self, session: u64, sequence: u64, floor: u64, command: Command) -> Answer {
-        let origin = Origin {
+        let origin = Some(Origin {
             session,
             sequence,
             floor,
-        };
-        self.apply(Body::Commands {
-            origin: Some(origin),
-            commands: vec![command],
-        })
+        });
+        let commands = vec![command];
+        self.apply(Operation::Commands { origin, commands })
+    }
+
+    /// Goes on with the machine that its own snapshot restores.
+    fn restart(&mut self) {
+        let bytes = snapshot(&mut self.machine);
+        self.machine = restored(&bytes).unwrap();
     }
 
     fn value(&self) -> Reply {
@@ -56,7 +63,7 @@ impl Log {
 }
 
 fn key() -> Bytes {
-    Bytes::from_static(b"a")
+    b("a")
 }
 
 fn increment() -> Command {
@@ -73,22 +80,22 @@ fn bulk(number: i64) -> Reply {
 }
 
 #[test]
-fn a_session_that_is_opened_again_is_the_same() {
+fn opening_a_session_again_gives_the_same_session() {
     let mut log = Log::default();
     for number in [9, 7, 9] {
         assert_eq!(
-            log.apply(Body::OpenSession(number)),
+            log.apply(Operation::OpenSession(number)),
             Answer::Session(number)
         );
     }
-    assert_eq!(log.machine.sessions(), 2);
+    assert_eq!(log.machine.session_count(), 2);
     assert_eq!(log.increment(9, 1, 1), integer(1));
-    log.apply(Body::OpenSession(9));
+    log.apply(Operation::OpenSession(9));
     assert_eq!(log.increment(9, 1, 1), integer(1));
 }
 
 #[test]
-fn what_is_proposed_again_is_answered_again_and_runs_once() {
+fn a_request_that_is_proposed_again_gets_the_same_answer_and_runs_once() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session, 1, 1), integer(1));
@@ -99,7 +106,7 @@ fn what_is_proposed_again_is_answered_again_and_runs_once() {
 }
 
 #[test]
-fn requests_of_a_session_may_come_in_any_order() {
+fn the_requests_of_a_session_may_arrive_in_any_order() {
     let mut log = Log::default();
     let session = log.open();
     for (count, sequence) in [7, 3, u64::MAX, 0].into_iter().enumerate() {
@@ -110,7 +117,7 @@ fn requests_of_a_session_may_come_in_any_order() {
 }
 
 #[test]
-fn below_the_floor_nothing_runs_and_nothing_is_known() {
+fn a_request_below_the_floor_does_not_run_and_has_no_answer() {
     let mut log = Log::default();
     let session = log.open();
     log.increment(session, 1, 1);
@@ -123,7 +130,7 @@ fn below_the_floor_nothing_runs_and_nothing_is_known() {
 }
 
 #[test]
-fn a_floor_above_its_own_request_counts_as_that() {
+fn a_floor_above_its_own_request_counts_as_that_request() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session, 3, u64::MAX), integer(1));
@@ -132,25 +139,28 @@ fn a_floor_above_its_own_request_counts_as_that() {
 }
 
 #[test]
-fn without_a_session_nothing_runs() {
+fn a_request_without_a_session_does_not_run() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session + 1, 1, 1), Answer::NoSession);
-    assert_eq!(log.apply(Body::CloseSession(session)), Answer::Done);
+    assert_eq!(log.apply(Operation::CloseSession(session)), Answer::Done);
     assert_eq!(log.increment(session, 1, 1), Answer::NoSession);
-    assert_eq!(log.apply(Body::CloseSession(session)), Answer::NoSession);
+    assert_eq!(
+        log.apply(Operation::CloseSession(session)),
+        Answer::NoSession
+    );
     assert_eq!(log.value(), Reply::Nil);
-    assert_eq!(log.machine.sessions(), 0);
+    assert_eq!(log.machine.session_count(), 0);
 }
 
 #[test]
-fn of_too_many_sessions_the_least_recently_used_is_forgotten() {
+fn of_too_many_sessions_the_least_recently_used_is_evicted() {
     let mut log = Log::default();
     let sessions: Vec<u64> = (0..MAX_SESSIONS).map(|_| log.open()).collect();
     let [first, second, third, ..] = sessions[..] else {
         unreachable!();
     };
-    // A repeated request is a use as well.
+    // A repeated request counts as a use.
     log.increment(second, 1, 1);
     log.increment(first, 1, 1);
     log.increment(second, 1, 1);
@@ -162,7 +172,7 @@ fn of_too_many_sessions_the_least_recently_used_is_forgotten() {
     log.open();
     assert_eq!(log.increment(first, 1, 1), Answer::NoSession);
     assert_eq!(log.increment(second, 1, 1), integer(1));
-    assert_eq!(log.machine.sessions(), MAX_SESSIONS as u64);
+    assert_eq!(log.machine.session_count(), MAX_SESSIONS as u64);
 }
 
 #[test]
@@ -180,11 +190,11 @@ fn of_too_many_answers_the_lowest_is_forgotten() {
 }
 
 #[test]
-fn long_answers_are_forgotten_before_they_take_all_memory() {
+fn long_answers_are_forgotten_at_the_limits_on_bytes() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
     let set = Command::SetMany(vec![(key(), value)]);
-    log.apply(Body::Commands {
+    log.apply(Operation::Commands {
         origin: None,
         commands: vec![set],
     });
@@ -193,7 +203,7 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
         let answer = log.once(first, sequence, 0, Command::Get(key()));
         assert!(matches!(answer, Answer::Replies(_)));
     }
-    // All three are of half of what a session may keep, and a little more.
+    // Each answer takes a little more than half of what a session may keep.
     assert_eq!(log.increment(first, 2, 0), Answer::Forgotten);
     assert_ne!(log.increment(first, 3, 0), Answer::Forgotten);
 
@@ -203,15 +213,15 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
         log.once(session, 1, 1, Command::Get(key()));
     }
     assert_eq!(log.increment(first, 4, 0), Answer::NoSession);
-    // Each takes a little more than its value.
-    assert_eq!(log.machine.sessions(), fit - 1);
+    // Each answer takes a little more than its value.
+    assert_eq!(log.machine.session_count(), fit - 1);
 }
 
 #[test]
 fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; MAX_SESSION_BYTES as usize]);
-    log.apply(Body::Load(vec![(Bytes::from_static(b"long"), value, None)]));
+    log.apply(Operation::Load(vec![stored("long", value, None)]));
     let session = log.open();
     let origin = Some(Origin {
         session,
@@ -220,67 +230,61 @@ fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
     });
     let commands = vec![
         increment(),
-        Command::Get(Bytes::from_static(b"long")),
+        Command::Get(b("long")),
         Command::Get(key()),
         increment(),
     ];
-    let body = Body::Commands { origin, commands };
-    let Answer::Replies(replies) = log.apply(body.clone()) else {
+    let operation = Operation::Commands { origin, commands };
+    let Answer::Replies(replies) = log.apply(operation.clone()) else {
         panic!("not run");
     };
-    // What writes runs all the same.
+    // Behind too long an answer, reads are refused and writes still run.
     assert!(matches!(&replies[2], Reply::Error(error) if error.contains("too long")));
     assert_eq!(replies[3], Reply::Integer(2));
-    assert_eq!(log.apply(body.clone()), Answer::Forgotten);
-    let mut bytes = Vec::new();
-    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
-    log.machine = Machine::new();
-    log.machine.restore(&mut &bytes[..]).unwrap();
-    assert_eq!(log.apply(body), Answer::Forgotten);
+    assert_eq!(log.apply(operation.clone()), Answer::Forgotten);
+    log.restart();
+    assert_eq!(log.apply(operation), Answer::Forgotten);
     assert_eq!(log.value(), bulk(2));
 }
 
 #[test]
-fn what_was_forgotten_takes_no_room_from_others() {
+fn forgotten_answers_and_closed_sessions_free_their_bytes() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
-    log.apply(Body::Load(vec![(key(), value, None)]));
+    log.apply(Operation::Load(vec![stored("a", value, None)]));
     let (small, large) = (log.open(), log.open());
     let fit = MAX_SESSIONS_BYTES / (MAX_SESSION_BYTES / 2);
     for sequence in 0..fit {
-        // The floor lets the answer before be forgotten.
+        // The floor makes the session forget the answer before.
         log.once(large, sequence, sequence, Command::Get(key()));
         let session = log.open();
         log.once(session, 1, 1, Command::Get(key()));
-        log.apply(Body::CloseSession(session));
+        log.apply(Operation::CloseSession(session));
     }
     assert_ne!(log.increment(small, 1, 1), Answer::NoSession);
 }
 
 #[test]
-fn a_restored_server_forgets_the_same_session_as_the_others() {
+fn a_restored_server_evicts_the_same_session_as_the_others() {
     let mut log = Log::default();
     let first = log.open();
     for _ in 1..MAX_SESSIONS {
         log.open();
     }
     log.increment(first, 1, 1);
-    let mut bytes = Vec::new();
-    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
-    log.machine = Machine::new();
-    log.machine.restore(&mut &bytes[..]).unwrap();
+    log.restart();
     log.open();
     assert_eq!(log.increment(first, 1, 1), integer(1));
     assert_eq!(log.increment(first + 1, 1, 1), Answer::NoSession);
 }
 
 #[test]
-fn bytes_that_are_no_entry_change_nothing() {
+fn bytes_that_are_not_a_payload_change_nothing() {
     let mut log = Log::default();
-    log.apply(Body::Time);
-    let payload = Entry {
-        millis: NOW + 1,
-        body: Body::OpenSession(4),
+    log.apply(Operation::AdvanceTime);
+    let payload = Payload {
+        unix_millis: NOW + 1,
+        operation: Operation::OpenSession(4),
     };
     let payload = payload.encode();
     for length in 0..payload.len() {
@@ -290,30 +294,31 @@ fn bytes_that_are_no_entry_change_nothing() {
     let mut newer = payload.to_vec();
     newer[0] += 1;
     assert_eq!(log.machine.apply_one(2, &newer), Answer::Unreadable);
-    assert_eq!((log.machine.time(), log.machine.sessions()), (NOW, 0));
+    assert_eq!((log.machine.time(), log.machine.session_count()), (NOW, 0));
 }
 
 #[test]
-fn servers_are_known_from_when_they_say_where_they_are_until_they_leave() {
+fn the_address_of_a_server_is_known_from_when_it_is_set_until_it_is_removed() {
     let mut log = Log::default();
-    let server = |node, clients: &str| Server {
+    let address = |node, clients: &str| ServerAddress {
         node,
         clients: clients.into(),
         release: "1.0".into(),
     };
-    for server in [server(2, "b:1"), server(1, "a:1"), server(2, "b:2")] {
-        assert_eq!(log.apply(Body::Server(server)), Answer::Done);
+    for address in [address(2, "b:1"), address(1, "a:1"), address(2, "b:2")] {
+        assert_eq!(log.apply(Operation::SetAddress(address)), Answer::Done);
     }
-    let known: Vec<&Server> = log.machine.servers().collect();
-    assert_eq!(known, [&server(1, "a:1"), &server(2, "b:2")]);
-    assert_eq!(log.apply(Body::ServerLeft(1)), Answer::Done);
-    assert_eq!(log.machine.servers().count(), 1);
+    let known: Vec<&ServerAddress> = log.machine.addresses().collect();
+    assert_eq!(known, [&address(1, "a:1"), &address(2, "b:2")]);
+    assert_eq!(log.apply(Operation::RemoveAddress(1)), Answer::Done);
+    assert_eq!(log.machine.addresses().count(), 1);
 }
 
-/// One session, as plainly as can be.
+/// A session as a plain map.
 #[derive(Default)]
 struct Model {
     floor: u64,
+    /// By the requests' numbers.
     answers: BTreeMap<u64, i64>,
 }
 

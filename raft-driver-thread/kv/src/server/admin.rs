@@ -5,42 +5,42 @@ use super::combine::Batch;
 use super::connection::Connection;
 use super::info;
 use super::outcome::Miss;
-use crate::resp::{Addressee, Admin};
-use crate::state::{Answer, Backup, Body, Machine, Reply};
+use crate::resp::{Addressee, AdminCommand};
+use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
 
 /// How much of a backup travels at once.
 const PIECE: usize = 1 << 20;
 
 impl Connection {
-    pub(super) async fn admin(&mut self, request: Admin, arguments: &[Bytes]) -> Reply {
+    pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
-            Admin::Status => match info::status(&self.shared).await {
+            AdminCommand::Status => match info::status(&self.shared).await {
                 Ok(status) => match serde_json::to_string(&status) {
                     Ok(text) => Reply::text(text),
                     Err(error) => Reply::error("ERR", error),
                 },
                 Err(error) => error,
             },
-            Admin::Snapshot => {
+            AdminCommand::Snapshot => {
                 self.shared.gateway.node().snapshot();
                 Reply::Ok
             }
-            Admin::BackupOpen => self.open_backup().await,
-            Admin::BackupRead => self.read_backup(),
-            Admin::Forward { to, body } => match self.is_for_another(to) {
+            AdminCommand::BackupOpen => self.open_backup().await,
+            AdminCommand::BackupRead => self.read_backup(),
+            AdminCommand::Forward { to, operation } => match self.is_for_another(to) {
                 Some(reply) => reply,
-                None => self.forwarded(&body).await,
+                None => self.forwarded(&operation).await,
             },
-            Admin::Load(body) => self.load(&body).await,
-            Admin::Here { to, request } => match self.is_for_another(to) {
+            AdminCommand::Load(operation) => self.load(&operation).await,
+            AdminCommand::Here { to, request } => match self.is_for_another(to) {
                 Some(reply) => reply,
                 None => self.here(&request).await.unwrap_or_else(Reply::from),
             },
-            request @ (Admin::Join { .. }
-            | Admin::Promote(_)
-            | Admin::Leave(_)
-            | Admin::Transfer(_)) => self.by_leader(&request, arguments).await,
+            request @ (AdminCommand::Join { .. }
+            | AdminCommand::Promote(_)
+            | AdminCommand::Leave(_)
+            | AdminCommand::Transfer(_)) => self.by_leader(&request, arguments).await,
         }
     }
 
@@ -50,24 +50,24 @@ impl Connection {
         (!is_me).then(|| Miss::NotDone("another server has its address now".into()).into())
     }
 
-    async fn forwarded(&mut self, body: &[u8]) -> Reply {
-        let Some(body) = Body::decode(body) else {
+    async fn forwarded(&mut self, operation: &[u8]) -> Reply {
+        let Some(operation) = Operation::decode(operation) else {
             return Reply::error("NEVER", "the request is of another release");
         };
         let gateway = self.shared.gateway.clone();
         let writes = &mut self.seen.writes;
-        let party = gateway.wait_for_others(&body, writes).await;
-        match gateway.forwarded(&body, party).await {
+        let party = gateway.wait_for_others(&operation, writes).await;
+        match gateway.forwarded(&operation, party).await {
             Ok(answer) => Reply::Bulk(answer.encode()),
             Err(error) => error,
         }
     }
 
-    async fn load(&mut self, body: &[u8]) -> Reply {
-        let Some(body @ Body::Load(_)) = Body::decode(body) else {
+    async fn load(&mut self, operation: &[u8]) -> Reply {
+        let Some(operation @ Operation::Load(_)) = Operation::decode(operation) else {
             return Reply::error("ERR", "this is no piece of a backup");
         };
-        match self.shared.gateway.propose(&body).await {
+        match self.shared.gateway.propose(&operation).await {
             Ok(Answer::Done) => Reply::Ok,
             Ok(answer) => Reply::error("ERR", format!("the cluster answered {answer:?}")),
             Err(error) => error.into(),
@@ -85,7 +85,7 @@ impl Connection {
             Ok(view) => view,
             Err(error) => return Reply::error("ERR", error),
         };
-        self.backup = Some(Backup::new(view));
+        self.backup = Some(BackupEncoder::new(view));
         Reply::Ok
     }
 
@@ -93,7 +93,7 @@ impl Connection {
         let Some(backup) = &mut self.backup else {
             return Reply::error("ERR", "no backup is open: RAFT BACKUP OPEN comes first");
         };
-        match backup.piece(PIECE) {
+        match backup.next_chunk(PIECE) {
             Some(piece) => Reply::Bulk(piece),
             None => {
                 self.backup = None;

@@ -9,8 +9,8 @@ use super::clients::Place;
 use super::combine::Batch;
 use super::company::Seen;
 use super::outcome::GatewayError;
-use crate::resp::{self, Connection as Local, Decoder, Request, Version};
-use crate::state::{Backup, Command, Origin, Reply};
+use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
+use crate::state::{BackupEncoder, Command, Origin, Reply};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -63,9 +63,9 @@ pub(super) struct Connection {
     pub(super) is_trusted: bool,
     pub(super) reads_stale: bool,
     pub(super) queue: Option<Queue>,
-    pub(super) backup: Option<Backup>,
+    pub(super) backup: Option<BackupEncoder>,
     pub(super) is_over: bool,
-    decoder: Decoder,
+    decoder: RequestDecoder,
     items: Vec<Item>,
     commands: Vec<Command>,
     bytes: usize,
@@ -76,7 +76,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(shared: Arc<Shared>, place: Place) -> Connection {
         let is_trusted = shared.settings.password.is_none();
-        let decoder = Decoder::new();
+        let decoder = RequestDecoder::new();
         Connection {
             shared,
             place,
@@ -185,7 +185,7 @@ impl Connection {
             return self.enqueue(request, length);
         }
         match request {
-            Request::State(command) => {
+            Request::Command(command) => {
                 self.bytes += length;
                 self.items.push(Item::Run);
                 self.commands.push(command);
@@ -193,7 +193,7 @@ impl Connection {
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Connection(_)
+            | Request::Local(_)
             | Request::Admin(_) => {
                 self.flush().await;
                 let reply = self.answer(request, &as_it_is).await;
@@ -206,7 +206,7 @@ impl Connection {
     fn enqueue(&mut self, request: Request, length: usize) {
         let Some(queue) = &mut self.queue else { return };
         let reply = match request {
-            Request::State(command) => {
+            Request::Command(command) => {
                 queue.bytes += length;
                 if queue.commands.len() >= QUEUED || queue.bytes > self.shared.queue_bytes {
                     (queue.is_broken, queue.commands) = (true, Vec::new());
@@ -219,7 +219,7 @@ impl Connection {
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Connection(_)
+            | Request::Local(_)
             | Request::Admin(_) => {
                 queue.is_broken = true;
                 Reply::error("ERR", "Command not allowed inside a transaction")
@@ -231,7 +231,7 @@ impl Connection {
     async fn answer(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
         match request {
             // Those are run in batches.
-            Request::State(command) => {
+            Request::Command(command) => {
                 let commands = vec![command];
                 first(self.run(Batch::new(commands, 0)).await)
             }
@@ -253,7 +253,7 @@ impl Connection {
             }
             Request::OpenSession => self.open_session().await,
             Request::CloseSession(session) => self.close_session(session).await,
-            Request::Connection(local) => self.local(local).await,
+            Request::Local(request) => self.local(request).await,
             Request::Admin(admin) => self.admin(admin, arguments).await,
         }
     }
@@ -277,7 +277,7 @@ impl Connection {
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            resp::encode(&reply, self.version, &mut self.out);
+            resp::encode_reply(&reply, self.version, &mut self.out);
         }
     }
 
@@ -307,7 +307,12 @@ fn first(replies: Vec<Reply>) -> Reply {
 fn is_open_to_all(request: &Request) -> bool {
     matches!(
         request,
-        Request::Connection(Local::Auth { .. } | Local::Hello { .. } | Local::Quit | Local::Reset)
+        Request::Local(
+            LocalCommand::Auth { .. }
+                | LocalCommand::Hello { .. }
+                | LocalCommand::Quit
+                | LocalCommand::Reset
+        )
     )
 }
 
@@ -315,8 +320,12 @@ fn is_open_to_all(request: &Request) -> bool {
 fn ends_queue(request: &Request) -> bool {
     matches!(
         request,
-        Request::Connection(
-            Local::Exec | Local::Discard | Local::Multi | Local::Quit | Local::Reset
+        Request::Local(
+            LocalCommand::Exec
+                | LocalCommand::Discard
+                | LocalCommand::Multi
+                | LocalCommand::Quit
+                | LocalCommand::Reset
         )
     )
 }

@@ -11,7 +11,7 @@ use super::company::{Gate, Party, Seen};
 use super::forward::{ForwardError, Forwarder};
 use super::outcome::{GatewayError, Miss, own_replies, replies, unexpected};
 use crate::settings::Settings;
-use crate::state::{Answer, Body, Command, Entry, Machine, Origin, Reply};
+use crate::state::{Answer, Command, Machine, Operation, Origin, Payload, Reply};
 use bytes::Bytes;
 use raft_driver_thread::Node;
 use raft_driver_thread::raft_proto::{NodeId, RoleKind};
@@ -130,16 +130,16 @@ impl Gateway {
         loop {
             let (session, count) = (self.session(deadline).await?, commands.len());
             let request = self.begin(session);
-            let body = Body::Commands {
+            let operation = Operation::Commands {
                 origin: Some(request.origin),
                 commands,
             };
-            let (answer, tries) = self.propose_counted(&body, deadline).await?;
+            let (answer, tries) = self.propose_counted(&operation, deadline).await?;
             if answer != Answer::NoSession {
                 return own_replies(answer, count);
             }
             self.forget_session(session).await;
-            let Body::Commands { commands: same, .. } = body else {
+            let Operation::Commands { commands: same, .. } = operation else {
                 return Err(GatewayError::NoSession); // it was made above
             };
             if tries > 1 {
@@ -157,19 +157,22 @@ impl Gateway {
         commands: Vec<Command>,
     ) -> Result<Vec<Reply>, GatewayError> {
         let origin = Some(origin);
-        replies(self.propose(&Body::Commands { origin, commands }).await?)
+        replies(
+            self.propose(&Operation::Commands { origin, commands })
+                .await?,
+        )
     }
 
     /// Has an entry applied, perhaps more than once if it has no origin.
-    pub(crate) async fn propose(&self, body: &Body) -> Result<Answer, GatewayError> {
-        let (answer, _) = self.propose_counted(body, self.deadline()).await?;
+    pub(crate) async fn propose(&self, operation: &Operation) -> Result<Answer, GatewayError> {
+        let (answer, _) = self.propose_counted(operation, self.deadline()).await?;
         Ok(answer)
     }
 
     /// Likewise; says how many tries may have reached a log.
     async fn propose_counted(
         &self,
-        body: &Body,
+        operation: &Operation,
         deadline: Instant,
     ) -> Result<(Answer, u32), GatewayError> {
         let mut encoded = None;
@@ -179,14 +182,14 @@ impl Gateway {
             let tried = match self.node.state() {
                 state if state.role == RoleKind::Leader => {
                     let mut last = *lock(&self.last_write);
-                    let party = self.wait_for_others(body, &mut last).await;
+                    let party = self.wait_for_others(operation, &mut last).await;
                     *lock(&self.last_write) = last;
-                    self.propose_here(body, party, deadline).await
+                    self.propose_here(operation, party, deadline).await
                 }
                 state => match state.leader {
                     None => Err(Miss::NotDone("there is no leader".into())),
                     Some(leader) => {
-                        let bytes = encoded.get_or_insert_with(|| body.encode()).clone();
+                        let bytes = encoded.get_or_insert_with(|| operation.encode()).clone();
                         match bytes.len() > self.largest_entry {
                             true => {
                                 Err(Miss::Never("what was asked for at once is too long".into()))
@@ -215,31 +218,35 @@ impl Gateway {
     }
 
     /// What a leader does with what another server forwards: one try, here.
-    pub(crate) async fn forwarded(&self, body: &Body, party: Party) -> Result<Answer, Reply> {
-        let proposed = self.propose_here(body, party, self.deadline()).await;
+    pub(crate) async fn forwarded(
+        &self,
+        operation: &Operation,
+        party: Party,
+    ) -> Result<Answer, Reply> {
+        let proposed = self.propose_here(operation, party, self.deadline()).await;
         proposed.map_err(Reply::from)
     }
 
     /// Lets the batches of all servers go to the disks together.
-    pub(crate) async fn wait_for_others(&self, body: &Body, client: &mut Seen) -> Party {
-        match body {
-            Body::Commands { .. } => self.gate.pass(&self.node, client).await,
-            Body::Time
-            | Body::OpenSession(_)
-            | Body::CloseSession(_)
-            | Body::Server(_)
-            | Body::ServerLeft(_)
-            | Body::Load(_) => Arc::new(self.node.group()),
+    pub(crate) async fn wait_for_others(&self, operation: &Operation, client: &mut Seen) -> Party {
+        match operation {
+            Operation::Commands { .. } => self.gate.pass(&self.node, client).await,
+            Operation::AdvanceTime
+            | Operation::OpenSession(_)
+            | Operation::CloseSession(_)
+            | Operation::SetAddress(_)
+            | Operation::RemoveAddress(_)
+            | Operation::Load(_) => Arc::new(self.node.group()),
         }
     }
 
     async fn propose_here(
         &self,
-        body: &Body,
+        operation: &Operation,
         party: Party,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
-        let payload = Entry::encode_parts(self.clock.now(), body);
+        let payload = Payload::encode_parts(self.clock.now(), operation);
         let ticket = party.submit(payload);
         drop(party);
         let ended = timeout_at(deadline, ticket).await;
@@ -253,11 +260,11 @@ impl Gateway {
     async fn propose_there(
         &self,
         leader: NodeId,
-        body: Bytes,
+        operation: Bytes,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
         let reply = self
-            .ask_leader(leader, "FORWARD", &[body], deadline)
+            .ask_leader(leader, "FORWARD", &[operation], deadline)
             .await?;
         if let Reply::Error(error) = &reply {
             self.forget_address(leader);
@@ -344,7 +351,7 @@ impl Gateway {
             return Some(address.clone());
         }
         let known = |machine: &Machine| -> BTreeMap<u64, String> {
-            let servers = machine.servers();
+            let servers = machine.addresses();
             servers
                 .map(|server| (server.node, server.clients.clone()))
                 .collect()
@@ -373,7 +380,7 @@ impl Gateway {
         if let Some(session) = *session {
             return Ok(session);
         }
-        let open = Body::OpenSession(super::local::draw());
+        let open = Operation::OpenSession(super::local::draw());
         let answered = self.propose_counted(&open, deadline).await;
         // Whether there is a session now or not: what it is for was not done.
         let answer = match answered {

@@ -1,9 +1,9 @@
 //! What a server says of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::Shared;
-use crate::folder::disk_bytes;
+use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
-use crate::status::{Agreed, MemberStatus, NodeStatus};
+use crate::status::{AgreedSettings, MemberStatus, NodeStatus};
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ struct Keys {
 }
 
 fn keys(machine: &Machine) -> Keys {
-    let servers = machine.servers();
+    let servers = machine.addresses();
     Keys {
-        keys: machine.keys(),
-        sessions: machine.sessions(),
-        expires: machine.expiries(),
+        keys: machine.key_count(),
+        sessions: machine.session_count(),
+        expires: machine.expiring_key_count(),
         servers: servers
             .map(|server| (server.node, server.clients.clone()))
             .collect(),
@@ -61,7 +61,7 @@ pub(super) async fn status(shared: &Shared) -> Result<NodeStatus, Reply> {
         sessions: keys.sessions,
         connections: shared.clients.count() as u64,
         uptime_seconds: shared.started.elapsed().as_secs(),
-        agreed: Agreed::of(&shared.settings),
+        agreed: AgreedSettings::of(&shared.settings),
         members: members(&status, &keys.servers),
     })
 }

@@ -3,7 +3,7 @@
 
 use super::gateway::Gateway;
 use crate::settings::Identity;
-use crate::state::{Body, Machine, Server};
+use crate::state::{Machine, Operation, ServerAddress};
 use bytes::Bytes;
 use raft_driver_thread::NodeEvent;
 use raft_driver_thread::Node;
@@ -41,7 +41,7 @@ pub(crate) fn watch_leadership(
 }
 
 /// Runs until the node stops.
-pub(crate) async fn keep(gateway: Arc<Gateway>, identity: Identity, me: Server) {
+pub(crate) async fn keep(gateway: Arc<Gateway>, identity: Identity, me: ServerAddress) {
     let mut ticks = interval(TIME);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut until_registry = 0;
@@ -72,7 +72,7 @@ async fn pass_time(gateway: &Gateway) {
     if gateway.node().inspect(has_expiries).await == Ok(true) {
         // A leader that is none any more leaves it to the next.
         let party = Arc::new(gateway.node().group());
-        let _ = gateway.forwarded(&Body::Time, party).await;
+        let _ = gateway.forwarded(&Operation::AdvanceTime, party).await;
     }
 }
 
@@ -87,12 +87,12 @@ async fn role(gateway: &Gateway) -> Option<MemberRole> {
 }
 
 /// Says where clients reach this server, if the state says something else.
-async fn register(gateway: &Gateway, me: &Server) {
+async fn register(gateway: &Gateway, me: &ServerAddress) {
     let wanted = me.clone();
-    let is_known = move |machine: &Machine| machine.servers().any(|server| *server == wanted);
+    let is_known = move |machine: &Machine| machine.addresses().any(|server| *server == wanted);
     let is_known = gateway.node().inspect(is_known).await;
     if is_known == Ok(false) && role(gateway).await.is_some() {
-        let said = gateway.propose(&Body::Server(me.clone())).await;
+        let said = gateway.propose(&Operation::SetAddress(me.clone())).await;
         if let Err(error) = said {
             tracing::debug!(%error, "the others do not know yet where this server is");
         }
@@ -100,7 +100,7 @@ async fn register(gateway: &Gateway, me: &Server) {
 }
 
 /// A server that joined as a learner asks to be made a voter, until it is one.
-async fn ask_for_vote(gateway: &Gateway, me: &Server) {
+async fn ask_for_vote(gateway: &Gateway, me: &ServerAddress) {
     if role(gateway).await != Some(MemberRole::Learner) {
         return;
     }

@@ -3,23 +3,23 @@
 use super::combine::Batch;
 use super::connection::{Connection, Queue};
 use super::info;
-use crate::resp::{ClientCommand, Connection as Local, LibraryFact, Version};
-use crate::state::{Answer, Body, Reply};
+use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
+use crate::state::{Answer, Operation, Reply};
 use bytes::Bytes;
 use std::hash::BuildHasher;
 
 impl Connection {
-    pub(super) async fn local(&mut self, request: Local) -> Reply {
+    pub(super) async fn local(&mut self, request: LocalCommand) -> Reply {
         match request {
-            Local::Ping(None) => Reply::Simple("PONG".into()),
-            Local::Ping(Some(message)) | Local::Echo(message) => Reply::Bulk(message),
-            Local::Select(0) => Reply::Ok,
-            Local::Select(_) => Reply::error("ERR", "DB index is out of range"),
-            Local::Quit => {
+            LocalCommand::Ping(None) => Reply::Simple("PONG".into()),
+            LocalCommand::Ping(Some(message)) | LocalCommand::Echo(message) => Reply::Bulk(message),
+            LocalCommand::Select(0) => Reply::Ok,
+            LocalCommand::Select(_) => Reply::error("ERR", "DB index is out of range"),
+            LocalCommand::Quit => {
                 self.is_over = true;
                 Reply::Ok
             }
-            Local::Reset => {
+            LocalCommand::Reset => {
                 self.version = Version::Two;
                 self.place.change(|client| {
                     client.name.clear();
@@ -29,50 +29,51 @@ impl Connection {
                 (self.reads_stale, self.queue, self.backup) = (false, None, None);
                 Reply::Simple("RESET".into())
             }
-            Local::Hello {
+            LocalCommand::Hello {
                 version,
                 auth,
                 name,
             } => self.hello(version, auth, name),
-            Local::Auth { user, password } => self.auth(user.as_deref(), &password),
-            Local::Client(command) => self.client(command),
-            Local::Info(sections) => info::info(&self.shared, &sections).await,
-            Local::Command(command) => command.reply(),
-            Local::ConfigGet(_) => Reply::Map(Vec::new()),
-            Local::ReadOnly => {
+            LocalCommand::Auth { user, password } => self.auth(user.as_deref(), &password),
+            LocalCommand::Client(command) => self.client(command),
+            LocalCommand::Info(sections) => info::info(&self.shared, &sections).await,
+            LocalCommand::Command(command) => command.reply(),
+            LocalCommand::ConfigGet(_) => Reply::Map(Vec::new()),
+            LocalCommand::ReadOnly => {
                 self.reads_stale = true;
                 Reply::Ok
             }
-            Local::ReadWrite => {
+            LocalCommand::ReadWrite => {
                 self.reads_stale = false;
                 Reply::Ok
             }
-            Local::Multi | Local::Exec | Local::Discard | Local::Unwatch => {
-                self.transaction(&request).await
-            }
+            LocalCommand::Multi
+            | LocalCommand::Exec
+            | LocalCommand::Discard
+            | LocalCommand::Unwatch => self.transaction(&request).await,
         }
     }
 
-    async fn transaction(&mut self, request: &Local) -> Reply {
+    async fn transaction(&mut self, request: &LocalCommand) -> Reply {
         let queue = self.queue.take();
         match (request, queue) {
-            (Local::Multi, None) => {
+            (LocalCommand::Multi, None) => {
                 self.queue = Some(Queue::default());
                 Reply::Ok
             }
-            (Local::Multi, queue) => {
+            (LocalCommand::Multi, queue) => {
                 self.queue = queue;
                 Reply::error("ERR", "MULTI calls can not be nested")
             }
-            (Local::Exec, None) => Reply::error("ERR", "EXEC without MULTI"),
-            (Local::Exec, Some(queue)) if queue.is_broken => Reply::error(
+            (LocalCommand::Exec, None) => Reply::error("ERR", "EXEC without MULTI"),
+            (LocalCommand::Exec, Some(queue)) if queue.is_broken => Reply::error(
                 "EXECABORT",
                 "Transaction discarded because of previous errors.",
             ),
-            (Local::Exec, Some(queue)) => self.exec(queue).await,
-            (Local::Discard, Some(_)) => Reply::Ok,
-            (Local::Discard, None) => Reply::error("ERR", "DISCARD without MULTI"),
-            (Local::Unwatch, queue) => {
+            (LocalCommand::Exec, Some(queue)) => self.exec(queue).await,
+            (LocalCommand::Discard, Some(_)) => Reply::Ok,
+            (LocalCommand::Discard, None) => Reply::error("ERR", "DISCARD without MULTI"),
+            (LocalCommand::Unwatch, queue) => {
                 self.queue = queue;
                 Reply::Ok
             }
@@ -116,10 +117,10 @@ impl Connection {
     fn hello(
         &mut self,
         version: Option<u8>,
-        auth: Option<(Bytes, Bytes)>,
+        auth: Option<Credentials>,
         name: Option<Bytes>,
     ) -> Reply {
-        if let Some((user, password)) = auth {
+        if let Some(Credentials { user, password }) = auth {
             let reply = self.auth(Some(&user), &password);
             if reply != Reply::Ok {
                 return reply;
@@ -169,11 +170,11 @@ impl Connection {
                 self.set_name(&name);
                 Reply::Ok
             }
-            ClientCommand::SetInfo { fact, value } => {
+            ClientCommand::SetInfo { attribute, value } => {
                 let value = String::from_utf8_lossy(&value).into_owned();
-                self.place.change(|client| match fact {
-                    LibraryFact::Name => client.library = value,
-                    LibraryFact::Version => client.library_version = value,
+                self.place.change(|client| match attribute {
+                    LibraryAttribute::Name => client.library = value,
+                    LibraryAttribute::Version => client.library_version = value,
                 });
                 Reply::Ok
             }
@@ -190,7 +191,7 @@ impl Connection {
         match self
             .shared
             .gateway
-            .propose(&Body::OpenSession(draw()))
+            .propose(&Operation::OpenSession(draw()))
             .await
         {
             Ok(Answer::Session(session)) => number(session),
@@ -200,8 +201,8 @@ impl Connection {
     }
 
     pub(super) async fn close_session(&mut self, session: u64) -> Reply {
-        let body = Body::CloseSession(session);
-        match self.shared.gateway.propose(&body).await {
+        let operation = Operation::CloseSession(session);
+        match self.shared.gateway.propose(&operation).await {
             Ok(_) => Reply::Ok,
             Err(error) => error.into(),
         }

@@ -5,8 +5,8 @@
 
 use super::connection::Connection;
 use super::outcome::{GatewayError, Miss};
-use crate::resp::Admin;
-use crate::state::{Body, Reply};
+use crate::resp::AdminCommand;
+use crate::state::{Operation, Reply};
 use bytes::Bytes;
 use raft_driver_thread::RequestError;
 use raft_driver_thread::raft_proto::{
@@ -20,7 +20,7 @@ const NO_MEMBER: &str = "NOMEMBER";
 
 impl Connection {
     /// Has something done by the server that leads.
-    pub(super) async fn by_leader(&self, request: &Admin, arguments: &[Bytes]) -> Reply {
+    pub(super) async fn by_leader(&self, request: &AdminCommand, arguments: &[Bytes]) -> Reply {
         let gateway = &self.shared.gateway;
         let deadline = gateway.deadline();
         let mut unknown = None;
@@ -35,7 +35,7 @@ impl Connection {
                 // An earlier try has removed it.
                 Ok(Reply::Error(error))
                     if unknown.is_some()
-                        && matches!(request, Admin::Leave(_))
+                        && matches!(request, AdminCommand::Leave(_))
                         && error.starts_with(NO_MEMBER) =>
                 {
                     return Reply::Ok;
@@ -44,7 +44,7 @@ impl Connection {
                 Err(Miss::Never(reason)) => return GatewayError::Refused(reason).into(),
                 Err(Miss::NotDone(reason)) => reason,
                 // To hand over again would take the lead from whoever has it now.
-                Err(Miss::Unknown(reason)) if matches!(request, Admin::Transfer(None)) => {
+                Err(Miss::Unknown(reason)) if matches!(request, AdminCommand::Transfer(None)) => {
                     return GatewayError::Unknown(reason).into();
                 }
                 Err(Miss::Unknown(reason)) => unknown.insert(reason).clone(),
@@ -59,22 +59,24 @@ impl Connection {
     }
 
     /// Does it, if this server leads: one try.
-    pub(super) async fn here(&self, request: &Admin) -> Result<Reply, Miss> {
+    pub(super) async fn here(&self, request: &AdminCommand) -> Result<Reply, Miss> {
         if !self.shared.gateway.leads() {
             return Err(Miss::NotDone("the lead was lost in between".into()));
         }
         match request {
-            Admin::Join { node, peers } => self.join(NodeId(*node), peers).await,
-            Admin::Promote(node) => self.promote(NodeId(*node)).await,
-            Admin::Leave(node) => self.leave(NodeId(*node)).await,
-            Admin::Transfer(target) => self.transfer(target.map(NodeId)).await,
-            Admin::Status
-            | Admin::Snapshot
-            | Admin::BackupOpen
-            | Admin::BackupRead
-            | Admin::Forward { .. }
-            | Admin::Load(_)
-            | Admin::Here { .. } => Err(Miss::Never("the leader is not needed for this".into())),
+            AdminCommand::Join { node, peers } => self.join(NodeId(*node), peers).await,
+            AdminCommand::Promote(node) => self.promote(NodeId(*node)).await,
+            AdminCommand::Leave(node) => self.leave(NodeId(*node)).await,
+            AdminCommand::Transfer(target) => self.transfer(target.map(NodeId)).await,
+            AdminCommand::Status
+            | AdminCommand::Snapshot
+            | AdminCommand::BackupOpen
+            | AdminCommand::BackupRead
+            | AdminCommand::Forward { .. }
+            | AdminCommand::Load(_)
+            | AdminCommand::Here { .. } => {
+                Err(Miss::Never("the leader is not needed for this".into()))
+            }
         }
     }
 
@@ -118,7 +120,11 @@ impl Connection {
         // Where it was reached is of no use any more, and does no harm.
         let gateway = gateway.clone();
         let party = Arc::new(gateway.node().group());
-        tokio::spawn(async move { gateway.forwarded(&Body::ServerLeft(node.0), party).await });
+        tokio::spawn(async move {
+            gateway
+                .forwarded(&Operation::RemoveAddress(node.0), party)
+                .await
+        });
         Ok(Reply::Ok)
     }
 

@@ -33,9 +33,9 @@ mod outcome;
 mod reads;
 mod tls;
 
-use super::resp::{Limits, ParseLimits};
+use super::resp::{ParseLimits, RequestLimits};
 use super::settings::{Identity, Settings};
-use super::state::{Machine, Server as Registered};
+use super::state::{Machine, ServerAddress};
 use clients::Clients;
 use forward::Forwarder;
 use gateway::Gateway;
@@ -100,7 +100,7 @@ struct Shared {
     identity: Identity,
     started: Instant,
     clients_port: u16,
-    limits: Limits,
+    limits: RequestLimits,
     parse_limits: ParseLimits,
     /// How long the arguments of a transaction may be together: what an entry holds.
     queue_bytes: usize,
@@ -163,7 +163,7 @@ impl Server {
             leadership,
         );
         let gateway = Arc::new(gateway);
-        let me = Registered {
+        let me = ServerAddress {
             node: identity.node,
             clients: settings
                 .advertise_clients
@@ -175,9 +175,9 @@ impl Server {
         let shared = Arc::new(Shared {
             gateway,
             clients: Arc::new(Clients::new(settings.max_connections)),
-            limits: Limits {
+            limits: RequestLimits {
                 max_request_bytes: 2 * largest_entry(&settings),
-                ..Limits::new(largest_entry(&settings))
+                ..RequestLimits::new(largest_entry(&settings))
             },
             parse_limits: ParseLimits {
                 max_value_bytes: settings.max_value_bytes,
