@@ -62,8 +62,9 @@ impl Reads {
         let queries = queries.clone();
         let answer = move |machine: &Machine| queries.answer(machine);
         let timed_out = RequestError::Unknown(Unknown::TimedOut);
-        let read = timeout_at(deadline, self.router.node().group().read(mode, answer)).await;
-        read.unwrap_or(Err(timed_out))
+        // A statement of its own: the core hears of the read when the group is dropped, at its end.
+        let ticket = self.router.node().group().read(mode, answer);
+        timeout_at(deadline, ticket).await.unwrap_or(Err(timed_out))
     }
 }
 
