@@ -6,13 +6,13 @@
 
 use bytes::{Bytes, BytesMut};
 use raft_kv::resp::{
-    Connection, Decoder, Limits, ParseLimits, ProtocolError, ReplyDecoder, ReplyLimits, Request,
-    Version, encode, encode_request, parse,
+    LocalCommand, ParseLimits, ProtocolError, ReplyDecoder, ReplyLimits, Request, RequestDecoder,
+    RequestLimits, Version, encode_reply, encode_request, parse,
 };
 use raft_kv::state::{Reply, Store};
 
 /// Limits that short inputs can reach.
-const TIGHT: Limits = Limits {
+const TIGHT: RequestLimits = RequestLimits {
     max_bulk_bytes: 20,
     max_arguments: 4,
     max_inline_bytes: 30,
@@ -35,7 +35,7 @@ type Found<T> = (Vec<T>, Option<ProtocolError>);
 /// Runs `data` through the reader of requests and the parser, and through the reader of replies.
 pub fn run(data: &[u8]) {
     within(&requests(data, &TIGHT).0, &TIGHT);
-    let wide = Limits::new(data.len());
+    let wide = RequestLimits::new(data.len());
     let found = requests(data, &wide).0;
     within(&found, &wide);
     arrives(&found, &wide);
@@ -86,12 +86,12 @@ fn read<'a, T: PartialEq + std::fmt::Debug>(
 }
 
 /// Of several ways to cut the bytes, all have to give the same.
-fn requests(data: &[u8], limits: &Limits) -> Found<Vec<Bytes>> {
+fn requests(data: &[u8], limits: &RequestLimits) -> Found<Vec<Bytes>> {
     // A request that is short of its last line, which is as long as may be.
     let line = limits.max_inline_bytes.saturating_add(3);
     let most = limits.max_request_bytes.max(line).saturating_add(line);
     let [first, others @ ..] = cuts(data).map(|pieces| {
-        let mut decoder = Decoder::new();
+        let mut decoder = RequestDecoder::new();
         let next = |buffer: &mut BytesMut| decoder.next(buffer, limits);
         read(pieces, next, |kept, came| {
             assert!(
@@ -118,7 +118,7 @@ fn replies(data: &[u8], version: Version, limits: ReplyLimits) -> Found<Reply> {
     first
 }
 
-fn within(requests: &[Vec<Bytes>], limits: &Limits) {
+fn within(requests: &[Vec<Bytes>], limits: &RequestLimits) {
     for request in requests {
         assert!((1..=limits.max_arguments).contains(&request.len()));
         let lengths = request.iter().map(Bytes::len);
@@ -133,12 +133,12 @@ fn within(requests: &[Vec<Bytes>], limits: &Limits) {
 }
 
 /// Requests are what they were when they are written and read again.
-fn arrives(sent: &[Vec<Bytes>], limits: &Limits) {
+fn arrives(sent: &[Vec<Bytes>], limits: &RequestLimits) {
     let mut bytes = BytesMut::new();
     for request in sent {
         encode_request(request, &mut bytes);
     }
-    let mut decoder = Decoder::new();
+    let mut decoder = RequestDecoder::new();
     let next = |buffer: &mut BytesMut| decoder.next(buffer, limits);
     let (found, error) = read([&bytes[..]].into_iter(), next, |kept, _| {
         assert_eq!(kept, 0, "something is left");
@@ -160,11 +160,11 @@ fn perform(requests: Vec<Vec<Bytes>>) {
                 max_value_bytes: usize::MAX,
             },
         ) {
-            Ok(Request::State(command)) => {
+            Ok(Request::Command(command)) => {
                 assert!(!long || tight.is_err(), "a word is too long");
                 store.execute(command)
             }
-            Ok(Request::Connection(Connection::Command(asked))) => asked.reply(),
+            Ok(Request::Local(LocalCommand::Command(asked))) => asked.reply(),
             Ok(_) => continue,
             Err(error) => {
                 assert!(matches!(error, Reply::Error(_)), "no error: {error:?}");
@@ -182,7 +182,7 @@ fn sent_on(reply: &Reply) {
         let expected = as_said(reply, version);
         for sent in [reply, &expected] {
             let mut bytes = BytesMut::new();
-            encode(sent, version, &mut bytes);
+            encode_reply(sent, version, &mut bytes);
             let found = ReplyDecoder::new(version, ReplyLimits::default()).next(&mut bytes);
             assert_eq!(found.as_ref(), Ok(&Some(expected.clone())));
             assert!(bytes.is_empty(), "something is left");

@@ -3,8 +3,8 @@
 pub mod cli;
 pub mod client;
 pub mod config;
-pub mod folder;
-pub mod offline;
+pub mod data_dir;
+pub mod recovery;
 pub mod resp;
 pub mod server;
 pub mod settings;

@@ -37,7 +37,7 @@ pub struct NodeStatus {
     /// Since when it has run.
     pub uptime_seconds: u64,
     /// Its settings that have to be the same on all servers.
-    pub agreed: Agreed,
+    pub agreed: AgreedSettings,
     /// All members in force, as far as it knows.
     pub members: Vec<MemberStatus>,
 }
@@ -45,7 +45,7 @@ pub struct NodeStatus {
 /// What has to be the same on all servers: reads under a lease rest on the first two, and what one
 /// takes another has to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Agreed {
+pub struct AgreedSettings {
     /// The election timeout.
     pub election_timeout_millis: u64,
     /// By how much clocks may differ in speed; `None` without leases.
@@ -54,10 +54,10 @@ pub struct Agreed {
     pub max_value_bytes: u64,
 }
 
-impl Agreed {
+impl AgreedSettings {
     /// Those of a server.
-    pub fn of(settings: &Settings) -> Agreed {
-        Agreed {
+    pub fn of(settings: &Settings) -> AgreedSettings {
+        AgreedSettings {
             // A day at most.
             election_timeout_millis: settings.election_timeout.as_millis() as u64,
             max_drift_ppm: settings.max_drift_ppm,

@@ -127,12 +127,12 @@ fn what_cannot_be_done_ends_with_1() {
     for (arguments, parts) in [
         (
             "start --data d",
-            &["not a data folder", "raft-kv init", "raft-kv join"][..],
+            &["not a data directory", "raft-kv init", "raft-kv join"][..],
         ),
-        ("inspect --data d", &["not a data folder"]),
+        ("inspect --data d", &["not a data directory"]),
         (
             "recover --force-new-cluster --data d --into e",
-            &["not a data folder"],
+            &["not a data directory"],
         ),
         ("start --data d --config none.toml", &["none.toml"]),
         (
@@ -191,7 +191,7 @@ fn init_makes_a_folder_once_and_keeps_its_settings() {
         path,
         &again,
         1,
-        &["one is a data folder already", "raft-kv start"],
+        &["one is a data directory already", "raft-kv start"],
     );
     let kept = fs::read_to_string(path.join("one/raft-kv.toml")).unwrap();
     assert_eq!(kept, "threads = 3\n");

@@ -249,7 +249,7 @@ fn values_that_make_no_sense_are_refused_by_name() {
 #[test]
 fn paths_in_a_file_begin_at_its_folder() {
     let options = ServerOptions::parse("data = \"one\"\ntls = { authority = \"/a\" }").unwrap();
-    let options = options.within(Path::new("/etc/raft"));
+    let options = options.relative_to(Path::new("/etc/raft"));
     assert_eq!(options.data.unwrap(), Path::new("/etc/raft/one"));
     assert_eq!(options.tls.authority.unwrap(), Path::new("/a"));
 }

@@ -7,16 +7,17 @@ mod support;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use raft_kv::resp::table::{self, Keys};
+use raft_kv::resp::table::{self, KeyPositions};
 use raft_kv::resp::{
-    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, Request, parse,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
+    LocalCommand, Request, parse,
 };
 use raft_kv::state::{Command, Expiry, Reply, Set};
 use support::{LIMITS, b, error, parsed};
 
-fn connection(line: &str) -> Connection {
+fn connection(line: &str) -> LocalCommand {
     match parsed(line) {
-        Ok(Request::Connection(connection)) => connection,
+        Ok(Request::Local(connection)) => connection,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -189,91 +190,107 @@ fn long_values_and_keys_are_refused_but_not_what_holds_several() {
         cluster: 77,
         node: 2,
     };
-    let body = Bytes::from(long.clone());
-    let forward = Request::Admin(Admin::Forward { to, body });
+    let operation = Bytes::from(long.clone());
+    let forward = Request::Admin(AdminCommand::Forward { to, operation });
     assert_eq!(parsed(&format!("raft forward 77 2 {long}")), Ok(forward));
 }
 
 #[test]
 fn requests_about_the_connection_are_understood() {
-    let hello = |version, auth, name| Connection::Hello {
+    let hello = |version, auth, name| LocalCommand::Hello {
         version,
         auth,
         name,
     };
-    let info = |fact, value| Connection::Client(ClientCommand::SetInfo { fact, value });
+    let info = |attribute, value| LocalCommand::Client(ClientCommand::SetInfo { attribute, value });
     let cases = [
-        ("ping", Connection::Ping(None)),
-        ("PING a", Connection::Ping(Some(b("a")))),
-        ("echo a", Connection::Echo(b("a"))),
-        ("select 0", Connection::Select(0)),
-        ("quit", Connection::Quit),
-        ("reset", Connection::Reset),
+        ("ping", LocalCommand::Ping(None)),
+        ("PING a", LocalCommand::Ping(Some(b("a")))),
+        ("echo a", LocalCommand::Echo(b("a"))),
+        ("select 0", LocalCommand::Select(0)),
+        ("quit", LocalCommand::Quit),
+        ("reset", LocalCommand::Reset),
         ("hello", hello(None, None, None)),
         ("hello 2", hello(Some(2), None, None)),
         (
             "hello 3 setname n AUTH u p",
-            hello(Some(3), Some((b("u"), b("p"))), Some(b("n"))),
+            hello(
+                Some(3),
+                Some(Credentials {
+                    user: b("u"),
+                    password: b("p"),
+                }),
+                Some(b("n")),
+            ),
         ),
         (
             "auth p",
-            Connection::Auth {
+            LocalCommand::Auth {
                 user: None,
                 password: b("p"),
             },
         ),
         (
             "auth u p",
-            Connection::Auth {
+            LocalCommand::Auth {
                 user: Some(b("u")),
                 password: b("p"),
             },
         ),
-        ("client id", Connection::Client(ClientCommand::Id)),
-        ("client getname", Connection::Client(ClientCommand::GetName)),
+        ("client id", LocalCommand::Client(ClientCommand::Id)),
+        (
+            "client getname",
+            LocalCommand::Client(ClientCommand::GetName),
+        ),
         (
             "client setname n",
-            Connection::Client(ClientCommand::SetName(b("n"))),
+            LocalCommand::Client(ClientCommand::SetName(b("n"))),
         ),
         (
             "client setname ",
-            Connection::Client(ClientCommand::SetName(b(""))),
+            LocalCommand::Client(ClientCommand::SetName(b(""))),
         ),
-        ("client setinfo LIB-NAME x", info(LibraryFact::Name, b("x"))),
+        (
+            "client setinfo LIB-NAME x",
+            info(LibraryAttribute::Name, b("x")),
+        ),
         (
             "client setinfo lib-ver 1",
-            info(LibraryFact::Version, b("1")),
+            info(LibraryAttribute::Version, b("1")),
         ),
-        ("client info", Connection::Client(ClientCommand::Info)),
-        ("client list", Connection::Client(ClientCommand::List)),
+        ("client info", LocalCommand::Client(ClientCommand::Info)),
+        ("client list", LocalCommand::Client(ClientCommand::List)),
         (
             "client no-evict on",
-            Connection::Client(ClientCommand::NoEvict),
+            LocalCommand::Client(ClientCommand::NoEvict),
         ),
         (
             "client no-touch OFF",
-            Connection::Client(ClientCommand::NoTouch),
+            LocalCommand::Client(ClientCommand::NoTouch),
         ),
-        ("info", Connection::Info(vec![])),
-        ("info server", Connection::Info(vec![b("server")])),
-        ("command", Connection::Command(CommandCommand::All)),
-        ("command count", Connection::Command(CommandCommand::Count)),
+        ("info", LocalCommand::Info(vec![])),
+        ("info server", LocalCommand::Info(vec![b("server")])),
+        ("command", LocalCommand::Command(CommandCommand::All)),
+        (
+            "command count",
+            LocalCommand::Command(CommandCommand::Count),
+        ),
         (
             "command docs get",
-            Connection::Command(CommandCommand::Docs(vec![b("get")])),
+            LocalCommand::Command(CommandCommand::Docs(vec![b("get")])),
         ),
         (
             "command info",
-            Connection::Command(CommandCommand::Info(vec![])),
+            LocalCommand::Command(CommandCommand::Info(vec![])),
         ),
-        ("command list", Connection::Command(CommandCommand::List)),
-        ("config get save", Connection::ConfigGet(vec![b("save")])),
-        ("readonly", Connection::ReadOnly),
-        ("readwrite", Connection::ReadWrite),
-        ("multi", Connection::Multi),
-        ("exec", Connection::Exec),
-        ("discard", Connection::Discard),
-        ("unwatch", Connection::Unwatch),
+        ("command list", LocalCommand::Command(CommandCommand::List)),
+        ("config get save", LocalCommand::ConfigGet(vec![b("save")])),
+        ("readonly", LocalCommand::ReadOnly),
+        ("readwrite", LocalCommand::ReadWrite),
+        ("multi", LocalCommand::Multi),
+        ("exec", LocalCommand::Exec),
+        ("discard", LocalCommand::Discard),
+        ("unwatch", LocalCommand::Unwatch),
     ];
     for (line, expected) in cases {
         assert_eq!(connection(line), expected, "{line}");
@@ -294,29 +311,35 @@ fn requests_about_sessions_and_the_cluster_are_understood() {
         ("once 7 18446744073709551615 GET k", once),
         ("session open", Request::OpenSession),
         ("session close 7", Request::CloseSession(7)),
-        ("raft status", Request::Admin(Admin::Status)),
+        ("raft status", Request::Admin(AdminCommand::Status)),
         (
             "raft join 4 [::1]:70",
-            Request::Admin(Admin::Join {
+            Request::Admin(AdminCommand::Join {
                 node: 4,
                 peers: "[::1]:70".into(),
             }),
         ),
-        ("raft leave 4", Request::Admin(Admin::Leave(4))),
-        ("raft transfer", Request::Admin(Admin::Transfer(None))),
-        ("raft transfer 4", Request::Admin(Admin::Transfer(Some(4)))),
-        ("raft snapshot", Request::Admin(Admin::Snapshot)),
-        ("raft backup open", Request::Admin(Admin::BackupOpen)),
-        ("RAFT BACKUP READ", Request::Admin(Admin::BackupRead)),
-        ("raft load x", Request::Admin(Admin::Load(b("x")))),
+        ("raft leave 4", Request::Admin(AdminCommand::Leave(4))),
+        (
+            "raft transfer",
+            Request::Admin(AdminCommand::Transfer(None)),
+        ),
+        (
+            "raft transfer 4",
+            Request::Admin(AdminCommand::Transfer(Some(4))),
+        ),
+        ("raft snapshot", Request::Admin(AdminCommand::Snapshot)),
+        ("raft backup open", Request::Admin(AdminCommand::BackupOpen)),
+        ("RAFT BACKUP READ", Request::Admin(AdminCommand::BackupRead)),
+        ("raft load x", Request::Admin(AdminCommand::Load(b("x")))),
         (
             "raft here 77 2 RAFT leave 4",
-            Request::Admin(Admin::Here {
+            Request::Admin(AdminCommand::Here {
                 to: Addressee {
                     cluster: 77,
                     node: 2,
                 },
-                request: Box::new(Admin::Leave(4)),
+                request: Box::new(AdminCommand::Leave(4)),
             }),
         ),
     ];
@@ -382,10 +405,10 @@ proptest! {
         match parse(words.clone(), &LIMITS) {
             Ok(request) => {
                 let spec = table::find(&words[0]).unwrap();
-                if let Request::State(_) = request {
-                    prop_assert!(spec.keys != Keys::None || spec.group != "string");
+                if let Request::Command(_) = request {
+                    prop_assert!(spec.keys != KeyPositions::None || spec.group != "string");
                 }
-                if let Request::State(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
+                if let Request::Command(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
                     prop_assert!((1..=i64::MAX as u64).contains(&millis));
                 }
             }

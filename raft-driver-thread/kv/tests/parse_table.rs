@@ -4,7 +4,7 @@
 #[path = "support/parse.rs"]
 mod support;
 
-use raft_kv::resp::{CommandCommand, Connection, Request, table};
+use raft_kv::resp::{CommandCommand, LocalCommand, Request, table};
 use raft_kv::state::Reply;
 use support::{b, error, parsed};
 
@@ -62,7 +62,7 @@ fn commands_describe_themselves() {
 /// What COMMAND GETKEYS says of a request.
 fn keys_of(line: &str) -> Reply {
     match parsed(&format!("command getkeys {line}")) {
-        Ok(Request::Connection(Connection::Command(asked))) => asked.reply(),
+        Ok(Request::Local(LocalCommand::Command(asked))) => asked.reply(),
         other => panic!("{line}: {other:?}"),
     }
 }

@@ -8,13 +8,14 @@ use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_kv::resp::{
-    Decoder, Limits, ProtocolError, ReplyDecoder, ReplyLimits, Version, encode_request,
+    ProtocolError, ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits, Version,
+    encode_request,
 };
 use raft_kv::state::Reply;
 use support::{cut, inputs};
 
 /// Limits that short inputs can reach.
-const TIGHT: Limits = Limits {
+const TIGHT: RequestLimits = RequestLimits {
     max_bulk_bytes: 20,
     max_arguments: 4,
     max_inline_bytes: 30,
@@ -24,8 +25,12 @@ const TIGHT: Limits = Limits {
 type Requests = (Vec<Vec<Bytes>>, Option<ProtocolError>);
 
 /// All requests of these pieces, one coming after the other, and the error that ended them.
-fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Requests {
-    let (mut decoder, mut buffer, mut requests) = (Decoder::new(), BytesMut::new(), Vec::new());
+fn decode_pieces<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &RequestLimits,
+) -> Requests {
+    let (mut decoder, mut buffer, mut requests) =
+        (RequestDecoder::new(), BytesMut::new(), Vec::new());
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
@@ -43,12 +48,12 @@ fn decode_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits
     (requests, None)
 }
 
-fn decode_with(bytes: &[u8], limits: &Limits) -> Requests {
+fn decode_with(bytes: &[u8], limits: &RequestLimits) -> Requests {
     decode_pieces([bytes], limits)
 }
 
 fn decode(bytes: &[u8]) -> Requests {
-    decode_with(bytes, &Limits::new(1024))
+    decode_with(bytes, &RequestLimits::new(1024))
 }
 
 fn requests(requests: &[&[&'static str]]) -> Vec<Vec<Bytes>> {
@@ -79,8 +84,8 @@ fn empty_requests_are_passed_over() {
 fn arguments_hold_any_bytes_and_share_the_buffer() {
     let mut buffer = BytesMut::from(&b"*1\r\n$6\r\n\r\n\0\xff$1\r\n"[..]);
     let memory = buffer.as_ptr_range();
-    let request = Decoder::new()
-        .next(&mut buffer, &Limits::new(6))
+    let request = RequestDecoder::new()
+        .next(&mut buffer, &RequestLimits::new(6))
         .unwrap()
         .unwrap();
     assert_eq!(request, [&b"\r\n\0\xff$1"[..]]);
@@ -168,7 +173,7 @@ fn declared_sizes_are_refused_when_their_header_is_there() {
         &TIGHT,
     );
     assert_eq!(error, Some(ProtocolError::RequestLength));
-    let before = Limits::new(1 << 20).before_authentication();
+    let before = RequestLimits::new(1 << 20).before_authentication();
     assert_eq!(
         decode_with(b"*11\r\n", &before).1,
         Some(ProtocolError::MultibulkLength)
@@ -217,7 +222,7 @@ fn a_long_request_in_small_pieces_is_not_looked_at_again_and_again() {
     let words = vec!["1234"; 100_000];
     let mut bytes = BytesMut::new();
     encode_request(&words, &mut bytes);
-    let (found, error) = decode_pieces(bytes.chunks(1), &Limits::new(4));
+    let (found, error) = decode_pieces(bytes.chunks(1), &RequestLimits::new(4));
     assert_eq!((found.len(), error), (1, None));
     assert_eq!(found[0].len(), words.len());
     let mut decoder = ReplyDecoder::new(Version::Two, ReplyLimits::default());

@@ -8,14 +8,14 @@ use bytes::{Bytes, BytesMut};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_kv::resp::{
-    CommandCommand, ProtocolError, ReplyDecoder, ReplyLimits, Version, decode_reply, encode,
+    CommandCommand, ProtocolError, ReplyDecoder, ReplyLimits, Version, decode_reply, encode_reply,
 };
 use raft_kv::state::Reply;
 use support::{cut, inputs};
 
 fn encoded(reply: &Reply, version: Version) -> Bytes {
     let mut buffer = BytesMut::from("before");
-    encode(reply, version, &mut buffer);
+    encode_reply(reply, version, &mut buffer);
     buffer.freeze().slice(6..)
 }
 
@@ -183,7 +183,7 @@ proptest! {
     ) {
         for version in [Version::Two, Version::Three] {
             let mut bytes = BytesMut::new();
-            sent.iter().for_each(|reply| encode(reply, version, &mut bytes));
+            sent.iter().for_each(|reply| encode_reply(reply, version, &mut bytes));
             let mut decoder = ReplyDecoder::new(version, ReplyLimits::default());
             let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
             for piece in cut(&bytes, &cuts) {

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use raft_driver_thread::StateMachine;
 use raft_kv::state::{
-    Answer, Body, Command, Entry, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES,
-    Machine, Origin, Reply, Server,
+    Answer, Command, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES, Machine,
+    Operation, Origin, Payload, Reply, ServerAddress,
 };
 use std::collections::BTreeMap;
 
@@ -20,14 +20,17 @@ struct Log {
 }
 
 impl Log {
-    fn apply(&mut self, body: Body) -> Answer {
+    fn apply(&mut self, operation: Operation) -> Answer {
         self.index += 1;
-        let entry = Entry { millis: NOW, body };
+        let entry = Payload {
+            unix_millis: NOW,
+            operation,
+        };
         self.machine.apply_one(self.index, &entry.encode())
     }
 
     fn open(&mut self) -> u64 {
-        let answer = self.apply(Body::OpenSession(self.index + 1));
+        let answer = self.apply(Operation::OpenSession(self.index + 1));
         let Answer::Session(number) = answer else {
             panic!("{answer:?}");
         };
@@ -44,7 +47,7 @@ impl Log {
             sequence,
             floor,
         };
-        self.apply(Body::Commands {
+        self.apply(Operation::Commands {
             origin: Some(origin),
             commands: vec![command],
         })
@@ -77,13 +80,13 @@ fn a_session_that_is_opened_again_is_the_same() {
     let mut log = Log::default();
     for number in [9, 7, 9] {
         assert_eq!(
-            log.apply(Body::OpenSession(number)),
+            log.apply(Operation::OpenSession(number)),
             Answer::Session(number)
         );
     }
-    assert_eq!(log.machine.sessions(), 2);
+    assert_eq!(log.machine.session_count(), 2);
     assert_eq!(log.increment(9, 1, 1), integer(1));
-    log.apply(Body::OpenSession(9));
+    log.apply(Operation::OpenSession(9));
     assert_eq!(log.increment(9, 1, 1), integer(1));
 }
 
@@ -136,11 +139,14 @@ fn without_a_session_nothing_runs() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session + 1, 1, 1), Answer::NoSession);
-    assert_eq!(log.apply(Body::CloseSession(session)), Answer::Done);
+    assert_eq!(log.apply(Operation::CloseSession(session)), Answer::Done);
     assert_eq!(log.increment(session, 1, 1), Answer::NoSession);
-    assert_eq!(log.apply(Body::CloseSession(session)), Answer::NoSession);
+    assert_eq!(
+        log.apply(Operation::CloseSession(session)),
+        Answer::NoSession
+    );
     assert_eq!(log.value(), Reply::Nil);
-    assert_eq!(log.machine.sessions(), 0);
+    assert_eq!(log.machine.session_count(), 0);
 }
 
 #[test]
@@ -162,7 +168,7 @@ fn of_too_many_sessions_the_least_recently_used_is_forgotten() {
     log.open();
     assert_eq!(log.increment(first, 1, 1), Answer::NoSession);
     assert_eq!(log.increment(second, 1, 1), integer(1));
-    assert_eq!(log.machine.sessions(), MAX_SESSIONS as u64);
+    assert_eq!(log.machine.session_count(), MAX_SESSIONS as u64);
 }
 
 #[test]
@@ -184,7 +190,7 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
     let set = Command::SetMany(vec![(key(), value)]);
-    log.apply(Body::Commands {
+    log.apply(Operation::Commands {
         origin: None,
         commands: vec![set],
     });
@@ -204,14 +210,18 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
     }
     assert_eq!(log.increment(first, 4, 0), Answer::NoSession);
     // Each takes a little more than its value.
-    assert_eq!(log.machine.sessions(), fit - 1);
+    assert_eq!(log.machine.session_count(), fit - 1);
 }
 
 #[test]
 fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; MAX_SESSION_BYTES as usize]);
-    log.apply(Body::Load(vec![(Bytes::from_static(b"long"), value, None)]));
+    log.apply(Operation::Load(vec![(
+        Bytes::from_static(b"long"),
+        value,
+        None,
+    )]));
     let session = log.open();
     let origin = Some(Origin {
         session,
@@ -224,19 +234,19 @@ fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
         Command::Get(key()),
         increment(),
     ];
-    let body = Body::Commands { origin, commands };
-    let Answer::Replies(replies) = log.apply(body.clone()) else {
+    let operation = Operation::Commands { origin, commands };
+    let Answer::Replies(replies) = log.apply(operation.clone()) else {
         panic!("not run");
     };
     // What writes runs all the same.
     assert!(matches!(&replies[2], Reply::Error(error) if error.contains("too long")));
     assert_eq!(replies[3], Reply::Integer(2));
-    assert_eq!(log.apply(body.clone()), Answer::Forgotten);
+    assert_eq!(log.apply(operation.clone()), Answer::Forgotten);
     let mut bytes = Vec::new();
     Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
     log.machine = Machine::new();
     log.machine.restore(&mut &bytes[..]).unwrap();
-    assert_eq!(log.apply(body), Answer::Forgotten);
+    assert_eq!(log.apply(operation), Answer::Forgotten);
     assert_eq!(log.value(), bulk(2));
 }
 
@@ -244,7 +254,7 @@ fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
 fn what_was_forgotten_takes_no_room_from_others() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
-    log.apply(Body::Load(vec![(key(), value, None)]));
+    log.apply(Operation::Load(vec![(key(), value, None)]));
     let (small, large) = (log.open(), log.open());
     let fit = MAX_SESSIONS_BYTES / (MAX_SESSION_BYTES / 2);
     for sequence in 0..fit {
@@ -252,7 +262,7 @@ fn what_was_forgotten_takes_no_room_from_others() {
         log.once(large, sequence, sequence, Command::Get(key()));
         let session = log.open();
         log.once(session, 1, 1, Command::Get(key()));
-        log.apply(Body::CloseSession(session));
+        log.apply(Operation::CloseSession(session));
     }
     assert_ne!(log.increment(small, 1, 1), Answer::NoSession);
 }
@@ -277,10 +287,10 @@ fn a_restored_server_forgets_the_same_session_as_the_others() {
 #[test]
 fn bytes_that_are_no_entry_change_nothing() {
     let mut log = Log::default();
-    log.apply(Body::Time);
-    let payload = Entry {
-        millis: NOW + 1,
-        body: Body::OpenSession(4),
+    log.apply(Operation::AdvanceTime);
+    let payload = Payload {
+        unix_millis: NOW + 1,
+        operation: Operation::OpenSession(4),
     };
     let payload = payload.encode();
     for length in 0..payload.len() {
@@ -290,24 +300,24 @@ fn bytes_that_are_no_entry_change_nothing() {
     let mut newer = payload.to_vec();
     newer[0] += 1;
     assert_eq!(log.machine.apply_one(2, &newer), Answer::Unreadable);
-    assert_eq!((log.machine.time(), log.machine.sessions()), (NOW, 0));
+    assert_eq!((log.machine.time(), log.machine.session_count()), (NOW, 0));
 }
 
 #[test]
 fn servers_are_known_from_when_they_say_where_they_are_until_they_leave() {
     let mut log = Log::default();
-    let server = |node, clients: &str| Server {
+    let server = |node, clients: &str| ServerAddress {
         node,
         clients: clients.into(),
         release: "1.0".into(),
     };
     for server in [server(2, "b:1"), server(1, "a:1"), server(2, "b:2")] {
-        assert_eq!(log.apply(Body::Server(server)), Answer::Done);
+        assert_eq!(log.apply(Operation::SetAddress(server)), Answer::Done);
     }
-    let known: Vec<&Server> = log.machine.servers().collect();
+    let known: Vec<&ServerAddress> = log.machine.addresses().collect();
     assert_eq!(known, [&server(1, "a:1"), &server(2, "b:2")]);
-    assert_eq!(log.apply(Body::ServerLeft(1)), Answer::Done);
-    assert_eq!(log.machine.servers().count(), 1);
+    assert_eq!(log.apply(Operation::RemoveAddress(1)), Answer::Done);
+    assert_eq!(log.machine.addresses().count(), 1);
 }
 
 /// One session, as plainly as can be.

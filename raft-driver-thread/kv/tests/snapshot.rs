@@ -6,8 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use raft_driver_thread::StateMachine;
 use raft_kv::state::{
-    Answer, BackedUp, Backup, Body, Command, Condition, Entry, Expiry, Machine, Origin, Reply,
-    Server, Set, read_backup, write_backup,
+    Answer, BackupEncoder, BackupSummary, Command, Condition, Expiry, Machine, Operation, Origin,
+    Payload, Reply, ServerAddress, Set, read_backup, write_backup,
 };
 use std::io::{self, ErrorKind, Write};
 
@@ -31,7 +31,7 @@ fn backup(machine: &Machine) -> Vec<u8> {
     bytes
 }
 
-fn read(mut bytes: &[u8]) -> io::Result<(BackedUp, Vec<Key>)> {
+fn read(mut bytes: &[u8]) -> io::Result<(BackupSummary, Vec<Key>)> {
     let mut keys = Vec::new();
     let backed_up = read_backup(&mut bytes, |key, value, expiry| {
         keys.push((key, value, expiry));
@@ -40,8 +40,15 @@ fn read(mut bytes: &[u8]) -> io::Result<(BackedUp, Vec<Key>)> {
     Ok((backed_up, keys))
 }
 
-fn apply(machine: &mut Machine, index: u64, millis: u64, body: Body) -> Answer {
-    machine.apply_one(index, &Entry { millis, body }.encode())
+fn apply(machine: &mut Machine, index: u64, unix_millis: u64, operation: Operation) -> Answer {
+    machine.apply_one(
+        index,
+        &Payload {
+            unix_millis,
+            operation,
+        }
+        .encode(),
+    )
 }
 
 fn name() -> impl Strategy<Value = Bytes> {
@@ -104,7 +111,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-fn body() -> impl Strategy<Value = Body> {
+fn operation() -> impl Strategy<Value = Operation> {
     // Sessions are opened by one of the first entries, if at all.
     let session = 1..12_u64;
     let origin = (session.clone(), 0..20_u64, 0..20_u64);
@@ -114,27 +121,33 @@ fn body() -> impl Strategy<Value = Body> {
         floor,
     });
     let commands = proptest::collection::vec(command(), 0..4);
-    let server = (0..4_u64, "[a-z]{1,9}:[0-9]{4}").prop_map(|(node, clients)| Server {
+    let server = (0..4_u64, "[a-z]{1,9}:[0-9]{4}").prop_map(|(node, clients)| ServerAddress {
         node,
         clients,
         release: "0.1.0".into(),
     });
     let load = (name(), value(), proptest::option::of(0..2_000_u64));
     prop_oneof![
-        1 => Just(Body::Time),
+        1 => Just(Operation::AdvanceTime),
         8 => (proptest::option::of(origin), commands)
-            .prop_map(|(origin, commands)| Body::Commands { origin, commands }),
-        3 => (0..60_u64).prop_map(Body::OpenSession),
-        1 => session.prop_map(Body::CloseSession),
-        1 => server.prop_map(Body::Server),
-        1 => (0..4_u64).prop_map(Body::ServerLeft),
-        1 => proptest::collection::vec(load, 0..4).prop_map(Body::Load),
+            .prop_map(|(origin, commands)| Operation::Commands { origin, commands }),
+        3 => (0..60_u64).prop_map(Operation::OpenSession),
+        1 => session.prop_map(Operation::CloseSession),
+        1 => server.prop_map(Operation::SetAddress),
+        1 => (0..4_u64).prop_map(Operation::RemoveAddress),
+        1 => proptest::collection::vec(load, 0..4).prop_map(Operation::Load),
     ]
 }
 
 /// What a log holds: encoded entries, not all of which can be read, and whose time goes back.
 fn log() -> impl Strategy<Value = Vec<Bytes>> {
-    let entry = (0..1_000_u64, body()).prop_map(|(millis, body)| Entry { millis, body }.encode());
+    let entry = (0..1_000_u64, operation()).prop_map(|(unix_millis, operation)| {
+        Payload {
+            unix_millis,
+            operation,
+        }
+        .encode()
+    });
     let nonsense = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from);
     proptest::collection::vec(prop_oneof![20 => entry, 1 => nonsense], 0..60)
 }
@@ -148,19 +161,19 @@ fn replay<'a>(machine: &mut Machine, log: impl Iterator<Item = (usize, &'a Bytes
 fn example() -> Machine {
     let mut machine = Machine::new();
     let key = |name: &str| Bytes::from(name.to_owned());
-    let server = Server {
+    let server = ServerAddress {
         node: 7,
         clients: "localhost:1".into(),
         release: "0.1.0".into(),
     };
-    apply(&mut machine, 1, 5, Body::Server(server));
-    apply(&mut machine, 2, 5, Body::OpenSession(2));
+    apply(&mut machine, 1, 5, Operation::SetAddress(server));
+    apply(&mut machine, 2, 5, Operation::OpenSession(2));
     let load = vec![
         (key("a"), key("1"), None),
         (key("b"), key("x"), Some(9_000)),
         (key(""), key(""), None),
     ];
-    apply(&mut machine, 3, 6, Body::Load(load));
+    apply(&mut machine, 3, 6, Operation::Load(load));
     let commands = vec![
         Command::Keys(key("*")),
         Command::Increment {
@@ -182,7 +195,7 @@ fn example() -> Machine {
         sequence: 4,
         floor: 3,
     });
-    apply(&mut machine, 4, 7, Body::Commands { origin, commands });
+    apply(&mut machine, 4, 7, Operation::Commands { origin, commands });
     machine
 }
 
@@ -225,19 +238,19 @@ proptest! {
     fn a_backup_gives_back_the_keys_in_pieces_of_any_length(log in log(), length in 0..500_usize) {
         let mut machine = Machine::new();
         replay(&mut machine, log.iter().enumerate());
-        let mut pieces = Backup::new(machine.view());
+        let mut pieces = BackupEncoder::new(machine.view());
         let mut bytes = Vec::new();
-        while let Some(piece) = pieces.piece(length) {
+        while let Some(piece) = pieces.next_chunk(length) {
             prop_assert!(!piece.is_empty());
             bytes.extend_from_slice(&piece);
         }
-        prop_assert!(pieces.piece(length).is_none());
+        prop_assert!(pieces.next_chunk(length).is_none());
         prop_assert_eq!(&bytes, &backup(&machine));
 
         let (backed_up, keys) = read(&bytes).unwrap();
-        prop_assert_eq!((backed_up.time, backed_up.keys), (machine.time(), machine.keys()));
+        prop_assert_eq!((backed_up.time, backed_up.keys), (machine.time(), machine.key_count()));
         let mut other = Machine::new();
-        apply(&mut other, 1, backed_up.time, Body::Load(keys));
+        apply(&mut other, 1, backed_up.time, Operation::Load(keys));
         prop_assert_eq!(backup(&other), bytes);
     }
 
@@ -335,9 +348,12 @@ fn file(is_snapshot: bool, records: &[u8]) -> Vec<u8> {
 fn a_snapshot_holds_the_servers_the_sessions_and_their_answers() {
     let mut machine = example();
     let mut copy = restored(&snapshot(&mut machine)).unwrap();
-    assert_eq!((copy.time(), copy.keys(), copy.sessions()), (7, 2, 1));
+    assert_eq!(
+        (copy.time(), copy.key_count(), copy.session_count()),
+        (7, 2, 1)
+    );
     assert_eq!(copy.next_expiry(), Some(57));
-    assert!(copy.servers().eq(machine.servers()));
+    assert!(copy.addresses().eq(machine.addresses()));
     let again = |machine: &mut Machine| {
         let origin = Some(Origin {
             session: 2,
@@ -345,7 +361,7 @@ fn a_snapshot_holds_the_servers_the_sessions_and_their_answers() {
             floor: 3,
         });
         let commands = Vec::new();
-        apply(machine, 5, 7, Body::Commands { origin, commands })
+        apply(machine, 5, 7, Operation::Commands { origin, commands })
     };
     let answer = again(&mut machine);
     assert!(matches!(&answer, Answer::Replies(replies) if replies.len() == 8));
@@ -446,7 +462,7 @@ fn a_large_state_is_written_in_small_pieces() {
     let mut machine = Machine::new();
     let value = Bytes::from(vec![0; 1_000]);
     let keys = (0..5_000).map(|number| (Bytes::from(number.to_string()), value.clone(), None));
-    apply(&mut machine, 1, 1, Body::Load(keys.collect()));
+    apply(&mut machine, 1, 1, Operation::Load(keys.collect()));
     let mut longest = Longest(0);
     Machine::write_snapshot(machine.snapshot(), &mut longest).unwrap();
     write_backup(machine.view(), &mut longest).unwrap();
@@ -459,7 +475,7 @@ fn a_long_value_comes_back_whole() {
     let mut machine = Machine::new();
     let value: Vec<u8> = (0..3_000_001_u32).map(|number| number as u8).collect();
     let key = (Bytes::from_static(b"a"), Bytes::from(value), None);
-    apply(&mut machine, 1, 1, Body::Load(vec![key]));
+    apply(&mut machine, 1, 1, Operation::Load(vec![key]));
     let get = Command::Get(Bytes::from_static(b"a"));
     let copy = restored(&snapshot(&mut machine)).unwrap();
     assert_eq!(copy.query(&get), machine.query(&get));

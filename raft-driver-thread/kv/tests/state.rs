@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft_kv::state::{
-    Body, Command, Condition, Entry, Expiry, MAX_APPENDED_BYTES, Machine, Reply, Set, Store,
+    Command, Condition, Expiry, MAX_APPENDED_BYTES, Machine, Operation, Payload, Reply, Set, Store,
 };
 use std::collections::BTreeMap;
 
@@ -343,9 +343,9 @@ fn a_write_that_is_asked_as_a_read_is_refused() {
 
 #[test]
 fn what_is_kept_of_an_entry_is_no_part_of_its_payload() {
-    let entry = Entry {
-        millis: NOW,
-        body: Body::Commands {
+    let entry = Payload {
+        unix_millis: NOW,
+        operation: Operation::Commands {
             origin: None,
             commands: vec![Command::Set(plain("key", "value"))],
         },

@@ -3,7 +3,7 @@
 use crate::client::{ask, order};
 use crate::disk::SmallDisk;
 use crate::network::{Network, Port};
-use raft_kv::folder::Folder;
+use raft_kv::data_dir::DataDir;
 use raft_kv::settings::{Founder, Identity};
 use raft_kv::status::{MemberStatus, NodeStatus};
 use redis_protocol::resp2::types::OwnedFrame;
@@ -269,7 +269,7 @@ impl Server {
             node,
             founders,
         };
-        let made = Folder::create(&self.data, &identity);
+        let made = DataDir::create(&self.data, &identity);
         made.map(drop).map_err(io::Error::other)
     }
 

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::client::{Access, Client, ClientTls};
-use crate::config::{PASSWORD_VARIABLE, Secret, Span, read_password};
+use crate::config::{PASSWORD_VARIABLE, Secret, TimeSpan, read_password};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(super) struct AccessArgs {
     authority: Option<PathBuf>,
     /// How long a connection, and each answer, may take
     #[arg(long, value_name = "TIME", default_value = "10s")]
-    timeout: Span,
+    timeout: TimeSpan,
 }
 
 impl AccessArgs {

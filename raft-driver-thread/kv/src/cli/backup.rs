@@ -3,8 +3,8 @@
 use super::access::AccessArgs;
 use super::failure::Failure;
 use crate::client::Client;
-use crate::config::Size;
-use crate::offline::check_backup;
+use crate::config::ByteSize;
+use crate::recovery::check_backup;
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &BackupArgs) -> Result<(), Failure> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|error| failed(&error))?;
     let seconds = begun.elapsed().as_secs_f64();
-    let (size, keys) = (Size(bytes).rounded(), backed_up.keys);
+    let (size, keys) = (ByteSize(bytes).rounded(), backed_up.keys);
     println!("{}: {keys} keys, {size}, in {seconds:.1} s", file.display());
     Ok(())
 }

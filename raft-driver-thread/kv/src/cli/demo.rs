@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::init;
 use super::serve::told_to_stop;
 use crate::client::Access;
-use crate::folder::{Folder, FolderError, write_new};
+use crate::data_dir::{DataDir, DataDirError, write_new};
 use crate::server::Server;
 use crate::settings::{Founder, Identity, Settings};
 use clap::Args;
@@ -54,7 +54,7 @@ struct Remembered {
 /// A server, and the lock on its folder, which is dropped after it.
 struct Running {
     server: Server,
-    _folder: Folder,
+    _folder: DataDir,
 }
 
 pub(super) fn run(arguments: &DemoArgs) -> Result<(), Failure> {
@@ -167,13 +167,13 @@ fn start(data: &Path, remembered: &Remembered, node: u64) -> Result<Running, Fai
         node,
         founders,
     };
-    let folder = match Folder::open(&settings.data) {
+    let folder = match DataDir::open(&settings.data) {
         Ok(folder) => folder,
-        Err(FolderError::NotOne { .. }) => Folder::create(&settings.data, &identity)?,
+        Err(DataDirError::NotADataDir { .. }) => DataDir::create(&settings.data, &identity)?,
         Err(error) => return Err(error.into()),
     };
     let found = folder.identity();
-    found.expect(&settings.data, Some(identity.cluster), Some(node))?;
+    found.require(&settings.data, Some(identity.cluster), Some(node))?;
     Ok(Running {
         server: Server::start(settings, identity)?,
         _folder: folder,

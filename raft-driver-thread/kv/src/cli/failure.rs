@@ -2,8 +2,8 @@
 
 use crate::client::ClientError;
 use crate::config::ConfigError;
-use crate::folder::FolderError;
-use crate::offline::OfflineError;
+use crate::data_dir::DataDirError;
+use crate::recovery::RecoveryError;
 use crate::server::ServerError;
 use raft_driver_thread::storage::StorageError;
 use std::fmt;
@@ -51,8 +51,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<FolderError> for Failure {
-    fn from(error: FolderError) -> Failure {
+impl From<DataDirError> for Failure {
+    fn from(error: DataDirError) -> Failure {
         Failure::new(error.to_string())
     }
 }
@@ -69,8 +69,8 @@ impl From<ClientError> for Failure {
     }
 }
 
-impl From<OfflineError> for Failure {
-    fn from(error: OfflineError) -> Failure {
+impl From<RecoveryError> for Failure {
+    fn from(error: RecoveryError) -> Failure {
         Failure::new(error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::config::{self, MemberAddress, ServerOptions};
-use crate::folder::Folder;
+use crate::data_dir::DataDir;
 use crate::settings::{Founder, Identity};
 use clap::Args;
 use std::path::Path;
@@ -67,8 +67,8 @@ pub(super) fn make(
     options: ServerOptions,
 ) -> Result<(), Failure> {
     let kept = kept(data, options)?;
-    let folder = Folder::create(data, identity)?;
-    folder.keep_settings(&kept)?;
+    let folder = DataDir::create(data, identity)?;
+    folder.save_settings(&kept)?;
     Ok(())
 }
 
@@ -78,7 +78,7 @@ pub(super) fn kept(data: &Path, options: ServerOptions) -> Result<String, Failur
     let here = here.map_err(|error| Failure::io("the working folder", &error))?;
     let options = ServerOptions {
         data: Some(data.to_owned()),
-        ..options.within(&here)
+        ..options.relative_to(&here)
     };
     let kept = options.to_toml()?;
     options.settings()?;
@@ -91,14 +91,14 @@ pub(super) fn advertised(
     options: &ServerOptions,
 ) -> Result<String, Failure> {
     if let Some(given) = given {
-        config::reachable("advertise-peers", &given)?;
+        config::check_reachable("advertise-peers", &given)?;
         return Ok(given);
     }
     let listening = options.peers.clone();
     let listening = listening.ok_or_else(|| {
         Failure::usage("--peers is missing: where the other servers are listened to")
     })?;
-    config::reachable("peers", &listening).map_err(|error| {
+    config::check_reachable("peers", &listening).map_err(|error| {
         Failure::usage(format!(
             "{error}; else say --advertise-peers host:port, too"
         ))

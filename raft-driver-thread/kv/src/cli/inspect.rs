@@ -1,8 +1,8 @@
 //! `raft-kv inspect`.
 
 use super::failure::Failure;
-use crate::folder::Folder;
-use crate::offline;
+use crate::data_dir::DataDir;
+use crate::recovery;
 use clap::Args;
 use raft_driver_thread::storage::disk;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) struct InspectArgs {
 }
 
 pub(super) fn run(arguments: &InspectArgs) -> Result<ExitCode, Failure> {
-    let folder = Folder::open(&arguments.data)?;
+    let folder = DataDir::open(&arguments.data)?;
     let identity = folder.identity();
     println!("node        {}", identity.node);
     println!("cluster     {}", identity.cluster);
@@ -31,17 +31,17 @@ pub(super) fn run(arguments: &InspectArgs) -> Result<ExitCode, Failure> {
             println!("founders    {}", named.join(" "));
         }
     }
-    if !folder.log().exists() {
+    if !folder.log_dir().exists() {
         println!("it has never run");
         return Ok(ExitCode::SUCCESS);
     }
-    let found = disk::inspect(folder.log(), |_| ())?;
+    let found = disk::inspect(folder.log_dir(), |_| ())?;
     if let Some(meta) = found
         .snapshot
         .as_ref()
         .filter(|_| found.problems.is_empty())
     {
-        let keys = offline::keys_of_snapshot(&folder, meta.id)?;
+        let keys = recovery::count_snapshot_keys(&folder, meta.id)?;
         println!("keys        {keys} in the snapshot");
     }
     println!("{found}");

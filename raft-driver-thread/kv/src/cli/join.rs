@@ -4,8 +4,10 @@ use super::failure::Failure;
 use super::init::{self, advertised};
 use super::serve::serve;
 use crate::client::{Access, ClientTls};
-use crate::config::{Drift, MemberAddress, PASSWORD_VARIABLE, ServerOptions, Size, Span};
-use crate::folder::{Folder, FolderError};
+use crate::config::{
+    ByteSize, ClockDrift, MemberAddress, PASSWORD_VARIABLE, ServerOptions, TimeSpan,
+};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::settings::{Founder, Identity};
 use crate::status::{MemberStatus, NodeStatus};
 use clap::Args;
@@ -30,7 +32,7 @@ pub(super) struct JoinArgs {
     config: Option<PathBuf>,
     /// How long a connection, and each answer, may take
     #[arg(long, value_name = "TIME", default_value = "30s")]
-    timeout: Span,
+    timeout: TimeSpan,
     /// Settings that every start takes from now on, unless it is told others
     #[command(flatten)]
     options: ServerOptions,
@@ -64,7 +66,7 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     }
     make(&data, &identity, given, config)?;
     let id = arguments.id.to_string();
-    serve(options, &Folder::open(&data)?, |_| {
+    serve(options, &DataDir::open(&data)?, |_| {
         // It was reached a moment ago.
         let mut client = access.any(&arguments.servers)?;
         client.call(&[b"RAFT", b"JOIN", id.as_bytes(), peers.as_bytes()])?;
@@ -77,8 +79,8 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
 fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Failure> {
     let theirs = status.agreed;
     let timeout = Duration::from_millis(theirs.election_timeout_millis);
-    let (timeout, drift) = (Span(timeout), Drift(theirs.max_drift_ppm));
-    let size = Size(theirs.max_value_bytes);
+    let (timeout, drift) = (TimeSpan(timeout), ClockDrift(theirs.max_drift_ppm));
+    let size = ByteSize(theirs.max_value_bytes);
     let differs = [
         (
             "--election-timeout",
@@ -127,14 +129,14 @@ fn make(
     given: ServerOptions,
     config: Option<&Path>,
 ) -> Result<(), Failure> {
-    match Folder::identity_of(data) {
-        Err(FolderError::NotOne { .. }) => {
+    match DataDir::identity_of(data) {
+        Err(DataDirError::NotADataDir { .. }) => {
             let file = config.map(ServerOptions::read).transpose()?;
             init::make(data, identity, given.or(file.unwrap_or_default()))
         }
         Err(error) => Err(error.into()),
         Ok(found) => {
-            found.expect(data, Some(identity.cluster), Some(identity.node))?;
+            found.require(data, Some(identity.cluster), Some(identity.node))?;
             Ok(())
         }
     }

@@ -3,8 +3,8 @@
 use super::failure::Failure;
 use super::{help, init};
 use crate::config::{self, ServerOptions};
-use crate::folder::Folder;
-use crate::offline::{OfflineError, Survivor};
+use crate::data_dir::DataDir;
+use crate::recovery::{RecoveryError, Survivor};
 use crate::settings::{Founder, Identity};
 use clap::Args;
 use std::path::PathBuf;
@@ -31,20 +31,24 @@ pub(super) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
         return Err(Failure::usage(help::RECOVER_REFUSED));
     }
     if let Some(peers) = &arguments.peers {
-        config::reachable("peers", peers)?;
+        config::check_reachable("peers", peers)?;
     }
     let survivor = Survivor::read(&arguments.data)?;
     let node = survivor.identity.node;
     let peers = arguments.peers.clone().or_else(|| survivor.peers.clone());
-    let peers = peers.ok_or(OfflineError::NoAddress { node })?;
+    let peers = peers.ok_or(RecoveryError::NoAddress { node })?;
     let identity = Identity {
         cluster: init::draw()?,
         node,
         founders: vec![Founder { node, peers }],
     };
-    let (old, last, keys) = (survivor.identity.cluster, survivor.last, survivor.keys());
+    let (old, last, keys) = (
+        survivor.identity.cluster,
+        survivor.last,
+        survivor.key_count(),
+    );
     let voters: Vec<_> = survivor.voters.iter().map(u64::to_string).collect();
-    survivor.found(&arguments.into, &identity, &kept(arguments)?)?;
+    survivor.found_cluster(&arguments.into, &identity, &kept(arguments)?)?;
     let (data, into) = (arguments.data.display(), arguments.into.display());
     let voters = voters.join(", ");
     println!("A NEW CLUSTER WAS FOUNDED: {}", identity.cluster);
@@ -63,7 +67,7 @@ pub(super) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
 
 /// The settings that the old folder was made with.
 fn kept(arguments: &RecoverArgs) -> Result<String, Failure> {
-    let kept = Folder::settings(&arguments.data);
+    let kept = DataDir::settings_file(&arguments.data);
     let mut options = match kept.exists() {
         true => ServerOptions::read(&kept)?,
         false => ServerOptions::default(),

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::init::{self, advertised};
 use crate::config::ServerOptions;
-use crate::offline;
+use crate::recovery;
 use crate::settings::{Founder, Identity};
 use clap::Args;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub(super) fn run(arguments: RestoreArgs) -> Result<(), Failure> {
     };
     init::refuse_password(&arguments.options)?;
     let kept = init::kept(&data, arguments.options)?;
-    let restored = offline::restore(&arguments.file, &data, &identity, &kept)?;
+    let restored = recovery::restore(&arguments.file, &data, &identity, &kept)?;
     let (keys, cluster) = (restored.keys, identity.cluster);
     let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(restored.time));
     let time = time.map_or("an unknown time".into(), |time| {

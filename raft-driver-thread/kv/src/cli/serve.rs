@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::config::ServerOptions;
-use crate::folder::Folder;
+use crate::data_dir::DataDir;
 use crate::server::Server;
 
 /// Where clients are listened to if nothing else is said: where those of Redis look.
@@ -12,7 +12,7 @@ const CLIENTS: &str = "127.0.0.1:6379";
 /// lead. If `begun` fails, so does all of it.
 pub(super) fn serve(
     mut options: ServerOptions,
-    folder: &Folder,
+    folder: &DataDir,
     begun: impl FnOnce(&Server) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let identity = folder.identity();
@@ -24,9 +24,9 @@ pub(super) fn serve(
         let what = "--peers is missing: where the other servers are listened to";
         return Err(Failure::usage(what));
     }
-    folder.check_log()?;
+    folder.check_log_exists()?;
     let server = Server::start(options.settings()?, identity.clone())?;
-    folder.begun()?;
+    folder.mark_log_begun()?;
     println!("node {} of cluster {}", identity.node, identity.cluster);
     println!("clients  {}", server.clients_address());
     println!("peers    {}", server.peers_address());

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::serve::serve;
 use crate::config::{PASSWORD_VARIABLE, ServerOptions};
-use crate::folder::Folder;
+use crate::data_dir::DataDir;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -30,8 +30,8 @@ pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
     let data = options.data.clone().ok_or_else(|| {
         Failure::usage("--data is missing: the folder that `raft-kv init` or `join` made")
     })?;
-    let folder = Folder::open(&data)?;
+    let folder = DataDir::open(&data)?;
     let identity = folder.identity();
-    identity.expect(&data, arguments.cluster, arguments.id)?;
+    identity.require(&data, arguments.cluster, arguments.id)?;
     serve(options, &folder, |_| Ok(()))
 }

@@ -3,7 +3,7 @@
 use super::access::AccessArgs;
 use super::failure::Failure;
 use crate::client::Access;
-use crate::config::Size;
+use crate::config::ByteSize;
 use crate::status::{MemberStatus, NodeStatus};
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -161,7 +161,7 @@ fn row(seen: &Seen, leader: Option<&NodeStatus>, commit: u64) -> Vec<Cell> {
             commit.saturating_sub(it.applied_index).to_string(),
             agrees,
             it.keys.to_string(),
-            Size(it.disk_bytes).rounded(),
+            ByteSize(it.disk_bytes).rounded(),
             it.connections.to_string(),
             it.release.clone(),
             address,

@@ -8,9 +8,9 @@ mod error;
 mod values;
 
 pub use error::ConfigError;
-pub use values::{Drift, MemberAddress, Secret, Size, Span};
+pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 
-use super::folder::Folder;
+use super::data_dir::DataDir;
 use super::settings::{Settings, Tls};
 use clap::Args;
 use raft_driver_thread::raft_proto::Config;
@@ -64,24 +64,24 @@ pub struct ServerOptions {
     pub max_connections: Option<usize>,
     /// How long a value may be, and a key, as in 512KiB; the same on all servers [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
-    pub max_value_bytes: Option<Size>,
+    pub max_value_bytes: Option<ByteSize>,
     /// How long a request may wait for a leader and its majority [default: 5s]
     #[arg(long, value_name = "TIME")]
-    pub request_timeout: Option<Span>,
+    pub request_timeout: Option<TimeSpan>,
     /// How often a leader says that it leads [default: 50ms]
     #[arg(long, value_name = "TIME")]
-    pub heartbeat_interval: Option<Span>,
+    pub heartbeat_interval: Option<TimeSpan>,
     /// How long a follower waits at least for that before it asks for an election, and less than half as
     /// long again; the same on all servers [default: 500ms]
     #[arg(long, value_name = "TIME")]
-    pub election_timeout: Option<Span>,
+    pub election_timeout: Option<TimeSpan>,
     /// By how much clocks may differ in speed, in parts in a million, for reads under a lease; off
     /// for none; the same on all servers [default: 500]
     #[arg(long, value_name = "PPM|off")]
-    pub max_drift_ppm: Option<Drift>,
+    pub max_drift_ppm: Option<ClockDrift>,
     /// After how much log a snapshot is made [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
-    pub snapshot_every_bytes: Option<Size>,
+    pub snapshot_every_bytes: Option<ByteSize>,
     /// How many threads serve clients [default: one for every two cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -115,7 +115,7 @@ impl ServerOptions {
         })?;
         let options = ServerOptions::parse(&text);
         let options = options.map_err(|error| error.of_file(path))?;
-        Ok(options.within(path.parent().unwrap_or(Path::new(""))))
+        Ok(options.relative_to(path.parent().unwrap_or(Path::new(""))))
     }
 
     /// What the text of a file gives.
@@ -151,7 +151,7 @@ impl ServerOptions {
         if let Some(path) = config {
             all = all.or(ServerOptions::read(path)?.with_password()?);
         }
-        let kept = all.data.as_deref().map(Folder::settings);
+        let kept = all.data.as_deref().map(DataDir::settings_file);
         if let Some(path) = kept.filter(|path| path.exists()) {
             all = all.or(ServerOptions::read(&path)?.with_password()?);
         }
@@ -199,7 +199,7 @@ impl ServerOptions {
 
     /// With all paths beginning at `folder` that are not absolute.
     #[must_use]
-    pub fn within(mut self, folder: &Path) -> ServerOptions {
+    pub fn relative_to(mut self, folder: &Path) -> ServerOptions {
         let paths = [
             &mut self.data,
             &mut self.password_file,
@@ -234,7 +234,7 @@ impl ServerOptions {
     pub fn settings(self) -> Result<Settings, ConfigError> {
         let data = self.data.ok_or(ConfigError::Missing("data"))?;
         let default = Settings::new(data);
-        let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
+        let span = |given: Option<TimeSpan>, default| given.map_or(default, |span| span.0);
         let max_value = self.max_value_bytes.map(|size| usize::try_from(size.0));
         let max_value = max_value.unwrap_or(Ok(default.max_value_bytes));
         let settings = Settings {
@@ -308,13 +308,13 @@ pub fn read_password(path: &Path) -> Result<Secret, ConfigError> {
 
 /// Checks what no type does.
 fn check(settings: &Settings) -> Result<(), ConfigError> {
-    address("clients", &settings.clients)?;
-    address("peers", &settings.peers)?;
+    check_address("clients", &settings.clients)?;
+    check_address("peers", &settings.peers)?;
     if let Some(http) = &settings.http {
-        address("http", http)?;
+        check_address("http", http)?;
     }
     if let Some(advertised) = &settings.advertise_clients {
-        reachable("advertise-clients", advertised)?;
+        check_reachable("advertise-clients", advertised)?;
     }
     let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
     if settings.password.as_deref() == Some("") {
@@ -358,7 +358,7 @@ fn check(settings: &Settings) -> Result<(), ConfigError> {
 /// # Errors
 ///
 /// [`ConfigError::Address`].
-pub fn address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
+pub fn check_address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
     let port = text
         .rsplit_once(':')
         .filter(|(host, _)| !host.is_empty() && !host.contains(char::is_whitespace))
@@ -376,9 +376,9 @@ pub fn address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
 /// # Errors
 ///
 /// [`ConfigError::Address`].
-pub fn reachable(key: &'static str, text: &str) -> Result<(), ConfigError> {
+pub fn check_reachable(key: &'static str, text: &str) -> Result<(), ConfigError> {
     let host = text.rsplit_once(':').map_or("", |(host, _)| host);
-    match address(key, text)? == 0 || ["0.0.0.0", "[::]"].contains(&host) {
+    match check_address(key, text)? == 0 || ["0.0.0.0", "[::]"].contains(&host) {
         true => Err(ConfigError::Address {
             key,
             text: text.to_owned(),

@@ -1,6 +1,6 @@
 //! Values as people write them, in a file as on the command line.
 
-use super::reachable;
+use super::check_reachable;
 use crate::settings::Founder;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 /// A time: `500ms`, `5s`, `1m 30s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
+pub struct TimeSpan(pub Duration);
 
 /// A size: a number of bytes, or `64MiB`, `10MB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub struct ByteSize(pub u64);
 
 /// Parts in a million, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drift(pub Option<u32>);
+pub struct ClockDrift(pub Option<u32>);
 
 /// A server and where the others reach it: `1=10.0.0.1:7001`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct MemberAddress(pub Founder);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
-impl Size {
+impl ByteSize {
     /// About as much, with three digits at least: `12.3 MiB`.
     pub fn rounded(self) -> String {
         let mut size = self.0 as f64; // Rounded anyway.
@@ -46,25 +46,25 @@ impl Size {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for TimeSpan {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Span, String> {
-        let span = humantime::parse_duration(text).map(Span);
+    fn from_str(text: &str) -> Result<TimeSpan, String> {
+        let span = humantime::parse_duration(text).map(TimeSpan);
         span.map_err(|error| format!("{error}; a time is given as in 500ms, 5s, 1m"))
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         humantime::format_duration(self.0).fmt(f)
     }
 }
 
-impl FromStr for Size {
+impl FromStr for ByteSize {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Size, String> {
+    fn from_str(text: &str) -> Result<ByteSize, String> {
         let digits = text.find(|c: char| !c.is_ascii_digit());
         let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
         let unit = match unit.trim_start().to_ascii_lowercase().as_str() {
@@ -80,11 +80,11 @@ impl FromStr for Size {
         let number: Option<u64> = number.parse().ok();
         let size = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
         let size = size.ok_or("a size is given in bytes, or as in 512KiB, 64MiB, 1GB");
-        Ok(Size(size?))
+        Ok(ByteSize(size?))
     }
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             size if size > 0 && size % (1 << 30) == 0 => write!(f, "{}GiB", size >> 30),
@@ -95,21 +95,21 @@ impl fmt::Display for Size {
     }
 }
 
-impl FromStr for Drift {
+impl FromStr for ClockDrift {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Drift, String> {
+    fn from_str(text: &str) -> Result<ClockDrift, String> {
         match text {
-            "off" => Ok(Drift(None)),
+            "off" => Ok(ClockDrift(None)),
             _ => match text.parse() {
-                Ok(ppm) => Ok(Drift(Some(ppm))),
+                Ok(ppm) => Ok(ClockDrift(Some(ppm))),
                 Err(_) => Err("it is given in parts in a million, as in 500, or off".into()),
             },
         }
     }
 }
 
-impl fmt::Display for Drift {
+impl fmt::Display for ClockDrift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(ppm) => ppm.fmt(f),
@@ -126,7 +126,7 @@ impl FromStr for MemberAddress {
         let (node, peers) = parts.ok_or("it is given as id=host:port, as in 1=10.0.0.1:7001")?;
         let node = node.parse().ok().filter(|node| *node > 0);
         let node = node.ok_or("the id has to be a number from 1 on")?;
-        reachable("address", peers).map_err(|error| error.to_string())?;
+        check_reachable("address", peers).map_err(|error| error.to_string())?;
         let peers = peers.to_owned();
         Ok(MemberAddress(Founder { node, peers }))
     }
@@ -177,24 +177,24 @@ impl<T: FromStr<Err = String>, const NUMBERS: bool> Visitor<'_> for AsText<T, NU
     }
 }
 
-impl<'a> Deserialize<'a> for Span {
-    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Span, D::Error> {
+impl<'a> Deserialize<'a> for TimeSpan {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<TimeSpan, D::Error> {
         let what = "a time in quotes, as in \"500ms\"";
-        from.deserialize_any(AsText::<Span, false>(what, PhantomData))
+        from.deserialize_any(AsText::<TimeSpan, false>(what, PhantomData))
     }
 }
 
-impl<'a> Deserialize<'a> for Size {
-    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Size, D::Error> {
+impl<'a> Deserialize<'a> for ByteSize {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<ByteSize, D::Error> {
         let what = "a number of bytes, or a size in quotes, as in \"64MiB\"";
-        from.deserialize_any(AsText::<Size, true>(what, PhantomData))
+        from.deserialize_any(AsText::<ByteSize, true>(what, PhantomData))
     }
 }
 
-impl<'a> Deserialize<'a> for Drift {
-    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Drift, D::Error> {
+impl<'a> Deserialize<'a> for ClockDrift {
+    fn deserialize<D: Deserializer<'a>>(from: D) -> Result<ClockDrift, D::Error> {
         let what = "a number of parts in a million, or \"off\"";
-        from.deserialize_any(AsText::<Drift, true>(what, PhantomData))
+        from.deserialize_any(AsText::<ClockDrift, true>(what, PhantomData))
     }
 }
 
@@ -207,19 +207,19 @@ impl<'a> Deserialize<'a> for Secret {
     }
 }
 
-impl Serialize for Span {
+impl Serialize for TimeSpan {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl Serialize for Size {
+impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
 
-impl Serialize for Drift {
+impl Serialize for ClockDrift {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }

@@ -12,8 +12,8 @@ mod walk;
 
 pub use error::ProtocolError;
 pub use parse::{
-    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, ParseLimits, Request,
-    parse,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
+    LocalCommand, ParseLimits, Request, parse,
 };
-pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode, encode_request};
-pub use request::{Decoder, Limits};
+pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode_reply, encode_request};
+pub use request::{RequestDecoder, RequestLimits};

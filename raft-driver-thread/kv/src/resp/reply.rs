@@ -44,7 +44,7 @@ impl Version {
 /// Adds a reply's bytes to the end of `buffer`.
 ///
 /// Ends of lines within words and errors, which would end them, become blanks.
-pub fn encode(reply: &Reply, version: Version, buffer: &mut BytesMut) {
+pub fn encode_reply(reply: &Reply, version: Version, buffer: &mut BytesMut) {
     match reply {
         Reply::Ok => buffer.extend_from_slice(b"+OK\r\n"),
         Reply::Simple(word) => {
@@ -63,7 +63,7 @@ pub fn encode(reply: &Reply, version: Version, buffer: &mut BytesMut) {
         Reply::Array(replies) => {
             header('*', replies.len(), buffer);
             for reply in replies {
-                encode(reply, version, buffer);
+                encode_reply(reply, version, buffer);
             }
         }
         Reply::Map(pairs) => {
@@ -72,8 +72,8 @@ pub fn encode(reply: &Reply, version: Version, buffer: &mut BytesMut) {
                 Version::Three => header('%', pairs.len(), buffer),
             }
             for (key, value) in pairs {
-                encode(key, version, buffer);
-                encode(value, version, buffer);
+                encode_reply(key, version, buffer);
+                encode_reply(value, version, buffer);
             }
         }
     }
@@ -143,8 +143,8 @@ impl Default for ReplyLimits {
 const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// Takes the replies of one server from a buffer, one after the other. Like the
-/// [`Decoder`](super::Decoder), it looks at nothing twice that is still coming in, and takes memory
-/// for nothing that has not come.
+/// [`RequestDecoder`](super::RequestDecoder), it looks at nothing twice that is still coming in,
+/// and takes memory for nothing that has not come.
 #[derive(Clone, Debug)]
 pub struct ReplyDecoder {
     version: Version,

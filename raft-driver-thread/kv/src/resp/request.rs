@@ -10,7 +10,7 @@ use redis_protocol::resp2::types::RangeFrame;
 
 /// How much of a client is put up with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// How long one argument may be.
     pub max_bulk_bytes: usize,
     /// How many arguments a request may have, its name among them. Redis: 1024 * 1024.
@@ -22,11 +22,11 @@ pub struct Limits {
     pub max_request_bytes: usize,
 }
 
-impl Limits {
+impl RequestLimits {
     /// Those of Redis, for arguments of `max_bulk_bytes`, and for no longer requests than Redis
     /// keeps of a client (1 GiB).
-    pub const fn new(max_bulk_bytes: usize) -> Limits {
-        Limits {
+    pub const fn new(max_bulk_bytes: usize) -> RequestLimits {
+        RequestLimits {
             max_bulk_bytes,
             max_arguments: 1024 * 1024,
             max_inline_bytes: 64 << 10,
@@ -37,8 +37,8 @@ impl Limits {
     /// These limits for a client that has not said the password yet: ten arguments of 16 KiB, as
     /// in Redis. Whoever is not let in takes no memory either.
     #[must_use]
-    pub fn before_authentication(self) -> Limits {
-        Limits {
+    pub fn before_authentication(self) -> RequestLimits {
+        RequestLimits {
             max_bulk_bytes: self.max_bulk_bytes.min(16 << 10),
             max_arguments: self.max_arguments.min(10),
             ..self
@@ -54,18 +54,18 @@ impl Limits {
 ///
 /// ```
 /// use bytes::BytesMut;
-/// use raft_kv::resp::{Decoder, Limits};
+/// use raft_kv::resp::{RequestDecoder, RequestLimits};
 ///
-/// let mut decoder = Decoder::new();
+/// let mut decoder = RequestDecoder::new();
 /// let mut buffer = BytesMut::from("*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING\r\n*1\r\n$4");
-/// let limits = Limits::new(1024);
+/// let limits = RequestLimits::new(1024);
 /// assert_eq!(decoder.next(&mut buffer, &limits)?, Some(vec!["GET".into(), "a".into()]));
 /// assert_eq!(decoder.next(&mut buffer, &limits)?, Some(vec!["PING".into()]));
 /// assert_eq!(decoder.next(&mut buffer, &limits)?, None);
 /// # Ok::<(), raft_kv::resp::ProtocolError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Decoder {
+pub struct RequestDecoder {
     walk: Walk,
     /// How many arguments the request has; `None` before its header has come.
     count: Option<usize>,
@@ -73,10 +73,10 @@ pub struct Decoder {
     walked: usize,
 }
 
-impl Decoder {
+impl RequestDecoder {
     /// For a client that has just connected.
-    pub fn new() -> Decoder {
-        Decoder::default()
+    pub fn new() -> RequestDecoder {
+        RequestDecoder::default()
     }
 
     /// The next request: its name and arguments, at least one in all; `None` if more has to come
@@ -91,7 +91,7 @@ impl Decoder {
     pub fn next(
         &mut self,
         buffer: &mut BytesMut,
-        limits: &Limits,
+        limits: &RequestLimits,
     ) -> Result<Option<Vec<Bytes>>, ProtocolError> {
         loop {
             let arguments = match buffer.first() {
@@ -109,7 +109,7 @@ impl Decoder {
     fn array(
         &mut self,
         buffer: &mut BytesMut,
-        limits: &Limits,
+        limits: &RequestLimits,
     ) -> Result<Option<Vec<Bytes>>, ProtocolError> {
         if !self.walk_over(buffer, limits)? {
             return Ok(None);
@@ -117,7 +117,7 @@ impl Decoder {
         let length = self.walk.at;
         if self.count == Some(0) {
             buffer.advance(length);
-            *self = Decoder::default();
+            *self = RequestDecoder::default();
             return Ok(Some(Vec::new()));
         }
         // Only what was walked over: it is complete, and known to be good.
@@ -126,7 +126,7 @@ impl Decoder {
             return Err(ProtocolError::MultibulkLength);
         };
         let whole = buffer.split_to(length).freeze();
-        *self = Decoder::default();
+        *self = RequestDecoder::default();
         let mut arguments = Vec::with_capacity(elements.len());
         for element in elements {
             match element {
@@ -142,7 +142,7 @@ impl Decoder {
     }
 
     /// Checks the headers that have come; whether the request is complete.
-    fn walk_over(&mut self, buffer: &[u8], limits: &Limits) -> Result<bool, ProtocolError> {
+    fn walk_over(&mut self, buffer: &[u8], limits: &RequestLimits) -> Result<bool, ProtocolError> {
         let count = match self.count {
             Some(count) => count,
             None => match self.header(buffer, limits)? {
@@ -161,7 +161,11 @@ impl Decoder {
     }
 
     /// How many arguments there are to be, none if negative.
-    fn header(&mut self, buffer: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
+    fn header(
+        &mut self,
+        buffer: &[u8],
+        limits: &RequestLimits,
+    ) -> Result<Option<usize>, ProtocolError> {
         let line = match self.walk.line(buffer, limits.max_inline_bytes) {
             Ok(None) => return Ok(None),
             Ok(Some(line)) => line,
@@ -179,7 +183,11 @@ impl Decoder {
     }
 
     /// Where the argument that begins here ends; `None` if that has not come yet.
-    fn bulk(&mut self, buffer: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
+    fn bulk(
+        &mut self,
+        buffer: &[u8],
+        limits: &RequestLimits,
+    ) -> Result<Option<usize>, ProtocolError> {
         match buffer.get(self.walk.at) {
             None => return Ok(None),
             Some(b'$') => {}
@@ -210,7 +218,7 @@ impl Decoder {
     fn inline(
         &mut self,
         buffer: &mut BytesMut,
-        limits: &Limits,
+        limits: &RequestLimits,
     ) -> Result<Option<Vec<Bytes>>, ProtocolError> {
         let searched = self.walk.at;
         let rest = buffer.get(searched..).unwrap_or_default();
@@ -238,7 +246,7 @@ impl Decoder {
             return Err(ProtocolError::Http);
         }
         buffer.advance(end + 1);
-        *self = Decoder::default();
+        *self = RequestDecoder::default();
         Ok(Some(words))
     }
 }

@@ -26,7 +26,7 @@ impl AddressBook {
             return Some(address.clone());
         }
         let addresses = |machine: &Machine| -> BTreeMap<u64, String> {
-            let servers = machine.servers();
+            let servers = machine.addresses();
             servers
                 .map(|server| (server.node, server.clients.clone()))
                 .collect()

@@ -5,45 +5,45 @@ use super::connection::Connection;
 use super::info;
 use super::members;
 use super::outcome::{AttemptError, unexpected};
-use crate::resp::{Addressee, Admin};
-use crate::state::{Answer, Backup, Body, Machine, Reply};
+use crate::resp::{Addressee, AdminCommand};
+use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
 
 /// How many bytes of a backup one reply holds.
 const CHUNK: usize = 1 << 20;
 
 impl Connection {
-    pub(super) async fn admin(&mut self, request: Admin, arguments: &[Bytes]) -> Reply {
+    pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
-            Admin::Status => match info::status(&self.context).await {
+            AdminCommand::Status => match info::status(&self.context).await {
                 Ok(status) => match serde_json::to_string(&status) {
                     Ok(text) => Reply::text(text),
                     Err(error) => Reply::error("ERR", error),
                 },
                 Err(error) => error,
             },
-            Admin::Snapshot => {
+            AdminCommand::Snapshot => {
                 self.context.router.node().snapshot();
                 Reply::Ok
             }
-            Admin::BackupOpen => self.open_backup().await,
-            Admin::BackupRead => self.read_backup(),
-            Admin::Forward { to, body } => match self.check_addressee(to) {
-                Ok(()) => self.forwarded(&body).await,
+            AdminCommand::BackupOpen => self.open_backup().await,
+            AdminCommand::BackupRead => self.read_backup(),
+            AdminCommand::Forward { to, operation } => match self.check_addressee(to) {
+                Ok(()) => self.forwarded(&operation).await,
                 Err(error) => error.into(),
             },
-            Admin::Load(body) => self.load(&body).await,
-            Admin::Here { to, request } => {
+            AdminCommand::Load(operation) => self.load(&operation).await,
+            AdminCommand::Here { to, request } => {
                 let done = match self.check_addressee(to) {
                     Ok(()) => members::execute_here(&self.context.router, &request).await,
                     Err(error) => Err(error),
                 };
                 done.unwrap_or_else(Reply::from)
             }
-            request @ (Admin::Join { .. }
-            | Admin::Promote(_)
-            | Admin::Leave(_)
-            | Admin::Transfer(_)) => {
+            request @ (AdminCommand::Join { .. }
+            | AdminCommand::Promote(_)
+            | AdminCommand::Leave(_)
+            | AdminCommand::Transfer(_)) => {
                 members::execute(&self.context.router, &request, arguments).await
             }
         }
@@ -60,24 +60,29 @@ impl Connection {
     }
 
     /// An entry that another server forwards to this one, the leader: one attempt.
-    async fn forwarded(&mut self, body: &[u8]) -> Reply {
-        let Some(body) = Body::decode(body) else {
+    async fn forwarded(&mut self, operation: &[u8]) -> Reply {
+        let Some(operation) = Operation::decode(operation) else {
             return Reply::error("NEVER", "the request is from a server of another release");
         };
         let router = &self.context.router;
-        let group = router.join_group(&body, &mut self.activity.writes).await;
-        match router.propose_here(&body, group, router.deadline()).await {
+        let group = router
+            .join_group(&operation, &mut self.activity.writes)
+            .await;
+        match router
+            .propose_here(&operation, group, router.deadline())
+            .await
+        {
             Ok(answer) => Reply::Bulk(answer.encode()),
             Err(error) => error.into(),
         }
     }
 
-    async fn load(&mut self, body: &[u8]) -> Reply {
-        let Some(body @ Body::Load(_)) = Body::decode(body) else {
+    async fn load(&mut self, operation: &[u8]) -> Reply {
+        let Some(operation @ Operation::Load(_)) = Operation::decode(operation) else {
             return Reply::error("ERR", "this is not a part of a backup");
         };
         let router = &self.context.router;
-        match router.propose(&body, router.deadline()).await {
+        match router.propose(&operation, router.deadline()).await {
             Ok(proposed) if proposed.answer == Answer::Done => Reply::Ok,
             Ok(proposed) => unexpected(&proposed.answer).into(),
             Err(error) => error.into(),
@@ -95,7 +100,7 @@ impl Connection {
             Ok(view) => view,
             Err(error) => return Reply::error("ERR", error),
         };
-        self.backup = Some(Backup::new(view));
+        self.backup = Some(BackupEncoder::new(view));
         Reply::Ok
     }
 
@@ -103,7 +108,7 @@ impl Connection {
         let Some(backup) = &mut self.backup else {
             return Reply::error("ERR", "no backup is open: send RAFT BACKUP OPEN first");
         };
-        match backup.piece(CHUNK) {
+        match backup.next_chunk(CHUNK) {
             Some(piece) => Reply::Bulk(piece),
             None => {
                 self.backup = None;

@@ -3,7 +3,7 @@
 
 use super::router::Router;
 use crate::settings::Identity;
-use crate::state::{Body, Machine, Server as ServerRecord};
+use crate::state::{Machine, Operation, ServerAddress};
 use bytes::Bytes;
 use raft_driver_thread::News;
 use raft_driver_thread::Node;
@@ -48,7 +48,7 @@ impl NodeEvents {
 }
 
 /// Runs until the node stops.
-pub(crate) async fn run(router: Arc<Router>, identity: Identity, own: ServerRecord) {
+pub(crate) async fn run(router: Arc<Router>, identity: Identity, own: ServerAddress) {
     let mut ticks = interval(TIME_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick = 0;
@@ -77,7 +77,7 @@ async fn propose_time(router: &Router) {
         let group = Arc::new(router.node().group());
         // If leadership was lost meanwhile, the next leader does it.
         let _ = router
-            .propose_here(&Body::Time, group, router.deadline())
+            .propose_here(&Operation::AdvanceTime, group, router.deadline())
             .await;
     }
 }
@@ -92,20 +92,20 @@ async fn own_role(router: &Router) -> Option<MemberRole> {
 }
 
 /// Registers this server's address in the replicated state, unless it stands there already.
-async fn register(router: &Router, own: &ServerRecord) {
+async fn register(router: &Router, own: &ServerAddress) {
     let wanted = own.clone();
-    let is_known = move |machine: &Machine| machine.servers().any(|server| *server == wanted);
+    let is_known = move |machine: &Machine| machine.addresses().any(|server| *server == wanted);
     let is_known = router.node().inspect(is_known).await;
     if is_known == Ok(false) && own_role(router).await.is_some() {
-        let body = Body::Server(own.clone());
-        if let Err(error) = router.propose(&body, router.deadline()).await {
+        let operation = Operation::SetAddress(own.clone());
+        if let Err(error) = router.propose(&operation, router.deadline()).await {
             tracing::debug!(%error, "this server's address is not registered yet");
         }
     }
 }
 
 /// A server that joined as a learner asks to be made a voter, until it is one.
-async fn ask_for_promotion(router: &Router, own: &ServerRecord) {
+async fn ask_for_promotion(router: &Router, own: &ServerAddress) {
     if own_role(router).await != Some(MemberRole::Learner) {
         return;
     }

@@ -12,8 +12,8 @@ use super::multi::Transaction;
 use super::outcome::integer;
 use super::reads::read_stale;
 use super::session;
-use crate::resp::{self, Connection as Local, Decoder, Request, Version};
-use crate::state::{Backup, Command, Reply};
+use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
+use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -56,10 +56,10 @@ pub(super) struct Connection {
     /// READONLY was sent: reads may be stale.
     pub(super) reads_stale: bool,
     pub(super) transaction: Option<Transaction>,
-    pub(super) backup: Option<Backup>,
+    pub(super) backup: Option<BackupEncoder>,
     pub(super) is_over: bool,
     pub(super) activity: Activity,
-    decoder: Decoder,
+    decoder: RequestDecoder,
     items: Vec<Item>,
     commands: Vec<Command>,
     /// About how long the arguments of `commands` are.
@@ -80,7 +80,7 @@ impl Connection {
             backup: None,
             is_over: false,
             activity: Activity::default(),
-            decoder: Decoder::new(),
+            decoder: RequestDecoder::new(),
             items: Vec::new(),
             commands: Vec::new(),
             bytes: 0,
@@ -188,7 +188,7 @@ impl Connection {
             return self.ready(reply);
         }
         match request {
-            Request::State(command) => {
+            Request::Command(command) => {
                 self.bytes += length;
                 self.items.push(Item::OfBatch);
                 self.commands.push(command);
@@ -196,7 +196,7 @@ impl Connection {
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Connection(_)
+            | Request::Local(_)
             | Request::Admin(_) => {
                 self.flush().await;
                 let reply = self.answer(request, &unchanged).await;
@@ -210,7 +210,7 @@ impl Connection {
     async fn answer(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
         let router = &self.context.router;
         match request {
-            Request::State(command) => first(self.run(Batch::new(vec![command], 0)).await),
+            Request::Command(command) => first(self.run(Batch::new(vec![command], 0)).await),
             Request::Once {
                 session,
                 sequence,
@@ -227,7 +227,7 @@ impl Connection {
                 Ok(()) => Reply::Ok,
                 Err(error) => error.into(),
             },
-            Request::Connection(local) => self.local(local).await,
+            Request::Local(local) => self.local(local).await,
             Request::Admin(admin) => self.admin(admin, arguments).await,
         }
     }
@@ -252,7 +252,7 @@ impl Connection {
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            resp::encode(&reply, self.version, &mut self.out);
+            resp::encode_reply(&reply, self.version, &mut self.out);
         }
     }
 
@@ -292,7 +292,12 @@ fn first(replies: Vec<Reply>) -> Reply {
 fn is_open_to_all(request: &Request) -> bool {
     matches!(
         request,
-        Request::Connection(Local::Auth { .. } | Local::Hello { .. } | Local::Quit | Local::Reset)
+        Request::Local(
+            LocalCommand::Auth { .. }
+                | LocalCommand::Hello { .. }
+                | LocalCommand::Quit
+                | LocalCommand::Reset
+        )
     )
 }
 
@@ -300,8 +305,12 @@ fn is_open_to_all(request: &Request) -> bool {
 fn runs_inside_transaction(request: &Request) -> bool {
     matches!(
         request,
-        Request::Connection(
-            Local::Exec | Local::Discard | Local::Multi | Local::Quit | Local::Reset
+        Request::Local(
+            LocalCommand::Exec
+                | LocalCommand::Discard
+                | LocalCommand::Multi
+                | LocalCommand::Quit
+                | LocalCommand::Reset
         )
     )
 }

@@ -8,7 +8,7 @@ use super::outcome::CommandError;
 use super::reads::Reads;
 use super::router::Router;
 use super::session::Session;
-use crate::resp::{Limits, ParseLimits};
+use crate::resp::{ParseLimits, RequestLimits};
 use crate::settings::{Identity, Settings};
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +23,7 @@ pub(super) struct ServerContext {
     pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) clients_port: u16,
-    pub(super) limits: Limits,
+    pub(super) limits: RequestLimits,
     pub(super) parse_limits: ParseLimits,
     /// How long the arguments of a transaction may be together: one entry holds all of them.
     pub(super) max_transaction_bytes: usize,
@@ -45,9 +45,9 @@ impl ServerContext {
             writes: Arc::new(Coalescer::new(session, timeout)),
             reads: Arc::new(Coalescer::new(reads, timeout)),
             clients: Arc::new(ClientRegistry::new(settings.max_connections)),
-            limits: Limits {
+            limits: RequestLimits {
                 max_request_bytes: 2 * largest_entry,
-                ..Limits::new(largest_entry)
+                ..RequestLimits::new(largest_entry)
             },
             parse_limits: ParseLimits {
                 max_value_bytes: settings.max_value_bytes,

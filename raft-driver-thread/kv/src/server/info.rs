@@ -1,9 +1,9 @@
 //! What a server reports of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::context::ServerContext;
-use crate::folder::disk_bytes;
+use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
-use crate::status::{Agreed, MemberStatus, NodeStatus};
+use crate::status::{AgreedSettings, MemberStatus, NodeStatus};
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{Member, MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ struct StateFigures {
 }
 
 fn figures(machine: &Machine) -> StateFigures {
-    let servers = machine.servers();
+    let servers = machine.addresses();
     StateFigures {
-        keys: machine.keys(),
-        sessions: machine.sessions(),
-        expires: machine.expiries(),
+        keys: machine.key_count(),
+        sessions: machine.session_count(),
+        expires: machine.expiring_key_count(),
         servers: servers
             .map(|server| (server.node, server.clients.clone()))
             .collect(),
@@ -64,7 +64,7 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         sessions: figures.sessions,
         connections: context.clients.count() as u64,
         uptime_seconds: context.started.elapsed().as_secs(),
-        agreed: Agreed::of(&context.settings),
+        agreed: AgreedSettings::of(&context.settings),
         members: members(&status, &figures.servers),
     })
 }

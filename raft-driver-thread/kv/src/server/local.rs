@@ -4,22 +4,22 @@ use super::connection::Connection;
 use super::info;
 use super::multi;
 use super::outcome::integer;
-use crate::resp::{ClientCommand, Connection as Local, LibraryFact, Version};
+use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
 use crate::state::Reply;
 use bytes::Bytes;
 
 impl Connection {
-    pub(super) async fn local(&mut self, request: Local) -> Reply {
+    pub(super) async fn local(&mut self, request: LocalCommand) -> Reply {
         match request {
-            Local::Ping(None) => Reply::Simple("PONG".into()),
-            Local::Ping(Some(message)) | Local::Echo(message) => Reply::Bulk(message),
-            Local::Select(0) => Reply::Ok,
-            Local::Select(_) => Reply::error("ERR", "DB index is out of range"),
-            Local::Quit => {
+            LocalCommand::Ping(None) => Reply::Simple("PONG".into()),
+            LocalCommand::Ping(Some(message)) | LocalCommand::Echo(message) => Reply::Bulk(message),
+            LocalCommand::Select(0) => Reply::Ok,
+            LocalCommand::Select(_) => Reply::error("ERR", "DB index is out of range"),
+            LocalCommand::Quit => {
                 self.is_over = true;
                 Reply::Ok
             }
-            Local::Reset => {
+            LocalCommand::Reset => {
                 self.version = Version::Two;
                 self.slot.change(|client| {
                     client.name.clear();
@@ -29,34 +29,34 @@ impl Connection {
                 (self.reads_stale, self.transaction, self.backup) = (false, None, None);
                 Reply::Simple("RESET".into())
             }
-            Local::Hello {
+            LocalCommand::Hello {
                 version,
                 auth,
                 name,
             } => self.hello(version, auth, name),
-            Local::Auth { user, password } => self.auth(user.as_deref(), &password),
-            Local::Client(command) => self.client(command),
-            Local::Info(sections) => info::info(&self.context, &sections).await,
-            Local::Command(command) => command.reply(),
-            Local::ConfigGet(_) => Reply::Map(Vec::new()),
-            Local::ReadOnly => {
+            LocalCommand::Auth { user, password } => self.auth(user.as_deref(), &password),
+            LocalCommand::Client(command) => self.client(command),
+            LocalCommand::Info(sections) => info::info(&self.context, &sections).await,
+            LocalCommand::Command(command) => command.reply(),
+            LocalCommand::ConfigGet(_) => Reply::Map(Vec::new()),
+            LocalCommand::ReadOnly => {
                 self.reads_stale = true;
                 Reply::Ok
             }
-            Local::ReadWrite => {
+            LocalCommand::ReadWrite => {
                 self.reads_stale = false;
                 Reply::Ok
             }
-            Local::Multi => multi::begin(&mut self.transaction),
-            Local::Discard => multi::discard(&mut self.transaction),
-            Local::Exec => match multi::take_batch(&mut self.transaction) {
+            LocalCommand::Multi => multi::begin(&mut self.transaction),
+            LocalCommand::Discard => multi::discard(&mut self.transaction),
+            LocalCommand::Exec => match multi::take_batch(&mut self.transaction) {
                 Ok(batch) => {
                     let run = self.try_run(batch).await;
                     run.map_or_else(Reply::from, Reply::Array)
                 }
                 Err(reply) => reply,
             },
-            Local::Unwatch => Reply::Ok,
+            LocalCommand::Unwatch => Reply::Ok,
         }
     }
 
@@ -83,10 +83,10 @@ impl Connection {
     fn hello(
         &mut self,
         version: Option<u8>,
-        auth: Option<(Bytes, Bytes)>,
+        auth: Option<Credentials>,
         name: Option<Bytes>,
     ) -> Reply {
-        if let Some((user, password)) = auth {
+        if let Some(Credentials { user, password }) = auth {
             let reply = self.auth(Some(&user), &password);
             if reply != Reply::Ok {
                 return reply;
@@ -136,11 +136,11 @@ impl Connection {
                 self.set_name(&name);
                 Reply::Ok
             }
-            ClientCommand::SetInfo { fact, value } => {
+            ClientCommand::SetInfo { attribute, value } => {
                 let value = String::from_utf8_lossy(&value).into_owned();
-                self.slot.change(|client| match fact {
-                    LibraryFact::Name => client.library = value,
-                    LibraryFact::Version => client.library_version = value,
+                self.slot.change(|client| match attribute {
+                    LibraryAttribute::Name => client.library = value,
+                    LibraryAttribute::Version => client.library_version = value,
                 });
                 Reply::Ok
             }

@@ -6,8 +6,8 @@
 
 use super::outcome::{AttemptError, CommandError, integer};
 use super::router::Router;
-use crate::resp::Admin;
-use crate::state::{Body, Reply};
+use crate::resp::AdminCommand;
+use crate::state::{Operation, Reply};
 use bytes::Bytes;
 use raft_driver_thread::RequestError;
 use raft_driver_thread::raft_proto::{
@@ -21,7 +21,11 @@ use tokio::time::timeout_at;
 const NOT_A_MEMBER: &str = "NOMEMBER";
 
 /// Has a request executed by the leader.
-pub(super) async fn execute(router: &Arc<Router>, request: &Admin, arguments: &[Bytes]) -> Reply {
+pub(super) async fn execute(
+    router: &Arc<Router>,
+    request: &AdminCommand,
+    arguments: &[Bytes],
+) -> Reply {
     let deadline = router.deadline();
     let mut unknown = None;
     loop {
@@ -35,7 +39,7 @@ pub(super) async fn execute(router: &Arc<Router>, request: &Admin, arguments: &[
             // An earlier attempt has removed it.
             Ok(Reply::Error(error))
                 if unknown.is_some()
-                    && matches!(request, Admin::Leave(_))
+                    && matches!(request, AdminCommand::Leave(_))
                     && error.starts_with(NOT_A_MEMBER) =>
             {
                 return Reply::Ok;
@@ -44,7 +48,9 @@ pub(super) async fn execute(router: &Arc<Router>, request: &Admin, arguments: &[
             Err(AttemptError::Never(reason)) => return CommandError::Refused(reason).into(),
             Err(AttemptError::NotDone(reason)) => reason,
             // A second transfer would take leadership away from its new holder.
-            Err(AttemptError::Unknown(reason)) if matches!(request, Admin::Transfer(None)) => {
+            Err(AttemptError::Unknown(reason))
+                if matches!(request, AdminCommand::Transfer(None)) =>
+            {
                 return CommandError::Unknown(reason).into();
             }
             Err(AttemptError::Unknown(reason)) => unknown.insert(reason).clone(),
@@ -61,23 +67,23 @@ pub(super) async fn execute(router: &Arc<Router>, request: &Admin, arguments: &[
 /// Executes a request if this server leads: one attempt.
 pub(super) async fn execute_here(
     router: &Arc<Router>,
-    request: &Admin,
+    request: &AdminCommand,
 ) -> Result<Reply, AttemptError> {
     if !router.leads() {
         return Err(lost_leadership());
     }
     match request {
-        Admin::Join { node, peers } => join(router, NodeId(*node), peers).await,
-        Admin::Promote(node) => promote(router, NodeId(*node)).await,
-        Admin::Leave(node) => leave(router, NodeId(*node)).await,
-        Admin::Transfer(target) => transfer(router, target.map(NodeId)).await,
-        Admin::Status
-        | Admin::Snapshot
-        | Admin::BackupOpen
-        | Admin::BackupRead
-        | Admin::Forward { .. }
-        | Admin::Load(_)
-        | Admin::Here { .. } => {
+        AdminCommand::Join { node, peers } => join(router, NodeId(*node), peers).await,
+        AdminCommand::Promote(node) => promote(router, NodeId(*node)).await,
+        AdminCommand::Leave(node) => leave(router, NodeId(*node)).await,
+        AdminCommand::Transfer(target) => transfer(router, target.map(NodeId)).await,
+        AdminCommand::Status
+        | AdminCommand::Snapshot
+        | AdminCommand::BackupOpen
+        | AdminCommand::BackupRead
+        | AdminCommand::Forward { .. }
+        | AdminCommand::Load(_)
+        | AdminCommand::Here { .. } => {
             let what = "this request is not one for the leader".into();
             Err(AttemptError::Never(what))
         }
@@ -127,8 +133,10 @@ async fn leave(router: &Arc<Router>, node: NodeId) -> Result<Reply, AttemptError
     let router = router.clone();
     let group = Arc::new(router.node().group());
     tokio::spawn(async move {
-        let body = Body::ServerLeft(node.0);
-        router.propose_here(&body, group, router.deadline()).await
+        let operation = Operation::RemoveAddress(node.0);
+        router
+            .propose_here(&operation, group, router.deadline())
+            .await
     });
     Ok(Reply::Ok)
 }

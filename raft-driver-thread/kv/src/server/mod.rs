@@ -56,7 +56,7 @@ mod tls;
 pub use error::ServerError;
 
 use super::settings::{Identity, Settings};
-use super::state::{Machine, Server as ServerRecord};
+use super::state::{Machine, ServerAddress};
 use background::NodeEvents;
 use context::ServerContext;
 use forward::Forwarder;
@@ -217,9 +217,9 @@ fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, Se
 }
 
 /// What the replicated state is to know of this server.
-fn server_record(settings: &Settings, identity: &Identity, clients: SocketAddr) -> ServerRecord {
+fn server_record(settings: &Settings, identity: &Identity, clients: SocketAddr) -> ServerAddress {
     let advertised = settings.advertise_clients.clone();
-    ServerRecord {
+    ServerAddress {
         node: identity.node,
         clients: advertised.unwrap_or_else(|| clients.to_string()),
         release: info::RELEASE.into(),

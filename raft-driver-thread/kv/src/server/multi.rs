@@ -26,7 +26,7 @@ impl Transaction {
     /// Queues a command whose arguments have about `length` bytes; all of them may have `max_bytes`.
     pub(super) fn enqueue(&mut self, request: Request, length: usize, max_bytes: usize) -> Reply {
         match request {
-            Request::State(command) => {
+            Request::Command(command) => {
                 self.bytes += length;
                 if self.commands.len() >= MAX_COMMANDS || self.bytes > max_bytes {
                     (self.is_broken, self.commands) = (true, Vec::new());
@@ -39,7 +39,7 @@ impl Transaction {
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Connection(_)
+            | Request::Local(_)
             | Request::Admin(_) => {
                 self.is_broken = true;
                 Reply::error("ERR", "Command not allowed inside a transaction")

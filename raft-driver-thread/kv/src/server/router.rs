@@ -12,7 +12,7 @@ use super::group_commit::{BatchBarrier, LastActive, SubmitGroup};
 use super::node_options::largest_entry;
 use super::outcome::{AttemptError, CommandError};
 use crate::settings::Settings;
-use crate::state::{Answer, Body, Entry, Machine, Reply};
+use crate::state::{Answer, Machine, Operation, Payload, Reply};
 use bytes::Bytes;
 use raft_driver_thread::Node;
 use raft_driver_thread::raft_proto::{NodeId, RoleKind};
@@ -92,7 +92,7 @@ impl Router {
     /// Has an entry applied. Without an origin it may be applied more than once.
     pub(crate) async fn propose(
         &self,
-        body: &Body,
+        operation: &Operation,
         deadline: Instant,
     ) -> Result<Proposed, CommandError> {
         let mut encoded = None;
@@ -101,9 +101,9 @@ impl Router {
         loop {
             let state = self.node.state();
             let attempt = if state.role == RoleKind::Leader {
-                self.propose_own(body, deadline).await
+                self.propose_own(operation, deadline).await
             } else if let Some(leader) = state.leader {
-                let bytes = encoded.get_or_insert_with(|| body.encode()).clone();
+                let bytes = encoded.get_or_insert_with(|| operation.encode()).clone();
                 self.propose_at(leader, bytes, deadline).await
             } else {
                 Err(AttemptError::NotDone("there is no leader".into()))
@@ -127,11 +127,15 @@ impl Router {
     }
 
     /// One attempt at this node, with an entry of this server.
-    async fn propose_own(&self, body: &Body, deadline: Instant) -> Result<Answer, AttemptError> {
+    async fn propose_own(
+        &self,
+        operation: &Operation,
+        deadline: Instant,
+    ) -> Result<Answer, AttemptError> {
         let mut mark = *self.own_mark();
-        let group = self.join_group(body, &mut mark).await;
+        let group = self.join_group(operation, &mut mark).await;
         *self.own_mark() = mark;
-        self.propose_here(body, group, deadline).await
+        self.propose_here(operation, group, deadline).await
     }
 
     fn own_mark(&self) -> MutexGuard<'_, LastActive> {
@@ -140,26 +144,30 @@ impl Router {
 
     /// Waits at the barrier, so that the batches of all servers are written together. Other entries
     /// do not wait.
-    pub(crate) async fn join_group(&self, body: &Body, sender: &mut LastActive) -> SubmitGroup {
-        match body {
-            Body::Commands { .. } => self.barrier.pass(&self.node, sender).await,
-            Body::Time
-            | Body::OpenSession(_)
-            | Body::CloseSession(_)
-            | Body::Server(_)
-            | Body::ServerLeft(_)
-            | Body::Load(_) => Arc::new(self.node.group()),
+    pub(crate) async fn join_group(
+        &self,
+        operation: &Operation,
+        sender: &mut LastActive,
+    ) -> SubmitGroup {
+        match operation {
+            Operation::Commands { .. } => self.barrier.pass(&self.node, sender).await,
+            Operation::AdvanceTime
+            | Operation::OpenSession(_)
+            | Operation::CloseSession(_)
+            | Operation::SetAddress(_)
+            | Operation::RemoveAddress(_)
+            | Operation::Load(_) => Arc::new(self.node.group()),
         }
     }
 
     /// One attempt at this node.
     pub(crate) async fn propose_here(
         &self,
-        body: &Body,
+        operation: &Operation,
         group: SubmitGroup,
         deadline: Instant,
     ) -> Result<Answer, AttemptError> {
-        let payload = Entry::encode_parts(self.clock.now(), body);
+        let payload = Payload::encode_parts(self.clock.now(), operation);
         let ticket = group.submit(payload);
         drop(group);
         match timeout_at(deadline, ticket).await {
@@ -175,14 +183,16 @@ impl Router {
     async fn propose_at(
         &self,
         leader: NodeId,
-        body: Bytes,
+        operation: Bytes,
         deadline: Instant,
     ) -> Result<Answer, AttemptError> {
-        if body.len() > self.largest_entry {
+        if operation.len() > self.largest_entry {
             let what = "the commands of this request are too long together";
             return Err(AttemptError::Never(what.into()));
         }
-        let reply = self.request(leader, "FORWARD", &[body], deadline).await?;
+        let reply = self
+            .request(leader, "FORWARD", &[operation], deadline)
+            .await?;
         if let Reply::Error(error) = &reply {
             self.addresses.forget(leader);
             // Any other error came before the attempt: a wrong password, too many clients.

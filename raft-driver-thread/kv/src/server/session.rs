@@ -7,7 +7,7 @@
 use super::coalesce::{Executor, Outcome, Waiters};
 use super::outcome::{CommandError, replies, unexpected};
 use super::router::Router;
-use crate::state::{Answer, Body, Command, Origin, Reply};
+use crate::state::{Answer, Command, Operation, Origin, Reply};
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,19 +34,19 @@ impl Executor for Session {
         loop {
             let (session, count) = (self.id(deadline).await?, commands.len());
             let request = self.begin(session);
-            let body = Body::Commands {
+            let operation = Operation::Commands {
                 origin: Some(request.origin),
                 commands,
             };
-            let proposed = self.router.propose(&body, deadline).await?;
+            let proposed = self.router.propose(&operation, deadline).await?;
             if proposed.answer != Answer::NoSession {
                 return own_replies(proposed.answer, count);
             }
             self.forget(session).await;
-            let Body::Commands {
+            let Operation::Commands {
                 commands: unchanged,
                 ..
-            } = body
+            } = operation
             else {
                 return Err(CommandError::NoSession); // It was made above.
             };
@@ -138,8 +138,8 @@ fn own_replies(answer: Answer, commands: usize) -> Outcome {
 
 /// Opens a session: for this server, or for a client (SESSION OPEN).
 pub(super) async fn open(router: &Router, deadline: Instant) -> Result<u64, CommandError> {
-    let body = Body::OpenSession(draw_id());
-    match router.propose(&body, deadline).await?.answer {
+    let operation = Operation::OpenSession(draw_id());
+    match router.propose(&operation, deadline).await?.answer {
         Answer::Session(opened) => Ok(opened),
         answer @ (Answer::Replies(_)
         | Answer::NoSession
@@ -151,8 +151,11 @@ pub(super) async fn open(router: &Router, deadline: Instant) -> Result<u64, Comm
 
 /// SESSION CLOSE.
 pub(super) async fn close(router: &Router, session: u64) -> Result<(), CommandError> {
-    let body = Body::CloseSession(session);
-    router.propose(&body, router.deadline()).await.map(|_| ())
+    let operation = Operation::CloseSession(session);
+    router
+        .propose(&operation, router.deadline())
+        .await
+        .map(|_| ())
 }
 
 /// Executes a command for a client that has a session of its own (ONCE).
@@ -168,8 +171,8 @@ pub(super) async fn execute_once(
         floor: sequence,
     });
     let commands = vec![command];
-    let body = Body::Commands { origin, commands };
-    replies(router.propose(&body, router.deadline()).await?.answer)
+    let operation = Operation::Commands { origin, commands };
+    replies(router.propose(&operation, router.deadline()).await?.answer)
 }
 
 /// A number for a session that nobody can guess. It has 53 bits, because clients in JavaScript take

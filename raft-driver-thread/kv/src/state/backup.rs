@@ -13,7 +13,7 @@ const PIECE: usize = 1 << 16;
 /// A backup that is taken piece by piece, however long that takes: it is of the moment at which
 /// its view was.
 #[derive(Debug)]
-pub struct Backup {
+pub struct BackupEncoder {
     view: View,
     /// The key that was put last.
     last: Option<Key>,
@@ -22,12 +22,12 @@ pub struct Backup {
     encoder: Option<Encoder>,
 }
 
-impl Backup {
+impl BackupEncoder {
     /// A backup of the keys of a view.
-    pub fn new(view: View) -> Backup {
+    pub fn new(view: View) -> BackupEncoder {
         let mut encoder = Encoder::new(Kind::Backup);
         encoder.put(Head::Time(view.time), &[]);
-        Backup {
+        BackupEncoder {
             view,
             last: None,
             counts: Counts::default(),
@@ -37,7 +37,7 @@ impl Backup {
 
     /// The next piece, of about `length` bytes (more, if a key and its value are longer), and
     /// never empty; `None` at the end. All of them in order are what [`read_backup`] reads.
-    pub fn piece(&mut self, length: usize) -> Option<Bytes> {
+    pub fn next_chunk(&mut self, length: usize) -> Option<Bytes> {
         let mut encoder = self.encoder.take()?;
         for (key, value) in self.view.keys.behind(self.last.take()) {
             put_key(&mut encoder, key, value);
@@ -60,8 +60,8 @@ impl Backup {
 ///
 /// Those of `writer`.
 pub fn write_backup(view: View, writer: &mut dyn Write) -> io::Result<()> {
-    let mut backup = Backup::new(view);
-    while let Some(piece) = backup.piece(PIECE) {
+    let mut backup = BackupEncoder::new(view);
+    while let Some(piece) = backup.next_chunk(PIECE) {
         writer.write_all(&piece)?;
     }
     Ok(())
@@ -69,7 +69,7 @@ pub fn write_backup(view: View, writer: &mut dyn Write) -> io::Result<()> {
 
 /// Of which moment a backup is, and of how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BackedUp {
+pub struct BackupSummary {
     /// The state's time: milliseconds since 1970.
     pub time: u64,
     /// How many keys there were.
@@ -89,7 +89,7 @@ pub struct BackedUp {
 pub fn read_backup(
     reader: &mut dyn Read,
     mut each: impl FnMut(Bytes, Bytes, Option<u64>) -> io::Result<()>,
-) -> io::Result<BackedUp> {
+) -> io::Result<BackupSummary> {
     let mut decoder = Decoder::new(reader, Kind::Backup)?;
     let time = read_time(&mut decoder)?;
     let mut counts = Counts::default();
@@ -118,5 +118,5 @@ pub fn read_backup(
     }
     decoder.end()?;
     let keys = counts.keys;
-    Ok(BackedUp { time, keys })
+    Ok(BackupSummary { time, keys })
 }

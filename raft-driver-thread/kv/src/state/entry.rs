@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 ///
 /// Its first byte is the version of this layout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Payload {
     /// The leader's wall clock when it took the entry: milliseconds since 1970. Applied, time
     /// never goes back: an earlier one counts as the latest seen.
-    pub millis: u64,
+    pub unix_millis: u64,
     /// What is to be done.
-    pub body: Body,
+    pub operation: Operation,
 }
 
 /// What an entry does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Body {
+pub enum Operation {
     /// Nothing but to let time pass, so that keys expire.
-    Time,
+    AdvanceTime,
     /// Commands, in order; nothing comes in between.
     Commands {
         /// Whose they are, so that they run once however often they are proposed; `None`: they
@@ -37,9 +37,9 @@ pub enum Body {
     /// Ends a session and forgets its answers.
     CloseSession(u64),
     /// A server says where it is reached. Replaces what it said before.
-    Server(Server),
+    SetAddress(ServerAddress),
     /// A server has left.
-    ServerLeft(u64),
+    RemoveAddress(u64),
     /// Keys of a backup, as they are; the expiries are milliseconds since 1970.
     Load(Vec<(Bytes, Bytes, Option<u64>)>),
 }
@@ -58,7 +58,7 @@ pub struct Origin {
 
 /// Where a server is reached by clients, as the others have to know to forward to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Server {
+pub struct ServerAddress {
     /// Its node id.
     pub node: u64,
     /// Where clients reach it: host:port.
@@ -106,31 +106,31 @@ fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<T> {
     }
 }
 
-impl Entry {
+impl Payload {
     /// The payload.
     pub fn encode(&self) -> Bytes {
-        Entry::encode_parts(self.millis, &self.body)
+        Payload::encode_parts(self.unix_millis, &self.operation)
     }
 
     /// The payload of an entry with these parts.
-    pub fn encode_parts(millis: u64, body: &Body) -> Bytes {
-        encode(&(millis, body))
+    pub fn encode_parts(unix_millis: u64, operation: &Operation) -> Bytes {
+        encode(&(unix_millis, operation))
     }
 
     /// The entry, if a release like this one wrote it.
-    pub fn decode(bytes: &[u8]) -> Option<Entry> {
+    pub fn decode(bytes: &[u8]) -> Option<Payload> {
         decode(bytes)
     }
 }
 
-impl Body {
+impl Operation {
     /// As it travels between servers.
     pub fn encode(&self) -> Bytes {
         encode(self)
     }
 
     /// What travelled, if a release like this one sent it.
-    pub fn decode(bytes: &[u8]) -> Option<Body> {
+    pub fn decode(bytes: &[u8]) -> Option<Operation> {
         decode(bytes)
     }
 }

@@ -1,7 +1,7 @@
 //! The replicated state as a whole, driven by the log.
 
 use super::command::Command;
-use super::entry::{Answer, Body, Entry, Origin, Server};
+use super::entry::{Answer, Operation, Origin, Payload, ServerAddress};
 use super::keys::Keys;
 use super::reply::Reply;
 use super::sessions::{Request, Session, Sessions};
@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-pub use super::backup::{BackedUp, Backup, read_backup, write_backup};
+pub use super::backup::{BackupEncoder, BackupSummary, read_backup, write_backup};
 
 /// Keys, sessions and servers, as the entries of the log made them.
 #[derive(Debug, Default)]
 pub struct Machine {
     store: Store,
     sessions: Sessions,
-    servers: BTreeMap<u64, Server>,
+    servers: BTreeMap<u64, ServerAddress>,
 }
 
 /// The state at one moment. Taking and copying it costs almost nothing; memory is needed for what
@@ -30,7 +30,7 @@ pub struct View {
     pub(super) time: u64,
     pub(super) keys: Keys,
     pub(super) sessions: OrdMap<u64, Session>,
-    pub(super) servers: BTreeMap<u64, Server>,
+    pub(super) servers: BTreeMap<u64, ServerAddress>,
 }
 
 impl Machine {
@@ -42,40 +42,40 @@ impl Machine {
     /// Applies the payload of the entry at `index`, which rises from call to call.
     pub fn apply_one(&mut self, index: u64, payload: &[u8]) -> Answer {
         // Decoding copies what is kept, so no key or value keeps all of a log's block in memory.
-        let Some(entry) = Entry::decode(payload) else {
+        let Some(payload) = Payload::decode(payload) else {
             return Answer::Unreadable;
         };
-        self.store.advance(entry.millis);
-        match entry.body {
-            Body::Time => Answer::Done,
-            Body::Commands {
+        self.store.advance(payload.unix_millis);
+        match payload.operation {
+            Operation::AdvanceTime => Answer::Done,
+            Operation::Commands {
                 origin: None,
                 commands,
             } => Answer::Replies(self.run(commands)),
-            Body::Commands {
+            Operation::Commands {
                 origin: Some(origin),
                 commands,
             } => self.run_once(index, origin, commands),
-            Body::OpenSession(number) => {
+            Operation::OpenSession(number) => {
                 self.sessions.open(index, number);
                 Answer::Session(number)
             }
-            Body::CloseSession(number) => {
+            Operation::CloseSession(number) => {
                 if self.sessions.close(number) {
                     Answer::Done
                 } else {
                     Answer::NoSession
                 }
             }
-            Body::Server(server) => {
-                self.servers.insert(server.node, server);
+            Operation::SetAddress(address) => {
+                self.servers.insert(address.node, address);
                 Answer::Done
             }
-            Body::ServerLeft(node) => {
+            Operation::RemoveAddress(node) => {
                 self.servers.remove(&node);
                 Answer::Done
             }
-            Body::Load(keys) => {
+            Operation::Load(keys) => {
                 for (name, value, expiry) in keys {
                     self.store.load(name, value, expiry);
                 }
@@ -135,7 +135,7 @@ impl Machine {
     }
 
     /// How many keys there are.
-    pub fn keys(&self) -> u64 {
+    pub fn key_count(&self) -> u64 {
         self.store.len()
     }
 
@@ -150,17 +150,17 @@ impl Machine {
     }
 
     /// How many keys will expire.
-    pub fn expiries(&self) -> u64 {
-        self.store.expiries()
+    pub fn expiring_key_count(&self) -> u64 {
+        self.store.expiring_key_count()
     }
 
     /// How many sessions are known.
-    pub fn sessions(&self) -> u64 {
+    pub fn session_count(&self) -> u64 {
         self.sessions.all().len() as u64
     }
 
     /// The servers that said where they are reached, in the order of their node ids.
-    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+    pub fn addresses(&self) -> impl Iterator<Item = &ServerAddress> {
         self.servers.values()
     }
 }
@@ -196,7 +196,7 @@ impl View {
     }
 
     /// How many keys it has.
-    pub fn keys(&self) -> u64 {
+    pub fn key_count(&self) -> u64 {
         self.keys.len() as u64
     }
 }

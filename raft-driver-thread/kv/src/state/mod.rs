@@ -14,9 +14,9 @@ mod sessions;
 mod snapshot;
 mod store;
 
-pub use backup::{BackedUp, Backup, read_backup, write_backup};
+pub use backup::{BackupEncoder, BackupSummary, read_backup, write_backup};
 pub use command::{Command, Condition, Expiry, Set};
-pub use entry::{Answer, Body, Entry, Origin, Server};
+pub use entry::{Answer, Operation, Origin, Payload, ServerAddress};
 pub use execute::MAX_APPENDED_BYTES;
 pub use glob::Pattern;
 pub use machine::MAX_ANSWER_BYTES;

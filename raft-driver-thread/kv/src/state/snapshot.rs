@@ -1,6 +1,6 @@
 //! The state as bytes, and back.
 
-use super::entry::Server;
+use super::entry::ServerAddress;
 use super::keys::{Key, Keys, Value};
 use super::machine::View;
 use super::record::{Counts, Decoder, Encoder, Head, Kind, Shape};
@@ -124,7 +124,7 @@ fn put_reply(encoder: &mut Encoder, reply: &Reply) {
 pub(super) struct Parts {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
-    pub(super) servers: BTreeMap<u64, Server>,
+    pub(super) servers: BTreeMap<u64, ServerAddress>,
 }
 
 /// Reads what [`write`] wrote, and trusts nothing in it: neither lengths nor order.
@@ -200,7 +200,7 @@ struct Loader<'a> {
     decoder: Decoder<'a>,
     time: u64,
     counts: Counts,
-    servers: BTreeMap<u64, Server>,
+    servers: BTreeMap<u64, ServerAddress>,
     sessions: Sessions,
     keys: Keys,
 }
@@ -212,7 +212,7 @@ impl Loader<'_> {
         if !first || last.is_some_and(|(last, _)| *last >= node) {
             return Err(out_of_order(&self.decoder));
         }
-        let server = Server {
+        let server = ServerAddress {
             node,
             clients: self.decoder.text(clients)?,
             release: self.decoder.text(release)?,

@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// How many keys will expire.
-    pub fn expiries(&self) -> u64 {
+    pub fn expiring_key_count(&self) -> u64 {
         self.expiries.len() as u64
     }
 

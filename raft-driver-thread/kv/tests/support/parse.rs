@@ -22,7 +22,7 @@ pub fn parsed(line: &str) -> Result<Request, Reply> {
 /// A command over the keys.
 pub fn state(line: &str) -> Command {
     match parsed(line) {
-        Ok(Request::State(command)) => command,
+        Ok(Request::Command(command)) => command,
         other => panic!("{line}: {other:?}"),
     }
 }

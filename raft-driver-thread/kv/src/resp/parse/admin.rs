@@ -1,7 +1,7 @@
 //! Sessions, and the commands about the cluster.
 
 use super::arguments::{Arguments, syntax_error};
-use super::types::{Addressee, Admin, Request};
+use super::types::{Addressee, AdminCommand, Request};
 use super::{ParseLimits, resolve};
 use crate::resp::table::Parser;
 use crate::state::Reply;
@@ -35,7 +35,7 @@ pub(crate) fn once(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
 }
 
 pub(crate) fn status(_: Arguments) -> Parsed {
-    Ok(Request::Admin(Admin::Status))
+    Ok(Request::Admin(AdminCommand::Status))
 }
 
 pub(crate) fn join(mut arguments: Arguments) -> Parsed {
@@ -49,7 +49,7 @@ pub(crate) fn join(mut arguments: Arguments) -> Parsed {
         return Err(Reply::error("ERR", message));
     };
     let peers = peers.to_owned();
-    Ok(Request::Admin(Admin::Join { node, peers }))
+    Ok(Request::Admin(AdminCommand::Join { node, peers }))
 }
 
 /// Whether it has the form host:port; names are looked up later.
@@ -62,11 +62,11 @@ fn is_address(text: &str) -> bool {
 }
 
 pub(crate) fn leave(mut arguments: Arguments) -> Parsed {
-    Ok(Request::Admin(Admin::Leave(arguments.unsigned()?)))
+    Ok(Request::Admin(AdminCommand::Leave(arguments.unsigned()?)))
 }
 
 pub(crate) fn promote(mut arguments: Arguments) -> Parsed {
-    Ok(Request::Admin(Admin::Promote(arguments.unsigned()?)))
+    Ok(Request::Admin(AdminCommand::Promote(arguments.unsigned()?)))
 }
 
 pub(crate) fn transfer(mut arguments: Arguments) -> Parsed {
@@ -75,29 +75,29 @@ pub(crate) fn transfer(mut arguments: Arguments) -> Parsed {
         _ => Some(arguments.unsigned()?),
     };
     arguments.end()?;
-    Ok(Request::Admin(Admin::Transfer(to)))
+    Ok(Request::Admin(AdminCommand::Transfer(to)))
 }
 
 pub(crate) fn snapshot(_: Arguments) -> Parsed {
-    Ok(Request::Admin(Admin::Snapshot))
+    Ok(Request::Admin(AdminCommand::Snapshot))
 }
 
 pub(crate) fn backup(mut arguments: Arguments) -> Parsed {
     match arguments.option().as_deref() {
-        Some(b"OPEN") => Ok(Request::Admin(Admin::BackupOpen)),
-        Some(b"READ") => Ok(Request::Admin(Admin::BackupRead)),
+        Some(b"OPEN") => Ok(Request::Admin(AdminCommand::BackupOpen)),
+        Some(b"READ") => Ok(Request::Admin(AdminCommand::BackupRead)),
         None | Some(_) => Err(syntax_error()),
     }
 }
 
 pub(crate) fn forward(mut arguments: Arguments) -> Parsed {
     let to = addressee(&mut arguments)?;
-    let body = arguments.next()?;
-    Ok(Request::Admin(Admin::Forward { to, body }))
+    let operation = arguments.next()?;
+    Ok(Request::Admin(AdminCommand::Forward { to, operation }))
 }
 
 pub(crate) fn load(mut arguments: Arguments) -> Parsed {
-    Ok(Request::Admin(Admin::Load(arguments.next()?)))
+    Ok(Request::Admin(AdminCommand::Load(arguments.next()?)))
 }
 
 fn addressee(arguments: &mut Arguments) -> Result<Addressee, Reply> {
@@ -119,16 +119,19 @@ pub(crate) fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
         return Err(syntax_error());
     };
     match request {
-        Admin::Join { .. } | Admin::Leave(_) | Admin::Promote(_) | Admin::Transfer(_) => {
+        AdminCommand::Join { .. }
+        | AdminCommand::Leave(_)
+        | AdminCommand::Promote(_)
+        | AdminCommand::Transfer(_) => {
             let request = Box::new(request);
-            Ok(Request::Admin(Admin::Here { to, request }))
+            Ok(Request::Admin(AdminCommand::Here { to, request }))
         }
-        Admin::Status
-        | Admin::Snapshot
-        | Admin::BackupOpen
-        | Admin::BackupRead
-        | Admin::Forward { .. }
-        | Admin::Load(_)
-        | Admin::Here { .. } => Err(syntax_error()),
+        AdminCommand::Status
+        | AdminCommand::Snapshot
+        | AdminCommand::BackupOpen
+        | AdminCommand::BackupRead
+        | AdminCommand::Forward { .. }
+        | AdminCommand::Load(_)
+        | AdminCommand::Here { .. } => Err(syntax_error()),
     }
 }

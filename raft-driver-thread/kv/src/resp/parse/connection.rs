@@ -1,7 +1,9 @@
 //! The commands about the connection, and about one server alone.
 
 use super::arguments::{Arguments, syntax_error};
-use super::types::{ClientCommand, CommandCommand, Connection, LibraryFact, Request};
+use super::types::{
+    ClientCommand, CommandCommand, Credentials, LibraryAttribute, LocalCommand, Request,
+};
 use crate::resp::number;
 use crate::resp::reply::Version;
 use crate::state::Reply;
@@ -9,16 +11,16 @@ use crate::state::Reply;
 /// What parsing a request yields.
 type Parsed = Result<Request, Reply>;
 
-fn connection(request: Connection) -> Parsed {
-    Ok(Request::Connection(request))
+fn connection(request: LocalCommand) -> Parsed {
+    Ok(Request::Local(request))
 }
 
 fn client(command: ClientCommand) -> Parsed {
-    connection(Connection::Client(command))
+    connection(LocalCommand::Client(command))
 }
 
 fn command(command: CommandCommand) -> Parsed {
-    connection(Connection::Command(command))
+    connection(LocalCommand::Command(command))
 }
 
 fn refused(reason: &str) -> Parsed {
@@ -27,18 +29,18 @@ fn refused(reason: &str) -> Parsed {
 
 pub(crate) fn ping(mut arguments: Arguments) -> Parsed {
     match arguments.left() {
-        0 | 1 => connection(Connection::Ping(arguments.optional())),
+        0 | 1 => connection(LocalCommand::Ping(arguments.optional())),
         _ => Err(arguments.wrong_number()),
     }
 }
 
 pub(crate) fn echo(mut arguments: Arguments) -> Parsed {
-    connection(Connection::Echo(arguments.next()?))
+    connection(LocalCommand::Echo(arguments.next()?))
 }
 
 pub(crate) fn select(mut arguments: Arguments) -> Parsed {
     match arguments.integer()? {
-        0 => connection(Connection::Select(0)),
+        0 => connection(LocalCommand::Select(0)),
         number if i32::try_from(number).is_err() => {
             refused("value is out of range, value must between -2147483648 and 2147483647")
         }
@@ -47,11 +49,11 @@ pub(crate) fn select(mut arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn quit(_: Arguments) -> Parsed {
-    connection(Connection::Quit)
+    connection(LocalCommand::Quit)
 }
 
 pub(crate) fn reset(_: Arguments) -> Parsed {
-    connection(Connection::Reset)
+    connection(LocalCommand::Reset)
 }
 
 pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
@@ -69,7 +71,10 @@ pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
     while let Some(option) = arguments.optional() {
         let left = arguments.left();
         if option.eq_ignore_ascii_case(b"auth") && left >= 2 {
-            auth = Some((arguments.next()?, arguments.next()?));
+            auth = Some(Credentials {
+                user: arguments.next()?,
+                password: arguments.next()?,
+            });
         } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
             let word = arguments.next()?;
             is_printable(&word, "Client names")?;
@@ -80,7 +85,7 @@ pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
             return Err(Reply::error("ERR", message));
         }
     }
-    connection(Connection::Hello {
+    connection(LocalCommand::Hello {
         version,
         auth,
         name,
@@ -101,11 +106,11 @@ pub(crate) fn auth(mut arguments: Arguments) -> Parsed {
     let second = arguments.optional();
     arguments.end()?;
     connection(match second {
-        None => Connection::Auth {
+        None => LocalCommand::Auth {
             user: None,
             password: first,
         },
-        Some(password) => Connection::Auth {
+        Some(password) => LocalCommand::Auth {
             user: Some(first),
             password,
         },
@@ -127,19 +132,19 @@ pub(crate) fn client_set_name(mut arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn client_set_info(mut arguments: Arguments) -> Parsed {
-    let attribute = arguments.next()?;
-    let (fact, what) = if attribute.eq_ignore_ascii_case(b"lib-name") {
-        (LibraryFact::Name, "lib-name")
-    } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
-        (LibraryFact::Version, "lib-ver")
+    let name = arguments.next()?;
+    let (attribute, what) = if name.eq_ignore_ascii_case(b"lib-name") {
+        (LibraryAttribute::Name, "lib-name")
+    } else if name.eq_ignore_ascii_case(b"lib-ver") {
+        (LibraryAttribute::Version, "lib-ver")
     } else {
-        let attribute = super::shown(&attribute, super::SHOWN_BYTES);
-        let message = format_args!("Unrecognized option '{attribute}'");
+        let name = super::shown(&name, super::SHOWN_BYTES);
+        let message = format_args!("Unrecognized option '{name}'");
         return Err(Reply::error("ERR", message));
     };
     let value = arguments.next()?;
     is_printable(&value, what)?;
-    client(ClientCommand::SetInfo { fact, value })
+    client(ClientCommand::SetInfo { attribute, value })
 }
 
 pub(crate) fn client_info(_: Arguments) -> Parsed {
@@ -176,7 +181,7 @@ pub(crate) fn client_kill(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn info(arguments: Arguments) -> Parsed {
-    connection(Connection::Info(arguments.rest()))
+    connection(LocalCommand::Info(arguments.rest()))
 }
 
 pub(crate) fn command_all(_: Arguments) -> Parsed {
@@ -205,7 +210,7 @@ pub(crate) fn command_list(arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn config_get(arguments: Arguments) -> Parsed {
-    connection(Connection::ConfigGet(arguments.rest()))
+    connection(LocalCommand::ConfigGet(arguments.rest()))
 }
 
 pub(crate) fn config_set(_: Arguments) -> Parsed {
@@ -213,23 +218,23 @@ pub(crate) fn config_set(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn readonly(_: Arguments) -> Parsed {
-    connection(Connection::ReadOnly)
+    connection(LocalCommand::ReadOnly)
 }
 
 pub(crate) fn readwrite(_: Arguments) -> Parsed {
-    connection(Connection::ReadWrite)
+    connection(LocalCommand::ReadWrite)
 }
 
 pub(crate) fn multi(_: Arguments) -> Parsed {
-    connection(Connection::Multi)
+    connection(LocalCommand::Multi)
 }
 
 pub(crate) fn exec(_: Arguments) -> Parsed {
-    connection(Connection::Exec)
+    connection(LocalCommand::Exec)
 }
 
 pub(crate) fn discard(_: Arguments) -> Parsed {
-    connection(Connection::Discard)
+    connection(LocalCommand::Discard)
 }
 
 pub(crate) fn watch(_: Arguments) -> Parsed {
@@ -237,5 +242,5 @@ pub(crate) fn watch(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn unwatch(_: Arguments) -> Parsed {
-    connection(Connection::Unwatch)
+    connection(LocalCommand::Unwatch)
 }

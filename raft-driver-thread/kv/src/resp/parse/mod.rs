@@ -11,7 +11,8 @@ pub(crate) use arguments::Arguments;
 pub(crate) use connection::*;
 pub(crate) use keys::*;
 pub use types::{
-    Addressee, Admin, ClientCommand, CommandCommand, Connection, LibraryFact, Request,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
+    LocalCommand, Request,
 };
 
 use super::table::{self, CommandSpec, Flag, Parser};
@@ -37,7 +38,7 @@ pub struct ParseLimits {
 ///
 /// let limits = ParseLimits { max_value_bytes: 1024 };
 /// let request = parse(vec!["get".into(), "a".into()], &limits);
-/// assert_eq!(request, Ok(Request::State(Command::Get("a".into()))));
+/// assert_eq!(request, Ok(Request::Command(Command::Get("a".into()))));
 /// let request = parse(vec!["get".into()], &limits);
 /// let error = "ERR wrong number of arguments for 'get' command";
 /// assert_eq!(request, Err(Reply::Error(error.into())));
@@ -45,7 +46,7 @@ pub struct ParseLimits {
 pub fn parse(arguments: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Reply> {
     let (spec, parser, arguments) = resolve(arguments, limits)?;
     match parser {
-        Parser::State(parse) => parse(arguments).map(Request::State),
+        Parser::State(parse) => parse(arguments).map(Request::Command),
         Parser::Other(parse) => parse(arguments),
         Parser::Nested(parse) => parse(arguments, limits),
         // The table has subcommands for those, and more words than one are there.

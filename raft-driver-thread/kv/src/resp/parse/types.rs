@@ -7,7 +7,7 @@ use bytes::Bytes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A command over the keys.
-    State(Command),
+    Command(Command),
     /// A command over the keys that runs once, however often it is sent.
     Once {
         /// The client's session.
@@ -22,14 +22,14 @@ pub enum Request {
     /// Ends a session.
     CloseSession(u64),
     /// Something about the connection, or about this server alone.
-    Connection(Connection),
+    Local(LocalCommand),
     /// Something about the cluster.
-    Admin(Admin),
+    Admin(AdminCommand),
 }
 
 /// A request that the server answers by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub enum LocalCommand {
     /// Is the server there? It answers the bytes, or PONG.
     Ping(Option<Bytes>),
     /// The bytes, back again.
@@ -44,8 +44,8 @@ pub enum Connection {
     Hello {
         /// The version; `None`: as before.
         version: Option<u8>,
-        /// User and password, to be checked first.
-        auth: Option<(Bytes, Bytes)>,
+        /// To be checked first.
+        auth: Option<Credentials>,
         /// The name that the connection has then.
         name: Option<Bytes>,
     },
@@ -78,6 +78,15 @@ pub enum Connection {
     Unwatch,
 }
 
+/// What AUTH, as an option of HELLO, says of the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub user: Bytes,
+    /// The user's password.
+    pub password: Bytes,
+}
+
 /// CLIENT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientCommand {
@@ -90,7 +99,7 @@ pub enum ClientCommand {
     /// What the client's library says of itself. No blanks, no control characters.
     SetInfo {
         /// What it says.
-        fact: LibraryFact,
+        attribute: LibraryAttribute,
         /// How it is.
         value: Bytes,
     },
@@ -106,7 +115,7 @@ pub enum ClientCommand {
 
 /// What a client's library says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LibraryFact {
+pub enum LibraryAttribute {
     /// Its name.
     Name,
     /// Its version.
@@ -132,7 +141,7 @@ pub enum CommandCommand {
 
 /// RAFT.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admin {
+pub enum AdminCommand {
     /// The server's view of the cluster, as JSON.
     Status,
     /// Takes in a server.
@@ -159,18 +168,18 @@ pub enum Admin {
         /// Whom it is for.
         to: Addressee,
         /// The body.
-        body: Bytes,
+        operation: Bytes,
     },
     /// A piece of a backup: an encoded body.
     Load(Bytes),
     /// What another server hands on to the one that leads: it tries once, and only if it leads. One of
-    /// [`Join`](Admin::Join), [`Leave`](Admin::Leave), [`Promote`](Admin::Promote) and
-    /// [`Transfer`](Admin::Transfer).
+    /// [`Join`](AdminCommand::Join), [`Leave`](AdminCommand::Leave), [`Promote`](AdminCommand::Promote) and
+    /// [`Transfer`](AdminCommand::Transfer).
     Here {
         /// Whom it is for.
         to: Addressee,
         /// What is to be done.
-        request: Box<Admin>,
+        request: Box<AdminCommand>,
     },
 }
 

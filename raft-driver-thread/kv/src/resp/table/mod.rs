@@ -16,7 +16,7 @@ pub struct CommandSpec {
     /// What kind of command it is.
     pub flags: &'static [Flag],
     /// Which of its words are keys.
-    pub keys: Keys,
+    pub keys: KeyPositions,
     /// With which others it belongs, in the words of Redis.
     pub group: &'static str,
     /// What it is for.
@@ -57,7 +57,7 @@ pub enum Flag {
 
 /// Which words of a request are keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keys {
+pub enum KeyPositions {
     /// None.
     None,
     /// The one behind the name.

@@ -1,6 +1,6 @@
 //! What COMMAND answers.
 
-use super::{CommandSpec, Flag, Keys, Subcommand, all, find, takes};
+use super::{CommandSpec, Flag, KeyPositions, Subcommand, all, find, takes};
 use crate::resp::parse::CommandCommand;
 use crate::state::Reply;
 use bytes::Bytes;
@@ -45,10 +45,10 @@ fn keys_of(words: &[Bytes]) -> Reply {
         return Reply::error("ERR", "Invalid command specified");
     };
     let (most, step) = match spec.keys {
-        Keys::None => return Reply::error("ERR", "The command has no key arguments"),
-        Keys::One => (1, 1),
-        Keys::All => (usize::MAX, 1),
-        Keys::EverySecond => (usize::MAX, 2),
+        KeyPositions::None => return Reply::error("ERR", "The command has no key arguments"),
+        KeyPositions::One => (1, 1),
+        KeyPositions::All => (usize::MAX, 1),
+        KeyPositions::EverySecond => (usize::MAX, 2),
     };
     if !takes(spec.arity, words.len()) {
         return Reply::error("ERR", "Invalid number of arguments specified for command");
@@ -70,7 +70,7 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Reply {
 /// them, categories, tips, specifications of keys, subcommands.
 fn described(spec: &CommandSpec) -> Reply {
     let subcommands = spec.subcommands.iter().map(|subcommand| {
-        let keys = Keys::None;
+        let keys = KeyPositions::None;
         facts(
             subcommand.full_name,
             subcommand.arity,
@@ -88,12 +88,18 @@ fn described(spec: &CommandSpec) -> Reply {
     )
 }
 
-fn facts(name: &str, arity: i32, spec: &CommandSpec, keys: Keys, subcommands: Vec<Reply>) -> Reply {
+fn facts(
+    name: &str,
+    arity: i32,
+    spec: &CommandSpec,
+    keys: KeyPositions,
+    subcommands: Vec<Reply>,
+) -> Reply {
     let (first, last, step) = match keys {
-        Keys::None => (0, 0, 0),
-        Keys::One => (1, 1, 1),
-        Keys::All => (1, -1, 1),
-        Keys::EverySecond => (1, -1, 2),
+        KeyPositions::None => (0, 0, 0),
+        KeyPositions::One => (1, 1, 1),
+        KeyPositions::All => (1, -1, 1),
+        KeyPositions::EverySecond => (1, -1, 2),
     };
     Reply::Array(vec![
         Reply::text(name),

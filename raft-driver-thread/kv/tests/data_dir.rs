@@ -1,7 +1,7 @@
 //! A data folder belongs to one server, and one process at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use raft_kv::folder::{Folder, FolderError, disk_bytes};
+use raft_kv::data_dir::{DataDir, DataDirError, disk_bytes};
 use raft_kv::settings::{Founder, Identity};
 use std::fs;
 
@@ -21,18 +21,18 @@ fn identity() -> Identity {
 fn a_folder_tells_whose_it_is() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("new/data");
-    drop(Folder::create(&path, &identity()).unwrap());
-    let folder = Folder::open(&path).unwrap();
+    drop(DataDir::create(&path, &identity()).unwrap());
+    let folder = DataDir::open(&path).unwrap();
     assert_eq!(folder.identity(), &identity());
     assert_eq!(folder.path(), path);
-    assert_eq!(Folder::identity_of(&path).unwrap(), identity());
+    assert_eq!(DataDir::identity_of(&path).unwrap(), identity());
     let joined = Identity {
         founders: Vec::new(),
         ..identity()
     };
     let path = temporary.path().join("joined");
-    drop(Folder::create(&path, &joined).unwrap());
-    assert_eq!(Folder::identity_of(&path).unwrap(), joined);
+    drop(DataDir::create(&path, &joined).unwrap());
+    assert_eq!(DataDir::identity_of(&path).unwrap(), joined);
 }
 
 /// As a journal is, which is made as long as it may become.
@@ -62,56 +62,56 @@ fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
 #[test]
 fn a_log_that_was_begun_is_not_begun_anew_when_it_is_gone() {
     let temporary = tempfile::tempdir().unwrap();
-    let folder = Folder::create(temporary.path().join("data"), &identity()).unwrap();
-    folder.check_log().unwrap();
-    fs::create_dir(folder.log()).unwrap();
-    fs::write(folder.log().join("FORMAT"), "").unwrap();
-    folder.begun().unwrap();
-    folder.begun().unwrap();
-    folder.check_log().unwrap();
-    fs::remove_dir_all(folder.log()).unwrap();
-    let error = folder.check_log().unwrap_err();
-    assert!(matches!(error, FolderError::LogGone { .. }), "{error}");
+    let folder = DataDir::create(temporary.path().join("data"), &identity()).unwrap();
+    folder.check_log_exists().unwrap();
+    fs::create_dir(folder.log_dir()).unwrap();
+    fs::write(folder.log_dir().join("FORMAT"), "").unwrap();
+    folder.mark_log_begun().unwrap();
+    folder.mark_log_begun().unwrap();
+    folder.check_log_exists().unwrap();
+    fs::remove_dir_all(folder.log_dir()).unwrap();
+    let error = folder.check_log_exists().unwrap_err();
+    assert!(matches!(error, DataDirError::LogMissing { .. }), "{error}");
 }
 
 #[test]
 fn no_second_process_opens_a_folder() {
     let temporary = tempfile::tempdir().unwrap();
-    let first = Folder::create(temporary.path(), &identity()).unwrap();
-    let second = Folder::open(temporary.path());
+    let first = DataDir::create(temporary.path(), &identity()).unwrap();
+    let second = DataDir::open(temporary.path());
     assert!(
-        matches!(second, Err(FolderError::Locked { .. })),
+        matches!(second, Err(DataDirError::Locked { .. })),
         "{second:?}"
     );
     // It still says whose it is.
-    assert_eq!(Folder::identity_of(temporary.path()).unwrap(), identity());
+    assert_eq!(DataDir::identity_of(temporary.path()).unwrap(), identity());
     drop(first);
-    Folder::open(temporary.path()).unwrap();
+    DataDir::open(temporary.path()).unwrap();
 }
 
 #[test]
 fn a_folder_is_never_made_over_another() {
     let temporary = tempfile::tempdir().unwrap();
-    drop(Folder::create(temporary.path(), &identity()).unwrap());
+    drop(DataDir::create(temporary.path(), &identity()).unwrap());
     let other = Identity {
         node: 3,
         ..identity()
     };
-    let again = Folder::create(temporary.path(), &other);
+    let again = DataDir::create(temporary.path(), &other);
     assert!(
-        matches!(again, Err(FolderError::Exists { .. })),
+        matches!(again, Err(DataDirError::Exists { .. })),
         "{again:?}"
     );
-    assert_eq!(Folder::identity_of(temporary.path()).unwrap(), identity());
+    assert_eq!(DataDir::identity_of(temporary.path()).unwrap(), identity());
 }
 
 #[test]
 fn a_folder_with_other_files_is_refused_and_left_alone() {
     let temporary = tempfile::tempdir().unwrap();
     fs::write(temporary.path().join("letter"), "dear").unwrap();
-    let error = Folder::create(temporary.path(), &identity()).unwrap_err();
+    let error = DataDir::create(temporary.path(), &identity()).unwrap_err();
     assert!(
-        matches!(&error, FolderError::NotEmpty { name, .. } if name == "letter"),
+        matches!(&error, DataDirError::NotEmpty { name, .. } if name == "letter"),
         "{error}"
     );
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 1);
@@ -122,15 +122,15 @@ fn what_a_killed_process_left_is_no_obstacle() {
     let temporary = tempfile::tempdir().unwrap();
     fs::write(temporary.path().join("cluster.toml.x1y2"), "for").unwrap();
     fs::write(temporary.path().join("LOCK"), "").unwrap();
-    Folder::create(temporary.path(), &identity()).unwrap();
+    DataDir::create(temporary.path(), &identity()).unwrap();
 }
 
 #[test]
 fn what_is_no_data_folder_is_told_so_and_stays_as_it_is() {
     let temporary = tempfile::tempdir().unwrap();
     for path in [temporary.path().to_owned(), temporary.path().join("none")] {
-        let error = Folder::open(&path).unwrap_err();
-        assert!(matches!(error, FolderError::NotOne { .. }), "{error}");
+        let error = DataDir::open(&path).unwrap_err();
+        assert!(matches!(error, DataDirError::NotADataDir { .. }), "{error}");
         assert!(error.to_string().contains("raft-kv init"), "{error}");
     }
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
@@ -141,11 +141,11 @@ fn a_newer_version_and_damage_are_told() {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("cluster.toml");
     fs::write(&file, "format = 2\nshards = 16\n").unwrap();
-    let error = Folder::open(temporary.path()).unwrap_err();
+    let error = DataDir::open(temporary.path()).unwrap_err();
     assert!(
         matches!(
             error,
-            FolderError::NewerVersion {
+            DataDirError::UnsupportedVersion {
                 found: 2,
                 known: 1,
                 ..
@@ -160,8 +160,8 @@ fn a_newer_version_and_damage_are_told() {
         "\u{1}",
     ] {
         fs::write(&file, damaged).unwrap();
-        let error = Folder::open(temporary.path()).unwrap_err();
-        assert!(matches!(error, FolderError::Damaged { .. }), "{error}");
+        let error = DataDir::open(temporary.path()).unwrap_err();
+        assert!(matches!(error, DataDirError::Damaged { .. }), "{error}");
     }
 }
 
@@ -169,18 +169,19 @@ fn a_newer_version_and_damage_are_told() {
 fn a_folder_of_another_node_or_cluster_is_told() {
     let path = std::path::Path::new("data");
     let own = identity();
-    own.expect(path, None, None).unwrap();
-    own.expect(path, Some(own.cluster), Some(own.node)).unwrap();
-    let other = own.expect(path, Some(5), Some(own.node));
+    own.require(path, None, None).unwrap();
+    own.require(path, Some(own.cluster), Some(own.node))
+        .unwrap();
+    let other = own.require(path, Some(5), Some(own.node));
     assert!(
-        matches!(other, Err(FolderError::OtherCluster { asked: 5, .. })),
+        matches!(other, Err(DataDirError::OtherCluster { asked: 5, .. })),
         "{other:?}"
     );
-    let other = own.expect(path, None, Some(1));
+    let other = own.require(path, None, Some(1));
     assert!(
         matches!(
             other,
-            Err(FolderError::OtherNode {
+            Err(DataDirError::OtherNode {
                 found: 2,
                 asked: 1,
                 ..

@@ -2,9 +2,9 @@
 //!
 //! No server runs meanwhile. The new folder has its name only when all of it is there.
 
-use super::folder::{Folder, FolderError};
+use super::data_dir::{DataDir, DataDirError};
 use super::settings::{Founder, Identity};
-use super::state::{BackedUp, Body, Entry, Machine, read_backup};
+use super::state::{BackupSummary, Machine, Operation, Payload, read_backup};
 use bytes::Bytes;
 use raft_driver_thread::StateMachine;
 use raft_driver_thread::raft_proto::{
@@ -22,15 +22,15 @@ const PIECE: usize = 1 << 20;
 
 /// Why no cluster was founded. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
-pub enum OfflineError {
+pub enum RecoveryError {
     /// Of the old or the new folder.
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    DataDir(#[from] DataDirError),
     /// The log or the snapshots.
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The new folder is there already.
-    #[error("{} is there already: name another folder", path.display())]
+    #[error("{} is there already: name another directory", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
@@ -60,9 +60,9 @@ pub enum OfflineError {
     },
 }
 
-fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> OfflineError {
+fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> RecoveryError {
     let doing = format!("{doing} {}", path.display());
-    move |source| OfflineError::Io { doing, source }
+    move |source| RecoveryError::Io { doing, source }
 }
 
 /// What stands in a survivor's folder.
@@ -85,14 +85,14 @@ impl Survivor {
     ///
     /// # Errors
     ///
-    /// [`OfflineError`]; [`FolderError::Locked`] if the server runs.
-    pub fn read(path: &Path) -> Result<Survivor, OfflineError> {
-        let folder = Folder::open(path)?;
-        if !folder.log().exists() {
+    /// [`RecoveryError`]; [`DataDirError::Locked`] if the server runs.
+    pub fn read(path: &Path) -> Result<Survivor, RecoveryError> {
+        let folder = DataDir::open(path)?;
+        if !folder.log_dir().exists() {
             let path = path.to_owned();
-            return Err(OfflineError::Empty { path });
+            return Err(RecoveryError::Empty { path });
         }
-        let mut storage = DiskStorage::open(folder.log())?;
+        let mut storage = DiskStorage::open(folder.log_dir())?;
         let recovered = storage.recover()?;
         let mut machine = Machine::new();
         let mut last = EntryId::default();
@@ -114,7 +114,7 @@ impl Survivor {
         }
         if last == EntryId::default() {
             let path = path.to_owned();
-            return Err(OfflineError::Empty { path });
+            return Err(RecoveryError::Empty { path });
         }
         let identity = folder.identity().clone();
         let members = members.unwrap_or_default();
@@ -130,30 +130,30 @@ impl Survivor {
     }
 
     /// How many keys it has.
-    pub fn keys(&self) -> u64 {
-        self.machine.keys()
+    pub fn key_count(&self) -> u64 {
+        self.machine.key_count()
     }
 
     /// Founds a new cluster of this server alone, in a new folder with these
-    /// [settings](Folder::keep_settings). The old one stays as it is.
+    /// [settings](DataDir::save_settings). The old one stays as it is.
     ///
     /// # Errors
     ///
-    /// [`OfflineError`].
-    pub fn found(
+    /// [`RecoveryError`].
+    pub fn found_cluster(
         mut self,
         path: &Path,
         identity: &Identity,
         settings: &str,
-    ) -> Result<(), OfflineError> {
-        let servers = self.machine.servers().map(|server| server.node);
+    ) -> Result<(), RecoveryError> {
+        let servers = self.machine.addresses().map(|server| server.node);
         let gone: Vec<_> = servers.filter(|node| *node != identity.node).collect();
         for node in gone {
             self.last.index = self.last.index.next();
-            let body = Body::ServerLeft(node);
-            apply(&mut self.machine, self.last.index, 0, body);
+            let operation = Operation::RemoveAddress(node);
+            apply(&mut self.machine, self.last.index, 0, operation);
         }
-        found(path, identity, settings, self.machine, self.last)
+        create_data_dir(path, identity, settings, self.machine, self.last)
     }
 }
 
@@ -174,40 +174,44 @@ fn log(entries: &Entries, snapshot: EntryId) -> Vec<raft_driver_thread::raft_pro
 ///
 /// # Errors
 ///
-/// [`OfflineError`].
-pub fn keys_of_snapshot(folder: &Folder, snapshot: SnapshotId) -> Result<u64, OfflineError> {
+/// [`RecoveryError`].
+pub fn count_snapshot_keys(folder: &DataDir, snapshot: SnapshotId) -> Result<u64, RecoveryError> {
     let mut machine = Machine::new();
-    load(&mut machine, &DiskStorage::open(folder.log())?, snapshot)?;
-    Ok(machine.keys())
+    load(
+        &mut machine,
+        &DiskStorage::open(folder.log_dir())?,
+        snapshot,
+    )?;
+    Ok(machine.key_count())
 }
 
 fn load(
     machine: &mut Machine,
     storage: &DiskStorage,
     snapshot: SnapshotId,
-) -> Result<(), OfflineError> {
+) -> Result<(), RecoveryError> {
     let mut reader = BufReader::new(storage.snapshots().open(snapshot)?);
     let restored = machine.restore(&mut reader);
     // To the end, where the reader compares the checksum.
     let restored = restored.and_then(|()| io::copy(&mut reader, &mut io::sink()));
-    restored.map(|_| ()).map_err(|source| OfflineError::Io {
+    restored.map(|_| ()).map_err(|source| RecoveryError::Io {
         doing: format!("load the snapshot at {}", snapshot.last),
         source,
     })
 }
 
 /// Founds a new cluster of one server with the keys of a backup, in a new folder with these
-/// [settings](Folder::keep_settings).
+/// [settings](DataDir::save_settings).
 ///
 /// # Errors
 ///
-/// [`OfflineError`].
+/// [`RecoveryError`].
 pub fn restore(
     file: &Path,
     path: &Path,
     identity: &Identity,
     settings: &str,
-) -> Result<BackedUp, OfflineError> {
+) -> Result<BackupSummary, RecoveryError> {
     let mut opened = File::open(file).map_err(failed("read", file))?;
     // Whether all of it is whole is known only at its end.
     let backed_up = check_backup(&opened).map_err(failed("read", file))?;
@@ -230,7 +234,7 @@ pub fn restore(
         index: loader.last,
         term: Term(1),
     };
-    found(path, identity, settings, loader.machine, last)?;
+    create_data_dir(path, identity, settings, loader.machine, last)?;
     Ok(backed_up)
 }
 
@@ -239,7 +243,7 @@ pub fn restore(
 /// # Errors
 ///
 /// Those of reading; [`InvalidData`](io::ErrorKind::InvalidData) if it is no whole backup.
-pub fn check_backup(file: &File) -> io::Result<BackedUp> {
+pub fn check_backup(file: &File) -> io::Result<BackupSummary> {
     let mut reader = BufReader::with_capacity(PIECE, file);
     read_backup(&mut reader, |_, _, _| Ok(()))
 }
@@ -265,25 +269,32 @@ impl Loader {
     /// Also without any keys: then the state begins at the backup's time.
     fn flush(&mut self) {
         self.last = self.last.next();
-        let body = Body::Load(std::mem::take(&mut self.keys));
-        apply(&mut self.machine, self.last, self.time, body);
+        let operation = Operation::Load(std::mem::take(&mut self.keys));
+        apply(&mut self.machine, self.last, self.time, operation);
         self.bytes = 0;
     }
 }
 
-fn apply(machine: &mut Machine, index: Index, millis: u64, body: Body) {
-    machine.apply_one(index.0, &Entry { millis, body }.encode());
+fn apply(machine: &mut Machine, index: Index, unix_millis: u64, operation: Operation) {
+    machine.apply_one(
+        index.0,
+        &Payload {
+            unix_millis,
+            operation,
+        }
+        .encode(),
+    );
 }
 
 /// Writes a folder whose snapshot is this state, after the entry `last`.
-fn found(
+fn create_data_dir(
     path: &Path,
     identity: &Identity,
     settings: &str,
     machine: Machine,
     last: EntryId,
-) -> Result<(), OfflineError> {
-    let exists = || OfflineError::Exists {
+) -> Result<(), RecoveryError> {
+    let exists = || RecoveryError::Exists {
         path: path.to_owned(),
     };
     if path.exists() {
@@ -298,8 +309,8 @@ fn found(
         .prefix(".raft-kv.")
         .tempdir_in(parent);
     let aside = aside.map_err(failed("make a folder in", parent))?;
-    let folder = Folder::create(aside.path(), identity)?;
-    folder.keep_settings(settings)?;
+    let folder = DataDir::create(aside.path(), identity)?;
+    folder.save_settings(settings)?;
     write(&folder, machine, last)?;
     drop(folder);
     fs::rename(aside.path(), path).map_err(failed("make", path))?;
@@ -309,12 +320,12 @@ fn found(
     synced.map_err(failed("sync", parent))
 }
 
-fn write(folder: &Folder, mut machine: Machine, last: EntryId) -> Result<(), OfflineError> {
+fn write(folder: &DataDir, mut machine: Machine, last: EntryId) -> Result<(), RecoveryError> {
     let identity = folder.identity();
     let voter =
         |founder: &Founder| Member::voter(NodeId(founder.node)).with_context(founder.peers.clone());
     let membership = Membership::of(identity.founders.iter().map(voter));
-    let mut storage = DiskStorage::open(folder.log())?;
+    let mut storage = DiskStorage::open(folder.log_dir())?;
     storage.recover()?;
     let mut sink = storage.snapshots().create()?;
     let written = Machine::write_snapshot(machine.snapshot(), &mut sink);

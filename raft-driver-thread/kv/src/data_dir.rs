@@ -1,4 +1,4 @@
-//! The data folder of a server.
+//! The data directory of a server.
 //!
 //! | name | holds |
 //! |---|---|
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// The version of the folder's layout.
 const FORMAT: u32 = 1;
-/// The file that makes a folder a data folder.
+/// The file that makes a folder a data directory.
 const IDENTITY: &str = "cluster.toml";
 /// The settings that it was made with.
 const SETTINGS: &str = "raft-kv.toml";
@@ -27,9 +27,9 @@ const BEGUN: &str = "BEGUN";
 /// Whose lock keeps a second process out.
 const LOCK: &str = "LOCK";
 
-/// The data folder of a server. While it is there, nobody else can open it.
+/// The data directory of a server. While it is there, nobody else can open it.
 #[derive(Debug)]
-pub struct Folder {
+pub struct DataDir {
     path: PathBuf,
     identity: Identity,
     /// Dropped, it is unlocked.
@@ -52,14 +52,14 @@ struct Version {
     format: u32,
 }
 
-impl Folder {
+impl DataDir {
     /// Makes a folder for a new server: durably, and never over another one.
     ///
     /// # Errors
     ///
-    /// [`FolderError::Exists`] or [`FolderError::NotEmpty`] if there is something;
-    /// [`FolderError::Io`].
-    pub fn create(path: impl Into<PathBuf>, identity: &Identity) -> Result<Folder, FolderError> {
+    /// [`DataDirError::Exists`] or [`DataDirError::NotEmpty`] if there is something;
+    /// [`DataDirError::Io`].
+    pub fn create(path: impl Into<PathBuf>, identity: &Identity) -> Result<DataDir, DataDirError> {
         let path = path.into();
         fs::create_dir_all(&path).map_err(failed("make", &path))?;
         refuse_content(&path)?;
@@ -71,35 +71,35 @@ impl Folder {
             founders: identity.founders.clone(),
         };
         let file = path.join(IDENTITY);
-        let text = toml::to_string(&stored).map_err(|error| FolderError::Damaged {
+        let text = toml::to_string(&stored).map_err(|error| DataDirError::Damaged {
             place: file.clone(),
             what: error.to_string(),
         })?;
         let written = write_new(&path, IDENTITY, &text);
         written.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
-            true => FolderError::Exists { path: path.clone() },
+            true => DataDirError::Exists { path: path.clone() },
             false => failed("write", &file)(error),
         })?;
-        Ok(Folder {
+        Ok(DataDir {
             path,
             identity: identity.clone(),
             _lock: lock,
         })
     }
 
-    /// Opens a folder that [`create`](Folder::create) made.
+    /// Opens a folder that [`create`](DataDir::create) made.
     ///
     /// # Errors
     ///
-    /// [`FolderError::NotOne`], [`FolderError::Locked`], [`FolderError::NewerVersion`],
-    /// [`FolderError::Damaged`], [`FolderError::Io`].
-    pub fn open(path: impl Into<PathBuf>) -> Result<Folder, FolderError> {
+    /// [`DataDirError::NotADataDir`], [`DataDirError::Locked`], [`DataDirError::UnsupportedVersion`],
+    /// [`DataDirError::Damaged`], [`DataDirError::Io`].
+    pub fn open(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
         let path = path.into();
         // What is none is told so, and not locked.
-        Folder::identity_of(&path)?;
+        DataDir::identity_of(&path)?;
         let lock = lock(&path)?;
-        Ok(Folder {
-            identity: Folder::identity_of(&path)?,
+        Ok(DataDir {
+            identity: DataDir::identity_of(&path)?,
             path,
             _lock: lock,
         })
@@ -109,25 +109,25 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`FolderError::NotOne`], [`FolderError::NewerVersion`], [`FolderError::Damaged`],
-    /// [`FolderError::Io`].
-    pub fn identity_of(path: &Path) -> Result<Identity, FolderError> {
+    /// [`DataDirError::NotADataDir`], [`DataDirError::UnsupportedVersion`], [`DataDirError::Damaged`],
+    /// [`DataDirError::Io`].
+    pub fn identity_of(path: &Path) -> Result<Identity, DataDirError> {
         let file = path.join(IDENTITY);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let path = path.to_owned();
-                return Err(FolderError::NotOne { path });
+                return Err(DataDirError::NotADataDir { path });
             }
             Err(error) => return Err(failed("read", &file)(error)),
         };
-        let damaged = |error: toml::de::Error| FolderError::Damaged {
+        let damaged = |error: toml::de::Error| DataDirError::Damaged {
             place: file.clone(),
             what: error.to_string(),
         };
         let version: Version = toml::from_str(&text).map_err(damaged)?;
         if version.format != FORMAT {
-            return Err(FolderError::NewerVersion {
+            return Err(DataDirError::UnsupportedVersion {
                 path: path.to_owned(),
                 found: version.format,
                 known: FORMAT,
@@ -152,7 +152,7 @@ impl Folder {
     }
 
     /// Where the log and the snapshots lie.
-    pub fn log(&self) -> PathBuf {
+    pub fn log_dir(&self) -> PathBuf {
         self.path.join("raft")
     }
 
@@ -162,11 +162,11 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`FolderError::LogGone`].
-    pub fn check_log(&self) -> Result<(), FolderError> {
-        if self.path.join(BEGUN).exists() && !self.log().join("FORMAT").exists() {
-            let path = self.log();
-            return Err(FolderError::LogGone { path });
+    /// [`DataDirError::LogMissing`].
+    pub fn check_log_exists(&self) -> Result<(), DataDirError> {
+        if self.path.join(BEGUN).exists() && !self.log_dir().join("FORMAT").exists() {
+            let path = self.log_dir();
+            return Err(DataDirError::LogMissing { path });
         }
         Ok(())
     }
@@ -175,8 +175,8 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`FolderError::Io`].
-    pub fn begun(&self) -> Result<(), FolderError> {
+    /// [`DataDirError::Io`].
+    pub fn mark_log_begun(&self) -> Result<(), DataDirError> {
         match write_new(&self.path, BEGUN, "") {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(failed("write", &self.path.join(BEGUN))(error))
@@ -186,7 +186,7 @@ impl Folder {
     }
 
     /// Where the settings lie that the folder was made with, if they were kept.
-    pub fn settings(path: &Path) -> PathBuf {
+    pub fn settings_file(path: &Path) -> PathBuf {
         path.join(SETTINGS)
     }
 
@@ -194,10 +194,10 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// [`FolderError::Io`]; those that were there before stay.
-    pub fn keep_settings(&self, text: &str) -> Result<(), FolderError> {
+    /// [`DataDirError::Io`]; those that were there before stay.
+    pub fn save_settings(&self, text: &str) -> Result<(), DataDirError> {
         let written = write_new(&self.path, SETTINGS, text);
-        written.map_err(failed("write", &Folder::settings(&self.path)))
+        written.map_err(failed("write", &DataDir::settings_file(&self.path)))
     }
 }
 
@@ -207,21 +207,21 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`FolderError::OtherNode`], [`FolderError::OtherCluster`].
-    pub fn expect(
+    /// [`DataDirError::OtherNode`], [`DataDirError::OtherCluster`].
+    pub fn require(
         &self,
         path: &Path,
         cluster: Option<u64>,
         node: Option<u64>,
-    ) -> Result<(), FolderError> {
+    ) -> Result<(), DataDirError> {
         let path = || path.to_owned();
         match (cluster, node) {
-            (Some(asked), _) if asked != self.cluster => Err(FolderError::OtherCluster {
+            (Some(asked), _) if asked != self.cluster => Err(DataDirError::OtherCluster {
                 path: path(),
                 found: self.cluster,
                 asked,
             }),
-            (_, Some(asked)) if asked != self.node => Err(FolderError::OtherNode {
+            (_, Some(asked)) if asked != self.node => Err(DataDirError::OtherNode {
                 path: path(),
                 found: self.node,
                 asked,
@@ -232,14 +232,14 @@ impl Identity {
 }
 
 /// Keeps other processes out, until the file is dropped.
-fn lock(folder: &Path) -> Result<File, FolderError> {
+fn lock(folder: &Path) -> Result<File, DataDirError> {
     let path = folder.join(LOCK);
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
     let file = options.open(&path).map_err(failed("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(FolderError::Locked {
+        Err(TryLockError::WouldBlock) => Err(DataDirError::Locked {
             path: folder.to_owned(),
         }),
         Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
@@ -247,18 +247,18 @@ fn lock(folder: &Path) -> Result<File, FolderError> {
 }
 
 /// Only what a process left that was killed while it made the folder may be there.
-fn refuse_content(path: &Path) -> Result<(), FolderError> {
+fn refuse_content(path: &Path) -> Result<(), DataDirError> {
     for file in fs::read_dir(path).map_err(failed("read", path))? {
         let name = file.map_err(failed("read", path))?.file_name();
         let name = name.to_string_lossy();
         if name == IDENTITY {
             let path = path.to_owned();
-            return Err(FolderError::Exists { path });
+            return Err(DataDirError::Exists { path });
         }
         // A disk's own folder is where its root is mounted.
         let is_ours = name == LOCK || name.starts_with(&format!("{IDENTITY}."));
         if !is_ours && name != "lost+found" {
-            return Err(FolderError::NotEmpty {
+            return Err(DataDirError::NotEmpty {
                 path: path.to_owned(),
                 name: name.into_owned(),
             });
@@ -313,24 +313,24 @@ fn taken(file: &fs::Metadata) -> u64 {
 }
 
 /// An error of the operating system, with what was being done to which file.
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_owned();
-    move |source| FolderError::Io {
+    move |source| DataDirError::Io {
         doing,
         path,
         source,
     }
 }
 
-/// What is wrong with a data folder.
+/// What is wrong with a data directory.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
+pub enum DataDirError {
     /// There is no `cluster.toml` in it.
     #[error(
-        "{} is not a data folder: make one with `raft-kv init` for a new cluster, or with \
+        "{} is not a data directory: make one with `raft-kv init` for a new cluster, or with \
          `raft-kv join` for one that runs", path.display()
     )]
-    NotOne {
+    NotADataDir {
         /// The folder.
         path: PathBuf,
     },
@@ -339,7 +339,7 @@ pub enum FolderError {
         "{} is gone: a server without its log must not go on under its number. Bring it back as it \
          was, or remove the server (`raft-kv leave`) and let another one join", path.display()
     )]
-    LogGone {
+    LogMissing {
         /// Where it was.
         path: PathBuf,
     },
@@ -348,7 +348,7 @@ pub enum FolderError {
         "{} has format version {found}, this release reads {known}: start it with the release \
          that wrote it, or a later one", path.display()
     )]
-    NewerVersion {
+    UnsupportedVersion {
         /// The folder.
         path: PathBuf,
         /// What it says.
@@ -358,7 +358,7 @@ pub enum FolderError {
     },
     /// It was to be made, and is there.
     #[error(
-        "{} is a data folder already: run it with `raft-kv start`, or name another folder",
+        "{} is a data directory already: run it with `raft-kv start`, or name another directory",
         path.display()
     )]
     Exists {
@@ -366,7 +366,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// It was to be made, and something else is there.
-    #[error("{} is not empty, it holds {name:?}: name another folder", path.display())]
+    #[error("{} is not empty, it holds {name:?}: name another directory", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
@@ -375,7 +375,7 @@ pub enum FolderError {
     },
     /// It is another server's.
     #[error(
-        "{} belongs to node {found}, not to node {asked}: name the folder of node {asked}",
+        "{} belongs to node {found}, not to node {asked}: name the directory of node {asked}",
         path.display()
     )]
     OtherNode {
@@ -388,7 +388,7 @@ pub enum FolderError {
     },
     /// It is another cluster's.
     #[error(
-        "{} belongs to cluster {found}, not to cluster {asked}: name a folder of cluster {asked}",
+        "{} belongs to cluster {found}, not to cluster {asked}: name a directory of cluster {asked}",
         path.display()
     )]
     OtherCluster {
