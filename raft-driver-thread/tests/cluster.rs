@@ -4,7 +4,7 @@
 mod support;
 
 use raft_driver_thread::raft_proto::{NodeId, ProposeError, ReadMode};
-use raft_driver_thread::{News, RequestError, StopReason, Unknown};
+use raft_driver_thread::{NodeEvent, RequestError, StopReason, Unknown};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ fn subscribers_hear_of_leaders_and_of_the_end() {
     let news = node.subscribe();
     cluster.leader();
     node.shutdown();
-    let heard: Vec<News> = news.iter().collect();
-    let end = News::Stopped(StopReason::Shutdown);
+    let heard: Vec<NodeEvent> = news.iter().collect();
+    let end = NodeEvent::Stopped(StopReason::Shutdown);
     assert_eq!(heard.last(), Some(&end));
     assert_eq!(node.subscribe().recv(), Ok(end), "also who comes late");
 }

@@ -137,7 +137,7 @@ fn the_first_message_to_a_peer_that_was_started_anew_arrives() {
 #[test]
 fn a_node_that_is_no_member_any_more_is_soon_not_spoken_to() {
     let mut options = plain();
-    options.farewell = Duration::from_millis(50);
+    options.removed_peer_timeout = Duration::from_millis(50);
     let (mut one, mut two) = (end(1, 7, options), end(2, 7, plain()));
     introduce(&mut [&mut one, &mut two]);
     assert!(arrives(&mut one, &two, 1));
@@ -172,7 +172,7 @@ fn a_node_that_knows_no_member_yet_answers_those_it_was_introduced_to() {
     let two = end(2, 7, plain());
     let mut options = plain();
     let address = two.transport.local_address().to_string();
-    options.introductions = vec![(NodeId(2), address)];
+    options.initial_addresses = vec![(NodeId(2), address)];
     let mut one = end(1, 7, options);
     one.transport.members(&Membership::default());
     assert!(arrives(&mut one, &two, 1));
@@ -180,7 +180,7 @@ fn a_node_that_knows_no_member_yet_answers_those_it_was_introduced_to() {
     let mut three = end(3, 7, plain());
     let mut two = two;
     let mut options = plain();
-    options.introductions = vec![(NodeId(3), three.transport.local_address().to_string())];
+    options.initial_addresses = vec![(NodeId(3), three.transport.local_address().to_string())];
     let mut four = end(4, 7, options);
     introduce(&mut [&mut two, &mut four]);
     four.transport.send(NodeId(3), message(9));

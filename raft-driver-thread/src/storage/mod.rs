@@ -170,24 +170,24 @@ pub enum StorageError {
     },
     /// Bytes are not what was written. The node does not start with them; give it a new id and an
     /// empty folder, and let it join anew.
-    #[error("{} is damaged: {what}", place.display())]
+    #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The file or folder.
-        place: PathBuf,
+        path: PathBuf,
         /// What is wrong in it, and where.
         what: String,
     },
     /// Another process, or another node of this one, uses the folder.
-    #[error("{} is in use: stop the process that uses it", place.display())]
+    #[error("{} is in use: stop the process that uses it", path.display())]
     InUse {
         /// The folder.
-        place: PathBuf,
+        path: PathBuf,
     },
     /// The folder was written by a version that this one does not know.
-    #[error("{} has format version {found}, this release reads {known}", place.display())]
+    #[error("{} has format version {found}, this release reads {known}", path.display())]
     UnknownVersion {
         /// The folder.
-        place: PathBuf,
+        path: PathBuf,
         /// What it says.
         found: u64,
         /// What is known.

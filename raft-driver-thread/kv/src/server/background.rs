@@ -5,7 +5,7 @@ use super::router::Router;
 use crate::settings::Identity;
 use crate::state::{Machine, Operation, ServerAddress};
 use bytes::Bytes;
-use raft_driver_thread::News;
+use raft_driver_thread::NodeEvent;
 use raft_driver_thread::Node;
 use raft_driver_thread::StopReason;
 use raft_driver_thread::raft_proto::{MemberRole, RoleKind};
@@ -37,7 +37,7 @@ impl NodeEvents {
             .name("kv-events".into())
             .spawn(move || {
                 for event in events {
-                    if let News::Stopped(why) = event {
+                    if let NodeEvent::Stopped(why) = event {
                         reason.send_replace(Some(why));
                     }
                     counter.send_modify(|count| *count += 1);
