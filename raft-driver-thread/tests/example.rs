@@ -17,7 +17,7 @@ fn the_counter_counts_on_after_all_nodes_were_killed() {
 
 #[test]
 fn the_readme_shows_the_example_whole() {
-    let readme = include_str!("../../README.md");
+    let readme = include_str!("../README.md");
     let example = include_str!("../examples/counter.rs");
     assert!(
         readme.contains(example.trim_end()),
