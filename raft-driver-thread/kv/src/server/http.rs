@@ -1,14 +1,13 @@
 //! The pages for probes and monitoring: /healthz, /readyz, /metrics.
 //!
-//! Beside the node's metrics, which the driver documents, a server has these, each with a label `node`.
+//! Beside [the node's metrics](raft_driver_thread::metrics), a server has these. Each has a label
+//! `node`, with a value like `n1`.
 //!
-//! | name | kind | what |
-//! |---|---|---|
-//! | `raft_kv_connections` | gauge | clients that are connected |
-//! | `raft_kv_commands_total` | counter | commands that clients sent |
-//! | `raft_kv_rejected_connections_total` | counter | connections refused, because there were too many |
-//!
-//! Histograms have the buckets [`SECONDS`] if their name ends in `_seconds`, else [`COUNTS`].
+//! | name | type | unit | meaning |
+//! |---|---|---|---|
+//! | `raft_kv_connections` | gauge | connections | clients that are connected |
+//! | `raft_kv_commands_total` | counter | commands | that clients sent, refused ones included |
+//! | `raft_kv_rejected_connections_total` | counter | connections | refused because there were too many |
 
 use super::context::ServerContext;
 use axum::Router;
@@ -16,20 +15,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use raft_driver_thread::metrics::HISTOGRAMS;
+use raft_driver_thread::raft_proto::NodeId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
-
-/// The buckets of histograms of durations: from a fast sync to a disk that hangs.
-const SECONDS: [f64; 15] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-    10.0,
-];
-
-/// The buckets of histograms of counts.
-const COUNTS: [f64; 11] = [
-    1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0,
-];
 
 /// The recorder of the whole process; `None` if the process has another one already.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -46,11 +36,12 @@ pub(super) fn install_recorder() {
 }
 
 fn recorder() -> Result<PrometheusHandle, BuildError> {
-    let seconds = Matcher::Suffix("_seconds".into());
-    PrometheusBuilder::new()
-        .set_buckets(&COUNTS)?
-        .set_buckets_for_metric(seconds, &SECONDS)?
-        .install_recorder()
+    let mut builder = PrometheusBuilder::new();
+    for histogram in HISTOGRAMS {
+        let name = Matcher::Full(histogram.name.into());
+        builder = builder.set_buckets_for_metric(name, histogram.buckets)?;
+    }
+    builder.install_recorder()
 }
 
 /// Serves the pages until the runtime ends.
@@ -87,7 +78,7 @@ async fn metrics(State(context): State<Arc<ServerContext>>) -> (StatusCode, Stri
         return (StatusCode::NOT_FOUND, what.into());
     };
     let clients = &context.clients;
-    let node = || context.identity.node.to_string();
+    let node = || NodeId(context.identity.node).to_string();
     metrics::gauge!("raft_kv_connections", "node" => node()).set(clients.count() as f64);
     let commands = clients.commands.load(Ordering::Relaxed);
     metrics::counter!("raft_kv_commands_total", "node" => node()).absolute(commands);
