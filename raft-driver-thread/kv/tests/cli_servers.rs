@@ -219,13 +219,11 @@ fn a_demo_that_is_told_to_end_stops_its_servers_one_after_the_other() {
     fs::write(folder.path().join("demo.toml"), remembered).unwrap();
     let log = folder.path().join("log");
     let demo = Running::demo(folder.path(), "demo --data .");
-    until("it waits for signals", || {
-        let connected = Access::new()
-            .connect(&demo.clients[2])
-            .ok()?
-            .status()
-            .ok()?;
-        connected.leader
+    // The servers have connected to each other by then.
+    until("all are registered", || {
+        let mut client = Access::new().connect(&demo.clients[0]).ok()?;
+        let mut members = client.status().ok()?.members.into_iter();
+        members.all(|member| member.clients.is_some()).then_some(())
     });
     let before = fs::read_to_string(&log).unwrap();
     let (code, said) = demo.last_words();
