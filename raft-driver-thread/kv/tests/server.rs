@@ -140,14 +140,23 @@ fn a_server_that_does_not_lead_transfers_leadership_and_names_the_new_leader() {
     // So long that a server which gets no processor time starts no election: leadership changes only
     // by the transfers.
     let cluster = Cluster::with(|settings| settings.election_timeout = Duration::from_secs(4));
-    for _ in 0..10 {
+    let mut named = 0;
+    while named < 10 {
         let before = cluster.leader();
-        let follower = before % 3 + 1;
-        let reply = call(&mut cluster.client(follower), "RAFT TRANSFER");
-        let Reply::Integer(after) = reply else {
-            panic!("{reply:?}");
-        };
-        assert_ne!(after as u64, before);
+        let mut client = cluster.client(before % 3 + 1);
+        // The leader has heard from another voter by then, which can take over.
+        assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
+        match call(&mut client, "RAFT TRANSFER") {
+            Reply::Integer(after) => {
+                assert_ne!(after as u64, before);
+                named += 1;
+            }
+            // The reply of the former leader was late. Leadership did change.
+            Reply::Error(error) if error.starts_with("UNKNOWN") => {
+                assert_ne!(cluster.leader(), before);
+            }
+            reply => panic!("{reply:?}"),
+        }
     }
 }
 
@@ -352,12 +361,12 @@ fn a_read_does_not_wait_for_the_core_to_be_woken_by_something_else() {
     let mut client = cluster.client(cluster.leader());
     assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
     let begin = Instant::now();
-    for _ in 0..100 {
+    for _ in 0..200 {
         assert_eq!(call(&mut client, "GET a"), bulk("1"));
     }
-    // It was woken ten times a second.
+    // Other tasks wake it every 50 ms on average: such reads would take 10 s.
     assert!(
-        begin.elapsed() < Duration::from_secs(4),
+        begin.elapsed() < Duration::from_secs(5),
         "{:?}",
         begin.elapsed()
     );

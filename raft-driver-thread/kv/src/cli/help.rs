@@ -5,8 +5,8 @@ pub(super) const ABOUT: &str = "A replicated key/value store that any client of 
 pub(super) const LONG_ABOUT: &str = "\
 A replicated key/value store that any client of Redis can talk to
 
-A write that was acknowledged is on the disks of a majority of the servers, and every read sees it. A
-cluster of three servers tolerates the loss of one, a cluster of five the loss of two.";
+A write that was acknowledged is on the disks of a majority of the servers, and every read sees
+it. A cluster of three servers tolerates the loss of one, a cluster of five the loss of two.";
 
 pub(super) const AFTER: &str = "\
 Try it:             raft-kv demo
@@ -17,8 +17,9 @@ Look at a cluster:  raft-kv status
 Exit codes: 0 success, 1 failure, 2 wrong arguments";
 
 pub(super) const INIT: &str = "\
-Every founder is given the list of all founders. Settings that are given here are kept in the data
-directory, in raft-kv.toml, and used by every start. A password is not kept: use --password-file.
+Every founder is given the list of all founders. Settings that are given here are kept in the
+data directory, in raft-kv.toml, and used by every start. A password is not kept: use
+--password-file.
 
 Examples:
   raft-kv init --data one --id 1 --clients 127.0.0.1:6379 \\
@@ -27,8 +28,8 @@ Examples:
     --founder 1=127.0.0.1:7001 --founder 2=127.0.0.1:7002 --founder 3=127.0.0.1:7003";
 
 pub(super) const INSPECT: &str = "\
-The server must not be running. The only change made is one that a start would make too: an incomplete
-write at the end of the log is cut off.
+The server must not be running. The only change made is one that a start would make too: an
+incomplete write at the end of the log is cut off.
 
 Examples:
   raft-kv inspect --data one
@@ -38,9 +39,9 @@ Exit codes: 0 nothing is damaged, 1 something is damaged or cannot be read, 2 wr
 
 pub(super) const CERTS: &str = "\
 Writes authority.pem and authority.key, and for each server node-<id>.pem and node-<id>.key. An
-existing authority is used again, so that servers can be added. No file is ever replaced. Name every
-host that clients connect to, because they check it. Certificates do not expire. Keep authority.key
-where no server can read it, and make a new authority if a key is lost.
+existing authority is used again, so that servers can be added. No file is ever replaced. Name
+every host that clients connect to, because they check it. Certificates do not expire. Keep
+authority.key where no server can read it, and make a new authority if a key is lost.
 
 Examples:
   raft-kv certs --out certs --node 1=10.0.0.1,one.example --node 2=10.0.0.2 --node 3=10.0.0.3
@@ -50,15 +51,17 @@ Examples:
   redis-cli --tls --cacert certs/authority.pem -h 10.0.0.1";
 
 pub(super) const LEAVE: &str = "\
-Any server can be asked. The removed server keeps running, without any effect on the cluster, until it
-is stopped. A node id is never used again: to bring the machine back, let it join under a new id.
+Any server can be asked. The removed server keeps running, without any effect on the cluster,
+until it is stopped. A node id is never used again: to bring the machine back, let it join under
+a new id.
 
 Examples:
   raft-kv leave --id 3 --server 127.0.0.1:6379";
 
 pub(super) const STATUS: &str = "\
-Asks the given server, then all members that it knows of. If the server has only just started, it is
-asked again for up to 5 seconds, until there is a leader and the address of every member is known.
+Asks the given server, then all members that it knows of. If the server has only just started,
+it is asked again for up to 5 seconds, until there is a leader and the address of every member
+is known.
 
   node     node id                    leads    * marks the leader
   role     leader, follower,          term     the term that it is in
@@ -91,15 +94,16 @@ Examples:
   raft-kv snapshot --server 127.0.0.1:6380";
 
 pub(super) const BACKUP: &str = "\
-It contains all writes that were acknowledged before. The cluster keeps serving clients meanwhile.
+It contains all writes that were acknowledged before. The cluster keeps serving clients
+meanwhile.
 
 Examples:
   raft-kv backup --file monday.backup --server 127.0.0.1:6379
   raft-kv restore --file monday.backup --data one --id 1 --peers 127.0.0.1:7001";
 
 pub(super) const RESTORE: &str = "\
-The new cluster has an id of its own, so that servers of the old one never talk to it. Keys keep their
-expiry times. A backup contains no sessions. No server has to be running.
+The new cluster has an id of its own, so that servers of the old one never talk to it. Keys keep
+their expiry times. A backup contains no sessions. No server has to be running.
 
 Examples:
   raft-kv restore --file monday.backup --data one --id 1 --peers 127.0.0.1:7001
@@ -108,11 +112,11 @@ Examples:
     --server 127.0.0.1:6379";
 
 pub(super) const RECOVER: &str = "\
-For disasters only: as long as a majority of the servers can be brought back, start those instead.
-Reads the data directory of one server, applies its snapshot and its whole log, and makes a new data
-directory with the result, for the same server, as the only one of a new cluster. Of several surviving
-servers, take the one whose log ends with the highest term, then with the highest index (see
-`raft-kv inspect`).
+For disasters only: as long as a majority of the servers can be brought back, start those
+instead. Reads the data directory of one server, applies its snapshot and its whole log, and
+makes a new data directory with the result, for the same server, as the only one of a new
+cluster. Of several surviving servers, take the one whose log ends with the highest term, then
+with the highest index (see `raft-kv inspect`).
 
 Examples:
   raft-kv inspect --data one
@@ -120,10 +124,10 @@ Examples:
   raft-kv start --data one-recovered";
 
 pub(super) const RECOVER_REFUSED: &str = "\
-this founds a new cluster with the data of one server of a lost cluster. Acknowledged writes that had
-not reached this server are lost, and writes that were never acknowledged may appear. As long as a
-majority of the servers can be brought back, start those instead: then nothing is lost. If they are
-lost for good, give --force-new-cluster";
+this founds a new cluster with the data of one server of a lost cluster. Acknowledged writes
+that had not reached this server are lost, and writes that were never acknowledged may appear.
+As long as a majority of the servers can be brought back, start those instead: then nothing is
+lost. If they are lost for good, give --force-new-cluster";
 
 pub(super) const DEMO: &str = "\
 The servers listen on this machine only, without passwords or TLS. Ctrl-C stops them.
@@ -133,9 +137,9 @@ Examples:
   raft-kv demo --data demo --port 7379";
 
 pub(super) const START: &str = "\
-A setting is taken from the first of these that gives it: the flags, the file that --config names, and
-raft-kv.toml in the data directory, which `raft-kv init` and `join` wrote. The password may also come
-from the environment variable RAFT_KV_PASSWORD.
+A setting is taken from the first of these that gives it: the flags, the file that --config
+names, and raft-kv.toml in the data directory, which `raft-kv init` and `join` wrote. The
+password may also come from the environment variable RAFT_KV_PASSWORD.
 
 A file with settings:
   data = \"/var/lib/raft-kv\"
@@ -153,9 +157,9 @@ Examples:
   raft-kv start --config /etc/raft-kv/raft-kv.toml --http 127.0.0.1:9090";
 
 pub(super) const JOIN: &str = "\
-Makes the data directory, runs the server, and has the cluster add it. The server first receives all
-data, and then becomes a voter. From then on start it with `raft-kv start`. If this command is
-interrupted, repeat it.
+Makes the data directory, runs the server, and has the cluster add it. The server first receives
+all data, and then becomes a voter. From then on start it with `raft-kv start`. If this command
+is interrupted, repeat it.
 
 Examples:
   raft-kv join --data four --id 4 --clients 127.0.0.1:6382 --peers 127.0.0.1:7004 \\

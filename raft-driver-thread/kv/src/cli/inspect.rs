@@ -17,7 +17,7 @@ pub(super) struct InspectArgs {
     /// The data directory of a server that does not run
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// For programs: the same as JSON
+    /// For programs: print JSON
     #[arg(long)]
     json: bool,
 }

@@ -31,9 +31,9 @@ use std::process::ExitCode;
 #[command(name = "raft-kv", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
 #[command(after_help = help::AFTER, max_term_width = 100)]
 struct Cli {
-    /// What is logged on standard error: error, warn, info, debug or trace, also by module, as in
-    /// warn,raft_driver_thread=info [default: the environment's RAFT_KV_LOG, else warn]
-    #[arg(long, global = true, value_name = "FILTER")]
+    /// What to log on standard error, as in debug, or warn,raft_driver_thread=info [default: the
+    /// environment variable RAFT_KV_LOG, else warn]
+    #[arg(long, global = true, value_name = "FILTER", display_order = 900)]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -56,7 +56,7 @@ enum Command {
     /// Remove a server from the cluster
     #[command(after_help = help::LEAVE)]
     Leave(leave::LeaveArgs),
-    /// Show all servers of a cluster: their roles, how far each log is, how large their data is
+    /// Show all servers of a cluster: their roles, their progress, their size
     #[command(after_help = help::STATUS)]
     Status(status::StatusArgs),
     /// Transfer leadership to another server
@@ -77,10 +77,10 @@ enum Command {
     /// Show what the data directory of a stopped server holds, and whether it is damaged
     #[command(after_help = help::INSPECT)]
     Inspect(inspect::InspectArgs),
-    /// Make certificates for TLS: those of an authority for the cluster, and of each server
+    /// Make certificates for TLS: of an authority for the cluster, and of each server
     #[command(after_help = help::CERTS)]
     Certs(certs::CertsArgs),
-    /// Print a script that lets a shell complete these commands
+    /// Print a script with which a shell completes these commands
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::CompletionsArgs),
 }

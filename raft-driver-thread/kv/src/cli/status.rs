@@ -24,7 +24,7 @@ const NO_ADDRESS: &str = "its address is not known yet: it may still be starting
 /// `raft-kv status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// For programs: everything that each server reports, as JSON
+    /// For programs: print everything that each server reports, as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
