@@ -10,8 +10,9 @@ const SIZE: u64 = 1 << 30;
 /// The environment variable that says that this process has a mount namespace of its own.
 const OWN_MOUNTS: &str = "TORTURE_OWN_MOUNTS";
 
-/// Replaces this process by one in a mount namespace of its own. Nobody else sees its mounts, and the
-/// kernel removes them when it ends. Where that is not allowed, does nothing: then no disk is filled.
+/// Replaces this process by one in a mount namespace of its own. Nobody else sees its mounts, and
+/// the kernel removes them when it ends. Where that is not allowed, does nothing: then no disk is
+/// filled.
 pub(crate) fn enter_mount_namespace() {
     if std::env::var_os(OWN_MOUNTS).is_some() {
         return;

@@ -76,7 +76,8 @@ impl Model for Store {
     }
 
     fn matters(before: &Input, then: &Input, output: Option<&Output>) -> bool {
-        // The number that `before` leaves, if it changes anything; `None` if that depends on the state.
+        // The number that `before` leaves, if it changes anything; `None` if that depends on the
+        // state.
         let left = match before {
             Input::Get => return false,
             Input::Set(new) | Input::Swap(new) | Input::Cas { new, .. } => Some(Some(*new)),

@@ -16,8 +16,8 @@ const FROM: std::ops::Range<usize> = 21..29;
 /// How many bytes pass at once at most, so that delays and tears come in between.
 const CHUNK: usize = 16 << 10;
 
-/// The fault of a link. A link carries the messages of one server to another; the only reply on such
-/// a connection is that to the hello.
+/// The fault of a link. A link carries the messages of one server to another; the only reply on
+/// such a connection is that to the hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
     /// Connections are closed and refused.

@@ -27,7 +27,7 @@ const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// All servers, by node id.
 pub(crate) struct Servers {
-    folder: PathBuf,
+    dir: PathBuf,
     /// The proxies between the servers, if there are any.
     network: Option<Network>,
     all: BTreeMap<u64, Server>,
@@ -51,13 +51,9 @@ pub(crate) struct Server {
 
 impl Servers {
     /// Makes so many servers, the founders of a cluster. They do not run yet.
-    pub(crate) fn found(
-        folder: &Path,
-        count: u64,
-        network: Option<Network>,
-    ) -> io::Result<Servers> {
+    pub(crate) fn found(dir: &Path, count: u64, network: Option<Network>) -> io::Result<Servers> {
         let mut servers = Servers {
-            folder: folder.to_path_buf(),
+            dir: dir.to_path_buf(),
             network,
             all: BTreeMap::new(),
             ports: Ports::new(),
@@ -109,7 +105,7 @@ impl Servers {
                 network.put_proxy(id, Port::Peers, peers)?,
             ),
         };
-        let data = self.folder.join(format!("server-{id}"));
+        let data = self.dir.join(format!("server-{id}"));
         // Every second server: the others keep a real disk, with real sync times.
         let is_small = id.is_multiple_of(2) && self.network.is_some();
         let disk = is_small.then(|| SmallDisk::mount(&data)).flatten();
@@ -118,7 +114,7 @@ impl Servers {
             peers,
             advertised_peers,
             advertised_clients,
-            log: self.folder.join(format!("server-{id}.log")),
+            log: self.dir.join(format!("server-{id}.log")),
             data,
             disk,
             process: None,
@@ -266,7 +262,7 @@ impl Drop for Servers {
 }
 
 impl Server {
-    /// Makes the data folder.
+    /// Makes the data directory.
     fn init(&self, node: u64, founders: Vec<Founder>) -> io::Result<()> {
         let identity = Identity {
             cluster: CLUSTER,

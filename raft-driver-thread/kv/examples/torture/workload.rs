@@ -18,7 +18,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a request of a session is repeated before its result counts as unknown.
 const REPEAT_LIMIT: Duration = Duration::from_secs(15);
-/// Keys are replaced by new ones after this time, because operations with unknown results accumulate.
+/// Keys are replaced by new ones after this time, because operations with unknown results
+/// accumulate.
 const GENERATION: Duration = Duration::from_secs(5);
 /// How many keys are registers, which are set, at a time.
 const REGISTERS: u64 = 4;

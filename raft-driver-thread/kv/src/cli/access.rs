@@ -9,7 +9,8 @@ use std::path::PathBuf;
 /// The server, and how to connect to it.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AccessArgs {
-    /// The address for clients of a server; may be repeated: if one cannot be reached, the next is tried
+    /// The address for clients of a server; may be repeated: if one cannot be reached, the next is
+    /// tried
     #[arg(
         long = "server",
         value_name = "HOST:PORT",
@@ -17,8 +18,8 @@ pub(super) struct AccessArgs {
         default_value = "127.0.0.1:6379"
     )]
     pub(super) servers: Vec<String>,
-    /// The password (AUTH). Other users of this machine can see it here: prefer --password-file, or the
-    /// environment variable RAFT_KV_PASSWORD
+    /// The password (AUTH). Other users of this machine can see it here: prefer --password-file, or
+    /// the environment variable RAFT_KV_PASSWORD
     #[arg(long, conflicts_with = "password_file")]
     password: Option<Secret>,
     /// A file whose first line is the password

@@ -20,7 +20,8 @@ pub(super) struct CertsArgs {
     /// The directory for all files; it is made if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// A server's node id, and the host names and addresses that clients connect to; may be repeated
+    /// A server's node id, and the host names and addresses that clients connect to; may be
+    /// repeated
     #[arg(long = "node", value_name = "ID=HOST,HOST", required = true, value_parser = node)]
     nodes: Vec<CertifiedNode>,
 }
@@ -79,8 +80,8 @@ fn node(text: &str) -> Result<CertifiedNode, String> {
     })
 }
 
-/// The authority's certificate. Its name and use are the same each time, so that certificates issued
-/// later belong to the same authority.
+/// The authority's certificate. Its name and use are the same each time, so that certificates
+/// issued later belong to the same authority.
 fn authority_params() -> Result<CertificateParams, Failure> {
     let mut params = CertificateParams::new(Vec::new()).map_err(wrong)?;
     params
@@ -147,8 +148,8 @@ fn issue(
     write_new(&out.join(certificate), &signed.pem(), Secrecy::Public)
 }
 
-/// Checks that servers would accept the certificate: it was not issued by another authority, or with
-/// another authority's key.
+/// Checks that servers would accept the certificate: it was not issued by another authority, or
+/// with another authority's key.
 fn verify(
     authority: &CertificateDer<'static>,
     certificate: &CertificateDer<'_>,

@@ -28,15 +28,15 @@ const FILE: &str = "demo.toml";
 /// How long to wait for a leader before the ports are shown without one.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long all servers together have to stop. Without a limit, a disk that hangs could hold them up
-/// forever.
+/// How long all servers together have to stop. Without a limit, a disk that hangs could hold them
+/// up forever.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `raft-kv demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// The directory for the data of all three servers; data that it holds is used again [default: a
-    /// temporary directory]
+    /// The directory for the data of all three servers; data that it holds is used again [default:
+    /// a temporary directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The first server's port for clients; the others have the next two [default: 6379 if these
@@ -135,8 +135,8 @@ fn clients(port: Option<u16>) -> Result<Vec<u16>, Failure> {
     }
 }
 
-/// Free ports. Another process could take one before its server listens; then the start fails with an
-/// error.
+/// Free ports. Another process could take one before its server listens; then the start fails with
+/// an error.
 fn any(count: u64) -> Result<Vec<u16>, Failure> {
     let failed = |error| Failure::io("find a free port", &error);
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed);
@@ -231,8 +231,8 @@ fn explain(servers: &[Running], leader: Option<u64>, data: Option<&Path>) {
     }
 }
 
-/// Calls `begun`, and waits for Ctrl-C, SIGTERM, or a server that stops by itself, which is returned.
-/// A signal that arrives while `begun` runs is not lost.
+/// Calls `begun`, and waits for Ctrl-C, SIGTERM, or a server that stops by itself, which is
+/// returned. A signal that arrives while `begun` runs is not lost.
 fn wait(servers: &[Running], begun: impl FnOnce()) -> Result<Option<(u64, StopReason)>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

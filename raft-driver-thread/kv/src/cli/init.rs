@@ -65,8 +65,8 @@ pub(super) fn refuse_password(options: &ServerOptions) -> Result<(), Failure> {
     }
 }
 
-/// Makes a data directory, with the settings for later starts. If the settings are wrong, nothing is
-/// made.
+/// Makes a data directory, with the settings for later starts. If the settings are wrong, nothing
+/// is made.
 pub(super) fn make(
     data: &Path,
     identity: &Identity,
@@ -81,7 +81,7 @@ pub(super) fn make(
 /// The settings for later starts, checked, as the text of a file.
 pub(super) fn kept(data: &Path, options: ServerOptions) -> Result<String, Failure> {
     let here = std::env::current_dir();
-    let here = here.map_err(|error| Failure::io("the working folder", &error))?;
+    let here = here.map_err(|error| Failure::io("find the working directory", &error))?;
     let options = ServerOptions {
         data: Some(data.to_owned()),
         ..options.relative_to(&here)

@@ -18,8 +18,8 @@ use std::time::Duration;
 /// `raft-kv join`.
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
-    /// The address for clients of a server of the cluster; may be repeated: if one cannot be reached,
-    /// the next is tried
+    /// The address for clients of a server of the cluster; may be repeated: if one cannot be
+    /// reached, the next is tried
     #[arg(long = "server", value_name = "HOST:PORT", required = true, value_parser = server_address)]
     servers: Vec<String>,
     /// The new server's node id, which no server of the cluster ever had
@@ -28,7 +28,8 @@ pub(super) struct JoinArgs {
     /// The address at which the other servers reach this one, if it is not that of --peers
     #[arg(long, value_name = "HOST:PORT")]
     advertise_peers: Option<String>,
-    /// A file with settings, in TOML; its keys are the names of these flags, without the dashes before
+    /// A file with settings, in TOML; its keys are the names of these flags, without the dashes
+    /// before
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How long connecting, and each reply, may take

@@ -39,8 +39,8 @@ impl Logging {
         })
     }
 
-    /// Called before this process stops several servers one after the other. Those that still run do
-    /// not warn of those that have stopped, unless a filter was given.
+    /// Called before this process stops several servers one after the other. Those that still run
+    /// do not warn of those that have stopped, unless a filter was given.
     pub(super) fn expect_disconnections(&self) {
         if let Some(set_filter) = &self.set_filter {
             set_filter(EnvFilter::new(WHILE_STOPPING));

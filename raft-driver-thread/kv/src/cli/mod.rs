@@ -85,8 +85,8 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// Runs the command that the arguments give; the first one is the program's name. The exit code is 0
-/// for success, 1 for failure, and 2 for wrong arguments.
+/// Runs the command that the arguments give; the first one is the program's name. The exit code is
+/// 0 for success, 1 for failure, and 2 for wrong arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,

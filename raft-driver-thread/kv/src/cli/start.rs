@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// `raft-kv start`.
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {
-    /// A file with settings, in TOML; its keys are the names of these flags, without the dashes before
+    /// A file with settings, in TOML; its keys are the names of these flags, without the dashes
+    /// before
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Start only if the data directory belongs to this node

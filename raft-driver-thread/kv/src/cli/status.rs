@@ -57,8 +57,8 @@ pub(super) fn run(arguments: &StatusArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The server's status. While the cluster is starting, waits until there is a leader and every member
-/// has registered its address.
+/// The server's status. While the cluster is starting, waits until there is a leader and every
+/// member has registered its address.
 fn status_once_started(client: &mut Client) -> Result<NodeStatus, Failure> {
     let begun = Instant::now();
     loop {

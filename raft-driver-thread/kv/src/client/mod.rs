@@ -219,7 +219,7 @@ impl Client {
                     let ended = io::ErrorKind::UnexpectedEof.into();
                     return Err(self.broken(ended));
                 }
-                read => self.received.extend_from_slice(&buffer[..read]), // `read` is at most its length.
+                read => self.received.extend_from_slice(&buffer[..read]),
             }
         }
     }

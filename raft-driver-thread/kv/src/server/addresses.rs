@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::{Instant, timeout_at};
 
-/// A copy of the addresses in the replicated state, which every server registers itself in. A copy that
-/// proves to be old is read again.
+/// A copy of the addresses in the replicated state, which every server registers itself in. A copy
+/// that proves to be old is read again.
 #[derive(Default)]
 pub(crate) struct AddressBook {
     known: Mutex<BTreeMap<u64, String>>,

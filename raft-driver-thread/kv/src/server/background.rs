@@ -1,5 +1,5 @@
-//! Background tasks: the leader proposes the time, so that keys expire; a server registers its address,
-//! and asks to become a voter once it has caught up; the node's events are passed on.
+//! Background tasks: the leader proposes the time, so that keys expire; a server registers its
+//! address, and asks to become a voter once it has caught up; the node's events are passed on.
 
 use super::router::Router;
 use crate::settings::Identity;

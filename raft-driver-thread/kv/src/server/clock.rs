@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The wall clock, moved forward so that it does not stay behind the replicated state's time. If an earlier
-/// leader's clock was ahead, time goes on from there, and no key expires earlier than it should.
+/// The wall clock, moved forward so that it does not stay behind the replicated state's time. If an
+/// earlier leader's clock was ahead, time goes on from there, and no key expires earlier than it
+/// should.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     /// The greatest lead, in milliseconds, that the state's time had over the wall clock.

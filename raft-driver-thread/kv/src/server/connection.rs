@@ -1,8 +1,8 @@
 //! One client: its requests in order, those that have arrived together in one batch.
 //!
-//! All commands of a pipeline that have arrived make one batch: one entry, or one read. The next batch
-//! begins when the replies to the last one are written. So a client that does not read its replies
-//! is not read from either.
+//! All commands of a pipeline that have arrived make one batch: one entry, or one read. The next
+//! batch begins when the replies to the last one are written. So a client that does not read its
+//! replies is not read from either.
 
 use super::clients::ClientSlot;
 use super::coalesce::{Batch, Outcome};

@@ -1,5 +1,5 @@
-//! Group commit: a request waits a moment, so that the requests of other clients share its entry, its
-//! messages and its sync.
+//! Group commit: a request waits a moment, so that the requests of other clients share its entry,
+//! its messages and its sync.
 //!
 //! The mechanism and its two knobs are PostgreSQL's: [`COMMIT_DELAY`] is `commit_delay`, and
 //! [`COMMIT_SIBLINGS`] is `commit_siblings`. Clients that were answered together come back one by
@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// The longest wait for other requests. On two cores with all servers and clients on them, 64 clients
-/// get a tenth more done with 700 µs than with 300 µs, and wait no longer for it.
+/// The longest wait for other requests. On two cores with all servers and clients on them, 64
+/// clients get a tenth more done with 700 µs than with 300 µs, and wait no longer for it.
 const COMMIT_DELAY: Duration = Duration::from_micros(700);
 
 /// With fewer active clients than this, the coalescer does not wait.
@@ -102,8 +102,8 @@ impl CommitDelay {
     }
 }
 
-/// Batches that pass the barrier together. Each holder submits its batch and drops its handle; the last
-/// one to do so has the core take all batches, in one turn.
+/// Batches that pass the barrier together. Each holder submits its batch and drops its handle; the
+/// last one to do so has the core take all batches, in one turn.
 pub(crate) type SubmitGroup = Arc<Group<Machine>>;
 
 /// Holds the batches of several servers back until all servers that were active lately have sent
@@ -169,8 +169,8 @@ impl Drop for OpenOnDrop<'_> {
             arrivals.group.take()
         };
         self.0.opened.notify_waiters();
-        // This may be the last handle: then it takes a turn of the core, which must not happen under
-        // the lock.
+        // This may be the last handle: then it takes a turn of the core, which must not happen
+        // under the lock.
         drop(group);
     }
 }

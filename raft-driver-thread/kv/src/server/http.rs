@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | `raft_kv_connections` | gauge | connections | clients that are connected |
 //! | `raft_kv_commands_total` | counter | commands | that clients sent, refused ones included |
-//! | `raft_kv_rejected_connections_total` | counter | connections | refused because there were too many |
+//! | `raft_kv_rejected_connections_total` | counter | connections | refused, being too many |
 
 use super::context::ServerContext;
 use axum::Router;

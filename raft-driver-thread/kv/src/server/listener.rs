@@ -13,8 +13,8 @@ use tokio_rustls::TlsAcceptor;
 /// How long the TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after the operating system refused another connection, for lack of file descriptors for
-/// example.
+/// The pause after the operating system refused another connection, for lack of file descriptors
+/// for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts clients until the runtime ends.

@@ -1,8 +1,8 @@
 //! Changes of the membership and of leadership, which only the leader can make.
 //!
-//! A repeated request does no harm. So a server that gets one makes attempts until the request times
-//! out: here if it leads, else at the leader (RAFT HERE). That one makes one attempt, and never
-//! forwards.
+//! A repeated request does no harm. So a server that gets one makes attempts until the request
+//! times out: here if it leads, else at the leader (RAFT HERE). That one makes one attempt, and
+//! never forwards.
 
 use super::outcome::{AttemptError, CommandError, integer};
 use super::router::Router;
@@ -124,7 +124,8 @@ async fn leave(router: &Arc<Router>, node: NodeId) -> Result<Reply, AttemptError
         return Ok(not_a_member(node));
     }
     if node == router.node().id() && router.node().transfer_leadership(None).await.is_ok() {
-        // The next leader can tell how the removal ended. If nobody can take over, this one does it.
+        // The next leader can tell how the removal ended. If nobody can take over, this one does
+        // it.
         let what = "leadership was handed over first".into();
         return Err(AttemptError::NotDone(what));
     }
@@ -167,8 +168,8 @@ async fn change(router: &Router, change: impl Into<MembershipChange>) -> Result<
     }
 }
 
-/// Waits until an entry is committed that this server has put into its log as the leader. Before that,
-/// another leader may know nothing of it.
+/// Waits until an entry is committed that this server has put into its log as the leader. Before
+/// that, another leader may know nothing of it.
 async fn wait_for_commit(router: &Router, entry: EntryId) -> Result<(), AttemptError> {
     let deadline = router.deadline();
     loop {

@@ -1,4 +1,5 @@
-//! A server: a node of the cluster, and its ports for clients, for the other servers, and for probes.
+//! A server: a node of the cluster, and its ports for clients, for the other servers, and for
+//! probes.
 //!
 //! A write goes through these rooms from the top down, once, and its reply comes back up.
 //!
@@ -95,8 +96,8 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server with its log in `raft` in the data folder. The caller has made sure that the
-    /// folder belongs to `identity`, and that no other server uses it.
+    /// Starts a server with its log in `raft` in the data directory. The caller has made sure that the
+    /// directory belongs to `identity`, and that no other server uses it.
     ///
     /// # Errors
     ///
@@ -159,8 +160,8 @@ impl Server {
         self.http
     }
 
-    /// Waits until `stop` is ready, or the node stops by itself, because its disk failed for example.
-    /// Returns why it stopped.
+    /// Waits until `stop` is ready, or the node stops by itself, because its disk failed for
+    /// example. Returns why it stopped.
     pub fn wait(&self, stop: impl Future<Output = ()>) -> Option<StopReason> {
         let mut stopped = self.stopped.clone();
         let until = async move {

@@ -23,7 +23,8 @@ impl Transaction {
         self.is_broken = true;
     }
 
-    /// Queues a command whose arguments have about `length` bytes; all of them may have `max_bytes`.
+    /// Queues a command whose arguments have about `length` bytes; all of them may have
+    /// `max_bytes`.
     pub(super) fn enqueue(&mut self, request: Request, length: usize, max_bytes: usize) -> Reply {
         match request {
             Request::Command(command) => {

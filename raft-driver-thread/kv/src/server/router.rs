@@ -1,9 +1,9 @@
 //! The way of an entry to the leader's log and back: to this server's own node if it leads, else to
 //! the server that does, and again if leadership changes in between.
 //!
-//! Clients of Redis that know nothing of clusters do not follow redirections, and all of them can wait
-//! for a reply. So a server that does not lead forwards. An entry that is attempted again may enter
-//! the log twice; the numbers of a [session](super::session) make it run once.
+//! Clients of Redis that know nothing of clusters do not follow redirections, and all of them can
+//! wait for a reply. So a server that does not lead forwards. An entry that is attempted again may
+//! enter the log twice; the numbers of a [session](super::session) make it run once.
 
 use super::addresses::AddressBook;
 use super::clock::Clock;
@@ -224,8 +224,8 @@ impl Router {
         Ok(reply)
     }
 
-    /// Sends a request to the leader. The request names the server that it is for, because its address
-    /// may belong to another server by now.
+    /// Sends a request to the leader. The request names the server that it is for, because its
+    /// address may belong to another server by now.
     async fn request(
         &self,
         leader: NodeId,
@@ -261,8 +261,8 @@ impl Router {
         }
     }
 
-    /// Waits until this server knows that `leader` leads no more, and a moment longer: a leader that
-    /// handed leadership over has its reply on the way. One that was cut off may never reply.
+    /// Waits until this server knows that `leader` leads no more, and a moment longer: a leader
+    /// that handed leadership over has its reply on the way. One that was cut off may never reply.
     async fn wait_for_leadership_change(&self, leader: NodeId) {
         let mut events = self.events.clone();
         while self.node.state().leader == Some(leader) {
@@ -273,8 +273,8 @@ impl Router {
         sleep(FORMER_LEADER_GRACE).await;
     }
 
-    /// Waits before another attempt: until the node reports an event, but not for long. Returns false
-    /// when the deadline has passed.
+    /// Waits before another attempt: until the node reports an event, but not for long. Returns
+    /// false when the deadline has passed.
     pub(crate) async fn wait_to_retry(&self, deadline: Instant) -> bool {
         if Instant::now() >= deadline {
             return false;

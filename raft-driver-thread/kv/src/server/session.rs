@@ -1,8 +1,8 @@
 //! Sessions, which make a write that is repeated run once (thesis 6.3).
 //!
-//! Each server has a session of its own. It numbers the writes of its clients, so that a write that is
-//! attempted again, by another leader perhaps, runs once. A client may open a session too, and number
-//! its requests itself: then it may repeat them at any server.
+//! Each server has a session of its own. It numbers the writes of its clients, so that a write that
+//! is attempted again, by another leader perhaps, runs once. A client may open a session too, and
+//! number its requests itself: then it may repeat them at any server.
 
 use super::coalesce::{Executor, Outcome, Waiters};
 use super::outcome::{CommandError, replies, unexpected};

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 /// How many ports each test process has for itself.
 const BLOCK: u16 = 100;
-/// How many blocks there are between 10,000 and the ports that systems give to connections (32,768).
+/// How many blocks there are between 10,000 and the ports that systems give to connections
+/// (32,768).
 const BLOCKS: u16 = 220;
 
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
-/// So many ports in a row that nobody uses. Nobody else takes one before a server does: they are not of
-/// the range of which connections, and listeners at port 0, get theirs, and every test process
-/// has others.
+/// So many ports in a row that nobody uses. Nobody else takes one before a server does: they are
+/// not of the range of which connections, and listeners at port 0, get theirs, and every test
+/// process has others.
 pub fn free_ports(count: u16) -> Vec<u16> {
     let block = (std::process::id() % u32::from(BLOCKS)) as u16;
     loop {
