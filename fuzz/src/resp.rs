@@ -1,8 +1,9 @@
-//! Any bytes as what a client sends, and as what a server answers: no panic; the same meaning
-//! however the bytes are cut; the limits hold; and what was understood arrives when it is sent on.
+//! Any bytes, as the requests of a client and as the replies of a server. Nothing panics; the bytes
+//! mean the same however they are cut into pieces; the limits hold; and decoded requests and
+//! replies stay the same when they are encoded and decoded again.
 //!
-//! What is understood is done to a store, so that there are replies to be sent on too. The last
-//! byte says how long the pieces are; kept inputs are otherwise as they would be on a connection.
+//! The commands are run on a store, so that there are replies to encode. The last byte of an input
+//! is also a length of pieces; otherwise an input is as it would be on a connection.
 
 use bytes::{Bytes, BytesMut};
 use raft_kv::resp::{
@@ -19,85 +20,96 @@ const TIGHT: RequestLimits = RequestLimits {
     max_request_bytes: 60,
 };
 
-/// Likewise.
+/// Limits that short replies can reach.
 const TIGHT_REPLIES: ReplyLimits = ReplyLimits {
     max_bytes: 100,
     max_values: 10,
     max_depth: 2,
 };
 
-/// Likewise, for the parser.
+/// Limits of the parser that short values can reach.
 const TIGHT_VALUES: ParseLimits = ParseLimits { max_value_bytes: 8 };
 
-/// All that came out, and the error that ended it.
-type Found<T> = (Vec<T>, Option<ProtocolError>);
+/// What a decoder made of some bytes.
+#[derive(Debug, PartialEq)]
+struct Decoded<T> {
+    values: Vec<T>,
+    /// The error that ended them.
+    error: Option<ProtocolError>,
+}
 
-/// Runs `data` through the reader of requests and the parser, and through the reader of replies.
+/// The number of values in a reply, and of levels of values around another one.
+struct ReplySize {
+    values: usize,
+    depth: usize,
+}
+
+/// Runs `data` through the decoder of requests and the parser, and through the decoder of replies.
 pub fn run(data: &[u8]) {
-    within(&requests(data, &TIGHT).0, &TIGHT);
+    assert_within(&requests(data, &TIGHT).values, &TIGHT);
     let wide = RequestLimits::new(data.len());
-    let found = requests(data, &wide).0;
-    within(&found, &wide);
-    arrives(&found, &wide);
-    perform(found);
+    let found = requests(data, &wide).values;
+    assert_within(&found, &wide);
+    assert_requests_arrive(&found, &wide);
+    execute(found);
     for version in [Version::Two, Version::Three] {
-        for reply in replies(data, version, TIGHT_REPLIES).0 {
-            let (values, depth) = size(&reply);
-            assert!(values <= TIGHT_REPLIES.max_values, "too many values");
-            assert!(depth <= TIGHT_REPLIES.max_depth, "too deep");
+        for reply in replies(data, version, TIGHT_REPLIES).values {
+            let size = size(&reply);
+            assert!(size.values <= TIGHT_REPLIES.max_values, "too many values");
+            assert!(size.depth <= TIGHT_REPLIES.max_depth, "too deep");
         }
-        for reply in replies(data, version, ReplyLimits::default()).0 {
-            sent_on(&reply);
+        for reply in replies(data, version, ReplyLimits::default()).values {
+            assert_reply_arrives(&reply);
         }
     }
 }
 
 /// The same bytes in pieces of several lengths, the last of which holds all of them.
 fn cuts(data: &[u8]) -> [std::slice::Chunks<'_, u8>; 4] {
-    let said = data.last().copied().map_or(1, usize::from);
-    [1, 7, said.max(1), data.len().max(1)].map(|length| data.chunks(length))
+    let last = data.last().copied().map_or(1, usize::from);
+    [1, 7, last.max(1), data.len().max(1)].map(|length| data.chunks(length))
 }
 
-/// What comes out of pieces that come in one after the other. `waits` is told how much is kept
-/// while more has to come.
-fn read<'a, T: PartialEq + std::fmt::Debug>(
+/// Decodes pieces that arrive one after the other. After each piece, `check_kept` gets the bytes
+/// that are buffered, and the length of the piece.
+fn decode<'a, T: PartialEq + std::fmt::Debug>(
     pieces: impl Iterator<Item = &'a [u8]>,
     mut next: impl FnMut(&mut BytesMut) -> Result<Option<T>, ProtocolError>,
-    mut waits: impl FnMut(usize, usize),
-) -> Found<T> {
-    let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
+    mut check_kept: impl FnMut(usize, usize),
+) -> Decoded<T> {
+    let (mut buffer, mut values) = (BytesMut::new(), Vec::new());
     for piece in pieces {
         buffer.extend_from_slice(piece);
         loop {
             match next(&mut buffer) {
-                Ok(Some(one)) => found.push(one),
+                Ok(Some(value)) => values.push(value),
                 Ok(None) => {
-                    waits(buffer.len(), piece.len());
+                    check_kept(buffer.len(), piece.len());
                     break;
                 }
                 Err(error) => {
                     assert_eq!(next(&mut buffer), Err(error.clone()), "an error stays");
-                    return (found, Some(error));
+                    let error = Some(error);
+                    return Decoded { values, error };
                 }
             }
         }
     }
-    (found, None)
+    let error = None;
+    Decoded { values, error }
 }
 
-/// Of several ways to cut the bytes, all have to give the same.
-fn requests(data: &[u8], limits: &RequestLimits) -> Found<Vec<Bytes>> {
-    // A request that is short of its last line, which is as long as may be.
+/// Decodes requests. Every way to cut the bytes must give the same.
+fn requests(data: &[u8], limits: &RequestLimits) -> Decoded<Vec<Bytes>> {
+    // The most that is buffered is a request without its last line, of which all but the end is
+    // there.
     let line = limits.max_inline_bytes.saturating_add(3);
     let most = limits.max_request_bytes.max(line).saturating_add(line);
     let [first, others @ ..] = cuts(data).map(|pieces| {
         let mut decoder = RequestDecoder::new();
         let next = |buffer: &mut BytesMut| decoder.next(buffer, limits);
-        read(pieces, next, |kept, came| {
-            assert!(
-                kept <= most.saturating_add(came),
-                "more is kept than may be"
-            );
+        decode(pieces, next, |kept, arrived| {
+            assert!(kept <= most.saturating_add(arrived), "too much is buffered");
         })
     });
     for other in others {
@@ -106,11 +118,11 @@ fn requests(data: &[u8], limits: &RequestLimits) -> Found<Vec<Bytes>> {
     first
 }
 
-/// Likewise.
-fn replies(data: &[u8], version: Version, limits: ReplyLimits) -> Found<Reply> {
+/// Decodes replies. Every way to cut the bytes must give the same.
+fn replies(data: &[u8], version: Version, limits: ReplyLimits) -> Decoded<Reply> {
     let [first, others @ ..] = cuts(data).map(|pieces| {
         let mut decoder = ReplyDecoder::new(version, limits);
-        read(pieces, |buffer| decoder.next(buffer), |_, _| {})
+        decode(pieces, |buffer| decoder.next(buffer), |_, _| {})
     });
     for other in others {
         assert_eq!(other, first, "the bytes mean the same in pieces");
@@ -118,7 +130,7 @@ fn replies(data: &[u8], version: Version, limits: ReplyLimits) -> Found<Reply> {
     first
 }
 
-fn within(requests: &[Vec<Bytes>], limits: &RequestLimits) {
+fn assert_within(requests: &[Vec<Bytes>], limits: &RequestLimits) {
     for request in requests {
         assert!((1..=limits.max_arguments).contains(&request.len()));
         let lengths = request.iter().map(Bytes::len);
@@ -132,25 +144,26 @@ fn within(requests: &[Vec<Bytes>], limits: &RequestLimits) {
     }
 }
 
-/// Requests are what they were when they are written and read again.
-fn arrives(sent: &[Vec<Bytes>], limits: &RequestLimits) {
+/// Requests stay the same when they are encoded and decoded again.
+fn assert_requests_arrive(sent: &[Vec<Bytes>], limits: &RequestLimits) {
     let mut bytes = BytesMut::new();
     for request in sent {
         encode_request(request, &mut bytes);
     }
     let mut decoder = RequestDecoder::new();
     let next = |buffer: &mut BytesMut| decoder.next(buffer, limits);
-    let (found, error) = read([&bytes[..]].into_iter(), next, |kept, _| {
-        assert_eq!(kept, 0, "something is left");
+    let decoded = decode([&bytes[..]].into_iter(), next, |kept, _| {
+        assert_eq!(kept, 0, "bytes are left");
     });
-    assert_eq!((found.as_slice(), error), (sent, None));
+    assert_eq!(decoded.values, sent);
+    assert_eq!(decoded.error, None);
 }
 
-/// Does what requests ask of the keys, and sends the replies on.
-fn perform(requests: Vec<Vec<Bytes>>) {
+/// Runs the commands on a store, and encodes the replies.
+fn execute(requests: Vec<Vec<Bytes>>) {
     let mut store = Store::new();
     for request in requests {
-        let long = request
+        let is_long = request
             .iter()
             .any(|word| word.len() > TIGHT_VALUES.max_value_bytes);
         let tight = parse(request.clone(), &TIGHT_VALUES);
@@ -161,50 +174,53 @@ fn perform(requests: Vec<Vec<Bytes>>) {
             },
         ) {
             Ok(Request::Command(command)) => {
-                assert!(!long || tight.is_err(), "a word is too long");
+                assert!(!is_long || tight.is_err(), "a word is too long");
                 store.execute(command)
             }
-            Ok(Request::Local(LocalCommand::Command(asked))) => asked.reply(),
+            Ok(Request::Local(LocalCommand::Command(command))) => command.reply(),
             Ok(_) => continue,
             Err(error) => {
-                assert!(matches!(error, Reply::Error(_)), "no error: {error:?}");
-                assert!(tight.is_err(), "less is taken by those who may take more");
+                assert!(matches!(error, Reply::Error(_)), "not an error: {error:?}");
+                assert!(
+                    tight.is_err(),
+                    "wider limits refuse what tighter ones accept"
+                );
                 error
             }
         };
-        sent_on(&reply);
+        assert_reply_arrives(&reply);
     }
 }
 
-/// A reply arrives as the version can say it, and again as it arrived.
-fn sent_on(reply: &Reply) {
+/// A reply arrives as its version can express it, and then stays the same.
+fn assert_reply_arrives(reply: &Reply) {
     for version in [Version::Two, Version::Three] {
-        let expected = as_said(reply, version);
+        let expected = expressed(reply, version);
         for sent in [reply, &expected] {
             let mut bytes = BytesMut::new();
             encode_reply(sent, version, &mut bytes);
             let found = ReplyDecoder::new(version, ReplyLimits::default()).next(&mut bytes);
             assert_eq!(found.as_ref(), Ok(&Some(expected.clone())));
-            assert!(bytes.is_empty(), "something is left");
+            assert!(bytes.is_empty(), "bytes are left");
         }
     }
 }
 
-/// A reply without what a version cannot say: maps, and ends of lines within lines.
-fn as_said(reply: &Reply, version: Version) -> Reply {
+/// A reply as a version can express it: RESP2 without maps, and no line ends within lines.
+fn expressed(reply: &Reply, version: Version) -> Reply {
     let line = |text: &str| text.replace(['\r', '\n'], " ");
-    let said = |reply| as_said(reply, version);
+    let inner = |reply| expressed(reply, version);
     match reply {
         Reply::Simple(word) => Reply::Simple(line(word)),
         Reply::Error(error) => Reply::Error(line(error)),
-        Reply::Array(values) => Reply::Array(values.iter().map(said).collect()),
+        Reply::Array(values) => Reply::Array(values.iter().map(inner).collect()),
         Reply::Map(pairs) => match version {
             Version::Two => {
                 let values = pairs.iter().flat_map(|(key, value)| [key, value]);
-                Reply::Array(values.map(said).collect())
+                Reply::Array(values.map(inner).collect())
             }
             Version::Three => {
-                let pairs = pairs.iter().map(|(key, value)| (said(key), said(value)));
+                let pairs = pairs.iter().map(|(key, value)| (inner(key), inner(value)));
                 Reply::Map(pairs.collect())
             }
         },
@@ -212,9 +228,7 @@ fn as_said(reply: &Reply, version: Version) -> Reply {
     }
 }
 
-/// How many values a reply is, itself among them, and how many of them at most lie in each other
-/// around another one.
-fn size(reply: &Reply) -> (usize, usize) {
+fn size(reply: &Reply) -> ReplySize {
     let parts: Vec<_> = match reply {
         Reply::Array(values) => values.iter().map(size).collect(),
         Reply::Map(pairs) => {
@@ -228,7 +242,10 @@ fn size(reply: &Reply) -> (usize, usize) {
         | Reply::Bulk(_)
         | Reply::Nil => Vec::new(),
     };
-    let values = parts.iter().map(|(values, _)| values).sum::<usize>() + 1;
-    let deepest = parts.iter().map(|(_, depth)| depth + 1).max();
-    (values, deepest.unwrap_or(0))
+    let values = parts.iter().map(|part| part.values).sum::<usize>() + 1;
+    let deepest = parts.iter().map(|part| part.depth + 1).max();
+    ReplySize {
+        values,
+        depth: deepest.unwrap_or(0),
+    }
 }

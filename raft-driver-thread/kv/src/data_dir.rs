@@ -2,11 +2,13 @@
 //!
 //! | name | holds |
 //! |---|---|
-//! | `cluster.toml` | the version of all this, and the [`Identity`] |
-//! | `raft-kv.toml` | the settings that the folder was made with, for the next start; may be missing |
-//! | `raft/` | the [`DiskStorage`](raft_driver_thread::storage::disk::DiskStorage): log, votes, snapshots |
-//! | `BEGUN` | nothing; there since the first start, after which the log has to be there |
-//! | `LOCK` | nothing; whoever uses the folder holds a lock on it |
+//! | `cluster.toml` | the version of the directory's layout, and the [`Identity`] |
+//! | `raft-kv.toml` | the settings with which it was created, for the next start; may be missing |
+//! | `raft/` | the [`DiskStorage`]: log, votes, snapshots |
+//! | `BEGUN` | nothing; it exists since the first start, and from then on the log must exist |
+//! | `LOCK` | nothing; the process that uses the directory holds a lock on it |
+//!
+//! [`DiskStorage`]: raft_driver_thread::storage::disk::DiskStorage
 
 use super::settings::{Founder, Identity};
 use serde::{Deserialize, Serialize};
@@ -14,31 +16,29 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The version of the folder's layout.
+/// The version of the directory's layout.
 const FORMAT: u32 = 1;
-/// The file that makes a folder a data directory.
+/// The file that makes a directory a data directory.
 const IDENTITY: &str = "cluster.toml";
-/// The settings that it was made with.
+/// The settings with which it was created.
 const SETTINGS: &str = "raft-kv.toml";
-
-/// The log was begun.
+/// This file exists once the log has been begun.
 const BEGUN: &str = "BEGUN";
-
-/// Whose lock keeps a second process out.
+/// The lock on this file keeps a second process out.
 const LOCK: &str = "LOCK";
 
-/// The data directory of a server. While it is there, nobody else can open it.
+/// The data directory of a server, locked: no other process can open it meanwhile.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     identity: Identity,
-    /// Dropped, it is unlocked.
+    /// Closing the file releases the lock.
     _lock: File,
 }
 
-/// What `cluster.toml` says.
+/// The content of `cluster.toml`.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct IdentityFile {
     format: u32,
     cluster: u64,
     node: u64,
@@ -46,25 +46,25 @@ struct Stored {
     founders: Vec<Founder>,
 }
 
-/// All that has to be understood of a version that is not known.
+/// The part of `cluster.toml` that every version has.
 #[derive(Deserialize)]
-struct Version {
+struct FormatVersion {
     format: u32,
 }
 
 impl DataDir {
-    /// Makes a folder for a new server: durably, and never over another one.
+    /// Creates a data directory for a new server, durably. It never replaces another one.
     ///
     /// # Errors
     ///
-    /// [`DataDirError::Exists`] or [`DataDirError::NotEmpty`] if there is something;
+    /// [`DataDirError::Exists`] or [`DataDirError::NotEmpty`] if the directory has files;
     /// [`DataDirError::Io`].
     pub fn create(path: impl Into<PathBuf>, identity: &Identity) -> Result<DataDir, DataDirError> {
         let path = path.into();
-        fs::create_dir_all(&path).map_err(failed("make", &path))?;
+        fs::create_dir_all(&path).map_err(failed("create", &path))?;
         refuse_content(&path)?;
         let lock = lock(&path)?;
-        let stored = Stored {
+        let stored = IdentityFile {
             format: FORMAT,
             cluster: identity.cluster,
             node: identity.node,
@@ -76,9 +76,12 @@ impl DataDir {
             what: error.to_string(),
         })?;
         let written = write_new(&path, IDENTITY, &text);
-        written.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
-            true => DataDirError::Exists { path: path.clone() },
-            false => failed("write", &file)(error),
+        written.map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                DataDirError::Exists { path: path.clone() }
+            } else {
+                failed("write", &file)(error)
+            }
         })?;
         Ok(DataDir {
             path,
@@ -87,15 +90,15 @@ impl DataDir {
         })
     }
 
-    /// Opens a folder that [`create`](DataDir::create) made.
+    /// Opens a directory that [`create`](DataDir::create) made.
     ///
     /// # Errors
     ///
-    /// [`DataDirError::NotADataDir`], [`DataDirError::Locked`], [`DataDirError::UnsupportedVersion`],
-    /// [`DataDirError::Damaged`], [`DataDirError::Io`].
+    /// [`DataDirError::NotADataDir`], [`DataDirError::Locked`],
+    /// [`DataDirError::UnsupportedVersion`], [`DataDirError::Damaged`], [`DataDirError::Io`].
     pub fn open(path: impl Into<PathBuf>) -> Result<DataDir, DataDirError> {
         let path = path.into();
-        // What is none is told so, and not locked.
+        // Locking creates a file, so a directory that is not a data directory is refused before.
         DataDir::identity_of(&path)?;
         let lock = lock(&path)?;
         Ok(DataDir {
@@ -105,12 +108,12 @@ impl DataDir {
         })
     }
 
-    /// Whose folder it is, be it in use or not.
+    /// Reads the identity of a data directory, which may be in use.
     ///
     /// # Errors
     ///
-    /// [`DataDirError::NotADataDir`], [`DataDirError::UnsupportedVersion`], [`DataDirError::Damaged`],
-    /// [`DataDirError::Io`].
+    /// [`DataDirError::NotADataDir`], [`DataDirError::UnsupportedVersion`],
+    /// [`DataDirError::Damaged`], [`DataDirError::Io`].
     pub fn identity_of(path: &Path) -> Result<Identity, DataDirError> {
         let file = path.join(IDENTITY);
         let text = match fs::read_to_string(&file) {
@@ -125,7 +128,7 @@ impl DataDir {
             place: file.clone(),
             what: error.to_string(),
         };
-        let version: Version = toml::from_str(&text).map_err(damaged)?;
+        let version: FormatVersion = toml::from_str(&text).map_err(damaged)?;
         if version.format != FORMAT {
             return Err(DataDirError::UnsupportedVersion {
                 path: path.to_owned(),
@@ -133,7 +136,7 @@ impl DataDir {
                 known: FORMAT,
             });
         }
-        let stored: Stored = toml::from_str(&text).map_err(damaged)?;
+        let stored: IdentityFile = toml::from_str(&text).map_err(damaged)?;
         Ok(Identity {
             cluster: stored.cluster,
             node: stored.node,
@@ -141,24 +144,25 @@ impl DataDir {
         })
     }
 
-    /// Where it is.
+    /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whose it is.
+    /// The server whose directory this is.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Where the log and the snapshots lie.
+    /// The directory of the log and the snapshots.
     pub fn log_dir(&self) -> PathBuf {
         self.path.join("raft")
     }
 
-    /// Before the log is opened: one that has been begun has to be there. A server that lost it, and
-    /// began anew under its number, could vote again where it has voted, and lose what was
-    /// acknowledged.
+    /// Checks, before the log is opened, that a log which has been begun still exists.
+    ///
+    /// A server that lost its log and began a new one under the same number could vote twice in one
+    /// term, and the cluster could lose acknowledged entries.
     ///
     /// # Errors
     ///
@@ -171,7 +175,7 @@ impl DataDir {
         Ok(())
     }
 
-    /// The log has been begun.
+    /// Remembers, durably, that the log has been begun.
     ///
     /// # Errors
     ///
@@ -185,16 +189,17 @@ impl DataDir {
         }
     }
 
-    /// Where the settings lie that the folder was made with, if they were kept.
+    /// The file for the settings with which the directory was created. It may be missing.
     pub fn settings_file(path: &Path) -> PathBuf {
         path.join(SETTINGS)
     }
 
-    /// Keeps the settings that the folder was made with.
+    /// Saves the settings with which the directory was created. Settings that were saved before
+    /// are not replaced.
     ///
     /// # Errors
     ///
-    /// [`DataDirError::Io`]; those that were there before stay.
+    /// [`DataDirError::Io`], also if there are settings already.
     pub fn save_settings(&self, text: &str) -> Result<(), DataDirError> {
         let written = write_new(&self.path, SETTINGS, text);
         written.map_err(failed("write", &DataDir::settings_file(&self.path)))
@@ -202,8 +207,8 @@ impl DataDir {
 }
 
 impl Identity {
-    /// Checks that the folder at `path`, whose this is, is the one that was meant, as far as that
-    /// was said.
+    /// Checks that the data directory at `path` with this identity belongs to the cluster and the
+    /// node that the caller asks for, as far as it names them.
     ///
     /// # Errors
     ///
@@ -231,22 +236,23 @@ impl Identity {
     }
 }
 
-/// Keeps other processes out, until the file is dropped.
-fn lock(folder: &Path) -> Result<File, DataDirError> {
-    let path = folder.join(LOCK);
+/// Keeps other processes out until the file is dropped.
+fn lock(directory: &Path) -> Result<File, DataDirError> {
+    let path = directory.join(LOCK);
     let mut options = File::options();
     let options = options.read(true).write(true).create(true).truncate(false);
     let file = options.open(&path).map_err(failed("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DataDirError::Locked {
-            path: folder.to_owned(),
+            path: directory.to_owned(),
         }),
         Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
     }
 }
 
-/// Only what a process left that was killed while it made the folder may be there.
+/// Refuses a directory with files, other than those of a process that was killed while it created
+/// the data directory.
 fn refuse_content(path: &Path) -> Result<(), DataDirError> {
     for file in fs::read_dir(path).map_err(failed("read", path))? {
         let name = file.map_err(failed("read", path))?.file_name();
@@ -255,7 +261,7 @@ fn refuse_content(path: &Path) -> Result<(), DataDirError> {
             let path = path.to_owned();
             return Err(DataDirError::Exists { path });
         }
-        // A disk's own folder is where its root is mounted.
+        // File systems have a `lost+found` in their root.
         let is_ours = name == LOCK || name.starts_with(&format!("{IDENTITY}."));
         if !is_ours && name != "lost+found" {
             return Err(DataDirError::NotEmpty {
@@ -267,52 +273,52 @@ fn refuse_content(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// A whole file or none, on disk when this returns; none that is there is replaced.
-pub(super) fn write_new(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+/// Writes a new file durably, and either completely or not at all. It replaces no file.
+pub(super) fn write_new(directory: &Path, name: &str, text: &str) -> io::Result<()> {
     let aside = tempfile::Builder::new()
         .prefix(&format!("{name}."))
-        .tempfile_in(folder);
+        .tempfile_in(directory);
     let mut aside = aside?;
     aside.write_all(text.as_bytes())?;
     aside.as_file().sync_all()?;
-    aside.persist_noclobber(folder.join(name))?;
-    File::open(folder)?.sync_all()?;
-    // The folder's own name may be new, too.
-    match folder.canonicalize()?.parent() {
+    aside.persist_noclobber(directory.join(name))?;
+    File::open(directory)?.sync_all()?;
+    // The directory's own name may be new, too.
+    match directory.canonicalize()?.parent() {
         Some(parent) => File::open(parent)?.sync_all(),
         None => Ok(()),
     }
 }
 
-/// How many bytes of its disk all files in a folder take; what vanishes meanwhile counts as
+/// How many bytes of the disk all files in a directory take. Files that vanish meanwhile count
 /// nothing.
 ///
-/// A journal is made as long as it may become, and takes what was written to it. On systems that do
-/// not say what a file takes, its length counts.
-pub fn disk_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else {
+/// A journal has its full length from the beginning, but takes only what was written to it. On
+/// systems that do not tell the blocks of a file, its length counts.
+pub fn disk_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(directory) else {
         return 0;
     };
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(data) if data.is_dir() => disk_bytes(&entry.path()),
-        Ok(data) => taken(&data),
+        Ok(data) => allocated_bytes(&data),
         Err(_) => 0,
     };
     entries.flatten().map(size).sum()
 }
 
 #[cfg(unix)]
-fn taken(file: &fs::Metadata) -> u64 {
-    // Whatever the file system's blocks are, those of this number have 512 bytes.
+fn allocated_bytes(file: &fs::Metadata) -> u64 {
+    // This number counts blocks of 512 bytes, whatever the blocks of the file system are.
     std::os::unix::fs::MetadataExt::blocks(file).saturating_mul(512)
 }
 
 #[cfg(not(unix))]
-fn taken(file: &fs::Metadata) -> u64 {
+fn allocated_bytes(file: &fs::Metadata) -> u64 {
     file.len()
 }
 
-/// An error of the operating system, with what was being done to which file.
+/// An error of the operating system, with the operation and the file.
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDirError {
     let path = path.to_owned();
     move |source| DataDirError::Io {
@@ -327,98 +333,99 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataDir
 pub enum DataDirError {
     /// There is no `cluster.toml` in it.
     #[error(
-        "{} is not a data directory: make one with `raft-kv init` for a new cluster, or with \
+        "{} is not a data directory: create one with `raft-kv init` for a new cluster, or with \
          `raft-kv join` for one that runs", path.display()
     )]
     NotADataDir {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
     },
-    /// The server has run, and its log is not there any more.
+    /// The server has run before, and its log does not exist any more.
     #[error(
-        "{} is gone: a server without its log must not go on under its number. Bring it back as it \
-         was, or remove the server (`raft-kv leave`) and let another one join", path.display()
+        "{} is gone: a server without its log must not go on under its number. Restore the log, or \
+         remove the server (`raft-kv leave`) and let another one join", path.display()
     )]
     LogMissing {
-        /// Where it was.
+        /// The directory of the log.
         path: PathBuf,
     },
-    /// A release with another layout made it.
+    /// A release with another layout created it.
     #[error(
         "{} has format version {found}, this release reads {known}: start it with the release \
          that wrote it, or a later one", path.display()
     )]
     UnsupportedVersion {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// What it says.
+        /// The version in the directory.
         found: u32,
-        /// What is known.
+        /// The version that this release reads.
         known: u32,
     },
-    /// It was to be made, and is there.
+    /// It was to be created, and exists already.
     #[error(
         "{} is a data directory already: run it with `raft-kv start`, or name another directory",
         path.display()
     )]
     Exists {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
     },
-    /// It was to be made, and something else is there.
+    /// It was to be created, and the directory has other files.
     #[error("{} is not empty, it holds {name:?}: name another directory", path.display())]
     NotEmpty {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// Some file in it.
+        /// One of the files.
         name: String,
     },
-    /// It is another server's.
+    /// It belongs to another server.
     #[error(
         "{} belongs to node {found}, not to node {asked}: name the directory of node {asked}",
         path.display()
     )]
     OtherNode {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// The node whose directory it is.
         found: u64,
-        /// Whose it was to be.
+        /// The node that the caller asked for.
         asked: u64,
     },
-    /// It is another cluster's.
+    /// It belongs to another cluster.
     #[error(
-        "{} belongs to cluster {found}, not to cluster {asked}: name a directory of cluster {asked}",
+        "{} belongs to cluster {found}, not to cluster {asked}: name a directory of cluster \
+         {asked}",
         path.display()
     )]
     OtherCluster {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// The cluster whose directory it is.
         found: u64,
-        /// Whose it was to be.
+        /// The cluster that the caller asked for.
         asked: u64,
     },
     /// A server runs on it.
     #[error("{} is in use by a running server: stop that one first", path.display())]
     Locked {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
     },
-    /// A file in it does not say what it has to.
+    /// The content of a file is damaged.
     #[error("{} is damaged: {what}", place.display())]
     Damaged {
         /// The file.
         place: PathBuf,
-        /// What is wrong in it.
+        /// What is wrong with it.
         what: String,
     },
     /// The operating system refused.
     #[error("{doing} {}: {source}", path.display())]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// To which file.
+        /// The file.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,

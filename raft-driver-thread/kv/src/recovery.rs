@@ -1,11 +1,11 @@
-//! Clusters that begin with a state that there is already: that of a backup, or of a survivor.
+//! New clusters that begin with the state of a backup, or of a survivor of a lost cluster.
 //!
-//! No server runs meanwhile. The new folder has its name only when all of it is there.
+//! No server runs on these directories meanwhile. The new data directory gets its name only when it
+//! is complete.
 
 use super::data_dir::{DataDir, DataDirError};
 use super::settings::{Founder, Identity};
-use super::state::{BackupSummary, Machine, Operation, Payload, read_backup};
-use bytes::Bytes;
+use super::state::{BackupSummary, Machine, Operation, Payload, StoredKey, read_backup};
 use raft_driver_thread::StateMachine;
 use raft_driver_thread::raft_proto::{
     ClusterId, Compaction, Entries, EntryId, EntryKind, GroupId, HardState, Index, Member,
@@ -17,22 +17,22 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
-/// How many bytes of a backup are loaded at once.
-const PIECE: usize = 1 << 20;
+/// How many bytes of a backup are read and loaded at once.
+const BATCH_BYTES: usize = 1 << 20;
 
-/// Why no cluster was founded. Nothing is left behind.
+/// Why no new cluster was founded. Nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
-    /// Of the old or the new folder.
+    /// The old or the new data directory is not as it must be.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
-    /// The log or the snapshots.
+    /// The log or the snapshots cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The new folder is there already.
-    #[error("{} is there already: name another directory", path.display())]
+    /// The new data directory exists already.
+    #[error("{} exists already: name another directory", path.display())]
     Exists {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
     },
     /// The survivor has never run, or never heard from a leader.
@@ -41,21 +41,21 @@ pub enum RecoveryError {
         path.display()
     )]
     Empty {
-        /// The folder.
+        /// The directory.
         path: PathBuf,
     },
-    /// It is not said where the others reach the server, and the survivor does not know it either.
-    #[error("it is not known where other servers reach node {node}: give --peers host:port")]
+    /// Neither the caller nor the survivor knows where other servers reach this server.
+    #[error("the address where other servers reach node {node} is unknown: give --peers host:port")]
     NoAddress {
-        /// The node.
+        /// The node id.
         node: u64,
     },
-    /// A file cannot be read or written, or is no backup.
+    /// A file cannot be read or written, or is not a backup.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done, to which file.
+        /// The operation that failed, and on which file.
         doing: String,
-        /// What was wrong.
+        /// The error.
         source: io::Error,
     },
 }
@@ -65,34 +65,33 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> RecoveryError {
     move |source| RecoveryError::Io { doing, source }
 }
 
-/// What stands in a survivor's folder.
+/// The content of a survivor's data directory.
 #[derive(Debug)]
 pub struct Survivor {
-    /// Whose it was.
+    /// Its identity in the lost cluster.
     pub identity: Identity,
-    /// Where the others reached it, if it knew.
+    /// Where the other servers reached it, if it knew.
     pub peers: Option<String>,
     /// The last entry of its log.
     pub last: EntryId,
-    /// Those that voted with it, as of its last configuration.
+    /// The voters of the last configuration in its log.
     pub voters: Vec<u64>,
     machine: Machine,
 }
 
 impl Survivor {
-    /// Applies all that a stopped server's folder holds: its snapshot, and all of its log, be it
-    /// committed or not.
+    /// Applies the snapshot and the whole log of a stopped server, whether committed or not.
     ///
     /// # Errors
     ///
     /// [`RecoveryError`]; [`DataDirError::Locked`] if the server runs.
     pub fn read(path: &Path) -> Result<Survivor, RecoveryError> {
-        let folder = DataDir::open(path)?;
-        if !folder.log_dir().exists() {
+        let data_dir = DataDir::open(path)?;
+        if !data_dir.log_dir().exists() {
             let path = path.to_owned();
             return Err(RecoveryError::Empty { path });
         }
-        let mut storage = DiskStorage::open(folder.log_dir())?;
+        let mut storage = DiskStorage::open(data_dir.log_dir())?;
         let recovered = storage.recover()?;
         let mut machine = Machine::new();
         let mut last = EntryId::default();
@@ -102,7 +101,7 @@ impl Survivor {
             last = meta.id.last;
             members = Some(meta.membership.clone());
         }
-        for entry in &log(&recovered.entries, last) {
+        for entry in &entries_after(&recovered.entries, last) {
             match entry.kind() {
                 EntryKind::Command => {
                     machine.apply_one(entry.index().0, entry.payload());
@@ -116,7 +115,7 @@ impl Survivor {
             let path = path.to_owned();
             return Err(RecoveryError::Empty { path });
         }
-        let identity = folder.identity().clone();
+        let identity = data_dir.identity().clone();
         let members = members.unwrap_or_default();
         let me = members.get(NodeId(identity.node));
         let peers = me.and_then(|me| String::from_utf8(me.context.to_vec()).ok());
@@ -129,13 +128,13 @@ impl Survivor {
         })
     }
 
-    /// How many keys it has.
+    /// How many keys it holds.
     pub fn key_count(&self) -> u64 {
         self.machine.key_count()
     }
 
-    /// Founds a new cluster of this server alone, in a new folder with these
-    /// [settings](DataDir::save_settings). The old one stays as it is.
+    /// Founds a new cluster of this server alone, in a new data directory with these
+    /// [settings](DataDir::save_settings). The old directory stays unchanged.
     ///
     /// # Errors
     ///
@@ -146,9 +145,9 @@ impl Survivor {
         identity: &Identity,
         settings: &str,
     ) -> Result<(), RecoveryError> {
-        let servers = self.machine.addresses().map(|server| server.node);
-        let gone: Vec<_> = servers.filter(|node| *node != identity.node).collect();
-        for node in gone {
+        let nodes = self.machine.addresses().map(|address| address.node);
+        let others: Vec<_> = nodes.filter(|node| *node != identity.node).collect();
+        for node in others {
             self.last.index = self.last.index.next();
             let operation = Operation::RemoveAddress(node);
             apply(&mut self.machine, self.last.index, 0, operation);
@@ -157,11 +156,13 @@ impl Survivor {
     }
 }
 
-/// The part of the recovered log that follows the snapshot; nothing of one that contradicts it.
-fn log(entries: &Entries, snapshot: EntryId) -> Vec<raft_driver_thread::raft_proto::Entry<'_>> {
+/// The entries of the recovered log after the snapshot; none if the log conflicts with it.
+fn entries_after(
+    entries: &Entries,
+    snapshot: EntryId,
+) -> Vec<raft_driver_thread::raft_proto::Entry<'_>> {
     let mut all = entries.iter();
-    let at = all.find(|entry| entry.index() >= snapshot.index);
-    match at {
+    match all.find(|entry| entry.index() >= snapshot.index) {
         Some(entry) if entry.index() == snapshot.index && entry.id() != snapshot => Vec::new(),
         Some(_) | None => entries
             .iter()
@@ -170,16 +171,16 @@ fn log(entries: &Entries, snapshot: EntryId) -> Vec<raft_driver_thread::raft_pro
     }
 }
 
-/// How many keys the snapshot of a stopped server holds.
+/// Counts the keys in a snapshot of a stopped server.
 ///
 /// # Errors
 ///
 /// [`RecoveryError`].
-pub fn count_snapshot_keys(folder: &DataDir, snapshot: SnapshotId) -> Result<u64, RecoveryError> {
+pub fn count_snapshot_keys(data_dir: &DataDir, snapshot: SnapshotId) -> Result<u64, RecoveryError> {
     let mut machine = Machine::new();
     load(
         &mut machine,
-        &DiskStorage::open(folder.log_dir())?,
+        &DiskStorage::open(data_dir.log_dir())?,
         snapshot,
     )?;
     Ok(machine.key_count())
@@ -192,7 +193,7 @@ fn load(
 ) -> Result<(), RecoveryError> {
     let mut reader = BufReader::new(storage.snapshots().open(snapshot)?);
     let restored = machine.restore(&mut reader);
-    // To the end, where the reader compares the checksum.
+    // The reader compares the checksum at the end of the file.
     let restored = restored.and_then(|()| io::copy(&mut reader, &mut io::sink()));
     restored.map(|_| ()).map_err(|source| RecoveryError::Io {
         doing: format!("load the snapshot at {}", snapshot.last),
@@ -200,7 +201,7 @@ fn load(
     })
 }
 
-/// Founds a new cluster of one server with the keys of a backup, in a new folder with these
+/// Founds a new cluster of one server with the keys of a backup, in a new data directory with these
 /// [settings](DataDir::save_settings).
 ///
 /// # Errors
@@ -213,19 +214,19 @@ pub fn restore(
     settings: &str,
 ) -> Result<BackupSummary, RecoveryError> {
     let mut opened = File::open(file).map_err(failed("read", file))?;
-    // Whether all of it is whole is known only at its end.
-    let backed_up = check_backup(&opened).map_err(failed("read", file))?;
+    // Only at its end is it known whether the backup is complete, so it is read twice.
+    let summary = check_backup(&opened).map_err(failed("read", file))?;
     opened.rewind().map_err(failed("read", file))?;
-    let mut loader = Loader {
+    let mut loader = BackupLoader {
         machine: Machine::new(),
         last: Index(0),
-        time: backed_up.time,
+        time: summary.time,
         keys: Vec::new(),
         bytes: 0,
     };
-    let mut reader = BufReader::with_capacity(PIECE, opened);
-    let each = |key, value, expiry| {
-        loader.add(key, value, expiry);
+    let mut reader = BufReader::with_capacity(BATCH_BYTES, opened);
+    let each = |key| {
+        loader.add(key);
         Ok(())
     };
     read_backup(&mut reader, each).map_err(failed("read", file))?;
@@ -235,38 +236,38 @@ pub fn restore(
         term: Term(1),
     };
     create_data_dir(path, identity, settings, loader.machine, last)?;
-    Ok(backed_up)
+    Ok(summary)
 }
 
-/// Reads a backup to its end: of which moment it is, and how many keys it holds.
+/// Reads a backup to its end.
 ///
 /// # Errors
 ///
-/// Those of reading; [`InvalidData`](io::ErrorKind::InvalidData) if it is no whole backup.
+/// Those of reading; [`InvalidData`](io::ErrorKind::InvalidData) if it is not a complete backup.
 pub fn check_backup(file: &File) -> io::Result<BackupSummary> {
-    let mut reader = BufReader::with_capacity(PIECE, file);
-    read_backup(&mut reader, |_, _, _| Ok(()))
+    let mut reader = BufReader::with_capacity(BATCH_BYTES, file);
+    read_backup(&mut reader, |_| Ok(()))
 }
 
-/// Applies a backup's keys as a leader would have proposed them.
-struct Loader {
+/// Applies a backup's keys in batches, as a leader would have proposed them.
+struct BackupLoader {
     machine: Machine,
     last: Index,
     time: u64,
-    keys: Vec<(Bytes, Bytes, Option<u64>)>,
+    keys: Vec<StoredKey>,
     bytes: usize,
 }
 
-impl Loader {
-    fn add(&mut self, key: Bytes, value: Bytes, expiry: Option<u64>) {
-        self.bytes += key.len() + value.len();
-        self.keys.push((key, value, expiry));
-        if self.bytes >= PIECE {
+impl BackupLoader {
+    fn add(&mut self, key: StoredKey) {
+        self.bytes += key.name.len() + key.value.len();
+        self.keys.push(key);
+        if self.bytes >= BATCH_BYTES {
             self.flush();
         }
     }
 
-    /// Also without any keys: then the state begins at the backup's time.
+    /// Applies the batch. Without any keys, it still brings the state to the backup's time.
     fn flush(&mut self) {
         self.last = self.last.next();
         let operation = Operation::Load(std::mem::take(&mut self.keys));
@@ -276,17 +277,11 @@ impl Loader {
 }
 
 fn apply(machine: &mut Machine, index: Index, unix_millis: u64, operation: Operation) {
-    machine.apply_one(
-        index.0,
-        &Payload {
-            unix_millis,
-            operation,
-        }
-        .encode(),
-    );
+    let payload = Payload::encode_parts(unix_millis, &operation);
+    machine.apply_one(index.0, &payload);
 }
 
-/// Writes a folder whose snapshot is this state, after the entry `last`.
+/// Creates a data directory whose snapshot is this state, up to the entry `last`.
 fn create_data_dir(
     path: &Path,
     identity: &Identity,
@@ -304,32 +299,36 @@ fn create_data_dir(
         Some(parent) if parent != Path::new("") => parent,
         Some(_) | None => Path::new("."),
     };
-    fs::create_dir_all(parent).map_err(failed("make", parent))?;
+    fs::create_dir_all(parent).map_err(failed("create", parent))?;
     let aside = tempfile::Builder::new()
         .prefix(".raft-kv.")
         .tempdir_in(parent);
-    let aside = aside.map_err(failed("make a folder in", parent))?;
-    let folder = DataDir::create(aside.path(), identity)?;
-    folder.save_settings(settings)?;
-    write(&folder, machine, last)?;
-    drop(folder);
-    fs::rename(aside.path(), path).map_err(failed("make", path))?;
-    // Nothing is there any more under the name that would be deleted.
+    let aside = aside.map_err(failed("create a directory in", parent))?;
+    let data_dir = DataDir::create(aside.path(), identity)?;
+    data_dir.save_settings(settings)?;
+    write_state(&data_dir, machine, last)?;
+    drop(data_dir);
+    fs::rename(aside.path(), path).map_err(failed("create", path))?;
+    // The temporary name is gone, so there is nothing to delete.
     let _ = aside.keep();
     let synced = File::open(parent).and_then(|parent| parent.sync_all());
     synced.map_err(failed("sync", parent))
 }
 
-fn write(folder: &DataDir, mut machine: Machine, last: EntryId) -> Result<(), RecoveryError> {
-    let identity = folder.identity();
+fn write_state(
+    data_dir: &DataDir,
+    mut machine: Machine,
+    last: EntryId,
+) -> Result<(), RecoveryError> {
+    let identity = data_dir.identity();
     let voter =
         |founder: &Founder| Member::voter(NodeId(founder.node)).with_context(founder.peers.clone());
     let membership = Membership::of(identity.founders.iter().map(voter));
-    let mut storage = DiskStorage::open(folder.log_dir())?;
+    let mut storage = DiskStorage::open(data_dir.log_dir())?;
     storage.recover()?;
     let mut sink = storage.snapshots().create()?;
     let written = Machine::write_snapshot(machine.snapshot(), &mut sink);
-    written.map_err(failed("write a snapshot in", folder.path()))?;
+    written.map_err(failed("write a snapshot in", data_dir.path()))?;
     let id = sink.finish(last)?;
     let owner = raft_driver_thread::raft_proto::Identity {
         cluster_id: ClusterId(identity.cluster),

@@ -1,51 +1,51 @@
-//! How a server is run, and whose it is.
+//! The settings of a server, and its identity.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How a server is run. What belongs to the cluster and never changes is its [`Identity`].
+/// The settings of a server, which each start may change. What never changes is its
+/// [`Identity`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The folder with all that the server keeps.
+    /// The data directory.
     pub data: PathBuf,
-    /// Where clients are listened to: host:port; port 0 takes a free one.
+    /// Where to listen for clients: host:port; port 0 takes a free one.
     pub clients: String,
-    /// What the other servers are told of where clients reach this one, if not there.
+    /// Where clients reach this server, for the other servers to know; `clients` if `None`.
     pub advertise_clients: Option<String>,
-    /// Where the other servers are listened to.
+    /// Where to listen for the other servers.
     pub peers: String,
-    /// Servers of the cluster that one which joins has to know before its log tells it of them; of
-    /// no use afterwards.
+    /// Servers of the cluster, which a joining server must know until its log names them.
     pub members: Vec<Founder>,
-    /// Where /metrics, /healthz and /readyz are served; nowhere if `None`.
+    /// Where to serve /metrics, /healthz and /readyz; nowhere if `None`.
     pub http: Option<String>,
-    /// What clients, and the other servers as clients, have to say first (AUTH).
+    /// The password that clients, and the other servers as clients, must give first (AUTH).
     pub password: Option<String>,
     /// TLS between the servers, and for clients too; plain text if `None`.
     pub tls: Option<Tls>,
-    /// How many clients may be connected; more are refused. Default 10,000.
+    /// The most clients that may be connected; more are refused. Default 10,000.
     pub max_connections: usize,
-    /// How long a value may be, and a key. Default 1 MiB.
+    /// The longest value, and key. Default 1 MiB.
     pub max_value_bytes: usize,
-    /// How long a request may wait for a leader and its majority. Default 5 s.
+    /// The longest that a request waits for a leader and its majority. Default 5 s.
     pub request_timeout: Duration,
-    /// How often a leader says that it leads. Default 50 ms.
+    /// How often a leader sends heartbeats. Default 50 ms.
     pub heartbeat_interval: Duration,
-    /// How long a follower waits at least for that before it asks for an election; less than
-    /// half as long again. Default 500 ms.
+    /// The least time that a follower waits for a heartbeat before it starts an election. Each
+    /// wait is drawn between this and one and a half times this. Default 500 ms.
     pub election_timeout: Duration,
-    /// By how much clocks may differ in speed, for reads under a lease: parts in a million.
-    /// Default 500; `None` switches leases off.
+    /// The most by which clock rates may differ, in parts per million, for reads under a lease.
+    /// Default 500; `None` disables these reads.
     pub max_drift_ppm: Option<u32>,
-    /// After how many bytes of log a snapshot is made. Default 64 MiB.
+    /// How many bytes of log between two snapshots. Default 64 MiB.
     pub snapshot_every_bytes: u64,
-    /// How many threads serve clients. Default: one for every two cores.
+    /// The threads that serve clients. Default: one for every two cores.
     pub threads: usize,
 }
 
-/// The files that TLS needs, in PEM. The certificate names `node-<id>.raft` for the other servers,
-/// and the host that clients connect to.
+/// The files for TLS, in PEM. The certificate names `node-<id>.raft` for the other servers, and
+/// the host to which clients connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -58,7 +58,7 @@ pub struct Tls {
 }
 
 impl Settings {
-    /// The defaults, for a server with its data there, on loopback and any free ports.
+    /// The defaults for a server with this data directory, on loopback and free ports.
     pub fn new(data: impl Into<PathBuf>) -> Settings {
         Settings {
             data: data.into(),
@@ -83,21 +83,21 @@ impl Settings {
     }
 }
 
-/// Whose a data folder is: fixed when it is made.
+/// The server whose data directory it is: fixed when the directory is created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// Drawn when the cluster was founded. Servers of different clusters do not talk.
+    /// The cluster's id, drawn when it was founded. Servers of different clusters do not talk to
+    /// each other.
     pub cluster: u64,
-    /// The server's number, never used for another one.
+    /// The server's node id, which no other server ever uses.
     pub node: u64,
-    /// The voters that the cluster was founded with, if this server is one of them; empty for
-    /// one that joined later.
+    /// The voters with which the cluster was founded; empty if this server joined later.
     #[serde(default)]
     pub founders: Vec<Founder>,
 }
 
-/// A voter that a cluster is founded with.
+/// A voter with which a cluster is founded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Founder {

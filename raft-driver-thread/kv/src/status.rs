@@ -1,9 +1,9 @@
-//! What a server says of itself (`RAFT STATUS`), as JSON.
+//! The status of a server (`RAFT STATUS`), as JSON.
 
 use super::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-/// A server as it sees itself and the others.
+/// The cluster as one server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Its node id.
@@ -16,17 +16,17 @@ pub struct NodeStatus {
     pub role: String,
     /// currentTerm.
     pub term: u64,
-    /// Who leads, as far as it knows.
+    /// The leader, as far as it knows one.
     pub leader: Option<u64>,
-    /// The end of its log.
+    /// The index of the last entry of its log.
     pub last_index: u64,
     /// commitIndex.
     pub commit_index: u64,
     /// lastApplied.
     pub applied_index: u64,
-    /// The last entry of its newest snapshot; 0 if it has none.
+    /// The index of the last entry in its newest snapshot; 0 if it has none.
     pub snapshot_index: u64,
-    /// How many bytes of its disk the data folder takes.
+    /// How many bytes of the disk the data directory takes.
     pub disk_bytes: u64,
     /// How many keys there are.
     pub keys: u64,
@@ -34,31 +34,31 @@ pub struct NodeStatus {
     pub sessions: u64,
     /// How many clients are connected.
     pub connections: u64,
-    /// Since when it has run.
+    /// How long it has been running.
     pub uptime_seconds: u64,
-    /// Its settings that have to be the same on all servers.
+    /// Its settings that must be the same on all servers.
     pub agreed: AgreedSettings,
-    /// All members in force, as far as it knows.
+    /// The members of the configuration in force, as far as it knows.
     pub members: Vec<MemberStatus>,
 }
 
-/// What has to be the same on all servers: reads under a lease rest on the first two, and what one
-/// takes another has to take.
+/// The settings that must be the same on all servers: reads under a lease depend on the first two,
+/// and a value that one server accepts the others must accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgreedSettings {
     /// The election timeout.
     pub election_timeout_millis: u64,
-    /// By how much clocks may differ in speed; `None` without leases.
+    /// The most by which clock rates may differ, in parts per million; `None` without leases.
     pub max_drift_ppm: Option<u32>,
-    /// How long a value may be.
+    /// The longest value.
     pub max_value_bytes: u64,
 }
 
 impl AgreedSettings {
-    /// Those of a server.
+    /// The agreed settings among these.
     pub fn of(settings: &Settings) -> AgreedSettings {
         AgreedSettings {
-            // A day at most.
+            // It fits: the longest timeout of a server that runs is a day.
             election_timeout_millis: settings.election_timeout.as_millis() as u64,
             max_drift_ppm: settings.max_drift_ppm,
             max_value_bytes: settings.max_value_bytes as u64,
@@ -75,8 +75,8 @@ pub struct MemberStatus {
     pub role: String,
     /// Where the other servers reach it.
     pub peers: String,
-    /// Where clients reach it, if it has said so.
+    /// Where clients reach it, if it has published that.
     pub clients: Option<String>,
-    /// Up to where its log is known to agree; only a leader knows.
+    /// matchIndex; only the leader knows it.
     pub match_index: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! Settings are given on the command line and in a file, by the same names.
+//! Settings are given on the command line and in files, by the same names.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Args, Command, FromArgMatches};
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// Every field, none with its default.
+/// Settings none of which has its default.
 fn all() -> Settings {
     Settings {
         data: "/d".into(),
@@ -79,15 +79,15 @@ fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
 }
 
 fn refused(text: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("file.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.toml");
     fs::write(&path, text).unwrap();
     let error = ServerOptions::read(&path).unwrap_err().to_string();
     assert!(error.contains("file.toml"), "{error}");
     error
 }
 
-fn makes_no_sense(text: &str) -> String {
+fn settings_error(text: &str) -> String {
     let options = ServerOptions::parse(&format!("data = \"/d\"\n{text}")).unwrap();
     options.settings().unwrap_err().to_string()
 }
@@ -123,18 +123,22 @@ fn flags_and_keys_have_the_same_names() {
 }
 
 #[test]
-fn what_is_not_given_has_its_default() {
+fn a_setting_that_is_not_given_has_its_default() {
     let settings = flags("--data here").unwrap().settings().unwrap();
     assert_eq!(settings, Settings::new("here"));
 }
 
 #[test]
-fn flags_win_over_the_environment_over_the_file_over_the_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, file) = (folder.path().join("data"), folder.path().join("file.toml"));
+fn flags_win_over_the_environment_over_the_file_over_the_data_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, file) = (
+        directory.path().join("data"),
+        directory.path().join("file.toml"),
+    );
     fs::create_dir(&data).unwrap();
-    let kept = "clients = \"kept:1\"\npeers = \"kept:1\"\nhttp = \"kept:1\"\npassword = \"kept\"";
-    fs::write(data.join("raft-kv.toml"), kept).unwrap();
+    let saved =
+        "clients = \"saved:1\"\npeers = \"saved:1\"\nhttp = \"saved:1\"\npassword = \"saved\"";
+    fs::write(data.join("raft-kv.toml"), saved).unwrap();
     let text = "data = \"data\"\nclients = \"file:1\"\npeers = \"file:1\"\npassword = \"file\"";
     fs::write(&file, text).unwrap();
     let gather = |given: &str, password: Option<&str>| {
@@ -146,7 +150,7 @@ fn flags_win_over_the_environment_over_the_file_over_the_folder() {
     assert_eq!(settings.data, data);
     assert_eq!(settings.clients, "flag:1");
     assert_eq!(settings.peers, "file:1");
-    assert_eq!(settings.http.as_deref(), Some("kept:1"));
+    assert_eq!(settings.http.as_deref(), Some("saved:1"));
     assert_eq!(settings.password.as_deref(), Some("flag"));
     let settings = gather("", Some("environment"));
     assert_eq!(settings.password.as_deref(), Some("environment"));
@@ -154,15 +158,15 @@ fn flags_win_over_the_environment_over_the_file_over_the_folder() {
 }
 
 #[test]
-fn a_password_can_lie_in_a_file_of_its_own() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("secret"), "open sesame\nmore\n").unwrap();
-    let file = folder.path().join("file.toml");
+fn a_password_can_be_in_a_file_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("secret"), "open sesame\nmore\n").unwrap();
+    let file = directory.path().join("file.toml");
     fs::write(&file, "password-file = \"secret\"\ndata = \"/d\"").unwrap();
     let all = ServerOptions::gather(ServerOptions::default(), None, Some(&file));
     let settings = all.unwrap().settings().unwrap();
     assert_eq!(settings.password.as_deref(), Some("open sesame"));
-    fs::write(folder.path().join("secret"), "\n").unwrap();
+    fs::write(directory.path().join("secret"), "\n").unwrap();
     let all = ServerOptions::gather(ServerOptions::default(), None, Some(&file));
     assert!(matches!(all, Err(ConfigError::EmptyPassword { .. })));
     let both = ServerOptions::parse("password = \"a\"\npassword-file = \"b\"");
@@ -199,7 +203,7 @@ fn an_unknown_key_is_refused_with_its_line_and_the_keys_that_exist() {
 }
 
 #[test]
-fn a_value_of_another_type_is_refused_with_its_line_and_key() {
+fn a_value_of_the_wrong_type_is_refused_with_its_line_and_key() {
     for (text, key) in [
         ("\nthreads = \"two\"", "threads"),
         ("\nclients = 6379", "clients"),
@@ -219,7 +223,7 @@ fn a_value_of_another_type_is_refused_with_its_line_and_key() {
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused_by_name() {
+fn values_out_of_range_are_refused_by_name() {
     for (text, key) in [
         ("clients = \"6379\"", "clients"),
         ("clients = \"::1:6379\"", "clients"),
@@ -239,7 +243,7 @@ fn values_that_make_no_sense_are_refused_by_name() {
         ("threads = 0", "threads"),
         ("tls = { authority = \"a\", key = \"k\" }", "certificate"),
     ] {
-        let error = makes_no_sense(text);
+        let error = settings_error(text);
         assert!(error.contains(&format!("`{key}`")), "{text}: {error}");
     }
     let error = ServerOptions::default().settings().unwrap_err().to_string();
@@ -247,7 +251,7 @@ fn values_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
-fn paths_in_a_file_begin_at_its_folder() {
+fn relative_paths_in_a_file_begin_at_its_directory() {
     let options = ServerOptions::parse("data = \"one\"\ntls = { authority = \"/a\" }").unwrap();
     let options = options.relative_to(Path::new("/etc/raft"));
     assert_eq!(options.data.unwrap(), Path::new("/etc/raft/one"));
@@ -255,13 +259,13 @@ fn paths_in_a_file_begin_at_its_folder() {
 }
 
 #[test]
-fn what_is_kept_in_the_folder_is_read_back_the_same() {
+fn saved_settings_are_read_back_the_same() {
     let options = ServerOptions::parse(FILE).unwrap();
-    let kept = ServerOptions::parse(&options.to_toml().unwrap()).unwrap();
+    let saved = ServerOptions::parse(&options.to_toml().unwrap()).unwrap();
     let given = ServerOptions {
         data: None,
         password: None,
         ..options
     };
-    assert_eq!(kept, given);
+    assert_eq!(saved, given);
 }

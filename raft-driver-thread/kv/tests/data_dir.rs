@@ -1,4 +1,4 @@
-//! A data folder belongs to one server, and one process at a time.
+//! A data directory belongs to one server, and to one process at a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use raft_kv::data_dir::{DataDir, DataDirError, disk_bytes};
@@ -18,13 +18,13 @@ fn identity() -> Identity {
 }
 
 #[test]
-fn a_folder_tells_whose_it_is() {
+fn a_data_directory_knows_its_server() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("new/data");
     drop(DataDir::create(&path, &identity()).unwrap());
-    let folder = DataDir::open(&path).unwrap();
-    assert_eq!(folder.identity(), &identity());
-    assert_eq!(folder.path(), path);
+    let directory = DataDir::open(&path).unwrap();
+    assert_eq!(directory.identity(), &identity());
+    assert_eq!(directory.path(), path);
     assert_eq!(DataDir::identity_of(&path).unwrap(), identity());
     let joined = Identity {
         founders: Vec::new(),
@@ -35,10 +35,10 @@ fn a_folder_tells_whose_it_is() {
     assert_eq!(DataDir::identity_of(&path).unwrap(), joined);
 }
 
-/// As a journal is, which is made as long as it may become.
+/// Like a journal, which has its full length from the beginning.
 #[cfg(unix)]
 #[test]
-fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
+fn disk_bytes_counts_what_was_written_however_long_the_files_are() {
     let temporary = tempfile::tempdir().unwrap();
     let inner = temporary.path().join("raft/journals");
     fs::create_dir_all(&inner).unwrap();
@@ -47,7 +47,7 @@ fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
     file.sync_all().unwrap();
     let empty = disk_bytes(temporary.path());
     assert!(empty < 1 << 20, "{empty}");
-    // Bytes that no file system makes smaller.
+    // Bytes that no file system compresses.
     let bytes: Vec<_> = (0..1_u64 << 18)
         .flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
         .collect();
@@ -60,22 +60,22 @@ fn a_folder_takes_what_was_written_to_its_files_however_long_they_are() {
 }
 
 #[test]
-fn a_log_that_was_begun_is_not_begun_anew_when_it_is_gone() {
+fn a_log_that_was_begun_and_is_missing_is_an_error() {
     let temporary = tempfile::tempdir().unwrap();
-    let folder = DataDir::create(temporary.path().join("data"), &identity()).unwrap();
-    folder.check_log_exists().unwrap();
-    fs::create_dir(folder.log_dir()).unwrap();
-    fs::write(folder.log_dir().join("FORMAT"), "").unwrap();
-    folder.mark_log_begun().unwrap();
-    folder.mark_log_begun().unwrap();
-    folder.check_log_exists().unwrap();
-    fs::remove_dir_all(folder.log_dir()).unwrap();
-    let error = folder.check_log_exists().unwrap_err();
+    let directory = DataDir::create(temporary.path().join("data"), &identity()).unwrap();
+    directory.check_log_exists().unwrap();
+    fs::create_dir(directory.log_dir()).unwrap();
+    fs::write(directory.log_dir().join("FORMAT"), "").unwrap();
+    directory.mark_log_begun().unwrap();
+    directory.mark_log_begun().unwrap();
+    directory.check_log_exists().unwrap();
+    fs::remove_dir_all(directory.log_dir()).unwrap();
+    let error = directory.check_log_exists().unwrap_err();
     assert!(matches!(error, DataDirError::LogMissing { .. }), "{error}");
 }
 
 #[test]
-fn no_second_process_opens_a_folder() {
+fn no_second_process_opens_a_data_directory() {
     let temporary = tempfile::tempdir().unwrap();
     let first = DataDir::create(temporary.path(), &identity()).unwrap();
     let second = DataDir::open(temporary.path());
@@ -83,14 +83,14 @@ fn no_second_process_opens_a_folder() {
         matches!(second, Err(DataDirError::Locked { .. })),
         "{second:?}"
     );
-    // It still says whose it is.
+    // Its identity can still be read.
     assert_eq!(DataDir::identity_of(temporary.path()).unwrap(), identity());
     drop(first);
     DataDir::open(temporary.path()).unwrap();
 }
 
 #[test]
-fn a_folder_is_never_made_over_another() {
+fn a_data_directory_never_replaces_another() {
     let temporary = tempfile::tempdir().unwrap();
     drop(DataDir::create(temporary.path(), &identity()).unwrap());
     let other = Identity {
@@ -106,7 +106,7 @@ fn a_folder_is_never_made_over_another() {
 }
 
 #[test]
-fn a_folder_with_other_files_is_refused_and_left_alone() {
+fn a_directory_with_other_files_is_refused_and_left_alone() {
     let temporary = tempfile::tempdir().unwrap();
     fs::write(temporary.path().join("letter"), "dear").unwrap();
     let error = DataDir::create(temporary.path(), &identity()).unwrap_err();
@@ -118,7 +118,7 @@ fn a_folder_with_other_files_is_refused_and_left_alone() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_no_obstacle() {
+fn the_files_of_a_killed_process_are_no_obstacle() {
     let temporary = tempfile::tempdir().unwrap();
     fs::write(temporary.path().join("cluster.toml.x1y2"), "for").unwrap();
     fs::write(temporary.path().join("LOCK"), "").unwrap();
@@ -126,7 +126,7 @@ fn what_a_killed_process_left_is_no_obstacle() {
 }
 
 #[test]
-fn what_is_no_data_folder_is_told_so_and_stays_as_it_is() {
+fn a_directory_that_is_no_data_directory_is_refused_and_stays_unchanged() {
     let temporary = tempfile::tempdir().unwrap();
     for path in [temporary.path().to_owned(), temporary.path().join("none")] {
         let error = DataDir::open(&path).unwrap_err();
@@ -137,7 +137,7 @@ fn what_is_no_data_folder_is_told_so_and_stays_as_it_is() {
 }
 
 #[test]
-fn a_newer_version_and_damage_are_told() {
+fn another_version_and_damage_are_reported() {
     let temporary = tempfile::tempdir().unwrap();
     let file = temporary.path().join("cluster.toml");
     fs::write(&file, "format = 2\nshards = 16\n").unwrap();
@@ -166,7 +166,7 @@ fn a_newer_version_and_damage_are_told() {
 }
 
 #[test]
-fn a_folder_of_another_node_or_cluster_is_told() {
+fn a_data_directory_of_another_node_or_cluster_is_refused() {
     let path = std::path::Path::new("data");
     let own = identity();
     own.require(path, None, None).unwrap();

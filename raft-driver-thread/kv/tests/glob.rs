@@ -1,29 +1,36 @@
-//! Patterns mean what they mean to Redis, and never take long.
+//! Patterns mean what they mean to Redis, and matching never takes long.
 #![allow(missing_docs)]
 
 use proptest::prelude::*;
 use raft_kv::state::Pattern;
 
-/// The definition, as Redis's own recursion has it, too slow for long patterns.
-fn defined(pattern: &[u8], text: &[u8]) -> bool {
+/// The definition, by the recursion of Redis, which is too slow for long patterns.
+fn defined_match(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], _) => text.is_empty(),
-        ([b'*', rest @ ..], _) => (0..=text.len()).any(|from| defined(rest, &text[from..])),
-        ([b'?', rest @ ..], [_, after @ ..]) => defined(rest, after),
+        ([b'*', rest @ ..], _) => (0..=text.len()).any(|from| defined_match(rest, &text[from..])),
+        ([b'?', rest @ ..], [_, after @ ..]) => defined_match(rest, after),
         ([b'[', rest @ ..], [byte, after @ ..]) => {
-            let (is_in, rest) = class(rest, *byte);
-            is_in && defined(rest, after)
+            let class = class(rest, *byte);
+            class.has_byte && defined_match(class.rest, after)
         }
         ([b'\\', escaped, rest @ ..], [byte, after @ ..]) => {
-            escaped == byte && defined(rest, after)
+            escaped == byte && defined_match(rest, after)
         }
-        ([literal, rest @ ..], [byte, after @ ..]) => literal == byte && defined(rest, after),
+        ([literal, rest @ ..], [byte, after @ ..]) => literal == byte && defined_match(rest, after),
         ([_, ..], []) => false,
     }
 }
 
-fn class(mut rest: &[u8], byte: u8) -> (bool, &[u8]) {
-    let mut is_in = false;
+/// A class in brackets.
+struct Class<'a> {
+    has_byte: bool,
+    /// The pattern behind the class.
+    rest: &'a [u8],
+}
+
+fn class(mut rest: &[u8], byte: u8) -> Class<'_> {
+    let mut is_listed = false;
     let inverted = rest.first() == Some(&b'^');
     if inverted {
         rest = &rest[1..];
@@ -31,17 +38,27 @@ fn class(mut rest: &[u8], byte: u8) -> (bool, &[u8]) {
     loop {
         match rest {
             [b'\\', escaped, after @ ..] => {
-                is_in |= *escaped == byte;
+                is_listed |= *escaped == byte;
                 rest = after;
             }
-            [b']', after @ ..] => return (is_in != inverted, after),
-            [] => return (is_in != inverted, rest),
+            [b']', after @ ..] => {
+                return Class {
+                    has_byte: is_listed != inverted,
+                    rest: after,
+                };
+            }
+            [] => {
+                return Class {
+                    has_byte: is_listed != inverted,
+                    rest,
+                };
+            }
             [from, b'-', to, after @ ..] => {
-                is_in |= (*from.min(to)..=*from.max(to)).contains(&byte);
+                is_listed |= (*from.min(to)..=*from.max(to)).contains(&byte);
                 rest = after;
             }
             [literal, after @ ..] => {
-                is_in |= *literal == byte;
+                is_listed |= *literal == byte;
                 rest = after;
             }
         }
@@ -50,7 +67,7 @@ fn class(mut rest: &[u8], byte: u8) -> (bool, &[u8]) {
 
 #[test]
 fn patterns_mean_what_they_mean_to_redis() {
-    // Each was answered so by Redis 7.0's KEYS.
+    // The answers of KEYS in Redis 7.0.
     let cases: &[(&str, &str, bool)] = &[
         ("*", "", true),
         ("", "", true),
@@ -88,18 +105,21 @@ fn patterns_mean_what_they_mean_to_redis() {
     for (pattern, text, expected) in cases {
         let matches = Pattern::new(pattern.as_bytes()).matches(text.as_bytes());
         assert_eq!(matches, *expected, "{pattern:?} on {text:?}");
-        assert_eq!(defined(pattern.as_bytes(), text.as_bytes()), *expected);
+        assert_eq!(
+            defined_match(pattern.as_bytes(), text.as_bytes()),
+            *expected
+        );
     }
 }
 
 #[test]
-fn bytes_that_are_no_text_match() {
+fn bytes_that_are_not_text_can_match() {
     assert!(Pattern::new(b"[\x80-\xff]?\x00").matches(b"\xfe\xff\x00"));
     assert!(!Pattern::new(b"[\x80-\xff]").matches(b"\x7f"));
 }
 
 #[test]
-fn many_stars_take_no_exponential_time() {
+fn many_stars_do_not_take_exponential_time() {
     let pattern = "*a".repeat(5_000) + "b";
     let text = "a".repeat(10_000);
     assert!(!Pattern::new(pattern.as_bytes()).matches(text.as_bytes()));
@@ -109,10 +129,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
-    fn patterns_match_as_they_are_defined(
+    fn patterns_match_as_defined(
         pattern in proptest::collection::vec(proptest::sample::select(b"ab*?[]^-\\".to_vec()), 0..12),
         text in proptest::collection::vec(proptest::sample::select(b"ab]-^\\".to_vec()), 0..8),
     ) {
-        prop_assert_eq!(Pattern::new(&pattern).matches(&text), defined(&pattern, &text));
+        prop_assert_eq!(Pattern::new(&pattern).matches(&text), defined_match(&pattern, &text));
     }
 }

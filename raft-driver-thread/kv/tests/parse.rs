@@ -1,4 +1,4 @@
-//! What requests mean, and what is said of those that mean nothing.
+//! Requests are understood, and those that are malformed get the errors of Redis.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/parse.rs"]
@@ -15,15 +15,15 @@ use raft_kv::resp::{
 use raft_kv::state::{Command, Expiry, Reply, Set};
 use support::{LIMITS, b, error, parsed};
 
-fn connection(line: &str) -> LocalCommand {
+fn local(line: &str) -> LocalCommand {
     match parsed(line) {
-        Ok(Request::Local(connection)) => connection,
+        Ok(Request::Local(command)) => command,
         other => panic!("{line}: {other:?}"),
     }
 }
 
 #[test]
-fn what_is_wrong_is_said_in_the_words_of_redis() {
+fn malformed_requests_get_the_errors_of_redis() {
     let long = "x".repeat(200);
     let cases = [
         (
@@ -132,7 +132,7 @@ fn what_is_wrong_is_said_in_the_words_of_redis() {
 }
 
 #[test]
-fn what_this_server_does_not_do_is_refused_with_the_reason() {
+fn unsupported_commands_are_refused_with_a_reason() {
     for (line, part) in [
         ("watch k", "CAS"),
         ("client reply off", "every request"),
@@ -172,7 +172,7 @@ fn what_this_server_does_not_do_is_refused_with_the_reason() {
 }
 
 #[test]
-fn long_values_and_keys_are_refused_but_not_what_holds_several() {
+fn long_values_and_keys_are_refused_but_not_arguments_that_hold_several() {
     let long = "x".repeat(101);
     let expected = "ERR value is longer than the 100 bytes that this server takes";
     for line in [
@@ -196,7 +196,7 @@ fn long_values_and_keys_are_refused_but_not_what_holds_several() {
 }
 
 #[test]
-fn requests_about_the_connection_are_understood() {
+fn commands_about_the_connection_are_understood() {
     let hello = |version, auth, name| LocalCommand::Hello {
         version,
         auth,
@@ -293,7 +293,7 @@ fn requests_about_the_connection_are_understood() {
         ("unwatch", LocalCommand::Unwatch),
     ];
     for (line, expected) in cases {
-        assert_eq!(connection(line), expected, "{line}");
+        assert_eq!(local(line), expected, "{line}");
     }
     let names = parse(vec![b("client"), b("setname"), b("a b")], &LIMITS);
     let expected = "ERR Client names cannot contain spaces, newlines or special characters.";
@@ -301,7 +301,7 @@ fn requests_about_the_connection_are_understood() {
 }
 
 #[test]
-fn requests_about_sessions_and_the_cluster_are_understood() {
+fn commands_about_sessions_and_the_cluster_are_understood() {
     let once = Request::Once {
         session: 7,
         sequence: u64::MAX,
@@ -356,7 +356,7 @@ fn requests_about_sessions_and_the_cluster_are_understood() {
     }
 }
 
-/// Words of which some are commands, options and numbers.
+/// Words, some of which are commands, options and numbers.
 fn words() -> impl Strategy<Value = Vec<Bytes>> {
     let names = table::all().iter().flat_map(|spec| {
         let subcommands = spec.subcommands.iter().map(|subcommand| subcommand.name);
@@ -401,12 +401,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
-    fn no_words_break_the_parser_and_what_is_refused_gets_an_error(words in words()) {
+    fn no_words_break_the_parser_and_each_refused_request_gets_an_error(words in words()) {
         match parse(words.clone(), &LIMITS) {
             Ok(request) => {
                 let spec = table::find(&words[0]).unwrap();
                 if let Request::Command(_) = request {
-                    prop_assert!(spec.keys != KeyPositions::None || spec.group != "string");
+                    prop_assert!(spec.keys != KeyPositions::NoKeys || spec.group != "string");
                 }
                 if let Request::Command(Command::Set(Set { expiry: Expiry::In(millis), .. })) = request {
                     prop_assert!((1..=i64::MAX as u64).contains(&millis));

@@ -1,45 +1,49 @@
-//! What requests about the keys mean.
+//! Commands over the keys are understood.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/parse.rs"]
 mod support;
 
 use raft_kv::resp::table::{self, Flag};
-use raft_kv::state::{Command, Condition, Expiry, Set};
-use support::{b, error, state};
+use raft_kv::state::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
+use support::{b, command, error};
 
-fn set(condition: Condition, expiry: Expiry, get: bool) -> Command {
+fn set(condition: Condition, expiry: Expiry, reply: SetReply) -> Command {
     Command::Set(Set {
         key: b("k"),
         value: b("v"),
         condition,
         expiry,
-        get,
+        reply,
     })
 }
 
 #[test]
 fn set_takes_its_options_in_any_order_and_case() {
     use Condition::{Absent, Always, Present};
+    use SetReply::{Ok, OldValue};
     let cases = [
-        ("SET k v", set(Always, Expiry::Never, false)),
-        ("set k v nx", set(Absent, Expiry::Never, false)),
-        ("set k v NX NX", set(Absent, Expiry::Never, false)),
-        ("set k v px 7 XX get", set(Present, Expiry::In(7), true)),
-        ("set k v GET Ex 7", set(Always, Expiry::In(7000), true)),
-        ("set k v KEEPTTL NX GET", set(Absent, Expiry::Keep, true)),
-        ("set k v KEEPTTL keepttl", set(Always, Expiry::Keep, false)),
-        ("set k v EX x NX EX 7", set(Absent, Expiry::In(7000), false)),
-        ("setex k 2 v", set(Always, Expiry::In(2000), false)),
-        ("psetex k 2 v", set(Always, Expiry::In(2), false)),
+        ("SET k v", set(Always, Expiry::Never, Ok)),
+        ("set k v nx", set(Absent, Expiry::Never, Ok)),
+        ("set k v NX NX", set(Absent, Expiry::Never, Ok)),
+        ("set k v px 7 XX get", set(Present, Expiry::In(7), OldValue)),
+        ("set k v GET Ex 7", set(Always, Expiry::In(7000), OldValue)),
+        (
+            "set k v KEEPTTL NX GET",
+            set(Absent, Expiry::Keep, OldValue),
+        ),
+        ("set k v KEEPTTL keepttl", set(Always, Expiry::Keep, Ok)),
+        ("set k v EX x NX EX 7", set(Absent, Expiry::In(7000), Ok)),
+        ("setex k 2 v", set(Always, Expiry::In(2000), Ok)),
+        ("psetex k 2 v", set(Always, Expiry::In(2), Ok)),
     ];
     for (line, expected) in cases {
-        assert_eq!(state(line), expected, "{line}");
+        assert_eq!(command(line), expected, "{line}");
     }
 }
 
 #[test]
-fn options_that_contradict_each_other_are_refused() {
+fn unknown_and_contradicting_options_of_set_are_refused() {
     for options in [
         "NX XX",
         "XX NX",
@@ -63,7 +67,7 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn expiries_are_whole_and_positive_and_do_not_overflow() {
+fn expiries_are_whole_numbers_within_their_limits() {
     for (line, command) in [
         ("set k v ex N", "set"),
         ("setex k N v", "setex"),
@@ -98,28 +102,28 @@ fn expiries_are_whole_and_positive_and_do_not_overflow() {
         ("expire k -1", -1000),
         ("expire k -9223372036854775", -9_223_372_036_854_775_000),
         ("pexpire k -9223372036854775808", i64::MIN),
-        // As late as Redis lets it be, today and for some time.
+        // About the latest expiry that Redis accepts, until the year 2109.
         ("pexpire k 9223367638808264703", i64::MAX - (1 << 42)),
     ] {
         let key = b("k");
-        assert_eq!(state(line), Command::Expire { key, millis }, "{line}");
+        assert_eq!(command(line), Command::Expire { key, millis }, "{line}");
     }
     let latest = set(
         Condition::Always,
         Expiry::In(i64::MAX as u64 - (1 << 42)),
-        false,
+        SetReply::Ok,
     );
-    assert_eq!(state("set k v px 9223367638808264703"), latest);
+    assert_eq!(command("set k v px 9223367638808264703"), latest);
 }
 
 #[test]
 fn commands_over_the_keys_are_understood() {
     let increment = |by| Command::Increment { key: b("k"), by };
-    let scan = |cursor, pattern, count, of_strings| Command::Scan {
+    let scan = |cursor, pattern, count, value_type| Command::Scan {
         cursor,
         pattern,
         count,
-        of_strings,
+        value_type,
     };
     let cases = [
         ("get k", Command::Get(b("k"))),
@@ -170,24 +174,24 @@ fn commands_over_the_keys_are_understood() {
             "ttl k",
             Command::TimeToLive {
                 key: b("k"),
-                in_millis: false,
+                unit: TimeUnit::Seconds,
             },
         ),
         (
             "pttl k",
             Command::TimeToLive {
                 key: b("k"),
-                in_millis: true,
+                unit: TimeUnit::Millis,
             },
         ),
         ("persist k", Command::Persist(b("k"))),
         ("keys *", Command::Keys(b("*"))),
-        ("scan 0", scan(0, None, 10, true)),
+        ("scan 0", scan(0, None, 10, ValueType::String)),
         (
             "scan 18446744073709551615 match a* count 1 type STRING",
-            scan(u64::MAX, Some(b("a*")), 1, true),
+            scan(u64::MAX, Some(b("a*")), 1, ValueType::String),
         ),
-        ("scan 5 type list", scan(5, None, 10, false)),
+        ("scan 5 type list", scan(5, None, 10, ValueType::Other)),
         ("dbsize", Command::Size),
         ("flushdb", Command::Flush),
         ("flushall async", Command::Flush),
@@ -195,7 +199,7 @@ fn commands_over_the_keys_are_understood() {
         ("type k", Command::Type(b("k"))),
     ];
     for (line, expected) in cases {
-        let command = state(line);
+        let command = command(line);
         let spec = table::find(line.split(' ').next().unwrap().as_bytes()).unwrap();
         assert_eq!(command.writes(), spec.has(Flag::Write), "{line}");
         assert_ne!(command.writes(), spec.has(Flag::ReadOnly), "{line}");

@@ -1,4 +1,4 @@
-//! The table of all commands, and what COMMAND says of it.
+//! The table of all commands, and the answers of COMMAND.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/parse.rs"]
@@ -9,7 +9,7 @@ use raft_kv::state::Reply;
 use support::{b, error, parsed};
 
 #[test]
-fn the_table_is_in_order_and_each_name_is_found_in_any_case() {
+fn the_table_is_ordered_and_each_name_is_found_in_any_case() {
     let names: Vec<_> = table::all().iter().map(|spec| spec.name).collect();
     assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
     for name in names {
@@ -33,7 +33,7 @@ fn the_table_is_in_order_and_each_name_is_found_in_any_case() {
 }
 
 #[test]
-fn commands_describe_themselves() {
+fn command_describes_all_commands() {
     let Reply::Array(all) = CommandCommand::All.reply() else {
         panic!("no array")
     };
@@ -59,16 +59,16 @@ fn commands_describe_themselves() {
     assert_eq!(names.len(), all.len());
 }
 
-/// What COMMAND GETKEYS says of a request.
+/// The answer of COMMAND GETKEYS for a request.
 fn keys_of(line: &str) -> Reply {
     match parsed(&format!("command getkeys {line}")) {
-        Ok(Request::Local(LocalCommand::Command(asked))) => asked.reply(),
+        Ok(Request::Local(LocalCommand::Command(command))) => command.reply(),
         other => panic!("{line}: {other:?}"),
     }
 }
 
 #[test]
-fn the_keys_of_a_request_are_named() {
+fn getkeys_returns_the_keys_of_a_request() {
     let arity = "ERR wrong number of arguments for 'command|getkeys' command";
     assert_eq!(error("command getkeys get"), arity);
     for (line, keys) in [

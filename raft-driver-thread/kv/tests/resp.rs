@@ -1,4 +1,4 @@
-//! The protocol: what is a request and what is none, however the bytes come in.
+//! Requests are decoded, however their bytes arrive, and other bytes are refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/resp.rs"]
@@ -22,13 +22,27 @@ const TIGHT: RequestLimits = RequestLimits {
     max_request_bytes: 60,
 };
 
-type Requests = (Vec<Vec<Bytes>>, Option<ProtocolError>);
+/// What a decoder made of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+struct Decoded {
+    requests: Vec<Vec<Bytes>>,
+    /// The error that ended them.
+    error: Option<ProtocolError>,
+}
 
-/// All requests of these pieces, one coming after the other, and the error that ended them.
+impl Decoded {
+    /// Requests without an error.
+    fn complete(requests: Vec<Vec<Bytes>>) -> Decoded {
+        let error = None;
+        Decoded { requests, error }
+    }
+}
+
+/// Decodes pieces that arrive one after the other.
 fn decode_pieces<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     limits: &RequestLimits,
-) -> Requests {
+) -> Decoded {
     let (mut decoder, mut buffer, mut requests) =
         (RequestDecoder::new(), BytesMut::new(), Vec::new());
     for piece in pieces {
@@ -40,19 +54,20 @@ fn decode_pieces<'a>(
                 Err(error) => {
                     let again = decoder.next(&mut buffer, limits);
                     assert_eq!(again, Err(error.clone()), "an error stays");
-                    return (requests, Some(error));
+                    let error = Some(error);
+                    return Decoded { requests, error };
                 }
             }
         }
     }
-    (requests, None)
+    Decoded::complete(requests)
 }
 
-fn decode_with(bytes: &[u8], limits: &RequestLimits) -> Requests {
+fn decode_with(bytes: &[u8], limits: &RequestLimits) -> Decoded {
     decode_pieces([bytes], limits)
 }
 
-fn decode(bytes: &[u8]) -> Requests {
+fn decode(bytes: &[u8]) -> Decoded {
     decode_with(bytes, &RequestLimits::new(1024))
 }
 
@@ -62,22 +77,22 @@ fn requests(requests: &[&[&'static str]]) -> Vec<Vec<Bytes>> {
 }
 
 fn error_of(bytes: &[u8]) -> String {
-    let (requests, error) = decode(bytes);
-    assert_eq!(requests, Vec::<Vec<Bytes>>::new());
-    error.expect("no error").to_string()
+    let decoded = decode(bytes);
+    assert_eq!(decoded.requests, Vec::<Vec<Bytes>>::new());
+    decoded.error.expect("no error").to_string()
 }
 
 #[test]
 fn pipelined_requests_of_both_forms_come_out_in_order() {
     let bytes = b"*2\r\n$3\r\nGET\r\n$1\r\na\r\nPING\r\nget b\n*1\r\n$0\r\n\r\n";
     let expected = requests(&[&["GET", "a"], &["PING"], &["get", "b"], &[""]]);
-    assert_eq!(decode(bytes), (expected, None));
+    assert_eq!(decode(bytes), Decoded::complete(expected));
 }
 
 #[test]
-fn empty_requests_are_passed_over() {
+fn empty_requests_are_skipped() {
     let bytes = b"*0\r\n\r\n\n*-1\r\n  \t\r\n*-7\r\nPING\r\n";
-    assert_eq!(decode(bytes), (requests(&[&["PING"]]), None));
+    assert_eq!(decode(bytes), Decoded::complete(requests(&[&["PING"]])));
 }
 
 #[test]
@@ -89,17 +104,20 @@ fn arguments_hold_any_bytes_and_share_the_buffer() {
         .unwrap()
         .unwrap();
     assert_eq!(request, [&b"\r\n\0\xff$1"[..]]);
-    assert!(memory.contains(&request[0].as_ptr()), "it was copied");
+    assert!(
+        memory.contains(&request[0].as_ptr()),
+        "the argument was copied"
+    );
 }
 
 #[test]
-fn inline_requests_take_quotes_as_redis_does() {
+fn inline_requests_take_quotes_as_in_redis() {
     let line = br#"set "a b\x41\n\"\q" 'c \n\'d' e"f" \x"#;
     let words = ["set", "a bA\n\"q", "c \\n'd", "ef", "\\x"]
         .map(Bytes::from)
         .to_vec();
-    let (found, error) = decode(&[line, &b"\r\n"[..]].concat());
-    assert_eq!((&found[0], error), (&words, None));
+    let decoded = decode(&[line, &b"\r\n"[..]].concat());
+    assert_eq!(decoded, Decoded::complete(vec![words]));
     for unbalanced in [
         &b"a \"b\r\n"[..],
         b"a 'b\r\n",
@@ -115,11 +133,11 @@ fn inline_requests_take_quotes_as_redis_does() {
             unbalanced.escape_ascii()
         );
     }
-    assert_eq!(decode(b"a \"\\xg1\\x4\"\n").0[0][1], "xg1x4");
+    assert_eq!(decode(b"a \"\\xg1\\x4\"\n").requests[0][1], "xg1x4");
 }
 
 #[test]
-fn what_is_no_request_is_refused_in_the_words_of_redis() {
+fn bytes_that_are_no_request_get_the_errors_of_redis() {
     let multibulk = "Protocol error: invalid multibulk length";
     let bulk = "Protocol error: invalid bulk length";
     let cases: &[(&[u8], &str)] = &[
@@ -155,7 +173,7 @@ fn what_is_no_request_is_refused_in_the_words_of_redis() {
 }
 
 #[test]
-fn declared_sizes_are_refused_when_their_header_is_there() {
+fn declared_sizes_over_the_limits_are_refused_as_soon_as_their_header_arrives() {
     assert_eq!(
         error_of(b"*1000000000\r\n"),
         "Protocol error: invalid multibulk length"
@@ -168,63 +186,64 @@ fn declared_sizes_are_refused_when_their_header_is_there() {
         error_of(b"*2\r\n$1\r\na\r\n$1025\r\n"),
         "Protocol error: invalid bulk length"
     );
-    let (_, error) = decode_with(
+    let decoded = decode_with(
         b"*4\r\n$20\r\n01234567890123456789\r\n$20\r\n01234567890123456789\r\n$1\r\n",
         &TIGHT,
     );
-    assert_eq!(error, Some(ProtocolError::RequestLength));
+    assert_eq!(decoded.error, Some(ProtocolError::RequestLength));
     let before = RequestLimits::new(1 << 20).before_authentication();
     assert_eq!(
-        decode_with(b"*11\r\n", &before).1,
+        decode_with(b"*11\r\n", &before).error,
         Some(ProtocolError::MultibulkLength)
     );
     assert_eq!(
-        decode_with(b"*1\r\n$16385\r\n", &before).1,
+        decode_with(b"*1\r\n$16385\r\n", &before).error,
         Some(ProtocolError::BulkLength)
     );
-    assert_eq!(decode_with(b"*10\r\n$16384\r\n", &before).1, None);
+    assert_eq!(decode_with(b"*10\r\n$16384\r\n", &before).error, None);
 }
 
 #[test]
-fn lines_without_an_end_are_refused_at_the_limit() {
+fn lines_without_an_end_are_refused_beyond_the_limit() {
     let long = vec![b'1'; 64 * 1024 + 1];
     let at_limit = &long[1..];
     assert_eq!(error_of(&long), "Protocol error: too big inline request");
-    assert_eq!(decode(at_limit), (vec![], None));
+    assert_eq!(decode(at_limit), Decoded::complete(vec![]));
     let headers = [
         (&b"*"[..], "Protocol error: too big mbulk count string"),
         (b"*1\r\n$", "Protocol error: too big bulk count string"),
     ];
     for (header, expected) in headers {
         assert_eq!(error_of(&[header, &long].concat()), expected);
-        assert_eq!(decode(&[header, at_limit].concat()), (vec![], None));
+        let decoded = decode(&[header, at_limit].concat());
+        assert_eq!(decoded, Decoded::complete(vec![]));
     }
 }
 
 #[test]
-fn inline_requests_are_held_to_the_limits_of_arguments() {
+fn inline_requests_obey_the_limits_on_arguments() {
     assert_eq!(
-        decode_with(b"a b c d e\n", &TIGHT).1,
+        decode_with(b"a b c d e\n", &TIGHT).error,
         Some(ProtocolError::MultibulkLength)
     );
     assert_eq!(
-        decode_with(b"a23456789012345678901\n", &TIGHT).1,
+        decode_with(b"a23456789012345678901\n", &TIGHT).error,
         Some(ProtocolError::BulkLength)
     );
-    let (found, error) = decode_with(b"a b c d2345678901234567890\n", &TIGHT);
-    assert_eq!((found.len(), error), (1, None));
+    let decoded = decode_with(b"a b c d2345678901234567890\n", &TIGHT);
+    assert_eq!((decoded.requests.len(), decoded.error), (1, None));
 }
 
-/// A megabyte in pieces of one byte, of a hundred thousand arguments: looked at from the start each
-/// time, that would be 10^11 steps.
+/// A megabyte of a hundred thousand arguments, in pieces of one byte. To scan it from the start for
+/// each piece would take 10^11 steps.
 #[test]
-fn a_long_request_in_small_pieces_is_not_looked_at_again_and_again() {
+fn a_long_request_in_small_pieces_is_scanned_once() {
     let words = vec!["1234"; 100_000];
     let mut bytes = BytesMut::new();
     encode_request(&words, &mut bytes);
-    let (found, error) = decode_pieces(bytes.chunks(1), &RequestLimits::new(4));
-    assert_eq!((found.len(), error), (1, None));
-    assert_eq!(found[0].len(), words.len());
+    let decoded = decode_pieces(bytes.chunks(1), &RequestLimits::new(4));
+    assert_eq!((decoded.requests.len(), decoded.error), (1, None));
+    assert_eq!(decoded.requests[0].len(), words.len());
     let mut decoder = ReplyDecoder::new(Version::Two, ReplyLimits::default());
     let mut buffer = BytesMut::new();
     let mut replies = bytes.iter().filter_map(|byte| {
@@ -249,7 +268,7 @@ proptest! {
 
     #[test]
     fn requests_are_within_the_limits(bytes in inputs()) {
-        for request in decode_with(&bytes, &TIGHT).0 {
+        for request in decode_with(&bytes, &TIGHT).requests {
             prop_assert!((1..=TIGHT.max_arguments).contains(&request.len()));
             prop_assert!(request.iter().all(|word| word.len() <= TIGHT.max_bulk_bytes));
         }
@@ -261,8 +280,7 @@ proptest! {
     ) {
         let mut bytes = BytesMut::new();
         sent.iter().for_each(|request| encode_request(request, &mut bytes));
-        let (found, error) = decode(&bytes);
-        prop_assert_eq!(error, None);
-        prop_assert_eq!(found, sent);
+        let expected = sent.into_iter().map(|request| request.into_iter().map(Bytes::from).collect());
+        prop_assert_eq!(decode(&bytes), Decoded::complete(expected.collect()));
     }
 }

@@ -1,4 +1,4 @@
-//! The fuzz target's body over the inputs that are kept in `fuzz/corpus/resp`.
+//! The body of the fuzz target, run on the inputs in `fuzz/corpus/resp`.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[path = "../../../fuzz/src/resp.rs"]

@@ -1,4 +1,4 @@
-//! Replies arrive as they were, and what is none is refused.
+//! Replies are encoded and decoded, and other bytes are refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/resp.rs"]
@@ -20,7 +20,7 @@ fn encoded(reply: &Reply, version: Version) -> Bytes {
 }
 
 #[test]
-fn replies_are_written_as_each_version_has_them() {
+fn replies_are_encoded_as_each_version_defines_them() {
     let map = Reply::Map(vec![
         (Reply::text("b"), Reply::Nil),
         (Reply::text("a"), Reply::Ok),
@@ -57,9 +57,9 @@ fn replies_are_written_as_each_version_has_them() {
     }
 }
 
-/// Around powers of ten, where an estimate of how many digits a number has goes wrong.
+/// Around the powers of ten, where an estimate of the number of digits can be wrong.
 #[test]
-fn numbers_and_lengths_of_all_sizes_are_written_exactly() {
+fn numbers_and_lengths_of_all_sizes_are_encoded_exactly() {
     let powers = (0..19).map(|exponent| 10_i64.pow(exponent));
     let numbers = powers.flat_map(|power| [power - 1, power, power + 1]);
     let numbers = numbers.chain([i64::MAX, i64::MAX - 1, i64::MIN, i64::MIN + 1]);
@@ -76,7 +76,7 @@ fn numbers_and_lengths_of_all_sizes_are_written_exactly() {
 }
 
 #[test]
-fn what_is_no_reply_is_refused() {
+fn bytes_that_are_no_reply_are_refused() {
     let two: &[&[u8]] = &[
         b":x\r\n",
         b":+1\r\n",
@@ -100,7 +100,7 @@ fn what_is_no_reply_is_refused() {
 }
 
 #[test]
-fn replies_over_the_limits_are_refused_by_their_headers() {
+fn replies_over_the_limits_are_refused_as_soon_as_their_header_arrives() {
     let limits = ReplyLimits {
         max_bytes: 100,
         max_values: 10,
@@ -156,7 +156,7 @@ fn replies() -> impl Strategy<Value = Reply> {
     })
 }
 
-/// A reply as the protocol's second version can say it.
+/// A reply as version 2 of the protocol can express it.
 fn flattened(reply: &Reply) -> Reply {
     match reply {
         Reply::Array(values) => Reply::Array(values.iter().map(flattened).collect()),

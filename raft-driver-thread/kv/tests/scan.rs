@@ -1,21 +1,21 @@
-//! Scans find every key, and their cursors are the same everywhere.
+//! Scans find every key, and their cursors are the same on every machine.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "support/state.rs"]
+mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use raft_kv::state::{Command, Reply, Store};
+use raft_kv::state::{Command, Reply, Store, ValueType};
 use std::collections::BTreeSet;
-
-fn b(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
-}
+use support::b;
 
 fn set(store: &mut Store, key: &str) {
     store.execute(Command::SetMany(vec![(b(key), b("1"))]));
 }
 
 #[test]
-fn keys_are_found_by_their_patterns() {
+fn keys_returns_the_keys_that_match_a_pattern() {
     let mut store = Store::new();
     for key in ["one", "two", "three"] {
         set(&mut store, key);
@@ -28,15 +28,14 @@ fn keys_are_found_by_their_patterns() {
     );
 }
 
-/// One step of a scan: the next cursor and the keys.
+/// One step of a scan. Returns the next cursor and the keys.
 fn scan(store: &Store, cursor: u64, pattern: Option<&str>, count: u64) -> (u64, Vec<Bytes>) {
-    let of_strings = true;
     let pattern = pattern.map(b);
     let reply = store.query(&Command::Scan {
         cursor,
         pattern,
         count,
-        of_strings,
+        value_type: ValueType::String,
     });
     let Reply::Array(parts) = reply else {
         panic!("{reply:?}");
@@ -62,7 +61,7 @@ fn names_of(reply: &Reply) -> Vec<Bytes> {
 }
 
 #[test]
-fn a_cursor_is_the_same_number_on_every_machine_and_exact_as_a_float() {
+fn a_cursor_is_the_same_number_on_every_machine_and_exact_as_a_floating_point_number() {
     let mut store = Store::new();
     let mut cursors = BTreeSet::new();
     for number in 0..100 {
@@ -80,22 +79,23 @@ fn a_cursor_is_the_same_number_on_every_machine_and_exact_as_a_float() {
         assert!(cursors.insert(cursor));
     }
     assert_eq!(seen, 100);
-    // FNV-1a of the names, folded; as anybody can calculate it.
+    // FNV-1a of the names, folded.
     assert_eq!(cursors.first(), Some(&FIRST_CURSOR));
 }
 
-/// By Python: the second lowest of (hash >> 53) ^ (hash & (1 << 53) - 1) over key:0 to key:99.
+/// Computed in Python: the second lowest of (hash >> 53) ^ (hash & (1 << 53) - 1) over key:0 to
+/// key:99.
 const FIRST_CURSOR: u64 = 2_427_503_365_977;
 
 #[test]
-fn a_scan_of_another_type_finds_nothing_and_one_with_any_cursor_ends() {
+fn a_scan_for_another_type_finds_nothing_and_a_scan_from_any_cursor_ends() {
     let mut store = Store::new();
     set(&mut store, "a");
     let none = store.query(&Command::Scan {
         cursor: 0,
         pattern: None,
         count: 10,
-        of_strings: false,
+        value_type: ValueType::Other,
     });
     let nothing = Reply::Array(vec![Reply::text("0"), Reply::Array(Vec::new())]);
     assert_eq!(none, nothing);
@@ -106,7 +106,7 @@ fn a_scan_of_another_type_finds_nothing_and_one_with_any_cursor_ends() {
 
 #[test]
 fn keys_of_one_hash_are_scanned_together_in_the_order_of_their_names() {
-    // By a search over "key" and a number.
+    // Found by a search over "key" and a number.
     let twins = ["key76373987", "key88875698"];
     for order in [twins, [twins[1], twins[0]]] {
         let mut store = Store::new();
@@ -120,7 +120,7 @@ fn keys_of_one_hash_are_scanned_together_in_the_order_of_their_names() {
             assert_eq!(deleted, Reply::Integer(1));
             assert_eq!(scan(&store, 0, None, 1), (0, vec![b(left)]));
         }
-        // The copies changed, and this one did not.
+        // Only the copies changed.
         assert_eq!(store.len(), 2);
         assert_eq!(scan(&store, 0, None, 9), (0, twins.map(b).to_vec()));
     }
@@ -128,7 +128,7 @@ fn keys_of_one_hash_are_scanned_together_in_the_order_of_their_names() {
 
 proptest! {
     #[test]
-    fn a_whole_scan_finds_every_key_that_stays_once_whatever_comes_and_goes(
+    fn a_full_scan_finds_every_key_that_stays_exactly_once_while_others_come_and_go(
         stay in proptest::collection::btree_set("s[a-z]{0,3}", 0..60),
         changes in proptest::collection::vec(("c[a-z]{0,1}", any::<bool>()), 0..120),
         count in 1..9_u64,

@@ -1,14 +1,17 @@
-//! A request that is proposed again runs once, and every server forgets the same.
+//! A request that is proposed several times runs once, and every server forgets the same.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "support/state.rs"]
+mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use raft_driver_thread::StateMachine;
 use raft_kv::state::{
     Answer, Command, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES, Machine,
     Operation, Origin, Payload, Reply, ServerAddress,
 };
 use std::collections::BTreeMap;
+use support::{b, restored, snapshot, stored};
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -22,11 +25,8 @@ struct Log {
 impl Log {
     fn apply(&mut self, operation: Operation) -> Answer {
         self.index += 1;
-        let entry = Payload {
-            unix_millis: NOW,
-            operation,
-        };
-        self.machine.apply_one(self.index, &entry.encode())
+        let payload = Payload::encode_parts(NOW, &operation);
+        self.machine.apply_one(self.index, &payload)
     }
 
     fn open(&mut self) -> u64 {
@@ -42,15 +42,19 @@ impl Log {
     }
 
     fn once(&mut self, session: u64, sequence: u64, floor: u64, command: Command) -> Answer {
-        let origin = Origin {
+        let origin = Some(Origin {
             session,
             sequence,
             floor,
-        };
-        self.apply(Operation::Commands {
-            origin: Some(origin),
-            commands: vec![command],
-        })
+        });
+        let commands = vec![command];
+        self.apply(Operation::Commands { origin, commands })
+    }
+
+    /// Goes on with the machine that its own snapshot restores.
+    fn restart(&mut self) {
+        let bytes = snapshot(&mut self.machine);
+        self.machine = restored(&bytes).unwrap();
     }
 
     fn value(&self) -> Reply {
@@ -59,7 +63,7 @@ impl Log {
 }
 
 fn key() -> Bytes {
-    Bytes::from_static(b"a")
+    b("a")
 }
 
 fn increment() -> Command {
@@ -76,7 +80,7 @@ fn bulk(number: i64) -> Reply {
 }
 
 #[test]
-fn a_session_that_is_opened_again_is_the_same() {
+fn opening_a_session_again_gives_the_same_session() {
     let mut log = Log::default();
     for number in [9, 7, 9] {
         assert_eq!(
@@ -91,7 +95,7 @@ fn a_session_that_is_opened_again_is_the_same() {
 }
 
 #[test]
-fn what_is_proposed_again_is_answered_again_and_runs_once() {
+fn a_request_that_is_proposed_again_gets_the_same_answer_and_runs_once() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session, 1, 1), integer(1));
@@ -102,7 +106,7 @@ fn what_is_proposed_again_is_answered_again_and_runs_once() {
 }
 
 #[test]
-fn requests_of_a_session_may_come_in_any_order() {
+fn the_requests_of_a_session_may_arrive_in_any_order() {
     let mut log = Log::default();
     let session = log.open();
     for (count, sequence) in [7, 3, u64::MAX, 0].into_iter().enumerate() {
@@ -113,7 +117,7 @@ fn requests_of_a_session_may_come_in_any_order() {
 }
 
 #[test]
-fn below_the_floor_nothing_runs_and_nothing_is_known() {
+fn a_request_below_the_floor_does_not_run_and_has_no_answer() {
     let mut log = Log::default();
     let session = log.open();
     log.increment(session, 1, 1);
@@ -126,7 +130,7 @@ fn below_the_floor_nothing_runs_and_nothing_is_known() {
 }
 
 #[test]
-fn a_floor_above_its_own_request_counts_as_that() {
+fn a_floor_above_its_own_request_counts_as_that_request() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session, 3, u64::MAX), integer(1));
@@ -135,7 +139,7 @@ fn a_floor_above_its_own_request_counts_as_that() {
 }
 
 #[test]
-fn without_a_session_nothing_runs() {
+fn a_request_without_a_session_does_not_run() {
     let mut log = Log::default();
     let session = log.open();
     assert_eq!(log.increment(session + 1, 1, 1), Answer::NoSession);
@@ -150,13 +154,13 @@ fn without_a_session_nothing_runs() {
 }
 
 #[test]
-fn of_too_many_sessions_the_least_recently_used_is_forgotten() {
+fn of_too_many_sessions_the_least_recently_used_is_evicted() {
     let mut log = Log::default();
     let sessions: Vec<u64> = (0..MAX_SESSIONS).map(|_| log.open()).collect();
     let [first, second, third, ..] = sessions[..] else {
         unreachable!();
     };
-    // A repeated request is a use as well.
+    // A repeated request counts as a use.
     log.increment(second, 1, 1);
     log.increment(first, 1, 1);
     log.increment(second, 1, 1);
@@ -186,7 +190,7 @@ fn of_too_many_answers_the_lowest_is_forgotten() {
 }
 
 #[test]
-fn long_answers_are_forgotten_before_they_take_all_memory() {
+fn long_answers_are_forgotten_at_the_limits_on_bytes() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
     let set = Command::SetMany(vec![(key(), value)]);
@@ -199,7 +203,7 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
         let answer = log.once(first, sequence, 0, Command::Get(key()));
         assert!(matches!(answer, Answer::Replies(_)));
     }
-    // All three are of half of what a session may keep, and a little more.
+    // Each answer takes a little more than half of what a session may keep.
     assert_eq!(log.increment(first, 2, 0), Answer::Forgotten);
     assert_ne!(log.increment(first, 3, 0), Answer::Forgotten);
 
@@ -209,7 +213,7 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
         log.once(session, 1, 1, Command::Get(key()));
     }
     assert_eq!(log.increment(first, 4, 0), Answer::NoSession);
-    // Each takes a little more than its value.
+    // Each answer takes a little more than its value.
     assert_eq!(log.machine.session_count(), fit - 1);
 }
 
@@ -217,11 +221,7 @@ fn long_answers_are_forgotten_before_they_take_all_memory() {
 fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; MAX_SESSION_BYTES as usize]);
-    log.apply(Operation::Load(vec![(
-        Bytes::from_static(b"long"),
-        value,
-        None,
-    )]));
+    log.apply(Operation::Load(vec![stored("long", value, None)]));
     let session = log.open();
     let origin = Some(Origin {
         session,
@@ -230,7 +230,7 @@ fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
     });
     let commands = vec![
         increment(),
-        Command::Get(Bytes::from_static(b"long")),
+        Command::Get(b("long")),
         Command::Get(key()),
         increment(),
     ];
@@ -238,27 +238,24 @@ fn an_answer_that_is_too_long_to_be_kept_is_forgotten_and_not_run_again() {
     let Answer::Replies(replies) = log.apply(operation.clone()) else {
         panic!("not run");
     };
-    // What writes runs all the same.
+    // Behind too long an answer, reads are refused and writes still run.
     assert!(matches!(&replies[2], Reply::Error(error) if error.contains("too long")));
     assert_eq!(replies[3], Reply::Integer(2));
     assert_eq!(log.apply(operation.clone()), Answer::Forgotten);
-    let mut bytes = Vec::new();
-    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
-    log.machine = Machine::new();
-    log.machine.restore(&mut &bytes[..]).unwrap();
+    log.restart();
     assert_eq!(log.apply(operation), Answer::Forgotten);
     assert_eq!(log.value(), bulk(2));
 }
 
 #[test]
-fn what_was_forgotten_takes_no_room_from_others() {
+fn forgotten_answers_and_closed_sessions_free_their_bytes() {
     let mut log = Log::default();
     let value = Bytes::from(vec![0; (MAX_SESSION_BYTES / 2) as usize]);
-    log.apply(Operation::Load(vec![(key(), value, None)]));
+    log.apply(Operation::Load(vec![stored("a", value, None)]));
     let (small, large) = (log.open(), log.open());
     let fit = MAX_SESSIONS_BYTES / (MAX_SESSION_BYTES / 2);
     for sequence in 0..fit {
-        // The floor lets the answer before be forgotten.
+        // The floor makes the session forget the answer before.
         log.once(large, sequence, sequence, Command::Get(key()));
         let session = log.open();
         log.once(session, 1, 1, Command::Get(key()));
@@ -268,24 +265,21 @@ fn what_was_forgotten_takes_no_room_from_others() {
 }
 
 #[test]
-fn a_restored_server_forgets_the_same_session_as_the_others() {
+fn a_restored_server_evicts_the_same_session_as_the_others() {
     let mut log = Log::default();
     let first = log.open();
     for _ in 1..MAX_SESSIONS {
         log.open();
     }
     log.increment(first, 1, 1);
-    let mut bytes = Vec::new();
-    Machine::write_snapshot(log.machine.snapshot(), &mut bytes).unwrap();
-    log.machine = Machine::new();
-    log.machine.restore(&mut &bytes[..]).unwrap();
+    log.restart();
     log.open();
     assert_eq!(log.increment(first, 1, 1), integer(1));
     assert_eq!(log.increment(first + 1, 1, 1), Answer::NoSession);
 }
 
 #[test]
-fn bytes_that_are_no_entry_change_nothing() {
+fn bytes_that_are_not_a_payload_change_nothing() {
     let mut log = Log::default();
     log.apply(Operation::AdvanceTime);
     let payload = Payload {
@@ -304,26 +298,27 @@ fn bytes_that_are_no_entry_change_nothing() {
 }
 
 #[test]
-fn servers_are_known_from_when_they_say_where_they_are_until_they_leave() {
+fn the_address_of_a_server_is_known_from_when_it_is_set_until_it_is_removed() {
     let mut log = Log::default();
-    let server = |node, clients: &str| ServerAddress {
+    let address = |node, clients: &str| ServerAddress {
         node,
         clients: clients.into(),
         release: "1.0".into(),
     };
-    for server in [server(2, "b:1"), server(1, "a:1"), server(2, "b:2")] {
-        assert_eq!(log.apply(Operation::SetAddress(server)), Answer::Done);
+    for address in [address(2, "b:1"), address(1, "a:1"), address(2, "b:2")] {
+        assert_eq!(log.apply(Operation::SetAddress(address)), Answer::Done);
     }
     let known: Vec<&ServerAddress> = log.machine.addresses().collect();
-    assert_eq!(known, [&server(1, "a:1"), &server(2, "b:2")]);
+    assert_eq!(known, [&address(1, "a:1"), &address(2, "b:2")]);
     assert_eq!(log.apply(Operation::RemoveAddress(1)), Answer::Done);
     assert_eq!(log.machine.addresses().count(), 1);
 }
 
-/// One session, as plainly as can be.
+/// A session as a plain map.
 #[derive(Default)]
 struct Model {
     floor: u64,
+    /// By the requests' numbers.
     answers: BTreeMap<u64, i64>,
 }
 

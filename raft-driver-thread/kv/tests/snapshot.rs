@@ -1,29 +1,19 @@
-//! Snapshots and backups hold all of the state, are the same on every server, and are refused if
-//! anything is wrong with them.
+//! Snapshots and backups hold the state completely, are the same bytes on every server, and are
+//! refused if they are damaged.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "support/state.rs"]
+mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft_driver_thread::StateMachine;
 use raft_kv::state::{
     Answer, BackupEncoder, BackupSummary, Command, Condition, Expiry, Machine, Operation, Origin,
-    Payload, Reply, ServerAddress, Set, read_backup, write_backup,
+    Payload, Reply, ServerAddress, Set, SetReply, StoredKey, ValueType, read_backup, write_backup,
 };
 use std::io::{self, ErrorKind, Write};
-
-type Key = (Bytes, Bytes, Option<u64>);
-
-fn snapshot(machine: &mut Machine) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    Machine::write_snapshot(machine.snapshot(), &mut bytes).unwrap();
-    bytes
-}
-
-fn restored(bytes: &[u8]) -> io::Result<Machine> {
-    let mut machine = Machine::new();
-    machine.restore(&mut &*bytes)?;
-    Ok(machine)
-}
+use support::{b, restored, snapshot, stored};
 
 fn backup(machine: &Machine) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -31,28 +21,46 @@ fn backup(machine: &Machine) -> Vec<u8> {
     bytes
 }
 
-fn read(mut bytes: &[u8]) -> io::Result<(BackupSummary, Vec<Key>)> {
+/// What a backup holds.
+struct ReadBackup {
+    summary: BackupSummary,
+    keys: Vec<StoredKey>,
+}
+
+fn read(mut bytes: &[u8]) -> io::Result<ReadBackup> {
     let mut keys = Vec::new();
-    let backed_up = read_backup(&mut bytes, |key, value, expiry| {
-        keys.push((key, value, expiry));
+    let summary = read_backup(&mut bytes, |key| {
+        keys.push(key);
         Ok(())
     })?;
-    Ok((backed_up, keys))
+    Ok(ReadBackup { summary, keys })
+}
+
+fn read_error(bytes: &[u8]) -> io::Error {
+    read(bytes).map(|_| ()).unwrap_err()
+}
+
+fn restore_error(bytes: &[u8]) -> io::Error {
+    restored(bytes).map(|_| ()).unwrap_err()
+}
+
+/// The two kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileKind {
+    Snapshot,
+    Backup,
+}
+
+fn file_kind() -> impl Strategy<Value = FileKind> {
+    proptest::sample::select(vec![FileKind::Snapshot, FileKind::Backup])
 }
 
 fn apply(machine: &mut Machine, index: u64, unix_millis: u64, operation: Operation) -> Answer {
-    machine.apply_one(
-        index,
-        &Payload {
-            unix_millis,
-            operation,
-        }
-        .encode(),
-    )
+    machine.apply_one(index, &Payload::encode_parts(unix_millis, &operation))
 }
 
 fn name() -> impl Strategy<Value = Bytes> {
-    // Two that have the same hash among them.
+    // Two of the names have the same hash.
     let twins = proptest::sample::select(vec!["key76373987", "key88875698"]);
     prop_oneof![
         1 => twins.prop_map(Bytes::from),
@@ -80,14 +88,15 @@ fn set() -> impl Strategy<Value = Command> {
         Just(Expiry::Keep),
         (1..200_u64).prop_map(Expiry::In),
     ];
-    let parts = (name(), value(), condition, expiry, any::<bool>());
-    parts.prop_map(|(key, value, condition, expiry, get)| {
+    let reply = proptest::sample::select(vec![SetReply::Ok, SetReply::OldValue]);
+    let parts = (name(), value(), condition, expiry, reply);
+    parts.prop_map(|(key, value, condition, expiry, reply)| {
         Command::Set(Set {
             key,
             value,
             condition,
             expiry,
-            get,
+            reply,
         })
     })
 }
@@ -107,7 +116,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => name().prop_map(Command::Persist),
         1 => proptest::collection::vec(name(), 0..4).prop_map(Command::GetMany),
         1 => Just(Command::Keys(Bytes::from_static(b"*"))),
-        1 => Just(Command::Scan { cursor: 0, pattern: None, count: 3, of_strings: true }),
+        1 => Just(Command::Scan { cursor: 0, pattern: None, count: 3, value_type: ValueType::String }),
     ]
 }
 
@@ -127,6 +136,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         release: "0.1.0".into(),
     });
     let load = (name(), value(), proptest::option::of(0..2_000_u64));
+    let load = load.prop_map(|(name, value, expiry)| StoredKey {
+        name,
+        value,
+        expiry,
+    });
     prop_oneof![
         1 => Just(Operation::AdvanceTime),
         8 => (proptest::option::of(origin), commands)
@@ -139,7 +153,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What a log holds: encoded entries, not all of which can be read, and whose time goes back.
+/// The payloads of a log. Some cannot be decoded, and their times go back.
 fn log() -> impl Strategy<Value = Vec<Bytes>> {
     let entry = (0..1_000_u64, operation()).prop_map(|(unix_millis, operation)| {
         Payload {
@@ -157,36 +171,32 @@ fn replay<'a>(machine: &mut Machine, log: impl Iterator<Item = (usize, &'a Bytes
         .collect()
 }
 
-/// A state with something of everything.
+/// A state with a part of each kind.
 fn example() -> Machine {
     let mut machine = Machine::new();
-    let key = |name: &str| Bytes::from(name.to_owned());
-    let server = ServerAddress {
+    let address = ServerAddress {
         node: 7,
         clients: "localhost:1".into(),
         release: "0.1.0".into(),
     };
-    apply(&mut machine, 1, 5, Operation::SetAddress(server));
+    apply(&mut machine, 1, 5, Operation::SetAddress(address));
     apply(&mut machine, 2, 5, Operation::OpenSession(2));
     let load = vec![
-        (key("a"), key("1"), None),
-        (key("b"), key("x"), Some(9_000)),
-        (key(""), key(""), None),
+        stored("a", b("1"), None),
+        stored("b", b("x"), Some(9_000)),
+        stored("", b(""), None),
     ];
     apply(&mut machine, 3, 6, Operation::Load(load));
     let commands = vec![
-        Command::Keys(key("*")),
-        Command::Increment {
-            key: key("b"),
-            by: 1,
-        },
-        Command::Get(key("a")),
-        Command::Get(key("none")),
-        Command::Type(key("a")),
+        Command::Keys(b("*")),
+        Command::Increment { key: b("b"), by: 1 },
+        Command::Get(b("a")),
+        Command::Get(b("none")),
+        Command::Type(b("a")),
         Command::Flush,
-        Command::SetMany(vec![(key("c"), key("1")), (key("d"), key("2"))]),
+        Command::SetMany(vec![(b("c"), b("1")), (b("d"), b("2"))]),
         Command::Expire {
-            key: key("c"),
+            key: b("c"),
             millis: 50,
         },
     ];
@@ -201,7 +211,7 @@ fn example() -> Machine {
 
 proptest! {
     #[test]
-    fn servers_with_the_same_log_have_the_same_bytes_wherever_one_was_restored(
+    fn servers_with_the_same_log_have_the_same_bytes_even_if_one_was_restored_midway(
         log in log(),
         at in any::<prop::sample::Index>(),
     ) {
@@ -210,20 +220,20 @@ proptest! {
         let answers = replay(&mut whole, log.iter().enumerate());
 
         let mut first = Machine::new();
-        let mut parts = replay(&mut first, log.iter().enumerate().take(at));
+        let mut answers_of_both = replay(&mut first, log.iter().enumerate().take(at));
         let bytes = snapshot(&mut first);
         let mut second = restored(&bytes).unwrap();
         prop_assert_eq!(&snapshot(&mut second), &bytes);
         prop_assert_eq!(second.next_expiry(), first.next_expiry());
-        parts.extend(replay(&mut second, log.iter().enumerate().skip(at)));
+        answers_of_both.extend(replay(&mut second, log.iter().enumerate().skip(at)));
 
-        prop_assert_eq!(parts, answers);
+        prop_assert_eq!(answers_of_both, answers);
         prop_assert_eq!(snapshot(&mut second), snapshot(&mut whole));
         prop_assert_eq!(backup(&second), backup(&whole));
     }
 
     #[test]
-    fn a_view_stays_as_it_is_while_entries_are_applied(log in log(), at in any::<prop::sample::Index>()) {
+    fn a_view_does_not_change_while_entries_are_applied(log in log(), at in any::<prop::sample::Index>()) {
         let at = at.index(log.len() + 1);
         let mut machine = Machine::new();
         replay(&mut machine, log.iter().enumerate().take(at));
@@ -235,71 +245,79 @@ proptest! {
     }
 
     #[test]
-    fn a_backup_gives_back_the_keys_in_pieces_of_any_length(log in log(), length in 0..500_usize) {
+    fn a_backup_in_chunks_of_any_length_gives_back_the_keys(log in log(), length in 0..500_usize) {
         let mut machine = Machine::new();
         replay(&mut machine, log.iter().enumerate());
-        let mut pieces = BackupEncoder::new(machine.view());
+        let mut encoder = BackupEncoder::new(machine.view());
         let mut bytes = Vec::new();
-        while let Some(piece) = pieces.next_chunk(length) {
-            prop_assert!(!piece.is_empty());
-            bytes.extend_from_slice(&piece);
+        while let Some(chunk) = encoder.next_chunk(length) {
+            prop_assert!(!chunk.is_empty());
+            bytes.extend_from_slice(&chunk);
         }
-        prop_assert!(pieces.next_chunk(length).is_none());
+        prop_assert!(encoder.next_chunk(length).is_none());
         prop_assert_eq!(&bytes, &backup(&machine));
 
-        let (backed_up, keys) = read(&bytes).unwrap();
-        prop_assert_eq!((backed_up.time, backed_up.keys), (machine.time(), machine.key_count()));
+        let ReadBackup { summary, keys } = read(&bytes).unwrap();
+        prop_assert_eq!((summary.time, summary.keys), (machine.time(), machine.key_count()));
         let mut other = Machine::new();
-        apply(&mut other, 1, backed_up.time, Operation::Load(keys));
+        apply(&mut other, 1, summary.time, Operation::Load(keys));
         prop_assert_eq!(backup(&other), bytes);
     }
 
     #[test]
-    fn what_was_changed_is_refused_and_nothing_panics(
-        is_snapshot in any::<bool>(),
+    fn a_changed_file_is_refused_and_never_panics(
+        kind in file_kind(),
         changes in proptest::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4),
     ) {
         let mut machine = example();
-        let whole = if is_snapshot { snapshot(&mut machine) } else { backup(&machine) };
+        let whole = match kind {
+            FileKind::Snapshot => snapshot(&mut machine),
+            FileKind::Backup => backup(&machine),
+        };
         let mut bytes = whole.clone();
         for (at, change) in changes {
             bytes[at.index(whole.len())] ^= change;
         }
         prop_assume!(bytes != whole);
-        let error = if is_snapshot {
-            restored(&bytes).map(|_| ()).unwrap_err()
-        } else {
-            read(&bytes).map(|_| ()).unwrap_err()
+        let error = match kind {
+            FileKind::Snapshot => restore_error(&bytes),
+            FileKind::Backup => read_error(&bytes),
         };
         prop_assert_eq!(error.kind(), ErrorKind::InvalidData);
     }
 
     #[test]
-    fn records_that_nobody_wrote_are_refused_or_mean_what_they_say(
-        is_snapshot in any::<bool>(),
+    fn forged_records_are_refused_or_mean_what_they_say(
+        kind in file_kind(),
         time in 0..3_u64,
         records in proptest::collection::vec(record(), 0..7),
     ) {
-        // All is right but the records themselves: the beginning, the counts, the checksum.
+        // The beginning, the counts and the checksum are right.
         let mut bytes = vec![2, 0, time as u8];
-        for (_, record) in &records {
-            bytes.extend(record);
+        for record in &records {
+            bytes.extend(&record.bytes);
         }
-        let count = |tag| records.iter().filter(|(is, _)| *is == tag).count() as u8;
+        let count = |tag| records.iter().filter(|record| record.tag == tag).count() as u8;
         bytes.extend([5, 6, count(1), count(2), count(3), count(5)]);
-        let bytes = file(is_snapshot, &bytes);
+        let bytes = file(kind, &bytes);
         if let Ok(mut machine) = restored(&bytes) {
             prop_assert_eq!(snapshot(&mut machine), &bytes[..]);
         }
-        if let Ok((backed_up, keys)) = read(&bytes) {
-            prop_assert_eq!(backed_up.keys, keys.len() as u64);
+        if let Ok(ReadBackup { summary, keys }) = read(&bytes) {
+            prop_assert_eq!(summary.keys, keys.len() as u64);
         }
     }
 }
 
-/// A record as an attacker would write it, and its tag: any numbers, small ones mostly, often
-/// with as many bytes behind them as they say.
-fn record() -> impl Strategy<Value = (u8, Vec<u8>)> {
+/// A record as an attacker would write it.
+#[derive(Clone, Debug)]
+struct Forged {
+    tag: u8,
+    bytes: Vec<u8>,
+}
+
+/// Records of any numbers, mostly small ones, often with as many bytes of content as they say.
+fn record() -> impl Strategy<Value = Forged> {
     let number = || prop_oneof![12 => 0..4_u64, 1 => any::<u64>()];
     let tag = (
         proptest::sample::select(vec![1, 2, 2, 3, 3, 4, 5, 5]),
@@ -316,27 +334,26 @@ fn record() -> impl Strategy<Value = (u8, Vec<u8>)> {
             (_, 0..5) => (vec![a, b, 0], a.saturating_add(b)),
             (_, _) => (vec![a, b, 1, c], a.saturating_add(b)),
         };
-        let mut head = vec![tag];
+        let mut header = vec![tag];
         for number in numbers {
-            head.extend(postcard::to_allocvec(&number).unwrap());
+            header.extend(postcard::to_allocvec(&number).unwrap());
         }
-        let mut record = vec![head.len() as u8];
-        record.extend(head);
+        let mut bytes = vec![header.len() as u8];
+        bytes.extend(header);
         let wrong = u64::from(tail == 0);
         let length = length.saturating_add(wrong).min(9);
-        record.extend((0..length).map(|at| at as u8 ^ tail));
-        (tag, record)
+        bytes.extend((0..length).map(|at| at as u8 ^ tail));
+        Forged { tag, bytes }
     })
 }
 
-/// Records with the beginning and the checksum that they should have.
-fn file(is_snapshot: bool, records: &[u8]) -> Vec<u8> {
-    let mut bytes = if is_snapshot {
-        b"raftkv-s"
-    } else {
-        b"raftkv-b"
-    }
-    .to_vec();
+/// A file with these records, and the right beginning and checksum.
+fn file(kind: FileKind, records: &[u8]) -> Vec<u8> {
+    let magic = match kind {
+        FileKind::Snapshot => b"raftkv-s",
+        FileKind::Backup => b"raftkv-b",
+    };
+    let mut bytes = magic.to_vec();
     bytes.push(1);
     bytes.extend_from_slice(records);
     let sum = crc32fast::hash(&bytes);
@@ -345,7 +362,7 @@ fn file(is_snapshot: bool, records: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_snapshot_holds_the_servers_the_sessions_and_their_answers() {
+fn a_snapshot_holds_the_addresses_and_the_sessions_with_their_answers() {
     let mut machine = example();
     let mut copy = restored(&snapshot(&mut machine)).unwrap();
     assert_eq!(
@@ -369,30 +386,28 @@ fn a_snapshot_holds_the_servers_the_sessions_and_their_answers() {
 }
 
 #[test]
-fn whatever_is_missing_at_the_end_is_noticed() {
+fn a_file_without_its_end_is_refused() {
     let mut machine = example();
     let whole = snapshot(&mut machine);
     for length in 0..whole.len() {
-        let error = restored(&whole[..length]).unwrap_err();
+        let error = restore_error(&whole[..length]);
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{length}");
     }
     let whole = backup(&machine);
     for length in 0..whole.len() {
-        let error = read(&whole[..length]).unwrap_err();
+        let error = read_error(&whole[..length]);
         assert_eq!(error.kind(), ErrorKind::InvalidData, "{length}");
     }
 }
 
 #[test]
-fn what_is_something_else_is_told_apart() {
+fn a_file_of_another_kind_is_named() {
     let mut machine = example();
     let (snapshot, backup) = (snapshot(&mut machine), backup(&machine));
     let said = [
-        read(&snapshot).unwrap_err().to_string(),
-        restored(&backup).unwrap_err().to_string(),
-        restored(b"something completely different")
-            .unwrap_err()
-            .to_string(),
+        read_error(&snapshot).to_string(),
+        restore_error(&backup).to_string(),
+        restore_error(b"something completely different").to_string(),
     ];
     assert_eq!(
         said,
@@ -403,10 +418,10 @@ fn what_is_something_else_is_told_apart() {
         ]
     );
     let longer = [&backup[..], b"x"].concat();
-    let error = read(&longer).unwrap_err().to_string();
+    let error = read_error(&longer).to_string();
     assert_eq!(
         error,
-        "not a backup of raft-kv: there is something behind its end"
+        "not a backup of raft-kv: there are bytes after its end"
     );
 }
 
@@ -421,35 +436,35 @@ fn a_snapshot_that_is_refused_changes_nothing() {
 }
 
 #[test]
-fn lengths_that_are_not_true_take_no_memory() {
+fn false_lengths_take_no_memory() {
     // A time, then a key whose name has 2^62 bytes.
     let mut records = vec![2, 0, 5, 12, 5];
     records.extend(postcard::to_allocvec(&(1_u64 << 62)).unwrap());
     records.extend([0, 0]);
-    let error = restored(&file(true, &records)).unwrap_err();
+    let error = restore_error(&file(FileKind::Snapshot, &records));
     let said = "not a whole snapshot of raft-kv: its end is missing";
     assert_eq!(error.to_string(), said);
 }
 
 #[test]
-fn replies_in_replies_in_replies_do_not_use_up_the_stack() {
-    // A time, a session, an answer of one reply, which is an array of one, and so on.
+fn deeply_nested_replies_do_not_exhaust_the_stack() {
+    // A time, a session, an answer of one reply, which is an array of one reply, and so on.
     let mut records = vec![2, 0, 5, 4, 2, 1, 1, 0, 3, 3, 0, 1];
     for _ in 0..1_000_000 {
         records.extend([3, 4, 6, 1]);
     }
-    let error = restored(&file(true, &records)).unwrap_err();
+    let error = restore_error(&file(FileKind::Snapshot, &records));
     let said = "not a snapshot of raft-kv: one of its replies is nested too deeply";
     assert_eq!(error.to_string(), said);
 }
 
-/// Notes the longest piece.
+/// Notes the longest write.
 struct Longest(usize);
 
 impl Write for Longest {
-    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.max(piece.len());
-        Ok(piece.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.max(bytes.len());
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -458,10 +473,10 @@ impl Write for Longest {
 }
 
 #[test]
-fn a_large_state_is_written_in_small_pieces() {
+fn a_large_state_is_written_in_small_chunks() {
     let mut machine = Machine::new();
     let value = Bytes::from(vec![0; 1_000]);
-    let keys = (0..5_000).map(|number| (Bytes::from(number.to_string()), value.clone(), None));
+    let keys = (0..5_000).map(|number| stored(&number.to_string(), value.clone(), None));
     apply(&mut machine, 1, 1, Operation::Load(keys.collect()));
     let mut longest = Longest(0);
     Machine::write_snapshot(machine.snapshot(), &mut longest).unwrap();
@@ -471,19 +486,19 @@ fn a_large_state_is_written_in_small_pieces() {
 }
 
 #[test]
-fn a_long_value_comes_back_whole() {
+fn a_long_value_is_restored_completely() {
     let mut machine = Machine::new();
     let value: Vec<u8> = (0..3_000_001_u32).map(|number| number as u8).collect();
-    let key = (Bytes::from_static(b"a"), Bytes::from(value), None);
+    let key = stored("a", value, None);
     apply(&mut machine, 1, 1, Operation::Load(vec![key]));
-    let get = Command::Get(Bytes::from_static(b"a"));
+    let get = Command::Get(b("a"));
     let copy = restored(&snapshot(&mut machine)).unwrap();
     assert_eq!(copy.query(&get), machine.query(&get));
 }
 
 #[test]
-fn the_one_who_reads_a_backup_can_stop() {
+fn the_reader_of_a_backup_can_stop_it() {
     let bytes = backup(&example());
-    let stopped = read_backup(&mut &bytes[..], |_, _, _| Err(io::Error::other("enough")));
+    let stopped = read_backup(&mut &bytes[..], |_| Err(io::Error::other("enough")));
     assert_eq!(stopped.unwrap_err().to_string(), "enough");
 }

@@ -1,18 +1,19 @@
-//! Commands do and answer what Redis does and answers.
+//! Commands have the effects and the replies that they have in Redis.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "support/state.rs"]
+mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use raft_kv::state::{
-    Command, Condition, Expiry, MAX_APPENDED_BYTES, Machine, Operation, Payload, Reply, Set, Store,
+    Command, Condition, Expiry, MAX_APPENDED_BYTES, Machine, Operation, Origin, Payload, Reply,
+    ServerAddress, Set, SetReply, Store, TimeUnit, ValueType,
 };
 use std::collections::BTreeMap;
+use support::{b, stored};
 
 const NOW: u64 = 1_700_000_000_000;
-
-fn b(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
-}
 
 fn bulk(text: &str) -> Reply {
     Reply::Bulk(b(text))
@@ -24,7 +25,7 @@ fn error(text: &str) -> Reply {
 
 fn store() -> Store {
     let mut store = Store::new();
-    store.advance(NOW);
+    store.advance_to(NOW);
     store
 }
 
@@ -34,7 +35,7 @@ fn plain(key: &str, value: &str) -> Set {
         value: b(value),
         condition: Condition::Always,
         expiry: Expiry::Never,
-        get: false,
+        reply: SetReply::Ok,
     }
 }
 
@@ -58,7 +59,7 @@ fn get(store: &Store, key: &str) -> Reply {
 fn ttl(store: &Store, key: &str) -> Reply {
     store.query(&Command::TimeToLive {
         key: b(key),
-        in_millis: true,
+        unit: TimeUnit::Millis,
     })
 }
 
@@ -89,7 +90,7 @@ fn cas(store: &mut Store, key: &str, old: Option<&str>, new: &str) -> Reply {
 }
 
 #[test]
-fn what_was_set_is_got_until_it_is_deleted() {
+fn a_value_is_returned_until_its_key_is_deleted() {
     let mut store = store();
     assert_eq!(get(&store, "a"), Reply::Nil);
     set(&mut store, "a", "1");
@@ -110,24 +111,25 @@ fn what_was_set_is_got_until_it_is_deleted() {
 }
 
 #[test]
-fn set_keeps_to_nx_xx_and_get() {
+fn set_obeys_nx_xx_and_get() {
     use Condition::{Absent, Always, Present};
+    use SetReply::{Ok, OldValue};
     let mut store = store();
-    let mut run = |condition, get, value| {
+    let mut run = |condition, reply, value| {
         store.execute(Command::Set(Set {
             condition,
-            get,
+            reply,
             ..plain("a", value)
         }))
     };
-    assert_eq!(run(Present, false, "0"), Reply::Nil);
-    assert_eq!(run(Present, true, "0"), Reply::Nil);
-    assert_eq!(run(Absent, true, "1"), Reply::Nil);
-    assert_eq!(run(Absent, false, "2"), Reply::Nil);
-    assert_eq!(run(Absent, true, "2"), bulk("1"));
-    assert_eq!(run(Present, true, "3"), bulk("1"));
-    assert_eq!(run(Present, false, "4"), Reply::Ok);
-    assert_eq!(run(Always, true, "5"), bulk("4"));
+    assert_eq!(run(Present, Ok, "0"), Reply::Nil);
+    assert_eq!(run(Present, OldValue, "0"), Reply::Nil);
+    assert_eq!(run(Absent, OldValue, "1"), Reply::Nil);
+    assert_eq!(run(Absent, Ok, "2"), Reply::Nil);
+    assert_eq!(run(Absent, OldValue, "2"), bulk("1"));
+    assert_eq!(run(Present, OldValue, "3"), bulk("1"));
+    assert_eq!(run(Present, Ok, "4"), Reply::Ok);
+    assert_eq!(run(Always, OldValue, "5"), bulk("4"));
     assert_eq!(get(&store, "a"), bulk("5"));
     let absent = Set {
         condition: Absent,
@@ -137,7 +139,7 @@ fn set_keeps_to_nx_xx_and_get() {
 }
 
 #[test]
-fn what_writes_a_value_keeps_or_clears_its_expiry_as_in_redis() {
+fn each_write_keeps_or_clears_the_expiry_as_in_redis() {
     type Write = fn(&mut Store);
     let writes: [(&str, bool, Write); 8] = [
         ("SET", false, |store| set(store, "a", "2")),
@@ -177,18 +179,18 @@ fn what_writes_a_value_keeps_or_clears_its_expiry_as_in_redis() {
         write(&mut store);
         let left = Reply::Integer(if keeps { 1_000 } else { -1 });
         assert_eq!(ttl(&store, "a"), left, "{name}");
-        store.advance(NOW + 1_000);
+        store.advance_to(NOW + 1_000);
         assert_eq!(store.len(), u64::from(!keeps), "{name}");
     }
 }
 
 #[test]
-fn numbers_are_counted_and_what_is_none_is_refused() {
+fn numbers_are_incremented_and_other_values_are_refused() {
     let mut store = store();
     assert_eq!(increment(&mut store, "a", 5), Reply::Integer(5));
     assert_eq!(increment(&mut store, "a", -7), Reply::Integer(-2));
     assert_eq!(get(&store, "a"), bulk("-2"));
-    let none = [
+    let other = [
         "",
         " 1",
         "1 ",
@@ -202,7 +204,7 @@ fn numbers_are_counted_and_what_is_none_is_refused() {
         "-",
         "１",
     ];
-    for text in none {
+    for text in other {
         set(&mut store, "a", text);
         let refused = error("ERR value is not an integer or out of range");
         assert_eq!(increment(&mut store, "a", 1), refused, "{text:?}");
@@ -217,7 +219,7 @@ fn numbers_are_counted_and_what_is_none_is_refused() {
 }
 
 #[test]
-fn appending_adds_to_the_end_and_never_to_a_copy() {
+fn appending_changes_the_value_but_no_earlier_reply() {
     let mut store = store();
     assert_eq!(append(&mut store, "a", "x"), Reply::Integer(1));
     let before = get(&store, "a");
@@ -227,7 +229,7 @@ fn appending_adds_to_the_end_and_never_to_a_copy() {
 }
 
 #[test]
-fn a_value_cannot_be_appended_to_beyond_the_limit() {
+fn appending_beyond_the_limit_is_refused() {
     let mut store = store();
     let half = Bytes::from(vec![0; MAX_APPENDED_BYTES / 2]);
     let mut add = |value: Bytes| {
@@ -244,7 +246,7 @@ fn a_value_cannot_be_appended_to_beyond_the_limit() {
 }
 
 #[test]
-fn compare_and_set_sets_only_what_it_expects() {
+fn compare_and_set_sets_only_if_the_old_value_is_as_expected() {
     let mut store = store();
     assert_eq!(cas(&mut store, "a", Some(""), "1"), Reply::Integer(0));
     assert_eq!(get(&store, "a"), Reply::Nil);
@@ -256,7 +258,7 @@ fn compare_and_set_sets_only_what_it_expects() {
 }
 
 #[test]
-fn many_are_set_and_got_in_order_and_the_last_of_one_name_counts() {
+fn many_keys_are_set_and_read_in_order_and_the_last_value_of_a_key_counts() {
     let mut store = store();
     let pairs = [("a", "1"), ("b", "2"), ("a", "3")].map(|(key, value)| (b(key), b(value)));
     assert_eq!(store.execute(Command::SetMany(pairs.into())), Reply::Ok);
@@ -268,7 +270,7 @@ fn many_are_set_and_got_in_order_and_the_last_of_one_name_counts() {
 }
 
 #[test]
-fn keys_expire_when_the_log_says_that_their_time_has_come() {
+fn keys_expire_when_the_time_of_the_log_reaches_their_expiry() {
     let mut store = store();
     set_for(&mut store, "a", "1", 1_500);
     set(&mut store, "b", "1");
@@ -277,28 +279,28 @@ fn keys_expire_when_the_log_says_that_their_time_has_come() {
     let in_seconds = |store: &Store, key| {
         store.query(&Command::TimeToLive {
             key: b(key),
-            in_millis: false,
+            unit: TimeUnit::Seconds,
         })
     };
     assert_eq!(in_seconds(&store, "a"), Reply::Integer(2));
-    store.advance(NOW + 1_001);
+    store.advance_to(NOW + 1_001);
     assert_eq!(in_seconds(&store, "a"), Reply::Integer(0));
     assert_eq!(ttl(&store, "a"), Reply::Integer(499));
-    store.advance(NOW);
+    store.advance_to(NOW);
     assert_eq!(store.time(), NOW + 1_001);
-    store.advance(NOW + 1_499);
+    store.advance_to(NOW + 1_499);
     assert_eq!(get(&store, "a"), bulk("1"));
-    store.advance(NOW + 1_500);
+    store.advance_to(NOW + 1_500);
     assert_eq!(get(&store, "a"), Reply::Nil);
     assert_eq!(ttl(&store, "a"), Reply::Integer(-2));
     assert_eq!(in_seconds(&store, "b"), Reply::Integer(1));
-    store.advance(u64::MAX);
+    store.advance_to(u64::MAX);
     assert!(store.is_empty());
     assert_eq!(store.next_expiry(), None);
 }
 
 #[test]
-fn an_expiry_in_the_past_deletes_and_one_without_a_key_does_nothing() {
+fn an_expiry_in_the_past_deletes_the_key_and_an_expiry_without_a_key_does_nothing() {
     let mut store = store();
     for millis in [0, -1, i64::MIN] {
         set(&mut store, "a", "1");
@@ -333,7 +335,7 @@ fn an_expiry_that_overflows_is_an_error() {
 }
 
 #[test]
-fn a_write_that_is_asked_as_a_read_is_refused() {
+fn a_write_that_is_sent_as_a_read_is_refused() {
     let mut store = store();
     set(&mut store, "a", "1");
     let refused = store.query(&Command::Flush);
@@ -342,7 +344,7 @@ fn a_write_that_is_asked_as_a_read_is_refused() {
 }
 
 #[test]
-fn what_is_kept_of_an_entry_is_no_part_of_its_payload() {
+fn stored_keys_and_values_do_not_keep_the_payload_in_memory() {
     let entry = Payload {
         unix_millis: NOW,
         operation: Operation::Commands {
@@ -353,9 +355,9 @@ fn what_is_kept_of_an_entry_is_no_part_of_its_payload() {
     let payload = entry.encode();
     let mut machine = Machine::new();
     machine.apply_one(1, &payload);
-    let kept = [Command::Get(b("key")), Command::Keys(b("*"))].map(|it| machine.query(&it));
-    let [Reply::Bulk(value), names] = &kept else {
-        panic!("{kept:?}");
+    let replies = [Command::Get(b("key")), Command::Keys(b("*"))].map(|it| machine.query(&it));
+    let [Reply::Bulk(value), names] = &replies else {
+        panic!("{replies:?}");
     };
     let Reply::Array(names) = names else {
         panic!("{names:?}");
@@ -363,12 +365,62 @@ fn what_is_kept_of_an_entry_is_no_part_of_its_payload() {
     let [Reply::Bulk(name)] = names.as_slice() else {
         panic!("{names:?}");
     };
-    for kept in [value, name] {
-        assert!(!payload.as_ptr_range().contains(&kept.as_ptr()));
+    for stored in [value, name] {
+        assert!(!payload.as_ptr_range().contains(&stored.as_ptr()));
     }
 }
 
-/// The name of a key; two of them have the same hash.
+/// The bytes are in the logs of servers that run.
+#[test]
+fn the_layout_of_a_payload_does_not_change() {
+    let commands = vec![
+        Command::Set(Set {
+            condition: Condition::Absent,
+            expiry: Expiry::In(9),
+            reply: SetReply::OldValue,
+            ..plain("k", "v")
+        }),
+        Command::TimeToLive {
+            key: b("k"),
+            unit: TimeUnit::Millis,
+        },
+        Command::Scan {
+            cursor: 1,
+            pattern: None,
+            count: 3,
+            value_type: ValueType::String,
+        },
+    ];
+    let origin = Some(Origin {
+        session: 2,
+        sequence: 4,
+        floor: 3,
+    });
+    let address = ServerAddress {
+        node: 7,
+        clients: "a:1".into(),
+        release: "0.1".into(),
+    };
+    let cases: [(Operation, &[u8]); 3] = [
+        (
+            Operation::Commands { origin, commands },
+            b"\x01\x05\x01\x01\x02\x04\x03\x03\x01\x01k\x01v\x01\x01\x09\x01\x0c\x01k\x01\x0f\x01\x00\x03\x01",
+        ),
+        (
+            Operation::SetAddress(address),
+            b"\x01\x05\x04\x07\x03a:1\x030.1",
+        ),
+        (
+            Operation::Load(vec![stored("k", b("v"), Some(7))]),
+            b"\x01\x05\x06\x01\x01k\x01v\x01\x07",
+        ),
+    ];
+    for (operation, bytes) in cases {
+        assert_eq!(Payload::encode_parts(5, &operation), bytes, "{operation:?}");
+    }
+}
+
+/// The name of a key. The first two have the same hash.
 fn name(key: &u8) -> String {
     match key {
         0 => "key76373987".into(),
@@ -377,7 +429,7 @@ fn name(key: &u8) -> String {
     }
 }
 
-/// What is done to few keys, so that they meet.
+/// An operation on one of a few keys, so that several meet the same key.
 #[derive(Clone, Debug)]
 enum Step {
     Set(u8, Option<u64>),
@@ -404,9 +456,23 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-type Model = BTreeMap<String, (String, Option<u64>)>;
+/// The keys as a plain map.
+type Model = BTreeMap<String, ModelValue>;
 
-fn take(step: &Step, store: &mut Store, model: &mut Model) {
+#[derive(Default)]
+struct ModelValue {
+    text: String,
+    expiry: Option<u64>,
+}
+
+impl ModelValue {
+    fn new(text: &str, expiry: Option<u64>) -> ModelValue {
+        let text = text.to_owned();
+        ModelValue { text, expiry }
+    }
+}
+
+fn run(step: &Step, store: &mut Store, model: &mut Model) {
     let now = store.time();
     match step {
         Step::Set(key, expiry) => {
@@ -415,7 +481,7 @@ fn take(step: &Step, store: &mut Store, model: &mut Model) {
                 None => set(store, &name(key), "v"),
             }
             let expiry = expiry.map(|millis| now + millis);
-            model.insert(name(key), ("v".into(), expiry));
+            model.insert(name(key), ModelValue::new("v", expiry));
         }
         Step::Delete(key) => {
             store.execute(Command::Delete(vec![b(&name(key))]));
@@ -424,47 +490,49 @@ fn take(step: &Step, store: &mut Store, model: &mut Model) {
         Step::Expire(key, millis) => {
             expire(store, &name(key), *millis);
             let expiry = now.saturating_add_signed(*millis);
-            model.entry(name(key)).and_modify(|it| it.1 = Some(expiry));
+            model
+                .entry(name(key))
+                .and_modify(|it| it.expiry = Some(expiry));
         }
         Step::Persist(key) => {
             store.execute(Command::Persist(b(&name(key))));
-            model.entry(name(key)).and_modify(|it| it.1 = None);
+            model.entry(name(key)).and_modify(|it| it.expiry = None);
         }
         Step::Append(key) => {
             append(store, &name(key), "w");
-            model.entry(name(key)).or_default().0.push('w');
+            model.entry(name(key)).or_default().text.push('w');
         }
         Step::Load(key, at) => {
             let expiry = at.map(|at| now.saturating_add_signed(at));
-            store.load(b(&name(key)), b("l"), expiry);
-            model.insert(name(key), ("l".into(), expiry));
+            store.load(stored(&name(key), b("l"), expiry));
+            model.insert(name(key), ModelValue::new("l", expiry));
         }
         Step::Flush => {
             store.execute(Command::Flush);
             model.clear();
         }
-        Step::Advance(millis) => store.advance(now + millis),
+        Step::Advance(millis) => store.advance_to(now + millis),
     }
     let now = store.time();
-    model.retain(|_, (_, expiry)| expiry.is_none_or(|expiry| expiry > now));
+    model.retain(|_, it| it.expiry.is_none_or(|expiry| expiry > now));
 }
 
 proptest! {
     #[test]
-    fn the_store_holds_what_a_plain_map_holds_and_nothing_expired(
+    fn the_store_holds_the_same_keys_as_a_plain_map_and_no_expired_key(
         steps in proptest::collection::vec(step(), 0..80),
     ) {
         let (mut store, mut model) = (store(), Model::new());
         for step in &steps {
-            take(step, &mut store, &mut model);
+            run(step, &mut store, &mut model);
             prop_assert_eq!(store.len(), model.len() as u64);
             let keys = store.query(&Command::Keys(b("*")));
             prop_assert!(matches!(keys, Reply::Array(keys) if keys.len() == model.len()));
-            let next = model.values().filter_map(|(_, expiry)| *expiry).min();
+            let next = model.values().filter_map(|it| it.expiry).min();
             prop_assert_eq!(store.next_expiry(), next);
-            for (name, (value, expiry)) in &model {
-                prop_assert_eq!(get(&store, name), bulk(value));
-                let left = expiry.map_or(-1, |expiry| (expiry - store.time()) as i64);
+            for (name, value) in &model {
+                prop_assert_eq!(get(&store, name), bulk(&value.text));
+                let left = value.expiry.map_or(-1, |expiry| (expiry - store.time()) as i64);
                 prop_assert_eq!(ttl(&store, name), Reply::Integer(left));
             }
         }

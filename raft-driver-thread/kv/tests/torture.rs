@@ -1,13 +1,13 @@
-//! What the torture of raft-kv holds it against: a model that answers as the server does, and a
-//! checker that finds what must not be.
+//! The torture test compares raft-kv with a model. The model answers as the server does, and the
+//! checker finds histories that are not linearizable.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 #[path = "../examples/torture/model.rs"]
 mod model;
 
 use bytes::Bytes;
-use model::{Input, Output, Store};
-use raft_kv::state::{Command, Condition, Expiry, Reply, Set, Store as Keys};
+use model::{Input, Output};
+use raft_kv::state::{Command, Condition, Expiry, Reply, Set, SetReply, Store};
 use raft_sim::linearizability::{History, Model, Operation, Verdict, check_within};
 
 const STATES: [Option<u64>; 4] = [None, Some(0), Some(1), Some(2)];
@@ -29,18 +29,18 @@ fn outputs() -> Vec<Option<Output>> {
 }
 
 #[test]
-fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
+fn the_shortcuts_of_the_model_are_true_in_every_state() {
     for (input, output) in inputs()
         .iter()
         .flat_map(|input| outputs().into_iter().map(move |it| (input, it)))
     {
         let output = output.as_ref();
-        let steps = STATES.map(|state| (state, Store::step(&state, input, output)));
-        if Store::is_read(input, output) {
+        let steps = STATES.map(|state| (state, model::Store::step(&state, input, output)));
+        if model::Store::is_read(input, output) {
             let unchanged = |(state, next): &(_, Option<_>)| next.is_none_or(|next| next == *state);
             assert!(steps.iter().all(unchanged), "{input:?} {output:?}");
         }
-        if Store::overwrites(input, output) {
+        if model::Store::overwrites(input, output) {
             let first = steps[0].1;
             assert!(
                 first.is_some() && steps.iter().all(|(_, next)| *next == first),
@@ -49,11 +49,11 @@ fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
         }
         for before in inputs()
             .iter()
-            .filter(|before| !Store::matters(before, input, output))
+            .filter(|before| !model::Store::matters(before, input, output))
         {
             for (state, alone) in steps {
-                let between = Store::step(&state, before, None).unwrap();
-                let then = Store::step(&between, input, output);
+                let between = model::Store::step(&state, before, None).unwrap();
+                let then = model::Store::step(&between, input, output);
                 let changes_nothing = output.is_none() && then == Some(between);
                 let is_the_same = then.is_none() || then == alone;
                 assert!(
@@ -65,8 +65,8 @@ fn what_is_said_of_reads_overwrites_and_what_matters_is_true_of_every_state() {
     }
 }
 
-/// What the torture's clients send, and what they make of the answer.
-fn ask(keys: &mut Keys, input: &Input) -> Output {
+/// The command that a client of the torture test sends, and how it reads the reply.
+fn ask(keys: &mut Store, input: &Input) -> Output {
     let key = Bytes::from_static(b"k");
     let bytes = |number: u64| Bytes::from(number.to_string());
     let set = |new, condition| {
@@ -75,7 +75,7 @@ fn ask(keys: &mut Keys, input: &Input) -> Output {
             value: bytes(new),
             condition,
             expiry: Expiry::Never,
-            get: false,
+            reply: SetReply::Ok,
         })
     };
     let command = match input {
@@ -114,12 +114,12 @@ fn ask(keys: &mut Keys, input: &Input) -> Output {
 fn the_model_answers_as_the_server_does() {
     for state in STATES {
         for input in inputs() {
-            let mut keys = Keys::new();
+            let mut keys = Store::new();
             if let Some(number) = state {
                 ask(&mut keys, &Input::Set(number));
             }
             let output = ask(&mut keys, &input);
-            let next = Store::step(&state, &input, Some(&output));
+            let next = model::Store::step(&state, &input, Some(&output));
             let Output::Number(found) = ask(&mut keys, &Input::Get) else {
                 panic!("no number");
             };
@@ -132,71 +132,81 @@ fn the_model_answers_as_the_server_does() {
     }
 }
 
-/// When it began and ended, what was asked, and what was answered.
-type Asked = (u64, Option<u64>, Input, Option<Output>);
+/// One request of a history. Its client sends no other.
+#[derive(Clone, Debug)]
+struct Sent {
+    invoked: u64,
+    /// `None`: its outcome is unknown.
+    returned: Option<u64>,
+    input: Input,
+    output: Option<Output>,
+}
 
-fn verdict(operations: &[Asked]) -> Verdict<Store> {
-    let operation = |(client, it): (usize, &Asked)| Operation {
+/// A request that was answered at once.
+fn answered(invoked: u64, input: Input, output: Output) -> Sent {
+    Sent {
+        invoked,
+        returned: Some(invoked + 1),
+        input,
+        output: Some(output),
+    }
+}
+
+fn verdict(operations: &[Sent]) -> Verdict<model::Store> {
+    let operation = |(client, sent): (usize, &Sent)| Operation {
         client: client as u64,
         key: "k".to_owned(),
-        invoked: it.0,
-        returned: it.1,
-        input: it.2.clone(),
-        output: it.3.clone(),
+        invoked: sent.invoked,
+        returned: sent.returned,
+        input: sent.input.clone(),
+        output: sent.output.clone(),
     };
-    let history: History<Store> = operations.iter().enumerate().map(operation).collect();
+    let history: History<model::Store> = operations.iter().enumerate().map(operation).collect();
     check_within(&history, 1_000_000)
 }
 
 #[test]
 fn lost_writes_stale_reads_and_repeated_commands_are_found() {
-    let set = (0, Some(1), Input::Set(1), Some(Output::Done));
-    let read = |begin, number| {
-        let output = Some(Output::Number(number));
-        (begin, Some(begin + 1), Input::Get, output)
+    let set = answered(0, Input::Set(1), Output::Done);
+    let read = |invoked, number| answered(invoked, Input::Get, Output::Number(number));
+    let unknown = Sent {
+        invoked: 0,
+        returned: None,
+        input: Input::Set(7),
+        output: None,
     };
-    let unknown = (0, None, Input::Set(7), None);
-    let fine = [
+    let linearizable = [
         vec![set.clone(), read(2, Some(1))],
-        // It may take effect at any time, or never.
+        // A request with an unknown outcome may take effect at any time, or never.
         vec![unknown.clone(), read(2, None), read(4, Some(7))],
         vec![unknown.clone(), read(2, None)],
     ];
-    for history in fine {
+    for history in linearizable {
         let found = verdict(&history);
         assert!(
             matches!(found, Verdict::Linearizable),
             "{history:?}: {found}"
         );
     }
-    let increment = |begin, number| {
-        let output = Some(Output::Number(Some(number)));
-        (begin, Some(begin + 1), Input::Increment, output)
+    let increment =
+        |invoked, number| answered(invoked, Input::Increment, Output::Number(Some(number)));
+    let cas = Input::Cas {
+        old: Some(1),
+        new: 2,
     };
-    let wrong = [
+    let violations = [
         vec![set.clone(), read(2, None)],
         vec![
             set.clone(),
-            (2, Some(3), Input::Set(2), Some(Output::Done)),
+            answered(2, Input::Set(2), Output::Done),
             read(4, Some(1)),
         ],
         vec![increment(0, 1), increment(2, 3)],
-        // It was there, and is not any more.
+        // The write took effect, and then did not.
         vec![unknown, read(2, Some(7)), read(4, None)],
-        vec![
-            set,
-            (
-                2,
-                Some(3),
-                Input::Cas {
-                    old: Some(1),
-                    new: 2,
-                },
-                Some(Output::Whether(false)),
-            ),
-        ],
+        vec![set, answered(2, cas, Output::Whether(false))],
     ];
-    for history in wrong {
+    for history in violations {
         let found = verdict(&history);
         assert!(found.violation().is_some(), "{history:?}: {found}");
     }

@@ -14,7 +14,7 @@ pub enum ConfigError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// A file is not TOML, has a key that does not exist, or one of another type.
+    /// A file is not TOML, has an unknown key, or a value of another type.
     #[error(
         "{}, line {line}{}: {what}", path.display(),
         key.as_ref().map(|key| format!(", key `{key}`")).unwrap_or_default()
@@ -26,32 +26,32 @@ pub enum ConfigError {
         line: usize,
         /// The key in that line, if there is one.
         key: Option<String>,
-        /// What is wrong; for a key that does not exist, which do.
+        /// What is wrong; for an unknown key, also the keys that exist.
         what: String,
     },
-    /// Both a password and a file with one are given in one file.
+    /// One file gives both a password and a file with a password.
     #[error("`password` and `password-file` are both given: leave one of them")]
     TwoPasswords,
-    /// The file for the password has an empty first line.
-    #[error("{} has no password in its first line", path.display())]
+    /// The first line of the file with the password is empty.
+    #[error("the first line of {} has no password", path.display())]
     EmptyPassword {
         /// The file.
         path: PathBuf,
     },
-    /// Something without which there is no server.
+    /// A setting without a default is not given.
     #[error("`{0}` is missing: give --{0}, or set it in the file that --config names")]
     Missing(&'static str),
-    /// A number or a time that makes no sense.
+    /// A number or a time is out of its range.
     #[error("`{key}`: {what}")]
     OutOfRange {
         /// The key.
         key: &'static str,
-        /// What it has to be.
+        /// What it must be.
         what: &'static str,
     },
-    /// Not where one can listen, or connect to.
+    /// An address on which the server cannot listen, or to which others cannot connect.
     #[error(
-        "`{key}` is {text:?}, which is no address: give host:port, as in 127.0.0.1:7001 or \
+        "`{key}` is {text:?}, which is not an address: give host:port, as in 127.0.0.1:7001 or \
          [::1]:7001{}", match *key {
             "clients" | "peers" | "http" => "",
             _ => ", which others can connect to",
@@ -60,19 +60,19 @@ pub enum ConfigError {
     Address {
         /// The key.
         key: &'static str,
-        /// What it is.
+        /// The value.
         text: String,
     },
-    /// The settings cannot be written to a file.
-    #[error("the settings cannot be kept in a file: {0}")]
+    /// TOML cannot express the settings.
+    #[error("the settings cannot be saved in a file: {0}")]
     Unwritable(String),
 }
 
 impl ConfigError {
-    /// What is wrong in this text. Its content is not shown: there may be a password in it.
+    /// An error in this text. It does not quote the value, which may be a password.
     pub(super) fn invalid(text: &str, error: &toml::de::Error) -> ConfigError {
-        let at = error.span().map_or(0, |span| span.start);
-        let before = text.get(..at).unwrap_or(text);
+        let start = error.span().map_or(0, |span| span.start);
+        let before = text.get(..start).unwrap_or(text);
         let line = before.matches('\n').count();
         let key = text.lines().nth(line);
         let key = key.and_then(|line| line.split_once('='));
@@ -85,7 +85,7 @@ impl ConfigError {
         }
     }
 
-    /// The same, of the file at `path`.
+    /// The same error, in the file at `path`.
     pub(super) fn of_file(self, path: &Path) -> ConfigError {
         match self {
             ConfigError::Invalid {

@@ -1,54 +1,57 @@
-//! How settings are given: on the command line, in a file, both by the same names.
+//! Settings as people give them: on the command line and in files, by the same names.
 //!
-//! What is given in several places is taken from the first of: the command line, the environment
-//! (the password only), the file that `--config` names, and the file that the data folder was made
-//! with.
+//! A setting that is given in several places is taken from the first of these: the command line,
+//! the environment (the password only), the file that `--config` names, and the settings with which
+//! the data directory was created.
 
+mod check;
 mod error;
 mod values;
 
+pub use check::{check_address, check_reachable};
 pub use error::ConfigError;
 pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 
 use super::data_dir::DataDir;
 use super::settings::{Settings, Tls};
 use clap::Args;
-use raft_driver_thread::raft_proto::Config;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The environment variable that a password is taken from.
+/// The environment variable for the password.
 pub const PASSWORD_VARIABLE: &str = "RAFT_KV_PASSWORD";
 
-/// The [`Settings`] as far as one place gives them. Each field is a flag and a key of the file, with
-/// dashes in its name: `--max-connections 100`, `max-connections = 100`.
+/// The [`Settings`] as far as one place gives them.
+///
+/// Each field is a flag and a key of the file, with dashes in its name: `--max-connections 100`,
+/// `max-connections = 100`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerOptions {
-    /// The folder with all that the server keeps
+    /// The data directory
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Where clients are listened to; port 0 takes a free one [default: 127.0.0.1:6379]
+    /// Where to listen for clients; port 0 takes a free one [default: 127.0.0.1:6379]
     #[arg(long, value_name = "HOST:PORT")]
     pub clients: Option<String>,
-    /// What the other servers are told of where clients reach this one, if not there
+    /// Where clients reach this server, for the other servers to know [default: --clients]
     #[arg(long, value_name = "HOST:PORT")]
     pub advertise_clients: Option<String>,
-    /// Where the other servers are listened to [default: as the cluster was told]
+    /// Where to listen for the other servers [default: the address that the cluster knows]
     #[arg(long, value_name = "HOST:PORT")]
     pub peers: Option<String>,
-    /// Servers of the cluster, for one that joins and has not heard of them yet; `raft-kv join`
-    /// finds them by itself
+    /// Servers of the cluster, for a server that joins and has not heard from them yet;
+    /// `raft-kv join` finds them by itself
     #[arg(long, value_name = "ID=HOST:PORT,...", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberAddress>,
-    /// Where /metrics, /healthz and /readyz are served [default: nowhere]
+    /// Where to serve /metrics, /healthz and /readyz [default: nowhere]
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
-    /// What clients have to say first (AUTH). Others on this machine can see it here: better use
-    /// --password-file, or the environment's RAFT_KV_PASSWORD
+    /// The password that clients must give first (AUTH). Other users of this machine can see it
+    /// on the command line: better use --password-file, or RAFT_KV_PASSWORD in the environment
     #[arg(long, conflicts_with = "password_file")]
     #[serde(skip_serializing)]
     pub password: Option<Secret>,
@@ -59,30 +62,31 @@ pub struct ServerOptions {
     #[command(flatten)]
     #[serde(skip_serializing_if = "TlsOptions::is_empty")]
     pub tls: TlsOptions,
-    /// How many clients may be connected; more are refused [default: 10000]
+    /// The most clients that may be connected; more are refused [default: 10000]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<usize>,
-    /// How long a value may be, and a key, as in 512KiB; the same on all servers [default: 1MiB]
+    /// The longest value, and key, as in 512KiB; the same on all servers [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     pub max_value_bytes: Option<ByteSize>,
-    /// How long a request may wait for a leader and its majority [default: 5s]
+    /// The longest that a request waits for a leader and its majority [default: 5s]
     #[arg(long, value_name = "TIME")]
     pub request_timeout: Option<TimeSpan>,
-    /// How often a leader says that it leads [default: 50ms]
+    /// How often a leader sends heartbeats [default: 50ms]
     #[arg(long, value_name = "TIME")]
     pub heartbeat_interval: Option<TimeSpan>,
-    /// How long a follower waits at least for that before it asks for an election, and less than half as
-    /// long again; the same on all servers [default: 500ms]
+    /// The least time that a follower waits for a heartbeat before it starts an election; each
+    /// wait is drawn between this and one and a half times this; the same on all servers
+    /// [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub election_timeout: Option<TimeSpan>,
-    /// By how much clocks may differ in speed, in parts in a million, for reads under a lease; off
-    /// for none; the same on all servers [default: 500]
+    /// The most by which clock rates may differ, in parts per million, for reads under a lease;
+    /// off disables these; the same on all servers [default: 500]
     #[arg(long, value_name = "PPM|off")]
     pub max_drift_ppm: Option<ClockDrift>,
-    /// After how much log a snapshot is made [default: 64MiB]
+    /// How many bytes of log between two snapshots [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_every_bytes: Option<ByteSize>,
-    /// How many threads serve clients [default: one for every two cores]
+    /// The threads that serve clients [default: one for every two cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 }
@@ -103,11 +107,11 @@ pub struct TlsOptions {
 }
 
 impl ServerOptions {
-    /// What a file gives. Its relative paths begin at the file's folder.
+    /// Reads a file. Its relative paths begin at the directory of the file.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Read`], [`ConfigError::Invalid`] with the line and the key.
+    /// [`ConfigError::Read`]; [`ConfigError::Invalid`], with the line and the key.
     pub fn read(path: &Path) -> Result<ServerOptions, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
@@ -118,26 +122,25 @@ impl ServerOptions {
         Ok(options.relative_to(path.parent().unwrap_or(Path::new(""))))
     }
 
-    /// What the text of a file gives.
+    /// Parses the text of a file.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Invalid`], for a file without a name.
+    /// [`ConfigError::Invalid`], without the name of the file; [`ConfigError::TwoPasswords`].
     pub fn parse(text: &str) -> Result<ServerOptions, ConfigError> {
         let options: ServerOptions =
             toml::from_str(text).map_err(|error| ConfigError::invalid(text, &error))?;
-        match options.password.is_some() && options.password_file.is_some() {
-            true => Err(ConfigError::TwoPasswords),
-            false => Ok(options),
+        if options.password.is_some() && options.password_file.is_some() {
+            return Err(ConfigError::TwoPasswords);
         }
+        Ok(options)
     }
 
-    /// What all places give together, with `flags` first. The password is looked up, so that
-    /// [`settings`](ServerOptions::settings) has all that it needs.
+    /// Merges the options of all places, `flags` first, and reads the file with the password.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`]: of one of the places.
+    /// [`ConfigError`], of any of the places.
     pub fn gather(
         flags: ServerOptions,
         password: Option<String>,
@@ -151,14 +154,14 @@ impl ServerOptions {
         if let Some(path) = config {
             all = all.or(ServerOptions::read(path)?.with_password()?);
         }
-        let kept = all.data.as_deref().map(DataDir::settings_file);
-        if let Some(path) = kept.filter(|path| path.exists()) {
+        let saved = all.data.as_deref().map(DataDir::settings_file);
+        if let Some(path) = saved.filter(|path| path.exists()) {
             all = all.or(ServerOptions::read(&path)?.with_password()?);
         }
         Ok(all)
     }
 
-    /// What this gives, and where it gives nothing, what `base` does.
+    /// These options, and those of `base` where these give nothing.
     #[must_use]
     pub fn or(self, base: ServerOptions) -> ServerOptions {
         ServerOptions {
@@ -166,9 +169,10 @@ impl ServerOptions {
             clients: self.clients.or(base.clients),
             advertise_clients: self.advertise_clients.or(base.advertise_clients),
             peers: self.peers.or(base.peers),
-            members: match self.members.is_empty() {
-                true => base.members,
-                false => self.members,
+            members: if self.members.is_empty() {
+                base.members
+            } else {
+                self.members
             },
             http: self.http.or(base.http),
             password: self.password.or(base.password),
@@ -189,7 +193,7 @@ impl ServerOptions {
         }
     }
 
-    /// With the password that the file holds which is named here, if one is.
+    /// Reads the password from its file, if one is named.
     fn with_password(mut self) -> Result<ServerOptions, ConfigError> {
         if let (None, Some(path)) = (&self.password, &self.password_file) {
             self.password = Some(read_password(path)?);
@@ -197,9 +201,9 @@ impl ServerOptions {
         Ok(self)
     }
 
-    /// With all paths beginning at `folder` that are not absolute.
+    /// Lets all relative paths begin at `directory`.
     #[must_use]
-    pub fn relative_to(mut self, folder: &Path) -> ServerOptions {
+    pub fn relative_to(mut self, directory: &Path) -> ServerOptions {
         let paths = [
             &mut self.data,
             &mut self.password_file,
@@ -208,25 +212,25 @@ impl ServerOptions {
             &mut self.tls.key,
         ];
         for path in paths.into_iter().flatten() {
-            *path = folder.join(&*path);
+            *path = directory.join(&*path);
         }
         self
     }
 
-    /// As a file gives it, but for the folder and the password, which are never written.
+    /// The text of a file with these options, without the data directory and the password.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Unwritable`] if it cannot be said in TOML, as a path that is no text.
+    /// [`ConfigError::Unwritable`] if TOML cannot express them, such as a path that is not text.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
-        let kept = ServerOptions {
+        let saved = ServerOptions {
             data: None,
             ..self.clone()
         };
-        toml::to_string(&kept).map_err(|error| ConfigError::Unwritable(error.to_string()))
+        toml::to_string(&saved).map_err(|error| ConfigError::Unwritable(error.to_string()))
     }
 
-    /// The settings of a server, checked.
+    /// The settings of a server, with the defaults, checked.
     ///
     /// # Errors
     ///
@@ -244,9 +248,10 @@ impl ServerOptions {
             members: self.members.into_iter().map(|member| member.0).collect(),
             http: self.http,
             password: self.password.map(|secret| secret.0),
-            tls: self.tls.all()?,
+            tls: self.tls.complete()?,
             max_connections: self.max_connections.unwrap_or(default.max_connections),
-            max_value_bytes: max_value.unwrap_or(usize::MAX), // More than there can be.
+            // A value too large for this machine is refused by the check.
+            max_value_bytes: max_value.unwrap_or(usize::MAX),
             request_timeout: span(self.request_timeout, default.request_timeout),
             heartbeat_interval: span(self.heartbeat_interval, default.heartbeat_interval),
             election_timeout: span(self.election_timeout, default.election_timeout),
@@ -257,23 +262,23 @@ impl ServerOptions {
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
         };
-        check(&settings)?;
+        check::check(&settings)?;
         Ok(settings)
     }
 }
 
 impl TlsOptions {
-    /// Whether nothing is given.
+    /// Whether no file is given.
     pub fn is_empty(&self) -> bool {
         *self == TlsOptions::default()
     }
 
-    /// The three files, if they are given.
+    /// The three files, if any of them is given.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Missing`] if only some are.
-    pub fn all(self) -> Result<Option<Tls>, ConfigError> {
+    /// [`ConfigError::Missing`] if only some are given.
+    pub fn complete(self) -> Result<Option<Tls>, ConfigError> {
         match (self.authority, self.certificate, self.key) {
             (None, None, None) => Ok(None),
             (Some(authority), Some(certificate), Some(key)) => Ok(Some(Tls {
@@ -288,7 +293,7 @@ impl TlsOptions {
     }
 }
 
-/// The first line of a file, which is the password.
+/// Reads the password, which is the first line of the file.
 ///
 /// # Errors
 ///
@@ -303,86 +308,5 @@ pub fn read_password(path: &Path) -> Result<Secret, ConfigError> {
         None => Err(ConfigError::EmptyPassword {
             path: path.to_owned(),
         }),
-    }
-}
-
-/// Checks what no type does.
-fn check(settings: &Settings) -> Result<(), ConfigError> {
-    check_address("clients", &settings.clients)?;
-    check_address("peers", &settings.peers)?;
-    if let Some(http) = &settings.http {
-        check_address("http", http)?;
-    }
-    if let Some(advertised) = &settings.advertise_clients {
-        check_reachable("advertise-clients", advertised)?;
-    }
-    let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
-    if settings.password.as_deref() == Some("") {
-        return refuse("password", "it has to have a character at least");
-    }
-    if settings.max_connections == 0 {
-        return refuse("max-connections", "it has to be 1 at least");
-    }
-    if settings.max_value_bytes == 0 {
-        return refuse("max-value-bytes", "it has to be 1 at least");
-    }
-    // What the protocol of Redis allows; entries of the log hold it well.
-    if settings.max_value_bytes > 512 << 20 {
-        return refuse("max-value-bytes", "it can be 512MiB at most");
-    }
-    if settings.request_timeout.is_zero() {
-        return refuse("request-timeout", "it has to be more than 0");
-    }
-    if settings.heartbeat_interval.is_zero() {
-        return refuse("heartbeat-interval", "it has to be more than 0");
-    }
-    if settings.election_timeout < settings.heartbeat_interval.saturating_mul(3) {
-        let what = "it has to be three times heartbeat-interval at least";
-        return refuse("election-timeout", what);
-    }
-    let drift = settings.max_drift_ppm.unwrap_or(0);
-    if drift > Config::MAX_DRIFT_PPM {
-        return refuse("max-drift-ppm", "it can be 100000 at most, or off");
-    }
-    if settings.snapshot_every_bytes == 0 {
-        return refuse("snapshot-every-bytes", "it has to be 1 at least");
-    }
-    if settings.threads == 0 {
-        return refuse("threads", "it has to be 1 at least");
-    }
-    Ok(())
-}
-
-/// Checks that this is host:port, where a port of 0 asks for a free one.
-///
-/// # Errors
-///
-/// [`ConfigError::Address`].
-pub fn check_address(key: &'static str, text: &str) -> Result<u16, ConfigError> {
-    let port = text
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty() && !host.contains(char::is_whitespace))
-        // Of a host in numbers, colons stand in brackets.
-        .filter(|(host, _)| !host.contains(':') || (host.starts_with('[') && host.ends_with(']')))
-        .and_then(|(_, port)| port.parse().ok());
-    port.ok_or_else(|| ConfigError::Address {
-        key,
-        text: text.to_owned(),
-    })
-}
-
-/// Checks that this is host:port that others can connect to.
-///
-/// # Errors
-///
-/// [`ConfigError::Address`].
-pub fn check_reachable(key: &'static str, text: &str) -> Result<(), ConfigError> {
-    let host = text.rsplit_once(':').map_or("", |(host, _)| host);
-    match check_address(key, text)? == 0 || ["0.0.0.0", "[::]"].contains(&host) {
-        true => Err(ConfigError::Address {
-            key,
-            text: text.to_owned(),
-        }),
-        false => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
-//! Values as people write them, in a file as on the command line.
+//! Values of settings, as people write them in files and on the command line.
 
-use super::check_reachable;
+use super::check::check_reachable;
 use crate::settings::Founder;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -17,22 +17,23 @@ pub struct TimeSpan(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-/// Parts in a million, or `off`.
+/// Parts per million, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockDrift(pub Option<u32>);
 
-/// A server and where the others reach it: `1=10.0.0.1:7001`.
+/// A server and where the other servers reach it: `1=10.0.0.1:7001`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberAddress(pub Founder);
 
-/// A password. It is never shown.
+/// A password. Neither `Debug` nor a file of settings shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
 impl ByteSize {
-    /// About as much, with three digits at least: `12.3 MiB`.
+    /// A rounded size with its unit: `12.3 MiB`.
     pub fn rounded(self) -> String {
-        let mut size = self.0 as f64; // Rounded anyway.
+        // Losing digits does no harm: the result is rounded.
+        let mut size = self.0 as f64;
         for unit in ["B", "KiB", "MiB", "GiB"] {
             if size < 1024.0 {
                 return match unit {
@@ -51,7 +52,7 @@ impl FromStr for TimeSpan {
 
     fn from_str(text: &str) -> Result<TimeSpan, String> {
         let span = humantime::parse_duration(text).map(TimeSpan);
-        span.map_err(|error| format!("{error}; a time is given as in 500ms, 5s, 1m"))
+        span.map_err(|error| format!("{error}; write a time as in 500ms, 5s, 1m"))
     }
 }
 
@@ -79,7 +80,7 @@ impl FromStr for ByteSize {
         };
         let number: Option<u64> = number.parse().ok();
         let size = number.zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
-        let size = size.ok_or("a size is given in bytes, or as in 512KiB, 64MiB, 1GB");
+        let size = size.ok_or("write a size in bytes, or as in 512KiB, 64MiB, 1GB");
         Ok(ByteSize(size?))
     }
 }
@@ -103,7 +104,7 @@ impl FromStr for ClockDrift {
             "off" => Ok(ClockDrift(None)),
             _ => match text.parse() {
                 Ok(ppm) => Ok(ClockDrift(Some(ppm))),
-                Err(_) => Err("it is given in parts in a million, as in 500, or off".into()),
+                Err(_) => Err("it must be parts per million, as in 500, or off".into()),
             },
         }
     }
@@ -123,9 +124,9 @@ impl FromStr for MemberAddress {
 
     fn from_str(text: &str) -> Result<MemberAddress, String> {
         let parts = text.split_once('=');
-        let (node, peers) = parts.ok_or("it is given as id=host:port, as in 1=10.0.0.1:7001")?;
+        let (node, peers) = parts.ok_or("it must be id=host:port, as in 1=10.0.0.1:7001")?;
         let node = node.parse().ok().filter(|node| *node > 0);
-        let node = node.ok_or("the id has to be a number from 1 on")?;
+        let node = node.ok_or("the id must be a number from 1 on")?;
         check_reachable("address", peers).map_err(|error| error.to_string())?;
         let peers = peers.to_owned();
         Ok(MemberAddress(Founder { node, peers }))
@@ -152,14 +153,34 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Takes text, and numbers where `NUMBERS` says so, as the type's own text.
-struct AsText<T, const NUMBERS: bool>(&'static str, PhantomData<T>);
+/// Parses the text of a value. A number is parsed as its digits, for the types that accept one.
+struct TextVisitor<T> {
+    expected: &'static str,
+    numbers: Numbers,
+    parsed: PhantomData<T>,
+}
 
-impl<T: FromStr<Err = String>, const NUMBERS: bool> Visitor<'_> for AsText<T, NUMBERS> {
+/// Whether a bare number is a value.
+enum Numbers {
+    Accepted,
+    Refused,
+}
+
+impl<T> TextVisitor<T> {
+    fn new(expected: &'static str, numbers: Numbers) -> TextVisitor<T> {
+        TextVisitor {
+            expected,
+            numbers,
+            parsed: PhantomData,
+        }
+    }
+}
+
+impl<T: FromStr<Err = String>> Visitor<'_> for TextVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.expected)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
@@ -167,9 +188,9 @@ impl<T: FromStr<Err = String>, const NUMBERS: bool> Visitor<'_> for AsText<T, NU
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        match NUMBERS {
-            true => number.to_string().parse().map_err(E::custom),
-            false => {
+        match self.numbers {
+            Numbers::Accepted => number.to_string().parse().map_err(E::custom),
+            Numbers::Refused => {
                 let found = serde::de::Unexpected::Signed(number);
                 Err(E::invalid_type(found, &self))
             }
@@ -180,29 +201,29 @@ impl<T: FromStr<Err = String>, const NUMBERS: bool> Visitor<'_> for AsText<T, NU
 impl<'a> Deserialize<'a> for TimeSpan {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<TimeSpan, D::Error> {
         let what = "a time in quotes, as in \"500ms\"";
-        from.deserialize_any(AsText::<TimeSpan, false>(what, PhantomData))
+        from.deserialize_any(TextVisitor::new(what, Numbers::Refused))
     }
 }
 
 impl<'a> Deserialize<'a> for ByteSize {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<ByteSize, D::Error> {
         let what = "a number of bytes, or a size in quotes, as in \"64MiB\"";
-        from.deserialize_any(AsText::<ByteSize, true>(what, PhantomData))
+        from.deserialize_any(TextVisitor::new(what, Numbers::Accepted))
     }
 }
 
 impl<'a> Deserialize<'a> for ClockDrift {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<ClockDrift, D::Error> {
-        let what = "a number of parts in a million, or \"off\"";
-        from.deserialize_any(AsText::<ClockDrift, true>(what, PhantomData))
+        let what = "a number of parts per million, or \"off\"";
+        from.deserialize_any(TextVisitor::new(what, Numbers::Accepted))
     }
 }
 
 impl<'a> Deserialize<'a> for Secret {
-    /// Says nothing of what it found.
+    /// Its errors do not show the text.
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<Secret, D::Error> {
         let text = String::deserialize(from);
-        let text = text.map_err(|_| D::Error::custom("it has to be a text in quotes"))?;
+        let text = text.map_err(|_| D::Error::custom("it must be a text in quotes"))?;
         Ok(Secret(text))
     }
 }
@@ -228,7 +249,7 @@ impl Serialize for ClockDrift {
 impl<'a> Deserialize<'a> for MemberAddress {
     fn deserialize<D: Deserializer<'a>>(from: D) -> Result<MemberAddress, D::Error> {
         let what = "a server in quotes, as in \"1=10.0.0.1:7001\"";
-        from.deserialize_any(AsText::<MemberAddress, false>(what, PhantomData))
+        from.deserialize_any(TextVisitor::new(what, Numbers::Refused))
     }
 }
 
@@ -239,7 +260,7 @@ impl Serialize for MemberAddress {
 }
 
 impl Serialize for Secret {
-    /// It is never written.
+    /// A password is never written.
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_none()
     }

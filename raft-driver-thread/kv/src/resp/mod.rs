@@ -1,19 +1,26 @@
-//! The protocol that Redis and its clients speak: requests from bytes, commands from requests,
-//! bytes from replies. Pure: no sockets, no clock, no state but that of a decoder.
+//! RESP, the protocol that Redis and its clients speak, in its versions 2 and 3.
+//!
+//! A request passes through these files: `decode` cuts the bytes of a connection into requests;
+//! `dispatch` finds the request's first word in `table`, whose row names a function of `parse`;
+//! that function turns the arguments into a [`Request`]. `encode` turns the reply into bytes.
+//! `decode` and `encode` also serve a client: the servers ask each other in this protocol.
+//!
+//! All of it is pure: no sockets, no clock, and no state but that of a decoder.
 
-pub mod error;
-mod inline;
+mod decode;
+mod dispatch;
+mod encode;
+mod error;
 mod number;
-pub mod parse;
-pub mod reply;
-pub mod request;
+mod parse;
+mod request;
 pub mod table;
-mod walk;
 
+pub use decode::{ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits, decode_reply};
+pub use dispatch::{ParseLimits, parse};
+pub use encode::{Version, encode_reply, encode_request};
 pub use error::ProtocolError;
-pub use parse::{
+pub use request::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
-    LocalCommand, ParseLimits, Request, parse,
+    LocalCommand, Request,
 };
-pub use reply::{ReplyDecoder, ReplyLimits, Version, decode_reply, encode_reply, encode_request};
-pub use request::{RequestDecoder, RequestLimits};

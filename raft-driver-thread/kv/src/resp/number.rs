@@ -1,18 +1,18 @@
-//! Numbers as Redis takes them: digits, nothing else.
+//! Numbers as Redis takes them: digits and a minus, nothing else.
 
-/// A whole number in its only form: no plus, no blanks, no zeros in front.
-pub(crate) fn integer(text: &[u8]) -> Option<i64> {
+/// A whole number in its one canonical form: no plus, no blanks, no leading zeros.
+pub(super) fn integer(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let only_form = match digits {
+    let is_canonical = match digits {
         [b'0'] => digits.len() == text.len(),
         [b'1'..=b'9', ..] => true,
         _ => false,
     };
-    if only_form { parsed(text) } else { None }
+    if is_canonical { parsed(text) } else { None }
 }
 
 /// Like [`integer`], for numbers that are never negative.
-pub(crate) fn unsigned(text: &[u8]) -> Option<u64> {
+pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
     match text {
         [b'0'] | [b'1'..=b'9', ..] => parsed(text),
         _ => None,

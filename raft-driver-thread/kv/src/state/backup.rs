@@ -1,32 +1,33 @@
-//! The keys alone, for a cluster that is set up anew.
+//! The keys of the state as bytes, and back: for a new cluster, to which the sessions and addresses
+//! mean nothing.
 
-use super::keys::Key;
-use super::machine::View;
-use super::record::{Counts, Decoder, Encoder, Head, Kind};
+use super::keyspace::Key;
+use super::payload::StoredKey;
+use super::record::{Counts, FileKind, Header, RecordDecoder, RecordEncoder};
 use super::snapshot::{out_of_order, put_key, read_key, read_time};
+use super::view::View;
 use bytes::Bytes;
 use std::io::{self, Read, Write};
 
-/// How much is written at once.
-const PIECE: usize = 1 << 16;
+/// How many bytes are written at once.
+const CHUNK_BYTES: usize = 1 << 16;
 
-/// A backup that is taken piece by piece, however long that takes: it is of the moment at which
-/// its view was.
+/// Encodes a backup chunk by chunk. However long that takes, the backup is of the view's moment.
 #[derive(Debug)]
 pub struct BackupEncoder {
     view: View,
-    /// The key that was put last.
+    /// The last key that was encoded.
     last: Option<Key>,
     counts: Counts,
     /// `None` after the end.
-    encoder: Option<Encoder>,
+    encoder: Option<RecordEncoder>,
 }
 
 impl BackupEncoder {
     /// A backup of the keys of a view.
     pub fn new(view: View) -> BackupEncoder {
-        let mut encoder = Encoder::new(Kind::Backup);
-        encoder.put(Head::Time(view.time), &[]);
+        let mut encoder = RecordEncoder::new(FileKind::Backup);
+        encoder.put(Header::Time(view.time), &[]);
         BackupEncoder {
             view,
             last: None,
@@ -35,85 +36,89 @@ impl BackupEncoder {
         }
     }
 
-    /// The next piece, of about `length` bytes (more, if a key and its value are longer), and
-    /// never empty; `None` at the end. All of them in order are what [`read_backup`] reads.
+    /// The next chunk, of about `length` bytes (more, if a key and its value are longer), and
+    /// never empty; `None` at the end. [`read_backup`] reads all chunks, joined in order.
     pub fn next_chunk(&mut self, length: usize) -> Option<Bytes> {
         let mut encoder = self.encoder.take()?;
-        for (key, value) in self.view.keys.behind(self.last.take()) {
+        for (key, value) in self.view.keys.after(self.last.take()) {
             put_key(&mut encoder, key, value);
             self.counts.keys += 1;
-            if encoder.pending() >= length {
-                let piece = encoder.take();
+            if encoder.pending_bytes() >= length {
+                let chunk = encoder.take();
                 self.last = Some(key.clone());
                 self.encoder = Some(encoder);
-                return Some(Bytes::from(piece));
+                return Some(Bytes::from(chunk));
             }
         }
-        encoder.put(Head::End(self.counts), &[]);
+        encoder.put(Header::End(self.counts), &[]);
         Some(Bytes::from(encoder.end()))
     }
 }
 
-/// Writes the keys of a view, their values and expiries, piece by piece.
+/// Writes the keys of a view, with their values and expiries, chunk by chunk.
 ///
 /// # Errors
 ///
 /// Those of `writer`.
 pub fn write_backup(view: View, writer: &mut dyn Write) -> io::Result<()> {
     let mut backup = BackupEncoder::new(view);
-    while let Some(piece) = backup.next_chunk(PIECE) {
-        writer.write_all(&piece)?;
+    while let Some(chunk) = backup.next_chunk(CHUNK_BYTES) {
+        writer.write_all(&chunk)?;
     }
     Ok(())
 }
 
-/// Of which moment a backup is, and of how much.
+/// The moment and the size of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupSummary {
     /// The state's time: milliseconds since 1970.
     pub time: u64,
-    /// How many keys there were.
+    /// How many keys it holds.
     pub keys: u64,
 }
 
-/// Reads a backup: calls `each` with every key, its value and its expiry (milliseconds since
-/// 1970), and stops at the first error.
+/// Reads a backup: calls `each` with every key, and stops at the first error.
 ///
-/// Whether it is whole and unchanged is known only at the end. To load all or nothing, read it
-/// twice, first with an `each` that does nothing.
+/// Only at the end is it known whether the backup is complete and unchanged. To load all keys or
+/// none, read it twice, first with an `each` that does nothing.
 ///
 /// # Errors
 ///
-/// Those of `reader` and `each`; [`InvalidData`](io::ErrorKind::InvalidData) if it is no backup,
-/// is not whole, was changed, or if something follows it.
+/// Those of `reader` and `each`; [`InvalidData`](io::ErrorKind::InvalidData) if the bytes are no
+/// backup, are incomplete, were changed, or go on after its end.
 pub fn read_backup(
     reader: &mut dyn Read,
-    mut each: impl FnMut(Bytes, Bytes, Option<u64>) -> io::Result<()>,
+    mut each: impl FnMut(StoredKey) -> io::Result<()>,
 ) -> io::Result<BackupSummary> {
-    let mut decoder = Decoder::new(reader, Kind::Backup)?;
+    let mut decoder = RecordDecoder::new(reader, FileKind::Backup)?;
     let time = read_time(&mut decoder)?;
     let mut counts = Counts::default();
     let mut last = None;
     loop {
-        match decoder.head()? {
-            Head::Key {
+        match decoder.header()? {
+            Header::Key {
                 name,
                 value,
                 expiry,
             } => {
                 let (key, value) = read_key(&mut decoder, last.as_ref(), name, value)?;
-                each(key.name().clone(), value, expiry)?;
+                let name = key.name().clone();
+                each(StoredKey {
+                    name,
+                    value,
+                    expiry,
+                })?;
                 counts.keys += 1;
                 last = Some(key);
             }
-            Head::End(said) if said == counts => break,
-            Head::End(_) => return Err(decoder.invalid("some of its keys are missing")),
-            Head::Time(_)
-            | Head::Server { .. }
-            | Head::Session { .. }
-            | Head::Answer { .. }
-            | Head::Forgotten { .. }
-            | Head::Reply(_) => return Err(out_of_order(&decoder)),
+            Header::End(said) if said == counts => break,
+            Header::End(_) => return Err(decoder.invalid("some of its keys are missing")),
+            Header::Time(_)
+            | Header::ServerAddress { .. }
+            | Header::Session { .. }
+            | Header::Answer { .. }
+            | Header::Forgotten { .. }
+            | Header::Reply(_) => return Err(out_of_order(&decoder)),
         }
     }
     decoder.end()?;

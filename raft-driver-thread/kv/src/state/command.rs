@@ -1,89 +1,91 @@
-//! What clients ask of the state: each command with its arguments, parsed and checked.
+//! The commands over the keys, with their arguments, parsed and checked.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A command over the keys. Those that write go through the log; those that only read may.
+/// A command over the keys. Commands that write go through the log; commands that only read may.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// The value of a key.
+    /// Returns the value of a key.
     Get(Bytes),
-    /// Gives a key a value.
+    /// Sets a key's value.
     Set(Set),
-    /// Gives a key a value if its value is `old` (`None`: if it has none); says whether it did.
+    /// Sets a key's value if its value is `old` (`None`: if there is no such key). Returns whether
+    /// it did.
     CompareAndSet {
         /// The key.
         key: Bytes,
-        /// What it has to hold.
+        /// The value that it must have.
         old: Option<Bytes>,
-        /// What it holds then. It keeps its expiry.
+        /// Its new value. Its expiry stays.
         new: Bytes,
     },
-    /// Removes keys; says how many there were.
+    /// Removes keys. Returns how many there were.
     Delete(Vec<Bytes>),
-    /// How many of these keys there are; one named twice counts twice.
+    /// Returns how many of these keys there are. A key that is named twice counts twice.
     Exists(Vec<Bytes>),
-    /// Adds to a number; a key that is not there holds 0.
+    /// Adds to a number. A key that does not exist counts as 0.
     Increment {
         /// The key.
         key: Bytes,
         /// What to add.
         by: i64,
     },
-    /// Adds to the end of a value; says how long it is then.
+    /// Appends to a value. Returns its new length.
     Append {
         /// The key.
         key: Bytes,
-        /// What to add.
+        /// What to append.
         value: Bytes,
     },
-    /// How long a value is; 0 if there is none.
+    /// Returns the length of a value; 0 if there is no such key.
     Length(Bytes),
-    /// The values of keys.
+    /// Returns the values of keys.
     GetMany(Vec<Bytes>),
-    /// Gives keys values, all at once.
+    /// Sets the values of keys, all at once: pairs of key and value.
     SetMany(Vec<(Bytes, Bytes)>),
-    /// Gives a key a value without an expiry; says the one before.
+    /// Sets a key's value, without an expiry. Returns the old value.
     GetSet {
         /// The key.
         key: Bytes,
-        /// Its value from now on.
+        /// Its new value.
         value: Bytes,
     },
-    /// Lets a key expire; says whether it is there.
+    /// Lets a key expire. Returns whether it exists.
     Expire {
         /// The key.
         key: Bytes,
-        /// So many milliseconds from now; at once if not positive.
+        /// After so many milliseconds; at once if not positive.
         millis: i64,
     },
-    /// When a key expires: -2 if it is not there, -1 if it never does.
+    /// Returns after which time a key expires: -2 if it does not exist, -1 if it never expires.
     TimeToLive {
         /// The key.
         key: Bytes,
-        /// In milliseconds rather than in seconds.
-        in_millis: bool,
+        /// The unit of the reply.
+        unit: TimeUnit,
     },
-    /// Lets a key never expire; says whether it would have.
+    /// Removes a key's expiry. Returns whether it had one.
     Persist(Bytes),
-    /// The keys that match a pattern.
+    /// Returns the keys that match a pattern.
     Keys(Bytes),
-    /// Some of the keys, from a cursor on.
+    /// Returns some of the keys, and the cursor to go on with.
     Scan {
-        /// 0 to begin with, then what the last answer said; it says 0 at the end.
+        /// 0 to begin with, then the cursor of the last reply. A cursor of 0 in a reply is the
+        /// end.
         cursor: u64,
-        /// Which keys.
+        /// Only keys that match it.
         pattern: Option<Bytes>,
-        /// About how many to look at. At least 1.
+        /// About how many keys to look at. At least 1.
         count: u64,
-        /// Whether values of the kind asked for exist: there are only strings.
-        of_strings: bool,
+        /// Only keys with values of this type.
+        value_type: ValueType,
     },
-    /// How many keys there are.
+    /// Returns the number of keys.
     Size,
     /// Removes all keys.
     Flush,
-    /// `string`, or `none`.
+    /// Returns the type of a key's value: `string`, or `none`.
     Type(Bytes),
 }
 
@@ -92,40 +94,68 @@ pub enum Command {
 pub struct Set {
     /// The key.
     pub key: Bytes,
-    /// Its value.
+    /// Its new value.
     pub value: Bytes,
-    /// When to do it.
+    /// When to set it.
     pub condition: Condition,
     /// What becomes of its expiry.
     pub expiry: Expiry,
-    /// Whether to say the value before rather than OK.
-    pub get: bool,
+    /// What to return.
+    pub reply: SetReply,
 }
 
-/// When SET does what it says.
+/// When SET sets the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Condition {
     /// Always.
     Always,
-    /// Only if the key is not there (NX).
+    /// Only if the key does not exist (NX).
     Absent,
-    /// Only if it is (XX).
+    /// Only if the key exists (XX).
     Present,
 }
 
 /// What SET does to a key's expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expiry {
-    /// It never expires.
+    /// The key never expires.
     Never,
-    /// It expires so many milliseconds after the entry's time. At least 1.
+    /// The key expires so many milliseconds after the entry's time. At least 1.
     In(u64),
-    /// It stays as it was (KEEPTTL).
+    /// The expiry stays as it is (KEEPTTL).
     Keep,
 }
 
+/// What SET returns. The order of the variants is part of the layout of payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SetReply {
+    /// OK if the value was set, otherwise nil.
+    Ok,
+    /// The old value, also if the value was not set (GET).
+    OldValue,
+}
+
+/// The unit of a time. The order of the variants is part of the layout of payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimeUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Millis,
+}
+
+/// The type of value that a scan asks for. The order of the variants is part of the layout of
+/// payloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ValueType {
+    /// A type of which there are no values here.
+    Other,
+    /// Strings, the type of all values.
+    String,
+}
+
 impl Command {
-    /// Whether it can change anything.
+    /// Whether the command can change the state.
     pub fn writes(&self) -> bool {
         match self {
             Command::Set(_)

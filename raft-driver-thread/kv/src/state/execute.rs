@@ -1,22 +1,22 @@
-//! What each command does, and what it answers: as Redis does.
+//! What each command does to the store, and what it answers: the same as in Redis.
 
-use super::command::{Command, Condition, Expiry, Set};
+use super::command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
 use super::glob::Pattern;
-use super::keys::{Key, Value};
+use super::keyspace::{Key, Value};
 use super::reply::Reply;
 use super::store::Store;
 use bytes::{Bytes, BytesMut};
 
-/// How long APPEND lets a value become: 512 MiB, as in Redis. It is a rule of the replicated
+/// The longest value that APPEND makes: 512 MiB, as in Redis. It is a rule of the replicated
 /// state: servers that disagreed about it would diverge.
 pub const MAX_APPENDED_BYTES: usize = 512 << 20;
 
-/// The latest expiry: later ones are overflows to clients, who count in signed numbers.
+/// The latest expiry. A later one would overflow the signed numbers in which clients count.
 const MAX_EXPIRY: u64 = i64::MAX as u64;
 
 impl Store {
-    /// Runs a command. What it stores may be what it holds, so its bytes should not be parts of
-    /// larger buffers.
+    /// Runs a command. The store may keep the command's own bytes, so these should not be parts of
+    /// larger buffers, which would stay allocated.
     pub fn execute(&mut self, command: Command) -> Reply {
         match command {
             Command::Set(set) => self.set(set),
@@ -55,7 +55,7 @@ impl Store {
         }
     }
 
-    /// Runs a command that only reads. One that writes is answered with an error.
+    /// Runs a command that only reads. A command that writes is answered with an error.
     pub fn query(&self, command: &Command) -> Reply {
         match command {
             Command::Get(name) => self.bulk(name),
@@ -67,10 +67,10 @@ impl Store {
             Command::GetMany(names) => {
                 Reply::Array(names.iter().map(|name| self.bulk(name)).collect())
             }
-            Command::TimeToLive { key, in_millis } => self.time_to_live(key, *in_millis),
+            Command::TimeToLive { key, unit } => self.time_to_live(key, *unit),
             Command::Keys(pattern) => {
                 let pattern = Pattern::new(pattern);
-                let names = self.all().iter().map(|(key, _)| key.name());
+                let names = self.keyspace().iter().map(|(key, _)| key.name());
                 let matching = names.filter(|name| pattern.matches(name));
                 Reply::Array(matching.cloned().map(Reply::Bulk).collect())
             }
@@ -78,8 +78,8 @@ impl Store {
                 cursor,
                 pattern,
                 count,
-                of_strings,
-            } => self.scan(*cursor, pattern.as_deref(), *count, *of_strings),
+                value_type,
+            } => self.scan(*cursor, pattern.as_deref(), *count, *value_type),
             Command::Size => integer(self.len()),
             Command::Type(name) => {
                 let kind = self.find(name).map_or("none", |_| "string");
@@ -109,11 +109,12 @@ impl Store {
 
     fn set(&mut self, set: Set) -> Reply {
         let key = Key::new(set.key);
-        let before = if set.get || set.condition != Condition::Always || set.expiry == Expiry::Keep
-        {
+        let needs_old_value = set.reply == SetReply::OldValue
+            || set.condition != Condition::Always
+            || set.expiry == Expiry::Keep;
+        let before = if needs_old_value {
             self.get(&key).cloned()
         } else {
-            // Nobody asks.
             None
         };
         let expiry = match set.expiry {
@@ -124,31 +125,31 @@ impl Store {
                 None => return invalid_expiry("set"),
             },
         };
-        let agreed = match set.condition {
+        let is_met = match set.condition {
             Condition::Always => true,
             Condition::Absent => before.is_none(),
             Condition::Present => before.is_some(),
         };
-        if agreed {
+        if is_met {
             let bytes = set.value;
             self.put(key, Value { bytes, expiry });
         }
-        match before {
-            Some(before) if set.get => Reply::Bulk(before.bytes),
-            Some(_) | None if agreed && !set.get => Reply::Ok,
-            Some(_) | None => Reply::Nil,
+        match set.reply {
+            SetReply::OldValue => before.map_or(Reply::Nil, |before| Reply::Bulk(before.bytes)),
+            SetReply::Ok if is_met => Reply::Ok,
+            SetReply::Ok => Reply::Nil,
         }
     }
 
     fn compare_and_set(&mut self, name: Bytes, old: Option<Bytes>, new: Bytes) -> Reply {
         let key = Key::new(name);
         let before = self.get(&key);
-        let agreed = before.map(|before| &before.bytes) == old.as_ref();
-        if agreed {
+        let is_met = before.map(|before| &before.bytes) == old.as_ref();
+        if is_met {
             let expiry = before.and_then(|before| before.expiry);
             self.put(key, Value { bytes: new, expiry });
         }
-        Reply::Integer(i64::from(agreed))
+        Reply::Integer(i64::from(is_met))
     }
 
     fn increment(&mut self, name: Bytes, by: i64) -> Reply {
@@ -187,23 +188,24 @@ impl Store {
 
     fn expire(&mut self, name: Bytes, millis: i64) -> Reply {
         let key = Key::new(name);
-        let there = match u64::try_from(millis) {
+        let exists = match u64::try_from(millis) {
             Err(_) | Ok(0) => self.remove(&key).is_some(),
             Ok(millis) => match self.expiry_in(millis) {
                 Some(expiry) => self.set_expiry(&key, Some(expiry)).is_some(),
                 None => return invalid_expiry("expire"),
             },
         };
-        Reply::Integer(i64::from(there))
+        Reply::Integer(i64::from(exists))
     }
 
-    /// An expiry after the store's time; `None` if it is not, or too late.
+    /// The expiry so many milliseconds after the store's time; `None` if it is not after that time,
+    /// or too late.
     fn expiry_in(&self, millis: u64) -> Option<u64> {
         let expiry = self.time().checked_add(millis)?;
         (expiry > self.time() && expiry <= MAX_EXPIRY).then_some(expiry)
     }
 
-    fn time_to_live(&self, name: &Bytes, in_millis: bool) -> Reply {
+    fn time_to_live(&self, name: &Bytes, unit: TimeUnit) -> Reply {
         let Some(value) = self.find(name) else {
             return Reply::Integer(-2);
         };
@@ -211,31 +213,43 @@ impl Store {
             return Reply::Integer(-1);
         };
         let millis = expiry.saturating_sub(self.time());
-        integer(if in_millis {
-            millis
-        } else {
-            millis.saturating_add(500) / 1000
+        integer(match unit {
+            TimeUnit::Millis => millis,
+            TimeUnit::Seconds => millis.saturating_add(500) / 1000,
         })
     }
 
-    /// The cursor is the hash of the key to go on with, so keys that come and go change nothing
-    /// about the others. It is never 0: it is greater than a hash.
-    fn scan(&self, cursor: u64, pattern: Option<&[u8]>, count: u64, of_strings: bool) -> Reply {
+    /// The cursor is the hash of the next key, so keys that are added and removed change nothing
+    /// about the others. A cursor to go on with is never 0: it is greater than the hash of a key
+    /// before it.
+    fn scan(
+        &self,
+        cursor: u64,
+        pattern: Option<&[u8]>,
+        count: u64,
+        value_type: ValueType,
+    ) -> Reply {
         let pattern = pattern.map(Pattern::new);
-        let (mut names, mut next) = (Vec::new(), 0);
-        let (mut looked, mut last) = (0, cursor);
-        for (key, _) in self.all().since_hash(cursor) {
-            if looked >= count.max(1) && key.hash() != last {
-                next = key.hash();
+        let mut names = Vec::new();
+        let mut next_cursor = 0;
+        let (mut scanned, mut last_hash) = (0, cursor);
+        for (key, _) in self.keyspace().starting_at(cursor) {
+            // Keys with the same hash have the same cursor, so they are returned together.
+            if scanned >= count.max(1) && key.hash() != last_hash {
+                next_cursor = key.hash();
                 break;
             }
-            (looked, last) = (looked + 1, key.hash());
-            let matches = pattern.as_ref().is_none_or(|it| it.matches(key.name()));
-            if matches && of_strings {
+            scanned += 1;
+            last_hash = key.hash();
+            let is_match = pattern.as_ref().is_none_or(|it| it.matches(key.name()));
+            if is_match && value_type == ValueType::String {
                 names.push(Reply::Bulk(key.name().clone()));
             }
         }
-        Reply::Array(vec![Reply::text(next.to_string()), Reply::Array(names)])
+        Reply::Array(vec![
+            Reply::text(next_cursor.to_string()),
+            Reply::Array(names),
+        ])
     }
 }
 
@@ -248,8 +262,8 @@ impl Value {
     }
 }
 
-/// Adds to the end, in place if nobody else holds the bytes: many small additions then cost what
-/// they add.
+/// Appends to the bytes, in place if nothing else holds them: each of many small additions then
+/// costs only what it adds.
 fn extend(bytes: &mut Bytes, added: &[u8]) {
     let before = std::mem::take(bytes);
     let mut buffer = before.try_into_mut().unwrap_or_else(|shared| {
@@ -261,19 +275,18 @@ fn extend(bytes: &mut Bytes, added: &[u8]) {
     *bytes = buffer.freeze();
 }
 
-/// A number as it is written by this store, and not otherwise: no blanks, no plus, no zeros before
-/// it.
+/// A number in the form that this store writes: no blanks, no plus, no leading zeros.
 fn parse_integer(bytes: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(bytes).ok()?;
     let number: i64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-fn count<T>(names: impl IntoIterator<Item = T>, mut is: impl FnMut(T) -> bool) -> Reply {
-    integer(names.into_iter().map(|name| u64::from(is(name))).sum())
+fn count<T>(names: impl IntoIterator<Item = T>, mut counts: impl FnMut(T) -> bool) -> Reply {
+    integer(names.into_iter().map(|name| u64::from(counts(name))).sum())
 }
 
-/// Numbers of things in memory, which are never too large.
+/// A count of what is in memory, which always fits.
 fn integer(number: u64) -> Reply {
     Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }

@@ -1,25 +1,35 @@
 //! The patterns of KEYS and SCAN.
 
-/// A pattern, as Redis reads it: `*` any bytes, `?` any one, `[ab-d]` one of these, `[^ab-d]` one
-/// of the others, `\` before a byte takes it as it is.
+/// A pattern, as Redis reads it: `*` is any bytes, `?` any one byte, `[ab-d]` one of these bytes,
+/// `[^ab-d]` one of the others, and `\` before a byte is that byte.
 ///
-/// What is no whole pattern means what it means to Redis: a bracket that nobody closes is closed
-/// by the end, and a `\` at the end is one.
+/// A malformed pattern means what it means to Redis: the pattern's end closes an open bracket, and
+/// a `\` at the end is a backslash.
 #[derive(Clone, Debug)]
 pub struct Pattern(Vec<Token>);
 
 #[derive(Clone, Debug)]
 enum Token {
+    /// Any bytes, also none.
     Any,
-    One(Set),
+    /// One of these bytes.
+    OneOf(ByteSet),
 }
 
-/// Which bytes match; a bit for each.
+/// A set of bytes: a bit for each.
 #[derive(Clone, Copy, Debug)]
-struct Set([u64; 4]);
+struct ByteSet([u64; 4]);
+
+/// Where matching goes on if what follows the last `*` does not match.
+struct Retry {
+    /// The token behind the `*`.
+    token: usize,
+    /// Where in the text that token was tried.
+    position: usize,
+}
 
 impl Pattern {
-    /// Reads a pattern; there is none that makes no sense.
+    /// Reads a pattern. Any bytes are one.
     pub fn new(pattern: &[u8]) -> Pattern {
         let mut tokens = Vec::new();
         let mut rest = pattern;
@@ -27,61 +37,63 @@ impl Pattern {
             rest = after;
             let one = match byte {
                 b'*' => {
-                    // Two in a row match what one does.
+                    // Two in a row match the same as one.
                     if !matches!(tokens.last(), Some(Token::Any)) {
                         tokens.push(Token::Any);
                     }
                     continue;
                 }
-                b'?' => Set::FULL,
-                b'[' => Set::read(&mut rest),
-                b'\\' => Set::of(escaped(&mut rest)),
-                byte => Set::of(*byte),
+                b'?' => ByteSet::FULL,
+                b'[' => ByteSet::read(&mut rest),
+                b'\\' => ByteSet::of(escaped(&mut rest)),
+                byte => ByteSet::of(*byte),
             };
-            tokens.push(Token::One(one));
+            tokens.push(Token::OneOf(one));
         }
         Pattern(tokens)
     }
 
-    /// Whether all of `text` matches. It takes at most as many steps as the product of the two
-    /// lengths: only the last `*` is ever tried again, as an earlier one that took more could
-    /// not make more match.
+    /// Whether the whole `text` matches.
+    ///
+    /// This takes at most as many steps as the product of the two lengths: only the last `*` is
+    /// ever extended, because extending an earlier one could not make more texts match.
     pub fn matches(&self, text: &[u8]) -> bool {
-        let (mut token, mut at) = (0, 0);
-        // Behind the last `*`: the next token, and where in the text it was tried.
+        let (mut token, mut position) = (0, 0);
         let mut retry = None;
         loop {
-            let matched = match (self.0.get(token), text.get(at)) {
+            let is_match = match (self.0.get(token), text.get(position)) {
                 (None, None) => return true,
                 (Some(Token::Any), _) => {
                     token += 1;
-                    retry = Some((token, at));
+                    retry = Some(Retry { token, position });
                     continue;
                 }
-                (Some(Token::One(set)), Some(byte)) => set.has(*byte),
-                // Even if `*` took more, there is too little text for what comes behind it.
-                (Some(Token::One(_)), None) => return false,
+                (Some(Token::OneOf(set)), Some(byte)) => set.has(*byte),
+                // Extending `*` would leave even less text for what follows it.
+                (Some(Token::OneOf(_)), None) => return false,
                 (None, Some(_)) => false,
             };
-            if matched {
-                (token, at) = (token + 1, at + 1);
+            if is_match {
+                token += 1;
+                position += 1;
                 continue;
             }
-            let Some((behind, tried)) = retry else {
+            let Some(last) = &mut retry else {
                 return false;
             };
-            (token, at) = (behind, tried + 1);
-            retry = Some((token, at));
+            last.position += 1;
+            token = last.token;
+            position = last.position;
         }
     }
 }
 
-impl Set {
-    const EMPTY: Set = Set([0; 4]);
-    const FULL: Set = Set([u64::MAX; 4]);
+impl ByteSet {
+    const EMPTY: ByteSet = ByteSet([0; 4]);
+    const FULL: ByteSet = ByteSet([u64::MAX; 4]);
 
-    fn of(byte: u8) -> Set {
-        let mut set = Set::EMPTY;
+    fn of(byte: u8) -> ByteSet {
+        let mut set = ByteSet::EMPTY;
         set.add(byte);
         set
     }
@@ -97,9 +109,9 @@ impl Set {
         word & 1 << (byte % 64) != 0
     }
 
-    /// What stands in brackets, of which the first is read.
-    fn read(rest: &mut &[u8]) -> Set {
-        let mut set = Set::EMPTY;
+    /// Reads the content of brackets, behind the opening one, and the closing one.
+    fn read(rest: &mut &[u8]) -> ByteSet {
+        let mut set = ByteSet::EMPTY;
         let inverted = rest.first() == Some(&b'^');
         if inverted {
             *rest = rest.get(1..).unwrap_or_default();
@@ -124,7 +136,7 @@ impl Set {
     }
 }
 
-/// The byte behind a `\`, which is read.
+/// Reads the byte behind a `\`, which has been read.
 fn escaped(rest: &mut &[u8]) -> u8 {
     match rest.split_first() {
         Some((byte, after)) => {

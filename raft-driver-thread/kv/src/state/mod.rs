@@ -1,26 +1,38 @@
-//! The replicated state: what commands mean, the keys, the sessions, the servers. Deterministic,
-//! and without any I/O but that of snapshots.
+//! The replicated state machine: what commands mean, the keys, the sessions, the addresses of the
+//! servers.
+//!
+//! The log holds [`Payload`]s. [`Machine::apply_one`] applies one after the other, in the order of
+//! the log, and the same payloads give the same state and the same [`Answer`]s on every server.
+//! Nothing here reads a clock or draws a random number: time passes only as payloads say it, and
+//! what must be random is drawn before it is proposed. The only I/O is that of snapshots and
+//! backups.
+//!
+//! `machine` stands above `store` and `sessions`. `store` holds the keys and when they expire,
+//! `keyspace` holds them in the order of a scan, and `execute` runs commands on them. `view` is the
+//! state at one moment, which `snapshot` writes completely and `backup` without the sessions and
+//! the addresses, both in the records of `record`.
 
 mod backup;
-pub mod command;
-pub mod entry;
+mod command;
 mod execute;
 mod glob;
-mod keys;
-pub mod machine;
+mod keyspace;
+mod machine;
+mod payload;
 mod record;
-pub mod reply;
+mod reply;
 mod sessions;
 mod snapshot;
 mod store;
+mod view;
 
 pub use backup::{BackupEncoder, BackupSummary, read_backup, write_backup};
-pub use command::{Command, Condition, Expiry, Set};
-pub use entry::{Answer, Operation, Origin, Payload, ServerAddress};
+pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
 pub use execute::MAX_APPENDED_BYTES;
 pub use glob::Pattern;
-pub use machine::MAX_ANSWER_BYTES;
-pub use machine::{Machine, View};
+pub use machine::{MAX_ANSWER_BYTES, Machine};
+pub use payload::{Answer, Operation, Origin, Payload, ServerAddress, StoredKey};
 pub use reply::Reply;
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};
 pub use store::Store;
+pub use view::View;

@@ -1,9 +1,9 @@
-//! The records that snapshots and backups consist of.
+//! The records of which snapshots and backups consist.
 //!
-//! A file is: 8 bytes that say what it is, one with the version of its layout, the records, and a
-//! CRC-32 of all that (4 bytes, the lowest first). A record is: one byte with the length of its
-//! head, the head (postcard), and the bytes whose lengths the head says. So nothing is ever held
-//! but one record, however large the file is.
+//! A file is: 8 bytes that name its kind, one byte with the version of its layout, the records,
+//! and a CRC-32 of all this (4 bytes, little-endian). A record is: one byte with the length of its
+//! header, the header (postcard), and the content, whose lengths the header says. So a reader holds
+//! only one record in memory, however large the file is.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,47 +11,52 @@ use std::io::{self, ErrorKind, Read};
 
 const VERSION: u8 = 1;
 const MAGIC_LENGTH: usize = 8;
-/// How much is read at once of what others say is long.
-const PIECE: usize = 1 << 20;
+/// How much is read at once of a content whose length is only a claim.
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// What a file is.
+/// The kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     Snapshot,
     Backup,
 }
 
-/// What a record begins with. Numbers without a name are lengths of the bytes behind it.
+/// The header of a record. The order of the variants is part of the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Head {
-    /// The first: the state's time.
+pub(super) enum Header {
+    /// The first record: the state's time.
     Time(u64),
-    Server {
+    /// The address of a server.
+    ServerAddress {
         node: u64,
+        /// The length of the address.
         clients: u64,
+        /// The length of the release.
         release: u64,
     },
-    /// A session; its answers follow.
+    /// A session. Its answers follow.
     Session { number: u64, used: u64, floor: u64 },
-    /// An answer; so many replies follow.
+    /// An answer of the session before it. So many replies follow.
     Answer { sequence: u64, replies: u64 },
-    /// A reply; if it has parts, they follow.
-    Reply(Shape),
+    /// A reply. If it holds others, they follow.
+    Reply(ReplyHeader),
     /// A key and its value.
     Key {
+        /// The length of the key.
         name: u64,
+        /// The length of the value.
         value: u64,
         expiry: Option<u64>,
     },
-    /// The last: how many there were.
+    /// The last record: how many there were.
     End(Counts),
     /// An answer that was too long to be kept.
     Forgotten { sequence: u64 },
 }
 
-/// A reply without its parts, of which it says how many there are or how long they are.
+/// The kind of a reply, and the length of its content or the number of replies that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Shape {
+pub(super) enum ReplyHeader {
     Ok,
     Simple(u64),
     Error(u64),
@@ -62,82 +67,83 @@ pub(super) enum Shape {
     Map(u64),
 }
 
-/// How many records of each kind there are.
+/// How many records of these kinds a file has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
-    pub(super) servers: u64,
+    pub(super) addresses: u64,
     pub(super) sessions: u64,
     pub(super) answers: u64,
     pub(super) keys: u64,
 }
 
-impl Kind {
-    const ALL: [Kind; 2] = [Kind::Snapshot, Kind::Backup];
+impl FileKind {
+    const ALL: [FileKind; 2] = [FileKind::Snapshot, FileKind::Backup];
 
     fn magic(self) -> &'static [u8; MAGIC_LENGTH] {
         match self {
-            Kind::Snapshot => b"raftkv-s",
-            Kind::Backup => b"raftkv-b",
+            FileKind::Snapshot => b"raftkv-s",
+            FileKind::Backup => b"raftkv-b",
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Kind::Snapshot => "snapshot of raft-kv",
-            Kind::Backup => "backup of raft-kv",
+            FileKind::Snapshot => "snapshot of raft-kv",
+            FileKind::Backup => "backup of raft-kv",
         }
     }
 }
 
-/// Turns records into bytes, which are taken from it from time to time.
+/// Turns records into bytes, which its user takes piece by piece.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) struct RecordEncoder {
     pending: Vec<u8>,
     sum: crc32fast::Hasher,
 }
 
-impl Encoder {
-    pub(super) fn new(kind: Kind) -> Encoder {
+impl RecordEncoder {
+    pub(super) fn new(kind: FileKind) -> RecordEncoder {
         let mut pending = kind.magic().to_vec();
         pending.push(VERSION);
-        Encoder {
+        RecordEncoder {
             pending,
             sum: crc32fast::Hasher::new(),
         }
     }
 
-    /// Adds a record; `tails` are the bytes whose lengths the head says.
-    pub(super) fn put(&mut self, head: Head, tails: &[&[u8]]) {
-        let at = self.pending.len();
+    /// Adds a record. The header says the lengths of the parts of `content`.
+    pub(super) fn put(&mut self, header: Header, content: &[&[u8]]) {
+        let start = self.pending.len();
         let mut bytes = std::mem::take(&mut self.pending);
         bytes.push(0);
-        bytes = match postcard::to_extend(&head, bytes) {
+        bytes = match postcard::to_extend(&header, bytes) {
             Ok(bytes) => bytes,
-            // Nothing in it has a serializer that fails, and a vector takes all.
-            Err(error) => unreachable!("a head can always be written: {error}"),
+            // No serializer in it fails, and a vector takes any length.
+            Err(error) => unreachable!("a header can always be encoded: {error}"),
         };
-        let length = bytes.len() - at - 1;
-        if let Some(byte) = bytes.get_mut(at) {
-            // Two tags and at most four numbers of at most ten bytes.
+        let length = bytes.len() - start - 1;
+        if let Some(byte) = bytes.get_mut(start) {
+            // It fits: a header is at most two tags and four numbers of up to ten bytes.
             *byte = length as u8;
         }
-        for tail in tails {
-            bytes.extend_from_slice(tail);
+        for part in content {
+            bytes.extend_from_slice(part);
         }
         self.pending = bytes;
     }
 
-    /// How much can be taken.
-    pub(super) fn pending(&self) -> usize {
+    /// How many bytes can be taken.
+    pub(super) fn pending_bytes(&self) -> usize {
         self.pending.len()
     }
 
+    /// The bytes since the last call.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.sum.update(&self.pending);
         std::mem::take(&mut self.pending)
     }
 
-    /// The last that there is to take.
+    /// The last bytes: those since the last call, and the checksum.
     pub(super) fn end(mut self) -> Vec<u8> {
         let mut last = self.take();
         last.extend_from_slice(&self.sum.finalize().to_le_bytes());
@@ -146,15 +152,15 @@ impl Encoder {
 }
 
 /// Reads records. All its errors but those of the reader are [`ErrorKind::InvalidData`].
-pub(super) struct Decoder<'a> {
+pub(super) struct RecordDecoder<'a> {
     reader: &'a mut dyn Read,
-    kind: Kind,
+    kind: FileKind,
     sum: crc32fast::Hasher,
 }
 
-impl<'a> Decoder<'a> {
-    pub(super) fn new(reader: &'a mut dyn Read, kind: Kind) -> io::Result<Decoder<'a>> {
-        let mut decoder = Decoder {
+impl<'a> RecordDecoder<'a> {
+    pub(super) fn new(reader: &'a mut dyn Read, kind: FileKind) -> io::Result<RecordDecoder<'a>> {
+        let mut decoder = RecordDecoder {
             reader,
             kind,
             sum: crc32fast::Hasher::new(),
@@ -162,7 +168,9 @@ impl<'a> Decoder<'a> {
         let mut magic = [0; MAGIC_LENGTH];
         decoder.fill(&mut magic)?;
         if magic != *kind.magic() {
-            let other = Kind::ALL.into_iter().find(|other| magic == *other.magic());
+            let other = FileKind::ALL
+                .into_iter()
+                .find(|other| magic == *other.magic());
             let is = other.map_or("something else".into(), |other| {
                 format!("a {}", other.name())
             });
@@ -170,31 +178,35 @@ impl<'a> Decoder<'a> {
         }
         let version = decoder.byte()?;
         if version != VERSION {
-            let what = format!("its layout is {version}, and this release knows {VERSION} only");
+            let what =
+                format!("its layout has version {version}, and this release reads only {VERSION}");
             return Err(decoder.invalid(&what));
         }
         Ok(decoder)
     }
 
-    pub(super) fn head(&mut self) -> io::Result<Head> {
+    /// The next header.
+    pub(super) fn header(&mut self) -> io::Result<Header> {
         let mut buffer = [0; u8::MAX as usize];
         let length = usize::from(self.byte()?);
         let (bytes, _) = buffer.split_at_mut(length);
         self.fill(bytes)?;
         match postcard::take_from_bytes(bytes) {
-            Ok((head, [])) => Ok(head),
+            Ok((header, [])) => Ok(header),
             Ok(_) | Err(_) => Err(self.invalid("one of its records is unknown")),
         }
     }
 
-    /// Bytes whose length a head says. No more memory is taken than there are bytes, in about.
+    /// Content, whose length a header says. A false length takes little more memory than there are
+    /// bytes.
     pub(super) fn bytes(&mut self, length: u64) -> io::Result<Bytes> {
         self.vec(length).map(Bytes::from)
     }
 
+    /// Content that is text.
     pub(super) fn text(&mut self, length: u64) -> io::Result<String> {
         let bytes = self.vec(length)?;
-        String::from_utf8(bytes).map_err(|_| self.invalid("one of its texts is no UTF-8"))
+        String::from_utf8(bytes).map_err(|_| self.invalid("one of its texts is not UTF-8"))
     }
 
     fn vec(&mut self, length: u64) -> io::Result<Vec<u8>> {
@@ -204,11 +216,11 @@ impl<'a> Decoder<'a> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
             let from = bytes.len();
-            let piece = PIECE.min(length - from);
+            let chunk = CHUNK_BYTES.min(length - from);
             if from == 0 {
-                bytes.reserve_exact(piece);
+                bytes.reserve_exact(chunk);
             }
-            bytes.resize(from + piece, 0);
+            bytes.resize(from + chunk, 0);
             let (_, new) = bytes.split_at_mut(from);
             self.fill(new)?;
         }
@@ -216,7 +228,7 @@ impl<'a> Decoder<'a> {
         Ok(bytes)
     }
 
-    /// Reads what is behind the last record, and makes sure that nothing was changed.
+    /// Reads what follows the last record, and checks that no byte was changed.
     pub(super) fn end(mut self) -> io::Result<()> {
         let expected = self.sum.clone().finalize().to_le_bytes();
         let mut sum = [0; 4];
@@ -225,8 +237,8 @@ impl<'a> Decoder<'a> {
             return Err(self.invalid("its checksum is wrong"));
         }
         match self.fill(&mut [0]) {
-            Ok(()) => Err(self.invalid("there is something behind its end")),
-            Err(error) if is_short(&error) => Ok(()),
+            Ok(()) => Err(self.invalid("there are bytes after its end")),
+            Err(error) if is_truncated(&error) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -246,7 +258,7 @@ impl<'a> Decoder<'a> {
         match self.reader.read_exact(bytes) {
             Ok(()) => self.sum.update(bytes),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                let error = Short(self.kind.name());
+                let error = Truncated(self.kind.name());
                 return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
             Err(error) => return Err(error),
@@ -258,8 +270,8 @@ impl<'a> Decoder<'a> {
 /// The bytes end too early.
 #[derive(Debug, thiserror::Error)]
 #[error("not a whole {0}: its end is missing")]
-struct Short(&'static str);
+struct Truncated(&'static str);
 
-fn is_short(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Short>())
+fn is_truncated(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Truncated>())
 }

@@ -1,40 +1,42 @@
-//! What clients are answered, before it is put into one of the protocol's two versions.
+//! What clients are answered, before it is encoded in one of the protocol's two versions.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// An answer.
+/// The reply to one command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
-    /// OK, the most frequent of all.
+    /// OK, the most frequent reply of all.
     Ok,
     /// A word.
     Simple(String),
-    /// A code in capitals, a blank, and what was wrong.
+    /// A code in capitals, a blank, and what is wrong.
     Error(String),
-    /// A number.
+    /// A whole number.
     Integer(i64),
     /// Bytes.
     Bulk(Bytes),
-    /// Nothing there.
+    /// There is no value.
     Nil,
-    /// Several.
+    /// Several replies.
     Array(Vec<Reply>),
-    /// Pairs; in the protocol's second version, an array of twice the length.
+    /// Pairs of key and value; in version 2 of the protocol, an array of twice the length.
     Map(Vec<(Reply, Reply)>),
 }
 
 impl Reply {
-    /// An error: `code` in capitals, and what was wrong.
+    /// An error: `code` in capitals, and what is wrong.
     pub fn error(code: &str, message: impl std::fmt::Display) -> Reply {
         Reply::Error(format!("{code} {message}"))
     }
 
-    /// About how many bytes it takes. A rule of the replicated state: by it answers are forgotten.
+    /// About how many bytes of memory the reply takes.
+    ///
+    /// A rule of the replicated state: which answers a session forgets depends on it.
     pub fn bytes(&self) -> u64 {
-        /// What one takes without what it holds.
-        const FRAME: u64 = 32;
-        let inner = match self {
+        /// What a reply takes besides its content.
+        const OVERHEAD: u64 = 32;
+        let content = match self {
             Reply::Ok | Reply::Integer(_) | Reply::Nil => 0,
             Reply::Simple(text) | Reply::Error(text) => text.len() as u64,
             Reply::Bulk(bytes) => bytes.len() as u64,
@@ -44,10 +46,10 @@ impl Reply {
                 .map(|(key, value)| key.bytes() + value.bytes())
                 .sum(),
         };
-        FRAME + inner
+        OVERHEAD + content
     }
 
-    /// Text.
+    /// The bytes of a text.
     pub fn text(text: impl Into<String>) -> Reply {
         Reply::Bulk(Bytes::from(text.into()))
     }

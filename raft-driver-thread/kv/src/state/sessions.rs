@@ -1,30 +1,45 @@
-//! What lets a request that is proposed again and again run once (thesis 6.3).
+//! Sessions: a request that is proposed several times runs once (thesis 6.3).
+//!
+//! A session remembers the answers of its requests by their numbers. The client says up to which
+//! number it has its answers (the floor), and these are forgotten. The limits below bound the
+//! memory; they are rules of the replicated state, because servers that disagreed about them would
+//! diverge.
 
-use super::entry::Origin;
+use super::payload::Origin;
 use super::reply::Reply;
 use imbl::OrdMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-// These are rules of the replicated state: servers that disagreed about them would diverge.
-
-/// How many sessions are kept. One more, and the one that was used least recently is forgotten.
+/// How many sessions are kept. Beyond it, the least recently used session is evicted.
 pub const MAX_SESSIONS: usize = 10_000;
-/// How many answers a session keeps. One more, and the one with the lowest number is forgotten.
+/// How many answers a session keeps. Beyond it, the answer with the lowest number is forgotten.
 pub const MAX_ANSWERS: usize = 10_000;
-/// How many bytes of answers a session keeps. One that is longer is not kept, and for others those with
-/// the lowest numbers are forgotten.
+/// How many bytes of answers a session keeps. Beyond it, the answers with the lowest numbers are
+/// forgotten. A single longer answer is not kept at all.
 pub const MAX_SESSION_BYTES: u64 = 64 << 20;
-/// How many bytes of answers all sessions keep, before those used least recently are forgotten.
+/// How many bytes of answers all sessions keep together. Beyond it, the least recently used
+/// sessions are evicted.
 pub const MAX_SESSIONS_BYTES: u64 = 1 << 30;
 
-/// The sessions that are known. They change only by the log, so each server forgets the same.
+/// All sessions. They change only by the log, so every server forgets the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
+    /// By number.
     all: OrdMap<u64, Session>,
-    /// Index of the last use, and number: the order in which they are forgotten.
-    by_use: BTreeSet<(u64, u64)>,
+    /// The order in which sessions are evicted.
+    by_last_use: BTreeSet<LastUse>,
+    /// The bytes of all answers.
     bytes: u64,
+}
+
+/// When a session was used last. The order is that of the entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct LastUse {
+    /// The index of the entry.
+    index: u64,
+    /// The session's number.
+    number: u64,
 }
 
 /// One session.
@@ -32,30 +47,31 @@ pub(super) struct Sessions {
 pub(super) struct Session {
     /// The index of the last entry that belonged to it.
     pub(super) used: u64,
-    /// All answers below this number are forgotten.
+    /// The answers below this number are forgotten.
     pub(super) floor: u64,
     /// By the requests' numbers.
-    pub(super) answers: OrdMap<u64, Kept>,
+    pub(super) answers: OrdMap<u64, KeptAnswer>,
+    /// The bytes of all answers.
     bytes: u64,
 }
 
-/// An answer that may be asked for again.
+/// The answer of a request that may be repeated.
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
-    /// `None`: the request was run, but what it answered is too long to be kept.
+pub(super) struct KeptAnswer {
+    /// `None`: the request was run, but its answer was too long to be kept.
     pub(super) replies: Option<Arc<Vec<Reply>>>,
     bytes: u64,
 }
 
-/// What there is to do with a request.
-pub(super) enum Request {
-    /// Its session is not known.
+/// What a session knows of a request.
+pub(super) enum RequestState {
+    /// There is no such session.
     NoSession,
-    /// It was run, and what it answered is forgotten.
+    /// The request is below the floor, or its answer was too long to be kept.
     Forgotten,
-    /// It was run, and answered this.
-    Repeated(Arc<Vec<Reply>>),
-    /// To run it.
+    /// The request was run, with these replies.
+    Completed(Arc<Vec<Reply>>),
+    /// The request has not been run: run it.
     New,
 }
 
@@ -64,84 +80,91 @@ impl Sessions {
         &self.all
     }
 
-    /// By the entry at `index`.
+    /// Opens a session, or uses the one with this number, by the entry at `index`.
     pub(super) fn open(&mut self, index: u64, number: u64) {
-        match self.all.get_mut(&number) {
-            Some(session) => {
-                self.by_use.remove(&(session.used, number));
-                self.by_use.insert((index, number));
-                session.used = index;
-            }
-            None => self.insert(number, Session::new(index, 0)),
+        if self.touch(index, number).is_none() {
+            self.insert(number, Session::new(index, 0));
         }
         self.evict();
     }
 
-    /// Whether there was such a session.
+    /// The session, which the entry at `index` has used.
+    fn touch(&mut self, index: u64, number: u64) -> Option<&mut Session> {
+        let session = self.all.get_mut(&number)?;
+        self.by_last_use.remove(&session.last_use(number));
+        session.used = index;
+        self.by_last_use.insert(session.last_use(number));
+        Some(session)
+    }
+
+    /// Returns whether there was such a session.
     pub(super) fn close(&mut self, number: u64) -> bool {
         let Some(session) = self.all.remove(&number) else {
             return false;
         };
-        self.by_use.remove(&(session.used, number));
+        self.by_last_use.remove(&session.last_use(number));
         self.bytes -= session.bytes;
         true
     }
 
-    /// A request came, by the entry at `index`.
-    pub(super) fn begin(&mut self, index: u64, origin: Origin) -> Request {
-        let Some(session) = self.all.get_mut(&origin.session) else {
-            return Request::NoSession;
+    /// Looks up the request of the entry at `index`, and raises its session's floor.
+    pub(super) fn begin(&mut self, index: u64, origin: Origin) -> RequestState {
+        let Some(session) = self.touch(index, origin.session) else {
+            return RequestState::NoSession;
         };
-        self.by_use.remove(&(session.used, origin.session));
-        self.by_use.insert((index, origin.session));
-        session.used = index;
         if origin.sequence < session.floor {
-            return Request::Forgotten;
+            return RequestState::Forgotten;
         }
-        self.bytes -= session.raise(origin.floor.min(origin.sequence));
-        match session.answers.get(&origin.sequence) {
+        let freed = session.raise_floor(origin.floor.min(origin.sequence));
+        let state = match session.answers.get(&origin.sequence) {
             Some(kept) => match &kept.replies {
-                Some(replies) => Request::Repeated(replies.clone()),
-                None => Request::Forgotten,
+                Some(replies) => RequestState::Completed(replies.clone()),
+                None => RequestState::Forgotten,
             },
-            None => Request::New,
-        }
+            None => RequestState::New,
+        };
+        self.bytes -= freed;
+        state
     }
 
-    /// Keeps what a new request answered.
-    pub(super) fn keep(&mut self, origin: Origin, replies: Arc<Vec<Reply>>) {
+    /// Keeps the answer of a request that was [new](RequestState::New).
+    pub(super) fn keep_answer(&mut self, origin: Origin, replies: Arc<Vec<Reply>>) {
         let Some(session) = self.all.get_mut(&origin.session) else {
             return;
         };
         self.bytes += session.insert(origin.sequence, Some(replies));
-        // Then it has two at least, so the lowest is not the greatest number that there is.
-        while session.is_over() {
+        // A session over its limits has at least two answers, so the lowest number plus one does
+        // not overflow.
+        while session.is_over_limits() {
             let Some((lowest, _)) = session.answers.get_min() else {
                 break;
             };
             let floor = lowest.saturating_add(1);
-            self.bytes -= session.raise(floor);
+            self.bytes -= session.raise_floor(floor);
         }
         self.evict();
     }
 
-    /// Takes a session as it was elsewhere; of one number, the last.
+    /// Adds a session as it is, in the place of one with the same number.
     pub(super) fn insert(&mut self, number: u64, session: Session) {
         self.close(number);
-        self.by_use.insert((session.used, number));
+        self.by_last_use.insert(session.last_use(number));
         self.bytes += session.bytes;
         self.all.insert(number, session);
     }
 
     fn evict(&mut self) {
-        let over = |it: &Sessions| it.all.len() > MAX_SESSIONS || it.bytes > MAX_SESSIONS_BYTES;
-        // The last one was used just now.
-        while over(self) && self.all.len() > 1 {
-            let Some((_, number)) = self.by_use.pop_first() else {
+        // The session that is left at the end was used just now.
+        while self.is_over_limits() && self.all.len() > 1 {
+            let Some(oldest) = self.by_last_use.pop_first() else {
                 return;
             };
-            self.close(number);
+            self.close(oldest.number);
         }
+    }
+
+    fn is_over_limits(&self) -> bool {
+        self.all.len() > MAX_SESSIONS || self.bytes > MAX_SESSIONS_BYTES
     }
 }
 
@@ -155,23 +178,30 @@ impl Session {
         }
     }
 
-    /// Keeps an answer whose number it has not; says how many bytes it takes.
+    fn last_use(&self, number: u64) -> LastUse {
+        LastUse {
+            index: self.used,
+            number,
+        }
+    }
+
+    /// Keeps an answer with a new number. Returns how many bytes it takes.
     pub(super) fn insert(&mut self, sequence: u64, replies: Option<Arc<Vec<Reply>>>) -> u64 {
         let size = |replies: &Arc<Vec<Reply>>| replies.iter().map(Reply::bytes).sum();
         let replies = replies.filter(|replies| size(replies) <= MAX_SESSION_BYTES);
         let bytes = replies.as_ref().map_or(0, size);
         self.bytes += bytes;
-        self.answers.insert(sequence, Kept { replies, bytes });
+        self.answers.insert(sequence, KeptAnswer { replies, bytes });
         bytes
     }
 
-    fn is_over(&self) -> bool {
-        let many = self.bytes > MAX_SESSION_BYTES && self.answers.len() > 1;
-        many || self.answers.len() > MAX_ANSWERS
+    fn is_over_limits(&self) -> bool {
+        let has_too_many_bytes = self.bytes > MAX_SESSION_BYTES && self.answers.len() > 1;
+        has_too_many_bytes || self.answers.len() > MAX_ANSWERS
     }
 
-    /// Forgets what is below the floor; says how many bytes that were.
-    fn raise(&mut self, floor: u64) -> u64 {
+    /// Raises the floor, and forgets the answers below it. Returns how many bytes they took.
+    fn raise_floor(&mut self, floor: u64) -> u64 {
         self.floor = self.floor.max(floor);
         let before = self.bytes;
         while let Some((sequence, kept)) = self.answers.get_min() {

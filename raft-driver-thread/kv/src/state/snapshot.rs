@@ -1,104 +1,106 @@
-//! The state as bytes, and back.
+//! The whole state as bytes, and back. The layout is that of [records](super::record), in this
+//! order: the time, the addresses, each session with its answers, the keys, the end.
 
-use super::entry::ServerAddress;
-use super::keys::{Key, Keys, Value};
-use super::machine::View;
-use super::record::{Counts, Decoder, Encoder, Head, Kind, Shape};
+use super::keyspace::{Key, Keyspace, Value};
+use super::payload::ServerAddress;
+use super::record::{Counts, FileKind, Header, RecordDecoder, RecordEncoder, ReplyHeader};
 use super::reply::Reply;
 use super::sessions::{MAX_ANSWERS, MAX_SESSIONS, Session, Sessions};
 use super::store::Store;
+use super::view::View;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-/// How much is gathered before it is written.
-const PIECE: usize = 1 << 16;
+/// How many bytes are encoded before they are written.
+const CHUNK_BYTES: usize = 1 << 16;
 
-/// How deep replies are nested at most; those of commands are by two.
+/// The most levels of replies that a snapshot may have. Commands answer with two at most.
 const MAX_DEPTH: u32 = 8;
 
-/// Writes a view piece by piece.
+/// Writes a view, chunk by chunk.
 pub(super) fn write(view: &View, writer: &mut dyn Write) -> io::Result<()> {
-    let mut encoder = Encoder::new(Kind::Snapshot);
+    let mut encoder = RecordEncoder::new(FileKind::Snapshot);
     let mut counts = Counts::default();
-    encoder.put(Head::Time(view.time), &[]);
-    for server in view.servers.values() {
-        counts.servers += 1;
-        let head = Head::Server {
-            node: server.node,
-            clients: server.clients.len() as u64,
-            release: server.release.len() as u64,
+    encoder.put(Header::Time(view.time), &[]);
+    for address in view.addresses.values() {
+        counts.addresses += 1;
+        let (clients, release) = (address.clients.as_bytes(), address.release.as_bytes());
+        let header = Header::ServerAddress {
+            node: address.node,
+            clients: clients.len() as u64,
+            release: release.len() as u64,
         };
-        encoder.put(
-            head,
-            &[server.clients.as_bytes(), server.release.as_bytes()],
-        );
+        encoder.put(header, &[clients, release]);
     }
     for (number, session) in &view.sessions {
         counts.sessions += 1;
-        let head = Head::Session {
+        let header = Header::Session {
             number: *number,
             used: session.used,
             floor: session.floor,
         };
-        encoder.put(head, &[]);
+        encoder.put(header, &[]);
         for (sequence, kept) in &session.answers {
             counts.answers += 1;
             let sequence = *sequence;
             let Some(replies) = &kept.replies else {
-                encoder.put(Head::Forgotten { sequence }, &[]);
+                encoder.put(Header::Forgotten { sequence }, &[]);
                 continue;
             };
-            let head = Head::Answer {
+            let header = Header::Answer {
                 sequence,
                 replies: replies.len() as u64,
             };
-            encoder.put(head, &[]);
+            encoder.put(header, &[]);
             for reply in replies.iter() {
                 put_reply(&mut encoder, reply);
-                write_some(&mut encoder, writer)?;
+                write_full_chunk(&mut encoder, writer)?;
             }
         }
-        write_some(&mut encoder, writer)?;
+        write_full_chunk(&mut encoder, writer)?;
     }
     for (key, value) in view.keys.iter() {
         counts.keys += 1;
         put_key(&mut encoder, key, value);
-        write_some(&mut encoder, writer)?;
+        write_full_chunk(&mut encoder, writer)?;
     }
-    encoder.put(Head::End(counts), &[]);
+    encoder.put(Header::End(counts), &[]);
     writer.write_all(&encoder.end())
 }
 
-fn write_some(encoder: &mut Encoder, writer: &mut dyn Write) -> io::Result<()> {
-    if encoder.pending() >= PIECE {
+fn write_full_chunk(encoder: &mut RecordEncoder, writer: &mut dyn Write) -> io::Result<()> {
+    if encoder.pending_bytes() >= CHUNK_BYTES {
         writer.write_all(&encoder.take())?;
     }
     Ok(())
 }
 
-pub(super) fn put_key(encoder: &mut Encoder, key: &Key, value: &Value) {
-    let head = Head::Key {
+pub(super) fn put_key(encoder: &mut RecordEncoder, key: &Key, value: &Value) {
+    let header = Header::Key {
         name: key.name().len() as u64,
         value: value.bytes.len() as u64,
         expiry: value.expiry,
     };
-    encoder.put(head, &[key.name(), &value.bytes]);
+    encoder.put(header, &[key.name(), &value.bytes]);
 }
 
-fn put_reply(encoder: &mut Encoder, reply: &Reply) {
+fn put_reply(encoder: &mut RecordEncoder, reply: &Reply) {
     let length = |bytes: &[u8]| bytes.len() as u64;
-    let (shape, tail): (Shape, &[u8]) = match reply {
-        Reply::Ok => (Shape::Ok, &[]),
-        Reply::Simple(text) => (Shape::Simple(length(text.as_bytes())), text.as_bytes()),
-        Reply::Error(text) => (Shape::Error(length(text.as_bytes())), text.as_bytes()),
-        Reply::Integer(number) => (Shape::Integer(*number), &[]),
-        Reply::Bulk(bytes) => (Shape::Bulk(length(bytes)), bytes),
-        Reply::Nil => (Shape::Nil, &[]),
-        Reply::Array(replies) => (Shape::Array(replies.len() as u64), &[]),
-        Reply::Map(pairs) => (Shape::Map(pairs.len() as u64), &[]),
+    let (header, content): (ReplyHeader, &[u8]) = match reply {
+        Reply::Ok => (ReplyHeader::Ok, &[]),
+        Reply::Simple(text) => (
+            ReplyHeader::Simple(length(text.as_bytes())),
+            text.as_bytes(),
+        ),
+        Reply::Error(text) => (ReplyHeader::Error(length(text.as_bytes())), text.as_bytes()),
+        Reply::Integer(number) => (ReplyHeader::Integer(*number), &[]),
+        Reply::Bulk(bytes) => (ReplyHeader::Bulk(length(bytes)), bytes),
+        Reply::Nil => (ReplyHeader::Nil, &[]),
+        Reply::Array(replies) => (ReplyHeader::Array(replies.len() as u64), &[]),
+        Reply::Map(pairs) => (ReplyHeader::Map(pairs.len() as u64), &[]),
     };
-    encoder.put(Head::Reply(shape), &[tail]);
+    encoder.put(Header::Reply(header), &[content]);
     match reply {
         Reply::Array(replies) => {
             for reply in replies {
@@ -120,67 +122,69 @@ fn put_reply(encoder: &mut Encoder, reply: &Reply) {
     }
 }
 
-/// What a snapshot holds.
-pub(super) struct Parts {
+/// The content of a snapshot.
+pub(super) struct SnapshotContent {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
-    pub(super) servers: BTreeMap<u64, ServerAddress>,
+    pub(super) addresses: BTreeMap<u64, ServerAddress>,
 }
 
-/// Reads what [`write`] wrote, and trusts nothing in it: neither lengths nor order.
-pub(super) fn read(reader: &mut dyn Read) -> io::Result<Parts> {
+/// Reads what [`write`] wrote. It trusts nothing in it, neither lengths nor order.
+pub(super) fn read(reader: &mut dyn Read) -> io::Result<SnapshotContent> {
     let mut loader = Loader {
-        decoder: Decoder::new(reader, Kind::Snapshot)?,
+        decoder: RecordDecoder::new(reader, FileKind::Snapshot)?,
         time: 0,
         counts: Counts::default(),
-        servers: BTreeMap::new(),
+        addresses: BTreeMap::new(),
         sessions: Sessions::default(),
-        keys: Keys::new(),
+        keys: Keyspace::new(),
     };
     loader.time = read_time(&mut loader.decoder)?;
     loop {
-        match loader.decoder.head()? {
-            Head::Server {
+        match loader.decoder.header()? {
+            Header::ServerAddress {
                 node,
                 clients,
                 release,
-            } => loader.server(node, clients, release)?,
-            Head::Session {
+            } => loader.address(node, clients, release)?,
+            Header::Session {
                 number,
                 used,
                 floor,
             } => loader.session(number, used, floor)?,
-            Head::Answer { sequence, replies } => loader.answer(sequence, Some(replies))?,
-            Head::Forgotten { sequence } => loader.answer(sequence, None)?,
-            Head::Key {
+            Header::Answer { sequence, replies } => loader.answer(sequence, Some(replies))?,
+            Header::Forgotten { sequence } => loader.answer(sequence, None)?,
+            Header::Key {
                 name,
                 value,
                 expiry,
             } => loader.key(name, value, expiry)?,
-            Head::End(counts) if counts == loader.counts => return loader.end(),
-            Head::End(_) => return Err(loader.decoder.invalid("some of its records are missing")),
-            Head::Time(_) | Head::Reply(_) => return Err(out_of_order(&loader.decoder)),
+            Header::End(counts) if counts == loader.counts => return loader.end(),
+            Header::End(_) => {
+                return Err(loader.decoder.invalid("some of its records are missing"));
+            }
+            Header::Time(_) | Header::Reply(_) => return Err(out_of_order(&loader.decoder)),
         }
     }
 }
 
-/// The first record.
-pub(super) fn read_time(decoder: &mut Decoder<'_>) -> io::Result<u64> {
-    match decoder.head()? {
-        Head::Time(time) => Ok(time),
-        Head::Server { .. }
-        | Head::Session { .. }
-        | Head::Answer { .. }
-        | Head::Forgotten { .. }
-        | Head::Reply(_)
-        | Head::Key { .. }
-        | Head::End(_) => Err(out_of_order(decoder)),
+/// Reads the first record.
+pub(super) fn read_time(decoder: &mut RecordDecoder<'_>) -> io::Result<u64> {
+    match decoder.header()? {
+        Header::Time(time) => Ok(time),
+        Header::ServerAddress { .. }
+        | Header::Session { .. }
+        | Header::Answer { .. }
+        | Header::Forgotten { .. }
+        | Header::Reply(_)
+        | Header::Key { .. }
+        | Header::End(_) => Err(out_of_order(decoder)),
     }
 }
 
-/// A key and its value, which have to follow those before.
+/// Reads a key and its value. The key must come after the one before it.
 pub(super) fn read_key(
-    decoder: &mut Decoder<'_>,
+    decoder: &mut RecordDecoder<'_>,
     before: Option<&Key>,
     name: u64,
     value: u64,
@@ -192,33 +196,34 @@ pub(super) fn read_key(
     Ok((key, decoder.bytes(value)?))
 }
 
-pub(super) fn out_of_order(decoder: &Decoder<'_>) -> io::Error {
+pub(super) fn out_of_order(decoder: &RecordDecoder<'_>) -> io::Error {
     decoder.invalid("its records are out of order")
 }
 
+/// What has been read so far.
 struct Loader<'a> {
-    decoder: Decoder<'a>,
+    decoder: RecordDecoder<'a>,
     time: u64,
     counts: Counts,
-    servers: BTreeMap<u64, ServerAddress>,
+    addresses: BTreeMap<u64, ServerAddress>,
     sessions: Sessions,
-    keys: Keys,
+    keys: Keyspace,
 }
 
 impl Loader<'_> {
-    fn server(&mut self, node: u64, clients: u64, release: u64) -> io::Result<()> {
-        let last = self.servers.last_key_value();
-        let first = self.counts.sessions == 0 && self.counts.keys == 0;
-        if !first || last.is_some_and(|(last, _)| *last >= node) {
+    fn address(&mut self, node: u64, clients: u64, release: u64) -> io::Result<()> {
+        let last = self.addresses.last_key_value();
+        let is_too_late = self.counts.sessions > 0 || self.counts.keys > 0;
+        if is_too_late || last.is_some_and(|(last, _)| *last >= node) {
             return Err(out_of_order(&self.decoder));
         }
-        let server = ServerAddress {
+        let address = ServerAddress {
             node,
             clients: self.decoder.text(clients)?,
             release: self.decoder.text(release)?,
         };
-        self.servers.insert(node, server);
-        self.counts.servers += 1;
+        self.addresses.insert(node, address);
+        self.counts.addresses += 1;
         Ok(())
     }
 
@@ -236,7 +241,7 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// Of the last session.
+    /// Reads an answer of the last session.
     fn answer(&mut self, sequence: u64, replies: Option<u64>) -> io::Result<()> {
         let last = self.sessions.all().get_max();
         let Some((number, session)) = last.filter(|_| self.counts.keys == 0) else {
@@ -275,18 +280,18 @@ impl Loader<'_> {
         Ok(())
     }
 
-    fn end(self) -> io::Result<Parts> {
+    fn end(self) -> io::Result<SnapshotContent> {
         self.decoder.end()?;
-        Ok(Parts {
+        Ok(SnapshotContent {
             store: Store::from_keys(self.time, self.keys),
             sessions: self.sessions,
-            servers: self.servers,
+            addresses: self.addresses,
         })
     }
 }
 
-fn read_replies(decoder: &mut Decoder<'_>, count: u64, depth: u32) -> io::Result<Vec<Reply>> {
-    // Nobody knows whether they are really there, so no room is made for them in advance.
+fn read_replies(decoder: &mut RecordDecoder<'_>, count: u64, depth: u32) -> io::Result<Vec<Reply>> {
+    // The count is only a claim, so no memory is reserved for it.
     let mut replies = Vec::new();
     for _ in 0..count {
         replies.push(read_reply(decoder, depth)?);
@@ -295,23 +300,23 @@ fn read_replies(decoder: &mut Decoder<'_>, count: u64, depth: u32) -> io::Result
     Ok(replies)
 }
 
-/// Recurses only as deep as replies are: a deeper one would be a way to use up the stack.
-fn read_reply(decoder: &mut Decoder<'_>, depth: u32) -> io::Result<Reply> {
+/// Recurses at most `depth` levels, so that no input can exhaust the stack.
+fn read_reply(decoder: &mut RecordDecoder<'_>, depth: u32) -> io::Result<Reply> {
     let Some(depth) = depth.checked_sub(1) else {
         return Err(decoder.invalid("one of its replies is nested too deeply"));
     };
-    let Head::Reply(shape) = decoder.head()? else {
+    let Header::Reply(header) = decoder.header()? else {
         return Err(out_of_order(decoder));
     };
-    Ok(match shape {
-        Shape::Ok => Reply::Ok,
-        Shape::Simple(length) => Reply::Simple(decoder.text(length)?),
-        Shape::Error(length) => Reply::Error(decoder.text(length)?),
-        Shape::Integer(number) => Reply::Integer(number),
-        Shape::Bulk(length) => Reply::Bulk(decoder.bytes(length)?),
-        Shape::Nil => Reply::Nil,
-        Shape::Array(count) => Reply::Array(read_replies(decoder, count, depth)?),
-        Shape::Map(count) => {
+    Ok(match header {
+        ReplyHeader::Ok => Reply::Ok,
+        ReplyHeader::Simple(length) => Reply::Simple(decoder.text(length)?),
+        ReplyHeader::Error(length) => Reply::Error(decoder.text(length)?),
+        ReplyHeader::Integer(number) => Reply::Integer(number),
+        ReplyHeader::Bulk(length) => Reply::Bulk(decoder.bytes(length)?),
+        ReplyHeader::Nil => Reply::Nil,
+        ReplyHeader::Array(count) => Reply::Array(read_replies(decoder, count, depth)?),
+        ReplyHeader::Map(count) => {
             let mut pairs = Vec::new();
             for _ in 0..count {
                 pairs.push((read_reply(decoder, depth)?, read_reply(decoder, depth)?));

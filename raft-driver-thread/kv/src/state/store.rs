@@ -1,20 +1,29 @@
-//! The keys, in an order in which a scan can go on by a number, and when they expire.
+//! The keys with their expiries, and the time that these are compared with.
 
-use super::keys::{Key, Keys, Value};
+use super::keyspace::{Key, Keyspace, Value};
+use super::payload::StoredKey;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
-/// Keys with values, some of which expire, and the time that they compare with.
+/// Keys with values, some of which expire.
 ///
-/// Time is only what it is told: the same calls give the same state on every machine. No key that
-/// has expired is ever found in it.
+/// The store reads no clock: the same calls give the same state on every machine. A key is removed
+/// as soon as the store's time reaches its expiry, so no expired key is ever found.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    keys: Keys,
-    /// The keys of those that expire, by when. Never one that `keys` has otherwise.
-    expiries: BTreeSet<(u64, Bytes)>,
+    keys: Keyspace,
+    /// The expiries of `keys`, and no others.
+    expiries: BTreeSet<KeyExpiry>,
     /// Milliseconds since 1970.
     time: u64,
+}
+
+/// When a key expires. The order is that of expiring.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct KeyExpiry {
+    /// Milliseconds since 1970.
+    expiry: u64,
+    name: Bytes,
 }
 
 impl Store {
@@ -23,11 +32,11 @@ impl Store {
         Store::default()
     }
 
-    /// Keys that were valid at a time, as they were taken from another store.
-    pub(super) fn from_keys(time: u64, keys: Keys) -> Store {
+    /// The keys that another store had at `time`.
+    pub(super) fn from_keys(time: u64, keys: Keyspace) -> Store {
         let expiries = keys.iter().filter_map(|(key, value)| {
-            let expiry = value.expiry?;
-            Some((expiry, key.name().clone()))
+            let name = key.name().clone();
+            value.expiry.map(|expiry| KeyExpiry { expiry, name })
         });
         let expiries = expiries.collect();
         Store {
@@ -37,7 +46,7 @@ impl Store {
         }
     }
 
-    /// The latest time seen: milliseconds since 1970.
+    /// The latest time that the store was told: milliseconds since 1970.
     pub fn time(&self) -> u64 {
         self.time
     }
@@ -47,37 +56,37 @@ impl Store {
         self.keys.len() as u64
     }
 
-    /// Whether there are none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// How many keys will expire.
+    /// How many keys have an expiry.
     pub fn expiring_key_count(&self) -> u64 {
         self.expiries.len() as u64
     }
 
     /// When the next key expires, in milliseconds since 1970; always after the store's time.
     pub fn next_expiry(&self) -> Option<u64> {
-        self.expiries.first().map(|(expiry, _)| *expiry)
+        self.expiries.first().map(|next| next.expiry)
     }
 
-    /// Lets time pass up to `millis` since 1970, and keys expire. An earlier time than the latest
-    /// seen changes nothing.
-    pub fn advance(&mut self, millis: u64) {
-        self.time = self.time.max(millis);
+    /// Lets time pass up to `unix_millis`, in milliseconds since 1970, and keys expire. A time
+    /// before the store's changes nothing.
+    pub fn advance_to(&mut self, unix_millis: u64) {
+        self.time = self.time.max(unix_millis);
         while self.next_expiry().is_some_and(|next| next <= self.time) {
-            let Some((_, name)) = self.expiries.pop_first() else {
+            let Some(expired) = self.expiries.pop_first() else {
                 return;
             };
-            self.keys.remove(&Key::new(name));
+            self.keys.remove(&Key::new(expired.name));
         }
     }
 
-    /// Gives a key a value as a backup has it: with an expiry in milliseconds since 1970. If it
-    /// has expired already, the key is not there afterwards.
-    pub fn load(&mut self, name: Bytes, bytes: Bytes, expiry: Option<u64>) {
-        let key = Key::new(name);
+    /// Sets a key as a backup has it. If it has expired meanwhile, the key is removed.
+    pub fn load(&mut self, stored: StoredKey) {
+        let key = Key::new(stored.name);
+        let (bytes, expiry) = (stored.value, stored.expiry);
         if expiry.is_some_and(|expiry| expiry <= self.time) {
             self.remove(&key);
         } else {
@@ -85,7 +94,7 @@ impl Store {
         }
     }
 
-    pub(super) fn all(&self) -> &Keys {
+    pub(super) fn keyspace(&self) -> &Keyspace {
         &self.keys
     }
 
@@ -93,38 +102,36 @@ impl Store {
         self.keys.get(key)
     }
 
-    /// Its bytes to be changed in place. Its expiry is changed by
+    /// A value's bytes, to be changed in place. The expiry is changed by
     /// [`set_expiry`](Store::set_expiry).
     pub(super) fn bytes_mut(&mut self, key: &Key) -> Option<&mut Bytes> {
         self.keys.get_mut(key).map(|value| &mut value.bytes)
     }
 
-    /// The value before. An expiry has to be after the store's time.
+    /// Sets a value, whose expiry must be after the store's time. Returns the old value.
     pub(super) fn put(&mut self, key: Key, value: Value) -> Option<Value> {
         if !self.expiries.is_empty() {
             let before = self.keys.get(&key).and_then(|before| before.expiry);
-            self.forget_expiry(before, &key);
+            self.remove_expiry(before, &key);
         }
-        if let Some(expiry) = value.expiry {
-            self.expiries.insert((expiry, key.name().clone()));
-        }
+        self.add_expiry(value.expiry, &key);
         self.keys.insert(key, value)
     }
 
+    /// Returns the old value.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let before = self.keys.remove(key)?;
-        self.forget_expiry(before.expiry, key);
+        self.remove_expiry(before.expiry, key);
         Some(before)
     }
 
-    /// The expiry before, if the key is there. The new one has to be after the store's time.
+    /// Sets the expiry of a key, which must be after the store's time. Returns the old expiry;
+    /// `None` if there is no such key.
     pub(super) fn set_expiry(&mut self, key: &Key, expiry: Option<u64>) -> Option<Option<u64>> {
         let value = self.keys.get_mut(key)?;
         let before = std::mem::replace(&mut value.expiry, expiry);
-        self.forget_expiry(before, key);
-        if let Some(expiry) = expiry {
-            self.expiries.insert((expiry, key.name().clone()));
-        }
+        self.remove_expiry(before, key);
+        self.add_expiry(expiry, key);
         Some(before)
     }
 
@@ -133,9 +140,17 @@ impl Store {
         self.expiries.clear();
     }
 
-    fn forget_expiry(&mut self, expiry: Option<u64>, key: &Key) {
+    fn add_expiry(&mut self, expiry: Option<u64>, key: &Key) {
         if let Some(expiry) = expiry {
-            self.expiries.remove(&(expiry, key.name().clone()));
+            let name = key.name().clone();
+            self.expiries.insert(KeyExpiry { expiry, name });
+        }
+    }
+
+    fn remove_expiry(&mut self, expiry: Option<u64>, key: &Key) {
+        if let Some(expiry) = expiry {
+            let name = key.name().clone();
+            self.expiries.remove(&KeyExpiry { expiry, name });
         }
     }
 }

@@ -1,14 +1,16 @@
-"""Uses raft-kv as any Python program would: through PyPI's `redis`, which knows nothing of it.
+"""Uses raft-kv as a Python program does: through the `redis` package of PyPI, a client of Redis.
 
     raft-driver-thread/kv/tests/redis_py/run.sh
 
-makes a virtual environment under target/ with that package, builds the server, and runs this. By hand:
+creates a virtual environment in target/ with that package, builds the server, and runs this file.
+By hand:
 
     python3 -m venv target/redis_py && target/redis_py/bin/pip install redis
     target/redis_py/bin/python raft-driver-thread/kv/tests/redis_py/redis_py.py --binary target/debug/raft-kv
 
-starts three servers on free ports with their data in a temporary folder. With --ports A B C it uses
-servers that run already, removes all their keys, and leaves out what needs one to be killed.
+This starts three servers on free ports, with their data in a temporary directory. With
+--ports A B C it uses servers that run already, removes all their keys, and skips the tests that
+kill servers.
 """
 
 import argparse
@@ -30,18 +32,18 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 CLUSTER = None
-PATIENCE = 30  # seconds
+TIMEOUT = 30  # seconds
 
 
 def wait_until(claim, what):
-    """Waits for a condition; errors of the connection count as not yet."""
-    end = time.monotonic() + PATIENCE
+    """Waits until the claim is true. An error of the connection counts as false."""
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         with contextlib.suppress(redis.RedisError, OSError):
             if claim():
                 return
         time.sleep(0.02)
-    raise AssertionError(f"not so after {PATIENCE} s: {what}")
+    raise AssertionError(f"not within {TIMEOUT} s: {what}")
 
 
 def free_ports(count):
@@ -53,16 +55,16 @@ def free_ports(count):
 
 
 class Cluster:
-    """Three servers: processes of their own, or whichever listen on these ports."""
+    """Three servers: processes that it starts, or the servers that listen on these ports."""
 
     def __init__(self, binary=None, ports=None):
         self.binary = binary
         self.processes = {}
-        self.folder = None
+        self.directory = None
         if ports:
             self.ports = dict(enumerate(ports, 1))
             return
-        self.folder = tempfile.TemporaryDirectory(prefix="raft-kv-")
+        self.directory = tempfile.TemporaryDirectory(prefix="raft-kv-")
         taken = free_ports(6)
         self.ports = dict(enumerate(taken[:3], 1))
         self.peers = dict(enumerate(taken[3:], 1))
@@ -73,10 +75,10 @@ class Cluster:
             self.start(node)
 
     def data(self, node):
-        return pathlib.Path(self.folder.name, str(node))
+        return pathlib.Path(self.directory.name, str(node))
 
     def start(self, node):
-        with open(pathlib.Path(self.folder.name, f"{node}.log"), "ab") as log:
+        with open(pathlib.Path(self.directory.name, f"{node}.log"), "ab") as log:
             self.processes[node] = subprocess.Popen(
                 [
                     self.binary,
@@ -97,8 +99,8 @@ class Cluster:
     def close(self):
         for node in list(self.processes):
             self.kill(node)
-        if self.folder:
-            self.folder.cleanup()
+        if self.directory:
+            self.directory.cleanup()
 
     def client(self, node=1, **options):
         options = {"socket_timeout": 10, "decode_responses": True} | options
@@ -128,7 +130,7 @@ class Cluster:
 
 
 class Case(unittest.TestCase):
-    """With a client of a server of its own, and no keys."""
+    """A test with a client of one server, and no keys."""
 
     protocol = 2
 
@@ -139,7 +141,7 @@ class Case(unittest.TestCase):
 
 
 class Commands(Case):
-    def test_strings_are_what_was_set(self):
+    def test_a_string_is_returned_as_it_was_set(self):
         self.assertTrue(self.client.set("a", "1"))
         self.assertEqual(self.client.get("a"), "1")
         self.assertIsNone(self.client.get("b"))
@@ -152,21 +154,21 @@ class Commands(Case):
         self.assertEqual(self.client.delete("a", "b"), 1)
         self.assertEqual(self.client.dbsize(), 0)
 
-    def test_conditions_hold_back_a_set(self):
+    def test_set_obeys_its_conditions(self):
         self.assertIsNone(self.client.set("a", "1", xx=True))
         self.assertTrue(self.client.set("a", "1", nx=True))
         self.assertIsNone(self.client.set("a", "2", nx=True))
         self.assertTrue(self.client.set("a", "2", xx=True))
         self.assertEqual(self.client.get("a"), "2")
 
-    def test_bytes_are_kept_as_they_are(self):
+    def test_any_bytes_are_stored_unchanged(self):
         client = CLUSTER.client(protocol=self.protocol, decode_responses=False)
         value = bytes(range(256)) * 100 + b"\r\n"
         client.set(b"\x00\r\n\xff", value)
         self.assertEqual(client.get(b"\x00\r\n\xff"), value)
         client.close()
 
-    def test_numbers_are_counted(self):
+    def test_numbers_are_incremented(self):
         self.assertEqual(self.client.incr("n"), 1)
         self.assertEqual(self.client.incrby("n", 10), 11)
         self.assertEqual(self.client.decr("n"), 10)
@@ -200,7 +202,7 @@ class Commands(Case):
         self.assertEqual(set(found), wanted)
         self.assertEqual(len(found), len(wanted))
 
-    def test_a_compare_and_set_takes_effect_once(self):
+    def test_a_compare_and_set_with_an_old_value_takes_effect_once(self):
         self.client.set("a", "1")
         self.assertEqual(self.client.execute_command("CAS", "a", "1", "2"), 1)
         self.assertEqual(self.client.execute_command("CAS", "a", "1", "3"), 0)
@@ -217,7 +219,7 @@ class Commands(Case):
         with self.assertRaisesRegex(redis.ResponseError, "NOSESSION|no such session"):
             self.client.execute_command("ONCE", session, 2, "INCR", "n")
 
-    def test_a_pipeline_answers_in_order(self):
+    def test_a_pipeline_is_answered_in_order(self):
         with self.client.pipeline(transaction=False) as pipeline:
             for number in range(1000):
                 pipeline.set(f"key-{number}", number)
@@ -225,14 +227,14 @@ class Commands(Case):
             answers = pipeline.execute()
         self.assertEqual(answers, [it for n in range(1000) for it in (True, str(n))])
 
-    def test_an_error_in_a_pipeline_leaves_the_rest(self):
+    def test_an_error_in_a_pipeline_does_not_affect_the_rest(self):
         with self.client.pipeline(transaction=False) as pipeline:
             pipeline.set("a", "x").incr("a").get("a")
             answers = pipeline.execute(raise_on_error=False)
         self.assertIsInstance(answers[1], redis.ResponseError)
         self.assertEqual([answers[0], answers[2]], [True, "x"])
 
-    def test_a_transaction_is_not_divided(self):
+    def test_no_command_runs_within_a_transaction(self):
         def count():
             with CLUSTER.client(2, protocol=self.protocol) as client:
                 for _ in range(20):
@@ -249,20 +251,20 @@ class Commands(Case):
         self.assertEqual(differ, [False] * 80)
         self.assertEqual(self.client.mget("a", "b"), ["80", "80"])
 
-    def test_what_is_written_at_one_server_is_read_at_each(self):
+    def test_a_write_at_one_server_is_read_at_every_server(self):
         for number in range(20):
             self.client.set("a", number)
             for node in CLUSTER.ports:
                 with CLUSTER.client(node) as other:
                     self.assertEqual(other.get("a"), str(number))
 
-    def test_the_server_tells_about_itself(self):
+    def test_the_server_describes_itself(self):
         self.assertTrue(self.client.ping())
         self.assertEqual(self.client.echo("hello"), "hello")
         self.assertIn("redis_version", self.client.info())
         self.assertGreater(len(self.client.command()), 20)
 
-    def test_what_makes_no_sense_is_refused_and_the_connection_goes_on(self):
+    def test_a_malformed_request_is_refused_and_the_connection_goes_on(self):
         for command in [["NOSUCHCOMMAND"], ["GET"], ["SET", "a", "1", "WRONG"], ["EXPIRE", "a", "x"]]:
             with self.assertRaises(redis.ResponseError):
                 self.client.execute_command(*command)
@@ -270,11 +272,11 @@ class Commands(Case):
 
 
 class CommandsInResp3(Commands):
-    """The same in the protocol's third version."""
+    """The same tests in version 3 of the protocol."""
 
     protocol = 3
 
-    def test_the_third_version_is_spoken(self):
+    def test_version_3_is_spoken(self):
         hello = self.client.execute_command("HELLO", "3")
         self.assertIsInstance(hello, dict)
         fields = {key.decode() if isinstance(key, bytes) else key: hello[key] for key in hello}
@@ -282,11 +284,11 @@ class CommandsInResp3(Commands):
 
 
 class Failures(Case):
-    """What a client sees when the server dies that leads."""
+    """What a client sees when the leader is killed."""
 
     def setUp(self):
         if not CLUSTER.processes:
-            self.skipTest("the servers are not ours to kill")
+            self.skipTest("servers that run already are not killed")
         super().setUp()
         CLUSTER.wait_for_all()
 
@@ -297,18 +299,18 @@ class Failures(Case):
     def test_a_client_of_another_server_only_waits(self):
         leader = CLUSTER.leader()
         other = next(node for node in CLUSTER.ports if node != leader)
-        # Each command is tried once: the server has to see to it that it is done.
+        # The client sends each command once. The server has to repeat it.
         with CLUSTER.client(other, retry=Retry(ConstantBackoff(0), 0)) as client:
             client.set("a", "before")
             CLUSTER.kill(leader)
-            begun = time.monotonic()
+            start = time.monotonic()
             self.assertEqual(client.get("a"), "before")
             client.set("a", "after")
-            print(f"    served {time.monotonic() - begun:.2f} s after the leader died", file=sys.stderr)
+            print(f"    served {time.monotonic() - start:.2f} s after the leader was killed", file=sys.stderr)
             self.assertEqual(client.get("a"), "after")
         self.restart(leader)
 
-    def test_a_client_of_the_dead_server_finds_another_one(self):
+    def test_a_client_of_the_killed_server_uses_another_one(self):
         leader = CLUSTER.leader()
         clients = [CLUSTER.client(leader)]
         clients += [CLUSTER.client(node) for node in CLUSTER.ports if node != leader]
@@ -321,10 +323,10 @@ class Failures(Case):
         for client in clients:
             client.close()
 
-    def test_a_client_connects_again_when_its_server_is_back(self):
+    def test_a_client_reconnects_when_its_server_is_back(self):
         leader = CLUSTER.leader()
         errors = [redis.ConnectionError, redis.TimeoutError]
-        retry = Retry(ConstantBackoff(0.05), PATIENCE * 20)
+        retry = Retry(ConstantBackoff(0.05), TIMEOUT * 20)
         with CLUSTER.client(leader, retry=retry, retry_on_error=errors) as client:
             client.set("a", "before")
             CLUSTER.kill(leader)
@@ -335,7 +337,7 @@ class Failures(Case):
             back.join()
         CLUSTER.wait_for_all()
 
-    def test_nothing_acknowledged_is_lost_when_leaders_die_again_and_again(self):
+    def test_no_acknowledged_write_is_lost_when_leaders_are_killed_repeatedly(self):
         written, stop = [], threading.Event()
 
         def write():
@@ -368,8 +370,8 @@ class Failures(Case):
 def main():
     global CLUSTER
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--binary", default="target/debug/raft-kv", help="the server")
-    parser.add_argument("--ports", type=int, nargs=3, help="of three servers that run already")
+    parser.add_argument("--binary", default="target/debug/raft-kv", help="the server's program")
+    parser.add_argument("--ports", type=int, nargs=3, help="the ports of three servers that run already")
     arguments, rest = parser.parse_known_args()
     CLUSTER = Cluster(os.path.abspath(arguments.binary), arguments.ports)
     print(f"redis {redis.__version__}, servers on ports {list(CLUSTER.ports.values())}", file=sys.stderr)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs redis_py.py with the newest `redis` package of PyPI, against servers that it starts itself; further
-# arguments are handed on, such as --ports 7001 7002 7003 for servers that run already.
+# Runs redis_py.py with the newest `redis` package of PyPI, on servers that it starts itself. Further
+# arguments are passed on, such as --ports 7001 7002 7003 for servers that run already.
 set -euo pipefail
 cd "$(dirname "$0")/../../../.."
 python=target/redis_py/bin/python

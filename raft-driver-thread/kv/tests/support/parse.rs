@@ -1,4 +1,4 @@
-//! Lines of words, as the tests of the parser write them.
+//! Requests as lines of words, for the tests of the parser.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -11,7 +11,7 @@ pub const LIMITS: ParseLimits = ParseLimits {
     max_value_bytes: 100,
 };
 
-/// Parses a line of words with blanks in between.
+/// Parses a request: words with one blank between them.
 pub fn parsed(line: &str) -> Result<Request, Reply> {
     let words = line
         .split(' ')
@@ -19,15 +19,15 @@ pub fn parsed(line: &str) -> Result<Request, Reply> {
     parse(words.collect(), &LIMITS)
 }
 
-/// A command over the keys.
-pub fn state(line: &str) -> Command {
+/// The command over the keys that a line means.
+pub fn command(line: &str) -> Command {
     match parsed(line) {
         Ok(Request::Command(command)) => command,
         other => panic!("{line}: {other:?}"),
     }
 }
 
-/// What is said of a line that means nothing.
+/// The error for a line.
 pub fn error(line: &str) -> String {
     match parsed(line) {
         Err(Reply::Error(error)) => error,
@@ -35,7 +35,7 @@ pub fn error(line: &str) -> String {
     }
 }
 
-/// Its bytes.
+/// The bytes of a text.
 pub fn b(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Bytes at random, for the tests of the protocol.
+//! Random bytes, for the tests of the protocol.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_kv::resp::encode_request;
 
-/// A request's bytes, whole or with some of them changed; or any bytes.
+/// The bytes of requests, or pieces of requests and replies in any order, or any bytes.
 pub fn inputs() -> impl Strategy<Value = Vec<u8>> {
     let tokens = prop::sample::select(vec![
         "\r\n",
@@ -50,7 +50,7 @@ pub fn inputs() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// The bytes in pieces, cut at these places.
+/// The bytes, cut into pieces at these places.
 pub fn cut<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
     cuts.extend([0, bytes.len()]);

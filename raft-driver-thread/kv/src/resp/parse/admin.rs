@@ -1,13 +1,8 @@
-//! Sessions, and the commands about the cluster.
+//! The commands about sessions and about the cluster.
 
-use super::arguments::{Arguments, syntax_error};
-use super::types::{Addressee, AdminCommand, Request};
-use super::{ParseLimits, resolve};
-use crate::resp::table::Parser;
+use super::arguments::{Arguments, Parsed, SHOWN_BYTES, shown, syntax_error};
+use crate::resp::request::{Addressee, AdminCommand, Request};
 use crate::state::Reply;
-
-/// What parsing a request yields.
-type Parsed = Result<Request, Reply>;
 
 pub(crate) fn session_open(_: Arguments) -> Parsed {
     Ok(Request::OpenSession)
@@ -15,23 +10,6 @@ pub(crate) fn session_open(_: Arguments) -> Parsed {
 
 pub(crate) fn session_close(mut arguments: Arguments) -> Parsed {
     Ok(Request::CloseSession(arguments.unsigned()?))
-}
-
-pub(crate) fn once(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
-    let (session, sequence) = (arguments.unsigned()?, arguments.unsigned()?);
-    let (spec, parser, arguments) = resolve(arguments.rest(), limits)?;
-    match parser {
-        Parser::State(parse) => Ok(Request::Once {
-            session,
-            sequence,
-            command: parse(arguments)?,
-        }),
-        Parser::Other(_) | Parser::Nested(_) | Parser::Subcommands => {
-            let name = spec.name;
-            let message = format_args!("ONCE takes a command over keys, which '{name}' is not");
-            Err(Reply::error("ERR", message))
-        }
-    }
 }
 
 pub(crate) fn status(_: Arguments) -> Parsed {
@@ -44,7 +22,7 @@ pub(crate) fn join(mut arguments: Arguments) -> Parsed {
         .ok()
         .filter(|text| is_address(text));
     let Some(peers) = address else {
-        let peers = super::shown(&peers, super::SHOWN_BYTES);
+        let peers = shown(&peers, SHOWN_BYTES);
         let message = format_args!("'{peers}' is not an address: give host:port");
         return Err(Reply::error("ERR", message));
     };
@@ -52,7 +30,7 @@ pub(crate) fn join(mut arguments: Arguments) -> Parsed {
     Ok(Request::Admin(AdminCommand::Join { node, peers }))
 }
 
-/// Whether it has the form host:port; names are looked up later.
+/// Whether the text has the form host:port. Host names are resolved later.
 fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
@@ -70,9 +48,10 @@ pub(crate) fn promote(mut arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn transfer(mut arguments: Arguments) -> Parsed {
-    let to = match arguments.left() {
-        0 => None,
-        _ => Some(arguments.unsigned()?),
+    let to = if arguments.left() > 0 {
+        Some(arguments.unsigned()?)
+    } else {
+        None
     };
     arguments.end()?;
     Ok(Request::Admin(AdminCommand::Transfer(to)))
@@ -100,38 +79,10 @@ pub(crate) fn load(mut arguments: Arguments) -> Parsed {
     Ok(Request::Admin(AdminCommand::Load(arguments.next()?)))
 }
 
-fn addressee(arguments: &mut Arguments) -> Result<Addressee, Reply> {
+/// The first two arguments of what servers send each other.
+pub(crate) fn addressee(arguments: &mut Arguments) -> Result<Addressee, Reply> {
     Ok(Addressee {
         cluster: arguments.unsigned()?,
         node: arguments.unsigned()?,
     })
-}
-
-/// The words behind the addressee are a whole request.
-pub(crate) fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
-    let to = addressee(&mut arguments)?;
-    let (_, parser, arguments) = resolve(arguments.rest(), limits)?;
-    let request = match parser {
-        Parser::Other(parse) => parse(arguments)?,
-        Parser::State(_) | Parser::Nested(_) | Parser::Subcommands => return Err(syntax_error()),
-    };
-    let Request::Admin(request) = request else {
-        return Err(syntax_error());
-    };
-    match request {
-        AdminCommand::Join { .. }
-        | AdminCommand::Leave(_)
-        | AdminCommand::Promote(_)
-        | AdminCommand::Transfer(_) => {
-            let request = Box::new(request);
-            Ok(Request::Admin(AdminCommand::Here { to, request }))
-        }
-        AdminCommand::Status
-        | AdminCommand::Snapshot
-        | AdminCommand::BackupOpen
-        | AdminCommand::BackupRead
-        | AdminCommand::Forward { .. }
-        | AdminCommand::Load(_)
-        | AdminCommand::Here { .. } => Err(syntax_error()),
-    }
 }

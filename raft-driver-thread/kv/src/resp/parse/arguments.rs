@@ -1,17 +1,24 @@
-//! The arguments of a request, as they are taken from it one by one.
+//! The arguments of a request, as parsers take them one by one.
 
 use crate::resp::number;
+use crate::resp::request::Request;
 use crate::state::Reply;
 use bytes::Bytes;
 use std::vec::IntoIter;
 
-/// How long a pattern may be.
+/// What parsing a request yields; the error is the reply to the client.
+pub(crate) type Parsed = Result<Request, Reply>;
+
+/// The longest pattern that is accepted. Matching takes time by its length for every key.
 const MAX_PATTERN_BYTES: usize = 1024;
 
-/// The arguments of one request.
+/// How many bytes of a request an error quotes.
+pub(crate) const SHOWN_BYTES: usize = 128;
+
+/// The arguments of one request that have not been taken yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Arguments {
-    /// The command, for errors.
+    /// The command's name, for errors.
     pub(crate) command: &'static str,
     words: IntoIter<Bytes>,
 }
@@ -21,22 +28,22 @@ impl Arguments {
         Arguments { command, words }
     }
 
-    /// The next one, if there is one.
+    /// The next argument, if there is one.
     pub(crate) fn optional(&mut self) -> Option<Bytes> {
         self.words.next()
     }
 
-    /// The next one.
+    /// The next argument.
     pub(crate) fn next(&mut self) -> Result<Bytes, Reply> {
         self.words.next().ok_or_else(syntax_error)
     }
 
-    /// The next one, which chooses among few: in capitals.
+    /// The next argument, if there is one, as the name of an option: in upper case.
     pub(crate) fn option(&mut self) -> Option<Vec<u8>> {
         self.words.next().map(|word| word.to_ascii_uppercase())
     }
 
-    /// The next one, a pattern: it takes time by its length for every key.
+    /// The next argument, as a pattern.
     pub(crate) fn pattern(&mut self) -> Result<Bytes, Reply> {
         let pattern = self.next()?;
         if pattern.len() > MAX_PATTERN_BYTES {
@@ -46,35 +53,35 @@ impl Arguments {
         Ok(pattern)
     }
 
-    /// The next one, a whole number.
+    /// The next argument, as a whole number.
     pub(crate) fn integer(&mut self) -> Result<i64, Reply> {
         number::integer(&self.next()?).ok_or_else(not_an_integer)
     }
 
-    /// The next one, a whole number that is not negative.
+    /// The next argument, as a whole number that is not negative.
     pub(crate) fn unsigned(&mut self) -> Result<u64, Reply> {
         number::unsigned(&self.next()?).ok_or_else(not_an_integer)
     }
 
-    /// All that are left.
+    /// All arguments that are left.
     pub(crate) fn rest(self) -> Vec<Bytes> {
         self.words.collect()
     }
 
-    /// How many are left.
+    /// How many arguments are left.
     pub(crate) fn left(&self) -> usize {
         self.words.len()
     }
 
-    /// There may be no more.
+    /// Refuses further arguments.
     pub(crate) fn end(&self) -> Result<(), Reply> {
-        match self.left() {
-            0 => Ok(()),
-            _ => Err(syntax_error()),
+        if self.left() > 0 {
+            return Err(syntax_error());
         }
+        Ok(())
     }
 
-    /// That the number of arguments is not one that the command can have.
+    /// The error for a number of arguments that the command does not take.
     pub(crate) fn wrong_number(&self) -> Reply {
         wrong_number(self.command)
     }
@@ -91,4 +98,10 @@ pub(crate) fn syntax_error() -> Reply {
 
 pub(crate) fn not_an_integer() -> Reply {
     Reply::error("ERR", "value is not an integer or out of range")
+}
+
+/// The first bytes of what a client sent, as text that an error can quote.
+pub(crate) fn shown(text: &[u8], max_bytes: usize) -> String {
+    let beginning = text.get(..max_bytes).unwrap_or(text);
+    String::from_utf8_lossy(beginning).into_owned()
 }

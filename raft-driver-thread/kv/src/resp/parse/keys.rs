@@ -1,15 +1,15 @@
 //! The commands over the keys.
 
-use super::arguments::{Arguments, not_an_integer, syntax_error};
+use super::arguments::{Arguments, SHOWN_BYTES, not_an_integer, shown, syntax_error};
 use crate::resp::number;
-use crate::state::{Command, Condition, Expiry, Reply, Set};
+use crate::state::{Command, Condition, Expiry, Reply, Set, SetReply, TimeUnit, ValueType};
 use bytes::Bytes;
 
 /// What parsing a command over the keys yields.
 type Parsed = Result<Command, Reply>;
 
-/// Expiries beyond that are refused. Redis refuses those whose sum with the time of day overflows:
-/// they are the same but for less than 2^42 milliseconds, which is in the year 2109.
+/// Later expiries are refused. Redis refuses an expiry whose sum with the current time overflows.
+/// The two limits differ by less than 2^42 milliseconds, which is in the year 2109.
 const MAX_EXPIRY_MILLIS: i64 = i64::MAX - (1 << 42);
 
 pub(crate) fn get(mut arguments: Arguments) -> Parsed {
@@ -22,59 +22,83 @@ pub(crate) fn set(mut arguments: Arguments) -> Parsed {
         value: arguments.next()?,
         condition: Condition::Always,
         expiry: Expiry::Never,
-        get: false,
+        reply: SetReply::Ok,
     };
-    let mut lifetime = None;
+    let mut lifetime: Option<Lifetime> = None;
     while let Some(option) = arguments.option() {
-        let free = set.expiry == Expiry::Never;
-        let unit = lifetime.as_ref().map(|(_, unit)| *unit);
+        let keeps_expiry = set.expiry == Expiry::Keep;
+        let unit = lifetime.as_ref().map(|lifetime| lifetime.unit);
         match option.as_slice() {
             b"NX" if set.condition != Condition::Present => set.condition = Condition::Absent,
             b"XX" if set.condition != Condition::Absent => set.condition = Condition::Present,
-            b"GET" => set.get = true,
+            b"GET" => set.reply = SetReply::OldValue,
             b"KEEPTTL" if lifetime.is_none() => set.expiry = Expiry::Keep,
-            // Said twice, the last one counts.
-            b"EX" if free && unit != Some(1) => lifetime = Some((arguments.next()?, 1000)),
-            b"PX" if free && unit != Some(1000) => lifetime = Some((arguments.next()?, 1)),
+            // If one of these is given twice, the last one counts.
+            b"EX" if !keeps_expiry && unit != Some(TimeUnit::Millis) => {
+                lifetime = Some(Lifetime::next(&mut arguments, TimeUnit::Seconds)?);
+            }
+            b"PX" if !keeps_expiry && unit != Some(TimeUnit::Seconds) => {
+                lifetime = Some(Lifetime::next(&mut arguments, TimeUnit::Millis)?);
+            }
             _ => return Err(syntax_error()),
         }
     }
-    // The syntax first, then the number, as in Redis.
-    if let Some((number, unit)) = lifetime {
-        set.expiry = expires_in(&number, unit, arguments.command)?;
+    // As in Redis, a syntax error comes before an error in the number.
+    if let Some(lifetime) = lifetime {
+        set.expiry = lifetime.expiry(arguments.command)?;
     }
     Ok(Command::Set(set))
 }
 
 pub(crate) fn setex(arguments: Arguments) -> Parsed {
-    set_for(arguments, 1000)
+    set_for(arguments, TimeUnit::Seconds)
 }
 
 pub(crate) fn psetex(arguments: Arguments) -> Parsed {
-    set_for(arguments, 1)
+    set_for(arguments, TimeUnit::Millis)
 }
 
-fn set_for(mut arguments: Arguments, unit: i64) -> Parsed {
-    let (key, lifetime, value) = (arguments.next()?, arguments.next()?, arguments.next()?);
+fn set_for(mut arguments: Arguments, unit: TimeUnit) -> Parsed {
+    let key = arguments.next()?;
+    let lifetime = Lifetime::next(&mut arguments, unit)?;
     Ok(Command::Set(Set {
         key,
-        value,
+        value: arguments.next()?,
         condition: Condition::Always,
-        expiry: expires_in(&lifetime, unit, arguments.command)?,
-        get: false,
+        expiry: lifetime.expiry(arguments.command)?,
+        reply: SetReply::Ok,
     }))
 }
 
-/// The lifetime of a new value: so many times `unit` milliseconds.
-fn expires_in(number: &[u8], unit: i64, command: &str) -> Result<Expiry, Reply> {
-    let number = number::integer(number).ok_or_else(not_an_integer)?;
-    let millis = number
-        .checked_mul(unit)
-        .filter(|millis| *millis <= MAX_EXPIRY_MILLIS);
-    match millis.and_then(|millis| u64::try_from(millis).ok()) {
-        None | Some(0) => Err(invalid_expiry(command)),
-        Some(millis) => Ok(Expiry::In(millis)),
+/// How long a new value lives, as the client gave it.
+struct Lifetime {
+    number: Bytes,
+    unit: TimeUnit,
+}
+
+impl Lifetime {
+    fn next(arguments: &mut Arguments, unit: TimeUnit) -> Result<Lifetime, Reply> {
+        let number = arguments.next()?;
+        Ok(Lifetime { number, unit })
     }
+
+    fn expiry(&self, command: &str) -> Result<Expiry, Reply> {
+        let number = number::integer(&self.number).ok_or_else(not_an_integer)?;
+        let millis = to_millis(number, self.unit);
+        match millis.and_then(|millis| u64::try_from(millis).ok()) {
+            None | Some(0) => Err(invalid_expiry(command)),
+            Some(millis) => Ok(Expiry::In(millis)),
+        }
+    }
+}
+
+/// `None` beyond [`MAX_EXPIRY_MILLIS`].
+fn to_millis(number: i64, unit: TimeUnit) -> Option<i64> {
+    let millis = match unit {
+        TimeUnit::Seconds => number.checked_mul(1000),
+        TimeUnit::Millis => Some(number),
+    };
+    millis.filter(|millis| *millis <= MAX_EXPIRY_MILLIS)
 }
 
 fn invalid_expiry(command: &str) -> Reply {
@@ -84,7 +108,7 @@ fn invalid_expiry(command: &str) -> Reply {
     )
 }
 
-/// Answers with a number, as comparing and setting does.
+/// Returns a number, as CAS does.
 pub(crate) fn setnx(mut arguments: Arguments) -> Parsed {
     Ok(Command::CompareAndSet {
         key: arguments.next()?,
@@ -165,41 +189,39 @@ fn increment(key: Bytes, by: i64) -> Parsed {
 }
 
 pub(crate) fn expire(arguments: Arguments) -> Parsed {
-    expire_in(arguments, 1000)
+    expire_in(arguments, TimeUnit::Seconds)
 }
 
 pub(crate) fn pexpire(arguments: Arguments) -> Parsed {
-    expire_in(arguments, 1)
+    expire_in(arguments, TimeUnit::Millis)
 }
 
-fn expire_in(mut arguments: Arguments, unit: i64) -> Parsed {
+fn expire_in(mut arguments: Arguments, unit: TimeUnit) -> Parsed {
     let (key, number) = (arguments.next()?, arguments.next()?);
-    // The options first, then the number, as in Redis.
+    // As in Redis, an error in the options comes before an error in the number.
     if let Some(option) = arguments.optional() {
-        let option = super::shown(&option, super::SHOWN_BYTES);
+        let option = shown(&option, SHOWN_BYTES);
         return Err(Reply::error(
             "ERR",
             format_args!("Unsupported option {option}"),
         ));
     }
     let number = number::integer(&number).ok_or_else(not_an_integer)?;
-    let millis = number.checked_mul(unit);
-    let millis = millis.filter(|millis| *millis <= MAX_EXPIRY_MILLIS);
-    let millis = millis.ok_or_else(|| invalid_expiry(arguments.command))?;
+    let millis = to_millis(number, unit).ok_or_else(|| invalid_expiry(arguments.command))?;
     Ok(Command::Expire { key, millis })
 }
 
 pub(crate) fn ttl(arguments: Arguments) -> Parsed {
-    time_to_live(arguments, false)
+    time_to_live(arguments, TimeUnit::Seconds)
 }
 
 pub(crate) fn pttl(arguments: Arguments) -> Parsed {
-    time_to_live(arguments, true)
+    time_to_live(arguments, TimeUnit::Millis)
 }
 
-fn time_to_live(mut arguments: Arguments, in_millis: bool) -> Parsed {
+fn time_to_live(mut arguments: Arguments, unit: TimeUnit) -> Parsed {
     let key = arguments.next()?;
-    Ok(Command::TimeToLive { key, in_millis })
+    Ok(Command::TimeToLive { key, unit })
 }
 
 pub(crate) fn persist(mut arguments: Arguments) -> Parsed {
@@ -213,12 +235,12 @@ pub(crate) fn keys(mut arguments: Arguments) -> Parsed {
 pub(crate) fn scan(mut arguments: Arguments) -> Parsed {
     let invalid = || Reply::error("ERR", "invalid cursor");
     let cursor = number::unsigned(&arguments.next()?).ok_or_else(invalid)?;
-    let (mut pattern, mut count, mut of_strings) = (None, 10, true);
+    let (mut pattern, mut count, mut value_type) = (None, 10, ValueType::String);
     while let Some(option) = arguments.option() {
         match option.as_slice() {
             b"MATCH" => pattern = Some(arguments.pattern()?),
             b"COUNT" => count = u64::try_from(arguments.integer()?).unwrap_or(0),
-            b"TYPE" => of_strings = arguments.next()?.eq_ignore_ascii_case(b"string"),
+            b"TYPE" => value_type = value_type_named(&arguments.next()?),
             _ => return Err(syntax_error()),
         }
         if count == 0 {
@@ -229,15 +251,23 @@ pub(crate) fn scan(mut arguments: Arguments) -> Parsed {
         cursor,
         pattern,
         count,
-        of_strings,
+        value_type,
     })
+}
+
+fn value_type_named(name: &[u8]) -> ValueType {
+    if name.eq_ignore_ascii_case(b"string") {
+        ValueType::String
+    } else {
+        ValueType::Other
+    }
 }
 
 pub(crate) fn dbsize(_: Arguments) -> Parsed {
     Ok(Command::Size)
 }
 
-/// At once or in the background: it is at once, and takes no time.
+/// ASYNC and SYNC make no difference: removing all keys takes no time.
 pub(crate) fn flush(mut arguments: Arguments) -> Parsed {
     match arguments.option().as_deref() {
         None | Some(b"ASYNC" | b"SYNC") => arguments.end().map(|()| Command::Flush),

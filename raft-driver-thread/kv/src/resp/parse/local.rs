@@ -1,26 +1,23 @@
-//! The commands about the connection, and about one server alone.
+//! The commands that one server answers by itself.
 
-use super::arguments::{Arguments, syntax_error};
-use super::types::{
+use super::arguments::{Arguments, Parsed, SHOWN_BYTES, shown, syntax_error};
+use crate::resp::encode::Version;
+use crate::resp::number;
+use crate::resp::request::{
     ClientCommand, CommandCommand, Credentials, LibraryAttribute, LocalCommand, Request,
 };
-use crate::resp::number;
-use crate::resp::reply::Version;
 use crate::state::Reply;
 
-/// What parsing a request yields.
-type Parsed = Result<Request, Reply>;
-
-fn connection(request: LocalCommand) -> Parsed {
+fn local(request: LocalCommand) -> Parsed {
     Ok(Request::Local(request))
 }
 
 fn client(command: ClientCommand) -> Parsed {
-    connection(LocalCommand::Client(command))
+    local(LocalCommand::Client(command))
 }
 
 fn command(command: CommandCommand) -> Parsed {
-    connection(LocalCommand::Command(command))
+    local(LocalCommand::Command(command))
 }
 
 fn refused(reason: &str) -> Parsed {
@@ -29,18 +26,18 @@ fn refused(reason: &str) -> Parsed {
 
 pub(crate) fn ping(mut arguments: Arguments) -> Parsed {
     match arguments.left() {
-        0 | 1 => connection(LocalCommand::Ping(arguments.optional())),
+        0 | 1 => local(LocalCommand::Ping(arguments.optional())),
         _ => Err(arguments.wrong_number()),
     }
 }
 
 pub(crate) fn echo(mut arguments: Arguments) -> Parsed {
-    connection(LocalCommand::Echo(arguments.next()?))
+    local(LocalCommand::Echo(arguments.next()?))
 }
 
 pub(crate) fn select(mut arguments: Arguments) -> Parsed {
     match arguments.integer()? {
-        0 => connection(LocalCommand::Select(0)),
+        0 => local(LocalCommand::Select(0)),
         number if i32::try_from(number).is_err() => {
             refused("value is out of range, value must between -2147483648 and 2147483647")
         }
@@ -49,19 +46,19 @@ pub(crate) fn select(mut arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn quit(_: Arguments) -> Parsed {
-    connection(LocalCommand::Quit)
+    local(LocalCommand::Quit)
 }
 
 pub(crate) fn reset(_: Arguments) -> Parsed {
-    connection(LocalCommand::Reset)
+    local(LocalCommand::Reset)
 }
 
 pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
     let version = match arguments.optional() {
         None => None,
         Some(word) => {
-            let no_number = "Protocol version is not an integer or out of range";
-            let number = number::integer(&word).ok_or_else(|| Reply::error("ERR", no_number))?;
+            let not_a_number = "Protocol version is not an integer or out of range";
+            let number = number::integer(&word).ok_or_else(|| Reply::error("ERR", not_a_number))?;
             let version = u8::try_from(number).ok().and_then(Version::from_number);
             let unsupported = || Reply::error("NOPROTO", "unsupported protocol version");
             Some(version.ok_or_else(unsupported)?.number())
@@ -77,23 +74,23 @@ pub(crate) fn hello(mut arguments: Arguments) -> Parsed {
             });
         } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
             let word = arguments.next()?;
-            is_printable(&word, "Client names")?;
+            require_printable(&word, "Client names")?;
             name = Some(word);
         } else {
-            let option = super::shown(&option, super::SHOWN_BYTES);
+            let option = shown(&option, SHOWN_BYTES);
             let message = format_args!("Syntax error in HELLO option '{option}'");
             return Err(Reply::error("ERR", message));
         }
     }
-    connection(LocalCommand::Hello {
+    local(LocalCommand::Hello {
         version,
         auth,
         name,
     })
 }
 
-/// What is shown in lists, by blanks between words, must have none, nor ends of lines.
-fn is_printable(word: &[u8], what: &str) -> Result<(), Reply> {
+/// Refuses blanks and line ends: lists of connections show the word between blanks.
+fn require_printable(word: &[u8], what: &str) -> Result<(), Reply> {
     if word.iter().all(u8::is_ascii_graphic) {
         return Ok(());
     }
@@ -105,7 +102,7 @@ pub(crate) fn auth(mut arguments: Arguments) -> Parsed {
     let first = arguments.next()?;
     let second = arguments.optional();
     arguments.end()?;
-    connection(match second {
+    local(match second {
         None => LocalCommand::Auth {
             user: None,
             password: first,
@@ -127,7 +124,7 @@ pub(crate) fn client_get_name(_: Arguments) -> Parsed {
 
 pub(crate) fn client_set_name(mut arguments: Arguments) -> Parsed {
     let name = arguments.next()?;
-    is_printable(&name, "Client names")?;
+    require_printable(&name, "Client names")?;
     client(ClientCommand::SetName(name))
 }
 
@@ -138,12 +135,12 @@ pub(crate) fn client_set_info(mut arguments: Arguments) -> Parsed {
     } else if name.eq_ignore_ascii_case(b"lib-ver") {
         (LibraryAttribute::Version, "lib-ver")
     } else {
-        let name = super::shown(&name, super::SHOWN_BYTES);
+        let name = shown(&name, SHOWN_BYTES);
         let message = format_args!("Unrecognized option '{name}'");
         return Err(Reply::error("ERR", message));
     };
     let value = arguments.next()?;
-    is_printable(&value, what)?;
+    require_printable(&value, what)?;
     client(ClientCommand::SetInfo { attribute, value })
 }
 
@@ -157,15 +154,15 @@ pub(crate) fn client_list(arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn client_no_evict(arguments: Arguments) -> Parsed {
-    switch(arguments, ClientCommand::NoEvict)
+    on_or_off(arguments, ClientCommand::NoEvict)
 }
 
 pub(crate) fn client_no_touch(arguments: Arguments) -> Parsed {
-    switch(arguments, ClientCommand::NoTouch)
+    on_or_off(arguments, ClientCommand::NoTouch)
 }
 
-/// ON or OFF, which changes nothing here.
-fn switch(mut arguments: Arguments, command: ClientCommand) -> Parsed {
+/// Takes ON or OFF, neither of which changes anything here.
+fn on_or_off(mut arguments: Arguments, command: ClientCommand) -> Parsed {
     match arguments.option().as_deref() {
         Some(b"ON" | b"OFF") => client(command),
         None | Some(_) => Err(syntax_error()),
@@ -181,7 +178,7 @@ pub(crate) fn client_kill(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn info(arguments: Arguments) -> Parsed {
-    connection(LocalCommand::Info(arguments.rest()))
+    local(LocalCommand::Info(arguments.rest()))
 }
 
 pub(crate) fn command_all(_: Arguments) -> Parsed {
@@ -210,7 +207,7 @@ pub(crate) fn command_list(arguments: Arguments) -> Parsed {
 }
 
 pub(crate) fn config_get(arguments: Arguments) -> Parsed {
-    connection(LocalCommand::ConfigGet(arguments.rest()))
+    local(LocalCommand::ConfigGet(arguments.rest()))
 }
 
 pub(crate) fn config_set(_: Arguments) -> Parsed {
@@ -218,23 +215,23 @@ pub(crate) fn config_set(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn readonly(_: Arguments) -> Parsed {
-    connection(LocalCommand::ReadOnly)
+    local(LocalCommand::ReadOnly)
 }
 
 pub(crate) fn readwrite(_: Arguments) -> Parsed {
-    connection(LocalCommand::ReadWrite)
+    local(LocalCommand::ReadWrite)
 }
 
 pub(crate) fn multi(_: Arguments) -> Parsed {
-    connection(LocalCommand::Multi)
+    local(LocalCommand::Multi)
 }
 
 pub(crate) fn exec(_: Arguments) -> Parsed {
-    connection(LocalCommand::Exec)
+    local(LocalCommand::Exec)
 }
 
 pub(crate) fn discard(_: Arguments) -> Parsed {
-    connection(LocalCommand::Discard)
+    local(LocalCommand::Discard)
 }
 
 pub(crate) fn watch(_: Arguments) -> Parsed {
@@ -242,5 +239,5 @@ pub(crate) fn watch(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn unwatch(_: Arguments) -> Parsed {
-    connection(LocalCommand::Unwatch)
+    local(LocalCommand::Unwatch)
 }

@@ -1,6 +1,6 @@
 //! Requests that people type: one line, words with blanks between them, quotes as in Redis.
 
-use super::error::ProtocolError;
+use crate::resp::error::ProtocolError;
 use bytes::Bytes;
 use std::iter::Peekable;
 use std::slice::Iter;
@@ -9,9 +9,9 @@ type Text<'a> = Peekable<Iter<'a, u8>>;
 
 /// The words of a line.
 ///
-/// In double quotes, `\n \r \t \b \a` and `\xHH` stand for a byte, any other byte behind a
-/// backslash for itself; in single quotes only `\'` does. A quote ends its word. As in Redis, a
-/// line ends at a zero byte.
+/// In double quotes, `\n \r \t \b \a` and `\xHH` stand for one byte; a backslash before any other
+/// byte stands for that byte. In single quotes only `\'` is an escape. A quote ends its word. As
+/// in Redis, a zero byte ends the line.
 pub(super) fn words(line: &[u8]) -> Result<Vec<Bytes>, ProtocolError> {
     let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let mut text = line.iter().peekable();
@@ -36,7 +36,7 @@ fn word(text: &mut Text<'_>) -> Result<Bytes, ProtocolError> {
                 continue;
             }
         }
-        // Nothing may stick to the end of a quote.
+        // A blank must follow the end of a quote.
         if text.peek().is_some_and(|next| !is_space(next)) {
             return Err(ProtocolError::Quotes);
         }
@@ -74,10 +74,10 @@ fn escaped(text: &mut Text<'_>) -> Result<u8, ProtocolError> {
     })
 }
 
-/// The byte that the next two digits stand for, if they are digits.
+/// The byte for which the next two bytes stand, if they are hexadecimal digits.
 fn two_hex_digits(text: &Text<'_>) -> Option<u8> {
-    let mut ahead = text.clone();
-    let mut digit = || char::from(*ahead.next()?).to_digit(16);
+    let mut digits = text.clone();
+    let mut digit = || char::from(*digits.next()?).to_digit(16);
     let value = digit()? * 16 + digit()?;
     u8::try_from(value).ok()
 }

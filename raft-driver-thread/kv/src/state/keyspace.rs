@@ -1,4 +1,4 @@
-//! The map of the keys, in the order of a scan.
+//! The keys and their values, in the order of a scan.
 
 use bytes::Bytes;
 use imbl::OrdMap;
@@ -17,27 +17,28 @@ pub(super) struct Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) bytes: Bytes,
-    /// From when on the key is not there: milliseconds since 1970.
+    /// When the key expires: milliseconds since 1970.
     pub(super) expiry: Option<u64>,
 }
 
-/// The keys and their values. Copies share what they have in common, so one costs nothing but
-/// what is changed later.
+/// The keys and their values. A copy shares everything with the original until one of them
+/// changes, so taking one costs almost nothing.
 ///
-/// The map itself is one of hashes: what a search passes is then small, and lies together.
+/// The tree is ordered by hashes, which are small and lie next to each other in memory. So a search
+/// touches little memory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct Keyspace {
     buckets: OrdMap<u64, Arc<Bucket>>,
     len: usize,
 }
 
-/// The keys of one hash; hardly ever more than one.
+/// The keys with one hash; hardly ever more than one.
 #[derive(Clone, Debug)]
 struct Bucket {
-    /// The first of them.
+    /// The first key.
     key: Key,
     value: Value,
-    /// Those behind it.
+    /// The keys after it.
     others: OrdMap<Key, Value>,
 }
 
@@ -58,12 +59,12 @@ impl Key {
     }
 }
 
-/// Where a key stands in a scan: FNV-1a of 64 bits, folded to 53 as its authors advise.
+/// A key's place in a scan: FNV-1a of 64 bits, folded to 53 as its authors advise.
 ///
-/// It must be the same on all machines and in all releases: cursors, snapshots and backups depend
-/// on it. It has no more bits because clients in JavaScript take cursors for floating-point
-/// numbers. It need not withstand an adversary, who gains nothing but long answers to scans: keys
-/// are found in logarithmic time whatever their hashes.
+/// The hash must be the same on all machines and in all releases: cursors, snapshots and backups
+/// depend on it. It has no more bits because clients in JavaScript read cursors as floating-point
+/// numbers. It need not withstand an adversary, who would gain only long answers to scans: keys
+/// are found in logarithmic time whatever their hashes are.
 fn hash(name: &[u8]) -> u64 {
     const BITS: u32 = 53;
     let hash = name.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -72,9 +73,9 @@ fn hash(name: &[u8]) -> u64 {
     (hash >> BITS) ^ (hash & ((1 << BITS) - 1))
 }
 
-impl Keys {
-    pub(super) fn new() -> Keys {
-        Keys::default()
+impl Keyspace {
+    pub(super) fn new() -> Keyspace {
+        Keyspace::default()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -86,26 +87,28 @@ impl Keys {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Keys::default();
+        *self = Keyspace::default();
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Value> {
         let bucket = self.buckets.get(&key.hash)?;
-        match bucket.key == *key {
-            true => Some(&bucket.value),
-            false => bucket.others.get(key),
+        if bucket.key == *key {
+            Some(&bucket.value)
+        } else {
+            bucket.others.get(key)
         }
     }
 
     pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Value> {
         let bucket = Arc::make_mut(self.buckets.get_mut(&key.hash)?);
-        match bucket.key == *key {
-            true => Some(&mut bucket.value),
-            false => bucket.others.get_mut(key),
+        if bucket.key == *key {
+            Some(&mut bucket.value)
+        } else {
+            bucket.others.get_mut(key)
         }
     }
 
-    /// The value before.
+    /// Returns the old value.
     pub(super) fn insert(&mut self, key: Key, value: Value) -> Option<Value> {
         let Some(shared) = self.buckets.get_mut(&key.hash) else {
             let bucket = Bucket::new(key, value);
@@ -126,7 +129,7 @@ impl Keys {
         before
     }
 
-    /// The value before.
+    /// Returns the old value.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let shared = self.buckets.get(&key.hash)?;
         let before = if shared.key != *key {
@@ -153,31 +156,30 @@ impl Keys {
         Some(last.map_or(&bucket.key, |(key, _)| key))
     }
 
-    /// All of them, in order.
+    /// All keys, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Value)> {
         self.in_buckets(..)
     }
 
-    /// Those whose hashes are not below.
-    pub(super) fn since_hash(&self, hash: u64) -> impl Iterator<Item = (&Key, &Value)> {
+    /// The keys from this hash on, in order.
+    pub(super) fn starting_at(&self, hash: u64) -> impl Iterator<Item = (&Key, &Value)> {
         self.in_buckets(hash..)
     }
 
-    /// Those behind a key, be it there or not; all of them without one.
-    pub(super) fn behind(&self, key: Option<Key>) -> impl Iterator<Item = (&Key, &Value)> {
-        let others = match &key {
-            Some(key) => Bound::Excluded(key.hash),
-            None => Bound::Unbounded,
-        };
+    /// The keys after `key`, which need not exist itself; all keys if it is `None`. In order.
+    pub(super) fn after(&self, key: Option<Key>) -> impl Iterator<Item = (&Key, &Value)> {
+        let later_hashes = key
+            .as_ref()
+            .map_or(Bound::Unbounded, |key| Bound::Excluded(key.hash));
         let bucket = key.as_ref().and_then(|key| self.buckets.get(&key.hash));
-        let of_its_hash = bucket.into_iter().flat_map(move |bucket| {
+        let of_same_hash = bucket.into_iter().flat_map(move |bucket| {
             let first = Some((&bucket.key, &bucket.value)).filter(|it| Some(it.0) > key.as_ref());
             let from = key.clone().map_or(Bound::Unbounded, Bound::Excluded);
             first
                 .into_iter()
                 .chain(bucket.others.range((from, Bound::Unbounded)))
         });
-        of_its_hash.chain(self.in_buckets((others, Bound::Unbounded)))
+        of_same_hash.chain(self.in_buckets((later_hashes, Bound::Unbounded)))
     }
 
     fn in_buckets(&self, hashes: impl RangeBounds<u64>) -> impl Iterator<Item = (&Key, &Value)> {

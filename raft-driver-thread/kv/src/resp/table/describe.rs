@@ -1,23 +1,24 @@
 //! What COMMAND answers.
 
-use super::{CommandSpec, Flag, KeyPositions, Subcommand, all, find, takes};
-use crate::resp::parse::CommandCommand;
+use super::spec::{Arity, CommandSpec, Flag, KeyPositions, Subcommand};
+use super::{all, find};
+use crate::resp::request::CommandCommand;
 use crate::state::Reply;
 use bytes::Bytes;
 
-/// The release in which all of them came.
+/// The release in which all of the commands came.
 const SINCE: &str = "0.1.0";
 
 impl CommandCommand {
     /// The answer.
     pub fn reply(&self) -> Reply {
         match self {
-            CommandCommand::All => Reply::Array(all().iter().map(described).collect()),
+            CommandCommand::All => Reply::Array(all().iter().map(description).collect()),
             CommandCommand::Count => count(all().len()),
             CommandCommand::Docs(names) => Reply::Map(named(names).flatten().map(docs).collect()),
             CommandCommand::GetKeys(words) => keys_of(words),
             CommandCommand::Info(names) => {
-                let nil_or = |spec: Option<_>| spec.map_or(Reply::Nil, described);
+                let nil_or = |spec: Option<_>| spec.map_or(Reply::Nil, description);
                 Reply::Array(named(names).map(nil_or).collect())
             }
             CommandCommand::List => {
@@ -27,14 +28,15 @@ impl CommandCommand {
     }
 }
 
-/// The commands of these names, `None` for names of none; all if there are no names.
+/// The commands with these names, `None` for a name that no command has; all commands if there
+/// are no names.
 fn named(names: &[Bytes]) -> impl Iterator<Item = Option<&'static CommandSpec>> {
     let all = if names.is_empty() { all() } else { &[] };
     let named = names.iter().map(|name| find(name));
     all.iter().map(Some).chain(named)
 }
 
-/// Those of a request's words that are keys.
+/// The keys among a request's words.
 fn keys_of(words: &[Bytes]) -> Reply {
     let spec = words.first().and_then(|name| find(name));
     let is_known = |spec: &&CommandSpec| match words.get(1) {
@@ -45,12 +47,14 @@ fn keys_of(words: &[Bytes]) -> Reply {
         return Reply::error("ERR", "Invalid command specified");
     };
     let (most, step) = match spec.keys {
-        KeyPositions::None => return Reply::error("ERR", "The command has no key arguments"),
-        KeyPositions::One => (1, 1),
-        KeyPositions::All => (usize::MAX, 1),
-        KeyPositions::EverySecond => (usize::MAX, 2),
+        KeyPositions::NoKeys => {
+            return Reply::error("ERR", "The command has no key arguments");
+        }
+        KeyPositions::FirstWord => (1, 1),
+        KeyPositions::AllWords => (usize::MAX, 1),
+        KeyPositions::EverySecondWord => (usize::MAX, 2),
     };
-    if !takes(spec.arity, words.len()) {
+    if !spec.arity.accepts(words.len()) {
         return Reply::error("ERR", "Invalid number of arguments specified for command");
     }
     let keys = words.iter().skip(1).step_by(step).take(most);
@@ -66,44 +70,34 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Reply {
     Reply::Array(words.collect())
 }
 
-/// Ten facts, as since Redis 7: name, arity, flags, the first and last key and the step between
-/// them, categories, tips, specifications of keys, subcommands.
-fn described(spec: &CommandSpec) -> Reply {
+fn description(spec: &CommandSpec) -> Reply {
     let subcommands = spec.subcommands.iter().map(|subcommand| {
-        let keys = KeyPositions::None;
-        facts(
-            subcommand.full_name,
-            subcommand.arity,
-            spec,
-            keys,
-            Vec::new(),
-        )
+        let keys = KeyPositions::NoKeys;
+        let (name, arity) = (subcommand.full_name, subcommand.arity);
+        fields(name, arity, spec, keys, Vec::new())
     });
-    facts(
-        spec.name,
-        spec.arity,
-        spec,
-        spec.keys,
-        subcommands.collect(),
-    )
+    let subcommands = subcommands.collect();
+    fields(spec.name, spec.arity, spec, spec.keys, subcommands)
 }
 
-fn facts(
+/// Ten fields, as since Redis 7: name, arity, flags, the first and last key and the step between
+/// them, categories, tips, specifications of keys, subcommands.
+fn fields(
     name: &str,
-    arity: i32,
+    arity: Arity,
     spec: &CommandSpec,
     keys: KeyPositions,
     subcommands: Vec<Reply>,
 ) -> Reply {
     let (first, last, step) = match keys {
-        KeyPositions::None => (0, 0, 0),
-        KeyPositions::One => (1, 1, 1),
-        KeyPositions::All => (1, -1, 1),
-        KeyPositions::EverySecond => (1, -1, 2),
+        KeyPositions::NoKeys => (0, 0, 0),
+        KeyPositions::FirstWord => (1, 1, 1),
+        KeyPositions::AllWords => (1, -1, 1),
+        KeyPositions::EverySecondWord => (1, -1, 2),
     };
     Reply::Array(vec![
         Reply::text(name),
-        Reply::Integer(arity.into()),
+        Reply::Integer(arity.0.into()),
         words(spec.flags.iter().map(|flag| flag.name())),
         Reply::Integer(first),
         Reply::Integer(last),
@@ -115,52 +109,35 @@ fn facts(
     ])
 }
 
-impl Flag {
-    /// What Redis calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Flag::Write => "write",
-            Flag::ReadOnly => "readonly",
-            Flag::Fast => "fast",
-            Flag::Admin => "admin",
-            Flag::NoAuth => "no_auth",
-        }
-    }
-}
-
+/// The categories by which access lists of Redis name commands.
 fn categories(spec: &CommandSpec) -> Vec<&'static str> {
-    let mut categories = Vec::new();
+    let has = |flag, category| spec.has(flag).then_some(category);
     let by_flag = [
-        (Flag::Write, "@write"),
-        (Flag::ReadOnly, "@read"),
-        (Flag::Admin, "@admin"),
+        has(Flag::Write, "@write"),
+        has(Flag::ReadOnly, "@read"),
+        has(Flag::Admin, "@admin"),
     ];
-    categories.extend(
-        by_flag
-            .iter()
-            .filter(|(flag, _)| spec.has(*flag))
-            .map(|(_, name)| *name),
-    );
-    categories.extend(match spec.group {
+    let by_group = match spec.group {
         "string" => Some("@string"),
         "generic" => Some("@keyspace"),
         "connection" => Some("@connection"),
         "transactions" => Some("@transaction"),
         _ => None,
-    });
-    categories.push(if spec.has(Flag::Fast) {
+    };
+    let by_speed = if spec.has(Flag::Fast) {
         "@fast"
     } else {
         "@slow"
-    });
-    categories
+    };
+    let categories = by_flag.into_iter().chain([by_group, Some(by_speed)]);
+    categories.flatten().collect()
 }
 
 fn docs(spec: &CommandSpec) -> (Reply, Reply) {
-    let mut docs = documented(spec.summary, spec.group);
+    let mut docs = documentation(spec.summary, spec.group);
     if !spec.subcommands.is_empty() {
         let subcommand = |subcommand: &Subcommand| {
-            let docs = documented(subcommand.summary, spec.group);
+            let docs = documentation(subcommand.summary, spec.group);
             (Reply::text(subcommand.full_name), Reply::Map(docs))
         };
         let subcommands = spec.subcommands.iter().map(subcommand).collect();
@@ -169,7 +146,7 @@ fn docs(spec: &CommandSpec) -> (Reply, Reply) {
     (Reply::text(spec.name), Reply::Map(docs))
 }
 
-fn documented(summary: &str, group: &str) -> Vec<(Reply, Reply)> {
+fn documentation(summary: &str, group: &str) -> Vec<(Reply, Reply)> {
     let pair = |name: &str, text: &str| (Reply::text(name), Reply::text(text));
     vec![
         pair("summary", summary),

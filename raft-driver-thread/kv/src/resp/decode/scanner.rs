@@ -1,41 +1,44 @@
-//! Going over bytes that are still coming in, without looking at any of them twice.
+//! Finds lines in a buffer that grows at its end, and looks at each byte once.
 
 use std::ops::Range;
 
-/// A place in a buffer that grows at its end.
+/// How far a buffer has been read.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Walk {
-    /// Where the next header begins: all before it is known to be good.
-    pub(crate) at: usize,
-    /// Up to here the header's line has no end.
+pub(super) struct Scanner {
+    /// Where the next header begins. Everything before it has been checked.
+    pub(super) position: usize,
+    /// Up to here there is no end of the header's line.
     searched: usize,
 }
 
-/// Why a line is none.
+/// Why a header is not a line.
 #[derive(Debug)]
-pub(crate) enum LineError {
+pub(super) enum LineError {
     /// It has no end within the limit.
     TooLong,
     /// A carriage return without a line feed.
     NoLineFeed,
 }
 
-/// A line: where its text is, without the first byte, which says what kind it is; and where the
-/// next one begins.
+/// A line of the buffer.
 #[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) text: Range<usize>,
-    pub(crate) next: usize,
+pub(super) struct Line {
+    /// The line without its first byte, which says what kind of value it begins, and without
+    /// its end.
+    pub(super) text: Range<usize>,
+    /// Where the next line begins.
+    pub(super) next: usize,
 }
 
-impl Walk {
-    /// The line that begins here; `None` if its end has not come yet. Stays here.
-    pub(crate) fn line(
+impl Scanner {
+    /// The line that begins at the scanner's position, which stays; `None` if the line's end has
+    /// not arrived yet.
+    pub(super) fn line(
         &mut self,
         buffer: &[u8],
         max_bytes: usize,
     ) -> Result<Option<Line>, LineError> {
-        let start = self.at.saturating_add(1);
+        let start = self.position.saturating_add(1);
         let last = start.saturating_add(max_bytes);
         let from = self.searched.max(start);
         let found = buffer.get(from..).unwrap_or_default();
@@ -58,9 +61,9 @@ impl Walk {
         }
     }
 
-    /// Goes on to where something else begins.
-    pub(crate) fn go_to(&mut self, at: usize) {
-        self.at = at;
-        self.searched = at;
+    /// Moves on to where the next header begins.
+    pub(super) fn move_to(&mut self, position: usize) {
+        self.position = position;
+        self.searched = position;
     }
 }

@@ -1,0 +1,161 @@
+//! What the log holds: the payload of a command entry, and what applying it answers.
+
+use super::command::Command;
+use super::reply::Reply;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The payload of a command entry of the log.
+///
+/// Its first byte is the version of its layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// The leader's wall clock when it proposed the entry: milliseconds since 1970. The state's
+    /// time never goes back: when an entry with an earlier time is applied, the latest time seen
+    /// counts.
+    pub unix_millis: u64,
+    /// What the entry does.
+    pub operation: Operation,
+}
+
+/// What an entry does to the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// Lets time pass and keys expire, nothing else.
+    AdvanceTime,
+    /// Runs commands in order. No other command runs in between.
+    Commands {
+        /// Identifies the request, so that it runs once however often it is proposed; `None`: the
+        /// commands run every time they are applied.
+        origin: Option<Origin>,
+        /// The commands. Commands that only read may be among them.
+        commands: Vec<Command>,
+    },
+    /// Opens a session (thesis 6.3) with this number. If there is one with it, it is used.
+    ///
+    /// The server that proposes this draws the number at random. So no client meets another's
+    /// session: not by guessing, and not in a cluster that was restored from a backup.
+    OpenSession(u64),
+    /// Ends a session and forgets its answers.
+    CloseSession(u64),
+    /// A server publishes its address, which replaces the one it published before.
+    SetAddress(ServerAddress),
+    /// Removes the address of a server that has left, by its node id.
+    RemoveAddress(u64),
+    /// Loads keys of a backup.
+    Load(Vec<StoredKey>),
+}
+
+/// A key as a backup holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKey {
+    /// The key.
+    pub name: Bytes,
+    /// Its value.
+    pub value: Bytes,
+    /// When it expires, in milliseconds since 1970; `None`: never.
+    pub expiry: Option<u64>,
+}
+
+/// Identifies a request, so that a repetition is recognized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The session.
+    pub session: u64,
+    /// The request's number in the session.
+    pub sequence: u64,
+    /// No request below this number will be repeated, so their answers can be forgotten. At most
+    /// `sequence`.
+    pub floor: u64,
+}
+
+/// Where clients reach a server. The other servers forward requests to this address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAddress {
+    /// The server's node id.
+    pub node: u64,
+    /// Where clients reach it: host:port.
+    pub clients: String,
+    /// The release that it runs.
+    pub release: String,
+}
+
+/// What applying an entry answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// One reply for each command. Once the replies take more than
+    /// [`MAX_ANSWER_BYTES`](super::MAX_ANSWER_BYTES), each further read is answered with an error.
+    Replies(Vec<Reply>),
+    /// The session that was opened.
+    Session(u64),
+    /// There is no such session: it was never opened, it was closed, or it was evicted as the
+    /// least recently used. This entry did nothing.
+    NoSession,
+    /// The request's number is below the session's floor, or its answer was too long to be kept.
+    /// If it ever ran, it was by an earlier entry. This entry did nothing.
+    Forgotten,
+    /// The operation was done, and has no result.
+    Done,
+    /// This release cannot decode the payload. The entry did nothing, on any server.
+    Unreadable,
+}
+
+/// The version of the layout.
+const VERSION: u8 = 1;
+
+/// The bytes of a value, behind the version of the layout.
+fn encode(value: &impl Serialize) -> Bytes {
+    match postcard::to_extend(value, vec![VERSION]) {
+        Ok(bytes) => Bytes::from(bytes),
+        // No serializer in it fails, and a vector takes any length.
+        Err(error) => unreachable!("a payload can always be encoded: {error}"),
+    }
+}
+
+fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<T> {
+    match bytes.split_first()? {
+        (&VERSION, rest) => postcard::from_bytes(rest).ok(),
+        _ => None,
+    }
+}
+
+impl Payload {
+    /// The payload's bytes.
+    pub fn encode(&self) -> Bytes {
+        Payload::encode_parts(self.unix_millis, &self.operation)
+    }
+
+    /// The bytes of a payload with these parts.
+    pub fn encode_parts(unix_millis: u64, operation: &Operation) -> Bytes {
+        encode(&(unix_millis, operation))
+    }
+
+    /// The payload; `None` if the bytes have another layout.
+    pub fn decode(bytes: &[u8]) -> Option<Payload> {
+        decode(bytes)
+    }
+}
+
+impl Operation {
+    /// The bytes that a server forwards to the leader.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    /// The operation; `None` if the bytes have another layout.
+    pub fn decode(bytes: &[u8]) -> Option<Operation> {
+        decode(bytes)
+    }
+}
+
+impl Answer {
+    /// The bytes that a leader sends back to the server that forwarded the operation.
+    pub fn encode(&self) -> Bytes {
+        encode(self)
+    }
+
+    /// The answer; `None` if the bytes have another layout.
+    pub fn decode(bytes: &[u8]) -> Option<Answer> {
+        decode(bytes)
+    }
+}

@@ -1,0 +1,31 @@
+//! The state at one moment.
+
+use super::keyspace::Keyspace;
+use super::payload::ServerAddress;
+use super::sessions::Session;
+use imbl::OrdMap;
+use std::collections::BTreeMap;
+
+/// The state at one moment, which stays as it is while the machine goes on.
+///
+/// Taking a view and copying it cost almost nothing: it shares its parts with the machine. While
+/// it is kept, memory is needed for what changes in the machine.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub(super) time: u64,
+    pub(super) keys: Keyspace,
+    pub(super) sessions: OrdMap<u64, Session>,
+    pub(super) addresses: BTreeMap<u64, ServerAddress>,
+}
+
+impl View {
+    /// The state's time: milliseconds since 1970.
+    pub fn time(&self) -> u64 {
+        self.time
+    }
+
+    /// How many keys there are.
+    pub fn key_count(&self) -> u64 {
+        self.keys.len() as u64
+    }
+}
