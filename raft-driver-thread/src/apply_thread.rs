@@ -21,8 +21,8 @@ use std::time::Duration;
 /// in every turn.
 const REPORT_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The core is told earlier when more bytes than this were applied: much less than the core lets wait to
-/// be applied.
+/// The core is told earlier when more bytes than this were applied: much less than the core lets
+/// wait to be applied.
 const REPORT_BYTES: u64 = 1 << 16;
 
 /// lastApplied, written by the apply thread and read by the core.
@@ -103,8 +103,8 @@ impl<M: StateMachine> Applier<M> {
         }
     }
 
-    /// Runs until the core drops its end or the state machine fails. What waits in `tasks` is bounded
-    /// by the core's limits on unapplied bytes and on outstanding requests.
+    /// Runs until the core drops its end or the state machine fails. What waits in `tasks` is
+    /// bounded by the core's limits on unapplied bytes and on outstanding requests.
     pub(crate) fn run(mut self, tasks: &Receiver<ApplyTask<M>>) {
         while let Some(task) = self.next(tasks) {
             if let Err(failed) = self.perform(task) {

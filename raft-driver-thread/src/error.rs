@@ -39,16 +39,16 @@ pub enum RequestError<R: std::error::Error> {
     /// The core refused. Nothing was done, and the reason says what to do next.
     #[error("refused: {0}")]
     Refused(R),
-    /// Another term's entry was applied at the command's index: the command was not applied and never
-    /// will be. It can be proposed again.
+    /// Another term's entry was applied at the command's index: the command was not applied and
+    /// never will be. It can be proposed again.
     #[error("not applied: at {proposed} another term's entry was committed")]
     NotApplied {
         /// The index and term at which the command had been proposed.
         proposed: EntryId,
     },
-    /// The command may have been applied, or may be applied later. Propose it again only if the state machine
-    /// recognizes a command that it has applied already (a session with a serial number,
-    /// thesis 6.3), or if applying it twice does no harm.
+    /// The command may have been applied, or may be applied later. Propose it again only if the
+    /// state machine recognizes a command that it has applied already (a session with a serial
+    /// number, thesis 6.3), or if applying it twice does no harm.
     #[error("it is not known whether this was done: {0}")]
     Unknown(Unknown),
     /// [`max_outstanding`](crate::Options::max_outstanding) requests of this node are outstanding;
@@ -80,7 +80,8 @@ pub enum StopReason {
     /// It was shut down, killed, or dropped.
     #[error("it was shut down")]
     Shutdown,
-    /// The storage failed. What was acknowledged is safe. Repair the disk, and start the node again.
+    /// The storage failed. What was acknowledged is safe. Repair the disk, and start the node
+    /// again.
     #[error("its storage failed: {0}")]
     Storage(String),
     /// The state machine panicked, or broke its contract.

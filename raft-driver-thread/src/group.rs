@@ -6,18 +6,20 @@ use crate::ticket::{Proposed, Ticket};
 use bytes::Bytes;
 use raft_proto::{ReadError, ReadMode};
 
-/// Requests that the core takes together, when the group is dropped. Commands of one group that follow one
-/// another are proposed as one batch: one append, one write, one sync. A batch ends before a read,
-/// and at [`max_append_bytes`](raft_proto::Config::max_append_bytes).
+/// Requests that the core takes together, when the group is dropped. Commands of one group that
+/// follow one another are proposed as one batch: one append, one write, one sync. A batch ends
+/// before a read, and at [`max_append_bytes`](raft_proto::Config::max_append_bytes).
 ///
-/// The core may take the requests earlier, if another thread takes its turn while the group is held.
+/// The core may take the requests earlier, if another thread takes its turn while the group is
+/// held.
 ///
 /// [`Node::submit`] only wakes the core's thread. Dropping a group takes the core's turn in the
-/// dropping thread, unless another thread takes one, which then sees the requests. This saves a server that
-/// receives requests on threads of its own a wake-up, which takes longer than most turns.
+/// dropping thread, unless another thread takes one, which then sees the requests. This saves a
+/// server that receives requests on threads of its own a wake-up, which takes longer than most
+/// turns.
 ///
-/// A group may be shared by several threads or tasks (`Arc<Group<_>>`): the last one to drop its handle takes
-/// the turn.
+/// A group may be shared by several threads or tasks (`Arc<Group<_>>`): the last one to drop its
+/// handle takes the turn.
 ///
 /// ```
 /// # use raft_driver_thread::{Node, StateMachine};

@@ -12,14 +12,15 @@ const MAX_WAITING: usize = 4096;
 /// What a message counts in addition to its payloads.
 const OVERHEAD: u64 = 256;
 
-/// The transport's end of a node's queue of messages. Cheap to clone, for any thread of a transport.
+/// The transport's end of a node's queue of messages. Cheap to clone, for any thread of a
+/// transport.
 ///
-/// The messages that wait are bounded in bytes ([`Options::max_inbox_bytes`](crate::Options)) and in
-/// number. [`deliver`](Inbox::deliver) blocks while there is no room, so that a connection's
+/// The messages that wait are bounded in bytes ([`Options::max_inbox_bytes`](crate::Options)) and
+/// in number. [`deliver`](Inbox::deliver) blocks while there is no room, so that a connection's
 /// reader stops reading and the sender's window fills.
 ///
-/// A transport that reads messages on threads of its own saves wake-ups, which take longer than most
-/// of the core's turns, with [`enqueue`](Inbox::enqueue) and [`help`](Inbox::help).
+/// A transport that reads messages on threads of its own saves wake-ups, which take longer than
+/// most of the core's turns, with [`enqueue`](Inbox::enqueue) and [`help`](Inbox::help).
 #[derive(Clone, Debug)]
 pub struct Inbox {
     deliveries: Sender<Delivery>,
@@ -56,8 +57,8 @@ pub enum Delivery {
 #[error("the node has stopped")]
 pub struct InboxClosed;
 
-/// An inbox in which at most about `max_bytes` wait, and its receiving end. For tests of a transport:
-/// a node makes its own.
+/// An inbox in which at most about `max_bytes` wait, and its receiving end. For tests of a
+/// transport: a node makes its own.
 pub fn inbox(max_bytes: u64) -> (Inbox, Deliveries) {
     inbox_with(max_bytes, Waker::default())
 }
@@ -92,8 +93,9 @@ impl Inbox {
         Ok(())
     }
 
-    /// As [`deliver`](Inbox::deliver), but does not wake the core if there is room. The caller has to call
-    /// [`help`](Inbox::help) when it has enqueued what it has, and before it waits for more.
+    /// As [`deliver`](Inbox::deliver), but does not wake the core if there is room. The caller has
+    /// to call [`help`](Inbox::help) when it has enqueued what it has, and before it waits for
+    /// more.
     ///
     /// # Errors
     ///
@@ -118,14 +120,14 @@ impl Inbox {
     /// Takes the core's turn in this thread, unless another thread takes one: that thread then sees
     /// what was enqueued.
     ///
-    /// The core may call any of the transport's methods in its turn. So the caller must hold no lock that
-    /// one of them takes.
+    /// The core may call any of the transport's methods in its turn. So the caller must hold no
+    /// lock that one of them takes.
     pub fn help(&self) {
         self.waker.run_or_wake();
     }
 
-    /// Delivers a message from `from` if there is room for it now. Returns whether there was; if not,
-    /// the message is dropped.
+    /// Delivers a message from `from` if there is room for it now. Returns whether there was; if
+    /// not, the message is dropped.
     ///
     /// # Errors
     ///
@@ -151,7 +153,8 @@ impl Inbox {
         }
     }
 
-    /// Reports that what was last sent to `peer` will not arrive. A hint: dropped if there is no room.
+    /// Reports that what was last sent to `peer` will not arrive. A hint: dropped if there is no
+    /// room.
     pub fn report_unreachable(&self, peer: NodeId) {
         // If the queue is full or the node has stopped, the hint is not needed.
         let _ = self.deliveries.try_send(Delivery::Unreachable { peer });

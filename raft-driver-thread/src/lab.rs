@@ -1,5 +1,5 @@
-//! The interface of MIT's lab (6.5840, lab 3): a channel of [`ApplyMsg`], for services that take commands from
-//! a queue in a thread of their own.
+//! The interface of MIT's lab (6.5840, lab 3): a channel of [`ApplyMsg`], for services that take
+//! commands from a queue in a thread of their own.
 //!
 //! | the lab | here |
 //! |---|---|
@@ -9,12 +9,12 @@
 //! | `Snapshot(index, bytes)` | [`Raft::snapshot`] |
 //! | `Kill()` | [`Raft::kill`], or dropping it |
 //!
-//! The channel holds [`CAPACITY`] messages. A service that reads slowly delays only the applies of its own node:
-//! the log grows, but heartbeats and elections go on.
+//! The channel holds [`CAPACITY`] messages. A service that reads slowly delays only the applies of
+//! its own node: the log grows, but heartbeats and elections go on.
 //!
 //! The indexes of commands have gaps where the protocol has entries of its own. With
-//! [`leader_noop`](raft_proto::Config::leader_noop) off, and without changes of the members, there are no gaps,
-//! as in the lab.
+//! [`leader_noop`](raft_proto::Config::leader_noop) off, and without changes of the members, there
+//! are no gaps, as in the lab.
 
 use crate::error::{RequestError, StartError};
 use crate::node::Node;
@@ -43,8 +43,8 @@ pub enum ApplyMsg {
         /// The bytes that were given to [`Raft::start`] on some node.
         command: Vec<u8>,
     },
-    /// Replace the state by this one. Comes first after a start if there is a snapshot, and whenever a
-    /// leader's snapshot is installed.
+    /// Replace the state by this one. Comes first after a start if there is a snapshot, and
+    /// whenever a leader's snapshot is installed.
     Snapshot {
         /// The last entry that it covers.
         last: EntryId,
@@ -53,8 +53,8 @@ pub enum ApplyMsg {
     },
 }
 
-/// A node under the lab's interface. Clones are handles to the same node. Dropping the last handle kills
-/// the node.
+/// A node under the lab's interface. Clones are handles to the same node. Dropping the last handle
+/// kills the node.
 ///
 /// ```
 /// use raft_driver_thread::lab::{ApplyMsg, Raft};
@@ -106,13 +106,13 @@ impl Raft {
         Ok((Raft { open, node }, receiver))
     }
 
-    /// Proposes a command, if this node leads. Returns the index and term at which it will stand, if it is
-    /// ever committed. Waits for the core's turn, but not for agreement.
+    /// Proposes a command, if this node leads. Returns the index and term at which it will stand,
+    /// if it is ever committed. Waits for the core's turn, but not for agreement.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the node
-    /// knows one.
+    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the
+    /// node knows one.
     pub fn start(&self, command: impl Into<Bytes>) -> Result<EntryId, RequestError<ProposeError>> {
         self.node.propose(command).map(|(id, _)| id)
     }
@@ -123,8 +123,8 @@ impl Raft {
         (state.term, state.role == RoleKind::Leader)
     }
 
-    /// Stores the service's state after `last`, an entry that it has taken from the channel. The log up to
-    /// that entry is not needed any more. Waits until the snapshot is durable.
+    /// Stores the service's state after `last`, an entry that it has taken from the channel. The
+    /// log up to that entry is not needed any more. Waits until the snapshot is durable.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Drives [`raft_proto`] with real threads, sockets, disks and wall time.
 //!
 //! Implement [`StateMachine`], choose a [`Storage`](storage::Storage) and a
-//! [`Transport`](transport::Transport), and call [`Node::start`]. This crate holds no rule of Raft. All
-//! rules are in the core: this crate gives it inputs, and performs its actions.
+//! [`Transport`](transport::Transport), and call [`Node::start`]. This crate holds no rule of Raft.
+//! All rules are in the core: this crate gives it inputs, and performs its actions.
 //!
 //! # Example
 //!
@@ -76,21 +76,21 @@
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
-//! | `raft-core` | turns: receives, steps the core, performs its actions | tasks, messages, the deadline |
+//! | `raft-core` | turns: receives, steps the core, performs its actions | tasks, messages, time |
 //! | `raft-disk` | writes, as many as wait in one sync; reads old entries | the disk |
 //! | `raft-apply` | the state machine | the user's code |
 //! | `raft-chunks` | reads and writes chunks of snapshots that are sent and received | the disk |
 //! | `raft-snapshot` | writes one snapshot, then ends | the disk |
 //! | the transport's own | connections | peers |
 //!
-//! A turn takes everything that waits. The disk's and the transport's threads, and those that drop a
-//! [`Group`], take the core's turn themselves unless another thread takes one: to wake a thread
+//! A turn takes everything that waits. The disk's and the transport's threads, and those that drop
+//! a [`Group`], take the core's turn themselves unless another thread takes one: to wake a thread
 //! takes longer than most turns.
 //!
 //! A turn waits for nothing. What it has for other threads goes into queues whose content is
 //! bounded by the core's own limits (uncommitted and unapplied bytes, one chunk per peer) and by
-//! [`Options::max_outstanding`]. The messages of peers wait for the core in a queue that is bounded in
-//! bytes ([`Options::max_inbox_bytes`]).
+//! [`Options::max_outstanding`]. The messages of peers wait for the core in a queue that is bounded
+//! in bytes ([`Options::max_inbox_bytes`]).
 
 mod apply_thread;
 mod chunk_thread;
@@ -123,6 +123,7 @@ pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
 pub use options::{Options, SnapshotPolicy};
 /// The core, whose types this crate's interface uses.
+#[doc(inline)]
 pub use raft_proto;
 pub use recorder::RecorderOptions;
 pub use state_machine::{Command, Commands, StateMachine};

@@ -1,8 +1,8 @@
-//! What a node measures of itself, with the `metrics` crate (feature `metrics`; without it nothing is
-//! measured).
+//! What a node measures of itself, with the `metrics` crate (feature `metrics`; without it nothing
+//! is measured).
 //!
-//! The names follow the convention of Prometheus. Every metric has a label `node`, with a value like
-//! `n1`. Install a recorder (an exporter) before [`Node::start`](crate::Node::start): a node
+//! The names follow the convention of Prometheus. Every metric has a label `node`, with a value
+//! like `n1`. Install a recorder (an exporter) before [`Node::start`](crate::Node::start): a node
 //! measures for the recorder that it finds then.
 //!
 //! | name | type | unit | meaning |
@@ -11,12 +11,16 @@
 //! | `raft_is_leader` | gauge | | 1 if the node leads, else 0 |
 //! | `raft_commit_index` | gauge | | commitIndex |
 //! | `raft_apply_lag_entries` | gauge | entries | committed and not yet applied |
-//! | `raft_peer_lag_entries` | gauge | entries | on a leader, with a label `peer`: entries that the peer is not known to have; updated at most ten times a second |
+//! | `raft_peer_lag_entries` | gauge | entries | that a peer is not known to have (1) |
 //! | `raft_proposals_total` | counter | commands | given to the core, refused ones included |
 //! | `raft_elections_total` | counter | elections | that the node started as a candidate |
-//! | `raft_rejected_messages_total` | counter | messages | received that no correct peer sends |
-//! | `raft_sync_duration_seconds` | histogram | seconds | from the start of a write of the storage until it was durable, or failed |
+//! | `raft_rejected_messages_total` | counter | messages | that no correct peer sends |
+//! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
+//!
+//! 1. Only on a leader, with a further label `peer`; updated at most ten times a second. 0 for a
+//!    peer that was removed, and after the node has lost leadership.
+//! 2. Until the write was durable, or had failed.
 //!
 //! # Histograms
 //!

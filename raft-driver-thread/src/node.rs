@@ -39,8 +39,8 @@ use std::time::Duration;
 /// killed, which is safe at any moment. The [crate's page](crate#example) has an example.
 ///
 /// Requests return a [`Ticket`] at once; the methods that wait say so. Do not wait in the state
-/// machine's own thread (in [`apply`](StateMachine::apply), or in the query of a read): the work that is
-/// waited for is done in that thread.
+/// machine's own thread (in [`apply`](StateMachine::apply), or in the query of a read): the work
+/// that is waited for is done in that thread.
 #[derive(Debug)]
 pub struct Node<M: StateMachine> {
     inner: Arc<Inner<M>>,
@@ -100,7 +100,8 @@ impl<M: StateMachine> Node<M> {
         let waker = Waker::default();
         let (inbox, deliveries) = inbox_with(options.max_inbox_bytes, waker.clone());
         // Bounded by the requests that may be outstanding, and by what the core has asked of its
-        // threads. This kind of queue drops its messages with its receiver, and so ends the tickets.
+        // threads. This kind of queue drops its messages with its receiver, and so ends the
+        // tickets.
         let (core_mailbox, tasks) = mailbox(waker.clone());
         transport.start(&options.config, inbox)?;
         let metrics = Metrics::new(id);
@@ -158,22 +159,22 @@ impl<M: StateMachine> Node<M> {
         self.inner.id
     }
 
-    /// Proposes a command; never waits. The ticket ends with the state machine's answer when this node
-    /// has applied the command, or with a [`RequestError`]. Only a leader accepts commands: another node refuses
-    /// with a reason that names the leader, if it knows one.
+    /// Proposes a command; never waits. The ticket ends with the state machine's answer when this
+    /// node has applied the command, or with a [`RequestError`]. Only a leader accepts commands:
+    /// another node refuses with a reason that names the leader, if it knows one.
     pub fn submit(&self, command: impl Into<Bytes>) -> Proposed<M::Answer> {
         let command = command.into();
         self.request(|promise| CoreTask::Propose { command, promise })
     }
 
-    /// Proposes a command (the lab's `Start`). Waits only until the core has appended it to the log, and
-    /// returns its index and term, and the ticket. [Submit](Node::submit) many commands, so that they
-    /// are proposed together.
+    /// Proposes a command (the lab's `Start`). Waits only until the core has appended it to the
+    /// log, and returns its index and term, and the ticket. [Submit](Node::submit) many commands,
+    /// so that they are proposed together.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the node
-    /// knows one. [`RequestError::Overloaded`] and [`RequestError::Stopped`].
+    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the
+    /// node knows one. [`RequestError::Overloaded`] and [`RequestError::Stopped`].
     pub fn propose(
         &self,
         command: impl Into<Bytes>,
@@ -193,8 +194,8 @@ impl<M: StateMachine> Node<M> {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]. After [`RequestError::Unknown`], as when the time has passed, the command may
-    /// still be applied.
+    /// [`RequestError`]. After [`RequestError::Unknown`], as when the time has passed, the command
+    /// may still be applied.
     pub fn execute(
         &self,
         command: impl Into<Bytes>,
@@ -203,9 +204,9 @@ impl<M: StateMachine> Node<M> {
         self.submit(command).wait_timeout(timeout)
     }
 
-    /// Reads from the state machine, linearizably (thesis 6.4), on a leader or a follower. `query` runs in
-    /// the state machine's thread, as soon as this node has applied everything that was committed
-    /// in the cluster when the read was made. Never waits.
+    /// Reads from the state machine, linearizably (thesis 6.4), on a leader or a follower. `query`
+    /// runs in the state machine's thread, as soon as this node has applied everything that was
+    /// committed in the cluster when the read was made. Never waits.
     pub fn read<A: Send + 'static>(
         &self,
         mode: ReadMode,
@@ -217,8 +218,8 @@ impl<M: StateMachine> Node<M> {
         })
     }
 
-    /// Reads from the state machine of this node as it is. The answer may be stale: the node may be far
-    /// behind. `query` runs in the state machine's thread. Never waits.
+    /// Reads from the state machine of this node as it is. The answer may be stale: the node may be
+    /// far behind. `query` runs in the state machine's thread. Never waits.
     pub fn inspect<A: Send + 'static>(
         &self,
         query: impl FnOnce(&M) -> A + Send + 'static,
@@ -243,15 +244,15 @@ impl<M: StateMachine> Node<M> {
         self.request(CoreTask::Status).wait()
     }
 
-    /// Lets the state machine make a snapshot soon, whatever the policy says. Does nothing if one is being
-    /// made, or if nothing was applied since the last one. Never waits.
+    /// Lets the state machine make a snapshot soon, whatever the policy says. Does nothing if one
+    /// is being made, or if nothing was applied since the last one. Never waits.
     pub fn snapshot(&self) {
         // A node that has stopped makes no snapshot.
         let _ = self.inner.core.send(CoreTask::MakeSnapshot);
     }
 
-    /// Stores a snapshot that the service made by itself, of its state after `last`: an entry that it has
-    /// applied. Waits until the snapshot is durable.
+    /// Stores a snapshot that the service made by itself, of its state after `last`: an entry that
+    /// it has applied. Waits until the snapshot is durable.
     pub(crate) fn store_snapshot(
         &self,
         last: EntryId,
@@ -266,20 +267,21 @@ impl<M: StateMachine> Node<M> {
         Ok(())
     }
 
-    /// Transfers leadership to `target`, or to the voter whose log is most up to date (thesis 3.10). The ticket
-    /// ends with the new leader.
+    /// Transfers leadership to `target` (thesis 3.10), or to the voter that is best prepared: of
+    /// those heard from recently the one with the greatest priority, then with the longest log. The
+    /// ticket ends with the new leader.
     pub fn transfer_leadership(&self, target: Option<NodeId>) -> Ticket<NodeId, TransferError> {
         self.request(|promise| CoreTask::TransferLeadership { target, promise })
     }
 
-    /// Changes the members (section 6). The ticket ends as soon as the change stands in the leader's
-    /// log. [`NodeEvent::Membership`] tells when it is in force, and when it is complete.
+    /// Changes the members (section 6). The ticket ends as soon as the change stands in the
+    /// leader's log. [`NodeEvent::Membership`] tells when it is in force, and when it is complete.
     pub fn change_membership(&self, change: MembershipChange) -> Ticket<EntryId, ChangeError> {
         self.request(|promise| CoreTask::ChangeMembership { change, promise })
     }
 
-    /// The node's events from now on. A subscriber that leaves 1,024 events unread gets no more, and its
-    /// channel is disconnected.
+    /// The node's events from now on. A subscriber that leaves 1,024 events unread gets no more,
+    /// and its channel is disconnected.
     pub fn subscribe(&self) -> Receiver<NodeEvent> {
         self.inner.observed.subscribe()
     }
@@ -296,8 +298,8 @@ impl<M: StateMachine> Node<M> {
         self.stop_reason().unwrap_or(StopReason::Defect)
     }
 
-    /// Stops the node at once, as dropping its last handle does (the lab's `Kill`), and returns when
-    /// all threads have ended. All tickets end.
+    /// Stops the node at once, as dropping its last handle does (the lab's `Kill`), and returns
+    /// when all threads have ended. All tickets end.
     pub fn kill(&self) {
         self.inner.stop(CoreTask::Kill);
     }
@@ -373,7 +375,8 @@ impl<M: StateMachine> Drop for Inner<M> {
     }
 }
 
-/// Loads the recovered snapshot, if there is one. Returns the last entry that the state machine holds.
+/// Loads the recovered snapshot, if there is one. Returns the last entry that the state machine
+/// holds.
 fn restore<M: StateMachine>(
     machine: &mut M,
     snapshots: &dyn Snapshots,

@@ -10,11 +10,11 @@ pub struct Options {
     pub config: Config,
     /// When the node makes snapshots by itself.
     pub snapshots: SnapshotPolicy,
-    /// How many requests may be outstanding: made, with a ticket that has not ended. Further ones are
-    /// refused as [`Overloaded`](crate::RequestError::Overloaded). Default 65,536.
+    /// How many requests may be outstanding: made, with a ticket that has not ended. Further ones
+    /// are refused as [`Overloaded`](crate::RequestError::Overloaded). Default 65,536.
     pub max_outstanding: usize,
-    /// How many bytes of received messages may wait for the core. Beyond that the transport's threads wait, and
-    /// read nothing from their connections. Default 64 MiB.
+    /// How many bytes of received messages may wait for the core. Beyond that the transport's
+    /// threads wait, and read nothing from their connections. Default 64 MiB.
     pub max_inbox_bytes: u64,
     /// Where to record every event that the core is given, for `raft-sim replay`. Default `None`:
     /// nothing is recorded.
@@ -34,13 +34,14 @@ impl Options {
     }
 }
 
-/// When a snapshot is made: as soon as what was applied since the last one reaches one of the limits.
+/// When a snapshot is made: as soon as what was applied since the last one reaches one of the
+/// limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotPolicy {
     /// A number of entries. Default `None`: no limit.
     pub every_entries: Option<u64>,
-    /// A number of bytes: payloads, and [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD) for each entry.
-    /// `None`: no limit. Default 64 MiB.
+    /// A number of bytes: payloads, and [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD) for each
+    /// entry. `None`: no limit. Default 64 MiB.
     pub every_bytes: Option<u64>,
 }
 
@@ -54,8 +55,8 @@ impl Default for SnapshotPolicy {
 }
 
 impl SnapshotPolicy {
-    /// A snapshot is made only when [`Node::snapshot`](crate::Node::snapshot) asks for one. The log grows
-    /// until then.
+    /// A snapshot is made only when [`Node::snapshot`](crate::Node::snapshot) asks for one. The log
+    /// grows until then.
     pub const ON_REQUEST: SnapshotPolicy = SnapshotPolicy {
         every_entries: None,
         every_bytes: None,

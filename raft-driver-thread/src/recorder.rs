@@ -15,8 +15,8 @@ use std::path::PathBuf;
 pub struct RecorderOptions {
     /// The folder; made if it is missing. Files of earlier starts count towards `max_files`.
     pub folder: PathBuf,
-    /// When a file has reached this length, a new one begins. Each begins with a checkpoint, which holds the
-    /// part of the log that is in memory. Default 64 MiB.
+    /// When a file has reached this length, a new one begins. Each begins with a checkpoint, which
+    /// holds the part of the log that is in memory. Default 64 MiB.
     pub max_file_bytes: u64,
     /// How many files are kept, at least 1; the oldest ones are deleted. Default 8.
     pub max_files: usize,

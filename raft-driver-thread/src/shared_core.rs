@@ -1,9 +1,10 @@
-//! The core, shared by the node's threads: a thread that has work for the core takes the turn itself.
+//! The core, shared by the node's threads: a thread that has work for the core takes the turn
+//! itself.
 //!
-//! To wake a thread takes longer than most turns. So a thread that brings a message, a durable write
-//! or a command takes the turn, unless another thread is taking one. In that case the other thread takes one
-//! turn more. The technique is flat combining (Hendler, Incze, Shavit, Tzafrir, SPAA 2010): one thread holds
-//! the lock and does the work of all that published some meanwhile.
+//! To wake a thread takes longer than most turns. So a thread that brings a message, a durable
+//! write or a command takes the turn, unless another thread is taking one. In that case the other
+//! thread takes one turn more. The technique is flat combining (Hendler, Incze, Shavit, Tzafrir,
+//! SPAA 2010): one thread holds the lock and does the work of all that published some meanwhile.
 //!
 //! The core's own thread takes the turns that deadlines ask for, those for which it was only woken,
 //! and the last one.
@@ -64,7 +65,8 @@ impl<M: StateMachine, T: Transport> SharedCore<M, T> {
             self.has_work.store(false, Ordering::SeqCst);
             unless_stopped(core, Core::turn);
             if core.is_stopped() {
-                // Ended without the lock: the transport's threads, which this joins, may be about to help.
+                // Ended without the lock: the transport's threads, which this joins, may be about
+                // to help.
                 let core = guard.take();
                 drop(guard);
                 if let Some(core) = core {

@@ -35,7 +35,8 @@ impl<M: StateMachine> SnapshotMaker<M> {
         self.thread.is_some()
     }
 
-    /// Writes `view`, the state after `last`, in a new thread, which tells the core when it is done.
+    /// Writes `view`, the state after `last`, in a new thread, which tells the core when it is
+    /// done.
     pub(crate) fn start(&mut self, view: M::Snapshot, last: EntryId) {
         let (snapshots, core) = (self.snapshots.clone(), self.core.clone());
         let is_stopping = self.is_stopping.clone();

@@ -11,22 +11,22 @@ use std::io::{self, Read, Write};
 /// same answers. So [`apply`](StateMachine::apply) uses nothing but the state and the command: no
 /// clock, no random numbers, no hash order, no files, nothing of the machine. What such things
 /// decide has to be in the command. An invalid command is answered with an error of the service's
-/// own, on every node alike. A panic stops the node, and in the end the cluster, as every node applies
-/// the same command.
+/// own, on every node alike. A panic stops the node, and in the end the cluster, as every node
+/// applies the same command.
 ///
-/// All methods are called from one thread, except
-/// [`write_snapshot`](StateMachine::write_snapshot). They may be slow: heartbeats and elections do not
-/// wait for them, but later commands and reads do.
+/// All methods are called from one thread, except [`write_snapshot`](StateMachine::write_snapshot).
+/// They may be slow: heartbeats and elections do not wait for them, but later commands and reads
+/// do.
 pub trait StateMachine: Send + 'static {
     /// The service's answer to a command, which the caller that proposed it gets.
     type Answer: Send + 'static;
 
-    /// The state at one moment, which does not change while further commands are applied: a copy, or a
-    /// copy-on-write handle.
+    /// The state at one moment, which does not change while further commands are applied: a copy,
+    /// or a copy-on-write handle.
     type Snapshot: Send + 'static;
 
-    /// Applies commands, in order, and pushes one answer for each to `answers`, which is empty. The node
-    /// stops if the number of answers is another.
+    /// Applies commands, in order, and pushes one answer for each to `answers`, which is empty. The
+    /// node stops if the number of answers is another.
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<Self::Answer>);
 
     /// The state as it is now. No command is applied during this call: it should be fast.
@@ -40,8 +40,8 @@ pub trait StateMachine: Send + 'static {
     /// Those of `writer`. The snapshot is discarded, and another one is made later.
     fn write_snapshot(snapshot: Self::Snapshot, writer: &mut dyn Write) -> io::Result<()>;
 
-    /// Replaces the state by that of a snapshot. `reader` verifies the bytes: if it comes to its end
-    /// without an error, they are the bytes that were written.
+    /// Replaces the state by that of a snapshot. `reader` verifies the bytes: if it comes to its
+    /// end without an error, they are the bytes that were written.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Every message between a node's threads: what each thread is asked to do, and how a thread reports
-//! that it has failed.
+//! Every message between a node's threads: what each thread is asked to do, and how a thread
+//! reports that it has failed.
 
 use crate::error::RequestError;
 use crate::mailbox::Mailbox;

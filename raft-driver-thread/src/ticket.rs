@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// The outcome of a request, which comes later. Every ticket ends: with the result, or with the reason why
-/// there is none. Wait for it in a thread with [`wait`](Ticket::wait), or await it as a future in any
-/// runtime. Dropping a ticket does not cancel the request.
+/// The outcome of a request, which comes later. Every ticket ends: with the result, or with the
+/// reason why there is none. Wait for it in a thread with [`wait`](Ticket::wait), or await it as a
+/// future in any runtime. Dropping a ticket does not cancel the request.
 #[derive(Debug)]
 #[must_use = "whether the request was done is only known from its ticket"]
 pub struct Ticket<T, R: Error>(Arc<Shared<T, R>>);
@@ -147,9 +147,9 @@ impl<T, R: Error> Ticket<T, R> {
         !matches!(self.0.lock().outcome, Outcome::Awaited)
     }
 
-    /// Waits until this node's core has appended the command to its log, which takes no longer than the
-    /// core's turn. Returns the command's index and term, or `None` if the ticket has ended without
-    /// them. Only for commands: the ticket of another request waits for its end.
+    /// Waits until this node's core has appended the command to its log, which takes no longer than
+    /// the core's turn. Returns the command's index and term, or `None` if the ticket has ended
+    /// without them. Only for commands: the ticket of another request waits for its end.
     pub fn accepted(&self) -> Option<EntryId> {
         let mut state = self.0.lock();
         loop {
@@ -225,7 +225,8 @@ impl<T, R: Error> Drop for Promise<T, R> {
     }
 }
 
-/// Allows one request to be outstanding; their number is bounded. Dropping the permit gives it back.
+/// Allows one request to be outstanding; their number is bounded. Dropping the permit gives it
+/// back.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<AtomicUsize>);
 

@@ -117,3 +117,76 @@ fn what_is_no_folder_of_a_node_or_is_in_use_is_refused() {
     assert!(matches!(error, StorageError::InUse { .. }), "{error}");
     drop(storage);
 }
+
+/// The command line, on folders as a user may give them.
+#[cfg(feature = "inspect")]
+mod command {
+    use super::{flip, folder, fs, only_file};
+    use std::path::Path;
+    use std::process::Command;
+
+    /// The exit code, and what was written to standard output and standard error.
+    fn inspect(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-inspect"));
+        let output = command.args(arguments).arg(folder).output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_folder_around_the_data_folder_is_told_apart_and_the_right_one_is_named() {
+        let outer = tempfile::tempdir().unwrap();
+        let (code, _, error) = inspect(&[], outer.path());
+        assert_eq!(code, 2);
+        assert!(error.contains("holds no file FORMAT"), "{error}");
+        let data = outer.path().join("raft");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("FORMAT"), "").unwrap();
+        let (code, _, error) = inspect(&[], outer.path());
+        assert_eq!(code, 2);
+        let hint = format!("try `raft-inspect {}`", data.display());
+        assert!(error.contains(&hint), "{error}");
+        let (code, _, error) = inspect(&[], &outer.path().join("missing"));
+        assert_eq!(code, 2);
+        assert!(error.contains("does not exist"), "{error}");
+    }
+
+    #[test]
+    fn a_whole_folder_exits_with_0_and_a_damaged_one_with_1_and_the_file_is_named() {
+        let folder = folder();
+        let (code, text, error) = inspect(&[], folder.path());
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(text.contains("whole: every record"), "{text}");
+        let snapshot = only_file(folder.path().join("snapshots"));
+        flip(&snapshot, 3);
+        let (code, text, _) = inspect(&[], folder.path());
+        assert_eq!(code, 1);
+        assert!(text.contains(snapshot.to_str().unwrap()), "{text}");
+        // So damaged that the log cannot be read at all.
+        let log = folder.path().join("log");
+        let journals = fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
+        let mut journals = journals.filter(|path| path.extension().is_some_and(|it| it == "jnl"));
+        let journal = journals.next().unwrap();
+        flip(&journal, 40);
+        let (code, _, error) = inspect(&[], folder.path());
+        assert_eq!(code, 1, "{error}");
+        assert!(error.contains(journal.to_str().unwrap()), "{error}");
+        assert!(!error.contains("Fjall"), "{error}");
+    }
+
+    #[test]
+    fn json_is_one_object_after_one_for_each_entry() {
+        let folder = folder();
+        let (code, text, _) = inspect(&["--json", "--entries"], folder.path());
+        assert_eq!(code, 0);
+        let lines: Vec<&str> = text.lines().collect();
+        let (last, entries) = lines.split_last().unwrap();
+        assert!(last.contains(r#""node":1"#), "{last}");
+        assert!(last.contains(r#""problems":[]"#), "{last}");
+        let payload = r#""payload":"6c617374""#; // "last"
+        assert!(entries.last().unwrap().contains(payload), "{text}");
+    }
+}

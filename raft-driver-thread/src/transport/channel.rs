@@ -1,4 +1,5 @@
-//! A network of queues between the nodes of one process, with the faults of a bad network, for tests.
+//! A network of queues between the nodes of one process, with the faults of a bad network, for
+//! tests.
 //!
 //! ```
 //! use raft_driver_thread::raft_proto::NodeId;
@@ -41,8 +42,8 @@ impl Faults {
         max_delay: Duration::ZERO,
     };
 
-    /// The unreliable network of MIT's 6.5840: one message in ten is lost, and each is delayed by up to 27 ms.
-    /// In addition, one in fifty arrives twice.
+    /// The unreliable network of MIT's 6.5840: one message in ten is lost, and each is delayed by
+    /// up to 27 ms. In addition, one in fifty arrives twice.
     pub const fn unreliable() -> Faults {
         Faults {
             dropped_per_mille: 100,
@@ -84,8 +85,8 @@ struct Delayed {
 }
 
 impl Network {
-    /// A network without faults. Those that are [set](Network::set_faults) later are drawn from `seed`; which
-    /// messages they hit depends also on the timing of the threads.
+    /// A network without faults. Those that are [set](Network::set_faults) later are drawn from
+    /// `seed`; which messages they hit depends also on the timing of the threads.
     pub fn new(seed: u64) -> Network {
         let (delayed, received) = crossbeam_channel::unbounded();
         let builder = std::thread::Builder::new().name("raft-network".into());
@@ -105,7 +106,8 @@ impl Network {
         }
     }
 
-    /// The transport of this node. When a later one for the same id is started, it replaces this one.
+    /// The transport of this node. When a later one for the same id is started, it replaces this
+    /// one.
     pub fn transport(&self, node: NodeId) -> ChannelTransport {
         ChannelTransport {
             network: self.clone(),

@@ -14,9 +14,9 @@ use std::io;
 
 /// Sends messages to peers, and delivers those of peers to an [`Inbox`].
 ///
-/// All methods but [`start`](Transport::start) are called by the thread that takes the core's turn: any of
-/// the node's threads, one at a time. No method may wait for a peer, a connection or a disk. A transport has
-/// threads and bounded queues of its own, and drops messages that do not fit.
+/// All methods but [`start`](Transport::start) are called by the thread that takes the core's turn:
+/// any of the node's threads, one at a time. No method may wait for a peer, a connection or a disk.
+/// A transport has threads and bounded queues of its own, and drops messages that do not fit.
 pub trait Transport: Send + 'static {
     /// Starts to listen, and to deliver to `inbox`, for the node with this config. Called once, and
     /// before the other methods.
@@ -26,9 +26,9 @@ pub trait Transport: Send + 'static {
     /// [`TransportError`]: the node does not start.
     fn start(&mut self, config: &Config, inbox: Inbox) -> Result<(), TransportError>;
 
-    /// Takes the current members. The administrator gave each a context, from which the transport knows the
-    /// member's address. Called after `start`, and whenever the members change. Messages to a node that
-    /// was removed may follow for a while: a leader tells it that it is removed.
+    /// Takes the current members. The administrator gave each a context, from which the transport
+    /// knows the member's address. Called after `start`, and whenever the members change. Messages
+    /// to a node that was removed may follow for a while: a leader tells it that it is removed.
     fn members(&mut self, membership: &Membership);
 
     /// Sends `message` to `to`, or drops it.
@@ -37,8 +37,8 @@ pub trait Transport: Send + 'static {
     /// The turn has ended: the messages that were sent in it can leave now, together.
     fn flush(&mut self);
 
-    /// Stops: closes the connections, frees the port, joins the threads. No message is delivered afterwards.
-    /// Called at most once. A transport that is dropped has to do the same.
+    /// Stops: closes the connections, frees the port, joins the threads. No message is delivered
+    /// afterwards. Called at most once. A transport that is dropped has to do the same.
     fn stop(&mut self);
 }
 

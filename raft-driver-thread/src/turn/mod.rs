@@ -260,8 +260,8 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         }
     }
 
-    /// Adds a command to the batch. A command that is too long for any entry is proposed alone, so that its
-    /// refusal hits no other.
+    /// Adds a command to the batch. A command that is too long for any entry is proposed alone, so
+    /// that its refusal hits no other.
     fn batch(&mut self, command: Bytes, promise: CommandPromise<M>) {
         let length = command.len() as u64;
         let config = self.raft.config();

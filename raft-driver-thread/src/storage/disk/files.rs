@@ -189,7 +189,7 @@ impl SnapshotFiles {
         })
     }
 
-    fn path(&self, snapshot: SnapshotId) -> PathBuf {
+    pub(super) fn path(&self, snapshot: SnapshotId) -> PathBuf {
         let SnapshotId {
             last,
             size,

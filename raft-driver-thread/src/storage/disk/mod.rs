@@ -1,4 +1,4 @@
-//! A storage in a folder, on [`fjall`], a log-structured store.
+//! A storage in a folder, on `fjall`, a log-structured store.
 //!
 //! # The folder
 //!

@@ -54,7 +54,8 @@ impl Acceptor {
                 Ok(None) => tracing::warn!("too many connections: one was closed"),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    // Most likely the process is out of descriptors. Connections that end free some.
+                    // Most likely the process is out of descriptors. Connections that end free
+                    // some.
                     std::thread::park_timeout(Duration::from_millis(10));
                 }
             }

@@ -5,8 +5,8 @@ use std::net::TcpStream;
 /// Whether this operating system allows it.
 pub(super) const IS_SUPPORTED: bool = cfg!(target_os = "linux");
 
-/// Writes what the system takes at once, and returns how many bytes that was. It reports no failure: the
-/// next blocking write does.
+/// Writes what the system takes at once, and returns how many bytes that was. It reports no
+/// failure: the next blocking write does.
 #[cfg(target_os = "linux")]
 pub(super) fn write(connection: &TcpStream, bytes: &[u8]) -> usize {
     use rustix::net::{SendFlags, send};

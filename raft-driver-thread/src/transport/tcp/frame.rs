@@ -1,4 +1,5 @@
-//! Frames: each is four bytes of length and a message. Many are written at once, and read one by one.
+//! Frames: each is four bytes of length and a message. Many are written at once, and read one by
+//! one.
 
 use bytes::Bytes;
 use raft_proto::Message;

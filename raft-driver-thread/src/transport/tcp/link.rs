@@ -13,7 +13,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The pause before the first attempt to reconnect. It doubles with each failure, up to the maximum.
+/// The pause before the first attempt to reconnect. It doubles with each failure, up to the
+/// maximum.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
@@ -185,8 +186,8 @@ impl Link {
         Err(last)
     }
 
-    /// Looks up the address, which may be a name. A lookup cannot be interrupted, and may take longer
-    /// than a node may take to stop. It is abandoned then, in a thread of its own.
+    /// Looks up the address, which may be a name. A lookup cannot be interrupted, and may take
+    /// longer than a node may take to stop. It is abandoned then, in a thread of its own.
     fn resolve(&self, address: String, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = address.parse() {
             return Ok(vec![address]);

@@ -4,8 +4,8 @@
 //!
 //! Each connection carries messages in one direction: the sender opens it, and after the handshake
 //! only the sender writes. So every connection has one thread on either side, and a blocking stream
-//! suffices for TLS. Between two nodes there are two connections, one each way. While a snapshot is sent
-//! there is a third one for its chunks, which therefore never delay a heartbeat.
+//! suffices for TLS. Between two nodes there are two connections, one each way. While a snapshot is
+//! sent there is a third one for its chunks, which therefore never delay a heartbeat.
 //!
 //! A connection begins with a hello and its answer:
 //!
@@ -16,15 +16,15 @@
 //! | 8 each, little-endian | cluster id, group id, the sender's node id, the receiver's |
 //! | 1 | what follows: 0 messages, 1 snapshots |
 //!
-//! The answer is one byte: 0 if the receiver accepts the connection. Any other value says why it does not,
-//! and the connection is closed. Then come frames: four bytes of length, little-endian, and a frame
-//! as [`wire`](raft_proto::wire) describes it.
+//! The answer is one byte: 0 if the receiver accepts the connection. Any other value says why it
+//! does not, and the connection is closed. Then come frames: four bytes of length, little-endian,
+//! and a frame as [`wire`](raft_proto::wire) describes it.
 //!
 //! # What is dropped
 //!
 //! Sending never waits. For each peer [`TcpOptions::max_queue_bytes`] bytes may wait. Beyond that,
-//! superseded messages are dropped first (heartbeats and replies of which newer ones wait), then the
-//! oldest. Raft repeats what matters.
+//! superseded messages are dropped first (heartbeats and replies of which newer ones wait), then
+//! the oldest. Raft repeats what matters.
 //!
 //! # Files
 //!
@@ -90,8 +90,8 @@ struct Running {
 }
 
 impl TcpTransport {
-    /// Listens on `address`. Port 0 lets the system choose one. Connections are accepted once the node has
-    /// started.
+    /// Listens on `address`. Port 0 lets the system choose one. Connections are accepted once the
+    /// node has started.
     ///
     /// # Errors
     ///

@@ -12,13 +12,13 @@ pub struct TcpOptions {
     pub security: Security,
     /// How many bytes of messages may wait to be sent to one peer. Default 32 MiB.
     pub max_queue_bytes: u64,
-    /// How many connections that others opened may be open at once. Further ones are closed as soon as
-    /// they are accepted. Default 256.
+    /// How many connections that others opened may be open at once. Further ones are closed as soon
+    /// as they are accepted. Default 256.
     pub max_connections: usize,
     /// How long it may take to open a connection, and then to complete the handshake. Default 5 s.
     pub handshake_timeout: Duration,
-    /// How long the connection to a node that was removed from the cluster stays open after the last
-    /// message to it. Default 10 s.
+    /// How long the connection to a node that was removed from the cluster stays open after the
+    /// last message to it. Default 10 s.
     pub removed_peer_timeout: Duration,
     /// The addresses, as `host:port`, of nodes that this node may have to answer before it knows
     /// any member. A node that joins needs them: the leader that sends to it stands in no

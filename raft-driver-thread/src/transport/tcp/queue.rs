@@ -110,8 +110,8 @@ impl SendQueue {
         Some(state)
     }
 
-    /// If the link's thread is idle and no more than `max_bytes` wait, takes all messages, which the
-    /// caller then writes itself. [`finish_claim`](SendQueue::finish_claim) has to follow.
+    /// If the link's thread is idle and no more than `max_bytes` wait, takes all messages, which
+    /// the caller then writes itself. [`finish_claim`](SendQueue::finish_claim) has to follow.
     pub(super) fn claim(&self, max_bytes: u64, into: &mut Vec<Message>) -> bool {
         let mut state = self.lock();
         if !state.is_idle || state.bytes > max_bytes || state.is_stopped {
@@ -162,7 +162,8 @@ impl SendQueue {
 }
 
 impl State {
-    /// Drops a message that `next`, or another that waits, supersedes; if there is none, the oldest.
+    /// Drops a message that `next`, or another that waits, supersedes; if there is none, the
+    /// oldest.
     fn drop_one(&mut self, next: &Message) {
         let superseded = self.messages.iter().enumerate().position(|(at, message)| {
             let mut later = self.messages.iter().skip(at + 1).chain([next]);

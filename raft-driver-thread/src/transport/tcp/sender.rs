@@ -67,8 +67,8 @@ impl Sender {
     }
 
     /// Writes what waits to the connection from this thread, without waiting. Possible where the
-    /// link's thread is idle, the connection is plaintext and the messages are few. It saves waking that
-    /// thread, twice in a round trip. The thread writes what the system does not take at once,
+    /// link's thread is idle, the connection is plaintext and the messages are few. It saves waking
+    /// that thread, twice in a round trip. The thread writes what the system does not take at once,
     /// and notices a connection that has failed.
     fn write_directly(&mut self) -> bool {
         let target = self.link.target();

@@ -85,8 +85,8 @@ impl Tls {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
             .map_err(|error| invalid(&options.certificate, error))?;
-        // Connections last long, and nobody resumes a session. So the receiving end sends nothing at all
-        // after the handshake.
+        // Connections last long, and nobody resumes a session. So the receiving end sends nothing
+        // at all after the handshake.
         server.send_tls13_tickets = 0;
         Ok(Tls {
             client: Arc::new(client),
