@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Compares raft-kv with etcd and with a Redis that replicates nothing, on this machine: three servers each
-# (Redis: one) and the clients, on loopback, syncing before they answer, values of 256 bytes.
+# Compares the performance of raft-kv, etcd and a standalone Redis on this machine. raft-kv and etcd run
+# three servers, Redis one. Servers and clients talk over loopback. Every server syncs a write before it
+# replies. Values have 256 bytes.
 #
-#   raft-driver-thread/kv/benches/compare.sh [SECONDS]      each measurement takes so long, 5 by default
+#   raft-driver-thread/kv/benches/compare.sh [SECONDS]      the length of each measurement; 5 by default
 #
-# Machines become faster and slower: all is measured twice, one server after the other, and the means count.
+# The speed of a machine varies. So everything is measured twice, in turns, and the table shows the means.
 #
-# Puts and linearizable gets by the loader in compare/, its clients over 16 connections at most, spread over
-# all servers: so do clients of etcd, and the asynchronous ones of Redis. Against raft-kv once more with a
-# connection for each client. The comparison with Redis by redis-benchmark, against the leader. What is not
-# installed is left out (Debian's etcd-server, redis-server, redis-tools). Logs and data are in
-# target/compare/, and go at the end.
+# Puts and linearizable gets are made by the load generator in compare/. Its clients share at most 16
+# connections, spread over all servers, as the clients of etcd and the asynchronous clients of Redis do.
+# raft-kv is measured once more with one connection for each client. Redis is measured by redis-benchmark,
+# as is the leader of raft-kv. Tools that are not installed are left out (Debian: etcd-server,
+# redis-server, redis-tools). Logs and data are in target/compare/, and are deleted at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 seconds=${1:-5}
@@ -38,12 +39,12 @@ start_redis() {
   wait_for "$load" redis put 1 1 0.01 "$(clients_of 1)"
 }
 
-# The means of lines of numbers.
+# The mean of each column of numbers.
 means() {
   awk '{ for (i = 1; i <= NF; i++) sum[i] += $i } END { for (i = 1; i <= NF; i++) printf "%.0f ", sum[i] / NR }'
 }
 
-# One client of each server in turn, as one of them leads.
+# One client at each server in turn, because one of the servers is the leader.
 by_turns() {
   local id
   for id in 1 2 3; do
@@ -51,7 +52,7 @@ by_turns() {
   done | means
 }
 
-# Loads three servers: measure NAME PROTOCOL CONNECTIONS SUFFIX CLIENTS...
+# Measures three servers: measure NAME PROTOCOL CONNECTIONS SUFFIX CLIENTS...
 measure() {
   local name=$1 protocol=$2 connections=$3 suffix=$4 operation clients figure
   shift 4
@@ -61,12 +62,12 @@ measure() {
         "$load" "$protocol" "$operation" "$clients" "$connections" "$seconds" "$all_clients"
       fi)
       figures[$name $operation $clients$suffix]+=$figure$'\n'
-      say "$operation, $clients clients, at most $connections connections: $figure (per second; p50, p99, longest in µs)"
+      say "$operation, $clients clients, at most $connections connections: $figure (per second; p50, p99, maximum in µs)"
     done
   done
 }
 
-# By redis-benchmark, requests a second and p99 in µs: benchmark NAME PORT
+# Measures one server with redis-benchmark: benchmark NAME PORT
 benchmark() {
   local clients count line figure
   for clients in 1 64 256; do
@@ -85,9 +86,9 @@ leader_port() {
   done | head -n 1
 }
 
-# A row, if both were measured: row TEXT UNIT FIELD KEY RIVAL less|more WANTED
+# Prints a row if both servers were measured: row TEXT UNIT COLUMN KEY RIVAL less|more GOAL
 row() {
-  # etcd's clients share connections, whatever those of raft-kv do.
+  # The clients of etcd always share connections.
   local ours=${figures[raft-kv $4]-} theirs=${figures[$5 ${4% each}]-}
   [ -n "$ours" ] && [ -n "$theirs" ] || return 0
   ours=$(printf %s "$ours" | means) theirs=$(printf %s "$theirs" | means)
@@ -124,7 +125,7 @@ table() {
   row 'redis-benchmark SET, 64 clients: p99' 'µs' 3 'set 64' redis less ''
 }
 
-# How long a write of 256 bytes takes that is synced.
+# The duration of a synced write of 256 bytes.
 sync_micros() {
   dd if=/dev/zero of="$data/sync" bs=256 count=500 oflag=dsync 2>&1 |
     awk '/copied/ { for (i = 1; i < NF; i++) if ($(i + 1) ~ /^s,?$/) printf "%.0f", $i / 500 * 1000000 }'
@@ -139,13 +140,13 @@ machine() {
 
 mkdir -p "$folder"
 say "== building"
-cargo build --quiet --release --locked -p raft-kv
+cargo build --quiet --profile production --locked -p raft-kv
 cargo build --quiet --release --locked --manifest-path raft-driver-thread/kv/benches/compare/Cargo.toml \
   --target-dir "$folder/build"
 load=$folder/build/release/load
 
 for tool in etcd redis-server redis-benchmark redis-cli; do
-  has "$tool" || say "$tool is not installed: without it there is less to compare with"
+  has "$tool" || say "$tool is not installed: it is left out of the comparison"
 done
 for _ in 1 2; do
   begin raft-kv

@@ -1,4 +1,4 @@
-# For scripts, run in the workspace's folder: servers on loopback, with their data in $data.
+# For scripts that run in the root of the workspace: servers on loopback, with their data in $data.
 first_port=${FIRST_PORT:-17100}
 pids=()
 
@@ -17,13 +17,13 @@ clients_of() { echo "127.0.0.1:$(port "$1")"; }
 peers_of() { echo "127.0.0.1:$(port $(($1 + 10)))"; }
 all_clients="$(clients_of 1),$(clients_of 2),$(clients_of 3)"
 
-# Runs a server in the background, with its words in a log.
+# Runs a server in the background. Its output goes to a log.
 server() {
   "$@" >>"$data/log" 2>&1 &
   pids+=($!)
 }
 
-# Waits until something succeeds.
+# Waits until a command succeeds.
 wait_for() {
   for _ in $(seq 100); do
     "$@" >/dev/null 2>&1 && return
@@ -41,13 +41,13 @@ begin() {
   mkdir -p "$data"
 }
 
-# `ready` says whether they take writes.
+# `ready` checks whether the servers accept writes.
 start_raft_kv() {
   local id
   for id in 1 2 3; do
-    target/release/raft-kv init --id "$id" --cluster 7 --data "$data/$id" \
+    target/production/raft-kv init --id "$id" --cluster 7 --data "$data/$id" \
       --founder "1=$(peers_of 1)" --founder "2=$(peers_of 2)" --founder "3=$(peers_of 3)" >>"$data/log"
-    server target/release/raft-kv start --data "$data/$id" \
+    server target/production/raft-kv start --data "$data/$id" \
       --clients "$(clients_of "$id")" --peers "$(peers_of "$id")"
   done
   wait_for ready

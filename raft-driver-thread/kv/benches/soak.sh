@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Writes much into three servers of raft-kv, values of 4 KiB over 10,000 keys, and shows that they need
-# neither more memory nor more disk for it as time goes on.
+# Soak test: writes many values of 4 KiB, over 10,000 keys, into three servers of raft-kv. Shows that the
+# use of memory and disk does not grow with time.
 #
 #   raft-driver-thread/kv/benches/soak.sh [GIGABYTES]       10 by default
 #
-# Needs redis-benchmark and redis-cli (Debian's redis-tools). Data is in target/soak/, and goes at the end.
+# Needs redis-benchmark and redis-cli (Debian: redis-tools). Data is in target/soak/, and is deleted at the
+# end.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 gigabytes=${1:-10}
@@ -14,7 +15,7 @@ data=$PWD/target/soak
 for tool in redis-benchmark redis-cli; do
   has "$tool" || { say "$tool is not installed: nothing is measured"; exit 0; }
 done
-cargo build --quiet --release --locked -p raft-kv
+cargo build --quiet --profile production --locked -p raft-kv
 ready() { [ "$(redis-cli -p "$(port 1)" SET begun 1)" = OK ]; }
 begin "$gigabytes GB in values of 4 KiB"
 start_raft_kv

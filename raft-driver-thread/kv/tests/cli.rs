@@ -5,9 +5,21 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const COMMANDS: [&str; 13] = [
-    "demo", "init", "start", "join", "leave", "status", "transfer", "snapshot", "backup",
-    "restore", "inspect", "recover", "certs",
+const COMMANDS: [&str; 14] = [
+    "demo",
+    "init",
+    "start",
+    "join",
+    "leave",
+    "status",
+    "transfer",
+    "snapshot",
+    "backup",
+    "restore",
+    "inspect",
+    "recover",
+    "certs",
+    "completions",
 ];
 
 fn raft_kv(folder: &Path, arguments: &str) -> Output {
@@ -26,7 +38,7 @@ fn done(folder: &Path, arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Refused with this exit code; what is said, which has to hold all of these.
+/// The command fails with this exit code, and its message contains all of these.
 fn refused(folder: &Path, arguments: &str, code: i32, parts: &[&str]) {
     let output = raft_kv(folder, arguments);
     let error = String::from_utf8(output.stderr).unwrap();
@@ -55,7 +67,7 @@ fn each_command_explains_itself_with_examples() {
 }
 
 #[test]
-fn arguments_that_make_no_sense_end_with_2() {
+fn wrong_arguments_end_with_2() {
     let folder = tempfile::tempdir().unwrap();
     let one = "--founder 1=127.0.0.1:7001";
     for (arguments, part) in [
@@ -103,6 +115,30 @@ fn arguments_that_make_no_sense_end_with_2() {
         ("certs --out c --node 0=a", "from 1 on"),
         ("status --timeout 0s", "--timeout"),
         ("inspect --data d --log kv=loud", "--log"),
+        (
+            &format!("init --data d --id 1 {one} --threads 0"),
+            "`threads`",
+        ),
+        (
+            &format!("init --data d --id 1 {one} --election-timeout 10ms"),
+            "three times",
+        ),
+        (
+            &format!("init --data d --id 1 {one} --clients here"),
+            "host:port",
+        ),
+        (
+            "join --data d --id 4 --peers 127.0.0.1:7004 --server 127.0.0.1:1 --timeout 0s",
+            "--timeout",
+        ),
+        (
+            "recover --force-new-cluster --data d --into e --peers here",
+            "host:port",
+        ),
+        ("status --server here", "host:port"),
+        ("leave --id 0", "--id"),
+        ("transfer --to 0", "--to"),
+        ("completions dos", "bash"),
     ] {
         refused(folder.path(), arguments, 2, &[part]);
     }
@@ -114,7 +150,7 @@ fn arguments_that_make_no_sense_end_with_2() {
 }
 
 #[test]
-fn what_cannot_be_done_ends_with_1() {
+fn a_failure_ends_with_1() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(
         folder.path().join("bad.toml"),
@@ -144,7 +180,7 @@ fn what_cannot_be_done_ends_with_1() {
             "start --data d --password-file empty",
             &["empty", "password"],
         ),
-        // Nobody listens at a port that needs a privilege nobody uses.
+        // Nothing listens at port 1.
         ("status --server 127.0.0.1:1", &["127.0.0.1:1", "refused"]),
         ("backup --file b --server 127.0.0.1:1", &["127.0.0.1:1"]),
         (
@@ -169,7 +205,7 @@ fn what_cannot_be_done_ends_with_1() {
 }
 
 #[test]
-fn init_makes_a_folder_once_and_keeps_its_settings() {
+fn init_makes_a_data_directory_once_and_keeps_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let founders = "--founder 1=127.0.0.1:7001 --founder 2=127.0.0.1:7002";
@@ -203,6 +239,12 @@ fn init_makes_a_folder_once_and_keeps_its_settings() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
+    let shown = done(path, "inspect --data one --json");
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["node"], 1);
+    assert_eq!(shown["cluster"].to_string(), cluster);
+    assert_eq!(shown["founders"][1]["peers"], "127.0.0.1:7002");
+    assert!(shown["log"].is_null());
     refused(path, "start --data one --id 2", 1, &["belongs to node 1"]);
     refused(
         path,
@@ -285,4 +327,18 @@ fn certificates_are_added_and_never_replaced() {
         1,
         &["without", "authority.key"],
     );
+}
+
+#[test]
+fn completions_name_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = done(folder.path(), &format!("completions {shell}"));
+        for command in COMMANDS {
+            assert!(
+                script.contains(command),
+                "{shell} does not complete {command}"
+            );
+        }
+    }
 }

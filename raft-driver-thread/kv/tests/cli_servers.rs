@@ -8,11 +8,15 @@ use raft_kv::state::Reply;
 use raft_kv::status::NodeStatus;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+#[path = "support/ports.rs"]
+mod ports;
+
+use ports::free_ports;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -43,7 +47,7 @@ fn refused(folder: &Path, arguments: &str, part: &str) {
     assert!(error.contains(part), "{arguments}: {error}");
 }
 
-/// Until `ask` has something to say.
+/// Waits until `ask` returns something.
 fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     while begun.elapsed() < LIMIT {
@@ -52,7 +56,7 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         }
         std::thread::yield_now();
     }
-    panic!("in vain: {what}");
+    panic!("not in time: {what}");
 }
 
 /// A process that runs until it is dropped.
@@ -68,13 +72,16 @@ impl Running {
     fn start(folder: &Path, arguments: &str, mark: &str, marks: usize) -> Running {
         let mut command = command(arguments);
         command.current_dir(folder).stdout(Stdio::piped());
+        let log = folder.join("log");
+        let to_log = fs::File::options().create(true).append(true).open(&log);
+        command.stderr(to_log.unwrap());
         let mut child = command.spawn().unwrap();
         let mut clients = Vec::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         while clients.len() < marks {
             let line = lines
                 .next()
-                .unwrap_or_else(|| panic!("{arguments}: it ended"))
+                .unwrap_or_else(|| panic!("{arguments}: {}", fs::read_to_string(&log).unwrap()))
                 .unwrap();
             if line.trim_start().starts_with(mark) {
                 let address = line.split_whitespace().find(|word| word.contains(':'));
@@ -140,13 +147,6 @@ fn get(client: &mut Client, key: &str) -> Option<String> {
     said.map(|value| String::from_utf8(value.to_vec()).unwrap())
 }
 
-fn free_ports(count: usize) -> Vec<u16> {
-    let bind = |_| TcpListener::bind("127.0.0.1:0").unwrap();
-    let listeners: Vec<_> = (0..count).map(bind).collect();
-    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-    listeners.iter().map(port).collect()
-}
-
 /// Three servers of a cluster, with clients at any port.
 struct Cluster {
     folder: tempfile::TempDir,
@@ -195,7 +195,8 @@ fn leader(servers: &[Running]) -> u64 {
 #[test]
 fn a_demo_that_is_started_again_goes_on_with_its_data_and_ports() {
     let folder = tempfile::tempdir().unwrap();
-    let demo = Running::demo(folder.path(), "demo --data d");
+    let port = free_ports(3)[0];
+    let demo = Running::demo(folder.path(), &format!("demo --data d --port {port}"));
     let clients = demo.clients.clone();
     set(&mut demo.client(), "a", "1");
     assert_eq!(demo.stop(), Some(0));
@@ -211,23 +212,36 @@ fn a_demo_that_is_started_again_goes_on_with_its_data_and_ports() {
 #[test]
 fn a_demo_that_is_told_to_end_stops_its_servers_one_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
-    // Ports as another demo left them: nobody else's.
+    // As if an earlier demo had used these ports.
     let ports = free_ports(6);
     let (clients, peers) = ports.split_at(3);
     let remembered = format!("cluster = 7\nclients = {clients:?}\npeers = {peers:?}\n");
     fs::write(folder.path().join("demo.toml"), remembered).unwrap();
+    let log = folder.path().join("log");
     let demo = Running::demo(folder.path(), "demo --data .");
+    // The servers have connected to each other by then.
+    until("all are registered", || {
+        let mut client = Access::new().connect(&demo.clients[0]).ok()?;
+        let mut members = client.status().ok()?.members.into_iter();
+        members.all(|member| member.clients.is_some()).then_some(())
+    });
+    let before = fs::read_to_string(&log).unwrap();
     let (code, said) = demo.last_words();
+    // Servers that disconnect from those that have stopped are no news.
+    assert_eq!(fs::read_to_string(&log).unwrap(), before);
     assert_eq!(code, Some(0), "{said:?}");
     let expected = [1, 2, 3].map(|node| format!("node {node} has stopped"));
     assert!(said.ends_with(&expected), "{said:?}");
 }
 
 #[test]
-fn status_shows_every_server_and_those_that_do_not_answer() {
+fn status_shows_every_server_and_those_that_do_not_reply() {
     let mut cluster = Cluster::found("");
-    set(&mut cluster.servers[0].client(), "a", "1");
     let first = cluster.servers[0].address().to_owned();
+    // Servers that have just been started are not called unreachable.
+    let table = done(cluster.path(), &format!("status --server {first}"));
+    assert!(!table.contains("unreachable"), "{table}");
+    set(&mut cluster.servers[0].client(), "a", "1");
     until("all are known", || {
         let known = status(&cluster.servers[0])?.members;
         known
@@ -261,7 +275,7 @@ fn status_shows_every_server_and_those_that_do_not_answer() {
 }
 
 #[test]
-fn a_server_that_is_told_to_stop_hands_over_the_lead_and_comes_back() {
+fn a_server_that_is_told_to_stop_hands_leadership_over_and_comes_back() {
     let mut cluster = Cluster::found("");
     set(&mut cluster.servers[0].client(), "a", "1");
     let first = leader(&cluster.servers);
@@ -304,6 +318,11 @@ fn a_server_that_is_told_to_stop_hands_over_the_lead_and_comes_back() {
         shown.contains("1 in the snapshot") && shown.contains("whole"),
         "{shown}"
     );
+    let shown = done(cluster.path(), &format!("inspect --data {first} --json"));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["log"]["snapshot"]["keys"], 1);
+    assert_eq!(shown["log"]["problems"].as_array().unwrap().len(), 0);
+    assert!(shown["log"]["term"].as_u64().unwrap() >= 1);
 }
 
 #[test]
@@ -499,4 +518,27 @@ fn tls_and_a_password_keep_others_out() {
     refused(folder.path(), &ask, "NOAUTH");
     let shown = done(folder.path(), &format!("{ask} {secret}"));
     assert!(shown.contains("leader"), "{shown}");
+}
+
+#[test]
+fn status_says_when_the_address_of_a_founder_is_not_known_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports(3);
+    let founders: String = (1..)
+        .zip(&ports)
+        .map(|(node, port)| format!(" --founder {node}=127.0.0.1:{port}"))
+        .collect();
+    let init = format!("init --data 1 --id 1 --clients 127.0.0.1:0 {founders}");
+    done(folder.path(), &init);
+    let server = Running::server(folder.path(), "start --data 1");
+    let status = format!("status --server {}", server.address());
+    let table = done(folder.path(), &status);
+    for part in [
+        "unknown",
+        "node 2: its address is not known yet",
+        "no leader",
+    ] {
+        assert!(table.contains(part), "no {part:?} in {table}");
+    }
+    assert!(!table.contains("unreachable"), "{table}");
 }

@@ -1,18 +1,19 @@
-//! Small file systems in memory, which fill when they are told to.
+//! Small file systems in memory, for faults that fill a disk.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// How large one is while it is not full: it takes memory only for what is in it.
+/// The size of one while it is not full. It takes memory only for what is in it.
 const SIZE: u64 = 1 << 30;
-/// Says that this process has mounts of its own.
+/// The environment variable that says that this process has a mount namespace of its own.
 const OWN_MOUNTS: &str = "TORTURE_OWN_MOUNTS";
 
-/// Goes on as a process whose mounts nobody else sees, and which the kernel undoes with it, however
-/// it ends. Where that is not allowed, goes on as it is: then no disk is filled.
-pub(crate) fn have_own_mounts() {
+/// Replaces this process by one in a mount namespace of its own. Nobody else sees its mounts, and
+/// the kernel removes them when it ends. Where that is not allowed, does nothing: then no disk is
+/// filled.
+pub(crate) fn enter_mount_namespace() {
     if std::env::var_os(OWN_MOUNTS).is_some() {
         return;
     }
@@ -33,19 +34,19 @@ pub(crate) fn have_own_mounts() {
                 .args(way)
                 .arg(itself)
                 .args(std::env::args_os().skip(1));
-            // Comes back only if it failed.
+            // Returns only if it fails.
             let _ = again.env(OWN_MOUNTS, "1").exec();
         }
     }
 }
 
-/// A file system of its own for a server's data.
+/// A file system for the data of one server.
 pub(crate) struct SmallDisk {
     path: PathBuf,
 }
 
 impl SmallDisk {
-    /// Mounts one in this new folder, if this process may.
+    /// Mounts one in this new directory, if this process is allowed to.
     pub(crate) fn mount(path: &Path) -> Option<SmallDisk> {
         std::env::var_os(OWN_MOUNTS)?;
         fs::create_dir_all(path).ok()?;
@@ -54,9 +55,9 @@ impl SmallDisk {
         Some(SmallDisk { path })
     }
 
-    /// No more is written from now on than a page here and there.
+    /// Fills it: from now on hardly anything can be written.
     pub(crate) fn fill(&self) -> io::Result<()> {
-        // It cannot be smaller than what is in it, and that may grow meanwhile.
+        // It cannot become smaller than its content, which may grow meanwhile.
         for _ in 0..100 {
             if mount::resize(&self.path, mount::used(&self.path)?).is_ok() {
                 return Ok(());
@@ -65,7 +66,7 @@ impl SmallDisk {
         mount::resize(&self.path, mount::used(&self.path)?)
     }
 
-    /// There is space again.
+    /// Makes space again.
     pub(crate) fn free(&self) -> io::Result<()> {
         mount::resize(&self.path, SIZE)
     }
@@ -73,7 +74,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Failing that, it goes with the process.
+        // If this fails, it is unmounted with the process.
         let _ = mount::unmount(&self.path);
     }
 }

@@ -11,16 +11,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The servers' setting, of which they are not told otherwise.
+/// The election timeout of the servers, which is the default.
 const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
-/// What failing over may take.
+/// How long a failover may take.
 const BOUND: Duration = Duration::from_millis(1000);
-/// How long a server may take to be there, or a write to be acknowledged.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a server may take to start, or a write to be acknowledged.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Kills the leader of three so many times.
 pub(crate) fn run(times: u64, stop: &AtomicBool) -> Result<ExitCode, Box<dyn Error>> {
-    let folder = crate::folder()?;
+    let folder = crate::test_dir()?;
     let mut servers = Servers::found(folder.path(), 3, None)?;
     for id in servers.ids() {
         servers.start(id)?;
@@ -33,10 +33,10 @@ pub(crate) fn run(times: u64, stop: &AtomicBool) -> Result<ExitCode, Box<dyn Err
         writer.stop.store(true, Ordering::Relaxed);
         measured
     })?;
-    say(measured)
+    print(measured)
 }
 
-/// A client that writes without a pause, to whichever server takes it.
+/// A client that writes without a pause, to any server that accepts the write.
 #[derive(Default)]
 struct Writer {
     acknowledged: AtomicU64,
@@ -50,15 +50,15 @@ impl Writer {
             && let Some(address) = turn.next()
         {
             let Ok(mut connection) = Connection::open(*address, ELECTION_TIMEOUT) else {
-                // Refused at once, as the server is dead: to the next one, but not in a frenzy.
+                // A dead server refuses at once: try the next one, but without using up a core.
                 thread::sleep(Duration::from_millis(1));
                 continue;
             };
             while !self.stop.load(Ordering::Relaxed) {
                 let number = self.acknowledged.load(Ordering::Relaxed).to_string();
                 let words: [&[u8]; 3] = [b"SET", b"failover", number.as_bytes()];
-                match connection.ask(&words, PATIENCE) {
-                    Ok(answer) if !matches!(answer, OwnedFrame::Error(_)) => {
+                match connection.request(&words, TIMEOUT) {
+                    Ok(reply) if !matches!(reply, OwnedFrame::Error(_)) => {
                         self.acknowledged.fetch_add(1, Ordering::Relaxed);
                     }
                     Ok(_) | Err(_) => break,
@@ -71,8 +71,8 @@ impl Writer {
     fn wait(&self) -> Result<(), String> {
         let (before, begun) = (self.acknowledged.load(Ordering::Relaxed), Instant::now());
         while self.acknowledged.load(Ordering::Relaxed) == before {
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("no write was acknowledged in {PATIENCE:?}"));
+            if begun.elapsed() > TIMEOUT {
+                return Err(format!("no write was acknowledged in {TIMEOUT:?}"));
             }
             thread::sleep(Duration::from_micros(200));
         }
@@ -80,7 +80,7 @@ impl Writer {
     }
 }
 
-/// From each kill to the next acknowledged write.
+/// The time from each kill to the next acknowledged write.
 fn measure(
     servers: &mut Servers,
     writer: &Writer,
@@ -91,8 +91,8 @@ fn measure(
     let bar = ProgressBar::new(times);
     let mut measured = Vec::new();
     while (measured.len() as u64) < times && !stop.load(Ordering::Relaxed) {
-        let leader = settled(servers)?;
-        // So that kills do not keep step with heartbeats.
+        let leader = wait_until_settled(servers)?;
+        // So that the kills are not in step with the heartbeats.
         thread::sleep(Duration::from_millis(measured.len() as u64 * 37 % 200));
         writer.wait()?;
         let begun = Instant::now();
@@ -106,10 +106,10 @@ fn measure(
     Ok(measured)
 }
 
-/// Waits until all servers are there and have nearly all that the leader has; says who leads.
-fn settled(servers: &Servers) -> Result<u64, String> {
+/// Waits until all servers run and have nearly all entries of the leader, whose node id it returns.
+fn wait_until_settled(servers: &Servers) -> Result<u64, String> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < TIMEOUT {
         let statuses = servers.statuses();
         let leader = statuses.iter().find(|status| status.role == "leader");
         if let Some(leader) = leader.filter(|_| statuses.len() == servers.ids().len()) {
@@ -121,10 +121,12 @@ fn settled(servers: &Servers) -> Result<u64, String> {
         }
         thread::sleep(Duration::from_millis(5));
     }
-    Err(format!("the servers were not together in {PATIENCE:?}"))
+    Err(format!(
+        "the servers did not catch up with a leader in {TIMEOUT:?}"
+    ))
 }
 
-fn say(mut measured: Vec<Duration>) -> Result<ExitCode, Box<dyn Error>> {
+fn print(mut measured: Vec<Duration>) -> Result<ExitCode, Box<dyn Error>> {
     measured.sort();
     let (Some(worst), Some(median)) = (measured.last(), measured.get(measured.len() / 2)) else {
         println!("the leader was not killed");

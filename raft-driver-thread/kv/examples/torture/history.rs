@@ -1,4 +1,4 @@
-//! What the clients saw, and whether a store that does one thing at a time explains it.
+//! The history of the clients, and the check that it is linearizable.
 
 use crate::model::Store;
 use raft_sim::linearizability::{History, Operation, Verdict, check_within};
@@ -9,16 +9,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// States that the check of one key may explore: gigabytes at worst, minutes.
-const STATES: u64 = 1 << 24;
+/// How many states the check of one key may explore: at worst gigabytes, and minutes.
+const MAX_STATES: u64 = 1 << 24;
 
-/// The clock that all operations are dated by, and what came of them so far.
+/// The clock of the history, and how the operations ended so far.
 pub(crate) struct Tally {
     begun: Instant,
     pub(crate) ok: AtomicU64,
     pub(crate) unknown: AtomicU64,
     pub(crate) failed: AtomicU64,
-    /// Requests of a session that were sent again, and answered then.
+    /// Requests of a session whose result became known after they were repeated.
     pub(crate) repeated: AtomicU64,
     last_success: AtomicU64,
     longest_gap: AtomicU64,
@@ -42,7 +42,7 @@ impl Tally {
         u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// An operation has succeeded now.
+    /// An operation has ended now, with a known result.
     pub(crate) fn succeeded(&self, now: u64) {
         self.ok.fetch_add(1, Ordering::Relaxed);
         let last = self.last_success.fetch_max(now, Ordering::Relaxed);
@@ -50,28 +50,37 @@ impl Tally {
         self.longest_gap.fetch_max(gap, Ordering::Relaxed);
     }
 
-    /// The longest time in which nothing succeeded.
+    /// The longest time in which no operation ended with a known result.
     pub(crate) fn longest_gap(&self) -> Duration {
         Duration::from_nanos(self.longest_gap.load(Ordering::Relaxed))
     }
 }
 
-/// Whether the history can be explained.
+/// Whether the history is linearizable.
 pub(crate) fn check(operations: Vec<Operation<Store>>) -> Verdict<Store> {
     let history: History<Store> = operations.into_iter().collect();
-    check_within(&history, STATES)
+    check_within(&history, MAX_STATES)
 }
 
-/// How many keys were used, and how many operations there were on the one with most.
-pub(crate) fn keys(operations: &[Operation<Store>]) -> (usize, usize) {
+/// How many keys were used.
+pub(crate) struct KeyCounts {
+    pub(crate) keys: usize,
+    /// The number of operations on the key that has most.
+    pub(crate) most_operations: usize,
+}
+
+pub(crate) fn keys(operations: &[Operation<Store>]) -> KeyCounts {
     let mut keys: BTreeMap<&str, usize> = BTreeMap::new();
     for operation in operations {
         *keys.entry(&operation.key).or_default() += 1;
     }
-    (keys.len(), keys.values().copied().max().unwrap_or(0))
+    KeyCounts {
+        keys: keys.len(),
+        most_operations: keys.values().copied().max().unwrap_or(0),
+    }
 }
 
-/// Writes the history, key by key, in the order in which the operations began; times are
+/// Writes the history, key by key, in the order in which the operations were invoked. Times are in
 /// nanoseconds.
 pub(crate) fn write(operations: &[Operation<Store>], path: &Path) -> io::Result<()> {
     let mut sorted: Vec<&Operation<Store>> = operations.iter().collect();

@@ -1,25 +1,25 @@
-//! What the server is held against: a store of numbers, one operation at a time.
+//! The model that the history is checked against: a store of numbers, with one operation at a time.
 
 use raft_sim::linearizability::Model;
 
-/// What a client asks of a key.
+/// An operation on a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// The number. Answered with [`Output::Number`].
+    /// Reads the number. Returns [`Output::Number`].
     Get,
-    /// This number from now on. Answered with [`Output::Done`].
+    /// Writes this number. Returns [`Output::Done`].
     Set(u64),
-    /// This number from now on. Answered with the one before, [`Output::Number`].
+    /// Writes this number. Returns the one before, [`Output::Number`].
     Swap(u64),
-    /// `new` if there is `old`. Answered with [`Output::Whether`].
+    /// Writes `new` if the key holds `old`. Returns [`Output::Whether`].
     Cas { old: Option<u64>, new: u64 },
-    /// One more; nothing counts as 0. Answered with [`Output::Number`].
+    /// Adds one; no number counts as 0. Returns the sum, [`Output::Number`].
     Increment,
-    /// Nothing from now on. Answered whether there was a number, [`Output::Whether`].
+    /// Removes the number. Returns whether there was one, [`Output::Whether`].
     Delete,
 }
 
-/// What a client was told.
+/// The result of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Done,
@@ -27,7 +27,7 @@ pub(crate) enum Output {
     Whether(bool),
 }
 
-/// The store: under each key a number, or nothing.
+/// The store: each key holds a number, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Store;
 
@@ -60,7 +60,7 @@ impl Model for Store {
     fn is_read(input: &Input, output: Option<&Output>) -> bool {
         match input {
             Input::Get => true,
-            // Nothing was replaced; nothing was there to be deleted.
+            // Without a match, or without a number, they change nothing.
             Input::Cas { .. } | Input::Delete => output == Some(&Output::Whether(false)),
             Input::Set(_) | Input::Swap(_) | Input::Increment => false,
         }
@@ -69,14 +69,15 @@ impl Model for Store {
     fn overwrites(input: &Input, output: Option<&Output>) -> bool {
         match input {
             Input::Set(_) => output.is_none_or(|output| *output == Output::Done),
-            // What they answer tells what was there before.
+            // Their results depend on the number before.
             Input::Swap(_) | Input::Delete => output.is_none(),
             Input::Get | Input::Cas { .. } | Input::Increment => false,
         }
     }
 
     fn matters(before: &Input, then: &Input, output: Option<&Output>) -> bool {
-        // What `before` leaves, if it changes anything; `None` if that depends.
+        // The number that `before` leaves, if it changes anything; `None` if that depends on the
+        // state.
         let left = match before {
             Input::Get => return false,
             Input::Set(new) | Input::Swap(new) | Input::Cas { new, .. } => Some(Some(*new)),
@@ -85,7 +86,7 @@ impl Model for Store {
         };
         let may_leave = |wanted: &dyn Fn(Option<u64>) -> bool| left.is_none_or(wanted);
         match (then, output) {
-            // The same from every state: they need nothing before them.
+            // They have the same effect in every state, so nothing has to come before them.
             (Input::Set(_), _) | (Input::Get | Input::Swap(_) | Input::Delete, None) => false,
             (Input::Cas { old, .. }, None) => may_leave(&|left| left == *old),
             (Input::Increment, None) => true,

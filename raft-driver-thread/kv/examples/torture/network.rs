@@ -1,4 +1,4 @@
-//! Proxies in front of the servers' ports, which cut, hold up, slow and tear what passes.
+//! Proxies in front of the servers' ports. They cut, hold up, slow and tear the connections.
 
 use raft_sim::random::Random;
 use std::collections::BTreeMap;
@@ -9,28 +9,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How long the hello of a server is, and where in it stands who it is.
+/// The length of a server's hello.
 const HELLO: usize = 38;
+/// The place of the sender's node id in it.
 const FROM: std::ops::Range<usize> = 21..29;
-/// At most this passes at once, so that delays and tears come in between.
-const PIECE: usize = 16 << 10;
+/// How many bytes pass at once at most, so that delays and tears come in between.
+const CHUNK: usize = 16 << 10;
 
-/// How a link is. A link is what one server sends another: the answers on the same connection are
-/// only the welcome.
+/// The fault of a link. A link carries the messages of one server to another; the only reply on
+/// such a connection is that to the hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// Connections are torn and refused.
+    /// Connections are closed and refused.
     Cut,
-    /// Connections stay, nothing passes, and all of it comes late, once the link is whole again.
+    /// Connections stay open and nothing passes. Once the link is healed, everything arrives late.
     Held,
-    /// Each piece is late by so much.
+    /// Each chunk is late by so much.
     Slow(Duration),
-    /// One piece in so many tears its connection in the middle.
+    /// One chunk in so many is cut in the middle, and its connection closed.
     Flaky(u64),
 }
 
-/// Where a link begins that whoever may use: clients, and servers that forward to another one.
-pub(crate) const ANYONE: u64 = 0;
+/// The sender of all links to a port for clients: clients, and servers that forward.
+pub(crate) const ANY_CLIENT: u64 = 0;
 
 /// The proxies of all servers. Their threads end with the process.
 #[derive(Clone)]
@@ -40,23 +41,35 @@ pub(crate) struct Network {
 
 struct Shared {
     state: Mutex<State>,
-    /// Links are not as they were.
+    /// A fault was set or healed.
     changed: Condvar,
 }
 
 struct State {
-    /// Links that are not whole: from, to.
+    /// The faults of links: from, to.
     links: BTreeMap<(u64, u64), Link>,
     random: Random,
-    /// The ends of connections, by link; those that are over are forgotten now and then.
-    streams: Vec<(u64, u64, Arc<Ends>)>,
-    /// Bytes that passed.
-    passed: u64,
-    /// Connections that were torn.
-    torn: u64,
+    /// All connections. Those that are over are removed when another one is made.
+    connections: Vec<Connection>,
+    traffic: Traffic,
 }
 
-/// Both ends of a connection that passes a proxy.
+/// What has passed the proxies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) bytes: u64,
+    /// Connections that were torn.
+    pub(crate) torn: u64,
+}
+
+/// A connection that passes a proxy.
+struct Connection {
+    from: u64,
+    to: u64,
+    ends: Arc<Ends>,
+}
+
+/// Both ends of a connection.
 struct Ends {
     streams: [TcpStream; 2],
     is_over: AtomicBool,
@@ -66,16 +79,16 @@ impl Ends {
     fn tear(&self) {
         self.is_over.store(true, Ordering::Relaxed);
         for stream in &self.streams {
-            // It may be over already.
+            // If this fails, it is over already.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// What a proxy is in front of.
+/// The port that a proxy is in front of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
-    /// The port for the other servers: each says who it is.
+    /// The port for the other servers, which begin with a hello.
     Peers,
     /// The port for clients.
     Clients,
@@ -86,9 +99,8 @@ impl Network {
         let state = State {
             links: BTreeMap::new(),
             random,
-            streams: Vec::new(),
-            passed: 0,
-            torn: 0,
+            connections: Vec::new(),
+            traffic: Traffic::default(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -97,8 +109,8 @@ impl Network {
         Network { shared }
     }
 
-    /// Puts a proxy in front of a port of server `to`; says where it listens.
-    pub(crate) fn stand_before(
+    /// Puts a proxy in front of a port of server `to`, and returns its address.
+    pub(crate) fn put_proxy(
         &self,
         to: u64,
         port: Port,
@@ -110,14 +122,14 @@ impl Network {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = shared.clone();
-                // What fails here is a connection that fails, as they do.
-                thread::spawn(move || carry(&shared, to, port, target, stream));
+                // An error here is a failed connection, as any network has them.
+                thread::spawn(move || forward(&shared, to, port, target, stream));
             }
         });
         Ok(address)
     }
 
-    /// From now on the link is so; `None`: whole.
+    /// Sets the fault of a link; `None` heals it.
     pub(crate) fn set(&self, from: u64, to: u64, link: Option<Link>) {
         let mut state = self.shared.lock();
         match link {
@@ -126,39 +138,37 @@ impl Network {
         };
         if link == Some(Link::Cut) {
             let mut torn = 0;
-            state.streams.retain(|(begin, end, ends)| {
-                let hit = (*begin, *end) == (from, to);
-                if hit && !ends.is_over.load(Ordering::Relaxed) {
-                    ends.tear();
+            state.connections.retain(|it| {
+                let is_cut = (it.from, it.to) == (from, to);
+                if is_cut && !it.ends.is_over.load(Ordering::Relaxed) {
+                    it.ends.tear();
                     torn += 1;
                 }
-                !hit
+                !is_cut
             });
-            state.torn += torn;
+            state.traffic.torn += torn;
         }
         self.shared.changed.notify_all();
     }
 
-    /// All links are whole.
+    /// Heals all links.
     pub(crate) fn heal(&self) {
         self.shared.lock().links.clear();
         self.shared.changed.notify_all();
     }
 
-    /// How many bytes passed between servers, and how many connections were torn.
-    pub(crate) fn passed_and_torn(&self) -> (u64, u64) {
-        let state = self.shared.lock();
-        (state.passed, state.torn)
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.shared.lock().traffic
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked left nothing half done here.
+        // No change under the lock is left half done by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new connection over this link, if there is a way.
+    /// Makes a connection over this link, unless the link is cut.
     fn connect(
         &self,
         from: u64,
@@ -181,14 +191,19 @@ impl Shared {
         if is_cut(&state) {
             return None;
         }
-        let is_old = |ends: &Ends| ends.is_over.load(Ordering::Relaxed);
-        state.streams.retain(|(_, _, ends)| !is_old(ends));
-        state.streams.push((from, to, ends.clone()));
+        let is_over = |ends: &Ends| ends.is_over.load(Ordering::Relaxed);
+        state.connections.retain(|it| !is_over(&it.ends));
+        let connection = Connection {
+            from,
+            to,
+            ends: ends.clone(),
+        };
+        state.connections.push(connection);
         Some(ends)
     }
 
-    /// Lets a piece pass, as late as the link wants it; `false` if it tears the connection.
-    fn passes(&self, from: u64, to: u64, length: usize) -> bool {
+    /// Waits until a chunk may pass. Returns `false` if the connection is to be torn instead.
+    fn let_pass(&self, from: u64, to: u64, length: usize) -> bool {
         let mut state = self.lock();
         loop {
             match state.links.get(&(from, to)).copied() {
@@ -198,17 +213,17 @@ impl Shared {
                     state = woken.unwrap_or_else(PoisonError::into_inner);
                 }
                 Some(Link::Flaky(one_in)) if state.random.below(one_in) == 0 => {
-                    state.torn += 1;
+                    state.traffic.torn += 1;
                     return false;
                 }
                 Some(Link::Slow(late)) => {
-                    state.passed += length as u64;
+                    state.traffic.bytes += length as u64;
                     drop(state);
                     thread::sleep(late);
                     return true;
                 }
                 Some(Link::Flaky(_)) | None => {
-                    state.passed += length as u64;
+                    state.traffic.bytes += length as u64;
                     return true;
                 }
             }
@@ -216,8 +231,8 @@ impl Shared {
     }
 }
 
-/// Carries one connection to server `to`, until it ends.
-fn carry(
+/// Forwards one connection to server `to`, until it ends.
+fn forward(
     shared: &Shared,
     to: u64,
     port: Port,
@@ -226,7 +241,7 @@ fn carry(
 ) -> Option<()> {
     let mut hello = [0; HELLO];
     let from = match port {
-        Port::Clients => ANYONE,
+        Port::Clients => ANY_CLIENT,
         Port::Peers => {
             client.read_exact(&mut hello).ok()?;
             u64::from_le_bytes(hello[FROM].try_into().ok()?)
@@ -243,13 +258,13 @@ fn carry(
         let _ = io::copy(&mut &*server, &mut &*client);
         back.tear();
     });
-    let mut piece = vec![0; PIECE];
+    let mut chunk = vec![0; CHUNK];
     loop {
-        let read = client.read(&mut piece).unwrap_or(0);
-        let passes = read > 0 && shared.passes(from, to, read);
-        // A torn connection has lost some of the piece, not all: half a message has arrived.
+        let read = client.read(&mut chunk).unwrap_or(0);
+        let passes = read > 0 && shared.let_pass(from, to, read);
+        // A torn connection loses only a part of the chunk: half a message has arrived.
         let arrives = if passes { read } else { read / 2 };
-        let written = server.write_all(&piece[..arrives]);
+        let written = server.write_all(&chunk[..arrives]);
         if !passes || written.is_err() {
             ends.tear();
             return None;

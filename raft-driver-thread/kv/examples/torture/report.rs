@@ -1,49 +1,21 @@
-//! What was done, and what became of it.
+//! The report: what the nemesis did, and how the operations ended.
 
-use crate::faults::Fault;
-use crate::history::Tally;
+use crate::counts::Counts;
+use crate::fault::Fault;
+use crate::history::{KeyCounts, Tally};
+use crate::network::Traffic;
 use comfy_table::{CellAlignment, Table, presets};
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What was done.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    faults: BTreeMap<Fault, u64>,
-    /// Processes that were killed, one by one and all at once.
-    pub(crate) kills: u64,
-    pub(crate) transfers_done: u64,
-    pub(crate) stopped_when_full: u64,
-    recoveries: u64,
-    slowest_recovery: Duration,
-}
-
-impl Counts {
-    pub(crate) fn did(&mut self, fault: Fault) {
-        *self.faults.entry(fault).or_default() += 1;
-    }
-
-    /// All was healed, and after that time each server took writes.
-    pub(crate) fn recovered(&mut self, after: Duration) {
-        self.recoveries += 1;
-        self.slowest_recovery = self.slowest_recovery.max(after);
-    }
-
-    fn of(&self, fault: Fault) -> u64 {
-        self.faults.get(&fault).copied().unwrap_or(0)
-    }
-}
-
-/// All that the table says.
+/// The contents of the table.
 pub(crate) struct Report<'a> {
     pub(crate) counts: &'a Counts,
     pub(crate) tally: &'a Tally,
-    pub(crate) passed_and_torn: (u64, u64),
+    pub(crate) traffic: Traffic,
     /// Whether servers have file systems that can be filled.
     pub(crate) can_fill: bool,
-    /// Keys, and the most operations on one of them.
-    pub(crate) keys: (usize, usize),
+    pub(crate) keys: KeyCounts,
     pub(crate) took: Duration,
 }
 
@@ -69,13 +41,19 @@ impl Report<'_> {
         let counts = self.counts;
         match fault {
             Fault::KillAll => format!("{} processes killed in all", counts.kills),
-            Fault::Transfer => format!("{} as asked, the others refused", counts.transfers_done),
+            Fault::Transfer => format!(
+                "{} succeeded, the others were refused",
+                counts.transfers_done
+            ),
             Fault::FillDisk if !self.can_fill => {
-                "not possible here: it takes a mount, as root or in a user namespace".into()
+                "not possible here: it needs a mount, as root or in a user namespace".into()
             }
-            Fault::FillDisk => format!("{} servers stopped in order", counts.stopped_when_full),
-            Fault::Flaky => format!("{} connections torn in all", self.passed_and_torn.1),
-            Fault::Slow => format!("{} MB passed the proxies", self.passed_and_torn.0 >> 20),
+            Fault::FillDisk => format!(
+                "{} servers stopped without a crash",
+                counts.stopped_when_full
+            ),
+            Fault::Flaky => format!("{} connections torn in all", self.traffic.torn),
+            Fault::Slow => format!("{} MiB passed the proxies", self.traffic.bytes >> 20),
             Fault::Kill
             | Fault::Pause
             | Fault::Cut
@@ -95,27 +73,30 @@ impl Report<'_> {
         let ok = tally.ok.load(Ordering::Relaxed);
         let number = |it: &std::sync::atomic::AtomicU64| it.load(Ordering::Relaxed).to_string();
         let rate = ok as f64 / self.took.as_secs_f64();
-        let (keys, most) = self.keys;
+        let KeyCounts {
+            keys,
+            most_operations,
+        } = self.keys;
         let repeated = number(&tally.repeated);
         [
             row(
-                "operations answered",
+                "operations with a known result",
                 ok.to_string(),
                 format!("{rate:.0}/s"),
             ),
             row(
-                "operations of unknown outcome",
+                "operations with an unknown result",
                 number(&tally.unknown),
-                format!("{repeated} more had one after they were repeated in a session"),
+                format!("{repeated} more were repeated in a session, until it was known"),
             ),
             row("operations refused", number(&tally.failed), String::new()),
             row(
                 "keys",
                 keys.to_string(),
-                format!("at most {most} operations on one"),
+                format!("at most {most_operations} operations on one"),
             ),
             row(
-                "all healed, all servers took writes",
+                "everything healed, all servers accepted writes",
                 counts.recoveries.to_string(),
                 format!(
                     "after {:.1} s at most",
@@ -123,7 +104,7 @@ impl Report<'_> {
                 ),
             ),
             row(
-                "longest time without a success",
+                "longest time without a known result",
                 format!("{:.1} s", tally.longest_gap().as_secs_f64()),
                 format!("in {:.0} s", self.took.as_secs_f64()),
             ),

@@ -1,6 +1,6 @@
-//! The servers: processes of their own, killed, stopped, and started again.
+//! The servers: processes that are killed, paused and started again.
 
-use crate::client::{ask, order};
+use crate::client::{command, request};
 use crate::disk::SmallDisk;
 use crate::network::{Network, Port};
 use raft_kv::data_dir::DataDir;
@@ -16,19 +16,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-/// The cluster that all servers belong to.
+/// The id of the cluster.
 const CLUSTER: u64 = 7;
-/// How long a server waits for a leader, less than its clients wait for it.
+/// How long a server waits for a leader; its clients wait longer for their replies.
 const REQUEST_TIMEOUT: &str = "2s";
-/// Small, so that snapshots are made and sent.
+/// Small, so that snapshots are made and sent often.
 const SNAPSHOT_EVERY: &str = "256KiB";
-/// How long a question about the cluster may take.
+/// How long a request for a status may take.
 const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The servers there are, by node id.
+/// All servers, by node id.
 pub(crate) struct Servers {
-    folder: PathBuf,
-    /// The proxies, if they stand between the servers.
+    dir: PathBuf,
+    /// The proxies between the servers, if there are any.
     network: Option<Network>,
     all: BTreeMap<u64, Server>,
     ports: Ports,
@@ -39,7 +39,7 @@ pub(crate) struct Servers {
 pub(crate) struct Server {
     pub(crate) clients: SocketAddr,
     peers: SocketAddr,
-    /// Where the others are told that it is.
+    /// The address that the others use: that of a proxy, if there are proxies.
     pub(crate) advertised_peers: SocketAddr,
     advertised_clients: SocketAddr,
     data: PathBuf,
@@ -50,14 +50,10 @@ pub(crate) struct Server {
 }
 
 impl Servers {
-    /// So many servers, founders of a cluster, not running yet.
-    pub(crate) fn found(
-        folder: &Path,
-        count: u64,
-        network: Option<Network>,
-    ) -> io::Result<Servers> {
+    /// Makes so many servers, the founders of a cluster. They do not run yet.
+    pub(crate) fn found(dir: &Path, count: u64, network: Option<Network>) -> io::Result<Servers> {
         let mut servers = Servers {
-            folder: folder.to_path_buf(),
+            dir: dir.to_path_buf(),
             network,
             all: BTreeMap::new(),
             ports: Ports::new(),
@@ -77,7 +73,7 @@ impl Servers {
         Ok(servers)
     }
 
-    /// One more server, with a folder that knows of no others.
+    /// Makes one more server, which is no founder.
     pub(crate) fn add(&mut self) -> io::Result<u64> {
         let id = self.plan()?;
         if let Some(server) = self.all.get(&id) {
@@ -86,7 +82,7 @@ impl Servers {
         Ok(id)
     }
 
-    /// Forgets a server and all that it kept.
+    /// Removes a server and its data.
     pub(crate) fn remove(&mut self, id: u64) -> io::Result<()> {
         self.kill(id)?;
         if let Some(server) = self.all.remove(&id) {
@@ -97,7 +93,7 @@ impl Servers {
         Ok(())
     }
 
-    /// Takes ports and a folder for the next server.
+    /// Chooses the ports and the data directory of the next server.
     fn plan(&mut self) -> io::Result<u64> {
         let id = self.next;
         self.next += 1;
@@ -105,12 +101,12 @@ impl Servers {
         let (advertised_clients, advertised_peers) = match &self.network {
             None => (clients, peers),
             Some(network) => (
-                network.stand_before(id, Port::Clients, clients)?,
-                network.stand_before(id, Port::Peers, peers)?,
+                network.put_proxy(id, Port::Clients, clients)?,
+                network.put_proxy(id, Port::Peers, peers)?,
             ),
         };
-        let data = self.folder.join(format!("server-{id}"));
-        // Every second one: the others have a disk that has to be waited for.
+        let data = self.dir.join(format!("server-{id}"));
+        // Every second server: the others keep a real disk, with real sync times.
         let is_small = id.is_multiple_of(2) && self.network.is_some();
         let disk = is_small.then(|| SmallDisk::mount(&data)).flatten();
         let server = Server {
@@ -118,7 +114,7 @@ impl Servers {
             peers,
             advertised_peers,
             advertised_clients,
-            log: self.folder.join(format!("server-{id}.log")),
+            log: self.dir.join(format!("server-{id}.log")),
             data,
             disk,
             process: None,
@@ -132,7 +128,7 @@ impl Servers {
         self.all.keys().copied().collect()
     }
 
-    /// Those that run and are not paused.
+    /// The servers that run and are not paused.
     pub(crate) fn running(&self) -> Vec<u64> {
         let is_up = |server: &Server| server.process.is_some() && !server.is_paused;
         let up = self.all.iter().filter(|(_, server)| is_up(server));
@@ -157,7 +153,7 @@ impl Servers {
         }
     }
 
-    /// SIGKILL; says whether it ran.
+    /// Sends SIGKILL. Returns whether the server ran.
     pub(crate) fn kill(&mut self, id: u64) -> io::Result<bool> {
         let Some(server) = self.all.get_mut(&id) else {
             return Ok(false);
@@ -171,25 +167,29 @@ impl Servers {
         Ok(true)
     }
 
-    /// SIGSTOP, or SIGCONT.
-    pub(crate) fn pause(&mut self, id: u64, is_paused: bool) -> io::Result<()> {
+    /// Sends SIGSTOP.
+    pub(crate) fn pause(&mut self, id: u64) -> io::Result<()> {
+        self.signal(id, Signal::STOP)
+    }
+
+    /// Sends SIGCONT.
+    pub(crate) fn resume(&mut self, id: u64) -> io::Result<()> {
+        self.signal(id, Signal::CONT)
+    }
+
+    fn signal(&mut self, id: u64, signal: Signal) -> io::Result<()> {
         if let Some(server) = self.all.get_mut(&id)
             && let Some(process) = &server.process
         {
-            let signal = if is_paused {
-                Signal::STOP
-            } else {
-                Signal::CONT
-            };
             let id = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
             kill_process(id.ok_or(io::ErrorKind::InvalidData)?, signal)?;
-            server.is_paused = is_paused;
+            server.is_paused = signal == Signal::STOP;
         }
         Ok(())
     }
 
-    /// Servers that have ended by themselves, and how; they count as not running from then on.
-    pub(crate) fn ended(&mut self) -> io::Result<Vec<(u64, ExitStatus)>> {
+    /// Takes the servers that have ended by themselves, and their exit statuses.
+    pub(crate) fn take_ended(&mut self) -> io::Result<Vec<(u64, ExitStatus)>> {
         let mut ended = Vec::new();
         for (id, server) in &mut self.all {
             if let Some(process) = &mut server.process
@@ -203,8 +203,8 @@ impl Servers {
         Ok(ended)
     }
 
-    /// The last lines that a server wrote.
-    pub(crate) fn last_words(&self, id: u64) -> String {
+    /// The last lines of a server's log.
+    pub(crate) fn log_tail(&self, id: u64) -> String {
         let log = self.all.get(&id).map(|server| fs::read(&server.log));
         let log = log.and_then(Result::ok).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
@@ -212,22 +212,22 @@ impl Servers {
         lines[lines.len().saturating_sub(12)..].join("\n")
     }
 
-    /// What each server that answers says of itself.
+    /// The statuses of all servers that reply.
     pub(crate) fn statuses(&self) -> Vec<NodeStatus> {
         let running = self.running().into_iter();
         let servers = running.filter_map(|id| self.all.get(&id));
         servers.filter_map(|it| status(it.clients)).collect()
     }
 
-    /// Who leads: of those that say so, the one with the highest term.
+    /// The leader: of those that say that they lead, the one with the highest term.
     pub(crate) fn leader(&self) -> Option<NodeStatus> {
         let statuses = self.statuses().into_iter();
         let leaders = statuses.filter(|status| status.role == "leader");
         leaders.max_by_key(|status| status.term)
     }
 
-    /// Asks the servers that run, one after the other, until one does it.
-    pub(crate) fn order(&self, words: &[&str], timeout: Duration) -> io::Result<()> {
+    /// Sends a command to one running server after the other, until one executes it.
+    pub(crate) fn command(&self, words: &[&str], timeout: Duration) -> io::Result<()> {
         let end = Instant::now() + timeout;
         let mut last = io::Error::other("no server runs");
         for id in self.running() {
@@ -235,7 +235,7 @@ impl Servers {
             let Some(server) = self.all.get(&id).filter(|_| !left.is_zero()) else {
                 break;
             };
-            match order(server.clients, words, left) {
+            match command(server.clients, words, left) {
                 Ok(_) => return Ok(()),
                 Err(error) => last = error,
             }
@@ -243,7 +243,7 @@ impl Servers {
         Err(last)
     }
 
-    /// Copies what stands on small disks beside them, to be looked at when they are gone.
+    /// Copies the data from the small disks, which are gone when this process ends.
     pub(crate) fn keep(&self) -> io::Result<()> {
         for server in self.all.values().filter(|server| server.disk.is_some()) {
             copy(&server.data, &server.data.with_extension("kept"))?;
@@ -255,14 +255,14 @@ impl Servers {
 impl Drop for Servers {
     fn drop(&mut self) {
         for id in self.ids() {
-            // Failing that, they end with this process (see `serve`).
+            // If this fails, they end with this process (see `serve`).
             let _ = self.kill(id);
         }
     }
 }
 
 impl Server {
-    /// Makes the data folder.
+    /// Makes the data directory.
     fn init(&self, node: u64, founders: Vec<Founder>) -> io::Result<()> {
         let identity = Identity {
             cluster: CLUSTER,
@@ -273,9 +273,9 @@ impl Server {
         made.map(drop).map_err(io::Error::other)
     }
 
-    /// Runs it; one that joins is told who the members are.
+    /// Starts the process. A server that joins has to be given the members.
     fn start(&mut self, members: &str) -> io::Result<()> {
-        let mut command = itself()?;
+        let mut command = server_command()?;
         let flag = |name: &str, value: String| [format!("--{name}"), value];
         command.arg("start");
         command.args(flag("data", self.data.display().to_string()));
@@ -298,7 +298,7 @@ impl Server {
     }
 }
 
-/// In a line, for people.
+/// A status in one line.
 pub(crate) fn describe(status: &NodeStatus) -> String {
     let member = |it: &MemberStatus| {
         let matched = it
@@ -320,19 +320,19 @@ pub(crate) fn describe(status: &NodeStatus) -> String {
     )
 }
 
-/// What a server says of itself.
+/// The status of a server.
 pub(crate) fn status(clients: SocketAddr) -> Option<NodeStatus> {
-    match ask(clients, &["RAFT", "STATUS"], STATUS_TIMEOUT) {
+    match request(clients, &["RAFT", "STATUS"], STATUS_TIMEOUT) {
         Ok(OwnedFrame::BulkString(json)) => serde_json::from_slice(&json).ok(),
         Ok(_) | Err(_) => None,
     }
 }
 
 /// This program, as a server.
-fn itself() -> io::Result<Command> {
+fn server_command() -> io::Result<Command> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(std::env::current_exe()?);
-    // In a group of its own: Ctrl-C is for this process only.
+    // In a process group of its own, so that Ctrl-C reaches only the test.
     command.arg(crate::SERVE).process_group(0);
     Ok(command)
 }
@@ -342,21 +342,22 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let to = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy(&entry.path(), &to)?,
-            false => fs::copy(entry.path(), to).map(drop)?,
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
         }
     }
     Ok(())
 }
 
-/// Ports that nobody uses, below those that systems give to connections.
+/// Ports that nobody uses, below those that the system gives to outgoing connections.
 struct Ports(u16);
 
 impl Ports {
     fn new() -> Ports {
-        let somewhere = std::process::id() % 600;
-        Ports(12_000 + somewhere as u16 * 20)
+        let block = std::process::id() % 600;
+        Ports(12_000 + block as u16 * 20)
     }
 
     fn next(&mut self) -> io::Result<SocketAddr> {

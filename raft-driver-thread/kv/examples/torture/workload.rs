@@ -1,4 +1,4 @@
-//! Clients that read, write, compare and set, count, and write down what they saw.
+//! The workload: clients that draw operations (the generator), invoke them, and record the history.
 
 use crate::client::Connection;
 use crate::history::Tally;
@@ -12,20 +12,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a client waits for a connection, and for an answer.
-const CONNECT: Duration = Duration::from_millis(500);
-const ANSWER: Duration = Duration::from_secs(3);
-/// How long a request of a session is repeated before it is given up.
-const REPEAT: Duration = Duration::from_secs(15);
-/// Keys are left for fresh ones after that time, as operations of unknown outcome pile up on them.
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a reply may take.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a request of a session is repeated before its result counts as unknown.
+const REPEAT_LIMIT: Duration = Duration::from_secs(15);
+/// Keys are replaced by new ones after this time, because operations with unknown results
+/// accumulate.
 const GENERATION: Duration = Duration::from_secs(5);
-/// Keys in use at a time: with numbers that are set, and with those that are counted up.
+/// How many keys are registers, which are set, at a time.
 const REGISTERS: u64 = 4;
+/// How many keys are counters, which are incremented.
 const COUNTERS: u64 = 2;
 /// The longest pause between two operations, in milliseconds.
-const PAUSE: u64 = 12;
+const MAX_PAUSE: u64 = 12;
 
-/// Where servers are that may be asked, kept up to date.
+/// The addresses of the servers, kept up to date.
 pub(crate) type Servers = Arc<Mutex<Vec<SocketAddr>>>;
 
 /// All clients.
@@ -35,13 +38,17 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Starts so many clients; every second one has a session.
+    /// Starts so many clients. Every second one has a session.
     pub(crate) fn start(count: u64, seed: u64, servers: &Servers, tally: &Arc<Tally>) -> Clients {
         let stop = Arc::new(AtomicBool::new(false));
         let begin = |id| {
-            let has_session = id % 2 == 0;
+            let retry = if id % 2 == 0 {
+                Retry::InSession
+            } else {
+                Retry::Never
+            };
             let random = Random::new(seed, &format!("client {id}"));
-            let caller = Caller::new(servers.clone(), random.clone(), tally.clone(), has_session);
+            let caller = Caller::new(servers.clone(), random.clone(), tally.clone(), retry);
             let client = Client::new(id, random, caller, tally.clone());
             let stop = stop.clone();
             thread::spawn(move || client.run(&stop))
@@ -50,7 +57,8 @@ impl Clients {
         Clients { stop, threads }
     }
 
-    /// Lets each end what it is at; says what they saw. A client that panicked is an error.
+    /// Stops the clients after their current operations, and returns the history. A client that
+    /// panicked is an error.
     pub(crate) fn stop(self) -> Result<Vec<Operation<Store>>, String> {
         self.stop.store(true, Ordering::Relaxed);
         let mut operations = Vec::new();
@@ -67,9 +75,9 @@ struct Client {
     random: Random,
     caller: Caller,
     tally: Arc<Tally>,
-    /// What it wrote or read last, by key of the present generation: what a CAS may find.
+    /// What it wrote or read last under recent keys: the value that a CAS may find.
     seen: Vec<(String, Option<u64>)>,
-    /// Numbers that it has written.
+    /// How many numbers it has written.
     written: u64,
     operations: Vec<Operation<Store>>,
 }
@@ -89,19 +97,19 @@ impl Client {
 
     fn run(mut self, stop: &AtomicBool) -> Vec<Operation<Store>> {
         while !stop.load(Ordering::Relaxed) {
-            let (key, input) = self.draw();
-            self.perform(key, input);
-            thread::sleep(Duration::from_millis(self.random.below(PAUSE + 1)));
+            let (key, input) = self.generate();
+            self.invoke(key, input);
+            thread::sleep(Duration::from_millis(self.random.below(MAX_PAUSE + 1)));
         }
         self.operations
     }
 
-    /// What to do next.
-    fn draw(&mut self) -> (String, Input) {
+    /// Draws the next operation.
+    fn generate(&mut self) -> (String, Input) {
         let generation_nanos = GENERATION.as_nanos() as u64;
         let generation = self.tally.now() / generation_nanos;
         let slot = self.random.below(REGISTERS + COUNTERS);
-        // What was written long ago has to be there still.
+        // Old values must not be lost either.
         if self.random.below(100) < 5 {
             let old = self.random.below(generation + 1);
             return (key_of(slot, old), Input::Get);
@@ -118,12 +126,12 @@ impl Client {
         }
         let input = match drawn {
             0..40 => Input::Get,
-            40..65 => Input::Set(self.fresh()),
-            65..73 => Input::Swap(self.fresh()),
+            40..65 => Input::Set(self.unique()),
+            65..73 => Input::Swap(self.unique()),
             73..96 => {
                 let seen = self.seen.iter().find(|(seen, _)| *seen == key);
                 let old = seen.and_then(|(_, number)| *number);
-                let new = self.fresh();
+                let new = self.unique();
                 Input::Cas { old, new }
             }
             _ => Input::Delete,
@@ -131,24 +139,24 @@ impl Client {
         (key, input)
     }
 
-    /// A number that nobody else writes.
-    fn fresh(&mut self) -> u64 {
+    /// A number that is written only once.
+    fn unique(&mut self) -> u64 {
         self.written += 1;
         self.id << 32 | self.written
     }
 
-    /// Does it, and writes down what came out.
-    fn perform(&mut self, key: String, input: Input) {
+    /// Invokes an operation, and records its result.
+    fn invoke(&mut self, key: String, input: Input) {
         let invoked = self.tally.now();
         let outcome = self.caller.call(&key, &input);
         let now = self.tally.now();
         let output = match outcome {
             Outcome::Known(output) => {
                 self.tally.succeeded(now);
-                self.note(&key, &input, &output);
+                self.remember(&key, &input, &output);
                 Some(output)
             }
-            // It took no effect, so it is no part of the history.
+            // It had no effect, so it is no part of the history.
             Outcome::Refused => {
                 self.tally.failed.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -168,8 +176,8 @@ impl Client {
         });
     }
 
-    /// Remembers what the key holds now, as far as this client knows.
-    fn note(&mut self, key: &str, input: &Input, output: &Output) {
+    /// Remembers the value that the key holds now, as far as this client knows.
+    fn remember(&mut self, key: &str, input: &Input, output: &Output) {
         let number = match (input, output) {
             (Input::Get, Output::Number(number)) => *number,
             (Input::Set(new) | Input::Swap(new), _) => Some(*new),
@@ -192,23 +200,30 @@ fn key_of(slot: u64, generation: u64) -> String {
     }
 }
 
-/// What came of an operation.
+/// The result of an operation.
 enum Outcome {
     Known(Output),
-    /// It took no effect, and never will.
+    /// It had no effect, and never will have one.
     Refused,
     Unknown,
 }
 
-/// Calls one server or another.
+/// Sends requests to one server or another.
 pub(crate) struct Caller {
     servers: Servers,
     random: Random,
     tally: Arc<Tally>,
     connection: Option<Connection>,
-    /// Whether it repeats what got no answer, under a session's numbers.
-    has_session: bool,
+    retry: Retry,
     session: Option<Session>,
+}
+
+/// Whether a request is repeated whose result is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Never,
+    /// Repeated under its number in a session, so that it runs once.
+    InSession,
 }
 
 struct Session {
@@ -216,47 +231,42 @@ struct Session {
     sequence: u64,
 }
 
-/// What a server said.
-enum Said {
+/// The reply to a request.
+enum Response {
     Frame(OwnedFrame),
-    /// The question did not get to any server.
+    /// The request reached no server.
     Unsent,
-    /// It did, or not.
-    Nothing,
+    /// There was no reply: the request may have reached a server.
+    None,
 }
 
 impl Caller {
-    pub(crate) fn new(
-        servers: Servers,
-        random: Random,
-        tally: Arc<Tally>,
-        has_session: bool,
-    ) -> Caller {
+    pub(crate) fn new(servers: Servers, random: Random, tally: Arc<Tally>, retry: Retry) -> Caller {
         Caller {
             servers,
             random,
             tally,
             connection: None,
-            has_session,
+            retry,
             session: None,
         }
     }
 
     fn call(&mut self, key: &str, input: &Input) -> Outcome {
         let words = words(key, input);
-        if *input == Input::Get || !self.has_session {
-            return understand(input, self.ask(&words));
+        if *input == Input::Get || self.retry == Retry::Never {
+            return interpret(input, self.request(&words));
         }
         let Some(session) = self.session() else {
             return Outcome::Refused;
         };
         let mut numbered = vec!["ONCE".into(), session.0, session.1.to_string()];
         numbered.extend(words);
-        let end = Instant::now() + REPEAT;
+        let end = Instant::now() + REPEAT_LIMIT;
         let mut may_have_run = false;
         loop {
-            let said = self.ask(&numbered);
-            if let Said::Frame(OwnedFrame::Error(error)) = &said
+            let response = self.request(&numbered);
+            if let Response::Frame(OwnedFrame::Error(error)) = &response
                 && error.starts_with("NOSESSION")
             {
                 self.session = None;
@@ -266,7 +276,7 @@ impl Caller {
                     Outcome::Refused
                 };
             }
-            match understand(input, said) {
+            match interpret(input, response) {
                 Outcome::Known(output) => {
                     let repeated = u64::from(may_have_run);
                     self.tally.repeated.fetch_add(repeated, Ordering::Relaxed);
@@ -283,16 +293,16 @@ impl Caller {
         }
     }
 
-    /// The session, and the number of the next request in it.
+    /// The id of the session, and the number of the next request in it.
     fn session(&mut self) -> Option<(String, u64)> {
         if self.session.is_none() {
-            let opened = self.ask(&["SESSION".into(), "OPEN".into()]);
+            let opened = self.request(&["SESSION".into(), "OPEN".into()]);
             let id = match opened {
-                Said::Frame(OwnedFrame::Integer(id)) => id.to_string(),
-                Said::Frame(OwnedFrame::BulkString(id) | OwnedFrame::SimpleString(id)) => {
+                Response::Frame(OwnedFrame::Integer(id)) => id.to_string(),
+                Response::Frame(OwnedFrame::BulkString(id) | OwnedFrame::SimpleString(id)) => {
                     String::from_utf8(id).ok()?
                 }
-                Said::Frame(_) | Said::Unsent | Said::Nothing => return None,
+                Response::Frame(_) | Response::Unsent | Response::None => return None,
             };
             self.session = Some(Session { id, sequence: 0 });
         }
@@ -301,25 +311,25 @@ impl Caller {
         Some((session.id.clone(), session.sequence))
     }
 
-    fn ask(&mut self, words: &[String]) -> Said {
+    fn request(&mut self, words: &[String]) -> Response {
         let Some(mut connection) = self.connect() else {
             thread::sleep(Duration::from_millis(20));
-            return Said::Unsent;
+            return Response::Unsent;
         };
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        let Ok(frame) = connection.ask(&words, ANSWER) else {
-            return Said::Nothing;
+        let Ok(frame) = connection.request(&words, REPLY_TIMEOUT) else {
+            return Response::None;
         };
-        // After an error another server may do better.
+        // After an error, another server may succeed.
         if !matches!(frame, OwnedFrame::Error(_)) {
             self.connection = Some(connection);
         }
-        Said::Frame(frame)
+        Response::Frame(frame)
     }
 
-    /// The connection that is there, or one to any server.
+    /// The present connection, or a new one to any server.
     fn connect(&mut self) -> Option<Connection> {
-        // Now and then to another server, though nothing happened.
+        // Now and then to another server without a reason.
         if self.random.below(200) == 0 {
             self.connection = None;
         }
@@ -330,12 +340,12 @@ impl Caller {
         let servers = servers.unwrap_or_else(PoisonError::into_inner).clone();
         let first = self.random.below(servers.len() as u64) as usize;
         let turned = servers.iter().cycle().skip(first).take(servers.len());
-        let mut opened = turned.map(|address| Connection::open(*address, CONNECT));
+        let mut opened = turned.map(|address| Connection::open(*address, CONNECT_TIMEOUT));
         opened.find_map(Result::ok)
     }
 }
 
-/// The command in words.
+/// The command of an operation.
 fn words(key: &str, input: &Input) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| String::from(*word)).collect();
     match input {
@@ -352,12 +362,12 @@ fn words(key: &str, input: &Input) -> Vec<String> {
     }
 }
 
-/// What an answer means for the operation.
-fn understand(input: &Input, said: Said) -> Outcome {
-    let frame = match said {
-        Said::Frame(frame) => frame,
-        Said::Unsent => return Outcome::Refused,
-        Said::Nothing => return Outcome::Unknown,
+/// What a reply means for the operation.
+fn interpret(input: &Input, response: Response) -> Outcome {
+    let frame = match response {
+        Response::Frame(frame) => frame,
+        Response::Unsent => return Outcome::Refused,
+        Response::None => return Outcome::Unknown,
     };
     let output = match (input, frame) {
         (_, OwnedFrame::Error(error)) => return refused_or_unknown(&error),
@@ -377,13 +387,13 @@ fn understand(input: &Input, said: Said) -> Outcome {
         (Input::Increment, OwnedFrame::Integer(number)) => {
             Output::Number(u64::try_from(number).ok())
         }
-        // An answer to another question: no order of operations explains it.
+        // A reply of the wrong type: a number that no linearizable history contains.
         (_, _) => Output::Number(Some(u64::MAX)),
     };
     Outcome::Known(output)
 }
 
-/// Whether the server promises that it has done nothing, and that nothing will be done.
+/// Whether the server promises that the command was not executed, and will not be.
 fn refused_or_unknown(error: &str) -> Outcome {
     const PROMISES: [&str; 2] = ["CLUSTERDOWN", "NOSESSION"];
     let is_promise = PROMISES.iter().any(|code| error.starts_with(code));
@@ -394,8 +404,8 @@ fn refused_or_unknown(error: &str) -> Outcome {
     }
 }
 
-/// Reads each of these keys once more, with all healed: what was acknowledged has to be there.
-/// Tells which one could not be read.
+/// Reads each of these keys once more after everything was healed: what was acknowledged has to be
+/// there. A key that cannot be read is an error.
 pub(crate) fn read_all(
     keys: &[String],
     mut caller: Caller,
@@ -403,7 +413,7 @@ pub(crate) fn read_all(
 ) -> Result<Vec<Operation<Store>>, String> {
     let mut reads = Vec::new();
     for key in keys {
-        let end = Instant::now() + REPEAT;
+        let end = Instant::now() + REPEAT_LIMIT;
         let read = loop {
             let invoked = tally.now();
             if let Outcome::Known(output) = caller.call(key, &Input::Get) {

@@ -14,10 +14,10 @@ use std::time::Instant;
 /// `raft-kv backup`.
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The file to write; it is there when all of it is
+    /// The file to write; it appears once it is complete
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// Replace the file if it is there already
+    /// Replace the file if it exists
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
@@ -26,42 +26,47 @@ pub(super) struct BackupArgs {
 
 pub(super) fn run(arguments: &BackupArgs) -> Result<(), Failure> {
     let file = &arguments.file;
-    let there = || {
+    let exists = || {
         let file = file.display();
         Failure::new(format!(
-            "{file} is there already: name another, or say --replace"
+            "{file} exists already: name another file, or give --replace"
         ))
     };
     if file.exists() && !arguments.replace {
-        return Err(there());
+        return Err(exists());
     }
     let failed = |error: &io::Error| Failure::io(format!("write {}", file.display()), error);
-    let folder = match file.parent() {
+    let directory = match file.parent() {
         Some(parent) if parent != Path::new("") => parent,
         Some(_) | None => Path::new("."),
     };
     let mut client = arguments.access.connect()?;
     let begun = Instant::now();
-    let aside = tempfile::Builder::new()
+    let temporary = tempfile::Builder::new()
         .prefix(".backup.")
-        .tempfile_in(folder);
-    let mut aside = aside.map_err(|error| failed(&error))?;
-    let bytes = receive(&mut client, &mut aside, &failed)?;
-    aside.as_file().sync_all().map_err(|error| failed(&error))?;
-    aside.rewind().map_err(|error| failed(&error))?;
-    // What was not whole would be found out when it is too late.
-    let backed_up = check_backup(aside.as_file()).map_err(|error| failed(&error))?;
-    let named = match arguments.replace {
-        true => aside.persist(file),
-        false => aside.persist_noclobber(file),
+        .tempfile_in(directory);
+    let mut temporary = temporary.map_err(|error| failed(&error))?;
+    let bytes = receive(&mut client, &mut temporary, &failed)?;
+    temporary
+        .as_file()
+        .sync_all()
+        .map_err(|error| failed(&error))?;
+    temporary.rewind().map_err(|error| failed(&error))?;
+    // Damage has to be found now, not when the backup is needed.
+    let backed_up = check_backup(temporary.as_file()).map_err(|error| failed(&error))?;
+    let named = if arguments.replace {
+        temporary.persist(file)
+    } else {
+        temporary.persist_noclobber(file)
     };
-    named.map_err(
-        |error| match error.error.kind() == io::ErrorKind::AlreadyExists {
-            true => there(),
-            false => failed(&error.error),
-        },
-    )?;
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    named.map_err(|error| {
+        if error.error.kind() == io::ErrorKind::AlreadyExists {
+            exists()
+        } else {
+            failed(&error.error)
+        }
+    })?;
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
     synced.map_err(|error| failed(&error))?;
     let seconds = begun.elapsed().as_secs_f64();
     let (size, keys) = (ByteSize(bytes).rounded(), backed_up.keys);
@@ -69,7 +74,7 @@ pub(super) fn run(arguments: &BackupArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All pieces, in order; how many bytes they are.
+/// Receives the backup, chunk by chunk, and returns its length in bytes.
 fn receive(
     client: &mut Client,
     file: &mut impl Write,
@@ -77,9 +82,9 @@ fn receive(
 ) -> Result<u64, Failure> {
     client.call(&[b"RAFT", b"BACKUP", b"OPEN"])?;
     let mut bytes = 0;
-    while let Some(piece) = client.bulk(&[b"RAFT", b"BACKUP", b"READ"])? {
-        file.write_all(&piece).map_err(|error| failed(&error))?;
-        bytes += piece.len() as u64;
+    while let Some(chunk) = client.bulk(&[b"RAFT", b"BACKUP", b"READ"])? {
+        file.write_all(&chunk).map_err(|error| failed(&error))?;
+        bytes += chunk.len() as u64;
     }
     Ok(bytes)
 }

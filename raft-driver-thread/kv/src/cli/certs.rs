@@ -1,4 +1,4 @@
-//! `raft-kv certs`: certificates for a cluster of one's own.
+//! `raft-kv certs`: certificates for one cluster.
 
 use super::failure::Failure;
 use clap::Args;
@@ -17,16 +17,16 @@ use std::sync::Arc;
 /// `raft-kv certs`.
 #[derive(Debug, Args)]
 pub(super) struct CertsArgs {
-    /// The folder for all of them; made if it is not there
+    /// The directory for all files; it is made if it does not exist
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// A server's number, and the hosts and addresses under which clients connect to it; can be
+    /// A server's node id, and the host names and addresses that clients connect to; may be
     /// repeated
     #[arg(long = "node", value_name = "ID=HOST,HOST", required = true, value_parser = node)]
     nodes: Vec<CertifiedNode>,
 }
 
-/// Whom a certificate is for.
+/// A server that a certificate is made for.
 #[derive(Clone, Debug)]
 struct CertifiedNode {
     id: u64,
@@ -71,7 +71,7 @@ fn node(text: &str) -> Result<CertifiedNode, String> {
         .find(|host| ServerName::try_from(host.as_str()).is_err())
     {
         return Err(format!(
-            "{host:?} is no host: give names or addresses, without a port"
+            "{host:?} is not a host: give names or addresses, without a port"
         ));
     }
     Ok(CertifiedNode {
@@ -80,20 +80,20 @@ fn node(text: &str) -> Result<CertifiedNode, String> {
     })
 }
 
-/// What the authority's certificate says. Its name and use are the same each time, so that those
-/// that were issued with its key later are of the same one.
+/// The authority's certificate. Its name and use are the same each time, so that certificates
+/// issued later belong to the same authority.
 fn authority_params() -> Result<CertificateParams, Failure> {
     let mut params = CertificateParams::new(Vec::new()).map_err(wrong)?;
     params
         .distinguished_name
         .push(DnType::CommonName, "raft-kv authority");
-    // It issues for servers only, no further authorities.
+    // It may issue certificates of servers, not of further authorities.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
 }
 
-/// The authority that is there, or a new one.
+/// The authority that exists in the directory, or a new one.
 fn authority(out: &Path) -> Result<(CertificateDer<'static>, Authority), Failure> {
     let (certificate, key) = (out.join("authority.pem"), out.join("authority.key"));
     let params = authority_params()?;
@@ -104,7 +104,7 @@ fn authority(out: &Path) -> Result<(CertificateDer<'static>, Authority), Failure
             let pem = fs::read_to_string(&key);
             let pem = pem.map_err(|error| Failure::io(key.display(), &error))?;
             let pair = KeyPair::from_pem(&pem).map_err(|error| unusable(&key, &error))?;
-            println!("authority.pem, authority.key: those that are there");
+            println!("authority.pem, authority.key: exist, used again");
             Ok((read, Issuer::new(params, pair)))
         }
         (false, false) => {
@@ -148,8 +148,8 @@ fn issue(
     write_new(&out.join(certificate), &signed.pem(), Secrecy::Public)
 }
 
-/// Checks that servers would believe it: an authority that someone else made, or whose key is
-/// another one's, issues nothing here.
+/// Checks that servers would accept the certificate: it was not issued by another authority, or
+/// with another authority's key.
 fn verify(
     authority: &CertificateDer<'static>,
     certificate: &CertificateDer<'_>,
@@ -171,8 +171,8 @@ fn verify(
     };
     check().map_err(|error| {
         Failure::new(format!(
-            "authority.pem does not stand for what authority.key signs ({error}): use the pair \
-             that `raft-kv certs` made, or another --out for a new one"
+            "authority.pem does not belong to authority.key ({error}): use the pair that `raft-kv \
+             certs` made, or another --out for a new authority"
         ))
     })
 }
@@ -192,28 +192,31 @@ fn write_new(path: &Path, text: &str, secrecy: Secrecy) -> Result<(), Failure> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
     #[cfg(not(unix))]
-    let _ = secrecy; // Files are their owner's.
+    let _ = secrecy; // New files are private to their owner.
     let written = options.open(path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.map_err(|error| match error.kind() == io::ErrorKind::AlreadyExists {
-        true => exists(path),
-        false => Failure::io(path.display(), &error),
+    written.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            exists(path)
+        } else {
+            Failure::io(path.display(), &error)
+        }
     })
 }
 
 fn exists(path: &Path) -> Failure {
     let path = path.display();
     Failure::new(format!(
-        "{path} is there already: no file is replaced; move it away first"
+        "{path} exists already, and no file is replaced: move it away first"
     ))
 }
 
 fn lacks(there: &Path, missing: &Path) -> Failure {
     let (there, missing) = (there.display(), missing.display());
     Failure::new(format!(
-        "{there} is there without {missing}: put both there, or use another --out"
+        "{there} exists without {missing}: put both there, or use another --out"
     ))
 }
 

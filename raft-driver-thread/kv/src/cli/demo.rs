@@ -1,8 +1,9 @@
-//! `raft-kv demo`: a cluster in one process.
+//! `raft-kv demo`: a cluster of three servers in one process.
 
 use super::failure::Failure;
 use super::init;
-use super::serve::told_to_stop;
+use super::logging::Logging;
+use super::serve::stop_signal;
 use crate::client::Access;
 use crate::data_dir::{DataDir, DataDirError, write_new};
 use crate::server::Server;
@@ -20,29 +21,31 @@ use tokio::sync::watch;
 
 /// How many servers there are.
 const SERVERS: u64 = 3;
-/// Where clients of Redis look first.
+/// The default port of Redis' clients.
 const PORT: u16 = 6379;
-/// What is remembered of a demo.
+/// The file that holds the ports of a demo.
 const FILE: &str = "demo.toml";
-/// How long a leader is waited for before the ports are shown without one.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a leader before the ports are shown without one.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the servers have to stop, all of them. A disk that hangs could let them take forever.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long all servers together have to stop. Without a limit, a disk that hangs could hold them
+/// up forever.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `raft-kv demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// The folder for the data of all three; it goes on with what it holds [default: a temporary one]
+    /// The directory for the data of all three servers; data that it holds is used again [default:
+    /// a temporary directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The first server's port for clients; the others have the next two [default: 6379 if all three
-    /// are free, else any]
+    /// The first server's port for clients; the others have the next two [default: 6379 if these
+    /// three ports are free, else any]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_533))]
     port: Option<u16>,
 }
 
-/// What is remembered of a demo, so that it can go on.
+/// The cluster and its ports, so that a later demo can continue with its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Remembered {
@@ -51,20 +54,20 @@ struct Remembered {
     peers: Vec<u16>,
 }
 
-/// A server, and the lock on its folder, which is dropped after it.
+/// A server, and the lock on its data directory, which is dropped after it.
 struct Running {
     server: Server,
-    _folder: DataDir,
+    _data_dir: DataDir,
 }
 
-pub(super) fn run(arguments: &DemoArgs) -> Result<(), Failure> {
-    // Dropped last, it is deleted.
+pub(super) fn run(arguments: &DemoArgs, logging: &Logging) -> Result<(), Failure> {
+    // Dropped last: then the directory is deleted.
     let temporary;
     let data = match &arguments.data {
         Some(data) => data.as_path(),
         None => {
             let made = tempfile::Builder::new().prefix("raft-kv-demo.").tempdir();
-            temporary = made.map_err(|error| Failure::io("make a temporary folder", &error))?;
+            temporary = made.map_err(|error| Failure::io("make a temporary directory", &error))?;
             temporary.path()
         }
     };
@@ -73,8 +76,9 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<(), Failure> {
     let servers = (1..=SERVERS).map(|node| start(data, &remembered, node));
     let servers: Vec<_> = servers.collect::<Result<_, _>>()?;
     let leader = leader(&servers);
-    let begun = || explain(&servers, leader, arguments.data.as_deref());
-    let stopped = wait(&servers, begun)?;
+    let explain = || explain(&servers, leader, arguments.data.as_deref());
+    let stopped = wait(&servers, explain)?;
+    logging.expect_disconnections();
     println!("stopping the servers, one after the other");
     let ended = stop(servers);
     match stopped {
@@ -83,7 +87,7 @@ pub(super) fn run(arguments: &DemoArgs) -> Result<(), Failure> {
     }
 }
 
-/// The ports, those of last time if there was one.
+/// The ports of the last demo with this directory, else new ones.
 fn remember(data: &Path, port: Option<u16>) -> Result<Remembered, Failure> {
     let path = data.join(FILE);
     let mut remembered = match fs::read_to_string(&path) {
@@ -108,15 +112,13 @@ fn remember(data: &Path, port: Option<u16>) -> Result<Remembered, Failure> {
         remembered.clients = (port..).take(SERVERS as usize).collect();
     }
     let complete = |ports: &[u16]| ports.len() as u64 == SERVERS;
-    match complete(&remembered.clients) && complete(&remembered.peers) {
-        true => Ok(remembered),
-        false => {
-            let path = path.display();
-            let what =
-                format!("{path} does not name three ports of each kind; name another --data");
-            Err(Failure::new(what))
-        }
+    if complete(&remembered.clients) && complete(&remembered.peers) {
+        return Ok(remembered);
     }
+    let path = path.display();
+    Err(Failure::new(format!(
+        "{path} does not name three ports of each kind; name another --data"
+    )))
 }
 
 /// The ports for clients.
@@ -126,13 +128,15 @@ fn clients(port: Option<u16>) -> Result<Vec<u16>, Failure> {
         return Ok(from(port));
     }
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    match from(PORT).iter().all(is_free) {
-        true => Ok(from(PORT)),
-        false => any(SERVERS),
+    if from(PORT).iter().all(is_free) {
+        Ok(from(PORT))
+    } else {
+        any(SERVERS)
     }
 }
 
-/// Free ports, which others could take before they are listened to; then that is told.
+/// Free ports. Another process could take one before its server listens; then the start fails with
+/// an error.
 fn any(count: u64) -> Result<Vec<u16>, Failure> {
     let failed = |error| Failure::io("find a free port", &error);
     let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed);
@@ -154,12 +158,9 @@ fn start(data: &Path, remembered: &Remembered, node: u64) -> Result<Running, Fai
             peers: address(port),
         })
         .collect();
-    let place = node as usize - 1; // They are numbered from 1 to 3.
+    let at = node as usize - 1; // The servers are numbered from 1 to 3.
     let mut settings = Settings::new(data.join(node.to_string()));
-    let ports = remembered
-        .clients
-        .get(place)
-        .zip(remembered.peers.get(place));
+    let ports = remembered.clients.get(at).zip(remembered.peers.get(at));
     let (clients, peers) = ports.ok_or_else(|| Failure::new("a port is missing"))?;
     (settings.clients, settings.peers) = (address(clients), address(peers));
     let identity = Identity {
@@ -167,23 +168,23 @@ fn start(data: &Path, remembered: &Remembered, node: u64) -> Result<Running, Fai
         node,
         founders,
     };
-    let folder = match DataDir::open(&settings.data) {
-        Ok(folder) => folder,
+    let data_dir = match DataDir::open(&settings.data) {
+        Ok(data_dir) => data_dir,
         Err(DataDirError::NotADataDir { .. }) => DataDir::create(&settings.data, &identity)?,
         Err(error) => return Err(error.into()),
     };
-    let found = folder.identity();
+    let found = data_dir.identity();
     found.require(&settings.data, Some(identity.cluster), Some(node))?;
     Ok(Running {
         server: Server::start(settings, identity)?,
-        _folder: folder,
+        _data_dir: data_dir,
     })
 }
 
-/// Who leads, once somebody does.
+/// The leader, once there is one.
 fn leader(servers: &[Running]) -> Option<u64> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
+    while begun.elapsed() < LEADER_TIMEOUT {
         for running in servers {
             let address = running.server.clients_address().to_string();
             let status = Access::new()
@@ -199,7 +200,7 @@ fn leader(servers: &[Running]) -> Option<u64> {
 }
 
 fn explain(servers: &[Running], leader: Option<u64>, data: Option<&Path>) {
-    println!("Three servers run, each with a disk of its own:");
+    println!("Three servers are running, each with a directory of its own:");
     println!();
     for (Running { server, .. }, node) in servers.iter().zip(1..) {
         let leads = if leader == Some(node) { "  leads" } else { "" };
@@ -212,7 +213,7 @@ fn explain(servers: &[Running], leader: Option<u64>, data: Option<&Path>) {
         println!();
         println!("  redis-cli -p {first} SET greeting hello");
         println!(
-            "  redis-cli -p {second} GET greeting         # any server answers, and with the latest"
+            "  redis-cli -p {second} GET greeting         # every server returns the latest value"
         );
         println!("  redis-cli -p {first} SET soon gone PX 2000");
         println!("  redis-cli -p {second} INFO raft");
@@ -223,15 +224,15 @@ fn explain(servers: &[Running], leader: Option<u64>, data: Option<&Path>) {
     }
     match data {
         Some(data) => println!(
-            "Ctrl-C ends it; raft-kv demo --data {} goes on with the data.",
+            "Ctrl-C stops them; raft-kv demo --data {} continues with the data.",
             data.display()
         ),
-        None => println!("Ctrl-C ends it and deletes the data; --data DIR keeps it."),
+        None => println!("Ctrl-C stops them and deletes the data; --data DIR keeps it."),
     }
 }
 
-/// Waits until the process is asked to end, or a server stops by itself, which is returned. What is
-/// asked from `begun` on is heard.
+/// Calls `begun`, and waits for Ctrl-C, SIGTERM, or a server that stops by itself, which is
+/// returned. A signal that arrives while `begun` runs is not lost.
 fn wait(servers: &[Running], begun: impl FnOnce()) -> Result<Option<(u64, StopReason)>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -241,7 +242,7 @@ fn wait(servers: &[Running], begun: impl FnOnce()) -> Result<Option<(u64, StopRe
     let until_the_end = || {
         let mut ended = ended.clone();
         async move {
-            // The sender is there as long as anybody waits.
+            // The sender lives as long as anything waits here.
             let _ = ended.wait_for(|ended| *ended).await;
         }
     };
@@ -261,8 +262,8 @@ fn wait(servers: &[Running], begun: impl FnOnce()) -> Result<Option<(u64, StopRe
                 until_the_end().await;
             };
             tokio::select! {
-                biased; // It listens to signals first.
-                () = told_to_stop() => {}
+                biased; // The signals first.
+                () = stop_signal() => {}
                 () = begin => {}
             }
         });
@@ -274,8 +275,7 @@ fn wait(servers: &[Running], begun: impl FnOnce()) -> Result<Option<(u64, StopRe
     Ok(reasons.into_iter().flatten().next())
 }
 
-/// Stops the servers, each when the one before has stopped. Those that have not in time end with the
-/// process.
+/// Stops the servers one after the other. Those that have not stopped in time end with the process.
 fn stop(servers: Vec<Running>) -> Result<(), Failure> {
     let count = servers.len() as u64;
     let (done, stopped) = mpsc::channel();
@@ -283,24 +283,24 @@ fn stop(servers: Vec<Running>) -> Result<(), Failure> {
         for (running, node) in servers.into_iter().zip(1_u64..) {
             let Running {
                 server,
-                _folder: lock,
+                _data_dir: lock,
             } = running;
             server.stop();
             drop(lock);
-            // Nobody listens any more if it was too late.
+            // If this fails, the time was over.
             let _ = done.send(node);
         }
     };
     let thread = thread::Builder::new().spawn(one_by_one);
-    thread.map_err(|error| Failure::io("begin a thread that stops the servers", &error))?;
-    let deadline = Instant::now() + FAREWELL;
+    thread.map_err(|error| Failure::io("start a thread that stops the servers", &error))?;
+    let deadline = Instant::now() + STOP_TIMEOUT;
     for expected in 1..=count {
         let left = deadline.saturating_duration_since(Instant::now());
         match stopped.recv_timeout(left) {
             Ok(node) => println!("node {node} has stopped"),
             Err(_) => {
-                let limit = humantime::format_duration(FAREWELL);
-                let what = format!("node {expected} has not stopped within {limit}: it is killed");
+                let limit = humantime::format_duration(STOP_TIMEOUT);
+                let what = format!("node {expected} did not stop within {limit}: it is killed");
                 return Err(Failure::new(what));
             }
         }

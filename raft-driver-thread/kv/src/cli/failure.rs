@@ -1,4 +1,4 @@
-//! Why a command ends without having done what it was asked.
+//! Why a command failed.
 
 use crate::client::ClientError;
 use crate::config::ConfigError;
@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-/// What the user is told, and the exit code.
+/// The error message, and the exit code.
 #[derive(Debug)]
 pub(super) struct Failure {
     message: String,
@@ -18,7 +18,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// It could not be done.
+    /// The command failed: exit code 1.
     pub(super) fn new(message: impl Into<String>) -> Failure {
         Failure {
             message: message.into(),
@@ -26,7 +26,7 @@ impl Failure {
         }
     }
 
-    /// The arguments make no sense.
+    /// The arguments are wrong: exit code 2.
     pub(super) fn usage(message: impl Into<String>) -> Failure {
         Failure {
             message: message.into(),
@@ -34,12 +34,12 @@ impl Failure {
         }
     }
 
-    /// The operating system refused.
+    /// The operating system refused something.
     pub(super) fn io(doing: impl fmt::Display, error: &io::Error) -> Failure {
         Failure::new(format!("{doing}: {error}"))
     }
 
-    /// How the process ends.
+    /// The exit code of the process.
     pub(super) fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -57,9 +57,20 @@ impl From<DataDirError> for Failure {
     }
 }
 
+/// A setting that is missing or has a wrong value is a usage error. A file that cannot be used is
+/// not.
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
-        Failure::new(error.to_string())
+        match error {
+            ConfigError::Missing(_)
+            | ConfigError::OutOfRange { .. }
+            | ConfigError::Address { .. } => Failure::usage(error.to_string()),
+            ConfigError::Read { .. }
+            | ConfigError::Invalid { .. }
+            | ConfigError::TwoPasswords
+            | ConfigError::EmptyPassword { .. }
+            | ConfigError::Unwritable(_) => Failure::new(error.to_string()),
+        }
     }
 }
 

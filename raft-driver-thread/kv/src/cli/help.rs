@@ -1,24 +1,25 @@
-//! What is said about each command at its end.
+//! The text at the end of each command's help.
 
 pub(super) const ABOUT: &str = "A replicated key/value store that any client of Redis can talk to";
 
 pub(super) const LONG_ABOUT: &str = "\
 A replicated key/value store that any client of Redis can talk to
 
-What was answered is on the disks of a majority of servers, and every read sees it. A cluster of
-three goes on when one is lost, a cluster of five when two are.";
+A write that was acknowledged is on the disks of a majority of the servers, and every read sees
+it. A cluster of three servers tolerates the loss of one, a cluster of five the loss of two.";
 
 pub(super) const AFTER: &str = "\
 Try it:             raft-kv demo
-Found a cluster:    raft-kv init, then raft-kv start, on each of its servers
+Found a cluster:    raft-kv init, then raft-kv start, for each of its servers
 Add a server:       raft-kv join
-Look at it:         raft-kv status
+Look at a cluster:  raft-kv status
 
-Exit codes: 0 done, 1 not done, 2 the arguments make no sense";
+Exit codes: 0 success, 1 failure, 2 wrong arguments";
 
 pub(super) const INIT: &str = "\
-Every founder is told of all of them. Settings that are given here are kept in the folder, in
-raft-kv.toml, and taken by every start. A password is not: say --password-file.
+Every founder is given the list of all founders. Settings that are given here are kept in the
+data directory, in raft-kv.toml, and used by every start. A password is not kept: use
+--password-file.
 
 Examples:
   raft-kv init --data one --id 1 --clients 127.0.0.1:6379 \\
@@ -27,18 +28,20 @@ Examples:
     --founder 1=127.0.0.1:7001 --founder 2=127.0.0.1:7002 --founder 3=127.0.0.1:7003";
 
 pub(super) const INSPECT: &str = "\
-The server must not run. Nothing is changed, but for what a start would do as well.
+The server must not be running. The only change made is one that a start would make too: an
+incomplete write at the end of the log is cut off.
 
 Examples:
   raft-kv inspect --data one
+  raft-kv inspect --data one --json
 
-Exit codes: 0 all is whole, 1 something is damaged or cannot be read";
+Exit codes: 0 nothing is damaged, 1 something is damaged or cannot be read, 2 wrong arguments";
 
 pub(super) const CERTS: &str = "\
 Writes authority.pem and authority.key, and for each server node-<id>.pem and node-<id>.key. An
-authority that is there is used again, so that servers can be added; no file is ever replaced. Name
-every host under which clients connect: they check it. Certificates do not expire; keep
-authority.key where no server can read it, and found a new authority if a key is lost.
+existing authority is used again, so that servers can be added. No file is ever replaced. Name
+every host that clients connect to, because they check it. Certificates do not expire. Keep
+authority.key where no server can read it, and make a new authority if a key is lost.
 
 Examples:
   raft-kv certs --out certs --node 1=10.0.0.1,one.example --node 2=10.0.0.2 --node 3=10.0.0.3
@@ -48,51 +51,59 @@ Examples:
   redis-cli --tls --cacert certs/authority.pem -h 10.0.0.1";
 
 pub(super) const LEAVE: &str = "\
-Any server can be asked. One that leaves goes on to run, without a part in anything, until it is
-stopped. A number is never used again: to bring the machine back, let it join under a new one.
+Any server can be asked. The removed server keeps running, without any effect on the cluster,
+until it is stopped. A node id is never used again: to bring the machine back, let it join under
+a new id.
 
 Examples:
   raft-kv leave --id 3 --server 127.0.0.1:6379";
 
 pub(super) const STATUS: &str = "\
-Asks the server, then all that it knows of.
+Asks the given server, then all members that it knows of. If the server has only just started,
+it is asked again for up to 5 seconds, until there is a leader and the address of every member
+is known.
 
-  node     its number                 leads    * marks the leader
-  role     leader, follower, candidate, pre-candidate, learner, or unreachable
-  term     of the leader it knows     commit   up to where it knows that a majority has the log
-  applied  what its answers reflect   lag      entries that others know to be committed and it
-                                               has not applied
-  match    up to where the leader knows that its log agrees
-  disk     what its data folder takes clients  how many are connected
-           of its disk: blocks, not lengths
+  node     node id                    leads    * marks the leader
+  role     leader, follower,          term     the term that it is in
+           candidate, pre-candidate,
+           learner; unreachable, or unknown if its address is not known yet
+  commit   the last entry that it     applied  the last entry that its
+           knows to be committed               replies reflect
+  lag      committed entries that     match    up to where the leader knows
+           it has not applied yet              that its log agrees
+  keys     how many it has            disk     what its data directory takes
+                                               of its disk
+  clients  how many are connected     version  of raft-kv
+  address  for clients
 
 Examples:
   raft-kv status --server 127.0.0.1:6379 --server 127.0.0.1:6380
   raft-kv status --json";
 
 pub(super) const TRANSFER: &str = "\
-Writes wait for some milliseconds. Do it before the leader's machine is taken down.
+Writes wait for some milliseconds. Use it before the leader's machine is taken down.
 
 Examples:
   raft-kv transfer --server 127.0.0.1:6379
   raft-kv transfer --to 2";
 
 pub(super) const SNAPSHOT: &str = "\
-Every server makes snapshots by itself, as its log grows (--snapshot-every-bytes).
+Every server makes snapshots by itself as its log grows (--snapshot-every-bytes).
 
 Examples:
   raft-kv snapshot --server 127.0.0.1:6380";
 
 pub(super) const BACKUP: &str = "\
-All writes that were answered before are in it. The cluster goes on meanwhile.
+It contains all writes that were acknowledged before. The cluster keeps serving clients
+meanwhile.
 
 Examples:
   raft-kv backup --file monday.backup --server 127.0.0.1:6379
   raft-kv restore --file monday.backup --data one --id 1 --peers 127.0.0.1:7001";
 
 pub(super) const RESTORE: &str = "\
-The new cluster has a number of its own, so that servers of the old one never talk to it. Keys keep
-their expiries; sessions are not in a backup. No server has to run.
+The new cluster has an id of its own, so that servers of the old one never talk to it. Keys keep
+their expiry times. A backup contains no sessions. No server has to be running.
 
 Examples:
   raft-kv restore --file monday.backup --data one --id 1 --peers 127.0.0.1:7001
@@ -101,10 +112,11 @@ Examples:
     --server 127.0.0.1:6379";
 
 pub(super) const RECOVER: &str = "\
-For disasters only: as long as a majority of the servers can be brought back, start those. Takes
-the folder of one server, applies its snapshot and all of its log, and makes a new folder with that
-for the same server, alone in a new cluster. Of several survivors take the one with the highest
-term, then the highest index, at the end of its log (`raft-kv inspect`).
+For disasters only: as long as a majority of the servers can be brought back, start those
+instead. Reads the data directory of one server, applies its snapshot and its whole log, and
+makes a new data directory with the result, for the same server, as the only one of a new
+cluster. Of several surviving servers, take the one whose log ends with the highest term, then
+with the highest index (see `raft-kv inspect`).
 
 Examples:
   raft-kv inspect --data one
@@ -112,24 +124,24 @@ Examples:
   raft-kv start --data one-recovered";
 
 pub(super) const RECOVER_REFUSED: &str = "\
-this founds a new cluster with what one server of a lost one has. Writes that were answered and that
-it had not heard of are lost, others that were never answered may come to be. As long as a majority
-of the servers can be brought back, start those instead: nothing is lost then. If they are lost for
-good, say --force-new-cluster";
+this founds a new cluster with the data of one server of a lost cluster. Acknowledged writes
+that had not reached this server are lost, and writes that were never acknowledged may appear.
+As long as a majority of the servers can be brought back, start those instead: then nothing is
+lost. If they are lost for good, give --force-new-cluster";
 
 pub(super) const DEMO: &str = "\
-The servers listen on this machine only, without passwords or TLS.
+The servers listen on this machine only, without passwords or TLS. Ctrl-C stops them.
 
 Examples:
   raft-kv demo
   raft-kv demo --data demo --port 7379";
 
 pub(super) const START: &str = "\
-Settings come from the first of: these flags, the file that --config names, and raft-kv.toml in the
-data folder, which `raft-kv init` and `join` wrote. A password may also come from the environment's
-RAFT_KV_PASSWORD.
+A setting is taken from the first of these that gives it: the flags, the file that --config
+names, and raft-kv.toml in the data directory, which `raft-kv init` and `join` wrote. The
+password may also come from the environment variable RAFT_KV_PASSWORD.
 
-A file looks like this:
+A file with settings:
   data = \"/var/lib/raft-kv\"
   clients = \"0.0.0.0:6379\"
   advertise-clients = \"10.0.0.1:6379\"
@@ -145,9 +157,18 @@ Examples:
   raft-kv start --config /etc/raft-kv/raft-kv.toml --http 127.0.0.1:9090";
 
 pub(super) const JOIN: &str = "\
-Makes the data folder, runs the server, and asks the cluster to add it. It gets all data first, and
-a vote then. Later it is run with `raft-kv start`. If this is interrupted, say it again.
+Makes the data directory, runs the server, and has the cluster add it. The server first receives
+all data, and then becomes a voter. From then on start it with `raft-kv start`. If this command
+is interrupted, repeat it.
 
 Examples:
   raft-kv join --data four --id 4 --clients 127.0.0.1:6382 --peers 127.0.0.1:7004 \\
     --server 127.0.0.1:6379";
+
+pub(super) const COMPLETIONS: &str = "\
+The script goes to standard output. Where it belongs depends on the shell.
+
+Examples:
+  raft-kv completions bash > ~/.local/share/bash-completion/completions/raft-kv
+  raft-kv completions zsh > ~/.zfunc/_raft-kv
+  raft-kv completions fish > ~/.config/fish/completions/raft-kv.fish";

@@ -10,24 +10,25 @@ use std::path::Path;
 /// `raft-kv init`.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// The server's number, from 1 on; never used again for another one
+    /// The server's node id, from 1 on; never use it again for another server
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     id: u64,
-    /// The cluster's number: the same for all founders. `drawn` draws one and prints it
+    /// The cluster's id, the same for all founders; `drawn` draws one and prints it
     #[arg(long, value_name = "N|drawn", default_value = "drawn")]
     cluster: String,
-    /// A server that the cluster is founded with, this one included, and where the others reach it;
-    /// once for each, the same on all of them
+    /// A founder of the cluster, and the address at which the other servers reach it; once for each
+    /// founder, this one included, and the same on all of them
     #[arg(long = "founder", value_name = "ID=HOST:PORT", required = true)]
     founders: Vec<MemberAddress>,
-    /// Settings that every start takes from now on, unless it is told others
+    /// Settings, which are kept in the data directory for every later start
     #[command(flatten)]
     options: ServerOptions,
 }
 
 pub(super) fn run(arguments: InitArgs) -> Result<(), Failure> {
     let data = arguments.options.data.clone();
-    let data = data.ok_or_else(|| Failure::usage("--data is missing: the folder to make"))?;
+    let data =
+        data.ok_or_else(|| Failure::usage("--data is missing: give the data directory to make"))?;
     let founders: Vec<_> = arguments.founders.into_iter().map(|it| it.0).collect();
     check(arguments.id, &founders)?;
     let cluster = number(&arguments.cluster)?;
@@ -38,44 +39,49 @@ pub(super) fn run(arguments: InitArgs) -> Result<(), Failure> {
     };
     refuse_password(&arguments.options)?;
     make(&data, &identity, arguments.options)?;
-    println!("{} is the folder of node {}", data.display(), identity.node);
+    println!(
+        "{} is the data directory of node {}",
+        data.display(),
+        identity.node
+    );
     println!("cluster {cluster}");
     if identity.founders.len() > 1 {
         println!(
-            "make the other founders' folders with the same --founder and --cluster {cluster}"
+            "run `raft-kv init` for the other founders with the same --founder and --cluster {cluster}"
         );
     }
     println!("run it with: raft-kv start --data {}", data.display());
     Ok(())
 }
 
-/// A password is never written; a server that was started without it would let everybody in.
+/// A password is never written to a file, and a server that is started without it would let every
+/// client in.
 pub(super) fn refuse_password(options: &ServerOptions) -> Result<(), Failure> {
     match options.password {
         None => Ok(()),
         Some(_) => Err(Failure::usage(
-            "--password is not kept in the folder: say --password-file, or give it to each start",
+            "--password is not kept in the data directory: give --password-file, or give it to each start",
         )),
     }
 }
 
-/// Makes a folder, with the settings that later starts take. Settings that make no sense leave no
-/// folder behind.
+/// Makes a data directory, with the settings for later starts. If the settings are wrong, nothing
+/// is made.
 pub(super) fn make(
     data: &Path,
     identity: &Identity,
     options: ServerOptions,
 ) -> Result<(), Failure> {
     let kept = kept(data, options)?;
-    let folder = DataDir::create(data, identity)?;
-    folder.save_settings(&kept)?;
+    let data_dir = DataDir::create(data, identity)?;
+    data_dir.save_settings(&kept)?;
     Ok(())
 }
 
-/// The settings that later starts take, as a file's text; checked.
+/// The settings for later starts, checked, as the text of a file.
 pub(super) fn kept(data: &Path, options: ServerOptions) -> Result<String, Failure> {
     let here = std::env::current_dir();
-    let here = here.map_err(|error| Failure::io("the working folder", &error))?;
+    let here = here.map_err(|error| Failure::io("find the working directory", &error))?;
     let options = ServerOptions {
         data: Some(data.to_owned()),
         ..options.relative_to(&here)
@@ -85,7 +91,7 @@ pub(super) fn kept(data: &Path, options: ServerOptions) -> Result<String, Failur
     Ok(kept)
 }
 
-/// Where the other servers are told to reach this one.
+/// The address at which the other servers reach this one.
 pub(super) fn advertised(
     given: Option<String>,
     options: &ServerOptions,
@@ -96,17 +102,17 @@ pub(super) fn advertised(
     }
     let listening = options.peers.clone();
     let listening = listening.ok_or_else(|| {
-        Failure::usage("--peers is missing: where the other servers are listened to")
+        Failure::usage(
+            "--peers is missing: give the address at which this server listens to the others",
+        )
     })?;
     config::check_reachable("peers", &listening).map_err(|error| {
-        Failure::usage(format!(
-            "{error}; else say --advertise-peers host:port, too"
-        ))
+        Failure::usage(format!("{error}, or give --advertise-peers host:port too"))
     })?;
     Ok(listening)
 }
 
-/// A cluster's number, given or drawn.
+/// A cluster's id, given or drawn.
 pub(super) fn number(text: &str) -> Result<u64, Failure> {
     match text {
         "drawn" => draw(),
@@ -114,22 +120,22 @@ pub(super) fn number(text: &str) -> Result<u64, Failure> {
     }
 }
 
-/// A cluster's number.
+/// A cluster's id.
 fn cluster(text: &str) -> Result<u64, String> {
     let number = text.parse().ok();
-    // What TOML can hold.
+    // The range that TOML can hold.
     let number = number.filter(|number| (1..=i64::MAX.unsigned_abs()).contains(number));
     number.ok_or_else(|| {
-        format!("--cluster is {text:?}: give the number that another founder printed, or drawn")
+        format!("--cluster is {text:?}: give the id that another founder printed, or drawn")
     })
 }
 
-/// A number that no other cluster has.
+/// An id that no other cluster has.
 pub(super) fn draw() -> Result<u64, Failure> {
     let mut bytes = [0; 8];
     let random = rustls::crypto::ring::default_provider().secure_random;
     let filled = random.fill(&mut bytes);
-    filled.map_err(|_| Failure::new("the operating system gives no random numbers"))?;
+    filled.map_err(|_| Failure::new("the operating system provides no random numbers"))?;
     // Not 0, and not more than TOML can hold.
     Ok((u64::from_le_bytes(bytes) >> 1).max(1))
 }
@@ -146,10 +152,10 @@ fn check(id: u64, founders: &[Founder]) -> Result<(), Failure> {
             }
         }
     }
-    match founders.iter().any(|founder| founder.node == id) {
-        true => Ok(()),
-        false => Err(Failure::usage(format!(
-            "node {id} is no --founder: name it among them, or make its folder with `raft-kv join`"
-        ))),
+    if founders.iter().any(|founder| founder.node == id) {
+        return Ok(());
     }
+    Err(Failure::usage(format!(
+        "node {id} is no --founder: name it among them, or add it later with `raft-kv join`"
+    )))
 }

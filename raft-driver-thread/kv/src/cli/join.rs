@@ -1,5 +1,6 @@
 //! `raft-kv join`.
 
+use super::access::{check_timeout, server_address};
 use super::failure::Failure;
 use super::init::{self, advertised};
 use super::serve::serve;
@@ -17,23 +18,24 @@ use std::time::Duration;
 /// `raft-kv join`.
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
-    /// Where a server of the cluster listens to clients; can be repeated: the next is tried if one
-    /// is not reached
-    #[arg(long = "server", value_name = "HOST:PORT", required = true)]
+    /// The address for clients of a server of the cluster; may be repeated: if one cannot be
+    /// reached, the next is tried
+    #[arg(long = "server", value_name = "HOST:PORT", required = true, value_parser = server_address)]
     servers: Vec<String>,
-    /// The new server's number, which no server of the cluster ever had
+    /// The new server's node id, which no server of the cluster ever had
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     id: u64,
-    /// What the other servers are told of where they reach this one, if not at --peers
+    /// The address at which the other servers reach this one, if it is not that of --peers
     #[arg(long, value_name = "HOST:PORT")]
     advertise_peers: Option<String>,
-    /// A file with settings, in TOML: every flag is a key of it, without the leading dashes
+    /// A file with settings, in TOML; its keys are the names of these flags, without the dashes
+    /// before
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How long a connection, and each answer, may take
+    /// How long connecting, and each reply, may take
     #[arg(long, value_name = "TIME", default_value = "30s")]
     timeout: TimeSpan,
-    /// Settings that every start takes from now on, unless it is told others
+    /// Settings, which are kept in the data directory for every later start
     #[command(flatten)]
     options: ServerOptions,
 }
@@ -44,7 +46,8 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     let mut given = arguments.options.clone();
     let mut options = ServerOptions::gather(arguments.options, password, config)?;
     let data = options.data.clone();
-    let data = data.ok_or_else(|| Failure::usage("--data is missing: the folder to make"))?;
+    let data =
+        data.ok_or_else(|| Failure::usage("--data is missing: give the data directory to make"))?;
     let peers = advertised(arguments.advertise_peers, &options)?;
     let authority = options.tls.authority.as_deref();
     let access = Access {
@@ -52,6 +55,7 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
         tls: authority.map(ClientTls::new).transpose()?,
         timeout: arguments.timeout.0,
     };
+    check_timeout(arguments.timeout)?;
     let status = access.any(&arguments.servers)?.status()?;
     let identity = Identity {
         cluster: status.cluster,
@@ -62,20 +66,19 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     given = agree(given, &status)?;
     options = given.clone().or(options);
     if options.password.is_some() && options.password_file.is_none() {
-        println!("the password is not kept in the folder: give it to later starts, too");
+        println!("the password is not kept in the data directory: give it to later starts too");
     }
     make(&data, &identity, given, config)?;
     let id = arguments.id.to_string();
     serve(options, &DataDir::open(&data)?, |_| {
-        // It was reached a moment ago.
         let mut client = access.any(&arguments.servers)?;
         client.call(&[b"RAFT", b"JOIN", id.as_bytes(), peers.as_bytes()])?;
-        println!("node {id} is a member now; it votes as soon as it has all data");
+        println!("node {id} is a member now; it becomes a voter as soon as it has all data");
         Ok(())
     })
 }
 
-/// Takes over what has to be the same on all servers.
+/// Takes over the settings that have to be the same on all servers.
 fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Failure> {
     let theirs = status.agreed;
     let timeout = Duration::from_millis(theirs.election_timeout_millis);
@@ -96,7 +99,8 @@ fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Fai
         ),
     ];
     if let Some((flag, _)) = differs.into_iter().find(|(_, differs)| *differs) {
-        let what = format!("{flag} has to be the same on all servers: leave it out, and it is");
+        let what =
+            format!("{flag} has to be the same on all servers: leave it out, and it will be");
         return Err(Failure::new(what));
     }
     Ok(ServerOptions {
@@ -107,7 +111,7 @@ fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Fai
     })
 }
 
-/// The servers that will speak to this one before it has a log that names them.
+/// The servers that send messages to this one before its log names them.
 fn members(status: &NodeStatus) -> Vec<MemberAddress> {
     let known = status
         .members
@@ -122,7 +126,7 @@ fn members(status: &NodeStatus) -> Vec<MemberAddress> {
     known.map(address).collect()
 }
 
-/// Makes the folder, or takes the one that this command made before it was interrupted.
+/// Makes the data directory, or uses the one that this command made before it was interrupted.
 fn make(
     data: &Path,
     identity: &Identity,

@@ -7,8 +7,8 @@ use clap::Args;
 /// `raft-kv leave`.
 #[derive(Debug, Args)]
 pub(super) struct LeaveArgs {
-    /// The number of the server that leaves
-    #[arg(long, value_name = "N")]
+    /// The node id of the server to remove
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     id: u64,
     #[command(flatten)]
     access: AccessArgs,
@@ -18,6 +18,6 @@ pub(super) fn run(arguments: &LeaveArgs) -> Result<(), Failure> {
     let id = arguments.id.to_string();
     let mut client = arguments.access.connect()?;
     client.call(&[b"RAFT", b"LEAVE", id.as_bytes()])?;
-    println!("node {id} is no member any more; stop it, and never use its number again");
+    println!("node {id} is no member any more; stop it, and never use its id again");
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod access;
 mod backup;
 mod certs;
+mod completions;
 mod demo;
 mod failure;
 mod help;
@@ -10,6 +11,7 @@ mod init;
 mod inspect;
 mod join;
 mod leave;
+mod logging;
 mod recover;
 mod restore;
 mod serve;
@@ -18,25 +20,20 @@ mod start;
 mod status;
 mod transfer;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
+use logging::Logging;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
-/// The environment variable that says what is logged.
-const LOG_VARIABLE: &str = "RAFT_KV_LOG";
-/// What is logged if nothing says so.
-const LOG_DEFAULT: &str = "warn,raft_driver_thread::kv=info";
-
-/// What can be asked.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "raft-kv", version, about = help::ABOUT, long_about = help::LONG_ABOUT)]
 #[command(after_help = help::AFTER, max_term_width = 100)]
 struct Cli {
-    /// What is logged on standard error, as in debug, or warn,raft_driver_thread::kv=info [default:
-    /// the environment's RAFT_KV_LOG, else warn,raft_driver_thread::kv=info]
-    #[arg(long, global = true, value_name = "FILTER")]
+    /// What to log on standard error, as in debug, or warn,raft_driver_thread=info [default: the
+    /// environment variable RAFT_KV_LOG, else warn]
+    #[arg(long, global = true, value_name = "FILTER", display_order = 900)]
     log: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -47,57 +44,60 @@ enum Command {
     /// Run a cluster of three in this process, to try it out
     #[command(after_help = help::DEMO)]
     Demo(demo::DemoArgs),
-    /// Make the data folder of a server that founds a new cluster
+    /// Make the data directory of a server that founds a new cluster
     #[command(after_help = help::INIT)]
     Init(Box<init::InitArgs>),
-    /// Run a server, until it is told to stop (Ctrl-C, SIGTERM)
+    /// Run a server until Ctrl-C or SIGTERM
     #[command(after_help = help::START)]
     Start(Box<start::StartArgs>),
-    /// Add a server to a cluster that runs, and run it
+    /// Add a server to a running cluster, and run it
     #[command(after_help = help::JOIN)]
     Join(Box<join::JoinArgs>),
     /// Remove a server from the cluster
     #[command(after_help = help::LEAVE)]
     Leave(leave::LeaveArgs),
-    /// Show all servers of a cluster: who leads, how far each is, how large
+    /// Show all servers of a cluster: their roles, their progress, their size
     #[command(after_help = help::STATUS)]
     Status(status::StatusArgs),
-    /// Hand the lead over to another server
+    /// Transfer leadership to another server
     #[command(after_help = help::TRANSFER)]
     Transfer(transfer::TransferArgs),
-    /// Let a server make a snapshot now, and cut its log
+    /// Have a server make a snapshot now, and discard the log before it
     #[command(after_help = help::SNAPSHOT)]
     Snapshot(snapshot::SnapshotArgs),
-    /// Write all keys to a file, as they are at one moment
+    /// Back up all keys, as of one moment, to a file
     #[command(after_help = help::BACKUP)]
     Backup(backup::BackupArgs),
     /// Found a new cluster of one server with the keys of a backup
     #[command(after_help = help::RESTORE)]
     Restore(Box<restore::RestoreArgs>),
-    /// Found a new cluster with what one server has, when a majority is lost for good
+    /// When a majority is lost for good: found a new cluster with the data of one server
     #[command(after_help = help::RECOVER)]
     Recover(recover::RecoverArgs),
-    /// Show what the data folder of a stopped server holds, and whether all of it is whole
+    /// Show what the data directory of a stopped server holds, and whether it is damaged
     #[command(after_help = help::INSPECT)]
     Inspect(inspect::InspectArgs),
-    /// Make certificates for TLS: an authority of the cluster's own, and one for each server
+    /// Make certificates for TLS: of an authority for the cluster, and of each server
     #[command(after_help = help::CERTS)]
     Certs(certs::CertsArgs),
+    /// Print a script with which a shell completes these commands
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
 }
 
-/// Does what the arguments say, the program's name first, and says how that ended: 0 if it was
-/// done, 1 if not, 2 if the arguments make no sense.
+/// Runs the command that the arguments give; the first one is the program's name. The exit code is
+/// 0 for success, 1 for failure, and 2 for wrong arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed terminal hears nothing.
+            // If this fails, the terminal is closed.
             let _ = error.print();
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
             return ExitCode::from(code);
         }
     };
-    let done = log(cli.log).and_then(|()| perform(cli.command));
+    let done = Logging::start(cli.log).and_then(|logging| perform(cli.command, &logging));
     match done {
         Ok(code) => code,
         Err(failure) => {
@@ -107,10 +107,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn perform(command: Command) -> Result<ExitCode, Failure> {
+fn perform(command: Command, logging: &Logging) -> Result<ExitCode, Failure> {
     let done = match command {
         Command::Init(arguments) => init::run(*arguments),
-        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments, logging),
         Command::Start(arguments) => start::run(*arguments),
         Command::Join(arguments) => join::run(*arguments),
         Command::Leave(arguments) => leave::run(&arguments),
@@ -122,21 +122,7 @@ fn perform(command: Command) -> Result<ExitCode, Failure> {
         Command::Recover(arguments) => recover::run(&arguments),
         Command::Inspect(arguments) => return inspect::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
     };
     done.map(|()| ExitCode::SUCCESS)
-}
-
-/// Lets what is traced go to standard error.
-fn log(given: Option<String>) -> Result<(), Failure> {
-    let given = given.or_else(|| std::env::var(LOG_VARIABLE).ok());
-    let filter = given.as_deref().unwrap_or(LOG_DEFAULT);
-    let filter = EnvFilter::try_new(filter);
-    let filter = filter.map_err(|error| Failure::usage(format!("--log: {error}")))?;
-    let logger = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    // Whoever runs this within a larger process may have one already.
-    let _ = logger.try_init();
-    Ok(())
 }

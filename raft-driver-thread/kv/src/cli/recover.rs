@@ -12,16 +12,16 @@ use std::path::PathBuf;
 /// `raft-kv recover`.
 #[derive(Debug, Args)]
 pub(super) struct RecoverArgs {
-    /// The folder of a server of the lost cluster; it must not run. It stays as it is
+    /// The data directory of a stopped server of the lost cluster; it is not changed
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The folder to make, for the same server in the new cluster
+    /// The data directory to make, for the same server in the new cluster
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
-    /// Where the servers that will join reach it [default: as the lost cluster was told]
+    /// The address at which other servers reach it [default: that in the lost cluster]
     #[arg(long, value_name = "HOST:PORT")]
     peers: Option<String>,
-    /// Yes: give up what only the lost servers know, and found a new cluster
+    /// Confirm: give up what only the lost servers have, and found a new cluster
     #[arg(long)]
     force_new_cluster: bool,
 }
@@ -54,26 +54,29 @@ pub(super) fn run(arguments: &RecoverArgs) -> Result<(), Failure> {
     println!("A NEW CLUSTER WAS FOUNDED: {}", identity.cluster);
     println!();
     println!("It holds what node {node} had: {keys} keys, as of its last entry, {last}.");
-    println!("- Writes that were answered, and that node {node} had not heard of, ARE LOST.");
-    println!("- Writes that were never answered, or failed, and stood in its log, may be in it.");
+    println!("- Writes that were acknowledged, but had not reached node {node}, ARE LOST.");
+    println!(
+        "- Writes that failed or were never acknowledged may be in it, if they stood in its log."
+    );
     println!("- The other servers of cluster {old} (its voters were {voters}) must not be");
-    println!("  started again, nor {data}, unless to look at them.");
-    println!("  They do not talk to the new cluster, but clients might still talk to them.");
+    println!("  started again, nor {data}, except to inspect them.");
+    println!("  They do not talk to the new cluster, but clients might talk to them.");
     println!();
     println!("Run it with:       raft-kv start --data {into}");
-    println!("Add servers with:  raft-kv join, in new folders, under new numbers");
+    println!("Add servers with:  raft-kv join, with new data directories and new node ids");
     Ok(())
 }
 
-/// The settings that the old folder was made with.
+/// The settings that the old data directory was made with.
 fn kept(arguments: &RecoverArgs) -> Result<String, Failure> {
     let kept = DataDir::settings_file(&arguments.data);
-    let mut options = match kept.exists() {
-        true => ServerOptions::read(&kept)?,
-        false => ServerOptions::default(),
+    let mut options = if kept.exists() {
+        ServerOptions::read(&kept)?
+    } else {
+        ServerOptions::default()
     };
     if arguments.peers.is_some() {
-        options.peers = None; // As the new cluster is told.
+        options.peers = None; // The new cluster has another address.
     }
     Ok(options.to_toml()?)
 }

@@ -14,23 +14,24 @@ pub(super) struct RestoreArgs {
     /// The backup
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// The server's number, from 1 on
+    /// The server's node id, from 1 on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     id: u64,
-    /// The new cluster's number; `drawn` draws one and prints it
+    /// The new cluster's id; `drawn` draws one and prints it
     #[arg(long, value_name = "N|drawn", default_value = "drawn")]
     cluster: String,
-    /// What servers that join are told of where they reach this one, if not at --peers
+    /// The address at which other servers reach this one, if it is not that of --peers
     #[arg(long, value_name = "HOST:PORT")]
     advertise_peers: Option<String>,
-    /// Settings that every start takes from now on, unless it is told others
+    /// Settings, which are kept in the data directory for every later start
     #[command(flatten)]
     options: ServerOptions,
 }
 
 pub(super) fn run(arguments: RestoreArgs) -> Result<(), Failure> {
     let data = arguments.options.data.clone();
-    let data = data.ok_or_else(|| Failure::usage("--data is missing: the folder to make"))?;
+    let data =
+        data.ok_or_else(|| Failure::usage("--data is missing: give the data directory to make"))?;
     let peers = advertised(arguments.advertise_peers, &arguments.options)?;
     let node = arguments.id;
     let identity = Identity {
@@ -47,10 +48,10 @@ pub(super) fn run(arguments: RestoreArgs) -> Result<(), Failure> {
         humantime::format_rfc3339_seconds(time).to_string()
     });
     println!(
-        "{}: the folder of node {node}, alone in cluster {cluster}",
+        "{}: the data directory of node {node}, the only server of cluster {cluster}",
         data.display()
     );
-    println!("it holds the {keys} keys of the backup of {time}, but for those that have expired");
+    println!("it holds the {keys} keys of the backup of {time}, except those that expired since");
     println!("run it with: raft-kv start --data {}", data.display());
     println!("add servers with: raft-kv join");
     Ok(())

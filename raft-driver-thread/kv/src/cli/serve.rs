@@ -1,32 +1,33 @@
-//! A server that runs until it is told to stop.
+//! Runs a server until Ctrl-C or SIGTERM.
 
 use super::failure::Failure;
 use crate::config::ServerOptions;
 use crate::data_dir::DataDir;
 use crate::server::Server;
 
-/// Where clients are listened to if nothing else is said: where those of Redis look.
+/// The default address for clients, which is also the default of Redis' clients.
 const CLIENTS: &str = "127.0.0.1:6379";
 
-/// Runs a server, and `begun` as soon as it listens, until it is told to stop; then hands over the
-/// lead. If `begun` fails, so does all of it.
+/// Runs a server until Ctrl-C or SIGTERM, then hands leadership over. `begun` is called as soon as
+/// the server listens. If it fails, the server is stopped.
 pub(super) fn serve(
     mut options: ServerOptions,
-    folder: &DataDir,
+    data_dir: &DataDir,
     begun: impl FnOnce(&Server) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let identity = folder.identity();
+    let identity = data_dir.identity();
     let mut founders = identity.founders.iter();
-    let me = founders.find(|founder| founder.node == identity.node);
-    options.peers = options.peers.or(me.map(|me| me.peers.clone()));
+    let own = founders.find(|founder| founder.node == identity.node);
+    options.peers = options.peers.or(own.map(|own| own.peers.clone()));
     options.clients.get_or_insert_with(|| CLIENTS.into());
     if options.peers.is_none() {
-        let what = "--peers is missing: where the other servers are listened to";
+        let what =
+            "--peers is missing: give the address at which this server listens to the others";
         return Err(Failure::usage(what));
     }
-    folder.check_log_exists()?;
+    data_dir.check_log_exists()?;
     let server = Server::start(options.settings()?, identity.clone())?;
-    folder.mark_log_begun()?;
+    data_dir.mark_log_begun()?;
     println!("node {} of cluster {}", identity.node, identity.cluster);
     println!("clients  {}", server.clients_address());
     println!("peers    {}", server.peers_address());
@@ -35,7 +36,7 @@ pub(super) fn serve(
     }
     let begun = begun(&server);
     let reason = match begun {
-        Ok(()) => server.wait(told_to_stop()),
+        Ok(()) => server.wait(stop_signal()),
         Err(_) => None,
     };
     match reason {
@@ -48,12 +49,12 @@ pub(super) fn serve(
     }
 }
 
-/// Until the process is asked to end: Ctrl-C, or SIGTERM.
-pub(super) async fn told_to_stop() {
+/// Waits for Ctrl-C or SIGTERM.
+pub(super) async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // Without it the process ends as it would anyway, and loses nothing.
+        // Without a handler SIGTERM kills the process, which loses nothing.
         if let Ok(mut terminate) = signal(SignalKind::terminate()) {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}

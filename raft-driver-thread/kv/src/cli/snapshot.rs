@@ -14,6 +14,6 @@ pub(super) struct SnapshotArgs {
 pub(super) fn run(arguments: &SnapshotArgs) -> Result<(), Failure> {
     let mut client = arguments.access.connect()?;
     client.call(&[b"RAFT", b"SNAPSHOT"])?;
-    println!("{} makes a snapshot", client.address());
+    println!("{} is making a snapshot", client.address());
     Ok(())
 }

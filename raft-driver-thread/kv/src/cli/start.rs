@@ -10,13 +10,14 @@ use std::path::PathBuf;
 /// `raft-kv start`.
 #[derive(Debug, Args)]
 pub(super) struct StartArgs {
-    /// A file with settings, in TOML: every flag is a key of it, without the leading dashes
+    /// A file with settings, in TOML; its keys are the names of these flags, without the dashes
+    /// before
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only if the folder is this server's
+    /// Start only if the data directory belongs to this node
     #[arg(long, value_name = "N")]
     id: Option<u64>,
-    /// Only if the folder is of this cluster
+    /// Start only if the data directory belongs to this cluster
     #[arg(long, value_name = "N")]
     cluster: Option<u64>,
     #[command(flatten)]
@@ -28,10 +29,12 @@ pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
     let config = arguments.config.as_deref();
     let options = ServerOptions::gather(arguments.options, password, config)?;
     let data = options.data.clone().ok_or_else(|| {
-        Failure::usage("--data is missing: the folder that `raft-kv init` or `join` made")
+        Failure::usage(
+            "--data is missing: give the data directory that `raft-kv init` or `join` made",
+        )
     })?;
-    let folder = DataDir::open(&data)?;
-    let identity = folder.identity();
+    let data_dir = DataDir::open(&data)?;
+    let identity = data_dir.identity();
     identity.require(&data, arguments.cluster, arguments.id)?;
-    serve(options, &folder, |_| Ok(()))
+    serve(options, &data_dir, |_| Ok(()))
 }

@@ -2,88 +2,115 @@
 
 use super::access::AccessArgs;
 use super::failure::Failure;
-use crate::client::Access;
+use crate::client::{Access, Client};
 use crate::config::ByteSize;
 use crate::status::{MemberStatus, NodeStatus};
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::thread;
+use std::time::{Duration, Instant};
+
+/// A server that has run for less than this may be starting together with its cluster.
+const STARTUP: Duration = Duration::from_secs(10);
+
+/// How long to wait for a cluster that is starting.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a member cannot be asked that has not registered its address.
+const NO_ADDRESS: &str = "its address is not known yet: it may still be starting, or was never \
+    started; it registers its address once it runs and there is a leader";
 
 /// `raft-kv status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// For programs: all that each server says of itself
+    /// For programs: print everything that each server reports, as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     access: AccessArgs,
 }
 
-/// A member, and what it says of itself.
+/// A member, and its report.
 #[derive(Serialize)]
-struct Seen {
+struct MemberReport {
     node: u64,
-    /// Where clients reach it.
+    /// Its address for clients, if it is known.
     clients: Option<String>,
     status: Option<NodeStatus>,
-    /// Why there is no status.
+    /// Why there is no report.
     error: Option<String>,
 }
 
 pub(super) fn run(arguments: &StatusArgs) -> Result<(), Failure> {
     let access = arguments.access.access()?;
     let mut client = access.any(&arguments.access.servers)?;
-    let asked = client.status()?;
-    let seen = ask(&access, asked, client.address());
+    let first = status_once_started(&mut client)?;
+    let reports = ask_members(&access, first, client.address());
     if arguments.json {
-        let json = serde_json::to_string_pretty(&seen);
+        let json = serde_json::to_string_pretty(&reports);
         let json = json.map_err(|error| Failure::new(error.to_string()))?;
         println!("{json}");
         return Ok(());
     }
-    print(&seen);
+    print(&reports);
     Ok(())
 }
 
-/// Asks all members that the first server knows of, at once.
-fn ask(access: &Access, first: NodeStatus, address: &str) -> Vec<Seen> {
-    let mut seen: Vec<_> = thread::scope(|scope| {
+/// The server's status. While the cluster is starting, waits until there is a leader and every
+/// member has registered its address.
+fn status_once_started(client: &mut Client) -> Result<NodeStatus, Failure> {
+    let begun = Instant::now();
+    loop {
+        let status = client.status()?;
+        let mut members = status.members.iter();
+        let is_ready = status.leader.is_some() && members.all(|member| member.clients.is_some());
+        let is_starting = status.uptime_seconds < STARTUP.as_secs();
+        if is_ready || !is_starting || begun.elapsed() >= STARTUP_TIMEOUT {
+            return Ok(status);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asks all members that the first server knows of, at the same time.
+fn ask_members(access: &Access, first: NodeStatus, address: &str) -> Vec<MemberReport> {
+    let mut reports: Vec<_> = thread::scope(|scope| {
         let members = first
             .members
             .iter()
             .filter(|member| member.node != first.node);
         let ask = |member| scope.spawn(move || ask_member(access, member));
-        let asking: Vec<_> = members.map(ask).collect();
+        let requests: Vec<_> = members.map(ask).collect();
         // None of them panics.
-        asking
+        requests
             .into_iter()
             .filter_map(|thread| thread.join().ok())
             .collect()
     });
-    seen.push(Seen {
+    reports.push(MemberReport {
         node: first.node,
         clients: Some(address.to_owned()),
         status: Some(first),
         error: None,
     });
-    seen.sort_by_key(|seen| seen.node);
-    seen
+    reports.sort_by_key(|report| report.node);
+    reports
 }
 
-fn ask_member(access: &Access, member: &MemberStatus) -> Seen {
-    let said = match &member.clients {
-        None => Err("it has not said yet where clients reach it".into()),
+fn ask_member(access: &Access, member: &MemberStatus) -> MemberReport {
+    let asked = match &member.clients {
+        None => Err(NO_ADDRESS.into()),
         Some(clients) => access
             .connect_to_node(clients, member.node)
             .and_then(|mut client| client.status())
             .map_err(|error| error.to_string()),
     };
-    let (status, error) = match said {
+    let (status, error) = match asked {
         Ok(status) => (Some(status), None),
         Err(error) => (None, Some(error)),
     };
-    Seen {
+    MemberReport {
         node: member.node,
         clients: member.clients.clone(),
         status,
@@ -96,9 +123,9 @@ const HEADER: [&str; 13] = [
     "clients", "version", "address",
 ];
 
-fn print(seen: &[Seen]) {
-    let all = || seen.iter().filter_map(|seen| seen.status.as_ref());
-    // What an old leader says that does not know of the new one is of an earlier term.
+fn print(reports: &[MemberReport]) {
+    let all = || reports.iter().filter_map(|report| report.status.as_ref());
+    // A former leader that does not know of the new one yet has an earlier term.
     let leader = all()
         .filter(|it| it.role == "leader")
         .max_by_key(|it| it.term);
@@ -107,8 +134,8 @@ fn print(seen: &[Seen]) {
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(HEADER);
-    for seen in seen {
-        table.add_row(row(seen, leader, commit));
+    for report in reports {
+        table.add_row(row(report, leader, commit));
     }
     let numbers = HEADER
         .iter()
@@ -123,28 +150,33 @@ fn print(seen: &[Seen]) {
         println!("cluster {}", first.cluster);
     }
     println!("{table}");
-    for seen in seen {
-        if let Some(error) = &seen.error {
-            println!("node {}: {error}", seen.node);
+    for report in reports {
+        if let Some(error) = &report.error {
+            println!("node {}: {error}", report.node);
         }
     }
     if leader.is_none() {
-        println!("no server that was reached leads");
+        println!("there is no leader among the servers that replied");
     }
 }
 
-/// `commit` is the greatest that any server knows.
-fn row(seen: &Seen, leader: Option<&NodeStatus>, commit: u64) -> Vec<Cell> {
-    let leads = leader.is_some_and(|leader| leader.node == seen.node);
+/// A row of the table. `commit` is the greatest commit index of all servers.
+fn row(report: &MemberReport, leader: Option<&NodeStatus>, commit: u64) -> Vec<Cell> {
+    let leads = leader.is_some_and(|leader| leader.node == report.node);
     let members = leader.map_or(&[][..], |leader| &leader.members);
-    let member = members.iter().find(|member| member.node == seen.node);
+    let member = members.iter().find(|member| member.node == report.node);
     let agrees = member.and_then(|member| member.match_index);
     let agrees = agrees.map_or("-".to_owned(), |index| index.to_string());
-    let address = seen.clients.clone().unwrap_or("-".to_owned());
+    let address = report.clients.clone().unwrap_or("-".to_owned());
     let leads = if leads { "*" } else { "" }.to_owned();
-    let cells = match &seen.status {
+    let cells = match &report.status {
         None => {
-            let mut cells = vec![seen.node.to_string(), "unreachable".to_owned(), leads];
+            let role = if report.clients.is_some() {
+                "unreachable"
+            } else {
+                "unknown"
+            };
+            let mut cells = vec![report.node.to_string(), role.to_owned(), leads];
             cells.extend(["-", "-", "-", "-"].map(str::to_owned));
             cells.push(agrees);
             cells.extend(["-", "-", "-", "-"].map(str::to_owned));

@@ -8,8 +8,8 @@ use clap::Args;
 /// `raft-kv transfer`.
 #[derive(Debug, Args)]
 pub(super) struct TransferArgs {
-    /// The server that shall lead [default: the one that is best prepared]
-    #[arg(long, value_name = "N")]
+    /// The node id of the next leader [default: the server whose log is furthest]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     to: Option<u64>,
     #[command(flatten)]
     access: AccessArgs,
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &TransferArgs) -> Result<(), Failure> {
         | Reply::Bulk(_)
         | Reply::Nil
         | Reply::Array(_)
-        | Reply::Map(_) => println!("the lead is handed over"),
+        | Reply::Map(_) => println!("leadership was transferred"),
     }
     Ok(())
 }

@@ -1,46 +1,46 @@
-//! Why a server did not do what it was asked.
+//! Why a request to a server failed.
 
 use std::io;
 
-/// Why a server did not do what it was asked.
+/// Why a request to a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No address was given.
     #[error("no server was named: give one with --server host:port")]
     NoServer,
-    /// It cannot be connected to.
+    /// The client cannot connect.
     #[error("connect to {address}: {source}")]
     Unreachable {
-        /// Where.
+        /// The address.
         address: String,
         /// What the operating system said.
         source: io::Error,
     },
-    /// The files of TLS cannot be used.
+    /// A file that TLS needs cannot be used.
     #[error("TLS: {0}")]
     Tls(String),
-    /// The connection broke. What was asked may have been done, or not.
-    #[error("{address} does not answer: {source}")]
+    /// The connection broke. It is not known whether the request was executed.
+    #[error("no reply from {address}: {source}")]
     Broken {
-        /// Where.
+        /// The address.
         address: String,
         /// What the operating system said.
         source: io::Error,
     },
-    /// It answered with an error.
+    /// The server replied with an error.
     #[error("{address} refused: {what}")]
     Refused {
-        /// Where.
+        /// The address.
         address: String,
-        /// Its error.
+        /// The error.
         what: String,
     },
-    /// It answered what no server of this kind does.
-    #[error("{address} answered {what}: is that a raft-kv server, and does it use TLS?")]
-    Nonsense {
-        /// Where.
+    /// The server replied something that no raft-kv server would.
+    #[error("{address} replied {what}: is that a raft-kv server, and does it use TLS?")]
+    UnexpectedReply {
+        /// The address.
         address: String,
-        /// What it answered.
+        /// Its reply.
         what: String,
     },
 }

@@ -1,4 +1,4 @@
-//! A small client that waits: for the commands that ask running servers.
+//! A small blocking client, for the commands that send requests to running servers.
 
 mod error;
 mod tls;
@@ -17,14 +17,14 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How servers are reached as a client.
+/// How to connect to servers.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// What is said first (AUTH), if anything.
+    /// The password (AUTH), if there is one.
     pub password: Option<Secret>,
     /// TLS, or plain text.
     pub tls: Option<ClientTls>,
-    /// How long a connection, and each answer, may take.
+    /// How long connecting, and each reply, may take.
     pub timeout: Duration,
 }
 
@@ -35,7 +35,7 @@ pub struct Client {
     address: String,
 }
 
-/// What a connection is, in plain text or not.
+/// Plain TCP, or TLS.
 trait Stream: Read + Write {}
 
 impl<S: Read + Write> Stream for S {}
@@ -70,7 +70,7 @@ impl Access {
         self.connect_to(address, host.trim_matches(['[', ']']))
     }
 
-    /// A connection to a member of the cluster. With TLS, its certificate has to be that node's.
+    /// A connection to a member of the cluster. With TLS, the certificate has to be that node's.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Access {
         };
         let tcp = self.tcp(address).map_err(unreachable)?;
         let stream: Box<dyn Stream> = match &self.tls {
-            Some(tls) => Box::new(tls.wrap(tcp, name)?),
+            Some(tls) => Box::new(tls.connect(tcp, name)?),
             None => Box::new(tcp),
         };
         let mut client = Client {
@@ -100,11 +100,11 @@ impl Access {
         Ok(client)
     }
 
-    /// A connection to the first of these that can be reached.
+    /// A connection to the first of these servers that can be reached.
     ///
     /// # Errors
     ///
-    /// The last one's, if none can.
+    /// That of the last server, if none can be reached.
     pub fn any(&self, addresses: &[String]) -> Result<Client, ClientError> {
         let mut last = None;
         for address in addresses {
@@ -140,17 +140,17 @@ impl Default for Access {
 }
 
 impl Client {
-    /// Where it is connected to.
+    /// The address that it is connected to.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The answer to a command.
+    /// Sends a command and waits for its reply.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] if it is an error; [`ClientError::Broken`] and
-    /// [`ClientError::Nonsense`] end the connection.
+    /// [`ClientError::Refused`] if the reply is an error. After [`ClientError::Broken`] and
+    /// [`ClientError::UnexpectedReply`] the connection must not be used again.
     pub fn call(&mut self, command: &[&[u8]]) -> Result<Reply, ClientError> {
         let words = command
             .iter()
@@ -167,28 +167,28 @@ impl Client {
                 address: self.address.clone(),
                 what,
             }),
-            said @ (Reply::Ok
+            reply @ (Reply::Ok
             | Reply::Simple(_)
             | Reply::Integer(_)
             | Reply::Bulk(_)
             | Reply::Nil
             | Reply::Array(_)
-            | Reply::Map(_)) => Ok(said),
+            | Reply::Map(_)) => Ok(reply),
         }
     }
 
-    /// What the server says of itself and the others.
+    /// What the server reports of itself and the others.
     ///
     /// # Errors
     ///
     /// Those of [`call`](Client::call).
     pub fn status(&mut self) -> Result<NodeStatus, ClientError> {
         let json = self.bulk(&[b"RAFT", b"STATUS"])?;
-        let json = json.ok_or_else(|| self.nonsense("nothing"))?;
-        serde_json::from_slice(&json).map_err(|error| self.nonsense(error))
+        let json = json.ok_or_else(|| self.unexpected("nil"))?;
+        serde_json::from_slice(&json).map_err(|error| self.unexpected(error))
     }
 
-    /// The answer to a command that answers bytes, or nothing.
+    /// Sends a command whose reply is bytes, or nil.
     ///
     /// # Errors
     ///
@@ -202,24 +202,24 @@ impl Client {
             | Reply::Error(_)
             | Reply::Integer(_)
             | Reply::Array(_)
-            | Reply::Map(_)) => Err(self.nonsense(format!("{other:?}"))),
+            | Reply::Map(_)) => Err(self.unexpected(format!("{other:?}"))),
         }
     }
 
     fn receive(&mut self) -> Result<BytesFrame, ClientError> {
         loop {
             let decoded = decode_bytes_mut(&mut self.received);
-            if let Some((frame, _, _)) = decoded.map_err(|error| self.nonsense(error))? {
+            if let Some((frame, _, _)) = decoded.map_err(|error| self.unexpected(error))? {
                 return Ok(frame);
             }
-            let mut piece = [0; 1 << 16];
-            let read = self.stream.read(&mut piece);
+            let mut buffer = [0; 1 << 16];
+            let read = self.stream.read(&mut buffer);
             match read.map_err(|error| self.broken(error))? {
                 0 => {
                     let ended = io::ErrorKind::UnexpectedEof.into();
                     return Err(self.broken(ended));
                 }
-                read => self.received.extend_from_slice(&piece[..read]), // No more than it has.
+                read => self.received.extend_from_slice(&buffer[..read]),
             }
         }
     }
@@ -231,15 +231,15 @@ impl Client {
         }
     }
 
-    fn nonsense(&self, what: impl std::fmt::Display) -> ClientError {
-        ClientError::Nonsense {
+    fn unexpected(&self, what: impl std::fmt::Display) -> ClientError {
+        ClientError::UnexpectedReply {
             address: self.address.clone(),
             what: what.to_string(),
         }
     }
 }
 
-/// An answer, as the server meant it.
+/// The reply that a frame holds.
 fn reply(frame: BytesFrame) -> Reply {
     match frame {
         BytesFrame::SimpleString(text) if &*text == b"OK" => Reply::Ok,

@@ -1,4 +1,4 @@
-//! TLS to a server, as its client.
+//! TLS, as a client of servers.
 
 use super::ClientError;
 use rustls::pki_types::pem::PemObject;
@@ -8,12 +8,12 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
-/// TLS with servers whose certificates one authority issued.
+/// TLS to servers whose certificates were issued by one authority.
 #[derive(Clone, Debug)]
 pub struct ClientTls(Arc<ClientConfig>);
 
 impl ClientTls {
-    /// TLS with the authority whose certificate lies at this path, in PEM.
+    /// TLS with the authority whose certificate is in this file, in PEM.
     ///
     /// # Errors
     ///
@@ -40,8 +40,8 @@ impl ClientTls {
         Ok(ClientTls(Arc::new(config)))
     }
 
-    /// A connection to a server whose certificate has to name `host`.
-    pub(super) fn wrap(
+    /// TLS over a connection to a server, whose certificate has to name `host`.
+    pub(super) fn connect(
         &self,
         tcp: TcpStream,
         host: &str,

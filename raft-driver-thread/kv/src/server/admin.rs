@@ -1,21 +1,21 @@
-//! What administrators ask of a server: RAFT ….
-//! What the leader has to do is in [`members`](super::members).
+//! Administrators' requests: RAFT …. Those that only the leader can execute are in
+//! [`members`](super::members).
 
-use super::combine::Batch;
 use super::connection::Connection;
 use super::info;
-use super::outcome::Miss;
+use super::members;
+use super::outcome::{AttemptError, unexpected};
 use crate::resp::{Addressee, AdminCommand};
 use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
 
-/// How much of a backup travels at once.
-const PIECE: usize = 1 << 20;
+/// How many bytes of a backup one reply holds.
+const CHUNK: usize = 1 << 20;
 
 impl Connection {
     pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
-            AdminCommand::Status => match info::status(&self.shared).await {
+            AdminCommand::Status => match info::status(&self.context).await {
                 Ok(status) => match serde_json::to_string(&status) {
                     Ok(text) => Reply::text(text),
                     Err(error) => Reply::error("ERR", error),
@@ -23,64 +23,79 @@ impl Connection {
                 Err(error) => error,
             },
             AdminCommand::Snapshot => {
-                self.shared.gateway.node().snapshot();
+                self.context.router.node().snapshot();
                 Reply::Ok
             }
             AdminCommand::BackupOpen => self.open_backup().await,
             AdminCommand::BackupRead => self.read_backup(),
-            AdminCommand::Forward { to, operation } => match self.is_for_another(to) {
-                Some(reply) => reply,
-                None => self.forwarded(&operation).await,
+            AdminCommand::Forward { to, operation } => match self.check_addressee(to) {
+                Ok(()) => self.forwarded(&operation).await,
+                Err(error) => error.into(),
             },
             AdminCommand::Load(operation) => self.load(&operation).await,
-            AdminCommand::Here { to, request } => match self.is_for_another(to) {
-                Some(reply) => reply,
-                None => self.here(&request).await.unwrap_or_else(Reply::from),
-            },
+            AdminCommand::Here { to, request } => {
+                let done = match self.check_addressee(to) {
+                    Ok(()) => members::execute_here(&self.context.router, &request).await,
+                    Err(error) => Err(error),
+                };
+                done.unwrap_or_else(Reply::from)
+            }
             request @ (AdminCommand::Join { .. }
             | AdminCommand::Promote(_)
             | AdminCommand::Leave(_)
-            | AdminCommand::Transfer(_)) => self.by_leader(&request, arguments).await,
+            | AdminCommand::Transfer(_)) => {
+                members::execute(&self.context.router, &request, arguments).await
+            }
         }
     }
 
-    fn is_for_another(&self, to: Addressee) -> Option<Reply> {
-        let me = &self.shared.identity;
-        let is_me = (to.cluster, to.node) == (me.cluster, me.node);
-        (!is_me).then(|| Miss::NotDone("another server has its address now".into()).into())
+    /// Refuses a request that another server was meant to get.
+    fn check_addressee(&self, to: Addressee) -> Result<(), AttemptError> {
+        let own = &self.context.identity;
+        if (to.cluster, to.node) == (own.cluster, own.node) {
+            return Ok(());
+        }
+        let what = "another server has this address now".into();
+        Err(AttemptError::NotDone(what))
     }
 
+    /// An entry that another server forwards to this one, the leader: one attempt.
     async fn forwarded(&mut self, operation: &[u8]) -> Reply {
         let Some(operation) = Operation::decode(operation) else {
-            return Reply::error("NEVER", "the request is of another release");
+            return Reply::error("NEVER", "the request is from a server of another release");
         };
-        let gateway = self.shared.gateway.clone();
-        let writes = &mut self.seen.writes;
-        let party = gateway.wait_for_others(&operation, writes).await;
-        match gateway.forwarded(&operation, party).await {
+        let router = &self.context.router;
+        let group = router
+            .join_group(&operation, &mut self.activity.writes)
+            .await;
+        match router
+            .propose_here(&operation, group, router.deadline())
+            .await
+        {
             Ok(answer) => Reply::Bulk(answer.encode()),
-            Err(error) => error,
+            Err(error) => error.into(),
         }
     }
 
     async fn load(&mut self, operation: &[u8]) -> Reply {
         let Some(operation @ Operation::Load(_)) = Operation::decode(operation) else {
-            return Reply::error("ERR", "this is no piece of a backup");
+            return Reply::error("ERR", "this is not a part of a backup");
         };
-        match self.shared.gateway.propose(&operation).await {
-            Ok(Answer::Done) => Reply::Ok,
-            Ok(answer) => Reply::error("ERR", format!("the cluster answered {answer:?}")),
+        let router = &self.context.router;
+        match router.propose(&operation, router.deadline()).await {
+            Ok(proposed) if proposed.answer == Answer::Done => Reply::Ok,
+            Ok(proposed) => unexpected(&proposed.answer).into(),
             Err(error) => error.into(),
         }
     }
 
-    /// Holds the state as it is now, until it is read to its end.
+    /// Holds the state as it is now, until all of it is read.
     async fn open_backup(&mut self) -> Reply {
-        // What was acknowledged before is in it.
-        if let Err(error) = self.shared.gateway.read(Batch::default(), &mut 0).await {
+        // A read first, so that everything that was acknowledged before is in the backup.
+        if let Err(error) = self.context.catch_up().await {
             return error.into();
         }
-        let view = self.shared.gateway.node().inspect(Machine::view).await;
+        let view = self.context.router.node().inspect(Machine::view).await;
         let view = match view {
             Ok(view) => view,
             Err(error) => return Reply::error("ERR", error),
@@ -91,9 +106,9 @@ impl Connection {
 
     fn read_backup(&mut self) -> Reply {
         let Some(backup) = &mut self.backup else {
-            return Reply::error("ERR", "no backup is open: RAFT BACKUP OPEN comes first");
+            return Reply::error("ERR", "no backup is open: send RAFT BACKUP OPEN first");
         };
-        match backup.next_chunk(PIECE) {
+        match backup.next_chunk(CHUNK) {
             Some(piece) => Reply::Bulk(piece),
             None => {
                 self.backup = None;

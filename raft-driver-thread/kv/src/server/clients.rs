@@ -1,4 +1,4 @@
-//! Who is connected, as CLIENT LIST and INFO tell.
+//! The clients that are connected, as CLIENT LIST and INFO show them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// A connection, as others see it.
+/// A connected client.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct ClientInfo {
     pub(super) id: u64,
     pub(super) address: SocketAddr,
     pub(super) name: String,
@@ -19,50 +19,51 @@ pub(super) struct Client {
     since: Instant,
 }
 
-/// All connections.
+/// All connected clients.
 #[derive(Debug)]
-pub(super) struct Clients {
-    limit: usize,
-    connected: Mutex<BTreeMap<u64, Client>>,
+pub(super) struct ClientRegistry {
+    max_connections: usize,
+    connected: Mutex<BTreeMap<u64, ClientInfo>>,
     last_id: AtomicU64,
-    /// Commands taken since the start.
+    /// Commands that clients sent since the start.
     pub(super) commands: AtomicU64,
-    pub(super) refused: AtomicU64,
+    /// Connections that were rejected since the start, because there were too many.
+    pub(super) rejected: AtomicU64,
 }
 
-/// A connection's place among all. Given back when dropped.
+/// One of the connections that the registry allows. Given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    clients: Arc<Clients>,
+pub(super) struct ClientSlot {
+    clients: Arc<ClientRegistry>,
     pub(super) id: u64,
 }
 
-impl Clients {
-    pub(super) fn new(limit: usize) -> Clients {
-        Clients {
-            limit,
+impl ClientRegistry {
+    pub(super) fn new(max_connections: usize) -> ClientRegistry {
+        ClientRegistry {
+            max_connections,
             connected: Mutex::default(),
             last_id: AtomicU64::new(0),
             commands: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Client>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, ClientInfo>> {
         self.connected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection, unless there are too many.
-    pub(super) fn enter(self: &Arc<Clients>, address: SocketAddr) -> Option<Place> {
+    /// A slot for a new connection, unless there are too many.
+    pub(super) fn enter(self: &Arc<ClientRegistry>, address: SocketAddr) -> Option<ClientSlot> {
         let mut connected = self.lock();
-        if connected.len() >= self.limit {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        if connected.len() >= self.max_connections {
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let client = Client {
+        let client = ClientInfo {
             id,
             address,
             name: String::new(),
@@ -73,7 +74,7 @@ impl Clients {
         };
         connected.insert(id, client);
         drop(connected);
-        Some(Place {
+        Some(ClientSlot {
             clients: self.clone(),
             id,
         })
@@ -93,7 +94,7 @@ impl Clients {
     }
 }
 
-impl Client {
+impl ClientInfo {
     /// The line of CLIENT INFO.
     pub(super) fn line(&self) -> String {
         let mut line = String::new();
@@ -108,20 +109,20 @@ impl Client {
     }
 }
 
-impl Place {
-    /// Changes what others see of this connection.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Client)) {
+impl ClientSlot {
+    /// Changes what is shown of this client.
+    pub(super) fn change(&self, change: impl FnOnce(&mut ClientInfo)) {
         if let Some(client) = self.clients.lock().get_mut(&self.id) {
             change(client);
         }
     }
 
-    pub(super) fn get(&self) -> Option<Client> {
+    pub(super) fn get(&self) -> Option<ClientInfo> {
         self.clients.lock().get(&self.id).cloned()
     }
 }
 
-impl Drop for Place {
+impl Drop for ClientSlot {
     fn drop(&mut self) {
         self.clients.lock().remove(&self.id);
     }

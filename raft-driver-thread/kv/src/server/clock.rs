@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The wall clock, but never behind the state's time for long: where an earlier leader's clock was
-/// ahead, time goes on from there, and keys expire as late as was asked for.
+/// The wall clock, moved forward so that it does not stay behind the replicated state's time. If an
+/// earlier leader's clock was ahead, time goes on from there, and no key expires earlier than it
+/// should.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
-    /// By how many milliseconds the state was ahead of this clock, at most.
-    ahead: AtomicU64,
+    /// The greatest lead, in milliseconds, that the state's time had over the wall clock.
+    offset: AtomicU64,
 }
 
 /// Milliseconds since 1970.
@@ -21,12 +22,12 @@ pub(crate) fn millis() -> u64 {
 
 impl Clock {
     pub(crate) fn now(&self) -> u64 {
-        millis().saturating_add(self.ahead.load(Ordering::Relaxed))
+        millis().saturating_add(self.offset.load(Ordering::Relaxed))
     }
 
-    /// The state's time was this a moment ago.
-    pub(crate) fn see(&self, state: u64) {
+    /// Catches up with the state's time, as it was a moment ago.
+    pub(crate) fn catch_up(&self, state: u64) {
         let ahead = state.saturating_sub(millis());
-        self.ahead.fetch_max(ahead, Ordering::Relaxed);
+        self.offset.fetch_max(ahead, Ordering::Relaxed);
     }
 }

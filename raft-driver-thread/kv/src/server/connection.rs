@@ -1,97 +1,90 @@
-//! One client: its requests in order, those that are there already together.
+//! One client: its requests in order, those that have arrived together in one batch.
 //!
-//! All commands of a pipeline that have arrived make one batch: one entry, or one read. The next batch
-//! begins when the replies of the last one are written, so that a client that does not read is not
-//! read from either.
+//! All commands of a pipeline that have arrived make one batch: one entry, or one read. The next
+//! batch begins when the replies to the last one are written. So a client that does not read its
+//! replies is not read from either.
 
-use super::Shared;
-use super::clients::Place;
-use super::combine::Batch;
-use super::company::Seen;
-use super::outcome::GatewayError;
+use super::clients::ClientSlot;
+use super::coalesce::{Batch, Outcome};
+use super::context::ServerContext;
+use super::group_commit::LastActive;
+use super::multi::Transaction;
+use super::outcome::integer;
+use super::reads::read_stale;
+use super::session;
 use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
-use crate::state::{BackupEncoder, Command, Origin, Reply};
+use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How many commands a batch holds.
-const BATCH: usize = 1024;
+/// How many requests a batch holds at most.
+const MAX_BATCH: usize = 1024;
 
-/// About how many bytes of arguments a batch holds.
-const BATCH_BYTES: usize = 1 << 20;
+/// About how many bytes of arguments a batch holds at most.
+const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// How many commands a transaction holds.
-const QUEUED: usize = 65_536;
+/// When the replies are longer than this, they are written before more requests are taken.
+const MAX_UNWRITTEN: usize = 1 << 18;
 
-/// With more replies than this, they are written before more is done.
-const UNWRITTEN: usize = 1 << 18;
+/// A buffer larger than this is freed when the client is idle.
+const MAX_IDLE_BUFFER: usize = 1 << 16;
 
-/// A buffer larger than this is not kept for an idle client.
-const KEPT: usize = 1 << 16;
-
-/// A reply that is there, or the place of one of the batch's.
+/// The reply to one request, in the order of the requests.
 enum Item {
     Ready(Reply),
-    Run,
+    /// The next reply of the batch.
+    OfBatch,
 }
 
-/// The commands since MULTI.
+/// When the client was last counted as active.
 #[derive(Default)]
-pub(super) struct Queue {
-    pub(super) commands: Vec<Command>,
-    /// About how long their arguments are.
-    pub(super) bytes: usize,
-    /// One of them could not be queued: EXEC runs none.
-    pub(super) is_broken: bool,
-}
-
-/// When the client asked last.
-#[derive(Default)]
-pub(super) struct LastAsked {
-    pub(super) reads: Seen,
-    pub(super) writes: Seen,
+pub(super) struct Activity {
+    pub(super) reads: LastActive,
+    pub(super) writes: LastActive,
 }
 
 /// See the [module](self).
 pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
-    pub(super) place: Place,
+    pub(super) context: Arc<ServerContext>,
+    pub(super) slot: ClientSlot,
     pub(super) version: Version,
-    pub(super) is_trusted: bool,
+    /// The client has said the password, or there is none.
+    pub(super) is_authenticated: bool,
+    /// READONLY was sent: reads may be stale.
     pub(super) reads_stale: bool,
-    pub(super) queue: Option<Queue>,
+    pub(super) transaction: Option<Transaction>,
     pub(super) backup: Option<BackupEncoder>,
     pub(super) is_over: bool,
+    pub(super) activity: Activity,
     decoder: RequestDecoder,
     items: Vec<Item>,
     commands: Vec<Command>,
+    /// About how long the arguments of `commands` are.
     bytes: usize,
     out: BytesMut,
-    pub(super) seen: LastAsked,
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, place: Place) -> Connection {
-        let is_trusted = shared.settings.password.is_none();
-        let decoder = RequestDecoder::new();
+    pub(super) fn new(context: Arc<ServerContext>, slot: ClientSlot) -> Connection {
+        let is_authenticated = context.settings.password.is_none();
         Connection {
-            shared,
-            place,
+            context,
+            slot,
             version: Version::Two,
-            is_trusted,
+            is_authenticated,
             reads_stale: false,
-            queue: None,
+            transaction: None,
             backup: None,
             is_over: false,
-            decoder,
+            activity: Activity::default(),
+            decoder: RequestDecoder::new(),
             items: Vec::new(),
             commands: Vec::new(),
             bytes: 0,
             out: BytesMut::new(),
-            seen: LastAsked::default(),
         }
     }
 
@@ -109,41 +102,42 @@ impl Connection {
                 return Ok(());
             }
             loop {
-                let more = self.take(&mut buffer).await;
-                if more && self.out.len() < UNWRITTEN {
+                let taken = self.take_batch(&mut buffer).await;
+                if taken == Taken::MayBeMore && self.out.len() < MAX_UNWRITTEN {
                     continue;
                 }
                 stream.write_all(&self.out).await?;
                 self.out.clear();
-                if !more {
+                if taken == Taken::All {
                     break;
                 }
             }
             stream.flush().await?;
-            if self.out.capacity() > KEPT {
+            if self.out.capacity() > MAX_IDLE_BUFFER {
                 self.out = BytesMut::new();
             }
-            if buffer.is_empty() && buffer.capacity() > KEPT {
+            if buffer.is_empty() && buffer.capacity() > MAX_IDLE_BUFFER {
                 buffer = BytesMut::new();
             }
         }
         stream.shutdown().await
     }
 
-    /// Takes one batch of requests out of the buffer, and answers them; whether there may be more.
-    async fn take(&mut self, buffer: &mut BytesMut) -> bool {
-        let mut taken = 0;
-        while !self.is_over && taken < BATCH && self.bytes < BATCH_BYTES {
-            taken += 1;
-            let limits = match self.is_trusted {
-                true => self.shared.limits,
-                false => self.shared.limits.before_authentication(),
+    /// Takes one batch of requests out of the buffer, and answers them.
+    async fn take_batch(&mut self, buffer: &mut BytesMut) -> Taken {
+        let mut requests = 0;
+        while !self.is_over && requests < MAX_BATCH && self.bytes < MAX_BATCH_BYTES {
+            requests += 1;
+            let limits = if self.is_authenticated {
+                self.context.limits
+            } else {
+                self.context.limits.before_authentication()
             };
             match self.decoder.next(buffer, &limits) {
                 Ok(Some(arguments)) => self.request(arguments).await,
                 Ok(None) => {
                     self.flush().await;
-                    return false;
+                    return Taken::All;
                 }
                 Err(error) => {
                     self.ready(Reply::error("ERR", error));
@@ -152,7 +146,11 @@ impl Connection {
             }
         }
         self.flush().await;
-        !self.is_over
+        if self.is_over {
+            Taken::All
+        } else {
+            Taken::MayBeMore
+        }
     }
 
     fn ready(&mut self, reply: Reply) {
@@ -160,34 +158,39 @@ impl Connection {
     }
 
     async fn request(&mut self, arguments: Vec<Bytes>) {
-        let commands = &self.shared.clients.commands;
+        let commands = &self.context.clients.commands;
         commands.fetch_add(1, Ordering::Relaxed);
         let length: usize = arguments.iter().map(Bytes::len).sum();
-        // An administrator's request may have to be handed to the leader as it is.
+        // An administrator's request may have to be forwarded to the leader, unchanged.
         let is_admin = |name: &Bytes| name.eq_ignore_ascii_case(b"RAFT");
-        let as_it_is = match arguments.first().is_some_and(is_admin) {
-            true => arguments.clone(),
-            false => Vec::new(),
+        let unchanged = if arguments.first().is_some_and(is_admin) {
+            arguments.clone()
+        } else {
+            Vec::new()
         };
-        let request = match resp::parse(arguments, &self.shared.parse_limits) {
+        let request = match resp::parse(arguments, &self.context.parse_limits) {
             Ok(request) => request,
             Err(error) => {
-                if let Some(queue) = &mut self.queue {
-                    queue.is_broken = true;
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.break_off();
                 }
                 return self.ready(error);
             }
         };
-        if !self.is_trusted && !is_open_to_all(&request) {
+        if !self.is_authenticated && !is_open_to_all(&request) {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
         }
-        if self.queue.is_some() && !ends_queue(&request) {
-            return self.enqueue(request, length);
+        if let Some(transaction) = &mut self.transaction
+            && !runs_inside_transaction(&request)
+        {
+            let max_bytes = self.context.max_transaction_bytes;
+            let reply = transaction.enqueue(request, length, max_bytes);
+            return self.ready(reply);
         }
         match request {
             Request::Command(command) => {
                 self.bytes += length;
-                self.items.push(Item::Run);
+                self.items.push(Item::OfBatch);
                 self.commands.push(command);
             }
             Request::Once { .. }
@@ -196,84 +199,56 @@ impl Connection {
             | Request::Local(_)
             | Request::Admin(_) => {
                 self.flush().await;
-                let reply = self.answer(request, &as_it_is).await;
+                let reply = self.answer(request, &unchanged).await;
                 self.ready(reply);
                 self.flush().await;
             }
         }
     }
 
-    fn enqueue(&mut self, request: Request, length: usize) {
-        let Some(queue) = &mut self.queue else { return };
-        let reply = match request {
-            Request::Command(command) => {
-                queue.bytes += length;
-                if queue.commands.len() >= QUEUED || queue.bytes > self.shared.queue_bytes {
-                    (queue.is_broken, queue.commands) = (true, Vec::new());
-                    Reply::error("ERR", "the transaction is too long")
-                } else {
-                    queue.commands.push(command);
-                    Reply::Simple("QUEUED".into())
-                }
-            }
-            Request::Once { .. }
-            | Request::OpenSession
-            | Request::CloseSession(_)
-            | Request::Local(_)
-            | Request::Admin(_) => {
-                queue.is_broken = true;
-                Reply::error("ERR", "Command not allowed inside a transaction")
-            }
-        };
-        self.ready(reply);
-    }
-
+    /// Answers a request that goes in no batch.
     async fn answer(&mut self, request: Request, arguments: &[Bytes]) -> Reply {
+        let router = &self.context.router;
         match request {
-            // Those are run in batches.
-            Request::Command(command) => {
-                let commands = vec![command];
-                first(self.run(Batch::new(commands, 0)).await)
-            }
+            Request::Command(command) => first(self.run(Batch::new(vec![command], 0)).await),
             Request::Once {
                 session,
                 sequence,
                 command,
-            } => {
-                let origin = Origin {
-                    session,
-                    sequence,
-                    floor: sequence,
-                };
-                let gateway = &self.shared.gateway;
-                match gateway.write_once(origin, vec![command]).await {
-                    Ok(replies) => first(replies),
-                    Err(error) => error.into(),
-                }
-            }
-            Request::OpenSession => self.open_session().await,
-            Request::CloseSession(session) => self.close_session(session).await,
-            Request::Local(request) => self.local(request).await,
+            } => match session::execute_once(router, session, sequence, command).await {
+                Ok(replies) => first(replies),
+                Err(error) => error.into(),
+            },
+            Request::OpenSession => match session::open(router, router.deadline()).await {
+                Ok(session) => integer(session),
+                Err(error) => error.into(),
+            },
+            Request::CloseSession(session) => match session::close(router, session).await {
+                Ok(()) => Reply::Ok,
+                Err(error) => error.into(),
+            },
+            Request::Local(local) => self.local(local).await,
             Request::Admin(admin) => self.admin(admin, arguments).await,
         }
     }
 
-    /// Runs the commands that wait, and writes all replies to the buffer.
+    /// Runs the commands that were collected, and writes all replies to the buffer.
     async fn flush(&mut self) {
         if self.items.is_empty() {
             return;
         }
         let commands = std::mem::take(&mut self.commands);
         let bytes = std::mem::take(&mut self.bytes);
-        let replies = match commands.is_empty() {
-            true => Vec::new(),
-            false => self.run(Batch::new(commands, bytes)).await,
+        let replies = if commands.is_empty() {
+            Vec::new()
+        } else {
+            self.run(Batch::new(commands, bytes)).await
         };
         let mut replies = replies.into_iter();
         for item in self.items.drain(..) {
             let reply = match item {
                 Item::Ready(reply) => Some(reply),
-                Item::Run => replies.next(),
+                Item::OfBatch => replies.next(),
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
@@ -281,21 +256,31 @@ impl Connection {
         }
     }
 
-    /// Runs commands with nothing in between: one reply for each.
+    /// Runs commands with no other command in between. Each gets a reply.
     async fn run(&mut self, batch: Batch) -> Vec<Reply> {
         let count = batch.commands.len();
         let ran = self.try_run(batch).await;
         ran.unwrap_or_else(|error| vec![Reply::from(error); count])
     }
 
-    pub(super) async fn try_run(&mut self, batch: Batch) -> Result<Vec<Reply>, GatewayError> {
-        let gateway = &self.shared.gateway;
-        match batch.commands.iter().any(Command::writes) {
-            true => gateway.write(batch, &mut self.seen.writes).await,
-            false if self.reads_stale => gateway.read_stale(batch.commands).await,
-            false => gateway.read(batch, &mut self.seen.reads).await,
+    pub(super) async fn try_run(&mut self, batch: Batch) -> Outcome {
+        if batch.commands.iter().any(Command::writes) {
+            let writes = &self.context.writes;
+            writes.submit(batch, &mut self.activity.writes).await
+        } else if self.reads_stale {
+            read_stale(&self.context.router, batch.commands).await
+        } else {
+            let reads = &self.context.reads;
+            reads.submit(batch, &mut self.activity.reads).await
         }
     }
+}
+
+/// How much of a buffer was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    All,
+    MayBeMore,
 }
 
 fn first(replies: Vec<Reply>) -> Reply {
@@ -303,7 +288,7 @@ fn first(replies: Vec<Reply>) -> Reply {
     first.unwrap_or_else(|| Reply::error("ERR", "no reply"))
 }
 
-/// Whether it is answered before the password was said.
+/// Whether a request is answered before the client has said the password.
 fn is_open_to_all(request: &Request) -> bool {
     matches!(
         request,
@@ -316,8 +301,8 @@ fn is_open_to_all(request: &Request) -> bool {
     )
 }
 
-/// Whether it is not queued after MULTI.
-fn ends_queue(request: &Request) -> bool {
+/// Whether a request is answered after MULTI, instead of being queued.
+fn runs_inside_transaction(request: &Request) -> bool {
     matches!(
         request,
         Request::Local(

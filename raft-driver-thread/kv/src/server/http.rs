@@ -1,67 +1,89 @@
 //! The pages for probes and monitoring: /healthz, /readyz, /metrics.
+//!
+//! Beside [the node's metrics](raft_driver_thread::metrics), a server has these. Each has a label
+//! `node`, with a value like `n1`.
+//!
+//! | name | type | unit | meaning |
+//! |---|---|---|---|
+//! | `raft_kv_connections` | gauge | connections | clients that are connected |
+//! | `raft_kv_commands_total` | counter | commands | that clients sent, refused ones included |
+//! | `raft_kv_rejected_connections_total` | counter | connections | refused, being too many |
 
-use super::Shared;
-use super::combine::Batch;
+use super::context::ServerContext;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use raft_driver_thread::metrics::HISTOGRAMS;
+use raft_driver_thread::raft_proto::NodeId;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 
-/// What the whole process measures; `None` if it has another recorder already.
-static MEASURED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+/// The recorder of the whole process; `None` if the process has another one already.
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Begins to measure, unless the process does already.
-pub(super) fn measure() {
-    MEASURED.get_or_init(|| {
-        let installed = PrometheusBuilder::new().install_recorder();
-        installed.map_or_else(
-            |error| {
-                tracing::warn!(%error, "/metrics shows nothing");
-                None
-            },
-            Some,
-        )
+/// Installs the recorder of metrics, unless it is installed already.
+pub(super) fn install_recorder() {
+    RECORDER.get_or_init(|| match recorder() {
+        Ok(recorder) => Some(recorder),
+        Err(error) => {
+            tracing::warn!(%error, "there are no metrics: /metrics will answer 404");
+            None
+        }
     });
 }
 
+fn recorder() -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for histogram in HISTOGRAMS {
+        let name = Matcher::Full(histogram.name.into());
+        builder = builder.set_buckets_for_metric(name, histogram.buckets)?;
+    }
+    builder.install_recorder()
+}
+
 /// Serves the pages until the runtime ends.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn serve(listener: TcpListener, context: Arc<ServerContext>) {
     let pages = Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
-        .with_state(shared);
+        .with_state(context);
     if let Err(error) = axum::serve(listener, pages).await {
-        tracing::warn!(%error, "the pages for probes are not served any more");
+        tracing::warn!(%error, "/metrics, /healthz and /readyz are not served any more");
     }
 }
 
-/// Whether the process is to be left alone.
-async fn health(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.gateway.node().stop_reason() {
+/// Liveness: the process need not be restarted.
+async fn health(State(context): State<Arc<ServerContext>>) -> (StatusCode, String) {
+    match context.router.node().stop_reason() {
         None => (StatusCode::OK, "ok\n".into()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }
 
-/// Whether clients are to be sent here: this server can answer a read.
-async fn readiness(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    match shared.gateway.read(Batch::default(), &mut 0).await {
-        Ok(_) => (StatusCode::OK, "ready\n".into()),
+/// Readiness for clients: this server can answer a read.
+async fn readiness(State(context): State<Arc<ServerContext>>) -> (StatusCode, String) {
+    match context.catch_up().await {
+        Ok(()) => (StatusCode::OK, "ready\n".into()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
-    let Some(Some(measured)) = MEASURED.get() else {
-        return (StatusCode::NOT_FOUND, "nothing is measured\n".into());
+async fn metrics(State(context): State<Arc<ServerContext>>) -> (StatusCode, String) {
+    let Some(Some(recorder)) = RECORDER.get() else {
+        let what = "this process has no recorder of metrics\n";
+        return (StatusCode::NOT_FOUND, what.into());
     };
-    let node = shared.identity.node.to_string();
-    let connections = shared.clients.count() as f64;
-    metrics::gauge!("raft_kv_connections", "node" => node).set(connections);
-    measured.run_upkeep();
-    (StatusCode::OK, measured.render())
+    let clients = &context.clients;
+    let node = || NodeId(context.identity.node).to_string();
+    metrics::gauge!("raft_kv_connections", "node" => node()).set(clients.count() as f64);
+    let commands = clients.commands.load(Ordering::Relaxed);
+    metrics::counter!("raft_kv_commands_total", "node" => node()).absolute(commands);
+    let rejected = clients.rejected.load(Ordering::Relaxed);
+    metrics::counter!("raft_kv_rejected_connections_total", "node" => node()).absolute(rejected);
+    recorder.run_upkeep();
+    (StatusCode::OK, recorder.render())
 }

@@ -1,32 +1,32 @@
-//! What a server says of itself: INFO for clients, RAFT STATUS for administrators.
+//! What a server reports of itself: INFO for clients, RAFT STATUS for administrators.
 
-use super::Shared;
+use super::context::ServerContext;
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
 use crate::status::{AgreedSettings, MemberStatus, NodeStatus};
 use bytes::Bytes;
-use raft_driver_thread::raft_proto::{MemberRole, RoleKind, Status};
+use raft_driver_thread::raft_proto::{Member, MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
-/// The release of Redis whose commands these are, for clients that look at it.
+/// The release of Redis that clients are told, for those that look at it.
 pub(super) const COMPATIBLE: &str = "7.0.0";
 
-/// This release.
+/// The release of raft-kv.
 pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
-/// What the state machine knows.
-struct Keys {
+/// Figures of the state machine.
+struct StateFigures {
     keys: u64,
     sessions: u64,
     expires: u64,
     servers: BTreeMap<u64, String>,
 }
 
-fn keys(machine: &Machine) -> Keys {
+fn figures(machine: &Machine) -> StateFigures {
     let servers = machine.addresses();
-    Keys {
+    StateFigures {
         keys: machine.key_count(),
         sessions: machine.session_count(),
         expires: machine.expiring_key_count(),
@@ -37,17 +37,20 @@ fn keys(machine: &Machine) -> Keys {
 }
 
 /// RAFT STATUS.
-pub(super) async fn status(shared: &Shared) -> Result<NodeStatus, Reply> {
+pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply> {
     let stopped = |error: &dyn std::fmt::Display| Reply::error("ERR", error);
-    let node = shared.gateway.node().clone();
-    let keys = node.inspect(keys).await.map_err(|error| stopped(&error))?;
-    let data = shared.settings.data.clone();
+    let node = context.router.node().clone();
+    let figures = node
+        .inspect(figures)
+        .await
+        .map_err(|error| stopped(&error))?;
+    let data = context.settings.data.clone();
     let asked = tokio::task::spawn_blocking(move || (node.status(), disk_bytes(&data))).await;
     let (status, disk_bytes) = asked.map_err(|error| stopped(&error))?;
     let status = status.map_err(|error| stopped(&error))?;
     Ok(NodeStatus {
         node: status.id.0,
-        cluster: shared.identity.cluster,
+        cluster: context.identity.cluster,
         release: RELEASE.into(),
         role: role(&status),
         term: status.term.0,
@@ -57,18 +60,18 @@ pub(super) async fn status(shared: &Shared) -> Result<NodeStatus, Reply> {
         applied_index: status.applied_index.0,
         snapshot_index: status.snapshot.map_or(0, |snapshot| snapshot.last.index.0),
         disk_bytes,
-        keys: keys.keys,
-        sessions: keys.sessions,
-        connections: shared.clients.count() as u64,
-        uptime_seconds: shared.started.elapsed().as_secs(),
-        agreed: AgreedSettings::of(&shared.settings),
-        members: members(&status, &keys.servers),
+        keys: figures.keys,
+        sessions: figures.sessions,
+        connections: context.clients.count() as u64,
+        uptime_seconds: context.started.elapsed().as_secs(),
+        agreed: AgreedSettings::of(&context.settings),
+        members: members(&status, &figures.servers),
     })
 }
 
 fn role(status: &Status) -> String {
-    let me = |member: &&raft_driver_thread::raft_proto::Member| member.id == status.id;
-    let member = status.membership.members().iter().find(me);
+    let own = |member: &&Member| member.id == status.id;
+    let member = status.membership.members().iter().find(own);
     let is_learner = member.is_some_and(|member| member.role == MemberRole::Learner);
     match status.role {
         RoleKind::Leader => "leader",
@@ -81,10 +84,10 @@ fn role(status: &Status) -> String {
 }
 
 fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus> {
-    let describe = |member: &raft_driver_thread::raft_proto::Member| {
+    let describe = |member: &Member| {
         let peer = status.peers.iter().find(|peer| peer.id == member.id);
-        let is_me = member.id == status.id && status.role == RoleKind::Leader;
-        let own = is_me.then_some(status.last_log.index.0);
+        let is_own_leader = member.id == status.id && status.role == RoleKind::Leader;
+        let own = is_own_leader.then_some(status.last_log.index.0);
         MemberStatus {
             node: member.id.0,
             role: match member.role {
@@ -104,17 +107,17 @@ fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus
 }
 
 /// INFO.
-pub(super) async fn info(shared: &Shared, sections: &[Bytes]) -> Reply {
-    let status = match status(shared).await {
+pub(super) async fn info(context: &ServerContext, sections: &[Bytes]) -> Reply {
+    let status = match status(context).await {
         Ok(status) => status,
         Err(error) => return error,
     };
-    let expires = shared.gateway.node().inspect(keys).await;
-    let expires = expires.map_or(0, |keys| keys.expires);
+    let figures = context.router.node().inspect(figures).await;
+    let expires = figures.map_or(0, |figures| figures.expires);
     let all = [
-        ("Server", server(shared, &status)),
-        ("Clients", clients(shared, &status)),
-        ("Stats", stats(shared)),
+        ("Server", server(context, &status)),
+        ("Clients", clients(context, &status)),
+        ("Stats", stats(context)),
         ("Replication", replication(&status)),
         ("Raft", raft(&status)),
         ("Keyspace", keyspace(&status, expires)),
@@ -148,26 +151,26 @@ fn lines(pairs: &[(&str, &dyn std::fmt::Display)]) -> String {
     pairs.iter().map(line).collect()
 }
 
-fn server(shared: &Shared, status: &NodeStatus) -> String {
+fn server(context: &ServerContext, status: &NodeStatus) -> String {
     lines(&[
         ("redis_version", &COMPATIBLE),
         ("raft_kv_version", &RELEASE),
         ("redis_mode", &"standalone"),
         ("process_id", &std::process::id()),
-        ("tcp_port", &shared.clients_port),
+        ("tcp_port", &context.clients_port),
         ("uptime_in_seconds", &status.uptime_seconds),
     ])
 }
 
-fn clients(shared: &Shared, status: &NodeStatus) -> String {
+fn clients(context: &ServerContext, status: &NodeStatus) -> String {
     lines(&[
         ("connected_clients", &status.connections),
-        ("maxclients", &shared.settings.max_connections),
+        ("maxclients", &context.settings.max_connections),
     ])
 }
 
-fn stats(shared: &Shared) -> String {
-    let clients = &shared.clients;
+fn stats(context: &ServerContext) -> String {
+    let clients = &context.clients;
     lines(&[
         (
             "total_commands_processed",
@@ -175,12 +178,12 @@ fn stats(shared: &Shared) -> String {
         ),
         (
             "rejected_connections",
-            &clients.refused.load(Ordering::Relaxed),
+            &clients.rejected.load(Ordering::Relaxed),
         ),
     ])
 }
 
-/// Every server takes writes, so each is a master to its clients.
+/// Every server accepts writes, so clients are told that each is a master.
 fn replication(status: &NodeStatus) -> String {
     let others = status.members.len().saturating_sub(1);
     lines(&[("role", &"master"), ("connected_slaves", &others)])

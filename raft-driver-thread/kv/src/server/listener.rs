@@ -1,7 +1,7 @@
-//! Takes clients in.
+//! Accepts clients.
 
-use super::Shared;
 use super::connection::Connection;
+use super::context::ServerContext;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,55 +10,64 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// How long TLS may take to begin.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long the TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long to wait when the operating system has no room for another connection.
-const NO_ROOM: Duration = Duration::from_millis(50);
+/// The pause after the operating system refused another connection, for lack of file descriptors
+/// for example.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Takes clients in until the runtime ends.
-pub(super) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+/// Accepts clients until the runtime ends.
+pub(super) async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    context: Arc<ServerContext>,
+) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a client was not taken in");
-                sleep(NO_ROOM).await;
+                tracing::warn!(%error, "a client could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let (tls, shared) = (tls.clone(), shared.clone());
+        let (tls, context) = (tls.clone(), context.clone());
         tokio::spawn(async move {
-            if let Err(error) = welcome(stream, address, tls, shared).await {
+            if let Err(error) = handshake(stream, address, tls, context).await {
                 tracing::debug!(%address, %error, "a client's connection ended");
             }
         });
     }
 }
 
-async fn welcome(
+async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
+    context: Arc<ServerContext>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     match tls {
-        None => serve(stream, address, shared).await,
+        None => serve(stream, address, context).await,
         Some(tls) => {
             let late = |_| Err(std::io::ErrorKind::TimedOut.into());
-            let stream = timeout(HANDSHAKE, tls.accept(stream)).await;
-            serve(stream.unwrap_or_else(late)?, address, shared).await
+            let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
+            serve(stream.unwrap_or_else(late)?, address, context).await
         }
     }
 }
 
-async fn serve<S>(mut stream: S, address: SocketAddr, shared: Arc<Shared>) -> std::io::Result<()>
+async fn serve<S>(
+    mut stream: S,
+    address: SocketAddr,
+    context: Arc<ServerContext>,
+) -> std::io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    match shared.clients.enter(address) {
-        Some(place) => Connection::new(shared, place).serve(stream).await,
+    match context.clients.enter(address) {
+        Some(slot) => Connection::new(context, slot).serve(stream).await,
         None => {
             let refusal = b"-ERR max number of clients reached\r\n";
             stream.write_all(refusal).await?;

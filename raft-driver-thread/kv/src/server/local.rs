@@ -1,12 +1,12 @@
-//! Commands that concern the connection, or this server alone.
+//! Commands about the connection, or about this server alone.
 
-use super::combine::Batch;
-use super::connection::{Connection, Queue};
+use super::connection::Connection;
 use super::info;
+use super::multi;
+use super::outcome::integer;
 use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
-use crate::state::{Answer, Operation, Reply};
+use crate::state::Reply;
 use bytes::Bytes;
-use std::hash::BuildHasher;
 
 impl Connection {
     pub(super) async fn local(&mut self, request: LocalCommand) -> Reply {
@@ -21,12 +21,12 @@ impl Connection {
             }
             LocalCommand::Reset => {
                 self.version = Version::Two;
-                self.place.change(|client| {
+                self.slot.change(|client| {
                     client.name.clear();
                     client.protocol = Version::Two.number();
                 });
-                self.is_trusted = self.shared.settings.password.is_none();
-                (self.reads_stale, self.queue, self.backup) = (false, None, None);
+                self.is_authenticated = self.context.settings.password.is_none();
+                (self.reads_stale, self.transaction, self.backup) = (false, None, None);
                 Reply::Simple("RESET".into())
             }
             LocalCommand::Hello {
@@ -36,7 +36,7 @@ impl Connection {
             } => self.hello(version, auth, name),
             LocalCommand::Auth { user, password } => self.auth(user.as_deref(), &password),
             LocalCommand::Client(command) => self.client(command),
-            LocalCommand::Info(sections) => info::info(&self.shared, &sections).await,
+            LocalCommand::Info(sections) => info::info(&self.context, &sections).await,
             LocalCommand::Command(command) => command.reply(),
             LocalCommand::ConfigGet(_) => Reply::Map(Vec::new()),
             LocalCommand::ReadOnly => {
@@ -47,56 +47,22 @@ impl Connection {
                 self.reads_stale = false;
                 Reply::Ok
             }
-            LocalCommand::Multi
-            | LocalCommand::Exec
-            | LocalCommand::Discard
-            | LocalCommand::Unwatch => self.transaction(&request).await,
+            LocalCommand::Multi => multi::begin(&mut self.transaction),
+            LocalCommand::Discard => multi::discard(&mut self.transaction),
+            LocalCommand::Exec => match multi::take_batch(&mut self.transaction) {
+                Ok(batch) => {
+                    let run = self.try_run(batch).await;
+                    run.map_or_else(Reply::from, Reply::Array)
+                }
+                Err(reply) => reply,
+            },
+            LocalCommand::Unwatch => Reply::Ok,
         }
-    }
-
-    async fn transaction(&mut self, request: &LocalCommand) -> Reply {
-        let queue = self.queue.take();
-        match (request, queue) {
-            (LocalCommand::Multi, None) => {
-                self.queue = Some(Queue::default());
-                Reply::Ok
-            }
-            (LocalCommand::Multi, queue) => {
-                self.queue = queue;
-                Reply::error("ERR", "MULTI calls can not be nested")
-            }
-            (LocalCommand::Exec, None) => Reply::error("ERR", "EXEC without MULTI"),
-            (LocalCommand::Exec, Some(queue)) if queue.is_broken => Reply::error(
-                "EXECABORT",
-                "Transaction discarded because of previous errors.",
-            ),
-            (LocalCommand::Exec, Some(queue)) => self.exec(queue).await,
-            (LocalCommand::Discard, Some(_)) => Reply::Ok,
-            (LocalCommand::Discard, None) => Reply::error("ERR", "DISCARD without MULTI"),
-            (LocalCommand::Unwatch, queue) => {
-                self.queue = queue;
-                Reply::Ok
-            }
-            (_, queue) => {
-                self.queue = queue;
-                Reply::error("ERR", "not a request about transactions")
-            }
-        }
-    }
-
-    /// All of a transaction's commands are one batch, in which nothing comes in between.
-    async fn exec(&mut self, queue: Queue) -> Reply {
-        if queue.commands.is_empty() {
-            return Reply::Array(Vec::new());
-        }
-        let batch = Batch::new(queue.commands, queue.bytes);
-        let run = self.try_run(batch).await;
-        run.map_or_else(Reply::from, Reply::Array)
     }
 
     fn auth(&mut self, user: Option<&[u8]>, password: &[u8]) -> Reply {
-        let Some(wanted) = &self.shared.settings.password else {
-            // The default user takes any password then, if it is named.
+        let Some(wanted) = &self.context.settings.password else {
+            // Without a password, the default user may give any, as in Redis.
             match user {
                 Some(b"default") => return Reply::Ok,
                 Some(_) => return wrong_password(),
@@ -107,8 +73,8 @@ impl Connection {
             return Reply::error("ERR", what);
         };
         let is_user = user.is_none_or(|user| user == b"default");
-        if is_same(wanted.as_bytes(), password) && is_user {
-            self.is_trusted = true;
+        if is_equal(wanted.as_bytes(), password) && is_user {
+            self.is_authenticated = true;
             return Reply::Ok;
         }
         wrong_password()
@@ -126,7 +92,7 @@ impl Connection {
                 return reply;
             }
         }
-        if !self.is_trusted {
+        if !self.is_authenticated {
             let what = "HELLO must be called with the client already authenticated, otherwise the \
                         HELLO <proto> AUTH <user> <pass> option can be used to authenticate the \
                         client and select the RESP protocol version at the same time";
@@ -138,7 +104,7 @@ impl Connection {
             Some(None) => return Reply::error("NOPROTO", "unsupported protocol version"),
         };
         let protocol = self.version.number();
-        self.place.change(|client| client.protocol = protocol);
+        self.slot.change(|client| client.protocol = protocol);
         if let Some(name) = name {
             self.set_name(&name);
         }
@@ -147,7 +113,7 @@ impl Connection {
             pair("server", Reply::text("raft-kv")),
             pair("version", Reply::text(info::COMPATIBLE)),
             pair("proto", Reply::Integer(protocol.into())),
-            pair("id", number(self.place.id)),
+            pair("id", integer(self.slot.id)),
             pair("mode", Reply::text("standalone")),
             pair("role", Reply::text("master")),
             pair("modules", Reply::Array(Vec::new())),
@@ -156,13 +122,13 @@ impl Connection {
 
     fn set_name(&self, name: &[u8]) {
         let name = String::from_utf8_lossy(name).into_owned();
-        self.place.change(|client| client.name = name);
+        self.slot.change(|client| client.name = name);
     }
 
     fn client(&mut self, command: ClientCommand) -> Reply {
         match command {
-            ClientCommand::Id => number(self.place.id),
-            ClientCommand::GetName => match self.place.get() {
+            ClientCommand::Id => integer(self.slot.id),
+            ClientCommand::GetName => match self.slot.get() {
                 Some(client) if !client.name.is_empty() => Reply::text(client.name),
                 Some(_) | None => Reply::Nil,
             },
@@ -172,53 +138,20 @@ impl Connection {
             }
             ClientCommand::SetInfo { attribute, value } => {
                 let value = String::from_utf8_lossy(&value).into_owned();
-                self.place.change(|client| match attribute {
+                self.slot.change(|client| match attribute {
                     LibraryAttribute::Name => client.library = value,
                     LibraryAttribute::Version => client.library_version = value,
                 });
                 Reply::Ok
             }
             ClientCommand::Info => {
-                let line = self.place.get().map(|client| client.line());
+                let line = self.slot.get().map(|client| client.line());
                 Reply::text(line.unwrap_or_default())
             }
-            ClientCommand::List => Reply::text(self.shared.clients.list()),
+            ClientCommand::List => Reply::text(self.context.clients.list()),
             ClientCommand::NoEvict | ClientCommand::NoTouch => Reply::Ok,
         }
     }
-
-    pub(super) async fn open_session(&mut self) -> Reply {
-        match self
-            .shared
-            .gateway
-            .propose(&Operation::OpenSession(draw()))
-            .await
-        {
-            Ok(Answer::Session(session)) => number(session),
-            Ok(answer) => Reply::error("ERR", format!("the cluster answered {answer:?}")),
-            Err(error) => error.into(),
-        }
-    }
-
-    pub(super) async fn close_session(&mut self, session: u64) -> Reply {
-        let operation = Operation::CloseSession(session);
-        match self.shared.gateway.propose(&operation).await {
-            Ok(_) => Reply::Ok,
-            Err(error) => error.into(),
-        }
-    }
-}
-
-/// A number for a session that nobody guesses. It has no more bits because clients in JavaScript take
-/// numbers for floating-point ones.
-pub(super) fn draw() -> u64 {
-    // Made with random keys, as the maps of the standard library are.
-    let keys = std::collections::hash_map::RandomState::new();
-    (keys.hash_one(super::clock::millis()) >> 11).max(1)
-}
-
-pub(super) fn number(number: u64) -> Reply {
-    Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn wrong_password() -> Reply {
@@ -226,8 +159,8 @@ fn wrong_password() -> Reply {
     Reply::error("WRONGPASS", what)
 }
 
-/// Compares in a time that does not tell where they differ.
-fn is_same(wanted: &[u8], given: &[u8]) -> bool {
+/// Compares in constant time, so that the time does not tell where the two differ.
+fn is_equal(wanted: &[u8], given: &[u8]) -> bool {
     let differences = wanted
         .iter()
         .zip(given)

@@ -1,10 +1,11 @@
-//! Who belongs to the cluster, and who leads it: what is asked of whichever server leads.
+//! Changes of the membership and of leadership, which only the leader can make.
 //!
-//! To ask again does no harm, so a server that is asked tries until the request's time is over: here if it
-//! leads, else at the server that does (RAFT HERE), which tries once and never hands on.
+//! A repeated request does no harm. So a server that gets one makes attempts until the request
+//! times out: here if it leads, else at the leader (RAFT HERE). That one makes one attempt, and
+//! never forwards.
 
-use super::connection::Connection;
-use super::outcome::{GatewayError, Miss};
+use super::outcome::{AttemptError, CommandError, integer};
+use super::router::Router;
 use crate::resp::AdminCommand;
 use crate::state::{Operation, Reply};
 use bytes::Bytes;
@@ -14,216 +15,229 @@ use raft_driver_thread::raft_proto::{
     Status, TransferError,
 };
 use std::sync::Arc;
+use tokio::time::timeout_at;
 
-/// The code of the error that a node is no member.
-const NO_MEMBER: &str = "NOMEMBER";
+/// The code of the error for a node that is not a member.
+const NOT_A_MEMBER: &str = "NOMEMBER";
 
-impl Connection {
-    /// Has something done by the server that leads.
-    pub(super) async fn by_leader(&self, request: &AdminCommand, arguments: &[Bytes]) -> Reply {
-        let gateway = &self.shared.gateway;
-        let deadline = gateway.deadline();
-        let mut unknown = None;
-        loop {
-            let state = gateway.node().state();
-            let tried = match (state.role, state.leader) {
-                (RoleKind::Leader, _) => self.here(request).await,
-                (_, Some(leader)) => gateway.have_done(leader, arguments, deadline).await,
-                (_, None) => Err(Miss::NotDone("there is no leader".into())),
+/// Has a request executed by the leader.
+pub(super) async fn execute(
+    router: &Arc<Router>,
+    request: &AdminCommand,
+    arguments: &[Bytes],
+) -> Reply {
+    let deadline = router.deadline();
+    let mut unknown = None;
+    loop {
+        let state = router.node().state();
+        let attempt = match (state.role, state.leader) {
+            (RoleKind::Leader, _) => execute_here(router, request).await,
+            (_, Some(leader)) => router.execute_at(leader, arguments, deadline).await,
+            (_, None) => Err(AttemptError::NotDone("there is no leader".into())),
+        };
+        let reason = match attempt {
+            // An earlier attempt has removed it.
+            Ok(Reply::Error(error))
+                if unknown.is_some()
+                    && matches!(request, AdminCommand::Leave(_))
+                    && error.starts_with(NOT_A_MEMBER) =>
+            {
+                return Reply::Ok;
+            }
+            Ok(reply) => return reply,
+            Err(AttemptError::Never(reason)) => return CommandError::Refused(reason).into(),
+            Err(AttemptError::NotDone(reason)) => reason,
+            // A second transfer would take leadership away from its new holder.
+            Err(AttemptError::Unknown(reason))
+                if matches!(request, AdminCommand::Transfer(None)) =>
+            {
+                return CommandError::Unknown(reason).into();
+            }
+            Err(AttemptError::Unknown(reason)) => unknown.insert(reason).clone(),
+        };
+        if !router.wait_to_retry(deadline).await {
+            return match unknown {
+                Some(reason) => CommandError::Unknown(reason).into(),
+                None => CommandError::Unavailable(reason).into(),
             };
-            let reason = match tried {
-                // An earlier try has removed it.
-                Ok(Reply::Error(error))
-                    if unknown.is_some()
-                        && matches!(request, AdminCommand::Leave(_))
-                        && error.starts_with(NO_MEMBER) =>
-                {
-                    return Reply::Ok;
-                }
-                Ok(reply) => return reply,
-                Err(Miss::Never(reason)) => return GatewayError::Refused(reason).into(),
-                Err(Miss::NotDone(reason)) => reason,
-                // To hand over again would take the lead from whoever has it now.
-                Err(Miss::Unknown(reason)) if matches!(request, AdminCommand::Transfer(None)) => {
-                    return GatewayError::Unknown(reason).into();
-                }
-                Err(Miss::Unknown(reason)) => unknown.insert(reason).clone(),
-            };
-            if !gateway.pause(deadline).await {
-                return match unknown {
-                    Some(reason) => GatewayError::Unknown(reason).into(),
-                    None => GatewayError::Unavailable(reason).into(),
-                };
-            }
         }
-    }
-
-    /// Does it, if this server leads: one try.
-    pub(super) async fn here(&self, request: &AdminCommand) -> Result<Reply, Miss> {
-        if !self.shared.gateway.leads() {
-            return Err(Miss::NotDone("the lead was lost in between".into()));
-        }
-        match request {
-            AdminCommand::Join { node, peers } => self.join(NodeId(*node), peers).await,
-            AdminCommand::Promote(node) => self.promote(NodeId(*node)).await,
-            AdminCommand::Leave(node) => self.leave(NodeId(*node)).await,
-            AdminCommand::Transfer(target) => self.transfer(target.map(NodeId)).await,
-            AdminCommand::Status
-            | AdminCommand::Snapshot
-            | AdminCommand::BackupOpen
-            | AdminCommand::BackupRead
-            | AdminCommand::Forward { .. }
-            | AdminCommand::Load(_)
-            | AdminCommand::Here { .. } => {
-                Err(Miss::Never("the leader is not needed for this".into()))
-            }
-        }
-    }
-
-    /// A new server becomes a learner; it asks to be promoted by itself.
-    async fn join(&self, node: NodeId, peers: &str) -> Result<Reply, Miss> {
-        match self.member(node).await? {
-            None => {
-                let member = Member::learner(node).with_context(peers.to_owned());
-                self.change(NodeChange::Set(member)).await?;
-            }
-            Some(member) if member.context == peers.as_bytes() => self.settle_all().await?,
-            Some(member) => {
-                let known = String::from_utf8_lossy(&member.context).into_owned();
-                let what = format!("{node} is a member already, at {known}: take another id");
-                return Ok(Reply::error("ERR", what));
-            }
-        }
-        Ok(Reply::Ok)
-    }
-
-    async fn promote(&self, node: NodeId) -> Result<Reply, Miss> {
-        match self.member(node).await?.map(|member| member.role) {
-            None => return Ok(no_member(node)),
-            Some(MemberRole::Learner) => self.change(NodeChange::Promote(node)).await?,
-            Some(_) => self.settle_all().await?,
-        }
-        Ok(Reply::Ok)
-    }
-
-    async fn leave(&self, node: NodeId) -> Result<Reply, Miss> {
-        if self.member(node).await?.is_none() {
-            self.settle_all().await?;
-            return Ok(no_member(node));
-        }
-        let gateway = &self.shared.gateway;
-        if node == gateway.node().id() && gateway.node().transfer_leadership(None).await.is_ok() {
-            // Another one can tell how it ended. With nobody to take over this one sees to it.
-            return Err(Miss::NotDone("the lead was handed over first".into()));
-        }
-        self.change(NodeChange::Remove(node)).await?;
-        // Where it was reached is of no use any more, and does no harm.
-        let gateway = gateway.clone();
-        let party = Arc::new(gateway.node().group());
-        tokio::spawn(async move {
-            gateway
-                .forwarded(&Operation::RemoveAddress(node.0), party)
-                .await
-        });
-        Ok(Reply::Ok)
-    }
-
-    async fn transfer(&self, target: Option<NodeId>) -> Result<Reply, Miss> {
-        let node = self.shared.gateway.node();
-        if target == Some(node.id()) {
-            return Ok(super::local::number(node.id().0)); // It leads, as was asked for.
-        }
-        let ended = node.transfer_leadership(target).await;
-        match ended {
-            Ok(leader) => Ok(super::local::number(leader.0)),
-            Err(RequestError::Refused(error @ TransferError::NotLeader { .. })) => {
-                Err(Miss::NotDone(error.to_string()))
-            }
-            Err(error) => Ok(Reply::error("ERR", error)),
-        }
-    }
-
-    /// Makes a change, and waits until it is committed.
-    async fn change(&self, change: impl Into<MembershipChange>) -> Result<(), Miss> {
-        let gateway = &self.shared.gateway;
-        let ticket = gateway.node().change_membership(change.into());
-        let changed = tokio::time::timeout_at(gateway.deadline(), ticket).await;
-        let late = |_| Miss::Unknown("the change did not enter the log in time".into());
-        match changed.map_err(late)? {
-            Ok(entry) => self.settle(entry).await,
-            Err(RequestError::Refused(ChangeError::NothingChanges)) => self.settle_all().await,
-            Err(error) => Err(miss(error)),
-        }
-    }
-
-    /// Waits until an entry is committed that this server, as the leader, has put into its log: until
-    /// then another leader may know nothing of it.
-    async fn settle(&self, entry: EntryId) -> Result<(), Miss> {
-        let gateway = &self.shared.gateway;
-        let deadline = gateway.deadline();
-        loop {
-            // Who led in a term has its log overwritten by nobody in that term.
-            let state = gateway.node().state();
-            if state.term == entry.term && state.commit_index >= entry.index {
-                return Ok(());
-            }
-            if state.term != entry.term || !gateway.pause(deadline).await {
-                let what = "the leader changed, or no majority stored it in time: ask again";
-                return Err(Miss::Unknown(what.into()));
-            }
-        }
-    }
-
-    /// Likewise for all that stands in the log now.
-    async fn settle_all(&self) -> Result<(), Miss> {
-        let status = self.status().await?;
-        if status.role != RoleKind::Leader {
-            return Err(Miss::NotDone("the lead was lost in between".into()));
-        }
-        let (term, index) = (status.term, status.last_log.index);
-        self.settle(EntryId { term, index }).await
-    }
-
-    async fn status(&self) -> Result<Status, Miss> {
-        let handle = self.shared.gateway.node().clone();
-        let status = tokio::task::spawn_blocking(move || handle.status()).await;
-        let stopped = || Miss::NotDone("the node has stopped".into());
-        status.ok().and_then(Result::ok).ok_or_else(stopped)
-    }
-
-    async fn member(&self, node: NodeId) -> Result<Option<Member>, Miss> {
-        let status = self.status().await?;
-        let mut members = status.membership.members().iter();
-        Ok(members.find(|member| member.id == node).cloned())
     }
 }
 
-fn no_member(node: NodeId) -> Reply {
-    Reply::error(NO_MEMBER, format!("{node} is no member"))
+/// Executes a request if this server leads: one attempt.
+pub(super) async fn execute_here(
+    router: &Arc<Router>,
+    request: &AdminCommand,
+) -> Result<Reply, AttemptError> {
+    if !router.leads() {
+        return Err(lost_leadership());
+    }
+    match request {
+        AdminCommand::Join { node, peers } => join(router, NodeId(*node), peers).await,
+        AdminCommand::Promote(node) => promote(router, NodeId(*node)).await,
+        AdminCommand::Leave(node) => leave(router, NodeId(*node)).await,
+        AdminCommand::Transfer(target) => transfer(router, target.map(NodeId)).await,
+        AdminCommand::Status
+        | AdminCommand::Snapshot
+        | AdminCommand::BackupOpen
+        | AdminCommand::BackupRead
+        | AdminCommand::Forward { .. }
+        | AdminCommand::Load(_)
+        | AdminCommand::Here { .. } => {
+            let what = "this request is not one for the leader".into();
+            Err(AttemptError::Never(what))
+        }
+    }
 }
 
-fn miss(error: RequestError<ChangeError>) -> Miss {
+/// A new server becomes a learner. It asks for its promotion itself.
+async fn join(router: &Router, node: NodeId, peers: &str) -> Result<Reply, AttemptError> {
+    match member(router, node).await? {
+        None => {
+            let member = Member::learner(node).with_context(peers.to_owned());
+            change(router, NodeChange::Set(member)).await?;
+        }
+        Some(member) if member.context == peers.as_bytes() => wait_for_all(router).await?,
+        Some(member) => {
+            let known = String::from_utf8_lossy(&member.context).into_owned();
+            let what = format!("{node} is a member already, at {known}: take another id");
+            return Ok(Reply::error("ERR", what));
+        }
+    }
+    Ok(Reply::Ok)
+}
+
+async fn promote(router: &Router, node: NodeId) -> Result<Reply, AttemptError> {
+    match member(router, node).await?.map(|member| member.role) {
+        None => return Ok(not_a_member(node)),
+        Some(MemberRole::Learner) => change(router, NodeChange::Promote(node)).await?,
+        Some(
+            MemberRole::Voter | MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Demoted,
+        ) => wait_for_all(router).await?,
+    }
+    Ok(Reply::Ok)
+}
+
+async fn leave(router: &Arc<Router>, node: NodeId) -> Result<Reply, AttemptError> {
+    if member(router, node).await?.is_none() {
+        wait_for_all(router).await?;
+        return Ok(not_a_member(node));
+    }
+    if node == router.node().id() && router.node().transfer_leadership(None).await.is_ok() {
+        // The next leader can tell how the removal ended. If nobody can take over, this one does
+        // it.
+        let what = "leadership was handed over first".into();
+        return Err(AttemptError::NotDone(what));
+    }
+    change(router, NodeChange::Remove(node)).await?;
+    // Its address is of no use any more. If this entry is lost, the address does no harm.
+    let router = router.clone();
+    let group = Arc::new(router.node().group());
+    tokio::spawn(async move {
+        let operation = Operation::RemoveAddress(node.0);
+        router
+            .propose_here(&operation, group, router.deadline())
+            .await
+    });
+    Ok(Reply::Ok)
+}
+
+async fn transfer(router: &Router, target: Option<NodeId>) -> Result<Reply, AttemptError> {
+    let node = router.node();
+    if target == Some(node.id()) {
+        return Ok(integer(node.id().0)); // It leads already.
+    }
+    match node.transfer_leadership(target).await {
+        Ok(leader) => Ok(integer(leader.0)),
+        Err(RequestError::Refused(error @ TransferError::NotLeader { .. })) => {
+            Err(AttemptError::NotDone(error.to_string()))
+        }
+        Err(error) => Ok(Reply::error("ERR", error)),
+    }
+}
+
+/// Makes a change, and waits until it is committed.
+async fn change(router: &Router, change: impl Into<MembershipChange>) -> Result<(), AttemptError> {
+    let ticket = router.node().change_membership(change.into());
+    let changed = timeout_at(router.deadline(), ticket).await;
+    let late = |_| AttemptError::Unknown("the change did not enter the log in time".into());
+    match changed.map_err(late)? {
+        Ok(entry) => wait_for_commit(router, entry).await,
+        Err(RequestError::Refused(ChangeError::NothingChanges)) => wait_for_all(router).await,
+        Err(error) => Err(attempt_error(error)),
+    }
+}
+
+/// Waits until an entry is committed that this server has put into its log as the leader. Before
+/// that, another leader may know nothing of it.
+async fn wait_for_commit(router: &Router, entry: EntryId) -> Result<(), AttemptError> {
+    let deadline = router.deadline();
+    loop {
+        // While the term is unchanged, nobody can overwrite this leader's log.
+        let state = router.node().state();
+        if state.term == entry.term && state.commit_index >= entry.index {
+            return Ok(());
+        }
+        if state.term != entry.term || !router.wait_to_retry(deadline).await {
+            let what = "the leader changed, or no majority stored it in time: try again";
+            return Err(AttemptError::Unknown(what.into()));
+        }
+    }
+}
+
+/// Waits until every entry that is in the log now is committed.
+async fn wait_for_all(router: &Router) -> Result<(), AttemptError> {
+    let status = status(router).await?;
+    if status.role != RoleKind::Leader {
+        return Err(lost_leadership());
+    }
+    let (term, index) = (status.term, status.last_log.index);
+    wait_for_commit(router, EntryId { term, index }).await
+}
+
+async fn status(router: &Router) -> Result<Status, AttemptError> {
+    let node = router.node().clone();
+    let status = tokio::task::spawn_blocking(move || node.status()).await;
+    let stopped = || AttemptError::NotDone("the node has stopped".into());
+    status.ok().and_then(Result::ok).ok_or_else(stopped)
+}
+
+async fn member(router: &Router, node: NodeId) -> Result<Option<Member>, AttemptError> {
+    let status = status(router).await?;
+    let mut members = status.membership.members().iter();
+    Ok(members.find(|member| member.id == node).cloned())
+}
+
+fn lost_leadership() -> AttemptError {
+    AttemptError::NotDone("leadership was lost in between".into())
+}
+
+fn not_a_member(node: NodeId) -> Reply {
+    Reply::error(NOT_A_MEMBER, format!("{node} is no member"))
+}
+
+fn attempt_error(error: RequestError<ChangeError>) -> AttemptError {
     let reason = error.to_string();
     match error {
         RequestError::Refused(refusal) => match refusal {
-            // Over soon.
+            // These pass.
             ChangeError::NotLeader { .. }
             | ChangeError::InProgress { .. }
             | ChangeError::NoCommitInTerm
             | ChangeError::NotCaughtUp { .. }
             | ChangeError::Transferring { .. }
-            | ChangeError::Faulted(_) => Miss::NotDone(reason),
+            | ChangeError::Faulted(_) => AttemptError::NotDone(reason),
             ChangeError::NoVoters
             | ChangeError::NamedTwice(_)
             | ChangeError::UnknownNode(_)
             | ChangeError::InvalidRole(_)
             | ChangeError::NothingChanges
             | ChangeError::TooLarge { .. }
-            | ChangeError::LogFull => Miss::Never(reason),
+            | ChangeError::LogFull => AttemptError::Never(reason),
         },
         RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
-            Miss::NotDone(reason)
+            AttemptError::NotDone(reason)
         }
-        RequestError::Unknown(_) => Miss::Unknown(reason),
+        RequestError::Unknown(_) => AttemptError::Unknown(reason),
     }
 }

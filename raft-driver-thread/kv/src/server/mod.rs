@@ -1,112 +1,82 @@
-//! A server: a node of the cluster, and the ports by which clients, the other servers and probes
-//! reach it.
+//! A server: a node of the cluster, and its ports for clients, for the other servers, and for
+//! probes.
+//!
+//! A write goes through these rooms from the top down, once, and its reply comes back up.
 //!
 //! | file | what |
 //! |---|---|
-//! | `connection` | one client: pipelines, batches |
-//! | `local`, `admin`, `info` | what is not asked of the replicated state |
-//! | `members` | who belongs to the cluster, and who leads it |
-//! | `gateway` | the way of commands to the leader's log and back, exactly once |
-//! | `reads` | what needs no entry in the log |
-//! | `combine` | requests of many clients that travel together |
-//! | `outcome` | how they end otherwise than well |
-//! | `forward` | this server as a client of the others |
-//! | `keeper` | what is done without being asked |
-//! | `http` | probes and monitoring |
+//! | `listener` | accepts clients |
+//! | `connection`, `multi` | one client: its pipeline becomes batches; MULTI and EXEC |
+//! | `coalesce` | batches of many clients become one entry, or one read |
+//! | `session` | a write that is attempted again runs once |
+//! | `router` | an entry's way to the leader, here or at another server |
+//! | `group_commit` | batches of all servers are written together |
+//!
+//! Beside them:
+//!
+//! | file | what |
+//! |---|---|
+//! | `reads` | reads, which need no entry |
+//! | `local` | commands about the connection, or about this server |
+//! | `admin`, `members` | administrators' requests: to any server, and to the leader |
+//! | `info` | what a server reports of itself |
+//! | `forward`, `addresses` | this server as a client of the others |
+//! | `background` | expiry, registration, promotion, events of the node |
+//! | `http` | probes and metrics |
+//! | `outcome` | why requests fail |
+//! | `clients` | the clients that are connected |
+//! | `context` | what all connections share |
+//! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
+//! | `node_options`, `tls`, `error` | how a server starts |
 
+mod addresses;
 mod admin;
-mod alarm;
+mod background;
 mod clients;
 mod clock;
-mod combine;
-mod company;
+mod coalesce;
 mod connection;
+mod context;
+mod error;
 mod forward;
-mod gateway;
+mod group_commit;
 mod http;
 mod info;
-mod keeper;
 mod listener;
 mod local;
 mod members;
+mod micro_timer;
+mod multi;
+mod node_options;
 mod outcome;
 mod reads;
+mod router;
+mod session;
 mod tls;
 
-use super::resp::{ParseLimits, RequestLimits};
+pub use error::ServerError;
+
 use super::settings::{Identity, Settings};
 use super::state::{Machine, ServerAddress};
-use clients::Clients;
+use background::NodeEvents;
+use context::ServerContext;
 use forward::Forwarder;
-use gateway::Gateway;
-use raft_driver_thread::Node;
-use raft_driver_thread::Options;
-use raft_driver_thread::raft_proto::{
-    ClusterId, Config, ENTRY_OVERHEAD, Lease, Member, NodeId, Start,
-};
-use raft_driver_thread::storage::StorageError;
+use node_options::{node_options, tcp_options};
 use raft_driver_thread::storage::disk::DiskStorage;
-use raft_driver_thread::transport::TransportError;
-use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport, TlsOptions};
-use raft_driver_thread::{StartError, StopReason};
-use std::io;
+use raft_driver_thread::transport::tcp::TcpTransport;
+use raft_driver_thread::{Node, StopReason};
+use router::Router;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// How long clients have to take their last replies when a server stops.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long clients have to receive their last replies when a server stops.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
 
-/// How long followers hear of a commit by the next append only: under load that is soon enough,
-/// and saves a message and its answer for each.
-const COMMIT_NOTICE: Duration = Duration::from_millis(1);
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// A port.
-    #[error("listen at {address}: {source}")]
-    Listen {
-        /// Where.
-        address: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The port for the other servers.
-    #[error("listen for the other servers: {0}")]
-    Transport(#[from] TransportError),
-    /// The log.
-    #[error("open the log: {0}")]
-    Storage(#[from] StorageError),
-    /// The node.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// A file that TLS needs.
-    #[error("TLS: {0}")]
-    Tls(String),
-    /// Threads.
-    #[error("begin the threads that serve clients: {0}")]
-    Threads(#[source] io::Error),
-}
-
-/// What all connections share.
-struct Shared {
-    gateway: Arc<Gateway>,
-    clients: Arc<Clients>,
-    settings: Settings,
-    identity: Identity,
-    started: Instant,
-    clients_port: u16,
-    limits: RequestLimits,
-    parse_limits: ParseLimits,
-    /// How long the arguments of a transaction may be together: what an entry holds.
-    queue_bytes: usize,
-}
-
-/// A running server. Dropped, it is killed, which is safe at any moment.
+/// A running server. Dropping it kills it, which is safe at any moment.
 pub struct Server {
     node: Node<Machine>,
     runtime: Option<Runtime>,
@@ -126,8 +96,8 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server with its log in `raft` in the data folder. Whoever calls has made sure that
-    /// the folder is that of `identity`, and that no other server uses it.
+    /// Starts a server with its log in `raft` in the data directory. The caller has made sure that the
+    /// directory belongs to `identity`, and that no other server uses it.
     ///
     /// # Errors
     ///
@@ -135,13 +105,8 @@ impl Server {
     pub fn start(settings: Settings, identity: Identity) -> Result<Server, ServerError> {
         let tls = settings.tls.as_ref().map(tls::load).transpose()?;
         let (acceptor, connector) = tls.unzip();
-        http::measure();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.threads.max(1))
-            .thread_name("kv-clients")
-            .enable_all()
-            .build()
-            .map_err(ServerError::Threads)?;
+        http::install_recorder();
+        let runtime = client_threads(&settings)?;
         let listener = listen(&runtime, &settings.clients)?;
         let pages = settings.http.as_deref();
         let pages = pages.map(|address| listen(&runtime, address)).transpose()?;
@@ -150,47 +115,25 @@ impl Server {
         let transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
         let peers = transport.local_address();
         let storage = DiskStorage::open(settings.data.join("raft"))?;
-        let options = options(&settings, &identity);
+        let options = node_options(&settings, &identity);
         let node = Node::start(options, storage, transport, Machine::default())?;
-        let watched = keeper::watch_leadership(&node).map_err(ServerError::Threads)?;
-        let (leadership, stopped) = watched;
+        let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
         let forwarder = Forwarder::new(&settings, connector);
-        let gateway = Gateway::new(
+        let router = Router::new(
             node.clone(),
             forwarder,
             &settings,
             identity.cluster,
-            leadership,
+            events.count,
         );
-        let gateway = Arc::new(gateway);
-        let me = ServerAddress {
-            node: identity.node,
-            clients: settings
-                .advertise_clients
-                .clone()
-                .unwrap_or_else(|| clients.to_string()),
-            release: info::RELEASE.into(),
-        };
-        runtime.spawn(keeper::keep(gateway.clone(), identity.clone(), me));
-        let shared = Arc::new(Shared {
-            gateway,
-            clients: Arc::new(Clients::new(settings.max_connections)),
-            limits: RequestLimits {
-                max_request_bytes: 2 * largest_entry(&settings),
-                ..RequestLimits::new(largest_entry(&settings))
-            },
-            parse_limits: ParseLimits {
-                max_value_bytes: settings.max_value_bytes,
-            },
-            queue_bytes: largest_entry(&settings),
-            identity,
-            started: Instant::now(),
-            clients_port: clients.port(),
-            settings,
-        });
-        runtime.spawn(listener::accept(listener, acceptor, shared.clone()));
+        let router = Arc::new(router);
+        let record = server_record(&settings, &identity, clients);
+        runtime.spawn(background::run(router.clone(), identity.clone(), record));
+        let context = ServerContext::new(settings, identity, router, clients.port());
+        let context = Arc::new(context);
+        runtime.spawn(listener::accept(listener, acceptor, context.clone()));
         if let Some(pages) = pages {
-            runtime.spawn(http::serve(pages, shared));
+            runtime.spawn(http::serve(pages, context));
         }
         Ok(Server {
             node,
@@ -198,27 +141,27 @@ impl Server {
             clients,
             peers,
             http,
-            stopped,
+            stopped: events.stopped,
         })
     }
 
-    /// Where clients are listened to.
+    /// Where it listens to clients.
     pub fn clients_address(&self) -> SocketAddr {
         self.clients
     }
 
-    /// Where the other servers are listened to.
+    /// Where it listens to the other servers.
     pub fn peers_address(&self) -> SocketAddr {
         self.peers
     }
 
-    /// Where /metrics, /healthz and /readyz are served, if they are.
+    /// Where it serves /metrics, /healthz and /readyz, if it does.
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
     }
 
-    /// Waits until the node stops by itself, because its disk failed for example, or `stop` says
-    /// so; says why it stopped.
+    /// Waits until `stop` is ready, or the node stops by itself, because its disk failed for
+    /// example. Returns why it stopped.
     pub fn wait(&self, stop: impl Future<Output = ()>) -> Option<StopReason> {
         let mut stopped = self.stopped.clone();
         let until = async move {
@@ -230,11 +173,11 @@ impl Server {
         self.runtime.as_ref()?.block_on(until)
     }
 
-    /// Hands the lead over, finishes what is under way, and ends.
+    /// Hands leadership over, finishes what is under way, and stops.
     pub fn stop(mut self) -> StopReason {
         let reason = self.node.shutdown();
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(FAREWELL);
+            runtime.shutdown_timeout(LAST_REPLIES);
         }
         reason
     }
@@ -247,6 +190,15 @@ impl Drop for Server {
             runtime.shutdown_background();
         }
     }
+}
+
+fn client_threads(settings: &Settings) -> Result<Runtime, ServerError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.threads.max(1))
+        .thread_name("kv-clients")
+        .enable_all()
+        .build()
+        .map_err(ServerError::Threads)
 }
 
 fn listen(runtime: &Runtime, address: &str) -> Result<TcpListener, ServerError> {
@@ -265,57 +217,12 @@ fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, Se
     })
 }
 
-fn tcp_options(settings: &Settings) -> TcpOptions {
-    let mut options = TcpOptions::new(match &settings.tls {
-        None => Security::PlaintextUnauthenticated,
-        Some(tls) => Security::Tls(TlsOptions {
-            authority: tls.authority.clone(),
-            certificate: tls.certificate.clone(),
-            key: tls.key.clone(),
-        }),
-    });
-    let members = settings.members.iter();
-    let members = members.map(|member| (NodeId(member.node), member.peers.clone()));
-    options.initial_addresses = members.collect();
-    options
-}
-
-/// How long an entry may be: a batch whose last value is as long as may be, in a key as long.
-fn largest_entry(settings: &Settings) -> usize {
-    2 * settings.max_value_bytes + (2 << 20)
-}
-
-/// What the node is told.
-fn options(settings: &Settings, identity: &Identity) -> Options {
-    let founder = |founder: &super::settings::Founder| {
-        Member::voter(NodeId(founder.node)).with_context(founder.peers.clone())
-    };
-    let start = match identity.founders.is_empty() {
-        true => Start::Join,
-        false => Start::Bootstrap {
-            members: identity.founders.iter().map(founder).collect(),
-        },
-    };
-    let (cluster, node) = (ClusterId(identity.cluster), NodeId(identity.node));
-    let seed = clock::millis() ^ (u64::from(std::process::id()) << 32) ^ identity.node;
-    let mut config = Config::new(cluster, node, start, seed);
-    config.heartbeat_interval = settings.heartbeat_interval;
-    config.election_timeout_min = settings.election_timeout;
-    config.election_timeout_max = settings.election_timeout * 3 / 2;
-    config.commit_notice_delay = COMMIT_NOTICE;
-    config.lease = match settings.max_drift_ppm {
-        None => Lease::Off,
-        Some(max_drift_ppm) => Lease::On { max_drift_ppm },
-    };
-    let largest = largest_entry(settings) as u64;
-    config.max_entry_bytes = largest;
-    config.max_append_bytes = largest + ENTRY_OVERHEAD;
-    config.max_inflight_bytes = config.max_inflight_bytes.max(2 * config.max_append_bytes);
-    config.max_uncommitted_bytes = config
-        .max_uncommitted_bytes
-        .max(4 * config.max_append_bytes);
-    config.max_unapplied_bytes = config.max_unapplied_bytes.max(2 * config.max_append_bytes);
-    let mut options = Options::new(config);
-    options.snapshots.every_bytes = Some(settings.snapshot_every_bytes);
-    options
+/// What the replicated state is to know of this server.
+fn server_record(settings: &Settings, identity: &Identity, clients: SocketAddr) -> ServerAddress {
+    let advertised = settings.advertise_clients.clone();
+    ServerAddress {
+        node: identity.node,
+        clients: advertised.unwrap_or_else(|| clients.to_string()),
+        release: info::RELEASE.into(),
+    }
 }

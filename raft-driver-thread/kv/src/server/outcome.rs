@@ -1,75 +1,100 @@
-//! How requests end that did not simply succeed.
+//! Why a request failed, and what is known then.
 
 use crate::state::{Answer, Reply};
 use raft_driver_thread::RequestError;
 use raft_driver_thread::raft_proto::ProposeError;
 
-/// Why a request was not, or may not have been, done.
+/// Why a command was not executed, or may not have been. Its text is the error that clients get.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum GatewayError {
-    /// Nothing was done, and nothing will be.
+pub(crate) enum CommandError {
+    /// The command was not executed, and will not be.
     #[error("CLUSTERDOWN nothing was done: {0}")]
     Unavailable(String),
-    /// It may have been done, or may yet be.
+    /// The command may have been executed, or may be executed later.
     #[error("UNKNOWN it is not known whether it was done: {0}")]
     Unknown(String),
-    /// It cannot be done.
+    /// The command cannot be executed, now or later.
     #[error("ERR {0}")]
     Refused(String),
-    /// The session is not there.
+    /// The session does not exist.
     #[error(
-        "NOSESSION there is no such session: it was never opened, was closed, or too many others were used since; open one"
+        "NOSESSION there is no such session: it was never opened, was closed, or was evicted \
+         because too many others were used since; open one"
     )]
     NoSession,
-    /// The session has gone on.
+    /// The session has executed a later request.
     #[error(
-        "FORGOTTEN the request was left behind by a later one of its session, and its answer is forgotten"
+        "FORGOTTEN a later request of this session was executed, and the answer to this one was \
+         forgotten"
     )]
     Forgotten,
 }
 
-impl From<GatewayError> for Reply {
-    fn from(error: GatewayError) -> Reply {
+impl From<CommandError> for Reply {
+    fn from(error: CommandError) -> Reply {
         Reply::Error(error.to_string())
     }
 }
 
-/// How one try ended without an answer.
+/// Why one attempt has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Miss {
-    /// Nothing was done.
+pub(crate) enum AttemptError {
+    /// Nothing was done. Another attempt may succeed.
     NotDone(String),
-    /// It may have been.
+    /// It may have been done, or may be done later.
     Unknown(String),
-    /// It never can be.
+    /// Nothing was done, and no other attempt can succeed.
     Never(String),
 }
 
-impl Miss {
-    /// What another server answers to have said so, if that is what it says.
-    pub(crate) fn of(error: &str) -> Option<Miss> {
+impl AttemptError {
+    /// Reads the error of another server's reply, if it is one of these.
+    pub(crate) fn parse(error: &str) -> Option<AttemptError> {
         let (code, reason) = error.split_once(' ')?;
         match code {
-            "NOTDONE" => Some(Miss::NotDone(reason.into())),
-            "UNKNOWN" => Some(Miss::Unknown(reason.into())),
-            "NEVER" => Some(Miss::Never(reason.into())),
+            "NOTDONE" => Some(AttemptError::NotDone(reason.into())),
+            "UNKNOWN" => Some(AttemptError::Unknown(reason.into())),
+            "NEVER" => Some(AttemptError::Never(reason.into())),
             _ => None,
         }
     }
 }
 
-/// For another server, which [reads](Miss::of) it.
-impl From<Miss> for Reply {
-    fn from(miss: Miss) -> Reply {
-        match miss {
-            Miss::NotDone(reason) => Reply::error("NOTDONE", reason),
-            Miss::Unknown(reason) => Reply::error("UNKNOWN", reason),
-            Miss::Never(reason) => Reply::error("NEVER", reason),
+/// The reply to another server, which [parses](AttemptError::parse) it.
+impl From<AttemptError> for Reply {
+    fn from(error: AttemptError) -> Reply {
+        match error {
+            AttemptError::NotDone(reason) => Reply::error("NOTDONE", reason),
+            AttemptError::Unknown(reason) => Reply::error("UNKNOWN", reason),
+            AttemptError::Never(reason) => Reply::error("NEVER", reason),
         }
     }
 }
 
-pub(crate) fn replies(answer: Answer) -> Result<Vec<Reply>, GatewayError> {
+impl From<RequestError<ProposeError>> for AttemptError {
+    fn from(error: RequestError<ProposeError>) -> AttemptError {
+        let reason = error.to_string();
+        match error {
+            RequestError::Refused(refusal) => match refusal {
+                ProposeError::NotLeader { .. }
+                | ProposeError::Transferring { .. }
+                | ProposeError::TooManyUncommitted { .. }
+                | ProposeError::Faulted(_) => AttemptError::NotDone(reason),
+                ProposeError::Empty
+                | ProposeError::TooLarge { .. }
+                | ProposeError::BatchTooLarge { .. }
+                | ProposeError::LogFull => AttemptError::Never(reason),
+            },
+            RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
+                AttemptError::NotDone(reason)
+            }
+            RequestError::Unknown(_) => AttemptError::Unknown(reason),
+        }
+    }
+}
+
+/// The replies that an entry of commands was answered with.
+pub(crate) fn replies(answer: Answer) -> Result<Vec<Reply>, CommandError> {
     match answer {
         Answer::Replies(replies) => Ok(replies),
         Answer::NoSession
@@ -80,49 +105,21 @@ pub(crate) fn replies(answer: Answer) -> Result<Vec<Reply>, GatewayError> {
     }
 }
 
-/// The replies to a batch of this server's own session.
-pub(crate) fn own_replies(answer: Answer, commands: usize) -> Result<Vec<Reply>, GatewayError> {
-    if answer == Answer::Forgotten {
-        let what = "it was done, and its answer was too long to be kept".into();
-        return Err(GatewayError::Unknown(what));
-    }
-    let replies = replies(answer)?;
-    if replies.len() != commands {
-        let what = "the cluster answered something else".into();
-        return Err(GatewayError::Unknown(what));
-    }
-    Ok(replies)
-}
-
-pub(crate) fn unexpected(answer: &Answer) -> GatewayError {
+/// The error for an answer that does not fit the request.
+pub(crate) fn unexpected(answer: &Answer) -> CommandError {
     match answer {
-        Answer::NoSession => GatewayError::NoSession,
-        Answer::Forgotten => GatewayError::Forgotten,
-        Answer::Unreadable => GatewayError::Refused("the entry is of another release".into()),
+        Answer::NoSession => CommandError::NoSession,
+        Answer::Forgotten => CommandError::Forgotten,
+        Answer::Unreadable => {
+            CommandError::Refused("the cluster's servers run different releases".into())
+        }
         Answer::Replies(_) | Answer::Session(_) | Answer::Done => {
-            GatewayError::Unknown(format!("the cluster answered {answer:?}"))
+            CommandError::Unknown(format!("the cluster gave an unexpected answer: {answer:?}"))
         }
     }
 }
 
-impl From<RequestError<ProposeError>> for Miss {
-    fn from(error: RequestError<ProposeError>) -> Miss {
-        let reason = error.to_string();
-        match error {
-            RequestError::Refused(refusal) => match refusal {
-                ProposeError::NotLeader { .. }
-                | ProposeError::Transferring { .. }
-                | ProposeError::TooManyUncommitted { .. }
-                | ProposeError::Faulted(_) => Miss::NotDone(reason),
-                ProposeError::Empty
-                | ProposeError::TooLarge { .. }
-                | ProposeError::BatchTooLarge { .. }
-                | ProposeError::LogFull => Miss::Never(reason),
-            },
-            RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
-                Miss::NotDone(reason)
-            }
-            RequestError::Unknown(_) => Miss::Unknown(reason),
-        }
-    }
+/// A number as a reply.
+pub(crate) fn integer(number: u64) -> Reply {
+    Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }

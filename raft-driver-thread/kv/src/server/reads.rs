@@ -1,102 +1,97 @@
 //! Reads, which leave no entry in the log.
 
-use super::combine::Batch;
-use super::company::Seen;
-use super::gateway::Gateway;
-use super::outcome::GatewayError;
+use super::coalesce::{Executor, Outcome, Waiters};
+use super::outcome::CommandError;
+use super::router::Router;
 use crate::state::{Command, Machine, Reply};
 use raft_driver_thread::raft_proto::{ReadError, ReadMode};
 use raft_driver_thread::{RequestError, Unknown};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
-impl Gateway {
-    /// Answers commands that only read from this server's own state, when it is known to be as new as
-    /// anything that was acknowledged before (thesis 6.4).
-    pub(crate) async fn read(
-        self: &Arc<Self>,
-        batch: Batch,
-        client: &mut Seen,
-    ) -> Result<Vec<Reply>, GatewayError> {
-        let (waiter, is_first) = self.reads.enter(batch, client, self.deadline());
-        if is_first {
-            let gateway = self.clone();
-            tokio::spawn(async move {
-                while let Some((commands, deadline, together)) = gateway.reads.next().await {
-                    let reads = Reads::new(commands, together.counts());
-                    together.end(gateway.read_together(reads, deadline).await);
-                }
-            });
-        }
-        waiter.wait().await
-    }
+/// Answers reads from this server's own state, once it is known to be as new as anything that was
+/// acknowledged before (thesis 6.4).
+pub(crate) struct Reads {
+    router: Arc<Router>,
+    /// Leases are switched on.
+    has_lease: bool,
+}
 
-    async fn read_together(
+impl Executor for Reads {
+    async fn execute(
         &self,
-        reads: Reads,
+        commands: Vec<Command>,
+        waiters: &Waiters,
         deadline: Instant,
-    ) -> Result<Vec<Reply>, GatewayError> {
+    ) -> Outcome {
+        let queries = Queries::new(commands, waiters.command_counts());
         loop {
-            let mode = match self.has_lease && self.leads() {
-                true => ReadMode::Lease,
-                false => ReadMode::Quorum,
+            let mode = if self.has_lease && self.router.leads() {
+                ReadMode::Lease
+            } else {
+                ReadMode::Quorum
             };
-            let mut read = self.read_once(&reads, mode, deadline).await;
+            let mut read = self.read_once(&queries, mode, deadline).await;
             if mode == ReadMode::Lease
                 && let Err(RequestError::Refused(_)) = read
             {
-                read = self.read_once(&reads, ReadMode::Quorum, deadline).await;
+                read = self.read_once(&queries, ReadMode::Quorum, deadline).await;
             }
             let error = match read {
                 Ok(replies) => return Ok(replies),
                 Err(error) => error,
             };
-            if !self.pause(deadline).await {
-                return Err(GatewayError::Unavailable(error.to_string()));
+            if !self.router.wait_to_retry(deadline).await {
+                return Err(CommandError::Unavailable(error.to_string()));
             }
         }
+    }
+}
+
+impl Reads {
+    pub(crate) fn new(router: Arc<Router>, has_lease: bool) -> Reads {
+        Reads { router, has_lease }
     }
 
     async fn read_once(
         &self,
-        reads: &Reads,
+        queries: &Queries,
         mode: ReadMode,
         deadline: Instant,
     ) -> Result<Vec<Reply>, RequestError<ReadError>> {
-        let reads = reads.clone();
-        let ask = move |machine: &Machine| reads.ask(machine);
+        let queries = queries.clone();
+        let answer = move |machine: &Machine| queries.answer(machine);
         let timed_out = RequestError::Unknown(Unknown::TimedOut);
-        let read = timeout_at(deadline, self.node.group().read(mode, ask)).await;
-        read.unwrap_or(Err(timed_out))
-    }
-
-    /// Answers from this server's state as it is, which may be stale.
-    pub(crate) async fn read_stale(
-        &self,
-        commands: Vec<Command>,
-    ) -> Result<Vec<Reply>, GatewayError> {
-        let ask = move |machine: &Machine| machine.query_all(&commands);
-        let read = timeout_at(self.deadline(), self.node.inspect(ask)).await;
-        let late = |_| GatewayError::Unavailable("the state is being restored".into());
-        let read = read.map_err(late)?;
-        read.map_err(|error| GatewayError::Unavailable(error.to_string()))
+        // A statement of its own: the core hears of the read when the group is dropped, at its end.
+        let ticket = self.router.node().group().read(mode, answer);
+        timeout_at(deadline, ticket).await.unwrap_or(Err(timed_out))
     }
 }
 
-/// Reads of several clients, and how many each of them has.
+/// Answers from this server's state as it is now, which may be stale.
+pub(crate) async fn read_stale(router: &Router, commands: Vec<Command>) -> Outcome {
+    let answer = move |machine: &Machine| machine.query_all(&commands);
+    let read = timeout_at(router.deadline(), router.node().inspect(answer)).await;
+    let late = |_| CommandError::Unavailable("the state is being restored".into());
+    let read = read.map_err(late)?;
+    read.map_err(|error| CommandError::Unavailable(error.to_string()))
+}
+
+/// The reads of several clients. Cheap to clone, for another attempt.
 #[derive(Clone)]
-struct Reads {
+struct Queries {
     commands: Arc<[Command]>,
+    /// How many of them each client has.
     counts: Arc<[usize]>,
 }
 
-impl Reads {
-    fn new(commands: Vec<Command>, counts: Vec<usize>) -> Reads {
+impl Queries {
+    fn new(commands: Vec<Command>, counts: Vec<usize>) -> Queries {
         let (commands, counts) = (commands.into(), counts.into());
-        Reads { commands, counts }
+        Queries { commands, counts }
     }
 
-    fn ask(&self, machine: &Machine) -> Vec<Reply> {
+    fn answer(&self, machine: &Machine) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(self.commands.len());
         let mut rest = &*self.commands;
         for count in self.counts.iter() {

@@ -1,6 +1,6 @@
 //! TLS for clients, and for this server as a client of the others.
 
-use super::ServerError;
+use super::error::ServerError;
 use crate::settings::Tls;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,13 +16,13 @@ fn refuse(path: &Path, reason: impl std::fmt::Display) -> ServerError {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServerError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let read: Vec<_> = read.map_err(|error| refuse(path, error))?;
-    match read.is_empty() {
-        true => Err(refuse(path, "it holds no certificate")),
-        false => Ok(read),
+    if read.is_empty() {
+        return Err(refuse(path, "it holds no certificate"));
     }
+    Ok(read)
 }
 
-/// For both sides. Clients show no certificate: they say the password.
+/// TLS as a server and as a client. Clients show no certificate: they authenticate by password.
 pub(super) fn load(tls: &Tls) -> Result<(TlsAcceptor, TlsConnector), ServerError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = certificates(&tls.certificate)?;

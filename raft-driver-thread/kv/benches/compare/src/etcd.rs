@@ -1,4 +1,4 @@
-//! etcd's gRPC, as far as it takes.
+//! A minimal client of etcd, over gRPC.
 
 use crate::Failed;
 use tonic::client::Grpc;
@@ -6,7 +6,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 
-/// One of the clients that share a connection.
+/// A client. Its clones share the connection.
 #[derive(Clone)]
 pub struct Client(Grpc<Channel>);
 
@@ -19,11 +19,11 @@ struct PutRequest {
     value: Vec<u8>,
 }
 
-/// etcdserverpb.PutResponse, of which nothing is of interest.
+/// etcdserverpb.PutResponse; its fields are not needed.
 #[derive(Clone, PartialEq, prost::Message)]
 struct PutResponse {}
 
-/// etcdserverpb.RangeRequest: linearizable unless it says otherwise.
+/// etcdserverpb.RangeRequest; by default it is linearizable.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RangeRequest {
     #[prost(bytes = "vec", tag = "1")]
@@ -54,18 +54,18 @@ impl Client {
     pub async fn put(&mut self, key: &str, value: &[u8]) -> Result<(), Failed> {
         let (key, value) = (key.into(), value.into());
         let path = "/etcdserverpb.KV/Put";
-        let PutResponse {} = self.ask(path, PutRequest { key, value }).await?;
+        let PutResponse {} = self.request(path, PutRequest { key, value }).await?;
         Ok(())
     }
 
     pub async fn get(&mut self, key: &str) -> Result<usize, Failed> {
         let path = "/etcdserverpb.KV/Range";
-        let found: RangeResponse = self.ask(path, RangeRequest { key: key.into() }).await?;
-        let first = found.kvs.first().ok_or("a key was not there")?;
+        let found: RangeResponse = self.request(path, RangeRequest { key: key.into() }).await?;
+        let first = found.kvs.first().ok_or("a key does not exist")?;
         Ok(first.value.len())
     }
 
-    async fn ask<Q, A>(&mut self, path: &'static str, question: Q) -> Result<A, Failed>
+    async fn request<Q, A>(&mut self, path: &'static str, request: Q) -> Result<A, Failed>
     where
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
@@ -75,7 +75,7 @@ impl Client {
         let codec = ProstCodec::<Q, A>::default();
         let answer = self
             .0
-            .unary(tonic::Request::new(question), path, codec)
+            .unary(tonic::Request::new(request), path, codec)
             .await?;
         Ok(answer.into_inner())
     }

@@ -1,7 +1,8 @@
-//! What is done to the servers: drawn from the seed, undone after a while.
+//! The nemesis: injects faults that are drawn from the seed, and heals each after a while.
 
-use crate::network::{ANYONE, Link, Network};
-use crate::report::Counts;
+use crate::counts::Counts;
+use crate::fault::Fault;
+use crate::network::{ANY_CLIENT, Link, Network};
 use crate::servers::{Servers, describe};
 use raft_sim::random::Random;
 use std::collections::BTreeMap;
@@ -9,142 +10,89 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How long a change of the members, or a hand-over, is waited for.
-const CHANGE: Duration = Duration::from_secs(5);
-/// How long all servers may take until each takes writes again, with all healed.
-const RECOVERY: Duration = Duration::from_secs(60);
-/// How long a server may still be at stopping over a full disk when there is space again.
-const STOPPING: Duration = Duration::from_secs(5);
+/// How long a change of the membership, or a leadership transfer, may take.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take, after everything is healed, until all servers accept writes.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long after its disk was freed a server may still stop because the disk was full.
+const STOP_DELAY: Duration = Duration::from_secs(5);
 
-/// How a process ends that panicked.
+/// The exit code of a process that panicked.
 const PANIC: i32 = 101;
 
-/// What can be done. In the order of the table at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Fault {
-    Kill,
-    KillAll,
-    Pause,
-    Cut,
-    CutOneWay,
-    Isolate,
-    Hold,
-    Slow,
-    Flaky,
-    CutClients,
-    Transfer,
-    Join,
-    Leave,
-    Snapshot,
-    FillDisk,
-}
-
-impl Fault {
-    /// All, and how often each of them is drawn.
-    pub(crate) const ALL: [(Fault, u64); 15] = [
-        (Fault::Kill, 34),
-        (Fault::KillAll, 3),
-        (Fault::Pause, 10),
-        (Fault::Cut, 5),
-        (Fault::CutOneWay, 6),
-        (Fault::Isolate, 6),
-        (Fault::Hold, 6),
-        (Fault::Slow, 5),
-        (Fault::Flaky, 5),
-        (Fault::CutClients, 3),
-        (Fault::Transfer, 8),
-        (Fault::Join, 4),
-        (Fault::Leave, 4),
-        (Fault::Snapshot, 4),
-        (Fault::FillDisk, 3),
-    ];
-
-    pub(crate) fn describe(self) -> &'static str {
-        match self {
-            Fault::Kill => "servers killed (SIGKILL) and started again",
-            Fault::KillAll => "all servers killed at once",
-            Fault::Pause => "servers paused (SIGSTOP, SIGCONT)",
-            Fault::Cut => "links cut, both ways",
-            Fault::CutOneWay => "links cut, one way",
-            Fault::Isolate => "servers cut off from all others",
-            Fault::Hold => "links held up, then all late",
-            Fault::Slow => "links slowed",
-            Fault::Flaky => "links torn again and again",
-            Fault::CutClients => "ports for forwarded requests cut",
-            Fault::Transfer => "leadership moved",
-            Fault::Join => "servers joined",
-            Fault::Leave => "servers left",
-            Fault::Snapshot => "snapshots asked for",
-            Fault::FillDisk => "disks filled",
-        }
-    }
-}
-
 /// What ends a fault.
-enum Undo {
+enum Heal {
     Start(u64),
     Continue(u64),
-    Heal(Vec<(u64, u64)>),
+    Links(Vec<(u64, u64)>),
     FreeDisk(u64),
 }
 
-/// Does all that.
-pub(crate) struct Torturer {
+/// The end of a fault, and when it is due.
+struct Pending {
+    due: Instant,
+    heal: Heal,
+}
+
+/// See the [module](self).
+pub(crate) struct Nemesis {
     pub(crate) servers: Servers,
     pub(crate) counts: Counts,
     network: Network,
     random: Random,
     founders: u64,
-    /// What is to be undone, and when.
-    undo: Vec<(Instant, Undo)>,
-    /// Servers whose disk is full, or was until then.
+    pending: Vec<Pending>,
+    /// Servers whose disk is full (`None`), or was full until then.
     full: BTreeMap<u64, Option<Instant>>,
-    /// Changes of the members of which nobody knows whether they were made.
+    /// A server whose join got no reply: it is not known whether it was made a member.
     joining: Option<u64>,
+    /// Likewise for a removal.
     leaving: Option<u64>,
 }
 
-impl Torturer {
-    pub(crate) fn new(servers: Servers, network: Network, random: Random) -> Torturer {
-        Torturer {
+impl Nemesis {
+    pub(crate) fn new(servers: Servers, network: Network, random: Random) -> Nemesis {
+        Nemesis {
             founders: servers.ids().len() as u64,
             servers,
             counts: Counts::default(),
             network,
             random,
-            undo: Vec::new(),
+            pending: Vec::new(),
             full: BTreeMap::new(),
             joining: None,
             leaving: None,
         }
     }
 
-    /// Undoes what is due, and looks for servers that ended though nobody ended them. Says what
+    /// Ends the faults that are due, and checks for servers that ended by themselves. Returns what
     /// went wrong, if something did.
     pub(crate) fn watch(&mut self) -> io::Result<Option<String>> {
         let now = Instant::now();
-        let (due, later) = self.undo.drain(..).partition(|(at, _)| *at <= now);
-        self.undo = later;
-        let due: Vec<(Instant, Undo)> = due;
-        for (_, undo) in due {
-            self.end(undo)?;
+        let pending = std::mem::take(&mut self.pending);
+        for it in pending {
+            if it.due <= now {
+                self.heal(it.heal)?;
+            } else {
+                self.pending.push(it);
+            }
         }
-        let is_over = |freed: &Option<Instant>| freed.is_some_and(|it| it.elapsed() > STOPPING);
+        let is_over = |freed: &Option<Instant>| freed.is_some_and(|it| it.elapsed() > STOP_DELAY);
         self.full.retain(|_, freed| !is_over(freed));
-        for (id, status) in self.servers.ended()? {
-            if let Some(wrong) = self.ended(id, status)? {
+        for (id, status) in self.servers.take_ended()? {
+            if let Some(wrong) = self.judge_exit(id, status)? {
                 return Ok(Some(wrong));
             }
         }
         Ok(None)
     }
 
-    /// A server has ended by itself. Over a full disk it should, in order.
-    fn ended(&mut self, id: u64, status: ExitStatus) -> io::Result<Option<String>> {
+    /// Judges a server that has ended by itself. With a full disk it should, but not by a crash.
+    fn judge_exit(&mut self, id: u64, status: ExitStatus) -> io::Result<Option<String>> {
         let Some(freed) = self.full.get(&id) else {
             let how = format!("ended by itself: {status}");
-            let may = self.leaving == Some(id);
-            return Ok((!may).then(|| self.crashed(id, &how)));
+            let is_allowed = self.leaving == Some(id);
+            return Ok((!is_allowed).then(|| self.crashed(id, &how)));
         };
         if status.code().is_none_or(|code| code == PANIC) {
             let how = format!("crashed on a full disk: {status}");
@@ -158,26 +106,25 @@ impl Torturer {
     }
 
     fn crashed(&self, id: u64, how: &str) -> String {
-        let words = self.servers.last_words(id);
-        format!("server {id} {how}\nits last words:\n{words}")
+        let log = self.servers.log_tail(id);
+        format!("server {id} {how}\nthe end of its log:\n{log}")
     }
 
-    fn end(&mut self, undo: Undo) -> io::Result<()> {
-        match undo {
-            Undo::Start(id) => self.servers.start(id),
-            Undo::Continue(id) => self.servers.pause(id, false),
-            Undo::Heal(links) => {
+    fn heal(&mut self, heal: Heal) -> io::Result<()> {
+        match heal {
+            Heal::Start(id) => self.servers.start(id),
+            Heal::Continue(id) => self.servers.resume(id),
+            Heal::Links(links) => {
                 for (from, to) in links {
                     self.network.set(from, to, None);
                 }
                 Ok(())
             }
-            Undo::FreeDisk(id) => self.free_disk(id),
+            Heal::FreeDisk(id) => self.free_disk(id),
         }
     }
 
-    /// A server whose disk was full has stopped meanwhile, or is about to, or has had nothing to
-    /// write.
+    /// The server has stopped meanwhile, or is about to stop, or had nothing to write.
     fn free_disk(&mut self, id: u64) -> io::Result<()> {
         let disk = self.servers.get(id).and_then(|server| server.disk.as_ref());
         if let Some(disk) = disk {
@@ -187,25 +134,25 @@ impl Torturer {
         self.servers.start(id)
     }
 
-    /// Draws something, and does it if it can be done now.
-    pub(crate) fn strike(&mut self) -> io::Result<()> {
+    /// Draws a fault, and injects it if that is possible now.
+    pub(crate) fn inject_any(&mut self) -> io::Result<()> {
         let sum = Fault::ALL.iter().map(|(_, weight)| weight).sum();
         let mut drawn = self.random.below(sum);
         let fault = Fault::ALL.iter().find(|(_, weight)| {
-            let is_it = drawn < *weight;
+            let is_drawn = drawn < *weight;
             drawn = drawn.saturating_sub(*weight);
-            is_it
+            is_drawn
         });
-        // The weights' sum was the bound.
+        // One is always found: the bound was the sum of the weights.
         let fault = fault.map_or(Fault::Kill, |(fault, _)| *fault);
-        if self.perform(fault)? {
-            self.counts.did(fault);
+        if self.inject(fault)? {
+            self.counts.add(fault);
         }
         Ok(())
     }
 
-    /// Whether it was done.
-    fn perform(&mut self, fault: Fault) -> io::Result<bool> {
+    /// Returns whether the fault was injected.
+    fn inject(&mut self, fault: Fault) -> io::Result<bool> {
         match fault {
             Fault::Kill => self.kill(),
             Fault::KillAll => self.kill_all(),
@@ -229,7 +176,7 @@ impl Torturer {
             }
             Fault::CutClients => {
                 let to = self.any_running();
-                Ok(to.is_some_and(|to| self.links(Link::Cut, vec![(ANYONE, to)])))
+                Ok(to.is_some_and(|to| self.links(Link::Cut, vec![(ANY_CLIENT, to)])))
             }
             Fault::Transfer => Ok(self.transfer()),
             Fault::Join => self.join(),
@@ -239,10 +186,10 @@ impl Torturer {
         }
     }
 
-    fn later(&mut self, low: u64, high: u64, undo: Undo) {
+    fn heal_later(&mut self, low: u64, high: u64, heal: Heal) {
         let millis = self.random.between(low, high);
-        let at = Instant::now() + Duration::from_millis(millis);
-        self.undo.push((at, undo));
+        let due = Instant::now() + Duration::from_millis(millis);
+        self.pending.push(Pending { due, heal });
     }
 
     fn any_of(&mut self, ids: &[u64]) -> Option<u64> {
@@ -255,19 +202,19 @@ impl Torturer {
         self.any_of(&running)
     }
 
-    /// Every second time the leader, if one is found.
-    fn victim(&mut self) -> Option<u64> {
+    /// The leader in half of the draws, if there is one.
+    fn target(&mut self) -> Option<u64> {
         let leader = self.random.below(2) == 0;
         let leader = leader.then(|| self.servers.leader()).flatten();
         leader.map(|it| it.node).or_else(|| self.any_running())
     }
 
     fn kill(&mut self) -> io::Result<bool> {
-        let Some(id) = self.victim() else {
+        let Some(id) = self.target() else {
             return Ok(false);
         };
         self.counts.kills += u64::from(self.servers.kill(id)?);
-        self.later(20, 2000, Undo::Start(id));
+        self.heal_later(20, 2000, Heal::Start(id));
         Ok(true)
     }
 
@@ -275,23 +222,23 @@ impl Torturer {
         let ids = self.servers.ids();
         for id in ids {
             self.counts.kills += u64::from(self.servers.kill(id)?);
-            self.later(20, 1000, Undo::Start(id));
+            self.heal_later(20, 1000, Heal::Start(id));
         }
         Ok(true)
     }
 
     fn pause(&mut self) -> io::Result<bool> {
-        let Some(id) = self.victim() else {
+        let Some(id) = self.target() else {
             return Ok(false);
         };
-        self.servers.pause(id, true)?;
-        self.later(50, 3000, Undo::Continue(id));
+        self.servers.pause(id)?;
+        self.heal_later(50, 3000, Heal::Continue(id));
         Ok(true)
     }
 
-    /// Two servers that run.
+    /// Two servers, of which the first one runs.
     fn pair(&mut self) -> Option<(u64, u64)> {
-        let a = self.victim()?;
+        let a = self.target()?;
         let mut others = self.servers.ids();
         others.retain(|id| *id != a);
         Some((a, self.any_of(&others)?))
@@ -301,11 +248,11 @@ impl Torturer {
         for (from, to) in &links {
             self.network.set(*from, *to, Some(link));
         }
-        self.later(200, 3000, Undo::Heal(links));
+        self.heal_later(200, 3000, Heal::Links(links));
         true
     }
 
-    /// Does it to a link, one way.
+    /// Changes one direction of a random link.
     fn one_way(&mut self, link: Link) -> bool {
         let Some((a, b)) = self.pair() else {
             return false;
@@ -319,12 +266,12 @@ impl Torturer {
     }
 
     fn isolate(&mut self) -> bool {
-        let Some(id) = self.victim() else {
+        let Some(id) = self.target() else {
             return false;
         };
         let others = self.servers.ids().into_iter().filter(|other| *other != id);
         let mut links: Vec<_> = others.flat_map(|it| [(id, it), (it, id)]).collect();
-        links.push((ANYONE, id));
+        links.push((ANY_CLIENT, id));
         self.links(Link::Cut, links)
     }
 
@@ -337,22 +284,22 @@ impl Torturer {
         let Some(to) = self.any_of(&others) else {
             return false;
         };
-        let done = self.order(&leader.node, &["RAFT", "TRANSFER", &to.to_string()]);
+        let done = self.command(&leader.node, &["RAFT", "TRANSFER", &to.to_string()]);
         self.counts.transfers_done += u64::from(done);
         true
     }
 
-    fn order(&self, id: &u64, words: &[&str]) -> bool {
+    fn command(&self, id: &u64, words: &[&str]) -> bool {
         let server = self.servers.get(*id);
-        server.is_some_and(|it| crate::client::order(it.clients, words, CHANGE).is_ok())
+        server.is_some_and(|it| crate::client::command(it.clients, words, CHANGE_TIMEOUT).is_ok())
     }
 
     fn snapshot(&mut self) -> bool {
         let id = self.any_running();
-        id.is_some_and(|id| self.order(&id, &["RAFT", "SNAPSHOT"]))
+        id.is_some_and(|id| self.command(&id, &["RAFT", "SNAPSHOT"]))
     }
 
-    /// Lets a further server join. One whose joining got no answer is asked for again first.
+    /// Lets another server join. If the last join got no reply, it is repeated first.
     fn join(&mut self) -> io::Result<bool> {
         if self.servers.ids().len() as u64 >= self.founders + 2 && self.joining.is_none() {
             return Ok(false);
@@ -363,10 +310,10 @@ impl Torturer {
         };
         self.joining = Some(id);
         self.servers.start(id)?;
-        Ok(self.ask_to_join())
+        Ok(self.request_join())
     }
 
-    fn ask_to_join(&mut self) -> bool {
+    fn request_join(&mut self) -> bool {
         let server = self
             .joining
             .and_then(|id| Some((id, self.servers.get(id)?)));
@@ -374,14 +321,16 @@ impl Torturer {
             return false;
         };
         let (id, address) = (id.to_string(), server.advertised_peers.to_string());
-        let joined = self.servers.order(&["RAFT", "JOIN", &id, &address], CHANGE);
+        let joined = self
+            .servers
+            .command(&["RAFT", "JOIN", &id, &address], CHANGE_TIMEOUT);
         if joined.is_ok() {
             self.joining = None;
         }
         joined.is_ok()
     }
 
-    /// Lets any server leave, whoever leads, as long as there are more than at the beginning.
+    /// Removes any server, also the leader, as long as there are more than founded the cluster.
     fn leave(&mut self) -> io::Result<bool> {
         let mut members = self.servers.ids();
         members.retain(|id| self.joining != Some(*id));
@@ -391,17 +340,17 @@ impl Torturer {
             }
             self.leaving = self.any_of(&members);
         }
-        self.ask_to_leave()
+        self.request_leave()
     }
 
-    fn ask_to_leave(&mut self) -> io::Result<bool> {
+    fn request_leave(&mut self) -> io::Result<bool> {
         let Some(id) = self.leaving else {
             return Ok(false);
         };
         let left = self
             .servers
-            .order(&["RAFT", "LEAVE", &id.to_string()], CHANGE);
-        // It may have left when that was asked for before.
+            .command(&["RAFT", "LEAVE", &id.to_string()], CHANGE_TIMEOUT);
+        // An earlier request may have removed it.
         if left.is_err_and(|error| !error.to_string().contains("is no member")) {
             return Ok(false);
         }
@@ -424,26 +373,27 @@ impl Torturer {
         };
         disk.fill()?;
         self.full.insert(id, None);
-        self.later(500, 5000, Undo::FreeDisk(id));
+        self.heal_later(500, 5000, Heal::FreeDisk(id));
         Ok(true)
     }
 
-    /// Undoes all, and waits until every server takes a write. Says what went wrong, if it did not.
+    /// Heals everything, and waits until every server accepts a write. Returns what went wrong, if
+    /// something did.
     pub(crate) fn recover(&mut self) -> io::Result<Option<String>> {
         self.network.heal();
-        for (_, undo) in std::mem::take(&mut self.undo) {
-            self.end(undo)?;
+        for pending in std::mem::take(&mut self.pending) {
+            self.heal(pending.heal)?;
         }
         let begun = Instant::now();
         loop {
             if let Some(wrong) = self.watch()? {
                 return Ok(Some(wrong));
             }
-            let Some(lack) = self.lack()? else {
+            let Some(problem) = self.problem()? else {
                 break;
             };
-            if begun.elapsed() > RECOVERY {
-                let how = format!("{lack} {RECOVERY:?} after all was healed");
+            if begun.elapsed() > RECOVERY_TIMEOUT {
+                let how = format!("{problem} {RECOVERY_TIMEOUT:?} after everything was healed");
                 let statuses: Vec<String> = self.servers.statuses().iter().map(describe).collect();
                 return Ok(Some(format!("{how}\n{}", statuses.join("\n"))));
             }
@@ -453,36 +403,36 @@ impl Torturer {
         Ok(None)
     }
 
-    /// What is not as it should be when all is healed.
-    fn lack(&mut self) -> io::Result<Option<String>> {
+    /// What is not as it should be once everything is healed.
+    fn problem(&mut self) -> io::Result<Option<String>> {
         if let Some(id) = self.joining
-            && !self.ask_to_join()
+            && !self.request_join()
         {
             return Ok(Some(format!("server {id} could not join")));
         }
         if let Some(id) = self.leaving
-            && !self.ask_to_leave()?
+            && !self.request_leave()?
         {
             return Ok(Some(format!("server {id} could not leave")));
         }
         let ids = self.servers.ids();
-        if let Some(id) = ids.iter().find(|id| !self.takes_writes(**id)) {
-            return Ok(Some(format!("server {id} took no writes")));
+        if let Some(id) = ids.iter().find(|id| !self.accepts_writes(**id)) {
+            return Ok(Some(format!("server {id} accepted no writes")));
         }
         let Some(leader) = self.servers.leader() else {
-            return Ok(Some("nobody led".into()));
+            return Ok(Some("there was no leader".into()));
         };
         let voters = leader.members.iter().filter(|it| it.role == "voter");
         let mut voters: Vec<u64> = voters.map(|it| it.node).collect();
         voters.sort_unstable();
         let are_all = leader.members.len() == ids.len() && voters == ids;
-        Ok((!are_all).then(|| format!("servers {ids:?} were not the voters, but {voters:?}")))
+        Ok((!are_all).then(|| format!("the voters were {voters:?}, not the servers {ids:?}")))
     }
 
-    fn takes_writes(&self, id: u64) -> bool {
+    fn accepts_writes(&self, id: u64) -> bool {
         let timeout = Duration::from_secs(3);
-        let words = ["SET", "torture", "healed"];
+        let words = ["SET", "nemesis", "healed"];
         let server = self.servers.get(id);
-        server.is_some_and(|it| crate::client::order(it.clients, &words, timeout).is_ok())
+        server.is_some_and(|it| crate::client::command(it.clients, &words, timeout).is_ok())
     }
 }

@@ -1,4 +1,4 @@
-//! A timer for less than a millisecond, in which tokio's count.
+//! A timer for waits below a millisecond. The timers of tokio count in milliseconds.
 
 use std::io;
 use std::time::Duration;
@@ -13,39 +13,40 @@ mod precise {
     use tokio::net::unix::pipe::Receiver;
 
     /// See the [module](super).
-    pub(crate) struct Alarm {
-        /// Like a pipe, it can be read when its time has come.
+    pub(crate) struct MicroTimer {
+        /// A timerfd. Like a pipe, it becomes readable when the timer expires.
         timer: Receiver,
     }
 
-    impl Alarm {
-        pub(crate) fn new() -> io::Result<Alarm> {
+    impl MicroTimer {
+        pub(crate) fn new() -> io::Result<MicroTimer> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
             let timer = Receiver::from_owned_fd_unchecked(timer)?;
-            Ok(Alarm { timer })
+            Ok(MicroTimer { timer })
         }
 
-        /// One at a time; given up, it only wakes somebody for nothing.
+        /// Only one task may sleep at a time. If the sleep is dropped without
+        /// [`cancel`](MicroTimer::cancel), the timer wakes the runtime once for nothing.
         pub(crate) async fn sleep(&self, time: Duration) -> io::Result<()> {
             self.set(Timespec {
                 tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-                // Zero would be never.
+                // Zero would disarm the timer.
                 tv_nsec: i64::from(time.subsec_nanos().max(1)),
             })?;
             loop {
                 self.timer.readable().await?;
                 match self.timer.try_read(&mut [0; 8]) {
-                    // It was one that was given up.
+                    // The readiness was that of an earlier sleep, which was dropped.
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     read => return read.map(|_| ()),
                 }
             }
         }
 
-        /// After one was given up: nobody is woken.
-        pub(crate) fn forget(&self) {
-            // If it cannot be, somebody is.
+        /// Disarms the timer after its sleep was dropped.
+        pub(crate) fn cancel(&self) {
+            // If this fails, the timer only wakes the runtime once for nothing.
             let _ = self.set(Timespec::default());
         }
 
@@ -64,12 +65,12 @@ mod precise {
 mod precise {
     use super::{Duration, io};
 
-    /// See the [module](super): here it is no better.
-    pub(crate) struct Alarm;
+    /// See the [module](super): on this system it is no more precise than tokio's.
+    pub(crate) struct MicroTimer;
 
-    impl Alarm {
-        pub(crate) fn new() -> io::Result<Alarm> {
-            Ok(Alarm)
+    impl MicroTimer {
+        pub(crate) fn new() -> io::Result<MicroTimer> {
+            Ok(MicroTimer)
         }
 
         pub(crate) async fn sleep(&self, time: Duration) -> io::Result<()> {
@@ -77,8 +78,8 @@ mod precise {
             Ok(())
         }
 
-        pub(crate) fn forget(&self) {}
+        pub(crate) fn cancel(&self) {}
     }
 }
 
-pub(crate) use precise::Alarm;
+pub(crate) use precise::MicroTimer;

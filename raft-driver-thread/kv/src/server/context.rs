@@ -1,0 +1,69 @@
+//! What all connections of a server share.
+
+use super::clients::ClientRegistry;
+use super::coalesce::{Batch, Coalescer};
+use super::group_commit::LastActive;
+use super::node_options::largest_entry;
+use super::outcome::CommandError;
+use super::reads::Reads;
+use super::router::Router;
+use super::session::Session;
+use crate::resp::{ParseLimits, RequestLimits};
+use crate::settings::{Identity, Settings};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// See the [module](self).
+pub(super) struct ServerContext {
+    pub(super) router: Arc<Router>,
+    pub(super) writes: Arc<Coalescer<Session>>,
+    pub(super) reads: Arc<Coalescer<Reads>>,
+    pub(super) clients: Arc<ClientRegistry>,
+    pub(super) settings: Settings,
+    pub(super) identity: Identity,
+    pub(super) started: Instant,
+    pub(super) clients_port: u16,
+    pub(super) limits: RequestLimits,
+    pub(super) parse_limits: ParseLimits,
+    /// How long the arguments of a transaction may be together: one entry holds all of them.
+    pub(super) max_transaction_bytes: usize,
+}
+
+impl ServerContext {
+    pub(super) fn new(
+        settings: Settings,
+        identity: Identity,
+        router: Arc<Router>,
+        clients_port: u16,
+    ) -> ServerContext {
+        let session = Session::new(router.clone());
+        let reads = Reads::new(router.clone(), settings.max_drift_ppm.is_some());
+        let timeout = settings.request_timeout;
+        let largest_entry = largest_entry(&settings);
+        ServerContext {
+            router,
+            writes: Arc::new(Coalescer::new(session, timeout)),
+            reads: Arc::new(Coalescer::new(reads, timeout)),
+            clients: Arc::new(ClientRegistry::new(settings.max_connections)),
+            limits: RequestLimits {
+                max_request_bytes: 2 * largest_entry,
+                ..RequestLimits::new(largest_entry)
+            },
+            parse_limits: ParseLimits {
+                max_value_bytes: settings.max_value_bytes,
+            },
+            max_transaction_bytes: largest_entry,
+            identity,
+            started: Instant::now(),
+            clients_port,
+            settings,
+        }
+    }
+
+    /// Reads nothing. Succeeds once this server's state holds all that was acknowledged before.
+    pub(super) async fn catch_up(&self) -> Result<(), CommandError> {
+        let mut client = LastActive::default();
+        let read = self.reads.submit(Batch::default(), &mut client).await;
+        read.map(|_| ())
+    }
+}
