@@ -66,11 +66,11 @@ fn a_checkpoint_taken_anywhere_goes_on_with_equal_actions() {
             }
             seen.insert(cluster.raft(id).status().role);
         }
-        for (at, parcel) in cluster.take().into_iter().enumerate() {
+        for (at, packet) in cluster.take_packets().into_iter().enumerate() {
             let lost = (round as usize + at).is_multiple_of(7);
-            let away = (20..80).contains(&round) && [parcel.to, parcel.from].contains(&NodeId(3));
+            let away = (20..80).contains(&round) && [packet.to, packet.from].contains(&NodeId(3));
             if !lost && !away {
-                let Parcel { from, to, message } = parcel;
+                let Packet { from, to, message } = packet;
                 step_both(&mut cluster, to.0, Input::Receive { from, message });
             }
         }
@@ -93,7 +93,7 @@ fn a_checkpoint_taken_anywhere_goes_on_with_equal_actions() {
     assert!(cluster.raft(1).commit_index() > Index(5));
     let restore = |note: &Action| matches!(note, Action::Restore { .. });
     assert!(
-        cluster.node(3).notes.iter().any(restore),
+        cluster.node(3).other_actions.iter().any(restore),
         "n3 was sent a snapshot"
     );
 }
@@ -107,14 +107,14 @@ fn a_checkpoint_in_the_middle_of_a_transfer_goes_on_on_both_sides() {
     cluster.elect(1);
     for command in ["a", "b", "c"] {
         cluster.propose(1, command).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     cluster.compact(1, 3, b"eight by");
     let mut transferring = 0;
     for _ in 0..10 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         while !cluster.queue.is_empty() {
-            let Parcel { from, to, message } = cluster.queue.remove(0);
+            let Packet { from, to, message } = cluster.queue.remove(0);
             let state = |peer: &PeerStatus| matches!(peer.state, PeerState::Snapshot { .. });
             transferring += usize::from(cluster.raft(1).status().peers.iter().any(state));
             step_both(&mut cluster, to.0, Input::Receive { from, message });

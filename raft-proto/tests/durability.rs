@@ -56,7 +56,7 @@ fn a_repeated_request_does_not_get_a_vote_out_before_it_is_durable() {
 fn a_refused_vote_waits_for_nothing() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 0));
-    cluster.take();
+    cluster.take_packets();
     cluster.node(1).disk = Disk::Manual;
     cluster.receive(1, 3, request_vote(5, EntryId::ZERO));
     assert_eq!(cluster.sent_by(1), [(3, vote(5, Vote::Refused))]);
@@ -121,7 +121,7 @@ fn a_heartbeat_is_answered_at_once_with_what_is_durable_by_then() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 0));
     cluster.sync(1, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, append(1, EntryId::new(1, 1), &[(2, 1, "b")], 0));
     assert!(cluster.sent_by(1).is_empty());
     cluster.receive(1, 2, heartbeat(1, EntryId::new(2, 1), 0));
@@ -149,8 +149,8 @@ fn a_leader_sends_entries_before_its_own_write_is_done_and_counts_itself_after()
     cluster.elect(1);
     cluster.node(1).disk = Disk::Manual;
     cluster.propose(1, "a").unwrap();
-    let sent = cluster.take();
-    assert_eq!(carried(&sent), [(2, 1, 1), (3, 1, 1)]);
+    let sent = cluster.take_packets();
+    assert_eq!(entries_sent(&sent), [(2, 1, 1), (3, 1, 1)]);
     cluster.receive(1, 2, accepted(1, 1));
     assert_eq!(
         cluster.raft(1).commit_index(),
@@ -194,7 +194,7 @@ fn a_cluster_of_one_commits_when_its_write_is_durable() {
     assert_eq!(cluster.applied(1), ["a"]);
     cluster.sync(1, 1);
     assert_eq!(cluster.applied(1), ["a", "b"]);
-    assert!(cluster.take().is_empty());
+    assert!(cluster.take_packets().is_empty());
 }
 
 // The bug: a write's completion is matched by index alone. Entry 1@1 is written, overwritten by
@@ -318,7 +318,7 @@ fn expect_the_end(mut cluster: Cluster, seq: u64) {
     assert!(sent(&actions).is_empty());
     assert_eq!(cluster.raft(1).fault(), Some(reason));
     assert_ne!(cluster.raft(1).role(), RoleKind::Leader);
-    cluster.take();
+    cluster.take_packets();
     let refused = cluster.propose(1, "x").unwrap_err();
     assert_eq!(refused, ProposeError::Faulted(reason));
     let term = cluster.raft(1).term().0;

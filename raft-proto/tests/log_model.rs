@@ -9,8 +9,7 @@
 
 #[path = "log_model/model.rs"]
 mod model;
-#[path = "support/storage.rs"]
-mod storage;
+mod support;
 
 use bytes::Bytes;
 use model::Model;
@@ -19,7 +18,7 @@ use proptest::prelude::*;
 use proptest::sample;
 use raft_proto::*;
 use std::collections::VecDeque;
-use storage::{Record, Storage};
+use support::storage::{self, Record, Storage};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ fn granted(cluster: &mut Cluster, id: u64) -> Vec<(u64, Vote)> {
 fn a_request_of_a_stale_term_is_answered_with_the_newer_term_and_changes_nothing() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, heartbeat(5, EntryId::ZERO, 0));
-    cluster.take();
+    cluster.take_packets();
     let before = cluster.raft(1).status();
     let meta = snapshot_meta(EntryId::new(3, 2), b"old");
     for message in [
@@ -125,7 +125,7 @@ fn a_server_gives_one_vote_a_term_and_repeats_it_to_the_same_candidate() {
 fn a_restart_does_not_give_a_second_vote_in_the_same_term() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, request_vote(3, EntryId::ZERO));
-    cluster.take();
+    cluster.take_packets();
     cluster.restart(1);
     cluster.receive(1, 3, request_vote(3, EntryId::ZERO));
     assert_eq!(granted(&mut cluster, 1), [(3, Vote::Refused)]);
@@ -137,11 +137,11 @@ fn a_restart_does_not_give_a_second_vote_in_the_same_term() {
 fn a_step_down_within_a_term_keeps_the_vote() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, heartbeat(1, EntryId::ZERO, 0));
     assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
     assert_eq!(cluster.raft(1).voted_for(), Some(NodeId(1)));
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 3, request_vote(1, EntryId::ZERO));
     assert_eq!(granted(&mut cluster, 1), [(3, Vote::Refused)]);
     // A follower that voted for a candidate and then follows it, likewise.
@@ -197,9 +197,9 @@ fn a_grant_of_an_earlier_term_does_not_count() {
 fn a_new_leader_speaks_to_everybody_in_the_step_in_which_it_wins() {
     let mut cluster = Cluster::new(5);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, vote(1, Vote::Granted));
-    cluster.take();
+    cluster.take_packets();
     let actions = cluster.receive(1, 3, vote(1, Vote::Granted));
     let sent = sent(&actions);
     let to: Vec<u64> = sent.iter().map(|(to, _)| to.0).collect();
@@ -217,7 +217,7 @@ fn heartbeats_keep_followers_from_campaigning() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     for _ in 0..100 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.tick(2);
         cluster.tick(3);
         cluster.deliver();
@@ -344,7 +344,7 @@ fn a_vote_is_refused_to_a_candidate_whose_log_is_less_up_to_date() {
         let mut cluster = Cluster::new(3);
         let log = [(1, 1, "a"), (2, 2, "b"), (3, 2, "c")];
         cluster.receive(1, 2, append(2, EntryId::ZERO, &log, 0));
-        cluster.take();
+        cluster.take_packets();
         cluster.receive(1, 3, request_vote(7, last_log));
         assert_eq!(granted(&mut cluster, 1), [(3, expected)], "{last_log}");
         assert_eq!(
@@ -364,7 +364,7 @@ fn a_compacted_log_still_refuses_a_candidate_that_is_behind_it() {
     cluster.propose(1, "b").unwrap();
     cluster.deliver();
     cluster.compact(2, 2, b"ab");
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(2, 3, request_vote(5, EntryId::new(1, 1)));
     assert_eq!(granted(&mut cluster, 2), [(3, Vote::Refused)]);
     cluster.receive(2, 3, request_vote(6, EntryId::new(2, 1)));
@@ -380,27 +380,27 @@ fn figure_8() -> Cluster {
     // n1 leads in term 2 and stores 2@2 on itself and n2 alone.
     cluster.elect(1);
     cluster.propose(1, "two").unwrap();
-    cluster.deliver_if(|parcel| [NodeId(1), NodeId(2)].contains(&parcel.to) && parcel.from.0 <= 2);
+    cluster.deliver_if(|packet| [NodeId(1), NodeId(2)].contains(&packet.to) && packet.from.0 <= 2);
     // n5 is elected in term 3 by n3 and n4, and stores 2@3 on itself alone.
     while cluster.raft(5).term() < Term(3) {
         cluster.campaign(5);
-        cluster.take();
+        cluster.take_packets();
     }
     let grants = [3, 4];
     for id in grants {
         cluster.receive(id, 5, request_vote(3, EntryId::new(1, 1)));
     }
-    cluster.deliver_if(|parcel| parcel.to == NodeId(5));
+    cluster.deliver_if(|packet| packet.to == NodeId(5));
     assert_eq!(cluster.raft(5).role(), RoleKind::Leader);
     cluster.propose(5, "three").unwrap();
-    cluster.take();
+    cluster.take_packets();
     // n5 is gone; n1 restarts, and is elected in term 4 by n2, n3 and n4.
     cluster.restart(1);
     while cluster.raft(1).term() < Term(4) {
-        cluster.take();
+        cluster.take_packets();
         cluster.campaign(1);
     }
-    cluster.deliver_if(|parcel| parcel.to != NodeId(5) && parcel.from != NodeId(5));
+    cluster.deliver_if(|packet| packet.to != NodeId(5) && packet.from != NodeId(5));
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
     assert_eq!(cluster.raft(1).term(), Term(4));
     cluster.restart(5);
@@ -408,8 +408,8 @@ fn figure_8() -> Cluster {
     cluster
 }
 
-fn without_n5(parcel: &Parcel) -> bool {
-    parcel.to != NodeId(5) && parcel.from != NodeId(5)
+fn without_n5(packet: &Packet) -> bool {
+    packet.to != NodeId(5) && packet.from != NodeId(5)
 }
 
 // Section 5.4.2, Figure 8 (c) and (d): "a log entry from term 2 has been replicated on a
@@ -417,9 +417,9 @@ fn without_n5(parcel: &Parcel) -> bool {
 #[test]
 fn counting_replicas_of_an_entry_of_an_old_term_does_not_commit_it() {
     let mut cluster = figure_8();
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     cluster.deliver_if(without_n5);
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     cluster.deliver_if(without_n5);
     for id in 1..=3 {
         assert_eq!(cluster.log(id), ["1@1", "2@2"], "on a majority");
@@ -431,14 +431,14 @@ fn counting_replicas_of_an_entry_of_an_old_term_does_not_commit_it() {
     // (d): n5 can still win, and its 2@3 replaces 2@2 everywhere.
     while cluster.raft(5).term() <= Term(4) {
         cluster.campaign(5);
-        cluster.take();
+        cluster.take_packets();
     }
     cluster.campaign(5);
     cluster.deliver();
     assert_eq!(cluster.raft(5).role(), RoleKind::Leader);
     cluster.propose(5, "four").unwrap();
     cluster.deliver();
-    cluster.beat(5);
+    cluster.send_heartbeats(5);
     cluster.deliver();
     for id in 1..=5 {
         assert_eq!(cluster.applied(id), ["one", "three", "four"]);
@@ -453,14 +453,14 @@ fn an_entry_of_the_leaders_own_term_commits_what_stands_before_it() {
     let mut cluster = figure_8();
     cluster.propose(1, "four").unwrap();
     cluster.deliver_if(without_n5);
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     cluster.deliver_if(without_n5);
     assert_eq!(cluster.raft(1).commit_index(), Index(3));
     assert_eq!(cluster.applied(1), ["one", "two", "four"]);
-    cluster.take();
+    cluster.take_packets();
     for _ in 0..3 {
         cluster.campaign(5);
-        cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+        cluster.deliver_if(|packet| packet.to != NodeId(1));
         assert_ne!(cluster.raft(5).role(), RoleKind::Leader);
     }
 }
@@ -473,12 +473,12 @@ fn the_no_op_of_a_new_leader_commits_what_earlier_terms_left() {
         let mut cluster = Cluster::with(3, |config| config.leader_noop = noop);
         cluster.elect(1);
         cluster.propose(1, "left behind").unwrap();
-        cluster.deliver_if(|parcel| parcel.from == NodeId(1));
-        cluster.take();
+        cluster.deliver_if(|packet| packet.from == NodeId(1));
+        cluster.take_packets();
         cluster.campaign(2);
-        cluster.deliver_if(|parcel| ![parcel.to, parcel.from].contains(&NodeId(1)));
+        cluster.deliver_if(|packet| ![packet.to, packet.from].contains(&NodeId(1)));
         assert_eq!(cluster.raft(2).role(), RoleKind::Leader);
-        cluster.applied(2)
+        cluster.applied(2).to_vec()
     };
     assert_eq!(run(LeaderNoop::On), ["left behind"]);
     assert!(run(LeaderNoop::Off).is_empty());

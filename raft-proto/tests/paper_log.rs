@@ -24,8 +24,11 @@ fn a_command_goes_to_every_follower_in_the_step_in_which_it_was_proposed() {
     cluster.elect(1);
     let proposal = cluster.propose(1, "a").unwrap();
     assert_eq!(proposal.first, EntryId::new(1, 1));
-    let sent = cluster.take();
-    assert_eq!(carried(&sent), [(2, 1, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1)]);
+    let sent = cluster.take_packets();
+    assert_eq!(
+        entries_sent(&sent),
+        [(2, 1, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1)]
+    );
 }
 
 // Section 5.3: "A log entry is committed once the leader that created the entry has replicated
@@ -35,7 +38,7 @@ fn an_entry_is_committed_once_it_is_on_a_majority_and_not_before() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     cluster.propose(1, "a").unwrap();
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 1));
     assert_eq!(cluster.raft(1).commit_index(), Index(0));
     // The same follower again is still one follower.
@@ -68,14 +71,14 @@ fn a_leader_sends_again_until_a_follower_that_lost_everything_has_it() {
     cluster.elect(1);
     for round in 0..20 {
         cluster.propose(1, &round.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
-        cluster.beat(1);
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
+        cluster.send_heartbeats(1);
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     assert_eq!(cluster.applied(1).len(), 20, "the majority goes on");
     assert_eq!(cluster.raft(3).last_log(), EntryId::ZERO);
     for _ in 0..3 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
     assert_eq!(cluster.applied(3), cluster.applied(1));
@@ -95,7 +98,7 @@ fn the_consistency_check_refuses_what_does_not_follow_the_followers_log() {
     ] {
         let mut cluster = Cluster::new(3);
         cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
-        cluster.take();
+        cluster.take_packets();
         let index = prev.index.0 + 1;
         cluster.receive(1, 3, append(3, prev, &[(index, 3, "new")], 0));
         let answers = cluster.sent_by(1);
@@ -128,7 +131,7 @@ fn a_conflicting_entry_goes_with_all_that_follow_it() {
 fn an_older_append_that_arrives_after_a_longer_one_deletes_nothing() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
-    cluster.take();
+    cluster.take_packets();
     for older in [&three()[..0], &three()[..1], &three()[..2]] {
         cluster.receive(1, 2, append(2, EntryId::ZERO, older, 0));
         assert_eq!(cluster.log(1), ["1@1", "2@1", "3@2"]);
@@ -145,7 +148,7 @@ fn a_new_leader_asks_first_whether_the_logs_agree_at_its_end() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, vote(3, Vote::Granted));
     let asked = cluster.sent_by(1);
     assert_eq!(asked.len(), 2);
@@ -170,10 +173,10 @@ fn repairs(follower: &[u64], leader: &[u64]) -> usize {
         let message = append(term, EntryId::ZERO, &list(terms), 0);
         cluster.receive(id, 3, message);
     }
-    cluster.take();
+    cluster.take_packets();
     while cluster.raft(1).term() < Term(8) {
         cluster.campaign(1);
-        cluster.take();
+        cluster.take_packets();
     }
     cluster.receive(1, 3, vote(8, Vote::Granted));
     let mut rounds = 0;
@@ -181,11 +184,11 @@ fn repairs(follower: &[u64], leader: &[u64]) -> usize {
         rounds += 1;
         assert!(rounds < 50, "never repaired: {follower:?}");
         if cluster.queue.is_empty() {
-            cluster.beat(1);
+            cluster.send_heartbeats(1);
         }
         cluster.deliver_between(1, 2);
         cluster.deliver_between(2, 1);
-        cluster.queue.retain(|parcel| parcel.to != NodeId(3));
+        cluster.queue.retain(|packet| packet.to != NodeId(3));
     }
     rounds
 }
@@ -220,10 +223,10 @@ fn extra_entries_are_overwritten_by_the_leaders_next_one() {
         let mut cluster = Cluster::new(3);
         cluster.receive(1, 3, append(2, EntryId::ZERO, &[(1, 1, "a")], 0));
         cluster.receive(2, 3, append(2, EntryId::ZERO, &[(1, 1, "a"), extra], 0));
-        cluster.take();
+        cluster.take_packets();
         while cluster.raft(1).term() < Term(3) {
             cluster.campaign(1);
-            cluster.take();
+            cluster.take_packets();
         }
         cluster.receive(1, 3, vote(3, Vote::Granted));
         cluster.propose(1, "new").unwrap();
@@ -242,7 +245,7 @@ fn a_leader_never_loses_an_entry_of_its_own_log() {
     for command in ["a", "b", "c"] {
         cluster.propose(1, command).unwrap();
     }
-    cluster.take();
+    cluster.take_packets();
     let log = cluster.log(1);
     for message in [
         refused(1, 1, EntryId::ZERO),
@@ -266,14 +269,14 @@ fn logs_with_an_entry_in_common_are_equal_up_to_it_after_many_changes_of_leader(
     for round in 0..12_u64 {
         let (leader, away) = (round % 3 + 1, (round + 1) % 3 + 1);
         cluster.campaign(leader);
-        cluster.deliver_if(|parcel| parcel.to != NodeId(away));
+        cluster.deliver_if(|packet| packet.to != NodeId(away));
         if cluster.raft(leader).role() != RoleKind::Leader {
             continue;
         }
         cluster.propose(leader, &format!("kept {round}")).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(away));
+        cluster.deliver_if(|packet| packet.to != NodeId(away));
         cluster.propose(leader, &format!("alone {round}")).unwrap();
-        cluster.take();
+        cluster.take_packets();
         let logs = [cluster.log(1), cluster.log(2), cluster.log(3)];
         for (a, b) in [(0, 1), (0, 2), (1, 2)] {
             let same = |at: &usize| logs[a].get(*at) == logs[b].get(*at);
@@ -327,7 +330,7 @@ fn a_compacted_leader_goes_on_with_its_last_included_entry_as_prev_log() {
         assert_eq!(cluster.raft(id).last_log(), EntryId::new(3, 1));
     }
     cluster.propose(1, "d").unwrap();
-    let sent = cluster.take();
+    let sent = cluster.take_packets();
     assert_eq!(
         sent[0].message,
         append(1, EntryId::new(3, 1), &[(4, 1, "d")], 3)
@@ -345,15 +348,15 @@ fn a_follower_that_lags_behind_the_leaders_log_gets_its_snapshot() {
     cluster.elect(1);
     for command in ["a", "b", "c"] {
         cluster.propose(1, command).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     let snapshot = cluster.compact(1, 2, b"ab");
     for _ in 0..3 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
     let restored =
         |note: &Action| matches!(note, Action::Restore { snapshot: it } if it.id == snapshot);
-    assert!(cluster.node(3).notes.iter().any(restored));
+    assert!(cluster.node(3).other_actions.iter().any(restored));
     assert_eq!(cluster.applied(3), ["c"]);
 }

@@ -18,8 +18,7 @@ mod member;
 mod schedule;
 #[path = "properties/settings.rs"]
 mod settings;
-#[path = "support/storage.rs"]
-mod storage;
+mod support;
 #[path = "properties/world.rs"]
 mod world;
 

@@ -7,18 +7,9 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-fn identity() -> Identity {
-    Identity {
-        cluster_id: ClusterId(7),
-        group_id: GroupId(0),
-        node_id: NodeId(1),
-        bootstrap: Membership::new([NodeId(1), NodeId(2), NodeId(3)]),
-    }
-}
-
 fn recovered(term: u64, list: &[(u64, u64, &str)]) -> Recovered {
     Recovered {
-        identity: Some(identity()),
+        identity: Some(identity(1, [1, 2, 3])),
         hard_state: HardState {
             term: Term(term),
             voted_for: None,
@@ -135,7 +126,10 @@ fn every_write_has_the_next_seq_and_only_the_first_stores_the_identity() {
     let (_, writes, _) = life();
     for (at, write) in writes.iter().enumerate() {
         assert_eq!(write.seq, Seq(at as u64 + 1));
-        assert_eq!(write.identity.as_deref(), (at == 0).then(identity).as_ref());
+        assert_eq!(
+            write.identity.as_deref(),
+            (at == 0).then_some(identity(1, [1, 2, 3])).as_ref()
+        );
     }
 }
 

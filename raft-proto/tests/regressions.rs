@@ -7,24 +7,6 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn rejections(cluster: &Cluster, id: u64) -> Vec<Action> {
-    cluster.nodes[&NodeId(id)]
-        .notes
-        .iter()
-        .filter(|a| {
-            matches!(
-                a,
-                Action::Rejected { .. } | Action::LostState { .. } | Action::Refused { .. }
-            )
-        })
-        .cloned()
-        .collect()
-}
-
 /// chunk_wanted ignores every honest answer after a duplicated, late `Wants`.
 #[test]
 fn a_late_copy_of_an_answer_does_not_stop_a_transfer() {
@@ -38,8 +20,7 @@ fn a_late_copy_of_an_answer_does_not_stop_a_transfer() {
         c.deliver_if(|p| p.to != NodeId(3));
     }
     c.compact(1, 9, &[7; 40]);
-    c.wait(HEARTBEAT);
-    c.tick(1);
+    c.send_heartbeats(1);
     // Deliver step by step; keep a copy of the Wants{4}.
     let mut copy = None;
     let mut wants = 0;
@@ -54,24 +35,23 @@ fn a_late_copy_of_an_answer_does_not_stop_a_transfer() {
             }
             wants += 1;
         }
-        c.hand_over(p.clone());
+        c.deliver_packet(p.clone());
         if wants == 4 {
             break; // chunk at 16 is now on its way
         }
     }
     let stale = copy.unwrap();
     // The late copy arrives while chunk 16..20 is on its way.
-    c.hand_over(stale);
+    c.deliver_packet(stale);
     for round in 0..200 {
         for _ in 0..1000 {
             if c.queue.is_empty() {
                 break;
             }
             let p = c.queue.remove(0);
-            c.hand_over(p);
+            c.deliver_packet(p);
         }
-        c.wait(HEARTBEAT);
-        c.tick(1);
+        c.send_heartbeats(1);
         let _ = round;
     }
     c.deliver();
@@ -88,21 +68,21 @@ fn a_late_copy_of_an_answer_does_not_stop_a_transfer() {
 fn a_copy_of_a_refused_vote_is_no_crime() {
     let mut c = Cluster::new(3);
     c.elect(1); // term 1
-    c.take();
+    c.take_packets();
     // n3 campaigns alone twice.
     c.campaign(3);
-    c.take();
+    c.take_packets();
     c.campaign(3);
-    c.take();
+    c.take_packets();
     // n2 campaigns in a lower term; n3 refuses; the refusal is duplicated.
     c.campaign(2);
-    let asks = c.take();
+    let asks = c.take_packets();
     let ask = asks.into_iter().find(|p| p.to == NodeId(3)).unwrap();
-    c.hand_over(ask);
-    let refusal = c.take().remove(0);
-    c.hand_over(refusal.clone());
-    c.hand_over(refusal);
-    assert!(rejections(&c, 2).is_empty(), "{:?}", rejections(&c, 2));
+    c.deliver_packet(ask);
+    let refusal = c.take_packets().remove(0);
+    c.deliver_packet(refusal.clone());
+    c.deliver_packet(refusal);
+    assert!(c.complaints(2).is_empty(), "{:?}", c.complaints(2));
 }
 
 /// acknowledgements put off heartbeats though the follower hears nothing.
@@ -122,7 +102,7 @@ fn a_follower_with_a_slow_disk_hears_its_leader() {
     let term = c.raft(1).term();
     // Each write takes 90 ms; one sync a write.
     for _ in 0..40 {
-        c.wait(ms(90));
+        c.wait(Duration::from_millis(90));
         for id in 2..=3 {
             if !c.node(id).waiting.is_empty() {
                 c.sync(id, 1);
@@ -150,12 +130,11 @@ fn copies_of_an_old_refusal_are_not_lost_state() {
         c.propose(1, &at.to_string()).unwrap();
         c.deliver_if(|p| p.to != NodeId(3));
     }
-    c.take();
+    c.take_packets();
     c.campaign(2);
     c.deliver_if(|p| p.to != NodeId(3) && p.from != NodeId(3));
     assert_eq!(c.raft(2).role(), RoleKind::Leader);
-    c.wait(HEARTBEAT);
-    c.tick(2);
+    c.send_heartbeats(2);
     // n3 refuses the probe at 5.
     let mut refusal = None;
     for _ in 0..100 {
@@ -169,14 +148,14 @@ fn copies_of_an_old_refusal_are_not_lost_state() {
         {
             refusal = Some(p.clone());
         }
-        c.hand_over(p);
+        c.deliver_packet(p);
     }
     let refusal = refusal.unwrap();
     assert_eq!(c.log(3), c.log(2));
     for _ in 0..3 {
-        c.hand_over(refusal.clone());
+        c.deliver_packet(refusal.clone());
     }
-    assert!(rejections(&c, 2).is_empty(), "{:?}", rejections(&c, 2));
+    assert!(c.complaints(2).is_empty(), "{:?}", c.complaints(2));
 }
 
 /// while the leader cannot read its snapshot, the follower hears nothing.
@@ -195,8 +174,7 @@ fn a_follower_is_spoken_to_while_the_snapshot_cannot_be_read() {
     let bytes = c.node(1).snapshots.remove(&id).unwrap();
     let mut heard = 0;
     for _ in 0..20 {
-        c.wait(HEARTBEAT);
-        c.tick(1);
+        c.send_heartbeats(1);
         let to3 = c.queue.iter().filter(|p| p.to == NodeId(3)).count();
         heard += to3;
         c.deliver();
@@ -230,7 +208,7 @@ fn failed_reads_do_not_silence_the_leader() {
         out
     };
     go(&mut raft, &mut now, Input::Tick);
-    now = now.after(ms(1000));
+    now = now.after(Duration::from_millis(1000));
     go(&mut raft, &mut now, Input::Tick);
     let term = raft.term();
     let r = |m| Input::Receive {
@@ -351,7 +329,7 @@ fn a_snapshot_that_is_gone_does_not_silence_the_leader() {
         out
     };
     go(&mut raft, &mut now, Input::Tick);
-    now = now.after(ms(1000));
+    now = now.after(Duration::from_millis(1000));
     go(&mut raft, &mut now, Input::Tick);
     let term = raft.term();
     let r = |m| Input::Receive {

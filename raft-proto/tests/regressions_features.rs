@@ -50,15 +50,6 @@ fn set(member: Member) -> NodeChange {
     NodeChange::Set(member)
 }
 
-/// n1 leads `count` nodes in term 1 and has committed an entry of it.
-fn leader(count: u64, change: impl Fn(&mut Config)) -> Cluster {
-    let mut cluster = Cluster::with(count, change);
-    cluster.elect(1);
-    cluster.propose(1, "a").unwrap();
-    cluster.deliver();
-    cluster
-}
-
 #[test]
 fn a_grant_of_a_pre_vote_is_no_vote() {
     let mut cluster = Cluster::with(5, |config| config.pre_vote = PreVoting::On);
@@ -115,10 +106,10 @@ fn a_pre_vote_changes_nothing_at_the_voter() {
 
 #[test]
 fn a_snapshot_holds_the_members_as_of_its_last_entry_and_not_a_change_that_may_be_undone() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let before = cluster.raft(1).membership().clone();
     change(&mut cluster, 1, NodeChange::Remove(NodeId(3))).unwrap();
-    cluster.take();
+    cluster.take_packets();
     cluster.compact(1, 1, b"a");
     let snapshot = cluster.raft(1).snapshot().unwrap();
     assert_eq!(snapshot.membership, before);
@@ -129,7 +120,7 @@ fn a_snapshot_holds_the_members_as_of_its_last_entry_and_not_a_change_that_may_b
 
 #[test]
 fn a_restart_finds_the_members_in_the_log() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     change(
         &mut cluster,
         1,
@@ -147,7 +138,7 @@ fn no_change_begins_before_the_leader_has_committed_in_its_term() {
     for noop in [LeaderNoop::Off, LeaderNoop::On] {
         let mut cluster = Cluster::with(4, |config| config.leader_noop = noop);
         cluster.campaign(1);
-        cluster.deliver_if(|parcel| !matches!(parcel.message, Message::AppendEntriesReply(_)));
+        cluster.deliver_if(|packet| !matches!(packet.message, Message::AppendEntriesReply(_)));
         assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
         let refused = change(&mut cluster, 1, NodeChange::Remove(NodeId(4)));
         assert_eq!(refused, Err(ChangeError::NoCommitInTerm), "{noop:?}");
@@ -157,7 +148,7 @@ fn no_change_begins_before_the_leader_has_committed_in_its_term() {
 #[test]
 fn a_joint_majority_is_one_of_each_half() {
     // {1,2,3} to {3,4,5}: 3, 4 and 5 are a majority of all five, but not of the old three.
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let nodes = [4, 5].map(|id| set(Member::voter(NodeId(id))));
     let removed = [1, 2].map(|id| NodeChange::Remove(NodeId(id)));
     let change = MembershipChange {
@@ -166,7 +157,7 @@ fn a_joint_majority_is_one_of_each_half() {
     };
     let joint = propose_change(&mut cluster, 1, change).unwrap();
     assert!(cluster.raft(1).membership().is_joint());
-    cluster.take();
+    cluster.take_packets();
     for voter in [4, 5] {
         cluster.receive(1, voter, accepted(1, joint.index.0));
     }
@@ -180,7 +171,7 @@ fn a_joint_majority_is_one_of_each_half() {
 
 #[test]
 fn a_joint_change_is_left_by_whoever_leads_next() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let nodes = [2, 3].map(|id| NodeChange::Demote(NodeId(id)));
     let change = MembershipChange {
         nodes: nodes.to_vec(),
@@ -188,8 +179,8 @@ fn a_joint_change_is_left_by_whoever_leads_next() {
     };
     propose_change(&mut cluster, 1, change).unwrap();
     // All have the joint configuration; the leader dies before it is committed.
-    cluster.deliver_if(|parcel| parcel.from == NodeId(1));
-    cluster.take();
+    cluster.deliver_if(|packet| packet.from == NodeId(1));
+    cluster.take_packets();
     assert!(cluster.raft(2).membership().is_joint());
     // n2 wins, ends the change, and is out by it.
     cluster.campaign(2);
@@ -201,7 +192,7 @@ fn a_joint_change_is_left_by_whoever_leads_next() {
 
 #[test]
 fn a_read_waits_for_the_first_commit_of_the_term() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     cluster.elect(2);
     let (id, mode) = (RequestId(9), ReadMode::Quorum);
     let mut actions = cluster.input(2, Input::Read { id, mode });
@@ -210,9 +201,9 @@ fn a_read_waits_for_the_first_commit_of_the_term() {
     assert_eq!(cluster.raft(2).commit_index(), Index(1));
     // And not for ever.
     for _ in 0..30 {
-        cluster.beat(2);
+        cluster.send_heartbeats(2);
         cluster.deliver();
-        actions.extend(std::mem::take(&mut cluster.node(2).notes));
+        actions.extend(std::mem::take(&mut cluster.node(2).other_actions));
     }
     assert!(answered(&actions).contains(&Err(ReadError::NoCommitInTerm)));
 }
@@ -236,7 +227,7 @@ fn a_lease_read_of_a_leader_that_hears_nobody_is_refused() {
     });
     cluster.propose(at, "a").unwrap();
     cluster.deliver();
-    cluster.beat(at);
+    cluster.send_heartbeats(at);
     cluster.deliver();
     let (id, mode) = (RequestId(9), ReadMode::Lease);
     let served = cluster.input(at, Input::Read { id, mode });
@@ -249,7 +240,7 @@ fn a_lease_read_of_a_leader_that_hears_nobody_is_refused() {
 
 #[test]
 fn learners_stay_through_an_election() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     change(&mut cluster, 1, NodeChange::Demote(NodeId(3))).unwrap();
     cluster.deliver();
     cluster.elect(2);
@@ -262,7 +253,7 @@ fn learners_stay_through_an_election() {
 
 #[test]
 fn a_handover_to_a_dead_node_blocks_commands_for_an_election_timeout_only() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let (id, target) = (RequestId(9), Some(NodeId(3)));
     cluster.input(1, Input::TransferLeadership { id, target });
     let target = NodeId(3);
@@ -271,7 +262,7 @@ fn a_handover_to_a_dead_node_blocks_commands_for_an_election_timeout_only() {
     let patience = cluster.raft(1).config().election_timeout_max;
     cluster.wait(patience);
     cluster.tick(1);
-    cluster.take();
+    cluster.take_packets();
     assert!(cluster.propose(1, "b").is_ok());
 }
 
@@ -281,15 +272,15 @@ fn a_silent_follower_is_not_sent_the_snapshot_again_with_every_tick() {
     cluster.elect(1);
     for at in 1..=5 {
         cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     cluster.compact(1, 5, b"state");
     // n3 answers once, so that it needs the snapshot, and then no more.
-    cluster.beat(1);
-    cluster.deliver_if(|parcel| !matches!(parcel.message, Message::InstallSnapshot(_)));
+    cluster.send_heartbeats(1);
+    cluster.deliver_if(|packet| !matches!(packet.message, Message::InstallSnapshot(_)));
     let mut chunks = 0;
     for _ in 0..20 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         let sent = cluster.sent_by(1);
         let is_chunk = |(to, message): &&(u64, Message)| {
             *to == 3 && matches!(message, Message::InstallSnapshot(_))
@@ -301,7 +292,7 @@ fn a_silent_follower_is_not_sent_the_snapshot_again_with_every_tick() {
 
 #[test]
 fn the_last_voter_cannot_be_removed() {
-    let mut cluster = leader(1, |_| {});
+    let mut cluster = leader(1, |_| {}, &["a"]);
     for node in [NodeChange::Remove(NodeId(1)), NodeChange::Demote(NodeId(1))] {
         let refused = change(&mut cluster, 1, node);
         assert_eq!(refused, Err(ChangeError::NoVoters));
@@ -310,9 +301,9 @@ fn the_last_voter_cannot_be_removed() {
 
 #[test]
 fn a_forged_match_index_commits_nothing() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     cluster.propose(1, "b").unwrap();
-    cluster.take();
+    cluster.take_packets();
     for index in [3, 1 << 62, u64::MAX] {
         let actions = cluster.receive(1, 2, accepted(1, index));
         assert!(rejection(&actions).is_some(), "{index}");
@@ -322,8 +313,8 @@ fn a_forged_match_index_commits_nothing() {
 
 #[test]
 fn an_append_over_applied_entries_is_a_safety_violation() {
-    let mut cluster = leader(3, |_| {});
-    cluster.beat(1);
+    let mut cluster = leader(3, |_| {}, &["a"]);
+    cluster.send_heartbeats(1);
     cluster.deliver();
     assert_eq!(cluster.applied(2), ["a"]);
     let actions = cluster.receive(2, 3, append(2, EntryId::ZERO, &[(1, 2, "z")], 1));
@@ -333,10 +324,10 @@ fn an_append_over_applied_entries_is_a_safety_violation() {
 
 #[test]
 fn a_round_that_was_never_begun_is_rejected_and_a_stale_answer_confirms_none() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let (id, mode) = (RequestId(9), ReadMode::Quorum);
     cluster.input(1, Input::Read { id, mode });
-    cluster.take();
+    cluster.take_packets();
     let reply = |outcome, round| {
         Message::AppendEntriesReply(AppendEntriesReply {
             term: Term(1),
@@ -371,23 +362,19 @@ fn a_candidate_waits_no_longer_than_those_of_greater_priority() {
         let config = Config::new(ClusterId(7), NodeId(1), start, seed);
         let (least, most) = (config.election_timeout_min, config.election_timeout_max);
         let mut raft = Raft::new(config, Recovered::default()).unwrap();
-        let mut deadline = |at| {
+        let mut deadline_after_tick = |at| {
             let actions = raft.step(Event {
                 at,
                 input: Input::Tick,
             });
-            let wake_at = |action: &Action| match action {
-                Action::WakeAt(at) => Some(*at),
-                _ => None,
-            };
-            actions.iter().rev().find_map(wake_at).unwrap()
+            deadline(&actions)
         };
-        let first = deadline(Time::ZERO);
+        let first = deadline_after_tick(Time::ZERO);
         assert!(
             first.since(Time::ZERO) >= 2 * most - least,
             "it lets them go first"
         );
-        let second = deadline(first);
+        let second = deadline_after_tick(first);
         assert!(second.since(first) < most, "and then is one of them");
     }
 }
@@ -404,7 +391,7 @@ fn a_voter_keeps_its_promise_in_a_later_term() {
     let mut cluster = Cluster::with(3, with_leases);
     cluster.wait(Duration::from_secs(2));
     cluster.campaign(2); // in vain; it asks whether it could win
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(2, 1, heartbeat(1, EntryId::ZERO, 0));
     assert_eq!(cluster.raft(2).leader(), Some(NodeId(1)));
     let late = Message::PreVoteReply(PreVoteReply {

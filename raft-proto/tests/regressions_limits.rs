@@ -7,24 +7,6 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn rejections(cluster: &Cluster, id: u64) -> Vec<Action> {
-    cluster.nodes[&NodeId(id)]
-        .notes
-        .iter()
-        .filter(|a| {
-            matches!(
-                a,
-                Action::Rejected { .. } | Action::LostState { .. } | Action::Refused { .. }
-            )
-        })
-        .cloned()
-        .collect()
-}
-
 /// one small refusal, a whole window in answer.
 #[test]
 fn a_refusal_does_not_cost_a_window() {
@@ -32,38 +14,30 @@ fn a_refusal_does_not_cost_a_window() {
     c.elect(1);
     c.propose(1, "first").unwrap();
     c.deliver_if(|p| p.to != NodeId(3) && p.from != NodeId(3));
-    c.wait(HEARTBEAT);
-    c.tick(1);
+    c.send_heartbeats(1);
     c.deliver();
     for _ in 0..8 {
         c.propose(1, &"x".repeat(1 << 20)).unwrap();
     }
-    c.take();
+    c.take_packets();
     let term = c.raft(1).term();
     let mut bytes = 0;
     for _ in 0..100 {
-        let s = c
-            .raft(1)
-            .status()
-            .peers
-            .iter()
-            .find(|p| p.id == NodeId(3))
-            .unwrap()
-            .next_index;
+        let next_index = c.peer(1, 3).next_index;
         let message = Message::AppendEntriesReply(AppendEntriesReply {
             round: 0,
             term,
             outcome: AppendOutcome::Rejected {
-                prev_log_index: Index(s.0 - 1),
+                prev_log_index: next_index.previous(),
                 hint: EntryId::ZERO,
             },
         });
-        c.hand_over(Parcel {
+        c.deliver_packet(Packet {
             from: NodeId(3),
             to: NodeId(1),
             message,
         });
-        for p in c.take() {
+        for p in c.take_packets() {
             if let Message::AppendEntries(m) = p.message {
                 bytes += m.entries.bytes();
             }
@@ -90,15 +64,14 @@ fn a_dead_peer_costs_little() {
     }
     let mut bytes = 0;
     for _ in 0..10 {
-        c.wait(HEARTBEAT);
-        c.tick(1);
-        for p in c.take() {
+        c.send_heartbeats(1);
+        for p in c.take_packets() {
             if p.to == NodeId(3)
                 && let Message::AppendEntries(m) = &p.message
             {
                 bytes += m.entries.bytes();
             } else if p.to != NodeId(3) {
-                c.hand_over(p);
+                c.deliver_packet(p);
             }
         }
         c.deliver_if(|p| p.to != NodeId(3));
@@ -122,12 +95,12 @@ fn a_late_stale_answer_is_no_crime() {
         last: EntryId::new(5, 1),
         outcome: SnapshotOutcome::Stale,
     });
-    c.hand_over(Parcel {
+    c.deliver_packet(Packet {
         from: NodeId(3),
         to: NodeId(1),
         message,
     });
-    assert!(rejections(&c, 1).is_empty(), "{:?}", rejections(&c, 1));
+    assert!(c.complaints(1).is_empty(), "{:?}", c.complaints(1));
 }
 
 /// without a no-op, a full "uncommitted" budget left by an earlier term is a deadlock.
@@ -150,11 +123,10 @@ fn a_leader_without_noop_can_always_begin() {
     for id in 1..=3 {
         c.restart(id);
     }
-    c.take();
+    c.take_packets();
     c.elect(2);
     for _ in 0..10 {
-        c.wait(HEARTBEAT);
-        c.tick(2);
+        c.send_heartbeats(2);
         c.deliver();
     }
     let outcome = c.propose(2, "hello");
@@ -184,9 +156,13 @@ fn copies_of_an_append_do_not_pile_up() {
     c.elect(1);
     c.node(2).disk = Disk::Manual;
     c.propose(1, "a").unwrap();
-    let p = c.take().into_iter().find(|p| p.to == NodeId(2)).unwrap();
+    let p = c
+        .take_packets()
+        .into_iter()
+        .find(|p| p.to == NodeId(2))
+        .unwrap();
     for _ in 0..10_000 {
-        c.hand_over(p.clone());
+        c.deliver_packet(p.clone());
     }
     assert!(
         c.raft(2).status().withheld < 100,
@@ -203,7 +179,7 @@ fn a_slow_disk_does_not_prevent_every_election() {
     let mut pending_since: Option<Time> = None;
     let mut most = 0;
     for _ in 0..3000 {
-        c.wait(ms(10));
+        c.wait(Duration::from_millis(10));
         if c.nodes[&NodeId(1)].wake_at <= c.now {
             c.tick(1);
         }
@@ -212,7 +188,7 @@ fn a_slow_disk_does_not_prevent_every_election() {
         // one sync at a time, 1.2 s each, of what waited when it began
         match pending_since {
             None if waiting > 0 => pending_since = Some(c.now),
-            Some(at) if c.now.since(at) >= ms(1200) => {
+            Some(at) if c.now.since(at) >= Duration::from_millis(1200) => {
                 c.sync(1, 1);
                 pending_since = None;
             }
@@ -269,7 +245,7 @@ fn what_recovery_kept_is_handed_over_without_a_gap() {
     for id in 1..=3 {
         c.restart(id);
     }
-    c.take();
+    c.take_packets();
     c.elect(2);
     c.propose(2, "x").unwrap();
     c.deliver();

@@ -6,15 +6,6 @@ mod support;
 use raft_proto::*;
 use support::*;
 
-fn entries(ids: &[(u64, u64)]) -> Entries {
-    let mut b = EntriesBuilder::new();
-    for (i, t) in ids {
-        b.push(EntryId::new(*i, *t), EntryKind::Command, "e".into())
-            .unwrap();
-    }
-    b.finish()
-}
-
 /// equal logs, unequal `Raft`.
 #[test]
 fn a_checkpoint_restores_an_equal_state() {
@@ -30,14 +21,8 @@ fn a_checkpoint_restores_an_equal_state() {
 #[test]
 fn an_append_across_the_base_with_other_terms_is_rejected() {
     let mut c = Cluster::new(3);
-    let members = Membership::new([NodeId(1), NodeId(2), NodeId(3)]);
     c.node(1).stored = Recovered {
-        identity: Some(Identity {
-            cluster_id: ClusterId(7),
-            group_id: GroupId(0),
-            node_id: NodeId(1),
-            bootstrap: members.clone(),
-        }),
+        identity: Some(identity(1, [1, 2, 3])),
         hard_state: HardState {
             term: Term(5),
             voted_for: None,
@@ -48,7 +33,7 @@ fn an_append_across_the_base_with_other_terms_is_rejected() {
                 size: 4,
                 checksum: 1,
             },
-            membership: members,
+            membership: Membership::new([NodeId(1), NodeId(2), NodeId(3)]),
         }),
         entries: Entries::EMPTY,
         applied: None,
@@ -58,10 +43,10 @@ fn an_append_across_the_base_with_other_terms_is_rejected() {
         term: Term(9),
         prev_log: EntryId::new(8, 1),
         leader_commit: Index(8),
-        entries: entries(&[(9, 1), (10, 1), (11, 2)]),
+        entries: entries(&[(9, 1, "e"), (10, 1, "e"), (11, 2, "e")]),
         round: 0,
     });
-    let actions = c.hand_over(Parcel {
+    let actions = c.deliver_packet(Packet {
         from: NodeId(2),
         to: NodeId(1),
         message,
@@ -91,14 +76,8 @@ fn compaction_frees_recovered_payloads() {
         )
         .unwrap();
     }
-    let members = Membership::new([NodeId(1)]);
     let stored = Recovered {
-        identity: Some(Identity {
-            cluster_id: ClusterId(7),
-            group_id: GroupId(0),
-            node_id: NodeId(1),
-            bootstrap: members,
-        }),
+        identity: Some(identity(1, [1])),
         hard_state: HardState {
             term: Term(1),
             voted_for: None,
@@ -140,13 +119,7 @@ fn an_early_tick_names_the_deadline_again() {
         at: Time::ZERO,
         input: Input::Tick,
     });
-    let at = a
-        .iter()
-        .find_map(|a| match a {
-            Action::WakeAt(at) => Some(*at),
-            _ => None,
-        })
-        .unwrap();
+    let at = deadline(&a);
     let a = raft.step(Event {
         at: Time(at.0 - 1),
         input: Input::Tick,

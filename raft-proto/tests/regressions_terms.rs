@@ -28,7 +28,7 @@ fn entries_already_held_are_not_acknowledged_before_the_term_is_durable() {
         received: Index(1),
     };
     assert_eq!(sent(&actions), [(NodeId(1), append_reply(3, nothing_yet))]);
-    cluster.take();
+    cluster.take_packets();
     cluster.sync(3, 1);
     assert_eq!(cluster.sent_by(3), [(1, accepted(3, 1))]);
 }
@@ -57,7 +57,7 @@ fn an_answer_that_comes_while_its_chunk_is_read_again_moves_the_transfer_on() {
     });
     cluster.elect(1);
     cluster.propose(1, "a").unwrap();
-    cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+    cluster.deliver_if(|packet| packet.to != NodeId(3));
     cluster.compact(1, 1, b"state");
     let id = cluster.raft(1).snapshot().unwrap().id;
     let raft = &mut cluster.node(1).raft;

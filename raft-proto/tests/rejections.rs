@@ -7,23 +7,9 @@ mod support;
 use raft_proto::*;
 use support::*;
 
-/// A follower of n2 in term 3, with the log 1@1 2@2 3@3 committed up to 2.
-fn follower() -> Cluster {
-    let mut cluster = Cluster::new(3);
-    let log = [(1, 1, "a"), (2, 2, "b"), (3, 3, "c")];
-    cluster.receive(1, 2, append(3, EntryId::ZERO, &log, 2));
-    cluster.take();
-    cluster
-}
-
 /// n1 leads in term 1, with two entries committed and known everywhere.
-fn leader() -> Cluster {
-    let mut cluster = Cluster::new(3);
-    cluster.elect(1);
-    cluster.propose(1, "a").unwrap();
-    cluster.propose(1, "b").unwrap();
-    cluster.deliver();
-    cluster
+fn leader_of_two_entries() -> Cluster {
+    leader(3, |_| {}, &["a", "b"])
 }
 
 /// Hands n1 a message and expects exactly this, and no change but the counters.
@@ -39,7 +25,7 @@ fn expect(cluster: &mut Cluster, from: u64, message: Message, reason: Rejection)
     before.safety_violations += u64::from(violation);
     assert_eq!(cluster.raft(1).status(), before, "{message:?}");
     assert_eq!(cluster.raft(1).entries(Index(1), Index::MAX), log);
-    assert!(cluster.take().is_empty());
+    assert!(cluster.take_packets().is_empty());
 }
 
 fn conflict(index: u64, term: u64) -> Rejection {
@@ -51,21 +37,21 @@ fn conflict(index: u64, term: u64) -> Rejection {
 
 #[test]
 fn an_append_whose_entries_conflict_below_commit_index() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let forged = append(3, EntryId::new(1, 1), &[(2, 3, "other")], 0);
     expect(&mut cluster, 2, forged, conflict(2, 3));
 }
 
 #[test]
 fn an_append_whose_prev_log_conflicts_below_commit_index() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let forged = append(3, EntryId::new(2, 1), &[(3, 3, "other")], 0);
     expect(&mut cluster, 2, forged, conflict(2, 1));
 }
 
 #[test]
 fn an_append_of_a_new_term_that_conflicts_below_commit_index_does_not_even_raise_the_term() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let forged = append(9, EntryId::ZERO, &[(1, 9, "other")], 0);
     expect(&mut cluster, 3, forged, conflict(1, 9));
 }
@@ -73,7 +59,7 @@ fn an_append_of_a_new_term_that_conflicts_below_commit_index_does_not_even_raise
 // The bug: an append that would overwrite applied entries is taken, and answered Ok.
 #[test]
 fn an_append_that_would_overwrite_applied_entries() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     assert_eq!(cluster.applied(1), ["a", "b"]);
     let list = [(1, 3, "x"), (2, 3, "y"), (3, 3, "z")];
     expect(
@@ -87,7 +73,7 @@ fn an_append_that_would_overwrite_applied_entries() {
 
 #[test]
 fn whoever_contradicted_what_is_committed_is_not_followed_again_in_that_term() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let forged = append(3, EntryId::new(1, 1), &[(2, 3, "other")], 0);
     expect(&mut cluster, 2, forged, conflict(2, 3));
     let term = Term(3);
@@ -106,7 +92,7 @@ fn an_append_that_contradicts_the_last_compacted_entry() {
     let log = [(1, 1, "a"), (2, 2, "b")];
     cluster.receive(1, 2, append(2, EntryId::ZERO, &log, 2));
     cluster.compact(1, 2, b"ab");
-    cluster.take();
+    cluster.take_packets();
     let list = [(1, 1, "a"), (2, 1, "other"), (3, 1, "c")];
     expect(
         &mut cluster,
@@ -120,7 +106,7 @@ fn an_append_that_contradicts_the_last_compacted_entry() {
 fn a_second_leader_in_one_term() {
     let (term, leader) = (Term(3), NodeId(2));
     let reason = Rejection::SecondLeader { term, leader };
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let append = heartbeat(3, EntryId::new(3, 3), 2);
     expect(&mut cluster, 3, append, reason.clone());
     // An unasked-for chunk comes from somebody who does not lead.
@@ -131,7 +117,7 @@ fn a_second_leader_in_one_term() {
 #[test]
 fn a_second_leader_in_the_term_that_the_receiver_leads_itself() {
     let (term, leader) = (Term(1), NodeId(1));
-    let mut cluster = self::leader();
+    let mut cluster = leader_of_two_entries();
     let meta = snapshot_meta(EntryId::new(9, 1), b"unasked");
     for message in [
         heartbeat(1, EntryId::new(2, 1), 2),
@@ -144,7 +130,7 @@ fn a_second_leader_in_the_term_that_the_receiver_leads_itself() {
 
 #[test]
 fn an_acknowledgement_of_entries_that_the_leader_does_not_have() {
-    let mut cluster = leader();
+    let mut cluster = leader_of_two_entries();
     let last = Index(2);
     let acknowledged = Index(3);
     let reason = Rejection::MatchBeyondLog { acknowledged, last };
@@ -162,9 +148,9 @@ fn an_acknowledgement_of_entries_that_the_leader_does_not_have() {
 // The bug: a forged matchIndex commits an entry that no follower has.
 #[test]
 fn a_forged_match_index_commits_nothing() {
-    let mut cluster = leader();
+    let mut cluster = leader_of_two_entries();
     cluster.propose(1, "c").unwrap();
-    cluster.take();
+    cluster.take_packets();
     for index in [4, 1 << 62, u64::MAX] {
         let actions = cluster.receive(1, 2, accepted(1, index));
         assert!(rejection(&actions).is_some());
@@ -182,7 +168,7 @@ fn u64_max_in_any_index_of_any_message() {
         received: Index(received),
     };
     let meta = snapshot_meta(far, b"x");
-    for mut cluster in [follower(), leader()] {
+    for mut cluster in [follower_in_term_3(), leader_of_two_entries()] {
         let term = cluster.raft(1).term().0;
         for message in [
             request_vote(term + 1, far),
@@ -207,7 +193,7 @@ fn u64_max_in_any_index_of_any_message() {
 #[test]
 fn u64_max_in_the_sizes_of_a_snapshot() {
     const MAX: u64 = u64::MAX;
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let mut meta = snapshot_meta(EntryId::new(9, 3), b"abcd");
     let out = |offset, size| Rejection::ChunkOutOfPlace {
         offset,
@@ -233,7 +219,7 @@ fn u64_max_in_the_sizes_of_a_snapshot() {
 
 #[test]
 fn entries_at_the_end_of_the_index_space() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let prev = EntryId::new(1 << 62, 3);
     let first = (1 << 62) + 1;
     let message = append(3, prev, &[(first, 3, "beyond")], 0);
@@ -264,11 +250,11 @@ fn a_term_more_than_2_to_the_32_ahead() {
         for message in every_kind(theirs) {
             let (ours, theirs) = (Term(3), Term(theirs));
             let reason = Rejection::TermTooFarAhead { ours, theirs };
-            expect(&mut follower(), 2, message, reason);
+            expect(&mut follower_in_term_3(), 2, message, reason);
         }
     }
     // As far as that is allowed, and adopted.
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let actions = cluster.receive(1, 2, request_vote(3 + (1 << 32), EntryId::ZERO));
     assert_eq!(rejection(&actions), None);
     assert_eq!(cluster.raft(1).term(), Term(3 + (1 << 32)));
@@ -277,10 +263,10 @@ fn a_term_more_than_2_to_the_32_ahead() {
 #[test]
 fn a_message_of_term_0_or_under_the_receivers_own_name() {
     for message in every_kind(0) {
-        expect(&mut follower(), 2, message, Rejection::NoTerm);
+        expect(&mut follower_in_term_3(), 2, message, Rejection::NoTerm);
     }
     for message in every_kind(3) {
-        expect(&mut follower(), 1, message, Rejection::FromSelf);
+        expect(&mut follower_in_term_3(), 1, message, Rejection::FromSelf);
     }
 }
 
@@ -288,7 +274,7 @@ fn a_message_of_term_0_or_under_the_receivers_own_name() {
 fn a_vote_from_a_stranger() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     let term = Term(1);
     let reason = Rejection::UnsolicitedVote { term };
     expect(&mut cluster, 9, vote(1, Vote::Granted), reason);
@@ -298,7 +284,7 @@ fn a_vote_from_a_stranger() {
 #[test]
 fn a_vote_that_was_never_asked_for() {
     // In a term that this node has not reached, or where it voted for another.
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     for (term, asked) in [(4, Term(4)), (3, Term(3))] {
         let reason = Rejection::UnsolicitedVote { term: asked };
         expect(&mut cluster, 2, vote(term, Vote::Granted), reason);
@@ -310,15 +296,20 @@ fn a_vote_that_was_never_asked_for() {
 fn a_reply_to_a_request_that_was_never_sent() {
     let term = Term(4);
     let reason = || Rejection::UnsolicitedReply { term };
-    expect(&mut follower(), 2, accepted(4, 1), reason());
-    expect(&mut follower(), 2, refused(4, 1, EntryId::ZERO), reason());
+    expect(&mut follower_in_term_3(), 2, accepted(4, 1), reason());
+    expect(
+        &mut follower_in_term_3(),
+        2,
+        refused(4, 1, EntryId::ZERO),
+        reason(),
+    );
     let last = EntryId::new(1, 1);
     for outcome in [
         SnapshotOutcome::Installed,
         SnapshotOutcome::Wants { offset: 0 },
     ] {
         expect(
-            &mut follower(),
+            &mut follower_in_term_3(),
             2,
             snapshot_reply(4, last, outcome),
             reason(),
@@ -328,7 +319,7 @@ fn a_reply_to_a_request_that_was_never_sent() {
 
 #[test]
 fn a_snapshot_whose_bytes_are_not_those_described() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(9, 3), b"described");
     let reason = Rejection::WrongChecksum {
         expected: Checksum::of(b"described"),
@@ -350,7 +341,7 @@ fn a_snapshot_whose_bytes_are_not_those_described() {
     assert_eq!(cluster.raft(1).term(), Term(3));
     // In pieces: what came before is thrown away with it.
     cluster.receive(1, 2, chunk(3, &meta, 0, b"diffe"));
-    cluster.take();
+    cluster.take_packets();
     expect(&mut cluster, 2, chunk(3, &meta, 5, b"rent"), reason);
     cluster.receive(1, 2, chunk(3, &meta, 5, b"ibed"));
     let wants = SnapshotOutcome::Wants { offset: 0 };
@@ -372,13 +363,18 @@ fn a_chunk_that_does_not_fit_its_snapshot() {
             length,
             size,
         };
-        expect(&mut follower(), 2, chunk(3, &meta, offset, data), reason);
+        expect(
+            &mut follower_in_term_3(),
+            2,
+            chunk(3, &meta, offset, data),
+            reason,
+        );
     }
 }
 
 #[test]
 fn a_snapshot_that_contradicts_what_is_committed_or_names_no_voters() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(2, 3), b"other");
     expect(
         &mut cluster,
@@ -389,7 +385,7 @@ fn a_snapshot_that_contradicts_what_is_committed_or_names_no_voters() {
     let mut meta = snapshot_meta(EntryId::new(9, 3), b"x");
     meta.membership = Membership::default();
     expect(
-        &mut follower(),
+        &mut follower_in_term_3(),
         2,
         chunk(3, &meta, 0, b"x"),
         Rejection::DamagedMembership,
@@ -406,16 +402,21 @@ fn entries_whose_terms_fall_or_exceed_the_messages() {
     // Within one message the builder refuses falling terms; behind prevLog they can be forged.
     let prev = EntryId::new(3, 3);
     let falls = append(3, prev, &[(4, 2, "d")], 0);
-    expect(&mut follower(), 2, falls, reason(4, 2, prev));
+    expect(&mut follower_in_term_3(), 2, falls, reason(4, 2, prev));
     let exceeds = append(3, prev, &[(4, 3, "d"), (5, 4, "e")], 0);
     expect(
-        &mut follower(),
+        &mut follower_in_term_3(),
         2,
         exceeds,
         reason(5, 4, EntryId::new(4, 3)),
     );
     let no_term = append(3, EntryId::ZERO, &[(1, 0, "a")], 0);
-    expect(&mut follower(), 2, no_term, reason(1, 0, EntryId::ZERO));
+    expect(
+        &mut follower_in_term_3(),
+        2,
+        no_term,
+        reason(1, 0, EntryId::ZERO),
+    );
 }
 
 #[test]
@@ -426,7 +427,7 @@ fn entries_that_do_not_follow_prev_log() {
             prev: Index(3),
         };
         let message = append(3, EntryId::new(3, 3), &[(first, 3, "d")], 0);
-        expect(&mut follower(), 2, message, reason);
+        expect(&mut follower_in_term_3(), 2, message, reason);
     }
 }
 
@@ -444,14 +445,29 @@ fn an_entry_id_that_cannot_be() {
     for entry in [EntryId::new(0, 1), EntryId::new(1, 0), EntryId::new(1, 4)] {
         let reason = || impossible(entry, Term(3));
         let meta = snapshot_meta(entry, b"x");
-        expect(&mut follower(), 2, heartbeat(3, entry, 0), reason());
-        expect(&mut follower(), 2, request_vote(3, entry), reason());
-        expect(&mut follower(), 2, chunk(3, &meta, 0, b"x"), reason());
+        expect(
+            &mut follower_in_term_3(),
+            2,
+            heartbeat(3, entry, 0),
+            reason(),
+        );
+        expect(
+            &mut follower_in_term_3(),
+            2,
+            request_vote(3, entry),
+            reason(),
+        );
+        expect(
+            &mut follower_in_term_3(),
+            2,
+            chunk(3, &meta, 0, b"x"),
+            reason(),
+        );
     }
     // A candidate begins a term above all in its log.
     let (entry, term) = (EntryId::new(1, 4), Term(4));
     expect(
-        &mut follower(),
+        &mut follower_in_term_3(),
         2,
         request_vote(4, entry),
         impossible(entry, term),
@@ -470,13 +486,18 @@ fn a_reply_that_contradicts_itself() {
         // Everybody agrees before the first entry.
         refused(1, 0, EntryId::ZERO),
     ] {
-        expect(&mut leader(), 2, message, Rejection::Inconsistent);
+        expect(
+            &mut leader_of_two_entries(),
+            2,
+            message,
+            Rejection::Inconsistent,
+        );
     }
 }
 
 #[test]
 fn no_peer_can_make_a_node_fault() {
-    for mut cluster in [follower(), leader()] {
+    for mut cluster in [follower_in_term_3(), leader_of_two_entries()] {
         for message in every_kind(u64::MAX).into_iter().chain(every_kind(0)) {
             cluster.receive(1, 2, message);
         }

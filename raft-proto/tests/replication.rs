@@ -29,19 +29,17 @@ fn a_divergent_follower_is_brought_level_in_one_round_trip_a_term() {
     for at in 0..50 {
         cluster.propose(1, &format!("lost {at}")).unwrap();
     }
-    cluster.take();
+    cluster.take_packets();
     cluster.campaign(2);
-    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    cluster.deliver_if(|packet| packet.to != NodeId(1));
     for at in 0..50 {
         cluster.propose(2, &format!("kept {at}")).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+        cluster.deliver_if(|packet| packet.to != NodeId(1));
     }
-    cluster.wait(HEARTBEAT);
-    cluster.tick(2);
+    cluster.send_heartbeats(2);
     cluster.deliver();
     assert_eq!(cluster.log(1), cluster.log(2));
-    cluster.wait(HEARTBEAT);
-    cluster.tick(2);
+    cluster.send_heartbeats(2);
     cluster.deliver();
     assert_eq!(cluster.applied(1), cluster.applied(2));
     assert_eq!(cluster.applied(1).len(), 51);
@@ -56,14 +54,12 @@ fn a_follower_behind_the_log_gets_the_snapshot_in_chunks() {
     cluster.elect(1);
     for at in 0..10 {
         cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     let snapshot = cluster.compact(1, 9, b"ten bytes!");
-    cluster.wait(HEARTBEAT);
-    cluster.tick(1);
+    cluster.send_heartbeats(1);
     cluster.deliver();
-    cluster.wait(HEARTBEAT);
-    cluster.tick(1);
+    cluster.send_heartbeats(1);
     cluster.deliver();
     assert_eq!(cluster.raft(3).commit_index(), Index(10));
     assert_eq!(cluster.raft(3).snapshot().unwrap().id, snapshot);

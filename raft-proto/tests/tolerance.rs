@@ -15,19 +15,10 @@ fn normal(cluster: &mut Cluster, from: u64, message: Message) -> Vec<Message> {
     answers.into_iter().map(|(_, message)| message).collect()
 }
 
-/// A follower of n2 in term 3, with the log 1@1 2@2 3@3 committed up to 2.
-fn follower() -> Cluster {
-    let mut cluster = Cluster::new(3);
-    let log = [(1, 1, "a"), (2, 2, "b"), (3, 3, "c")];
-    cluster.receive(1, 2, append(3, EntryId::ZERO, &log, 2));
-    cluster.take();
-    cluster
-}
-
 // "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)".
 #[test]
 fn leader_commit_may_lie_beyond_the_followers_last_entry() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let answers = normal(&mut cluster, 2, heartbeat(3, EntryId::new(3, 3), 1 << 40));
     assert_eq!(answers, [accepted(3, 3)]);
     assert_eq!(cluster.raft(1).commit_index(), Index(3));
@@ -37,7 +28,7 @@ fn leader_commit_may_lie_beyond_the_followers_last_entry() {
 // that the leader does not hold.
 #[test]
 fn a_stale_suffix_is_not_committed_by_an_empty_append_before_it() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let answers = normal(&mut cluster, 3, heartbeat(4, EntryId::new(2, 2), 9));
     // The new term is not on disk yet when the answer leaves: nothing is acknowledged by it.
     let received = AppendOutcome::Accepted {
@@ -51,7 +42,7 @@ fn a_stale_suffix_is_not_committed_by_an_empty_append_before_it() {
 
 #[test]
 fn a_gap_is_answered_with_a_hint() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let gap = append(3, EntryId::new(7, 3), &[(8, 3, "h")], 2);
     let answers = normal(&mut cluster, 2, gap);
     assert_eq!(answers, [refused(3, 7, EntryId::new(3, 3))]);
@@ -63,14 +54,14 @@ fn a_conflict_above_commit_index_is_answered_with_a_hint_that_skips_its_term() {
     let mut cluster = Cluster::new(3);
     let log = [(1, 1, "a"), (2, 4, "b"), (3, 4, "c"), (4, 4, "d")];
     cluster.receive(1, 2, append(4, EntryId::ZERO, &log, 1));
-    cluster.take();
+    cluster.take_packets();
     let answers = normal(&mut cluster, 3, heartbeat(5, EntryId::new(4, 3), 1));
     assert_eq!(answers, [refused(5, 4, EntryId::new(1, 1))]);
 }
 
 #[test]
 fn a_snapshot_offset_that_jumps_is_answered_with_the_one_wanted() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(9, 3), b"abcdefgh");
     let wants = |offset| snapshot_reply(3, meta.id.last, SnapshotOutcome::Wants { offset });
     // Nothing has come yet: a chunk from the middle.
@@ -115,14 +106,14 @@ fn messages_of_stale_terms_are_normal_in_every_role() {
         snapshot_reply(1, EntryId::new(99, 1), SnapshotOutcome::Stale),
     ];
     for role in [RoleKind::Follower, RoleKind::Candidate, RoleKind::Leader] {
-        let mut cluster = follower();
+        let mut cluster = follower_in_term_3();
         if role != RoleKind::Follower {
             cluster.campaign(1);
-            cluster.take();
+            cluster.take_packets();
         }
         if role == RoleKind::Leader {
             cluster.receive(1, 2, vote(4, Vote::Granted));
-            cluster.take();
+            cluster.take_packets();
         }
         assert_eq!(cluster.raft(1).role(), role);
         let before = cluster.raft(1).status();
@@ -139,13 +130,13 @@ fn messages_of_stale_terms_are_normal_in_every_role() {
 fn a_refused_vote_that_arrives_after_its_term_was_learnt_elsewhere_is_normal() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 3, heartbeat(5, EntryId::ZERO, 0));
-    cluster.take();
+    cluster.take_packets();
     normal(&mut cluster, 2, vote(5, Vote::Refused));
     assert_eq!(cluster.raft(1).leader(), Some(NodeId(3)));
     cluster.receive(1, 2, request_vote(6, EntryId::ZERO));
-    cluster.take();
+    cluster.take_packets();
     normal(&mut cluster, 3, vote(6, Vote::Refused));
     assert_eq!(cluster.raft(1).status().rejected, 0);
 }
@@ -162,7 +153,7 @@ fn grants_that_come_after_the_election_is_won_are_normal() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
     cluster.restart(1);
-    cluster.take();
+    cluster.take_packets();
     normal(&mut cluster, 2, vote(1, Vote::Granted));
     assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
 }
@@ -184,16 +175,16 @@ fn every_message_of_a_busy_cluster_can_come_three_times() {
             cluster.compact(1, last, b"twelve bytes");
         }
         for _ in 0..4 {
-            for parcel in cluster.take() {
-                if round < 20 && parcel.to == NodeId(3) {
+            for packet in cluster.take_packets() {
+                if round < 20 && packet.to == NodeId(3) {
                     continue; // n3 is away and comes back to a snapshot.
                 }
                 for _ in 0..3 {
-                    cluster.hand_over(parcel.clone());
+                    cluster.deliver_packet(packet.clone());
                 }
             }
         }
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
     }
     for id in 1..=3 {
         assert_eq!(cluster.raft(id).status().rejected, 0);
@@ -211,20 +202,20 @@ fn replies_that_come_seconds_late_are_normal() {
     let mut late = Vec::new();
     for round in 0..30 {
         cluster.propose(1, &round.to_string()).unwrap();
-        for parcel in cluster.take() {
-            match parcel.to == NodeId(1) && parcel.from == NodeId(3) {
-                true => late.push(parcel),
-                false => drop(cluster.hand_over(parcel)),
+        for packet in cluster.take_packets() {
+            match packet.to == NodeId(1) && packet.from == NodeId(3) {
+                true => late.push(packet),
+                false => drop(cluster.deliver_packet(packet)),
             }
         }
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
     }
     cluster.deliver();
     cluster.wait(Duration::from_secs(5));
     let commit_index = cluster.raft(1).commit_index();
     assert_eq!(commit_index, Index(30));
-    for parcel in late.into_iter().rev() {
-        let actions = cluster.hand_over(parcel);
+    for packet in late.into_iter().rev() {
+        let actions = cluster.deliver_packet(packet);
         assert_eq!(rejection(&actions), None);
     }
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
@@ -238,7 +229,7 @@ fn an_append_that_lies_inside_the_followers_snapshot_is_accepted() {
     let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
     cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 4));
     cluster.compact(1, 4, b"abcd");
-    cluster.take();
+    cluster.take_packets();
     for (prev, list) in [
         (EntryId::ZERO, &log[..2]),
         (EntryId::ZERO, &log[..4]),
@@ -269,7 +260,7 @@ fn a_compacted_prev_log_after_a_restart_is_no_conflict() {
         Index(2),
         "behind what was committed"
     );
-    cluster.take();
+    cluster.take_packets();
     let old = append(1, EntryId::new(1, 1), &log[1..3], 2);
     let answers = normal(&mut cluster, 2, old);
     assert_eq!(answers, [accepted(1, 3)]);
@@ -278,7 +269,7 @@ fn a_compacted_prev_log_after_a_restart_is_no_conflict() {
 
 #[test]
 fn a_snapshot_that_was_installed_long_ago_is_acknowledged_again() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(2, 2), b"ab");
     let answers = normal(&mut cluster, 2, chunk(3, &meta, 0, b"ab"));
     let installed = snapshot_reply(3, meta.id.last, SnapshotOutcome::Installed);
@@ -286,7 +277,7 @@ fn a_snapshot_that_was_installed_long_ago_is_acknowledged_again() {
     assert!(
         cluster
             .node(1)
-            .notes
+            .other_actions
             .iter()
             .all(|note| !matches!(note, Action::Restore { .. }))
     );

@@ -8,13 +8,9 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-/// n1 leads two followers, of which n3 is out of reach; n2 is in Replicate.
-fn leader(change: impl Fn(&mut Config)) -> Cluster {
-    let mut cluster = Cluster::with(3, change);
-    cluster.elect(1);
-    cluster.propose(1, "first").unwrap();
-    cluster.deliver();
-    cluster
+/// n1 leads two followers, which have its first entry and are in Replicate.
+fn leader_of_one(change: impl Fn(&mut Config)) -> Cluster {
+    leader(3, change, &["first"])
 }
 
 fn propose(cluster: &mut Cluster, count: usize) {
@@ -25,26 +21,18 @@ fn propose(cluster: &mut Cluster, count: usize) {
 
 /// What n1 has sent to n2 with entries; everything in the queue is lost.
 fn to_n2(cluster: &mut Cluster) -> Vec<(u64, u64)> {
-    let appends = carried(&cluster.take()).into_iter();
+    let appends = entries_sent(&cluster.take_packets()).into_iter();
     let mine = appends.filter(|(to, _, _)| *to == 2);
     mine.map(|(_, first, last)| (first, last)).collect()
 }
 
-fn peer(cluster: &Cluster, id: u64) -> PeerStatus {
-    let peers = cluster.raft(1).status().peers;
-    peers
-        .into_iter()
-        .find(|peer| peer.id == NodeId(id))
-        .unwrap()
-}
-
 #[test]
 fn so_many_appends_are_in_flight_and_no_more_and_later_proposals_join_the_next() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 3);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 3);
     propose(&mut cluster, 10);
     assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3), (4, 4)]);
     assert_eq!(
-        peer(&cluster, 2).state,
+        cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 3 }
     );
     // One answer makes room for one append, with all that has come meanwhile.
@@ -54,7 +42,7 @@ fn so_many_appends_are_in_flight_and_no_more_and_later_proposals_join_the_next()
 
 #[test]
 fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
-    let mut cluster = leader(|config| {
+    let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
         config.max_inflight_bytes = 200;
@@ -69,7 +57,7 @@ fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
 
 #[test]
 fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
-    let mut cluster = leader(|config| {
+    let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
     });
@@ -82,7 +70,7 @@ fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
 
 #[test]
 fn commands_proposed_together_travel_together() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     cluster.node(1).disk = Disk::Manual;
     let commands: Vec<Bytes> = ["a", "b", "c"].map(Bytes::from).to_vec();
     let (id, commands) = (RequestId(99), Commands::from(commands));
@@ -96,8 +84,8 @@ fn commands_proposed_together_travel_together() {
     assert_eq!(proposal.last_index(), Index(4));
     let writes = &cluster.node(1).waiting;
     assert_eq!((writes.len(), writes[0].entries.len()), (1, 3));
-    let sent = cluster.take();
-    assert_eq!(carried(&sent), [(2, 2, 4), (3, 2, 4)]);
+    let sent = cluster.take_packets();
+    assert_eq!(entries_sent(&sent), [(2, 2, 4), (3, 2, 4)]);
     cluster.queue = sent;
     cluster.deliver();
     assert_eq!(cluster.applied(2), ["first", "a", "b", "c"]);
@@ -105,7 +93,7 @@ fn commands_proposed_together_travel_together() {
 
 #[test]
 fn of_commands_proposed_together_all_or_none_are_taken() {
-    let mut cluster = leader(|config| config.max_entry_bytes = 5);
+    let mut cluster = leader_of_one(|config| config.max_entry_bytes = 5);
     let before = cluster.raft(1).last_log();
     let (id, limit) = (RequestId(99), 5);
     for (commands, error) in [
@@ -126,7 +114,7 @@ fn of_commands_proposed_together_all_or_none_are_taken() {
 
 #[test]
 fn a_proposal_to_another_node_names_the_leader() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     let leader = Some(NodeId(1));
     let error = cluster.propose(2, "a").unwrap_err();
     assert_eq!(error, ProposeError::NotLeader { leader });
@@ -140,12 +128,15 @@ fn a_proposal_to_another_node_names_the_leader() {
 /// Lets time pass until n2 has all, with every message arriving.
 fn expect_recovery(cluster: &mut Cluster) {
     for _ in 0..4 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
     assert_eq!(cluster.log(2), cluster.log(1));
     assert_eq!(cluster.applied(2), cluster.applied(1));
-    assert_eq!(peer(cluster, 2).state, PeerState::Replicate { inflight: 0 });
+    assert_eq!(
+        cluster.peer(1, 2).state,
+        PeerState::Replicate { inflight: 0 }
+    );
     // And it goes on as usual.
     cluster.propose(1, "after").unwrap();
     cluster.deliver();
@@ -154,19 +145,19 @@ fn expect_recovery(cluster: &mut Cluster) {
 
 #[test]
 fn the_window_reopens_when_all_replies_were_lost() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 2);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 2);
     propose(&mut cluster, 6);
-    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    cluster.deliver_if(|packet| packet.to != NodeId(1));
     assert_eq!(
-        peer(&cluster, 2).state,
+        cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 2 }
     );
     // A question shows that they are there: no entry is sent again.
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     let mut again = Vec::new();
-    for parcel in cluster.take() {
-        again.extend(carried(std::slice::from_ref(&parcel)));
-        cluster.hand_over(parcel);
+    for packet in cluster.take_packets() {
+        again.extend(entries_sent(std::slice::from_ref(&packet)));
+        cluster.deliver_packet(packet);
     }
     assert!(again.is_empty(), "{again:?}");
     expect_recovery(&mut cluster);
@@ -174,18 +165,18 @@ fn the_window_reopens_when_all_replies_were_lost() {
 
 #[test]
 fn the_window_reopens_when_all_requests_were_lost() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 2);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 2);
     propose(&mut cluster, 6);
-    cluster.take();
+    cluster.take_packets();
     expect_recovery(&mut cluster);
 }
 
 #[test]
 fn the_window_reopens_when_one_append_in_the_middle_was_lost() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 4);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 4);
     propose(&mut cluster, 4);
-    let mut sent = cluster.take();
-    sent.retain(|parcel| carried(std::slice::from_ref(parcel)) != [(2, 3, 3)]);
+    let mut sent = cluster.take_packets();
+    sent.retain(|packet| entries_sent(std::slice::from_ref(packet)) != [(2, 3, 3)]);
     cluster.queue = sent;
     cluster.deliver();
     expect_recovery(&mut cluster);
@@ -193,23 +184,23 @@ fn the_window_reopens_when_one_append_in_the_middle_was_lost() {
 
 #[test]
 fn replies_that_are_late_and_reordered_reopen_the_window() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 3);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 3);
     propose(&mut cluster, 9);
-    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    cluster.deliver_if(|packet| packet.to != NodeId(1));
     for index in [4, 2, 3, 2, 4] {
         cluster.receive(1, 2, accepted(1, index));
     }
-    assert_eq!(peer(&cluster, 2).match_index, Index(4));
+    assert_eq!(cluster.peer(1, 2).match_index, Index(4));
     assert_eq!(to_n2(&mut cluster), [(5, 10)]);
     expect_recovery(&mut cluster);
 }
 
 #[test]
 fn appends_that_overtake_each_other_cost_no_second_copy_of_most_entries() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 8);
-    let mut sent: Vec<Parcel> = cluster.take();
-    sent.retain(|parcel| parcel.to == NodeId(2));
+    let mut sent: Vec<Packet> = cluster.take_packets();
+    sent.retain(|packet| packet.to == NodeId(2));
     sent.reverse();
     cluster.queue = sent;
     let mut carried_again = 0;
@@ -217,11 +208,11 @@ fn appends_that_overtake_each_other_cost_no_second_copy_of_most_entries() {
         if cluster.queue.is_empty() {
             break;
         }
-        let parcel = cluster.queue.remove(0);
-        if parcel.from == NodeId(1) {
-            carried_again += carried(std::slice::from_ref(&parcel)).len();
+        let packet = cluster.queue.remove(0);
+        if packet.from == NodeId(1) {
+            carried_again += entries_sent(std::slice::from_ref(&packet)).len();
         }
-        cluster.hand_over(parcel);
+        cluster.deliver_packet(packet);
     }
     assert_eq!(cluster.log(2), cluster.log(1));
     // The eight themselves, and at most the refused seven once more.
@@ -231,17 +222,17 @@ fn appends_that_overtake_each_other_cost_no_second_copy_of_most_entries() {
 
 #[test]
 fn a_heartbeat_goes_out_in_time_also_while_appends_are_unanswered() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     for _ in 0..20 {
         cluster.wait(HEARTBEAT / 2);
         cluster.propose(1, "more").unwrap();
         cluster.tick(1);
     }
-    let empty = |parcel: &&Parcel| match &parcel.message {
-        Message::AppendEntries(append) => parcel.to == NodeId(2) && append.entries.is_empty(),
+    let empty = |packet: &&Packet| match &packet.message {
+        Message::AppendEntries(append) => packet.to == NodeId(2) && append.entries.is_empty(),
         _ => false,
     };
-    let heartbeats = cluster.take().iter().filter(empty).count();
+    let heartbeats = cluster.take_packets().iter().filter(empty).count();
     assert!(
         (9..=11).contains(&heartbeats),
         "{heartbeats} in ten intervals"
@@ -251,25 +242,25 @@ fn a_heartbeat_goes_out_in_time_also_while_appends_are_unanswered() {
 #[test]
 fn commit_index_is_told_at_once_or_after_the_configured_delay() {
     let empty_appends = |cluster: &mut Cluster| {
-        let parcels = cluster.take();
-        let all = parcels
+        let packets = cluster.take_packets();
+        let all = packets
             .iter()
-            .filter(|parcel| parcel.from == NodeId(1))
+            .filter(|packet| packet.from == NodeId(1))
             .count();
-        all - carried(&parcels).len()
+        all - entries_sent(&packets).len()
     };
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 2));
     assert_eq!(empty_appends(&mut cluster), 1, "n2 answered; n3 has not");
     let delay = Duration::from_millis(20);
-    let mut cluster = leader(|config| config.commit_notice_delay = delay);
+    let mut cluster = leader_of_one(|config| config.commit_notice_delay = delay);
     cluster.wait(delay);
     cluster.tick(1);
     cluster.deliver();
     propose(&mut cluster, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 2));
     assert_eq!(empty_appends(&mut cluster), 0);
     cluster.wait(delay / 2);
@@ -280,7 +271,7 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
     assert_eq!(empty_appends(&mut cluster), 1);
     // An append that goes there anyway makes the notice superfluous.
     propose(&mut cluster, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 3));
     propose(&mut cluster, 1);
     assert_eq!(to_n2(&mut cluster), [(4, 4)]);
@@ -291,7 +282,7 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
 
 #[test]
 fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     let long = 10 * cluster.raft(1).config().election_timeout_max;
     let denial = || refused(1, 1, EntryId::ZERO);
     // Late refusals alone are no evidence: not many of them, nor old ones after it agreed.
@@ -314,16 +305,16 @@ fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
         last: EntryId::ZERO,
     };
     assert_eq!(reports, [report]);
-    assert_eq!(peer(&cluster, 2).match_index, Index(1));
+    assert_eq!(cluster.peer(1, 2).match_index, Index(1));
 }
 
 #[test]
 fn unreachable_makes_the_leader_ask_instead_of_trusting_what_it_sent() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 3);
-    cluster.take();
+    cluster.take_packets();
     cluster.input(1, Input::Unreachable { peer: NodeId(2) });
-    let status = peer(&cluster, 2);
+    let status = cluster.peer(1, 2);
     assert_eq!(
         (status.state, status.next_index),
         (PeerState::Probe, Index(2))
@@ -379,7 +370,7 @@ fn what_is_handed_out_and_not_applied_is_bounded() {
 
 #[test]
 fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_committed() {
-    let mut cluster = leader(|config| {
+    let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
         config.max_uncommitted_bytes = 250;

@@ -1,15 +1,14 @@
 //! Messages as bytes: what is encoded decodes to the same, in little space and without a copy.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/frames.rs"]
-mod frames;
+mod support;
 
 use bytes::Bytes;
-use frames::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_proto::wire::{self, DecodeError, Envelope};
 use raft_proto::*;
+use support::frames::*;
 
 fn id() -> impl Strategy<Value = EntryId> {
     (any_number(), any_number()).prop_map(|(index, term)| EntryId::new(index, term))
@@ -205,7 +204,7 @@ proptest! {
     fn every_truncation_is_refused(message in message(), cut in any::<prop::sample::Index>()) {
         let frame = frame(&message);
         let cut = cut.index(frame.len());
-        let error = refused(frame[..cut].to_vec());
+        let error = decode_error(frame[..cut].to_vec());
         let expected = matches!(
             error,
             DecodeError::Truncated { .. } | DecodeError::CountBeyondFrame { .. }
@@ -217,7 +216,7 @@ proptest! {
     fn every_appended_byte_is_refused(message in message(), extra in vec(any::<u8>(), 1..9)) {
         let count = extra.len() as u64;
         let frame = [frame(&message), extra].concat();
-        prop_assert_eq!(refused(frame), DecodeError::TrailingBytes { count });
+        prop_assert_eq!(decode_error(frame), DecodeError::TrailingBytes { count });
     }
 
     #[test]

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use raft_proto::*;
 use start::{NODE, snapshot_of};
 use std::time::Duration;
-use world::{ChunkRead, ChunkWrite, EntryRead, Parcel, Transfer, World, WritePace};
+use world::{ChunkRead, ChunkWrite, EntryRead, PeerMessage, Transfer, World, WritePace};
 
 /// Runs the events that `data` describes.
 pub fn run(data: &[u8]) {
@@ -215,7 +215,7 @@ impl World {
             return Ok(());
         }
         let at = u.choose_index(self.sent.len())?;
-        let Parcel { peer, message } = self.sent[at].clone();
+        let PeerMessage { peer, message } = self.sent[at].clone();
         let from = peer;
         let answer = if u.ratio(3, 4)? {
             good_answer(&message)
@@ -281,7 +281,7 @@ impl World {
     /// A chunk as a correct leader sends it: from the offset that the node wanted.
     fn receive_chunk(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let (from, term) = self.some_leader(u)?;
-        if let Some(Parcel { peer, message }) = self.sent.back()
+        if let Some(PeerMessage { peer, message }) = self.sent.back()
             && *peer == from
             && let Message::InstallSnapshotReply(reply) = message
             && let Some(transfer) = &mut self.transfer
@@ -408,7 +408,7 @@ impl World {
     fn other_event(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         match u.int_in_range(0..=2u8)? {
             0 => {
-                if let Some(Parcel { peer, message }) = self.received.clone() {
+                if let Some(PeerMessage { peer, message }) = self.received.clone() {
                     let from = peer;
                     self.step(Input::Receive { from, message });
                 }

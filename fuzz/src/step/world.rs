@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// A message to a peer or from one.
 #[derive(Clone)]
-pub(super) struct Parcel {
+pub(super) struct PeerMessage {
     pub(super) peer: NodeId,
     pub(super) message: Message,
 }
@@ -65,9 +65,9 @@ pub(super) struct World {
     pub(super) disk: Disk,
     pub(super) writes: WritePace,
     /// The last messages that the node sent.
-    pub(super) sent: VecDeque<Parcel>,
+    pub(super) sent: VecDeque<PeerMessage>,
     /// The last message that the node received.
-    pub(super) received: Option<Parcel>,
+    pub(super) received: Option<PeerMessage>,
     pub(super) reads: VecDeque<ChunkRead>,
     pub(super) chunks: VecDeque<ChunkWrite>,
     pub(super) transfer: Option<Transfer>,
@@ -136,7 +136,7 @@ impl World {
             self.wake_at = Time::NEVER;
         }
         if let Input::Receive { from, message } = &input {
-            self.received = Some(Parcel {
+            self.received = Some(PeerMessage {
                 peer: *from,
                 message: message.clone(),
             });
@@ -291,7 +291,7 @@ impl World {
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
-        self.sent.push_back(Parcel { peer: to, message });
+        self.sent.push_back(PeerMessage { peer: to, message });
         if self.sent.len() > 16 {
             self.sent.pop_front();
         }

@@ -1,6 +1,6 @@
 //! What a follower's log has to be, as plainly as it can be said.
 
-use crate::storage::{Record, Storage};
+use crate::support::storage::{Record, Storage};
 use raft_proto::EntryId;
 
 /// The list: entries with their indexes, behind a base.

@@ -2,7 +2,7 @@
 //! every node's memory and disk, which no node does.
 
 use crate::member::{Member, State};
-use crate::storage::{Record, records};
+use crate::support::storage::{Record, records};
 use raft_proto::*;
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! of Figure 2: acknowledgements come in any order, repeated and late.
 
 use crate::checks::commit_rule;
-use crate::storage::{Record, Storage, entries};
+use crate::support::storage::{Record, Storage, entries};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_proto::*;

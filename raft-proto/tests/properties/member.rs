@@ -1,6 +1,6 @@
 //! One server: its core, its disk and snapshot files, its service, and what its driver owes it.
 
-use crate::storage::Storage;
+use crate::support::storage::Storage;
 use bytes::Bytes;
 use raft_proto::*;
 use std::collections::{BTreeMap, VecDeque};

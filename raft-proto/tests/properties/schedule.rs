@@ -171,7 +171,7 @@ fn perform(world: &mut World, step: &Step) {
         }
         Step::DropTo { node } => {
             let to = id(node);
-            world.network.retain(|parcel| parcel.to != to);
+            world.network.retain(|packet| packet.to != to);
         }
         Step::Timeout { node } => world.timeout(id(node)),
         Step::Pass { millis } => world.pass(Duration::from_millis(u64::from(*millis))),

@@ -21,7 +21,7 @@ pub enum Answer {
 }
 
 #[derive(Clone, Debug)]
-pub struct Parcel {
+pub struct Packet {
     pub from: u64,
     pub to: u64,
     pub message: Message,
@@ -30,7 +30,7 @@ pub struct Parcel {
 pub struct World {
     pub settings: Settings,
     pub members: Vec<Member>,
-    pub network: Vec<Parcel>,
+    pub network: Vec<Packet>,
     /// Members on one side of a partition.
     cut: BTreeSet<u64>,
     pub ledger: Ledger,
@@ -131,7 +131,7 @@ impl World {
                 let to = to.0;
                 assert_ne!(to, id, "a node sends nothing to itself");
                 if self.cut.contains(&id) == self.cut.contains(&to) {
-                    self.network.push(Parcel {
+                    self.network.push(Packet {
                         from: id,
                         to,
                         message,
@@ -385,7 +385,7 @@ impl World {
 
     pub fn deliver(&mut self, at: usize) {
         if at < self.network.len() {
-            let Parcel { from, to, message } = self.network.remove(at);
+            let Packet { from, to, message } = self.network.remove(at);
             let from = NodeId(from);
             self.input(to, Input::Receive { from, message });
         }
@@ -417,7 +417,7 @@ impl World {
     pub fn partition(&mut self, side: BTreeSet<u64>) {
         self.story.push(format!("cut off: {side:?}"));
         self.network
-            .retain(|parcel| side.contains(&parcel.from) == side.contains(&parcel.to));
+            .retain(|packet| side.contains(&packet.from) == side.contains(&packet.to));
         self.cut = side;
     }
 

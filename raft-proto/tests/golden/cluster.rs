@@ -1,49 +1,52 @@
-//! A cluster that a script directs: every message, sync and crash happens when the script says
-//! so, and everything that happens is written down in the words of `raft_proto::trace`.
-#![allow(dead_code, unreachable_pub, missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! A cluster that a script controls. Each message, sync and crash happens when the script says so,
+//! and all events and actions are recorded in the words of `raft_proto::trace`.
 
-use crate::storage::Storage;
+use crate::support::Disk;
+use crate::support::storage::Storage;
 use bytes::Bytes;
 use raft_proto::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Whether writes complete in the step that asks for them, or at `sync`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disk {
-    Instant,
-    Slow,
-}
-
-pub struct Actor {
+/// A core, with what its disk and its service hold.
+pub struct Node {
     config: Config,
     disk: Disk,
+    /// None while the node is down.
     pub raft: Option<Raft>,
-    /// Each has a clock of its own, so that one can time out alone.
+    /// Each node has a clock of its own, so that one can time out alone.
     clock: Time,
     wake_at: Time,
     stored: Storage,
     waiting: VecDeque<Write>,
-    /// The state machine: the commands applied.
+    /// The state machine: the commands that it has applied.
     pub applied: Vec<String>,
     applied_index: Index,
+    /// The bytes of complete snapshots.
     files: BTreeMap<SnapshotId, Bytes>,
+    /// The chunks received so far of a snapshot.
     partial: Vec<u8>,
-    /// Whether its log cannot be read back.
-    pub unreadable: bool,
+    /// Whether the entries on its disk can be read.
+    pub log: StoredLog,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredLog {
+    Readable,
+    Unreadable,
+}
+
+/// A message on its way through the network.
 #[derive(Clone, Debug)]
-pub struct Parcel {
+pub struct Packet {
     pub from: u64,
     pub to: u64,
-    /// The sender's term when it sent this.
+    /// The term of the sender when it sent the message.
     term: Term,
     pub message: Message,
 }
 
-/// Which messages a command means: those between these nodes, all if none are named.
+/// The messages that a command means: those from and to the nodes named, or all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Route {
     pub from: Option<u64>,
@@ -51,43 +54,48 @@ pub struct Route {
 }
 
 impl Route {
-    pub fn takes(self, parcel: &Parcel) -> bool {
-        self.from.is_none_or(|from| from == parcel.from) && self.to.is_none_or(|to| to == parcel.to)
+    pub fn includes(self, packet: &Packet) -> bool {
+        self.from.is_none_or(|from| from == packet.from) && self.to.is_none_or(|to| to == packet.to)
     }
 }
 
 #[derive(Default)]
-pub struct Stage {
-    actors: BTreeMap<u64, Actor>,
-    network: Vec<Parcel>,
+pub struct ScriptedCluster {
+    nodes: BTreeMap<u64, Node>,
+    network: Vec<Packet>,
     requests: u64,
-    /// What happened since it was last taken.
+    /// The trace since it was last taken.
     lines: Vec<String>,
 }
 
-/// The settings of a script's cluster: small numbers that a reader can follow.
+/// The settings of a script's cluster, unless the script says otherwise.
 pub fn config(id: u64, nodes: u64) -> Config {
     let voters = (1..=nodes).map(NodeId);
     let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), 42);
     config.leader_noop = LeaderNoop::Off;
-    // What Figure 2 says, and no more; the rest has tests of its own.
+    // Only what Figure 2 says. The extensions have scripts of their own.
     config.pre_vote = PreVoting::Off;
     config.check_quorum = CheckQuorum::Off;
     config.trailing_entries = 0;
     config
 }
 
-impl Stage {
-    /// `spare` nodes more than the cluster begins with are to join it later.
-    pub fn new(nodes: u64, spare: u64, disk: Disk, change: impl Fn(&mut Config)) -> Stage {
-        let mut stage = Stage::default();
+impl ScriptedCluster {
+    /// `nodes` voters, and `spare` nodes that may join the cluster later.
+    pub fn new(
+        nodes: u64,
+        spare: u64,
+        disk: Disk,
+        change: impl Fn(&mut Config),
+    ) -> ScriptedCluster {
+        let mut cluster = ScriptedCluster::default();
         for id in 1..=nodes + spare {
             let mut config = config(id, nodes);
             if id > nodes {
                 config.start = Start::Join;
             }
             change(&mut config);
-            let actor = Actor {
+            let node = Node {
                 config,
                 disk,
                 raft: None,
@@ -99,98 +107,97 @@ impl Stage {
                 applied_index: Index::ZERO,
                 files: BTreeMap::new(),
                 partial: Vec::new(),
-                unreadable: false,
+                log: StoredLog::Readable,
             };
-            stage.actors.insert(id, actor);
-            stage.restart(id);
+            cluster.nodes.insert(id, node);
+            cluster.restart(id);
         }
-        stage
+        cluster
     }
 
-    /// What happened since the last call, one fact a line.
+    /// The trace since the last call, one fact a line.
     pub fn take_lines(&mut self) -> String {
         let lines: Vec<String> = std::mem::take(&mut self.lines);
         lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    pub fn actor(&mut self, id: u64) -> &mut Actor {
-        self.actors.get_mut(&id).expect("the script names a node")
+    pub fn node(&mut self, id: u64) -> &mut Node {
+        self.nodes.get_mut(&id).expect("the script names a node")
     }
 
     pub fn raft(&self, id: u64) -> &Raft {
-        let actor = self.actors.get(&id).expect("the script names a node");
-        actor.raft.as_ref().expect("the node is up")
+        let node = self.nodes.get(&id).expect("the script names a node");
+        node.raft.as_ref().expect("the node is up")
     }
 
     pub fn applied(&mut self, id: u64) -> &[String] {
-        &self.actor(id).applied
+        &self.node(id).applied
     }
 
     pub fn set_disk(&mut self, id: u64, disk: Disk) {
-        self.actor(id).disk = disk;
+        self.node(id).disk = disk;
     }
 
     pub fn input(&mut self, id: u64, input: Input) {
-        let actor = self.actor(id);
-        let at = actor.clock;
-        let Some(raft) = actor.raft.as_mut() else {
+        let node = self.node(id);
+        let at = node.clock;
+        let Some(raft) = node.raft.as_mut() else {
             return;
         };
         let node = NodeId(id);
         let term = raft.term();
-        let line = trace::input(trace::Who { node, term }, &input).to_string();
+        let input_line = trace::input(trace::Who { node, term }, &input).to_string();
         let actions = raft.step(Event {
             at,
             input: input.clone(),
         });
         let term = raft.term();
-        let silent = |action: &&Action| !matches!(action, Action::WakeAt(_));
-        let told: Vec<String> = actions
+        let traced = |action: &&Action| !matches!(action, Action::WakeAt(_));
+        let action_lines: Vec<String> = actions
             .iter()
-            .filter(silent)
+            .filter(traced)
             .map(|action| trace::action(trace::Who { node, term }, action).to_string())
             .collect();
-        // Time that passes without consequence, and the obedience of the state machine, are not
-        // worth a line.
-        let worth = match input {
-            Input::Tick | Input::Applied { .. } => !told.is_empty(),
+        // A tick or a report of the state machine that leads to no action would be noise.
+        let is_traced = match input {
+            Input::Tick | Input::Applied { .. } => !action_lines.is_empty(),
             _ => true,
         };
-        if worth {
-            self.lines.push(line);
+        if is_traced {
+            self.lines.push(input_line);
         }
-        self.lines.extend(told);
+        self.lines.extend(action_lines);
         for action in actions {
             self.perform(id, term, action);
         }
-        if self.actor(id).disk == Disk::Instant {
+        if self.node(id).disk == Disk::Instant {
             self.sync(id, usize::MAX);
         }
     }
 
     fn perform(&mut self, id: u64, term: Term, action: Action) {
-        let actor = self.actor(id);
+        let node = self.node(id);
         match action {
-            Action::Send { to, message } => self.network.push(Parcel {
+            Action::Send { to, message } => self.network.push(Packet {
                 from: id,
                 to: to.0,
                 term,
                 message,
             }),
-            Action::Persist(write) => actor.waiting.push_back(write),
+            Action::Persist(write) => node.waiting.push_back(write),
             Action::Apply { entries } => {
                 for entry in &entries {
                     if entry.kind() == EntryKind::Command {
                         let text = String::from_utf8_lossy(entry.payload());
-                        actor.applied.push(text.into_owned());
+                        node.applied.push(text.into_owned());
                     }
                 }
-                actor.applied_index = entries.last_id().expect("at least one entry").index;
-                let index = actor.applied_index;
+                node.applied_index = entries.last_id().expect("at least one entry").index;
+                let index = node.applied_index;
                 self.input(id, Input::Applied { index });
             }
             Action::Restore { snapshot } => {
-                actor.load(snapshot.id);
+                node.load(snapshot.id);
                 let index = snapshot.id.last.index;
                 self.input(id, Input::Applied { index });
             }
@@ -201,7 +208,7 @@ impl Stage {
                 length,
             } => {
                 let range = offset as usize..(offset + length) as usize;
-                let result = match actor.files.get(&snapshot) {
+                let result = match node.files.get(&snapshot) {
                     Some(file) => Ok(file.slice(range)),
                     None => Err(SnapshotReadFailed::Gone),
                 };
@@ -220,11 +227,11 @@ impl Stage {
                 offset,
                 data,
             } => {
-                actor.partial.truncate(offset as usize);
-                actor.partial.extend_from_slice(&data);
-                if actor.partial.len() as u64 == snapshot.size {
-                    let file = std::mem::take(&mut actor.partial);
-                    actor.files.insert(snapshot, file.into());
+                node.partial.truncate(offset as usize);
+                node.partial.extend_from_slice(&data);
+                if node.partial.len() as u64 == snapshot.size {
+                    let file = std::mem::take(&mut node.partial);
+                    node.files.insert(snapshot, file.into());
                 }
                 let result = Ok(());
                 self.input(
@@ -237,18 +244,18 @@ impl Stage {
                 );
             }
             Action::ReleaseSnapshot { snapshot } => {
-                actor.files.remove(&snapshot);
+                node.files.remove(&snapshot);
             }
-            Action::WakeAt(at) => actor.wake_at = at,
+            Action::WakeAt(at) => node.wake_at = at,
             Action::ReadEntries {
                 peer,
                 from,
                 to,
                 max_bytes,
             } => {
-                let entries = match actor.unreadable {
-                    true => None,
-                    false => actor.stored.read(from.index, to.index, max_bytes),
+                let entries = match node.log {
+                    StoredLog::Unreadable => None,
+                    StoredLog::Readable => node.stored.read(from.index, to.index, max_bytes),
                 };
                 self.input(
                     id,
@@ -273,13 +280,13 @@ impl Stage {
         }
     }
 
-    /// Completes the oldest `count` writes of a node, in one sync.
+    /// Completes the oldest `count` writes of a node with one sync.
     pub fn sync(&mut self, id: u64, count: usize) {
-        let actor = self.actor(id);
-        let count = count.min(actor.waiting.len());
+        let node = self.node(id);
+        let count = count.min(node.waiting.len());
         let mut last = None;
-        for write in actor.waiting.drain(..count) {
-            actor.stored.write(&write);
+        for write in node.waiting.drain(..count) {
+            node.stored.write(&write);
             last = Some(write.seq);
         }
         if let Some(seq) = last {
@@ -287,38 +294,33 @@ impl Stage {
         }
     }
 
-    /// A node's timer fires: its clock goes to its deadline, until it campaigns.
+    /// The clock of a node goes on from deadline to deadline until it campaigns.
     pub fn campaign(&mut self, id: u64) {
         let before = self.raft(id).term();
-        // Deadlines are lazy: the first tick may only name the next one.
+        self.reach_deadlines_until(id, |raft| raft.term() != before);
+    }
+
+    /// The clock of a node goes on from deadline to deadline until it is no follower.
+    pub fn start_election(&mut self, id: u64) {
+        self.reach_deadlines_until(id, |raft| raft.role() != RoleKind::Follower);
+    }
+
+    /// Deadlines are lazy: the first tick may only name the next deadline.
+    fn reach_deadlines_until(&mut self, id: u64, is_done: impl Fn(&Raft) -> bool) {
         for _ in 0..4 {
-            let actor = self.actor(id);
-            assert_ne!(actor.wake_at, Time::NEVER, "the node has no deadline");
-            actor.clock = actor.clock.max(actor.wake_at);
+            let node = self.node(id);
+            assert_ne!(node.wake_at, Time::NEVER, "the node has no deadline");
+            node.clock = node.clock.max(node.wake_at);
             self.input(id, Input::Tick);
-            if self.raft(id).term() != before {
+            if is_done(self.raft(id)) {
                 return;
             }
         }
-        panic!("n{id} does not campaign");
+        panic!("n{id} starts no election");
     }
 
-    /// A node's timer fires: its clock goes to its deadline, until it stands for election.
-    pub fn stand(&mut self, id: u64) {
-        for _ in 0..4 {
-            let actor = self.actor(id);
-            assert_ne!(actor.wake_at, Time::NEVER, "the node has no deadline");
-            actor.clock = actor.clock.max(actor.wake_at);
-            self.input(id, Input::Tick);
-            if self.raft(id).role() != RoleKind::Follower {
-                return;
-            }
-        }
-        panic!("n{id} does not stand for election");
-    }
-
-    /// The number of the next request.
-    pub fn request(&mut self) -> RequestId {
+    /// The id of the next request.
+    pub fn next_request(&mut self) -> RequestId {
         self.requests += 1;
         RequestId(self.requests)
     }
@@ -327,93 +329,92 @@ impl Stage {
         self.input(id, Input::Tick);
     }
 
-    /// Time passes for all, or for one; timers fire that are due then.
+    /// Time passes for all nodes or for `only` one, and due timers fire.
     pub fn wait(&mut self, time: Duration, only: Option<u64>) {
-        let ids: Vec<u64> = self.actors.keys().copied().collect();
+        let ids: Vec<u64> = self.nodes.keys().copied().collect();
         for id in ids {
             if only.is_none_or(|only| only == id) {
-                let actor = self.actor(id);
-                actor.clock = actor.clock.after(time);
-                if actor.wake_at <= actor.clock {
+                let node = self.node(id);
+                node.clock = node.clock.after(time);
+                if node.wake_at <= node.clock {
                     self.input(id, Input::Tick);
                 }
             }
         }
     }
 
-    /// The messages on their way, oldest first.
-    pub fn on_their_way(&self, route: Route) -> usize {
+    /// The number of packets on the route.
+    pub fn count_packets(&self, route: Route) -> usize {
         self.network
             .iter()
-            .filter(|parcel| route.takes(parcel))
+            .filter(|packet| route.includes(packet))
             .count()
     }
 
-    /// Takes the `skip + 1`th message of the route out of the network.
-    pub fn take(&mut self, route: Route, skip: usize) -> Option<Parcel> {
-        let mut taken = (0..self.network.len()).filter(|at| route.takes(&self.network[*at]));
+    /// Takes the packet of the route after the first `skip` ones out of the network.
+    pub fn take(&mut self, route: Route, skip: usize) -> Option<Packet> {
+        let mut taken = (0..self.network.len()).filter(|at| route.includes(&self.network[*at]));
         let at = taken.nth(skip)?;
         Some(self.network.remove(at))
     }
 
-    pub fn hand_over(&mut self, parcel: Parcel) {
-        let Parcel {
+    pub fn deliver(&mut self, packet: Packet) {
+        let Packet {
             from, to, message, ..
-        } = parcel;
+        } = packet;
         let from = NodeId(from);
-        if self.actor(to).raft.is_none() {
+        if self.node(to).raft.is_none() {
             self.lines.push(format!("n{to} is down: a message is lost"));
         }
         self.input(to, Input::Receive { from, message });
     }
 
-    /// Loses a message.
-    pub fn lose(&mut self, parcel: &Parcel) {
-        let line = parcel.line();
+    /// Records that a packet is lost.
+    pub fn lose(&mut self, packet: &Packet) {
+        let line = packet.line();
         self.lines.push(format!("{line} (dropped)"));
     }
 
-    /// A copy of a message will arrive as well.
-    pub fn repeat(&mut self, parcel: Parcel) {
-        let line = parcel.line();
+    /// Puts a copy of a packet into the network.
+    pub fn duplicate(&mut self, packet: Packet) {
+        let line = packet.line();
         self.lines.push(format!("{line} (duplicated)"));
-        self.network.push(parcel);
+        self.network.push(packet);
     }
 
     pub fn crash(&mut self, id: u64) {
-        let actor = self.actor(id);
-        let lost = actor.waiting.len();
-        actor.raft = None;
-        actor.waiting.clear();
-        actor.partial.clear();
-        actor.wake_at = Time::NEVER;
+        let node = self.node(id);
+        let lost = node.waiting.len();
+        node.raft = None;
+        node.waiting.clear();
+        node.partial.clear();
+        node.wake_at = Time::NEVER;
         self.lines
             .push(format!("n{id} crashes: {lost} writes lost"));
     }
 
     pub fn restart(&mut self, id: u64) {
-        let actor = self.actor(id);
-        actor.applied.clear();
-        actor.applied_index = Index::ZERO;
-        if let Some(snapshot) = &actor.stored.snapshot {
-            actor.load(snapshot.id);
+        let node = self.node(id);
+        node.applied.clear();
+        node.applied_index = Index::ZERO;
+        if let Some(snapshot) = &node.stored.snapshot {
+            node.load(snapshot.id);
         }
-        actor.config.seed += 1;
-        let recovered = actor.stored.recovered(None);
-        let raft = Raft::new(actor.config.clone(), recovered).expect("a faithful storage");
-        actor.raft = Some(raft);
+        node.config.seed += 1;
+        let recovered = node.stored.recovered(None);
+        let raft = Raft::new(node.config.clone(), recovered).expect("a sound storage");
+        node.raft = Some(raft);
         self.input(id, Input::Tick);
     }
 
     pub fn propose(&mut self, id: u64, commands: &[String]) {
-        let request = self.request();
+        let request = self.next_request();
         let commands: Vec<Bytes> = commands.iter().cloned().map(Bytes::from).collect();
         let commands = Commands::from(commands);
-        let id_of_request = request;
         self.input(
             id,
             Input::Propose {
-                id: id_of_request,
+                id: request,
                 commands,
             },
         );
@@ -423,30 +424,33 @@ impl Stage {
     pub fn compact(&mut self, id: u64, index: u64) {
         let term = self.raft(id).term_at(Index(index)).expect("an entry there");
         let log = self.raft(id).entries(Index(1), Index(index));
-        let actor = self.actor(id);
-        // What an earlier snapshot stands for, and the commands behind it.
+        let node = self.node(id);
+        // The log may begin after an earlier snapshot, whose commands come first.
         let later = log
             .iter()
             .filter(|entry| entry.kind() == EntryKind::Command);
         let later: Vec<String> = later
             .map(|entry| String::from_utf8_lossy(entry.payload()).into_owned())
             .collect();
-        let commands_left = actor.applied_index.since(Index(index)) as usize;
-        let end = actor.applied.len().saturating_sub(commands_left);
-        assert!(actor.applied[..end].ends_with(&later), "as applied");
-        let bytes = Bytes::from(actor.applied[..end].join(","));
+        let commands_left = node.applied_index.since(Index(index)) as usize;
+        let end = node.applied.len().saturating_sub(commands_left);
+        assert!(
+            node.applied[..end].ends_with(&later),
+            "the commands of the log were applied"
+        );
+        let bytes = Bytes::from(node.applied[..end].join(","));
         let snapshot = SnapshotId {
             last: EntryId::new(index, term.0),
             size: bytes.len() as u64,
             checksum: Checksum::of(&bytes),
         };
-        actor.files.insert(snapshot, bytes);
+        node.files.insert(snapshot, bytes);
         self.input(id, Input::Compact { snapshot });
     }
 }
 
-impl Parcel {
-    /// The line that its sending was.
+impl Packet {
+    /// The line of the trace with which it was sent.
     fn line(&self) -> String {
         let who = trace::Who {
             node: NodeId(self.from),
@@ -457,8 +461,8 @@ impl Parcel {
     }
 }
 
-impl Actor {
-    /// The state machine becomes what the snapshot says.
+impl Node {
+    /// The state machine becomes that of the snapshot.
     fn load(&mut self, snapshot: SnapshotId) {
         let bytes = &self.files[&snapshot];
         let text = String::from_utf8_lossy(bytes);
