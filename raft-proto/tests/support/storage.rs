@@ -40,6 +40,13 @@ pub fn entries<'a>(records: impl IntoIterator<Item = (u64, &'a Record)>) -> Entr
     builder.finish()
 }
 
+/// Whether a service survives a crash by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Durable,
+    Volatile,
+}
+
 /// What a disk holds.
 #[derive(Clone, Debug, Default)]
 pub struct Storage {

@@ -1,11 +1,11 @@
-//! One server: its core, its disk and snapshot files, its service, and what its driver owes it.
+//! One server: its core, its disk and snapshot files, its service, and the tasks of its driver.
 
 use crate::support::storage::Storage;
 use bytes::Bytes;
 use raft_proto::*;
 use std::collections::{BTreeMap, VecDeque};
 
-/// The state machine: how much it has applied, and a digest of all of it in order.
+/// The state machine: the last index that it has applied, and a digest of all entries in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub index: u64,
@@ -22,7 +22,7 @@ impl State {
         State { index, digest }
     }
 
-    /// A snapshot: the state, and filling so that it is more than one chunk.
+    /// A snapshot: the state, and padding so that the snapshots differ in length.
     pub fn encode(self) -> Bytes {
         let mut bytes = Vec::new();
         bytes.extend_from_slice(&self.index.to_le_bytes());
@@ -43,9 +43,9 @@ impl State {
     }
 }
 
-/// What the core asked its driver for, and the driver has not answered yet.
+/// What the core has asked its driver for, and the driver has not answered yet.
 #[derive(Clone, Debug)]
-pub enum Job {
+pub enum DriverTask {
     Applied(Index),
     Read {
         peer: NodeId,
@@ -59,34 +59,47 @@ pub enum Job {
     },
 }
 
-/// One server: its core if it is up, and everything around it.
-pub struct Member {
+/// One server: its core if it runs, and all that surrounds the core.
+pub struct Server {
     pub id: u64,
     pub config: Config,
     pub raft: Option<Raft>,
     pub clock: Time,
     pub wake_at: Time,
-    /// What is on stable storage for certain.
+    /// With the writes that are synced.
     pub disk: Storage,
-    /// Writes asked for and not synced, in order.
+    /// The writes that the core asked for and that are not synced, oldest first.
     pub waiting: VecDeque<Write>,
-    pub jobs: VecDeque<Job>,
+    pub tasks: VecDeque<DriverTask>,
     pub state: State,
-    /// The states that a snapshot can be made of: those of this instance since its start.
+    /// The states since this instance started, by index. A snapshot can be made of each.
     pub states: BTreeMap<u64, State>,
-    /// Snapshot files, and the last write that still may need one that was released.
     pub files: BTreeMap<SnapshotId, Bytes>,
-    pub released: Vec<(Seq, SnapshotId)>,
-    pub partial: Option<(SnapshotId, Vec<u8>)>,
+    pub released: Vec<ReleasedFile>,
+    pub partial: Option<PartialFile>,
     /// Complete files that a write will install.
     pub complete: BTreeMap<SnapshotId, Bytes>,
+    /// The seq of the last write that the core asked for.
     pub issued: Seq,
 }
 
-impl Member {
+/// A snapshot that the core has released.
+pub struct ReleasedFile {
+    pub snapshot: SnapshotId,
+    /// The last write before the release: a restart may need the file until it is synced.
+    pub needed_until: Seq,
+}
+
+/// The chunks received so far of a snapshot.
+pub struct PartialFile {
+    pub snapshot: SnapshotId,
+    pub bytes: Vec<u8>,
+}
+
+impl Server {
     /// Before its first start, with an empty disk.
-    pub fn new(id: u64, config: Config) -> Member {
-        Member {
+    pub fn new(id: u64, config: Config) -> Server {
+        Server {
             id,
             config,
             raft: None,
@@ -94,7 +107,7 @@ impl Member {
             wake_at: Time::NEVER,
             disk: Storage::default(),
             waiting: VecDeque::new(),
-            jobs: VecDeque::new(),
+            tasks: VecDeque::new(),
             state: State::default(),
             states: BTreeMap::new(),
             files: BTreeMap::new(),
@@ -114,22 +127,26 @@ impl Member {
         self.disk.write(write);
     }
 
-    /// Sets the partial file aside, so that another may begin while it waits for its write.
+    /// Sets the complete file aside, so that another may begin while this one waits for its write.
     pub fn complete_file(&mut self, id: SnapshotId) {
-        let (partial, bytes) = self.partial.take().expect("a partial file");
-        assert_eq!(partial, id, "the file is the snapshot's");
-        assert_eq!(bytes.len() as u64, id.size, "it is complete");
-        assert_eq!(Checksum::of(&bytes), id.checksum, "it is verified");
+        let PartialFile { snapshot, bytes } = self.partial.take().expect("a partial file");
+        assert_eq!(snapshot, id, "the file is that of the snapshot");
+        assert_eq!(bytes.len() as u64, id.size, "the file is complete");
+        assert_eq!(Checksum::of(&bytes), id.checksum, "the file is verified");
         self.complete.insert(id, bytes.into());
     }
 
     pub fn write_chunk(&mut self, snapshot: SnapshotId, offset: u64, data: &[u8]) {
         if offset == 0 {
-            self.partial = Some((snapshot, Vec::new()));
+            self.partial = Some(PartialFile {
+                snapshot,
+                bytes: Vec::new(),
+            });
         }
-        let (id, bytes) = self.partial.as_mut().expect("a file begins at 0");
-        assert_eq!((*id, bytes.len() as u64), (snapshot, offset), "in order");
-        bytes.extend_from_slice(data);
+        let partial = self.partial.as_mut().expect("a file begins at offset 0");
+        assert_eq!(partial.snapshot, snapshot, "the chunk is of this file");
+        assert_eq!(partial.bytes.len() as u64, offset, "chunks come in order");
+        partial.bytes.extend_from_slice(data);
     }
 
     pub fn read(
@@ -143,17 +160,18 @@ impl Member {
         Ok(file.slice(range))
     }
 
-    /// Deletes what was released before the writes up to `persisted`.
+    /// Deletes the released files that no restart needs once `persisted` is synced.
     pub fn delete_released(&mut self, persisted: Seq) {
         let (files, disk) = (&mut self.files, &self.disk);
-        self.released.retain(|(until, id)| {
-            let due = *until <= persisted;
-            if due {
+        self.released.retain(|released| {
+            let is_due = released.needed_until <= persisted;
+            if is_due {
+                let id = released.snapshot;
                 let current = disk.snapshot.as_ref().map(|snapshot| snapshot.id);
-                assert_ne!(current, Some(*id), "the snapshot in use is not released");
-                files.remove(id);
+                assert_ne!(current, Some(id), "the snapshot in use is not released");
+                files.remove(&id);
             }
-            !due
+            !is_due
         });
     }
 }
