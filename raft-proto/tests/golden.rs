@@ -106,41 +106,41 @@ scripts! {
     a_command_is_replicated_committed_and_applied
     a_leader_commits_without_its_own_disk
     a_new_leader_begins_with_a_noop
-    a_single_node_needs_nobody
+    a_cluster_of_one_is_its_own_majority
     appends_are_pipelined_until_the_window_is_full
-    conflicts_are_backed_up_over_a_term_at_a_time
+    conflicts_are_skipped_a_term_at_a_time
     old_entries_are_not_committed_by_counting
     old_entries_are_committed_with_one_of_the_leaders_own
-    unsynced_writes_are_lost_and_sent_again
+    unsynced_entries_are_lost_in_a_crash_and_sent_again
     a_slow_disk_does_not_look_like_a_dead_node
     a_lost_append_is_found_by_the_next_heartbeat
     an_overtaken_append_is_not_sent_twice
-    a_failed_write_ends_the_node
+    a_failed_write_stops_the_node
     forged_messages_change_nothing
     a_snapshot_is_sent_in_chunks
-    a_follower_that_restarts_begins_the_snapshot_anew
+    a_follower_that_restarts_receives_the_snapshot_from_the_beginning
     a_snapshot_keeps_the_tail_that_agrees
     compaction_leaves_a_tail_for_slow_followers
-    a_change_waits_for_the_terms_first_commit
+    a_change_waits_for_the_first_commit_of_the_term
     a_cluster_grows_and_shrinks
-    a_follower_forwards_its_reads
-    a_lead_is_handed_over_to_a_voter_that_has_the_log
-    a_lead_that_nobody_takes_is_kept
-    a_leader_that_is_not_heard_steps_down
-    a_leader_that_removes_itself_hands_over
-    a_leader_whose_disk_stalls_hands_over
-    a_lease_ends_before_the_lead_is_handed_over
+    a_follower_asks_the_leader_for_a_read_index
+    leadership_is_transferred_to_a_voter_that_has_the_log
+    a_leader_whose_transfer_fails_keeps_its_leadership
+    a_leader_that_hears_no_majority_steps_down
+    a_leader_that_removes_itself_transfers_its_leadership
+    a_leader_whose_disk_stalls_transfers_its_leadership
+    a_lease_ends_before_leadership_is_transferred
     a_lease_serves_reads_without_messages
     a_new_leader_finishes_a_joint_change
-    a_node_asks_before_it_begins_a_term
-    a_node_that_leaves_may_still_be_needed
-    a_pre_vote_teaches_the_higher_term
+    a_node_requests_pre_votes_before_it_begins_a_term
+    a_removed_node_can_still_be_elected
+    a_refused_pre_vote_carries_the_higher_term
     a_single_change_needs_no_joint_configuration
-    a_snapshot_carries_the_members
-    a_truncated_change_is_out_of_force
-    old_entries_are_read_from_disk
+    a_snapshot_carries_the_configuration_of_its_last_entry
+    a_deleted_change_is_no_longer_in_force
+    entries_not_in_memory_are_read_from_disk
     reads_are_confirmed_by_one_round
-    the_lead_goes_to_the_greatest_priority
+    leadership_goes_to_the_voter_of_the_greatest_priority
     voters_that_hear_a_leader_ignore_candidates
-    what_cannot_be_changed_is_refused
+    invalid_membership_changes_are_refused
 }
