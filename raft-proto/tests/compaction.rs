@@ -1,4 +1,5 @@
-//! Compaction: what a service may do with its own snapshots (section 7).
+//! Compaction (section 7): which snapshots of its own service a node accepts, and what it drops
+//! from its log.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,7 +17,7 @@ fn no_tail(config: &mut Config) {
 }
 
 #[test]
-fn compact_is_valid_before_applied_was_reported() {
+fn a_compaction_is_accepted_before_applied_is_reported() {
     let mut raft = Raft::new(config(1, 3), Recovered::default()).unwrap();
     let mut step = |input| {
         raft.step(Event {
@@ -39,7 +40,7 @@ fn compact_is_valid_before_applied_was_reported() {
 }
 
 #[test]
-fn compact_beyond_what_was_handed_out_is_refused() {
+fn a_compaction_beyond_what_was_handed_out_is_refused() {
     let mut cluster = follower_in_term_1(Disk::Instant);
     let snapshot = snapshot_meta(EntryId::new(3, 1), b"abc").id;
     let before = cluster.raft(1).clone();
@@ -53,7 +54,7 @@ fn compact_beyond_what_was_handed_out_is_refused() {
 }
 
 #[test]
-fn compact_with_another_term_than_the_entrys_is_refused() {
+fn a_compaction_with_another_term_than_the_entrys_is_refused() {
     let mut cluster = follower_in_term_1(Disk::Instant);
     let claimed = EntryId::new(2, 9);
     let snapshot = snapshot_meta(claimed, b"ab").id;
@@ -68,7 +69,7 @@ fn compact_with_another_term_than_the_entrys_is_refused() {
 }
 
 #[test]
-fn a_stale_compact_is_released_and_changes_nothing() {
+fn a_stale_compaction_changes_nothing_and_its_snapshot_is_released() {
     let mut cluster = n3_is_behind(no_tail);
     let current = cluster.compact(1, 8, b"eight");
     let base = cluster.raft(1).log_base();
@@ -78,7 +79,7 @@ fn a_stale_compact_is_released_and_changes_nothing() {
         let actions = cluster.input(1, Input::Compact { snapshot });
         assert_eq!(actions, [Action::ReleaseSnapshot { snapshot }]);
     }
-    // The one in use, said twice, stays in use.
+    // The snapshot in use stays in use when it is reported again.
     assert_eq!(cluster.input(1, Input::Compact { snapshot: current }), []);
     assert_eq!(cluster.raft(1).snapshot().unwrap().id, current);
     assert_eq!(cluster.raft(1).log_base(), base);
@@ -101,7 +102,7 @@ fn a_tail_is_kept_for_followers_that_are_a_little_behind() {
     }
     assert!(cluster.restored(3).is_empty(), "no snapshot was needed");
     assert_eq!(cluster.applied(3).len(), 10);
-    // A tail longer than the log keeps all of it.
+    // If the tail may be longer than the log, all of the log is kept.
     let mut cluster = follower_in_term_1(Disk::Instant);
     cluster.compact(1, 2, b"ab");
     assert_eq!(cluster.log(1).len(), 4);
@@ -111,7 +112,7 @@ fn a_tail_is_kept_for_followers_that_are_a_little_behind() {
 }
 
 #[test]
-fn a_joiner_that_has_heard_of_no_configuration_cannot_compact() {
+fn a_compaction_at_a_joiner_without_a_configuration_is_refused() {
     let config = Config {
         start: Start::Join,
         ..config(1, 3)

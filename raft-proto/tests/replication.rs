@@ -1,4 +1,4 @@
-//! Replication: what is sent, when, and how often.
+//! Replication from end to end: commands, conflicts and snapshots reach all nodes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -20,12 +20,12 @@ fn a_command_reaches_every_node_in_order() {
 }
 
 #[test]
-fn a_divergent_follower_is_brought_level_in_one_round_trip_a_term() {
+fn a_follower_with_fifty_conflicting_entries_is_repaired_by_one_heartbeat() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.propose(1, "common").unwrap();
     cluster.deliver();
-    // n1 is cut off and takes in much that nobody else gets.
+    // n1 is cut off, and takes commands that no other node receives.
     for at in 0..50 {
         cluster.propose(1, &format!("lost {at}")).unwrap();
     }
@@ -46,7 +46,7 @@ fn a_divergent_follower_is_brought_level_in_one_round_trip_a_term() {
 }
 
 #[test]
-fn a_follower_behind_the_log_gets_the_snapshot_in_chunks() {
+fn a_follower_that_needs_compacted_entries_receives_the_snapshot_in_chunks() {
     let mut cluster = Cluster::with(3, |config| {
         config.snapshot_chunk_bytes = 4;
         config.trailing_entries = 0;

@@ -1,4 +1,5 @@
-//! The transfer of snapshots (section 7). What a node does with its own is in `compaction.rs`.
+//! The transfer and the installation of snapshots (section 7). What a node does with a snapshot of
+//! its own service is in `compaction.rs`.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
 
 mod support;
@@ -12,20 +13,20 @@ fn small_chunks(config: &mut Config) {
     config.snapshot_chunk_bytes = 4;
 }
 
-/// n1's snapshot at 9 with n3 about to get it: the first chunk is in the queue, alone.
+/// n1 is about to send n3 its snapshot at 9. Only the first chunk is in the queue.
 fn transfer(bytes: &[u8]) -> (Cluster, SnapshotId) {
     let mut cluster = n3_is_behind(small_chunks);
     let snapshot = cluster.compact(1, 9, bytes);
     cluster.take_packets();
     cluster.send_heartbeats(1);
-    // The question is refused; then the first chunk is on its way.
+    // n3 refuses the question, and then n1 sends the first chunk.
     loop {
         let packet = cluster.queue.remove(0);
         if is_chunk(&packet) {
             cluster.queue = vec![packet];
             break;
         }
-        if is_between_1_and_3(&packet) {
+        if is_between_n1_and_n3(&packet) {
             cluster.deliver_packet(packet);
         }
     }
@@ -39,7 +40,7 @@ fn transfer(bytes: &[u8]) -> (Cluster, SnapshotId) {
     (cluster, snapshot)
 }
 
-fn is_between_1_and_3(packet: &Packet) -> bool {
+fn is_between_n1_and_n3(packet: &Packet) -> bool {
     [packet.from, packet.to].iter().all(|id| *id != NodeId(2))
 }
 
@@ -47,7 +48,7 @@ fn is_chunk(packet: &Packet) -> bool {
     packet.message.kind() == MessageKind::InstallSnapshot
 }
 
-/// All messages arrive from now on: n3 gets the snapshot, and what follows it.
+/// From now on all messages arrive. Expects that n3 receives the snapshot and the entry after it.
 fn expect_arrival(cluster: &mut Cluster, snapshot: SnapshotId, bytes: &[u8]) {
     for _ in 0..6 {
         cluster.send_heartbeats(1);
@@ -102,7 +103,7 @@ fn an_empty_snapshot_is_installed_like_any_other() {
 }
 
 #[test]
-fn any_one_lost_chunk_or_answer_is_repaired() {
+fn the_loss_of_any_one_chunk_or_answer_is_repaired() {
     for lost in 0..6 {
         let (mut cluster, snapshot) = transfer(b"ten bytes!");
         let mut at = 0;
@@ -113,12 +114,12 @@ fn any_one_lost_chunk_or_answer_is_repaired() {
             }
             at += 1;
         }
-        assert!(at > lost, "the message {lost} was there to be lost");
+        assert!(at > lost, "message {lost} was sent and lost");
         expect_arrival(&mut cluster, snapshot, b"ten bytes!");
     }
 }
 
-// The bug: a silent follower that needs a snapshot is sent the whole of it again on every tick.
+// The bug: a silent follower that needs a snapshot is sent all of it again on every tick.
 #[test]
 fn a_silent_follower_is_sent_a_chunk_once_and_then_only_heartbeats() {
     let (mut cluster, snapshot) = transfer(b"ten bytes!");
@@ -136,7 +137,7 @@ fn a_silent_follower_is_sent_a_chunk_once_and_then_only_heartbeats() {
 }
 
 #[test]
-fn a_follower_that_restarts_in_the_middle_begins_anew() {
+fn a_follower_that_restarts_during_a_transfer_receives_the_snapshot_from_the_beginning() {
     let (mut cluster, snapshot) = transfer(b"ten bytes!");
     for _ in 0..3 {
         let packet = cluster.queue.remove(0);
@@ -171,10 +172,13 @@ fn a_new_leader_sends_its_own_snapshot_from_the_beginning() {
 }
 
 #[test]
-fn a_leader_that_compacts_again_during_a_transfer_keeps_the_old_snapshot_until_it_is_done() {
+fn a_leader_that_compacts_during_a_transfer_keeps_the_old_snapshot_until_the_transfer_ends() {
     let (mut cluster, old) = transfer(b"ten bytes!");
     cluster.compact(1, 10, b"newer");
-    assert!(cluster.released(1).is_empty(), "it is being sent");
+    assert!(
+        cluster.released(1).is_empty(),
+        "the old snapshot is being sent"
+    );
     while cluster.restored(3).is_empty() {
         let packet = cluster.queue.remove(0);
         cluster.deliver_packet(packet);
@@ -191,7 +195,7 @@ fn a_leader_that_compacts_again_during_a_transfer_keeps_the_old_snapshot_until_i
 }
 
 #[test]
-fn a_retired_snapshot_is_released_when_its_leader_steps_down() {
+fn an_old_snapshot_that_is_being_sent_is_released_when_the_leader_steps_down() {
     let (mut cluster, old) = transfer(b"ten bytes!");
     cluster.compact(1, 10, b"newer");
     assert!(cluster.released(1).is_empty());
@@ -200,12 +204,15 @@ fn a_retired_snapshot_is_released_when_its_leader_steps_down() {
 }
 
 #[test]
-fn the_snapshot_before_is_released_once_the_new_one_is_durable() {
+fn an_old_snapshot_is_released_once_the_new_one_is_durable() {
     let mut cluster = n3_is_behind(small_chunks);
     let old = cluster.compact(1, 4, b"old");
     cluster.node(1).disk = Disk::Manual;
     cluster.compact(1, 8, b"new");
-    assert!(cluster.released(1).is_empty(), "a restart would need it");
+    assert!(
+        cluster.released(1).is_empty(),
+        "a restart would need the old snapshot"
+    );
     cluster.sync(1, 1);
     assert_eq!(cluster.released(1), [old]);
 }
@@ -230,7 +237,7 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
         offset: 0,
         result,
     };
-    // A heartbeat reads again, or asks, and the answer shows that a snapshot is needed.
+    // A heartbeat reads the chunk again, or asks n3, whose answer shows that it needs a snapshot.
     let read_again = |now| {
         let actions = step(now, Input::Tick);
         let asks = sent(&actions).into_iter().find(|(to, _)| *to == peer);
@@ -248,12 +255,12 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
         assert_eq!(
             (reads(&actions), sent(&actions).len()),
             (0, 0),
-            "not at once: {failed}"
+            "nothing is done at once: {failed}"
         );
         now = now.after(HEARTBEAT);
         assert_eq!(read_again(now), 1, "{failed}");
     }
-    // Fewer or more bytes than asked for are the driver's mistake.
+    // Fewer or more bytes than the core asked for are a mistake of the driver.
     for found in [3_usize, 5] {
         let data = vec![b'x'; found].into();
         let actions = step(now, answer(Ok(data)));
@@ -267,7 +274,7 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
     }
     let actions = step(now, answer(Ok(bytes.to_vec().into())));
     assert_eq!(sent(&actions).len(), 1);
-    // An answer to what was not asked is ignored.
+    // The answer to a read that the core did not ask for is ignored.
     assert_eq!(step(now, answer(Ok(bytes.to_vec().into()))), []);
 }
 
@@ -288,7 +295,7 @@ fn an_install_keeps_the_tail_that_agrees_with_the_snapshot() {
     assert_eq!(cluster.log(1), ["4@1"]);
 }
 
-// Figure 13, 7: "Discard the entire log." The bug: an install keeps a conflicting tail.
+// Figure 13, 7: "Discard the entire log." The bug: an install keeps a tail that conflicts.
 #[test]
 fn an_install_drops_a_tail_that_conflicts_with_the_snapshot() {
     let mut cluster = follower_in_term_1(Disk::Manual);
@@ -317,12 +324,12 @@ fn nothing_is_handed_out_between_an_install_and_its_restore() {
 }
 
 #[test]
-fn a_snapshot_never_takes_the_service_back() {
+fn a_snapshot_older_than_what_is_applied_is_acknowledged_and_not_restored() {
     let mut cluster = Cluster::new(3);
     let meta = snapshot_meta(EntryId::new(3, 1), b"abcdef");
     let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
     cluster.receive(1, 2, chunk(1, &meta, 0, b"abc"));
-    // Appends bring more before the transfer is done.
+    // Before the transfer ends, appends bring more entries.
     cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 4));
     cluster.take_packets();
     cluster.receive(1, 2, chunk(1, &meta, 3, b"def"));
@@ -334,7 +341,7 @@ fn a_snapshot_never_takes_the_service_back() {
 }
 
 #[test]
-fn a_chunk_that_could_not_be_written_begins_the_transfer_anew() {
+fn a_chunk_that_could_not_be_written_makes_the_transfer_begin_anew() {
     let mut cluster = Cluster::new(3);
     let meta = snapshot_meta(EntryId::new(3, 1), b"abcdef");
     let mut raft = cluster.raft(1).clone();
@@ -351,7 +358,7 @@ fn a_chunk_that_could_not_be_written_begins_the_transfer_anew() {
     assert_eq!(sent(&step(written(0, Ok(())))).len(), 1);
     step(receive(chunk(1, &meta, 3, b"def")));
     assert_eq!(step(written(3, Err(SnapshotWriteFailed))), []);
-    // Late or made-up reports are ignored.
+    // The report of a write that is not under way is ignored.
     assert_eq!(step(written(3, Ok(()))), []);
     let actions = step(receive(chunk(1, &meta, 3, b"def")));
     let wants = SnapshotOutcome::Wants { offset: 0 };
@@ -371,7 +378,7 @@ fn another_snapshot_discards_the_partial_file() {
     cluster.receive(1, 2, chunk(1, &new, 0, b"uvw"));
     assert_eq!(cluster.node(1).partial, b"uvw");
     cluster.take_packets();
-    // The same snapshot in a later term, from another leader: from the beginning, too.
+    // The same snapshot from another leader, in a later term, begins anew as well.
     cluster.receive(1, 3, chunk(2, &new, 3, b"xyz"));
     let wants = SnapshotOutcome::Wants { offset: 0 };
     assert_eq!(

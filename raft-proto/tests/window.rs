@@ -1,4 +1,5 @@
-//! Flow control: how much is on its way, how the window reopens, and what travels together.
+//! Flow control: how many appends and bytes are in flight, how the window reopens, and which
+//! entries travel together.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
 
 mod support;
@@ -19,29 +20,30 @@ fn propose(cluster: &mut Cluster, count: usize) {
     }
 }
 
-/// What n1 has sent to n2 with entries; everything in the queue is lost.
-fn to_n2(cluster: &mut Cluster) -> Vec<(u64, u64)> {
+/// The first and the last index of each append with entries to n2. All packets in the queue are
+/// lost.
+fn entries_sent_to_n2(cluster: &mut Cluster) -> Vec<(u64, u64)> {
     let appends = entries_sent(&cluster.take_packets()).into_iter();
-    let mine = appends.filter(|(to, _, _)| *to == 2);
-    mine.map(|(_, first, last)| (first, last)).collect()
+    let to_n2 = appends.filter(|(to, _, _)| *to == 2);
+    to_n2.map(|(_, first, last)| (first, last)).collect()
 }
 
 #[test]
-fn so_many_appends_are_in_flight_and_no_more_and_later_proposals_join_the_next() {
+fn no_more_than_max_inflight_appends_are_in_flight_and_later_proposals_join_the_next() {
     let mut cluster = leader_of_one(|config| config.max_inflight_appends = 3);
     propose(&mut cluster, 10);
-    assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3), (4, 4)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(2, 2), (3, 3), (4, 4)]);
     assert_eq!(
         cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 3 }
     );
-    // One answer makes room for one append, with all that has come meanwhile.
+    // One answer makes room for one append, which carries all that was proposed meanwhile.
     cluster.receive(1, 2, accepted(1, 2));
-    assert_eq!(to_n2(&mut cluster), [(5, 11)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(5, 11)]);
 }
 
 #[test]
-fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
+fn no_more_than_max_inflight_bytes_and_one_append_are_in_flight() {
     let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
@@ -50,13 +52,13 @@ fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
     for _ in 0..10 {
         cluster.propose(1, &"x".repeat(84)).unwrap();
     }
-    assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(2, 2), (3, 3)]);
     cluster.receive(1, 2, accepted(1, 3));
-    assert_eq!(to_n2(&mut cluster), [(4, 4), (5, 5)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(4, 4), (5, 5)]);
 }
 
 #[test]
-fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
+fn an_append_carries_no_more_than_max_append_bytes() {
     let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
@@ -65,7 +67,10 @@ fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
     let commands: Vec<Bytes> = (0..8).map(|_| Bytes::from(vec![b'x'; 34])).collect();
     let (id, commands) = (RequestId(99), Commands::from(commands));
     cluster.input(1, Input::Propose { id, commands });
-    assert_eq!(to_n2(&mut cluster), [(2, 3), (4, 5), (6, 7), (8, 9)]);
+    assert_eq!(
+        entries_sent_to_n2(&mut cluster),
+        [(2, 3), (4, 5), (6, 7), (8, 9)]
+    );
 }
 
 #[test]
@@ -92,7 +97,7 @@ fn commands_proposed_together_travel_together() {
 }
 
 #[test]
-fn of_commands_proposed_together_all_or_none_are_taken() {
+fn of_commands_proposed_together_all_are_taken_or_none() {
     let mut cluster = leader_of_one(|config| config.max_entry_bytes = 5);
     let before = cluster.raft(1).last_log();
     let (id, limit) = (RequestId(99), 5);
@@ -125,7 +130,7 @@ fn a_proposal_to_another_node_names_the_leader() {
     assert_eq!(error, ProposeError::NotLeader { leader });
 }
 
-/// Lets time pass until n2 has all, with every message arriving.
+/// From now on all messages arrive. Expects that n2 receives all entries, and later ones as usual.
 fn expect_recovery(cluster: &mut Cluster) {
     for _ in 0..4 {
         cluster.send_heartbeats(1);
@@ -137,7 +142,6 @@ fn expect_recovery(cluster: &mut Cluster) {
         cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 0 }
     );
-    // And it goes on as usual.
     cluster.propose(1, "after").unwrap();
     cluster.deliver();
     assert_eq!(cluster.applied(2).last().unwrap(), "after");
@@ -152,7 +156,7 @@ fn the_window_reopens_when_all_replies_were_lost() {
         cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 2 }
     );
-    // A question shows that they are there: no entry is sent again.
+    // The answer to a question shows that n2 has the entries. No entry is sent again.
     cluster.send_heartbeats(1);
     let mut again = Vec::new();
     for packet in cluster.take_packets() {
@@ -183,7 +187,7 @@ fn the_window_reopens_when_one_append_in_the_middle_was_lost() {
 }
 
 #[test]
-fn replies_that_are_late_and_reordered_reopen_the_window() {
+fn late_and_reordered_replies_reopen_the_window() {
     let mut cluster = leader_of_one(|config| config.max_inflight_appends = 3);
     propose(&mut cluster, 9);
     cluster.deliver_if(|packet| packet.to != NodeId(1));
@@ -191,56 +195,56 @@ fn replies_that_are_late_and_reordered_reopen_the_window() {
         cluster.receive(1, 2, accepted(1, index));
     }
     assert_eq!(cluster.peer(1, 2).match_index, Index(4));
-    assert_eq!(to_n2(&mut cluster), [(5, 10)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(5, 10)]);
     expect_recovery(&mut cluster);
 }
 
 #[test]
-fn appends_that_overtake_each_other_cost_no_second_copy_of_most_entries() {
+fn reordered_appends_are_sent_again_at_most_once() {
     let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 8);
     let mut sent: Vec<Packet> = cluster.take_packets();
     sent.retain(|packet| packet.to == NodeId(2));
     sent.reverse();
     cluster.queue = sent;
-    let mut carried_again = 0;
+    let mut appends = 0;
     for _ in 0..200 {
         if cluster.queue.is_empty() {
             break;
         }
         let packet = cluster.queue.remove(0);
         if packet.from == NodeId(1) {
-            carried_again += entries_sent(std::slice::from_ref(&packet)).len();
+            appends += entries_sent(std::slice::from_ref(&packet)).len();
         }
         cluster.deliver_packet(packet);
     }
     assert_eq!(cluster.log(2), cluster.log(1));
-    // The eight themselves, and at most the refused seven once more.
-    assert!(carried_again <= 15, "{carried_again}");
+    // The eight appends, and once more at most the seven that were refused.
+    assert!(appends <= 15, "{appends}");
     expect_recovery(&mut cluster);
 }
 
 #[test]
-fn a_heartbeat_goes_out_in_time_also_while_appends_are_unanswered() {
+fn heartbeats_are_sent_in_time_also_while_appends_are_unanswered() {
     let mut cluster = leader_of_one(|_| {});
     for _ in 0..20 {
         cluster.wait(HEARTBEAT / 2);
         cluster.propose(1, "more").unwrap();
         cluster.tick(1);
     }
-    let empty = |packet: &&Packet| match &packet.message {
+    let is_heartbeat = |packet: &&Packet| match &packet.message {
         Message::AppendEntries(append) => packet.to == NodeId(2) && append.entries.is_empty(),
         _ => false,
     };
-    let heartbeats = cluster.take_packets().iter().filter(empty).count();
+    let heartbeats = cluster.take_packets().iter().filter(is_heartbeat).count();
     assert!(
         (9..=11).contains(&heartbeats),
-        "{heartbeats} in ten intervals"
+        "{heartbeats} heartbeats in ten intervals"
     );
 }
 
 #[test]
-fn commit_index_is_told_at_once_or_after_the_configured_delay() {
+fn a_new_commit_index_is_sent_at_once_or_after_the_configured_delay() {
     let empty_appends = |cluster: &mut Cluster| {
         let packets = cluster.take_packets();
         let all = packets
@@ -253,7 +257,11 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
     propose(&mut cluster, 1);
     cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 2));
-    assert_eq!(empty_appends(&mut cluster), 1, "n2 answered; n3 has not");
+    assert_eq!(
+        empty_appends(&mut cluster),
+        1,
+        "n2 has answered and n3 has not"
+    );
     let delay = Duration::from_millis(20);
     let mut cluster = leader_of_one(|config| config.commit_notice_delay = delay);
     cluster.wait(delay);
@@ -269,12 +277,12 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
     cluster.wait(delay / 2);
     cluster.tick(1);
     assert_eq!(empty_appends(&mut cluster), 1);
-    // An append that goes there anyway makes the notice superfluous.
+    // An append that n2 is sent anyway carries the commitIndex, and no empty one follows.
     propose(&mut cluster, 1);
     cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 3));
     propose(&mut cluster, 1);
-    assert_eq!(to_n2(&mut cluster), [(4, 4)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(4, 4)]);
     cluster.wait(delay);
     cluster.tick(1);
     assert_eq!(empty_appends(&mut cluster), 0);
@@ -284,18 +292,18 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
 fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
     let mut cluster = leader_of_one(|_| {});
     let long = 10 * cluster.raft(1).config().election_timeout_max;
-    let denial = || refused(1, 1, EntryId::ZERO);
-    // Late refusals alone are no evidence: not many of them, nor old ones after it agreed.
+    let refusal = || refused(1, 1, EntryId::ZERO);
+    // Late refusals prove nothing: neither many of them, nor old ones after n2 has accepted.
     for _ in 0..100 {
-        assert_eq!(cluster.receive(1, 2, denial()), []);
+        assert_eq!(cluster.receive(1, 2, refusal()), []);
     }
     cluster.wait(long);
     cluster.receive(1, 2, accepted(1, 1));
     let mut reports = Vec::new();
     for _ in 0..3 {
-        // It denies with every heartbeat.
+        // n2 refuses every heartbeat.
         for _ in 0..=long.as_millis() / HEARTBEAT.as_millis() {
-            reports.extend(cluster.receive(1, 2, denial()));
+            reports.extend(cluster.receive(1, 2, refusal()));
             cluster.wait(HEARTBEAT);
         }
     }
@@ -309,7 +317,7 @@ fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
 }
 
 #[test]
-fn unreachable_makes_the_leader_ask_instead_of_trusting_what_it_sent() {
+fn unreachable_makes_the_leader_probe_the_peer_again() {
     let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 3);
     cluster.take_packets();
@@ -320,16 +328,19 @@ fn unreachable_makes_the_leader_ask_instead_of_trusting_what_it_sent() {
         (PeerState::Probe, Index(2))
     );
     propose(&mut cluster, 1);
-    assert!(to_n2(&mut cluster).is_empty(), "nothing before it is heard");
+    assert!(
+        entries_sent_to_n2(&mut cluster).is_empty(),
+        "no entries are sent before n2 answers"
+    );
     expect_recovery(&mut cluster);
-    // Of a stranger, and where nobody leads, it says nothing.
+    // The report has no effect about a node that is no member, or at a node that does not lead.
     for (id, peer) in [(1, NodeId(9)), (2, NodeId(1))] {
         assert_eq!(cluster.input(id, Input::Unreachable { peer }), []);
     }
 }
 
 #[test]
-fn what_is_handed_out_and_not_applied_is_bounded() {
+fn entries_handed_out_and_not_applied_are_bounded_by_max_unapplied_bytes() {
     let mut config = config(1, 3);
     config.max_entry_bytes = 84;
     config.max_append_bytes = 10_000;
@@ -353,10 +364,10 @@ fn what_is_handed_out_and_not_applied_is_bounded() {
     assert!(handed_out(&step(Input::Tick)).is_empty());
     assert!(
         handed_out(&step(applied(1))).is_empty(),
-        "the hand-over as a whole counts"
+        "all entries of the first hand-out count until it is applied"
     );
     assert_eq!(handed_out(&step(applied(2))), [3, 4]);
-    // What was never handed out cannot have been applied.
+    // An entry that was never handed out cannot be applied.
     let (index, last) = (Index(5), Index(4));
     let refused = Some(Refusal::NotHandedOut { index, last });
     assert_eq!(refusal(&step(applied(5))), refused);
@@ -369,7 +380,7 @@ fn what_is_handed_out_and_not_applied_is_bounded() {
 }
 
 #[test]
-fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_committed() {
+fn proposals_above_max_uncommitted_bytes_are_refused_until_some_are_committed() {
     let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
@@ -386,7 +397,7 @@ fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_comm
     assert_eq!(cluster.propose(1, &full), Err(error));
     assert!(
         cluster.propose(1, "small").is_ok(),
-        "what still fits is taken"
+        "a command that still fits is taken"
     );
     let refused = cluster.propose(1, &full).unwrap_err();
     assert!(refused.to_string().contains("wait"));

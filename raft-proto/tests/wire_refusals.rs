@@ -1,4 +1,4 @@
-//! What is no message, or not for this node, is refused for the right reason.
+//! Bytes that are no message, and messages for another node, are refused with the right error.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
@@ -9,13 +9,13 @@ use raft_proto::*;
 use support::frames::*;
 
 #[test]
-fn another_version_is_refused() {
+fn a_frame_of_another_version_is_refused() {
     let mut frame = frame(&heartbeat());
     frame[0] = 2;
     let error = decode_error(frame.clone());
     assert_eq!(error, DecodeError::UnknownVersion { found: 2 });
-    let told = error.to_string();
-    assert!(told.contains("reads version 1"), "{told}");
+    let text = error.to_string();
+    assert!(text.contains("reads version 1"), "{text}");
     assert_eq!(wire::decode_envelope(&frame), Err(error));
 }
 
@@ -55,7 +55,7 @@ fn a_number_beyond_64_bits_is_refused() {
 }
 
 #[test]
-fn unknown_kinds_are_refused() {
+fn an_unknown_kind_is_refused() {
     let unknown = |field| DecodeError::UnknownKind { field };
     assert_eq!(decode_error(raw(&[11])), unknown("message kind"));
     assert_eq!(decode_error(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
@@ -71,11 +71,11 @@ fn unknown_kinds_are_refused() {
     assert_eq!(decode_error(raw(&entry)), unknown("run"));
 }
 
-/// u64::MAX as a varint.
+/// `u64::MAX` as a varint.
 const GREATEST: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
 
 #[test]
-fn counts_beyond_the_frame_are_refused() {
+fn a_count_beyond_the_frame_is_refused() {
     let beyond = |what, remaining| DecodeError::CountBeyondFrame {
         what,
         claimed: u64::MAX,
@@ -90,7 +90,7 @@ fn counts_beyond_the_frame_are_refused() {
     let data = [&[4, 9][..], &GREATEST, &[0, 9]].concat();
     assert_eq!(decode_error(raw(&data)), beyond("bytes of payload", 1));
     let members = [&[4, 9, 0, 0, 100, 8, 0, 0][..], &GREATEST, &[1]].concat();
-    // What remains is counted before the number of members.
+    // The remaining bytes are counted before the number of members is read.
     assert_eq!(decode_error(raw(&members)), beyond("members", 11));
 }
 
@@ -134,7 +134,7 @@ fn lengths_that_do_not_sum_to_the_region_are_refused() {
     assert_eq!(decode_error(raw(&too_much)), sums(3, 2));
     let no_entries = [2, 3, 6, 2, 6, 0, 2, 0, b'a', b'b'];
     assert_eq!(decode_error(raw(&no_entries)), sums(0, 2));
-    // A sum that comes round to the region's length again.
+    // A sum that, if it wrapped around, would be the length of the region.
     let limits = Limits {
         max_entry_bytes: u64::MAX,
         ..LIMITS
@@ -159,22 +159,20 @@ fn indexes_beyond_the_greatest_number_are_refused() {
     assert_eq!(decode_error(raw(&body)), expected);
 }
 
-// A node's ear.
-
 #[test]
-fn what_is_for_this_node_is_accepted() {
+fn a_message_for_this_node_is_accepted() {
     let frame = wire::encode(&envelope(), &heartbeat());
     let accepted = Receiver::new(&config(2)).accept(frame);
     assert_eq!(accepted, Ok((NodeId(1), heartbeat())));
 }
 
 #[test]
-fn what_is_for_others_is_refused() {
+fn a_message_for_another_cluster_group_or_node_is_refused() {
     let from = NodeId(1);
     let receiver = Receiver::new(&config(2));
     let refused = |envelope: Envelope| {
         let mut frame = wire::encode(&envelope, &heartbeat()).to_vec();
-        frame.push(0); // not even a message, but that comes second
+        frame.push(0); // No message either, but the addressee is checked first.
         receiver.accept(Bytes::from(frame)).unwrap_err()
     };
     let error = refused(Envelope {
@@ -200,8 +198,8 @@ fn what_is_for_others_is_refused() {
         ours,
     };
     assert_eq!(error, expected);
-    let told = error.to_string();
-    assert!(told.contains("from n1 to n3 reached n2"), "{told}");
+    let text = error.to_string();
+    assert!(text.contains("from n1 to n3 reached n2"), "{text}");
     let error = refused(envelope());
     assert_eq!(
         error,
