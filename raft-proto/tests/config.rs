@@ -1,4 +1,4 @@
-//! A config that cannot work is expect_refusal, and the error says what to change.
+//! A config that cannot work is refused, and the error says what to change.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -7,7 +7,7 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-/// Expects that the changed config is expect_refusal with an error that contains all of `words`.
+/// Expects that the changed config is refused with an error that contains all of `words`.
 fn expect_refusal(change: impl Fn(&mut Config), words: &[&str]) -> ConfigError {
     let mut config = config(1, 3);
     assert_eq!(config.validate(), Ok(()));

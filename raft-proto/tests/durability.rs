@@ -72,7 +72,7 @@ fn a_candidate_requests_votes_and_counts_its_own_once_its_term_and_vote_are_dura
     let mut cluster = slow_disk(1);
     cluster.campaign(1);
     assert!(cluster.sent_by(1).is_empty());
-    // A vote that arrives now is counted. The own vote is not yet, or it would be a majority.
+    // n2's vote is counted when it arrives. n1's own is not counted yet, or n1 would be leader.
     cluster.receive(1, 2, vote(1, Vote::Granted));
     assert_eq!(cluster.raft(1).role(), RoleKind::Candidate);
     cluster.sync(1, 1);

@@ -159,9 +159,9 @@ fn a_new_leader_first_asks_whether_the_logs_agree_at_the_end_of_its_own() {
     cluster.campaign(1);
     cluster.take_packets();
     cluster.receive(1, 2, vote(3, Vote::Granted));
-    let asked = cluster.sent_by(1);
-    assert_eq!(asked.len(), 2);
-    for (_, message) in asked {
+    let questions = cluster.sent_by(1);
+    assert_eq!(questions.len(), 2);
+    for (_, message) in questions {
         assert_eq!(message, heartbeat(3, EntryId::new(3, 2), 0));
     }
     for peer in cluster.raft(1).status().peers {

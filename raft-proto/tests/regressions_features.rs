@@ -1,4 +1,4 @@
-//! Mistakes beyond Figure 2 that implementations of Raft have made. A test keeps out each.
+//! Mistakes beyond Figure 2 that implementations of Raft have made, one test each.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -280,7 +280,7 @@ fn a_heartbeat_takes_at_most_24_bytes_and_its_reply_16() {
 // The layout of version 1 must never change, since an older release may send these bytes. If this
 // fails, give the new layout a new version.
 #[test]
-fn the_bytes_of_version_1_for_votes_appends_and_snapshots_never_change() {
+fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
     let last = EntryId::new(5, 4);
     let vote = Message::RequestVote(RequestVote {
         campaign: Campaign::Election,
@@ -333,7 +333,11 @@ fn the_bytes_of_version_1_for_votes_appends_and_snapshots_never_change() {
         });
         assert_eq!(frame(&reply), raw(expected));
     }
+}
 
+#[test]
+fn the_bytes_of_version_1_for_snapshots_never_change() {
+    let last = EntryId::new(5, 4);
     let checksum = [0xef, 0xfd, 0xb6, 0xf5, 0x0d];
     let expected = [
         &[4, 9, 2, 0x80, 1, 100, 8, 0xac, 2][..],

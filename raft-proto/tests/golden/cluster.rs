@@ -186,13 +186,7 @@ impl ScriptedCluster {
             }),
             Action::Persist(write) => node.waiting.push_back(write),
             Action::Apply { entries } => {
-                for entry in &entries {
-                    if entry.kind() == EntryKind::Command {
-                        let text = String::from_utf8_lossy(entry.payload());
-                        node.applied.push(text.into_owned());
-                    }
-                }
-                node.applied_index = entries.last_id().expect("at least one entry").index;
+                node.apply(&entries);
                 let index = node.applied_index;
                 self.input(id, Input::Applied { index });
             }
@@ -207,11 +201,7 @@ impl ScriptedCluster {
                 offset,
                 length,
             } => {
-                let range = offset as usize..(offset + length) as usize;
-                let result = match node.files.get(&snapshot) {
-                    Some(file) => Ok(file.slice(range)),
-                    None => Err(SnapshotReadFailed::Gone),
-                };
+                let result = node.read_chunk(snapshot, offset, length);
                 self.input(
                     id,
                     Input::SnapshotRead {
@@ -227,12 +217,7 @@ impl ScriptedCluster {
                 offset,
                 data,
             } => {
-                node.partial.truncate(offset as usize);
-                node.partial.extend_from_slice(&data);
-                if node.partial.len() as u64 == snapshot.size {
-                    let file = std::mem::take(&mut node.partial);
-                    node.files.insert(snapshot, file.into());
-                }
+                node.write_chunk(snapshot, offset, &data);
                 let result = Ok(());
                 self.input(
                     id,
@@ -253,10 +238,7 @@ impl ScriptedCluster {
                 to,
                 max_bytes,
             } => {
-                let entries = match node.log {
-                    StoredLog::Unreadable => None,
-                    StoredLog::Readable => node.stored.read(from.index, to.index, max_bytes),
-                };
+                let entries = node.read_entries(from.index, to.index, max_bytes);
                 self.input(
                     id,
                     Input::EntriesRead {
@@ -319,10 +301,10 @@ impl ScriptedCluster {
         panic!("n{id} starts no election");
     }
 
-    /// The id of the next request.
-    pub fn next_request(&mut self) -> RequestId {
+    /// A node takes a request under the next id.
+    pub fn request(&mut self, node: u64, input: impl FnOnce(RequestId) -> Input) {
         self.requests += 1;
-        RequestId(self.requests)
+        self.input(node, input(RequestId(self.requests)));
     }
 
     pub fn tick(&mut self, id: u64) {
@@ -408,16 +390,9 @@ impl ScriptedCluster {
     }
 
     pub fn propose(&mut self, id: u64, commands: &[String]) {
-        let request = self.next_request();
         let commands: Vec<Bytes> = commands.iter().cloned().map(Bytes::from).collect();
         let commands = Commands::from(commands);
-        self.input(
-            id,
-            Input::Propose {
-                id: request,
-                commands,
-            },
-        );
+        self.request(id, |id| Input::Propose { id, commands });
     }
 
     /// The service makes a snapshot of all that it has applied up to `index`.
@@ -462,6 +437,43 @@ impl Packet {
 }
 
 impl Node {
+    fn apply(&mut self, entries: &Entries) {
+        for entry in entries {
+            if entry.kind() == EntryKind::Command {
+                let text = String::from_utf8_lossy(entry.payload());
+                self.applied.push(text.into_owned());
+            }
+        }
+        self.applied_index = entries.last_id().expect("at least one entry").index;
+    }
+
+    fn read_entries(&self, from: Index, to: Index, max_bytes: u64) -> Option<Entries> {
+        match self.log {
+            StoredLog::Readable => self.stored.read(from, to, max_bytes),
+            StoredLog::Unreadable => None,
+        }
+    }
+
+    fn read_chunk(
+        &self,
+        snapshot: SnapshotId,
+        offset: u64,
+        length: u64,
+    ) -> Result<Bytes, SnapshotReadFailed> {
+        let range = offset as usize..(offset + length) as usize;
+        let file = self.files.get(&snapshot).ok_or(SnapshotReadFailed::Gone)?;
+        Ok(file.slice(range))
+    }
+
+    fn write_chunk(&mut self, snapshot: SnapshotId, offset: u64, data: &[u8]) {
+        self.partial.truncate(offset as usize);
+        self.partial.extend_from_slice(data);
+        if self.partial.len() as u64 == snapshot.size {
+            let file = std::mem::take(&mut self.partial);
+            self.files.insert(snapshot, file.into());
+        }
+    }
+
     /// The state machine becomes that of the snapshot.
     fn load(&mut self, snapshot: SnapshotId) {
         let bytes = &self.files[&snapshot];

@@ -40,32 +40,17 @@ pub fn perform(
                 Some("lease") => ReadMode::Lease,
                 _ => ReadMode::Quorum,
             };
-            let request = cluster.next_request();
-            cluster.input(id, Input::Read { id: request, mode });
+            cluster.request(id, |id| Input::Read { id, mode });
         }
         "transfer" => {
             let id = positional(args)?;
             let target = key(args, "to")?.map(NodeId);
-            let request = cluster.next_request();
-            cluster.input(
-                id,
-                Input::TransferLeadership {
-                    id: request,
-                    target,
-                },
-            );
+            cluster.request(id, |id| Input::TransferLeadership { id, target });
         }
         "change" => {
             let id = positional(args)?;
             let change = change(args)?;
-            let request = cluster.next_request();
-            cluster.input(
-                id,
-                Input::ChangeMembership {
-                    id: request,
-                    change,
-                },
-            );
+            cluster.request(id, |id| Input::ChangeMembership { id, change });
         }
         "members" => return Ok(report::members(cluster.raft(positional(args)?))),
         "tick" => cluster.tick(positional(args)?),

@@ -1,4 +1,4 @@
-//! What a script asks to see of a node.
+//! What a script prints about a node.
 
 use raft_proto::*;
 use std::fmt::Write as _;

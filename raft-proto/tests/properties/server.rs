@@ -46,14 +46,14 @@ impl State {
 /// What the core has asked its driver for, and the driver has not answered yet.
 #[derive(Clone, Debug)]
 pub enum DriverTask {
-    Applied(Index),
-    Read {
+    ReportApplied(Index),
+    ReadChunk {
         peer: NodeId,
         snapshot: SnapshotId,
         offset: u64,
         length: u64,
     },
-    Written {
+    ReportWritten {
         snapshot: SnapshotId,
         offset: u64,
     },
@@ -118,6 +118,21 @@ impl Server {
         }
     }
 
+    /// Queues a write until the disk syncs.
+    pub fn queue(&mut self, write: Write) {
+        assert_eq!(
+            write.seq,
+            self.issued.next(),
+            "the seqs of writes are consecutive"
+        );
+        self.issued = write.seq;
+        if let Some(install) = &write.install {
+            self.complete_file(install.snapshot.id);
+        }
+        self.waiting.push_back(write);
+    }
+
+    /// The effect of a write that is synced.
     pub fn store(&mut self, write: &Write) {
         if let Some(install) = &write.install {
             let id = install.snapshot.id;
@@ -125,6 +140,36 @@ impl Server {
             self.files.insert(id, bytes);
         }
         self.disk.write(write);
+    }
+
+    /// The service applies entries, and the driver owes the report.
+    pub fn apply(&mut self, entries: &Entries) {
+        for entry in entries {
+            let (index, term) = (entry.index().0, entry.term().0);
+            assert!(
+                self.disk.holds(index, term),
+                "an applied entry is on this node's disk"
+            );
+            self.state = self.state.apply(index, term, entry.payload());
+            self.states.insert(index, self.state);
+        }
+        let last = entries.last_id().expect("at least one entry");
+        self.tasks.push_back(DriverTask::ReportApplied(last.index));
+    }
+
+    /// The service loads an installed snapshot, and the driver owes the report.
+    pub fn restore(&mut self, snapshot: &SnapshotMeta) {
+        assert_eq!(
+            self.disk.snapshot.as_ref(),
+            Some(snapshot),
+            "a restored snapshot is on this node's disk"
+        );
+        let state = State::decode(&self.files[&snapshot.id]);
+        assert!(state.index > self.state.index, "a restore goes forward");
+        self.state = state;
+        self.states.insert(state.index, state);
+        let last = snapshot.id.last.index;
+        self.tasks.push_back(DriverTask::ReportApplied(last));
     }
 
     /// Sets the complete file aside, so that another may begin while this one waits for its write.
@@ -158,6 +203,21 @@ impl Server {
         let file = self.files.get(snapshot).ok_or(SnapshotReadFailed::Gone)?;
         let range = offset as usize..(offset + length) as usize;
         Ok(file.slice(range))
+    }
+
+    /// Whether the core may still read a snapshot.
+    pub fn is_readable(&self, snapshot: SnapshotId) -> bool {
+        let is_it = |released: &ReleasedFile| released.snapshot == snapshot;
+        self.files.contains_key(&snapshot) && !self.released.iter().any(is_it)
+    }
+
+    /// The core has released a snapshot.
+    pub fn release(&mut self, snapshot: SnapshotId) {
+        self.released.push(ReleasedFile {
+            snapshot,
+            needed_until: self.issued,
+        });
+        self.delete_released(Seq(self.issued.0 - self.waiting.len() as u64));
     }
 
     /// Deletes the released files that no restart needs once `persisted` is synced.

@@ -5,7 +5,7 @@
 //! late, and lose in a crash all that was not synced.
 
 use crate::checker::Checker;
-use crate::server::{DriverTask, ReleasedFile, Server, State};
+use crate::server::{DriverTask, Server, State};
 use crate::settings::{MAX_ENTRY, Pace, Settings};
 use crate::support::storage::Service;
 use bytes::Bytes;
@@ -133,59 +133,16 @@ impl World {
         match action {
             Action::Send { to, message } => {
                 self.checker.check_promise(server, to, &message);
-                let to = to.0;
-                assert_ne!(to, id, "a node sends nothing to itself");
-                if self.side.contains(&id) == self.side.contains(&to) {
-                    self.network.push(Packet {
-                        from: id,
-                        to,
-                        message,
-                    });
-                }
-                if self.network.len() > CAPACITY {
-                    self.network.remove(0);
-                }
+                self.send(id, to.0, message);
             }
-            Action::Persist(write) => {
-                assert_eq!(
-                    write.seq,
-                    server.issued.next(),
-                    "the seqs of writes are consecutive"
-                );
-                server.issued = write.seq;
-                if let Some(install) = &write.install {
-                    server.complete_file(install.snapshot.id);
-                }
-                server.waiting.push_back(write);
-            }
+            Action::Persist(write) => server.queue(write),
             Action::Apply { entries } => {
-                for entry in &entries {
-                    let (index, term) = (entry.index().0, entry.term().0);
-                    assert!(
-                        server.disk.holds(index, term),
-                        "an applied entry is on this node's disk"
-                    );
-                    server.state = server.state.apply(index, term, entry.payload());
-                    server.states.insert(index, server.state);
-                }
+                server.apply(&entries);
                 self.checker.check_state(id, server.state);
-                let last = entries.last_id().expect("at least one entry");
-                server.tasks.push_back(DriverTask::Applied(last.index));
             }
             Action::Restore { snapshot } => {
-                assert_eq!(
-                    server.disk.snapshot.as_ref(),
-                    Some(&snapshot),
-                    "a restored snapshot is on this node's disk"
-                );
-                let state = State::decode(&server.files[&snapshot.id]);
-                assert!(state.index > server.state.index, "a restore goes forward");
-                server.state = state;
-                server.states.insert(state.index, state);
+                server.restore(&snapshot);
                 self.checker.check_state(id, server.state);
-                server
-                    .tasks
-                    .push_back(DriverTask::Applied(snapshot.id.last.index));
             }
             Action::ReadSnapshot {
                 peer,
@@ -193,13 +150,11 @@ impl World {
                 offset,
                 length,
             } => {
-                let mut released = server.released.iter();
-                let is_released = released.any(|released| released.snapshot == snapshot);
                 assert!(
-                    server.files.contains_key(&snapshot) && !is_released,
+                    server.is_readable(snapshot),
                     "a snapshot that is sent is not released"
                 );
-                server.tasks.push_back(DriverTask::Read {
+                server.tasks.push_back(DriverTask::ReadChunk {
                     peer,
                     snapshot,
                     offset,
@@ -214,16 +169,9 @@ impl World {
                 server.write_chunk(snapshot, offset, &data);
                 server
                     .tasks
-                    .push_back(DriverTask::Written { snapshot, offset });
+                    .push_back(DriverTask::ReportWritten { snapshot, offset });
             }
-            Action::ReleaseSnapshot { snapshot } => {
-                let issued = server.issued;
-                server.released.push(ReleasedFile {
-                    snapshot,
-                    needed_until: issued,
-                });
-                server.delete_released(Seq(issued.0 - server.waiting.len() as u64));
-            }
+            Action::ReleaseSnapshot { snapshot } => server.release(snapshot),
             Action::WakeAt(at) => server.wake_at = at,
             Action::Proposed { .. } | Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {
             }
@@ -236,6 +184,16 @@ impl World {
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::Faulted { .. } => panic!("n{id} does this among correct nodes: {action:?}"),
+        }
+    }
+
+    fn send(&mut self, from: u64, to: u64, message: Message) {
+        assert_ne!(to, from, "a node sends nothing to itself");
+        if self.side.contains(&from) == self.side.contains(&to) {
+            self.network.push(Packet { from, to, message });
+        }
+        if self.network.len() > CAPACITY {
+            self.network.remove(0);
         }
     }
 
@@ -263,8 +221,8 @@ impl World {
                 return;
             };
             let input = match task {
-                DriverTask::Applied(index) => Input::Applied { index },
-                DriverTask::Read {
+                DriverTask::ReportApplied(index) => Input::Applied { index },
+                DriverTask::ReadChunk {
                     peer,
                     snapshot,
                     offset,
@@ -281,7 +239,7 @@ impl World {
                         result,
                     }
                 }
-                DriverTask::Written { snapshot, offset } => Input::SnapshotWritten {
+                DriverTask::ReportWritten { snapshot, offset } => Input::SnapshotWritten {
                     snapshot,
                     offset,
                     result: match answer {
