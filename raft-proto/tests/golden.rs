@@ -15,7 +15,7 @@
 //! | `cluster nodes=3 ...` | a new cluster begins, with the options below |
 //! | `disk N slow` | from now on the writes of `N` wait for `sync`; or `instant` |
 //! | `campaign N` | the election timeout of `N` elapses, on its clock alone, until it campaigns |
-//! | `stand N` | the election timeout of `N` elapses, until it requests pre-votes or votes |
+//! | `start_election N` | likewise, until it requests pre-votes or votes |
 //! | `wait 100ms [node=N]` | time passes, for all nodes or one, and due timers fire |
 //! | `tick N` | `N` takes a tick |
 //! | `deliver [from=N] [to=N] [nth=K]` | the messages that wait now arrive, or only the `K`th |

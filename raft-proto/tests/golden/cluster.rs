@@ -389,10 +389,10 @@ impl ScriptedCluster {
         self.input(id, Input::Tick);
     }
 
-    pub fn propose(&mut self, id: u64, commands: &[String]) {
+    pub fn propose(&mut self, node: u64, commands: &[String]) {
         let commands: Vec<Bytes> = commands.iter().cloned().map(Bytes::from).collect();
         let commands = Commands::from(commands);
-        self.request(id, |id| Input::Propose { id, commands });
+        self.request(node, |id| Input::Propose { id, commands });
     }
 
     /// The service makes a snapshot of all that it has applied up to `index`.

@@ -29,28 +29,28 @@ pub fn perform(
             cluster.set_disk(id, disk);
         }
         "campaign" => cluster.campaign(positional(args)?),
-        "stand" => cluster.start_election(positional(args)?),
+        "start_election" => cluster.start_election(positional(args)?),
         "unreadable" => {
             let node = cluster.node(positional(args)?);
             node.log = StoredLog::Unreadable;
         }
         "read" => {
-            let id = positional(args)?;
+            let node = positional(args)?;
             let mode = match args.next_pos() {
                 Some("lease") => ReadMode::Lease,
                 _ => ReadMode::Quorum,
             };
-            cluster.request(id, |id| Input::Read { id, mode });
+            cluster.request(node, |id| Input::Read { id, mode });
         }
         "transfer" => {
-            let id = positional(args)?;
+            let node = positional(args)?;
             let target = key(args, "to")?.map(NodeId);
-            cluster.request(id, |id| Input::TransferLeadership { id, target });
+            cluster.request(node, |id| Input::TransferLeadership { id, target });
         }
         "change" => {
-            let id = positional(args)?;
+            let node = positional(args)?;
             let change = change(args)?;
-            cluster.request(id, |id| Input::ChangeMembership { id, change });
+            cluster.request(node, |id| Input::ChangeMembership { id, change });
         }
         "members" => return Ok(report::members(cluster.raft(positional(args)?))),
         "tick" => cluster.tick(positional(args)?),
