@@ -41,11 +41,14 @@ fn an_append_across_the_base_with_other_terms_is_rejected() {
 }
 
 /// A payload that can be counted: each one in memory holds the `Arc`.
-struct CountedPayload(#[allow(dead_code)] Arc<()>, [u8; 8]);
+struct CountedPayload {
+    _count: Arc<()>,
+    bytes: [u8; 8],
+}
 
 impl AsRef<[u8]> for CountedPayload {
     fn as_ref(&self) -> &[u8] {
-        &self.1
+        &self.bytes
     }
 }
 
@@ -55,7 +58,10 @@ fn compaction_frees_recovered_payloads() {
     let in_memory = Arc::new(());
     let mut entries = EntriesBuilder::new();
     for index in 1..=10_000 {
-        let payload = CountedPayload(in_memory.clone(), [0; 8]);
+        let payload = CountedPayload {
+            _count: in_memory.clone(),
+            bytes: [0; 8],
+        };
         let (id, payload) = (EntryId::new(index, 1), Bytes::from_owner(payload));
         entries.push(id, EntryKind::Command, payload).unwrap();
     }

@@ -3,8 +3,8 @@
 //!
 //! The bytes choose the events. Time passes. A leader or a voter sends what a correct one would
 //! send, or some node sends anything at all. The disk lags behind, fails, or loses in a restart
-//! the writes that it has not reported. The model around the node ([`world`], [`disk`]) knows
-//! what is durable, and [`checks`] compares the node's actions with it.
+//! the writes that it has not reported. The model around the node (`world`, `disk`) knows
+//! what is durable, and `checks` compares the node's actions with it.
 //!
 //! With `RAFT_FUZZ_TRACE` set, events and actions are printed.
 
