@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets. Each is a function of bytes that panics when a promise is
 //! broken, so that `cargo test` can run it without a fuzzer over the inputs in `fuzz/corpus`: the
-//! tests of `raft-proto` run all bodies but `resp`, which those of `raft-driver-thread` run.
+//! tests of `raft-proto` run all bodies but `resp`, which those of `raft-kv` run.
 //!
 //! From the repository's root, after `cargo install cargo-fuzz`:
 //!
