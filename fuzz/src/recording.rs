@@ -1,15 +1,15 @@
-//! Any bytes as a recording, and as a frame of one whose checksums fit: no panic in the decoder, nor
-//! in a core that is given what decodes.
+//! Any bytes as a recording, and as frames whose checksums fit. Neither the decoder panics nor a
+//! core that takes the decoded events.
 
 use raft_proto::recording::{self, Recording};
 use raft_proto::{Checksum, ClusterId, Config, NodeId, Raft, Recovered, Start};
 
-/// Steps of one file that are run.
+/// How many steps of a file are run.
 const MAX_STEPS: usize = 64;
 
-/// Runs `data` as a file, and as the steps that follow a good beginning.
+/// Runs `data` as a file, and as the frames after a valid beginning.
 pub fn run(data: &[u8]) {
-    read(data);
+    replay(data);
     let config = Config::new(
         ClusterId(7),
         NodeId(1),
@@ -21,15 +21,15 @@ pub fn run(data: &[u8]) {
         return;
     };
     let mut file = recording::begin(&raft);
-    // The first byte says where frames end.
-    let (cut, rest) = data.split_first().unwrap_or((&0, &[]));
-    for body in rest.chunks(usize::from(*cut).max(8)) {
+    // The first byte is the length of the frames.
+    let (length, rest) = data.split_first().unwrap_or((&0, &[]));
+    for body in rest.chunks(usize::from(*length).max(8)) {
         frame_into(&mut file, body);
     }
-    read(&file);
+    replay(&file);
 }
 
-/// A frame as the format describes it: length, CRC-32 of length and body, body.
+/// Appends a frame: length, CRC-32 of length and body, body.
 fn frame_into(file: &mut Vec<u8>, body: &[u8]) {
     let length = (body.len() as u64).to_le_bytes();
     let mut checksum = Checksum::new();
@@ -40,7 +40,7 @@ fn frame_into(file: &mut Vec<u8>, body: &[u8]) {
     file.extend_from_slice(body);
 }
 
-fn read(file: &[u8]) {
+fn replay(file: &[u8]) {
     let Ok(mut recording) = Recording::open(file) else {
         return;
     };

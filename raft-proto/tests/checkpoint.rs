@@ -1,4 +1,4 @@
-//! A checkpoint continues from the middle of anything, with equal actions.
+//! A node that is restored from a checkpoint goes on with the same actions, whenever it was taken.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -9,14 +9,14 @@ use std::fmt::Debug;
 use std::hash::Hash;
 use support::*;
 
-// A model checker holds it by value, compares it and moves it between threads.
+// A model checker holds a node by value, compares it and moves it between threads.
 const fn is_a_value<T: Clone + Debug + Eq + Hash + Send + Sync>() {}
 const _: () = is_a_value::<Raft>();
 const _: () = is_a_value::<Event>();
 const _: () = is_a_value::<Action>();
 
-/// The same node, by way of its checkpoint.
-fn again(raft: &Raft) -> Raft {
+/// The node that its checkpoint restores.
+fn restored(raft: &Raft) -> Raft {
     let bytes = raft.checkpoint();
     let copy = Raft::from_checkpoint(&bytes).unwrap();
     assert_eq!(copy, *raft);
@@ -25,9 +25,9 @@ fn again(raft: &Raft) -> Raft {
     copy
 }
 
-/// Steps a node and its copy with the same input: equal actions, equal states.
+/// Steps a node and its restored copy with the same input. Actions and states must be equal.
 fn step_both(cluster: &mut Cluster, id: u64, input: Input) {
-    let mut copy = again(cluster.raft(id));
+    let mut copy = restored(cluster.raft(id));
     let mut twin = cluster.raft(id).clone();
     let at = cluster.now;
     let event = Event { at, input };
@@ -37,10 +37,10 @@ fn step_both(cluster: &mut Cluster, id: u64, input: Input) {
     cluster.input(id, event.input);
 }
 
-/// A busy life with slow disks, lost messages, changes of leader, compaction and a transfer; the
-/// checkpoint is taken before every single message.
+// A schedule with slow disks, lost messages, changes of leader, compaction and a snapshot transfer.
+// A checkpoint is taken before every single message.
 #[test]
-fn a_checkpoint_taken_anywhere_goes_on_with_equal_actions() {
+fn a_checkpoint_taken_at_any_time_goes_on_with_equal_actions() {
     let mut cluster = Cluster::with(3, |config| {
         config.trailing_entries = 1;
         config.snapshot_chunk_bytes = 4;
@@ -55,7 +55,7 @@ fn a_checkpoint_taken_anywhere_goes_on_with_equal_actions() {
             let count = cluster.node(id).waiting.len();
             if count > 0 && !(round + id).is_multiple_of(3) {
                 let seq = cluster.node(id).waiting[0].seq;
-                let mut copy = again(cluster.raft(id));
+                let mut copy = restored(cluster.raft(id));
                 let mut twin = cluster.raft(id).clone();
                 let event = Event {
                     at: cluster.now,
@@ -66,16 +66,17 @@ fn a_checkpoint_taken_anywhere_goes_on_with_equal_actions() {
             }
             seen.insert(cluster.raft(id).status().role);
         }
-        for (at, parcel) in cluster.take().into_iter().enumerate() {
+        for (at, packet) in cluster.take_packets().into_iter().enumerate() {
             let lost = (round as usize + at).is_multiple_of(7);
-            let away = (20..80).contains(&round) && [parcel.to, parcel.from].contains(&NodeId(3));
-            if !lost && !away {
-                let Parcel { from, to, message } = parcel;
+            let n3_is_cut_off =
+                (20..80).contains(&round) && [packet.to, packet.from].contains(&NodeId(3));
+            if !lost && !n3_is_cut_off {
+                let Packet { from, to, message } = packet;
                 step_both(&mut cluster, to.0, Input::Receive { from, message });
             }
         }
-        let leads = |id: &u64| cluster.raft(*id).role() == RoleKind::Leader;
-        if let Some(leader) = (1..=3).find(leads) {
+        let is_leader = |id: &u64| cluster.raft(*id).role() == RoleKind::Leader;
+        if let Some(leader) = (1..=3).find(is_leader) {
             cluster.propose(leader, &round.to_string()).unwrap();
             let last = cluster.raft(leader).handed_out_index().0;
             if round % 10 == 9 && last > 0 {
@@ -91,15 +92,11 @@ fn a_checkpoint_taken_anywhere_goes_on_with_equal_actions() {
     }
     assert_eq!(seen.len(), 3, "every role was seen");
     assert!(cluster.raft(1).commit_index() > Index(5));
-    let restore = |note: &Action| matches!(note, Action::Restore { .. });
-    assert!(
-        cluster.node(3).notes.iter().any(restore),
-        "n3 was sent a snapshot"
-    );
+    assert_ne!(cluster.restored(3), [], "n3 received a snapshot");
 }
 
 #[test]
-fn a_checkpoint_in_the_middle_of_a_transfer_goes_on_on_both_sides() {
+fn a_checkpoint_in_the_middle_of_a_snapshot_transfer_goes_on_on_both_sides() {
     let mut cluster = Cluster::with(3, |config| {
         config.trailing_entries = 0;
         config.snapshot_chunk_bytes = 2;
@@ -107,16 +104,16 @@ fn a_checkpoint_in_the_middle_of_a_transfer_goes_on_on_both_sides() {
     cluster.elect(1);
     for command in ["a", "b", "c"] {
         cluster.propose(1, command).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     cluster.compact(1, 3, b"eight by");
     let mut transferring = 0;
     for _ in 0..10 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         while !cluster.queue.is_empty() {
-            let Parcel { from, to, message } = cluster.queue.remove(0);
-            let state = |peer: &PeerStatus| matches!(peer.state, PeerState::Snapshot { .. });
-            transferring += usize::from(cluster.raft(1).status().peers.iter().any(state));
+            let Packet { from, to, message } = cluster.queue.remove(0);
+            let receives = |peer: &PeerStatus| matches!(peer.state, PeerState::Snapshot { .. });
+            transferring += usize::from(cluster.raft(1).status().peers.iter().any(receives));
             step_both(&mut cluster, to.0, Input::Receive { from, message });
         }
     }
@@ -125,15 +122,16 @@ fn a_checkpoint_in_the_middle_of_a_transfer_goes_on_on_both_sides() {
 }
 
 #[test]
-fn a_faulted_node_stays_faulted() {
+fn a_checkpoint_keeps_the_fault_of_a_node() {
     let mut cluster = Cluster::new(1);
     cluster.node(1).disk = Disk::Manual;
     cluster.campaign(1);
     cluster.input(1, Input::PersistFailed { seq: Seq(1) });
     let fault = Some(Fault::WriteFailed { seq: Seq(1) });
-    assert_eq!(again(cluster.raft(1)).fault(), fault);
+    assert_eq!(restored(cluster.raft(1)).fault(), fault);
 }
 
+/// The checkpoint of a leader.
 fn sample() -> Vec<u8> {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
@@ -142,20 +140,21 @@ fn sample() -> Vec<u8> {
 }
 
 #[test]
-fn a_checkpoint_that_is_cut_off_is_an_error() {
+fn a_checkpoint_that_is_cut_off_is_refused() {
     let bytes = sample();
     for length in 0..bytes.len() {
         let error = Raft::from_checkpoint(&bytes[..length]).unwrap_err();
-        let expected = match length < 5 {
-            true => CheckpointError::CutOff,
-            false => CheckpointError::Checksum,
+        let expected = if length < 5 {
+            CheckpointError::CutOff
+        } else {
+            CheckpointError::Checksum
         };
         assert_eq!(error, expected, "{length} of {}", bytes.len());
     }
 }
 
 #[test]
-fn a_checkpoint_with_any_byte_changed_is_an_error() {
+fn a_checkpoint_with_any_bit_flipped_is_refused() {
     let bytes = sample();
     for at in 0..bytes.len() {
         for bit in 0..8 {
@@ -172,7 +171,7 @@ fn a_checkpoint_with_any_byte_changed_is_an_error() {
 }
 
 #[test]
-fn another_versions_checkpoint_is_named_as_such() {
+fn a_checkpoint_of_another_version_is_refused_with_that_version() {
     let mut bytes = sample();
     bytes[0] = 99;
     let error = Raft::from_checkpoint(&bytes).unwrap_err();
@@ -181,7 +180,7 @@ fn another_versions_checkpoint_is_named_as_such() {
 }
 
 #[test]
-fn bytes_with_a_good_checksum_that_are_no_state_are_an_error() {
+fn a_checkpoint_with_a_good_checksum_and_no_state_is_refused() {
     let mut bytes = vec![sample()[0], 0xff, 0xff, 0xff];
     let checksum = Checksum::of(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -190,7 +189,7 @@ fn bytes_with_a_good_checksum_that_are_no_state_are_an_error() {
 }
 
 #[test]
-fn equal_events_make_equal_actions_and_another_seed_other_timeouts() {
+fn the_same_seed_gives_the_same_actions_and_another_seed_other_timeouts() {
     let first = |seed| {
         let mut config = config(1, 3);
         config.seed = seed;
@@ -206,7 +205,7 @@ fn equal_events_make_equal_actions_and_another_seed_other_timeouts() {
 }
 
 #[test]
-fn an_event_older_than_the_last_happens_at_that_ones_time() {
+fn an_event_older_than_the_last_is_treated_as_happening_at_the_time_of_the_last() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     let leader = cluster.raft(1).clone();

@@ -1,4 +1,5 @@
-//! Compaction: what a service may do with its own snapshots (section 7).
+//! Compaction (section 7): which snapshots of its own service a node accepts, and what it drops
+//! from its log.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,43 +12,12 @@ mod support;
 use raft_proto::*;
 use support::*;
 
-/// Ten entries are committed by n1 and n2; n3 has none of them. No tail is kept.
-fn behind() -> Cluster {
-    let mut cluster = Cluster::with(3, |config| {
-        config.trailing_entries = 0;
-    });
-    cluster.elect(1);
-    for at in 1..=10 {
-        cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
-    }
-    cluster
-}
-
-fn restored(cluster: &Cluster, id: u64) -> Vec<Index> {
-    let restored = |note: &Action| match note {
-        Action::Restore { snapshot } => Some(snapshot.id.last.index),
-        _ => None,
-    };
-    cluster.nodes[&NodeId(id)]
-        .notes
-        .iter()
-        .filter_map(restored)
-        .collect()
-}
-
-/// A follower of n2 with the log 1@1 2@1 3@1 4@1, of which two are committed.
-fn follower(disk: Disk) -> Cluster {
-    let mut cluster = Cluster::new(3);
-    let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
-    cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 2));
-    cluster.take();
-    cluster.node(1).disk = disk;
-    cluster
+fn no_tail(config: &mut Config) {
+    config.trailing_entries = 0;
 }
 
 #[test]
-fn compact_is_valid_before_applied_was_reported() {
+fn a_compaction_is_accepted_before_applied_is_reported() {
     let mut raft = Raft::new(config(1, 3), Recovered::default()).unwrap();
     let mut step = |input| {
         raft.step(Event {
@@ -70,8 +40,8 @@ fn compact_is_valid_before_applied_was_reported() {
 }
 
 #[test]
-fn compact_beyond_what_was_handed_out_is_refused() {
-    let mut cluster = follower(Disk::Instant);
+fn a_compaction_beyond_what_was_handed_out_is_refused() {
+    let mut cluster = follower_in_term_1(Disk::Instant);
     let snapshot = snapshot_meta(EntryId::new(3, 1), b"abc").id;
     let before = cluster.raft(1).clone();
     let actions = cluster.input(1, Input::Compact { snapshot });
@@ -84,8 +54,8 @@ fn compact_beyond_what_was_handed_out_is_refused() {
 }
 
 #[test]
-fn compact_with_another_term_than_the_entrys_is_refused() {
-    let mut cluster = follower(Disk::Instant);
+fn a_compaction_with_another_term_than_the_entrys_is_refused() {
+    let mut cluster = follower_in_term_1(Disk::Instant);
     let claimed = EntryId::new(2, 9);
     let snapshot = snapshot_meta(claimed, b"ab").id;
     let before = cluster.raft(1).clone();
@@ -99,8 +69,8 @@ fn compact_with_another_term_than_the_entrys_is_refused() {
 }
 
 #[test]
-fn a_stale_compact_is_released_and_changes_nothing() {
-    let mut cluster = behind();
+fn a_stale_compaction_changes_nothing_and_its_snapshot_is_released() {
+    let mut cluster = n3_is_behind(no_tail);
     let current = cluster.compact(1, 8, b"eight");
     let base = cluster.raft(1).log_base();
     let stale = snapshot_meta(EntryId::new(8, 1), b"other").id;
@@ -109,7 +79,7 @@ fn a_stale_compact_is_released_and_changes_nothing() {
         let actions = cluster.input(1, Input::Compact { snapshot });
         assert_eq!(actions, [Action::ReleaseSnapshot { snapshot }]);
     }
-    // The one in use, said twice, stays in use.
+    // The snapshot in use stays in use when it is reported again.
     assert_eq!(cluster.input(1, Input::Compact { snapshot: current }), []);
     assert_eq!(cluster.raft(1).snapshot().unwrap().id, current);
     assert_eq!(cluster.raft(1).log_base(), base);
@@ -121,19 +91,19 @@ fn a_tail_is_kept_for_followers_that_are_a_little_behind() {
     cluster.elect(1);
     for at in 1..=10 {
         cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3) || at <= 6);
+        cluster.deliver_if(|packet| packet.to != NodeId(3) || at <= 6);
     }
     cluster.compact(1, 9, b"nine");
     assert_eq!(cluster.raft(1).log_base(), EntryId::new(6, 1));
     cluster.restart(2);
     for _ in 0..3 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
-    assert!(restored(&cluster, 3).is_empty(), "no snapshot was needed");
+    assert!(cluster.restored(3).is_empty(), "no snapshot was needed");
     assert_eq!(cluster.applied(3).len(), 10);
-    // A tail longer than the log keeps all of it.
-    let mut cluster = follower(Disk::Instant);
+    // If the tail may be longer than the log, all of the log is kept.
+    let mut cluster = follower_in_term_1(Disk::Instant);
     cluster.compact(1, 2, b"ab");
     assert_eq!(cluster.log(1).len(), 4);
     cluster.restart(1);
@@ -142,7 +112,7 @@ fn a_tail_is_kept_for_followers_that_are_a_little_behind() {
 }
 
 #[test]
-fn a_joiner_that_has_heard_of_no_configuration_cannot_compact() {
+fn a_compaction_at_a_joiner_without_a_configuration_is_refused() {
     let config = Config {
         start: Start::Join,
         ..config(1, 3)

@@ -1,4 +1,4 @@
-//! A config that cannot work is refused, and the message says what to change.
+//! A config that cannot work is refused, and the error says what to change.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -7,8 +7,8 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-/// Refused with a message that contains all of `words`.
-fn refused(change: impl Fn(&mut Config), words: &[&str]) -> ConfigError {
+/// Expects that the changed config is refused with an error that contains all of `words`.
+fn expect_refusal(change: impl Fn(&mut Config), words: &[&str]) -> ConfigError {
     let mut config = config(1, 3);
     assert_eq!(config.validate(), Ok(()));
     change(&mut config);
@@ -17,8 +17,8 @@ fn refused(change: impl Fn(&mut Config), words: &[&str]) -> ConfigError {
     for word in words {
         assert!(message.contains(word), "{word} is not in: {message}");
     }
-    let refused = Raft::new(config, Recovered::default()).map(|_| ());
-    assert_eq!(refused, Err(StartError::Config(error.clone())));
+    let started = Raft::new(config, Recovered::default()).map(|_| ());
+    assert_eq!(started, Err(StartError::Config(error.clone())));
     error
 }
 
@@ -33,7 +33,7 @@ fn the_defaults_are_valid() {
 
 #[test]
 fn cluster_id_0_is_refused() {
-    let error = refused(
+    let error = expect_refusal(
         |config| config.cluster_id = ClusterId(0),
         &["cluster_id", "draw"],
     );
@@ -44,7 +44,7 @@ fn cluster_id_0_is_refused() {
 fn a_cluster_without_voters_is_refused() {
     let start = |config: &mut Config| config.start = Start::voters([]);
     assert_eq!(
-        refused(start, &["voters", "name them"]),
+        expect_refusal(start, &["voters", "name them"]),
         ConfigError::NoVoters
     );
 }
@@ -56,33 +56,33 @@ fn a_voter_named_twice_is_refused() {
         let voters = voters.clone();
         config.start = Start::voters(voters);
     };
-    let error = refused(start, &["n2", "once"]);
+    let error = expect_refusal(start, &["n2", "once"]);
     assert_eq!(error, ConfigError::DuplicateMember(NodeId(2)));
 }
 
 #[test]
 fn a_heartbeat_interval_of_zero_is_refused() {
     let zero = |config: &mut Config| config.heartbeat_interval = Duration::ZERO;
-    let error = refused(zero, &["heartbeat_interval", "usual"]);
+    let error = expect_refusal(zero, &["heartbeat_interval", "usual"]);
     assert_eq!(error, ConfigError::NoHeartbeatInterval);
 }
 
 #[test]
 fn an_append_timeout_of_zero_is_refused() {
     let zero = |config: &mut Config| config.append_timeout = Duration::ZERO;
-    let error = refused(zero, &["append_timeout", "at least 1"]);
+    let error = expect_refusal(zero, &["append_timeout", "at least 1"]);
     assert_eq!(error, ConfigError::ZeroLimit("append_timeout"));
 }
 
 #[test]
-fn three_heartbeats_must_fit_into_the_least_election_timeout() {
+fn an_election_timeout_shorter_than_three_heartbeats_is_refused() {
     let set = |millis| {
         move |config: &mut Config| {
             config.heartbeat_interval = Duration::from_millis(100);
             config.election_timeout_min = Duration::from_millis(millis);
         }
     };
-    let error = refused(set(299), &["three times", "lengthen", "shorten", "299ms"]);
+    let error = expect_refusal(set(299), &["three times", "lengthen", "shorten", "299ms"]);
     assert!(matches!(error, ConfigError::HeartbeatTooSlow { .. }));
     let mut enough = config(1, 3);
     set(300)(&mut enough);
@@ -93,7 +93,7 @@ fn three_heartbeats_must_fit_into_the_least_election_timeout() {
 fn an_empty_range_of_election_timeouts_is_refused() {
     for max in [400, 500] {
         let set = |config: &mut Config| config.election_timeout_max = Duration::from_millis(max);
-        let error = refused(set, &["election_timeout_max", "above", "twice"]);
+        let error = expect_refusal(set, &["election_timeout_max", "above", "twice"]);
         assert!(matches!(error, ConfigError::ElectionTimeoutRange { .. }));
     }
 }
@@ -111,15 +111,16 @@ fn intervals_of_more_than_a_day_are_refused() {
         ("commit_notice_delay", |c, d| c.commit_notice_delay = d),
         ("append_timeout", |c, d| c.append_timeout = d),
     ] {
-        let error = refused(|config| set(config, long), &[name, "86400"]);
+        let error = expect_refusal(|config| set(config, long), &[name, "86400"]);
         assert!(matches!(error, ConfigError::LimitTooGreat { .. }));
-        refused(|config| set(config, Duration::MAX), &[name]);
+        expect_refusal(|config| set(config, Duration::MAX), &[name]);
     }
 }
 
-type Set = fn(&mut Config, u64);
+/// Sets one limit of a config.
+type SetLimit = fn(&mut Config, u64);
 
-const LIMITS: [(&str, Set); 6] = [
+const LIMITS: [(&str, SetLimit); 6] = [
     ("max_entry_bytes", |c, v| c.max_entry_bytes = v),
     ("max_append_bytes", |c, v| c.max_append_bytes = v),
     ("max_inflight_bytes", |c, v| c.max_inflight_bytes = v),
@@ -131,18 +132,18 @@ const LIMITS: [(&str, Set); 6] = [
 #[test]
 fn a_limit_of_zero_is_refused() {
     for (name, set) in LIMITS {
-        let error = refused(|config| set(config, 0), &[name, "at least 1"]);
+        let error = expect_refusal(|config| set(config, 0), &[name, "at least 1"]);
         assert_eq!(error, ConfigError::ZeroLimit(name));
     }
-    let error = refused(|config| config.max_inflight_appends = 0, &[]);
+    let error = expect_refusal(|config| config.max_inflight_appends = 0, &[]);
     assert_eq!(error, ConfigError::ZeroLimit("max_inflight_appends"));
 }
 
 #[test]
-fn a_limit_that_sums_could_overflow_is_refused() {
+fn a_limit_so_great_that_a_sum_could_overflow_is_refused() {
     for (name, set) in LIMITS {
         for value in [Config::MAX_BYTES + 1, u64::MAX] {
-            let error = refused(|config| set(config, value), &[name]);
+            let error = expect_refusal(|config| set(config, value), &[name]);
             let most = match name {
                 "max_entry_bytes" | "max_append_bytes" | "snapshot_chunk_bytes" => {
                     Config::MAX_MESSAGE_BYTES
@@ -152,13 +153,13 @@ fn a_limit_that_sums_could_overflow_is_refused() {
             assert_eq!(error, ConfigError::LimitTooGreat { name, most });
         }
     }
-    let error = refused(|config| config.max_inflight_appends = u32::MAX, &[]);
+    let error = expect_refusal(|config| config.max_inflight_appends = u32::MAX, &[]);
     assert!(matches!(error, ConfigError::LimitTooGreat { .. }));
 }
 
-// "The config is checked so that one such entry always fits one message."
+// An entry of the greatest size must fit one append, and each limit must allow one such entry.
 #[test]
-fn a_limit_that_one_entry_of_the_greatest_size_would_not_fit_is_refused() {
+fn a_limit_below_one_entry_of_the_greatest_size_is_refused() {
     for name in [
         "max_append_bytes",
         "max_uncommitted_bytes",
@@ -172,18 +173,18 @@ fn a_limit_that_one_entry_of_the_greatest_size_would_not_fit_is_refused() {
                 set(config, value);
             }
         };
-        let error = refused(with(least - 1), &[name, "max_entry_bytes", "raise"]);
+        let error = expect_refusal(with(least - 1), &[name, "max_entry_bytes", "raise"]);
         assert!(matches!(error, ConfigError::LimitTooSmall { least: it, .. } if it == least));
         let mut enough = config(1, 3);
         with(least)(&mut enough);
         assert_eq!(enough.validate(), Ok(()));
     }
     let set = |config: &mut Config| config.max_inflight_bytes = config.max_append_bytes - 1;
-    refused(set, &["max_inflight_bytes", "max_append_bytes", "raise"]);
+    expect_refusal(set, &["max_inflight_bytes", "max_append_bytes", "raise"]);
 }
 
 #[test]
-fn the_greatest_values_allowed_work() {
+fn the_greatest_values_are_valid() {
     let mut config = config(1, 1);
     for (_, set) in LIMITS {
         set(&mut config, Config::MAX_MESSAGE_BYTES);

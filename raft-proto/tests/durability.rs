@@ -1,4 +1,4 @@
-//! What waits for a write, and what does not.
+//! Which messages and entries wait for a write to be durable, and which do not.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -6,37 +6,42 @@ mod support;
 use raft_proto::*;
 use support::*;
 
-/// A cluster in which writes of `id` complete when the test says so.
+/// A cluster of three in which the writes of `id` complete when the test syncs.
 fn slow_disk(id: u64) -> Cluster {
     let mut cluster = Cluster::new(3);
     cluster.node(id).disk = Disk::Manual;
     cluster
 }
 
+/// How many writes of `id` wait.
 fn waiting(cluster: &mut Cluster, id: u64) -> usize {
     cluster.node(id).waiting.len()
 }
 
-// "Results in persistent state must be updated on stable storage before responding to RPCs." The
-// bug: a vote leaves before it is durable, and after a crash another one follows.
+// Figure 2: persistent state is "updated on stable storage before responding to RPCs". The bug: a
+// vote is sent before it is durable, and after a crash another one follows.
 #[test]
 fn a_vote_waits_until_it_is_durable() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, request_vote(1, EntryId::ZERO));
     assert!(cluster.sent_by(1).is_empty());
     cluster.restart(1);
-    assert_eq!(cluster.raft(1).voted_for(), None, "nobody knows of it");
+    assert_eq!(
+        cluster.raft(1).voted_for(),
+        None,
+        "nobody has received the vote"
+    );
     cluster.receive(1, 3, request_vote(1, EntryId::ZERO));
     assert!(cluster.sent_by(1).is_empty());
     cluster.sync(1, 1);
     assert_eq!(cluster.sent_by(1), [(3, vote(1, Vote::Granted))]);
-    // A copy of the request is answered at once: the vote is there.
+    // A copy of the request is answered at once: the vote is durable.
     cluster.receive(1, 3, request_vote(1, EntryId::ZERO));
     assert_eq!(cluster.sent_by(1), [(3, vote(1, Vote::Granted))]);
 }
 
 #[test]
-fn a_repeated_request_does_not_get_a_vote_out_before_it_is_durable() {
+fn a_repeated_request_does_not_make_a_vote_leave_before_it_is_durable() {
     let mut cluster = slow_disk(1);
     for _ in 0..3 {
         cluster.receive(1, 2, request_vote(1, EntryId::ZERO));
@@ -56,25 +61,25 @@ fn a_repeated_request_does_not_get_a_vote_out_before_it_is_durable() {
 fn a_refused_vote_waits_for_nothing() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 0));
-    cluster.take();
+    cluster.take_packets();
     cluster.node(1).disk = Disk::Manual;
     cluster.receive(1, 3, request_vote(5, EntryId::ZERO));
     assert_eq!(cluster.sent_by(1), [(3, vote(5, Vote::Refused))]);
 }
 
 #[test]
-fn a_candidate_asks_for_votes_and_counts_its_own_once_its_term_and_vote_are_durable() {
+fn a_candidate_requests_votes_and_counts_its_own_once_its_term_and_vote_are_durable() {
     let mut cluster = slow_disk(1);
     cluster.campaign(1);
     assert!(cluster.sent_by(1).is_empty());
-    // A vote that came now, by whatever way, is one; its own is not counted yet.
+    // n2's vote is counted when it arrives. n1's own is not counted yet, or n1 would be leader.
     cluster.receive(1, 2, vote(1, Vote::Granted));
     assert_eq!(cluster.raft(1).role(), RoleKind::Candidate);
     cluster.sync(1, 1);
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
 }
 
-// The bug: campaigning on an unpersisted tail. Whoever votes for `last_log` relies on it.
+// The bug: a candidate campaigns with a log that is not durable. Its voters rely on `last_log`.
 #[test]
 fn a_candidate_does_not_advertise_entries_that_it_may_still_lose() {
     let mut cluster = slow_disk(1);
@@ -89,26 +94,26 @@ fn a_candidate_does_not_advertise_entries_that_it_may_still_lose() {
             .all(|(_, message)| { message.kind() != MessageKind::RequestVote })
     );
     cluster.sync(1, 1);
-    let asked = cluster.sent_by(1);
+    let requests = cluster.sent_by(1);
     let last = EntryId::new(1, 1);
     assert_eq!(
-        asked,
+        requests,
         [(2, request_vote(2, last)), (3, request_vote(2, last))]
     );
 }
 
-// The bug: acknowledging before the sync.
+// The bug: a follower acknowledges entries before they are synced.
 #[test]
-fn entries_are_acknowledged_when_they_are_durable() {
+fn entries_are_acknowledged_and_applied_only_once_they_are_durable() {
     let mut cluster = slow_disk(1);
     let message = append(1, EntryId::ZERO, &[(1, 1, "a")], 1);
     cluster.receive(1, 2, message.clone());
     assert!(cluster.sent_by(1).is_empty());
     assert!(
         cluster.applied(1).is_empty(),
-        "an applied index is a durable index"
+        "entries are applied only once they are durable"
     );
-    // A copy does not get the answer out either.
+    // A copy of the append does not make the answer leave either.
     cluster.receive(1, 2, message);
     assert!(cluster.sent_by(1).is_empty());
     cluster.sync(1, 1);
@@ -117,11 +122,11 @@ fn entries_are_acknowledged_when_they_are_durable() {
 }
 
 #[test]
-fn a_heartbeat_is_answered_at_once_with_what_is_durable_by_then() {
+fn a_heartbeat_is_answered_at_once_with_the_index_that_is_durable() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 0));
     cluster.sync(1, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, append(1, EntryId::new(1, 1), &[(2, 1, "b")], 0));
     assert!(cluster.sent_by(1).is_empty());
     cluster.receive(1, 2, heartbeat(1, EntryId::new(2, 1), 0));
@@ -133,7 +138,7 @@ fn a_heartbeat_is_answered_at_once_with_what_is_durable_by_then() {
 }
 
 #[test]
-fn a_refusal_and_a_stale_answer_wait_for_nothing() {
+fn a_refusal_and_an_answer_to_a_stale_term_wait_for_nothing() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, append(3, EntryId::new(5, 2), &[(6, 3, "f")], 0));
     assert_eq!(cluster.sent_by(1), [(2, refused(3, 5, EntryId::ZERO))]);
@@ -144,18 +149,18 @@ fn a_refusal_and_a_stale_answer_wait_for_nothing() {
 
 // Thesis 10.2.1: the leader writes to its own disk in parallel with replicating.
 #[test]
-fn a_leader_sends_entries_before_its_own_write_is_done_and_counts_itself_after() {
+fn a_leader_sends_entries_before_its_own_write_is_durable_and_counts_itself_after() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.node(1).disk = Disk::Manual;
     cluster.propose(1, "a").unwrap();
-    let sent = cluster.take();
-    assert_eq!(carried(&sent), [(2, 1, 1), (3, 1, 1)]);
+    let sent = cluster.take_packets();
+    assert_eq!(entries_sent(&sent), [(2, 1, 1), (3, 1, 1)]);
     cluster.receive(1, 2, accepted(1, 1));
     assert_eq!(
         cluster.raft(1).commit_index(),
         Index(0),
-        "one disk of three"
+        "the entry is on one disk of three"
     );
     cluster.sync(1, 1);
     assert_eq!(cluster.raft(1).commit_index(), Index(1));
@@ -163,7 +168,7 @@ fn a_leader_sends_entries_before_its_own_write_is_done_and_counts_itself_after()
 }
 
 #[test]
-fn followers_may_commit_what_the_leaders_disk_does_not_hold_yet() {
+fn a_majority_of_followers_commits_an_entry_that_is_not_on_the_leaders_disk() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.node(1).disk = Disk::Manual;
@@ -173,7 +178,7 @@ fn followers_may_commit_what_the_leaders_disk_does_not_hold_yet() {
     assert_eq!(cluster.applied(2), ["a"]);
     assert!(
         cluster.applied(1).is_empty(),
-        "not handed out before it is durable here"
+        "the entry is not durable on n1 yet"
     );
     cluster.sync(1, 1);
     assert_eq!(cluster.applied(1), ["a"]);
@@ -194,11 +199,11 @@ fn a_cluster_of_one_commits_when_its_write_is_durable() {
     assert_eq!(cluster.applied(1), ["a"]);
     cluster.sync(1, 1);
     assert_eq!(cluster.applied(1), ["a", "b"]);
-    assert!(cluster.take().is_empty());
+    assert!(cluster.take_packets().is_empty());
 }
 
-// The bug: a write's completion is matched by index alone. Entry 1@1 is written, overwritten by
-// 1@2, and the completion of the first write proves nothing of the second.
+// The bug: the completion of a write is matched by index alone. Entry 1@1 is overwritten by 1@2, so
+// the completion of the first write proves nothing about the second.
 #[test]
 fn the_late_completion_of_an_overwritten_write_proves_nothing() {
     let mut cluster = slow_disk(1);
@@ -242,7 +247,7 @@ fn a_truncation_lowers_the_durable_index_at_once() {
 }
 
 #[test]
-fn several_writes_are_under_way_and_persisted_is_cumulative() {
+fn several_writes_may_be_under_way_and_persisted_is_cumulative() {
     let mut cluster = slow_disk(1);
     let mut prev = EntryId::ZERO;
     for index in 1..=5 {
@@ -257,9 +262,10 @@ fn several_writes_are_under_way_and_persisted_is_cumulative() {
         .collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5]);
     cluster.input(1, Input::Persisted { seq: Seq(3) });
-    let answers: Vec<Message> = cluster.sent_by(1).into_iter().map(|(_, it)| it).collect();
+    let sent = cluster.sent_by(1).into_iter();
+    let answers: Vec<Message> = sent.map(|(_, message)| message).collect();
     assert_eq!(answers, [accepted(1, 1), accepted(1, 2), accepted(1, 3)]);
-    // Said again, or less said later: nothing new.
+    // The same report again, or an older one, changes nothing.
     for seq in [3, 1] {
         assert!(
             cluster
@@ -292,7 +298,7 @@ fn a_seq_that_was_never_issued_is_refused_and_proves_nothing() {
 }
 
 #[test]
-fn what_was_withheld_in_an_older_term_is_never_said() {
+fn a_reply_withheld_in_an_older_term_is_never_sent() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, request_vote(1, EntryId::ZERO));
     cluster.receive(1, 3, request_vote(2, EntryId::ZERO));
@@ -301,7 +307,7 @@ fn what_was_withheld_in_an_older_term_is_never_said() {
 }
 
 #[test]
-fn persisted_fed_back_at_once_lets_the_answer_out_of_that_same_step() {
+fn the_step_that_takes_persisted_sends_the_withheld_answer_and_hands_out_the_entry() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 1));
     let actions = cluster.input(1, Input::Persisted { seq: Seq(1) });
@@ -309,8 +315,8 @@ fn persisted_fed_back_at_once_lets_the_answer_out_of_that_same_step() {
     assert_eq!(handed_out(&actions), [1]);
 }
 
-/// Expects that a failed write ends this instance: it says so once, and nothing else ever.
-fn expect_the_end(mut cluster: Cluster, seq: u64) {
+/// Expects that a failed write stops n1: it faults once, and then answers nothing.
+fn expect_fault(mut cluster: Cluster, seq: u64) {
     let seq = Seq(seq);
     let actions = cluster.input(1, Input::PersistFailed { seq });
     let reason = Fault::WriteFailed { seq };
@@ -318,7 +324,7 @@ fn expect_the_end(mut cluster: Cluster, seq: u64) {
     assert!(sent(&actions).is_empty());
     assert_eq!(cluster.raft(1).fault(), Some(reason));
     assert_ne!(cluster.raft(1).role(), RoleKind::Leader);
-    cluster.take();
+    cluster.take_packets();
     let refused = cluster.propose(1, "x").unwrap_err();
     assert_eq!(refused, ProposeError::Faulted(reason));
     let term = cluster.raft(1).term().0;
@@ -335,7 +341,7 @@ fn expect_the_end(mut cluster: Cluster, seq: u64) {
     ] {
         assert_eq!(cluster.input(1, input), []);
     }
-    // A new instance goes on from what the storage holds.
+    // A new instance starts from what the storage holds.
     cluster.restart(1);
     assert_eq!(cluster.raft(1).fault(), None);
 }
@@ -344,36 +350,40 @@ fn expect_the_end(mut cluster: Cluster, seq: u64) {
 fn a_failed_write_is_final_for_a_follower() {
     let mut cluster = slow_disk(1);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 0));
-    expect_the_end(cluster, 1);
+    expect_fault(cluster, 1);
 }
 
 #[test]
 fn a_failed_write_is_final_for_a_candidate() {
     let mut cluster = slow_disk(1);
     cluster.campaign(1);
-    expect_the_end(cluster, 1);
+    expect_fault(cluster, 1);
 }
 
 #[test]
-fn a_failed_write_is_final_for_a_leader_which_steps_down() {
+fn a_failed_write_is_final_for_a_leader_and_it_steps_down() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.node(1).disk = Disk::Manual;
     cluster.propose(1, "a").unwrap();
     cluster.propose(1, "b").unwrap();
     let last = cluster.node(1).waiting.last().unwrap().seq.0;
-    expect_the_end(cluster, last - 1);
+    expect_fault(cluster, last - 1);
 }
 
 #[test]
-fn the_last_answer_to_a_snapshot_and_its_restore_wait_for_the_write() {
+fn the_last_answer_to_a_snapshot_and_its_restore_wait_for_the_install() {
     let mut cluster = slow_disk(1);
     let meta = snapshot_meta(EntryId::new(9, 1), b"abcdef");
     cluster.receive(1, 2, chunk(1, &meta, 0, b"abc"));
     let wants = snapshot_reply(1, meta.id.last, SnapshotOutcome::Wants { offset: 3 });
-    assert_eq!(cluster.sent_by(1), [(2, wants)], "which waits for nothing");
+    assert_eq!(
+        cluster.sent_by(1),
+        [(2, wants)],
+        "the answer to an earlier chunk waits for nothing"
+    );
     cluster.receive(1, 2, chunk(1, &meta, 3, b"def"));
-    // Once more, while it is being installed.
+    // A copy arrives while the snapshot is being installed.
     cluster.receive(1, 2, chunk(1, &meta, 3, b"def"));
     assert!(cluster.sent_by(1).is_empty());
     assert_eq!(cluster.raft(1).handed_out_index(), Index(0));

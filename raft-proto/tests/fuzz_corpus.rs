@@ -1,10 +1,10 @@
-//! The fuzz targets' bodies over the inputs that are kept in `fuzz/corpus`: chosen among what a
-//! fuzzer found, for the many different things that they make a node do.
+//! The bodies of the fuzz targets, run over the inputs in `fuzz/corpus`. Those inputs were chosen
+//! among a fuzzer's, for the many different things that they make a node do.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
-/// Runs `body` over each input of a target; returns how many there are.
+/// Runs `body` over each input of a target. Returns the number of inputs.
 fn run(target: &str, body: fn(&[u8])) -> usize {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
     let mut inputs = 0;
@@ -19,16 +19,16 @@ fn run(target: &str, body: fn(&[u8])) -> usize {
 }
 
 #[test]
-fn no_input_of_the_corpus_breaks_a_node() {
+fn no_input_of_the_corpus_breaks_a_promise_of_a_node() {
     assert!(run("step", raft_fuzz::step::run) >= 50);
 }
 
 #[test]
-fn no_input_of_the_corpus_breaks_the_wire_format() {
+fn no_input_of_the_corpus_breaks_the_decoder() {
     assert!(run("wire", raft_fuzz::wire::run) >= 20);
 }
 
 #[test]
-fn no_input_of_the_corpus_breaks_the_reader_of_recordings() {
+fn no_input_of_the_corpus_breaks_the_replay_of_recordings() {
     assert!(run("recording", raft_fuzz::recording::run) >= 20);
 }

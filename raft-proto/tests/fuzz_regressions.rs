@@ -1,38 +1,36 @@
-//! What the fuzzers found, one test each.
+//! Defects that the fuzzers found, one test each.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+mod support;
+
 use raft_proto::*;
+use support::identity;
 
 fn config() -> Config {
     let voters = [NodeId(1)];
     Config::new(ClusterId(7), NodeId(1), Start::voters(voters), 0)
 }
 
-/// A storage with a snapshot that ends at `last`.
-fn stored(config: &Config, last: EntryId) -> Recovered {
-    let members = match &config.start {
-        Start::Bootstrap { members } => members.clone(),
-        Start::Join => Vec::new(),
-    };
-    let membership = Membership::of(members);
+/// The snapshot that ends at `last` and consists of `size` zeros.
+fn zeros(last: EntryId, size: u64) -> SnapshotId {
+    SnapshotId {
+        last,
+        size,
+        checksum: Checksum::of(&vec![0; size as usize]),
+    }
+}
+
+/// A storage with an empty snapshot that ends at `last`.
+fn stored(last: EntryId) -> Recovered {
     Recovered {
-        identity: Some(Identity {
-            cluster_id: config.cluster_id,
-            group_id: config.group_id,
-            node_id: config.node_id,
-            bootstrap: membership.clone(),
-        }),
+        identity: Some(identity(1, [1])),
         hard_state: HardState {
             term: last.term,
             voted_for: None,
         },
         snapshot: Some(SnapshotMeta {
-            id: SnapshotId {
-                last,
-                size: 0,
-                checksum: Checksum::of(&[]),
-            },
-            membership,
+            id: zeros(last, 0),
+            membership: Membership::new([NodeId(1)]),
         }),
         ..Recovered::default()
     }
@@ -45,9 +43,8 @@ fn at(seconds: u64, input: Input) -> Event {
 
 #[test]
 fn a_leader_with_a_full_log_appends_no_empty_entry() {
-    let config = config();
-    let full = stored(&config, EntryId::new(Index::MAX.0, 5));
-    let mut raft = Raft::new(config, full).unwrap();
+    let full = stored(EntryId::new(Index::MAX.0, 5));
+    let mut raft = Raft::new(config(), full).unwrap();
     raft.step(at(0, Input::Tick));
     raft.step(at(2, Input::Tick));
     raft.step(at(2, Input::Persisted { seq: Seq(1) }));
@@ -55,17 +52,13 @@ fn a_leader_with_a_full_log_appends_no_empty_entry() {
     assert_eq!(raft.last_log().index, Index::MAX);
 }
 
-/// A chunk that covers `length` of the bytes of a snapshot of zeros.
+/// A chunk with the first `length` bytes of a snapshot of zeros.
 fn chunk(term: u64, last: EntryId, size: u64, length: usize) -> Input {
     let voters = [NodeId(1), NodeId(2)];
     let message = Message::InstallSnapshot(Box::new(InstallSnapshot {
         term: Term(term),
         snapshot: SnapshotMeta {
-            id: SnapshotId {
-                last,
-                size,
-                checksum: Checksum::of(&vec![0; size as usize]),
-            },
+            id: zeros(last, size),
             membership: Membership::new(voters),
         },
         offset: 0,
@@ -75,6 +68,7 @@ fn chunk(term: u64, last: EntryId, size: u64, length: usize) -> Input {
     Input::Receive { from, message }
 }
 
+/// The lengths of the chunks that are to be written.
 fn chunks_to_write(actions: &[Action]) -> Vec<usize> {
     let length = |action: &Action| match action {
         Action::WriteSnapshot { data, .. } => Some(data.len()),
@@ -85,24 +79,21 @@ fn chunks_to_write(actions: &[Action]) -> Vec<usize> {
 
 fn written(last: EntryId, size: u64) -> Input {
     Input::SnapshotWritten {
-        snapshot: SnapshotId {
-            last,
-            size,
-            checksum: Checksum::of(&vec![0; size as usize]),
-        },
+        snapshot: zeros(last, size),
         offset: 0,
         result: Ok(()),
     }
 }
 
 #[test]
-fn an_answer_for_a_chunk_is_not_taken_for_another_chunks() {
+fn the_report_of_a_written_chunk_is_not_taken_for_that_of_another_chunk() {
     let mut raft = Raft::new(config(), Recovered::default()).unwrap();
     let last = EntryId::new(4, 1);
     raft.step(at(0, Input::Tick));
     let first = raft.step(at(0, chunk(1, last, 18, 16)));
     assert_eq!(chunks_to_write(&first), [16]);
-    // The next leader sends the whole while the first chunk is still being written: it waits.
+    // The next leader sends the whole snapshot while the first chunk is still being written. The
+    // node does not take it yet.
     let second = raft.step(at(0, chunk(2, last, 18, 18)));
     assert_eq!(chunks_to_write(&second), []);
     raft.step(at(0, written(last, 18)));
@@ -112,13 +103,13 @@ fn an_answer_for_a_chunk_is_not_taken_for_another_chunks() {
 }
 
 #[test]
-fn a_snapshot_that_is_being_installed_is_not_overwritten() {
+fn the_partial_file_is_not_overwritten_while_it_is_being_installed() {
     let mut raft = Raft::new(config(), Recovered::default()).unwrap();
     let last = EntryId::new(4, 1);
     raft.step(at(0, Input::Tick));
     raft.step(at(0, chunk(1, last, 3, 3)));
     raft.step(at(0, written(last, 3)));
-    // The write that installs it is under way when a newer one begins.
+    // The write that installs the snapshot is under way when the chunk of a newer one arrives.
     let newer = EntryId::new(9, 1);
     let actions = raft.step(at(0, chunk(1, newer, 5, 5)));
     assert_eq!(chunks_to_write(&actions), []);

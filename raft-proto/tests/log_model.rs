@@ -1,16 +1,15 @@
-//! The log of one follower beside a plain list: whatever successive leaders append, overwrite,
-//! commit and install, whatever is compacted, and whenever the node restarts from a prefix of its
-//! writes, the log reads the same as the list.
+//! The log of one follower, compared with a plain list. Successive leaders append, overwrite,
+//! commit and install snapshots, the service compacts, and the node restarts from a prefix of its
+//! writes. After each step the log must read the same as the list.
 //!
-//! Leaders are legal: each holds all that was committed before it, and an entry's index and term
-//! name one payload. The node's clock stands still, so that it never campaigns.
+//! The leaders are correct: each holds all that was committed before it, and index and term of an
+//! entry determine its payload. The node's clock stands still, so that it never campaigns.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::wildcard_enum_match_arm)]
 
 #[path = "log_model/model.rs"]
 mod model;
-#[path = "support/storage.rs"]
-mod storage;
+mod support;
 
 use bytes::Bytes;
 use model::Model;
@@ -19,37 +18,38 @@ use proptest::prelude::*;
 use proptest::sample;
 use raft_proto::*;
 use std::collections::VecDeque;
-use storage::{Record, Storage};
+use support::storage::{self, Record, Service, Storage};
 
-/// One thing that happens.
+/// One event, or a group of events that belong together.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A new leader begins with an earlier one's log, cut somewhere behind what is committed.
+    /// A new leader begins with the log of an earlier one, cut somewhere after commitIndex.
     Elect {
-        heir_of: sample::Index,
+        log_of: sample::Index,
         cut: sample::Index,
     },
     /// The newest leader appends entries with payloads of these lengths.
     Extend(Vec<usize>),
     /// The newest leader commits up to one of its own entries.
     Commit(sample::Index),
-    /// A leader sends `count` entries after some place in its log.
+    /// A leader sends `count` entries after some place in its log: the newest leader, or one
+    /// `age` leaders older.
     Append {
         age: usize,
         after: Place,
         count: usize,
     },
-    /// A leader sends a snapshot of something that it knows to be committed.
+    /// A leader sends a snapshot whose last entry it knows to be committed.
     Install { age: usize, last: sample::Index },
-    /// The chunk under way is in the partial file, or could not be written.
+    /// The driver has written the chunk, or could not write it.
     Written(Result<(), SnapshotWriteFailed>),
-    /// The service has a snapshot that ends there.
+    /// The service has made a snapshot that ends there.
     Compact(sample::Index),
-    /// So many of the oldest writes become durable.
+    /// That many of the oldest writes become durable.
     Persist(usize),
     /// The node goes on from its own checkpoint.
     Checkpoint,
-    /// All writes but so many of the oldest ones not yet synced are lost.
+    /// The node crashes and starts again. Of its unsynced writes, the oldest `keep` survive.
     Restart {
         keep: usize,
         service: Service,
@@ -60,22 +60,15 @@ enum Step {
 /// Where in a leader's log.
 #[derive(Clone, Debug)]
 enum Place {
-    /// So far before the end that it has in common with the follower.
+    /// That far before the last index that both the leader and the follower have.
     NearEnd(usize),
     Anywhere(sample::Index),
-}
-
-/// Whether the service survives a crash by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Service {
-    Durable,
-    Volatile,
 }
 
 #[derive(Clone, Debug)]
 struct Leader {
     term: u64,
-    /// The first has index 1.
+    /// The first entry has index 1.
     log: Vec<Record>,
     commit: usize,
 }
@@ -105,27 +98,28 @@ fn config(trailing: u64) -> Config {
     config
 }
 
-/// A follower with its disk and service, the leaders that it hears, and the list.
-struct Bench {
+/// A follower with its disk and service, the leaders that send to it, and the list.
+struct Harness {
     raft: Raft,
     model: Model,
     leaders: Vec<Leader>,
-    /// Synced for certain; and with all writes asked for since.
+    /// With the writes that are synced.
     disk: Storage,
+    /// With all writes that the node has asked for.
     written: Storage,
     waiting: VecDeque<Write>,
     chunk: Option<SnapshotId>,
     refusals: usize,
 }
 
-impl Bench {
-    fn new(trailing: u64) -> Bench {
+impl Harness {
+    fn new(trailing: u64) -> Harness {
         let first = Leader {
             term: 1,
             log: Vec::new(),
             commit: 0,
         };
-        let mut bench = Bench {
+        let mut harness = Harness {
             raft: Raft::new(config(trailing), Recovered::default()).unwrap(),
             model: Model::default(),
             leaders: vec![first],
@@ -135,11 +129,11 @@ impl Bench {
             chunk: None,
             refusals: 0,
         };
-        bench.input(Input::Tick);
-        bench
+        harness.input(Input::Tick);
+        harness
     }
 
-    /// Gives the node an input; the service applies at once. The model is told before.
+    /// Gives the node an input, which the model has taken before. The service applies at once.
     fn input(&mut self, input: Input) {
         let at = Time::ZERO;
         let mut inputs = VecDeque::from([input]);
@@ -172,7 +166,7 @@ impl Bench {
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }
             | Action::ReleaseSnapshot { .. } => {}
-            other => panic!("a follower of correct leaders: {other:?}"),
+            other => panic!("a follower of correct leaders does this: {other:?}"),
         }
         None
     }
@@ -189,7 +183,7 @@ impl Bench {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Elect { heir_of, cut } => self.elect(heir_of, cut),
+            Step::Elect { log_of, cut } => self.elect(log_of, cut),
             Step::Extend(lengths) => self.extend(lengths),
             Step::Commit(at) => self.commit(at),
             Step::Append { age, after, count } => self.append(*age, after, *count),
@@ -210,20 +204,20 @@ impl Bench {
         self.leaders.last_mut().unwrap()
     }
 
-    fn aged(&self, age: usize) -> Leader {
+    fn leader(&self, age: usize) -> Leader {
         let at = (self.leaders.len() - 1).saturating_sub(age);
         self.leaders[at].clone()
     }
 
-    fn elect(&mut self, heir_of: &sample::Index, cut: &sample::Index) {
+    fn elect(&mut self, log_of: &sample::Index, cut: &sample::Index) {
         let newest = self.newest().clone();
-        // Leader Completeness: only who holds all that is committed is elected.
+        // Leader Completeness: only a node is elected that holds all committed entries.
         let committed = newest.entry_id(newest.commit);
         let complete = |leader: &&Leader| {
             leader.log.len() >= newest.commit && leader.entry_id(newest.commit) == committed
         };
-        let heirs: Vec<&Leader> = self.leaders.iter().filter(complete).collect();
-        let mut log = heir_of.get(&heirs).log.clone();
+        let candidates: Vec<&Leader> = self.leaders.iter().filter(complete).collect();
+        let mut log = log_of.get(&candidates).log.clone();
         log.truncate(newest.commit + cut.index(log.len() - newest.commit + 1));
         self.leaders.push(Leader {
             term: newest.term + 1,
@@ -259,7 +253,7 @@ impl Bench {
     }
 
     fn append(&mut self, age: usize, after: &Place, count: usize) {
-        let leader = self.aged(age);
+        let leader = self.leader(age);
         let common = leader.log.len().min(self.model.last().index.0 as usize);
         let prev = match after {
             Place::NearEnd(back) => common.saturating_sub(*back),
@@ -284,7 +278,7 @@ impl Bench {
     }
 
     fn install(&mut self, age: usize, last: &sample::Index) {
-        let leader = self.aged(age);
+        let leader = self.leader(age);
         if leader.commit == 0 {
             return;
         }
@@ -299,7 +293,7 @@ impl Bench {
             membership: Membership::new([NodeId(1), NodeId(2), NodeId(3)]),
         };
         let under_way = self.chunk;
-        let taken = self.model.chunk(leader.term, last, under_way.is_some());
+        let taken = self.model.chunk(leader.term, last, under_way);
         let id = snapshot.id;
         let message = Message::InstallSnapshot(Box::new(InstallSnapshot {
             term: Term(leader.term),
@@ -315,7 +309,7 @@ impl Bench {
 
     fn chunk_written(&mut self, result: Result<(), SnapshotWriteFailed>) {
         if let Some(snapshot) = self.chunk.take() {
-            self.model.chunk_written(result.is_ok());
+            self.model.chunk_written(result);
             self.input(Input::SnapshotWritten {
                 snapshot,
                 offset: 0,
@@ -325,7 +319,7 @@ impl Bench {
     }
 
     fn compact(&mut self, at: &sample::Index) {
-        // Also beyond the end, and behind the last snapshot.
+        // The index may lie beyond the end of the log, or before the last snapshot.
         let index = at.index(self.model.last().index.0 as usize + 2) as u64;
         let term = self.model.term_at(index).unwrap_or(1);
         let trailing = self.raft.config().trailing_entries;
@@ -372,7 +366,7 @@ impl Bench {
         self.input(Input::Tick);
     }
 
-    /// The log reads like the list, as a whole and from `from` to `to`.
+    /// The log reads the same as the list, as a whole and from `from` to `to`.
     fn check(&self, from: &sample::Index, to: &sample::Index) {
         let (raft, model) = (&self.raft, &self.model);
         let last = model.last().index;
@@ -399,7 +393,7 @@ impl Bench {
         let base = model.base().index.0;
         let written = self.written.log.range(base + 1..);
         let written: Vec<_> = written.map(|(at, record)| (*at, record.clone())).collect();
-        assert_eq!(written, model.between(0, u64::MAX), "what was written");
+        assert_eq!(written, model.between(0, u64::MAX), "the entries written");
         let durable = raft.durable_index().0;
         for (index, record) in model.between(0, durable) {
             assert!(self.disk.holds(index, record.term), "{index} is durable");
@@ -408,15 +402,24 @@ impl Bench {
             assert_eq!(durable, model.last().index.0, "all is durable");
         }
         let reachable = model.commit().min(durable);
-        // What a term's leader says is committed is handed out once the term is on disk.
-        match model.is_restoring() || self.disk.hard_state.term != raft.term() {
-            true => assert!(model.handed_out() <= reachable),
-            false => assert_eq!(model.handed_out(), reachable),
+        // Committed entries are handed out once the current term is on disk.
+        if model.is_restoring() || self.disk.hard_state.term != raft.term() {
+            assert!(model.handed_out() <= reachable);
+        } else {
+            assert_eq!(model.handed_out(), reachable);
         }
     }
 }
 
-fn steps() -> impl Strategy<Value = Vec<(Step, sample::Index, sample::Index)>> {
+/// A step, and the range in which the log is compared with the list after it.
+#[derive(Clone, Debug)]
+struct CheckedStep {
+    step: Step,
+    from: sample::Index,
+    to: sample::Index,
+}
+
+fn steps() -> impl Strategy<Value = Vec<CheckedStep>> {
     let index = any::<sample::Index>;
     let length = prop_oneof![1 => Just(0), 5 => 1..=MAX_PAYLOAD];
     let after = prop_oneof![
@@ -427,7 +430,7 @@ fn steps() -> impl Strategy<Value = Vec<(Step, sample::Index, sample::Index)>> {
     let service = prop_oneof![Just(Service::Durable), Just(Service::Volatile)];
     let written = prop_oneof![4 => Just(Ok(())), 1 => Just(Err(SnapshotWriteFailed))];
     let step = prop_oneof![
-        2 => (index(), index()).prop_map(|(heir_of, cut)| Step::Elect { heir_of, cut }),
+        2 => (index(), index()).prop_map(|(log_of, cut)| Step::Elect { log_of, cut }),
         8 => vec(length, 1..5).prop_map(Step::Extend),
         4 => index().prop_map(Step::Commit),
         16 => (age(), after, 0..8usize)
@@ -440,7 +443,11 @@ fn steps() -> impl Strategy<Value = Vec<(Step, sample::Index, sample::Index)>> {
         1 => (0..4usize, service, trailing())
             .prop_map(|(keep, service, trailing)| Step::Restart { keep, service, trailing }),
     ];
-    vec((step, index(), index()), 1..160)
+    let checked = (step, index(), index());
+    vec(
+        checked.prop_map(|(step, from, to)| CheckedStep { step, from, to }),
+        1..160,
+    )
 }
 
 fn trailing() -> impl Strategy<Value = u64> {
@@ -454,11 +461,11 @@ proptest! {
     })]
 
     #[test]
-    fn the_log_reads_like_a_plain_list(trailing in trailing(), steps in steps()) {
-        let mut bench = Bench::new(trailing);
-        for (step, from, to) in &steps {
-            bench.step(step);
-            bench.check(from, to);
+    fn the_log_reads_the_same_as_a_plain_list(trailing in trailing(), steps in steps()) {
+        let mut harness = Harness::new(trailing);
+        for checked in &steps {
+            harness.step(&checked.step);
+            harness.check(&checked.from, &checked.to);
         }
     }
 }

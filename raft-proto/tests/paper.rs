@@ -1,6 +1,6 @@
-//! What the paper says of elections and of safety, claim by claim, each with its section
-//! ("In Search of an Understandable Consensus Algorithm", extended version). What it says of
-//! the log is in `paper_log.rs`.
+//! The paper's claims about elections and safety, each with its section ("In Search of an
+//! Understandable Consensus Algorithm", extended version). Its claims about the log are in
+//! `paper_log.rs`.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
 
 mod support;
@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use support::*;
 
+/// Longer than any election timeout.
 const LONG: Duration = Duration::from_secs(2);
 
-fn granted(cluster: &mut Cluster, id: u64) -> Vec<(u64, Vote)> {
+/// The votes that a node has sent.
+fn votes_sent(cluster: &mut Cluster, id: u64) -> Vec<(u64, Vote)> {
     let votes = |(to, message)| match message {
         Message::RequestVoteReply(reply) => Some((to, reply.vote)),
         _ => None,
@@ -25,7 +27,7 @@ fn granted(cluster: &mut Cluster, id: u64) -> Vec<(u64, Vote)> {
 fn a_request_of_a_stale_term_is_answered_with_the_newer_term_and_changes_nothing() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, heartbeat(5, EntryId::ZERO, 0));
-    cluster.take();
+    cluster.take_packets();
     let before = cluster.raft(1).status();
     let meta = snapshot_meta(EntryId::new(3, 2), b"old");
     for message in [
@@ -35,9 +37,9 @@ fn a_request_of_a_stale_term_is_answered_with_the_newer_term_and_changes_nothing
     ] {
         let actions = cluster.receive(1, 3, message);
         assert_eq!(rejection(&actions), None);
-        let replies = cluster.sent_by(1);
-        assert_eq!(replies.len(), 1);
-        assert_eq!(replies[0].1.term(), Term(5));
+        let replies = cluster.sent_by(1).into_iter();
+        let terms: Vec<Term> = replies.map(|(_, reply)| reply.term()).collect();
+        assert_eq!(terms, [Term(5)]);
         assert_eq!(cluster.raft(1).status(), before);
     }
 }
@@ -47,7 +49,7 @@ fn a_request_of_a_stale_term_is_answered_with_the_newer_term_and_changes_nothing
 // date, it immediately reverts to follower state."
 #[test]
 fn a_candidate_and_a_leader_that_learn_of_a_higher_term_become_followers_in_it() {
-    for leads in [false, true] {
+    for role in [RoleKind::Candidate, RoleKind::Leader] {
         for message in [
             request_vote(9, EntryId::ZERO),
             heartbeat(9, EntryId::ZERO, 0),
@@ -57,10 +59,10 @@ fn a_candidate_and_a_leader_that_learn_of_a_higher_term_become_followers_in_it()
         ] {
             let mut cluster = Cluster::new(3);
             cluster.campaign(1);
-            if leads {
+            if role == RoleKind::Leader {
                 cluster.deliver();
-                assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
             }
+            assert_eq!(cluster.raft(1).role(), role);
             let actions = cluster.receive(1, 2, message.clone());
             assert_eq!(rejection(&actions), None, "{message:?}");
             assert_eq!(cluster.raft(1).role(), RoleKind::Follower, "{message:?}");
@@ -91,19 +93,19 @@ fn a_follower_that_hears_nothing_campaigns_after_its_election_timeout_and_not_be
 // Section 5.2: "To begin an election, a follower increments its current term [...]. It then
 // votes for itself and issues RequestVote RPCs in parallel to each of the other servers."
 #[test]
-fn a_candidate_raises_its_term_votes_for_itself_and_asks_everybody_else() {
+fn a_candidate_increments_its_term_votes_for_itself_and_requests_all_other_votes() {
     let mut cluster = Cluster::new(5);
     cluster.campaign(3);
     assert_eq!(cluster.raft(3).term(), Term(1));
     assert_eq!(cluster.raft(3).voted_for(), Some(NodeId(3)));
-    let asked: Vec<u64> = cluster.sent_by(3).iter().map(|(to, _)| *to).collect();
-    assert_eq!(asked, [1, 2, 4, 5]);
+    let requested: Vec<u64> = cluster.sent_by(3).iter().map(|(to, _)| *to).collect();
+    assert_eq!(requested, [1, 2, 4, 5]);
 }
 
 // Section 5.2: "Each server will vote for at most one candidate in a given term, on a
 // first-come-first-served basis."
 #[test]
-fn a_server_gives_one_vote_a_term_and_repeats_it_to_the_same_candidate() {
+fn a_server_votes_for_one_candidate_a_term_and_repeats_that_vote() {
     let mut cluster = Cluster::new(3);
     for (from, expected) in [
         (2, Vote::Granted),
@@ -112,39 +114,39 @@ fn a_server_gives_one_vote_a_term_and_repeats_it_to_the_same_candidate() {
         (3, Vote::Refused),
     ] {
         cluster.receive(1, from, request_vote(3, EntryId::ZERO));
-        assert_eq!(granted(&mut cluster, 1), [(from, expected)]);
+        assert_eq!(votes_sent(&mut cluster, 1), [(from, expected)]);
     }
     assert_eq!(cluster.raft(1).voted_for(), Some(NodeId(2)));
-    // A new term, a new vote.
+    // In a new term it has a new vote.
     cluster.receive(1, 3, request_vote(4, EntryId::ZERO));
-    assert_eq!(granted(&mut cluster, 1), [(3, Vote::Granted)]);
+    assert_eq!(votes_sent(&mut cluster, 1), [(3, Vote::Granted)]);
 }
 
-// Section 5.2, for a restart: votedFor is persistent state (Figure 2).
+// Section 5.2, across a restart: votedFor is persistent state (Figure 2).
 #[test]
 fn a_restart_does_not_give_a_second_vote_in_the_same_term() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, request_vote(3, EntryId::ZERO));
-    cluster.take();
+    cluster.take_packets();
     cluster.restart(1);
     cluster.receive(1, 3, request_vote(3, EntryId::ZERO));
-    assert_eq!(granted(&mut cluster, 1), [(3, Vote::Refused)]);
+    assert_eq!(votes_sent(&mut cluster, 1), [(3, Vote::Refused)]);
 }
 
-// Section 5.2: a candidate that hears of the term's leader returns to follower state; its vote,
-// for itself, holds for the whole term all the same.
+// Section 5.2: a candidate that receives an append of the term's leader returns to follower state.
+// Its vote, for itself, holds for the rest of the term all the same.
 #[test]
 fn a_step_down_within_a_term_keeps_the_vote() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, heartbeat(1, EntryId::ZERO, 0));
     assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
     assert_eq!(cluster.raft(1).voted_for(), Some(NodeId(1)));
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 3, request_vote(1, EntryId::ZERO));
-    assert_eq!(granted(&mut cluster, 1), [(3, Vote::Refused)]);
-    // A follower that voted for a candidate and then follows it, likewise.
+    assert_eq!(votes_sent(&mut cluster, 1), [(3, Vote::Refused)]);
+    // So does the vote of a follower that then follows the candidate.
     cluster.receive(2, 3, request_vote(1, EntryId::ZERO));
     cluster.receive(2, 3, heartbeat(1, EntryId::ZERO, 0));
     assert_eq!(cluster.raft(2).voted_for(), Some(NodeId(3)));
@@ -167,7 +169,8 @@ fn a_candidate_wins_with_a_majority_and_not_with_less() {
     }
 }
 
-// Section 5.2: a majority of servers, so one server's grant counts once however often it comes.
+// Section 5.2: a majority of servers, so the grant of one server counts once, however often it
+// arrives.
 #[test]
 fn a_grant_delivered_twice_counts_once() {
     let mut cluster = Cluster::new(5);
@@ -180,7 +183,7 @@ fn a_grant_delivered_twice_counts_once() {
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
 }
 
-// Section 5.2: "for the same term". A grant of an earlier campaign is worth nothing in the next.
+// Section 5.2: "for the same term". A grant of an earlier term does not count in the next.
 #[test]
 fn a_grant_of_an_earlier_term_does_not_count() {
     let mut cluster = Cluster::new(3);
@@ -194,12 +197,12 @@ fn a_grant_of_an_earlier_term_does_not_count() {
 // Section 5.2: "Once a candidate wins an election, it becomes leader. It then sends heartbeat
 // messages to all of the other servers to establish its authority."
 #[test]
-fn a_new_leader_speaks_to_everybody_in_the_step_in_which_it_wins() {
+fn a_new_leader_sends_appends_to_all_servers_in_the_step_in_which_it_wins() {
     let mut cluster = Cluster::new(5);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, vote(1, Vote::Granted));
-    cluster.take();
+    cluster.take_packets();
     let actions = cluster.receive(1, 3, vote(1, Vote::Granted));
     let sent = sent(&actions);
     let to: Vec<u64> = sent.iter().map(|(to, _)| to.0).collect();
@@ -211,13 +214,13 @@ fn a_new_leader_speaks_to_everybody_in_the_step_in_which_it_wins() {
 }
 
 // Section 5.2: "Leaders send periodic heartbeats to all followers in order to maintain their
-// authority"; whoever hears them does not campaign.
+// authority". A follower that receives them does not campaign.
 #[test]
 fn heartbeats_keep_followers_from_campaigning() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     for _ in 0..100 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.tick(2);
         cluster.tick(3);
         cluster.deliver();
@@ -264,8 +267,8 @@ fn granting_a_vote_resets_the_election_timer_and_refusing_one_does_not() {
     }
 }
 
-// Section 5.2: a stale leader does not keep a follower from campaigning: only "the current
-// leader" does.
+// Section 5.2: only "the current leader" keeps a follower from campaigning, and no leader of an
+// earlier term.
 #[test]
 fn a_message_of_a_stale_leader_does_not_reset_the_election_timer() {
     let mut cluster = Cluster::new(3);
@@ -288,7 +291,7 @@ fn a_split_vote_is_resolved_by_a_new_election_in_a_later_term() {
     for id in [1, 2] {
         cluster.tick(id);
     }
-    // Each asks its own half first: two votes each.
+    // Each requests the vote of another server first, so each has two votes.
     cluster.deliver_between(1, 3);
     cluster.deliver_between(2, 4);
     cluster.deliver();
@@ -296,7 +299,7 @@ fn a_split_vote_is_resolved_by_a_new_election_in_a_later_term() {
         assert_eq!(cluster.raft(id).role(), RoleKind::Candidate);
     }
     let (first, second) = (cluster.node(1).wake_at, cluster.node(2).wake_at);
-    assert_ne!(first, second, "they do not wait equally long");
+    assert_ne!(first, second, "the candidates draw different timeouts");
     cluster.now = first.min(second);
     let next = if first < second { 1 } else { 2 };
     cluster.tick(next);
@@ -322,7 +325,11 @@ fn election_timeouts_are_spread_over_their_interval_and_repeat_for_a_seed() {
     let drawn = timeouts(1);
     assert!(drawn.iter().all(|millis| (500..1000).contains(millis)));
     let tenths: BTreeSet<u64> = drawn.iter().map(|millis| millis / 50).collect();
-    assert_eq!(tenths.len(), 10, "all parts of the interval occur");
+    assert_eq!(
+        tenths.len(),
+        10,
+        "timeouts of all tenths of the interval occur"
+    );
     assert_eq!(drawn, timeouts(1));
     assert_ne!(drawn, timeouts(2));
 }
@@ -344,31 +351,31 @@ fn a_vote_is_refused_to_a_candidate_whose_log_is_less_up_to_date() {
         let mut cluster = Cluster::new(3);
         let log = [(1, 1, "a"), (2, 2, "b"), (3, 2, "c")];
         cluster.receive(1, 2, append(2, EntryId::ZERO, &log, 0));
-        cluster.take();
+        cluster.take_packets();
         cluster.receive(1, 3, request_vote(7, last_log));
-        assert_eq!(granted(&mut cluster, 1), [(3, expected)], "{last_log}");
+        assert_eq!(votes_sent(&mut cluster, 1), [(3, expected)], "{last_log}");
         assert_eq!(
             cluster.raft(1).term(),
             Term(7),
-            "the term is adopted either way"
+            "a server adopts the term also when it refuses its vote"
         );
     }
 }
 
-// Section 5.4.1, with snapshots: a compacted log is as up to date as its snapshot says.
+// Section 5.4.1, with snapshots: a compacted log is as up to date as its snapshot.
 #[test]
-fn a_compacted_log_still_refuses_a_candidate_that_is_behind_it() {
+fn a_server_with_a_compacted_log_refuses_a_candidate_that_is_behind_its_snapshot() {
     let mut cluster = Cluster::with(3, |config| config.trailing_entries = 0);
     cluster.elect(1);
     cluster.propose(1, "a").unwrap();
     cluster.propose(1, "b").unwrap();
     cluster.deliver();
     cluster.compact(2, 2, b"ab");
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(2, 3, request_vote(5, EntryId::new(1, 1)));
-    assert_eq!(granted(&mut cluster, 2), [(3, Vote::Refused)]);
+    assert_eq!(votes_sent(&mut cluster, 2), [(3, Vote::Refused)]);
     cluster.receive(2, 3, request_vote(6, EntryId::new(2, 1)));
-    assert_eq!(granted(&mut cluster, 2), [(3, Vote::Granted)]);
+    assert_eq!(votes_sent(&mut cluster, 2), [(3, Vote::Granted)]);
 }
 
 /// Figure 8, up to (c): n1 holds 2@2, n5 holds 2@3, and n1 leads again in term 4.
@@ -380,27 +387,26 @@ fn figure_8() -> Cluster {
     // n1 leads in term 2 and stores 2@2 on itself and n2 alone.
     cluster.elect(1);
     cluster.propose(1, "two").unwrap();
-    cluster.deliver_if(|parcel| [NodeId(1), NodeId(2)].contains(&parcel.to) && parcel.from.0 <= 2);
+    cluster.deliver_if(|packet| [NodeId(1), NodeId(2)].contains(&packet.to) && packet.from.0 <= 2);
     // n5 is elected in term 3 by n3 and n4, and stores 2@3 on itself alone.
     while cluster.raft(5).term() < Term(3) {
         cluster.campaign(5);
-        cluster.take();
+        cluster.take_packets();
     }
-    let grants = [3, 4];
-    for id in grants {
+    for id in [3, 4] {
         cluster.receive(id, 5, request_vote(3, EntryId::new(1, 1)));
     }
-    cluster.deliver_if(|parcel| parcel.to == NodeId(5));
+    cluster.deliver_if(|packet| packet.to == NodeId(5));
     assert_eq!(cluster.raft(5).role(), RoleKind::Leader);
     cluster.propose(5, "three").unwrap();
-    cluster.take();
+    cluster.take_packets();
     // n5 is gone; n1 restarts, and is elected in term 4 by n2, n3 and n4.
     cluster.restart(1);
     while cluster.raft(1).term() < Term(4) {
-        cluster.take();
+        cluster.take_packets();
         cluster.campaign(1);
     }
-    cluster.deliver_if(|parcel| parcel.to != NodeId(5) && parcel.from != NodeId(5));
+    cluster.deliver_if(without_n5);
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
     assert_eq!(cluster.raft(1).term(), Term(4));
     cluster.restart(5);
@@ -408,37 +414,37 @@ fn figure_8() -> Cluster {
     cluster
 }
 
-fn without_n5(parcel: &Parcel) -> bool {
-    parcel.to != NodeId(5) && parcel.from != NodeId(5)
+fn without_n5(packet: &Packet) -> bool {
+    packet.to != NodeId(5) && packet.from != NodeId(5)
 }
 
 // Section 5.4.2, Figure 8 (c) and (d): "a log entry from term 2 has been replicated on a
 // majority of the servers, but it is not committed", and is overwritten in the end.
 #[test]
-fn counting_replicas_of_an_entry_of_an_old_term_does_not_commit_it() {
+fn an_entry_of_an_earlier_term_is_not_committed_by_counting_replicas() {
     let mut cluster = figure_8();
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     cluster.deliver_if(without_n5);
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     cluster.deliver_if(without_n5);
     for id in 1..=3 {
-        assert_eq!(cluster.log(id), ["1@1", "2@2"], "on a majority");
+        assert_eq!(cluster.log(id), ["1@1", "2@2"], "2@2 is on a majority");
     }
     assert!(
         cluster.raft(1).commit_index() < Index(2),
-        "and not committed"
+        "2@2 is not committed"
     );
     // (d): n5 can still win, and its 2@3 replaces 2@2 everywhere.
     while cluster.raft(5).term() <= Term(4) {
         cluster.campaign(5);
-        cluster.take();
+        cluster.take_packets();
     }
     cluster.campaign(5);
     cluster.deliver();
     assert_eq!(cluster.raft(5).role(), RoleKind::Leader);
     cluster.propose(5, "four").unwrap();
     cluster.deliver();
-    cluster.beat(5);
+    cluster.send_heartbeats(5);
     cluster.deliver();
     for id in 1..=5 {
         assert_eq!(cluster.applied(id), ["one", "three", "four"]);
@@ -449,37 +455,37 @@ fn counting_replicas_of_an_entry_of_an_old_term_does_not_commit_it() {
 // of the servers before crashing, then this entry is committed (S5 cannot win an election). At
 // this point all preceding entries in the log are committed as well."
 #[test]
-fn an_entry_of_the_leaders_own_term_commits_what_stands_before_it() {
+fn an_entry_of_the_leaders_own_term_commits_all_entries_before_it() {
     let mut cluster = figure_8();
     cluster.propose(1, "four").unwrap();
     cluster.deliver_if(without_n5);
-    cluster.beat(1);
+    cluster.send_heartbeats(1);
     cluster.deliver_if(without_n5);
     assert_eq!(cluster.raft(1).commit_index(), Index(3));
     assert_eq!(cluster.applied(1), ["one", "two", "four"]);
-    cluster.take();
+    cluster.take_packets();
     for _ in 0..3 {
         cluster.campaign(5);
-        cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+        cluster.deliver_if(|packet| packet.to != NodeId(1));
         assert_ne!(cluster.raft(5).role(), RoleKind::Leader);
     }
 }
 
 // Section 8: "Raft handles this by having each leader commit a blank no-op entry into the log at
-// the start of its term": what earlier terms left is committed without waiting for a command.
+// the start of its term". Entries of earlier terms are committed without waiting for a command.
 #[test]
-fn the_no_op_of_a_new_leader_commits_what_earlier_terms_left() {
-    let run = |noop: LeaderNoop| {
+fn the_no_op_of_a_new_leader_commits_the_entries_of_earlier_terms() {
+    let applied_with = |noop: LeaderNoop| {
         let mut cluster = Cluster::with(3, |config| config.leader_noop = noop);
         cluster.elect(1);
         cluster.propose(1, "left behind").unwrap();
-        cluster.deliver_if(|parcel| parcel.from == NodeId(1));
-        cluster.take();
+        cluster.deliver_if(|packet| packet.from == NodeId(1));
+        cluster.take_packets();
         cluster.campaign(2);
-        cluster.deliver_if(|parcel| ![parcel.to, parcel.from].contains(&NodeId(1)));
+        cluster.deliver_if(|packet| ![packet.to, packet.from].contains(&NodeId(1)));
         assert_eq!(cluster.raft(2).role(), RoleKind::Leader);
-        cluster.applied(2)
+        cluster.applied(2).to_vec()
     };
-    assert_eq!(run(LeaderNoop::On), ["left behind"]);
-    assert!(run(LeaderNoop::Off).is_empty());
+    assert_eq!(applied_with(LeaderNoop::On), ["left behind"]);
+    assert!(applied_with(LeaderNoop::Off).is_empty());
 }

@@ -1,5 +1,5 @@
-//! What the paper says of the log, claim by claim, each with its section. What it says of
-//! elections and of safety is in `paper.rs`.
+//! The paper's claims about the log, each with its section. Its claims about elections and safety
+//! are in `paper.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,6 +12,7 @@ mod support;
 use raft_proto::*;
 use support::*;
 
+/// The entries 1@1, 2@1 and 3@2.
 fn three() -> [(u64, u64, &'static str); 3] {
     [(1, 1, "a"), (2, 1, "b"), (3, 2, "c")]
 }
@@ -19,13 +20,16 @@ fn three() -> [(u64, u64, &'static str); 3] {
 // Section 5.3: "The leader appends the command to its log as a new entry, then issues
 // AppendEntries RPCs in parallel to each of the other servers."
 #[test]
-fn a_command_goes_to_every_follower_in_the_step_in_which_it_was_proposed() {
+fn a_command_is_sent_to_every_follower_in_the_step_that_takes_it() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     let proposal = cluster.propose(1, "a").unwrap();
     assert_eq!(proposal.first, EntryId::new(1, 1));
-    let sent = cluster.take();
-    assert_eq!(carried(&sent), [(2, 1, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1)]);
+    let sent = cluster.take_packets();
+    assert_eq!(
+        entries_sent(&sent),
+        [(2, 1, 1), (3, 1, 1), (4, 1, 1), (5, 1, 1)]
+    );
 }
 
 // Section 5.3: "A log entry is committed once the leader that created the entry has replicated
@@ -35,10 +39,10 @@ fn an_entry_is_committed_once_it_is_on_a_majority_and_not_before() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     cluster.propose(1, "a").unwrap();
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 1));
     assert_eq!(cluster.raft(1).commit_index(), Index(0));
-    // The same follower again is still one follower.
+    // A second answer of the same follower is still one follower's.
     cluster.receive(1, 2, accepted(1, 1));
     assert_eq!(cluster.raft(1).commit_index(), Index(0));
     cluster.receive(1, 3, accepted(1, 1));
@@ -49,7 +53,7 @@ fn an_entry_is_committed_once_it_is_on_a_majority_and_not_before() {
 // Section 5.3: "Once a follower learns that a log entry is committed, it applies the entry to
 // its local state machine (in log order)."
 #[test]
-fn a_follower_applies_what_it_learns_to_be_committed_in_log_order() {
+fn a_follower_applies_committed_entries_in_log_order() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
     assert!(cluster.applied(1).is_empty());
@@ -63,19 +67,23 @@ fn a_follower_applies_what_it_learns_to_be_committed_in_log_order() {
 // retries AppendEntries RPCs indefinitely [...] until all followers eventually store all log
 // entries."
 #[test]
-fn a_leader_sends_again_until_a_follower_that_lost_everything_has_it() {
+fn a_leader_retries_until_a_follower_that_missed_all_entries_has_them() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     for round in 0..20 {
         cluster.propose(1, &round.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
-        cluster.beat(1);
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
+        cluster.send_heartbeats(1);
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
-    assert_eq!(cluster.applied(1).len(), 20, "the majority goes on");
+    assert_eq!(
+        cluster.applied(1).len(),
+        20,
+        "the majority commits without n3"
+    );
     assert_eq!(cluster.raft(3).last_log(), EntryId::ZERO);
     for _ in 0..3 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
     assert_eq!(cluster.applied(3), cluster.applied(1));
@@ -84,7 +92,7 @@ fn a_leader_sends_again_until_a_follower_that_lost_everything_has_it() {
 // Section 5.3: "If the follower does not find an entry in its log with the same index and term,
 // then it refuses the new entries."
 #[test]
-fn the_consistency_check_refuses_what_does_not_follow_the_followers_log() {
+fn the_consistency_check_refuses_entries_whose_prev_log_the_follower_does_not_hold() {
     for (prev, contained) in [
         (EntryId::ZERO, true),
         (EntryId::new(1, 1), true),
@@ -95,7 +103,7 @@ fn the_consistency_check_refuses_what_does_not_follow_the_followers_log() {
     ] {
         let mut cluster = Cluster::new(3);
         cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
-        cluster.take();
+        cluster.take_packets();
         let index = prev.index.0 + 1;
         cluster.receive(1, 3, append(3, prev, &[(index, 3, "new")], 0));
         let answers = cluster.sent_by(1);
@@ -112,23 +120,27 @@ fn the_consistency_check_refuses_what_does_not_follow_the_followers_log() {
 // Figure 2, AppendEntries, 3: "If an existing entry conflicts with a new one (same index but
 // different terms), delete the existing entry and all that follow it."
 #[test]
-fn a_conflicting_entry_goes_with_all_that_follow_it() {
+fn a_conflicting_entry_is_deleted_with_all_that_follow_it() {
     let mut cluster = Cluster::new(3);
     let log = [(1, 1, "a"), (2, 2, "b"), (3, 2, "c"), (4, 2, "d")];
     cluster.receive(1, 2, append(2, EntryId::ZERO, &log, 0));
     cluster.receive(1, 3, append(3, EntryId::new(1, 1), &[(2, 3, "x")], 0));
     assert_eq!(cluster.log(1), ["1@1", "2@3"]);
     cluster.restart(1);
-    assert_eq!(cluster.log(1), ["1@1", "2@3"], "on disk as well");
+    assert_eq!(
+        cluster.log(1),
+        ["1@1", "2@3"],
+        "the entries are deleted on disk as well"
+    );
 }
 
-// Figure 2, AppendEntries, 3, the other way: without a conflict nothing is deleted. The bug: an
-// older append that arrives after a longer one cuts off acknowledged entries.
+// Figure 2, AppendEntries, 3: without a conflict nothing is deleted. The bug: an older append that
+// arrives after a longer one deletes acknowledged entries.
 #[test]
 fn an_older_append_that_arrives_after_a_longer_one_deletes_nothing() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
-    cluster.take();
+    cluster.take_packets();
     for older in [&three()[..0], &three()[..1], &three()[..2]] {
         cluster.receive(1, 2, append(2, EntryId::ZERO, older, 0));
         assert_eq!(cluster.log(1), ["1@1", "2@1", "3@2"]);
@@ -141,15 +153,15 @@ fn an_older_append_that_arrives_after_a_longer_one_deletes_nothing() {
 // Section 5.3: "When the leader first comes to power, it initializes all nextIndex values to the
 // index just after the last one in its log."
 #[test]
-fn a_new_leader_asks_first_whether_the_logs_agree_at_its_end() {
+fn a_new_leader_first_asks_whether_the_logs_agree_at_the_end_of_its_own() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(2, EntryId::ZERO, &three(), 0));
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, vote(3, Vote::Granted));
-    let asked = cluster.sent_by(1);
-    assert_eq!(asked.len(), 2);
-    for (_, message) in asked {
+    let questions = cluster.sent_by(1);
+    assert_eq!(questions.len(), 2);
+    for (_, message) in questions {
         assert_eq!(message, heartbeat(3, EntryId::new(3, 2), 0));
     }
     for peer in cluster.raft(1).status().peers {
@@ -158,8 +170,9 @@ fn a_new_leader_asks_first_whether_the_logs_agree_at_its_end() {
     }
 }
 
-/// A follower's log of Figure 7, and the leader's: one is repaired to the other.
-fn repairs(follower: &[u64], leader: &[u64]) -> usize {
+/// n2 has the log of a follower of Figure 7, and n1 leads with the log of the leader. Returns how
+/// many round trips make n2's log equal.
+fn round_trips_to_repair(follower: &[u64], leader: &[u64]) -> usize {
     let list = |terms: &[u64]| -> Vec<(u64, u64, &'static str)> {
         let with_index = |(at, term): (usize, &u64)| (at as u64 + 1, *term, "x");
         terms.iter().enumerate().map(with_index).collect()
@@ -170,31 +183,31 @@ fn repairs(follower: &[u64], leader: &[u64]) -> usize {
         let message = append(term, EntryId::ZERO, &list(terms), 0);
         cluster.receive(id, 3, message);
     }
-    cluster.take();
+    cluster.take_packets();
     while cluster.raft(1).term() < Term(8) {
         cluster.campaign(1);
-        cluster.take();
+        cluster.take_packets();
     }
     cluster.receive(1, 3, vote(8, Vote::Granted));
     let mut rounds = 0;
     while cluster.log(2) != cluster.log(1) {
         rounds += 1;
-        assert!(rounds < 50, "never repaired: {follower:?}");
+        assert!(rounds < 50, "the log is never repaired: {follower:?}");
         if cluster.queue.is_empty() {
-            cluster.beat(1);
+            cluster.send_heartbeats(1);
         }
         cluster.deliver_between(1, 2);
         cluster.deliver_between(2, 1);
-        cluster.queue.retain(|parcel| parcel.to != NodeId(3));
+        cluster.queue.retain(|packet| packet.to != NodeId(3));
     }
     rounds
 }
 
 // Section 5.3, Figure 7: "a follower may be missing entries, it may have extra uncommitted
-// entries, or both"; the leader makes it equal to its own log. "The protocol can be optimized
-// [...] one AppendEntries RPC will be required for each term with conflicting entries."
+// entries, or both". The leader makes the follower's log equal to its own. "The protocol can be
+// optimized [...] one AppendEntries RPC will be required for each term with conflicting entries."
 #[test]
-fn every_follower_of_figure_7_is_repaired_in_at_most_a_round_trip_a_conflicting_term() {
+fn every_log_of_figure_7_is_repaired_in_at_most_one_round_trip_a_conflicting_term() {
     let leader = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
     for (name, follower, terms) in [
         ("a", &[1, 1, 1, 4, 4, 5, 5, 6, 6][..], 0),
@@ -205,25 +218,26 @@ fn every_follower_of_figure_7_is_repaired_in_at_most_a_round_trip_a_conflicting_
         ("f", &[1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3], 2),
     ] {
         if ["c", "d"].contains(&name) {
-            continue; // They hold all of the leader's; see the test below.
+            continue; // These hold all of the leader's entries: see the test below.
         }
-        // One question, the refusals, and the entries.
-        let rounds = repairs(follower, &leader);
+        // One round trip for the question, one for each refusal, and one for the entries.
+        let rounds = round_trips_to_repair(follower, &leader);
         assert!(rounds <= 2 + terms, "({name}) took {rounds} round trips");
     }
 }
 
-// Section 5.3, Figure 7 (c) and (d): extra entries go as soon as the leader has one to put there.
+// Section 5.3, Figure 7 (c) and (d): extra entries are deleted as soon as the leader has an entry
+// for their index.
 #[test]
 fn extra_entries_are_overwritten_by_the_leaders_next_one() {
     for extra in [(2, 1, "extra"), (2, 2, "extra")] {
         let mut cluster = Cluster::new(3);
         cluster.receive(1, 3, append(2, EntryId::ZERO, &[(1, 1, "a")], 0));
         cluster.receive(2, 3, append(2, EntryId::ZERO, &[(1, 1, "a"), extra], 0));
-        cluster.take();
+        cluster.take_packets();
         while cluster.raft(1).term() < Term(3) {
             cluster.campaign(1);
-            cluster.take();
+            cluster.take_packets();
         }
         cluster.receive(1, 3, vote(3, Vote::Granted));
         cluster.propose(1, "new").unwrap();
@@ -236,13 +250,13 @@ fn extra_entries_are_overwritten_by_the_leaders_next_one() {
 // Section 5.3: "A leader never overwrites or deletes entries in its own log (the Leader
 // Append-Only Property)."
 #[test]
-fn a_leader_never_loses_an_entry_of_its_own_log() {
+fn a_leader_never_deletes_an_entry_of_its_own_log() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     for command in ["a", "b", "c"] {
         cluster.propose(1, command).unwrap();
     }
-    cluster.take();
+    cluster.take_packets();
     let log = cluster.log(1);
     for message in [
         refused(1, 1, EntryId::ZERO),
@@ -253,7 +267,7 @@ fn a_leader_never_loses_an_entry_of_its_own_log() {
         cluster.receive(1, 2, message);
         assert_eq!(cluster.log(1), log);
     }
-    // Only as a follower of a later leader.
+    // As a follower of a later leader it does delete entries.
     cluster.receive(1, 2, append(2, EntryId::ZERO, &[(1, 2, "new")], 0));
     assert_eq!(cluster.log(1), ["1@2"]);
 }
@@ -264,16 +278,16 @@ fn a_leader_never_loses_an_entry_of_its_own_log() {
 fn logs_with_an_entry_in_common_are_equal_up_to_it_after_many_changes_of_leader() {
     let mut cluster = Cluster::new(3);
     for round in 0..12_u64 {
-        let (leader, away) = (round % 3 + 1, (round + 1) % 3 + 1);
+        let (leader, cut_off) = (round % 3 + 1, (round + 1) % 3 + 1);
         cluster.campaign(leader);
-        cluster.deliver_if(|parcel| parcel.to != NodeId(away));
+        cluster.deliver_if(|packet| packet.to != NodeId(cut_off));
         if cluster.raft(leader).role() != RoleKind::Leader {
             continue;
         }
         cluster.propose(leader, &format!("kept {round}")).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(away));
+        cluster.deliver_if(|packet| packet.to != NodeId(cut_off));
         cluster.propose(leader, &format!("alone {round}")).unwrap();
-        cluster.take();
+        cluster.take_packets();
         let logs = [cluster.log(1), cluster.log(2), cluster.log(3)];
         for (a, b) in [(0, 1), (0, 2), (1, 2)] {
             let same = |at: &usize| logs[a].get(*at) == logs[b].get(*at);
@@ -286,7 +300,7 @@ fn logs_with_an_entry_in_common_are_equal_up_to_it_after_many_changes_of_leader(
     }
     assert!(
         cluster.raft(1).commit_index() > Index(3),
-        "something was committed"
+        "some entries were committed"
     );
 }
 
@@ -312,7 +326,7 @@ fn a_request_repeated_after_a_restart_is_answered_as_before() {
 }
 
 // Section 7: "Each server takes snapshots independently, covering just the committed entries in
-// its log." The log before it goes; the consistency check goes on with lastIncludedIndex.
+// its log." The entries are deleted, and the consistency check goes on with lastIncludedIndex.
 #[test]
 fn a_compacted_leader_goes_on_with_its_last_included_entry_as_prev_log() {
     let mut cluster = Cluster::with(3, |config| config.trailing_entries = 0);
@@ -327,7 +341,7 @@ fn a_compacted_leader_goes_on_with_its_last_included_entry_as_prev_log() {
         assert_eq!(cluster.raft(id).last_log(), EntryId::new(3, 1));
     }
     cluster.propose(1, "d").unwrap();
-    let sent = cluster.take();
+    let sent = cluster.take_packets();
     assert_eq!(
         sent[0].message,
         append(1, EntryId::new(3, 1), &[(4, 1, "d")], 3)
@@ -345,15 +359,15 @@ fn a_follower_that_lags_behind_the_leaders_log_gets_its_snapshot() {
     cluster.elect(1);
     for command in ["a", "b", "c"] {
         cluster.propose(1, command).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     let snapshot = cluster.compact(1, 2, b"ab");
     for _ in 0..3 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
-    let restored =
-        |note: &Action| matches!(note, Action::Restore { snapshot: it } if it.id == snapshot);
-    assert!(cluster.node(3).notes.iter().any(restored));
+    let restore =
+        |action: &Action| matches!(action, Action::Restore { snapshot: it } if it.id == snapshot);
+    assert!(cluster.node(3).other_actions.iter().any(restore));
     assert_eq!(cluster.applied(3), ["c"]);
 }

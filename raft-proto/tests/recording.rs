@@ -1,10 +1,10 @@
-//! Recordings replay, and damaged ones say so.
+//! A recording replays the node that made it, and a damaged one is recognised.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use raft_proto::recording::{self, Recording, RecordingError, Step};
 use raft_proto::*;
 
-/// A lone node that elects itself and takes commands; its recording.
+/// The recording of a cluster of one: the node is elected, and takes a command.
 fn recorded() -> Vec<u8> {
     let config = Config::new(ClusterId(7), NodeId(1), Start::voters([NodeId(1)]), 42);
     let mut raft = Raft::new(config, Recovered::default()).unwrap();
@@ -34,30 +34,42 @@ fn recorded() -> Vec<u8> {
     file
 }
 
-/// All steps up to the end, and how it came.
-fn steps(file: &[u8]) -> (Vec<Step>, Result<(), RecordingError>) {
+/// The steps that were read from a file, and whether the end of the file was reached.
+struct Replay {
+    steps: Vec<Step>,
+    end: Result<(), RecordingError>,
+}
+
+fn replay(file: &[u8]) -> Replay {
     let mut steps = Vec::new();
     let mut recording = match Recording::open(file) {
         Ok(recording) => recording,
-        Err(error) => return (steps, Err(error)),
+        Err(error) => {
+            return Replay {
+                steps,
+                end: Err(error),
+            };
+        }
     };
-    loop {
+    let end = loop {
         match recording.step() {
             Ok(Some(step)) => steps.push(step),
-            Ok(None) => return (steps, Ok(())),
-            Err(error) => return (steps, Err(error)),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
         }
-    }
+    };
+    Replay { steps, end }
 }
 
 #[test]
-fn a_replay_of_a_recording_answers_as_the_node_did() {
+fn a_replay_of_a_recording_gives_the_actions_of_the_node() {
     let file = recorded();
     let header = Recording::open(&file).unwrap().header().clone();
     let mut raft = Raft::from_checkpoint(&header.checkpoint).unwrap();
     assert_eq!(&header.config, raft.config());
-    let (steps, end) = steps(&file);
-    assert_eq!((steps.len(), end), (6, Ok(())));
+    let Replay { steps, end } = replay(&file);
+    assert_eq!(end, Ok(()));
+    assert_eq!(steps.len(), 6);
     for step in steps {
         assert_eq!(
             step.outcome,
@@ -68,12 +80,12 @@ fn a_replay_of_a_recording_answers_as_the_node_did() {
 }
 
 #[test]
-fn a_recording_cut_anywhere_yields_its_beginning_and_is_torn() {
+fn a_recording_cut_off_anywhere_yields_its_beginning_and_is_torn() {
     let file = recorded();
-    let (whole, _) = steps(&file);
+    let whole = replay(&file).steps;
     for length in 0..file.len() {
-        let (beginning, end) = steps(&file[..length]);
-        for (step, expected) in beginning.iter().zip(&whole) {
+        let Replay { steps, end } = replay(&file[..length]);
+        for (step, expected) in steps.iter().zip(&whole) {
             assert_eq!(step.event, expected.event);
             assert!(step.outcome.is_none() || step.outcome == expected.outcome);
         }
@@ -88,13 +100,13 @@ fn a_recording_cut_anywhere_yields_its_beginning_and_is_torn() {
 #[test]
 fn a_flipped_bit_is_never_read_as_another_event() {
     let file = recorded();
-    let (whole, _) = steps(&file);
+    let whole = replay(&file).steps;
     for at in 0..file.len() {
         let mut damaged = file.clone();
         damaged[at] ^= 1 << (at % 8);
-        let (read, end) = steps(&damaged);
+        let Replay { steps, end } = replay(&damaged);
         assert!(end.is_err(), "byte {at}");
-        assert!(whole.starts_with(&read), "byte {at}");
+        assert!(whole.starts_with(&steps), "byte {at}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Start and restart: from every prefix of the writes, and from nothing else.
+//! Start and restart: a node starts from every prefix of its writes, and from nothing else.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
 
 mod support;
@@ -7,18 +7,9 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-fn identity() -> Identity {
-    Identity {
-        cluster_id: ClusterId(7),
-        group_id: GroupId(0),
-        node_id: NodeId(1),
-        bootstrap: Membership::new([NodeId(1), NodeId(2), NodeId(3)]),
-    }
-}
-
 fn recovered(term: u64, list: &[(u64, u64, &str)]) -> Recovered {
     Recovered {
-        identity: Some(identity()),
+        identity: Some(identity(1, [1, 2, 3])),
         hard_state: HardState {
             term: Term(term),
             voted_for: None,
@@ -42,30 +33,28 @@ fn error(config: &Config, recovered: Recovered) -> RecoveryError {
     }
 }
 
-/// A follower's life with a slow disk: votes, entries, a conflict, a compaction, a snapshot.
-/// Returns every write and, for each, what had been acknowledged when it was the last one
-/// reported as persisted.
-fn life() -> (Config, Vec<Write>, Vec<Vec<EntryId>>) {
+/// A follower with a slow disk, after all its writes have completed one by one.
+struct FollowerHistory {
+    config: Config,
+    writes: Vec<Write>,
+    /// The entries that were acknowledged after the first 0, 1, 2 ... writes.
+    acknowledged: Vec<Vec<EntryId>>,
+}
+
+/// The follower grants votes, receives entries, deletes a conflict, compacts and installs a
+/// snapshot.
+fn follower_history() -> FollowerHistory {
     let mut cluster = Cluster::with(3, |config| config.trailing_entries = 1);
     cluster.node(1).disk = Disk::Manual;
     let meta = snapshot_meta(EntryId::new(9, 4), b"state");
     let mut writes = Vec::new();
     let mut acknowledged = vec![Vec::new()];
+    let abc = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c")];
+    let xy = [(3, 2, "x"), (4, 2, "y")];
     let inputs = [
         (2, request_vote(1, EntryId::ZERO)),
-        (
-            2,
-            append(
-                1,
-                EntryId::ZERO,
-                &[(1, 1, "a"), (2, 1, "b"), (3, 1, "c")],
-                2,
-            ),
-        ),
-        (
-            3,
-            append(2, EntryId::new(2, 1), &[(3, 2, "x"), (4, 2, "y")], 4),
-        ),
+        (2, append(1, EntryId::ZERO, &abc, 2)),
+        (3, append(2, EntryId::new(2, 1), &xy, 4)),
         (3, append(2, EntryId::new(4, 2), &[(5, 2, "z")], 4)),
         (2, request_vote(4, EntryId::new(9, 3))),
         (2, append(4, EntryId::new(5, 2), &[(6, 4, "p")], 6)),
@@ -82,17 +71,9 @@ fn life() -> (Config, Vec<Write>, Vec<Vec<EntryId>>) {
             writes.push(write);
             cluster.sync(1, 1);
             let durable = cluster.raft(1).durable_index();
-            let acks = cluster
-                .sent_by(1)
-                .into_iter()
-                .filter_map(|(_, reply)| match reply {
-                    Message::AppendEntriesReply(reply) => match reply.outcome {
-                        AppendOutcome::Accepted { match_index, .. } => Some(match_index),
-                        AppendOutcome::Rejected { .. } | AppendOutcome::Stale => None,
-                    },
-                    _ => None,
-                });
-            for index in acks.collect::<Vec<_>>() {
+            let sent = cluster.sent_by(1).into_iter();
+            let acknowledgements = sent.filter_map(|(_, message)| acknowledged_index(&message));
+            for index in acknowledgements.collect::<Vec<_>>() {
                 assert!(index <= durable);
                 known.retain(|id| id.index < index);
                 let term = cluster.raft(1).term_at(index).unwrap();
@@ -101,12 +82,30 @@ fn life() -> (Config, Vec<Write>, Vec<Vec<EntryId>>) {
             acknowledged.push(known.clone());
         }
     }
-    (cluster.raft(1).config().clone(), writes, acknowledged)
+    FollowerHistory {
+        config: cluster.raft(1).config().clone(),
+        writes,
+        acknowledged,
+    }
+}
+
+fn acknowledged_index(message: &Message) -> Option<Index> {
+    match message {
+        Message::AppendEntriesReply(reply) => match reply.outcome {
+            AppendOutcome::Accepted { match_index, .. } => Some(match_index),
+            AppendOutcome::Rejected { .. } | AppendOutcome::Stale => None,
+        },
+        _ => None,
+    }
 }
 
 #[test]
 fn a_node_starts_from_every_prefix_of_its_writes_and_has_all_that_it_acknowledged() {
-    let (config, writes, acknowledged) = life();
+    let FollowerHistory {
+        config,
+        writes,
+        acknowledged,
+    } = follower_history();
     assert!(writes.len() >= 8, "{}", writes.len());
     let mut stored = Recovered::default();
     for count in 0..=writes.len() {
@@ -119,8 +118,7 @@ fn a_node_starts_from_every_prefix_of_its_writes_and_has_all_that_it_acknowledge
         let snapshot = stored.snapshot.as_ref().map(|meta| meta.id.last.index);
         assert_eq!(raft.commit_index(), snapshot.unwrap_or(Index(0)));
         assert_eq!(raft.handed_out_index(), raft.commit_index());
-        // Nothing of what had been acknowledged by then is missing in this or a later prefix,
-        // but what a later leader overwrote.
+        // No entry acknowledged by then is missing, unless a later leader has overwritten it.
         for id in acknowledged[..=count].last().unwrap() {
             let covered = id.index <= raft.log_base().index;
             let held = raft.term_at(id.index).is_some_and(|term| term >= id.term);
@@ -132,15 +130,18 @@ fn a_node_starts_from_every_prefix_of_its_writes_and_has_all_that_it_acknowledge
 
 #[test]
 fn every_write_has_the_next_seq_and_only_the_first_stores_the_identity() {
-    let (_, writes, _) = life();
-    for (at, write) in writes.iter().enumerate() {
+    let history = follower_history();
+    for (at, write) in history.writes.iter().enumerate() {
         assert_eq!(write.seq, Seq(at as u64 + 1));
-        assert_eq!(write.identity.as_deref(), (at == 0).then(identity).as_ref());
+        assert_eq!(
+            write.identity.as_deref(),
+            (at == 0).then_some(identity(1, [1, 2, 3])).as_ref()
+        );
     }
 }
 
 #[test]
-fn a_restarted_node_emits_nothing_and_waits_a_full_election_timeout() {
+fn a_restarted_node_only_names_a_deadline_and_waits_a_full_election_timeout() {
     let config = config(1, 3);
     let mut raft = Raft::new(config.clone(), recovered(3, &[(1, 1, "a")])).unwrap();
     let at = Time::from_epoch(Duration::from_secs(1000));
@@ -170,7 +171,7 @@ fn state_without_an_identity_is_refused() {
 }
 
 #[test]
-fn another_clusters_groups_or_nodes_storage_is_refused() {
+fn the_storage_of_another_cluster_group_or_node_is_refused() {
     let configured = config(1, 3);
     let (found, configured_id) = (ClusterId(8), ClusterId(7));
     let mut state = recovered(1, &[]);
@@ -206,10 +207,10 @@ fn a_gap_after_the_snapshot_is_refused() {
     assert_eq!(error(&config, recovered(1, &[(2, 1, "b")])), expected);
 }
 
-// Terms that fall within the log cannot even be said: the builder that a storage reads its log
-// with refuses them.
+// A log whose terms fall cannot be built: a storage reads its log with the builder, which refuses
+// them. After a snapshot they can fall, and the start is refused.
 #[test]
-fn terms_that_fall_are_refused() {
+fn a_log_whose_terms_fall_is_refused() {
     let mut builder = EntriesBuilder::new();
     let (last, pushed) = (EntryId::new(1, 2), EntryId::new(2, 1));
     builder.push(last, EntryKind::Command, "a".into()).unwrap();
@@ -232,7 +233,7 @@ fn a_term_below_the_last_entrys_or_the_snapshots_is_refused() {
 }
 
 #[test]
-fn entry_ids_that_cannot_be_are_refused() {
+fn an_impossible_entry_id_is_refused() {
     let config = config(1, 3);
     let no_term = error(&config, recovered(1, &[(1, 0, "a")]));
     assert_eq!(no_term, RecoveryError::InvalidEntryId(EntryId::new(1, 0)));
@@ -256,7 +257,7 @@ fn a_snapshot_without_voters_is_refused() {
     );
 }
 
-/// A storage decodes what it finds, and [`Membership::new`] has no say in that.
+/// A membership as a storage decodes it, which [`Membership::new`] has not put in order.
 fn stored_membership(voters: &[u64]) -> Membership {
     let voters = voters.iter().copied().map(NodeId);
     let voters: Vec<Member> = voters.map(Member::voter).collect();
@@ -289,7 +290,7 @@ fn an_applied_index_beyond_the_log_is_refused() {
 }
 
 #[test]
-fn a_log_without_the_snapshots_last_entry_is_dropped() {
+fn a_log_that_lacks_the_snapshots_last_entry_is_dropped() {
     let last = EntryId::new(3, 2);
     for log in [
         &[(1, 1, "a"), (2, 1, "b")][..],
@@ -299,7 +300,7 @@ fn a_log_without_the_snapshots_last_entry_is_dropped() {
         assert_eq!((raft.log_base(), raft.last_log()), (last, last));
         assert_eq!(raft.commit_index(), Index(3));
     }
-    // One that holds it is kept, with what comes before it as far as it is there.
+    // A log that holds it is kept, with the entries before it that are there.
     let log = [(2, 1, "b"), (3, 2, "c"), (4, 2, "d")];
     let raft = Raft::new(config(1, 3), with_snapshot(2, last, &log)).unwrap();
     assert_eq!(raft.last_log(), EntryId::new(4, 2));
@@ -318,7 +319,7 @@ fn recovered_membership_wins_over_the_config() {
 }
 
 #[test]
-fn a_node_that_joins_never_campaigns_and_stores_who_it_is_with_its_first_write() {
+fn a_joiner_without_a_configuration_never_campaigns_and_its_first_write_stores_its_identity() {
     let mut cluster = Cluster::with(1, |config| config.start = Start::Join);
     for _ in 0..100 {
         cluster.wait(Duration::from_secs(10));
@@ -334,7 +335,7 @@ fn a_node_that_joins_never_campaigns_and_stores_who_it_is_with_its_first_write()
     cluster.wait(Duration::from_secs(10));
     cluster.tick(1);
     assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
-    // A snapshot tells it of the configuration.
+    // A snapshot brings the configuration.
     let meta = snapshot_meta(EntryId::new(9, 1), b"state");
     cluster.receive(1, 2, chunk(1, &meta, 0, b"state"));
     cluster.campaign(1);
@@ -342,7 +343,7 @@ fn a_node_that_joins_never_campaigns_and_stores_who_it_is_with_its_first_write()
 }
 
 #[test]
-fn a_service_that_is_durable_by_itself_is_handed_what_follows_its_applied_index() {
+fn a_durable_service_is_handed_the_entries_after_its_applied_index() {
     let mut cluster = Cluster::new(3);
     let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
     cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 3));
@@ -352,7 +353,7 @@ fn a_service_that_is_durable_by_itself_is_handed_what_follows_its_applied_index(
     assert_eq!(cluster.raft(1).applied_index(), Index(2));
     cluster.receive(1, 2, heartbeat(1, EntryId::new(4, 1), 4));
     assert_eq!(cluster.applied(1), ["c", "d"]);
-    // A snapshot that is ahead of the service was loaded into it before the start.
+    // If the snapshot is ahead of the service, the driver has loaded it before the start.
     let mut state = with_snapshot(1, EntryId::new(3, 1), &[]);
     state.applied = Some(Index(1));
     let raft = Raft::new(config(1, 3), state).unwrap();
@@ -360,14 +361,14 @@ fn a_service_that_is_durable_by_itself_is_handed_what_follows_its_applied_index(
 }
 
 #[test]
-fn a_current_term_beyond_the_greatest_is_refused() {
+fn a_current_term_above_the_greatest_is_refused() {
     let beyond = Term::MAX.next();
     let found = error(&config(1, 3), recovered(beyond.0, &[]));
     assert_eq!(found, RecoveryError::TermOutOfRange(beyond));
 }
 
 #[test]
-fn in_the_greatest_term_a_node_waits_and_does_not_campaign() {
+fn a_node_in_the_greatest_term_does_not_campaign() {
     let mut raft = Raft::new(config(1, 3), recovered(Term::MAX.0, &[])).unwrap();
     let mut at = Time::ZERO;
     for _ in 0..3 {
@@ -384,7 +385,7 @@ fn in_the_greatest_term_a_node_waits_and_does_not_campaign() {
 }
 
 #[test]
-fn a_joiner_does_not_campaign_at_the_end_of_time() {
+fn a_joiner_does_not_campaign_at_the_greatest_time() {
     let config = Config {
         start: Start::Join,
         ..config(1, 3)

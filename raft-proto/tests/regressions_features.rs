@@ -1,4 +1,4 @@
-//! Mistakes that implementations of Raft have made beyond Figure 2, each kept out by a test.
+//! Mistakes beyond Figure 2 that implementations of Raft have made, one test each.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,7 +12,8 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-fn answered(actions: &[Action]) -> Vec<Result<Index, ReadError>> {
+/// The outcomes of reads.
+fn read_outcomes(actions: &[Action]) -> Vec<Result<Index, ReadError>> {
     let answer = |action: &Action| match action {
         Action::Read { outcome, .. } => Some(*outcome),
         _ => None,
@@ -33,9 +34,8 @@ fn propose_change(
     id: u64,
     change: MembershipChange,
 ) -> Result<EntryId, ChangeError> {
-    let id_of_request = RequestId(1);
     let input = Input::ChangeMembership {
-        id: id_of_request,
+        id: RequestId(1),
         change,
     };
     let actions = cluster.input(id, input);
@@ -50,17 +50,8 @@ fn set(member: Member) -> NodeChange {
     NodeChange::Set(member)
 }
 
-/// n1 leads `count` nodes in term 1 and has committed an entry of it.
-fn leader(count: u64, change: impl Fn(&mut Config)) -> Cluster {
-    let mut cluster = Cluster::with(count, change);
-    cluster.elect(1);
-    cluster.propose(1, "a").unwrap();
-    cluster.deliver();
-    cluster
-}
-
 #[test]
-fn a_grant_of_a_pre_vote_is_no_vote() {
+fn a_granted_pre_vote_does_not_count_as_a_vote() {
     let mut cluster = Cluster::with(5, |config| config.pre_vote = PreVoting::On);
     cluster.wait(Duration::from_secs(2));
     cluster.tick(1);
@@ -74,7 +65,7 @@ fn a_grant_of_a_pre_vote_is_no_vote() {
     cluster.receive(1, 2, granted(1));
     cluster.receive(1, 3, granted(1));
     assert_eq!(cluster.raft(1).role(), RoleKind::Candidate);
-    // Late grants of the pre-vote, again and again.
+    // Grants of the pre-vote arrive late, and repeatedly.
     for voter in [2, 3, 4, 5] {
         cluster.receive(1, voter, granted(1));
     }
@@ -114,22 +105,22 @@ fn a_pre_vote_changes_nothing_at_the_voter() {
 }
 
 #[test]
-fn a_snapshot_holds_the_members_as_of_its_last_entry_and_not_a_change_that_may_be_undone() {
-    let mut cluster = leader(3, |_| {});
+fn a_snapshot_holds_the_members_as_of_its_last_entry_and_no_change_that_may_still_be_deleted() {
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let before = cluster.raft(1).membership().clone();
     change(&mut cluster, 1, NodeChange::Remove(NodeId(3))).unwrap();
-    cluster.take();
+    cluster.take_packets();
     cluster.compact(1, 1, b"a");
     let snapshot = cluster.raft(1).snapshot().unwrap();
     assert_eq!(snapshot.membership, before);
-    // Another leader overwrites the change: the members are those of the snapshot again.
+    // Another leader overwrites the change. The members are those of the snapshot again.
     cluster.receive(1, 2, append(2, EntryId::new(1, 1), &[(2, 2, "b")], 1));
     assert_eq!(*cluster.raft(1).membership(), before);
 }
 
 #[test]
 fn a_restart_finds_the_members_in_the_log() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     change(
         &mut cluster,
         1,
@@ -147,7 +138,7 @@ fn no_change_begins_before_the_leader_has_committed_in_its_term() {
     for noop in [LeaderNoop::Off, LeaderNoop::On] {
         let mut cluster = Cluster::with(4, |config| config.leader_noop = noop);
         cluster.campaign(1);
-        cluster.deliver_if(|parcel| !matches!(parcel.message, Message::AppendEntriesReply(_)));
+        cluster.deliver_if(|packet| !matches!(packet.message, Message::AppendEntriesReply(_)));
         assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
         let refused = change(&mut cluster, 1, NodeChange::Remove(NodeId(4)));
         assert_eq!(refused, Err(ChangeError::NoCommitInTerm), "{noop:?}");
@@ -155,9 +146,9 @@ fn no_change_begins_before_the_leader_has_committed_in_its_term() {
 }
 
 #[test]
-fn a_joint_majority_is_one_of_each_half() {
+fn a_joint_majority_is_a_majority_of_the_old_and_of_the_new_voters() {
     // {1,2,3} to {3,4,5}: 3, 4 and 5 are a majority of all five, but not of the old three.
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let nodes = [4, 5].map(|id| set(Member::voter(NodeId(id))));
     let removed = [1, 2].map(|id| NodeChange::Remove(NodeId(id)));
     let change = MembershipChange {
@@ -166,32 +157,32 @@ fn a_joint_majority_is_one_of_each_half() {
     };
     let joint = propose_change(&mut cluster, 1, change).unwrap();
     assert!(cluster.raft(1).membership().is_joint());
-    cluster.take();
+    cluster.take_packets();
     for voter in [4, 5] {
         cluster.receive(1, voter, accepted(1, joint.index.0));
     }
     assert_eq!(cluster.raft(1).commit_index(), joint.index.previous());
-    // One more of the old: n1 itself and n3.
+    // With n3, n1 has a majority of the old three, too.
     cluster.receive(1, 3, accepted(1, joint.index.0));
     assert_eq!(cluster.raft(1).commit_index(), joint.index);
-    // And so it is left.
+    // The commit ends the joint configuration.
     assert!(!cluster.raft(1).membership().is_joint());
 }
 
 #[test]
-fn a_joint_change_is_left_by_whoever_leads_next() {
-    let mut cluster = leader(3, |_| {});
+fn the_next_leader_completes_a_joint_change() {
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let nodes = [2, 3].map(|id| NodeChange::Demote(NodeId(id)));
     let change = MembershipChange {
         nodes: nodes.to_vec(),
         readiness: Readiness::Forced,
     };
     propose_change(&mut cluster, 1, change).unwrap();
-    // All have the joint configuration; the leader dies before it is committed.
-    cluster.deliver_if(|parcel| parcel.from == NodeId(1));
-    cluster.take();
+    // All have the joint configuration. The leader dies before it is committed.
+    cluster.deliver_if(|packet| packet.from == NodeId(1));
+    cluster.take_packets();
     assert!(cluster.raft(2).membership().is_joint());
-    // n2 wins, ends the change, and is out by it.
+    // n2 wins and completes the change, which makes it no voter.
     cluster.campaign(2);
     cluster.deliver();
     let members = cluster.raft(1).membership();
@@ -200,56 +191,52 @@ fn a_joint_change_is_left_by_whoever_leads_next() {
 }
 
 #[test]
-fn a_read_waits_for_the_first_commit_of_the_term() {
-    let mut cluster = leader(3, |_| {});
+fn a_read_waits_for_the_first_commit_of_the_term_and_is_refused_after_an_election_timeout() {
+    let mut cluster = leader(3, |_| {}, &["a"]);
     cluster.elect(2);
     let (id, mode) = (RequestId(9), ReadMode::Quorum);
     let mut actions = cluster.input(2, Input::Read { id, mode });
     cluster.deliver();
-    assert_eq!(answered(&actions), []);
+    assert_eq!(read_outcomes(&actions), []);
     assert_eq!(cluster.raft(2).commit_index(), Index(1));
-    // And not for ever.
+    // It does not wait for ever.
     for _ in 0..30 {
-        cluster.beat(2);
+        cluster.send_heartbeats(2);
         cluster.deliver();
-        actions.extend(std::mem::take(&mut cluster.node(2).notes));
+        actions.extend(std::mem::take(&mut cluster.node(2).other_actions));
     }
-    assert!(answered(&actions).contains(&Err(ReadError::NoCommitInTerm)));
+    assert!(read_outcomes(&actions).contains(&Err(ReadError::NoCommitInTerm)));
 }
 
 #[test]
-fn a_lease_read_of_a_leader_that_hears_nobody_is_refused() {
-    let lease = |config: &mut Config| {
-        config.check_quorum = CheckQuorum::On;
-        config.lease = Lease::On { max_drift_ppm: 0 };
-    };
-    let mut cluster = Cluster::with(3, lease);
+fn a_lease_read_at_a_leader_that_hears_no_majority_is_refused() {
+    let mut cluster = Cluster::with(3, with_leases);
     cluster.wait(Duration::from_secs(1));
     for id in 1..=3 {
         cluster.tick(id);
     }
     cluster.deliver();
-    let leads = |cluster: &Cluster, id| cluster.raft(id).role() == RoleKind::Leader;
-    let at = (1..=3).find(|id| leads(&cluster, *id)).unwrap_or_else(|| {
+    let is_leader = |id: &u64| cluster.raft(*id).role() == RoleKind::Leader;
+    let leader = (1..=3).find(is_leader).unwrap_or_else(|| {
         cluster.elect(1);
         1
     });
-    cluster.propose(at, "a").unwrap();
+    cluster.propose(leader, "a").unwrap();
     cluster.deliver();
-    cluster.beat(at);
+    cluster.send_heartbeats(leader);
     cluster.deliver();
     let (id, mode) = (RequestId(9), ReadMode::Lease);
-    let served = cluster.input(at, Input::Read { id, mode });
-    assert_eq!(answered(&served), [Ok(Index(1))]);
-    // It still leads, as far as it knows; but its followers may have elected another.
+    let served = cluster.input(leader, Input::Read { id, mode });
+    assert_eq!(read_outcomes(&served), [Ok(Index(1))]);
+    // As far as the leader knows it still leads, but its followers may have elected another.
     cluster.wait(Duration::from_millis(500));
-    let refused = cluster.input(at, Input::Read { id, mode });
-    assert_eq!(answered(&refused), [Err(ReadError::NoLease)]);
+    let refused = cluster.input(leader, Input::Read { id, mode });
+    assert_eq!(read_outcomes(&refused), [Err(ReadError::NoLease)]);
 }
 
 #[test]
-fn learners_stay_through_an_election() {
-    let mut cluster = leader(3, |_| {});
+fn learners_remain_learners_after_an_election() {
+    let mut cluster = leader(3, |_| {}, &["a"]);
     change(&mut cluster, 1, NodeChange::Demote(NodeId(3))).unwrap();
     cluster.deliver();
     cluster.elect(2);
@@ -261,17 +248,17 @@ fn learners_stay_through_an_election() {
 }
 
 #[test]
-fn a_handover_to_a_dead_node_blocks_commands_for_an_election_timeout_only() {
-    let mut cluster = leader(3, |_| {});
+fn a_transfer_to_a_dead_node_blocks_commands_for_an_election_timeout_only() {
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let (id, target) = (RequestId(9), Some(NodeId(3)));
     cluster.input(1, Input::TransferLeadership { id, target });
     let target = NodeId(3);
     let blocked = cluster.propose(1, "b");
     assert_eq!(blocked, Err(ProposeError::Transferring { target }));
-    let patience = cluster.raft(1).config().election_timeout_max;
-    cluster.wait(patience);
+    let timeout = cluster.raft(1).config().election_timeout_max;
+    cluster.wait(timeout);
     cluster.tick(1);
-    cluster.take();
+    cluster.take_packets();
     assert!(cluster.propose(1, "b").is_ok());
 }
 
@@ -281,27 +268,27 @@ fn a_silent_follower_is_not_sent_the_snapshot_again_with_every_tick() {
     cluster.elect(1);
     for at in 1..=5 {
         cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     cluster.compact(1, 5, b"state");
-    // n3 answers once, so that it needs the snapshot, and then no more.
-    cluster.beat(1);
-    cluster.deliver_if(|parcel| !matches!(parcel.message, Message::InstallSnapshot(_)));
+    // n3 answers once, which shows that it needs the snapshot, and then no more.
+    cluster.send_heartbeats(1);
+    cluster.deliver_if(|packet| !matches!(packet.message, Message::InstallSnapshot(_)));
     let mut chunks = 0;
     for _ in 0..20 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         let sent = cluster.sent_by(1);
         let is_chunk = |(to, message): &&(u64, Message)| {
             *to == 3 && matches!(message, Message::InstallSnapshot(_))
         };
         chunks += sent.iter().filter(is_chunk).count();
     }
-    assert!(chunks <= 1, "{chunks} times");
+    assert!(chunks <= 1, "a chunk was sent {chunks} times");
 }
 
 #[test]
 fn the_last_voter_cannot_be_removed() {
-    let mut cluster = leader(1, |_| {});
+    let mut cluster = leader(1, |_| {}, &["a"]);
     for node in [NodeChange::Remove(NodeId(1)), NodeChange::Demote(NodeId(1))] {
         let refused = change(&mut cluster, 1, node);
         assert_eq!(refused, Err(ChangeError::NoVoters));
@@ -310,9 +297,9 @@ fn the_last_voter_cannot_be_removed() {
 
 #[test]
 fn a_forged_match_index_commits_nothing() {
-    let mut cluster = leader(3, |_| {});
+    let mut cluster = leader(3, |_| {}, &["a"]);
     cluster.propose(1, "b").unwrap();
-    cluster.take();
+    cluster.take_packets();
     for index in [3, 1 << 62, u64::MAX] {
         let actions = cluster.receive(1, 2, accepted(1, index));
         assert!(rejection(&actions).is_some(), "{index}");
@@ -322,8 +309,8 @@ fn a_forged_match_index_commits_nothing() {
 
 #[test]
 fn an_append_over_applied_entries_is_a_safety_violation() {
-    let mut cluster = leader(3, |_| {});
-    cluster.beat(1);
+    let mut cluster = leader(3, |_| {}, &["a"]);
+    cluster.send_heartbeats(1);
     cluster.deliver();
     assert_eq!(cluster.applied(2), ["a"]);
     let actions = cluster.receive(2, 3, append(2, EntryId::ZERO, &[(1, 2, "z")], 1));
@@ -332,11 +319,11 @@ fn an_append_over_applied_entries_is_a_safety_violation() {
 }
 
 #[test]
-fn a_round_that_was_never_begun_is_rejected_and_a_stale_answer_confirms_none() {
-    let mut cluster = leader(3, |_| {});
+fn an_answer_to_a_round_never_begun_is_rejected_and_a_stale_answer_confirms_no_round() {
+    let mut cluster = leader(3, |_| {}, &["a"]);
     let (id, mode) = (RequestId(9), ReadMode::Quorum);
     cluster.input(1, Input::Read { id, mode });
-    cluster.take();
+    cluster.take_packets();
     let reply = |outcome, round| {
         Message::AppendEntriesReply(AppendEntriesReply {
             term: Term(1),
@@ -351,17 +338,17 @@ fn a_round_that_was_never_begun_is_rejected_and_a_stale_answer_confirms_none() {
     let (round, last) = (2, 1);
     let found = rejection(&cluster.receive(1, 2, reply(good, round)));
     assert_eq!(found, Some(Rejection::RoundNeverBegun { round, last }));
-    // An answer to a request of an earlier term tells nothing of this one's rounds.
+    // An answer to a request of an earlier term says nothing about this term's rounds.
     let stale = cluster.receive(1, 2, reply(AppendOutcome::Stale, 1));
-    assert_eq!(answered(&stale), []);
+    assert_eq!(read_outcomes(&stale), []);
     let confirmed = cluster.receive(1, 2, reply(good, 1));
-    assert_eq!(answered(&confirmed), [Ok(Index(1))]);
+    assert_eq!(read_outcomes(&confirmed), [Ok(Index(1))]);
 }
 
-// The bug: a candidate of low priority waits longer than the others each time, so that those
-// disturb it for ever although a majority votes for nobody else.
+// The bug: a candidate of low priority waits longer than the others each time, so that they disturb
+// it for ever, although a majority votes for no other candidate.
 #[test]
-fn a_candidate_waits_no_longer_than_those_of_greater_priority() {
+fn a_node_of_low_priority_waits_longer_once_and_then_as_long_as_the_others() {
     let member = |id: u64, priority| Member::voter(NodeId(id)).with_priority(priority);
     let members = vec![member(1, 0), member(2, 1), member(3, 2)];
     for seed in 0..32 {
@@ -371,24 +358,23 @@ fn a_candidate_waits_no_longer_than_those_of_greater_priority() {
         let config = Config::new(ClusterId(7), NodeId(1), start, seed);
         let (least, most) = (config.election_timeout_min, config.election_timeout_max);
         let mut raft = Raft::new(config, Recovered::default()).unwrap();
-        let mut deadline = |at| {
+        let mut deadline_after_tick = |at| {
             let actions = raft.step(Event {
                 at,
                 input: Input::Tick,
             });
-            let wake_at = |action: &Action| match action {
-                Action::WakeAt(at) => Some(*at),
-                _ => None,
-            };
-            actions.iter().rev().find_map(wake_at).unwrap()
+            deadline(&actions)
         };
-        let first = deadline(Time::ZERO);
+        let first = deadline_after_tick(Time::ZERO);
         assert!(
             first.since(Time::ZERO) >= 2 * most - least,
-            "it lets them go first"
+            "first the others may campaign"
         );
-        let second = deadline(first);
-        assert!(second.since(first) < most, "and then is one of them");
+        let second = deadline_after_tick(first);
+        assert!(
+            second.since(first) < most,
+            "then it waits as long as the others"
+        );
     }
 }
 
@@ -397,14 +383,14 @@ fn with_leases(config: &mut Config) {
     config.lease = Lease::On { max_drift_ppm: 0 };
 }
 
-// The bug: a term that is learnt from an answer that comes late lets a voter forget what it
-// promised to the leader of the term before, so that another is elected while the lease lasts.
+// The bug: a voter learns a higher term from a late answer, and forgets that it must ignore
+// candidates for the leader of the term before. Another leader is elected while the lease lasts.
 #[test]
-fn a_voter_keeps_its_promise_in_a_later_term() {
+fn a_voter_that_hears_a_leader_ignores_candidates_also_after_it_learns_a_later_term() {
     let mut cluster = Cluster::with(3, with_leases);
     cluster.wait(Duration::from_secs(2));
-    cluster.campaign(2); // in vain; it asks whether it could win
-    cluster.take();
+    cluster.campaign(2); // its requests are lost
+    cluster.take_packets();
     cluster.receive(2, 1, heartbeat(1, EntryId::ZERO, 0));
     assert_eq!(cluster.raft(2).leader(), Some(NodeId(1)));
     let late = Message::PreVoteReply(PreVoteReply {
@@ -422,9 +408,9 @@ fn a_voter_keeps_its_promise_in_a_later_term() {
 }
 
 // The bug: a node that starts in the candidate's term votes, though it may have heard the leader
-// of an earlier one just before it stopped.
+// of an earlier term just before it stopped.
 #[test]
-fn a_node_that_starts_votes_for_nobody_in_its_own_term_either() {
+fn a_node_that_starts_grants_no_vote_in_its_own_term_until_a_lease_has_run_out() {
     let mut cluster = Cluster::with(3, with_leases);
     cluster.wait(Duration::from_secs(2));
     cluster.tick(2);

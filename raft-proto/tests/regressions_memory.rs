@@ -1,130 +1,94 @@
-//! Defects once found in the core that concern what it keeps and how it answers its driver.
+//! Defects once found in the core: in what it keeps in memory, and in how it answers its driver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod support;
+
+use bytes::Bytes;
 use raft_proto::*;
+use std::sync::Arc;
 use support::*;
 
-fn entries(ids: &[(u64, u64)]) -> Entries {
-    let mut b = EntriesBuilder::new();
-    for (i, t) in ids {
-        b.push(EntryId::new(*i, *t), EntryKind::Command, "e".into())
-            .unwrap();
-    }
-    b.finish()
-}
-
-/// equal logs, unequal `Raft`.
+// The bug: a node that was restored from its checkpoint is not equal to the original, though their
+// logs are.
 #[test]
 fn a_checkpoint_restores_an_equal_state() {
-    let mut c = Cluster::new(1);
-    c.campaign(1);
-    c.propose(1, "a").unwrap();
-    c.propose(1, "b").unwrap();
-    let r = c.raft(1);
-    assert!(Raft::from_checkpoint(&r.checkpoint()).unwrap() == *r);
+    let mut cluster = Cluster::new(1);
+    cluster.campaign(1);
+    cluster.propose(1, "a").unwrap();
+    cluster.propose(1, "b").unwrap();
+    let raft = cluster.raft(1);
+    assert!(Raft::from_checkpoint(&raft.checkpoint()).unwrap() == *raft);
 }
 
-/// a hostile append that spans the base panics.
+// The bug: a hostile append that begins before the log's base and ends after it panics.
 #[test]
 fn an_append_across_the_base_with_other_terms_is_rejected() {
-    let mut c = Cluster::new(3);
-    let members = Membership::new([NodeId(1), NodeId(2), NodeId(3)]);
-    c.node(1).stored = Recovered {
-        identity: Some(Identity {
-            cluster_id: ClusterId(7),
-            group_id: GroupId(0),
-            node_id: NodeId(1),
-            bootstrap: members.clone(),
-        }),
+    let mut cluster = Cluster::new(3);
+    cluster.node(1).stored = Recovered {
+        identity: Some(identity(1, [1, 2, 3])),
         hard_state: HardState {
             term: Term(5),
             voted_for: None,
         },
-        snapshot: Some(SnapshotMeta {
-            id: SnapshotId {
-                last: EntryId::new(10, 5),
-                size: 4,
-                checksum: 1,
-            },
-            membership: members,
-        }),
-        entries: Entries::EMPTY,
-        applied: None,
+        snapshot: Some(snapshot_meta(EntryId::new(10, 5), b"state")),
+        ..Recovered::default()
     };
-    c.restart(1);
-    let message = Message::AppendEntries(AppendEntries {
-        term: Term(9),
-        prev_log: EntryId::new(8, 1),
-        leader_commit: Index(8),
-        entries: entries(&[(9, 1), (10, 1), (11, 2)]),
-        round: 0,
-    });
-    let actions = c.hand_over(Parcel {
-        from: NodeId(2),
-        to: NodeId(1),
-        message,
-    });
-    assert!(
-        actions.iter().any(|a| matches!(a, Action::Rejected { .. })),
-        "{actions:?}"
-    );
+    cluster.restart(1);
+    let list = [(9, 1, "e"), (10, 1, "e"), (11, 2, "e")];
+    let actions = cluster.receive(1, 2, append(9, EntryId::new(8, 1), &list, 8));
+    assert!(rejection(&actions).is_some(), "{actions:?}");
 }
 
-/// what is compacted is freed.
+/// A payload that can be counted: each one in memory holds the `Arc`.
+struct CountedPayload {
+    _count: Arc<()>,
+    bytes: [u8; 8],
+}
+
+impl AsRef<[u8]> for CountedPayload {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+// The bug: a compaction frees no payload that recovery has read.
 #[test]
 fn compaction_frees_recovered_payloads() {
-    struct Big(#[allow(dead_code)] std::sync::Arc<()>, [u8; 8]);
-    impl AsRef<[u8]> for Big {
-        fn as_ref(&self) -> &[u8] {
-            &self.1
-        }
+    let in_memory = Arc::new(());
+    let mut entries = EntriesBuilder::new();
+    for index in 1..=10_000 {
+        let payload = CountedPayload {
+            _count: in_memory.clone(),
+            bytes: [0; 8],
+        };
+        let (id, payload) = (EntryId::new(index, 1), Bytes::from_owner(payload));
+        entries.push(id, EntryKind::Command, payload).unwrap();
     }
-    let alive = std::sync::Arc::new(());
-    let mut b = EntriesBuilder::new();
-    for i in 1..=10_000 {
-        b.push(
-            EntryId::new(i, 1),
-            EntryKind::Command,
-            bytes::Bytes::from_owner(Big(alive.clone(), [0; 8])),
-        )
-        .unwrap();
-    }
-    let members = Membership::new([NodeId(1)]);
     let stored = Recovered {
-        identity: Some(Identity {
-            cluster_id: ClusterId(7),
-            group_id: GroupId(0),
-            node_id: NodeId(1),
-            bootstrap: members,
-        }),
+        identity: Some(identity(1, [1])),
         hard_state: HardState {
             term: Term(1),
             voted_for: None,
         },
-        snapshot: None,
-        entries: b.finish(),
+        entries: entries.finish(),
         applied: Some(Index(9_999)),
+        ..Recovered::default()
     };
     let mut config = config(1, 1);
     config.trailing_entries = 10;
     let mut raft = Raft::new(config, stored).unwrap();
+    let at = Time::ZERO;
     raft.step(Event {
-        at: Time::ZERO,
+        at,
         input: Input::Tick,
     });
-    let snapshot = SnapshotId {
-        last: EntryId::new(9_999, 1),
-        size: 1,
-        checksum: 0,
-    };
-    let a = raft.step(Event {
-        at: Time::ZERO,
+    let snapshot = snapshot_meta(EntryId::new(9_999, 1), b"s").id;
+    drop(raft.step(Event {
+        at,
         input: Input::Compact { snapshot },
-    });
-    drop(a);
-    let kept = std::sync::Arc::strong_count(&alive) - 1;
+    }));
+    let kept = Arc::strong_count(&in_memory) - 1;
     assert!(
         kept <= 1024 + 20,
         "{kept} payloads are still in memory, {} entries in the log",
@@ -132,52 +96,40 @@ fn compaction_frees_recovered_payloads() {
     );
 }
 
-/// a tick a nanosecond early ends all ticks for a driver that disarms its timer.
+// The bug: a tick that comes a nanosecond early names no deadline, and so ends all ticks of a
+// driver whose timer fires once.
 #[test]
 fn an_early_tick_names_the_deadline_again() {
     let mut raft = Raft::new(config(1, 3), Recovered::default()).unwrap();
-    let a = raft.step(Event {
-        at: Time::ZERO,
-        input: Input::Tick,
-    });
-    let at = a
-        .iter()
-        .find_map(|a| match a {
-            Action::WakeAt(at) => Some(*at),
-            _ => None,
-        })
-        .unwrap();
-    let a = raft.step(Event {
-        at: Time(at.0 - 1),
-        input: Input::Tick,
-    });
-    assert!(a.iter().any(|a| matches!(a, Action::WakeAt(_))), "{a:?}");
+    let mut tick = |at| {
+        let input = Input::Tick;
+        raft.step(Event { at, input })
+    };
+    let due = deadline(&tick(Time::ZERO));
+    let actions = tick(Time(due.0 - 1));
+    let names_deadline = |action: &Action| matches!(action, Action::WakeAt(_));
+    assert!(actions.iter().any(names_deadline), "{actions:?}");
 }
 
-/// a batch that can never be accepted is told to wait.
+// The bug: the refusal of a batch that can never be accepted says that it must wait.
 #[test]
-fn a_batch_over_the_whole_budget_is_told_so() {
-    let mut c = Cluster::with(1, |config| {
+fn a_batch_over_the_limit_of_uncommitted_bytes_is_not_told_to_wait() {
+    let mut cluster = Cluster::with(1, |config| {
         config.max_entry_bytes = 84;
         config.max_uncommitted_bytes = 100;
     });
-    c.campaign(1);
-    let commands: Vec<bytes::Bytes> = (0..10).map(|_| "0123456789".into()).collect();
-    let a = c.input(
-        1,
-        Input::Propose {
-            id: RequestId(1),
-            commands: commands.into(),
-        },
-    );
-    assert!(
-        !a.iter().any(|a| matches!(
-            a,
+    cluster.campaign(1);
+    let commands: Vec<Bytes> = (0..10).map(|_| "0123456789".into()).collect();
+    let (id, commands) = (RequestId(1), Commands::from(commands));
+    let actions = cluster.input(1, Input::Propose { id, commands });
+    let is_told_to_wait = |action: &Action| {
+        matches!(
+            action,
             Action::Proposed {
                 outcome: Err(ProposeError::TooManyUncommitted { waiting: 0, .. }),
                 ..
             }
-        )),
-        "{a:?}"
-    );
+        )
+    };
+    assert!(!actions.iter().any(is_told_to_wait), "{actions:?}");
 }

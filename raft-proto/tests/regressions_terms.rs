@@ -1,4 +1,4 @@
-//! Mistakes around a term that is not on disk yet, and around answers that come late.
+//! Defects once found in the core: with a term that is not on disk yet, and with late answers.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,7 +12,8 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-// The bug: a crash takes the follower back to a term whose leader overwrites what it acknowledged.
+// The bug: a crash takes the follower back to an earlier term, whose leader overwrites entries that
+// the follower has acknowledged.
 #[test]
 fn entries_already_held_are_not_acknowledged_before_the_term_is_durable() {
     let mut cluster = Cluster::new(5);
@@ -28,15 +29,15 @@ fn entries_already_held_are_not_acknowledged_before_the_term_is_durable() {
         received: Index(1),
     };
     assert_eq!(sent(&actions), [(NodeId(1), append_reply(3, nothing_yet))]);
-    cluster.take();
+    cluster.take_packets();
     cluster.sync(3, 1);
     assert_eq!(cluster.sent_by(3), [(1, accepted(3, 1))]);
 }
 
-// The bug: what is applied because of a term that a crash forgets is contradicted by an honest
-// leader of an earlier one, who is then taken for a liar.
+// The bug: entries are applied in a term that a crash forgets. Then an honest leader of an earlier
+// term contradicts them, and is rejected.
 #[test]
-fn nothing_is_handed_out_by_a_term_that_is_not_durable() {
+fn nothing_is_handed_out_before_the_term_is_durable() {
     let mut cluster = Cluster::new(3);
     cluster.receive(1, 2, append(1, EntryId::ZERO, &[(1, 1, "a")], 0));
     cluster.node(1).disk = Disk::Manual;
@@ -47,17 +48,17 @@ fn nothing_is_handed_out_by_a_term_that_is_not_durable() {
     assert_eq!(cluster.applied(1), ["a"]);
 }
 
-// The bug: the answer to a chunk that is being read again is dropped, for ever, if reading takes
-// as long as answers do.
+// The bug: the answer to a chunk that is being read again is dropped. If a read takes as long as an
+// answer, the transfer never ends.
 #[test]
-fn an_answer_that_comes_while_its_chunk_is_read_again_moves_the_transfer_on() {
+fn an_answer_that_arrives_while_its_chunk_is_read_again_continues_the_transfer() {
     let mut cluster = Cluster::with(3, |config| {
         config.trailing_entries = 0;
         config.snapshot_chunk_bytes = 2;
     });
     cluster.elect(1);
     cluster.propose(1, "a").unwrap();
-    cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+    cluster.deliver_if(|packet| packet.to != NodeId(3));
     cluster.compact(1, 1, b"state");
     let id = cluster.raft(1).snapshot().unwrap().id;
     let raft = &mut cluster.node(1).raft;
@@ -66,12 +67,12 @@ fn an_answer_that_comes_while_its_chunk_is_read_again_moves_the_transfer_on() {
         at = at.after(HEARTBEAT);
         raft.step(Event { at, input })
     };
-    let hear = |message| Input::Receive {
+    let from_n3 = |message| Input::Receive {
         from: NodeId(3),
         message,
     };
     step(raft, Input::Tick);
-    step(raft, hear(refused(1, 1, EntryId::ZERO)));
+    step(raft, from_n3(refused(1, 1, EntryId::ZERO)));
     step(
         raft,
         Input::SnapshotRead {
@@ -81,17 +82,17 @@ fn an_answer_that_comes_while_its_chunk_is_read_again_moves_the_transfer_on() {
             result: Ok("st".into()),
         },
     );
-    // A later heartbeat is answered before the chunk: it is read again.
-    step(raft, hear(refused(1, 1, EntryId::ZERO)));
+    // n3 answers a later heartbeat before the chunk, so the chunk is read again.
+    step(raft, from_n3(refused(1, 1, EntryId::ZERO)));
     let wants = SnapshotOutcome::Wants { offset: 2 };
-    let actions = step(raft, hear(snapshot_reply(1, id.last, wants)));
-    let next = |action: &Action| matches!(action, Action::ReadSnapshot { offset: 2, .. });
-    assert!(actions.iter().any(next), "{actions:?}");
+    let actions = step(raft, from_n3(snapshot_reply(1, id.last, wants)));
+    let reads_next = |action: &Action| matches!(action, Action::ReadSnapshot { offset: 2, .. });
+    assert!(actions.iter().any(reads_next), "{actions:?}");
 }
 
-// The bug: two copies of one late refusal, far apart, are taken for a lost disk.
+// The bug: two copies of one late refusal, which arrive far apart, are taken for a lost disk.
 #[test]
-fn two_copies_of_a_late_refusal_accuse_nobody() {
+fn copies_of_a_late_refusal_accuse_no_peer_of_lost_state() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.propose(1, "a").unwrap();
@@ -105,9 +106,9 @@ fn two_copies_of_a_late_refusal_accuse_nobody() {
     }
 }
 
-// The bug: only the last answer that waits is compared.
+// The bug: an answer is withheld again unless it is equal to the last one withheld.
 #[test]
-fn copies_of_two_appends_by_turns_wait_once_each_for_a_stalled_disk() {
+fn alternating_copies_of_two_appends_withhold_one_answer_each() {
     let mut cluster = Cluster::new(3);
     cluster.node(2).disk = Disk::Manual;
     let one = append(1, EntryId::ZERO, &[(1, 1, "a")], 0);
@@ -119,9 +120,9 @@ fn copies_of_two_appends_by_turns_wait_once_each_for_a_stalled_disk() {
     assert!(cluster.raft(2).status().withheld <= 3);
 }
 
-// The bug: a stranger's damaged snapshot makes the leader's begin anew.
+// The bug: a damaged snapshot of another node discards the chunks of the leader's snapshot.
 #[test]
-fn a_strangers_damaged_snapshot_does_not_disturb_the_leaders() {
+fn a_damaged_snapshot_of_another_node_does_not_disturb_the_leaders_transfer() {
     let mut cluster = Cluster::new(3);
     let good = snapshot_meta(EntryId::new(9, 1), b"abcd");
     cluster.receive(1, 2, chunk(2, &good, 0, b"ab"));
@@ -132,10 +133,10 @@ fn a_strangers_damaged_snapshot_does_not_disturb_the_leaders() {
     assert_eq!(cluster.raft(1).commit_index(), Index(9));
 }
 
-// The bug: a follower that asked for its readers in a term that a crash took back takes the leader's
-// answer for one that no correct node sends.
+// The bug: a follower asks for a read index in a term that a crash takes back. It then rejects the
+// leader's answer as one that no correct node sends.
 #[test]
-fn an_answer_to_a_reader_of_a_term_that_a_crash_took_back_accuses_nobody() {
+fn a_read_index_reply_of_a_term_that_a_crash_took_back_is_not_rejected() {
     let mut cluster = Cluster::new(3);
     let answer = Message::ReadIndexReply(ReadIndexReply {
         term: Term(5),

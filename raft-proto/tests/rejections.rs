@@ -1,5 +1,5 @@
-//! What no correct peer sends is `Rejected`, and nothing changes. The other half, what is normal
-//! and never rejected, is in `tolerance.rs`.
+//! A message that no correct peer sends is `Rejected`, and changes nothing. The messages that are
+//! normal and never rejected are in `tolerance.rs`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -7,27 +7,13 @@ mod support;
 use raft_proto::*;
 use support::*;
 
-/// A follower of n2 in term 3, with the log 1@1 2@2 3@3 committed up to 2.
-fn follower() -> Cluster {
-    let mut cluster = Cluster::new(3);
-    let log = [(1, 1, "a"), (2, 2, "b"), (3, 3, "c")];
-    cluster.receive(1, 2, append(3, EntryId::ZERO, &log, 2));
-    cluster.take();
-    cluster
-}
-
 /// n1 leads in term 1, with two entries committed and known everywhere.
-fn leader() -> Cluster {
-    let mut cluster = Cluster::new(3);
-    cluster.elect(1);
-    cluster.propose(1, "a").unwrap();
-    cluster.propose(1, "b").unwrap();
-    cluster.deliver();
-    cluster
+fn leader_of_two_entries() -> Cluster {
+    leader(3, |_| {}, &["a", "b"])
 }
 
-/// Hands n1 a message and expects exactly this, and no change but the counters.
-fn expect(cluster: &mut Cluster, from: u64, message: Message, reason: Rejection) {
+/// Hands n1 a message. Expects its rejection for `reason`, and that only the counters change.
+fn expect_rejection(cluster: &mut Cluster, from: u64, message: Message, reason: Rejection) {
     let log = cluster.raft(1).entries(Index(1), Index::MAX);
     let mut before = cluster.raft(1).status();
     let violation = reason.is_safety_violation();
@@ -39,7 +25,7 @@ fn expect(cluster: &mut Cluster, from: u64, message: Message, reason: Rejection)
     before.safety_violations += u64::from(violation);
     assert_eq!(cluster.raft(1).status(), before, "{message:?}");
     assert_eq!(cluster.raft(1).entries(Index(1), Index::MAX), log);
-    assert!(cluster.take().is_empty());
+    assert!(cluster.take_packets().is_empty());
 }
 
 fn conflict(index: u64, term: u64) -> Rejection {
@@ -50,33 +36,33 @@ fn conflict(index: u64, term: u64) -> Rejection {
 }
 
 #[test]
-fn an_append_whose_entries_conflict_below_commit_index() {
-    let mut cluster = follower();
+fn an_append_whose_entries_conflict_below_commit_index_is_rejected() {
+    let mut cluster = follower_in_term_3();
     let forged = append(3, EntryId::new(1, 1), &[(2, 3, "other")], 0);
-    expect(&mut cluster, 2, forged, conflict(2, 3));
+    expect_rejection(&mut cluster, 2, forged, conflict(2, 3));
 }
 
 #[test]
-fn an_append_whose_prev_log_conflicts_below_commit_index() {
-    let mut cluster = follower();
+fn an_append_whose_prev_log_conflicts_below_commit_index_is_rejected() {
+    let mut cluster = follower_in_term_3();
     let forged = append(3, EntryId::new(2, 1), &[(3, 3, "other")], 0);
-    expect(&mut cluster, 2, forged, conflict(2, 1));
+    expect_rejection(&mut cluster, 2, forged, conflict(2, 1));
 }
 
 #[test]
-fn an_append_of_a_new_term_that_conflicts_below_commit_index_does_not_even_raise_the_term() {
-    let mut cluster = follower();
+fn a_conflict_below_commit_index_is_rejected_and_its_higher_term_is_not_adopted() {
+    let mut cluster = follower_in_term_3();
     let forged = append(9, EntryId::ZERO, &[(1, 9, "other")], 0);
-    expect(&mut cluster, 3, forged, conflict(1, 9));
+    expect_rejection(&mut cluster, 3, forged, conflict(1, 9));
 }
 
-// The bug: an append that would overwrite applied entries is taken, and answered Ok.
+// The bug: an append that would overwrite applied entries is accepted.
 #[test]
-fn an_append_that_would_overwrite_applied_entries() {
-    let mut cluster = follower();
+fn an_append_that_would_overwrite_applied_entries_is_rejected() {
+    let mut cluster = follower_in_term_3();
     assert_eq!(cluster.applied(1), ["a", "b"]);
     let list = [(1, 3, "x"), (2, 3, "y"), (3, 3, "z")];
-    expect(
+    expect_rejection(
         &mut cluster,
         2,
         append(3, EntryId::ZERO, &list, 3),
@@ -86,29 +72,29 @@ fn an_append_that_would_overwrite_applied_entries() {
 }
 
 #[test]
-fn whoever_contradicted_what_is_committed_is_not_followed_again_in_that_term() {
-    let mut cluster = follower();
+fn a_sender_that_contradicted_a_committed_entry_is_not_followed_again_in_that_term() {
+    let mut cluster = follower_in_term_3();
     let forged = append(3, EntryId::new(1, 1), &[(2, 3, "other")], 0);
-    expect(&mut cluster, 2, forged, conflict(2, 3));
+    expect_rejection(&mut cluster, 2, forged, conflict(2, 3));
     let term = Term(3);
     let honest = append(3, EntryId::new(3, 3), &[(4, 3, "d")], 2);
-    expect(&mut cluster, 2, honest, Rejection::Distrusted { term });
-    // In a later term it may have come to its senses.
+    expect_rejection(&mut cluster, 2, honest, Rejection::Distrusted { term });
+    // In a later term it is trusted again.
     let actions = cluster.receive(1, 2, heartbeat(4, EntryId::new(3, 3), 2));
     assert_eq!(rejection(&actions), None);
     assert_eq!(cluster.raft(1).leader(), Some(NodeId(2)));
 }
 
-// Entries that reach back behind a compacted beginning, and contradict it there.
+// The entries begin before the log's base, and contradict the last compacted entry.
 #[test]
-fn an_append_that_contradicts_the_last_compacted_entry() {
+fn an_append_that_contradicts_the_last_compacted_entry_is_rejected() {
     let mut cluster = Cluster::with(3, |config| config.trailing_entries = 0);
     let log = [(1, 1, "a"), (2, 2, "b")];
     cluster.receive(1, 2, append(2, EntryId::ZERO, &log, 2));
     cluster.compact(1, 2, b"ab");
-    cluster.take();
+    cluster.take_packets();
     let list = [(1, 1, "a"), (2, 1, "other"), (3, 1, "c")];
-    expect(
+    expect_rejection(
         &mut cluster,
         2,
         append(2, EntryId::ZERO, &list, 2),
@@ -117,54 +103,54 @@ fn an_append_that_contradicts_the_last_compacted_entry() {
 }
 
 #[test]
-fn a_second_leader_in_one_term() {
+fn a_second_leader_in_one_term_is_rejected() {
     let (term, leader) = (Term(3), NodeId(2));
     let reason = Rejection::SecondLeader { term, leader };
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let append = heartbeat(3, EntryId::new(3, 3), 2);
-    expect(&mut cluster, 3, append, reason.clone());
-    // An unasked-for chunk comes from somebody who does not lead.
-    let meta = snapshot_meta(EntryId::new(9, 3), b"unasked");
-    expect(&mut cluster, 3, chunk(3, &meta, 0, b"unasked"), reason);
+    expect_rejection(&mut cluster, 3, append, reason.clone());
+    // So is the chunk of a node that does not lead.
+    let meta = snapshot_meta(EntryId::new(9, 3), b"forged");
+    expect_rejection(&mut cluster, 3, chunk(3, &meta, 0, b"forged"), reason);
 }
 
 #[test]
-fn a_second_leader_in_the_term_that_the_receiver_leads_itself() {
+fn a_second_leader_in_the_term_that_the_receiver_leads_is_rejected() {
     let (term, leader) = (Term(1), NodeId(1));
-    let mut cluster = self::leader();
-    let meta = snapshot_meta(EntryId::new(9, 1), b"unasked");
+    let mut cluster = leader_of_two_entries();
+    let meta = snapshot_meta(EntryId::new(9, 1), b"forged");
     for message in [
         heartbeat(1, EntryId::new(2, 1), 2),
-        chunk(1, &meta, 0, b"unasked"),
+        chunk(1, &meta, 0, b"forged"),
     ] {
         let reason = Rejection::SecondLeader { term, leader };
-        expect(&mut cluster, 3, message, reason);
+        expect_rejection(&mut cluster, 3, message, reason);
     }
 }
 
 #[test]
-fn an_acknowledgement_of_entries_that_the_leader_does_not_have() {
-    let mut cluster = leader();
+fn an_acknowledgement_of_entries_that_the_leader_does_not_have_is_rejected() {
+    let mut cluster = leader_of_two_entries();
     let last = Index(2);
     let acknowledged = Index(3);
     let reason = Rejection::MatchBeyondLog { acknowledged, last };
-    expect(&mut cluster, 2, accepted(1, 3), reason.clone());
-    expect(
+    expect_rejection(&mut cluster, 2, accepted(1, 3), reason.clone());
+    expect_rejection(
         &mut cluster,
         2,
         refused(1, 3, EntryId::ZERO),
         reason.clone(),
     );
     let installed = snapshot_reply(1, EntryId::new(3, 1), SnapshotOutcome::Installed);
-    expect(&mut cluster, 2, installed, reason);
+    expect_rejection(&mut cluster, 2, installed, reason);
 }
 
 // The bug: a forged matchIndex commits an entry that no follower has.
 #[test]
 fn a_forged_match_index_commits_nothing() {
-    let mut cluster = leader();
+    let mut cluster = leader_of_two_entries();
     cluster.propose(1, "c").unwrap();
-    cluster.take();
+    cluster.take_packets();
     for index in [4, 1 << 62, u64::MAX] {
         let actions = cluster.receive(1, 2, accepted(1, index));
         assert!(rejection(&actions).is_some());
@@ -173,7 +159,7 @@ fn a_forged_match_index_commits_nothing() {
 }
 
 #[test]
-fn u64_max_in_any_index_of_any_message() {
+fn the_greatest_number_as_any_index_of_any_message_is_rejected() {
     const MAX: u64 = u64::MAX;
     let out = || Rejection::IndexOutOfRange(Index(MAX));
     let far = EntryId::new(MAX, 1);
@@ -182,7 +168,7 @@ fn u64_max_in_any_index_of_any_message() {
         received: Index(received),
     };
     let meta = snapshot_meta(far, b"x");
-    for mut cluster in [follower(), leader()] {
+    for mut cluster in [follower_in_term_3(), leader_of_two_entries()] {
         let term = cluster.raft(1).term().0;
         for message in [
             request_vote(term + 1, far),
@@ -196,18 +182,18 @@ fn u64_max_in_any_index_of_any_message() {
             chunk(term, &meta, 0, b"x"),
             snapshot_reply(term, far, SnapshotOutcome::Installed),
         ] {
-            expect(&mut cluster, 2, message, out());
+            expect_rejection(&mut cluster, 2, message, out());
         }
         let offset = SnapshotOutcome::Wants { offset: MAX };
         let wants = snapshot_reply(term, EntryId::new(1, 1), offset);
-        expect(&mut cluster, 2, wants, Rejection::Inconsistent);
+        expect_rejection(&mut cluster, 2, wants, Rejection::Inconsistent);
     }
 }
 
 #[test]
-fn u64_max_in_the_sizes_of_a_snapshot() {
+fn the_greatest_number_as_offset_or_size_of_a_snapshot_is_rejected() {
     const MAX: u64 = u64::MAX;
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let mut meta = snapshot_meta(EntryId::new(9, 3), b"abcd");
     let out = |offset, size| Rejection::ChunkOutOfPlace {
         offset,
@@ -215,15 +201,15 @@ fn u64_max_in_the_sizes_of_a_snapshot() {
         size,
     };
     let (offset, size) = (MAX, 4);
-    expect(
+    expect_rejection(
         &mut cluster,
         2,
         chunk(3, &meta, offset, b"abcd"),
         out(offset, size),
     );
     meta.id.size = MAX;
-    expect(&mut cluster, 2, chunk(3, &meta, 0, b"abcd"), out(0, MAX));
-    expect(
+    expect_rejection(&mut cluster, 2, chunk(3, &meta, 0, b"abcd"), out(0, MAX));
+    expect_rejection(
         &mut cluster,
         2,
         chunk(3, &meta, MAX - 4, b"abcd"),
@@ -232,12 +218,12 @@ fn u64_max_in_the_sizes_of_a_snapshot() {
 }
 
 #[test]
-fn entries_at_the_end_of_the_index_space() {
-    let mut cluster = follower();
+fn entries_beyond_the_greatest_index_are_rejected() {
+    let mut cluster = follower_in_term_3();
     let prev = EntryId::new(1 << 62, 3);
     let first = (1 << 62) + 1;
     let message = append(3, prev, &[(first, 3, "beyond")], 0);
-    expect(
+    expect_rejection(
         &mut cluster,
         2,
         message,
@@ -259,66 +245,71 @@ fn every_kind(term: u64) -> [Message; 6] {
 }
 
 #[test]
-fn a_term_more_than_2_to_the_32_ahead() {
+fn a_term_more_than_2_to_the_32_ahead_is_rejected() {
     for theirs in [4 + (1 << 32), u64::MAX - 1, u64::MAX] {
         for message in every_kind(theirs) {
             let (ours, theirs) = (Term(3), Term(theirs));
             let reason = Rejection::TermTooFarAhead { ours, theirs };
-            expect(&mut follower(), 2, message, reason);
+            expect_rejection(&mut follower_in_term_3(), 2, message, reason);
         }
     }
-    // As far as that is allowed, and adopted.
-    let mut cluster = follower();
+    // The greatest distance that is allowed: the term is adopted.
+    let mut cluster = follower_in_term_3();
     let actions = cluster.receive(1, 2, request_vote(3 + (1 << 32), EntryId::ZERO));
     assert_eq!(rejection(&actions), None);
     assert_eq!(cluster.raft(1).term(), Term(3 + (1 << 32)));
 }
 
 #[test]
-fn a_message_of_term_0_or_under_the_receivers_own_name() {
+fn a_message_of_term_0_or_from_the_receiver_itself_is_rejected() {
     for message in every_kind(0) {
-        expect(&mut follower(), 2, message, Rejection::NoTerm);
+        expect_rejection(&mut follower_in_term_3(), 2, message, Rejection::NoTerm);
     }
     for message in every_kind(3) {
-        expect(&mut follower(), 1, message, Rejection::FromSelf);
+        expect_rejection(&mut follower_in_term_3(), 1, message, Rejection::FromSelf);
     }
 }
 
 #[test]
-fn a_vote_from_a_stranger() {
+fn a_vote_from_a_node_that_is_no_member_is_rejected() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     let term = Term(1);
     let reason = Rejection::UnsolicitedVote { term };
-    expect(&mut cluster, 9, vote(1, Vote::Granted), reason);
+    expect_rejection(&mut cluster, 9, vote(1, Vote::Granted), reason);
     assert_eq!(cluster.raft(1).role(), RoleKind::Candidate);
 }
 
 #[test]
-fn a_vote_that_was_never_asked_for() {
-    // In a term that this node has not reached, or where it voted for another.
-    let mut cluster = follower();
-    for (term, asked) in [(4, Term(4)), (3, Term(3))] {
-        let reason = Rejection::UnsolicitedVote { term: asked };
-        expect(&mut cluster, 2, vote(term, Vote::Granted), reason);
+fn a_vote_that_was_never_requested_is_rejected() {
+    // In a term that n1 has not reached, and in one in which n1 was no candidate.
+    let mut cluster = follower_in_term_3();
+    for term in [4, 3] {
+        let reason = Rejection::UnsolicitedVote { term: Term(term) };
+        expect_rejection(&mut cluster, 2, vote(term, Vote::Granted), reason);
     }
     assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
 }
 
 #[test]
-fn a_reply_to_a_request_that_was_never_sent() {
+fn a_reply_to_a_request_that_was_never_sent_is_rejected() {
     let term = Term(4);
     let reason = || Rejection::UnsolicitedReply { term };
-    expect(&mut follower(), 2, accepted(4, 1), reason());
-    expect(&mut follower(), 2, refused(4, 1, EntryId::ZERO), reason());
+    expect_rejection(&mut follower_in_term_3(), 2, accepted(4, 1), reason());
+    expect_rejection(
+        &mut follower_in_term_3(),
+        2,
+        refused(4, 1, EntryId::ZERO),
+        reason(),
+    );
     let last = EntryId::new(1, 1);
     for outcome in [
         SnapshotOutcome::Installed,
         SnapshotOutcome::Wants { offset: 0 },
     ] {
-        expect(
-            &mut follower(),
+        expect_rejection(
+            &mut follower_in_term_3(),
             2,
             snapshot_reply(4, last, outcome),
             reason(),
@@ -327,31 +318,31 @@ fn a_reply_to_a_request_that_was_never_sent() {
 }
 
 #[test]
-fn a_snapshot_whose_bytes_are_not_those_described() {
-    let mut cluster = follower();
+fn a_snapshot_with_a_wrong_checksum_is_rejected_and_begins_anew() {
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(9, 3), b"described");
     let reason = Rejection::WrongChecksum {
         expected: Checksum::of(b"described"),
         found: Checksum::of(b"different"),
     };
-    expect(
+    expect_rejection(
         &mut cluster,
         2,
         chunk(3, &meta, 0, b"different"),
         reason.clone(),
     );
-    // Not even a new term is believed.
-    expect(
+    // Its new term is not adopted either.
+    expect_rejection(
         &mut cluster,
         2,
         chunk(4, &meta, 0, b"different"),
         reason.clone(),
     );
     assert_eq!(cluster.raft(1).term(), Term(3));
-    // In pieces: what came before is thrown away with it.
+    // In two chunks: the first one is discarded with the second.
     cluster.receive(1, 2, chunk(3, &meta, 0, b"diffe"));
-    cluster.take();
-    expect(&mut cluster, 2, chunk(3, &meta, 5, b"rent"), reason);
+    cluster.take_packets();
+    expect_rejection(&mut cluster, 2, chunk(3, &meta, 5, b"rent"), reason);
     cluster.receive(1, 2, chunk(3, &meta, 5, b"ibed"));
     let wants = SnapshotOutcome::Wants { offset: 0 };
     assert_eq!(
@@ -363,7 +354,7 @@ fn a_snapshot_whose_bytes_are_not_those_described() {
 }
 
 #[test]
-fn a_chunk_that_does_not_fit_its_snapshot() {
+fn a_chunk_that_does_not_fit_its_snapshot_is_rejected() {
     let meta = snapshot_meta(EntryId::new(9, 3), b"abcd");
     for (offset, data) in [(1, b"abcd".as_slice()), (5, b"a"), (0, b""), (4, b"")] {
         let (length, size) = (data.len() as u64, 4);
@@ -372,15 +363,20 @@ fn a_chunk_that_does_not_fit_its_snapshot() {
             length,
             size,
         };
-        expect(&mut follower(), 2, chunk(3, &meta, offset, data), reason);
+        expect_rejection(
+            &mut follower_in_term_3(),
+            2,
+            chunk(3, &meta, offset, data),
+            reason,
+        );
     }
 }
 
 #[test]
-fn a_snapshot_that_contradicts_what_is_committed_or_names_no_voters() {
-    let mut cluster = follower();
+fn a_snapshot_that_contradicts_a_committed_entry_or_names_no_voters_is_rejected() {
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(2, 3), b"other");
-    expect(
+    expect_rejection(
         &mut cluster,
         2,
         chunk(3, &meta, 0, b"other"),
@@ -388,8 +384,8 @@ fn a_snapshot_that_contradicts_what_is_committed_or_names_no_voters() {
     );
     let mut meta = snapshot_meta(EntryId::new(9, 3), b"x");
     meta.membership = Membership::default();
-    expect(
-        &mut follower(),
+    expect_rejection(
+        &mut follower_in_term_3(),
         2,
         chunk(3, &meta, 0, b"x"),
         Rejection::DamagedMembership,
@@ -397,61 +393,81 @@ fn a_snapshot_that_contradicts_what_is_committed_or_names_no_voters() {
 }
 
 #[test]
-fn entries_whose_terms_fall_or_exceed_the_messages() {
+fn entries_whose_terms_fall_or_exceed_the_messages_term_are_rejected() {
     let reason = |index, entry_term, previous: EntryId| Rejection::EntryTerms {
         entry: EntryId::new(index, entry_term),
         previous,
         term: Term(3),
     };
-    // Within one message the builder refuses falling terms; behind prevLog they can be forged.
+    // The builder refuses terms that fall within one message. After prevLog they can be forged.
     let prev = EntryId::new(3, 3);
     let falls = append(3, prev, &[(4, 2, "d")], 0);
-    expect(&mut follower(), 2, falls, reason(4, 2, prev));
+    expect_rejection(&mut follower_in_term_3(), 2, falls, reason(4, 2, prev));
     let exceeds = append(3, prev, &[(4, 3, "d"), (5, 4, "e")], 0);
-    expect(
-        &mut follower(),
+    expect_rejection(
+        &mut follower_in_term_3(),
         2,
         exceeds,
         reason(5, 4, EntryId::new(4, 3)),
     );
     let no_term = append(3, EntryId::ZERO, &[(1, 0, "a")], 0);
-    expect(&mut follower(), 2, no_term, reason(1, 0, EntryId::ZERO));
+    expect_rejection(
+        &mut follower_in_term_3(),
+        2,
+        no_term,
+        reason(1, 0, EntryId::ZERO),
+    );
 }
 
 #[test]
-fn entries_that_do_not_follow_prev_log() {
+fn entries_that_do_not_follow_prev_log_are_rejected() {
     for first in [3, 5] {
         let reason = Rejection::EntriesMisplaced {
             first: Index(first),
             prev: Index(3),
         };
         let message = append(3, EntryId::new(3, 3), &[(first, 3, "d")], 0);
-        expect(&mut follower(), 2, message, reason);
+        expect_rejection(&mut follower_in_term_3(), 2, message, reason);
     }
 }
 
 #[test]
-fn an_entry_over_the_size_limit() {
+fn an_entry_over_the_size_limit_is_rejected() {
     let mut cluster = Cluster::with(3, |config| config.max_entry_bytes = 4);
     let message = append(1, EntryId::ZERO, &[(1, 1, "four"), (2, 1, "fiver")], 0);
     let reason = Rejection::EntryTooLarge { size: 5, limit: 4 };
-    expect(&mut cluster, 2, message, reason);
+    expect_rejection(&mut cluster, 2, message, reason);
 }
 
 #[test]
-fn an_entry_id_that_cannot_be() {
+fn an_impossible_entry_id_is_rejected() {
     let impossible = |entry, term| Rejection::ImpossibleEntry { entry, term };
     for entry in [EntryId::new(0, 1), EntryId::new(1, 0), EntryId::new(1, 4)] {
         let reason = || impossible(entry, Term(3));
         let meta = snapshot_meta(entry, b"x");
-        expect(&mut follower(), 2, heartbeat(3, entry, 0), reason());
-        expect(&mut follower(), 2, request_vote(3, entry), reason());
-        expect(&mut follower(), 2, chunk(3, &meta, 0, b"x"), reason());
+        expect_rejection(
+            &mut follower_in_term_3(),
+            2,
+            heartbeat(3, entry, 0),
+            reason(),
+        );
+        expect_rejection(
+            &mut follower_in_term_3(),
+            2,
+            request_vote(3, entry),
+            reason(),
+        );
+        expect_rejection(
+            &mut follower_in_term_3(),
+            2,
+            chunk(3, &meta, 0, b"x"),
+            reason(),
+        );
     }
-    // A candidate begins a term above all in its log.
+    // The term of a candidate is greater than all terms in its log.
     let (entry, term) = (EntryId::new(1, 4), Term(4));
-    expect(
-        &mut follower(),
+    expect_rejection(
+        &mut follower_in_term_3(),
         2,
         request_vote(4, entry),
         impossible(entry, term),
@@ -459,7 +475,7 @@ fn an_entry_id_that_cannot_be() {
 }
 
 #[test]
-fn a_reply_that_contradicts_itself() {
+fn a_reply_that_contradicts_itself_is_rejected() {
     let more_durable_than_received = AppendOutcome::Accepted {
         match_index: Index(2),
         received: Index(1),
@@ -467,16 +483,21 @@ fn a_reply_that_contradicts_itself() {
     for message in [
         append_reply(1, more_durable_than_received),
         refused(1, 1, EntryId::new(2, 1)),
-        // Everybody agrees before the first entry.
+        // All logs agree before the first entry, so index 0 is never refused.
         refused(1, 0, EntryId::ZERO),
     ] {
-        expect(&mut leader(), 2, message, Rejection::Inconsistent);
+        expect_rejection(
+            &mut leader_of_two_entries(),
+            2,
+            message,
+            Rejection::Inconsistent,
+        );
     }
 }
 
 #[test]
-fn no_peer_can_make_a_node_fault() {
-    for mut cluster in [follower(), leader()] {
+fn no_rejected_message_makes_a_node_fault() {
+    for mut cluster in [follower_in_term_3(), leader_of_two_entries()] {
         for message in every_kind(u64::MAX).into_iter().chain(every_kind(0)) {
             cluster.receive(1, 2, message);
         }

@@ -1,4 +1,4 @@
-//! Replication: what is sent, when, and how often.
+//! Replication from end to end: commands, conflicts and snapshots reach all nodes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
@@ -20,35 +20,33 @@ fn a_command_reaches_every_node_in_order() {
 }
 
 #[test]
-fn a_divergent_follower_is_brought_level_in_one_round_trip_a_term() {
+fn a_follower_with_fifty_conflicting_entries_is_repaired_by_one_heartbeat() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.propose(1, "common").unwrap();
     cluster.deliver();
-    // n1 is cut off and takes in much that nobody else gets.
+    // n1 is cut off, and takes commands that no other node receives.
     for at in 0..50 {
         cluster.propose(1, &format!("lost {at}")).unwrap();
     }
-    cluster.take();
+    cluster.take_packets();
     cluster.campaign(2);
-    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    cluster.deliver_if(|packet| packet.to != NodeId(1));
     for at in 0..50 {
         cluster.propose(2, &format!("kept {at}")).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+        cluster.deliver_if(|packet| packet.to != NodeId(1));
     }
-    cluster.wait(HEARTBEAT);
-    cluster.tick(2);
+    cluster.send_heartbeats(2);
     cluster.deliver();
     assert_eq!(cluster.log(1), cluster.log(2));
-    cluster.wait(HEARTBEAT);
-    cluster.tick(2);
+    cluster.send_heartbeats(2);
     cluster.deliver();
     assert_eq!(cluster.applied(1), cluster.applied(2));
     assert_eq!(cluster.applied(1).len(), 51);
 }
 
 #[test]
-fn a_follower_behind_the_log_gets_the_snapshot_in_chunks() {
+fn a_follower_that_needs_compacted_entries_receives_the_snapshot_in_chunks() {
     let mut cluster = Cluster::with(3, |config| {
         config.snapshot_chunk_bytes = 4;
         config.trailing_entries = 0;
@@ -56,14 +54,12 @@ fn a_follower_behind_the_log_gets_the_snapshot_in_chunks() {
     cluster.elect(1);
     for at in 0..10 {
         cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
     }
     let snapshot = cluster.compact(1, 9, b"ten bytes!");
-    cluster.wait(HEARTBEAT);
-    cluster.tick(1);
+    cluster.send_heartbeats(1);
     cluster.deliver();
-    cluster.wait(HEARTBEAT);
-    cluster.tick(1);
+    cluster.send_heartbeats(1);
     cluster.deliver();
     assert_eq!(cluster.raft(3).commit_index(), Index(10));
     assert_eq!(cluster.raft(3).snapshot().unwrap().id, snapshot);

@@ -1,4 +1,5 @@
-//! The transfer of snapshots (section 7). What a node does with its own is in `compaction.rs`.
+//! The transfer and the installation of snapshots (section 7). What a node does with a snapshot of
+//! its own service is in `compaction.rs`.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
 
 mod support;
@@ -7,40 +8,30 @@ use raft_proto::*;
 use std::cell::RefCell;
 use support::*;
 
-/// Ten entries are committed by n1 and n2; n3 has none of them. No tail is kept, and a chunk
-/// has four bytes.
-fn behind() -> Cluster {
-    let mut cluster = Cluster::with(3, |config| {
-        config.trailing_entries = 0;
-        config.snapshot_chunk_bytes = 4;
-    });
-    cluster.elect(1);
-    for at in 1..=10 {
-        cluster.propose(1, &at.to_string()).unwrap();
-        cluster.deliver_if(|parcel| parcel.to != NodeId(3));
-    }
-    cluster
+fn small_chunks(config: &mut Config) {
+    config.trailing_entries = 0;
+    config.snapshot_chunk_bytes = 4;
 }
 
-/// n1's snapshot at 9 with n3 about to get it: the first chunk is in the queue, alone.
+/// n1 is about to send n3 its snapshot at 9. Only the first chunk is in the queue.
 fn transfer(bytes: &[u8]) -> (Cluster, SnapshotId) {
-    let mut cluster = behind();
+    let mut cluster = n3_is_behind(small_chunks);
     let snapshot = cluster.compact(1, 9, bytes);
-    cluster.take();
-    cluster.beat(1);
-    // The question is refused; then the first chunk is on its way.
+    cluster.take_packets();
+    cluster.send_heartbeats(1);
+    // n3 refuses the question, and then n1 sends the first chunk.
     loop {
-        let parcel = cluster.queue.remove(0);
-        if is_chunk(&parcel) {
-            cluster.queue = vec![parcel];
+        let packet = cluster.queue.remove(0);
+        if is_chunk(&packet) {
+            cluster.queue = vec![packet];
             break;
         }
-        if is_between_1_and_3(&parcel) {
-            cluster.hand_over(parcel);
+        if is_between_n1_and_n3(&packet) {
+            cluster.deliver_packet(packet);
         }
     }
     assert_eq!(
-        state(&cluster),
+        cluster.peer(1, 3).state,
         PeerState::Snapshot {
             snapshot,
             offset: 0
@@ -49,57 +40,27 @@ fn transfer(bytes: &[u8]) -> (Cluster, SnapshotId) {
     (cluster, snapshot)
 }
 
-fn is_between_1_and_3(parcel: &Parcel) -> bool {
-    [parcel.from, parcel.to].iter().all(|id| *id != NodeId(2))
+fn is_between_n1_and_n3(packet: &Packet) -> bool {
+    [packet.from, packet.to].iter().all(|id| *id != NodeId(2))
 }
 
-fn is_chunk(parcel: &Parcel) -> bool {
-    parcel.message.kind() == MessageKind::InstallSnapshot
+fn is_chunk(packet: &Packet) -> bool {
+    packet.message.kind() == MessageKind::InstallSnapshot
 }
 
-fn state(cluster: &Cluster) -> PeerState {
-    let peers = cluster.raft(1).status().peers;
-    peers
-        .iter()
-        .find(|peer| peer.id == NodeId(3))
-        .unwrap()
-        .state
-}
-
-fn released(cluster: &Cluster, id: u64) -> Vec<SnapshotId> {
-    let released = |note: &Action| match note {
-        Action::ReleaseSnapshot { snapshot } => Some(*snapshot),
-        _ => None,
-    };
-    cluster.nodes[&NodeId(id)]
-        .notes
-        .iter()
-        .filter_map(released)
-        .collect()
-}
-
-fn restored(cluster: &Cluster, id: u64) -> Vec<Index> {
-    let restored = |note: &Action| match note {
-        Action::Restore { snapshot } => Some(snapshot.id.last.index),
-        _ => None,
-    };
-    cluster.nodes[&NodeId(id)]
-        .notes
-        .iter()
-        .filter_map(restored)
-        .collect()
-}
-
-/// All messages arrive from now on: n3 gets the snapshot, and what follows it.
+/// From now on all messages arrive. Expects that n3 receives the snapshot and the entry after it.
 fn expect_arrival(cluster: &mut Cluster, snapshot: SnapshotId, bytes: &[u8]) {
     for _ in 0..6 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
-    assert_eq!(restored(cluster, 3), [snapshot.last.index]);
+    assert_eq!(cluster.restored(3), [snapshot.last.index]);
     assert_eq!(cluster.nodes[&NodeId(3)].snapshots[&snapshot], bytes);
     assert_eq!(cluster.raft(3).commit_index(), Index(10));
-    assert_eq!(state(cluster), PeerState::Replicate { inflight: 0 });
+    assert_eq!(
+        cluster.peer(1, 3).state,
+        PeerState::Replicate { inflight: 0 }
+    );
 }
 
 #[test]
@@ -107,11 +68,11 @@ fn a_snapshot_travels_in_chunks_of_the_configured_size() {
     let (mut cluster, snapshot) = transfer(b"ten bytes!");
     let mut chunks = Vec::new();
     while !cluster.queue.is_empty() {
-        let parcel = cluster.queue.remove(0);
-        if let Message::InstallSnapshot(chunk) = &parcel.message {
+        let packet = cluster.queue.remove(0);
+        if let Message::InstallSnapshot(chunk) = &packet.message {
             chunks.push((chunk.offset, chunk.data.to_vec()));
         }
-        cluster.hand_over(parcel);
+        cluster.deliver_packet(packet);
     }
     let expected = [
         (0, b"ten ".to_vec()),
@@ -126,8 +87,8 @@ fn a_snapshot_travels_in_chunks_of_the_configured_size() {
 #[test]
 fn a_snapshot_that_fits_one_chunk_is_one_message() {
     let (mut cluster, snapshot) = transfer(b"four");
-    let parcel = cluster.queue.remove(0);
-    cluster.hand_over(parcel);
+    let packet = cluster.queue.remove(0);
+    cluster.deliver_packet(packet);
     let last = snapshot.last;
     let installed = snapshot_reply(1, last, SnapshotOutcome::Installed);
     assert_eq!(cluster.queue[0].message, installed);
@@ -142,33 +103,33 @@ fn an_empty_snapshot_is_installed_like_any_other() {
 }
 
 #[test]
-fn any_one_lost_chunk_or_answer_is_repaired() {
+fn the_loss_of_any_one_chunk_or_answer_is_repaired() {
     for lost in 0..6 {
         let (mut cluster, snapshot) = transfer(b"ten bytes!");
         let mut at = 0;
         while !cluster.queue.is_empty() {
-            let parcel = cluster.queue.remove(0);
+            let packet = cluster.queue.remove(0);
             if at != lost {
-                cluster.hand_over(parcel);
+                cluster.deliver_packet(packet);
             }
             at += 1;
         }
-        assert!(at > lost, "the message {lost} was there to be lost");
+        assert!(at > lost, "message {lost} was sent and lost");
         expect_arrival(&mut cluster, snapshot, b"ten bytes!");
     }
 }
 
-// The bug: a silent follower that needs a snapshot is sent the whole of it again on every tick.
+// The bug: a silent follower that needs a snapshot is sent all of it again on every tick.
 #[test]
 fn a_silent_follower_is_sent_a_chunk_once_and_then_only_heartbeats() {
     let (mut cluster, snapshot) = transfer(b"ten bytes!");
-    cluster.take();
+    cluster.take_packets();
     for _ in 0..100 {
-        let actions = cluster.beat(1);
+        let actions = cluster.send_heartbeats(1);
         let reads = |action: &Action| matches!(action, Action::ReadSnapshot { .. });
         assert!(!actions.iter().any(reads));
-        let mut sent = cluster.take();
-        sent.retain(|parcel| parcel.to == NodeId(3));
+        let mut sent = cluster.take_packets();
+        sent.retain(|packet| packet.to == NodeId(3));
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].message, heartbeat(1, snapshot.last, 10));
     }
@@ -176,11 +137,11 @@ fn a_silent_follower_is_sent_a_chunk_once_and_then_only_heartbeats() {
 }
 
 #[test]
-fn a_follower_that_restarts_in_the_middle_begins_anew() {
+fn a_follower_that_restarts_during_a_transfer_receives_the_snapshot_from_the_beginning() {
     let (mut cluster, snapshot) = transfer(b"ten bytes!");
     for _ in 0..3 {
-        let parcel = cluster.queue.remove(0);
-        cluster.hand_over(parcel);
+        let packet = cluster.queue.remove(0);
+        cluster.deliver_packet(packet);
     }
     assert_eq!(cluster.node(3).partial, b"ten byte");
     cluster.restart(3);
@@ -191,19 +152,19 @@ fn a_follower_that_restarts_in_the_middle_begins_anew() {
 fn a_new_leader_sends_its_own_snapshot_from_the_beginning() {
     let (mut cluster, _) = transfer(b"ten bytes!");
     for _ in 0..3 {
-        let parcel = cluster.queue.remove(0);
-        cluster.hand_over(parcel);
+        let packet = cluster.queue.remove(0);
+        cluster.deliver_packet(packet);
     }
-    cluster.take();
+    cluster.take_packets();
     let snapshot = cluster.compact(2, 10, b"another one");
     cluster.campaign(2);
     cluster.deliver();
     assert_eq!(cluster.raft(2).role(), RoleKind::Leader);
     for _ in 0..4 {
-        cluster.beat(2);
+        cluster.send_heartbeats(2);
         cluster.deliver();
     }
-    assert_eq!(restored(&cluster, 3), [Index(10)]);
+    assert_eq!(cluster.restored(3), [Index(10)]);
     assert_eq!(
         cluster.nodes[&NodeId(3)].snapshots[&snapshot],
         b"another one"
@@ -211,51 +172,57 @@ fn a_new_leader_sends_its_own_snapshot_from_the_beginning() {
 }
 
 #[test]
-fn a_leader_that_compacts_again_during_a_transfer_keeps_the_old_snapshot_until_it_is_done() {
+fn a_leader_that_compacts_during_a_transfer_keeps_the_old_snapshot_until_the_transfer_ends() {
     let (mut cluster, old) = transfer(b"ten bytes!");
     cluster.compact(1, 10, b"newer");
-    assert!(released(&cluster, 1).is_empty(), "it is being sent");
-    while restored(&cluster, 3).is_empty() {
-        let parcel = cluster.queue.remove(0);
-        cluster.hand_over(parcel);
+    assert!(
+        cluster.released(1).is_empty(),
+        "the old snapshot is being sent"
+    );
+    while cluster.restored(3).is_empty() {
+        let packet = cluster.queue.remove(0);
+        cluster.deliver_packet(packet);
     }
-    assert!(released(&cluster, 1).is_empty());
+    assert!(cluster.released(1).is_empty());
     cluster.deliver();
-    assert_eq!(released(&cluster, 1), [old]);
+    assert_eq!(cluster.released(1), [old]);
     for _ in 0..4 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
-    assert_eq!(restored(&cluster, 3), [Index(9), Index(10)]);
+    assert_eq!(cluster.restored(3), [Index(9), Index(10)]);
     assert_eq!(cluster.raft(3).commit_index(), Index(10));
 }
 
 #[test]
-fn a_retired_snapshot_is_released_when_its_leader_steps_down() {
+fn an_old_snapshot_that_is_being_sent_is_released_when_the_leader_steps_down() {
     let (mut cluster, old) = transfer(b"ten bytes!");
     cluster.compact(1, 10, b"newer");
-    assert!(released(&cluster, 1).is_empty());
+    assert!(cluster.released(1).is_empty());
     cluster.receive(1, 2, request_vote(7, EntryId::new(10, 1)));
-    assert_eq!(released(&cluster, 1), [old]);
+    assert_eq!(cluster.released(1), [old]);
 }
 
 #[test]
-fn the_snapshot_before_is_released_once_the_new_one_is_durable() {
-    let mut cluster = behind();
+fn an_old_snapshot_is_released_once_the_new_one_is_durable() {
+    let mut cluster = n3_is_behind(small_chunks);
     let old = cluster.compact(1, 4, b"old");
     cluster.node(1).disk = Disk::Manual;
     cluster.compact(1, 8, b"new");
-    assert!(released(&cluster, 1).is_empty(), "a restart would need it");
+    assert!(
+        cluster.released(1).is_empty(),
+        "a restart would need the old snapshot"
+    );
     cluster.sync(1, 1);
-    assert_eq!(released(&cluster, 1), [old]);
+    assert_eq!(cluster.released(1), [old]);
 }
 
 #[test]
 fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
-    let mut cluster = behind();
+    let mut cluster = n3_is_behind(small_chunks);
     let bytes = b"four";
     let snapshot = cluster.compact(1, 9, bytes);
-    cluster.take();
+    cluster.take_packets();
     let peer = NodeId(3);
     let at = cluster.now;
     let raft = RefCell::new(cluster.raft(1).clone());
@@ -270,7 +237,7 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
         offset: 0,
         result,
     };
-    // A heartbeat reads again, or asks, and the answer shows that a snapshot is needed.
+    // A heartbeat reads the chunk again, or asks n3, whose answer shows that it needs a snapshot.
     let read_again = |now| {
         let actions = step(now, Input::Tick);
         let asks = sent(&actions).into_iter().find(|(to, _)| *to == peer);
@@ -288,12 +255,12 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
         assert_eq!(
             (reads(&actions), sent(&actions).len()),
             (0, 0),
-            "not at once: {failed}"
+            "nothing is done at once: {failed}"
         );
         now = now.after(HEARTBEAT);
         assert_eq!(read_again(now), 1, "{failed}");
     }
-    // Fewer or more bytes than asked for are the driver's mistake.
+    // Fewer or more bytes than the core asked for are a mistake of the driver.
     for found in [3_usize, 5] {
         let data = vec![b'x'; found].into();
         let actions = step(now, answer(Ok(data)));
@@ -307,25 +274,15 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
     }
     let actions = step(now, answer(Ok(bytes.to_vec().into())));
     assert_eq!(sent(&actions).len(), 1);
-    // An answer to what was not asked is ignored.
+    // The answer to a read that the core did not ask for is ignored.
     assert_eq!(step(now, answer(Ok(bytes.to_vec().into()))), []);
-}
-
-/// A follower of n2 with the log 1@1 2@1 3@1 4@1, of which two are committed.
-fn follower(disk: Disk) -> Cluster {
-    let mut cluster = Cluster::new(3);
-    let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
-    cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 2));
-    cluster.take();
-    cluster.node(1).disk = disk;
-    cluster
 }
 
 // Figure 13, 6: "If existing log entry has same index and term as snapshot's last included
 // entry, retain log entries following it and reply."
 #[test]
 fn an_install_keeps_the_tail_that_agrees_with_the_snapshot() {
-    let mut cluster = follower(Disk::Manual);
+    let mut cluster = follower_in_term_1(Disk::Manual);
     let meta = snapshot_meta(EntryId::new(3, 1), b"abc");
     cluster.receive(1, 2, chunk(1, &meta, 0, b"abc"));
     let install = cluster.node(1).waiting[0].install.clone().unwrap();
@@ -333,15 +290,15 @@ fn an_install_keeps_the_tail_that_agrees_with_the_snapshot() {
     assert_eq!(install.snapshot, meta);
     cluster.sync(1, 1);
     assert_eq!(cluster.log(1), ["4@1"]);
-    assert_eq!(restored(&cluster, 1), [Index(3)]);
+    assert_eq!(cluster.restored(1), [Index(3)]);
     cluster.restart(1);
     assert_eq!(cluster.log(1), ["4@1"]);
 }
 
-// Figure 13, 7: "Discard the entire log." The bug: an install keeps a conflicting tail.
+// Figure 13, 7: "Discard the entire log." The bug: an install keeps a tail that conflicts.
 #[test]
 fn an_install_drops_a_tail_that_conflicts_with_the_snapshot() {
-    let mut cluster = follower(Disk::Manual);
+    let mut cluster = follower_in_term_1(Disk::Manual);
     let meta = snapshot_meta(EntryId::new(3, 2), b"abx");
     cluster.receive(1, 2, chunk(2, &meta, 0, b"abx"));
     let install = cluster.node(1).waiting[1].install.clone().unwrap();
@@ -356,35 +313,35 @@ fn an_install_drops_a_tail_that_conflicts_with_the_snapshot() {
 
 #[test]
 fn nothing_is_handed_out_between_an_install_and_its_restore() {
-    let mut cluster = follower(Disk::Manual);
+    let mut cluster = follower_in_term_1(Disk::Manual);
     let meta = snapshot_meta(EntryId::new(4, 1), b"abcd");
     cluster.receive(1, 2, chunk(1, &meta, 0, b"abcd"));
     cluster.receive(1, 2, append(1, EntryId::new(4, 1), &[(5, 1, "e")], 5));
     assert_eq!(cluster.applied(1), ["a", "b"]);
     cluster.sync(1, 2);
-    assert_eq!(restored(&cluster, 1), [Index(4)]);
+    assert_eq!(cluster.restored(1), [Index(4)]);
     assert_eq!(cluster.applied(1), ["e"]);
 }
 
 #[test]
-fn a_snapshot_never_takes_the_service_back() {
+fn a_snapshot_older_than_what_is_applied_is_acknowledged_and_not_restored() {
     let mut cluster = Cluster::new(3);
     let meta = snapshot_meta(EntryId::new(3, 1), b"abcdef");
     let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
     cluster.receive(1, 2, chunk(1, &meta, 0, b"abc"));
-    // Appends bring more before the transfer is done.
+    // Before the transfer ends, appends bring more entries.
     cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 4));
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, chunk(1, &meta, 3, b"def"));
     let installed = snapshot_reply(1, meta.id.last, SnapshotOutcome::Installed);
     assert_eq!(cluster.sent_by(1), [(2, installed)]);
-    assert!(restored(&cluster, 1).is_empty());
+    assert!(cluster.restored(1).is_empty());
     assert_eq!(cluster.applied(1), ["a", "b", "c", "d"]);
     assert_eq!(cluster.raft(1).last_log(), EntryId::new(4, 1));
 }
 
 #[test]
-fn a_chunk_that_could_not_be_written_begins_the_transfer_anew() {
+fn a_chunk_that_could_not_be_written_makes_the_transfer_begin_anew() {
     let mut cluster = Cluster::new(3);
     let meta = snapshot_meta(EntryId::new(3, 1), b"abcdef");
     let mut raft = cluster.raft(1).clone();
@@ -401,7 +358,7 @@ fn a_chunk_that_could_not_be_written_begins_the_transfer_anew() {
     assert_eq!(sent(&step(written(0, Ok(())))).len(), 1);
     step(receive(chunk(1, &meta, 3, b"def")));
     assert_eq!(step(written(3, Err(SnapshotWriteFailed))), []);
-    // Late or made-up reports are ignored.
+    // The report of a write that is not under way is ignored.
     assert_eq!(step(written(3, Ok(()))), []);
     let actions = step(receive(chunk(1, &meta, 3, b"def")));
     let wants = SnapshotOutcome::Wants { offset: 0 };
@@ -409,7 +366,7 @@ fn a_chunk_that_could_not_be_written_begins_the_transfer_anew() {
         sent(&actions),
         [(from, snapshot_reply(1, meta.id.last, wants))]
     );
-    cluster.take();
+    cluster.take_packets();
 }
 
 #[test]
@@ -420,8 +377,8 @@ fn another_snapshot_discards_the_partial_file() {
     cluster.receive(1, 2, chunk(1, &old, 0, b"abc"));
     cluster.receive(1, 2, chunk(1, &new, 0, b"uvw"));
     assert_eq!(cluster.node(1).partial, b"uvw");
-    cluster.take();
-    // The same snapshot in a later term, from another leader: from the beginning, too.
+    cluster.take_packets();
+    // The same snapshot from another leader, in a later term, begins anew as well.
     cluster.receive(1, 3, chunk(2, &new, 3, b"xyz"));
     let wants = SnapshotOutcome::Wants { offset: 0 };
     assert_eq!(

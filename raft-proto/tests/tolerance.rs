@@ -1,4 +1,5 @@
-//! What is late, lost, repeated or reordered is normal and never `Rejected`.
+//! A message that is late, lost, repeated or reordered is normal and never `Rejected`. The messages
+//! that are rejected are in `rejections.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;
@@ -7,39 +8,30 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-/// Hands n1 a message, expects that it is not rejected, and returns what n1 answers.
-fn normal(cluster: &mut Cluster, from: u64, message: Message) -> Vec<Message> {
+/// Hands n1 a message and expects that it is not rejected. Returns the answers of n1.
+fn answers_to(cluster: &mut Cluster, from: u64, message: Message) -> Vec<Message> {
     let actions = cluster.receive(1, from, message);
     assert_eq!(rejection(&actions), None);
     let answers = cluster.sent_by(1);
     answers.into_iter().map(|(_, message)| message).collect()
 }
 
-/// A follower of n2 in term 3, with the log 1@1 2@2 3@3 committed up to 2.
-fn follower() -> Cluster {
-    let mut cluster = Cluster::new(3);
-    let log = [(1, 1, "a"), (2, 2, "b"), (3, 3, "c")];
-    cluster.receive(1, 2, append(3, EntryId::ZERO, &log, 2));
-    cluster.take();
-    cluster
-}
-
 // "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)".
 #[test]
 fn leader_commit_may_lie_beyond_the_followers_last_entry() {
-    let mut cluster = follower();
-    let answers = normal(&mut cluster, 2, heartbeat(3, EntryId::new(3, 3), 1 << 40));
+    let mut cluster = follower_in_term_3();
+    let answers = answers_to(&mut cluster, 2, heartbeat(3, EntryId::new(3, 3), 1 << 40));
     assert_eq!(answers, [accepted(3, 3)]);
     assert_eq!(cluster.raft(1).commit_index(), Index(3));
 }
 
-// The bug: a follower commits min(leaderCommit, its own last entry), and with it a stale suffix
-// that the leader does not hold.
+// The bug: a follower commits min(leaderCommit, its own last entry), and so entries at the end of
+// its log that the leader does not hold.
 #[test]
-fn a_stale_suffix_is_not_committed_by_an_empty_append_before_it() {
-    let mut cluster = follower();
-    let answers = normal(&mut cluster, 3, heartbeat(4, EntryId::new(2, 2), 9));
-    // The new term is not on disk yet when the answer leaves: nothing is acknowledged by it.
+fn an_empty_append_commits_no_entries_after_its_prev_log() {
+    let mut cluster = follower_in_term_3();
+    let answers = answers_to(&mut cluster, 3, heartbeat(4, EntryId::new(2, 2), 9));
+    // When the answer is sent the new term is not on disk yet, so it acknowledges nothing.
     let received = AppendOutcome::Accepted {
         match_index: Index(0),
         received: Index(2),
@@ -50,10 +42,10 @@ fn a_stale_suffix_is_not_committed_by_an_empty_append_before_it() {
 }
 
 #[test]
-fn a_gap_is_answered_with_a_hint() {
-    let mut cluster = follower();
+fn an_append_after_a_gap_is_answered_with_a_hint() {
+    let mut cluster = follower_in_term_3();
     let gap = append(3, EntryId::new(7, 3), &[(8, 3, "h")], 2);
-    let answers = normal(&mut cluster, 2, gap);
+    let answers = answers_to(&mut cluster, 2, gap);
     assert_eq!(answers, [refused(3, 7, EntryId::new(3, 3))]);
     assert_eq!(cluster.raft(1).last_log(), EntryId::new(3, 3));
 }
@@ -63,43 +55,43 @@ fn a_conflict_above_commit_index_is_answered_with_a_hint_that_skips_its_term() {
     let mut cluster = Cluster::new(3);
     let log = [(1, 1, "a"), (2, 4, "b"), (3, 4, "c"), (4, 4, "d")];
     cluster.receive(1, 2, append(4, EntryId::ZERO, &log, 1));
-    cluster.take();
-    let answers = normal(&mut cluster, 3, heartbeat(5, EntryId::new(4, 3), 1));
+    cluster.take_packets();
+    let answers = answers_to(&mut cluster, 3, heartbeat(5, EntryId::new(4, 3), 1));
     assert_eq!(answers, [refused(5, 4, EntryId::new(1, 1))]);
 }
 
 #[test]
-fn a_snapshot_offset_that_jumps_is_answered_with_the_one_wanted() {
-    let mut cluster = follower();
+fn a_chunk_at_an_unexpected_offset_is_answered_with_the_offset_wanted() {
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(9, 3), b"abcdefgh");
     let wants = |offset| snapshot_reply(3, meta.id.last, SnapshotOutcome::Wants { offset });
-    // Nothing has come yet: a chunk from the middle.
+    // The first chunk to arrive is one from the middle.
     assert_eq!(
-        normal(&mut cluster, 2, chunk(3, &meta, 4, b"efgh")),
+        answers_to(&mut cluster, 2, chunk(3, &meta, 4, b"efgh")),
         [wants(0)]
     );
     assert_eq!(
-        normal(&mut cluster, 2, chunk(3, &meta, 0, b"ab")),
+        answers_to(&mut cluster, 2, chunk(3, &meta, 0, b"ab")),
         [wants(2)]
     );
     assert_eq!(
-        normal(&mut cluster, 2, chunk(3, &meta, 6, b"gh")),
+        answers_to(&mut cluster, 2, chunk(3, &meta, 6, b"gh")),
         [wants(2)]
     );
     assert_eq!(
-        normal(&mut cluster, 2, chunk(3, &meta, 0, b"ab")),
+        answers_to(&mut cluster, 2, chunk(3, &meta, 0, b"ab")),
         [wants(2)]
     );
     assert_eq!(
-        normal(&mut cluster, 2, chunk(3, &meta, 2, b"cdef")),
+        answers_to(&mut cluster, 2, chunk(3, &meta, 2, b"cdef")),
         [wants(6)]
     );
-    normal(&mut cluster, 2, chunk(3, &meta, 6, b"gh"));
+    answers_to(&mut cluster, 2, chunk(3, &meta, 6, b"gh"));
     assert_eq!(cluster.raft(1).commit_index(), Index(9));
 }
 
 #[test]
-fn messages_of_stale_terms_are_normal_in_every_role() {
+fn messages_of_stale_terms_are_normal_in_every_role_and_change_nothing() {
     let meta = snapshot_meta(EntryId::new(2, 1), b"x");
     let stale = [
         request_vote(1, EntryId::ZERO),
@@ -115,61 +107,61 @@ fn messages_of_stale_terms_are_normal_in_every_role() {
         snapshot_reply(1, EntryId::new(99, 1), SnapshotOutcome::Stale),
     ];
     for role in [RoleKind::Follower, RoleKind::Candidate, RoleKind::Leader] {
-        let mut cluster = follower();
+        let mut cluster = follower_in_term_3();
         if role != RoleKind::Follower {
             cluster.campaign(1);
-            cluster.take();
+            cluster.take_packets();
         }
         if role == RoleKind::Leader {
             cluster.receive(1, 2, vote(4, Vote::Granted));
-            cluster.take();
+            cluster.take_packets();
         }
         assert_eq!(cluster.raft(1).role(), role);
         let before = cluster.raft(1).status();
         for message in stale.clone() {
-            normal(&mut cluster, 3, message);
+            answers_to(&mut cluster, 3, message);
             assert_eq!(cluster.raft(1).status(), before);
         }
     }
 }
 
-// A refusal carries the voter's term. By the time it arrives its receiver may have heard of that
-// term's leader, or have given its vote to another candidate in it.
+// A refusal carries the voter's term. When it arrives, its receiver may already follow the leader
+// of that term, or have voted for another candidate in it.
 #[test]
-fn a_refused_vote_that_arrives_after_its_term_was_learnt_elsewhere_is_normal() {
+fn a_refused_vote_whose_term_the_receiver_already_knows_is_normal() {
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 3, heartbeat(5, EntryId::ZERO, 0));
-    cluster.take();
-    normal(&mut cluster, 2, vote(5, Vote::Refused));
+    cluster.take_packets();
+    answers_to(&mut cluster, 2, vote(5, Vote::Refused));
     assert_eq!(cluster.raft(1).leader(), Some(NodeId(3)));
     cluster.receive(1, 2, request_vote(6, EntryId::ZERO));
-    cluster.take();
-    normal(&mut cluster, 3, vote(6, Vote::Refused));
+    cluster.take_packets();
+    answers_to(&mut cluster, 3, vote(6, Vote::Refused));
     assert_eq!(cluster.raft(1).status().rejected, 0);
 }
 
 #[test]
-fn grants_that_come_after_the_election_is_won_are_normal() {
+fn grants_that_arrive_after_the_election_is_won_are_normal() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     for from in [2, 3, 4, 5, 2] {
-        assert!(normal(&mut cluster, from, vote(1, Vote::Granted)).is_empty());
+        assert!(answers_to(&mut cluster, from, vote(1, Vote::Granted)).is_empty());
     }
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
-    // And after a restart, which keeps the vote but not the campaign.
+    // So are grants after a restart, which keeps the vote but not the campaign.
     let mut cluster = Cluster::new(3);
     cluster.campaign(1);
     cluster.restart(1);
-    cluster.take();
-    normal(&mut cluster, 2, vote(1, Vote::Granted));
+    cluster.take_packets();
+    answers_to(&mut cluster, 2, vote(1, Vote::Granted));
     assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
 }
 
 // Section 5.5: "Raft RPCs are idempotent, so this causes no harm."
 #[test]
-fn every_message_of_a_busy_cluster_can_come_three_times() {
+fn every_message_of_a_busy_cluster_can_arrive_three_times() {
     let mut cluster = Cluster::with(3, |config| {
         config.trailing_entries = 0;
         config.snapshot_chunk_bytes = 3;
@@ -184,16 +176,16 @@ fn every_message_of_a_busy_cluster_can_come_three_times() {
             cluster.compact(1, last, b"twelve bytes");
         }
         for _ in 0..4 {
-            for parcel in cluster.take() {
-                if round < 20 && parcel.to == NodeId(3) {
-                    continue; // n3 is away and comes back to a snapshot.
+            for packet in cluster.take_packets() {
+                if round < 20 && packet.to == NodeId(3) {
+                    continue; // n3 is cut off, and later receives a snapshot.
                 }
                 for _ in 0..3 {
-                    cluster.hand_over(parcel.clone());
+                    cluster.deliver_packet(packet.clone());
                 }
             }
         }
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
     }
     for id in 1..=3 {
         assert_eq!(cluster.raft(id).status().rejected, 0);
@@ -201,30 +193,31 @@ fn every_message_of_a_busy_cluster_can_come_three_times() {
     }
     let applied = cluster.applied(1);
     assert_eq!(cluster.applied(2), applied);
-    assert!(applied.ends_with(&cluster.applied(3)));
+    assert!(applied.ends_with(cluster.applied(3)));
 }
 
 #[test]
-fn replies_that_come_seconds_late_are_normal() {
+fn replies_that_arrive_seconds_late_are_normal() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     let mut late = Vec::new();
     for round in 0..30 {
         cluster.propose(1, &round.to_string()).unwrap();
-        for parcel in cluster.take() {
-            match parcel.to == NodeId(1) && parcel.from == NodeId(3) {
-                true => late.push(parcel),
-                false => drop(cluster.hand_over(parcel)),
+        for packet in cluster.take_packets() {
+            if packet.to == NodeId(1) && packet.from == NodeId(3) {
+                late.push(packet);
+            } else {
+                cluster.deliver_packet(packet);
             }
         }
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
     }
     cluster.deliver();
     cluster.wait(Duration::from_secs(5));
     let commit_index = cluster.raft(1).commit_index();
     assert_eq!(commit_index, Index(30));
-    for parcel in late.into_iter().rev() {
-        let actions = cluster.hand_over(parcel);
+    for packet in late.into_iter().rev() {
+        let actions = cluster.deliver_packet(packet);
         assert_eq!(rejection(&actions), None);
     }
     assert_eq!(cluster.raft(1).role(), RoleKind::Leader);
@@ -238,7 +231,7 @@ fn an_append_that_lies_inside_the_followers_snapshot_is_accepted() {
     let log = [(1, 1, "a"), (2, 1, "b"), (3, 1, "c"), (4, 1, "d")];
     cluster.receive(1, 2, append(1, EntryId::ZERO, &log, 4));
     cluster.compact(1, 4, b"abcd");
-    cluster.take();
+    cluster.take_packets();
     for (prev, list) in [
         (EntryId::ZERO, &log[..2]),
         (EntryId::ZERO, &log[..4]),
@@ -246,17 +239,21 @@ fn an_append_that_lies_inside_the_followers_snapshot_is_accepted() {
         (EntryId::new(2, 1), &[]),
         (EntryId::new(4, 1), &[]),
     ] {
-        let answers = normal(&mut cluster, 2, append(1, prev, list, 4));
-        assert_eq!(answers, [accepted(1, 4)], "all of the snapshot is here");
+        let answers = answers_to(&mut cluster, 2, append(1, prev, list, 4));
+        assert_eq!(
+            answers,
+            [accepted(1, 4)],
+            "n1 has all entries of the snapshot"
+        );
     }
-    // Part of it inside, part of it new.
+    // An append that begins inside the snapshot and brings a new entry.
     let longer = [(4, 1, "d"), (5, 1, "e")];
-    let answers = normal(&mut cluster, 2, append(1, EntryId::new(3, 1), &longer, 5));
+    let answers = answers_to(&mut cluster, 2, append(1, EntryId::new(3, 1), &longer, 5));
     assert_eq!(answers, [accepted(1, 5)]);
     assert_eq!(cluster.applied(1), ["a", "b", "c", "d", "e"]);
 }
 
-// The bug: a prevLog that was compacted is treated as a conflict, and committed entries go.
+// The bug: a prevLog that was compacted is treated as a conflict, and committed entries are lost.
 #[test]
 fn a_compacted_prev_log_after_a_restart_is_no_conflict() {
     let mut cluster = Cluster::with(3, |config| config.trailing_entries = 0);
@@ -267,28 +264,22 @@ fn a_compacted_prev_log_after_a_restart_is_no_conflict() {
     assert_eq!(
         cluster.raft(1).commit_index(),
         Index(2),
-        "behind what was committed"
+        "the restart forgot a part of commitIndex"
     );
-    cluster.take();
+    cluster.take_packets();
     let old = append(1, EntryId::new(1, 1), &log[1..3], 2);
-    let answers = normal(&mut cluster, 2, old);
+    let answers = answers_to(&mut cluster, 2, old);
     assert_eq!(answers, [accepted(1, 3)]);
     assert_eq!(cluster.log(1), ["3@1", "4@1"]);
 }
 
 #[test]
 fn a_snapshot_that_was_installed_long_ago_is_acknowledged_again() {
-    let mut cluster = follower();
+    let mut cluster = follower_in_term_3();
     let meta = snapshot_meta(EntryId::new(2, 2), b"ab");
-    let answers = normal(&mut cluster, 2, chunk(3, &meta, 0, b"ab"));
+    let answers = answers_to(&mut cluster, 2, chunk(3, &meta, 0, b"ab"));
     let installed = snapshot_reply(3, meta.id.last, SnapshotOutcome::Installed);
     assert_eq!(answers, [installed]);
-    assert!(
-        cluster
-            .node(1)
-            .notes
-            .iter()
-            .all(|note| !matches!(note, Action::Restore { .. }))
-    );
+    assert_eq!(cluster.restored(1), []);
     assert_eq!(cluster.raft(1).last_log(), EntryId::new(3, 3));
 }

@@ -1,4 +1,5 @@
-//! Flow control: how much is on its way, how the window reopens, and what travels together.
+//! Flow control: how many appends and bytes are in flight, how the window reopens, and which
+//! entries travel together.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, missing_docs)]
 
 mod support;
@@ -8,13 +9,9 @@ use raft_proto::*;
 use std::time::Duration;
 use support::*;
 
-/// n1 leads two followers, of which n3 is out of reach; n2 is in Replicate.
-fn leader(change: impl Fn(&mut Config)) -> Cluster {
-    let mut cluster = Cluster::with(3, change);
-    cluster.elect(1);
-    cluster.propose(1, "first").unwrap();
-    cluster.deliver();
-    cluster
+/// n1 leads two followers, which have its first entry and are in Replicate.
+fn leader_of_one(change: impl Fn(&mut Config)) -> Cluster {
+    leader(3, change, &["first"])
 }
 
 fn propose(cluster: &mut Cluster, count: usize) {
@@ -23,38 +20,31 @@ fn propose(cluster: &mut Cluster, count: usize) {
     }
 }
 
-/// What n1 has sent to n2 with entries; everything in the queue is lost.
-fn to_n2(cluster: &mut Cluster) -> Vec<(u64, u64)> {
-    let appends = carried(&cluster.take()).into_iter();
-    let mine = appends.filter(|(to, _, _)| *to == 2);
-    mine.map(|(_, first, last)| (first, last)).collect()
-}
-
-fn peer(cluster: &Cluster, id: u64) -> PeerStatus {
-    let peers = cluster.raft(1).status().peers;
-    peers
-        .into_iter()
-        .find(|peer| peer.id == NodeId(id))
-        .unwrap()
+/// The first and the last index of each append with entries to n2. All packets in the queue are
+/// lost.
+fn entries_sent_to_n2(cluster: &mut Cluster) -> Vec<(u64, u64)> {
+    let appends = entries_sent(&cluster.take_packets()).into_iter();
+    let to_n2 = appends.filter(|(to, _, _)| *to == 2);
+    to_n2.map(|(_, first, last)| (first, last)).collect()
 }
 
 #[test]
-fn so_many_appends_are_in_flight_and_no_more_and_later_proposals_join_the_next() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 3);
+fn no_more_than_max_inflight_appends_are_in_flight_and_later_proposals_join_the_next() {
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 3);
     propose(&mut cluster, 10);
-    assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3), (4, 4)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(2, 2), (3, 3), (4, 4)]);
     assert_eq!(
-        peer(&cluster, 2).state,
+        cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 3 }
     );
-    // One answer makes room for one append, with all that has come meanwhile.
+    // One answer makes room for one append, which carries all that was proposed meanwhile.
     cluster.receive(1, 2, accepted(1, 2));
-    assert_eq!(to_n2(&mut cluster), [(5, 11)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(5, 11)]);
 }
 
 #[test]
-fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
-    let mut cluster = leader(|config| {
+fn no_more_than_max_inflight_bytes_and_one_append_are_in_flight() {
+    let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
         config.max_inflight_bytes = 200;
@@ -62,14 +52,14 @@ fn so_many_bytes_are_in_flight_and_one_append_more_at_most() {
     for _ in 0..10 {
         cluster.propose(1, &"x".repeat(84)).unwrap();
     }
-    assert_eq!(to_n2(&mut cluster), [(2, 2), (3, 3)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(2, 2), (3, 3)]);
     cluster.receive(1, 2, accepted(1, 3));
-    assert_eq!(to_n2(&mut cluster), [(4, 4), (5, 5)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(4, 4), (5, 5)]);
 }
 
 #[test]
-fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
-    let mut cluster = leader(|config| {
+fn an_append_carries_no_more_than_max_append_bytes() {
+    let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
     });
@@ -77,12 +67,15 @@ fn an_append_carries_no_more_than_its_limit_but_always_one_entry() {
     let commands: Vec<Bytes> = (0..8).map(|_| Bytes::from(vec![b'x'; 34])).collect();
     let (id, commands) = (RequestId(99), Commands::from(commands));
     cluster.input(1, Input::Propose { id, commands });
-    assert_eq!(to_n2(&mut cluster), [(2, 3), (4, 5), (6, 7), (8, 9)]);
+    assert_eq!(
+        entries_sent_to_n2(&mut cluster),
+        [(2, 3), (4, 5), (6, 7), (8, 9)]
+    );
 }
 
 #[test]
 fn commands_proposed_together_travel_together() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     cluster.node(1).disk = Disk::Manual;
     let commands: Vec<Bytes> = ["a", "b", "c"].map(Bytes::from).to_vec();
     let (id, commands) = (RequestId(99), Commands::from(commands));
@@ -96,16 +89,16 @@ fn commands_proposed_together_travel_together() {
     assert_eq!(proposal.last_index(), Index(4));
     let writes = &cluster.node(1).waiting;
     assert_eq!((writes.len(), writes[0].entries.len()), (1, 3));
-    let sent = cluster.take();
-    assert_eq!(carried(&sent), [(2, 2, 4), (3, 2, 4)]);
+    let sent = cluster.take_packets();
+    assert_eq!(entries_sent(&sent), [(2, 2, 4), (3, 2, 4)]);
     cluster.queue = sent;
     cluster.deliver();
     assert_eq!(cluster.applied(2), ["first", "a", "b", "c"]);
 }
 
 #[test]
-fn of_commands_proposed_together_all_or_none_are_taken() {
-    let mut cluster = leader(|config| config.max_entry_bytes = 5);
+fn of_commands_proposed_together_all_are_taken_or_none() {
+    let mut cluster = leader_of_one(|config| config.max_entry_bytes = 5);
     let before = cluster.raft(1).last_log();
     let (id, limit) = (RequestId(99), 5);
     for (commands, error) in [
@@ -126,7 +119,7 @@ fn of_commands_proposed_together_all_or_none_are_taken() {
 
 #[test]
 fn a_proposal_to_another_node_names_the_leader() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     let leader = Some(NodeId(1));
     let error = cluster.propose(2, "a").unwrap_err();
     assert_eq!(error, ProposeError::NotLeader { leader });
@@ -137,16 +130,18 @@ fn a_proposal_to_another_node_names_the_leader() {
     assert_eq!(error, ProposeError::NotLeader { leader });
 }
 
-/// Lets time pass until n2 has all, with every message arriving.
+/// From now on all messages arrive. Expects that n2 receives all entries, and later ones as usual.
 fn expect_recovery(cluster: &mut Cluster) {
     for _ in 0..4 {
-        cluster.beat(1);
+        cluster.send_heartbeats(1);
         cluster.deliver();
     }
     assert_eq!(cluster.log(2), cluster.log(1));
     assert_eq!(cluster.applied(2), cluster.applied(1));
-    assert_eq!(peer(cluster, 2).state, PeerState::Replicate { inflight: 0 });
-    // And it goes on as usual.
+    assert_eq!(
+        cluster.peer(1, 2).state,
+        PeerState::Replicate { inflight: 0 }
+    );
     cluster.propose(1, "after").unwrap();
     cluster.deliver();
     assert_eq!(cluster.applied(2).last().unwrap(), "after");
@@ -154,19 +149,19 @@ fn expect_recovery(cluster: &mut Cluster) {
 
 #[test]
 fn the_window_reopens_when_all_replies_were_lost() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 2);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 2);
     propose(&mut cluster, 6);
-    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    cluster.deliver_if(|packet| packet.to != NodeId(1));
     assert_eq!(
-        peer(&cluster, 2).state,
+        cluster.peer(1, 2).state,
         PeerState::Replicate { inflight: 2 }
     );
-    // A question shows that they are there: no entry is sent again.
-    cluster.beat(1);
+    // The answer to a question shows that n2 has the entries. No entry is sent again.
+    cluster.send_heartbeats(1);
     let mut again = Vec::new();
-    for parcel in cluster.take() {
-        again.extend(carried(std::slice::from_ref(&parcel)));
-        cluster.hand_over(parcel);
+    for packet in cluster.take_packets() {
+        again.extend(entries_sent(std::slice::from_ref(&packet)));
+        cluster.deliver_packet(packet);
     }
     assert!(again.is_empty(), "{again:?}");
     expect_recovery(&mut cluster);
@@ -174,102 +169,106 @@ fn the_window_reopens_when_all_replies_were_lost() {
 
 #[test]
 fn the_window_reopens_when_all_requests_were_lost() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 2);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 2);
     propose(&mut cluster, 6);
-    cluster.take();
+    cluster.take_packets();
     expect_recovery(&mut cluster);
 }
 
 #[test]
 fn the_window_reopens_when_one_append_in_the_middle_was_lost() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 4);
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 4);
     propose(&mut cluster, 4);
-    let mut sent = cluster.take();
-    sent.retain(|parcel| carried(std::slice::from_ref(parcel)) != [(2, 3, 3)]);
+    let mut sent = cluster.take_packets();
+    sent.retain(|packet| entries_sent(std::slice::from_ref(packet)) != [(2, 3, 3)]);
     cluster.queue = sent;
     cluster.deliver();
     expect_recovery(&mut cluster);
 }
 
 #[test]
-fn replies_that_are_late_and_reordered_reopen_the_window() {
-    let mut cluster = leader(|config| config.max_inflight_appends = 3);
+fn late_and_reordered_replies_reopen_the_window() {
+    let mut cluster = leader_of_one(|config| config.max_inflight_appends = 3);
     propose(&mut cluster, 9);
-    cluster.deliver_if(|parcel| parcel.to != NodeId(1));
+    cluster.deliver_if(|packet| packet.to != NodeId(1));
     for index in [4, 2, 3, 2, 4] {
         cluster.receive(1, 2, accepted(1, index));
     }
-    assert_eq!(peer(&cluster, 2).match_index, Index(4));
-    assert_eq!(to_n2(&mut cluster), [(5, 10)]);
+    assert_eq!(cluster.peer(1, 2).match_index, Index(4));
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(5, 10)]);
     expect_recovery(&mut cluster);
 }
 
 #[test]
-fn appends_that_overtake_each_other_cost_no_second_copy_of_most_entries() {
-    let mut cluster = leader(|_| {});
+fn reordered_appends_are_sent_again_at_most_once() {
+    let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 8);
-    let mut sent: Vec<Parcel> = cluster.take();
-    sent.retain(|parcel| parcel.to == NodeId(2));
+    let mut sent: Vec<Packet> = cluster.take_packets();
+    sent.retain(|packet| packet.to == NodeId(2));
     sent.reverse();
     cluster.queue = sent;
-    let mut carried_again = 0;
+    let mut appends = 0;
     for _ in 0..200 {
         if cluster.queue.is_empty() {
             break;
         }
-        let parcel = cluster.queue.remove(0);
-        if parcel.from == NodeId(1) {
-            carried_again += carried(std::slice::from_ref(&parcel)).len();
+        let packet = cluster.queue.remove(0);
+        if packet.from == NodeId(1) {
+            appends += entries_sent(std::slice::from_ref(&packet)).len();
         }
-        cluster.hand_over(parcel);
+        cluster.deliver_packet(packet);
     }
     assert_eq!(cluster.log(2), cluster.log(1));
-    // The eight themselves, and at most the refused seven once more.
-    assert!(carried_again <= 15, "{carried_again}");
+    // The eight appends, and once more at most the seven that were refused.
+    assert!(appends <= 15, "{appends}");
     expect_recovery(&mut cluster);
 }
 
 #[test]
-fn a_heartbeat_goes_out_in_time_also_while_appends_are_unanswered() {
-    let mut cluster = leader(|_| {});
+fn heartbeats_are_sent_in_time_also_while_appends_are_unanswered() {
+    let mut cluster = leader_of_one(|_| {});
     for _ in 0..20 {
         cluster.wait(HEARTBEAT / 2);
         cluster.propose(1, "more").unwrap();
         cluster.tick(1);
     }
-    let empty = |parcel: &&Parcel| match &parcel.message {
-        Message::AppendEntries(append) => parcel.to == NodeId(2) && append.entries.is_empty(),
+    let is_heartbeat = |packet: &&Packet| match &packet.message {
+        Message::AppendEntries(append) => packet.to == NodeId(2) && append.entries.is_empty(),
         _ => false,
     };
-    let heartbeats = cluster.take().iter().filter(empty).count();
+    let heartbeats = cluster.take_packets().iter().filter(is_heartbeat).count();
     assert!(
         (9..=11).contains(&heartbeats),
-        "{heartbeats} in ten intervals"
+        "{heartbeats} heartbeats in ten intervals"
     );
 }
 
 #[test]
-fn commit_index_is_told_at_once_or_after_the_configured_delay() {
+fn a_new_commit_index_is_sent_at_once_or_after_the_configured_delay() {
     let empty_appends = |cluster: &mut Cluster| {
-        let parcels = cluster.take();
-        let all = parcels
+        let packets = cluster.take_packets();
+        let all = packets
             .iter()
-            .filter(|parcel| parcel.from == NodeId(1))
+            .filter(|packet| packet.from == NodeId(1))
             .count();
-        all - carried(&parcels).len()
+        all - entries_sent(&packets).len()
     };
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 2));
-    assert_eq!(empty_appends(&mut cluster), 1, "n2 answered; n3 has not");
+    assert_eq!(
+        empty_appends(&mut cluster),
+        1,
+        "n2 has answered and n3 has not"
+    );
     let delay = Duration::from_millis(20);
-    let mut cluster = leader(|config| config.commit_notice_delay = delay);
+    let mut cluster = leader_of_one(|config| config.commit_notice_delay = delay);
     cluster.wait(delay);
     cluster.tick(1);
     cluster.deliver();
     propose(&mut cluster, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 2));
     assert_eq!(empty_appends(&mut cluster), 0);
     cluster.wait(delay / 2);
@@ -278,12 +277,12 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
     cluster.wait(delay / 2);
     cluster.tick(1);
     assert_eq!(empty_appends(&mut cluster), 1);
-    // An append that goes there anyway makes the notice superfluous.
+    // An append that n2 is sent anyway carries the commitIndex, and no empty one follows.
     propose(&mut cluster, 1);
-    cluster.take();
+    cluster.take_packets();
     cluster.receive(1, 2, accepted(1, 3));
     propose(&mut cluster, 1);
-    assert_eq!(to_n2(&mut cluster), [(4, 4)]);
+    assert_eq!(entries_sent_to_n2(&mut cluster), [(4, 4)]);
     cluster.wait(delay);
     cluster.tick(1);
     assert_eq!(empty_appends(&mut cluster), 0);
@@ -291,20 +290,20 @@ fn commit_index_is_told_at_once_or_after_the_configured_delay() {
 
 #[test]
 fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
-    let mut cluster = leader(|_| {});
+    let mut cluster = leader_of_one(|_| {});
     let long = 10 * cluster.raft(1).config().election_timeout_max;
-    let denial = || refused(1, 1, EntryId::ZERO);
-    // Late refusals alone are no evidence: not many of them, nor old ones after it agreed.
+    let refusal = || refused(1, 1, EntryId::ZERO);
+    // Late refusals prove nothing: neither many of them, nor old ones after n2 has accepted.
     for _ in 0..100 {
-        assert_eq!(cluster.receive(1, 2, denial()), []);
+        assert_eq!(cluster.receive(1, 2, refusal()), []);
     }
     cluster.wait(long);
     cluster.receive(1, 2, accepted(1, 1));
     let mut reports = Vec::new();
     for _ in 0..3 {
-        // It denies with every heartbeat.
+        // n2 refuses every heartbeat.
         for _ in 0..=long.as_millis() / HEARTBEAT.as_millis() {
-            reports.extend(cluster.receive(1, 2, denial()));
+            reports.extend(cluster.receive(1, 2, refusal()));
             cluster.wait(HEARTBEAT);
         }
     }
@@ -314,31 +313,34 @@ fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
         last: EntryId::ZERO,
     };
     assert_eq!(reports, [report]);
-    assert_eq!(peer(&cluster, 2).match_index, Index(1));
+    assert_eq!(cluster.peer(1, 2).match_index, Index(1));
 }
 
 #[test]
-fn unreachable_makes_the_leader_ask_instead_of_trusting_what_it_sent() {
-    let mut cluster = leader(|_| {});
+fn unreachable_makes_the_leader_probe_the_peer_again() {
+    let mut cluster = leader_of_one(|_| {});
     propose(&mut cluster, 3);
-    cluster.take();
+    cluster.take_packets();
     cluster.input(1, Input::Unreachable { peer: NodeId(2) });
-    let status = peer(&cluster, 2);
+    let status = cluster.peer(1, 2);
     assert_eq!(
         (status.state, status.next_index),
         (PeerState::Probe, Index(2))
     );
     propose(&mut cluster, 1);
-    assert!(to_n2(&mut cluster).is_empty(), "nothing before it is heard");
+    assert!(
+        entries_sent_to_n2(&mut cluster).is_empty(),
+        "no entries are sent before n2 answers"
+    );
     expect_recovery(&mut cluster);
-    // Of a stranger, and where nobody leads, it says nothing.
+    // The report has no effect about a node that is no member, or at a node that does not lead.
     for (id, peer) in [(1, NodeId(9)), (2, NodeId(1))] {
         assert_eq!(cluster.input(id, Input::Unreachable { peer }), []);
     }
 }
 
 #[test]
-fn what_is_handed_out_and_not_applied_is_bounded() {
+fn entries_handed_out_and_not_applied_are_bounded_by_max_unapplied_bytes() {
     let mut config = config(1, 3);
     config.max_entry_bytes = 84;
     config.max_append_bytes = 10_000;
@@ -362,10 +364,10 @@ fn what_is_handed_out_and_not_applied_is_bounded() {
     assert!(handed_out(&step(Input::Tick)).is_empty());
     assert!(
         handed_out(&step(applied(1))).is_empty(),
-        "the hand-over as a whole counts"
+        "all entries of the first hand-out count until it is applied"
     );
     assert_eq!(handed_out(&step(applied(2))), [3, 4]);
-    // What was never handed out cannot have been applied.
+    // An entry that was never handed out cannot be applied.
     let (index, last) = (Index(5), Index(4));
     let refused = Some(Refusal::NotHandedOut { index, last });
     assert_eq!(refusal(&step(applied(5))), refused);
@@ -378,8 +380,8 @@ fn what_is_handed_out_and_not_applied_is_bounded() {
 }
 
 #[test]
-fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_committed() {
-    let mut cluster = leader(|config| {
+fn proposals_above_max_uncommitted_bytes_are_refused_until_some_are_committed() {
+    let mut cluster = leader_of_one(|config| {
         config.max_entry_bytes = 84;
         config.max_append_bytes = 100;
         config.max_uncommitted_bytes = 250;
@@ -395,7 +397,7 @@ fn proposals_past_the_limit_of_uncommitted_bytes_are_refused_until_some_are_comm
     assert_eq!(cluster.propose(1, &full), Err(error));
     assert!(
         cluster.propose(1, "small").is_ok(),
-        "what still fits is taken"
+        "a command that still fits is taken"
     );
     let refused = cluster.propose(1, &full).unwrap_err();
     assert!(refused.to_string().contains("wait"));

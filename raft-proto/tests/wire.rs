@@ -1,15 +1,15 @@
-//! Messages as bytes: what is encoded decodes to the same, in little space and without a copy.
+//! The wire format: a message decodes to itself, takes little space, and its payloads are not
+//! copied.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/frames.rs"]
-mod frames;
+mod support;
 
 use bytes::Bytes;
-use frames::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_proto::wire::{self, DecodeError, Envelope};
 use raft_proto::*;
+use support::frames::*;
 
 fn id() -> impl Strategy<Value = EntryId> {
     (any_number(), any_number()).prop_map(|(index, term)| EntryId::new(index, term))
@@ -185,14 +185,14 @@ fn any_envelope() -> impl Strategy<Value = Envelope> {
 
 proptest! {
     #[test]
-    fn what_is_encoded_decodes_to_the_same(envelope in any_envelope(), message in message()) {
+    fn an_encoded_message_decodes_to_itself(envelope in any_envelope(), message in message()) {
         let frame = wire::encode(&envelope, &message);
         prop_assert_eq!(wire::decode_envelope(&frame), Ok(envelope));
         prop_assert_eq!(wire::decode(frame, &LIMITS), Ok((envelope, message)));
     }
 
     #[test]
-    fn header_and_payloads_apart_are_the_frame(message in message()) {
+    fn the_header_and_the_payloads_make_up_the_frame(message in message()) {
         let mut apart = Vec::new();
         wire::encode_header_into(&mut apart, &envelope(), &message);
         for payload in wire::payloads(&message) {
@@ -205,7 +205,7 @@ proptest! {
     fn every_truncation_is_refused(message in message(), cut in any::<prop::sample::Index>()) {
         let frame = frame(&message);
         let cut = cut.index(frame.len());
-        let error = refused(frame[..cut].to_vec());
+        let error = decode_error(frame[..cut].to_vec());
         let expected = matches!(
             error,
             DecodeError::Truncated { .. } | DecodeError::CountBeyondFrame { .. }
@@ -217,12 +217,15 @@ proptest! {
     fn every_appended_byte_is_refused(message in message(), extra in vec(any::<u8>(), 1..9)) {
         let count = extra.len() as u64;
         let frame = [frame(&message), extra].concat();
-        prop_assert_eq!(refused(frame), DecodeError::TrailingBytes { count });
+        prop_assert_eq!(decode_error(frame), DecodeError::TrailingBytes { count });
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..80), version in any::<bool>()) {
-        let bytes = if version { raw(&bytes) } else { bytes };
+    fn no_bytes_make_the_decoder_panic(
+        body in vec(any::<u8>(), 0..80),
+        has_envelope in any::<bool>(),
+    ) {
+        let bytes = if has_envelope { raw(&body) } else { body };
         let _ = wire::decode(Bytes::from(bytes), &LIMITS);
     }
 }
@@ -253,13 +256,14 @@ fn commands_proposed_one_by_one_travel_as_one_run() {
         EntryId::new(6, 2),
         entries(7, &[(2, "a"), (2, "b")]),
     ));
-    // term 3, prev 6@2, commit 6, round 0, region of 2, one run: term 2, command, 2 entries of 1 and 1
+    // Term 3, prevLog 6@2, leaderCommit 6, round 0, 2 bytes of payload, and one run: term 2, kind
+    // command, 2 entries of 1 byte each.
     let expected = raw(&[2, 3, 6, 2, 6, 0, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
     assert_eq!(one_run, expected);
 }
 
 #[test]
-fn small_messages_are_small() {
+fn a_heartbeat_takes_at_most_24_bytes_and_its_reply_16() {
     let heartbeat = frame(&heartbeat());
     assert!(heartbeat.len() <= 24, "{} bytes", heartbeat.len());
     let reply = frame(&Message::AppendEntriesReply(AppendEntriesReply {
@@ -273,10 +277,10 @@ fn small_messages_are_small() {
     assert!(reply.len() <= 16, "{} bytes", reply.len());
 }
 
-/// The layout of version 1 must never change: these bytes may be on their way from an older
-/// release. If this fails, give the new layout a new version.
+// The layout of version 1 must never change, since an older release may send these bytes. If this
+// fails, give the new layout a new version.
 #[test]
-fn the_bytes_of_version_1() {
+fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
     let last = EntryId::new(5, 4);
     let vote = Message::RequestVote(RequestVote {
         campaign: Campaign::Election,
@@ -329,7 +333,11 @@ fn the_bytes_of_version_1() {
         });
         assert_eq!(frame(&reply), raw(expected));
     }
+}
 
+#[test]
+fn the_bytes_of_version_1_for_snapshots_never_change() {
+    let last = EntryId::new(5, 4);
     let checksum = [0xef, 0xfd, 0xb6, 0xf5, 0x0d];
     let expected = [
         &[4, 9, 2, 0x80, 1, 100, 8, 0xac, 2][..],
@@ -359,7 +367,7 @@ fn the_bytes_of_version_1() {
 }
 
 #[test]
-fn the_bytes_of_version_1_for_elections_handovers_and_reads() {
+fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
     let term = Term(3);
     let last_log = EntryId::new(5, 2);
     let transfer = Message::RequestVote(RequestVote {

@@ -1,22 +1,21 @@
-//! What is no message, or not for this node, is refused for the right reason.
+//! Bytes that are no message, and messages for another node, are refused with the right error.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "support/frames.rs"]
-mod frames;
+mod support;
 
 use bytes::Bytes;
-use frames::*;
 use raft_proto::wire::{self, DecodeError, Envelope, Limits, ReceiveError, Receiver};
 use raft_proto::*;
+use support::frames::*;
 
 #[test]
-fn another_version_is_refused() {
+fn a_frame_of_another_version_is_refused() {
     let mut frame = frame(&heartbeat());
     frame[0] = 2;
-    let error = refused(frame.clone());
+    let error = decode_error(frame.clone());
     assert_eq!(error, DecodeError::UnknownVersion { found: 2 });
-    let told = error.to_string();
-    assert!(told.contains("reads version 1"), "{told}");
+    let text = error.to_string();
+    assert!(text.contains("reads version 1"), "{text}");
     assert_eq!(wire::decode_envelope(&frame), Err(error));
 }
 
@@ -35,58 +34,64 @@ fn a_frame_over_the_limit_is_refused() {
 #[test]
 fn an_empty_or_broken_envelope_is_refused() {
     let truncated = |field| DecodeError::Truncated { field };
-    assert_eq!(refused(vec![]), truncated("version"));
-    assert_eq!(refused(vec![1, 7, 0]), truncated("envelope"));
-    assert_eq!(refused(raw(&[])), truncated("message kind"));
-    assert_eq!(refused(raw(&[2, 3])), truncated("AppendEntries"));
+    assert_eq!(decode_error(vec![]), truncated("version"));
+    assert_eq!(decode_error(vec![1, 7, 0]), truncated("envelope"));
+    assert_eq!(decode_error(raw(&[])), truncated("message kind"));
+    assert_eq!(decode_error(raw(&[2, 3])), truncated("AppendEntries"));
 }
 
 #[test]
 fn a_number_beyond_64_bits_is_refused() {
     let too_long = [&[1, 0xff][..], &[0xff; 9], &[0x7f]].concat();
     let field = "envelope";
-    assert_eq!(refused(too_long), DecodeError::NumberOutOfRange { field });
+    assert_eq!(
+        decode_error(too_long),
+        DecodeError::NumberOutOfRange { field }
+    );
     let checksum_of_33_bits = [4, 9, 0, 0, 100, 8, 0, 0xff, 0xff, 0xff, 0xff, 0x1f, 0];
     let field = "snapshot id";
     let expected = DecodeError::NumberOutOfRange { field };
-    assert_eq!(refused(raw(&checksum_of_33_bits)), expected);
+    assert_eq!(decode_error(raw(&checksum_of_33_bits)), expected);
 }
 
 #[test]
-fn unknown_kinds_are_refused() {
+fn an_unknown_kind_is_refused() {
     let unknown = |field| DecodeError::UnknownKind { field };
-    assert_eq!(refused(raw(&[11])), unknown("message kind"));
-    assert_eq!(refused(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
-    assert_eq!(refused(raw(&[3, 3, 3, 0])), unknown("AppendEntriesReply"));
+    assert_eq!(decode_error(raw(&[11])), unknown("message kind"));
+    assert_eq!(decode_error(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
     assert_eq!(
-        refused(raw(&[5, 3, 5, 4, 3])),
+        decode_error(raw(&[3, 3, 3, 0])),
+        unknown("AppendEntriesReply")
+    );
+    assert_eq!(
+        decode_error(raw(&[5, 3, 5, 4, 3])),
         unknown("InstallSnapshotReply")
     );
     let entry = [2, 3, 6, 2, 6, 0, 0, 1, 2, 3, 1, 0];
-    assert_eq!(refused(raw(&entry)), unknown("run"));
+    assert_eq!(decode_error(raw(&entry)), unknown("run"));
 }
 
-/// u64::MAX as a varint.
+/// `u64::MAX` as a varint.
 const GREATEST: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
 
 #[test]
-fn counts_beyond_the_frame_are_refused() {
+fn a_count_beyond_the_frame_is_refused() {
     let beyond = |what, remaining| DecodeError::CountBeyondFrame {
         what,
         claimed: u64::MAX,
         remaining,
     };
     let region = [&[2, 3, 6, 2, 6, 0][..], &GREATEST, &[0]].concat();
-    assert_eq!(refused(raw(&region)), beyond("bytes of payload", 1));
+    assert_eq!(decode_error(raw(&region)), beyond("bytes of payload", 1));
     let runs = [&[2, 3, 6, 2, 6, 0, 0][..], &GREATEST, &[2, 0, 1, 0]].concat();
-    assert_eq!(refused(raw(&runs)), beyond("runs", 4));
+    assert_eq!(decode_error(raw(&runs)), beyond("runs", 4));
     let entries = [&[2, 3, 6, 2, 6, 0, 0, 1, 2, 0][..], &GREATEST, &[0]].concat();
-    assert_eq!(refused(raw(&entries)), beyond("entries", 1));
+    assert_eq!(decode_error(raw(&entries)), beyond("entries", 1));
     let data = [&[4, 9][..], &GREATEST, &[0, 9]].concat();
-    assert_eq!(refused(raw(&data)), beyond("bytes of payload", 1));
+    assert_eq!(decode_error(raw(&data)), beyond("bytes of payload", 1));
     let members = [&[4, 9, 0, 0, 100, 8, 0, 0][..], &GREATEST, &[1]].concat();
-    // What remains is counted before the number of members.
-    assert_eq!(refused(raw(&members)), beyond("members", 11));
+    // The remaining bytes are counted before the number of members is read.
+    assert_eq!(decode_error(raw(&members)), beyond("members", 11));
 }
 
 #[test]
@@ -117,19 +122,19 @@ fn an_entry_over_the_limit_is_refused() {
     let claimed = [&[2, 3, 6, 2, 6, 0, 0, 1, 2, 0, 1][..], &GREATEST].concat();
     let (size, limit) = (u64::MAX, LIMITS.max_entry_bytes);
     let expected = DecodeError::EntryTooLarge { size, limit };
-    assert_eq!(refused(raw(&claimed)), expected);
+    assert_eq!(decode_error(raw(&claimed)), expected);
 }
 
 #[test]
 fn lengths_that_do_not_sum_to_the_region_are_refused() {
     let sums = |sum, region| DecodeError::LengthsDoNotSum { sum, region };
     let too_little = [2, 3, 6, 2, 6, 0, 2, 1, 2, 0, 1, 1, b'a', b'b'];
-    assert_eq!(refused(raw(&too_little)), sums(1, 2));
+    assert_eq!(decode_error(raw(&too_little)), sums(1, 2));
     let too_much = [2, 3, 6, 2, 6, 0, 2, 2, 2, 0, 1, 1, 3, 0, 1, 2, b'a', b'b'];
-    assert_eq!(refused(raw(&too_much)), sums(3, 2));
+    assert_eq!(decode_error(raw(&too_much)), sums(3, 2));
     let no_entries = [2, 3, 6, 2, 6, 0, 2, 0, b'a', b'b'];
-    assert_eq!(refused(raw(&no_entries)), sums(0, 2));
-    // A sum that comes round to the region's length again.
+    assert_eq!(decode_error(raw(&no_entries)), sums(0, 2));
+    // A sum that, if it wrapped around, would be the length of the region.
     let limits = Limits {
         max_entry_bytes: u64::MAX,
         ..LIMITS
@@ -142,7 +147,7 @@ fn lengths_that_do_not_sum_to_the_region_are_refused() {
 #[test]
 fn an_empty_run_is_refused() {
     let empty = [2, 3, 6, 2, 6, 0, 0, 1, 2, 0, 0, 0];
-    assert_eq!(refused(raw(&empty)), DecodeError::EmptyRun);
+    assert_eq!(decode_error(raw(&empty)), DecodeError::EmptyRun);
 }
 
 #[test]
@@ -151,25 +156,23 @@ fn indexes_beyond_the_greatest_number_are_refused() {
     let body = [&[2, 3][..], &GREATEST, &[2, 6, 0, 0, 1, 2, 0, 1, 0]].concat();
     let count = 1;
     let expected = DecodeError::IndexOverflow { prev, count };
-    assert_eq!(refused(raw(&body)), expected);
+    assert_eq!(decode_error(raw(&body)), expected);
 }
 
-// A node's ear.
-
 #[test]
-fn what_is_for_this_node_is_accepted() {
+fn a_message_for_this_node_is_accepted() {
     let frame = wire::encode(&envelope(), &heartbeat());
     let accepted = Receiver::new(&config(2)).accept(frame);
     assert_eq!(accepted, Ok((NodeId(1), heartbeat())));
 }
 
 #[test]
-fn what_is_for_others_is_refused() {
+fn a_message_for_another_cluster_group_or_node_is_refused() {
     let from = NodeId(1);
     let receiver = Receiver::new(&config(2));
     let refused = |envelope: Envelope| {
         let mut frame = wire::encode(&envelope, &heartbeat()).to_vec();
-        frame.push(0); // not even a message, but that comes second
+        frame.push(0); // No message either, but the addressee is checked first.
         receiver.accept(Bytes::from(frame)).unwrap_err()
     };
     let error = refused(Envelope {
@@ -195,8 +198,8 @@ fn what_is_for_others_is_refused() {
         ours,
     };
     assert_eq!(error, expected);
-    let told = error.to_string();
-    assert!(told.contains("from n1 to n3 reached n2"), "{told}");
+    let text = error.to_string();
+    assert!(text.contains("from n1 to n3 reached n2"), "{text}");
     let error = refused(envelope());
     assert_eq!(
         error,

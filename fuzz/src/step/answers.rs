@@ -1,86 +1,59 @@
-//! What peers answer to what the node under test has sent: as it wishes, or otherwise.
+//! What peers answer to the requests of the node under test: consent, or something else.
 
 use super::world::World;
 use arbitrary::{Result, Unstructured};
 use raft_proto::*;
 
 impl World {
-    /// An answer that is not what the node wishes for, but what a correct peer may say.
+    /// An answer that does not help the node, but that a correct peer may give.
     pub(super) fn bad_answer(
         &self,
         u: &mut Unstructured<'_>,
         request: &Message,
     ) -> Result<Option<Message>> {
-        let term = request.term();
-        let stale = term.next();
-        let says_stale = u.ratio(1, 4)?;
+        let peer_term = if u.ratio(1, 4)? {
+            PeerTerm::Later
+        } else {
+            PeerTerm::Same
+        };
+        let term = peer_term.reply_term(request.term());
         Ok(match request {
             Message::RequestVote(_) => Some(Message::RequestVoteReply(RequestVoteReply {
-                term: if says_stale { stale } else { term },
+                term,
                 vote: Vote::Refused,
             })),
             Message::AppendEntries(append) => {
-                let prev_log_index = append.prev_log.index;
-                let back = u64::from(u.arbitrary::<u8>()? % 8);
-                let index = Index(prev_log_index.0.saturating_sub(back));
-                let held = self.raft.term_at(index);
-                let hint = EntryId {
-                    index,
-                    term: held.unwrap_or(append.prev_log.term),
-                };
-                let round = append.round;
-                let (term, outcome) = match (says_stale, u.arbitrary()?) {
-                    (true, _) => (stale, AppendOutcome::Stale),
-                    (false, true) => {
-                        let outcome = AppendOutcome::Rejected {
-                            prev_log_index,
-                            hint,
-                        };
-                        (term, outcome)
-                    }
-                    // A follower whose disk is behind.
-                    (false, false) => {
-                        let outcome = AppendOutcome::Accepted {
-                            match_index: index,
-                            received: append.entries.last_id().unwrap_or(append.prev_log).index,
-                        };
-                        (term, outcome)
-                    }
-                };
-                let reply = AppendEntriesReply {
-                    term,
-                    outcome,
-                    round,
-                };
+                let reply = self.bad_append_reply(u, append, peer_term)?;
                 Some(Message::AppendEntriesReply(reply))
             }
             Message::InstallSnapshot(chunk) => {
-                let (term, outcome) = match says_stale {
-                    true => (stale, SnapshotOutcome::Stale),
-                    false => {
-                        let offset = u64::from(u.arbitrary::<u8>()? % 32);
-                        (term, SnapshotOutcome::Wants { offset })
-                    }
+                let outcome = match peer_term {
+                    PeerTerm::Same => SnapshotOutcome::Wants {
+                        offset: u64::from(u.arbitrary::<u8>()? % 32),
+                    },
+                    PeerTerm::Later => SnapshotOutcome::Stale,
                 };
-                let last = chunk.snapshot.id.last;
                 let reply = InstallSnapshotReply {
                     term,
-                    last,
+                    last: chunk.snapshot.id.last,
                     outcome,
                 };
                 Some(Message::InstallSnapshotReply(reply))
             }
             Message::PreVote(request) => Some(Message::PreVoteReply(PreVoteReply {
-                term: if says_stale { request.term } else { Term(0) },
+                term: match peer_term {
+                    PeerTerm::Same => Term(0),
+                    PeerTerm::Later => request.term,
+                },
                 asked: request.term,
                 vote: Vote::Refused,
             })),
             Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
-                term: if says_stale { stale } else { term },
+                term,
                 number: request.number,
                 outcome: ReadOutcome::Refused,
             })),
-            // It campaigns.
+            // The peer campaigns, as it was asked to.
             Message::TimeoutNow(request) => Some(Message::RequestVote(RequestVote {
                 term: request.term.next(),
                 last_log: self.raft.last_log(),
@@ -93,9 +66,58 @@ impl World {
             | Message::ReadIndexReply(_) => None,
         })
     }
+
+    fn bad_append_reply(
+        &self,
+        u: &mut Unstructured<'_>,
+        append: &AppendEntries,
+        peer_term: PeerTerm,
+    ) -> Result<AppendEntriesReply> {
+        let prev_log_index = append.prev_log.index;
+        let back = u64::from(u.arbitrary::<u8>()? % 8);
+        let index = Index(prev_log_index.0.saturating_sub(back));
+        let refuses = u.arbitrary()?;
+        let outcome = if peer_term == PeerTerm::Later {
+            AppendOutcome::Stale
+        } else if refuses {
+            let held = self.raft.term_at(index);
+            let term = held.unwrap_or(append.prev_log.term);
+            AppendOutcome::Rejected {
+                prev_log_index,
+                hint: EntryId { index, term },
+            }
+        } else {
+            // A follower whose disk is behind.
+            AppendOutcome::Accepted {
+                match_index: index,
+                received: append.entries.last_id().unwrap_or(append.prev_log).index,
+            }
+        };
+        Ok(AppendEntriesReply {
+            term: peer_term.reply_term(append.term),
+            outcome,
+            round: append.round,
+        })
+    }
 }
 
-/// What a peer that agrees with everything answers.
+/// The term of the peer that answers: that of the request, or the one after.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PeerTerm {
+    Same,
+    Later,
+}
+
+impl PeerTerm {
+    fn reply_term(self, request: Term) -> Term {
+        match self {
+            PeerTerm::Same => request,
+            PeerTerm::Later => request.next(),
+        }
+    }
+}
+
+/// What a peer answers that agrees with everything.
 pub(super) fn good_answer(request: &Message) -> Option<Message> {
     let term = request.term();
     match request {
@@ -120,9 +142,10 @@ pub(super) fn good_answer(request: &Message) -> Option<Message> {
         Message::InstallSnapshot(chunk) => {
             let id = chunk.snapshot.id;
             let end = chunk.offset + chunk.data.len() as u64;
-            let outcome = match end == id.size {
-                true => SnapshotOutcome::Installed,
-                false => SnapshotOutcome::Wants { offset: end },
+            let outcome = if end == id.size {
+                SnapshotOutcome::Installed
+            } else {
+                SnapshotOutcome::Wants { offset: end }
             };
             Some(Message::InstallSnapshotReply(InstallSnapshotReply {
                 term,

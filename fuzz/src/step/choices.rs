@@ -1,106 +1,12 @@
-//! What the bytes choose: settings, numbers near those that matter, and messages.
+//! What the bytes choose: peers, indexes and terms near those that matter, and messages.
 
+use super::start::{NODE, snapshot_of};
 use super::world::World;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use raft_proto::*;
-use std::time::Duration;
 
-/// The node under test.
-pub(super) const NODE: NodeId = NodeId(1);
-
-/// Settings with limits so small that few steps reach them.
-pub(super) fn config(u: &mut Unstructured<'_>) -> Result<Config> {
-    let start = match u.int_in_range(0..=7u8)? {
-        0 => Start::Join,
-        1 => bootstrap(1),
-        2 => bootstrap(2),
-        3 | 4 => bootstrap(5),
-        _ => bootstrap(3),
-    };
-    let mut config = Config::new(ClusterId(7), NODE, start, u64::from(u.arbitrary::<u8>()?));
-    if u.ratio(1, 2)? {
-        config.leader_noop = LeaderNoop::Off;
-    }
-    if u.ratio(1, 4)? {
-        config.commit_notice_delay = Duration::from_millis(50);
-    }
-    if u.ratio(3, 4)? {
-        config.max_entry_bytes = 8;
-        config.max_append_bytes = u.int_in_range(24..=100)?;
-        config.max_inflight_appends = u.int_in_range(1..=3)?;
-        config.max_inflight_bytes = config.max_append_bytes * 2;
-        config.max_uncommitted_bytes = u.int_in_range(24..=255)?;
-        config.max_unapplied_bytes = u.int_in_range(24..=100)?;
-    }
-    if u.ratio(1, 2)? {
-        config.pre_vote = PreVoting::Off;
-    }
-    if u.ratio(1, 2)? {
-        config.check_quorum = CheckQuorum::Off;
-    } else if u.ratio(1, 2)? {
-        config.lease = Lease::On {
-            max_drift_ppm: u.int_in_range(0..=Config::MAX_DRIFT_PPM)?,
-        };
-    }
-    if u.ratio(1, 4)? {
-        config.max_resident_bytes = Some(u.int_in_range(0..=100)?);
-    }
-    config.max_waiting_reads = u.int_in_range(1..=4)?;
-    config.max_promotion_lag = u.int_in_range(0..=4)?;
-    config.snapshot_chunk_bytes = u.int_in_range(1..=20)?;
-    config.trailing_entries = u.int_in_range(0..=3)?;
-    Ok(config)
-}
-
-fn bootstrap(count: u64) -> Start {
-    let voters = (1..=count).map(NodeId);
-    Start::voters(voters)
-}
-
-/// What a storage holds at the start: mostly nothing; sometimes numbers near their ends.
-pub(super) fn recovered(u: &mut Unstructured<'_>, config: &Config) -> Result<Recovered> {
-    let (index, term) = match u.int_in_range(0..=7u8)? {
-        0 => (Index::MAX.0 - 3, 5),
-        1 => (Index::MAX.0, Term::MAX.0 - 1),
-        2 => (10, Term::MAX.0),
-        3 => (10, 5),
-        _ => return Ok(Recovered::default()),
-    };
-    let voters = [NODE, NodeId(2), NodeId(3)];
-    let (id, _) = snapshot_of(EntryId::new(index, term), 30);
-    Ok(Recovered {
-        identity: Some(Identity {
-            cluster_id: config.cluster_id,
-            group_id: config.group_id,
-            node_id: config.node_id,
-            bootstrap: Membership::new(voters),
-        }),
-        hard_state: HardState {
-            term: Term(term),
-            voted_for: None,
-        },
-        snapshot: Some(SnapshotMeta {
-            id,
-            membership: Membership::new(voters),
-        }),
-        ..Recovered::default()
-    })
-}
-
-/// The bytes of the snapshot at `last`, and its id.
-pub(super) fn snapshot_of(last: EntryId, size: u8) -> (SnapshotId, Bytes) {
-    let byte = |at: u8| (last.index.0 as u8).wrapping_mul(31).wrapping_add(at);
-    let bytes: Vec<u8> = (0..size).map(byte).collect();
-    let id = SnapshotId {
-        last,
-        size: u64::from(size),
-        checksum: Checksum::of(&bytes),
-    };
-    (id, Bytes::from(bytes))
-}
-
-/// Members with any roles; sometimes none, or no voters.
+/// Members with any roles; sometimes no members, or no voters among them.
 fn any_membership(u: &mut Unstructured<'_>) -> Result<Membership> {
     let mut members = Vec::new();
     for id in 0..u.int_in_range(0..=5)? {
@@ -139,7 +45,7 @@ pub(super) fn any_change(u: &mut Unstructured<'_>) -> Result<MembershipChange> {
 }
 
 impl World {
-    /// Any node: peers mostly, sometimes the node itself or a stranger.
+    /// Any node: mostly a peer, sometimes the node itself or a node that is no member.
     pub(super) fn any_node(&self, u: &mut Unstructured<'_>) -> Result<NodeId> {
         Ok(match u.int_in_range(0..=15u8)? {
             0 => NODE,
@@ -155,14 +61,16 @@ impl World {
     pub(super) fn any_peer(&self, u: &mut Unstructured<'_>) -> Result<NodeId> {
         let peers: Vec<NodeId> = self.raft.membership().voters().collect();
         let peers: Vec<NodeId> = peers.into_iter().filter(|peer| *peer != NODE).collect();
-        match peers.is_empty() {
-            true => Ok(NodeId(2)),
-            false => u.choose(&peers).copied(),
+        if peers.is_empty() {
+            Ok(NodeId(2))
+        } else {
+            u.choose(&peers).copied()
         }
     }
 
+    /// One of `places`, the number before or after it, or any other number.
     fn near(&self, u: &mut Unstructured<'_>, places: &[u64]) -> Result<u64> {
-        let step = match u.int_in_range(0..=11u8)? {
+        let offset = match u.int_in_range(0..=11u8)? {
             0 => return Ok(0),
             1 => return Ok(u64::MAX),
             2 => return u.arbitrary(),
@@ -172,7 +80,7 @@ impl World {
             6 => u64::from(u.arbitrary::<u8>()?),
             _ => 0,
         };
-        Ok(u.choose(places)?.wrapping_add(step))
+        Ok(u.choose(places)?.wrapping_add(offset))
     }
 
     pub(super) fn any_term(&self, u: &mut Unstructured<'_>) -> Result<Term> {
@@ -199,18 +107,17 @@ impl World {
         self.near(u, &places).map(Index)
     }
 
-    /// An entry id: of the log's own where there is one at the index chosen, or any.
+    /// The id of an entry: mostly that of the log's entry at the index chosen, or any other.
     pub(super) fn any_entry(&self, u: &mut Unstructured<'_>) -> Result<EntryId> {
         let index = self.any_index(u)?;
-        let held = self.raft.term_at(index);
-        let term = match held {
+        let term = match self.raft.term_at(index) {
             Some(term) if u.ratio(3, 4)? => term,
             Some(_) | None => self.any_term(u)?,
         };
         Ok(EntryId { index, term })
     }
 
-    /// Entries after `prev`: first those of the log, as a correct leader's are, then others.
+    /// Entries after `prev`: first those of the log, as a correct leader sends them, then others.
     pub(super) fn entries_after(
         &self,
         u: &mut Unstructured<'_>,
@@ -229,7 +136,7 @@ impl World {
         }
         let limit = self.raft.config().max_entry_bytes;
         for _ in 0..u.int_in_range(0..=3u8)? {
-            let new = match u.int_in_range(0..=7u8)? {
+            let new_term = match u.int_in_range(0..=7u8)? {
                 0 => self.any_term(u)?,
                 1 => last.term,
                 2 => Term(last.term.0.saturating_add(1)),
@@ -237,7 +144,7 @@ impl World {
             };
             let id = EntryId {
                 index: last.index.next(),
-                term: new,
+                term: new_term,
             };
             let size = match u.int_in_range(0..=15u8)? {
                 0 => 9,
@@ -249,7 +156,7 @@ impl World {
             };
             let payload = Bytes::from(vec![id.index.0 as u8; size]);
             let fits = size as u64 <= limit || u.ratio(1, 8)?;
-            // The builder does not take terms that fall; a frame can hold them, see `wire`.
+            // The builder refuses terms that fall. A frame can hold them: see `crate::wire`.
             if !fits || builder.push(id, kind, payload).is_err() {
                 break;
             }
@@ -258,7 +165,7 @@ impl World {
         Ok(builder.finish())
     }
 
-    /// A message as no correct peer needs to send it.
+    /// Any message, also one that no correct peer sends.
     pub(super) fn any_message(&self, u: &mut Unstructured<'_>) -> Result<Message> {
         let term = self.any_term(u)?;
         Ok(match u.int_in_range(0..=10u8)? {
@@ -273,9 +180,10 @@ impl World {
             }),
             2 => {
                 let prev_log = self.any_entry(u)?;
-                let follows = match u.ratio(7, 8)? {
-                    true => prev_log,
-                    false => self.any_entry(u)?,
+                let follows = if u.ratio(7, 8)? {
+                    prev_log
+                } else {
+                    self.any_entry(u)?
                 };
                 Message::AppendEntries(AppendEntries {
                     term,
@@ -308,12 +216,7 @@ impl World {
             9 => Message::ReadIndexReply(ReadIndexReply {
                 term,
                 number: u.int_in_range(0..=3)?,
-                outcome: match u.arbitrary()? {
-                    true => ReadOutcome::Refused,
-                    false => ReadOutcome::Ready {
-                        index: self.any_index(u)?,
-                    },
-                },
+                outcome: self.any_read_outcome(u)?,
             }),
             _ => Message::InstallSnapshotReply(InstallSnapshotReply {
                 term,
@@ -326,6 +229,15 @@ impl World {
                     _ => SnapshotOutcome::Stale,
                 },
             }),
+        })
+    }
+
+    fn any_read_outcome(&self, u: &mut Unstructured<'_>) -> Result<ReadOutcome> {
+        Ok(if u.arbitrary()? {
+            ReadOutcome::Refused
+        } else {
+            let index = self.any_index(u)?;
+            ReadOutcome::Ready { index }
         })
     }
 

@@ -1,4 +1,4 @@
-//! A disk as the contract has it: writes take effect in order, each as a whole.
+//! A disk that keeps the contract: writes take effect in order, each as a whole.
 
 use bytes::Bytes;
 use raft_proto::{
@@ -7,46 +7,52 @@ use raft_proto::{
 };
 use std::collections::{BTreeMap, VecDeque};
 
-/// What is stored, and what is on its way there.
+/// What is stored, and the writes that have not taken effect yet.
 #[derive(Default)]
 pub(super) struct Disk {
-    /// The effects of all writes that have happened.
+    /// The effect of all writes so far.
     pub(super) stored: Recovered,
-    /// Writes issued and not yet happened.
+    /// Writes that were issued and have not taken effect.
     pub(super) waiting: VecDeque<Write>,
     pub(super) last_seq: Seq,
-    /// The bytes of snapshots, released ones too.
+    /// The bytes of all snapshots, also of released ones.
     pub(super) snapshots: BTreeMap<SnapshotId, Bytes>,
-    /// The partial file.
-    partial: Option<(SnapshotId, Vec<u8>)>,
+    partial: Option<PartialFile>,
+}
+
+/// The chunks received so far of a snapshot.
+struct PartialFile {
+    snapshot: SnapshotId,
+    bytes: Vec<u8>,
 }
 
 impl Disk {
-    /// Takes a write in; seqs are consecutive.
+    /// Queues a write, and checks what it must follow.
     pub(super) fn issue(&mut self, write: Write) {
         assert_eq!(write.seq, self.last_seq.next(), "seqs are consecutive");
         self.last_seq = write.seq;
         if let Some(install) = &write.install {
             let id = install.snapshot.id;
-            let (partial, bytes) = self.partial.take().expect("an install has a partial file");
+            let partial = self.partial.take().expect("an install has a partial file");
             assert_eq!(
-                partial, id,
-                "the partial file is the snapshot that is installed"
+                partial.snapshot, id,
+                "the partial file is that of the snapshot installed"
             );
-            assert_eq!(bytes.len() as u64, id.size, "it is complete");
-            assert_eq!(Checksum::of(&bytes), id.checksum, "it is verified");
-            self.snapshots.insert(id, Bytes::from(bytes));
+            let bytes = Bytes::from(partial.bytes);
+            assert_eq!(bytes.len() as u64, id.size, "the file is complete");
+            assert_eq!(Checksum::of(&bytes), id.checksum, "the file is verified");
+            self.snapshots.insert(id, bytes);
         }
         if let Some(compact) = &write.compact {
             let known = self.snapshots.contains_key(&compact.snapshot.id);
-            assert!(known, "compacted to a snapshot that is not there");
+            assert!(known, "compacted to a snapshot that the disk does not hold");
             assert!(compact.drop_through <= compact.snapshot.id.last.index);
         }
         self.waiting.push_back(write);
     }
 
-    /// The oldest write happens. Returns its seq.
-    pub(super) fn happen(&mut self) -> Option<Seq> {
+    /// The oldest write takes effect. Returns its seq.
+    pub(super) fn write_oldest(&mut self) -> Option<Seq> {
         let write = self.waiting.pop_front()?;
         let stored = &mut self.stored;
         match (&stored.identity, write.identity) {
@@ -95,6 +101,7 @@ impl Disk {
         Some(write.seq)
     }
 
+    /// The stored entries that pass.
     fn kept(&self, test: impl Fn(&Entry<'_>) -> bool) -> EntriesBuilder {
         let mut builder = EntriesBuilder::new();
         for entry in self.stored.entries.iter().filter(test) {
@@ -136,19 +143,25 @@ impl Disk {
     /// Writes a chunk to the partial file.
     pub(super) fn write_chunk(&mut self, id: SnapshotId, offset: u64, data: &[u8]) {
         if offset == 0 {
-            self.partial = Some((id, Vec::new()));
+            self.partial = Some(PartialFile {
+                snapshot: id,
+                bytes: Vec::new(),
+            });
         }
-        let (partial, bytes) = self.partial.as_mut().expect("the file was begun");
-        assert_eq!(*partial, id, "the chunk belongs to the partial file");
+        let partial = self.partial.as_mut().expect("a file begins at offset 0");
         assert_eq!(
-            bytes.len() as u64,
+            partial.snapshot, id,
+            "the chunk belongs to the partial file"
+        );
+        assert_eq!(
+            partial.bytes.len() as u64,
             offset,
             "the chunk continues the partial file"
         );
-        bytes.extend_from_slice(data);
+        partial.bytes.extend_from_slice(data);
     }
 
-    /// A crash: what did not happen never will.
+    /// A crash: the writes that have not taken effect are lost.
     pub(super) fn crash(&mut self) -> Recovered {
         self.waiting.clear();
         self.partial = None;

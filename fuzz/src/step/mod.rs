@@ -1,76 +1,85 @@
-//! Any sequence of events, honest and hostile, to one node in any role: no panic, and what a
-//! node promises holds after each step.
+//! Any sequence of events, honest and hostile, for one node in any role. The node must not panic,
+//! and its promises must hold after each step.
 //!
-//! The bytes choose what happens next: time passes, a leader or a voter speaks as a correct one
-//! would, or anybody says anything; the disk lags behind, fails, or loses what was not reported
-//! in a restart. The model around the node ([`world`], [`disk`]) knows what is durable, and
-//! checks what the node says against it.
+//! The bytes choose the events. Time passes. A leader or a voter sends what a correct one would
+//! send, or some node sends anything at all. The disk lags behind, fails, or loses in a restart
+//! the writes that it has not reported. The model around the node (`world`, `disk`) knows
+//! what is durable, and `checks` compares the node's actions with it.
+//!
+//! With `RAFT_FUZZ_TRACE` set, events and actions are printed.
 
 mod answers;
+mod checks;
 mod choices;
 mod disk;
+mod start;
 mod world;
 
 use answers::good_answer;
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
-use choices::{NODE, snapshot_of};
 use raft_proto::*;
+use start::{NODE, snapshot_of};
 use std::time::Duration;
-use world::World;
+use world::{ChunkRead, ChunkWrite, EntryRead, PeerMessage, Transfer, World, WritePace};
 
 /// Runs the events that `data` describes.
 pub fn run(data: &[u8]) {
     // The only error is the end of the data.
-    let _ = live(&mut Unstructured::new(data));
+    let _ = run_events(&mut Unstructured::new(data));
 }
 
-fn live(u: &mut Unstructured<'_>) -> Result<()> {
-    let config = choices::config(u)?;
-    let recovered = choices::recovered(u, &config)?;
+fn run_events(u: &mut Unstructured<'_>) -> Result<()> {
+    let config = start::config(u)?;
+    let recovered = start::recovered(u, &config)?;
     let mut world = World::new(config, recovered);
-    world.instant = u.arbitrary()?;
+    world.writes = if u.arbitrary()? {
+        WritePace::Immediate
+    } else {
+        WritePace::Delayed
+    };
     world.step(Input::Tick);
     while !u.is_empty() {
-        world.happen(u)?;
+        world.next_event(u)?;
     }
-    world.checkpoint()
+    world.check_checkpoint();
+    Ok(())
 }
 
 impl World {
-    /// The next thing that happens.
-    fn happen(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    /// The bytes choose one event, and the node takes it.
+    fn next_event(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         match u.int_in_range(0..=38u8)? {
-            0 | 1 => self.pass(u),
+            0 | 1 => self.advance_time(u),
             2..=4 => self.reach_deadline(),
-            5 | 6 => self.persist_some(u),
+            5 | 6 => self.persist_writes(u),
             7 | 8 => self.propose(u),
-            9..=11 => self.hear(u),
-            12..=15 => self.hear_leader(u),
-            16..=18 => self.hear_answer(u),
-            19 | 20 => self.hear_all_answers(),
-            21 => self.hear_candidate(u),
-            22 => self.applied(u),
+            9..=11 => self.receive_any(u),
+            12..=15 => self.receive_append(u),
+            16..=18 => self.receive_answer(u),
+            19 | 20 => self.receive_all_answers(),
+            21 => self.receive_vote_request(u),
+            22 => self.report_applied(u),
             23 => self.compact(u),
-            24 | 25 => self.hear_chunk(u),
-            26 | 27 => self.finish_chunk(u),
+            24 | 25 => self.receive_chunk(u),
+            26 | 27 => self.answer_snapshot_io(u),
             28 => {
                 let peer = self.any_node(u)?;
                 self.step(Input::Unreachable { peer });
                 Ok(())
             }
-            29 => self.misuse(u),
+            29 => self.break_contract(u),
             30 => self.crash(u),
             32 | 33 => self.read(u),
-            34 => self.transfer(u),
-            35 | 36 => self.change(u),
-            37 | 38 => self.read_entries(u),
-            _ => self.rest(u),
+            34 => self.transfer_leadership(u),
+            35 | 36 => self.change_membership(u),
+            37 | 38 => self.answer_entry_read(u),
+            _ => self.other_event(u),
         }
     }
 
-    /// Time passes, or jumps, or seems to go back.
-    fn pass(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    /// Time passes, jumps, or seems to go back.
+    fn advance_time(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let steps = u64::from(u.arbitrary::<u8>()?);
         let at = match steps {
             0 => Time(u.arbitrary()?),
@@ -89,7 +98,7 @@ impl World {
         Ok(())
     }
 
-    fn persist_some(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    fn persist_writes(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let count = match u.int_in_range(0..=3u8)? {
             0 => usize::MAX,
             some => usize::from(some),
@@ -116,26 +125,27 @@ impl World {
         Ok(())
     }
 
-    fn transfer(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let target = match u.ratio(1, 3)? {
-            true => None,
-            false => Some(self.any_node(u)?),
+    fn transfer_leadership(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let target = if u.ratio(1, 3)? {
+            None
+        } else {
+            Some(self.any_node(u)?)
         };
         let id = self.new_request();
         self.step(Input::TransferLeadership { id, target });
         Ok(())
     }
 
-    fn change(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    fn change_membership(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let change = choices::any_change(u)?;
         let id = RequestId(1);
         self.step(Input::ChangeMembership { id, change });
         Ok(())
     }
 
-    /// The storage answers for entries: with them, with others, or not.
-    fn read_entries(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let Some((peer, from, to)) = self.entry_reads.pop_front() else {
+    /// The storage answers a read of entries: with those entries, with others, or with none.
+    fn answer_entry_read(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let Some(EntryRead { peer, from, to }) = self.entry_reads.pop_front() else {
             return Ok(());
         };
         let entries = match u.int_in_range(0..=3u8)? {
@@ -151,15 +161,15 @@ impl World {
         Ok(())
     }
 
-    fn hear(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    fn receive_any(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let from = self.any_node(u)?;
         let message = self.any_message(u)?;
         self.step(Input::Receive { from, message });
         Ok(())
     }
 
-    /// Who leads, or could from now on; and in which term.
-    fn a_leader(&self, u: &mut Unstructured<'_>) -> Result<(NodeId, Term)> {
+    /// The node that leads, or one that could lead from now on, and its term.
+    fn some_leader(&self, u: &mut Unstructured<'_>) -> Result<(NodeId, Term)> {
         let term = self.raft.term();
         let peer = self.any_peer(u)?;
         let deposed = u.ratio(1, 8)?;
@@ -170,9 +180,9 @@ impl World {
         })
     }
 
-    /// An append as a correct leader sends it, so far as the node can tell.
-    fn hear_leader(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let (from, term) = self.a_leader(u)?;
+    /// An append that, as far as the node can tell, a correct leader sent.
+    fn receive_append(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let (from, term) = self.some_leader(u)?;
         let last = self.raft.last_log();
         let back = u64::from(u.int_in_range(0..=15u8)?.saturating_sub(10));
         let index = Index(last.index.0.saturating_sub(back));
@@ -199,17 +209,18 @@ impl World {
         Ok(())
     }
 
-    /// An answer to one of the last messages sent: now, again, or for the first time.
-    fn hear_answer(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    /// An answer to one of the last messages sent, which may have been answered before.
+    fn receive_answer(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         if self.sent.is_empty() {
             return Ok(());
         }
         let at = u.choose_index(self.sent.len())?;
-        let (from, request) = self.sent[at].clone();
-        let good = u.ratio(3, 4)?;
-        let answer = match good {
-            true => good_answer(&request),
-            false => self.bad_answer(u, &request)?,
+        let PeerMessage { peer, message } = self.sent[at].clone();
+        let from = peer;
+        let answer = if u.ratio(3, 4)? {
+            good_answer(&message)
+        } else {
+            self.bad_answer(u, &message)?
         };
         if let Some(message) = answer {
             self.step(Input::Receive { from, message });
@@ -217,25 +228,24 @@ impl World {
         Ok(())
     }
 
-    fn hear_all_answers(&mut self) -> Result<()> {
-        for (from, request) in std::mem::take(&mut self.sent) {
-            if let Some(message) = good_answer(&request) {
+    fn receive_all_answers(&mut self) -> Result<()> {
+        for request in std::mem::take(&mut self.sent) {
+            let from = request.peer;
+            if let Some(message) = good_answer(&request.message) {
                 self.step(Input::Receive { from, message });
             }
         }
         Ok(())
     }
 
-    fn hear_candidate(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    fn receive_vote_request(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let from = self.any_peer(u)?;
         let own = self.raft.term();
-        let term = match u.ratio(3, 4)? {
-            true => own.next(),
-            false => own,
-        };
-        let last_log = match u.ratio(3, 4)? {
-            true => self.raft.last_log(),
-            false => self.any_entry(u)?,
+        let term = if u.ratio(3, 4)? { own.next() } else { own };
+        let last_log = if u.ratio(3, 4)? {
+            self.raft.last_log()
+        } else {
+            self.any_entry(u)?
         };
         let message = Message::RequestVote(RequestVote {
             term,
@@ -246,7 +256,7 @@ impl World {
         Ok(())
     }
 
-    fn applied(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    fn report_applied(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let behind = u64::from(u.arbitrary::<u8>()? % 4);
         let index = Index(self.handed_out.0.saturating_sub(behind));
         self.step(Input::Applied { index });
@@ -261,23 +271,24 @@ impl World {
             return Ok(());
         };
         let (snapshot, bytes) = snapshot_of(EntryId { index, term }, u.int_in_range(0..=40)?);
-        // A driver tells of each snapshot once.
+        // A driver reports each snapshot once.
         if self.disk.snapshots.insert(snapshot, bytes).is_none() {
             self.step(Input::Compact { snapshot });
         }
         Ok(())
     }
 
-    /// A chunk as a correct leader sends it: from where the node wanted it.
-    fn hear_chunk(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        let (from, term) = self.a_leader(u)?;
-        if let Some((to, Message::InstallSnapshotReply(reply))) = self.sent.back()
-            && *to == from
-            && let Some((snapshot, wanted)) = &mut self.transfer
+    /// A chunk as a correct leader sends it: from the offset that the node wanted.
+    fn receive_chunk(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let (from, term) = self.some_leader(u)?;
+        if let Some(PeerMessage { peer, message }) = self.sent.back()
+            && *peer == from
+            && let Message::InstallSnapshotReply(reply) = message
+            && let Some(transfer) = &mut self.transfer
             && let SnapshotOutcome::Wants { offset } = reply.outcome
-            && reply.last == snapshot.id.last
+            && reply.last == transfer.snapshot.id.last
         {
-            *wanted = offset;
+            transfer.offset = offset;
         }
         if self.transfer.is_none() || u.ratio(1, 8)? {
             let ahead = 1 + u64::from(u.arbitrary::<u8>()? % 8);
@@ -289,9 +300,12 @@ impl World {
             };
             let (id, _) = snapshot_of(last, u.int_in_range(0..=40)?);
             let membership = self.raft.membership().clone();
-            self.transfer = Some((SnapshotMeta { id, membership }, 0));
+            self.transfer = Some(Transfer {
+                snapshot: SnapshotMeta { id, membership },
+                offset: 0,
+            });
         }
-        let Some((snapshot, offset)) = self.transfer.clone() else {
+        let Some(Transfer { snapshot, offset }) = self.transfer.clone() else {
             return Ok(());
         };
         let (_, bytes) = snapshot_of(snapshot.id.last, snapshot.id.size as u8);
@@ -307,9 +321,15 @@ impl World {
         Ok(())
     }
 
-    /// A chunk has been read or written, or not.
-    fn finish_chunk(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        if let Some((peer, snapshot, offset, length)) = self.reads.pop_front() {
+    /// The driver reports that it read or wrote a chunk, or that it could not.
+    fn answer_snapshot_io(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        if let Some(read) = self.reads.pop_front() {
+            let ChunkRead {
+                peer,
+                snapshot,
+                offset,
+                length,
+            } = read;
             let bytes = self.disk.snapshots.get(&snapshot);
             let bytes = bytes.filter(|_| self.is_readable(snapshot));
             let result = match (u.int_in_range(0..=7u8)?, bytes) {
@@ -325,13 +345,17 @@ impl World {
                 result,
             });
         }
-        if let Some((snapshot, offset, data)) = self.chunks.pop_front() {
-            let result = match u.ratio(1, 8)? {
-                true => Err(SnapshotWriteFailed),
-                false => {
-                    self.disk.write_chunk(snapshot, offset, &data);
-                    Ok(())
-                }
+        if let Some(write) = self.chunks.pop_front() {
+            let ChunkWrite {
+                snapshot,
+                offset,
+                data,
+            } = write;
+            let result = if u.ratio(1, 8)? {
+                Err(SnapshotWriteFailed)
+            } else {
+                self.disk.write_chunk(snapshot, offset, &data);
+                Ok(())
             };
             self.step(Input::SnapshotWritten {
                 snapshot,
@@ -342,8 +366,8 @@ impl World {
         Ok(())
     }
 
-    /// What a driver must not say, or says at the end.
-    fn misuse(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    /// The driver reports what its contract forbids, or that a write has failed.
+    fn break_contract(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let beyond = self.disk.last_seq.next();
         let (id, _) = snapshot_of(self.any_entry(u)?, 20);
         let input = match u.int_in_range(0..=6u8)? {
@@ -373,22 +397,24 @@ impl World {
         Ok(())
     }
 
-    /// A crash: of the writes not reported, some happened.
+    /// A crash, before which some of the unreported writes took effect.
     fn crash(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         self.write(usize::from(u.arbitrary::<u8>()? % 4));
         self.restart();
         Ok(())
     }
 
-    fn rest(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+    /// A message arrives twice, a checkpoint is taken, or the disk becomes fast or slow.
+    fn other_event(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         match u.int_in_range(0..=2u8)? {
             0 => {
-                if let Some((from, message)) = self.received.clone() {
+                if let Some(PeerMessage { peer, message }) = self.received.clone() {
+                    let from = peer;
                     self.step(Input::Receive { from, message });
                 }
             }
-            1 => self.checkpoint()?,
-            _ => self.instant = !self.instant,
+            1 => self.check_checkpoint(),
+            _ => self.writes = self.writes.other(),
         }
         Ok(())
     }

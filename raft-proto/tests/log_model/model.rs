@@ -1,12 +1,13 @@
-//! What a follower's log has to be, as plainly as it can be said.
+//! What a follower's log has to be, in the plainest form.
 
-use crate::storage::{Record, Storage};
-use raft_proto::EntryId;
+use crate::support::storage::{Record, Storage};
+use raft_proto::{EntryId, SnapshotId, SnapshotWriteFailed};
 
-/// The list: entries with their indexes, behind a base.
+/// The list: entries with their indexes, after a base.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
-    base: Base,
+    /// The last entry dropped.
+    base: EntryId,
     entries: Vec<(u64, Record)>,
     term: u64,
     commit: u64,
@@ -15,30 +16,23 @@ pub(crate) struct Model {
     snapshot: u64,
     /// Between an installation and its `Restore`.
     restoring: bool,
-    /// What is being received, and will be installed when it has been written.
+    /// The last entry of the snapshot that is installed once it has been written.
     incoming: Option<EntryId>,
-}
-
-/// (index, term) of the last entry dropped.
-type Base = (u64, u64);
-
-fn id((index, term): Base) -> EntryId {
-    EntryId::new(index, term)
 }
 
 impl Model {
     /// What a restart makes of a disk, with a service that has applied up to `applied`.
     pub(crate) fn recovered(disk: &Storage, applied: u64) -> Model {
         let mut entries: Vec<(u64, Record)> = disk.log.clone().into_iter().collect();
-        let last = disk.snapshot.as_ref().map(|snapshot| snapshot.id.last);
-        let snapshot = last.map_or((0, 0), |last| (last.index.0, last.term.0));
+        let snapshot = disk.snapshot.as_ref().map(|snapshot| snapshot.id.last);
+        let snapshot = snapshot.unwrap_or(EntryId::ZERO);
         let base = match entries.first() {
             None => snapshot,
-            Some((first, _)) if *first == snapshot.0 + 1 => snapshot,
-            Some((1, _)) => (0, 0),
-            // Nobody knows the term of the entry before the first: the first stands for it.
+            Some((first, _)) if *first == snapshot.index.0 + 1 => snapshot,
+            Some((1, _)) => EntryId::ZERO,
+            // The term of the entry before the first is not known. The first becomes the base.
             Some((first, record)) => {
-                let base = (*first, record.term);
+                let base = EntryId::new(*first, record.term);
                 entries.remove(0);
                 base
             }
@@ -47,23 +41,22 @@ impl Model {
             base,
             entries,
             term: disk.hard_state.term.0,
-            commit: applied.max(snapshot.0),
-            handed_out: applied.max(snapshot.0),
-            snapshot: snapshot.0,
+            commit: applied.max(snapshot.index.0),
+            handed_out: applied.max(snapshot.index.0),
+            snapshot: snapshot.index.0,
             ..Model::default()
         }
     }
 
     pub(crate) fn base(&self) -> EntryId {
-        id(self.base)
+        self.base
     }
 
     pub(crate) fn last(&self) -> EntryId {
-        let last = self
-            .entries
-            .last()
-            .map(|(index, record)| (*index, record.term));
-        id(last.unwrap_or(self.base))
+        let last = self.entries.last();
+        last.map_or(self.base, |(index, record)| {
+            EntryId::new(*index, record.term)
+        })
     }
 
     pub(crate) fn term(&self) -> u64 {
@@ -83,8 +76,8 @@ impl Model {
     }
 
     pub(crate) fn term_at(&self, index: u64) -> Option<u64> {
-        if index == self.base.0 {
-            return Some(self.base.1);
+        if index == self.base.index.0 {
+            return Some(self.base.term.0);
         }
         let mut entries = self.entries.iter();
         entries
@@ -97,8 +90,8 @@ impl Model {
         self.entries.iter().filter(inside).cloned().collect()
     }
 
-    /// Whether a leader of `term` is heard; an earlier one is not.
-    fn hears(&mut self, term: u64) -> bool {
+    /// Adopts a higher term. Returns whether `term` is the current one, and not an earlier one.
+    fn adopts(&mut self, term: u64) -> bool {
         if term > self.term {
             self.term = term;
             self.incoming = None;
@@ -114,12 +107,12 @@ impl Model {
         list: &[(u64, Record)],
         leader_commit: u64,
     ) {
-        if !self.hears(term) {
+        if !self.adopts(term) {
             return;
         }
         let (prev, prev_term) = (prev.index.0, prev.term.0);
-        // What lies before the base is committed, and agrees.
-        if prev >= self.base.0 && self.term_at(prev) != Some(prev_term) {
+        // All entries before the base are committed, and agree with the leader's.
+        if prev >= self.base.index.0 && self.term_at(prev) != Some(prev_term) {
             assert!(
                 prev > self.commit,
                 "a correct leader holds what is committed"
@@ -127,7 +120,7 @@ impl Model {
             return;
         }
         for (index, record) in list {
-            if *index <= self.base.0 || self.term_at(*index) == Some(record.term) {
+            if *index <= self.base.index.0 || self.term_at(*index) == Some(record.term) {
                 continue;
             }
             assert!(
@@ -141,16 +134,22 @@ impl Model {
         self.commit = self.commit.max(leader_commit.min(last_new));
     }
 
-    /// The whole of a snapshot arrives in one chunk. Returns whether it is to be written.
-    pub(crate) fn chunk(&mut self, term: u64, last: EntryId, another_under_way: bool) -> bool {
-        if !self.hears(term) {
+    /// A whole snapshot arrives in one chunk, while the driver may still write another one.
+    /// Returns whether the chunk is written.
+    pub(crate) fn chunk(
+        &mut self,
+        term: u64,
+        last: EntryId,
+        under_way: Option<SnapshotId>,
+    ) -> bool {
+        if !self.adopts(term) {
             return false;
         }
         if last.index.0 <= self.commit {
             self.incoming = None;
             return false;
         }
-        let taken = !self.restoring && !another_under_way;
+        let taken = !self.restoring && under_way.is_none();
         if taken {
             self.incoming = Some(last);
         }
@@ -158,20 +157,21 @@ impl Model {
     }
 
     /// Figure 13, steps 6 to 8.
-    pub(crate) fn chunk_written(&mut self, succeeded: bool) {
-        let Some(last) = self.incoming.take().filter(|_| succeeded) else {
+    pub(crate) fn chunk_written(&mut self, result: Result<(), SnapshotWriteFailed>) {
+        let Some(last) = self.incoming.take().filter(|_| result.is_ok()) else {
             return;
         };
         let (index, term) = (last.index.0, last.term.0);
-        // Appends may have brought as much meanwhile.
+        // Meanwhile appends may have committed as much.
         if index <= self.commit {
             return;
         }
-        match self.term_at(index) == Some(term) {
-            true => self.entries.retain(|(at, _)| *at > index),
-            false => self.entries.clear(),
+        if self.term_at(index) == Some(term) {
+            self.entries.retain(|(at, _)| *at > index);
+        } else {
+            self.entries.clear();
         }
-        self.base = (index, term);
+        self.base = last;
         self.commit = index;
         self.snapshot = index;
         self.restoring = true;
@@ -184,25 +184,29 @@ impl Model {
         self.handed_out = index;
     }
 
-    /// The service's snapshot ends at `index`. Returns whether that is refused.
+    /// The service has made a snapshot that ends at `index`. Returns whether that is refused.
     pub(crate) fn compact(&mut self, index: u64, trailing: u64) -> bool {
         if index > self.handed_out {
             return true;
         }
         if index > self.snapshot {
             self.snapshot = index;
-            let through = index.saturating_sub(trailing).max(self.base.0);
-            let term = self.term_at(through).expect("it is in the log");
-            self.base = (through, term);
+            let through = index.saturating_sub(trailing).max(self.base.index.0);
+            let term = self.term_at(through).expect("the entry is in the log");
+            self.base = EntryId::new(through, term);
             self.entries.retain(|(at, _)| *at > through);
         }
         false
     }
 
-    /// These entries, which follow those handed out before, are to be applied.
+    /// The next entries are handed out to be applied.
     pub(crate) fn hand_out(&mut self, list: &[(u64, Record)]) {
         let last = self.handed_out + list.len() as u64;
-        assert_eq!(list, self.between(self.handed_out + 1, last), "to apply");
+        assert_eq!(
+            list,
+            self.between(self.handed_out + 1, last),
+            "the entries to apply"
+        );
         assert!(last <= self.commit, "{last} is not committed");
         assert!(!self.restoring, "the snapshot comes first");
         self.handed_out = last;

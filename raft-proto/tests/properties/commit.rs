@@ -1,8 +1,9 @@
-//! The commit rule (sections 5.3 and 5.4.2) for clusters of any size, against the naive reading
-//! of Figure 2: acknowledgements come in any order, repeated and late.
+//! The commit rule (sections 5.3 and 5.4.2) for clusters of any size, compared with Figure 2 taken
+//! literally. Acknowledgements come in any order, repeated and late.
 
-use crate::checks::commit_rule;
-use crate::storage::{Record, Storage, entries};
+use crate::cases::cases;
+use crate::checker::commit_rule;
+use crate::support::storage::{Record, Storage, entries};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_proto::*;
@@ -10,17 +11,27 @@ use raft_proto::*;
 #[derive(Clone, Debug)]
 enum Step {
     Propose,
-    /// The leader's own disk has all writes up to some.
-    Persist(u8),
-    /// A follower acknowledges up to some entry; it may have received more.
-    Acknowledge(u8, u8, u8),
+    /// Some of the leader's own writes complete.
+    Persist {
+        pick: u8,
+    },
+    /// A follower acknowledges up to some entry. It may have received more.
+    Acknowledge {
+        peer: u8,
+        match_pick: u8,
+        received_pick: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => Just(Step::Propose),
-        1 => any::<u8>().prop_map(Step::Persist),
-        4 => any::<(u8, u8, u8)>().prop_map(|(peer, disk, log)| Step::Acknowledge(peer, disk, log)),
+        1 => any::<u8>().prop_map(|pick| Step::Persist { pick }),
+        4 => any::<(u8, u8, u8)>().prop_map(|(peer, match_pick, received_pick)| Step::Acknowledge {
+            peer,
+            match_pick,
+            received_pick,
+        }),
     ]
 }
 
@@ -89,7 +100,7 @@ fn leader(voters: u64, mut terms: Vec<u64>, noop: LeaderNoop) -> Raft {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn a_leader_commits_what_a_majority_has_of_its_own_term_and_nothing_else(
@@ -107,17 +118,17 @@ proptest! {
                     id: RequestId(1),
                     commands: Commands::from(bytes::Bytes::from("new")),
                 },
-                Step::Persist(pick) => {
+                Step::Persist { pick } => {
                     let status = raft.status();
                     let issued = status.persisted.0 + status.writes_under_way as u64;
                     Input::Persisted { seq: Seq(u64::from(pick) % issued + 1) }
                 }
-                Step::Acknowledge(_, _, _) if voters == 1 => continue,
-                Step::Acknowledge(peer, disk, log) => {
-                    let received = u64::from(log) % (last + 1);
-                    let match_index = u64::from(disk) % (received + 1);
+                Step::Acknowledge { .. } if voters == 1 => continue,
+                Step::Acknowledge { peer, match_pick, received_pick } => {
+                    let received = u64::from(received_pick) % (last + 1);
+                    let match_index = u64::from(match_pick) % (received + 1);
                     let reply = AppendEntriesReply {
-round: 0,
+                        round: 0,
                         term: raft.term(),
                         outcome: AppendOutcome::Accepted {
                             match_index: Index(match_index),

@@ -1,6 +1,7 @@
 //! What can happen to a cluster, and how likely.
 
-use crate::settings::{Pace, Service, Settings};
+use crate::settings::{Pace, Settings};
+use crate::support::storage::Service;
 use crate::world::{Answer, World};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -8,10 +9,10 @@ use raft_proto::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// One thing that happens. Nodes and messages are picked from those that there are.
+/// One event, or a group of events. Nodes and messages are picked from those that there are.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Any message on its way arrives: late, or before others.
+    /// Any message on its way arrives, late or before others.
     Deliver { pick: u16 },
     /// Some messages arrive in the order in which they were sent.
     DeliverInOrder { count: u8 },
@@ -23,34 +24,34 @@ pub enum Step {
     DropTo { node: u8 },
     /// A node's timer fires.
     Timeout { node: u8 },
-    /// Time passes for all.
-    Pass { millis: u16 },
-    /// A leader, or else any node, is given commands.
+    /// Time passes on all nodes.
+    AdvanceTime { millis: u16 },
+    /// Commands are proposed to a leader, or to any node if there is no leader.
     Propose { node: u8, count: u8, size: u8 },
     /// A node's oldest writes become durable.
     Sync { node: u8, count: u8 },
-    /// A node's driver does its oldest work.
-    Work { node: u8, count: u8, answer: Answer },
-    /// A node loses its memory, and its writes but the oldest `keep` of those not synced.
+    /// A node's driver answers its oldest tasks.
+    RunDriver { node: u8, count: u8, answer: Answer },
+    /// A node crashes. Of its unsynced writes, the oldest `keep` survive.
     Crash { node: u8, keep: u8 },
-    /// It crashes and is back at once.
-    Reboot { node: u8, keep: u8 },
+    /// A node crashes and starts again at once.
+    CrashAndRestart { node: u8, keep: u8 },
     /// A node that is down starts again.
     Restart { node: u8 },
-    /// Power fails everywhere.
-    Blackout { keep: u8 },
+    /// All nodes crash and start again.
+    PowerFailure { keep: u8 },
     /// A service makes a snapshot.
     Compact { node: u8, back: u8 },
     /// The network is cut in two.
     Partition { side: u8 },
-    /// It is whole again.
+    /// The partition ends.
     Heal,
-    /// A transport gives a hint, true or not.
+    /// A transport reports a peer as unreachable, truly or not.
     Unreachable { node: u8, peer: u8 },
-    /// A node goes on from its checkpoint.
+    /// A node is replaced by its checkpoint.
     Checkpoint { node: u8 },
-    /// All goes well for a while.
-    Calm { rounds: u8 },
+    /// For a while, no fault occurs and nothing waits.
+    Undisturbed { rounds: u8 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,8 +62,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<u16>().prop_map(|pick| Step::Duplicate { pick }),
         1 => node().prop_map(|node| Step::DropTo { node }),
         1 => (node(), 0..4u8).prop_map(|(node, keep)| Step::Crash { node, keep }),
-        2 => (node(), 0..4u8).prop_map(|(node, keep)| Step::Reboot { node, keep }),
-        1 => (0..4u8).prop_map(|keep| Step::Blackout { keep }),
+        2 => (node(), 0..4u8).prop_map(|(node, keep)| Step::CrashAndRestart { node, keep }),
+        1 => (0..4u8).prop_map(|keep| Step::PowerFailure { keep }),
         2 => any::<u8>().prop_map(|side| Step::Partition { side }),
         3 => Just(Step::Heal),
         1 => (node(), node()).prop_map(|(node, peer)| Step::Unreachable { node, peer }),
@@ -70,21 +71,21 @@ fn step() -> impl Strategy<Value = Step> {
     let disks = prop_oneof![
         6 => (node(), 1..6u8).prop_map(|(node, count)| Step::Sync { node, count }),
         4 => (node(), 1..6u8, answer)
-            .prop_map(|(node, count, answer)| Step::Work { node, count, answer }),
+            .prop_map(|(node, count, answer)| Step::RunDriver { node, count, answer }),
         2 => (node(), 0..4u8).prop_map(|(node, back)| Step::Compact { node, back }),
         4 => node().prop_map(|node| Step::Restart { node }),
         1 => node().prop_map(|node| Step::Checkpoint { node }),
     ];
-    let life = prop_oneof![
+    let normal = prop_oneof![
         8 => any::<u16>().prop_map(|pick| Step::Deliver { pick }),
         6 => (1..12u8).prop_map(|count| Step::DeliverInOrder { count }),
         4 => node().prop_map(|node| Step::Timeout { node }),
-        2 => (1..150u16).prop_map(|millis| Step::Pass { millis }),
+        2 => (1..150u16).prop_map(|millis| Step::AdvanceTime { millis }),
         6 => (node(), 1..4u8, 0..25u8)
             .prop_map(|(node, count, size)| Step::Propose { node, count, size }),
-        2 => (1..40u8).prop_map(|rounds| Step::Calm { rounds }),
+        2 => (1..40u8).prop_map(|rounds| Step::Undisturbed { rounds }),
     ];
-    prop_oneof![6 => life, 3 => disks, 2 => faults]
+    prop_oneof![6 => normal, 3 => disks, 2 => faults]
 }
 
 /// Schedules of up to `most` steps.
@@ -133,14 +134,14 @@ pub fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// Runs a schedule, then heals everything and waits for agreement.
+/// Runs a schedule, then ends all faults and expects agreement.
 pub fn run(world: &mut World, schedule: &[Step]) {
     for step in schedule {
         perform(world, step);
-        world.ledger.durability(&world.members);
+        world.checker.durability(&world.servers);
     }
-    heal(world);
-    agree(world);
+    end_faults(world);
+    expect_agreement(world);
 }
 
 fn perform(world: &mut World, step: &Step) {
@@ -171,10 +172,12 @@ fn perform(world: &mut World, step: &Step) {
         }
         Step::DropTo { node } => {
             let to = id(node);
-            world.network.retain(|parcel| parcel.to != to);
+            world.network.retain(|packet| packet.to != to);
         }
         Step::Timeout { node } => world.timeout(id(node)),
-        Step::Pass { millis } => world.pass(Duration::from_millis(u64::from(*millis))),
+        Step::AdvanceTime { millis } => {
+            world.advance_time(Duration::from_millis(u64::from(*millis)))
+        }
         Step::Propose { node, count, size } => {
             let leaders = world.leaders();
             let to = match leaders.len() {
@@ -184,20 +187,20 @@ fn perform(world: &mut World, step: &Step) {
             world.propose(to, usize::from(*count), usize::from(*size));
         }
         Step::Sync { node, count } => world.sync(id(node), usize::from(*count)),
-        Step::Work {
+        Step::RunDriver {
             node,
             count,
             answer,
-        } => world.work(id(node), usize::from(*count), *answer),
+        } => world.run_driver(id(node), usize::from(*count), *answer),
         Step::Crash { node, keep } => world.crash(id(node), usize::from(*keep)),
-        Step::Reboot { node, keep } => {
+        Step::CrashAndRestart { node, keep } => {
             world.crash(id(node), usize::from(*keep));
             world.restart(id(node));
         }
         Step::Restart { node } => world.restart(id(node)),
-        Step::Blackout { keep } => {
+        Step::PowerFailure { keep } => {
             (1..=nodes).for_each(|id| world.crash(id, usize::from(*keep)));
-            world.ledger.durability(&world.members);
+            world.checker.durability(&world.servers);
             (1..=nodes).for_each(|id| world.restart(id));
         }
         Step::Compact { node, back } => world.compact(id(node), u64::from(*back)),
@@ -211,49 +214,49 @@ fn perform(world: &mut World, step: &Step) {
             world.input(id(node), Input::Unreachable { peer });
         }
         Step::Checkpoint { node } => world.checkpoint(id(node)),
-        Step::Calm { rounds } => world.calm(usize::from(*rounds)),
+        Step::Undisturbed { rounds } => world.run_undisturbed(usize::from(*rounds)),
     }
 }
 
-fn heal(world: &mut World) {
-    world.story.push("all is well again".to_owned());
+fn end_faults(world: &mut World) {
+    world.trace_lines.push("all faults end".to_owned());
     world.partition(BTreeSet::new());
     (1..=world.settings.nodes).for_each(|id| world.restart(id));
 }
 
-/// Liveness: within ten seconds there is a leader, what it is given is committed, and a second
-/// later all nodes have applied it.
-fn agree(world: &mut World) {
+/// Liveness: within ten seconds there is a leader. A second after a command is proposed to it, the
+/// command is committed and all nodes have applied it.
+fn expect_agreement(world: &mut World) {
     const ROUNDS_A_SECOND: usize = 50;
     let mut leader = None;
     for _ in 0..10 {
-        world.calm(ROUNDS_A_SECOND);
+        world.run_undisturbed(ROUNDS_A_SECOND);
         if let [id] = world.leaders()[..] {
             leader = Some(id);
             break;
         }
     }
     let leader = leader.expect("one leader within ten seconds");
-    let committed = world.ledger.committed();
+    let committed = world.checker.committed();
     world.propose(leader, 1, 0);
-    world.calm(ROUNDS_A_SECOND);
+    world.run_undisturbed(ROUNDS_A_SECOND);
     assert_eq!(world.leaders(), [leader], "the leader stays");
     assert!(
-        world.ledger.committed() > committed,
+        world.checker.committed() > committed,
         "a command is committed"
     );
-    world.ledger.durability(&world.members);
-    let status = world.member(leader).raft.as_ref().unwrap().status();
+    world.checker.durability(&world.servers);
+    let status = world.server(leader).raft.as_ref().unwrap().status();
     assert_eq!(
         status.commit_index, status.last_log.index,
-        "all of the log is"
+        "all of the log is committed"
     );
     for id in 1..=world.settings.nodes {
-        let member = world.member(id);
-        let raft = member.raft.as_ref().unwrap();
+        let server = world.server(id);
+        let raft = server.raft.as_ref().unwrap();
         assert_eq!(
-            member.state.index, status.last_log.index.0,
-            "n{id} has applied all"
+            server.state.index, status.last_log.index.0,
+            "n{id} has applied all entries"
         );
         assert_eq!(raft.term(), status.term, "n{id} is in the leader's term");
         assert_eq!(raft.leader(), Some(NodeId(leader)), "n{id} follows it");

@@ -1,9 +1,10 @@
-//! What one test case draws once, and the config that follows from it.
+//! What a test case draws once, and the config that follows from it.
 
+use crate::support::storage::Service;
 use raft_proto::*;
 use std::time::Duration;
 
-/// What one test case draws once.
+/// What a test case draws once.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub nodes: u64,
@@ -20,21 +21,14 @@ pub struct Settings {
     pub seed: u64,
 }
 
-/// Whether a node's surroundings answer within the step, or when the schedule says so.
+/// When the disk or the driver of a node answers: within the step, or when the schedule says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     Instant,
     Late,
 }
 
-/// Whether the service survives a crash by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    Durable,
-    Volatile,
-}
-
-/// The longest command that the cluster takes.
+/// The length of the longest command that the cluster takes.
 pub const MAX_ENTRY: u64 = 24;
 
 impl Settings {

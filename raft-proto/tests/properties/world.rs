@@ -1,12 +1,13 @@
-//! A cluster whose every node, disk, service and message obeys a schedule, and nothing else.
+//! A cluster in which every node, disk, service and message follows a schedule.
 //!
-//! Each node has a clock of its own, so that a schedule may let any time pass on any node. The
-//! drivers here keep their contract and use all the freedom that it gives them: they sync late,
-//! answer late, and lose in a crash whatever was not synced.
+//! Each node has a clock of its own, so that a schedule can let any time pass on any node. The
+//! drivers keep their contract and use all the freedom that it gives them. They sync late, answer
+//! late, and lose in a crash all that was not synced.
 
-use crate::checks::Ledger;
-use crate::member::{Job, Member, State};
-use crate::settings::{MAX_ENTRY, Pace, Service, Settings};
+use crate::checker::Checker;
+use crate::server::{DriverTask, Server, State};
+use crate::settings::{MAX_ENTRY, Pace, Settings};
+use crate::support::storage::Service;
 use bytes::Bytes;
 use raft_proto::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ pub enum Answer {
 }
 
 #[derive(Clone, Debug)]
-pub struct Parcel {
+pub struct Packet {
     pub from: u64,
     pub to: u64,
     pub message: Message,
@@ -29,31 +30,31 @@ pub struct Parcel {
 
 pub struct World {
     pub settings: Settings,
-    pub members: Vec<Member>,
-    pub network: Vec<Parcel>,
-    /// Members on one side of a partition.
-    cut: BTreeSet<u64>,
-    pub ledger: Ledger,
+    pub servers: Vec<Server>,
+    pub network: Vec<Packet>,
+    /// The servers on one side of the partition.
+    side: BTreeSet<u64>,
+    pub checker: Checker,
     requests: u64,
-    /// Everything that happened, in the words of `trace`, for the report of a failure.
-    pub story: Vec<String>,
+    /// All events and actions in the words of `trace`, for the report of a failure.
+    pub trace_lines: Vec<String>,
 }
 
-/// So many messages at most are on their way; the oldest are lost.
+/// How many messages can be on their way. Beyond that the oldest are lost.
 const CAPACITY: usize = 300;
 
 impl World {
     pub fn new(settings: &Settings) -> World {
         let mut world = World {
             settings: settings.clone(),
-            members: (1..=settings.nodes)
-                .map(|id| Member::new(id, settings.config(id)))
+            servers: (1..=settings.nodes)
+                .map(|id| Server::new(id, settings.config(id)))
                 .collect(),
             network: Vec::new(),
-            cut: BTreeSet::new(),
-            ledger: Ledger::default(),
+            side: BTreeSet::new(),
+            checker: Checker::default(),
             requests: 0,
-            story: Vec::new(),
+            trace_lines: Vec::new(),
         };
         for id in 1..=settings.nodes {
             world.restart(id);
@@ -61,33 +62,33 @@ impl World {
         world
     }
 
-    pub fn member(&mut self, id: u64) -> &mut Member {
-        &mut self.members[id as usize - 1]
+    pub fn server(&mut self, id: u64) -> &mut Server {
+        &mut self.servers[id as usize - 1]
     }
 
     fn is_up(&self, id: u64) -> bool {
-        self.members[id as usize - 1].raft.is_some()
+        self.servers[id as usize - 1].raft.is_some()
     }
 
-    /// Who leads, by their own account.
+    /// The nodes that believe themselves the leader.
     pub fn leaders(&self) -> Vec<u64> {
-        let leads = |member: &&Member| {
-            let role = member.raft.as_ref().map(Raft::role);
+        let leads = |server: &&Server| {
+            let role = server.raft.as_ref().map(Raft::role);
             role == Some(RoleKind::Leader)
         };
-        self.members
+        self.servers
             .iter()
             .filter(leads)
-            .map(|member| member.id)
+            .map(|server| server.id)
             .collect()
     }
 
-    /// Gives a node an input, performs what comes out, and checks everything.
+    /// Gives a node an input, performs its actions, and checks everything.
     pub fn input(&mut self, id: u64, input: Input) {
-        let tells = !matches!(input, Input::Tick);
-        let member = self.member(id);
-        let at = member.clock;
-        let Some(raft) = member.raft.as_mut() else {
+        let is_traced = !matches!(input, Input::Tick);
+        let server = self.server(id);
+        let at = server.clock;
+        let Some(raft) = server.raft.as_mut() else {
             return;
         };
         let who = trace::Who {
@@ -95,11 +96,11 @@ impl World {
             term: raft.term(),
         };
         let mut lines = Vec::new();
-        if tells {
+        if is_traced {
             lines.push(trace::input(who, &input).to_string());
         }
         let before = raft.commit_index();
-        let proposes = matches!(input, Input::Propose { .. });
+        let is_proposal = matches!(input, Input::Propose { .. });
         let actions = raft.step(Event { at, input });
         let who = trace::Who {
             term: raft.term(),
@@ -107,16 +108,20 @@ impl World {
         };
         let action = |action| trace::action(who, action).to_string();
         lines.extend(actions.iter().map(action));
-        self.story.extend(lines);
+        self.trace_lines.extend(lines);
         let outcomes = actions.iter().filter(|action| is_outcome(action)).count();
-        assert_eq!(outcomes, usize::from(proposes), "one outcome a proposal");
+        assert_eq!(
+            outcomes,
+            usize::from(is_proposal),
+            "a proposal has one outcome"
+        );
         for action in actions {
             self.perform(id, action);
         }
-        let member = &self.members[id as usize - 1];
-        self.ledger.check(member, before, &self.members);
+        let server = &self.servers[id as usize - 1];
+        self.checker.check(server, before, &self.servers);
         if self.settings.driver == Pace::Instant {
-            self.work(id, usize::MAX, Answer::Done);
+            self.run_driver(id, usize::MAX, Answer::Done);
         }
         if self.settings.disk == Pace::Instant {
             self.sync(id, usize::MAX);
@@ -124,61 +129,20 @@ impl World {
     }
 
     fn perform(&mut self, id: u64, action: Action) {
-        let member = &mut self.members[id as usize - 1];
+        let server = &mut self.servers[id as usize - 1];
         match action {
             Action::Send { to, message } => {
-                self.ledger.check_promise(member, to, &message);
-                let to = to.0;
-                assert_ne!(to, id, "a node sends nothing to itself");
-                if self.cut.contains(&id) == self.cut.contains(&to) {
-                    self.network.push(Parcel {
-                        from: id,
-                        to,
-                        message,
-                    });
-                }
-                if self.network.len() > CAPACITY {
-                    self.network.remove(0);
-                }
+                self.checker.check_promise(server, to, &message);
+                self.send(id, to.0, message);
             }
-            Action::Persist(write) => {
-                assert_eq!(
-                    write.seq,
-                    member.issued.next(),
-                    "writes are numbered in turn"
-                );
-                member.issued = write.seq;
-                if let Some(install) = &write.install {
-                    member.complete_file(install.snapshot.id);
-                }
-                member.waiting.push_back(write);
-            }
+            Action::Persist(write) => server.queue(write),
             Action::Apply { entries } => {
-                for entry in &entries {
-                    let (index, term) = (entry.index().0, entry.term().0);
-                    assert!(
-                        member.disk.holds(index, term),
-                        "what is applied is on this node's disk"
-                    );
-                    member.state = member.state.apply(index, term, entry.payload());
-                    member.states.insert(index, member.state);
-                }
-                self.ledger.check_state(id, member.state);
-                let last = entries.last_id().expect("at least one entry");
-                member.jobs.push_back(Job::Applied(last.index));
+                server.apply(&entries);
+                self.checker.check_state(id, server.state);
             }
             Action::Restore { snapshot } => {
-                assert_eq!(
-                    member.disk.snapshot.as_ref(),
-                    Some(&snapshot),
-                    "what is restored is on this node's disk"
-                );
-                let state = State::decode(&member.files[&snapshot.id]);
-                assert!(state.index > member.state.index, "a restore goes forward");
-                member.state = state;
-                member.states.insert(state.index, state);
-                self.ledger.check_state(id, member.state);
-                member.jobs.push_back(Job::Applied(snapshot.id.last.index));
+                server.restore(&snapshot);
+                self.checker.check_state(id, server.state);
             }
             Action::ReadSnapshot {
                 peer,
@@ -186,12 +150,11 @@ impl World {
                 offset,
                 length,
             } => {
-                let released = member.released.iter().any(|(_, id)| *id == snapshot);
                 assert!(
-                    member.files.contains_key(&snapshot) && !released,
-                    "a snapshot that is sent was not released"
+                    server.is_readable(snapshot),
+                    "a snapshot that is sent is not released"
                 );
-                member.jobs.push_back(Job::Read {
+                server.tasks.push_back(DriverTask::ReadChunk {
                     peer,
                     snapshot,
                     offset,
@@ -203,15 +166,13 @@ impl World {
                 offset,
                 data,
             } => {
-                member.write_chunk(snapshot, offset, &data);
-                member.jobs.push_back(Job::Written { snapshot, offset });
+                server.write_chunk(snapshot, offset, &data);
+                server
+                    .tasks
+                    .push_back(DriverTask::ReportWritten { snapshot, offset });
             }
-            Action::ReleaseSnapshot { snapshot } => {
-                let until = member.issued;
-                member.released.push((until, snapshot));
-                member.delete_released(Seq(until.0 - member.waiting.len() as u64));
-            }
-            Action::WakeAt(at) => member.wake_at = at,
+            Action::ReleaseSnapshot { snapshot } => server.release(snapshot),
+            Action::WakeAt(at) => server.wake_at = at,
             Action::Proposed { .. } | Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {
             }
             Action::Read { .. }
@@ -222,43 +183,53 @@ impl World {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
-            | Action::Faulted { .. } => panic!("n{id} among correct nodes: {action:?}"),
+            | Action::Faulted { .. } => panic!("n{id} does this among correct nodes: {action:?}"),
         }
     }
 
-    /// Completes the oldest writes of a node, and reports them.
+    fn send(&mut self, from: u64, to: u64, message: Message) {
+        assert_ne!(to, from, "a node sends nothing to itself");
+        if self.side.contains(&from) == self.side.contains(&to) {
+            self.network.push(Packet { from, to, message });
+        }
+        if self.network.len() > CAPACITY {
+            self.network.remove(0);
+        }
+    }
+
+    /// Completes the oldest `count` writes of a node, and reports them.
     pub fn sync(&mut self, id: u64, count: usize) {
-        let member = self.member(id);
-        let count = count.min(member.waiting.len());
-        if count == 0 || member.raft.is_none() {
+        let server = self.server(id);
+        let count = count.min(server.waiting.len());
+        if count == 0 || server.raft.is_none() {
             return;
         }
         let mut seq = Seq(0);
-        for write in member.waiting.drain(..count).collect::<Vec<_>>() {
+        for write in server.waiting.drain(..count).collect::<Vec<_>>() {
             seq = write.seq;
-            member.store(&write);
+            server.store(&write);
         }
-        member.delete_released(seq);
+        server.delete_released(seq);
         self.input(id, Input::Persisted { seq });
     }
 
-    /// A node's driver answers the oldest of what it was asked.
-    pub fn work(&mut self, id: u64, count: usize, answer: Answer) {
+    /// A node's driver answers its oldest `count` tasks.
+    pub fn run_driver(&mut self, id: u64, count: usize, answer: Answer) {
         for _ in 0..count {
-            let member = self.member(id);
-            let Some(job) = member.jobs.pop_front() else {
+            let server = self.server(id);
+            let Some(task) = server.tasks.pop_front() else {
                 return;
             };
-            let input = match job {
-                Job::Applied(index) => Input::Applied { index },
-                Job::Read {
+            let input = match task {
+                DriverTask::ReportApplied(index) => Input::Applied { index },
+                DriverTask::ReadChunk {
                     peer,
                     snapshot,
                     offset,
                     length,
                 } => {
                     let result = match answer {
-                        Answer::Done => member.read(&snapshot, offset, length),
+                        Answer::Done => server.read(&snapshot, offset, length),
                         Answer::Failed => Err(SnapshotReadFailed::Failed),
                     };
                     Input::SnapshotRead {
@@ -268,7 +239,7 @@ impl World {
                         result,
                     }
                 }
-                Job::Written { snapshot, offset } => Input::SnapshotWritten {
+                DriverTask::ReportWritten { snapshot, offset } => Input::SnapshotWritten {
                     snapshot,
                     offset,
                     result: match answer {
@@ -281,70 +252,76 @@ impl World {
         }
     }
 
-    /// A node loses its memory and all writes but the first `keep` of those not synced.
+    /// A node crashes. Of its unsynced writes, the oldest `keep` survive.
     pub fn crash(&mut self, id: u64, keep: usize) {
         if !self.is_up(id) {
             return;
         }
-        let kept = keep.min(self.member(id).waiting.len());
-        self.story.push(format!("n{id} crashes, keeps {kept}"));
-        let member = self.member(id);
-        for write in member.waiting.drain(..kept).collect::<Vec<_>>() {
-            member.store(&write);
+        let kept = keep.min(self.server(id).waiting.len());
+        self.trace_lines
+            .push(format!("n{id} crashes, keeps {kept}"));
+        let server = self.server(id);
+        for write in server.waiting.drain(..kept).collect::<Vec<_>>() {
+            server.store(&write);
         }
-        member.waiting.clear();
-        member.jobs.clear();
-        member.partial = None;
-        member.complete.clear();
-        member.released.clear();
-        member.raft = None;
-        member.wake_at = Time::NEVER;
+        server.waiting.clear();
+        server.tasks.clear();
+        server.partial = None;
+        server.complete.clear();
+        server.released.clear();
+        server.raft = None;
+        server.wake_at = Time::NEVER;
     }
 
     pub fn restart(&mut self, id: u64) {
         if self.is_up(id) {
             return;
         }
-        self.story.push(format!("n{id} starts"));
+        self.trace_lines.push(format!("n{id} starts"));
         let service = self.settings.service;
-        let member = self.member(id);
-        let snapshot = member.disk.snapshot.as_ref().map(|snapshot| snapshot.id);
+        let server = self.server(id);
+        let snapshot = server.disk.snapshot.as_ref().map(|snapshot| snapshot.id);
         let loaded = match snapshot {
-            Some(id) => State::decode(member.files.get(&id).expect("the snapshot is there")),
+            Some(id) => State::decode(
+                server
+                    .files
+                    .get(&id)
+                    .expect("the file of the snapshot is there"),
+            ),
             None => State::default(),
         };
         let applied = match service {
             Service::Durable => {
-                if loaded.index > member.state.index {
-                    member.state = loaded;
+                if loaded.index > server.state.index {
+                    server.state = loaded;
                 }
-                Some(Index(member.state.index))
+                Some(Index(server.state.index))
             }
             Service::Volatile => {
-                member.state = loaded;
+                server.state = loaded;
                 None
             }
         };
-        member.states = BTreeMap::from([(member.state.index, member.state)]);
-        member.config.seed = member.config.seed.wrapping_add(1);
-        member.issued = Seq(0);
-        // A fresh file system check: only the snapshot in use is left.
-        member.files.retain(|id, _| Some(*id) == snapshot);
-        let recovered = member.disk.recovered(applied);
-        let raft = Raft::new(member.config.clone(), recovered);
-        member.raft = Some(raft.expect("a storage that did as it was told"));
-        self.ledger.restarted(id);
+        server.states = BTreeMap::from([(server.state.index, server.state)]);
+        server.config.seed = server.config.seed.wrapping_add(1);
+        server.issued = Seq(0);
+        // At a start, a driver deletes all files but that of the snapshot in use.
+        server.files.retain(|id, _| Some(*id) == snapshot);
+        let recovered = server.disk.recovered(applied);
+        let raft = Raft::new(server.config.clone(), recovered);
+        server.raft = Some(raft.expect("a sound storage"));
+        self.checker.restarted(id);
         self.input(id, Input::Tick);
     }
 
-    /// The service makes a snapshot `back` entries before the last that it has applied.
+    /// The service makes a snapshot that ends `back` entries before the last one applied.
     pub fn compact(&mut self, id: u64, back: u64) {
-        let member = self.member(id);
-        let index = member.state.index.saturating_sub(back);
-        let Some(state) = member.states.get(&index).copied() else {
+        let server = self.server(id);
+        let index = server.state.index.saturating_sub(back);
+        let Some(state) = server.states.get(&index).copied() else {
             return;
         };
-        let Some(term) = member.raft.as_ref().and_then(|raft| {
+        let Some(term) = server.raft.as_ref().and_then(|raft| {
             let term = raft.term_at(Index(index));
             term.filter(|_| index > 0)
         }) else {
@@ -356,10 +333,10 @@ impl World {
             size: bytes.len() as u64,
             checksum: Checksum::of(&bytes),
         };
-        member.files.insert(snapshot, bytes);
-        member
+        server.files.insert(snapshot, bytes);
+        server
             .released
-            .retain(|(_, released)| *released != snapshot);
+            .retain(|released| released.snapshot != snapshot);
         self.input(id, Input::Compact { snapshot });
     }
 
@@ -385,50 +362,50 @@ impl World {
 
     pub fn deliver(&mut self, at: usize) {
         if at < self.network.len() {
-            let Parcel { from, to, message } = self.network.remove(at);
+            let Packet { from, to, message } = self.network.remove(at);
             let from = NodeId(from);
             self.input(to, Input::Receive { from, message });
         }
     }
 
-    /// A node's timer fires, however long that takes.
+    /// A node's clock goes on to its deadline, and the timer fires.
     pub fn timeout(&mut self, id: u64) {
-        let member = self.member(id);
-        if member.wake_at != Time::NEVER {
-            member.clock = member.clock.max(member.wake_at);
-            member.wake_at = Time::NEVER;
+        let server = self.server(id);
+        if server.wake_at != Time::NEVER {
+            server.clock = server.clock.max(server.wake_at);
+            server.wake_at = Time::NEVER;
         }
         self.input(id, Input::Tick);
     }
 
-    /// So much time passes everywhere.
-    pub fn pass(&mut self, time: Duration) {
+    /// Time passes on all nodes, and due timers fire.
+    pub fn advance_time(&mut self, time: Duration) {
         for id in 1..=self.settings.nodes {
-            let member = self.member(id);
-            member.clock = member.clock.after(time);
-            if member.wake_at <= member.clock {
-                member.wake_at = Time::NEVER;
+            let server = self.server(id);
+            server.clock = server.clock.after(time);
+            if server.wake_at <= server.clock {
+                server.wake_at = Time::NEVER;
                 self.input(id, Input::Tick);
             }
         }
     }
 
-    /// Messages between the members of `side` and the others are lost from now on.
+    /// Messages between the servers of `side` and the others are lost from now on.
     pub fn partition(&mut self, side: BTreeSet<u64>) {
-        self.story.push(format!("cut off: {side:?}"));
+        self.trace_lines.push(format!("partition: {side:?}"));
         self.network
-            .retain(|parcel| side.contains(&parcel.from) == side.contains(&parcel.to));
-        self.cut = side;
+            .retain(|packet| side.contains(&packet.from) == side.contains(&packet.to));
+        self.side = side;
     }
 
-    /// A while in which everything works, within the partition that there is.
-    pub fn calm(&mut self, rounds: usize) {
+    /// For a while, disks, drivers and the network do all that waits, within the partition.
+    pub fn run_undisturbed(&mut self, rounds: usize) {
         for _ in 0..rounds {
-            self.pass(Duration::from_millis(20));
-            // Bounded: what one round leaves is delivered in the next.
+            self.advance_time(Duration::from_millis(20));
+            // The number of deliveries is bounded. The next round delivers what is left.
             for _ in 0..2_000 {
                 for id in 1..=self.settings.nodes {
-                    self.work(id, usize::MAX, Answer::Done);
+                    self.run_driver(id, usize::MAX, Answer::Done);
                     self.sync(id, usize::MAX);
                 }
                 if self.network.is_empty() {
@@ -439,9 +416,9 @@ impl World {
         }
     }
 
-    /// A node goes on from its own checkpoint.
+    /// A node is replaced by its checkpoint.
     pub fn checkpoint(&mut self, id: u64) {
-        if let Some(raft) = self.member(id).raft.as_mut() {
+        if let Some(raft) = self.server(id).raft.as_mut() {
             let copy = Raft::from_checkpoint(&raft.checkpoint()).expect("its own checkpoint");
             assert_eq!(&copy, raft, "a checkpoint is the whole state");
             *raft = copy;

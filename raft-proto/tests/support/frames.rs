@@ -1,6 +1,4 @@
-//! Messages and their frames, for the tests of the wire.
-#![allow(dead_code, unreachable_pub, missing_docs)]
-#![allow(clippy::unwrap_used)]
+//! Messages and their frames, for the tests of the wire format.
 
 use bytes::Bytes;
 use raft_proto::wire::{self, DecodeError, Envelope, Limits};
@@ -75,11 +73,12 @@ pub fn frame(message: &Message) -> Vec<u8> {
     wire::encode(&envelope(), message).to_vec()
 }
 
-pub fn refused(frame: Vec<u8>) -> DecodeError {
+/// The error with which the decoder refuses a frame.
+pub fn decode_error(frame: Vec<u8>) -> DecodeError {
     wire::decode(Bytes::from(frame), &LIMITS).unwrap_err()
 }
 
-/// A frame from raw bytes after the envelope; numbers below 128 are a byte each.
+/// A frame whose bytes after the envelope are `body`. A number below 128 takes one byte.
 pub fn raw(body: &[u8]) -> Vec<u8> {
     [&[wire::VERSION, 7, 0, 1, 2], body].concat()
 }

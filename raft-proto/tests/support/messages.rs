@@ -1,6 +1,6 @@
-//! Messages as tests write them, and what is in those that came out.
+//! Short forms of messages, and what the tests look for among actions and packets.
 
-use super::Parcel;
+use super::cluster::Packet;
 use raft_proto::*;
 
 /// Entries with the ids and payloads given.
@@ -14,7 +14,7 @@ pub fn entries(list: &[(u64, u64, &str)]) -> Entries {
     builder.finish()
 }
 
-/// AppendEntries of a leader in `term` that holds `list` after `prev`.
+/// The AppendEntries of a leader in `term` whose log holds `list` after `prev`.
 pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) -> Message {
     Message::AppendEntries(AppendEntries {
         term: Term(term),
@@ -25,7 +25,7 @@ pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) 
     })
 }
 
-/// A heartbeat of a leader in `term` that believes the follower to be at `prev`.
+/// The heartbeat of a leader in `term` that believes the follower to have the log up to `prev`.
 pub fn heartbeat(term: u64, prev: EntryId, commit: u64) -> Message {
     append(term, prev, &[], commit)
 }
@@ -53,7 +53,7 @@ pub fn append_reply(term: u64, outcome: AppendOutcome) -> Message {
     })
 }
 
-/// The whole answer to an append that was stored and synced up to `index`.
+/// The reply of a follower that has received all up to `index` and has it on disk.
 pub fn accepted(term: u64, index: u64) -> Message {
     append_reply(
         term,
@@ -64,6 +64,7 @@ pub fn accepted(term: u64, index: u64) -> Message {
     )
 }
 
+/// The reply of a follower whose log does not hold the entry at `prev`.
 pub fn refused(term: u64, prev: u64, hint: EntryId) -> Message {
     append_reply(
         term,
@@ -74,7 +75,7 @@ pub fn refused(term: u64, prev: u64, hint: EntryId) -> Message {
     )
 }
 
-/// A snapshot of these bytes, of a cluster of three.
+/// A snapshot of a cluster of three nodes, with these bytes.
 pub fn snapshot_meta(last: EntryId, bytes: &[u8]) -> SnapshotMeta {
     SnapshotMeta {
         id: SnapshotId {
@@ -103,7 +104,7 @@ pub fn snapshot_reply(term: u64, last: EntryId, outcome: SnapshotOutcome) -> Mes
     })
 }
 
-/// Why a message was rejected, if it was.
+/// The reason of the first rejected message.
 pub fn rejection(actions: &[Action]) -> Option<Rejection> {
     actions.iter().find_map(|action| match action {
         Action::Rejected { reason, .. } => Some(reason.clone()),
@@ -111,7 +112,7 @@ pub fn rejection(actions: &[Action]) -> Option<Rejection> {
     })
 }
 
-/// Why an input was refused, if it was.
+/// The reason of the first refused input.
 pub fn refusal(actions: &[Action]) -> Option<Refusal> {
     actions.iter().find_map(|action| match action {
         Action::Refused { reason } => Some(*reason),
@@ -119,7 +120,7 @@ pub fn refusal(actions: &[Action]) -> Option<Refusal> {
     })
 }
 
-/// The messages among what came out.
+/// The messages that are sent.
 pub fn sent(actions: &[Action]) -> Vec<(NodeId, Message)> {
     let message = |action: &Action| match action {
         Action::Send { to, message } => Some((*to, message.clone())),
@@ -128,7 +129,7 @@ pub fn sent(actions: &[Action]) -> Vec<(NodeId, Message)> {
     actions.iter().filter_map(message).collect()
 }
 
-/// The indexes handed out to apply.
+/// The indexes of the entries handed out to apply.
 pub fn handed_out(actions: &[Action]) -> Vec<u64> {
     let mut indexes = Vec::new();
     for action in actions {
@@ -139,14 +140,23 @@ pub fn handed_out(actions: &[Action]) -> Vec<u64> {
     indexes
 }
 
-/// The appends with entries among parcels: (to, first index, last index).
-pub fn carried(parcels: &[Parcel]) -> Vec<(u64, u64, u64)> {
-    let carried = |parcel: &Parcel| match &parcel.message {
+/// The appends with entries among packets: receiver, first and last index.
+pub fn entries_sent(packets: &[Packet]) -> Vec<(u64, u64, u64)> {
+    let range = |packet: &Packet| match &packet.message {
         Message::AppendEntries(append) => {
             let (first, last) = (append.entries.first_index()?, append.entries.last_id()?);
-            Some((parcel.to.0, first.0, last.index.0))
+            Some((packet.to.0, first.0, last.index.0))
         }
         _ => None,
     };
-    parcels.iter().filter_map(carried).collect()
+    packets.iter().filter_map(range).collect()
+}
+
+/// The last deadline that the actions name.
+pub fn deadline(actions: &[Action]) -> Time {
+    let wake_at = |action: &Action| match action {
+        Action::WakeAt(at) => Some(*at),
+        _ => None,
+    };
+    actions.iter().rev().find_map(wake_at).unwrap()
 }

@@ -1,7 +1,5 @@
-//! A storage that does what [`Write`] says, as plainly as it can be said: the reference that
-//! random tests recover nodes from.
-#![allow(dead_code, unreachable_pub, missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! A storage that does what [`Write`] says, in the plainest way. It is the reference that tests
+//! recover nodes from.
 
 use bytes::Bytes;
 use raft_proto::*;
@@ -27,7 +25,7 @@ pub fn records(entries: &Entries) -> impl Iterator<Item = (u64, Record)> + '_ {
     })
 }
 
-/// The entries of `records`, which follow each other.
+/// The entries of `records`, whose indexes are consecutive.
 pub fn entries<'a>(records: impl IntoIterator<Item = (u64, &'a Record)>) -> Entries {
     let mut builder = EntriesBuilder::new();
     for (index, record) in records {
@@ -37,9 +35,16 @@ pub fn entries<'a>(records: impl IntoIterator<Item = (u64, &'a Record)>) -> Entr
                 record.kind,
                 record.payload.clone(),
             )
-            .expect("the records follow each other");
+            .expect("the records are consecutive");
     }
     builder.finish()
+}
+
+/// Whether a service survives a crash by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Durable,
+    Volatile,
 }
 
 /// What a disk holds.
@@ -51,7 +56,24 @@ pub struct Storage {
     pub log: BTreeMap<u64, Record>,
 }
 
+/// The effect of a write on what a restart finds.
+pub fn store(stored: &mut Recovered, write: &Write) {
+    let mut storage = Storage::holding(stored);
+    storage.write(write);
+    *stored = storage.recovered(stored.applied);
+}
+
 impl Storage {
+    /// The storage that a restart recovers `recovered` from.
+    pub fn holding(recovered: &Recovered) -> Storage {
+        Storage {
+            identity: recovered.identity.clone(),
+            hard_state: recovered.hard_state,
+            snapshot: recovered.snapshot.clone(),
+            log: records(&recovered.entries).collect(),
+        }
+    }
+
     /// The effect of one write.
     pub fn write(&mut self, write: &Write) {
         if let Some(identity) = &write.identity {
@@ -82,7 +104,7 @@ impl Storage {
         self.log = self.log.split_off(&(index.0 + 1));
     }
 
-    /// As a restart finds it.
+    /// What a restart finds, beside a service that has applied up to `applied`.
     pub fn recovered(&self, applied: Option<Index>) -> Recovered {
         Recovered {
             identity: self.identity.clone(),
@@ -93,7 +115,7 @@ impl Storage {
         }
     }
 
-    /// The records from `from` to `to`, as many as fit within `max_bytes` but at least one.
+    /// The entries from `from` to `to`: as many as fit within `max_bytes`, but at least one.
     pub fn read(&self, from: Index, to: Index, max_bytes: u64) -> Option<Entries> {
         let mut bytes = 0;
         let fits = |record: &Record| {
@@ -112,13 +134,13 @@ impl Storage {
         (entries.first_index() == Some(from)).then_some(entries)
     }
 
-    /// The last index that the snapshot stands for.
+    /// The last index that the snapshot covers.
     pub fn snapshot_index(&self) -> u64 {
         let last = self.snapshot.as_ref().map(|snapshot| snapshot.id.last);
         last.map_or(0, |last| last.index.0)
     }
 
-    /// Whether the entry at `index` is here under this term, or the snapshot stands for it.
+    /// Whether the log holds `index` with this term, or the snapshot covers it.
     pub fn holds(&self, index: u64, term: u64) -> bool {
         match self.log.get(&index) {
             Some(record) => record.term == term,

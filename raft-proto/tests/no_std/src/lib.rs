@@ -1,6 +1,6 @@
 //! The proof that the core needs no standard library: a static library with an allocator and a
-//! panic handler of its own. If anything below it linked `std`, there would be two panic
-//! handlers, and the compiler would refuse (try it: `extern crate std;`).
+//! panic handler of its own. If one of its dependencies linked `std`, there would be two panic
+//! handlers, and the compiler would report an error (try it: `extern crate std;`).
 #![no_std]
 
 extern crate alloc;
@@ -10,7 +10,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use raft_proto::{ClusterId, Config, Event, Input, NodeId, Raft, Recovered, Start, Time};
 
-/// Hands out a fixed arena and never takes anything back.
+/// Allocates from a fixed arena, and never frees.
 struct Arena;
 
 const SIZE: usize = 1 << 20;
@@ -21,8 +21,8 @@ struct Memory(#[allow(dead_code)] [u8; SIZE]);
 static mut MEMORY: Memory = Memory([0; SIZE]);
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: each call takes a range of MEMORY that no other call gets, aligned as asked; a request
-// that does not fit is answered with null, as the trait demands.
+// SAFETY: each call takes an aligned range of MEMORY that no other call gets. A request that does
+// not fit is answered with null, as the trait demands.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let wanted = layout.size() + layout.align();
@@ -46,8 +46,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// Starts a node and gives it its first event, so that the linker needs the core; returns how
-/// many actions came out.
+/// Starts a node and gives it its first event, so that the linker needs the core. Returns the
+/// number of actions.
 #[unsafe(no_mangle)]
 pub extern "C" fn first_step() -> usize {
     let start = Start::voters([NodeId(1)]);
