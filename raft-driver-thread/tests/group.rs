@@ -54,7 +54,11 @@ fn idle_leader() -> (Node<Journal>, Receiver<Entries>) {
     let inner = MemoryStorage::new();
     let storage = ReportingStorage { inner, written };
     let transport = Network::new(1).transport(NodeId(1));
-    let options = support::options(1, 1);
+    let mut options = support::options(1, 1);
+    // A short timeout's deadline is over when it leads: no tick comes later, in which the core would look around.
+    options.config.election_timeout_min = Duration::from_millis(10);
+    options.config.election_timeout_max = Duration::from_millis(20);
+    options.config.heartbeat_interval = Duration::from_millis(3);
     let node = Node::start(options, storage, transport, Journal::default()).unwrap();
     let first = wait_for("an election", || node.execute("first", TIMEOUT).ok());
     wait_for("the core to be told that it was applied", || {
