@@ -1,5 +1,6 @@
-//! Three nodes on loopback TCP with disks, every acknowledged write synced: proposals per second and their
-//! latencies, compared with the latencies of a single `fdatasync` and of a loopback round trip.
+//! Three nodes on loopback TCP with disks, every acknowledged write synced: proposals per second
+//! and their latencies, compared with the latencies of a single `fdatasync` and of a loopback round
+//! trip.
 //!
 //! `cargo bench -p raft-driver-thread --bench cluster [seconds]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -100,7 +101,8 @@ fn round_trip() -> Duration {
     median(times)
 }
 
-/// One proposal at a time compared with a single sync and a round trip, in nine rounds of each in turn.
+/// One proposal at a time compared with a single sync and a round trip, in nine rounds of each in
+/// turn.
 fn compare(leader: &Node<Counter>, data_dir: &Path, time: Duration) {
     let (mut syncs, mut trips, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..9 {
@@ -111,8 +113,8 @@ fn compare(leader: &Node<Counter>, data_dir: &Path, time: Duration) {
     let (sync, trip, latency) = (median(syncs), median(trips), median(latencies));
     let ratio = latency.as_secs_f64() / (sync + trip).as_secs_f64();
     println!(
-        "medians of nine rounds: one proposal at a time {} us, a single fdatasync {} us, a round trip {} us; \
-         the first is {ratio:.2} times the sum of the others",
+        "medians of nine rounds: one proposal at a time {} us, a single fdatasync {} us, \
+         a round trip {} us; the first is {ratio:.2} times the sum of the others",
         latency.as_micros(),
         sync.as_micros(),
         trip.as_micros()

@@ -1,5 +1,5 @@
-//! The resources of three nodes on loopback TCP with disks: the processor while they are idle, the bytes of a
-//! heartbeat, and memory and disk while gigabytes are written.
+//! The resources of three nodes on loopback TCP with disks: the processor while they are idle, the
+//! bytes of a heartbeat, and memory and disk while gigabytes are written.
 //!
 //! `cargo bench -p raft-driver-thread --bench endurance [gigabytes]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -53,7 +53,8 @@ fn core(id: NodeId) -> Raft {
     Raft::new(config, Recovered::default()).unwrap()
 }
 
-/// Gives a core an input; what it writes is durable at once. Returns the messages that it sends to `peer`.
+/// Gives a core an input; what it writes is durable at once. Returns the messages that it sends to
+/// `peer`.
 fn step(raft: &mut Raft, at: Time, input: Input, peer: NodeId) -> Vec<Message> {
     let mut inputs = VecDeque::from([input]);
     let mut sent = Vec::new();

@@ -1,5 +1,5 @@
-//! Writes to the storage of one node, compared with raw writes to a preallocated file that are synced by
-//! `fdatasync`: rounds of each in turn.
+//! Writes to the storage of one node, compared with raw writes to a preallocated file that are
+//! synced by `fdatasync`: rounds of each in turn.
 //!
 //! `cargo bench -p raft-driver-thread --bench storage [rounds]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -95,8 +95,9 @@ pub fn run(ports: [u16; 3], data_dir: &Path) -> Result<u64, Box<dyn Error>> {
         command.put_u64_le(client);
         command.put_u64_le(round);
         command.put_slice(b"+++");
-        // Every node is asked until one of them, the leader, has applied the command. An attempt that
-        // failed may yet be applied, too (`RequestError::Unknown`): the command's number makes that harmless.
+        // Every node is asked until one of them, the leader, has applied the command. An attempt
+        // that failed may yet be applied, too (`RequestError::Unknown`): the command's number makes
+        // that harmless.
         let limit = Duration::from_secs(2);
         let applies = |node: &Node<Counter>| node.execute(command.clone(), limit).is_ok();
         while !nodes.iter().any(applies) {}

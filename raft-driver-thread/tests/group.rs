@@ -47,15 +47,16 @@ impl Storage for ReportingStorage {
 /// How long a node is watched that must do nothing.
 const SILENCE: Duration = Duration::from_millis(50);
 
-/// A leader without peers, and what it writes from now on. It has applied one command and has nothing to do:
-/// a busy core takes a group's requests whenever it is in a turn.
+/// A leader without peers, and what it writes from now on. It has applied one command and has
+/// nothing to do: a busy core takes a group's requests whenever it is in a turn.
 fn idle_leader() -> (Node<Journal>, Receiver<Entries>) {
     let (written, writes) = crossbeam_channel::unbounded();
     let inner = MemoryStorage::new();
     let storage = ReportingStorage { inner, written };
     let transport = Network::new(1).transport(NodeId(1));
     let mut options = support::options(1, 1);
-    // A short timeout's deadline is over when it leads: no tick comes later, in which the core would look around.
+    // A short timeout's deadline is over when it leads: no tick comes later, in which the core
+    // would look around.
     options.config.election_timeout_min = Duration::from_millis(10);
     options.config.election_timeout_max = Duration::from_millis(20);
     options.config.heartbeat_interval = Duration::from_millis(3);

@@ -62,7 +62,8 @@ fn after_a_restart_the_services_snapshot_is_received_and_then_the_commands_after
     let data = b"the first seven".to_vec();
     let snapshot = ApplyMsg::Snapshot { last: ids[6], data };
     assert_eq!(messages.recv_timeout(TIMEOUT).unwrap(), snapshot);
-    // Without a no-op entry, a new leader commits earlier terms' entries only with its first command.
+    // Without a no-op entry, a new leader commits earlier terms' entries only with its first
+    // command.
     let again = start(&raft, b"again");
     for number in 7..10_u8 {
         let id = ids[usize::from(number)];

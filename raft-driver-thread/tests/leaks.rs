@@ -1,4 +1,5 @@
-//! Nodes that stop leave nothing behind. A test alone in its process, whose threads and files it counts.
+//! Nodes that stop leave nothing behind. A test alone in its process, whose threads and files it
+//! counts.
 #![cfg(all(feature = "tcp", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -109,8 +109,8 @@ fn write(seq: u64) -> Write {
     }
 }
 
-/// How many zeros at the end of a file are kept in a copy. A journal has 64 MiB of them: it would take most of
-/// the time to copy and to read these again and again.
+/// How many zeros at the end of a file are kept in a copy. A journal has 64 MiB of them: it would
+/// take most of the time to copy and to read these again and again.
 const MAX_ZEROS: u64 = 4 << 20;
 
 /// A copy of a file.
@@ -252,11 +252,13 @@ fn is_safe(folder: &Path, expected: &Recovered) -> bool {
     }
 }
 
-/// In how many places each file is damaged, and how many threads do so: to open a folder is mostly waiting.
+/// In how many places each file is damaged, and how many threads do so: to open a folder is mostly
+/// waiting.
 const PLACES: usize = 24;
 const THREADS: usize = 8;
 
-/// Damages each file in several places, each in a copy of the folder of its own, and opens the copies.
+/// Damages each file in several places, each in a copy of the folder of its own, and opens the
+/// copies.
 fn assert_safe_after(damage: impl Fn(&mut FileCopy, usize) + Sync) {
     let folder = killed_after_each_write().pop().unwrap();
     let expected = recover(&folder);

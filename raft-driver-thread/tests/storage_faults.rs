@@ -1,4 +1,5 @@
-//! Storages that fail or block at any point: nothing acknowledged is lost, and nothing is acknowledged early.
+//! Storages that fail or block at any point: nothing acknowledged is lost, and nothing is
+//! acknowledged early.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

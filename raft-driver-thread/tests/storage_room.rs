@@ -1,4 +1,5 @@
-//! How the storage on disk uses space: the journal is preallocated, and compacted entries are not written again.
+//! How the storage on disk uses space: the journal is preallocated, and compacted entries are not
+//! written again.
 #![cfg(all(feature = "disk", unix))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

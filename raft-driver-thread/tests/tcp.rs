@@ -151,7 +151,8 @@ fn a_removed_member_is_sent_a_farewell_and_then_nothing() {
         || {
             one.transport.flush();
             while two.deliveries.next(Duration::ZERO).is_some() {}
-            std::thread::park_timeout(Duration::from_millis(100)); // Sends nothing for longer than that.
+            // Sends nothing for longer than the farewell lasts.
+            std::thread::park_timeout(Duration::from_millis(100));
             one.transport.flush();
             one.send(NodeId(2), message(3));
             let received = two.deliveries.next(Duration::from_millis(100));

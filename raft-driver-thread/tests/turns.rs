@@ -95,8 +95,9 @@ fn a_panic_in_a_turn_that_another_thread_took_stops_the_node() {
         start(&network, 2, &Callers::default()),
         start(&network, 3, &Callers::default()),
     ];
-    // The disk's thread reports that a write is durable, and takes the turn that answers the leader, unless
-    // another thread is in a turn just then. So there have to be writes until it does.
+    // The disk's thread reports that a write is durable, and takes the turn that answers the
+    // leader, unless another thread is in a turn just then. So there have to be writes until it
+    // does.
     let reason = wait_for("the node to stop", || {
         execute(&nodes, b"a");
         nodes[0].stop_reason()

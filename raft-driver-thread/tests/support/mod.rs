@@ -24,9 +24,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The settings of node `id` of a cluster of `nodes`.
 ///
-/// On a busy machine threads are late by hundreds of milliseconds. That must not depose a leader, so
-/// election timeouts are long. The first one of the node that is started last is short: the test gets
-/// its first leader at once.
+/// On a busy machine threads are late by hundreds of milliseconds. That must not depose a leader,
+/// so election timeouts are long. The first one of the node that is started last is short: the test
+/// gets its first leader at once.
 pub fn options(id: u64, nodes: u64) -> Options {
     let voters = (1..=nodes).map(NodeId);
     let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), id);
@@ -125,7 +125,8 @@ impl Environment {
         }
     }
 
-    /// From now on messages are late, lost and out of order; or, over TCP, connections are slow and break.
+    /// From now on messages are late, lost and out of order; or, over TCP, connections are slow and
+    /// break.
     pub fn make_unreliable(&self) {
         match self {
             Environment::Channel { network, .. } => network.set_faults(Faults::unreliable()),
