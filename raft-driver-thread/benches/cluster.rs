@@ -1,12 +1,13 @@
-//! Three nodes on loopback TCP with disks, every acknowledged write synced: proposals a second and
-//! their latencies, beside those of a lone `fdatasync` and of a loopback round trip.
+//! Three nodes on loopback TCP with disks, every acknowledged write synced: proposals per second
+//! and their latencies, compared with the latencies of a single `fdatasync` and of a loopback round
+//! trip.
 //!
 //! `cargo bench -p raft-driver-thread --bench cluster [seconds]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
-use raft_driver_thread::Node;
+use raft_driver_thread::{Node, Proposed};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -15,8 +16,20 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use support::{Counter, PAYLOAD, leader, nodes, resident};
 
-/// Keeps `window` proposals outstanding; the latencies of all, sorted, and the rate.
-fn measure(node: &Node<Counter>, window: usize, time: Duration) -> (Vec<Duration>, f64) {
+struct Measured {
+    /// Of all proposals, sorted.
+    latencies: Vec<Duration>,
+    per_second: f64,
+}
+
+impl Measured {
+    fn percentile(&self, percent: usize) -> Duration {
+        self.latencies[(self.latencies.len() - 1) * percent / 100]
+    }
+}
+
+/// Keeps `window` proposals outstanding.
+fn measure(node: &Node<Counter>, window: usize, time: Duration) -> Measured {
     let payload = bytes::Bytes::from(vec![7; PAYLOAD]);
     let mut outstanding = VecDeque::new();
     let mut latencies = Vec::new();
@@ -28,15 +41,18 @@ fn measure(node: &Node<Counter>, window: usize, time: Duration) -> (Vec<Duration
         while let Some((since, ticket)) = outstanding.pop_front() {
             ticket.wait().unwrap();
             latencies.push(since.elapsed());
-            let ended = |(_, ticket): &(_, raft_driver_thread::Proposed<u64>)| ticket.is_ended();
-            if !outstanding.front().is_some_and(ended) {
+            let is_ended = |(_, ticket): &(_, Proposed<u64>)| ticket.is_ended();
+            if !outstanding.front().is_some_and(is_ended) {
                 break;
             }
         }
     }
-    let rate = latencies.len() as f64 / begin.elapsed().as_secs_f64();
+    let per_second = latencies.len() as f64 / begin.elapsed().as_secs_f64();
     latencies.sort_unstable();
-    (latencies, rate)
+    Measured {
+        latencies,
+        per_second,
+    }
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -45,8 +61,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 /// Overwrites a preallocated file and syncs, one entry at a time.
-fn lone_sync(folder: &Path) -> Duration {
-    let mut file = File::create(folder.join("raw")).unwrap();
+fn single_sync(data_dir: &Path) -> Duration {
+    let mut file = File::create(data_dir.join("raw")).unwrap();
     file.write_all(&vec![0; 1 << 20]).unwrap();
     file.sync_all().unwrap();
     file.rewind().unwrap();
@@ -85,18 +101,20 @@ fn round_trip() -> Duration {
     median(times)
 }
 
-/// One outstanding beside a lone sync and a round trip, in nine rounds by turns.
-fn compare(leader: &Node<Counter>, folder: &Path, time: Duration) {
+/// One proposal at a time compared with a single sync and a round trip, in nine rounds of each in
+/// turn.
+fn compare(leader: &Node<Counter>, data_dir: &Path, time: Duration) {
     let (mut syncs, mut trips, mut latencies) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..9 {
-        syncs.push(lone_sync(folder));
+        syncs.push(single_sync(data_dir));
         trips.push(round_trip());
-        latencies.push(median(measure(leader, 1, time).0));
+        latencies.push(measure(leader, 1, time).percentile(50));
     }
     let (sync, trip, latency) = (median(syncs), median(trips), median(latencies));
     let ratio = latency.as_secs_f64() / (sync + trip).as_secs_f64();
     println!(
-        "medians of nine rounds: one outstanding {} us, a lone fdatasync {} us, a round trip {} us: {ratio:.2} of their sum",
+        "medians of nine rounds: one proposal at a time {} us, a single fdatasync {} us, \
+         a round trip {} us; the first is {ratio:.2} times the sum of the others",
         latency.as_micros(),
         sync.as_micros(),
         trip.as_micros()
@@ -106,10 +124,8 @@ fn compare(leader: &Node<Counter>, folder: &Path, time: Duration) {
 fn main() {
     let seconds = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(5));
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = target.join(format!("cluster-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let nodes = nodes(&folder);
+    let data_dir = support::data_dir("cluster");
+    let nodes = nodes(&data_dir);
     let leader = leader(&nodes);
     println!("three nodes, loopback TCP, disks, synced; entries of {PAYLOAD} bytes");
     println!(
@@ -117,13 +133,14 @@ fn main() {
         "outstanding", "proposals/s", "p50 us", "p99 us"
     );
     for window in [1, 64, 1024] {
-        let (latencies, rate) = measure(leader, window, time);
-        let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_micros();
-        let (p50, p99) = (at(50), at(99));
-        println!("{window:>12} {rate:>14.0} {p50:>10} {p99:>10}");
+        let measured = measure(leader, window, time);
+        let per_second = measured.per_second;
+        let p50 = measured.percentile(50).as_micros();
+        let p99 = measured.percentile(99).as_micros();
+        println!("{window:>12} {per_second:>14.0} {p50:>10} {p99:>10}");
     }
-    compare(leader, &folder, time / 5);
+    compare(leader, &data_dir, time / 5);
     println!("resident memory {} MiB", resident() >> 20);
     drop(nodes);
-    fs::remove_dir_all(&folder).unwrap();
+    fs::remove_dir_all(&data_dir).unwrap();
 }

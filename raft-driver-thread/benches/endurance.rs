@@ -1,5 +1,5 @@
-//! What three nodes on loopback TCP with disks cost when nothing is to be done, how long a heartbeat
-//! is, and what they hold of memory and disk while gigabytes go through them.
+//! The resources of three nodes on loopback TCP with disks: the processor while they are idle, the
+//! bytes of a heartbeat, and memory and disk while gigabytes are written.
 //!
 //! `cargo bench -p raft-driver-thread --bench endurance [gigabytes]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -20,8 +20,11 @@ use support::{Counter, PAYLOAD, leader, nodes, resident};
 
 const OUTSTANDING: usize = 1024;
 
-/// User and system time of this process.
-fn cpu() -> Duration {
+const NODE: NodeId = NodeId(1);
+const PEER: NodeId = NodeId(2);
+
+/// User and system time of this process so far.
+fn cpu_time() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks = after_name.split_whitespace().skip(11).take(2);
@@ -32,11 +35,11 @@ fn cpu() -> Duration {
 
 fn idle(nodes: &[Node<Counter>]) {
     let time = Duration::from_secs(10);
-    let (begin, used) = (Instant::now(), cpu());
+    let (begin, used) = (Instant::now(), cpu_time());
     while begin.elapsed() < time {
         std::thread::park_timeout(time - begin.elapsed().min(time));
     }
-    let used = (cpu() - used).as_secs_f64() / begin.elapsed().as_secs_f64();
+    let used = (cpu_time() - used).as_secs_f64() / begin.elapsed().as_secs_f64();
     let count = nodes.len();
     println!(
         "idle for {time:?}: {count} nodes together {:.2} % of a core",
@@ -44,73 +47,56 @@ fn idle(nodes: &[Node<Counter>]) {
     );
 }
 
-/// The heartbeat of a leader of three, as it is sent: with its addresses, and without them.
-fn heartbeat() {
+fn core(id: NodeId) -> Raft {
     let start = Start::voters((1..=3).map(NodeId));
-    let config = Config::new(ClusterId(1), NodeId(1), start, 1);
-    let mut raft = Raft::new(config.clone(), Recovered::default()).unwrap();
-    let mut inputs = VecDeque::from([Input::Tick]);
-    let mut longest = None;
-    let mut at = Time::ZERO;
-    let peer = NodeId(2);
-    let mut other = {
-        let start = Start::voters((1..=3).map(NodeId));
-        let config = Config::new(ClusterId(1), peer, start, 2);
-        Raft::new(config, Recovered::default()).unwrap()
-    };
-    // The first elects itself with the second's help; what is sent last then is a heartbeat.
-    while at < Time(5_000_000_000) {
-        at = Time(at.0 + 10_000_000);
-        inputs.push_back(Input::Tick);
-        while let Some(input) = inputs.pop_front() {
-            for action in raft.step(Event { at, input }) {
-                match action {
-                    Action::Persist(write) => inputs.push_back(Input::Persisted { seq: write.seq }),
-                    Action::Send { to, message } if to == peer => {
-                        if matches!(message, Message::AppendEntries(_)) {
-                            longest = Some(message.clone());
-                        }
-                        let from = NodeId(1);
-                        answer(
-                            &mut other,
-                            Input::Receive { from, message },
-                            at,
-                            &mut inputs,
-                        );
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-    let message = longest.unwrap();
-    let envelope = Envelope::new(&config, peer);
-    let framed = wire::encode(&envelope, &message).len();
-    println!("a heartbeat: a frame of {framed} bytes");
+    let config = Config::new(ClusterId(1), id, start, id.0);
+    Raft::new(config, Recovered::default()).unwrap()
 }
 
-/// Gives the other node an input, and the first node its answers.
-fn answer(other: &mut Raft, input: Input, at: Time, inputs: &mut VecDeque<Input>) {
-    let mut own = VecDeque::from([input]);
-    while let Some(input) = own.pop_front() {
-        for action in other.step(Event { at, input }) {
+/// Gives a core an input; what it writes is durable at once. Returns the messages that it sends to
+/// `peer`.
+fn step(raft: &mut Raft, at: Time, input: Input, peer: NodeId) -> Vec<Message> {
+    let mut inputs = VecDeque::from([input]);
+    let mut sent = Vec::new();
+    while let Some(input) = inputs.pop_front() {
+        for action in raft.step(Event { at, input }) {
             match action {
-                Action::Persist(write) => own.push_back(Input::Persisted { seq: write.seq }),
-                Action::Send {
-                    to: NodeId(1),
-                    message,
-                } => {
-                    let from = NodeId(2);
-                    inputs.push_back(Input::Receive { from, message });
-                }
+                Action::Persist(write) => inputs.push_back(Input::Persisted { seq: write.seq }),
+                Action::Send { to, message } if to == peer => sent.push(message),
                 _ => {}
             }
         }
     }
+    sent
 }
 
-fn bytes_in(folder: &Path) -> u64 {
-    let Ok(inside) = fs::read_dir(folder) else {
+/// The length of a heartbeat's frame.
+fn heartbeat() {
+    let (mut node, mut peer) = (core(NODE), core(PEER));
+    let mut last_append = None;
+    // The node elects itself with the help of its peer; what it sends last is a heartbeat.
+    for tick in 1..=500 {
+        let at = Time(tick * 10_000_000);
+        let mut sent = VecDeque::from(step(&mut node, at, Input::Tick, PEER));
+        while let Some(message) = sent.pop_front() {
+            if matches!(message, Message::AppendEntries(_)) {
+                last_append = Some(message.clone());
+            }
+            let from = NODE;
+            for message in step(&mut peer, at, Input::Receive { from, message }, NODE) {
+                let from = PEER;
+                sent.extend(step(&mut node, at, Input::Receive { from, message }, PEER));
+            }
+        }
+    }
+    let envelope = Envelope::new(node.config(), PEER);
+    let frame = wire::encode(&envelope, &last_append.unwrap());
+    println!("a heartbeat: a frame of {} bytes", frame.len());
+}
+
+/// The bytes that are allocated on the disk for the files of a directory.
+fn bytes_in(dir: &Path) -> u64 {
+    let Ok(inside) = fs::read_dir(dir) else {
         return 0; // Deleted meanwhile.
     };
     let sizes = inside.flatten().map(|file| match file.metadata() {
@@ -124,10 +110,11 @@ fn bytes_in(folder: &Path) -> u64 {
     sizes.sum()
 }
 
-fn endure(node: &Node<Counter>, folder: &Path, gigabytes: u64) {
+/// Writes so many gigabytes, and shows memory and disk ten times meanwhile.
+fn endure(node: &Node<Counter>, data_dir: &Path, gigabytes: u64) {
     let payload = bytes::Bytes::from(vec![7; PAYLOAD]);
     let total = gigabytes << 30;
-    let (mut written, mut shown) = (0, 0);
+    let (mut written, mut show_at) = (0, 0);
     let mut outstanding = VecDeque::new();
     println!(
         "{:>12} {:>12} {:>12}",
@@ -139,24 +126,22 @@ fn endure(node: &Node<Counter>, folder: &Path, gigabytes: u64) {
             written += PAYLOAD as u64;
         }
         outstanding.pop_front().map(|ticket| ticket.wait().unwrap());
-        if written >= shown {
-            let disks = bytes_in(folder) >> 20;
+        if written >= show_at {
+            let disks = bytes_in(data_dir) >> 20;
             println!("{:>12} {:>12} {disks:>12}", written >> 20, resident() >> 20);
-            shown += total / 10;
+            show_at += total / 10;
         }
     }
 }
 
 fn main() {
     let gigabytes = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = target.join(format!("endurance-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let data_dir = support::data_dir("endurance");
     heartbeat();
-    let nodes = nodes(&folder);
+    let nodes = nodes(&data_dir);
     let leader = leader(&nodes);
     idle(&nodes);
-    endure(leader, &folder, gigabytes.unwrap_or(1));
+    endure(leader, &data_dir, gigabytes.unwrap_or(1));
     drop(nodes);
-    fs::remove_dir_all(&folder).unwrap();
+    fs::remove_dir_all(&data_dir).unwrap();
 }

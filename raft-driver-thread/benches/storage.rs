@@ -1,4 +1,5 @@
-//! The storage path of one node beside a raw preallocated append and `fdatasync`, in turns.
+//! Writes to the storage of one node, compared with raw writes to a preallocated file that are
+//! synced by `fdatasync`: rounds of each in turn.
 //!
 //! `cargo bench -p raft-driver-thread --bench storage [rounds]`
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 const PAYLOAD: usize = 256;
 const WRITES: u64 = 300;
 
-/// The storage, and where its log ends.
+/// A storage, and the last write and the last index that it was given.
 struct Disk {
     storage: DiskStorage,
     seq: u64,
@@ -25,8 +26,8 @@ struct Disk {
 }
 
 impl Disk {
-    fn open(folder: &Path) -> Disk {
-        let mut storage = DiskStorage::open(folder).unwrap();
+    fn open(data_dir: &Path) -> Disk {
+        let mut storage = DiskStorage::open(data_dir).unwrap();
         storage.recover().unwrap();
         Disk {
             storage,
@@ -68,12 +69,13 @@ impl Disk {
     }
 }
 
-fn raw(file: &mut File, batch: u64) {
+fn raw_write(file: &mut File, batch: u64) {
     let bytes = vec![7; PAYLOAD * batch as usize];
     file.write_all(&bytes).unwrap();
     file.sync_data().unwrap();
 }
 
+/// The mean time of `work`.
 fn time(mut work: impl FnMut()) -> Duration {
     let begin = Instant::now();
     for _ in 0..WRITES {
@@ -91,23 +93,23 @@ fn main() {
     let rounds = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
     let rounds: u32 = rounds.unwrap_or(9);
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = target.join(format!("storage-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    println!("entries of {PAYLOAD} bytes, medians of {rounds} rounds by turns");
+    let data_dir = target.join(format!("storage-{}", std::process::id()));
+    fs::create_dir_all(&data_dir).unwrap();
+    println!("entries of {PAYLOAD} bytes, medians of {rounds} rounds");
     println!(
         "{:>8} {:>10} {:>10} {:>18}",
-        "batch", "raw us", "disk us", "throughput of raw"
+        "batch", "raw us", "storage us", "share of raw speed"
     );
     for batch in [1, 16, 256] {
-        let mut disk = Disk::open(&folder.join(format!("disk-{batch}")));
-        let mut file = File::create(folder.join("raw")).unwrap();
+        let mut disk = Disk::open(&data_dir.join(format!("disk-{batch}")));
+        let mut file = File::create(data_dir.join("raw")).unwrap();
         let length = WRITES * batch * PAYLOAD as u64;
         file.write_all(&vec![0; length as usize]).unwrap();
         file.sync_all().unwrap();
         let (mut raws, mut disks) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             file.rewind().unwrap();
-            raws.push(time(|| raw(&mut file, batch)));
+            raws.push(time(|| raw_write(&mut file, batch)));
             disks.push(time(|| disk.write(batch)));
         }
         let (raw, disk) = (median(raws), median(disks));
@@ -118,5 +120,5 @@ fn main() {
             disk.as_micros()
         );
     }
-    fs::remove_dir_all(&folder).unwrap();
+    fs::remove_dir_all(&data_dir).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a node promises to those who use it.
+//! What a node promises to its callers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -9,18 +9,18 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use support::{Cluster, LIMIT, until};
+use support::{Cluster, TIMEOUT, wait_for};
 
 #[test]
 fn a_follower_refuses_commands_and_names_the_leader() {
     let cluster = Cluster::new(3);
     let leader = cluster.leader();
     let follower = 1 + leader % 3;
-    let refused = cluster.nodes[&follower].propose("a").unwrap_err();
+    let error = cluster.nodes[&follower].propose("a").unwrap_err();
     let expected = ProposeError::NotLeader {
         leader: Some(NodeId(leader)),
     };
-    assert_eq!(refused, RequestError::Refused(expected));
+    assert_eq!(error, RequestError::Refused(expected));
 }
 
 #[test]
@@ -31,21 +31,22 @@ fn commands_submitted_together_are_applied_in_order() {
         .map(|number: u32| leader.submit(number.to_le_bytes().to_vec()))
         .collect();
     for (number, ticket) in tickets.into_iter().enumerate() {
-        assert_eq!(ticket.wait_timeout(LIMIT).unwrap().answer, number + 1);
+        assert_eq!(ticket.wait_timeout(TIMEOUT).unwrap().answer, number + 1);
     }
 }
 
 #[test]
-fn subscribers_hear_of_leaders_and_of_the_end() {
+fn the_last_event_of_every_subscriber_is_why_the_node_stopped() {
     let cluster = Cluster::new(1);
     let node = &cluster.nodes[&1];
-    let news = node.subscribe();
+    let subscription = node.subscribe();
     cluster.leader();
     node.shutdown();
-    let heard: Vec<NodeEvent> = news.iter().collect();
+    let events: Vec<NodeEvent> = subscription.iter().collect();
     let end = NodeEvent::Stopped(StopReason::Shutdown);
-    assert_eq!(heard.last(), Some(&end));
-    assert_eq!(node.subscribe().recv(), Ok(end), "also who comes late");
+    assert_eq!(events.last(), Some(&end));
+    let late = node.subscribe();
+    assert_eq!(late.recv(), Ok(end));
 }
 
 #[test]
@@ -55,9 +56,10 @@ fn a_panic_in_the_state_machine_stops_the_node_with_its_reason() {
     let node = &cluster.nodes[&1];
     let ticket = node.submit("panic");
     let unknown = RequestError::Unknown(Unknown::Stopped);
-    assert_eq!(ticket.wait_timeout(LIMIT).unwrap_err(), unknown);
-    let reason = until("the node stopped", || node.stop_reason());
-    assert_eq!(reason, StopReason::StateMachine("panic: asked to".into()));
+    assert_eq!(ticket.wait_timeout(TIMEOUT).unwrap_err(), unknown);
+    let reason = wait_for("the node to stop", || node.stop_reason());
+    let expected = StopReason::StateMachine("panic: as the command says".into());
+    assert_eq!(reason, expected);
     let after = node.submit("a").wait().unwrap_err();
     assert_eq!(after, RequestError::Stopped);
 }
@@ -78,7 +80,7 @@ fn tickets_are_futures_that_wake_their_task() {
     let applied = loop {
         match ticket.as_mut().poll(&mut context) {
             Poll::Ready(outcome) => break outcome.unwrap(),
-            Poll::Pending => std::thread::park_timeout(LIMIT),
+            Poll::Pending => std::thread::park_timeout(TIMEOUT),
         }
     };
     assert_eq!(applied.answer, 1);
@@ -89,21 +91,21 @@ fn more_requests_than_may_be_outstanding_are_refused_at_once() {
     let cluster = Cluster::tuned(3, |options| options.max_outstanding = 2);
     let leader = cluster.leader();
     for id in 1..=3 {
-        cluster.ground.cut(id);
+        cluster.environment.cut(id);
     }
     let node = &cluster.nodes[&leader];
-    let held = [node.submit("a"), node.submit("b")];
+    let waiting = [node.submit("a"), node.submit("b")];
     let refused = node.submit("c");
     assert!(refused.is_ended());
     assert_eq!(refused.wait().unwrap_err(), RequestError::Overloaded);
-    drop(held);
+    drop(waiting);
 }
 
 #[test]
-fn a_read_of_a_cut_off_leader_ends_without_an_answer() {
+fn a_read_of_a_leader_that_is_cut_off_ends_without_an_answer() {
     let cluster = Cluster::new(3);
     let leader = cluster.leader();
-    cluster.ground.cut(leader);
+    cluster.environment.cut(leader);
     let read = cluster.nodes[&leader].read(ReadMode::Quorum, |journal| journal.0.len());
-    assert!(read.wait_timeout(LIMIT).is_err());
+    assert!(read.wait_timeout(TIMEOUT).is_err());
 }

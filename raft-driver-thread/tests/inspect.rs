@@ -1,4 +1,4 @@
-//! `inspect` tells what a folder holds, and what in it is damaged.
+//! `inspect` reports what a node's folder holds, and what in it is damaged.
 #![cfg(feature = "disk")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -11,47 +11,48 @@ use raft_driver_thread::storage::disk::{DiskStorage, inspect};
 use raft_driver_thread::transport::channel::Network;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Journal, LIMIT, until};
+use support::{Journal, TIMEOUT, wait_for};
 
-fn start(folder: &Path) -> Node<Journal> {
+/// A node that makes a snapshot after 80 entries: one in these tests, which write a hundred.
+fn start(data_dir: &Path) -> Node<Journal> {
     let mut options = support::options(1, 1);
-    options.snapshots.every_entries = Some(80); // One, of a hundred.
+    options.snapshots.every_entries = Some(80);
     options.config.trailing_entries = 10;
     let transport = Network::new(1).transport(NodeId(1));
-    let storage = DiskStorage::open(folder).unwrap();
+    let storage = DiskStorage::open(data_dir).unwrap();
     Node::start(options, storage, transport, Journal::default()).unwrap()
 }
 
-/// A folder with a snapshot and a log after it.
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let node = start(folder.path());
-    until("a first command", || node.execute("first", LIMIT).ok());
+/// A stopped node's folder, with a snapshot and a log after it.
+fn data_dir() -> tempfile::TempDir {
+    let data_dir = tempfile::tempdir().unwrap();
+    let node = start(data_dir.path());
+    wait_for("a first command", || node.execute("first", TIMEOUT).ok());
     for number in 0..99_u8 {
-        node.execute(vec![number; 100], LIMIT).unwrap();
+        node.execute(vec![number; 100], TIMEOUT).unwrap();
     }
-    until("a snapshot", || node.status().unwrap().snapshot);
-    // The write that makes it the one to recover may still be on its way.
-    node.execute("last", LIMIT).unwrap();
-    folder
+    wait_for("a snapshot", || node.status().unwrap().snapshot);
+    // The write that names the snapshot comes before this one.
+    node.execute("last", TIMEOUT).unwrap();
+    data_dir
 }
 
-fn flip(path: &Path, at: usize) {
+fn flip_bit(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
-fn only_file(folder: PathBuf) -> PathBuf {
-    let mut files = fs::read_dir(folder).unwrap();
+fn only_file(dir: PathBuf) -> PathBuf {
+    let mut files = fs::read_dir(dir).unwrap();
     files.next().unwrap().unwrap().path()
 }
 
 #[test]
-fn a_whole_folder_is_told_and_found_whole() {
-    let folder = folder();
+fn an_undamaged_folder_is_reported_as_such_and_left_unchanged() {
+    let data_dir = data_dir();
     let mut payloads = Vec::new();
-    let found = inspect(folder.path(), |entries| {
+    let found = inspect(data_dir.path(), |entries| {
         payloads.extend(entries.iter().map(|entry| entry.payload().to_vec()));
     })
     .unwrap();
@@ -68,50 +69,42 @@ fn a_whole_folder_is_told_and_found_whole() {
     let node = format!("node        n1 of cluster {cluster}, group");
     assert!(text.contains(&node), "{text}");
     assert!(text.contains("whole: every record"), "{text}");
-    // It has changed nothing: the node goes on.
-    let node = start(folder.path());
-    until("another command", || node.execute("more", LIMIT).ok());
+    let node = start(data_dir.path());
+    wait_for("one more command", || node.execute("more", TIMEOUT).ok());
 }
 
 #[test]
-fn a_flipped_bit_is_found_where_it_is() {
-    for named in ["snapshot at", "mark"] {
-        let folder = folder();
-        let file = match named {
-            "mark" => folder.path().join("mark"),
-            _ => only_file(folder.path().join("snapshots")),
-        };
-        flip(&file, 3);
-        let found = inspect(folder.path(), |_| ()).unwrap();
+fn a_flipped_bit_is_reported_with_its_file() {
+    let data_dir = data_dir();
+    let snapshot = only_file(data_dir.path().join("snapshots"));
+    let mark = data_dir.path().join("mark");
+    for (path, named) in [(snapshot, "snapshot at"), (mark, "mark")] {
+        flip_bit(&path, 3);
+        let found = inspect(data_dir.path(), |_| ()).unwrap();
         assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
         assert!(found.problems[0].contains(named), "{:?}", found.problems);
         assert!(found.to_string().contains("DAMAGED"));
-        assert!(found.entries > 0, "the rest is told all the same");
+        assert!(found.entries > 0, "the rest is reported all the same");
+        flip_bit(&path, 3);
     }
 }
 
 #[test]
-fn a_missing_snapshot_is_named() {
-    let folder = folder();
-    fs::remove_file(only_file(folder.path().join("snapshots"))).unwrap();
-    let found = inspect(folder.path(), |_| ()).unwrap();
-    assert!(
-        found.problems[0].contains(".snapshot"),
-        "{:?}",
-        found.problems
-    );
+fn a_missing_snapshot_is_reported() {
+    let data_dir = data_dir();
+    fs::remove_file(only_file(data_dir.path().join("snapshots"))).unwrap();
+    let found = inspect(data_dir.path(), |_| ()).unwrap();
+    let problem = &found.problems[0];
+    assert!(problem.contains(".snapshot"), "{:?}", found.problems);
 }
 
 #[test]
-fn what_is_no_folder_of_a_node_or_is_in_use_is_refused() {
+fn a_folder_that_is_not_a_nodes_or_is_in_use_is_refused() {
     let empty = tempfile::tempdir().unwrap();
     let error = inspect(empty.path(), |_| ()).unwrap_err();
     assert!(error.to_string().contains("FORMAT"), "{error}");
-    assert_eq!(
-        fs::read_dir(empty.path()).unwrap().count(),
-        0,
-        "nothing is made"
-    );
+    let files = fs::read_dir(empty.path()).unwrap();
+    assert_eq!(files.count(), 0, "no file is created");
     let storage = DiskStorage::open(empty.path()).unwrap();
     let error = inspect(empty.path(), |_| ()).unwrap_err();
     assert!(matches!(error, StorageError::InUse { .. }), "{error}");

@@ -5,121 +5,123 @@
 mod support;
 
 use raft_driver_thread::{RequestError, StopReason};
-use support::{Cluster, Ground, LIMIT, until};
+use support::{Cluster, Environment, TIMEOUT, wait_for};
 
-/// Each scenario on both grounds.
+/// Each scenario in both environments.
 macro_rules! scenarios {
     ($($name:ident($nodes:literal)),* $(,)?) => {
         mod in_a_process {
             $(#[test]
             fn $name() {
-                super::$name(super::Ground::channel());
+                super::$name(super::Environment::channel());
             })*
         }
         mod over_tcp {
             $(#[test]
             fn $name() {
-                super::$name(super::Ground::tcp($nodes));
+                super::$name(super::Environment::tcp($nodes));
             })*
         }
     };
 }
 
 scenarios! {
-    three_nodes_elect_one_leader_and_apply_what_it_takes(3),
+    three_nodes_elect_one_leader_and_apply_its_commands(3),
     a_majority_goes_on_without_the_leader_which_rejoins(3),
-    nodes_agree_over_a_network_that_loses_doubles_and_reorders(5),
-    what_was_applied_outlives_all_nodes(3),
-    a_node_that_was_away_for_long_is_sent_a_snapshot(3),
-    a_lead_is_handed_over_when_its_node_is_shut_down(3),
+    nodes_agree_over_a_network_that_loses_duplicates_and_reorders(5),
+    applied_commands_survive_a_crash_of_all_nodes(3),
+    a_node_that_was_down_for_long_is_sent_a_snapshot(3),
+    a_leader_that_is_shut_down_hands_over_its_leadership(3),
 }
 
-fn three_nodes_elect_one_leader_and_apply_what_it_takes(ground: Ground) {
-    let cluster = Cluster::on(ground, 3, |_| {});
+fn three_nodes_elect_one_leader_and_apply_its_commands(environment: Environment) {
+    let cluster = Cluster::within(environment, 3, |_| {});
     let leader = cluster.leader();
     let (id, ticket) = cluster.nodes[&leader].propose("a").unwrap();
-    let applied = ticket.wait_timeout(LIMIT).unwrap();
+    let applied = ticket.wait_timeout(TIMEOUT).unwrap();
     assert_eq!((applied.id, applied.answer), (id, 1));
     for node in 1..=3 {
-        assert_eq!(cluster.journal(node), [b"a"]);
+        assert_eq!(cluster.read_journal(node), [b"a"]);
     }
 }
 
-fn a_majority_goes_on_without_the_leader_which_rejoins(ground: Ground) {
-    let cluster = Cluster::on(ground, 3, |_| {});
-    cluster.one(b"a");
+fn a_majority_goes_on_without_the_leader_which_rejoins(environment: Environment) {
+    let cluster = Cluster::within(environment, 3, |_| {});
+    cluster.commit(b"a");
     let old = cluster.leader();
-    cluster.ground.cut(old);
-    let rest: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
-    // What the old leader takes now is never applied.
+    cluster.environment.cut(old);
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    // The old leader still accepts this command, but it is never applied.
     let lost = cluster.nodes[&old].submit("lost");
-    let new = cluster.leader_among(&rest);
-    let applied = cluster.nodes[&new].execute("b", LIMIT).unwrap();
+    let new = cluster.leader_among(&others);
+    let applied = cluster.nodes[&new].execute("b", TIMEOUT).unwrap();
     assert_eq!(applied.answer, 2);
-    cluster.ground.heal(old);
-    let fate = lost.wait_timeout(LIMIT).unwrap_err();
-    assert!(matches!(fate, RequestError::NotApplied { .. }), "{fate}");
-    assert_eq!(cluster.journal(old), [b"a", b"b"]);
+    cluster.environment.heal(old);
+    let error = lost.wait_timeout(TIMEOUT).unwrap_err();
+    assert!(matches!(error, RequestError::NotApplied { .. }), "{error}");
+    assert_eq!(cluster.read_journal(old), [b"a", b"b"]);
 }
 
-fn nodes_agree_over_a_network_that_loses_doubles_and_reorders(ground: Ground) {
-    let cluster = Cluster::on(ground, 5, |_| {});
-    cluster.ground.be_unreliable();
+fn nodes_agree_over_a_network_that_loses_duplicates_and_reorders(environment: Environment) {
+    let cluster = Cluster::within(environment, 5, |_| {});
+    cluster.environment.make_unreliable();
     for number in 0..20_u8 {
-        cluster.one(&[number]);
+        cluster.commit(&[number]);
     }
-    let journal = cluster.journal(1);
+    let journal = cluster.read_journal(1);
     for node in 2..=5 {
-        assert_eq!(cluster.journal(node), journal);
+        assert_eq!(cluster.read_journal(node), journal);
     }
 }
 
-fn what_was_applied_outlives_all_nodes(ground: Ground) {
-    let mut cluster = Cluster::on(ground, 3, |_| {});
-    cluster.one(b"a");
+fn applied_commands_survive_a_crash_of_all_nodes(environment: Environment) {
+    let mut cluster = Cluster::within(environment, 3, |_| {});
+    cluster.commit(b"a");
     for id in 1..=3 {
         cluster.kill(id);
     }
     for id in 1..=3 {
         cluster.start(id);
     }
-    cluster.one(b"b");
-    let journal = cluster.journal(2);
+    cluster.commit(b"b");
+    let journal = cluster.read_journal(2);
     assert_eq!(journal.first().unwrap(), b"a");
     assert_eq!(journal.last().unwrap(), b"b");
 }
 
-fn a_node_that_was_away_for_long_is_sent_a_snapshot(ground: Ground) {
-    let mut cluster = Cluster::on(ground, 3, |options| {
+fn a_node_that_was_down_for_long_is_sent_a_snapshot(environment: Environment) {
+    let mut cluster = Cluster::within(environment, 3, |options| {
         options.snapshots.every_entries = Some(50);
         options.config.trailing_entries = 10;
         options.config.snapshot_chunk_bytes = 100;
     });
-    cluster.one(b"a");
-    let away = 1 + cluster.leader() % 3;
-    cluster.kill(away);
+    cluster.commit(b"a");
+    let leader = cluster.leader();
+    let down = 1 + leader % 3;
+    cluster.kill(down);
     for number in 0..500_u32 {
-        cluster.one(&number.to_le_bytes());
+        cluster.commit(&number.to_le_bytes());
     }
-    until("a snapshot in the place of the log's beginning", || {
-        let leader = cluster.nodes.values().next().unwrap();
-        let status = leader.status().unwrap();
-        (status.log_base.index.0 > 100).then_some(())
+    // The last of its snapshots, 50 entries or less before the end.
+    wait_for("a snapshot in the place of most of the log", || {
+        let status = cluster.nodes[&leader].status().unwrap();
+        (status.log_base.index.0 > 440).then_some(())
     });
-    cluster.start(away);
-    assert_eq!(cluster.journal(away), cluster.journal(cluster.leader()));
-    let restored = cluster.nodes[&away].status().unwrap().snapshot;
-    assert!(restored.is_some(), "it came by a snapshot");
+    cluster.start(down);
+    let expected = cluster.read_journal(cluster.leader());
+    assert_eq!(cluster.read_journal(down), expected);
+    let installed = cluster.nodes[&down].status().unwrap().snapshot;
+    assert!(installed.is_some());
 }
 
-fn a_lead_is_handed_over_when_its_node_is_shut_down(ground: Ground) {
-    let cluster = Cluster::on(ground, 3, |_| {});
-    cluster.one(b"a");
+fn a_leader_that_is_shut_down_hands_over_its_leadership(environment: Environment) {
+    let cluster = Cluster::within(environment, 3, |_| {});
+    cluster.commit(b"a");
     let old = cluster.leader();
     let term = cluster.nodes[&old].state().term;
     assert_eq!(cluster.nodes[&old].shutdown(), StopReason::Shutdown);
-    let rest: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
-    let new = cluster.leader_among(&rest);
+    let others: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    let new = cluster.leader_among(&others);
     // By TimeoutNow: the very next term, without a split vote.
     assert_eq!(cluster.nodes[&new].state().term, term.next());
 }

@@ -10,10 +10,10 @@ use raft_driver_thread::raft_proto::NodeId;
 use raft_driver_thread::storage::MemoryStorage;
 use raft_driver_thread::transport::channel::Network;
 use std::collections::BTreeMap;
-use support::{Journal, LIMIT, until};
+use support::{Journal, TIMEOUT, wait_for};
 
 #[test]
-fn a_node_measures_its_term_lead_proposals_and_syncs() {
+fn a_node_measures_its_term_leadership_proposals_and_syncs() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let transport = Network::new(1).transport(NodeId(1));
@@ -21,9 +21,11 @@ fn a_node_measures_its_term_lead_proposals_and_syncs() {
     let node = metrics::with_local_recorder(&recorder, || {
         Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap()
     });
-    until("a command applied", || node.execute("a", LIMIT).ok());
-    // The answer comes a moment before the core hears that it was given.
-    until("applied", || {
+    wait_for("a command to be applied", || {
+        node.execute("a", TIMEOUT).ok()
+    });
+    // The caller has its answer before the core is told that the command was applied.
+    wait_for("the core to be told", || {
         (node.state().applied_index.0 == 2).then_some(())
     });
     let status = node.status().unwrap();
@@ -46,10 +48,8 @@ fn a_node_measures_its_term_lead_proposals_and_syncs() {
     let DebugValue::Counter(proposals) = measured["raft_proposals_total"] else {
         panic!("{measured:?}");
     };
-    assert!(
-        proposals >= 1,
-        "those that were refused before the election count as well"
-    );
+    // Those that were refused before the election count as well.
+    assert!(proposals >= 1);
     let DebugValue::Histogram(writes) = &measured["raft_sync_writes"] else {
         panic!("{measured:?}");
     };
@@ -66,19 +66,21 @@ fn a_leader_measures_how_far_its_peers_lag() {
         let options = support::options(id, 3);
         Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap()
     };
-    // Peers' handles are made in the core's thread, which knows what is installed for the process.
+    // The core's thread makes the peers' handles: it uses the recorder of the process.
     metrics::set_global_recorder(recorder).unwrap();
     let nodes = [start(1), start(2), start(3)];
-    until("a command applied", || {
-        nodes.iter().find_map(|node| node.execute("a", LIMIT).ok())
+    wait_for("a command to be applied", || {
+        nodes
+            .iter()
+            .find_map(|node| node.execute("a", TIMEOUT).ok())
     });
-    until("all peers' lags measured as none", || {
+    wait_for("all peers' lags to be zero", || {
         let measured = snapshotter.snapshot().into_vec().into_iter();
         let lags: Vec<_> = measured
             .filter(|(key, ..)| key.key().name() == "raft_peer_lag_entries")
             .map(|(.., value)| value)
             .collect();
-        let none = |value: &DebugValue| *value == DebugValue::Gauge(0.0.into());
-        (lags.len() >= 2 && lags.iter().all(none)).then_some(())
+        let is_zero = |value: &DebugValue| *value == DebugValue::Gauge(0.0.into());
+        (lags.len() >= 2 && lags.iter().all(is_zero)).then_some(())
     });
 }

@@ -1,4 +1,4 @@
-//! What a node records is what it does again.
+//! A recording replays: the same events have the same outcomes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -10,16 +10,16 @@ use raft_driver_thread::transport::channel::Network;
 use raft_driver_thread::{Node, RecorderOptions};
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Journal, LIMIT, until};
+use support::{Journal, TIMEOUT, wait_for};
 
-fn recordings(folder: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder).unwrap();
+fn recordings(dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(dir).unwrap();
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     files.sort();
     files
 }
 
-/// Steps whose replay agrees; fails at one that does not.
+/// Replays a recording, and returns its number of steps; panics at an outcome that differs.
 fn replay(path: &Path) -> u64 {
     let file = fs::read(path).unwrap();
     let mut recording = Recording::open(&file).unwrap();
@@ -34,48 +34,46 @@ fn replay(path: &Path) -> u64 {
 }
 
 #[test]
-fn a_node_killed_and_started_again_replays_from_its_recordings() {
-    let folder = tempfile::tempdir().unwrap();
+fn the_recordings_of_a_node_that_was_killed_and_started_again_replay() {
+    let dir = tempfile::tempdir().unwrap();
     let (storage, network) = (MemoryStorage::new(), Network::new(1));
     for round in 0..2 {
         let mut options = support::options(1, 1);
-        options.recorder = Some(RecorderOptions::new(folder.path()));
+        options.recorder = Some(RecorderOptions::new(dir.path()));
         let transport = network.transport(NodeId(1));
         let node = Node::start(options, storage.clone(), transport, Journal::default()).unwrap();
-        until("a command applied", || node.execute("a", LIMIT).ok());
+        wait_for("a command to be applied", || {
+            node.execute("a", TIMEOUT).ok()
+        });
         drop(node);
-        let files = recordings(folder.path());
+        let files = recordings(dir.path());
         assert_eq!(files.len(), round + 1);
-        assert!(replay(&files[round]) > 4, "an election and a command");
+        let steps = replay(&files[round]);
+        assert!(steps > 4, "only {steps} for an election and a command");
     }
 }
 
 #[test]
 fn recordings_are_a_ring_of_files_each_of_which_replays() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let mut options = support::options(1, 1);
     options.recorder = Some(RecorderOptions {
         max_file_bytes: 1000,
         max_files: 3,
-        ..RecorderOptions::new(folder.path())
+        ..RecorderOptions::new(dir.path())
     });
     let transport = Network::new(1).transport(NodeId(1));
     let node = Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap();
     for _ in 0..50 {
-        until("a command applied", || node.execute("a", LIMIT).ok());
+        wait_for("a command to be applied", || {
+            node.execute("a", TIMEOUT).ok()
+        });
     }
     drop(node);
-    let files = recordings(folder.path());
+    let files = recordings(dir.path());
     assert_eq!(files.len(), 3);
-    assert!(
-        files[0]
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            > 3
-    );
+    // Named by their numbers: the first three are gone.
+    let oldest = files[0].file_stem().unwrap().to_str().unwrap();
+    assert!(oldest.parse::<u64>().unwrap() > 3);
     assert!(files.iter().map(|file| replay(file)).sum::<u64>() > 0);
 }

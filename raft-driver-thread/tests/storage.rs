@@ -1,8 +1,6 @@
-//! Storages keep to their contract, and damaged ones are refused.
+//! Storages keep their contract, and damaged ones are recovered or refused.
 #![cfg(feature = "disk")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{
@@ -12,8 +10,9 @@ use raft_driver_thread::raft_proto::{
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::storage::{MemoryStorage, Snapshots, Storage, StorageError, conformance};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn the_storage_in_memory_conforms() {
@@ -27,18 +26,21 @@ fn the_storage_on_disk_conforms() {
     conformance(|| DiskStorage::open(folder.path())).unwrap();
 }
 
-/// Does what a storage does, but for one thing.
-struct Broken(MemoryStorage, fn(&mut Vec<Write>));
+/// A storage that breaks the contract: each call of `write` is changed before it is executed.
+struct Broken {
+    inner: MemoryStorage,
+    change: fn(&mut Vec<Write>),
+}
 
 impl Storage for Broken {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
-        self.0.recover()
+        self.inner.recover()
     }
 
     fn write(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         let mut writes = writes.to_vec();
-        (self.1)(&mut writes);
-        self.0.write(&writes)
+        (self.change)(&mut writes);
+        self.inner.write(&writes)
     }
 
     fn read_entries(
@@ -47,17 +49,17 @@ impl Storage for Broken {
         to: EntryId,
         max_bytes: u64,
     ) -> Result<Option<Entries>, StorageError> {
-        self.0.read_entries(from, to, max_bytes)
+        self.inner.read_entries(from, to, max_bytes)
     }
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
-        self.0.snapshots()
+        self.inner.snapshots()
     }
 }
 
 #[test]
 fn storages_that_forget_or_reorder_do_not_conform() {
-    let breaks: [fn(&mut Vec<Write>); 6] = [
+    let changes: [fn(&mut Vec<Write>); 6] = [
         |writes| writes.iter_mut().for_each(|write| write.hard_state = None),
         |writes| writes.iter_mut().for_each(|write| write.identity = None),
         |writes| writes.iter_mut().for_each(|write| write.compact = None),
@@ -65,9 +67,13 @@ fn storages_that_forget_or_reorder_do_not_conform() {
         |writes| writes.reverse(),
         |writes| writes.truncate(1),
     ];
-    for broken in breaks {
+    for change in changes {
         let storage = MemoryStorage::new();
-        conformance(|| Ok(Broken(storage.clone(), broken))).unwrap_err();
+        let open = || {
+            let inner = storage.clone();
+            Ok(Broken { inner, change })
+        };
+        conformance(open).unwrap_err();
     }
 }
 
@@ -103,61 +109,134 @@ fn write(seq: u64) -> Write {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        let target = to.join(file.file_name());
-        match file.file_type().unwrap().is_dir() {
-            true => copy(&file.path(), &target),
-            false => drop(fs::copy(file.path(), target).unwrap()),
+/// How many zeros at the end of a file are kept in a copy. A journal has 64 MiB of them: it would
+/// take most of the time to copy and to read these again and again.
+const MAX_ZEROS: u64 = 4 << 20;
+
+/// A copy of a file.
+#[derive(Clone)]
+struct FileCopy {
+    /// Within the folder.
+    name: PathBuf,
+    /// Without the zeros at the end.
+    bytes: Vec<u8>,
+    length: u64,
+}
+
+impl FileCopy {
+    fn read(folder: &Path, path: &Path) -> FileCopy {
+        let mut bytes = fs::read(path).unwrap();
+        let length = bytes.len() as u64;
+        bytes.truncate(length_without_zeros(&bytes));
+        let length = length.min(bytes.len() as u64 + MAX_ZEROS);
+        FileCopy {
+            name: path.strip_prefix(folder).unwrap().to_owned(),
+            bytes,
+            length,
         }
+    }
+
+    fn write(&self, folder: &Path) {
+        let path = folder.join(&self.name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &self.bytes).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(self.length).unwrap();
     }
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+fn length_without_zeros(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    // Compared by pages, as an unoptimized loop over all bytes takes seconds.
+    let mut length = bytes.len();
+    while bytes[..length].ends_with(&ZEROS) {
+        length -= ZEROS.len();
+    }
+    let last = bytes[..length].iter().rposition(|byte| *byte != 0);
+    last.map_or(0, |at| at + 1)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for file in fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            false => found.push(path),
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
         }
     }
     found.sort();
     found
 }
 
+/// A copy of a folder. The database needs its empty subfolders as well.
+struct FolderCopy {
+    files: Vec<FileCopy>,
+    subfolders: Vec<PathBuf>,
+}
+
+fn subfolders(folder: &Path) -> Vec<PathBuf> {
+    let inside = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let mut found: Vec<_> = inside.filter(|path| path.is_dir()).collect();
+    let below: Vec<_> = found.iter().flat_map(|path| subfolders(path)).collect();
+    found.extend(below);
+    found
+}
+
+impl FolderCopy {
+    fn read(folder: &Path) -> FolderCopy {
+        let paths = files(folder).into_iter();
+        let relative = |path: PathBuf| path.strip_prefix(folder).unwrap().to_owned();
+        FolderCopy {
+            files: paths.map(|path| FileCopy::read(folder, &path)).collect(),
+            subfolders: subfolders(folder).into_iter().map(relative).collect(),
+        }
+    }
+
+    fn write(&self, folder: &Path) {
+        for subfolder in &self.subfolders {
+            fs::create_dir_all(folder.join(subfolder)).unwrap();
+        }
+        for file in &self.files {
+            file.write(folder);
+        }
+    }
+}
+
 const WRITES: u64 = 8;
 
-/// A folder with `WRITES` acknowledged writes, as a killed process leaves it.
-fn written(folder: &Path) -> Vec<Recovered> {
-    let source = folder.join("source");
-    let mut storage = DiskStorage::open(&source).unwrap();
+/// What processes leave that are killed after 1, 2 .. `WRITES` acknowledged writes.
+fn killed_after_each_write() -> Vec<FolderCopy> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut storage = DiskStorage::open(folder.path()).unwrap();
     storage.recover().unwrap();
-    let mut states = Vec::new();
-    for seq in 1..=WRITES {
+    let killed = (1..=WRITES).map(|seq| {
         storage.write(&[write(seq)]).unwrap();
-        let killed = folder.join(format!("killed-{seq}"));
-        copy(&source, &killed);
-        let mut recovered = DiskStorage::open(&killed).unwrap();
-        states.push(recovered.recover().unwrap());
-    }
-    copy(&source, &folder.join("copy"));
-    states
+        FolderCopy::read(folder.path())
+    });
+    killed.collect()
+}
+
+fn recover(folder: &FolderCopy) -> Recovered {
+    let written = tempfile::tempdir().unwrap();
+    folder.write(written.path());
+    let mut storage = DiskStorage::open(written.path()).unwrap();
+    storage.recover().unwrap()
 }
 
 #[test]
-fn a_process_killed_after_any_write_finds_all_that_was_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let states = written(folder.path());
-    for (seq, state) in (1..).zip(states) {
-        assert_eq!(state.hard_state.term, Term(seq));
-        assert_eq!(state.entries, entries(1, seq * 3));
+fn a_process_killed_after_any_write_recovers_all_that_was_acknowledged() {
+    for (seq, folder) in (1..).zip(killed_after_each_write()) {
+        let recovered = recover(&folder);
+        assert_eq!(recovered.hard_state.term, Term(seq));
+        assert_eq!(recovered.entries, entries(1, seq * 3));
     }
 }
 
-/// Whether the damaged folder is refused, or holds all that was acknowledged.
+/// Whether a damaged folder is refused, or all that was acknowledged is recovered from it.
 fn is_safe(folder: &Path, expected: &Recovered) -> bool {
     let opened = DiskStorage::open(folder);
     match opened.and_then(|mut storage| storage.recover()) {
@@ -173,37 +252,47 @@ fn is_safe(folder: &Path, expected: &Recovered) -> bool {
     }
 }
 
-/// Opens copies of the folder in each of which one file has been changed by `change`, which is
-/// given a place in the file.
-fn with_each_file_changed(places: u64, change: impl Fn(&mut Vec<u8>, usize)) {
-    let folder = tempfile::tempdir().unwrap();
-    let expected = written(folder.path()).pop().unwrap();
-    let source = folder.path().join("copy");
-    for file in files(&source) {
-        let whole = fs::read(&file).unwrap();
-        // The journal is as long as it is made in advance; what was written is its beginning.
-        let length = whole
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |at| at + 1);
-        for place in 0..places {
-            let at = (length as u64 * place / places) as usize;
-            let mut bytes = whole.clone();
-            change(&mut bytes, at);
-            let damaged = folder.path().join("damaged");
-            copy(&source, &damaged);
-            let name = file.strip_prefix(&source).unwrap();
-            fs::write(damaged.join(name), bytes).unwrap();
-            assert!(is_safe(&damaged, &expected), "{} at {at}", name.display());
-            fs::remove_dir_all(&damaged).unwrap();
-        }
+/// In how many places each file is damaged, and how many threads do so: to open a folder is mostly
+/// waiting.
+const PLACES: usize = 24;
+const THREADS: usize = 8;
+
+/// Damages each file in several places, each in a copy of the folder of its own, and opens the
+/// copies.
+fn assert_safe_after(damage: impl Fn(&mut FileCopy, usize) + Sync) {
+    let folder = killed_after_each_write().pop().unwrap();
+    let expected = recover(&folder);
+    let mut places = Vec::new();
+    for file in &folder.files {
+        let mut offsets: Vec<_> = (0..PLACES)
+            .map(|place| file.bytes.len() * place / PLACES)
+            .collect();
+        offsets.dedup(); // A short file has fewer.
+        places.extend(offsets.into_iter().map(|at| (file, at)));
     }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((file, at)) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let copy = tempfile::tempdir().unwrap();
+            folder.write(copy.path());
+            let mut damaged = (*file).clone();
+            damage(&mut damaged, *at);
+            damaged.write(copy.path());
+            let name = damaged.name.display();
+            assert!(is_safe(copy.path(), &expected), "{name} at {at}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(work);
+        }
+    });
 }
 
 #[test]
 fn a_flipped_bit_is_recovered_from_or_refused() {
-    with_each_file_changed(24, |bytes, at| {
-        if let Some(byte) = bytes.get_mut(at) {
+    assert_safe_after(|file, at| {
+        if let Some(byte) = file.bytes.get_mut(at) {
             *byte ^= 0x10;
         }
     });
@@ -211,11 +300,14 @@ fn a_flipped_bit_is_recovered_from_or_refused() {
 
 #[test]
 fn a_file_cut_short_is_recovered_from_or_refused() {
-    with_each_file_changed(24, |bytes, at| bytes.truncate(at));
+    assert_safe_after(|file, at| {
+        file.bytes.truncate(at);
+        file.length = at as u64;
+    });
 }
 
 #[test]
-fn a_folder_is_opened_by_one_at_a_time() {
+fn a_folder_is_open_once_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let first = DiskStorage::open(folder.path()).unwrap();
     let second = DiskStorage::open(folder.path()).unwrap_err();
@@ -225,7 +317,7 @@ fn a_folder_is_opened_by_one_at_a_time() {
 }
 
 #[test]
-fn a_folder_of_another_version_or_of_somebody_else_is_refused() {
+fn a_folder_of_another_version_or_with_foreign_files_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("FORMAT"), "raft-driver-thread disk 99\n").unwrap();
     let newer = DiskStorage::open(folder.path()).unwrap_err();
@@ -239,127 +331,158 @@ fn a_folder_of_another_version_or_of_somebody_else_is_refused() {
     assert!(matches!(other, StorageError::Damaged { .. }), "{other}");
 }
 
-/// Writes of several pages, and what there was before the last one.
-fn torn(folder: &Path) -> (Recovered, Vec<u8>) {
-    let mut storage = DiskStorage::open(folder).unwrap();
-    storage.recover().unwrap();
-    for seq in 1..=3 {
-        let mut write = write(seq);
-        let mut large = EntriesBuilder::new();
-        let id = EntryId {
-            index: Index(seq),
-            term: Term(1),
-        };
-        let payload = Bytes::from(vec![seq as u8; 40_000]);
-        large.push(id, EntryKind::Command, payload).unwrap();
-        write.entries = large.finish();
-        if seq == 3 {
-            drop(storage);
-            let mut before = DiskStorage::open(folder).unwrap();
-            let recovered = before.recover().unwrap();
-            let mark = fs::read(folder.join("mark")).unwrap();
-            before.write(&[write]).unwrap();
-            drop(before);
-            // A page in the midst of it is not there.
-            let journal = folder.join("log/0.jnl");
-            let mut bytes = fs::read(&journal).unwrap();
-            let begin = bytes.iter().position(|byte| *byte == 3).unwrap();
-            let payload = bytes[begin..].windows(9).position(|it| it == [3; 9]);
-            let page = (begin + payload.unwrap() + 10_000) & !4095;
-            bytes[page..page + 4096].fill(0);
-            fs::write(&journal, bytes).unwrap();
-            return (recovered, mark);
-        }
-        storage.write(&[write]).unwrap();
+/// A folder whose last write, of several pages, lacks a page in its middle.
+struct Torn {
+    folder: tempfile::TempDir,
+    /// What was recovered before that write.
+    before: Recovered,
+    /// The acknowledged mark as it was before it.
+    mark: Vec<u8>,
+}
+
+impl Torn {
+    fn path(&self) -> &Path {
+        self.folder.path()
     }
-    unreachable!("the third is the last")
+
+    /// Makes the torn write one that was never acknowledged.
+    fn put_mark_back(&self) {
+        fs::write(self.path().join("mark"), &self.mark).unwrap();
+    }
+
+    fn open(&self) -> Result<DiskStorage, StorageError> {
+        DiskStorage::open(self.path())
+    }
+
+    /// The journal, but for the zeros at its end.
+    fn journal(&self) -> Vec<u8> {
+        let mut bytes = fs::read(self.path().join("log/0.jnl")).unwrap();
+        bytes.truncate(length_without_zeros(&bytes));
+        bytes
+    }
+
+    /// The files that a repair of the journal left behind.
+    fn repair_files(&self) -> Vec<PathBuf> {
+        let is_left = |path: &PathBuf| path.to_str().unwrap().contains(".jnl.");
+        files(self.path()).into_iter().filter(is_left).collect()
+    }
+
+    fn assert_refused(&self) {
+        let refused = self.open().unwrap_err();
+        assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
+    }
+
+    /// Refused, with nothing changed.
+    fn assert_refused_unchanged(&self) {
+        let before = self.journal();
+        self.assert_refused();
+        assert!(self.journal() == before, "the journal changed");
+        assert_eq!(self.repair_files(), Vec::<PathBuf>::new());
+    }
+}
+
+/// One entry of ten pages.
+fn large_write(seq: u64) -> Write {
+    let mut entries = EntriesBuilder::new();
+    let id = EntryId {
+        index: Index(seq),
+        term: Term(1),
+    };
+    let payload = Bytes::from(vec![seq as u8; 40_000]);
+    entries.push(id, EntryKind::Command, payload).unwrap();
+    Write {
+        entries: entries.finish(),
+        ..write(seq)
+    }
+}
+
+fn torn() -> Torn {
+    let folder = tempfile::tempdir().unwrap();
+    let mut storage = DiskStorage::open(folder.path()).unwrap();
+    storage.recover().unwrap();
+    for seq in 1..=2 {
+        storage.write(&[large_write(seq)]).unwrap();
+    }
+    drop(storage);
+    let mut storage = DiskStorage::open(folder.path()).unwrap();
+    let before = storage.recover().unwrap();
+    let mark = fs::read(folder.path().join("mark")).unwrap();
+    storage.write(&[large_write(3)]).unwrap();
+    drop(storage);
+    let journal = folder.path().join("log/0.jnl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let page = (payload_of(3, &bytes) + 10_000) & !4095;
+    bytes[page..page + 4096].fill(0);
+    fs::write(&journal, bytes).unwrap();
+    Torn {
+        folder,
+        before,
+        mark,
+    }
+}
+
+/// Where the payload of large write `seq` is in the journal.
+fn payload_of(seq: u8, journal: &[u8]) -> usize {
+    let found = journal.windows(9).position(|bytes| bytes == [seq; 9]);
+    found.unwrap()
 }
 
 #[test]
-fn a_write_that_a_power_failure_tore_within_is_dropped() {
-    let folder = tempfile::tempdir().unwrap();
-    let (before, mark) = torn(folder.path());
-    // It was not acknowledged.
-    fs::write(folder.path().join("mark"), mark).unwrap();
-    let mut storage = DiskStorage::open(folder.path()).unwrap();
-    assert_eq!(storage.recover().unwrap(), before);
-    // And what comes after it is found.
+fn a_torn_write_that_was_not_acknowledged_is_dropped() {
+    let torn = torn();
+    torn.put_mark_back();
+    let mut storage = torn.open().unwrap();
+    assert_eq!(storage.recover().unwrap(), torn.before);
+    // The log goes on from there.
     let mut next = write(3);
     next.entries = entries(3, 1);
     storage.write(&[next]).unwrap();
     drop(storage);
-    let mut storage = DiskStorage::open(folder.path()).unwrap();
+    let mut storage = torn.open().unwrap();
     let last = storage.recover().unwrap().entries.last_id();
     assert_eq!(last.map(|id| id.index), Some(Index(3)));
 }
 
-/// The journal, but for the zeros at its end.
-fn journal(folder: &Path) -> Vec<u8> {
-    let mut bytes = fs::read(folder.join("log/0.jnl")).unwrap();
-    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
-    bytes.truncate(end + 1);
-    bytes
-}
-
-/// The names of what was left of mending a journal.
-fn copies(folder: &Path) -> Vec<std::path::PathBuf> {
-    let is_copy = |path: &std::path::PathBuf| path.to_str().unwrap().contains(".jnl.");
-    files(folder).into_iter().filter(is_copy).collect()
-}
-
 #[test]
-fn a_write_that_is_damaged_within_is_refused_and_left_as_it_is_if_it_was_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    torn(folder.path());
-    let before = journal(folder.path());
+fn a_torn_write_that_was_acknowledged_is_refused_however_often_it_is_opened() {
+    let torn = torn();
     for _ in 0..2 {
-        let refused = DiskStorage::open(folder.path()).unwrap_err();
-        assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
-        assert!(journal(folder.path()) == before, "the journal changed");
-        assert_eq!(copies(folder.path()), Vec::<std::path::PathBuf>::new());
+        torn.assert_refused_unchanged();
     }
 }
 
 #[test]
-fn what_was_dropped_of_a_torn_write_is_kept_beside() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_, mark) = torn(folder.path());
-    let before = journal(folder.path());
-    fs::write(folder.path().join("mark"), mark).unwrap();
-    DiskStorage::open(folder.path()).unwrap();
-    let kept = folder.path().join("0.jnl.torn");
-    assert_eq!(copies(folder.path()), vec![kept.clone()]);
+fn the_journal_is_kept_as_it_was_when_a_torn_write_is_dropped() {
+    let torn = torn();
+    let before = torn.journal();
+    torn.put_mark_back();
+    torn.open().unwrap();
+    let kept = torn.path().join("0.jnl.torn");
+    assert_eq!(torn.repair_files(), vec![kept.clone()]);
     assert!(fs::read(kept).unwrap() == before);
 }
 
 #[test]
-fn a_journal_whose_mending_was_interrupted_is_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_, mark) = torn(folder.path());
-    let before = journal(folder.path());
-    // The copy was made, the end was cut, and the process killed.
-    fs::write(folder.path().join("0.jnl.cutting"), &before).unwrap();
+fn a_journal_whose_repair_was_interrupted_is_put_back() {
+    let torn = torn();
+    let before = torn.journal();
+    // The copy was made, the end was cut, and the process was killed.
+    fs::write(torn.path().join("0.jnl.cutting"), &before).unwrap();
     let cut = before.split_last().unwrap().1;
-    fs::write(folder.path().join("log/0.jnl"), cut).unwrap();
-    let refused = DiskStorage::open(folder.path()).unwrap_err();
-    assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
-    assert!(journal(folder.path()) == before, "the journal changed");
-    fs::write(folder.path().join("mark"), mark).unwrap();
-    DiskStorage::open(folder.path()).unwrap();
+    fs::write(torn.path().join("log/0.jnl"), cut).unwrap();
+    torn.assert_refused();
+    assert!(torn.journal() == before, "the journal changed");
+    torn.put_mark_back();
+    torn.open().unwrap();
 }
 
 #[test]
 fn damage_before_the_last_write_is_refused_and_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    torn(folder.path());
-    let path = folder.path().join("log/0.jnl");
-    let mut bytes = fs::read(&path).unwrap();
-    let payload = bytes.windows(9).position(|it| it == [1; 9]).unwrap();
-    bytes[payload + 20_000] ^= 1;
-    fs::write(&path, &bytes).unwrap();
-    let before = journal(folder.path());
-    let refused = DiskStorage::open(folder.path()).unwrap_err();
-    assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
-    assert!(journal(folder.path()) == before, "the journal changed");
-    assert_eq!(copies(folder.path()), Vec::<std::path::PathBuf>::new());
+    let torn = torn();
+    let journal = torn.path().join("log/0.jnl");
+    let mut bytes = fs::read(&journal).unwrap();
+    let at = payload_of(1, &bytes) + 20_000;
+    bytes[at] ^= 1;
+    fs::write(&journal, &bytes).unwrap();
+    torn.assert_refused_unchanged();
 }

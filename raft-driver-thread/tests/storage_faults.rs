@@ -1,4 +1,5 @@
-//! Storages that fail or block at any point: nothing acknowledged is lost, nothing is said early.
+//! Storages that fail or block at any point: nothing acknowledged is lost, and nothing is
+//! acknowledged early.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -11,16 +12,15 @@ use raft_driver_thread::{Node, RequestError, StopReason, Unknown};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Journal, LIMIT, until};
+use support::{Journal, TIMEOUT, wait_for};
 
-/// Does what `before` allows.
-struct Hooked<F> {
+/// A storage each of whose writes ends as `outcome` decides.
+struct FaultyStorage<F> {
     inner: MemoryStorage,
-    before: F,
+    outcome: F,
 }
 
-/// What becomes of a write.
-enum Fate {
+enum WriteOutcome {
     Done,
     /// It fails, and the disk does not have it.
     Lost,
@@ -28,17 +28,17 @@ enum Fate {
     DoneAndFailed,
 }
 
-impl<F: FnMut() -> Fate + Send + 'static> Storage for Hooked<F> {
+impl<F: FnMut() -> WriteOutcome + Send + 'static> Storage for FaultyStorage<F> {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
         self.inner.recover()
     }
 
     fn write(&mut self, writes: &[Write]) -> Result<(), StorageError> {
         let full = || StorageError::io("write", io::ErrorKind::StorageFull.into());
-        match (self.before)() {
-            Fate::Done => self.inner.write(writes),
-            Fate::Lost => Err(full()),
-            Fate::DoneAndFailed => self.inner.write(writes).and_then(|()| Err(full())),
+        match (self.outcome)() {
+            WriteOutcome::Done => self.inner.write(writes),
+            WriteOutcome::Lost => Err(full()),
+            WriteOutcome::DoneAndFailed => self.inner.write(writes).and_then(|()| Err(full())),
         }
     }
 
@@ -67,157 +67,193 @@ fn start<S: Storage>(storage: S) -> Node<Journal> {
 
 const COMMANDS: u8 = 10;
 
-/// Proposes until the node stops at its write number `failing`; what it acknowledged, and
-/// everything that it had been given.
-fn acknowledged(storage: &MemoryStorage, failing: u32, fate: fn() -> Fate) -> (Vec<Vec<u8>>, u8) {
+/// What the clients of a node know when it has stopped.
+struct Proposals {
+    /// How many commands were given to the node: those from 0 on.
+    given: u8,
+    /// Those that it acknowledged.
+    acknowledged: Vec<Vec<u8>>,
+}
+
+/// Proposes until the node stops because its write number `failing` fails.
+fn propose_until_failure(
+    storage: &MemoryStorage,
+    failing: u32,
+    failure: fn() -> WriteOutcome,
+) -> Proposals {
     let mut writes = 0;
-    let before = move || {
+    let outcome = move || {
         writes += 1;
-        match writes == failing {
-            true => fate(),
-            false => Fate::Done,
+        if writes == failing {
+            failure()
+        } else {
+            WriteOutcome::Done
         }
     };
     let inner = storage.clone();
-    let node = start(Hooked { inner, before });
-    // Its empty entry applied: from now on each command is a write of its own.
-    until("an election or the end", || {
+    let node = start(FaultyStorage { inner, outcome });
+    // Once its empty entry is applied, each command is a write of its own.
+    wait_for("an election or the end", || {
         (node.state().applied_index.0 > 0 || node.stop_reason().is_some()).then_some(())
     });
-    let mut applied = Vec::new();
-    for command in 0..COMMANDS {
-        match node.execute(vec![command], LIMIT) {
-            Ok(_) => applied.push(vec![command]),
+    let mut acknowledged = Vec::new();
+    let mut given = 0;
+    while given < COMMANDS {
+        let command = vec![given];
+        given += 1;
+        match node.execute(command.clone(), TIMEOUT) {
+            Ok(_) => acknowledged.push(command),
             Err(error) => {
                 let late = RequestError::Unknown(Unknown::TimedOut);
                 assert_ne!(error, late, "a ticket always ends");
-                let reason = until("the node stopped", || node.stop_reason());
-                assert!(matches!(reason, StopReason::Storage(_)), "{reason}");
-                return (applied, command + 1);
+                assert_stops_for_its_storage(&node);
+                break;
             }
         }
     }
-    (applied, COMMANDS)
+    Proposals {
+        given,
+        acknowledged,
+    }
 }
 
-/// A restart finds all of `applied`, and nothing that is not in `given`.
-fn assert_recovers(storage: MemoryStorage, applied: &[Vec<u8>], given: &[Vec<u8>]) {
-    let node = start(storage);
-    until("a command applied", || node.execute("last", LIMIT).ok());
-    let mode = raft_driver_thread::raft_proto::ReadMode::Quorum;
-    let journal = node.read(mode, |journal| journal.0.clone()).wait().unwrap();
-    let (_, recovered) = journal.split_last().unwrap();
-    assert!(recovered.starts_with(applied), "{recovered:?} {applied:?}");
-    assert!(given.starts_with(recovered), "{recovered:?} {given:?}");
+fn assert_stops_for_its_storage(node: &Node<Journal>) {
+    let reason = wait_for("the node to stop", || node.stop_reason());
+    assert!(matches!(reason, StopReason::Storage(_)), "{reason}");
 }
+
+/// A restart recovers all that was acknowledged, and nothing that was not given.
+fn assert_recovers(storage: MemoryStorage, proposals: &Proposals) {
+    let given: Vec<Vec<u8>> = (0..proposals.given).map(|command| vec![command]).collect();
+    let acknowledged = &proposals.acknowledged;
+    let node = start(storage);
+    wait_for("a command to be applied", || {
+        node.execute("last", TIMEOUT).ok()
+    });
+    let journal = support::read_journal(&node);
+    let (_last, recovered) = journal.split_last().unwrap();
+    assert!(
+        recovered.starts_with(acknowledged) && given.starts_with(recovered),
+        "{recovered:?} of {given:?}, of which {acknowledged:?} were acknowledged"
+    );
+}
+
+/// Term and vote, the empty entry, and one write for each command.
+const ALL_WRITES: u32 = COMMANDS as u32 + 2;
 
 #[test]
 fn whichever_write_fails_all_that_was_acknowledged_is_recovered_and_nothing_is_invented() {
-    for fate in [|| Fate::Lost, || Fate::DoneAndFailed] {
-        let mut failed = 0;
-        // Term and vote, the empty entry, and one for each command.
-        for failing in 1..=u32::from(COMMANDS) + 2 {
+    for failure in [|| WriteOutcome::Lost, || WriteOutcome::DoneAndFailed] {
+        for failing in 1..=ALL_WRITES {
             let storage = MemoryStorage::new();
-            let (applied, given) = acknowledged(&storage, failing, fate);
-            failed += u32::from(applied.len() < usize::from(COMMANDS));
-            let all: Vec<Vec<u8>> = (0..given).map(|command| vec![command]).collect();
-            assert_recovers(storage, &applied, &all);
+            let proposals = propose_until_failure(&storage, failing, failure);
+            let acknowledged = proposals.acknowledged.len();
+            assert!(
+                acknowledged < usize::from(COMMANDS),
+                "no write failed, although there were {ALL_WRITES}"
+            );
+            assert_recovers(storage, &proposals);
         }
-        assert_eq!(
-            failed,
-            u32::from(COMMANDS) + 2,
-            "each write was one that fails"
-        );
     }
+}
+
+/// Lets a test hold writes up, and know of it.
+struct Hold {
+    /// A write has begun to wait.
+    reached: Receiver<()>,
+    /// Lets one write through; dropped, it lets all through.
+    release: Sender<()>,
+}
+
+/// A hold, and what a write does that is subject to it.
+fn hold() -> (Hold, impl FnMut() + Send + 'static) {
+    let (reaches, reached) = crossbeam_channel::unbounded();
+    let (release, released) = crossbeam_channel::unbounded::<()>();
+    let wait = move || {
+        let _ = reaches.send(());
+        let _ = released.recv();
+    };
+    (Hold { reached, release }, wait)
 }
 
 #[test]
 fn nothing_is_answered_before_its_write_is_on_disk() {
-    let (reached, writes): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
-    let (release, released): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
-    let before = move || {
-        let _ = reached.send(());
-        let _ = released.recv(); // An end of the test lets all through.
-        Fate::Done
+    let (hold, mut wait) = hold();
+    let outcome = move || {
+        wait();
+        WriteOutcome::Done
     };
-    let node = start(Hooked {
-        inner: MemoryStorage::new(),
-        before,
-    });
-    // The vote for itself: no leader while it is not on disk.
-    writes.recv_timeout(LIMIT).unwrap();
+    let inner = MemoryStorage::new();
+    let node = start(FaultyStorage { inner, outcome });
+    // The vote for itself: there is no leader until it is on disk.
+    hold.reached.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(node.state().leader, None);
-    release.send(()).unwrap();
-    until("a leader", || node.state().leader);
-    writes.recv_timeout(LIMIT).unwrap(); // Its empty entry.
-    release.send(()).unwrap();
+    hold.release.send(()).unwrap();
+    wait_for("a leader", || node.state().leader);
+    hold.reached.recv_timeout(TIMEOUT).unwrap(); // Its empty entry.
+    hold.release.send(()).unwrap();
     let ticket = node.submit("a");
-    writes.recv_timeout(LIMIT).unwrap();
-    // The write waits, the core does not: it answers, and it has applied nothing.
+    hold.reached.recv_timeout(TIMEOUT).unwrap();
+    // The write waits, but the core does not: it answers, and it has not applied the command.
     let status = node.status().unwrap();
     assert_eq!(status.last_log.index.0, 2);
     assert!(!ticket.is_ended());
     assert!(status.applied_index.0 <= 1);
-    release.send(()).unwrap();
-    assert_eq!(ticket.wait_timeout(LIMIT).unwrap().answer, 1);
-    drop(release);
+    hold.release.send(()).unwrap();
+    assert_eq!(ticket.wait_timeout(TIMEOUT).unwrap().answer, 1);
 }
 
-/// Proposes until write number `blocking` waits, and gives up then: the disk never has it. What was
-/// acknowledged, and how many commands had been given.
-fn acknowledged_before_a_block(storage: &MemoryStorage, blocking: u32) -> (Vec<Vec<u8>>, u8) {
-    let (reached, reaches): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
-    let (release, released): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
+/// Proposes until write number `blocking` waits; that write is lost in the end.
+fn propose_until_block(storage: &MemoryStorage, blocking: u32) -> Proposals {
+    let (hold, mut wait) = hold();
     let mut writes = 0;
-    let before = move || {
+    let outcome = move || {
         writes += 1;
         if writes != blocking {
-            return Fate::Done;
+            return WriteOutcome::Done;
         }
-        let _ = reached.send(());
-        let _ = released.recv(); // Until the test gives it up.
-        Fate::Lost
+        wait();
+        WriteOutcome::Lost
     };
     let inner = storage.clone();
-    let node = start(Hooked { inner, before });
-    let is_blocked = || reaches.try_recv().is_ok();
-    let mut applied = Vec::new();
+    let node = start(FaultyStorage { inner, outcome });
+    let mut is_blocked = false;
     let mut given = 0;
-    let began = until("an election or the block", || {
-        let leads = (node.state().applied_index.0 > 0).then_some(true);
-        leads.or_else(|| is_blocked().then_some(false))
+    let mut acknowledged = Vec::new();
+    wait_for("an election or the block", || {
+        is_blocked = hold.reached.try_recv().is_ok();
+        (is_blocked || node.state().applied_index.0 > 0).then_some(())
     });
-    while began && given < COMMANDS {
+    while !is_blocked && given < COMMANDS {
         let ticket = node.submit(vec![given]);
         given += 1;
-        let is_stuck = until("an answer or the block", || {
-            let ended = ticket.is_ended().then_some(false);
-            ended.or_else(|| is_blocked().then_some(true))
+        wait_for("an answer or the block", || {
+            is_blocked = hold.reached.try_recv().is_ok();
+            (is_blocked || ticket.is_ended()).then_some(())
         });
-        if is_stuck {
-            // The core answers all the same, and says nothing of what is not on disk.
-            assert_eq!(
-                node.status().unwrap().last_log.index.0,
-                u64::from(given) + 1
-            );
+        if is_blocked {
+            // The core goes on, and acknowledges nothing that is not on disk.
+            let last_log = node.status().unwrap().last_log;
+            assert_eq!(last_log.index.0, u64::from(given) + 1);
             assert!(!ticket.is_ended());
-            break;
+        } else {
+            assert!(ticket.wait().is_ok());
+            acknowledged.push(vec![given - 1]);
         }
-        assert!(ticket.wait().is_ok());
-        applied.push(vec![given - 1]);
     }
-    drop(release);
-    let reason = until("the node stopped", || node.stop_reason());
-    assert!(matches!(reason, StopReason::Storage(_)), "{reason}");
-    (applied, given)
+    drop(hold);
+    assert_stops_for_its_storage(&node);
+    Proposals {
+        given,
+        acknowledged,
+    }
 }
 
 #[test]
 fn whichever_write_blocks_the_core_goes_on_and_what_was_acknowledged_is_recovered() {
-    for blocking in 1..=u32::from(COMMANDS) + 2 {
+    for blocking in 1..=ALL_WRITES {
         let storage = MemoryStorage::new();
-        let (applied, given) = acknowledged_before_a_block(&storage, blocking);
-        let all: Vec<Vec<u8>> = (0..given).map(|command| vec![command]).collect();
-        assert_recovers(storage, &applied, &all);
+        let proposals = propose_until_block(&storage, blocking);
+        assert_recovers(storage, &proposals);
     }
 }

@@ -1,4 +1,5 @@
-//! How the storage on disk deals with room: ahead of the journal's end, and behind what was compacted.
+//! How the storage on disk uses space: the journal is preallocated, and compacted entries are not
+//! written again.
 #![cfg(all(feature = "disk", unix))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -29,7 +30,7 @@ fn entry(index: u64, payload: Vec<u8>) -> Entries {
     entries.finish()
 }
 
-/// Writes entries, one a call, of these payloads.
+/// Writes entries with these payloads, one a call.
 fn write_all(storage: &mut DiskStorage, first: u64, payloads: impl Iterator<Item = Vec<u8>>) {
     for (index, payload) in (first..).zip(payloads) {
         let write = Write {
@@ -51,38 +52,38 @@ fn journals(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The room on the disk that the newest journal has.
-fn journal_room(folder: &Path) -> u64 {
+/// The bytes that are allocated on the disk for the newest journal.
+fn allocated(folder: &Path) -> u64 {
     let journal = fs::metadata(journals(folder).last().unwrap()).unwrap();
     journal.blocks() * 512
 }
 
 #[test]
-fn what_is_written_goes_where_the_journal_has_room_already() {
+fn writes_go_where_the_journal_is_preallocated() {
     const PAYLOAD: usize = 20_000;
     let folder = tempfile::tempdir().unwrap();
     let mut storage = DiskStorage::open(folder.path()).unwrap();
     storage.recover().unwrap();
-    let mut ahead = 0;
+    let mut preallocated = 0;
     for index in 1..=200 {
         let payload = vec![7; PAYLOAD];
         write_all(&mut storage, index, [payload].into_iter());
         let written = index * PAYLOAD as u64;
-        if journal_room(folder.path()) > written + 10 * PAYLOAD as u64 {
-            ahead += 1;
+        if allocated(folder.path()) > written + 10 * PAYLOAD as u64 {
+            preallocated += 1;
         }
     }
-    // A file that only holds what was written never has so much more.
+    // A file that holds only what was written never has so much more.
     assert!(
-        ahead > 120,
-        "only {ahead} of 200 times there was room for more"
+        preallocated > 120,
+        "only {preallocated} of 200 times there was space for ten more"
     );
 }
 
 #[test]
-fn payloads_of_zeros_and_none_are_found_again_however_the_journal_was_filled() {
+fn empty_payloads_and_payloads_of_zeros_are_recovered_from_a_preallocated_journal() {
     const MIB: usize = 1 << 20;
-    // More than a step of the filling, less, and a little around it.
+    // Longer than a step of the preallocation, shorter, and about as long.
     let sizes = [
         0,
         1,
@@ -95,9 +96,9 @@ fn payloads_of_zeros_and_none_are_found_again_however_the_journal_was_filled() {
         0,
         2 * MIB,
     ];
-    let payload = |index: usize| match index % 3 {
-        0 => vec![1; sizes[index % sizes.len()]],
-        _ => vec![0; sizes[index % sizes.len()]],
+    let payload = |index: usize| {
+        let byte = u8::from(index.is_multiple_of(3));
+        vec![byte; sizes[index % sizes.len()]]
     };
     let folder = tempfile::tempdir().unwrap();
     let mut expected = EntriesBuilder::new();
@@ -109,7 +110,7 @@ fn payloads_of_zeros_and_none_are_found_again_however_the_journal_was_filled() {
     storage.recover().unwrap();
     write_all(&mut storage, 1, (0..20).map(payload));
     drop(storage);
-    // A journal of an earlier process is gone on with, too.
+    // The journal of an earlier process is continued.
     let mut storage = DiskStorage::open(folder.path()).unwrap();
     storage.recover().unwrap();
     write_all(&mut storage, 21, (20..40).map(payload));
@@ -119,21 +120,19 @@ fn payloads_of_zeros_and_none_are_found_again_however_the_journal_was_filled() {
 }
 
 /// The bytes of all tables of the database.
-fn tables(folder: &Path) -> u64 {
-    let mut bytes = 0;
-    for keyspace in fs::read_dir(folder.join("log/keyspaces")).unwrap() {
-        let Ok(tables) = fs::read_dir(keyspace.unwrap().path().join("tables")) else {
-            continue;
-        };
-        bytes += tables
-            .map(|table| table.unwrap().metadata().unwrap().len())
-            .sum::<u64>();
-    }
-    bytes
+fn table_bytes(folder: &Path) -> u64 {
+    let keyspaces = fs::read_dir(folder.join("log/keyspaces")).unwrap();
+    // A keyspace has no folder for tables before it has one.
+    let tables = keyspaces.filter_map(|keyspace| {
+        let tables = keyspace.unwrap().path().join("tables");
+        fs::read_dir(tables).ok()
+    });
+    let length = |table: std::io::Result<fs::DirEntry>| table.unwrap().metadata().unwrap().len();
+    tables.flatten().map(length).sum()
 }
 
 #[test]
-fn what_was_compacted_is_not_written_into_a_table() {
+fn compacted_entries_are_not_written_into_a_table() {
     const PAYLOAD: usize = 1 << 20;
     let folder = tempfile::tempdir().unwrap();
     let mut storage = DiskStorage::open(folder.path()).unwrap();
@@ -158,15 +157,13 @@ fn what_was_compacted_is_not_written_into_a_table() {
     };
     storage.write(&[write]).unwrap();
     let begin = Instant::now();
-    while tables(folder.path()) < PAYLOAD as u64 {
-        assert!(
-            begin.elapsed() < Duration::from_secs(60),
-            "no table was written"
-        );
+    while table_bytes(folder.path()) < PAYLOAD as u64 {
+        let is_late = begin.elapsed() > Duration::from_secs(60);
+        assert!(!is_late, "no table was written");
         std::thread::yield_now();
     }
     drop(storage);
-    let bytes = tables(folder.path());
+    let bytes = table_bytes(folder.path());
     assert!(bytes < 2 * PAYLOAD as u64, "{bytes} bytes are in tables");
     let mut storage = DiskStorage::open(folder.path()).unwrap();
     let recovered = storage.recover().unwrap();

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Shows by the system calls that nothing is answered before it is on the disks of a majority: runs
-# the counter example under strace, and checks before every count that it prints that the command
-# was written to the journals of at least two of the three nodes, and that each of these journals was
-# synced after that write, with success.
+# Shows by the system calls that nothing is answered before it is on the disks of a majority.
+# Runs the counter example under strace. For every count that it prints, the command must have been
+# written to the journals of at least two of the three nodes, and these journals must have been
+# synced since, with success.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v strace >/dev/null || { echo "strace is not installed: nothing is shown"; exit 2; }
@@ -13,7 +13,7 @@ trap 'rm -f "$trace"' EXIT
 strace -f -y -s 4096 -e trace=write,pwrite64,fdatasync,fsync -e signal=none -o "$trace" \
   target/release/examples/counter >/dev/null
 awk '
-# The journal that a call names: its node is the folder.
+# The node whose journal a call names: the name of the folder above `log`.
 function node(line) { return match(line, /counter\/[0-9]+\/log\//) ? substr(line, RSTART + 8, 1) : "" }
 { thread = $1; line = $0 }
 /<\.\.\. (fdatasync|fsync) resumed/ && / = 0$/ { ended(under_way[thread]); next }
@@ -22,7 +22,7 @@ function node(line) { return match(line, /counter\/[0-9]+\/log\//) ? substr(line
   else if (line ~ / = 0$/) ended(node(line))
   next
 }
-# A command is "+++"; the first journal write of it by a node in this round.
+# A command ends in "+++".
 / (write|pwrite64)\(/ && /\.jnl>/ && /\+\+\+/ { written[node(line)] = NR; next }
 / write\(1</ && /node 1 counts/ {
   synced = ""

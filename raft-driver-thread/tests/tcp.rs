@@ -1,4 +1,4 @@
-//! Nodes over TCP: they agree, they know each other, and nothing that comes in does harm.
+//! Nodes over TCP: they agree, they authenticate each other, and no input does harm.
 #![cfg(all(feature = "tls", feature = "disk"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -17,14 +17,15 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
-use support::{Journal, LIMIT, until};
+use std::time::{Duration, Instant};
+use support::ports::free_address;
+use support::{Journal, TIMEOUT, wait_for};
 
 fn plain() -> TcpOptions {
     TcpOptions::new(Security::PlaintextUnauthenticated)
 }
 
-/// One end: its transport and what it hears.
+/// A transport, and what it delivers.
 struct End {
     transport: TcpTransport,
     deliveries: Deliveries,
@@ -32,15 +33,30 @@ struct End {
 }
 
 fn end(id: u64, cluster: u64, options: TcpOptions) -> End {
-    let mut transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
+    end_at("127.0.0.1:0", id, cluster, options)
+}
+
+fn end_at(address: &str, id: u64, cluster: u64, options: TcpOptions) -> End {
+    let mut transport = TcpTransport::bind(address, options).unwrap();
     let start = Start::voters([NodeId(1), NodeId(2)]);
     let config = Config::new(ClusterId(cluster), NodeId(id), start, id);
-    let (ear, deliveries) = inbox(1 << 20);
-    transport.start(&config, ear).unwrap();
+    let (inbox, deliveries) = inbox(1 << 20);
+    transport.start(&config, inbox).unwrap();
     End {
         transport,
         deliveries,
         config,
+    }
+}
+
+impl End {
+    fn send(&mut self, to: NodeId, message: Message) {
+        self.transport.send(to, message);
+        self.transport.flush();
+    }
+
+    fn stop(mut self) {
+        self.transport.stop();
     }
 }
 
@@ -62,15 +78,17 @@ fn message(term: u64) -> Message {
     Message::TimeoutNow(TimeoutNow { term: Term(term) })
 }
 
-/// Sends until something arrives: what is sent before a connection stands may be lost.
+fn delivery(from: NodeId, term: u64) -> Delivery {
+    let message = message(term);
+    Delivery::Message { from, message }
+}
+
+/// Sends until a message arrives: those sent before a connection is established may be lost.
 fn arrives(from: &mut End, to: &End, term: u64) -> bool {
-    let expected = Delivery::Message {
-        from: from.config.node_id,
-        message: message(term),
-    };
-    for _ in 0..200 {
-        from.transport.send(to.config.node_id, message(term));
-        from.transport.flush();
+    let expected = delivery(from.config.node_id, term);
+    let deadline = Instant::now() + TIMEOUT;
+    while Instant::now() < deadline {
+        from.send(to.config.node_id, message(term));
         while let Some(delivery) = to.deliveries.next(Duration::from_millis(10)) {
             if delivery == expected {
                 return true;
@@ -82,60 +100,44 @@ fn arrives(from: &mut End, to: &End, term: u64) -> bool {
 
 #[test]
 fn messages_arrive_both_ways_and_again_after_a_restart() {
-    let (mut one, mut two) = (end(1, 7, plain()), end(2, 7, plain()));
+    let address = free_address();
+    let mut one = end(1, 7, plain());
+    let mut two = end_at(&address, 2, 7, plain());
     introduce(&mut [&mut one, &mut two]);
     assert!(arrives(&mut one, &two, 1));
     assert!(arrives(&mut two, &one, 2));
-    let address = two.transport.local_address().to_string();
-    two.transport.stop();
-    drop(two);
-    // The port is free at once, and the connection is made anew.
-    let mut transport = TcpTransport::bind(&address, plain()).unwrap();
-    let config = Config::new(ClusterId(7), NodeId(2), Start::Join, 2);
-    let (ear, deliveries) = inbox(1 << 20);
-    transport.start(&config, ear).unwrap();
-    let again = End {
-        transport,
-        deliveries,
-        config,
-    };
-    assert!(arrives(&mut one, &again, 3));
+    two.stop();
+    // The port is free at once, and the other node connects again.
+    let restarted = end_at(&address, 2, 7, plain());
+    assert!(arrives(&mut one, &restarted, 3));
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_first_message_to_a_peer_that_was_started_anew_arrives() {
+fn the_first_message_to_a_restarted_peer_arrives() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path(), &[1, 2]);
     let secure = |node| tls(folder.path(), node);
     for options in [[plain(), plain()], [secure(1), secure(2)]] {
         let [ours, theirs] = options;
-        let (mut one, mut two) = (end(1, 7, ours), end(2, 7, theirs.clone()));
+        let address = free_address();
+        let mut one = end(1, 7, ours);
+        let mut two = end_at(&address, 2, 7, theirs.clone());
         introduce(&mut [&mut one, &mut two]);
         assert!(arrives(&mut one, &two, 1));
-        let address = two.transport.local_address().to_string();
-        two.transport.stop();
-        drop(two);
-        let mut transport = TcpTransport::bind(&address, theirs).unwrap();
-        let config = Config::new(ClusterId(7), NodeId(2), Start::Join, 2);
-        let (ear, deliveries) = inbox(1 << 20);
-        transport.start(&config, ear).unwrap();
-        // As long as an idle connection is.
-        let silence = deliveries.next(Duration::from_millis(200));
+        two.stop();
+        let restarted = end_at(&address, 2, 7, theirs);
+        // An idle connection says nothing for as long as that.
+        let silence = restarted.deliveries.next(Duration::from_millis(200));
         assert_eq!(silence, None);
-        one.transport.send(NodeId(2), message(2));
-        one.transport.flush();
-        let heard = deliveries.next(LIMIT);
-        let expected = Delivery::Message {
-            from: NodeId(1),
-            message: message(2),
-        };
-        assert_eq!(heard, Some(expected));
+        one.send(NodeId(2), message(2));
+        let received = restarted.deliveries.next(TIMEOUT);
+        assert_eq!(received, Some(delivery(NodeId(1), 2)));
     }
 }
 
 #[test]
-fn a_node_that_is_no_member_any_more_is_soon_not_spoken_to() {
+fn a_removed_member_is_sent_a_farewell_and_then_nothing() {
     let mut options = plain();
     options.removed_peer_timeout = Duration::from_millis(50);
     let (mut one, mut two) = (end(1, 7, options), end(2, 7, plain()));
@@ -143,23 +145,26 @@ fn a_node_that_is_no_member_any_more_is_soon_not_spoken_to() {
     assert!(arrives(&mut one, &two, 1));
     let alone = Member::voter(NodeId(1));
     one.transport.members(&Membership::of([alone]));
-    assert!(arrives(&mut one, &two, 2), "a farewell is heard");
-    until("its connection closed and its address forgotten", || {
-        one.transport.flush();
-        while two.deliveries.next(Duration::ZERO).is_some() {}
-        std::thread::park_timeout(Duration::from_millis(100)); // Says nothing for a while.
-        one.transport.flush();
-        one.transport.send(NodeId(2), message(3));
-        one.transport.flush();
-        let heard = two.deliveries.next(Duration::from_millis(100));
-        heard.is_none().then_some(())
-    });
+    assert!(arrives(&mut one, &two, 2), "the farewell");
+    wait_for(
+        "its connection to be closed and its address forgotten",
+        || {
+            one.transport.flush();
+            while two.deliveries.next(Duration::ZERO).is_some() {}
+            // Sends nothing for longer than the farewell lasts.
+            std::thread::park_timeout(Duration::from_millis(100));
+            one.transport.flush();
+            one.send(NodeId(2), message(3));
+            let received = two.deliveries.next(Duration::from_millis(100));
+            received.is_none().then_some(())
+        },
+    );
     introduce(&mut [&mut one, &mut two]);
     assert!(arrives(&mut one, &two, 4), "a member again");
 }
 
 #[test]
-fn names_are_looked_up() {
+fn host_names_are_resolved() {
     let (mut one, two) = (end(1, 7, plain()), end(2, 7, plain()));
     let port = two.transport.local_address().port();
     let member = Member::voter(NodeId(2)).with_context(format!("localhost:{port}"));
@@ -168,7 +173,7 @@ fn names_are_looked_up() {
 }
 
 #[test]
-fn a_node_that_knows_no_member_yet_answers_those_it_was_introduced_to() {
+fn a_node_without_a_membership_sends_to_its_introductions() {
     let two = end(2, 7, plain());
     let mut options = plain();
     let address = two.transport.local_address().to_string();
@@ -176,18 +181,17 @@ fn a_node_that_knows_no_member_yet_answers_those_it_was_introduced_to() {
     let mut one = end(1, 7, options);
     one.transport.members(&Membership::default());
     assert!(arrives(&mut one, &two, 1));
-    // Once it knows members, no others.
-    let mut three = end(3, 7, plain());
+    // A node that knows its members sends to no others.
+    let three = end(3, 7, plain());
     let mut two = two;
     let mut options = plain();
     options.initial_addresses = vec![(NodeId(3), three.transport.local_address().to_string())];
     let mut four = end(4, 7, options);
     introduce(&mut [&mut two, &mut four]);
-    four.transport.send(NodeId(3), message(9));
-    four.transport.flush();
+    four.send(NodeId(3), message(9));
     assert!(arrives(&mut four, &two, 2));
     assert!(three.deliveries.next(Duration::from_millis(100)).is_none());
-    three.transport.stop();
+    three.stop();
 }
 
 fn hello(version: u8, cluster: u64, from: u64, to: u64) -> Vec<u8> {
@@ -209,8 +213,8 @@ fn frame(payload: &[u8], length: u32) -> Vec<u8> {
 /// Writes `bytes` to the node and reads until it closes the connection.
 fn closes(end: &End, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(end.transport.local_address()).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let _ = stream.write_all(bytes); // It may have been closed by then.
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let _ = stream.write_all(bytes); // The node may have closed it by then.
     let mut answer = Vec::new();
     match stream.read_to_end(&mut answer) {
         Ok(_) => answer,
@@ -222,7 +226,7 @@ fn closes(end: &End, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_no_peer_sends_closes_its_connection_and_harms_nobody() {
+fn input_that_no_peer_sends_closes_its_connection_and_harms_no_other() {
     let mut options = plain();
     options.handshake_timeout = Duration::from_millis(300);
     let (mut one, mut two) = (end(1, 7, options), end(2, 7, plain()));
@@ -232,19 +236,19 @@ fn what_no_peer_sends_closes_its_connection_and_harms_nobody() {
         &Config::new(ClusterId(7), NodeId(3), Start::Join, 3),
         NodeId(1),
     );
-    let spoken = wire::encode(&stranger, &message(1));
+    let forged = wire::encode(&stranger, &message(1));
     let bad: Vec<Vec<u8>> = vec![
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
         vec![0xff; 10_000],
-        vec![],                                               // Says nothing.
-        good[..20].to_vec(),                                  // Stops in its hello.
+        vec![],                                               // Silence.
+        good[..20].to_vec(),                                  // Half of a hello.
         hello(9, 7, 2, 1),                                    // Another version.
         hello(1, 8, 2, 1),                                    // Another cluster.
         hello(1, 7, 2, 5),                                    // For another node.
         hello(1, 7, 1, 1),                                    // Claims to be this one.
-        [good.clone(), frame(&[], u32::MAX)].concat(),        // A length beyond all limits.
-        [good.clone(), frame(&[0xee; 50], 50)].concat(),      // No message.
-        [good, frame(&spoken, spoken.len() as u32)].concat(), // In another's name.
+        [good.clone(), frame(&[], u32::MAX)].concat(),        // A length beyond the limit.
+        [good.clone(), frame(&[0xee; 50], 50)].concat(),      // Not a message.
+        [good, frame(&forged, forged.len() as u32)].concat(), // Another node's message.
     ];
     for bytes in bad {
         closes(&one, &bytes);
@@ -256,7 +260,7 @@ fn what_no_peer_sends_closes_its_connection_and_harms_nobody() {
 fn connections_beyond_the_limit_are_closed() {
     let mut options = plain();
     options.max_connections = 3;
-    options.handshake_timeout = LIMIT;
+    options.handshake_timeout = TIMEOUT;
     let one = end(1, 7, options);
     let address = one.transport.local_address();
     let idle: Vec<TcpStream> = (0..3)
@@ -267,20 +271,19 @@ fn connections_beyond_the_limit_are_closed() {
 }
 
 #[test]
-fn a_peer_that_reads_nothing_delays_nobody() {
+fn a_peer_that_reads_nothing_does_not_delay_its_sender() {
     let mut options = plain();
     options.max_queue_bytes = 1 << 20;
     let mut one = end(1, 7, options);
-    // Listens, and never answers.
-    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = deaf.local_addr().unwrap().to_string();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
     let member = Member::voter(NodeId(2)).with_context(address);
     one.transport.members(&Membership::of([member]));
     for term in 0..100_000 {
         one.transport.send(NodeId(2), message(term));
     }
     one.transport.flush();
-    one.transport.stop();
+    one.stop();
 }
 
 /// Certificates of one authority, for these nodes.
@@ -310,7 +313,7 @@ fn tls(folder: &Path, node: u64) -> TcpOptions {
 }
 
 #[test]
-fn nodes_with_certificates_hear_each_other_and_no_others() {
+fn nodes_with_certificates_accept_each_other_and_no_others() {
     let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     certificates(ours.path(), &[1, 2, 3]);
     certificates(theirs.path(), &[2]);
@@ -318,25 +321,20 @@ fn nodes_with_certificates_hear_each_other_and_no_others() {
     let mut two = end(2, 7, tls(ours.path(), 2));
     let mut impostor = end(2, 7, tls(ours.path(), 3));
     let mut foreign = end(2, 7, tls(theirs.path(), 2));
-    let mut bare = end(2, 7, plain());
+    let mut unencrypted = end(2, 7, plain());
     introduce(&mut [&mut one, &mut two]);
     assert!(arrives(&mut one, &two, 1) && arrives(&mut two, &one, 2));
-    for liar in [&mut impostor, &mut foreign, &mut bare] {
-        introduce(&mut [&mut one, liar]);
+    for intruder in [&mut impostor, &mut foreign, &mut unencrypted] {
+        introduce(&mut [&mut one, intruder]);
         for term in 100..120 {
-            liar.transport.send(NodeId(1), message(term));
-            liar.transport.flush();
-            one.transport.send(NodeId(2), message(term));
-            one.transport.flush();
-            let heard = liar.deliveries.next(Duration::from_millis(10));
-            assert!(
-                !matches!(heard, Some(Delivery::Message { .. })),
-                "{heard:?}"
-            );
+            intruder.send(NodeId(1), message(term));
+            one.send(NodeId(2), message(term));
+            let received = intruder.deliveries.next(Duration::from_millis(10));
+            let is_message = matches!(received, Some(Delivery::Message { .. }));
+            assert!(!is_message, "{received:?}");
         }
-        // All that `one` has heard is from the real one.
-        while let Some(heard) = one.deliveries.next(Duration::ZERO) {
-            assert!(!is_lie(&heard), "{heard:?}");
+        while let Some(received) = one.deliveries.next(Duration::ZERO) {
+            assert!(!is_from_an_intruder(&received), "{received:?}");
         }
     }
     introduce(&mut [&mut one, &mut two]);
@@ -344,7 +342,7 @@ fn nodes_with_certificates_hear_each_other_and_no_others() {
 }
 
 #[test]
-fn files_that_are_no_certificates_are_named() {
+fn a_file_that_is_no_certificate_is_named() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path(), &[1]);
     fs::write(folder.path().join("1.pem"), "nothing").unwrap();
@@ -360,9 +358,9 @@ fn files_that_are_no_certificates_are_named() {
     );
 }
 
-/// What the liars say.
-fn is_lie(heard: &Delivery) -> bool {
-    matches!(heard, Delivery::Message { message, .. } if message.term() >= Term(100))
+/// The intruders, and only they, send terms of 100 and more.
+fn is_from_an_intruder(received: &Delivery) -> bool {
+    matches!(received, Delivery::Message { message, .. } if message.term() >= Term(100))
 }
 
 fn start(id: u64, addresses: &[String], folder: &Path) -> Node<Journal> {
@@ -378,41 +376,20 @@ fn start(id: u64, addresses: &[String], folder: &Path) -> Node<Journal> {
     Node::start(options, storage, transport, Journal::default()).unwrap()
 }
 
-fn one(nodes: &[Node<Journal>], command: &[u8]) {
-    until("a command applied", || {
-        nodes.iter().find_map(|node| {
-            let (_, ticket) = node.propose(command.to_vec()).ok()?;
-            ticket.wait_timeout(Duration::from_secs(2)).ok()
-        })
-    });
-}
-
 #[test]
-fn three_nodes_with_disks_agree_over_tcp_and_find_all_after_a_restart() {
+fn three_nodes_with_disks_agree_over_tcp_and_recover_all_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let free = |_| std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let free: Vec<_> = (0..3).map(free).collect();
-    let addresses: Vec<String> = free
-        .iter()
-        .map(|listener| listener.local_addr().unwrap().to_string())
-        .collect();
-    drop(free);
+    let addresses = [0; 3].map(|_| free_address());
     let mut expected = Vec::new();
     for round in 0..3_u8 {
-        let nodes: Vec<_> = (1..=3)
-            .map(|id| start(id, &addresses, folder.path()))
-            .collect();
+        let nodes = [1, 2, 3].map(|id| start(id, &addresses, folder.path()));
         for number in 0..20 {
-            one(&nodes, &[round, number]);
+            support::commit(&nodes, &[round, number]);
             expected.push(vec![round, number]);
         }
         for node in &nodes {
-            let mode = raft_driver_thread::raft_proto::ReadMode::Quorum;
-            let mut journal = until("a read served", || {
-                let read = node.read(mode, |journal| journal.0.clone());
-                read.wait_timeout(Duration::from_secs(5)).ok()
-            });
-            journal.dedup(); // A command that was slow may have been offered twice.
+            let mut journal = support::read_journal(node);
+            journal.dedup(); // A command that was slow may have been proposed twice.
             assert_eq!(journal, expected);
         }
     }

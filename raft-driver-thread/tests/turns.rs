@@ -6,117 +6,126 @@ mod support;
 use raft_driver_thread::inbox::Inbox;
 use raft_driver_thread::raft_proto::{Config, Membership, Message, NodeId};
 use raft_driver_thread::storage::MemoryStorage;
-use raft_driver_thread::transport::channel::Network;
+use raft_driver_thread::transport::channel::{ChannelTransport, Network};
 use raft_driver_thread::transport::{Transport, TransportError};
 use raft_driver_thread::{Node, StopReason};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::ThreadId;
-use support::{Journal, until};
+use support::{Journal, TIMEOUT, wait_for};
 
-/// What a transport sees of those who call it.
+/// What a transport observes of the threads that send by it.
 #[derive(Clone, Default)]
-struct Seen {
-    /// Panic in the thread of this name.
-    panics_in: Option<&'static str>,
-    threads: Arc<Mutex<Vec<(ThreadId, String)>>>,
-    callers: Arc<AtomicUsize>,
-    met: Arc<AtomicBool>,
+struct Callers {
+    /// The name of the thread in which sending panics.
+    panic_in: Option<&'static str>,
+    threads: Arc<Mutex<BTreeSet<String>>>,
+    active: Arc<AtomicUsize>,
+    has_overlapped: Arc<AtomicBool>,
 }
 
-struct Watched<T>(T, Seen);
-
-impl<T> Watched<T> {
-    fn within<A>(&mut self, call: impl FnOnce(&mut T) -> A) -> A {
-        let thread = std::thread::current();
-        let name = thread.name().unwrap_or_default().to_owned();
-        if self.1.callers.fetch_add(1, Ordering::SeqCst) > 0 {
-            self.1.met.store(true, Ordering::SeqCst);
-        }
-        let entry = (thread.id(), name.clone());
-        let mut threads = self.1.threads.lock().unwrap();
-        if !threads.contains(&entry) {
-            threads.push(entry);
-        }
-        drop(threads);
-        let answer = call(&mut self.0);
-        self.1.callers.fetch_sub(1, Ordering::SeqCst);
-        assert_ne!(Some(name.as_str()), self.1.panics_in, "as asked");
-        answer
+impl Callers {
+    fn called_from(&self, thread: &str) -> bool {
+        self.threads.lock().unwrap().contains(thread)
     }
 }
 
-impl<T: Transport> Transport for Watched<T> {
+struct ObservedTransport {
+    inner: ChannelTransport,
+    callers: Callers,
+}
+
+impl Transport for ObservedTransport {
     fn start(&mut self, config: &Config, inbox: Inbox) -> Result<(), TransportError> {
-        self.0.start(config, inbox)
+        self.inner.start(config, inbox)
     }
 
     fn members(&mut self, membership: &Membership) {
-        self.0.members(membership);
+        self.inner.members(membership);
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
-        self.within(|inner| inner.send(to, message));
+        let callers = &self.callers;
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default();
+        if callers.active.fetch_add(1, Ordering::SeqCst) > 0 {
+            callers.has_overlapped.store(true, Ordering::SeqCst);
+        }
+        callers.threads.lock().unwrap().insert(name.to_owned());
+        self.inner.send(to, message);
+        callers.active.fetch_sub(1, Ordering::SeqCst);
+        assert_ne!(Some(name), callers.panic_in, "as the test says");
     }
 
     fn flush(&mut self) {
-        self.0.flush();
+        self.inner.flush();
     }
 
     fn stop(&mut self) {
-        self.0.stop();
+        self.inner.stop();
     }
 }
 
-fn start(network: &Network, id: u64, seen: &Seen) -> Node<Journal> {
-    let transport = Watched(network.transport(NodeId(id)), seen.clone());
+fn start(network: &Network, id: u64, callers: &Callers) -> Node<Journal> {
+    let transport = ObservedTransport {
+        inner: network.transport(NodeId(id)),
+        callers: callers.clone(),
+    };
     let options = support::options(id, 3);
     Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap()
+}
+
+/// Has a command applied by whichever of these nodes leads.
+fn execute(nodes: &[Node<Journal>], command: &[u8]) {
+    wait_for("a command to be applied", || {
+        let execute = |node: &Node<Journal>| node.execute(command.to_vec(), TIMEOUT).ok();
+        nodes.iter().find_map(execute)
+    });
 }
 
 #[test]
 fn a_panic_in_a_turn_that_another_thread_took_stops_the_node() {
     let network = Network::new(1);
-    let brittle = Seen {
-        panics_in: Some("raft-disk"),
-        ..Seen::default()
+    let panicking = Callers {
+        panic_in: Some("raft-disk"),
+        ..Callers::default()
     };
     let nodes = [
-        start(&network, 1, &brittle),
-        start(&network, 2, &Seen::default()),
-        start(&network, 3, &Seen::default()),
+        start(&network, 1, &panicking),
+        start(&network, 2, &Callers::default()),
+        start(&network, 3, &Callers::default()),
     ];
-    // What it votes and stores is answered when it is durable, by whom made it so.
-    let reason = until("the node stopped", || nodes[0].stop_reason());
+    // The disk's thread reports that a write is durable, and takes the turn that answers the
+    // leader, unless another thread is in a turn just then. So there have to be writes until it
+    // does.
+    let reason = wait_for("the node to stop", || {
+        execute(&nodes, b"a");
+        nodes[0].stop_reason()
+    });
     assert_eq!(reason, StopReason::Defect);
     nodes[0].kill();
-    until("the others go on", || {
-        nodes[1..]
-            .iter()
-            .find_map(|node| node.execute("a", support::LIMIT).ok())
-    });
+    execute(&nodes[1..], b"b");
 }
 
 #[test]
 fn turns_are_taken_by_several_threads_and_never_by_two_at_once() {
     let network = Network::new(1);
-    let seen = [1, 2, 3].map(|_| Seen::default());
+    let callers = [1, 2, 3].map(|_| Callers::default());
     let nodes: Vec<_> = (1..)
-        .zip(&seen)
-        .map(|(id, seen)| start(&network, id, seen))
+        .zip(&callers)
+        .map(|(id, callers)| start(&network, id, callers))
         .collect();
     for round in 0..200_u8 {
-        until("a command applied", || {
-            nodes
-                .iter()
-                .find_map(|node| node.execute(vec![round], support::LIMIT).ok())
+        execute(&nodes, &[round]);
+    }
+    for thread in ["raft-core", "raft-disk"] {
+        wait_for("a turn of this thread at each node", || {
+            execute(&nodes, b"one more");
+            let all = callers.iter().all(|callers| callers.called_from(thread));
+            all.then_some(())
         });
     }
-    for seen in seen {
-        assert!(!seen.met.load(Ordering::SeqCst));
-        let threads = seen.threads.lock().unwrap();
-        let names: Vec<_> = threads.iter().map(|(_, name)| name.as_str()).collect();
-        assert!(names.contains(&"raft-core"), "{names:?}");
-        assert!(names.contains(&"raft-disk"), "{names:?}");
+    for callers in &callers {
+        assert!(!callers.has_overlapped.load(Ordering::SeqCst));
     }
 }

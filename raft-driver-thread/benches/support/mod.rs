@@ -1,5 +1,5 @@
 //! Three nodes on loopback TCP with disks, for the benchmarks.
-#![allow(dead_code, unreachable_pub)] // Each uses its part.
+#![allow(dead_code, unreachable_pub)] // Each benchmark uses its part.
 
 use raft_driver_thread::raft_proto::{ClusterId, Config, Member, NodeId, RoleKind, Start};
 use raft_driver_thread::storage::disk::DiskStorage;
@@ -7,12 +7,12 @@ use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
 use raft_driver_thread::{Commands, Node, Options, StateMachine};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub const PAYLOAD: usize = 256;
 
-/// Counts commands: the cost of a service is not what is measured.
+/// A service of next to no cost: counts its commands.
 #[derive(Default)]
 pub struct Counter(u64);
 
@@ -43,7 +43,15 @@ impl StateMachine for Counter {
     }
 }
 
-pub fn nodes(folder: &Path) -> Vec<Node<Counter>> {
+/// A directory on the disk of the build, for one run of a benchmark.
+pub fn data_dir(benchmark: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let data_dir = target.join(format!("{benchmark}-{}", std::process::id()));
+    fs::create_dir_all(&data_dir).unwrap();
+    data_dir
+}
+
+pub fn nodes(data_dir: &Path) -> Vec<Node<Counter>> {
     let ids = 1..=3;
     let plain = || TcpOptions::new(Security::PlaintextUnauthenticated);
     let transports: Vec<_> = ids
@@ -61,24 +69,23 @@ pub fn nodes(folder: &Path) -> Vec<Node<Counter>> {
             members: members.clone(),
         };
         let config = Config::new(ClusterId(1), NodeId(id), start, id);
-        let storage = DiskStorage::open(folder.join(id.to_string())).unwrap();
+        let storage = DiskStorage::open(data_dir.join(id.to_string())).unwrap();
         let options = Options::new(config);
         Node::start(options, storage, transport, Counter::default()).unwrap()
     });
     nodes.collect()
 }
 
+/// The leader, once it has applied a command.
 pub fn leader(nodes: &[Node<Counter>]) -> &Node<Counter> {
+    let leads = |node: &&Node<Counter>| {
+        let command = vec![0; PAYLOAD];
+        let is_leader = node.state().role == RoleKind::Leader;
+        is_leader && node.execute(command, Duration::from_secs(1)).is_ok()
+    };
     loop {
-        let leads = |node: &&Node<Counter>| node.state().role == RoleKind::Leader;
         if let Some(node) = nodes.iter().find(leads) {
-            // What it applies it leads with.
-            if node
-                .execute(vec![0; PAYLOAD], Duration::from_secs(1))
-                .is_ok()
-            {
-                return node;
-            }
+            return node;
         }
         std::thread::park_timeout(Duration::from_millis(10));
     }

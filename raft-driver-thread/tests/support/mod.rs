@@ -2,141 +2,143 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod journal;
+pub mod ports;
 #[cfg(all(feature = "tcp", feature = "disk"))]
 pub mod proxy;
 
-use raft_driver_thread::raft_proto::{ClusterId, Config, NodeId, RoleKind, Start};
+pub use journal::Journal;
+
+use raft_driver_thread::raft_proto::{
+    Action, ClusterId, Config, Event, Input, NodeId, Raft, ReadMode, Recovered, RoleKind, Start,
+    Time,
+};
 use raft_driver_thread::storage::MemoryStorage;
 use raft_driver_thread::transport::channel::{Faults, Network};
-use raft_driver_thread::{Commands, Node, Options, StateMachine};
+use raft_driver_thread::{Node, Options, State};
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-/// What a test waits for at most.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// How long a test waits for anything before it fails.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Keeps every command, and answers with their number.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Journal(pub Vec<Vec<u8>>);
-
-impl StateMachine for Journal {
-    type Answer = usize;
-    type Snapshot = Journal;
-
-    fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<usize>) {
-        for command in commands {
-            assert!(command.payload != b"panic", "asked to");
-            self.0.push(command.payload.to_vec());
-            answers.push(self.0.len());
-        }
-    }
-
-    fn snapshot(&mut self) -> Journal {
-        self.clone()
-    }
-
-    fn write_snapshot(journal: Journal, writer: &mut dyn Write) -> io::Result<()> {
-        for command in &journal.0 {
-            writer.write_all(&(command.len() as u64).to_le_bytes())?;
-            writer.write_all(command)?;
-        }
-        Ok(())
-    }
-
-    fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        let mut rest = &bytes[..];
-        self.0.clear();
-        while !rest.is_empty() {
-            let (length, after) = rest.split_at(8);
-            let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
-            self.0.push(after[..length].to_vec());
-            rest = &after[length..];
-        }
-        Ok(())
-    }
-}
-
+/// The settings of node `id` of a cluster of `nodes`.
+///
+/// On a busy machine threads are late by hundreds of milliseconds. That must not depose a leader,
+/// so election timeouts are long. The first one of the node that is started last is short: the test
+/// gets its first leader at once.
 pub fn options(id: u64, nodes: u64) -> Options {
     let voters = (1..=nodes).map(NodeId);
     let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), id);
-    config.election_timeout_min = Duration::from_millis(150);
-    config.election_timeout_max = Duration::from_millis(300);
+    config.election_timeout_min = Duration::from_millis(1500);
+    config.election_timeout_max = Duration::from_millis(3000);
     config.heartbeat_interval = Duration::from_millis(30);
     config.append_timeout = Duration::from_millis(50);
+    if id == nodes {
+        config.election_timeout_min = Duration::from_millis(100);
+        config.seed = seed_of_a_short_timeout(&config);
+    }
     Options::new(config)
 }
 
-/// What the nodes of a cluster speak through, and where they store.
-pub enum Ground {
-    /// A network of this process, storages in memory.
-    Channel(Network, BTreeMap<u64, MemoryStorage>),
-    /// Loopback TCP through proxies, storages on disk.
-    #[cfg(all(feature = "tcp", feature = "disk"))]
-    Tcp(proxy::Proxies, tempfile::TempDir),
+/// A seed with which the first election timeout is at most 100 ms above the least one.
+fn seed_of_a_short_timeout(config: &Config) -> u64 {
+    let latest = Time::ZERO.after(config.election_timeout_min + Duration::from_millis(100));
+    let mut config = config.clone();
+    let is_short = |seed: &u64| {
+        config.seed = *seed;
+        let mut raft = Raft::new(config.clone(), Recovered::default()).unwrap();
+        let (at, input) = (Time::ZERO, Input::Tick);
+        let actions = raft.step(Event { at, input });
+        let is_early = |action: &Action| matches!(action, Action::WakeAt(at) if *at <= latest);
+        actions.iter().any(is_early)
+    };
+    (0..).find(is_short).unwrap()
 }
 
-impl Ground {
-    pub fn channel() -> Ground {
-        Ground::Channel(Network::new(1), BTreeMap::new())
+/// How the nodes of a cluster communicate, and where they store.
+pub enum Environment {
+    /// A network of this process, storages in memory.
+    Channel {
+        network: Network,
+        storages: BTreeMap<u64, MemoryStorage>,
+    },
+    /// Loopback TCP through proxies, storages on disk.
+    #[cfg(all(feature = "tcp", feature = "disk"))]
+    Tcp {
+        proxies: proxy::Proxies,
+        data_dirs: tempfile::TempDir,
+    },
+}
+
+impl Environment {
+    pub fn channel() -> Environment {
+        Environment::Channel {
+            network: Network::new(1),
+            storages: BTreeMap::new(),
+        }
     }
 
     #[cfg(all(feature = "tcp", feature = "disk"))]
-    pub fn tcp(size: u64) -> Ground {
-        Ground::Tcp(proxy::Proxies::new(size), tempfile::tempdir().unwrap())
+    pub fn tcp(size: u64) -> Environment {
+        Environment::Tcp {
+            proxies: proxy::Proxies::new(size),
+            data_dirs: tempfile::tempdir().unwrap(),
+        }
     }
 
     fn start(&mut self, id: u64, mut options: Options) -> Node<Journal> {
-        let journal = Journal::default();
+        let machine = Journal::default();
         match self {
-            Ground::Channel(network, storages) => {
+            Environment::Channel { network, storages } => {
                 let storage = storages.entry(id).or_default().clone();
                 let transport = network.transport(NodeId(id));
-                Node::start(options, storage, transport, journal).unwrap()
+                Node::start(options, storage, transport, machine).unwrap()
             }
             #[cfg(all(feature = "tcp", feature = "disk"))]
-            Ground::Tcp(proxies, folder) => {
+            Environment::Tcp { proxies, data_dirs } => {
                 use raft_driver_thread::storage::disk::DiskStorage;
                 options.config.start = proxies.bootstrap();
                 let transport = proxies.transport(id);
-                let storage = DiskStorage::open(folder.path().join(id.to_string())).unwrap();
-                Node::start(options, storage, transport, journal).unwrap()
+                let data_dir = data_dirs.path().join(id.to_string());
+                let storage = DiskStorage::open(data_dir).unwrap();
+                Node::start(options, storage, transport, machine).unwrap()
             }
         }
     }
 
-    /// Nothing gets to this node or from it.
+    /// Disconnects a node from all others.
     pub fn cut(&self, id: u64) {
         match self {
-            Ground::Channel(network, _) => network.cut(NodeId(id)),
+            Environment::Channel { network, .. } => network.cut(NodeId(id)),
             #[cfg(all(feature = "tcp", feature = "disk"))]
-            Ground::Tcp(proxies, _) => proxies.cut(id),
+            Environment::Tcp { proxies, .. } => proxies.cut(id),
         }
     }
 
+    /// Connects it again.
     pub fn heal(&self, id: u64) {
         match self {
-            Ground::Channel(network, _) => network.heal(NodeId(id)),
+            Environment::Channel { network, .. } => network.heal(NodeId(id)),
             #[cfg(all(feature = "tcp", feature = "disk"))]
-            Ground::Tcp(proxies, _) => proxies.heal(id),
+            Environment::Tcp { proxies, .. } => proxies.heal(id),
         }
     }
 
-    /// From now on messages are late, lost, and out of order; or connections slow, and torn.
-    pub fn be_unreliable(&self) {
+    /// From now on messages are late, lost and out of order; or, over TCP, connections are slow and
+    /// break.
+    pub fn make_unreliable(&self) {
         match self {
-            Ground::Channel(network, _) => network.set_faults(Faults::unreliable()),
+            Environment::Channel { network, .. } => network.set_faults(Faults::unreliable()),
             #[cfg(all(feature = "tcp", feature = "disk"))]
-            Ground::Tcp(proxies, _) => proxies.be_unreliable(),
+            Environment::Tcp { proxies, .. } => proxies.make_unreliable(),
         }
     }
 }
 
-/// Nodes, and what lies between them.
+/// Running nodes, and their environment.
 pub struct Cluster {
-    pub ground: Ground,
+    pub environment: Environment,
     pub nodes: BTreeMap<u64, Node<Journal>>,
     size: u64,
     tune: fn(&mut Options),
@@ -147,13 +149,14 @@ impl Cluster {
         Cluster::tuned(size, |_| {})
     }
 
+    /// A cluster of one process, with options changed by `tune`.
     pub fn tuned(size: u64, tune: fn(&mut Options)) -> Cluster {
-        Cluster::on(Ground::channel(), size, tune)
+        Cluster::within(Environment::channel(), size, tune)
     }
 
-    pub fn on(ground: Ground, size: u64, tune: fn(&mut Options)) -> Cluster {
+    pub fn within(environment: Environment, size: u64, tune: fn(&mut Options)) -> Cluster {
         let mut cluster = Cluster {
-            ground,
+            environment,
             nodes: BTreeMap::new(),
             size,
             tune,
@@ -164,11 +167,11 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a node with what its storage holds.
+    /// Starts a node from what its storage holds.
     pub fn start(&mut self, id: u64) {
         let mut options = options(id, self.size);
         (self.tune)(&mut options);
-        let node = self.ground.start(id, options);
+        let node = self.environment.start(id, options);
         self.nodes.insert(id, node);
     }
 
@@ -176,53 +179,62 @@ impl Cluster {
         self.nodes.remove(&id);
     }
 
-    /// The leader among `among`, once they all know it.
-    pub fn leader_among(&self, among: &[u64]) -> u64 {
-        until("a leader that all know", || {
-            let states: Vec<_> = among.iter().map(|id| self.nodes[id].state()).collect();
-            let leader = states[0].leader?;
-            let agree = states
-                .iter()
-                .all(|state| state.leader == Some(leader) && state.term == states[0].term);
-            let leads =
-                among.contains(&leader.0) && self.nodes[&leader.0].state().role == RoleKind::Leader;
-            (agree && leads).then_some(leader.0)
+    /// The leader among these nodes, once they agree on it.
+    pub fn leader_among(&self, ids: &[u64]) -> u64 {
+        wait_for("a leader that all nodes know", || {
+            let states: Vec<_> = ids.iter().map(|id| self.nodes[id].state()).collect();
+            let (term, leader) = (states[0].term, states[0].leader?);
+            let agree = |state: &State| state.term == term && state.leader == Some(leader);
+            let leads = |id: u64| self.nodes[&id].state().role == RoleKind::Leader;
+            let is_agreed = states.iter().all(agree) && ids.contains(&leader.0);
+            (is_agreed && leads(leader.0)).then_some(leader.0)
         })
     }
 
+    /// The leader, once all running nodes agree on it.
     pub fn leader(&self) -> u64 {
-        let all: Vec<u64> = self.nodes.keys().copied().collect();
-        self.leader_among(&all)
+        let ids: Vec<u64> = self.nodes.keys().copied().collect();
+        self.leader_among(&ids)
     }
 
-    /// Offers `command` to all until one has applied it (the lab's `one`).
-    pub fn one(&self, command: &[u8]) {
-        until("a command applied", || {
-            self.nodes.values().find_map(|node| {
-                let (_, ticket) = node.propose(command.to_vec()).ok()?;
-                ticket.wait_timeout(Duration::from_secs(2)).ok()
-            })
-        });
+    /// Proposes `command` to all nodes until one has applied it (the lab's `one`).
+    pub fn commit(&self, command: &[u8]) {
+        commit(self.nodes.values(), command);
     }
 
-    /// What node `id` has applied.
-    pub fn journal(&self, id: u64) -> Vec<Vec<u8>> {
-        let mode = raft_driver_thread::raft_proto::ReadMode::Quorum;
-        until("a read served", || {
-            let read = self.nodes[&id].read(mode, |journal| journal.0.clone());
-            read.wait_timeout(Duration::from_secs(5)).ok()
-        })
+    /// What node `id` has applied, by a linearizable read.
+    pub fn read_journal(&self, id: u64) -> Vec<Vec<u8>> {
+        read_journal(&self.nodes[&id])
     }
 }
 
-/// Asks again and again until there is an answer.
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LIMIT;
+/// Proposes `command` to these nodes until one has applied it (the lab's `one`). A command whose
+/// outcome stays unknown is proposed again: it may be applied twice.
+pub fn commit<'a>(nodes: impl IntoIterator<Item = &'a Node<Journal>> + Clone, command: &[u8]) {
+    wait_for("a command to be applied", || {
+        nodes.clone().into_iter().find_map(|node| {
+            let (_, ticket) = node.propose(command.to_vec()).ok()?;
+            ticket.wait_timeout(Duration::from_secs(2)).ok()
+        })
+    });
+}
+
+/// What this node has applied, by a linearizable read.
+pub fn read_journal(node: &Node<Journal>) -> Vec<Vec<u8>> {
+    wait_for("a read to be answered", || {
+        let read = node.read(ReadMode::Quorum, |journal| journal.0.clone());
+        read.wait_timeout(Duration::from_secs(5)).ok()
+    })
+}
+
+/// Probes again and again until there is an answer.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(2));
     }

@@ -1,4 +1,4 @@
-//! A proxy in front of each node, which cuts, slows and tears connections.
+//! A proxy in front of each node, which cuts, slows and breaks connections.
 
 use raft_driver_thread::raft_proto::{Member, NodeId, Start};
 use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
@@ -8,9 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// How long a hello is, and where in it the sender stands.
+/// The length of a hello, and where in it the sender's id is.
 const HELLO: usize = 38;
-const FROM: std::ops::Range<usize> = 21..29;
+const SENDER: std::ops::Range<usize> = 21..29;
 
 /// One proxy a node. Their threads end with the test's process.
 pub struct Proxies {
@@ -23,9 +23,21 @@ struct State {
     targets: BTreeMap<u64, SocketAddr>,
     cut: BTreeSet<u64>,
     is_unreliable: bool,
-    drawn: u64,
-    /// From, to, and an end of it.
-    streams: Vec<(u64, u64, TcpStream)>,
+    random: u64,
+    connections: Vec<Connection>,
+}
+
+/// One of the two connections of which a proxied one consists.
+struct Connection {
+    from: u64,
+    to: u64,
+    stream: TcpStream,
+}
+
+/// What is done to a piece of a stream.
+struct Fault {
+    delay: Duration,
+    breaks_connection: bool,
 }
 
 impl Proxies {
@@ -38,8 +50,8 @@ impl Proxies {
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let state = state.clone();
-                    // An end of a connection that fails is what nodes have to live with.
-                    std::thread::spawn(move || carry(&state, id, stream));
+                    // A relay that fails is a broken connection, which nodes have to cope with.
+                    std::thread::spawn(move || relay(&state, id, stream));
                 }
             });
             (id, address)
@@ -63,7 +75,7 @@ impl Proxies {
         }
     }
 
-    /// A port for the node, behind its proxy.
+    /// A transport for the node, behind its proxy.
     pub fn transport(&self, id: u64) -> TcpTransport {
         let options = TcpOptions::new(Security::PlaintextUnauthenticated);
         let transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
@@ -74,12 +86,12 @@ impl Proxies {
     pub fn cut(&self, id: u64) {
         let mut state = self.state();
         state.cut.insert(id);
-        state.streams.retain(|(from, to, stream)| {
-            let ends = *from == id || *to == id;
-            if ends {
-                let _ = stream.shutdown(Shutdown::Both);
+        state.connections.retain(|connection| {
+            let is_cut = connection.from == id || connection.to == id;
+            if is_cut {
+                let _ = connection.stream.shutdown(Shutdown::Both);
             }
-            !ends
+            !is_cut
         });
     }
 
@@ -87,56 +99,62 @@ impl Proxies {
         self.state().cut.remove(&id);
     }
 
-    pub fn be_unreliable(&self) {
+    pub fn make_unreliable(&self) {
         self.state().is_unreliable = true;
     }
 }
 
 impl State {
-    /// What happens to a piece: how late it is, and whether its connection is torn.
-    fn fate(&mut self) -> (Duration, bool) {
+    fn draw_fault(&mut self) -> Fault {
         if !self.is_unreliable {
-            return (Duration::ZERO, false);
+            return Fault {
+                delay: Duration::ZERO,
+                breaks_connection: false,
+            };
         }
-        self.drawn = self.drawn.wrapping_mul(6_364_136_223_846_793_005);
-        self.drawn = self.drawn.wrapping_add(1_442_695_040_888_963_407);
-        let drawn = self.drawn >> 33;
-        (Duration::from_millis(drawn % 20), drawn.is_multiple_of(31))
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005);
+        self.random = self.random.wrapping_add(1_442_695_040_888_963_407);
+        let drawn = self.random >> 33;
+        Fault {
+            delay: Duration::from_millis(drawn % 20),
+            breaks_connection: drawn.is_multiple_of(31),
+        }
     }
 }
 
-/// One connection to node `to`, until it ends.
-fn carry(state: &Mutex<State>, to: u64, mut client: TcpStream) -> Option<()> {
+/// Carries one connection to node `to`, until it ends.
+fn relay(state: &Mutex<State>, to: u64, mut client: TcpStream) -> Option<()> {
     let mut hello = [0; HELLO];
     client.read_exact(&mut hello).ok()?;
-    let from = u64::from_le_bytes(hello[FROM].try_into().unwrap());
+    let from = u64::from_le_bytes(hello[SENDER].try_into().unwrap());
     let mut server = {
         let mut state = state.lock().unwrap();
         if state.cut.contains(&from) || state.cut.contains(&to) {
             return None;
         }
         let server = TcpStream::connect(state.targets.get(&to)?).ok()?;
-        state.streams.push((from, to, client.try_clone().ok()?));
-        state.streams.push((from, to, server.try_clone().ok()?));
+        for stream in [client.try_clone().ok()?, server.try_clone().ok()?] {
+            state.connections.push(Connection { from, to, stream });
+        }
         server
     };
     server.set_nodelay(true).ok()?;
     server.write_all(&hello).ok()?;
-    let mut back = (server.try_clone().ok()?, client.try_clone().ok()?);
+    let (mut answers, mut answered) = (server.try_clone().ok()?, client.try_clone().ok()?);
     std::thread::spawn(move || {
-        let _ = std::io::copy(&mut back.0, &mut back.1);
-        let _ = back.1.shutdown(Shutdown::Both);
+        let _ = std::io::copy(&mut answers, &mut answered);
+        let _ = answered.shutdown(Shutdown::Both);
     });
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = client.read(&mut buffer).unwrap_or(0);
-        let (late, torn) = state.lock().unwrap().fate();
-        if read == 0 || torn {
+        let fault = state.lock().unwrap().draw_fault();
+        if read == 0 || fault.breaks_connection {
             let _ = server.shutdown(Shutdown::Both);
             let _ = client.shutdown(Shutdown::Both);
             return None;
         }
-        std::thread::park_timeout(late);
+        std::thread::park_timeout(fault.delay);
         server.write_all(&buffer[..read]).ok()?;
     }
 }
