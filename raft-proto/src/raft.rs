@@ -124,7 +124,7 @@ impl Raft {
     /// recovered state.
     pub fn new(config: Config, recovered: Recovered) -> Result<Raft, StartError> {
         config.validate()?;
-        let initial = recovered.validate(&config)?;
+        let initial = recovered.initial_state(&config)?;
         let last = initial.log.last().index;
         let mut timeouts = Timeouts::new();
         let read_number = timeouts.draw_number(&config);

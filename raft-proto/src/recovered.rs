@@ -47,8 +47,9 @@ pub(crate) struct InitialState {
 }
 
 impl Recovered {
-    /// Checks that some prefix of this node's writes left this, and builds the state from it.
-    pub(crate) fn validate(&self, config: &Config) -> Result<InitialState, RecoveryError> {
+    /// The state to start with. Checks first that a prefix of this node's writes can have left
+    /// this.
+    pub(crate) fn initial_state(&self, config: &Config) -> Result<InitialState, RecoveryError> {
         let bootstrap = self.check_identity(config)?;
         let snapshot = self.check_snapshot()?;
         let log = self.rebuild_log(snapshot)?;

@@ -149,7 +149,7 @@ impl Raft {
         }
     }
 
-    /// An instance that has faulted answers its open request.
+    /// An instance that has faulted answers the request for its handover.
     pub(crate) fn fail_handover(&mut self, error: TransferError, actions: &mut Vec<Action>) {
         if let Some(handover) = self.handed_over.take() {
             report(handover, Err(error), actions);
@@ -170,7 +170,7 @@ impl Raft {
             return Ok(());
         }
         self.admit_leader(from, term)?;
-        // One at a node that is no voter, or not yet, is late or early as well.
+        // A request to a node that is no longer a voter is late, to one that is none yet early.
         let may_campaign = self.may_campaign() && term < Term::MAX;
         if may_campaign && self.leader() == Some(from) {
             self.campaign(Campaign::Transfer, actions);

@@ -11,7 +11,7 @@ use raft_sim::service::{
 
 const KEY: u64 = 7;
 
-/// A service, and the entries that it is given one by one.
+/// A service, and the entries that it applies one by one.
 struct Stage {
     service: Service,
     next: u64,
@@ -41,7 +41,7 @@ impl Stage {
         session
     }
 
-    /// What a command comes to.
+    /// The outcome of a command.
     fn run(&mut self, session: SessionId, sequence: u64, below: u64, what: Operation) -> Came {
         let applied = self.apply(&run(session, sequence, below, what));
         assert_eq!(applied.of, Some((session, sequence)));
@@ -143,7 +143,7 @@ fn a_command_that_is_repeated_runs_once_and_has_the_same_answer() {
     assert_eq!(stage.run(one, 1, 0, get()), ran(found("a")));
     assert_eq!(stage.run(one, 0, 0, append("a")), repeated(Answer::Done));
     assert_eq!(stage.run(other, 0, 0, append("b")), ran(Answer::Done));
-    // As it was at its time.
+    // The answer is the one that the first run gave.
     assert_eq!(stage.run(one, 1, 0, get()), repeated(found("a")));
     assert_eq!(stage.run(one, 0, 0, append("a")), repeated(Answer::Done));
     assert_eq!(stage.value(), b"ab");
@@ -168,7 +168,7 @@ fn the_session_that_was_used_least_recently_is_evicted() {
     let [first, second, third] = [stage.open(), stage.open(), stage.open()];
     stage.run(first, 0, 0, append("a"));
     stage.run(second, 0, 0, append("b"));
-    stage.run(first, 0, 0, append("a")); // Repeating is using, too.
+    stage.run(first, 0, 0, append("a")); // A repeated command uses its session, too.
     let fourth = stage.open();
     assert_eq!(stage.service.sessions(), 3);
     assert_eq!(stage.run(third, 0, 0, append("x")), UNKNOWN);
@@ -199,7 +199,7 @@ fn a_command_below_what_the_client_has_answers_to_is_refused() {
     stage.run(session, 1, 0, append("b"));
     stage.run(session, 3, 1, append("c"));
     assert_eq!(stage.run(session, 0, 0, append("a")), FORGOTTEN);
-    // The mark never falls, and does not reach what is not below it.
+    // `answered_below` never falls, and drops only lower sequences.
     assert_eq!(
         stage.run(session, 1, 0, append("b")),
         repeated(Answer::Done)
@@ -238,7 +238,7 @@ fn a_session_keeps_few_answers_and_never_runs_what_it_forgot() {
         stage.run(session, sequence, 0, append("."));
     }
     assert_eq!(stage.run(session, 10, 0, get()), repeated(Answer::Done));
-    // It is the lowest, so it is forgotten at once.
+    // It is the lowest, so it is dropped at once.
     assert_eq!(stage.run(session, 3, 0, append(".")), ran(Answer::Done));
     assert_eq!(stage.run(session, 3, 0, append(".")), FORGOTTEN);
     assert_eq!(stage.run(session, 4, 0, append(".")), ran(Answer::Done));
@@ -272,7 +272,7 @@ fn a_damaged_command_is_reported_and_the_others_are_applied() {
     assert_eq!(service.last, EntryId::new(4, 1));
 }
 
-/// A service with something of everything.
+/// A service with values, sessions and answers of every kind.
 fn busy() -> Stage {
     let mut stage = Stage::new(3);
     for _ in 0..4 {
@@ -334,10 +334,11 @@ fn a_snapshot_that_was_cut_or_grew_is_refused() {
     assert!(Service::restore(&longer).is_err());
 }
 
-/// A session in a snapshot: its id, the entry that used it last, its mark and its answers.
+/// A session in a snapshot: its id, the entry that used it last, its lowest sequence and its
+/// answers.
 type Stored<'a> = (u64, u64, u64, &'a [(u64, Answer)]);
 
-/// With a checksum that is right.
+/// The same with a right checksum.
 fn seal(data: &mut [u8]) {
     let checksum = Checksum::of(&data[4..]);
     data[..4].copy_from_slice(&checksum.to_le_bytes());

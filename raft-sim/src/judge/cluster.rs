@@ -1,4 +1,4 @@
-//! The judge looks at all machines together: elections, commits, and who could be elected.
+//! The judge looks at all machines together: elections, commits, and which nodes could be elected.
 
 use super::Judge;
 use crate::checker::durability::{self, Holds};

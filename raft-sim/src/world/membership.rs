@@ -66,8 +66,16 @@ impl World {
         id
     }
 
-    /// A leader has been elected, for which a change of the members may have waited. What a leader
-    /// does before it has committed anything is where mistakes show.
+    /// A leader has been elected: the change of the members that waits for one is asked for, right
+    /// after this step.
+    pub(super) fn schedule_change_for_next_leader(&mut self) {
+        if self.change_for_next_leader.is_some() {
+            self.schedule(Duration::ZERO, SimulationEvent::LeaderElected);
+        }
+    }
+
+    /// Asks the new leader for the change that has waited. Mistakes show in what a leader does
+    /// before it has committed anything.
     pub(super) fn leader_elected(&mut self) {
         if let Some(request) = self.change_for_next_leader.take()
             && self.phase == Phase::Safety

@@ -1,7 +1,6 @@
 //! The one place where the world tells the judge what happens.
 
 use super::World;
-use super::event::SimulationEvent;
 use crate::clients::AnsweredCommand;
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
@@ -10,7 +9,6 @@ use crate::machine::Machine;
 use crate::process::Observer;
 use crate::recorder::Recorder;
 use crate::service::{Applied, Outcome};
-use core::time::Duration;
 use raft_proto::{Action, Event, Index, Membership, NodeId, Raft, RoleKind, Term, Time};
 
 /// Watches every step of a core: the recorder writes it down, and the judge checks it.
@@ -98,15 +96,11 @@ impl World {
         self.judge.cluster_changed();
         if role == RoleKind::Leader {
             self.judge.check_election(&self.machines, at, term);
-            if self.change_for_next_leader.is_some() {
-                self.schedule(Duration::ZERO, SimulationEvent::LeaderElected);
-            }
         }
     }
 
     /// A node uses another configuration, which stands at `index`.
-    pub(super) fn observe_membership(&mut self, at: usize, index: Index, membership: Membership) {
-        self.machines[at].members_changed(index, membership.clone());
+    pub(super) fn observe_membership(&mut self, index: Index, membership: Membership) {
         self.judge.cluster_changed();
         self.configurations.used(index, membership);
     }

@@ -5,7 +5,8 @@ use super::event::{MachineEvent, ProcessEvent, SimulationEvent};
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::service::Outcome;
-use raft_proto::{Action, Entries, Input, Time};
+use core::time::Duration;
+use raft_proto::{Action, Entries, Input, RoleKind, Time};
 
 impl World {
     pub(super) fn machine_event(&mut self, place: usize, event: MachineEvent) {
@@ -44,7 +45,7 @@ impl World {
     pub(super) fn schedule_process_event(
         &mut self,
         at: usize,
-        after: core::time::Duration,
+        after: Duration,
         event: ProcessEvent,
     ) {
         let incarnation = self.machines[at].incarnation;
@@ -85,9 +86,15 @@ impl World {
                 }
                 Action::Proposed { outcome, .. } => self.proposal_outcome = Some(outcome),
                 Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
-                Action::RoleChanged { role, term } => self.observe_role(at, role, term),
+                Action::RoleChanged { role, term } => {
+                    self.observe_role(at, role, term);
+                    if role == RoleKind::Leader {
+                        self.schedule_change_for_next_leader();
+                    }
+                }
                 Action::MembershipChanged { index, membership } => {
-                    self.observe_membership(at, index, membership);
+                    self.machines[at].members_changed(index, membership.clone());
+                    self.observe_membership(index, membership);
                 }
                 // The judge has seen these, and the process has performed the others.
                 Action::Transferred { .. }
