@@ -1,4 +1,4 @@
-//! What a node answers when it does not do what it was asked.
+//! Why a node does not start, does not do what a request asks, or stops.
 
 use crate::storage::StorageError;
 use crate::transport::TransportError;
@@ -11,46 +11,48 @@ pub enum StartError {
     /// The storage could not be recovered.
     #[error("recover the storage: {0}")]
     Storage(#[from] StorageError),
-    /// The core refused: settings that make no sense, or a storage that is not this node's.
+    /// The core refused: the settings contradict each other, or the storage is another node's.
     #[error("start the core: {0}")]
     Core(#[from] raft_proto::StartError),
-    /// The transport could not begin.
+    /// The transport could not start.
     #[error("start the transport: {0}")]
     Transport(#[from] TransportError),
-    /// The state machine did not take the recovered snapshot.
+    /// The state machine could not be restored from the recovered snapshot.
     #[error("restore the state machine from the snapshot at {last}: {reason}")]
     Restore {
         /// The snapshot's last entry.
         last: EntryId,
-        /// What it said.
+        /// The state machine's error.
         reason: String,
     },
-    /// The operating system gave no thread.
-    #[error("begin a thread: {0}")]
+    /// The operating system refused to start a thread.
+    #[error("start a thread: {0}")]
     Thread(#[source] io::Error),
-    /// A recording could not be begun.
-    #[error("begin the recording: {0}")]
+    /// The recorder could not start.
+    #[error("start the recorder: {0}")]
     Recorder(#[source] io::Error),
 }
 
-/// Why a request was not, or may not have been, done. `R` says why the core refused it.
+/// Why a request was not done, or may not have been done. `R` is the core's reason to refuse it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError<R: std::error::Error> {
-    /// The core refused; nothing was done. The reason says what to do next.
+    /// The core refused. Nothing was done, and the reason says what to do next.
     #[error("refused: {0}")]
     Refused(R),
-    /// An entry of another term was applied at the command's index: the command was not applied
-    /// and never will be. It can be proposed again.
+    /// Another term's entry was applied at the command's index: the command was not applied and
+    /// never will be. It can be proposed again.
     #[error("not applied: at {proposed} another term's entry was committed")]
     NotApplied {
-        /// Where the command had stood.
+        /// The index and term at which the command had been proposed.
         proposed: EntryId,
     },
-    /// The command may have been applied, or may yet be. Ask the state machine, or propose it again
-    /// if applying it twice does no harm.
-    #[error("it is not known whether it was done: {0}")]
+    /// The command may have been applied, or may be applied later. Propose it again only if the
+    /// state machine recognizes a command that it has applied already (a session with a serial
+    /// number, thesis 6.3), or if applying it twice does no harm.
+    #[error("it is not known whether this was done: {0}")]
     Unknown(Unknown),
-    /// Too many requests are outstanding in this process; nothing was done. Wait for some to end.
+    /// [`max_outstanding`](crate::Options::max_outstanding) requests of this node are outstanding;
+    /// nothing was done. Wait for some to end.
     #[error("too many requests are outstanding: wait for some to end")]
     Overloaded,
     /// The node has stopped; nothing was done.
@@ -61,10 +63,10 @@ pub enum RequestError<R: std::error::Error> {
 /// Why an outcome is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unknown {
-    /// A leader's snapshot took the place of the entries around it.
+    /// A leader's snapshot replaced the entries around the command.
     #[error("a snapshot replaced the entries")]
     SnapshotInstalled,
-    /// The time limit of the call passed first.
+    /// The caller's time limit passed first.
     #[error("the time limit passed")]
     TimedOut,
     /// The node stopped first.
@@ -75,16 +77,17 @@ pub enum Unknown {
 /// Why a node stopped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
-    /// It was asked to.
+    /// It was shut down, killed, or dropped.
     #[error("it was shut down")]
     Shutdown,
-    /// The storage failed. What was acknowledged is safe; see to the disk and start the node again.
+    /// The storage failed. What was acknowledged is safe. Repair the disk, and start the node
+    /// again.
     #[error("its storage failed: {0}")]
     Storage(String),
     /// The state machine panicked, or broke its contract.
     #[error("its state machine failed: {0}")]
     StateMachine(String),
-    /// The core came to the end of what it can do safely.
+    /// The core found evidence that it cannot go on safely.
     #[error("its core stopped: {0}")]
     Faulted(String),
     /// A defect of the driver: one of its threads panicked.

@@ -1,4 +1,4 @@
-//! Several requests in one turn of the core.
+//! Several requests that the core takes in one turn.
 
 use crate::node::Node;
 use crate::state_machine::StateMachine;
@@ -6,13 +6,17 @@ use crate::ticket::{Proposed, Ticket};
 use bytes::Bytes;
 use raft_proto::{ReadError, ReadMode};
 
-/// Requests that the core takes together: it hears of them when the group is dropped, and commands that
-/// were submitted to one group travel as one batch (one append, one write, one sync), within the
-/// core's limits.
+/// Requests that the core takes together, when the group is dropped. Commands of one group that
+/// follow one another are proposed as one batch: one append, one write, one sync. A batch ends
+/// before a read, and at [`max_append_bytes`](raft_proto::Config::max_append_bytes).
 ///
-/// Dropping the group does not only wake the core's thread, as [`Node::submit`] does. The
-/// dropping thread takes the core's turn itself, unless another thread is at it. A server that
-/// receives requests on threads of its own saves the wake-up in that way, which takes longer than most turns.
+/// The core may take the requests earlier, if another thread takes its turn while the group is
+/// held.
+///
+/// [`Node::submit`] only wakes the core's thread. Dropping a group takes the core's turn in the
+/// dropping thread, unless another thread takes one, which then sees the requests. This saves a
+/// server that receives requests on threads of its own a wake-up, which takes longer than most
+/// turns.
 ///
 /// A group may be shared by several threads or tasks (`Arc<Group<_>>`): the last one to drop its
 /// handle takes the turn.
@@ -23,7 +27,7 @@ use raft_proto::{ReadError, ReadMode};
 ///     let group = node.group();
 ///     let first = group.submit("x = 1");
 ///     let second = group.submit("y = 2");
-///     drop(group); // Nothing is proposed before; do not wait for a ticket while you hold the group.
+///     drop(group); // Do not wait for a ticket before: the core may not have been told yet.
 ///     let _ = (first.wait(), second.wait());
 /// }
 /// ```
@@ -33,19 +37,19 @@ pub struct Group<M: StateMachine> {
 }
 
 impl<M: StateMachine> Node<M> {
-    /// Starts a group of requests that the core takes in one turn, when the group is dropped.
+    /// Begins a group of requests that the core takes in one turn, when the group is dropped.
     pub fn group(&self) -> Group<M> {
         Group { node: self.clone() }
     }
 }
 
 impl<M: StateMachine> Group<M> {
-    /// As [`Node::submit`], when the group is dropped.
+    /// As [`Node::submit`], but the core is only told when the group is dropped.
     pub fn submit(&self, command: impl Into<Bytes>) -> Proposed<M::Answer> {
         self.node.submit_later(command.into())
     }
 
-    /// As [`Node::read`], when the group is dropped.
+    /// As [`Node::read`], but the core is only told when the group is dropped.
     pub fn read<A: Send + 'static>(
         &self,
         mode: ReadMode,

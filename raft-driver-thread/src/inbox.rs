@@ -1,40 +1,48 @@
-//! Where a transport delivers what peers say.
+//! Where a transport delivers the messages of peers.
 
-use crate::bell::Bell;
+use crate::waker::Waker;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{Message, NodeId};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How many deliveries may wait, whatever their size.
 const MAX_WAITING: usize = 4096;
 
-/// A node's ear: cheap to clone, for any thread of a transport.
+/// What a message counts in addition to its payloads.
+const OVERHEAD: u64 = 256;
+
+/// The transport's end of a node's queue of messages. Cheap to clone, for any thread of a
+/// transport.
 ///
-/// What waits is bounded in bytes and in number: [`deliver`](Inbox::deliver) blocks while the
-/// core has not caught up, so that a connection's reader stops reading and the sender's window
-/// fills.
+/// The messages that wait are bounded in bytes ([`Options::max_inbox_bytes`](crate::Options)) and
+/// in number. [`deliver`](Inbox::deliver) blocks while there is no room, so that a connection's
+/// reader stops reading and the sender's window fills.
+///
+/// A transport that reads messages on threads of its own saves wake-ups, which take longer than
+/// most of the core's turns, with [`enqueue`](Inbox::enqueue) and [`help`](Inbox::help).
 #[derive(Clone, Debug)]
 pub struct Inbox {
     deliveries: Sender<Delivery>,
     room: Arc<Room>,
-    bell: Bell,
+    waker: Waker,
 }
 
-/// The other end of an [`Inbox`]: the core's, or that of a transport's tests.
+/// The receiving end of an [`Inbox`]: the core's, or that of a transport's tests.
 #[derive(Debug)]
 pub struct Deliveries {
     queue: Receiver<Delivery>,
     room: Arc<Room>,
 }
 
-/// What a transport has to say.
+/// What a transport delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// `from` said this.
+    /// A message arrived.
     Message {
-        /// The sender: the transport vouches for it.
+        /// Its sender. The transport vouches for it.
         from: NodeId,
-        /// What it said.
+        /// The message.
         message: Message,
     },
     /// What was last sent to `peer` will not arrive.
@@ -49,76 +57,84 @@ pub enum Delivery {
 #[error("the node has stopped")]
 pub struct InboxClosed;
 
-/// An inbox in which at most about `max_bytes` wait, and the end that it is emptied from.
+/// An inbox in which at most about `max_bytes` wait, and its receiving end. For tests of a
+/// transport: a node makes its own.
 pub fn inbox(max_bytes: u64) -> (Inbox, Deliveries) {
-    inbox_with(max_bytes, Bell::default())
+    inbox_with(max_bytes, Waker::default())
 }
 
-/// Likewise; rings whenever something has come.
-pub(crate) fn inbox_with(max_bytes: u64, bell: Bell) -> (Inbox, Deliveries) {
+/// As [`inbox`]; `waker` wakes the receiver.
+pub(crate) fn inbox_with(max_bytes: u64, waker: Waker) -> (Inbox, Deliveries) {
     let (deliveries, queue) = crossbeam_channel::bounded(MAX_WAITING);
     let room = Arc::new(Room {
         max_bytes,
-        state: Mutex::new(Waiting::default()),
+        state: Mutex::new(RoomState::default()),
         freed: Condvar::new(),
     });
     let inbox = Inbox {
         deliveries,
         room: room.clone(),
-        bell,
+        waker,
     };
     (inbox, Deliveries { queue, room })
 }
 
 impl Inbox {
-    /// Hands over a message from `from`; waits while there is no room.
+    /// Delivers a message from `from`. Waits while there is no room.
     ///
     /// # Errors
     ///
     /// [`InboxClosed`] if the node has stopped.
     pub fn deliver(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
-        self.room.enter(size_of(&message))?;
+        self.room.acquire(size_of(&message))?;
         let delivery = Delivery::Message { from, message };
         self.deliveries.send(delivery).map_err(|_| InboxClosed)?;
-        self.bell.ring();
+        self.waker.wake();
         Ok(())
     }
 
-    /// Hands over a message from `from` without a word about it: [`help`](Inbox::help) has to follow soon.
-    /// Waits while there is no room.
-    #[cfg(feature = "tcp")]
-    pub(crate) fn put(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
+    /// As [`deliver`](Inbox::deliver), but does not wake the core if there is room. The caller has
+    /// to call [`help`](Inbox::help) when it has enqueued what it has, and before it waits for
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// [`InboxClosed`] if the node has stopped.
+    pub fn enqueue(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
         let size = size_of(&message);
-        if !self.room.try_enter(size)? {
-            self.bell.ring(); // Only the core makes room.
-            self.room.enter(size)?;
+        if !self.room.try_acquire(size)? {
+            self.waker.wake(); // Only the core makes room.
+            self.room.acquire(size)?;
         }
         let delivery = Delivery::Message { from, message };
         match self.deliveries.try_send(delivery) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(delivery)) => {
-                self.bell.ring();
+                self.waker.wake();
                 self.deliveries.send(delivery).map_err(|_| InboxClosed)
             }
             Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
         }
     }
 
-    /// Takes the core's turn in this thread, if no other is at it. Not to be called with locks held that
-    /// the transport's methods take.
-    #[cfg(feature = "tcp")]
-    pub(crate) fn help(&self) {
-        self.bell.answer();
+    /// Takes the core's turn in this thread, unless another thread takes one: that thread then sees
+    /// what was enqueued.
+    ///
+    /// The core may call any of the transport's methods in its turn. So the caller must hold no
+    /// lock that one of them takes.
+    pub fn help(&self) {
+        self.waker.run_or_wake();
     }
 
-    /// Hands over a message from `from` if there is room for it now; says whether there was.
+    /// Delivers a message from `from` if there is room for it now. Returns whether there was; if
+    /// not, the message is dropped.
     ///
     /// # Errors
     ///
     /// [`InboxClosed`] if the node has stopped.
     pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
         let size = size_of(&message);
-        if !self.room.try_enter(size)? {
+        if !self.room.try_acquire(size)? {
             return Ok(false);
         }
         match self
@@ -126,22 +142,23 @@ impl Inbox {
             .try_send(Delivery::Message { from, message })
         {
             Ok(()) => {
-                self.bell.ring();
+                self.waker.wake();
                 Ok(true)
             }
             Err(TrySendError::Full(_)) => {
-                self.room.leave(size);
+                self.room.release(size);
                 Ok(false)
             }
             Err(TrySendError::Disconnected(_)) => Err(InboxClosed),
         }
     }
 
-    /// What was last sent to `peer` will not arrive: a hint, dropped where there is no room.
-    pub fn unreachable(&self, peer: NodeId) {
-        // A full queue or a stopped node: nobody misses a hint.
+    /// Reports that what was last sent to `peer` will not arrive. A hint: dropped if there is no
+    /// room.
+    pub fn report_unreachable(&self, peer: NodeId) {
+        // If the queue is full or the node has stopped, the hint is not needed.
         let _ = self.deliveries.try_send(Delivery::Unreachable { peer });
-        self.bell.ring();
+        self.waker.wake();
     }
 }
 
@@ -149,22 +166,22 @@ impl Deliveries {
     /// The next delivery, if there is one.
     pub(crate) fn take(&self) -> Option<Delivery> {
         let delivery = self.queue.try_recv().ok()?;
-        self.taken(&delivery);
+        self.release(&delivery);
         Some(delivery)
     }
 
-    /// This delivery has left the queue: there is room again.
-    fn taken(&self, delivery: &Delivery) {
-        if let Delivery::Message { message, .. } = delivery {
-            self.room.leave(size_of(message));
-        }
-    }
-
-    /// The next delivery, or `None` if none comes before `timeout`.
-    pub fn next(&self, timeout: std::time::Duration) -> Option<Delivery> {
+    /// Waits for the next delivery; `None` if none comes within `timeout`.
+    pub fn next(&self, timeout: Duration) -> Option<Delivery> {
         let delivery = self.queue.recv_timeout(timeout).ok()?;
-        self.taken(&delivery);
+        self.release(&delivery);
         Some(delivery)
+    }
+
+    /// This delivery has left the queue.
+    fn release(&self, delivery: &Delivery) {
+        if let Delivery::Message { message, .. } = delivery {
+            self.room.release(size_of(message));
+        }
     }
 }
 
@@ -174,7 +191,7 @@ impl Drop for Deliveries {
     }
 }
 
-/// What a message weighs: its payloads, which are what can be large.
+/// What a message counts: mainly its payloads, which are the only part that can be large.
 fn size_of(message: &Message) -> u64 {
     let payload = match message {
         Message::AppendEntries(append) => append.entries.bytes(),
@@ -189,75 +206,74 @@ fn size_of(message: &Message) -> u64 {
         | Message::ReadIndex(_)
         | Message::ReadIndexReply(_) => 0,
     };
-    payload + 256
+    payload + OVERHEAD
 }
 
-/// Counts the bytes that wait.
+/// Counts the bytes that wait: a semaphore.
 #[derive(Debug)]
 struct Room {
     max_bytes: u64,
-    state: Mutex<Waiting>,
+    state: Mutex<RoomState>,
     freed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct RoomState {
     bytes: u64,
-    closed: bool,
-    /// Who waits for room: nobody is woken where nobody sleeps.
-    sleepers: u64,
+    is_closed: bool,
+    /// How many threads wait for room. While there are none, nobody is notified.
+    waiters: u64,
 }
 
 impl Room {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing in these few lines can panic half way.
+    fn lock(&self) -> MutexGuard<'_, RoomState> {
+        // None of the code under the lock panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn has_room(&self, state: &Waiting, size: u64) -> bool {
+    /// A message of any size fits into an empty inbox.
+    fn has_room(&self, state: &RoomState, size: u64) -> bool {
         state.bytes == 0 || state.bytes + size <= self.max_bytes
     }
 
-    fn try_enter(&self, size: u64) -> Result<bool, InboxClosed> {
+    fn try_acquire(&self, size: u64) -> Result<bool, InboxClosed> {
         let mut state = self.lock();
-        if state.closed {
+        if state.is_closed {
             return Err(InboxClosed);
         }
-        let room = self.has_room(&state, size);
-        if room {
+        let has_room = self.has_room(&state, size);
+        if has_room {
             state.bytes += size;
         }
-        Ok(room)
+        Ok(has_room)
     }
 
-    /// Waits until there is room; a message of any size enters an empty inbox.
-    fn enter(&self, size: u64) -> Result<(), InboxClosed> {
+    /// Waits until there is room.
+    fn acquire(&self, size: u64) -> Result<(), InboxClosed> {
         let mut state = self.lock();
-        while !state.closed && !self.has_room(&state, size) {
-            state.sleepers += 1;
+        while !state.is_closed && !self.has_room(&state, size) {
+            state.waiters += 1;
             let waited = self.freed.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
-            state.sleepers -= 1;
+            state.waiters -= 1;
         }
-        match state.closed {
-            true => Err(InboxClosed),
-            false => {
-                state.bytes += size;
-                Ok(())
-            }
+        if state.is_closed {
+            return Err(InboxClosed);
         }
+        state.bytes += size;
+        Ok(())
     }
 
-    fn leave(&self, size: u64) {
+    fn release(&self, size: u64) {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(size);
-        if state.sleepers > 0 {
+        if state.waiters > 0 {
             self.freed.notify_all();
         }
     }
 
     fn close(&self) {
-        self.lock().closed = true;
+        self.lock().is_closed = true;
         self.freed.notify_all();
     }
 }

@@ -1,4 +1,4 @@
-//! The interface of MIT's lab: a channel of [`ApplyMsg`], for services that prefer to take
+//! The interface of MIT's lab (6.5840, lab 3): a channel of [`ApplyMsg`], for services that take
 //! commands from a queue in a thread of their own.
 //!
 //! | the lab | here |
@@ -9,16 +9,16 @@
 //! | `Snapshot(index, bytes)` | [`Raft::snapshot`] |
 //! | `Kill()` | [`Raft::kill`], or dropping it |
 //!
-//! The channel holds [`CAPACITY`] messages. A service that reads slowly holds up nothing but its own
-//! node's applies: the log grows, heartbeats and elections go on.
+//! The channel holds [`CAPACITY`] messages. A service that reads slowly delays only the applies of
+//! its own node: the log grows, but heartbeats and elections go on.
 //!
-//! Indexes of commands have gaps where entries are the protocol's own; with
-//! [`leader_noop`](raft_proto::Config::leader_noop) off and no change of the members they have
-//! none, as in the lab.
+//! The indexes of commands have gaps where the protocol has entries of its own. With
+//! [`leader_noop`](raft_proto::Config::leader_noop) off, and without changes of the members, there
+//! are no gaps, as in the lab.
 
 use crate::error::{RequestError, StartError};
 use crate::node::Node;
-use crate::observed::News;
+use crate::observed::NodeEvent;
 use crate::options::{Options, SnapshotPolicy};
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::{Storage, StorageError};
@@ -30,30 +30,31 @@ use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many messages wait at most in the channel.
+/// How many messages the channel holds.
 pub const CAPACITY: usize = 256;
 
-/// What the service is told, in order.
+/// A message to the service. They come in the order of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApplyMsg {
     /// Apply this command.
     Command {
         /// Its index and term.
         id: EntryId,
-        /// What was given to [`Raft::start`] on some node.
+        /// The bytes that were given to [`Raft::start`] on some node.
         command: Vec<u8>,
     },
-    /// Replace the state by this one: at a start if there is a snapshot, and when a leader sends one.
+    /// Replace the state by this one. Comes first after a start if there is a snapshot, and
+    /// whenever a leader's snapshot is installed.
     Snapshot {
         /// The last entry that it covers.
         last: EntryId,
-        /// What was given to [`Raft::snapshot`] on some node.
+        /// The bytes that were given to [`Raft::snapshot`] on some node.
         data: Vec<u8>,
     },
 }
 
-/// A node under the lab's interface. Clones are handles to the same one; dropping the last kills
-/// it.
+/// A node under the lab's interface. Clones are handles to the same node. Dropping the last handle
+/// kills the node.
 ///
 /// ```
 /// use raft_driver_thread::lab::{ApplyMsg, Raft};
@@ -76,14 +77,14 @@ pub enum ApplyMsg {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Raft {
-    /// Dropped before the node is, which may be waiting for room in the channel.
+    /// Dropped before the node: the node's thread may wait for room in the channel.
     open: Arc<Mutex<Option<Sender<Infallible>>>>,
     node: Node<Channel>,
 }
 
 impl Raft {
-    /// Starts a node, and gives the channel from which the service takes what it applies.
-    /// [`Options::snapshots`] is not used: the service decides, with [`Raft::snapshot`].
+    /// Starts a node, and returns the channel from which the service takes what it has to apply.
+    /// [`Options::snapshots`] is ignored: the service makes its snapshots, with [`Raft::snapshot`].
     ///
     /// # Errors
     ///
@@ -105,12 +106,13 @@ impl Raft {
         Ok((Raft { open, node }, receiver))
     }
 
-    /// Begins agreement on a command, if this node leads: says where it will stand, should it ever
-    /// be committed. Waits for the core's turn, not for agreement.
+    /// Proposes a command, if this node leads. Returns the index and term at which it will stand,
+    /// if it is ever committed. Waits for the core's turn, but not for agreement.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Refused`] if this node does not lead: the reason names who does.
+    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the
+    /// node knows one.
     pub fn start(&self, command: impl Into<Bytes>) -> Result<EntryId, RequestError<ProposeError>> {
         self.node.propose(command).map(|(id, _)| id)
     }
@@ -121,8 +123,8 @@ impl Raft {
         (state.term, state.role == RoleKind::Leader)
     }
 
-    /// The service has this state after `last`, an entry that it has taken from the channel: the log
-    /// up to there is not needed any more. Waits until the snapshot is on disk.
+    /// Stores the service's state after `last`, an entry that it has taken from the channel. The
+    /// log up to that entry is not needed any more. Waits until the snapshot is durable.
     ///
     /// # Errors
     ///
@@ -135,12 +137,12 @@ impl Raft {
         })
     }
 
-    /// Changes of role, leader and members from now on, and the end.
-    pub fn subscribe(&self) -> Receiver<News> {
+    /// The node's events from now on: see [`Node::subscribe`].
+    pub fn subscribe(&self) -> Receiver<NodeEvent> {
         self.node.subscribe()
     }
 
-    /// Stops the node at once, however many handles there are.
+    /// Stops the node at once, also if there are other handles to it.
     pub fn kill(self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         *open = None;
@@ -149,7 +151,7 @@ impl Raft {
     }
 }
 
-/// The state machine that applies by telling the channel.
+/// The state machine of the node: it sends everything to the channel.
 #[derive(Debug)]
 struct Channel {
     messages: Sender<ApplyMsg>,
@@ -157,8 +159,9 @@ struct Channel {
 }
 
 impl Channel {
-    /// Waits for room, as long as somebody holds the node. Without a reader nobody misses it.
-    fn tell(&self, message: ApplyMsg) {
+    /// Waits for room, as long as there is a handle to the node. Without a receiver the message is
+    /// dropped.
+    fn send(&self, message: ApplyMsg) {
         select! {
             send(self.messages, message) -> _ => {}
             recv(self.closed) -> _ => {}
@@ -172,7 +175,7 @@ impl StateMachine for Channel {
 
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<()>) {
         for command in commands {
-            self.tell(ApplyMsg::Command {
+            self.send(ApplyMsg::Command {
                 id: command.id,
                 command: command.payload.to_vec(),
             });
@@ -183,7 +186,7 @@ impl StateMachine for Channel {
     fn snapshot(&mut self) {}
 
     fn write_snapshot((): (), _: &mut dyn Write) -> io::Result<()> {
-        Err(io::Error::other("the service makes its own"))
+        Err(io::Error::other("the service makes its own snapshots"))
     }
 
     fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()> {
@@ -196,7 +199,7 @@ impl StateMachine for Channel {
             index: Index(u64::from_le_bytes(index)),
             term: Term(u64::from_le_bytes(term)),
         };
-        self.tell(ApplyMsg::Snapshot { last, data });
+        self.send(ApplyMsg::Snapshot { last, data });
         Ok(())
     }
 }

@@ -1,31 +1,99 @@
 //! Drives [`raft_proto`] with real threads, sockets, disks and wall time.
 //!
 //! Implement [`StateMachine`], choose a [`Storage`](storage::Storage) and a
-//! [`Transport`](transport::Transport), and call [`Node::start`]. No rule of Raft lives here: all
-//! are in the core, which this crate feeds with what happened and whose actions it performs.
+//! [`Transport`](transport::Transport), and call [`Node::start`]. This crate holds no rule of Raft.
+//! All rules are in the core: this crate gives it inputs, and performs its actions.
+//!
+//! # Example
+//!
+//! A replicated counter, on three nodes in one process:
+//!
+//! ```
+//! use raft_driver_thread::raft_proto::{ClusterId, Config, NodeId, ReadMode, Start};
+//! use raft_driver_thread::storage::MemoryStorage;
+//! use raft_driver_thread::transport::channel::Network;
+//! use raft_driver_thread::{Commands, Node, Options, RequestError, StateMachine};
+//! use std::{error::Error, io, time::Duration};
+//!
+//! #[derive(Default)]
+//! struct Counter(u64);
+//!
+//! impl StateMachine for Counter {
+//!     type Answer = u64;
+//!     type Snapshot = u64;
+//!     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<u64>) {
+//!         for command in commands {
+//!             self.0 += command.payload.len() as u64; // "+++" adds three.
+//!             answers.push(self.0);
+//!         }
+//!     }
+//!     fn snapshot(&mut self) -> u64 {
+//!         self.0
+//!     }
+//!     fn write_snapshot(count: u64, writer: &mut dyn io::Write) -> io::Result<()> {
+//!         writer.write_all(&count.to_le_bytes())
+//!     }
+//!     fn restore(&mut self, reader: &mut dyn io::Read) -> io::Result<()> {
+//!         let mut bytes = [0; 8];
+//!         reader.read_exact(&mut bytes)?;
+//!         self.0 = u64::from_le_bytes(bytes);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn Error>> {
+//! let network = Network::new(1);
+//! let start = |id| {
+//!     let members = Start::voters([NodeId(1), NodeId(2), NodeId(3)]);
+//!     // Draw the seed anew at each start: election timeouts come from it.
+//!     let config = Config::new(ClusterId(1), NodeId(id), members, 42);
+//!     let transport = network.transport(NodeId(id));
+//!     Node::start(Options::new(config), MemoryStorage::new(), transport, Counter::default())
+//! };
+//! let nodes = [start(1)?, start(2)?, start(3)?];
+//!
+//! // Only the leader takes the command: ask one node after another until one of them leads.
+//! let mut turn = nodes.iter().cycle();
+//! let applied = loop {
+//!     let Some(node) = turn.next() else { return Ok(()) };
+//!     match node.execute("+++", Duration::from_secs(5)) {
+//!         // Refused: the command was not proposed, and can be tried again.
+//!         Err(RequestError::Refused(_)) => std::thread::sleep(Duration::from_millis(10)),
+//!         // Other errors may leave the command to be applied later: "+++" again could add six.
+//!         outcome => break outcome?,
+//!     }
+//! };
+//! assert_eq!(applied.answer, 3);
+//!
+//! // Any node answers a linearizable read.
+//! let count = nodes[0].read(ReadMode::Quorum, |counter| counter.0).wait()?;
+//! assert_eq!(count, 3);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Threads
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
-//! | core | turns: receive, step, perform, all that waits at once | orders, messages, the deadline |
-//! | disk | all writes that wait in one sync; reads old entries | the disk |
-//! | apply | the state machine | the user's code |
-//! | chunks | pieces of snapshots that are sent and received | the disk |
-//! | snapshot | writes one snapshot, then ends | the disk |
+//! | `raft-core` | turns: receives, steps the core, performs its actions | tasks, messages, time |
+//! | `raft-disk` | writes, as many as wait in one sync; reads old entries | the disk |
+//! | `raft-apply` | the state machine | the user's code |
+//! | `raft-chunks` | reads and writes chunks of snapshots that are sent and received | the disk |
+//! | `raft-snapshot` | writes one snapshot, then ends | the disk |
 //! | the transport's own | connections | peers |
 //!
-//! Turns are also taken by the threads that bring something, the disk's and the transport's, if no other
-//! thread is at it: to wake one takes longer than most turns.
+//! A turn takes everything that waits. The disk's and the transport's threads, and those that drop
+//! a [`Group`], take the core's turn themselves unless another thread takes one: to wake a thread
+//! takes longer than most turns.
 //!
-//! A turn waits for nobody: what it has for other threads goes into queues whose
-//! content is bounded by the core's own limits (uncommitted and unapplied bytes, one chunk a
-//! peer) and by [`Options::max_outstanding`]; what peers have for the core waits in a queue that is bounded in
-//! bytes.
+//! A turn waits for nothing. What it has for other threads goes into queues whose content is
+//! bounded by the core's own limits (uncommitted and unapplied bytes, one chunk per peer) and by
+//! [`Options::max_outstanding`]. The messages of peers wait for the core in a queue that is bounded
+//! in bytes ([`Options::max_inbox_bytes`]).
 
 mod apply_thread;
-mod bell;
-mod core_turn;
+mod chunk_thread;
 mod disk_thread;
 mod error;
 mod group;
@@ -36,22 +104,26 @@ pub mod metrics;
 mod node;
 mod observed;
 mod options;
-mod order;
 mod recorder;
 mod shared_core;
 mod snapshot_thread;
 mod state_machine;
 pub mod storage;
+mod tasks;
+mod threads;
 mod ticket;
 mod timer;
 pub mod transport;
+mod turn;
+mod waker;
 
 pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;
 pub use node::Node;
-pub use observed::{News, State};
+pub use observed::{NodeEvent, NodeState};
 pub use options::{Options, SnapshotPolicy};
-/// The core, whose types this crate's interface speaks in.
+/// The core, whose types this crate's interface uses.
+#[doc(inline)]
 pub use raft_proto;
 pub use recorder::RecorderOptions;
 pub use state_machine::{Command, Commands, StateMachine};

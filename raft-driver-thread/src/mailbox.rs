@@ -1,75 +1,76 @@
-//! Queues between a node's threads: of any length, and without spinning. Whoever waits for disks has
-//! nothing to win by that, and takes the time of those that work.
+//! Unbounded queues between a node's threads. A receiver sleeps at once, without spinning: a thread
+//! that waits for the disk gains nothing by spinning, and takes time from the threads that work.
 
-use crate::bell::Bell;
-use crossbeam_channel::{Receiver, SendError, Sender, TryRecvError, unbounded};
+use crate::waker::Waker;
+use crossbeam_channel::{SendError, Sender, TryRecvError, unbounded};
 use std::time::{Duration, Instant};
 
-/// Where letters are put in; never waits.
+/// The sending end. Sending never waits.
 pub(crate) struct Mailbox<T> {
-    /// There is one until it is dropped.
+    /// `None` only while it is dropped.
     queue: Option<Sender<T>>,
-    bell: Bell,
+    waker: Waker,
 }
 
-/// Where they are taken out, by one thread. Dropped, it drops those that are left.
-pub(crate) struct Letters<T> {
-    queue: Receiver<T>,
-    bell: Bell,
+/// The receiving end, for one thread. Dropping it drops the messages that are left.
+pub(crate) struct Receiver<T> {
+    queue: crossbeam_channel::Receiver<T>,
+    waker: Waker,
 }
 
-/// A mailbox, and its other end, whose thread the bell wakes.
-pub(crate) fn mailbox<T>(bell: Bell) -> (Mailbox<T>, Letters<T>) {
+/// Both ends of a queue. `waker` wakes the receiver's thread.
+pub(crate) fn mailbox<T>(waker: Waker) -> (Mailbox<T>, Receiver<T>) {
     let (sender, queue) = unbounded();
     let mailbox = Mailbox {
         queue: Some(sender),
-        bell: bell.clone(),
+        waker: waker.clone(),
     };
-    (mailbox, Letters { queue, bell })
+    (mailbox, Receiver { queue, waker })
 }
 
 impl<T> Mailbox<T> {
-    /// An error, with the letter, if nobody takes it any more.
-    pub(crate) fn send(&self, letter: T) -> Result<(), SendError<T>> {
-        self.put(letter)?;
-        self.bell.ring();
+    /// An error, with the message, if the receiver is gone.
+    pub(crate) fn send(&self, message: T) -> Result<(), SendError<T>> {
+        self.enqueue(message)?;
+        self.waker.wake();
         Ok(())
     }
 
-    /// As [`send`](Mailbox::send); this thread does what is to be done then, if it can and no other does.
-    pub(crate) fn send_and_help(&self, letter: T) -> Result<(), SendError<T>> {
-        self.put(letter)?;
+    /// As [`send`](Mailbox::send), but [helps](Mailbox::help) instead of waking the receiver.
+    pub(crate) fn send_and_help(&self, message: T) -> Result<(), SendError<T>> {
+        self.enqueue(message)?;
         self.help();
         Ok(())
     }
 
-    /// Sends several together.
-    pub(crate) fn send_all(&self, letters: impl Iterator<Item = T>) -> Result<(), SendError<T>> {
-        for letter in letters {
-            self.put(letter)?;
+    /// Sends several messages, and wakes the receiver once.
+    pub(crate) fn send_all(&self, messages: impl Iterator<Item = T>) -> Result<(), SendError<T>> {
+        for message in messages {
+            self.enqueue(message)?;
         }
-        self.bell.ring();
+        self.waker.wake();
         Ok(())
     }
 
-    /// Does what is to be done with the letters that are there, if this thread can and no other does.
+    /// Does the receiver's work in this thread, if that is possible and no other thread is doing
+    /// it.
     pub(crate) fn help(&self) {
-        self.bell.answer();
+        self.waker.run_or_wake();
     }
 
-    /// Sends it without a word about it: [`help`](Mailbox::help) has to follow.
-    pub(crate) fn put(&self, letter: T) -> Result<(), SendError<T>> {
+    /// Sends without waking the receiver: [`help`](Mailbox::help) has to follow.
+    pub(crate) fn enqueue(&self, message: T) -> Result<(), SendError<T>> {
         match &self.queue {
-            None => Err(SendError(letter)),
-            Some(queue) => queue.send(letter),
+            None => Err(SendError(message)),
+            Some(queue) => queue.send(message),
         }
     }
 }
 
 impl<T> Clone for Mailbox<T> {
     fn clone(&self) -> Mailbox<T> {
-        let (queue, bell) = (self.queue.clone(), self.bell.clone());
-        Mailbox { queue, bell }
+        let (queue, waker) = (self.queue.clone(), self.waker.clone());
+        Mailbox { queue, waker }
     }
 }
 
@@ -82,44 +83,43 @@ impl<T> std::fmt::Debug for Mailbox<T> {
 impl<T> Drop for Mailbox<T> {
     fn drop(&mut self) {
         self.queue = None;
-        // It may have been the last one, which whoever waits has to see.
-        self.bell.ring();
+        // If this was the last sender, the receiver has to notice.
+        self.waker.wake();
     }
 }
 
-impl<T> Letters<T> {
-    /// Whether none is there now.
+impl<T> Receiver<T> {
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// The next letter, if one is there.
-    pub(crate) fn try_next(&self) -> Result<T, TryRecvError> {
+    /// The next message, if one is there.
+    pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
         self.queue.try_recv()
     }
 
-    /// Waits for the next letter; `None` if there will never be one.
-    pub(crate) fn next(&self) -> Option<T> {
-        self.bell.hang();
+    /// Waits for the next message; `None` once all senders are gone.
+    pub(crate) fn recv(&self) -> Option<T> {
+        self.waker.register();
         loop {
-            match self.try_next() {
-                Ok(letter) => return Some(letter),
+            match self.try_recv() {
+                Ok(message) => return Some(message),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => self.bell.wait(None),
+                Err(TryRecvError::Empty) => self.waker.wait(None),
             }
         }
     }
 
-    /// Likewise, but not for longer than this, after which none is there.
-    pub(crate) fn next_within(&self, limit: Duration) -> Result<T, TryRecvError> {
-        self.bell.hang();
-        let deadline = Instant::now() + limit;
+    /// Waits for the next message, but not longer than `timeout`: [`TryRecvError::Empty`] then.
+    pub(crate) fn recv_timeout(&self, timeout: Duration) -> Result<T, TryRecvError> {
+        self.waker.register();
+        let deadline = Instant::now() + timeout;
         loop {
-            let letter = self.try_next();
-            if !matches!(letter, Err(TryRecvError::Empty)) || Instant::now() >= deadline {
-                return letter;
+            let message = self.try_recv();
+            if !matches!(message, Err(TryRecvError::Empty)) || Instant::now() >= deadline {
+                return message;
             }
-            self.bell.wait(Some(deadline));
+            self.waker.wait(Some(deadline));
         }
     }
 }

@@ -1,76 +1,125 @@
-//! What a node measures of itself, for whichever recorder the process has installed by the time
-//! that the node starts (feature `metrics`; without it nothing is measured).
+//! What a node measures of itself, with the `metrics` crate (feature `metrics`; without it nothing
+//! is measured).
 //!
-//! Every name has a label `node`.
+//! The names follow the convention of Prometheus. Every metric has a label `node`, with a value
+//! like `n1`. Install a recorder (an exporter) before [`Node::start`](crate::Node::start): a node
+//! measures for the recorder that it finds then.
 //!
-//! | name | kind | what |
-//! |---|---|---|
-//! | `raft_term` | gauge | currentTerm |
-//! | `raft_is_leader` | gauge | 1 where it leads, else 0 |
-//! | `raft_commit_index` | gauge | commitIndex |
-//! | `raft_apply_lag` | gauge | entries that are committed and not yet applied |
-//! | `raft_peer_lag` | gauge | of a leader, with a label `peer`: entries that the peer is not known to have; brought up to date ten times a second |
-//! | `raft_proposals_total` | counter | commands given to the core |
-//! | `raft_elections_total` | counter | times that the node became a candidate |
-//! | `raft_rejected_total` | counter | messages that no correct peer sends |
-//! | `raft_sync_seconds` | histogram | how long a write of the storage took |
-//! | `raft_sync_writes` | histogram | how many of the core's writes one of those covered |
+//! | name | type | unit | meaning |
+//! |---|---|---|---|
+//! | `raft_term` | gauge | | currentTerm |
+//! | `raft_is_leader` | gauge | | 1 if the node leads, else 0 |
+//! | `raft_commit_index` | gauge | | commitIndex |
+//! | `raft_apply_lag_entries` | gauge | entries | committed and not yet applied |
+//! | `raft_peer_lag_entries` | gauge | entries | that a peer is not known to have (1) |
+//! | `raft_proposals_total` | counter | commands | given to the core, refused ones included |
+//! | `raft_elections_total` | counter | elections | that the node started as a candidate |
+//! | `raft_rejected_messages_total` | counter | messages | that no correct peer sends |
+//! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
+//! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
+//!
+//! 1. Only on a leader, with a further label `peer`; updated at most ten times a second. 0 for a
+//!    peer that was removed, and after the node has lost leadership.
+//! 2. Until the write was durable, or had failed.
+//!
+//! # Histograms
+//!
+//! An exporter for Prometheus has to know the buckets of a histogram; without them
+//! `metrics-exporter-prometheus` renders a summary, which cannot be aggregated. Give it those of
+//! [`HISTOGRAMS`]:
+//!
+//! ```text
+//! for histogram in raft_driver_thread::metrics::HISTOGRAMS {
+//!     let name = Matcher::Full(histogram.name.into());
+//!     builder = builder.set_buckets_for_metric(name, histogram.buckets)?;
+//! }
+//! ```
 
 use raft_proto::{NodeId, Raft, RoleKind};
 use std::time::Duration;
 
 #[cfg(feature = "metrics")]
-use ::metrics::{Counter, Gauge, Histogram};
+use ::metrics::{Counter, Gauge, Histogram, Unit};
 
-/// Handles to what is measured; without the feature there are none.
+/// A histogram that a node records, and the buckets that fit it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HistogramBuckets {
+    /// The name of the metric.
+    pub name: &'static str,
+    /// The upper bounds of its buckets, rising, in the unit of the metric. Larger values belong to
+    /// the bucket without a bound, which every exporter adds.
+    pub buckets: &'static [f64],
+}
+
+/// All histograms that a node records.
+pub const HISTOGRAMS: [HistogramBuckets; 2] = [
+    HistogramBuckets {
+        name: SYNC_DURATION,
+        // From a fast disk's sync to one that lets a leader step down.
+        buckets: &[
+            0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+            2.5,
+        ],
+    },
+    HistogramBuckets {
+        name: SYNC_WRITES,
+        buckets: &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0],
+    },
+];
+
+const SYNC_DURATION: &str = "raft_sync_duration_seconds";
+const SYNC_WRITES: &str = "raft_sync_writes";
+
+/// Handles to the metrics; empty without the feature.
 #[derive(Clone)]
 pub(crate) struct Metrics {
     #[cfg(feature = "metrics")]
     handles: std::sync::Arc<Handles>,
     #[cfg(feature = "metrics")]
-    peers: Peers,
+    peers: PeerLags,
 }
 
-/// Of each peer, and how long ago they were brought up to date.
+/// The lag of each peer.
 #[cfg(feature = "metrics")]
 #[derive(Clone, Default)]
-struct Peers {
-    lags: std::collections::BTreeMap<NodeId, Gauge>,
-    at: Option<std::time::Instant>,
+struct PeerLags {
+    gauges: std::collections::BTreeMap<NodeId, Gauge>,
+    last_update: Option<std::time::Instant>,
 }
 
 #[cfg(feature = "metrics")]
-impl Peers {
-    const PAUSE: Duration = Duration::from_millis(100);
+impl PeerLags {
+    const INTERVAL: Duration = Duration::from_millis(100);
 
     fn turn(&mut self, raft: &Raft) {
-        if self.at.is_some_and(|at| at.elapsed() < Peers::PAUSE) {
+        let is_recent = |last: std::time::Instant| last.elapsed() < PeerLags::INTERVAL;
+        if self.last_update.is_some_and(is_recent) {
             return;
         }
-        self.at = Some(std::time::Instant::now());
+        self.last_update = Some(std::time::Instant::now());
         if raft.role() != RoleKind::Leader {
-            // Whoever leads now knows better.
-            for (_, lag) in std::mem::take(&mut self.lags) {
-                lag.set(0);
+            // Only the leader knows.
+            for (_, gauge) in std::mem::take(&mut self.gauges) {
+                gauge.set(0);
             }
             return;
         }
         let status = raft.status();
         let is_peer = |node: &NodeId| status.peers.iter().any(|peer| peer.id == *node);
-        self.lags.retain(|node, lag| {
+        self.gauges.retain(|node, gauge| {
             let stays = is_peer(node);
             if !stays {
-                lag.set(0);
+                gauge.set(0);
             }
             stays
         });
         for peer in &status.peers {
-            let lag = self.lags.entry(peer.id).or_insert_with(|| {
+            let gauge = self.gauges.entry(peer.id).or_insert_with(|| {
                 let (node, peer) = (status.id.to_string(), peer.id.to_string());
-                ::metrics::gauge!("raft_peer_lag", "node" => node, "peer" => peer)
+                ::metrics::gauge!("raft_peer_lag_entries", "node" => node, "peer" => peer)
             });
-            let behind = status.last_log.index.0.saturating_sub(peer.match_index.0);
-            lag.set(behind as f64);
+            let lag = status.last_log.index.0.saturating_sub(peer.match_index.0);
+            gauge.set(lag as f64);
         }
     }
 }
@@ -83,34 +132,80 @@ struct Handles {
     apply_lag: Gauge,
     proposals: Counter,
     elections: Counter,
-    rejected: Counter,
-    sync_seconds: Histogram,
+    rejected_messages: Counter,
+    sync_duration: Histogram,
     sync_writes: Histogram,
+}
+
+/// Tells the recorder the unit and the meaning of each metric.
+#[cfg(feature = "metrics")]
+fn describe() {
+    use ::metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_gauge!("raft_term", "currentTerm");
+    describe_gauge!("raft_is_leader", "1 if the node leads, else 0");
+    describe_gauge!("raft_commit_index", "commitIndex");
+    describe_gauge!(
+        "raft_apply_lag_entries",
+        Unit::Count,
+        "Entries that are committed and not yet applied"
+    );
+    describe_gauge!(
+        "raft_peer_lag_entries",
+        Unit::Count,
+        "Entries that the peer is not known to have"
+    );
+    describe_counter!(
+        "raft_proposals_total",
+        Unit::Count,
+        "Commands given to the core"
+    );
+    describe_counter!(
+        "raft_elections_total",
+        Unit::Count,
+        "Elections that the node started as a candidate"
+    );
+    describe_counter!(
+        "raft_rejected_messages_total",
+        Unit::Count,
+        "Messages that no correct peer sends"
+    );
+    describe_histogram!(
+        SYNC_DURATION,
+        Unit::Seconds,
+        "How long a write of the storage took until it was durable"
+    );
+    describe_histogram!(
+        SYNC_WRITES,
+        Unit::Count,
+        "How many of the core's writes shared one sync"
+    );
 }
 
 #[cfg(feature = "metrics")]
 impl Metrics {
     pub(crate) fn new(node: NodeId) -> Metrics {
         use ::metrics::{counter, gauge, histogram};
+        describe();
         let node = node.to_string();
         let label = || node.clone();
         let handles = Handles {
             term: gauge!("raft_term", "node" => label()),
             is_leader: gauge!("raft_is_leader", "node" => label()),
             commit_index: gauge!("raft_commit_index", "node" => label()),
-            apply_lag: gauge!("raft_apply_lag", "node" => label()),
+            apply_lag: gauge!("raft_apply_lag_entries", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
-            rejected: counter!("raft_rejected_total", "node" => label()),
-            sync_seconds: histogram!("raft_sync_seconds", "node" => label()),
-            sync_writes: histogram!("raft_sync_writes", "node" => label()),
+            rejected_messages: counter!("raft_rejected_messages_total", "node" => label()),
+            sync_duration: histogram!(SYNC_DURATION, "node" => label()),
+            sync_writes: histogram!(SYNC_WRITES, "node" => label()),
         };
         Metrics {
             handles: std::sync::Arc::new(handles),
-            peers: Peers::default(),
+            peers: PeerLags::default(),
         }
     }
 
+    /// At the end of each turn.
     pub(crate) fn turn(&mut self, raft: &Raft) {
         self.peers.turn(raft);
         let handles = &self.handles;
@@ -126,19 +221,19 @@ impl Metrics {
         self.handles.proposals.increment(commands as u64);
     }
 
-    pub(crate) fn role(&self, role: RoleKind) {
+    pub(crate) fn role_changed(&self, role: RoleKind) {
         if role == RoleKind::Candidate {
             self.handles.elections.increment(1);
         }
     }
 
-    pub(crate) fn rejected(&self) {
-        self.handles.rejected.increment(1);
+    pub(crate) fn message_rejected(&self) {
+        self.handles.rejected_messages.increment(1);
     }
 
     pub(crate) fn synced(&self, writes: usize, took: Duration) {
         self.handles.sync_writes.record(writes as f64);
-        self.handles.sync_seconds.record(took);
+        self.handles.sync_duration.record(took);
     }
 }
 
@@ -152,9 +247,9 @@ impl Metrics {
 
     pub(crate) fn proposed(&self, _: usize) {}
 
-    pub(crate) fn role(&self, _: RoleKind) {}
+    pub(crate) fn role_changed(&self, _: RoleKind) {}
 
-    pub(crate) fn rejected(&self) {}
+    pub(crate) fn message_rejected(&self) {}
 
     pub(crate) fn synced(&self, _: usize, _: Duration) {}
 }

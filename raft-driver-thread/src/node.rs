@@ -1,43 +1,46 @@
-//! A node: the core, its threads, and the handle to it.
+//! A node, and the handle to it.
 
-use crate::apply_thread::{Applier, Progress, load};
-use crate::bell::Bell;
-use crate::core_turn::{Core, Turn};
+use crate::apply_thread::{AppliedIndex, Applier};
+use crate::chunk_thread;
+use crate::disk_thread::DiskThread;
 use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox_with;
 use crate::mailbox::mailbox;
 use crate::metrics::Metrics;
-use crate::observed::{News, Observed, State};
+use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::options::Options;
-use crate::order::{Order, Orders, PendingRead};
 use crate::recorder::Recorder;
 use crate::shared_core::SharedCore;
+use crate::snapshot_thread::load;
 use crate::state_machine::StateMachine;
 use crate::storage::{Snapshots, Storage, StorageError};
-use crate::ticket::{Applied, Outstanding, Promise, Proposed, Ticket, ticket};
+use crate::tasks::{CoreMailbox, CoreTask, PendingRead};
+use crate::threads::{Threads, is_node_thread};
+use crate::ticket::{Applied, Permit, Promise, Proposed, Ticket, ticket};
 use crate::timer::Clock;
 use crate::transport::Transport;
-use crate::{disk_thread, snapshot_thread};
+use crate::turn::{Core, TurnState};
+use crate::waker::Waker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, SendError};
 use raft_proto::{
     ChangeError, EntryId, Input, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
     Recovered, Status, TransferError,
 };
-use std::cell::Cell;
 use std::error::Error;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A running node. Clones are handles to the same one; when the last is dropped it is killed, which
-/// is safe at any moment. See the [crate] for an example.
+/// A running node. Clones are handles to the same node. When the last handle is dropped the node is
+/// killed, which is safe at any moment. The [crate's page](crate#example) has an example.
 ///
-/// Requests return tickets at once; the methods that wait say so. Do not wait in the state machine's
-/// own thread (in `apply`, or in the query of a read): what is waited for happens there.
+/// Requests return a [`Ticket`] at once; the methods that wait say so. Do not wait in the state
+/// machine's own thread (in [`apply`](StateMachine::apply), or in the query of a read): the work
+/// that is waited for is done in that thread.
 #[derive(Debug)]
 pub struct Node<M: StateMachine> {
     inner: Arc<Inner<M>>,
@@ -51,30 +54,30 @@ impl<M: StateMachine> Clone for Node<M> {
     }
 }
 
-/// Where snapshots lie.
-struct Files(Arc<dyn Snapshots>);
-
-impl std::fmt::Debug for Files {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Snapshots")
-    }
-}
-
-#[derive(Debug)]
 struct Inner<M: StateMachine> {
     id: NodeId,
-    snapshots: Files,
-    orders: Orders<M>,
+    snapshots: Arc<dyn Snapshots>,
+    core: CoreMailbox<M>,
     observed: Arc<Observed>,
+    /// How many requests are outstanding.
     outstanding: Arc<AtomicUsize>,
     max_outstanding: usize,
-    /// Ends last, after it has joined all others.
+    /// The core's, which ends last. `None` once it was joined.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+impl<M: StateMachine> std::fmt::Debug for Inner<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Inner");
+        debug.field("id", &self.id);
+        debug.field("observed", &self.observed);
+        debug.finish_non_exhaustive()
+    }
+}
+
 impl<M: StateMachine> Node<M> {
-    /// Starts a node (the lab's `Make`): recovers the storage, loads its snapshot into `machine`,
-    /// and begins the threads.
+    /// Starts a node (the lab's `Make`): recovers the storage, loads the recovered snapshot into
+    /// `machine`, starts the transport and the threads.
     ///
     /// # Errors
     ///
@@ -90,70 +93,59 @@ impl<M: StateMachine> Node<M> {
         let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
         let id = raft.id();
-        let recorder = options
-            .recorder
-            .map(|options| Recorder::start(options, &raft));
+        let recorder = options.recorder;
+        let recorder = recorder.map(|options| Recorder::start(options, &raft));
         let recorder = recorder.transpose().map_err(StartError::Recorder)?;
         let observed = Arc::new(Observed::new(&raft));
-        let bell = Bell::default();
-        let (ear, deliveries) = inbox_with(options.max_inbox_bytes, bell.clone());
-        // Bounded by what may be outstanding, and by what the core has asked of its threads. This
-        // kind of queue drops what it holds with its receiver, and so ends the tickets.
-        let (orders, core_orders) = mailbox(bell.clone());
-        let mut threads = Threads {
-            node: id,
-            core: orders.clone(),
-            running: Vec::new(),
-        };
-        let (disk, disk_orders) = mailbox(Bell::default());
-        let (chunks, snapshot_orders) = mailbox(Bell::default());
-        let (applier, apply_orders) = mailbox(Bell::default());
-        transport.start(&options.config, ear)?;
+        let waker = Waker::default();
+        let (inbox, deliveries) = inbox_with(options.max_inbox_bytes, waker.clone());
+        // Bounded by the requests that may be outstanding, and by what the core has asked of its
+        // threads. This kind of queue drops its messages with its receiver, and so ends the
+        // tickets.
+        let (core_mailbox, tasks) = mailbox(waker.clone());
+        transport.start(&options.config, inbox)?;
         let metrics = Metrics::new(id);
-        let (core, measured) = (orders.clone(), metrics.clone());
-        threads.begin("raft-disk", move || {
-            disk_thread::run(storage, &disk_orders, &core, &measured);
+        let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
+        let mut threads = Threads::new(id, core_mailbox.clone());
+        let sync_metrics = metrics.clone();
+        let disk = threads.start_worker("raft-disk", move |tasks, core| {
+            DiskThread::new(storage, tasks, core, sync_metrics).run();
         })?;
-        let (core, files) = (orders.clone(), snapshots.clone());
-        threads.begin("raft-chunks", move || {
-            snapshot_thread::run(files.as_ref(), &snapshot_orders, &core);
+        let files = snapshots.clone();
+        let chunks = threads.start_worker("raft-chunks", move |tasks, core| {
+            chunk_thread::run(files.as_ref(), tasks, core);
         })?;
-        let files = Files(snapshots.clone());
-        let progress = Arc::new(Progress::new(last.index, bell.clone()));
-        let policy = options.snapshots;
-        let (applying, core) = (progress.clone(), orders.clone());
-        let apply = Applier::new(machine, snapshots, policy, core, applying, last);
-        threads.begin("raft-apply", move || apply.run(&apply_orders))?;
-        let core = Core {
+        let (files, policy) = (snapshots.clone(), options.snapshots);
+        let (index, core) = (applied.clone(), core_mailbox.clone());
+        let apply = Applier::new(machine, files, policy, core, index, last);
+        let applier = threads.start_worker("raft-apply", move |tasks, _| apply.run(tasks))?;
+        let core = SharedCore::new(Core {
             raft,
             clock: Clock::new(),
             transport,
-            bell,
-            orders: core_orders,
+            waker,
+            tasks,
             deliveries,
             disk,
-            snapshots: chunks,
+            chunks,
             applier,
-            progress,
+            applied,
             observed: observed.clone(),
-            state: Turn::new(),
+            state: TurnState::new(),
             recorder,
             metrics,
-        };
-        let core = SharedCore::new(core);
+        });
         let seen = observed.clone();
-        let run = move || {
+        let thread = threads.start_core(move || {
             if catch_unwind(AssertUnwindSafe(|| core.run())).is_err() {
-                seen.stopped(StopReason::Defect);
+                seen.set_stopped(StopReason::Defect);
             }
-            threads.join();
-        };
-        let thread = spawn(id, "raft-core", run)?;
+        })?;
         Ok(Node {
             inner: Arc::new(Inner {
                 id,
-                snapshots: files,
-                orders,
+                snapshots,
+                core: core_mailbox,
                 observed,
                 outstanding: Arc::new(AtomicUsize::new(0)),
                 max_outstanding: options.max_outstanding,
@@ -167,20 +159,22 @@ impl<M: StateMachine> Node<M> {
         self.inner.id
     }
 
-    /// Asks for a command to be replicated; never waits. The ticket ends with the state machine's
-    /// answer; see [`RequestError`] for what else.
+    /// Proposes a command; never waits. The ticket ends with the state machine's answer when this
+    /// node has applied the command, or with a [`RequestError`]. Only a leader accepts commands:
+    /// another node refuses with a reason that names the leader, if it knows one.
     pub fn submit(&self, command: impl Into<Bytes>) -> Proposed<M::Answer> {
         let command = command.into();
-        self.request(|promise| Order::Propose(command, promise))
+        self.request(|promise| CoreTask::Propose { command, promise })
     }
 
-    /// Asks for a command to be replicated (the lab's `Start`): waits only until the core has taken
-    /// it, and returns its index and term, and the ticket to wait on. Many commands are best
-    /// [submitted](Node::submit), so that they travel together.
+    /// Proposes a command (the lab's `Start`). Waits only until the core has appended it to the
+    /// log, and returns its index and term, and the ticket. [Submit](Node::submit) many commands,
+    /// so that they are proposed together.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Refused`] if this node does not lead: the reason names who does.
+    /// [`RequestError::Refused`] if this node does not lead: the reason names the leader, if the
+    /// node knows one. [`RequestError::Overloaded`] and [`RequestError::Stopped`].
     pub fn propose(
         &self,
         command: impl Into<Bytes>,
@@ -190,18 +184,18 @@ impl<M: StateMachine> Node<M> {
             Some(id) => Ok((id, ticket)),
             None => match ticket.wait() {
                 Err(error) => Err(error),
-                // A command that was applied had been accepted.
+                // Impossible: a command is accepted before it is applied.
                 Ok(_) => Err(RequestError::Stopped),
             },
         }
     }
 
-    /// Asks for a command to be replicated and waits until it is applied, but not longer than
-    /// `timeout`.
+    /// Proposes a command and waits until it is applied, but not longer than `timeout`.
     ///
     /// # Errors
     ///
-    /// [`RequestError`].
+    /// [`RequestError`]. After [`RequestError::Unknown`], as when the time has passed, the command
+    /// may still be applied.
     pub fn execute(
         &self,
         command: impl Into<Bytes>,
@@ -210,136 +204,150 @@ impl<M: StateMachine> Node<M> {
         self.submit(command).wait_timeout(timeout)
     }
 
-    /// Asks the state machine a question whose answer is linearizable (thesis 6.4), on whichever
-    /// node this is: `query` runs in the state machine's thread once this node has applied all that
-    /// was committed anywhere when the question was asked. Never waits.
+    /// Reads from the state machine, linearizably (thesis 6.4), on a leader or a follower. `query`
+    /// runs in the state machine's thread, as soon as this node has applied everything that was
+    /// committed in the cluster when the read was made. Never waits.
     pub fn read<A: Send + 'static>(
         &self,
         mode: ReadMode,
         query: impl FnOnce(&M) -> A + Send + 'static,
     ) -> Ticket<A, ReadError> {
-        self.request(|promise| Order::Read(mode, PendingRead::new(query, promise)))
+        self.request(|promise| CoreTask::Read {
+            mode,
+            read: PendingRead::new(query, promise),
+        })
     }
 
-    /// Asks the state machine of this node as it is, whether it leads or is far behind: the answer may
-    /// be stale. Never waits.
+    /// Reads from the state machine of this node as it is. The answer may be stale: the node may be
+    /// far behind. `query` runs in the state machine's thread. Never waits.
     pub fn inspect<A: Send + 'static>(
         &self,
         query: impl FnOnce(&M) -> A + Send + 'static,
     ) -> Ticket<A, std::convert::Infallible> {
         self.request(|promise: Promise<A, _>| {
-            Order::Inspect(Box::new(move |machine: &M| promise.end(Ok(query(machine)))))
+            CoreTask::Inspect(Box::new(move |machine: &M| promise.end(Ok(query(machine)))))
         })
     }
 
-    /// The node as it was a moment ago (the lab's `GetState`); never waits.
-    pub fn state(&self) -> State {
+    /// The node's state at the end of the core's last turn (the lab's `GetState`). Never waits.
+    pub fn state(&self) -> NodeState {
         self.inner.observed.state()
     }
 
-    /// All that the core says of itself and its peers. Waits for the core's turn.
+    /// The core's status, with that of its peers. Waits for the core's turn.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Stopped`] if the node has stopped.
+    /// [`RequestError::Stopped`] and [`RequestError::Unknown`] if the node has stopped,
+    /// [`RequestError::Overloaded`] if too many requests are outstanding.
     pub fn status(&self) -> Result<Status, RequestError<std::convert::Infallible>> {
-        self.request(Order::Status).wait()
+        self.request(CoreTask::Status).wait()
     }
 
-    /// Lets the state machine make a snapshot soon, whatever the policy says; nothing if one is
-    /// being made. Never waits.
+    /// Lets the state machine make a snapshot soon, whatever the policy says. Does nothing if one
+    /// is being made, or if nothing was applied since the last one. Never waits.
     pub fn snapshot(&self) {
-        // A node that has stopped makes none.
-        let _ = self.inner.orders.send(Order::Snapshot);
+        // A node that has stopped makes no snapshot.
+        let _ = self.inner.core.send(CoreTask::MakeSnapshot);
     }
 
-    /// Gives the node a snapshot that the service made by itself, of its state after `last`: an entry
-    /// that it has applied. Waits until it is on disk.
+    /// Stores a snapshot that the service made by itself, of its state after `last`: an entry that
+    /// it has applied. Waits until the snapshot is durable.
     pub(crate) fn store_snapshot(
         &self,
         last: EntryId,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StorageError> {
-        let mut sink = self.inner.snapshots.0.create()?;
+        let mut sink = self.inner.snapshots.create()?;
         write(&mut sink).map_err(|error| StorageError::io("write a snapshot", error))?;
         let snapshot = sink.finish(last)?;
-        // A node that has stopped needs none; its next start deletes the file.
-        let compact = Order::Input(Input::Compact { snapshot });
-        let _ = self.inner.orders.send(compact);
+        // A node that has stopped does not need the file: its next start deletes it.
+        let compact = CoreTask::Input(Input::Compact { snapshot });
+        let _ = self.inner.core.send(compact);
         Ok(())
     }
 
-    /// Hands the lead to `target`, or to the voter that is best prepared (thesis 3.10). The ticket
-    /// ends with the new leader.
+    /// Transfers leadership to `target` (thesis 3.10), or to the voter that is best prepared: of
+    /// those heard from recently the one with the greatest priority, then with the longest log. The
+    /// ticket ends with the new leader.
     pub fn transfer_leadership(&self, target: Option<NodeId>) -> Ticket<NodeId, TransferError> {
-        self.request(|promise| Order::Transfer(target, promise))
+        self.request(|promise| CoreTask::TransferLeadership { target, promise })
     }
 
     /// Changes the members (section 6). The ticket ends as soon as the change stands in the
-    /// leader's log; [`News::Membership`] tells when it is in force, and complete.
+    /// leader's log. [`NodeEvent::Membership`] tells when it is in force, and when it is complete.
     pub fn change_membership(&self, change: MembershipChange) -> Ticket<EntryId, ChangeError> {
-        self.request(|promise| Order::Change(change, promise))
+        self.request(|promise| CoreTask::ChangeMembership { change, promise })
     }
 
-    /// Changes of role, leader and members from now on. Who leaves a thousand unread hears no
-    /// more.
-    pub fn subscribe(&self) -> Receiver<News> {
+    /// The node's events from now on. A subscriber that leaves 1,024 events unread gets no more,
+    /// and its channel is disconnected.
+    pub fn subscribe(&self) -> Receiver<NodeEvent> {
         self.inner.observed.subscribe()
     }
 
-    /// Why the node stopped, if it did.
+    /// Why the node stopped; `None` while it runs.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.inner.observed.stop_reason()
     }
 
-    /// Stops the node: hands over the lead, finishes the writes that wait, and returns when all
-    /// threads have ended. All tickets end.
+    /// Stops the node: a leader hands over leadership first, and the writes that wait are finished.
+    /// Returns when all threads have ended. All tickets end.
     pub fn shutdown(&self) -> StopReason {
-        self.inner.stop(Order::Shutdown);
+        self.inner.stop(CoreTask::Shutdown);
         self.stop_reason().unwrap_or(StopReason::Defect)
     }
 
-    /// Stops the node at once, as dropping its last handle does (the lab's `Kill`), and returns when
-    /// all threads have ended. All tickets end.
+    /// Stops the node at once, as dropping its last handle does (the lab's `Kill`), and returns
+    /// when all threads have ended. All tickets end.
     pub fn kill(&self) {
-        self.inner.stop(Order::Kill);
+        self.inner.stop(CoreTask::Kill);
     }
 
-    /// As [`submit`](Node::submit), but the core does not hear of it before [`help`](Node::help).
+    /// As [`submit`](Node::submit), but does not wake the core: [`help`](Node::help) has to follow.
     pub(crate) fn submit_later(&self, command: Bytes) -> Proposed<M::Answer> {
-        self.request_by(|promise| Order::Propose(command, promise), Orders::put)
+        self.request_with(
+            |promise| CoreTask::Propose { command, promise },
+            CoreMailbox::enqueue,
+        )
     }
 
-    /// As [`read`](Node::read), but the core does not hear of it before [`help`](Node::help).
+    /// As [`read`](Node::read), but does not wake the core: [`help`](Node::help) has to follow.
     pub(crate) fn read_later<A: Send + 'static>(
         &self,
         mode: ReadMode,
         query: impl FnOnce(&M) -> A + Send + 'static,
     ) -> Ticket<A, ReadError> {
-        let order = |promise| Order::Read(mode, PendingRead::new(query, promise));
-        self.request_by(order, Orders::put)
+        let task = |promise| CoreTask::Read {
+            mode,
+            read: PendingRead::new(query, promise),
+        };
+        self.request_with(task, CoreMailbox::enqueue)
     }
 
-    /// Takes the core's turn in this thread, if no other is at it.
+    /// Takes the core's turn in this thread, unless another thread takes one.
     pub(crate) fn help(&self) {
-        self.inner.orders.help();
+        self.inner.core.help();
     }
 
-    fn request<A, R: Error>(&self, order: impl FnOnce(Promise<A, R>) -> Order<M>) -> Ticket<A, R> {
-        self.request_by(order, Orders::send)
-    }
-
-    fn request_by<A, R: Error>(
+    fn request<A, R: Error>(
         &self,
-        order: impl FnOnce(Promise<A, R>) -> Order<M>,
-        send: impl FnOnce(&Orders<M>, Order<M>) -> Result<(), SendError<Order<M>>>,
+        task: impl FnOnce(Promise<A, R>) -> CoreTask<M>,
+    ) -> Ticket<A, R> {
+        self.request_with(task, CoreMailbox::send)
+    }
+
+    fn request_with<A, R: Error>(
+        &self,
+        task: impl FnOnce(Promise<A, R>) -> CoreTask<M>,
+        send: impl FnOnce(&CoreMailbox<M>, CoreTask<M>) -> Result<(), SendError<CoreTask<M>>>,
     ) -> Ticket<A, R> {
         let inner = &self.inner;
-        let Some(place) = Outstanding::enter(&inner.outstanding, inner.max_outstanding) else {
+        let Some(permit) = Permit::acquire(&inner.outstanding, inner.max_outstanding) else {
             return Ticket::ended(RequestError::Overloaded);
         };
-        let (promise, ticket) = ticket(place);
-        match send(&inner.orders, order(promise)) {
+        let (promise, ticket) = ticket(permit);
+        match send(&inner.core, task(promise)) {
             Ok(()) => ticket,
             Err(_) => Ticket::ended(RequestError::Stopped),
         }
@@ -347,15 +355,15 @@ impl<M: StateMachine> Node<M> {
 }
 
 impl<M: StateMachine> Inner<M> {
-    fn stop(&self, order: Order<M>) {
-        let _ = self.orders.send(order); // It has stopped already, or does now.
-        if IS_OWN.get() {
-            return; // The thread that is waited for would be this one.
+    fn stop(&self, task: CoreTask<M>) {
+        let _ = self.core.send(task); // An error says that it has stopped already.
+        if is_node_thread() {
+            return; // The thread would wait for its own end.
         }
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = thread.take() else { return };
         if thread.join().is_err() {
-            self.observed.stopped(StopReason::Defect);
+            self.observed.set_stopped(StopReason::Defect);
         }
     }
 }
@@ -363,11 +371,12 @@ impl<M: StateMachine> Inner<M> {
 impl<M: StateMachine> Drop for Inner<M> {
     /// The lab's `Kill`.
     fn drop(&mut self) {
-        self.stop(Order::Kill);
+        self.stop(CoreTask::Kill);
     }
 }
 
-/// Loads the recovered snapshot; says how far the state machine is then.
+/// Loads the recovered snapshot, if there is one. Returns the last entry that the state machine
+/// holds.
 fn restore<M: StateMachine>(
     machine: &mut M,
     snapshots: &dyn Snapshots,
@@ -383,62 +392,4 @@ fn restore<M: StateMachine>(
         reason: error.to_string(),
     })?;
     Ok(last)
-}
-
-thread_local! {
-    /// Whether this is a thread of a node's, which must not wait for a node's end.
-    static IS_OWN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Does a node's work in a thread that is not its own.
-pub(crate) fn as_own(work: impl FnOnce()) {
-    let before = IS_OWN.replace(true);
-    work();
-    IS_OWN.set(before);
-}
-
-/// The threads that the core's thread waits for when it ends.
-struct Threads<M: StateMachine> {
-    node: NodeId,
-    core: Orders<M>,
-    running: Vec<JoinHandle<()>>,
-}
-
-impl<M: StateMachine> Threads<M> {
-    /// Should it panic, the node stops.
-    fn begin(
-        &mut self,
-        name: &'static str,
-        run: impl FnOnce() + Send + 'static,
-    ) -> Result<(), StartError> {
-        let core = self.core.clone();
-        let guarded = move || {
-            if catch_unwind(AssertUnwindSafe(run)).is_err() {
-                let _ = core.send(Order::ThreadPanicked(name));
-            }
-        };
-        self.running.push(spawn(self.node, name, guarded)?);
-        Ok(())
-    }
-
-    fn join(self) {
-        for thread in self.running {
-            let _ = thread.join(); // It catches its panics.
-        }
-    }
-}
-
-/// A thread of the node's; all that is traced in it is within a span that names both.
-fn spawn(
-    node: NodeId,
-    name: &'static str,
-    run: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StartError> {
-    let thread = Builder::new().name(name.into());
-    let own = move || {
-        IS_OWN.set(true);
-        let _within = tracing::info_span!("raft", %node, thread = name).entered();
-        run();
-    };
-    thread.spawn(own).map_err(StartError::Thread)
 }

@@ -1,21 +1,21 @@
-//! What callers see of a node without asking its core.
+//! What callers can observe of a node without a turn of its core: its state, and events.
 
 use crate::error::StopReason;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{Action, Index, Membership, NodeId, Raft, RoleKind, Term};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many pieces of news a subscriber may leave unread.
+/// How many events a subscriber may leave unread.
 const MAX_UNREAD: usize = 1024;
 
-/// A node at the end of its core's last turn.
+/// The state of a node at the end of its core's last turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+pub struct NodeState {
     /// currentTerm.
     pub term: Term,
-    /// What the node is.
+    /// The node's role.
     pub role: RoleKind,
-    /// Who leads in `term`, as far as the node knows.
+    /// The leader of `term`, as far as the node knows.
     pub leader: Option<NodeId>,
     /// commitIndex.
     pub commit_index: Index,
@@ -23,36 +23,36 @@ pub struct State {
     pub applied_index: Index,
 }
 
-/// Something that changed.
+/// Something that changed at a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// The node's role.
+pub enum NodeEvent {
+    /// The node has another role, or another term.
     Role {
-        /// What it is now.
+        /// The role that it has now.
         role: RoleKind,
-        /// In which term.
+        /// The term that it is in now.
         term: Term,
     },
-    /// Who leads, as far as the node knows.
+    /// The node knows of another leader, or of none.
     Leader {
-        /// Who it is.
+        /// The leader.
         leader: Option<NodeId>,
-        /// In which term.
+        /// The term.
         term: Term,
     },
-    /// The configuration in force.
+    /// Another configuration is in force (section 6).
     Membership {
-        /// The entry that holds it.
+        /// The index of the entry that holds it.
         index: Index,
         /// All members.
         membership: Membership,
     },
-    /// A follower lost what it had acknowledged: remove it, and let it join under a new id.
+    /// A follower lost entries that it had acknowledged: remove it, and let it join under a new id.
     LostState {
         /// The follower.
         peer: NodeId,
     },
-    /// The node stopped; nothing follows.
+    /// The node stopped. This is the last event.
     Stopped(StopReason),
 }
 
@@ -61,9 +61,9 @@ pub(crate) struct Observed(Mutex<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    state: State,
+    state: NodeState,
     stopped: Option<StopReason>,
-    subscribers: Vec<Sender<News>>,
+    subscribers: Vec<Sender<NodeEvent>>,
 }
 
 impl Observed {
@@ -84,7 +84,7 @@ impl Observed {
         self.lock().state = state_of(raft);
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> NodeState {
         self.lock().state
     }
 
@@ -93,58 +93,58 @@ impl Observed {
     }
 
     /// The first reason stays.
-    pub(crate) fn stopped(&self, reason: StopReason) {
+    pub(crate) fn set_stopped(&self, reason: StopReason) {
         let mut inner = self.lock();
         if inner.stopped.is_none() {
             inner.stopped = Some(reason.clone());
-            inner.tell(&News::Stopped(reason));
+            inner.notify(&NodeEvent::Stopped(reason));
             inner.subscribers.clear();
         }
     }
 
-    pub(crate) fn subscribe(&self) -> Receiver<News> {
-        let (sender, news) = crossbeam_channel::bounded(MAX_UNREAD);
+    pub(crate) fn subscribe(&self) -> Receiver<NodeEvent> {
+        let (sender, events) = crossbeam_channel::bounded(MAX_UNREAD);
         let mut inner = self.lock();
         match &inner.stopped {
-            // There is room: it is the first.
-            Some(reason) => drop(sender.try_send(News::Stopped(reason.clone()))),
+            // There is room: it is the first event.
+            Some(reason) => drop(sender.try_send(NodeEvent::Stopped(reason.clone()))),
             None => inner.subscribers.push(sender),
         }
-        news
+        events
     }
 
-    pub(crate) fn publish(&self, news: News) {
-        self.lock().tell(&news);
+    pub(crate) fn publish(&self, event: &NodeEvent) {
+        self.lock().notify(event);
     }
 }
 
 impl Inner {
-    /// Who does not read, or has gone, hears no more.
-    fn tell(&mut self, news: &News) {
+    /// Drops subscribers that have gone, and those that have left too many events unread.
+    fn notify(&mut self, event: &NodeEvent) {
         self.subscribers
-            .retain(|subscriber| match subscriber.try_send(news.clone()) {
+            .retain(|subscriber| match subscriber.try_send(event.clone()) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
             });
     }
 }
 
-/// What subscribers hear of an action, if anything.
-pub(crate) fn news(action: &Action) -> Option<News> {
+/// The event that subscribers get for an action, if any.
+pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
     match action {
-        Action::RoleChanged { role, term } => Some(News::Role {
+        Action::RoleChanged { role, term } => Some(NodeEvent::Role {
             role: *role,
             term: *term,
         }),
-        Action::LeaderChanged { leader, term } => Some(News::Leader {
+        Action::LeaderChanged { leader, term } => Some(NodeEvent::Leader {
             leader: *leader,
             term: *term,
         }),
-        Action::MembershipChanged { index, membership } => Some(News::Membership {
+        Action::MembershipChanged { index, membership } => Some(NodeEvent::Membership {
             index: *index,
             membership: membership.clone(),
         }),
-        Action::LostState { peer, .. } => Some(News::LostState { peer: *peer }),
+        Action::LostState { peer, .. } => Some(NodeEvent::LostState { peer: *peer }),
         Action::Send { .. }
         | Action::Persist(_)
         | Action::Apply { .. }
@@ -164,8 +164,8 @@ pub(crate) fn news(action: &Action) -> Option<News> {
     }
 }
 
-fn state_of(raft: &Raft) -> State {
-    State {
+fn state_of(raft: &Raft) -> NodeState {
+    NodeState {
         term: raft.term(),
         role: raft.role(),
         leader: raft.leader(),

@@ -1,23 +1,23 @@
-//! How a node is run.
+//! The settings of a node.
 
 use crate::recorder::RecorderOptions;
 use raft_proto::Config;
 
-/// How a node is run, beside what the core is told ([`Config`]).
+/// The settings of a node: the core's ([`Config`]), and the driver's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The core's settings. Give [`Config::seed`] a fresh value at each start.
     pub config: Config,
-    /// When snapshots are made without being asked for.
+    /// When the node makes snapshots by itself.
     pub snapshots: SnapshotPolicy,
-    /// How many requests may be outstanding; more are refused as
-    /// [`Overloaded`](crate::RequestError::Overloaded). Default 65,536.
+    /// How many requests may be outstanding: made, with a ticket that has not ended. Further ones
+    /// are refused as [`Overloaded`](crate::RequestError::Overloaded). Default 65,536.
     pub max_outstanding: usize,
-    /// How many bytes of messages may wait for the core before connections are read no further.
-    /// Default 64 MiB.
+    /// How many bytes of received messages may wait for the core. Beyond that the transport's
+    /// threads wait, and read nothing from their connections. Default 64 MiB.
     pub max_inbox_bytes: u64,
     /// Where to record every event that the core is given, for `raft-sim replay`. Default `None`:
-    /// nowhere.
+    /// nothing is recorded.
     pub recorder: Option<RecorderOptions>,
 }
 
@@ -34,14 +34,14 @@ impl Options {
     }
 }
 
-/// When a snapshot is made: as soon as one of the limits is reached by what was applied since the
-/// last one.
+/// When a snapshot is made: as soon as what was applied since the last one reaches one of the
+/// limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotPolicy {
-    /// So many entries. Default `None`.
+    /// A number of entries. Default `None`: no limit.
     pub every_entries: Option<u64>,
-    /// So many bytes of entries, with [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD) for each.
-    /// Default 64 MiB.
+    /// A number of bytes: payloads, and [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD) for each
+    /// entry. `None`: no limit. Default 64 MiB.
     pub every_bytes: Option<u64>,
 }
 
@@ -55,7 +55,7 @@ impl Default for SnapshotPolicy {
 }
 
 impl SnapshotPolicy {
-    /// Snapshots are made only when [`Node::snapshot`](crate::Node::snapshot) asks for one. The log
+    /// A snapshot is made only when [`Node::snapshot`](crate::Node::snapshot) asks for one. The log
     /// grows until then.
     pub const ON_REQUEST: SnapshotPolicy = SnapshotPolicy {
         every_entries: None,

@@ -1,7 +1,8 @@
-//! The flight recorder: every event that the core was given, in a ring of files.
+//! The flight recorder: writes every event that the core is given to a ring of files.
 //!
 //! The files are in the format of [`raft_proto::recording`]; `raft-sim replay` runs them. They are
-//! written once a turn and never synced: they outlive the process, not the power.
+//! written once per turn and never synced: they survive the end of the process, but not a power
+//! failure.
 
 use raft_proto::{Action, Event, Raft, recording};
 use std::collections::VecDeque;
@@ -12,17 +13,17 @@ use std::path::PathBuf;
 /// Where a node records its events, and how much of them is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
-    /// The folder; made if it is not there. Files of former starts count among those that are kept.
+    /// The folder; made if it is missing. Files of earlier starts count towards `max_files`.
     pub folder: PathBuf,
-    /// A file that is longer than this is the last but one: the next begins with a checkpoint,
-    /// which holds the log that is in memory. Default 64 MiB.
+    /// When a file has reached this length, a new one begins. Each begins with a checkpoint, which
+    /// holds the part of the log that is in memory. Default 64 MiB.
     pub max_file_bytes: u64,
-    /// How many files are kept. Default 8.
+    /// How many files are kept, at least 1; the oldest ones are deleted. Default 8.
     pub max_files: usize,
 }
 
 impl RecorderOptions {
-    /// The defaults.
+    /// The defaults, with this folder.
     pub fn new(folder: impl Into<PathBuf>) -> RecorderOptions {
         RecorderOptions {
             folder: folder.into(),
@@ -41,7 +42,7 @@ pub(crate) struct Recorder {
     next: u64,
     file: File,
     written: u64,
-    /// What this turn has to be written.
+    /// What this turn has recorded.
     buffer: Vec<u8>,
 }
 
@@ -83,7 +84,7 @@ impl Recorder {
         recording::outcome_into(&mut self.buffer, actions);
     }
 
-    /// The end of a turn: writes it down, and goes on in the next file if this one is long.
+    /// The end of a turn: writes what it has recorded, and begins a new file if this one is full.
     pub(crate) fn flush(&mut self, raft: &Raft) -> io::Result<()> {
         self.file.write_all(&self.buffer)?;
         self.written += self.buffer.len() as u64;
@@ -106,13 +107,13 @@ impl Recorder {
 }
 
 impl Drop for Recorder {
-    /// Also when a step has panicked: its event is the last that is written.
+    /// Writes also if a step has panicked: its event is the last one then.
     fn drop(&mut self) {
-        let _ = self.file.write_all(&self.buffer); // Nobody is left to hear of an error.
+        let _ = self.file.write_all(&self.buffer); // Nobody is left to be told of an error.
     }
 }
 
-/// Sorted by name they are sorted by age.
+/// Sorted by name, the files are sorted by age.
 fn path(options: &RecorderOptions, number: u64) -> PathBuf {
     options.folder.join(format!("{number:012}.{EXTENSION}"))
 }

@@ -1,123 +1,130 @@
-//! The core, shared by the node's threads: whoever has something for it takes its turn.
+//! The core, shared by the node's threads: a thread that has work for the core takes the turn
+//! itself.
 //!
-//! To wake a thread takes longer than most turns. So a thread that brings a message, a write that is
-//! durable or a command takes the turn itself, unless another one is at it, which then takes one more. The
-//! core's own thread takes the turns that deadlines ask for, those for which others only ring, and the last.
+//! To wake a thread takes longer than most turns. So a thread that brings a message, a durable
+//! write or a command takes the turn, unless another thread is taking one. In that case the other
+//! thread takes one turn more. The technique is flat combining (Hendler, Incze, Shavit, Tzafrir,
+//! SPAA 2010): one thread holds the lock and does the work of all that published some meanwhile.
+//!
+//! The core's own thread takes the turns that deadlines ask for, those for which it was only woken,
+//! and the last one.
 
-use crate::bell::Bell;
-use crate::core_turn::Core;
 use crate::error::StopReason;
-use crate::node;
 use crate::state_machine::StateMachine;
+use crate::threads::run_as_node_thread;
 use crate::transport::Transport;
+use crate::turn::Core;
+use crate::waker::Waker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// How many turns a thread takes for others until the core's own goes on.
+/// How many turns a thread takes for others before it leaves the rest to the core's own thread.
 const MAX_TURNS: usize = 2;
 
 /// See the [module](self).
 pub(crate) struct SharedCore<M: StateMachine, T: Transport> {
-    /// `None` at its end.
+    /// `None` once the node has stopped.
     core: Mutex<Option<Core<M, T>>>,
-    /// Somebody could not take a turn, as another one was at it.
-    has_news: AtomicBool,
-    bell: Bell,
+    /// Work came while another thread held the lock.
+    has_work: AtomicBool,
+    waker: Waker,
 }
 
 impl<M: StateMachine, T: Transport> SharedCore<M, T> {
     pub(crate) fn new(core: Core<M, T>) -> Arc<SharedCore<M, T>> {
-        let bell = core.bell.clone();
+        let waker = core.waker.clone();
         let core = Mutex::new(Some(core));
-        let has_news = AtomicBool::new(false);
+        let has_work = AtomicBool::new(false);
         Arc::new(SharedCore {
             core,
-            has_news,
-            bell,
+            has_work,
+            waker,
         })
     }
 
     /// The core's own thread: runs until the node stops.
     pub(crate) fn run(self: &Arc<Self>) {
-        self.bell.hang();
+        self.waker.register();
         if let Some(core) = self.lock().as_mut() {
-            guarded(core, Core::begin);
+            unless_stopped(core, Core::begin);
         }
-        // The bell is part of the core: it must not keep it.
+        // Weak: the waker is part of the core, and must not keep it alive.
         let weak = Arc::downgrade(self);
         let span = tracing::Span::current();
-        self.bell.share(move || {
+        self.waker.set_inline(move || {
             if let Some(shared) = weak.upgrade() {
-                span.in_scope(|| node::as_own(|| shared.help()));
+                span.in_scope(|| run_as_node_thread(|| shared.help()));
             }
         });
         loop {
-            let mut place = self.lock();
-            let Some(core) = place.as_mut() else {
+            let mut guard = self.lock();
+            let Some(core) = guard.as_mut() else {
                 return; // Only this thread takes it away.
             };
-            self.has_news.store(false, Ordering::SeqCst);
-            guarded(core, Core::turn);
+            self.has_work.store(false, Ordering::SeqCst);
+            unless_stopped(core, Core::turn);
             if core.is_stopped() {
-                // The transport's threads, which are waited for now, may be about to help.
-                let core = place.take();
-                drop(place);
+                // Ended without the lock: the transport's threads, which this joins, may be about
+                // to help.
+                let core = guard.take();
+                drop(guard);
                 if let Some(core) = core {
                     core.end();
                 }
                 return;
             }
-            let deadline = core.sleep();
-            drop(place);
-            if !self.has_news() {
-                self.bell.wait(deadline);
+            let deadline = core.plan_sleep();
+            drop(guard);
+            if !self.has_work() {
+                self.waker.wait(deadline);
             }
         }
     }
 
-    /// Any other thread: takes a turn, or leaves it to who is at it.
+    /// Any other thread: takes a turn, or leaves it to the thread that holds the lock.
     fn help(&self) {
         for _ in 0..MAX_TURNS {
-            // Before the lock is tried: who has it looks here once he has not.
-            self.has_news.store(true, Ordering::SeqCst);
+            // Set before the lock is tried: the holder checks this flag after it has released the
+            // lock.
+            self.has_work.store(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            let mut place = match self.core.try_lock() {
-                Ok(place) => place,
+            let mut guard = match self.core.try_lock() {
+                Ok(guard) => guard,
                 Err(TryLockError::WouldBlock) => return,
-                Err(TryLockError::Poisoned(place)) => place.into_inner(),
+                Err(TryLockError::Poisoned(guard)) => guard.into_inner(),
             };
-            let Some(core) = place.as_mut() else {
+            let Some(core) = guard.as_mut() else {
                 return;
             };
-            self.has_news.store(false, Ordering::SeqCst);
-            guarded(core, Core::turn);
-            let needs_its_own = core.is_stopped() || core.wakes_earlier();
-            drop(place);
-            if needs_its_own {
-                self.bell.ring();
+            self.has_work.store(false, Ordering::SeqCst);
+            unless_stopped(core, Core::turn);
+            let needs_own_thread = core.is_stopped() || core.oversleeps();
+            drop(guard);
+            if needs_own_thread {
+                self.waker.wake();
             }
-            if !self.has_news() {
+            if !self.has_work() {
                 return;
             }
         }
-        self.bell.ring();
+        self.waker.wake();
     }
 
-    /// To be asked after the lock was given back.
-    fn has_news(&self) -> bool {
+    /// Whether work came while the lock was held. To be called after the lock was released.
+    fn has_work(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.has_news.load(Ordering::SeqCst)
+        self.has_work.load(Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Core<M, T>>> {
-        // Whatever panics under the lock is caught there.
+        // Panics under the lock are caught under it.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A panic stops the node. One that has stopped does nothing more: what it holds may be half done.
-fn guarded<M: StateMachine, T: Transport>(
+/// A panic stops the core. A stopped core does nothing more: its state may be half changed.
+fn unless_stopped<M: StateMachine, T: Transport>(
     core: &mut Core<M, T>,
     work: impl FnOnce(&mut Core<M, T>),
 ) {

@@ -1,64 +1,133 @@
-//! The thread that reads and writes chunks of snapshots, which must not hold up the log's syncs.
+//! The thread that makes one snapshot of the state machine, and ends; and how a snapshot is loaded.
 
-use crate::mailbox::Letters;
-use crate::order::{Order, Orders};
 use crate::state_machine::StateMachine;
-use crate::storage::Snapshots;
-use bytes::Bytes;
-use raft_proto::{Input, NodeId, SnapshotId};
+use crate::storage::{SnapshotSink, Snapshots};
+use crate::tasks::{CoreMailbox, CoreTask, StateMachineFailed};
+use raft_proto::{EntryId, SnapshotId, SnapshotMeta};
+use std::any::Any;
+use std::io::{self, BufWriter, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 
-/// What the core wants of the snapshots' files.
-#[derive(Debug)]
-pub(crate) enum SnapshotOrder {
-    Read {
-        peer: NodeId,
-        snapshot: SnapshotId,
-        offset: u64,
-        length: u64,
-    },
-    Write {
-        snapshot: SnapshotId,
-        offset: u64,
-        data: Bytes,
-    },
-    Release(SnapshotId),
+/// Makes snapshots, one at a time.
+pub(crate) struct SnapshotMaker<M: StateMachine> {
+    snapshots: Arc<dyn Snapshots>,
+    core: CoreMailbox<M>,
+    thread: Option<JoinHandle<()>>,
+    is_stopping: Arc<AtomicBool>,
 }
 
-/// Runs until the core drops its end. The core asks for one chunk a peer at a time.
-pub(crate) fn run<M: StateMachine>(
-    snapshots: &dyn Snapshots,
-    orders: &Letters<SnapshotOrder>,
-    core: &Orders<M>,
-) {
-    while let Some(order) = orders.next() {
-        let input = match order {
-            SnapshotOrder::Read {
-                peer,
-                snapshot,
-                offset,
-                length,
-            } => Input::SnapshotRead {
-                peer,
-                snapshot,
-                offset,
-                result: snapshots.read(snapshot, offset, length),
-            },
-            SnapshotOrder::Write {
-                snapshot,
-                offset,
-                data,
-            } => Input::SnapshotWritten {
-                snapshot,
-                offset,
-                result: snapshots.write(snapshot, offset, &data),
-            },
-            SnapshotOrder::Release(snapshot) => {
-                snapshots.release(snapshot);
-                continue;
-            }
-        };
-        if core.send(Order::Input(input)).is_err() {
-            return;
+impl<M: StateMachine> SnapshotMaker<M> {
+    pub(crate) fn new(snapshots: Arc<dyn Snapshots>, core: CoreMailbox<M>) -> SnapshotMaker<M> {
+        SnapshotMaker {
+            snapshots,
+            core,
+            thread: None,
+            is_stopping: Arc::new(AtomicBool::new(false)),
         }
+    }
+
+    /// Whether a snapshot is being made: from [`start`](SnapshotMaker::start) to
+    /// [`finish`](SnapshotMaker::finish).
+    pub(crate) fn is_busy(&self) -> bool {
+        self.thread.is_some()
+    }
+
+    /// Writes `view`, the state after `last`, in a new thread, which tells the core when it is
+    /// done.
+    pub(crate) fn start(&mut self, view: M::Snapshot, last: EntryId) {
+        let (snapshots, core) = (self.snapshots.clone(), self.core.clone());
+        let is_stopping = self.is_stopping.clone();
+        let span = tracing::info_span!("snapshot", %last);
+        let make = move || {
+            let _within = span.entered();
+            let made = catch_panic(|| write::<M>(view, snapshots.as_ref(), last, is_stopping));
+            let task = match made {
+                Ok(Ok(snapshot)) => CoreTask::SnapshotMade(Some(snapshot)),
+                Ok(Err(error)) => {
+                    tracing::warn!(%last, %error, "no snapshot was made");
+                    CoreTask::SnapshotMade(None)
+                }
+                Err(failed) => CoreTask::StateMachineFailed(failed),
+            };
+            let _ = core.send(task);
+        };
+        let thread = std::thread::Builder::new().name("raft-snapshot".into());
+        match thread.spawn(make) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => tracing::warn!(%error, "no thread could be started to make a snapshot"),
+        }
+    }
+
+    /// Joins the thread, which has told the core that it is done.
+    pub(crate) fn finish(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // It catches its panics, and has reported them.
+        }
+    }
+
+    /// Ends a snapshot that is being made early, and joins its thread.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.finish();
+    }
+}
+
+/// Loads a stored snapshot into the state machine. Reads it to its end, where it is verified.
+pub(crate) fn load<M: StateMachine>(
+    machine: &mut M,
+    snapshots: &dyn Snapshots,
+    meta: &SnapshotMeta,
+) -> io::Result<()> {
+    let reader = snapshots.open(meta.id).map_err(io::Error::other)?;
+    let mut reader = io::BufReader::new(reader);
+    machine.restore(&mut reader)?;
+    io::copy(&mut reader.by_ref(), &mut io::sink())?;
+    Ok(())
+}
+
+/// Runs the user's code. A panic in it stops the node, not the process.
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, StateMachineFailed> {
+    let worked = catch_unwind(AssertUnwindSafe(work));
+    worked.map_err(|panic| StateMachineFailed(panic_text(panic.as_ref())))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("of unknown reason"))
+}
+
+fn write<M: StateMachine>(
+    view: M::Snapshot,
+    snapshots: &dyn Snapshots,
+    last: EntryId,
+    is_stopping: Arc<AtomicBool>,
+) -> io::Result<SnapshotId> {
+    let sink = snapshots.create().map_err(io::Error::other)?;
+    let mut writer = BufWriter::with_capacity(1 << 16, AbortableSink { sink, is_stopping });
+    M::write_snapshot(view, &mut writer)?;
+    let inner = writer.into_inner().map_err(|error| error.into_error())?;
+    inner.sink.finish(last).map_err(io::Error::other)
+}
+
+/// Fails once the node stops, so that a node can stop while it makes a large snapshot.
+struct AbortableSink {
+    sink: Box<dyn SnapshotSink>,
+    is_stopping: Arc<AtomicBool>,
+}
+
+impl io::Write for AbortableSink {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the node stops"));
+        }
+        self.sink.write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
     }
 }

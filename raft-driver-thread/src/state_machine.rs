@@ -1,4 +1,4 @@
-//! What is replicated.
+//! The interface of the service that is replicated.
 
 use raft_proto::{Entries, EntryId, EntryKind};
 use std::io::{self, Read, Write};
@@ -7,44 +7,45 @@ use std::io::{self, Read, Write};
 ///
 /// # Determinism
 ///
-/// Every node applies the same commands in the same order, and has to come to the same state and
-/// the same answers: [`apply`](StateMachine::apply) uses nothing but the state and the command.
-/// No clocks, no random numbers, no hash order, no files, nothing of the machine: what such things
-/// decide has to be in the command. A command that makes no sense is answered with an error of
-/// the service's own, on every node alike; a panic stops the node, and as every node applies
-/// the same command, in the end the cluster.
+/// Every node applies the same commands in the same order, and has to reach the same state and the
+/// same answers. So [`apply`](StateMachine::apply) uses nothing but the state and the command: no
+/// clock, no random numbers, no hash order, no files, nothing of the machine. What such things
+/// decide has to be in the command. An invalid command is answered with an error of the service's
+/// own, on every node alike. A panic stops the node, and in the end the cluster, as every node
+/// applies the same command.
 ///
-/// All methods are called from one thread (but [`write_snapshot`](StateMachine::write_snapshot)).
-/// They may be slow: only what waits for them waits, never heartbeats or elections.
+/// All methods are called from one thread, except [`write_snapshot`](StateMachine::write_snapshot).
+/// They may be slow: heartbeats and elections do not wait for them, but later commands and reads
+/// do.
 pub trait StateMachine: Send + 'static {
-    /// What the service answers to a command, given to the caller that proposed it.
+    /// The service's answer to a command, which the caller that proposed it gets.
     type Answer: Send + 'static;
 
-    /// A view of the state at one moment, which stays as it is while commands are applied: a copy,
+    /// The state at one moment, which does not change while further commands are applied: a copy,
     /// or a copy-on-write handle.
     type Snapshot: Send + 'static;
 
-    /// Applies commands, in order, and pushes one answer for each. A node stops if their number is
-    /// another.
+    /// Applies commands, in order, and pushes one answer for each to `answers`, which is empty. The
+    /// node stops if the number of answers is another.
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<Self::Answer>);
 
-    /// The state as it is now. No command is applied meanwhile: keep it short.
+    /// The state as it is now. No command is applied during this call: it should be fast.
     fn snapshot(&mut self) -> Self::Snapshot;
 
-    /// Writes a view to `writer`, in a thread of its own while commands are applied. The bytes
-    /// are given to [`restore`](StateMachine::restore), here or on another node.
+    /// Writes a snapshot to `writer`, in a thread of its own, while further commands are applied.
+    /// [`restore`](StateMachine::restore) reads the bytes, on this node or on another one.
     ///
     /// # Errors
     ///
-    /// Those of `writer`. The snapshot is discarded and made again later.
+    /// Those of `writer`. The snapshot is discarded, and another one is made later.
     fn write_snapshot(snapshot: Self::Snapshot, writer: &mut dyn Write) -> io::Result<()>;
 
-    /// Replaces the state by that of a snapshot. Bytes are verified as they are read: what
-    /// `reader` has given up to its end, without an error, is what was written.
+    /// Replaces the state by that of a snapshot. `reader` verifies the bytes: if it comes to its
+    /// end without an error, they are the bytes that were written.
     ///
     /// # Errors
     ///
-    /// Those of `reader`, or of bytes that are no snapshot. The node stops.
+    /// Those of `reader`, or the service's own if the bytes are no snapshot of it. The node stops.
     fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()>;
 }
 
@@ -57,9 +58,9 @@ pub struct Commands<'a> {
 /// One command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Command<'a> {
-    /// Its index and term. Indexes rise, with gaps where entries are the protocol's own.
+    /// Its index and term. Indexes rise, with gaps where the protocol has entries of its own.
     pub id: EntryId,
-    /// What was proposed.
+    /// The bytes that were proposed.
     pub payload: &'a [u8],
 }
 

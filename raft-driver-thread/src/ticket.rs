@@ -1,4 +1,4 @@
-//! The promise of an outcome, for threads that wait and for futures.
+//! The outcome of a request, for threads that wait and for futures.
 
 use crate::error::{RequestError, Unknown};
 use crate::timer::deadline_after;
@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Stands for the outcome of a request. Every ticket ends: with what was asked for, or with
-/// the reason why it is not there. Wait for it in a thread with [`wait`](Ticket::wait), or as a
-/// future in any runtime.
+/// The outcome of a request, which comes later. Every ticket ends: with the result, or with the
+/// reason why there is none. Wait for it in a thread with [`wait`](Ticket::wait), or await it as a
+/// future in any runtime. Dropping a ticket does not cancel the request.
 #[derive(Debug)]
 #[must_use = "whether the request was done is only known from its ticket"]
 pub struct Ticket<T, R: Error>(Arc<Shared<T, R>>);
@@ -25,16 +25,16 @@ pub type Proposed<A> = Ticket<Applied<A>, ProposeError>;
 pub struct Applied<A> {
     /// The command's entry.
     pub id: EntryId,
-    /// What the state machine answered.
+    /// The state machine's answer.
     pub answer: A,
 }
 
-/// The other end. Dropped without an outcome, it ends the ticket as unknown.
+/// The other end of a ticket. Dropped without an outcome, it ends the ticket as unknown.
 #[derive(Debug)]
 pub(crate) struct Promise<T, R: Error> {
     shared: Arc<Shared<T, R>>,
-    /// Given back when the promise ends.
-    _place: Outstanding,
+    /// Given back when the promise is dropped.
+    _permit: Permit,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl<T, R: Error> Shared<T, R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a change, until `deadline`; `None` when it has passed.
+    /// Waits for a change; `None` if `deadline` passes first.
     fn wait<'a>(
         &self,
         state: MutexGuard<'a, State<T, R>>,
@@ -80,7 +80,7 @@ impl<T, R: Error> Shared<T, R> {
 }
 
 /// A promise and its ticket.
-pub(crate) fn ticket<T, R: Error>(outstanding: Outstanding) -> (Promise<T, R>, Ticket<T, R>) {
+pub(crate) fn ticket<T, R: Error>(permit: Permit) -> (Promise<T, R>, Ticket<T, R>) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
             accepted: None,
@@ -91,7 +91,7 @@ pub(crate) fn ticket<T, R: Error>(outstanding: Outstanding) -> (Promise<T, R>, T
     });
     let promise = Promise {
         shared: shared.clone(),
-        _place: outstanding,
+        _permit: permit,
     };
     (promise, Ticket(shared))
 }
@@ -114,7 +114,7 @@ impl<T, R: Error> Ticket<T, R> {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]: why there is none.
+    /// [`RequestError`]: why there is no result.
     pub fn wait(self) -> Result<T, RequestError<R>> {
         self.wait_until(None)
     }
@@ -123,7 +123,8 @@ impl<T, R: Error> Ticket<T, R> {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]; [`Unknown::TimedOut`] when the time has passed: it may still be done.
+    /// [`RequestError`]; [`Unknown::TimedOut`] if the time passes first: the request may still be
+    /// done.
     pub fn wait_timeout(self, timeout: Duration) -> Result<T, RequestError<R>> {
         self.wait_until(deadline_after(timeout))
     }
@@ -141,13 +142,14 @@ impl<T, R: Error> Ticket<T, R> {
         }
     }
 
-    /// Whether the outcome is there.
+    /// Whether the outcome is known, so that [`wait`](Ticket::wait) returns at once.
     pub fn is_ended(&self) -> bool {
         !matches!(self.0.lock().outcome, Outcome::Awaited)
     }
 
-    /// Waits until the leader's core has taken the command into its log, which takes no longer
-    /// than the core's turn: its index and term, or `None` if the ticket has ended without.
+    /// Waits until this node's core has appended the command to its log, which takes no longer than
+    /// the core's turn. Returns the command's index and term, or `None` if the ticket has ended
+    /// without them. Only for commands: the ticket of another request waits for its end.
     pub fn accepted(&self) -> Option<EntryId> {
         let mut state = self.0.lock();
         loop {
@@ -167,7 +169,7 @@ impl<T, R: Error> State<T, R> {
                 self.outcome = Outcome::Awaited;
                 None
             }
-            // A future that is polled after its end.
+            // The future was polled after it had ended.
             Outcome::Taken => Some(Err(RequestError::Unknown(Unknown::Stopped))),
         }
     }
@@ -192,17 +194,17 @@ impl<T, R: Error> Future for Ticket<T, R> {
 }
 
 impl<T, R: Error> Promise<T, R> {
-    /// The command stands in the log there.
+    /// The command stands in the log at this index and term.
     pub(crate) fn accept(&self, id: EntryId) {
         self.shared.lock().accepted = Some(id);
         self.shared.changed.notify_all();
     }
 
     pub(crate) fn end(self, outcome: Result<T, RequestError<R>>) {
-        self.settle(outcome);
+        self.set_outcome(outcome);
     }
 
-    fn settle(&self, outcome: Result<T, RequestError<R>>) {
+    fn set_outcome(&self, outcome: Result<T, RequestError<R>>) {
         let mut state = self.shared.lock();
         if !matches!(state.outcome, Outcome::Awaited) {
             return;
@@ -219,27 +221,27 @@ impl<T, R: Error> Promise<T, R> {
 
 impl<T, R: Error> Drop for Promise<T, R> {
     fn drop(&mut self) {
-        self.settle(Err(RequestError::Unknown(Unknown::Stopped)));
+        self.set_outcome(Err(RequestError::Unknown(Unknown::Stopped)));
     }
 }
 
-/// One of the requests that are outstanding, which are bounded in number. Its end gives the place
+/// Allows one request to be outstanding; their number is bounded. Dropping the permit gives it
 /// back.
 #[derive(Debug)]
-pub(crate) struct Outstanding(Arc<AtomicUsize>);
+pub(crate) struct Permit(Arc<AtomicUsize>);
 
-impl Outstanding {
-    /// A place, if there is one.
-    pub(crate) fn enter(count: &Arc<AtomicUsize>, most: usize) -> Option<Outstanding> {
-        if count.fetch_add(1, Ordering::Relaxed) >= most {
+impl Permit {
+    /// A permit, if fewer than `max` are taken; `count` is how many are.
+    pub(crate) fn acquire(count: &Arc<AtomicUsize>, max: usize) -> Option<Permit> {
+        if count.fetch_add(1, Ordering::Relaxed) >= max {
             count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(Outstanding(count.clone()))
+        Some(Permit(count.clone()))
     }
 }
 
-impl Drop for Outstanding {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,10 +1,10 @@
-//! The only clock.
+//! The driver's clock.
 
 use raft_proto::Time;
 use std::time::{Duration, Instant};
 
-/// A monotonic clock whose epoch is its making. On Linux it runs on while the machine sleeps, as
-/// leases need (`CLOCK_BOOTTIME`); elsewhere it is what the standard library offers.
+/// A monotonic clock that counts from its construction. On Linux it runs on while the machine
+/// sleeps, as leases need (`CLOCK_BOOTTIME`). Elsewhere it is the standard library's `Instant`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     epoch: Duration,
@@ -21,7 +21,7 @@ impl Clock {
         Time::from_epoch(since_boot().saturating_sub(self.epoch))
     }
 
-    /// When to wake up for `deadline`; `None` if that is never.
+    /// The instant of `deadline`; `None` for [`Time::NEVER`].
     pub(crate) fn instant(&self, deadline: Time) -> Option<Instant> {
         if deadline == Time::NEVER {
             return None;
@@ -30,12 +30,12 @@ impl Clock {
     }
 }
 
-/// `Duration` from a limit that is too far away to count as one.
+/// The instant in which `timeout` has passed; `None` if that is too far away to be one.
 pub(crate) fn deadline_after(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
 
-/// Tells how long ago it was made.
+/// Returns a function that says how long ago this call was.
 pub(crate) fn stopwatch() -> impl Fn() -> Duration {
     let begin = Instant::now();
     move || begin.elapsed()

@@ -4,7 +4,7 @@
 mod support;
 
 use raft_driver_thread::raft_proto::{NodeId, ProposeError, ReadMode};
-use raft_driver_thread::{News, RequestError, StopReason, Unknown};
+use raft_driver_thread::{NodeEvent, RequestError, StopReason, Unknown};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,15 +36,15 @@ fn commands_submitted_together_are_applied_in_order() {
 }
 
 #[test]
-fn the_last_news_of_every_subscriber_is_why_the_node_stopped() {
+fn the_last_event_of_every_subscription_is_why_the_node_stopped() {
     let cluster = Cluster::new(1);
     let node = &cluster.nodes[&1];
     let subscription = node.subscribe();
     cluster.leader();
     node.shutdown();
-    let news: Vec<News> = subscription.iter().collect();
-    let end = News::Stopped(StopReason::Shutdown);
-    assert_eq!(news.last(), Some(&end));
+    let events: Vec<NodeEvent> = subscription.iter().collect();
+    let end = NodeEvent::Stopped(StopReason::Shutdown);
+    assert_eq!(events.last(), Some(&end));
     let late = node.subscribe();
     assert_eq!(late.recv(), Ok(end));
 }

@@ -110,3 +110,89 @@ fn a_folder_that_is_not_a_nodes_or_is_in_use_is_refused() {
     assert!(matches!(error, StorageError::InUse { .. }), "{error}");
     drop(storage);
 }
+
+/// The command line, on folders as a user may give them.
+#[cfg(feature = "inspect")]
+mod command {
+    use super::{data_dir, flip_bit, fs, only_file};
+    use std::path::Path;
+    use std::process::Command;
+
+    struct Output {
+        exit_code: i32,
+        stdout: String,
+        stderr: String,
+    }
+
+    fn inspect(arguments: &[&str], dir: &Path) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_raft-inspect"));
+        let output = command.args(arguments).arg(dir).output().unwrap();
+        Output {
+            exit_code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn assert_refused(dir: &Path, expected: &str) {
+        let Output {
+            exit_code, stderr, ..
+        } = inspect(&[], dir);
+        assert_eq!(exit_code, 2);
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+
+    #[test]
+    fn a_folder_around_the_data_folder_is_refused_and_the_right_one_is_named() {
+        let outer = tempfile::tempdir().unwrap();
+        assert_refused(outer.path(), "holds no file FORMAT");
+        let data = outer.path().join("raft");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("FORMAT"), "").unwrap();
+        let hint = format!("try `raft-inspect {}`", data.display());
+        assert_refused(outer.path(), &hint);
+        assert_refused(&outer.path().join("missing"), "does not exist");
+    }
+
+    #[test]
+    fn an_undamaged_folder_exits_with_0_and_a_damaged_one_with_1_and_names_the_file() {
+        let data_dir = data_dir();
+        let undamaged = inspect(&[], data_dir.path());
+        assert_eq!(undamaged.exit_code, 0);
+        assert_eq!(undamaged.stderr, "");
+        let text = undamaged.stdout;
+        assert!(text.contains("whole: every record"), "{text}");
+        let snapshot = only_file(data_dir.path().join("snapshots"));
+        flip_bit(&snapshot, 3);
+        let damaged = inspect(&[], data_dir.path());
+        assert_eq!(damaged.exit_code, 1);
+        let text = damaged.stdout;
+        assert!(text.contains(snapshot.to_str().unwrap()), "{text}");
+        // So damaged that the log cannot be read at all.
+        let log = data_dir.path().join("log");
+        let mut files = fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
+        let is_journal = |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "jnl");
+        let journal = files.find(is_journal).unwrap();
+        flip_bit(&journal, 40);
+        let Output {
+            exit_code, stderr, ..
+        } = inspect(&[], data_dir.path());
+        assert_eq!(exit_code, 1, "{stderr}");
+        assert!(stderr.contains(journal.to_str().unwrap()), "{stderr}");
+        assert!(!stderr.contains("Fjall"), "{stderr}");
+    }
+
+    #[test]
+    fn json_is_one_object_for_each_entry_and_one_for_the_folder() {
+        let data_dir = data_dir();
+        let output = inspect(&["--json", "--entries"], data_dir.path());
+        assert_eq!(output.exit_code, 0);
+        let text = output.stdout;
+        let lines: Vec<&str> = text.lines().collect();
+        let (last, entries) = lines.split_last().unwrap();
+        assert!(last.contains(r#""node":1"#), "{last}");
+        assert!(last.contains(r#""problems":[]"#), "{last}");
+        let payload = r#""payload":"6c617374""#; // "last"
+        assert!(entries.last().unwrap().contains(payload), "{text}");
+    }
+}

@@ -43,7 +43,7 @@ fn a_node_measures_its_term_leadership_proposals_and_syncs() {
     assert_eq!(measured["raft_term"], gauge(status.term.0));
     assert_eq!(measured["raft_is_leader"], gauge(1));
     assert_eq!(measured["raft_commit_index"], gauge(2));
-    assert_eq!(measured["raft_apply_lag"], gauge(0));
+    assert_eq!(measured["raft_apply_lag_entries"], gauge(0));
     assert_eq!(measured["raft_elections_total"], DebugValue::Counter(1));
     let DebugValue::Counter(proposals) = measured["raft_proposals_total"] else {
         panic!("{measured:?}");
@@ -77,7 +77,7 @@ fn a_leader_measures_how_far_its_peers_lag() {
     wait_for("all peers' lags to be zero", || {
         let measured = snapshotter.snapshot().into_vec().into_iter();
         let lags: Vec<_> = measured
-            .filter(|(key, ..)| key.key().name() == "raft_peer_lag")
+            .filter(|(key, ..)| key.key().name() == "raft_peer_lag_entries")
             .map(|(.., value)| value)
             .collect();
         let is_zero = |value: &DebugValue| *value == DebugValue::Gauge(0.0.into());

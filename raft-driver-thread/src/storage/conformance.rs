@@ -1,4 +1,4 @@
-//! What every storage has to do, as a test for those of others.
+//! A test of the contract of storages, for implementations of one's own.
 
 use super::{SnapshotSink, Storage, StorageError};
 use bytes::Bytes;
@@ -11,43 +11,43 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::io::{Read, Write as _};
 
-/// How many steps the random part has.
+/// How many random steps the test takes.
 const RANDOM_STEPS: u64 = 250;
 
-/// What a storage did that it must not do.
+/// What a storage does against the contract.
 #[derive(Debug, thiserror::Error)]
 pub enum ConformanceError {
-    /// It failed.
+    /// It returned an error.
     #[error("{doing}: {source}")]
     Failed {
-        /// What it was asked to do.
+        /// What the storage was asked to do.
         doing: String,
-        /// What it said.
+        /// Its error.
         source: StorageError,
     },
-    /// It did something else.
+    /// It did something other than the contract says.
     #[error("{doing}: expected {expected}, found {found}")]
     Differs {
-        /// What it was asked to do.
+        /// What the storage was asked to do.
         doing: String,
         /// What the contract says.
         expected: String,
-        /// What it did.
+        /// What the storage did.
         found: String,
     },
 }
 
 type Checked = Result<(), ConformanceError>;
 
-/// Puts a storage through all that [`Storage`] and [`Snapshots`](super::Snapshots) promise, and
-/// compares it with a model after each step. `open` opens the same storage anew, empty at first;
-/// the one before has been dropped by then, as by a process that was killed.
+/// Tests everything that [`Storage`] and [`Snapshots`](super::Snapshots) promise, and compares the
+/// storage with a model after each step. `open` opens the same storage anew; it has to be empty the
+/// first time. The instance before has been dropped by then, as by a process that was killed.
 ///
-/// What it cannot see is whether a write is durable when it returns: cut the power for that.
+/// This test cannot see whether a write is durable when it returns: that takes a power failure.
 ///
 /// # Errors
 ///
-/// [`ConformanceError`], the first thing that is wrong.
+/// [`ConformanceError`]: the first difference from the contract.
 ///
 /// ```
 /// use raft_driver_thread::storage::{MemoryStorage, conformance};
@@ -88,18 +88,18 @@ fn failed(doing: &str) -> impl FnOnce(StorageError) -> ConformanceError {
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(doing: &str, expected: &T, found: &T) -> Checked {
-    match expected == found {
-        true => Ok(()),
-        false => Err(ConformanceError::Differs {
-            doing: doing.to_owned(),
-            expected: format!("{expected:?}"),
-            found: format!("{found:?}"),
-        }),
+    if expected == found {
+        return Ok(());
     }
+    Err(ConformanceError::Differs {
+        doing: doing.to_owned(),
+        expected: format!("{expected:?}"),
+        found: format!("{found:?}"),
+    })
 }
 
 impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
-    /// Drops the storage and opens it anew: it holds what the model does.
+    /// Drops the storage and opens it anew: it has to hold what the model holds.
     fn reopen(&mut self, when: &str) -> Checked {
         let doing = format!("recover {when}");
         self.storage = None;
@@ -130,7 +130,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
         for index in from..from + count {
             let length = self.random.next_u32() % 200;
             let payload: Vec<u8> = (0..length).map(|_| self.random.next_u32() as u8).collect();
-            // Indexes rise by one and the term is the same: they follow each other.
+            // Never refused: indexes rise by one, and the term is the same.
             let _ = entries.push(id(index, term), EntryKind::Command, Bytes::from(payload));
         }
         Write {
@@ -170,7 +170,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
         self.entries_are_read()
     }
 
-    /// Some entries by their index and term, under limits.
+    /// Reads some entries by their index and term, within limits.
     fn entries_are_read(&mut self) -> Checked {
         let log = self.model.entries.clone();
         let (Some(first), Some(last)) = (log.iter().next().map(|entry| entry.id()), log.last_id())
@@ -197,7 +197,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
         Ok(())
     }
 
-    /// A snapshot of the node's own, which ends at `last`.
+    /// Makes a snapshot of the node's own, which ends at `last`.
     fn make(&mut self, last: EntryId) -> Result<SnapshotMeta, ConformanceError> {
         let doing = "make a snapshot";
         let data: Vec<u8> = (0..last.index.0 * 10).map(|byte| byte as u8).collect();
@@ -205,7 +205,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
         let mut sink: Box<dyn SnapshotSink> = files.create().map_err(failed(doing))?;
         let written = sink.write_all(&data);
         written.map_err(|error| failed(doing)(StorageError::io(doing, error)))?;
-        drop(files.create().map_err(failed(doing))?); // One that is given up.
+        drop(files.create().map_err(failed(doing))?); // Dropped unfinished.
         let id = sink.finish(last).map_err(failed(doing))?;
         same(doing, &snapshot_of(last, &data), &id)?;
         self.snapshot_is_read(id, &data)?;
@@ -271,7 +271,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
                 files.write(id, offset as u64, &data[offset..end]).is_ok()
             };
             let wrote = [
-                write(other, 0, 500), // Given up.
+                write(other, 0, 500), // Discarded by the next one.
                 write(snapshot, 0, 300),
                 write(snapshot, 400, 500), // A gap.
                 write(other, 300, 500),    // Of another one.
@@ -280,7 +280,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
             let doing = "write chunks of a snapshot";
             same(doing, &[true, true, false, false, true], &wrote)?;
             self.reopen("half of a snapshot received")?;
-            // It was not installed: it is gone, and comes again.
+            // It was not installed: the partial file is gone, and the transfer begins anew.
             let files = self.storage()?.snapshots();
             let again = files.write(snapshot, 0, &data).is_ok();
             same("write a snapshot again", &true, &again)?;
@@ -302,7 +302,8 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
         Ok(())
     }
 
-    /// One to three writes, or a compaction; now and then the storage is opened anew.
+    /// Takes one step at random: one to three writes, a compaction, a read, or opening the storage
+    /// anew.
     fn random_step(&mut self) -> Checked {
         let log = self.model.entries.clone();
         let last = log.last_id().map_or(Index::ZERO, |id| id.index).0;
@@ -372,7 +373,7 @@ fn compaction(snapshot: SnapshotMeta, drop_through: Index) -> Write {
     }
 }
 
-/// What of `log` follows the first `skipped` entries, within `max_bytes`.
+/// The entries of `log` after the first `skipped` ones, within `max_bytes`.
 fn bounded(log: &Entries, skipped: usize, max_bytes: u64) -> Entries {
     let mut bytes = 0;
     let mut is_first = true;
@@ -389,13 +390,13 @@ fn bounded(log: &Entries, skipped: usize, max_bytes: u64) -> Entries {
 fn filter(log: &Entries, mut keep: impl FnMut(&raft_proto::Entry<'_>) -> bool) -> Entries {
     let mut kept = EntriesBuilder::new();
     for entry in log.iter().filter(|entry| keep(entry)) {
-        // A range of a log is one.
+        // Never refused: a range of a log is a log.
         let _ = kept.push(entry.id(), entry.kind(), entry.share_payload());
     }
     kept.finish()
 }
 
-/// The effects of a write, as the contract states them.
+/// Applies the effects of a write to the model, as the contract states them.
 fn model(model: &mut Recovered, write: &Write) {
     if let Some(identity) = &write.identity {
         model.identity = Some((**identity).clone());

@@ -1,5 +1,4 @@
-//! A storage that forgets when the process ends: for tests, and for services that keep
-//! nothing.
+//! A storage in memory, for tests, and for services whose state may end with the process.
 
 use super::{SnapshotSink, Snapshots, Storage, StorageError};
 use bytes::Bytes;
@@ -12,8 +11,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A storage in memory. Its clones are handles to the same storage: keep one, drop the
-/// node, and start it again with the clone: a crash that loses nothing.
+/// A storage in memory. Clones are handles to the same storage. To restart a node without loss,
+/// keep a clone, drop the node, and start it with the clone.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStorage {
     log: Arc<Mutex<Log>>,
@@ -25,10 +24,17 @@ struct Log {
     identity: Option<Identity>,
     hard_state: HardState,
     snapshot: Option<SnapshotMeta>,
-    entries: BTreeMap<Index, (Term, EntryKind, Bytes)>,
+    entries: BTreeMap<Index, StoredEntry>,
 }
 
-/// Cheap to clone: a sink keeps one.
+#[derive(Clone, Debug)]
+struct StoredEntry {
+    term: Term,
+    kind: EntryKind,
+    payload: Bytes,
+}
+
+/// Cheap to clone: every sink has a clone.
 #[derive(Clone, Debug, Default)]
 struct MemorySnapshots {
     files: Arc<Mutex<Files>>,
@@ -36,17 +42,24 @@ struct MemorySnapshots {
 
 #[derive(Debug, Default)]
 struct Files {
-    whole: BTreeMap<SnapshotId, Bytes>,
-    partial: Option<(SnapshotId, Vec<u8>)>,
+    complete: BTreeMap<SnapshotId, Bytes>,
+    partial: Option<PartialFile>,
 }
 
-/// A lock whose holder has panicked holds what the last whole write left.
+/// A snapshot that is being received.
+#[derive(Debug)]
+struct PartialFile {
+    id: SnapshotId,
+    data: Vec<u8>,
+}
+
+/// Locks, also if an earlier holder has panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemoryStorage {
-    /// An empty one.
+    /// An empty storage.
     pub fn new() -> MemoryStorage {
         MemoryStorage::default()
     }
@@ -56,17 +69,13 @@ impl Storage for MemoryStorage {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
         let log = lock(&self.log);
         let mut builder = EntriesBuilder::new();
-        for (index, (term, kind, payload)) in &log.entries {
-            let id = EntryId {
-                index: *index,
-                term: *term,
-            };
-            push(&mut builder, id, *kind, payload.clone())?;
+        for (index, entry) in &log.entries {
+            push(&mut builder, *index, entry)?;
         }
         let current = log.snapshot.as_ref().map(|meta| meta.id);
         let mut files = lock(&self.snapshots.files);
         files.partial = None;
-        files.whole.retain(|id, _| Some(*id) == current);
+        files.complete.retain(|id, _| Some(*id) == current);
         Ok(Recovered {
             identity: log.identity.clone(),
             hard_state: log.hard_state,
@@ -93,24 +102,20 @@ impl Storage for MemoryStorage {
         let log = lock(&self.log);
         let mut builder = EntriesBuilder::new();
         let mut bytes = 0;
-        for (index, (term, kind, payload)) in log.entries.range(from.index..=to.index) {
-            bytes += payload.len() as u64 + ENTRY_OVERHEAD;
-            let first = *index == from.index;
-            if first && *term != from.term {
+        for (index, entry) in log.entries.range(from.index..=to.index) {
+            bytes += entry.payload.len() as u64 + ENTRY_OVERHEAD;
+            let is_first = *index == from.index;
+            if is_first && entry.term != from.term {
                 return Ok(None);
             }
-            if !first && bytes > max_bytes {
+            if !is_first && bytes > max_bytes {
                 break;
             }
-            let id = EntryId {
-                index: *index,
-                term: *term,
-            };
-            push(&mut builder, id, *kind, payload.clone())?;
+            push(&mut builder, *index, entry)?;
         }
         let entries = builder.finish();
-        let begins = entries.first_index() == Some(from.index);
-        Ok(begins.then_some(entries))
+        let is_found = entries.first_index() == Some(from.index);
+        Ok(is_found.then_some(entries))
     }
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
@@ -120,11 +125,15 @@ impl Storage for MemoryStorage {
 
 fn push(
     builder: &mut EntriesBuilder,
-    id: EntryId,
-    kind: EntryKind,
-    payload: Bytes,
+    index: Index,
+    entry: &StoredEntry,
 ) -> Result<(), StorageError> {
-    let pushed = builder.push(id, kind, payload);
+    let StoredEntry {
+        term,
+        kind,
+        payload,
+    } = entry.clone();
+    let pushed = builder.push(EntryId { index, term }, kind, payload);
     pushed.map_err(|error| StorageError::Contract(error.to_string()))
 }
 
@@ -152,8 +161,12 @@ impl Log {
             self.entries.split_off(&first);
         }
         for entry in &write.entries {
-            let value = (entry.term(), entry.kind(), entry.share_payload());
-            self.entries.insert(entry.index(), value);
+            let stored = StoredEntry {
+                term: entry.term(),
+                kind: entry.kind(),
+                payload: entry.share_payload(),
+            };
+            self.entries.insert(entry.index(), stored);
         }
         Ok(())
     }
@@ -164,13 +177,13 @@ impl Log {
 }
 
 impl MemorySnapshots {
-    /// The partial file becomes a whole one.
+    /// Turns the partial file into a complete one.
     fn install(&self, id: SnapshotId) -> Result<(), StorageError> {
         let mut files = lock(&self.files);
         match files.partial.take() {
-            Some((partial, data)) if partial == id => {
-                check(id, &data)?;
-                files.whole.insert(id, data.into());
+            Some(partial) if partial.id == id => {
+                check(id, &partial.data)?;
+                files.complete.insert(id, partial.data.into());
                 Ok(())
             }
             other => {
@@ -183,13 +196,11 @@ impl MemorySnapshots {
 }
 
 fn check(id: SnapshotId, data: &[u8]) -> Result<(), StorageError> {
-    match data.len() as u64 == id.size && Checksum::of(data) == id.checksum {
-        true => Ok(()),
-        false => {
-            let what = format!("the bytes of {id:?} are others");
-            Err(StorageError::Contract(what))
-        }
+    if data.len() as u64 == id.size && Checksum::of(data) == id.checksum {
+        return Ok(());
     }
+    let what = format!("the bytes that were received are not those of {id:?}");
+    Err(StorageError::Contract(what))
 }
 
 impl Snapshots for MemorySnapshots {
@@ -201,7 +212,7 @@ impl Snapshots for MemorySnapshots {
     }
 
     fn open(&self, snapshot: SnapshotId) -> Result<Box<dyn io::Read + Send>, StorageError> {
-        let data = lock(&self.files).whole.get(&snapshot).cloned();
+        let data = lock(&self.files).complete.get(&snapshot).cloned();
         match data {
             Some(data) => Ok(Box::new(io::Cursor::new(data))),
             None => {
@@ -217,7 +228,7 @@ impl Snapshots for MemorySnapshots {
         offset: u64,
         length: u64,
     ) -> Result<Bytes, SnapshotReadFailed> {
-        let data = lock(&self.files).whole.get(&snapshot).cloned();
+        let data = lock(&self.files).complete.get(&snapshot).cloned();
         let data = data.ok_or(SnapshotReadFailed::Gone)?;
         let end = offset.checked_add(length);
         match end.filter(|end| *end <= data.len() as u64) {
@@ -235,12 +246,15 @@ impl Snapshots for MemorySnapshots {
     ) -> Result<(), SnapshotWriteFailed> {
         let mut files = lock(&self.files);
         if offset == 0 {
-            files.partial = Some((snapshot, data.to_vec()));
+            files.partial = Some(PartialFile {
+                id: snapshot,
+                data: data.to_vec(),
+            });
             return Ok(());
         }
         match &mut files.partial {
-            Some((id, partial)) if *id == snapshot && partial.len() as u64 == offset => {
-                partial.extend_from_slice(data);
+            Some(partial) if partial.id == snapshot && partial.data.len() as u64 == offset => {
+                partial.data.extend_from_slice(data);
                 Ok(())
             }
             Some(_) | None => Err(SnapshotWriteFailed),
@@ -248,7 +262,7 @@ impl Snapshots for MemorySnapshots {
     }
 
     fn release(&self, snapshot: SnapshotId) {
-        lock(&self.files).whole.remove(&snapshot);
+        lock(&self.files).complete.remove(&snapshot);
     }
 }
 
@@ -276,7 +290,7 @@ impl SnapshotSink for MemorySink {
             checksum: Checksum::of(&self.data),
         };
         let mut files = lock(&self.snapshots.files);
-        files.whole.insert(id, self.data.into());
+        files.complete.insert(id, self.data.into());
         Ok(id)
     }
 }

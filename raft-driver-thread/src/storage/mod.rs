@@ -1,11 +1,11 @@
 //! Stable storage: the log, the hard state, and the snapshots' bytes.
 //!
-//! Two traits, because two kinds of work meet here. [`Storage`] belongs to the disk thread alone,
-//! which hands it every write in order and waits for it: one call is one sync (group commit).
-//! [`Snapshots`] is shared by the threads that make, send and receive snapshots, none of
-//! which may hold up the log.
+//! There are two traits, because there are two kinds of work. [`Storage`] belongs to the disk
+//! thread alone, which gives it every write in order and waits for it: one call is one sync (group
+//! commit). [`Snapshots`] is shared by the threads that make, send and receive snapshots. None of
+//! them may delay the log.
 //!
-//! Another store is as good if it keeps to what the traits say, which [`conformance`] checks.
+//! Any implementation will do that keeps the contract of the traits. [`conformance`] checks that.
 
 mod conformance;
 #[cfg(feature = "disk")]
@@ -25,40 +25,41 @@ use std::sync::Arc;
 
 /// The log and the hard state of one node, on stable storage.
 ///
-/// The driver calls [`recover`](Storage::recover) once, first, and the rest from one thread. After
-/// an error of [`write`](Storage::write) it calls nothing more: the storage is dropped, and
-/// what it holds is found out when it is opened anew.
+/// The driver calls [`recover`](Storage::recover) once and before the other methods, and the others
+/// from one thread. After an error of [`write`](Storage::write) it calls nothing more and drops the
+/// storage. What the storage holds then is known when it is opened anew.
 pub trait Storage: Send + 'static {
-    /// What the writes of former instances left: the effects of writes `1..=k`, where `k` is at
-    /// least the last one for which [`write`](Storage::write) returned `Ok`. All of it is durable
-    /// when this returns (an implementation syncs what it found), and snapshots other than the
+    /// Returns the state that earlier instances wrote: the effects of writes `1..=k`, where `k` is
+    /// at least the last one for which [`write`](Storage::write) returned `Ok`. All of it is
+    /// durable when this returns: an implementation syncs what it found. Snapshots other than the
     /// recovered one are deleted, partial files too.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Damaged`] if bytes are not what was written and what was
-    /// acknowledged cannot be recovered for certain; nothing is ever guessed.
+    /// [`StorageError::Damaged`] if bytes are not what was written, so that it is not certain that
+    /// everything acknowledged can be recovered. An implementation never guesses.
     fn recover(&mut self) -> Result<Recovered, StorageError>;
 
-    /// Makes these writes durable: in order, each one whole or not at all, its parts taking
-    /// effect in the order of [`Write`]'s fields. When this returns `Ok` they survive a power
-    /// failure. They are all that was waiting: one sync for all of them is best.
+    /// Makes these writes durable, in order, and each one atomically. The parts of a write take
+    /// effect in the order of [`Write`]'s fields. When this returns `Ok`, the writes survive a
+    /// power failure. These are all writes that waited: an implementation should sync once for all
+    /// of them.
     ///
     /// # Errors
     ///
-    /// Any error is final: the writes may or may not have happened, the node stops, and the
-    /// storage is not called again. A failed sync must never be retried.
+    /// Any error is final. The writes may have happened or not, the node stops, and the storage is
+    /// not called again. An implementation must never retry a failed sync.
     fn write(&mut self, writes: &[Write]) -> Result<(), StorageError>;
 
-    /// The entries from `from` to `to` that a former write stored, as many as `max_bytes` hold
-    /// (payloads and [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD) each) but at least one; or
-    /// `None` if the entry `from` (by index and term) is not there any more. Asked only where
+    /// Returns the entries from `from` to `to`, both included, that earlier writes stored: as many
+    /// as fit into `max_bytes`, but at least one. Each counts its payload and
+    /// [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD). Returns `None` if there is no entry with the
+    /// index and the term of `from` (any more). Called only if
     /// [`max_resident_bytes`](raft_proto::Config::max_resident_bytes) is set.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if it cannot be read. The node stops: a log that cannot be read
-    /// cannot be trusted.
+    /// [`StorageError`] if the log cannot be read. The node stops.
     fn read_entries(
         &mut self,
         from: EntryId,
@@ -66,7 +67,7 @@ pub trait Storage: Send + 'static {
         max_bytes: u64,
     ) -> Result<Option<Entries>, StorageError>;
 
-    /// The snapshots' bytes, for other threads.
+    /// The snapshots of this storage, for other threads.
     fn snapshots(&self) -> Arc<dyn Snapshots>;
 }
 
@@ -93,33 +94,34 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
     }
 }
 
-/// The bytes of snapshots: those that this node made, and the one that it is receiving.
+/// The bytes of snapshots: of those that this node made, and of the one that it is receiving.
 ///
-/// Which snapshot a restart recovers is decided by [`Storage::write`] alone (a
-/// [`Compaction`](raft_proto::Compaction) or an [`Install`](raft_proto::Install)); until then a
-/// file is only a file.
+/// Only [`Storage::write`] decides which snapshot a restart recovers, with a
+/// [`Compaction`](raft_proto::Compaction) or an [`Install`](raft_proto::Install). A snapshot that
+/// no write has named is deleted by [`Storage::recover`].
 pub trait Snapshots: Send + Sync + 'static {
-    /// Begins a snapshot of this node's own state, in a file aside.
+    /// Begins a snapshot of this node's own state, in a temporary file.
     ///
     /// # Errors
     ///
-    /// If there is no room; the node goes on without a snapshot and tries again later.
+    /// [`StorageError`] if the file cannot be made. The node runs on, and tries again later.
     fn create(&self) -> Result<Box<dyn SnapshotSink>, StorageError>;
 
-    /// The whole of a stored snapshot, to load it into the state machine. Its size and checksum are
-    /// verified before the reader comes to its end: a reader that has seen the end without an error
-    /// has read what was written.
+    /// Opens a stored snapshot, to load it into the state machine. The reader verifies its size and
+    /// checksum before it comes to its end: if it ends without an error, its bytes are those that
+    /// were written.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if there is none, or it cannot be opened.
+    /// [`StorageError`] if there is no such snapshot, or if it cannot be opened.
     fn open(&self, snapshot: SnapshotId) -> Result<Box<dyn io::Read + Send>, StorageError>;
 
-    /// `length` bytes of a stored snapshot from `offset` on, to be sent to a peer.
+    /// Reads `length` bytes of a stored snapshot from `offset` on, to send them to a peer.
     ///
     /// # Errors
     ///
-    /// [`SnapshotReadFailed::Gone`] if there is no such snapshot.
+    /// [`SnapshotReadFailed::Gone`] if there is no such snapshot, else
+    /// [`SnapshotReadFailed::Failed`].
     fn read(
         &self,
         snapshot: SnapshotId,
@@ -127,13 +129,13 @@ pub trait Snapshots: Send + Sync + 'static {
         length: u64,
     ) -> Result<Bytes, SnapshotReadFailed>;
 
-    /// Stores a chunk of a snapshot that is being received, in a file aside. Offset 0 begins a new
-    /// file and discards another partial one; other offsets continue where the last chunk ended.
-    /// Needs no sync: the write with the [`Install`](raft_proto::Install) does that.
+    /// Stores a chunk of a snapshot that is being received, in a temporary file. Offset 0 begins a
+    /// new file, and discards another partial one. Other offsets have to be where the last chunk
+    /// ended. No sync is needed: the write with the [`Install`](raft_proto::Install) does that.
     ///
     /// # Errors
     ///
-    /// [`SnapshotWriteFailed`]; the transfer begins anew.
+    /// [`SnapshotWriteFailed`]: the transfer begins anew.
     fn write(
         &self,
         snapshot: SnapshotId,
@@ -141,68 +143,69 @@ pub trait Snapshots: Send + Sync + 'static {
         data: &[u8],
     ) -> Result<(), SnapshotWriteFailed>;
 
-    /// Nothing needs this snapshot any more: deletes it, if it is there.
+    /// Deletes this snapshot, if it is there: nothing needs it any more.
     fn release(&self, snapshot: SnapshotId);
 }
 
-/// Takes the bytes of a snapshot that is being made. Dropped unfinished, it leaves nothing behind.
+/// Takes the bytes of a snapshot that is being made. If it is dropped unfinished, it deletes them.
 pub trait SnapshotSink: io::Write + Send {
-    /// All bytes are written: makes them durable under the id that consists of `last`, their number
-    /// and their [`Checksum`](raft_proto::Checksum).
+    /// All bytes are written: makes them durable. The snapshot's id consists of `last` (the last
+    /// entry that it covers), the number of bytes, and their [`Checksum`](raft_proto::Checksum).
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if they cannot be made durable; nothing is left behind.
+    /// [`StorageError`] if they cannot be made durable. They are deleted then.
     fn finish(self: Box<Self>, last: EntryId) -> Result<SnapshotId, StorageError>;
 }
 
-/// What a storage could not do.
+/// Why a storage could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The operating system refused. The node steps down and stops; make room, replace the
-    /// disk, or mend the permissions, and start it again.
+    /// The operating system refused. The node steps down and stops. Make room, replace the disk, or
+    /// correct the permissions, and start the node again.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done, and where.
+        /// What the storage was doing, and with which file.
         what: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Bytes are not what was written. The node does not start with them; give it a new id and an
-    /// empty folder, and let it join anew.
-    #[error("{} is damaged: {what}", place.display())]
+    /// Bytes are not what was written. The node does not start with them. Give it a new id and an
+    /// empty folder, and let it join the cluster anew.
+    #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The file or folder.
-        place: PathBuf,
-        /// What is wrong in it, and where.
+        path: PathBuf,
+        /// What is wrong with it, and where.
         what: String,
     },
-    /// Another process, or another node of this one, uses the folder.
-    #[error("{} is in use: stop the process that uses it", place.display())]
+    /// Another process, or another node of this process, uses the folder.
+    #[error("{} is in use: stop the process that uses it", path.display())]
     InUse {
         /// The folder.
-        place: PathBuf,
+        path: PathBuf,
     },
-    /// The folder was written by a version that this one does not know.
-    #[error("{} has format version {found}, this release reads {known}", place.display())]
+    /// Another release wrote the folder, in a format that this one cannot read.
+    #[error("{} has format version {found}, this release reads {known}", path.display())]
     UnknownVersion {
         /// The folder.
-        place: PathBuf,
-        /// What it says.
+        path: PathBuf,
+        /// The format's version in the folder.
         found: u64,
-        /// What is known.
+        /// The version that this release reads.
         known: u64,
     },
-    /// A write, or a question, that the contract does not allow: a defect of the caller.
-    #[error("the storage was asked for what its contract excludes: {0}")]
+    /// The caller broke the contract of the storage: a defect of the caller.
+    #[error("the storage was used against its contract: {0}")]
     Contract(String),
-    /// An error of a store that is none of the above.
+    /// Any other error.
     #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl StorageError {
-    /// The operating system's refusal, with what was being done.
+    /// An error of the operating system. `what` says what the storage was doing, and with which
+    /// file.
     pub fn io(what: impl Into<String>, source: io::Error) -> StorageError {
         StorageError::Io {
             what: what.into(),

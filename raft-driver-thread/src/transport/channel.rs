@@ -1,4 +1,5 @@
-//! Nodes of one process, connected by queues; with the faults of a bad network, for tests.
+//! A network of queues between the nodes of one process, with the faults of a bad network, for
+//! tests.
 //!
 //! ```
 //! use raft_driver_thread::raft_proto::NodeId;
@@ -22,32 +23,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What a network does to the messages that it takes from now on.
+/// The faults of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Faults {
-    /// How many of a thousand messages are lost.
-    pub lost_per_mille: u32,
-    /// How many of a thousand arrive twice.
-    pub doubled_per_mille: u32,
-    /// Each message is held for a time drawn from nothing to this: messages overtake each other.
-    pub delay: Duration,
+    /// How many of a thousand messages are lost, on average.
+    pub dropped_per_mille: u32,
+    /// How many of a thousand messages arrive twice, on average.
+    pub duplicated_per_mille: u32,
+    /// Each message is delayed by a time that is drawn below this. So messages overtake each other.
+    pub max_delay: Duration,
 }
 
 impl Faults {
     /// A network without faults.
     pub const NONE: Faults = Faults {
-        lost_per_mille: 0,
-        doubled_per_mille: 0,
-        delay: Duration::ZERO,
+        dropped_per_mille: 0,
+        duplicated_per_mille: 0,
+        max_delay: Duration::ZERO,
     };
 
-    /// The unreliable network of MIT's 6.5840: one in ten is lost, and each is held for up to 27
-    /// ms.
+    /// The unreliable network of MIT's 6.5840: one message in ten is lost, and each is delayed by
+    /// up to 27 ms. In addition, one in fifty arrives twice.
     pub const fn unreliable() -> Faults {
         Faults {
-            lost_per_mille: 100,
-            doubled_per_mille: 20,
-            delay: Duration::from_millis(27),
+            dropped_per_mille: 100,
+            duplicated_per_mille: 20,
+            max_delay: Duration::from_millis(27),
         }
     }
 }
@@ -61,8 +62,8 @@ pub struct Network {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Messages that are held; taken by the network's one thread.
-    held: Option<Sender<Held>>,
+    /// For the network's thread, which delivers them later. `None` only while it is dropped.
+    delayed: Option<Sender<Delayed>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -70,13 +71,13 @@ struct Shared {
 struct State {
     faults: Faults,
     random: ChaCha8Rng,
-    cut: BTreeSet<NodeId>,
+    disconnected: BTreeSet<NodeId>,
     inboxes: BTreeMap<NodeId, Inbox>,
 }
 
 /// A message that arrives later.
 #[derive(Debug)]
-struct Held {
+struct Delayed {
     due: Instant,
     inbox: Inbox,
     from: NodeId,
@@ -84,28 +85,29 @@ struct Held {
 }
 
 impl Network {
-    /// A network without faults, whose faults will be drawn from `seed`. (What they hit depends on the
-    /// threads' timing all the same.)
+    /// A network without faults. Those that are [set](Network::set_faults) later are drawn from
+    /// `seed`; which messages they hit depends also on the timing of the threads.
     pub fn new(seed: u64) -> Network {
-        let (held, late) = crossbeam_channel::unbounded();
+        let (delayed, received) = crossbeam_channel::unbounded();
         let builder = std::thread::Builder::new().name("raft-network".into());
-        // Without the thread nothing can be held: such messages are lost, as a network may.
-        let thread = builder.spawn(move || deliver_late(&late)).ok();
+        // Without the thread, messages that should be delayed are lost, as a network may lose them.
+        let thread = builder.spawn(move || deliver_delayed(&received)).ok();
         Network {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
                     faults: Faults::NONE,
                     random: ChaCha8Rng::seed_from_u64(seed),
-                    cut: BTreeSet::new(),
+                    disconnected: BTreeSet::new(),
                     inboxes: BTreeMap::new(),
                 }),
-                held: Some(held),
+                delayed: Some(delayed),
                 thread,
             }),
         }
     }
 
-    /// The end of this node. A later one for the same id takes its place when it is started.
+    /// The transport of this node. When a later one for the same id is started, it replaces this
+    /// one.
     pub fn transport(&self, node: NodeId) -> ChannelTransport {
         ChannelTransport {
             network: self.clone(),
@@ -114,19 +116,19 @@ impl Network {
         }
     }
 
-    /// What becomes of messages from now on.
+    /// Applies these faults to all messages that are sent from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.shared.lock().faults = faults;
     }
 
     /// Disconnects a node from all others.
     pub fn cut(&self, node: NodeId) {
-        self.shared.lock().cut.insert(node);
+        self.shared.lock().disconnected.insert(node);
     }
 
-    /// Connects it again.
+    /// Connects a node again.
     pub fn heal(&self, node: NodeId) {
-        self.shared.lock().cut.remove(&node);
+        self.shared.lock().disconnected.remove(&node);
     }
 }
 
@@ -139,14 +141,14 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.held = None;
+        self.delayed = None;
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // It has nothing to say.
+            let _ = thread.join(); // Its failure changes nothing.
         }
     }
 }
 
-/// A node's end of a [`Network`].
+/// The transport of one node, in a [`Network`].
 #[derive(Debug)]
 pub struct ChannelTransport {
     network: Network,
@@ -158,7 +160,7 @@ impl Transport for ChannelTransport {
     fn start(&mut self, config: &Config, inbox: Inbox) -> Result<(), TransportError> {
         if config.node_id != self.node {
             let (node, other) = (self.node, config.node_id);
-            let what = format!("the end of {node} was given to {other}");
+            let what = format!("the transport of {node} was given to {other}");
             return Err(TransportError::Settings(what));
         }
         self.network.shared.lock().inboxes.insert(self.node, inbox);
@@ -166,7 +168,7 @@ impl Transport for ChannelTransport {
         Ok(())
     }
 
-    fn members(&mut self, _membership: &Membership) {} // All of the process can be reached.
+    fn members(&mut self, _membership: &Membership) {} // Every node of the process can be reached.
 
     fn send(&mut self, to: NodeId, message: Message) {
         let mut state = self.network.shared.lock();
@@ -181,7 +183,7 @@ impl Transport for ChannelTransport {
         }
     }
 
-    fn flush(&mut self) {} // Nothing is gathered.
+    fn flush(&mut self) {} // Messages leave at once.
 
     fn stop(&mut self) {
         if std::mem::take(&mut self.is_started) {
@@ -197,12 +199,12 @@ impl Drop for ChannelTransport {
 }
 
 impl ChannelTransport {
-    /// A node that has stopped, or has no room, loses it.
+    /// A node that has stopped, or that has no room, loses the message.
     fn deliver(&self, inbox: &Inbox, message: Message, delay: Duration) {
         if delay.is_zero() {
             let _ = inbox.try_deliver(self.node, message);
-        } else if let Some(held) = &self.network.shared.held {
-            let _ = held.send(Held {
+        } else if let Some(delayed) = &self.network.shared.delayed {
+            let _ = delayed.send(Delayed {
                 due: Instant::now() + delay,
                 inbox: inbox.clone(),
                 from: self.node,
@@ -214,17 +216,17 @@ impl ChannelTransport {
 
 impl State {
     fn route(&self, from: NodeId, to: NodeId) -> Option<Inbox> {
-        if self.cut.contains(&from) || self.cut.contains(&to) {
+        if self.disconnected.contains(&from) || self.disconnected.contains(&to) {
             return None;
         }
         self.inboxes.get(&to).cloned()
     }
 
     fn copies(&mut self) -> u32 {
-        if self.draws(self.faults.lost_per_mille) {
+        if self.draws(self.faults.dropped_per_mille) {
             return 0;
         }
-        1 + u32::from(self.draws(self.faults.doubled_per_mille))
+        1 + u32::from(self.draws(self.faults.duplicated_per_mille))
     }
 
     fn draws(&mut self, per_mille: u32) -> bool {
@@ -232,31 +234,32 @@ impl State {
     }
 
     fn delay(&mut self) -> Duration {
-        match u64::try_from(self.faults.delay.as_nanos()) {
+        match u64::try_from(self.faults.max_delay.as_nanos()) {
             Ok(0) | Err(_) => Duration::ZERO,
             Ok(most) => Duration::from_nanos(self.random.next_u64() % most),
         }
     }
 }
 
-/// The network's thread: holds messages until they are due.
-fn deliver_late(late: &Receiver<Held>) {
-    let mut waiting: BTreeMap<(Instant, u64), Held> = BTreeMap::new();
+/// The network's thread: keeps messages until they are due.
+fn deliver_delayed(delayed: &Receiver<Delayed>) {
+    // The number tells messages apart that are due at the same instant.
+    let mut waiting: BTreeMap<(Instant, u64), Delayed> = BTreeMap::new();
     let mut number = 0;
     loop {
         let next = waiting.first_key_value().map(|((due, _), _)| *due);
         let received = match next {
-            Some(due) => late.recv_deadline(due),
-            None => late.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => delayed.recv_deadline(due),
+            None => delayed.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match received {
-            Ok(held) => {
+            Ok(message) => {
                 number += 1;
-                waiting.insert((held.due, number), held);
+                waiting.insert((message.due, number), message);
             }
             Err(RecvTimeoutError::Timeout) => {
-                if let Some((_, held)) = waiting.pop_first() {
-                    let _ = held.inbox.try_deliver(held.from, held.message);
+                if let Some((_, due)) = waiting.pop_first() {
+                    let _ = due.inbox.try_deliver(due.from, due.message);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => return,

@@ -1,8 +1,8 @@
 //! How messages reach other nodes.
 //!
-//! Raft asks little of a network: messages may be lost, delayed, repeated and reordered. What it
-//! does ask is that a message arrives as it was sent, and from whom it says: the implementation
-//! vouches for that.
+//! Raft asks little of a network: messages may be lost, delayed, repeated and reordered. But a
+//! message that arrives has to be unchanged, and its sender has to be the node that it names. The
+//! implementation vouches for both.
 
 pub mod channel;
 #[cfg(feature = "tcp")]
@@ -12,34 +12,33 @@ use crate::inbox::Inbox;
 use raft_proto::{Config, Membership, Message, NodeId};
 use std::io;
 
-/// Carries messages to peers and delivers theirs.
+/// Sends messages to peers, and delivers those of peers to an [`Inbox`].
 ///
-/// All methods are called by the thread that has the core's turn, which may be any of the node's, one at a
-/// time. None may wait for a peer, a connection or a disk: a transport has threads and bounded queues of its
-/// own, and drops what does not fit.
+/// All methods but [`start`](Transport::start) are called by the thread that takes the core's turn:
+/// any of the node's threads, one at a time. No method may wait for a peer, a connection or a disk.
+/// A transport has threads and bounded queues of its own, and drops messages that do not fit.
 pub trait Transport: Send + 'static {
-    /// Begins to listen and to deliver to `inbox`, for the node with this config. Called once,
-    /// first.
+    /// Starts to listen, and to deliver to `inbox`, for the node with this config. Called once, and
+    /// before the other methods.
     ///
     /// # Errors
     ///
-    /// [`TransportError`] if it cannot: the node does not start.
+    /// [`TransportError`]: the node does not start.
     fn start(&mut self, config: &Config, inbox: Inbox) -> Result<(), TransportError>;
 
-    /// These are the members now; a context is what the cluster's administrator gave to each,
-    /// for this transport an address. Called after `start` and whenever they change. Nodes that
-    /// are no members any more may still be sent to for a while: a leader tells them that they
-    /// are removed.
+    /// Takes the current members. The administrator gave each a context, from which the transport
+    /// knows the member's address. Called after `start`, and whenever the members change. Messages
+    /// to a node that was removed may follow for a while: a leader tells it that it is removed.
     fn members(&mut self, membership: &Membership);
 
     /// Sends `message` to `to`, or drops it.
     fn send(&mut self, to: NodeId, message: Message);
 
-    /// The end of a turn: what was sent can leave now, together.
+    /// The turn has ended: the messages that were sent in it can leave now, together.
     fn flush(&mut self);
 
-    /// Ends: closes what is open, frees the port, joins the threads. No message is delivered
-    /// afterwards. Called once; a transport that is dropped without it does the same.
+    /// Stops: closes the connections, frees the port, joins the threads. No message is delivered
+    /// afterwards. Called at most once. A transport that is dropped has to do the same.
     fn stop(&mut self);
 }
 
@@ -65,18 +64,18 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// Why a transport could not begin.
+/// Why a transport could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The operating system refused.
     #[error("{what}: {source}")]
     Io {
-        /// What was being done, and with which address.
+        /// What the transport was doing, and with which address.
         what: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A setting makes no sense, or certificates do not fit each other.
+    /// A setting is invalid, or the certificates do not belong together.
     #[error("the transport's settings: {0}")]
     Settings(String),
 }

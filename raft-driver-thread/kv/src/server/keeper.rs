@@ -5,7 +5,7 @@ use super::gateway::Gateway;
 use crate::settings::Identity;
 use crate::state::{Body, Machine, Server};
 use bytes::Bytes;
-use raft_driver_thread::News;
+use raft_driver_thread::NodeEvent;
 use raft_driver_thread::Node;
 use raft_driver_thread::StopReason;
 use raft_driver_thread::raft_proto::{MemberRole, RoleKind};
@@ -31,7 +31,7 @@ pub(crate) fn watch_leadership(
         .name("kv-news".into())
         .spawn(move || {
             for news in news {
-                if let News::Stopped(reason) = news {
+                if let NodeEvent::Stopped(reason) = news {
                     stopped.send_replace(Some(reason));
                 }
                 leadership.send_modify(|count| *count += 1);

@@ -276,7 +276,7 @@ fn tcp_options(settings: &Settings) -> TcpOptions {
     });
     let members = settings.members.iter();
     let members = members.map(|member| (NodeId(member.node), member.peers.clone()));
-    options.introductions = members.collect();
+    options.initial_addresses = members.collect();
     options
 }
 

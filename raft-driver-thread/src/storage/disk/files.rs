@@ -20,9 +20,9 @@ fn failed(doing: &str, path: &Path) -> impl FnOnce(io::Error) -> StorageError {
     move |source| StorageError::io(what, source)
 }
 
-fn damaged(place: &Path, what: impl Into<String>) -> StorageError {
+fn damaged(path: &Path, what: impl Into<String>) -> StorageError {
     StorageError::Damaged {
-        place: place.to_owned(),
+        path: path.to_owned(),
         what: what.into(),
     }
 }
@@ -86,8 +86,8 @@ pub(super) fn lock(folder: &Path) -> Result<File, StorageError> {
             Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
         }
     }
-    let place = folder.to_owned();
-    Err(StorageError::InUse { place })
+    let path = folder.to_owned();
+    Err(StorageError::InUse { path })
 }
 
 /// Left by a process that was killed while it made the folder.
@@ -102,7 +102,7 @@ fn check_version(path: &Path, text: &str) -> Result<(), StorageError> {
     match found {
         Some(VERSION) => Ok(()),
         Some(found) => Err(StorageError::UnknownVersion {
-            place: path.to_owned(),
+            path: path.to_owned(),
             found,
             known: VERSION,
         }),
@@ -189,7 +189,7 @@ impl SnapshotFiles {
         })
     }
 
-    fn path(&self, snapshot: SnapshotId) -> PathBuf {
+    pub(super) fn path(&self, snapshot: SnapshotId) -> PathBuf {
         let SnapshotId {
             last,
             size,

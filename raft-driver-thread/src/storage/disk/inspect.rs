@@ -1,7 +1,8 @@
-//! Looks at a folder whose node does not run: what is in it, and whether all of it is whole.
+//! Inspects the folder of a node that does not run: what it holds, and whether any of it is
+//! damaged.
 
 use super::files::{self, Mark, SnapshotFiles};
-use super::{DiskStorage, Meta, StorageError, open_database, record, translate};
+use super::{DiskStorage, Meta, StorageError, journal, open_database, record, translate};
 use crate::storage::Snapshots;
 use raft_proto::{Entries, EntryId, HardState, Identity, Index, SnapshotId, SnapshotMeta};
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 pub struct Inspection {
     /// The folder.
     pub folder: PathBuf,
-    /// The cluster, the group and the node to which it belongs; `None` before the first write.
+    /// The cluster, the group and the node that it belongs to; `None` before the first write.
     pub identity: Option<Identity>,
     /// The term and the vote.
     pub hard_state: HardState,
@@ -35,15 +36,16 @@ pub struct Inspection {
     pub snapshot: Option<SnapshotMeta>,
     /// The first and the last entry of the log after the snapshot; `None` if it has none.
     pub log: Option<(EntryId, EntryId)>,
-    /// How many entries that is.
+    /// How many entries the log has.
     pub entries: u64,
     /// The bytes of their payloads.
     pub payload_bytes: u64,
-    /// In how many records they lie.
+    /// The number of records that hold the entries.
     pub records: u64,
-    /// How many calls of `write` the database holds.
+    /// How many calls of [`write`](crate::storage::Storage::write) the database holds.
     pub writes: u64,
-    /// What is damaged, and where. With anything here a node does not start, or would stop.
+    /// What is damaged, and in which file or folder. Unless this is empty, a node does not start,
+    /// or stops later.
     pub problems: Vec<String>,
 }
 
@@ -52,7 +54,7 @@ impl fmt::Display for Inspection {
         writeln!(f, "folder      {}", self.folder.display())?;
         match &self.identity {
             Some(it) => {
-                // In the base in which it is given and configured.
+                // In decimal, as in the node's settings.
                 let (cluster, group) = (it.cluster_id.0, it.group_id);
                 writeln!(
                     f,
@@ -100,14 +102,16 @@ impl fmt::Display for Inspection {
     }
 }
 
-/// Reads everything in the folder of a node that does not run, holds it against its checksums, and
-/// goes on after what is damaged. Every record of entries that can be read is given to `each`, in
-/// the log's order. The database is opened as a start opens it: the torn end of a journal is cut.
+/// Reads everything in the folder of a node that does not run, compares it with its checksums, and
+/// continues after what is damaged. Every record of entries that can be read is given to `each`,
+/// in the log's order. Opening the database drops a write at the journal's end that is incomplete,
+/// as a start of the node does.
 ///
 /// # Errors
 ///
-/// [`StorageError`] if there is no such folder, a node uses it, its version is not known, or its
-/// database cannot be opened at all.
+/// [`StorageError::Damaged`] if the damage prevents the database from being opened.
+/// [`StorageError::InUse`] if a node uses the folder, [`StorageError::UnknownVersion`] if another
+/// version wrote it, [`StorageError::Io`] if it is missing or cannot be read.
 pub fn inspect(
     folder: impl AsRef<Path>,
     mut each: impl FnMut(&Entries),
@@ -115,7 +119,8 @@ pub fn inspect(
     let folder = folder.as_ref();
     files::check(folder)?;
     let lock = files::lock(folder)?;
-    let (database, keyspace) = open_database(folder).map_err(|(_, error)| error)?;
+    let (database, keyspace) =
+        open_database(folder).map_err(|(is_torn, error)| explain(is_torn, error))?;
     let storage = DiskStorage {
         database,
         keyspace,
@@ -136,13 +141,43 @@ pub fn inspect(
     inspector.run(&mut each)
 }
 
+/// The error of a database that does not open, in this crate's words and with a file where one is
+/// known.
+fn explain(is_torn: bool, error: StorageError) -> StorageError {
+    let StorageError::Damaged { path: log, .. } = error else {
+        return error;
+    };
+    if is_torn {
+        let newest = journal::newest(&log).ok().flatten();
+        StorageError::Damaged {
+            path: newest.map_or(log.clone(), |number| log.join(format!("{number}.jnl"))),
+            what: "a write in this journal does not match its checksum; a start drops it if it \
+                   is the last write and was never acknowledged, and refuses the folder otherwise"
+                .into(),
+        }
+    } else {
+        StorageError::Damaged {
+            path: log,
+            what: "one of the database's files is missing, or does not match its checksum, so \
+                   the log cannot be read"
+                .into(),
+        }
+    }
+}
+
 struct Inspector {
     storage: DiskStorage,
     problems: Vec<String>,
 }
 
 impl Inspector {
-    /// The value, or a problem noted in its place.
+    /// Notes a problem in the database.
+    fn log_problem(&mut self, what: &str) {
+        let log = self.storage.folder.join("log");
+        self.problems.push(format!("{}: {what}", log.display()));
+    }
+
+    /// The value; `None` if there is a problem instead, which is noted.
     fn take<T>(&mut self, read: Result<T, StorageError>) -> Option<T> {
         read.map_err(|error| self.problems.push(error.to_string()))
             .ok()
@@ -159,8 +194,7 @@ impl Inspector {
         let snapshot = self.take(snapshot).flatten();
         let named = snapshot.as_ref().map(|meta| meta.id);
         if named != self.storage.meta.snapshot {
-            let what = "two records name different snapshots";
-            self.problems.push(what.into());
+            self.log_problem("two records name different snapshots");
         }
         if let Some(id) = named {
             self.verify(id);
@@ -189,7 +223,8 @@ impl Inspector {
             return;
         };
         if let Err(error) = io::copy(&mut reader, &mut io::sink()) {
-            self.problems.push(error.to_string());
+            let path = self.storage.files.path(id);
+            self.problems.push(format!("{}: {error}", path.display()));
         }
     }
 
@@ -202,13 +237,20 @@ impl Inspector {
         let mut next = floor.next();
         let keyspace = self.storage.keyspace.clone();
         for pair in keyspace.prefix([record::ENTRIES]) {
-            // Where the database itself cannot read on, there is no telling what would follow.
             let read = |error| translate(&self.storage.folder, "read the database", error);
-            let (key, value) = pair.into_inner().map_err(read)?;
+            let (key, value) = match pair.into_inner().map_err(read) {
+                Ok(pair) => pair,
+                Err(StorageError::Damaged { .. }) => {
+                    // Nobody can tell what would follow.
+                    self.log_problem(&format!("nothing can be read from entry {next} on"));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             let entries = match record::decode::<Entries>(&key, &value) {
                 Ok(entries) => entries,
                 Err(what) => {
-                    self.problems.push(what);
+                    self.log_problem(&what);
                     continue;
                 }
             };
@@ -225,11 +267,11 @@ impl Inspector {
         Ok(())
     }
 
-    /// Entries follow one another.
+    /// Notes a gap between entries.
     fn expect(&mut self, next: &mut Index, id: EntryId) {
         if id.index != *next {
             let what = format!("entries {next} to {} are missing", id.index.previous());
-            self.problems.push(what);
+            self.log_problem(&what);
         }
         *next = id.index.next();
     }

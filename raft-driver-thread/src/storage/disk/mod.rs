@@ -1,4 +1,4 @@
-//! A storage in a folder, on [`fjall`], a log-structured store.
+//! A storage in a folder, on `fjall`, a log-structured store.
 //!
 //! # The folder
 //!
@@ -167,7 +167,7 @@ impl DiskStorage {
 
     fn damaged(&self, what: String) -> StorageError {
         StorageError::Damaged {
-            place: self.folder.join("log"),
+            path: self.folder.join("log"),
             what,
         }
     }
@@ -462,7 +462,7 @@ fn open_database(folder: &Path) -> Result<Opened, (bool, StorageError)> {
     let opened = opened.map_err(|_| {
         let place = folder.join("log");
         let what = "the database cannot be opened".into();
-        (false, StorageError::Damaged { place, what })
+        (false, StorageError::Damaged { path: place, what })
     })?;
     opened.map_err(|error: fjall::Error| {
         let mismatch = JournalRecoveryError::ChecksumMismatch;
@@ -479,10 +479,10 @@ fn translate(folder: &Path, doing: &str, error: fjall::Error) -> StorageError {
             StorageError::io(format!("{doing} in {}", place.display()), source)
         }
         fjall::Error::Locked => StorageError::InUse {
-            place: folder.to_owned(),
+            path: folder.to_owned(),
         },
         other => StorageError::Damaged {
-            place,
+            path: place,
             what: format!("{doing}: {other}"),
         },
     }

@@ -2,26 +2,26 @@
 
 use std::net::TcpStream;
 
-/// Whether this system can.
-pub(super) const IS_POSSIBLE: bool = cfg!(target_os = "linux");
+/// Whether this operating system allows it.
+pub(super) const IS_SUPPORTED: bool = cfg!(target_os = "linux");
 
-/// Writes what the system takes at once; how much that was. Of a failure the next one who writes
-/// hears.
+/// Writes what the system takes at once, and returns how many bytes that was. It reports no
+/// failure: the next blocking write does.
 #[cfg(target_os = "linux")]
-pub(super) fn send(connection: &TcpStream, bytes: &[u8]) -> usize {
+pub(super) fn write(connection: &TcpStream, bytes: &[u8]) -> usize {
     use rustix::net::{SendFlags, send};
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     send(connection, bytes, flags).unwrap_or(0)
 }
 
-/// Whether the other end, which never says anything, has closed it: it is another process by now, and
-/// what is written would be lost without a word.
+/// Whether the other end, which never sends anything, has closed the connection. Its process has
+/// ended then, and what is written would be lost without an error.
 #[cfg(target_os = "linux")]
-pub(super) fn has_ended(connection: &TcpStream) -> bool {
+pub(super) fn is_closed(connection: &TcpStream) -> bool {
     use rustix::io::Errno;
     use rustix::net::{RecvFlags, recv};
     let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-    // Anything but that there is nothing: the last word of TLS, the end, a failure.
+    // Anything but "nothing to read": TLS's closing message, the end, a failure.
     !matches!(
         recv(connection, &mut [0_u8; 1], flags),
         Err(Errno::WOULDBLOCK)
@@ -29,11 +29,11 @@ pub(super) fn has_ended(connection: &TcpStream) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn has_ended(_: &TcpStream) -> bool {
+pub(super) fn is_closed(_: &TcpStream) -> bool {
     false
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn send(_: &TcpStream, _: &[u8]) -> usize {
+pub(super) fn write(_: &TcpStream, _: &[u8]) -> usize {
     0
 }

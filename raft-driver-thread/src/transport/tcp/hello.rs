@@ -1,4 +1,4 @@
-//! Who a connection is from, and what it is for.
+//! The handshake: how a connection begins.
 
 use raft_proto::{ClusterId, Config, GroupId, Message, MessageKind, NodeId};
 use std::io::{self, Read};
@@ -7,8 +7,8 @@ const MAGIC: &[u8; 4] = b"RAFT";
 const VERSION: u8 = 1;
 const BYTES: usize = 38;
 
-/// The answer to a hello that is welcome.
-pub(super) const WELCOME: u8 = 0;
+/// The answer to a hello: messages may follow. Any other answer is the code of a [`Refusal`].
+pub(super) const ACCEPTED: u8 = 0;
 
 /// What a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,14 +19,15 @@ pub(super) enum StreamKind {
 
 impl StreamKind {
     pub(super) fn of(message: &Message) -> StreamKind {
-        match message.kind() == MessageKind::InstallSnapshot {
-            true => StreamKind::Snapshots,
-            false => StreamKind::Messages,
+        if message.kind() == MessageKind::InstallSnapshot {
+            StreamKind::Snapshots
+        } else {
+            StreamKind::Messages
         }
     }
 }
 
-/// What a connection begins with.
+/// The first bytes of a connection. The [module above](super) describes their layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) cluster_id: ClusterId,
@@ -37,7 +38,7 @@ pub(super) struct Hello {
 }
 
 impl Hello {
-    /// What this node says of itself; whom it speaks to is filled in.
+    /// A hello from this node. The caller sets `to` and `kind`.
     pub(super) fn of(config: &Config) -> Hello {
         Hello {
             cluster_id: config.cluster_id,
@@ -53,8 +54,8 @@ impl Hello {
         bytes[..4].copy_from_slice(MAGIC);
         bytes[4] = VERSION;
         let ids = [self.cluster_id.0, self.group_id.0, self.from.0, self.to.0];
-        for (place, id) in bytes[5..37].chunks_exact_mut(8).zip(ids) {
-            place.copy_from_slice(&id.to_le_bytes());
+        for (slot, id) in bytes[5..37].chunks_exact_mut(8).zip(ids) {
+            slot.copy_from_slice(&id.to_le_bytes());
         }
         bytes[37] = match self.kind {
             StreamKind::Messages => 0,
@@ -64,15 +65,15 @@ impl Hello {
     }
 
     pub(super) fn read(stream: &mut impl Read) -> io::Result<Hello> {
-        let refuse = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        // The beginning by itself: what is something else may be shorter.
+        let invalid = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        // The first five bytes by themselves: another protocol may send fewer than a hello has.
         let mut head = [0; 5];
         stream.read_exact(&mut head)?;
         if !head.starts_with(MAGIC) {
-            return refuse("it does not begin as a node does");
+            return invalid("it does not begin as a node does");
         }
         if head[4] != VERSION {
-            return refuse("it speaks another version: upgrade one release at a time");
+            return invalid("it speaks another version: upgrade one release at a time");
         }
         let mut rest = [0; BYTES - 5];
         stream.read_exact(&mut rest)?;
@@ -86,7 +87,7 @@ impl Hello {
         let kind = match rest[32] {
             0 => StreamKind::Messages,
             1 => StreamKind::Snapshots,
-            _ => return refuse("it wants to send what is not known here"),
+            _ => return invalid("it wants to send something that this node does not know"),
         };
         Ok(Hello {
             cluster_id: ClusterId(cluster),
@@ -97,18 +98,59 @@ impl Hello {
         })
     }
 
-    /// Why this node does not listen to it: a code for the peer, and a reason for the log.
-    pub(super) fn refusal(&self, config: &Config) -> Option<(u8, &'static str)> {
+    /// Whether the node with this config accepts the connection.
+    pub(super) fn check(&self, config: &Config) -> Result<(), Refusal> {
         if self.cluster_id != config.cluster_id {
-            Some((1, "it is of another cluster"))
+            Err(Refusal::OtherCluster)
         } else if self.group_id != config.group_id {
-            Some((2, "it is of another group"))
+            Err(Refusal::OtherGroup)
         } else if self.to != config.node_id {
-            Some((3, "it wants to speak to another node: is an address wrong?"))
+            Err(Refusal::OtherReceiver)
         } else if self.from == config.node_id {
-            Some((4, "it claims to be this node"))
+            Err(Refusal::SameNode)
         } else {
-            None
+            Ok(())
+        }
+    }
+}
+
+/// Why a node does not accept a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    OtherCluster,
+    OtherGroup,
+    OtherReceiver,
+    SameNode,
+}
+
+impl Refusal {
+    /// The answer to the sender.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Refusal::OtherCluster => 1,
+            Refusal::OtherGroup => 2,
+            Refusal::OtherReceiver => 3,
+            Refusal::SameNode => 4,
+        }
+    }
+
+    /// For the log of the node that refuses.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Refusal::OtherCluster => "it is of another cluster",
+            Refusal::OtherGroup => "it is of another group",
+            Refusal::OtherReceiver => "it wants to reach another node: is an address wrong?",
+            Refusal::SameNode => "it claims to be this node",
+        }
+    }
+
+    /// For the log of the node that is refused with this code.
+    pub(super) fn explain(code: u8) -> &'static str {
+        match code {
+            1 => "it is of another cluster",
+            2 => "it is of another group",
+            3 => "its address is that of another node",
+            _ => "it refuses this node: see its log",
         }
     }
 }

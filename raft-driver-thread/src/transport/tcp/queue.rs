@@ -1,15 +1,18 @@
-//! What waits for one peer.
+//! The messages that wait to be sent to one peer.
 
 use raft_proto::{Message, wire};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What a message counts beside its payloads.
+/// What a message counts in addition to its payloads.
 const OVERHEAD: u64 = 128;
 
+/// What one payload counts in addition to its bytes.
+const PAYLOAD_OVERHEAD: u64 = 16;
+
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct SendQueue {
     max_bytes: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -20,14 +23,14 @@ struct State {
     messages: VecDeque<Message>,
     bytes: u64,
     is_stopped: bool,
-    /// The connection stands, all before is written, and its thread waits for more.
+    /// The link's thread has a connection, has written all that it took, and waits for more.
     is_idle: bool,
-    /// What is left of frames of which the beginning is written.
-    rest: Vec<u8>,
+    /// The end of frames whose beginning is written already.
+    unwritten: Vec<u8>,
 }
 
 fn size(message: &Message) -> u64 {
-    let payloads = wire::payloads(message).map(|payload| payload.len() as u64 + 16);
+    let payloads = wire::payloads(message).map(|payload| payload.len() as u64 + PAYLOAD_OVERHEAD);
     OVERHEAD + payloads.sum::<u64>()
 }
 
@@ -36,9 +39,9 @@ fn can_be_superseded(message: &Message) -> bool {
     wire::payloads(message).next().is_none()
 }
 
-impl Queue {
-    pub(super) fn new(max_bytes: u64) -> Queue {
-        Queue {
+impl SendQueue {
+    pub(super) fn new(max_bytes: u64) -> SendQueue {
+        SendQueue {
             max_bytes,
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
@@ -50,7 +53,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a message; makes room for it if need be. Wakes nobody.
+    /// Adds a message, and drops others if there is no room for it. Does not wake the link's
+    /// thread.
     pub(super) fn push(&self, message: Message) {
         let mut state = self.lock();
         let size = size(&message);
@@ -65,22 +69,23 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for messages and takes all of them; `None` once it is stopped.
+    /// Waits for messages and takes all of them; `None` once the queue is stopped.
     pub(super) fn take(&self, into: &mut Vec<Message>) -> Option<()> {
         self.wait(self.lock(), into).map(drop)
     }
 
-    /// The same, for a thread whose connection stands and has taken all before: others may write to
-    /// it meanwhile. What is left of their last frames is returned, and has to be written first.
+    /// As [`take`](SendQueue::take), for a thread that has a connection and has written all that it
+    /// took. Meanwhile another thread may [claim](SendQueue::claim) messages and write to the
+    /// connection. Returns the bytes that are left of that write: they have to be written first.
     pub(super) fn take_idle(&self, into: &mut Vec<Message>) -> Option<Vec<u8>> {
         let mut state = self.lock();
         state.is_idle = true;
         let mut state = self.wait(state, into)?;
         state.is_idle = false;
-        Some(std::mem::take(&mut state.rest))
+        Some(std::mem::take(&mut state.unwritten))
     }
 
-    /// What was taken, and not written, is the first again.
+    /// Returns messages that were taken, and that were not written, to the front.
     pub(super) fn put_back(&self, messages: &mut Vec<Message>) {
         let mut state = self.lock();
         for message in messages.drain(..).rev() {
@@ -93,7 +98,7 @@ impl Queue {
         mut state: MutexGuard<'a, State>,
         into: &mut Vec<Message>,
     ) -> Option<MutexGuard<'a, State>> {
-        while state.messages.is_empty() && state.rest.is_empty() && !state.is_stopped {
+        while state.messages.is_empty() && state.unwritten.is_empty() && !state.is_stopped {
             let woken = self.changed.wait(state);
             state = woken.unwrap_or_else(PoisonError::into_inner);
         }
@@ -105,33 +110,33 @@ impl Queue {
         Some(state)
     }
 
-    /// Takes all that waits, if it is no more than so much and its thread is idle, to be written by
-    /// the caller; [`wrote`](Queue::wrote) has to follow.
+    /// If the link's thread is idle and no more than `max_bytes` wait, takes all messages, which
+    /// the caller then writes itself. [`finish_claim`](SendQueue::finish_claim) has to follow.
     pub(super) fn claim(&self, max_bytes: u64, into: &mut Vec<Message>) -> bool {
         let mut state = self.lock();
         if !state.is_idle || state.bytes > max_bytes || state.is_stopped {
             return false;
         }
-        // The thread goes on waiting: it finds neither messages nor a rest.
+        // The thread goes on waiting: there are neither messages nor unwritten bytes.
         state.is_idle = false;
         state.bytes = 0;
         into.extend(state.messages.drain(..));
         true
     }
 
-    /// What was claimed is written but for this.
-    pub(super) fn wrote(&self, rest: &[u8]) {
+    /// The claimed messages are written, except for these bytes.
+    pub(super) fn finish_claim(&self, unwritten: &[u8]) {
         let mut state = self.lock();
-        if rest.is_empty() {
+        if unwritten.is_empty() {
             state.is_idle = true;
         } else {
-            state.rest.extend_from_slice(rest);
+            state.unwritten.extend_from_slice(unwritten);
             drop(state);
             self.changed.notify_all();
         }
     }
 
-    /// Lets time pass, unless it is stopped; `None` then.
+    /// Waits for this time; `None` once the queue is stopped.
     pub(super) fn pause(&self, time: Duration) -> Option<()> {
         let state = self.lock();
         let waited = self
@@ -141,11 +146,11 @@ impl Queue {
         (!state.is_stopped).then_some(())
     }
 
-    /// What waits has no one to go to.
+    /// Drops all that waits: the peer cannot be reached.
     pub(super) fn clear(&self) {
         let mut state = self.lock();
         state.messages.clear();
-        state.rest.clear();
+        state.unwritten.clear();
         state.is_idle = false;
         state.bytes = 0;
     }
@@ -157,7 +162,8 @@ impl Queue {
 }
 
 impl State {
-    /// First one that `next` or another that waits supersedes, else the oldest.
+    /// Drops a message that `next`, or another that waits, supersedes; if there is none, the
+    /// oldest.
     fn drop_one(&mut self, next: &Message) {
         let superseded = self.messages.iter().enumerate().position(|(at, message)| {
             let mut later = self.messages.iter().skip(at + 1).chain([next]);

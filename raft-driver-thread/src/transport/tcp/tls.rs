@@ -1,6 +1,6 @@
-//! TLS: both sides show a certificate of the cluster's own authority that names their node.
+//! TLS: each side shows a certificate that the cluster's own authority issued, and that names its
+//! node.
 
-use super::Stream;
 use super::hello::Hello;
 use crate::transport::TransportError;
 use raft_proto::NodeId;
@@ -16,7 +16,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files by which nodes know each other, in PEM.
+/// The files, in PEM, by which nodes prove who they are.
 ///
 /// Every node has a certificate, issued by the cluster's authority for both server and client use,
 /// whose subject alternative names include `node-<id>.raft`, as `node-1.raft` for node 1. A peer is
@@ -25,11 +25,14 @@ use std::sync::Arc;
 pub struct TlsOptions {
     /// The authority's certificate, or several while one replaces another.
     pub authority: PathBuf,
-    /// This node's certificate, and those between it and the authority's.
+    /// This node's certificate, followed by the intermediate certificates, if any.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key of this node's certificate.
     pub key: PathBuf,
 }
+
+pub(super) type ClientStream = StreamOwned<ClientConnection, TcpStream>;
+pub(super) type ServerStream = StreamOwned<ServerConnection, TcpStream>;
 
 #[derive(Debug)]
 pub(super) struct Tls {
@@ -37,17 +40,17 @@ pub(super) struct Tls {
     server: Arc<ServerConfig>,
 }
 
-fn refuse(path: &Path, reason: impl std::fmt::Display) -> TransportError {
+fn invalid(path: &Path, reason: impl std::fmt::Display) -> TransportError {
     TransportError::Settings(format!("{}: {reason}", path.display()))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TransportError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let read: Vec<_> = read.map_err(|error| refuse(path, error))?;
-    match read.is_empty() {
-        true => Err(refuse(path, "it holds no certificate")),
-        false => Ok(read),
+    let read: Vec<_> = read.map_err(|error| invalid(path, error))?;
+    if read.is_empty() {
+        return Err(invalid(path, "it holds no certificate"));
     }
+    Ok(read)
 }
 
 fn node_name(node: NodeId) -> io::Result<ServerName<'static>> {
@@ -60,12 +63,12 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&options.authority)? {
             let added = roots.add(certificate);
-            added.map_err(|error| refuse(&options.authority, error))?;
+            added.map_err(|error| invalid(&options.authority, error))?;
         }
         let roots = Arc::new(roots);
         let chain = certificates(&options.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&options.key);
-        let key = key.map_err(|error| refuse(&options.key, error))?;
+        let key = key.map_err(|error| invalid(&options.key, error))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let settings = |error: rustls::Error| TransportError::Settings(error.to_string());
         let client = ClientConfig::builder_with_provider(provider.clone())
@@ -73,16 +76,17 @@ impl Tls {
             .map_err(settings)?
             .with_root_certificates(roots.clone())
             .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(|error| refuse(&options.certificate, error))?;
+            .map_err(|error| invalid(&options.certificate, error))?;
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone()).build();
-        let verifier = verifier.map_err(|error| refuse(&options.authority, error))?;
+        let verifier = verifier.map_err(|error| invalid(&options.authority, error))?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(settings)?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
-            .map_err(|error| refuse(&options.certificate, error))?;
-        // Connections last, and nobody resumes them: the end that is spoken to says nothing at all.
+            .map_err(|error| invalid(&options.certificate, error))?;
+        // Connections last long, and nobody resumes a session. So the receiving end sends nothing
+        // at all after the handshake.
         server.send_tls13_tickets = 0;
         Ok(Tls {
             client: Arc::new(client),
@@ -90,15 +94,15 @@ impl Tls {
         })
     }
 
-    pub(super) fn client(&self, tcp: TcpStream, peer: NodeId) -> io::Result<Box<dyn Stream>> {
+    pub(super) fn client(&self, tcp: TcpStream, peer: NodeId) -> io::Result<ClientStream> {
         let name = node_name(peer)?;
         let connection = ClientConnection::new(self.client.clone(), name);
         let connection = connection.map_err(io::Error::other)?;
-        Ok(Box::new(StreamOwned::new(connection, tcp)))
+        Ok(StreamOwned::new(connection, tcp))
     }
 
-    /// The hello comes after the handshake, and is believed if the certificate names its sender.
-    pub(super) fn server(&self, tcp: TcpStream) -> io::Result<(Box<dyn Stream>, Hello)> {
+    /// Reads the hello after the TLS handshake, and checks that the certificate names its sender.
+    pub(super) fn server(&self, tcp: TcpStream) -> io::Result<(ServerStream, Hello)> {
         let connection = ServerConnection::new(self.server.clone()).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, tcp);
         let hello = Hello::read(&mut stream)?;
@@ -107,8 +111,8 @@ impl Tls {
         let certificate = ParsedCertificate::try_from(shown).map_err(io::Error::other)?;
         let named = verify_server_name(&certificate, &node_name(hello.from)?);
         named.map_err(|error| {
-            io::Error::other(format!("it is not {} as it says: {error}", hello.from))
+            io::Error::other(format!("it is not {}, as it claims: {error}", hello.from))
         })?;
-        Ok((Box::new(stream), hello))
+        Ok((stream, hello))
     }
 }

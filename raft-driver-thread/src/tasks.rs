@@ -1,0 +1,157 @@
+//! Every message between a node's threads: what each thread is asked to do, and how a thread
+//! reports that it has failed.
+
+use crate::error::RequestError;
+use crate::mailbox::Mailbox;
+use crate::state_machine::StateMachine;
+use crate::storage::StorageError;
+use crate::ticket::{Applied, Promise};
+use bytes::Bytes;
+use raft_proto::{
+    ChangeError, Entries, EntryId, Index, Input, MembershipChange, NodeId, ProposeError, ReadError,
+    ReadMode, Seq, SnapshotId, SnapshotMeta, Status, TransferError, Write,
+};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// For the core: from callers, and from the node's other threads.
+pub(crate) enum CoreTask<M: StateMachine> {
+    Propose {
+        command: Bytes,
+        promise: CommandPromise<M>,
+    },
+    Read {
+        mode: ReadMode,
+        read: PendingRead<M>,
+    },
+    TransferLeadership {
+        target: Option<NodeId>,
+        promise: Promise<NodeId, TransferError>,
+    },
+    ChangeMembership {
+        change: MembershipChange,
+        promise: Promise<EntryId, ChangeError>,
+    },
+    Status(Promise<Status, Infallible>),
+    /// Ask the state machine as it is, without waiting for an index.
+    Inspect(Query<M>),
+    MakeSnapshot,
+    /// A thread's answer to one of the core's actions.
+    Input(Input),
+    /// The snapshot that was being made is durable; `None` if it could not be made.
+    SnapshotMade(Option<SnapshotId>),
+    StorageFailed(StorageFailed),
+    StateMachineFailed(StateMachineFailed),
+    ThreadPanicked {
+        thread: &'static str,
+    },
+    /// Hand over leadership, then stop.
+    Shutdown,
+    /// Stop at once.
+    Kill,
+}
+
+pub(crate) type CoreMailbox<M> = Mailbox<CoreTask<M>>;
+
+/// For the disk thread: the log on disk.
+#[derive(Debug)]
+pub(crate) enum DiskTask {
+    Write(Write),
+    Read(EntriesWanted),
+}
+
+/// Entries that are no longer in memory, and that `peer` needs.
+#[derive(Debug)]
+pub(crate) struct EntriesWanted {
+    pub(crate) peer: NodeId,
+    pub(crate) from: EntryId,
+    pub(crate) to: EntryId,
+    pub(crate) max_bytes: u64,
+}
+
+/// For the apply thread: the state machine. Performed in the order in which they are sent.
+pub(crate) enum ApplyTask<M: StateMachine> {
+    Apply(Entries),
+    Restore(SnapshotMeta),
+    /// Commands that were proposed on this node, and that stand in the log from `first` on.
+    Proposed {
+        first: EntryId,
+        promises: VecDeque<CommandPromise<M>>,
+    },
+    /// To be asked once everything up to `index` is applied.
+    Query {
+        index: Index,
+        query: Query<M>,
+    },
+    MakeSnapshot,
+    /// The snapshot thread has ended, with a snapshot or without.
+    SnapshotMade,
+}
+
+/// For the chunk thread: the files of snapshots that are sent and received.
+#[derive(Debug)]
+pub(crate) enum ChunkTask {
+    Read {
+        peer: NodeId,
+        snapshot: SnapshotId,
+        offset: u64,
+        length: u64,
+    },
+    Write {
+        snapshot: SnapshotId,
+        offset: u64,
+        data: Bytes,
+    },
+    Release(SnapshotId),
+}
+
+/// The disk thread has ended because its storage failed.
+#[derive(Debug)]
+pub(crate) struct StorageFailed {
+    /// The first write that may not be durable; `None` if a read failed.
+    pub(crate) seq: Option<Seq>,
+    pub(crate) error: StorageError,
+}
+
+/// The apply thread has ended because the state machine panicked or broke its contract: why.
+#[derive(Debug)]
+pub(crate) struct StateMachineFailed(pub(crate) String);
+
+/// A question to the state machine, with the promise of its answer inside.
+pub(crate) type Query<M> = Box<dyn FnOnce(&M) + Send>;
+
+pub(crate) type CommandPromise<M> = Promise<Applied<<M as StateMachine>::Answer>, ProposeError>;
+
+/// A read that waits for its index. Exactly one of the two is called.
+pub(crate) struct PendingRead<M> {
+    pub(crate) query: Query<M>,
+    pub(crate) refuse: Box<dyn FnOnce(RequestError<ReadError>) + Send>,
+}
+
+impl<M: StateMachine> PendingRead<M> {
+    pub(crate) fn new<A: Send + 'static>(
+        query: impl FnOnce(&M) -> A + Send + 'static,
+        promise: Promise<A, ReadError>,
+    ) -> PendingRead<M> {
+        let promise = Arc::new(Mutex::new(Some(promise)));
+        let take = |promise: &Mutex<Option<_>>| {
+            promise
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+        };
+        let refused = promise.clone();
+        let query = Box::new(move |machine: &M| {
+            if let Some(promise) = take(&promise) {
+                promise.end(Ok(query(machine)));
+            }
+        });
+        let refuse = Box::new(move |error| {
+            if let Some(promise) = take(&refused) {
+                promise.end(Err(error));
+            }
+        });
+        PendingRead { query, refuse }
+    }
+}

@@ -1,0 +1,91 @@
+//! Requests that were given to the core, and whose outcome it has not said yet.
+
+use crate::state_machine::StateMachine;
+use crate::tasks::{CommandPromise, PendingRead};
+use crate::ticket::Promise;
+use raft_proto::{ChangeError, EntryId, NodeId, RequestId, TransferError};
+use std::collections::{BTreeMap, VecDeque};
+
+/// By the id under which the core was given each.
+pub(super) struct PendingRequests<M: StateMachine> {
+    last_id: u64,
+    /// Of the newest proposal. Its outcome comes in the very step that proposes it.
+    proposal: VecDeque<CommandPromise<M>>,
+    reads: BTreeMap<RequestId, PendingRead<M>>,
+    transfers: BTreeMap<RequestId, Promise<NodeId, TransferError>>,
+    changes: BTreeMap<RequestId, Promise<EntryId, ChangeError>>,
+    /// The transfer that a shutdown waits for.
+    shutdown: Option<RequestId>,
+}
+
+impl<M: StateMachine> PendingRequests<M> {
+    pub(super) fn new() -> PendingRequests<M> {
+        PendingRequests {
+            last_id: 0,
+            proposal: VecDeque::new(),
+            reads: BTreeMap::new(),
+            transfers: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            shutdown: None,
+        }
+    }
+
+    fn next_id(&mut self) -> RequestId {
+        self.last_id += 1;
+        RequestId(self.last_id)
+    }
+
+    pub(super) fn set_proposal(&mut self, promises: VecDeque<CommandPromise<M>>) -> RequestId {
+        self.proposal = promises;
+        self.next_id()
+    }
+
+    pub(super) fn take_proposal(&mut self) -> VecDeque<CommandPromise<M>> {
+        std::mem::take(&mut self.proposal)
+    }
+
+    pub(super) fn insert_read(&mut self, read: PendingRead<M>) -> RequestId {
+        let id = self.next_id();
+        self.reads.insert(id, read);
+        id
+    }
+
+    pub(super) fn take_read(&mut self, id: RequestId) -> Option<PendingRead<M>> {
+        self.reads.remove(&id)
+    }
+
+    pub(super) fn insert_transfer(&mut self, promise: Promise<NodeId, TransferError>) -> RequestId {
+        let id = self.next_id();
+        self.transfers.insert(id, promise);
+        id
+    }
+
+    pub(super) fn take_transfer(
+        &mut self,
+        id: RequestId,
+    ) -> Option<Promise<NodeId, TransferError>> {
+        self.transfers.remove(&id)
+    }
+
+    pub(super) fn insert_change(&mut self, promise: Promise<EntryId, ChangeError>) -> RequestId {
+        let id = self.next_id();
+        self.changes.insert(id, promise);
+        id
+    }
+
+    pub(super) fn take_change(&mut self, id: RequestId) -> Option<Promise<EntryId, ChangeError>> {
+        self.changes.remove(&id)
+    }
+
+    /// The id of the transfer that the shutdown waits for.
+    pub(super) fn begin_shutdown(&mut self) -> RequestId {
+        let id = self.next_id();
+        self.shutdown = Some(id);
+        id
+    }
+
+    /// Whether a shutdown waits for this transfer.
+    pub(super) fn is_shutdown(&self, id: RequestId) -> bool {
+        self.shutdown == Some(id)
+    }
+}

@@ -1,0 +1,54 @@
+//! What operators and subscribers are told: logs, metrics, events.
+
+use super::Core;
+use crate::error::StopReason;
+use crate::observed::event_of;
+use crate::state_machine::StateMachine;
+use crate::transport::Transport;
+use raft_proto::Action;
+
+impl<M: StateMachine, T: Transport> Core<M, T> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds are listed in `perform`"
+    )]
+    pub(super) fn report(&mut self, action: &Action) {
+        let node = self.raft.id();
+        match action {
+            Action::MembershipChanged { index, membership } => {
+                tracing::info!(%node, %index, %membership, "the members changed");
+                self.transport.members(membership);
+            }
+            Action::RoleChanged { role, term } => {
+                tracing::info!(%node, ?role, %term, "the role changed");
+                self.metrics.role_changed(*role);
+            }
+            Action::LeaderChanged { leader, term } => {
+                tracing::info!(%node, ?leader, %term, "the leader changed");
+            }
+            Action::Rejected { from, reason } => {
+                tracing::warn!(%node, %from, %reason, "a message was rejected");
+                self.metrics.message_rejected();
+            }
+            Action::Refused { reason } => {
+                tracing::error!(%node, %reason, "an input was refused: a defect of the driver");
+            }
+            Action::LostState {
+                peer,
+                match_index,
+                last,
+            } => {
+                tracing::error!(%node, %peer, %match_index, %last,
+                    "a follower lost what it had acknowledged: remove it, let it join anew");
+            }
+            Action::Faulted { reason } => {
+                tracing::error!(%node, %reason, "the core stopped");
+                self.stop(StopReason::Faulted(reason.to_string()));
+            }
+            _ => {} // Only events come here.
+        }
+        if let Some(event) = event_of(action) {
+            self.observed.publish(&event);
+        }
+    }
+}
