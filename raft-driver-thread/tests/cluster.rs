@@ -36,7 +36,7 @@ fn commands_submitted_together_are_applied_in_order() {
 }
 
 #[test]
-fn the_last_event_of_every_subscriber_is_why_the_node_stopped() {
+fn the_last_event_of_every_subscription_is_why_the_node_stopped() {
     let cluster = Cluster::new(1);
     let node = &cluster.nodes[&1];
     let subscription = node.subscribe();

@@ -114,67 +114,80 @@ fn a_folder_that_is_not_a_nodes_or_is_in_use_is_refused() {
 /// The command line, on folders as a user may give them.
 #[cfg(feature = "inspect")]
 mod command {
-    use super::{flip, folder, fs, only_file};
+    use super::{data_dir, flip_bit, fs, only_file};
     use std::path::Path;
     use std::process::Command;
 
-    /// The exit code, and what was written to standard output and standard error.
-    fn inspect(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+    struct Output {
+        exit_code: i32,
+        stdout: String,
+        stderr: String,
+    }
+
+    fn inspect(arguments: &[&str], dir: &Path) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_raft-inspect"));
-        let output = command.args(arguments).arg(folder).output().unwrap();
-        (
-            output.status.code().unwrap(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
+        let output = command.args(arguments).arg(dir).output().unwrap();
+        Output {
+            exit_code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn assert_refused(dir: &Path, expected: &str) {
+        let Output {
+            exit_code, stderr, ..
+        } = inspect(&[], dir);
+        assert_eq!(exit_code, 2);
+        assert!(stderr.contains(expected), "{stderr}");
     }
 
     #[test]
-    fn a_folder_around_the_data_folder_is_told_apart_and_the_right_one_is_named() {
+    fn a_folder_around_the_data_folder_is_refused_and_the_right_one_is_named() {
         let outer = tempfile::tempdir().unwrap();
-        let (code, _, error) = inspect(&[], outer.path());
-        assert_eq!(code, 2);
-        assert!(error.contains("holds no file FORMAT"), "{error}");
+        assert_refused(outer.path(), "holds no file FORMAT");
         let data = outer.path().join("raft");
         fs::create_dir(&data).unwrap();
         fs::write(data.join("FORMAT"), "").unwrap();
-        let (code, _, error) = inspect(&[], outer.path());
-        assert_eq!(code, 2);
         let hint = format!("try `raft-inspect {}`", data.display());
-        assert!(error.contains(&hint), "{error}");
-        let (code, _, error) = inspect(&[], &outer.path().join("missing"));
-        assert_eq!(code, 2);
-        assert!(error.contains("does not exist"), "{error}");
+        assert_refused(outer.path(), &hint);
+        assert_refused(&outer.path().join("missing"), "does not exist");
     }
 
     #[test]
-    fn a_whole_folder_exits_with_0_and_a_damaged_one_with_1_and_the_file_is_named() {
-        let folder = folder();
-        let (code, text, error) = inspect(&[], folder.path());
-        assert_eq!((code, error.as_str()), (0, ""));
+    fn an_undamaged_folder_exits_with_0_and_a_damaged_one_with_1_and_names_the_file() {
+        let data_dir = data_dir();
+        let undamaged = inspect(&[], data_dir.path());
+        assert_eq!(undamaged.exit_code, 0);
+        assert_eq!(undamaged.stderr, "");
+        let text = undamaged.stdout;
         assert!(text.contains("whole: every record"), "{text}");
-        let snapshot = only_file(folder.path().join("snapshots"));
-        flip(&snapshot, 3);
-        let (code, text, _) = inspect(&[], folder.path());
-        assert_eq!(code, 1);
+        let snapshot = only_file(data_dir.path().join("snapshots"));
+        flip_bit(&snapshot, 3);
+        let damaged = inspect(&[], data_dir.path());
+        assert_eq!(damaged.exit_code, 1);
+        let text = damaged.stdout;
         assert!(text.contains(snapshot.to_str().unwrap()), "{text}");
         // So damaged that the log cannot be read at all.
-        let log = folder.path().join("log");
-        let journals = fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
-        let mut journals = journals.filter(|path| path.extension().is_some_and(|it| it == "jnl"));
-        let journal = journals.next().unwrap();
-        flip(&journal, 40);
-        let (code, _, error) = inspect(&[], folder.path());
-        assert_eq!(code, 1, "{error}");
-        assert!(error.contains(journal.to_str().unwrap()), "{error}");
-        assert!(!error.contains("Fjall"), "{error}");
+        let log = data_dir.path().join("log");
+        let mut files = fs::read_dir(&log).unwrap().map(|file| file.unwrap().path());
+        let is_journal = |path: &std::path::PathBuf| path.extension().is_some_and(|it| it == "jnl");
+        let journal = files.find(is_journal).unwrap();
+        flip_bit(&journal, 40);
+        let Output {
+            exit_code, stderr, ..
+        } = inspect(&[], data_dir.path());
+        assert_eq!(exit_code, 1, "{stderr}");
+        assert!(stderr.contains(journal.to_str().unwrap()), "{stderr}");
+        assert!(!stderr.contains("Fjall"), "{stderr}");
     }
 
     #[test]
-    fn json_is_one_object_after_one_for_each_entry() {
-        let folder = folder();
-        let (code, text, _) = inspect(&["--json", "--entries"], folder.path());
-        assert_eq!(code, 0);
+    fn json_is_one_object_for_each_entry_and_one_for_the_folder() {
+        let data_dir = data_dir();
+        let output = inspect(&["--json", "--entries"], data_dir.path());
+        assert_eq!(output.exit_code, 0);
+        let text = output.stdout;
         let lines: Vec<&str> = text.lines().collect();
         let (last, entries) = lines.split_last().unwrap();
         assert!(last.contains(r#""node":1"#), "{last}");

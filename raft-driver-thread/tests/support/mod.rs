@@ -15,7 +15,7 @@ use raft_driver_thread::raft_proto::{
 };
 use raft_driver_thread::storage::MemoryStorage;
 use raft_driver_thread::transport::channel::{Faults, Network};
-use raft_driver_thread::{Node, Options, State};
+use raft_driver_thread::{Node, NodeState, Options};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -184,7 +184,7 @@ impl Cluster {
         wait_for("a leader that all nodes know", || {
             let states: Vec<_> = ids.iter().map(|id| self.nodes[id].state()).collect();
             let (term, leader) = (states[0].term, states[0].leader?);
-            let agree = |state: &State| state.term == term && state.leader == Some(leader);
+            let agree = |state: &NodeState| state.term == term && state.leader == Some(leader);
             let leads = |id: u64| self.nodes[&id].state().role == RoleKind::Leader;
             let is_agreed = states.iter().all(agree) && ids.contains(&leader.0);
             (is_agreed && leads(leader.0)).then_some(leader.0)
