@@ -94,6 +94,7 @@
 
 mod apply_thread;
 mod chunk_thread;
+mod clock;
 mod disk_thread;
 mod error;
 mod group;
@@ -112,7 +113,6 @@ pub mod storage;
 mod tasks;
 mod threads;
 mod ticket;
-mod timer;
 pub mod transport;
 mod turn;
 mod waker;
