@@ -70,7 +70,7 @@ fn introduce(ends: &mut [&mut End]) {
         .collect();
     let membership = Membership::of(members);
     for end in ends {
-        end.transport.members(&membership);
+        end.transport.set_members(&membership);
     }
 }
 
@@ -144,7 +144,7 @@ fn a_removed_member_is_still_sent_messages_for_a_moment_and_then_none() {
     introduce(&mut [&mut one, &mut two]);
     assert!(arrives(&mut one, &two, 1));
     let alone = Member::voter(NodeId(1));
-    one.transport.members(&Membership::of([alone]));
+    one.transport.set_members(&Membership::of([alone]));
     assert!(arrives(&mut one, &two, 2));
     wait_for(
         "its connection to be closed and its address forgotten",
@@ -168,7 +168,7 @@ fn host_names_are_resolved() {
     let (mut one, two) = (end(1, 7, plain()), end(2, 7, plain()));
     let port = two.transport.local_address().port();
     let member = Member::voter(NodeId(2)).with_context(format!("localhost:{port}"));
-    one.transport.members(&Membership::of([member]));
+    one.transport.set_members(&Membership::of([member]));
     assert!(arrives(&mut one, &two, 1));
 }
 
@@ -179,7 +179,7 @@ fn a_node_without_a_membership_sends_to_its_initial_addresses() {
     let address = two.transport.local_address().to_string();
     options.initial_addresses = vec![(NodeId(2), address)];
     let mut one = end(1, 7, options);
-    one.transport.members(&Membership::default());
+    one.transport.set_members(&Membership::default());
     assert!(arrives(&mut one, &two, 1));
     // A node that knows its members sends to no others.
     let three = end(3, 7, plain());
@@ -278,7 +278,7 @@ fn a_peer_that_reads_nothing_does_not_delay_its_sender() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let member = Member::voter(NodeId(2)).with_context(address);
-    one.transport.members(&Membership::of([member]));
+    one.transport.set_members(&Membership::of([member]));
     for term in 0..100_000 {
         one.transport.send(NodeId(2), message(term));
     }

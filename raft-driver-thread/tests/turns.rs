@@ -40,8 +40,8 @@ impl Transport for ObservedTransport {
         self.inner.start(config, inbox)
     }
 
-    fn members(&mut self, membership: &Membership) {
-        self.inner.members(membership);
+    fn set_members(&mut self, membership: &Membership) {
+        self.inner.set_members(membership);
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
