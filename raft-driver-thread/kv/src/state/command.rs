@@ -1,4 +1,7 @@
 //! The commands over the keys, with their arguments, parsed and checked.
+//!
+//! Payloads encode these types by the order of their variants and fields. A new variant therefore
+//! goes to the end of its enum, and no field is added.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -126,7 +129,7 @@ pub enum Expiry {
     Keep,
 }
 
-/// What SET returns. The order of the variants is part of the layout of payloads.
+/// What SET returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SetReply {
     /// OK if the value was set, otherwise nil.
@@ -135,7 +138,7 @@ pub enum SetReply {
     OldValue,
 }
 
-/// The unit of a time. The order of the variants is part of the layout of payloads.
+/// The unit of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TimeUnit {
     /// Seconds.
@@ -144,8 +147,7 @@ pub enum TimeUnit {
     Millis,
 }
 
-/// The type of value that a scan asks for. The order of the variants is part of the layout of
-/// payloads.
+/// The type of value that a scan asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ValueType {
     /// A type of which there are no values here.

@@ -1,4 +1,7 @@
 //! What the log holds: the payload of a command entry, and what applying it answers.
+//!
+//! The layout is postcard's, so it depends on the order of variants and fields: a new variant goes
+//! to the end of its enum.
 
 use super::command::Command;
 use super::reply::Reply;
