@@ -4,7 +4,7 @@
 use crate::error::{RequestError, Unknown};
 use crate::mailbox::Receiver;
 use crate::options::SnapshotPolicy;
-use crate::snapshot_thread::{SnapshotMaker, catch_panic, load};
+use crate::snapshot_thread::{SnapshotMaker, load};
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::Snapshots;
 use crate::tasks::{ApplyTask, CommandPromise, CoreMailbox, CoreTask, Query, StateMachineFailed};
@@ -152,7 +152,7 @@ impl<M: StateMachine> Applier<M> {
         let mut answers = std::mem::take(&mut self.answers);
         let machine = &mut self.machine;
         let _within = tracing::debug_span!("apply", entries = entries.len()).entered();
-        catch_panic(|| machine.apply(Commands::new(entries), &mut answers))?;
+        StateMachineFailed::catch(|| machine.apply(Commands::new(entries), &mut answers))?;
         let commands = Commands::new(entries).count();
         if answers.len() != commands {
             let given = answers.len();
@@ -215,7 +215,7 @@ impl<M: StateMachine> Applier<M> {
         let machine = &mut self.machine;
         let snapshots = &self.snapshots;
         let _within = tracing::info_span!("restore", last = %meta.id.last).entered();
-        let restored = catch_panic(|| load(machine, snapshots.as_ref(), meta))?;
+        let restored = StateMachineFailed::catch(|| load(machine, snapshots.as_ref(), meta))?;
         restored.map_err(|error| StateMachineFailed(format!("restore: {error}")))?;
         self.last = meta.id.last;
         self.since_snapshot = SinceSnapshot::default();
@@ -254,7 +254,7 @@ impl<M: StateMachine> Applier<M> {
             }
             for query in first.remove() {
                 let machine = &self.machine;
-                catch_panic(|| query(machine))?;
+                StateMachineFailed::catch(|| query(machine))?;
             }
         }
         Ok(())
@@ -266,7 +266,7 @@ impl<M: StateMachine> Applier<M> {
             return Ok(());
         }
         let machine = &mut self.machine;
-        let view = catch_panic(|| machine.snapshot())?;
+        let view = StateMachineFailed::catch(|| machine.snapshot())?;
         self.since_snapshot = SinceSnapshot::default();
         self.maker.start(view, self.last);
         Ok(())

@@ -1,11 +1,11 @@
 //! The thread that waits for the disk. All writes that wait share one sync (group commit).
 
+use crate::clock::stopwatch;
 use crate::mailbox::Receiver;
 use crate::metrics::Metrics;
 use crate::state_machine::StateMachine;
 use crate::storage::Storage;
 use crate::tasks::{CoreMailbox, CoreTask, DiskTask, EntriesWanted, StorageFailed};
-use crate::timer::stopwatch;
 use raft_proto::{Input, Seq, Write};
 
 pub(crate) struct DiskThread<'a, S, M: StateMachine> {

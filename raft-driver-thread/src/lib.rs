@@ -52,21 +52,23 @@
 //! };
 //! let nodes = [start(1)?, start(2)?, start(3)?];
 //!
-//! // Only the leader takes the command: ask one node after another until one of them leads.
-//! let mut turn = nodes.iter().cycle();
-//! let applied = loop {
-//!     let Some(node) = turn.next() else { return Ok(()) };
-//!     match node.execute("+++", Duration::from_secs(5)) {
-//!         // Refused: the command was not proposed, and can be tried again.
-//!         Err(RequestError::Refused(_)) => std::thread::sleep(Duration::from_millis(10)),
-//!         // Other errors may leave the command to be applied later: "+++" again could add six.
-//!         outcome => break outcome?,
+//! // Only the leader takes a command: ask one node after another until one of them does.
+//! let (leader, applied) = 'found: loop {
+//!     for node in &nodes {
+//!         match node.execute("+++", Duration::from_secs(5)) {
+//!             Ok(applied) => break 'found (node, applied),
+//!             // It was not applied and never will be: it can be tried again.
+//!             Err(RequestError::Refused(_) | RequestError::NotApplied { .. }) => {}
+//!             // It may still be applied: to try again could add six.
+//!             Err(error) => return Err(error.into()),
+//!         }
 //!     }
+//!     std::thread::sleep(Duration::from_millis(10));
 //! };
 //! assert_eq!(applied.answer, 3);
 //!
-//! // Any node answers a linearizable read.
-//! let count = nodes[0].read(ReadMode::Quorum, |counter| counter.0).wait()?;
+//! // A linearizable read. A follower answers it, too, once it knows the leader.
+//! let count = leader.read(ReadMode::Quorum, |counter| counter.0).wait()?;
 //! assert_eq!(count, 3);
 //! # Ok(())
 //! # }
@@ -94,6 +96,7 @@
 
 mod apply_thread;
 mod chunk_thread;
+mod clock;
 mod disk_thread;
 mod error;
 mod group;
@@ -112,7 +115,6 @@ pub mod storage;
 mod tasks;
 mod threads;
 mod ticket;
-mod timer;
 pub mod transport;
 mod turn;
 mod waker;

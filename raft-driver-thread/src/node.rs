@@ -2,10 +2,11 @@
 
 use crate::apply_thread::{AppliedIndex, Applier};
 use crate::chunk_thread;
+use crate::clock::Clock;
 use crate::disk_thread::DiskThread;
 use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox_with;
-use crate::mailbox::mailbox;
+use crate::mailbox::{Mailbox, mailbox};
 use crate::metrics::Metrics;
 use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::options::Options;
@@ -14,10 +15,9 @@ use crate::shared_core::SharedCore;
 use crate::snapshot_thread::load;
 use crate::state_machine::StateMachine;
 use crate::storage::{Snapshots, Storage, StorageError};
-use crate::tasks::{CoreMailbox, CoreTask, PendingRead};
+use crate::tasks::{ApplyTask, ChunkTask, CoreMailbox, CoreTask, DiskTask, PendingRead};
 use crate::threads::{Threads, is_node_thread};
 use crate::ticket::{Applied, Permit, Promise, Proposed, Ticket, ticket};
-use crate::timer::Clock;
 use crate::transport::Transport;
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
@@ -106,19 +106,17 @@ impl<M: StateMachine> Node<M> {
         transport.start(&options.config, inbox)?;
         let metrics = Metrics::new(id);
         let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
+        let applier = Applier::new(
+            machine,
+            snapshots.clone(),
+            options.snapshots,
+            core_mailbox.clone(),
+            applied.clone(),
+            last,
+        );
         let mut threads = Threads::new(id, core_mailbox.clone());
-        let sync_metrics = metrics.clone();
-        let disk = threads.start_worker("raft-disk", move |tasks, core| {
-            DiskThread::new(storage, tasks, core, sync_metrics).run();
-        })?;
         let files = snapshots.clone();
-        let chunks = threads.start_worker("raft-chunks", move |tasks, core| {
-            chunk_thread::run(files.as_ref(), tasks, core);
-        })?;
-        let (files, policy) = (snapshots.clone(), options.snapshots);
-        let (index, core) = (applied.clone(), core_mailbox.clone());
-        let apply = Applier::new(machine, files, policy, core, index, last);
-        let applier = threads.start_worker("raft-apply", move |tasks, _| apply.run(tasks))?;
+        let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
         let core = SharedCore::new(Core {
             raft,
             clock: Clock::new(),
@@ -126,9 +124,9 @@ impl<M: StateMachine> Node<M> {
             waker,
             tasks,
             deliveries,
-            disk,
-            chunks,
-            applier,
+            disk: workers.disk,
+            chunks: workers.chunks,
+            applier: workers.applier,
             applied,
             observed: observed.clone(),
             state: TurnState::new(),
@@ -372,6 +370,36 @@ impl<M: StateMachine> Drop for Inner<M> {
     /// The lab's `Kill`.
     fn drop(&mut self) {
         self.stop(CoreTask::Kill);
+    }
+}
+
+/// The mailboxes of the worker threads.
+struct Workers<M: StateMachine> {
+    disk: Mailbox<DiskTask>,
+    chunks: Mailbox<ChunkTask>,
+    applier: Mailbox<ApplyTask<M>>,
+}
+
+impl<M: StateMachine> Workers<M> {
+    fn start(
+        threads: &mut Threads<M>,
+        storage: impl Storage,
+        snapshots: Arc<dyn Snapshots>,
+        applier: Applier<M>,
+        metrics: Metrics,
+    ) -> Result<Workers<M>, StartError> {
+        let disk = threads.start_worker("raft-disk", move |tasks, core| {
+            DiskThread::new(storage, tasks, core, metrics).run();
+        })?;
+        let chunks = threads.start_worker("raft-chunks", move |tasks, core| {
+            chunk_thread::run(snapshots.as_ref(), tasks, core);
+        })?;
+        let applier = threads.start_worker("raft-apply", move |tasks, _| applier.run(tasks))?;
+        Ok(Workers {
+            disk,
+            chunks,
+            applier,
+        })
     }
 }
 

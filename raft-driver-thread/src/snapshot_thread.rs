@@ -4,9 +4,7 @@ use crate::state_machine::StateMachine;
 use crate::storage::{SnapshotSink, Snapshots};
 use crate::tasks::{CoreMailbox, CoreTask, StateMachineFailed};
 use raft_proto::{EntryId, SnapshotId, SnapshotMeta};
-use std::any::Any;
 use std::io::{self, BufWriter, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -43,7 +41,9 @@ impl<M: StateMachine> SnapshotMaker<M> {
         let span = tracing::info_span!("snapshot", %last);
         let make = move || {
             let _within = span.entered();
-            let made = catch_panic(|| write::<M>(view, snapshots.as_ref(), last, is_stopping));
+            let made = StateMachineFailed::catch(|| {
+                write::<M>(view, snapshots.as_ref(), last, is_stopping)
+            });
             let task = match made {
                 Ok(Ok(snapshot)) => CoreTask::SnapshotMade(Some(snapshot)),
                 Ok(Err(error)) => {
@@ -86,18 +86,6 @@ pub(crate) fn load<M: StateMachine>(
     machine.restore(&mut reader)?;
     io::copy(&mut reader.by_ref(), &mut io::sink())?;
     Ok(())
-}
-
-/// Runs the user's code. A panic in it stops the node, not the process.
-pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, StateMachineFailed> {
-    let worked = catch_unwind(AssertUnwindSafe(work));
-    worked.map_err(|panic| StateMachineFailed(panic_text(panic.as_ref())))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panic: {}", text.unwrap_or("of unknown reason"))
 }
 
 fn write<M: StateMachine>(

@@ -13,6 +13,7 @@ use raft_proto::{
 };
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// For the core: from callers, and from the node's other threads.
@@ -117,6 +118,17 @@ pub(crate) struct StorageFailed {
 /// The apply thread has ended because the state machine panicked or broke its contract: why.
 #[derive(Debug)]
 pub(crate) struct StateMachineFailed(pub(crate) String);
+
+impl StateMachineFailed {
+    /// Runs the user's code. A panic in it stops the node, not the process.
+    pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, StateMachineFailed> {
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            StateMachineFailed(format!("panic: {}", text.unwrap_or("of unknown reason")))
+        })
+    }
+}
 
 /// A question to the state machine, with the promise of its answer inside.
 pub(crate) type Query<M> = Box<dyn FnOnce(&M) + Send>;

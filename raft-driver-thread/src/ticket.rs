@@ -1,7 +1,7 @@
 //! The outcome of a request, for threads that wait and for futures.
 
+use crate::clock::deadline_after;
 use crate::error::{RequestError, Unknown};
-use crate::timer::deadline_after;
 use raft_proto::{EntryId, ProposeError};
 use std::error::Error;
 use std::pin::Pin;
@@ -53,7 +53,7 @@ struct State<T, R: Error> {
 #[derive(Debug)]
 enum Outcome<T, R: Error> {
     Awaited,
-    Here(Result<T, RequestError<R>>),
+    Ready(Result<T, RequestError<R>>),
     Taken,
 }
 
@@ -101,7 +101,7 @@ impl<T, R: Error> Ticket<T, R> {
     pub(crate) fn ended(error: RequestError<R>) -> Ticket<T, R> {
         let state = State {
             accepted: None,
-            outcome: Outcome::Here(Err(error)),
+            outcome: Outcome::Ready(Err(error)),
             waker: None,
         };
         Ticket(Arc::new(Shared {
@@ -164,7 +164,7 @@ impl<T, R: Error> Ticket<T, R> {
 impl<T, R: Error> State<T, R> {
     fn take(&mut self) -> Option<Result<T, RequestError<R>>> {
         match std::mem::replace(&mut self.outcome, Outcome::Taken) {
-            Outcome::Here(outcome) => Some(outcome),
+            Outcome::Ready(outcome) => Some(outcome),
             Outcome::Awaited => {
                 self.outcome = Outcome::Awaited;
                 None
@@ -209,7 +209,7 @@ impl<T, R: Error> Promise<T, R> {
         if !matches!(state.outcome, Outcome::Awaited) {
             return;
         }
-        state.outcome = Outcome::Here(outcome);
+        state.outcome = Outcome::Ready(outcome);
         let waker = state.waker.take();
         drop(state);
         self.shared.changed.notify_all();

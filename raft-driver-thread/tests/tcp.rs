@@ -54,7 +54,7 @@ fn introduce(ends: &mut [&mut End]) {
         .collect();
     let membership = Membership::of(members);
     for end in ends {
-        end.transport.members(&membership);
+        end.transport.set_members(&membership);
     }
 }
 
@@ -142,7 +142,7 @@ fn a_node_that_is_no_member_any_more_is_soon_not_spoken_to() {
     introduce(&mut [&mut one, &mut two]);
     assert!(arrives(&mut one, &two, 1));
     let alone = Member::voter(NodeId(1));
-    one.transport.members(&Membership::of([alone]));
+    one.transport.set_members(&Membership::of([alone]));
     assert!(arrives(&mut one, &two, 2), "a farewell is heard");
     until("its connection closed and its address forgotten", || {
         one.transport.flush();
@@ -163,7 +163,7 @@ fn names_are_looked_up() {
     let (mut one, two) = (end(1, 7, plain()), end(2, 7, plain()));
     let port = two.transport.local_address().port();
     let member = Member::voter(NodeId(2)).with_context(format!("localhost:{port}"));
-    one.transport.members(&Membership::of([member]));
+    one.transport.set_members(&Membership::of([member]));
     assert!(arrives(&mut one, &two, 1));
 }
 
@@ -174,7 +174,7 @@ fn a_node_that_knows_no_member_yet_answers_those_it_was_introduced_to() {
     let address = two.transport.local_address().to_string();
     options.initial_addresses = vec![(NodeId(2), address)];
     let mut one = end(1, 7, options);
-    one.transport.members(&Membership::default());
+    one.transport.set_members(&Membership::default());
     assert!(arrives(&mut one, &two, 1));
     // Once it knows members, no others.
     let mut three = end(3, 7, plain());
@@ -275,7 +275,7 @@ fn a_peer_that_reads_nothing_delays_nobody() {
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = deaf.local_addr().unwrap().to_string();
     let member = Member::voter(NodeId(2)).with_context(address);
-    one.transport.members(&Membership::of([member]));
+    one.transport.set_members(&Membership::of([member]));
     for term in 0..100_000 {
         one.transport.send(NodeId(2), message(term));
     }

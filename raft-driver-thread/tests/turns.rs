@@ -51,8 +51,8 @@ impl<T: Transport> Transport for Watched<T> {
         self.0.start(config, inbox)
     }
 
-    fn members(&mut self, membership: &Membership) {
-        self.0.members(membership);
+    fn set_members(&mut self, membership: &Membership) {
+        self.0.set_members(membership);
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

@@ -168,7 +168,7 @@ impl Transport for ChannelTransport {
         Ok(())
     }
 
-    fn members(&mut self, _membership: &Membership) {} // Every node of the process can be reached.
+    fn set_members(&mut self, _membership: &Membership) {} // Every node of the process can be reached.
 
     fn send(&mut self, to: NodeId, message: Message) {
         let mut state = self.network.shared.lock();

@@ -26,10 +26,10 @@ pub trait Transport: Send + 'static {
     /// [`TransportError`]: the node does not start.
     fn start(&mut self, config: &Config, inbox: Inbox) -> Result<(), TransportError>;
 
-    /// Takes the current members. The administrator gave each a context, from which the transport
+    /// Sets the current members. The administrator gave each a context, from which the transport
     /// knows the member's address. Called after `start`, and whenever the members change. Messages
     /// to a node that was removed may follow for a while: a leader tells it that it is removed.
-    fn members(&mut self, membership: &Membership);
+    fn set_members(&mut self, membership: &Membership);
 
     /// Sends `message` to `to`, or drops it.
     fn send(&mut self, to: NodeId, message: Message);
@@ -47,8 +47,8 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).start(config, inbox)
     }
 
-    fn members(&mut self, membership: &Membership) {
-        (**self).members(membership);
+    fn set_members(&mut self, membership: &Membership) {
+        (**self).set_members(membership);
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

@@ -14,6 +14,7 @@ mod perform;
 mod report;
 
 use crate::apply_thread::AppliedIndex;
+use crate::clock::Clock;
 use crate::error::StopReason;
 use crate::inbox::{Deliveries, Delivery};
 use crate::mailbox::{Mailbox, Receiver};
@@ -22,7 +23,6 @@ use crate::observed::Observed;
 use crate::recorder::Recorder;
 use crate::state_machine::StateMachine;
 use crate::tasks::{ApplyTask, ChunkTask, CommandPromise, CoreTask, DiskTask, StorageFailed};
-use crate::timer::Clock;
 use crate::transport::Transport;
 use crate::waker::Waker;
 use batch::ProposalBatch;
@@ -100,7 +100,7 @@ impl<M: StateMachine> TurnState<M> {
 impl<M: StateMachine, T: Transport> Core<M, T> {
     /// What has to be done before the first turn.
     pub(crate) fn begin(&mut self) {
-        self.transport.members(self.raft.membership());
+        self.transport.set_members(self.raft.membership());
         self.step(Input::Tick);
         self.send_queued();
     }

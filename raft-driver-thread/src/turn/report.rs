@@ -17,7 +17,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         match action {
             Action::MembershipChanged { index, membership } => {
                 tracing::info!(%node, %index, %membership, "the members changed");
-                self.transport.members(membership);
+                self.transport.set_members(membership);
             }
             Action::RoleChanged { role, term } => {
                 tracing::info!(%node, ?role, %term, "the role changed");

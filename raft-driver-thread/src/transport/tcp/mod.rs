@@ -146,9 +146,9 @@ impl Transport for TcpTransport {
         Ok(())
     }
 
-    fn members(&mut self, membership: &Membership) {
+    fn set_members(&mut self, membership: &Membership) {
         if let Some(running) = &mut self.running {
-            running.members(membership);
+            running.set_members(membership);
         }
     }
 
@@ -180,7 +180,7 @@ impl Drop for TcpTransport {
 }
 
 impl Running {
-    fn members(&mut self, membership: &Membership) {
+    fn set_members(&mut self, membership: &Membership) {
         if membership.is_empty() {
             return; // The initial addresses are all that it knows.
         }
