@@ -1,4 +1,4 @@
-//! The command line of raft-kv with servers that run.
+//! The command line of raft-kv with running servers.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -63,12 +63,13 @@ fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 struct Running {
     child: Child,
     clients: Vec<String>,
-    /// What it says afterwards.
+    /// What it prints afterwards.
     rest: Option<JoinHandle<Vec<String>>>,
 }
 
 impl Running {
-    /// Returns as soon as it has said where clients are listened to, `marks` times.
+    /// Starts a process. Returns once it has printed `marks` addresses for clients, each in a line
+    /// that begins with `mark`.
     fn start(folder: &Path, arguments: &str, mark: &str, marks: usize) -> Running {
         let mut command = command(arguments);
         command.current_dir(folder).stdout(Stdio::piped());
@@ -88,7 +89,7 @@ impl Running {
                 clients.push(address.unwrap().to_owned());
             }
         }
-        // A reader that goes away would end the process.
+        // Without a reader the process would end when it prints.
         let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect());
         Running {
             child,
@@ -113,13 +114,13 @@ impl Running {
         Access::new().connect(self.address()).unwrap()
     }
 
-    /// SIGTERM, and the exit code.
+    /// Sends SIGTERM. Returns the exit code.
     fn stop(self) -> Option<i32> {
-        self.last_words().0
+        self.stop_and_read().0
     }
 
-    /// SIGTERM, the exit code, and what it said since it began.
-    fn last_words(mut self) -> (Option<i32>, Vec<String>) {
+    /// Likewise; returns also what it printed since it was started.
+    fn stop_and_read(mut self) -> (Option<i32>, Vec<String>) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
         assert!(sent.success());
@@ -147,7 +148,7 @@ fn get(client: &mut Client, key: &str) -> Option<String> {
     said.map(|value| String::from_utf8(value.to_vec()).unwrap())
 }
 
-/// Three servers of a cluster, with clients at any port.
+/// Three servers of a cluster, whose ports for clients the system chooses.
 struct Cluster {
     folder: tempfile::TempDir,
     servers: Vec<Running>,
@@ -226,7 +227,7 @@ fn a_demo_that_is_told_to_end_stops_its_servers_one_after_the_other() {
         members.all(|member| member.clients.is_some()).then_some(())
     });
     let before = fs::read_to_string(&log).unwrap();
-    let (code, said) = demo.last_words();
+    let (code, said) = demo.stop_and_read();
     // Servers that disconnect from those that have stopped are no news.
     assert_eq!(fs::read_to_string(&log).unwrap(), before);
     assert_eq!(code, Some(0), "{said:?}");
@@ -354,7 +355,7 @@ fn a_server_joins_and_another_leaves() {
     });
     set(&mut fourth.client(), "b", "2");
     assert_eq!(fourth.stop(), Some(0));
-    // Later starts need to be told nothing more.
+    // Later starts need no other arguments.
     let fourth = Running::server(path, "start --data 4");
     assert_eq!(get(&mut fourth.client(), "b").as_deref(), Some("2"));
 }
@@ -408,11 +409,11 @@ fn a_backup_is_restored_into_a_new_cluster() {
     assert!(matches!(left, Reply::Integer(1..=1000)), "{left:?}");
     assert_ne!(client.status().unwrap().cluster, 77);
     set(&mut client, "more", "1");
-    joins(path, &restored);
+    join_another(path, &restored);
 }
 
-/// The one server of a new cluster is not the last.
-fn joins(path: &Path, first: &Running) {
+/// Another server can join the only server of a new cluster.
+fn join_another(path: &Path, first: &Running) {
     let port = free_ports(1)[0];
     let peers = format!("--clients 127.0.0.1:0 --peers 127.0.0.1:{port}");
     let server = first.address();
@@ -452,8 +453,8 @@ fn a_new_cluster_is_recovered_from_what_one_server_has() {
     assert_ne!(status.cluster, 77);
     assert_eq!((status.node, status.members.len()), (3, 1));
     set(&mut client, "more", "1");
-    joins(&path, &recovered);
-    // The old one is as it was.
+    join_another(&path, &recovered);
+    // The old data directory is unchanged.
     let old = done(&path, "inspect --data 3");
     assert!(
         old.contains("cluster     77") && old.contains("whole"),

@@ -133,14 +133,14 @@ fn test_dir() -> io::Result<TempDir> {
 fn torture(arguments: &Arguments, stop: &AtomicBool) -> Result<ExitCode, Box<dyn Error>> {
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let seed = arguments.seed.unwrap_or(clock.as_millis() as u64);
-    let folder = test_dir()?;
-    println!("seed {seed}, in {}", folder.path().display());
+    let dir = test_dir()?;
+    println!("seed {seed}, in {}", dir.path().display());
     let network = Network::new(Random::new(seed, "network"));
-    let servers = Servers::found(folder.path(), arguments.nodes, Some(network.clone()))?;
+    let servers = Servers::found(dir.path(), arguments.nodes, Some(network.clone()))?;
     let mut nemesis = Nemesis::new(servers, network.clone(), Random::new(seed, "faults"));
     let tally = Arc::new(Tally::new());
     let begun = Instant::now();
-    let Seen {
+    let RunResult {
         mut operations,
         wrong,
     } = run(arguments, seed, &mut nemesis, &tally, stop)?;
@@ -160,13 +160,13 @@ fn torture(arguments: &Arguments, stop: &AtomicBool) -> Result<ExitCode, Box<dyn
         took,
     };
     report.print();
-    let history = folder.path().join("history.txt");
+    let history = dir.path().join("history.txt");
     history::write(&operations, &history)?;
     let verdict = history::check(operations);
     let is_fine = print_verdict(&verdict, wrong.as_deref());
     if !is_fine || arguments.keep {
         nemesis.servers.keep()?;
-        let kept: PathBuf = folder.keep();
+        let kept: PathBuf = dir.keep();
         println!("kept: {}, with the history in history.txt", kept.display());
     }
     Ok(if is_fine {
@@ -194,7 +194,7 @@ fn print_verdict(verdict: &Verdict<Store>, wrong: Option<&str>) -> bool {
 }
 
 /// What the clients saw, and what went wrong, if something did.
-struct Seen {
+struct RunResult {
     operations: Vec<Operation<Store>>,
     wrong: Option<String>,
 }
@@ -206,12 +206,12 @@ fn run(
     nemesis: &mut Nemesis,
     tally: &Arc<Tally>,
     stop: &AtomicBool,
-) -> Result<Seen, Box<dyn Error>> {
+) -> Result<RunResult, Box<dyn Error>> {
     for id in nemesis.servers.ids() {
         nemesis.servers.start(id)?;
     }
     if let Some(wrong) = nemesis.recover()? {
-        return Ok(Seen {
+        return Ok(RunResult {
             operations: Vec::new(),
             wrong: Some(wrong),
         });
@@ -243,7 +243,7 @@ fn run(
     if wrong.is_none() {
         wrong = nemesis.recover()?;
     }
-    Ok(Seen {
+    Ok(RunResult {
         operations: clients.stop()?,
         wrong,
     })

@@ -54,7 +54,9 @@ impl Model for Store {
             }
             Input::Delete => (Output::Whether(state.is_some()), None),
         };
-        output.is_none_or(|said| *said == answer).then_some(next)
+        output
+            .is_none_or(|output| *output == answer)
+            .then_some(next)
     }
 
     fn is_read(input: &Input, output: Option<&Output>) -> bool {

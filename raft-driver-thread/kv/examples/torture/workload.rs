@@ -63,8 +63,8 @@ impl Clients {
         self.stop.store(true, Ordering::Relaxed);
         let mut operations = Vec::new();
         for client in self.threads {
-            let seen = client.join().map_err(|_| "a client panicked")?;
-            operations.extend(seen);
+            let history = client.join().map_err(|_| "a client panicked")?;
+            operations.extend(history);
         }
         Ok(operations)
     }
@@ -76,7 +76,7 @@ struct Client {
     caller: Caller,
     tally: Arc<Tally>,
     /// What it wrote or read last under recent keys: the value that a CAS may find.
-    seen: Vec<(String, Option<u64>)>,
+    last_known: Vec<(String, Option<u64>)>,
     /// How many numbers it has written.
     written: u64,
     operations: Vec<Operation<Store>>,
@@ -89,7 +89,7 @@ impl Client {
             random,
             caller,
             tally,
-            seen: Vec::new(),
+            last_known: Vec::new(),
             written: 0,
             operations: Vec::new(),
         }
@@ -129,8 +129,8 @@ impl Client {
             40..65 => Input::Set(self.unique()),
             65..73 => Input::Swap(self.unique()),
             73..96 => {
-                let seen = self.seen.iter().find(|(seen, _)| *seen == key);
-                let old = seen.and_then(|(_, number)| *number);
+                let known = self.last_known.iter().find(|(known, _)| *known == key);
+                let old = known.and_then(|(_, number)| *number);
                 let new = self.unique();
                 Input::Cas { old, new }
             }
@@ -185,10 +185,10 @@ impl Client {
             (Input::Delete, _) => None,
             (Input::Get | Input::Cas { .. } | Input::Increment, _) => return,
         };
-        self.seen.retain(|(seen, _)| seen != key);
-        self.seen.push((key.into(), number));
-        if self.seen.len() > REGISTERS as usize {
-            self.seen.remove(0);
+        self.last_known.retain(|(known, _)| known != key);
+        self.last_known.push((key.into(), number));
+        if self.last_known.len() > REGISTERS as usize {
+            self.last_known.remove(0);
         }
     }
 }

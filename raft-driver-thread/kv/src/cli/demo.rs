@@ -73,9 +73,11 @@ pub(super) fn run(arguments: &DemoArgs, logging: &Logging) -> Result<(), Failure
     };
     fs::create_dir_all(data).map_err(|error| Failure::io(data.display(), &error))?;
     let remembered = remember(data, arguments.port)?;
+    logging.expect_disconnections();
     let servers = (1..=SERVERS).map(|node| start(data, &remembered, node));
     let servers: Vec<_> = servers.collect::<Result<_, _>>()?;
     let leader = leader(&servers);
+    logging.report_disconnections();
     let explain = || explain(&servers, leader, arguments.data.as_deref());
     let stopped = wait(&servers, explain)?;
     logging.expect_disconnections();

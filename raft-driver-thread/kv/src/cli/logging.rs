@@ -7,8 +7,9 @@ use tracing_subscriber::EnvFilter;
 const VARIABLE: &str = "RAFT_KV_LOG";
 /// What is logged unless something else is asked for.
 const DEFAULT: &str = "warn";
-/// The default while this process stops its own servers: that they disconnect is no news then.
-const WHILE_STOPPING: &str = "warn,raft_driver_thread::transport=error";
+/// The default while this process starts or stops several servers, which cannot reach each other
+/// then.
+const WITHOUT_PEERS: &str = "warn,raft_driver_thread::transport=error";
 
 /// The log of this process.
 pub(super) struct Logging {
@@ -39,11 +40,20 @@ impl Logging {
         })
     }
 
-    /// Called before this process stops several servers one after the other. Those that still run
-    /// do not warn of those that have stopped, unless a filter was given.
+    /// Called before this process starts or stops several servers, one after the other: that they
+    /// cannot reach each other is not logged, unless a filter was given.
     pub(super) fn expect_disconnections(&self) {
+        self.set_default(WITHOUT_PEERS);
+    }
+
+    /// Called once all of them run.
+    pub(super) fn report_disconnections(&self) {
+        self.set_default(DEFAULT);
+    }
+
+    fn set_default(&self, filter: &str) {
         if let Some(set_filter) = &self.set_filter {
-            set_filter(EnvFilter::new(WHILE_STOPPING));
+            set_filter(EnvFilter::new(filter));
         }
     }
 }

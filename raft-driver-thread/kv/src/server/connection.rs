@@ -51,7 +51,7 @@ pub(super) struct Connection {
     pub(super) context: Arc<ServerContext>,
     pub(super) slot: ClientSlot,
     pub(super) version: Version,
-    /// The client has said the password, or there is none.
+    /// The client has given the password (AUTH), or none is set.
     pub(super) is_authenticated: bool,
     /// READONLY was sent: reads may be stale.
     pub(super) reads_stale: bool,
@@ -288,7 +288,7 @@ fn first(replies: Vec<Reply>) -> Reply {
     first.unwrap_or_else(|| Reply::error("ERR", "no reply"))
 }
 
-/// Whether a request is answered before the client has said the password.
+/// Whether a request is answered before the client has given the password.
 fn is_open_to_all(request: &Request) -> bool {
     matches!(
         request,
