@@ -1,6 +1,7 @@
 //! The zoo: its patches apply to the current code, and mutants are built once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use raft_sim::sweep::{ChunkResult, FailedSeed, Seeds, Tally};
 use raft_sim::zoo::{self, Mutant, ZooError};
 use std::ffi::OsString;
 use std::fs;
@@ -222,6 +223,42 @@ fn a_mutant_is_built_once_and_ends_as_it_likes() {
     fs::remove_file(file("raft-sim/src/new.rs")).unwrap();
     assert_eq!(run().status.code(), Some(3));
     assert!(!file("target/zoo/project/raft-sim/src/new.rs").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_mistake_that_is_caught_becomes_a_row_of_the_table_with_the_command_that_repeats_it() {
+    let result = ChunkResult {
+        seeds: Seeds(0..64),
+        settings: "--nodes 5".into(),
+        tally: Tally {
+            seeds: 8,
+            failed: 1,
+            cpu_micros: 250_000,
+            ..Tally::default()
+        },
+        failures: vec![FailedSeed {
+            seed: 7,
+            failure: "Election Safety (section 5.2) is violated".into(),
+            kind: "Election Safety (section 5.2)".into(),
+            repeat: "raft-sim run --seed 7 --nodes 5".into(),
+        }],
+    };
+    // The mutant prints this, whatever it is asked to run.
+    let cargo = "mkdir -p ../build/release\n\
+        printf '#!/bin/sh\\ncat %s/result\\n' $PWD/../../.. > ../build/release/raft-sim\n\
+        chmod +x ../build/release/raft-sim\n";
+    let (folder, cargo) = small_project(cargo);
+    let line = serde_json::to_string(&result).unwrap();
+    fs::write(folder.path().join("result"), line + "\n").unwrap();
+    let output = raft_sim(folder.path(), &["zoo", "--jobs", "1"], &cargo);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let row = "| small | wrong. | own | Election Safety (section 5.2) | 8 | 0.2 | \
+        `raft-sim run --mutant small --seed 7 --nodes 5` |\n";
+    assert!(said.contains(row), "{said}");
+    let summary = "1 of 1 were caught, in 0.2 CPU seconds in the median; small took longest, 0.2.";
+    assert!(said.contains(summary), "{said}");
 }
 
 #[cfg(unix)]

@@ -142,7 +142,7 @@ seeds and settings, whatever the number of jobs or the machine. (raft-sim run pr
 digest, of the whole trace as text.)
 
 Ctrl-C or SIGTERM ends a sweep when the seeds that are running have ended, with a summary of all \
-seeds that were run. A second signal ends it at once.
+seeds that were run. A second signal ends it at once, without a summary.
 
 Examples:
   raft-sim sweep --seeds 0..20000                        all cores
