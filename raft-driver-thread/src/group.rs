@@ -21,6 +21,9 @@ use raft_proto::{ReadError, ReadMode};
 /// A group may be shared by several threads or tasks (`Arc<Group<_>>`): the last one to drop its
 /// handle takes the turn.
 ///
+/// A group that is a temporary value of a statement lives until the end of that statement: bind the
+/// ticket first, then wait. `node.group().read(..).await` would wait while the group is held.
+///
 /// ```
 /// # use raft_driver_thread::{Node, StateMachine};
 /// fn submit_both<M: StateMachine>(node: &Node<M>) {
@@ -32,6 +35,7 @@ use raft_proto::{ReadError, ReadMode};
 /// }
 /// ```
 #[derive(Debug)]
+#[must_use = "the core is only told of the requests when the group is dropped"]
 pub struct Group<M: StateMachine> {
     node: Node<M>,
 }

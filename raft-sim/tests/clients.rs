@@ -1,5 +1,5 @@
-//! Clients: commands that they repeat run once, operations that they give up stay open in the history,
-//! and in the end every client has its answer.
+//! Clients: commands that they repeat run once, operations that they give up stay open in the
+//! history, and in the end every client has its answer.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;

@@ -1,14 +1,14 @@
 //! Fills the database's journal with zeros, a little ahead of its end.
 //!
-//! A journal begins as a file of holes. A sync of what goes into a hole has to give it a place on the disk
-//! first, which the file system may have to log: it takes half as long again as a sync of what goes where
-//! something is, and half as much again of the processor.
+//! A journal begins as a file of holes. A sync of what goes into a hole has to give it a place on
+//! the disk first, which the file system may have to log: it takes half as long again as a sync of
+//! what goes where something is, and half as much again of the processor.
 //!
-//! Zeros are what holes read as, so filling them changes nothing. Nothing else is filled: what was counted to
-//! be written must have ended before, and the file system must know nothing behind, or it is read. And the
-//! journal must be one that this process began, in which the database writes at places of its choice: one
-//! that was recovered goes on at the end of the file, which filling would move. That one was cut where its
-//! last batch ends; only the other ends in a hole.
+//! Zeros are what holes read as, so filling them changes nothing. Nothing else is filled: what was
+//! counted to be written must have ended before, and the file system must know nothing behind, or
+//! it is read. And the journal must be one that this process began, in which the database writes at
+//! places of its choice: one that was recovered goes on at the end of the file, which filling would
+//! move. That one was cut where its last batch ends; only the other ends in a hole.
 
 #[cfg(target_os = "linux")]
 pub(super) use filling::Ahead;
@@ -53,8 +53,8 @@ mod filling {
             }
         }
 
-        /// At most about so many bytes are written next. Must be called by the one thread that writes to
-        /// the database, while it does not.
+        /// At most about so many bytes are written next. Must be called by the one thread that
+        /// writes to the database, while it does not.
         pub(in super::super) fn prepare(&mut self, bytes: u64) {
             if bytes > self.left {
                 // Without it all is the same, only slower.

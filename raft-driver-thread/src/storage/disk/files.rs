@@ -141,9 +141,10 @@ impl Mark {
         let damaged = || damaged(&self.path, "it does not hold what was written to it");
         let bytes: [u8; Self::BYTES] = bytes.try_into().map_err(|_| damaged())?;
         let (count, checksum) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
-        match Checksum::of(count).to_le_bytes() == *checksum {
-            true => Ok(u64::from_le_bytes(*count)),
-            false => Err(damaged()),
+        if Checksum::of(count).to_le_bytes() == *checksum {
+            Ok(u64::from_le_bytes(*count))
+        } else {
+            Err(damaged())
         }
     }
 
@@ -285,9 +286,12 @@ impl Snapshots for SnapshotFiles {
         offset: u64,
         length: u64,
     ) -> Result<Bytes, SnapshotReadFailed> {
-        let explain = |error: io::Error| match error.kind() == io::ErrorKind::NotFound {
-            true => SnapshotReadFailed::Gone,
-            false => SnapshotReadFailed::Failed,
+        let explain = |error: io::Error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                SnapshotReadFailed::Gone
+            } else {
+                SnapshotReadFailed::Failed
+            }
         };
         let mut file = File::open(self.path(snapshot)).map_err(explain)?;
         let there = offset.checked_add(length);
@@ -297,9 +301,10 @@ impl Snapshots for SnapshotFiles {
         let mut data = Vec::new();
         file.seek(SeekFrom::Start(offset)).map_err(explain)?;
         let read = file.take(length).read_to_end(&mut data).map_err(explain)?;
-        match read as u64 == length {
-            true => Ok(data.into()),
-            false => Err(SnapshotReadFailed::Failed),
+        if read as u64 == length {
+            Ok(data.into())
+        } else {
+            Err(SnapshotReadFailed::Failed)
         }
     }
 

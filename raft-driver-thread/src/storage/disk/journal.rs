@@ -1,13 +1,13 @@
 //! The files of the database's journal, and what a torn one is mended by.
 //!
-//! A disk whose power failed may have stored some pages of a batch, and others not. The database drops a batch
-//! that does not end, but not one that does and is wrong within: it refuses to open. If that one is the last,
-//! it was never acknowledged (of that the mark knows), and should be dropped, too. So its last byte is cut off,
-//! which makes it one that does not end.
+//! A disk whose power failed may have stored some pages of a batch, and others not. The database
+//! drops a batch that does not end, but not one that does and is wrong within: it refuses to open.
+//! If that one is the last, it was never acknowledged (of that the mark knows), and should be
+//! dropped, too. So its last byte is cut off, which makes it one that does not end.
 //!
-//! Whether it is the last one is known when the database opens then. If it does not, the journal is put back
-//! as it was. For that it is copied first, and who finds such a copy puts it back first of all: the process
-//! before was killed in between.
+//! Whether it is the last one is known when the database opens then. If it does not, the journal is
+//! put back as it was. For that it is copied first, and who finds such a copy puts it back first of
+//! all: the process before was killed in between.
 
 use super::files::sync_folder;
 use crate::storage::StorageError;
@@ -43,7 +43,8 @@ pub(super) struct Cut {
     copy: PathBuf,
 }
 
-/// Cuts off the newest journal's last byte, and the zeros behind it. Nobody else may use the storage's folder.
+/// Cuts off the newest journal's last byte, and the zeros behind it. Nobody else may use the
+/// storage's folder.
 pub(super) fn cut(folder: &Path) -> Result<Option<Cut>, StorageError> {
     let log = folder.join("log");
     let failed = |error| StorageError::io(format!("mend the journal in {}", log.display()), error);

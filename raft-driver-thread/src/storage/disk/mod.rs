@@ -17,12 +17,12 @@
 //!
 //! All that is read is held against a CRC-32 that was stored with it. A database recovers from a
 //! torn write by dropping the end of its journal; it cannot know whether what is torn had been
-//! acknowledged. The mark does: it is written (not synced) after each sync, survives the
-//! process, and after a power failure is at most too low. A database that has fewer batches than the
-//! mark says has lost what was acknowledged, and is refused.
+//! acknowledged. The mark does: it is written (not synced) after each sync, survives the process,
+//! and after a power failure is at most too low. A database that has fewer batches than the mark
+//! says has lost what was acknowledged, and is refused.
 //!
-//! A torn write may also end, and lack pages in its midst. It is dropped likewise, and the journal as it was
-//! is kept beside `log/`, as `*.torn`.
+//! A torn write may also end, and lack pages in its midst. It is dropped likewise, and the journal
+//! as it was is kept beside `log/`, as `*.torn`.
 
 mod ahead;
 mod files;
@@ -89,7 +89,8 @@ struct Meta {
     floor: Index,
 }
 
-/// How much more than its key and its value a record takes in the journal, at most: less than half of it.
+/// How much more than its key and its value a record takes in the journal, at most: less than half
+/// of it.
 const JOURNAL_OVERHEAD: u64 = 64;
 
 /// What one call changes: the newest state of each record, `None` for those that go.
@@ -423,10 +424,7 @@ fn open_or_mend(folder: &Path) -> Result<(Opened, Option<Cut>), StorageError> {
         Ok(opened) => return Ok((opened, None)),
         Err((is_torn, error)) => (is_torn, error),
     };
-    let cut = match torn {
-        true => journal::cut(folder)?,
-        false => None,
-    };
+    let cut = if torn { journal::cut(folder)? } else { None };
     let Some(cut) = cut else { return Err(error) };
     match open_database(folder) {
         Ok(opened) => Ok((opened, Some(cut))),

@@ -1,12 +1,12 @@
 //! Gives back the room of records that are deleted, in a thread of its own.
 //!
-//! The database gathers what is written in memory, and writes it once more, into a table, when that is full:
-//! syncs wait for that. What was deleted by then is left out. So it is told to do that when the log was
-//! compacted, rather than when it is about to be.
+//! The database gathers what is written in memory, and writes it once more, into a table, when that
+//! is full: syncs wait for that. What was deleted by then is left out. So it is told to do that
+//! when the log was compacted, rather than when it is about to be.
 //!
 //! A log is written at its end and deleted at its beginning. The database merges tables whose keys
-//! overlap, which those of a log hardly do: what deletes a record would never meet it, and tables pile
-//! up. So all tables are merged whenever there is much in them.
+//! overlap, which those of a log hardly do: what deletes a record would never meet it, and tables
+//! pile up. So all tables are merged whenever there is much in them.
 
 use fjall::{Database, Keyspace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,8 +44,8 @@ impl Tidy {
         self.in_memory += bytes;
     }
 
-    /// Records were deleted. Neither of what is done then is shown among the database's functions, and
-    /// there is no other that does it.
+    /// Records were deleted. Neither of what is done then is shown among the database's functions,
+    /// and there is no other that does it.
     pub(super) fn check(&mut self, database: &Database, keyspace: &Keyspace) {
         if self.in_memory >= LEAST_IN_MEMORY && has_ended(&self.beginning) {
             self.in_memory = 0;
@@ -90,8 +90,8 @@ fn begin(
     begun.inspect_err(report).ok()
 }
 
-/// What was deleted is left out of a table if no snapshot of the database needs it. The database looks for
-/// that at every ten-thousandth end of one, and otherwise too late.
+/// What was deleted is left out of a table if no snapshot of the database needs it. The database
+/// looks for that at every ten-thousandth end of one, and otherwise too late.
 fn forget_snapshots(database: &Database) {
     for _ in 0..10_000 {
         drop(database.snapshot());

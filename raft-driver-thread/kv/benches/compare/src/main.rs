@@ -1,9 +1,9 @@
 //! `load redis|etcd put|get CLIENTS CONNECTIONS SECONDS HOST:PORT[,HOST:PORT…]`
 //!
 //! A load generator. Each client sends one request after the other, with values of 256 bytes. The
-//! clients share the connections, which are spread over all servers. Prints the requests per second,
-//! and their median, 99th percentile and maximum latency in microseconds. The first second is not
-//! counted.
+//! clients share the connections, which are spread over all servers. Prints the requests per
+//! second, and their median, 99th percentile and maximum latency in microseconds. The first second
+//! is not counted.
 
 mod etcd;
 mod redis;

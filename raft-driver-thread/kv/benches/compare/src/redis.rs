@@ -1,5 +1,5 @@
-//! A minimal client of Redis. Clients share a connection, as those of its asynchronous libraries do: each
-//! request is written after the others, and the replies arrive in the same order.
+//! A minimal client of Redis. Clients share a connection, as those of its asynchronous libraries
+//! do: each request is written after the others, and the replies arrive in the same order.
 
 use crate::Failed;
 use std::cell::RefCell;
