@@ -72,6 +72,7 @@ impl Judge {
         self.failure.as_ref()
     }
 
+    #[inline]
     fn require(&mut self, result: Result<(), Violation>) {
         if let Err(violation) = result {
             self.fail(violation);
@@ -223,16 +224,17 @@ impl Observer for Judge {
         for action in actions {
             self.check_complaint(raft, action);
         }
-        let results = [
-            self.figure3.observe(&Observation::of(raft, actions)),
-            self.snapshot_members.actions(raft, actions),
-            self.quorum_contact.actions(raft, actions),
-            self.election_timeouts.actions(raft, actions),
-            self.leader_stickiness.actions(raft, actions),
-            self.leases.actions(raft, actions),
-        ];
-        for result in results {
-            self.require(result);
-        }
+        let result = self.figure3.observe(&Observation::of(raft, actions));
+        self.require(result);
+        let result = self.snapshot_members.actions(raft, actions);
+        self.require(result);
+        let result = self.quorum_contact.actions(raft, actions);
+        self.require(result);
+        let result = self.election_timeouts.actions(raft, actions);
+        self.require(result);
+        let result = self.leader_stickiness.actions(raft, actions);
+        self.require(result);
+        let result = self.leases.actions(raft, actions);
+        self.require(result);
     }
 }
