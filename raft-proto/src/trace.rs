@@ -26,14 +26,14 @@ use core::fmt::{self, Display, Formatter};
 
 /// A node and its term: how each line begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Who {
+pub struct NodeAtTerm {
     /// The node.
     pub node: NodeId,
     /// Its term: before the step for an input, after it for an action.
     pub term: Term,
 }
 
-impl Display for Who {
+impl Display for NodeAtTerm {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.node, self.term)
     }
@@ -44,12 +44,15 @@ impl Display for Who {
 /// ```
 /// use raft_proto::{Input, NodeId, Seq, Term, trace};
 ///
-/// let who = trace::Who { node: NodeId(1), term: Term(5) };
-/// let line = trace::input(who, &Input::Persisted { seq: Seq(7) }).to_string();
+/// let node_at_term = trace::NodeAtTerm { node: NodeId(1), term: Term(5) };
+/// let line = trace::input(node_at_term, &Input::Persisted { seq: Seq(7) }).to_string();
 /// assert_eq!(line, "n1@5 persisted #7");
 /// ```
-pub fn input(who: Who, input: &Input) -> impl Display + '_ {
-    Line { who, what: input }
+pub fn input(node_at_term: NodeAtTerm, input: &Input) -> impl Display + '_ {
+    Line {
+        node_at_term,
+        what: input,
+    }
 }
 
 /// An action as a line.
@@ -57,23 +60,29 @@ pub fn input(who: Who, input: &Input) -> impl Display + '_ {
 /// ```
 /// use raft_proto::{Action, NodeId, Term, Time, trace};
 ///
-/// let who = trace::Who { node: NodeId(1), term: Term(5) };
-/// let line = trace::action(who, &Action::WakeAt(Time(1_500_000_000))).to_string();
+/// let node_at_term = trace::NodeAtTerm { node: NodeId(1), term: Term(5) };
+/// let line = trace::action(node_at_term, &Action::WakeAt(Time(1_500_000_000))).to_string();
 /// assert_eq!(line, "n1@5 wake at 1.500000");
 /// ```
-pub fn action(who: Who, action: &Action) -> impl Display + '_ {
-    Line { who, what: action }
+pub fn action(node_at_term: NodeAtTerm, action: &Action) -> impl Display + '_ {
+    Line {
+        node_at_term,
+        what: action,
+    }
 }
 
 struct Line<'a, T> {
-    who: Who,
+    node_at_term: NodeAtTerm,
     what: &'a T,
 }
 
 impl Display for Line<'_, Input> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line { who, what: input } = self;
-        write!(f, "{who} ")?;
+        let Line {
+            node_at_term,
+            what: input,
+        } = self;
+        write!(f, "{node_at_term} ")?;
         match input {
             Input::Tick => f.write_str("tick"),
             Input::Receive { from, message } => write!(f, "<- {from} {}", Contents(message)),
@@ -140,8 +149,11 @@ impl Display for Line<'_, Input> {
 
 impl Display for Line<'_, Action> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Line { who, what: action } = self;
-        write!(f, "{who} ")?;
+        let Line {
+            node_at_term,
+            what: action,
+        } = self;
+        write!(f, "{node_at_term} ")?;
         match action {
             Action::Send { to, message } => write!(f, "-> {to} {}", Contents(message)),
             Action::Persist(write) => persist(f, write),

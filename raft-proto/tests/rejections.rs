@@ -78,7 +78,7 @@ fn a_sender_that_contradicted_a_committed_entry_is_not_followed_again_in_that_te
     expect_rejection(&mut cluster, 2, forged, conflict(2, 3));
     let term = Term(3);
     let honest = append(3, EntryId::new(3, 3), &[(4, 3, "d")], 2);
-    expect_rejection(&mut cluster, 2, honest, Rejection::Distrusted { term });
+    expect_rejection(&mut cluster, 2, honest, Rejection::NotFollowed { term });
     // In a later term it is trusted again.
     let actions = cluster.receive(1, 2, heartbeat(4, EntryId::new(3, 3), 2));
     assert_eq!(rejection(&actions), None);

@@ -7,7 +7,7 @@ use raft_proto::{
     Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, RoleKind, SnapshotReadFailed,
     Time, trace,
 };
-use trace::Who;
+use trace::NodeAtTerm;
 
 /// The traffic of one kind of message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,10 +109,10 @@ impl Recorder {
 
     /// A node has started. Its service holds all entries up to `applied`.
     pub fn started(&mut self, at: Time, raft: &Raft, applied: Index) {
-        let (who, last) = (who(raft), raft.last_log());
+        let (node_at_term, last) = (node_at_term(raft), raft.last_log());
         self.trace.line(
             at,
-            format_args!("{who} starts, applied {applied}, last {last}"),
+            format_args!("{node_at_term} starts, applied {applied}, last {last}"),
         );
         self.coverage.started(raft);
     }
@@ -131,8 +131,8 @@ impl Recorder {
     }
 }
 
-fn who(raft: &Raft) -> Who {
-    Who {
+fn node_at_term(raft: &Raft) -> NodeAtTerm {
+    NodeAtTerm {
         node: raft.id(),
         term: raft.term(),
     }
@@ -185,7 +185,8 @@ impl Observer for Recorder {
             | Input::ChangeMembership { .. }
             | Input::EntriesRead { .. }
             | Input::Unreachable { .. }) => {
-                self.trace.line(self.now, trace::input(who(raft), input));
+                self.trace
+                    .line(self.now, trace::input(node_at_term(raft), input));
             }
         }
     }
@@ -217,7 +218,8 @@ impl Observer for Recorder {
                 | Action::Refused { .. }
                 | Action::LostState { .. } => {}
             }
-            self.trace.line(self.now, trace::action(who(raft), action));
+            self.trace
+                .line(self.now, trace::action(node_at_term(raft), action));
         }
         self.coverage.observe(self.now, raft, actions);
     }

@@ -73,7 +73,7 @@ pub fn replay(file: &[u8], mut output: Option<&mut dyn Write>) -> Result<Replaye
             }
             Err(error) => return Err(error.into()),
         };
-        let before = who(&replayed.raft);
+        let before = node_at_term(&replayed.raft);
         let actions = replayed.raft.step(step.event.clone());
         let found = recording::outcome(&actions);
         let agrees = step.outcome.is_none_or(|outcome| outcome == found);
@@ -95,17 +95,18 @@ pub fn replay(file: &[u8], mut output: Option<&mut dyn Write>) -> Result<Replaye
     }
 }
 
-fn who(raft: &Raft) -> trace::Who {
-    trace::Who {
+fn node_at_term(raft: &Raft) -> trace::NodeAtTerm {
+    trace::NodeAtTerm {
         node: raft.id(),
         term: raft.term(),
     }
 }
 
-fn lines(before: trace::Who, step: &Step, after: &Raft, actions: &[Action]) -> Vec<String> {
+fn lines(before: trace::NodeAtTerm, step: &Step, after: &Raft, actions: &[Action]) -> Vec<String> {
     let at = step.event.at;
     let event = format!("{at} {}", trace::input(before, &step.event.input));
     let actions = actions.iter();
-    let actions = actions.map(|action| format!("{at} {}", trace::action(who(after), action)));
+    let actions =
+        actions.map(|action| format!("{at} {}", trace::action(node_at_term(after), action)));
     std::iter::once(event).chain(actions).collect()
 }

@@ -141,10 +141,10 @@ impl World {
                 message: message.clone(),
             });
         }
-        self.print(|who| eprintln!("{at} {}", trace::input(who, &input)));
+        self.print(|node_at_term| eprintln!("{at} {}", trace::input(node_at_term, &input)));
         let actions = self.raft.step(Event { at, input });
         for action in &actions {
-            self.print(|who| eprintln!("{at}   {}", trace::action(who, action)));
+            self.print(|node_at_term| eprintln!("{at}   {}", trace::action(node_at_term, action)));
         }
         self.check_state(&before);
         self.check_unchanged(&before, &actions);
@@ -348,9 +348,9 @@ impl World {
         assert!(self.handed_out <= self.raft.commit_index());
     }
 
-    fn print(&self, print: impl FnOnce(trace::Who)) {
+    fn print(&self, print: impl FnOnce(trace::NodeAtTerm)) {
         if self.traced {
-            print(trace::Who {
+            print(trace::NodeAtTerm {
                 node: NODE,
                 term: self.raft.term(),
             });

@@ -78,7 +78,7 @@ pub enum Rejection {
     },
     /// The sender contradicted a committed entry earlier in this term, and is not followed in it.
     #[error("committed a safety violation earlier in term {term}")]
-    Distrusted {
+    NotFollowed {
         /// The term.
         term: Term,
     },

@@ -54,7 +54,7 @@ impl Raft {
     /// committed is not followed.
     pub(crate) fn admit_leader(&self, from: NodeId, term: Term) -> Result<(), Rejection> {
         if self.peer_faults.is_violator(from, term) {
-            return Err(Rejection::Distrusted { term });
+            return Err(Rejection::NotFollowed { term });
         }
         match self.leader() {
             Some(leader) if term == self.hard_state.term() && leader != from => {

@@ -146,7 +146,7 @@ impl ScriptedCluster {
         };
         let node = NodeId(id);
         let term = raft.term();
-        let input_line = trace::input(trace::Who { node, term }, &input).to_string();
+        let input_line = trace::input(trace::NodeAtTerm { node, term }, &input).to_string();
         let actions = raft.step(Event {
             at,
             input: input.clone(),
@@ -156,7 +156,7 @@ impl ScriptedCluster {
         let action_lines: Vec<String> = actions
             .iter()
             .filter(traced)
-            .map(|action| trace::action(trace::Who { node, term }, action).to_string())
+            .map(|action| trace::action(trace::NodeAtTerm { node, term }, action).to_string())
             .collect();
         // A tick or a report of the state machine that leads to no action would be noise.
         let is_traced = match input {
@@ -427,12 +427,12 @@ impl ScriptedCluster {
 impl Packet {
     /// The line of the trace with which it was sent.
     fn line(&self) -> String {
-        let who = trace::Who {
+        let node_at_term = trace::NodeAtTerm {
             node: NodeId(self.from),
             term: self.term,
         };
         let (to, message) = (NodeId(self.to), self.message.clone());
-        trace::action(who, &Action::Send { to, message }).to_string()
+        trace::action(node_at_term, &Action::Send { to, message }).to_string()
     }
 }
 

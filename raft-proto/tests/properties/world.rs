@@ -91,22 +91,22 @@ impl World {
         let Some(raft) = server.raft.as_mut() else {
             return;
         };
-        let who = trace::Who {
+        let node_at_term = trace::NodeAtTerm {
             node: NodeId(id),
             term: raft.term(),
         };
         let mut lines = Vec::new();
         if is_traced {
-            lines.push(trace::input(who, &input).to_string());
+            lines.push(trace::input(node_at_term, &input).to_string());
         }
         let before = raft.commit_index();
         let is_proposal = matches!(input, Input::Propose { .. });
         let actions = raft.step(Event { at, input });
-        let who = trace::Who {
+        let node_at_term = trace::NodeAtTerm {
             term: raft.term(),
-            ..who
+            ..node_at_term
         };
-        let action = |action| trace::action(who, action).to_string();
+        let action = |action| trace::action(node_at_term, action).to_string();
         lines.extend(actions.iter().map(action));
         self.trace_lines.extend(lines);
         let outcomes = actions.iter().filter(|action| is_outcome(action)).count();

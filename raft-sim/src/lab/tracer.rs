@@ -2,7 +2,7 @@
 
 use crate::process::Observer;
 use core::fmt;
-use raft_proto::trace::{self, Who};
+use raft_proto::trace::{self, NodeAtTerm};
 use raft_proto::{Action, Event, Raft, Time};
 use std::collections::VecDeque;
 
@@ -65,20 +65,20 @@ pub(crate) struct TracerAt<'a> {
 
 impl Observer for TracerAt<'_> {
     fn event(&mut self, raft: &Raft, event: &Event) {
-        let line = || trace::input(who(raft), &event.input).to_string();
+        let line = || trace::input(node_at_term(raft), &event.input).to_string();
         self.tracer.line(self.at, line);
     }
 
     fn actions(&mut self, raft: &Raft, actions: &[Action]) {
         for action in actions {
-            let line = || trace::action(who(raft), action).to_string();
+            let line = || trace::action(node_at_term(raft), action).to_string();
             self.tracer.line(self.at, line);
         }
     }
 }
 
-fn who(raft: &Raft) -> Who {
-    Who {
+fn node_at_term(raft: &Raft) -> NodeAtTerm {
+    NodeAtTerm {
         node: raft.id(),
         term: raft.term(),
     }

@@ -20,11 +20,11 @@ impl World {
         self.recorder.counts.sent(message.kind(), frame.len());
         let place = self.place(*to);
         let fate = self.network.send(self.now, from, place);
-        let who = trace::Who {
+        let node_at_term = trace::NodeAtTerm {
             node: envelope.from,
             term: message.term(),
         };
-        let line = trace::action(who, action);
+        let line = trace::action(node_at_term, action);
         match fate {
             Fate::Dropped => {
                 self.recorder.counts.dropped += 1;
