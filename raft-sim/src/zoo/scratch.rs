@@ -1,7 +1,6 @@
 //! A copy of the project, into which mistakes are built.
 
 use super::{Mutant, ZooError, failed};
-use fs4::FileExt;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -36,9 +35,9 @@ impl Scratch {
         fs::create_dir_all(&folder).map_err(failed(&folder))?;
         let path = folder.with_file_name("lock");
         let lock = File::create(&path).map_err(failed(&path))?;
-        if FileExt::try_lock(&lock).is_err() {
+        if lock.try_lock().is_err() {
             on_wait();
-            FileExt::lock(&lock).map_err(failed(&path))?;
+            lock.lock().map_err(failed(&path))?;
         }
         for part in PARTS {
             let from = root.join(part);
