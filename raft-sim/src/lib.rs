@@ -1,4 +1,35 @@
-//! Simulates clusters of `raft-proto`: everything outside the core comes from one seed.
+//! Simulates clusters of [`raft_proto`]: everything outside the core comes from one seed.
+//!
+//! # A run
+//!
+//! 1. A [`request`] names a seed and what is fixed. The seed decides everything else ([`draw`]): the
+//!    [`settings`], and a [`schedule`] of what the nemesis and the clients do. A schedule can also
+//!    be read from a file.
+//! 2. The [`world`] takes one event after another from a [`queue`], in the order of virtual time. It
+//!    drives [`machines`](machine), each with a [`process`] (the unchanged core), a [`disk`] and a
+//!    [`clock`], over a [`network`]. [`clients`] use a replicated [`service`], and an [`operator`]
+//!    changes members and transfers leadership.
+//! 3. The [`judge`] is told of everything that happens, and owns every [`checker`]. The first
+//!    violation ends the run as a [`failure`].
+//! 4. When the faults are over, the cluster has to recover ([`liveness`]).
+//! 5. The [`recorder`] has written the [`trace`], whose digest is the same on every machine, and has
+//!    noted which rare situations were reached ([`coverage`]). The [`report`] sums the run up.
+//!
+//! # What is done with runs
+//!
+//! | module | does |
+//! |---|---|
+//! | [`run`] | one run, from its request to its report |
+//! | [`sweep`] | many seeds, on several machines if need be |
+//! | [`shrink`] | makes a failing run small |
+//! | [`replay`] | repeats a recording of a real node |
+//! | [`zoo`] | measures how soon known mistakes are found |
+//! | [`lab`] | the 28 scenarios of MIT 6.5840 Lab 3 |
+//! | [`elections`] | Figure 16 of the paper, repeated |
+//! | [`linearizability`] | checks histories, also those of real services |
+//!
+//! Small parts: [`intensity`] (the kinds of faults), [`features`] (options of the core),
+//! [`pending_commands`], [`duration`], [`random`].
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -37,6 +68,10 @@ pub mod sweep;
 pub mod trace;
 pub mod world;
 pub mod zoo;
+
+/// The core under test. The types of this crate's interface are the core's.
+#[doc(inline)]
+pub use raft_proto;
 
 /// The examples of the project's first page, compiled and run.
 #[cfg(doctest)]
