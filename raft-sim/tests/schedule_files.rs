@@ -65,6 +65,18 @@ fn what_shrink_writes_fails_as_noted_when_it_is_replayed() {
 }
 
 #[test]
+fn a_file_that_is_no_schedule_does_not_keep_the_next_from_being_replayed() {
+    let (folder, _, _) = shrunk();
+    fs::write(folder.path().join("letter.toml"), "dear friend").unwrap();
+    let output = raft_sim(folder.path(), &["replay", "letter.toml", "seed-1325.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.starts_with("error: letter.toml: "), "{said}");
+    let text = stdout(&output);
+    assert!(text.contains("it fails as noted"), "{text}");
+}
+
+#[test]
 fn a_schedule_is_shrunk_further_in_place() {
     let (folder, path, _) = shrunk();
     let arguments = [

@@ -186,6 +186,28 @@ fn an_interrupted_sweep_sums_up_all_that_was_run() {
     assert!(kept.iter().all(|chunk| chunk.tally.seeds == CHUNK));
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_search_for_a_failure_is_not_told_to_resume() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
+    command.args(["sweep", "--time", "1s", "--nodes", "1", "--faults", "none"]);
+    command.args(["--seeds", "0..1_000_000_000", "--until-failure", "--json"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut results = BufReader::new(child.stdout.take().unwrap());
+    results.read_line(&mut String::new()).unwrap();
+    let killed = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(killed.unwrap().success());
+    // It may be writing a line.
+    std::io::copy(&mut results, &mut std::io::sink()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.ends_with("of 1000000000 seeds were run\n"), "{said}");
+}
+
 #[test]
 fn merged_results_speak_json() {
     let result = |seeds: Seeds| ChunkResult {

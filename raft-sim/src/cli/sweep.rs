@@ -136,12 +136,14 @@ fn interrupted_by_signals() -> Arc<AtomicBool> {
 fn say_interrupted(args: &SweepArgs, done: u64, all: u64, unfinished: u64) -> io::Result<()> {
     let how = match &args.resume {
         Some(_) if unfinished > 0 => format!(
-            "the same command goes on, and runs the {unfinished} seeds of the unfinished chunk again"
+            "; the same command goes on, and runs the {unfinished} seeds of the unfinished chunk again"
         ),
-        Some(_) => String::from("the same command goes on"),
-        None => String::from("with --resume FILE the same command would go on where it stopped"),
+        Some(_) => String::from("; the same command goes on"),
+        // It cannot be resumed.
+        None if args.until_failure => String::new(),
+        None => String::from("; with --resume FILE the same command would go on where it stopped"),
     };
-    let text = format!("interrupted: {done} of {all} seeds were run; {how}");
+    let text = format!("interrupted: {done} of {all} seeds were run{how}");
     if args.json {
         writeln!(io::stderr(), "{text}")
     } else {

@@ -4,10 +4,10 @@ mod recording;
 mod schedule;
 
 use super::mutant::MutantArgs;
-use super::outcome::{CommandResult, Outcome, usage};
+use super::outcome::{CliError, CommandResult, Outcome, usage};
 use clap::Args;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// `raft-sim replay`.
@@ -36,10 +36,18 @@ pub(super) fn run(args: &ReplayArgs) -> CommandResult {
     for path in files {
         let bytes = fs::read(&path).map_err(|error| named(&path, error))?;
         let replayed = match schedule_text(&path, &bytes) {
-            Some(text) => schedule::replay(&path, text, args.print, &args.mutant.root)?,
-            None => recording::replay(&path, &bytes, args.print)?,
+            Some(text) => schedule::replay(&path, text, args.print, &args.mutant.root),
+            None => recording::replay(&path, &bytes, args.print),
         };
-        // A schedule that makes no sense to its mutant is worse than a failure.
+        let replayed = match replayed {
+            Err(CliError::Usage(error)) => {
+                // The files after it are replayed all the same.
+                writeln!(io::stderr(), "error: {error}")?;
+                Outcome::Usage
+            }
+            ended => ended?,
+        };
+        // A schedule that makes no sense is worse than a failure.
         outcome = match (outcome, replayed) {
             (Outcome::Passed, replayed) | (_, replayed @ Outcome::Usage) => replayed,
             (before, _) => before,
