@@ -2,18 +2,19 @@
 //!
 //! # A run
 //!
-//! 1. A [`request`] names a seed and what is fixed. The seed decides everything else ([`draw`]): the
-//!    [`settings`], and a [`schedule`] of what the nemesis and the clients do. A schedule can also
-//!    be read from a file.
-//! 2. The [`world`] takes one event after another from a [`queue`], in the order of virtual time. It
-//!    drives [`machines`](machine), each with a [`process`] (the unchanged core), a [`disk`] and a
-//!    [`clock`], over a [`network`]. [`clients`] use a replicated [`service`], and an [`operator`]
-//!    changes members and transfers leadership.
+//! 1. A [`request`] names a seed and what is fixed. The seed decides everything else ([`draw`]):
+//!    the [`settings`], and a [`schedule`] of what the nemesis and the clients do. A schedule can
+//!    also be read from a file.
+//! 2. The [`world`] takes one event after another from a [`queue`], in the order of virtual time.
+//!    It drives [`machines`](machine), each with a [`process`] (the unchanged core), a [`disk`]
+//!    and a [`clock`], over a [`network`]. [`clients`] use a replicated [`service`], and an
+//!    [`operator`] changes members and transfers leadership.
 //! 3. The [`judge`] is told of everything that happens, and owns every [`checker`]. The first
 //!    violation ends the run as a [`failure`].
 //! 4. When the faults are over, the cluster has to recover ([`liveness`]).
-//! 5. The [`recorder`] has written the [`trace`], whose digest is the same on every machine, and has
-//!    noted which rare situations were reached ([`coverage`]). The [`report`] sums the run up.
+//! 5. The [`recorder`] has written the [`trace`], whose digest is the same on every machine, and
+//!    has noted which rare situations were reached ([`coverage`]). The [`report`] sums the run
+//!    up.
 //!
 //! # What is done with runs
 //!
