@@ -245,6 +245,9 @@ impl fmt::Display for Tally {
             self.events as f64 / cpu
         )?;
         writeln!(f, "digest {:016x}", self.digest)?;
+        if self.seeds == 0 {
+            return writeln!(f, "no seed was run");
+        }
         writeln!(f, "how many seeds reached each event:")?;
         for (name, count) in self.coverage.iter().filter(|(_, count)| **count > 0) {
             writeln!(f, "  {name:<42}{count:>12}")?;

@@ -178,6 +178,9 @@ Examples:
 
 Exit code 1 if a seed failed, 2 if the command line made no sense.";
 
+pub(super) const BENCH_RATE: &str = "\
+How many operations clients want to begin in a second of virtual time; by default 100";
+
 pub(super) const ZOO: &str = "\
 Each mistake is a patch in raft-sim/zoo. For each, this command applies the patch to a copy of the \
 project in target/zoo, builds the simulator with it and runs seeds until one fails. It needs cargo \

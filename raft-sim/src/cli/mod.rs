@@ -48,6 +48,8 @@ enum Command {
     Merge(merge::MergeArgs),
     /// Measure how fast the simulator is on this machine
     #[command(after_help = help::BENCH)]
+    #[command(mut_arg("features", |features| features.hide(true)))]
+    #[command(mut_arg("rate", |rate| rate.help(help::BENCH_RATE)))]
     Bench(bench::BenchArgs),
     /// Build known mistakes into the core, and measure how soon each is caught
     #[command(after_help = help::ZOO)]
