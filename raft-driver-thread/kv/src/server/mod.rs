@@ -1,7 +1,7 @@
 //! A server: a node of the cluster, and its ports for clients, for the other servers, and for
 //! probes.
 //!
-//! A write goes through these rooms from the top down, once, and its reply comes back up.
+//! A write goes through these files from the top down, once, and its reply comes back up.
 //!
 //! | file | what |
 //! |---|---|

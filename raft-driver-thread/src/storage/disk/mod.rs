@@ -15,14 +15,14 @@
 //!
 //! # Damage
 //!
-//! All that is read is held against a CRC-32 that was stored with it. A database recovers from a
+//! All that is read is compared with a CRC-32 that was stored with it. A database recovers from a
 //! torn write by dropping the end of its journal; it cannot know whether what is torn had been
 //! acknowledged. The mark does: it is written (not synced) after each sync, survives the process,
 //! and after a power failure is at most too low. A database that has fewer batches than the mark
 //! says has lost what was acknowledged, and is refused.
 //!
-//! A torn write may also end, and lack pages in its midst. It is dropped likewise, and the journal
-//! as it was is kept beside `log/`, as `*.torn`.
+//! A torn write may also be there to its end and lack pages in the middle. It is dropped too, and
+//! the journal as it was is kept beside `log/`, as `*.torn`.
 
 mod ahead;
 mod files;

@@ -23,7 +23,7 @@
 //! # What is dropped
 //!
 //! Sending never waits. For each peer [`TcpOptions::max_queue_bytes`] bytes may wait. Beyond that,
-//! superseded messages are dropped first (heartbeats and replies of which newer ones wait), then
+//! superseded messages are dropped first (heartbeats and replies for which newer ones wait), then
 //! the oldest. Raft repeats what matters.
 //!
 //! # Files
