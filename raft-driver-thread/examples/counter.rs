@@ -6,7 +6,7 @@ use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
 use raft_driver_thread::{Commands, Node, Options, RecorderOptions, StateMachine};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::{error::Error, io, path::Path, time::Duration};
+use std::{error::Error, io, path::Path, thread, time::Duration};
 
 #[derive(Clone, Default)]
 struct Counter {
@@ -100,12 +100,16 @@ pub fn run(ports: [u16; 3], data_dir: &Path) -> Result<u64, Box<dyn Error>> {
         // that harmless.
         let limit = Duration::from_secs(2);
         let applies = |node: &Node<Counter>| node.execute(command.clone(), limit).is_ok();
-        while !nodes.iter().any(applies) {}
+        let pause = || thread::sleep(Duration::from_millis(10));
+        while !nodes.iter().any(applies) {
+            pause(); // There is no leader yet.
+        }
         count = loop {
             let read = nodes[0].read(ReadMode::Quorum, |counter| counter.count);
             if let Ok(count) = read.wait() {
                 break count;
             }
+            pause();
         };
         println!("round {round}: node 1 counts {count}");
     } // Dropped: all three are killed, and the next round starts them again.
