@@ -168,8 +168,9 @@ Exit code 1 if a seed failed, 2 if a file is not there, holds no results, or is 
 other settings.";
 
 pub(super) const BENCH: &str = "\
-Runs seed after seed in one thread and prints a row for each setting of --features. Time is CPU \
-time of that thread, so other work on the machine disturbs little.
+Runs seed after seed in one thread and prints a row without features, one with those that each seed \
+draws, and one with all. Time is CPU time of that thread, so other work on the machine disturbs \
+little.
 
 Examples:
   raft-sim bench                            three rows, 10 seconds each
