@@ -32,7 +32,9 @@ fn recorded(tamper: impl Fn(usize, &mut Vec<raft_proto::Action>)) -> Vec<u8> {
 }
 
 fn replay(name: &str, file: &[u8], arguments: &[&str]) -> (Output, PathBuf) {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // A directory of its own: several copies of this test may run at once.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
     fs::write(&path, file).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_raft-sim"));
     let output = command.arg("replay").args(arguments).arg(&path).output();
