@@ -32,10 +32,12 @@ pub fn options(id: u64, nodes: u64) -> Options {
     let mut config = Config::new(ClusterId(7), NodeId(id), Start::voters(voters), id);
     config.election_timeout_min = Duration::from_millis(1500);
     config.election_timeout_max = Duration::from_millis(3000);
-    config.heartbeat_interval = Duration::from_millis(30);
-    config.append_timeout = Duration::from_millis(50);
+    // Longer than a round trip of the unreliable network (54 ms), also on a busy machine: a heartbeat
+    // that overtakes an append's acknowledgement has the leader probe again.
+    config.heartbeat_interval = Duration::from_millis(100);
+    config.append_timeout = Duration::from_millis(150);
     if id == nodes {
-        config.election_timeout_min = Duration::from_millis(100);
+        config.election_timeout_min = Duration::from_millis(300);
         config.seed = seed_of_a_short_timeout(&config);
     }
     Options::new(config)
