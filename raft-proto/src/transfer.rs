@@ -170,7 +170,7 @@ impl Raft {
             return Ok(());
         }
         self.admit_leader(from, term)?;
-        // A request to a node that is no longer a voter is late, to one that is none yet early.
+        // A request that reaches a node which is no longer a voter, or not yet, has no effect.
         let may_campaign = self.may_campaign() && term < Term::MAX;
         if may_campaign && self.leader() == Some(from) {
             self.campaign(Campaign::Transfer, actions);

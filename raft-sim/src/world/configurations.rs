@@ -71,8 +71,8 @@ impl World {
     }
 
     /// Whether a majority can be built on this node: its disk is there, and it knows that it votes.
-    /// A node that others take for a voter, but that is none by its own log, may have the log that
-    /// is most up to date. It then votes for nobody, and does not start an election either.
+    /// The most up-to-date log may be on a node that is a voter for the others, but not by its own
+    /// log. Such a node grants no vote, and starts no election either.
     fn is_sound(&self, id: NodeId) -> bool {
         let machine = &self.machines[self.place(id)];
         machine.id() == id && !self.lost.contains(&id) && machine.membership().is_voter(id)
