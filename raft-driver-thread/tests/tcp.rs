@@ -75,7 +75,10 @@ fn introduce(ends: &mut [&mut End]) {
 }
 
 fn message(term: u64) -> Message {
-    Message::TimeoutNow(TimeoutNow { term: Term(term) })
+    Message::TimeoutNow(TimeoutNow {
+        term: Term(term),
+        transfer: 1,
+    })
 }
 
 fn delivery(from: NodeId, term: u64) -> Delivery {

@@ -5,8 +5,8 @@ use crate::configurations;
 use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, InstallSnapshot, InstallSnapshotReply,
-    Message, PreVoteReply, ReadOutcome, SnapshotOutcome, Vote,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
+    InstallSnapshotReply, Message, PreVoteReply, ReadOutcome, SnapshotOutcome, Vote,
 };
 use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
@@ -27,15 +27,22 @@ impl Raft {
             return Err(Rejection::TermTooFarAhead { ours, theirs });
         }
         match message {
-            Message::RequestVote(message) => admit_last_log(message.last_log, message.term),
+            Message::RequestVote(message) => {
+                admit_campaign(message.campaign)?;
+                admit_last_log(message.last_log, message.term)
+            }
             Message::RequestVoteReply(_) => Ok(()),
             Message::AppendEntries(message) => admit_append(message, self.config.max_entry_bytes),
             Message::AppendEntriesReply(message) => admit_append_reply(message),
             Message::InstallSnapshot(message) => admit_snapshot(message),
             Message::InstallSnapshotReply(message) => admit_snapshot_reply(message),
-            Message::PreVote(message) => admit_last_log(message.last_log, message.term),
+            Message::PreVote(message) => {
+                admit_campaign(message.campaign)?;
+                admit_last_log(message.last_log, message.term)
+            }
             Message::PreVoteReply(message) => admit_pre_vote_reply(message),
-            Message::TimeoutNow(_) | Message::ReadIndex(_) => Ok(()),
+            Message::TimeoutNow(message) => admit_transfer(message.transfer),
+            Message::ReadIndex(_) => Ok(()),
             Message::ReadIndexReply(message) => match message.outcome {
                 ReadOutcome::Ready { index } => admit_index(index),
                 ReadOutcome::Refused => Ok(()),
@@ -77,6 +84,21 @@ fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
     let size = message.entries.largest_payload();
     if size > limit {
         return Err(Rejection::EntryTooLarge { size, limit });
+    }
+    Ok(())
+}
+
+fn admit_campaign(campaign: Campaign) -> Result<(), Rejection> {
+    match campaign {
+        Campaign::Election => Ok(()),
+        Campaign::Transfer { number } => admit_transfer(number),
+    }
+}
+
+/// A leader counts its transfers from 1.
+fn admit_transfer(number: u64) -> Result<(), Rejection> {
+    if number == 0 {
+        return Err(Rejection::NoTransfer);
     }
     Ok(())
 }

@@ -154,6 +154,10 @@ impl Raft {
                 leader.peers.insert(slot, Peer::new(member.id, last, now));
             }
         }
+        let membership = self.configurations.membership();
+        for peer in &mut leader.peers {
+            peer.set_voter(membership.is_voter(peer.id), now);
+        }
         leader.open_change = Some(index);
     }
 
@@ -188,9 +192,13 @@ impl Raft {
     }
 
     fn hand_over_and_leave(&mut self, actions: &mut Vec<Action>) {
-        if let Some(to) = self.best_successor() {
-            let term = self.hard_state.term();
-            let message = Message::TimeoutNow(TimeoutNow { term });
+        if let Some(to) = self.best_successor()
+            && let Role::Leader(leader) = &self.role
+        {
+            let message = Message::TimeoutNow(TimeoutNow {
+                term: self.hard_state.term(),
+                transfer: leader.transfers_begun + 1,
+            });
             actions.push(Action::Send { to, message });
         }
         self.become_follower(None, actions);

@@ -3,20 +3,46 @@
 
 use crate::action::Action;
 use crate::config::{CheckQuorum, Lease};
+use crate::message::Campaign;
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
-use crate::types::Time;
+use crate::types::{Term, Time};
 use alloc::vec::Vec;
 
 impl Raft {
     /// Leader stickiness: "if a server receives a RequestVote request within the minimum election
     /// timeout of hearing from a current leader, it does not update its term or grant its vote"
-    /// (thesis 4.2.3).
-    pub(crate) fn sticks_to_leader(&self) -> bool {
+    /// (thesis 4.2.3), unless that leader asked for the election. `term` is the candidate's.
+    pub(crate) fn sticks_to_leader(&self, term: Term, campaign: Campaign) -> bool {
         match self.config.check_quorum {
             CheckQuorum::Off => false,
-            CheckQuorum::On => self.has_leader_contact() || self.now < self.no_votes_before,
+            CheckQuorum::On => {
+                self.may_not_vote_yet()
+                    || self.has_leader_contact() && !self.leader_wants(term, campaign)
+            }
         }
+    }
+
+    /// Whether the leader of the term before `term` asked for the campaign and, as far as this node
+    /// has heard, has not given that transfer up. The leader itself knows best.
+    pub(crate) fn leader_wants(&self, term: Term, campaign: Campaign) -> bool {
+        let Campaign::Transfer { number } = campaign else {
+            return false;
+        };
+        let earlier = Term(term.0.saturating_sub(1));
+        match &self.role {
+            Role::Leader(leader) if self.hard_state.term() == earlier => {
+                number > leader.transfers_revoked
+            }
+            Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
+                !self.revoked.includes(earlier, number)
+            }
+        }
+    }
+
+    /// Whether this node started so recently that a lease from before may rest on its answer.
+    pub(crate) fn may_not_vote_yet(&self) -> bool {
+        self.now < self.no_votes_before
     }
 
     /// Whether this node leads, or a message of a leader came within the least election timeout.
@@ -25,8 +51,9 @@ impl Raft {
         matches!(self.role, Role::Leader(_)) || self.leader_contact_at.is_some_and(recent)
     }
 
-    /// A node that starts may have answered a leader just before it stopped. Where leases rest on
-    /// that answer, it votes for nobody until they have run out.
+    /// A node that starts may have answered a leader just before it stopped, and has forgotten
+    /// which transfers that leader had given up. Where leases rest on that answer, it votes for
+    /// nobody, also not for itself, until they have run out.
     pub(crate) fn block_votes_after_start(&mut self) {
         if let Lease::On { .. } = self.config.lease {
             self.no_votes_before = self.now.after(self.config.election_timeout_min);
@@ -34,7 +61,7 @@ impl Raft {
     }
 
     /// When a leader next checks its contact with the majority, and the progress of its disk.
-    fn quorum_deadline(&self) -> Time {
+    pub(crate) fn quorum_deadline(&self) -> Time {
         match (&self.role, self.config.check_quorum) {
             (Role::Leader(leader), CheckQuorum::On) if !self.is_only_voter() => {
                 leader.quorum_check_at.min(self.disk_deadline(leader))
@@ -67,9 +94,8 @@ impl Raft {
             return;
         };
         if leader.quorum_check_at <= now {
-            let elected_at = leader.elected_at;
             let heard = leader.reached(membership, (own, now), |peer| {
-                peer.heard_at.unwrap_or(elected_at)
+                peer.heard_at.max(peer.voter_since).unwrap_or(Time::ZERO)
             });
             let lost_at = heard.unwrap_or(now).after(timeout);
             if lost_at <= now {

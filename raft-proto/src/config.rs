@@ -55,9 +55,18 @@ pub struct Config {
     pub seed: u64,
     /// The least election timeout (section 5.2). At least three heartbeat intervals.
     /// Default 500 ms.
+    ///
+    /// What a sync of a disk may take: with [`PreVoting::On`], a leader is elected however long
+    /// syncs take, since nobody gives up an election whose votes are on their way to a disk; but
+    /// see `election_timeout_max`. With [`PreVoting::Off`], other nodes learn of an election only
+    /// when the candidate's own vote is on its disk: choose this timeout, and its distance to
+    /// `election_timeout_max`, at least three times as long as a sync (section 5.6: broadcastTime
+    /// includes the syncs).
     pub election_timeout_min: Duration,
     /// Election timeouts are drawn uniformly from `election_timeout_min` to just below this
-    /// (section 9.3: a wide range avoids split votes). Default 1 s.
+    /// (section 9.3: a wide range avoids split votes). Choose more than the longest sync that is
+    /// normal: with [`CheckQuorum::On`], a leader whose disk makes no progress for so long gives up
+    /// its leadership. A transfer of leadership takes two syncs within this time. Default 1 s.
     pub election_timeout_max: Duration,
     /// How often a leader sends a heartbeat to an idle follower. Default 100 ms.
     pub heartbeat_interval: Duration,
@@ -119,7 +128,8 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PreVoting {
     /// It begins a term only if a majority would vote for it (thesis 9.6): a node that returns
-    /// from a partition does not disturb the others.
+    /// from a partition does not disturb the others, and a node that is to take over from the
+    /// leader, but cannot, does not depose it.
     On,
     /// It campaigns when its election timeout elapses (section 5.2).
     Off,

@@ -15,8 +15,8 @@ impl Raft {
     /// granting vote to candidate: convert to candidate" (Followers); "if election timeout
     /// elapses: start new election" (Candidates).
     pub(crate) fn election_timeout_elapsed(&mut self, actions: &mut Vec<Action>) {
-        if matches!(self.role, Role::Candidate(_)) && self.outbox.has_own_vote() {
-            self.wait_for_own_vote();
+        if self.election_is_under_way() {
+            self.wait_for_disk();
         } else if self.hard_state.term() >= Term::MAX {
             // There is no term left to campaign in.
             self.become_follower(None, actions);
@@ -31,6 +31,15 @@ impl Raft {
         if let Role::Follower(follower) = &mut self.role {
             follower.reset_election_timer(self.now);
         }
+    }
+
+    /// Whether this node's term or vote is not on its disk yet, and it knows no leader of that
+    /// term. Such a node neither begins another term nor would vote in one. Its disk writes in
+    /// order: another term would only add a write to those that wait, and make the vote worthless
+    /// that is on its way, its own or that of the candidate from which it has the term. So an
+    /// election ends, however long the syncs take.
+    pub(crate) fn election_is_under_way(&self) -> bool {
+        !self.writes.term_is_durable() && self.leader().is_none()
     }
 
     fn start_election(&mut self, actions: &mut Vec<Action>) {
@@ -73,25 +82,49 @@ impl Raft {
         }
     }
 
-    /// The election timed out while this candidate's own vote is not even on disk. Another term
-    /// would only add a write to those that wait, so this one gets more time.
-    fn wait_for_own_vote(&mut self) {
-        let election_at = self.now.after(self.draw_candidate_timeout());
-        if let Role::Candidate(candidate) = &mut self.role {
-            candidate.election_at = election_at;
+    /// The election timed out while this node's term or vote is not even on disk. The election gets
+    /// more time.
+    fn wait_for_disk(&mut self) {
+        let now = self.now;
+        match &mut self.role {
+            Role::Follower(follower) => follower.reset_election_timer(now),
+            Role::Candidate(candidate) => {
+                candidate.election_at = now.after(candidate.election_timeout);
+            }
+            Role::PreCandidate(pre_candidate) => {
+                pre_candidate.election_at = now.after(self.config.election_timeout_max);
+            }
+            Role::Leader(_) => {} // It has no election timeout.
         }
+    }
+
+    /// This candidate's own vote is on disk, and its requests leave. It waits for an election
+    /// timeout from now on, and for as long as its own disk took: the voters' disks may be as slow.
+    pub(crate) fn own_vote_persisted(&mut self, actions: &mut Vec<Action>) {
+        let now = self.now;
+        if let Role::Candidate(candidate) = &mut self.role {
+            let sync = now.since(candidate.began_at);
+            candidate.election_at = now.after(candidate.election_timeout + sync);
+        }
+        self.count_vote(self.config.node_id, Vote::Granted, actions);
     }
 
     /// Counts a vote in the current term. A voter counts once (section 5.2).
     pub(crate) fn count_vote(&mut self, voter: NodeId, vote: Vote, actions: &mut Vec<Action>) {
-        let Role::Candidate(candidate) = &mut self.role else {
-            return;
+        let votes = match &mut self.role {
+            Role::Candidate(candidate) => &mut candidate.granted,
+            // Its election timed out, but the term is the same, and so is the log.
+            Role::PreCandidate(pre_candidate) => match &mut pre_candidate.candidacy {
+                Some(votes) => votes,
+                None => return,
+            },
+            Role::Follower(_) | Role::Leader(_) => return,
         };
-        if vote == Vote::Refused || candidate.granted.contains(&voter) {
+        if vote == Vote::Refused || votes.contains(&voter) {
             return;
         }
-        candidate.granted.push(voter);
-        let granted = |id| candidate.granted.contains(&id);
+        votes.push(voter);
+        let granted = |id| votes.contains(&id);
         if quorum::reached(self.configurations.membership(), granted) == Some(true) {
             self.become_leader(actions);
             self.begin_term(actions);

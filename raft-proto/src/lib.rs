@@ -146,7 +146,7 @@
 //! | what no correct peer sends | `admission.rs`, `rpc/mod.rs`; counted in `peer_faults.rs` |
 //! | **beyond Figure 2** | |
 //! | when this node acts next | `timers.rs` |
-//! | leadership transfer (thesis 3.10) | `Raft::begin_handover`, `Raft::timeout_now` in `transfer.rs` |
+//! | leadership transfer (thesis 3.10) | `Raft::begin_handover`, `Raft::timeout_now` in `transfer.rs`; what is remembered of transfers in `handover.rs` |
 //! | membership: roles, joint configurations (section 6, thesis 4) | [`Membership`] in `membership.rs`; both halves of a quorum in `quorum.rs` |
 //! | membership: the latest configuration in the log is in force | `configurations.rs` |
 //! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
@@ -185,6 +185,7 @@ mod election;
 mod entries;
 mod error;
 mod event;
+mod handover;
 mod leader;
 mod log;
 mod membership;

@@ -168,9 +168,12 @@ pub enum Campaign {
     /// It had no contact with a leader for an election timeout. Voters that have contact with a
     /// leader ignore it (thesis 6.2).
     Election,
-    /// The leader asked it to, by [`TimeoutNow`]: voters answer although they have contact with the
-    /// leader.
-    Transfer,
+    /// The leader of the term before asked it to, by [`TimeoutNow`]. Voters answer although they
+    /// have contact with that leader, unless they have heard that it has given this transfer up.
+    Transfer {
+        /// The number of the transfer among those of that leader.
+        number: u64,
+    },
 }
 
 /// Pre-Vote RPC (thesis 9.6): would the receiver vote for the sender in `term`? Changes nothing
@@ -181,6 +184,8 @@ pub struct PreVote {
     pub term: Term,
     /// The sender's lastLogIndex and lastLogTerm.
     pub last_log: EntryId,
+    /// Why it would campaign.
+    pub campaign: Campaign,
 }
 
 /// The answer to a [`PreVote`]. It promises nothing.
@@ -195,11 +200,15 @@ pub struct PreVoteReply {
     pub vote: Vote,
 }
 
-/// The leader asks a follower that has its whole log to campaign at once (thesis 3.10).
+/// The leader asks a follower that has its whole log to campaign at once (thesis 3.10). With
+/// [`PreVoting::On`](crate::PreVoting::On), the follower first asks the voters whether they would
+/// vote for it, and goes on following unless a majority would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TimeoutNow {
     /// The leader's term.
     pub term: Term,
+    /// The number of this transfer: a leader counts its transfers from 1 in each term.
+    pub transfer: u64,
 }
 
 /// A follower asks which index it must have applied to serve its clients' reads (thesis 6.4).
@@ -268,6 +277,10 @@ pub struct AppendEntries {
     /// The latest round, when this was sent, by which the sender confirms that it still leads
     /// (thesis 6.4); 0 before the first.
     pub round: u64,
+    /// The number of the latest transfer of leadership that the sender has given up in this term;
+    /// 0 before the first. Receivers no longer answer a candidate that campaigns because of that
+    /// transfer, or of an earlier one, while they have contact with the sender.
+    pub revoked: u64,
 }
 
 /// The answer to an [`AppendEntries`].

@@ -48,12 +48,6 @@ impl Outbox {
         self.waiting.push_back(Waiting { until: seq, what });
     }
 
-    /// Whether a candidate's own vote waits.
-    pub(crate) fn has_own_vote(&self) -> bool {
-        let is_own = |waiting: &Waiting| matches!(waiting.what, Withheld::OwnVote { .. });
-        self.waiting.iter().any(is_own)
-    }
-
     /// Whether anything is ready, now that all writes up to `persisted` are durable.
     pub(crate) fn has_ready(&self, persisted: Seq) -> bool {
         let first = self.waiting.front();

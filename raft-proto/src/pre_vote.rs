@@ -1,6 +1,10 @@
 //! Pre-Vote (thesis 9.6): a node asks whether it would win before it begins a term, so that one
 //! that was cut off disturbs nobody when it returns.
 //!
+//! A follower that its leader asks to take over (thesis 3.10) also asks first, and goes on
+//! following meanwhile. It campaigns only if a majority would vote for it. Otherwise a target that
+//! cannot reach a majority would depose a leader that can.
+//!
 //! A pre-vote changes nothing at the voter, not even its term, and promises nothing. It is a
 //! message of its own, so that no late grant can be taken for a vote. The node that asks learns
 //! the voter's term from any answer. Otherwise a node with the better log and the lower term, and
@@ -10,7 +14,7 @@ use crate::action::Action;
 use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
 use crate::quorum;
 use crate::raft::Raft;
-use crate::role::Role;
+use crate::role::{Role, TransferPreVotes};
 use crate::types::NodeId;
 use alloc::vec::Vec;
 
@@ -18,9 +22,29 @@ impl Raft {
     /// Asks every voter whether it would vote for this node in the next term.
     pub(crate) fn request_pre_votes(&mut self, actions: &mut Vec<Action>) {
         self.become_pre_candidate(actions);
+        self.send_pre_votes(Campaign::Election, actions);
+        self.count_pre_vote(self.config.node_id, actions);
+    }
+
+    /// The leader asks this node to take over, by its transfer `number`, and perhaps repeats that:
+    /// pre-votes may be lost.
+    pub(crate) fn request_transfer_pre_votes(&mut self, number: u64, actions: &mut Vec<Action>) {
+        let Role::Follower(follower) = &mut self.role else {
+            return;
+        };
+        if (follower.transfer.as_ref()).is_none_or(|transfer| transfer.number < number) {
+            let granted = Vec::new();
+            follower.transfer = Some(TransferPreVotes { number, granted });
+        }
+        self.send_pre_votes(Campaign::Transfer { number }, actions);
+        self.count_pre_vote(self.config.node_id, actions);
+    }
+
+    fn send_pre_votes(&self, campaign: Campaign, actions: &mut Vec<Action>) {
         let request = PreVote {
             term: self.hard_state.term().next(),
             last_log: self.log.last(),
+            campaign,
         };
         let own = self.config.node_id;
         for to in self.configurations.membership().voters() {
@@ -29,32 +53,44 @@ impl Raft {
                 actions.push(Action::Send { to, message });
             }
         }
-        self.count_pre_vote(own, actions);
     }
 
     fn count_pre_vote(&mut self, voter: NodeId, actions: &mut Vec<Action>) {
-        let Role::PreCandidate(pre_candidate) = &mut self.role else {
-            return;
+        let (votes, campaign) = match &mut self.role {
+            Role::PreCandidate(pre_candidate) => (&mut pre_candidate.granted, Campaign::Election),
+            Role::Follower(follower) => match &mut follower.transfer {
+                Some(TransferPreVotes { number, granted }) => {
+                    (granted, Campaign::Transfer { number: *number })
+                }
+                None => return,
+            },
+            Role::Candidate(_) | Role::Leader(_) => return,
         };
-        if !pre_candidate.granted.contains(&voter) {
-            pre_candidate.granted.push(voter);
+        if !votes.contains(&voter) {
+            votes.push(voter);
         }
-        let granted = |id| pre_candidate.granted.contains(&id);
-        if quorum::reached(self.configurations.membership(), granted) == Some(true) {
-            self.campaign(Campaign::Election, actions);
+        let granted = |id| votes.contains(&id);
+        // A follower may have lost its own vote since it asked.
+        if quorum::reached(self.configurations.membership(), granted) == Some(true)
+            && self.may_campaign()
+        {
+            self.campaign(campaign, actions);
         }
     }
 
     /// Receiver implementation: the receiver would vote for the sender if the sender's term is not
     /// behind, its log is at least as up to date (section 5.4.1), and the receiver has had no
-    /// contact with a leader recently.
+    /// contact with a leader recently, unless that leader asked for the campaign. A receiver whose
+    /// present term or vote is not on disk yet would not vote soon.
     pub(crate) fn pre_vote(&self, from: NodeId, request: PreVote, actions: &mut Vec<Action>) {
         let ours = self.hard_state.term();
         let would_vote = request.term > ours
             && request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())
-            && !self.has_leader_contact();
+            && !self.may_not_vote_yet()
+            && !self.election_is_under_way()
+            && (!self.has_leader_contact() || self.leader_wants(request.term, request.campaign));
         let message = Message::PreVoteReply(PreVoteReply {
             term: ours,
             asked: request.term,

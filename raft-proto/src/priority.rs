@@ -57,8 +57,8 @@ impl Raft {
         own.map_or(0, |member| member.priority)
     }
 
-    /// Hands leadership to a healthy, caught-up voter of greater priority, if there is one. Should
-    /// that not take over, it is tried again after ten election timeouts.
+    /// Hands leadership to a healthy, caught-up voter of greater priority, if there is one that was
+    /// not tried recently (`handover.rs`).
     pub(crate) fn hand_over_by_priority(&mut self, actions: &mut Vec<Action>) {
         let membership = self.configurations.membership();
         let own = self.own_priority();
@@ -68,24 +68,19 @@ impl Raft {
         };
         if membership.next_priority(own).is_none()
             || leader.handover.is_some()
-            || leader.priority_handover_at > now
             || commit_index < leader.term_start
         {
             return;
         }
-        let Some(target) = self.best_successor() else {
-            return;
-        };
-        let greater = membership
-            .get(target)
-            .is_some_and(|member| member.priority > own);
-        let peer = leader.peer(target);
-        let caught_up = peer.is_some_and(|peer| peer.match_index >= commit_index);
-        if greater && caught_up {
-            let retry_at = now.after(10 * self.config.election_timeout_max);
-            if let Some(leader) = self.leader_mut() {
-                leader.priority_handover_at = retry_at;
-            }
+        let preferred = self.successors().filter(|(member, peer)| {
+            member.priority > own
+                && peer.match_index >= commit_index
+                && !self.handover_attempts.is_backed_off(peer.id, now)
+        });
+        let target = preferred
+            .max_by_key(|(member, peer)| (member.priority, peer.match_index))
+            .map(|(_, peer)| peer.id);
+        if let Some(target) = target {
             self.begin_handover(None, target, actions);
         }
     }

@@ -41,6 +41,10 @@ pub(crate) struct Peer {
     /// The latest of the leader's rounds (`read_index.rs`) that it has answered.
     pub(crate) round: u64,
     pub(crate) denial: Denial,
+    /// Since when it has had a vote, counted from this leader's election; `None` without one.
+    pub(crate) voter_since: Option<Time>,
+    /// When it last showed that its disk makes progress (`transfer.rs`).
+    pub(crate) disk_progress_at: Option<Time>,
 }
 
 /// Whether a follower denies that it holds the entry at `match_index`, which it had acknowledged.
@@ -216,6 +220,8 @@ impl Peer {
             heard_at: None,
             round: 0,
             denial: Denial::None,
+            voter_since: None,
+            disk_progress_at: None,
         }
     }
 
@@ -252,6 +258,18 @@ impl Peer {
     /// Whether its latest reply came within `period`.
     pub(crate) fn heard_within(&self, period: Duration, now: Time) -> bool {
         self.heard_at.is_some_and(|at| at.after(period) > now)
+    }
+
+    /// It has a vote from now on, or has none. A voter that has not been heard yet counts as heard
+    /// when it became one (`check_quorum.rs`).
+    pub(crate) fn set_voter(&mut self, is_voter: bool, now: Time) {
+        self.voter_since = is_voter.then(|| self.voter_since.unwrap_or(now));
+    }
+
+    /// It has just voted for this leader: it was heard, and its disk has written the vote.
+    pub(crate) fn granted_vote(&mut self, now: Time) {
+        self.heard_at = Some(now);
+        self.disk_progress_at = Some(now);
     }
 
     /// The snapshot that is being sent to it.

@@ -13,9 +13,10 @@ use crate::error::{
     ChangeError, Fault, ProposeError, ReadError, Refusal, StartError, TransferError,
 };
 use crate::event::{Event, Input};
+use crate::handover::{HandoverAttempts, RevokedTransfers};
 use crate::log::Log;
 use crate::membership::Membership;
-use crate::message::{SnapshotId, SnapshotMeta, Vote};
+use crate::message::{SnapshotId, SnapshotMeta};
 use crate::outbox::{Outbox, Withheld};
 use crate::peer_faults::PeerFaults;
 use crate::progress::Peer;
@@ -55,6 +56,10 @@ pub struct Raft {
     pub(crate) votes_requested: Vec<NodeId>,
     /// A handover that this node began as a leader, until it learns which node took over.
     pub(crate) handed_over: Option<Handover>,
+    /// The handovers that it began, so that one which fails is not repeated at once.
+    pub(crate) handover_attempts: HandoverAttempts,
+    /// The transfers that the latest leader has given up.
+    pub(crate) revoked: RevokedTransfers,
     /// The number of the latest ReadIndex that it sent to a leader.
     pub(crate) read_number: u64,
     /// The snapshot that a restart recovers.
@@ -140,6 +145,8 @@ impl Raft {
             no_votes_before: Time::ZERO,
             votes_requested: Vec::new(),
             handed_over: None,
+            handover_attempts: HandoverAttempts::default(),
+            revoked: RevokedTransfers::default(),
             read_number,
             snapshot: recovered.snapshot,
             retired_snapshots: Vec::new(),
@@ -267,7 +274,7 @@ impl Raft {
                 Withheld::Send { to, message } => actions.push(Action::Send { to, message }),
                 Withheld::OwnVote { term } => {
                     assert_eq!(term, self.term(), "a new term forgets old votes");
-                    self.count_vote(self.config.node_id, Vote::Granted, actions);
+                    self.own_vote_persisted(actions);
                 }
                 Withheld::Restore { snapshot } => {
                     if self.applier.finish_restore(snapshot.id.last.index) {

@@ -11,8 +11,27 @@
 //! *Leases* (6.4.1). A majority that has answered a round had contact with this leader after the
 //! round began, and ignores candidates for the least election timeout from then on
 //! (`check_quorum.rs`). Until that has passed on the fastest clock allowed, no other node is
-//! elected. A leader that has asked a successor to campaign has no lease, since voters answer that
-//! candidate.
+//! elected. While a successor has been asked to campaign, there is no lease, since voters answer
+//! that candidate.
+//!
+//! A transfer that fails does not end leases for the rest of the term, although TimeoutNow may come
+//! later still, or again. Each transfer has a number. A leader that gives up transfer `n` forgets
+//! all rounds so far, and says "revoked = n" in every AppendEntries from then on. Suppose it then
+//! serves a read under a lease in term T, on a round that began after it had given up all transfers
+//! whose TimeoutNow it has sent, and another node is elected first, in the lowest such term U > T.
+//!
+//! * Some voter both answered that round and voted in U. It answered in term T, so it answered
+//!   first, and voted within the least election timeout after contact with the leader. So it voted
+//!   in an election for which a leader of term U - 1 had asked.
+//! * No term between T and U has a leader, so that was this leader, U is T + 1, and the transfer is
+//!   one that this leader had given up before the round began.
+//! * The voter had heard so, because the round's message carries `revoked`. It keeps that when it
+//!   learns a later term; only a leader of a later term replaces it, and none was elected before.
+//!   So it did not answer that candidate; and if it was itself the target, it did not campaign.
+//! * If it restarted in between, it has forgotten that. But a node that starts neither votes nor
+//!   campaigns for the least election timeout, whoever asks.
+//!
+//! Messages that are lost, late or repeated change none of this: `revoked` only rises in a term.
 //!
 //! *Followers* forward: they ask the leader for the index and serve the read themselves.
 
@@ -75,7 +94,7 @@ impl Raft {
             return Err(ReadError::NoCommitInTerm);
         }
         let proven = self.is_only_voter() || leader.reads.has_lease(self.now, &self.config);
-        if !proven || leader.reads.lease_ended {
+        if !proven || leader.reads.lease_suspended {
             return Err(ReadError::NoLease);
         }
         Ok(self.commit_index())

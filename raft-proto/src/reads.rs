@@ -32,7 +32,9 @@ pub(crate) struct LeaderReads {
     lease_rounds: VecDeque<LeaseRound>,
     /// When the latest round began that a majority has answered: there the lease begins.
     lease_start: Option<Time>,
-    pub(crate) lease_ended: bool,
+    /// Whether the target of a transfer has been asked to campaign, so that the lease proves
+    /// nothing.
+    pub(crate) lease_suspended: bool,
     /// Reads that the next round serves.
     pub(crate) waiting: Vec<PendingRead>,
     /// The round that is under way for reads.
@@ -81,8 +83,17 @@ impl LeaderReads {
         }
     }
 
-    pub(crate) fn end_lease(&mut self) {
-        self.lease_ended = true;
+    /// The target of a transfer is asked to campaign.
+    pub(crate) fn suspend_lease(&mut self) {
+        self.lease_suspended = true;
+    }
+
+    /// The transfer is given up. Only rounds that begin from now on prove the lease: their messages
+    /// tell the voters so.
+    pub(crate) fn restore_lease(&mut self) {
+        self.lease_suspended = false;
+        self.lease_rounds.clear();
+        self.lease_start = None;
     }
 
     /// A majority has answered `round`.
@@ -101,7 +112,7 @@ impl LeaderReads {
             return false;
         };
         let lasts = |from: Time| from.after(length) > now;
-        !self.lease_ended && self.lease_start.is_some_and(lasts)
+        !self.lease_suspended && self.lease_start.is_some_and(lasts)
     }
 
     /// Whether an answer to a round can make a difference.

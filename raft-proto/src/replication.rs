@@ -30,6 +30,8 @@ pub(crate) struct Replicator<'a> {
     term_start: Index,
     /// The latest round (`read_index.rs`).
     round: u64,
+    /// The latest transfer that was given up (`transfer.rs`).
+    revoked: u64,
 }
 
 impl Raft {
@@ -49,6 +51,7 @@ impl Raft {
             commit_index: self.commit_index.get(),
             term_start: leader.term_start,
             round: leader.reads.round,
+            revoked: leader.transfers_revoked,
         };
         Some((leader, replicator))
     }
@@ -72,8 +75,7 @@ impl Raft {
     }
 
     /// Sends each follower what is due by now (`peer_timer.rs`).
-    pub(crate) fn leader_tick(&mut self, actions: &mut Vec<Action>) {
-        self.hand_over_by_priority(actions);
+    pub(crate) fn send_due(&mut self, actions: &mut Vec<Action>) {
         if let Some((leader, replicator)) = self.prepare_to_send() {
             for peer in &mut leader.peers {
                 replicator.tick(peer, actions);
@@ -332,6 +334,7 @@ impl Replicator<'_> {
             leader_commit: self.commit_index,
             entries,
             round: self.round,
+            revoked: self.revoked,
         });
         actions.push(Action::Send {
             to: peer.id,

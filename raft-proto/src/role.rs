@@ -68,6 +68,18 @@ pub(crate) struct Follower {
     pub(crate) incoming: Option<Box<IncomingSnapshot>>,
     /// What its clients want to read.
     pub(crate) reads: ForwardedReads,
+    /// The pre-votes that it asks for because the leader wants it to take over.
+    pub(crate) transfer: Option<TransferPreVotes>,
+}
+
+/// The pre-votes of a follower that is to take over from its leader. It goes on following unless a
+/// majority would vote for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct TransferPreVotes {
+    /// The number of the leader's transfer.
+    pub(crate) number: u64,
+    /// The voters that would vote for this node, each once.
+    pub(crate) granted: Vec<NodeId>,
 }
 
 impl Follower {
@@ -78,6 +90,7 @@ impl Follower {
             election_timeout: timeout,
             incoming: None,
             reads: ForwardedReads::default(),
+            transfer: None,
         }
     }
 
@@ -86,11 +99,13 @@ impl Follower {
         self.leader
     }
 
-    /// Follows another leader, or none. What an earlier leader was sending is void.
+    /// Follows another leader, or none. What an earlier leader was sending is void, and so is what
+    /// it asked for.
     pub(crate) fn follow(&mut self, leader: Option<NodeId>) {
         if self.leader != leader {
             self.leader = leader;
             self.incoming = None;
+            self.transfer = None;
         }
     }
 
@@ -130,6 +145,9 @@ pub(crate) struct PreCandidate {
     pub(crate) election_at: Time,
     /// The voters that would vote for this node, each once.
     pub(crate) granted: Vec<NodeId>,
+    /// The votes that it has as a candidate of its term, if it was one until now. The term is still
+    /// the same, so votes that come late make it the leader.
+    pub(crate) candidacy: Option<Vec<NodeId>>,
 }
 
 /// What only a candidate has.
@@ -137,6 +155,10 @@ pub(crate) struct PreCandidate {
 pub(crate) struct Candidate {
     /// "If election timeout elapses: start new election."
     pub(crate) election_at: Time,
+    /// When it began its term.
+    pub(crate) began_at: Time,
+    /// How long it waits for votes, once its requests have left.
+    pub(crate) election_timeout: Duration,
     /// The voters that have voted for this node in this term, each once, however often it says so.
     pub(crate) granted: Vec<NodeId>,
 }
@@ -146,8 +168,6 @@ pub(crate) struct Candidate {
 pub(crate) struct Leader {
     /// The index of its first entry: all from here on are of its own term.
     pub(crate) term_start: Index,
-    /// When it was elected.
-    pub(crate) elected_at: Time,
     /// The other members, in the order of their ids. Members that a change removes stay here
     /// until that change is committed.
     pub(crate) peers: Vec<Peer>,
@@ -164,9 +184,14 @@ pub(crate) struct Leader {
     /// The stall of its own disk, known by its beginning, for which it has tried to hand over.
     pub(crate) stall_handled: Option<Time>,
     pub(crate) handover: Option<Handover>,
-    /// From when on it may hand over to a voter of greater priority.
-    pub(crate) priority_handover_at: Time,
+    /// The number of the latest handover, counted from 1 in this term.
+    pub(crate) transfers_begun: u64,
+    /// The number of the latest handover whose target was asked to campaign and that was given up;
+    /// 0 before the first.
+    pub(crate) transfers_revoked: u64,
     pub(crate) reads: LeaderReads,
+    /// When it has to look at something other than its peers (`timers.rs`). Set by each tick.
+    pub(crate) attend_at: Time,
 }
 
 impl Leader {
@@ -208,6 +233,8 @@ pub(crate) struct Handover {
     pub(crate) target: NodeId,
     /// When it is given up.
     pub(crate) deadline: Time,
-    /// Whether the target has been sent TimeoutNow.
-    pub(crate) timeout_now_sent: bool,
+    /// Its number among those of the leader's term.
+    pub(crate) number: u64,
+    /// When the target was last sent TimeoutNow, if it was.
+    pub(crate) timeout_now_at: Option<Time>,
 }

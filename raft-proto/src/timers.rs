@@ -20,24 +20,39 @@ impl Raft {
             self.expire_reads(actions);
         }
         self.check_quorum(actions);
-        let deadline = self.deadline();
-        if deadline == Time::NEVER || deadline > self.now || self.role_deadline() > self.now {
-            return;
-        }
         match &self.role {
             Role::Leader(_) => self.leader_tick(actions),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                self.election_timeout_elapsed(actions);
+                let deadline = self.role_deadline();
+                if deadline <= self.now && deadline != Time::NEVER {
+                    self.election_timeout_elapsed(actions);
+                }
             }
+        }
+    }
+
+    /// Looks at everything that a leader has to look at, whether a peer is due or not: a busy
+    /// leader puts its heartbeats off for ever.
+    fn leader_tick(&mut self, actions: &mut Vec<Action>) {
+        self.hand_over_by_priority(actions);
+        if matches!(&self.role, Role::Leader(leader) if leader.deadline() <= self.now) {
+            self.send_due(actions);
+        }
+        let attend_at = self.waiting_deadline().min(self.quorum_deadline());
+        if let Some(leader) = self.leader_mut() {
+            leader.attend_at = attend_at;
         }
     }
 
     /// When this node has to act if it receives nothing until then.
     pub(crate) fn deadline(&self) -> Time {
         match &self.role {
-            // A leader wakes for every heartbeat, and checks its other deadlines then: most steps
-            // need not compute them.
-            Role::Leader(leader) if !leader.peers.is_empty() => leader.deadline(),
+            // The other deadlines are later than a heartbeat interval when they are set. A leader
+            // ticks as often as that, so that the latest tick has seen them, and most steps need
+            // not compute them.
+            Role::Leader(leader) if !leader.peers.is_empty() => {
+                leader.deadline().min(leader.attend_at)
+            }
             Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
                 self.role_deadline().min(self.waiting_deadline())
             }

@@ -304,9 +304,7 @@ impl Display for Contents<'_> {
         match message {
             Message::RequestVote(request) => {
                 write!(f, " last={}", request.last_log)?;
-                if request.campaign == Campaign::Transfer {
-                    f.write_str(" transfer")?;
-                }
+                campaign(f, request.campaign)?;
             }
             Message::RequestVoteReply(reply) => f.write_str(match reply.vote {
                 Vote::Granted => " granted",
@@ -322,12 +320,18 @@ impl Display for Contents<'_> {
                     write!(f, " {}", Range(&request.entries))?;
                 }
                 round(f, request.round)?;
+                if request.revoked > 0 {
+                    write!(f, " revoked={}", request.revoked)?;
+                }
             }
             Message::AppendEntriesReply(reply) => {
                 append_outcome(f, &reply.outcome)?;
                 round(f, reply.round)?;
             }
-            Message::PreVote(request) => write!(f, " last={}", request.last_log)?,
+            Message::PreVote(request) => {
+                write!(f, " last={}", request.last_log)?;
+                campaign(f, request.campaign)?;
+            }
             Message::PreVoteReply(reply) => {
                 f.write_str(match reply.vote {
                     Vote::Granted => " granted",
@@ -335,7 +339,7 @@ impl Display for Contents<'_> {
                 })?;
                 write!(f, " asked={}", reply.asked)?;
             }
-            Message::TimeoutNow(_) => {}
+            Message::TimeoutNow(request) => write!(f, " transfer={}", request.transfer)?,
             Message::ReadIndex(request) => write!(f, " #{:x}", request.number)?,
             Message::ReadIndexReply(reply) => {
                 write!(f, " #{:x}", reply.number)?;
@@ -358,6 +362,14 @@ impl Display for Contents<'_> {
             }
         }
         write!(f, " term={}", message.term())
+    }
+}
+
+/// Why a candidate campaigns, if the leader asked it to.
+fn campaign(f: &mut Formatter<'_>, campaign: Campaign) -> fmt::Result {
+    match campaign {
+        Campaign::Election => Ok(()),
+        Campaign::Transfer { number } => write!(f, " transfer={number}"),
     }
 }
 

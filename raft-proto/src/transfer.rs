@@ -1,13 +1,24 @@
 //! Leadership transfer (thesis 3.10): the leader accepts no more commands, brings the target's log
 //! up to its own, and asks the target to campaign at once. One transfer under way is a handover.
+//!
+//! With Pre-Vote, the target first asks the voters (`pre_vote.rs`). If no majority would vote for
+//! it, nothing happens: the leader leads on, and takes commands again when the handover's time is
+//! over.
+//!
+//! A leader numbers its transfers. The number comes back in the target's requests, by which voters
+//! know that the leader wants this election. A leader that gives a transfer up tells its followers
+//! with all its messages, and from then on they treat that candidate as any other (`read_index.rs`
+//! says why leases need this).
 
 use crate::action::Action;
+use crate::config::PreVoting;
 use crate::error::{Rejection, TransferError};
-use crate::membership::MemberRole;
+use crate::membership::{Member, MemberRole};
 use crate::message::{Campaign, Message, TimeoutNow};
+use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::role::{Handover, Role};
-use crate::types::{NodeId, RequestId, Term};
+use crate::types::{NodeId, RequestId, Term, Time};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -50,23 +61,38 @@ impl Raft {
         }
     }
 
-    /// The voter that is best prepared to lead: heard recently, of the greatest priority, and
-    /// among those with the most of the log.
-    pub(crate) fn best_successor(&self) -> Option<NodeId> {
-        let Role::Leader(leader) = &self.role else {
-            return None;
+    /// The voters that can take over, by what they have shown: each was heard recently, and its
+    /// disk made progress recently. A voter whose disk stalls still answers heartbeats, but it
+    /// could not become the leader.
+    pub(crate) fn successors(&self) -> impl Iterator<Item = (&Member, &Peer)> {
+        let peers = match &self.role {
+            Role::Leader(leader) => &leader.peers[..],
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
         };
         let membership = self.configurations.membership();
-        let timeout = self.config.election_timeout_min;
-        let candidates = leader.peers.iter().filter_map(|peer| {
+        let (least, most) = (
+            self.config.election_timeout_min,
+            self.config.election_timeout_max,
+        );
+        let recent = move |at: Time| at.after(most) > self.now;
+        peers.iter().filter_map(move |peer| {
             let member = membership.get(peer.id)?;
             let stays = matches!(member.role, MemberRole::Voter | MemberRole::Incoming);
-            let fit = stays && peer.heard_within(timeout, self.now);
-            fit.then_some((member.priority, peer.match_index, peer.id))
+            let is_fit = stays
+                && peer.heard_within(least, self.now)
+                && peer.disk_progress_at.is_some_and(recent);
+            is_fit.then_some((member, peer))
+        })
+    }
+
+    /// The voter that is best prepared to lead: not tried recently, with the most of the log, and
+    /// among those of the greatest priority.
+    pub(crate) fn best_successor(&self) -> Option<NodeId> {
+        let best = self.successors().max_by_key(|(member, peer)| {
+            let backed_off = self.handover_attempts.is_backed_off(peer.id, self.now);
+            (!backed_off, peer.match_index, member.priority)
         });
-        candidates
-            .max_by_key(|(priority, match_index, _)| (*priority, *match_index))
-            .map(|(_, _, id)| id)
+        best.map(|(_, peer)| peer.id)
     }
 
     pub(crate) fn begin_handover(
@@ -79,35 +105,40 @@ impl Raft {
         if let Role::Leader(leader) = &mut self.role
             && leader.handover.is_none()
         {
+            leader.transfers_begun += 1; // one a nanosecond would take 584 years
             leader.handover = Some(Handover {
                 request,
                 target,
                 deadline,
-                timeout_now_sent: false,
+                number: leader.transfers_begun,
+                timeout_now_at: None,
             });
+            (self.handover_attempts).begin(target, self.now, &self.config);
             self.continue_handover(actions);
         }
     }
 
     /// Asks the target to campaign, if it has the whole log by now. Runs whenever a follower
-    /// answers, so that a request that was lost is repeated.
+    /// answers, and repeats the request after a heartbeat interval, since it may be lost.
     pub(crate) fn continue_handover(&mut self, actions: &mut Vec<Action>) {
-        let (term, last) = (self.hard_state.term(), self.log.last().index);
+        let (term, last, now) = (self.hard_state.term(), self.log.last().index, self.now);
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
         let Some(handover) = leader.handover else {
             return;
         };
-        let to = handover.target;
-        if leader.peer(to).is_some_and(|peer| peer.match_index == last) {
+        let (to, transfer) = (handover.target, handover.number);
+        let is_due = |at: Time| at.after(self.config.heartbeat_interval) <= now;
+        let has_all = leader.peer(to).is_some_and(|peer| peer.match_index == last);
+        if has_all && handover.timeout_now_at.is_none_or(is_due) {
             leader.handover = Some(Handover {
-                timeout_now_sent: true,
+                timeout_now_at: Some(now),
                 ..handover
             });
             // From now on another node may be elected at any time, however late this message comes.
-            leader.reads.end_lease();
-            let message = Message::TimeoutNow(TimeoutNow { term });
+            leader.reads.suspend_lease();
+            let message = Message::TimeoutNow(TimeoutNow { term, transfer });
             actions.push(Action::Send { to, message });
         }
     }
@@ -118,10 +149,17 @@ impl Raft {
             Role::Leader(leader) => &mut leader.handover,
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &mut self.handed_over,
         };
-        if let Some(handover) = pending.take_if(|handover| handover.deadline <= self.now) {
-            let target = handover.target;
-            report(handover, Err(TransferError::TimedOut { target }), actions);
+        let Some(handover) = pending.take_if(|handover| handover.deadline <= self.now) else {
+            return;
+        };
+        if let Role::Leader(leader) = &mut self.role
+            && handover.timeout_now_at.is_some()
+        {
+            leader.transfers_revoked = handover.number;
+            leader.reads.restore_lease();
         }
+        let target = handover.target;
+        report(handover, Err(TransferError::TimedOut { target }), actions);
     }
 
     /// This node no longer leads. If the target was asked to campaign, the next leader that this
@@ -131,7 +169,9 @@ impl Raft {
             return;
         };
         match leader.handover.take() {
-            Some(handover) if handover.timeout_now_sent => self.handed_over = Some(handover),
+            Some(handover) if handover.timeout_now_at.is_some() => {
+                self.handed_over = Some(handover)
+            }
             Some(handover) => report(handover, Err(TransferError::LeadershipLost), actions),
             None => {}
         }
@@ -156,26 +196,43 @@ impl Raft {
         }
     }
 
-    /// The leader of this term asks this node to campaign at once. It skips the pre-vote, and its
-    /// requests tell voters to answer although they have contact with a leader.
+    /// A leader asks this node to campaign at once. Its requests tell voters to answer although
+    /// they have contact with that leader.
     pub(crate) fn timeout_now(
         &mut self,
         from: NodeId,
         request: TimeoutNow,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        let term = request.term;
-        // A request of another term is late, or early after a restart.
-        if term != self.hard_state.term() {
-            return Ok(());
+        let (term, number) = (request.term, request.transfer);
+        if term < self.hard_state.term() {
+            return Ok(()); // It is late.
         }
         self.admit_leader(from, term)?;
-        // A request that reaches a node which is no longer a voter, or not yet, has no effect.
-        let may_campaign = self.may_campaign() && term < Term::MAX;
-        if may_campaign && self.leader() == Some(from) {
-            self.campaign(Campaign::Transfer, actions);
+        // Only a leader sends it, so that the sender leads in that term, whatever this node's role.
+        self.follow(from, term, actions);
+        // It has no effect on a node which is no longer a voter, or not yet; nor if it comes after
+        // the leader has given the transfer up, which a node that restarted may have forgotten.
+        if !self.may_campaign()
+            || term >= Term::MAX
+            || self.revoked.includes(term, number)
+            || self.may_not_vote_yet()
+        {
+            return Ok(());
+        }
+        match self.config.pre_vote {
+            PreVoting::On => self.request_transfer_pre_votes(number, actions),
+            PreVoting::Off => self.campaign(Campaign::Transfer { number }, actions),
         }
         Ok(())
+    }
+
+    /// The leader of `term` has given up its transfers up to `number`; 0 if none.
+    pub(crate) fn hear_revoked(&mut self, term: Term, number: u64) {
+        self.revoked.hear(term, number);
+        if let Role::Follower(follower) = &mut self.role {
+            (follower.transfer).take_if(|transfer| transfer.number <= number);
+        }
     }
 }
 

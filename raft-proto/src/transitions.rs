@@ -7,7 +7,7 @@ use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::reads::LeaderReads;
 use crate::role::{Candidate, Follower, Leader, PreCandidate, Role};
-use crate::types::{NodeId, Term};
+use crate::types::{NodeId, Term, Time};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -46,8 +46,9 @@ impl Raft {
             Role::Follower(follower) => follower.follow(leader),
             Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => {
                 // A candidacy that is over asks for no votes: by the time that its write is
-                // durable, the log may not be what the requests say.
-                self.outbox.forget_messages();
+                // durable, the log may not be what the requests say. What this node promised to
+                // others in this term still holds.
+                self.outbox.forget_candidacy();
                 self.end_snapshot_transfers();
                 self.end_handover(actions);
                 let timeout = match self.role {
@@ -69,9 +70,15 @@ impl Raft {
         self.outbox.forget_candidacy();
         let election_at = self.now.after(self.draw_candidate_timeout());
         let was_pre_candidate = matches!(self.role, Role::PreCandidate(_));
+        let candidacy = match &mut self.role {
+            Role::Candidate(candidate) => Some(core::mem::take(&mut candidate.granted)),
+            Role::PreCandidate(pre_candidate) => pre_candidate.candidacy.take(),
+            Role::Follower(_) | Role::Leader(_) => None,
+        };
         self.role = Role::PreCandidate(PreCandidate {
             election_at,
             granted: Vec::new(),
+            candidacy,
         });
         if !was_pre_candidate {
             self.role_changed(actions);
@@ -86,9 +93,11 @@ impl Raft {
         self.end_reads(ReadError::LeaderChanged, actions);
         self.set_term_and_vote(self.hard_state.term().next(), Some(self.config.node_id));
         self.outbox.forget_messages();
-        let election_at = self.now.after(self.draw_candidate_timeout());
+        let election_timeout = self.draw_candidate_timeout();
         self.role = Role::Candidate(Candidate {
-            election_at,
+            election_at: self.now.after(election_timeout),
+            began_at: self.now,
+            election_timeout,
             granted: Vec::new(),
         });
         self.role_changed(actions);
@@ -98,25 +107,39 @@ impl Raft {
     /// "If votes received from majority of servers: become leader" (Figure 2, Candidates).
     pub(crate) fn become_leader(&mut self, actions: &mut Vec<Action>) {
         let known = self.leader();
-        let last = self.log.last().index;
+        let (last, now) = (self.log.last().index, self.now);
         let own = self.config.node_id;
+        let granted: &[NodeId] = match &self.role {
+            Role::Candidate(candidate) => &candidate.granted,
+            Role::PreCandidate(pre_candidate) => pre_candidate.candidacy.as_deref().unwrap_or(&[]),
+            Role::Follower(_) | Role::Leader(_) => &[],
+        };
         let latest = self.configurations.latest();
         let others = latest.membership.members().iter();
         let others = others.filter(|member| member.id != own);
-        let peers = others.map(|member| Peer::new(member.id, last, self.now));
+        let peers = others.map(|member| {
+            let mut peer = Peer::new(member.id, last, now);
+            peer.set_voter(latest.membership.is_voter(member.id), now);
+            if granted.contains(&member.id) {
+                peer.granted_vote(now);
+            }
+            peer
+        });
+        let peers = peers.collect();
         let committed_and_durable = self.commit_index.get().min(self.writes.durable_index());
         self.role = Role::Leader(Leader {
             term_start: last.next(),
-            elected_at: self.now,
-            peers: peers.collect(),
+            peers,
             uncommitted: self.log.bytes_between(committed_and_durable, last),
             committed_and_durable,
             open_change: Some(latest.index),
             quorum_check_at: self.now.after(self.config.election_timeout_max),
             stall_handled: None,
             handover: None,
-            priority_handover_at: self.now,
+            transfers_begun: 0,
+            transfers_revoked: 0,
             reads: LeaderReads::default(),
+            attend_at: Time::NEVER,
         });
         self.role_changed(actions);
         self.leader_changed(known, actions);

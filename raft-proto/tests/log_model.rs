@@ -268,6 +268,7 @@ impl Harness {
         self.model.append(leader.term, prev_log, &list, commit);
         let message = Message::AppendEntries(AppendEntries {
             round: 0,
+            revoked: 0,
             term: Term(leader.term),
             prev_log,
             leader_commit: Index(commit),

@@ -98,6 +98,7 @@ fn a_pre_vote_changes_nothing_at_the_voter() {
     let request = PreVote {
         term: Term(7),
         last_log: EntryId::new(3, 2),
+        campaign: Campaign::Election,
     };
     let actions = cluster.receive(1, 2, Message::PreVote(request));
     assert!(matches!(&actions[..], [Action::Send { .. }]), "{actions:?}");

@@ -118,9 +118,14 @@ fn install_snapshot() -> impl Strategy<Value = Message> {
 fn message() -> impl Strategy<Value = Message> {
     let term = || any_number().prop_map(Term);
     let vote = || prop_oneof![Just(Vote::Granted), Just(Vote::Refused)];
-    let campaign = prop_oneof![Just(Campaign::Election), Just(Campaign::Transfer)];
+    let campaign = || {
+        prop_oneof![
+            Just(Campaign::Election),
+            any_number().prop_map(|number| Campaign::Transfer { number })
+        ]
+    };
     prop_oneof![
-        (term(), id(), campaign).prop_map(|(term, last_log, campaign)| Message::RequestVote(
+        (term(), id(), campaign()).prop_map(|(term, last_log, campaign)| Message::RequestVote(
             RequestVote {
                 term,
                 last_log,
@@ -129,17 +134,23 @@ fn message() -> impl Strategy<Value = Message> {
         )),
         (term(), vote())
             .prop_map(|(term, vote)| Message::RequestVoteReply(RequestVoteReply { term, vote })),
-        (term(), any_number(), some_entries(), any_number()).prop_map(
-            |(term, commit, (prev_log, entries), round)| {
+        (
+            term(),
+            any_number(),
+            some_entries(),
+            any_number(),
+            any_number()
+        )
+            .prop_map(|(term, commit, (prev_log, entries), round, revoked)| {
                 Message::AppendEntries(AppendEntries {
                     term,
                     prev_log,
                     leader_commit: Index(commit),
                     entries,
                     round,
+                    revoked,
                 })
-            }
-        ),
+            }),
         (term(), append_outcome(), any_number()).prop_map(|(term, outcome, round)| {
             Message::AppendEntriesReply(AppendEntriesReply {
                 term,
@@ -147,11 +158,18 @@ fn message() -> impl Strategy<Value = Message> {
                 round,
             })
         }),
-        (term(), id()).prop_map(|(term, last_log)| Message::PreVote(PreVote { term, last_log })),
+        (term(), id(), campaign()).prop_map(|(term, last_log, campaign)| Message::PreVote(
+            PreVote {
+                term,
+                last_log,
+                campaign
+            }
+        )),
         (term(), term(), vote()).prop_map(|(term, asked, vote)| {
             Message::PreVoteReply(PreVoteReply { term, asked, vote })
         }),
-        term().prop_map(|term| Message::TimeoutNow(TimeoutNow { term })),
+        (term(), any_number())
+            .prop_map(|(term, transfer)| Message::TimeoutNow(TimeoutNow { term, transfer })),
         (term(), any_number())
             .prop_map(|(term, number)| Message::ReadIndex(ReadIndex { term, number })),
         (term(), any_number(), read_outcome()).prop_map(|(term, number, outcome)| {
@@ -256,9 +274,9 @@ fn commands_proposed_one_by_one_travel_as_one_run() {
         EntryId::new(6, 2),
         entries(7, &[(2, "a"), (2, "b")]),
     ));
-    // Term 3, prevLog 6@2, leaderCommit 6, round 0, 2 bytes of payload, and one run: term 2, kind
+    // Term 3, prevLog 6@2, leaderCommit 6, round 0, revoked 0, 2 bytes of payload, and one run: term 2, kind
     // command, 2 entries of 1 byte each.
-    let expected = raw(&[2, 3, 6, 2, 6, 0, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
+    let expected = raw(&[2, 3, 6, 2, 6, 0, 0, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
     assert_eq!(one_run, expected);
 }
 
@@ -304,7 +322,7 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
         .unwrap();
     let two_runs = append(last, builder.finish());
     let runs = [4, 0, 1, 2, 9, 1, 1, 0];
-    let expected = [&[2, 3, 5, 4, 6, 0, 2, 2], &runs[..], b"ab"].concat();
+    let expected = [&[2, 3, 5, 4, 6, 0, 0, 2, 2], &runs[..], b"ab"].concat();
     assert_eq!(frame(&two_runs), raw(&expected));
 
     let outcomes = [
@@ -373,19 +391,30 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
     let transfer = Message::RequestVote(RequestVote {
         term,
         last_log,
-        campaign: Campaign::Transfer,
+        campaign: Campaign::Transfer { number: 4 },
     });
-    assert_eq!(frame(&transfer), raw(&[0, 3, 5, 2, 1]));
-    let pre_vote = Message::PreVote(PreVote { term, last_log });
-    assert_eq!(frame(&pre_vote), raw(&[6, 3, 5, 2]));
+    assert_eq!(frame(&transfer), raw(&[0, 3, 5, 2, 1, 4]));
+    let campaigns = [
+        (Campaign::Election, &[6, 3, 5, 2, 0][..]),
+        (Campaign::Transfer { number: 4 }, &[6, 3, 5, 2, 1, 4]),
+    ];
+    for (campaign, expected) in campaigns {
+        let pre_vote = Message::PreVote(PreVote {
+            term,
+            last_log,
+            campaign,
+        });
+        assert_eq!(frame(&pre_vote), raw(expected));
+    }
     let reply = Message::PreVoteReply(PreVoteReply {
         term: Term(0),
         asked: term,
         vote: Vote::Granted,
     });
     assert_eq!(frame(&reply), raw(&[7, 0, 3, 0]));
-    let timeout_now = Message::TimeoutNow(TimeoutNow { term });
-    assert_eq!(frame(&timeout_now), raw(&[8, 3]));
+    let transfer = 4;
+    let timeout_now = Message::TimeoutNow(TimeoutNow { term, transfer });
+    assert_eq!(frame(&timeout_now), raw(&[8, 3, 4]));
     let number = 300;
     let read = Message::ReadIndex(ReadIndex { term, number });
     assert_eq!(frame(&read), raw(&[9, 3, 0xac, 2]));

@@ -67,7 +67,7 @@ fn an_unknown_kind_is_refused() {
         decode_error(raw(&[5, 3, 5, 4, 3])),
         unknown("InstallSnapshotReply")
     );
-    let entry = [2, 3, 6, 2, 6, 0, 0, 1, 2, 3, 1, 0];
+    let entry = [2, 3, 6, 2, 6, 0, 0, 0, 1, 2, 3, 1, 0];
     assert_eq!(decode_error(raw(&entry)), unknown("run"));
 }
 
@@ -81,11 +81,11 @@ fn a_count_beyond_the_frame_is_refused() {
         claimed: u64::MAX,
         remaining,
     };
-    let region = [&[2, 3, 6, 2, 6, 0][..], &GREATEST, &[0]].concat();
+    let region = [&[2, 3, 6, 2, 6, 0, 0][..], &GREATEST, &[0]].concat();
     assert_eq!(decode_error(raw(&region)), beyond("bytes of payload", 1));
-    let runs = [&[2, 3, 6, 2, 6, 0, 0][..], &GREATEST, &[2, 0, 1, 0]].concat();
+    let runs = [&[2, 3, 6, 2, 6, 0, 0, 0][..], &GREATEST, &[2, 0, 1, 0]].concat();
     assert_eq!(decode_error(raw(&runs)), beyond("runs", 4));
-    let entries = [&[2, 3, 6, 2, 6, 0, 0, 1, 2, 0][..], &GREATEST, &[0]].concat();
+    let entries = [&[2, 3, 6, 2, 6, 0, 0, 0, 1, 2, 0][..], &GREATEST, &[0]].concat();
     assert_eq!(decode_error(raw(&entries)), beyond("entries", 1));
     let data = [&[4, 9][..], &GREATEST, &[0, 9]].concat();
     assert_eq!(decode_error(raw(&data)), beyond("bytes of payload", 1));
@@ -119,7 +119,7 @@ fn an_entry_over_the_limit_is_refused() {
     let error = wire::decode(wire::encode(&envelope(), &long), &limits).unwrap_err();
     let (size, limit) = (4, 3);
     assert_eq!(error, DecodeError::EntryTooLarge { size, limit });
-    let claimed = [&[2, 3, 6, 2, 6, 0, 0, 1, 2, 0, 1][..], &GREATEST].concat();
+    let claimed = [&[2, 3, 6, 2, 6, 0, 0, 0, 1, 2, 0, 1][..], &GREATEST].concat();
     let (size, limit) = (u64::MAX, LIMITS.max_entry_bytes);
     let expected = DecodeError::EntryTooLarge { size, limit };
     assert_eq!(decode_error(raw(&claimed)), expected);
@@ -128,32 +128,39 @@ fn an_entry_over_the_limit_is_refused() {
 #[test]
 fn lengths_that_do_not_sum_to_the_region_are_refused() {
     let sums = |sum, region| DecodeError::LengthsDoNotSum { sum, region };
-    let too_little = [2, 3, 6, 2, 6, 0, 2, 1, 2, 0, 1, 1, b'a', b'b'];
+    let too_little = [2, 3, 6, 2, 6, 0, 0, 2, 1, 2, 0, 1, 1, b'a', b'b'];
     assert_eq!(decode_error(raw(&too_little)), sums(1, 2));
-    let too_much = [2, 3, 6, 2, 6, 0, 2, 2, 2, 0, 1, 1, 3, 0, 1, 2, b'a', b'b'];
+    let too_much = [
+        2, 3, 6, 2, 6, 0, 0, 2, 2, 2, 0, 1, 1, 3, 0, 1, 2, b'a', b'b',
+    ];
     assert_eq!(decode_error(raw(&too_much)), sums(3, 2));
-    let no_entries = [2, 3, 6, 2, 6, 0, 2, 0, b'a', b'b'];
+    let no_entries = [2, 3, 6, 2, 6, 0, 0, 2, 0, b'a', b'b'];
     assert_eq!(decode_error(raw(&no_entries)), sums(0, 2));
     // A sum that, if it wrapped around, would be the length of the region.
     let limits = Limits {
         max_entry_bytes: u64::MAX,
         ..LIMITS
     };
-    let all = [&[2, 3, 6, 2, 6, 0, 1, 1, 2, 0, 2, 1][..], &GREATEST, b"a"].concat();
+    let all = [
+        &[2, 3, 6, 2, 6, 0, 0, 1, 1, 2, 0, 2, 1][..],
+        &GREATEST,
+        b"a",
+    ]
+    .concat();
     let error = wire::decode(Bytes::from(raw(&all)), &limits).unwrap_err();
     assert_eq!(error, sums(u64::MAX, 1));
 }
 
 #[test]
 fn an_empty_run_is_refused() {
-    let empty = [2, 3, 6, 2, 6, 0, 0, 1, 2, 0, 0, 0];
+    let empty = [2, 3, 6, 2, 6, 0, 0, 0, 1, 2, 0, 0, 0];
     assert_eq!(decode_error(raw(&empty)), DecodeError::EmptyRun);
 }
 
 #[test]
 fn indexes_beyond_the_greatest_number_are_refused() {
     let prev = u64::MAX;
-    let body = [&[2, 3][..], &GREATEST, &[2, 6, 0, 0, 1, 2, 0, 1, 0]].concat();
+    let body = [&[2, 3][..], &GREATEST, &[2, 6, 0, 0, 0, 1, 2, 0, 1, 0]].concat();
     let count = 1;
     let expected = DecodeError::IndexOverflow { prev, count };
     assert_eq!(decode_error(raw(&body)), expected);

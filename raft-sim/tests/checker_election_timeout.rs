@@ -5,8 +5,8 @@
 use core::time::Duration;
 use raft_proto::{
     Action, AppendEntries, Campaign, ClusterId, Config, Entries, EntryId, Event, Index, Input,
-    Message, NodeId, PreVoting, Raft, Recovered, RequestVote, RoleKind, Start, Term, Time,
-    TimeoutNow,
+    Message, NodeId, PreVoteReply, PreVoting, Raft, Recovered, RequestVote, RoleKind, Start, Term,
+    Time, TimeoutNow, Vote,
 };
 use raft_sim::checker::{ElectionTimeouts, Property, Violation, WaitReason};
 
@@ -27,9 +27,13 @@ struct Observed {
 
 impl Observed {
     fn start() -> Observed {
+        Observed::with(PreVoting::Off)
+    }
+
+    fn with(pre_vote: PreVoting) -> Observed {
         let voters = Start::voters([N1, N2, N3]);
         let mut config = Config::new(ClusterId(7), N1, voters, 1);
-        config.pre_vote = PreVoting::Off;
+        config.pre_vote = pre_vote;
         let raft = Raft::new(config, Recovered::default()).expect("a new node");
         let mut timeouts = ElectionTimeouts::default();
         timeouts.started(N1);
@@ -89,6 +93,7 @@ fn heartbeat(from: NodeId, term: u64) -> Input {
         leader_commit: Index::ZERO,
         entries: Entries::default(),
         round: 0,
+        revoked: 0,
     });
     Input::Receive { from, message }
 }
@@ -152,9 +157,39 @@ fn a_vote_that_is_not_granted_and_a_node_that_does_not_lead_are_no_reason_to_wai
 fn a_node_that_its_leader_asks_to_start_an_election_need_not_wait() {
     let mut n1 = Observed::start();
     assert_eq!(n1.step(100, heartbeat(N2, 3)), Ok(()));
-    let message = Message::TimeoutNow(TimeoutNow { term: Term(3) });
+    let message = Message::TimeoutNow(TimeoutNow {
+        term: Term(3),
+        transfer: 1,
+    });
     let asked = Input::Receive { from: N2, message };
     assert_eq!(n1.step(101, asked), Ok(()));
+    assert_eq!(n1.raft.role(), RoleKind::Candidate);
+}
+
+#[test]
+fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
+    let granted = || Input::Receive {
+        from: N3,
+        message: Message::PreVoteReply(PreVoteReply {
+            term: Term(3),
+            asked: Term(4),
+            vote: Vote::Granted,
+        }),
+    };
+    let mut n1 = Observed::with(PreVoting::On);
+    assert_eq!(n1.step(100, heartbeat(N2, 3)), Ok(()));
+    let (role, term) = (RoleKind::Candidate, Term(4));
+    let stands = Some(Action::RoleChanged { role, term });
+    let unasked = n1.step_and_add(101, granted(), stands);
+    assert!(unasked.is_err(), "no leader asked it");
+    let message = Message::TimeoutNow(TimeoutNow {
+        term: Term(3),
+        transfer: 1,
+    });
+    let asked = Input::Receive { from: N2, message };
+    assert_eq!(n1.step(102, asked), Ok(()));
+    assert_eq!(n1.raft.role(), RoleKind::Follower);
+    assert_eq!(n1.step(103, granted()), Ok(()));
     assert_eq!(n1.raft.role(), RoleKind::Candidate);
 }
 

@@ -13,6 +13,7 @@ use raft_sim::checker::{LeaderStickiness, Leases, Nodes, Property, Violation, Wa
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 const N3: NodeId = NodeId(3);
+const TRANSFER: Campaign = Campaign::Transfer { number: 1 };
 const LEAST: Duration = Duration::from_millis(500);
 
 fn core(id: NodeId, drift: u32) -> Raft {
@@ -44,12 +45,18 @@ fn request_vote(from: NodeId, term: u64, campaign: Campaign) -> Input {
 }
 
 fn heartbeat(from: NodeId, term: u64) -> Input {
+    revoking(from, term, 0)
+}
+
+/// A heartbeat of a leader that has given up its transfers up to `revoked`.
+fn revoking(from: NodeId, term: u64, revoked: u64) -> Input {
     let request = AppendEntries {
         term: Term(term),
         prev_log: EntryId::ZERO,
         leader_commit: Index::ZERO,
         entries: Entries::default(),
         round: 0,
+        revoked,
     };
     receive(from, Message::AppendEntries(request))
 }
@@ -70,8 +77,13 @@ impl BrokenVoter {
 
     /// The checker is shown one input, and the core takes another.
     fn step(&mut self, millis: u64, shown: Input, taken: Input) -> Result<(), Violation> {
+        self.step_late(millis, shown, event(millis, taken))
+    }
+
+    /// The checker is shown an input, and the core takes an event.
+    fn step_late(&mut self, millis: u64, shown: Input, taken: Event) -> Result<(), Violation> {
         self.checker.event(&self.raft, &event(millis, shown));
-        let actions = self.raft.step(event(millis, taken));
+        let actions = self.raft.step(taken);
         self.checker.actions(&self.raft, &actions)
     }
 
@@ -84,8 +96,9 @@ impl BrokenVoter {
     fn vote(&mut self, millis: u64, candidate: NodeId, shown: Campaign) -> Result<(), Violation> {
         let term = self.raft.term().0 + 1;
         let shown = request_vote(candidate, term, shown);
-        let taken = request_vote(candidate, term, Campaign::Transfer);
-        let result = self.step(millis, shown, taken);
+        let taken = request_vote(candidate, term, TRANSFER);
+        // A core that has just started votes for nobody, whoever asks for it.
+        let result = self.step_late(millis, shown, event(millis + 1, taken));
         assert_eq!(self.raft.voted_for(), Some(candidate));
         result
     }
@@ -125,7 +138,18 @@ fn accepts_a_vote_of_a_node_that_is_not_bound() {
     n1.hear(600, N2, 1);
     assert_eq!(n1.vote(1_100, N3, Campaign::Election), Ok(())); // the time is over
     n1.hear(1_110, N3, 2);
-    assert_eq!(n1.vote(1_120, N2, Campaign::Transfer), Ok(())); // n3 asked for it
+    assert_eq!(n1.vote(1_120, N2, TRANSFER), Ok(())); // n3 asked for it
+}
+
+#[test]
+fn fires_on_a_vote_for_the_target_of_a_transfer_that_was_given_up() {
+    for (revoked, is_broken) in [(0, false), (1, true)] {
+        let mut n1 = BrokenVoter::start();
+        n1.hear(600, N2, 1);
+        let shown = revoking(N2, 1, revoked);
+        assert_eq!(n1.step(700, shown, heartbeat(N2, 1)), Ok(()));
+        assert_eq!(n1.vote(800, N3, TRANSFER).is_err(), is_broken);
+    }
 }
 
 #[test]
@@ -133,7 +157,7 @@ fn accepts_a_vote_in_the_term_of_the_leader_that_was_heard() {
     let mut n1 = BrokenVoter::start();
     n1.hear(600, N3, 4);
     let shown = request_vote(N3, 4, Campaign::Election);
-    let taken = request_vote(N3, 4, Campaign::Transfer);
+    let taken = request_vote(N3, 4, TRANSFER);
     assert_eq!(n1.step(610, shown, taken), Ok(()));
     assert_eq!(n1.raft.voted_for(), Some(N3));
 }

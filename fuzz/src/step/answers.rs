@@ -57,7 +57,9 @@ impl World {
             Message::TimeoutNow(request) => Some(Message::RequestVote(RequestVote {
                 term: request.term.next(),
                 last_log: self.raft.last_log(),
-                campaign: Campaign::Transfer,
+                campaign: Campaign::Transfer {
+                    number: request.transfer,
+                },
             })),
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)

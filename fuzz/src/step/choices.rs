@@ -27,6 +27,12 @@ fn any_membership(u: &mut Unstructured<'_>) -> Result<Membership> {
     Ok(Membership::of(members))
 }
 
+/// Why a candidate campaigns.
+pub(super) fn any_campaign(u: &mut Unstructured<'_>) -> Result<Campaign> {
+    let transfer = Campaign::Transfer { number: 1 };
+    Ok(*u.choose(&[Campaign::Election, transfer])?)
+}
+
 /// A change of a few members.
 pub(super) fn any_change(u: &mut Unstructured<'_>) -> Result<MembershipChange> {
     let mut nodes = Vec::new();
@@ -172,7 +178,7 @@ impl World {
             0 => Message::RequestVote(RequestVote {
                 term,
                 last_log: self.any_entry(u)?,
-                campaign: *u.choose(&[Campaign::Election, Campaign::Transfer])?,
+                campaign: any_campaign(u)?,
             }),
             1 => Message::RequestVoteReply(RequestVoteReply {
                 term,
@@ -185,12 +191,16 @@ impl World {
                 } else {
                     self.any_entry(u)?
                 };
+                let leader_commit = self.any_index(u)?;
+                let entries = self.entries_after(u, follows, term)?;
+                let round = self.near(u, &[0, 1, 5])?;
                 Message::AppendEntries(AppendEntries {
                     term,
                     prev_log,
-                    leader_commit: self.any_index(u)?,
-                    entries: self.entries_after(u, follows, term)?,
-                    round: self.near(u, &[0, 1, 5])?,
+                    leader_commit,
+                    entries,
+                    round,
+                    revoked: round % 3,
                 })
             }
             3 => Message::AppendEntriesReply(AppendEntriesReply {
@@ -202,13 +212,17 @@ impl World {
             5 => Message::PreVote(PreVote {
                 term,
                 last_log: self.any_entry(u)?,
+                campaign: any_campaign(u)?,
             }),
             6 => Message::PreVoteReply(PreVoteReply {
                 term,
                 asked: self.any_term(u)?,
                 vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
             }),
-            7 => Message::TimeoutNow(TimeoutNow { term }),
+            7 => Message::TimeoutNow(TimeoutNow {
+                term,
+                transfer: term.0 % 3,
+            }),
             8 => Message::ReadIndex(ReadIndex {
                 term,
                 number: u.int_in_range(0..=3)?,

@@ -198,12 +198,14 @@ impl World {
             2 => end,
             _ => Index(end.0.saturating_sub(2)),
         };
+        let choice = u64::from(u.arbitrary::<u8>()?);
         let message = Message::AppendEntries(AppendEntries {
             term,
             prev_log,
             leader_commit,
             entries,
-            round: u64::from(u.arbitrary::<u8>()? % 4),
+            round: choice % 4,
+            revoked: choice / 64 % 2,
         });
         self.step(Input::Receive { from, message });
         Ok(())
@@ -250,7 +252,7 @@ impl World {
         let message = Message::RequestVote(RequestVote {
             term,
             last_log,
-            campaign: *u.choose(&[Campaign::Election, Campaign::Transfer])?,
+            campaign: choices::any_campaign(u)?,
         });
         self.step(Input::Receive { from, message });
         Ok(())

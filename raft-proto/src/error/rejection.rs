@@ -136,6 +136,9 @@ pub enum Rejection {
         /// The leader's last round.
         last: u64,
     },
+    /// A leadership transfer (thesis 3.10) without a number: a leader counts its transfers from 1.
+    #[error("a leadership transfer without a number")]
+    NoTransfer,
 }
 
 impl Rejection {

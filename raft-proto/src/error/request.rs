@@ -92,8 +92,11 @@ pub enum ReadError {
     /// [`Lease::Off`](crate::Lease::Off).
     #[error("leases are switched off; read by quorum")]
     LeaseOff,
-    /// A majority has not confirmed this leader recently enough, or it is transferring leadership.
-    #[error("the lease cannot be proven now; read by quorum")]
+    /// A majority has not confirmed this leader recently enough: the lease comes back when a majority
+    /// has answered a heartbeat. Or the leader is transferring leadership: if that fails
+    /// ([`TransferError::TimedOut`]), the lease comes back when a majority has answered a heartbeat
+    /// that was sent after it.
+    #[error("the lease cannot be proven now; read by quorum, or again after the next heartbeats")]
     NoLease,
     /// [`max_waiting_reads`](crate::Config::max_waiting_reads) reads wait already.
     #[error("{limit} reads wait already; wait for some of them")]
@@ -130,10 +133,11 @@ pub enum TransferError {
     /// The target has no vote, or is about to lose it.
     #[error("{0} is not a voter of the configuration in force; name a voter")]
     NotVoter(NodeId),
-    /// No voter has been heard recently.
-    #[error("no other voter has been heard recently; wait, or name one")]
+    /// No voter has been heard recently with a disk that makes progress.
+    #[error("no other voter is known to be able to take over now; wait, or name one")]
     NoTarget,
-    /// The target did not take over within `election_timeout_max`. If this node still leads, it
+    /// The target did not take over within `election_timeout_max`. It may be unreachable, or slow, or
+    /// no majority would vote for it. If this node still leads, it
     /// accepts commands again. Another node may lead by now: see
     /// [`LeaderChanged`](crate::Action::LeaderChanged).
     #[error("{target} did not take over in time; commands are taken in again")]

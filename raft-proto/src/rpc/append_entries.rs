@@ -48,6 +48,7 @@ impl Raft {
             self.peer_faults.stop_following(from, request.term);
         })?;
         self.follow(from, request.term, actions);
+        self.hear_revoked(request.term, request.revoked);
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         //    prevLogTerm."
         let Comparison::Contained { new_from } = comparison else {
@@ -247,7 +248,7 @@ impl Raft {
         received: Index,
         actions: &mut Vec<Action>,
     ) {
-        let base = self.log.base().index;
+        let (base, last) = (self.log.base().index, self.log.last().index);
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
@@ -256,6 +257,9 @@ impl Raft {
         };
         peer.denial = Denial::None;
         let rises = match_index > peer.match_index;
+        if rises || match_index == last {
+            peer.disk_progress_at = Some(self.now);
+        }
         peer.raise_match_index(match_index);
         let agrees = matches!(peer.flow, Flow::Probe(_)) && received.next() >= peer.next_index;
         if rises || agrees {

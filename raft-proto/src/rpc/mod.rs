@@ -66,7 +66,7 @@ impl Raft {
 
     /// `from` leads in `term`: "if AppendEntries RPC received from new leader: convert to
     /// follower". This is contact with the leader, and resets the election timer (section 5.2).
-    fn follow(&mut self, from: NodeId, term: Term, actions: &mut Vec<Action>) {
+    pub(crate) fn follow(&mut self, from: NodeId, term: Term, actions: &mut Vec<Action>) {
         self.adopt_term(term, actions);
         if self.leader() != Some(from) {
             self.become_follower(Some(from), actions);

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::error::Rejection;
-use crate::message::{Campaign, Message, RequestVote, RequestVoteReply, Vote};
+use crate::message::{Message, RequestVote, RequestVoteReply, Vote};
 use crate::outbox::Withheld;
 use crate::raft::Raft;
 use crate::role::Role;
@@ -20,14 +20,13 @@ impl Raft {
         // Leader stickiness (thesis 4.2.3), unless that leader asked for the election (3.10). It
         // holds in this node's own term too: another message than a vote may have begun that term
         // since, and the leader of the earlier term may hold a lease (6.4.1).
-        if request.campaign == Campaign::Election
-            && request.term >= self.hard_state.term()
-            && self.sticks_to_leader()
+        if request.term >= self.hard_state.term()
+            && self.sticks_to_leader(request.term, request.campaign)
         {
             return;
         }
         self.adopt_term(request.term, actions);
-        let vote = self.vote_on(from, request);
+        let vote = self.vote_on(from, request, actions);
         let message = Message::RequestVoteReply(RequestVoteReply {
             term: self.hard_state.term(),
             vote,
@@ -43,7 +42,14 @@ impl Raft {
         }
     }
 
-    fn vote_on(&mut self, candidate: NodeId, request: RequestVote) -> Vote {
+    /// Votes. votedFor and the log decide, not the role: a candidate and a leader have voted for
+    /// themselves, and a pre-candidate has not.
+    fn vote_on(
+        &mut self,
+        candidate: NodeId,
+        request: RequestVote,
+        actions: &mut Vec<Action>,
+    ) -> Vote {
         // 1. "Reply false if term < currentTerm."
         if request.term < self.hard_state.term() {
             return Vote::Refused;
@@ -54,9 +60,6 @@ impl Raft {
             None => true,
             Some(voted_for) => voted_for == candidate,
         };
-        let Role::Follower(follower) = &mut self.role else {
-            return Vote::Refused; // It has voted for itself.
-        };
         if !free
             || !request
                 .last_log
@@ -64,8 +67,11 @@ impl Raft {
         {
             return Vote::Refused;
         }
-        // A voter gives the candidate time to win (section 5.2).
-        follower.reset_election_timer(self.now);
+        // A voter gives the candidate time to win (section 5.2), also if it wanted to campaign.
+        if let Role::PreCandidate(_) = &self.role {
+            self.become_follower(None, actions);
+        }
+        self.reset_election_timer();
         self.vote_for(candidate);
         Vote::Granted
     }

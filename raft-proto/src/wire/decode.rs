@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         frame: &Bytes,
         limits: &Limits,
     ) -> Result<AppendEntries, DecodeError> {
-        let (term, prev_log, leader_commit, round, region) = self.take("AppendEntries")?;
+        let (term, prev_log, leader_commit, round, revoked, region) = self.take("AppendEntries")?;
         let region = self.split_region(frame, region)?;
         let entries = self.entries(prev_log, &region, limits)?;
         Ok(AppendEntries {
@@ -211,6 +211,7 @@ impl<'a> Reader<'a> {
             leader_commit,
             entries,
             round,
+            revoked,
         })
     }
 

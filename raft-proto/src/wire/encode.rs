@@ -53,6 +53,7 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
                 message.prev_log,
                 message.leader_commit,
                 message.round,
+                message.revoked,
             ));
             to.put_runs(&message.entries);
         }

@@ -19,20 +19,20 @@
 //! |---|---|---|
 //! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id, campaign |
 //! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
-//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, length of the region, number of runs, runs |
+//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs |
 //! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round |
 //! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
-//! | 6 | [`PreVote`](crate::PreVote) | term, last log id |
+//! | 6 | [`PreVote`](crate::PreVote) | term, last log id, campaign |
 //! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote |
-//! | 8 | [`TimeoutNow`](crate::TimeoutNow) | term |
+//! | 8 | [`TimeoutNow`](crate::TimeoutNow) | term, transfer |
 //! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number |
 //! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome |
 //!
 //! An entry id is its index, then its term. A run is a sequence of entries of one term and one
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
-//! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes, votes
-//! and kinds of entries are the number of the variant, then its fields, in the order in which the
+//! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes, votes,
+//! campaigns and kinds of entries are the number of the variant, then its fields, in the order in which the
 //! types declare them.
 //!
 //! # Decoding

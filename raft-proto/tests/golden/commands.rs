@@ -259,6 +259,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
             }
             Message::AppendEntries(AppendEntries {
                 round: 0,
+                revoked: 0,
                 term,
                 prev_log,
                 leader_commit,
@@ -284,7 +285,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
         "candidacy" => {
             let last_log = entry_id(args.take_key("last").ok_or("last=?")?)?;
             let campaign = match args.next_pos() {
-                Some("transfer") => Campaign::Transfer,
+                Some("transfer") => Campaign::Transfer { number: 1 },
                 _ => Campaign::Election,
             };
             Message::RequestVote(RequestVote {

@@ -27,6 +27,7 @@ pub fn config(node_id: u64) -> Config {
 pub fn append(prev_log: EntryId, entries: Entries) -> Message {
     Message::AppendEntries(AppendEntries {
         round: 0,
+        revoked: 0,
         term: Term(3),
         prev_log,
         leader_commit: Index(6),

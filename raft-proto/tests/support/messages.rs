@@ -22,6 +22,7 @@ pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) 
         leader_commit: Index(commit),
         entries: entries(list),
         round: 0,
+        revoked: 0,
     })
 }
 

@@ -12,7 +12,9 @@
 //! Sound: every timeout that a core draws is at least the least one. A vote and a leader's message
 //! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
 //! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), ends
-//! the wait early. Repeated grants of one vote are ignored: they would delay the election further.
+//! the wait early: in the step that takes it, or in one that takes an answer to the pre-votes which
+//! the node then asks for. Repeated grants of one vote are ignored: they would delay the election
+//! further.
 //! A node that restarts has forgotten both reasons, and so does this checker.
 //!
 //! Cost: a few comparisons a step.
@@ -30,8 +32,10 @@ enum LastEvent {
     Other,
     /// It is a leader's message, if the receiver accepts it.
     Leader(LeaderContact),
-    /// The leader asked the node to start an election.
-    TimeoutNow,
+    /// The leader of this term asked the node to start an election.
+    TimeoutNow(Term),
+    /// A voter answered a pre-vote.
+    PreVoteReply,
 }
 
 /// A node between its steps.
@@ -45,6 +49,19 @@ struct Node {
     /// Its term and vote before the present step.
     before: HardState,
     last_event: LastEvent,
+    /// The last term whose leader asked the node to start an election.
+    transfer_in: Option<Term>,
+}
+
+impl Node {
+    /// Whether the present step may start an election because the leader asked for it.
+    fn is_asked(&self) -> bool {
+        match self.last_event {
+            LastEvent::Other | LastEvent::Leader(_) => false,
+            LastEvent::TimeoutNow(_) => true,
+            LastEvent::PreVoteReply => self.transfer_in == Some(self.before.term),
+        }
+    }
 }
 
 /// A reset of an election timer.
@@ -74,6 +91,7 @@ impl ElectionTimeouts {
             reset: None,
             before: HardState::default(),
             last_event: LastEvent::Other,
+            transfer_in: None,
         });
     }
 
@@ -90,6 +108,9 @@ impl ElectionTimeouts {
         node.now = node.now.max(event.at);
         node.before = vote_of(raft);
         node.last_event = classify(&event.input);
+        if let LastEvent::TimeoutNow(term) = node.last_event {
+            node.transfer_in = Some(term);
+        }
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -102,7 +123,7 @@ impl ElectionTimeouts {
         let Some(node) = self.node(id).copied() else {
             return Ok(());
         };
-        if node.last_event != LastEvent::TimeoutNow {
+        if !node.is_asked() {
             for action in actions {
                 if let Action::RoleChanged { role, term } = action {
                     let least = raft.config().election_timeout_min;
@@ -165,10 +186,13 @@ impl ElectionTimeouts {
 }
 
 fn classify(input: &Input) -> LastEvent {
-    if let Input::Receive { message, .. } = input
-        && matches!(message, Message::TimeoutNow(_))
-    {
-        return LastEvent::TimeoutNow;
+    if let Input::Receive { message, .. } = input {
+        if let Message::TimeoutNow(request) = message {
+            return LastEvent::TimeoutNow(request.term);
+        }
+        if let Message::PreVoteReply(_) = message {
+            return LastEvent::PreVoteReply;
+        }
     }
     LeaderContact::in_input(input).map_or(LastEvent::Other, LastEvent::Leader)
 }

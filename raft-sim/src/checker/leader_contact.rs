@@ -11,6 +11,8 @@ pub(super) struct LeaderContact {
     /// The round of heartbeats by which the sender confirms its leadership (thesis 6.4), if the
     /// message belongs to one.
     pub(super) round: Option<u64>,
+    /// The transfers of leadership that the sender has given up, if the message says so.
+    pub(super) revoked: Option<u64>,
 }
 
 impl LeaderContact {
@@ -23,15 +25,18 @@ impl LeaderContact {
         let Input::Receive { from, message } = input else {
             return None;
         };
-        let (term, round) = match message {
-            Message::AppendEntries(request) => (request.term, Some(request.round)),
-            Message::InstallSnapshot(request) => (request.term, None),
+        let (term, round, revoked) = match message {
+            Message::AppendEntries(request) => {
+                (request.term, Some(request.round), Some(request.revoked))
+            }
+            Message::InstallSnapshot(request) => (request.term, None, None),
             _ => return None,
         };
         Some(LeaderContact {
             leader: *from,
             term,
             round,
+            revoked,
         })
     }
 

@@ -8,9 +8,13 @@
 //! leader of its term. With leases it is also bound when it starts, as it may have heard a leader
 //! just before it stopped, and has forgotten.
 //!
-//! Sound: both last for the least election timeout by the node's own clock, and only a candidate
-//! that the leader told to start an election says so in its request. Pre-votes bind no voter, so
-//! they are ignored.
+//! A candidate that the leader told to start an election says so in its request, with the number of
+//! the transfer. A node may vote for it although it hears that leader, but not if it has also heard
+//! that the leader has given that transfer up, nor if it has just started where leases are used: a
+//! lease may rest on that.
+//!
+//! Sound: both last for the least election timeout by the node's own clock. Pre-votes bind no
+//! voter, so they are ignored.
 //!
 //! Cost: a few comparisons a step.
 
@@ -18,8 +22,8 @@ use super::leader_contact::LeaderContact;
 use super::observation::vote_of;
 use super::violation::{Violation, WaitReason};
 use raft_proto::{
-    Action, Campaign, CheckQuorum, Event, HardState, Input, Lease, Message, NodeId, Raft, Term,
-    Time,
+    Action, Campaign, CheckQuorum, Event, HardState, Input, Lease, Message, NodeId, Raft,
+    RequestVote, Term, Time,
 };
 
 /// A node between its steps.
@@ -34,8 +38,17 @@ struct Voter {
     before: HardState,
     /// The leader's message that the present step takes, if it takes one.
     contact: Option<LeaderContact>,
-    /// The present step takes a RequestVote that no leader asked for.
-    is_vote_requested: bool,
+    /// The transfers that the leader of a term has given up, as that leader said.
+    revoked: Option<Revoked>,
+    /// Why the candidate campaigns whose RequestVote the present step takes, if it takes one.
+    vote_requested: Option<RequestVote>,
+}
+
+/// A leader of `term` has given up its transfers up to `number`.
+#[derive(Clone, Copy, Debug)]
+struct Revoked {
+    term: Term,
+    number: u64,
 }
 
 /// A voter must not vote for the least election timeout.
@@ -62,7 +75,8 @@ impl LeaderStickiness {
                 bound: None,
                 before: HardState::default(),
                 contact: None,
-                is_vote_requested: false,
+                revoked: None,
+                vote_requested: None,
             });
             self.voters.len() - 1
         });
@@ -88,11 +102,12 @@ impl LeaderStickiness {
         }
         voter.before = vote_of(raft);
         voter.contact = LeaderContact::in_input(&event.input);
-        voter.is_vote_requested = matches!(
-            &event.input,
-            Input::Receive { message: Message::RequestVote(request), .. }
-                if request.campaign == Campaign::Election
-        );
+        voter.vote_requested = None;
+        if let Input::Receive { message, .. } = &event.input
+            && let Message::RequestVote(request) = message
+        {
+            voter.vote_requested = Some(*request);
+        }
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -113,23 +128,58 @@ impl LeaderStickiness {
                 since: now,
                 term: contact.term,
             });
+            voter.hear_revoked(contact);
         }
         let (before, after) = (voter.before, vote_of(raft));
         match after.voted_for {
-            Some(candidate) if voter.is_vote_requested && after != before => {
-                voter.check_vote(raft, candidate)
-            }
+            Some(candidate) if after != before => match voter.vote_requested {
+                Some(request) => voter.check_vote(raft, candidate, request),
+                None => Ok(()),
+            },
             Some(_) | None => Ok(()),
         }
     }
 }
 
 impl Voter {
+    /// It has heard which transfers the leader has given up.
+    fn hear_revoked(&mut self, contact: LeaderContact) {
+        let Some(number) = contact.revoked else {
+            return;
+        };
+        let term = contact.term;
+        match &mut self.revoked {
+            Some(known) if known.term == term => known.number = known.number.max(number),
+            known => *known = Some(Revoked { term, number }),
+        }
+    }
+
+    /// Whether the leader that it hears asked for this election, as far as it knows.
+    fn is_asked_for(&self, request: RequestVote) -> bool {
+        let Campaign::Transfer { number } = request.campaign else {
+            return false;
+        };
+        let is_given_up =
+            |revoked: Revoked| revoked.term.next() == request.term && number <= revoked.number;
+        !self.revoked.is_some_and(is_given_up)
+    }
+
     /// It has granted its vote to `candidate`.
-    fn check_vote(&self, raft: &Raft, candidate: NodeId) -> Result<(), Violation> {
+    fn check_vote(
+        &self,
+        raft: &Raft,
+        candidate: NodeId,
+        request: RequestVote,
+    ) -> Result<(), Violation> {
         let least = raft.config().election_timeout_min;
-        let is_in_force =
-            |bound: &Bound| bound.term < raft.term() && self.now < Some(bound.since.after(least));
+        let is_in_force = |bound: &Bound| {
+            let is_excused = match bound.reason {
+                WaitReason::Heard(_) => self.is_asked_for(request),
+                WaitReason::Started | WaitReason::Granted(_) => false,
+            };
+            let is_over = self.now >= Some(bound.since.after(least));
+            bound.term < raft.term() && !is_over && !is_excused
+        };
         let Some(Bound { reason, since, .. }) = self.bound.filter(is_in_force) else {
             return Ok(());
         };

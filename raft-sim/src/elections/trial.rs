@@ -223,6 +223,7 @@ impl Cluster {
                 leader_commit: Index::ZERO,
                 entries: Entries::default(),
                 round: 0,
+                revoked: 0,
             });
             cluster.send(Time::ZERO, LEADER, to, message);
         }
