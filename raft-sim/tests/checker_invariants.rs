@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::{
-    Action, AppendEntries, ClusterId, Config, Entries, EntriesBuilder, EntryId, EntryKind, Event,
-    Index, Input, Lease, Membership, Message, NodeId, PeerState, PeerStatus, PreVoting, Raft,
-    ReadMode, Recovered, RequestId, RequestVote, RequestVoteReply, RoleKind, Seq, Start, Status,
-    Term, Time, TimeoutNow, Vote, Write,
+    Action, AppendEntries, AppendEntriesReply, AppendOutcome, ClusterId, Config, Entries,
+    EntriesBuilder, EntryId, EntryKind, Event, Index, Input, Lease, Membership, Message, NodeId,
+    PeerState, PeerStatus, PreVoting, Raft, ReadMode, Recovered, RequestId, RequestVote,
+    RequestVoteReply, RoleKind, Seq, Start, Status, Term, Time, TimeoutNow, Vote, Write,
 };
 use raft_sim::checker::bounds::{LOOK_EVERY, look};
 use raft_sim::checker::configuration_in_force::leads_outside;
@@ -15,7 +15,7 @@ use raft_sim::checker::durability::{Holds, committed};
 use raft_sim::checker::own_disk::handed_out;
 use raft_sim::checker::{
     Bounds, ConfigurationsInForce, HandoverLeases, LeaderFollowed, Nodes, OneVote, OutOfBounds,
-    OwnDisk, Property, Violation,
+    OwnDisk, Property, SentAgain, Violation,
 };
 
 const N1: NodeId = NodeId(1);
@@ -480,6 +480,41 @@ fn fires_on_an_append_that_is_too_large_and_on_too_many_messages() {
             ..
         })
     ));
+}
+
+#[test]
+fn fires_on_a_window_that_is_sent_again_and_again() {
+    let raft = core(&[N1, N2, N3]);
+    let mut checker = SentAgain::default();
+    let commands = entries(EntryKind::Command, &[Bytes::from_static(b"x")]);
+    let append = [send(N2, append(1, commands))];
+    let mut sent = |checker: &mut SentAgain| {
+        let mut results = (0..100).map(|_| checker.actions(N1, 2, &append));
+        results.position(|result| result.is_err())
+    };
+    // Once, then two windows of two and sixteen more.
+    assert_eq!(sent(&mut checker), Some(21));
+    let rejected = AppendOutcome::Rejected {
+        prev_log_index: Index(1),
+        hint: EntryId::ZERO,
+    };
+    let reply = |outcome| {
+        let (term, round) = (Term(1), 0);
+        let message = Message::AppendEntriesReply(AppendEntriesReply {
+            term,
+            outcome,
+            round,
+        });
+        event(1, Input::Receive { from: N2, message })
+    };
+    checker.event(&raft, &reply(AppendOutcome::Stale));
+    assert_eq!(sent(&mut checker), Some(0));
+    checker.event(&raft, &reply(rejected));
+    assert_eq!(sent(&mut checker), Some(20), "it lacks them");
+    checker.event(&raft, &event(1, Input::Unreachable { peer: N2 }));
+    assert_eq!(sent(&mut checker), Some(20), "they were lost");
+    checker.event(&raft, &event(1, Input::Unreachable { peer: N3 }));
+    assert_eq!(sent(&mut checker), Some(0), "those were others");
 }
 
 /// Copies of one append, as a network and a leader's retries make them: each carries the round of

@@ -77,6 +77,16 @@ pub enum OutOfBounds {
         /// How many it may have.
         most: u64,
     },
+    /// Entries that were sent already.
+    #[error("{leader} has sent {follower} {appends} appends again, which it did not ask for")]
+    SentAgain {
+        /// The leader.
+        leader: NodeId,
+        /// The follower.
+        follower: NodeId,
+        /// How many, since something was last known to be lost.
+        appends: u32,
+    },
     /// Messages in a step.
     #[error("{node} sends {to} {messages} messages in one step: at most {most}")]
     TooManyMessages {

@@ -30,6 +30,7 @@
 //! | Durability (thesis 10.2.1) | [`own_disk`] | what a node takes for durable, or hands out |
 //! | Membership Safety (6) | [`configuration_in_force`] | the last configuration of each log |
 //! | Bounded state and work | [`bounds`] | what a node holds, and sends in a step |
+//! | Entries are sent once (thesis 10.2.1) | [`sent_again`] | appends of entries already sent |
 //! | No storms | [`storm`] | messages under way, and in each second |
 //!
 //! Two checks stand elsewhere: [`liveness`](crate::liveness), once all faults are over, and
@@ -72,6 +73,7 @@ pub mod one_vote;
 pub mod own_disk;
 mod property;
 pub mod quorum;
+pub mod sent_again;
 pub mod snapshot_members;
 pub mod state_machine_safety;
 pub mod storm;
@@ -99,6 +101,7 @@ pub use observation::{
 pub use one_vote::OneVote;
 pub use own_disk::OwnDisk;
 pub use property::Property;
+pub use sent_again::SentAgain;
 pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
 pub use storm::{Storm, StormGuard, StormLimits};

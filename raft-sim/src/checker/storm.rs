@@ -6,7 +6,7 @@
 //! What a right cluster sends follows from its size, from its settings, and from what clients ask
 //! of it. A leader sends each member a heartbeat an interval, an append and a notice for each
 //! command, a window of appends for what was lost, and a chunk of a snapshot for each answer. The
-//! limits are several times what any seed was seen to need: a storm passes every limit, so they
+//! limits are some ten times what any seed was seen to need: a storm passes every limit, so they
 //! need not be narrow.
 //!
 //! Cost: a few additions for each event and message.
@@ -57,17 +57,17 @@ impl StormLimits {
 
     /// The limits of a cluster with these settings.
     pub fn of(settings: &Settings) -> StormLimits {
-        /// Messages in a second between a leader and one other member, apart from windows: far more
-        /// than heartbeats, chunks and their answers.
-        const TO_A_MEMBER: u64 = 2_000;
-        /// Windows of appends that are sent again in a second.
-        const WINDOWS: u64 = 40;
+        /// Messages in a second between a leader and one other member: heartbeats, chunks, votes,
+        /// and their answers.
+        const TO_A_MEMBER: u64 = 1_000;
+        /// Windows of appends that are sent in a second for what was lost.
+        const WINDOWS: u64 = 16;
         let servers = u64::from(settings.servers());
         let window = u64::from(settings.core.max_inflight_appends);
         StormLimits {
             messages: servers * (TO_A_MEMBER + WINDOWS * window),
-            messages_for_request: 40 * servers,
-            under_way: servers * servers * (100 + 4 * window),
+            messages_for_request: 20 * servers,
+            under_way: servers * (300 + 8 * window),
         }
     }
 }

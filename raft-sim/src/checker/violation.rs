@@ -187,7 +187,7 @@ pub enum Violation {
         entry: EntryId,
         /// The leader that committed it.
         leader: NodeId,
-        /// The voters that hold it.
+        /// The voters that hold it, and the term of that leader.
         holders: Nodes,
         /// All voters; in a joint configuration, those of the half that lacks a majority.
         voters: Nodes,

@@ -17,7 +17,7 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`OneVote`] and [`Bounds`].
+//! [`ConfigurationsInForce`], [`OneVote`], [`Bounds`] and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,
@@ -37,7 +37,7 @@ pub use client_history::ClientHistory;
 use crate::checker::{
     Bounds, ConfigurationsInForce, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
     HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote, OwnDisk,
-    QuorumContact, SnapshotMembers, Started, Storm, StormGuard, StormLimits, Violation,
+    QuorumContact, SentAgain, SnapshotMembers, Started, Storm, StormGuard, StormLimits, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -60,6 +60,7 @@ pub struct Judge {
     configurations: ConfigurationsInForce,
     one_vote: OneVote,
     bounds: Bounds,
+    sent_again: SentAgain,
     own_disk: OwnDisk,
     storm_guard: StormGuard,
     durability: Durability,
@@ -87,6 +88,7 @@ impl Judge {
             configurations: ConfigurationsInForce::default(),
             one_vote: OneVote::default(),
             bounds: Bounds::default(),
+            sent_again: SentAgain::default(),
             own_disk: OwnDisk::default(),
             storm_guard: StormGuard::new(limits),
             durability: Durability::default(),
@@ -147,6 +149,7 @@ impl Judge {
         self.snapshot_members.stopped(node);
         self.configurations.stopped(node);
         self.bounds.stopped(node);
+        self.sent_again.stopped(node);
         self.own_disk.stopped(node);
         self.figure3.stopped(node);
     }
@@ -298,6 +301,7 @@ impl Observer for Judge {
         self.handover_leases.event(raft, event);
         self.configurations.event(raft, event);
         self.bounds.event(raft, event);
+        self.sent_again.event(raft, event);
     }
 
     fn actions(&mut self, raft: &Raft, actions: &[Action]) {
@@ -325,6 +329,9 @@ impl Observer for Judge {
         let result = self.one_vote.actions(raft.id(), actions);
         self.require(result);
         let result = self.bounds.actions(raft, actions);
+        self.require(result.map_err(Violation::from));
+        let window = raft.config().max_inflight_appends;
+        let result = self.sent_again.actions(raft.id(), window, actions);
         self.require(result.map_err(Violation::from));
     }
 }
