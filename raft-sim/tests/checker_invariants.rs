@@ -488,7 +488,7 @@ fn fires_on_a_window_that_is_sent_again_and_again() {
     let mut checker = SentAgain::default();
     let commands = entries(EntryKind::Command, &[Bytes::from_static(b"x")]);
     let append = [send(N2, append(1, commands))];
-    let mut sent = |checker: &mut SentAgain| {
+    let sent = |checker: &mut SentAgain| {
         let mut results = (0..100).map(|_| checker.actions(N1, 2, &append));
         results.position(|result| result.is_err())
     };
