@@ -1,5 +1,6 @@
 //! Why a run failed.
 
+use crate::checker::storm::Storm;
 use crate::checker::violation::Violation;
 use crate::process::ProcessError;
 use crate::service::DamagedSnapshot;
@@ -137,6 +138,9 @@ pub enum Failure {
         /// When.
         at: Time,
     },
+    /// Messages beget messages.
+    #[error("a storm: {0}")]
+    Storm(#[from] Storm),
     /// The code panicked.
     #[error("panic: {0}")]
     Panicked(String),
@@ -164,6 +168,7 @@ impl Failure {
             Failure::UnknownCommand { .. } => "a command that no client sent",
             Failure::StatesDiffer { .. } => "states differ in the end",
             Failure::Endless { .. } => "liveness: time stands still",
+            Failure::Storm(_) => "a storm",
             Failure::Panicked(_) => "panic",
         };
         name.into()

@@ -7,7 +7,9 @@
 //! are on its disk, and the leader counts itself by the same measure. Leader Completeness would
 //! show a mistake only after the disks that lied have lost power and a leader was elected without
 //! the entry. This check shows it at once. It is sound for a disk that holds more than it has said,
-//! since that only adds holders. A snapshot on disk that covers the entry counts as holding it.
+//! since that only adds holders. A snapshot on disk that covers the entry counts as holding it. The
+//! leader's term must be on the disk, too: a server acknowledges an entry in that term, and the term
+//! is part of what it must not forget.
 //!
 //! The second check is made at the end: every entry that a client was told is committed must be in
 //! a node's log, or covered by its snapshot.
@@ -25,6 +27,9 @@ use std::collections::VecDeque;
 pub enum Holds {
     /// It has the entry, or a snapshot that covers it.
     Yes,
+    /// It has the entry, but not the term in which the entry was committed: if it loses power, it
+    /// may follow an earlier leader, which overwrites the entry.
+    WithoutTerm,
     /// It has neither.
     No,
     /// The node is gone for ever. It held the entry when it acknowledged it.
@@ -47,7 +52,10 @@ pub fn committed(
     membership: &Membership,
     holds: impl Fn(NodeId) -> Holds,
 ) -> Result<(), Violation> {
-    let has_entry = |id: &NodeId| holds(*id) != Holds::No;
+    let has_entry = |id: &NodeId| match holds(*id) {
+        Holds::Yes | Holds::Lost => true,
+        Holds::WithoutTerm | Holds::No => false,
+    };
     if has_quorum(membership, |id| has_entry(&id)) {
         return Ok(());
     }

@@ -24,6 +24,14 @@
 //! | CheckQuorum (thesis 6.2) | [`check_quorum`] | which voters each leader has heard |
 //! | Leader stickiness (thesis 4.2.3) | [`leader_stickiness`] | votes despite a live leader |
 //! | Lease bound (thesis 6.4.1) | [`lease`] | how long voters are bound to a leader |
+//! | Lease bound (thesis 3.10) | [`handover_lease`] | reads of a leader that has sent TimeoutNow |
+//! | Election Safety: one vote (5.2) | [`one_vote`] | each vote that leaves a node |
+//! | A leader is followed (5.2) | [`leader_followed`] | each message of a leader |
+//! | Durability (thesis 10.2.1) | [`own_disk`] | what a node takes for durable, or hands out |
+//! | Membership Safety (6) | [`configuration_in_force`] | the last configuration of each log |
+//! | Bounded state and work | [`bounds`] | what a node holds, and sends in a step |
+//! | Entries are sent once (thesis 10.2.1) | [`sent_again`] | appends of entries already sent |
+//! | No storms | [`storm`] | messages under way, and in each second |
 //!
 //! Two checks stand elsewhere: [`liveness`](crate::liveness), once all faults are over, and
 //! [`linearizability`](crate::linearizability), of the results that clients saw.
@@ -42,34 +50,47 @@
 //!
 //! Memory: entries that lie more than [`MARGIN`] below the log of every node are forgotten.
 
+pub mod bounds;
 pub mod check_quorum;
+pub mod configuration_in_force;
 pub mod durability;
 pub mod electable;
 pub mod election_quorum;
 pub mod election_safety;
 pub mod election_timeout;
 pub mod exactly_once;
+pub mod handover_lease;
 pub mod leader_append_only;
 pub mod leader_completeness;
 mod leader_contact;
+pub mod leader_followed;
 pub mod leader_stickiness;
 pub mod lease;
 pub mod log_matching;
 pub mod membership_safety;
 mod observation;
+pub mod one_vote;
+pub mod own_disk;
+mod property;
 pub mod quorum;
+pub mod sent_again;
 pub mod snapshot_members;
 pub mod state_machine_safety;
+pub mod storm;
 pub mod violation;
 mod window;
 
+pub use bounds::{Bounds, OutOfBounds};
 pub use check_quorum::QuorumContact;
+pub use configuration_in_force::ConfigurationsInForce;
 pub use durability::{Durability, Holds};
 pub use election_safety::ElectionSafety;
 pub use election_timeout::ElectionTimeouts;
 pub use exactly_once::ExactlyOnce;
+pub use handover_lease::HandoverLeases;
 pub use leader_append_only::LeaderAppendOnly;
 pub use leader_completeness::LeaderCompleteness;
+pub use leader_followed::LeaderFollowed;
 pub use leader_stickiness::LeaderStickiness;
 pub use lease::Leases;
 pub use log_matching::LogMatching;
@@ -77,9 +98,14 @@ pub use membership_safety::MemberView;
 pub use observation::{
     Fingerprint, LogChange, Observation, ObservedCluster, ObservedLog, Started, StateBefore, Step,
 };
+pub use one_vote::OneVote;
+pub use own_disk::OwnDisk;
+pub use property::Property;
+pub use sent_again::SentAgain;
 pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
-pub use violation::{Nodes, Property, Violation, WaitReason};
+pub use storm::{Storm, StormGuard, StormLimits};
+pub use violation::{Nodes, Violation, WaitReason};
 pub use window::Window;
 
 use raft_proto::NodeId;

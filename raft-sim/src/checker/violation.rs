@@ -1,58 +1,10 @@
 //! The violations that checkers find.
 
+use super::bounds::OutOfBounds;
+use super::property::Property;
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 use std::fmt;
 use std::time::Duration;
-
-/// The properties of Figure 3, and further rules of the paper and the thesis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Property {
-    /// At most one leader can be elected in a given term (section 5.2).
-    ElectionSafety,
-    /// A leader never overwrites or deletes entries in its log (section 5.3).
-    LeaderAppendOnly,
-    /// Logs that share an entry are identical up to it (section 5.3).
-    LogMatching,
-    /// Entries committed in a term are in the logs of the leaders of all later terms (section 5.4).
-    LeaderCompleteness,
-    /// No two state machines apply different commands at an index (section 5.4.3).
-    StateMachineSafety,
-    /// Changes of the log are written in the same step, and nothing acknowledged is lost (Figure
-    /// 2).
-    Durability,
-    /// No two disjoint sets of voters can each elect a leader in one term (section 6).
-    MembershipSafety,
-    /// Each command of a session runs once (thesis 6.3).
-    ExactlyOnce,
-    /// A node that heard the leader, or granted a vote, waits for an election timeout (section
-    /// 5.2).
-    ElectionTimeout,
-    /// A leader that hears no majority steps down (thesis 6.2).
-    CheckQuorum,
-    /// A node that hears a leader votes for no other node (thesis 4.2.3).
-    LeaderStickiness,
-    /// A lease ends while its voters are still bound to the leader (thesis 6.4.1).
-    LeaseBound,
-}
-
-impl fmt::Display for Property {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Property::ElectionSafety => "Election Safety (section 5.2)",
-            Property::LeaderAppendOnly => "Leader Append-Only (section 5.3)",
-            Property::LogMatching => "Log Matching (section 5.3)",
-            Property::LeaderCompleteness => "Leader Completeness (section 5.4)",
-            Property::StateMachineSafety => "State Machine Safety (section 5.4.3)",
-            Property::Durability => "Durability (Figure 2)",
-            Property::MembershipSafety => "Membership Safety (section 6)",
-            Property::ExactlyOnce => "Exactly Once (thesis 6.3)",
-            Property::CheckQuorum => "CheckQuorum (thesis 6.2)",
-            Property::LeaderStickiness => "Leader stickiness (thesis 4.2.3)",
-            Property::LeaseBound => "Lease bound (thesis 6.4.1)",
-            Property::ElectionTimeout => "Election timeout (section 5.2)",
-        })
-    }
-}
 
 /// Some nodes, in the order of their ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -235,7 +187,7 @@ pub enum Violation {
         entry: EntryId,
         /// The leader that committed it.
         leader: NodeId,
-        /// The voters that hold it.
+        /// The voters that hold it, and the term of that leader.
         holders: Nodes,
         /// All voters; in a joint configuration, those of the half that lacks a majority.
         voters: Nodes,
@@ -393,6 +345,82 @@ pub enum Violation {
         /// The voters that are still bound, even if their clocks are as fast as allowed.
         bound: Nodes,
     },
+    /// Lease bound: a lease read after a request to campaign.
+    #[error(
+        "{leader} serves a read under its lease in term {term}, in which it has asked {successor} \
+         to campaign"
+    )]
+    LeaseAfterTimeoutNow {
+        /// The leader.
+        leader: NodeId,
+        /// Its term.
+        term: Term,
+        /// The node that it asked.
+        successor: NodeId,
+    },
+    /// Election Safety: two votes of one node.
+    #[error("{voter} voted in term {term} for {first}, and again for {second}")]
+    VotedTwice {
+        /// The node.
+        voter: NodeId,
+        /// The term.
+        term: Term,
+        /// For whom it voted first.
+        first: NodeId,
+        /// For whom it voted then.
+        second: NodeId,
+    },
+    /// A leader is followed.
+    #[error(
+        "{node} has heard {leader}, leader of term {term}, and is still a {role}, or follows another node"
+    )]
+    LeaderNotFollowed {
+        /// The node.
+        node: NodeId,
+        /// What it is.
+        role: RoleKind,
+        /// The leader.
+        leader: NodeId,
+        /// The leader's term.
+        term: Term,
+    },
+    /// Durability: a node takes for durable what its disk does not hold.
+    #[error("{node} takes entry {entry} for durable, but its disk does not hold it")]
+    DurableBeyondDisk {
+        /// The node.
+        node: NodeId,
+        /// The entry.
+        entry: EntryId,
+    },
+    /// Durability: a node hands out what its disk does not hold.
+    #[error("{node} hands out entry {entry} to apply, but its disk does not hold it")]
+    HandedOutNotStored {
+        /// The node.
+        node: NodeId,
+        /// The entry, or the last one of the snapshot.
+        entry: EntryId,
+    },
+    /// Membership Safety: a configuration in force that is not the last one of the log.
+    #[error("{node} does not use the last configuration of its log, which stands at {since}")]
+    OtherConfigurationInForce {
+        /// The node.
+        node: NodeId,
+        /// The index of the right one.
+        since: Index,
+    },
+    /// Membership Safety: a leader that its committed configuration leaves out.
+    #[error("{leader} has led in term {term} for {limit:?} although it is no voter any more")]
+    LeaderOutside {
+        /// The leader.
+        leader: NodeId,
+        /// Its term.
+        term: Term,
+        /// How long it may do so.
+        limit: Duration,
+    },
+    /// Bounded state and work.
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
     /// A step of a node that was not reported as started: a defect of the simulator.
     #[error("{node} took a step before the judge was told that it started")]
     NeverStarted {
@@ -405,10 +433,12 @@ impl Violation {
     /// The property that is violated.
     pub fn property(&self) -> Property {
         match self {
-            Violation::TwoLeaders { .. } | Violation::ElectedWithoutMajority { .. } => {
-                Property::ElectionSafety
-            }
-            Violation::SnapshotOfOtherMembers { .. } => Property::MembershipSafety,
+            Violation::TwoLeaders { .. }
+            | Violation::ElectedWithoutMajority { .. }
+            | Violation::VotedTwice { .. } => Property::ElectionSafety,
+            Violation::SnapshotOfOtherMembers { .. }
+            | Violation::OtherConfigurationInForce { .. }
+            | Violation::LeaderOutside { .. } => Property::MembershipSafety,
             Violation::LeaderRewroteLog { .. } => Property::LeaderAppendOnly,
             Violation::DifferentEntries { .. } | Violation::DifferentPredecessors { .. } => {
                 Property::LogMatching
@@ -423,6 +453,8 @@ impl Violation {
             Violation::LogNotWritten { .. }
             | Violation::CommittedNotStored { .. }
             | Violation::AcknowledgedLost { .. }
+            | Violation::DurableBeyondDisk { .. }
+            | Violation::HandedOutNotStored { .. }
             | Violation::NeverStarted { .. } => Property::Durability,
             Violation::DisjointQuorums { .. } => Property::MembershipSafety,
             Violation::RanTwice { .. } | Violation::AnsweredWithoutRunning { .. } => {
@@ -431,7 +463,11 @@ impl Violation {
             Violation::EarlyElection { .. } => Property::ElectionTimeout,
             Violation::LeaderWithoutQuorum { .. } => Property::CheckQuorum,
             Violation::VoteDespiteLeader { .. } => Property::LeaderStickiness,
-            Violation::LeaseTooLong { .. } => Property::LeaseBound,
+            Violation::LeaseTooLong { .. } | Violation::LeaseAfterTimeoutNow { .. } => {
+                Property::LeaseBound
+            }
+            Violation::LeaderNotFollowed { .. } => Property::LeaderFollowed,
+            Violation::OutOfBounds(_) => Property::Bounded,
         }
     }
 }

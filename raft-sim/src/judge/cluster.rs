@@ -3,7 +3,7 @@
 use super::Judge;
 use crate::checker::durability::{self, Holds};
 use crate::checker::membership_safety::{self, MemberView};
-use crate::checker::{electable, election_quorum};
+use crate::checker::{electable, election_quorum, own_disk};
 use crate::machine::{Machine, place_of};
 use raft_proto::{EntryId, Index, NodeId, Term};
 
@@ -48,6 +48,30 @@ impl Judge {
         self.require(result);
     }
 
+    /// A process has taken a step: what it takes for durable must be on its disk.
+    pub fn check_durable(&mut self, machine: &Machine) {
+        let Some(raft) = machine.raft() else {
+            return;
+        };
+        let (index, last) = (raft.durable_index(), raft.last_log());
+        let term = match raft.term_at(index) {
+            Some(term) => term,
+            None if index > last.index => last.term, // No disk holds it.
+            None => return,                          // It is compacted, and its term forgotten.
+        };
+        let holds = |entry| machine.disk().holds(entry);
+        let entry = EntryId { index, term };
+        let result = self.own_disk.durable(raft.id(), entry, holds);
+        self.require(result);
+    }
+
+    /// A process hands out entries, or a snapshot, up to `entry`: they must be on its disk.
+    pub fn check_handed_out(&mut self, machine: &Machine, entry: EntryId) {
+        let holds = |entry| machine.disk().holds(entry);
+        let result = own_disk::handed_out(machine.id(), entry, holds);
+        self.require(result);
+    }
+
     /// Whether an entry has been committed that was not checked yet.
     pub fn has_new_commit(&self) -> bool {
         self.commit_index() > self.checked_commit
@@ -72,10 +96,12 @@ impl Judge {
             let machine = machine_of(machines, id);
             if machine.id() != id {
                 Holds::Lost
-            } else if machine.disk().holds(entry) {
-                Holds::Yes
-            } else {
+            } else if !machine.disk().holds(entry) {
                 Holds::No
+            } else if machine.disk().hard_state().term < raft.term() {
+                Holds::WithoutTerm
+            } else {
+                Holds::Yes
             }
         };
         let has_entry = |id: NodeId| {

@@ -10,11 +10,14 @@
 //! | roles, members or disks change | [`membership_safety`] |
 //! | a command runs | [`exactly_once`] |
 //! | a command is answered | [`exactly_once`], [`Durability`] |
+//! | entries become durable, or are handed out | [`OwnDisk`] |
 //! | a read is allowed | [`Judge::read_allowed`]: it must not be stale |
+//! | a message leaves or arrives, a client asks, time passes | [`StormGuard`] |
 //! | a client begins an operation, or learns its result | [`ClientHistory`] |
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
-//! [`Leases`] and [`SnapshotMembers`].
+//! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
+//! [`ConfigurationsInForce`], [`OneVote`], [`Bounds`] and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,
@@ -32,23 +35,34 @@ mod cluster;
 pub use client_history::ClientHistory;
 
 use crate::checker::{
-    Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker, LeaderStickiness, Leases,
-    Observation, QuorumContact, SnapshotMembers, Started, Violation,
+    Bounds, ConfigurationsInForce, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
+    HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote, OwnDisk,
+    QuorumContact, SentAgain, SnapshotMembers, Started, Storm, StormGuard, StormLimits, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
 use crate::service::SessionId;
-use raft_proto::{Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Term};
+use raft_proto::{
+    Action, EntryId, Event, Fault, Index, Membership, NodeId, Raft, Refusal, Term, Time,
+};
 
 /// All checkers of a run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
     figure3: Figure3Checker,
     election_timeouts: ElectionTimeouts,
     quorum_contact: QuorumContact,
     leader_stickiness: LeaderStickiness,
+    leader_followed: LeaderFollowed,
     leases: Leases,
+    handover_leases: HandoverLeases,
     snapshot_members: SnapshotMembers,
+    configurations: ConfigurationsInForce,
+    one_vote: OneVote,
+    bounds: Bounds,
+    sent_again: SentAgain,
+    own_disk: OwnDisk,
+    storm_guard: StormGuard,
     durability: Durability,
     exactly_once: ExactlyOnce,
     client_history: ClientHistory,
@@ -60,6 +74,32 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// A judge of a run that has not begun, in which no more may happen than `limits` say.
+    pub fn new(limits: StormLimits) -> Judge {
+        Judge {
+            figure3: Figure3Checker::default(),
+            election_timeouts: ElectionTimeouts::default(),
+            quorum_contact: QuorumContact::default(),
+            leader_stickiness: LeaderStickiness::default(),
+            leader_followed: LeaderFollowed::default(),
+            leases: Leases::default(),
+            handover_leases: HandoverLeases::default(),
+            snapshot_members: SnapshotMembers::default(),
+            configurations: ConfigurationsInForce::default(),
+            one_vote: OneVote::default(),
+            bounds: Bounds::default(),
+            sent_again: SentAgain::default(),
+            own_disk: OwnDisk::default(),
+            storm_guard: StormGuard::new(limits),
+            durability: Durability::default(),
+            exactly_once: ExactlyOnce::default(),
+            client_history: ClientHistory::default(),
+            checked_commit: Index::ZERO,
+            has_cluster_changed: false,
+            failure: None,
+        }
+    }
+
     /// Notes a failure; only the first one counts.
     pub fn fail(&mut self, failure: impl Into<Failure>) {
         if self.failure.is_none() {
@@ -89,10 +129,13 @@ impl Judge {
         &mut self.client_history
     }
 
-    /// A node starts; its service holds all up to `applied`.
-    pub fn started(&mut self, raft: &Raft, applied: Index) {
+    /// A node starts; its service holds all up to `applied`, and its disk the configuration
+    /// `stored`, which is empty on an empty disk.
+    pub fn started(&mut self, raft: &Raft, applied: Index, stored: &Membership) {
         self.election_timeouts.started(raft.id());
         let result = self.figure3.started(&Started::of(raft, applied));
+        self.require(result);
+        let result = self.configurations.started(raft, stored);
         self.require(result);
     }
 
@@ -102,13 +145,49 @@ impl Judge {
         self.quorum_contact.stopped(node);
         self.leader_stickiness.stopped(node);
         self.leases.stopped(node);
+        self.handover_leases.stopped(node);
         self.snapshot_members.stopped(node);
+        self.configurations.stopped(node);
+        self.bounds.stopped(node);
+        self.sent_again.stopped(node);
+        self.own_disk.stopped(node);
         self.figure3.stopped(node);
     }
 
     /// A node that has stopped never comes back.
     pub fn gone(&mut self, node: NodeId) {
         self.figure3.gone(node);
+        self.one_vote.gone(node);
+    }
+
+    #[inline]
+    fn require_no_storm(&mut self, result: Result<(), Storm>) {
+        if let Err(storm) = result {
+            self.fail(storm);
+        }
+    }
+
+    /// Something happens at `now`, by the world's clock.
+    #[inline]
+    pub fn event_happens(&mut self, now: Time) {
+        let result = self.storm_guard.event(now);
+        self.require_no_storm(result);
+    }
+
+    /// A client asks a node for something.
+    pub fn requested(&mut self) {
+        self.storm_guard.requested();
+    }
+
+    /// A message is sent, of which so many copies will arrive.
+    pub fn message_sent(&mut self, copies: u64) {
+        let result = self.storm_guard.sent(copies);
+        self.require_no_storm(result);
+    }
+
+    /// A copy of a message has arrived.
+    pub fn message_arrived(&mut self) {
+        self.storm_guard.arrived();
     }
 
     /// The service of `node` has run a command, as this entry.
@@ -217,7 +296,12 @@ impl Observer for Judge {
         self.election_timeouts.event(raft, event);
         self.quorum_contact.event(raft, event);
         self.leader_stickiness.event(raft, event);
+        self.leader_followed.event(raft, event);
         self.leases.event(raft, event);
+        self.handover_leases.event(raft, event);
+        self.configurations.event(raft, event);
+        self.bounds.event(raft, event);
+        self.sent_again.event(raft, event);
     }
 
     fn actions(&mut self, raft: &Raft, actions: &[Action]) {
@@ -234,7 +318,20 @@ impl Observer for Judge {
         self.require(result);
         let result = self.leader_stickiness.actions(raft, actions);
         self.require(result);
+        let result = self.leader_followed.actions(raft, actions);
+        self.require(result);
         let result = self.leases.actions(raft, actions);
         self.require(result);
+        let result = self.handover_leases.actions(raft, actions);
+        self.require(result);
+        let result = self.configurations.actions(raft, actions);
+        self.require(result);
+        let result = self.one_vote.actions(raft.id(), actions);
+        self.require(result);
+        let result = self.bounds.actions(raft, actions);
+        self.require(result.map_err(Violation::from));
+        let window = raft.config().max_inflight_appends;
+        let result = self.sent_again.actions(raft.id(), window, actions);
+        self.require(result.map_err(Violation::from));
     }
 }

@@ -25,6 +25,11 @@ impl World {
             term: message.term(),
         };
         let line = trace::action(node_at_term, action);
+        self.observe_message(match fate {
+            Fate::Dropped => 0,
+            Fate::Arrives(_) | Fate::Damaged(_) => 1,
+            Fate::Twice(_, _) => 2,
+        });
         match fate {
             Fate::Dropped => {
                 self.recorder.counts.dropped += 1;

@@ -21,6 +21,7 @@ mod requests;
 mod stall;
 mod steps;
 
+use crate::checker::StormLimits;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -132,7 +133,7 @@ impl World {
             reads: PendingReads::default(),
             operator: Operator::default(),
             recorder: Recorder::new(trace),
-            judge: Judge::default(),
+            judge: Judge::new(StormLimits::of(&settings)),
             configurations: Configurations::new(&first),
             change_for_next_leader: None,
             lost: BTreeSet::new(),
@@ -220,6 +221,7 @@ impl World {
             }
             self.now = at;
             self.recorder.set_time(at);
+            self.observe_event(&event);
             self.happen(event);
         }
     }

@@ -1,6 +1,7 @@
 //! The one place where the world tells the judge what happens.
 
 use super::World;
+use super::event::{MachineEvent, SimulationEvent};
 use crate::clients::AnsweredCommand;
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
@@ -9,7 +10,7 @@ use crate::machine::Machine;
 use crate::process::Observer;
 use crate::recorder::Recorder;
 use crate::service::{Applied, Outcome};
-use raft_proto::{Action, Event, Index, Membership, NodeId, Raft, RoleKind, Term, Time};
+use raft_proto::{Action, EntryId, Event, Index, Membership, NodeId, Raft, RoleKind, Term, Time};
 
 /// Watches every step of a core: the recorder writes it down, and the judge checks it.
 pub(super) struct Observers<'a> {
@@ -45,6 +46,7 @@ impl World {
         if let Err(failure) = step(machine, self.now, &mut outputs, &mut observers) {
             self.fail(failure);
         }
+        self.judge.check_durable(&self.machines[at]);
         let members_since = self.machines[at].members_since;
         self.perform(at, &mut outputs);
         self.outputs = outputs;
@@ -70,7 +72,8 @@ impl World {
     pub(super) fn observe_start(&mut self, place: usize, applied: Index) {
         if let Some(raft) = self.machines[place].raft() {
             self.recorder.started(self.now, raft, applied);
-            self.judge.started(raft, applied);
+            let stored = self.machines[place].disk().membership();
+            self.judge.started(raft, applied, &stored);
         }
         self.judge.cluster_changed();
     }
@@ -89,6 +92,31 @@ impl World {
     /// A node's disk is lost, and the node never comes back.
     pub(super) fn observe_disk_loss(&mut self, node: NodeId) {
         self.judge.gone(node);
+    }
+
+    /// Something happens. If it is the arrival of a message, that one is under way no more.
+    pub(super) fn observe_event(&mut self, event: &SimulationEvent) {
+        self.judge.event_happens(self.now);
+        if let SimulationEvent::Machine { event, .. } = event
+            && let MachineEvent::Frame(_) | MachineEvent::DamagedFrame { .. } = event
+        {
+            self.judge.message_arrived();
+        }
+    }
+
+    /// A message is sent, of which so many copies will arrive.
+    pub(super) fn observe_message(&mut self, copies: u64) {
+        self.judge.message_sent(copies);
+    }
+
+    /// A client's request is on its way.
+    pub(super) fn observe_request(&mut self) {
+        self.judge.requested();
+    }
+
+    /// A core hands out entries, or a snapshot, up to `last`.
+    pub(super) fn observe_hand_out(&mut self, at: usize, last: EntryId) {
+        self.judge.check_handed_out(&self.machines[at], last);
     }
 
     /// A node changes its role: from now on two of them may be electable.

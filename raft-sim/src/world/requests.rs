@@ -35,6 +35,7 @@ impl World {
         match self.clients.attempt(self.now, client, attempt, history) {
             Ok(Some(request)) => {
                 let place = request.place;
+                self.observe_request();
                 let after = self.settings.network.delay.draw(&mut self.random);
                 let event = MachineEvent::ClientRequest(Box::new(request));
                 self.schedule(after, SimulationEvent::Machine { place, event });

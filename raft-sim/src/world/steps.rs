@@ -77,8 +77,14 @@ impl World {
             }
             match action {
                 Action::Send { .. } => self.send(at, &action),
-                Action::Apply { entries } => self.apply(at, &entries),
+                Action::Apply { entries } => {
+                    if let Some(last) = entries.last_id() {
+                        self.observe_hand_out(at, last);
+                    }
+                    self.apply(at, &entries);
+                }
                 Action::Restore { snapshot } => {
+                    self.observe_hand_out(at, snapshot.id.last);
                     if let Err(failure) = self.machines[at].restore(snapshot.id) {
                         self.fail(failure);
                     }

@@ -1,0 +1,310 @@
+//! What a node holds, and what it does in one step, is bounded, whatever the network and the disk
+//! do: a node that can be made to hold or to walk more and more stops being one.
+//!
+//! | bound | of |
+//! |---|---|
+//! | `max_inflight_appends` | appends on their way to one follower, and messages to one in a step |
+//! | `max_append_bytes` | the entries of one append, unless it is a single one |
+//! | `snapshot_chunk_bytes` | the data of one InstallSnapshot |
+//! | `max_waiting_reads` | reads of clients that wait at one node |
+//! | a few for each write under way and each member | answers that wait for the disk |
+//!
+//! And nextIndex is above matchIndex (Figure 2): a leader that sends again what was acknowledged
+//! does so without end.
+//!
+//! What only walks, and neither holds nor sends, cannot be seen in a run that is the same on every
+//! machine: there, time is virtual and counts nothing. The bounds on what there is to walk stand
+//! here; `tests/work_per_step.rs` shows that a step does not walk it.
+//!
+//! Sound: a write has at most one answer of each kind that waits for it, and a candidate's requests
+//! wait for one write.
+//!
+//! Cost: a comparison for each message, and one look at [`Raft::status`] in [`LOOK_EVERY`] steps of
+//! a node. What is out of bounds stays so for longer than that, or does no harm.
+
+use raft_proto::{
+    Action, Config, Event, Index, Input, Message, NodeId, PeerState, PeerStatus, Raft, Status,
+};
+
+/// How many steps a node takes between two looks at its state.
+pub const LOOK_EVERY: u32 = 16;
+
+/// Messages to one peer in a step beside a window of appends: answers, a heartbeat, a probe, a
+/// snapshot's chunk, a round for reads.
+const OTHER_MESSAGES: usize = 16;
+
+/// The answers that may wait for one write, each of one kind.
+const ANSWERS_TO_A_WRITE: usize = 6;
+
+/// What is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfBounds {
+    /// nextIndex is not above matchIndex.
+    #[error(
+        "{leader} would send {peer} from {next_index} on, which has acknowledged {match_index}"
+    )]
+    NextNotAboveMatch {
+        /// The leader.
+        leader: NodeId,
+        /// The follower.
+        peer: NodeId,
+        /// Its matchIndex.
+        match_index: Index,
+        /// Its nextIndex.
+        next_index: Index,
+    },
+    /// Appends on their way.
+    #[error("{leader} has {inflight} appends on their way to {peer}: at most {most}")]
+    TooManyAppends {
+        /// The leader.
+        leader: NodeId,
+        /// The follower.
+        peer: NodeId,
+        /// How many.
+        inflight: usize,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The entries of an append, or the chunk of a snapshot.
+    #[error("{node} sends {to} a message with {bytes} bytes of payload: at most {most}")]
+    MessageTooLarge {
+        /// The leader.
+        node: NodeId,
+        /// The follower.
+        to: NodeId,
+        /// How many bytes.
+        bytes: u64,
+        /// How many it may have.
+        most: u64,
+    },
+    /// Entries that were sent already.
+    #[error("{leader} has sent {follower} {appends} appends again, which it did not ask for")]
+    SentAgain {
+        /// The leader.
+        leader: NodeId,
+        /// The follower.
+        follower: NodeId,
+        /// How many, since something was last known to be lost.
+        appends: u32,
+    },
+    /// Messages in a step.
+    #[error("{node} sends {to} {messages} messages in one step: at most {most}")]
+    TooManyMessages {
+        /// The node.
+        node: NodeId,
+        /// The receiver.
+        to: NodeId,
+        /// How many.
+        messages: usize,
+        /// How many it may send.
+        most: usize,
+    },
+    /// Reads that wait.
+    #[error("{waiting} reads wait at {node}: at most {most}")]
+    TooManyReads {
+        /// The node.
+        node: NodeId,
+        /// How many.
+        waiting: u64,
+        /// How many may wait.
+        most: u64,
+    },
+    /// What waits for the disk.
+    #[error(
+        "{withheld} messages and hand-overs of {node} wait for {writes} writes: at most {most}"
+    )]
+    TooMuchWithheld {
+        /// The node.
+        node: NodeId,
+        /// How many wait.
+        withheld: usize,
+        /// How many writes are under way.
+        writes: usize,
+        /// How many may wait.
+        most: usize,
+    },
+}
+
+/// A node between its steps.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    id: NodeId,
+    /// Reads that its clients wait for.
+    waiting_reads: u64,
+    /// Steps since the last look.
+    steps: u32,
+    /// The present step reports a write as persisted: all that waited for it may leave at once.
+    is_persisted: bool,
+}
+
+/// What each node holds. Nodes are few, so a linear search is fastest.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    nodes: Vec<Node>,
+}
+
+impl Bounds {
+    fn node(&mut self, id: NodeId) -> &mut Node {
+        let at = self.nodes.iter().position(|node| node.id == id);
+        let at = at.unwrap_or_else(|| {
+            self.nodes.push(Node {
+                id,
+                waiting_reads: 0,
+                steps: 0,
+                is_persisted: false,
+            });
+            self.nodes.len() - 1
+        });
+        &mut self.nodes[at] // found or pushed
+    }
+
+    /// A node has stopped.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.nodes.retain(|other| other.id != node);
+    }
+
+    /// `raft` is about to take `event`.
+    pub fn event(&mut self, raft: &Raft, event: &Event) {
+        let node = self.node(raft.id());
+        node.waiting_reads += u64::from(matches!(event.input, Input::Read { .. }));
+        node.is_persisted = matches!(event.input, Input::Persisted { .. });
+    }
+
+    /// `raft` has taken the last event and answered with `actions`.
+    ///
+    /// # Errors
+    ///
+    /// The first [`OutOfBounds`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), OutOfBounds> {
+        let config = raft.config();
+        let node = self.node(raft.id());
+        for action in actions {
+            if let Action::Send { to, message } = action {
+                check_message(node.id, *to, message, config)?;
+            } else if matches!(action, Action::Read { .. }) {
+                node.waiting_reads = node.waiting_reads.saturating_sub(1);
+            }
+        }
+        let most = u64::from(config.max_waiting_reads);
+        if node.waiting_reads > most {
+            return Err(OutOfBounds::TooManyReads {
+                node: node.id,
+                waiting: node.waiting_reads,
+                most,
+            });
+        }
+        if !node.is_persisted {
+            check_messages(node.id, actions, config)?;
+        }
+        node.steps += 1;
+        if node.steps < LOOK_EVERY {
+            return Ok(());
+        }
+        node.steps = 0;
+        look(&raft.status(), config)
+    }
+}
+
+/// The payload of a message fits its limit.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only these messages carry payloads"
+)]
+fn check_message(
+    node: NodeId,
+    to: NodeId,
+    message: &Message,
+    config: &Config,
+) -> Result<(), OutOfBounds> {
+    let (bytes, most) = match message {
+        // One entry goes alone, whatever its size.
+        Message::AppendEntries(request) if request.entries.len() > 1 => {
+            (request.entries.bytes(), config.max_append_bytes)
+        }
+        Message::InstallSnapshot(request) => {
+            (request.data.len() as u64, config.snapshot_chunk_bytes)
+        }
+        _ => return Ok(()),
+    };
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(OutOfBounds::MessageTooLarge {
+        node,
+        to,
+        bytes,
+        most,
+    })
+}
+
+/// No peer is sent more than a window of appends and a few messages in one step.
+fn check_messages(node: NodeId, actions: &[Action], config: &Config) -> Result<(), OutOfBounds> {
+    let most = config.max_inflight_appends as usize + OTHER_MESSAGES;
+    if actions.len() <= most {
+        return Ok(()); // Nearly always.
+    }
+    let mut receivers: Vec<NodeId> = Vec::with_capacity(actions.len());
+    for action in actions {
+        if let Action::Send { to, .. } = action {
+            receivers.push(*to);
+        }
+    }
+    receivers.sort_unstable();
+    let too_many = receivers
+        .chunk_by(|one, other| one == other)
+        .find(|to| to.len() > most);
+    match too_many.and_then(|to| Some((*to.first()?, to.len()))) {
+        None => Ok(()),
+        Some((to, messages)) => Err(OutOfBounds::TooManyMessages {
+            node,
+            to,
+            messages,
+            most,
+        }),
+    }
+}
+
+/// The state of a node is within its bounds.
+///
+/// # Errors
+///
+/// [`OutOfBounds::NextNotAboveMatch`], [`OutOfBounds::TooManyAppends`],
+/// [`OutOfBounds::TooMuchWithheld`].
+pub fn look(status: &Status, config: &Config) -> Result<(), OutOfBounds> {
+    for peer in &status.peers {
+        check_peer(status.id, peer, config)?;
+    }
+    let members = status.membership.members().len();
+    // The last terms rest on the writes that are under way; a snapshot's release waits alone.
+    let most = ANSWERS_TO_A_WRITE * (status.writes_under_way + 1) + members;
+    if status.withheld > most {
+        return Err(OutOfBounds::TooMuchWithheld {
+            node: status.id,
+            withheld: status.withheld,
+            writes: status.writes_under_way,
+            most,
+        });
+    }
+    Ok(())
+}
+
+fn check_peer(leader: NodeId, peer: &PeerStatus, config: &Config) -> Result<(), OutOfBounds> {
+    if peer.next_index <= peer.match_index {
+        return Err(OutOfBounds::NextNotAboveMatch {
+            leader,
+            peer: peer.id,
+            match_index: peer.match_index,
+            next_index: peer.next_index,
+        });
+    }
+    let most = config.max_inflight_appends as usize;
+    match peer.state {
+        PeerState::Replicate { inflight } if inflight > most => Err(OutOfBounds::TooManyAppends {
+            leader,
+            peer: peer.id,
+            inflight,
+            most,
+        }),
+        PeerState::Replicate { .. } | PeerState::Probe | PeerState::Snapshot { .. } => Ok(()),
+    }
+}

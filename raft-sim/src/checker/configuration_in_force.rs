@@ -1,0 +1,252 @@
+//! "A server always uses the latest configuration in its log, regardless of whether the entry is
+//! committed" (section 6), or that of its snapshot; and a leader that a committed configuration
+//! leaves out steps down (section 6; thesis 4.2.2).
+//!
+//! A node that counts by another configuration is found by Membership Safety only once two nodes
+//! could be elected in one term. So the checker keeps the configurations of each log, made of the
+//! node's writes, and compares the last one with the configuration in force whenever one of them
+//! changes. A process that starts must use the configuration that its disk holds.
+//!
+//! A leader that is a voter neither of the last configuration that it knows to be committed nor of
+//! the one in force has to be gone within the greatest election timeout. This is checked when it
+//! looks at its clock (a tick).
+//!
+//! Sound: what changes a log leaves the same step as a write. A leader that is left out steps down
+//! in the step in which it commits that, and no node campaigns that knows it is left out.
+//!
+//! Cost: a look at each entry that is written and a comparison for each change; a search of its own
+//! id for each step of a leader.
+
+use super::violation::Violation;
+use raft_proto::{
+    Action, EntryKind, Event, Index, Input, InstalledLog, Membership, NodeId, Raft, RoleKind,
+    Start, Term, Time, Write,
+};
+use std::time::Duration;
+
+/// A configuration, and the index of the entry that holds it.
+#[derive(Clone, Debug)]
+struct Configuration {
+    index: Index,
+    membership: Membership,
+}
+
+/// The configurations of one node.
+#[derive(Clone, Debug)]
+struct Node {
+    id: NodeId,
+    now: Time,
+    is_tick: bool,
+    /// The snapshot's, or that of the bootstrap.
+    base: Configuration,
+    /// Those of the log after it, in the order of their indexes.
+    later: Vec<Configuration>,
+    /// Since when it has led without being a voter.
+    outside_since: Option<Time>,
+}
+
+/// The configurations in the logs of all nodes.
+#[derive(Debug, Default)]
+pub struct ConfigurationsInForce {
+    nodes: Vec<Node>,
+}
+
+impl ConfigurationsInForce {
+    fn node(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.iter_mut().find(|node| node.id == id)
+    }
+
+    /// A process starts with what its disk holds: `stored` is the configuration there, empty on an
+    /// empty disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::OtherConfigurationInForce`].
+    pub fn started(&mut self, raft: &Raft, stored: &Membership) -> Result<(), Violation> {
+        self.stopped(raft.id());
+        let base = match raft.snapshot() {
+            Some(snapshot) => Configuration {
+                index: snapshot.id.last.index,
+                membership: snapshot.membership.clone(),
+            },
+            None => Configuration {
+                index: Index::ZERO,
+                membership: bootstrap(raft),
+            },
+        };
+        let mut node = Node {
+            id: raft.id(),
+            now: Time::ZERO,
+            is_tick: false,
+            later: Vec::new(),
+            outside_since: None,
+            base,
+        };
+        let from = node.base.index.next();
+        node.add(&raft.entries(from, raft.last_log().index));
+        let result = node.compare(raft.membership());
+        self.nodes.push(node);
+        if !stored.is_empty() && stored != raft.membership() {
+            return Err(Violation::OtherConfigurationInForce {
+                node: raft.id(),
+                since: raft.last_log().index,
+            });
+        }
+        result
+    }
+
+    /// A node has stopped.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.nodes.retain(|other| other.id != node);
+    }
+
+    /// `raft` is about to take `event`.
+    pub fn event(&mut self, raft: &Raft, event: &Event) {
+        if let Some(node) = self.node(raft.id()) {
+            node.now = node.now.max(event.at);
+            node.is_tick = event.input == Input::Tick;
+        }
+    }
+
+    /// `raft` has taken the last event and answered with `actions`.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::OtherConfigurationInForce`], [`Violation::LeaderOutside`].
+    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
+        let Some(node) = self.node(raft.id()) else {
+            return Ok(());
+        };
+        let mut is_changed = false;
+        for action in actions {
+            if let Action::Persist(write) = action {
+                is_changed |= node.written(write);
+            }
+            is_changed |= matches!(action, Action::MembershipChanged { .. });
+        }
+        if is_changed {
+            node.compare(raft.membership())?;
+        }
+        let committed = node.committed(raft.commit_index());
+        let is_outside = raft.role() == RoleKind::Leader
+            && !committed.is_voter(node.id)
+            && !raft.membership().is_voter(node.id);
+        if is_outside {
+            let limit = raft.config().election_timeout_max;
+            let since = *node.outside_since.get_or_insert(node.now);
+            if node.is_tick {
+                return leads_outside(node.id, raft.term(), since, node.now, limit);
+            }
+        } else {
+            node.outside_since = None;
+        }
+        Ok(())
+    }
+}
+
+/// The configuration before the first entry: a simulated node always starts in the same way.
+fn bootstrap(raft: &Raft) -> Membership {
+    match &raft.config().start {
+        Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
+        Start::Join => Membership::default(),
+    }
+}
+
+/// `leader` looks at its clock, which shows `now`. It has led since `since` without being a voter.
+/// It may do so for `limit`.
+///
+/// # Errors
+///
+/// [`Violation::LeaderOutside`].
+pub fn leads_outside(
+    leader: NodeId,
+    term: Term,
+    since: Time,
+    now: Time,
+    limit: Duration,
+) -> Result<(), Violation> {
+    if since.after(limit) >= now {
+        return Ok(());
+    }
+    Err(Violation::LeaderOutside {
+        leader,
+        term,
+        limit,
+    })
+}
+
+impl Node {
+    fn latest(&self) -> &Configuration {
+        self.later.last().unwrap_or(&self.base)
+    }
+
+    fn compare(&self, in_force: &Membership) -> Result<(), Violation> {
+        let latest = self.latest();
+        if latest.membership == *in_force {
+            return Ok(());
+        }
+        Err(Violation::OtherConfigurationInForce {
+            node: self.id,
+            since: latest.index,
+        })
+    }
+
+    /// Adds the configurations among `entries`. Returns whether there are any.
+    fn add(&mut self, entries: &raft_proto::Entries) -> bool {
+        let known = self.later.len();
+        for entry in entries {
+            if entry.kind() == EntryKind::Membership
+                && let Some(membership) = Membership::decode(entry.payload())
+            {
+                let index = entry.index();
+                self.later.push(Configuration { index, membership });
+            }
+        }
+        self.later.len() > known
+    }
+
+    /// Applies a write, its parts in their order. Returns whether a configuration came or went.
+    fn written(&mut self, write: &Write) -> bool {
+        let mut is_changed = false;
+        if let Some(install) = &write.install {
+            let snapshot = &install.snapshot;
+            match install.log {
+                InstalledLog::KeepsTail => self.drop_through(snapshot.id.last.index),
+                InstalledLog::IsDropped => self.later.clear(),
+            }
+            self.rebase(snapshot.id.last.index, &snapshot.membership);
+            is_changed = true;
+        }
+        if let Some(compaction) = &write.compact {
+            let snapshot = &compaction.snapshot;
+            self.drop_through(snapshot.id.last.index);
+            self.rebase(snapshot.id.last.index, &snapshot.membership);
+            is_changed = true;
+        }
+        if let Some(first) = write.entries.first_index() {
+            let known = self.later.len();
+            self.later.retain(|one| one.index < first);
+            is_changed |= self.later.len() < known;
+            is_changed |= self.add(&write.entries);
+        }
+        is_changed
+    }
+
+    fn drop_through(&mut self, index: Index) {
+        self.later.retain(|one| one.index > index);
+    }
+
+    fn rebase(&mut self, index: Index, membership: &Membership) {
+        self.base = Configuration {
+            index,
+            membership: membership.clone(),
+        };
+    }
+
+    /// The last configuration that is committed by this commitIndex.
+    fn committed(&self, commit_index: Index) -> &Membership {
+        let mut later = self.later.iter();
+        let committed = later.rfind(|one| one.index <= commit_index);
+        &committed.unwrap_or(&self.base).membership
+    }
+}

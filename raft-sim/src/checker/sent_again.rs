@@ -1,0 +1,149 @@
+//! Entries are sent once: a leader sends an entry to a follower again only because the follower has
+//! said that it lacks it, or because the driver knows that it was lost (thesis 10.2.1).
+//!
+//! A leader that sends its window again for another reason, with each tick or with each answer,
+//! breaks nothing, and on a network that is busy or cut makes everything slower. So the checker
+//! counts the appends that begin with an entry which was already sent to that follower in that term.
+//! The count begins anew with each cause: a rejection, an answer to a snapshot, a snapshot that is
+//! sent, `Unreachable`.
+//!
+//! Sound: a cause leads to one probe with entries, which is followed by one window of the same
+//! entries if a heartbeat's answer overtakes it. The limit is two windows and a few.
+//!
+//! Cost: a note for each append.
+
+use super::bounds::OutOfBounds;
+use raft_proto::{Action, AppendOutcome, Event, Index, Input, Message, NodeId, Raft, Term};
+
+/// Appends beside two windows.
+const A_FEW: u32 = 16;
+
+/// What a leader has sent to a follower.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    leader: NodeId,
+    follower: NodeId,
+    term: Term,
+    /// The last entry of any append.
+    last: Index,
+    /// Appends that were sent again since the last cause.
+    again: u32,
+}
+
+/// What each leader has sent to each follower. They are few, so a linear search is fastest.
+#[derive(Debug, Default)]
+pub struct SentAgain {
+    sent: Vec<Sent>,
+}
+
+impl SentAgain {
+    /// A node has stopped.
+    pub fn stopped(&mut self, node: NodeId) {
+        self.sent.retain(|sent| sent.leader != node);
+    }
+
+    /// `raft` is about to take `event`.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only these inputs make a leader send again"
+    )]
+    pub fn event(&mut self, raft: &Raft, event: &Event) {
+        match &event.input {
+            Input::Unreachable { peer } => self.has_cause(raft.id(), *peer),
+            Input::Receive { from, message } => match message {
+                Message::InstallSnapshotReply(_) => self.has_cause(raft.id(), *from),
+                Message::AppendEntriesReply(reply)
+                    if matches!(reply.outcome, AppendOutcome::Rejected { .. }) =>
+                {
+                    self.has_cause(raft.id(), *from);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn has_cause(&mut self, leader: NodeId, follower: NodeId) {
+        if let Some(sent) = self.find(leader, follower) {
+            sent.again = 0;
+        }
+    }
+
+    fn find(&mut self, leader: NodeId, follower: NodeId) -> Option<&mut Sent> {
+        let mut all = self.sent.iter_mut();
+        all.find(|sent| sent.leader == leader && sent.follower == follower)
+    }
+
+    /// `leader`, whose window is `window` appends, has taken a step and answered with `actions`.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds::SentAgain`].
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only these messages carry what a follower lacks"
+    )]
+    pub fn actions(
+        &mut self,
+        leader: NodeId,
+        window: u32,
+        actions: &[Action],
+    ) -> Result<(), OutOfBounds> {
+        for action in actions {
+            let Action::Send { to, message } = action else {
+                continue;
+            };
+            match message {
+                Message::InstallSnapshot(_) => self.has_cause(leader, *to),
+                Message::AppendEntries(request) => {
+                    if let Some(first) = request.entries.first_index() {
+                        let last = request.entries.last_id().map_or(first, |id| id.index);
+                        self.append(leader, *to, request.term, first, last, window)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        leader: NodeId,
+        follower: NodeId,
+        term: Term,
+        first: Index,
+        last: Index,
+        window: u32,
+    ) -> Result<(), OutOfBounds> {
+        let begun = Sent {
+            leader,
+            follower,
+            term,
+            last,
+            again: 0,
+        };
+        let Some(sent) = self.find(leader, follower) else {
+            self.sent.push(begun);
+            return Ok(());
+        };
+        if sent.term != term {
+            *sent = begun;
+            return Ok(());
+        }
+        if first > sent.last {
+            sent.last = last;
+            return Ok(());
+        }
+        sent.last = sent.last.max(last);
+        sent.again += 1;
+        if sent.again <= window.saturating_mul(2).saturating_add(A_FEW) {
+            return Ok(());
+        }
+        Err(OutOfBounds::SentAgain {
+            leader,
+            follower,
+            appends: sent.again,
+        })
+    }
+}
