@@ -38,7 +38,7 @@ use crate::checker::{
 use crate::failure::Failure;
 use crate::process::Observer;
 use crate::service::SessionId;
-use raft_proto::{Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Term};
+use raft_proto::{Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Rejection, Term};
 
 /// All checkers of a run.
 #[derive(Debug, Default)]
@@ -56,6 +56,8 @@ pub struct Judge {
     checked_commit: Index,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
+    /// Snapshots have decayed: receivers reject them.
+    expects_wrong_checksums: bool,
     failure: Option<Failure>,
 }
 
@@ -70,6 +72,11 @@ impl Judge {
     /// The first failure.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Snapshots have decayed: from now on their receivers reject them.
+    pub fn expect_wrong_checksums(&mut self) {
+        self.expects_wrong_checksums = true;
     }
 
     #[inline]
@@ -172,6 +179,10 @@ impl Judge {
     /// What an action says against the core that took the step, or against its peer.
     fn check_complaint(&mut self, raft: &Raft, action: &Action) {
         match action {
+            Action::Rejected {
+                reason: Rejection::WrongChecksum { .. },
+                ..
+            } if self.expects_wrong_checksums => {}
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                 node: raft.id(),
                 from: *from,

@@ -1,6 +1,7 @@
 //! The one place where the world tells the judge what happens.
 
 use super::World;
+use super::availability::NO_SESSION;
 use crate::clients::AnsweredCommand;
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
@@ -114,6 +115,8 @@ impl World {
             }
             (Outcome::Ran | Outcome::Opened, _) => {}
             (Outcome::Repeated, _) => coverage.hit(CoverageMark::CommandRepeated),
+            // The load runs nothing.
+            (Outcome::Refused, Some((NO_SESSION, _))) => {}
             (Outcome::Refused, _) => coverage.hit(CoverageMark::CommandRefused),
         }
     }
