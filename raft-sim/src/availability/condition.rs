@@ -108,7 +108,8 @@ impl Condition {
                 settings.nodes >= 5 && core.pre_vote && core.check_quorum && has_priorities
             }
             Condition::BusyLeader => is_replicated && has_priorities,
-            Condition::DeafLeader => is_replicated && (core.pre_vote || core.check_quorum),
+            // Without pre-votes, voters grant their votes to a candidate that cannot hear them.
+            Condition::DeafLeader => is_replicated && core.pre_vote,
             Condition::Transfers
             | Condition::CatchUp
             | Condition::DecayedSnapshot

@@ -21,9 +21,9 @@
 //!    commands are proposed.
 //! 2. **Quiet terms.** Once a leader has committed, and what faults had delayed has arrived
 //!    ([`SETTLING`] T), at most [`SPARE_TERMS`] terms begin, and one more for each ten T.
-//! 3. **A leader that is well stays.** A leader that has committed in its term, and that is linked
-//!    in both directions with a majority which it may count on, leads until it sends TimeoutNow.
-//!    Claimed with Pre-Vote and CheckQuorum only.
+//! 3. **A leader that is well stays.** A leader that has committed in its term, and that has been
+//!    linked in both directions with a majority for two T, leads until it sends TimeoutNow. Claimed
+//!    with Pre-Vote and CheckQuorum only.
 //!
 //! ## Why
 //!
@@ -69,7 +69,7 @@
 //! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover that failed |
 //! | [`Transfers`](Condition::Transfers) | at most one voter's disk stalls: each transfer without a target succeeds (thesis 3.10) |
 //! | [`CatchUp`](Condition::CatchUp) | a member needs a snapshot while commands and snapshots go on: it gets at most [`MOST_SNAPSHOTS`] of them, and has what the leader's log held when the transfer began within four times what one transfer takes, and four T |
-//! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claim 1 with Pre-Vote or with CheckQuorum, claim 2 with Pre-Vote |
+//! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
 //!

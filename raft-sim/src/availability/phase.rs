@@ -62,11 +62,6 @@ fn claims(condition: Condition, world: &World) -> Claims {
             commits: true,
             ..holds(false)
         },
-        // A node that hears nobody raises its term.
-        Condition::DeafLeader => Claims {
-            quiet: core.pre_vote,
-            ..holds(true)
-        },
         Condition::None
         | Condition::Failover
         | Condition::Load
@@ -76,6 +71,7 @@ fn claims(condition: Condition, world: &World) -> Claims {
         | Condition::Priorities
         | Condition::BusyLeader
         | Condition::CatchUp
+        | Condition::DeafLeader
         | Condition::DecayedSnapshot
         | Condition::Limits => holds(true),
     }

@@ -6,7 +6,10 @@ use crate::duration::DurationRange;
 use crate::failure::Failure;
 use crate::world::Transfer;
 use core::time::Duration;
-use raft_proto::{NodeId, Raft, Time, TransferError};
+use raft_proto::{NodeId, PeerState, PeerStatus, Raft, Time, TransferError};
+
+/// How many chunks a snapshot has at least.
+const SNAPSHOT_CHUNKS: u64 = 64;
 
 const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -182,6 +185,8 @@ impl Phase<'_> {
             self.world.cut_link(first, other);
             self.world.cut_link(other, first);
         }
+        // With pauses: a leader that is never idle is a condition of its own.
+        self.load(DurationRange::micros(150_000, 400_000), 100);
         self.run_for(self.timeouts(20))
     }
 
@@ -322,6 +327,7 @@ impl Phase<'_> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
         };
+        self.world.make_snapshots_of_chunks(SNAPSHOT_CHUNKS);
         let Some(behind) = self.leave_behind(leader)? else {
             return Ok(());
         };
@@ -346,7 +352,12 @@ impl Phase<'_> {
             }
             let (term, peers) = (raft.term(), raft.status().peers);
             let peer = peers.iter().find(|peer| peer.id == node);
-            if peer.is_none_or(|peer| peer.match_index >= target.index) {
+            // Snapshot after snapshot raises matchIndex, too.
+            let follows = |peer: &PeerStatus| {
+                let replicates = matches!(peer.state, PeerState::Replicate { .. });
+                replicates && peer.match_index >= target.index
+            };
+            if peer.is_none_or(follows) {
                 return Ok(());
             }
             let availability = &self.world.recorder().availability;

@@ -155,7 +155,7 @@ impl Watch {
     fn check_terms(&mut self, view: &View) -> Result<(), Unavailable> {
         let Some((since, term)) = self.settled else {
             let has_arrived = self.begun.after(self.bounds.timeouts(SETTLING)) <= view.at;
-            if has_arrived && self.is_established(view.at) {
+            if has_arrived && self.well.is_some() {
                 self.settled = Some((view.at, view.term));
             }
             return Ok(());

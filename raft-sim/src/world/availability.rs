@@ -246,6 +246,13 @@ impl World {
         self.make_snapshot(place, 1);
     }
 
+    /// Snapshots that services make from now on have at least so many chunks.
+    pub fn make_snapshots_of_chunks(&mut self, chunks: u64) {
+        let chunk = self.settings.core.snapshot_chunk_bytes;
+        let service = &mut self.settings.service;
+        service.snapshot_bytes = service.snapshot_bytes.max(chunks * chunk);
+    }
+
     /// The bytes of all snapshots that a machine holds decay.
     pub fn decay_snapshots(&mut self, place: usize) {
         let id = self.machines[place].id();
