@@ -4,8 +4,9 @@
 use core::time::Duration;
 use raft_proto::{
     AppendEntries, EntriesBuilder, EntryId, EntryKind, Index, InstallSnapshot, Membership, Message,
-    NodeId, SnapshotId, SnapshotMeta, Term, Time,
+    NodeId, SnapshotId, SnapshotMeta, Term, Time, TransferError,
 };
+use raft_sim::availability::verdict::{self, CatchUpView, Verdict};
 use raft_sim::availability::{
     Availability, Bounds, COMMIT_BOUND, Claims, Condition, LeaderView, SETTLING, SPARE_TERMS,
     Unavailable, View, Watch, draw,
@@ -183,6 +184,48 @@ fn claims_that_are_not_made_are_not_judged() {
     assert!(watch.longest_without_commit() > Duration::from_secs(90));
 }
 
+#[test]
+fn a_transfer_succeeds_or_is_a_failure() {
+    let (leader, within) = (NodeId(1), Duration::from_secs(2));
+    let judge = |answer, now| verdict::transfer(leader, seconds(5), answer, seconds(now), within);
+    let target = NodeId(2);
+    assert_eq!(judge(Some(Ok(target)), 6), Verdict::Holds);
+    assert_eq!(
+        judge(Some(Err(TransferError::InProgress { target })), 6),
+        Verdict::Holds
+    );
+    assert_eq!(judge(None, 6), Verdict::Open);
+    let unanswered = Unavailable::TransferUnanswered { leader, within };
+    assert_eq!(judge(None, 7), Verdict::Broken(unanswered));
+    for error in [TransferError::NoTarget, TransferError::TimedOut { target }] {
+        let failed = Unavailable::TransferFailed { leader, error };
+        assert_eq!(judge(Some(Err(error)), 6), Verdict::Broken(failed));
+    }
+}
+
+#[test]
+fn a_member_catches_up_in_time_and_with_few_snapshots() {
+    let (node, within) = (NodeId(3), Duration::from_secs(8));
+    let view = |follows, snapshots, since| CatchUpView {
+        node,
+        follows,
+        snapshots,
+        since: Duration::from_secs(since),
+    };
+    let judge = |view| verdict::catch_up(view, within);
+    assert_eq!(judge(view(false, 4, 7)), Verdict::Open);
+    assert_eq!(judge(view(true, 9, 9)), Verdict::Holds);
+    let late = Unavailable::NotCaughtUp { node, within };
+    assert_eq!(judge(view(false, 1, 8)), Verdict::Broken(late));
+    let (snapshots, most) = (5, 4);
+    let again = Unavailable::SnapshotAfterSnapshot {
+        node,
+        snapshots,
+        most,
+    };
+    assert_eq!(judge(view(false, 5, 1)), Verdict::Broken(again));
+}
+
 fn append(term: u64, from: u64, to: u64) -> Message {
     let mut entries = EntriesBuilder::new();
     for index in from..=to {
@@ -261,7 +304,8 @@ fn a_condition_is_named_drawn_or_left_out() {
     let conditions: Vec<Condition> = (0..200).map(drawn).collect();
     let none = conditions.iter().filter(|it| **it == Condition::None);
     assert!((80..160).contains(&none.count()));
-    assert!(conditions.contains(&Condition::Partial));
+    assert!(conditions.contains(&Condition::Load));
+    assert!(conditions.contains(&Condition::Failover));
     for seed in 0..20 {
         let draft = Draft::new(request(seed, Some(Condition::SlowSyncs)));
         assert_eq!(draft.settings.condition, Condition::SlowSyncs);

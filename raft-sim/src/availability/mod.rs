@@ -86,6 +86,7 @@ mod draw;
 mod figures;
 mod phase;
 mod stages;
+pub mod verdict;
 mod violation;
 mod watch;
 

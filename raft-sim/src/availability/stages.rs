@@ -1,12 +1,13 @@
 //! What happens under each condition.
 
 use super::phase::Phase;
+use super::verdict::{self, CatchUpView, Verdict};
 use super::{Condition, FIRST_LEADER_BOUND, PRIORITY_BOUND, SYNC_PART, Unavailable};
 use crate::duration::DurationRange;
 use crate::failure::Failure;
 use crate::world::Transfer;
 use core::time::Duration;
-use raft_proto::{NodeId, PeerState, PeerStatus, Raft, Time, TransferError};
+use raft_proto::{NodeId, PeerState, PeerStatus, Raft, Time};
 
 /// How many chunks a snapshot has at least.
 const SNAPSHOT_CHUNKS: u64 = 64;
@@ -284,23 +285,17 @@ impl Phase<'_> {
             let Transfer { id, leader, at } = transfer;
             let answers = &self.world.recorder().availability.transfers;
             let answer = answers.iter().find(|(of, _)| *of == id);
-            let failed = match answer.map(|(_, outcome)| *outcome) {
-                // The leader may hand over of its own accord.
-                Some(Ok(_) | Err(TransferError::InProgress { .. })) => None,
-                Some(Err(error)) => Some(Unavailable::TransferFailed { leader, error }),
-                None if at.after(within) <= self.now() => {
-                    Some(Unavailable::TransferUnanswered { leader, within })
-                }
-                None => {
-                    self.world.keep_transfer(transfer);
-                    continue;
-                }
-            };
+            let answer = answer.map(|(_, outcome)| *outcome);
+            let verdict = verdict::transfer(leader, at, answer, self.now(), within);
             let figures = &mut self.world.recorder_mut().availability.figures;
-            figures.handovers += 1;
-            if let Some(reason) = failed {
-                figures.handovers_failed += 1;
-                return Err(self.failure(reason));
+            match verdict {
+                Verdict::Open => self.world.keep_transfer(transfer),
+                Verdict::Holds => figures.handovers += 1,
+                Verdict::Broken(reason) => {
+                    figures.handovers += 1;
+                    figures.handovers_failed += 1;
+                    return Err(self.failure(reason));
+                }
             }
         }
         Ok(())
@@ -341,8 +336,7 @@ impl Phase<'_> {
             Some((_, raft)) if raft.id() == leader => (self.transfer_bound(raft), raft.last_log()),
             Some(_) | None => return Ok(()),
         };
-        let ends = self.now().after(within);
-        let mut snapshot_at = Time::ZERO;
+        let (begun, mut snapshot_at) = (self.now(), Time::ZERO);
         loop {
             let Some((place, raft)) = self.leader() else {
                 return Ok(()); // Another claim is about leaders.
@@ -357,24 +351,20 @@ impl Phase<'_> {
                 let replicates = matches!(peer.state, PeerState::Replicate { .. });
                 replicates && peer.match_index >= target.index
             };
-            if peer.is_none_or(follows) {
-                return Ok(());
-            }
             let availability = &self.world.recorder().availability;
-            let snapshots = availability.snapshots_since_entries(leader, node, term);
-            let most = super::MOST_SNAPSHOTS;
-            if snapshots > most {
-                return Err(self.failure(Unavailable::SnapshotAfterSnapshot {
-                    node,
-                    snapshots,
-                    most,
-                }));
-            }
-            if self.now() >= ends {
-                return Err(self.failure(Unavailable::NotCaughtUp { node, within }));
+            let view = CatchUpView {
+                node,
+                follows: peer.is_none_or(follows),
+                snapshots: availability.snapshots_since_entries(leader, node, term),
+                since: self.now().since(begun),
+            };
+            match verdict::catch_up(view, within) {
+                Verdict::Holds => return Ok(()),
+                Verdict::Broken(reason) => return Err(self.failure(reason)),
+                Verdict::Open => {}
             }
             // The transfer of the first snapshot begins before the service makes another one.
-            if snapshots > 0 && self.now() >= snapshot_at {
+            if view.snapshots > 0 && self.now() >= snapshot_at {
                 self.world.snapshot_now(place);
                 let pause = self.between(100, 400);
                 snapshot_at = self.now().after(pause);
