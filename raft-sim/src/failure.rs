@@ -1,5 +1,6 @@
 //! Why a run failed.
 
+use crate::availability::{Condition, Unavailable};
 use crate::checker::storm::Storm;
 use crate::checker::violation::Violation;
 use crate::process::ProcessError;
@@ -91,6 +92,14 @@ pub enum Failure {
         /// What was still missing.
         missing: String,
     },
+    /// A cluster that could have served under a condition that stays did not.
+    #[error("under {condition}: {reason}")]
+    Unavailable {
+        /// What stayed.
+        condition: Condition,
+        /// What the cluster did not do.
+        reason: Unavailable,
+    },
     /// A read was answered from a state older than what was committed when it began.
     #[error("{node} answered a read at {index}, though {committed} was committed before it began")]
     StaleRead {
@@ -152,6 +161,7 @@ impl Failure {
     pub fn kind(&self) -> String {
         let name = match self {
             Failure::Violated(violation) => return violation.property().to_string(),
+            Failure::Unavailable { condition, reason } => return reason.kind(*condition),
             Failure::Rejected { .. } => "a message of a correct node is rejected",
             Failure::Refused { .. } => "an input that is allowed is refused",
             Failure::LostState { .. } => "LostState without a lost disk",

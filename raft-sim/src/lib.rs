@@ -11,7 +11,8 @@
 //!    [`operator`] changes members and transfers leadership.
 //! 3. The [`judge`] is told of everything that happens, and owns every [`checker`]. The first
 //!    violation ends the run as a [`failure`].
-//! 4. When the faults are over, the cluster has to recover ([`liveness`]).
+//! 4. When the faults are over, some seeds judge the [`availability`] under a condition that stays.
+//!    Then that ends too, and the cluster has to recover ([`liveness`]).
 //! 5. The [`recorder`] has written the [`trace`], whose digest is the same on every machine, and
 //!    has noted which rare situations were reached ([`coverage`]). The [`report`] sums the run
 //!    up.
@@ -34,6 +35,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod availability;
 pub mod checker;
 pub mod clients;
 pub mod clock;

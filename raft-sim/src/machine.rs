@@ -403,6 +403,20 @@ impl Machine {
         Some(self.service.snapshot(size))
     }
 
+    /// The bytes of all snapshots on the disk decay.
+    pub fn decay_snapshots(&mut self) {
+        match &mut self.state {
+            State::Running(process) => process.disk_mut().decay_snapshots(),
+            State::Down(disk) => disk.decay_snapshots(),
+        }
+    }
+
+    /// The node has another config from its next start on.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+        self.receiver = Receiver::new(&self.config);
+    }
+
     /// The bytes of a snapshot that the service has made are on the disk.
     pub fn snapshot_written(&mut self, id: SnapshotId, data: Bytes) {
         if let State::Running(process) = &mut self.state {

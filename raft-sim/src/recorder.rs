@@ -1,5 +1,6 @@
 //! Observes every core: writes the trace, counts, and notes which coverage marks are hit.
 
+use crate::availability::Availability;
 use crate::coverage::{Coverage, CoverageMark};
 use crate::process::Observer;
 use crate::trace::Trace;
@@ -83,6 +84,8 @@ pub struct Recorder {
     pub counts: Counts,
     /// The coverage marks that the run hit.
     pub coverage: Coverage,
+    /// What the run costs, and for how long it is not available.
+    pub availability: Availability,
     /// When the last event happened: by the world's clock if [`Recorder::set_time`] is called, else
     /// by the clock of the node.
     now: Time,
@@ -96,6 +99,7 @@ impl Recorder {
             trace,
             counts: Counts::default(),
             coverage: Coverage::default(),
+            availability: Availability::default(),
             now: Time::ZERO,
             has_world_time: false,
         }
@@ -195,7 +199,11 @@ impl Observer for Recorder {
         for action in actions {
             match action {
                 // The network writes what becomes of a message; timers explain nothing.
-                Action::Send { .. } | Action::WakeAt(_) => continue,
+                Action::Send { to, message } => {
+                    self.availability.sent(raft.id(), *to, message);
+                    continue;
+                }
+                Action::WakeAt(_) => continue,
                 Action::RoleChanged { role, .. } => self.count(*role),
                 Action::Restore { .. } => self.counts.restores += 1,
                 Action::ReadEntries { .. } => self.counts.entries_read += 1,
@@ -218,6 +226,7 @@ impl Observer for Recorder {
                 | Action::Refused { .. }
                 | Action::LostState { .. } => {}
             }
+            self.availability.observe(action);
             self.trace
                 .line(self.now, trace::action(node_at_term(raft), action));
         }

@@ -1,5 +1,6 @@
 //! The outcome of a run, as text and as JSON.
 
+use crate::availability::{Condition, Figures};
 use crate::clients::ClientCounts;
 use crate::coverage::Coverage;
 use crate::failure::Failure;
@@ -82,6 +83,10 @@ pub struct Report {
     pub features: FeatureCounts,
     /// What happened to clients.
     pub clients: ClientCounts,
+    /// What stayed in a phase after the faults.
+    pub condition: Condition,
+    /// What the run cost, and for how long it was not available.
+    pub availability: Figures,
     /// Entries committed, the leaders' own included.
     pub committed: u64,
     /// Virtual time, in seconds, with the recovery at the end.
@@ -110,6 +115,7 @@ impl Report {
         // Processes read entries themselves, so only the recorder sees that.
         features.entries_read = world.recorder().counts.entries_read;
         let committed = world.judge().commit_index().0;
+        let condition = world.settings().condition;
         let recorder = world.recorder_mut();
         let (digest, trace_written) = recorder.trace.finish();
         Report {
@@ -120,6 +126,8 @@ impl Report {
             coverage: recorder.coverage.clone(),
             features,
             clients,
+            condition,
+            availability: recorder.availability.figures,
             committed,
             virtual_seconds: Duration::from_nanos(now.0).as_secs_f64(),
             elapsed,
@@ -174,6 +182,8 @@ impl Report {
             snapshots_made: counts.snapshots,
             snapshots_restored: counts.restores,
             feature_uses: self.features,
+            condition: self.condition,
+            availability: self.availability,
             operations_begun: self.clients.begun,
             operations_answered: self.clients.answered,
             operations_unknown: self.clients.unknown,
@@ -217,6 +227,8 @@ struct Json<'a> {
     snapshots_made: u64,
     snapshots_restored: u64,
     feature_uses: FeatureCounts,
+    condition: Condition,
+    availability: Figures,
     operations_begun: u64,
     operations_answered: u64,
     operations_unknown: u64,
@@ -276,6 +288,9 @@ impl fmt::Display for Report {
             if uses > 0 {
                 writeln!(f, "  {name:<22}{:>12}", n(uses))?;
             }
+        }
+        for (name, value) in self.availability.rows() {
+            writeln!(f, "  {name:<22}{value}")?;
         }
         for (name, value) in self.simulated() {
             writeln!(f, "  {name:<22}{value}")?;

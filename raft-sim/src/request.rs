@@ -1,5 +1,6 @@
 //! The run that the command line asks for. Everything else is drawn from the seed.
 
+use crate::availability::Condition;
 use crate::duration::HumanDuration;
 use crate::features::Features;
 use crate::intensity::{FaultKind, Overrides};
@@ -46,6 +47,8 @@ pub struct Request {
     pub rate: Option<u32>,
     /// Faults whose intensity is given, not drawn.
     pub overrides: Overrides,
+    /// What stays in a phase after the faults; `None`: the seed draws it.
+    pub condition: Option<Condition>,
 }
 
 impl Request {
@@ -64,6 +67,7 @@ impl Request {
             features: Features::Drawn,
             rate: None,
             overrides: Overrides::default(),
+            condition: None,
         }
     }
 
@@ -83,6 +87,9 @@ impl Request {
             if let Some(intensity) = self.overrides.get(kind) {
                 text += &format!(" --fault {kind}={intensity}");
             }
+        }
+        if let Some(condition) = self.condition {
+            text += &format!(" --condition {condition}");
         }
         text
     }

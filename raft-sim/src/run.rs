@@ -1,8 +1,11 @@
-//! A run: a safety phase with faults, then a liveness phase in which the cluster must recover.
+//! A run: a safety phase with faults, in some runs a phase under a condition that stays, then a
+//! liveness phase in which the cluster must recover.
 //!
-//! The first phase asks whether anything wrong ever happens; the second, whether something right
-//! always happens in the end. Without the second, a cluster that stands still passes every check.
+//! The first phase asks whether anything wrong ever happens; the last, whether something right
+//! always happens in the end. Without it, a cluster that stands still passes every check. The phase
+//! between them ([`availability`]) asks whether something right happens in time.
 
+use crate::availability;
 use crate::draw::Draft;
 use crate::failure::Failure;
 use crate::liveness::{self, Missing};
@@ -103,7 +106,7 @@ impl Run<'_> {
         let mut world = World::new(settings, self.seed, script, trace);
         // A panic is a defect like others, and is reported with its seed and trace like others.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            phases(&mut world, self.time, self.watch)
+            phases(&mut world, self.seed, self.time, self.watch)
         }));
         let result = result.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
@@ -118,7 +121,12 @@ impl Run<'_> {
     }
 }
 
-fn phases(world: &mut World, time: Duration, watch: &dyn Fn(Duration)) -> Result<(), Failure> {
+fn phases(
+    world: &mut World,
+    seed: u64,
+    time: Duration,
+    watch: &dyn Fn(Duration),
+) -> Result<(), Failure> {
     for second in 1..=time.as_secs() {
         let reached = Duration::from_secs(second);
         world.run_until(Time::from_epoch(reached))?;
@@ -126,8 +134,9 @@ fn phases(world: &mut World, time: Duration, watch: &dyn Fn(Duration)) -> Result
     }
     let faults_end = Time::from_epoch(time);
     world.run_until(faults_end)?;
+    availability::judge(world, seed)?;
     world.heal();
-    let ends = faults_end.after(RECOVERY_TIME);
+    let ends = world.now().after(RECOVERY_TIME);
     let mut probe = None;
     loop {
         let missing = match liveness::missing(world, probe) {

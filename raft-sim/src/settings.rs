@@ -1,6 +1,7 @@
 //! The settings of a run: the cluster, its disks and network without faults, its service and its
 //! clients. A schedule file holds the same fields.
 
+use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
 use core::time::Duration;
 use raft_proto::{
@@ -18,6 +19,9 @@ pub struct Settings {
     pub spares: u32,
     /// Which machines heal once all faults are over.
     pub heal: Heal,
+    /// What stays in a phase between the faults and the recovery. Left out: there is none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub condition: Condition,
     /// The priorities of the first members, in the order of their ids; 0 for those left out.
     pub priorities: Vec<u8>,
     /// By how many parts in a million each server's clock is too fast; 0 for those left out.
@@ -124,6 +128,10 @@ pub struct ClientSettings {
     /// How long a client keeps trying before it gives up. Files of earlier releases say `patience`.
     #[serde(alias = "patience")]
     pub give_up_after: HumanDuration,
+}
+
+fn is_none(condition: &Condition) -> bool {
+    *condition == Condition::None
 }
 
 impl Settings {

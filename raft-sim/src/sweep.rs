@@ -4,6 +4,7 @@
 //! [`ChunkResult`]. A sweep writes these lines, resumes from them, and adds up those of other
 //! machines: the order does not matter.
 
+use crate::availability::Condition;
 use crate::coverage::CoverageMark;
 use crate::report::Report;
 use core::fmt;
@@ -217,10 +218,16 @@ fn reached(report: &Report) -> impl Iterator<Item = (String, u64)> {
         ("a message lost", counts.dropped),
         ("a message repeated", counts.duplicated),
     ];
+    let conditions = Condition::ALL.into_iter();
+    let conditions = conditions.filter(|condition| *condition != Condition::None);
+    let conditions = conditions.map(|condition| {
+        let phases = report.availability.phases * u64::from(report.condition == condition);
+        (format!("judged under {condition}"), phases)
+    });
     let features = report.features.rows();
     let named = counts.into_iter().chain(features);
     let named = named.map(|(name, count)| (name.to_owned(), count));
-    marks.into_iter().chain(named)
+    marks.into_iter().chain(named).chain(conditions)
 }
 
 impl fmt::Display for Tally {

@@ -4,6 +4,7 @@ use super::cluster::ClusterArgs;
 use super::outcome::{CommandResult, Outcome};
 use super::values;
 use clap::Args;
+use raft_sim::availability::Figures;
 use raft_sim::features::Features;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
@@ -72,6 +73,12 @@ pub(super) fn run(args: &BenchArgs) -> CommandResult {
             stdout,
             "operations: those that clients begin in a second of virtual time"
         )?;
+        for row in &rows {
+            writeln!(stdout, "\nfeatures {}", row.features)?;
+            for (name, value) in row.availability.rows() {
+                writeln!(stdout, "  {name:<22}{value}")?;
+            }
+        }
     }
     Ok(Outcome::of(rows.iter().all(|row| row.tally.failed == 0)))
 }
@@ -98,12 +105,15 @@ struct Row {
     tally: Tally,
     /// Operations that clients began.
     begun: u64,
+    /// What the runs cost, and for how long they were not available.
+    availability: Figures,
 }
 
 impl Row {
     fn measure(features: Features, request: impl Fn(u64) -> Request, seconds: u32) -> Row {
         let time = Duration::from_secs(seconds.into());
         let (mut tally, mut begun) = (Tally::default(), 0);
+        let mut availability = Figures::default();
         let began = Instant::now();
         for seed in 0.. {
             if began.elapsed() >= time {
@@ -112,11 +122,13 @@ impl Row {
             let report = run::search(request(seed));
             begun += report.clients.begun;
             tally.add(&report);
+            availability.add(&report.availability);
         }
         Row {
             features,
             tally,
             begun,
+            availability,
         }
     }
 
@@ -154,6 +166,7 @@ impl Row {
             "virtual_seconds_per_cpu_second": self.per_cpu_second(self.virtual_seconds()),
             "events_per_cpu_second": self.per_cpu_second(self.tally.events as f64),
             "operations_per_virtual_second": self.operations_per_virtual_second(),
+            "availability": self.availability,
         })
     }
 }

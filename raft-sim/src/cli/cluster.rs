@@ -2,6 +2,7 @@
 
 use clap::Args;
 use core::time::Duration;
+use raft_sim::availability::Condition;
 use raft_sim::features::Features;
 use raft_sim::intensity::Override;
 use raft_sim::request::{Faults, Request};
@@ -29,6 +30,10 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) rate: Option<u32>,
+    /// What stays as it is in a phase after the faults, in which the cluster has to serve; by
+    /// default the seed draws it, or none
+    #[arg(long, value_enum)]
+    condition: Option<Condition>,
 }
 
 impl ClusterArgs {
@@ -42,6 +47,7 @@ impl ClusterArgs {
             features: self.features,
             rate: self.rate,
             overrides: self.overrides.iter().copied().collect(),
+            condition: self.condition,
         }
     }
 }

@@ -42,9 +42,15 @@ Exit code 1 if a scenario failed, 2 if the command line made no sense.";
 
 pub(super) const RUN: &str = "\
 A run has two phases. In the first, clients use a replicated key/value store while the cluster is \
-under faults. In the second, all faults end (in half of the runs only for as few servers as a \
+under faults. In the last, all faults end (in half of the runs only for as few servers as a \
 quorum needs), and the cluster must recover: it has one leader, every operation is answered, and \
 every healthy server has applied everything.
+
+In a part of the seeds there is a phase between them: faults end, but one condition stays, such as \
+a link that is cut or disks that are slow. A majority can reach each other, so the cluster has to \
+serve: commands are committed all the time, terms are quiet, and a leader that is well stays. \
+--condition NAME chooses one, --condition none leaves the phase out. The documentation of \
+raft_sim::availability holds the claims and their bounds.
 
 Each seed switches each kind of fault on or off and draws how hard it strikes. --fault \
 NAME=INTENSITY (0 to 100) sets one:
@@ -78,6 +84,8 @@ The summary at the end:
   commands            acknowledged: committed, and applied where they were proposed; the others
                       were replaced by another leader's, or their server crashed first
   snapshots           made by services; restored by servers that were too far behind for entries
+  sent again          what a leader sent to a member more than once in its term
+  under a condition   what happened in the phase under a condition that stays
   trace               the digest (SHA-256, first 16 digits) is equal exactly for equal runs
   events              inputs that the cores took
 
@@ -170,7 +178,8 @@ other settings.";
 pub(super) const BENCH: &str = "\
 Runs seed after seed in one thread and prints a row without features, one with those that each seed \
 draws, and one with all. Time is CPU time of that thread, so other work on the machine disturbs \
-little.
+little. Below that stands what the runs cost, and for how long they were not available: a change \
+that makes a cluster send more, or hold more elections, shows there.
 
 Examples:
   raft-sim bench                            three rows, 10 seconds each

@@ -4,6 +4,7 @@
 //! until they are synced, and take effect in the order of their seq, each one whole or not at all.
 //! A crash keeps any prefix of them that is not shorter than what was reported as persisted.
 
+mod decay;
 mod error;
 mod log;
 

@@ -6,6 +6,7 @@ mod nemesis;
 mod operations;
 mod settings;
 
+use crate::availability;
 use crate::intensity::Intensities;
 use crate::random::Random;
 use crate::request::Request;
@@ -30,7 +31,8 @@ impl Draft {
     pub fn new(request: Request) -> Draft {
         let mut random = Random::new(request.seed, "draft");
         let mut intensities = intensities::draw(&request, &mut random.fork("intensities"));
-        let settings = settings::draw(&request, &mut intensities, &mut random.fork("settings"));
+        let mut settings = settings::draw(&request, &mut intensities, &mut random.fork("settings"));
+        settings.condition = availability::draw(&request, &settings);
         Draft {
             request,
             intensities,

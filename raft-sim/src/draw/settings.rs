@@ -1,5 +1,6 @@
 //! The settings that a seed draws.
 
+use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
 use crate::features::{CoreFeatures, Features};
 use crate::intensity::{FaultKind, Intensities};
@@ -67,6 +68,7 @@ pub(super) fn draw(
         nodes: request.nodes,
         spares,
         heal,
+        condition: Condition::None, // Drawn when all else is known.
         priorities: priorities.collect(),
         drift_ppm: drift.collect(),
         core: core(faults, &features, &mut random.fork("core")),

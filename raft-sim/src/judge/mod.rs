@@ -43,7 +43,7 @@ use crate::failure::Failure;
 use crate::process::Observer;
 use crate::service::SessionId;
 use raft_proto::{
-    Action, EntryId, Event, Fault, Index, Membership, NodeId, Raft, Refusal, Term, Time,
+    Action, EntryId, Event, Fault, Index, Membership, NodeId, Raft, Refusal, Rejection, Term, Time,
 };
 
 /// All checkers of a run.
@@ -70,6 +70,8 @@ pub struct Judge {
     checked_commit: Index,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
+    /// Snapshots have decayed: receivers reject them.
+    expects_wrong_checksums: bool,
     failure: Option<Failure>,
 }
 
@@ -110,6 +112,11 @@ impl Judge {
     /// The first failure.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
+    }
+
+    /// Snapshots have decayed: from now on their receivers reject them.
+    pub fn expect_wrong_checksums(&mut self) {
+        self.expects_wrong_checksums = true;
     }
 
     #[inline]
@@ -251,6 +258,10 @@ impl Judge {
     /// What an action says against the core that took the step, or against its peer.
     fn check_complaint(&mut self, raft: &Raft, action: &Action) {
         match action {
+            Action::Rejected {
+                reason: Rejection::WrongChecksum { .. },
+                ..
+            } if self.expects_wrong_checksums => {}
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                 node: raft.id(),
                 from: *from,

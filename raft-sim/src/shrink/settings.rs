@@ -1,5 +1,6 @@
 //! Simpler settings: defaults, fixed values, or features switched off.
 
+use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
 use crate::schedule::{NemesisOperation, Schedule};
 use crate::settings::{Heal, Settings};
@@ -9,8 +10,9 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 9] = [
+const RULES: [Change; 10] = [
     |settings| settings.heal = Heal::All,
+    |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
     |settings| settings.priorities.clear(),
     |settings| settings.core.max_resident_bytes = None,

@@ -16,6 +16,9 @@ impl World {
         if let Some(by) = machine.faults.slow_disk.at(self.now) {
             after += self.random.duration(Duration::ZERO, by);
         }
+        if let Some(by) = self.standing.sync(at) {
+            after += by.draw(&mut self.random);
+        }
         let event = match machine.faults.next_write_fails.take() {
             Some(outage) => ProcessEvent::SyncFailed { outage },
             None => ProcessEvent::Synced { seq },

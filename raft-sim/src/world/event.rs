@@ -27,6 +27,8 @@ pub(super) enum SimulationEvent {
     NemesisOperation,
     /// There is a new leader, and the operator has waited for one.
     LeaderElected,
+    /// The next command that the script does not hold.
+    Load,
     /// The operator sees to a machine that came back under a new identity.
     Repair { place: usize, tries: u32 },
 }
@@ -75,6 +77,8 @@ pub(super) enum ProcessEvent {
 pub(super) enum Phase {
     /// They do.
     Safety,
+    /// Faults are over but for what stays, and the cluster has to serve.
+    Availability,
     /// All faults are over, and the cluster gets the time to recover.
     Liveness,
 }

@@ -34,7 +34,7 @@ impl World {
     /// The operator's request arrives. Which change it comes to is found out only now: disks may
     /// have been lost since it was sent.
     pub(super) fn operator_request(&mut self, place: usize, request: &OperatorRequest) {
-        if self.machines[place].raft().is_none() || self.phase == Phase::Liveness {
+        if self.machines[place].raft().is_none() || self.phase != Phase::Safety {
             return;
         }
         match request {
@@ -69,7 +69,7 @@ impl World {
     /// A leader has been elected: the change of the members that waits for one is asked for, right
     /// after this step.
     pub(super) fn schedule_change_for_next_leader(&mut self) {
-        if self.change_for_next_leader.is_some() {
+        if self.change_for_next_leader.is_some() || self.waits_for_election() {
             self.schedule(Duration::ZERO, SimulationEvent::LeaderElected);
         }
     }
@@ -82,12 +82,13 @@ impl World {
         {
             self.ask_leader(request);
         }
+        self.elected_under_condition();
     }
 
     /// The operator removes the node that is gone. The node in its place becomes a learner first,
     /// and then a voter.
     pub(super) fn repair(&mut self, place: usize, tries: u32) {
-        if self.phase == Phase::Liveness {
+        if self.phase != Phase::Safety {
             return;
         }
         let id = self.machines[place].id();

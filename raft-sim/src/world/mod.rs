@@ -7,6 +7,7 @@
 //!
 //! The world runs, and the [`Judge`] checks: whatever happens is told to it in `observe.rs`.
 
+mod availability;
 mod configurations;
 mod disks;
 mod event;
@@ -38,6 +39,8 @@ use crate::schedule::{ClientOperation, NemesisOperation, Script};
 use crate::service::Applied;
 use crate::settings::Settings;
 use crate::trace::Trace;
+use availability::Standing;
+pub use availability::Transfer;
 use configurations::Configurations;
 use core::fmt;
 use core::time::Duration;
@@ -72,6 +75,8 @@ pub struct World {
     lost: BTreeSet<NodeId>,
     /// By place: whether the machine stays down, or cut off, after all faults are over.
     gone: Vec<bool>,
+    /// What stays in the phase between the faults and the recovery.
+    standing: Standing,
     /// Draws what disks lose in a crash, and how long everything on a machine takes.
     random: Random,
     phase: Phase,
@@ -138,6 +143,7 @@ impl World {
             change_for_next_leader: None,
             lost: BTreeSet::new(),
             gone: vec![false; count],
+            standing: Standing::default(),
             random: random.fork("machines"),
             phase: Phase::Safety,
             events_at_once: 0,
@@ -281,6 +287,7 @@ impl World {
             SimulationEvent::ClientOperation => self.client_operation(),
             SimulationEvent::NemesisOperation => self.nemesis_operation(),
             SimulationEvent::LeaderElected => self.leader_elected(),
+            SimulationEvent::Load => self.load(),
             SimulationEvent::Repair { place, tries } => self.repair(place, tries),
         }
     }

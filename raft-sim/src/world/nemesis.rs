@@ -20,7 +20,7 @@ impl World {
     }
 
     pub(super) fn nemesis_operation(&mut self) {
-        if self.phase == Phase::Liveness {
+        if self.phase != Phase::Safety {
             return;
         }
         if let Some(operation) = self.next_nemesis_operation.take() {

@@ -1,6 +1,7 @@
 //! The one place where the world tells the judge what happens.
 
 use super::World;
+use super::availability::NO_SESSION;
 use super::event::{MachineEvent, SimulationEvent};
 use crate::clients::AnsweredCommand;
 use crate::coverage::CoverageMark;
@@ -142,6 +143,8 @@ impl World {
             }
             (Outcome::Ran | Outcome::Opened, _) => {}
             (Outcome::Repeated, _) => coverage.hit(CoverageMark::CommandRepeated),
+            // The load runs nothing.
+            (Outcome::Refused, Some((NO_SESSION, _))) => {}
             (Outcome::Refused, _) => coverage.hit(CoverageMark::CommandRefused),
         }
     }

@@ -17,7 +17,7 @@ impl World {
     }
 
     pub(super) fn client_operation(&mut self) {
-        if self.phase == Phase::Liveness {
+        if self.phase != Phase::Safety {
             return;
         }
         if let Some(operation) = self.next_client_operation.take() {

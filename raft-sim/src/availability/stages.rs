@@ -1,0 +1,449 @@
+//! What happens under each condition.
+
+use super::phase::Phase;
+use super::verdict::{self, CatchUpView, Verdict};
+use super::{Condition, FIRST_LEADER_BOUND, PRIORITY_BOUND, SYNC_PART, Unavailable};
+use crate::duration::DurationRange;
+use crate::failure::Failure;
+use crate::world::Transfer;
+use core::time::Duration;
+use raft_proto::{NodeId, PeerState, PeerStatus, Raft, Time};
+
+/// How many chunks a snapshot has at least.
+const SNAPSHOT_CHUNKS: u64 = 64;
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+impl Phase<'_> {
+    fn between(&mut self, least: u64, most: u64) -> Duration {
+        millis(self.random.between(least, most))
+    }
+
+    pub(super) fn failover(&mut self) -> Result<(), Failure> {
+        for _ in 0..3 {
+            let Some(leader) = self.well_leader()? else {
+                return Ok(());
+            };
+            let (outage, pause) = (self.between(200, 2_000), self.between(500, 2_000));
+            if self.can_lose(leader) {
+                self.crash_leader(leader, Some(outage))?;
+            }
+            self.run_for(outage + pause)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn busy(&mut self) -> Result<(), Failure> {
+        let (least, most) = (self.random.between(2, 10), self.random.between(10, 30));
+        self.load(DurationRange::micros(least * 1_000, most * 1_000), 200);
+        let ends = self.now().after(self.timeouts(10));
+        while self.now() < ends {
+            let pause = self.between(20, 500);
+            self.run_for(pause)?;
+            let place = self.random.below(self.world.machines().len() as u64);
+            self.world.snapshot_now(place as usize); // Below the number of machines.
+        }
+        Ok(())
+    }
+
+    /// Each disk as slow as the claim allows, or faster. The leader crashes once.
+    pub(super) fn slow_syncs(&mut self) -> Result<(), Failure> {
+        for place in 0..self.world.machines().len() {
+            let timeout = self.world.machines()[place].config().election_timeout_min;
+            let most = (timeout / SYNC_PART).saturating_sub(self.world.settings().disk.sync.max);
+            let least = self.random.duration(Duration::ZERO, most);
+            let by = DurationRange {
+                min: least,
+                max: most,
+            };
+            self.world.slow_syncs(place, by);
+        }
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        if self.can_lose(leader) {
+            let outage = self.between(200, 4_000);
+            let now = self.now();
+            self.watch.leader_crashes(now);
+            self.world.crash_for(leader, Some(outage));
+        }
+        self.run_for(self.timeouts(12))
+    }
+
+    /// Some machines are outside of the majority; nobody knows which of their links work.
+    pub(super) fn partition(&mut self) -> Result<(), Failure> {
+        let mut order = self.shuffled();
+        if let Some(leader) = self.world.leader()
+            && self.random.chance(500)
+        {
+            order.retain(|place| *place != leader);
+            order.insert(0, leader);
+        }
+        let most = self.random.between(1, order.len() as u64) as usize;
+        let is_one_way = self.is(Condition::OneWay);
+        for outsider in self.outsiders(&order, most) {
+            let style = self.random.below(3);
+            for other in order.iter().copied() {
+                let (out, into) = (self.random.chance(500), self.random.chance(500));
+                let (out, into) = match (is_one_way, style) {
+                    (false, _) => (out, out),
+                    (true, 0) => (true, false),
+                    (true, 1) => (false, true),
+                    (true, _) => (out, into),
+                };
+                if out {
+                    self.world.cut_link(outsider, other);
+                }
+                if into {
+                    self.world.cut_link(other, outsider);
+                }
+            }
+        }
+        self.run_for(self.timeouts(16))
+    }
+
+    /// The leader of a moment ago has an entry that no other machine has, and a disk that is slower
+    /// than any election timeout. As many others run as a majority needs.
+    pub(super) fn slow_candidate(&mut self) -> Result<(), Failure> {
+        let Some(slow) = self.well_leader()? else {
+            return Ok(());
+        };
+        let machines = self.world.machines().len();
+        for other in 0..machines {
+            self.world.cut_link(slow, other);
+        }
+        self.world.give_commands(slow, 1, 8);
+        self.run_for(millis(200))?;
+        let last = self.world.machines()[slow].last_log();
+        if !self.has_written(slow, last.index)
+            || self.world.machines()[slow].disk().last_id() != last
+        {
+            return Ok(()); // Its disk was slow.
+        }
+        for place in 0..machines {
+            self.world.crash_for(place, None);
+        }
+        let is_better = |place: usize| {
+            let other = self.world.machines()[place].disk().last_id();
+            place == slow || !other.is_at_least_as_up_to_date_as(last)
+        };
+        if !(0..machines).all(is_better) {
+            return Ok(());
+        }
+        let mut order = self.shuffled();
+        order.retain(|place| *place != slow);
+        order.push(slow);
+        let down = self.outsiders(&order, machines);
+        if down.contains(&slow) {
+            return Ok(());
+        }
+        self.world.join_links();
+        let timeout = self.timeouts(1);
+        let by = DurationRange {
+            min: timeout + timeout / 2,
+            max: timeout * 2,
+        };
+        self.world.slow_syncs(slow, by);
+        for place in (0..machines).filter(|place| !down.contains(place)) {
+            self.world.restart(place);
+        }
+        let within = self.timeouts(FIRST_LEADER_BOUND);
+        if self.wait(within, |phase| phase.world.leader().is_some())? {
+            return Ok(());
+        }
+        let candidate = self.world.machines()[slow].id();
+        Err(self.failure(Unavailable::NoLeader { within, candidate }))
+    }
+
+    /// The voters that the leader knows, each with its priority, the greatest first.
+    fn by_priority(&self, leader: usize) -> Vec<(u8, NodeId)> {
+        let membership = self.world.machines()[leader].membership();
+        let voters = membership.members().iter();
+        let voters = voters.filter(|member| membership.is_voter(member.id));
+        let mut voters: Vec<(u8, NodeId)> =
+            voters.map(|member| (member.priority, member.id)).collect();
+        voters.sort_unstable();
+        voters.reverse();
+        voters
+    }
+
+    /// The voter of the greatest priority keeps its links to the one that comes next, and loses all
+    /// others.
+    pub(super) fn priorities(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        let [(greatest, first), (next, second), ..] = self.by_priority(leader)[..] else {
+            return Ok(());
+        };
+        let (first, second) = (self.place(first), self.place(second));
+        if greatest == next || !self.can_lose(first) {
+            return Ok(());
+        }
+        for other in (0..self.world.machines().len()).filter(|other| *other != second) {
+            self.world.cut_link(first, other);
+            self.world.cut_link(other, first);
+        }
+        // With pauses: a leader that is never idle is a condition of its own.
+        self.load(DurationRange::micros(150_000, 400_000), 100);
+        self.run_for(self.timeouts(20))
+    }
+
+    /// The voter of the greatest priority crashes and comes back, and its successor has no time.
+    pub(super) fn busy_leader(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        let [(greatest, first), (next, _), ..] = self.by_priority(leader)[..] else {
+            return Ok(());
+        };
+        let waiting = self.place(first);
+        if greatest == next || !self.can_lose(waiting) {
+            return Ok(());
+        }
+        self.load(DurationRange::micros(20_000, 90_000), 100);
+        self.watch.excuse(4);
+        if waiting == leader {
+            self.crash_leader(waiting, None)?;
+        } else {
+            self.world.crash_for(waiting, None);
+        }
+        let outage = self.between(0, 1_000);
+        self.run_for(outage)?;
+        self.world.restart(waiting);
+        let within = self.timeouts(PRIORITY_BOUND);
+        let leads = |phase: &Phase<'_>| phase.world.leader() == Some(waiting);
+        if self.wait(within, leads)? {
+            return Ok(());
+        }
+        let Some((_, leader)) = self.leader() else {
+            return Ok(());
+        };
+        let reason = Unavailable::PriorityIgnored {
+            leader: leader.id(),
+            waiting: first,
+            within,
+        };
+        Err(self.failure(reason))
+    }
+
+    /// A voter's disk may stall, and the operator transfers leadership all the same.
+    pub(super) fn transfers(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        let voters = self.by_priority(leader);
+        let first = self.random.chance(500);
+        let stalled = if first {
+            voters.first().copied()
+        } else {
+            self.random.choose(&voters).copied()
+        };
+        let stalls = self.random.chance(700);
+        let stalled = stalled.map(|(_, id)| self.place(id));
+        let stalled = stalled.filter(|place| stalls && self.can_lose(*place));
+        if let Some(place) = stalled {
+            let hour = Duration::from_secs(3_600);
+            let by = DurationRange {
+                min: hour,
+                max: hour,
+            };
+            self.world.slow_syncs(place, by);
+        }
+        self.run_for(self.timeouts(5))?;
+        self.transfer_rounds()?;
+        if let Some(place) = stalled {
+            // Its next syncs are fast. Those that run would not end.
+            self.world.crash_for(place, Some(Duration::ZERO));
+        }
+        Ok(())
+    }
+
+    /// Transfers without a target, one after the other: in the middle of a term, and at once after
+    /// an election.
+    fn transfer_rounds(&mut self) -> Result<(), Failure> {
+        for round in 0..6 {
+            let Some(leader) = self.well_leader()? else {
+                return Ok(());
+            };
+            self.world.transfer_to_the_best(leader);
+            if round % 2 == 0 {
+                self.world.transfer_at_election();
+            }
+            let pause = self.between(1_200, 2_200);
+            self.run_for(pause)?;
+            self.judge_transfers()?;
+        }
+        Ok(())
+    }
+
+    fn judge_transfers(&mut self) -> Result<(), Failure> {
+        let within = self.timeouts(2);
+        for transfer in self.world.take_transfers() {
+            let Transfer { id, leader, at } = transfer;
+            let answers = &self.world.recorder().availability.transfers;
+            let answer = answers.iter().find(|(of, _)| *of == id);
+            let answer = answer.map(|(_, outcome)| *outcome);
+            let verdict = verdict::transfer(leader, at, answer, self.now(), within);
+            let figures = &mut self.world.recorder_mut().availability.figures;
+            match verdict {
+                Verdict::Open => self.world.keep_transfer(transfer),
+                Verdict::Holds => figures.handovers += 1,
+                Verdict::Broken(reason) => {
+                    figures.handovers += 1;
+                    figures.handovers_failed += 1;
+                    return Err(self.failure(reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The leader is heard by all, and hears nobody.
+    pub(super) fn deaf_leader(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        if !self.can_lose(leader) {
+            return Ok(());
+        }
+        let now = self.now();
+        self.watch.leader_crashes(now);
+        for other in 0..self.world.machines().len() {
+            self.world.cut_link(other, leader);
+        }
+        self.run_for(self.timeouts(20))
+    }
+
+    /// A member that needs a snapshot gets it while commands and snapshots go on.
+    pub(super) fn catch_up(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        self.world.make_snapshots_of_chunks(SNAPSHOT_CHUNKS);
+        let Some(behind) = self.leave_behind(leader)? else {
+            return Ok(());
+        };
+        let leader = self.world.machines()[leader].id();
+        let node = self.world.machines()[behind].id();
+        if self.is(Condition::DecayedSnapshot) {
+            self.world.decay_snapshots(self.place(leader));
+        }
+        self.world.restart(behind);
+        let (within, target) = match self.leader() {
+            Some((_, raft)) if raft.id() == leader => (self.transfer_bound(raft), raft.last_log()),
+            Some(_) | None => return Ok(()),
+        };
+        let (begun, mut snapshot_at) = (self.now(), Time::ZERO);
+        loop {
+            let Some((place, raft)) = self.leader() else {
+                return Ok(()); // Another claim is about leaders.
+            };
+            if raft.id() != leader {
+                return Ok(());
+            }
+            let (term, peers) = (raft.term(), raft.status().peers);
+            let peer = peers.iter().find(|peer| peer.id == node);
+            // Snapshot after snapshot raises matchIndex, too.
+            let follows = |peer: &PeerStatus| {
+                let replicates = matches!(peer.state, PeerState::Replicate { .. });
+                replicates && peer.match_index >= target.index
+            };
+            let availability = &self.world.recorder().availability;
+            let view = CatchUpView {
+                node,
+                follows: peer.is_none_or(follows),
+                snapshots: availability.snapshots_since_entries(leader, node, term),
+                since: self.now().since(begun),
+            };
+            match verdict::catch_up(view, within) {
+                Verdict::Holds => return Ok(()),
+                Verdict::Broken(reason) => return Err(self.failure(reason)),
+                Verdict::Open => {}
+            }
+            // The transfer of the first snapshot begins before the service makes another one.
+            if view.snapshots > 0 && self.now() >= snapshot_at {
+                self.world.snapshot_now(place);
+                let pause = self.between(100, 400);
+                snapshot_at = self.now().after(pause);
+            }
+            self.step()?;
+        }
+    }
+
+    /// Crashes a member, and goes on without it until the leader has dropped the entries that the
+    /// member needs. Returns its place.
+    fn leave_behind(&mut self, leader: usize) -> Result<Option<usize>, Failure> {
+        let mut order = self.shuffled();
+        let membership = self.world.machines()[leader].membership();
+        order.retain(|place| {
+            *place != leader && membership.is_voter(self.world.machines()[*place].id())
+        });
+        let behind = order.into_iter().find(|place| self.can_lose(*place));
+        let Some(behind) = behind else {
+            return Ok(None);
+        };
+        self.world.crash_for(behind, None);
+        let has = self.world.machines()[behind].disk().last_index();
+        let ends = self.now().after(self.timeouts(10));
+        while self.now() < ends {
+            let Some((place, raft)) = self.leader() else {
+                return Ok(None);
+            };
+            if place != leader {
+                return Ok(None);
+            }
+            if raft.log_base().index > has {
+                self.load(DurationRange::micros(10_000, 40_000), 16);
+                return Ok(Some(behind));
+            }
+            self.world.give_commands(leader, 20, 16);
+            self.world.snapshot_now(leader);
+            self.run_for(millis(60))?;
+        }
+        Ok(None)
+    }
+
+    /// Four times what it takes to send the leader's snapshot, and four election timeouts.
+    fn transfer_bound(&self, leader: &Raft) -> Duration {
+        let settings = self.world.settings();
+        let size = leader.snapshot().map_or(0, |snapshot| snapshot.id.size);
+        let chunks = size.div_ceil(settings.core.snapshot_chunk_bytes) + 2;
+        let chunk = 2 * settings.network.delay.max + 2 * settings.disk.read.max + millis(1);
+        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
+        self.timeouts(4) + 4 * (chunk * chunks)
+    }
+
+    /// A node that takes longer entries than the others is to lead, and is given such entries.
+    pub(super) fn limits(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        let mut order = self.shuffled();
+        let membership = self.world.machines()[leader].membership();
+        order.retain(|place| {
+            *place != leader && membership.is_voter(self.world.machines()[*place].id())
+        });
+        let Some(greater) = order.into_iter().find(|place| self.can_lose(*place)) else {
+            return Ok(());
+        };
+        let limit = self.world.settings().core.max_entry_bytes;
+        self.world.crash_for(greater, None);
+        self.world.raise_limits(greater, 2);
+        self.world.restart(greater);
+        self.run_for(self.timeouts(3))?;
+        self.watch.excuse(2);
+        self.world.transfer_to(leader, greater);
+        let ends = self.now().after(self.timeouts(10));
+        while self.now() < ends {
+            let pause = self.between(100, 1_000);
+            self.run_for(pause)?;
+            if let Some(leader) = self.world.leader() {
+                self.world.give_commands(leader, 1, limit);
+            }
+        }
+        Ok(())
+    }
+}
