@@ -22,6 +22,8 @@ impl Raft {
             term: self.hard_state.term().next(),
             last_log: self.log.last(),
         };
+        self.vote_retry.prepare(Message::PreVote(request));
+        self.vote_retry.begin(self.now, &self.config);
         let own = self.config.node_id;
         for to in self.configurations.membership().voters() {
             if to != own {

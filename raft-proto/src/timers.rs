@@ -20,6 +20,7 @@ impl Raft {
             self.expire_reads(actions);
         }
         self.check_quorum(actions);
+        self.retry_vote_request(actions);
         let deadline = self.deadline();
         if deadline == Time::NEVER || deadline > self.now || self.role_deadline() > self.now {
             return;
@@ -55,8 +56,10 @@ impl Raft {
                 follower.election_at()
             }
             Role::Follower(_) => Time::NEVER,
-            Role::PreCandidate(pre_candidate) => pre_candidate.election_at,
-            Role::Candidate(candidate) => candidate.election_at,
+            Role::PreCandidate(pre_candidate) => {
+                pre_candidate.election_at.min(self.vote_retry_deadline())
+            }
+            Role::Candidate(candidate) => candidate.election_at.min(self.vote_retry_deadline()),
             Role::Leader(leader) => leader.deadline(),
         }
     }
