@@ -71,6 +71,7 @@ impl Raft {
             last_log: self.log.last(),
             campaign,
         });
+        self.vote_retry.prepare(request.clone());
         let seq = self.writes.latest();
         self.outbox.withhold(seq, Withheld::OwnVote { term });
         let own = self.config.node_id;

@@ -133,6 +133,7 @@
 //! | All Servers: apply what is committed | `Raft::hand_out` in `raft.rs` |
 //! | Followers (5.2): election timeout | `Raft::election_timeout_elapsed` in `election.rs`; drawn in `timeouts.rs` |
 //! | Candidates (5.2): start election, count votes | `Raft::campaign`, `Raft::count_vote` in `election.rs`; majorities in `quorum.rs` |
+//! | 5.1: "servers retry RPCs": requests for votes | `vote_retry.rs` |
 //! | Leaders (5.3, 8): commands, the no-op | `Raft::propose`, `Raft::begin_term` in `leader.rs` |
 //! | Leaders (5.2, 5.3): when a peer is sent something: heartbeats, unanswered appends | `peer_timer.rs` |
 //! | Leaders (5.3): what a follower is sent | `replication.rs` |
@@ -216,6 +217,7 @@ pub mod trace;
 mod transfer;
 mod transitions;
 mod types;
+mod vote_retry;
 pub mod wire;
 mod writes;
 

@@ -40,12 +40,14 @@ impl Raft {
         self.count_pre_vote(self.config.node_id, actions);
     }
 
-    fn send_pre_votes(&self, campaign: Campaign, actions: &mut Vec<Action>) {
+    fn send_pre_votes(&mut self, campaign: Campaign, actions: &mut Vec<Action>) {
         let request = PreVote {
             term: self.hard_state.term().next(),
             last_log: self.log.last(),
             campaign,
         };
+        self.vote_retry.prepare(Message::PreVote(request));
+        self.vote_retry.begin(self.now, &self.config);
         let own = self.config.node_id;
         for to in self.configurations.membership().voters() {
             if to != own {

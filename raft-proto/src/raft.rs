@@ -25,6 +25,7 @@ use crate::role::{Follower, Handover, Leader, Role, RoleKind};
 use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
 use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
+use crate::vote_retry::VoteRetry;
 use crate::writes::Writes;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -54,6 +55,7 @@ pub struct Raft {
     pub(crate) no_votes_before: Time,
     /// The voters that it asked for votes when it campaigned last.
     pub(crate) votes_requested: Vec<NodeId>,
+    pub(crate) vote_retry: VoteRetry,
     /// A handover that this node began as a leader, until it learns which node took over.
     pub(crate) handed_over: Option<Handover>,
     /// The handovers that it began, so that one which fails is not repeated at once.
@@ -144,6 +146,7 @@ impl Raft {
             leader_contact_at: None,
             no_votes_before: Time::ZERO,
             votes_requested: Vec::new(),
+            vote_retry: VoteRetry::default(),
             handed_over: None,
             handover_attempts: HandoverAttempts::default(),
             revoked: RevokedTransfers::default(),
@@ -274,6 +277,8 @@ impl Raft {
                 Withheld::Send { to, message } => actions.push(Action::Send { to, message }),
                 Withheld::OwnVote { term } => {
                     assert_eq!(term, self.term(), "a new term forgets old votes");
+                    // Its requests leave in this same step.
+                    self.vote_retry.begin(self.now, &self.config);
                     self.own_vote_persisted(actions);
                 }
                 Withheld::Restore { snapshot } => {

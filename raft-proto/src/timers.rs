@@ -20,6 +20,7 @@ impl Raft {
             self.expire_reads(actions);
         }
         self.check_quorum(actions);
+        self.retry_vote_request(actions);
         match &self.role {
             Role::Leader(_) => self.leader_tick(actions),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
@@ -70,8 +71,10 @@ impl Raft {
                 follower.election_at()
             }
             Role::Follower(_) => Time::NEVER,
-            Role::PreCandidate(pre_candidate) => pre_candidate.election_at,
-            Role::Candidate(candidate) => candidate.election_at,
+            Role::PreCandidate(pre_candidate) => {
+                pre_candidate.election_at.min(self.vote_retry_deadline())
+            }
+            Role::Candidate(candidate) => candidate.election_at.min(self.vote_retry_deadline()),
             Role::Leader(leader) => leader.deadline(),
         }
     }

@@ -15,7 +15,11 @@ use alloc::vec::Vec;
 impl Raft {
     /// A message came. If no correct peer sends it, nothing changes.
     pub(crate) fn receive(&mut self, from: NodeId, message: Message, actions: &mut Vec<Action>) {
-        let received = self.admit(from, &message).and_then(|()| match message {
+        let admitted = self.admit(from, &message);
+        if admitted.is_ok() {
+            self.note_election_message(from, &message);
+        }
+        let received = admitted.and_then(|()| match message {
             Message::RequestVote(request) => {
                 self.request_vote(from, request, actions);
                 Ok(())
