@@ -44,7 +44,7 @@ pub fn decode_envelope(frame: &[u8]) -> Result<Envelope, DecodeError> {
 ///     let start = Start::voters([NodeId(1), NodeId(2), NodeId(3)]);
 ///     Config::new(ClusterId(7), NodeId(id), start, 0)
 /// };
-/// let message = Message::TimeoutNow(TimeoutNow { term: Term(1) });
+/// let message = Message::TimeoutNow(TimeoutNow { term: Term(1), transfer: 1 });
 /// let frame = wire::encode(&Envelope::new(&node(1), NodeId(2)), &message);
 ///
 /// let received = Receiver::new(&node(2)).accept(frame.clone())?;
