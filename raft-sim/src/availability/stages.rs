@@ -36,7 +36,7 @@ impl Phase<'_> {
     }
 
     pub(super) fn busy(&mut self) -> Result<(), Failure> {
-        let (least, most) = (self.random.between(2, 10), self.random.between(10, 30));
+        let (least, most) = (self.random.between(5, 15), self.random.between(20, 50));
         self.load(DurationRange::micros(least * 1_000, most * 1_000), 200);
         let ends = self.now().after(self.timeouts(10));
         while self.now() < ends {
