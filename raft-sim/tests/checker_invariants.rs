@@ -314,7 +314,7 @@ fn fires_on_a_leader_outside_its_committed_configuration() {
 fn fires_on_a_lease_of_a_leader_that_has_asked_a_successor_to_campaign() {
     let raft = only_voter();
     let mut checker = HandoverLeases::default();
-    checker.event(&raft, &event(2_100, Input::Tick));
+    checker.event(&event(2_100, Input::Tick));
     assert_eq!(checker.actions(&raft, &[]), Ok(()));
     let term = raft.term();
     let asks = send(N2, Message::TimeoutNow(TimeoutNow { term }));
@@ -343,7 +343,7 @@ fn a_lease_read_of_a_leader_that_has_asked_nobody_is_right() {
             mode: ReadMode::Lease,
         },
     );
-    checker.event(&raft, &read);
+    checker.event(&read);
     let actions = raft.step(read);
     assert!(matches!(actions[..], [Action::Read { outcome: Ok(_), .. }]));
     assert_eq!(checker.actions(&raft, &actions), Ok(()));
@@ -427,7 +427,7 @@ fn fires_on_more_reads_than_may_wait() {
     let mut read = |answers: &[Action]| {
         let mode = ReadMode::Quorum;
         let id = RequestId(1);
-        checker.event(&raft, &event(0, Input::Read { id, mode }));
+        checker.event(&event(0, Input::Read { id, mode }));
         checker.actions(&raft, answers)
     };
     let answer = || Action::Read {
@@ -455,7 +455,7 @@ fn fires_on_an_append_that_is_too_large_and_on_too_many_messages() {
     let most = config.max_append_bytes;
     let raft = Raft::new(config, Recovered::default()).expect("a new node");
     let mut checker = Bounds::default();
-    checker.event(&raft, &event(0, Input::Tick));
+    checker.event(&event(0, Input::Tick));
     let half = Bytes::from(vec![0; most as usize / 2]);
     let one = entries(
         EntryKind::Command,
@@ -533,7 +533,7 @@ fn copies_of_one_append_do_not_pile_up_before_a_disk_that_stalls() {
             round,
         });
         let event = event(1, Input::Receive { from: N2, message });
-        checker.event(&raft, &event);
+        checker.event(&event);
         let actions = raft.step(event);
         assert_eq!(checker.actions(&raft, &actions), Ok(()), "copy {round}");
     }

@@ -19,15 +19,16 @@
 //! Sound: a write has at most one answer of each kind that waits for it, and a candidate's requests
 //! wait for one write.
 //!
-//! Cost: a comparison for each message, and one look at [`Raft::status`] in [`LOOK_EVERY`] steps of
-//! a node. What is out of bounds stays so for longer than that, or does no harm.
+//! Cost: a comparison for each message, and one look at [`Raft::status`] in [`LOOK_EVERY`]
+//! steps. What is out of bounds stays so for longer than that, or does no harm.
 
 use raft_proto::{
     Action, Config, Event, Index, Input, Message, NodeId, PeerState, PeerStatus, Raft, Status,
 };
 
-/// How many steps a node takes between two looks at its state.
-pub const LOOK_EVERY: u32 = 16;
+/// How many steps are taken between two looks at the state of the node that takes the last one.
+/// It is odd, so that nodes which take steps in turns are all looked at.
+pub const LOOK_EVERY: u32 = 17;
 
 /// Messages to one peer in a step beside a window of appends: answers, a heartbeat, a probe, a
 /// snapshot's chunk, a round for reads.
@@ -125,49 +126,37 @@ pub enum OutOfBounds {
     },
 }
 
-/// A node between its steps.
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    id: NodeId,
-    /// Reads that its clients wait for.
-    waiting_reads: u64,
+/// What each node holds. Nodes are few, so a linear search is fastest.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    /// The reads that clients of each node wait for.
+    waiting_reads: Vec<(NodeId, u64)>,
     /// Steps since the last look.
     steps: u32,
+    is_read: bool,
     /// The present step reports a write as persisted: all that waited for it may leave at once.
     is_persisted: bool,
 }
 
-/// What each node holds. Nodes are few, so a linear search is fastest.
-#[derive(Debug, Default)]
-pub struct Bounds {
-    nodes: Vec<Node>,
-}
-
 impl Bounds {
-    fn node(&mut self, id: NodeId) -> &mut Node {
-        let at = self.nodes.iter().position(|node| node.id == id);
+    fn waiting_reads(&mut self, id: NodeId) -> &mut u64 {
+        let at = self.waiting_reads.iter().position(|(node, _)| *node == id);
         let at = at.unwrap_or_else(|| {
-            self.nodes.push(Node {
-                id,
-                waiting_reads: 0,
-                steps: 0,
-                is_persisted: false,
-            });
-            self.nodes.len() - 1
+            self.waiting_reads.push((id, 0));
+            self.waiting_reads.len() - 1
         });
-        &mut self.nodes[at] // found or pushed
+        &mut self.waiting_reads[at].1 // found or pushed
     }
 
     /// A node has stopped.
     pub fn stopped(&mut self, node: NodeId) {
-        self.nodes.retain(|other| other.id != node);
+        self.waiting_reads.retain(|(other, _)| *other != node);
     }
 
-    /// `raft` is about to take `event`.
-    pub fn event(&mut self, raft: &Raft, event: &Event) {
-        let node = self.node(raft.id());
-        node.waiting_reads += u64::from(matches!(event.input, Input::Read { .. }));
-        node.is_persisted = matches!(event.input, Input::Persisted { .. });
+    /// A node is about to take `event`.
+    pub fn event(&mut self, event: &Event) {
+        self.is_read = matches!(event.input, Input::Read { .. });
+        self.is_persisted = matches!(event.input, Input::Persisted { .. });
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -177,30 +166,36 @@ impl Bounds {
     /// The first [`OutOfBounds`].
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), OutOfBounds> {
         let config = raft.config();
-        let node = self.node(raft.id());
+        let (node, mut answered) = (raft.id(), 0);
         for action in actions {
             if let Action::Send { to, message } = action {
-                check_message(node.id, *to, message, config)?;
+                check_message(node, *to, message, config)?;
             } else if matches!(action, Action::Read { .. }) {
-                node.waiting_reads = node.waiting_reads.saturating_sub(1);
+                answered += 1;
             }
         }
-        let most = u64::from(config.max_waiting_reads);
-        if node.waiting_reads > most {
-            return Err(OutOfBounds::TooManyReads {
-                node: node.id,
-                waiting: node.waiting_reads,
-                most,
-            });
+        if self.is_read || answered > 0 {
+            let asked = u64::from(self.is_read);
+            let most = u64::from(config.max_waiting_reads);
+            let waiting = self.waiting_reads(node);
+            *waiting = (*waiting + asked).saturating_sub(answered);
+            if *waiting > most {
+                let waiting = *waiting;
+                return Err(OutOfBounds::TooManyReads {
+                    node,
+                    waiting,
+                    most,
+                });
+            }
         }
-        if !node.is_persisted {
-            check_messages(node.id, actions, config)?;
+        if !self.is_persisted {
+            check_messages(node, actions, config)?;
         }
-        node.steps += 1;
-        if node.steps < LOOK_EVERY {
+        self.steps += 1;
+        if self.steps < LOOK_EVERY {
             return Ok(());
         }
-        node.steps = 0;
+        self.steps = 0;
         look(&raft.status(), config)
     }
 }

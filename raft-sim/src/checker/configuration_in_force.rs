@@ -35,8 +35,6 @@ struct Configuration {
 #[derive(Clone, Debug)]
 struct Node {
     id: NodeId,
-    now: Time,
-    is_tick: bool,
     /// The snapshot's, or that of the bootstrap.
     base: Configuration,
     /// Those of the log after it, in the order of their indexes.
@@ -49,6 +47,9 @@ struct Node {
 #[derive(Debug, Default)]
 pub struct ConfigurationsInForce {
     nodes: Vec<Node>,
+    /// The time of the present step, by its node's clock, and whether it is a tick.
+    now: Time,
+    is_tick: bool,
 }
 
 impl ConfigurationsInForce {
@@ -76,8 +77,6 @@ impl ConfigurationsInForce {
         };
         let mut node = Node {
             id: raft.id(),
-            now: Time::ZERO,
-            is_tick: false,
             later: Vec::new(),
             outside_since: None,
             base,
@@ -100,12 +99,10 @@ impl ConfigurationsInForce {
         self.nodes.retain(|other| other.id != node);
     }
 
-    /// `raft` is about to take `event`.
-    pub fn event(&mut self, raft: &Raft, event: &Event) {
-        if let Some(node) = self.node(raft.id()) {
-            node.now = node.now.max(event.at);
-            node.is_tick = event.input == Input::Tick;
-        }
+    /// A node is about to take `event`.
+    pub fn event(&mut self, event: &Event) {
+        self.now = event.at;
+        self.is_tick = event.input == Input::Tick;
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -114,31 +111,35 @@ impl ConfigurationsInForce {
     ///
     /// [`Violation::OtherConfigurationInForce`], [`Violation::LeaderOutside`].
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
+        let (now, is_tick) = (self.now, self.is_tick);
+        let concerns = |action: &Action| {
+            matches!(
+                action,
+                Action::Persist(_) | Action::MembershipChanged { .. }
+            )
+        };
+        let leads = raft.role() == RoleKind::Leader && raft.fault().is_none();
+        let has_written = actions.iter().any(concerns);
+        if !has_written && !leads {
+            return Ok(());
+        }
         let Some(node) = self.node(raft.id()) else {
             return Ok(());
         };
-        let mut is_changed = false;
-        for action in actions {
-            if let Action::Persist(write) = action {
-                is_changed |= node.written(write);
-            }
-            is_changed |= matches!(action, Action::MembershipChanged { .. });
-        }
-        if is_changed {
+        if has_written && node.changed(actions) {
             node.compare(raft.membership())?;
         }
-        let committed = node.committed(raft.commit_index());
-        let is_outside = raft.role() == RoleKind::Leader
-            && !committed.is_voter(node.id)
-            && !raft.membership().is_voter(node.id);
-        if is_outside {
-            let limit = raft.config().election_timeout_max;
-            let since = *node.outside_since.get_or_insert(node.now);
-            if node.is_tick {
-                return leads_outside(node.id, raft.term(), since, node.now, limit);
-            }
-        } else {
+        let is_outside = leads
+            && !raft.membership().is_voter(node.id)
+            && !node.committed(raft.commit_index()).is_voter(node.id);
+        if !is_outside {
             node.outside_since = None;
+            return Ok(());
+        }
+        let since = *node.outside_since.get_or_insert(now);
+        if is_tick {
+            let limit = raft.config().election_timeout_max;
+            return leads_outside(node.id, raft.term(), since, now, limit);
         }
         Ok(())
     }
@@ -203,6 +204,18 @@ impl Node {
             }
         }
         self.later.len() > known
+    }
+
+    /// Applies the writes. Returns whether the configuration in force may have changed.
+    fn changed(&mut self, actions: &[Action]) -> bool {
+        let mut is_changed = false;
+        for action in actions {
+            if let Action::Persist(write) = action {
+                is_changed |= self.written(write);
+            }
+            is_changed |= matches!(action, Action::MembershipChanged { .. });
+        }
+        is_changed
     }
 
     /// Applies a write, its parts in their order. Returns whether a configuration came or went.

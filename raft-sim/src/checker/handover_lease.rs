@@ -20,58 +20,35 @@ use raft_proto::{
 /// How many steps a leader that has asked a successor takes between two reads that it is asked for.
 pub const ASK_EVERY: u32 = 64;
 
-/// A node, and whom it has asked to campaign.
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    id: NodeId,
-    now: Time,
-    is_lease_read: bool,
-    asked: Option<Asked>,
-}
-
-/// A TimeoutNow that was sent.
+/// A leader, and the TimeoutNow that it has sent.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
+    leader: NodeId,
     term: Term,
     successor: NodeId,
     /// Steps of the leader since it was last asked for a read.
     steps: u32,
 }
 
-/// Which leaders have asked a successor to campaign. Nodes are few, so a linear search is fastest.
+/// Which leaders have asked a successor to campaign: nearly always none.
 #[derive(Debug, Default)]
 pub struct HandoverLeases {
-    nodes: Vec<Node>,
+    asked: Vec<Asked>,
+    /// The time of the present step, by its node's clock, and whether it takes a lease read.
+    now: Time,
+    is_lease_read: bool,
 }
 
 impl HandoverLeases {
-    fn node(&mut self, id: NodeId) -> &mut Node {
-        let at = self.nodes.iter().position(|node| node.id == id);
-        let at = at.unwrap_or_else(|| {
-            self.nodes.push(Node {
-                id,
-                now: Time::ZERO,
-                is_lease_read: false,
-                asked: None,
-            });
-            self.nodes.len() - 1
-        });
-        &mut self.nodes[at] // found or pushed
-    }
-
     /// A node has stopped. It leads no more in that term.
     pub fn stopped(&mut self, node: NodeId) {
-        self.nodes.retain(|other| other.id != node);
+        self.asked.retain(|asked| asked.leader != node);
     }
 
-    /// `raft` is about to take `event`.
-    pub fn event(&mut self, raft: &Raft, event: &Event) {
-        if raft.config().lease == Lease::Off {
-            return;
-        }
-        let node = self.node(raft.id());
-        node.now = node.now.max(event.at);
-        node.is_lease_read = matches!(
+    /// A node is about to take `event`.
+    pub fn event(&mut self, event: &Event) {
+        self.now = event.at;
+        self.is_lease_read = matches!(
             event.input,
             Input::Read {
                 mode: ReadMode::Lease,
@@ -86,39 +63,45 @@ impl HandoverLeases {
     ///
     /// [`Violation::LeaseAfterTimeoutNow`].
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
-        if raft.config().lease == Lease::Off {
-            return Ok(());
-        }
-        let node = self.node(raft.id());
         for action in actions {
             if let Action::Send { to, message } = action
                 && let Message::TimeoutNow(request) = message
             {
-                node.asked = Some(Asked {
+                self.stopped(raft.id());
+                self.asked.push(Asked {
+                    leader: raft.id(),
                     term: request.term,
                     successor: *to,
                     steps: ASK_EVERY,
                 });
             }
         }
-        let now = node.now;
-        let is_served = core::mem::take(&mut node.is_lease_read) && serves(actions);
-        let Some(asked) = &mut node.asked else {
-            return Ok(());
-        };
-        if asked.term != raft.term() || raft.role() != RoleKind::Leader {
-            node.asked = None;
+        if self.asked.is_empty() {
             return Ok(());
         }
+        self.check(raft, actions)
+    }
+
+    /// Whether a leader that has asked a successor serves a read.
+    fn check(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
+        let leads = raft.role() == RoleKind::Leader && raft.config().lease != Lease::Off;
+        let (leader, term) = (raft.id(), raft.term());
+        self.asked
+            .retain(|asked| asked.leader != leader || leads && asked.term == term);
+        let mut all = self.asked.iter_mut();
+        let Some(asked) = all.find(|asked| asked.leader == leader) else {
+            return Ok(());
+        };
         asked.steps += 1;
         let is_asked = asked.steps > ASK_EVERY;
         if is_asked {
             asked.steps = 0;
         }
-        if is_served || is_asked && would_serve(raft, now) {
+        let is_served = self.is_lease_read && serves(actions);
+        if is_served || is_asked && would_serve(raft, self.now) {
             return Err(Violation::LeaseAfterTimeoutNow {
-                leader: raft.id(),
-                term: asked.term,
+                leader,
+                term,
                 successor: asked.successor,
             });
         }

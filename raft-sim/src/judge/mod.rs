@@ -309,9 +309,9 @@ impl Observer for Judge {
         self.leader_stickiness.event(raft, event);
         self.leader_followed.event(raft, event);
         self.leases.event(raft, event);
-        self.handover_leases.event(raft, event);
-        self.configurations.event(raft, event);
-        self.bounds.event(raft, event);
+        self.handover_leases.event(event);
+        self.configurations.event(event);
+        self.bounds.event(event);
         self.sent_again.event(raft, event);
     }
 
