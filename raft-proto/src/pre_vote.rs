@@ -11,6 +11,7 @@
 //! one with the worse log and the higher term, would refuse each other for ever.
 
 use crate::action::Action;
+use crate::config::PreVoting;
 use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
 use crate::quorum;
 use crate::raft::Raft;
@@ -103,6 +104,29 @@ impl Raft {
             },
         });
         actions.push(Action::Send { to: from, message });
+    }
+
+    /// A node has lost its leader, and its log is behind this one's: it needs the votes of others,
+    /// and this node is the better candidate. If this node has had no contact with a leader for the
+    /// least election timeout either, it need not wait for the rest of its own: it asks for pre-votes
+    /// within a heartbeat interval, drawn, so that one of several such nodes is first. A node that
+    /// has voted in a term without a leader still gives that candidate its time (section 5.2).
+    pub(crate) fn follow_pre_vote(&mut self, request: PreVote) {
+        let is_behind = !request
+            .last_log
+            .is_at_least_as_up_to_date_as(self.log.last());
+        let has_voted = self.voted_for().is_some() && self.leader().is_none();
+        let waits = has_voted || self.has_leader_contact();
+        if self.config.pre_vote == PreVoting::Off || !is_behind || waits {
+            return;
+        }
+        let (now, span) = (self.now, self.config.heartbeat_interval);
+        if let Role::Follower(follower) = &mut self.role
+            && follower.election_at() > now.after(span)
+        {
+            let election_at = now.after(self.timeouts.draw_below(span, &self.config));
+            follower.hasten_election(election_at);
+        }
     }
 
     /// A voter answered.

@@ -114,6 +114,11 @@ impl Follower {
         self.election_at
     }
 
+    /// The election timeout elapses at `at` already, unless the timer is reset before.
+    pub(crate) fn hasten_election(&mut self, at: Time) {
+        self.election_at = self.election_at.min(at);
+    }
+
     /// Sets the election timeout that the next reset of the timer uses.
     pub(crate) fn set_election_timeout(&mut self, timeout: Duration) {
         self.election_timeout = timeout;

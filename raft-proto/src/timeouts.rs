@@ -21,9 +21,14 @@ impl Timeouts {
     /// The next timeout: uniform from the least to just below the greatest.
     pub(crate) fn draw(&mut self, config: &Config) -> Duration {
         let range = config.election_timeout_max - config.election_timeout_min;
-        // Config::validate limits both to a day, so that the range fits 64 bits.
+        config.election_timeout_min + self.draw_below(range, config)
+    }
+
+    /// A time below `range`, uniform.
+    pub(crate) fn draw_below(&mut self, range: Duration, config: &Config) -> Duration {
+        // Config::validate limits intervals to a day, so that they fit 64 bits.
         let part = (u128::from(self.draw_number(config)) * range.as_nanos()) >> 64;
-        config.election_timeout_min + Duration::from_nanos(part as u64)
+        Duration::from_nanos(part as u64)
     }
 
     /// The next number of the stream.

@@ -5,6 +5,7 @@
 mod support;
 
 use raft_proto::*;
+use std::time::Duration;
 use support::*;
 
 /// Five voters. Pre-votes are on or off.
@@ -140,4 +141,63 @@ fn no_request_for_a_vote_leaves_again_before_the_vote_is_on_disk() {
     assert_eq!(requests(&mut cluster, 1, MessageKind::RequestVote).len(), 4);
     next_deadline(&mut cluster, 1);
     assert_eq!(requests(&mut cluster, 1, MessageKind::RequestVote), [3]);
+}
+
+/// A follower in term 3 whose log ends with 2@3, and which has not heard its leader for the least
+/// election timeout; its own is longer.
+fn follower_without_leader() -> Cluster {
+    let mut cluster = Cluster::with(5, |config| {
+        config.pre_vote = PreVoting::On;
+        config.election_timeout_max = Duration::from_secs(10);
+    });
+    let list = [(1, 3, "a"), (2, 3, "b")];
+    cluster.receive(1, 2, append(3, EntryId::ZERO, &list, 0));
+    let least = cluster.raft(1).config().election_timeout_min;
+    cluster.wait(least);
+    cluster.take_packets();
+    cluster
+}
+
+fn pre_vote(term: u64, last_log: EntryId) -> Message {
+    let term = Term(term);
+    Message::PreVote(PreVote { term, last_log })
+}
+
+#[test]
+fn a_node_asked_for_a_pre_vote_by_one_with_a_worse_log_asks_within_a_heartbeat_interval() {
+    let mut cluster = follower_without_leader();
+    let asked_at = cluster.now;
+    cluster.receive(1, 4, pre_vote(4, EntryId::new(1, 3)));
+    cluster.take_packets();
+    next_deadline(&mut cluster, 1);
+    assert_eq!(
+        requests(&mut cluster, 1, MessageKind::PreVote),
+        [2, 3, 4, 5]
+    );
+    assert!(cluster.now.since(asked_at) < HEARTBEAT);
+}
+
+#[test]
+fn a_node_waits_for_its_own_election_timeout_where_another_may_lead() {
+    // It hears a leader; the other's log is as good; it has voted in a term without a leader.
+    type Prepare = fn(&mut Cluster);
+    let prepare: [(Prepare, EntryId); 3] = [
+        (
+            |cluster| drop(cluster.receive(1, 2, heartbeat(3, EntryId::new(2, 3), 0))),
+            EntryId::new(1, 3),
+        ),
+        (|_| {}, EntryId::new(2, 3)),
+        (
+            |cluster| drop(cluster.receive(1, 5, request_vote(4, EntryId::new(2, 3)))),
+            EntryId::new(1, 3),
+        ),
+    ];
+    for (case, (prepare, last_log)) in prepare.into_iter().enumerate() {
+        let mut cluster = follower_without_leader();
+        prepare(&mut cluster);
+        cluster.receive(1, 4, pre_vote(5, last_log));
+        cluster.wait(HEARTBEAT);
+        cluster.tick(1);
+        assert_eq!(cluster.raft(1).role(), RoleKind::Follower, "case {case}");
+    }
 }

@@ -33,6 +33,7 @@ impl Raft {
             }
             Message::PreVote(request) => {
                 self.pre_vote(from, request, actions);
+                self.follow_pre_vote(request);
                 Ok(())
             }
             Message::PreVoteReply(reply) => {
