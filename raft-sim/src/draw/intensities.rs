@@ -5,6 +5,14 @@ use crate::intensity::{FaultKind, Intensities, WORST};
 use crate::random::Random;
 use crate::request::{Faults, Request};
 
+/// Kinds that strike only where a request gives their intensity.
+const ON_DEMAND: [FaultKind; 4] = [
+    FaultKind::Seeds,
+    FaultKind::SlowRestore,
+    FaultKind::Decay,
+    FaultKind::Limits,
+];
+
 /// The intensities that a seed draws. Those that the request gives are not drawn.
 pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
     let most = match request.faults {
@@ -17,7 +25,10 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
         // Both numbers are drawn in any case: the dice for one kind decide nothing about another.
         let (on, hard) = (random.chance(500), random.between(1, u64::from(WORST)));
         let intensity = match kind {
-            FaultKind::Change | FaultKind::Transfer => match request.features {
+            kind if ON_DEMAND.contains(&kind) => 0,
+            // The operator has to take a node out before it may come back.
+            FaultKind::Return if drawn.get(FaultKind::Change) == 0 => 0,
+            FaultKind::Change | FaultKind::Transfer | FaultKind::Return => match request.features {
                 Features::None => 0,
                 Features::Drawn => u64::from(on) * hard,
                 Features::All => hard,
@@ -43,7 +54,17 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
             | FaultKind::Replace
             | FaultKind::Drift
             | FaultKind::Jump
-            | FaultKind::Snapshot => u64::from(on) * (hard * most).div_ceil(100),
+            | FaultKind::Snapshot
+            | FaultKind::Unreachable
+            | FaultKind::SlowRead
+            | FaultKind::FlakyDisk
+            | FaultKind::SlowService
+            | FaultKind::SlowRestore
+            | FaultKind::Compact
+            | FaultKind::Partial
+            | FaultKind::Seeds
+            | FaultKind::Decay
+            | FaultKind::Limits => u64::from(on) * (hard * most).div_ceil(100),
         };
         drawn.set(kind, intensity as u8); // at most 100
     }

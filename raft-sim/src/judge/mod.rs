@@ -38,7 +38,8 @@ use crate::checker::{
 use crate::failure::Failure;
 use crate::process::Observer;
 use crate::service::SessionId;
-use raft_proto::{Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Term};
+use raft_proto::{Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Rejection, Term};
+use std::collections::BTreeSet;
 
 /// All checkers of a run.
 #[derive(Debug, Default)]
@@ -54,6 +55,10 @@ pub struct Judge {
     client_history: ClientHistory,
     /// Up to here, committed entries have been looked for on the voters' disks.
     checked_commit: Index,
+    /// Nodes whose snapshots have decayed: their receivers' checksums must say so.
+    decayed: BTreeSet<NodeId>,
+    /// Nodes that came back under their own numbers without what their disks held.
+    returned: BTreeSet<NodeId>,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
     failure: Option<Failure>,
@@ -109,6 +114,16 @@ impl Judge {
     /// A node that has stopped never comes back.
     pub fn gone(&mut self, node: NodeId) {
         self.figure3.gone(node);
+    }
+
+    /// `node` comes back under its own number, and has forgotten what it asked others.
+    pub fn returned(&mut self, node: NodeId) {
+        self.returned.insert(node);
+    }
+
+    /// Reads of a snapshot of `node` return other bytes than were written.
+    pub fn snapshot_decays(&mut self, node: NodeId) {
+        self.decayed.insert(node);
     }
 
     /// The service of `node` has run a command, as this entry.
@@ -172,6 +187,14 @@ impl Judge {
     /// What an action says against the core that took the step, or against its peer.
     fn check_complaint(&mut self, raft: &Raft, action: &Action) {
         match action {
+            Action::Rejected {
+                from,
+                reason: Rejection::WrongChecksum { .. },
+            } if self.decayed.contains(from) => {}
+            Action::Rejected {
+                reason: Rejection::UnsolicitedReply { .. },
+                ..
+            } if self.returned.contains(&raft.id()) => {}
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                 node: raft.id(),
                 from: *from,

@@ -18,6 +18,7 @@ mod observe;
 mod processes;
 mod reads;
 mod requests;
+mod service;
 mod stall;
 mod steps;
 
@@ -73,6 +74,10 @@ pub struct World {
     gone: Vec<bool>,
     /// Draws what disks lose in a crash, and how long everything on a machine takes.
     random: Random,
+    /// As `random`, for what only the rarer inputs need: they change no other draw.
+    input_random: Random,
+    /// Draws which restarts have the seed of the start before.
+    seed_random: Random,
     phase: Phase,
     /// How many events there were since time last passed.
     events_at_once: u32,
@@ -103,7 +108,7 @@ fn machines(settings: &Settings, first: &Start) -> Vec<Machine> {
         let config = settings.config(NodeId(u64::from(at) + 1), start);
         let drift = settings.drift_ppm.get(at as usize).copied();
         let clock = Clock::drifting(drift.unwrap_or(0));
-        Machine::new(config, clock, settings.service.max_sessions, reads)
+        Machine::new(config, clock, &settings.service, reads)
     };
     (0..settings.servers()).map(machine).collect()
 }
@@ -138,6 +143,8 @@ impl World {
             lost: BTreeSet::new(),
             gone: vec![false; count],
             random: random.fork("machines"),
+            input_random: Random::new(seed, "world inputs"),
+            seed_random: Random::new(seed, "equal seeds"),
             phase: Phase::Safety,
             events_at_once: 0,
             requests: 0,
@@ -280,6 +287,12 @@ impl World {
             SimulationEvent::NemesisOperation => self.nemesis_operation(),
             SimulationEvent::LeaderElected => self.leader_elected(),
             SimulationEvent::Repair { place, tries } => self.repair(place, tries),
+            SimulationEvent::Compact {
+                place,
+                every,
+                until,
+            } => self.compact(place, every, until),
+            SimulationEvent::NewSnapshot { place } => self.make_snapshot(place, 1),
         }
     }
 }

@@ -91,6 +91,16 @@ impl World {
         self.judge.gone(node);
     }
 
+    /// A node comes back under its own number without what its disk held.
+    pub(super) fn observe_return(&mut self, node: NodeId) {
+        self.judge.returned(node);
+    }
+
+    /// Reads of a node's snapshot return other bytes than were written.
+    pub(super) fn observe_decay(&mut self, node: NodeId) {
+        self.judge.snapshot_decays(node);
+    }
+
     /// A node changes its role: from now on two of them may be electable.
     pub(super) fn observe_role(&mut self, at: usize, role: RoleKind, term: Term) {
         self.judge.cluster_changed();
