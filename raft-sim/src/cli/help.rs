@@ -46,7 +46,8 @@ under faults. In the second, all faults end (in half of the runs only for as few
 quorum needs), and the cluster must recover: it has one leader, every operation is answered, and \
 every healthy server has applied everything.
 
-Each seed switches each kind of fault on or off and draws how hard it strikes. --fault \
+Each seed switches each kind of fault on or off and draws how hard it strikes, except \
+seeds, slow-restore, decay and limits, which strike only where they are given. --fault \
 NAME=INTENSITY (0 to 100) sets one:
 
   loss late duplicate corrupt       messages are lost, delayed and reordered, repeated, damaged
@@ -57,10 +58,22 @@ NAME=INTENSITY (0 to 100) sets one:
   slow-disk fail-write fail-read    disks take long, fail a sync, cannot be read
   rot replace                       disks decay, or are lost; the server comes back under a new
                                     identity
+  return                            a server that was removed loses its disk, or gets an old copy
+                                    of it, keeps its number and is added again
+  slow-read flaky-disk              reads of entries and chunks of snapshots take longer than an
+                                    election, or fail
+  decay                             a snapshot is read with other bytes than were written, until
+                                    there is a newer one
   drift jump                        clocks run at different rates; clocks jump or stand still
                                     (more than leases allow: off where there are leases)
   change transfer snapshot          operators change members and transfer leadership; services make
                                     snapshots at random moments
+  compact slow-service slow-restore services make snapshot after snapshot, and take long to apply
+                                    entries and to open snapshots
+  unreachable                       transports say that messages are lost, rightly or wrongly
+  partial                           for long, a server reaches only one other
+  seeds                             processes restart with the seed that they had before
+  limits                            servers have differing limits
 
 After every step of every server these are checked:
   - the five properties of the Raft paper's Figure 3
