@@ -1,5 +1,5 @@
 //! The rarer inputs of the core: each is drawn, reaches the situation that it is for, and breaks
-//! nothing alone. Kinds that are off unless they are given are tested on what they draw.
+//! nothing alone.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use core::time::Duration;

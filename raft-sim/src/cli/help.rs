@@ -46,8 +46,7 @@ under faults. In the second, all faults end (in half of the runs only for as few
 quorum needs), and the cluster must recover: it has one leader, every operation is answered, and \
 every healthy server has applied everything.
 
-Each seed switches each kind of fault on or off and draws how hard it strikes, except \
-seeds, slow-restore, decay and limits, which strike only where they are given. --fault \
+Each seed switches each kind of fault on or off and draws how hard it strikes. --fault \
 NAME=INTENSITY (0 to 100) sets one:
 
   loss late duplicate corrupt       messages are lost, delayed and reordered, repeated, damaged

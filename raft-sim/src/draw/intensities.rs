@@ -5,14 +5,6 @@ use crate::intensity::{FaultKind, Intensities, WORST};
 use crate::random::Random;
 use crate::request::{Faults, Request};
 
-/// Kinds that strike only where a request gives their intensity.
-const ON_DEMAND: [FaultKind; 4] = [
-    FaultKind::Seeds,
-    FaultKind::SlowRestore,
-    FaultKind::Decay,
-    FaultKind::Limits,
-];
-
 /// The intensities that a seed draws. Those that the request gives are not drawn.
 pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
     let most = match request.faults {
@@ -25,7 +17,6 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
         // Both numbers are drawn in any case: the dice for one kind decide nothing about another.
         let (on, hard) = (random.chance(500), random.between(1, u64::from(WORST)));
         let intensity = match kind {
-            kind if ON_DEMAND.contains(&kind) => 0,
             // The operator has to take a node out before it may come back.
             FaultKind::Return if drawn.get(FaultKind::Change) == 0 => 0,
             FaultKind::Change | FaultKind::Transfer | FaultKind::Return => match request.features {
