@@ -71,6 +71,11 @@ impl DurationRange {
         }
     }
 
+    /// No time at all.
+    pub const fn zero() -> DurationRange {
+        DurationRange::micros(0, 0)
+    }
+
     /// A duration from this range.
     pub fn draw(&self, random: &mut Random) -> Duration {
         random.duration(self.min, self.max)

@@ -77,6 +77,28 @@ kinds! {
     Transfer "transfer",
     /// Snapshots are made at random moments.
     Snapshot "snapshot",
+    /// Transports say that a peer's messages are lost: when they are, and also when they are not.
+    Unreachable "unreachable",
+    /// Reads of entries, and reads and writes of snapshots' chunks, take longer than elections.
+    SlowRead "slow-read",
+    /// Some of these reads and writes fail, or find no snapshot.
+    FlakyDisk "flaky-disk",
+    /// Services take long to apply entries.
+    SlowService "slow-service",
+    /// Services make snapshot after snapshot for a while.
+    Compact "compact",
+    /// For long, a node reaches only one other.
+    Partial "partial",
+    /// A node comes back under its own number, with an empty disk or an old copy of its disk.
+    Return "return",
+    /// Processes restart with the seed that they had before.
+    Seeds "seeds",
+    /// Services take long to open a snapshot that was installed.
+    SlowRestore "slow-restore",
+    /// Stored snapshots decay, so that their bytes do not match their checksums any more.
+    Decay "decay",
+    /// Nodes have differing limits.
+    Limits "limits",
 }
 
 impl fmt::Display for FaultKind {
@@ -92,8 +114,14 @@ const KINDS: usize = FaultKind::ALL.len();
 pub const WORST: u8 = 100;
 
 /// How hard each kind of fault strikes: from 0, not at all, to [`WORST`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intensities([u8; KINDS]);
+
+impl Default for Intensities {
+    fn default() -> Intensities {
+        Intensities([0; KINDS])
+    }
+}
 
 impl Intensities {
     /// How hard this kind strikes.
@@ -108,8 +136,14 @@ impl Intensities {
 }
 
 /// Intensities that the command line gives, and that are not drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overrides([Option<u8>; KINDS]);
+
+impl Default for Overrides {
+    fn default() -> Overrides {
+        Overrides([None; KINDS])
+    }
+}
 
 impl Overrides {
     /// The intensity that is given for this kind, if one is.

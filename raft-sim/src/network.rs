@@ -90,6 +90,13 @@ impl Network {
         }
     }
 
+    /// Whether a link is cut at this time.
+    pub fn is_cut(&self, now: Time, from: usize, to: usize) -> bool {
+        let is_there = from < self.servers && to < self.servers;
+        let link = self.links.get(from * self.servers + to);
+        is_there && link.is_some_and(|link| link.cut_until > now)
+    }
+
     /// Makes a link lose `loss` of a thousand frames until then.
     pub fn make_flaky(&mut self, from: usize, to: usize, loss: u32, until: Time) {
         self.disturbed_until = self.disturbed_until.max(until);

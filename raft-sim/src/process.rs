@@ -1,9 +1,12 @@
 //! The process of a simulated machine: the unchanged core, and the disk that it uses.
 
-use crate::disk::{Disk, DiskError};
+use crate::disk::{Disk, DiskError, ReadFault};
 use crate::random::Random;
 use bytes::Bytes;
-use raft_proto::{Action, Config, Event, Input, Raft, Seq, SnapshotId, StartError, Time};
+use raft_proto::{
+    Action, Config, Event, Index, Input, Raft, Seq, SnapshotId, SnapshotReadFailed,
+    SnapshotWriteFailed, StartError, Time,
+};
 use std::collections::VecDeque;
 
 /// When a write becomes durable.
@@ -68,6 +71,8 @@ pub struct Process {
     reads: DiskReads,
     /// Answers of the disk that the caller gives to the core later.
     delayed_answers: Vec<Input>,
+    /// Draws which reads of a flaky disk fail.
+    random: Random,
 }
 
 impl Process {
@@ -81,7 +86,24 @@ impl Process {
     ///
     /// [`ProcessError::Start`] if the core refuses.
     pub fn start(config: Config, disk: Disk, syncs: DiskSyncs) -> Result<Process, ProcessError> {
-        let raft = Raft::new(config, disk.recover())?;
+        Process::start_after(config, disk, syncs, None)
+    }
+
+    /// As [`Process::start`]. If the service is durable by itself, it holds all up to `applied`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProcessError::Start`] if the core refuses.
+    pub fn start_after(
+        config: Config,
+        disk: Disk,
+        syncs: DiskSyncs,
+        applied: Option<Index>,
+    ) -> Result<Process, ProcessError> {
+        let random = Random::new(config.seed ^ config.node_id.0, "flaky disk");
+        let mut recovered = disk.recover();
+        recovered.applied = applied;
+        let raft = Raft::new(config, recovered)?;
         Ok(Process {
             raft,
             disk,
@@ -91,6 +113,7 @@ impl Process {
             answers: VecDeque::new(),
             reads: DiskReads::Immediate,
             delayed_answers: Vec::new(),
+            random,
         })
     }
 
@@ -178,18 +201,30 @@ impl Process {
                 snapshot,
                 offset,
                 length,
-            } => self.answer(Input::SnapshotRead {
-                peer,
-                snapshot,
-                offset,
-                result: self.disk.read_snapshot(snapshot, offset, length),
-            }),
+            } => {
+                let result = match self.disk.flaky.draw(&mut self.random) {
+                    None => self.disk.read_snapshot(snapshot, offset, length),
+                    Some(ReadFault::Failed) => Err(SnapshotReadFailed::Failed),
+                    Some(ReadFault::Gone) => Err(SnapshotReadFailed::Gone),
+                };
+                self.answer(Input::SnapshotRead {
+                    peer,
+                    snapshot,
+                    offset,
+                    result,
+                });
+            }
             Action::WriteSnapshot {
                 snapshot,
                 offset,
                 data,
             } => {
-                let result = self.disk.write_snapshot(snapshot, offset, &data);
+                let result = match self.disk.flaky.draw(&mut self.random) {
+                    Some(ReadFault::Failed) => Err(SnapshotWriteFailed),
+                    Some(ReadFault::Gone) | None => {
+                        self.disk.write_snapshot(snapshot, offset, &data)
+                    }
+                };
                 self.answer(Input::SnapshotWritten {
                     snapshot,
                     offset,
@@ -202,11 +237,17 @@ impl Process {
                 from,
                 to,
                 max_bytes,
-            } => self.answer(Input::EntriesRead {
-                peer,
-                from,
-                entries: self.disk.read_entries(from, to, max_bytes),
-            }),
+            } => {
+                let entries = match self.disk.flaky.draw(&mut self.random) {
+                    None => self.disk.read_entries(from, to, max_bytes),
+                    Some(ReadFault::Failed | ReadFault::Gone) => None,
+                };
+                self.answer(Input::EntriesRead {
+                    peer,
+                    from,
+                    entries,
+                });
+            }
             Action::WakeAt(time) => self.wake_at = time,
             Action::Send { .. }
             | Action::Apply { .. }

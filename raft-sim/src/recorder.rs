@@ -142,6 +142,14 @@ fn node_at_term(raft: &Raft) -> NodeAtTerm {
     }
 }
 
+/// Whether the input is the disk's answer to a request other than a write.
+fn is_disk_answer(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::EntriesRead { .. } | Input::SnapshotRead { .. } | Input::SnapshotWritten { .. }
+    )
+}
+
 /// Whether the input reports a read from disk that failed.
 fn has_failed(input: &Input) -> bool {
     match input {
@@ -173,6 +181,9 @@ impl Observer for Recorder {
         }
         if has_failed(&event.input) {
             self.coverage.hit(CoverageMark::ReadError);
+        }
+        if is_disk_answer(&event.input) {
+            self.coverage.input(self.now, raft, &event.input);
         }
         match &event.input {
             // What they cause is told by the actions.

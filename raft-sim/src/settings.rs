@@ -26,6 +26,10 @@ pub struct Settings {
     pub priorities: Vec<u8>,
     /// By how many parts in a million each server's clock is too fast; 0 for those left out.
     pub drift_ppm: Vec<i32>,
+    /// The limits of each server, where they differ from those of `core`, as during a rolling
+    /// change of the config; those left out have those of `core`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<NodeLimits>,
     /// The cores' config, where it differs from the defaults.
     pub core: CoreSettings,
     /// How messages travel.
@@ -36,6 +40,18 @@ pub struct Settings {
     pub service: ServiceSettings,
     /// The clients of the service.
     pub clients: ClientSettings,
+}
+
+/// The limits of one server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each is a field of Config, which says what it is"
+)]
+pub struct NodeLimits {
+    pub max_entry_bytes: u64,
+    pub max_append_bytes: u64,
 }
 
 /// Which machines heal once all faults are over.
@@ -75,6 +91,49 @@ pub struct CoreSettings {
     /// The bound on clocks' drift in parts per million where leases are on; left out: they are off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_max_drift_ppm: Option<u32>,
+    #[serde(default = "usual::max_waiting_reads")]
+    pub max_waiting_reads: u32,
+    #[serde(default = "usual::election_timeout_min")]
+    pub election_timeout_min: HumanDuration,
+    #[serde(default = "usual::election_timeout_max")]
+    pub election_timeout_max: HumanDuration,
+    #[serde(default = "usual::heartbeat_interval")]
+    pub heartbeat_interval: HumanDuration,
+    #[serde(default = "usual::append_timeout")]
+    pub append_timeout: HumanDuration,
+    /// Of a thousand restarts, so many have the `seed` of the start before.
+    #[serde(default)]
+    pub same_seeds: u32,
+}
+
+/// The defaults of the core, for files of earlier releases.
+mod usual {
+    use crate::duration::HumanDuration;
+    use raft_proto::{ClusterId, Config, NodeId, Start};
+
+    fn config() -> Config {
+        Config::new(ClusterId(7), NodeId(1), Start::Join, 0)
+    }
+
+    pub(super) fn max_waiting_reads() -> u32 {
+        config().max_waiting_reads
+    }
+
+    pub(super) fn election_timeout_min() -> HumanDuration {
+        HumanDuration(config().election_timeout_min)
+    }
+
+    pub(super) fn election_timeout_max() -> HumanDuration {
+        HumanDuration(config().election_timeout_max)
+    }
+
+    pub(super) fn heartbeat_interval() -> HumanDuration {
+        HumanDuration(config().heartbeat_interval)
+    }
+
+    pub(super) fn append_timeout() -> HumanDuration {
+        HumanDuration(config().append_timeout)
+    }
 }
 
 /// How messages travel without faults.
@@ -83,6 +142,10 @@ pub struct CoreSettings {
 pub struct NetworkSettings {
     /// The time that a message takes.
     pub delay: DurationRange,
+    /// Of a thousand messages that a link drops, the sender's transport notices so many, and says
+    /// that the peer is [`Unreachable`](raft_proto::Input::Unreachable).
+    #[serde(default)]
+    pub reports_loss: u32,
 }
 
 /// How storage behaves without faults.
@@ -111,8 +174,17 @@ pub struct ServiceSettings {
     pub snapshot_bytes: u64,
     /// How long a snapshot takes to write, while the server goes on.
     pub snapshot_time: DurationRange,
-    /// How long it takes to apply the entries that were handed out. Zero: at once.
+    /// How long it takes to apply the entries that were handed out. Zero: at once. Whatever is
+    /// handed out meanwhile waits, and is then applied together.
     pub apply_time: DurationRange,
+    /// How long it takes to open a snapshot that was installed, and to take over its state.
+    #[serde(default = "DurationRange::zero")]
+    pub restore_time: DurationRange,
+    /// The service is durable by itself: it saves its state each time when it has applied so many
+    /// entries, and a process starts with what was saved. Left out: it is not, and a process starts
+    /// with the last snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saves_every: Option<u64>,
 }
 
 /// The clients of the service.
@@ -137,6 +209,9 @@ fn is_none(condition: &Condition) -> bool {
 impl Settings {
     /// More clients would only wait for each other.
     const MAX_CLIENTS: u32 = 1_000;
+    /// How much longer than a client's longest value an entry must be allowed to be: a swap carries
+    /// a long value and a new one.
+    pub const BESIDE_VALUE: u64 = 600;
 
     /// All servers, spares included.
     pub fn servers(&self) -> u32 {
@@ -152,12 +227,26 @@ impl Settings {
         }
     }
 
+    fn limits_of(&self, id: NodeId) -> NodeLimits {
+        let place = crate::machine::place_of(id, self.servers().max(1) as usize);
+        self.limits.get(place).copied().unwrap_or(NodeLimits {
+            max_entry_bytes: self.core.max_entry_bytes,
+            max_append_bytes: self.core.max_append_bytes,
+        })
+    }
+
     /// The config of the node `id` as it starts.
     pub fn config(&self, id: NodeId, start: Start) -> Config {
         let core = &self.core;
         let mut config = Config::new(ClusterId(7), id, start, 0);
-        config.max_entry_bytes = core.max_entry_bytes;
-        config.max_append_bytes = core.max_append_bytes;
+        let limits = self.limits_of(id);
+        config.max_entry_bytes = limits.max_entry_bytes;
+        config.max_append_bytes = limits.max_append_bytes;
+        config.max_waiting_reads = core.max_waiting_reads;
+        config.election_timeout_min = core.election_timeout_min.0;
+        config.election_timeout_max = core.election_timeout_max.0;
+        config.heartbeat_interval = core.heartbeat_interval.0;
+        config.append_timeout = core.append_timeout.0;
         config.max_inflight_appends = core.max_inflight_appends;
         config.max_inflight_bytes = core.max_inflight_bytes;
         config.max_uncommitted_bytes = core.max_uncommitted_bytes;
@@ -211,14 +300,21 @@ impl Settings {
         if self.disk.parallel_syncs == 0 {
             return Err("disk: at least one sync at a time".into());
         }
+        if self.service.saves_every == Some(0) {
+            return Err("service: it saves its state after at least one entry".into());
+        }
         if self.clients.attempt.0 < Duration::from_millis(1) {
             return Err("clients: an attempt of at least 1ms".into());
         }
-        // A swap carries a long value and a new one.
-        if self.core.max_entry_bytes < self.clients.max_value + 600 {
+        if self.core.max_entry_bytes < self.clients.max_value + Self::BESIDE_VALUE {
             return Err("core: entries of at least 600 bytes more than clients' max_value".into());
         }
-        let config = self.config(NodeId(1), self.first_members());
-        config.validate().map_err(|error| format!("core: {error}"))
+        for id in 1..=u64::from(self.servers()) {
+            let config = self.config(NodeId(id), self.first_members());
+            config
+                .validate()
+                .map_err(|error| format!("core: {error}"))?;
+        }
+        Ok(())
     }
 }

@@ -11,8 +11,8 @@ use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::schedule::nemesis::TargetRole;
 use raft_sim::schedule::{
-    ClientOperation, FileError, Links, NemesisOperation, OperationKind, Place, ReadKind, Schedule,
-    Target, Unreadable,
+    ClientOperation, FileError, Links, NemesisOperation, OperationKind, Place, ReadKind,
+    ReplacementDisk, Schedule, Target, Unreadable,
 };
 
 fn request(seed: u64) -> Request {
@@ -49,6 +49,7 @@ fn about_links() -> impl Strategy<Value = NemesisOperation> {
         target().prop_map(Links::Around),
         proptest::collection::vec(place(), 1..5).prop_map(Links::Between),
         (place(), place()).prop_map(|(from, to)| Links::One(from, to)),
+        (place(), place()).prop_map(|(from, to)| Links::AllBut(from, to)),
     ];
     prop_oneof![
         (noise, time(), time()).prop_map(|((loss, duplicate, late, corrupt), by, time)| {
@@ -75,6 +76,51 @@ fn about_links() -> impl Strategy<Value = NemesisOperation> {
     ]
 }
 
+fn disk() -> impl Strategy<Value = ReplacementDisk> {
+    prop_oneof![
+        Just(ReplacementDisk::NewNode),
+        Just(ReplacementDisk::Empty),
+        Just(ReplacementDisk::OldCopy)
+    ]
+}
+
+fn about_inputs() -> impl Strategy<Value = NemesisOperation> {
+    prop_oneof![
+        (place(), place(), 0_u32..=1000, time()).prop_map(|(from, to, times, time)| {
+            NemesisOperation::Unreachable {
+                from,
+                to,
+                times,
+                time,
+            }
+        }),
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowRead {
+            of,
+            by,
+            time
+        }),
+        (target(), 0_u32..=1000, 0_u32..=1000, time()).prop_map(|(of, failed, gone, time)| {
+            NemesisOperation::FlakyDisk {
+                of,
+                failed,
+                gone,
+                time,
+            }
+        }),
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowService {
+            of,
+            by,
+            time
+        }),
+        (target(), time(), time()).prop_map(|(of, every, time)| NemesisOperation::Compact {
+            of,
+            every,
+            time
+        }),
+        (target(), time()).prop_map(|(of, time)| NemesisOperation::Decay { of, time }),
+    ]
+}
+
 fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
     prop_oneof![
         (target(), time()).prop_map(|(of, time)| NemesisOperation::Crash { of, time }),
@@ -93,7 +139,12 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
         (target(), time()).prop_map(|(of, time)| NemesisOperation::FailWrite { of, time }),
         (target(), time()).prop_map(|(of, time)| NemesisOperation::FailRead { of, time }),
         target().prop_map(|of| NemesisOperation::Rot { of }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::Replace { of, time }),
+        (target(), disk(), time()).prop_map(|(of, with, time)| NemesisOperation::Replace {
+            of,
+            with,
+            time
+        }),
+        target().prop_map(|of| NemesisOperation::Backup { of }),
         (target(), time()).prop_map(|(of, by)| NemesisOperation::Jump { of, by }),
         (target(), time()).prop_map(|(of, time)| NemesisOperation::Freeze { of, time }),
         proptest::option::of(place()).prop_map(|to| NemesisOperation::Transfer { to }),
@@ -137,7 +188,7 @@ fn again<T: Display + FromStr<Err = Unreadable>>(what: &T) -> T {
 proptest! {
     #[test]
     fn every_nemesis_operation_is_read_as_it_is_written(
-        operation in prop_oneof![about_links(), about_nodes()]
+        operation in prop_oneof![about_links(), about_nodes(), about_inputs()]
     ) {
         prop_assert_eq!(again(&operation), operation);
     }
@@ -266,6 +317,14 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 crash them for 1s", "a server such as n2, or leader"),
         ("1.0 crash n0 for 1s", "a server such as n2, or leader"),
         ("1.0 rot n1 twice", "the end of the line"),
+        ("1.0 isolate n1 and n2 for 1s", "for, or but and a server"),
+        ("1.0 isolate n1 but for 1s", "a server such as n2"),
+        ("1.0 isolate leader but n2 for 1s", "where for is expected"),
+        ("1.0 replace n1 soon", "for, or with and a disk"),
+        ("1.0 replace n1 with care for 1s", "empty-disk or old-copy"),
+        ("1.0 flaky-disk n1 for 1s", "failed=0 to failed=1000"),
+        ("1.0 unreachable n1 times=2 for 1s", "a link such as n1->n2"),
+        ("1.0 isolate n1 but n7 for 1s", "it names n7"),
         ("1.0 cut n1 n2 for 1s", "a link such as n1->n2"),
         ("1.0 split for 1s", "servers such as n1 n3"),
         ("1.0 flaky n1->n2 loss=1001 for 1s", "loss=0 to loss=1000"),

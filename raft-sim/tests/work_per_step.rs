@@ -50,6 +50,7 @@ fn receive_append(prev_log: EntryId, entries: Entries) -> Input {
         leader_commit: Index::ZERO,
         entries,
         round: 0,
+        revoked: 0,
     });
     Input::Receive { from: N2, message }
 }

@@ -63,10 +63,22 @@ NAME=INTENSITY (0 to 100) sets one:
   slow-disk fail-write fail-read    disks take long, fail a sync, cannot be read
   rot replace                       disks decay, or are lost; the server comes back under a new
                                     identity
+  return                            a server that was removed loses its disk, or gets an old copy
+                                    of it, keeps its number and is added again
+  slow-read flaky-disk              reads of entries and chunks of snapshots take longer than an
+                                    election, or fail
+  decay                             a snapshot is read with other bytes than were written, until
+                                    there is a newer one
   drift jump                        clocks run at different rates; clocks jump or stand still
                                     (more than leases allow: off where there are leases)
   change transfer snapshot          operators change members and transfer leadership; services make
                                     snapshots at random moments
+  compact slow-service slow-restore services make snapshot after snapshot, and take long to apply
+                                    entries and to open snapshots
+  unreachable                       transports say that messages are lost, rightly or wrongly
+  partial                           for long, a server reaches only one other
+  seeds                             processes restart with the seed that they had before
+  limits                            servers have differing limits
 
 After every step of every server these are checked:
   - the five properties of the Raft paper's Figure 3

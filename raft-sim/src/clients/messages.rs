@@ -57,6 +57,18 @@ pub enum TimerOutcome {
     Idle,
 }
 
+/// What a client does whose commands are over a limit of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resized {
+    /// It sends fewer of them at once.
+    Smaller,
+    /// It gives up: even one is too much.
+    GivenUp {
+        /// The client goes on at once; this is the number of its latest attempt.
+        next_attempt: Option<u64>,
+    },
+}
+
 /// What follows from the outcome of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reaction {

@@ -9,7 +9,7 @@ mod messages;
 mod task;
 
 pub use messages::{
-    AnsweredCommand, ClientRequest, NumberedCommand, Reaction, RequestBody, TimerOutcome,
+    AnsweredCommand, ClientRequest, NumberedCommand, Reaction, RequestBody, Resized, TimerOutcome,
 };
 
 use crate::failure::Failure;
@@ -196,7 +196,7 @@ impl Clients {
             }
             (Work::Commands(_), None) => RequestBody::Commands(vec![task.open_session()]),
             (Work::Commands(commands), Some(session)) => {
-                RequestBody::Commands(task::unanswered(commands, session))
+                RequestBody::Commands(task::unanswered(commands, session, task.most))
             }
         };
         Some(ClientRequest {
@@ -278,10 +278,38 @@ impl Clients {
         client.task = Some(Task {
             since: now,
             tries: 0,
+            most: usize::MAX,
             nonce: client.attempt,
             work,
         });
         Ok(())
+    }
+
+    /// A node says that the client's commands are over its limits. The client halves what it sends
+    /// at once. If it sent only one command, it gives up.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NotLinearizable`].
+    pub fn commands_too_large(
+        &mut self,
+        at: u32,
+        attempt: u64,
+        history: &mut ClientHistory,
+    ) -> Result<Resized, Failure> {
+        let client = self.clients.get_mut(at as usize);
+        let client = client.filter(|client| client.attempt == attempt);
+        let Some(task) = client.and_then(|client| client.task.as_mut()) else {
+            return Ok(Resized::GivenUp { next_attempt: None }); // A later attempt is under way.
+        };
+        let sent = task.work.unanswered().count().min(task.most);
+        task.most = (sent / 2).max(1);
+        if sent > 1 {
+            return Ok(Resized::Smaller);
+        }
+        self.give_up(at, history)?;
+        let next_attempt = self.next_attempt(at);
+        Ok(Resized::GivenUp { next_attempt })
     }
 
     /// The client will never know what became of its operation.
@@ -427,8 +455,13 @@ impl Clients {
     fn end_task(&mut self, at: u32) -> Option<u64> {
         let client = self.clients.get_mut(at as usize)?;
         let task = client.task.as_ref()?;
-        if task.work.unanswered().next().is_some() {
-            return None;
+        let left = task.work.unanswered().count();
+        if left > 0 {
+            // What was too much for one proposal goes into the next one.
+            let is_partial = task.most < task.work.len();
+            let answered = task.work.len() - left;
+            let goes_on = is_partial && answered.is_multiple_of(task.most);
+            return goes_on.then_some(client.attempt);
         }
         client.task = None;
         client.attempt += 1;

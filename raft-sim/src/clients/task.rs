@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 pub(super) struct Task {
     pub(super) since: Time,
     pub(super) tries: u32,
+    /// How many commands it sends at once.
+    pub(super) most: usize,
     /// What it calls the session that it opens if it has none.
     pub(super) nonce: u64,
     pub(super) work: Work,
@@ -84,8 +86,13 @@ impl Work {
 }
 
 /// The commands that have not been answered, as they are sent. The client runs one operation at a
-/// time, so it has the answers to all commands before the first of these.
-pub(super) fn unanswered(commands: &[PendingCommand], session: SessionId) -> Vec<NumberedCommand> {
+/// time, so it has the answers to all commands before the first of these. At most `most` of them
+/// are sent.
+pub(super) fn unanswered(
+    commands: &[PendingCommand],
+    session: SessionId,
+    most: usize,
+) -> Vec<NumberedCommand> {
     let answered_below = commands.first().map_or(0, |first| first.sequence);
     let unanswered = commands.iter().filter(|command| !command.is_answered);
     let numbered = |pending: &PendingCommand| {
@@ -100,7 +107,7 @@ pub(super) fn unanswered(commands: &[PendingCommand], session: SessionId) -> Vec
             payload: command.encode(),
         }
     };
-    unanswered.map(numbered).collect()
+    unanswered.take(most).map(numbered).collect()
 }
 
 /// What the history needs of an answer.

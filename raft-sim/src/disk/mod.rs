@@ -34,6 +34,43 @@ pub struct Disk {
     partial: Option<(SnapshotId, BytesMut)>,
     /// Reads fail: the device does not answer, or a checksum shows that bytes have decayed.
     pub reads_fail: bool,
+    /// How many of a thousand reads fail, besides.
+    pub flaky: FaultRates,
+    /// Reads of this snapshot return other bytes than were written. No checksum is compared: that
+    /// is left to its receiver. The next process finds it whole.
+    decayed: Option<SnapshotId>,
+}
+
+/// Of a thousand reads of entries, and reads and writes of chunks of snapshots, how many fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FaultRates {
+    /// The device does not answer.
+    pub failed: u32,
+    /// A read finds no such snapshot, or no such entries.
+    pub gone: u32,
+}
+
+/// What goes wrong with one read or write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// It fails.
+    Failed,
+    /// What is to be read is gone.
+    Gone,
+}
+
+impl FaultRates {
+    /// Whether a read goes wrong now. Without faults, nothing is drawn.
+    pub fn draw(&self, random: &mut Random) -> Option<ReadFault> {
+        if *self == FaultRates::default() {
+            return None;
+        }
+        let draw = random.below(1000) as u32; // below 1000
+        if draw < self.failed {
+            return Some(ReadFault::Failed);
+        }
+        (draw < self.failed.saturating_add(self.gone)).then_some(ReadFault::Gone)
+    }
 }
 
 /// The state that the durable writes add up to.
@@ -170,6 +207,24 @@ impl Disk {
     /// not durable before the storage is opened again and syncs it.
     pub fn kill(&mut self) {
         self.partial = None;
+        self.decayed = None;
+    }
+
+    /// Reads of this snapshot return other bytes from now on, until the process ends.
+    pub fn decay(&mut self, id: SnapshotId) {
+        self.decayed = Some(id);
+    }
+
+    /// A copy of what is durable: what is left if the machine loses power now.
+    ///
+    /// # Errors
+    ///
+    /// A [`DiskError`] as [`Disk::crash`] returns it.
+    pub fn durable_copy(&self) -> Result<Disk, DiskError> {
+        let mut copy = self.clone();
+        copy.kill();
+        copy.crash_after(self.persisted)?;
+        Ok(copy)
     }
 
     /// The machine loses power. Of the writes that were not synced, a prefix is left, drawn from
@@ -280,7 +335,19 @@ impl Disk {
         if end > data.len() as u64 {
             return Err(SnapshotReadFailed::Gone);
         }
-        Ok(data.slice(offset as usize..end as usize))
+        let chunk = data.slice(offset as usize..end as usize);
+        // One bit in the middle of the snapshot.
+        let bad = (id.size / 2).checked_sub(offset).filter(|at| *at < length);
+        match bad {
+            Some(at) if self.decayed == Some(id) => {
+                let mut other = chunk.to_vec();
+                if let Some(byte) = other.get_mut(at as usize) {
+                    *byte ^= 1;
+                }
+                Ok(other.into())
+            }
+            Some(_) | None => Ok(chunk),
+        }
     }
 
     /// Performs [`WriteSnapshot`](raft_proto::Action::WriteSnapshot).

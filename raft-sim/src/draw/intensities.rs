@@ -17,7 +17,9 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
         // Both numbers are drawn in any case: the dice for one kind decide nothing about another.
         let (on, hard) = (random.chance(500), random.between(1, u64::from(WORST)));
         let intensity = match kind {
-            FaultKind::Change | FaultKind::Transfer => match request.features {
+            // The operator has to take a node out before it may come back.
+            FaultKind::Return if drawn.get(FaultKind::Change) == 0 => 0,
+            FaultKind::Change | FaultKind::Transfer | FaultKind::Return => match request.features {
                 Features::None => 0,
                 Features::Drawn => u64::from(on) * hard,
                 Features::All => hard,
@@ -43,7 +45,17 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
             | FaultKind::Replace
             | FaultKind::Drift
             | FaultKind::Jump
-            | FaultKind::Snapshot => u64::from(on) * (hard * most).div_ceil(100),
+            | FaultKind::Snapshot
+            | FaultKind::Unreachable
+            | FaultKind::SlowRead
+            | FaultKind::FlakyDisk
+            | FaultKind::SlowService
+            | FaultKind::SlowRestore
+            | FaultKind::Compact
+            | FaultKind::Partial
+            | FaultKind::Seeds
+            | FaultKind::Decay
+            | FaultKind::Limits => u64::from(on) * (hard * most).div_ceil(100),
         };
         drawn.set(kind, intensity as u8); // at most 100
     }

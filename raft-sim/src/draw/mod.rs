@@ -1,9 +1,11 @@
 //! What a seed draws: the settings of a run, the operations of its nemesis, and those of its
 //! clients.
 
+mod inputs;
 mod intensities;
 mod nemesis;
 mod operations;
+mod rare;
 mod settings;
 
 use crate::availability;
@@ -12,6 +14,7 @@ use crate::random::Random;
 use crate::request::Request;
 use crate::schedule::{Schedule, Script};
 use crate::settings::Settings;
+use core::iter::Peekable;
 use core::time::Duration;
 use raft_proto::Time;
 
@@ -32,6 +35,7 @@ impl Draft {
         let mut random = Random::new(request.seed, "draft");
         let mut intensities = intensities::draw(&request, &mut random.fork("intensities"));
         let mut settings = settings::draw(&request, &mut intensities, &mut random.fork("settings"));
+        rare::draw(&mut settings, &request, &intensities);
         settings.condition = availability::draw(&request, &settings);
         Draft {
             request,
@@ -46,8 +50,12 @@ impl Draft {
         let mut random = Random::new(request.seed, "script");
         let nemesis = nemesis::Nemesis::new(self, random.fork("deeds"));
         let operations = operations::Operations::new(self, random.fork("operations"));
+        let inputs = inputs::Inputs::new(self, Random::new(request.seed, "inputs"));
         Script {
-            nemesis: Box::new(nemesis),
+            nemesis: Box::new(InOrder {
+                first: nemesis.peekable(),
+                second: inputs.peekable(),
+            }),
             operations: Box::new(operations),
         }
     }
@@ -63,6 +71,24 @@ impl Draft {
             time: self.request.time,
             nemesis: script.nemesis.collect(),
             operations: script.operations.collect(),
+        }
+    }
+}
+
+/// The items of two iterators that are each in the order of time.
+struct InOrder<A: Iterator, B: Iterator> {
+    first: Peekable<A>,
+    second: Peekable<B>,
+}
+
+impl<T, A: Iterator<Item = (Time, T)>, B: Iterator<Item = (Time, T)>> Iterator for InOrder<A, B> {
+    type Item = (Time, T);
+
+    fn next(&mut self) -> Option<(Time, T)> {
+        match (self.first.peek(), self.second.peek()) {
+            (Some((first, _)), Some((second, _))) if second < first => self.second.next(),
+            (Some(_), _) => self.first.next(),
+            (None, _) => self.second.next(),
         }
     }
 }

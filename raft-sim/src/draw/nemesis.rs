@@ -6,7 +6,7 @@ use crate::intensity::{FaultKind, Intensities};
 use crate::random::Random;
 use crate::request::Faults;
 use crate::schedule::nemesis::TargetRole;
-use crate::schedule::{Links, NemesisOperation, Place, Target};
+use crate::schedule::{Links, NemesisOperation, Place, ReplacementDisk, Target};
 use core::time::Duration;
 use raft_proto::Time;
 use std::collections::VecDeque;
@@ -254,6 +254,7 @@ impl Nemesis {
             FaultKind::Rot => NemesisOperation::Rot { of: self.target() },
             FaultKind::Replace => NemesisOperation::Replace {
                 of: self.target(),
+                with: ReplacementDisk::NewNode,
                 time: self.outage(),
             },
             FaultKind::Jump => self.jump(),
@@ -265,7 +266,18 @@ impl Nemesis {
             | FaultKind::Drift
             | FaultKind::Change
             | FaultKind::Transfer
-            | FaultKind::Snapshot => self.crash(at),
+            | FaultKind::Snapshot
+            | FaultKind::Unreachable
+            | FaultKind::SlowRead
+            | FaultKind::FlakyDisk
+            | FaultKind::SlowService
+            | FaultKind::SlowRestore
+            | FaultKind::Compact
+            | FaultKind::Partial
+            | FaultKind::Return
+            | FaultKind::Seeds
+            | FaultKind::Decay
+            | FaultKind::Limits => self.crash(at),
         })
     }
 

@@ -6,6 +6,45 @@ use crate::schedule::{ClientOperation, OperationKind, ReadKind};
 use core::time::Duration;
 use raft_proto::Time;
 
+/// Bursts: many operations at the same moment, and then a pause as long as they would have taken.
+struct Bursts {
+    random: Random,
+    /// How many of a thousand operations begin one.
+    per_mille: u64,
+    /// How many operations are left of the present one.
+    left: u64,
+    /// How much time it has saved.
+    saved: Duration,
+}
+
+impl Bursts {
+    fn new(mut random: Random) -> Bursts {
+        let (has_bursts, often) = (random.chance(300), random.between(1, 20));
+        Bursts {
+            per_mille: if has_bursts { often } else { 0 },
+            left: 0,
+            saved: Duration::ZERO,
+            random,
+        }
+    }
+
+    /// The pause before the next operation, which would be `pause` without bursts.
+    fn pause(&mut self, pause: Duration) -> Duration {
+        if self.per_mille == 0 {
+            return pause;
+        }
+        if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            self.saved += pause;
+            return Duration::ZERO;
+        }
+        if self.random.chance(self.per_mille) {
+            self.left = self.random.between(4, 40);
+        }
+        pause + core::mem::take(&mut self.saved)
+    }
+}
+
 /// The operations of all clients until the faults end.
 pub(super) struct Operations {
     random: Random,
@@ -13,6 +52,7 @@ pub(super) struct Operations {
     ends: Time,
     /// Twice the mean pause between two operations.
     pause: Duration,
+    bursts: Bursts,
     clients: u64,
     keys: u64,
     /// How many of a thousand operations are reads.
@@ -35,6 +75,7 @@ impl Operations {
             keys: random.between(1, 6),
             reads: random.between(100, 800),
             has_appends: random.chance(300),
+            bursts: Bursts::new(Random::new(draft.request.seed, "bursts")),
             has_lease: draft.settings.core.lease_max_drift_ppm.is_some(),
             random,
         }
@@ -68,9 +109,8 @@ impl Iterator for Operations {
 
     fn next(&mut self) -> Option<(Time, ClientOperation)> {
         // Fractions of microseconds add up, too: otherwise short pauses would vanish.
-        self.now = self
-            .now
-            .after(self.random.duration(Duration::ZERO, self.pause));
+        let pause = self.random.duration(Duration::ZERO, self.pause);
+        self.now = self.now.after(self.bursts.pause(pause));
         if self.now >= self.ends {
             return None;
         }

@@ -10,7 +10,7 @@ use crate::settings::{
     ClientSettings, CoreSettings, DiskSettings, Heal, NetworkSettings, ServiceSettings, Settings,
 };
 use core::time::Duration;
-use raft_proto::ENTRY_OVERHEAD;
+use raft_proto::{ClusterId, Config, ENTRY_OVERHEAD, NodeId, Start};
 
 /// A value in `wild` runs, another in all others.
 fn by<T>(faults: Faults, ordinary: T, wild: T) -> T {
@@ -33,7 +33,8 @@ pub(super) fn draw(
     random: &mut Random,
 ) -> Settings {
     let faults = request.faults;
-    let has_churn = intensities.get(FaultKind::Change) > 0;
+    let churns = [FaultKind::Change, FaultKind::Return];
+    let has_churn = churns.iter().any(|kind| intensities.get(*kind) > 0);
     let mut features =
         CoreFeatures::draw(request.features, has_churn, &mut random.fork("features"));
     if features.lease_max_drift_ppm.is_some() && request.overrides.get(FaultKind::Jump).is_none() {
@@ -71,9 +72,11 @@ pub(super) fn draw(
         condition: Condition::None, // Drawn when all else is known.
         priorities: priorities.collect(),
         drift_ppm: drift.collect(),
+        limits: Vec::new(),
         core: core(faults, &features, &mut random.fork("core")),
         network: NetworkSettings {
             delay: DurationRange::micros(random.between(50, 2_000), random.between(2_000, 10_000)),
+            reports_loss: 0,
         },
         disk: DiskSettings {
             sync: DurationRange::micros(random.between(20, 500), random.between(500, 5_000)),
@@ -96,6 +99,7 @@ fn drift_bound(features: &CoreFeatures, intensity: u8) -> u64 {
 
 fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSettings {
     const MIB: u64 = 1 << 20;
+    let usual = Config::new(ClusterId(7), NodeId(1), Start::Join, 0);
     let mut core = CoreSettings {
         max_entry_bytes: MIB,
         max_append_bytes: MIB + ENTRY_OVERHEAD,
@@ -113,6 +117,12 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         pre_vote: features.pre_vote,
         check_quorum: features.check_quorum,
         lease_max_drift_ppm: features.lease_max_drift_ppm,
+        max_waiting_reads: usual.max_waiting_reads,
+        election_timeout_min: HumanDuration(usual.election_timeout_min),
+        election_timeout_max: HumanDuration(usual.election_timeout_max),
+        heartbeat_interval: HumanDuration(usual.heartbeat_interval),
+        append_timeout: HumanDuration(usual.append_timeout),
+        same_seeds: 0,
     };
     if faults == Faults::Wild {
         core.max_entry_bytes = random.between(1024, 4096);
@@ -143,6 +153,8 @@ fn service(faults: Faults, intensities: &Intensities, random: &mut Random) -> Se
         snapshot_bytes: random.between(32, by(faults, 16_384, 4_096)),
         snapshot_time: DurationRange::micros(0, 50_000),
         apply_time: DurationRange::micros(0, sometimes(random, by(faults, 1_000, 50_000))),
+        restore_time: DurationRange::zero(),
+        saves_every: None,
     }
 }
 

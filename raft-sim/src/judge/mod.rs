@@ -45,6 +45,7 @@ use crate::service::SessionId;
 use raft_proto::{
     Action, EntryId, Event, Fault, Index, Membership, NodeId, Raft, Refusal, Rejection, Term, Time,
 };
+use std::collections::BTreeSet;
 
 /// All checkers of a run.
 #[derive(Debug)]
@@ -68,10 +69,12 @@ pub struct Judge {
     client_history: ClientHistory,
     /// Up to here, committed entries have been looked for on the voters' disks.
     checked_commit: Index,
+    /// Nodes whose snapshots have decayed: their receivers' checksums must say so.
+    decayed: BTreeSet<NodeId>,
+    /// Nodes that came back under their own numbers without what their disks held.
+    returned: BTreeSet<NodeId>,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
-    /// Snapshots have decayed: receivers reject them.
-    expects_wrong_checksums: bool,
     failure: Option<Failure>,
 }
 
@@ -97,6 +100,8 @@ impl Judge {
             exactly_once: ExactlyOnce::default(),
             client_history: ClientHistory::default(),
             checked_commit: Index::ZERO,
+            decayed: BTreeSet::new(),
+            returned: BTreeSet::new(),
             has_cluster_changed: false,
             failure: None,
         }
@@ -112,11 +117,6 @@ impl Judge {
     /// The first failure.
     pub fn failure(&self) -> Option<&Failure> {
         self.failure.as_ref()
-    }
-
-    /// Snapshots have decayed: from now on their receivers reject them.
-    pub fn expect_wrong_checksums(&mut self) {
-        self.expects_wrong_checksums = true;
     }
 
     #[inline]
@@ -197,6 +197,16 @@ impl Judge {
         self.storm_guard.arrived();
     }
 
+    /// `node` comes back under its own number, and has forgotten what it asked others.
+    pub fn returned(&mut self, node: NodeId) {
+        self.returned.insert(node);
+    }
+
+    /// Reads of a snapshot of `node` return other bytes than were written.
+    pub fn snapshot_decays(&mut self, node: NodeId) {
+        self.decayed.insert(node);
+    }
+
     /// The service of `node` has run a command, as this entry.
     pub fn command_ran(&mut self, node: NodeId, session: SessionId, sequence: u64, entry: EntryId) {
         let result = self.exactly_once.ran(node, session.0, sequence, entry);
@@ -259,9 +269,13 @@ impl Judge {
     fn check_complaint(&mut self, raft: &Raft, action: &Action) {
         match action {
             Action::Rejected {
+                from,
                 reason: Rejection::WrongChecksum { .. },
+            } if self.decayed.contains(from) => {}
+            Action::Rejected {
+                reason: Rejection::UnsolicitedReply { .. },
                 ..
-            } if self.expects_wrong_checksums => {}
+            } if self.returned.contains(&raft.id()) => {}
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                 node: raft.id(),
                 from: *from,

@@ -1,6 +1,6 @@
 //! Simpler nemesis operations: shorter, or on fewer servers and links.
 
-use crate::schedule::{Links, NemesisOperation, Schedule};
+use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Schedule, Target};
 use core::time::Duration;
 
 /// The number of ways to make an operation simpler.
@@ -74,8 +74,19 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
             places.remove(part);
         }
         NemesisOperation::Transfer { to } => *to = None,
+        NemesisOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
+        NemesisOperation::FlakyDisk { failed, gone, .. } => {
+            let rates = [failed, gone];
+            *rates.into_iter().nth(part)? = 0;
+        }
+        // A cut around the machine is easier to read.
+        NemesisOperation::Cut { links, .. } if let Links::AllBut(from, _) = *links => {
+            *links = Links::Around(Target::Node(from));
+        }
+        // A node with a new identity is easier to follow than one that has forgotten.
+        NemesisOperation::Replace { with, .. } => *with = ReplacementDisk::NewNode,
         NemesisOperation::Cut {
-            links: Links::Around(_) | Links::One(..),
+            links: Links::Around(_) | Links::One(..) | Links::AllBut(..),
             ..
         }
         | NemesisOperation::Flaky { .. }
@@ -88,10 +99,14 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
         | NemesisOperation::FailWrite { .. }
         | NemesisOperation::FailRead { .. }
         | NemesisOperation::Rot { .. }
-        | NemesisOperation::Replace { .. }
+        | NemesisOperation::Backup { .. }
         | NemesisOperation::Jump { .. }
         | NemesisOperation::Freeze { .. }
-        | NemesisOperation::Snapshot { .. } => return None,
+        | NemesisOperation::Snapshot { .. }
+        | NemesisOperation::Compact { .. }
+        | NemesisOperation::SlowRead { .. }
+        | NemesisOperation::SlowService { .. }
+        | NemesisOperation::Decay { .. } => return None,
     }
     Some(())
 }
@@ -111,8 +126,15 @@ fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::FailWrite { time, .. }
         | NemesisOperation::FailRead { time, .. }
         | NemesisOperation::Replace { time, .. }
-        | NemesisOperation::Freeze { time, .. } => Some(time),
+        | NemesisOperation::Freeze { time, .. }
+        | NemesisOperation::Compact { time, .. }
+        | NemesisOperation::Unreachable { time, .. }
+        | NemesisOperation::SlowRead { time, .. }
+        | NemesisOperation::FlakyDisk { time, .. }
+        | NemesisOperation::SlowService { time, .. }
+        | NemesisOperation::Decay { time, .. } => Some(time),
         NemesisOperation::Rot { .. }
+        | NemesisOperation::Backup { .. }
         | NemesisOperation::Jump { .. }
         | NemesisOperation::Transfer { .. }
         | NemesisOperation::Change { .. }
@@ -127,6 +149,8 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::SlowLink { by, .. }
         | NemesisOperation::SlowNode { by, .. }
         | NemesisOperation::SlowDisk { by, .. }
+        | NemesisOperation::SlowRead { by, .. }
+        | NemesisOperation::SlowService { by, .. }
         | NemesisOperation::Jump { by, .. } => Some(by),
         NemesisOperation::Cut { .. }
         | NemesisOperation::Flaky { .. }
@@ -137,6 +161,11 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::FailRead { .. }
         | NemesisOperation::Rot { .. }
         | NemesisOperation::Replace { .. }
+        | NemesisOperation::Backup { .. }
+        | NemesisOperation::Compact { .. }
+        | NemesisOperation::Unreachable { .. }
+        | NemesisOperation::FlakyDisk { .. }
+        | NemesisOperation::Decay { .. }
         | NemesisOperation::Freeze { .. }
         | NemesisOperation::Transfer { .. }
         | NemesisOperation::Change { .. }

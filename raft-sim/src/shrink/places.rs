@@ -22,6 +22,9 @@ pub(super) fn without(schedule: &Schedule, gone: Place) -> Option<Schedule> {
     if gone.0 < smaller.settings.drift_ppm.len() {
         smaller.settings.drift_ppm.remove(gone.0);
     }
+    if gone.0 < smaller.settings.limits.len() {
+        smaller.settings.limits.remove(gone.0);
+    }
     smaller.nemesis = core::mem::take(&mut smaller.nemesis)
         .into_iter()
         .filter_map(|(at, operation)| Some((at, without_place(operation, gone)?)))
@@ -57,12 +60,14 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
                 places.retain_mut(|place| renumber(place, gone).is_some());
                 (!places.is_empty()).then_some(())?;
             }
-            Links::One(from, to) => {
+            Links::One(from, to) | Links::AllBut(from, to) => {
                 renumber(from, gone)?;
                 renumber(to, gone)?;
             }
         },
-        NemesisOperation::Flaky { from, to, .. } | NemesisOperation::SlowLink { from, to, .. } => {
+        NemesisOperation::Flaky { from, to, .. }
+        | NemesisOperation::SlowLink { from, to, .. }
+        | NemesisOperation::Unreachable { from, to, .. } => {
             renumber(from, gone)?;
             renumber(to, gone)?;
         }
@@ -77,7 +82,13 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
         | NemesisOperation::Replace { of, .. }
         | NemesisOperation::Jump { of, .. }
         | NemesisOperation::Freeze { of, .. }
-        | NemesisOperation::Snapshot { of } => retarget(of, gone)?,
+        | NemesisOperation::Backup { of }
+        | NemesisOperation::Snapshot { of }
+        | NemesisOperation::Compact { of, .. }
+        | NemesisOperation::SlowRead { of, .. }
+        | NemesisOperation::FlakyDisk { of, .. }
+        | NemesisOperation::SlowService { of, .. }
+        | NemesisOperation::Decay { of, .. } => retarget(of, gone)?,
         NemesisOperation::Transfer { to } => {
             if let Some(place) = to {
                 renumber(place, gone)?;

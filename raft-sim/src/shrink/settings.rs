@@ -10,7 +10,7 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 10] = [
+const RULES: [Change; 17] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
@@ -22,6 +22,13 @@ const RULES: [Change; 10] = [
         settings.core.lease_max_drift_ppm = None;
     },
     |settings| settings.core.pre_vote = false,
+    |settings| settings.limits.clear(),
+    |settings| settings.core.max_waiting_reads = defaults().max_waiting_reads,
+    |settings| default_times(settings),
+    |settings| settings.core.same_seeds = 0,
+    |settings| settings.network.reports_loss = 0,
+    |settings| settings.service.saves_every = None,
+    |settings| settings.service.restore_time = DurationRange::micros(0, 0),
     |settings| settings.service.apply_time = DurationRange::micros(0, 0),
     |settings| settings.service.snapshot_time = DurationRange::micros(0, 0),
 ];
@@ -102,6 +109,14 @@ fn changed(schedule: &Schedule, change: &Change) -> Option<Schedule> {
 fn defaults() -> Config {
     use raft_proto::ClusterId;
     Config::new(ClusterId(7), NodeId(1), Start::Join, 0)
+}
+
+fn default_times(settings: &mut Settings) {
+    let (core, usual) = (&mut settings.core, defaults());
+    core.election_timeout_min = HumanDuration(usual.election_timeout_min);
+    core.election_timeout_max = HumanDuration(usual.election_timeout_max);
+    core.heartbeat_interval = HumanDuration(usual.heartbeat_interval);
+    core.append_timeout = HumanDuration(usual.append_timeout);
 }
 
 fn default_limits(settings: &mut Settings) {

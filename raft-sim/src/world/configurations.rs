@@ -3,7 +3,7 @@
 
 use super::World;
 use crate::checker::quorum::has_quorum;
-use raft_proto::{Index, Membership, NodeId, Start};
+use raft_proto::{EntryId, Index, Membership, NodeId, Start};
 
 /// Configurations that no node need have at this moment, and that count all the same.
 #[derive(Debug)]
@@ -13,23 +13,30 @@ pub(super) struct Configurations {
     committed_at: Index,
     /// Later ones that any node has had. A late message may put them into force again.
     pending: Vec<(Index, Membership)>,
+    /// All that any node has ever had. A node that catches up uses them again, one by one.
+    history: Vec<Membership>,
 }
 
 impl Configurations {
     /// A cluster begins with the members that `first` names.
     pub(super) fn new(first: &Start) -> Configurations {
+        let first = match first {
+            Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
+            Start::Join => Membership::default(),
+        };
         Configurations {
-            committed: match first {
-                Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
-                Start::Join => Membership::default(),
-            },
+            committed: first.clone(),
             committed_at: Index::ZERO,
             pending: Vec::new(),
+            history: vec![first],
         }
     }
 
     /// A node uses the configuration that stands at `index`.
     pub(super) fn used(&mut self, index: Index, membership: Membership) {
+        if !self.history.contains(&membership) {
+            self.history.push(membership.clone());
+        }
         let used = (index, membership);
         if index > self.committed_at && !self.pending.contains(&used) {
             self.pending.push(used);
@@ -55,6 +62,41 @@ impl World {
         let all = used.chain(pending).chain([&self.configurations.committed]);
         // A node that has yet to join knows no members.
         all.filter(|membership| !membership.is_empty())
+    }
+
+    /// Whether the cluster survives it if the node in this place forgets votes that it gave and
+    /// entries that it acknowledged.
+    ///
+    /// No configuration that may be in force may name it. And a node that catches up uses old
+    /// configurations again, one by one, and could be elected by the voters that it then counts. So
+    /// of every configuration that there ever was, the nodes without the last committed entry,
+    /// which would vote for it, must not be a majority.
+    pub(super) fn may_forget(&self, place: usize) -> bool {
+        let node = self.machines[place].id();
+        let counts = |members: &Membership| members.get(node).is_some();
+        let Some(committed) = self.last_committed() else {
+            return false;
+        };
+        if self.all_configurations().any(counts) {
+            return false;
+        }
+        let refuses = |id: NodeId| {
+            let machine = &self.machines[self.place(id)];
+            id != node && machine.id() == id && machine.disk().holds(committed)
+        };
+        let mut history = self.configurations.history.iter();
+        history.all(|members| !has_quorum(members, |id| !refuses(id)))
+    }
+
+    /// The last entry that is committed, if a node that runs knows it.
+    fn last_committed(&self) -> Option<EntryId> {
+        let index = self.judge.commit_index();
+        let mut rafts = self.machines.iter().filter_map(|machine| machine.raft());
+        let term = rafts.find_map(|raft| {
+            let knows = raft.commit_index() >= index && index > Index::ZERO;
+            raft.term_at(index).filter(|_| knows)
+        });
+        term.map(|term| EntryId { index, term })
     }
 
     /// Whether every configuration that may be in force has a majority without this machine.

@@ -30,12 +30,17 @@ impl World {
     pub(super) fn schedule_disk_answers(&mut self, at: usize) {
         let (now, read_time) = (self.now, self.settings.disk.read);
         let (queue, random) = (&mut self.queue, &mut self.random);
+        let input_random = &mut self.input_random;
         let machine = &mut self.machines[at];
+        let slow_reads = machine.faults.slow_reads.at(now);
         let incarnation = machine.incarnation;
         machine.take_delayed_answers(|input| {
             let event = ProcessEvent::DiskAnswer(Box::new(input));
             let event = MachineEvent::Process { incarnation, event };
-            let after = read_time.draw(random);
+            let mut after = read_time.draw(random);
+            if let Some(by) = slow_reads {
+                after += input_random.duration(Duration::ZERO, by);
+            }
             queue.push(
                 now.after(after),
                 SimulationEvent::Machine { place: at, event },

@@ -4,7 +4,7 @@ use crate::clients::ClientRequest;
 use crate::operator::OperatorRequest;
 use bytes::Bytes;
 use core::time::Duration;
-use raft_proto::{Index, Input, Seq, SnapshotId};
+use raft_proto::{Input, NodeId, Seq, SnapshotId, Time};
 
 /// Something that is going to happen.
 #[derive(Clone, Debug)]
@@ -31,13 +31,30 @@ pub(super) enum SimulationEvent {
     Load,
     /// The operator sees to a machine that came back under a new identity.
     Repair { place: usize, tries: u32 },
+    /// A service makes a snapshot, and then another one after each `every`.
+    Compact {
+        place: usize,
+        every: Duration,
+        until: Time,
+    },
+    /// A service makes a snapshot, if it has applied anything since the last one.
+    NewSnapshot { place: usize },
+}
+
+/// Which disks the sender and the receiver of a frame had, where nodes lose disks and keep their
+/// numbers. What was on its way before is not delivered after: connections are made anew, with a
+/// node that begins anew.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    pub(super) from: usize,
+    pub(super) disks: [u32; 2],
 }
 
 /// Something that happens at one machine.
 #[derive(Clone, Debug)]
 pub(super) enum MachineEvent {
     /// A frame arrives.
-    Frame(Bytes),
+    Frame { frame: Bytes, over: Connection },
     /// A frame arrives with other bytes than it was sent with.
     DamagedFrame {
         frame: Bytes,
@@ -66,8 +83,10 @@ pub(super) enum ProcessEvent {
     SyncFailed { outage: Duration },
     /// The disk answers a request other than a write.
     DiskAnswer(Box<Input>),
-    /// The service has applied all entries up to `index`.
-    Applied { index: Index },
+    /// The service has done what it was given to do.
+    ServiceDone,
+    /// The transport learns that its latest messages for this peer are lost, or believes so.
+    Unreachable { peer: NodeId },
     /// The service has written a snapshot.
     SnapshotWritten(Box<(SnapshotId, Bytes)>),
 }

@@ -1,14 +1,15 @@
 //! Frames on the links between machines.
 
 use super::World;
-use super::event::{MachineEvent, SimulationEvent};
+use super::event::{Connection, MachineEvent, ProcessEvent, SimulationEvent};
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::network::Fate;
+use crate::schedule::Place;
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::wire::{self, Envelope, ReceiveError};
-use raft_proto::{Action, Checksum, Input, trace};
+use raft_proto::{Action, Checksum, Input, NodeId, trace};
 
 impl World {
     pub(super) fn send(&mut self, from: usize, action: &Action) {
@@ -19,6 +20,8 @@ impl World {
         let frame = wire::encode(&envelope, message);
         self.recorder.counts.sent(message.kind(), frame.len());
         let place = self.place(*to);
+        let over = self.connection(from, place);
+        let arrival = |frame| MachineEvent::Frame { frame, over };
         let fate = self.network.send(self.now, from, place);
         let node_at_term = trace::NodeAtTerm {
             node: envelope.from,
@@ -34,23 +37,24 @@ impl World {
             Fate::Dropped => {
                 self.recorder.counts.dropped += 1;
                 self.fact(format_args!("{line} (dropped)"));
+                self.report_loss(from, *to);
             }
             Fate::Arrives(after) => {
                 self.fact(line);
-                self.deliver(after, place, MachineEvent::Frame(frame));
+                self.deliver(after, place, arrival(frame));
             }
             Fate::Twice(first, second) => {
                 self.recorder.counts.duplicated += 1;
                 self.fact(format_args!("{line} (twice)"));
-                self.deliver(first, place, MachineEvent::Frame(frame.clone()));
-                self.deliver(second, place, MachineEvent::Frame(frame));
+                self.deliver(first, place, arrival(frame.clone()));
+                self.deliver(second, place, arrival(frame));
             }
             Fate::Damaged(after) => {
                 let damaged: Bytes = self.network.damage(&frame).into();
                 // A few bytes were replaced by the same ones: the frame is what was sent.
                 if damaged == frame {
                     self.fact(line);
-                    return self.deliver(after, place, MachineEvent::Frame(frame));
+                    return self.deliver(after, place, arrival(frame));
                 }
                 self.recorder.counts.corrupted += 1;
                 self.fact(format_args!("{line} (damaged)"));
@@ -61,13 +65,56 @@ impl World {
         }
     }
 
+    /// The connection between two machines as it is now.
+    fn connection(&self, from: usize, to: usize) -> Connection {
+        let disk = |at: usize| self.machines[at].disk_number;
+        Connection {
+            from,
+            disks: [disk(from), disk(to)],
+        }
+    }
+
+    /// A frame is lost. In some cases the sender's transport notices, after a while.
+    fn report_loss(&mut self, from: usize, peer: NodeId) {
+        let network = &self.settings.network;
+        if network.reports_loss == 0 || !self.input_random.chance(network.reports_loss.into()) {
+            return;
+        }
+        let after = network.delay.draw(&mut self.input_random);
+        self.schedule_process_event(from, after, ProcessEvent::Unreachable { peer });
+    }
+
+    /// The transport of a node says that messages for this peer are lost.
+    pub(super) fn unreachable(&mut self, place: usize, peer: NodeId) {
+        self.recorder
+            .coverage
+            .hit(CoverageMark::UnreachableReported);
+        self.give(place, Input::Unreachable { peer });
+    }
+
+    /// The transport of the first machine says so several times, whether it is true or not.
+    pub(super) fn claim_unreachable(&mut self, links: (Place, Place), times: u32, time: Duration) {
+        let (from, to) = links;
+        let Some(peer) = self.machines.get(to.0).map(|machine| machine.id()) else {
+            return;
+        };
+        if !self.network.is_cut(self.now, from.0, to.0) {
+            self.recorder.coverage.hit(CoverageMark::UnreachableWrongly);
+        }
+        for at in 0..times {
+            let event = ProcessEvent::Unreachable { peer };
+            self.schedule_process_event(from.0, time * at / times, event);
+        }
+    }
+
     fn deliver(&mut self, after: Duration, place: usize, event: MachineEvent) {
         self.schedule(after, SimulationEvent::Machine { place, event });
     }
 
-    pub(super) fn arrive(&mut self, to: usize, frame: Bytes) {
+    pub(super) fn arrive(&mut self, to: usize, frame: Bytes, over: Connection) {
         let machine = &self.machines[to];
-        if machine.raft().is_none() {
+        let is_broken = self.connection(over.from, to).disks != over.disks;
+        if machine.raft().is_none() || is_broken {
             self.recorder.counts.dropped += 1;
             return;
         }

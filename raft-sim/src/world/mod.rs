@@ -19,6 +19,7 @@ mod observe;
 mod processes;
 mod reads;
 mod requests;
+mod service;
 mod stall;
 mod steps;
 
@@ -79,6 +80,10 @@ pub struct World {
     standing: Standing,
     /// Draws what disks lose in a crash, and how long everything on a machine takes.
     random: Random,
+    /// As `random`, for what only the rarer inputs need: they change no other draw.
+    input_random: Random,
+    /// Draws which restarts have the seed of the start before.
+    seed_random: Random,
     phase: Phase,
     /// How many events there were since time last passed.
     events_at_once: u32,
@@ -109,7 +114,7 @@ fn machines(settings: &Settings, first: &Start) -> Vec<Machine> {
         let config = settings.config(NodeId(u64::from(at) + 1), start);
         let drift = settings.drift_ppm.get(at as usize).copied();
         let clock = Clock::drifting(drift.unwrap_or(0));
-        Machine::new(config, clock, settings.service.max_sessions, reads)
+        Machine::new(config, clock, &settings.service, reads)
     };
     (0..settings.servers()).map(machine).collect()
 }
@@ -145,6 +150,8 @@ impl World {
             gone: vec![false; count],
             standing: Standing::default(),
             random: random.fork("machines"),
+            input_random: Random::new(seed, "world inputs"),
+            seed_random: Random::new(seed, "equal seeds"),
             phase: Phase::Safety,
             events_at_once: 0,
             requests: 0,
@@ -289,6 +296,12 @@ impl World {
             SimulationEvent::LeaderElected => self.leader_elected(),
             SimulationEvent::Load => self.load(),
             SimulationEvent::Repair { place, tries } => self.repair(place, tries),
+            SimulationEvent::Compact {
+                place,
+                every,
+                until,
+            } => self.compact(place, every, until),
+            SimulationEvent::NewSnapshot { place } => self.make_snapshot(place, 1),
         }
     }
 }

@@ -3,10 +3,12 @@
 use super::World;
 use super::event::{Phase, SimulationEvent};
 use crate::coverage::CoverageMark;
+use crate::disk::FaultRates;
 use crate::duration::Slowdown;
+use crate::machine::FlakyDisk;
 use crate::network::Noise;
 use crate::operator::{MembershipRequest, OperatorRequest};
-use crate::schedule::{Links, NemesisOperation, Target};
+use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Target};
 use core::time::Duration;
 use raft_proto::{Readiness, Time};
 
@@ -68,6 +70,12 @@ impl World {
             NemesisOperation::SlowLink { from, to, by, time } => {
                 self.network.slow_down(from.0, to.0, by, now.after(time));
             }
+            NemesisOperation::Unreachable {
+                from,
+                to,
+                times,
+                time,
+            } => self.claim_unreachable((from, to), times, time),
             NemesisOperation::Transfer { to } => self.ask_leader(OperatorRequest::Transfer(to)),
             NemesisOperation::Change {
                 roles,
@@ -97,7 +105,13 @@ impl World {
             | NemesisOperation::Replace { of, .. }
             | NemesisOperation::Jump { of, .. }
             | NemesisOperation::Freeze { of, .. }
-            | NemesisOperation::Snapshot { of } => {
+            | NemesisOperation::Backup { of }
+            | NemesisOperation::Snapshot { of }
+            | NemesisOperation::Compact { of, .. }
+            | NemesisOperation::SlowRead { of, .. }
+            | NemesisOperation::FlakyDisk { of, .. }
+            | NemesisOperation::SlowService { of, .. }
+            | NemesisOperation::Decay { of, .. } => {
                 if let Some(place) = self.resolve(of) {
                     self.inject_at(place, &operation);
                 }
@@ -112,6 +126,14 @@ impl World {
             Links::One(from, to) => {
                 self.network.cut(from.0, to.0, until);
                 self.recorder.coverage.links_cut(until);
+            }
+            Links::AllBut(from, to) => {
+                for other in (0..self.machines.len()).filter(|at| *at != from.0 && *at != to.0) {
+                    self.network.cut(from.0, other, until);
+                    self.network.cut(other, from.0, until);
+                }
+                self.recorder.coverage.links_cut(until);
+                self.recorder.coverage.hit(CoverageMark::PartialPartition);
             }
             Links::Around(target) => {
                 let side: Vec<usize> = self.resolve(*target).into_iter().collect();
@@ -165,7 +187,13 @@ impl World {
             NemesisOperation::FailWrite { time, .. } => faults.next_write_fails = Some(time),
             NemesisOperation::FailRead { time, .. } => faults.reads_fail_until = now.after(time),
             NemesisOperation::Rot { .. } => self.rot(place),
-            NemesisOperation::Replace { time, .. } => self.replace(place, time),
+            NemesisOperation::Replace { with, time, .. } => match with {
+                ReplacementDisk::NewNode => self.replace(place, time),
+                ReplacementDisk::Empty | ReplacementDisk::OldCopy => {
+                    self.come_back(place, with, time);
+                }
+            },
+            NemesisOperation::Backup { .. } => self.back_up(place),
             NemesisOperation::Jump { by, .. } => {
                 self.recorder.coverage.hit(CoverageMark::ClockJumped);
                 self.machines[place].clock.jump(now, by);
@@ -177,11 +205,30 @@ impl World {
                 self.schedule(time, SimulationEvent::Thaw { place });
             }
             NemesisOperation::Snapshot { .. } => self.make_snapshot(place, 1),
+            NemesisOperation::Compact { every, time, .. } => {
+                self.compact(place, every, now.after(time));
+            }
+            NemesisOperation::SlowRead { by, time, .. } => {
+                let until = now.after(time);
+                faults.slow_reads = Slowdown { by, until };
+            }
+            NemesisOperation::FlakyDisk {
+                failed, gone, time, ..
+            } => {
+                let (rates, until) = (FaultRates { failed, gone }, now.after(time));
+                faults.flaky_disk = FlakyDisk { rates, until };
+            }
+            NemesisOperation::SlowService { by, time, .. } => {
+                let until = now.after(time);
+                faults.slow_service = Slowdown { by, until };
+            }
+            NemesisOperation::Decay { time, .. } => self.decay(place, time),
             // These concern links, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }
             | NemesisOperation::Flaky { .. }
             | NemesisOperation::SlowLink { .. }
+            | NemesisOperation::Unreachable { .. }
             | NemesisOperation::Transfer { .. }
             | NemesisOperation::Change { .. } => {}
         }

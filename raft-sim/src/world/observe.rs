@@ -99,7 +99,7 @@ impl World {
     pub(super) fn observe_event(&mut self, event: &SimulationEvent) {
         self.judge.event_happens(self.now);
         if let SimulationEvent::Machine { event, .. } = event
-            && let MachineEvent::Frame(_) | MachineEvent::DamagedFrame { .. } = event
+            && let MachineEvent::Frame { .. } | MachineEvent::DamagedFrame { .. } = event
         {
             self.judge.message_arrived();
         }
@@ -118,6 +118,16 @@ impl World {
     /// A core hands out entries, or a snapshot, up to `last`.
     pub(super) fn observe_hand_out(&mut self, at: usize, last: EntryId) {
         self.judge.check_handed_out(&self.machines[at], last);
+    }
+
+    /// A node comes back under its own number without what its disk held.
+    pub(super) fn observe_return(&mut self, node: NodeId) {
+        self.judge.returned(node);
+    }
+
+    /// Reads of a node's snapshot return other bytes than were written.
+    pub(super) fn observe_decay(&mut self, node: NodeId) {
+        self.judge.snapshot_decays(node);
     }
 
     /// A node changes its role: from now on two of them may be electable.

@@ -3,27 +3,43 @@
 use super::World;
 use super::event::SimulationEvent;
 use crate::coverage::CoverageMark;
+use crate::schedule::ReplacementDisk;
 use core::time::Duration;
 use raft_proto::{Input, NodeId};
 
 impl World {
     /// Starts the process in this place, unless it runs or never comes back.
     pub(super) fn start(&mut self, place: usize) {
-        let seed = self.random.next_u64();
+        let fresh = self.random.next_u64();
         if self.machines[place].raft().is_some() || self.gone[place] {
             return;
         }
+        let seed = self.seed(place, fresh);
         if self.machines[place].faults.is_rotten {
             // Its storage does not open: what was there is lost.
             self.new_identity(place);
         }
         match self.machines[place].start(seed) {
             Ok(applied) => {
+                if self.machines[place].is_ahead_of_snapshot() {
+                    self.recorder.coverage.hit(CoverageMark::ServiceAhead);
+                }
                 self.observe_start(place, applied);
                 self.give(place, Input::Tick);
             }
             Err(failure) => self.fail(failure),
         }
+    }
+
+    /// The seed of a process that starts: a fresh one, or once more the one of the start before.
+    fn seed(&mut self, place: usize, fresh: u64) -> u64 {
+        let machine = &self.machines[place];
+        let same = self.settings.core.same_seeds;
+        if same == 0 || machine.incarnation == 0 || !self.seed_random.chance(same.into()) {
+            return fresh;
+        }
+        self.recorder.coverage.hit(CoverageMark::SeedRepeated);
+        machine.config().seed
     }
 
     /// The process ends.
@@ -85,6 +101,35 @@ impl World {
         }
         self.stop(place, "loses its disk");
         self.new_identity(place);
+        self.schedule(time, SimulationEvent::Restart { place });
+    }
+
+    /// A copy of the disk is put aside.
+    pub(super) fn back_up(&mut self, place: usize) {
+        if let Err(failure) = self.machines[place].back_up() {
+            self.fail(failure);
+        }
+    }
+
+    /// The disk is lost, and the node comes back under its own number, with an empty disk or an old
+    /// copy. It has forgotten votes and entries: this happens only where no cluster relies on them.
+    pub(super) fn come_back(&mut self, place: usize, with: ReplacementDisk, time: Duration) {
+        let with_copy = with == ReplacementDisk::OldCopy;
+        let machine = &self.machines[place];
+        let is_possible = !machine.faults.is_rotten && (!with_copy || machine.has_backup());
+        if !is_possible || !self.may_forget(place) {
+            return;
+        }
+        let id = machine.id();
+        self.observe_return(id);
+        self.recorder.coverage.hit(if with_copy {
+            CoverageMark::OldCopyUnderOwnNumber
+        } else {
+            CoverageMark::EmptyDiskUnderOwnNumber
+        });
+        self.stop(place, "loses its disk and keeps its number");
+        self.machines[place].come_back(with_copy);
+        self.observe_power_loss();
         self.schedule(time, SimulationEvent::Restart { place });
     }
 

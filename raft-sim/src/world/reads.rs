@@ -109,12 +109,15 @@ impl World {
                 self.recorder.coverage.hit(CoverageMark::LeaseExpired);
                 Some(node)
             }
+            ReadError::TooManyReads { .. } => {
+                self.recorder.coverage.hit(CoverageMark::ReadBoundReached);
+                Some(node)
+            }
             ReadError::LeaseOff => Some(node),
             ReadError::NoLeader
             | ReadError::LeaderChanged
             | ReadError::TimedOut
             | ReadError::NoCommitInTerm
-            | ReadError::TooManyReads { .. }
             | ReadError::Faulted(_) => None,
         };
         self.redirect(client, attempt, leader);

@@ -2,7 +2,8 @@
 
 use super::World;
 use super::event::{MachineEvent, Phase, SimulationEvent};
-use crate::clients::{ClientRequest, RequestBody, TimerOutcome};
+use crate::clients::{ClientRequest, RequestBody, Resized, TimerOutcome};
+use crate::coverage::CoverageMark;
 use crate::pending_commands::{ClientCommand, CommandResult};
 use core::time::Duration;
 use raft_proto::{Commands, Input, NodeId, Proposal, ProposeError};
@@ -110,24 +111,46 @@ impl World {
                 let node = self.machines[place].id();
                 self.tell_clients(node);
             }
-            Err(ProposeError::NotLeader { leader }) => {
+            Err(reason) => {
                 self.recorder.counts.refused += 1;
                 if let Some(origin) = first {
-                    self.redirect(origin.client, origin.attempt, leader);
+                    self.commands_refused(place, origin, reason);
+                }
+            }
+        }
+        Some(outcome)
+    }
+
+    /// A node that may lead refuses commands, and says why.
+    fn commands_refused(&mut self, place: usize, origin: ClientCommand, reason: ProposeError) {
+        let ClientCommand {
+            client, attempt, ..
+        } = origin;
+        let node = self.machines[place].id();
+        match reason {
+            ProposeError::NotLeader { leader } => self.redirect(client, attempt, leader),
+            ProposeError::TooManyUncommitted { .. } => {
+                self.recorder
+                    .coverage
+                    .hit(CoverageMark::ProposalBoundReached);
+                self.redirect(client, attempt, Some(node));
+            }
+            ProposeError::TooLarge { .. } | ProposeError::BatchTooLarge { .. } => {
+                let history = self.judge.client_history();
+                match self.clients.commands_too_large(client, attempt, history) {
+                    Ok(Resized::Smaller) => self.redirect(client, attempt, Some(node)),
+                    Ok(Resized::GivenUp { next_attempt }) => {
+                        self.schedule_next_attempt(client, next_attempt);
+                    }
+                    Err(failure) => self.fail(failure),
                 }
             }
             // The client tries another node when this attempt's time is over.
-            Err(
-                ProposeError::Transferring { .. }
-                | ProposeError::Empty
-                | ProposeError::TooLarge { .. }
-                | ProposeError::BatchTooLarge { .. }
-                | ProposeError::TooManyUncommitted { .. }
-                | ProposeError::LogFull
-                | ProposeError::Faulted(_),
-            ) => self.recorder.counts.refused += 1,
+            ProposeError::Transferring { .. }
+            | ProposeError::Empty
+            | ProposeError::LogFull
+            | ProposeError::Faulted(_) => {}
         }
-        Some(outcome)
     }
 
     /// The client turns to the leader if one is named, and otherwise to any node.

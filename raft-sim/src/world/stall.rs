@@ -58,7 +58,7 @@ impl World {
         }
         let is_frame = matches!(
             event,
-            MachineEvent::Frame(_) | MachineEvent::DamagedFrame { .. }
+            MachineEvent::Frame { .. } | MachineEvent::DamagedFrame { .. }
         );
         if is_frame && stall.waiting.len() >= Stall::MAX_WAITING {
             self.recorder.counts.dropped += 1;

@@ -2,16 +2,15 @@
 
 use super::World;
 use super::event::{MachineEvent, ProcessEvent, SimulationEvent};
-use crate::coverage::CoverageMark;
 use crate::failure::Failure;
-use crate::service::Outcome;
+use crate::machine::ServiceTask;
 use core::time::Duration;
-use raft_proto::{Action, Entries, Input, RoleKind, Time};
+use raft_proto::{Action, Input, RoleKind, Time};
 
 impl World {
     pub(super) fn machine_event(&mut self, place: usize, event: MachineEvent) {
         match event {
-            MachineEvent::Frame(frame) => self.arrive(place, frame),
+            MachineEvent::Frame { frame, over } => self.arrive(place, frame, over),
             MachineEvent::DamagedFrame { frame, checksum } => {
                 self.arrive_damaged(place, frame, checksum);
             }
@@ -31,7 +30,8 @@ impl World {
             ProcessEvent::Synced { seq } => self.synced(place, seq),
             ProcessEvent::SyncFailed { outage } => self.sync_failed(place, outage),
             ProcessEvent::DiskAnswer(input) => self.give(place, *input),
-            ProcessEvent::Applied { index } => self.give(place, Input::Applied { index }),
+            ProcessEvent::ServiceDone => self.service_done(place),
+            ProcessEvent::Unreachable { peer } => self.unreachable(place, peer),
             ProcessEvent::SnapshotWritten(snapshot) => {
                 let (id, data) = *snapshot;
                 self.recorder.counts.snapshots += 1;
@@ -81,14 +81,11 @@ impl World {
                     if let Some(last) = entries.last_id() {
                         self.observe_hand_out(at, last);
                     }
-                    self.apply(at, &entries);
+                    self.give_to_service(at, ServiceTask::Apply(entries));
                 }
                 Action::Restore { snapshot } => {
                     self.observe_hand_out(at, snapshot.id.last);
-                    if let Err(failure) = self.machines[at].restore(snapshot.id) {
-                        self.fail(failure);
-                    }
-                    self.applied(at);
+                    self.give_to_service(at, ServiceTask::Restore(snapshot.id));
                 }
                 Action::Proposed { outcome, .. } => self.proposal_outcome = Some(outcome),
                 Action::Read { id, outcome } => self.read_outcome(at, id, outcome),
@@ -118,57 +115,6 @@ impl World {
                 | Action::WakeAt(_) => {}
             }
         }
-    }
-
-    fn apply(&mut self, at: usize, entries: &Entries) {
-        let mut applied = core::mem::take(&mut self.applied);
-        let machine = &mut self.machines[at];
-        let (id, sessions) = (machine.id(), machine.service.sessions());
-        let result = machine.service.apply(entries, &mut applied);
-        let opened = applied.iter().filter(|one| one.outcome == Outcome::Opened);
-        let is_full = sessions + opened.count() > machine.service.sessions();
-        if let Err(damaged) = result {
-            let (node, bytes) = (id, damaged.0);
-            self.fail(Failure::UnknownCommand { node, bytes });
-        }
-        if is_full {
-            self.recorder.coverage.hit(CoverageMark::SessionEvicted);
-        }
-        for one in &applied {
-            self.observe_command(id, one);
-        }
-        let mut outcomes = core::mem::take(&mut self.outcomes);
-        let pending = &mut self.machines[at].pending_commands;
-        pending.applied(entries, &applied, &mut outcomes);
-        applied.clear();
-        self.applied = applied;
-        self.outcomes = outcomes;
-        self.tell_clients(id);
-        self.make_snapshot(at, self.settings.service.snapshot_every);
-        self.applied(at);
-    }
-
-    /// The service holds all that it was given. It says so at once or after a while.
-    fn applied(&mut self, at: usize) {
-        let index = self.machines[at].service.last.index;
-        self.answer_reads(at, index);
-        let time = self.settings.service.apply_time;
-        if time.max <= time.min {
-            self.inputs.push_back(Input::Applied { index });
-            return;
-        }
-        let after = time.draw(&mut self.random);
-        self.schedule_process_event(at, after, ProcessEvent::Applied { index });
-    }
-
-    pub(super) fn make_snapshot(&mut self, at: usize, every: u64) {
-        let service = &self.settings.service;
-        let Some(snapshot) = self.machines[at].begin_snapshot(every, service.snapshot_bytes) else {
-            return;
-        };
-        let after = service.snapshot_time.draw(&mut self.random);
-        let event = ProcessEvent::SnapshotWritten(Box::new(snapshot));
-        self.schedule_process_event(at, after, event);
     }
 
     /// Timers are lazy: deadlines nearly always move to later, and the queue learns of that only

@@ -1,155 +1,17 @@
 //! Coverage: which rare situations a run has reached. A search that never reaches one proves
 //! nothing about it.
 
-use core::fmt;
+mod disk_answers;
+mod mark;
+
+pub use mark::CoverageMark;
+
+use disk_answers::DiskAnswers;
 use raft_proto::{
-    Action, EntryId, EntryKind, Index, Message, NodeId, Raft, ReadError, RoleKind, Seq, Term, Time,
-    Write,
+    Action, EntryId, EntryKind, Index, Input, Message, NodeId, PeerState, Raft, ReadError,
+    RoleKind, Seq, Term, Time, Write,
 };
 use std::collections::BTreeMap;
-
-/// A coverage mark: a situation that a search for bugs has to reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CoverageMark {
-    /// A term with candidates and without a leader (section 5.2).
-    SplitVote,
-    /// Two nodes led at the same moment, in different terms.
-    TwoLeaders,
-    /// A follower overwrote entries that it had stored (section 5.3).
-    Truncation,
-    /// Entries of earlier terms became committed by one of the leader's own (section 5.4.2).
-    OldTermsCommitted,
-    /// A configuration was overwritten before it was committed (section 6).
-    ConfigurationTruncated,
-    /// A leader was elected whose configuration is joint.
-    LeaderInJointChange,
-    /// A leader was elected that is no member of its own configuration: it leads its own removal.
-    LeaderOutsideItsConfiguration,
-    /// A snapshot replaced a log that had entries beyond it or beside it (section 7).
-    RestoreOverEntries,
-    /// A node crashed while writes were pending.
-    CrashInWrite,
-    /// A leader crashed.
-    LeaderCrash,
-    /// Every node was down at the same moment.
-    AllDown,
-    /// More than half of the voters held an entry of an earlier term than their leader's that no
-    /// node had committed. Counting its replicas must not commit it (section 5.4.2; Figure 8 (c)).
-    /// This is checked for the last entry of a leader when it is elected, and for the last entry of
-    /// a follower's log when it is of an earlier term.
-    Figure8,
-    /// Such an entry was overwritten (Figure 8 (d)).
-    Figure8Overwritten,
-    /// A chunk of a snapshot was sent while links were cut.
-    SnapshotSentInPartition,
-    /// A snapshot was installed while links were cut.
-    SnapshotInstalledInPartition,
-    /// A leader refused a read because its lease had run out, or was given up (thesis 6.4.1).
-    LeaseExpired,
-    /// Leadership was transferred on demand (thesis 3.10).
-    LeadershipTransferred,
-    /// A node stood still for a while, and its clock went on.
-    NodePaused,
-    /// A node's clock jumped.
-    ClockJumped,
-    /// A new node took over a machine whose disk was lost.
-    NewIdentity,
-    /// A crash left a part of a write on disk.
-    TornWrite,
-    /// A read from disk failed.
-    ReadError,
-    /// Bits on a disk changed by themselves.
-    BitRot,
-    /// A frame arrived with other bytes than it was sent with.
-    FrameCorrupted,
-    /// A process was killed, and the machine kept all that was written.
-    ProcessKilled,
-    /// A machine lost power while its process was down.
-    PowerLostWhileDown,
-    /// A service closed a session to make room for another one (thesis 6.3).
-    SessionEvicted,
-    /// A client repeated a command that had already run (thesis 6.3).
-    CommandRepeated,
-    /// A service refused a command whose session or answer it had dropped.
-    CommandRefused,
-    /// Only a majority of the machines healed, and had to go on without the others.
-    QuorumOnlyHealed,
-}
-
-impl CoverageMark {
-    /// All of them.
-    pub const ALL: [CoverageMark; 30] = [
-        CoverageMark::SplitVote,
-        CoverageMark::TwoLeaders,
-        CoverageMark::Truncation,
-        CoverageMark::OldTermsCommitted,
-        CoverageMark::ConfigurationTruncated,
-        CoverageMark::LeaderInJointChange,
-        CoverageMark::LeaderOutsideItsConfiguration,
-        CoverageMark::RestoreOverEntries,
-        CoverageMark::CrashInWrite,
-        CoverageMark::LeaderCrash,
-        CoverageMark::AllDown,
-        CoverageMark::Figure8,
-        CoverageMark::Figure8Overwritten,
-        CoverageMark::SnapshotSentInPartition,
-        CoverageMark::SnapshotInstalledInPartition,
-        CoverageMark::LeaseExpired,
-        CoverageMark::LeadershipTransferred,
-        CoverageMark::NodePaused,
-        CoverageMark::ClockJumped,
-        CoverageMark::NewIdentity,
-        CoverageMark::TornWrite,
-        CoverageMark::ReadError,
-        CoverageMark::BitRot,
-        CoverageMark::FrameCorrupted,
-        CoverageMark::ProcessKilled,
-        CoverageMark::PowerLostWhileDown,
-        CoverageMark::SessionEvicted,
-        CoverageMark::CommandRepeated,
-        CoverageMark::CommandRefused,
-        CoverageMark::QuorumOnlyHealed,
-    ];
-}
-
-impl fmt::Display for CoverageMark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CoverageMark::SplitVote => "a split vote",
-            CoverageMark::TwoLeaders => "two leaders at once",
-            CoverageMark::Truncation => "stored entries overwritten",
-            CoverageMark::OldTermsCommitted => "earlier terms' entries committed",
-            CoverageMark::ConfigurationTruncated => "a configuration overwritten",
-            CoverageMark::LeaderInJointChange => "a leader elected in a joint change",
-            CoverageMark::LeaderOutsideItsConfiguration => "a leader elected to remove itself",
-            CoverageMark::RestoreOverEntries => "a snapshot restored over entries",
-            CoverageMark::CrashInWrite => "a crash in the middle of a write",
-            CoverageMark::LeaderCrash => "a leader crashed",
-            CoverageMark::AllDown => "all nodes down at once",
-            CoverageMark::Figure8 => "a majority's old entry not committed",
-            CoverageMark::Figure8Overwritten => "a majority's old entry overwritten",
-            CoverageMark::SnapshotSentInPartition => "a snapshot sent while links were cut",
-            CoverageMark::SnapshotInstalledInPartition => {
-                "a snapshot installed while links were cut"
-            }
-            CoverageMark::LeaseExpired => "a lease expired",
-            CoverageMark::LeadershipTransferred => "leadership transferred",
-            CoverageMark::NodePaused => "a node paused",
-            CoverageMark::ClockJumped => "a clock jumped",
-            CoverageMark::NewIdentity => "a server began anew under a new id",
-            CoverageMark::TornWrite => "a write torn",
-            CoverageMark::ReadError => "a read from disk failed",
-            CoverageMark::BitRot => "bits on a disk flipped",
-            CoverageMark::FrameCorrupted => "a frame corrupted",
-            CoverageMark::ProcessKilled => "a process killed",
-            CoverageMark::PowerLostWhileDown => "power lost while a process was down",
-            CoverageMark::SessionEvicted => "a session evicted",
-            CoverageMark::CommandRepeated => "a command repeated",
-            CoverageMark::CommandRefused => "a command refused by its session",
-            CoverageMark::QuorumOnlyHealed => "only a majority healed",
-        })
-    }
-}
 
 /// Whether an action may hit a mark.
 fn may_hit(action: &Action) -> bool {
@@ -160,21 +22,30 @@ fn may_hit(action: &Action) -> bool {
         | Action::Restore { .. }
         | Action::RoleChanged { .. }
         | Action::Read { .. }
-        | Action::Transferred { .. } => true,
-        Action::ReadSnapshot { .. }
+        | Action::ReadSnapshot { .. }
         | Action::WriteSnapshot { .. }
-        | Action::ReleaseSnapshot { .. }
+        | Action::ReadEntries { .. }
+        | Action::Transferred { .. } => true,
+        Action::ReleaseSnapshot { .. }
         | Action::WakeAt(_)
         | Action::Proposed { .. }
         | Action::ChangeProposed { .. }
         | Action::MembershipChanged { .. }
-        | Action::ReadEntries { .. }
         | Action::LeaderChanged { .. }
         | Action::Rejected { .. }
         | Action::Refused { .. }
         | Action::LostState { .. }
         | Action::Faulted { .. } => false,
     }
+}
+
+/// Whether a leader sends a snapshot that ends before `index`.
+fn sends_older(raft: &Raft, index: Index) -> bool {
+    let is_older = |state: PeerState| match state {
+        PeerState::Snapshot { snapshot, .. } => snapshot.last.index < index,
+        PeerState::Probe | PeerState::Replicate { .. } => false,
+    };
+    raft.role() == RoleKind::Leader && (raft.status().peers.iter()).any(|peer| is_older(peer.state))
 }
 
 /// The state of a node between its steps.
@@ -203,6 +74,7 @@ struct Election {
 pub struct Coverage {
     counts: BTreeMap<CoverageMark, u64>,
     nodes: BTreeMap<NodeId, Known>,
+    disk_answers: DiskAnswers,
     /// The election in the greatest term that had candidates.
     election: Option<Election>,
     /// The greatest commitIndex of any node.
@@ -250,6 +122,7 @@ impl Coverage {
 
     /// A node has crashed.
     pub fn stopped(&mut self, node: NodeId) {
+        self.disk_answers.stopped(node);
         let Some(known) = self.nodes.remove(&node) else {
             return;
         };
@@ -271,6 +144,13 @@ impl Coverage {
         }
     }
 
+    /// A node is about to take an input: the disk's answer to a request may be late, or an error.
+    pub fn input(&mut self, now: Time, raft: &Raft, input: &Input) {
+        for mark in self.disk_answers.input(now, raft, input) {
+            self.hit(mark);
+        }
+    }
+
     /// A node has taken a step.
     pub fn observe(&mut self, now: Time, raft: &Raft, actions: &[Action]) {
         self.now = now;
@@ -283,6 +163,7 @@ impl Coverage {
         };
         for action in actions {
             self.action(raft, action, &mut known);
+            self.disk_answers.action(now, raft.id(), action);
         }
         known.role = raft.role();
         self.nodes.insert(raft.id(), known);
@@ -297,6 +178,9 @@ impl Coverage {
                     && known.configuration <= last.index
                 {
                     known.configuration = Index::ZERO; // Committed: never overwritten.
+                }
+                if raft.handed_out_index() < raft.commit_index().min(raft.durable_index()) {
+                    self.hit(CoverageMark::ApplyBoundReached);
                 }
                 let old = |entry: &raft_proto::Entry<'_>| entry.term() < raft.term();
                 if raft.role() == RoleKind::Leader && entries.iter().any(|entry| old(&entry)) {
@@ -331,6 +215,11 @@ impl Coverage {
         known.pending_write = Some(write.seq);
         if write.install.is_some() && self.cut_until > self.now {
             self.hit(CoverageMark::SnapshotInstalledInPartition);
+        }
+        if let Some(compaction) = &write.compact
+            && sends_older(raft, compaction.snapshot.id.last.index)
+        {
+            self.hit(CoverageMark::CompactionInTransfer);
         }
         let Some(first) = write.entries.first_index() else {
             return;

@@ -1,21 +1,25 @@
 //! One machine of a run: its process while that runs and its disk while it does not, its clock, its
 //! service, and the faults that it suffers.
 
+mod faults;
+mod service;
+
+pub use faults::{FlakyDisk, MachineFaults};
+pub use service::ServiceTask;
+
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::duration::Slowdown;
 use crate::failure::Failure;
 use crate::pending_commands::PendingCommands;
 use crate::process::{DiskReads, DiskSyncs, Observer, Process, ProcessError};
 use crate::random::Random;
 use crate::service::Service;
-use bytes::Bytes;
-use core::time::Duration;
+use crate::settings::ServiceSettings;
 use raft_proto::wire::Receiver;
 use raft_proto::{
-    Action, Config, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq, SnapshotId,
-    Start, Time,
+    Action, Config, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq, Start, Time,
 };
+use service::Tasks;
 
 #[derive(Debug)]
 enum State {
@@ -31,34 +35,19 @@ struct Syncs {
     covered: Seq,
 }
 
-/// The faults that a machine suffers, other than that its process may be down.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MachineFaults {
-    /// By how much each sync takes longer, at most.
-    pub slow_disk: Slowdown,
-    /// Reads from the disk fail until then.
-    pub reads_fail_until: Time,
-    /// The next sync fails, and the outage that follows lasts so long.
-    pub next_write_fails: Option<Duration>,
-    /// The bytes on its disk have decayed: its storage cannot be opened again.
-    pub is_rotten: bool,
-}
-
-impl MachineFaults {
-    /// Ends all faults that pass. A rotten disk stays rotten.
-    pub fn heal(&mut self) {
-        *self = MachineFaults {
-            is_rotten: self.is_rotten,
-            ..MachineFaults::default()
-        };
-    }
-}
-
 /// The place of a node among so many machines, whatever its identity: each new identity is greater
 /// than the one before by the number of machines.
 pub fn place_of(id: NodeId, machines: usize) -> usize {
     let at = id.0.saturating_sub(1) % machines as u64;
     at as usize
+}
+
+/// A copy of a disk.
+#[derive(Clone, Debug, Default)]
+struct Backup {
+    disk: Disk,
+    /// What the service had saved.
+    saved: Option<Service>,
 }
 
 /// One machine.
@@ -70,9 +59,20 @@ pub struct Machine {
     pub clock: Clock,
     receiver: Receiver,
     max_sessions: u32,
+    /// As [`ServiceSettings::saves_every`].
+    saves_every: Option<u64>,
     reads: DiskReads,
-    /// Its state machine; that of the last snapshot after a restart.
+    /// Its state machine; after a restart, that of the last snapshot, or what it has saved.
     pub service: Service,
+    /// What the service has saved by itself: durable, and never beyond the log.
+    saved: Option<Service>,
+    /// What the service was given and has not done yet.
+    tasks: Tasks,
+    /// A copy of its disk that was put aside.
+    backup: Option<Backup>,
+    /// Which disk it is under the node's number, for the network: what another one sent before is
+    /// not delivered.
+    pub(crate) disk_number: u32,
     /// Commands that it has accepted, and whose clients wait.
     pub pending_commands: PendingCommands,
     /// Reads that the core has allowed, and that wait until the service is at this index.
@@ -98,15 +98,25 @@ pub struct Machine {
 
 impl Machine {
     /// A machine with an empty disk, whose process does not run.
-    pub fn new(config: Config, clock: Clock, max_sessions: u32, reads: DiskReads) -> Machine {
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        service: &ServiceSettings,
+        reads: DiskReads,
+    ) -> Machine {
         Machine {
             state: State::Down(Box::default()),
             receiver: Receiver::new(&config),
             config,
             clock,
-            max_sessions,
+            max_sessions: service.max_sessions,
+            saves_every: service.saves_every,
             reads,
-            service: Service::new(max_sessions),
+            service: Service::new(service.max_sessions),
+            saved: None,
+            tasks: Tasks::default(),
+            backup: None,
+            disk_number: 0,
             pending_commands: PendingCommands::default(),
             allowed_reads: Vec::new(),
             faults: MachineFaults::default(),
@@ -221,15 +231,11 @@ impl Machine {
         if disk.has_lost_its_snapshot() {
             return Err(Failure::NoSnapshot { node });
         }
-        self.service = match disk.recovered_snapshot() {
-            Some((_, data)) => {
-                Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?
-            }
-            None => Service::new(self.max_sessions),
-        };
-        self.snapshot = self.service.last.index;
+        self.load_service(&disk)?;
         self.config.seed = seed;
-        let process = Process::start(self.config.clone(), *disk, DiskSyncs::Scheduled);
+        let (config, syncs) = (self.config.clone(), DiskSyncs::Scheduled);
+        let applied = self.saves_every.map(|_| self.service.last.index);
+        let process = Process::start_after(config, *disk, syncs, applied);
         let mut process = process.map_err(|reason| self.process_failed(reason))?;
         process.set_reads(self.reads);
         self.state = State::Running(Box::new(process));
@@ -244,6 +250,7 @@ impl Machine {
         let down = State::Down(Box::default());
         self.state = match core::mem::replace(&mut self.state, down) {
             State::Running(process) => {
+                self.save_at_end();
                 self.last_membership = process.raft().membership().clone();
                 State::Down(Box::new(process.kill()))
             }
@@ -253,6 +260,7 @@ impl Machine {
         self.incarnation += 1; // What is under way belongs to the incarnation that ends.
         self.pending_commands = PendingCommands::default();
         self.allowed_reads.clear();
+        self.tasks = Tasks::default();
         self.syncs = Syncs::default();
         self.timer = Time::NEVER;
     }
@@ -276,6 +284,60 @@ impl Machine {
         self.faults.is_rotten = false;
         self.last_membership = Membership::default();
         self.stored_membership = Membership::default();
+        self.saved = None;
+        self.backup = None;
+    }
+
+    /// Puts a copy of the disk aside, as it would be found after a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Process`].
+    pub fn back_up(&mut self) -> Result<(), Failure> {
+        let disk = self.disk().durable_copy();
+        let disk = disk.map_err(|reason| self.process_failed(reason.into()))?;
+        let mut saved = self.saved.clone();
+        if self.saves_every == Some(1) && self.raft().is_some() {
+            saved = Some(self.service.clone());
+        }
+        self.backup = Some(Backup { disk, saved });
+        Ok(())
+    }
+
+    /// Whether there is a copy of its disk.
+    pub fn has_backup(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    /// The disk is lost. The node comes back under its own number, with an empty one or with the
+    /// copy that was put aside.
+    pub fn come_back(&mut self, with_copy: bool) {
+        self.kill();
+        let backup = self.backup.clone().filter(|_| with_copy);
+        let Backup { disk, saved } = backup.unwrap_or_default();
+        self.last_membership = disk.membership();
+        self.stored_membership = disk.membership();
+        self.state = State::Down(Box::new(disk));
+        self.saved = saved;
+        self.config.start = Start::Join;
+        self.faults.is_rotten = false;
+        self.disk_number += 1;
+    }
+
+    /// Reads of the snapshot that the core uses return other bytes from now on, if the service has
+    /// applied more since: it can make a newer one. Returns whether they do.
+    pub fn decay(&mut self) -> bool {
+        let State::Running(process) = &mut self.state else {
+            return false;
+        };
+        let Some(id) = process.raft().snapshot().map(|snapshot| snapshot.id) else {
+            return false;
+        };
+        let has_more = self.service.last.index > id.last.index;
+        if has_more {
+            process.disk_mut().decay(id);
+        }
+        has_more
     }
 
     /// Gives an input to the core, if it runs.
@@ -323,7 +385,13 @@ impl Machine {
     fn process_at(&mut self, at: Time) -> Option<&mut Process> {
         match &mut self.state {
             State::Running(process) => {
-                process.disk_mut().reads_fail = self.faults.reads_fail_until > at;
+                let disk = process.disk_mut();
+                disk.reads_fail = self.faults.reads_fail_until > at;
+                disk.flaky = self.faults.flaky_disk.at(at);
+                process.set_reads(match self.faults.slow_reads.at(at) {
+                    Some(_) => DiskReads::Scheduled,
+                    None => self.reads,
+                });
                 Some(process)
             }
             State::Down(_) => None,
@@ -374,35 +442,6 @@ impl Machine {
         (persisted < process.issued()).then_some(persisted.next())
     }
 
-    /// The service takes over the state of a snapshot that was installed.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::NoSnapshot`], [`Failure::Snapshot`].
-    pub fn restore(&mut self, id: SnapshotId) -> Result<(), Failure> {
-        let node = self.id();
-        let data = match &self.state {
-            State::Running(process) => process.disk().snapshot(id),
-            State::Down(_) => None,
-        };
-        let data = data.ok_or(Failure::NoSnapshot { node })?;
-        self.service =
-            Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?;
-        self.snapshot = self.snapshot.max(id.last.index);
-        self.pending_commands.restored(id.last.index);
-        Ok(())
-    }
-
-    /// Makes a snapshot if the service has applied `every` entries since the last one.
-    pub fn begin_snapshot(&mut self, every: u64, size: u64) -> Option<(SnapshotId, Bytes)> {
-        let is_due = self.service.last.index.since(self.snapshot) >= every.max(1);
-        if self.raft().is_none() || !is_due {
-            return None;
-        }
-        self.snapshot = self.service.last.index;
-        Some(self.service.snapshot(size))
-    }
-
     /// The bytes of all snapshots on the disk decay.
     pub fn decay_snapshots(&mut self) {
         match &mut self.state {
@@ -415,12 +454,5 @@ impl Machine {
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.config);
         self.receiver = Receiver::new(&self.config);
-    }
-
-    /// The bytes of a snapshot that the service has made are on the disk.
-    pub fn snapshot_written(&mut self, id: SnapshotId, data: Bytes) {
-        if let State::Running(process) = &mut self.state {
-            process.store_snapshot(id, data);
-        }
     }
 }

@@ -1,0 +1,250 @@
+//! The operations of the nemesis that drive the rarer inputs of the core, drawn one by one. They
+//! come from a stream of their own: what the other kinds do does not depend on them.
+
+use super::{Draft, later, rounded};
+use crate::duration::DurationRange;
+use crate::intensity::{FaultKind, Intensities};
+use crate::random::Random;
+use crate::request::Faults;
+use crate::schedule::nemesis::TargetRole;
+use crate::schedule::{Links, NemesisOperation, Place, ReplacementDisk, Target};
+use core::time::Duration;
+use raft_proto::Time;
+use std::collections::BTreeMap;
+
+/// The kinds that strike now and then. The others are settings of the whole run.
+const EPISODES: [FaultKind; 8] = [
+    FaultKind::Unreachable,
+    FaultKind::SlowRead,
+    FaultKind::FlakyDisk,
+    FaultKind::SlowService,
+    FaultKind::Compact,
+    FaultKind::Partial,
+    FaultKind::Return,
+    FaultKind::Decay,
+];
+
+/// These operations until the faults end.
+pub(super) struct Inputs {
+    random: Random,
+    ends: Time,
+    servers: u64,
+    intensities: Intensities,
+    pause: DurationRange,
+    /// When the next episode begins.
+    next: Time,
+    /// Operations that are drawn, by their times and in the order in which they were drawn.
+    drawn: BTreeMap<(Time, u64), NemesisOperation>,
+    count: u64,
+}
+
+impl Inputs {
+    pub(super) fn new(draft: &Draft, mut random: Random) -> Inputs {
+        let (request, intensities) = (&draft.request, draft.intensities);
+        let often = random.between(300_000, 5_000_000);
+        let pause = if request.faults == Faults::Wild {
+            DurationRange::micros(50_000, often)
+        } else {
+            DurationRange::micros(1_000_000, 15_000_000)
+        };
+        let is_on = EPISODES.iter().any(|kind| intensities.get(*kind) > 0);
+        let first = later(Time::ZERO, pause.draw(&mut random));
+        Inputs {
+            ends: Time::from_epoch(request.time),
+            servers: draft.settings.servers().into(),
+            intensities,
+            pause,
+            next: if is_on { first } else { Time::NEVER },
+            drawn: BTreeMap::new(),
+            count: 0,
+            random,
+        }
+    }
+
+    fn push(&mut self, at: Time, operation: NemesisOperation) {
+        self.count += 1;
+        self.drawn.insert((at, self.count), operation);
+    }
+
+    fn any(&mut self) -> Place {
+        Place(self.random.below(self.servers) as usize)
+    }
+
+    /// The leader in half of all cases: it is the one that reads for others.
+    fn target(&mut self) -> Target {
+        let any = self.any();
+        if self.random.chance(500) {
+            Target::Leader
+        } else {
+            Target::Node(any)
+        }
+    }
+
+    /// A duration from `least` to at most `most` more, which is longer the harder a kind strikes.
+    fn duration(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
+        let most = least + most * u64::from(self.intensities.get(kind)) / 100;
+        rounded(DurationRange::micros(least, most.max(least + 10)).draw(&mut self.random))
+    }
+
+    fn time(&mut self) -> Duration {
+        rounded(DurationRange::micros(10_000, 4_000_000).draw(&mut self.random))
+    }
+
+    /// Two different machines, if there are two.
+    fn link(&mut self) -> (Place, Place) {
+        let from = self.any();
+        let others = self.servers.saturating_sub(1).max(1);
+        let other = self.random.between(1, others);
+        let to = (from.0 as u64 + other) % self.servers;
+        (from, Place(to as usize))
+    }
+
+    /// One of [`EPISODES`], the harder ones more often.
+    fn choose(&mut self) -> Option<FaultKind> {
+        let weight = |kind: &FaultKind| u64::from(self.intensities.get(*kind));
+        let mut draw = self.random.below(EPISODES.iter().map(weight).sum());
+        EPISODES.into_iter().find(|kind| {
+            let weight = u64::from(self.intensities.get(*kind));
+            let hit = draw < weight;
+            draw = draw.saturating_sub(weight);
+            hit
+        })
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only some kinds are episodes of this sort"
+    )]
+    fn episode(&mut self, at: Time) {
+        let Some(kind) = self.choose() else {
+            return;
+        };
+        let per_mille = |inputs: &mut Inputs| {
+            let most = 9 * u64::from(inputs.intensities.get(kind));
+            inputs.random.between(0, most) as u32 // at most 900
+        };
+        let operation = match kind {
+            FaultKind::Unreachable => {
+                let (from, to) = self.link();
+                let times = self.random.between(1, 12) as u32; // at most 12
+                let time = self.duration(kind, 1_000, 1_000_000);
+                NemesisOperation::Unreachable {
+                    from,
+                    to,
+                    times,
+                    time,
+                }
+            }
+            FaultKind::SlowRead => NemesisOperation::SlowRead {
+                of: self.target(),
+                by: self.duration(kind, 10_000, 3_000_000),
+                time: self.time(),
+            },
+            FaultKind::FlakyDisk => NemesisOperation::FlakyDisk {
+                of: self.target(),
+                failed: per_mille(self),
+                gone: per_mille(self) / 3,
+                time: self.time(),
+            },
+            FaultKind::SlowService => NemesisOperation::SlowService {
+                of: self.target(),
+                by: self.duration(kind, 10_000, 1_500_000),
+                time: self.time(),
+            },
+            FaultKind::Compact => NemesisOperation::Compact {
+                of: self.target(),
+                every: rounded(DurationRange::micros(5_000, 200_000).draw(&mut self.random)),
+                time: self.time(),
+            },
+            FaultKind::Partial => self.partial(at),
+            FaultKind::Return => return self.returns(at),
+            FaultKind::Decay => NemesisOperation::Decay {
+                of: self.target(),
+                time: self.time(),
+            },
+            _ => return, // `EPISODES` holds no other kind.
+        };
+        self.push(at, operation);
+    }
+
+    /// One machine reaches only one other, for long; two machines do not reach each other; or a
+    /// machine hears another one, but is not heard by it.
+    fn partial(&mut self, at: Time) -> NemesisOperation {
+        let (from, to) = self.link();
+        let time = self.duration(FaultKind::Partial, 1_000_000, 20_000_000);
+        let links = match self.random.below(4) {
+            0..2 => Links::AllBut(from, to),
+            2 => {
+                let links = Links::One(to, from);
+                self.push(at, NemesisOperation::Cut { links, time });
+                Links::One(from, to)
+            }
+            _ => Links::One(from, to),
+        };
+        NemesisOperation::Cut { links, time }
+    }
+
+    /// One or two nodes are taken out of the membership. They lose their disks, or get old copies
+    /// of them, come back under their own numbers, and are added again: first as learners.
+    fn returns(&mut self, at: Time) {
+        let (first, second) = self.link();
+        let mut places = vec![first];
+        if self.random.chance(300) && self.servers > 4 {
+            places.push(second);
+        }
+        let roles = |role| places.iter().map(|place| (*place, role)).collect();
+        let change = |roles, is_forced| NemesisOperation::Change {
+            roles,
+            is_forced,
+            is_for_next: false,
+        };
+        let mut next = at;
+        let mut step = |inputs: &mut Inputs, least, most| {
+            let pause = DurationRange::micros(least, most).draw(&mut inputs.random);
+            next = later(next, pause);
+            next
+        };
+        let is_copied = self.random.chance(500);
+        if is_copied {
+            for place in &places {
+                let of = Target::Node(*place);
+                self.push(at, NemesisOperation::Backup { of });
+            }
+        }
+        let out = step(self, 0, 3_000_000);
+        self.push(out, change(roles(TargetRole::NonMember), true));
+        let lost = step(self, 200_000, 2_000_000);
+        for place in &places {
+            let with = if is_copied && !self.random.chance(300) {
+                ReplacementDisk::OldCopy
+            } else {
+                ReplacementDisk::Empty
+            };
+            let (of, time) = (Target::Node(*place), self.time());
+            self.push(lost, NemesisOperation::Replace { of, with, time });
+        }
+        let learner = step(self, 100_000, 4_000_000);
+        self.push(learner, change(roles(TargetRole::Learner), false));
+        let voter = step(self, 200_000, 3_000_000);
+        let is_forced = self.random.chance(300);
+        self.push(voter, change(roles(TargetRole::Voter), is_forced));
+    }
+}
+
+impl Iterator for Inputs {
+    type Item = (Time, NemesisOperation);
+
+    fn next(&mut self) -> Option<(Time, NemesisOperation)> {
+        loop {
+            let first = self.drawn.first_key_value().map(|((at, _), _)| *at);
+            // Operations that are drawn later are not due earlier.
+            if self.next >= self.ends || first.is_some_and(|first| first <= self.next) {
+                let ((at, _), operation) = self.drawn.pop_first()?;
+                return (at < self.ends).then_some((at, operation));
+            }
+            let at = self.next;
+            self.episode(at);
+            self.next = later(at, self.pause.draw(&mut self.random));
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! How files write the operations of the nemesis.
+
+use super::{Links, NemesisOperation, Place, ReplacementDisk, Target, TargetRole};
+use crate::duration::HumanDuration;
+use crate::schedule::words::{Unreadable, Words};
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+
+/// A duration as files write it: `250ms`.
+fn lasts(time: &Duration) -> HumanDuration {
+    HumanDuration(*time)
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Links::Around(target) => write!(f, "isolate {target}"),
+            Links::Between(places) => {
+                f.write_str("split")?;
+                places.iter().try_for_each(|place| write!(f, " {place}"))
+            }
+            Links::One(from, to) => write!(f, "cut {from}->{to}"),
+            Links::AllBut(from, to) => write!(f, "isolate {from} but {to}"),
+        }
+    }
+}
+
+impl fmt::Display for NemesisOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NemesisOperation::Noise {
+                loss,
+                duplicate,
+                late,
+                corrupt,
+                by,
+                time,
+            } => write!(
+                f,
+                "noise loss={loss} duplicate={duplicate} late={late} corrupt={corrupt} by {} for {}",
+                lasts(by),
+                lasts(time)
+            ),
+            NemesisOperation::Cut { links, time } => write!(f, "{links} for {}", lasts(time)),
+            NemesisOperation::Flaky {
+                from,
+                to,
+                loss,
+                time,
+            } => write!(f, "flaky {from}->{to} loss={loss} for {}", lasts(time)),
+            NemesisOperation::SlowLink { from, to, by, time } => {
+                let (by, time) = (lasts(by), lasts(time));
+                write!(f, "slow-link {from}->{to} by {by} for {time}")
+            }
+            NemesisOperation::Unreachable {
+                from,
+                to,
+                times,
+                time,
+            } => {
+                let time = lasts(time);
+                write!(f, "unreachable {from}->{to} times={times} for {time}")
+            }
+            NemesisOperation::Transfer { to: None } => f.write_str("transfer"),
+            NemesisOperation::Transfer { to: Some(place) } => write!(f, "transfer to {place}"),
+            NemesisOperation::Change {
+                roles,
+                is_forced,
+                is_for_next,
+            } => {
+                f.write_str("change")?;
+                for (place, role) in roles {
+                    let role = match role {
+                        TargetRole::Voter => "voter",
+                        TargetRole::Learner => "learner",
+                        TargetRole::NonMember => "out",
+                    };
+                    write!(f, " {place}={role}")?;
+                }
+                f.write_str(if *is_forced { " forced" } else { "" })?;
+                f.write_str(if *is_for_next { " next" } else { "" })
+            }
+            NemesisOperation::Crash { .. }
+            | NemesisOperation::Kill { .. }
+            | NemesisOperation::Pause { .. }
+            | NemesisOperation::SlowNode { .. }
+            | NemesisOperation::SlowDisk { .. }
+            | NemesisOperation::FailWrite { .. }
+            | NemesisOperation::FailRead { .. }
+            | NemesisOperation::Rot { .. }
+            | NemesisOperation::Replace { .. }
+            | NemesisOperation::Backup { .. }
+            | NemesisOperation::Jump { .. }
+            | NemesisOperation::Freeze { .. }
+            | NemesisOperation::Snapshot { .. }
+            | NemesisOperation::Compact { .. }
+            | NemesisOperation::SlowRead { .. }
+            | NemesisOperation::FlakyDisk { .. }
+            | NemesisOperation::SlowService { .. }
+            | NemesisOperation::Decay { .. } => self.write_at_machine(f),
+        }
+    }
+}
+
+impl NemesisOperation {
+    /// Writes an operation that concerns one machine.
+    fn write_at_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NemesisOperation::Crash { of, time } => write!(f, "crash {of} for {}", lasts(time)),
+            NemesisOperation::Kill { of, time } => write!(f, "kill {of} for {}", lasts(time)),
+            NemesisOperation::Pause { of, time } => write!(f, "pause {of} for {}", lasts(time)),
+            NemesisOperation::SlowNode { of, by, time } => {
+                write!(f, "slow-node {of} by {} for {}", lasts(by), lasts(time))
+            }
+            NemesisOperation::SlowDisk { of, by, time } => {
+                write!(f, "slow-disk {of} by {} for {}", lasts(by), lasts(time))
+            }
+            NemesisOperation::FailWrite { of, time } => {
+                write!(f, "fail-write {of} for {}", lasts(time))
+            }
+            NemesisOperation::FailRead { of, time } => {
+                write!(f, "fail-read {of} for {}", lasts(time))
+            }
+            NemesisOperation::Rot { of } => write!(f, "rot {of}"),
+            NemesisOperation::Replace { of, with, time } => {
+                write!(f, "replace {of}")?;
+                f.write_str(match with {
+                    ReplacementDisk::NewNode => "",
+                    ReplacementDisk::Empty => " with empty-disk",
+                    ReplacementDisk::OldCopy => " with old-copy",
+                })?;
+                write!(f, " for {}", lasts(time))
+            }
+            NemesisOperation::Backup { of } => write!(f, "backup {of}"),
+            NemesisOperation::Jump { of, by } => write!(f, "jump {of} by {}", lasts(by)),
+            NemesisOperation::Freeze { of, time } => write!(f, "freeze {of} for {}", lasts(time)),
+            NemesisOperation::Snapshot { of } => write!(f, "snapshot {of}"),
+            NemesisOperation::Compact { of, every, time } => {
+                write!(f, "compact {of} every {} for {}", lasts(every), lasts(time))
+            }
+            NemesisOperation::SlowRead { of, by, time } => {
+                write!(f, "slow-read {of} by {} for {}", lasts(by), lasts(time))
+            }
+            NemesisOperation::FlakyDisk {
+                of,
+                failed,
+                gone,
+                time,
+            } => {
+                let time = lasts(time);
+                write!(f, "flaky-disk {of} failed={failed} gone={gone} for {time}")
+            }
+            NemesisOperation::SlowService { of, by, time } => {
+                write!(f, "slow-service {of} by {} for {}", lasts(by), lasts(time))
+            }
+            NemesisOperation::Decay { of, time } => write!(f, "decay {of} for {}", lasts(time)),
+            // These concern links, or the leader that the operator asks.
+            NemesisOperation::Noise { .. }
+            | NemesisOperation::Cut { .. }
+            | NemesisOperation::Flaky { .. }
+            | NemesisOperation::SlowLink { .. }
+            | NemesisOperation::Transfer { .. }
+            | NemesisOperation::Change { .. }
+            | NemesisOperation::Unreachable { .. } => Ok(()),
+        }
+    }
+}
+
+const TARGET: &str = "a server such as n2, or leader";
+
+fn link(words: &mut Words<'_>) -> Result<(Place, Place), Unreadable> {
+    words.word("a link such as n1->n2", |word| {
+        let (from, to) = word.split_once("->")?;
+        Some((from.parse().ok()?, to.parse().ok()?))
+    })
+}
+
+fn split(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let mut places = Vec::new();
+    loop {
+        match words.next_word() {
+            Some("for") if !places.is_empty() => break,
+            Some(word) if let Ok(place) = word.parse() => places.push(place),
+            Some(_) | None => return Err(words.expected("servers such as n1 n3, then for")),
+        }
+    }
+    Ok(NemesisOperation::Cut {
+        links: Links::Between(places),
+        time: words.duration()?,
+    })
+}
+
+fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let mut roles = Vec::new();
+    let (mut is_forced, mut is_for_next) = (false, false);
+    while let Some(word) = words.next_word() {
+        match word {
+            "forced" => {
+                is_forced = true;
+                continue;
+            }
+            "next" => {
+                is_for_next = true;
+                continue;
+            }
+            _ => {}
+        }
+        let role = word.split_once('=').and_then(|(place, role)| {
+            let role = match role {
+                "voter" => TargetRole::Voter,
+                "learner" => TargetRole::Learner,
+                "out" => TargetRole::NonMember,
+                _ => return None,
+            };
+            Some((place.parse().ok()?, role))
+        });
+        let expected = "a member such as n3=voter, n3=learner or n3=out, forced or next";
+        roles.push(role.ok_or_else(|| words.expected(expected))?);
+    }
+    Ok(NemesisOperation::Change {
+        roles,
+        is_forced,
+        is_for_next,
+    })
+}
+
+fn noise(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    Ok(NemesisOperation::Noise {
+        loss: words.number("loss", 1000)?,
+        duplicate: words.number("duplicate", 1000)?,
+        late: words.number("late", 1000)?,
+        corrupt: words.number("corrupt", 1000)?,
+        by: words.time("by")?,
+        time: words.time("for")?,
+    })
+}
+
+/// `isolate n2 for 1s`, or `isolate n2 but n1 for 1s`.
+fn isolate(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let of: Target = words.read(TARGET)?;
+    let links = match (words.next_word(), of) {
+        (Some("for"), of) => Links::Around(of),
+        (Some("but"), Target::Node(from)) => {
+            let to = words.word("a server such as n2", |word| word.parse().ok())?;
+            words.just("for")?;
+            Links::AllBut(from, to)
+        }
+        (_, Target::Node(_)) => return Err(words.expected("for, or but and a server")),
+        (_, Target::Leader) => return Err(words.expected("for")),
+    };
+    let time = words.duration()?;
+    Ok(NemesisOperation::Cut { links, time })
+}
+
+/// `replace n2 for 1s`, or `replace n2 with empty-disk for 1s`.
+fn replace(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let of: Target = words.read(TARGET)?;
+    let with = match words.next_word() {
+        Some("for") => ReplacementDisk::NewNode,
+        Some("with") => {
+            let with = words.word("empty-disk or old-copy", |word| match word {
+                "empty-disk" => Some(ReplacementDisk::Empty),
+                "old-copy" => Some(ReplacementDisk::OldCopy),
+                _ => None,
+            })?;
+            words.just("for")?;
+            with
+        }
+        Some(_) | None => return Err(words.expected("for, or with and a disk")),
+    };
+    let time = words.duration()?;
+    Ok(NemesisOperation::Replace { of, with, time })
+}
+
+fn link_operation(what: &str, words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let (from, to) = link(words)?;
+    Ok(match what {
+        "flaky" => NemesisOperation::Flaky {
+            from,
+            to,
+            loss: words.number("loss", 1000)?,
+            time: words.time("for")?,
+        },
+        "slow-link" => NemesisOperation::SlowLink {
+            from,
+            to,
+            by: words.time("by")?,
+            time: words.time("for")?,
+        },
+        "unreachable" => NemesisOperation::Unreachable {
+            from,
+            to,
+            times: words.number("times", 1000)?,
+            time: words.time("for")?,
+        },
+        _ => NemesisOperation::Cut {
+            links: Links::One(from, to),
+            time: words.time("for")?,
+        },
+    })
+}
+
+fn machine_operation(
+    what: &str,
+    words: &mut Words<'_>,
+) -> Result<Option<NemesisOperation>, Unreadable> {
+    let mut of = || words.read(TARGET);
+    Ok(Some(match what {
+        "crash" => NemesisOperation::Crash {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "kill" => NemesisOperation::Kill {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "pause" => NemesisOperation::Pause {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "slow-node" => NemesisOperation::SlowNode {
+            of: of()?,
+            by: words.time("by")?,
+            time: words.time("for")?,
+        },
+        "slow-service" => NemesisOperation::SlowService {
+            of: of()?,
+            by: words.time("by")?,
+            time: words.time("for")?,
+        },
+        "compact" => NemesisOperation::Compact {
+            of: of()?,
+            every: words.time("every")?,
+            time: words.time("for")?,
+        },
+        "freeze" => NemesisOperation::Freeze {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "jump" => NemesisOperation::Jump {
+            of: of()?,
+            by: words.time("by")?,
+        },
+        "snapshot" => NemesisOperation::Snapshot { of: of()? },
+        _ => return disk_operation(what, words),
+    }))
+}
+
+fn disk_operation(
+    what: &str,
+    words: &mut Words<'_>,
+) -> Result<Option<NemesisOperation>, Unreadable> {
+    let mut of = || words.read(TARGET);
+    Ok(Some(match what {
+        "slow-disk" => NemesisOperation::SlowDisk {
+            of: of()?,
+            by: words.time("by")?,
+            time: words.time("for")?,
+        },
+        "fail-write" => NemesisOperation::FailWrite {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "fail-read" => NemesisOperation::FailRead {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "slow-read" => NemesisOperation::SlowRead {
+            of: of()?,
+            by: words.time("by")?,
+            time: words.time("for")?,
+        },
+        "flaky-disk" => NemesisOperation::FlakyDisk {
+            of: of()?,
+            failed: words.number("failed", 1000)?,
+            gone: words.number("gone", 1000)?,
+            time: words.time("for")?,
+        },
+        "decay" => NemesisOperation::Decay {
+            of: of()?,
+            time: words.time("for")?,
+        },
+        "backup" => NemesisOperation::Backup { of: of()? },
+        "rot" => NemesisOperation::Rot { of: of()? },
+        _ => return Ok(None),
+    }))
+}
+
+impl FromStr for NemesisOperation {
+    type Err = Unreadable;
+
+    fn from_str(line: &str) -> Result<NemesisOperation, Unreadable> {
+        const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
+            slow-node, slow-disk, fail-write, fail-read, rot, replace, backup, jump, freeze, \
+            transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service \
+            or decay";
+        let mut words = Words::of(line);
+        let operation = match words.next_word() {
+            Some("noise") => noise(&mut words)?,
+            Some("split") => split(&mut words)?,
+            Some("change") => change(&mut words)?,
+            Some("isolate") => isolate(&mut words)?,
+            Some("replace") => replace(&mut words)?,
+            Some(what @ ("cut" | "flaky" | "slow-link" | "unreachable")) => {
+                link_operation(what, &mut words)?
+            }
+            Some("transfer") => NemesisOperation::Transfer {
+                to: match words.next_word() {
+                    None => None,
+                    Some("to") => {
+                        Some(words.word("a server such as n2", |word| word.parse().ok())?)
+                    }
+                    Some(_) => return Err(words.expected("to, or the end of the line")),
+                },
+            },
+            Some(what) => {
+                let known = words.clone();
+                machine_operation(what, &mut words)?.ok_or_else(|| known.expected(KNOWN))?
+            }
+            None => return Err(words.expected(KNOWN)),
+        };
+        words.end()?;
+        Ok(operation)
+    }
+}
