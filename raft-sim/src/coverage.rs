@@ -164,6 +164,7 @@ fn may_hit(action: &Action) -> bool {
         Action::ReadSnapshot { .. }
         | Action::WriteSnapshot { .. }
         | Action::ReleaseSnapshot { .. }
+        | Action::SnapshotDamaged { .. }
         | Action::WakeAt(_)
         | Action::Proposed { .. }
         | Action::ChangeProposed { .. }

@@ -220,6 +220,7 @@ impl Process {
             | Action::LeaderChanged { .. }
             | Action::Rejected { .. }
             | Action::Refused { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::LostState { .. }
             | Action::Faulted { .. } => outputs.push(action),
         }

@@ -9,6 +9,7 @@ mod fixtures;
 pub mod frames;
 mod messages;
 pub mod storage;
+pub mod timed;
 
 pub use cluster::*;
 pub use fixtures::*;

@@ -109,6 +109,7 @@ impl World {
                 | Action::ReadSnapshot { .. }
                 | Action::WriteSnapshot { .. }
                 | Action::ReleaseSnapshot { .. }
+                | Action::SnapshotDamaged { .. }
                 | Action::WakeAt(_) => {}
             }
         }
