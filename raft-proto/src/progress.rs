@@ -283,12 +283,17 @@ impl Peer {
         }
     }
 
-    /// Whether what was sent to it at `at`, and has not arrived, is lost. An earlier message may
-    /// only have been overtaken.
+    /// Whether what was sent to it at `at`, and has not arrived, is lost. A later message may only
+    /// have been overtaken.
     pub(crate) fn is_lost(&self, at: Time, now: Time, config: &Config) -> bool {
+        self.lost_at(at, config) <= now
+    }
+
+    /// From when on what was sent to it at `at` is taken as lost, if it has not arrived by then.
+    pub(crate) fn lost_at(&self, at: Time, config: &Config) -> Time {
         let base = config.append_timeout.min(config.heartbeat_interval);
         let most = config.election_timeout_min / 2;
-        at.after(self.window.pause(base, most)) <= now
+        at.after(self.window.pause(base, most))
     }
 
     /// Ends the hold once it has caught up: nothing that it lacks is left unsent.

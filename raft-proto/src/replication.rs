@@ -226,7 +226,10 @@ impl Replicator<'_> {
             }
             return;
         };
-        if !peer.is_lost(append.sent_at, self.now, self.config) {
+        let lost_at = peer.lost_at(append.sent_at, self.config);
+        if lost_at > self.now {
+            // Overtaken, or lost: a heartbeat asks again as soon as that can be told.
+            peer.timer.heartbeat_by(lost_at);
             // The append behind it was rejected, and will be sent again after it.
             if append.prev < prev && inflight.has_append_after(prev) {
                 peer.wait_for_earlier(prev);
