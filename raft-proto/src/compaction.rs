@@ -59,8 +59,8 @@ impl Raft {
         self.replace_snapshot(snapshot);
     }
 
-    /// How much of the log a snapshot that ends at `index` replaces: a tail stays for followers that
-    /// are only a little behind, and what follows a snapshot that is being sent.
+    /// How much of the log a snapshot that ends at `index` replaces: a tail stays for followers
+    /// that are only a little behind, and what follows a snapshot that is being sent.
     fn spared(&self, index: Index) -> Index {
         let tail = Index(index.0.saturating_sub(self.config.trailing_entries));
         let tail = tail.min(self.log.start_of_tail(index, self.config.trailing_bytes));

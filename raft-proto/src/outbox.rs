@@ -5,9 +5,9 @@
 //! as persisted: vote requests and the candidate's own vote, granted votes, acknowledgements of
 //! entries, the last reply to a snapshot. A message that rests on no write never comes here.
 //!
-//! A disk may stall for long, while messages go on arriving. What waits is bounded by the peers, the
-//! writes and the snapshots, not by the messages: of each kind of reply, one to each peer waits for
-//! a write, and the newest stands for the older ones.
+//! A disk may stall for long, while messages go on arriving. What waits is bounded by the peers,
+//! the writes and the snapshots, not by the messages: of each kind of reply, one to each peer waits
+//! for a write, and the newest stands for the older ones.
 
 use crate::message::{
     AppendEntriesReply, AppendOutcome, Message, SnapshotId, SnapshotMeta, SnapshotOutcome,

@@ -6,8 +6,8 @@
 //!   comes within `append_timeout`, or a heartbeat interval if that is shorter, a heartbeat asks
 //!   which entries arrived. Later appends do not delay that: a peer that answers none of many must
 //!   hear a heartbeat all the same.
-//! * If a reply leaves open whether an append was lost or overtaken, a heartbeat asks again as soon as
-//!   the append is old enough to be taken as lost.
+//! * If a reply leaves open whether an append was lost or overtaken, a heartbeat asks again as soon
+//!   as the append is old enough to be taken as lost.
 //! * A reply that brings news puts the next heartbeat off to an interval after the latest message.
 //! * An idle peer gets a new commitIndex in a message of its own, `commit_notice_delay` after the
 //!   commit, unless an append carries it before.
