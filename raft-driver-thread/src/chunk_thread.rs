@@ -6,7 +6,8 @@ use crate::storage::Snapshots;
 use crate::tasks::{ChunkTask, CoreMailbox, CoreTask};
 use raft_proto::Input;
 
-/// Runs until the core drops its end. The core asks for one chunk per peer at a time.
+/// Runs until the core drops its end. The core has one chunk per peer read at a time; what
+/// it has written is bounded by `max_inflight_bytes`.
 pub(crate) fn run<M: StateMachine>(
     snapshots: &dyn Snapshots,
     tasks: &Receiver<ChunkTask>,

@@ -90,9 +90,9 @@
 //! takes longer than most turns.
 //!
 //! A turn waits for nothing. What it has for other threads goes into queues whose content is
-//! bounded by the core's own limits (uncommitted and unapplied bytes, one chunk per peer) and by
-//! [`Options::max_outstanding`]. The messages of peers wait for the core in a queue that is bounded
-//! in bytes ([`Options::max_inbox_bytes`]).
+//! bounded by the core's own limits (uncommitted and unapplied bytes, a snapshot's bytes on their
+//! way) and by [`Options::max_outstanding`]. The messages of peers wait for the core in a queue
+//! that is bounded in bytes ([`Options::max_inbox_bytes`]).
 
 mod apply_thread;
 mod chunk_thread;

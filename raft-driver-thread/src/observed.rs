@@ -152,6 +152,7 @@ pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
         | Action::ReadSnapshot { .. }
         | Action::WriteSnapshot { .. }
         | Action::ReleaseSnapshot { .. }
+        | Action::SnapshotDamaged { .. }
         | Action::WakeAt(_)
         | Action::Proposed { .. }
         | Action::Read { .. }

@@ -88,6 +88,16 @@ pub enum Action {
         snapshot: SnapshotId,
     },
 
+    /// The bytes of this stored snapshot, the newest, are not what its id says: this leader found
+    /// that when it read them for a follower. It will not send the snapshot again. Have the service
+    /// make a new one, and give [`Compact`](crate::Input::Compact). One at the same index is taken
+    /// too. Until then, a follower that needs compacted entries stays behind, and this node could
+    /// not restart from its storage.
+    SnapshotDamaged {
+        /// Which snapshot.
+        snapshot: SnapshotId,
+    },
+
     /// Give a [`Tick`](crate::Input::Tick) at or soon after this time. There is one deadline:
     /// the newest replaces the one before, and any tick ends it. The step of that tick names the
     /// next one. If it names none, there is nothing to wait for (a leader without followers, a node

@@ -196,8 +196,9 @@ fn admit_snapshot_reply(message: &InstallSnapshotReply) -> Result<(), Rejection>
     admit_entry(message.last, message.term)?;
     match message.outcome {
         SnapshotOutcome::Wants { offset: u64::MAX } => Err(Rejection::Inconsistent),
-        SnapshotOutcome::Wants { .. } | SnapshotOutcome::Installed | SnapshotOutcome::Stale => {
-            Ok(())
-        }
+        SnapshotOutcome::Wants { .. }
+        | SnapshotOutcome::Installed
+        | SnapshotOutcome::Stale
+        | SnapshotOutcome::Damaged => Ok(()),
     }
 }

@@ -5,8 +5,9 @@ use crate::action::{Action, Compaction};
 use crate::error::Refusal;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::outbox::Withheld;
+use crate::progress::Peer;
 use crate::raft::Raft;
-use crate::role::Role;
+use crate::role::{Leader, Role};
 use crate::types::{EntryId, Index};
 use alloc::vec::Vec;
 
@@ -19,7 +20,15 @@ impl Raft {
             return actions.push(Action::Refused { reason });
         }
         let current = self.snapshot.as_ref().map(|snapshot| snapshot.id);
-        if current.is_some_and(|current| index <= current.last.index) || index == Index::ZERO {
+        let damaged = self.damaged_snapshot();
+        if damaged == Some(id) {
+            // Made anew, with the same bytes: it is in use again.
+            return self.forget_damage();
+        }
+        let replaces = |current: SnapshotId| {
+            index > current.last.index || index == current.last.index && damaged == Some(current)
+        };
+        if !current.is_none_or(replaces) || index == Index::ZERO {
             // It is not newer than the one in use, or empty.
             if current != Some(id) {
                 actions.push(Action::ReleaseSnapshot { snapshot: id });
@@ -41,14 +50,55 @@ impl Raft {
         }
         self.configurations.drop_through(index);
         let snapshot = SnapshotMeta { id, membership };
-        let tail = Index(index.0.saturating_sub(self.config.trailing_entries));
-        let drop_through = tail.max(self.log.base().index);
+        let drop_through = self.spared(index);
         self.log.drop_through(drop_through);
         self.writes.stage_compact(Compaction {
             snapshot: snapshot.clone(),
             drop_through,
         });
         self.replace_snapshot(snapshot);
+    }
+
+    /// How much of the log a snapshot that ends at `index` replaces: a tail stays for followers
+    /// that are only a little behind, and what follows a snapshot that is being sent.
+    fn spared(&self, index: Index) -> Index {
+        let tail = Index(index.0.saturating_sub(self.config.trailing_entries));
+        let tail = tail.min(self.log.start_of_tail(index, self.config.trailing_bytes));
+        let held = match &self.role {
+            Role::Leader(leader) => {
+                let held = leader
+                    .peers
+                    .iter()
+                    .filter_map(|peer| self.held_for(leader, peer));
+                held.min().unwrap_or(tail)
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => tail,
+        };
+        tail.min(held).max(self.log.base().index)
+    }
+
+    /// The entries after this one stay for `peer`, which is sent a snapshot or catches up after
+    /// one. Not for ever: as long as it answers, and only up to `max_transfer_log_bytes`.
+    fn held_for(&self, leader: &Leader, peer: &Peer) -> Option<Index> {
+        let hold = peer.hold?;
+        let bytes = leader.appended_bytes.saturating_sub(hold.appended_at);
+        let answers = peer.heard_within(10 * self.config.election_timeout_max, self.now);
+        let held = answers && bytes <= self.config.max_transfer_log_bytes;
+        held.then_some(hold.after.max(peer.match_index))
+    }
+
+    /// The newest snapshot, if this leader found it damaged.
+    fn damaged_snapshot(&self) -> Option<SnapshotId> {
+        match &self.role {
+            Role::Leader(leader) => leader.damaged_snapshot.as_deref().copied(),
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    fn forget_damage(&mut self) {
+        if let Some(leader) = self.leader_mut() {
+            leader.damaged_snapshot = None;
+        }
     }
 
     /// `snapshot` is from now on the one that a restart recovers. The one before is released when
@@ -60,6 +110,7 @@ impl Raft {
         {
             self.retired_snapshots.push(old.id);
         }
+        self.forget_damage();
         self.release_unused_snapshots();
     }
 

@@ -90,7 +90,9 @@ pub struct Config {
     /// How many AppendEntries with entries may be on their way to one follower. When that many are,
     /// later proposals join the next one. Default 64.
     pub max_inflight_appends: u32,
-    /// How many bytes of entries may be on their way to one follower. Default 8 MiB.
+    /// How many bytes of entries, or of a snapshot, may be on their way to one follower. A leader
+    /// begins with less, and sends more while the follower acknowledges it within a part of
+    /// `election_timeout_min`: what is on its way delays heartbeats. Default 8 MiB.
     pub max_inflight_bytes: u64,
     /// How many bytes of entries a leader accepts beyond those that are both committed and on its
     /// own disk. It refuses proposals beyond that. Default 64 MiB.
@@ -98,12 +100,22 @@ pub struct Config {
     /// How many bytes of entries are handed out to apply before `Applied` comes back.
     /// Default 16 MiB.
     pub max_unapplied_bytes: u64,
-    /// The data of one InstallSnapshot, in bytes: the core never holds more of a snapshot.
-    /// Default 256 KiB.
+    /// The data of one InstallSnapshot, in bytes: the core never holds more of a snapshot. Several
+    /// may be on their way to a follower, up to `max_inflight_bytes`. Default 256 KiB.
     pub snapshot_chunk_bytes: u64,
     /// How many entries stay in the log before a snapshot's end, so that a follower that is
     /// only a little behind needs no snapshot. Default 1,024.
     pub trailing_entries: u64,
+    /// How many bytes of entries stay in the log before a snapshot's end, if those are more than
+    /// `trailing_entries`. Only entries in memory count. To send a follower the log is usually
+    /// cheaper than to send it a snapshot of that size. Default 0.
+    pub trailing_bytes: u64,
+    /// How many bytes a leader may append before it gives up to keep the log for a follower that is
+    /// sent a snapshot. The entries after that snapshot stay until the follower has caught up, or
+    /// has not answered for ten election timeouts. Choose more than what clients write while a
+    /// snapshot is sent and installed: with less, a follower may be sent one snapshot after
+    /// another. 0 keeps nothing. Default 64 MiB.
+    pub max_transfer_log_bytes: u64,
     /// How many bytes of the log stay in memory once they are durable and applied. Older payloads
     /// are dropped; [`ReadEntries`](crate::Action::ReadEntries) asks for them when a slow follower
     /// needs them. Default `None`: the whole log stays in memory, and the driver is never asked.
@@ -206,6 +218,8 @@ impl Config {
             max_unapplied_bytes: 16 * MIB,
             snapshot_chunk_bytes: MIB / 4,
             trailing_entries: 1024,
+            trailing_bytes: 0,
+            max_transfer_log_bytes: 64 * MIB,
             max_resident_bytes: None,
             pre_vote: PreVoting::On,
             check_quorum: CheckQuorum::On,
@@ -353,6 +367,15 @@ impl Config {
             if value > most {
                 return Err(ConfigError::LimitTooGreat { name, most });
             }
+        }
+        // These may be 0.
+        let spared = [
+            ("trailing_bytes", self.trailing_bytes),
+            ("max_transfer_log_bytes", self.max_transfer_log_bytes),
+        ];
+        if let Some((name, _)) = spared.into_iter().find(|(_, it)| *it > Self::MAX_BYTES) {
+            let most = Self::MAX_BYTES;
+            return Err(ConfigError::LimitTooGreat { name, most });
         }
         let entry = self.max_entry_bytes + ENTRY_OVERHEAD;
         let at_least_an_entry = [

@@ -78,7 +78,8 @@ pub enum Input {
     /// snapshot's bytes are on stable storage (section 7; the lab's `Snapshot`). The core drops
     /// the entries that it replaces. Valid for any index already handed out by
     /// [`Action::Apply`](crate::Action::Apply), also before `Applied` was reported. A snapshot that
-    /// is not newer than the one in use is released at once.
+    /// is not newer than the one in use is released at once, unless the one in use was found
+    /// [damaged](crate::Action::SnapshotDamaged).
     Compact {
         /// The new snapshot. `last` is the id of the last entry that it covers.
         snapshot: SnapshotId,

@@ -96,6 +96,7 @@ impl Raft {
         let run = Segment::new(first, Run::new(self.hard_state.term(), kind, payloads));
         if let Role::Leader(leader) = &mut self.role {
             leader.uncommitted += run.bytes();
+            leader.appended_bytes += run.bytes();
         }
         self.log.append(run);
         self.writes.stage_entries(first);

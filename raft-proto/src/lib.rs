@@ -39,7 +39,7 @@
 //!
 //! When the log has grown, the service makes a snapshot, and [`Compact`](Input::Compact) drops the
 //! entries that it replaces (`compaction.rs`). A follower that needs one of those is sent the
-//! snapshot instead, a chunk at a time (`send_snapshot.rs`, `rpc/install_snapshot.rs`).
+//! snapshot instead, chunk by chunk (`send_snapshot.rs`, `rpc/install_snapshot.rs`).
 //!
 //! # An election
 //!
@@ -136,10 +136,10 @@
 //! | 5.1: "servers retry RPCs": requests for votes | `vote_retry.rs` |
 //! | Leaders (5.3, 8): commands, the no-op | `Raft::propose`, `Raft::begin_term` in `leader.rs` |
 //! | Leaders (5.2, 5.3): when a peer is sent something: heartbeats, unanswered appends | `peer_timer.rs` |
-//! | Leaders (5.3): what a follower is sent | `replication.rs` |
+//! | Leaders (5.3): what a follower is sent | `replication.rs`; how much at once: `window.rs` |
 //! | Leaders (5.3): back up nextIndex over a conflict, a term at a time | `Log::last_not_above` in `log.rs` (the follower's hint), `Raft::back_up` in `replication.rs` |
 //! | Leaders (5.4.2): advance commitIndex | `commit.rs` |
-//! | Leaders (7): send a snapshot | `send_snapshot.rs` |
+//! | Leaders (7): send a snapshot | `send_snapshot.rs`; which chunks are on their way: `snapshot_transfer.rs` |
 //! | election restriction (5.4.1) | [`EntryId::is_at_least_as_up_to_date_as`], used in `rpc/request_vote.rs` |
 //! | Log Matching (5.3) | `log.rs` |
 //! | log compaction (7) | `Raft::compact` in `compaction.rs` |
@@ -209,6 +209,7 @@ mod role;
 mod rpc;
 mod run;
 mod send_snapshot;
+mod snapshot_transfer;
 mod status;
 mod term_and_vote;
 mod timeouts;
@@ -218,6 +219,7 @@ mod transfer;
 mod transitions;
 mod types;
 mod vote_retry;
+mod window;
 pub mod wire;
 mod writes;
 

@@ -297,6 +297,23 @@ impl Log {
         (Entries::from_segments(segments), bytes)
     }
 
+    /// The entry after which the entries up to `to` that are in memory have at most `bytes` bytes,
+    /// by whole runs; `to` if none have.
+    pub(crate) fn start_of_tail(&self, to: Index, bytes: u64) -> Index {
+        let (mut start, mut left) = (to, bytes);
+        if bytes == 0 || to <= self.resident_after().index || to > self.last.index {
+            return to;
+        }
+        for run in self.segments.range(..=self.position(to)).rev() {
+            let Some(left_then) = left.checked_sub(run.bytes()) else {
+                break;
+            };
+            left = left_then;
+            start = run.first().previous();
+        }
+        start
+    }
+
     /// Whether `entries` begin with `from`, and their ids are those of the log.
     pub(crate) fn matches(&self, from: EntryId, entries: &Entries) -> bool {
         let begins = entries

@@ -377,4 +377,7 @@ pub enum SnapshotOutcome {
     Installed,
     /// The request was of an earlier term; see the reply's term.
     Stale,
+    /// The follower has received the whole snapshot, and its checksum is wrong: the bytes were
+    /// damaged in the leader's storage, on the way, or by the follower.
+    Damaged,
 }

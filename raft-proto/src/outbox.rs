@@ -4,8 +4,14 @@
 //! (Figure 2). Everything that rests on a write waits here until the driver reports the write's seq
 //! as persisted: vote requests and the candidate's own vote, granted votes, acknowledgements of
 //! entries, the last reply to a snapshot. A message that rests on no write never comes here.
+//!
+//! A disk may stall for long, while messages go on arriving. What waits is bounded by the peers,
+//! the writes and the snapshots, not by the messages: of each kind of reply, one to each peer waits
+//! for a write, and the newest stands for the older ones.
 
-use crate::message::{Message, SnapshotId, SnapshotMeta};
+use crate::message::{
+    AppendEntriesReply, AppendOutcome, Message, SnapshotId, SnapshotMeta, SnapshotOutcome,
+};
 use crate::types::{NodeId, Seq, Term};
 use alloc::collections::VecDeque;
 use serde::{Deserialize, Serialize};
@@ -21,6 +27,65 @@ pub(crate) enum Withheld {
     Restore { snapshot: SnapshotMeta },
     /// A snapshot that a restart needs until then is released.
     ReleaseSnapshot { snapshot: SnapshotId },
+}
+
+impl Withheld {
+    /// Whether this can stand for `newer` too; if so, it does from now on.
+    fn absorb(&mut self, newer: &Withheld) -> bool {
+        match (&mut *self, newer) {
+            (
+                Withheld::Send { to, message },
+                Withheld::Send {
+                    to: same,
+                    message: newer,
+                },
+            ) if to == same => absorb_message(message, newer),
+            (older, newer) => *older == *newer,
+        }
+    }
+}
+
+/// Whether one message to a peer can stand for a `newer` one that waits for the same write.
+fn absorb_message(message: &mut Message, newer: &Message) -> bool {
+    match (&mut *message, newer) {
+        (Message::AppendEntriesReply(older), Message::AppendEntriesReply(newer)) => {
+            absorb_acknowledgement(older, newer)
+        }
+        // A node that has the later snapshot has everything that the earlier one covers.
+        (Message::InstallSnapshotReply(older), Message::InstallSnapshotReply(newer))
+            if older.term == newer.term
+                && older.outcome == SnapshotOutcome::Installed
+                && newer.outcome == SnapshotOutcome::Installed =>
+        {
+            if newer.last.index > older.last.index {
+                older.last = newer.last;
+            }
+            true
+        }
+        (older, newer) => *older == *newer,
+    }
+}
+
+/// Both say how much of the leader's log is on this disk once the write is. The greater index is
+/// true for both, and so is the later round.
+fn absorb_acknowledgement(older: &mut AppendEntriesReply, newer: &AppendEntriesReply) -> bool {
+    let (greatest, latest) = (&mut older.outcome, &newer.outcome);
+    if let AppendOutcome::Accepted {
+        match_index,
+        received,
+    } = greatest
+        && let AppendOutcome::Accepted {
+            match_index: newer_match,
+            received: newer_received,
+        } = latest
+        && older.term == newer.term
+    {
+        *match_index = (*match_index).max(*newer_match);
+        *received = (*received).max(*newer_received);
+        older.round = older.round.max(newer.round);
+        return true;
+    }
+    *older == *newer
 }
 
 /// What waits, in the order of seq.
@@ -40,10 +105,12 @@ impl Outbox {
     /// Withholds `what` until `seq` is persisted.
     pub(crate) fn withhold(&mut self, seq: Seq, what: Withheld) {
         debug_assert!(self.waiting.back().is_none_or(|last| last.until <= seq));
-        // Copies of a request need one answer: while a disk stalls, they add nothing.
-        let mut latest = self.waiting.iter().rev().take_while(|it| it.until == seq);
-        if latest.any(|same| same.what == what) {
-            return;
+        // Few wait for one write: a reply of each kind to each peer.
+        let same_write = self.waiting.iter_mut().rev();
+        for waiting in same_write.take_while(|it| it.until == seq) {
+            if waiting.what.absorb(&what) {
+                return;
+            }
         }
         self.waiting.push_back(Waiting { until: seq, what });
     }

@@ -6,6 +6,8 @@
 //!   comes within `append_timeout`, or a heartbeat interval if that is shorter, a heartbeat asks
 //!   which entries arrived. Later appends do not delay that: a peer that answers none of many must
 //!   hear a heartbeat all the same.
+//! * If a reply leaves open whether an append was lost or overtaken, a heartbeat asks again as soon
+//!   as the append is old enough to be taken as lost.
 //! * A reply that brings news puts the next heartbeat off to an interval after the latest message.
 //! * An idle peer gets a new commitIndex in a message of its own, `commit_notice_delay` after the
 //!   commit, unless an append carries it before.
@@ -59,6 +61,11 @@ impl PeerTimer {
     pub(crate) fn await_reply(&mut self, now: Time, config: &Config) {
         let timeout = config.append_timeout.min(config.heartbeat_interval);
         self.heartbeat_at = now.after(timeout);
+    }
+
+    /// A heartbeat is wanted at `at`, if none is due before.
+    pub(crate) fn heartbeat_by(&mut self, at: Time) {
+        self.heartbeat_at = self.heartbeat_at.min(at);
     }
 
     /// A reply brought news.

@@ -10,13 +10,14 @@
 //!     |                             |                      |
 //!     +-----------------------------+ installed            |
 //!     +----------------------------------------------------+
-//!            a rejection: an append was lost
+//!            its log turns out to differ, or it is unreachable
 //! ```
 
 use crate::config::Config;
-use crate::message::SnapshotMeta;
 use crate::peer_timer::PeerTimer;
+use crate::snapshot_transfer::SnapshotTransfer;
 use crate::types::{EntryId, Index, NodeId, Time};
+use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::time::Duration;
@@ -32,6 +33,12 @@ pub(crate) struct Peer {
     /// nextIndex: the next entry to send. Above `match_index`, at most the leader's last index + 1.
     pub(crate) next_index: Index,
     pub(crate) flow: Flow,
+    /// How many bytes of entries may be on their way to it.
+    pub(crate) window: Window,
+    /// What compaction keeps for it.
+    pub(crate) hold: Option<Hold>,
+    /// How often it has reported that a snapshot was damaged, since the last one that it installed.
+    pub(crate) damaged_arrivals: u32,
     /// The greatest commitIndex that it knows, if everything that was sent arrived.
     pub(crate) commit_sent: Index,
     /// When something is sent to it next.
@@ -58,6 +65,18 @@ pub(crate) enum Denial {
     Reported,
 }
 
+/// The log after a snapshot that a follower is sent: it stays until the follower has caught up, so
+/// that the end of one transfer is not the beginning of the next (`compaction.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Hold {
+    /// The snapshot's last entry.
+    pub(crate) after: Index,
+    /// The follower has caught up once its matchIndex is here.
+    pub(crate) until: Index,
+    /// What the leader's count of appended bytes was at `after`.
+    pub(crate) appended_at: u64,
+}
+
 /// How entries get to a follower.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Flow {
@@ -74,11 +93,8 @@ pub(crate) enum Flow {
 pub(crate) enum Probe {
     /// One may be sent now.
     Ready,
-    /// One may be sent now, and the logs agree before nextIndex: the probe carries entries. One
-    /// message only, until it is accepted: an append that looked lost may only have been reordered.
-    Agreed,
-    /// One was sent; the next heartbeat sends another.
-    Sent,
+    /// One was sent, with these entries if any; the next heartbeat sends another without.
+    Sent(Option<Append>),
 }
 
 /// Appends on their way, oldest first.
@@ -95,23 +111,13 @@ pub(crate) struct Inflight {
 
 /// One append on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Append {
+pub(crate) struct Append {
     /// prevLogIndex.
-    prev: Index,
+    pub(crate) prev: Index,
     /// The last entry in it.
-    last: Index,
-    bytes: u64,
-}
-
-/// Where an append stands among those on their way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Position {
-    /// Nothing before it is on its way.
-    Oldest,
-    /// Others were sent before it.
-    Later,
-    /// It is not on its way any more.
-    Unknown,
+    pub(crate) last: Index,
+    pub(crate) bytes: u64,
+    pub(crate) sent_at: Time,
 }
 
 impl Inflight {
@@ -123,85 +129,74 @@ impl Inflight {
         self.appends.len()
     }
 
-    /// Whether another append may be sent.
-    pub(crate) fn has_room(&self, config: &Config) -> bool {
-        self.appends.len() < config.max_inflight_appends as usize
-            && self.bytes < config.max_inflight_bytes
-            && !self.reordered
-            && self.reading.is_none()
-    }
-
-    pub(crate) fn push(&mut self, prev: Index, last: Index, bytes: u64) {
-        self.appends.push_back(Append { prev, last, bytes });
-        self.bytes += bytes;
-    }
-
-    /// All entries up to `match_index` have arrived.
-    fn remove_through(&mut self, match_index: Index) {
-        while let Some(append) = self.appends.front() {
-            if append.last > match_index {
-                break;
-            }
-            self.bytes -= append.bytes;
-            self.appends.pop_front();
+    /// Whether another append may be sent. One may always be on its way, whatever its size.
+    pub(crate) fn has_room(&self, window: &Window, config: &Config) -> bool {
+        if self.reordered || self.reading.is_some() {
+            return false;
         }
+        self.appends.is_empty()
+            || self.appends.len() < config.max_inflight_appends as usize
+                && window.admits(self.bytes, config)
+    }
+
+    pub(crate) fn push(&mut self, append: Append) {
+        self.bytes += append.bytes;
+        self.appends.push_back(append);
+    }
+
+    /// All entries up to `match_index` are acknowledged. Takes out the oldest append if it is.
+    fn pop_through(&mut self, match_index: Index) -> Option<Append> {
+        let append = *self.appends.front().filter(|it| it.last <= match_index)?;
+        self.bytes -= append.bytes;
+        self.appends.pop_front();
         if self.appends.is_empty() {
             self.reordered = false;
         }
+        Some(append)
     }
 
-    /// Where the append that followed `prev` stands.
-    pub(crate) fn position_of(&self, prev: Index) -> Position {
-        match self.appends.iter().position(|append| append.prev == prev) {
-            Some(0) => Position::Oldest,
-            Some(_) => Position::Later,
-            None => Position::Unknown,
-        }
+    /// The follower has received everything up to `received`, also what is not on its disk yet. If
+    /// that is everything on its way, returns when the last of it was sent.
+    pub(crate) fn arrived(&mut self, received: Index) -> Option<Time> {
+        let last = self.appends.back().filter(|it| it.last <= received)?;
+        self.reordered = false;
+        Some(last.sent_at)
     }
 
-    /// Forgets the append that followed `prev`, and all later ones. Earlier ones may only have
-    /// been reordered.
-    pub(crate) fn cut(&mut self, prev: Index) {
+    /// The first append on its way that brings entries after `index`.
+    pub(crate) fn first_beyond(&self, index: Index) -> Option<Append> {
+        let at = self.appends.partition_point(|append| append.last <= index);
+        self.appends.get(at).copied()
+    }
+
+    /// Whether an append that follows `prev` is on its way.
+    pub(crate) fn has_append_after(&self, prev: Index) -> bool {
+        let at = self.appends.partition_point(|append| append.prev < prev);
+        self.appends
+            .get(at)
+            .is_some_and(|append| append.prev == prev)
+    }
+
+    /// The append that followed `prev` was rejected, while earlier ones are on their way: forgets
+    /// it and all later ones, and waits until the earlier ones are answered.
+    pub(crate) fn wait_for_earlier(&mut self, prev: Index) {
+        self.forget_from(prev);
+        self.reordered = true;
+    }
+
+    /// The append that followed `prev` is lost, and with it all later ones.
+    pub(crate) fn forget_lost(&mut self, prev: Index) {
+        self.forget_from(prev);
+        self.reordered = false;
+    }
+
+    fn forget_from(&mut self, prev: Index) {
         while let Some(append) = self.appends.back() {
             if append.prev < prev {
                 break;
             }
             self.bytes -= append.bytes;
             self.appends.pop_back();
-        }
-        self.reordered = true;
-    }
-}
-
-/// A snapshot on its way to a follower, a chunk at a time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct SnapshotTransfer {
-    pub(crate) snapshot: SnapshotMeta,
-    /// Where the chunk begins that is being read or sent.
-    pub(crate) offset: u64,
-    pub(crate) stage: Stage,
-}
-
-/// What happens to the current chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Stage {
-    /// The driver reads it.
-    Reading,
-    /// It was sent.
-    Sent {
-        /// When.
-        at: Time,
-    },
-    /// It could not be read, or its sending failed; the next heartbeat tries again.
-    Unread,
-}
-
-impl SnapshotTransfer {
-    /// Whether the chunk was sent a heartbeat interval ago, and is not answered yet.
-    pub(crate) fn is_overdue(&self, now: Time, config: &Config) -> bool {
-        match self.stage {
-            Stage::Sent { at } => at.after(config.heartbeat_interval) <= now,
-            Stage::Reading | Stage::Unread => false,
         }
     }
 }
@@ -215,6 +210,9 @@ impl Peer {
             match_index: Index::ZERO,
             next_index: last.next(),
             flow: Flow::Probe(Probe::Ready),
+            window: Window::new(Window::START_BYTES),
+            hold: None,
+            damaged_arrivals: 0,
             commit_sent: Index::ZERO,
             timer: PeerTimer::new(now),
             heard_at: None,
@@ -225,16 +223,47 @@ impl Peer {
         }
     }
 
-    /// The logs agree up to `agreed`, though something was lost: try one message.
-    pub(crate) fn retry_after(&mut self, agreed: Index) {
-        self.next_index = agreed.max(self.match_index).next();
-        self.flow = Flow::Probe(Probe::Agreed);
+    /// The logs agree up to `agreed`: send the entries after it. Those that a probe is bringing are
+    /// not sent again before they are taken as lost.
+    pub(crate) fn replicate_after(&mut self, agreed: Index, now: Time, config: &Config) {
+        let mut inflight = Inflight::default();
+        let mut next = agreed.max(self.match_index).next();
+        if let Flow::Probe(Probe::Sent(Some(append))) = self.flow
+            && append.prev < next
+            && append.last >= next
+            && !self.is_lost(append.sent_at, now, config)
+        {
+            inflight.push(append);
+            next = append.last.next();
+        }
+        self.next_index = next;
+        self.flow = Flow::Replicate(inflight);
     }
 
-    /// The logs agree up to `agreed`: send the entries after it.
-    pub(crate) fn replicate_after(&mut self, agreed: Index) {
+    /// An append was lost, or what it brought was. The logs agree up to `agreed`: send one append
+    /// from there on.
+    pub(crate) fn resume_after(&mut self, agreed: Index, now: Time) {
+        self.window.lost(now);
         self.next_index = agreed.max(self.match_index).next();
         self.flow = Flow::Replicate(Inflight::default());
+    }
+
+    /// The append that followed `prev` was rejected while earlier ones are on their way.
+    pub(crate) fn wait_for_earlier(&mut self, prev: Index) {
+        if let Flow::Replicate(inflight) = &mut self.flow {
+            inflight.wait_for_earlier(prev);
+            self.next_index = prev.next();
+        }
+    }
+
+    /// The append that followed `prev` is lost, and all later ones with it. The follower holds
+    /// everything up to `received`.
+    pub(crate) fn forget_lost(&mut self, prev: Index, received: Index, now: Time) {
+        if let Flow::Replicate(inflight) = &mut self.flow {
+            inflight.forget_lost(prev);
+            self.next_index = received.max(prev).max(self.match_index).next();
+            self.window.lost(now);
+        }
     }
 
     /// Ask next whether the logs agree at `prev`.
@@ -244,14 +273,46 @@ impl Peer {
     }
 
     /// The entries up to `match_index` are on its disk.
-    pub(crate) fn raise_match_index(&mut self, match_index: Index) {
+    pub(crate) fn raise_match_index(&mut self, match_index: Index, now: Time, config: &Config) {
         if match_index > self.match_index {
             self.denial = Denial::None; // What was denied before was another entry.
         }
         self.match_index = self.match_index.max(match_index);
         self.next_index = self.next_index.max(self.match_index.next());
         if let Flow::Replicate(inflight) = &mut self.flow {
-            inflight.remove_through(self.match_index);
+            let in_flight = inflight.bytes;
+            while let Some(append) = inflight.pop_through(self.match_index) {
+                let Append { bytes, sent_at, .. } = append;
+                self.window
+                    .acknowledged(bytes, sent_at, in_flight, now, config);
+            }
+        }
+    }
+
+    /// Whether what was sent to it at `at`, and has not arrived, is lost. A later message may only
+    /// have been overtaken.
+    pub(crate) fn is_lost(&self, at: Time, now: Time, config: &Config) -> bool {
+        self.lost_at(at, config) <= now
+    }
+
+    /// From when on what was sent to it at `at` is taken as lost, if it has not arrived by then.
+    pub(crate) fn lost_at(&self, at: Time, config: &Config) -> Time {
+        let base = config.append_timeout.min(config.heartbeat_interval);
+        let most = config.election_timeout_min / 2;
+        at.after(self.window.pause(base, most))
+    }
+
+    /// Ends the hold once it has caught up: nothing that it lacks is left unsent.
+    pub(crate) fn end_hold_if_caught_up(&mut self, last: Index) {
+        if let Some(hold) = &mut self.hold
+            && matches!(self.flow, Flow::Replicate(_))
+            && self.match_index >= hold.until
+        {
+            if self.next_index > last {
+                self.hold = None;
+            } else {
+                hold.until = last;
+            }
         }
     }
 
@@ -270,6 +331,16 @@ impl Peer {
     pub(crate) fn granted_vote(&mut self, now: Time) {
         self.heard_at = Some(now);
         self.disk_progress_at = Some(now);
+    }
+
+    /// The last entry that it should have, once everything that was sent has arrived.
+    pub(crate) fn last_sent(&self) -> Index {
+        match &self.flow {
+            Flow::Probe(Probe::Sent(Some(append))) => append.last,
+            Flow::Probe(Probe::Ready | Probe::Sent(None))
+            | Flow::Replicate(_)
+            | Flow::Snapshot(_) => self.next_index.previous(),
+        }
     }
 
     /// The snapshot that is being sent to it.

@@ -27,6 +27,7 @@ use crate::timeouts::Timeouts;
 use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
 use crate::vote_retry::VoteRetry;
 use crate::writes::Writes;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -68,9 +69,9 @@ pub struct Raft {
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
     pub(crate) retired_snapshots: Vec<SnapshotId>,
-    /// The chunk that the driver was asked to write and has not answered for, even if its
-    /// transfer has ended.
-    pub(crate) chunk_write: Option<ChunkWrite>,
+    /// The chunks that the driver was asked to write and has not answered for, oldest first, even
+    /// if their transfer has ended.
+    pub(crate) chunk_writes: VecDeque<ChunkWrite>,
     pub(crate) role: Role,
     pub(crate) timeouts: Timeouts,
     pub(crate) writes: Writes,
@@ -153,7 +154,7 @@ impl Raft {
             read_number,
             snapshot: recovered.snapshot,
             retired_snapshots: Vec::new(),
-            chunk_write: None,
+            chunk_writes: VecDeque::new(),
             role: Role::Follower(Follower::new(None, Time::NEVER, Duration::ZERO)),
             timeouts,
             writes: Writes::new(last, initial.identity),

@@ -4,8 +4,13 @@
 //! Entries are sent once, without waiting for answers, as far as the window allows. The next
 //! heartbeat finds what was lost: it asks whether the follower holds the entry before nextIndex. If
 //! the follower does, the window reopens as its disk catches up. If it does not, its hint says
-//! where to begin again, with one message until that is accepted. No failure signal is needed, and
-//! entries are sent again only where a follower said that it lacks them.
+//! where to begin again, with one message until that is accepted (`window.rs`). No failure signal
+//! is needed, and entries are sent again only where a follower said that it lacks them.
+//!
+//! Networks reorder. That a follower lacked an entry when a message reached it says nothing of the
+//! appends that the message overtook. So an append is taken as lost only if it is also older than
+//! `append_timeout`, or a heartbeat interval. While appends are sent again and again without
+//! progress, that time doubles: then the network is slower than the leader expects.
 
 use crate::action::Action;
 use crate::config::Config;
@@ -13,7 +18,7 @@ use crate::entries::Entries;
 use crate::log::Log;
 use crate::message::{AppendEntries, Message, SnapshotMeta};
 use crate::peer_timer::Due;
-use crate::progress::{Denial, Flow, Peer, Position, Probe, Stage};
+use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
 use crate::types::{EntryId, Index, NodeId, Term, Time};
@@ -28,6 +33,8 @@ pub(crate) struct Replicator<'a> {
     term: Term,
     commit_index: Index,
     term_start: Index,
+    /// How many bytes this leader has appended to its log.
+    pub(crate) appended_bytes: u64,
     /// The latest round (`read_index.rs`).
     round: u64,
     /// The latest transfer that was given up (`transfer.rs`).
@@ -45,11 +52,12 @@ impl Raft {
         let replicator = Replicator {
             config: &self.config,
             log: &self.log,
-            snapshot: self.snapshot.as_ref(),
+            snapshot: leader.sound_snapshot(self.snapshot.as_ref()),
             now: self.now,
             term: self.hard_state.term(),
             commit_index: self.commit_index.get(),
             term_start: leader.term_start,
+            appended_bytes: leader.appended_bytes,
             round: leader.reads.round,
             revoked: leader.transfers_revoked,
         };
@@ -126,40 +134,35 @@ impl Raft {
         if prev_log_index < match_index {
             return; // An old rejection: the follower has acknowledged more since.
         }
-        let current = prev_log_index == peer.next_index.previous();
-        match &mut peer.flow {
+        // It answers the probe, or a heartbeat that asked for the probe's entries.
+        let current = [peer.next_index.previous(), peer.last_sent()].contains(&prev_log_index);
+        match &peer.flow {
             Flow::Probe(_) if current => replicator.resume_from(peer, hint, actions),
             Flow::Probe(_) | Flow::Snapshot(_) => {}
-            // It answers a heartbeat that followed silence: the appends on their way are lost.
-            Flow::Replicate(_) if current => replicator.resume_from(peer, hint, actions),
-            Flow::Replicate(inflight) => match inflight.position_of(prev_log_index) {
-                // No append is on its way that could bring the entries before it.
-                Position::Oldest => replicator.resume_from(peer, hint, actions),
-                Position::Later => {
-                    inflight.cut(prev_log_index);
-                    peer.next_index = prev_log_index.next();
-                }
-                Position::Unknown => {}
-            },
+            Flow::Replicate(_) => replicator.find_lost(peer, prev_log_index, hint, actions),
         }
     }
 
     /// The driver knows that the messages on their way to `peer` are lost: the next heartbeat asks
     /// again which entries it has.
     pub(crate) fn unreachable(&mut self, peer: NodeId) {
+        let now = self.now;
         let Some(peer) = self.peer_mut(peer) else {
             return;
         };
         match &mut peer.flow {
-            Flow::Probe(_) => {}
+            Flow::Probe(probe) => {
+                if let Probe::Sent(entries) = probe {
+                    *entries = None;
+                }
+                peer.window.begin_anew(now);
+            }
             Flow::Replicate(_) => {
                 peer.next_index = peer.match_index.next();
-                peer.flow = Flow::Probe(Probe::Sent);
+                peer.flow = Flow::Probe(Probe::Sent(None));
+                peer.window.begin_anew(now);
             }
-            Flow::Snapshot(transfer) => match transfer.stage {
-                Stage::Sent { .. } => transfer.stage = Stage::Unread,
-                Stage::Reading | Stage::Unread => {}
-            },
+            Flow::Snapshot(transfer) => transfer.forget_sent(now),
         }
     }
 }
@@ -167,25 +170,20 @@ impl Raft {
 impl Replicator<'_> {
     pub(crate) fn replicate(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         loop {
-            let prev = peer.next_index.previous();
             match &peer.flow {
-                Flow::Snapshot(_) | Flow::Probe(Probe::Sent) => return,
-                Flow::Probe(Probe::Ready | Probe::Agreed) => match self.log.term_at(prev) {
-                    Some(_) => return self.probe(peer, actions),
-                    None => return self.begin_transfer(peer, actions),
-                },
+                Flow::Snapshot(_) | Flow::Probe(Probe::Sent(_)) => return,
+                Flow::Probe(Probe::Ready) => {
+                    return match self.log.term_at(peer.next_index.previous()) {
+                        Some(_) => self.probe(peer, actions),
+                        None => self.begin_transfer(peer, actions),
+                    };
+                }
                 Flow::Replicate(inflight) => {
                     if peer.next_index > self.log.last().index {
                         return self.notice_commit(peer, actions);
                     }
-                    if !inflight.has_room(self.config) {
+                    if !inflight.has_room(&peer.window, self.config) {
                         return;
-                    }
-                    if prev < self.log.base().index {
-                        return self.begin_transfer(peer, actions);
-                    }
-                    if prev < self.log.resident_after().index {
-                        return self.read_entries(peer, actions);
                     }
                     self.append_next(peer, actions);
                 }
@@ -193,12 +191,60 @@ impl Replicator<'_> {
         }
     }
 
-    /// Sends the entries from nextIndex on, without waiting for an answer.
+    /// Sends the entries from nextIndex on, without waiting for an answer; or has them read, or
+    /// sends a snapshot that stands for them.
     fn append_next(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        let prev = peer.next_index.previous();
+        if prev < self.log.base().index {
+            return self.begin_transfer(peer, actions);
+        }
+        if prev < self.log.resident_after().index {
+            return self.read_entries(peer, actions);
+        }
         let last = self.log.last().index;
-        let limit = self.config.max_append_bytes;
+        let limit = self.append_bytes(peer);
         let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
         self.append(peer, entries, bytes, actions);
+    }
+
+    /// The most bytes of one append. An entry that is longer is sent alone.
+    pub(crate) fn append_bytes(&self, peer: &Peer) -> u64 {
+        self.config
+            .max_append_bytes
+            .min(peer.window.message_bytes())
+    }
+
+    /// A follower to which entries are sent lacked the entry at `prev` when a request came. What
+    /// was sent before the request is lost, or on a network that reorders, overtaken.
+    fn find_lost(&self, peer: &mut Peer, prev: Index, hint: EntryId, actions: &mut Vec<Action>) {
+        let Flow::Replicate(inflight) = &peer.flow else {
+            return;
+        };
+        let Some(append) = inflight.first_beyond(hint.index) else {
+            // No append is on its way that could bring the entry. If nothing was sent since, the
+            // follower has lost what it had received.
+            if prev == peer.next_index.previous() {
+                self.resume_from(peer, hint, actions);
+            }
+            return;
+        };
+        let lost_at = peer.lost_at(append.sent_at, self.config);
+        if lost_at > self.now {
+            // Overtaken, or lost: a heartbeat asks again as soon as that can be told.
+            peer.timer.heartbeat_by(lost_at);
+            // The append behind it was rejected, and will be sent again after it.
+            if append.prev < prev && inflight.has_append_after(prev) {
+                peer.wait_for_earlier(prev);
+            }
+            return;
+        }
+        // Log Matching: if this log holds the entry of the hint, the logs agree up to it.
+        if append.prev > hint.index || !self.log.contains(hint) {
+            return self.resume_from(peer, hint, actions);
+        }
+        // Appends before this one have arrived, and wait for the follower's disk.
+        peer.forget_lost(append.prev, hint.index, self.now);
+        self.append_next(peer, actions);
     }
 
     /// Sends `entries`, which begin at nextIndex.
@@ -216,7 +262,12 @@ impl Replicator<'_> {
         if inflight.is_empty() {
             peer.timer.await_reply(self.now, self.config);
         }
-        inflight.push(prev, sent.index, bytes);
+        inflight.push(Append {
+            prev,
+            last: sent.index,
+            bytes,
+            sent_at: self.now,
+        });
         peer.next_index = sent.index.next();
         self.send_append(peer, prev, entries, actions);
     }
@@ -225,18 +276,20 @@ impl Replicator<'_> {
     /// this term, so that the follower cannot have them, or if the follower is known to agree.
     fn probe(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let prev = peer.next_index.previous();
-        let useful = peer.next_index >= self.term_start
-            || prev == peer.match_index
-            || matches!(peer.flow, Flow::Probe(Probe::Agreed));
+        let useful = peer.next_index >= self.term_start || prev == peer.match_index;
         let resident = prev >= self.log.resident_after().index;
-        let entries = if useful && resident {
-            let (last, limit) = (self.log.last().index, self.config.max_append_bytes);
-            let (entries, _) = self.log.slice(peer.next_index, last, limit);
-            entries
+        let (entries, bytes) = if useful && resident {
+            let (last, limit) = (self.log.last().index, self.append_bytes(peer));
+            self.log.slice(peer.next_index, last, limit)
         } else {
-            Entries::EMPTY
+            (Entries::EMPTY, 0)
         };
-        peer.flow = Flow::Probe(Probe::Sent);
+        peer.flow = Flow::Probe(Probe::Sent(entries.last_id().map(|sent| Append {
+            prev,
+            last: sent.index,
+            bytes,
+            sent_at: self.now,
+        })));
         peer.timer.await_reply(self.now, self.config);
         self.send_append(peer, prev, entries, actions);
     }
@@ -272,33 +325,24 @@ impl Replicator<'_> {
     fn heartbeat(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let compacted = self.log.term_at(peer.next_index.previous()).is_none();
         match &peer.flow {
-            Flow::Snapshot(transfer) => match transfer.stage {
-                Stage::Unread => self.read_chunk(peer, actions),
-                // The follower has answered since the chunk was sent, but not the chunk.
-                Stage::Sent { at }
-                    if peer.heard_at.is_some_and(|heard| heard > at)
-                        && transfer.is_overdue(self.now, self.config) =>
-                {
-                    self.read_chunk(peer, actions);
-                }
-                Stage::Sent { .. } | Stage::Reading => {}
-            },
+            Flow::Snapshot(_) => self.continue_transfer(peer, actions),
             Flow::Probe(_) | Flow::Replicate(_) if compacted => self.begin_transfer(peer, actions),
             // A probe that was not answered is sent again, now without entries.
-            Flow::Probe(_) => peer.flow = Flow::Probe(Probe::Sent),
-            Flow::Replicate(_) => {}
+            Flow::Probe(Probe::Ready) => peer.flow = Flow::Probe(Probe::Sent(None)),
+            Flow::Probe(Probe::Sent(_)) | Flow::Replicate(_) => {}
         }
         // Reading a chunk may take long, or fail: the follower hears its leader all the same.
         self.empty_append(peer, actions);
     }
 
-    /// Sends AppendEntries without entries. During a snapshot transfer it asks whether the snapshot
-    /// has been installed.
+    /// Sends AppendEntries without entries: it asks whether everything that was sent has arrived.
+    /// During a snapshot transfer it asks whether the snapshot has been installed.
     fn empty_append(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         peer.timer.restart_heartbeat(self.now, self.config);
         let prev = match &peer.flow {
             Flow::Snapshot(transfer) => transfer.snapshot.id.last.index,
-            Flow::Probe(_) | Flow::Replicate(_) => peer.next_index.previous(),
+            // Without a sound snapshot, a follower that needs one still hears its leader.
+            Flow::Probe(_) | Flow::Replicate(_) => peer.last_sent().max(self.log.base().index),
         };
         self.send_append(peer, prev, Entries::EMPTY, actions);
     }
@@ -352,7 +396,10 @@ impl Replicator<'_> {
         }
         let common = self.log.last_not_above(hint);
         if common == hint || common.index <= peer.match_index {
-            peer.retry_after(common.index);
+            match peer.flow {
+                Flow::Probe(_) => peer.replicate_after(common.index, self.now, self.config),
+                Flow::Replicate(_) | Flow::Snapshot(_) => peer.resume_after(common.index, self.now),
+            }
         } else if common.index == base.index && common.term > hint.term {
             return self.begin_transfer(peer, actions);
         } else {

@@ -50,7 +50,7 @@ impl Raft {
                 replicator.send_snapshot_instead(peer, actions);
             }
             Some(entries) => {
-                let (entries, bytes) = entries.prefix_within(replicator.config.max_append_bytes);
+                let (entries, bytes) = entries.prefix_within(replicator.append_bytes(peer));
                 replicator.append(peer, entries, bytes, actions);
                 replicator.replicate(peer, actions);
             }
@@ -61,18 +61,21 @@ impl Raft {
 impl Replicator<'_> {
     /// Has the driver read the entries from nextIndex on.
     pub(crate) fn read_entries(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        let index = peer.next_index;
+        let (index, max_bytes) = (peer.next_index, self.append_bytes(peer));
         let (Flow::Replicate(inflight), Some(term)) = (&mut peer.flow, self.log.term_at(index))
         else {
             return;
         };
+        if inflight.reading.is_some() {
+            return; // The driver answers one read after the other.
+        }
         let from = EntryId { index, term };
         inflight.reading = Some(from);
         actions.push(Action::ReadEntries {
             peer: peer.id,
             from,
             to: self.log.resident_after(),
-            max_bytes: self.config.max_append_bytes,
+            max_bytes,
         });
     }
 
@@ -83,7 +86,7 @@ impl Replicator<'_> {
         if covered >= peer.next_index {
             self.begin_transfer(peer, actions);
         } else {
-            peer.flow = Flow::Probe(Probe::Sent);
+            peer.flow = Flow::Probe(Probe::Sent(None));
         }
     }
 }

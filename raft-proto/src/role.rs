@@ -3,7 +3,7 @@
 
 use crate::checksum::Checksum;
 use crate::membership::Membership;
-use crate::message::SnapshotMeta;
+use crate::message::{SnapshotId, SnapshotMeta};
 use crate::progress::Peer;
 use crate::quorum;
 use crate::reads::{ForwardedReads, LeaderReads};
@@ -137,9 +137,9 @@ pub(crate) struct IncomingSnapshot {
     pub(crate) snapshot: SnapshotMeta,
     /// How many bytes of it are in the partial file.
     pub(crate) received: u64,
-    /// The length of the chunk that the driver is writing behind those.
-    pub(crate) writing: Option<u64>,
-    /// The checksum of all chunks, the one being written included.
+    /// How many bytes of it there are, with the chunks that the driver is writing.
+    pub(crate) accepted: u64,
+    /// The checksum of all chunks, those being written included.
     pub(crate) checksum: Checksum,
 }
 
@@ -178,6 +178,10 @@ pub(crate) struct Leader {
     pub(crate) peers: Vec<Peer>,
     /// Bytes in the log above `committed_and_durable`, which `max_uncommitted_bytes` limits.
     pub(crate) uncommitted: u64,
+    /// How many bytes it has appended to its log in this term.
+    pub(crate) appended_bytes: u64,
+    /// The newest snapshot, if its stored bytes are not what its id says.
+    pub(crate) damaged_snapshot: Option<Box<SnapshotId>>,
     /// Up to here the log is both committed and on this leader's disk. A leader whose disk
     /// stalls must not take in more and more commands while its followers commit them.
     pub(crate) committed_and_durable: Index,

@@ -1,58 +1,90 @@
-//! How a leader sends its snapshot to a follower that needs compacted entries (section 7), a chunk
-//! at a time.
+//! How a leader sends its snapshot to a follower that needs compacted entries (section 7), chunk
+//! by chunk.
 //!
 //! The core holds one chunk, on its way from the driver's storage to a message. The follower's
-//! answer to one chunk names the next one. A chunk that stays unanswered for a heartbeat interval
-//! while the follower answers otherwise was lost, and is read and sent again.
+//! answers name the next one that it wants (`snapshot_transfer.rs`).
+//!
+//! Storage decays. The leader computes the checksum of what it reads, and never sends the last
+//! chunk of a snapshot that is not what its id says. All transfers of that snapshot end, the driver
+//! is told ([`Action::SnapshotDamaged`]), and followers that need a snapshot wait for the next one.
+//! A follower may also find damage that the leader did not: on the way, or at its own end. Its word
+//! alone condemns no snapshot. Its transfer begins anew, later each time.
 
 use crate::action::Action;
 use crate::error::Refusal;
 use crate::event::SnapshotReadFailed;
-use crate::message::{InstallSnapshot, Message, SnapshotId};
-use crate::progress::{Flow, Peer, Probe, SnapshotTransfer, Stage};
+use crate::message::{InstallSnapshot, Message, SnapshotId, SnapshotMeta};
+use crate::progress::{Flow, Hold, Peer, Probe};
 use crate::raft::Raft;
 use crate::replication::Replicator;
-use crate::role::Role;
-use crate::types::{EntryId, Index, NodeId};
+use crate::role::{Leader, Role};
+use crate::snapshot_transfer::{OwnCopy, SnapshotTransfer};
+use crate::types::{EntryId, Index, NodeId, Time};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-impl Replicator<'_> {
-    /// The entries that a follower needs next are compacted: it gets the snapshot instead.
-    pub(crate) fn begin_transfer(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        // A log whose beginning was dropped has a snapshot that stands for it.
-        let Some(snapshot) = self.snapshot else {
-            return;
-        };
-        peer.flow = Flow::Snapshot(Box::new(SnapshotTransfer {
-            snapshot: snapshot.clone(),
-            offset: 0,
-            stage: Stage::Unread,
-        }));
-        self.read_chunk(peer, actions);
-    }
-
-    /// Has the driver read the chunk at the transfer's offset.
-    pub(crate) fn read_chunk(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        peer.timer.restart_heartbeat(self.now, self.config);
-        if let Flow::Snapshot(transfer) = &mut peer.flow {
-            actions.push(transfer.read(peer.id, self.config.snapshot_chunk_bytes));
-        }
+impl Leader {
+    /// The snapshot that may be sent: not one that was found damaged.
+    pub(crate) fn sound_snapshot<'a>(
+        &self,
+        newest: Option<&'a SnapshotMeta>,
+    ) -> Option<&'a SnapshotMeta> {
+        newest.filter(|snapshot| self.damaged_snapshot.as_deref() != Some(&snapshot.id))
     }
 }
 
-impl SnapshotTransfer {
-    /// Asks the driver for the chunk at `offset`.
-    fn read(&mut self, peer: NodeId, chunk_bytes: u64) -> Action {
-        self.stage = Stage::Reading;
-        let id = self.snapshot.id;
-        Action::ReadSnapshot {
-            peer,
-            snapshot: id,
-            offset: self.offset,
-            length: chunk_bytes.min(id.size.saturating_sub(self.offset)),
+impl Replicator<'_> {
+    /// The entries that a follower needs next are compacted: it gets the snapshot instead.
+    pub(crate) fn begin_transfer(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        self.begin_transfer_at(peer, self.now, actions);
+    }
+
+    /// The same, not before `not_before`.
+    fn begin_transfer_at(&self, peer: &mut Peer, not_before: Time, actions: &mut Vec<Action>) {
+        // A log whose beginning was dropped has a snapshot that stands for it, but it may be
+        // damaged. Then heartbeats go on, and lead here again.
+        let Some(snapshot) = self.snapshot else {
+            peer.flow = Flow::Probe(Probe::Sent(None));
+            return;
+        };
+        let mut transfer = SnapshotTransfer::new(snapshot.clone(), self.now, self.config);
+        transfer.not_before = not_before;
+        let (after, until) = (snapshot.id.last.index, self.log.last().index);
+        let behind = self.log.bytes_between(after, until);
+        peer.hold = Some(Hold {
+            after,
+            until,
+            appended_at: self.appended_bytes.saturating_sub(behind),
+        });
+        peer.flow = Flow::Snapshot(Box::new(transfer));
+        self.read_chunk(peer, actions);
+    }
+
+    /// Has the driver read the next chunk, if one may be sent.
+    fn read_chunk(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        if let Flow::Snapshot(transfer) = &mut peer.flow
+            && let Some(read) = transfer.read_next(peer.id, self.now, self.config)
+        {
+            peer.timer.restart_heartbeat(self.now, self.config);
+            actions.push(read);
         }
+    }
+
+    /// A heartbeat is due during a transfer: a chunk that could not be read is read again, and so
+    /// is one that was lost, if the follower has answered since.
+    pub(crate) fn continue_transfer(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        let Flow::Snapshot(transfer) = &mut peer.flow else {
+            return;
+        };
+        let heard_since = match (peer.heard_at, transfer.sent_at()) {
+            (Some(heard), Some(sent)) => heard > sent,
+            (None, _) | (_, None) => false,
+        };
+        if heard_since && transfer.is_overdue(self.now, self.config) {
+            transfer.go_back(self.now);
+        }
+        self.read_chunk(peer, actions);
     }
 }
 
@@ -76,41 +108,87 @@ impl Raft {
         let Flow::Snapshot(transfer) = &mut peer.flow else {
             return; // The transfer ended meanwhile.
         };
-        let wanted = transfer.stage == Stage::Reading && transfer.offset == offset;
-        if !wanted || transfer.snapshot.id != id {
+        if transfer.snapshot.id != id || !transfer.awaits(offset) {
             return;
         }
         let data = match result {
             Ok(data) => data,
-            Err(SnapshotReadFailed::Failed) => {
-                transfer.stage = Stage::Unread;
-                return;
-            }
+            Err(SnapshotReadFailed::Failed) => return transfer.read_failed(),
             Err(SnapshotReadFailed::Gone) => {
                 // Probe again: that leads to the newest snapshot, at the pace of heartbeats.
-                peer.flow = Flow::Probe(Probe::Sent);
-                self.release_unused_snapshots();
-                return;
+                peer.flow = Flow::Probe(Probe::Sent(None));
+                return self.release_unused_snapshots();
             }
         };
         let chunk_bytes = self.config.snapshot_chunk_bytes;
         let (wanted, found) = (chunk_bytes.min(id.size - offset), data.len() as u64);
         if wanted != found {
-            transfer.stage = Stage::Unread;
+            transfer.read_failed();
             let reason = Refusal::WrongLength { wanted, found };
             return actions.push(Action::Refused { reason });
         }
-        transfer.stage = Stage::Sent { at: now };
+        if transfer.chunk_read(&data, now) == OwnCopy::Damaged {
+            return self.snapshot_is_damaged(id, actions);
+        }
         let message = Message::InstallSnapshot(Box::new(InstallSnapshot {
             term,
             snapshot: transfer.snapshot.clone(),
             offset,
             data,
         }));
+        actions.push(Action::Send {
+            to: peer.id,
+            message,
+        });
+        let next = transfer.read_next(peer.id, now, &self.config);
         peer.timer.restart_heartbeat(now, &self.config);
         peer.timer.sent(now);
-        let to = peer.id;
-        actions.push(Action::Send { to, message });
+        actions.extend(next);
+    }
+
+    /// What this leader read of its snapshot is not what its id says: no transfer of it can end
+    /// well. The next ones are of the newest snapshot, or of one that is yet to be made.
+    fn snapshot_is_damaged(&mut self, id: SnapshotId, actions: &mut Vec<Action>) {
+        let is_newest = self.snapshot.as_ref().is_some_and(|it| it.id == id);
+        if let Role::Leader(leader) = &mut self.role {
+            for peer in &mut leader.peers {
+                if peer.transfer().is_some_and(|it| it.snapshot.id == id) {
+                    peer.flow = Flow::Probe(Probe::Sent(None));
+                }
+            }
+            if is_newest {
+                leader.damaged_snapshot = Some(Box::new(id));
+                actions.push(Action::SnapshotDamaged { snapshot: id });
+            }
+        }
+        self.release_unused_snapshots();
+    }
+
+    /// The follower has received the whole snapshot that ends with `last`, and its checksum is
+    /// wrong. This leader's own copy was found sound, or was not read as a whole. The transfer
+    /// begins anew after a pause, with the newest snapshot, and reads all of it.
+    pub(crate) fn snapshot_arrived_damaged(
+        &mut self,
+        from: NodeId,
+        last: EntryId,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((leader, replicator)) = self.prepare_to_send() else {
+            return;
+        };
+        let Some(peer) = leader.peer_mut(from) else {
+            return;
+        };
+        let sent =
+            |transfer: &SnapshotTransfer| transfer.snapshot.id.last == last && transfer.is_sent();
+        if !peer.transfer().is_some_and(sent) {
+            return; // A late answer, or no answer to what was sent.
+        }
+        let doubled = 1 << peer.damaged_arrivals.min(6);
+        let pause = replicator.config.election_timeout_max * doubled;
+        peer.damaged_arrivals = peer.damaged_arrivals.saturating_add(1);
+        replicator.begin_transfer_at(peer, replicator.now.after(pause), actions);
+        self.release_unused_snapshots();
     }
 
     /// The follower wants the chunk at `wanted` of the snapshot that ends with `last`.
@@ -121,28 +199,25 @@ impl Raft {
         wanted: u64,
         actions: &mut Vec<Action>,
     ) {
-        let chunk_bytes = self.config.snapshot_chunk_bytes;
-        let Some(peer) = self.peer_mut(from) else {
+        let now = self.now;
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let Some(peer) = leader.peer_mut(from) else {
             return;
         };
         let Flow::Snapshot(transfer) = &mut peer.flow else {
             return; // A late answer.
         };
-        match transfer.stage {
-            Stage::Sent { .. } => {}
-            // It is read again because its answer was late, and this is that answer: go on.
-            Stage::Reading if wanted > transfer.offset => {}
-            Stage::Reading | Stage::Unread => return,
-        }
-        // If it wants `offset`, it wants the chunk that is on its way: this answers an earlier
-        // chunk. Any other offset is followed, also one far ahead: a late answer has set the
-        // transfer back, and only the follower knows how much it has.
         let id = transfer.snapshot.id;
-        if id.last != last || wanted == transfer.offset || wanted >= id.size {
+        if id.last != last || wanted >= id.size {
             return;
         }
-        transfer.offset = wanted;
-        actions.push(transfer.read(from, chunk_bytes));
+        if transfer.wanted(wanted, now, &self.config) {
+            actions.extend(transfer.read_next(from, now, &self.config));
+        } else {
+            self.resend_overdue_chunk(from, actions);
+        }
     }
 
     /// The peer answers, but its chunk is overdue: it was lost, and is sent again.
@@ -155,7 +230,8 @@ impl Raft {
             && let Flow::Snapshot(transfer) = &mut peer.flow
             && transfer.is_overdue(now, &self.config)
         {
-            actions.push(transfer.read(from, self.config.snapshot_chunk_bytes));
+            transfer.go_back(now);
+            actions.extend(transfer.read_next(from, now, &self.config));
         }
     }
 
@@ -168,12 +244,17 @@ impl Raft {
         received: Index,
         actions: &mut Vec<Action>,
     ) {
-        let Some(peer) = self.peer_mut(from) else {
+        let now = self.now;
+        let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        peer.raise_match_index(match_index);
+        let Some(peer) = leader.peer_mut(from) else {
+            return;
+        };
+        peer.raise_match_index(match_index, now, &self.config);
         if matches!(peer.flow, Flow::Snapshot(_)) {
-            peer.replicate_after(received);
+            peer.damaged_arrivals = 0;
+            peer.replicate_after(received, now, &self.config);
             self.release_unused_snapshots();
         }
         self.advance_commit(actions);
@@ -188,8 +269,11 @@ impl Raft {
         last: Index,
         actions: &mut Vec<Action>,
     ) {
-        if let Some(peer) = self.peer_mut(from) {
-            peer.raise_match_index(last);
+        let now = self.now;
+        if let Role::Leader(leader) = &mut self.role
+            && let Some(peer) = leader.peer_mut(from)
+        {
+            peer.raise_match_index(last, now, &self.config);
         }
         self.advance_commit(actions);
         self.replicate_to(from, actions);

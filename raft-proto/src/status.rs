@@ -97,7 +97,7 @@ impl Peer {
             match_index: self.match_index,
             next_index: self.next_index,
             state: match &self.flow {
-                Flow::Probe(Probe::Ready | Probe::Agreed | Probe::Sent) => PeerState::Probe,
+                Flow::Probe(Probe::Ready | Probe::Sent(_)) => PeerState::Probe,
                 Flow::Replicate(inflight) => PeerState::Replicate {
                     inflight: inflight.len(),
                 },

@@ -182,6 +182,9 @@ impl Display for Line<'_, Action> {
             Action::ReleaseSnapshot { snapshot } => {
                 write!(f, "release snapshot {}", Snapshot(snapshot))
             }
+            Action::SnapshotDamaged { snapshot } => {
+                write!(f, "snapshot damaged {}", Snapshot(snapshot))
+            }
             Action::WakeAt(at) => write!(f, "wake at {at}"),
             Action::Proposed { id, outcome } => answer(f, "proposed", *id, outcome, proposal),
             Action::Read { id, outcome } => answer(f, "read", *id, outcome, |f, index| {
@@ -358,6 +361,7 @@ impl Display for Contents<'_> {
                     SnapshotOutcome::Wants { offset } => write!(f, " wants {offset}")?,
                     SnapshotOutcome::Installed => f.write_str(" installed")?,
                     SnapshotOutcome::Stale => f.write_str(" stale")?,
+                    SnapshotOutcome::Damaged => f.write_str(" damaged")?,
                 }
             }
         }

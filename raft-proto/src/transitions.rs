@@ -132,6 +132,8 @@ impl Raft {
             peers,
             uncommitted: self.log.bytes_between(committed_and_durable, last),
             committed_and_durable,
+            appended_bytes: 0,
+            damaged_snapshot: None,
             open_change: Some(latest.index),
             quorum_check_at: self.now.after(self.config.election_timeout_max),
             stall_handled: None,

@@ -57,6 +57,7 @@ fn snapshot_outcome() -> impl Strategy<Value = SnapshotOutcome> {
         any_number().prop_map(|offset| SnapshotOutcome::Wants { offset }),
         Just(SnapshotOutcome::Installed),
         Just(SnapshotOutcome::Stale),
+        Just(SnapshotOutcome::Damaged),
     ]
 }
 
@@ -373,6 +374,7 @@ fn the_bytes_of_version_1_for_snapshots_never_change() {
         ),
         (SnapshotOutcome::Installed, &[5, 3, 5, 4, 1]),
         (SnapshotOutcome::Stale, &[5, 3, 5, 4, 2]),
+        (SnapshotOutcome::Damaged, &[5, 3, 5, 4, 3]),
     ];
     for (outcome, expected) in outcomes {
         let reply = Message::InstallSnapshotReply(InstallSnapshotReply {

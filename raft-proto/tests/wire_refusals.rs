@@ -64,7 +64,7 @@ fn an_unknown_kind_is_refused() {
         unknown("AppendEntriesReply")
     );
     assert_eq!(
-        decode_error(raw(&[5, 3, 5, 4, 3])),
+        decode_error(raw(&[5, 3, 5, 4, 4])),
         unknown("InstallSnapshotReply")
     );
     let entry = [2, 3, 6, 2, 6, 0, 0, 0, 1, 2, 3, 1, 0];

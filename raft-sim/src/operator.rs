@@ -187,6 +187,7 @@ impl Operator {
             | Action::ReadEntries { .. }
             | Action::WriteSnapshot { .. }
             | Action::ReleaseSnapshot { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::WakeAt(_)
             | Action::Proposed { .. }
             | Action::LeaderChanged { .. }

@@ -261,6 +261,7 @@ impl Process {
             | Action::LeaderChanged { .. }
             | Action::Rejected { .. }
             | Action::Refused { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::LostState { .. }
             | Action::Faulted { .. } => outputs.push(action),
         }

@@ -227,6 +227,7 @@ impl Observer for Recorder {
                 | Action::ReadSnapshot { .. }
                 | Action::WriteSnapshot { .. }
                 | Action::ReleaseSnapshot { .. }
+                | Action::SnapshotDamaged { .. }
                 | Action::Proposed { .. }
                 | Action::Read { .. }
                 | Action::Transferred { .. }

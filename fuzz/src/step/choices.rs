@@ -235,11 +235,12 @@ impl World {
             _ => Message::InstallSnapshotReply(InstallSnapshotReply {
                 term,
                 last: self.any_entry(u)?,
-                outcome: match u.int_in_range(0..=2u8)? {
+                outcome: match u.int_in_range(0..=3u8)? {
                     0 => SnapshotOutcome::Wants {
                         offset: self.near(u, &[0, 1, 20])?,
                     },
                     1 => SnapshotOutcome::Installed,
+                    2 => SnapshotOutcome::Damaged,
                     _ => SnapshotOutcome::Stale,
                 },
             }),

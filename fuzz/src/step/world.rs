@@ -286,6 +286,7 @@ impl World {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::Faulted { .. } => {}
         }
     }
@@ -298,7 +299,11 @@ impl World {
     }
 
     fn write_chunk(&mut self, chunk: ChunkWrite) {
-        assert!(self.chunks.is_empty(), "one chunk at a time");
+        if let Some(before) = self.chunks.back() {
+            let end = before.offset + before.data.len() as u64;
+            let (expected, found) = ((before.snapshot, end), (chunk.snapshot, chunk.offset));
+            assert_eq!(expected, found, "the chunks of one file, in order");
+        }
         let mut waiting = self.disk.waiting.iter();
         let installing = waiting.any(|write| write.install.is_some());
         assert!(!installing, "the partial file is being installed");

@@ -48,6 +48,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             Action::ReleaseSnapshot { snapshot } => {
                 self.send_chunk_task(ChunkTask::Release(snapshot));
             }
+            event @ Action::SnapshotDamaged { .. } => {
+                self.report(&event);
+                self.queue_apply(ApplyTask::MakeSnapshot);
+            }
             Action::WakeAt(time) => self.state.deadline = time,
             outcome @ (Action::Proposed { .. }
             | Action::Read { .. }

@@ -41,6 +41,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 tracing::error!(%node, %peer, %match_index, %last,
                     "a follower lost what it had acknowledged: remove it, let it join anew");
             }
+            Action::SnapshotDamaged { snapshot } => {
+                tracing::error!(%node, last = %snapshot.last,
+                    "the stored snapshot is damaged: a new one is made");
+            }
             Action::Faulted { reason } => {
                 tracing::error!(%node, %reason, "the core stopped");
                 self.stop(StopReason::Faulted(reason.to_string()));

@@ -248,7 +248,7 @@ impl Raft {
         received: Index,
         actions: &mut Vec<Action>,
     ) {
-        let (base, last) = (self.log.base().index, self.log.last().index);
+        let (base, last, now) = (self.log.base().index, self.log.last().index, self.now);
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
@@ -258,16 +258,22 @@ impl Raft {
         peer.denial = Denial::None;
         let rises = match_index > peer.match_index;
         if rises || match_index == last {
-            peer.disk_progress_at = Some(self.now);
+            peer.disk_progress_at = Some(now);
         }
-        peer.raise_match_index(match_index);
+        peer.raise_match_index(match_index, now, &self.config);
+        peer.end_hold_if_caught_up(last);
         let agrees = matches!(peer.flow, Flow::Probe(_)) && received.next() >= peer.next_index;
         if rises || agrees {
             peer.timer.answered(&self.config);
         }
-        match &peer.flow {
-            Flow::Probe(_) if agrees => peer.replicate_after(received),
-            Flow::Replicate(_) => peer.next_index = peer.next_index.max(received.next()),
+        match &mut peer.flow {
+            Flow::Probe(_) if agrees => peer.replicate_after(received, now, &self.config),
+            Flow::Replicate(inflight) => {
+                peer.next_index = peer.next_index.max(received.next());
+                if let Some(sent_at) = inflight.arrived(received) {
+                    peer.window.arrived(sent_at, now);
+                }
+            }
             // It has the snapshot's entries, or everything that the log no longer holds.
             Flow::Snapshot(_) if received >= base => {
                 return self.transfer_done(from, match_index, received, actions);

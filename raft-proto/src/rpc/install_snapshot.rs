@@ -3,6 +3,7 @@
 //! A transfer is known by its sender, its term and the snapshot's id; another identity starts from
 //! the beginning. The driver writes each chunk before this node answers it, so the receiver's eight
 //! steps come in two inputs: steps 1 to 3 when a chunk arrives, steps 4 to 8 when it is written.
+//! Chunks are taken in order, and the next one may come before the one before it is written.
 
 use super::{Answer, Replied};
 use crate::action::{Action, Install, InstalledLog};
@@ -62,12 +63,17 @@ impl Raft {
             self.reply_installed(from, last);
             return Ok(());
         }
-        let chunk = self.examine_chunk(from, &request).inspect_err(|_| {
-            // A transfer of the leader's begins anew.
-            if self.leader() == Some(from) && term == self.hard_state.term() {
-                self.discard_incoming();
+        let chunk = match self.examine_chunk(from, &request) {
+            Ok(chunk) => chunk,
+            Err(rejection) => {
+                // A transfer of the leader's begins anew. The leader learns why.
+                if self.leader() == Some(from) && term == self.hard_state.term() {
+                    self.discard_incoming();
+                    self.reply_to_snapshot(from, last, SnapshotOutcome::Damaged, actions);
+                }
+                return Err(rejection);
             }
-        })?;
+        };
         self.follow(from, term, actions);
         self.receive_chunk(from, request, chunk, actions);
         Ok(())
@@ -82,9 +88,9 @@ impl Raft {
     /// Compares a chunk with the file that it belongs to. If it completes the file, compares the
     /// bytes with the sender's checksum.
     fn examine_chunk(&self, from: NodeId, request: &InstallSnapshot) -> Result<Chunk, Rejection> {
-        // An earlier file is still being installed, or the driver has yet to answer for a chunk.
-        // The leader sends chunks that come meanwhile again.
-        if self.applier.is_restoring() || self.chunk_write.is_some() {
+        // An earlier file is still being installed. The leader sends chunks that come meanwhile
+        // again.
+        if self.applier.is_restoring() {
             return Ok(Chunk::Untimely);
         }
         let (id, offset) = (request.snapshot.id, request.offset);
@@ -99,10 +105,17 @@ impl Raft {
                 None
             }
         };
-        let (wanted, mut checksum) = match file {
-            Some(file) => (file.received, file.checksum),
-            None => (0, Checksum::new()),
+        let (wanted, written, mut checksum) = match file {
+            Some(file) => (file.accepted, file.received, file.checksum),
+            None => (0, 0, Checksum::new()),
         };
+        // The driver has yet to answer for chunks of another file, for the last one of this file,
+        // or for as much as may wait.
+        let waiting = !self.chunk_writes.is_empty();
+        let full = wanted == id.size || wanted - written >= self.config.max_inflight_bytes;
+        if waiting && (file.is_none() || full) {
+            return Ok(Chunk::Untimely);
+        }
         if offset != wanted {
             return Ok(Chunk::OutOfPlace { wanted });
         }
@@ -134,13 +147,17 @@ impl Raft {
         };
         if let Role::Follower(follower) = &mut self.role {
             // 2. "Create new snapshot file if first chunk (offset is 0)."
+            let received = match follower.incoming.as_deref() {
+                Some(file) if offset > 0 => file.received,
+                Some(_) | None => 0,
+            };
             follower.incoming = Some(Box::new(IncomingSnapshot {
                 snapshot: request.snapshot,
-                received: offset,
-                writing: Some(data.len() as u64),
+                received,
+                accepted: offset + data.len() as u64,
                 checksum,
             }));
-            self.chunk_write = Some(ChunkWrite {
+            self.chunk_writes.push_back(ChunkWrite {
                 snapshot: id,
                 offset,
             });
@@ -165,10 +182,11 @@ impl Raft {
             snapshot: id,
             offset,
         };
-        if self.chunk_write != Some(write) {
+        let Some(at) = self.chunk_writes.iter().position(|it| *it == write) else {
             return; // It was not asked for.
-        }
-        self.chunk_write = None;
+        };
+        self.chunk_writes.remove(at);
+        let oldest = self.chunk_writes.front().map(|oldest| oldest.offset);
         let Role::Follower(follower) = &mut self.role else {
             return;
         };
@@ -176,18 +194,19 @@ impl Raft {
         let (Some(from), Some(file)) = (leader, incoming.as_mut()) else {
             return;
         };
-        let Some(length) = file.writing.filter(|_| file.received == offset) else {
-            return;
-        };
-        if file.snapshot.id != id {
+        if file.snapshot.id != id || offset < file.received {
             return;
         }
         if let Err(SnapshotWriteFailed) = result {
             *incoming = None;
             return;
         }
-        file.received += length;
-        file.writing = None;
+        // All chunks before the oldest that is still being written are in the file.
+        let written = oldest.unwrap_or(file.accepted);
+        if written == file.received && id.size > 0 {
+            return; // An earlier one is not.
+        }
+        file.received = written;
         // 4. "Reply and wait for more data chunks if done is false."
         if file.received < id.size {
             let outcome = SnapshotOutcome::Wants {
@@ -281,7 +300,9 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let answer = match reply.outcome {
             SnapshotOutcome::Stale => Answer::StaleTerm,
-            SnapshotOutcome::Wants { .. } | SnapshotOutcome::Installed => Answer::ToRequest,
+            SnapshotOutcome::Wants { .. }
+            | SnapshotOutcome::Installed
+            | SnapshotOutcome::Damaged => Answer::ToRequest,
         };
         if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
             return Ok(());
@@ -310,6 +331,9 @@ impl Raft {
                 } else {
                     self.transfer_done(from, last, last, actions);
                 }
+            }
+            SnapshotOutcome::Damaged => {
+                self.snapshot_arrived_damaged(from, reply.last, actions);
             }
             SnapshotOutcome::Stale => {}
         }

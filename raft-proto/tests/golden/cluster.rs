@@ -258,6 +258,7 @@ impl ScriptedCluster {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::Faulted { .. } => {}
         }
     }

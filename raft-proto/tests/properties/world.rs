@@ -183,6 +183,7 @@ impl World {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::Faulted { .. } => panic!("n{id} does this among correct nodes: {action:?}"),
         }
     }

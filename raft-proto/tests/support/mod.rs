@@ -7,6 +7,7 @@
 mod cluster;
 mod fixtures;
 pub mod frames;
+pub mod links;
 mod messages;
 pub mod storage;
 

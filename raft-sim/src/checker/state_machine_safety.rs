@@ -62,6 +62,7 @@ impl StateMachineSafety {
                 | Action::ReadSnapshot { .. }
                 | Action::WriteSnapshot { .. }
                 | Action::ReleaseSnapshot { .. }
+                | Action::SnapshotDamaged { .. }
                 | Action::WakeAt(_)
                 | Action::Proposed { .. }
                 | Action::Read { .. }

@@ -27,6 +27,7 @@ fn may_hit(action: &Action) -> bool {
         | Action::ReadEntries { .. }
         | Action::Transferred { .. } => true,
         Action::ReleaseSnapshot { .. }
+        | Action::SnapshotDamaged { .. }
         | Action::WakeAt(_)
         | Action::Proposed { .. }
         | Action::ChangeProposed { .. }

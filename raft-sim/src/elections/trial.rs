@@ -294,6 +294,7 @@ impl Cluster {
                 action @ (Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
+                | Action::SnapshotDamaged { .. }
                 | Action::Faulted { .. }) => {
                     let action = Box::new(action);
                     return Err(TrialError::UnexpectedAction {

@@ -303,6 +303,7 @@ impl Judge {
             | Action::ReadSnapshot { .. }
             | Action::WriteSnapshot { .. }
             | Action::ReleaseSnapshot { .. }
+            | Action::SnapshotDamaged { .. }
             | Action::ReadEntries { .. }
             | Action::WakeAt(_)
             | Action::Proposed { .. }

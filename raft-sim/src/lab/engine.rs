@@ -180,6 +180,10 @@ impl Lab {
                 "disks keep what they persisted",
                 format!("server {server} says that {peer} lost some"),
             ),
+            Action::SnapshotDamaged { snapshot } => self.fail(
+                "disks keep what they persisted",
+                format!("server {server} says that its snapshot {snapshot:?} is damaged"),
+            ),
             Action::Faulted { reason } => self.fail(
                 "no server faults",
                 format!("server {server} has faulted: {reason}"),

@@ -112,6 +112,7 @@ impl World {
                 | Action::ReadSnapshot { .. }
                 | Action::WriteSnapshot { .. }
                 | Action::ReleaseSnapshot { .. }
+                | Action::SnapshotDamaged { .. }
                 | Action::WakeAt(_) => {}
             }
         }

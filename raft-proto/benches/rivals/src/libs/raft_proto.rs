@@ -194,6 +194,7 @@ impl Nodes {
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
+                | Action::SnapshotDamaged { .. }
                 | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
             }
         }
