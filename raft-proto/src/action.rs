@@ -45,7 +45,8 @@ pub enum Action {
 
     /// Replace the state machine's state by this snapshot, which has been installed: it is on
     /// disk, verified, and newer than everything that was applied. Report `Applied` at its last
-    /// index when done. The next entries handed out begin after it.
+    /// index when done, however long that takes: until then the snapshot is not released, and no
+    /// other one is installed. The next entries handed out begin after it.
     Restore {
         /// Which snapshot, and the membership in it.
         snapshot: SnapshotMeta,
@@ -81,8 +82,10 @@ pub enum Action {
     },
 
     /// Nothing needs this stored snapshot any more: delete it at any time. This comes out only
-    /// when the write that replaced it is durable. After a restart, delete all snapshots but the
-    /// recovered one.
+    /// when the write that replaced it is durable, and when no `Restore` of it waits for its
+    /// `Applied`. A [`ReadSnapshot`](Action::ReadSnapshot) of it that is still unanswered may be
+    /// answered as [`Gone`](crate::SnapshotReadFailed::Gone): its transfer has ended. After a
+    /// restart, delete all snapshots but the recovered one.
     ReleaseSnapshot {
         /// Which snapshot.
         snapshot: SnapshotId,

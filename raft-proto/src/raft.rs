@@ -270,7 +270,7 @@ impl Raft {
                     self.count_vote(self.config.node_id, Vote::Granted, actions);
                 }
                 Withheld::Restore { snapshot } => {
-                    if self.applier.finish_restore(snapshot.id.last.index) {
+                    if self.applier.finish_install(snapshot.id.last.index) {
                         actions.push(Action::Restore { snapshot });
                     }
                 }
@@ -302,8 +302,14 @@ impl Raft {
             let reason = Refusal::NotHandedOut { index, last };
             return actions.push(Action::Refused { reason });
         }
+        let was_restoring = self.applier.is_restoring();
         self.applier.apply(index);
         self.drop_payloads();
+        if was_restoring && !self.applier.is_restoring() {
+            // A newer snapshot may have replaced the one that the service was reading.
+            self.release_unused_snapshots();
+            self.flush_outbox(actions);
+        }
     }
 
     /// "If commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\] to state
@@ -314,7 +320,7 @@ impl Raft {
         let from = self.applier.handed_out().next();
         // What this term's leader calls committed is not handed out before the term is durable:
         // after a crash, the leader of an earlier term may honestly contradict it.
-        if from > to || self.applier.is_restoring() || !self.writes.term_is_durable() {
+        if from > to || self.applier.is_installing() || !self.writes.term_is_durable() {
             return;
         }
         let room = self.applier.room(self.config.max_unapplied_bytes);
