@@ -202,6 +202,30 @@ pub enum Action {
         last: EntryId,
     },
 
+    /// `peer` does not take an entry that is in this leader's log: the entry was accepted before
+    /// the leader knew that peer's [`max_entry_bytes`](crate::Config::max_entry_bytes). Said once
+    /// for each such entry. The leader goes on with the other members, and counts this one only up
+    /// to there. Raise that node's limit and restart it; or let a snapshot replace the entry.
+    EntryRefused {
+        /// The member that does not take it.
+        peer: NodeId,
+        /// The entry.
+        index: Index,
+        /// Its length; or that of the message that it takes.
+        size: u64,
+        /// The member's limit.
+        limit: u64,
+    },
+
+    /// A voter told this node that it is no member any more, by a change that is committed. It
+    /// campaigns no more, unless a leader sends it a later configuration of which it is a member.
+    /// The operator may stop it. A removed node that hears of the change from the leader is told by
+    /// [`MembershipChanged`](Action::MembershipChanged) instead.
+    Removed {
+        /// Up to here the cluster has committed, and this node is no member there.
+        index: Index,
+    },
+
     /// This node cannot go on safely, by evidence of its own. It sends and applies nothing more.
     /// Stop the driver, repair, and start a new instance.
     Faulted {

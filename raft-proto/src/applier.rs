@@ -110,14 +110,21 @@ impl Applier {
         true
     }
 
-    /// The state machine has applied everything up to `index`, which was handed out.
-    pub(crate) fn apply(&mut self, index: Index) {
+    /// The bytes of what was handed out and is not applied yet.
+    pub(crate) fn outstanding_bytes(&self) -> u64 {
+        self.outstanding_bytes
+    }
+
+    /// The state machine has applied everything up to `index`, which was handed out. Returns by how
+    /// much [`Applier::outstanding_bytes`] fell.
+    pub(crate) fn apply(&mut self, index: Index) -> u64 {
         self.applied = self.applied.max(index);
         let restored = |incoming: &mut Incoming| match incoming {
             Incoming::Restoring(last) => *last <= index,
             Incoming::Installing(_) => false,
         };
         self.incoming.take_if(restored);
+        let before = self.outstanding_bytes;
         while let Some(oldest) = self.outstanding.front() {
             if oldest.last > index {
                 break;
@@ -125,5 +132,6 @@ impl Applier {
             self.outstanding_bytes -= oldest.bytes;
             self.outstanding.pop_front();
         }
+        before - self.outstanding_bytes
     }
 }

@@ -14,7 +14,8 @@
 //! ```
 
 use crate::config::Config;
-use crate::message::SnapshotMeta;
+use crate::limits::TooLarge;
+use crate::message::{MessageLimits, SnapshotMeta};
 use crate::peer_timer::PeerTimer;
 use crate::types::{EntryId, Index, NodeId, Time};
 use alloc::boxed::Box;
@@ -41,6 +42,24 @@ pub(crate) struct Peer {
     /// The latest of the leader's rounds (`read_index.rs`) that it has answered.
     pub(crate) round: u64,
     pub(crate) denial: Denial,
+    /// It is no member any more, and is to be told so.
+    pub(crate) departure: Option<Departure>,
+    /// What it takes, as it said in this term.
+    pub(crate) limits: Option<MessageLimits>,
+    /// The first entry that it lacks and does not take (`limits.rs`).
+    pub(crate) too_large: Option<TooLarge>,
+}
+
+/// A member that a committed change removed, until it knows that (`change.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Departure {
+    /// The entry that removed it.
+    pub(crate) index: Index,
+    /// A round (`read_index.rs`) that began when that was committed: all messages that carry it
+    /// also carry such a commitIndex.
+    pub(crate) round: u64,
+    /// When the leader gives it up.
+    pub(crate) until: Time,
 }
 
 /// Whether a follower denies that it holds the entry at `match_index`, which it had acknowledged.
@@ -175,6 +194,8 @@ pub(crate) struct SnapshotTransfer {
     pub(crate) snapshot: SnapshotMeta,
     /// Where the chunk begins that is being read or sent.
     pub(crate) offset: u64,
+    /// The length of its chunks: no more than the follower takes.
+    pub(crate) chunk_bytes: u64,
     pub(crate) stage: Stage,
 }
 
@@ -216,6 +237,9 @@ impl Peer {
             heard_at: None,
             round: 0,
             denial: Denial::None,
+            departure: None,
+            limits: None,
+            too_large: None,
         }
     }
 

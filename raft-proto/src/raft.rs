@@ -51,12 +51,19 @@ pub struct Raft {
     /// Until then it votes for nobody: before it started, it may have answered a leader that
     /// relies on it for its lease.
     pub(crate) no_votes_before: Time,
+    /// Up to here a voter has committed, and this node is no member there; 0 if no voter said so.
+    pub(crate) removed_at: Index,
     /// The voters that it asked for votes when it campaigned last.
     pub(crate) votes_requested: Vec<NodeId>,
     /// A handover that this node began as a leader, until it learns which node took over.
     pub(crate) handed_over: Option<Handover>,
-    /// The number of the latest ReadIndex that it sent to a leader.
+    /// The number of the latest ReadIndex that it sent to a leader. The first is drawn, as a second
+    /// guard: safety rests on `stored` (`read_index.rs`), which needs a disk that lost nothing.
     pub(crate) read_number: u64,
+    /// currentTerm as it was recovered.
+    pub(crate) recovered_term: Term,
+    /// The last entry of the recovered log that was not overwritten since.
+    pub(crate) recovered_last: Index,
     /// The snapshot that a restart recovers.
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
@@ -138,9 +145,12 @@ impl Raft {
             configurations: initial.configurations,
             leader_contact_at: None,
             no_votes_before: Time::ZERO,
+            removed_at: Index::ZERO,
             votes_requested: Vec::new(),
             handed_over: None,
             read_number,
+            recovered_term: recovered.hard_state.term,
+            recovered_last: last,
             snapshot: recovered.snapshot,
             retired_snapshots: Vec::new(),
             chunk_write: None,
@@ -243,6 +253,7 @@ impl Raft {
         self.writes.complete(self.now, seq);
         self.flush_outbox(actions);
         self.advance_commit(actions);
+        self.forward_reads(actions);
     }
 
     fn check_issued(&self, seq: Seq) -> Result<(), Refusal> {
@@ -303,7 +314,10 @@ impl Raft {
             return actions.push(Action::Refused { reason });
         }
         let was_restoring = self.applier.is_restoring();
-        self.applier.apply(index);
+        let bytes = self.applier.apply(index);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.unapplied = leader.unapplied.saturating_sub(bytes);
+        }
         self.drop_payloads();
         if was_restoring && !self.applier.is_restoring() {
             // A newer snapshot may have replaced the one that the service was reading.

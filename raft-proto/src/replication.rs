@@ -10,6 +10,7 @@
 use crate::action::Action;
 use crate::config::Config;
 use crate::entries::Entries;
+use crate::limits::TooLarge;
 use crate::log::Log;
 use crate::message::{AppendEntries, Message, SnapshotMeta};
 use crate::peer_timer::Due;
@@ -74,6 +75,7 @@ impl Raft {
     /// Sends each follower what is due by now (`peer_timer.rs`).
     pub(crate) fn leader_tick(&mut self, actions: &mut Vec<Action>) {
         self.hand_over_by_priority(actions);
+        self.expire_departures();
         if let Some((leader, replicator)) = self.prepare_to_send() {
             for peer in &mut leader.peers {
                 replicator.tick(peer, actions);
@@ -173,7 +175,9 @@ impl Replicator<'_> {
                     None => return self.begin_transfer(peer, actions),
                 },
                 Flow::Replicate(inflight) => {
-                    if peer.next_index > self.log.last().index {
+                    if peer.next_index > peer.last_to_send(self.log.last().index)
+                        && prev >= self.log.base().index
+                    {
                         return self.notice_commit(peer, actions);
                     }
                     if !inflight.has_room(self.config) {
@@ -193,8 +197,8 @@ impl Replicator<'_> {
 
     /// Sends the entries from nextIndex on, without waiting for an answer.
     fn append_next(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        let last = self.log.last().index;
-        let limit = self.config.max_append_bytes;
+        let last = peer.last_to_send(self.log.last().index);
+        let limit = peer.payload_limit(self.config.max_append_bytes);
         let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
         self.append(peer, entries, bytes, actions);
     }
@@ -208,6 +212,15 @@ impl Replicator<'_> {
         actions: &mut Vec<Action>,
     ) {
         let prev = peer.next_index.previous();
+        let limit = peer.payload_limit(u64::MAX);
+        if bytes > limit && entries.len() == 1 {
+            // The transport of the peer would drop the message in silence.
+            let entry = TooLarge {
+                index: peer.next_index,
+                size: bytes,
+            };
+            return self.hold_back(peer, entry, limit, actions);
+        }
         let (Flow::Replicate(inflight), Some(sent)) = (&mut peer.flow, entries.last_id()) else {
             return;
         };
@@ -228,9 +241,15 @@ impl Replicator<'_> {
             || matches!(peer.flow, Flow::Probe(Probe::Agreed));
         let resident = prev >= self.log.resident_after().index;
         let entries = if useful && resident {
-            let (last, limit) = (self.log.last().index, self.config.max_append_bytes);
-            let (entries, _) = self.log.slice(peer.next_index, last, limit);
-            entries
+            let last = peer.last_to_send(self.log.last().index);
+            let limit = peer.payload_limit(self.config.max_append_bytes);
+            let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
+            // One entry alone may be longer than the peer takes, as far as it has said.
+            if bytes <= peer.payload_limit(u64::MAX) {
+                entries
+            } else {
+                Entries::EMPTY
+            }
         } else {
             Entries::EMPTY
         };
@@ -245,7 +264,9 @@ impl Replicator<'_> {
         let Flow::Replicate(inflight) = &peer.flow else {
             return;
         };
-        let sent = peer.commit_sent >= self.commit_index;
+        // A peer that is held back (`limits.rs`) hears of no more than it has.
+        let known = self.commit_index.min(peer.next_index.previous());
+        let sent = peer.commit_sent >= known;
         // The answers to appends on their way lead back here.
         if sent || !inflight.is_empty() || peer.timer.has_commit_notice() {
             return;
@@ -364,7 +385,8 @@ impl Replicator<'_> {
     /// that says nothing else for ten election timeouts has lost its disk. It is reported, and
     /// matchIndex stays: entries that were committed by counting it cannot be taken back.
     fn denied(&self, peer: &mut Peer, hint: EntryId, actions: &mut Vec<Action>) {
-        if hint.index >= peer.match_index {
+        // A removed peer may have been given another disk.
+        if hint.index >= peer.match_index || peer.departure.is_some() {
             return;
         }
         let timeout = self.config.election_timeout_max;

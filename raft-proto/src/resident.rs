@@ -50,7 +50,8 @@ impl Raft {
                 replicator.send_snapshot_instead(peer, actions);
             }
             Some(entries) => {
-                let (entries, bytes) = entries.prefix_within(replicator.config.max_append_bytes);
+                let limit = peer.payload_limit(replicator.config.max_append_bytes);
+                let (entries, bytes) = entries.prefix_within(limit);
                 replicator.append(peer, entries, bytes, actions);
                 replicator.replicate(peer, actions);
             }
@@ -68,11 +69,17 @@ impl Replicator<'_> {
         };
         let from = EntryId { index, term };
         inflight.reading = Some(from);
+        let mut to = self.log.resident_after();
+        let last = peer.last_to_send(to.index);
+        if last < to.index {
+            let term = self.log.term_at(last).unwrap_or(term);
+            to = EntryId { index: last, term };
+        }
         actions.push(Action::ReadEntries {
             peer: peer.id,
             from,
-            to: self.log.resident_after(),
-            max_bytes: self.config.max_append_bytes,
+            to,
+            max_bytes: peer.payload_limit(self.config.max_append_bytes),
         });
     }
 

@@ -28,6 +28,7 @@ impl Replicator<'_> {
         peer.flow = Flow::Snapshot(Box::new(SnapshotTransfer {
             snapshot: snapshot.clone(),
             offset: 0,
+            chunk_bytes: peer.payload_limit(self.config.snapshot_chunk_bytes),
             stage: Stage::Unread,
         }));
         self.read_chunk(peer, actions);
@@ -37,21 +38,21 @@ impl Replicator<'_> {
     pub(crate) fn read_chunk(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         peer.timer.restart_heartbeat(self.now, self.config);
         if let Flow::Snapshot(transfer) = &mut peer.flow {
-            actions.push(transfer.read(peer.id, self.config.snapshot_chunk_bytes));
+            actions.push(transfer.read(peer.id));
         }
     }
 }
 
 impl SnapshotTransfer {
     /// Asks the driver for the chunk at `offset`.
-    fn read(&mut self, peer: NodeId, chunk_bytes: u64) -> Action {
+    fn read(&mut self, peer: NodeId) -> Action {
         self.stage = Stage::Reading;
         let id = self.snapshot.id;
         Action::ReadSnapshot {
             peer,
             snapshot: id,
             offset: self.offset,
-            length: chunk_bytes.min(id.size.saturating_sub(self.offset)),
+            length: self.chunk_bytes.min(id.size.saturating_sub(self.offset)),
         }
     }
 }
@@ -93,8 +94,10 @@ impl Raft {
                 return;
             }
         };
-        let chunk_bytes = self.config.snapshot_chunk_bytes;
-        let (wanted, found) = (chunk_bytes.min(id.size - offset), data.len() as u64);
+        let (wanted, found) = (
+            transfer.chunk_bytes.min(id.size - offset),
+            data.len() as u64,
+        );
         if wanted != found {
             transfer.stage = Stage::Unread;
             let reason = Refusal::WrongLength { wanted, found };
@@ -121,7 +124,6 @@ impl Raft {
         wanted: u64,
         actions: &mut Vec<Action>,
     ) {
-        let chunk_bytes = self.config.snapshot_chunk_bytes;
         let Some(peer) = self.peer_mut(from) else {
             return;
         };
@@ -142,7 +144,7 @@ impl Raft {
             return;
         }
         transfer.offset = wanted;
-        actions.push(transfer.read(from, chunk_bytes));
+        actions.push(transfer.read(from));
     }
 
     /// The peer answers, but its chunk is overdue: it was lost, and is sent again.
@@ -155,7 +157,7 @@ impl Raft {
             && let Flow::Snapshot(transfer) = &mut peer.flow
             && transfer.is_overdue(now, &self.config)
         {
-            actions.push(transfer.read(from, self.config.snapshot_chunk_bytes));
+            actions.push(transfer.read(from));
         }
     }
 

@@ -193,6 +193,8 @@ impl Operator {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => {}
         }
         true

@@ -221,6 +221,8 @@ impl Process {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => outputs.push(action),
         }
         Ok(())

@@ -216,7 +216,9 @@ impl Observer for Recorder {
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
-                | Action::LostState { .. } => {}
+                | Action::LostState { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. } => {}
             }
             self.trace
                 .line(self.now, trace::action(node_at_term(raft), action));

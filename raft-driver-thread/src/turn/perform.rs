@@ -59,6 +59,8 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. }) => self.report(&event),
         }
     }

@@ -258,6 +258,8 @@ impl ScriptedCluster {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => {}
         }
     }

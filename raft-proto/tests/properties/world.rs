@@ -183,6 +183,8 @@ impl World {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => panic!("n{id} does this among correct nodes: {action:?}"),
         }
     }

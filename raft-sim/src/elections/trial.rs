@@ -293,6 +293,8 @@ impl Cluster {
                 action @ (Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. }
                 | Action::Faulted { .. }) => {
                     let action = Box::new(action);
                     return Err(TrialError::UnexpectedAction {

@@ -207,7 +207,9 @@ impl Judge {
             | Action::ChangeProposed { .. }
             | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
-            | Action::LeaderChanged { .. } => {}
+            | Action::LeaderChanged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. } => {}
         }
     }
 }

@@ -120,8 +120,10 @@ impl World {
                 ProposeError::Transferring { .. }
                 | ProposeError::Empty
                 | ProposeError::TooLarge { .. }
+                | ProposeError::TooLargeFor { .. }
                 | ProposeError::BatchTooLarge { .. }
                 | ProposeError::TooManyUncommitted { .. }
+                | ProposeError::TooManyUnapplied { .. }
                 | ProposeError::LogFull
                 | ProposeError::Faulted(_),
             ) => self.recorder.counts.refused += 1,

@@ -194,6 +194,8 @@ impl Nodes {
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. }
                 | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
             }
         }
