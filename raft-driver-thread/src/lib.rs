@@ -12,7 +12,7 @@
 //! use raft_driver_thread::raft_proto::{ClusterId, Config, NodeId, ReadMode, Start};
 //! use raft_driver_thread::storage::MemoryStorage;
 //! use raft_driver_thread::transport::channel::Network;
-//! use raft_driver_thread::{Commands, Node, Options, RequestError, StateMachine};
+//! use raft_driver_thread::{Commands, Node, Options, RequestError, StateMachine, fresh_seed};
 //! use std::{error::Error, io, time::Duration};
 //!
 //! #[derive(Default)]
@@ -45,8 +45,8 @@
 //! let network = Network::new(1);
 //! let start = |id| {
 //!     let members = Start::voters([NodeId(1), NodeId(2), NodeId(3)]);
-//!     // Draw the seed anew at each start: election timeouts come from it.
-//!     let config = Config::new(ClusterId(1), NodeId(id), members, 42);
+//!     // The seed is another one at each start: election timeouts come from it.
+//!     let config = Config::new(ClusterId(1), NodeId(id), members, fresh_seed());
 //!     let transport = network.transport(NodeId(id));
 //!     Node::start(Options::new(config), MemoryStorage::new(), transport, Counter::default())
 //! };
@@ -123,7 +123,7 @@ pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;
 pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
-pub use options::{Options, SnapshotPolicy};
+pub use options::{Options, SnapshotPolicy, fresh_seed};
 /// The core, whose types this crate's interface uses.
 #[doc(inline)]
 pub use raft_proto;

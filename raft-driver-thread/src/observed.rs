@@ -161,6 +161,8 @@ pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
         | Action::ReadEntries { .. }
         | Action::Rejected { .. }
         | Action::Refused { .. }
+        | Action::EntryRefused { .. }
+        | Action::Removed { .. }
         | Action::Faulted { .. } => None,
     }
 }

@@ -2,11 +2,19 @@
 
 use crate::recorder::RecorderOptions;
 use raft_proto::Config;
+use std::hash::{BuildHasher, RandomState};
+
+/// A value for [`Config::seed`] that is another one at each start, from the operating system. A
+/// process id would not do: in a container it is always the same. No safety rests on it, but nodes
+/// with equal seeds repeat their split votes.
+pub fn fresh_seed() -> u64 {
+    RandomState::new().hash_one(())
+}
 
 /// The settings of a node: the core's ([`Config`]), and the driver's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The core's settings. Give [`Config::seed`] a fresh value at each start.
+    /// The core's settings. Give [`Config::seed`] a fresh value at each start: [`fresh_seed`].
     pub config: Config,
     /// When the node makes snapshots by itself.
     pub snapshots: SnapshotPolicy,

@@ -45,7 +45,8 @@ pub enum Action {
 
     /// Replace the state machine's state by this snapshot, which has been installed: it is on
     /// disk, verified, and newer than everything that was applied. Report `Applied` at its last
-    /// index when done. The next entries handed out begin after it.
+    /// index when done, however long that takes: until then the snapshot is not released, and no
+    /// other one is installed. The next entries handed out begin after it.
     Restore {
         /// Which snapshot, and the membership in it.
         snapshot: SnapshotMeta,
@@ -81,8 +82,10 @@ pub enum Action {
     },
 
     /// Nothing needs this stored snapshot any more: delete it at any time. This comes out only
-    /// when the write that replaced it is durable. After a restart, delete all snapshots but the
-    /// recovered one.
+    /// when the write that replaced it is durable, and when no `Restore` of it waits for its
+    /// `Applied`. A [`ReadSnapshot`](Action::ReadSnapshot) of it that is still unanswered may be
+    /// answered as [`Gone`](crate::SnapshotReadFailed::Gone): its transfer has ended. After a
+    /// restart, delete all snapshots but the recovered one.
     ReleaseSnapshot {
         /// Which snapshot.
         snapshot: SnapshotId,
@@ -207,6 +210,30 @@ pub enum Action {
         match_index: Index,
         /// The last entry that it now claims to have.
         last: EntryId,
+    },
+
+    /// `peer` does not take an entry that is in this leader's log: the entry was accepted before
+    /// the leader knew that peer's [`max_entry_bytes`](crate::Config::max_entry_bytes). Said once
+    /// for each such entry. The leader goes on with the other members, and counts this one only up
+    /// to there. Raise that node's limit and restart it; or let a snapshot replace the entry.
+    EntryRefused {
+        /// The member that does not take it.
+        peer: NodeId,
+        /// The entry.
+        index: Index,
+        /// Its length; or that of the message that it takes.
+        size: u64,
+        /// The member's limit.
+        limit: u64,
+    },
+
+    /// A voter told this node that it is no member any more, by a change that is committed. It
+    /// campaigns no more, unless a leader sends it a later configuration of which it is a member.
+    /// The operator may stop it. A removed node that hears of the change from the leader is told by
+    /// [`MembershipChanged`](Action::MembershipChanged) instead.
+    Removed {
+        /// Up to here the cluster has committed, and this node is no member there.
+        index: Index,
     },
 
     /// This node cannot go on safely, by evidence of its own. It sends and applies nothing more.

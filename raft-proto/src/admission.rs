@@ -6,7 +6,8 @@ use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
-    InstallSnapshotReply, Message, PreVoteReply, ReadOutcome, SnapshotOutcome, Vote,
+    InstallSnapshotReply, Message, PreVoteReply, ReadIndex, ReadIndexReply, ReadOutcome,
+    SnapshotOutcome, Vote,
 };
 use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
@@ -32,7 +33,7 @@ impl Raft {
                 admit_last_log(message.last_log, message.term)
             }
             Message::RequestVoteReply(_) => Ok(()),
-            Message::AppendEntries(message) => admit_append(message, self.config.max_entry_bytes),
+            Message::AppendEntries(message) => admit_append(message),
             Message::AppendEntriesReply(message) => admit_append_reply(message),
             Message::InstallSnapshot(message) => admit_snapshot(message),
             Message::InstallSnapshotReply(message) => admit_snapshot_reply(message),
@@ -42,11 +43,8 @@ impl Raft {
             }
             Message::PreVoteReply(message) => admit_pre_vote_reply(message),
             Message::TimeoutNow(message) => admit_transfer(message.transfer),
-            Message::ReadIndex(_) => Ok(()),
-            Message::ReadIndexReply(message) => match message.outcome {
-                ReadOutcome::Ready { index } => admit_index(index),
-                ReadOutcome::Refused => Ok(()),
-            },
+            Message::ReadIndex(message) => admit_index(message.stored),
+            Message::ReadIndexReply(message) => admit_read_reply(message),
         }
     }
 }
@@ -77,15 +75,12 @@ fn admit_last_log(entry: EntryId, term: Term) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn admit_append(message: &AppendEntries, limit: u64) -> Result<(), Rejection> {
+/// An entry over this node's `max_entry_bytes` is answered (`rpc/append_entries.rs`): the sender's
+/// limit may be greater.
+fn admit_append(message: &AppendEntries) -> Result<(), Rejection> {
     admit_entry(message.prev_log, message.term)?;
     admit_index(message.leader_commit)?;
-    admit_entries(message.prev_log, message.term, &message.entries)?;
-    let size = message.entries.largest_payload();
-    if size > limit {
-        return Err(Rejection::EntryTooLarge { size, limit });
-    }
-    Ok(())
+    admit_entries(message.prev_log, message.term, &message.entries)
 }
 
 fn admit_campaign(campaign: Campaign) -> Result<(), Rejection> {
@@ -154,6 +149,12 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
             }
         }
         AppendOutcome::Stale => {}
+        AppendOutcome::TooLarge { index, size, limit } => {
+            admit_index(index)?;
+            if index == Index::ZERO || size <= limit {
+                return Err(Rejection::Inconsistent);
+            }
+        }
     }
     Ok(())
 }
@@ -165,7 +166,22 @@ fn admit_pre_vote_reply(message: &PreVoteReply) -> Result<(), Rejection> {
     if message.asked == Term(0) || granted && message.term >= message.asked {
         return Err(Rejection::Inconsistent);
     }
-    Ok(())
+    match message.removed_at {
+        Some(Index::ZERO) => Err(Rejection::Inconsistent),
+        Some(index) => admit_index(index),
+        None => Ok(()),
+    }
+}
+
+fn admit_read_reply(message: &ReadIndexReply) -> Result<(), Rejection> {
+    admit_index(message.stored)?;
+    match message.outcome {
+        ReadOutcome::Ready { .. } if message.number == ReadIndex::ASKS_FOR_AN_ENTRY => {
+            Err(Rejection::Inconsistent)
+        }
+        ReadOutcome::Ready { index } => admit_index(index),
+        ReadOutcome::Refused => Ok(()),
+    }
 }
 
 fn admit_snapshot(message: &InstallSnapshot) -> Result<(), Rejection> {

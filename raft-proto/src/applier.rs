@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Applier {
     handed_out: Index,
     applied: Index,
-    /// A snapshot up to here is being installed: nothing is handed out until it is restored.
-    restoring: Option<Index>,
+    /// The snapshot that is on its way into the state machine.
+    incoming: Option<Incoming>,
     /// What was handed out and is not applied yet, oldest first.
     outstanding: VecDeque<Outstanding>,
     outstanding_bytes: u64,
@@ -23,13 +23,23 @@ struct Outstanding {
     bytes: u64,
 }
 
+/// A snapshot from another node, up to its last index, on its way into the state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+enum Incoming {
+    /// Its install is not durable yet: nothing is handed out before it.
+    Installing(Index),
+    /// It was handed out by `Restore`. The state machine reads its stored bytes, for as long as it
+    /// likes, until it reports the index as applied.
+    Restoring(Index),
+}
+
 impl Applier {
     /// The service holds everything up to `applied`.
     pub(crate) fn new(applied: Index) -> Applier {
         Applier {
             handed_out: applied,
             applied,
-            restoring: None,
+            incoming: None,
             outstanding: VecDeque::new(),
             outstanding_bytes: 0,
         }
@@ -65,30 +75,56 @@ impl Applier {
 
     /// A snapshot up to `last` is being installed.
     pub(crate) fn begin_restore(&mut self, last: Index) {
-        self.restoring = Some(last);
+        self.incoming = Some(Incoming::Installing(last));
     }
 
-    /// Whether a snapshot is being installed.
+    /// Whether the install of a snapshot is not durable yet.
+    pub(crate) fn is_installing(&self) -> bool {
+        matches!(self.incoming, Some(Incoming::Installing(_)))
+    }
+
+    /// Whether a snapshot is being installed, or the state machine has yet to report that it holds
+    /// the one that it was handed.
     pub(crate) fn is_restoring(&self) -> bool {
-        self.restoring.is_some()
+        self.incoming.is_some()
+    }
+
+    /// Whether the state machine may still read the stored snapshot up to `last`.
+    pub(crate) fn may_read_snapshot(&self, last: Index) -> bool {
+        match self.incoming {
+            Some(Incoming::Installing(index) | Incoming::Restoring(index)) => index == last,
+            None => false,
+        }
     }
 
     /// The snapshot up to `last` is installed. It is to be handed out, unless a newer one is being
     /// installed, which stands for this one too.
-    pub(crate) fn finish_restore(&mut self, last: Index) -> bool {
-        if self.restoring != Some(last) {
+    pub(crate) fn finish_install(&mut self, last: Index) -> bool {
+        if self.incoming != Some(Incoming::Installing(last)) {
             return false;
         }
-        self.restoring = None;
+        self.incoming = Some(Incoming::Restoring(last));
         self.handed_out = last;
         self.outstanding.clear();
         self.outstanding_bytes = 0;
         true
     }
 
-    /// The state machine has applied everything up to `index`, which was handed out.
-    pub(crate) fn apply(&mut self, index: Index) {
+    /// The bytes of what was handed out and is not applied yet.
+    pub(crate) fn outstanding_bytes(&self) -> u64 {
+        self.outstanding_bytes
+    }
+
+    /// The state machine has applied everything up to `index`, which was handed out. Returns by how
+    /// much [`Applier::outstanding_bytes`] fell.
+    pub(crate) fn apply(&mut self, index: Index) -> u64 {
         self.applied = self.applied.max(index);
+        let restored = |incoming: &mut Incoming| match incoming {
+            Incoming::Restoring(last) => *last <= index,
+            Incoming::Installing(_) => false,
+        };
+        self.incoming.take_if(restored);
+        let before = self.outstanding_bytes;
         while let Some(oldest) = self.outstanding.front() {
             if oldest.last > index {
                 break;
@@ -96,5 +132,6 @@ impl Applier {
             self.outstanding_bytes -= oldest.bytes;
             self.outstanding.pop_front();
         }
+        before - self.outstanding_bytes
     }
 }

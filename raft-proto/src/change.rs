@@ -7,6 +7,11 @@
 //! begins only when the one before it is committed. A leader changes nothing before it has
 //! committed an entry of its own term: otherwise a change that an earlier leader
 //! began and this leader's change might share no majority.
+//!
+//! A server that was removed has to learn it, or it would campaign for ever. The leader of the
+//! change goes on replicating to it until it has answered a message that says that the change is
+//! committed, or for ten election timeouts. A server that was down for so long, or whose leader
+//! changed, asks for pre-votes when it is back, and the voters tell it (`pre_vote.rs`).
 
 use crate::action::Action;
 use crate::configurations::{self, Configuration};
@@ -14,8 +19,8 @@ use crate::entries::Entries;
 use crate::error::ChangeError;
 use crate::event::{MembershipChange, NodeChange, Readiness};
 use crate::membership::{Member, MemberRole, Membership};
-use crate::message::{Message, TimeoutNow};
-use crate::progress::Peer;
+use crate::message::{AppendOutcome, Message, TimeoutNow};
+use crate::progress::{Departure, Peer};
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::run::Payloads;
@@ -80,7 +85,7 @@ impl Raft {
             current.joint_with(&target)
         };
         let size = next.encoded_len();
-        let limit = Membership::MAX_BYTES.min(self.config.max_entry_bytes);
+        let limit = Membership::MAX_BYTES.min(leader.command_limit.bytes);
         if size > limit {
             return Err(ChangeError::TooLarge { size, limit });
         }
@@ -136,8 +141,7 @@ impl Raft {
         }
     }
 
-    /// Replicates to all members from now on. Members that leave are sent entries until the change
-    /// is committed, so that they learn of it.
+    /// Replicates to all members from now on, and still to those that leave.
     fn reconfigure(&mut self, index: Index) {
         let (own, now) = (self.config.node_id, self.now);
         let last = self.log.last().index;
@@ -148,10 +152,13 @@ impl Raft {
             let slot = leader
                 .peers
                 .binary_search_by_key(&member.id, |peer| peer.id);
-            if let Err(slot) = slot
-                && member.id != own
-            {
-                leader.peers.insert(slot, Peer::new(member.id, last, now));
+            let peer = Peer::new(member.id, last, now);
+            match slot {
+                // It was removed, and comes back: nothing is known of it.
+                Ok(slot) if leader.peers[slot].departure.is_some() => leader.peers[slot] = peer,
+                Ok(_) => {}
+                Err(_) if member.id == own => {}
+                Err(slot) => leader.peers.insert(slot, peer),
             }
         }
         let membership = self.configurations.membership();
@@ -159,6 +166,8 @@ impl Raft {
             peer.set_voter(membership.is_voter(peer.id), now);
         }
         leader.open_change = Some(index);
+        self.release_unused_snapshots();
+        self.limit_commands();
     }
 
     /// The latest configuration is committed. "Once C_old,new has been committed, it is now safe
@@ -181,13 +190,70 @@ impl Raft {
             }
             return;
         }
-        leader
-            .peers
-            .retain(|peer| membership.get(peer.id).is_some());
         let stays = membership.is_voter(own);
-        self.release_unused_snapshots();
+        self.begin_departures();
         if !stays {
             self.hand_over_and_leave(actions);
+        }
+    }
+
+    /// The latest configuration is committed: peers that are no members by it are to be told.
+    fn begin_departures(&mut self) {
+        let Configuration { index, membership } = self.configurations.latest();
+        let (index, now) = (*index, self.now);
+        let until = now.after(10 * self.config.election_timeout_max);
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let is_gone = |peer: &Peer| membership.get(peer.id).is_none();
+        if !leader.peers.iter().any(is_gone) {
+            return;
+        }
+        leader.reads.begin_round(now, &self.config);
+        let round = leader.reads.round;
+        for peer in leader.peers.iter_mut().filter(|peer| is_gone(peer)) {
+            peer.departure.get_or_insert(Departure {
+                index,
+                round,
+                until,
+            });
+        }
+    }
+
+    /// `from` has answered `round`. If it was removed, and now knows that, the leader forgets it.
+    pub(crate) fn end_departure(&mut self, from: NodeId, round: u64, outcome: &AppendOutcome) {
+        let Some(departure) = self.peer_mut(from).and_then(|peer| peer.departure) else {
+            return;
+        };
+        let knows = match outcome {
+            // Its commitIndex is at least the lesser of the message's and `received` (Figure 2,
+            // AppendEntries, step 5).
+            AppendOutcome::Accepted { received, .. } => {
+                round >= departure.round && *received >= departure.index
+            }
+            AppendOutcome::Rejected { .. }
+            | AppendOutcome::TooLarge { .. }
+            | AppendOutcome::Stale => false,
+        };
+        if knows {
+            self.forget_departed(|peer| peer.id == from);
+        }
+    }
+
+    /// Gives up the removed peers that have not answered for too long.
+    pub(crate) fn expire_departures(&mut self) {
+        let now = self.now;
+        self.forget_departed(|peer| peer.departure.is_some_and(|it| it.until <= now));
+    }
+
+    fn forget_departed(&mut self, is_over: impl Fn(&Peer) -> bool) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let before = leader.peers.len();
+        leader.peers.retain(|peer| !is_over(peer));
+        if leader.peers.len() < before {
+            self.release_unused_snapshots();
         }
     }
 

@@ -51,11 +51,15 @@ impl Raft {
         matches!(self.role, Role::Leader(_)) || self.leader_contact_at.is_some_and(recent)
     }
 
-    /// A node that starts may have answered a leader just before it stopped, and has forgotten
-    /// which transfers that leader had given up. Where leases rest on that answer, it votes for
-    /// nobody, also not for itself, until they have run out.
+    /// A node that starts may have answered a leader just before it stopped, and has forgotten which
+    /// transfers that leader had given up. A lease of that leader may rest on the answer. So the
+    /// node votes for nobody, also not for itself, until such a lease has run out. Its own leases
+    /// may be off: during a rolling restart that turns them on, it is the leader's that count. A
+    /// node with an empty storage has answered nobody. Where leases are on it waits all the same:
+    /// the storage may have been replaced.
     pub(crate) fn block_votes_after_start(&mut self) {
-        if let Lease::On { .. } = self.config.lease {
+        let may_have_answered = !self.writes.storage_is_new() || self.config.lease != Lease::Off;
+        if self.config.check_quorum == CheckQuorum::On && may_have_answered {
             self.no_votes_before = self.now.after(self.config.election_timeout_min);
         }
     }

@@ -30,7 +30,7 @@ impl Raft {
         };
         if !current.is_none_or(replaces) || index == Index::ZERO {
             // It is not newer than the one in use, or empty.
-            if current != Some(id) {
+            if current != Some(id) && !self.is_kept(id) {
                 actions.push(Action::ReleaseSnapshot { snapshot: id });
             }
             return;
@@ -114,16 +114,29 @@ impl Raft {
         self.release_unused_snapshots();
     }
 
+    /// Whether a snapshot that was replaced is still read, or waits for its release: nothing that
+    /// the driver says of it again releases it early.
+    fn is_kept(&self, id: SnapshotId) -> bool {
+        self.retired_snapshots.contains(&id) || self.outbox.releases(id)
+    }
+
+    /// Releases the snapshots that were replaced, once that is durable, and that nobody reads: no
+    /// transfer to a peer, and not the service, which reads the one that it was handed by `Restore`
+    /// until it reports `Applied`.
     pub(crate) fn release_unused_snapshots(&mut self) {
+        if self.retired_snapshots.is_empty() {
+            return;
+        }
         let peers = match &self.role {
             Role::Leader(leader) => leader.peers.as_slice(),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => &[],
         };
-        let outbox = &mut self.outbox;
+        let (outbox, applier) = (&mut self.outbox, &self.applier);
         let seq = self.writes.latest();
         self.retired_snapshots.retain(|id| {
             let mut transfers = peers.iter().filter_map(|peer| peer.transfer());
-            let in_use = transfers.any(|transfer| transfer.snapshot.id == *id);
+            let in_use = transfers.any(|transfer| transfer.snapshot.id == *id)
+                || applier.may_read_snapshot(id.last.index);
             if !in_use {
                 outbox.withhold(seq, Withheld::ReleaseSnapshot { snapshot: *id });
             }

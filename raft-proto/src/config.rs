@@ -82,7 +82,9 @@ pub struct Config {
     /// Whether a new leader appends an empty entry (section 8), which commits what earlier
     /// terms left behind. Default on; without it those entries wait for the first command.
     pub leader_noop: LeaderNoop,
-    /// The longest command, in bytes. Must be the same on all nodes. Default 1 MiB.
+    /// The longest command, in bytes. It should be the same on all nodes: a leader takes no command
+    /// that is longer than a voter takes, and names that voter
+    /// ([`TooLargeFor`](crate::ProposeError::TooLargeFor)). Default 1 MiB.
     pub max_entry_bytes: u64,
     /// The entries of one AppendEntries, in bytes with overhead. Default 1 MiB and an entry's
     /// overhead.
@@ -97,6 +99,15 @@ pub struct Config {
     /// How many bytes of entries a leader accepts beyond those that are both committed and on its
     /// own disk. It refuses proposals beyond that. Default 64 MiB.
     pub max_uncommitted_bytes: u64,
+    /// How many bytes of entries a leader accepts beyond those that its own service has applied. It
+    /// refuses proposals beyond that, so a service that is slow or stuck does not let the leader's
+    /// log grow without bound. Below `max_uncommitted_bytes`, it counts as that. Default 256 MiB.
+    ///
+    /// Only a leader can refuse. A follower has to take what its leader commits: a follower whose
+    /// own service is stuck keeps all of it, since without `Applied` and `Compact` nothing can be
+    /// dropped. A driver watches [`Status::unapplied_bytes`](crate::Status::unapplied_bytes), and
+    /// stops a node whose service is stuck.
+    pub max_backlog_bytes: u64,
     /// How many bytes of entries are handed out to apply before `Applied` comes back.
     /// Default 16 MiB.
     pub max_unapplied_bytes: u64,
@@ -141,7 +152,9 @@ pub struct Config {
 pub enum PreVoting {
     /// It begins a term only if a majority would vote for it (thesis 9.6): a node that returns
     /// from a partition does not disturb the others, and a node that is to take over from the
-    /// leader, but cannot, does not depose it.
+    /// leader, but cannot, does not depose it. With [`CheckQuorum::Off`] the returning node still
+    /// may, if its log is up to date: contact with a leader keeps nobody from voting then, since a
+    /// leader that hears no majority would keep its followers from electing another for ever.
     On,
     /// It campaigns when its election timeout elapses (section 5.2).
     Off,
@@ -152,7 +165,8 @@ pub enum PreVoting {
 pub enum CheckQuorum {
     /// It steps down when no majority has answered for `election_timeout_max`, or when its disk has
     /// made no progress for that long. Voters that had contact with a leader within
-    /// `election_timeout_min` ignore candidates (thesis 6.2).
+    /// `election_timeout_min` ignore candidates (thesis 6.2). So does a node for
+    /// `election_timeout_min` from its start: it may have heard a leader just before.
     On,
     /// It leads until a message of a later term comes.
     Off,
@@ -166,7 +180,13 @@ pub enum Lease {
     /// A leader that a majority has answered stays the leader for the least election timeout,
     /// counted from when it asked, less what clocks may drift. Every node's clock must run at the
     /// right rate within `max_drift_ppm`, also while the machine sleeps. Needs [`CheckQuorum::On`].
-    /// A restarted node grants no vote for `election_timeout_min`.
+    ///
+    /// A lease rests on what *other* nodes do: voters with [`CheckQuorum::On`] ignore candidates
+    /// while they have contact with the leader, and for `election_timeout_min` from their start. To
+    /// turn leases on in a running cluster, restart node by node, in this order: first all nodes
+    /// with a release that does so, then all with `CheckQuorum::On` and the same
+    /// `election_timeout_min`, and only then each with leases on. To change
+    /// `election_timeout_min`, turn leases off on all nodes before, and on again after.
     On {
         /// Parts in a million by which a clock may run fast or slow; at most 100,000.
         max_drift_ppm: u32,
@@ -215,6 +235,7 @@ impl Config {
             max_inflight_appends: 64,
             max_inflight_bytes: 8 * MIB,
             max_uncommitted_bytes: 64 * MIB,
+            max_backlog_bytes: 256 * MIB,
             max_unapplied_bytes: 16 * MIB,
             snapshot_chunk_bytes: MIB / 4,
             trailing_entries: 1024,
@@ -314,7 +335,7 @@ impl Config {
     }
 
     /// Each limit, and the greatest that it may be.
-    fn limits(&self) -> [(&'static str, u64, u64); 8] {
+    fn limits(&self) -> [(&'static str, u64, u64); 9] {
         [
             (
                 "max_entry_bytes",
@@ -336,6 +357,7 @@ impl Config {
                 self.max_uncommitted_bytes,
                 Self::MAX_BYTES,
             ),
+            ("max_backlog_bytes", self.max_backlog_bytes, Self::MAX_BYTES),
             (
                 "max_unapplied_bytes",
                 self.max_unapplied_bytes,

@@ -7,7 +7,7 @@ use crate::outbox::Withheld;
 use crate::quorum;
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{NodeId, Term};
+use crate::types::{Index, NodeId, Term};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -52,8 +52,12 @@ impl Raft {
     /// Whether this node may campaign: as a voter, or as one that a change removes which may not
     /// be committed. "A server that is not part of its own latest configuration should still start
     /// new elections, as it might still be needed until the C_new entry is committed" (thesis
-    /// 4.2.2): it may be the only one that holds that entry.
+    /// 4.2.2): it may be the only one that holds that entry. A node that was told that it is no
+    /// member by what *is* committed may not (`pre_vote.rs`).
     pub(crate) fn may_campaign(&self) -> bool {
+        if self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO {
+            return false;
+        }
         let own = self.config.node_id;
         let mut since = self.configurations.since(self.commit_index.get());
         self.configurations.membership().is_voter(own) || since.any(|one| one.is_voter(own))

@@ -59,12 +59,15 @@ impl Raft {
         if commands.is_empty() {
             return Err(ProposeError::Empty);
         }
-        let limit = self.config.max_entry_bytes;
+        let limit = leader.command_limit.bytes;
         let mut wanted = 0;
         for command in commands.iter() {
             let size = command.len() as u64;
             if size > limit {
-                return Err(ProposeError::TooLarge { size, limit });
+                return Err(match leader.command_limit.node {
+                    None => ProposeError::TooLarge { size, limit },
+                    Some(node) => ProposeError::TooLargeFor { node, size, limit },
+                });
             }
             wanted += size + ENTRY_OVERHEAD;
         }
@@ -83,10 +86,25 @@ impl Raft {
                 limit,
             });
         }
+        let limit = limit.max(self.config.max_backlog_bytes);
+        let waiting = if begun { leader.unapplied } else { 0 };
+        if wanted > limit.saturating_sub(waiting) {
+            return Err(ProposeError::TooManyUnapplied {
+                waiting,
+                wanted,
+                limit,
+            });
+        }
         if Index::MAX.since(self.log.last().index) < commands.len() as u64 {
             return Err(ProposeError::LogFull);
         }
         Ok(())
+    }
+
+    /// Bytes in the log above what this node's service has applied.
+    pub(crate) fn unapplied_bytes(&self) -> u64 {
+        let (handed_out, last) = (self.applier.handed_out(), self.log.last().index);
+        self.applier.outstanding_bytes() + self.log.bytes_between(handed_out, last)
     }
 
     /// Appends entries of the current term. A leader never overwrites or deletes an entry of
@@ -97,6 +115,7 @@ impl Raft {
         if let Role::Leader(leader) = &mut self.role {
             leader.uncommitted += run.bytes();
             leader.appended_bytes += run.bytes();
+            leader.unapplied += run.bytes();
         }
         self.log.append(run);
         self.writes.stage_entries(first);

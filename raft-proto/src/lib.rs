@@ -154,10 +154,13 @@
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
 //! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |
+//! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `Raft::learn_removal` in `pre_vote.rs` |
+//! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
 //! | leases (thesis 6.4.1): how long, from when, what ends one | `Config::lease_length` in `config.rs`, `LeaderReads::has_lease` in `reads.rs`; read under one in `Raft::read_under_lease`; a voter keeps to it by leader stickiness |
 //! | Pre-Vote (thesis 9.6) | `Raft::request_pre_votes`, `Raft::pre_vote` in `pre_vote.rs` |
 //! | election priority | `Raft::draw_timeout`, `Raft::hand_over_by_priority` in `priority.rs` |
+//! | limits that differ between nodes | `limits.rs` |
 //! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
 //! How a message becomes bytes is left out: [`wire`] is one encoding, and a driver may use another.
@@ -188,6 +191,7 @@ mod error;
 mod event;
 mod handover;
 mod leader;
+mod limits;
 mod log;
 mod membership;
 mod message;
@@ -239,9 +243,9 @@ pub use event::{
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
-    InstallSnapshotReply, Message, MessageKind, PreVote, PreVoteReply, ReadIndex, ReadIndexReply,
-    ReadOutcome, RequestVote, RequestVoteReply, SnapshotId, SnapshotMeta, SnapshotOutcome,
-    TimeoutNow, Vote,
+    InstallSnapshotReply, Message, MessageKind, MessageLimits, PreVote, PreVoteReply, ReadIndex,
+    ReadIndexReply, ReadOutcome, RequestVote, RequestVoteReply, SnapshotId, SnapshotMeta,
+    SnapshotOutcome, TimeoutNow, Vote,
 };
 pub use raft::Raft;
 pub use recovered::Recovered;

@@ -198,6 +198,9 @@ pub struct PreVoteReply {
     pub asked: Term,
     /// Whether the voter would vote for the sender in that term.
     pub vote: Vote,
+    /// The voter's commitIndex, if the sender of the request is no member in the configuration that
+    /// is in force there. A sender that knows no later configuration was removed.
+    pub removed_at: Option<Index>,
 }
 
 /// The leader asks a follower that has its whole log to campaign at once (thesis 3.10). With
@@ -216,8 +219,20 @@ pub struct TimeoutNow {
 pub struct ReadIndex {
     /// The follower's term, in which the receiver leads.
     pub term: Term,
-    /// The number of this request: a node never uses one twice, also not after a restart.
+    /// The number of this request, which the sender uses once between its start and its end; or
+    /// [`ReadIndex::ASKS_FOR_AN_ENTRY`].
     pub number: u64,
+    /// 0 in a term that the sender has entered since its start. In the term that it recovered, an
+    /// index up to which its log is on disk, above everything that it recovered. With `number`, it
+    /// tells this request from all others of the sender in this term, also of those before a
+    /// restart.
+    pub stored: Index,
+}
+
+impl ReadIndex {
+    /// The sender has restarted in this term and stored no entry since, so it could not tell the
+    /// answer from an old one. It asks the leader for an entry, and for no index.
+    pub const ASKS_FOR_AN_ENTRY: u64 = 0;
 }
 
 /// The answer to a [`ReadIndex`].
@@ -229,6 +244,8 @@ pub struct ReadIndexReply {
     pub number: u64,
     /// The answer.
     pub outcome: ReadOutcome,
+    /// The request's.
+    pub stored: Index,
 }
 
 /// How a leader answers a [`ReadIndex`].
@@ -292,6 +309,18 @@ pub struct AppendEntriesReply {
     pub outcome: AppendOutcome,
     /// The request's round, in which the follower took the sender for the leader. 0 if stale.
     pub round: u64,
+    /// What the follower takes, as its config says; `None` from a node that does not say it.
+    pub limits: Option<MessageLimits>,
+}
+
+/// How much a node takes in one message. A leader sends no more to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MessageLimits {
+    /// The longest payload of an entry: [`max_entry_bytes`](crate::Config::max_entry_bytes).
+    pub max_entry_bytes: u64,
+    /// The longest contents of a message: the entries of an AppendEntries with their overhead, or
+    /// the data of a chunk.
+    pub max_payload_bytes: u64,
 }
 
 /// How the follower's log compared with the leader's.
@@ -317,6 +346,16 @@ pub enum AppendOutcome {
     },
     /// The request was of an earlier term; see the reply's term.
     Stale,
+    /// The follower's log contained `prev_log`, and an entry after it is longer than the follower
+    /// takes. It stored nothing of the message.
+    TooLarge {
+        /// The first such entry.
+        index: Index,
+        /// The length of its payload.
+        size: u64,
+        /// The follower's [`max_entry_bytes`](crate::Config::max_entry_bytes).
+        limit: u64,
+    },
 }
 
 /// The identity of a snapshot, made of its contents: equal ids mean equal bytes.

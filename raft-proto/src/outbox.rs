@@ -147,6 +147,12 @@ impl Outbox {
         });
     }
 
+    /// Whether the release of `snapshot` waits.
+    pub(crate) fn releases(&self, snapshot: SnapshotId) -> bool {
+        let release = Withheld::ReleaseSnapshot { snapshot };
+        self.waiting.iter().any(|waiting| waiting.what == release)
+    }
+
     /// How many things wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()

@@ -9,6 +9,13 @@
 //! message of its own, so that no late grant can be taken for a vote. The node that asks learns
 //! the voter's term from any answer. Otherwise a node with the better log and the lower term, and
 //! one with the worse log and the higher term, would refuse each other for ever.
+//!
+//! A node that was removed while it could not hear of it would ask for ever. So a voter tells a
+//! node that is no member, by the index up to which that is *committed*. A node whose own latest
+//! configuration is not later than that campaigns no more, until it has received a later one. It is
+//! not needed for that either: what removed it is committed (thesis 4.2.2). A voter that has yet to
+//! learn that the node was added says nothing that counts: its commitIndex is below the entry that
+//! added the node, which the node has, or the node has received no configuration and is silent.
 
 use crate::action::Action;
 use crate::config::PreVoting;
@@ -16,7 +23,7 @@ use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
 use crate::quorum;
 use crate::raft::Raft;
 use crate::role::{Role, TransferPreVotes};
-use crate::types::NodeId;
+use crate::types::{Index, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -82,18 +89,18 @@ impl Raft {
     }
 
     /// Receiver implementation: the receiver would vote for the sender if the sender's term is not
-    /// behind, its log is at least as up to date (section 5.4.1), and the receiver has had no
-    /// contact with a leader recently, unless that leader asked for the campaign. A receiver whose
-    /// present term or vote is not on disk yet would not vote soon.
+    /// behind, its log is at least as up to date (section 5.4.1), and the receiver would not ignore
+    /// it because of a leader. Without CheckQuorum it would not: a leader that is heard but hears
+    /// nobody never steps down then, and must not keep its followers from electing another. A
+    /// receiver whose present term or vote is not on disk yet would not vote soon.
     pub(crate) fn pre_vote(&self, from: NodeId, request: PreVote, actions: &mut Vec<Action>) {
         let ours = self.hard_state.term();
         let would_vote = request.term > ours
             && request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())
-            && !self.may_not_vote_yet()
             && !self.election_is_under_way()
-            && (!self.has_leader_contact() || self.leader_wants(request.term, request.campaign));
+            && !self.sticks_to_leader(request.term, request.campaign);
         let message = Message::PreVoteReply(PreVoteReply {
             term: ours,
             asked: request.term,
@@ -102,6 +109,7 @@ impl Raft {
             } else {
                 Vote::Refused
             },
+            removed_at: self.committed_without(from),
         });
         actions.push(Action::Send { to: from, message });
     }
@@ -129,6 +137,31 @@ impl Raft {
         }
     }
 
+    /// commitIndex, if `node` is no member there.
+    fn committed_without(&self, node: NodeId) -> Option<Index> {
+        let index = self.commit_index();
+        let membership = self.configurations.as_of(index);
+        // Nothing is committed yet, or this node has yet to join and knows no configuration.
+        let unknown = index == Index::ZERO || membership.is_empty();
+        (!unknown && membership.get(node).is_none()).then_some(index)
+    }
+
+    /// A voter says that this node is no member of the configuration that is in force at `index`,
+    /// which is committed. If this node knows no later one, its candidacy is over.
+    fn learn_removal(&mut self, index: Index, actions: &mut Vec<Action>) {
+        let campaigned = self.may_campaign();
+        self.removed_at = self.removed_at.max(index);
+        if !campaigned || self.may_campaign() {
+            return;
+        }
+        match self.role {
+            Role::PreCandidate(_) | Role::Candidate(_) => self.become_follower(None, actions),
+            // A leader finds out by its own log.
+            Role::Follower(_) | Role::Leader(_) => {}
+        }
+        actions.push(Action::Removed { index });
+    }
+
     /// A voter answered.
     pub(crate) fn pre_vote_reply(
         &mut self,
@@ -137,13 +170,15 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) {
         let ours = self.hard_state.term();
-        if !self.configurations.membership().is_voter(from) {
-            // It may have been removed since; but it cannot speak for the cluster's term.
-            return;
+        let is_voter = self.configurations.membership().is_voter(from);
+        if is_voter && let Some(index) = reply.removed_at {
+            self.learn_removal(index, actions);
         }
         if reply.term > ours {
-            self.adopt_term(reply.term, actions);
-        } else if reply.vote == Vote::Granted && reply.asked == ours.next() {
+            if self.may_teach_term(from) {
+                self.adopt_term(reply.term, actions);
+            }
+        } else if is_voter && reply.vote == Vote::Granted && reply.asked == ours.next() {
             self.count_pre_vote(from, actions);
         }
     }

@@ -14,6 +14,8 @@
 //! ```
 
 use crate::config::Config;
+use crate::limits::TooLarge;
+use crate::message::MessageLimits;
 use crate::peer_timer::PeerTimer;
 use crate::snapshot_transfer::SnapshotTransfer;
 use crate::types::{EntryId, Index, NodeId, Time};
@@ -52,6 +54,24 @@ pub(crate) struct Peer {
     pub(crate) voter_since: Option<Time>,
     /// When it last showed that its disk makes progress (`transfer.rs`).
     pub(crate) disk_progress_at: Option<Time>,
+    /// It is no member any more, and is to be told so.
+    pub(crate) departure: Option<Departure>,
+    /// What it takes, as it said in this term.
+    pub(crate) limits: Option<MessageLimits>,
+    /// The first entry that it lacks and does not take (`limits.rs`).
+    pub(crate) too_large: Option<TooLarge>,
+}
+
+/// A member that a committed change removed, until it knows that (`change.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Departure {
+    /// The entry that removed it.
+    pub(crate) index: Index,
+    /// A round (`read_index.rs`) that began when that was committed: all messages that carry it
+    /// also carry such a commitIndex.
+    pub(crate) round: u64,
+    /// When the leader gives it up.
+    pub(crate) until: Time,
 }
 
 /// Whether a follower denies that it holds the entry at `match_index`, which it had acknowledged.
@@ -220,6 +240,9 @@ impl Peer {
             denial: Denial::None,
             voter_since: None,
             disk_progress_at: None,
+            departure: None,
+            limits: None,
+            too_large: None,
         }
     }
 

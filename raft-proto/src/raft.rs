@@ -54,6 +54,8 @@ pub struct Raft {
     /// Until then it votes for nobody: before it started, it may have answered a leader that
     /// relies on it for its lease.
     pub(crate) no_votes_before: Time,
+    /// Up to here a voter has committed, and this node is no member there; 0 if no voter said so.
+    pub(crate) removed_at: Index,
     /// The voters that it asked for votes when it campaigned last.
     pub(crate) votes_requested: Vec<NodeId>,
     pub(crate) vote_retry: VoteRetry,
@@ -63,8 +65,13 @@ pub struct Raft {
     pub(crate) handover_attempts: HandoverAttempts,
     /// The transfers that the latest leader has given up.
     pub(crate) revoked: RevokedTransfers,
-    /// The number of the latest ReadIndex that it sent to a leader.
+    /// The number of the latest ReadIndex that it sent to a leader. The first is drawn, as a second
+    /// guard: safety rests on `stored` (`read_index.rs`), which needs a disk that lost nothing.
     pub(crate) read_number: u64,
+    /// currentTerm as it was recovered.
+    pub(crate) recovered_term: Term,
+    /// The last entry of the recovered log that was not overwritten since.
+    pub(crate) recovered_last: Index,
     /// The snapshot that a restart recovers.
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
@@ -146,12 +153,15 @@ impl Raft {
             configurations: initial.configurations,
             leader_contact_at: None,
             no_votes_before: Time::ZERO,
+            removed_at: Index::ZERO,
             votes_requested: Vec::new(),
             vote_retry: VoteRetry::default(),
             handed_over: None,
             handover_attempts: HandoverAttempts::default(),
             revoked: RevokedTransfers::default(),
             read_number,
+            recovered_term: recovered.hard_state.term,
+            recovered_last: last,
             snapshot: recovered.snapshot,
             retired_snapshots: Vec::new(),
             chunk_writes: VecDeque::new(),
@@ -254,6 +264,7 @@ impl Raft {
         self.writes.complete(self.now, seq);
         self.flush_outbox(actions);
         self.advance_commit(actions);
+        self.forward_reads(actions);
     }
 
     fn check_issued(&self, seq: Seq) -> Result<(), Refusal> {
@@ -283,7 +294,7 @@ impl Raft {
                     self.own_vote_persisted(actions);
                 }
                 Withheld::Restore { snapshot } => {
-                    if self.applier.finish_restore(snapshot.id.last.index) {
+                    if self.applier.finish_install(snapshot.id.last.index) {
                         actions.push(Action::Restore { snapshot });
                     }
                 }
@@ -315,8 +326,17 @@ impl Raft {
             let reason = Refusal::NotHandedOut { index, last };
             return actions.push(Action::Refused { reason });
         }
-        self.applier.apply(index);
+        let was_restoring = self.applier.is_restoring();
+        let bytes = self.applier.apply(index);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.unapplied = leader.unapplied.saturating_sub(bytes);
+        }
         self.drop_payloads();
+        if was_restoring && !self.applier.is_restoring() {
+            // A newer snapshot may have replaced the one that the service was reading.
+            self.release_unused_snapshots();
+            self.flush_outbox(actions);
+        }
     }
 
     /// "If commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\] to state
@@ -327,7 +347,7 @@ impl Raft {
         let from = self.applier.handed_out().next();
         // What this term's leader calls committed is not handed out before the term is durable:
         // after a crash, the leader of an earlier term may honestly contradict it.
-        if from > to || self.applier.is_restoring() || !self.writes.term_is_durable() {
+        if from > to || self.applier.is_installing() || !self.writes.term_is_durable() {
             return;
         }
         let room = self.applier.room(self.config.max_unapplied_bytes);

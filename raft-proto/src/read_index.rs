@@ -33,17 +33,44 @@
 //!
 //! Messages that are lost, late or repeated change none of this: `revoked` only rises in a term.
 //!
-//! *Followers* forward: they ask the leader for the index and serve the read themselves.
+//! *Followers* forward: they ask the leader for the index and serve the read themselves. An answer
+//! may arrive at any time, even after the follower has restarted, and an old one must not be taken
+//! for a new one: its index is stale. So no two ReadIndexes of one node in one term may be equal,
+//! whatever its seed. Within one run of the node a counter tells them apart. Between runs, its disk
+//! does, by the field `stored`:
+//!
+//! * In a term that this run has entered, `stored` is 0, and nothing is asked before the term is on
+//!   disk. So a later run recovers at least that term: at most one run enters it and asks in it.
+//! * In the term that this run has recovered, `stored` is an index up to which the log is on disk,
+//!   and which is above the whole log that the run recovered. The leader of this term sent the
+//!   entry there, so nobody overwrites it in this term (Leader Append-Only, Log Matching). A later
+//!   run that recovers this term recovers that entry too, and its own `stored` is greater.
+//!
+//! A follower that has restarted in its term and stored nothing since cannot ask. It has the leader
+//! append an empty entry, if `leader_noop` is on.
 
 use crate::action::Action;
+use crate::config::LeaderNoop;
 use crate::error::{ReadError, Rejection};
 use crate::event::ReadMode;
 use crate::message::{Message, ReadIndex, ReadIndexReply, ReadOutcome};
 use crate::raft::Raft;
-use crate::reads::{ClientRead, ForwardedBatch, PendingRead, ReadRound, Reader};
+use crate::reads::{ClientRead, FollowerRead, ForwardedBatch, PendingReads, ReadNumber, ReadRound};
 use crate::role::Role;
-use crate::types::{Index, NodeId, RequestId, Time};
+use crate::run::Payloads;
+use crate::types::{EntryKind, Index, NodeId, RequestId, Time};
 use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Whether a follower may ask for a read index now.
+enum Numbering {
+    /// It may, with these numbers.
+    Unique(ReadNumber),
+    /// Its term is not on disk yet.
+    TermNotDurable,
+    /// It has restarted in this term, and stored no entry since.
+    NothingStored,
+}
 
 fn answer(id: RequestId, outcome: Result<Index, ReadError>) -> Action {
     Action::Read { id, outcome }
@@ -61,15 +88,14 @@ impl Raft {
             }
             (Role::Leader(leader), ReadMode::Quorum) => {
                 if leader.reads.len() < limit as usize {
-                    let reader = Reader::Client(id);
-                    leader.reads.waiting.push(PendingRead { reader, since });
+                    leader.reads.waiting.push_client(ClientRead { id, since });
                     return self.serve_reads(actions);
                 }
                 ReadError::TooManyReads { limit }
             }
             (Role::Follower(follower), ReadMode::Quorum) if follower.leader().is_some() => {
                 if follower.reads.len() < limit as usize {
-                    follower.reads.waiting.push(ClientRead { id, since });
+                    follower.reads.waiting.push_back(ClientRead { id, since });
                     return self.forward_reads(actions);
                 }
                 ReadError::TooManyReads { limit }
@@ -143,13 +169,11 @@ impl Raft {
 
     fn reads_ready(&self, round: ReadRound, actions: &mut Vec<Action>) {
         let index = round.index;
-        for read in round.reads {
-            match read.reader {
-                Reader::Client(id) => actions.push(answer(id, Ok(index))),
-                Reader::Peer { id, number } => {
-                    self.reply_to_read(id, number, ReadOutcome::Ready { index }, actions);
-                }
-            }
+        let (clients, followers) = round.reads.into_parts();
+        actions.extend(clients.into_iter().map(|read| answer(read.id, Ok(index))));
+        for read in followers {
+            let outcome = ReadOutcome::Ready { index };
+            self.reply_to_read(read.from, read.number, outcome, actions);
         }
     }
 
@@ -212,14 +236,11 @@ impl Raft {
         self.resend_read_index(actions);
     }
 
-    fn refuse_reads(&self, reads: Vec<PendingRead>, error: ReadError, actions: &mut Vec<Action>) {
-        for read in reads {
-            match read.reader {
-                Reader::Client(id) => actions.push(answer(id, Err(error))),
-                Reader::Peer { id, number } => {
-                    self.reply_to_read(id, number, ReadOutcome::Refused, actions);
-                }
-            }
+    fn refuse_reads(&self, reads: PendingReads, error: ReadError, actions: &mut Vec<Action>) {
+        let (clients, followers) = reads.into_parts();
+        actions.extend(clients.into_iter().map(|read| answer(read.id, Err(error))));
+        for read in followers {
+            self.reply_to_read(read.from, read.number, ReadOutcome::Refused, actions);
         }
     }
 
@@ -239,52 +260,108 @@ impl Raft {
         }
     }
 
-    /// Asks the leader on behalf of all reads that wait, with one ReadIndex at a time.
-    fn forward_reads(&mut self, actions: &mut Vec<Action>) {
+    /// Asks the leader on behalf of all reads that wait, with one ReadIndex at a time. Runs also
+    /// when a write is durable, which may be what the ReadIndex waited for.
+    pub(crate) fn forward_reads(&mut self, actions: &mut Vec<Action>) {
+        let now = self.now;
         let Role::Follower(follower) = &mut self.role else {
             return;
         };
         let reads = &mut follower.reads;
-        if reads.under_way.is_none() && !reads.waiting.is_empty() {
-            self.read_number = self.read_number.wrapping_add(1);
+        let Some(batch) = &reads.under_way else {
+            if reads.waiting.is_empty() {
+                return;
+            }
             reads.under_way = Some(ForwardedBatch {
-                number: self.read_number,
+                number: None,
                 reads: core::mem::take(&mut reads.waiting),
-                resend_at: self.now,
+                resend_at: now,
             });
-            self.resend_read_index(actions);
+            return self.send_read_index(actions);
+        };
+        // It waits for what makes its number unique.
+        if batch.number.is_none() && matches!(self.numbering(), Numbering::Unique(_)) {
+            self.send_read_index(actions);
         }
     }
 
     /// Sends the ReadIndex under way, if that is due.
     fn resend_read_index(&mut self, actions: &mut Vec<Action>) {
+        if let Role::Follower(follower) = &self.role
+            && let Some(batch) = &follower.reads.under_way
+            && batch.resend_at <= self.now
+        {
+            self.send_read_index(actions);
+        }
+    }
+
+    fn send_read_index(&mut self, actions: &mut Vec<Action>) {
         let (now, term) = (self.now, self.hard_state.term());
+        let numbering = self.numbering();
         let Role::Follower(follower) = &mut self.role else {
             return;
         };
-        let leader = follower.leader();
-        if let Some(batch) = &mut follower.reads.under_way
-            && let Some(to) = leader
-            && batch.resend_at <= now
-        {
-            batch.resend_at = now.after(self.config.heartbeat_interval);
-            let number = batch.number;
-            let message = Message::ReadIndex(ReadIndex { term, number });
-            actions.push(Action::Send { to, message });
-        }
+        let (Some(to), Some(batch)) = (follower.leader(), &mut follower.reads.under_way) else {
+            return;
+        };
+        batch.resend_at = now.after(self.config.heartbeat_interval);
+        let (number, stored) = match (batch.number, numbering) {
+            (Some(asked), _) => (asked.number, asked.stored),
+            (None, Numbering::Unique(asked)) => {
+                self.read_number = asked.number;
+                batch.number = Some(asked);
+                (asked.number, asked.stored)
+            }
+            (None, Numbering::TermNotDurable) => return,
+            (None, Numbering::NothingStored) if self.config.leader_noop == LeaderNoop::Off => {
+                let error = ReadError::NothingStored { leader: to };
+                return self.end_reads(error, actions);
+            }
+            (None, Numbering::NothingStored) => (ReadIndex::ASKS_FOR_AN_ENTRY, Index::ZERO),
+        };
+        let message = Message::ReadIndex(ReadIndex {
+            term,
+            number,
+            stored,
+        });
+        actions.push(Action::Send { to, message });
+    }
+
+    /// Numbers for the next ReadIndex that no other one of this node in this term has: see the head
+    /// of this file.
+    fn numbering(&self) -> Numbering {
+        let number = match self.read_number.wrapping_add(1) {
+            ReadIndex::ASKS_FOR_AN_ENTRY => 1,
+            number => number,
+        };
+        let stored = if self.hard_state.term() != self.recovered_term {
+            if !self.writes.term_is_durable() {
+                return Numbering::TermNotDurable;
+            }
+            Index::ZERO
+        } else {
+            let durable = self.writes.durable_index();
+            if durable <= self.recovered_last {
+                return Numbering::NothingStored;
+            }
+            durable
+        };
+        Numbering::Unique(ReadNumber { number, stored })
     }
 
     fn reply_to_read(
         &self,
         to: NodeId,
-        number: u64,
+        number: ReadNumber,
         outcome: ReadOutcome,
         actions: &mut Vec<Action>,
     ) {
+        let ReadNumber { number, stored } = number;
         let message = Message::ReadIndexReply(ReadIndexReply {
             term: self.hard_state.term(),
             number,
             outcome,
+            stored,
         });
         actions.push(Action::Send { to, message });
     }
@@ -296,14 +373,18 @@ impl Raft {
         request: ReadIndex,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        let ReadIndex { term, number } = request;
-        let ours = self.hard_state.term();
+        let (term, ours) = (request.term, self.hard_state.term());
         if term > ours {
             // The follower takes this node for the leader of a term that it has not reached.
             return Err(Rejection::UnsolicitedReply { term });
         }
         let since = self.now;
         let is_member = self.configurations.membership().get(from).is_some();
+        let number = ReadNumber {
+            number: request.number,
+            stored: request.stored,
+        };
+        let asks_for_entry = request.number == ReadIndex::ASKS_FOR_AN_ENTRY;
         let leader = match &mut self.role {
             Role::Leader(leader) if term == ours && is_member => leader,
             Role::Leader(_) | Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
@@ -311,17 +392,38 @@ impl Raft {
                 return Ok(());
             }
         };
-        let reader = Reader::Peer { id: from, number };
-        if leader.reads.all().any(|read| read.reader == reader) {
+        if asks_for_entry {
+            self.append_for_reader(from, number, actions);
+            return Ok(());
+        }
+        if leader.reads.holds(from, number) {
             return Ok(()); // The follower sent it again because the answer takes long.
         }
-        // A follower asks one ReadIndex at a time: it has given up any earlier one.
-        let same =
-            |read: &PendingRead| matches!(read.reader, Reader::Peer { id, .. } if id == from);
-        leader.reads.waiting.retain(|read| !same(read));
-        leader.reads.waiting.push(PendingRead { reader, since });
+        let read = FollowerRead {
+            from,
+            number,
+            since,
+        };
+        leader.reads.waiting.set_follower(read);
         self.serve_reads(actions);
         Ok(())
+    }
+
+    /// A follower that has restarted in this term needs an entry to tell answers apart. If it lacks
+    /// one, that reaches it anyhow; otherwise it gets an empty one.
+    fn append_for_reader(&mut self, to: NodeId, number: ReadNumber, actions: &mut Vec<Action>) {
+        if self.config.leader_noop == LeaderNoop::Off {
+            return self.reply_to_read(to, number, ReadOutcome::Refused, actions);
+        }
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let has_all = leader.peer(to).is_some_and(|it| it.match_index == last);
+        if has_all && leader.handover.is_none() && last < Index::MAX {
+            self.append(EntryKind::Noop, Payloads::One(Bytes::new()));
+            self.replicate_to_all(actions);
+        }
     }
 
     /// The leader has answered.
@@ -331,21 +433,33 @@ impl Raft {
         reply: ReadIndexReply,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        // The request may have left before its term was on this node's disk, and a crash may have
-        // taken that term back. The reads are gone then, but the term counts.
-        self.adopt_term(reply.term, actions);
+        // A leader that was deposed answers with a later term. Only a member's term counts.
+        if self.may_teach_term(from) {
+            self.adopt_term(reply.term, actions);
+        }
         let Role::Follower(follower) = &mut self.role else {
             return Ok(());
         };
         let from_leader = follower.leader() == Some(from);
-        let answered = |batch: &mut ForwardedBatch| from_leader && batch.number == reply.number;
+        let (number, stored) = (reply.number, reply.stored);
+        let answered = |batch: &mut ForwardedBatch| match batch.number {
+            Some(asked) => from_leader && asked == ReadNumber { number, stored },
+            None => from_leader && number == ReadIndex::ASKS_FOR_AN_ENTRY,
+        };
         let Some(batch) = follower.reads.under_way.take_if(answered) else {
             return Ok(()); // Late.
         };
-        let outcome = match reply.outcome {
+        let outcome = match (batch.number, reply.outcome) {
             // The leader's term is this node's own, or it would not lead.
-            ReadOutcome::Ready { index } if reply.term == self.hard_state.term() => Ok(index),
-            ReadOutcome::Ready { .. } | ReadOutcome::Refused => Err(ReadError::LeaderChanged),
+            (Some(_), ReadOutcome::Ready { index }) if reply.term == self.hard_state.term() => {
+                Ok(index)
+            }
+            (Some(_), ReadOutcome::Ready { .. } | ReadOutcome::Refused) => {
+                Err(ReadError::LeaderChanged)
+            }
+            (None, ReadOutcome::Ready { .. } | ReadOutcome::Refused) => {
+                Err(ReadError::NothingStored { leader: from })
+            }
         };
         actions.extend(batch.reads.iter().map(|read| answer(read.id, outcome)));
         self.forward_reads(actions);

@@ -8,19 +8,95 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// A read that waits at a leader.
+/// A client's read that waits. Reads come in the order of time: in each queue, the oldest is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct PendingRead {
-    pub(crate) reader: Reader,
+pub(crate) struct ClientRead {
+    pub(crate) id: RequestId,
     pub(crate) since: Time,
 }
 
+/// Takes the reads out of `queue` that have waited since `before` or longer.
+fn take_older(queue: &mut VecDeque<ClientRead>, before: Time) -> impl Iterator<Item = ClientRead> {
+    core::iter::from_fn(move || match queue.front() {
+        Some(oldest) if oldest.since <= before => queue.pop_front(),
+        Some(_) | None => None,
+    })
+}
+
+/// What tells one ReadIndex from every other of its sender in one term (`read_index.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum Reader {
-    /// A client of this node.
-    Client(RequestId),
-    /// A follower, for its clients.
-    Peer { id: NodeId, number: u64 },
+pub(crate) struct ReadNumber {
+    pub(crate) number: u64,
+    pub(crate) stored: Index,
+}
+
+/// The latest ReadIndex of a follower, for its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct FollowerRead {
+    pub(crate) from: NodeId,
+    pub(crate) number: ReadNumber,
+    pub(crate) since: Time,
+}
+
+/// Reads that wait at a leader for one round.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct PendingReads {
+    /// Of clients of this node.
+    clients: VecDeque<ClientRead>,
+    /// Of followers, in the order of their ids: at most one of each, since a follower asks one
+    /// ReadIndex at a time.
+    followers: Vec<FollowerRead>,
+}
+
+impl PendingReads {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.clients.is_empty() && self.followers.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.clients.len() + self.followers.len()
+    }
+
+    pub(crate) fn push_client(&mut self, read: ClientRead) {
+        self.clients.push_back(read);
+    }
+
+    /// Adds a follower's ReadIndex. The follower has given up any earlier one.
+    pub(crate) fn set_follower(&mut self, read: FollowerRead) {
+        match self.slot(read.from) {
+            Ok(at) => self.followers[at] = read, // a position found
+            Err(at) => self.followers.insert(at, read),
+        }
+    }
+
+    fn slot(&self, from: NodeId) -> Result<usize, usize> {
+        self.followers.binary_search_by_key(&from, |read| read.from)
+    }
+
+    /// Whether this very ReadIndex waits here.
+    fn holds(&self, from: NodeId, number: ReadNumber) -> bool {
+        let found = self.slot(from).ok().and_then(|at| self.followers.get(at));
+        found.is_some_and(|read| read.number == number)
+    }
+
+    /// Since when the oldest read has waited.
+    fn oldest(&self) -> Option<Time> {
+        let client = self.clients.front().map(|read| read.since);
+        let follower = self.followers.iter().map(|read| read.since).min();
+        client.into_iter().chain(follower).min()
+    }
+
+    /// Takes out the reads that have waited since `before` or longer, and appends them to `taken`.
+    fn take_older(&mut self, before: Time, taken: &mut PendingReads) {
+        taken.clients.extend(take_older(&mut self.clients, before));
+        let old = |read: &mut FollowerRead| read.since <= before;
+        taken.followers.extend(self.followers.extract_if(.., old));
+    }
+
+    /// The clients' reads, oldest first, and the followers'.
+    pub(crate) fn into_parts(self) -> (VecDeque<ClientRead>, Vec<FollowerRead>) {
+        (self.clients, self.followers)
+    }
 }
 
 /// The reads of a leader, and the rounds by which it serves them.
@@ -36,7 +112,7 @@ pub(crate) struct LeaderReads {
     /// nothing.
     pub(crate) lease_suspended: bool,
     /// Reads that the next round serves.
-    pub(crate) waiting: Vec<PendingRead>,
+    pub(crate) waiting: PendingReads,
     /// The round that is under way for reads.
     pub(crate) under_way: Option<ReadRound>,
 }
@@ -54,7 +130,7 @@ pub(crate) struct ReadRound {
     pub(crate) round: u64,
     /// commitIndex when it began.
     pub(crate) index: Index,
-    pub(crate) reads: Vec<PendingRead>,
+    pub(crate) reads: PendingReads,
 }
 
 impl LeaderReads {
@@ -125,10 +201,11 @@ impl LeaderReads {
         self.under_way.is_none() && !self.waiting.is_empty()
     }
 
-    /// All reads, oldest first.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &PendingRead> {
-        let under_way = self.under_way.iter().flat_map(|round| &round.reads);
-        under_way.chain(&self.waiting)
+    /// Whether this very ReadIndex waits.
+    pub(crate) fn holds(&self, from: NodeId, number: ReadNumber) -> bool {
+        let under_way = self.under_way.as_ref();
+        self.waiting.holds(from, number)
+            || under_way.is_some_and(|round| round.reads.holds(from, number))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -138,17 +215,18 @@ impl LeaderReads {
 
     /// Since when the oldest read has waited.
     pub(crate) fn oldest(&self) -> Option<Time> {
-        self.all().map(|read| read.since).min()
+        let under_way = self.under_way.as_ref();
+        let under_way = under_way.and_then(|round| round.reads.oldest());
+        under_way.into_iter().chain(self.waiting.oldest()).min()
     }
 
     /// Takes out the reads that have waited since `before` or longer.
-    pub(crate) fn take_older(&mut self, before: Time) -> Vec<PendingRead> {
-        let old = |read: &mut PendingRead| read.since <= before;
-        let mut taken: Vec<PendingRead> = Vec::new();
+    pub(crate) fn take_older(&mut self, before: Time) -> PendingReads {
+        let mut taken = PendingReads::default();
         if let Some(round) = &mut self.under_way {
-            taken.extend(round.reads.extract_if(.., old));
+            round.reads.take_older(before, &mut taken);
         }
-        taken.extend(self.waiting.extract_if(.., old));
+        self.waiting.take_older(before, &mut taken);
         taken
     }
 }
@@ -156,22 +234,16 @@ impl LeaderReads {
 /// The reads that a follower has forwarded, or is to forward.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ForwardedReads {
-    pub(crate) waiting: Vec<ClientRead>,
+    pub(crate) waiting: VecDeque<ClientRead>,
     pub(crate) under_way: Option<ForwardedBatch>,
-}
-
-/// A client's read that waits at a follower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct ClientRead {
-    pub(crate) id: RequestId,
-    pub(crate) since: Time,
 }
 
 /// The reads of one ReadIndex request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ForwardedBatch {
-    pub(crate) number: u64,
-    pub(crate) reads: Vec<ClientRead>,
+    /// `None` while the node cannot tell the answer from one to an earlier run of it.
+    pub(crate) number: Option<ReadNumber>,
+    pub(crate) reads: VecDeque<ClientRead>,
     /// When the request is sent again: it or its answer may be lost.
     pub(crate) resend_at: Time,
 }
@@ -190,22 +262,26 @@ impl ForwardedReads {
 
     /// When a request is to be sent again, or a read has waited for `timeout`.
     pub(crate) fn deadline(&self, timeout: Duration) -> Time {
-        let resend_at = self.under_way.as_ref().map(|batch| batch.resend_at);
-        let oldest = self.all().map(|read| read.since.after(timeout)).min();
-        let deadlines = resend_at.into_iter().chain(oldest);
+        let batch = self.under_way.as_ref();
+        let resend_at = batch.map(|batch| batch.resend_at);
+        // The reads under way are older than those that wait.
+        let oldest = batch.and_then(|batch| batch.reads.front());
+        let oldest = oldest.or_else(|| self.waiting.front());
+        let expires_at = oldest.map(|read| read.since.after(timeout));
+        let deadlines = resend_at.into_iter().chain(expires_at);
         deadlines.min().unwrap_or(Time::NEVER)
     }
 
-    /// Takes out the reads that have waited since `before` or longer.
+    /// Takes out the reads that have waited since `before` or longer, oldest first.
     pub(crate) fn take_older(&mut self, before: Time) -> Vec<ClientRead> {
-        let old = |read: &mut ClientRead| read.since <= before;
-        let mut taken: Vec<ClientRead> = self.waiting.extract_if(.., old).collect();
+        let mut taken = Vec::new();
         if let Some(batch) = &mut self.under_way {
-            taken.extend(batch.reads.extract_if(.., old));
+            taken.extend(take_older(&mut batch.reads, before));
             if batch.reads.is_empty() {
                 self.under_way = None;
             }
         }
+        taken.extend(take_older(&mut self.waiting, before));
         taken
     }
 }

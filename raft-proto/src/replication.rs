@@ -15,6 +15,7 @@
 use crate::action::Action;
 use crate::config::Config;
 use crate::entries::Entries;
+use crate::limits::TooLarge;
 use crate::log::Log;
 use crate::message::{AppendEntries, Message, SnapshotMeta};
 use crate::peer_timer::Due;
@@ -179,7 +180,9 @@ impl Replicator<'_> {
                     };
                 }
                 Flow::Replicate(inflight) => {
-                    if peer.next_index > self.log.last().index {
+                    if peer.next_index > peer.last_to_send(self.log.last().index)
+                        && peer.next_index.previous() >= self.log.base().index
+                    {
                         return self.notice_commit(peer, actions);
                     }
                     if !inflight.has_room(&peer.window, self.config) {
@@ -201,7 +204,7 @@ impl Replicator<'_> {
         if prev < self.log.resident_after().index {
             return self.read_entries(peer, actions);
         }
-        let last = self.log.last().index;
+        let last = peer.last_to_send(self.log.last().index);
         let limit = self.append_bytes(peer);
         let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
         self.append(peer, entries, bytes, actions);
@@ -209,9 +212,8 @@ impl Replicator<'_> {
 
     /// The most bytes of one append. An entry that is longer is sent alone.
     pub(crate) fn append_bytes(&self, peer: &Peer) -> u64 {
-        self.config
-            .max_append_bytes
-            .min(peer.window.message_bytes())
+        let taken = peer.payload_limit(self.config.max_append_bytes);
+        taken.min(peer.window.message_bytes())
     }
 
     /// A follower to which entries are sent lacked the entry at `prev` when a request came. What
@@ -256,6 +258,15 @@ impl Replicator<'_> {
         actions: &mut Vec<Action>,
     ) {
         let prev = peer.next_index.previous();
+        let limit = peer.payload_limit(u64::MAX);
+        if bytes > limit && entries.len() == 1 {
+            // The transport of the peer would drop the message in silence.
+            let entry = TooLarge {
+                index: peer.next_index,
+                size: bytes,
+            };
+            return self.hold_back(peer, entry, limit, actions);
+        }
         let (Flow::Replicate(inflight), Some(sent)) = (&mut peer.flow, entries.last_id()) else {
             return;
         };
@@ -279,8 +290,15 @@ impl Replicator<'_> {
         let useful = peer.next_index >= self.term_start || prev == peer.match_index;
         let resident = prev >= self.log.resident_after().index;
         let (entries, bytes) = if useful && resident {
-            let (last, limit) = (self.log.last().index, self.append_bytes(peer));
-            self.log.slice(peer.next_index, last, limit)
+            let last = peer.last_to_send(self.log.last().index);
+            let limit = self.append_bytes(peer);
+            let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
+            // One entry alone may be longer than the peer takes, as far as it has said.
+            if bytes <= peer.payload_limit(u64::MAX) {
+                (entries, bytes)
+            } else {
+                (Entries::EMPTY, 0)
+            }
         } else {
             (Entries::EMPTY, 0)
         };
@@ -300,7 +318,9 @@ impl Replicator<'_> {
         let Flow::Replicate(inflight) = &peer.flow else {
             return;
         };
-        let sent = peer.commit_sent >= self.commit_index;
+        // A peer that is held back (`limits.rs`) hears of no more than it has.
+        let known = self.commit_index.min(peer.next_index.previous());
+        let sent = peer.commit_sent >= known;
         // The answers to appends on their way lead back here.
         if sent || !inflight.is_empty() || peer.timer.has_commit_notice() {
             return;
@@ -414,7 +434,8 @@ impl Replicator<'_> {
     /// that says nothing else for ten election timeouts has lost its disk. It is reported, and
     /// matchIndex stays: entries that were committed by counting it cannot be taken back.
     fn denied(&self, peer: &mut Peer, hint: EntryId, actions: &mut Vec<Action>) {
-        if hint.index >= peer.match_index {
+        // A removed peer may have been given another disk.
+        if hint.index >= peer.match_index || peer.departure.is_some() {
             return;
         }
         let timeout = self.config.election_timeout_max;

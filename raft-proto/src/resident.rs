@@ -62,6 +62,7 @@ impl Replicator<'_> {
     /// Has the driver read the entries from nextIndex on.
     pub(crate) fn read_entries(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         let (index, max_bytes) = (peer.next_index, self.append_bytes(peer));
+        let last = peer.last_to_send(self.log.resident_after().index);
         let (Flow::Replicate(inflight), Some(term)) = (&mut peer.flow, self.log.term_at(index))
         else {
             return;
@@ -71,10 +72,15 @@ impl Replicator<'_> {
         }
         let from = EntryId { index, term };
         inflight.reading = Some(from);
+        let mut to = self.log.resident_after();
+        if last < to.index {
+            let term = self.log.term_at(last).unwrap_or(term);
+            to = EntryId { index: last, term };
+        }
         actions.push(Action::ReadEntries {
             peer: peer.id,
             from,
-            to: self.log.resident_after(),
+            to,
             max_bytes,
         });
     }

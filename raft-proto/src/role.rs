@@ -2,6 +2,7 @@
 //! another are in `transitions.rs`.
 
 use crate::checksum::Checksum;
+use crate::limits::CommandLimit;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::progress::Peer;
@@ -40,6 +41,10 @@ impl fmt::Display for RoleKind {
 
 /// What a node is in its current term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a node has one role, which stays in its place"
+)]
 pub(crate) enum Role {
     Follower(Follower),
     PreCandidate(PreCandidate),
@@ -173,8 +178,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Leader {
     /// The index of its first entry: all from here on are of its own term.
     pub(crate) term_start: Index,
-    /// The other members, in the order of their ids. Members that a change removes stay here
-    /// until that change is committed.
+    /// The other members, in the order of their ids. Members that a change removes stay here until
+    /// they know that (`change.rs`).
     pub(crate) peers: Vec<Peer>,
     /// Bytes in the log above `committed_and_durable`, which `max_uncommitted_bytes` limits.
     pub(crate) uncommitted: u64,
@@ -182,9 +187,13 @@ pub(crate) struct Leader {
     pub(crate) appended_bytes: u64,
     /// The newest snapshot, if its stored bytes are not what its id says.
     pub(crate) damaged_snapshot: Option<Box<SnapshotId>>,
+    /// Bytes in the log above what its own service has applied, which `max_backlog_bytes` limits.
+    pub(crate) unapplied: u64,
     /// Up to here the log is both committed and on this leader's disk. A leader whose disk
     /// stalls must not take in more and more commands while its followers commit them.
     pub(crate) committed_and_durable: Index,
+    /// The longest command that it takes.
+    pub(crate) command_limit: CommandLimit,
     /// The entry of the latest configuration, until it is committed and the steps that follow are
     /// done.
     pub(crate) open_change: Option<Index>,

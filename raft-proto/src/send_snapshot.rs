@@ -48,7 +48,8 @@ impl Replicator<'_> {
             peer.flow = Flow::Probe(Probe::Sent(None));
             return;
         };
-        let mut transfer = SnapshotTransfer::new(snapshot.clone(), self.now, self.config);
+        let chunk_bytes = peer.payload_limit(self.config.snapshot_chunk_bytes);
+        let mut transfer = SnapshotTransfer::new(snapshot.clone(), chunk_bytes, self.now);
         transfer.not_before = not_before;
         let (after, until) = (snapshot.id.last.index, self.log.last().index);
         let behind = self.log.bytes_between(after, until);
@@ -120,8 +121,10 @@ impl Raft {
                 return self.release_unused_snapshots();
             }
         };
-        let chunk_bytes = self.config.snapshot_chunk_bytes;
-        let (wanted, found) = (chunk_bytes.min(id.size - offset), data.len() as u64);
+        let (wanted, found) = (
+            transfer.chunk_bytes.min(id.size - offset),
+            data.len() as u64,
+        );
         if wanted != found {
             transfer.read_failed();
             let reason = Refusal::WrongLength { wanted, found };

@@ -23,6 +23,8 @@ pub(crate) struct SnapshotTransfer {
     pub(crate) offset: u64,
     /// The end of what was sent: what is read next begins here. At least `offset`.
     next: u64,
+    /// The length of its chunks: no more than the follower takes.
+    pub(crate) chunk_bytes: u64,
     /// The driver reads a chunk.
     reading: bool,
     /// The chunks on their way, oldest first.
@@ -65,14 +67,15 @@ impl SnapshotTransfer {
     /// The longest pause, in heartbeat intervals, before a chunk is sent again.
     const LONGEST_PAUSE: u32 = 64;
 
-    pub(crate) fn new(snapshot: SnapshotMeta, now: Time, config: &Config) -> SnapshotTransfer {
+    pub(crate) fn new(snapshot: SnapshotMeta, chunk_bytes: u64, now: Time) -> SnapshotTransfer {
         SnapshotTransfer {
             snapshot,
             offset: 0,
             next: 0,
+            chunk_bytes,
             reading: false,
             sent: VecDeque::new(),
-            window: Window::new(config.snapshot_chunk_bytes),
+            window: Window::new(chunk_bytes),
             progress_at: now,
             not_before: now,
             own: OwnChecksum::default(),
@@ -94,7 +97,7 @@ impl SnapshotTransfer {
             peer,
             snapshot: id,
             offset: self.next,
-            length: config.snapshot_chunk_bytes.min(id.size - self.next),
+            length: self.chunk_bytes.min(id.size - self.next),
         })
     }
 

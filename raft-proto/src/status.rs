@@ -2,7 +2,7 @@
 
 use crate::error::Fault;
 use crate::membership::Membership;
-use crate::message::SnapshotId;
+use crate::message::{MessageLimits, SnapshotId};
 use crate::progress::{Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Role, RoleKind};
@@ -38,6 +38,10 @@ pub struct Status {
     pub handed_out_index: Index,
     /// lastApplied, as reported.
     pub applied_index: Index,
+    /// Bytes of the log above what the service has applied, with
+    /// [`ENTRY_OVERHEAD`](crate::ENTRY_OVERHEAD) for each entry. If it only grows, the service is
+    /// stuck: see [`max_backlog_bytes`](crate::Config::max_backlog_bytes).
+    pub unapplied_bytes: u64,
     /// The snapshot that a restart recovers.
     pub snapshot: Option<SnapshotId>,
     /// The last write reported as persisted.
@@ -52,8 +56,13 @@ pub struct Status {
     pub safety_violations: u64,
     /// Why this instance has faulted, if so.
     pub fault: Option<Fault>,
-    /// Its followers, if it leads.
+    /// Its followers, if it leads; and members that it has removed, until they know that.
     pub peers: Vec<PeerStatus>,
+    /// The longest command that it takes, if it leads: the least `max_entry_bytes` of all voters
+    /// that it has heard in its term.
+    pub command_limit: Option<u64>,
+    /// The voter to which that limit belongs; `None` if it is this node's own.
+    pub limited_by: Option<NodeId>,
 }
 
 /// What a leader knows of a follower.
@@ -69,6 +78,10 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// When it was last heard in this term.
     pub heard_at: Option<Time>,
+    /// What it takes in one message, if it was heard in this term.
+    pub limits: Option<MessageLimits>,
+    /// The first entry that it lacks and that is longer than it takes.
+    pub too_large: Option<Index>,
 }
 
 /// How entries get to a follower.
@@ -107,6 +120,8 @@ impl Peer {
                 },
             },
             heard_at: self.heard_at,
+            limits: self.limits,
+            too_large: self.too_large.map(|entry| entry.index),
         }
     }
 }
@@ -114,9 +129,12 @@ impl Peer {
 impl Raft {
     /// The state of this node, at this moment.
     pub fn status(&self) -> Status {
-        let peers = match &self.role {
-            Role::Leader(leader) => leader.peers.iter().map(Peer::status).collect(),
-            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => Vec::new(),
+        let (peers, command_limit) = match &self.role {
+            Role::Leader(leader) => {
+                let peers = leader.peers.iter().map(Peer::status).collect();
+                (peers, Some(leader.command_limit))
+            }
+            Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => (Vec::new(), None),
         };
         Status {
             id: self.id(),
@@ -132,6 +150,7 @@ impl Raft {
             commit_index: self.commit_index(),
             handed_out_index: self.applier.handed_out(),
             applied_index: self.applier.applied(),
+            unapplied_bytes: self.unapplied_bytes(),
             snapshot: self.snapshot.as_ref().map(|snapshot| snapshot.id),
             persisted: self.writes.persisted(),
             writes_under_way: self.writes.under_way(),
@@ -140,6 +159,8 @@ impl Raft {
             safety_violations: self.peer_faults.safety_violations(),
             fault: self.fault,
             peers,
+            command_limit: command_limit.map(|limit| limit.bytes),
+            limited_by: command_limit.and_then(|limit| limit.node),
         }
     }
 }

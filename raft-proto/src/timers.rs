@@ -36,6 +36,7 @@ impl Raft {
     /// leader puts its heartbeats off for ever.
     fn leader_tick(&mut self, actions: &mut Vec<Action>) {
         self.hand_over_by_priority(actions);
+        self.expire_departures();
         if matches!(&self.role, Role::Leader(leader) if leader.deadline() <= self.now) {
             self.send_due(actions);
         }

@@ -21,7 +21,7 @@ use crate::membership::MemberRole;
 use crate::message::{
     AppendOutcome, Campaign, Message, ReadOutcome, SnapshotId, SnapshotOutcome, Vote,
 };
-use crate::types::{NodeId, RequestId, Term};
+use crate::types::{Index, NodeId, RequestId, Term};
 use core::fmt::{self, Display, Formatter};
 
 /// A node and its term: how each line begins.
@@ -218,6 +218,13 @@ impl Display for Line<'_, Action> {
                 match_index,
                 last,
             } => write!(f, "lost state: {peer} had {match_index}, has {last}"),
+            Action::EntryRefused {
+                peer,
+                index,
+                size,
+                limit,
+            } => write!(f, "{peer} refuses {index}: {size}B, takes {limit}B"),
+            Action::Removed { index } => write!(f, "no member any more at {index}"),
             Action::Faulted { reason } => write!(f, "faulted: {reason}"),
         }
     }
@@ -341,11 +348,14 @@ impl Display for Contents<'_> {
                     Vote::Refused => " refused",
                 })?;
                 write!(f, " asked={}", reply.asked)?;
+                if let Some(index) = reply.removed_at {
+                    write!(f, " removed at {index}")?;
+                }
             }
             Message::TimeoutNow(request) => write!(f, " transfer={}", request.transfer)?,
-            Message::ReadIndex(request) => write!(f, " #{:x}", request.number)?,
+            Message::ReadIndex(request) => read_number(f, request.number, request.stored)?,
             Message::ReadIndexReply(reply) => {
-                write!(f, " #{:x}", reply.number)?;
+                read_number(f, reply.number, reply.stored)?;
                 match reply.outcome {
                     ReadOutcome::Ready { index } => write!(f, " ready at {index}")?,
                     ReadOutcome::Refused => f.write_str(" refused")?,
@@ -377,6 +387,15 @@ fn campaign(f: &mut Formatter<'_>, campaign: Campaign) -> fmt::Result {
     }
 }
 
+/// What tells a read index from others.
+fn read_number(f: &mut Formatter<'_>, number: u64, stored: Index) -> fmt::Result {
+    write!(f, " #{number:x}")?;
+    match stored {
+        Index::ZERO => Ok(()),
+        _ => write!(f, " stored={stored}"),
+    }
+}
+
 /// The round of a message; most have none.
 fn round(f: &mut Formatter<'_>, round: u64) -> fmt::Result {
     match round {
@@ -400,6 +419,9 @@ fn append_outcome(f: &mut Formatter<'_>, outcome: &AppendOutcome) -> fmt::Result
             hint,
         } => write!(f, " rejected prev={prev_log_index} hint={hint}"),
         AppendOutcome::Stale => f.write_str(" stale"),
+        AppendOutcome::TooLarge { index, size, limit } => {
+            write!(f, " {index} is too large: {size}B, takes {limit}B")
+        }
     }
 }
 

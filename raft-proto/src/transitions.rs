@@ -3,6 +3,7 @@
 
 use crate::action::Action;
 use crate::error::ReadError;
+use crate::limits::CommandLimit;
 use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::reads::LeaderReads;
@@ -17,7 +18,8 @@ impl Raft {
     }
 
     /// "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert
-    /// to follower" (Figure 2, Rules for All Servers).
+    /// to follower" (Figure 2, Rules for All Servers). Of replies, only a member's term comes here
+    /// (`Raft::may_teach_term`).
     pub(crate) fn adopt_term(&mut self, term: Term, actions: &mut Vec<Action>) {
         if term <= self.hard_state.term() {
             return;
@@ -115,12 +117,18 @@ impl Raft {
             Role::Follower(_) | Role::Leader(_) => &[],
         };
         let latest = self.configurations.latest();
-        let others = latest.membership.members().iter();
-        let others = others.filter(|member| member.id != own);
-        let peers = others.map(|member| {
-            let mut peer = Peer::new(member.id, last, now);
-            peer.set_voter(latest.membership.is_voter(member.id), now);
-            if granted.contains(&member.id) {
+        // Those that a change removes which may not be committed yet are still to hear of it.
+        let since = self.configurations.since(self.commit_index.get());
+        let members = since.chain([&latest.membership]);
+        let members = members.flat_map(|membership| membership.members());
+        let mut others: Vec<NodeId> = members.map(|member| member.id).collect();
+        others.retain(|id| *id != own);
+        others.sort_unstable();
+        others.dedup();
+        let peers = others.into_iter().map(|id| {
+            let mut peer = Peer::new(id, last, now);
+            peer.set_voter(latest.membership.is_voter(id), now);
+            if granted.contains(&id) {
                 peer.granted_vote(now);
             }
             peer
@@ -131,9 +139,11 @@ impl Raft {
             term_start: last.next(),
             peers,
             uncommitted: self.log.bytes_between(committed_and_durable, last),
+            unapplied: self.unapplied_bytes(),
             committed_and_durable,
             appended_bytes: 0,
             damaged_snapshot: None,
+            command_limit: CommandLimit::own(&self.config),
             open_change: Some(latest.index),
             quorum_check_at: self.now.after(self.config.election_timeout_max),
             stall_handled: None,

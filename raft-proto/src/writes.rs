@@ -62,6 +62,11 @@ impl Writes {
         }
     }
 
+    /// Whether the storage was empty, and nothing is written yet.
+    pub(crate) fn storage_is_new(&self) -> bool {
+        self.identity.is_some()
+    }
+
     /// The last seq asked for.
     pub(crate) fn issued(&self) -> Seq {
         self.issued

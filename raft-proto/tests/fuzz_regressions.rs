@@ -114,6 +114,10 @@ fn the_partial_file_is_not_overwritten_while_it_is_being_installed() {
     let actions = raft.step(at(0, chunk(1, newer, 5, 5)));
     assert_eq!(chunks_to_write(&actions), []);
     raft.step(at(0, Input::Persisted { seq: Seq(2) }));
+    // Nor before the service has read it.
+    let actions = raft.step(at(0, chunk(1, newer, 5, 5)));
+    assert_eq!(chunks_to_write(&actions), []);
+    raft.step(at(0, Input::Applied { index: last.index }));
     let actions = raft.step(at(0, chunk(1, newer, 5, 5)));
     assert_eq!(chunks_to_write(&actions), [5]);
 }

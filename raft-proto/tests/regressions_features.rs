@@ -60,6 +60,7 @@ fn a_granted_pre_vote_does_not_count_as_a_vote() {
             term: Term(0),
             asked: Term(term),
             vote: Vote::Granted,
+            removed_at: None,
         })
     };
     cluster.receive(1, 2, granted(1));
@@ -85,6 +86,7 @@ fn a_pre_vote_granted_twice_by_one_node_counts_once() {
             term: Term(0),
             asked: Term(1),
             vote: Vote::Granted,
+            removed_at: None,
         };
         cluster.receive(1, 2, Message::PreVoteReply(reply));
     }
@@ -330,6 +332,7 @@ fn an_answer_to_a_round_never_begun_is_rejected_and_a_stale_answer_confirms_no_r
             term: Term(1),
             outcome,
             round,
+            limits: None,
         })
     };
     let good = AppendOutcome::Accepted {
@@ -398,6 +401,7 @@ fn a_voter_that_hears_a_leader_ignores_candidates_also_after_it_learns_a_later_t
         term: Term(6),
         asked: Term(1),
         vote: Vote::Refused,
+        removed_at: None,
     });
     cluster.receive(2, 3, late);
     assert_eq!(cluster.raft(2).term(), Term(6));

@@ -142,6 +142,7 @@ fn a_read_index_reply_of_a_term_that_a_crash_took_back_is_not_rejected() {
         term: Term(5),
         number: 7,
         outcome: ReadOutcome::Ready { index: Index(1) },
+        stored: Index(0),
     });
     let actions = cluster.receive(2, 1, answer);
     assert_eq!(rejection(&actions), None);

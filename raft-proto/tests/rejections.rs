@@ -444,14 +444,6 @@ fn entries_that_do_not_follow_prev_log_are_rejected() {
 }
 
 #[test]
-fn an_entry_over_the_size_limit_is_rejected() {
-    let mut cluster = Cluster::with(3, |config| config.max_entry_bytes = 4);
-    let message = append(1, EntryId::ZERO, &[(1, 1, "four"), (2, 1, "fiver")], 0);
-    let reason = Rejection::EntryTooLarge { size: 5, limit: 4 };
-    expect_rejection(&mut cluster, 2, message, reason);
-}
-
-#[test]
 fn an_impossible_entry_id_is_rejected() {
     let impossible = |entry, term| Rejection::ImpossibleEntry { entry, term };
     for entry in [EntryId::new(0, 1), EntryId::new(1, 0), EntryId::new(1, 4)] {

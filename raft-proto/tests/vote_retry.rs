@@ -46,7 +46,15 @@ fn requests(cluster: &mut Cluster, from: u64, kind: MessageKind) -> Vec<u64> {
 fn hear(cluster: &mut Cluster, id: u64, voter: u64) {
     let term = cluster.raft(id).term().next();
     let last_log = EntryId::ZERO;
-    cluster.receive(id, voter, Message::PreVote(PreVote { term, last_log }));
+    cluster.receive(
+        id,
+        voter,
+        Message::PreVote(PreVote {
+            term,
+            last_log,
+            campaign: Campaign::Election,
+        }),
+    );
     cluster.take_packets();
 }
 
@@ -160,7 +168,11 @@ fn follower_without_leader() -> Cluster {
 
 fn pre_vote(term: u64, last_log: EntryId) -> Message {
     let term = Term(term);
-    Message::PreVote(PreVote { term, last_log })
+    Message::PreVote(PreVote {
+        term,
+        last_log,
+        campaign: Campaign::Election,
+    })
 }
 
 #[test]

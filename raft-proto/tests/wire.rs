@@ -6,6 +6,7 @@ mod support;
 
 use bytes::Bytes;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use raft_proto::wire::{self, DecodeError, Envelope};
 use raft_proto::*;
@@ -49,7 +50,21 @@ fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
             hint,
         }),
         Just(AppendOutcome::Stale),
+        (any_number(), any_number(), any_number()).prop_map(|(index, size, limit)| {
+            let index = Index(index);
+            AppendOutcome::TooLarge { index, size, limit }
+        }),
     ]
+}
+
+fn limits() -> impl Strategy<Value = Option<MessageLimits>> {
+    let limits = (any_number(), any_number()).prop_map(|(max_entry_bytes, max_payload_bytes)| {
+        MessageLimits {
+            max_entry_bytes,
+            max_payload_bytes,
+        }
+    });
+    option::of(limits)
 }
 
 fn snapshot_outcome() -> impl Strategy<Value = SnapshotOutcome> {
@@ -152,13 +167,16 @@ fn message() -> impl Strategy<Value = Message> {
                     revoked,
                 })
             }),
-        (term(), append_outcome(), any_number()).prop_map(|(term, outcome, round)| {
-            Message::AppendEntriesReply(AppendEntriesReply {
-                term,
-                outcome,
-                round,
-            })
-        }),
+        (term(), append_outcome(), any_number(), limits()).prop_map(
+            |(term, outcome, round, limits)| {
+                Message::AppendEntriesReply(AppendEntriesReply {
+                    term,
+                    outcome,
+                    round,
+                    limits,
+                })
+            }
+        ),
         (term(), id(), campaign()).prop_map(|(term, last_log, campaign)| Message::PreVote(
             PreVote {
                 term,
@@ -166,20 +184,35 @@ fn message() -> impl Strategy<Value = Message> {
                 campaign
             }
         )),
-        (term(), term(), vote()).prop_map(|(term, asked, vote)| {
-            Message::PreVoteReply(PreVoteReply { term, asked, vote })
-        }),
+        (term(), term(), vote(), option::of(any_number())).prop_map(
+            |(term, asked, vote, removed_at)| {
+                Message::PreVoteReply(PreVoteReply {
+                    term,
+                    asked,
+                    vote,
+                    removed_at: removed_at.map(Index),
+                })
+            }
+        ),
         (term(), any_number())
             .prop_map(|(term, transfer)| Message::TimeoutNow(TimeoutNow { term, transfer })),
-        (term(), any_number())
-            .prop_map(|(term, number)| Message::ReadIndex(ReadIndex { term, number })),
-        (term(), any_number(), read_outcome()).prop_map(|(term, number, outcome)| {
-            Message::ReadIndexReply(ReadIndexReply {
+        (term(), any_number(), any_number()).prop_map(|(term, number, stored)| {
+            Message::ReadIndex(ReadIndex {
                 term,
                 number,
-                outcome,
+                stored: Index(stored),
             })
         }),
+        (term(), any_number(), read_outcome(), any_number()).prop_map(
+            |(term, number, outcome, stored)| {
+                Message::ReadIndexReply(ReadIndexReply {
+                    term,
+                    number,
+                    outcome,
+                    stored: Index(stored),
+                })
+            }
+        ),
         install_snapshot(),
         (term(), id(), snapshot_outcome()).prop_map(|(term, last, outcome)| {
             Message::InstallSnapshotReply(InstallSnapshotReply {
@@ -292,6 +325,7 @@ fn a_heartbeat_takes_at_most_24_bytes_and_its_reply_16() {
             match_index: Index(1000),
             received: Index(1000),
         },
+        limits: None,
     }));
     assert!(reply.len() <= 16, "{} bytes", reply.len());
 }
@@ -342,6 +376,14 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
             &[3, 3, 1, 8, 5, 4, 9],
         ),
         (AppendOutcome::Stale, &[3, 3, 2, 9]),
+        (
+            AppendOutcome::TooLarge {
+                index: Index(8),
+                size: 300,
+                limit: 7,
+            },
+            &[3, 3, 3, 8, 0xac, 2, 7, 9],
+        ),
     ];
     for (outcome, expected) in outcomes {
         let term = Term(3);
@@ -349,9 +391,20 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
             term,
             outcome,
             round: 9,
+            limits: None,
         });
-        assert_eq!(frame(&reply), raw(expected));
+        assert_eq!(frame(&reply), raw(&[expected, &[0]].concat()));
     }
+    let reply = Message::AppendEntriesReply(AppendEntriesReply {
+        term: Term(3),
+        outcome: AppendOutcome::Stale,
+        round: 9,
+        limits: Some(MessageLimits {
+            max_entry_bytes: 300,
+            max_payload_bytes: 7,
+        }),
+    });
+    assert_eq!(frame(&reply), raw(&[3, 3, 2, 9, 1, 0xac, 2, 7]));
 }
 
 #[test]
@@ -412,26 +465,39 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         term: Term(0),
         asked: term,
         vote: Vote::Granted,
+        removed_at: None,
     });
-    assert_eq!(frame(&reply), raw(&[7, 0, 3, 0]));
+    assert_eq!(frame(&reply), raw(&[7, 0, 3, 0, 0]));
+    let removed = Message::PreVoteReply(PreVoteReply {
+        term,
+        asked: Term(4),
+        vote: Vote::Refused,
+        removed_at: Some(Index(300)),
+    });
+    assert_eq!(frame(&removed), raw(&[7, 3, 4, 1, 1, 0xac, 2]));
     let transfer = 4;
     let timeout_now = Message::TimeoutNow(TimeoutNow { term, transfer });
     assert_eq!(frame(&timeout_now), raw(&[8, 3, 4]));
-    let number = 300;
-    let read = Message::ReadIndex(ReadIndex { term, number });
-    assert_eq!(frame(&read), raw(&[9, 3, 0xac, 2]));
+    let (number, stored) = (300, Index(6));
+    let read = Message::ReadIndex(ReadIndex {
+        term,
+        number,
+        stored,
+    });
+    assert_eq!(frame(&read), raw(&[9, 3, 0xac, 2, 6]));
     let outcomes = [
         (
             ReadOutcome::Ready { index: Index(7) },
-            &[10, 3, 0xac, 2, 0, 7][..],
+            &[10, 3, 0xac, 2, 0, 7, 6][..],
         ),
-        (ReadOutcome::Refused, &[10, 3, 0xac, 2, 1]),
+        (ReadOutcome::Refused, &[10, 3, 0xac, 2, 1, 6]),
     ];
     for (outcome, expected) in outcomes {
         let reply = Message::ReadIndexReply(ReadIndexReply {
             term,
             number,
             outcome,
+            stored,
         });
         assert_eq!(frame(&reply), raw(expected));
     }

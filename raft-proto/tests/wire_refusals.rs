@@ -60,7 +60,7 @@ fn an_unknown_kind_is_refused() {
     assert_eq!(decode_error(raw(&[11])), unknown("message kind"));
     assert_eq!(decode_error(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
     assert_eq!(
-        decode_error(raw(&[3, 3, 3, 0])),
+        decode_error(raw(&[3, 3, 4, 0])),
         unknown("AppendEntriesReply")
     );
     assert_eq!(

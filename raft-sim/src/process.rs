@@ -263,6 +263,8 @@ impl Process {
             | Action::Refused { .. }
             | Action::SnapshotDamaged { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => outputs.push(action),
         }
         Ok(())

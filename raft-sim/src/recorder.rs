@@ -236,7 +236,9 @@ impl Observer for Recorder {
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
-                | Action::LostState { .. } => {}
+                | Action::LostState { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. } => {}
             }
             self.availability.observe(action);
             self.trace

@@ -247,6 +247,7 @@ impl Pair {
                 received: Index(1),
             },
             round,
+            limits: None,
         };
         self.n1(receive(N2, Message::AppendEntriesReply(reply))).1
     }

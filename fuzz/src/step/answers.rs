@@ -47,11 +47,13 @@ impl World {
                 },
                 asked: request.term,
                 vote: Vote::Refused,
+                removed_at: None,
             })),
             Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
                 term,
                 number: request.number,
                 outcome: ReadOutcome::Refused,
+                stored: request.stored,
             })),
             // The peer campaigns, as it was asked to.
             Message::TimeoutNow(request) => Some(Message::RequestVote(RequestVote {
@@ -99,6 +101,7 @@ impl World {
             term: peer_term.reply_term(append.term),
             outcome,
             round: append.round,
+            limits: None,
         })
     }
 }
@@ -138,6 +141,7 @@ pub(super) fn good_answer(request: &Message) -> Option<Message> {
                 term,
                 outcome,
                 round,
+                limits: None,
             };
             Some(Message::AppendEntriesReply(reply))
         }
@@ -159,11 +163,16 @@ pub(super) fn good_answer(request: &Message) -> Option<Message> {
             term: Term(request.term.0 - 1),
             asked: request.term,
             vote: Vote::Granted,
+            removed_at: None,
         })),
         Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
             term,
             number: request.number,
-            outcome: ReadOutcome::Ready { index: Index(1) },
+            outcome: match request.number {
+                ReadIndex::ASKS_FOR_AN_ENTRY => ReadOutcome::Refused,
+                _ => ReadOutcome::Ready { index: Index(1) },
+            },
+            stored: request.stored,
         })),
         Message::RequestVoteReply(_)
         | Message::AppendEntriesReply(_)

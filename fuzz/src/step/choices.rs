@@ -207,6 +207,7 @@ impl World {
                 term,
                 outcome: self.any_append_outcome(u)?,
                 round: self.near(u, &[0, 1, 5])?,
+                limits: Self::any_limits(u)?,
             }),
             4 => Message::InstallSnapshot(Box::new(self.any_chunk(u, term)?)),
             5 => Message::PreVote(PreVote {
@@ -218,6 +219,10 @@ impl World {
                 term,
                 asked: self.any_term(u)?,
                 vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
+                removed_at: match u.int_in_range(0..=3u8)? {
+                    0 => Some(self.any_index(u)?),
+                    _ => None,
+                },
             }),
             7 => Message::TimeoutNow(TimeoutNow {
                 term,
@@ -226,11 +231,13 @@ impl World {
             8 => Message::ReadIndex(ReadIndex {
                 term,
                 number: u.int_in_range(0..=3)?,
+                stored: Index(u.int_in_range(0..=1)?),
             }),
             9 => Message::ReadIndexReply(ReadIndexReply {
                 term,
                 number: u.int_in_range(0..=3)?,
                 outcome: self.any_read_outcome(u)?,
+                stored: Index(u.int_in_range(0..=1)?),
             }),
             _ => Message::InstallSnapshotReply(InstallSnapshotReply {
                 term,
@@ -257,7 +264,7 @@ impl World {
     }
 
     fn any_append_outcome(&self, u: &mut Unstructured<'_>) -> Result<AppendOutcome> {
-        Ok(match u.int_in_range(0..=2u8)? {
+        Ok(match u.int_in_range(0..=3u8)? {
             0 => AppendOutcome::Accepted {
                 match_index: self.any_index(u)?,
                 received: self.any_index(u)?,
@@ -266,7 +273,22 @@ impl World {
                 prev_log_index: self.any_index(u)?,
                 hint: self.any_entry(u)?,
             },
+            2 => AppendOutcome::TooLarge {
+                index: self.any_index(u)?,
+                size: u.int_in_range(0..=16)?,
+                limit: u.int_in_range(0..=8)?,
+            },
             _ => AppendOutcome::Stale,
+        })
+    }
+
+    fn any_limits(u: &mut Unstructured<'_>) -> Result<Option<MessageLimits>> {
+        Ok(match u.int_in_range(0..=7u8)? {
+            0 => Some(MessageLimits {
+                max_entry_bytes: u.int_in_range(0..=16)?,
+                max_payload_bytes: u.int_in_range(0..=200)?,
+            }),
+            _ => None,
         })
     }
 

@@ -30,6 +30,7 @@ pub(super) fn config(u: &mut Unstructured<'_>) -> Result<Config> {
         config.max_inflight_appends = u.int_in_range(1..=3)?;
         config.max_inflight_bytes = config.max_append_bytes * 2;
         config.max_uncommitted_bytes = u.int_in_range(24..=255)?;
+        config.max_backlog_bytes = u.int_in_range(24..=600)?;
         config.max_unapplied_bytes = u.int_in_range(24..=100)?;
     }
     if u.ratio(1, 2)? {

@@ -287,6 +287,8 @@ impl World {
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::SnapshotDamaged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => {}
         }
     }

@@ -63,6 +63,8 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. }) => self.report(&event),
         }
     }

@@ -45,6 +45,18 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 tracing::error!(%node, last = %snapshot.last,
                     "the stored snapshot is damaged: a new one is made");
             }
+            Action::EntryRefused {
+                peer,
+                index,
+                size,
+                limit,
+            } => {
+                tracing::error!(%node, %peer, %index, %size, %limit,
+                    "a member takes no entry of this length: raise its max_entry_bytes");
+            }
+            Action::Removed { index } => {
+                tracing::warn!(%node, %index, "the cluster has removed this node: it can be stopped");
+            }
             Action::Faulted { reason } => {
                 tracing::error!(%node, %reason, "the core stopped");
                 self.stop(StopReason::Faulted(reason.to_string()));

@@ -50,15 +50,6 @@ pub enum Rejection {
         /// prevLogIndex.
         prev: Index,
     },
-    /// An entry over [`max_entry_bytes`](crate::Config::max_entry_bytes). That limit must be the
-    /// same on all nodes. To raise it, raise it on all nodes before one uses it.
-    #[error("an entry of {size} bytes is over the limit of {limit}")]
-    EntryTooLarge {
-        /// Its length.
-        size: u64,
-        /// The limit.
-        limit: u64,
-    },
     /// **Safety violation.** The sender's log contradicts an entry that this node knows to be
     /// committed (State Machine Safety, section 5.4.3).
     #[error("{entry} conflicts with the log at or below commitIndex {commit_index}")]

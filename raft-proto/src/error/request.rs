@@ -27,6 +27,20 @@ pub enum ProposeError {
         /// The limit.
         limit: u64,
     },
+    /// One command is longer than a voter takes, whose
+    /// [`max_entry_bytes`](crate::Config::max_entry_bytes) is lower than this leader's.
+    #[error(
+        "a command of {size} bytes is over the limit of {limit} of {node}; split it, or raise that \
+         node's max_entry_bytes"
+    )]
+    TooLargeFor {
+        /// The voter.
+        node: NodeId,
+        /// The command's length.
+        size: u64,
+        /// The voter's limit.
+        limit: u64,
+    },
     /// The commands together are over
     /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
     #[error("commands of {wanted} bytes together are over the limit of {limit}; propose fewer")]
@@ -47,6 +61,21 @@ pub enum ProposeError {
         /// Bytes that were to be added.
         wanted: u64,
         /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes).
+        limit: u64,
+    },
+    /// Too much is waiting for this leader's own service to apply it. Wait until some of it is
+    /// applied, then try again; if nothing ever is, the service is stuck.
+    #[error(
+        "{waiting} bytes wait for this node's service to apply them; {wanted} more would exceed \
+         the limit of {limit}: wait and try again"
+    )]
+    TooManyUnapplied {
+        /// Bytes in the log that this node's service has not applied yet.
+        waiting: u64,
+        /// Bytes that were to be added.
+        wanted: u64,
+        /// [`max_backlog_bytes`](crate::Config::max_backlog_bytes), or
+        /// [`max_uncommitted_bytes`](crate::Config::max_uncommitted_bytes) if that is greater.
         limit: u64,
     },
     /// Leadership is being transferred (thesis 3.10). Propose at the target soon, or here again if
@@ -89,6 +118,14 @@ pub enum ReadError {
     /// committed (thesis 6.4, step 1). Propose a command, or switch `leader_noop` on.
     #[error("the leader has committed nothing in its term; propose a command, then read")]
     NoCommitInTerm,
+    /// This node has restarted in its leader's term and stored no entry since, so it could not tell
+    /// the leader's answer from an old one. Read at the leader, propose a command, or switch
+    /// `leader_noop` on: then the leader appends an entry for it.
+    #[error("nothing stored since the restart in this term; read at {leader}, which leads")]
+    NothingStored {
+        /// The leader.
+        leader: NodeId,
+    },
     /// [`Lease::Off`](crate::Lease::Off).
     #[error("leases are switched off; read by quorum")]
     LeaseOff,
@@ -203,7 +240,7 @@ pub enum ChangeError {
         last: Index,
     },
     /// The configuration would be over [`Membership::MAX_BYTES`](crate::Membership::MAX_BYTES), or
-    /// over [`max_entry_bytes`](crate::Config::max_entry_bytes).
+    /// over this leader's or a voter's [`max_entry_bytes`](crate::Config::max_entry_bytes).
     #[error("a configuration of {size} bytes is over the limit of {limit}; shorten the contexts")]
     TooLarge {
         /// Its length.

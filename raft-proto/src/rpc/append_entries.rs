@@ -4,6 +4,7 @@ use super::{Answer, Replied};
 use crate::action::Action;
 use crate::entries::Entries;
 use crate::error::Rejection;
+use crate::limits::TooLarge;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
 use crate::progress::{Denial, Flow};
@@ -59,6 +60,10 @@ impl Raft {
             self.reply_to_append(from, outcome, round, actions);
             return Ok(());
         };
+        if let Some(outcome) = self.find_too_large(&request.entries, new_from) {
+            self.reply_to_append(from, outcome, round, actions);
+            return Ok(());
+        }
         // 3. "If an existing entry conflicts with a new one (same index but different terms),
         //    delete the existing entry and all that follow it."
         // 4. "Append any new entries not already in the log."
@@ -117,6 +122,22 @@ impl Raft {
         }
     }
 
+    /// Whether one of the new entries, from `new_from` on, is longer than this node takes.
+    fn find_too_large(&self, entries: &Entries, new_from: Option<Index>) -> Option<AppendOutcome> {
+        let limit = self.config.max_entry_bytes;
+        if entries.largest_payload() <= limit {
+            return None;
+        }
+        let is_new = |index| new_from.is_some_and(|from| from <= index);
+        let mut entries = entries.iter();
+        let found = entries.find(|it| is_new(it.index()) && it.payload().len() as u64 > limit)?;
+        Some(AppendOutcome::TooLarge {
+            index: found.index(),
+            size: found.payload().len() as u64,
+            limit,
+        })
+    }
+
     fn replace_from(&mut self, first: Index, entries: Entries, actions: &mut Vec<Action>) {
         assert!(
             first > self.commit_index(),
@@ -125,6 +146,7 @@ impl Raft {
         if first <= self.log.last().index {
             self.log.truncate(first);
             self.writes.overwritten_after(first.previous());
+            self.recovered_last = self.recovered_last.min(first.previous());
         }
         self.replace_configurations(first, &entries, actions);
         self.log.append_from(first, entries);
@@ -162,6 +184,7 @@ impl Raft {
                 received,
             },
             round,
+            limits: Some(self.config.message_limits()),
         });
         let seq = self.writes.latest();
         self.outbox.withhold(seq, Withheld::Send { to, message });
@@ -178,6 +201,7 @@ impl Raft {
             term: self.hard_state.term(),
             outcome,
             round,
+            limits: Some(self.config.message_limits()),
         });
         actions.push(Action::Send { to, message });
     }
@@ -193,7 +217,9 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let answer = match reply.outcome {
             AppendOutcome::Stale => Answer::StaleTerm,
-            AppendOutcome::Accepted { .. } | AppendOutcome::Rejected { .. } => Answer::ToRequest,
+            AppendOutcome::Accepted { .. }
+            | AppendOutcome::Rejected { .. }
+            | AppendOutcome::TooLarge { .. } => Answer::ToRequest,
         };
         if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
             return Ok(());
@@ -202,6 +228,7 @@ impl Raft {
         let claimed = match reply.outcome {
             AppendOutcome::Accepted { received, .. } => received,
             AppendOutcome::Rejected { prev_log_index, .. } => prev_log_index,
+            AppendOutcome::TooLarge { index, .. } => index,
             AppendOutcome::Stale => Index::ZERO,
         };
         if claimed > last {
@@ -223,7 +250,9 @@ impl Raft {
             return Err(Rejection::RoundNeverBegun { round, last });
         }
         self.heard_from(from);
+        self.learn_limits(from, reply.limits);
         self.round_answered(from, round, actions);
+        self.end_departure(from, round, &reply.outcome);
         match reply.outcome {
             AppendOutcome::Accepted {
                 match_index,
@@ -235,6 +264,9 @@ impl Raft {
             } => {
                 self.back_up(from, prev_log_index, hint, actions);
                 self.resend_overdue_chunk(from, actions);
+            }
+            AppendOutcome::TooLarge { index, size, limit } => {
+                self.entry_refused(from, TooLarge { index, size }, limit, actions);
             }
             AppendOutcome::Stale => {}
         }

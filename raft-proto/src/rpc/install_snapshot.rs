@@ -88,8 +88,9 @@ impl Raft {
     /// Compares a chunk with the file that it belongs to. If it completes the file, compares the
     /// bytes with the sender's checksum.
     fn examine_chunk(&self, from: NodeId, request: &InstallSnapshot) -> Result<Chunk, Rejection> {
-        // An earlier file is still being installed. The leader sends chunks that come meanwhile
-        // again.
+        // An earlier snapshot is not installed yet, or the service still restores it: to install
+        // another one would replace its stored bytes. The leader sends chunks that come meanwhile
+        // again, and stays in contact by them.
         if self.applier.is_restoring() {
             return Ok(Chunk::Untimely);
         }

@@ -6,6 +6,7 @@ mod request_vote;
 
 use crate::action::Action;
 use crate::error::Rejection;
+use crate::membership::Membership;
 use crate::message::Message;
 use crate::raft::Raft;
 use crate::role::Role;
@@ -70,7 +71,8 @@ impl Raft {
     }
 
     /// `from` leads in `term`: "if AppendEntries RPC received from new leader: convert to
-    /// follower". This is contact with the leader, and resets the election timer (section 5.2).
+    /// follower". This is contact with the leader, and resets the election timer (section 5.2). It
+    /// need not be a member in this node's configurations, which may be behind (thesis 4.2.2).
     pub(crate) fn follow(&mut self, from: NodeId, term: Term, actions: &mut Vec<Action>) {
         self.adopt_term(term, actions);
         if self.leader() != Some(from) {
@@ -79,6 +81,21 @@ impl Raft {
         }
         self.leader_contact_at = Some(self.now);
         self.reset_election_timer();
+    }
+
+    /// Whether `from` may depose this node, or end a term here, by the higher term in a *reply*: if
+    /// it is a member in a configuration that may be in force, or if this node knows no members
+    /// yet. A node that was removed, or never was a member, may answer late, and in any term. It is
+    /// no part of "all servers" (Figure 2), and no majority needs its term.
+    ///
+    /// The terms of *requests* are adopted from any node: a receiver may not know yet the
+    /// configuration by which a candidate or a leader was added (thesis 4.2.2). Candidates that
+    /// disturb a leader are ignored by another rule (`check_quorum.rs`).
+    pub(crate) fn may_teach_term(&self, from: NodeId) -> bool {
+        let membership = self.configurations.membership();
+        let is_member = |membership: &Membership| membership.get(from).is_some();
+        let mut since = self.configurations.since(self.commit_index.get());
+        membership.is_empty() || is_member(membership) || since.any(is_member)
     }
 
     /// A reply to this node as a leader. It is in time if this node leads in the reply's term and
@@ -93,7 +110,9 @@ impl Raft {
         if term > self.hard_state.term() {
             return match answer {
                 Answer::StaleTerm => {
-                    self.adopt_term(term, actions);
+                    if self.may_teach_term(from) {
+                        self.adopt_term(term, actions);
+                    }
                     Ok(Replied::Late)
                 }
                 // Only this node could have sent the request, in a term that it has not reached.

@@ -25,6 +25,8 @@ impl Raft {
         {
             return;
         }
+        // From any node: the candidate may be a voter by a configuration that this node does not
+        // know yet (thesis 4.2.2).
         self.adopt_term(request.term, actions);
         let vote = self.vote_on(from, request, actions);
         let message = Message::RequestVoteReply(RequestVoteReply {
@@ -94,14 +96,13 @@ impl Raft {
                 return Err(Rejection::UnsolicitedVote { term });
             }
         }
-        // A voter may have been removed since it was asked. A refusal may answer a request of an
-        // earlier term: it carries the voter's term, not the request's.
-        if !self.configurations.membership().is_voter(from) {
-            return Ok(());
-        }
+        // A refusal may answer a request of an earlier term: it carries the voter's term, not the
+        // request's. A voter may have been removed since it was asked.
         if term > ours {
-            self.adopt_term(term, actions);
-        } else if term == ours {
+            if self.may_teach_term(from) {
+                self.adopt_term(term, actions);
+            }
+        } else if term == ours && self.configurations.membership().is_voter(from) {
             self.count_vote(from, reply.vote, actions);
         }
         Ok(())

@@ -20,20 +20,20 @@
 //! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id, campaign |
 //! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
 //! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs |
-//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round |
+//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round, limits |
 //! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
 //! | 6 | [`PreVote`](crate::PreVote) | term, last log id, campaign |
-//! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote |
+//! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote, removed_at |
 //! | 8 | [`TimeoutNow`](crate::TimeoutNow) | term, transfer |
-//! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number |
-//! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome |
+//! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number, stored |
+//! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome, stored |
 //!
 //! An entry id is its index, then its term. A run is a sequence of entries of one term and one
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
 //! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes, votes,
-//! campaigns and kinds of entries are the number of the variant, then its fields, in the order in which the
-//! types declare them.
+//! campaigns and kinds of entries are the number of the variant, then its fields, in the order in
+//! which the types declare them. What may be absent is a byte, 0 or 1, before it.
 //!
 //! # Decoding
 //!
@@ -126,9 +126,21 @@ impl Limits {
     /// envelope, and in a snapshot's chunk the members.
     const HEADER_BYTES: u64 = 64 << 10;
 
+    /// The contents of a message that fits
+    /// [`LEAST_MAX_FRAME_BYTES`](Limits::LEAST_MAX_FRAME_BYTES).
+    pub(crate) const LEAST_MAX_PAYLOAD_BYTES: u64 =
+        Self::LEAST_MAX_FRAME_BYTES - Self::HEADER_BYTES;
+
+    /// The greatest contents of a message that fit a frame: the entries of an append with
+    /// [`ENTRY_OVERHEAD`] for each, or the data of a chunk.
+    pub(crate) fn max_payload_bytes(&self) -> u64 {
+        self.max_frame_bytes.saturating_sub(Self::HEADER_BYTES)
+    }
+
     /// The limits of a node with this config: it accepts everything that a peer with the same
     /// config sends, and frames up to [`LEAST_MAX_FRAME_BYTES`](Limits::LEAST_MAX_FRAME_BYTES) from
-    /// others. To go beyond that, raise the limits on all nodes before one uses them.
+    /// others, whose cores send no more before they know that this node takes it. An entry above
+    /// `max_entry_bytes` is decoded, and refused by the core with an answer.
     pub fn for_config(config: &Config) -> Limits {
         let payload = config.max_append_bytes.max(config.snapshot_chunk_bytes);
         let frame = payload
@@ -137,7 +149,8 @@ impl Limits {
         Limits {
             max_frame_bytes: frame.min(u64::from(u32::MAX)),
             max_entries: frame / ENTRY_OVERHEAD,
-            max_entry_bytes: config.max_entry_bytes,
+            // The core answers an entry that is longer than it takes.
+            max_entry_bytes: frame,
         }
     }
 }

@@ -259,6 +259,8 @@ impl ScriptedCluster {
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::SnapshotDamaged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => {}
         }
     }

@@ -276,6 +276,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
                 round: 0,
                 term,
                 outcome,
+                limits: None,
             })
         }
         "vote" => {

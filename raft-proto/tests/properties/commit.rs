@@ -134,6 +134,7 @@ proptest! {
                             match_index: Index(match_index),
                             received: Index(received),
                         },
+                        limits: None,
                     };
                     Input::Receive {
                         from: NodeId(u64::from(peer) % (voters - 1) + 2),

@@ -184,6 +184,8 @@ impl World {
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::SnapshotDamaged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => panic!("n{id} does this among correct nodes: {action:?}"),
         }
     }

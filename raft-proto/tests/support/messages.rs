@@ -51,8 +51,15 @@ pub fn append_reply(term: u64, outcome: AppendOutcome) -> Message {
         term: Term(term),
         outcome,
         round: 0,
+        limits: Some(DEFAULT_LIMITS),
     })
 }
+
+/// What a node with the default config takes.
+pub const DEFAULT_LIMITS: MessageLimits = MessageLimits {
+    max_entry_bytes: 1 << 20,
+    max_payload_bytes: (16 << 20) - (64 << 10),
+};
 
 /// The reply of a follower that has received all up to `index` and has it on disk.
 pub fn accepted(term: u64, index: u64) -> Message {

@@ -75,6 +75,8 @@ impl StateMachineSafety {
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. }
                 | Action::Faulted { .. } => {}
             }
         }

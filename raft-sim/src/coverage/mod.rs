@@ -36,6 +36,8 @@ fn may_hit(action: &Action) -> bool {
         | Action::Rejected { .. }
         | Action::Refused { .. }
         | Action::LostState { .. }
+        | Action::EntryRefused { .. }
+        | Action::Removed { .. }
         | Action::Faulted { .. } => false,
     }
 }

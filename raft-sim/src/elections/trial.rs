@@ -295,6 +295,8 @@ impl Cluster {
                 | Action::Refused { .. }
                 | Action::LostState { .. }
                 | Action::SnapshotDamaged { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. }
                 | Action::Faulted { .. }) => {
                     let action = Box::new(action);
                     return Err(TrialError::UnexpectedAction {

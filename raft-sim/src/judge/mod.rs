@@ -312,7 +312,9 @@ impl Judge {
             | Action::ChangeProposed { .. }
             | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
-            | Action::LeaderChanged { .. } => {}
+            | Action::LeaderChanged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. } => {}
         }
     }
 }

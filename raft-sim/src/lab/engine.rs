@@ -166,7 +166,9 @@ impl Lab {
             | Action::Read { .. }
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
-            | Action::MembershipChanged { .. } => Ok(()),
+            | Action::MembershipChanged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. } => Ok(()),
             // All servers are correct, and so is this driver: none of these actions may come out.
             Action::Rejected { from, reason } => self.fail(
                 "no message is one that no correct peer sends",

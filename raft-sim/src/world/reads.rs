@@ -114,6 +114,7 @@ impl World {
                 Some(node)
             }
             ReadError::LeaseOff => Some(node),
+            ReadError::NothingStored { leader } => Some(*leader),
             ReadError::NoLeader
             | ReadError::LeaderChanged
             | ReadError::TimedOut

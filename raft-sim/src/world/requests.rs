@@ -129,13 +129,15 @@ impl World {
         let node = self.machines[place].id();
         match reason {
             ProposeError::NotLeader { leader } => self.redirect(client, attempt, leader),
-            ProposeError::TooManyUncommitted { .. } => {
+            ProposeError::TooManyUncommitted { .. } | ProposeError::TooManyUnapplied { .. } => {
                 self.recorder
                     .coverage
                     .hit(CoverageMark::ProposalBoundReached);
                 self.redirect(client, attempt, Some(node));
             }
-            ProposeError::TooLarge { .. } | ProposeError::BatchTooLarge { .. } => {
+            ProposeError::TooLarge { .. }
+            | ProposeError::TooLargeFor { .. }
+            | ProposeError::BatchTooLarge { .. } => {
                 let history = self.judge.client_history();
                 match self.clients.commands_too_large(client, attempt, history) {
                     Ok(Resized::Smaller) => self.redirect(client, attempt, Some(node)),

@@ -107,6 +107,8 @@ impl World {
                 | Action::Rejected { .. }
                 | Action::Refused { .. }
                 | Action::LostState { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. }
                 | Action::Faulted { .. }
                 | Action::Persist(_)
                 | Action::ReadSnapshot { .. }

@@ -79,9 +79,11 @@ impl From<RequestError<ProposeError>> for AttemptError {
                 ProposeError::NotLeader { .. }
                 | ProposeError::Transferring { .. }
                 | ProposeError::TooManyUncommitted { .. }
+                | ProposeError::TooManyUnapplied { .. }
                 | ProposeError::Faulted(_) => AttemptError::NotDone(reason),
                 ProposeError::Empty
                 | ProposeError::TooLarge { .. }
+                | ProposeError::TooLargeFor { .. }
                 | ProposeError::BatchTooLarge { .. }
                 | ProposeError::LogFull => AttemptError::Never(reason),
             },

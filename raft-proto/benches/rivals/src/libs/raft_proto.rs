@@ -195,6 +195,8 @@ impl Nodes {
                 | Action::Refused { .. }
                 | Action::LostState { .. }
                 | Action::SnapshotDamaged { .. }
+                | Action::EntryRefused { .. }
+                | Action::Removed { .. }
                 | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
             }
         }

@@ -1,0 +1,162 @@
+//! Limits that differ between nodes: each node has its own config, and while one is being changed
+//! it cannot be the same on all.
+//!
+//! Each reply to AppendEntries says what its sender takes. A leader proposes only what every voter
+//! takes that it has heard in its term, and names the one that takes less. It sends each peer no
+//! more in one message than that peer takes.
+//!
+//! An entry may be in the log already when a voter with a lower limit comes: it was accepted while
+//! that voter was silent, or under another leader. That voter says so in its reply. The leader
+//! reports it and sends that peer nothing from that entry on, so that nothing is sent in vain. It
+//! goes on with the other voters. The peer goes on once it takes more, or when a snapshot stands
+//! for the entry. Heartbeats never stop.
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::message::MessageLimits;
+use crate::progress::Peer;
+use crate::raft::Raft;
+use crate::replication::Replicator;
+use crate::role::Role;
+use crate::types::{EntryId, Index, NodeId, Term};
+use crate::wire::Limits;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// An entry that is longer than a peer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct TooLarge {
+    pub(crate) index: Index,
+    pub(crate) size: u64,
+}
+
+/// The longest command that a leader takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct CommandLimit {
+    pub(crate) bytes: u64,
+    /// The voter that takes no more; `None` if it is this leader itself.
+    pub(crate) node: Option<NodeId>,
+}
+
+impl CommandLimit {
+    /// Nothing was heard from the voters yet.
+    pub(crate) fn own(config: &Config) -> CommandLimit {
+        CommandLimit {
+            bytes: config.max_entry_bytes,
+            node: None,
+        }
+    }
+}
+
+impl Config {
+    /// What a node with these settings takes in one message.
+    pub(crate) fn message_limits(&self) -> MessageLimits {
+        MessageLimits {
+            max_entry_bytes: self.max_entry_bytes,
+            max_payload_bytes: Limits::for_config(self).max_payload_bytes(),
+        }
+    }
+}
+
+impl Peer {
+    /// How much of `own`, this node's own limit, may be sent to this peer in one message. Every
+    /// node takes [`Limits::LEAST_MAX_FRAME_BYTES`] with all that is around the contents, so a peer
+    /// that has said nothing yet is sent no more than that.
+    pub(crate) fn payload_limit(&self, own: u64) -> u64 {
+        let takes = self.limits.map(|limits| limits.max_payload_bytes);
+        own.min(takes.unwrap_or(Limits::LEAST_MAX_PAYLOAD_BYTES))
+    }
+
+    /// The last entry that may be sent to this peer, in a log that ends at `last`.
+    pub(crate) fn last_to_send(&self, last: Index) -> Index {
+        match self.too_large {
+            Some(entry) if entry.index > self.match_index => last.min(entry.index.previous()),
+            Some(_) | None => last,
+        }
+    }
+}
+
+impl Raft {
+    /// A follower has said what it takes.
+    pub(crate) fn learn_limits(&mut self, from: NodeId, limits: Option<MessageLimits>) {
+        let Some(peer) = self.peer_mut(from) else {
+            return;
+        };
+        if limits.is_none() || peer.limits == limits {
+            return;
+        }
+        peer.limits = limits;
+        // It was started anew with a greater limit.
+        let takes = limits.map_or(0, |limits| limits.max_entry_bytes);
+        peer.too_large.take_if(|entry| entry.size <= takes);
+        self.limit_commands();
+    }
+
+    /// Computes the longest command that all voters take which were heard in this term.
+    pub(crate) fn limit_commands(&mut self) {
+        let membership = self.configurations.membership();
+        let mut limit = CommandLimit::own(&self.config);
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let voters = leader.peers.iter();
+        for peer in voters.filter(|peer| membership.is_voter(peer.id)) {
+            if let Some(limits) = peer.limits
+                && limits.max_entry_bytes < limit.bytes
+            {
+                limit = CommandLimit {
+                    bytes: limits.max_entry_bytes,
+                    node: Some(peer.id),
+                };
+            }
+        }
+        leader.command_limit = limit;
+    }
+
+    /// A follower refused an entry that is longer than it takes.
+    pub(crate) fn entry_refused(
+        &mut self,
+        from: NodeId,
+        entry: TooLarge,
+        limit: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some((leader, replicator)) = self.prepare_to_send() else {
+            return;
+        };
+        let Some(peer) = leader.peer_mut(from) else {
+            return;
+        };
+        let last = replicator.log.last().index;
+        if entry.index <= peer.match_index || entry.index > peer.last_to_send(last) {
+            return; // Late: it holds the entry by now, or is sent nothing from there on.
+        }
+        replicator.hold_back(peer, entry, limit, actions);
+        if peer.transfer().is_none() {
+            // Where its log ends before that entry is not known.
+            let index = entry.index.previous();
+            let term = replicator.log.term_at(index).unwrap_or(Term(0));
+            peer.probe_at(EntryId { index, term });
+            replicator.replicate(peer, actions);
+        }
+    }
+}
+
+impl Replicator<'_> {
+    /// `peer` does not take this entry: it is sent nothing from there on.
+    pub(crate) fn hold_back(
+        &self,
+        peer: &mut Peer,
+        entry: TooLarge,
+        limit: u64,
+        actions: &mut Vec<Action>,
+    ) {
+        peer.too_large = Some(entry);
+        actions.push(Action::EntryRefused {
+            peer: peer.id,
+            index: entry.index,
+            size: entry.size,
+            limit,
+        });
+    }
+}
