@@ -5,8 +5,8 @@
 //! virtual time does not count it. So each claim here holds a node with much of something against a
 //! node with little of it: the same step is given to both, and the CPU times of this thread are
 //! compared. Times differ between machines and the ratio does not: a walk makes it a hundred, and
-//! the claims allow eight. The simulator's own checker, `checker::bounds`, limits how much there can
-//! be to walk.
+//! the claims allow eight. The simulator's own checker, `checker::bounds`, limits how much there
+//! can be to walk.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use bytes::Bytes;

@@ -4,8 +4,8 @@
 //! A core knows its disk only by what it wrote and what was reported as persisted, and a mistake in
 //! that account is harmless until the disk loses power. The simulator has the disk, and looks.
 //!
-//! - Up to `durable_index`, the log is on disk. By Log Matching, a disk that holds the entry at that
-//!   index holds those before it. The checker looks whenever that entry changes.
+//! - Up to `durable_index`, the log is on disk. By Log Matching, a disk with the entry at that
+//!   index has those before it. The checker looks whenever that entry changes.
 //! - The last entry of each [`Apply`](raft_proto::Action::Apply) is on disk, as is each snapshot
 //!   that is restored.
 //!

@@ -3,7 +3,7 @@
 //!
 //! A leader that sends its window again for another reason, with each tick or with each answer,
 //! breaks nothing, and on a network that is busy or cut makes everything slower. So the checker
-//! counts the appends that begin with an entry which was already sent to that follower in that term.
+//! counts the appends that begin with an entry which that follower was already sent in that term.
 //! The count begins anew with each cause: a rejection, an answer to a snapshot, a snapshot that is
 //! sent, `Unreachable`.
 //!

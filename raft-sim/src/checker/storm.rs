@@ -1,5 +1,5 @@
 //! Storms: messages that beget more messages. A mistake of that kind breaks nothing, and a run with
-//! it never ends: each second of virtual time takes longer than the one before, and the queue grows.
+//! it never ends: each second of virtual time takes longer than the last, and the queue grows.
 //! So the messages under way are bounded, and those sent in each second of virtual time, and the
 //! events of each second (a timer that fires again and again).
 //!
