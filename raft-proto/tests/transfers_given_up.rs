@@ -118,6 +118,7 @@ fn the_numbers_of_another_leader_are_its_own() {
         term: Term(2),
         asked: Term(3),
         vote: Vote::Granted,
+        removed_at: None,
     });
     assert_eq!(sent(&actions), [(NodeId(1), granted)]);
 }

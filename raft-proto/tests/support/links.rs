@@ -309,7 +309,8 @@ impl Timed {
                 Happens::Synced { node: id, count } => {
                     let node = self.node(id);
                     node.is_syncing = false;
-                    if let Some(seq) = node.waiting.drain(..count).last() {
+                    let last = node.waiting.drain(..count).next_back();
+                    if let Some(seq) = last {
                         self.input(id, Input::Persisted { seq });
                     }
                 }

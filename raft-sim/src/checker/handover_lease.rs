@@ -4,10 +4,12 @@
 //!
 //! That shows as a stale read only if a read comes between the successor's first commit and the old
 //! leader's learning of it. So the checker watches the lease itself: after a TimeoutNow that a
-//! leader sent, no lease read in the same term may be served. Right after the TimeoutNow, and at
-//! some later steps of the leader, it asks a copy of the core for such a read.
+//! leader sent, no lease read in the same term may be served, until the leader has told a peer by
+//! AppendEntries that it has given that transfer up. Right after the TimeoutNow, and at some later
+//! steps of the leader, it asks a copy of the core for such a read.
 //!
-//! Sound: the message may come late, and nothing in the term tells that it never will.
+//! Sound: the TimeoutNow may come late. A voter ignores its target only once it has heard that the
+//! transfer is given up.
 //!
 //! Cost: a look at each message, and a copy of a core for each handover and for one in
 //! [`ASK_EVERY`] steps of a leader that has asked a successor.
@@ -26,6 +28,8 @@ struct Asked {
     leader: NodeId,
     term: Term,
     successor: NodeId,
+    /// The number of the transfer.
+    transfer: u64,
     /// Steps of the leader since it was last asked for a read.
     steps: u32,
 }
@@ -72,6 +76,7 @@ impl HandoverLeases {
                     leader: raft.id(),
                     term: request.term,
                     successor: *to,
+                    transfer: request.transfer,
                     steps: ASK_EVERY,
                 });
             }
@@ -79,7 +84,20 @@ impl HandoverLeases {
         if self.asked.is_empty() {
             return Ok(());
         }
+        self.forget_given_up(raft.id(), actions);
         self.check(raft, actions)
+    }
+
+    /// A leader has told a peer that it has given its transfer up.
+    fn forget_given_up(&mut self, leader: NodeId, actions: &[Action]) {
+        for action in actions {
+            if let Action::Send { message, .. } = action
+                && let Message::AppendEntries(append) = message
+            {
+                self.asked
+                    .retain(|asked| asked.leader != leader || append.revoked < asked.transfer);
+            }
+        }
     }
 
     /// Whether a leader that has asked a successor serves a read.
