@@ -92,6 +92,7 @@ fn append(term: u64, entries: Entries) -> Message {
         leader_commit: Index::ZERO,
         entries,
         round: 0,
+        revoked: 0,
     })
 }
 
@@ -317,7 +318,8 @@ fn fires_on_a_lease_of_a_leader_that_has_asked_a_successor_to_campaign() {
     checker.event(&event(2_100, Input::Tick));
     assert_eq!(checker.actions(&raft, &[]), Ok(()));
     let term = raft.term();
-    let asks = send(N2, Message::TimeoutNow(TimeoutNow { term }));
+    let transfer = 2;
+    let asks = send(N2, Message::TimeoutNow(TimeoutNow { term, transfer }));
     let broken = checker.actions(&raft, &[asks]);
     let broken = broken.expect_err("the core, which asked nobody, still has its lease");
     let (leader, successor) = (N1, N2);
@@ -330,6 +332,32 @@ fn fires_on_a_lease_of_a_leader_that_has_asked_a_successor_to_campaign() {
         }
     );
     assert_eq!(broken.property(), Property::LeaseBound);
+}
+
+#[test]
+fn a_lease_may_come_back_once_the_leader_has_said_that_it_has_given_the_transfer_up() {
+    let raft = only_voter();
+    let term = raft.term();
+    let asks = send(N2, Message::TimeoutNow(TimeoutNow { term, transfer: 2 }));
+    let revokes = |revoked| {
+        let Message::AppendEntries(append) = append(term.0, Entries::default()) else {
+            unreachable!("it is one");
+        };
+        send(
+            N3,
+            Message::AppendEntries(AppendEntries { revoked, ..append }),
+        )
+    };
+    let check = |actions: &[Action]| {
+        let mut checker = HandoverLeases::default();
+        checker.event(&event(2_100, Input::Tick));
+        checker.actions(&raft, actions)
+    };
+    assert!(
+        check(&[asks.clone(), revokes(1)]).is_err(),
+        "an earlier one"
+    );
+    assert_eq!(check(&[asks, revokes(2)]), Ok(()));
 }
 
 #[test]
@@ -358,6 +386,8 @@ fn status() -> (Status, Config) {
         next_index: Index(4),
         state: PeerState::Probe,
         heard_at: None,
+        limits: None,
+        too_large: None,
     });
     (status, raft.config().clone())
 }
@@ -504,6 +534,7 @@ fn fires_on_a_window_that_is_sent_again_and_again() {
             term,
             outcome,
             round,
+            limits: None,
         });
         event(1, Input::Receive { from: N2, message })
     };
@@ -531,6 +562,7 @@ fn copies_of_one_append_do_not_pile_up_before_a_disk_that_stalls() {
             leader_commit: Index::ZERO,
             entries: commands.clone(),
             round,
+            revoked: 0,
         });
         let event = event(1, Input::Receive { from: N2, message });
         checker.event(&event);

@@ -301,6 +301,9 @@ impl Availability {
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
+            | Action::SnapshotDamaged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
             | Action::Faulted { .. } => {}
         }
     }

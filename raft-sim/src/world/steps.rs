@@ -99,6 +99,8 @@ impl World {
                     self.machines[at].members_changed(index, membership.clone());
                     self.observe_membership(index, membership);
                 }
+                // The service makes a sound one.
+                Action::SnapshotDamaged { .. } => self.make_snapshot(at, 1),
                 // The judge has seen these, and the process has performed the others.
                 Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
@@ -114,7 +116,6 @@ impl World {
                 | Action::ReadSnapshot { .. }
                 | Action::WriteSnapshot { .. }
                 | Action::ReleaseSnapshot { .. }
-                | Action::SnapshotDamaged { .. }
                 | Action::WakeAt(_) => {}
             }
         }
