@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 use raft_proto::Time;
+use raft_sim::availability::Condition;
 use raft_sim::coverage::CoverageMark;
 use raft_sim::draw::Draft;
 use raft_sim::features::Features;
@@ -30,6 +31,7 @@ fn only(kinds: &[FaultKind], seed: u64) -> Request {
         features: Features::None,
         rate: Some(50),
         overrides: all.into_iter().collect(),
+        condition: Some(Condition::None), // What stays there cuts links, and crashes leaders.
         ..Request::new(seed, 3, Duration::from_secs(5), Faults::Wild)
     }
 }

@@ -6,12 +6,20 @@ use crate::request::{Faults, Request};
 use crate::settings::Settings;
 
 /// The conditions that seeds draw from.
-const DRAWN: [Condition; 5] = [
+const DRAWN: [Condition; 13] = [
     Condition::Failover,
     Condition::Load,
     Condition::SlowSyncs,
     Condition::Partial,
     Condition::OneWay,
+    Condition::SlowCandidate,
+    Condition::Priorities,
+    Condition::BusyLeader,
+    Condition::Transfers,
+    Condition::CatchUp,
+    Condition::DeafLeader,
+    Condition::DecayedSnapshot,
+    Condition::Limits,
 ];
 
 /// How many of a thousand seeds have a condition at all.
