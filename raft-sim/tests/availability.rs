@@ -234,7 +234,9 @@ fn append(term: u64, from: u64, to: u64) -> Message {
     }
     Message::AppendEntries(AppendEntries {
         term: Term(term),
-        prev_log: EntryId::new(from - 1, if from == 1 { 0 } else { term }),
+        prev_log: EntryId::new(from - 1, if from == 1 { 0 } else { term
+        revoked: 0,
+    }),
         leader_commit: Index::ZERO,
         entries: entries.finish(),
         round: 0,
