@@ -282,6 +282,7 @@ fn a_voter_that_does_not_know_of_an_addition_yet_does_not_silence_the_new_node()
             leader_commit: Index(commit),
             entries,
             round: 0,
+            revoked: 0,
         };
         let message = Message::AppendEntries(append);
         step(Input::Receive { from, message });

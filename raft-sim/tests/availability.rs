@@ -234,12 +234,11 @@ fn append(term: u64, from: u64, to: u64) -> Message {
     }
     Message::AppendEntries(AppendEntries {
         term: Term(term),
-        prev_log: EntryId::new(from - 1, if from == 1 { 0 } else { term
-        revoked: 0,
-    }),
+        prev_log: EntryId::new(from - 1, if from == 1 { 0 } else { term }),
         leader_commit: Index::ZERO,
         entries: entries.finish(),
         round: 0,
+        revoked: 0,
     })
 }
 
