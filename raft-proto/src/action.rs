@@ -221,9 +221,9 @@ pub enum Action {
         peer: NodeId,
         /// The entry.
         index: Index,
-        /// Its length; or that of the message that it takes.
+        /// Its length.
         size: u64,
-        /// The member's limit.
+        /// The member's limit, of an entry or of a message.
         limit: u64,
     },
 

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct TooLarge {
     pub(crate) index: Index,
+    /// The length of its payload, without overhead: compared with `max_entry_bytes`.
     pub(crate) size: u64,
 }
 
