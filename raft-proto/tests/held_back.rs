@@ -49,3 +49,30 @@ fn a_member_is_sent_the_longest_command_once_it_has_said_that_it_takes_it() {
     }
     assert_eq!(cluster.peer(1, 3).match_index, Index(2));
 }
+
+// The bug: the leader sends a peer that says that it takes nothing chunks of no bytes, and takes no
+// command from anybody.
+#[test]
+fn a_peer_that_says_that_it_takes_nothing_is_not_believed() {
+    let mut cluster = Cluster::with(3, |config| config.trailing_entries = 0);
+    cluster.elect(1);
+    for (max_entry_bytes, max_payload_bytes) in [(0, 0), (0, 100), (100, 0)] {
+        let outcome = AppendOutcome::Accepted {
+            match_index: Index(0),
+            received: Index(0),
+        };
+        let reply = Message::AppendEntriesReply(AppendEntriesReply {
+            term: cluster.raft(1).term(),
+            outcome,
+            round: 0,
+            limits: Some(MessageLimits {
+                max_entry_bytes,
+                max_payload_bytes,
+            }),
+        });
+        let actions = cluster.receive(1, 3, reply);
+        assert_eq!(rejection(&actions), Some(Rejection::Inconsistent));
+        cluster.propose(1, "a").unwrap();
+        cluster.deliver_if(|packet| packet.to != NodeId(3));
+    }
+}
