@@ -95,10 +95,10 @@ impl World {
         }
         // A leader is told that its snapshot arrived with a wrong checksum.
         let says_damaged = |action: &Action| match action {
-            Action::Send { message, .. } => match message {
-                Message::InstallSnapshotReply(reply) => reply.outcome == SnapshotOutcome::Damaged,
-                _ => false,
-            },
+            Action::Send {
+                message: Message::InstallSnapshotReply(reply),
+                ..
+            } => reply.outcome == SnapshotOutcome::Damaged,
             _ => false,
         };
         let harmless = |action: &Action| {
