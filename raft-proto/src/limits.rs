@@ -12,6 +12,7 @@
 //! for the entry. Heartbeats never stop.
 
 use crate::action::Action;
+use crate::command_limit::{CommandLimit, TooLarge};
 use crate::config::Config;
 use crate::message::MessageLimits;
 use crate::progress::Peer;
@@ -21,32 +22,6 @@ use crate::role::Role;
 use crate::types::{EntryId, Index, NodeId, Term};
 use crate::wire::Limits;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
-
-/// An entry that is longer than a peer takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct TooLarge {
-    pub(crate) index: Index,
-    pub(crate) size: u64,
-}
-
-/// The longest command that a leader takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct CommandLimit {
-    pub(crate) bytes: u64,
-    /// The voter that takes no more; `None` if it is this leader itself.
-    pub(crate) node: Option<NodeId>,
-}
-
-impl CommandLimit {
-    /// Nothing was heard from the voters yet.
-    pub(crate) fn own(config: &Config) -> CommandLimit {
-        CommandLimit {
-            bytes: config.max_entry_bytes,
-            node: None,
-        }
-    }
-}
 
 impl Config {
     /// What a node with these settings takes in one message.

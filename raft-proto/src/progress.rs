@@ -13,8 +13,8 @@
 //!            its log turns out to differ, or it is unreachable
 //! ```
 
+use crate::command_limit::TooLarge;
 use crate::config::Config;
-use crate::limits::TooLarge;
 use crate::message::MessageLimits;
 use crate::peer_timer::PeerTimer;
 use crate::snapshot_transfer::SnapshotTransfer;

@@ -25,7 +25,7 @@ use crate::role::{Follower, Handover, Leader, Role, RoleKind};
 use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
 use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
-use crate::vote_retry::VoteRetry;
+use crate::vote_request::VoteRetry;
 use crate::writes::Writes;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

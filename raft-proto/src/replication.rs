@@ -13,9 +13,9 @@
 //! progress, that time doubles: then the network is slower than the leader expects.
 
 use crate::action::Action;
+use crate::command_limit::TooLarge;
 use crate::config::Config;
 use crate::entries::Entries;
-use crate::limits::TooLarge;
 use crate::log::Log;
 use crate::message::{AppendEntries, Message, SnapshotMeta};
 use crate::peer_timer::Due;

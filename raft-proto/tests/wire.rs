@@ -308,8 +308,8 @@ fn commands_proposed_one_by_one_travel_as_one_run() {
         EntryId::new(6, 2),
         entries(7, &[(2, "a"), (2, "b")]),
     ));
-    // Term 3, prevLog 6@2, leaderCommit 6, round 0, revoked 0, 2 bytes of payload, and one run: term 2, kind
-    // command, 2 entries of 1 byte each.
+    // Term 3, prevLog 6@2, leaderCommit 6, round 0, revoked 0, 2 bytes of payload, and one run:
+    // term 2, kind command, 2 entries of 1 byte each.
     let expected = raw(&[2, 3, 6, 2, 6, 0, 0, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
     assert_eq!(one_run, expected);
 }

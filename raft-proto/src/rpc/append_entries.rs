@@ -2,9 +2,9 @@
 
 use super::{Answer, Replied};
 use crate::action::Action;
+use crate::command_limit::TooLarge;
 use crate::entries::Entries;
 use crate::error::Rejection;
-use crate::limits::TooLarge;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
 use crate::progress::{Denial, Flow};
