@@ -69,9 +69,10 @@ pub enum Action {
     /// Store a chunk of a snapshot that is being received in a partial file, and answer with
     /// [`SnapshotWritten`](crate::Input::SnapshotWritten). At offset 0 begin a new file and
     /// discard any other partial one; other offsets continue where the last chunk ended. Perform
-    /// these in the order in which they came out. A complete file is of no use if another one
-    /// begins before an `Install` asked for it. No sync is needed before the [`Install`] that makes
-    /// the file this node's snapshot.
+    /// these in the order in which they came out. The next ones may come before this one is
+    /// answered: if it fails, those that continue it fail too. A complete file is of no use if
+    /// another one begins before an `Install` asked for it. No sync is needed before the
+    /// [`Install`] that makes the file this node's snapshot.
     WriteSnapshot {
         /// Which snapshot.
         snapshot: SnapshotId,
@@ -221,9 +222,9 @@ pub enum Action {
         peer: NodeId,
         /// The entry.
         index: Index,
-        /// Its length; or that of the message that it takes.
+        /// Its length.
         size: u64,
-        /// The member's limit.
+        /// The member's limit, of an entry or of a message.
         limit: u64,
     },
 

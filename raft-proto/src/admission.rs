@@ -6,8 +6,8 @@ use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
-    InstallSnapshotReply, Message, PreVoteReply, ReadIndex, ReadIndexReply, ReadOutcome,
-    SnapshotOutcome, Vote,
+    InstallSnapshotReply, Message, MessageLimits, PreVoteReply, ReadIndex, ReadIndexReply,
+    ReadOutcome, SnapshotOutcome, Vote,
 };
 use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
@@ -125,7 +125,19 @@ fn admit_entries(prev: EntryId, term: Term, entries: &Entries) -> Result<(), Rej
     admit_index(previous.index)
 }
 
+/// No config has a limit of 0 (`Config::validate`). A leader
+/// would send such a peer chunks without bytes, and take no command from anybody.
+fn admit_limits(limits: MessageLimits) -> Result<(), Rejection> {
+    if limits.max_entry_bytes == 0 || limits.max_payload_bytes == 0 {
+        return Err(Rejection::Inconsistent);
+    }
+    Ok(())
+}
+
 fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
+    if let Some(limits) = message.limits {
+        admit_limits(limits)?;
+    }
     match message.outcome {
         AppendOutcome::Accepted {
             match_index,

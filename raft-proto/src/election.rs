@@ -17,6 +17,8 @@ impl Raft {
     pub(crate) fn election_timeout_elapsed(&mut self, actions: &mut Vec<Action>) {
         if self.election_is_under_way() {
             self.wait_for_disk();
+            // A copy of its request may be due by now, too.
+            self.retry_vote_request(actions);
         } else if self.hard_state.term() >= Term::MAX {
             // There is no term left to campaign in.
             self.become_follower(None, actions);

@@ -118,13 +118,15 @@ impl Raft {
     /// and this node is the better candidate. If this node has had no contact with a leader for the
     /// least election timeout either, it need not wait for the rest of its own: it asks for pre-votes
     /// within a heartbeat interval, drawn, so that one of several such nodes is first. A node that
-    /// has voted in a term without a leader still gives that candidate its time (section 5.2).
+    /// has voted in a term without a leader still gives that candidate its time (section 5.2). A
+    /// node that has just started may have had contact and forgotten it: a lease may rest on that
+    /// (`check_quorum.rs`), so it does not vote for itself either.
     pub(crate) fn follow_pre_vote(&mut self, request: PreVote) {
         let is_behind = !request
             .last_log
             .is_at_least_as_up_to_date_as(self.log.last());
         let has_voted = self.voted_for().is_some() && self.leader().is_none();
-        let waits = has_voted || self.has_leader_contact();
+        let waits = has_voted || self.has_leader_contact() || self.may_not_vote_yet();
         if self.config.pre_vote == PreVoting::Off || !is_behind || waits {
             return;
         }

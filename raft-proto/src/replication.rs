@@ -22,6 +22,7 @@ use crate::peer_timer::Due;
 use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
+use crate::run::ENTRY_OVERHEAD;
 use crate::types::{EntryId, Index, NodeId, Term, Time};
 use alloc::vec::Vec;
 
@@ -260,10 +261,11 @@ impl Replicator<'_> {
         let prev = peer.next_index.previous();
         let limit = peer.payload_limit(u64::MAX);
         if bytes > limit && entries.len() == 1 {
-            // The transport of the peer would drop the message in silence.
+            // The transport of the peer would drop the message in silence. The entry goes once the
+            // peer says that it takes entries of that length.
             let entry = TooLarge {
                 index: peer.next_index,
-                size: bytes,
+                size: bytes.saturating_sub(ENTRY_OVERHEAD),
             };
             return self.hold_back(peer, entry, limit, actions);
         }

@@ -213,3 +213,20 @@ fn a_node_waits_for_its_own_election_timeout_where_another_may_lead() {
         assert_eq!(cluster.raft(1).role(), RoleKind::Follower, "case {case}");
     }
 }
+
+// Its term is not on disk yet, so that the election gets more time when it times out. A copy of its
+// request may be due at the same moment.
+#[test]
+fn a_tick_leaves_nothing_due_while_a_pre_candidate_waits_for_its_disk() {
+    let mut cluster = five(PreVoting::On);
+    cluster.node(1).disk = Disk::Manual;
+    cluster.receive(1, 2, heartbeat(3, EntryId::ZERO, 0));
+    while cluster.raft(1).role() == RoleKind::Follower {
+        next_deadline(&mut cluster, 1);
+    }
+    hear(&mut cluster, 1, 3);
+    cluster.wait(Duration::from_secs(2));
+    let actions = cluster.tick(1);
+    assert!(deadline(&actions) > cluster.now);
+    assert_eq!(requests(&mut cluster, 1, MessageKind::PreVote), [3]);
+}

@@ -6,12 +6,14 @@ use raft_proto::wire::{self, Envelope, Limits};
 use raft_proto::*;
 
 impl World {
-    /// Whether the node must have a deadline: a voter has one that does not lead alone.
+    /// Whether the node must have a deadline: a voter has one that does not lead alone. A follower
+    /// that was told of its removal has none, unless it has received a later configuration since.
     pub(super) fn needs_timer(&self) -> bool {
         let voters: Vec<NodeId> = self.raft.membership().voters().collect();
         let leads_alone = self.raft.role() == RoleKind::Leader && voters == [NODE];
         let has_timer = self.raft.membership().is_voter(NODE) && !leads_alone;
-        has_timer && self.raft.fault().is_none() && self.now < Time(u64::MAX / 2)
+        let is_silent = self.told_of_removal && self.raft.role() == RoleKind::Follower;
+        has_timer && !is_silent && self.raft.fault().is_none() && self.now < Time(u64::MAX / 2)
     }
 
     pub(super) fn check_state(&self, before: &Raft) {
@@ -91,7 +93,17 @@ impl World {
         if !actions.iter().any(turned_down) {
             return;
         }
-        let harmless = |action: &Action| turned_down(action) || matches!(action, Action::WakeAt(_));
+        // A leader is told that its snapshot arrived with a wrong checksum.
+        let says_damaged = |action: &Action| match action {
+            Action::Send { message, .. } => match message {
+                Message::InstallSnapshotReply(reply) => reply.outcome == SnapshotOutcome::Damaged,
+                _ => false,
+            },
+            _ => false,
+        };
+        let harmless = |action: &Action| {
+            turned_down(action) || says_damaged(action) || matches!(action, Action::WakeAt(_))
+        };
         assert!(actions.iter().all(harmless), "rejected, but {actions:?}");
         let without_counters = |raft: &Raft| Status {
             rejected: 0,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use raft_proto::{
     Checksum, Entries, EntriesBuilder, Entry, EntryId, Index, InstalledLog, Recovered, Seq,
-    SnapshotId, Write,
+    SnapshotId, SnapshotWriteFailed, Write,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -140,15 +140,27 @@ impl Disk {
         entry.map(|entry| entry.term())
     }
 
-    /// Writes a chunk to the partial file.
-    pub(super) fn write_chunk(&mut self, id: SnapshotId, offset: u64, data: &[u8]) {
+    /// A chunk of the partial file is not written. Those after it cannot be, either.
+    pub(super) fn lose_chunk(&mut self) {
+        self.partial = None;
+    }
+
+    /// Writes a chunk to the partial file, unless one before it was lost.
+    pub(super) fn write_chunk(
+        &mut self,
+        id: SnapshotId,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), SnapshotWriteFailed> {
         if offset == 0 {
             self.partial = Some(PartialFile {
                 snapshot: id,
                 bytes: Vec::new(),
             });
         }
-        let partial = self.partial.as_mut().expect("a file begins at offset 0");
+        let Some(partial) = &mut self.partial else {
+            return Err(SnapshotWriteFailed);
+        };
         assert_eq!(
             partial.snapshot, id,
             "the chunk belongs to the partial file"
@@ -159,6 +171,7 @@ impl Disk {
             "the chunk continues the partial file"
         );
         partial.bytes.extend_from_slice(data);
+        Ok(())
     }
 
     /// A crash: the writes that have not taken effect are lost.

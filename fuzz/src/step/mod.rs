@@ -354,10 +354,10 @@ impl World {
                 data,
             } = write;
             let result = if u.ratio(1, 8)? {
+                self.disk.lose_chunk();
                 Err(SnapshotWriteFailed)
             } else {
-                self.disk.write_chunk(snapshot, offset, &data);
-                Ok(())
+                self.disk.write_chunk(snapshot, offset, &data)
             };
             self.step(Input::SnapshotWritten {
                 snapshot,

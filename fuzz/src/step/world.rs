@@ -80,6 +80,8 @@ pub(super) struct World {
     released: BTreeSet<SnapshotId>,
     /// The greatest index that the disk has held since the last report.
     pub(super) on_disk: Index,
+    /// A voter has told the node since it started that it is no member: it may campaign no more.
+    pub(super) told_of_removal: bool,
     /// Whether events and actions are printed.
     traced: bool,
 }
@@ -108,6 +110,7 @@ impl World {
             handed_out: disk.snapshot_end().index,
             released: BTreeSet::new(),
             on_disk: disk.last_index(),
+            told_of_removal: false,
             traced: std::env::var_os("RAFT_FUZZ_TRACE").is_some(),
             raft,
             disk,
@@ -217,6 +220,7 @@ impl World {
         // "After a restart, delete all snapshots but the recovered one."
         self.disk.snapshots.retain(|id, _| Some(*id) == kept);
         self.released.clear();
+        self.told_of_removal = false;
         self.step(Input::Tick);
     }
 
@@ -282,13 +286,13 @@ impl World {
                     assert_eq!(entry.term, self.raft.term());
                 }
             }
+            Action::Removed { .. } => self.told_of_removal = true,
             Action::MembershipChanged { .. }
             | Action::Rejected { .. }
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::SnapshotDamaged { .. }
             | Action::EntryRefused { .. }
-            | Action::Removed { .. }
             | Action::Faulted { .. } => {}
         }
     }
