@@ -4,10 +4,11 @@ use crate::config::Config;
 use crate::types::{Index, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// An entry that is longer than a peer takes.
+/// An entry that fits no message that a peer takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct TooLarge {
     pub(crate) index: Index,
+    /// Its length with overhead.
     pub(crate) size: u64,
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct Peer {
     pub(crate) departure: Option<Departure>,
     /// What it takes, as it said in this term.
     pub(crate) limits: Option<MessageLimits>,
-    /// The first entry that it lacks and does not take (`limits.rs`).
+    /// The first entry that it lacks and that fits no message that it takes (`limits.rs`).
     pub(crate) too_large: Option<TooLarge>,
 }
 

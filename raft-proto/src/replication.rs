@@ -262,10 +262,10 @@ impl Replicator<'_> {
         let limit = peer.payload_limit(u64::MAX);
         if bytes > limit && entries.len() == 1 {
             // The transport of the peer would drop the message in silence. The entry goes once the
-            // peer says that it takes entries of that length.
+            // peer says that it takes messages of that length.
             let entry = TooLarge {
                 index: peer.next_index,
-                size: bytes.saturating_sub(ENTRY_OVERHEAD),
+                size: bytes,
             };
             return self.hold_back(peer, entry, limit, actions);
         }

@@ -50,10 +50,6 @@ fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
             hint,
         }),
         Just(AppendOutcome::Stale),
-        (any_number(), any_number(), any_number()).prop_map(|(index, size, limit)| {
-            let index = Index(index);
-            AppendOutcome::TooLarge { index, size, limit }
-        }),
     ]
 }
 
@@ -376,14 +372,6 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
             &[3, 3, 1, 8, 5, 4, 9],
         ),
         (AppendOutcome::Stale, &[3, 3, 2, 9]),
-        (
-            AppendOutcome::TooLarge {
-                index: Index(8),
-                size: 300,
-                limit: 7,
-            },
-            &[3, 3, 3, 8, 0xac, 2, 7, 9],
-        ),
     ];
     for (outcome, expected) in outcomes {
         let term = Term(3);
