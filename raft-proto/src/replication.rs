@@ -22,7 +22,6 @@ use crate::peer_timer::Due;
 use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
-use crate::run::ENTRY_OVERHEAD;
 use crate::types::{EntryId, Index, NodeId, Term, Time};
 use alloc::vec::Vec;
 
