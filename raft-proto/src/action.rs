@@ -213,18 +213,20 @@ pub enum Action {
         last: EntryId,
     },
 
-    /// `peer` does not take an entry that is in this leader's log: the entry was accepted before
-    /// the leader knew that peer's [`max_entry_bytes`](crate::Config::max_entry_bytes). Said once
-    /// for each such entry. The leader goes on with the other members, and counts this one only up
-    /// to there. Raise that node's limit and restart it; or let a snapshot replace the entry.
+    /// An entry in this leader's log fits no message that `peer` takes: it is longer than 16 MiB
+    /// ([`LEAST_MAX_FRAME_BYTES`](crate::wire::Limits::LEAST_MAX_FRAME_BYTES)) and than that peer's
+    /// [`max_append_bytes`](crate::Config::max_append_bytes), and was accepted before the leader
+    /// knew that. Said once for each such entry. The leader goes on with the other members, and
+    /// counts this one only up to there. Raise that node's limits and restart it; or let a snapshot
+    /// replace the entry.
     EntryRefused {
         /// The member that does not take it.
         peer: NodeId,
         /// The entry.
         index: Index,
-        /// Its length.
+        /// Its length with overhead.
         size: u64,
-        /// The member's limit, of an entry or of a message.
+        /// What the member takes in one message.
         limit: u64,
     },
 

@@ -75,8 +75,8 @@ fn admit_last_log(entry: EntryId, term: Term) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// An entry over this node's `max_entry_bytes` is answered (`rpc/append_entries.rs`): the sender's
-/// limit may be greater.
+/// An entry over this node's `max_entry_bytes` is taken: the sender's limit may be greater
+/// (`limits.rs`).
 fn admit_append(message: &AppendEntries) -> Result<(), Rejection> {
     admit_entry(message.prev_log, message.term)?;
     admit_index(message.leader_commit)?;
@@ -161,12 +161,6 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
             }
         }
         AppendOutcome::Stale => {}
-        AppendOutcome::TooLarge { index, size, limit } => {
-            admit_index(index)?;
-            if index == Index::ZERO || size <= limit {
-                return Err(Rejection::Inconsistent);
-            }
-        }
     }
     Ok(())
 }

@@ -231,9 +231,7 @@ impl Raft {
             AppendOutcome::Accepted { received, .. } => {
                 round >= departure.round && *received >= departure.index
             }
-            AppendOutcome::Rejected { .. }
-            | AppendOutcome::TooLarge { .. }
-            | AppendOutcome::Stale => false,
+            AppendOutcome::Rejected { .. } | AppendOutcome::Stale => false,
         };
         if knows {
             self.forget_departed(|peer| peer.id == from);

@@ -84,7 +84,8 @@ pub struct Config {
     pub leader_noop: LeaderNoop,
     /// The longest command, in bytes. It should be the same on all nodes: a leader takes no command
     /// that is longer than a voter takes, and names that voter
-    /// ([`TooLargeFor`](crate::ProposeError::TooLargeFor)). Default 1 MiB.
+    /// ([`TooLargeFor`](crate::ProposeError::TooLargeFor)). A follower stores a longer entry that
+    /// fits a message ([`Limits`](crate::wire::Limits)): another leader accepted it. Default 1 MiB.
     pub max_entry_bytes: u64,
     /// The entries of one AppendEntries, in bytes with overhead. Default 1 MiB and an entry's
     /// overhead.

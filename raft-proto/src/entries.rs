@@ -216,13 +216,6 @@ impl Entries {
     pub fn bytes(&self) -> u64 {
         self.segments().iter().map(Segment::bytes).sum()
     }
-
-    /// The length of the longest payload, or more if these are a part of what was proposed or
-    /// decoded together.
-    pub(crate) fn largest_payload(&self) -> u64 {
-        let sizes = self.segments().iter().map(Segment::largest_payload);
-        sizes.max().unwrap_or(0)
-    }
 }
 
 impl fmt::Debug for Entries {

@@ -1,53 +1,30 @@
 //! Limits that differ between nodes: each node has its own config, and while one is being changed
 //! it cannot be the same on all.
 //!
-//! Each reply to AppendEntries says what its sender takes. A leader proposes only what every voter
-//! takes that it has heard in its term, and names the one that takes less. It sends each peer no
-//! more in one message than that peer takes.
+//! Each reply to AppendEntries says what its sender takes. A leader accepts only commands that every
+//! voter takes which it has heard in its term, and names the one that takes less. It sends each peer
+//! no more in one message than that peer takes.
 //!
 //! An entry may be in the log already when a voter with a lower limit comes: it was accepted while
-//! that voter was silent, or under another leader. That voter says so in its reply. The leader
-//! reports it and sends that peer nothing from that entry on, so that nothing is sent in vain. It
-//! goes on with the other voters. The peer goes on once it takes more, or when a snapshot stands
-//! for the entry. Heartbeats never stop.
+//! that voter was silent, or under another leader. A follower that refused it could follow that
+//! leader no more, and if a majority did, nothing would be committed again. So a follower takes
+//! each entry whose message fits its frames; those bound its memory.
+//!
+//! Frames have at least 16 MiB. If an entry is longer, and longer than a peer's frames, the leader
+//! reports it and sends that peer nothing from that entry on. It goes on with the other voters. The
+//! peer goes on once it takes more, or when a snapshot stands for the entry. Heartbeats never stop.
 
 use crate::action::Action;
+use crate::command_limit::{CommandLimit, TooLarge};
 use crate::config::Config;
 use crate::message::MessageLimits;
 use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::replication::Replicator;
 use crate::role::Role;
-use crate::types::{EntryId, Index, NodeId, Term};
+use crate::types::{Index, NodeId};
 use crate::wire::Limits;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
-
-/// An entry that is longer than a peer takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct TooLarge {
-    pub(crate) index: Index,
-    /// The length of its payload, without overhead: compared with `max_entry_bytes`.
-    pub(crate) size: u64,
-}
-
-/// The longest command that a leader takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct CommandLimit {
-    pub(crate) bytes: u64,
-    /// The voter that takes no more; `None` if it is this leader itself.
-    pub(crate) node: Option<NodeId>,
-}
-
-impl CommandLimit {
-    /// Nothing was heard from the voters yet.
-    pub(crate) fn own(config: &Config) -> CommandLimit {
-        CommandLimit {
-            bytes: config.max_entry_bytes,
-            node: None,
-        }
-    }
-}
 
 impl Config {
     /// What a node with these settings takes in one message.
@@ -88,7 +65,7 @@ impl Raft {
         }
         peer.limits = limits;
         // It was started anew with a greater limit.
-        let takes = limits.map_or(0, |limits| limits.max_entry_bytes);
+        let takes = limits.map_or(0, |limits| limits.max_payload_bytes);
         peer.too_large.take_if(|entry| entry.size <= takes);
         self.limit_commands();
     }
@@ -113,38 +90,11 @@ impl Raft {
         }
         leader.command_limit = limit;
     }
-
-    /// A follower refused an entry that is longer than it takes.
-    pub(crate) fn entry_refused(
-        &mut self,
-        from: NodeId,
-        entry: TooLarge,
-        limit: u64,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some((leader, replicator)) = self.prepare_to_send() else {
-            return;
-        };
-        let Some(peer) = leader.peer_mut(from) else {
-            return;
-        };
-        let last = replicator.log.last().index;
-        if entry.index <= peer.match_index || entry.index > peer.last_to_send(last) {
-            return; // Late: it holds the entry by now, or is sent nothing from there on.
-        }
-        replicator.hold_back(peer, entry, limit, actions);
-        if peer.transfer().is_none() {
-            // Where its log ends before that entry is not known.
-            let index = entry.index.previous();
-            let term = replicator.log.term_at(index).unwrap_or(Term(0));
-            peer.probe_at(EntryId { index, term });
-            replicator.replicate(peer, actions);
-        }
-    }
 }
 
 impl Replicator<'_> {
-    /// `peer` does not take this entry: it is sent nothing from there on.
+    /// No message that `peer` takes, which are of up to `limit` bytes, can bring it this entry: it
+    /// is sent nothing from there on.
     pub(crate) fn hold_back(
         &self,
         peer: &mut Peer,

@@ -313,13 +313,14 @@ pub struct AppendEntriesReply {
     pub limits: Option<MessageLimits>,
 }
 
-/// How much a node takes in one message. A leader sends no more to it.
+/// How long the commands are that a node takes, and the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MessageLimits {
-    /// The longest payload of an entry: [`max_entry_bytes`](crate::Config::max_entry_bytes).
+    /// The longest command: [`max_entry_bytes`](crate::Config::max_entry_bytes). A leader accepts
+    /// no longer one; what is in its log already is sent all the same.
     pub max_entry_bytes: u64,
     /// The longest contents of a message: the entries of an AppendEntries with their overhead, or
-    /// the data of a chunk.
+    /// the data of a chunk. A leader sends no more.
     pub max_payload_bytes: u64,
 }
 
@@ -346,16 +347,6 @@ pub enum AppendOutcome {
     },
     /// The request was of an earlier term; see the reply's term.
     Stale,
-    /// The follower's log contained `prev_log`, and an entry after it is longer than the follower
-    /// takes. It stored nothing of the message.
-    TooLarge {
-        /// The first such entry.
-        index: Index,
-        /// The length of its payload.
-        size: u64,
-        /// The follower's [`max_entry_bytes`](crate::Config::max_entry_bytes).
-        limit: u64,
-    },
 }
 
 /// The identity of a snapshot, made of its contents: equal ids mean equal bytes.

@@ -18,7 +18,7 @@
 //! added the node, which the node has, or the node has received no configuration and is silent.
 
 use crate::action::Action;
-use crate::config::PreVoting;
+use crate::config::{CheckQuorum, PreVoting};
 use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
 use crate::quorum;
 use crate::raft::Raft;
@@ -121,12 +121,17 @@ impl Raft {
     /// has voted in a term without a leader still gives that candidate its time (section 5.2). A
     /// node that has just started may have had contact and forgotten it: a lease may rest on that
     /// (`check_quorum.rs`), so it does not vote for itself either.
+    ///
+    /// Without CheckQuorum a leader that hears nobody leads on, and what it sends makes the logs of
+    /// those that hear it longer. Contact with a leader that commits nothing does not count then:
+    /// the node that asks could not win, and those that could would wait for ever.
     pub(crate) fn follow_pre_vote(&mut self, request: PreVote) {
         let is_behind = !request
             .last_log
             .is_at_least_as_up_to_date_as(self.log.last());
         let has_voted = self.voted_for().is_some() && self.leader().is_none();
-        let waits = has_voted || self.has_leader_contact() || self.may_not_vote_yet();
+        let is_led = self.has_leader_contact() && !(is_behind && self.leader_commits_nothing());
+        let waits = has_voted || is_led || self.may_not_vote_yet();
         if self.config.pre_vote == PreVoting::Off || !is_behind || waits {
             return;
         }
@@ -137,6 +142,23 @@ impl Raft {
             let election_at = now.after(self.timeouts.draw_below(span, &self.config));
             follower.hasten_election(election_at);
         }
+    }
+
+    /// Whether CheckQuorum is off, and entries have waited for their commit for an election
+    /// timeout, as far as this node has noticed: it looks when it is asked for a pre-vote.
+    fn leader_commits_nothing(&mut self) -> bool {
+        let commit_index = self.commit_index();
+        let has_uncommitted = self.log.last().index > commit_index;
+        if self.config.check_quorum == CheckQuorum::On || !has_uncommitted {
+            self.uncommitted_since = None;
+            return false;
+        }
+        let noticed = self.uncommitted_since;
+        let noticed = noticed.filter(|(index, _)| *index == commit_index);
+        let (_, since) = *self
+            .uncommitted_since
+            .insert(noticed.unwrap_or((commit_index, self.now)));
+        since.after(self.config.election_timeout_max) <= self.now
     }
 
     /// commitIndex, if `node` is no member there.

@@ -13,8 +13,8 @@
 //!            its log turns out to differ, or it is unreachable
 //! ```
 
+use crate::command_limit::TooLarge;
 use crate::config::Config;
-use crate::limits::TooLarge;
 use crate::message::MessageLimits;
 use crate::peer_timer::PeerTimer;
 use crate::snapshot_transfer::SnapshotTransfer;
@@ -58,7 +58,7 @@ pub(crate) struct Peer {
     pub(crate) departure: Option<Departure>,
     /// What it takes, as it said in this term.
     pub(crate) limits: Option<MessageLimits>,
-    /// The first entry that it lacks and does not take (`limits.rs`).
+    /// The first entry that it lacks and that fits no message that it takes (`limits.rs`).
     pub(crate) too_large: Option<TooLarge>,
 }
 

@@ -25,7 +25,7 @@ use crate::role::{Follower, Handover, Leader, Role, RoleKind};
 use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
 use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
-use crate::vote_retry::VoteRetry;
+use crate::vote_request::VoteRetry;
 use crate::writes::Writes;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -51,6 +51,8 @@ pub struct Raft {
     pub(crate) configurations: Configurations,
     /// When the latest message of a leader came, of whatever term.
     pub(crate) leader_contact_at: Option<Time>,
+    /// Entries were seen that were not committed: commitIndex, and since when (`pre_vote.rs`).
+    pub(crate) uncommitted_since: Option<(Index, Time)>,
     /// Until then it votes for nobody: before it started, it may have answered a leader that
     /// relies on it for its lease.
     pub(crate) no_votes_before: Time,
@@ -152,6 +154,7 @@ impl Raft {
             commit_index: CommitIndex::recovered(initial.applied),
             configurations: initial.configurations,
             leader_contact_at: None,
+            uncommitted_since: None,
             no_votes_before: Time::ZERO,
             removed_at: Index::ZERO,
             votes_requested: Vec::new(),

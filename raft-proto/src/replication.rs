@@ -13,16 +13,15 @@
 //! progress, that time doubles: then the network is slower than the leader expects.
 
 use crate::action::Action;
+use crate::command_limit::TooLarge;
 use crate::config::Config;
 use crate::entries::Entries;
-use crate::limits::TooLarge;
 use crate::log::Log;
 use crate::message::{AppendEntries, Message, SnapshotMeta};
 use crate::peer_timer::Due;
 use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
-use crate::run::ENTRY_OVERHEAD;
 use crate::types::{EntryId, Index, NodeId, Term, Time};
 use alloc::vec::Vec;
 
@@ -262,10 +261,10 @@ impl Replicator<'_> {
         let limit = peer.payload_limit(u64::MAX);
         if bytes > limit && entries.len() == 1 {
             // The transport of the peer would drop the message in silence. The entry goes once the
-            // peer says that it takes entries of that length.
+            // peer says that it takes messages of that length.
             let entry = TooLarge {
                 index: peer.next_index,
-                size: bytes.saturating_sub(ENTRY_OVERHEAD),
+                size: bytes,
             };
             return self.hold_back(peer, entry, limit, actions);
         }

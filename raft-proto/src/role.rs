@@ -2,7 +2,7 @@
 //! another are in `transitions.rs`.
 
 use crate::checksum::Checksum;
-use crate::limits::CommandLimit;
+use crate::command_limit::CommandLimit;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::progress::Peer;

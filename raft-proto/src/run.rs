@@ -74,20 +74,14 @@ pub(crate) struct Run {
     payloads: Payloads,
     /// Payload bytes plus [`ENTRY_OVERHEAD`] for each entry.
     bytes: u64,
-    /// The length of the longest payload.
-    largest: u64,
     /// How many entries it has.
     count: u32,
 }
 
 impl Run {
     pub(crate) fn new(term: Term, kind: EntryKind, payloads: Payloads) -> Run {
-        let (mut bytes, mut largest) = (0, 0);
-        for at in 0..payloads.len() {
-            let size = payloads.get(at).len() as u64;
-            bytes += size + ENTRY_OVERHEAD;
-            largest = largest.max(size);
-        }
+        let sizes = (0..payloads.len()).map(|at| payloads.get(at).len() as u64);
+        let bytes = sizes.map(|size| size + ENTRY_OVERHEAD).sum();
         // Proposals and frames are limited far below 2^32 entries.
         let count = u32::try_from(payloads.len()).unwrap_or(u32::MAX);
         Run {
@@ -95,7 +89,6 @@ impl Run {
             kind,
             payloads,
             bytes,
-            largest,
             count,
         }
     }
@@ -149,11 +142,6 @@ impl Segment {
 
     pub(crate) fn kind(&self) -> EntryKind {
         self.run.kind
-    }
-
-    /// The length of the longest payload of the run that this is a range of.
-    pub(crate) fn largest_payload(&self) -> u64 {
-        self.run.largest
     }
 
     /// The payload of the entry `at` places after the first; `at` is below `len()`.

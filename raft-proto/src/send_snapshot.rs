@@ -11,6 +11,7 @@
 //! alone condemns no snapshot. Its transfer begins anew, later each time.
 
 use crate::action::Action;
+use crate::config::Config;
 use crate::error::Refusal;
 use crate::event::SnapshotReadFailed;
 use crate::message::{InstallSnapshot, Message, SnapshotId, SnapshotMeta};
@@ -65,7 +66,7 @@ impl Replicator<'_> {
     /// Has the driver read the next chunk, if one may be sent.
     fn read_chunk(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
         if let Flow::Snapshot(transfer) = &mut peer.flow
-            && let Some(read) = transfer.read_next(peer.id, self.now, self.config)
+            && let Some(read) = read_next(transfer, peer.id, self.now, self.config)
         {
             peer.timer.restart_heartbeat(self.now, self.config);
             actions.push(read);
@@ -87,6 +88,22 @@ impl Replicator<'_> {
         }
         self.read_chunk(peer, actions);
     }
+}
+
+/// Asks the driver for the next chunk for `peer`, if one may be sent.
+fn read_next(
+    transfer: &mut SnapshotTransfer,
+    peer: NodeId,
+    now: Time,
+    config: &Config,
+) -> Option<Action> {
+    let read = transfer.read_next(now, config)?;
+    Some(Action::ReadSnapshot {
+        peer,
+        snapshot: transfer.snapshot.id,
+        offset: read.offset,
+        length: read.length,
+    })
 }
 
 impl Raft {
@@ -143,7 +160,7 @@ impl Raft {
             to: peer.id,
             message,
         });
-        let next = transfer.read_next(peer.id, now, &self.config);
+        let next = read_next(transfer, peer.id, now, &self.config);
         peer.timer.restart_heartbeat(now, &self.config);
         peer.timer.sent(now);
         actions.extend(next);
@@ -217,7 +234,7 @@ impl Raft {
             return;
         }
         if transfer.wanted(wanted, now, &self.config) {
-            actions.extend(transfer.read_next(from, now, &self.config));
+            actions.extend(read_next(transfer, from, now, &self.config));
         } else {
             self.resend_overdue_chunk(from, actions);
         }
@@ -234,7 +251,7 @@ impl Raft {
             && transfer.is_overdue(now, &self.config)
         {
             transfer.go_back(now);
-            actions.extend(transfer.read_next(from, now, &self.config));
+            actions.extend(read_next(transfer, from, now, &self.config));
         }
     }
 

@@ -6,11 +6,10 @@
 //! attempt without progress the pause is twice as long. The last chunk's answer may take long: it
 //! waits for the follower's disk.
 
-use crate::action::Action;
 use crate::checksum::Checksum;
 use crate::config::Config;
 use crate::message::SnapshotMeta;
-use crate::types::{NodeId, Time};
+use crate::types::Time;
 use crate::window::Window;
 use alloc::collections::VecDeque;
 use serde::{Deserialize, Serialize};
@@ -35,6 +34,13 @@ pub(crate) struct SnapshotTransfer {
     /// Nothing is read before: an earlier attempt failed.
     pub(crate) not_before: Time,
     own: OwnChecksum,
+}
+
+/// A chunk that the driver is to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkRange {
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 /// A chunk on its way.
@@ -82,8 +88,8 @@ impl SnapshotTransfer {
         }
     }
 
-    /// Asks the driver for the next chunk, if one may be sent.
-    pub(crate) fn read_next(&mut self, peer: NodeId, now: Time, config: &Config) -> Option<Action> {
+    /// The next chunk to be read, if one may be sent.
+    pub(crate) fn read_next(&mut self, now: Time, config: &Config) -> Option<ChunkRange> {
         let id = self.snapshot.id;
         // An empty snapshot has one chunk, which is empty.
         let has_more = self.next < id.size || id.size == 0 && self.sent.is_empty();
@@ -93,9 +99,7 @@ impl SnapshotTransfer {
             return None;
         }
         self.reading = true;
-        Some(Action::ReadSnapshot {
-            peer,
-            snapshot: id,
+        Some(ChunkRange {
             offset: self.next,
             length: self.chunk_bytes.min(id.size - self.next),
         })

@@ -80,7 +80,7 @@ pub struct PeerStatus {
     pub heard_at: Option<Time>,
     /// What it takes in one message, if it was heard in this term.
     pub limits: Option<MessageLimits>,
-    /// The first entry that it lacks and that is longer than it takes.
+    /// The first entry that it lacks and that fits no message that it takes.
     pub too_large: Option<Index>,
 }
 

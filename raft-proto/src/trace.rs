@@ -223,7 +223,7 @@ impl Display for Line<'_, Action> {
                 index,
                 size,
                 limit,
-            } => write!(f, "{peer} refuses {index}: {size}B, takes {limit}B"),
+            } => write!(f, "{peer} cannot take {index}: {size}B, takes {limit}B"),
             Action::Removed { index } => write!(f, "no member any more at {index}"),
             Action::Faulted { reason } => write!(f, "faulted: {reason}"),
         }
@@ -419,9 +419,6 @@ fn append_outcome(f: &mut Formatter<'_>, outcome: &AppendOutcome) -> fmt::Result
             hint,
         } => write!(f, " rejected prev={prev_log_index} hint={hint}"),
         AppendOutcome::Stale => f.write_str(" stale"),
-        AppendOutcome::TooLarge { index, size, limit } => {
-            write!(f, " {index} is too large: {size}B, takes {limit}B")
-        }
     }
 }
 

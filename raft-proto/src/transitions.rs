@@ -2,8 +2,8 @@
 //! changes any of them.
 
 use crate::action::Action;
+use crate::command_limit::CommandLimit;
 use crate::error::ReadError;
-use crate::limits::CommandLimit;
 use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::reads::LeaderReads;

@@ -13,89 +13,12 @@
 //! has not won, the network is not what it lacks.
 
 use crate::action::Action;
-use crate::config::Config;
 use crate::message::Message;
 use crate::quorum;
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{NodeId, Time};
 use alloc::vec::Vec;
-use core::time::Duration;
-use serde::{Deserialize, Serialize};
-
-/// The request of the latest candidacy or pre-vote, and what was heard from voters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct VoteRetry {
-    request: Option<Message>,
-    /// When it was sent last; `NEVER` while it waits for the disk.
-    sent_at: Time,
-    /// How long after `sent_at` it is sent again. Doubles each time.
-    pause: Duration,
-    voters: Vec<Contact>,
-}
-
-/// A voter that was heard, by a message about an election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Contact {
-    voter: NodeId,
-    at: Time,
-    /// Whether it has answered the request.
-    has_answered: bool,
-}
-
-impl Default for VoteRetry {
-    fn default() -> VoteRetry {
-        VoteRetry {
-            request: None,
-            sent_at: Time::NEVER,
-            pause: Duration::ZERO,
-            voters: Vec::new(),
-        }
-    }
-}
-
-impl VoteRetry {
-    /// `request` is to be sent to the voters.
-    pub(crate) fn prepare(&mut self, request: Message) {
-        self.request = Some(request);
-        self.sent_at = Time::NEVER;
-        for contact in &mut self.voters {
-            contact.has_answered = false;
-        }
-    }
-
-    /// The request is sent to the voters for the first time.
-    pub(crate) fn begin(&mut self, now: Time, config: &Config) {
-        self.sent_at = now;
-        self.pause = config.append_timeout.min(config.heartbeat_interval);
-    }
-
-    fn heard(&mut self, voter: NodeId, at: Time, has_answered: bool) {
-        match self.voters.iter_mut().find(|it| it.voter == voter) {
-            Some(contact) => {
-                contact.at = at;
-                contact.has_answered |= has_answered;
-            }
-            None => self.voters.push(Contact {
-                voter,
-                at,
-                has_answered,
-            }),
-        }
-    }
-
-    fn has_answered(&self, voter: NodeId) -> bool {
-        let mut voters = self.voters.iter();
-        voters.any(|it| it.voter == voter && it.has_answered)
-    }
-
-    /// The voters that get a copy: heard within `period` before the request was sent last, or
-    /// since.
-    fn missing(&self, period: Duration) -> impl Iterator<Item = NodeId> + '_ {
-        let missing = move |it: &&Contact| !it.has_answered && it.at.after(period) > self.sent_at;
-        self.voters.iter().filter(missing).map(|it| it.voter)
-    }
-}
 
 impl Raft {
     /// `from` has sent `message`, which a correct peer may send.
@@ -136,7 +59,7 @@ impl Raft {
         if missing.next().is_none() || quorum::reached(membership, answered) == Some(true) {
             return Time::NEVER;
         }
-        retry.sent_at.after(retry.pause)
+        retry.due_at()
     }
 
     /// Sends the request of a campaigning node again, if that is due.
@@ -150,7 +73,7 @@ impl Raft {
             return;
         }
         let retry = &mut self.vote_retry;
-        if let Some(message) = &retry.request {
+        if let Some(message) = retry.request() {
             let membership = self.configurations.membership();
             for to in retry.missing(self.config.election_timeout_min) {
                 if membership.is_voter(to) {
@@ -159,7 +82,6 @@ impl Raft {
                 }
             }
         }
-        retry.sent_at = self.now;
-        retry.pause *= 2;
+        retry.sent_again(self.now);
     }
 }

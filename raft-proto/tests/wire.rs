@@ -50,10 +50,6 @@ fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
             hint,
         }),
         Just(AppendOutcome::Stale),
-        (any_number(), any_number(), any_number()).prop_map(|(index, size, limit)| {
-            let index = Index(index);
-            AppendOutcome::TooLarge { index, size, limit }
-        }),
     ]
 }
 
@@ -308,8 +304,8 @@ fn commands_proposed_one_by_one_travel_as_one_run() {
         EntryId::new(6, 2),
         entries(7, &[(2, "a"), (2, "b")]),
     ));
-    // Term 3, prevLog 6@2, leaderCommit 6, round 0, revoked 0, 2 bytes of payload, and one run: term 2, kind
-    // command, 2 entries of 1 byte each.
+    // Term 3, prevLog 6@2, leaderCommit 6, round 0, revoked 0, 2 bytes of payload, and one run:
+    // term 2, kind command, 2 entries of 1 byte each.
     let expected = raw(&[2, 3, 6, 2, 6, 0, 0, 2, 1, 2, 0, 2, 1, 1, b'a', b'b']);
     assert_eq!(one_run, expected);
 }
@@ -376,14 +372,6 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
             &[3, 3, 1, 8, 5, 4, 9],
         ),
         (AppendOutcome::Stale, &[3, 3, 2, 9]),
-        (
-            AppendOutcome::TooLarge {
-                index: Index(8),
-                size: 300,
-                limit: 7,
-            },
-            &[3, 3, 3, 8, 0xac, 2, 7, 9],
-        ),
     ];
     for (outcome, expected) in outcomes {
         let term = Term(3);

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::{
     Action, AppendEntries, AppendEntriesReply, AppendOutcome, ClusterId, Config, Entries,
-    EntriesBuilder, EntryId, EntryKind, Event, Index, Input, Lease, Membership, Message, NodeId,
-    PeerState, PeerStatus, PreVoting, Raft, ReadMode, Recovered, RequestId, RequestVote,
+    EntriesBuilder, EntryId, EntryKind, Event, Identity, Index, Input, Lease, Membership, Message,
+    NodeId, PeerState, PeerStatus, PreVoting, Raft, ReadMode, Recovered, RequestId, RequestVote,
     RequestVoteReply, RoleKind, Seq, Start, Status, Term, Time, TimeoutNow, Vote, Write,
 };
 use raft_sim::checker::bounds::{LOOK_EVERY, look};
@@ -15,7 +15,7 @@ use raft_sim::checker::durability::{Holds, committed};
 use raft_sim::checker::own_disk::handed_out;
 use raft_sim::checker::{
     Bounds, ConfigurationsInForce, HandoverLeases, LeaderFollowed, Nodes, OneVote, OutOfBounds,
-    OwnDisk, Property, SentAgain, Violation,
+    OwnDisk, Property, SentAgain, StoredConfigurations, Violation,
 };
 
 const N1: NodeId = NodeId(1);
@@ -258,7 +258,7 @@ fn write_of(members: &Membership) -> Action {
 fn fires_on_a_node_that_does_not_use_the_last_configuration_of_its_log() {
     let raft = core(&[N1, N2, N3]);
     let mut checker = ConfigurationsInForce::default();
-    assert_eq!(checker.started(&raft, &Membership::default()), Ok(()));
+    assert_eq!(checker.started(&raft, None), Ok(()));
     let same = Membership::new([N1, N2, N3]);
     assert_eq!(checker.actions(&raft, &[write_of(&same)]), Ok(()));
     let other = Membership::new([N1, N2]);
@@ -273,7 +273,7 @@ fn fires_on_a_node_that_does_not_use_the_last_configuration_of_its_log() {
 fn the_configuration_before_is_in_force_again_when_a_later_one_is_overwritten() {
     let raft = core(&[N1, N2, N3]);
     let mut checker = ConfigurationsInForce::default();
-    assert_eq!(checker.started(&raft, &Membership::default()), Ok(()));
+    assert_eq!(checker.started(&raft, None), Ok(()));
     let other = Membership::new([N1, N2]);
     assert!(checker.actions(&raft, &[write_of(&other)]).is_err());
     let replaced = Action::Persist(Write {
@@ -288,10 +288,40 @@ fn the_configuration_before_is_in_force_again_when_a_later_one_is_overwritten() 
 fn fires_on_a_process_that_starts_with_another_configuration_than_its_disk_holds() {
     let raft = core(&[N1, N2, N3]);
     let mut checker = ConfigurationsInForce::default();
-    let stored = Membership::new([N1, N2, N3]);
-    assert_eq!(checker.started(&raft, &stored), Ok(()));
-    let other = Membership::new([N1, N2]);
-    assert!(checker.started(&raft, &other).is_err());
+    let bootstrap = Membership::new([N1, N2, N3]);
+    let mut stored = StoredConfigurations {
+        last: bootstrap.clone(),
+        bootstrap,
+    };
+    assert_eq!(checker.started(&raft, Some(&stored)), Ok(()));
+    stored.last = Membership::new([N1, N2]);
+    assert!(checker.started(&raft, Some(&stored)).is_err());
+}
+
+// The bug: the checker takes the configuration before the first entry from the config, which says
+// that the node joins. An old copy of its disk, which began with the cluster, counts more.
+#[test]
+fn an_old_copy_of_a_disk_that_began_with_the_cluster_may_come_back_to_a_node_that_joins() {
+    let bootstrap = Membership::new([N1, N2, N3]);
+    let mut config = config(&[N1, N2, N3]);
+    config.start = Start::Join;
+    let identity = Identity {
+        cluster_id: config.cluster_id,
+        group_id: config.group_id,
+        node_id: config.node_id,
+        bootstrap: bootstrap.clone(),
+    };
+    let recovered = Recovered {
+        identity: Some(identity),
+        ..Recovered::default()
+    };
+    let raft = Raft::new(config, recovered).expect("an old copy");
+    let stored = StoredConfigurations {
+        last: bootstrap.clone(),
+        bootstrap,
+    };
+    let mut checker = ConfigurationsInForce::default();
+    assert_eq!(checker.started(&raft, Some(&stored)), Ok(()));
 }
 
 #[test]
@@ -546,6 +576,25 @@ fn fires_on_a_window_that_is_sent_again_and_again() {
     assert_eq!(sent(&mut checker), Some(20), "they were lost");
     checker.event(&raft, &event(1, Input::Unreachable { peer: N3 }));
     assert_eq!(sent(&mut checker), Some(0), "those were others");
+}
+
+// The bug: a probe brings the entry of a new term to a follower without a log. What comes before
+// it, which was never sent, counts as sent again.
+#[test]
+fn what_a_probe_left_out_is_not_sent_again_when_it_is_sent_later() {
+    let mut checker = SentAgain::default();
+    let mut sends = |first| {
+        let mut builder = EntriesBuilder::new();
+        let pushed = builder.push(EntryId::new(first, 1), EntryKind::Command, Bytes::new());
+        pushed.expect("the only one");
+        checker.actions(N1, 1, &[send(N2, append(1, builder.finish()))])
+    };
+    assert_eq!(sends(100), Ok(()));
+    for first in 1..=120 {
+        assert_eq!(sends(first), Ok(()), "{first}");
+    }
+    let first_refused = (1..=120).find(|first| sends(*first).is_err());
+    assert_eq!(first_refused, Some(18), "two windows and sixteen, with 100");
 }
 
 /// Copies of one append, as a network and a leader's retries make them: each carries the round of

@@ -264,7 +264,7 @@ impl World {
     }
 
     fn any_append_outcome(&self, u: &mut Unstructured<'_>) -> Result<AppendOutcome> {
-        Ok(match u.int_in_range(0..=3u8)? {
+        Ok(match u.int_in_range(0..=2u8)? {
             0 => AppendOutcome::Accepted {
                 match_index: self.any_index(u)?,
                 received: self.any_index(u)?,
@@ -272,11 +272,6 @@ impl World {
             1 => AppendOutcome::Rejected {
                 prev_log_index: self.any_index(u)?,
                 hint: self.any_entry(u)?,
-            },
-            2 => AppendOutcome::TooLarge {
-                index: self.any_index(u)?,
-                size: u.int_in_range(0..=16)?,
-                limit: u.int_in_range(0..=8)?,
             },
             _ => AppendOutcome::Stale,
         })

@@ -52,7 +52,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 limit,
             } => {
                 tracing::error!(%node, %peer, %index, %size, %limit,
-                    "a member takes no entry of this length: raise its max_entry_bytes");
+                    "a member takes no message of this length: raise its max_append_bytes");
             }
             Action::Removed { index } => {
                 tracing::warn!(%node, %index, "the cluster has removed this node: it can be stopped");

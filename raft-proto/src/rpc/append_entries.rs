@@ -4,7 +4,6 @@ use super::{Answer, Replied};
 use crate::action::Action;
 use crate::entries::Entries;
 use crate::error::Rejection;
-use crate::limits::TooLarge;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
 use crate::outbox::Withheld;
 use crate::progress::{Denial, Flow};
@@ -60,10 +59,6 @@ impl Raft {
             self.reply_to_append(from, outcome, round, actions);
             return Ok(());
         };
-        if let Some(outcome) = self.find_too_large(&request.entries, new_from) {
-            self.reply_to_append(from, outcome, round, actions);
-            return Ok(());
-        }
         // 3. "If an existing entry conflicts with a new one (same index but different terms),
         //    delete the existing entry and all that follow it."
         // 4. "Append any new entries not already in the log."
@@ -120,22 +115,6 @@ impl Raft {
             }
             Some(_) | None => Ok(Comparison::Contained { new_from }),
         }
-    }
-
-    /// Whether one of the new entries, from `new_from` on, is longer than this node takes.
-    fn find_too_large(&self, entries: &Entries, new_from: Option<Index>) -> Option<AppendOutcome> {
-        let limit = self.config.max_entry_bytes;
-        if entries.largest_payload() <= limit {
-            return None;
-        }
-        let is_new = |index| new_from.is_some_and(|from| from <= index);
-        let mut entries = entries.iter();
-        let found = entries.find(|it| is_new(it.index()) && it.payload().len() as u64 > limit)?;
-        Some(AppendOutcome::TooLarge {
-            index: found.index(),
-            size: found.payload().len() as u64,
-            limit,
-        })
     }
 
     fn replace_from(&mut self, first: Index, entries: Entries, actions: &mut Vec<Action>) {
@@ -217,9 +196,7 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let answer = match reply.outcome {
             AppendOutcome::Stale => Answer::StaleTerm,
-            AppendOutcome::Accepted { .. }
-            | AppendOutcome::Rejected { .. }
-            | AppendOutcome::TooLarge { .. } => Answer::ToRequest,
+            AppendOutcome::Accepted { .. } | AppendOutcome::Rejected { .. } => Answer::ToRequest,
         };
         if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
             return Ok(());
@@ -228,7 +205,6 @@ impl Raft {
         let claimed = match reply.outcome {
             AppendOutcome::Accepted { received, .. } => received,
             AppendOutcome::Rejected { prev_log_index, .. } => prev_log_index,
-            AppendOutcome::TooLarge { index, .. } => index,
             AppendOutcome::Stale => Index::ZERO,
         };
         if claimed > last {
@@ -264,9 +240,6 @@ impl Raft {
             } => {
                 self.back_up(from, prev_log_index, hint, actions);
                 self.resend_overdue_chunk(from, actions);
-            }
-            AppendOutcome::TooLarge { index, size, limit } => {
-                self.entry_refused(from, TooLarge { index, size }, limit, actions);
             }
             AppendOutcome::Stale => {}
         }

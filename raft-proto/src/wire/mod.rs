@@ -140,7 +140,7 @@ impl Limits {
     /// The limits of a node with this config: it accepts everything that a peer with the same
     /// config sends, and frames up to [`LEAST_MAX_FRAME_BYTES`](Limits::LEAST_MAX_FRAME_BYTES) from
     /// others, whose cores send no more before they know that this node takes it. An entry above
-    /// `max_entry_bytes` is decoded, and refused by the core with an answer.
+    /// the config's `max_entry_bytes` is decoded, and the core takes it.
     pub fn for_config(config: &Config) -> Limits {
         let payload = config.max_append_bytes.max(config.snapshot_chunk_bytes);
         let frame = payload
@@ -149,7 +149,7 @@ impl Limits {
         Limits {
             max_frame_bytes: frame.min(u64::from(u32::MAX)),
             max_entries: frame / ENTRY_OVERHEAD,
-            // The core answers an entry that is longer than it takes.
+            // The core takes what another leader accepted.
             max_entry_bytes: frame,
         }
     }

@@ -53,7 +53,12 @@
 //! * Without Pre-Vote, a node that is cut off raises its term without end. Terms are not quiet, and
 //!   each contact costs the cluster its leader (thesis 4.2.3, 9.6). Partitions are judged with
 //!   Pre-Vote only.
-//! * Without CheckQuorum, Figure 2's leader that nobody answers leads for ever (thesis 6.2).
+//! * Without CheckQuorum, Figure 2's leader that nobody answers leads for ever while every voter
+//!   hears it: no election timer runs out (thesis 6.2).
+//! * An entry that no majority takes is not committed. It comes into the log while limits differ
+//!   between servers: those that took it were the majority then, or the leader had not heard the
+//!   others yet. So before the phase, all servers are started with the greatest limits of any; the
+//!   condition [`Limits`](Condition::Limits) then makes one that takes more than the others.
 //! * A majority whose members each reach one common machine, but not each other, may elect nobody:
 //!   the one that could get the votes may lack entries. The set has to be fully linked.
 //! * "broadcastTime ≪ electionTimeout" (section 5.6), and the broadcast time includes the sync.
@@ -69,7 +74,7 @@
 //! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover that failed |
 //! | [`Transfers`](Condition::Transfers) | at most one voter's disk stalls: each transfer without a target succeeds (thesis 3.10) |
 //! | [`CatchUp`](Condition::CatchUp) | a member needs a snapshot while commands and snapshots go on: it gets at most [`MOST_SNAPSHOTS`] of them, and has what the leader's log held when the transfer began within four times what one transfer takes, and four T |
-//! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote |
+//! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
 //!

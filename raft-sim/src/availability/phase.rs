@@ -268,7 +268,7 @@ impl<'a> Phase<'a> {
 
     /// The place of a node.
     pub(super) fn place(&self, id: NodeId) -> usize {
-        crate::machine::place_of(id, self.world.machines().len())
+        crate::settings::place_of(id, self.world.machines().len())
     }
 
     /// Whether a machine runs a node whose disk holds all of the node's log.

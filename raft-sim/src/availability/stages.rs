@@ -157,11 +157,14 @@ impl Phase<'_> {
         Err(self.failure(Unavailable::NoLeader { within, candidate }))
     }
 
-    /// The voters that the leader knows, each with its priority, the greatest first.
+    /// The voters that the leader knows and that a machine runs, each with its priority, the
+    /// greatest first. One whose machine was replaced is a member until a change removes it.
     fn by_priority(&self, leader: usize) -> Vec<(u8, NodeId)> {
         let membership = self.world.machines()[leader].membership();
         let voters = membership.members().iter();
-        let voters = voters.filter(|member| membership.is_voter(member.id));
+        let machines = self.world.machines();
+        let runs = |id: NodeId| machines[self.place(id)].id() == id;
+        let voters = voters.filter(|member| membership.is_voter(member.id) && runs(member.id));
         let mut voters: Vec<(u8, NodeId)> =
             voters.map(|member| (member.priority, member.id)).collect();
         voters.sort_unstable();
@@ -268,6 +271,9 @@ impl Phase<'_> {
             let Some(leader) = self.well_leader()? else {
                 return Ok(());
             };
+            if self.by_priority(leader).len() < 2 {
+                return Ok(()); // A single voter leads: there is nobody to transfer to.
+            }
             self.world.transfer_to_the_best(leader);
             if round % 2 == 0 {
                 self.world.transfer_at_election();
@@ -301,7 +307,8 @@ impl Phase<'_> {
         Ok(())
     }
 
-    /// The leader is heard by all, and hears nobody.
+    /// The leader is heard by all, and hears nobody. Without CheckQuorum one voter does not hear it
+    /// either: Figure 2's leader that all voters hear leads for ever.
     pub(super) fn deaf_leader(&mut self) -> Result<(), Failure> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
@@ -313,6 +320,14 @@ impl Phase<'_> {
         self.watch.leader_crashes(now);
         for other in 0..self.world.machines().len() {
             self.world.cut_link(other, leader);
+        }
+        if !self.world.settings().core.check_quorum {
+            let voters = self.by_priority(leader);
+            let others = voters.iter().map(|(_, id)| self.place(*id));
+            let others: Vec<usize> = others.filter(|place| *place != leader).collect();
+            if let Some(other) = self.random.choose(&others).copied() {
+                self.world.cut_link(leader, other);
+            }
         }
         self.run_for(self.timeouts(20))
     }

@@ -31,6 +31,15 @@ struct Configuration {
     membership: Membership,
 }
 
+/// What a disk holds that is not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredConfigurations {
+    /// That of the bootstrap, in the node's identity.
+    pub bootstrap: Membership,
+    /// The last one, of the log, of the snapshot or of the bootstrap.
+    pub last: Membership,
+}
+
 /// The configurations of one node.
 #[derive(Clone, Debug)]
 struct Node {
@@ -57,13 +66,16 @@ impl ConfigurationsInForce {
         self.nodes.iter_mut().find(|node| node.id == id)
     }
 
-    /// A process starts with what its disk holds: `stored` is the configuration there, empty on an
-    /// empty disk.
+    /// A process starts with what its disk holds: `stored`, or nothing on an empty disk.
     ///
     /// # Errors
     ///
     /// [`Violation::OtherConfigurationInForce`].
-    pub fn started(&mut self, raft: &Raft, stored: &Membership) -> Result<(), Violation> {
+    pub fn started(
+        &mut self,
+        raft: &Raft,
+        stored: Option<&StoredConfigurations>,
+    ) -> Result<(), Violation> {
         self.stopped(raft.id());
         let base = match raft.snapshot() {
             Some(snapshot) => Configuration {
@@ -72,7 +84,7 @@ impl ConfigurationsInForce {
             },
             None => Configuration {
                 index: Index::ZERO,
-                membership: bootstrap(raft),
+                membership: stored.map_or_else(|| bootstrap(raft), |it| it.bootstrap.clone()),
             },
         };
         let mut node = Node {
@@ -85,7 +97,7 @@ impl ConfigurationsInForce {
         node.add(&raft.entries(from, raft.last_log().index));
         let result = node.compare(raft.membership());
         self.nodes.push(node);
-        if !stored.is_empty() && stored != raft.membership() {
+        if stored.is_some_and(|stored| stored.last != *raft.membership()) {
             return Err(Violation::OtherConfigurationInForce {
                 node: raft.id(),
                 since: raft.last_log().index,
@@ -145,7 +157,9 @@ impl ConfigurationsInForce {
     }
 }
 
-/// The configuration before the first entry: a simulated node always starts in the same way.
+/// The configuration before the first entry, for a node whose disk is empty. A disk that is not
+/// empty holds it, and the config counts no more: an old copy of a disk may come back to a node that
+/// would join if it had none.
 fn bootstrap(raft: &Raft) -> Membership {
     match &raft.config().start {
         Start::Bootstrap { members } => Membership::of(members.iter().cloned()),

@@ -8,8 +8,8 @@
 //! show a mistake only after the disks that lied have lost power and a leader was elected without
 //! the entry. This check shows it at once. It is sound for a disk that holds more than it has said,
 //! since that only adds holders. A snapshot on disk that covers the entry counts as holding it. The
-//! leader's term must be on the disk, too: a server acknowledges an entry in that term, and the term
-//! is part of what it must not forget.
+//! leader's term must be on the disk, too: a server acknowledges an entry in that term, and the
+//! term is part of what it must not forget.
 //!
 //! The second check is made at the end: every entry that a client was told is committed must be in
 //! a node's log, or covered by its snapshot.

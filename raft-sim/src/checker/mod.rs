@@ -82,7 +82,7 @@ mod window;
 
 pub use bounds::{Bounds, OutOfBounds};
 pub use check_quorum::QuorumContact;
-pub use configuration_in_force::ConfigurationsInForce;
+pub use configuration_in_force::{ConfigurationsInForce, StoredConfigurations};
 pub use durability::{Durability, Holds};
 pub use election_safety::ElectionSafety;
 pub use election_timeout::ElectionTimeouts;

@@ -4,6 +4,7 @@
 //! A leader that sends its window again for another reason, with each tick or with each answer,
 //! breaks nothing, and on a network that is busy or cut makes everything slower. So the checker
 //! counts the appends that begin with an entry which that follower was already sent in that term.
+//! A probe may bring the end of the log before anything else: what it leaves out is sent once, too.
 //! The count begins anew with each cause: a rejection, an answer to a snapshot, a snapshot that is
 //! sent, `Unreachable`.
 //!
@@ -14,18 +15,19 @@
 
 use super::bounds::OutOfBounds;
 use raft_proto::{Action, AppendOutcome, Event, Index, Input, Message, NodeId, Raft, Term};
+use std::ops::RangeInclusive;
 
 /// Appends beside two windows.
 const A_FEW: u32 = 16;
 
 /// What a leader has sent to a follower.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Sent {
     leader: NodeId,
     follower: NodeId,
     term: Term,
-    /// The last entry of any append.
-    last: Index,
+    /// The entries, as ranges in their order; none of them touch.
+    ranges: Vec<RangeInclusive<Index>>,
     /// Appends that were sent again since the last cause.
     again: u32,
 }
@@ -98,7 +100,7 @@ impl SentAgain {
                 Message::AppendEntries(request) => {
                     if let Some(first) = request.entries.first_index() {
                         let last = request.entries.last_id().map_or(first, |id| id.index);
-                        self.append(leader, *to, request.term, first, last, window)?;
+                        self.append(leader, *to, request.term, first..=last, window)?;
                     }
                 }
                 _ => {}
@@ -112,30 +114,27 @@ impl SentAgain {
         leader: NodeId,
         follower: NodeId,
         term: Term,
-        first: Index,
-        last: Index,
+        entries: RangeInclusive<Index>,
         window: u32,
     ) -> Result<(), OutOfBounds> {
-        let begun = Sent {
-            leader,
-            follower,
-            term,
-            last,
-            again: 0,
-        };
         let Some(sent) = self.find(leader, follower) else {
-            self.sent.push(begun);
+            self.sent.push(Sent {
+                leader,
+                follower,
+                term,
+                ranges: vec![entries],
+                again: 0,
+            });
             return Ok(());
         };
         if sent.term != term {
-            *sent = begun;
+            sent.term = term;
+            sent.ranges.clear();
+            sent.again = 0;
+        }
+        if !sent.add(entries) {
             return Ok(());
         }
-        if first > sent.last {
-            sent.last = last;
-            return Ok(());
-        }
-        sent.last = sent.last.max(last);
         sent.again += 1;
         if sent.again <= window.saturating_mul(2).saturating_add(A_FEW) {
             return Ok(());
@@ -145,5 +144,25 @@ impl SentAgain {
             follower,
             appends: sent.again,
         })
+    }
+}
+
+impl Sent {
+    /// Adds the entries of an append. Returns whether the first of them was sent before.
+    fn add(&mut self, entries: RangeInclusive<Index>) -> bool {
+        let (mut first, mut last) = entries.into_inner();
+        // The ranges that touch them become one.
+        let from = self.ranges.partition_point(|it| it.end().next() < first);
+        let to = self.ranges.partition_point(|it| *it.start() <= last.next());
+        let touching = self.ranges.get(from..to).unwrap_or_default();
+        let is_again = touching.iter().any(|it| it.contains(&first));
+        if let [oldest, ..] = touching {
+            first = first.min(*oldest.start());
+        }
+        if let [.., newest] = touching {
+            last = last.max(*newest.end());
+        }
+        self.ranges.splice(from..to.max(from), [first..=last]);
+        is_again
     }
 }

@@ -10,6 +10,7 @@ mod log;
 
 pub use error::DiskError;
 
+use crate::checker::StoredConfigurations;
 use crate::random::Random;
 use bytes::{Bytes, BytesMut};
 use log::{Piece, StoredLog};
@@ -430,6 +431,15 @@ impl Disk {
         let snapshot = snapshot.map(|meta| meta.membership.clone());
         let bootstrap = || self.image.identity.as_ref().map(|it| it.bootstrap.clone());
         snapshot.or_else(bootstrap).unwrap_or_default()
+    }
+
+    /// The first configuration and the last; `None` if the disk is empty.
+    pub fn configurations(&self) -> Option<StoredConfigurations> {
+        let identity = self.image.identity.as_ref()?;
+        Some(StoredConfigurations {
+            bootstrap: identity.bootstrap.clone(),
+            last: self.membership(),
+        })
     }
 
     /// currentTerm and votedFor as they are on stable storage.

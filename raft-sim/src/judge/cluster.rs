@@ -4,7 +4,8 @@ use super::Judge;
 use crate::checker::durability::{self, Holds};
 use crate::checker::membership_safety::{self, MemberView};
 use crate::checker::{electable, election_quorum, own_disk};
-use crate::machine::{Machine, place_of};
+use crate::machine::Machine;
+use crate::settings::place_of;
 use raft_proto::{EntryId, Index, NodeId, Term};
 
 /// The machine in the place of `id`; another node may have taken over that place.

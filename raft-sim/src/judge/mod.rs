@@ -37,13 +37,14 @@ pub use client_history::ClientHistory;
 use crate::checker::{
     Bounds, ConfigurationsInForce, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
     HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote, OwnDisk,
-    QuorumContact, SentAgain, SnapshotMembers, Started, Storm, StormGuard, StormLimits, Violation,
+    QuorumContact, SentAgain, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
+    StormLimits, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
 use crate::service::SessionId;
 use raft_proto::{
-    Action, EntryId, Event, Fault, Index, Membership, NodeId, Raft, Refusal, Rejection, Term, Time,
+    Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Rejection, Term, Time,
 };
 use std::collections::BTreeSet;
 
@@ -136,9 +137,8 @@ impl Judge {
         &mut self.client_history
     }
 
-    /// A node starts; its service holds all up to `applied`, and its disk the configuration
-    /// `stored`, which is empty on an empty disk.
-    pub fn started(&mut self, raft: &Raft, applied: Index, stored: &Membership) {
+    /// A node starts; its service holds all up to `applied`, and its disk `stored`, or nothing.
+    pub fn started(&mut self, raft: &Raft, applied: Index, stored: Option<&StoredConfigurations>) {
         self.election_timeouts.started(raft.id());
         let result = self.figure3.started(&Started::of(raft, applied));
         self.require(result);

@@ -35,13 +35,6 @@ struct Syncs {
     covered: Seq,
 }
 
-/// The place of a node among so many machines, whatever its identity: each new identity is greater
-/// than the one before by the number of machines.
-pub fn place_of(id: NodeId, machines: usize) -> usize {
-    let at = id.0.saturating_sub(1) % machines as u64;
-    at as usize
-}
-
 /// A copy of a disk.
 #[derive(Clone, Debug, Default)]
 struct Backup {

@@ -59,7 +59,33 @@ impl World {
         self.phase = Phase::Availability;
         self.fact(format_args!("faults end, and this stays: {condition}"));
         self.recorder.availability.begin_phase();
+        self.equalize_limits();
         self.end_faults();
+    }
+
+    /// The operator ends a change of the limits: servers that take less than others are stopped,
+    /// and take as much as any when they start again. An entry that no majority takes can be in
+    /// their logs.
+    fn equalize_limits(&mut self) {
+        let configs = || self.machines.iter().map(|machine| machine.config());
+        let entry = configs().map(|config| config.max_entry_bytes).max();
+        let append = configs().map(|config| config.max_append_bytes).max();
+        let (Some(entry), Some(append)) = (entry, append) else {
+            return;
+        };
+        for place in 0..self.machines.len() {
+            let config = self.machines[place].config();
+            if (config.max_entry_bytes, config.max_append_bytes) == (entry, append) {
+                continue;
+            }
+            let id = config.node_id;
+            self.fact(format_args!("{id} takes as much as any from now on"));
+            self.crash(place);
+            self.machines[place].reconfigure(|config| {
+                config.max_entry_bytes = entry;
+                config.max_append_bytes = append;
+            });
+        }
     }
 
     /// All that stayed ends, and with it the phase.

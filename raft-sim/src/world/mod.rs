@@ -253,7 +253,7 @@ impl World {
 
     /// The place of a node, whatever its identity.
     fn place(&self, id: NodeId) -> usize {
-        crate::machine::place_of(id, self.machines.len())
+        crate::settings::place_of(id, self.machines.len())
     }
 
     fn fact(&mut self, line: impl fmt::Display) {

@@ -73,8 +73,8 @@ impl World {
     pub(super) fn observe_start(&mut self, place: usize, applied: Index) {
         if let Some(raft) = self.machines[place].raft() {
             self.recorder.started(self.now, raft, applied);
-            let stored = self.machines[place].disk().membership();
-            self.judge.started(raft, applied, &stored);
+            let stored = self.machines[place].disk().configurations();
+            self.judge.started(raft, applied, stored.as_ref());
         }
         self.judge.cluster_changed();
     }
