@@ -1,9 +1,9 @@
 //! Limits that differ between nodes: each node has its own config, and while one is being changed
 //! it cannot be the same on all.
 //!
-//! Each reply to AppendEntries says what its sender takes. A leader accepts only commands that every
-//! voter takes which it has heard in its term, and names the one that takes less. It sends each peer
-//! no more in one message than that peer takes.
+//! Each reply to AppendEntries says what its sender takes. A leader accepts only commands that
+//! every voter takes which it has heard in its term, and names the one that takes less. It sends
+//! each peer no more in one message than that peer takes.
 //!
 //! An entry may be in the log already when a voter with a lower limit comes: it was accepted while
 //! that voter was silent, or under another leader. A follower that refused it could follow that

@@ -194,6 +194,31 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
     assert_eq!(n1.raft.role(), RoleKind::Candidate);
 }
 
+// The bug: a late TimeoutNow of an earlier term takes the place of the one that was obeyed.
+#[test]
+fn a_late_request_to_start_an_election_does_not_take_back_the_one_of_this_term() {
+    let asks = |from, term| {
+        let (term, transfer) = (Term(term), 1);
+        let message = Message::TimeoutNow(TimeoutNow { term, transfer });
+        Input::Receive { from, message }
+    };
+    let granted = Input::Receive {
+        from: N3,
+        message: Message::PreVoteReply(PreVoteReply {
+            term: Term(3),
+            asked: Term(4),
+            vote: Vote::Granted,
+            removed_at: None,
+        }),
+    };
+    let mut n1 = Observed::with(PreVoting::On);
+    assert_eq!(n1.step(100, heartbeat(N2, 3)), Ok(()));
+    assert_eq!(n1.step(101, asks(N2, 3)), Ok(()));
+    assert_eq!(n1.step(102, asks(N3, 2)), Ok(()));
+    assert_eq!(n1.step(103, granted), Ok(()));
+    assert_eq!(n1.raft.role(), RoleKind::Candidate);
+}
+
 #[test]
 fn a_real_core_waits_after_a_vote_and_after_a_heartbeat() {
     for heard in 1..100 {

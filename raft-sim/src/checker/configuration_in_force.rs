@@ -158,8 +158,8 @@ impl ConfigurationsInForce {
 }
 
 /// The configuration before the first entry, for a node whose disk is empty. A disk that is not
-/// empty holds it, and the config counts no more: an old copy of a disk may come back to a node that
-/// would join if it had none.
+/// empty holds it, and the config counts no more: an old copy of a disk may come back to a node
+/// that would join if it had none.
 fn bootstrap(raft: &Raft) -> Membership {
     match &raft.config().start {
         Start::Bootstrap { members } => Membership::of(members.iter().cloned()),

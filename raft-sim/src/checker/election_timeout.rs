@@ -109,7 +109,8 @@ impl ElectionTimeouts {
         node.before = vote_of(raft);
         node.last_event = classify(&event.input);
         if let LastEvent::TimeoutNow(term) = node.last_event {
-            node.transfer_in = Some(term);
+            // A late one, of an earlier term, changes nothing.
+            node.transfer_in = node.transfer_in.max(Some(term));
         }
     }
 
