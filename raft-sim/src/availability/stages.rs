@@ -195,8 +195,8 @@ impl Phase<'_> {
     }
 
     /// The voter of the greatest priority crashes and comes back, and its successor has no time.
-    /// All servers are started anew before that, as the back-off after the handovers of the phase of
-    /// faults may be hundreds of election timeouts.
+    /// All servers are started anew before that, as the back-off after the handovers of the phase
+    /// of faults may be hundreds of election timeouts.
     pub(super) fn busy_leader(&mut self) -> Result<(), Failure> {
         let now = self.now();
         self.watch.leader_crashes(now);
