@@ -71,7 +71,7 @@
 //! | [`Failover`](Condition::Failover) | the leader crashes: another one commits within [`DOWNTIME_BOUND`] T |
 //! | [`SlowCandidate`](Condition::SlowCandidate) | the only log that can win is on a disk with syncs of 1.5 T to 2 T: there is a leader within [`FIRST_LEADER_BOUND`] T. No Raft promises more than section 5.6; this core does, with Pre-Vote, since a candidate whose own vote is not written asks for no further term, and the others' pre-votes are refused |
 //! | [`Priorities`](Condition::Priorities) | the voter of the greatest priority reaches one other voter only: claims 1 and 2 |
-//! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover that failed |
+//! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover. Each further handover to the same voter doubles it, so all servers forget theirs first: they are started anew |
 //! | [`Transfers`](Condition::Transfers) | at most one voter's disk stalls: each transfer without a target succeeds (thesis 3.10) |
 //! | [`CatchUp`](Condition::CatchUp) | a member needs a snapshot while commands and snapshots go on: it gets at most [`MOST_SNAPSHOTS`] of them, and has what the leader's log held when the transfer began within four times what one transfer takes, and four T |
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |

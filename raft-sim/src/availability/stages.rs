@@ -195,7 +195,15 @@ impl Phase<'_> {
     }
 
     /// The voter of the greatest priority crashes and comes back, and its successor has no time.
+    /// All servers are started anew before that, as the back-off after the handovers of the phase
+    /// of faults may be hundreds of election timeouts.
     pub(super) fn busy_leader(&mut self) -> Result<(), Failure> {
+        let now = self.now();
+        self.watch.leader_crashes(now);
+        for place in 0..self.world.machines().len() {
+            self.world.crash_for(place, Some(Duration::ZERO));
+        }
+        self.step()?;
         let Some(leader) = self.well_leader()? else {
             return Ok(());
         };
@@ -421,10 +429,12 @@ impl Phase<'_> {
         Ok(None)
     }
 
-    /// Four times what it takes to send the leader's snapshot, and four election timeouts.
+    /// Four times what it takes to send a snapshot of the leader, and four election timeouts. The
+    /// leader's next one may be longer than the one that it has now.
     fn transfer_bound(&self, leader: &Raft) -> Duration {
         let settings = self.world.settings();
         let size = leader.snapshot().map_or(0, |snapshot| snapshot.id.size);
+        let size = size.max(settings.service.snapshot_bytes);
         let chunks = size.div_ceil(settings.core.snapshot_chunk_bytes) + 2;
         let chunk = 2 * settings.network.delay.max + 2 * settings.disk.read.max + millis(1);
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
