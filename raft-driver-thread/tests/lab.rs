@@ -93,6 +93,8 @@ fn a_node_that_was_down_for_long_is_sent_a_snapshot(environment: Environment) {
     let mut cluster = Cluster::within(environment, 3, |options| {
         options.snapshots.every_entries = Some(50);
         options.config.trailing_entries = 10;
+        // Nor does the log wait for the node while it is down.
+        options.config.max_transfer_log_bytes = 0;
         options.config.snapshot_chunk_bytes = 100;
     });
     cluster.commit(b"a");

@@ -69,6 +69,8 @@ pub(crate) struct Follower {
     leader: Option<NodeId>,
     election_at: Time,
     election_timeout: Duration,
+    /// When it last granted a vote in this role.
+    voted_at: Option<Time>,
     /// The snapshot that the leader is sending, as far as it has come.
     pub(crate) incoming: Option<Box<IncomingSnapshot>>,
     /// What its clients want to read.
@@ -93,6 +95,7 @@ impl Follower {
             leader,
             election_at,
             election_timeout: timeout,
+            voted_at: None,
             incoming: None,
             reads: ForwardedReads::default(),
             transfer: None,
@@ -112,6 +115,17 @@ impl Follower {
             self.incoming = None;
             self.transfer = None;
         }
+    }
+
+    /// It grants its vote: "a voter gives the candidate time to win" (section 5.2).
+    pub(crate) fn grant_vote(&mut self, now: Time) {
+        self.voted_at = Some(now);
+        self.reset_election_timer(now);
+    }
+
+    /// Whether it granted a vote within `period`.
+    pub(crate) fn voted_within(&self, period: Duration, now: Time) -> bool {
+        self.voted_at.is_some_and(|at| at.after(period) > now)
     }
 
     /// When the election timeout elapses.

@@ -73,7 +73,9 @@ impl Raft {
         if let Role::PreCandidate(_) = &self.role {
             self.become_follower(None, actions);
         }
-        self.reset_election_timer();
+        if let Role::Follower(follower) = &mut self.role {
+            follower.grant_vote(self.now);
+        }
         self.vote_for(candidate);
         Vote::Granted
     }

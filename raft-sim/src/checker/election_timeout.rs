@@ -14,7 +14,8 @@
 //! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), ends
 //! the wait early: in the step that takes it, or in one that takes an answer to the pre-votes which
 //! the node then asks for. Repeated grants of one vote are ignored: they would delay the election
-//! further.
+//! further. Without CheckQuorum, a leader's messages are no reason to wait for a heartbeat interval
+//! after another node has asked for a pre-vote: that leader may hear nobody, and lead on.
 //! A node that restarts has forgotten both reasons, and so does this checker.
 //!
 //! Cost: a few comparisons a step.
@@ -22,7 +23,9 @@
 use super::leader_contact::LeaderContact;
 use super::observation::vote_of;
 use super::violation::{Violation, WaitReason};
-use raft_proto::{Action, Event, HardState, Input, Message, NodeId, Raft, RoleKind, Term, Time};
+use raft_proto::{
+    Action, CheckQuorum, Event, HardState, Input, Message, NodeId, Raft, RoleKind, Term, Time,
+};
 use std::time::Duration;
 
 /// What the last event means for a node's election timer.
@@ -34,6 +37,8 @@ enum LastEvent {
     Leader(LeaderContact),
     /// The leader of this term asked the node to start an election.
     TimeoutNow(Term),
+    /// Another node asks for a pre-vote.
+    PreVote,
     /// A voter answered a pre-vote.
     PreVoteReply,
 }
@@ -51,13 +56,15 @@ struct Node {
     last_event: LastEvent,
     /// The last term whose leader asked the node to start an election.
     transfer_in: Option<Term>,
+    /// When another node last asked it for a pre-vote.
+    pre_vote_at: Option<Time>,
 }
 
 impl Node {
     /// Whether the present step may start an election because the leader asked for it.
     fn is_asked(&self) -> bool {
         match self.last_event {
-            LastEvent::Other | LastEvent::Leader(_) => false,
+            LastEvent::PreVote | LastEvent::Other | LastEvent::Leader(_) => false,
             LastEvent::TimeoutNow(_) => true,
             LastEvent::PreVoteReply => self.transfer_in == Some(self.before.term),
         }
@@ -92,6 +99,7 @@ impl ElectionTimeouts {
             before: HardState::default(),
             last_event: LastEvent::Other,
             transfer_in: None,
+            pre_vote_at: None,
         });
     }
 
@@ -112,6 +120,9 @@ impl ElectionTimeouts {
             // A late one, of an earlier term, changes nothing.
             node.transfer_in = node.transfer_in.max(Some(term));
         }
+        if node.last_event == LastEvent::PreVote {
+            node.pre_vote_at = Some(node.now);
+        }
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -124,7 +135,11 @@ impl ElectionTimeouts {
         let Some(node) = self.node(id).copied() else {
             return Ok(());
         };
-        if !node.is_asked() {
+        let config = raft.config();
+        let is_excused = config.check_quorum == CheckQuorum::Off
+            && matches!(node.reset, Some(reset) if matches!(reset.reason, WaitReason::Heard(_)))
+            && (node.pre_vote_at).is_some_and(|at| at.after(config.heartbeat_interval) >= node.now);
+        if !node.is_asked() && !is_excused {
             for action in actions {
                 if let Action::RoleChanged { role, term } = action {
                     let least = raft.config().election_timeout_min;
@@ -190,6 +205,9 @@ fn classify(input: &Input) -> LastEvent {
     if let Input::Receive { message, .. } = input {
         if let Message::TimeoutNow(request) = message {
             return LastEvent::TimeoutNow(request.term);
+        }
+        if let Message::PreVote(_) = message {
+            return LastEvent::PreVote;
         }
         if let Message::PreVoteReply(_) = message {
             return LastEvent::PreVoteReply;
