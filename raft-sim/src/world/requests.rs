@@ -133,7 +133,8 @@ impl World {
                 self.recorder
                     .coverage
                     .hit(CoverageMark::ProposalBoundReached);
-                self.redirect(client, attempt, Some(node));
+                // Any node: without CheckQuorum, a leader that is cut off waits for ever.
+                self.redirect(client, attempt, None);
             }
             ProposeError::TooLarge { .. }
             | ProposeError::TooLargeFor { .. }
