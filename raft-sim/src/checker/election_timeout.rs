@@ -14,7 +14,7 @@
 //! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), ends
 //! the wait early: in the step that takes it, or in one that takes an answer to the pre-votes which
 //! the node then asks for. Repeated grants of one vote are ignored: they would delay the election
-//! further. Without CheckQuorum, a leader's messages are no reason to wait for a heartbeat interval
+//! further. Without CheckQuorum, a leader's messages are no reason to wait for an election timeout
 //! after another node has asked for a pre-vote: that leader may hear nobody, and lead on.
 //! A node that restarts has forgotten both reasons, and so does this checker.
 //!
@@ -138,7 +138,8 @@ impl ElectionTimeouts {
         let config = raft.config();
         let is_excused = config.check_quorum == CheckQuorum::Off
             && matches!(node.reset, Some(reset) if matches!(reset.reason, WaitReason::Heard(_)))
-            && (node.pre_vote_at).is_some_and(|at| at.after(config.heartbeat_interval) >= node.now);
+            && (node.pre_vote_at)
+                .is_some_and(|at| at.after(config.election_timeout_max) >= node.now);
         if !node.is_asked() && !is_excused {
             for action in actions {
                 if let Action::RoleChanged { role, term } = action {
