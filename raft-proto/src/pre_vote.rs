@@ -129,10 +129,12 @@ impl Raft {
         let is_behind = !request
             .last_log
             .is_at_least_as_up_to_date_as(self.log.last());
+        if self.config.pre_vote == PreVoting::Off || !is_behind {
+            return;
+        }
         let has_voted = self.voted_for().is_some() && self.leader().is_none();
-        let is_led = self.has_leader_contact() && !(is_behind && self.leader_commits_nothing());
-        let waits = has_voted || is_led || self.may_not_vote_yet();
-        if self.config.pre_vote == PreVoting::Off || !is_behind || waits {
+        let is_led = self.has_leader_contact() && !self.leader_commits_nothing();
+        if has_voted || is_led || self.may_not_vote_yet() {
             return;
         }
         let (now, span) = (self.now, self.config.heartbeat_interval);
