@@ -7,7 +7,10 @@ use crate::error::{
 use crate::membership::Membership;
 use crate::message::{Message, SnapshotId, SnapshotMeta};
 use crate::role::RoleKind;
-use crate::types::{ClusterId, EntryId, GroupId, Index, NodeId, RequestId, Seq, Term, Time};
+use crate::incarnation::ForeignIncarnation;
+use crate::types::{
+    ClusterId, EntryId, GroupId, Incarnation, Index, NodeId, RequestId, Seq, Term, Time,
+};
 use alloc::boxed::Box;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -239,6 +242,24 @@ pub enum Action {
         index: Index,
     },
 
+    /// Another storage speaks under a member's number than the one that the configuration in force
+    /// names ([`Member::incarnation`](crate::Member::incarnation)). What it says counts for nothing.
+    /// Said once for each such storage, on every node that hears it. Somebody has emptied the
+    /// member's storage and started it again, or has used its number twice. If the old storage is
+    /// lost, name the new one by a change of the membership: first as a learner.
+    ForeignIncarnation(ForeignIncarnation),
+
+    /// Another storage has this node's number, by a configuration that this node has received or a
+    /// voter has told it of. This node does not vote for itself, does not campaign and does not
+    /// count, until a configuration names its own storage. The operator decides whether to make
+    /// that change or to stop this node.
+    Replaced {
+        /// The entry that holds the configuration, or the voter's commitIndex.
+        index: Index,
+        /// The incarnation that the configuration names.
+        named: Incarnation,
+    },
+
     /// This node cannot go on safely, by evidence of its own. It sends and applies nothing more.
     /// Stop the driver, repair, and start a new instance.
     Faulted {
@@ -301,6 +322,9 @@ pub struct Identity {
     /// The members that the cluster was bootstrapped with, which are not in the log; empty for a
     /// node that joined. At a restart this wins over the config.
     pub bootstrap: Membership,
+    /// Which storage this is, as the config said when it was made. At a restart this wins over the
+    /// config.
+    pub incarnation: Option<Incarnation>,
 }
 
 /// The part of a node's state that must survive (Figure 2, persistent state on all servers).

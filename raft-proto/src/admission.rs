@@ -5,7 +5,7 @@ use crate::configurations;
 use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,
     InstallSnapshotReply, Message, MessageLimits, PreVoteReply, ReadIndex, ReadIndexReply,
     ReadOutcome, SnapshotOutcome, Vote,
 };
@@ -172,10 +172,17 @@ fn admit_pre_vote_reply(message: &PreVoteReply) -> Result<(), Rejection> {
     if message.asked == Term(0) || granted && message.term >= message.asked {
         return Err(Rejection::Inconsistent);
     }
-    match message.removed_at {
-        Some(Index::ZERO) => Err(Rejection::Inconsistent),
-        Some(index) => admit_index(index),
-        None => Ok(()),
+    match message.dismissal {
+        Some(
+            Dismissal::Removed { index: Index::ZERO }
+            | Dismissal::OtherIncarnation {
+                index: Index::ZERO, ..
+            },
+        ) => Err(Rejection::Inconsistent),
+        Some(Dismissal::Removed { index } | Dismissal::OtherIncarnation { index, .. }) => {
+            admit_index(index)
+        }
+        Some(Dismissal::OtherFounders) | None => Ok(()),
     }
 }
 

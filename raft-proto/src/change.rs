@@ -20,6 +20,7 @@ use crate::error::ChangeError;
 use crate::event::{MembershipChange, NodeChange, Readiness};
 use crate::membership::{Member, MemberRole, Membership};
 use crate::message::{AppendOutcome, Message, TimeoutNow};
+use crate::naming;
 use crate::progress::{Departure, Peer};
 use crate::raft::Raft;
 use crate::role::Role;
@@ -69,6 +70,13 @@ impl Raft {
         let target = target_of(current, change)?;
         if target == *current {
             return Err(ChangeError::NothingChanges);
+        }
+        let target = target.with_members(target.members().iter().map(|it| self.named(it)));
+        let is_unnamed = |id: &NodeId| target.get(*id).is_some_and(|it| it.incarnation.is_none());
+        if let Some(node) = target.voters().find(is_unnamed)
+            && target.history().is_some()
+        {
+            return Err(ChangeError::UnknownIncarnation(node));
         }
         if target.voters().next().is_none() {
             return Err(ChangeError::NoVoters);
@@ -121,20 +129,25 @@ impl Raft {
 
     /// Appends a configuration. From this moment it is in force.
     pub(crate) fn append_membership(&mut self, membership: Membership, actions: &mut Vec<Action>) {
+        self.put_membership(membership, actions);
+        self.replicate_to_all(actions);
+        // A majority may be smaller than before.
+        self.advance_commit(actions);
+    }
+
+    pub(crate) fn put_membership(&mut self, membership: Membership, actions: &mut Vec<Action>) {
         let index = self.log.last().index.next();
         self.append(EntryKind::Membership, Payloads::One(membership.encode()));
         self.configurations.push(index, membership);
         self.membership_changed(actions);
         self.reconfigure(index);
-        self.replicate_to_all(actions);
-        // A majority may be smaller than before.
-        self.advance_commit(actions);
     }
 
     /// Another configuration is in force than before.
     pub(crate) fn membership_changed(&mut self, actions: &mut Vec<Action>) {
         let Configuration { index, membership } = self.configurations.latest().clone();
         actions.push(Action::MembershipChanged { index, membership });
+        self.compare_incarnations(actions);
         let timeout = self.draw_timeout();
         if let Role::Follower(follower) = &mut self.role {
             follower.set_election_timeout(timeout);
@@ -152,10 +165,12 @@ impl Raft {
             let slot = leader
                 .peers
                 .binary_search_by_key(&member.id, |peer| peer.id);
-            let peer = Peer::new(member.id, last, now);
+            let mut peer = Peer::new(member.id, last, now);
+            peer.incarnation = member.incarnation;
             match slot {
-                // It was removed, and comes back: nothing is known of it.
-                Ok(slot) if leader.peers[slot].departure.is_some() => leader.peers[slot] = peer,
+                // It was removed and comes back, or another storage takes its place: nothing is
+                // known of it.
+                Ok(slot) if leader.peers[slot].is_succeeded_by(&peer) => leader.peers[slot] = peer,
                 Ok(_) => {}
                 Err(_) if member.id == own => {}
                 Err(slot) => leader.peers.insert(slot, peer),
@@ -310,7 +325,8 @@ fn target_of(current: &Membership, change: &MembershipChange) -> Result<Membersh
                     return Err(ChangeError::InvalidRole(id));
                 }
                 match found {
-                    Some(at) => members[at] = member.clone(), // a position found
+                    // A position found.
+                    Some(at) => members[at] = naming::successor(&members[at], member)?,
                     None => members.push(member.clone()),
                 }
             }
@@ -321,7 +337,7 @@ fn target_of(current: &Membership, change: &MembershipChange) -> Result<Membersh
             }
         }
     }
-    Ok(Membership::of(members))
+    Ok(current.with_members(members))
 }
 
 /// Whether the voters differ by at most one (thesis 4.1).

@@ -3,7 +3,7 @@
 use crate::error::ConfigError;
 use crate::membership::{Member, Membership};
 use crate::run::ENTRY_OVERHEAD;
-use crate::types::{ClusterId, GroupId, NodeId};
+use crate::types::{ClusterId, GroupId, Incarnation, NodeId};
 use alloc::vec::Vec;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,18 @@ pub struct Config {
     pub node_id: NodeId,
     /// How it learns the members of its cluster.
     pub start: Start,
+    /// What names this node's storage, if that is new; a storage that was used before has its own
+    /// already, and this is not read. Draw it at random at each start, from a source that repeats
+    /// in no container and after no reboot: two storages must not have the same. Default `None`.
+    ///
+    /// With it, a server whose disk was lost and made anew is told from the one that acknowledged
+    /// votes and entries: it does not count until a change of the membership names it. A cluster
+    /// is then founded by *all* its founders: its first leader needs the votes of every one, and
+    /// its first entry names their storages (`incarnation.rs`). Without it, the embedder must never
+    /// start an emptied storage under a number that was used: acknowledged entries could be lost.
+    /// The founding entry takes index 1, also with [`LeaderNoop::Off`]. Set it on all nodes or on
+    /// none.
+    pub incarnation: Option<Incarnation>,
     /// Its election timeouts are drawn from this seed and the node id. Give a fresh one at each
     /// start; a fixed one makes runs repeatable.
     pub seed: u64,
@@ -224,6 +236,7 @@ impl Config {
             group_id: GroupId(0),
             node_id,
             start,
+            incarnation: None,
             seed,
             election_timeout_min: Duration::from_millis(500),
             election_timeout_max: Duration::from_millis(1000),

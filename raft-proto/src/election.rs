@@ -4,9 +4,8 @@ use crate::action::Action;
 use crate::config::PreVoting;
 use crate::message::{Campaign, Message, RequestVote, Vote};
 use crate::outbox::Withheld;
-use crate::quorum;
 use crate::raft::Raft;
-use crate::role::Role;
+use crate::role::{Ballot, Role};
 use crate::types::{Index, NodeId, Term};
 use alloc::vec::Vec;
 
@@ -60,9 +59,8 @@ impl Raft {
         if self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO {
             return false;
         }
-        let own = self.config.node_id;
         let mut since = self.configurations.since(self.commit_index.get());
-        self.configurations.membership().is_voter(own) || since.any(|one| one.is_voter(own))
+        self.votes_in(self.configurations.membership()) || since.any(|one| self.votes_in(one))
     }
 
     /// "Start election: increment currentTerm, vote for self, reset election timer, send
@@ -76,6 +74,7 @@ impl Raft {
             term,
             last_log: self.log.last(),
             campaign,
+            lineage: self.lineage(),
         });
         self.vote_retry.prepare(request.clone());
         let seq = self.writes.latest();
@@ -113,11 +112,29 @@ impl Raft {
             let sync = now.since(candidate.began_at);
             candidate.election_at = now.after(candidate.election_timeout + sync);
         }
-        self.count_vote(self.config.node_id, Vote::Granted, actions);
+        let ballot = Ballot {
+            voter: self.config.node_id,
+            incarnation: self.incarnation,
+        };
+        self.count_vote(ballot, Vote::Granted, actions);
+    }
+
+    /// The votes that this node has in the current term.
+    pub(crate) fn ballots(&self) -> &[Ballot] {
+        match &self.role {
+            Role::Candidate(candidate) => &candidate.granted,
+            Role::PreCandidate(pre_candidate) => pre_candidate.candidacy.as_deref().unwrap_or(&[]),
+            Role::Follower(_) | Role::Leader(_) => &[],
+        }
+    }
+
+    fn has_vote_of(&self, voter: NodeId) -> bool {
+        self.ballots().iter().any(|ballot| ballot.voter == voter)
     }
 
     /// Counts a vote in the current term. A voter counts once (section 5.2).
-    pub(crate) fn count_vote(&mut self, voter: NodeId, vote: Vote, actions: &mut Vec<Action>) {
+    pub(crate) fn count_vote(&mut self, ballot: Ballot, vote: Vote, actions: &mut Vec<Action>) {
+        let voter = ballot.voter;
         let votes = match &mut self.role {
             Role::Candidate(candidate) => &mut candidate.granted,
             // Its election timed out, but the term is the same, and so is the log.
@@ -127,12 +144,11 @@ impl Raft {
             },
             Role::Follower(_) | Role::Leader(_) => return,
         };
-        if vote == Vote::Refused || votes.contains(&voter) {
+        if vote == Vote::Refused || votes.iter().any(|it| it.voter == voter) {
             return;
         }
-        votes.push(voter);
-        let granted = |id| votes.contains(&id);
-        if quorum::reached(self.configurations.membership(), granted) == Some(true) {
+        votes.push(ballot);
+        if self.elects(|id| self.has_vote_of(id)) {
             self.become_leader(actions);
             self.begin_term(actions);
         }

@@ -3,7 +3,7 @@
 use crate::entries::{Commands, Entries};
 use crate::membership::Member;
 use crate::message::{Message, SnapshotId};
-use crate::types::{EntryId, Index, NodeId, RequestId, Seq, Time};
+use crate::types::{EntryId, Incarnation, Index, NodeId, RequestId, Seq, Time};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub enum Input {
     Receive {
         /// The sender.
         from: NodeId,
+        /// The sender's [`Raft::incarnation`](crate::Raft::incarnation) when it sent the message.
+        /// Each message carries it ([`wire::Envelope`](crate::wire::Envelope)).
+        incarnation: Option<Incarnation>,
         /// The message.
         message: Message,
     },

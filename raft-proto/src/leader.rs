@@ -16,6 +16,11 @@ impl Raft {
     /// `leader_noop`, it also appends an empty entry, without which the entries of earlier terms
     /// cannot be committed until a command comes (section 8).
     pub(crate) fn begin_term(&mut self, actions: &mut Vec<Action>) {
+        if let Some(membership) = self.founding_membership() {
+            self.put_membership(membership, actions);
+            self.replicate_to_all(actions);
+            return self.advance_commit(actions);
+        }
         // A change of the membership under way can only be finished by an entry of this term.
         let latest = self.configurations.latest();
         let change_open = latest.index > self.commit_index() || latest.membership.is_joint();

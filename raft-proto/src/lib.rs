@@ -191,11 +191,13 @@ mod entries;
 mod error;
 mod event;
 mod handover;
+mod incarnation;
 mod leader;
 mod limits;
 mod log;
 mod membership;
 mod message;
+mod naming;
 mod outbox;
 mod peer_faults;
 mod peer_timer;
@@ -242,10 +244,11 @@ pub use event::{
     Event, Input, MembershipChange, NodeChange, ReadMode, Readiness, SnapshotReadFailed,
     SnapshotWriteFailed,
 };
+pub use incarnation::ForeignIncarnation;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
-    AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, InstallSnapshot,
-    InstallSnapshotReply, Message, MessageKind, MessageLimits, PreVote, PreVoteReply, ReadIndex,
+    AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,
+    InstallSnapshotReply, Lineage, Message, MessageKind, MessageLimits, PreVote, PreVoteReply, ReadIndex,
     ReadIndexReply, ReadOutcome, RequestVote, RequestVoteReply, SnapshotId, SnapshotMeta,
     SnapshotOutcome, TimeoutNow, Vote,
 };
@@ -255,5 +258,6 @@ pub use role::RoleKind;
 pub use run::ENTRY_OVERHEAD;
 pub use status::{PeerState, PeerStatus, Status};
 pub use types::{
-    ClusterId, EntryId, EntryKind, GroupId, Index, NodeId, RequestId, Seq, Term, Time,
+    ClusterId, EntryId, EntryKind, GroupId, HistoryId, Incarnation, Index, NodeId, RequestId, Seq,
+    Term, Time,
 };

@@ -5,7 +5,7 @@
 //! old configuration, some only in the new one, and every decision needs a majority of each (see
 //! `quorum.rs`). The rules by which configurations follow each other are in `change.rs`.
 
-use crate::types::NodeId;
+use crate::types::{HistoryId, Incarnation, NodeId};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
@@ -61,6 +61,10 @@ pub struct Member {
     pub id: NodeId,
     /// Whether it votes.
     pub role: MemberRole,
+    /// Which storage speaks for the node: messages of another one count for nothing. `None` until a
+    /// leader has heard it, and in clusters without incarnations. See
+    /// [`Config::incarnation`](crate::Config::incarnation).
+    pub incarnation: Option<Incarnation>,
     /// Leadership goes to a healthy voter of the greatest priority; voters of lower priority wait
     /// longer before they campaign. Equal by default.
     pub priority: u8,
@@ -75,6 +79,7 @@ impl Member {
         Member {
             id,
             role: MemberRole::Voter,
+            incarnation: None,
             priority: 0,
             context: Bytes::new(),
         }
@@ -85,6 +90,16 @@ impl Member {
         Member {
             role: MemberRole::Learner,
             ..Member::voter(id)
+        }
+    }
+
+    /// The same, bound to this storage.
+    #[must_use]
+    pub fn with_incarnation(self, incarnation: Incarnation) -> Member {
+        let incarnation = Some(incarnation);
+        Member {
+            incarnation,
+            ..self
         }
     }
 
@@ -106,6 +121,8 @@ impl Member {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Membership {
     members: Vec<Member>,
+    /// The founding of the log in which it stands; `None` without incarnations.
+    history: Option<HistoryId>,
 }
 
 impl Membership {
@@ -122,7 +139,30 @@ impl Membership {
         let mut members: Vec<Member> = members.into_iter().collect();
         members.sort_by_key(|member| member.id);
         members.dedup_by_key(|member| member.id);
-        Membership { members }
+        let history = None;
+        Membership { members, history }
+    }
+
+    /// The configuration with these members, in the same history.
+    pub(crate) fn with_members(&self, members: impl IntoIterator<Item = Member>) -> Membership {
+        Membership {
+            history: self.history,
+            ..Membership::of(members)
+        }
+    }
+
+    /// The same, as part of this history. A tool that continues a cluster by force gives it a new
+    /// one, drawn at random, so that disks of the old one are refused.
+    #[must_use]
+    pub fn with_history(self, history: HistoryId) -> Membership {
+        let history = Some(history);
+        Membership { history, ..self }
+    }
+
+    /// The founding of the log in which it stands; `None` without
+    /// [incarnations](crate::Config::incarnation), and before the cluster is founded.
+    pub fn history(&self) -> Option<HistoryId> {
+        self.history
     }
 
     /// The members, in the order of their ids.
@@ -182,9 +222,7 @@ impl Membership {
             let member = member.clone();
             Some(Member { role, ..member })
         };
-        Membership {
-            members: self.members.iter().filter_map(ended).collect(),
-        }
+        self.with_members(self.members.iter().filter_map(ended))
     }
 
     /// The joint configuration that leads from this one to `target`; neither is joint.
@@ -213,7 +251,7 @@ impl Membership {
                 members.push(Member { role, ..member });
             }
         }
-        Membership::of(members)
+        self.with_members(members)
     }
 
     /// The least priority of a voter that is above `priority`.
@@ -236,8 +274,8 @@ impl Membership {
 
     /// About the length of [`Membership::encode`], never below it.
     pub(crate) fn encoded_len(&self) -> u64 {
-        let member = |member: &Member| 10 + 1 + 2 + 5 + member.context.len() as u64;
-        10 + self.members.iter().map(member).sum::<u64>()
+        let member = |member: &Member| 10 + 1 + 11 + 2 + 5 + member.context.len() as u64;
+        10 + 11 + self.members.iter().map(member).sum::<u64>()
     }
 
     /// The payload of a membership entry.
@@ -274,7 +312,11 @@ impl fmt::Display for Membership {
                 MemberRole::Outgoing => " outgoing",
                 MemberRole::Demoted => " demoted",
             };
-            write!(f, "{comma}{}{mark}", member.id)?;
+            write!(f, "{comma}{}", member.id)?;
+            if let Some(incarnation) = member.incarnation {
+                write!(f, ":{incarnation}")?;
+            }
+            f.write_str(mark)?;
         }
         f.write_str("}")
     }

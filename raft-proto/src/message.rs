@@ -3,7 +3,7 @@
 
 use crate::entries::Entries;
 use crate::membership::Membership;
-use crate::types::{EntryId, Index, Term};
+use crate::types::{EntryId, HistoryId, Incarnation, Index, Term};
 use alloc::boxed::Box;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -160,6 +160,24 @@ pub struct RequestVote {
     pub last_log: EntryId,
     /// Why it campaigns.
     pub campaign: Campaign,
+    /// Where the candidate's log comes from.
+    pub lineage: Lineage,
+}
+
+/// Where a node's log comes from. Nodes whose lineages contradict each other refuse each other's
+/// requests: their entries may differ at equal indexes and terms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Lineage {
+    /// It does not say: the node has no [`Incarnation`], or it joins and knows no configuration.
+    #[default]
+    Unknown,
+    /// It waits for its cluster to be founded.
+    Founding {
+        /// The [`Checksum`](crate::Checksum) of the founders' list: all founders need the same.
+        founders: u32,
+    },
+    /// Its configuration says.
+    Of(HistoryId),
 }
 
 /// Why a candidate campaigns.
@@ -186,6 +204,8 @@ pub struct PreVote {
     pub last_log: EntryId,
     /// Why it would campaign.
     pub campaign: Campaign,
+    /// Where the sender's log comes from.
+    pub lineage: Lineage,
 }
 
 /// The answer to a [`PreVote`]. It promises nothing.
@@ -198,9 +218,29 @@ pub struct PreVoteReply {
     pub asked: Term,
     /// Whether the voter would vote for the sender in that term.
     pub vote: Vote,
-    /// The voter's commitIndex, if the sender of the request is no member in the configuration that
-    /// is in force there. A sender that knows no later configuration was removed.
-    pub removed_at: Option<Index>,
+    /// Why the sender of the request could never win, as far as the voter knows.
+    pub dismissal: Option<Dismissal>,
+}
+
+/// Why a node that asks for votes could never win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Dismissal {
+    /// It is no member in the configuration that is in force at `index`, which is committed. A node
+    /// that knows no later configuration was removed.
+    Removed {
+        /// The voter's commitIndex.
+        index: Index,
+    },
+    /// Another storage has its number.
+    OtherIncarnation {
+        /// The voter's commitIndex; for a node that waits for its cluster to be founded, the index
+        /// of the voter's configuration, which may not be committed.
+        index: Index,
+        /// The member with its number.
+        named: Incarnation,
+    },
+    /// It was given another list of founders than the voter.
+    OtherFounders,
 }
 
 /// The leader asks a follower that has its whole log to campaign at once (thesis 3.10). With
@@ -298,6 +338,8 @@ pub struct AppendEntries {
     /// 0 before the first. Receivers no longer answer a candidate that campaigns because of that
     /// transfer, or of an earlier one, while they have contact with the sender.
     pub revoked: u64,
+    /// Where the leader's log comes from.
+    pub lineage: Lineage,
 }
 
 /// The answer to an [`AppendEntries`].

@@ -19,11 +19,11 @@
 
 use crate::action::Action;
 use crate::config::{CheckQuorum, PreVoting};
-use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
-use crate::quorum;
+use crate::error::Rejection;
+use crate::message::{Campaign, Dismissal, Message, PreVote, PreVoteReply, Vote};
 use crate::raft::Raft;
 use crate::role::{Role, TransferPreVotes};
-use crate::types::{Index, NodeId};
+use crate::types::{Incarnation, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -53,6 +53,7 @@ impl Raft {
             term: self.hard_state.term().next(),
             last_log: self.log.last(),
             campaign,
+            lineage: self.lineage(),
         };
         self.vote_retry.prepare(Message::PreVote(request));
         self.vote_retry.begin(self.now, &self.config);
@@ -79,11 +80,19 @@ impl Raft {
         if !votes.contains(&voter) {
             votes.push(voter);
         }
-        let granted = |id| votes.contains(&id);
+        let votes = core::mem::take(votes);
+        let elects = self.elects(|id| votes.contains(&id));
+        match &mut self.role {
+            Role::PreCandidate(pre_candidate) => pre_candidate.granted = votes,
+            Role::Follower(follower) => {
+                if let Some(transfer) = &mut follower.transfer {
+                    transfer.granted = votes;
+                }
+            }
+            Role::Candidate(_) | Role::Leader(_) => {}
+        }
         // A follower may have lost its own vote since it asked.
-        if quorum::reached(self.configurations.membership(), granted) == Some(true)
-            && self.may_campaign()
-        {
+        if elects && self.may_campaign() {
             self.campaign(campaign, actions);
         }
     }
@@ -93,7 +102,13 @@ impl Raft {
     /// it because of a leader. Without CheckQuorum it would not: a leader that is heard but hears
     /// nobody never steps down then, and must not keep its followers from electing another. A
     /// receiver whose present term or vote is not on disk yet would not vote soon.
-    pub(crate) fn pre_vote(&self, from: NodeId, request: PreVote, actions: &mut Vec<Action>) {
+    pub(crate) fn pre_vote(
+        &self,
+        from: NodeId,
+        incarnation: Option<Incarnation>,
+        request: PreVote,
+        actions: &mut Vec<Action>,
+    ) {
         let ours = self.hard_state.term();
         let would_vote = request.term > ours
             && request
@@ -109,7 +124,7 @@ impl Raft {
             } else {
                 Vote::Refused
             },
-            removed_at: self.committed_without(from),
+            dismissal: self.dismissal_of(from, incarnation, request.lineage),
         });
         actions.push(Action::Send { to: from, message });
     }
@@ -165,49 +180,63 @@ impl Raft {
         since.after(self.config.election_timeout_max) <= self.now
     }
 
-    /// commitIndex, if `node` is no member there.
-    fn committed_without(&self, node: NodeId) -> Option<Index> {
-        let index = self.commit_index();
-        let membership = self.configurations.as_of(index);
-        // Nothing is committed yet, or this node has yet to join and knows no configuration.
-        let unknown = index == Index::ZERO || membership.is_empty();
-        (!unknown && membership.get(node).is_none()).then_some(index)
-    }
-
-    /// A voter says that this node is no member of the configuration that is in force at `index`,
-    /// which is committed. If this node knows no later one, its candidacy is over.
-    fn learn_removal(&mut self, index: Index, actions: &mut Vec<Action>) {
+    /// A voter says why this node could never win. If this node knows no later configuration, its
+    /// candidacy is over.
+    fn learn_dismissal(
+        &mut self,
+        dismissal: Dismissal,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Rejection> {
+        let (index, named) = match dismissal {
+            Dismissal::Removed { index } => (index, None),
+            Dismissal::OtherIncarnation { index, named } => (index, Some(named)),
+            // It is founded with neither, until the lists are the same.
+            Dismissal::OtherFounders => return Err(Rejection::OtherFounders),
+        };
         let campaigned = self.may_campaign();
         self.removed_at = self.removed_at.max(index);
         if !campaigned || self.may_campaign() {
-            return;
+            return Ok(());
         }
         match self.role {
             Role::PreCandidate(_) | Role::Candidate(_) => self.become_follower(None, actions),
             // A leader finds out by its own log.
             Role::Follower(_) | Role::Leader(_) => {}
         }
-        actions.push(Action::Removed { index });
+        match named {
+            Some(named) => {
+                self.replaced_by = Some(named);
+                actions.push(Action::Replaced { index, named });
+            }
+            None => actions.push(Action::Removed { index }),
+        }
+        Ok(())
     }
 
     /// A voter answered.
     pub(crate) fn pre_vote_reply(
         &mut self,
         from: NodeId,
+        incarnation: Option<Incarnation>,
         reply: PreVoteReply,
         actions: &mut Vec<Action>,
-    ) {
+    ) -> Result<(), Rejection> {
         let ours = self.hard_state.term();
         let is_voter = self.configurations.membership().is_voter(from);
-        if is_voter && let Some(index) = reply.removed_at {
-            self.learn_removal(index, actions);
+        if is_voter && let Some(dismissal) = reply.dismissal {
+            self.learn_dismissal(dismissal, actions)?;
         }
         if reply.term > ours {
             if self.may_teach_term(from) {
                 self.adopt_term(reply.term, actions);
             }
-        } else if is_voter && reply.vote == Vote::Granted && reply.asked == ours.next() {
+        } else if is_voter
+            && reply.vote == Vote::Granted
+            && reply.asked == ours.next()
+            && self.counts_votes_of(incarnation)
+        {
             self.count_pre_vote(from, actions);
         }
+        Ok(())
     }
 }

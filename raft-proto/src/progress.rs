@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::message::MessageLimits;
 use crate::peer_timer::PeerTimer;
 use crate::snapshot_transfer::SnapshotTransfer;
-use crate::types::{EntryId, Index, NodeId, Time};
+use crate::types::{EntryId, Incarnation, Index, NodeId, Time};
 use crate::window::Window;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -56,6 +56,8 @@ pub(crate) struct Peer {
     pub(crate) disk_progress_at: Option<Time>,
     /// It is no member any more, and is to be told so.
     pub(crate) departure: Option<Departure>,
+    /// The storage under its number that was heard last, if the configuration names none.
+    pub(crate) incarnation: Option<Incarnation>,
     /// What it takes, as it said in this term.
     pub(crate) limits: Option<MessageLimits>,
     /// The first entry that it lacks and that fits no message that it takes (`limits.rs`).
@@ -241,6 +243,7 @@ impl Peer {
             voter_since: None,
             disk_progress_at: None,
             departure: None,
+            incarnation: None,
             limits: None,
             too_large: None,
         }
@@ -342,6 +345,13 @@ impl Peer {
     /// Whether its latest reply came within `period`.
     pub(crate) fn heard_within(&self, period: Duration, now: Time) -> bool {
         self.heard_at.is_some_and(|at| at.after(period) > now)
+    }
+
+    /// Whether it and `next`, which has its number, are different servers: it was removed, or the
+    /// configuration now names another storage.
+    pub(crate) fn is_succeeded_by(&self, next: &Peer) -> bool {
+        let is_named = next.incarnation.is_some();
+        self.departure.is_some() || is_named && next.incarnation != self.incarnation
     }
 
     /// It has a vote from now on, or has none. A voter that has not been heard yet counts as heard

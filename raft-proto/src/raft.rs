@@ -15,6 +15,7 @@ use crate::error::{
 use crate::event::{Event, Input};
 use crate::handover::{HandoverAttempts, RevokedTransfers};
 use crate::log::Log;
+use crate::incarnation::ForeignIncarnation;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::outbox::{Outbox, Withheld};
@@ -24,7 +25,7 @@ use crate::recovered::Recovered;
 use crate::role::{Follower, Handover, Leader, Role, RoleKind};
 use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
-use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
+use crate::types::{EntryId, Incarnation, Index, NodeId, Seq, Term, Time};
 use crate::vote_request::VoteRetry;
 use crate::writes::Writes;
 use alloc::collections::VecDeque;
@@ -58,6 +59,15 @@ pub struct Raft {
     pub(crate) no_votes_before: Time,
     /// Up to here a voter has committed, and this node is no member there; 0 if no voter said so.
     pub(crate) removed_at: Index,
+    /// This node's storage (`incarnation.rs`).
+    pub(crate) incarnation: Option<Incarnation>,
+    /// The checksum of the list of founders, if this node is one of them.
+    pub(crate) founders: Option<u32>,
+    /// Other storages that spoke under a member's number.
+    pub(crate) foreign: Vec<ForeignIncarnation>,
+    /// The storage that the configuration in force, or a voter's, names for this node's number, if
+    /// it is another one.
+    pub(crate) replaced_by: Option<Incarnation>,
     /// The voters that it asked for votes when it campaigned last.
     pub(crate) votes_requested: Vec<NodeId>,
     pub(crate) vote_retry: VoteRetry,
@@ -157,6 +167,10 @@ impl Raft {
             uncommitted_since: None,
             no_votes_before: Time::ZERO,
             removed_at: Index::ZERO,
+            incarnation: initial.incarnation,
+            founders: initial.founders,
+            foreign: Vec::new(),
+            replaced_by: None,
             votes_requested: Vec::new(),
             vote_retry: VoteRetry::default(),
             handed_over: None,
@@ -193,14 +207,18 @@ impl Raft {
     pub fn step_into(&mut self, event: Event, actions: &mut Vec<Action>) {
         self.now = self.now.max(event.at);
         if !self.started {
-            self.start();
+            self.start(actions);
         }
         if let Some(fault) = self.fault {
             return refuse_faulted(fault, &event.input, actions);
         }
         match event.input {
             Input::Tick => self.tick(actions),
-            Input::Receive { from, message } => self.receive(from, message, actions),
+            Input::Receive {
+                from,
+                incarnation,
+                message,
+            } => self.receive(from, incarnation, message, actions),
             Input::Propose { id, commands } => self.propose(id, commands, actions),
             Input::Persisted { seq } => self.persisted(seq, actions),
             Input::PersistFailed { seq } => return self.persist_failed(seq, actions),
@@ -238,8 +256,9 @@ impl Raft {
     }
 
     /// "When servers start up, they begin as followers" (section 5.2), with a full timeout.
-    fn start(&mut self) {
+    fn start(&mut self, actions: &mut Vec<Action>) {
         self.started = true;
+        self.compare_incarnations(actions);
         self.block_votes_after_start();
         if let Role::Follower(follower) = &mut self.role {
             follower.reset_election_timer(self.now);

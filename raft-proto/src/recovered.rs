@@ -8,7 +8,7 @@ use crate::error::RecoveryError;
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::message::SnapshotMeta;
-use crate::types::{EntryId, Index, Term};
+use crate::types::{EntryId, Incarnation, Index, Term};
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,10 @@ pub(crate) struct InitialState {
     pub(crate) identity: Option<Box<Identity>>,
     /// Everything up to here is committed and in the service.
     pub(crate) applied: Index,
+    /// This storage.
+    pub(crate) incarnation: Option<Incarnation>,
+    /// The checksum of the list of founders, if this node is one of them.
+    pub(crate) founders: Option<u32>,
 }
 
 impl Recovered {
@@ -68,19 +72,29 @@ impl Recovered {
         let kept = self.log_from(&log, snapshot);
         let taken = configurations.extend(&self.entries, kept);
         taken.map_err(|_| RecoveryError::DamagedMembership)?;
-        Ok(InitialState {
-            log,
-            configurations,
-            identity: match self.identity {
-                Some(_) => None,
-                None => Some(Box::new(Identity {
+        let founders = bootstrap.get(config.node_id);
+        let founders = founders.map(|_| bootstrap.founders_checksum());
+        let (incarnation, identity) = match &self.identity {
+            Some(identity) => (identity.incarnation, None),
+            None => {
+                let incarnation = config.incarnation;
+                let identity = Identity {
                     cluster_id: config.cluster_id,
                     group_id: config.group_id,
                     node_id: config.node_id,
                     bootstrap,
-                })),
-            },
+                    incarnation,
+                };
+                (incarnation, Some(Box::new(identity)))
+            }
+        };
+        Ok(InitialState {
+            log,
+            configurations,
+            identity,
             applied: applied.max(snapshot.index),
+            incarnation,
+            founders,
         })
     }
 

@@ -17,7 +17,7 @@ use crate::command_limit::TooLarge;
 use crate::config::Config;
 use crate::entries::Entries;
 use crate::log::Log;
-use crate::message::{AppendEntries, Message, SnapshotMeta};
+use crate::message::{AppendEntries, Lineage, Message, SnapshotMeta};
 use crate::peer_timer::Due;
 use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
@@ -40,6 +40,8 @@ pub(crate) struct Replicator<'a> {
     round: u64,
     /// The latest transfer that was given up (`transfer.rs`).
     revoked: u64,
+    /// Where this leader's log comes from.
+    lineage: Lineage,
 }
 
 impl Raft {
@@ -61,6 +63,7 @@ impl Raft {
             appended_bytes: leader.appended_bytes,
             round: leader.reads.round,
             revoked: leader.transfers_revoked,
+            lineage: self.configurations.membership().lineage(),
         };
         Some((leader, replicator))
     }
@@ -400,6 +403,7 @@ impl Replicator<'_> {
             entries,
             round: self.round,
             revoked: self.revoked,
+            lineage: self.lineage,
         });
         actions.push(Action::Send {
             to: peer.id,

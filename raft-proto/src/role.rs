@@ -8,7 +8,7 @@ use crate::message::{SnapshotId, SnapshotMeta};
 use crate::progress::Peer;
 use crate::quorum;
 use crate::reads::{ForwardedReads, LeaderReads};
-use crate::types::{Index, NodeId, RequestId, Time};
+use crate::types::{Incarnation, Index, NodeId, RequestId, Time};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -171,7 +171,15 @@ pub(crate) struct PreCandidate {
     pub(crate) granted: Vec<NodeId>,
     /// The votes that it has as a candidate of its term, if it was one until now. The term is still
     /// the same, so votes that come late make it the leader.
-    pub(crate) candidacy: Option<Vec<NodeId>>,
+    pub(crate) candidacy: Option<Vec<Ballot>>,
+}
+
+/// A vote for a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Ballot {
+    pub(crate) voter: NodeId,
+    /// The storage that holds the vote.
+    pub(crate) incarnation: Option<Incarnation>,
 }
 
 /// What only a candidate has.
@@ -183,8 +191,8 @@ pub(crate) struct Candidate {
     pub(crate) began_at: Time,
     /// How long it waits for votes, once its requests have left.
     pub(crate) election_timeout: Duration,
-    /// The voters that have voted for this node in this term, each once, however often it says so.
-    pub(crate) granted: Vec<NodeId>,
+    /// The votes for this node in this term, one a voter, however often it says so.
+    pub(crate) granted: Vec<Ballot>,
 }
 
 /// What only a leader has.

@@ -37,6 +37,7 @@ impl Raft {
     fn leader_tick(&mut self, actions: &mut Vec<Action>) {
         self.hand_over_by_priority(actions);
         self.expire_departures();
+        self.name_incarnations(actions);
         if matches!(&self.role, Role::Leader(leader) if leader.deadline() <= self.now) {
             self.send_due(actions);
         }

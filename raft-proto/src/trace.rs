@@ -17,9 +17,10 @@
 use crate::action::{Action, InstalledLog, Proposal, Write};
 use crate::entries::Entries;
 use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
+use crate::incarnation::ForeignIncarnation;
 use crate::membership::MemberRole;
 use crate::message::{
-    AppendOutcome, Campaign, Message, ReadOutcome, SnapshotId, SnapshotOutcome, Vote,
+    AppendOutcome, Campaign, Dismissal, Lineage, Message, ReadOutcome, SnapshotId, SnapshotOutcome, Vote,
 };
 use crate::types::{Index, NodeId, RequestId, Term};
 use core::fmt::{self, Display, Formatter};
@@ -85,7 +86,7 @@ impl Display for Line<'_, Input> {
         write!(f, "{node_at_term} ")?;
         match input {
             Input::Tick => f.write_str("tick"),
-            Input::Receive { from, message } => write!(f, "<- {from} {}", Contents(message)),
+            Input::Receive { from, message, .. } => write!(f, "<- {from} {}", Contents(message)),
             Input::Propose { id, commands } => {
                 let bytes: usize = commands.iter().map(<[u8]>::len).sum();
                 let amount = Amount {
@@ -225,6 +226,10 @@ impl Display for Line<'_, Action> {
                 limit,
             } => write!(f, "{peer} cannot take {index}: {size}B, takes {limit}B"),
             Action::Removed { index } => write!(f, "no member any more at {index}"),
+            Action::ForeignIncarnation(found) => foreign(f, found),
+            Action::Replaced { index, named } => {
+                write!(f, "replaced by the storage {named} at {index}")
+            }
             Action::Faulted { reason } => write!(f, "faulted: {reason}"),
         }
     }
@@ -315,6 +320,7 @@ impl Display for Contents<'_> {
             Message::RequestVote(request) => {
                 write!(f, " last={}", request.last_log)?;
                 campaign(f, request.campaign)?;
+                lineage(f, request.lineage)?;
             }
             Message::RequestVoteReply(reply) => f.write_str(match reply.vote {
                 Vote::Granted => " granted",
@@ -341,6 +347,7 @@ impl Display for Contents<'_> {
             Message::PreVote(request) => {
                 write!(f, " last={}", request.last_log)?;
                 campaign(f, request.campaign)?;
+                lineage(f, request.lineage)?;
             }
             Message::PreVoteReply(reply) => {
                 f.write_str(match reply.vote {
@@ -348,9 +355,7 @@ impl Display for Contents<'_> {
                     Vote::Refused => " refused",
                 })?;
                 write!(f, " asked={}", reply.asked)?;
-                if let Some(index) = reply.removed_at {
-                    write!(f, " removed at {index}")?;
-                }
+                dismissal(f, reply.dismissal)?;
             }
             Message::TimeoutNow(request) => write!(f, " transfer={}", request.transfer)?,
             Message::ReadIndex(request) => read_number(f, request.number, request.stored)?,
@@ -376,6 +381,36 @@ impl Display for Contents<'_> {
             }
         }
         write!(f, " term={}", message.term())
+    }
+}
+
+/// Another storage under a member's number.
+fn foreign(f: &mut Formatter<'_>, found: &ForeignIncarnation) -> fmt::Result {
+    let ForeignIncarnation { node, named, .. } = found;
+    match found.spoken {
+        Some(spoken) => write!(f, "{node} is {named}, not the storage {spoken} that speaks"),
+        None => write!(f, "{node} is {named}, not the unnamed storage that speaks"),
+    }
+}
+
+/// Why the sender of the request could never win.
+fn dismissal(f: &mut Formatter<'_>, dismissal: Option<Dismissal>) -> fmt::Result {
+    match dismissal {
+        Some(Dismissal::Removed { index }) => write!(f, " removed at {index}"),
+        Some(Dismissal::OtherIncarnation { index, named }) => {
+            write!(f, " replaced by {named} at {index}")
+        }
+        Some(Dismissal::OtherFounders) => f.write_str(" other founders"),
+        None => Ok(()),
+    }
+}
+
+/// Where a candidate's log comes from, if it says so.
+fn lineage(f: &mut Formatter<'_>, lineage: Lineage) -> fmt::Result {
+    match lineage {
+        Lineage::Unknown => Ok(()),
+        Lineage::Founding { founders } => write!(f, " founding {founders:08x}"),
+        Lineage::Of(history) => write!(f, " history={history}"),
     }
 }
 

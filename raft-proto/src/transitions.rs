@@ -111,11 +111,7 @@ impl Raft {
         let known = self.leader();
         let (last, now) = (self.log.last().index, self.now);
         let own = self.config.node_id;
-        let granted: &[NodeId] = match &self.role {
-            Role::Candidate(candidate) => &candidate.granted,
-            Role::PreCandidate(pre_candidate) => pre_candidate.candidacy.as_deref().unwrap_or(&[]),
-            Role::Follower(_) | Role::Leader(_) => &[],
-        };
+        let ballots = self.ballots();
         let latest = self.configurations.latest();
         // Those that a change removes which may not be committed yet are still to hear of it.
         let since = self.configurations.since(self.commit_index.get());
@@ -127,9 +123,11 @@ impl Raft {
         others.dedup();
         let peers = others.into_iter().map(|id| {
             let mut peer = Peer::new(id, last, now);
+            peer.incarnation = latest.membership.get(id).and_then(|it| it.incarnation);
             peer.set_voter(latest.membership.is_voter(id), now);
-            if granted.contains(&id) {
+            if let Some(ballot) = ballots.iter().find(|ballot| ballot.voter == id) {
                 peer.granted_vote(now);
+                peer.incarnation = peer.incarnation.or(ballot.incarnation);
             }
             peer
         });

@@ -4,10 +4,10 @@ use core::fmt;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// The identity of one server, unique in its cluster and never used again for another one.
+/// The number of one server, unique in its cluster.
 ///
-/// A server that lost its disk is a new server and needs a new id: it no longer has the votes and
-/// entries that it acknowledged.
+/// A server that lost its disk no longer has the votes and entries that it acknowledged. It may come
+/// back under its number only by a change of the membership that names its new [`Incarnation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub u64);
@@ -15,6 +15,35 @@ pub struct NodeId(pub u64);
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}", self.0)
+    }
+}
+
+/// The identity of one server's storage: which disk speaks under a [`NodeId`].
+///
+/// The driver draws it at random when a storage is made, and the first write stores it. A server
+/// whose storage was lost and made anew has the same id and another incarnation: it no longer has
+/// the votes and entries that it acknowledged, so the other members do not count it. See
+/// [`Config::incarnation`](crate::Config::incarnation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(pub u64);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// The identity of a replicated log: which founding it began with. Two logs of one cluster id can
+/// hold different entries at equal indexes and terms, if all servers were made anew and one old disk
+/// comes back. Their histories differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HistoryId(pub u64);
+
+impl fmt::Display for HistoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
     }
 }
 

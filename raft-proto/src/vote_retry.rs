@@ -14,7 +14,6 @@
 
 use crate::action::Action;
 use crate::message::Message;
-use crate::quorum;
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{NodeId, Time};
@@ -54,9 +53,8 @@ impl Raft {
     pub(crate) fn vote_retry_deadline(&self) -> Time {
         let (own, retry) = (self.config.node_id, &self.vote_retry);
         let answered = |id| id == own || retry.has_answered(id);
-        let membership = self.configurations.membership();
         let mut missing = retry.missing(self.config.election_timeout_min);
-        if missing.next().is_none() || quorum::reached(membership, answered) == Some(true) {
+        if missing.next().is_none() || self.elects(answered) {
             return Time::NEVER;
         }
         retry.due_at()

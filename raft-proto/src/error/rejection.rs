@@ -1,6 +1,7 @@
 //! Why a message was rejected.
 
-use crate::types::{EntryId, Index, NodeId, Term};
+use crate::message::Lineage;
+use crate::types::{EntryId, HistoryId, Index, NodeId, Term};
 use serde::{Deserialize, Serialize};
 
 /// Why a message was rejected. No correct peer sends such a message.
@@ -127,6 +128,21 @@ pub enum Rejection {
         /// The leader's last round.
         last: u64,
     },
+    /// The sender's log began with another founding of the cluster than this node's, or with none
+    /// that it can name. Entries of the two may differ at equal indexes and terms. Somebody has made
+    /// all storages anew, or continued the cluster by force, and one old storage has come back.
+    /// Decide which history is to live, and make the storages of the other one anew.
+    #[error("its log is of another history ({theirs:?}) than this node's ({ours})")]
+    OtherHistory {
+        /// The history in this node's configuration.
+        ours: HistoryId,
+        /// The sender's.
+        theirs: Lineage,
+    },
+    /// The sender was given another list of founders under the same cluster id. Give all founders
+    /// the same list, and make the storage of the one that has another list anew.
+    #[error("was given another list of founders under the same cluster id")]
+    OtherFounders,
     /// A leadership transfer (thesis 3.10) without a number: a leader counts its transfers from 1.
     #[error("a leadership transfer without a number")]
     NoTransfer,

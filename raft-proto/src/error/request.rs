@@ -2,7 +2,7 @@
 //! next.
 
 use super::fault::Fault;
-use crate::types::{Index, NodeId};
+use crate::types::{Incarnation, Index, NodeId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -222,6 +222,20 @@ pub enum ChangeError {
     /// The role is one that only a joint configuration has.
     #[error("{0} can be made a voter or a learner, nothing else")]
     InvalidRole(NodeId),
+    /// The member votes under another incarnation. To replace its disk, make it a learner with the
+    /// new incarnation first, and a voter once it has caught up.
+    #[error(
+        "{node} is a member with the storage {named}; make it a learner with the new one first"
+    )]
+    OtherIncarnation {
+        /// The member.
+        node: NodeId,
+        /// The incarnation that the configuration names.
+        named: Incarnation,
+    },
+    /// The node is to become a voter and has not been heard, so its incarnation is not known.
+    #[error("{0} has not been heard yet; wait until it has, or name its incarnation")]
+    UnknownIncarnation(NodeId),
     /// The configuration is as wanted already.
     #[error("nothing changes: the configuration is so already")]
     NothingChanges,

@@ -6,26 +6,46 @@ mod request_vote;
 
 use crate::action::Action;
 use crate::error::Rejection;
+use crate::incarnation::Audience;
 use crate::membership::Membership;
 use crate::message::Message;
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{NodeId, Term};
+use crate::types::{Incarnation, NodeId, Term};
 use alloc::vec::Vec;
 
 impl Raft {
     /// A message came. If no correct peer sends it, nothing changes.
-    pub(crate) fn receive(&mut self, from: NodeId, message: Message, actions: &mut Vec<Action>) {
+    pub(crate) fn receive(
+        &mut self,
+        from: NodeId,
+        incarnation: Option<Incarnation>,
+        message: Message,
+        actions: &mut Vec<Action>,
+    ) {
         let admitted = self.admit(from, &message);
-        if admitted.is_ok() {
-            self.note_election_message(from, &message);
+        let admitted = admitted.and_then(|()| self.admit_lineage(&message));
+        match admitted {
+            Ok(()) => {
+                let audience = self.admit_incarnation(from, incarnation, &message, actions);
+                if audience == Audience::Denied {
+                    return;
+                }
+                self.note_election_message(from, &message);
+            }
+            Err(Rejection::OtherFounders) => {
+                self.answer_dismissed(from, incarnation, &message, actions);
+            }
+            Err(_) => {}
         }
         let received = admitted.and_then(|()| match message {
             Message::RequestVote(request) => {
                 self.request_vote(from, request, actions);
                 Ok(())
             }
-            Message::RequestVoteReply(reply) => self.request_vote_reply(from, reply, actions),
+            Message::RequestVoteReply(reply) => {
+                self.request_vote_reply(from, incarnation, reply, actions)
+            }
             Message::AppendEntries(request) => self.append_entries(from, request, actions),
             Message::AppendEntriesReply(reply) => self.append_entries_reply(from, reply, actions),
             Message::InstallSnapshot(request) => self.install_snapshot(from, *request, actions),
@@ -33,14 +53,11 @@ impl Raft {
                 self.install_snapshot_reply(from, reply, actions)
             }
             Message::PreVote(request) => {
-                self.pre_vote(from, request, actions);
+                self.pre_vote(from, incarnation, request, actions);
                 self.follow_pre_vote(request);
                 Ok(())
             }
-            Message::PreVoteReply(reply) => {
-                self.pre_vote_reply(from, reply, actions);
-                Ok(())
-            }
+            Message::PreVoteReply(reply) => self.pre_vote_reply(from, incarnation, reply, actions),
             Message::TimeoutNow(request) => self.timeout_now(from, request, actions),
             Message::ReadIndex(request) => self.read_index(from, request, actions),
             Message::ReadIndexReply(reply) => self.read_index_reply(from, reply, actions),

@@ -5,8 +5,8 @@ use crate::error::Rejection;
 use crate::message::{Message, RequestVote, RequestVoteReply, Vote};
 use crate::outbox::Withheld;
 use crate::raft::Raft;
-use crate::role::Role;
-use crate::types::NodeId;
+use crate::role::{Ballot, Role};
+use crate::types::{Incarnation, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -84,6 +84,7 @@ impl Raft {
     pub(super) fn request_vote_reply(
         &mut self,
         from: NodeId,
+        incarnation: Option<Incarnation>,
         reply: RequestVoteReply,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
@@ -104,8 +105,12 @@ impl Raft {
             if self.may_teach_term(from) {
                 self.adopt_term(term, actions);
             }
-        } else if term == ours && self.configurations.membership().is_voter(from) {
-            self.count_vote(from, reply.vote, actions);
+        } else if term == ours
+            && self.configurations.membership().is_voter(from)
+            && self.counts_votes_of(incarnation)
+        {
+            let voter = from;
+            self.count_vote(Ballot { voter, incarnation }, reply.vote, actions);
         }
         Ok(())
     }

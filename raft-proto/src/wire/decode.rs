@@ -1,12 +1,16 @@
 //! Bytes to messages, under limits.
 
-use super::{DecodeError, Envelope, Limits, ReceiveError, VERSION, tag};
+use super::{
+    DecodeError, Envelope, Limits, ReceiveError, Received, VERSION, WITH_INCARNATION, tag,
+};
 use crate::config::Config;
 use crate::entries::Entries;
 use crate::membership::Membership;
-use crate::message::{AppendEntries, InstallSnapshot, Message, SnapshotMeta};
+use crate::message::{
+    AppendEntries, InstallSnapshot, Lineage, Message, PreVote, RequestVote, SnapshotMeta,
+};
 use crate::run::{Payloads, Run, Segment};
-use crate::types::{ClusterId, EntryId, EntryKind, GroupId, NodeId, Term};
+use crate::types::{ClusterId, EntryId, EntryKind, GroupId, Incarnation, NodeId, Term};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -45,10 +49,12 @@ pub fn decode_envelope(frame: &[u8]) -> Result<Envelope, DecodeError> {
 ///     Config::new(ClusterId(7), NodeId(id), start, 0)
 /// };
 /// let message = Message::TimeoutNow(TimeoutNow { term: Term(1), transfer: 1 });
-/// let frame = wire::encode(&Envelope::new(&node(1), NodeId(2)), &message);
+/// let incarnation = Some(Incarnation(0x5eed));
+/// let frame = wire::encode(&Envelope::new(&node(1), incarnation, NodeId(2)), &message);
 ///
 /// let received = Receiver::new(&node(2)).accept(frame.clone())?;
-/// assert_eq!(received, (NodeId(1), message));
+/// let from = NodeId(1);
+/// assert_eq!(Input::from(received), Input::Receive { from, incarnation, message });
 /// let misdirected = Receiver::new(&node(3)).accept(frame);
 /// assert!(matches!(misdirected, Err(ReceiveError::OtherAddressee { .. })));
 /// # Ok::<(), ReceiveError>(())
@@ -77,20 +83,24 @@ impl Receiver {
         &self.limits
     }
 
-    /// The sender and the message, to be given to the core as
-    /// [`Receive`](crate::Input::Receive).
+    /// The message and its sender, to be given to the core as [`Receive`](crate::Input::Receive),
+    /// into which it converts.
     ///
     /// # Errors
     ///
     /// [`ReceiveError`] if the frame is of another cluster or group, or for another node, which is
     /// checked before the message is read; or if it holds no message.
-    pub fn accept(&self, frame: Bytes) -> Result<(NodeId, Message), ReceiveError> {
+    pub fn accept(&self, frame: Bytes) -> Result<Received, ReceiveError> {
         check_size(&frame, &self.limits)?;
         let mut reader = Reader { rest: &frame };
         let envelope = reader.envelope()?;
         self.check(&envelope)?;
         let message = reader.message(&frame, &self.limits)?;
-        Ok((envelope.from, message))
+        Ok(Received {
+            from: envelope.from,
+            incarnation: envelope.incarnation,
+            message,
+        })
     }
 
     fn check(&self, envelope: &Envelope) -> Result<(), ReceiveError> {
@@ -154,12 +164,19 @@ impl<'a> Reader<'a> {
     }
 
     fn envelope(&mut self) -> Result<Envelope, DecodeError> {
-        let version: u8 = self.take("version")?;
+        let first: u8 = self.take("version")?;
+        let version = first & !WITH_INCARNATION;
         if version != VERSION {
             return Err(DecodeError::UnknownVersion { found: version });
         }
         let (cluster_id, group_id, from, to) = self.take("envelope")?;
+        let incarnation = if first & WITH_INCARNATION == 0 {
+            None
+        } else {
+            Some(self.take::<Incarnation>("incarnation")?)
+        };
         Ok(Envelope {
+            incarnation,
             cluster_id,
             group_id,
             from,
@@ -168,10 +185,22 @@ impl<'a> Reader<'a> {
     }
 
     fn message(&mut self, frame: &Bytes, limits: &Limits) -> Result<Message, DecodeError> {
-        let message = match self.take("message kind")? {
-            tag::REQUEST_VOTE => Message::RequestVote(self.take("RequestVote")?),
+        let kind: u8 = self.take("message kind")?;
+        let (kind, lineage) = self.lineage(kind)?;
+        let message = match kind {
+            tag::REQUEST_VOTE => {
+                let (term, last_log, campaign) = self.take("RequestVote")?;
+                Message::RequestVote(RequestVote {
+                    term,
+                    last_log,
+                    campaign,
+                    lineage,
+                })
+            }
             tag::REQUEST_VOTE_REPLY => Message::RequestVoteReply(self.take("RequestVoteReply")?),
-            tag::APPEND_ENTRIES => Message::AppendEntries(self.append_entries(frame, limits)?),
+            tag::APPEND_ENTRIES => {
+                Message::AppendEntries(self.append_entries(frame, limits, lineage)?)
+            }
             tag::APPEND_ENTRIES_REPLY => {
                 Message::AppendEntriesReply(self.take("AppendEntriesReply")?)
             }
@@ -181,7 +210,15 @@ impl<'a> Reader<'a> {
             tag::INSTALL_SNAPSHOT_REPLY => {
                 Message::InstallSnapshotReply(self.take("InstallSnapshotReply")?)
             }
-            tag::PRE_VOTE => Message::PreVote(self.take("PreVote")?),
+            tag::PRE_VOTE => {
+                let (term, last_log, campaign) = self.take("PreVote")?;
+                Message::PreVote(PreVote {
+                    term,
+                    last_log,
+                    campaign,
+                    lineage,
+                })
+            }
             tag::PRE_VOTE_REPLY => Message::PreVoteReply(self.take("PreVoteReply")?),
             tag::TIMEOUT_NOW => Message::TimeoutNow(self.take("TimeoutNow")?),
             tag::READ_INDEX => Message::ReadIndex(self.take("ReadIndex")?),
@@ -197,10 +234,29 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The kind of a message without its mark, and the lineage that the mark announces.
+    fn lineage(&mut self, kind: u8) -> Result<(u8, Lineage), DecodeError> {
+        let field = "message kind";
+        if kind & tag::WITH_LINEAGE == 0 {
+            return Ok((kind, Lineage::Unknown));
+        }
+        match kind & !tag::WITH_LINEAGE {
+            kind @ (tag::REQUEST_VOTE | tag::APPEND_ENTRIES | tag::PRE_VOTE) => {
+                match self.take("lineage")? {
+                    // It is not written.
+                    Lineage::Unknown => Err(DecodeError::UnknownKind { field: "lineage" }),
+                    lineage @ (Lineage::Founding { .. } | Lineage::Of(_)) => Ok((kind, lineage)),
+                }
+            }
+            _ => Err(DecodeError::UnknownKind { field }),
+        }
+    }
+
     fn append_entries(
         &mut self,
         frame: &Bytes,
         limits: &Limits,
+        lineage: Lineage,
     ) -> Result<AppendEntries, DecodeError> {
         let (term, prev_log, leader_commit, round, revoked, region) = self.take("AppendEntries")?;
         let region = self.split_region(frame, region)?;
@@ -212,6 +268,7 @@ impl<'a> Reader<'a> {
             entries,
             round,
             revoked,
+            lineage,
         })
     }
 

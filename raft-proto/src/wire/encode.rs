@@ -1,17 +1,17 @@
 //! Messages to bytes.
 
-use super::{Envelope, VERSION, tag};
+use super::{Envelope, VERSION, WITH_INCARNATION, tag};
 use crate::entries::Entries;
-use crate::message::Message;
+use crate::message::{Lineage, Message};
 use crate::run::{ENTRY_OVERHEAD, Segment};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
-/// The bytes of the longest header without its runs and members: four ids and at most eight numbers
-/// of ten bytes each, and three single bytes.
-const FIXED_BYTES: usize = 128;
+/// The bytes of the longest header without its runs and members: five ids and at most nine numbers
+/// of ten bytes each, and four single bytes.
+const FIXED_BYTES: usize = 144;
 
 /// The frame of `message`.
 ///
@@ -36,19 +36,16 @@ pub fn encode_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Message) 
 pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Message) {
     frame.reserve(FIXED_BYTES + beyond_fixed(message));
     let mut to = Writer(frame);
-    to.put(&(
-        VERSION,
-        envelope.cluster_id,
-        envelope.group_id,
-        envelope.from,
-        envelope.to,
-    ));
+    to.put_envelope(envelope);
     match message {
-        Message::RequestVote(message) => to.put(&(tag::REQUEST_VOTE, message)),
+        Message::RequestVote(message) => {
+            to.put_kind(tag::REQUEST_VOTE, message.lineage);
+            to.put(&(message.term, message.last_log, message.campaign));
+        }
         Message::RequestVoteReply(message) => to.put(&(tag::REQUEST_VOTE_REPLY, message)),
         Message::AppendEntries(message) => {
+            to.put_kind(tag::APPEND_ENTRIES, message.lineage);
             to.put(&(
-                tag::APPEND_ENTRIES,
                 message.term,
                 message.prev_log,
                 message.leader_commit,
@@ -66,7 +63,10 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
             &message.snapshot,
         )),
         Message::InstallSnapshotReply(message) => to.put(&(tag::INSTALL_SNAPSHOT_REPLY, message)),
-        Message::PreVote(message) => to.put(&(tag::PRE_VOTE, message)),
+        Message::PreVote(message) => {
+            to.put_kind(tag::PRE_VOTE, message.lineage);
+            to.put(&(message.term, message.last_log, message.campaign));
+        }
         Message::PreVoteReply(message) => to.put(&(tag::PRE_VOTE_REPLY, message)),
         Message::TimeoutNow(message) => to.put(&(tag::TIMEOUT_NOW, message)),
         Message::ReadIndex(message) => to.put(&(tag::READ_INDEX, message)),
@@ -122,6 +122,34 @@ impl Writer<'_> {
         let result = postcard::serialize_with_flavor(value, Growing(self.0));
         // Encoding fails only when the buffer is full, and this one grows.
         debug_assert!(result.is_ok(), "{result:?}");
+    }
+
+    fn put_envelope(&mut self, envelope: &Envelope) {
+        let flag = if envelope.incarnation.is_some() {
+            WITH_INCARNATION
+        } else {
+            0
+        };
+        self.put(&(
+            VERSION | flag,
+            envelope.cluster_id,
+            envelope.group_id,
+            envelope.from,
+            envelope.to,
+        ));
+        if let Some(incarnation) = envelope.incarnation {
+            self.put(&incarnation);
+        }
+    }
+
+    /// The kind of a message, and the lineage that it carries.
+    fn put_kind(&mut self, kind: u8, lineage: Lineage) {
+        match lineage {
+            Lineage::Unknown => self.put(&kind),
+            Lineage::Founding { .. } | Lineage::Of(_) => {
+                self.put(&(kind | tag::WITH_LINEAGE, lineage));
+            }
+        }
     }
 
     /// The length of the region, the number of runs, and the runs. Adjacent segments of one

@@ -9,9 +9,11 @@
 //!
 //! | part | field | encoding |
 //! |---|---|---|
-//! | envelope | version | one byte: 1 |
+//! | envelope | version | one byte: 1, and 0x80 if the sender has an incarnation |
 //! | | cluster id, group id, from, to | varint each |
-//! | header | kind of message | one byte, see below |
+//! | | the sender's incarnation, if any | varint |
+//! | header | kind of message | one byte, see below; and 0x10 if a lineage follows |
+//! | | lineage, if any | the number of the variant, then its field |
 //! | | the message's fields | see below |
 //! | region | payloads one after another | raw, the rest of the frame |
 //!
@@ -24,10 +26,13 @@
 //! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
 //! | 6 | [`PreVote`](crate::PreVote) | term, last log id, campaign |
-//! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote, removed_at |
+//! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote, dismissal |
 //! | 8 | [`TimeoutNow`](crate::TimeoutNow) | term, transfer |
 //! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number, stored |
 //! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome, stored |
+//!
+//! A lineage is written with kinds 0, 2 and 6 only, and not if it is unknown: a node without an
+//! incarnation pays nothing for those of others.
 //!
 //! An entry id is its index, then its term. A run is a sequence of entries of one term and one
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
@@ -58,8 +63,10 @@ pub use encode::{encode, encode_header_into, encode_into, payloads};
 pub use error::{DecodeError, ReceiveError};
 
 use crate::config::Config;
+use crate::event::Input;
+use crate::message::Message;
 use crate::run::ENTRY_OVERHEAD;
-use crate::types::{ClusterId, GroupId, NodeId};
+use crate::types::{ClusterId, GroupId, Incarnation, NodeId};
 
 /// The version of the layout that this release writes.
 pub const VERSION: u8 = 1;
@@ -77,7 +84,12 @@ mod tag {
     pub(super) const TIMEOUT_NOW: u8 = 8;
     pub(super) const READ_INDEX: u8 = 9;
     pub(super) const READ_INDEX_REPLY: u8 = 10;
+    /// Added to the kind of a message that carries a lineage.
+    pub(super) const WITH_LINEAGE: u8 = 0x10;
 }
+
+/// Added to the version byte: the sender has an incarnation.
+const WITH_INCARNATION: u8 = 0x80;
 
 /// The addresses of a frame: with them, a process can deliver it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,16 +102,46 @@ pub struct Envelope {
     pub from: NodeId,
     /// The addressee.
     pub to: NodeId,
+    /// The sender's storage ([`Raft::incarnation`](crate::Raft::incarnation)).
+    pub incarnation: Option<Incarnation>,
 }
 
 impl Envelope {
-    /// The envelope of a message to `to` from the node with this config.
-    pub fn new(config: &Config, to: NodeId) -> Envelope {
+    /// The envelope of a message to `to` from the node with this config, whose storage is
+    /// `incarnation`.
+    pub fn new(config: &Config, incarnation: Option<Incarnation>, to: NodeId) -> Envelope {
         Envelope {
             cluster_id: config.cluster_id,
             group_id: config.group_id,
             from: config.node_id,
             to,
+            incarnation,
+        }
+    }
+}
+
+/// A message, and who sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Received {
+    /// The sender.
+    pub from: NodeId,
+    /// The sender's storage.
+    pub incarnation: Option<Incarnation>,
+    /// The message.
+    pub message: Message,
+}
+
+impl From<Received> for Input {
+    fn from(received: Received) -> Input {
+        let Received {
+            from,
+            incarnation,
+            message,
+        } = received;
+        Input::Receive {
+            from,
+            incarnation,
+            message,
         }
     }
 }

@@ -1,0 +1,366 @@
+//! Disk identity: which storage speaks under a member's number.
+//!
+//! A server keeps its promises (votes, acknowledged entries) on its disk. One whose disk was lost
+//! and made anew has kept none, and if it still counted, two majorities would share no member that
+//! remembers (section 5.4.3). So each storage has an [`Incarnation`], each message carries its
+//! sender's, and each configuration names its members' ("directory ids" in Kafka's KRaft).
+//!
+//! # The rules
+//!
+//! 1. *A member is its number and its incarnation.* Nothing counts that comes under another
+//!    incarnation than the configuration in force names: no vote, no acknowledgement, no term.
+//! 2. *A node votes for itself, leads and campaigns only where its own incarnation is named.* So a
+//!    joiner is no voter, whatever old configurations its log holds under its number.
+//! 3. *A voter's incarnation never changes in one step.* It becomes a learner first
+//!    (`change.rs`). So any two majorities of adjacent configurations share a member with one disk,
+//!    as if each incarnation were a server of its own (thesis 4.1).
+//! 4. *A cluster is founded by all its founders.* Before the first configuration is in the log
+//!    nobody's incarnation is known. So the first leader needs every founder's vote, and its first
+//!    entry names their incarnations, as the votes carried them. If that entry is committed, a
+//!    majority holds it, and refuses a candidate with an empty log (section 5.4.1). A later founding
+//!    would need the votes of all those, and so each of their disks would have to be lost.
+//! 5. *Histories never mix.* The founding entry also names the history, which all later
+//!    configurations and all requests carry. A node refuses requests of another history. A cluster
+//!    that was founded again under the same id thus neither overwrites an old disk nor follows it.
+//!
+//! Two exceptions to rule 1 keep the cluster available (thesis 4.2.2). A follower may lag behind
+//! the change that replaced a disk: so it follows a leader under another incarnation than it knows,
+//! if the history is the same, and it votes for such a candidate if the log is as up to date as its
+//! own. Such a candidate counts votes by its own configuration, in which it is named (rule 2).
+//!
+//! What a dismissed node can do is listen. It learns from the answers to its requests, or from the
+//! configurations that a leader sends it, that its number belongs to another disk, and asks no more.
+//!
+//! Without [`Config::incarnation`](crate::Config::incarnation) none of this is in force. A cluster
+//! that turns it on later names its members one by one, as a leader hears them, and has no history.
+
+use crate::action::Action;
+use crate::checksum::Checksum;
+use crate::error::Rejection;
+use crate::membership::{Member, Membership};
+use crate::message::{Dismissal, Lineage, Message, PreVoteReply, Vote};
+use crate::quorum;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::types::{EntryId, HistoryId, Incarnation, Index, NodeId, Term};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// A storage that speaks under a member's number and is not the one that the configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ForeignIncarnation {
+    /// The number.
+    pub node: NodeId,
+    /// The incarnation of the member.
+    pub named: Incarnation,
+    /// The one that speaks, or `None` if its messages carry none.
+    pub spoken: Option<Incarnation>,
+}
+
+/// What becomes of a message, by its sender's incarnation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// It is received as any other.
+    Granted,
+    /// It counts for nothing.
+    Denied,
+}
+
+impl Membership {
+    /// The member `node`, if the configuration names another storage for it than `spoken`.
+    fn named_otherwise(&self, node: NodeId, spoken: Option<Incarnation>) -> Option<Incarnation> {
+        let named = self.get(node)?.incarnation?;
+        (Some(named) != spoken).then_some(named)
+    }
+
+    /// Where a log comes from that holds this configuration.
+    pub(crate) fn lineage(&self) -> Lineage {
+        match self.history() {
+            Some(history) => Lineage::Of(history),
+            None => Lineage::Unknown,
+        }
+    }
+
+    /// What tells two lists of founders apart.
+    pub(crate) fn founders_checksum(&self) -> u32 {
+        Checksum::of(&self.encode())
+    }
+}
+
+impl Raft {
+    /// This node's storage, as its first write named it; all its messages have to carry it.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
+    }
+
+    /// The storages that have spoken to this node under a member's number, and that the
+    /// configuration in force does not name; the latest one of each number.
+    pub fn foreign_incarnations(&self) -> &[ForeignIncarnation] {
+        &self.foreign
+    }
+
+    /// The founders whose votes a founding candidate still lacks; none once the cluster is founded.
+    pub fn missing_founders(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let (own, founding) = (self.config.node_id, self.is_founding());
+        let heard = move |id: &NodeId| *id == own || self.vote_retry.has_answered(*id);
+        let voters = self.configurations.membership().voters();
+        voters.filter(move |id| founding && !heard(id))
+    }
+
+    /// Whether this node has a vote of its own by `membership` (rule 2).
+    pub(crate) fn votes_in(&self, membership: &Membership) -> bool {
+        let own = self.config.node_id;
+        let Some(member) = membership.get(own).filter(|_| membership.is_voter(own)) else {
+            return false;
+        };
+        match (self.incarnation, member.incarnation) {
+            (None, None) => true,
+            (own, Some(named)) => own == Some(named),
+            // Founders are named by the first entry, all others by the change that adds them.
+            (Some(_), None) => self.founders.is_some() && membership.history().is_none(),
+        }
+    }
+
+    /// Whether no leader has named the founders' incarnations yet (rule 4).
+    pub(crate) fn is_founding(&self) -> bool {
+        self.incarnation.is_some()
+            && self.founders.is_some()
+            && self.configurations.latest().index == Index::ZERO
+            && self.log.last() == EntryId::ZERO
+    }
+
+    /// Whether the voters for which `granted` holds elect a leader: a majority (section 5.2), or
+    /// all founders (rule 4).
+    pub(crate) fn elects(&self, granted: impl Fn(NodeId) -> bool) -> bool {
+        let membership = self.configurations.membership();
+        if self.is_founding() {
+            return membership.voters().all(granted);
+        }
+        quorum::reached(membership, granted) == Some(true)
+    }
+
+    /// Whether the vote of a storage counts. A founder without an incarnation could not be named.
+    pub(crate) fn counts_votes_of(&self, incarnation: Option<Incarnation>) -> bool {
+        incarnation.is_some() || !self.is_founding()
+    }
+
+    /// Where this node's log comes from.
+    pub(crate) fn lineage(&self) -> Lineage {
+        match self.founders {
+            Some(founders) if self.is_founding() => Lineage::Founding { founders },
+            Some(_) | None => self.configurations.membership().lineage(),
+        }
+    }
+
+    /// The configuration of the founding entry: the bootstrap, with the incarnations as the votes
+    /// carried them. The history is named after the founding leader's storage, which founds at most
+    /// one: whoever holds its entry refuses it another vote with an empty log.
+    pub(crate) fn founding_membership(&self) -> Option<Membership> {
+        let (Some(own), Role::Leader(leader)) = (self.incarnation, &self.role) else {
+            return None;
+        };
+        if !self.is_founding() {
+            return None;
+        }
+        let incarnation_of = |id: NodeId| match leader.peer(id) {
+            Some(peer) => peer.incarnation,
+            None => Some(own),
+        };
+        let members = self.configurations.membership().members();
+        let named = members.iter().map(|member| Member {
+            incarnation: incarnation_of(member.id),
+            ..member.clone()
+        });
+        Some(Membership::of(named).with_history(HistoryId(own.0)))
+    }
+
+    /// Rule 5, and the founders' lists. Nothing is used of a message that breaks it.
+    pub(crate) fn admit_lineage(&self, message: &Message) -> Result<(), Rejection> {
+        let (theirs, leads) = match message {
+            Message::RequestVote(request) => (request.lineage, false),
+            Message::PreVote(request) => (request.lineage, false),
+            Message::AppendEntries(request) => (request.lineage, true),
+            Message::InstallSnapshot(request) => (request.snapshot.membership.lineage(), true),
+            Message::RequestVoteReply(_)
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshotReply(_)
+            | Message::PreVoteReply(_)
+            | Message::TimeoutNow(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexReply(_) => return Ok(()),
+        };
+        match (self.lineage(), theirs) {
+            (Lineage::Of(ours), Lineage::Of(_)) if theirs != Lineage::Of(ours) => {
+                Err(Rejection::OtherHistory { ours, theirs })
+            }
+            // A leader of this history holds its founding entry.
+            (Lineage::Of(ours), Lineage::Unknown | Lineage::Founding { .. }) if leads => {
+                Err(Rejection::OtherHistory { ours, theirs })
+            }
+            (_, Lineage::Founding { founders })
+                if self.founders.is_some_and(|ours| ours != founders) =>
+            {
+                Err(Rejection::OtherFounders)
+            }
+            (_, _) => Ok(()),
+        }
+    }
+
+    /// Rule 1 and its two exceptions.
+    pub(crate) fn admit_incarnation(
+        &mut self,
+        from: NodeId,
+        spoken: Option<Incarnation>,
+        message: &Message,
+        actions: &mut Vec<Action>,
+    ) -> Audience {
+        let membership = self.configurations.membership();
+        let named = match membership.get(from).map(|member| member.incarnation) {
+            None => return Audience::Granted, // A node that this configuration does not know.
+            Some(None) => {
+                self.hear_incarnation(from, spoken);
+                return Audience::Granted;
+            }
+            Some(named) if named == spoken => return Audience::Granted,
+            Some(Some(named)) => named,
+        };
+        let same_history = |lineage| membership.history().is_some() && lineage == self.lineage();
+        let up_to_date = |log: EntryId| log.is_at_least_as_up_to_date_as(self.log.last());
+        let audience = match message {
+            // Its lineage was compared before.
+            Message::AppendEntries(_) | Message::InstallSnapshot(_) => Audience::Granted,
+            Message::RequestVote(request)
+                if same_history(request.lineage) && up_to_date(request.last_log) =>
+            {
+                Audience::Granted
+            }
+            Message::PreVote(request)
+                if same_history(request.lineage) && up_to_date(request.last_log) =>
+            {
+                Audience::Granted
+            }
+            Message::RequestVote(_)
+            | Message::PreVote(_)
+            | Message::RequestVoteReply(_)
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshotReply(_)
+            | Message::PreVoteReply(_)
+            | Message::TimeoutNow(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexReply(_) => Audience::Denied,
+        };
+        if audience == Audience::Denied {
+            self.note_foreign(
+                ForeignIncarnation {
+                    node: from,
+                    named,
+                    spoken,
+                },
+                actions,
+            );
+            self.answer_dismissed(from, spoken, message, actions);
+        }
+        audience
+    }
+
+    /// Says once that another storage speaks under a member's number.
+    fn note_foreign(&mut self, found: ForeignIncarnation, actions: &mut Vec<Action>) {
+        match self.foreign.iter_mut().find(|it| it.node == found.node) {
+            Some(known) if *known == found => return,
+            Some(known) => *known = found,
+            None => self.foreign.push(found),
+        }
+        actions.push(Action::ForeignIncarnation(found));
+    }
+
+    /// Another configuration is in force, or this node starts with it: what it names is not foreign
+    /// any more, and it may name another storage than this node's.
+    pub(crate) fn compare_incarnations(&mut self, actions: &mut Vec<Action>) {
+        let latest = self.configurations.latest();
+        let membership = &latest.membership;
+        let other = membership.named_otherwise(self.config.node_id, self.incarnation);
+        match other {
+            Some(named) if self.replaced_by != other => {
+                let index = latest.index;
+                actions.push(Action::Replaced { index, named });
+            }
+            Some(_) | None => {}
+        }
+        self.replaced_by = other;
+        self.foreign.retain_mut(|it| {
+            match membership.named_otherwise(it.node, it.spoken) {
+                Some(named) => {
+                    it.named = named;
+                    true
+                }
+                None => false,
+            }
+        });
+    }
+
+    /// A node that asks for votes and could never win is told why, whichever way it asks.
+    pub(crate) fn answer_dismissed(
+        &self,
+        from: NodeId,
+        spoken: Option<Incarnation>,
+        message: &Message,
+        actions: &mut Vec<Action>,
+    ) {
+        let (asked, lineage) = match message {
+            Message::PreVote(request) => (request.term, request.lineage),
+            Message::RequestVote(request) => (request.term, request.lineage),
+            Message::RequestVoteReply(_)
+            | Message::AppendEntries(_)
+            | Message::AppendEntriesReply(_)
+            | Message::InstallSnapshot(_)
+            | Message::InstallSnapshotReply(_)
+            | Message::PreVoteReply(_)
+            | Message::TimeoutNow(_)
+            | Message::ReadIndex(_)
+            | Message::ReadIndexReply(_) => return,
+        };
+        let Some(dismissal) = self.dismissal_of(from, spoken, lineage) else {
+            return;
+        };
+        let message = Message::PreVoteReply(PreVoteReply {
+            // It is not told a term that it would adopt, and come back with.
+            term: self.hard_state.term().min(Term(asked.0.saturating_sub(1))),
+            asked,
+            vote: Vote::Refused,
+            dismissal: Some(dismissal),
+        });
+        actions.push(Action::Send { to: from, message });
+    }
+
+    /// Why `node` could never win, if so: by what is committed here, or because its cluster was
+    /// founded without this storage of it.
+    pub(crate) fn dismissal_of(
+        &self,
+        node: NodeId,
+        spoken: Option<Incarnation>,
+        lineage: Lineage,
+    ) -> Option<Dismissal> {
+        let latest = self.configurations.latest();
+        if let Lineage::Founding { founders } = lineage {
+            if self.founders.is_some_and(|ours| ours != founders) {
+                return Some(Dismissal::OtherFounders);
+            }
+            // A founder needs every founder's vote, and so this node's, whose log is not empty.
+            if let Some(named) = latest.membership.named_otherwise(node, spoken) {
+                let index = latest.index;
+                return Some(Dismissal::OtherIncarnation { index, named });
+            }
+        }
+        let index = self.commit_index();
+        let membership = self.configurations.as_of(index);
+        // Nothing is committed yet, or this node has yet to join and knows no configuration.
+        if index == Index::ZERO || membership.is_empty() {
+            return None;
+        }
+        if membership.get(node).is_none() {
+            return Some(Dismissal::Removed { index });
+        }
+        let named = membership.named_otherwise(node, spoken)?;
+        Some(Dismissal::OtherIncarnation { index, named })
+    }
+}
