@@ -4,10 +4,10 @@ use crate::entries::Entries;
 use crate::error::{
     ChangeError, Fault, ProposeError, ReadError, Refusal, Rejection, TransferError,
 };
+use crate::incarnation::ForeignIncarnation;
 use crate::membership::Membership;
 use crate::message::{Message, SnapshotId, SnapshotMeta};
 use crate::role::RoleKind;
-use crate::incarnation::ForeignIncarnation;
 use crate::types::{
     ClusterId, EntryId, GroupId, Incarnation, Index, NodeId, RequestId, Seq, Term, Time,
 };

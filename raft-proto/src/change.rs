@@ -205,7 +205,7 @@ impl Raft {
             }
             return;
         }
-        let stays = membership.is_voter(own);
+        let stays = self.votes_in(self.configurations.membership());
         self.begin_departures();
         if !stays {
             self.hand_over_and_leave(actions);

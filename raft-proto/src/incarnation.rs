@@ -287,15 +287,14 @@ impl Raft {
             Some(_) | None => {}
         }
         self.replaced_by = other;
-        self.foreign.retain_mut(|it| {
-            match membership.named_otherwise(it.node, it.spoken) {
+        self.foreign
+            .retain_mut(|it| match membership.named_otherwise(it.node, it.spoken) {
                 Some(named) => {
                     it.named = named;
                     true
                 }
                 None => false,
-            }
-        });
+            });
     }
 
     /// A node that asks for votes and could never win is told why, whichever way it asks.

@@ -248,9 +248,9 @@ pub use incarnation::ForeignIncarnation;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,
-    InstallSnapshotReply, Lineage, Message, MessageKind, MessageLimits, PreVote, PreVoteReply, ReadIndex,
-    ReadIndexReply, ReadOutcome, RequestVote, RequestVoteReply, SnapshotId, SnapshotMeta,
-    SnapshotOutcome, TimeoutNow, Vote,
+    InstallSnapshotReply, Lineage, Message, MessageKind, MessageLimits, PreVote, PreVoteReply,
+    ReadIndex, ReadIndexReply, ReadOutcome, RequestVote, RequestVoteReply, SnapshotId,
+    SnapshotMeta, SnapshotOutcome, TimeoutNow, Vote,
 };
 pub use raft::Raft;
 pub use recovered::Recovered;

@@ -41,7 +41,10 @@ impl Raft {
             return;
         };
         if self.incarnation.is_none()
-            || membership.members().iter().all(|it| it.incarnation.is_some())
+            || membership
+                .members()
+                .iter()
+                .all(|it| it.incarnation.is_some())
             || leader.handover.is_some()
             || !self.has_committed_in_term()
             || latest.index > self.commit_index()

@@ -14,8 +14,8 @@ use crate::error::{
 };
 use crate::event::{Event, Input};
 use crate::handover::{HandoverAttempts, RevokedTransfers};
-use crate::log::Log;
 use crate::incarnation::ForeignIncarnation;
+use crate::log::Log;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::outbox::{Outbox, Withheld};

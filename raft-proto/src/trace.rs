@@ -20,7 +20,8 @@ use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
 use crate::incarnation::ForeignIncarnation;
 use crate::membership::MemberRole;
 use crate::message::{
-    AppendOutcome, Campaign, Dismissal, Lineage, Message, ReadOutcome, SnapshotId, SnapshotOutcome, Vote,
+    AppendOutcome, Campaign, Dismissal, Lineage, Message, ReadOutcome, SnapshotId, SnapshotOutcome,
+    Vote,
 };
 use crate::types::{Index, NodeId, RequestId, Term};
 use core::fmt::{self, Display, Formatter};

@@ -71,8 +71,18 @@ fn a_checkpoint_taken_at_any_time_goes_on_with_equal_actions() {
             let n3_is_cut_off =
                 (20..80).contains(&round) && [packet.to, packet.from].contains(&NodeId(3));
             if !lost && !n3_is_cut_off {
-                let Packet { from, to, message } = packet;
-                step_both(&mut cluster, to.0, Input::Receive { from, message });
+                let Packet {
+                    from, to, message, ..
+                } = packet;
+                step_both(
+                    &mut cluster,
+                    to.0,
+                    Input::Receive {
+                        from,
+                        message,
+                        incarnation: None,
+                    },
+                );
             }
         }
         let is_leader = |id: &u64| cluster.raft(*id).role() == RoleKind::Leader;
@@ -111,10 +121,20 @@ fn a_checkpoint_in_the_middle_of_a_snapshot_transfer_goes_on_on_both_sides() {
     for _ in 0..10 {
         cluster.send_heartbeats(1);
         while !cluster.queue.is_empty() {
-            let Packet { from, to, message } = cluster.queue.remove(0);
+            let Packet {
+                from, to, message, ..
+            } = cluster.queue.remove(0);
             let receives = |peer: &PeerStatus| matches!(peer.state, PeerState::Snapshot { .. });
             transferring += usize::from(cluster.raft(1).status().peers.iter().any(receives));
-            step_both(&mut cluster, to.0, Input::Receive { from, message });
+            step_both(
+                &mut cluster,
+                to.0,
+                Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                },
+            );
         }
     }
     assert!(transferring > 4);

@@ -28,7 +28,11 @@ fn a_compaction_is_accepted_before_applied_is_reported() {
     let log = [(1, 1, "a"), (2, 1, "b")];
     let message = append(1, EntryId::ZERO, &log, 2);
     let from = NodeId(2);
-    step(Input::Receive { from, message });
+    step(Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    });
     assert_eq!(handed_out(&step(Input::Persisted { seq: Seq(1) })), [1, 2]);
     let snapshot = snapshot_meta(EntryId::new(2, 1), b"ab").id;
     let actions = step(Input::Compact { snapshot });
@@ -126,7 +130,11 @@ fn a_compaction_at_a_joiner_without_a_configuration_is_refused() {
     };
     let message = append(1, EntryId::ZERO, &[(1, 1, "a")], 1);
     let from = NodeId(2);
-    step(Input::Receive { from, message });
+    step(Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    });
     step(Input::Persisted { seq: Seq(1) });
     let snapshot = snapshot_meta(EntryId::new(1, 1), b"a").id;
     let actions = step(Input::Compact { snapshot });

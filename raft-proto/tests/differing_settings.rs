@@ -121,6 +121,7 @@ fn with_check_quorum_contact_with_a_leader_counts_in_a_pre_vote() {
         term: Term(2),
         last_log: EntryId::ZERO,
         campaign: Campaign::Election,
+        lineage: Lineage::Unknown,
     });
     cluster.receive(2, 1, heartbeat(1, EntryId::ZERO, 0));
     for (wait, vote) in [(0, Vote::Refused), (500, Vote::Granted)] {

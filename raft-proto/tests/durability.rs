@@ -337,6 +337,7 @@ fn expect_fault(mut cluster: Cluster, seq: u64) {
         Input::Receive {
             from: NodeId(2),
             message: request_vote(term + 1, EntryId::new(99, term)),
+            incarnation: None,
         },
     ] {
         assert_eq!(cluster.input(1, input), []);

@@ -65,7 +65,11 @@ fn chunk(term: u64, last: EntryId, size: u64, length: usize) -> Input {
         data: vec![0; length].into(),
     }));
     let from = NodeId(2);
-    Input::Receive { from, message }
+    Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    }
 }
 
 /// The lengths of the chunks that are to be written.

@@ -273,9 +273,14 @@ impl Harness {
             prev_log,
             leader_commit: Index(commit),
             entries: storage::entries(list.iter().map(|(index, record)| (*index, record))),
+            lineage: Lineage::Unknown,
         });
         let from = leader.node();
-        self.input(Input::Receive { from, message });
+        self.input(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
     }
 
     fn install(&mut self, age: usize, last: &sample::Index) {
@@ -303,7 +308,11 @@ impl Harness {
             data,
         }));
         let from = leader.node();
-        self.input(Input::Receive { from, message });
+        self.input(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         let expected = if taken { Some(id) } else { under_way };
         assert_eq!(self.chunk, expected, "the chunk to write");
     }

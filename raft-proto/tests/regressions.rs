@@ -242,7 +242,11 @@ impl CompactedLeader {
 
     fn receive_from_n2(&mut self, message: Message) {
         let from = NodeId(2);
-        self.step(Input::Receive { from, message });
+        self.step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
     }
 
     fn propose(&mut self) {

@@ -60,7 +60,7 @@ fn a_granted_pre_vote_does_not_count_as_a_vote() {
             term: Term(0),
             asked: Term(term),
             vote: Vote::Granted,
-            removed_at: None,
+            dismissal: None,
         })
     };
     cluster.receive(1, 2, granted(1));
@@ -86,7 +86,7 @@ fn a_pre_vote_granted_twice_by_one_node_counts_once() {
             term: Term(0),
             asked: Term(1),
             vote: Vote::Granted,
-            removed_at: None,
+            dismissal: None,
         };
         cluster.receive(1, 2, Message::PreVoteReply(reply));
     }
@@ -101,6 +101,7 @@ fn a_pre_vote_changes_nothing_at_the_voter() {
         term: Term(7),
         last_log: EntryId::new(3, 2),
         campaign: Campaign::Election,
+        lineage: Lineage::Unknown,
     };
     let actions = cluster.receive(1, 2, Message::PreVote(request));
     assert!(matches!(&actions[..], [Action::Send { .. }]), "{actions:?}");
@@ -401,7 +402,7 @@ fn a_voter_that_hears_a_leader_ignores_candidates_also_after_it_learns_a_later_t
         term: Term(6),
         asked: Term(1),
         vote: Vote::Refused,
-        removed_at: None,
+        dismissal: None,
     });
     cluster.receive(2, 3, late);
     assert_eq!(cluster.raft(2).term(), Term(6));

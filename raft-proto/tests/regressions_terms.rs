@@ -70,6 +70,7 @@ fn an_answer_that_arrives_while_its_chunk_is_read_again_continues_the_transfer()
     let from_n3 = |message| Input::Receive {
         from: NodeId(3),
         message,
+        incarnation: None,
     };
     step(raft, Input::Tick);
     step(raft, from_n3(refused(1, 1, EntryId::ZERO)));

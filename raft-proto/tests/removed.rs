@@ -283,19 +283,28 @@ fn a_voter_that_does_not_know_of_an_addition_yet_does_not_silence_the_new_node()
             entries,
             round: 0,
             revoked: 0,
+            lineage: Lineage::Unknown,
         };
         let message = Message::AppendEntries(append);
-        step(Input::Receive { from, message });
+        step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         step(Input::Persisted { seq: Seq(1) });
         let asked = sent(&step(Input::Tick));
         let (_, question) = asked.iter().find(|(to, _)| *to == NodeId(2)).unwrap();
         let (_, message) = sent(&cluster.receive(2, 4, question.clone())).remove(0);
         assert!(
-            matches!(&message, Message::PreVoteReply(reply) if reply.removed_at == Some(Index(1))),
+            matches!(&message, Message::PreVoteReply(reply) if reply.dismissal == Some(Dismissal::Removed { index: Index(1) })),
             "n2 does not know n4 yet: {message:?}"
         );
         let from = NodeId(2);
-        let actions = step(Input::Receive { from, message });
+        let actions = step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         let silenced = |action: &Action| matches!(action, Action::Removed { .. });
         assert!(!actions.iter().any(silenced), "{commit}");
         assert!(!sent(&step(Input::Tick)).is_empty(), "n4 campaigns on");

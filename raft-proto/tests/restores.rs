@@ -55,7 +55,11 @@ impl Node {
 
     fn receive(&mut self, from: u64, message: Message) {
         let from = NodeId(from);
-        self.input(Input::Receive { from, message });
+        self.input(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
     }
 
     fn applied(&mut self, index: u64) {

@@ -248,7 +248,15 @@ fn a_chunk_that_cannot_be_read_is_read_again_with_a_heartbeat() {
         };
         let prev = question.prev_log.index.0;
         let (from, message) = (peer, refused(1, prev, EntryId::ZERO));
-        reads(&actions) + reads(&step(now, Input::Receive { from, message }))
+        reads(&actions)
+            + reads(&step(
+                now,
+                Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                },
+            ))
     };
     let mut now = at.after(HEARTBEAT);
     assert_eq!(read_again(now), 1);
@@ -350,7 +358,11 @@ fn a_chunk_that_could_not_be_written_makes_the_transfer_begin_anew() {
     let at = cluster.now;
     let from = NodeId(2);
     let mut step = |input| raft.step(Event { at, input });
-    let receive = |message| Input::Receive { from, message };
+    let receive = |message| Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    };
     let written = |offset, result| Input::SnapshotWritten {
         snapshot: meta.id,
         offset,

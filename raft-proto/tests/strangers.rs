@@ -17,7 +17,7 @@ fn replies_of_a_later_term(term: u64) -> [Message; 5] {
             term: Term(term),
             asked: Term(2),
             vote: Vote::Refused,
-            removed_at: None,
+            dismissal: None,
         }),
         Message::ReadIndexReply(ReadIndexReply {
             term: Term(term),

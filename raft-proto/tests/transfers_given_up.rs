@@ -39,6 +39,7 @@ fn heartbeat_revoking(revoked: u64) -> Message {
         entries: Entries::EMPTY,
         round: 0,
         revoked,
+        lineage: Lineage::Unknown,
     })
 }
 
@@ -53,6 +54,7 @@ fn vote_for_transfer(number: u64) -> Message {
         term: Term(2),
         last_log: EntryId::ZERO,
         campaign: Campaign::Transfer { number },
+        lineage: Lineage::Unknown,
     })
 }
 
@@ -61,6 +63,7 @@ fn pre_vote_for_transfer(number: u64) -> Message {
         term: Term(2),
         last_log: EntryId::ZERO,
         campaign: Campaign::Transfer { number },
+        lineage: Lineage::Unknown,
     })
 }
 
@@ -112,13 +115,14 @@ fn the_numbers_of_another_leader_are_its_own() {
         term: Term(3),
         last_log: EntryId::ZERO,
         campaign: Campaign::Transfer { number: 1 },
+        lineage: Lineage::Unknown,
     });
     let actions = cluster.receive(2, 1, request);
     let granted = Message::PreVoteReply(PreVoteReply {
         term: Term(2),
         asked: Term(3),
         vote: Vote::Granted,
-        removed_at: None,
+        dismissal: None,
     });
     assert_eq!(sent(&actions), [(NodeId(1), granted)]);
 }

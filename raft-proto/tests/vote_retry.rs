@@ -53,6 +53,7 @@ fn hear(cluster: &mut Cluster, id: u64, voter: u64) {
             term,
             last_log,
             campaign: Campaign::Election,
+            lineage: Lineage::Unknown,
         }),
     );
     cluster.take_packets();
@@ -172,6 +173,7 @@ fn pre_vote(term: u64, last_log: EntryId) -> Message {
         term,
         last_log,
         campaign: Campaign::Election,
+        lineage: Lineage::Unknown,
     })
 }
 

@@ -356,7 +356,11 @@ fn entries_handed_out_and_not_applied_are_bounded_by_max_unapplied_bytes() {
     let list: Vec<(u64, u64, &str)> = (1..=7).map(|at| (at, 1, payload.as_str())).collect();
     let message = append(1, EntryId::ZERO, &list, 7);
     let from = NodeId(2);
-    step(Input::Receive { from, message });
+    step(Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    });
     let applied = |index| Input::Applied {
         index: Index(index),
     };

@@ -95,10 +95,12 @@ fn member() -> impl Strategy<Value = Member> {
         prop::sample::select(&ROLES[..]),
         any::<u8>(),
         context,
+        option::of(any_number()),
     )
-        .prop_map(|(id, role, priority, context)| Member {
+        .prop_map(|(id, role, priority, context, incarnation)| Member {
             id: NodeId(id),
             role,
+            incarnation: incarnation.map(Incarnation),
             priority,
             context: Bytes::from(context),
         })
@@ -106,9 +108,14 @@ fn member() -> impl Strategy<Value = Member> {
 
 fn install_snapshot() -> impl Strategy<Value = Message> {
     let numbers = (any_number(), any_number(), any_number(), any::<u32>());
-    let members = vec(member(), 0..9);
+    let members = (vec(member(), 0..9), option::of(any_number()));
     (numbers, id(), members, vec(any::<u8>(), 0..200)).prop_map(
-        |((term, offset, size, checksum), last, members, data)| {
+        |((term, offset, size, checksum), last, (members, history), data)| {
+            let membership = Membership::of(members);
+            let membership = match history {
+                Some(history) => membership.with_history(HistoryId(history)),
+                None => membership,
+            };
             let id = SnapshotId {
                 last,
                 size,
@@ -116,15 +123,33 @@ fn install_snapshot() -> impl Strategy<Value = Message> {
             };
             Message::InstallSnapshot(Box::new(InstallSnapshot {
                 term: Term(term),
-                snapshot: SnapshotMeta {
-                    id,
-                    membership: Membership::of(members),
-                },
+                snapshot: SnapshotMeta { id, membership },
                 offset,
                 data: Bytes::from(data),
             }))
         },
     )
+}
+
+fn lineage() -> impl Strategy<Value = Lineage> {
+    prop_oneof![
+        Just(Lineage::Unknown),
+        any::<u32>().prop_map(|founders| Lineage::Founding { founders }),
+        any_number().prop_map(|history| Lineage::Of(HistoryId(history))),
+    ]
+}
+
+fn dismissal() -> impl Strategy<Value = Dismissal> {
+    prop_oneof![
+        any_number().prop_map(|index| Dismissal::Removed {
+            index: Index(index)
+        }),
+        (any_number(), any_number()).prop_map(|(index, named)| Dismissal::OtherIncarnation {
+            index: Index(index),
+            named: Incarnation(named),
+        }),
+        Just(Dismissal::OtherFounders),
+    ]
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -137,32 +162,36 @@ fn message() -> impl Strategy<Value = Message> {
         ]
     };
     prop_oneof![
-        (term(), id(), campaign()).prop_map(|(term, last_log, campaign)| Message::RequestVote(
-            RequestVote {
+        (term(), id(), campaign(), lineage()).prop_map(|(term, last_log, campaign, lineage)| {
+            Message::RequestVote(RequestVote {
                 term,
                 last_log,
-                campaign
-            }
-        )),
+                campaign,
+                lineage,
+            })
+        }),
         (term(), vote())
             .prop_map(|(term, vote)| Message::RequestVoteReply(RequestVoteReply { term, vote })),
         (
             term(),
             any_number(),
             some_entries(),
-            any_number(),
-            any_number()
+            (any_number(), any_number()),
+            lineage()
         )
-            .prop_map(|(term, commit, (prev_log, entries), round, revoked)| {
-                Message::AppendEntries(AppendEntries {
-                    term,
-                    prev_log,
-                    leader_commit: Index(commit),
-                    entries,
-                    round,
-                    revoked,
-                })
-            }),
+            .prop_map(
+                |(term, commit, (prev_log, entries), (round, revoked), lineage)| {
+                    Message::AppendEntries(AppendEntries {
+                        term,
+                        prev_log,
+                        leader_commit: Index(commit),
+                        entries,
+                        round,
+                        revoked,
+                        lineage,
+                    })
+                }
+            ),
         (term(), append_outcome(), any_number(), limits()).prop_map(
             |(term, outcome, round, limits)| {
                 Message::AppendEntriesReply(AppendEntriesReply {
@@ -173,20 +202,21 @@ fn message() -> impl Strategy<Value = Message> {
                 })
             }
         ),
-        (term(), id(), campaign()).prop_map(|(term, last_log, campaign)| Message::PreVote(
-            PreVote {
+        (term(), id(), campaign(), lineage()).prop_map(|(term, last_log, campaign, lineage)| {
+            Message::PreVote(PreVote {
                 term,
                 last_log,
-                campaign
-            }
-        )),
-        (term(), term(), vote(), option::of(any_number())).prop_map(
-            |(term, asked, vote, removed_at)| {
+                campaign,
+                lineage,
+            })
+        }),
+        (term(), term(), vote(), option::of(dismissal())).prop_map(
+            |(term, asked, vote, dismissal)| {
                 Message::PreVoteReply(PreVoteReply {
                     term,
                     asked,
                     vote,
-                    removed_at: removed_at.map(Index),
+                    dismissal,
                 })
             }
         ),
@@ -221,14 +251,14 @@ fn message() -> impl Strategy<Value = Message> {
 }
 
 fn any_envelope() -> impl Strategy<Value = Envelope> {
-    (any_number(), any_number(), any_number(), any_number()).prop_map(
-        |(cluster, group, from, to)| Envelope {
-            cluster_id: ClusterId(cluster),
-            group_id: GroupId(group),
-            from: NodeId(from),
-            to: NodeId(to),
-        },
-    )
+    let ids = (any_number(), any_number(), any_number(), any_number());
+    (ids, option::of(any_number())).prop_map(|((cluster, group, from, to), incarnation)| Envelope {
+        cluster_id: ClusterId(cluster),
+        group_id: GroupId(group),
+        from: NodeId(from),
+        to: NodeId(to),
+        incarnation: incarnation.map(Incarnation),
+    })
 }
 
 proptest! {
@@ -335,6 +365,7 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
         campaign: Campaign::Election,
         term: Term(300),
         last_log: last,
+        lineage: Lineage::Unknown,
     });
     assert_eq!(frame(&vote), raw(&[0, 0xac, 2, 5, 4, 0]));
 
@@ -435,6 +466,7 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         term,
         last_log,
         campaign: Campaign::Transfer { number: 4 },
+        lineage: Lineage::Unknown,
     });
     assert_eq!(frame(&transfer), raw(&[0, 3, 5, 2, 1, 4]));
     let campaigns = [
@@ -446,6 +478,7 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
             term,
             last_log,
             campaign,
+            lineage: Lineage::Unknown,
         });
         assert_eq!(frame(&pre_vote), raw(expected));
     }
@@ -453,14 +486,14 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         term: Term(0),
         asked: term,
         vote: Vote::Granted,
-        removed_at: None,
+        dismissal: None,
     });
     assert_eq!(frame(&reply), raw(&[7, 0, 3, 0, 0]));
     let removed = Message::PreVoteReply(PreVoteReply {
         term,
         asked: Term(4),
         vote: Vote::Refused,
-        removed_at: Some(Index(300)),
+        dismissal: Some(Dismissal::Removed { index: Index(300) }),
     });
     assert_eq!(frame(&removed), raw(&[7, 3, 4, 1, 1, 0xac, 2]));
     let transfer = 4;

@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use raft_proto::wire::{self, DecodeError, Envelope, Limits, ReceiveError, Receiver};
+use raft_proto::wire::{self, DecodeError, Envelope, Limits, ReceiveError, Received, Receiver};
 use raft_proto::*;
 use support::frames::*;
 
@@ -170,7 +170,12 @@ fn indexes_beyond_the_greatest_number_are_refused() {
 fn a_message_for_this_node_is_accepted() {
     let frame = wire::encode(&envelope(), &heartbeat());
     let accepted = Receiver::new(&config(2)).accept(frame);
-    assert_eq!(accepted, Ok((NodeId(1), heartbeat())));
+    let received = Received {
+        from: NodeId(1),
+        incarnation: None,
+        message: heartbeat(),
+    };
+    assert_eq!(accepted, Ok(received));
 }
 
 #[test]

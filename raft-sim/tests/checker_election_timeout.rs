@@ -174,7 +174,7 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
             term: Term(3),
             asked: Term(4),
             vote: Vote::Granted,
-            removed_at: None,
+            dismissal: None,
         }),
     };
     let mut n1 = Observed::with(PreVoting::On);
@@ -208,7 +208,7 @@ fn a_late_request_to_start_an_election_does_not_take_back_the_one_of_this_term()
             term: Term(3),
             asked: Term(4),
             vote: Vote::Granted,
-            removed_at: None,
+            dismissal: None,
         }),
     };
     let mut n1 = Observed::with(PreVoting::On);

@@ -47,7 +47,7 @@ impl World {
                 },
                 asked: request.term,
                 vote: Vote::Refused,
-                removed_at: None,
+                dismissal: None,
             })),
             Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
                 term,
@@ -62,6 +62,7 @@ impl World {
                 campaign: Campaign::Transfer {
                     number: request.transfer,
                 },
+                lineage: Lineage::Unknown,
             })),
             Message::RequestVoteReply(_)
             | Message::AppendEntriesReply(_)
@@ -163,7 +164,7 @@ pub(super) fn good_answer(request: &Message) -> Option<Message> {
             term: Term(request.term.0 - 1),
             asked: request.term,
             vote: Vote::Granted,
-            removed_at: None,
+            dismissal: None,
         })),
         Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
             term,

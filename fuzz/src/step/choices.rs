@@ -20,11 +20,34 @@ fn any_membership(u: &mut Unstructured<'_>) -> Result<Membership> {
                 MemberRole::Outgoing,
                 MemberRole::Demoted,
             ])?,
+            incarnation: any_incarnation(u)?,
             priority: u.int_in_range(0..=2)?,
             context: Bytes::new(),
         });
     }
-    Ok(Membership::of(members))
+    let membership = Membership::of(members);
+    Ok(match u.int_in_range(0..=3)? {
+        history @ 1.. => membership.with_history(HistoryId(history)),
+        0 => membership,
+    })
+}
+
+/// The storage of a sender or a member; mostly none.
+pub(super) fn any_incarnation(u: &mut Unstructured<'_>) -> Result<Option<Incarnation>> {
+    let number = u.int_in_range(0..=5)?;
+    Ok((1..=2).contains(&number).then_some(Incarnation(number)))
+}
+
+/// Where a log comes from; mostly unknown.
+pub(super) fn any_lineage(u: &mut Unstructured<'_>) -> Result<Lineage> {
+    let founders = 1;
+    Ok(*u.choose(&[
+        Lineage::Unknown,
+        Lineage::Unknown,
+        Lineage::Founding { founders },
+        Lineage::Of(HistoryId(1)),
+        Lineage::Of(HistoryId(2)),
+    ])?)
 }
 
 /// Why a candidate campaigns.
@@ -179,6 +202,7 @@ impl World {
                 term,
                 last_log: self.any_entry(u)?,
                 campaign: any_campaign(u)?,
+                lineage: any_lineage(u)?,
             }),
             1 => Message::RequestVoteReply(RequestVoteReply {
                 term,
@@ -201,6 +225,7 @@ impl World {
                     entries,
                     round,
                     revoked: round % 3,
+                    lineage: any_lineage(u)?,
                 })
             }
             3 => Message::AppendEntriesReply(AppendEntriesReply {
@@ -214,13 +239,21 @@ impl World {
                 term,
                 last_log: self.any_entry(u)?,
                 campaign: any_campaign(u)?,
+                lineage: any_lineage(u)?,
             }),
             6 => Message::PreVoteReply(PreVoteReply {
                 term,
                 asked: self.any_term(u)?,
                 vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
-                removed_at: match u.int_in_range(0..=3u8)? {
-                    0 => Some(self.any_index(u)?),
+                dismissal: match u.int_in_range(0..=6u8)? {
+                    0 => Some(Dismissal::Removed {
+                        index: self.any_index(u)?,
+                    }),
+                    1 => Some(Dismissal::OtherIncarnation {
+                        index: self.any_index(u)?,
+                        named: Incarnation(u.int_in_range(1..=2)?),
+                    }),
+                    2 => Some(Dismissal::OtherFounders),
                     _ => None,
                 },
             }),

@@ -164,7 +164,11 @@ impl World {
     fn receive_any(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let from = self.any_node(u)?;
         let message = self.any_message(u)?;
-        self.step(Input::Receive { from, message });
+        self.step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         Ok(())
     }
 
@@ -206,8 +210,13 @@ impl World {
             entries,
             round: choice % 4,
             revoked: choice / 64 % 2,
+            lineage: Lineage::Unknown,
         });
-        self.step(Input::Receive { from, message });
+        self.step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         Ok(())
     }
 
@@ -225,7 +234,11 @@ impl World {
             self.bad_answer(u, &message)?
         };
         if let Some(message) = answer {
-            self.step(Input::Receive { from, message });
+            self.step(Input::Receive {
+                from,
+                message,
+                incarnation: None,
+            });
         }
         Ok(())
     }
@@ -234,7 +247,11 @@ impl World {
         for request in std::mem::take(&mut self.sent) {
             let from = request.peer;
             if let Some(message) = good_answer(&request.message) {
-                self.step(Input::Receive { from, message });
+                self.step(Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                });
             }
         }
         Ok(())
@@ -253,8 +270,13 @@ impl World {
             term,
             last_log,
             campaign: choices::any_campaign(u)?,
+            lineage: Lineage::Unknown,
         });
-        self.step(Input::Receive { from, message });
+        self.step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         Ok(())
     }
 
@@ -319,7 +341,11 @@ impl World {
             offset,
             data: bytes.slice(start..end),
         }));
-        self.step(Input::Receive { from, message });
+        self.step(Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        });
         Ok(())
     }
 
@@ -412,7 +438,11 @@ impl World {
             0 => {
                 if let Some(PeerMessage { peer, message }) = self.received.clone() {
                     let from = peer;
-                    self.step(Input::Receive { from, message });
+                    self.step(Input::Receive {
+                        from,
+                        message,
+                        incarnation: None,
+                    });
                 }
             }
             1 => self.check_checkpoint(),

@@ -76,6 +76,7 @@ pub(super) fn recovered(u: &mut Unstructured<'_>, config: &Config) -> Result<Rec
             group_id: config.group_id,
             node_id: config.node_id,
             bootstrap: Membership::new(voters),
+            incarnation: None,
         }),
         hard_state: HardState {
             term: Term(term),

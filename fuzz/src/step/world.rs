@@ -138,7 +138,7 @@ impl World {
         if is_tick && self.now >= self.wake_at {
             self.wake_at = Time::NEVER;
         }
-        if let Input::Receive { from, message } = &input {
+        if let Input::Receive { from, message, .. } = &input {
             self.received = Some(PeerMessage {
                 peer: *from,
                 message: message.clone(),
@@ -286,9 +286,10 @@ impl World {
                     assert_eq!(entry.term, self.raft.term());
                 }
             }
-            Action::Removed { .. } => self.told_of_removal = true,
+            Action::Removed { .. } | Action::Replaced { .. } => self.told_of_removal = true,
             Action::MembershipChanged { .. }
             | Action::Rejected { .. }
+            | Action::ForeignIncarnation(_)
             | Action::Refused { .. }
             | Action::LostState { .. }
             | Action::SnapshotDamaged { .. }

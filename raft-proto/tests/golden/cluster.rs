@@ -261,6 +261,8 @@ impl ScriptedCluster {
             | Action::SnapshotDamaged { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
             | Action::Faulted { .. } => {}
         }
     }
@@ -351,7 +353,14 @@ impl ScriptedCluster {
         if self.node(to).raft.is_none() {
             self.lines.push(format!("n{to} is down: a message is lost"));
         }
-        self.input(to, Input::Receive { from, message });
+        self.input(
+            to,
+            Input::Receive {
+                from,
+                message,
+                incarnation: None,
+            },
+        );
     }
 
     /// Records that a packet is lost.

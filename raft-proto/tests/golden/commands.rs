@@ -86,7 +86,14 @@ pub fn perform(
             let (from, to) = (required(args, "from")?, required(args, "to")?);
             let message = forge(args)?;
             let from = NodeId(from);
-            cluster.input(to, Input::Receive { from, message });
+            cluster.input(
+                to,
+                Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                },
+            );
         }
         "status" => return Ok(report::status(cluster.raft(positional(args)?))?),
         "log" => return Ok(report::log(cluster.raft(positional(args)?))),
@@ -264,6 +271,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
                 prev_log,
                 leader_commit,
                 entries: entries.finish(),
+                lineage: Lineage::Unknown,
             })
         }
         "ack" => {
@@ -293,6 +301,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
                 term,
                 last_log,
                 campaign,
+                lineage: Lineage::Unknown,
             })
         }
         other => return Err(format!("cannot forge {other:?}").into()),

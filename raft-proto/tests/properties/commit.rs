@@ -55,6 +55,7 @@ fn leader(voters: u64, mut terms: Vec<u64>, noop: LeaderNoop) -> Raft {
             group_id: config.group_id,
             node_id: config.node_id,
             bootstrap: Membership::new(ids),
+            incarnation: None,
         }),
         hard_state: HardState {
             term: Term(3),
@@ -92,7 +93,11 @@ fn leader(voters: u64, mut terms: Vec<u64>, noop: LeaderNoop) -> Raft {
         let from = NodeId(voter);
         raft.step(Event {
             at,
-            input: Input::Receive { from, message },
+            input: Input::Receive {
+                from,
+                message,
+                incarnation: None,
+            },
         });
     }
     assert_eq!(raft.role(), RoleKind::Leader);
@@ -138,7 +143,7 @@ proptest! {
                     };
                     Input::Receive {
                         from: NodeId(u64::from(peer) % (voters - 1) + 2),
-                        message: Message::AppendEntriesReply(reply),
+                        message: Message::AppendEntriesReply(reply), incarnation: None,
                     }
                 }
             };

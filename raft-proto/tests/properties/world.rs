@@ -186,6 +186,8 @@ impl World {
             | Action::SnapshotDamaged { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
             | Action::Faulted { .. } => panic!("n{id} does this among correct nodes: {action:?}"),
         }
     }
@@ -367,7 +369,14 @@ impl World {
         if at < self.network.len() {
             let Packet { from, to, message } = self.network.remove(at);
             let from = NodeId(from);
-            self.input(to, Input::Receive { from, message });
+            self.input(
+                to,
+                Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                },
+            );
         }
     }
 

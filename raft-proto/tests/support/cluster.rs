@@ -13,6 +13,8 @@ pub const HEARTBEAT: Duration = Duration::from_millis(100);
 pub struct Packet {
     pub from: NodeId,
     pub to: NodeId,
+    /// The sender's storage.
+    pub incarnation: Option<Incarnation>,
     pub message: Message,
 }
 
@@ -128,6 +130,7 @@ impl Cluster {
             Action::Send { to, message } => self.queue.push(Packet {
                 from: NodeId(id),
                 to,
+                incarnation: node.raft.incarnation(),
                 message,
             }),
             Action::Persist(write) => match node.disk {
@@ -242,8 +245,18 @@ impl Cluster {
     }
 
     pub fn deliver_packet(&mut self, packet: Packet) -> Vec<Action> {
-        let Packet { from, to, message } = packet;
-        self.input(to.0, Input::Receive { from, message })
+        let Packet {
+            from,
+            to,
+            incarnation,
+            message,
+        } = packet;
+        let input = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        self.input(to.0, input)
     }
 
     /// Takes all messages out of the queue.
@@ -331,7 +344,14 @@ impl Cluster {
     /// Hands `id` a message, forged or real.
     pub fn receive(&mut self, id: u64, from: u64, message: Message) -> Vec<Action> {
         let from = NodeId(from);
-        self.input(id, Input::Receive { from, message })
+        self.input(
+            id,
+            Input::Receive {
+                from,
+                message,
+                incarnation: None,
+            },
+        )
     }
 
     /// What node `id` has sent since the queue was last empty; empties the queue.

@@ -10,6 +10,7 @@ pub fn identity(node: u64, voters: impl IntoIterator<Item = u64>) -> Identity {
         group_id: GroupId(0),
         node_id: NodeId(node),
         bootstrap: Membership::new(voters.into_iter().map(NodeId)),
+        incarnation: None,
     }
 }
 

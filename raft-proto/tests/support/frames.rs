@@ -16,6 +16,7 @@ pub fn envelope() -> Envelope {
         group_id: GroupId(0),
         from: NodeId(1),
         to: NodeId(2),
+        incarnation: None,
     }
 }
 
@@ -32,6 +33,7 @@ pub fn append(prev_log: EntryId, entries: Entries) -> Message {
         prev_log,
         leader_commit: Index(6),
         entries,
+        lineage: Lineage::Unknown,
     })
 }
 

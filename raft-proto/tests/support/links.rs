@@ -299,7 +299,14 @@ impl Timed {
             match self.happens.remove(&number).unwrap() {
                 Happens::Delivery { from, to, message } => {
                     let from = NodeId(from);
-                    self.input(to, Input::Receive { from, message });
+                    self.input(
+                        to,
+                        Input::Receive {
+                            from,
+                            message,
+                            incarnation: None,
+                        },
+                    );
                 }
                 Happens::Wake { node, at } => {
                     if self.node(node).wake_at == at {

@@ -23,6 +23,7 @@ pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) 
         entries: entries(list),
         round: 0,
         revoked: 0,
+        lineage: Lineage::Unknown,
     })
 }
 
@@ -36,6 +37,7 @@ pub fn request_vote(term: u64, last_log: EntryId) -> Message {
         term: Term(term),
         last_log,
         campaign: Campaign::Election,
+        lineage: Lineage::Unknown,
     })
 }
 

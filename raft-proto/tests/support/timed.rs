@@ -174,7 +174,12 @@ impl TimedCluster {
         match action {
             Action::Send { to, message } => {
                 let from = id;
-                let packet = Packet { from, to, message };
+                let packet = Packet {
+                    from,
+                    to,
+                    message,
+                    incarnation: None,
+                };
                 self.schedule(now.after(self.latency), TimedEvent::Deliver(packet));
             }
             Action::Persist(write) => {
@@ -216,10 +221,19 @@ impl TimedCluster {
 
     fn happen(&mut self, event: TimedEvent) {
         match event {
-            TimedEvent::Deliver(Packet { from, to, message }) => {
+            TimedEvent::Deliver(Packet {
+                from, to, message, ..
+            }) => {
                 if !self.cut.contains(&(from, to)) && self.nodes.contains_key(&to) {
                     *self.delivered.entry(message.kind()).or_default() += 1;
-                    self.input(to.0, Input::Receive { from, message });
+                    self.input(
+                        to.0,
+                        Input::Receive {
+                            from,
+                            message,
+                            incarnation: None,
+                        },
+                    );
                 }
             }
             TimedEvent::Wake { node, at } => {
