@@ -189,7 +189,7 @@ impl Raft {
     /// for the leader to create a log entry describing C_new"; and a leader that is not part of
     /// C_new steps down once that is committed (section 6).
     pub(crate) fn finish_change(&mut self, actions: &mut Vec<Action>) {
-        let (commit_index, own) = (self.commit_index.get(), self.config.node_id);
+        let commit_index = self.commit_index.get();
         let membership = self.configurations.membership();
         let Role::Leader(leader) = &mut self.role else {
             return;

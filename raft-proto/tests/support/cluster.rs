@@ -80,23 +80,28 @@ impl Cluster {
         for id in 1..=count {
             let mut config = config(id, count);
             change(&mut config);
-            let raft = Raft::new(config.clone(), Recovered::default()).unwrap();
-            let node = Node {
-                raft,
-                config,
-                disk: Disk::Instant,
-                stored: Recovered::default(),
-                waiting: Vec::new(),
-                applied: Vec::new(),
-                wake_at: Time::NEVER,
-                other_actions: Vec::new(),
-                snapshots: BTreeMap::new(),
-                partial: Vec::new(),
-            };
-            cluster.nodes.insert(NodeId(id), node);
-            cluster.input(id, Input::Tick);
+            cluster.add(config);
         }
         cluster
+    }
+
+    /// A node with an empty disk starts.
+    pub fn add(&mut self, config: Config) {
+        let id = config.node_id;
+        let node = Node {
+            raft: Raft::new(config.clone(), Recovered::default()).unwrap(),
+            config,
+            disk: Disk::Instant,
+            stored: Recovered::default(),
+            waiting: Vec::new(),
+            applied: Vec::new(),
+            wake_at: Time::NEVER,
+            other_actions: Vec::new(),
+            snapshots: BTreeMap::new(),
+            partial: Vec::new(),
+        };
+        self.nodes.insert(id, node);
+        self.input(id.0, Input::Tick);
     }
 
     pub fn raft(&self, id: u64) -> &Raft {
