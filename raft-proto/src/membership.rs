@@ -278,11 +278,20 @@ impl Membership {
         10 + 11 + self.members.iter().map(member).sum::<u64>()
     }
 
-    /// The payload of a membership entry.
+    /// The payload of a membership entry: the members, and after them the history and the
+    /// incarnations, if there are any. A release that knows no incarnations reads the members of a
+    /// cluster that has none.
     pub(crate) fn encode(&self) -> Bytes {
+        let members: Vec<EncodedMember> = self.members.iter().map(EncodedMember::of).collect();
+        let storages = Storages::of(self);
         // Writing to memory cannot fail, and every part has a known length.
         #[allow(clippy::expect_used)]
-        let bytes = postcard::to_extend(self, Vec::new()).expect("a membership can be encoded");
+        let mut bytes = postcard::to_extend(&members, Vec::new()).expect("members can be encoded");
+        if storages != Storages::none(members.len()) {
+            #[allow(clippy::expect_used)] // As above.
+            let more = postcard::to_extend(&storages, bytes).expect("storages can be encoded");
+            bytes = more;
+        }
         Bytes::from(bytes)
     }
 
@@ -290,13 +299,86 @@ impl Membership {
     /// [`Membership`](crate::EntryKind::Membership); `None` if the payload is damaged.
     pub fn decode(payload: &[u8]) -> Option<Membership> {
         // A count beyond the payload's length allocates nothing.
-        let (counted, _) = postcard::take_from_bytes::<u64>(payload).ok()?;
-        if payload.len() as u64 > Self::MAX_BYTES || counted > payload.len() as u64 {
+        let counted = |bytes: &[u8]| {
+            let (count, _) = postcard::take_from_bytes::<u64>(bytes).ok()?;
+            (count <= bytes.len() as u64).then_some(())
+        };
+        if payload.len() as u64 > Self::MAX_BYTES {
             return None;
         }
-        let (membership, rest) = postcard::take_from_bytes::<Membership>(payload).ok()?;
-        let sound = rest.is_empty() && !membership.is_empty() && membership.is_well_formed();
+        counted(payload)?;
+        let (members, rest) = postcard::take_from_bytes::<Vec<EncodedMember>>(payload).ok()?;
+        let none = Storages::none(members.len());
+        let storages = if rest.is_empty() {
+            none
+        } else {
+            counted(rest)?;
+            let (storages, rest) = postcard::take_from_bytes::<Storages>(rest).ok()?;
+            let fits = storages.incarnations.len() == members.len();
+            // There is one encoding of each configuration.
+            (rest.is_empty() && fits && storages != none).then_some(storages)?
+        };
+        let members = members.into_iter().zip(storages.incarnations);
+        let membership = Membership {
+            members: members.map(EncodedMember::with_incarnation).collect(),
+            history: storages.history,
+        };
+        let sound = !membership.is_empty() && membership.is_well_formed();
         sound.then_some(membership)
+    }
+}
+
+/// A member as the payload of an entry has it.
+#[derive(Serialize, Deserialize)]
+struct EncodedMember {
+    id: NodeId,
+    role: MemberRole,
+    priority: u8,
+    context: Bytes,
+}
+
+impl EncodedMember {
+    fn of(member: &Member) -> EncodedMember {
+        EncodedMember {
+            id: member.id,
+            role: member.role,
+            priority: member.priority,
+            context: member.context.clone(),
+        }
+    }
+
+    fn with_incarnation((member, incarnation): (Self, Option<Incarnation>)) -> Member {
+        Member {
+            id: member.id,
+            role: member.role,
+            incarnation,
+            priority: member.priority,
+            context: member.context,
+        }
+    }
+}
+
+/// The history of a configuration, and its members' incarnations in the order of the members.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Storages {
+    incarnations: Vec<Option<Incarnation>>,
+    history: Option<HistoryId>,
+}
+
+impl Storages {
+    fn of(membership: &Membership) -> Storages {
+        let members = membership.members.iter();
+        Storages {
+            incarnations: members.map(|member| member.incarnation).collect(),
+            history: membership.history,
+        }
+    }
+
+    fn none(count: usize) -> Storages {
+        Storages {
+            incarnations: alloc::vec![None; count],
+            history: None,
+        }
     }
 }
 

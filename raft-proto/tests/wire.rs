@@ -427,14 +427,29 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
 }
 
 #[test]
+fn an_incarnation_follows_the_addresses_of_the_envelope() {
+    let envelope = Envelope {
+        incarnation: Some(Incarnation(300)),
+        ..envelope()
+    };
+    let message = Message::TimeoutNow(TimeoutNow {
+        term: Term(3),
+        transfer: 4,
+    });
+    let frame = wire::encode(&envelope, &message);
+    assert_eq!(frame[..], [0x81, 7, 0, 1, 2, 0xac, 2, 8, 3, 4]);
+    assert_eq!(wire::decode_envelope(&frame), Ok(envelope));
+}
+
+#[test]
 fn the_bytes_of_version_1_for_snapshots_never_change() {
     let last = EntryId::new(5, 4);
     let checksum = [0xef, 0xfd, 0xb6, 0xf5, 0x0d];
     let expected = [
         &[4, 9, 2, 0x80, 1, 100, 8, 0xac, 2][..],
         &checksum,
-        // Two members: id, role, priority, length of the context.
-        &[2, 1, 0, 0, 0, 2, 0, 0, 0],
+        // Two members: id, role, incarnation, priority, length of the context. No history.
+        &[2, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0],
         b"ab",
     ];
     assert_eq!(frame(&chunk(b"ab")), raw(&expected.concat()));
@@ -482,6 +497,20 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         });
         assert_eq!(frame(&pre_vote), raw(expected));
     }
+    let lineages = [
+        (Lineage::Founding { founders: 9 }, &[0x16, 1, 9][..]),
+        (Lineage::Of(HistoryId(300)), &[0x16, 2, 0xac, 2]),
+    ];
+    for (lineage, expected) in lineages {
+        let pre_vote = Message::PreVote(PreVote {
+            term,
+            last_log,
+            campaign: Campaign::Election,
+            lineage,
+        });
+        let expected = [expected, &[3, 5, 2, 0]].concat();
+        assert_eq!(frame(&pre_vote), raw(&expected));
+    }
     let reply = Message::PreVoteReply(PreVoteReply {
         term: Term(0),
         asked: term,
@@ -495,7 +524,17 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         vote: Vote::Refused,
         dismissal: Some(Dismissal::Removed { index: Index(300) }),
     });
-    assert_eq!(frame(&removed), raw(&[7, 3, 4, 1, 1, 0xac, 2]));
+    assert_eq!(frame(&removed), raw(&[7, 3, 4, 1, 1, 0, 0xac, 2]));
+    let replaced = Message::PreVoteReply(PreVoteReply {
+        term,
+        asked: Term(4),
+        vote: Vote::Refused,
+        dismissal: Some(Dismissal::OtherIncarnation {
+            index: Index(5),
+            named: Incarnation(300),
+        }),
+    });
+    assert_eq!(frame(&replaced), raw(&[7, 3, 4, 1, 1, 1, 5, 0xac, 2]));
     let transfer = 4;
     let timeout_now = Message::TimeoutNow(TimeoutNow { term, transfer });
     assert_eq!(frame(&timeout_now), raw(&[8, 3, 4]));
