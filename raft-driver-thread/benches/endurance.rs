@@ -83,9 +83,27 @@ fn heartbeat() {
                 last_append = Some(message.clone());
             }
             let from = NODE;
-            for message in step(&mut peer, at, Input::Receive { from, message }, NODE) {
+            for message in step(
+                &mut peer,
+                at,
+                Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                },
+                NODE,
+            ) {
                 let from = PEER;
-                sent.extend(step(&mut node, at, Input::Receive { from, message }, PEER));
+                sent.extend(step(
+                    &mut node,
+                    at,
+                    Input::Receive {
+                        from,
+                        message,
+                        incarnation: None,
+                    },
+                    PEER,
+                ));
             }
         }
     }

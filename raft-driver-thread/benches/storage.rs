@@ -54,6 +54,7 @@ impl Disk {
             group_id: GroupId(0),
             node_id: NodeId(1),
             bootstrap: Membership::new([NodeId(1)]),
+            incarnation: None,
         };
         let write = LogWrite {
             seq: Seq(self.seq),

@@ -2,6 +2,7 @@
 
 use crate::waker::Waker;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use raft_proto::wire::Received;
 use raft_proto::{Message, NodeId};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,13 +39,8 @@ pub struct Deliveries {
 /// What a transport delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// A message arrived.
-    Message {
-        /// Its sender. The transport vouches for it.
-        from: NodeId,
-        /// The message.
-        message: Message,
-    },
+    /// A message arrived. The transport vouches for its sender.
+    Message(Received),
     /// What was last sent to `peer` will not arrive.
     Unreachable {
         /// The peer.
@@ -80,14 +76,14 @@ pub(crate) fn inbox_with(max_bytes: u64, waker: Waker) -> (Inbox, Deliveries) {
 }
 
 impl Inbox {
-    /// Delivers a message from `from`. Waits while there is no room.
+    /// Delivers a message. Waits while there is no room.
     ///
     /// # Errors
     ///
     /// [`InboxClosed`] if the node has stopped.
-    pub fn deliver(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
-        self.room.acquire(size_of(&message))?;
-        let delivery = Delivery::Message { from, message };
+    pub fn deliver(&self, received: Received) -> Result<(), InboxClosed> {
+        self.room.acquire(size_of(&received.message))?;
+        let delivery = Delivery::Message(received);
         self.deliveries.send(delivery).map_err(|_| InboxClosed)?;
         self.waker.wake();
         Ok(())
@@ -100,13 +96,13 @@ impl Inbox {
     /// # Errors
     ///
     /// [`InboxClosed`] if the node has stopped.
-    pub fn enqueue(&self, from: NodeId, message: Message) -> Result<(), InboxClosed> {
-        let size = size_of(&message);
+    pub fn enqueue(&self, received: Received) -> Result<(), InboxClosed> {
+        let size = size_of(&received.message);
         if !self.room.try_acquire(size)? {
             self.waker.wake(); // Only the core makes room.
             self.room.acquire(size)?;
         }
-        let delivery = Delivery::Message { from, message };
+        let delivery = Delivery::Message(received);
         match self.deliveries.try_send(delivery) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(delivery)) => {
@@ -126,21 +122,18 @@ impl Inbox {
         self.waker.run_or_wake();
     }
 
-    /// Delivers a message from `from` if there is room for it now. Returns whether there was; if
+    /// Delivers a message if there is room for it now. Returns whether there was; if
     /// not, the message is dropped.
     ///
     /// # Errors
     ///
     /// [`InboxClosed`] if the node has stopped.
-    pub fn try_deliver(&self, from: NodeId, message: Message) -> Result<bool, InboxClosed> {
-        let size = size_of(&message);
+    pub fn try_deliver(&self, received: Received) -> Result<bool, InboxClosed> {
+        let size = size_of(&received.message);
         if !self.room.try_acquire(size)? {
             return Ok(false);
         }
-        match self
-            .deliveries
-            .try_send(Delivery::Message { from, message })
-        {
+        match self.deliveries.try_send(Delivery::Message(received)) {
             Ok(()) => {
                 self.waker.wake();
                 Ok(true)
@@ -179,8 +172,8 @@ impl Deliveries {
 
     /// This delivery has left the queue.
     fn release(&self, delivery: &Delivery) {
-        if let Delivery::Message { message, .. } = delivery {
-            self.room.release(size_of(message));
+        if let Delivery::Message(received) = delivery {
+            self.room.release(size_of(&received.message));
         }
     }
 }

@@ -123,7 +123,7 @@ pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;
 pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
-pub use options::{Options, SnapshotPolicy, fresh_seed};
+pub use options::{Options, SnapshotPolicy, fresh_incarnation, fresh_seed};
 /// The core, whose types this crate's interface uses.
 #[doc(inline)]
 pub use raft_proto;

@@ -103,7 +103,7 @@ impl<M: StateMachine> Node<M> {
         // threads. This kind of queue drops its messages with its receiver, and so ends the
         // tickets.
         let (core_mailbox, tasks) = mailbox(waker.clone());
-        transport.start(&options.config, inbox)?;
+        transport.start(raft.config(), inbox)?;
         let metrics = Metrics::new(id);
         let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
         let applier = Applier::new(

@@ -163,6 +163,8 @@ pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
         | Action::Refused { .. }
         | Action::EntryRefused { .. }
         | Action::Removed { .. }
+        | Action::ForeignIncarnation(_)
+        | Action::Replaced { .. }
         | Action::Faulted { .. } => None,
     }
 }

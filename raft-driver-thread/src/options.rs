@@ -1,7 +1,7 @@
 //! The settings of a node.
 
 use crate::recorder::RecorderOptions;
-use raft_proto::Config;
+use raft_proto::{Config, Incarnation};
 use std::hash::{BuildHasher, RandomState};
 
 /// A value for [`Config::seed`] that is another one at each start, from the operating system. A
@@ -11,10 +11,18 @@ pub fn fresh_seed() -> u64 {
     RandomState::new().hash_one(())
 }
 
+/// A value for [`Config::incarnation`], from the operating system: no two storages have the same.
+/// It is read only when the storage is new.
+pub fn fresh_incarnation() -> Incarnation {
+    // Its keys are drawn by the operating system.
+    Incarnation(RandomState::new().hash_one(()))
+}
+
 /// The settings of a node: the core's ([`Config`]), and the driver's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The core's settings. Give [`Config::seed`] a fresh value at each start: [`fresh_seed`].
+    /// The core's settings. Give [`Config::seed`] a fresh value at each start: [`fresh_seed`]; and
+    /// so [`Config::incarnation`]: [`fresh_incarnation`].
     pub config: Config,
     /// When the node makes snapshots by itself.
     pub snapshots: SnapshotPolicy,

@@ -96,6 +96,7 @@ fn write(seq: u64) -> Write {
         group_id: GroupId(0),
         node_id: NodeId(1),
         bootstrap: Membership::new([NodeId(1)]),
+        incarnation: None,
     };
     Write {
         seq: Seq(seq),

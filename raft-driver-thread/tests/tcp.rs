@@ -5,7 +5,7 @@
 mod support;
 
 use raft_driver_thread::inbox::{Deliveries, Delivery, inbox};
-use raft_driver_thread::raft_proto::wire::{self, Envelope};
+use raft_driver_thread::raft_proto::wire::{self, Envelope, Received};
 use raft_driver_thread::raft_proto::{
     ClusterId, Config, Member, Membership, Message, NodeId, Start, Term, TimeoutNow,
 };
@@ -83,7 +83,12 @@ fn message(term: u64) -> Message {
 
 fn delivery(from: NodeId, term: u64) -> Delivery {
     let message = message(term);
-    Delivery::Message { from, message }
+    let incarnation = None;
+    Delivery::Message(Received {
+        from,
+        incarnation,
+        message,
+    })
 }
 
 /// Sends until a message arrives: those sent before a connection is established may be lost.
@@ -363,7 +368,7 @@ fn a_file_that_is_no_certificate_is_named() {
 
 /// The intruders, and only they, send terms of 100 and more.
 fn is_from_an_intruder(received: &Delivery) -> bool {
-    matches!(received, Delivery::Message { message, .. } if message.term() >= Term(100))
+    matches!(received, Delivery::Message(received) if received.message.term() >= Term(100))
 }
 
 fn start(id: u64, addresses: &[String], folder: &Path) -> Node<Journal> {

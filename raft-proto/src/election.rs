@@ -114,7 +114,7 @@ impl Raft {
         }
         let ballot = Ballot {
             voter: self.config.node_id,
-            incarnation: self.incarnation,
+            incarnation: self.config.incarnation,
         };
         self.count_vote(ballot, Vote::Granted, actions);
     }

@@ -90,7 +90,7 @@ impl Membership {
 impl Raft {
     /// This node's storage, as its first write named it; all its messages have to carry it.
     pub fn incarnation(&self) -> Option<Incarnation> {
-        self.incarnation
+        self.config.incarnation
     }
 
     /// The storages that have spoken to this node under a member's number, and that the
@@ -113,7 +113,7 @@ impl Raft {
         let Some(member) = membership.get(own).filter(|_| membership.is_voter(own)) else {
             return false;
         };
-        match (self.incarnation, member.incarnation) {
+        match (self.config.incarnation, member.incarnation) {
             (None, None) => true,
             (own, Some(named)) => own == Some(named),
             // Founders are named by the first entry, all others by the change that adds them.
@@ -123,7 +123,7 @@ impl Raft {
 
     /// Whether no leader has named the founders' incarnations yet (rule 4).
     pub(crate) fn is_founding(&self) -> bool {
-        self.incarnation.is_some()
+        self.config.incarnation.is_some()
             && self.founders.is_some()
             && self.configurations.latest().index == Index::ZERO
             && self.log.last() == EntryId::ZERO
@@ -156,7 +156,7 @@ impl Raft {
     /// carried them. The history is named after the founding leader's storage, which founds at most
     /// one: whoever holds its entry refuses it another vote with an empty log.
     pub(crate) fn founding_membership(&self) -> Option<Membership> {
-        let (Some(own), Role::Leader(leader)) = (self.incarnation, &self.role) else {
+        let (Some(own), Role::Leader(leader)) = (self.config.incarnation, &self.role) else {
             return None;
         };
         if !self.is_founding() {
@@ -278,7 +278,7 @@ impl Raft {
     pub(crate) fn compare_incarnations(&mut self, actions: &mut Vec<Action>) {
         let latest = self.configurations.latest();
         let membership = &latest.membership;
-        let other = membership.named_otherwise(self.config.node_id, self.incarnation);
+        let other = membership.named_otherwise(self.config.node_id, self.config.incarnation);
         match other {
             Some(named) if self.replaced_by != other => {
                 let index = latest.index;

@@ -15,7 +15,7 @@ impl Raft {
     /// acknowledged does not hold for this one.
     pub(crate) fn hear_incarnation(&mut self, from: NodeId, spoken: Option<Incarnation>) {
         let (last, now) = (self.log.last().index, self.now);
-        if self.incarnation.is_none() || spoken.is_none() {
+        if self.config.incarnation.is_none() || spoken.is_none() {
             return;
         }
         let membership = self.configurations.membership();
@@ -40,7 +40,7 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        if self.incarnation.is_none()
+        if self.config.incarnation.is_none()
             || membership
                 .members()
                 .iter()
@@ -67,7 +67,7 @@ impl Raft {
     /// The member with the storage that was heard under its number, if none is named yet.
     pub(crate) fn named(&self, member: &Member) -> Member {
         let heard = match &self.role {
-            _ if member.id == self.config.node_id => self.incarnation,
+            _ if member.id == self.config.node_id => self.config.incarnation,
             Role::Leader(leader) => leader.peer(member.id).and_then(|peer| peer.incarnation),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         };

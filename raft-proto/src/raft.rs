@@ -59,8 +59,6 @@ pub struct Raft {
     pub(crate) no_votes_before: Time,
     /// Up to here a voter has committed, and this node is no member there; 0 if no voter said so.
     pub(crate) removed_at: Index,
-    /// This node's storage (`incarnation.rs`).
-    pub(crate) incarnation: Option<Incarnation>,
     /// The checksum of the list of founders, if this node is one of them.
     pub(crate) founders: Option<u32>,
     /// Other storages that spoke under a member's number.
@@ -149,9 +147,11 @@ impl Raft {
     ///
     /// [`StartError`] if the config is not valid, or if no run of this node can have left the
     /// recovered state.
-    pub fn new(config: Config, recovered: Recovered) -> Result<Raft, StartError> {
+    pub fn new(mut config: Config, recovered: Recovered) -> Result<Raft, StartError> {
         config.validate()?;
         let initial = recovered.initial_state(&config)?;
+        // The storage says which one it is.
+        config.incarnation = initial.incarnation;
         let last = initial.log.last().index;
         let mut timeouts = Timeouts::new();
         let read_number = timeouts.draw_number(&config);
@@ -167,7 +167,6 @@ impl Raft {
             uncommitted_since: None,
             no_votes_before: Time::ZERO,
             removed_at: Index::ZERO,
-            incarnation: initial.incarnation,
             founders: initial.founders,
             foreign: Vec::new(),
             replaced_by: None,
@@ -395,7 +394,7 @@ impl Raft {
         self.leader_mut().and_then(|leader| leader.peer_mut(id))
     }
 
-    /// The settings it was started with.
+    /// The settings it was started with; [`incarnation`](Config::incarnation) is that of its storage.
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -196,6 +196,8 @@ impl Operator {
             | Action::LostState { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
             | Action::Faulted { .. } => {}
         }
         true

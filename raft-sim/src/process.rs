@@ -265,6 +265,8 @@ impl Process {
             | Action::LostState { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
             | Action::Faulted { .. } => outputs.push(action),
         }
         Ok(())

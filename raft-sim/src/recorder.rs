@@ -238,7 +238,9 @@ impl Observer for Recorder {
                 | Action::Refused { .. }
                 | Action::LostState { .. }
                 | Action::EntryRefused { .. }
-                | Action::Removed { .. } => {}
+                | Action::Removed { .. }
+                | Action::ForeignIncarnation(_)
+                | Action::Replaced { .. } => {}
             }
             self.availability.observe(action);
             self.trace

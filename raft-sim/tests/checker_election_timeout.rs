@@ -81,9 +81,14 @@ fn request_vote(from: NodeId, term: u64) -> Input {
         term: Term(term),
         last_log: EntryId::ZERO,
         campaign: Campaign::Election,
+        lineage: raft_proto::Lineage::Unknown,
     };
     let message = Message::RequestVote(request);
-    Input::Receive { from, message }
+    Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    }
 }
 
 fn heartbeat(from: NodeId, term: u64) -> Input {
@@ -94,8 +99,13 @@ fn heartbeat(from: NodeId, term: u64) -> Input {
         entries: Entries::default(),
         round: 0,
         revoked: 0,
+        lineage: raft_proto::Lineage::Unknown,
     });
-    Input::Receive { from, message }
+    Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    }
 }
 
 #[test]
@@ -161,7 +171,11 @@ fn a_node_that_its_leader_asks_to_start_an_election_need_not_wait() {
         term: Term(3),
         transfer: 1,
     });
-    let asked = Input::Receive { from: N2, message };
+    let asked = Input::Receive {
+        from: N2,
+        message,
+        incarnation: None,
+    };
     assert_eq!(n1.step(101, asked), Ok(()));
     assert_eq!(n1.raft.role(), RoleKind::Candidate);
 }
@@ -176,6 +190,7 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
             vote: Vote::Granted,
             dismissal: None,
         }),
+        incarnation: None,
     };
     let mut n1 = Observed::with(PreVoting::On);
     assert_eq!(n1.step(100, heartbeat(N2, 3)), Ok(()));
@@ -187,7 +202,11 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
         term: Term(3),
         transfer: 1,
     });
-    let asked = Input::Receive { from: N2, message };
+    let asked = Input::Receive {
+        from: N2,
+        message,
+        incarnation: None,
+    };
     assert_eq!(n1.step(102, asked), Ok(()));
     assert_eq!(n1.raft.role(), RoleKind::Follower);
     assert_eq!(n1.step(103, granted()), Ok(()));
@@ -200,7 +219,11 @@ fn a_late_request_to_start_an_election_does_not_take_back_the_one_of_this_term()
     let asks = |from, term| {
         let (term, transfer) = (Term(term), 1);
         let message = Message::TimeoutNow(TimeoutNow { term, transfer });
-        Input::Receive { from, message }
+        Input::Receive {
+            from,
+            message,
+            incarnation: None,
+        }
     };
     let granted = Input::Receive {
         from: N3,
@@ -210,6 +233,7 @@ fn a_late_request_to_start_an_election_does_not_take_back_the_one_of_this_term()
             vote: Vote::Granted,
             dismissal: None,
         }),
+        incarnation: None,
     };
     let mut n1 = Observed::with(PreVoting::On);
     assert_eq!(n1.step(100, heartbeat(N2, 3)), Ok(()));

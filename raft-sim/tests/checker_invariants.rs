@@ -81,6 +81,7 @@ fn request_vote(to: NodeId, term: u64) -> Action {
         term: Term(term),
         last_log: EntryId::ZERO,
         campaign: raft_proto::Campaign::Election,
+        lineage: raft_proto::Lineage::Unknown,
     };
     send(to, Message::RequestVote(request))
 }
@@ -93,12 +94,17 @@ fn append(term: u64, entries: Entries) -> Message {
         entries,
         round: 0,
         revoked: 0,
+        lineage: raft_proto::Lineage::Unknown,
     })
 }
 
 fn heartbeat(from: NodeId, term: u64) -> Input {
     let message = append(term, Entries::default());
-    Input::Receive { from, message }
+    Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    }
 }
 
 fn entries(kind: EntryKind, payloads: &[Bytes]) -> Entries {
@@ -310,6 +316,7 @@ fn an_old_copy_of_a_disk_that_began_with_the_cluster_may_come_back_to_a_node_tha
         group_id: config.group_id,
         node_id: config.node_id,
         bootstrap: bootstrap.clone(),
+        incarnation: None,
     };
     let recovered = Recovered {
         identity: Some(identity),
@@ -566,7 +573,14 @@ fn fires_on_a_window_that_is_sent_again_and_again() {
             round,
             limits: None,
         });
-        event(1, Input::Receive { from: N2, message })
+        event(
+            1,
+            Input::Receive {
+                from: N2,
+                message,
+                incarnation: None,
+            },
+        )
     };
     checker.event(&raft, &reply(AppendOutcome::Stale));
     assert_eq!(sent(&mut checker), Some(0));
@@ -612,8 +626,16 @@ fn copies_of_one_append_do_not_pile_up_before_a_disk_that_stalls() {
             entries: commands.clone(),
             round,
             revoked: 0,
+            lineage: raft_proto::Lineage::Unknown,
         });
-        let event = event(1, Input::Receive { from: N2, message });
+        let event = event(
+            1,
+            Input::Receive {
+                from: N2,
+                message,
+                incarnation: None,
+            },
+        );
         checker.event(&event);
         let actions = raft.step(event);
         assert_eq!(checker.actions(&raft, &actions), Ok(()), "copy {round}");

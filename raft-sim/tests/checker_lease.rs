@@ -32,7 +32,11 @@ fn event(millis: u64, input: Input) -> Event {
 }
 
 fn receive(from: NodeId, message: Message) -> Input {
-    Input::Receive { from, message }
+    Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    }
 }
 
 fn request_vote(from: NodeId, term: u64, campaign: Campaign) -> Input {
@@ -40,6 +44,7 @@ fn request_vote(from: NodeId, term: u64, campaign: Campaign) -> Input {
         term: Term(term),
         last_log: EntryId::ZERO,
         campaign,
+        lineage: raft_proto::Lineage::Unknown,
     };
     receive(from, Message::RequestVote(request))
 }
@@ -57,6 +62,7 @@ fn revoking(from: NodeId, term: u64, revoked: u64) -> Input {
         entries: Entries::default(),
         round: 0,
         revoked,
+        lineage: raft_proto::Lineage::Unknown,
     };
     receive(from, Message::AppendEntries(request))
 }

@@ -102,7 +102,11 @@ impl Observed {
 fn vote(from: NodeId, term: Term) -> Input {
     let vote = Vote::Granted;
     let message = Message::RequestVoteReply(RequestVoteReply { term, vote });
-    Input::Receive { from, message }
+    Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    }
 }
 
 fn add_voters(ids: &[NodeId]) -> Input {

@@ -51,8 +51,13 @@ fn receive_append(prev_log: EntryId, entries: Entries) -> Input {
         entries,
         round: 0,
         revoked: 0,
+        lineage: raft_proto::Lineage::Unknown,
     });
-    Input::Receive { from: N2, message }
+    Input::Receive {
+        from: N2,
+        message,
+        incarnation: None,
+    }
 }
 
 /// A follower of n2.
@@ -73,7 +78,14 @@ fn leader() -> Raft {
     raft.step(at_millis(2_000, Input::Persisted { seq }));
     let (term, vote) = (raft.term(), Vote::Granted);
     let message = Message::RequestVoteReply(RequestVoteReply { term, vote });
-    raft.step(at_millis(2_000, Input::Receive { from: N2, message }));
+    raft.step(at_millis(
+        2_000,
+        Input::Receive {
+            from: N2,
+            message,
+            incarnation: None,
+        },
+    ));
     assert_eq!(raft.role(), RoleKind::Leader);
     raft
 }

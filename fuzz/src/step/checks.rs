@@ -116,7 +116,7 @@ impl World {
     pub(super) fn check_message(&self, to: NodeId, message: &Message) {
         assert_ne!(to, NODE, "sent to itself");
         let config = self.raft.config();
-        let envelope = Envelope::new(config, self.raft.incarnation(), to);
+        let envelope = Envelope::new(config, to);
         let frame = wire::encode(&envelope, message);
         let decoded = wire::decode(frame, &Limits::for_config(config));
         assert_eq!(decoded, Ok((envelope, message.clone())));

@@ -6,13 +6,13 @@
 use super::data_dir::{DataDir, DataDirError};
 use super::settings::{Founder, Identity};
 use super::state::{BackupSummary, Machine, Operation, Payload, StoredKey, read_backup};
-use raft_driver_thread::StateMachine;
 use raft_driver_thread::raft_proto::{
     ClusterId, Compaction, Entries, EntryId, EntryKind, GroupId, HardState, Index, Member,
     Membership, NodeId, Seq, SnapshotId, SnapshotMeta, Term, Write,
 };
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::storage::{Storage, StorageError};
+use raft_driver_thread::{StateMachine, fresh_incarnation};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
@@ -335,6 +335,7 @@ fn write_state(
         group_id: GroupId(0),
         node_id: NodeId(identity.node),
         bootstrap: membership.clone(),
+        incarnation: Some(fresh_incarnation()),
     };
     let first = Write {
         seq: Seq(1),

@@ -150,6 +150,7 @@ impl<S: Storage, F: FnMut() -> Result<S, StorageError>> Subject<S, F> {
             group_id: GroupId(0),
             node_id: NodeId(1),
             bootstrap: Membership::new([NodeId(1), NodeId(2)]),
+            incarnation: None,
         }));
         self.write(vec![write])?;
         self.reopen("the first write")?;

@@ -15,7 +15,8 @@
 use super::{Transport, TransportError};
 use crate::inbox::Inbox;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use raft_proto::{Config, Membership, Message, NodeId};
+use raft_proto::wire::Received;
+use raft_proto::{Config, Incarnation, Membership, Message, NodeId};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,8 +81,7 @@ struct State {
 struct Delayed {
     due: Instant,
     inbox: Inbox,
-    from: NodeId,
-    message: Message,
+    received: Received,
 }
 
 impl Network {
@@ -112,6 +112,7 @@ impl Network {
         ChannelTransport {
             network: self.clone(),
             node,
+            incarnation: None,
             is_started: false,
         }
     }
@@ -153,6 +154,7 @@ impl Drop for Shared {
 pub struct ChannelTransport {
     network: Network,
     node: NodeId,
+    incarnation: Option<Incarnation>,
     is_started: bool,
 }
 
@@ -164,6 +166,7 @@ impl Transport for ChannelTransport {
             return Err(TransportError::Settings(what));
         }
         self.network.shared.lock().inboxes.insert(self.node, inbox);
+        self.incarnation = config.incarnation;
         self.is_started = true;
         Ok(())
     }
@@ -201,14 +204,18 @@ impl Drop for ChannelTransport {
 impl ChannelTransport {
     /// A node that has stopped, or that has no room, loses the message.
     fn deliver(&self, inbox: &Inbox, message: Message, delay: Duration) {
+        let received = Received {
+            from: self.node,
+            incarnation: self.incarnation,
+            message,
+        };
         if delay.is_zero() {
-            let _ = inbox.try_deliver(self.node, message);
+            let _ = inbox.try_deliver(received);
         } else if let Some(delayed) = &self.network.shared.delayed {
             let _ = delayed.send(Delayed {
                 due: Instant::now() + delay,
                 inbox: inbox.clone(),
-                from: self.node,
-                message,
+                received,
             });
         }
     }
@@ -259,7 +266,7 @@ fn deliver_delayed(delayed: &Receiver<Delayed>) {
             }
             Err(RecvTimeoutError::Timeout) => {
                 if let Some((_, due)) = waiting.pop_first() {
-                    let _ = due.inbox.try_deliver(due.from, due.message);
+                    let _ = due.inbox.try_deliver(due.received);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => return,

@@ -18,8 +18,9 @@ use std::io;
 /// any of the node's threads, one at a time. No method may wait for a peer, a connection or a disk.
 /// A transport has threads and bounded queues of its own, and drops messages that do not fit.
 pub trait Transport: Send + 'static {
-    /// Starts to listen, and to deliver to `inbox`, for the node with this config. Called once, and
-    /// before the other methods.
+    /// Starts to listen, and to deliver to `inbox`, for the node with this config, whose
+    /// [`incarnation`](Config::incarnation) each message has to carry to its receiver. Called once,
+    /// and before the other methods.
     ///
     /// # Errors
     ///

@@ -209,7 +209,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
 
     fn receive(&mut self, delivery: Delivery) {
         self.step(match delivery {
-            Delivery::Message { from, message } => Input::Receive { from, message },
+            Delivery::Message(received) => Input::from(received),
             Delivery::Unreachable { peer } => Input::Unreachable { peer },
         });
     }

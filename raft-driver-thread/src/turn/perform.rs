@@ -65,6 +65,8 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             | Action::LostState { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
             | Action::Faulted { .. }) => self.report(&event),
         }
     }

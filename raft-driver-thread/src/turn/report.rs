@@ -5,7 +5,7 @@ use crate::error::StopReason;
 use crate::observed::event_of;
 use crate::state_machine::StateMachine;
 use crate::transport::Transport;
-use raft_proto::Action;
+use raft_proto::{Action, ForeignIncarnation};
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
     #[expect(
@@ -56,6 +56,21 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             Action::Removed { index } => {
                 tracing::warn!(%node, %index, "the cluster has removed this node: it can be stopped");
+            }
+            Action::ForeignIncarnation(ForeignIncarnation {
+                node: peer,
+                named,
+                spoken,
+            }) => {
+                let spoken = spoken.map_or_else(|| "none".to_owned(), |it| it.to_string());
+                tracing::error!(%node, %peer, %named, %spoken,
+                    "another storage speaks under a member's number and does not count: if the \
+                     member's disk is lost, add the new one as a learner");
+            }
+            Action::Replaced { index, named } => {
+                tracing::error!(%node, %index, %named,
+                    "another storage has this node's number: it does not count until it is added \
+                     as a learner; stop it, or replace the member's disk by it");
             }
             Action::Faulted { reason } => {
                 tracing::error!(%node, %reason, "the core stopped");

@@ -49,11 +49,11 @@ pub fn decode_envelope(frame: &[u8]) -> Result<Envelope, DecodeError> {
 ///     Config::new(ClusterId(7), NodeId(id), start, 0)
 /// };
 /// let message = Message::TimeoutNow(TimeoutNow { term: Term(1), transfer: 1 });
-/// let incarnation = Some(Incarnation(0x5eed));
-/// let frame = wire::encode(&Envelope::new(&node(1), incarnation, NodeId(2)), &message);
+/// let sender = Raft::new(node(1), Recovered::default()).unwrap();
+/// let frame = wire::encode(&Envelope::new(sender.config(), NodeId(2)), &message);
 ///
 /// let received = Receiver::new(&node(2)).accept(frame.clone())?;
-/// let from = NodeId(1);
+/// let (from, incarnation) = (NodeId(1), sender.incarnation());
 /// assert_eq!(Input::from(received), Input::Receive { from, incarnation, message });
 /// let misdirected = Receiver::new(&node(3)).accept(frame);
 /// assert!(matches!(misdirected, Err(ReceiveError::OtherAddressee { .. })));

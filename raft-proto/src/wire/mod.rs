@@ -107,15 +107,15 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// The envelope of a message to `to` from the node with this config, whose storage is
-    /// `incarnation`.
-    pub fn new(config: &Config, incarnation: Option<Incarnation>, to: NodeId) -> Envelope {
+    /// The envelope of a message to `to` from the node that runs with this config:
+    /// [`Raft::config`](crate::Raft::config), which names the node's storage.
+    pub fn new(config: &Config, to: NodeId) -> Envelope {
         Envelope {
             cluster_id: config.cluster_id,
             group_id: config.group_id,
             from: config.node_id,
             to,
-            incarnation,
+            incarnation: config.incarnation,
         }
     }
 }

@@ -304,6 +304,8 @@ impl Availability {
             | Action::SnapshotDamaged { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
             | Action::Faulted { .. } => {}
         }
     }

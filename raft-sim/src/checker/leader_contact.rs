@@ -22,7 +22,7 @@ impl LeaderContact {
         reason = "only these messages come from a leader"
     )]
     pub(super) fn in_input(input: &Input) -> Option<LeaderContact> {
-        let Input::Receive { from, message } = input else {
+        let Input::Receive { from, message, .. } = input else {
             return None;
         };
         let (term, round, revoked) = match message {

@@ -52,7 +52,7 @@ impl SentAgain {
     pub fn event(&mut self, raft: &Raft, event: &Event) {
         match &event.input {
             Input::Unreachable { peer } => self.has_cause(raft.id(), *peer),
-            Input::Receive { from, message } => match message {
+            Input::Receive { from, message, .. } => match message {
                 Message::InstallSnapshotReply(_) => self.has_cause(raft.id(), *from),
                 Message::AppendEntriesReply(reply)
                     if matches!(reply.outcome, AppendOutcome::Rejected { .. }) =>

@@ -77,6 +77,8 @@ impl StateMachineSafety {
                 | Action::LostState { .. }
                 | Action::EntryRefused { .. }
                 | Action::Removed { .. }
+                | Action::ForeignIncarnation(_)
+                | Action::Replaced { .. }
                 | Action::Faulted { .. } => {}
             }
         }

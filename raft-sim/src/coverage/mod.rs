@@ -38,6 +38,8 @@ fn may_hit(action: &Action) -> bool {
         | Action::LostState { .. }
         | Action::EntryRefused { .. }
         | Action::Removed { .. }
+        | Action::ForeignIncarnation(_)
+        | Action::Replaced { .. }
         | Action::Faulted { .. } => false,
     }
 }

@@ -157,6 +157,7 @@ impl Server {
                 group_id: config.group_id,
                 node_id: config.node_id,
                 bootstrap: Membership::new(voters()),
+                incarnation: None,
             }),
             hard_state: HardState {
                 term: TERM,
@@ -224,6 +225,7 @@ impl Cluster {
                 entries: Entries::default(),
                 round: 0,
                 revoked: 0,
+                lineage: raft_proto::Lineage::Unknown,
             });
             cluster.send(Time::ZERO, LEADER, to, message);
         }
@@ -244,9 +246,15 @@ impl Cluster {
     /// Handles an event. Returns the server that becomes leader, if one does.
     fn handle(&mut self, now: Time, event: TrialEvent) -> Result<Option<Elected>, TrialError> {
         match event {
-            TrialEvent::Arrival { from, to, message } => {
-                self.give(now, to, Input::Receive { from, message })
-            }
+            TrialEvent::Arrival { from, to, message } => self.give(
+                now,
+                to,
+                Input::Receive {
+                    from,
+                    message,
+                    incarnation: None,
+                },
+            ),
             TrialEvent::Wake { node, deadline } => match self.server(node) {
                 Some(server) if server.deadline == deadline => {
                     server.deadline = Time::NEVER;
@@ -297,6 +305,8 @@ impl Cluster {
                 | Action::SnapshotDamaged { .. }
                 | Action::EntryRefused { .. }
                 | Action::Removed { .. }
+                | Action::ForeignIncarnation(_)
+                | Action::Replaced { .. }
                 | Action::Faulted { .. }) => {
                     let action = Box::new(action);
                     return Err(TrialError::UnexpectedAction {

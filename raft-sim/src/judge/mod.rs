@@ -314,7 +314,9 @@ impl Judge {
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }
             | Action::EntryRefused { .. }
-            | Action::Removed { .. } => {}
+            | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. } => {}
         }
     }
 }

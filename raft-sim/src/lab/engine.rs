@@ -89,12 +89,12 @@ impl Lab {
             // is detached.
             return Ok(());
         }
-        let (from, message) = match self.receivers[to].accept(frame) {
-            Ok((sender, message)) if sender == node_id(from) => (sender, message),
-            Ok((sender, _)) => {
+        let received = match self.receivers[to].accept(frame) {
+            Ok(received) if received.from == node_id(from) => received,
+            Ok(received) => {
                 return self.fail(
                     format!("a frame from n{from}"),
-                    format!("one from {sender}"),
+                    format!("one from {}", received.from),
                 );
             }
             Err(error) => return self.fail("a frame that decodes", error.to_string()),
@@ -103,7 +103,7 @@ impl Lab {
             slot.handled += 1;
             self.serving = Some(call);
         }
-        self.give(to, Input::Receive { from, message })?;
+        self.give(to, Input::from(received))?;
         self.serving = None;
         Ok(())
     }
@@ -168,7 +168,9 @@ impl Lab {
             | Action::ChangeProposed { .. }
             | Action::MembershipChanged { .. }
             | Action::EntryRefused { .. }
-            | Action::Removed { .. } => Ok(()),
+            | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. } => Ok(()),
             // All servers are correct, and so is this driver: none of these actions may come out.
             Action::Rejected { from, reason } => self.fail(
                 "no message is one that no correct peer sends",
@@ -221,6 +223,7 @@ impl Lab {
             group_id: GroupId(0),
             from: node_id(from),
             to: node_id(to),
+            incarnation: None,
         };
         self.frame.clear();
         wire::encode_into(&mut self.frame, &envelope, &message);

@@ -16,7 +16,10 @@ impl World {
         let Action::Send { to, message } = action else {
             return;
         };
-        let envelope = Envelope::new(self.machines[from].config(), *to);
+        let Some(raft) = self.machines[from].raft() else {
+            return;
+        };
+        let envelope = Envelope::new(raft.config(), *to);
         let frame = wire::encode(&envelope, message);
         self.recorder.counts.sent(message.kind(), frame.len());
         let place = self.place(*to);
@@ -119,7 +122,7 @@ impl World {
             return;
         }
         match machine.receiver().accept(frame) {
-            Ok((from, message)) => self.give(to, Input::Receive { from, message }),
+            Ok(received) => self.give(to, Input::from(received)),
             // It is for the node that stood here before its disk was lost.
             Err(ReceiveError::OtherAddressee { .. }) => self.recorder.counts.dropped += 1,
             Err(

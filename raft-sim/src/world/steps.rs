@@ -111,6 +111,8 @@ impl World {
                 | Action::LostState { .. }
                 | Action::EntryRefused { .. }
                 | Action::Removed { .. }
+                | Action::ForeignIncarnation(_)
+                | Action::Replaced { .. }
                 | Action::Faulted { .. }
                 | Action::Persist(_)
                 | Action::ReadSnapshot { .. }

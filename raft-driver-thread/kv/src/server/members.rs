@@ -225,12 +225,14 @@ fn attempt_error(error: RequestError<ChangeError>) -> AttemptError {
             | ChangeError::InProgress { .. }
             | ChangeError::NoCommitInTerm
             | ChangeError::NotCaughtUp { .. }
+            | ChangeError::UnknownIncarnation(_)
             | ChangeError::Transferring { .. }
             | ChangeError::Faulted(_) => AttemptError::NotDone(reason),
             ChangeError::NoVoters
             | ChangeError::NamedTwice(_)
             | ChangeError::UnknownNode(_)
             | ChangeError::InvalidRole(_)
+            | ChangeError::OtherIncarnation { .. }
             | ChangeError::NothingChanges
             | ChangeError::TooLarge { .. }
             | ChangeError::LogFull => AttemptError::Never(reason),

@@ -5,7 +5,7 @@ use raft_driver_thread::raft_proto::{
     ClusterId, Config, ENTRY_OVERHEAD, Lease, Member, NodeId, Start,
 };
 use raft_driver_thread::transport::tcp::{Security, TcpOptions, TlsOptions};
-use raft_driver_thread::{Options, fresh_seed};
+use raft_driver_thread::{Options, fresh_incarnation, fresh_seed};
 use std::time::Duration;
 
 /// How long followers hear of a commit by the next append only. Under load that is soon enough, and
@@ -46,6 +46,7 @@ pub(super) fn node_options(settings: &Settings, identity: &Identity) -> Options 
     };
     let (cluster, node) = (ClusterId(identity.cluster), NodeId(identity.node));
     let mut config = Config::new(cluster, node, start, fresh_seed());
+    config.incarnation = Some(fresh_incarnation());
     config.heartbeat_interval = settings.heartbeat_interval;
     config.election_timeout_min = settings.election_timeout;
     config.election_timeout_max = settings.election_timeout * 3 / 2;

@@ -125,12 +125,12 @@ impl Acceptor {
         let max_bytes = receiver.limits().max_frame_bytes;
         let mut stream = BufReader::with_capacity(READ_BYTES, stream);
         while let Some(frame) = frame::read(&mut stream, max_bytes)? {
-            let (from, message) = receiver.accept(frame).map_err(io::Error::other)?;
-            if from != peer {
-                let what = format!("it sent a message in the name of {from}");
+            let received = receiver.accept(frame).map_err(io::Error::other)?;
+            if received.from != peer {
+                let what = format!("it sent a message in the name of {}", received.from);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
-            if self.inbox.enqueue(from, message).is_err() {
+            if self.inbox.enqueue(received).is_err() {
                 return Ok(()); // The node stops.
             }
             if !frame::is_complete(stream.buffer()) {

@@ -1,6 +1,6 @@
 //! The handshake: how a connection begins.
 
-use raft_proto::{ClusterId, Config, GroupId, Message, MessageKind, NodeId};
+use raft_proto::{ClusterId, Config, GroupId, Incarnation, Message, MessageKind, NodeId};
 use std::io::{self, Read};
 
 const MAGIC: &[u8; 4] = b"RAFT";
@@ -35,6 +35,9 @@ pub(super) struct Hello {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     pub(super) kind: StreamKind,
+    /// The sender's storage. Each message carries it; the hello does not, and one that was read has
+    /// none.
+    pub(super) incarnation: Option<Incarnation>,
 }
 
 impl Hello {
@@ -46,6 +49,7 @@ impl Hello {
             from: config.node_id,
             to: config.node_id,
             kind: StreamKind::Messages,
+            incarnation: config.incarnation,
         }
     }
 
@@ -95,6 +99,7 @@ impl Hello {
             from: NodeId(from),
             to: NodeId(to),
             kind,
+            incarnation: None,
         })
     }
 

@@ -170,6 +170,7 @@ impl Link {
             group_id: self.hello.group_id,
             from: self.hello.from,
             to: self.hello.to,
+            incarnation: self.hello.incarnation,
         }
     }
 
