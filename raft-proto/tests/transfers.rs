@@ -192,6 +192,7 @@ fn a_voter_whose_disk_stalls_is_not_the_successor() {
         let change = MembershipChange {
             nodes: nodes.to_vec(),
             readiness: Readiness::Forced,
+            expected: None,
         };
         let id = RequestId(77);
         cluster.input(leader, Input::ChangeMembership { id, change });

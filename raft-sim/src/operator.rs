@@ -104,7 +104,11 @@ impl Inventory<'_> {
         }
         let sound = voters.iter().filter(|id| !self.lost.contains(id)).count();
         let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
-        is_possible.then_some(MembershipChange { nodes, readiness })
+        is_possible.then_some(MembershipChange {
+            nodes,
+            readiness,
+            expected: None,
+        })
     }
 }
 

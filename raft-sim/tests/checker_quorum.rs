@@ -116,6 +116,7 @@ fn add_voters(ids: &[NodeId]) -> Input {
         change: MembershipChange {
             nodes: voters.collect(),
             readiness: Readiness::Forced,
+            expected: None,
         },
     }
 }
