@@ -134,9 +134,12 @@ impl Raft {
         let commit_index = self.commit_index.get();
         let committed_and_durable = commit_index.min(durable);
         if committed_and_durable > leader.committed_and_durable {
-            leader.uncommitted -= self
-                .log
-                .bytes_between(leader.committed_and_durable, committed_and_durable);
+            leader.uncommitted = if committed_and_durable == self.log.last().index {
+                0
+            } else {
+                let before = leader.committed_and_durable;
+                leader.uncommitted - self.log.bytes_between(before, committed_and_durable)
+            };
             leader.committed_and_durable = committed_and_durable;
         }
         if commit_index > before {
