@@ -279,6 +279,7 @@ impl Raft {
     }
 
     /// Performs everything that was withheld for writes which are durable by now.
+    #[inline]
     fn flush_outbox(&mut self, actions: &mut Vec<Action>) {
         // In most steps there is nothing.
         if self.outbox.has_ready(self.writes.persisted()) {
@@ -286,6 +287,7 @@ impl Raft {
         }
     }
 
+    #[inline(never)]
     fn flush_ready(&mut self, actions: &mut Vec<Action>) {
         while let Some(ready) = self.outbox.pop_ready(self.writes.persisted()) {
             match ready {
@@ -345,12 +347,21 @@ impl Raft {
     /// "If commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\] to state
     /// machine" (Figure 2, All Servers). Hands out what is committed and on this node's disk, up
     /// to `max_unapplied_bytes`.
+    #[inline]
     fn hand_out(&mut self, actions: &mut Vec<Action>) {
         let to = self.commit_index().min(self.writes.durable_index());
+        // In most steps there is nothing.
+        if self.applier.handed_out() < to {
+            self.hand_out_to(to, actions);
+        }
+    }
+
+    #[inline(never)]
+    fn hand_out_to(&mut self, to: Index, actions: &mut Vec<Action>) {
         let from = self.applier.handed_out().next();
         // What this term's leader calls committed is not handed out before the term is durable:
         // after a crash, the leader of an earlier term may honestly contradict it.
-        if from > to || self.applier.is_installing() || !self.writes.term_is_durable() {
+        if self.applier.is_installing() || !self.writes.term_is_durable() {
             return;
         }
         let room = self.applier.room(self.config.max_unapplied_bytes);
