@@ -16,11 +16,26 @@ use alloc::vec::Vec;
 impl Raft {
     /// A message came. If no correct peer sends it, nothing changes.
     pub(crate) fn receive(&mut self, from: NodeId, message: Message, actions: &mut Vec<Action>) {
-        let admitted = self.admit(from, &message);
-        if admitted.is_ok() {
-            self.note_election_message(from, &message);
+        let received = match self.admit(from, &message) {
+            Ok(()) => {
+                self.note_election_message(from, &message);
+                self.dispatch(from, message, actions)
+            }
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = received {
+            self.reject(from, reason, actions);
         }
-        let received = admitted.and_then(|()| match message {
+    }
+
+    /// Gives an admitted message to its receiver.
+    fn dispatch(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Rejection> {
+        match message {
             Message::RequestVote(request) => {
                 self.request_vote(from, request, actions);
                 Ok(())
@@ -44,9 +59,6 @@ impl Raft {
             Message::TimeoutNow(request) => self.timeout_now(from, request, actions),
             Message::ReadIndex(request) => self.read_index(from, request, actions),
             Message::ReadIndexReply(reply) => self.read_index_reply(from, reply, actions),
-        });
-        if let Err(reason) = received {
-            self.reject(from, reason, actions);
         }
     }
 
