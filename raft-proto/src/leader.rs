@@ -113,9 +113,10 @@ impl Raft {
         let first = self.log.last().index.next();
         let run = Segment::new(first, Run::new(self.hard_state.term(), kind, payloads));
         if let Role::Leader(leader) = &mut self.role {
-            leader.uncommitted += run.bytes();
-            leader.appended_bytes += run.bytes();
-            leader.unapplied += run.bytes();
+            let bytes = run.bytes();
+            leader.uncommitted += bytes;
+            leader.appended_bytes += bytes;
+            leader.unapplied += bytes;
         }
         self.log.append(run);
         self.writes.stage_entries(first);
