@@ -129,7 +129,10 @@ impl Raft {
         };
         let (before, durable) = (self.commit_index.get(), self.writes.durable_index());
         let own = (self.config.node_id, durable);
-        if let Some(committed) = leader.committed(self.configurations.membership(), own) {
+        let membership = self.configurations.membership();
+        if leader.may_commit_after(before, membership, own.0)
+            && let Some(committed) = leader.committed(membership, own)
+        {
             self.commit_index.raise_to(committed);
         }
         let commit_index = self.commit_index.get();
