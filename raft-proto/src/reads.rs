@@ -213,7 +213,8 @@ impl LeaderReads {
         under_way + self.waiting.len()
     }
 
-    /// Since when the oldest read has waited.
+    /// Since when the oldest read has waited. Few steps ask (`timers.rs`).
+    #[inline(never)]
     pub(crate) fn oldest(&self) -> Option<Time> {
         let under_way = self.under_way.as_ref();
         let under_way = under_way.and_then(|round| round.reads.oldest());
