@@ -250,6 +250,7 @@ impl Replicator<'_> {
     }
 
     /// Sends `entries`, which begin at nextIndex.
+    #[inline]
     pub(crate) fn append(
         &self,
         peer: &mut Peer,
@@ -378,6 +379,7 @@ impl Replicator<'_> {
         self.log.term_at(index)
     }
 
+    #[inline]
     fn send_append(
         &self,
         peer: &mut Peer,
