@@ -6,6 +6,7 @@
 use crate::action::Action;
 use crate::applier::Applier;
 use crate::commit_index::CommitIndex;
+use crate::commit_wait::CommitWait;
 use crate::config::Config;
 use crate::configurations::Configurations;
 use crate::entries::Entries;
@@ -51,8 +52,7 @@ pub struct Raft {
     pub(crate) configurations: Configurations,
     /// When the latest message of a leader came, of whatever term.
     pub(crate) leader_contact_at: Option<Time>,
-    /// Entries were seen that were not committed: commitIndex, and since when (`pre_vote.rs`).
-    pub(crate) uncommitted_since: Option<(Index, Time)>,
+    pub(crate) commit_wait: CommitWait,
     /// Until then it votes for nobody: before it started, it may have answered a leader that
     /// relies on it for its lease.
     pub(crate) no_votes_before: Time,
@@ -154,7 +154,7 @@ impl Raft {
             commit_index: CommitIndex::recovered(initial.applied),
             configurations: initial.configurations,
             leader_contact_at: None,
-            uncommitted_since: None,
+            commit_wait: CommitWait::default(),
             no_votes_before: Time::ZERO,
             removed_at: Index::ZERO,
             votes_requested: Vec::new(),

@@ -49,7 +49,7 @@ impl Raft {
             }
             Message::PreVote(request) => {
                 self.pre_vote(from, request, actions);
-                self.follow_pre_vote(request);
+                self.follow_pre_vote(request, actions);
                 Ok(())
             }
             Message::PreVoteReply(reply) => {

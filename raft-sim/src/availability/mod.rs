@@ -33,9 +33,11 @@
 //! wait for a sync that runs: that makes four syncs and a round trip, at most t. A voter that has
 //! granted its vote waits for at least t (section 5.2), so a candidate that asks alone is elected.
 //! Whether one asks alone is chance (section 9.3): the range of election timeouts, T - t, has room
-//! for it. With five voters fewer than half of the rounds are split, and each takes at most T and
-//! the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many thousands of millions
-//! without a leader where disks are fast, and are a wide margin where they are not.
+//! for it. Without pre-votes, one of two candidates may be the only one that can win, and both may
+//! ask at about the same time, again and again where syncs are long: the one with the worse log
+//! lets the other go first. With five voters fewer than half of the rounds are split, and each takes
+//! at most T and the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many thousands of
+//! millions without a leader where disks are fast, and are a wide margin where they are not.
 //!
 //! The machines outside the set cannot prevent it, if nodes hold pre-votes and leaders check their
 //! quorum:
@@ -75,7 +77,7 @@
 //! | [`Transfers`](Condition::Transfers) | at most one voter's disk stalls: each transfer without a target succeeds (thesis 3.10) |
 //! | [`CatchUp`](Condition::CatchUp) | a member needs a snapshot while commands and snapshots go on: it gets at most [`MOST_SNAPSHOTS`] of them, and has what the leader's log held when the transfer began within four times what one transfer takes, and four T |
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
-//! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
+//! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound. There are later ones if the leader commits: a majority does not need the first |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
 //!
 //! # What is bounded, and what is only shown
@@ -86,6 +88,7 @@
 //! entries and bytes that are sent again, also in the phase of faults. Messages overtake each other
 //! there, so no bound on them follows from the algorithm.
 
+mod catch_up;
 mod condition;
 mod draw;
 mod figures;
