@@ -49,11 +49,15 @@ pub enum Condition {
     DecayedSnapshot,
     /// One node takes longer entries than the others.
     Limits,
+    /// A voter is removed while it is away, and comes back.
+    Removed,
+    /// All links lose many messages, and delay some.
+    Lossy,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Condition; 14] = [
+    pub const ALL: [Condition; 16] = [
         Condition::None,
         Condition::Failover,
         Condition::Load,
@@ -68,6 +72,8 @@ impl Condition {
         Condition::DeafLeader,
         Condition::DecayedSnapshot,
         Condition::Limits,
+        Condition::Removed,
+        Condition::Lossy,
     ];
 
     /// What options, files and reports call it.
@@ -87,6 +93,8 @@ impl Condition {
             Condition::DeafLeader => "deaf-leader",
             Condition::DecayedSnapshot => "decayed-snapshot",
             Condition::Limits => "limits",
+            Condition::Removed => "removed",
+            Condition::Lossy => "lossy",
         }
     }
 
@@ -110,6 +118,9 @@ impl Condition {
             Condition::BusyLeader => is_replicated && has_priorities,
             // Without pre-votes, voters grant their votes to a candidate that cannot hear them.
             Condition::DeafLeader => is_replicated && core.pre_vote,
+            // Only the reply to a pre-vote tells a node that it was removed.
+            Condition::Removed => is_replicated && core.pre_vote,
+            Condition::Lossy => is_replicated && core.pre_vote,
             Condition::Transfers
             | Condition::CatchUp
             | Condition::DecayedSnapshot

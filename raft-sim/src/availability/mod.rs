@@ -77,6 +77,8 @@
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
+//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. With Pre-Vote: the replies to its pre-votes tell it |
+//! | [`Lossy`](Condition::Lossy) | each message is lost with a probability of [`LOSS`] at most, and the leader crashes now and then: claim 1, with Pre-Vote. A candidacy without repeated requests would need all of its answers at the first try |
 //!
 //! # What is bounded, and what is only shown
 //!
@@ -89,7 +91,9 @@
 mod condition;
 mod draw;
 mod figures;
+mod lossy;
 mod phase;
+mod removal;
 mod stages;
 pub mod verdict;
 mod violation;
@@ -123,6 +127,12 @@ pub const FIRST_LEADER_BOUND: u32 = 15;
 
 /// How many times `election_timeout_max` a healthy voter of greater priority may wait.
 pub const PRIORITY_BOUND: u32 = 13;
+
+/// How many times `election_timeout_max` a removed voter may ask for votes after its return.
+pub const REMOVAL_BOUND: u32 = 6;
+
+/// How many of a thousand messages are lost at most.
+pub const LOSS: u64 = 400;
 
 /// How many snapshots a member may need until it follows the log.
 pub const MOST_SNAPSHOTS: u32 = 4;

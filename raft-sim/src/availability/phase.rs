@@ -62,6 +62,11 @@ fn claims(condition: Condition, world: &World) -> Claims {
             commits: true,
             ..holds(false)
         },
+        // What a follower is sent may be lost for an election timeout.
+        Condition::Lossy => Claims {
+            commits: true,
+            ..holds(false)
+        },
         Condition::None
         | Condition::Failover
         | Condition::Load
@@ -73,7 +78,8 @@ fn claims(condition: Condition, world: &World) -> Claims {
         | Condition::CatchUp
         | Condition::DeafLeader
         | Condition::DecayedSnapshot
-        | Condition::Limits => holds(true),
+        | Condition::Limits
+        | Condition::Removed => holds(true),
     }
 }
 
@@ -120,6 +126,8 @@ impl<'a> Phase<'a> {
             Condition::CatchUp | Condition::DecayedSnapshot => self.catch_up(),
             Condition::DeafLeader => self.deaf_leader(),
             Condition::Limits => self.limits(),
+            Condition::Removed => self.removed(),
+            Condition::Lossy => self.lossy(),
         }
     }
 

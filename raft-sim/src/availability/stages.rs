@@ -17,7 +17,7 @@ const fn millis(millis: u64) -> Duration {
 }
 
 impl Phase<'_> {
-    fn between(&mut self, least: u64, most: u64) -> Duration {
+    pub(super) fn between(&mut self, least: u64, most: u64) -> Duration {
         millis(self.random.between(least, most))
     }
 
@@ -396,16 +396,20 @@ impl Phase<'_> {
         }
     }
 
-    /// Crashes a member, and goes on without it until the leader has dropped the entries that the
-    /// member needs. Returns its place.
-    fn leave_behind(&mut self, leader: usize) -> Result<Option<usize>, Failure> {
+    /// The place of a voter other than the leader that the cluster can do without, if there is one.
+    pub(super) fn dispensable_voter(&mut self, leader: usize) -> Option<usize> {
         let mut order = self.shuffled();
         let membership = self.world.machines()[leader].membership();
         order.retain(|place| {
             *place != leader && membership.is_voter(self.world.machines()[*place].id())
         });
-        let behind = order.into_iter().find(|place| self.can_lose(*place));
-        let Some(behind) = behind else {
+        order.into_iter().find(|place| self.can_lose(*place))
+    }
+
+    /// Crashes a member, and goes on without it until the leader has dropped the entries that the
+    /// member needs. Returns its place.
+    fn leave_behind(&mut self, leader: usize) -> Result<Option<usize>, Failure> {
+        let Some(behind) = self.dispensable_voter(leader) else {
             return Ok(None);
         };
         self.world.crash_for(behind, None);
@@ -446,12 +450,7 @@ impl Phase<'_> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
         };
-        let mut order = self.shuffled();
-        let membership = self.world.machines()[leader].membership();
-        order.retain(|place| {
-            *place != leader && membership.is_voter(self.world.machines()[*place].id())
-        });
-        let Some(greater) = order.into_iter().find(|place| self.can_lose(*place)) else {
+        let Some(greater) = self.dispensable_voter(leader) else {
             return Ok(());
         };
         let limit = self.world.settings().core.max_entry_bytes;
