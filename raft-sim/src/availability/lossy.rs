@@ -1,7 +1,7 @@
 //! Links that lose many messages.
 
-use super::phase::Phase;
 use super::LOSS;
+use super::phase::Phase;
 use crate::failure::Failure;
 
 impl Phase<'_> {

@@ -127,7 +127,9 @@ pub enum OutOfBounds {
         most: usize,
     },
     /// Replies that waited for the disk.
-    #[error("{node} sends {to} {replies} replies of a kind for {writes} writes that are durable now")]
+    #[error(
+        "{node} sends {to} {replies} replies of a kind for {writes} writes that are durable now"
+    )]
     TooManyReplies {
         /// The node.
         node: NodeId,
