@@ -118,13 +118,14 @@ impl Condition {
             Condition::BusyLeader => is_replicated && has_priorities,
             // Without pre-votes, voters grant their votes to a candidate that cannot hear them.
             Condition::DeafLeader => is_replicated && core.pre_vote,
-            // Only the reply to a pre-vote tells a node that it was removed.
-            Condition::Removed => is_replicated && core.pre_vote,
+            // Without both, a removed node that nobody tells deposes leader after leader.
+            Condition::Removed => is_replicated && (core.pre_vote || core.check_quorum),
             Condition::Lossy => is_replicated && core.pre_vote,
-            Condition::Transfers
-            | Condition::CatchUp
-            | Condition::DecayedSnapshot
-            | Condition::Limits => is_replicated,
+            // Otherwise a follower may need the next snapshot when it has the first (section 7).
+            Condition::CatchUp | Condition::DecayedSnapshot => {
+                is_replicated && core.max_transfer_log_bytes > 0
+            }
+            Condition::Transfers | Condition::Limits => is_replicated,
         }
     }
 }

@@ -77,8 +77,8 @@
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
-//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. With Pre-Vote: the replies to its pre-votes tell it |
-//! | [`Lossy`](Condition::Lossy) | each message is lost with a probability of [`LOSS`] at most, and the leader crashes now and then: claim 1, with Pre-Vote. A candidacy without repeated requests would need all of its answers at the first try |
+//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |
+//! | [`Lossy`](Condition::Lossy) | [`LOSS`] of a thousand messages are lost at most, others are late. All voters have caught up before that. The leader crashes now and then, and another one commits within [`DOWNTIME_BOUND`] T; with Pre-Vote. A candidacy without repeated requests would need its answers at the first try |
 //!
 //! # What is bounded, and what is only shown
 //!

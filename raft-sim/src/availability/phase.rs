@@ -67,6 +67,11 @@ fn claims(condition: Condition, world: &World) -> Claims {
             commits: true,
             ..holds(false)
         },
+        // Without Pre-Vote the removed node raises its own term, again and again.
+        Condition::Removed => Claims {
+            commits: true,
+            ..holds(core.pre_vote)
+        },
         Condition::None
         | Condition::Failover
         | Condition::Load
@@ -78,8 +83,7 @@ fn claims(condition: Condition, world: &World) -> Claims {
         | Condition::CatchUp
         | Condition::DeafLeader
         | Condition::DecayedSnapshot
-        | Condition::Limits
-        | Condition::Removed => holds(true),
+        | Condition::Limits => holds(true),
     }
 }
 

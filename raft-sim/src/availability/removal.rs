@@ -39,6 +39,9 @@ impl Phase<'_> {
         }
         let within = self.timeouts(REMOVAL_BOUND);
         self.run_for(within)?;
+        if !self.world.settings().core.pre_vote {
+            return Ok(()); // Only the reply to a pre-vote tells it.
+        }
         let campaigns = move |phase: &Phase<'_>| {
             let raft = phase.world.machines()[place].raft();
             let role = raft.filter(|raft| raft.id() == node).map(Raft::role);
