@@ -339,7 +339,6 @@ fn every_condition_that_seeds_draw_is_passed_and_shown() {
         Condition::Partial,
         Condition::OneWay,
         Condition::Removed,
-        Condition::Lossy,
     ] {
         let mut phases = 0;
         for seed in 0..4 {

@@ -51,13 +51,11 @@ pub enum Condition {
     Limits,
     /// A voter is removed while it is away, and comes back.
     Removed,
-    /// All links lose many messages, and delay some.
-    Lossy,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Condition; 16] = [
+    pub const ALL: [Condition; 15] = [
         Condition::None,
         Condition::Failover,
         Condition::Load,
@@ -73,7 +71,6 @@ impl Condition {
         Condition::DecayedSnapshot,
         Condition::Limits,
         Condition::Removed,
-        Condition::Lossy,
     ];
 
     /// What options, files and reports call it.
@@ -94,7 +91,6 @@ impl Condition {
             Condition::DecayedSnapshot => "decayed-snapshot",
             Condition::Limits => "limits",
             Condition::Removed => "removed",
-            Condition::Lossy => "lossy",
         }
     }
 
@@ -120,7 +116,6 @@ impl Condition {
             Condition::DeafLeader => is_replicated && core.pre_vote,
             // Without both, a removed node that nobody tells deposes leader after leader.
             Condition::Removed => is_replicated && (core.pre_vote || core.check_quorum),
-            Condition::Lossy => is_replicated && core.pre_vote,
             // Otherwise a follower may need the next snapshot when it has the first (section 7).
             Condition::CatchUp | Condition::DecayedSnapshot => {
                 is_replicated && core.max_transfer_log_bytes > 0

@@ -6,7 +6,7 @@ use crate::request::{Faults, Request};
 use crate::settings::Settings;
 
 /// The conditions that seeds draw from.
-const DRAWN: [Condition; 15] = [
+const DRAWN: [Condition; 14] = [
     Condition::Failover,
     Condition::Load,
     Condition::SlowSyncs,
@@ -21,7 +21,6 @@ const DRAWN: [Condition; 15] = [
     Condition::DecayedSnapshot,
     Condition::Limits,
     Condition::Removed,
-    Condition::Lossy,
 ];
 
 /// How many of a thousand seeds have a condition at all.

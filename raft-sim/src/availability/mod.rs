@@ -78,7 +78,6 @@
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
 //! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |
-//! | [`Lossy`](Condition::Lossy) | [`LOSS`] of a thousand messages are lost at most, others are late. All voters have caught up before that. The leader crashes now and then, and another one commits within [`DOWNTIME_BOUND`] T; with Pre-Vote. A candidacy without repeated requests would need its answers at the first try |
 //!
 //! # What is bounded, and what is only shown
 //!
@@ -91,7 +90,6 @@
 mod condition;
 mod draw;
 mod figures;
-mod lossy;
 mod phase;
 mod removal;
 mod stages;
@@ -130,9 +128,6 @@ pub const PRIORITY_BOUND: u32 = 13;
 
 /// How many times `election_timeout_max` a removed voter may ask for votes after its return.
 pub const REMOVAL_BOUND: u32 = 6;
-
-/// How many of a thousand messages are lost at most.
-pub const LOSS: u64 = 400;
 
 /// How many snapshots a member may need until it follows the log.
 pub const MOST_SNAPSHOTS: u32 = 4;

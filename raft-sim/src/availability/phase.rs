@@ -62,11 +62,6 @@ fn claims(condition: Condition, world: &World) -> Claims {
             commits: true,
             ..holds(false)
         },
-        // What a follower is sent may be lost for an election timeout.
-        Condition::Lossy => Claims {
-            commits: true,
-            ..holds(false)
-        },
         // Without Pre-Vote the removed node raises its own term, again and again.
         Condition::Removed => Claims {
             commits: true,
@@ -131,7 +126,6 @@ impl<'a> Phase<'a> {
             Condition::DeafLeader => self.deaf_leader(),
             Condition::Limits => self.limits(),
             Condition::Removed => self.removed(),
-            Condition::Lossy => self.lossy(),
         }
     }
 

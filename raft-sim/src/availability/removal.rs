@@ -9,6 +9,7 @@ use raft_proto::{NodeId, Raft, RoleKind};
 impl Phase<'_> {
     /// A voter is cut off or crashes, and is removed meanwhile. It comes back while the leader still
     /// tries to tell it, or when the leader has given that up: the voters that it asks tell it then.
+    /// Without Pre-Vote it is cut off, so that its term rises, and answers the leader that tells it.
     pub(super) fn removed(&mut self) -> Result<(), Failure> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
@@ -17,7 +18,8 @@ impl Phase<'_> {
             return Ok(());
         };
         let node = self.world.machines()[place].id();
-        let is_cut_off = self.random.chance(500);
+        let has_pre_vote = self.world.settings().core.pre_vote;
+        let is_cut_off = self.random.chance(500) || !has_pre_vote;
         if is_cut_off {
             for other in 0..self.world.machines().len() {
                 self.world.cut_link(place, other);
@@ -30,7 +32,10 @@ impl Phase<'_> {
         if !self.wait_for_removal(node)? {
             return Ok(());
         }
-        let away = self.random.duration(Duration::ZERO, self.timeouts(14));
+        let away = self.random.duration(
+            Duration::ZERO,
+            self.timeouts(if has_pre_vote { 14 } else { 8 }),
+        );
         self.run_for(away)?;
         if is_cut_off {
             self.world.join_links();
@@ -39,7 +44,7 @@ impl Phase<'_> {
         }
         let within = self.timeouts(REMOVAL_BOUND);
         self.run_for(within)?;
-        if !self.world.settings().core.pre_vote {
+        if !has_pre_vote {
             return Ok(()); // Only the reply to a pre-vote tells it.
         }
         let campaigns = move |phase: &Phase<'_>| {

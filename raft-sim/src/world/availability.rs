@@ -3,7 +3,6 @@
 use super::World;
 use super::event::{Phase, SimulationEvent};
 use crate::duration::DurationRange;
-use crate::network::Noise;
 use crate::random::Random;
 use crate::service::{Command, Operation, SessionId};
 use core::time::Duration;
@@ -106,19 +105,6 @@ impl World {
     pub fn join_links(&mut self) {
         self.standing.cut.clear();
         self.network.heal();
-    }
-
-    /// All links lose `loss` of a thousand messages from now on, and delay `late` of a thousand by
-    /// `by` at most.
-    pub fn lose_messages(&mut self, loss: u32, late: u32, by: Duration) {
-        self.fact(format_args!("links lose {loss} of a thousand messages"));
-        let noise = Noise {
-            loss,
-            late,
-            by,
-            ..Noise::default()
-        };
-        self.network.set_noise(noise, Time::NEVER);
     }
 
     /// Whether machines reach each other in both directions.
