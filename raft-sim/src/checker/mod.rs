@@ -82,6 +82,7 @@ pub mod state_machine_safety;
 pub mod storm;
 pub mod strangers;
 pub mod violation;
+mod wait_reason;
 mod window;
 
 pub use bounds::{Bounds, OutOfBounds};
@@ -111,7 +112,8 @@ pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
 pub use storm::{Storm, StormGuard, StormLimits};
 pub use strangers::Strangers;
-pub use violation::{Nodes, Violation, WaitReason};
+pub use violation::{Nodes, Violation};
+pub use wait_reason::WaitReason;
 pub use window::Window;
 
 use raft_proto::NodeId;
