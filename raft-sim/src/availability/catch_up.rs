@@ -84,13 +84,7 @@ impl Phase<'_> {
     /// Crashes a member, and goes on without it until the leader has dropped the entries that the
     /// member needs. Returns its place.
     fn leave_behind(&mut self, leader: usize) -> Result<Option<usize>, Failure> {
-        let mut order = self.shuffled();
-        let membership = self.world.machines()[leader].membership();
-        order.retain(|place| {
-            *place != leader && membership.is_voter(self.world.machines()[*place].id())
-        });
-        let behind = order.into_iter().find(|place| self.can_lose(*place));
-        let Some(behind) = behind else {
+        let Some(behind) = self.dispensable_voter(leader) else {
             return Ok(None);
         };
         self.world.crash_for(behind, None);

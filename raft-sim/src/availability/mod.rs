@@ -79,6 +79,7 @@
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound. There are later ones if the leader commits: a majority does not need the first |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
+//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |
 //!
 //! # What is bounded, and what is only shown
 //!
@@ -93,6 +94,7 @@ mod condition;
 mod draw;
 mod figures;
 mod phase;
+mod removal;
 mod stages;
 pub mod verdict;
 mod violation;
@@ -126,6 +128,9 @@ pub const FIRST_LEADER_BOUND: u32 = 15;
 
 /// How many times `election_timeout_max` a healthy voter of greater priority may wait.
 pub const PRIORITY_BOUND: u32 = 13;
+
+/// How many times `election_timeout_max` a removed voter may ask for votes after its return.
+pub const REMOVAL_BOUND: u32 = 6;
 
 /// How many snapshots a member may need until it follows the log.
 pub const MOST_SNAPSHOTS: u32 = 4;

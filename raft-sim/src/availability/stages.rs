@@ -339,17 +339,22 @@ impl Phase<'_> {
         self.run_for(self.timeouts(20))
     }
 
-    /// A node that takes longer entries than the others is to lead, and is given such entries.
-    pub(super) fn limits(&mut self) -> Result<(), Failure> {
-        let Some(leader) = self.well_leader()? else {
-            return Ok(());
-        };
+    /// The place of a voter other than the leader that the cluster can do without, if there is one.
+    pub(super) fn dispensable_voter(&mut self, leader: usize) -> Option<usize> {
         let mut order = self.shuffled();
         let membership = self.world.machines()[leader].membership();
         order.retain(|place| {
             *place != leader && membership.is_voter(self.world.machines()[*place].id())
         });
-        let Some(greater) = order.into_iter().find(|place| self.can_lose(*place)) else {
+        order.into_iter().find(|place| self.can_lose(*place))
+    }
+
+    /// A node that takes longer entries than the others is to lead, and is given such entries.
+    pub(super) fn limits(&mut self) -> Result<(), Failure> {
+        let Some(leader) = self.well_leader()? else {
+            return Ok(());
+        };
+        let Some(greater) = self.dispensable_voter(leader) else {
             return Ok(());
         };
         let limit = self.world.settings().core.max_entry_bytes;
