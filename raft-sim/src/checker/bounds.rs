@@ -187,9 +187,10 @@ impl Bounds {
     /// A node is about to take `event`.
     pub fn event(&mut self, event: &Event) {
         self.is_read = matches!(event.input, Input::Read { .. });
-        self.reported = match event.input {
-            Input::Persisted { seq } => Some(seq),
-            _ => None,
+        self.reported = if let Input::Persisted { seq } = event.input {
+            Some(seq)
+        } else {
+            None
         };
     }
 

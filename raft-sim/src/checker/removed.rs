@@ -34,12 +34,13 @@ impl Removed {
 
     /// `raft` is about to take `event`.
     pub fn event(&mut self, raft: &Raft, event: &Event) {
-        self.heard = match &event.input {
-            Input::Receive {
-                from,
-                message: Message::PreVoteReply(reply),
-            } if raft.membership().is_voter(*from) => reply.removed_at,
-            _ => None,
+        self.heard = if let Input::Receive { from, message } = &event.input
+            && let Message::PreVoteReply(reply) = message
+            && raft.membership().is_voter(*from)
+        {
+            reply.removed_at
+        } else {
+            None
         };
     }
 
