@@ -51,7 +51,7 @@ fn fires_on_two_replies_that_have_waited_for_one_write() {
         replies: 2,
         writes: 1,
     });
-    assert_eq!(verdicts(&[(1, &two)]), [broken.clone()]);
+    assert_eq!(verdicts(&[(1, &two)]), std::slice::from_ref(&broken));
     assert_eq!(verdicts(&[(2, &[]), (3, &two)]), [Ok(()), broken]);
 }
 
