@@ -7,7 +7,7 @@ use crate::duration::DurationRange;
 use crate::failure::Failure;
 use crate::world::Transfer;
 use core::time::Duration;
-use raft_proto::NodeId;
+use raft_proto::{NodeId, Raft};
 
 pub(super) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -229,12 +229,26 @@ impl Phase<'_> {
         let Some((_, leader)) = self.leader() else {
             return Ok(());
         };
+        if self.may_never_catch_up(leader, first) {
+            return Ok(());
+        }
         let reason = Unavailable::PriorityIgnored {
             leader: leader.id(),
             waiting: first,
             within,
         };
         Err(self.failure(reason))
+    }
+
+    /// Whether `node` needs a snapshot of a leader that keeps no log for a transfer: under load it
+    /// may need the next snapshot when it has the first (section 7).
+    fn may_never_catch_up(&self, leader: &Raft, node: NodeId) -> bool {
+        let peers = leader.status().peers;
+        let base = leader.log_base().index;
+        let needs_snapshot = peers
+            .iter()
+            .any(|peer| peer.id == node && peer.match_index < base);
+        self.world.settings().core.max_transfer_log_bytes == 0 && needs_snapshot
     }
 
     /// A voter's disk may stall, and the operator transfers leadership all the same.
