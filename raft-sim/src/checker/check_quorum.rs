@@ -84,7 +84,7 @@ impl QuorumContact {
         let contacts = self.contacts(raft.id());
         contacts.now = contacts.now.max(event.at);
         contacts.is_tick = event.input == Input::Tick;
-        if let Input::Receive { from, message } = &event.input {
+        if let Input::Receive { from, message, .. } = &event.input {
             note(&mut contacts.heard, *from, contacts.now);
             if let Message::AppendEntriesReply(reply) = message
                 && contacts.leads.is_some_and(|it| it.term == reply.term)

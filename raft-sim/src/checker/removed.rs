@@ -15,7 +15,7 @@
 
 use super::configuration_in_force::ConfigurationsInForce;
 use super::violation::Violation;
-use raft_proto::{Action, Event, Index, Input, Message, NodeId, Raft};
+use raft_proto::{Action, Dismissal, Event, Index, Input, Message, NodeId, Raft};
 
 /// What each node was told. Nodes are few, so a linear search is fastest.
 #[derive(Debug, Default)]
@@ -34,11 +34,16 @@ impl Removed {
 
     /// `raft` is about to take `event`.
     pub fn event(&mut self, raft: &Raft, event: &Event) {
-        self.heard = if let Input::Receive { from, message } = &event.input
+        self.heard = if let Input::Receive { from, message, .. } = &event.input
             && let Message::PreVoteReply(reply) = message
             && raft.membership().is_voter(*from)
         {
-            reply.removed_at
+            match reply.dismissal {
+                Some(Dismissal::Removed { index } | Dismissal::OtherIncarnation { index, .. }) => {
+                    Some(index)
+                }
+                Some(Dismissal::OtherFounders) | None => None,
+            }
         } else {
             None
         };

@@ -26,7 +26,7 @@ impl Strangers {
     /// `raft` is about to take `event`, with the configurations that it has until then.
     pub fn event(&mut self, raft: &Raft, event: &Event, configurations: &ConfigurationsInForce) {
         self.heard = None;
-        if let Input::Receive { from, message } = &event.input
+        if let Input::Receive { from, message, .. } = &event.input
             && message.term() > raft.term()
             && is_reply(message.kind())
             && !configurations.may_count(raft, *from)
