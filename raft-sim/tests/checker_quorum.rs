@@ -255,7 +255,17 @@ fn answer(n1: &mut Observed, millis: u64, from: NodeId) {
         round: 0,
         limits: None,
     });
-    assert_eq!(n1.pretend(millis, Input::Receive { from, message }), Ok(()));
+    assert_eq!(
+        n1.pretend(
+            millis,
+            Input::Receive {
+                from,
+                message,
+                incarnation: None
+            }
+        ),
+        Ok(())
+    );
 }
 
 #[test]

@@ -25,7 +25,11 @@ fn core() -> (Raft, ConfigurationsInForce) {
 
 fn receive(from: NodeId, message: Message) -> Event {
     let at = Time::from_epoch(Duration::from_millis(1));
-    let input = Input::Receive { from, message };
+    let input = Input::Receive {
+        from,
+        message,
+        incarnation: None,
+    };
     Event { at, input }
 }
 
@@ -43,6 +47,7 @@ fn pre_vote() -> Message {
         term: Term(5),
         last_log: EntryId::ZERO,
         campaign: Campaign::Election,
+        lineage: raft_proto::Lineage::Unknown,
     })
 }
 
@@ -78,7 +83,7 @@ fn told(from: NodeId) -> Event {
         term: Term(1),
         asked: Term(5),
         vote: Vote::Refused,
-        removed_at: Some(Index(7)),
+        dismissal: Some(Dismissal::Removed { index: Index(7) }),
     };
     receive(from, Message::PreVoteReply(reply))
 }
