@@ -4,8 +4,9 @@
 
 use core::time::Duration;
 use raft_proto::{
-    Action, AppendEntriesReply, AppendOutcome, Campaign, ClusterId, Config, EntryId, Event, Index,
-    Input, Message, NodeId, PreVote, PreVoteReply, Raft, Recovered, Start, Term, Time, Vote,
+    Action, AppendEntriesReply, AppendOutcome, Campaign, ClusterId, Config, Dismissal, EntryId,
+    Event, Index, Input, Message, NodeId, PreVote, PreVoteReply, Raft, Recovered, Start, Term,
+    Time, Vote,
 };
 use raft_sim::checker::{ConfigurationsInForce, Property, Removed, Strangers, Violation};
 
