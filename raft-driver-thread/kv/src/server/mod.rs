@@ -20,7 +20,7 @@
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
 //! | `info` | what a server reports of itself |
-//! | `forward`, `addresses` | this server as a client of the others |
+//! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
 //! | `background` | expiry, registration, promotion, events of the node |
 //! | `http` | probes and metrics |
 //! | `outcome` | why requests fail |
@@ -29,7 +29,6 @@
 //! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
 //! | `node_options`, `tls`, `error` | how a server starts |
 
-mod addresses;
 mod admin;
 mod background;
 mod clients;
@@ -49,6 +48,7 @@ mod micro_timer;
 mod multi;
 mod node_options;
 mod outcome;
+mod peer_requests;
 mod reads;
 mod router;
 mod session;
@@ -62,6 +62,7 @@ use background::NodeEvents;
 use context::ServerContext;
 use forward::Forwarder;
 use node_options::{node_options, tcp_options};
+use peer_requests::PeerRequests;
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::tcp::TcpTransport;
 use raft_driver_thread::{Node, StopReason};
@@ -103,8 +104,7 @@ impl Server {
     ///
     /// [`ServerError`]: nothing runs then.
     pub fn start(settings: Settings, identity: Identity) -> Result<Server, ServerError> {
-        let tls = settings.tls.as_ref().map(tls::load).transpose()?;
-        let (acceptor, connector) = tls.unzip();
+        let acceptor = settings.tls.as_ref().map(tls::load).transpose()?;
         http::install_recorder();
         let runtime = client_threads(&settings)?;
         let listener = listen(&runtime, &settings.clients)?;
@@ -112,13 +112,15 @@ impl Server {
         let pages = pages.map(|address| listen(&runtime, address)).transpose()?;
         let clients = local_address(&listener, &settings.clients)?;
         let http = pages.as_ref().and_then(|pages| pages.local_addr().ok());
-        let transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
+        let mut transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
         let peers = transport.local_address();
+        let forwarder = Forwarder::new(transport.dialer());
+        let peer_requests = Arc::new(PeerRequests::default());
+        transport.serve_streams(peer_requests.clone());
         let storage = DiskStorage::open(settings.data.join("raft"))?;
         let options = node_options(&settings, &identity);
         let node = Node::start(options, storage, transport, Machine::default())?;
         let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
-        let forwarder = Forwarder::new(&settings, connector);
         let router = Router::new(
             node.clone(),
             forwarder,
@@ -131,6 +133,7 @@ impl Server {
         runtime.spawn(background::run(router.clone(), identity.clone(), record));
         let context = ServerContext::new(settings, identity, router, clients.port());
         let context = Arc::new(context);
+        peer_requests.start(context.clone(), runtime.handle().clone());
         runtime.spawn(listener::accept(listener, acceptor, context.clone()));
         if let Some(pages) = pages {
             runtime.spawn(http::serve(pages, context));

@@ -5,9 +5,8 @@
 //! wait for a reply. So a server that does not lead forwards. An entry that is attempted again may
 //! enter the log twice; the numbers of a [session](super::session) make it run once.
 
-use super::addresses::AddressBook;
 use super::clock::Clock;
-use super::forward::{ForwardError, Forwarder, Peer};
+use super::forward::{ForwardError, Forwarder};
 use super::group_commit::{BatchBarrier, LastActive, SubmitGroup};
 use super::node_options::largest_entry;
 use super::outcome::{AttemptError, CommandError};
@@ -38,7 +37,6 @@ pub(crate) struct Router {
     /// This server's mark at its own barrier; other servers have one for each connection.
     own_mark: Mutex<LastActive>,
     forwarder: Forwarder,
-    addresses: AddressBook,
     /// Changes whenever the node reports an event.
     events: watch::Receiver<u64>,
 }
@@ -67,7 +65,6 @@ impl Router {
             barrier: BatchBarrier::default(),
             own_mark: Mutex::default(),
             forwarder,
-            addresses: AddressBook::default(),
             events,
         }
     }
@@ -194,8 +191,7 @@ impl Router {
             .request(leader, "FORWARD", &[operation], deadline)
             .await?;
         if let Reply::Error(error) = &reply {
-            self.addresses.forget(leader);
-            // Any other error came before the attempt: a wrong password, too many clients.
+            // Any other error came before the attempt.
             let refused = || AttemptError::NotDone(format!("the leader replied: {error}"));
             return Err(AttemptError::parse(error).unwrap_or_else(refused));
         }
@@ -218,7 +214,6 @@ impl Router {
         if let Reply::Error(error) = &reply
             && let Some(error) = AttemptError::parse(error)
         {
-            self.addresses.forget(leader);
             return Err(error);
         }
         Ok(reply)
@@ -233,23 +228,13 @@ impl Router {
         arguments: &[Bytes],
         deadline: Instant,
     ) -> Result<Reply, AttemptError> {
-        let address = self.addresses.find(leader, &self.node, deadline).await;
-        let Some(address) = address else {
-            let reason = format!("the address of {leader}, which leads, is not known yet");
-            return Err(AttemptError::NotDone(reason));
-        };
         let numbers = [self.cluster, leader.0].map(|number| Bytes::from(number.to_string()));
         let words = ["RAFT", request].map(Bytes::from).into_iter();
         let words = words.chain(numbers).chain(arguments.iter().cloned());
         let words: Vec<_> = words.collect();
         let left = deadline.saturating_duration_since(Instant::now());
-        let peer = Peer {
-            node: leader.0,
-            address: &address,
-        };
         tokio::select! {
-            replied = self.forwarder.request(peer, &words, left) => replied.map_err(|error| {
-                self.addresses.forget(leader);
+            replied = self.forwarder.request(leader, words, left) => replied.map_err(|error| {
                 match error {
                     ForwardError::NotSent { .. } => AttemptError::NotDone(error.to_string()),
                     ForwardError::NoReply { .. } => AttemptError::Unknown(error.to_string()),
