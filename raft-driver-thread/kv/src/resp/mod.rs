@@ -18,7 +18,7 @@ pub mod table;
 
 pub use decode::{ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits, decode_reply};
 pub use dispatch::{ParseLimits, parse};
-pub use encode::{Version, encode_reply, encode_request};
+pub use encode::{ReplySink, Version, encode_reply, encode_reply_to, encode_request};
 pub use error::ProtocolError;
 pub use request::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,

@@ -15,13 +15,7 @@ const CHUNK: usize = 1 << 20;
 impl Connection {
     pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
-            AdminCommand::Status => match info::status(&self.context).await {
-                Ok(status) => match serde_json::to_string(&status) {
-                    Ok(text) => Reply::text(text),
-                    Err(error) => Reply::error("ERR", error),
-                },
-                Err(error) => error,
-            },
+            AdminCommand::Status => info::status_reply(&self.context).await,
             AdminCommand::Snapshot => {
                 self.context.router.node().snapshot();
                 Reply::Ok

@@ -7,6 +7,11 @@ use super::outcome::integer;
 use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
 use crate::state::Reply;
 use bytes::Bytes;
+use std::time::Duration;
+
+/// How long a client waits after the first wrong password, and how often that doubles.
+const WRONG_PASSWORD_PAUSE: Duration = Duration::from_millis(50);
+const MAX_DOUBLINGS: u32 = 6;
 
 impl Connection {
     pub(super) async fn local(&mut self, request: LocalCommand) -> Reply {
@@ -33,8 +38,14 @@ impl Connection {
                 version,
                 auth,
                 name,
-            } => self.hello(version, auth, name),
-            LocalCommand::Auth { user, password } => self.auth(user.as_deref(), &password),
+            } => {
+                let reply = self.hello(version, auth, name);
+                self.slow_down(reply).await
+            }
+            LocalCommand::Auth { user, password } => {
+                let reply = self.auth(user.as_deref(), &password);
+                self.slow_down(reply).await
+            }
             LocalCommand::Client(command) => self.client(command),
             LocalCommand::Info(sections) => info::info(&self.context, &sections).await,
             LocalCommand::Command(command) => command.reply(),
@@ -58,6 +69,24 @@ impl Connection {
             },
             LocalCommand::Unwatch => Reply::Ok,
         }
+    }
+
+    /// Says that a password was wrong, and waits before the client is told: longer each time.
+    async fn slow_down(&mut self, reply: Reply) -> Reply {
+        if reply != wrong_password() {
+            return reply;
+        }
+        let client = self.slot.get().map(|client| client.address.to_string());
+        self.failed_passwords = self.failed_passwords.saturating_add(1);
+        let failed = self.failed_passwords;
+        tracing::warn!(
+            client = client.unwrap_or_default(),
+            failed,
+            "a client gave a wrong password"
+        );
+        let pause = WRONG_PASSWORD_PAUSE * (1 << failed.min(MAX_DOUBLINGS));
+        tokio::time::sleep(pause).await;
+        reply
     }
 
     fn auth(&mut self, user: Option<&[u8]>, password: &[u8]) -> Reply {

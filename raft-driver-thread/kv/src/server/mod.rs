@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `listener` | accepts clients |
-//! | `connection`, `multi` | one client: its pipeline becomes batches; MULTI and EXEC |
+//! | `connection`, `multi`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
 //! | `coalesce` | batches of many clients become one entry, or one read |
 //! | `session` | a write that is attempted again runs once |
 //! | `router` | an entry's way to the leader, here or at another server |
@@ -24,7 +24,7 @@
 //! | `background` | expiry, registration, promotion, events of the node |
 //! | `http` | probes and metrics |
 //! | `outcome` | why requests fail |
-//! | `clients` | the clients that are connected |
+//! | `clients`, `descriptors` | the clients that are connected, and how many may be |
 //! | `context` | what all connections share |
 //! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
 //! | `node_options`, `tls`, `error` | how a server starts |
@@ -36,6 +36,7 @@ mod clock;
 mod coalesce;
 mod connection;
 mod context;
+mod descriptors;
 mod error;
 mod forward;
 mod group_commit;
@@ -48,6 +49,7 @@ mod micro_timer;
 mod multi;
 mod node_options;
 mod outcome;
+mod output;
 mod peer_requests;
 mod reads;
 mod router;
@@ -58,7 +60,8 @@ pub use error::ServerError;
 
 use super::settings::{Identity, Settings};
 use super::state::{Machine, ServerAddress};
-use background::NodeEvents;
+use super::status::AgreedSettings;
+use background::{Background, NodeEvents};
 use context::ServerContext;
 use forward::Forwarder;
 use node_options::{node_options, tcp_options};
@@ -68,7 +71,7 @@ use raft_driver_thread::transport::tcp::TcpTransport;
 use raft_driver_thread::{Node, StopReason};
 use router::Router;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -85,6 +88,7 @@ pub struct Server {
     peers: SocketAddr,
     http: Option<SocketAddr>,
     stopped: watch::Receiver<Option<StopReason>>,
+    conflicts: watch::Receiver<Option<String>>,
 }
 
 impl std::fmt::Debug for Server {
@@ -105,13 +109,23 @@ impl Server {
     /// [`ServerError`]: nothing runs then.
     pub fn start(settings: Settings, identity: Identity) -> Result<Server, ServerError> {
         let acceptor = settings.tls.as_ref().map(tls::load).transpose()?;
-        http::install_recorder();
         let runtime = client_threads(&settings)?;
-        let listener = listen(&runtime, &settings.clients)?;
+        if http::install_recorder() {
+            runtime.spawn(http::fold_samples());
+        }
+        let listener = listen(&runtime, "--clients", &settings.clients)?;
         let pages = settings.http.as_deref();
-        let pages = pages.map(|address| listen(&runtime, address)).transpose()?;
+        let pages = pages
+            .map(|address| listen(&runtime, "--http", address))
+            .transpose()?;
         let clients = local_address(&listener, &settings.clients)?;
         let http = pages.as_ref().and_then(|pages| pages.local_addr().ok());
+        let shown = Arc::new(OnceLock::new());
+        if let Some(pages) = pages {
+            // Reading the snapshot and the log may take long: until then the server is alive, and
+            // not ready.
+            runtime.spawn(http::serve(pages, shown.clone()));
+        }
         let mut transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
         let peers = transport.local_address();
         let forwarder = Forwarder::new(transport.dialer());
@@ -130,14 +144,20 @@ impl Server {
         );
         let router = Arc::new(router);
         let record = server_record(&settings, &identity, clients);
-        runtime.spawn(background::run(router.clone(), identity.clone(), record));
+        let (conflict, conflicts) = watch::channel(None);
+        runtime.spawn(background::run(Background {
+            router: router.clone(),
+            identity: identity.clone(),
+            record,
+            agreed: AgreedSettings::of(&settings),
+            conflict,
+        }));
         let context = ServerContext::new(settings, identity, router, clients.port());
         let context = Arc::new(context);
         peer_requests.start(context.clone(), runtime.handle().clone());
         runtime.spawn(listener::accept(listener, acceptor, context.clone()));
-        if let Some(pages) = pages {
-            runtime.spawn(http::serve(pages, context));
-        }
+        // It is set once.
+        let _ = shown.set(context);
         Ok(Server {
             node,
             runtime: Some(runtime),
@@ -145,6 +165,7 @@ impl Server {
             peers,
             http,
             stopped: events.stopped,
+            conflicts,
         })
     }
 
@@ -163,14 +184,21 @@ impl Server {
         self.http
     }
 
-    /// Waits until `stop` is ready, or the node stops by itself, because its disk failed for
-    /// example. Returns why it stopped.
+    /// What in this server's settings differs from those of the leader, and must not; once that was
+    /// found.
+    pub fn conflict(&self) -> Option<String> {
+        self.conflicts.borrow().clone()
+    }
+
+    /// Waits until `stop` is ready, the node stops by itself, because its disk failed for example,
+    /// or there is a [conflict](Server::conflict). Returns why the node stopped, if it did.
     pub fn wait(&self, stop: impl Future<Output = ()>) -> Option<StopReason> {
-        let mut stopped = self.stopped.clone();
+        let (mut stopped, mut conflicts) = (self.stopped.clone(), self.conflicts.clone());
         let until = async move {
             tokio::select! {
                 reason = stopped.wait_for(Option::is_some) => reason.ok().and_then(|why| why.clone()),
                 () = stop => None,
+                Ok(_) = conflicts.wait_for(Option::is_some) => None,
             }
         };
         self.runtime.as_ref()?.block_on(until)
@@ -204,9 +232,14 @@ fn client_threads(settings: &Settings) -> Result<Runtime, ServerError> {
         .map_err(ServerError::Threads)
 }
 
-fn listen(runtime: &Runtime, address: &str) -> Result<TcpListener, ServerError> {
+fn listen(
+    runtime: &Runtime,
+    option: &'static str,
+    address: &str,
+) -> Result<TcpListener, ServerError> {
     let bound = runtime.block_on(TcpListener::bind(address));
     bound.map_err(|source| ServerError::Listen {
+        option,
         address: address.into(),
         source,
     })
@@ -215,6 +248,7 @@ fn listen(runtime: &Runtime, address: &str) -> Result<TcpListener, ServerError> 
 fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, ServerError> {
     let bound = listener.local_addr();
     bound.map_err(|source| ServerError::Listen {
+        option: "--clients",
         address: address.into(),
         source,
     })

@@ -5,7 +5,10 @@ use crate::resp::Request;
 use crate::state::{Command, Reply};
 
 /// How many commands a transaction holds.
-const MAX_COMMANDS: usize = 65_536;
+const MAX_COMMANDS: usize = 1 << 20;
+
+/// What a command takes in an entry besides its arguments, at most.
+const COMMAND_BYTES: usize = 24;
 
 /// The commands since MULTI.
 #[derive(Default)]
@@ -28,10 +31,15 @@ impl Transaction {
     pub(super) fn enqueue(&mut self, request: Request, length: usize, max_bytes: usize) -> Reply {
         match request {
             Request::Command(command) => {
-                self.bytes += length;
+                self.bytes += length + COMMAND_BYTES;
                 if self.commands.len() >= MAX_COMMANDS || self.bytes > max_bytes {
                     (self.is_broken, self.commands) = (true, Vec::new());
-                    Reply::error("ERR", "the transaction is too long")
+                    let what = format_args!(
+                        "the transaction is too long: it may have {MAX_COMMANDS} commands, and \
+                         {max_bytes} bytes of arguments with {COMMAND_BYTES} for each command \
+                         (max-transaction-bytes)"
+                    );
+                    Reply::error("ERR", what)
                 } else {
                     self.commands.push(command);
                     Reply::Simple("QUEUED".into())

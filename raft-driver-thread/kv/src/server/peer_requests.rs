@@ -1,9 +1,10 @@
 //! Requests that other servers forward to this one, as the leader: RAFT FORWARD, with an entry, and
-//! RAFT HERE, with an administrator's request. They come over the port for servers, and over no
+//! RAFT HERE, with an administrator's request; and RAFT STATUS. They come over the port for servers, and over no
 //! other: whoever sends them says what enters the log.
 
 use super::context::ServerContext;
 use super::group_commit::LastActive;
+use super::info;
 use super::members;
 use super::outcome::AttemptError;
 use crate::resp::{self, Addressee, AdminCommand, Request, RequestDecoder, Version};
@@ -106,6 +107,8 @@ async fn execute(
             Ok(()) => members::execute_here(&context.router, &request).await,
             Err(error) => Err(error),
         },
+        // What a server asks that has just started: its settings have to agree.
+        Request::Admin(AdminCommand::Status) => return info::status_reply(context).await,
         Request::Command(_)
         | Request::Once { .. }
         | Request::OpenSession

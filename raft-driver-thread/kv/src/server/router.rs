@@ -11,10 +11,11 @@ use super::group_commit::{BatchBarrier, LastActive, SubmitGroup};
 use super::node_options::largest_entry;
 use super::outcome::{AttemptError, CommandError};
 use crate::settings::Settings;
-use crate::state::{Answer, Machine, Operation, Payload, Reply};
+use crate::state::{Answer, Limits, Machine, Operation, Payload, Reply};
+use crate::status::NodeStatus;
 use bytes::Bytes;
 use raft_driver_thread::Node;
-use raft_driver_thread::raft_proto::{NodeId, RoleKind};
+use raft_driver_thread::raft_proto::{NodeId, ReadMode, RoleKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,6 +34,8 @@ pub(crate) struct Router {
     request_timeout: Duration,
     largest_entry: usize,
     clock: Clock,
+    /// What the commands of entries that this server proposes must not exceed.
+    limits: Limits,
     barrier: BatchBarrier,
     /// This server's mark at its own barrier; other servers have one for each connection.
     own_mark: Mutex<LastActive>,
@@ -61,7 +64,11 @@ impl Router {
             cluster,
             request_timeout: settings.request_timeout,
             largest_entry: largest_entry(settings),
-            clock: Clock::default(),
+            clock: Clock::new(&settings.data),
+            limits: Limits {
+                max_memory: settings.max_memory,
+                max_value_bytes: settings.max_value_bytes as u64,
+            },
             barrier: BatchBarrier::default(),
             own_mark: Mutex::default(),
             forwarder,
@@ -153,7 +160,8 @@ impl Router {
             | Operation::CloseSession(_)
             | Operation::SetAddress(_)
             | Operation::RemoveAddress(_)
-            | Operation::Load(_) => Arc::new(self.node.group()),
+            | Operation::Load(_)
+            | Operation::Within { .. } => Arc::new(self.node.group()),
         }
     }
 
@@ -164,7 +172,12 @@ impl Router {
         group: SubmitGroup,
         deadline: Instant,
     ) -> Result<Answer, AttemptError> {
-        let payload = Payload::encode_parts(self.clock.now(), operation);
+        let now = self.now(deadline).await?;
+        let payload = if matches!(operation, Operation::Commands { .. }) {
+            Payload::encode_within(now, self.limits, operation)
+        } else {
+            Payload::encode_parts(now, operation)
+        };
         let ticket = group.submit(payload);
         drop(group);
         match timeout_at(deadline, ticket).await {
@@ -174,6 +187,20 @@ impl Router {
             Ok(Ok(applied)) => Ok(applied.answer),
             Ok(Err(error)) => Err(error.into()),
         }
+    }
+
+    /// The state's time, for an entry of this server as the leader.
+    async fn now(&self, deadline: Instant) -> Result<u64, AttemptError> {
+        if let Some(now) = self.clock.now().filter(|_| self.clock.has_begun()) {
+            return Ok(now);
+        }
+        // The state has to hold all committed entries: they may say what time it is.
+        let ticket = self.node.group().read(ReadMode::Quorum, Machine::time);
+        let not_done = |reason: &dyn std::fmt::Display| AttemptError::NotDone(reason.to_string());
+        let state = timeout_at(deadline, ticket).await;
+        let state = state.map_err(|_| not_done(&"the leader could not read its state in time"))?;
+        self.clock.begin(state.map_err(|error| not_done(&error))?);
+        Ok(self.clock.now().unwrap_or(0))
     }
 
     /// One attempt at another server, the leader (RAFT FORWARD).
@@ -217,6 +244,22 @@ impl Router {
             return Err(error);
         }
         Ok(reply)
+    }
+
+    /// The leader's status (RAFT STATUS).
+    pub(crate) async fn leader_status(
+        &self,
+        leader: NodeId,
+        deadline: Instant,
+    ) -> Result<NodeStatus, AttemptError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let words = ["RAFT", "STATUS"].map(Bytes::from).to_vec();
+        let reply = self.forwarder.request(leader, words, left).await;
+        let not_done = |what: &dyn std::fmt::Display| AttemptError::NotDone(what.to_string());
+        match reply.map_err(|error| not_done(&error))? {
+            Reply::Bulk(json) => serde_json::from_slice(&json).map_err(|error| not_done(&error)),
+            other => Err(not_done(&format_args!("an unexpected reply: {other:?}"))),
+        }
     }
 
     /// Sends a request to the leader. The request names the server that it is for, because its
