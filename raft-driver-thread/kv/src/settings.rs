@@ -43,7 +43,8 @@ pub struct Settings {
     pub max_memory: Option<u64>,
     /// The longest value, and key. Default 1 MiB.
     pub max_value_bytes: usize,
-    /// How long the arguments of a transaction may be together, with 24 bytes for each command. Default 4 MiB.
+    /// How long the arguments of a transaction may be together, with 24 bytes for each command.
+    /// Default 4 MiB.
     pub max_transaction_bytes: usize,
     /// The longest that a request waits for a leader and its majority. Default 5 s.
     pub request_timeout: Duration,

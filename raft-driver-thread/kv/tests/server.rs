@@ -293,3 +293,65 @@ fn the_metrics_page_follows_the_conventions_of_prometheus() {
     }
     assert!(!page.contains(" summary"), "{page}");
 }
+
+#[test]
+fn after_select_of_another_database_no_command_works_on_the_keys_of_this_one() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(1);
+    assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
+    let error = Reply::Error("ERR DB index is out of range".into());
+    assert_eq!(call(&mut client, "SELECT 3"), error);
+    for command in ["GET a", "SET a 2", "FLUSHDB", "ONCE 1 1 SET a 2"] {
+        let refused = call(&mut client, command);
+        assert!(matches!(&refused, Reply::Error(error) if error.contains("no database 3")));
+    }
+    assert_eq!(call(&mut client, "PING"), Reply::Simple("PONG".into()));
+    assert_eq!(call(&mut client, "SELECT 0"), Reply::Ok);
+    assert_eq!(call(&mut client, "GET a"), bulk("1"));
+}
+
+#[test]
+fn a_transaction_queues_what_redis_queues_and_finds_errors_when_redis_finds_them() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(2);
+    let queued = || Reply::Simple("QUEUED".into());
+    assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+    for command in [
+        "PING",
+        "SET a x EX nonsense",
+        "ECHO e",
+        "INCR n",
+        "SELECT 0",
+        "UNWATCH",
+        "GET a",
+    ] {
+        assert_eq!(call(&mut client, command), queued(), "{command}");
+    }
+    let not_a_number = "ERR value is not an integer or out of range";
+    let replies = Reply::Array(vec![
+        Reply::Simple("PONG".into()),
+        Reply::Error(not_a_number.into()),
+        bulk("e"),
+        Reply::Integer(1),
+        Reply::Ok,
+        Reply::Ok,
+        Reply::Nil,
+    ]);
+    assert_eq!(call(&mut client, "EXEC"), replies);
+    // What cannot be queued ends the transaction without running anything.
+    for broken in ["NOSUCH x", "GET", "CLIENT FOO"] {
+        assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+        assert_eq!(call(&mut client, "INCR n"), queued());
+        assert!(
+            matches!(call(&mut client, broken), Reply::Error(_)),
+            "{broken}"
+        );
+        let aborted = call(&mut client, "EXEC");
+        assert!(matches!(&aborted, Reply::Error(error) if error.starts_with("EXECABORT")));
+    }
+    assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+    let refused = call(&mut client, "EXEC x");
+    assert!(matches!(&refused, Reply::Error(error) if error.starts_with("EXECABORT")));
+    // That ended it.
+    assert_eq!(call(&mut client, "GET n"), bulk("1"));
+}

@@ -88,7 +88,8 @@ pub(crate) async fn run(background: Background) {
         if state.role != RoleKind::Leader && state.leader.is_some() {
             router.clock().other_leader();
         }
-        if has_expiries && tick % SAVE_TICKS == 0 {
+        // Before that, what was saved at the last run may still be needed at the next.
+        if has_expiries && router.clock().has_begun() && tick % SAVE_TICKS == 0 {
             let router = router.clone();
             // If the thread fails, so does saving.
             let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;

@@ -10,12 +10,12 @@ use super::clients::ClientSlot;
 use super::coalesce::{Batch, Outcome};
 use super::context::ServerContext;
 use super::group_commit::LastActive;
-use super::multi::Transaction;
+use super::multi::{self, Transaction};
 use super::outcome::integer;
 use super::output::Output;
 use super::reads::read_stale;
 use super::session;
-use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
+use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Version};
 use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -71,6 +71,8 @@ pub(super) struct Connection {
     pub(super) backup: Option<BackupEncoder>,
     pub(super) is_over: bool,
     began: Instant,
+    /// The database that SELECT named, and that does not exist.
+    pub(super) missing_database: Option<i64>,
     /// How many wrong passwords the client has given.
     pub(super) failed_passwords: u32,
     pub(super) activity: Activity,
@@ -96,6 +98,7 @@ impl Connection {
             backup: None,
             is_over: false,
             began: Instant::now(),
+            missing_database: None,
             failed_passwords: 0,
             activity: Activity::default(),
             decoder: RequestDecoder::new(),
@@ -238,13 +241,14 @@ impl Connection {
         } else {
             Vec::new()
         };
-        let request = match resp::parse(arguments, &self.context.parse_limits) {
+        let is_exec = arguments
+            .first()
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC"));
+        let request = match resp::parse_for_queue(arguments, &self.context.parse_limits) {
             Ok(request) => request,
-            Err(error) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.break_off();
-                }
-                return self.ready(error);
+            Err(refusal) => {
+                let reply = self.refuse(refusal, is_exec, length);
+                return self.ready(reply);
             }
         };
         if !self.is_authenticated && !is_open_to_all(&request) {
@@ -256,6 +260,15 @@ impl Connection {
             let max_bytes = self.context.max_transaction_bytes;
             let reply = transaction.enqueue(request, length, max_bytes);
             return self.ready(reply);
+        }
+        if let Some(database) = self.missing_database
+            && matches!(request, Request::Command(_) | Request::Once { .. })
+        {
+            let what = format_args!(
+                "there is no database {database}, which this connection chose with SELECT: only \
+                 database 0 exists"
+            );
+            return self.ready(Reply::error("ERR", what));
         }
         match request {
             Request::Command(command) => {
@@ -273,6 +286,25 @@ impl Connection {
                 self.ready(reply);
                 self.flush().await;
             }
+        }
+    }
+
+    /// The reply to a request that makes no sense. What becomes of a transaction depends on it.
+    fn refuse(&mut self, refusal: Refusal, is_exec: bool, length: usize) -> Reply {
+        match (&mut self.transaction, refusal) {
+            (transaction, Refusal::AtOnce(error)) if is_exec => {
+                *transaction = None;
+                multi::refused_exec(error)
+            }
+            (Some(transaction), Refusal::WhenRun(error)) => {
+                let max_bytes = self.context.max_transaction_bytes;
+                transaction.enqueue_error(error, length, max_bytes)
+            }
+            (Some(transaction), Refusal::AtOnce(error)) => {
+                transaction.break_off();
+                error
+            }
+            (None, refusal) => refusal.into_reply(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! File descriptors: a client that connects takes one, and must not take the last one, which the log
-//! needs to write.
+//! File descriptors: a client that connects takes one, and must not take the last one, which the
+//! log needs to write.
 
 /// How many descriptors are kept for the log, for the other servers' connections and for the pages.
 const RESERVED: u64 = 512;

@@ -7,17 +7,15 @@ use std::io;
 
 /// What to do about an address on which nobody can listen.
 fn advice(error: &io::Error, option: &str) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!("; stop the other process that listens there, or give another {option}")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("; this machine does not have the address: give another {option}")
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!("; this user may not listen there: give another {option}")
-        }
-        _ => String::new(),
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        format!("; stop the other process that listens there, or give another {option}")
+    } else if kind == io::ErrorKind::AddrNotAvailable {
+        format!("; this machine does not have the address: give another {option}")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        format!("; this user may not listen there: give another {option}")
+    } else {
+        String::new()
     }
 }
 

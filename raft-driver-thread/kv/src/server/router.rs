@@ -256,10 +256,11 @@ impl Router {
         let words = ["RAFT", "STATUS"].map(Bytes::from).to_vec();
         let reply = self.forwarder.request(leader, words, left).await;
         let not_done = |what: &dyn std::fmt::Display| AttemptError::NotDone(what.to_string());
-        match reply.map_err(|error| not_done(&error))? {
-            Reply::Bulk(json) => serde_json::from_slice(&json).map_err(|error| not_done(&error)),
-            other => Err(not_done(&format_args!("an unexpected reply: {other:?}"))),
-        }
+        let reply = reply.map_err(|error| not_done(&error))?;
+        let Reply::Bulk(json) = reply else {
+            return Err(not_done(&format_args!("an unexpected reply: {reply:?}")));
+        };
+        serde_json::from_slice(&json).map_err(|error| not_done(&error))
     }
 
     /// Sends a request to the leader. The request names the server that it is for, because its

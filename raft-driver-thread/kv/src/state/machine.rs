@@ -40,11 +40,13 @@ impl Machine {
 
     fn perform(&mut self, index: u64, operation: Operation, limits: Limits) -> Answer {
         match operation {
-            Operation::Within { limits, operation } => match *operation {
-                // No server proposes it, and the depth of a recursion must have a bound.
-                Operation::Within { .. } => Answer::Unreadable,
-                operation => self.perform(index, operation, limits),
-            },
+            Operation::Within { limits, operation } => {
+                if matches!(*operation, Operation::Within { .. }) {
+                    // No server proposes it, and the depth of a recursion must have a bound.
+                    return Answer::Unreadable;
+                }
+                self.perform(index, *operation, limits)
+            }
             Operation::AdvanceTime => Answer::Done,
             Operation::Commands {
                 origin: None,

@@ -70,7 +70,11 @@ impl Running {
     /// Starts a process. Returns once it has printed `marks` addresses for clients, each in a line
     /// that begins with `mark`.
     pub fn start(folder: &Path, arguments: &str, mark: &str, marks: usize) -> Running {
-        let mut command = command(arguments);
+        Running::spawn(command(arguments), folder, mark, marks)
+    }
+
+    /// Likewise, for any command.
+    pub fn spawn(mut command: Command, folder: &Path, mark: &str, marks: usize) -> Running {
         command.current_dir(folder).stdout(Stdio::piped());
         let log = folder.join("log");
         let to_log = fs::File::options().create(true).append(true).open(&log);
@@ -81,7 +85,7 @@ impl Running {
         while clients.len() < marks {
             let line = lines
                 .next()
-                .unwrap_or_else(|| panic!("{arguments}: {}", fs::read_to_string(&log).unwrap()))
+                .unwrap_or_else(|| panic!("{command:?}: {}", fs::read_to_string(&log).unwrap()))
                 .unwrap();
             if line.trim_start().starts_with(mark) {
                 let address = line.split_whitespace().find(|word| word.contains(':'));

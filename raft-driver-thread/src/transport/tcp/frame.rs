@@ -108,8 +108,8 @@ pub(super) fn is_complete(read: &[u8]) -> bool {
     rest.len() as u64 >= u64::from(u32::from_le_bytes(*length))
 }
 
-/// Reads the next frame that holds a message; `None` at the end of the stream. Memory is allocated as bytes arrive,
-/// not as the length claims.
+/// Reads the next frame that holds a message; `None` at the end of the stream. Memory is allocated
+/// as bytes arrive, not as the length claims.
 pub(super) fn read(stream: &mut dyn Read, max_bytes: u64) -> io::Result<Option<Bytes>> {
     let mut length = STILL_HERE;
     while length == STILL_HERE {
