@@ -12,7 +12,8 @@ use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many streams of the service's a member may have open.
+/// How many streams of the service's a member may have open. All members together have half of the
+/// places at most.
 const MAX_SERVICE_STREAMS: usize = 64;
 
 #[derive(Debug)]
@@ -103,9 +104,13 @@ impl Connections {
     /// Whether this node may have another stream of the service's.
     pub(super) fn check_service(&self, hello: &Hello) -> Result<(), Refusal> {
         let state = self.lock();
-        let of_peer = Some((hello.from, StreamKind::Service));
-        let open = state.open.values().filter(|open| open.peer == of_peer);
-        if state.members.contains(&hello.from) && open.count() < MAX_SERVICE_STREAMS {
+        let peers = state.open.values().filter_map(|open| open.peer);
+        let senders = peers.filter(|(_, kind)| *kind == StreamKind::Service);
+        let senders: Vec<NodeId> = senders.map(|(node, _)| node).collect();
+        let of_peer = senders.iter().filter(|node| **node == hello.from).count();
+        // Raft's own connections must find places, too.
+        let has_place = of_peer < MAX_SERVICE_STREAMS && senders.len() < self.max_connections / 2;
+        if state.members.contains(&hello.from) && has_place {
             Ok(())
         } else {
             Err(Refusal::NoService)
