@@ -265,17 +265,25 @@ fn input_that_no_peer_sends_closes_its_connection_and_harms_no_other() {
 }
 
 #[test]
-fn connections_beyond_the_limit_are_closed() {
+fn beyond_the_limit_the_oldest_connection_that_has_not_introduced_itself_is_closed() {
     let mut options = plain();
-    options.max_connections = 3;
+    options.max_connections = 12;
     options.handshake_timeout = TIMEOUT;
     let one = end(1, 7, options);
     let address = one.transport.local_address();
-    let idle: Vec<TcpStream> = (0..3)
+    let idle: Vec<TcpStream> = (0..4)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
-    assert_eq!(closes(&one, &[]), b"");
-    drop(idle);
+    for (place, mut stream) in idle.iter().enumerate() {
+        let wait = if place == 0 {
+            TIMEOUT
+        } else {
+            Duration::from_millis(20)
+        };
+        stream.set_read_timeout(Some(wait)).unwrap();
+        let is_closed = stream.read(&mut [0]).is_ok();
+        assert_eq!(is_closed, place == 0, "connection {place}");
+    }
 }
 
 #[test]

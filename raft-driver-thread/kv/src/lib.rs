@@ -18,8 +18,9 @@
 //! 5. `session` gives it a number in a session of this server, an [`Origin`](state::Origin).
 //!    If it must be proposed again, it still runs once.
 //! 6. `router` brings it to the leader: to this server's own node, or by `RAFT FORWARD` to the
-//!    server that leads, and again to the next leader if leadership changes.
-//! 7. The leader stamps it with its wall clock, which makes it a [`Payload`](state::Payload), and
+//!    server that leads, over the port for servers, and again to the next leader if leadership
+//!    changes.
+//! 7. The leader stamps it with the state's time, which makes it a [`Payload`](state::Payload), and
 //!    proposes it to Raft. The entry is committed once a majority has it on stable storage.
 //! 8. Every server applies it: [`Machine::apply_one`](state::Machine::apply_one) runs the commands
 //!    on its [`Store`](state::Store). On the leader, the [`Answer`](state::Answer) goes back the

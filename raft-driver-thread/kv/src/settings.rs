@@ -26,8 +26,26 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// The most clients that may be connected; more are refused. Default 10,000.
     pub max_connections: usize,
+    /// Whether to serve addresses of other machines in plain text without a password.
+    pub protected_mode: ProtectedMode,
+    /// After how long without a request, and without replies that wait, a client's connection is
+    /// closed. Default: never.
+    pub client_timeout: Option<Duration>,
+    /// After how long a silence the system asks whether a client is still there. Default 300 s;
+    /// `None`: never.
+    pub tcp_keepalive: Option<Duration>,
+    /// How many bytes of replies may wait for a client before it has to read them. Default 512 MiB.
+    pub client_output_buffer_limit: u64,
+    /// How many bytes of replies may wait for all clients together. Default 2 GiB.
+    pub maxmemory_clients: u64,
+    /// How many bytes the keys and their values may take before commands that could take more are
+    /// refused; `None`: as many as they like, the default.
+    pub max_memory: Option<u64>,
     /// The longest value, and key. Default 1 MiB.
     pub max_value_bytes: usize,
+    /// How long the arguments of a transaction may be together, with 24 bytes for each command.
+    /// Default 4 MiB.
+    pub max_transaction_bytes: usize,
     /// The longest that a request waits for a leader and its majority. Default 5 s.
     pub request_timeout: Duration,
     /// How often a leader sends heartbeats. Default 50 ms.
@@ -42,6 +60,17 @@ pub struct Settings {
     pub snapshot_every_bytes: u64,
     /// The threads that serve clients. Default: one for every two cores.
     pub threads: usize,
+}
+
+/// Whether a server refuses to listen to other machines when anybody could read and write all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ProtectedMode {
+    /// It refuses.
+    #[default]
+    On,
+    /// The network is secured by other means.
+    Off,
 }
 
 /// The files for TLS, in PEM. The certificate names `node-<id>.raft` for the other servers, and
@@ -70,7 +99,14 @@ impl Settings {
             password: None,
             tls: None,
             max_connections: 10_000,
+            protected_mode: ProtectedMode::On,
+            client_timeout: None,
+            tcp_keepalive: Some(Duration::from_secs(300)),
+            client_output_buffer_limit: 512 << 20,
+            maxmemory_clients: 2 << 30,
+            max_memory: None,
             max_value_bytes: 1 << 20,
+            max_transaction_bytes: 4 << 20,
             request_timeout: Duration::from_secs(5),
             heartbeat_interval: Duration::from_millis(50),
             election_timeout: Duration::from_millis(500),

@@ -30,6 +30,9 @@ pub struct NodeStatus {
     pub disk_bytes: u64,
     /// How many keys there are.
     pub keys: u64,
+    /// About how many bytes of memory the keys and their values take.
+    #[serde(default)]
+    pub used_bytes: u64,
     /// How many sessions are open.
     pub sessions: u64,
     /// How many clients are connected.
@@ -52,9 +55,43 @@ pub struct AgreedSettings {
     pub max_drift_ppm: Option<u32>,
     /// The longest value.
     pub max_value_bytes: u64,
+    /// The longest transaction; `None` for a server of a release that does not say.
+    #[serde(default)]
+    pub max_transaction_bytes: Option<u64>,
 }
 
 impl AgreedSettings {
+    /// The option, and the value of `other`, in which the two differ first.
+    pub fn difference(&self, other: &AgreedSettings) -> Option<(&'static str, String)> {
+        let millis = other.election_timeout_millis;
+        let drift = other.max_drift_ppm;
+        let transaction = other.max_transaction_bytes;
+        let differs = [
+            (
+                "--election-timeout",
+                format!("{millis}ms"),
+                millis != self.election_timeout_millis,
+            ),
+            (
+                "--max-drift-ppm",
+                drift.map_or("off".into(), |drift| drift.to_string()),
+                drift != self.max_drift_ppm,
+            ),
+            (
+                "--max-value-bytes",
+                other.max_value_bytes.to_string(),
+                other.max_value_bytes != self.max_value_bytes,
+            ),
+            (
+                "--max-transaction-bytes",
+                transaction.unwrap_or(0).to_string(),
+                transaction.is_some() && transaction != self.max_transaction_bytes,
+            ),
+        ];
+        let mut differs = differs.into_iter().filter(|(_, _, differs)| *differs);
+        differs.next().map(|(option, value, _)| (option, value))
+    }
+
     /// The agreed settings among these.
     pub fn of(settings: &Settings) -> AgreedSettings {
         AgreedSettings {
@@ -62,6 +99,7 @@ impl AgreedSettings {
             election_timeout_millis: settings.election_timeout.as_millis() as u64,
             max_drift_ppm: settings.max_drift_ppm,
             max_value_bytes: settings.max_value_bytes as u64,
+            max_transaction_bytes: Some(settings.max_transaction_bytes as u64),
         }
     }
 }

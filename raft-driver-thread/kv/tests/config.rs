@@ -3,7 +3,7 @@
 
 use clap::{Args, Command, FromArgMatches};
 use raft_kv::config::{ConfigError, ServerOptions};
-use raft_kv::settings::{Founder, Settings, Tls};
+use raft_kv::settings::{Founder, ProtectedMode, Settings, Tls};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +33,13 @@ fn all() -> Settings {
             key: "/k.pem".into(),
         }),
         max_connections: 5,
+        protected_mode: ProtectedMode::Off,
+        client_timeout: Some(Duration::from_secs(3)),
+        tcp_keepalive: None,
+        client_output_buffer_limit: 3 << 20,
+        maxmemory_clients: 4 << 20,
+        max_memory: Some(1 << 30),
+        max_transaction_bytes: 7 << 10,
         max_value_bytes: 6 << 10,
         request_timeout: Duration::from_secs(7),
         heartbeat_interval: Duration::from_millis(8),
@@ -52,6 +59,13 @@ http = "127.0.0.1:4"
 members = ["1=a:1", "2=b:2"]
 password = "open"
 max-connections = 5
+protected-mode = "off"
+client-timeout = "3s"
+tcp-keepalive = "0s"
+client-output-buffer-limit = "3MiB"
+maxmemory-clients = "4MiB"
+max-memory = "1GiB"
+max-transaction-bytes = "7KiB"
 max-value-bytes = "6KiB"
 request-timeout = "7s"
 heartbeat-interval = "8ms"
@@ -68,7 +82,9 @@ key = "/k.pem"
 
 const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.example:2 \
     --peers [::1]:3 --http 127.0.0.1:4 --members 1=a:1,2=b:2 --password open --max-connections 5 \
-    --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
+    --protected-mode off --client-timeout 3s --tcp-keepalive 0s \
+    --client-output-buffer-limit 3MiB --maxmemory-clients 4MiB --max-memory 1GiB \
+    --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
     --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
@@ -136,8 +152,7 @@ fn flags_win_over_the_environment_over_the_file_over_the_data_directory() {
         directory.path().join("file.toml"),
     );
     fs::create_dir(&data).unwrap();
-    let saved =
-        "clients = \"saved:1\"\npeers = \"saved:1\"\nhttp = \"saved:1\"\npassword = \"saved\"";
+    let saved = "clients = \"saved:1\"\npeers = \"saved:1\"\nhttp = \"saved:1\"\npassword = \"saved\"\nprotected-mode = \"off\"";
     fs::write(data.join("raft-kv.toml"), saved).unwrap();
     let text = "data = \"data\"\nclients = \"file:1\"\npeers = \"file:1\"\npassword = \"file\"";
     fs::write(&file, text).unwrap();
@@ -241,6 +256,14 @@ fn values_out_of_range_are_refused_by_name() {
         ("max-drift-ppm = 1000000", "max-drift-ppm"),
         ("snapshot-every-bytes = 0", "snapshot-every-bytes"),
         ("threads = 0", "threads"),
+        ("tcp-keepalive = \"500ms\"", "tcp-keepalive"),
+        ("max-transaction-bytes = 1000", "max-transaction-bytes"),
+        ("max-transaction-bytes = \"2GiB\"", "max-transaction-bytes"),
+        (
+            "client-output-buffer-limit = 5",
+            "client-output-buffer-limit",
+        ),
+        ("maxmemory-clients = \"1MiB\"", "maxmemory-clients"),
         ("tls = { authority = \"a\", key = \"k\" }", "certificate"),
     ] {
         let error = settings_error(text);
@@ -248,6 +271,50 @@ fn values_out_of_range_are_refused_by_name() {
     }
     let error = ServerOptions::default().settings().unwrap_err().to_string();
     assert!(error.contains("--data"), "{error}");
+}
+
+#[test]
+fn what_anybody_could_read_and_write_is_not_offered_to_other_machines_unless_asked_for() {
+    let error = settings_error("clients = \"10.0.0.1:6379\"");
+    for part in [
+        "`clients`",
+        "10.0.0.1:6379",
+        "without a password",
+        "--protected-mode",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    // A password for clients does not protect the port for servers.
+    let password = "clients = \"10.0.0.1:6379\"\npassword = \"p\"\n";
+    let error = settings_error(&format!("{password}peers = \"10.0.0.1:7001\""));
+    for part in ["`peers`", "10.0.0.1:7001", "any proof", "--authority"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let tls = "tls = { authority = \"a\", certificate = \"c\", key = \"k\" }";
+    for allowed in [
+        "clients = \"127.0.0.2:6379\"\npeers = \"[::1]:7001\"",
+        "clients = \"localhost:6379\"",
+        password,
+        "clients = \"10.0.0.1:6379\"\npeers = \"10.0.0.1:7001\"\nprotected-mode = \"off\"",
+        &format!("clients = \"10.0.0.1:6379\"\npeers = \"10.0.0.1:7001\"\n{tls}"),
+    ] {
+        let options = ServerOptions::parse(&format!("data = \"/d\"\n{allowed}")).unwrap();
+        assert!(options.settings().is_ok(), "{allowed}");
+    }
+}
+
+#[test]
+fn an_address_that_stands_for_all_needs_one_that_others_are_told() {
+    for clients in ["0.0.0.0:6379", "[::]:6379"] {
+        let all = format!("clients = \"{clients}\"\nprotected-mode = \"off\"\n");
+        let error = settings_error(&all);
+        assert!(
+            error.contains("write --advertise-clients host:port"),
+            "{error}"
+        );
+        let told = format!("data = \"/d\"\n{all}advertise-clients = \"one:6379\"");
+        assert!(ServerOptions::parse(&told).unwrap().settings().is_ok());
+    }
 }
 
 #[test]

@@ -1,121 +1,17 @@
 //! Three servers of raft-kv in this process, and clients of theirs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use raft_kv::client::{Access, Client, ClientError};
+use raft_kv::client::Access;
 use raft_kv::config::Secret;
-use raft_kv::server::Server;
-use raft_kv::settings::{Founder, Identity, Settings};
 use raft_kv::state::Reply;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-#[path = "support/ports.rs"]
-mod ports;
+#[path = "support/cluster.rs"]
+mod cluster;
 
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A cluster whose servers can be killed and started again.
-struct Cluster {
-    _folder: tempfile::TempDir,
-    settings: Vec<Settings>,
-    founders: Vec<Founder>,
-    servers: Vec<Option<Server>>,
-}
-
-impl Cluster {
-    fn new() -> Cluster {
-        Cluster::with(|_| {})
-    }
-
-    fn with(change: impl Fn(&mut Settings)) -> Cluster {
-        let folder = tempfile::tempdir().unwrap();
-        let ports = ports::free_ports(6);
-        let address = |at: usize| format!("127.0.0.1:{}", ports[at]);
-        let settings = |node: u64| {
-            let at = node as usize - 1;
-            let mut settings = Settings::new(folder.path().join(node.to_string()));
-            std::fs::create_dir_all(&settings.data).unwrap();
-            (settings.peers, settings.clients) = (address(at), address(at + 3));
-            settings.request_timeout = Duration::from_secs(30);
-            change(&mut settings);
-            settings
-        };
-        let settings: Vec<_> = (1..=3).map(settings).collect();
-        let founder = |node: u64| Founder {
-            node,
-            peers: address(node as usize - 1),
-        };
-        let founders = (1..=3).map(founder).collect();
-        let mut cluster = Cluster {
-            _folder: folder,
-            settings,
-            founders,
-            servers: vec![None, None, None],
-        };
-        (1..=3).for_each(|node| cluster.start(node));
-        cluster
-    }
-
-    fn start(&mut self, node: u64) {
-        let at = node as usize - 1;
-        let identity = Identity {
-            cluster: 5,
-            node,
-            founders: self.founders.clone(),
-        };
-        let settings = self.settings[at].clone();
-        self.servers[at] = Some(Server::start(settings, identity).unwrap());
-    }
-
-    /// As kill -9 would.
-    fn kill(&mut self, node: u64) {
-        self.servers[node as usize - 1] = None;
-    }
-
-    fn address(&self, node: u64) -> &str {
-        &self.settings[node as usize - 1].clients
-    }
-
-    fn client(&self, node: u64) -> Client {
-        Access::new().connect(self.address(node)).unwrap()
-    }
-
-    /// The leader, once there is one.
-    fn leader(&self) -> u64 {
-        let begin = Instant::now();
-        loop {
-            for node in 1..=3 {
-                if self.servers[node as usize - 1].is_some() {
-                    let status = self.client(node).status().unwrap();
-                    if let (Some(leader), "leader") = (status.leader, status.role.as_str()) {
-                        return leader;
-                    }
-                }
-            }
-            assert!(begin.elapsed() < LIMIT, "there is no leader");
-            std::thread::yield_now();
-        }
-    }
-
-    fn follower(&self) -> u64 {
-        let leader = self.leader();
-        (1..=3).find(|node| *node != leader).unwrap()
-    }
-}
-
-fn call(client: &mut Client, command: &str) -> Reply {
-    let words: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
-    match client.call(&words) {
-        Ok(reply) => reply,
-        Err(ClientError::Refused { what, .. }) => Reply::Error(what),
-        Err(error) => panic!("{command}: {error}"),
-    }
-}
-
-fn bulk(text: &'static str) -> Reply {
-    Reply::Bulk(text.into())
-}
+use cluster::{Cluster, LIMIT, bulk, call};
 
 #[test]
 fn any_server_takes_writes_and_every_other_reads_them_at_once() {
@@ -272,7 +168,6 @@ fn without_the_password_every_command_is_refused() {
     refused(call(&mut client, "RAFT STATUS"), "NOAUTH");
     refused(call(&mut client, "AUTH wrong"), "WRONGPASS");
     access.password = Some(Secret(password.into()));
-    // Servers that forward give it, too.
     for node in 1..=3 {
         let mut client = access.connect(cluster.address(node)).unwrap();
         assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
@@ -397,4 +292,66 @@ fn the_metrics_page_follows_the_conventions_of_prometheus() {
         assert!(page.contains(line), "no {line:?} in {page}");
     }
     assert!(!page.contains(" summary"), "{page}");
+}
+
+#[test]
+fn after_select_of_another_database_no_command_works_on_the_keys_of_this_one() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(1);
+    assert_eq!(call(&mut client, "SET a 1"), Reply::Ok);
+    let error = Reply::Error("ERR DB index is out of range".into());
+    assert_eq!(call(&mut client, "SELECT 3"), error);
+    for command in ["GET a", "SET a 2", "FLUSHDB", "ONCE 1 1 SET a 2"] {
+        let refused = call(&mut client, command);
+        assert!(matches!(&refused, Reply::Error(error) if error.contains("no database 3")));
+    }
+    assert_eq!(call(&mut client, "PING"), Reply::Simple("PONG".into()));
+    assert_eq!(call(&mut client, "SELECT 0"), Reply::Ok);
+    assert_eq!(call(&mut client, "GET a"), bulk("1"));
+}
+
+#[test]
+fn a_transaction_queues_what_redis_queues_and_finds_errors_when_redis_finds_them() {
+    let cluster = Cluster::new();
+    let mut client = cluster.client(2);
+    let queued = || Reply::Simple("QUEUED".into());
+    assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+    for command in [
+        "PING",
+        "SET a x EX nonsense",
+        "ECHO e",
+        "INCR n",
+        "SELECT 0",
+        "UNWATCH",
+        "GET a",
+    ] {
+        assert_eq!(call(&mut client, command), queued(), "{command}");
+    }
+    let not_a_number = "ERR value is not an integer or out of range";
+    let replies = Reply::Array(vec![
+        Reply::Simple("PONG".into()),
+        Reply::Error(not_a_number.into()),
+        bulk("e"),
+        Reply::Integer(1),
+        Reply::Ok,
+        Reply::Ok,
+        Reply::Nil,
+    ]);
+    assert_eq!(call(&mut client, "EXEC"), replies);
+    // What cannot be queued ends the transaction without running anything.
+    for broken in ["NOSUCH x", "GET", "CLIENT FOO"] {
+        assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+        assert_eq!(call(&mut client, "INCR n"), queued());
+        assert!(
+            matches!(call(&mut client, broken), Reply::Error(_)),
+            "{broken}"
+        );
+        let aborted = call(&mut client, "EXEC");
+        assert!(matches!(&aborted, Reply::Error(error) if error.starts_with("EXECABORT")));
+    }
+    assert_eq!(call(&mut client, "MULTI"), Reply::Ok);
+    let refused = call(&mut client, "EXEC x");
+    assert!(matches!(&refused, Reply::Error(error) if error.starts_with("EXECABORT")));
+    // That ended it.
+    assert_eq!(call(&mut client, "GET n"), bulk("1"));
 }

@@ -1,4 +1,4 @@
-//! A proxy in front of each node, which cuts, slows and breaks connections.
+//! A proxy in front of each node, which cuts, slows, breaks and forgets connections.
 
 use raft_driver_thread::raft_proto::{Member, NodeId, Start};
 use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
@@ -23,6 +23,8 @@ struct State {
     targets: BTreeMap<u64, SocketAddr>,
     cut: BTreeSet<u64>,
     is_unreliable: bool,
+    /// How often all connections were forgotten.
+    forgotten: u64,
     random: u64,
     connections: Vec<Connection>,
 }
@@ -77,7 +79,8 @@ impl Proxies {
 
     /// A transport for the node, behind its proxy.
     pub fn transport(&self, id: u64) -> TcpTransport {
-        let options = TcpOptions::new(Security::PlaintextUnauthenticated);
+        let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+        options.silence_timeout = Some(Duration::from_secs(1));
         let transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
         self.state().targets.insert(id, transport.local_address());
         transport
@@ -97,6 +100,13 @@ impl Proxies {
 
     pub fn heal(&self, id: u64) {
         self.state().cut.remove(&id);
+    }
+
+    /// From now on nothing of what comes over the connections that stand is read or passed on, and
+    /// neither end hears that they are dead. New connections work. So does a firewall that has
+    /// forgotten its connections.
+    pub fn forget_connections(&self) {
+        self.state().forgotten += 1;
     }
 
     pub fn make_unreliable(&self) {
@@ -127,7 +137,7 @@ fn relay(state: &Mutex<State>, to: u64, mut client: TcpStream) -> Option<()> {
     let mut hello = [0; HELLO];
     client.read_exact(&mut hello).ok()?;
     let from = u64::from_le_bytes(hello[SENDER].try_into().unwrap());
-    let mut server = {
+    let (mut server, forgotten) = {
         let mut state = state.lock().unwrap();
         if state.cut.contains(&from) || state.cut.contains(&to) {
             return None;
@@ -136,7 +146,7 @@ fn relay(state: &Mutex<State>, to: u64, mut client: TcpStream) -> Option<()> {
         for stream in [client.try_clone().ok()?, server.try_clone().ok()?] {
             state.connections.push(Connection { from, to, stream });
         }
-        server
+        (server, state.forgotten)
     };
     server.set_nodelay(true).ok()?;
     server.write_all(&hello).ok()?;
@@ -148,7 +158,14 @@ fn relay(state: &Mutex<State>, to: u64, mut client: TcpStream) -> Option<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = client.read(&mut buffer).unwrap_or(0);
-        let fault = state.lock().unwrap().draw_fault();
+        let fault = {
+            let mut state = state.lock().unwrap();
+            if state.forgotten != forgotten {
+                // The streams stay open, held by `connections`.
+                return None;
+            }
+            state.draw_fault()
+        };
         if read == 0 || fault.breaks_connection {
             let _ = server.shutdown(Shutdown::Both);
             let _ = client.shutdown(Shutdown::Both);

@@ -64,7 +64,9 @@ impl From<ConfigError> for Failure {
         match error {
             ConfigError::Missing(_)
             | ConfigError::OutOfRange { .. }
-            | ConfigError::Address { .. } => Failure::usage(error.to_string()),
+            | ConfigError::Address { .. }
+            | ConfigError::NotAdvertised
+            | ConfigError::Unprotected { .. } => Failure::usage(error.to_string()),
             ConfigError::Read { .. }
             | ConfigError::Invalid { .. }
             | ConfigError::TwoPasswords

@@ -84,7 +84,12 @@ fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Fai
     let timeout = Duration::from_millis(theirs.election_timeout_millis);
     let (timeout, drift) = (TimeSpan(timeout), ClockDrift(theirs.max_drift_ppm));
     let size = ByteSize(theirs.max_value_bytes);
+    let transaction = theirs.max_transaction_bytes.map(ByteSize);
     let differs = [
+        (
+            "--max-transaction-bytes",
+            (given.max_transaction_bytes.zip(transaction)).is_some_and(|(own, its)| own != its),
+        ),
         (
             "--election-timeout",
             given.election_timeout.is_some_and(|it| it != timeout),
@@ -107,6 +112,7 @@ fn agree(given: ServerOptions, status: &NodeStatus) -> Result<ServerOptions, Fai
         election_timeout: Some(timeout),
         max_drift_ppm: Some(drift),
         max_value_bytes: Some(size),
+        max_transaction_bytes: transaction.or(given.max_transaction_bytes),
         ..given
     })
 }

@@ -43,8 +43,9 @@ pub(super) fn serve(
         Some(reason) => Err(Failure::new(format!("the server stopped: {reason}"))),
         None => {
             println!("stopping");
+            let conflict = server.conflict();
             server.stop();
-            begun
+            conflict.map_or(begun, |what| Err(Failure::new(what)))
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::failure::Failure;
 use super::serve::serve;
 use crate::config::{PASSWORD_VARIABLE, ServerOptions};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirError};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// `raft-kv start`.
 #[derive(Debug, Args)]
@@ -24,6 +25,25 @@ pub(super) struct StartArgs {
     options: ServerOptions,
 }
 
+/// How long a server that is about to end may hold the data directory.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause between two looks.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Opens the data directory. A server that was killed a moment ago may still be ending.
+fn open(data: &Path) -> Result<DataDir, DataDirError> {
+    let begun = Instant::now();
+    loop {
+        match DataDir::open(data) {
+            Err(DataDirError::Locked { .. }) if begun.elapsed() < LOCK_TIMEOUT => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return opened,
+        }
+    }
+}
+
 pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
     let password = std::env::var(PASSWORD_VARIABLE).ok();
     let config = arguments.config.as_deref();
@@ -33,7 +53,7 @@ pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
             "--data is missing: give the data directory that `raft-kv init` or `join` made",
         )
     })?;
-    let data_dir = DataDir::open(&data)?;
+    let data_dir = open(&data)?;
     let identity = data_dir.identity();
     identity.require(&data, arguments.cluster, arguments.id)?;
     serve(options, &data_dir, |_| Ok(()))

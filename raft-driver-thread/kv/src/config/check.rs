@@ -1,8 +1,10 @@
 //! What must hold of settings beyond their types.
 
 use super::error::ConfigError;
-use crate::settings::Settings;
+use crate::settings::{ProtectedMode, Settings};
 use raft_driver_thread::raft_proto::Config;
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// Checks the values of all settings.
 pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
@@ -11,9 +13,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     if let Some(http) = &settings.http {
         check_address("http", http)?;
     }
-    if let Some(advertised) = &settings.advertise_clients {
-        check_reachable("advertise-clients", advertised)?;
+    match &settings.advertise_clients {
+        Some(advertised) => check_reachable("advertise-clients", advertised).map(drop)?,
+        None if is_everywhere(&settings.clients) => return Err(ConfigError::NotAdvertised),
+        None => {}
     }
+    check_protection(settings)?;
     let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
     if settings.password.as_deref() == Some("") {
         return refuse("password", "it must not be empty");
@@ -27,6 +32,21 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     // The limit of the protocol of Redis. An entry of the log can hold it.
     if settings.max_value_bytes > 512 << 20 {
         return refuse("max-value-bytes", "it must be at most 512MiB");
+    }
+    if settings.max_transaction_bytes < settings.max_value_bytes {
+        let what = "it must be at least max-value-bytes";
+        return refuse("max-transaction-bytes", what);
+    }
+    if settings.max_transaction_bytes > 1 << 30 {
+        return refuse("max-transaction-bytes", "it must be at most 1GiB");
+    }
+    if settings.client_output_buffer_limit < 1 << 20 {
+        let what = "it must be at least 1MiB";
+        return refuse("client-output-buffer-limit", what);
+    }
+    if settings.maxmemory_clients < settings.client_output_buffer_limit {
+        let what = "it must be at least client-output-buffer-limit";
+        return refuse("maxmemory-clients", what);
     }
     if settings.request_timeout.is_zero() {
         return refuse("request-timeout", "it must be more than 0");
@@ -45,10 +65,55 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     if settings.snapshot_every_bytes == 0 {
         return refuse("snapshot-every-bytes", "it must be at least 1");
     }
+    if (settings.tcp_keepalive).is_some_and(|silence| silence < Duration::from_secs(1)) {
+        return refuse("tcp-keepalive", "it must be at least 1s, or 0s for never");
+    }
     if settings.threads == 0 {
         return refuse("threads", "it must be at least 1");
     }
     Ok(())
+}
+
+/// Refuses to let other machines in where anybody could read and write all.
+fn check_protection(settings: &Settings) -> Result<(), ConfigError> {
+    if settings.protected_mode == ProtectedMode::Off || settings.tls.is_some() {
+        // With TLS the port for servers asks for certificates. Clients give a password, or the
+        // network decides who reaches their port.
+        return Ok(());
+    }
+    if settings.password.is_none() && !is_loopback(&settings.clients) {
+        let address = settings.clients.clone();
+        return Err(ConfigError::Unprotected {
+            key: "clients",
+            address,
+        });
+    }
+    if !is_loopback(&settings.peers) {
+        let address = settings.peers.clone();
+        return Err(ConfigError::Unprotected {
+            key: "peers",
+            address,
+        });
+    }
+    Ok(())
+}
+
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whether only this machine reaches the address. A name may stand for any.
+fn is_loopback(address: &str) -> bool {
+    let host = host(address);
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whether it stands for all addresses of this machine, so that others cannot connect to it.
+fn is_everywhere(address: &str) -> bool {
+    host(address)
+        .parse()
+        .is_ok_and(|ip: IpAddr| ip.is_unspecified())
 }
 
 /// Checks that `text` is host:port, and returns the port. Port 0 asks for a free one.
@@ -75,8 +140,7 @@ pub fn check_address(key: &'static str, text: &str) -> Result<u16, ConfigError> 
 ///
 /// [`ConfigError::Address`].
 pub fn check_reachable(key: &'static str, text: &str) -> Result<(), ConfigError> {
-    let host = text.rsplit_once(':').map_or("", |(host, _)| host);
-    if check_address(key, text)? == 0 || ["0.0.0.0", "[::]"].contains(&host) {
+    if check_address(key, text)? == 0 || is_everywhere(text) {
         return Err(ConfigError::Address {
             key,
             text: text.to_owned(),

@@ -63,6 +63,27 @@ pub enum ConfigError {
         /// The value.
         text: String,
     },
+    /// Clients are served at all addresses of this machine, and nobody knows which of them to use.
+    #[error(
+        "`clients` stands for all addresses of this machine, so that other servers and clients \
+         cannot be told where to connect: write --advertise-clients host:port too, with the \
+         address that reaches this machine, as in --advertise-clients 10.0.0.1:6379"
+    )]
+    NotAdvertised,
+    /// Other machines could connect, and nothing would keep anybody from reading and writing all.
+    #[error(
+        "`{key}` is {address}, which other machines can reach, in plain text{}: give --authority, \
+         --certificate and --key (TLS; `raft-kv certs` makes them){}, or write --protected-mode \
+         off if the network is secured by other means",
+        if *key == "peers" { " and without any proof of who they are" } else { " and without a password" },
+        if *key == "peers" { "" } else { " or --password-file" },
+    )]
+    Unprotected {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        address: String,
+    },
     /// TOML cannot express the settings.
     #[error("the settings cannot be saved in a file: {0}")]
     Unwritable(String),
@@ -102,6 +123,8 @@ impl ConfigError {
             | ConfigError::Missing(_)
             | ConfigError::OutOfRange { .. }
             | ConfigError::Address { .. }
+            | ConfigError::NotAdvertised
+            | ConfigError::Unprotected { .. }
             | ConfigError::Unwritable(_) => self,
         }
     }

@@ -13,12 +13,13 @@ pub use error::ConfigError;
 pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 
 use super::data_dir::DataDir;
-use super::settings::{Settings, Tls};
+use super::settings::{ProtectedMode, Settings, Tls};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The environment variable for the password.
 pub const PASSWORD_VARIABLE: &str = "RAFT_KV_PASSWORD";
@@ -65,6 +66,31 @@ pub struct ServerOptions {
     /// The most clients that may be connected; more are refused [default: 10000]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<usize>,
+    /// Whether to refuse addresses of other machines in plain text without a password, where
+    /// anybody could read and write all [default: on]
+    #[arg(long, value_name = "on|off")]
+    pub protected_mode: Option<ProtectedMode>,
+    /// Close a client's connection after this long without a request; 0s for never [default: 0s]
+    #[arg(long, value_name = "TIME")]
+    pub client_timeout: Option<TimeSpan>,
+    /// Ask after this long a silence whether a client is still there; 0s for never [default: 300s]
+    #[arg(long, value_name = "TIME")]
+    pub tcp_keepalive: Option<TimeSpan>,
+    /// The most bytes of replies that wait for one client; then it has to read some within 10s
+    /// [default: 512MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub client_output_buffer_limit: Option<ByteSize>,
+    /// The most bytes of replies that wait for all clients together [default: 2GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub maxmemory_clients: Option<ByteSize>,
+    /// The most bytes of memory for keys and values; commands that could take more are refused
+    /// then, as in Redis without eviction; 0 for no limit [default: 0]
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<ByteSize>,
+    /// The longest transaction: all arguments together, and 24 bytes for each command; the same on
+    /// all servers [default: 4MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub max_transaction_bytes: Option<ByteSize>,
     /// The longest value, and key, as in 512KiB; the same on all servers [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     pub max_value_bytes: Option<ByteSize>,
@@ -183,6 +209,15 @@ impl ServerOptions {
                 key: self.tls.key.or(base.tls.key),
             },
             max_connections: self.max_connections.or(base.max_connections),
+            protected_mode: self.protected_mode.or(base.protected_mode),
+            client_timeout: self.client_timeout.or(base.client_timeout),
+            tcp_keepalive: self.tcp_keepalive.or(base.tcp_keepalive),
+            client_output_buffer_limit: self
+                .client_output_buffer_limit
+                .or(base.client_output_buffer_limit),
+            maxmemory_clients: self.maxmemory_clients.or(base.maxmemory_clients),
+            max_memory: self.max_memory.or(base.max_memory),
+            max_transaction_bytes: self.max_transaction_bytes.or(base.max_transaction_bytes),
             max_value_bytes: self.max_value_bytes.or(base.max_value_bytes),
             request_timeout: self.request_timeout.or(base.request_timeout),
             heartbeat_interval: self.heartbeat_interval.or(base.heartbeat_interval),
@@ -239,8 +274,15 @@ impl ServerOptions {
         let data = self.data.ok_or(ConfigError::Missing("data"))?;
         let default = Settings::new(data);
         let span = |given: Option<TimeSpan>, default| given.map_or(default, |span| span.0);
-        let max_value = self.max_value_bytes.map(|size| usize::try_from(size.0));
-        let max_value = max_value.unwrap_or(Ok(default.max_value_bytes));
+        let size = |given: Option<ByteSize>, default| given.map_or(default, |size| size.0);
+        let unless_zero = |span: Duration| Some(span).filter(|span| !span.is_zero());
+        // A size too large for this machine is refused by the check.
+        let memory = |given: Option<ByteSize>, default| {
+            given.map_or(default, |size| {
+                usize::try_from(size.0).unwrap_or(usize::MAX)
+            })
+        };
+        let max_value_bytes = memory(self.max_value_bytes, default.max_value_bytes);
         let settings = Settings {
             clients: self.clients.unwrap_or(default.clients),
             advertise_clients: self.advertise_clients,
@@ -250,15 +292,28 @@ impl ServerOptions {
             password: self.password.map(|secret| secret.0),
             tls: self.tls.complete()?,
             max_connections: self.max_connections.unwrap_or(default.max_connections),
-            // A value too large for this machine is refused by the check.
-            max_value_bytes: max_value.unwrap_or(usize::MAX),
+            protected_mode: self.protected_mode.unwrap_or(default.protected_mode),
+            client_timeout: unless_zero(span(self.client_timeout, Duration::ZERO)),
+            tcp_keepalive: match self.tcp_keepalive {
+                Some(keepalive) => unless_zero(keepalive.0),
+                None => default.tcp_keepalive,
+            },
+            client_output_buffer_limit: size(
+                self.client_output_buffer_limit,
+                default.client_output_buffer_limit,
+            ),
+            maxmemory_clients: size(self.maxmemory_clients, default.maxmemory_clients),
+            max_memory: Some(size(self.max_memory, 0)).filter(|size| *size > 0),
+            max_transaction_bytes: memory(
+                self.max_transaction_bytes,
+                default.max_transaction_bytes.max(max_value_bytes),
+            ),
+            max_value_bytes,
             request_timeout: span(self.request_timeout, default.request_timeout),
             heartbeat_interval: span(self.heartbeat_interval, default.heartbeat_interval),
             election_timeout: span(self.election_timeout, default.election_timeout),
             max_drift_ppm: self.max_drift_ppm.map_or(default.max_drift_ppm, |it| it.0),
-            snapshot_every_bytes: self
-                .snapshot_every_bytes
-                .map_or(default.snapshot_every_bytes, |size| size.0),
+            snapshot_every_bytes: size(self.snapshot_every_bytes, default.snapshot_every_bytes),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
         };

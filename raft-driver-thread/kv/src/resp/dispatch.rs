@@ -43,7 +43,40 @@ struct Resolved {
 /// assert_eq!(request, Err(Reply::Error(error.into())));
 /// ```
 pub fn parse(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Reply> {
-    let resolved = resolve(words, limits)?;
+    parse_for_queue(words, limits).map_err(Refusal::into_reply)
+}
+
+/// Why a request is refused. In a transaction it matters when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such command, or not with so many arguments: a transaction does not queue it,
+    /// and will not run.
+    AtOnce(Reply),
+    /// The arguments make no sense: Redis finds that when it runs the command, so a transaction
+    /// queues it, and has this error among its replies.
+    WhenRun(Reply),
+}
+
+impl Refusal {
+    /// The reply that says what is wrong.
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Refusal::AtOnce(reply) | Refusal::WhenRun(reply) => reply,
+        }
+    }
+}
+
+/// As [`parse`]; tells what Redis finds when.
+///
+/// # Errors
+///
+/// [`Refusal`].
+pub fn parse_for_queue(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Refusal> {
+    let resolved = resolve(words, limits).map_err(Refusal::AtOnce)?;
+    parse_arguments(resolved, limits).map_err(Refusal::WhenRun)
+}
+
+fn parse_arguments(resolved: Resolved, limits: &ParseLimits) -> Result<Request, Reply> {
     match resolved.parser {
         Parser::Command(parse) => parse(resolved.arguments).map(Request::Command),
         Parser::Request(parse) => parse(resolved.arguments),
@@ -155,10 +188,15 @@ fn unknown_command(words: &[Bytes]) -> Reply {
 }
 
 fn unknown_subcommand(spec: &CommandSpec, name: &[u8]) -> Reply {
-    let known: Vec<_> = spec.subcommands.iter().map(|known| known.name).collect();
-    let known = known.join(", ").to_uppercase();
     let name = parse::shown(name, parse::SHOWN_BYTES);
     let command = spec.name.to_uppercase();
-    let message = format_args!("unknown subcommand '{name}'. {command} has {known}.");
+    // Redis has neither, and so no text for them.
+    if ["raft", "session"].contains(&spec.name) {
+        let known: Vec<_> = spec.subcommands.iter().map(|known| known.name).collect();
+        let known = known.join(", ").to_uppercase();
+        let message = format_args!("unknown subcommand '{name}'. {command} has {known}.");
+        return Reply::error("ERR", message);
+    }
+    let message = format_args!("unknown subcommand '{name}'. Try {command} HELP.");
     Reply::error("ERR", message)
 }

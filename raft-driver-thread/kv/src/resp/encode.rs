@@ -1,7 +1,7 @@
 //! Replies to bytes, in both versions of the protocol; and requests to bytes, for a client.
 
 use crate::state::Reply;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use redis_protocol::resp2::encode::extend_encode_borrowed;
 use redis_protocol::resp2::types::{BorrowedFrame, NULL as NULL_IN_TWO};
 use redis_protocol::resp3::types::NULL as NULL_IN_THREE;
@@ -37,39 +37,73 @@ impl Version {
     }
 }
 
+/// Takes the bytes of replies: most of them in a buffer, long values as they are.
+pub trait ReplySink {
+    /// The buffer for what is copied.
+    fn buffer(&mut self) -> &mut BytesMut;
+
+    /// Whether these bytes are [taken as they are](ReplySink::share).
+    fn is_shared(&self, bytes: &Bytes) -> bool;
+
+    /// Takes these bytes, which come after those in the buffer.
+    fn share(&mut self, bytes: &Bytes);
+}
+
+impl ReplySink for BytesMut {
+    fn buffer(&mut self) -> &mut BytesMut {
+        self
+    }
+
+    fn is_shared(&self, _: &Bytes) -> bool {
+        false
+    }
+
+    fn share(&mut self, bytes: &Bytes) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// Appends a reply's bytes to `buffer`.
 ///
 /// An end of line within a simple string or an error would end it, so it becomes a blank.
 pub fn encode_reply(reply: &Reply, version: Version, buffer: &mut BytesMut) {
+    encode_reply_to(reply, version, buffer);
+}
+
+/// As [`encode_reply`], for any sink.
+pub fn encode_reply_to(reply: &Reply, version: Version, sink: &mut impl ReplySink) {
     match reply {
-        Reply::Ok => buffer.extend_from_slice(b"+OK\r\n"),
+        Reply::Ok => sink.buffer().extend_from_slice(b"+OK\r\n"),
         Reply::Simple(word) => {
-            scalar(
-                &BorrowedFrame::SimpleString(one_line(word).as_bytes()),
-                buffer,
-            );
+            let word = one_line(word);
+            scalar(&BorrowedFrame::SimpleString(word.as_bytes()), sink.buffer());
         }
-        Reply::Error(error) => scalar(&BorrowedFrame::Error(&one_line(error)), buffer),
-        Reply::Integer(number) => scalar(&BorrowedFrame::Integer(*number), buffer),
-        Reply::Bulk(bytes) => scalar(&BorrowedFrame::BulkString(bytes), buffer),
-        Reply::Nil => buffer.extend_from_slice(match version {
+        Reply::Error(error) => scalar(&BorrowedFrame::Error(&one_line(error)), sink.buffer()),
+        Reply::Integer(number) => scalar(&BorrowedFrame::Integer(*number), sink.buffer()),
+        Reply::Bulk(bytes) if sink.is_shared(bytes) => {
+            header('$', bytes.len(), sink.buffer());
+            sink.share(bytes);
+            sink.buffer().extend_from_slice(b"\r\n");
+        }
+        Reply::Bulk(bytes) => scalar(&BorrowedFrame::BulkString(bytes), sink.buffer()),
+        Reply::Nil => sink.buffer().extend_from_slice(match version {
             Version::Two => NULL_IN_TWO.as_bytes(),
             Version::Three => NULL_IN_THREE.as_bytes(),
         }),
         Reply::Array(replies) => {
-            header('*', replies.len(), buffer);
+            header('*', replies.len(), sink.buffer());
             for reply in replies {
-                encode_reply(reply, version, buffer);
+                encode_reply_to(reply, version, sink);
             }
         }
         Reply::Map(pairs) => {
             match version {
-                Version::Two => header('*', pairs.len().saturating_mul(2), buffer),
-                Version::Three => header('%', pairs.len(), buffer),
+                Version::Two => header('*', pairs.len().saturating_mul(2), sink.buffer()),
+                Version::Three => header('%', pairs.len(), sink.buffer()),
             }
             for (key, value) in pairs {
-                encode_reply(key, version, buffer);
-                encode_reply(value, version, buffer);
+                encode_reply_to(key, version, sink);
+                encode_reply_to(value, version, sink);
             }
         }
     }

@@ -17,8 +17,8 @@ mod request;
 pub mod table;
 
 pub use decode::{ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits, decode_reply};
-pub use dispatch::{ParseLimits, parse};
-pub use encode::{Version, encode_reply, encode_request};
+pub use dispatch::{ParseLimits, Refusal, parse, parse_for_queue};
+pub use encode::{ReplySink, Version, encode_reply, encode_reply_to, encode_request};
 pub use error::ProtocolError;
 pub use request::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,

@@ -22,3 +22,23 @@ pub(super) fn unsigned(text: &[u8]) -> Option<u64> {
 fn parsed<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
+
+/// A cursor as `strtoul` reads it, which Redis uses: nothing is 0, and a sign and leading zeros are
+/// allowed. No blanks.
+pub(super) fn cursor(text: &[u8]) -> Option<u64> {
+    let (is_negative, digits) = match text {
+        [] => return Some(0),
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = parsed(digits)?;
+    Some(if is_negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
+}

@@ -34,8 +34,8 @@ pub enum LocalCommand {
     Ping(Option<Bytes>),
     /// Returns the bytes.
     Echo(Bytes),
-    /// Chooses a database. There is only number 0; the parser refuses others.
-    Select(u32),
+    /// Chooses a database. There is only number 0.
+    Select(i64),
     /// Answers OK, and ends the connection.
     Quit,
     /// Makes the connection as it was when the client connected. The answer is RESET.

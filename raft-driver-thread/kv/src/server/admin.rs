@@ -4,8 +4,8 @@
 use super::connection::Connection;
 use super::info;
 use super::members;
-use super::outcome::{AttemptError, unexpected};
-use crate::resp::{Addressee, AdminCommand};
+use super::outcome::unexpected;
+use crate::resp::AdminCommand;
 use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
 
@@ -15,30 +15,16 @@ const CHUNK: usize = 1 << 20;
 impl Connection {
     pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
-            AdminCommand::Status => match info::status(&self.context).await {
-                Ok(status) => match serde_json::to_string(&status) {
-                    Ok(text) => Reply::text(text),
-                    Err(error) => Reply::error("ERR", error),
-                },
-                Err(error) => error,
-            },
+            AdminCommand::Status => info::status_reply(&self.context).await,
             AdminCommand::Snapshot => {
                 self.context.router.node().snapshot();
                 Reply::Ok
             }
             AdminCommand::BackupOpen => self.open_backup().await,
             AdminCommand::BackupRead => self.read_backup(),
-            AdminCommand::Forward { to, operation } => match self.check_addressee(to) {
-                Ok(()) => self.forwarded(&operation).await,
-                Err(error) => error.into(),
-            },
             AdminCommand::Load(operation) => self.load(&operation).await,
-            AdminCommand::Here { to, request } => {
-                let done = match self.check_addressee(to) {
-                    Ok(()) => members::execute_here(&self.context.router, &request).await,
-                    Err(error) => Err(error),
-                };
-                done.unwrap_or_else(Reply::from)
+            AdminCommand::Forward { .. } | AdminCommand::Here { .. } => {
+                Reply::error("ERR", "only servers send this, over the port for servers")
             }
             request @ (AdminCommand::Join { .. }
             | AdminCommand::Promote(_)
@@ -46,34 +32,6 @@ impl Connection {
             | AdminCommand::Transfer(_)) => {
                 members::execute(&self.context.router, &request, arguments).await
             }
-        }
-    }
-
-    /// Refuses a request that another server was meant to get.
-    fn check_addressee(&self, to: Addressee) -> Result<(), AttemptError> {
-        let own = &self.context.identity;
-        if (to.cluster, to.node) == (own.cluster, own.node) {
-            return Ok(());
-        }
-        let what = "another server has this address now".into();
-        Err(AttemptError::NotDone(what))
-    }
-
-    /// An entry that another server forwards to this one, the leader: one attempt.
-    async fn forwarded(&mut self, operation: &[u8]) -> Reply {
-        let Some(operation) = Operation::decode(operation) else {
-            return Reply::error("NEVER", "the request is from a server of another release");
-        };
-        let router = &self.context.router;
-        let group = router
-            .join_group(&operation, &mut self.activity.writes)
-            .await;
-        match router
-            .propose_here(&operation, group, router.deadline())
-            .await
-        {
-            Ok(answer) => Reply::Bulk(answer.encode()),
-            Err(error) => error.into(),
         }
     }
 

@@ -4,6 +4,7 @@
 use super::router::Router;
 use crate::settings::Identity;
 use crate::state::{Machine, Operation, ServerAddress};
+use crate::status::AgreedSettings;
 use bytes::Bytes;
 use raft_driver_thread::Node;
 use raft_driver_thread::NodeEvent;
@@ -19,6 +20,9 @@ const TIME_INTERVAL: Duration = Duration::from_millis(100);
 
 /// After how many of those intervals a server checks that the others know its address.
 const REGISTRATION_TICKS: u32 = 11;
+
+/// After how many of those intervals a server saves the time.
+const SAVE_TICKS: u32 = 10;
 
 /// The node's events, for tasks to wait for.
 pub(crate) struct NodeEvents {
@@ -47,39 +51,98 @@ impl NodeEvents {
     }
 }
 
+/// What a server does in the background.
+pub(crate) struct Background {
+    pub(crate) router: Arc<Router>,
+    pub(crate) identity: Identity,
+    /// What the others are to know of this server.
+    pub(crate) record: ServerAddress,
+    /// The settings of this server that the others must share.
+    pub(crate) agreed: AgreedSettings,
+    /// Gets a text if they do not.
+    pub(crate) conflict: watch::Sender<Option<String>>,
+}
+
 /// Runs until the node stops.
-pub(crate) async fn run(router: Arc<Router>, identity: Identity, own: ServerAddress) {
+pub(crate) async fn run(background: Background) {
+    let Background {
+        router,
+        identity,
+        record: own,
+        agreed,
+        conflict,
+    } = background;
+    let mut is_compared = false;
     let mut ticks = interval(TIME_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut tick = 0;
     while router.node().stop_reason().is_none() {
         ticks.tick().await;
-        if let Ok(time) = router.node().inspect(Machine::time).await {
-            router.clock().catch_up(time);
+        let times = |machine: &Machine| (machine.time(), machine.next_expiry().is_some());
+        let mut has_expiries = false;
+        if let Ok((time, any)) = router.node().inspect(times).await {
+            router.clock().observe(time);
+            has_expiries = any;
         }
-        if router.leads() {
+        let state = router.node().state();
+        if state.role != RoleKind::Leader && state.leader.is_some() {
+            router.clock().other_leader();
+        }
+        // Before that, what was saved at the last run may still be needed at the next.
+        if has_expiries && router.clock().has_begun() && tick % SAVE_TICKS == 0 {
+            let router = router.clone();
+            // If the thread fails, so does saving.
+            let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;
+        }
+        if has_expiries && router.leads() {
             propose_time(&router).await;
         }
-        if tick == 0 {
+        if tick % REGISTRATION_TICKS == 0 {
+            is_compared = is_compared || compare(&router, &agreed, &conflict).await;
             register(&router, &own).await;
             if identity.founders.is_empty() {
                 ask_for_promotion(&router, &own).await;
             }
         }
-        tick = (tick + 1) % REGISTRATION_TICKS;
+        tick = (tick + 1) % (REGISTRATION_TICKS * SAVE_TICKS);
     }
 }
 
-/// Proposes the time while there are keys that will expire.
+/// Proposes the time, which the leader does while there are keys that will expire.
 async fn propose_time(router: &Router) {
-    let has_expiries = |machine: &Machine| machine.next_expiry().is_some();
-    if router.node().inspect(has_expiries).await == Ok(true) {
-        let group = Arc::new(router.node().group());
-        // If leadership was lost meanwhile, the next leader does it.
-        let _ = router
-            .propose_here(&Operation::AdvanceTime, group, router.deadline())
-            .await;
+    let group = Arc::new(router.node().group());
+    // If leadership was lost meanwhile, the next leader does it.
+    let _ = router
+        .propose_here(&Operation::AdvanceTime, group, router.deadline())
+        .await;
+}
+
+/// Compares this server's settings with the leader's, as `raft-kv join` does. Returns whether that
+/// is done.
+async fn compare(
+    router: &Router,
+    own: &AgreedSettings,
+    conflict: &watch::Sender<Option<String>>,
+) -> bool {
+    let state = router.node().state();
+    if state.role == RoleKind::Leader {
+        return true; // The others compare theirs.
     }
+    let Some(leader) = state.leader else {
+        return false;
+    };
+    let Ok(status) = router.leader_status(leader, router.deadline()).await else {
+        return false;
+    };
+    if let Some((option, theirs)) = own.difference(&status.agreed) {
+        let what = format!(
+            "{option} is {theirs} at {leader}, which leads, and has to be the same on all servers: \
+             give this server the same value; to change it, stop all servers first"
+        );
+        tracing::error!("{what}");
+        conflict.send_replace(Some(what));
+    }
+    true
 }
 
 /// This server's role in the membership, if it is a member.

@@ -84,6 +84,11 @@ impl ClientRegistry {
         self.lock().len()
     }
 
+    /// How many clients may be connected.
+    pub(super) fn max_connections(&self) -> usize {
+        self.max_connections
+    }
+
     /// CLIENT LIST.
     pub(super) fn list(&self) -> String {
         let mut lines = String::new();

@@ -1,24 +1,29 @@
 //! One client: its requests in order, those that have arrived together in one batch.
 //!
-//! All commands of a pipeline that have arrived make one batch: one entry, or one read. The next
-//! batch begins when the replies to the last one are written. So a client that does not read its
-//! replies is not read from either.
+//! All commands of a pipeline that have arrived make one batch: one entry, or one read. While
+//! replies wait to be written, more requests are read and executed: many clients read no reply
+//! before they have sent a whole pipeline. When more replies wait than is allowed, nothing is read
+//! until the client has read some. If it reads none for a while, it waits itself, for the server to
+//! read: nothing would ever come of it, and it is closed.
 
 use super::clients::ClientSlot;
 use super::coalesce::{Batch, Outcome};
 use super::context::ServerContext;
 use super::group_commit::LastActive;
-use super::multi::Transaction;
+use super::multi::{self, Transaction};
 use super::outcome::integer;
+use super::output::Output;
 use super::reads::read_stale;
 use super::session;
-use crate::resp::{self, LocalCommand, Request, RequestDecoder, Version};
+use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Version};
 use crate::state::{BackupEncoder, Command, Reply};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How many requests a batch holds at most.
 const MAX_BATCH: usize = 1024;
@@ -26,8 +31,15 @@ const MAX_BATCH: usize = 1024;
 /// About how many bytes of arguments a batch holds at most.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
-/// When the replies are longer than this, they are written before more requests are taken.
-const MAX_UNWRITTEN: usize = 1 << 18;
+/// When this many bytes of replies wait, they are written before more requests are executed, as far
+/// as the client takes them at once.
+const WRITE_FROM: usize = 1 << 18;
+
+/// How long a client that is over its limit may read nothing.
+const READ_NOTHING: Duration = Duration::from_secs(10);
+
+/// How long a client may take to give the password.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A buffer larger than this is freed when the client is idle.
 const MAX_IDLE_BUFFER: usize = 1 << 16;
@@ -58,18 +70,24 @@ pub(super) struct Connection {
     pub(super) transaction: Option<Transaction>,
     pub(super) backup: Option<BackupEncoder>,
     pub(super) is_over: bool,
+    began: Instant,
+    /// The database that SELECT named, and that does not exist.
+    pub(super) missing_database: Option<i64>,
+    /// How many wrong passwords the client has given.
+    pub(super) failed_passwords: u32,
     pub(super) activity: Activity,
     decoder: RequestDecoder,
     items: Vec<Item>,
     commands: Vec<Command>,
     /// About how long the arguments of `commands` are.
     bytes: usize,
-    out: BytesMut,
+    out: Output,
 }
 
 impl Connection {
     pub(super) fn new(context: Arc<ServerContext>, slot: ClientSlot) -> Connection {
         let is_authenticated = context.settings.password.is_none();
+        let out = Output::new(context.output_limits.clone());
         Connection {
             context,
             slot,
@@ -79,48 +97,103 @@ impl Connection {
             transaction: None,
             backup: None,
             is_over: false,
+            began: Instant::now(),
+            missing_database: None,
+            failed_passwords: 0,
             activity: Activity::default(),
             decoder: RequestDecoder::new(),
             items: Vec::new(),
             commands: Vec::new(),
             bytes: 0,
-            out: BytesMut::new(),
+            out,
         }
     }
 
     /// Serves the client until it leaves, or breaks the protocol.
-    pub(super) async fn serve<S>(mut self, mut stream: S) -> io::Result<()>
+    pub(super) async fn serve<S>(mut self, stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let (mut reader, mut writer) = split(stream);
         let mut buffer = BytesMut::new();
-        while !self.is_over {
-            if buffer.capacity() - buffer.len() < 1024 {
+        let (mut taken, mut is_flushed) = (Taken::All, true);
+        let mut last_progress = Instant::now();
+        while !self.is_over || self.out.has_remaining() || !is_flushed {
+            let is_over_limit = self.out.is_over_limit();
+            let executes = taken == Taken::MayBeMore && !is_over_limit;
+            if executes && self.out.waiting() < WRITE_FROM {
+                taken = self.take_batch(&mut buffer).await;
+                continue;
+            }
+            if is_flushed && !self.out.has_remaining() {
+                self.out.shrink();
+                shrink(&mut buffer);
+            }
+            let reads = taken == Taken::All && !is_over_limit && !self.is_over;
+            if reads && buffer.capacity() - buffer.len() < 1024 {
                 buffer.reserve(8192);
             }
-            if stream.read_buf(&mut buffer).await? == 0 {
-                return Ok(());
-            }
-            loop {
-                let taken = self.take_batch(&mut buffer).await;
-                if taken == Taken::MayBeMore && self.out.len() < MAX_UNWRITTEN {
-                    continue;
+            let waits_for_client = is_over_limit || self.is_over;
+            let deadline = self.deadline(last_progress, waits_for_client);
+            let progress = tokio::select! {
+                biased;
+                written = write_some(&mut writer, &mut self.out),
+                    if self.out.has_remaining() || !is_flushed => {
+                    is_flushed = written? == Written::Flushed;
+                    Progress::Wrote
                 }
-                stream.write_all(&self.out).await?;
-                self.out.clear();
-                if taken == Taken::All {
-                    break;
-                }
-            }
-            stream.flush().await?;
-            if self.out.capacity() > MAX_IDLE_BUFFER {
-                self.out = BytesMut::new();
-            }
-            if buffer.is_empty() && buffer.capacity() > MAX_IDLE_BUFFER {
-                buffer = BytesMut::new();
+                read = reader.read_buf(&mut buffer), if reads => match read? {
+                    0 => return self.end(&mut writer).await,
+                    _ => Progress::Read,
+                },
+                // The client takes no replies at the moment: it may be waiting to be read from.
+                () = std::future::ready(()), if executes => Progress::Read,
+                () = wait(deadline) => return Err(self.late(waits_for_client)),
+            };
+            last_progress = Instant::now();
+            if let Progress::Read = progress {
+                taken = self.take_batch(&mut buffer).await;
+                is_flushed = false;
             }
         }
-        stream.shutdown().await
+        writer.shutdown().await
+    }
+
+    /// The client sends nothing more. It gets what it has asked for.
+    async fn end<W: AsyncWrite + Unpin>(&mut self, writer: &mut W) -> io::Result<()> {
+        while self.out.has_remaining() {
+            let written = timeout(READ_NOTHING, writer.write_buf(&mut self.out)).await;
+            written.unwrap_or_else(|_| Err(self.late(true)))?;
+        }
+        writer.shutdown().await
+    }
+
+    /// When the connection is closed if nothing is read or written until then.
+    fn deadline(&self, last_progress: Instant, waits_for_client: bool) -> Option<Instant> {
+        if waits_for_client && self.out.has_remaining() {
+            return Some(last_progress + READ_NOTHING);
+        }
+        if !self.is_authenticated {
+            return Some(self.began + AUTHENTICATION_TIMEOUT);
+        }
+        let timeout = self.context.settings.client_timeout;
+        timeout.and_then(|timeout| last_progress.checked_add(timeout))
+    }
+
+    /// The client is closed. Says why.
+    fn late(&self, waits_for_client: bool) -> io::Error {
+        let client = self.slot.get().map(|client| client.address.to_string());
+        let (client, waiting) = (client.unwrap_or_default(), self.out.waiting());
+        let reason = if waits_for_client && self.out.has_remaining() {
+            "it does not read its replies, of which more wait than client-output-buffer-limit or \
+             maxmemory-clients allows, or than it may leave when it quits"
+        } else if !self.is_authenticated {
+            "it has not given the password in time"
+        } else {
+            "it was idle for longer than client-timeout"
+        };
+        tracing::warn!(client, waiting, reason, "a client was closed");
+        io::Error::new(io::ErrorKind::TimedOut, reason)
     }
 
     /// Takes one batch of requests out of the buffer, and answers them.
@@ -168,13 +241,14 @@ impl Connection {
         } else {
             Vec::new()
         };
-        let request = match resp::parse(arguments, &self.context.parse_limits) {
+        let is_exec = arguments
+            .first()
+            .is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC"));
+        let request = match resp::parse_for_queue(arguments, &self.context.parse_limits) {
             Ok(request) => request,
-            Err(error) => {
-                if let Some(transaction) = &mut self.transaction {
-                    transaction.break_off();
-                }
-                return self.ready(error);
+            Err(refusal) => {
+                let reply = self.refuse(refusal, is_exec, length);
+                return self.ready(reply);
             }
         };
         if !self.is_authenticated && !is_open_to_all(&request) {
@@ -186,6 +260,15 @@ impl Connection {
             let max_bytes = self.context.max_transaction_bytes;
             let reply = transaction.enqueue(request, length, max_bytes);
             return self.ready(reply);
+        }
+        if let Some(database) = self.missing_database
+            && matches!(request, Request::Command(_) | Request::Once { .. })
+        {
+            let what = format_args!(
+                "there is no database {database}, which this connection chose with SELECT: only \
+                 database 0 exists"
+            );
+            return self.ready(Reply::error("ERR", what));
         }
         match request {
             Request::Command(command) => {
@@ -203,6 +286,25 @@ impl Connection {
                 self.ready(reply);
                 self.flush().await;
             }
+        }
+    }
+
+    /// The reply to a request that makes no sense. What becomes of a transaction depends on it.
+    fn refuse(&mut self, refusal: Refusal, is_exec: bool, length: usize) -> Reply {
+        match (&mut self.transaction, refusal) {
+            (transaction, Refusal::AtOnce(error)) if is_exec => {
+                *transaction = None;
+                multi::refused_exec(error)
+            }
+            (Some(transaction), Refusal::WhenRun(error)) => {
+                let max_bytes = self.context.max_transaction_bytes;
+                transaction.enqueue_error(error, length, max_bytes)
+            }
+            (Some(transaction), Refusal::AtOnce(error)) => {
+                transaction.break_off();
+                error
+            }
+            (None, refusal) => refusal.into_reply(),
         }
     }
 
@@ -252,7 +354,7 @@ impl Connection {
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            resp::encode_reply(&reply, self.version, &mut self.out);
+            self.out.push(&reply, self.version);
         }
     }
 
@@ -273,6 +375,48 @@ impl Connection {
             let reads = &self.context.reads;
             reads.submit(batch, &mut self.activity.reads).await
         }
+    }
+}
+
+/// What happened last on a connection.
+enum Progress {
+    /// There may be requests to execute.
+    Read,
+    Wrote,
+}
+
+#[derive(PartialEq, Eq)]
+enum Written {
+    /// Some of what waited.
+    Some,
+    /// There is nothing left.
+    Flushed,
+}
+
+async fn write_some<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    out: &mut Output,
+) -> io::Result<Written> {
+    if out.has_remaining() {
+        return match writer.write_buf(out).await? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            _ => Ok(Written::Some),
+        };
+    }
+    writer.flush().await.map(|()| Written::Flushed)
+}
+
+async fn wait(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Frees a large buffer of which nothing is needed.
+fn shrink(buffer: &mut BytesMut) {
+    if buffer.is_empty() && buffer.capacity() > MAX_IDLE_BUFFER {
+        *buffer = BytesMut::new();
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::clients::ClientRegistry;
 use super::coalesce::{Batch, Coalescer};
+use super::descriptors;
 use super::group_commit::LastActive;
 use super::node_options::largest_entry;
 use super::outcome::CommandError;
+use super::output::OutputLimits;
 use super::reads::Reads;
 use super::router::Router;
 use super::session::Session;
@@ -23,6 +25,7 @@ pub(super) struct ServerContext {
     pub(super) identity: Identity,
     pub(super) started: Instant,
     pub(super) clients_port: u16,
+    pub(super) output_limits: Arc<OutputLimits>,
     pub(super) limits: RequestLimits,
     pub(super) parse_limits: ParseLimits,
     /// How long the arguments of a transaction may be together: one entry holds all of them.
@@ -44,7 +47,13 @@ impl ServerContext {
             router,
             writes: Arc::new(Coalescer::new(session, timeout)),
             reads: Arc::new(Coalescer::new(reads, timeout)),
-            clients: Arc::new(ClientRegistry::new(settings.max_connections)),
+            clients: Arc::new(ClientRegistry::new(descriptors::clients(
+                settings.max_connections,
+            ))),
+            output_limits: Arc::new(OutputLimits::new(
+                settings.client_output_buffer_limit,
+                settings.maxmemory_clients,
+            )),
             limits: RequestLimits {
                 max_request_bytes: 2 * largest_entry,
                 ..RequestLimits::new(largest_entry)
@@ -52,7 +61,7 @@ impl ServerContext {
             parse_limits: ParseLimits {
                 max_value_bytes: settings.max_value_bytes,
             },
-            max_transaction_bytes: largest_entry,
+            max_transaction_bytes: settings.max_transaction_bytes,
             identity,
             started: Instant::now(),
             clients_port,

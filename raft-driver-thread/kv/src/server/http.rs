@@ -8,8 +8,11 @@
 //! | `raft_kv_connections` | gauge | connections | clients that are connected |
 //! | `raft_kv_commands_total` | counter | commands | that clients sent, refused ones included |
 //! | `raft_kv_rejected_connections_total` | counter | connections | refused, being too many |
+//! | `raft_kv_used_memory_bytes` | gauge | bytes | of keys and values, as `max-memory` counts |
+//! | `raft_kv_waiting_reply_bytes` | gauge | bytes | of replies that clients have not read |
 
 use super::context::ServerContext;
+use crate::state::Machine;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,20 +22,37 @@ use raft_driver_thread::metrics::HISTOGRAMS;
 use raft_driver_thread::raft_proto::NodeId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// The recorder of the whole process; `None` if the process has another one already.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Installs the recorder of metrics, unless it is installed already.
-pub(super) fn install_recorder() {
-    RECORDER.get_or_init(|| match recorder() {
+/// How often samples are folded into their histograms. Until then each takes 16 bytes.
+const FOLD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Installs the recorder of metrics, unless it is installed already. Returns whether this process
+/// has one.
+pub(super) fn install_recorder() -> bool {
+    let installed = RECORDER.get_or_init(|| match recorder() {
         Ok(recorder) => Some(recorder),
         Err(error) => {
             tracing::warn!(%error, "there are no metrics: /metrics will answer 404");
             None
         }
     });
+    installed.is_some()
+}
+
+/// Folds samples into their histograms until the runtime ends. Nobody may ever ask for them.
+pub(super) async fn fold_samples() {
+    let mut ticks = tokio::time::interval(FOLD_INTERVAL);
+    loop {
+        ticks.tick().await;
+        if let Some(Some(recorder)) = RECORDER.get() {
+            recorder.run_upkeep();
+        }
+    }
 }
 
 fn recorder() -> Result<PrometheusHandle, BuildError> {
@@ -45,7 +65,7 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// Serves the pages until the runtime ends.
-pub(super) async fn serve(listener: TcpListener, context: Arc<ServerContext>) {
+pub(super) async fn serve(listener: TcpListener, context: Shown) {
     let pages = Router::new()
         .route("/healthz", get(health))
         .route("/readyz", get(readiness))
@@ -56,8 +76,21 @@ pub(super) async fn serve(listener: TcpListener, context: Arc<ServerContext>) {
     }
 }
 
+/// The server, once it has read its snapshot and its log.
+type Shown = Arc<OnceLock<Arc<ServerContext>>>;
+
+fn starting(status: StatusCode) -> (StatusCode, String) {
+    (
+        status,
+        "the server starts: it reads its snapshot and its log\n".into(),
+    )
+}
+
 /// Liveness: the process need not be restarted.
-async fn health(State(context): State<Arc<ServerContext>>) -> (StatusCode, String) {
+async fn health(State(shown): State<Shown>) -> (StatusCode, String) {
+    let Some(context) = shown.get() else {
+        return starting(StatusCode::OK);
+    };
     match context.router.node().stop_reason() {
         None => (StatusCode::OK, "ok\n".into()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
@@ -65,14 +98,20 @@ async fn health(State(context): State<Arc<ServerContext>>) -> (StatusCode, Strin
 }
 
 /// Readiness for clients: this server can answer a read.
-async fn readiness(State(context): State<Arc<ServerContext>>) -> (StatusCode, String) {
+async fn readiness(State(shown): State<Shown>) -> (StatusCode, String) {
+    let Some(context) = shown.get() else {
+        return starting(StatusCode::SERVICE_UNAVAILABLE);
+    };
     match context.catch_up().await {
         Ok(()) => (StatusCode::OK, "ready\n".into()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     }
 }
 
-async fn metrics(State(context): State<Arc<ServerContext>>) -> (StatusCode, String) {
+async fn metrics(State(shown): State<Shown>) -> (StatusCode, String) {
+    let Some(context) = shown.get() else {
+        return starting(StatusCode::SERVICE_UNAVAILABLE);
+    };
     let Some(Some(recorder)) = RECORDER.get() else {
         let what = "this process has no recorder of metrics\n";
         return (StatusCode::NOT_FOUND, what.into());
@@ -84,6 +123,11 @@ async fn metrics(State(context): State<Arc<ServerContext>>) -> (StatusCode, Stri
     metrics::counter!("raft_kv_commands_total", "node" => node()).absolute(commands);
     let rejected = clients.rejected.load(Ordering::Relaxed);
     metrics::counter!("raft_kv_rejected_connections_total", "node" => node()).absolute(rejected);
+    let waiting = context.output_limits.waiting();
+    metrics::gauge!("raft_kv_waiting_reply_bytes", "node" => node()).set(waiting as f64);
+    if let Ok(used) = context.router.node().inspect(Machine::used_bytes).await {
+        metrics::gauge!("raft_kv_used_memory_bytes", "node" => node()).set(used as f64);
+    }
     recorder.run_upkeep();
     (StatusCode::OK, recorder.render())
 }

@@ -1,6 +1,7 @@
 //! What a server reports of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::context::ServerContext;
+use crate::config::ByteSize;
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
 use crate::status::{AgreedSettings, MemberStatus, NodeStatus};
@@ -19,6 +20,7 @@ pub(crate) const RELEASE: &str = env!("CARGO_PKG_VERSION");
 /// Figures of the state machine.
 struct StateFigures {
     keys: u64,
+    used_bytes: u64,
     sessions: u64,
     expires: u64,
     servers: BTreeMap<u64, String>,
@@ -28,6 +30,7 @@ fn figures(machine: &Machine) -> StateFigures {
     let servers = machine.addresses();
     StateFigures {
         keys: machine.key_count(),
+        used_bytes: machine.used_bytes(),
         sessions: machine.session_count(),
         expires: machine.expiring_key_count(),
         servers: servers
@@ -36,7 +39,16 @@ fn figures(machine: &Machine) -> StateFigures {
     }
 }
 
-/// RAFT STATUS.
+/// RAFT STATUS, as JSON.
+pub(super) async fn status_reply(context: &ServerContext) -> Reply {
+    let text = match status(context).await {
+        Ok(status) => serde_json::to_string(&status),
+        Err(error) => return error,
+    };
+    text.map_or_else(|error| Reply::error("ERR", error), Reply::text)
+}
+
+/// The status of this server.
 pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply> {
     let stopped = |error: &dyn std::fmt::Display| Reply::error("ERR", error);
     let node = context.router.node().clone();
@@ -61,6 +73,7 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         snapshot_index: status.snapshot.map_or(0, |snapshot| snapshot.last.index.0),
         disk_bytes,
         keys: figures.keys,
+        used_bytes: figures.used_bytes,
         sessions: figures.sessions,
         connections: context.clients.count() as u64,
         uptime_seconds: context.started.elapsed().as_secs(),
@@ -117,6 +130,7 @@ pub(super) async fn info(context: &ServerContext, sections: &[Bytes]) -> Reply {
     let all = [
         ("Server", server(context, &status)),
         ("Clients", clients(context, &status)),
+        ("Memory", memory(context, &status)),
         ("Stats", stats(context)),
         ("Replication", replication(&status)),
         ("Raft", raft(&status)),
@@ -165,7 +179,17 @@ fn server(context: &ServerContext, status: &NodeStatus) -> String {
 fn clients(context: &ServerContext, status: &NodeStatus) -> String {
     lines(&[
         ("connected_clients", &status.connections),
-        ("maxclients", &context.settings.max_connections),
+        ("maxclients", &context.clients.max_connections()),
+    ])
+}
+
+fn memory(context: &ServerContext, status: &NodeStatus) -> String {
+    lines(&[
+        ("used_memory", &status.used_bytes),
+        ("used_memory_human", &ByteSize(status.used_bytes).rounded()),
+        ("maxmemory", &context.settings.max_memory.unwrap_or(0)),
+        ("maxmemory_policy", &"noeviction"),
+        ("mem_clients_normal", &context.output_limits.waiting()),
     ])
 }
 

@@ -2,10 +2,11 @@
 
 use super::connection::Connection;
 use super::context::ServerContext;
+use socket2::{SockRef, TcpKeepalive};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -42,36 +43,49 @@ pub(super) async fn accept(
 }
 
 async fn handshake(
-    stream: TcpStream,
+    mut stream: TcpStream,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     context: Arc<ServerContext>,
 ) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    match tls {
-        None => serve(stream, address, context).await,
-        Some(tls) => {
+    set_options(&stream, &context)?;
+    // A client in the middle of its handshake takes a place too.
+    let slot = context.clients.enter(address);
+    match (tls, slot) {
+        (None, Some(slot)) => Connection::new(context, slot).serve(stream).await,
+        (None, None) => {
+            // If it does not fit what the system buffers of a new connection, the client does
+            // without.
+            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            stream.shutdown().await
+        }
+        (Some(tls), Some(slot)) => {
             let late = |_| Err(std::io::ErrorKind::TimedOut.into());
             let stream = timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await;
-            serve(stream.unwrap_or_else(late)?, address, context).await
+            let stream = stream.unwrap_or_else(late)?;
+            Connection::new(context, slot).serve(stream).await
         }
+        (Some(_), None) => Ok(()),
     }
 }
 
-async fn serve<S>(
-    mut stream: S,
-    address: SocketAddr,
-    context: Arc<ServerContext>,
-) -> std::io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match context.clients.enter(address) {
-        Some(slot) => Connection::new(context, slot).serve(stream).await,
-        None => {
-            let refusal = b"-ERR max number of clients reached\r\n";
-            stream.write_all(refusal).await?;
-            stream.shutdown().await
-        }
+/// Small replies leave at once. A client whose machine or network is gone is noticed.
+fn set_options(stream: &TcpStream, context: &ServerContext) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let Some(silence) = context.settings.tcp_keepalive else {
+        return Ok(());
+    };
+    // As Redis does: three attempts within the same time again.
+    let keepalive = TcpKeepalive::new()
+        .with_time(silence)
+        .with_interval((silence / 3).max(Duration::from_secs(1)));
+    let socket = SockRef::from(stream);
+    #[cfg(target_os = "linux")]
+    {
+        socket.set_tcp_keepalive(&keepalive.with_retries(3))?;
+        socket.set_tcp_user_timeout(Some(silence * 2))?;
     }
+    #[cfg(not(target_os = "linux"))]
+    socket.set_tcp_keepalive(&keepalive)?;
+    Ok(())
 }

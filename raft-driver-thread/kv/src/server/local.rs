@@ -5,16 +5,21 @@ use super::info;
 use super::multi;
 use super::outcome::integer;
 use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
-use crate::state::Reply;
+use crate::settings::Settings;
+use crate::state::{Pattern, Reply};
 use bytes::Bytes;
+use std::time::Duration;
+
+/// How long a client waits after the first wrong password, and how often that doubles.
+const WRONG_PASSWORD_PAUSE: Duration = Duration::from_millis(50);
+const MAX_DOUBLINGS: u32 = 6;
 
 impl Connection {
     pub(super) async fn local(&mut self, request: LocalCommand) -> Reply {
         match request {
             LocalCommand::Ping(None) => Reply::Simple("PONG".into()),
             LocalCommand::Ping(Some(message)) | LocalCommand::Echo(message) => Reply::Bulk(message),
-            LocalCommand::Select(0) => Reply::Ok,
-            LocalCommand::Select(_) => Reply::error("ERR", "DB index is out of range"),
+            LocalCommand::Select(database) => self.select(database),
             LocalCommand::Quit => {
                 self.is_over = true;
                 Reply::Ok
@@ -27,18 +32,25 @@ impl Connection {
                 });
                 self.is_authenticated = self.context.settings.password.is_none();
                 (self.reads_stale, self.transaction, self.backup) = (false, None, None);
+                self.missing_database = None;
                 Reply::Simple("RESET".into())
             }
             LocalCommand::Hello {
                 version,
                 auth,
                 name,
-            } => self.hello(version, auth, name),
-            LocalCommand::Auth { user, password } => self.auth(user.as_deref(), &password),
+            } => {
+                let reply = self.hello(version, auth, name);
+                self.slow_down(reply).await
+            }
+            LocalCommand::Auth { user, password } => {
+                let reply = self.auth(user.as_deref(), &password);
+                self.slow_down(reply).await
+            }
             LocalCommand::Client(command) => self.client(command),
             LocalCommand::Info(sections) => info::info(&self.context, &sections).await,
             LocalCommand::Command(command) => command.reply(),
-            LocalCommand::ConfigGet(_) => Reply::Map(Vec::new()),
+            LocalCommand::ConfigGet(patterns) => config_get(&self.context.settings, &patterns),
             LocalCommand::ReadOnly => {
                 self.reads_stale = true;
                 Reply::Ok
@@ -49,15 +61,37 @@ impl Connection {
             }
             LocalCommand::Multi => multi::begin(&mut self.transaction),
             LocalCommand::Discard => multi::discard(&mut self.transaction),
-            LocalCommand::Exec => match multi::take_batch(&mut self.transaction) {
-                Ok(batch) => {
-                    let run = self.try_run(batch).await;
-                    run.map_or_else(Reply::from, Reply::Array)
-                }
-                Err(reply) => reply,
-            },
+            LocalCommand::Exec => self.exec().await,
             LocalCommand::Unwatch => Reply::Ok,
         }
+    }
+
+    /// There is only database 0. Some clients choose another one when they connect, and do not look
+    /// at the reply. They must not find themselves among the keys of database 0.
+    fn select(&mut self, database: i64) -> Reply {
+        self.missing_database = Some(database).filter(|database| *database != 0);
+        match self.missing_database {
+            None => Reply::Ok,
+            Some(_) => Reply::error("ERR", "DB index is out of range"),
+        }
+    }
+
+    /// Says that a password was wrong, and waits before the client is told: longer each time.
+    async fn slow_down(&mut self, reply: Reply) -> Reply {
+        if reply != wrong_password() {
+            return reply;
+        }
+        let client = self.slot.get().map(|client| client.address.to_string());
+        self.failed_passwords = self.failed_passwords.saturating_add(1);
+        let failed = self.failed_passwords;
+        tracing::warn!(
+            client = client.unwrap_or_default(),
+            failed,
+            "a client gave a wrong password"
+        );
+        let pause = WRONG_PASSWORD_PAUSE * (1 << failed.min(MAX_DOUBLINGS));
+        tokio::time::sleep(pause).await;
+        reply
     }
 
     fn auth(&mut self, user: Option<&[u8]>, password: &[u8]) -> Reply {
@@ -152,6 +186,41 @@ impl Connection {
             ClientCommand::NoEvict | ClientCommand::NoTouch => Reply::Ok,
         }
     }
+}
+
+/// CONFIG GET: the settings that have a counterpart in Redis, under the name that it has there.
+fn config_get(settings: &Settings, patterns: &[Bytes]) -> Reply {
+    let seconds = |span: Option<Duration>| span.map_or(0, |span| span.as_secs()).to_string();
+    let limit = settings.client_output_buffer_limit;
+    let known = [
+        ("appendfsync", "always".to_owned()),
+        ("appendonly", "yes".to_owned()),
+        (
+            "client-output-buffer-limit",
+            format!("normal {limit} {limit} 10 slave 0 0 0 pubsub 0 0 0"),
+        ),
+        ("databases", "1".to_owned()),
+        ("maxclients", settings.max_connections.to_string()),
+        ("maxmemory", settings.max_memory.unwrap_or(0).to_string()),
+        ("maxmemory-clients", settings.maxmemory_clients.to_string()),
+        ("maxmemory-policy", "noeviction".to_owned()),
+        ("proto-max-bulk-len", settings.max_value_bytes.to_string()),
+        ("save", String::new()),
+        ("tcp-keepalive", seconds(settings.tcp_keepalive)),
+        ("timeout", seconds(settings.client_timeout)),
+    ];
+    let patterns = patterns.iter().map(|pattern| pattern.to_ascii_lowercase());
+    let patterns: Vec<_> = patterns.collect();
+    let is_wanted = |name: &str| {
+        let mut patterns = patterns.iter().map(|pattern| Pattern::new(pattern));
+        patterns.any(|pattern| pattern.matches(name.as_bytes()))
+    };
+    let pairs = known.into_iter().filter(|(name, _)| is_wanted(name));
+    Reply::Map(
+        pairs
+            .map(|(name, value)| (Reply::text(name), Reply::text(value)))
+            .collect(),
+    )
 }
 
 fn wrong_password() -> Reply {

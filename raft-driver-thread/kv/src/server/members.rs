@@ -92,6 +92,16 @@ pub(super) async fn execute_here(
 
 /// A new server becomes a learner. It asks for its promotion itself.
 async fn join(router: &Router, node: NodeId, peers: &str) -> Result<Reply, AttemptError> {
+    let members = status(router).await?.membership;
+    let mut others = members.members().iter().filter(|other| other.id != node);
+    if let Some(other) = others.find(|other| other.context == peers.as_bytes()) {
+        let what = format!(
+            "{peers} is the address of {}: give the one at which {node} is reached, and start it \
+             there",
+            other.id
+        );
+        return Ok(Reply::error("ERR", what));
+    }
     match member(router, node).await? {
         None => {
             let member = Member::learner(node).with_context(peers.to_owned());

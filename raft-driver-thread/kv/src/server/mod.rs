@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `listener` | accepts clients |
-//! | `connection`, `multi` | one client: its pipeline becomes batches; MULTI and EXEC |
+//! | `connection`, `multi`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
 //! | `coalesce` | batches of many clients become one entry, or one read |
 //! | `session` | a write that is attempted again runs once |
 //! | `router` | an entry's way to the leader, here or at another server |
@@ -20,16 +20,15 @@
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
 //! | `info` | what a server reports of itself |
-//! | `forward`, `addresses` | this server as a client of the others |
+//! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
 //! | `background` | expiry, registration, promotion, events of the node |
 //! | `http` | probes and metrics |
 //! | `outcome` | why requests fail |
-//! | `clients` | the clients that are connected |
+//! | `clients`, `descriptors` | the clients that are connected, and how many may be |
 //! | `context` | what all connections share |
 //! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
 //! | `node_options`, `tls`, `error` | how a server starts |
 
-mod addresses;
 mod admin;
 mod background;
 mod clients;
@@ -37,6 +36,7 @@ mod clock;
 mod coalesce;
 mod connection;
 mod context;
+mod descriptors;
 mod error;
 mod forward;
 mod group_commit;
@@ -49,6 +49,8 @@ mod micro_timer;
 mod multi;
 mod node_options;
 mod outcome;
+mod output;
+mod peer_requests;
 mod reads;
 mod router;
 mod session;
@@ -58,16 +60,18 @@ pub use error::ServerError;
 
 use super::settings::{Identity, Settings};
 use super::state::{Machine, ServerAddress};
-use background::NodeEvents;
+use super::status::AgreedSettings;
+use background::{Background, NodeEvents};
 use context::ServerContext;
 use forward::Forwarder;
 use node_options::{node_options, tcp_options};
+use peer_requests::PeerRequests;
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::tcp::TcpTransport;
 use raft_driver_thread::{Node, StopReason};
 use router::Router;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -84,6 +88,7 @@ pub struct Server {
     peers: SocketAddr,
     http: Option<SocketAddr>,
     stopped: watch::Receiver<Option<StopReason>>,
+    conflicts: watch::Receiver<Option<String>>,
 }
 
 impl std::fmt::Debug for Server {
@@ -103,22 +108,33 @@ impl Server {
     ///
     /// [`ServerError`]: nothing runs then.
     pub fn start(settings: Settings, identity: Identity) -> Result<Server, ServerError> {
-        let tls = settings.tls.as_ref().map(tls::load).transpose()?;
-        let (acceptor, connector) = tls.unzip();
-        http::install_recorder();
+        let acceptor = settings.tls.as_ref().map(tls::load).transpose()?;
         let runtime = client_threads(&settings)?;
-        let listener = listen(&runtime, &settings.clients)?;
+        if http::install_recorder() {
+            runtime.spawn(http::fold_samples());
+        }
+        let listener = listen(&runtime, "--clients", &settings.clients)?;
         let pages = settings.http.as_deref();
-        let pages = pages.map(|address| listen(&runtime, address)).transpose()?;
+        let pages = pages
+            .map(|address| listen(&runtime, "--http", address))
+            .transpose()?;
         let clients = local_address(&listener, &settings.clients)?;
         let http = pages.as_ref().and_then(|pages| pages.local_addr().ok());
-        let transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
+        let shown = Arc::new(OnceLock::new());
+        if let Some(pages) = pages {
+            // Reading the snapshot and the log may take long: until then the server is alive, and
+            // not ready.
+            runtime.spawn(http::serve(pages, shown.clone()));
+        }
+        let mut transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
         let peers = transport.local_address();
+        let forwarder = Forwarder::new(transport.dialer());
+        let peer_requests = Arc::new(PeerRequests::default());
+        transport.serve_streams(peer_requests.clone());
         let storage = DiskStorage::open(settings.data.join("raft"))?;
         let options = node_options(&settings, &identity);
         let node = Node::start(options, storage, transport, Machine::default())?;
         let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
-        let forwarder = Forwarder::new(&settings, connector);
         let router = Router::new(
             node.clone(),
             forwarder,
@@ -128,13 +144,20 @@ impl Server {
         );
         let router = Arc::new(router);
         let record = server_record(&settings, &identity, clients);
-        runtime.spawn(background::run(router.clone(), identity.clone(), record));
+        let (conflict, conflicts) = watch::channel(None);
+        runtime.spawn(background::run(Background {
+            router: router.clone(),
+            identity: identity.clone(),
+            record,
+            agreed: AgreedSettings::of(&settings),
+            conflict,
+        }));
         let context = ServerContext::new(settings, identity, router, clients.port());
         let context = Arc::new(context);
+        peer_requests.start(context.clone(), runtime.handle().clone());
         runtime.spawn(listener::accept(listener, acceptor, context.clone()));
-        if let Some(pages) = pages {
-            runtime.spawn(http::serve(pages, context));
-        }
+        // It is set once.
+        let _ = shown.set(context);
         Ok(Server {
             node,
             runtime: Some(runtime),
@@ -142,6 +165,7 @@ impl Server {
             peers,
             http,
             stopped: events.stopped,
+            conflicts,
         })
     }
 
@@ -160,14 +184,21 @@ impl Server {
         self.http
     }
 
-    /// Waits until `stop` is ready, or the node stops by itself, because its disk failed for
-    /// example. Returns why it stopped.
+    /// What in this server's settings differs from those of the leader, and must not; once that was
+    /// found.
+    pub fn conflict(&self) -> Option<String> {
+        self.conflicts.borrow().clone()
+    }
+
+    /// Waits until `stop` is ready, the node stops by itself, because its disk failed for example,
+    /// or there is a [conflict](Server::conflict). Returns why the node stopped, if it did.
     pub fn wait(&self, stop: impl Future<Output = ()>) -> Option<StopReason> {
-        let mut stopped = self.stopped.clone();
+        let (mut stopped, mut conflicts) = (self.stopped.clone(), self.conflicts.clone());
         let until = async move {
             tokio::select! {
                 reason = stopped.wait_for(Option::is_some) => reason.ok().and_then(|why| why.clone()),
                 () = stop => None,
+                Ok(_) = conflicts.wait_for(Option::is_some) => None,
             }
         };
         self.runtime.as_ref()?.block_on(until)
@@ -201,9 +232,14 @@ fn client_threads(settings: &Settings) -> Result<Runtime, ServerError> {
         .map_err(ServerError::Threads)
 }
 
-fn listen(runtime: &Runtime, address: &str) -> Result<TcpListener, ServerError> {
+fn listen(
+    runtime: &Runtime,
+    option: &'static str,
+    address: &str,
+) -> Result<TcpListener, ServerError> {
     let bound = runtime.block_on(TcpListener::bind(address));
     bound.map_err(|source| ServerError::Listen {
+        option,
         address: address.into(),
         source,
     })
@@ -212,6 +248,7 @@ fn listen(runtime: &Runtime, address: &str) -> Result<TcpListener, ServerError> 
 fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, ServerError> {
     let bound = listener.local_addr();
     bound.map_err(|source| ServerError::Listen {
+        option: "--clients",
         address: address.into(),
         source,
     })

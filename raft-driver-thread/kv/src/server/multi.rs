@@ -1,51 +1,79 @@
 //! MULTI, EXEC and DISCARD: the commands of a transaction are queued, and run as one batch.
 
 use super::coalesce::Batch;
-use crate::resp::Request;
+use super::connection::Connection;
+use crate::resp::{LocalCommand, Request};
 use crate::state::{Command, Reply};
 
 /// How many commands a transaction holds.
-const MAX_COMMANDS: usize = 65_536;
+const MAX_COMMANDS: usize = 1 << 20;
 
-/// The commands since MULTI.
+/// What a command takes in an entry besides its arguments, at most.
+const COMMAND_BYTES: usize = 24;
+
+/// What was sent since MULTI.
 #[derive(Default)]
 pub(super) struct Transaction {
-    commands: Vec<Command>,
-    /// About how long their arguments are.
+    queue: Vec<Queued>,
+    /// About how long the arguments are.
     bytes: usize,
-    /// A command could not be queued: EXEC runs none.
+    /// A request could not be queued: EXEC runs none.
     is_broken: bool,
 }
 
+/// A request that EXEC answers.
+pub(super) enum Queued {
+    /// A command over the keys.
+    Command(Command),
+    /// A command about the connection, or about this server.
+    Local(LocalCommand),
+    /// The arguments make no sense, as Redis finds when it runs the command.
+    Error(Reply),
+}
+
 impl Transaction {
-    /// A command could not even be parsed.
+    /// A request could not be queued.
     pub(super) fn break_off(&mut self) {
-        self.is_broken = true;
+        (self.is_broken, self.queue) = (true, Vec::new());
     }
 
-    /// Queues a command whose arguments have about `length` bytes; all of them may have
+    /// Queues a request whose arguments have about `length` bytes; all of them may have
     /// `max_bytes`.
     pub(super) fn enqueue(&mut self, request: Request, length: usize, max_bytes: usize) -> Reply {
-        match request {
-            Request::Command(command) => {
-                self.bytes += length;
-                if self.commands.len() >= MAX_COMMANDS || self.bytes > max_bytes {
-                    (self.is_broken, self.commands) = (true, Vec::new());
-                    Reply::error("ERR", "the transaction is too long")
-                } else {
-                    self.commands.push(command);
-                    Reply::Simple("QUEUED".into())
-                }
-            }
+        let queued = match request {
+            Request::Command(command) => Queued::Command(command),
+            Request::Local(local) => Queued::Local(local),
             Request::Once { .. }
             | Request::OpenSession
             | Request::CloseSession(_)
-            | Request::Local(_)
             | Request::Admin(_) => {
-                self.is_broken = true;
-                Reply::error("ERR", "Command not allowed inside a transaction")
+                self.break_off();
+                return Reply::error("ERR", "Command not allowed inside a transaction");
             }
+        };
+        self.push(queued, length, max_bytes)
+    }
+
+    /// Queues a request's error.
+    pub(super) fn enqueue_error(&mut self, error: Reply, length: usize, max_bytes: usize) -> Reply {
+        self.push(Queued::Error(error), length, max_bytes)
+    }
+
+    fn push(&mut self, queued: Queued, length: usize, max_bytes: usize) -> Reply {
+        if self.is_broken {
+            return Reply::Simple("QUEUED".into()); // As Redis says; EXEC runs none.
         }
+        self.bytes += length + COMMAND_BYTES;
+        if self.queue.len() >= MAX_COMMANDS || self.bytes > max_bytes {
+            self.break_off();
+            let what = format_args!(
+                "the transaction is too long: it may have {MAX_COMMANDS} commands, and {max_bytes} \
+                 bytes of arguments with {COMMAND_BYTES} for each command (max-transaction-bytes)"
+            );
+            return Reply::error("ERR", what);
+        }
+        self.queue.push(queued);
+        Reply::Simple("QUEUED".into())
     }
 }
 
@@ -66,8 +94,8 @@ pub(super) fn discard(transaction: &mut Option<Transaction>) -> Reply {
     }
 }
 
-/// EXEC: the batch to run, or the reply if there is none.
-pub(super) fn take_batch(transaction: &mut Option<Transaction>) -> Result<Batch, Reply> {
+/// EXEC: what to run, or the reply if there is nothing.
+fn take(transaction: &mut Option<Transaction>) -> Result<Transaction, Reply> {
     let Some(transaction) = transaction.take() else {
         return Err(Reply::error("ERR", "EXEC without MULTI"));
     };
@@ -75,8 +103,60 @@ pub(super) fn take_batch(transaction: &mut Option<Transaction>) -> Result<Batch,
         let what = "Transaction discarded because of previous errors.";
         return Err(Reply::error("EXECABORT", what));
     }
-    if transaction.commands.is_empty() {
-        return Err(Reply::Array(Vec::new()));
+    Ok(transaction)
+}
+
+impl Connection {
+    /// EXEC. The commands over the keys run as one batch; what concerns this connection is done in
+    /// the order in which it was sent.
+    pub(super) async fn exec(&mut self) -> Reply {
+        let Transaction { queue, bytes, .. } = match take(&mut self.transaction) {
+            Ok(transaction) => transaction,
+            Err(reply) => return reply,
+        };
+        let (mut commands, mut others) = (Vec::new(), Vec::new());
+        for queued in queue {
+            match queued {
+                Queued::Command(command) => {
+                    commands.push(command);
+                    others.push(None);
+                }
+                Queued::Local(_) | Queued::Error(_) => others.push(Some(queued)),
+            }
+        }
+        let ran = if commands.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.try_run(Batch::new(commands, bytes)).await
+        };
+        let mut ran = match ran {
+            Ok(replies) => replies.into_iter(),
+            Err(error) => return error.into(),
+        };
+        let mut replies = Vec::with_capacity(others.len());
+        for other in others {
+            replies.push(match other {
+                // There is one for each command.
+                None | Some(Queued::Command(_)) => ran
+                    .next()
+                    .unwrap_or_else(|| Reply::error("ERR", "no reply")),
+                // None of these runs a transaction, so the recursion ends.
+                Some(Queued::Local(local)) => Box::pin(self.local(local)).await,
+                Some(Queued::Error(error)) => error,
+            });
+        }
+        Reply::Array(replies)
     }
-    Ok(Batch::new(transaction.commands, transaction.bytes))
+}
+
+/// The reply to an EXEC that is refused: it ends the transaction.
+pub(super) fn refused_exec(error: Reply) -> Reply {
+    let Reply::Error(error) = error else {
+        return error;
+    };
+    let reason = error.strip_prefix("ERR ").unwrap_or(&error);
+    Reply::error(
+        "EXECABORT",
+        format_args!("Transaction discarded because of: {reason}"),
+    )
 }

@@ -12,9 +12,11 @@ use std::time::Duration;
 /// saves a message and its reply for each commit.
 const COMMIT_NOTICE: Duration = Duration::from_millis(1);
 
-/// How long an entry may be: a batch whose last key and value are both as long as is allowed.
+/// How long an entry may be: a batch whose last key and value are both as long as is allowed, or a
+/// transaction, with what an entry says besides.
 pub(super) fn largest_entry(settings: &Settings) -> usize {
-    2 * settings.max_value_bytes + (2 << 20)
+    let batch = 2 * settings.max_value_bytes + (2 << 20);
+    batch.max(settings.max_transaction_bytes + (1 << 10))
 }
 
 /// The transport's options.

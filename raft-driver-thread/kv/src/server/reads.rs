@@ -3,11 +3,31 @@
 use super::coalesce::{Executor, Outcome, Waiters};
 use super::outcome::CommandError;
 use super::router::Router;
-use crate::state::{Command, Machine, Reply};
+use crate::state::{Command, Machine, Operation, Reply};
 use raft_driver_thread::raft_proto::{ReadError, ReadMode};
 use raft_driver_thread::{RequestError, Unknown};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
+
+/// By how much a key may have expired that the leader has not removed yet: it proposes the time
+/// more often. After all servers were down, it has not done so yet, and the keys that expired meanwhile
+/// must not be served.
+const OVERDUE: u64 = 500;
+
+/// Whether a read looks for keys that have expired and are still there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    /// They were removed just now.
+    Again,
+}
+
+/// What a read found.
+enum Read {
+    Current(Vec<Reply>),
+    /// A key has expired and is still there: time has to pass in the state first.
+    Overdue,
+}
 
 /// Answers reads from this server's own state, once it is known to be as new as anything that was
 /// acknowledged before (thesis 6.4).
@@ -25,20 +45,27 @@ impl Executor for Reads {
         deadline: Instant,
     ) -> Outcome {
         let queries = Queries::new(commands, waiters.command_counts());
+        let mut look = Look::First;
         loop {
             let mode = if self.has_lease && self.router.leads() {
                 ReadMode::Lease
             } else {
                 ReadMode::Quorum
             };
-            let mut read = self.read_once(&queries, mode, deadline).await;
+            let mut read = self.read_once(&queries, mode, look, deadline).await;
             if mode == ReadMode::Lease
                 && let Err(RequestError::Refused(_)) = read
             {
-                read = self.read_once(&queries, ReadMode::Quorum, deadline).await;
+                read = (self.read_once(&queries, ReadMode::Quorum, look, deadline)).await;
             }
             let error = match read {
-                Ok(replies) => return Ok(replies),
+                Ok(Read::Current(replies)) => return Ok(replies),
+                Ok(Read::Overdue) => {
+                    look = Look::Again;
+                    let advance = Operation::AdvanceTime;
+                    self.router.propose(&advance, deadline).await?;
+                    continue;
+                }
                 Err(error) => error,
             };
             if !self.router.wait_to_retry(deadline).await {
@@ -57,10 +84,20 @@ impl Reads {
         &self,
         queries: &Queries,
         mode: ReadMode,
+        look: Look,
         deadline: Instant,
-    ) -> Result<Vec<Reply>, RequestError<ReadError>> {
+    ) -> Result<Read, RequestError<ReadError>> {
         let queries = queries.clone();
-        let answer = move |machine: &Machine| queries.answer(machine);
+        // Once only: this server's guess may be wrong, and the leader knows.
+        let now = self.router.clock().latest().filter(|_| look == Look::First);
+        let answer = move |machine: &Machine| {
+            let is_overdue =
+                |expiry: u64| now.is_some_and(|now| expiry.saturating_add(OVERDUE) < now);
+            if machine.next_expiry().is_some_and(is_overdue) {
+                return Read::Overdue;
+            }
+            Read::Current(queries.answer(machine))
+        };
         let timed_out = RequestError::Unknown(Unknown::TimedOut);
         // A statement of its own: the core hears of the read when the group is dropped, at its end.
         let ticket = self.router.node().group().read(mode, answer);

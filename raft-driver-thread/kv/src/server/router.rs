@@ -5,17 +5,17 @@
 //! wait for a reply. So a server that does not lead forwards. An entry that is attempted again may
 //! enter the log twice; the numbers of a [session](super::session) make it run once.
 
-use super::addresses::AddressBook;
 use super::clock::Clock;
-use super::forward::{ForwardError, Forwarder, Peer};
+use super::forward::{ForwardError, Forwarder};
 use super::group_commit::{BatchBarrier, LastActive, SubmitGroup};
 use super::node_options::largest_entry;
 use super::outcome::{AttemptError, CommandError};
 use crate::settings::Settings;
-use crate::state::{Answer, Machine, Operation, Payload, Reply};
+use crate::state::{Answer, Limits, Machine, Operation, Payload, Reply};
+use crate::status::NodeStatus;
 use bytes::Bytes;
 use raft_driver_thread::Node;
-use raft_driver_thread::raft_proto::{NodeId, RoleKind};
+use raft_driver_thread::raft_proto::{NodeId, ReadMode, RoleKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,11 +34,12 @@ pub(crate) struct Router {
     request_timeout: Duration,
     largest_entry: usize,
     clock: Clock,
+    /// What the commands of entries that this server proposes must not exceed.
+    limits: Limits,
     barrier: BatchBarrier,
     /// This server's mark at its own barrier; other servers have one for each connection.
     own_mark: Mutex<LastActive>,
     forwarder: Forwarder,
-    addresses: AddressBook,
     /// Changes whenever the node reports an event.
     events: watch::Receiver<u64>,
 }
@@ -63,11 +64,14 @@ impl Router {
             cluster,
             request_timeout: settings.request_timeout,
             largest_entry: largest_entry(settings),
-            clock: Clock::default(),
+            clock: Clock::new(&settings.data),
+            limits: Limits {
+                max_memory: settings.max_memory,
+                max_value_bytes: settings.max_value_bytes as u64,
+            },
             barrier: BatchBarrier::default(),
             own_mark: Mutex::default(),
             forwarder,
-            addresses: AddressBook::default(),
             events,
         }
     }
@@ -156,7 +160,8 @@ impl Router {
             | Operation::CloseSession(_)
             | Operation::SetAddress(_)
             | Operation::RemoveAddress(_)
-            | Operation::Load(_) => Arc::new(self.node.group()),
+            | Operation::Load(_)
+            | Operation::Within { .. } => Arc::new(self.node.group()),
         }
     }
 
@@ -167,7 +172,12 @@ impl Router {
         group: SubmitGroup,
         deadline: Instant,
     ) -> Result<Answer, AttemptError> {
-        let payload = Payload::encode_parts(self.clock.now(), operation);
+        let now = self.now(deadline).await?;
+        let payload = if matches!(operation, Operation::Commands { .. }) {
+            Payload::encode_within(now, self.limits, operation)
+        } else {
+            Payload::encode_parts(now, operation)
+        };
         let ticket = group.submit(payload);
         drop(group);
         match timeout_at(deadline, ticket).await {
@@ -177,6 +187,20 @@ impl Router {
             Ok(Ok(applied)) => Ok(applied.answer),
             Ok(Err(error)) => Err(error.into()),
         }
+    }
+
+    /// The state's time, for an entry of this server as the leader.
+    async fn now(&self, deadline: Instant) -> Result<u64, AttemptError> {
+        if let Some(now) = self.clock.now().filter(|_| self.clock.has_begun()) {
+            return Ok(now);
+        }
+        // The state has to hold all committed entries: they may say what time it is.
+        let ticket = self.node.group().read(ReadMode::Quorum, Machine::time);
+        let not_done = |reason: &dyn std::fmt::Display| AttemptError::NotDone(reason.to_string());
+        let state = timeout_at(deadline, ticket).await;
+        let state = state.map_err(|_| not_done(&"the leader could not read its state in time"))?;
+        self.clock.begin(state.map_err(|error| not_done(&error))?);
+        Ok(self.clock.now().unwrap_or(0))
     }
 
     /// One attempt at another server, the leader (RAFT FORWARD).
@@ -194,8 +218,7 @@ impl Router {
             .request(leader, "FORWARD", &[operation], deadline)
             .await?;
         if let Reply::Error(error) = &reply {
-            self.addresses.forget(leader);
-            // Any other error came before the attempt: a wrong password, too many clients.
+            // Any other error came before the attempt.
             let refused = || AttemptError::NotDone(format!("the leader replied: {error}"));
             return Err(AttemptError::parse(error).unwrap_or_else(refused));
         }
@@ -218,10 +241,26 @@ impl Router {
         if let Reply::Error(error) = &reply
             && let Some(error) = AttemptError::parse(error)
         {
-            self.addresses.forget(leader);
             return Err(error);
         }
         Ok(reply)
+    }
+
+    /// The leader's status (RAFT STATUS).
+    pub(crate) async fn leader_status(
+        &self,
+        leader: NodeId,
+        deadline: Instant,
+    ) -> Result<NodeStatus, AttemptError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let words = ["RAFT", "STATUS"].map(Bytes::from).to_vec();
+        let reply = self.forwarder.request(leader, words, left).await;
+        let not_done = |what: &dyn std::fmt::Display| AttemptError::NotDone(what.to_string());
+        let reply = reply.map_err(|error| not_done(&error))?;
+        let Reply::Bulk(json) = reply else {
+            return Err(not_done(&format_args!("an unexpected reply: {reply:?}")));
+        };
+        serde_json::from_slice(&json).map_err(|error| not_done(&error))
     }
 
     /// Sends a request to the leader. The request names the server that it is for, because its
@@ -233,23 +272,13 @@ impl Router {
         arguments: &[Bytes],
         deadline: Instant,
     ) -> Result<Reply, AttemptError> {
-        let address = self.addresses.find(leader, &self.node, deadline).await;
-        let Some(address) = address else {
-            let reason = format!("the address of {leader}, which leads, is not known yet");
-            return Err(AttemptError::NotDone(reason));
-        };
         let numbers = [self.cluster, leader.0].map(|number| Bytes::from(number.to_string()));
         let words = ["RAFT", request].map(Bytes::from).into_iter();
         let words = words.chain(numbers).chain(arguments.iter().cloned());
         let words: Vec<_> = words.collect();
         let left = deadline.saturating_duration_since(Instant::now());
-        let peer = Peer {
-            node: leader.0,
-            address: &address,
-        };
         tokio::select! {
-            replied = self.forwarder.request(peer, &words, left) => replied.map_err(|error| {
-                self.addresses.forget(leader);
+            replied = self.forwarder.request(leader, words, left) => replied.map_err(|error| {
                 match error {
                     ForwardError::NotSent { .. } => AttemptError::NotDone(error.to_string()),
                     ForwardError::NoReply { .. } => AttemptError::Unknown(error.to_string()),

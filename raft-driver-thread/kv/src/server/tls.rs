@@ -1,13 +1,13 @@
-//! TLS for clients, and for this server as a client of the others.
+//! TLS for clients.
 
 use super::error::ServerError;
 use crate::settings::Tls;
+use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 
 fn refuse(path: &Path, reason: impl std::fmt::Display) -> ServerError {
     ServerError::Tls(format!("{}: {reason}", path.display()))
@@ -22,29 +22,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServerError
     Ok(read)
 }
 
-/// TLS as a server and as a client. Clients show no certificate: they authenticate by password.
-pub(super) fn load(tls: &Tls) -> Result<(TlsAcceptor, TlsConnector), ServerError> {
+/// TLS for clients. They show no certificate: they authenticate by password.
+pub(super) fn load(tls: &Tls) -> Result<TlsAcceptor, ServerError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let chain = certificates(&tls.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| refuse(&tls.key, error))?;
-    let server = ServerConfig::builder_with_provider(provider.clone())
+    let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| refuse(&tls.certificate, error))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|error| refuse(&tls.certificate, error))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&tls.authority)? {
-        let added = roots.add(certificate);
-        added.map_err(|error| refuse(&tls.authority, error))?;
-    }
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| refuse(&tls.authority, error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok((
-        TlsAcceptor::from(Arc::new(server)),
-        TlsConnector::from(Arc::new(client)),
-    ))
+    Ok(TlsAcceptor::from(Arc::new(server)))
 }

@@ -157,6 +157,31 @@ pub enum ValueType {
 }
 
 impl Command {
+    /// Whether the command can take more memory (`denyoom` in Redis).
+    pub fn takes_memory(&self) -> bool {
+        match self {
+            Command::Set(_)
+            | Command::CompareAndSet { .. }
+            | Command::Increment { .. }
+            | Command::Append { .. }
+            | Command::SetMany(_)
+            | Command::GetSet { .. } => true,
+            Command::Delete(_)
+            | Command::Expire { .. }
+            | Command::Persist(_)
+            | Command::Flush
+            | Command::Get(_)
+            | Command::Exists(_)
+            | Command::Length(_)
+            | Command::GetMany(_)
+            | Command::TimeToLive { .. }
+            | Command::Keys(_)
+            | Command::Scan { .. }
+            | Command::Size
+            | Command::Type(_) => false,
+        }
+    }
+
     /// Whether the command can change the state.
     pub fn writes(&self) -> bool {
         match self {

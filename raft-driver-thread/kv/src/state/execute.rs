@@ -3,12 +3,13 @@
 use super::command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
 use super::glob::Pattern;
 use super::keyspace::{Key, Value};
+use super::payload::Limits;
 use super::reply::Reply;
 use super::store::Store;
 use bytes::{Bytes, BytesMut};
 
-/// The longest value that APPEND makes: 512 MiB, as in Redis. It is a rule of the replicated
-/// state: servers that disagreed about it would diverge.
+/// The longest value that APPEND makes where the entry gives [no other limit](Limits): 512 MiB, as
+/// in Redis. It is a rule of the replicated state: servers that disagreed about it would diverge.
 pub const MAX_APPENDED_BYTES: usize = 512 << 20;
 
 /// The latest expiry. A later one would overflow the signed numbers in which clients count.
@@ -18,12 +19,22 @@ impl Store {
     /// Runs a command. The store may keep the command's own bytes, so these should not be parts of
     /// larger buffers, which would stay allocated.
     pub fn execute(&mut self, command: Command) -> Reply {
+        self.execute_within(command, Limits::DEFAULT)
+    }
+
+    /// As [`execute`](Store::execute), within limits. Once the keys take more memory than is
+    /// allowed, commands that could take more are refused, and nothing is evicted (`noeviction`).
+    pub fn execute_within(&mut self, command: Command, limits: Limits) -> Reply {
+        let is_full = (limits.max_memory).is_some_and(|most| self.used_bytes() > most);
+        if is_full && command.takes_memory() {
+            return Reply::error("OOM", "command not allowed when used memory > 'maxmemory'.");
+        }
         match command {
             Command::Set(set) => self.set(set),
             Command::CompareAndSet { key, old, new } => self.compare_and_set(key, old, new),
             Command::Delete(names) => count(names, |name| self.remove(&Key::new(name)).is_some()),
             Command::Increment { key, by } => self.increment(key, by),
-            Command::Append { key, value } => self.append(key, value),
+            Command::Append { key, value } => self.append(key, value, limits),
             Command::SetMany(pairs) => {
                 for (name, value) in pairs {
                     self.put(Key::new(name), Value::forever(value));
@@ -169,19 +180,16 @@ impl Store {
         Reply::Integer(sum)
     }
 
-    fn append(&mut self, name: Bytes, added: Bytes) -> Reply {
+    fn append(&mut self, name: Bytes, added: Bytes, limits: Limits) -> Reply {
         let key = Key::new(name);
         let before = self.get(&key).map_or(0, |before| before.bytes.len());
         let length = before.saturating_add(added.len());
-        if length > MAX_APPENDED_BYTES {
+        if length as u64 > limits.max_value_bytes {
             let what = "string exceeds maximum allowed size (proto-max-bulk-len)";
             return Reply::error("ERR", what);
         }
-        match self.bytes_mut(&key) {
-            Some(bytes) => extend(bytes, &added),
-            None => {
-                self.put(key, Value::forever(added));
-            }
+        if !self.change_bytes(&key, |bytes| extend(bytes, &added)) {
+            self.put(key, Value::forever(added));
         }
         integer(length as u64)
     }

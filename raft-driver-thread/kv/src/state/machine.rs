@@ -1,7 +1,7 @@
 //! The replicated state as a whole, driven by the log.
 
 use super::command::Command;
-use super::payload::{Answer, Operation, Origin, Payload, ServerAddress};
+use super::payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress};
 use super::reply::Reply;
 use super::sessions::{RequestState, Sessions};
 use super::snapshot::{self, SnapshotContent};
@@ -35,16 +35,27 @@ impl Machine {
             return Answer::Unreadable;
         };
         self.store.advance_to(payload.unix_millis);
-        match payload.operation {
+        self.perform(index, payload.operation, Limits::DEFAULT)
+    }
+
+    fn perform(&mut self, index: u64, operation: Operation, limits: Limits) -> Answer {
+        match operation {
+            Operation::Within { limits, operation } => {
+                if matches!(*operation, Operation::Within { .. }) {
+                    // No server proposes it, and the depth of a recursion must have a bound.
+                    return Answer::Unreadable;
+                }
+                self.perform(index, *operation, limits)
+            }
             Operation::AdvanceTime => Answer::Done,
             Operation::Commands {
                 origin: None,
                 commands,
-            } => Answer::Replies(self.run(commands)),
+            } => Answer::Replies(self.run(commands, limits)),
             Operation::Commands {
                 origin: Some(origin),
                 commands,
-            } => self.run_once(index, origin, commands),
+            } => self.run_once(index, origin, commands, limits),
             Operation::OpenSession(number) => {
                 self.sessions.open(index, number);
                 Answer::Session(number)
@@ -73,25 +84,37 @@ impl Machine {
         }
     }
 
-    fn run(&mut self, commands: Vec<Command>) -> Vec<Reply> {
+    fn run(&mut self, commands: Vec<Command>, limits: Limits) -> Vec<Reply> {
         let mut budget = ReplyBudget::default();
         let commands = commands.into_iter();
         let run = |command: Command| {
-            if !command.writes() && budget.is_spent() {
+            let writes = command.writes();
+            if !writes && budget.is_spent() {
                 return too_long();
             }
-            budget.spend(self.store.execute(command))
+            let reply = self.store.execute_within(command, limits);
+            let is_list = matches!(reply, Reply::Array(_));
+            if is_list && !writes && reply.bytes() > MAX_ANSWER_BYTES {
+                return Reply::error("ERR", "the reply is too long within a transaction");
+            }
+            budget.spend(reply)
         };
         commands.map(run).collect()
     }
 
-    fn run_once(&mut self, index: u64, origin: Origin, commands: Vec<Command>) -> Answer {
+    fn run_once(
+        &mut self,
+        index: u64,
+        origin: Origin,
+        commands: Vec<Command>,
+        limits: Limits,
+    ) -> Answer {
         match self.sessions.begin(index, origin) {
             RequestState::NoSession => Answer::NoSession,
             RequestState::Forgotten => Answer::Forgotten,
             RequestState::Completed(replies) => Answer::Replies(replies.to_vec()),
             RequestState::New => {
-                let replies = self.run(commands);
+                let replies = self.run(commands, limits);
                 self.sessions.keep_answer(origin, Arc::new(replies.clone()));
                 Answer::Replies(replies)
             }
@@ -131,6 +154,12 @@ impl Machine {
         self.store.len()
     }
 
+    /// About how many bytes of memory the keys and their values take: their lengths, and 300 for
+    /// each key.
+    pub fn used_bytes(&self) -> u64 {
+        self.store.used_bytes()
+    }
+
     /// The latest time of an entry: milliseconds since 1970.
     pub fn time(&self) -> u64 {
         self.store.time()
@@ -158,8 +187,9 @@ impl Machine {
 }
 
 /// How many bytes the replies of one entry, or of one batch of reads, may take before further
-/// reads in it are refused: a small request could ask for any amount. A rule of the replicated
-/// state.
+/// reads in it are refused: a small request could ask for any amount. A list that is longer by
+/// itself is refused in an entry too: entries' replies are stored and sent. A rule of the
+/// replicated state.
 pub const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// Adds up the bytes of replies.

@@ -13,6 +13,7 @@
 //! the addresses, both in the records of `record`.
 
 mod backup;
+mod clock;
 mod command;
 mod execute;
 mod glob;
@@ -27,11 +28,12 @@ mod store;
 mod view;
 
 pub use backup::{BackupEncoder, BackupSummary, read_backup, write_backup};
+pub use clock::StateClock;
 pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
 pub use execute::MAX_APPENDED_BYTES;
 pub use glob::Pattern;
 pub use machine::{MAX_ANSWER_BYTES, Machine};
-pub use payload::{Answer, Operation, Origin, Payload, ServerAddress, StoredKey};
+pub use payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress, StoredKey};
 pub use reply::Reply;
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};
 pub use store::Store;

@@ -4,6 +4,7 @@
 //! to the end of its enum.
 
 use super::command::Command;
+use super::execute::MAX_APPENDED_BYTES;
 use super::reply::Reply;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,10 @@ use serde::{Deserialize, Serialize};
 /// Its first byte is the version of its layout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payload {
-    /// The leader's wall clock when it proposed the entry: milliseconds since 1970. The state's
-    /// time never goes back: when an entry with an earlier time is applied, the latest time seen
-    /// counts.
+    /// The state's time when the leader proposed the entry: milliseconds since 1970 by the wall
+    /// clock of the cluster's first leader. From then on it runs on by the leaders' clocks that
+    /// count from boot (see [`StateClock`](super::StateClock)). It never goes back: when an entry
+    /// with an earlier time is applied, the latest time seen counts.
     pub unix_millis: u64,
     /// What the entry does.
     pub operation: Operation,
@@ -47,6 +49,35 @@ pub enum Operation {
     RemoveAddress(u64),
     /// Loads keys of a backup.
     Load(Vec<StoredKey>),
+    /// An operation within limits that the leader had when it proposed it. They stand in the entry,
+    /// so that all servers refuse the same commands, whatever their own settings say.
+    Within {
+        /// The limits.
+        limits: Limits,
+        /// What is done. It is not `Within` itself.
+        operation: Box<Operation>,
+    },
+}
+
+/// The place of [`Operation::Within`] among the variants, as postcard counts them.
+const WITHIN: u32 = 7;
+
+/// What an operation must not exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// How many [bytes](super::Machine::used_bytes) the keys may take before commands that could
+    /// take more are refused; `None`: as many as they like.
+    pub max_memory: Option<u64>,
+    /// The longest value that APPEND makes.
+    pub max_value_bytes: u64,
+}
+
+impl Limits {
+    /// The limits of an operation that names none.
+    pub const DEFAULT: Limits = Limits {
+        max_memory: None,
+        max_value_bytes: MAX_APPENDED_BYTES as u64,
+    };
 }
 
 /// A key as a backup holds it.
@@ -131,6 +162,12 @@ impl Payload {
     /// The bytes of a payload with these parts.
     pub fn encode_parts(unix_millis: u64, operation: &Operation) -> Bytes {
         encode(&(unix_millis, operation))
+    }
+
+    /// The bytes of a payload whose operation is `operation` [within](Operation::Within) limits.
+    pub fn encode_within(unix_millis: u64, limits: Limits, operation: &Operation) -> Bytes {
+        // A variant is its number and its fields, one after the other.
+        encode(&(unix_millis, WITHIN, limits, operation))
     }
 
     /// The payload; `None` if the bytes have another layout.

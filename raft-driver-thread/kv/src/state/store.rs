@@ -16,6 +16,17 @@ pub struct Store {
     expiries: BTreeSet<KeyExpiry>,
     /// Milliseconds since 1970.
     time: u64,
+    /// What [`used_bytes`](Store::used_bytes) returns.
+    used: u64,
+}
+
+/// What a key takes besides its name and its value: its places in the trees, and the parts of
+/// these that are not filled. As measured; a rule of the replicated state.
+const KEY_OVERHEAD: u64 = 300;
+
+/// What a key counts in [`Store::used_bytes`].
+fn cost(name: &Bytes, value: &Bytes) -> u64 {
+    KEY_OVERHEAD + name.len() as u64 + value.len() as u64
 }
 
 /// When a key expires. The order is that of expiring.
@@ -39,7 +50,9 @@ impl Store {
             value.expiry.map(|expiry| KeyExpiry { expiry, name })
         });
         let expiries = expiries.collect();
+        let costs = (keys.iter()).map(|(key, value)| cost(key.name(), &value.bytes));
         Store {
+            used: costs.sum(),
             keys,
             expiries,
             time,
@@ -61,6 +74,11 @@ impl Store {
         self.keys.is_empty()
     }
 
+    /// About how many bytes of memory the keys and their values take.
+    pub fn used_bytes(&self) -> u64 {
+        self.used
+    }
+
     /// How many keys have an expiry.
     pub fn expiring_key_count(&self) -> u64 {
         self.expiries.len() as u64
@@ -79,7 +97,10 @@ impl Store {
             let Some(expired) = self.expiries.pop_first() else {
                 return;
             };
-            self.keys.remove(&Key::new(expired.name));
+            let key = Key::new(expired.name);
+            if let Some(value) = self.keys.remove(&key) {
+                self.used -= cost(key.name(), &value.bytes);
+            }
         }
     }
 
@@ -102,10 +123,15 @@ impl Store {
         self.keys.get(key)
     }
 
-    /// A value's bytes, to be changed in place. The expiry is changed by
-    /// [`set_expiry`](Store::set_expiry).
-    pub(super) fn bytes_mut(&mut self, key: &Key) -> Option<&mut Bytes> {
-        self.keys.get_mut(key).map(|value| &mut value.bytes)
+    /// Changes a value's bytes in place. Returns whether there is such a key.
+    pub(super) fn change_bytes(&mut self, key: &Key, change: impl FnOnce(&mut Bytes)) -> bool {
+        let Some(value) = self.keys.get_mut(key) else {
+            return false;
+        };
+        let before = value.bytes.len() as u64;
+        change(&mut value.bytes);
+        self.used = self.used - before + value.bytes.len() as u64;
+        true
     }
 
     /// Sets a value, whose expiry must be after the store's time. Returns the old value.
@@ -115,13 +141,18 @@ impl Store {
             self.remove_expiry(before, &key);
         }
         self.add_expiry(value.expiry, &key);
-        self.keys.insert(key, value)
+        let name = key.name().clone();
+        self.used += cost(&name, &value.bytes);
+        let before = self.keys.insert(key, value)?;
+        self.used -= cost(&name, &before.bytes);
+        Some(before)
     }
 
     /// Returns the old value.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let before = self.keys.remove(key)?;
         self.remove_expiry(before.expiry, key);
+        self.used -= cost(key.name(), &before.bytes);
         Some(before)
     }
 
@@ -138,6 +169,7 @@ impl Store {
     pub(super) fn clear(&mut self) {
         self.keys.clear();
         self.expiries.clear();
+        self.used = 0;
     }
 
     fn add_expiry(&mut self, expiry: Option<u64>, key: &Key) {

@@ -1,12 +1,15 @@
 //! The threads that accept connections and read from them.
 
-use super::connections::{ConnectionId, Connections};
+use super::connections::{ConnectionId, Connections, Earlier};
 use super::frame;
-use super::hello::{ACCEPTED, Hello, Refusal};
+use super::hello::{ACCEPTED, Hello, Refusal, StreamKind};
+use super::links::Links;
+use super::service::{PeerStream, StreamService};
 use super::stream::{Stream, StreamSettings};
 use crate::inbox::Inbox;
 use raft_proto::wire::Receiver;
 use raft_proto::{Config, NodeId};
+use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -16,22 +19,45 @@ use std::time::Duration;
 /// How much one read of a connection takes at most.
 const READ_BYTES: usize = 64 << 10;
 
-#[derive(Debug)]
 pub(super) struct Acceptor {
     config: Config,
     inbox: Inbox,
     settings: Arc<StreamSettings>,
+    links: Arc<Links>,
+    service: Option<Arc<dyn StreamService>>,
     connections: Connections,
 }
 
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Acceptor");
+        debug
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Acceptor {
-    pub(super) fn new(config: Config, inbox: Inbox, settings: Arc<StreamSettings>) -> Acceptor {
+    pub(super) fn new(
+        config: Config,
+        inbox: Inbox,
+        settings: Arc<StreamSettings>,
+        links: Arc<Links>,
+        service: Option<Arc<dyn StreamService>>,
+    ) -> Acceptor {
         Acceptor {
             config,
             inbox,
+            links,
+            service,
             connections: Connections::new(settings.options.max_connections),
             settings,
         }
+    }
+
+    /// The members, whose connections have places of their own.
+    pub(super) fn set_members(&self, members: impl Iterator<Item = NodeId>) {
+        self.connections.set_members(members);
     }
 
     /// Closes all connections. [`run`](Acceptor::run) ends when it accepts the next one.
@@ -72,7 +98,7 @@ impl Acceptor {
         tcp: TcpStream,
         address: SocketAddr,
     ) -> io::Result<Option<JoinHandle<()>>> {
-        let Some(id) = self.connections.add(&tcp)? else {
+        let Some(id) = self.connections.add(&tcp, address.ip())? else {
             return Ok(None);
         };
         let own = self.clone();
@@ -85,14 +111,24 @@ impl Acceptor {
     }
 
     /// Reads one connection until it ends.
-    fn read_connection(&self, id: ConnectionId, tcp: TcpStream, address: SocketAddr) {
+    fn read_connection(self: &Arc<Self>, id: ConnectionId, tcp: TcpStream, address: SocketAddr) {
         match self.handshake(id, tcp) {
+            Ok((stream, hello)) if hello.kind == StreamKind::Service => {
+                return self.serve_stream(id, stream, hello.from);
+            }
             Ok((stream, hello)) => {
                 let peer = hello.from;
                 let result = self.read_frames(stream, peer);
                 self.inbox.help(); // With what came before the end.
-                if let Err(error) = result {
-                    tracing::warn!(%peer, %address, %error, "a connection was closed");
+                match result {
+                    Ok(()) => {}
+                    Err(error) if is_silence(&error) => {
+                        tracing::info!(%peer, %address, "a connection fell silent: it is closed");
+                        self.links.reconnect(peer);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%peer, %address, %error, "a connection was closed");
+                    }
                 }
             }
             Err(error) => tracing::warn!(%address, %error, "a connection was refused"),
@@ -100,14 +136,36 @@ impl Acceptor {
         self.connections.remove(id);
     }
 
+    /// Gives a stream to the service, in a thread that nobody waits for: what it waits for itself may
+    /// come only after the transport has stopped. Stopping closes its stream.
+    fn serve_stream(self: &Arc<Self>, id: ConnectionId, stream: Box<dyn Stream>, peer: NodeId) {
+        let own = self.clone();
+        let builder = std::thread::Builder::new().name("raft-service".into());
+        let started = builder.spawn(move || {
+            if let Some(service) = &own.service {
+                service.serve(peer, PeerStream::new(stream));
+            }
+            own.connections.remove(id);
+        });
+        if let Err(error) = started {
+            tracing::warn!(%peer, %error, "no thread could be started to serve a peer");
+            self.connections.remove(id);
+        }
+    }
+
+    /// Whether this node accepts the connection.
+    fn check(&self, hello: &Hello) -> Result<(), Refusal> {
+        hello.check(&self.config)?;
+        if hello.kind != StreamKind::Service {
+            return Ok(());
+        }
+        self.service.as_ref().ok_or(Refusal::NoService)?;
+        self.connections.check_service(hello)
+    }
+
     fn handshake(&self, id: ConnectionId, tcp: TcpStream) -> io::Result<(Box<dyn Stream>, Hello)> {
-        let timeout = Some(self.settings.options.handshake_timeout);
-        tcp.set_nodelay(true)?;
-        tcp.set_read_timeout(timeout)?;
-        tcp.set_write_timeout(timeout)?;
-        let control = tcp.try_clone()?;
         let (mut stream, hello) = self.settings.server(tcp)?;
-        let checked = hello.check(&self.config);
+        let checked = self.check(&hello);
         let answer = checked.map_or_else(Refusal::code, |()| ACCEPTED);
         stream.write_all(&[answer])?;
         stream.flush()?;
@@ -115,8 +173,14 @@ impl Acceptor {
             let what = format!("{}: {}", hello.from, refusal.reason());
             return Err(io::Error::other(what));
         }
-        control.set_read_timeout(None)?;
-        self.connections.set_peer(id, &hello);
+        let (silence, limit) = (
+            self.settings.silence,
+            self.settings.options.handshake_timeout,
+        );
+        stream.socket().end_handshake(silence, limit)?; // It writes nothing.
+        if self.connections.set_peer(id, &hello) == Earlier::Replaced {
+            self.links.reconnect(hello.from);
+        }
         Ok((stream, hello))
     }
 
@@ -139,4 +203,12 @@ impl Acceptor {
         }
         Ok(())
     }
+}
+
+/// Whether nothing came for longer than a peer keeps silent.
+fn is_silence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }

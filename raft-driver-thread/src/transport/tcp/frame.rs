@@ -1,5 +1,5 @@
 //! Frames: each is four bytes of length and a message. Many are written at once, and read one by
-//! one.
+//! one. A frame of no bytes says only that its sender is still there.
 
 use bytes::Bytes;
 use raft_proto::Message;
@@ -13,6 +13,9 @@ const COPIED_BELOW: usize = 4096;
 const MAX_SLICES: usize = 1024;
 
 const LENGTH_BYTES: usize = 4;
+
+/// What a sender writes that has nothing to say.
+pub(super) const STILL_HERE: [u8; LENGTH_BYTES] = [0; LENGTH_BYTES];
 
 /// How much memory a frame gets before any of its bytes have arrived.
 const INITIAL_BYTES: u64 = 64 << 10;
@@ -105,13 +108,15 @@ pub(super) fn is_complete(read: &[u8]) -> bool {
     rest.len() as u64 >= u64::from(u32::from_le_bytes(*length))
 }
 
-/// Reads the next frame; `None` at the end of the stream. Memory is allocated as bytes arrive,
-/// not as the length claims.
+/// Reads the next frame that holds a message; `None` at the end of the stream. Memory is allocated
+/// as bytes arrive, not as the length claims.
 pub(super) fn read(stream: &mut dyn Read, max_bytes: u64) -> io::Result<Option<Bytes>> {
-    let mut length = [0; LENGTH_BYTES];
-    match stream.read(&mut length[..1])? {
-        0 => return Ok(None),
-        _ => stream.read_exact(&mut length[1..])?,
+    let mut length = STILL_HERE;
+    while length == STILL_HERE {
+        match stream.read(&mut length[..1])? {
+            0 => return Ok(None),
+            _ => stream.read_exact(&mut length[1..])?,
+        }
     }
     let length = u64::from(u32::from_le_bytes(length));
     if length > max_bytes {

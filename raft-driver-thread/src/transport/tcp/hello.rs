@@ -15,6 +15,8 @@ pub(super) const ACCEPTED: u8 = 0;
 pub(super) enum StreamKind {
     Messages,
     Snapshots,
+    /// Bytes of the service's own, both ways.
+    Service,
 }
 
 impl StreamKind {
@@ -64,6 +66,7 @@ impl Hello {
         bytes[37] = match self.kind {
             StreamKind::Messages => 0,
             StreamKind::Snapshots => 1,
+            StreamKind::Service => 2,
         };
         bytes
     }
@@ -91,6 +94,7 @@ impl Hello {
         let kind = match rest[32] {
             0 => StreamKind::Messages,
             1 => StreamKind::Snapshots,
+            2 => StreamKind::Service,
             _ => return invalid("it wants to send something that this node does not know"),
         };
         Ok(Hello {
@@ -126,6 +130,8 @@ pub(super) enum Refusal {
     OtherGroup,
     OtherReceiver,
     SameNode,
+    /// It wants a stream of the service's, and is no member, has too many, or there is no service.
+    NoService,
 }
 
 impl Refusal {
@@ -136,6 +142,7 @@ impl Refusal {
             Refusal::OtherGroup => 2,
             Refusal::OtherReceiver => 3,
             Refusal::SameNode => 4,
+            Refusal::NoService => 5,
         }
     }
 
@@ -146,6 +153,7 @@ impl Refusal {
             Refusal::OtherGroup => "it is of another group",
             Refusal::OtherReceiver => "it wants to reach another node: is an address wrong?",
             Refusal::SameNode => "it claims to be this node",
+            Refusal::NoService => "it wants a stream of the service's, and cannot have one",
         }
     }
 
@@ -155,6 +163,7 @@ impl Refusal {
             1 => "it is of another cluster",
             2 => "it is of another group",
             3 => "its address is that of another node",
+            5 => "it serves this node no stream now: none is served, or too many are open",
             _ => "it refuses this node: see its log",
         }
     }

@@ -1,25 +1,24 @@
 //! The thread that connects to one peer and writes to it.
 
-use super::hello::{ACCEPTED, Hello, Refusal, StreamKind};
+use super::hello::{Hello, StreamKind};
 use super::queue::SendQueue;
 use super::stream::{Stream, StreamSettings};
-use super::{direct, frame};
-use crate::clock::deadline_after;
+use super::{dial, direct, frame};
 use crate::inbox::Inbox;
 use raft_proto::wire::Envelope;
 use raft_proto::{Message, NodeId};
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The pause before the first attempt to reconnect. It doubles with each failure, up to the
-/// maximum.
+/// maximum, which is shorter where silence is noticed sooner.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// How long a peer may read nothing before its connection is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many times in the time after which silence is noticed a sender with nothing to say writes.
+const SIGNS_OF_LIFE: u32 = 3;
 
 /// The peer closed the connection while no message was being written.
 const CLOSED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
@@ -40,6 +39,8 @@ pub(super) struct Target {
     pub(super) address: String,
     /// The connection that stands, so that other threads can write to it or close it.
     connection: Option<TcpStream>,
+    /// When the last connection was opened.
+    connected: Instant,
     is_stopped: bool,
     is_plaintext: bool,
 }
@@ -71,6 +72,7 @@ impl Link {
             target: Mutex::new(Target {
                 address: address.to_owned(),
                 connection: None,
+                connected: Instant::now(),
                 is_stopped: false,
                 is_plaintext: settings.is_plaintext(),
             }),
@@ -86,6 +88,19 @@ impl Link {
 
     fn peer(&self) -> NodeId {
         self.hello.to
+    }
+
+    /// Gives up the connection, unless it is young: the other direction of the traffic with this
+    /// peer has fallen silent, or the peer has opened it anew. Where one connection has gone dead
+    /// unnoticed, in a firewall that forgot it for example, the others most likely have too. A
+    /// young one is spared, so that two nodes do not make each other connect again and again.
+    pub(super) fn reconnect(&self) {
+        let mut target = self.target();
+        if target.connected.elapsed() >= self.settings.silence {
+            target.disconnect();
+            drop(target);
+            self.queue.wake();
+        }
     }
 
     /// Ends [`run`](Link::run).
@@ -108,7 +123,7 @@ impl Link {
                     attempts = 0;
                     let error = self.write_messages(stream, &mut messages);
                     tracing::info!(%peer, %error, "disconnected");
-                    if error.kind() == CLOSED && !messages.is_empty() {
+                    if error.kind() == CLOSED {
                         // Nothing of them was written. The peer's new process gets them.
                         self.target().disconnect();
                         self.queue.put_back(&mut messages);
@@ -127,7 +142,12 @@ impl Link {
             messages.clear();
             self.queue.clear();
             self.inbox.report_unreachable(peer);
-            if self.queue.pause(backoff(attempts, self.hello)).is_none() {
+            let longest = BACKOFF_MAX.min(self.settings.silence / 2);
+            if self
+                .queue
+                .pause(backoff(attempts, longest, self.hello))
+                .is_none()
+            {
                 return;
             }
         }
@@ -141,13 +161,14 @@ impl Link {
     ) -> io::Error {
         let envelope = self.envelope();
         let mut buffer = Vec::new();
+        let interval = self.settings.silence / SIGNS_OF_LIFE;
         loop {
             let written = frame::write_all(&mut *stream, &envelope, messages, &mut buffer);
             messages.clear();
             if let Err(error) = written {
                 return error;
             }
-            let Some(unwritten) = self.queue.take_idle(messages) else {
+            let Some(mut unwritten) = self.queue.take_idle(messages, interval) else {
                 return io::Error::other("the node stops");
             };
             let is_closed = self
@@ -155,8 +176,11 @@ impl Link {
                 .connection
                 .as_ref()
                 .is_none_or(direct::is_closed);
-            if is_closed {
+            if is_closed && unwritten.is_empty() {
                 return CLOSED.into();
+            }
+            if messages.is_empty() && unwritten.is_empty() {
+                unwritten.extend_from_slice(&frame::STILL_HERE);
             }
             if let Err(error) = stream.write_all(&unwritten) {
                 return error;
@@ -175,78 +199,36 @@ impl Link {
     }
 
     fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let timeout = self.settings.options.handshake_timeout;
         let address = self.target().address.clone();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in self.resolve(address, timeout)? {
-            match TcpStream::connect_timeout(&address, timeout) {
-                Ok(tcp) => return self.handshake(tcp),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        dial::dial(&self.settings, &self.hello, address, self)
+    }
+}
+
+impl dial::Caller for Link {
+    fn is_stopped(&self) -> bool {
+        self.target().is_stopped
     }
 
-    /// Looks up the address, which may be a name. A lookup cannot be interrupted, and may take
-    /// longer than a node may take to stop. It is abandoned then, in a thread of its own.
-    fn resolve(&self, address: String, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = address.parse() {
-            return Ok(vec![address]);
+    fn connected(&self, tcp: &TcpStream) -> io::Result<()> {
+        let mut target = self.target();
+        if target.is_stopped {
+            return Err(io::Error::other("the node stops"));
         }
-        let (answer, answered) = crossbeam_channel::bounded(1);
-        let builder = std::thread::Builder::new().name("raft-resolve".into());
-        builder.spawn(move || {
-            let found = address.to_socket_addrs().map(Iterator::collect);
-            let _ = answer.send(found); // The lookup may have been abandoned.
-        })?;
-        let deadline = deadline_after(timeout);
-        loop {
-            match answered.recv_timeout(Duration::from_millis(50)) {
-                Ok(found) => return found,
-                Err(_) if self.target().is_stopped => {
-                    return Err(io::Error::other("the node stops"));
-                }
-                Err(_) if deadline.is_some_and(|deadline| Instant::now() > deadline) => {
-                    let what = "the name was not resolved in time";
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, what));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    fn handshake(&self, tcp: TcpStream) -> io::Result<Box<dyn Stream>> {
-        {
-            let mut target = self.target();
-            if target.is_stopped {
-                return Err(io::Error::other("the node stops"));
-            }
-            target.connection = Some(tcp.try_clone()?);
-        }
-        tcp.set_nodelay(true)?;
-        tcp.set_read_timeout(Some(self.settings.options.handshake_timeout))?;
-        tcp.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        let mut stream = self.settings.client(tcp, self.peer())?;
-        stream.write_all(&self.hello.encode())?;
-        stream.flush()?;
-        let mut answer = [0];
-        stream.read_exact(&mut answer)?;
-        match answer[0] {
-            ACCEPTED => Ok(stream),
-            code => Err(io::Error::other(Refusal::explain(code))),
-        }
+        target.connection = Some(tcp.try_clone()?);
+        target.connected = Instant::now();
+        Ok(())
     }
 }
 
 /// How long to wait before connecting again: longer with each failure, and not the same in all
 /// nodes.
-fn backoff(attempts: u32, hello: Hello) -> Duration {
-    let longest = BACKOFF_MIN * (1 << attempts.min(6));
-    let longest = longest.min(BACKOFF_MAX);
+fn backoff(attempts: u32, longest: Duration, hello: Hello) -> Duration {
+    let longest = longest.min(BACKOFF_MIN * (1 << attempts.min(6)));
     // A jitter of up to a half, drawn from the two nodes, the kind and the number of failures.
     let kind = match hello.kind {
         StreamKind::Messages => 1,
         StreamKind::Snapshots => 2,
+        StreamKind::Service => 3,
     };
     let mut mixed = u64::from(attempts) ^ (hello.from.0 << 20) ^ (hello.to.0 << 40) ^ (kind << 60);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,6 +1,7 @@
 //! Starts and stops the thread that accepts connections.
 
 use super::acceptor::Acceptor;
+use raft_proto::NodeId;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -27,6 +28,11 @@ impl Listener {
             address,
             thread: Some(thread),
         })
+    }
+
+    /// The members, whose connections have places of their own.
+    pub(super) fn set_members(&self, members: impl Iterator<Item = NodeId>) {
+        self.acceptor.set_members(members);
     }
 
     /// Closes all connections, and joins the threads.

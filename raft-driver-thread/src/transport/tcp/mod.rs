@@ -14,11 +14,22 @@
 //! | 4 | `RAFT` |
 //! | 1 | the version of this layout: 1 |
 //! | 8 each, little-endian | cluster id, group id, the sender's node id, the receiver's |
-//! | 1 | what follows: 0 messages, 1 snapshots |
+//! | 1 | what follows: 0 messages, 1 snapshots, 2 bytes of the service's own, both ways |
 //!
 //! The answer is one byte: 0 if the receiver accepts the connection. Any other value says why it
 //! does not, and the connection is closed. Then come frames: four bytes of length, little-endian,
-//! and a frame as [`wire`](raft_proto::wire) describes it.
+//! and a frame as [`wire`](raft_proto::wire) describes it. A frame of length 0 only says that the
+//! sender is still there.
+//!
+//! # Silence
+//!
+//! A network may lose all packets without a word, and a firewall may forget a connection. TCP alone
+//! notices that after a quarter of an hour, and once packets get through again it goes on waiting
+//! for as long as they did not. So a sender with nothing to say writes an empty frame now and then.
+//! A connection whose bytes are not acknowledged for [`TcpOptions::silence_timeout`], or that
+//! brings nothing for as long, is closed. Then the connection in the other direction is given up
+//! too, and opened anew; the peer sees that, and does the same with its own. So it is enough that
+//! one of four ends notices.
 //!
 //! # What is dropped
 //!
@@ -33,23 +44,28 @@
 //! | `options`, `tls`, `stream` | settings; streams with and without TLS |
 //! | `hello`, `frame` | what is on the wire |
 //! | `listener`, `acceptor`, `connections` | receiving |
-//! | `sender`, `queue`, `link`, `direct` | sending |
+//! | `sender`, `queue`, `link`, `links`, `dial`, `direct` | sending |
+//! | `service` | streams of the service's own |
 
 mod acceptor;
 mod connections;
+mod dial;
 mod direct;
 mod frame;
 mod hello;
 mod link;
+mod links;
 mod listener;
 mod options;
 mod queue;
 mod sender;
+mod service;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 
 pub use options::{Security, TcpOptions};
+pub use service::{Dialer, PeerStream, StreamService};
 #[cfg(feature = "tls")]
 pub use tls::TlsOptions;
 
@@ -57,22 +73,35 @@ use super::{Transport, TransportError};
 use crate::inbox::Inbox;
 use acceptor::Acceptor;
 use hello::{Hello, StreamKind};
+use links::Links;
 use listener::Listener;
 use raft_proto::{Config, Membership, Message, NodeId};
 use sender::Sender;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Instant;
 use stream::StreamSettings;
 
 /// A [`Transport`] over TCP. The context of each member is its address: `host:port`, as UTF-8.
-#[derive(Debug)]
 pub struct TcpTransport {
     listener: Option<TcpListener>,
     address: SocketAddr,
     options: TcpOptions,
+    service: Option<Arc<dyn StreamService>>,
+    dialer: Dialer,
     running: Option<Running>,
+}
+
+impl fmt::Debug for TcpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("TcpTransport");
+        debug
+            .field("address", &self.address)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -81,6 +110,8 @@ struct Running {
     inbox: Inbox,
     settings: Arc<StreamSettings>,
     listener: Listener,
+    links: Arc<Links>,
+    dialer: Dialer,
     addresses: BTreeMap<NodeId, String>,
     senders: BTreeMap<(NodeId, StreamKind), Sender>,
     /// Nodes that were removed from the cluster, and when the last message was sent to each.
@@ -109,8 +140,21 @@ impl TcpTransport {
             listener: Some(listener),
             address,
             options,
+            service: None,
+            dialer: Dialer::default(),
             running: None,
         })
+    }
+
+    /// Lets `service` serve the streams that other members open with their [dialers](Dialer), up to
+    /// 64 of each member. Without it, and after the start, they are refused.
+    pub fn serve_streams(&mut self, service: Arc<dyn StreamService>) {
+        self.service = Some(service);
+    }
+
+    /// Opens streams to the other members' services, once the node has started.
+    pub fn dialer(&self) -> Dialer {
+        self.dialer.clone()
     }
 
     /// The address that it listens on, with the port that the system chose.
@@ -126,23 +170,36 @@ impl Transport for TcpTransport {
             return Err(TransportError::Settings(what.into()));
         };
         let hello = Hello::of(config);
-        let settings = Arc::new(StreamSettings::new(self.options.clone())?);
-        let acceptor = Acceptor::new(config.clone(), inbox.clone(), settings.clone());
+        let settings = Arc::new(StreamSettings::new(self.options.clone(), config)?);
+        let links = Arc::new(Links::default());
+        let acceptor = Acceptor::new(
+            config.clone(),
+            inbox.clone(),
+            settings.clone(),
+            links.clone(),
+            self.service.take(),
+        );
         let listener = Listener::start(listener, acceptor);
         let listener = listener.map_err(|source| TransportError::Io {
             what: "begin to listen".into(),
             source,
         })?;
-        self.running = Some(Running {
+        self.dialer.start(hello, settings.clone());
+        let addresses = self.options.initial_addresses.iter().cloned().collect();
+        let running = Running {
             hello,
             inbox,
             settings,
             listener,
-            addresses: self.options.initial_addresses.iter().cloned().collect(),
+            links,
+            addresses,
+            dialer: self.dialer.clone(),
             senders: BTreeMap::new(),
             removed: BTreeMap::new(),
             stopping: Vec::new(),
-        });
+        };
+        running.share_addresses();
+        self.running = Some(running);
         Ok(())
     }
 
@@ -166,6 +223,7 @@ impl Transport for TcpTransport {
 
     fn stop(&mut self) {
         self.listener = None;
+        self.dialer.stop();
         if let Some(mut running) = self.running.take() {
             running.senders.values().for_each(Sender::stop);
             running.listener.stop();
@@ -180,6 +238,12 @@ impl Drop for TcpTransport {
 }
 
 impl Running {
+    /// Tells the threads that accept and open connections who the members are.
+    fn share_addresses(&self) {
+        self.listener.set_members(self.addresses.keys().copied());
+        self.dialer.set_addresses(&self.addresses);
+    }
+
     fn set_members(&mut self, membership: &Membership) {
         if membership.is_empty() {
             return; // The initial addresses are all that it knows.
@@ -211,6 +275,7 @@ impl Running {
                 sender.set_address(address);
             }
         }
+        self.share_addresses();
     }
 
     fn flush(&mut self) {
@@ -227,6 +292,7 @@ impl Running {
             self.addresses.remove(&node);
             for kind in [StreamKind::Messages, StreamKind::Snapshots] {
                 if let Some(sender) = self.senders.remove(&(node, kind)) {
+                    self.links.remove(node, kind);
                     sender.stop();
                     self.stopping.push(sender);
                 }
@@ -256,6 +322,7 @@ impl Running {
         match Sender::start(hello, address, self.inbox.clone(), self.settings.clone()) {
             Ok(mut sender) => {
                 sender.push(message);
+                self.links.add(to, kind, sender.link.clone());
                 self.senders.insert((to, kind), sender);
             }
             Err(error) => {

@@ -12,11 +12,16 @@ pub struct TcpOptions {
     pub security: Security,
     /// How many bytes of messages may wait to be sent to one peer. Default 32 MiB.
     pub max_queue_bytes: u64,
-    /// How many connections that others opened may be open at once. Further ones are closed as soon
-    /// as they are accepted. Default 256.
+    /// How many connections that others opened may be open at once. A quarter of them may be of
+    /// others than members, or of those that have not said yet who they are: a further one of them
+    /// closes the oldest one of the address that has most. Default 256.
     pub max_connections: usize,
-    /// How long it may take to open a connection, and then to complete the handshake. Default 5 s.
+    /// How long the handshake of a connection may take, all of it together. Default 5 s.
     pub handshake_timeout: Duration,
+    /// After how long a silence the connections with a peer are closed and opened anew. A peer that
+    /// has nothing to say says so three times as often. The same on all nodes. Default: twice the
+    /// longest election timeout, and at least 1 s.
+    pub silence_timeout: Option<Duration>,
     /// How long the connection to a node that was removed from the cluster stays open after the
     /// last message to it. Default 10 s.
     pub removed_peer_timeout: Duration,
@@ -45,6 +50,7 @@ impl TcpOptions {
             max_queue_bytes: 32 << 20,
             max_connections: 256,
             handshake_timeout: Duration::from_secs(5),
+            silence_timeout: None,
             removed_peer_timeout: Duration::from_secs(10),
             initial_addresses: Vec::new(),
         }

@@ -25,6 +25,8 @@ struct State {
     is_stopped: bool,
     /// The link's thread has a connection, has written all that it took, and waits for more.
     is_idle: bool,
+    /// Another thread has written since the link's thread went idle, or last woke up.
+    was_claimed: bool,
     /// The end of frames whose beginning is written already.
     unwritten: Vec<u8>,
 }
@@ -71,16 +73,17 @@ impl SendQueue {
 
     /// Waits for messages and takes all of them; `None` once the queue is stopped.
     pub(super) fn take(&self, into: &mut Vec<Message>) -> Option<()> {
-        self.wait(self.lock(), into).map(drop)
+        self.wait(self.lock(), into, None).map(drop)
     }
 
     /// As [`take`](SendQueue::take), for a thread that has a connection and has written all that it
     /// took. Meanwhile another thread may [claim](SendQueue::claim) messages and write to the
     /// connection. Returns the bytes that are left of that write: they have to be written first.
-    pub(super) fn take_idle(&self, into: &mut Vec<Message>) -> Option<Vec<u8>> {
+    /// Takes nothing after an interval in which nobody wrote anything.
+    pub(super) fn take_idle(&self, into: &mut Vec<Message>, interval: Duration) -> Option<Vec<u8>> {
         let mut state = self.lock();
-        state.is_idle = true;
-        let mut state = self.wait(state, into)?;
+        (state.is_idle, state.was_claimed) = (true, false);
+        let mut state = self.wait(state, into, Some(interval))?;
         state.is_idle = false;
         Some(std::mem::take(&mut state.unwritten))
     }
@@ -89,6 +92,7 @@ impl SendQueue {
     pub(super) fn put_back(&self, messages: &mut Vec<Message>) {
         let mut state = self.lock();
         for message in messages.drain(..).rev() {
+            state.bytes += size(&message);
             state.messages.push_front(message);
         }
     }
@@ -97,10 +101,21 @@ impl SendQueue {
         &'a self,
         mut state: MutexGuard<'a, State>,
         into: &mut Vec<Message>,
+        interval: Option<Duration>,
     ) -> Option<MutexGuard<'a, State>> {
         while state.messages.is_empty() && state.unwritten.is_empty() && !state.is_stopped {
-            let woken = self.changed.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            let Some(interval) = interval else {
+                let woken = self.changed.wait(state);
+                state = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let woken = self.changed.wait_timeout(state, interval);
+            let (woken, timeout) = woken.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            // While another thread writes, the thread is not idle.
+            if timeout.timed_out() && !std::mem::take(&mut state.was_claimed) && state.is_idle {
+                break;
+            }
         }
         if state.is_stopped {
             return None;
@@ -118,7 +133,7 @@ impl SendQueue {
             return false;
         }
         // The thread goes on waiting: there are neither messages nor unwritten bytes.
-        state.is_idle = false;
+        (state.is_idle, state.was_claimed) = (false, true);
         state.bytes = 0;
         into.extend(state.messages.drain(..));
         true

@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Sends to one peer. Dropping it stops its thread and waits for it.
 #[derive(Debug)]
 pub(super) struct Sender {
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
     /// Whether messages were pushed since the last flush.
     is_dirty: bool,
     buffers: DirectBuffers,

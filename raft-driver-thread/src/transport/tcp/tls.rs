@@ -2,6 +2,7 @@
 //! node.
 
 use super::hello::Hello;
+use super::stream::{Socket, Stream};
 use crate::transport::TransportError;
 use raft_proto::NodeId;
 use rustls::client::verify_server_name;
@@ -12,7 +13,6 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
 };
 use std::io;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,8 +31,20 @@ pub struct TlsOptions {
     pub key: PathBuf,
 }
 
-pub(super) type ClientStream = StreamOwned<ClientConnection, TcpStream>;
-pub(super) type ServerStream = StreamOwned<ServerConnection, TcpStream>;
+pub(super) type ClientStream = StreamOwned<ClientConnection, Socket>;
+pub(super) type ServerStream = StreamOwned<ServerConnection, Socket>;
+
+impl Stream for ClientStream {
+    fn socket(&mut self) -> &mut Socket {
+        &mut self.sock
+    }
+}
+
+impl Stream for ServerStream {
+    fn socket(&mut self) -> &mut Socket {
+        &mut self.sock
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Tls {
@@ -94,17 +106,17 @@ impl Tls {
         })
     }
 
-    pub(super) fn client(&self, tcp: TcpStream, peer: NodeId) -> io::Result<ClientStream> {
+    pub(super) fn client(&self, socket: Socket, peer: NodeId) -> io::Result<ClientStream> {
         let name = node_name(peer)?;
         let connection = ClientConnection::new(self.client.clone(), name);
         let connection = connection.map_err(io::Error::other)?;
-        Ok(StreamOwned::new(connection, tcp))
+        Ok(StreamOwned::new(connection, socket))
     }
 
     /// Reads the hello after the TLS handshake, and checks that the certificate names its sender.
-    pub(super) fn server(&self, tcp: TcpStream) -> io::Result<(ServerStream, Hello)> {
+    pub(super) fn server(&self, socket: Socket) -> io::Result<(ServerStream, Hello)> {
         let connection = ServerConnection::new(self.server.clone()).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(connection, tcp);
+        let mut stream = StreamOwned::new(connection, socket);
         let hello = Hello::read(&mut stream)?;
         let shown = stream.conn.peer_certificates().and_then(<[_]>::first);
         let shown = shown.ok_or_else(|| io::Error::other("it showed no certificate"))?;

@@ -234,7 +234,7 @@ pub(crate) fn keys(mut arguments: Arguments) -> Parsed {
 
 pub(crate) fn scan(mut arguments: Arguments) -> Parsed {
     let invalid = || Reply::error("ERR", "invalid cursor");
-    let cursor = number::unsigned(&arguments.next()?).ok_or_else(invalid)?;
+    let cursor = number::cursor(&arguments.next()?).ok_or_else(invalid)?;
     let (mut pattern, mut count, mut value_type) = (None, 10, ValueType::String);
     while let Some(option) = arguments.option() {
         match option.as_slice() {

@@ -37,11 +37,10 @@ pub(crate) fn echo(mut arguments: Arguments) -> Parsed {
 
 pub(crate) fn select(mut arguments: Arguments) -> Parsed {
     match arguments.integer()? {
-        0 => local(LocalCommand::Select(0)),
         number if i32::try_from(number).is_err() => {
             refused("value is out of range, value must between -2147483648 and 2147483647")
         }
-        _ => refused("DB index is out of range"),
+        number => local(LocalCommand::Select(number)),
     }
 }
 

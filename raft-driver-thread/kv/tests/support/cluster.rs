@@ -1,0 +1,117 @@
+//! Three servers of raft-kv in this process, and clients of theirs.
+#![allow(dead_code, unreachable_pub)] // Each test file uses its part.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "ports.rs"]
+mod ports;
+
+use raft_kv::client::{Access, Client, ClientError};
+use raft_kv::server::Server;
+use raft_kv::settings::{Founder, Identity, Settings};
+use raft_kv::state::Reply;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for anything before it fails.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A cluster whose servers can be killed and started again.
+pub struct Cluster {
+    pub _folder: tempfile::TempDir,
+    pub settings: Vec<Settings>,
+    founders: Vec<Founder>,
+    pub servers: Vec<Option<Server>>,
+}
+
+impl Cluster {
+    pub fn new() -> Cluster {
+        Cluster::with(|_| {})
+    }
+
+    pub fn with(change: impl Fn(&mut Settings)) -> Cluster {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = ports::free_ports(6);
+        let address = |at: usize| format!("127.0.0.1:{}", ports[at]);
+        let settings = |node: u64| {
+            let at = node as usize - 1;
+            let mut settings = Settings::new(folder.path().join(node.to_string()));
+            std::fs::create_dir_all(&settings.data).unwrap();
+            (settings.peers, settings.clients) = (address(at), address(at + 3));
+            settings.request_timeout = Duration::from_secs(30);
+            change(&mut settings);
+            settings
+        };
+        let settings: Vec<_> = (1..=3).map(settings).collect();
+        let founder = |node: u64| Founder {
+            node,
+            peers: address(node as usize - 1),
+        };
+        let founders = (1..=3).map(founder).collect();
+        let mut cluster = Cluster {
+            _folder: folder,
+            settings,
+            founders,
+            servers: vec![None, None, None],
+        };
+        (1..=3).for_each(|node| cluster.start(node));
+        cluster
+    }
+
+    pub fn start(&mut self, node: u64) {
+        let at = node as usize - 1;
+        let identity = Identity {
+            cluster: 5,
+            node,
+            founders: self.founders.clone(),
+        };
+        let settings = self.settings[at].clone();
+        self.servers[at] = Some(Server::start(settings, identity).unwrap());
+    }
+
+    /// As kill -9 would.
+    pub fn kill(&mut self, node: u64) {
+        self.servers[node as usize - 1] = None;
+    }
+
+    pub fn address(&self, node: u64) -> &str {
+        &self.settings[node as usize - 1].clients
+    }
+
+    pub fn client(&self, node: u64) -> Client {
+        Access::new().connect(self.address(node)).unwrap()
+    }
+
+    /// The leader, once there is one.
+    pub fn leader(&self) -> u64 {
+        let begin = Instant::now();
+        loop {
+            for node in 1..=3 {
+                if self.servers[node as usize - 1].is_some() {
+                    let status = self.client(node).status().unwrap();
+                    if let (Some(leader), "leader") = (status.leader, status.role.as_str()) {
+                        return leader;
+                    }
+                }
+            }
+            assert!(begin.elapsed() < LIMIT, "there is no leader");
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn follower(&self) -> u64 {
+        let leader = self.leader();
+        (1..=3).find(|node| *node != leader).unwrap()
+    }
+}
+
+pub fn call(client: &mut Client, command: &str) -> Reply {
+    let words: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
+    match client.call(&words) {
+        Ok(reply) => reply,
+        Err(ClientError::Refused { what, .. }) => Reply::Error(what),
+        Err(error) => panic!("{command}: {error}"),
+    }
+}
+
+pub fn bulk(text: &'static str) -> Reply {
+    Reply::Bulk(text.into())
+}

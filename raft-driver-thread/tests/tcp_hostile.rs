@@ -1,0 +1,235 @@
+//! A network that loses everything without a word, peers that say nothing, and strangers.
+#![cfg(all(feature = "tcp", feature = "disk"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use raft_driver_thread::inbox::{Deliveries, inbox};
+use raft_driver_thread::raft_proto::{
+    ClusterId, Config, Member, Membership, Message, NodeId, Start, Term, TimeoutNow,
+};
+use raft_driver_thread::transport::Transport;
+use raft_driver_thread::transport::tcp::{
+    Dialer, PeerStream, Security, StreamService, TcpOptions, TcpTransport,
+};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+use support::{Cluster, Environment, TIMEOUT, wait_for};
+
+/// The length of a hello.
+const HELLO: usize = 38;
+
+/// Node 1.
+fn node(options: TcpOptions) -> (TcpTransport, Deliveries) {
+    let transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
+    begin(transport, 1)
+}
+
+fn begin(mut transport: TcpTransport, id: u64) -> (TcpTransport, Deliveries) {
+    let start = Start::voters([NodeId(1), NodeId(2)]);
+    let config = Config::new(ClusterId(7), NodeId(id), start, id);
+    let (inbox, deliveries) = inbox(1 << 20);
+    transport.start(&config, inbox).unwrap();
+    (transport, deliveries)
+}
+
+/// Node 1 and node 2 as members, of which the first is at this address.
+fn members(transport: &TcpTransport) -> Membership {
+    let address = transport.local_address().to_string();
+    let own = Member::voter(NodeId(1)).with_context(address);
+    Membership::of([own, Member::voter(NodeId(2)).with_context("127.0.0.1:1")])
+}
+
+fn options() -> TcpOptions {
+    let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    options.silence_timeout = Some(Duration::from_millis(200));
+    options
+}
+
+fn message() -> Message {
+    let (term, transfer) = (Term(1), 1);
+    Message::TimeoutNow(TimeoutNow { term, transfer })
+}
+
+fn hello(from: u64, to: u64) -> Vec<u8> {
+    let mut hello = b"RAFT\x01".to_vec();
+    for id in [7, 0, from, to] {
+        hello.extend_from_slice(&u64::to_le_bytes(id));
+    }
+    hello.push(0);
+    hello
+}
+
+#[test]
+fn connections_that_the_network_forgot_are_opened_anew_in_both_directions() {
+    let cluster = Cluster::within(Environment::tcp(3), 3, |_| {});
+    cluster.commit(b"before");
+    for round in 0..2_u8 {
+        let Environment::Tcp { proxies, .. } = &cluster.environment else {
+            unreachable!("it was made above");
+        };
+        proxies.forget_connections();
+        cluster.commit(&[round]);
+        cluster.leader();
+    }
+}
+
+#[test]
+fn a_sender_with_nothing_to_say_says_so() {
+    let peer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut transport, _deliveries) = node(options());
+    let member = Member::voter(NodeId(2)).with_context(peer.local_addr().unwrap().to_string());
+    transport.set_members(&Membership::of([member]));
+    transport.send(NodeId(2), message());
+    transport.flush();
+    let (mut connection, _) = peer.accept().unwrap();
+    connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+    connection.read_exact(&mut [0; HELLO]).unwrap();
+    connection.write_all(&[0]).unwrap();
+    let mut length = [0; 4];
+    connection.read_exact(&mut length).unwrap();
+    let mut message = vec![0; u32::from_le_bytes(length) as usize];
+    connection.read_exact(&mut message).unwrap();
+    for _ in 0..3 {
+        connection.read_exact(&mut length).unwrap();
+        assert_eq!(length, [0; 4]);
+    }
+}
+
+#[test]
+fn a_silent_connection_is_closed_and_one_with_signs_of_life_is_not() {
+    let (transport, deliveries) = node(options());
+    let open = |from| {
+        let mut connection = TcpStream::connect(transport.local_address()).unwrap();
+        connection.set_read_timeout(Some(TIMEOUT)).unwrap();
+        connection.write_all(&hello(from, 1)).unwrap();
+        let mut answer = [9];
+        connection.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [0]);
+        connection
+    };
+    let (mut alive, mut silent) = (open(2), open(3));
+    silent
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    let mut buffer = [0];
+    // The node never writes: the read ends when the node closes the connection.
+    while silent.read(&mut buffer).is_err() {
+        alive.write_all(&[0; 4]).unwrap();
+    }
+    alive
+        .set_read_timeout(Some(Duration::from_millis(20)))
+        .unwrap();
+    assert!(alive.read(&mut buffer).is_err(), "it is still open");
+    assert!(deliveries.next(Duration::ZERO).is_none(), "no message");
+}
+
+/// Connections that have sent one byte, and are held.
+fn strangers(transport: &TcpTransport, count: usize) -> Vec<TcpStream> {
+    let connect = |_| {
+        let mut stranger = TcpStream::connect(transport.local_address()).unwrap();
+        // The node may have closed it by then.
+        let _ = stranger.write_all(b"R");
+        stranger
+    };
+    (0..count).map(connect).collect()
+}
+
+#[test]
+fn strangers_that_come_and_stay_keep_no_member_out() {
+    let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    (options.max_connections, options.handshake_timeout) = (32, TIMEOUT);
+    let (mut one, deliveries) = node(options);
+    one.set_members(&members(&one));
+    let held = strangers(&one, 300);
+    let plain = TcpOptions::new(Security::PlaintextUnauthenticated);
+    let (mut two, _deliveries) = begin(TcpTransport::bind("127.0.0.1:0", plain).unwrap(), 2);
+    two.set_members(&members(&one));
+    wait_for("a message of a member", || {
+        two.send(NodeId(1), message());
+        two.flush();
+        deliveries.next(Duration::from_millis(10))
+    });
+    drop(held);
+}
+
+#[test]
+fn a_handshake_has_one_deadline_however_often_a_byte_arrives() {
+    let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    options.handshake_timeout = Duration::from_millis(300);
+    let (transport, _deliveries) = node(options);
+    let mut stranger = TcpStream::connect(transport.local_address()).unwrap();
+    let pause = Some(Duration::from_millis(50));
+    stranger.set_read_timeout(pause).unwrap();
+    let mut buffer = [0];
+    for byte in hello(2, 1) {
+        let is_open = stranger.write_all(&[byte]).is_ok();
+        // Nothing is to be read, until the node closes the connection.
+        match stranger.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(_) => panic!("a hello that takes 1.9 s was accepted"),
+            Err(_) if is_open => {}
+            Err(_) => return,
+        }
+    }
+    panic!("the whole hello was taken");
+}
+
+/// Returns every byte, increased by one.
+struct Increment;
+
+impl StreamService for Increment {
+    fn serve(&self, from: NodeId, mut stream: PeerStream) {
+        assert_eq!(from, NodeId(2));
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).is_ok() {
+            let _ = stream.write_all(&[byte[0] + 1]);
+        }
+    }
+}
+
+/// Node 1, which serves streams and knows node 2, and the dialer of node `from`.
+fn served(from: u64) -> (TcpTransport, TcpTransport, Dialer) {
+    let plain = || TcpOptions::new(Security::PlaintextUnauthenticated);
+    let mut one = TcpTransport::bind("127.0.0.1:0", plain()).unwrap();
+    one.serve_streams(Arc::new(Increment));
+    let (mut one, _) = begin(one, 1);
+    one.set_members(&members(&one));
+    let (mut two, _) = begin(TcpTransport::bind("127.0.0.1:0", plain()).unwrap(), from);
+    two.set_members(&members(&one));
+    let dialer = two.dialer();
+    (one, two, dialer)
+}
+
+#[test]
+fn services_of_members_have_streams_of_their_own_that_strangers_cannot_take() {
+    let (one, two, dialer) = served(2);
+    let held = strangers(&one, 300);
+    let mut streams = Vec::new();
+    for number in 0..64 {
+        let mut stream = dialer.open(NodeId(1)).unwrap();
+        stream.write_all(&[number]).unwrap();
+        let mut reply = [0];
+        stream.read_exact(&mut reply).unwrap();
+        assert_eq!(reply, [number + 1]);
+        streams.push(stream);
+    }
+    let error = dialer.open(NodeId(1)).unwrap_err().to_string();
+    assert!(error.contains("too many are open"), "{error}");
+    drop(streams.pop());
+    wait_for("a place", || dialer.open(NodeId(1)).ok());
+    drop((held, two));
+    let error = dialer.open(NodeId(1)).unwrap_err().to_string();
+    assert!(error.contains("does not run"), "{error}");
+}
+
+#[test]
+fn one_that_is_no_member_has_no_stream() {
+    let (_one, _two, dialer) = served(3);
+    let error = dialer.open(NodeId(1)).unwrap_err().to_string();
+    assert!(error.contains("serves this node no stream"), "{error}");
+    let error = dialer.open(NodeId(9)).unwrap_err().to_string();
+    assert!(error.contains("no member"), "{error}");
+}
