@@ -180,6 +180,7 @@ fn members_json(membership: &Membership) -> Value {
 }
 
 fn found_json(found: &Inspection) -> Value {
+    let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
     let identity = found.identity.as_ref();
     let snapshot = found.snapshot.as_ref().map(|meta| {
         json!({
@@ -209,6 +210,6 @@ fn found_json(found: &Inspection) -> Value {
         "snapshot": snapshot,
         "log": log,
         "writes": found.writes,
-        "problems": found.problems,
+        "problems": problems,
     })
 }

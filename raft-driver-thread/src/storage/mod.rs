@@ -186,7 +186,10 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// Another release wrote the folder, in a format that this one cannot read.
-    #[error("{} has format version {found}, this release reads {known}", path.display())]
+    #[error(
+        "{} has format version {found}, this release reads {known}: {}",
+        path.display(), other_version(*found, *known)
+    )]
     UnknownVersion {
         /// The folder.
         path: PathBuf,
@@ -201,6 +204,16 @@ pub enum StorageError {
     /// Any other error.
     #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What to do with a folder of another version.
+fn other_version(found: u64, known: u64) -> &'static str {
+    if found < known {
+        "start the release that wrote it, or give the node a new id and an empty folder, and let it \
+         join the cluster anew"
+    } else {
+        "start the release that wrote it, or a later one"
+    }
 }
 
 impl StorageError {

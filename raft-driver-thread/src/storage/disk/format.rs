@@ -1,0 +1,630 @@
+//! The bytes of segments' headers and of records. The module [`disk`](super) draws them.
+
+use super::state::Appended;
+use bytes::Bytes;
+use crc32c::{crc32c, crc32c_append};
+use raft_proto::{
+    Compaction, EntryId, EntryKind, GroupId, HardState, Identity, Index, Install, NodeId,
+    SnapshotMeta, Term, Write,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of everything in the folder.
+pub(super) const VERSION: u32 = 2;
+/// A segment's header is a page. The first record follows it.
+pub(super) const SEGMENT_HEADER: usize = 4096;
+pub(super) const RECORD_HEADER: usize = 88;
+/// Records begin at multiples of this.
+pub(super) const ALIGNMENT: u64 = 8;
+
+const SEGMENT_MAGIC: u64 = u64::from_le_bytes(*b"RAFT LOG");
+const RECORD_MAGIC: u32 = u32::from_le_bytes(*b"rec.");
+/// Term, number of entries, kind.
+const RUN_BYTES: usize = 16;
+const LENGTH_BYTES: usize = 4;
+
+/// Reads numbers one after another; zeros where the bytes end.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let Some((taken, rest)) = self.0.split_first_chunk() else {
+            return [0; N];
+        };
+        self.0 = rest;
+        *taken
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take())
+    }
+
+    fn u64(&mut self) -> u64 {
+        u64::from_le_bytes(self.take())
+    }
+}
+
+/// The first page of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    /// Drawn when the folder was made.
+    pub(super) incarnation: u128,
+    pub(super) cluster: u64,
+    pub(super) node: u64,
+    /// Segments are numbered from 1 on.
+    pub(super) number: u64,
+    /// The sequence number of the first record.
+    pub(super) first_seq: u64,
+    /// The checksum of the record before that.
+    pub(super) previous: u32,
+    /// The index after that of the last entry before this segment.
+    pub(super) next_index: Index,
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
+        bytes.extend_from_slice(&SEGMENT_MAGIC.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]); // The checksum.
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.incarnation.to_le_bytes());
+        for number in [self.cluster, self.node, self.number, self.first_seq] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.next_index.0.to_le_bytes());
+        bytes.extend_from_slice(&self.previous.to_le_bytes());
+        bytes.resize(SEGMENT_HEADER, 0);
+        let checksum = crc32c(&bytes[12..]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// `None` if the bytes are not those that were written.
+    pub(super) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
+        let covered = bytes.get(12..SEGMENT_HEADER)?;
+        let mut fields = Fields(bytes);
+        let is_whole = fields.u64() == SEGMENT_MAGIC && fields.u32() == crc32c(covered);
+        if !is_whole || fields.u32() != VERSION {
+            return None;
+        }
+        Some(SegmentHeader {
+            incarnation: u128::from_le_bytes(fields.take()),
+            cluster: fields.u64(),
+            node: fields.u64(),
+            number: fields.u64(),
+            first_seq: fields.u64(),
+            next_index: Index(fields.u64()),
+            previous: fields.u32(),
+        })
+    }
+}
+
+/// Where a record is. Its checksum begins with that, so that a record which was written to, or
+/// read from, another place is found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Of the incarnation and the segment.
+    seed: u32,
+}
+
+impl Place {
+    pub(super) fn in_segment(incarnation: u128, number: u64) -> Place {
+        let seed = crc32c(&incarnation.to_le_bytes());
+        Place {
+            seed: crc32c_append(seed, &number.to_le_bytes()),
+        }
+    }
+
+    fn at(self, offset: u64) -> u32 {
+        crc32c_append(self.seed, &offset.to_le_bytes())
+    }
+}
+
+/// What kind of record it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The whole state but for the entries: the first record of each segment and of each instance.
+    State,
+    /// A [`Write`].
+    Write,
+}
+
+/// What every record begins with. It has a checksum of its own: if only the body is damaged, it is
+/// known what was there, and where the next record begins. And a body that imitates headers costs
+/// those little time who look for one: nobody outside knows the incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RecordHeader {
+    /// Of the place, the rest of the header, and the body.
+    pub(super) checksum: u32,
+    /// The checksum of the record before.
+    pub(super) previous: u32,
+    /// Records are numbered from 1 on.
+    pub(super) seq: u64,
+    /// All records up to this one were synced before this one was written.
+    pub(super) synced: u64,
+    pub(super) group: GroupId,
+    /// As it is after this record.
+    pub(super) hard_state: HardState,
+    pub(super) kind: Kind,
+    /// The index of the first entry.
+    pub(super) first: Index,
+    /// How many entries there are.
+    pub(super) count: u32,
+    /// How many runs of entries with the same term and kind.
+    runs: u32,
+    /// The bytes of the part that is encoded by postcard.
+    extra: u32,
+    /// The bytes after the header, with those that fill up to the alignment.
+    body: u32,
+}
+
+impl RecordHeader {
+    /// All but the two checksums.
+    fn encode(&self, bytes: &mut [u8; RECORD_HEADER]) {
+        let HardState { term, voted_for } = self.hard_state;
+        let kind = match self.kind {
+            Kind::State => 1_u32,
+            Kind::Write => 2,
+        };
+        let kind = kind | u32::from(voted_for.is_some()) << 8;
+        let small = [
+            self.previous,
+            self.body,
+            kind,
+            self.extra,
+            self.count,
+            self.runs,
+            0,
+        ];
+        let vote = voted_for.map_or(0, |node| node.0);
+        let large = [
+            self.seq,
+            self.synced,
+            self.group.0,
+            term.0,
+            vote,
+            self.first.0,
+        ];
+        let (magic, rest) = bytes.split_at_mut(4);
+        magic.copy_from_slice(&RECORD_MAGIC.to_le_bytes());
+        let (small_bytes, large_bytes) = rest[8..].split_at_mut(small.len() * 4);
+        for (bytes, number) in small_bytes.chunks_exact_mut(4).zip(small) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        for (bytes, number) in large_bytes.chunks_exact_mut(8).zip(large) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    /// `None` if this is not the header of any record that was written to this place.
+    pub(super) fn decode(bytes: &[u8], place: Place, offset: u64) -> Option<RecordHeader> {
+        let bytes: &[u8; RECORD_HEADER] = bytes.first_chunk()?;
+        let mut fields = Fields(bytes);
+        if fields.u32() != RECORD_MAGIC
+            || fields.u32() != crc32c_append(place.at(offset), &bytes[8..])
+        {
+            return None;
+        }
+        let (checksum, previous, body) = (fields.u32(), fields.u32(), fields.u32());
+        let kind = fields.u32();
+        let (extra, count, runs) = (fields.u32(), fields.u32(), fields.u32());
+        fields.u32();
+        let (seq, synced) = (fields.u64(), fields.u64());
+        let group = GroupId(fields.u64());
+        let (term, vote) = (Term(fields.u64()), NodeId(fields.u64()));
+        let header = RecordHeader {
+            checksum,
+            previous,
+            seq,
+            synced,
+            group,
+            hard_state: HardState {
+                term,
+                voted_for: (kind >> 8 == 1).then_some(vote),
+            },
+            kind: match kind & 0xff {
+                1 => Kind::State,
+                2 => Kind::Write,
+                _ => return None,
+            },
+            first: Index(fields.u64()),
+            count,
+            runs,
+            extra,
+            body,
+        };
+        header.describes_its_body().then_some(header)
+    }
+
+    /// Whether the tables fit into the body.
+    fn describes_its_body(&self) -> bool {
+        let tables = u64::from(self.extra)
+            + u64::from(self.count) * LENGTH_BYTES as u64
+            + u64::from(self.runs) * RUN_BYTES as u64;
+        tables <= u64::from(self.body) && (self.count == 0 || self.last().is_some())
+    }
+
+    /// The bytes of the whole record.
+    pub(super) fn length(&self) -> u64 {
+        RECORD_HEADER as u64 + u64::from(self.body)
+    }
+
+    /// The last entry's index, if there are entries.
+    pub(super) fn last(&self) -> Option<Index> {
+        let behind = u64::from(self.count.checked_sub(1)?);
+        Some(Index(self.first.0.checked_add(behind)?))
+    }
+}
+
+/// What a [`Kind::State`] record holds beside the hard state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StateExtra {
+    pub(super) identity: Option<Identity>,
+    pub(super) snapshot: Option<SnapshotMeta>,
+    /// Entries up to here are no part of the log.
+    pub(super) floor: Index,
+    /// The last entry; that of the snapshot if there is none.
+    pub(super) last: EntryId,
+    /// How many instances have written to the folder.
+    pub(super) instance: u64,
+}
+
+/// What a [`Kind::Write`] record holds beside the hard state and the entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WriteExtra {
+    pub(super) identity: Option<Box<Identity>>,
+    pub(super) install: Option<Box<Install>>,
+    pub(super) compact: Option<Box<Compaction>>,
+}
+
+impl WriteExtra {
+    pub(super) fn of(write: &Write) -> WriteExtra {
+        WriteExtra {
+            identity: write.identity.clone(),
+            install: write.install.clone(),
+            compact: write.compact.clone(),
+        }
+    }
+}
+
+/// A record that fits its checksum.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) header: RecordHeader,
+    body: Bytes,
+}
+
+impl Record {
+    /// The record with this header that begins with these bytes. `None` if its body is not what was
+    /// written.
+    pub(super) fn decode(
+        header: RecordHeader,
+        bytes: &Bytes,
+        place: Place,
+        offset: u64,
+    ) -> Option<Record> {
+        let length = usize::try_from(header.length()).ok()?;
+        let covered = bytes.get(12..length)?;
+        let checksum = crc32c_append(place.at(offset), covered);
+        (header.checksum == checksum).then(|| Record {
+            header,
+            body: bytes.slice(RECORD_HEADER..length),
+        })
+    }
+
+    fn extra<T: for<'a> Deserialize<'a>>(&self) -> Option<T> {
+        let extra = self.body.get(..self.header.extra as usize)?;
+        postcard::from_bytes(extra).ok()
+    }
+
+    pub(super) fn state_extra(&self) -> Option<StateExtra> {
+        self.extra()
+    }
+
+    pub(super) fn write_extra(&self) -> Option<WriteExtra> {
+        if self.header.extra == 0 {
+            return Some(WriteExtra::default());
+        }
+        self.extra()
+    }
+
+    /// What it does to the log; `None` within if it has no entries. `None` if its tables contradict
+    /// each other.
+    pub(super) fn appended(&self) -> Option<Option<Appended>> {
+        let entries = self.entries();
+        let Some(index) = self.header.last() else {
+            return (self.header.count == 0).then_some(None);
+        };
+        let lengths = entries.lengths.0.as_chunks::<LENGTH_BYTES>().0;
+        let payloads: u64 = lengths
+            .iter()
+            .map(|it| u64::from(u32::from_le_bytes(*it)))
+            .sum();
+        let mut runs = entries.runs;
+        let (mut term, mut count) = (Term(0), 0);
+        for _ in 0..self.header.runs {
+            term = Term(runs.u64());
+            count += u64::from(runs.u32());
+            runs.u32();
+        }
+        let is_whole = count == u64::from(self.header.count)
+            && entries.at as u64 + payloads <= self.body.len() as u64;
+        let last = EntryId { index, term };
+        let first = self.header.first;
+        is_whole.then_some(Some(Appended { first, last }))
+    }
+
+    /// The entries in order. `None` after the last one, or if the record contradicts itself.
+    pub(super) fn entries(&self) -> RecordEntries<'_> {
+        let header = &self.header;
+        let lengths = header.extra as usize;
+        let runs = lengths + header.count as usize * LENGTH_BYTES;
+        let payloads = runs + header.runs as usize * RUN_BYTES;
+        RecordEntries {
+            body: &self.body,
+            lengths: Fields(self.body.get(lengths..runs).unwrap_or_default()),
+            runs: Fields(self.body.get(runs..payloads).unwrap_or_default()),
+            at: payloads,
+            left: header.count,
+            left_in_run: 0,
+            id: EntryId {
+                index: header.first,
+                term: Term(0),
+            },
+            kind: EntryKind::Noop,
+        }
+    }
+}
+
+/// Iterates over the entries of a record.
+pub(super) struct RecordEntries<'a> {
+    body: &'a Bytes,
+    lengths: Fields<'a>,
+    runs: Fields<'a>,
+    at: usize,
+    left: u32,
+    left_in_run: u32,
+    id: EntryId,
+    kind: EntryKind,
+}
+
+impl Iterator for RecordEntries<'_> {
+    type Item = (EntryId, EntryKind, Bytes);
+
+    fn next(&mut self) -> Option<(EntryId, EntryKind, Bytes)> {
+        self.left = self.left.checked_sub(1)?;
+        if self.left_in_run == 0 {
+            self.id.term = Term(self.runs.u64());
+            self.left_in_run = self.runs.u32();
+            self.kind = match self.runs.u32() {
+                0 => EntryKind::Noop,
+                1 => EntryKind::Command,
+                2 => EntryKind::Membership,
+                _ => return None,
+            };
+        }
+        self.left_in_run = self.left_in_run.checked_sub(1)?;
+        let end = self.at.checked_add(self.lengths.u32() as usize)?;
+        if end > self.body.len() {
+            return None;
+        }
+        let id = self.id;
+        let payload = self.body.slice(self.at..end);
+        self.at = end;
+        self.id.index = id.index.next();
+        Some((id, self.kind, payload))
+    }
+}
+
+fn kind_number(kind: EntryKind) -> u32 {
+    match kind {
+        EntryKind::Noop => 0,
+        EntryKind::Command => 1,
+        EntryKind::Membership => 2,
+    }
+}
+
+/// A payload of at least so many bytes is written from where it lies. Shorter ones are copied: the
+/// kernel takes longer for another piece than the processor for copying them.
+const WRITTEN_IN_PLACE: usize = 16 << 10;
+
+/// Records that are written together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    copied: Vec<u8>,
+    /// Payloads, and how much of `copied` comes before each.
+    in_place: Vec<(usize, Bytes)>,
+    in_place_bytes: usize,
+    /// The length of each record.
+    lengths: Vec<u64>,
+    last_checksum: u32,
+}
+
+/// What goes on from record to record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chain {
+    pub(super) place: Place,
+    /// Where the next record goes.
+    pub(super) offset: u64,
+    /// Its number.
+    pub(super) seq: u64,
+    /// The checksum of the record before it.
+    pub(super) previous: u32,
+    /// All records up to this one are synced.
+    pub(super) synced: u64,
+    pub(super) group: GroupId,
+}
+
+/// More than a record can hold.
+#[derive(Debug)]
+pub(super) struct TooLong;
+
+impl Batch {
+    pub(super) fn clear(&mut self) {
+        /// More memory is not kept for the next batch.
+        const KEPT: usize = 1 << 20;
+        self.copied.clear();
+        self.copied.shrink_to(KEPT);
+        self.in_place.clear();
+        self.in_place_bytes = 0;
+        self.lengths.clear();
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        (self.copied.len() + self.in_place_bytes) as u64
+    }
+
+    /// The length of each record, in order.
+    pub(super) fn lengths(&self) -> &[u64] {
+        &self.lengths
+    }
+
+    /// That of the last record.
+    pub(super) fn last_checksum(&self) -> u32 {
+        self.last_checksum
+    }
+
+    /// The bytes in order.
+    pub(super) fn pieces(&self) -> Vec<&[u8]> {
+        self.pieces_from(0, 0)
+    }
+
+    /// Those from the byte `copied` and the payload `in_place` on.
+    fn pieces_from(&self, mut copied: usize, in_place: usize) -> Vec<&[u8]> {
+        let mut pieces = Vec::new();
+        // Payloads come in the order of their places.
+        for (before, payload) in self.in_place.iter().skip(in_place) {
+            pieces.push(&self.copied[copied..*before]);
+            pieces.push(payload);
+            copied = *before;
+        }
+        pieces.push(&self.copied[copied..]);
+        pieces
+    }
+
+    pub(super) fn push_state(
+        &mut self,
+        chain: &mut Chain,
+        hard_state: HardState,
+        state: &StateExtra,
+    ) -> Result<(), TooLong> {
+        self.push(chain, hard_state, Kind::State, Some(state), None)
+    }
+
+    pub(super) fn push_write(
+        &mut self,
+        chain: &mut Chain,
+        hard_state: HardState,
+        write: &Write,
+    ) -> Result<(), TooLong> {
+        let extra = WriteExtra::of(write);
+        let extra = Some(&extra).filter(|extra| **extra != WriteExtra::default());
+        self.push(chain, hard_state, Kind::Write, extra, Some(write))
+    }
+
+    fn push(
+        &mut self,
+        chain: &mut Chain,
+        hard_state: HardState,
+        kind: Kind,
+        extra: Option<&impl Serialize>,
+        write: Option<&Write>,
+    ) -> Result<(), TooLong> {
+        let begin = (self.copied.len(), self.in_place.len(), self.length());
+        self.copied.resize(begin.0 + RECORD_HEADER, 0);
+        if let Some(extra) = extra {
+            let extra = postcard::to_allocvec(extra).map_err(|_| TooLong)?;
+            self.copied.extend_from_slice(&extra);
+        }
+        let extra = self.copied.len() - begin.0 - RECORD_HEADER;
+        let runs = write.map_or(0, |write| self.push_entries(write));
+        let fill = self.length().next_multiple_of(ALIGNMENT) - self.length();
+        self.copied
+            .extend_from_slice(&[0; ALIGNMENT as usize][..fill as usize]);
+        let body = self.length() - begin.2 - RECORD_HEADER as u64;
+        let entries = write.map(|write| &write.entries);
+        let header = RecordHeader {
+            checksum: 0,
+            previous: chain.previous,
+            seq: chain.seq,
+            synced: chain.synced,
+            group: chain.group,
+            hard_state,
+            kind,
+            first: entries.and_then(|it| it.first_index()).unwrap_or_default(),
+            count: small(entries.map_or(0, |entries| entries.len()) as u64)?,
+            runs,
+            extra: small(extra as u64)?,
+            body: small(body)?,
+        };
+        let checksum = self.seal(&header, begin.0, begin.1, chain.place.at(chain.offset));
+        chain.previous = checksum;
+        self.last_checksum = checksum;
+        chain.seq += 1;
+        chain.offset += header.length();
+        self.lengths.push(header.length());
+        Ok(())
+    }
+
+    /// Completes the record whose header is at the byte `copied`, and whose payloads in place are
+    /// those from `in_place` on. Returns its checksum.
+    fn seal(&mut self, header: &RecordHeader, copied: usize, in_place: usize, seed: u32) -> u32 {
+        let mut bytes = [0; RECORD_HEADER];
+        header.encode(&mut bytes);
+        let covered = self.pieces_from(copied + RECORD_HEADER, in_place);
+        let begun = crc32c_append(seed, &bytes[12..]);
+        let checksum = covered
+            .iter()
+            .fold(begun, |sum, piece| crc32c_append(sum, piece));
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        let check = crc32c_append(seed, &bytes[8..]);
+        bytes[4..8].copy_from_slice(&check.to_le_bytes());
+        self.copied[copied..copied + RECORD_HEADER].copy_from_slice(&bytes);
+        checksum
+    }
+
+    /// Returns how many runs there are.
+    fn push_entries(&mut self, write: &Write) -> u32 {
+        struct Run {
+            term: Term,
+            kind: EntryKind,
+            count: u32,
+        }
+        let mut runs: Vec<Run> = Vec::new();
+        for entry in &write.entries {
+            // Entries are limited far below that; one that is not makes the record too long.
+            let length = u32::try_from(entry.payload().len()).unwrap_or(u32::MAX);
+            self.copied.extend_from_slice(&length.to_le_bytes());
+            let (term, kind) = (entry.term(), entry.kind());
+            match runs.last_mut() {
+                Some(run) if run.term == term && run.kind == kind => run.count += 1,
+                Some(_) | None => runs.push(Run {
+                    term,
+                    kind,
+                    count: 1,
+                }),
+            }
+        }
+        for run in &runs {
+            self.copied.extend_from_slice(&run.term.0.to_le_bytes());
+            self.copied.extend_from_slice(&run.count.to_le_bytes());
+            let kind = kind_number(run.kind);
+            self.copied.extend_from_slice(&kind.to_le_bytes());
+        }
+        for entry in &write.entries {
+            let payload = entry.payload();
+            if payload.len() < WRITTEN_IN_PLACE {
+                self.copied.extend_from_slice(payload);
+            } else {
+                self.in_place
+                    .push((self.copied.len(), entry.share_payload()));
+                self.in_place_bytes += payload.len();
+            }
+        }
+        runs.len() as u32 // No more than entries, whose number is checked.
+    }
+}
+
+fn small(number: u64) -> Result<u32, TooLong> {
+    u32::try_from(number).map_err(|_| TooLong)
+}
