@@ -1,7 +1,6 @@
 //! The folder: its version, its incarnation, its lock.
 
 use super::files::{Files, Purpose};
-use super::format::VERSION;
 use crate::storage::StorageError;
 use crc32c::crc32c;
 use std::ffi::OsString;
@@ -9,6 +8,8 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The version of everything in the folder.
+pub(super) const VERSION: u32 = 2;
 /// The file that makes a folder a storage's.
 pub(super) const FORMAT: &str = "FORMAT";
 const FORMAT_PARTIAL: &str = "FORMAT.partial";

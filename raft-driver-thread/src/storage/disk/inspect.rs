@@ -1,13 +1,15 @@
 //! Inspects the folder of a node that does not run: what it holds, and whether any of it is
 //! damaged.
 
+use super::damage::Damage;
 use super::files::{Files, Purpose, System};
 use super::folder::{self, FORMAT, failed};
 use super::mark::Acknowledged;
-use super::scan::{Damage, Understood, understand};
+use super::pieces::Pieces;
+use super::scan::understand;
 use super::snapshots::SnapshotFiles;
 use crate::storage::{Snapshots, StorageError};
-use raft_proto::{Entries, EntryId, HardState, Identity, SnapshotId, SnapshotMeta};
+use raft_proto::{Entries, EntryId, HardState, Identity, Index, SnapshotId, SnapshotMeta};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -173,7 +175,7 @@ pub fn inspect_with(
         is_torn: found.tail.is_torn,
         problems: found.damages.clone(),
     };
-    inspection.count(&found, &mut each);
+    inspection.count(&found.pieces, found.state.floor, &mut each);
     if let Some(id) = found.state.snapshot_id() {
         let damage = verify(&snapshots, id)?;
         inspection.problems.extend(damage);
@@ -182,9 +184,9 @@ pub fn inspect_with(
 }
 
 impl Inspection {
-    fn count(&mut self, found: &Understood, each: &mut dyn FnMut(&Entries)) {
-        for piece in &found.pieces {
-            let entries = match piece.entries(found.state.floor) {
+    fn count(&mut self, pieces: &Pieces, floor: Index, each: &mut dyn FnMut(&Entries)) {
+        for entries in pieces.by_record(floor) {
+            let entries = match entries {
                 Ok(entries) => entries,
                 Err(error) => {
                     let log = folder::log_folder(&self.folder);

@@ -1,10 +1,12 @@
 //! The end of the log, where records are written.
 
+use super::batch::{Batch, Chain, TooLong};
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{failed, log_folder, sync_folder};
-use super::format::{Batch, Chain, Place, SEGMENT_HEADER, SegmentHeader, TooLong};
 use super::mark::{Acknowledged, Mark, MarkContent};
-use super::scan::{SegmentFile, Tail, segment_name};
+use super::record::Place;
+use super::scan::Tail;
+use super::segment::{SEGMENT_HEADER, SegmentFile, SegmentHeader, segment_name};
 use super::state::State;
 use crate::storage::StorageError;
 use raft_proto::GroupId;

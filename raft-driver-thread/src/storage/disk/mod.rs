@@ -65,32 +65,37 @@
 //! it is. A write at the end that was torn, and never acknowledged, is dropped. [`inspect()`] shows
 //! all of that, and changes nothing. How the two are told apart stands in the module `scan`.
 
+mod batch;
+mod bytes;
+mod damage;
 pub mod files;
 mod folder;
-mod format;
 mod inspect;
 mod log;
 mod mark;
+mod pieces;
 mod reader;
 mod reading;
+mod record;
 mod scan;
+mod segment;
 mod snapshots;
 mod state;
 
+pub use damage::Damage;
 pub use inspect::{Inspection, inspect, inspect_with};
 pub use mark::Acknowledged;
-pub use scan::Damage;
 
 use super::{Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
-use format::Place;
 use log::Log;
 use raft_proto::{Entries, EntryId, Recovered, Write};
 use reading::Reading;
+use record::{Appended, Place, WriteExtra};
 use scan::{Understood, understand};
 use snapshots::SnapshotFiles;
-use state::{Appended, Spans, State};
+use state::{Spans, State};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -196,7 +201,7 @@ impl DiskStorage {
         )?;
         let snapshots = SnapshotFiles::new(files.clone(), &folder);
         snapshots.check(understood.state.snapshot_id())?;
-        let entries = understood.entries();
+        let entries = understood.pieces.entries(understood.state.floor);
         let Understood {
             state,
             spans,
@@ -253,7 +258,7 @@ impl DiskStorage {
         let mut begin = begin;
         for (write, length) in writes.iter().zip(self.log.lengths()) {
             let appended = Appended::of(write);
-            let extra = format::WriteExtra::of(write);
+            let extra = WriteExtra::of(write);
             let hard_state = write.hard_state.unwrap_or(self.state.hard_state);
             let (effect, continues) = self.state.apply(hard_state, &extra, appended);
             continues.map_err(|gap| {

@@ -1,7 +1,7 @@
 //! Reads the records of one segment.
 
 use super::files::FileHandle;
-use super::format::{ALIGNMENT, Place, RECORD_HEADER, Record, RecordHeader};
+use super::record::{ALIGNMENT, Place, RECORD_HEADER, Record, RecordHeader};
 use bytes::Bytes;
 use std::io;
 

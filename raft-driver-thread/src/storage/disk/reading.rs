@@ -1,9 +1,9 @@
 //! Reads entries of the log for a follower that lags behind.
 
 use super::folder::{damaged, failed};
-use super::format::{Place, Record};
 use super::log::Segment;
 use super::reader::Reader;
+use super::record::{Place, Record};
 use super::state::Span;
 use crate::storage::StorageError;
 use raft_proto::{ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, Index, NotConsecutive};

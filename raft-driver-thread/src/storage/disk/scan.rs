@@ -11,98 +11,22 @@
 //! * another segment after this one: a segment is begun when all records before it are synced;
 //! * that the record is a segment's first one, which is synced before the segment has its name.
 
-use super::files::{FileHandle, Files, Purpose};
-use super::folder::{damaged, failed, log_folder};
-use super::format::{
-    ALIGNMENT, Kind, Place, Record, RecordHeader, SEGMENT_HEADER, SegmentHeader, StateExtra,
-};
+use super::damage::Damage;
+use super::files::{Files, Purpose};
+use super::folder::{failed, log_folder};
 use super::mark::{Acknowledged, Found, Mark, MarkContent};
+use super::pieces::Pieces;
 use super::reader::Reader;
-use super::state::{Effect, Spans, State};
+use super::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
+use super::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
+use super::state::{Spans, State};
 use crate::storage::StorageError;
-use raft_proto::{Entries, EntriesBuilder, Index, NotConsecutive};
+use raft_proto::Index;
 use std::collections::VecDeque;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What is read at a time.
 const WINDOW: u64 = 1 << 20;
-
-/// The name of a segment's file.
-pub(super) fn segment_name(number: u64) -> String {
-    format!("{number:016x}.log")
-}
-
-fn segment_number(name: &str) -> Option<u64> {
-    let digits = name
-        .strip_suffix(".log")
-        .filter(|digits| digits.len() == 16)?;
-    u64::from_str_radix(digits, 16).ok()
-}
-
-/// Bytes that are not those that were written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damage {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// Where in the file it begins, and how long it is at most; `None` if that is not known.
-    pub bytes: Option<(u64, u64)>,
-    /// The first and the last index of the entries that were there, as far as that is known.
-    pub entries: Option<(Index, Index)>,
-    /// What is wrong.
-    pub what: String,
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.describe())
-    }
-}
-
-impl Damage {
-    pub(super) fn of(path: &Path, what: impl Into<String>) -> Damage {
-        Damage {
-            path: path.to_owned(),
-            bytes: None,
-            entries: None,
-            what: what.into(),
-        }
-    }
-
-    fn describe(&self) -> String {
-        let mut text = self.what.clone();
-        if let Some((begin, length)) = self.bytes {
-            text += &format!(", at byte {begin} for {length} bytes");
-        }
-        if let Some((first, last)) = self.entries {
-            text += &format!(", entries {first} to {last}");
-        }
-        text
-    }
-
-    /// As the reason for which the folder is refused.
-    pub(super) fn into_error(self, acknowledged: &Acknowledged) -> StorageError {
-        let Acknowledged { last, hard_state } = acknowledged;
-        let term = hard_state.term;
-        let what = self.describe();
-        let what = format!("{what}; up to entry {last} and term {term} may have been acknowledged");
-        damaged(&self.path, what)
-    }
-}
-
-/// A segment's file.
-pub(super) struct SegmentFile {
-    pub(super) number: u64,
-    pub(super) path: PathBuf,
-    pub(super) file: Box<dyn FileHandle>,
-    header: Option<SegmentHeader>,
-}
-
-/// Entries of one record that are part of the log.
-pub(super) struct Piece {
-    record: Record,
-    last: Index,
-}
 
 /// Where the log ends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,7 +49,7 @@ pub(super) struct Tail {
 pub(super) struct Understood {
     pub(super) state: State,
     pub(super) spans: Spans,
-    pub(super) pieces: VecDeque<Piece>,
+    pub(super) pieces: Pieces,
     /// In order. Empty if the log was not begun.
     pub(super) segments: VecDeque<SegmentFile>,
     /// Older segments of which nothing is needed.
@@ -193,80 +117,6 @@ pub(super) fn understand(
     })
 }
 
-impl Piece {
-    fn add_to(&self, entries: &mut EntriesBuilder, floor: Index) -> Result<(), NotConsecutive> {
-        for (id, kind, payload) in self.record.entries() {
-            if id.index > floor && id.index <= self.last {
-                entries.push(id, kind, payload)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Its entries after `floor`.
-    pub(super) fn entries(&self, floor: Index) -> Result<Entries, NotConsecutive> {
-        let mut entries = EntriesBuilder::new();
-        self.add_to(&mut entries, floor)?;
-        Ok(entries.finish())
-    }
-}
-
-impl Understood {
-    /// The entries of the log.
-    pub(super) fn entries(&self) -> Result<Entries, NotConsecutive> {
-        let mut entries = EntriesBuilder::new();
-        let mut pieces = self.pieces.iter();
-        pieces.try_for_each(|piece| piece.add_to(&mut entries, self.state.floor))?;
-        Ok(entries.finish())
-    }
-}
-
-/// Opens the segments that belong together, which are the newest ones, without a gap. Older ones
-/// are what a power failure left when they were being deleted. If any of their entries are needed,
-/// it shows later that entries are missing.
-fn find_segments(
-    files: &dyn Files,
-    log: &Path,
-    incarnation: u128,
-    purpose: Purpose,
-) -> Result<(VecDeque<SegmentFile>, Vec<PathBuf>), StorageError> {
-    let names = files.list(log).map_err(failed("read", log))?;
-    let numbers = names
-        .iter()
-        .filter_map(|name| segment_number(name.to_str()?));
-    let mut numbers: Vec<u64> = numbers.collect();
-    numbers.sort_unstable();
-    let mut segments = VecDeque::new();
-    let mut leftovers = Vec::new();
-    for number in numbers.into_iter().rev() {
-        let path = log.join(segment_name(number));
-        let newer = segments.front().map(|newer: &SegmentFile| newer.number);
-        if newer.is_some_and(|newer| number + 1 != newer) || !leftovers.is_empty() {
-            leftovers.push(path);
-            continue;
-        }
-        let purpose = if newer.is_none() {
-            purpose
-        } else {
-            Purpose::Read
-        };
-        let file = files.open(&path, purpose).map_err(failed("open", &path))?;
-        let mut bytes = vec![0; SEGMENT_HEADER];
-        let read = file.read_at(&mut bytes, 0).map_err(failed("read", &path))?;
-        bytes.truncate(read);
-        let header = SegmentHeader::decode(&bytes);
-        let is_ours =
-            |header: &SegmentHeader| header.incarnation == incarnation && header.number == number;
-        segments.push_front(SegmentFile {
-            number,
-            path,
-            file,
-            header: header.filter(is_ours),
-        });
-    }
-    Ok((segments, leftovers))
-}
-
 /// What is known about records that are not there.
 struct Evidence {
     /// Up to this one they were synced for certain.
@@ -283,7 +133,7 @@ struct Scan {
     mark: MarkContent,
     state: State,
     spans: Spans,
-    pieces: VecDeque<Piece>,
+    pieces: Pieces,
     tail: Tail,
     /// A record was read.
     is_begun: bool,
@@ -302,7 +152,7 @@ impl Scan {
             mark: MarkContent::default(),
             state: State::default(),
             spans: Spans::default(),
-            pieces: VecDeque::new(),
+            pieces: Pieces::default(),
             tail: Tail::default(),
             is_begun: false,
             is_chained: false,
@@ -476,43 +326,16 @@ impl Scan {
         let appended = record.appended()?;
         let (effect, continues) = self.state.apply(record.header.hard_state, &extra, appended);
         self.spans.apply(effect);
-        self.cut_pieces(effect);
+        self.pieces.apply(effect);
         if let Some(appended) = appended {
             let (begin, length) = (self.tail.offset, record.header.length());
             self.spans
                 .append(appended, segment.number, begin, begin + length);
-            self.pieces.push_back(Piece {
-                record: record.clone(),
-                last: appended.last.index,
-            });
+            self.pieces.push(record.clone(), appended.last.index);
         }
         let is_ours = self.state.identity.as_ref();
         let is_ours = is_ours.is_none_or(|it| it.group_id == record.header.group);
         (is_ours && (continues.is_ok() || !self.damages.is_empty())).then_some(())
-    }
-
-    fn cut_pieces(&mut self, effect: Effect) {
-        if let Some(through) = effect.drop_through {
-            while self
-                .pieces
-                .front()
-                .is_some_and(|piece| piece.last <= through)
-            {
-                self.pieces.pop_front();
-            }
-        }
-        if let Some(from) = effect.replace_from {
-            while self
-                .pieces
-                .back()
-                .is_some_and(|piece| piece.record.header.first >= from)
-            {
-                self.pieces.pop_back();
-            }
-            if let Some(piece) = self.pieces.back_mut() {
-                piece.last = piece.last.min(from.previous());
-            }
-        }
     }
 
     /// Notes the damage of the record that should be here, of those that were acknowledged,

@@ -1,10 +1,8 @@
 //! What the records of a log amount to. Reading them at the start and writing them later change it
 //! by the same rules.
 
-use super::format::{StateExtra, WriteExtra};
-use raft_proto::{
-    EntryId, HardState, Identity, Index, InstalledLog, SnapshotId, SnapshotMeta, Write,
-};
+use super::record::{Appended, StateExtra, WriteExtra};
+use raft_proto::{EntryId, HardState, Identity, Index, InstalledLog, SnapshotId, SnapshotMeta};
 use std::collections::BTreeMap;
 
 /// Everything but the entries themselves.
@@ -19,22 +17,6 @@ pub(super) struct State {
     pub(super) last: EntryId,
     /// How many instances have written to the folder.
     pub(super) instance: u64,
-}
-
-/// A record's part about entries.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Appended {
-    pub(super) first: Index,
-    pub(super) last: EntryId,
-}
-
-impl Appended {
-    pub(super) fn of(write: &Write) -> Option<Appended> {
-        Some(Appended {
-            first: write.entries.first_index()?,
-            last: write.entries.last_id()?,
-        })
-    }
 }
 
 /// What a record does to the entries before it.

@@ -1,6 +1,6 @@
-//! The bytes of segments' headers and of records. The module [`disk`](super) draws them.
+//! Records, read from their bytes. The module [`disk`](super) draws them.
 
-use super::state::Appended;
+use super::bytes::Fields;
 use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
 use raft_proto::{
@@ -9,95 +9,14 @@ use raft_proto::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The version of everything in the folder.
-pub(super) const VERSION: u32 = 2;
-/// A segment's header is a page. The first record follows it.
-pub(super) const SEGMENT_HEADER: usize = 4096;
 pub(super) const RECORD_HEADER: usize = 88;
 /// Records begin at multiples of this.
 pub(super) const ALIGNMENT: u64 = 8;
 
-const SEGMENT_MAGIC: u64 = u64::from_le_bytes(*b"RAFT LOG");
 const RECORD_MAGIC: u32 = u32::from_le_bytes(*b"rec.");
 /// Term, number of entries, kind.
 const RUN_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 4;
-
-/// Reads numbers one after another; zeros where the bytes end.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> [u8; N] {
-        let Some((taken, rest)) = self.0.split_first_chunk() else {
-            return [0; N];
-        };
-        self.0 = rest;
-        *taken
-    }
-
-    fn u32(&mut self) -> u32 {
-        u32::from_le_bytes(self.take())
-    }
-
-    fn u64(&mut self) -> u64 {
-        u64::from_le_bytes(self.take())
-    }
-}
-
-/// The first page of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SegmentHeader {
-    /// Drawn when the folder was made.
-    pub(super) incarnation: u128,
-    pub(super) cluster: u64,
-    pub(super) node: u64,
-    /// Segments are numbered from 1 on.
-    pub(super) number: u64,
-    /// The sequence number of the first record.
-    pub(super) first_seq: u64,
-    /// The checksum of the record before that.
-    pub(super) previous: u32,
-    /// The index after that of the last entry before this segment.
-    pub(super) next_index: Index,
-}
-
-impl SegmentHeader {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
-        bytes.extend_from_slice(&SEGMENT_MAGIC.to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]); // The checksum.
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&self.incarnation.to_le_bytes());
-        for number in [self.cluster, self.node, self.number, self.first_seq] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.next_index.0.to_le_bytes());
-        bytes.extend_from_slice(&self.previous.to_le_bytes());
-        bytes.resize(SEGMENT_HEADER, 0);
-        let checksum = crc32c(&bytes[12..]);
-        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
-        bytes
-    }
-
-    /// `None` if the bytes are not those that were written.
-    pub(super) fn decode(bytes: &[u8]) -> Option<SegmentHeader> {
-        let covered = bytes.get(12..SEGMENT_HEADER)?;
-        let mut fields = Fields(bytes);
-        let is_whole = fields.u64() == SEGMENT_MAGIC && fields.u32() == crc32c(covered);
-        if !is_whole || fields.u32() != VERSION {
-            return None;
-        }
-        Some(SegmentHeader {
-            incarnation: u128::from_le_bytes(fields.take()),
-            cluster: fields.u64(),
-            node: fields.u64(),
-            number: fields.u64(),
-            first_seq: fields.u64(),
-            next_index: Index(fields.u64()),
-            previous: fields.u32(),
-        })
-    }
-}
 
 /// Where a record is. Its checksum begins with that, so that a record which was written to, or
 /// read from, another place is found out.
@@ -115,7 +34,7 @@ impl Place {
         }
     }
 
-    fn at(self, offset: u64) -> u32 {
+    pub(super) fn at(self, offset: u64) -> u32 {
         crc32c_append(self.seed, &offset.to_le_bytes())
     }
 }
@@ -151,16 +70,16 @@ pub(super) struct RecordHeader {
     /// How many entries there are.
     pub(super) count: u32,
     /// How many runs of entries with the same term and kind.
-    runs: u32,
+    pub(super) runs: u32,
     /// The bytes of the part that is encoded by postcard.
-    extra: u32,
+    pub(super) extra: u32,
     /// The bytes after the header, with those that fill up to the alignment.
-    body: u32,
+    pub(super) body: u32,
 }
 
 impl RecordHeader {
     /// All but the two checksums.
-    fn encode(&self, bytes: &mut [u8; RECORD_HEADER]) {
+    pub(super) fn encode(&self, bytes: &mut [u8; RECORD_HEADER]) {
         let HardState { term, voted_for } = self.hard_state;
         let kind = match self.kind {
             Kind::State => 1_u32,
@@ -284,6 +203,22 @@ impl WriteExtra {
             install: write.install.clone(),
             compact: write.compact.clone(),
         }
+    }
+}
+
+/// A record's part about entries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Appended {
+    pub(super) first: Index,
+    pub(super) last: EntryId,
+}
+
+impl Appended {
+    pub(super) fn of(write: &Write) -> Option<Appended> {
+        Some(Appended {
+            first: write.entries.first_index()?,
+            last: write.entries.last_id()?,
+        })
     }
 }
 
@@ -414,217 +349,4 @@ impl Iterator for RecordEntries<'_> {
         self.id.index = id.index.next();
         Some((id, self.kind, payload))
     }
-}
-
-fn kind_number(kind: EntryKind) -> u32 {
-    match kind {
-        EntryKind::Noop => 0,
-        EntryKind::Command => 1,
-        EntryKind::Membership => 2,
-    }
-}
-
-/// A payload of at least so many bytes is written from where it lies. Shorter ones are copied: the
-/// kernel takes longer for another piece than the processor for copying them.
-const WRITTEN_IN_PLACE: usize = 16 << 10;
-
-/// Records that are written together.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    copied: Vec<u8>,
-    /// Payloads, and how much of `copied` comes before each.
-    in_place: Vec<(usize, Bytes)>,
-    in_place_bytes: usize,
-    /// The length of each record.
-    lengths: Vec<u64>,
-    last_checksum: u32,
-}
-
-/// What goes on from record to record.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Chain {
-    pub(super) place: Place,
-    /// Where the next record goes.
-    pub(super) offset: u64,
-    /// Its number.
-    pub(super) seq: u64,
-    /// The checksum of the record before it.
-    pub(super) previous: u32,
-    /// All records up to this one are synced.
-    pub(super) synced: u64,
-    pub(super) group: GroupId,
-}
-
-/// More than a record can hold.
-#[derive(Debug)]
-pub(super) struct TooLong;
-
-impl Batch {
-    pub(super) fn clear(&mut self) {
-        /// More memory is not kept for the next batch.
-        const KEPT: usize = 1 << 20;
-        self.copied.clear();
-        self.copied.shrink_to(KEPT);
-        self.in_place.clear();
-        self.in_place_bytes = 0;
-        self.lengths.clear();
-    }
-
-    pub(super) fn length(&self) -> u64 {
-        (self.copied.len() + self.in_place_bytes) as u64
-    }
-
-    /// The length of each record, in order.
-    pub(super) fn lengths(&self) -> &[u64] {
-        &self.lengths
-    }
-
-    /// That of the last record.
-    pub(super) fn last_checksum(&self) -> u32 {
-        self.last_checksum
-    }
-
-    /// The bytes in order.
-    pub(super) fn pieces(&self) -> Vec<&[u8]> {
-        self.pieces_from(0, 0)
-    }
-
-    /// Those from the byte `copied` and the payload `in_place` on.
-    fn pieces_from(&self, mut copied: usize, in_place: usize) -> Vec<&[u8]> {
-        let mut pieces = Vec::new();
-        // Payloads come in the order of their places.
-        for (before, payload) in self.in_place.iter().skip(in_place) {
-            pieces.push(&self.copied[copied..*before]);
-            pieces.push(payload);
-            copied = *before;
-        }
-        pieces.push(&self.copied[copied..]);
-        pieces
-    }
-
-    pub(super) fn push_state(
-        &mut self,
-        chain: &mut Chain,
-        hard_state: HardState,
-        state: &StateExtra,
-    ) -> Result<(), TooLong> {
-        self.push(chain, hard_state, Kind::State, Some(state), None)
-    }
-
-    pub(super) fn push_write(
-        &mut self,
-        chain: &mut Chain,
-        hard_state: HardState,
-        write: &Write,
-    ) -> Result<(), TooLong> {
-        let extra = WriteExtra::of(write);
-        let extra = Some(&extra).filter(|extra| **extra != WriteExtra::default());
-        self.push(chain, hard_state, Kind::Write, extra, Some(write))
-    }
-
-    fn push(
-        &mut self,
-        chain: &mut Chain,
-        hard_state: HardState,
-        kind: Kind,
-        extra: Option<&impl Serialize>,
-        write: Option<&Write>,
-    ) -> Result<(), TooLong> {
-        let begin = (self.copied.len(), self.in_place.len(), self.length());
-        self.copied.resize(begin.0 + RECORD_HEADER, 0);
-        if let Some(extra) = extra {
-            let extra = postcard::to_allocvec(extra).map_err(|_| TooLong)?;
-            self.copied.extend_from_slice(&extra);
-        }
-        let extra = self.copied.len() - begin.0 - RECORD_HEADER;
-        let runs = write.map_or(0, |write| self.push_entries(write));
-        let fill = self.length().next_multiple_of(ALIGNMENT) - self.length();
-        self.copied
-            .extend_from_slice(&[0; ALIGNMENT as usize][..fill as usize]);
-        let body = self.length() - begin.2 - RECORD_HEADER as u64;
-        let entries = write.map(|write| &write.entries);
-        let header = RecordHeader {
-            checksum: 0,
-            previous: chain.previous,
-            seq: chain.seq,
-            synced: chain.synced,
-            group: chain.group,
-            hard_state,
-            kind,
-            first: entries.and_then(|it| it.first_index()).unwrap_or_default(),
-            count: small(entries.map_or(0, |entries| entries.len()) as u64)?,
-            runs,
-            extra: small(extra as u64)?,
-            body: small(body)?,
-        };
-        let checksum = self.seal(&header, begin.0, begin.1, chain.place.at(chain.offset));
-        chain.previous = checksum;
-        self.last_checksum = checksum;
-        chain.seq += 1;
-        chain.offset += header.length();
-        self.lengths.push(header.length());
-        Ok(())
-    }
-
-    /// Completes the record whose header is at the byte `copied`, and whose payloads in place are
-    /// those from `in_place` on. Returns its checksum.
-    fn seal(&mut self, header: &RecordHeader, copied: usize, in_place: usize, seed: u32) -> u32 {
-        let mut bytes = [0; RECORD_HEADER];
-        header.encode(&mut bytes);
-        let covered = self.pieces_from(copied + RECORD_HEADER, in_place);
-        let begun = crc32c_append(seed, &bytes[12..]);
-        let checksum = covered
-            .iter()
-            .fold(begun, |sum, piece| crc32c_append(sum, piece));
-        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
-        let check = crc32c_append(seed, &bytes[8..]);
-        bytes[4..8].copy_from_slice(&check.to_le_bytes());
-        self.copied[copied..copied + RECORD_HEADER].copy_from_slice(&bytes);
-        checksum
-    }
-
-    /// Returns how many runs there are.
-    fn push_entries(&mut self, write: &Write) -> u32 {
-        struct Run {
-            term: Term,
-            kind: EntryKind,
-            count: u32,
-        }
-        let mut runs: Vec<Run> = Vec::new();
-        for entry in &write.entries {
-            // Entries are limited far below that; one that is not makes the record too long.
-            let length = u32::try_from(entry.payload().len()).unwrap_or(u32::MAX);
-            self.copied.extend_from_slice(&length.to_le_bytes());
-            let (term, kind) = (entry.term(), entry.kind());
-            match runs.last_mut() {
-                Some(run) if run.term == term && run.kind == kind => run.count += 1,
-                Some(_) | None => runs.push(Run {
-                    term,
-                    kind,
-                    count: 1,
-                }),
-            }
-        }
-        for run in &runs {
-            self.copied.extend_from_slice(&run.term.0.to_le_bytes());
-            self.copied.extend_from_slice(&run.count.to_le_bytes());
-            let kind = kind_number(run.kind);
-            self.copied.extend_from_slice(&kind.to_le_bytes());
-        }
-        for entry in &write.entries {
-            let payload = entry.payload();
-            if payload.len() < WRITTEN_IN_PLACE {
-                self.copied.extend_from_slice(payload);
-            } else {
-                self.in_place
-                    .push((self.copied.len(), entry.share_payload()));
-                self.in_place_bytes += payload.len();
-            }
-        }
-        runs.len() as u32 // No more than entries, whose number is checked.
-    }
-}
-
-fn small(number: u64) -> Result<u32, TooLong> {
-    u32::try_from(number).map_err(|_| TooLong)
 }
