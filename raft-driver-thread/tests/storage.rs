@@ -241,14 +241,8 @@ fn is_safe(folder: &Path, expected: &Recovered) -> bool {
     let opened = DiskStorage::open(folder);
     match opened.and_then(|mut storage| storage.recover()) {
         Ok(recovered) => recovered == *expected,
-        Err(
-            StorageError::Damaged { .. }
-            | StorageError::Io { .. }
-            | StorageError::UnknownVersion { .. },
-        ) => true,
-        Err(StorageError::InUse { .. } | StorageError::Contract(_) | StorageError::Other(_)) => {
-            false
-        }
+        Err(StorageError::Damaged { .. } | StorageError::UnknownVersion { .. }) => true,
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -477,4 +471,26 @@ fn a_folder_of_the_version_before_is_refused_with_what_to_do() {
         "{refused}"
     );
     assert_eq!(files(folder.path()).len(), 1, "nothing is made");
+}
+
+#[test]
+fn errors_of_the_system_are_told_apart_and_say_what_to_do() {
+    let io = |number| StorageError::io("write x", std::io::Error::from_raw_os_error(number));
+    // ENOSPC, EROFS, EACCES, EMFILE, EIO.
+    let errors = [28, 30, 13, 24, 5].map(io);
+    assert!(matches!(errors[0], StorageError::NoSpace { .. }));
+    assert!(matches!(errors[1], StorageError::ReadOnly { .. }));
+    assert!(matches!(errors[2], StorageError::PermissionDenied { .. }));
+    assert!(matches!(errors[3], StorageError::TooManyOpenFiles { .. }));
+    assert!(matches!(errors[4], StorageError::Io { .. }));
+    let advice = [
+        "Make room",
+        "for writing",
+        "the right to read",
+        "ulimit -n",
+        "write x",
+    ];
+    for (error, advice) in errors.iter().zip(advice) {
+        assert!(error.to_string().contains(advice), "{error}");
+    }
 }

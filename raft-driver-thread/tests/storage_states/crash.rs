@@ -9,12 +9,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::BTreeMap;
 
-pub const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 const PAGE: usize = 4096;
 
 /// What is durable, and what may be.
 #[derive(Default)]
-pub struct Crash {
+pub(crate) struct Crash {
     durable: Image,
     /// Versions of sectors that were not synced: by file and number, oldest first.
     sectors: BTreeMap<(usize, usize), Vec<Vec<u8>>>,
@@ -34,7 +34,7 @@ trait Choice {
 }
 
 impl Crash {
-    pub fn starting_with(image: Image) -> Crash {
+    pub(crate) fn starting_with(image: Image) -> Crash {
         Crash {
             durable: image.clone(),
             current: image,
@@ -58,7 +58,7 @@ impl Crash {
         }
     }
 
-    pub fn call(&mut self, call: &Call) {
+    pub(crate) fn call(&mut self, call: &Call) {
         match call {
             Call::Name(naming) => {
                 if let Naming::Link(_, Node::File(file)) = naming {
@@ -126,8 +126,13 @@ impl Crash {
         }
     }
 
+    /// The power fails, and nothing is left but what was synced.
+    pub(crate) fn durable(&self) -> &Image {
+        &self.durable
+    }
+
     /// The process is killed: the page cache survives.
-    pub fn current(&self) -> &Image {
+    pub(crate) fn current(&self) -> &Image {
         &self.current
     }
 
@@ -157,7 +162,7 @@ impl Crash {
 
     /// Gives states to `each`: with none and with all of the changes, with all but one and with
     /// only one sector, page or name; and `random` ones, of sectors and of pages.
-    pub fn states(&self, random: usize, rng: &mut ChaCha8Rng, each: &mut dyn FnMut(Image)) {
+    pub(crate) fn states(&self, random: usize, rng: &mut ChaCha8Rng, each: &mut dyn FnMut(Image)) {
         each(self.build(&mut All(true)));
         let count = self.sectors.len() + self.lengths.len() + self.names.len();
         if count == 0 {

@@ -42,7 +42,7 @@ fn versions(calls: &[Call], files: usize) -> Vec<(usize, usize, Vec<u8>)> {
 }
 
 /// Gives damaged images to `each`, with what was done. `step`: one of so many single bytes.
-pub fn damages(
+pub(crate) fn damages(
     image: &Image,
     calls: &[Call],
     step: usize,

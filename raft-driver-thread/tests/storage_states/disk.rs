@@ -1,34 +1,36 @@
 //! A file system in memory that records every call, and rebuilds what a power failure may leave.
 
+use raft_driver_thread::raft_proto::Checksum;
 use raft_driver_thread::storage::disk::files::{FileHandle, Files, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A name: of a folder, or of the file with this number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Node {
+pub(crate) enum Node {
     Folder,
     File(usize),
 }
 
 /// A change of the names in a folder.
 #[derive(Clone, Debug)]
-pub enum Naming {
+pub(crate) enum Naming {
     Link(PathBuf, Node),
     Rename(PathBuf, PathBuf, Node),
     Remove(PathBuf),
 }
 
 impl Naming {
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         let (Naming::Link(path, _) | Naming::Rename(path, _, _) | Naming::Remove(path)) = self;
         path.parent().unwrap()
     }
 
-    pub fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
+    pub(crate) fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
         match self {
             Naming::Link(path, node) => {
                 names.insert(path.clone(), *node);
@@ -49,7 +51,7 @@ impl Naming {
 
 /// A call that changes the disk, or makes a change durable.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub(crate) enum Call {
     Name(Naming),
     SyncFolder(PathBuf),
     Length(usize, u64),
@@ -61,13 +63,25 @@ pub enum Call {
 
 /// Names, and the bytes of the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Image {
-    pub names: BTreeMap<PathBuf, Node>,
-    pub files: Vec<Vec<u8>>,
+pub(crate) struct Image {
+    pub(crate) names: BTreeMap<PathBuf, Node>,
+    pub(crate) files: Vec<Vec<u8>>,
 }
 
 impl Image {
-    pub fn write(&mut self, file: usize, offset: u64, bytes: &[u8]) {
+    /// Different for different images, but for one pair in very many.
+    pub(crate) fn digest(&self) -> u64 {
+        let names = BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.names);
+        let files = self.files.iter();
+        files.fold(names, |digest, bytes| {
+            let file = u64::from(Checksum::of(bytes)) << 32 | bytes.len() as u64;
+            (digest ^ file)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .rotate_left(29)
+        })
+    }
+
+    pub(crate) fn write(&mut self, file: usize, offset: u64, bytes: &[u8]) {
         let bytes_of = &mut self.files[file];
         let end = offset as usize + bytes.len();
         if bytes_of.len() < end {
@@ -109,11 +123,11 @@ impl Inner {
 
 /// The disk, and the page cache before it.
 #[derive(Clone, Default)]
-pub struct Disk(Arc<Mutex<Inner>>);
+pub(crate) struct Disk(Arc<Mutex<Inner>>);
 
 impl Disk {
     /// A disk that holds this, durably.
-    pub fn holding(image: Image) -> Disk {
+    pub(crate) fn holding(image: Image) -> Disk {
         let inner = Inner {
             image,
             ..Inner::default()
@@ -126,26 +140,21 @@ impl Disk {
     }
 
     /// What a process sees.
-    pub fn image(&self) -> Image {
+    pub(crate) fn image(&self) -> Image {
         self.inner().image.clone()
     }
 
-    pub fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<Call> {
         self.inner().calls.clone()
     }
 
-    pub fn call_count(&self) -> usize {
+    pub(crate) fn call_count(&self) -> usize {
         self.inner().calls.len()
     }
 
     /// After so many syncs, one fails.
-    pub fn fail_sync_after(&self, count: usize) {
+    pub(crate) fn fail_sync_after(&self, count: usize) {
         self.inner().syncs_until_failure = Some(count);
-    }
-
-    /// Whether the sync has failed.
-    pub fn has_failed(&self) -> bool {
-        self.inner().syncs_until_failure.is_none()
     }
 }
 

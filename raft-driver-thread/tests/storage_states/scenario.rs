@@ -4,8 +4,8 @@ use crate::disk::{Disk, Image};
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{
     Checksum, ClusterId, Compaction, Entries, EntriesBuilder, EntryId, EntryKind, GroupId,
-    HardState, Identity, Index, Install, InstalledLog, Membership, NodeId, Recovered, Seq,
-    SnapshotId, SnapshotMeta, Term, Write,
+    HardState, Identity, Index, Install, InstalledLog, Membership, NodeId, Recovered, SnapshotId,
+    SnapshotMeta, Term, Write,
 };
 use raft_driver_thread::storage::disk::{DiskOptions, DiskStorage};
 use raft_driver_thread::storage::{Storage, StorageError};
@@ -15,12 +15,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-pub const FOLDER: &str = "/data/raft";
+pub(crate) const FOLDER: &str = "/data/raft";
 
 /// Short, so that there are several.
-pub const SEGMENT_BYTES: u64 = 24 << 10;
+pub(crate) const SEGMENT_BYTES: u64 = 24 << 10;
 
-pub fn open(disk: &Disk) -> Result<DiskStorage, StorageError> {
+pub(crate) fn open(disk: &Disk) -> Result<DiskStorage, StorageError> {
     let options = DiskOptions {
         segment_bytes: SEGMENT_BYTES,
         incarnation: Some(0x1234_5678_9abc_def0_0fed_cba9_8765_4321),
@@ -29,7 +29,7 @@ pub fn open(disk: &Disk) -> Result<DiskStorage, StorageError> {
 }
 
 /// Reads everything that a node would.
-pub fn load(disk: &Disk) -> Result<Recovered, StorageError> {
+pub(crate) fn load(disk: &Disk) -> Result<Recovered, StorageError> {
     let mut storage = open(disk)?;
     let recovered = storage.recover()?;
     if let Some(meta) = &recovered.snapshot {
@@ -45,7 +45,7 @@ pub fn load(disk: &Disk) -> Result<Recovered, StorageError> {
 
 /// What was promised, and asked for, when so many calls were made.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub(crate) struct Moment {
     calls: usize,
     /// Writes up to here were acknowledged.
     acknowledged: usize,
@@ -54,12 +54,12 @@ pub struct Moment {
 }
 
 /// A life, and what is left of it.
-pub struct Life {
-    pub disk: Disk,
+pub(crate) struct Life {
+    pub(crate) disk: Disk,
     /// What a restart recovers after so many writes.
-    pub states: Vec<Recovered>,
+    pub(crate) states: Vec<Recovered>,
     /// So many calls were made when it was recovered for the first time.
-    pub started_at: usize,
+    pub(crate) started_at: usize,
     moments: Vec<Moment>,
     rng: ChaCha8Rng,
     storage: Option<DiskStorage>,
@@ -67,7 +67,7 @@ pub struct Life {
 }
 
 impl Life {
-    pub fn new(disk: Disk, before: Recovered, seed: u64) -> Life {
+    pub(crate) fn new(disk: Disk, before: Recovered, seed: u64) -> Life {
         let term = before.hard_state.term.0;
         Life {
             disk,
@@ -85,7 +85,7 @@ impl Life {
     }
 
     /// After so many calls: the writes that were acknowledged, and those that were given.
-    pub fn bounds(&self, calls: usize) -> (usize, usize) {
+    pub(crate) fn bounds(&self, calls: usize) -> (usize, usize) {
         let past = self.moments.iter().filter(|moment| moment.calls <= calls);
         let last = past.last().unwrap();
         (last.acknowledged, last.given)
@@ -108,7 +108,7 @@ impl Life {
     }
 
     /// Starts the node, or restarts it. What is recovered is one of the states that may be.
-    pub fn start(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn start(&mut self) -> Result<(), StorageError> {
         self.storage = None;
         let mut storage = open(&self.disk)?;
         let recovered = storage.recover()?;
@@ -118,7 +118,7 @@ impl Life {
         Ok(())
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.storage = None;
     }
 
@@ -204,7 +204,7 @@ impl Life {
     }
 
     /// One step: some writes, a snapshot made or received, or a restart.
-    pub fn step(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn step(&mut self) -> Result<(), StorageError> {
         let identity = self.identity();
         match self.draw(12) {
             _ if identity.is_some() => {
@@ -358,6 +358,6 @@ fn apply(state: &mut Recovered, write: &Write) {
 }
 
 /// A disk as the folder is made on: its parent exists.
-pub fn empty_image() -> Image {
+pub(crate) fn empty_image() -> Image {
     Image::default()
 }
