@@ -78,6 +78,9 @@ impl Crash {
             Call::Length(file, length) => {
                 self.file(*file);
                 self.current.files[*file].resize(*length as usize, 0);
+                // What was cut off reads as zeros, if the file grows again.
+                let sectors = self.durable.files[*file].len().div_ceil(SECTOR);
+                self.note(*file, *length as usize / SECTOR..sectors);
                 self.lengths
                     .entry(*file)
                     .or_default()
@@ -89,12 +92,27 @@ impl Crash {
             }
             Call::Sync(file) => {
                 self.file(*file);
-                self.durable.files[*file] = self.current.files[*file].clone();
+                self.sync(*file);
                 self.forget(*file);
             }
             Call::FailedSync(file) => {
                 self.file(*file);
                 self.forget(*file);
+            }
+        }
+    }
+
+    /// What waits to be written is written. After a sync that failed it is not all that differs.
+    fn sync(&mut self, file: usize) {
+        let bytes = &mut self.durable.files[file];
+        if let Some(length) = self.lengths.get(&file).and_then(|lengths| lengths.last()) {
+            bytes.resize(*length, 0);
+        }
+        for ((_, sector), versions) in self.sectors.range((file, 0)..(file + 1, 0)) {
+            let begin = (sector * SECTOR).min(bytes.len());
+            let end = (begin + SECTOR).min(bytes.len());
+            if let Some(newest) = versions.last() {
+                bytes[begin..end].copy_from_slice(&newest[..end - begin]);
             }
         }
     }
@@ -112,7 +130,15 @@ impl Crash {
         if after != before {
             self.lengths.entry(file).or_default().push(after);
         }
-        for sector in offset / SECTOR..(offset + bytes.len()).div_ceil(SECTOR) {
+        self.note(
+            file,
+            offset / SECTOR..(offset + bytes.len()).div_ceil(SECTOR),
+        );
+    }
+
+    /// Notes the versions that these sectors have now.
+    fn note(&mut self, file: usize, sectors: std::ops::Range<usize>) {
+        for sector in sectors {
             let version = Crash::sector_of(&self.current.files[file], sector);
             let durable = Crash::sector_of(&self.durable.files[file], sector);
             match self.sectors.get_mut(&(file, sector)) {

@@ -11,7 +11,7 @@ mod disk;
 mod scenario;
 
 use crash::Crash;
-use disk::{Disk, Image};
+use disk::{Call, Disk, Image};
 use raft_driver_thread::raft_proto::Recovered;
 use raft_driver_thread::storage::StorageError;
 use raft_driver_thread::storage::disk::inspect_with;
@@ -311,4 +311,53 @@ fn no_damage_of_very_many_is_served() {
         seed += 1;
     }
     println!("{counts:?}");
+}
+
+/// The state after a write that was acknowledged, and what the power left of the next call: the
+/// second of its two writes, and not the first. `None` if they share a sector.
+fn only_the_second_of_two_writes(before: usize, first: usize) -> Option<(Recovered, Image)> {
+    let disk = Disk::holding(empty_image());
+    let mut life = Life::new(disk.clone(), Recovered::default(), 0);
+    life.start().unwrap();
+    life.append_payload(&[before]).unwrap();
+    let expected = life.states.last().unwrap().clone();
+    let mark = disk.image();
+    let calls = disk.call_count();
+    life.append_payload(&[first, 100]).unwrap();
+    life.stop();
+    let mut image = mark.clone();
+    let Some(Call::Write(file, offset, bytes)) = disk.calls().get(calls).cloned() else {
+        panic!("a call of write begins with a write");
+    };
+    let body = u32::from_le_bytes(bytes[16..20].try_into().unwrap());
+    let second = 88 + body as usize;
+    let begin = offset as usize + second;
+    image.write(file, begin as u64, &bytes[second..]);
+    begin
+        .is_multiple_of(crash::SECTOR)
+        .then_some((expected, image))
+}
+
+#[test]
+fn what_lies_behind_a_torn_write_never_continues_the_log() {
+    let mut tried = 0;
+    // Every place within a sector, and every length around that of a state's record.
+    for before in (0..512).step_by(8) {
+        for first in (0..160).step_by(8) {
+            let Some((expected, image)) = only_the_second_of_two_writes(before, first) else {
+                continue;
+            };
+            tried += 1;
+            let disk = Disk::holding(image);
+            for start in 1..4 {
+                let recovered = load(&disk).unwrap();
+                assert!(
+                    recovered == expected,
+                    "{before} {first}, start {start}: {}",
+                    describe(&recovered)
+                );
+            }
+        }
+    }
+    assert!(tried >= 20, "{tried}");
 }

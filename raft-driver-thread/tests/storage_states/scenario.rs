@@ -203,6 +203,31 @@ impl Life {
         })
     }
 
+    /// One call, with a write of one entry for each of these lengths.
+    pub(crate) fn append_payload(&mut self, lengths: &[usize]) -> Result<(), StorageError> {
+        let mut index = self.last().index;
+        let mut writes = Vec::new();
+        for length in lengths {
+            index = index.next();
+            let mut entries = EntriesBuilder::new();
+            let term = Term(1);
+            let payload = Bytes::from(vec![7; *length]);
+            entries
+                .push(EntryId { index, term }, EntryKind::Command, payload)
+                .unwrap();
+            writes.push(Write {
+                identity: self.identity().filter(|_| writes.is_empty()),
+                hard_state: Some(HardState {
+                    term,
+                    voted_for: None,
+                }),
+                entries: entries.finish(),
+                ..Write::default()
+            });
+        }
+        self.write(&writes)
+    }
+
     /// One step: some writes, a snapshot made or received, or a restart.
     pub(crate) fn step(&mut self) -> Result<(), StorageError> {
         let identity = self.identity();
