@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Chain, TooLong};
 use super::files::{FileHandle, Files, Purpose};
-use super::folder::{failed, log_folder, sync_folder};
+use super::folder::{damaged, failed, log_folder, sync_folder};
 use super::mark::{Acknowledged, Mark, MarkContent};
 use super::record::Place;
 use super::scan::Tail;
@@ -101,13 +101,12 @@ impl Log {
         sync_folder(&*self.files, &self.path())?;
         let (from, to) = (self.tail.unsynced_from, self.tail.offset);
         if from < to {
-            // It was read whole before, in one process of the same kind.
-            let mut bytes = vec![0; (to - from) as usize];
+            let mut bytes = vec![0; (to - from) as usize]; // It was in memory when it was read.
             let path = &newest.path;
-            newest
-                .file
-                .read_at(&mut bytes, from)
-                .map_err(failed("read", path))?;
+            let read = newest.file.read_at(&mut bytes, from);
+            if read.map_err(failed("read", path))? < bytes.len() {
+                return Err(damaged(path, "it became shorter"));
+            }
             let written = newest.file.write_at(&mut [IoSlice::new(&bytes)], from);
             written.map_err(failed("write", path))?;
             newest.file.sync().map_err(failed("sync", path))?;
