@@ -318,6 +318,6 @@ impl Choice for Random<'_> {
     }
 
     fn name(&mut self) -> bool {
-        self.rng.next_u64() % 2 == 0
+        self.rng.next_u64().is_multiple_of(2)
     }
 }

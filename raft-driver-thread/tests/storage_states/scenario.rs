@@ -86,8 +86,8 @@ impl Life {
 
     /// After so many calls: the writes that were acknowledged, and those that were given.
     pub(crate) fn bounds(&self, calls: usize) -> (usize, usize) {
-        let past = self.moments.iter().filter(|moment| moment.calls <= calls);
-        let last = past.last().unwrap();
+        let mut moments = self.moments.iter().rev();
+        let last = moments.find(|moment| moment.calls <= calls).unwrap();
         (last.acknowledged, last.given)
     }
 

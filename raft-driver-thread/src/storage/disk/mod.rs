@@ -5,7 +5,7 @@
 //!
 //! | name | holds |
 //! |---|---|
-//! | `FORMAT` | the version of all that follows, and the folder's incarnation, drawn when it was made |
+//! | `FORMAT` | the version of all that follows, and the folder's incarnation |
 //! | `LOCK` | nothing; locked by the process that uses the folder |
 //! | `log/0000000000000001.log` | a segment of the log; the numbers rise by one |
 //! | `log/spare` | an old segment that will be the next one, or one that is being made |
@@ -17,24 +17,35 @@
 //! All numbers are little-endian. A segment is preallocated, and begins with a page of its own:
 //!
 //! ```text
-//!  0        8          12        16            32        40     48       56          64           72         76      4096
-//!  +--------+----------+---------+-------------+---------+------+--------+-----------+------------+----------+-------+
-//!  |RAFT LOG| CRC-32C  | version | incarnation | cluster | node | number | first     | next index | checksum | zeros |
-//!  |        | of [12,  |         |             |         |      |        | record's  |            | of the   |       |
-//!  |        |  4096)   |         |             |         |      |        | number    |            | record   |       |
-//!  |        |          |         |             |         |      |        |           |            | before   |       |
-//!  +--------+----------+---------+-------------+---------+------+--------+-----------+------------+----------+-------+
+//!  0         8         12        16            32        40        48
+//!  +---------+---------+---------+-------------+---------+---------+
+//!  |RAFT LOG | check   | version | incarnation | cluster | node    |
+//!  +---------+---------+---------+-------------+---------+---------+
+//!  48        56           64            72       76             4096
+//!  +---------+------------+-------------+--------+----------------+
+//!  | number  | first seq  | next index  | before |  zeros         |
+//!  +---------+------------+-------------+--------+----------------+
 //! ```
+//!
+//! `check` is the CRC-32C of the page from `version` on, `before` the checksum of the record before
+//! the segment's first one.
 //!
 //! Records follow one another. Each begins at a multiple of 8, and is one [`Write`], or the state:
 //!
 //! ```text
-//!  0      4       8          12       16     20     24      28      32     36    40     48       56      64     72     80      88
-//!  +------+-------+----------+--------+------+------+-------+-------+------+-----+------+--------+-------+------+------+-------+
-//!  | rec. | check | checksum | before | body | kind | extra | count | runs |  0  | seq  | synced | group | term | vote | first |
-//!  +------+-------+----------+--------+------+------+-------+-------+------+-----+------+--------+-------+------+------+-------+
-//!  | extra, by postcard | count x length: u32 | runs x (term: u64, count: u32, kind: u32) | payloads | zeros to a multiple of 8   |
-//!  +--------------------+---------------------+-------------------------------------------+----------+----------------------------+
+//!  0       4       8          12       16      20      24      28      32      36      40
+//!  +-------+-------+----------+--------+-------+-------+-------+-------+-------+-------+
+//!  | rec.  | check | checksum | before | body  | kind  | extra | count | runs  |   0   |
+//!  +-------+-------+----------+--------+-------+-------+-------+-------+-------+-------+
+//!  40            48            56            64            72            80           88
+//!  +-------------+-------------+-------------+-------------+-------------+-------------+
+//!  | seq         | synced      | group       | term        | vote        | first       |
+//!  +-------------+-------------+-------------+-------------+-------------+-------------+
+//!  88                                                           + body, a multiple of 8
+//!  +-------+-----------------+-------------------------------------+----------+--------+
+//!  | extra | count x         | runs x                              | payloads | zeros  |
+//!  |       | (length: u32)   | (term: u64, count: u32, kind: u32)  |          |        |
+//!  +-------+-----------------+-------------------------------------+----------+--------+
 //! ```
 //!
 //! * `check` is the CRC-32C of the place (incarnation, segment, offset) and of the header from
