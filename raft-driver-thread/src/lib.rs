@@ -106,6 +106,8 @@ mod mailbox;
 pub mod metrics;
 mod node;
 mod observed;
+#[cfg(all(feature = "disk", unix))]
+mod open_files;
 mod options;
 mod recorder;
 mod shared_core;
@@ -123,6 +125,8 @@ pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;
 pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
+#[cfg(all(feature = "disk", unix))]
+pub use open_files::{TooFewOpenFiles, raise_open_files};
 pub use options::{Options, SnapshotPolicy, fresh_incarnation, fresh_seed};
 /// The core, whose types this crate's interface uses.
 #[doc(inline)]

@@ -7,7 +7,7 @@ use raft_driver_thread::raft_proto::{
     ClusterId, Entries, EntriesBuilder, EntryId, EntryKind, GroupId, HardState, Identity, Index,
     Membership, NodeId, Recovered, Seq, Term, Write,
 };
-use raft_driver_thread::storage::disk::DiskStorage;
+use raft_driver_thread::storage::disk::{DiskStorage, inspect};
 use raft_driver_thread::storage::{MemoryStorage, Snapshots, Storage, StorageError, conformance};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -242,14 +242,8 @@ fn is_safe(folder: &Path, expected: &Recovered) -> bool {
     let opened = DiskStorage::open(folder);
     match opened.and_then(|mut storage| storage.recover()) {
         Ok(recovered) => recovered == *expected,
-        Err(
-            StorageError::Damaged { .. }
-            | StorageError::Io { .. }
-            | StorageError::UnknownVersion { .. },
-        ) => true,
-        Err(StorageError::InUse { .. } | StorageError::Contract(_) | StorageError::Other(_)) => {
-            false
-        }
+        Err(StorageError::Damaged { .. } | StorageError::UnknownVersion { .. }) => true,
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -346,6 +340,10 @@ impl Torn {
         self.folder.path()
     }
 
+    fn segment(&self) -> PathBuf {
+        self.path().join("log/0000000000000001.log")
+    }
+
     /// Makes the torn write one that was never acknowledged.
     fn put_mark_back(&self) {
         fs::write(self.path().join("mark"), &self.mark).unwrap();
@@ -355,30 +353,22 @@ impl Torn {
         DiskStorage::open(self.path())
     }
 
-    /// The journal, but for the zeros at its end.
-    fn journal(&self) -> Vec<u8> {
-        let mut bytes = fs::read(self.path().join("log/0.jnl")).unwrap();
-        bytes.truncate(length_without_zeros(&bytes));
-        bytes
-    }
-
-    /// The files that a repair of the journal left behind.
-    fn repair_files(&self) -> Vec<PathBuf> {
-        let is_left = |path: &PathBuf| path.to_str().unwrap().contains(".jnl.");
-        files(self.path()).into_iter().filter(is_left).collect()
-    }
-
-    fn assert_refused(&self) {
+    /// Refused, with nothing changed.
+    fn assert_refused_unchanged(&self) -> String {
+        let read = || {
+            let read = |path: PathBuf| (fs::read(&path).unwrap(), path);
+            files(self.path()).into_iter().map(read).collect::<Vec<_>>()
+        };
+        let before = read();
         let refused = self.open().unwrap_err();
         assert!(matches!(refused, StorageError::Damaged { .. }), "{refused}");
-    }
-
-    /// Refused, with nothing changed.
-    fn assert_refused_unchanged(&self) {
-        let before = self.journal();
-        self.assert_refused();
-        assert!(self.journal() == before, "the journal changed");
-        assert_eq!(self.repair_files(), Vec::<PathBuf>::new());
+        let problems = inspect(self.path(), |_| ()).unwrap().problems;
+        assert!(
+            refused.to_string().contains(&problems[0].what),
+            "{problems:?}"
+        );
+        assert!(read() == before, "the folder changed");
+        refused.to_string()
     }
 }
 
@@ -410,21 +400,21 @@ fn torn() -> Torn {
     let mark = fs::read(folder.path().join("mark")).unwrap();
     storage.write(&[large_write(3)]).unwrap();
     drop(storage);
-    let journal = folder.path().join("log/0.jnl");
-    let mut bytes = fs::read(&journal).unwrap();
-    let page = (payload_of(3, &bytes) + 10_000) & !4095;
-    bytes[page..page + 4096].fill(0);
-    fs::write(&journal, bytes).unwrap();
-    Torn {
+    let torn = Torn {
         folder,
         before,
         mark,
-    }
+    };
+    let mut bytes = fs::read(torn.segment()).unwrap();
+    let page = (payload_of(3, &bytes) + 10_000) & !4095;
+    bytes[page..page + 4096].fill(0);
+    fs::write(torn.segment(), bytes).unwrap();
+    torn
 }
 
-/// Where the payload of large write `seq` is in the journal.
-fn payload_of(seq: u8, journal: &[u8]) -> usize {
-    let found = journal.windows(9).position(|bytes| bytes == [seq; 9]);
+/// Where the payload of large write `seq` is in the segment.
+fn payload_of(seq: u8, segment: &[u8]) -> usize {
+    let found = segment.windows(9).position(|bytes| bytes == [seq; 9]);
     found.unwrap()
 }
 
@@ -432,6 +422,7 @@ fn payload_of(seq: u8, journal: &[u8]) -> usize {
 fn a_torn_write_that_was_not_acknowledged_is_dropped() {
     let torn = torn();
     torn.put_mark_back();
+    assert!(inspect(torn.path(), |_| ()).unwrap().is_torn);
     let mut storage = torn.open().unwrap();
     assert_eq!(storage.recover().unwrap(), torn.before);
     // The log goes on from there.
@@ -439,6 +430,7 @@ fn a_torn_write_that_was_not_acknowledged_is_dropped() {
     next.entries = entries(3, 1);
     storage.write(&[next]).unwrap();
     drop(storage);
+    assert!(!inspect(torn.path(), |_| ()).unwrap().is_torn);
     let mut storage = torn.open().unwrap();
     let last = storage.recover().unwrap().entries.last_id();
     assert_eq!(last.map(|id| id.index), Some(Index(3)));
@@ -448,42 +440,58 @@ fn a_torn_write_that_was_not_acknowledged_is_dropped() {
 fn a_torn_write_that_was_acknowledged_is_refused_however_often_it_is_opened() {
     let torn = torn();
     for _ in 0..2 {
-        torn.assert_refused_unchanged();
+        let refused = torn.assert_refused_unchanged();
+        assert!(refused.contains("entries 3 to 3"), "{refused}");
     }
 }
 
 #[test]
-fn the_journal_is_kept_as_it_was_when_a_torn_write_is_dropped() {
-    let torn = torn();
-    let before = torn.journal();
-    torn.put_mark_back();
-    torn.open().unwrap();
-    let kept = torn.path().join("0.jnl.torn");
-    assert_eq!(torn.repair_files(), vec![kept.clone()]);
-    assert!(fs::read(kept).unwrap() == before);
-}
-
-#[test]
-fn a_journal_whose_repair_was_interrupted_is_put_back() {
-    let torn = torn();
-    let before = torn.journal();
-    // The copy was made, the end was cut, and the process was killed.
-    fs::write(torn.path().join("0.jnl.cutting"), &before).unwrap();
-    let cut = before.split_last().unwrap().1;
-    fs::write(torn.path().join("log/0.jnl"), cut).unwrap();
-    torn.assert_refused();
-    assert!(torn.journal() == before, "the journal changed");
-    torn.put_mark_back();
-    torn.open().unwrap();
-}
-
-#[test]
 fn damage_before_the_last_write_is_refused_and_changes_nothing() {
-    let torn = torn();
-    let journal = torn.path().join("log/0.jnl");
-    let mut bytes = fs::read(&journal).unwrap();
-    let at = payload_of(1, &bytes) + 20_000;
-    bytes[at] ^= 1;
-    fs::write(&journal, &bytes).unwrap();
-    torn.assert_refused_unchanged();
+    // However old the mark is: the writes after it say that they were synced.
+    for is_mark_old in [false, true] {
+        let torn = torn();
+        if is_mark_old {
+            torn.put_mark_back();
+        }
+        let mut bytes = fs::read(torn.segment()).unwrap();
+        let at = payload_of(1, &bytes) + 20_000;
+        bytes[at] ^= 1;
+        fs::write(torn.segment(), &bytes).unwrap();
+        let refused = torn.assert_refused_unchanged();
+        assert!(refused.contains("entries 1 to 1"), "{refused}");
+    }
+}
+
+#[test]
+fn a_folder_of_the_version_before_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("FORMAT"), "raft-driver-thread disk 1\n").unwrap();
+    let refused = DiskStorage::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        refused.contains("let it join the cluster anew"),
+        "{refused}"
+    );
+    assert_eq!(files(folder.path()).len(), 1, "nothing is made");
+}
+
+#[test]
+fn errors_of_the_system_are_told_apart_and_say_what_to_do() {
+    let io = |number| StorageError::io("write x", std::io::Error::from_raw_os_error(number));
+    // ENOSPC, EROFS, EACCES, EMFILE, EIO.
+    let errors = [28, 30, 13, 24, 5].map(io);
+    assert!(matches!(errors[0], StorageError::NoSpace { .. }));
+    assert!(matches!(errors[1], StorageError::ReadOnly { .. }));
+    assert!(matches!(errors[2], StorageError::PermissionDenied { .. }));
+    assert!(matches!(errors[3], StorageError::TooManyOpenFiles { .. }));
+    assert!(matches!(errors[4], StorageError::Io { .. }));
+    let advice = [
+        "Make room",
+        "for writing",
+        "the right to read",
+        "ulimit -n",
+        "write x",
+    ];
+    for (error, advice) in errors.iter().zip(advice) {
+        assert!(error.to_string().contains(advice), "{error}");
+    }
 }

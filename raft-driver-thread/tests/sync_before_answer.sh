@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Shows by the system calls that nothing is answered before it is on the disks of a majority.
 # Runs the counter example under strace. For every count that it prints, the command must have been
-# written to the journals of at least two of the three nodes, and these journals must have been
+# written to the logs of at least two of the three nodes, and these logs must have been
 # synced since, with success.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,10 +10,10 @@ cargo build --quiet --release --locked -p raft-driver-thread --example counter
 rm -rf target/counter
 trace=$(mktemp)
 trap 'rm -f "$trace"' EXIT
-strace -f -y -s 4096 -e trace=write,pwrite64,fdatasync,fsync -e signal=none -o "$trace" \
+strace -f -y -s 4096 -e trace=write,pwritev,fdatasync,fsync -e signal=none -o "$trace" \
   target/release/examples/counter >/dev/null
 awk '
-# The node whose journal a call names: the name of the folder above `log`.
+# The node whose log a call names: the name of the folder above `log`.
 function node(line) { return match(line, /counter\/[0-9]+\/log\//) ? substr(line, RSTART + 8, 1) : "" }
 { thread = $1; line = $0 }
 /<\.\.\. (fdatasync|fsync) resumed/ && / = 0$/ { ended(under_way[thread]); next }
@@ -23,7 +23,7 @@ function node(line) { return match(line, /counter\/[0-9]+\/log\//) ? substr(line
   next
 }
 # A command ends in "+++".
-/ (write|pwrite64)\(/ && /\.jnl>/ && /\+\+\+/ { written[node(line)] = NR; next }
+/ pwritev\(/ && /\.log>/ && /\+\+\+/ { written[node(line)] = NR; next }
 / write\(1</ && /node 1 counts/ {
   synced = ""
   count = 0

@@ -61,7 +61,7 @@ impl DataDir {
     /// [`DataDirError::Io`].
     pub fn create(path: impl Into<PathBuf>, identity: &Identity) -> Result<DataDir, DataDirError> {
         let path = path.into();
-        fs::create_dir_all(&path).map_err(failed("create", &path))?;
+        create_directory(&path).map_err(failed("create", &path))?;
         refuse_content(&path)?;
         let lock = lock(&path)?;
         let stored = IdentityFile {
@@ -236,11 +236,37 @@ impl Identity {
     }
 }
 
+/// Creates a directory that only its owner may open, and those around it, as far as they do not
+/// exist. Their names are durable then.
+fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let created = match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && parent != path => {
+            create_directory(parent)?;
+            builder.create(path)
+        }
+        created => created,
+    };
+    match created {
+        Ok(()) => File::open(parent)?.sync_all(),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Keeps other processes out until the file is dropped.
 fn lock(directory: &Path) -> Result<File, DataDirError> {
     let path = directory.join(LOCK);
     let mut options = File::options();
-    let options = options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(&path).map_err(failed("open", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -293,8 +319,8 @@ pub(super) fn write_new(directory: &Path, name: &str, text: &str) -> io::Result<
 /// How many bytes of the disk all files in a directory take. Files that vanish meanwhile count
 /// nothing.
 ///
-/// A journal has its full length from the beginning, but takes only what was written to it. On
-/// systems that do not tell the blocks of a file, its length counts.
+/// A file may be longer than the blocks that it takes. On systems that do not tell the blocks of a
+/// file, its length counts.
 pub fn disk_bytes(directory: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(directory) else {
         return 0;

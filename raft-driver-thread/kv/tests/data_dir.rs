@@ -35,7 +35,24 @@ fn a_data_directory_knows_its_server() {
     assert_eq!(DataDir::identity_of(&path).unwrap(), joined);
 }
 
-/// Like a journal, which has its full length from the beginning.
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_open_a_data_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("new/data");
+    let directory = DataDir::create(&path, &identity()).unwrap();
+    directory.save_settings("").unwrap();
+    directory.mark_log_begun().unwrap();
+    assert_eq!(mode(&path), 0o700);
+    for file in fs::read_dir(&path).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+/// Like a log's segment, which has its full length from the beginning.
 #[cfg(unix)]
 #[test]
 fn disk_bytes_counts_what_was_written_however_long_the_files_are() {

@@ -4,11 +4,13 @@
 use clap::Parser;
 use raft_driver_thread::raft_proto::{Entries, Entry, EntryId, MemberRole, Membership};
 use raft_driver_thread::storage::StorageError;
+use raft_driver_thread::storage::disk::files::System;
 use raft_driver_thread::storage::disk::{self, Inspection};
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// How many bytes of a payload are printed.
 const SHOWN_BYTES: usize = 32;
@@ -48,11 +50,12 @@ fn main() -> ExitCode {
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut printed = Ok(());
-    let inspected = disk::inspect(&cli.folder, |entries| {
+    let each = |entries: &Entries| {
         if cli.entries && printed.is_ok() {
             printed = print_entries(&mut out, entries, cli.json);
         }
-    });
+    };
+    let inspected = disk::inspect_with(Arc::new(System), &cli.folder, each, print_progress);
     let is_damaged = match &inspected {
         Ok(found) => !found.problems.is_empty(),
         Err(StorageError::Damaged { .. }) => true,
@@ -104,6 +107,16 @@ fn not_a_data_folder(folder: &Path) -> Option<String> {
     Some(format!(
         "{shown} is not the data folder of a node: it holds no file {MARKER}; {hint}"
     ))
+}
+
+/// Tells a person who waits how much is read.
+fn print_progress(done: u64, total: u64) {
+    /// Less than that is read at once.
+    const LARGE: u64 = 256 << 20;
+    if total >= LARGE && io::stderr().is_terminal() {
+        let end = if done == total { "\n" } else { "" };
+        eprint!("\rread {} of {} MiB{end}", done >> 20, total >> 20);
+    }
 }
 
 fn print_found(
@@ -180,6 +193,7 @@ fn members_json(membership: &Membership) -> Value {
 }
 
 fn found_json(found: &Inspection) -> Value {
+    let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
     let identity = found.identity.as_ref();
     let snapshot = found.snapshot.as_ref().map(|meta| {
         json!({
@@ -209,6 +223,6 @@ fn found_json(found: &Inspection) -> Value {
         "snapshot": snapshot,
         "log": log,
         "writes": found.writes,
-        "problems": found.problems,
+        "problems": problems,
     })
 }

@@ -161,8 +161,8 @@ pub trait SnapshotSink: io::Write + Send {
 /// Why a storage could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The operating system refused. The node steps down and stops. Make room, replace the disk, or
-    /// correct the permissions, and start the node again.
+    /// The operating system refused, for another reason than those below. The node steps down and
+    /// stops. Look at the disk, and start the node again.
     #[error("{what}: {source}")]
     Io {
         /// What the storage was doing, and with which file.
@@ -170,9 +170,51 @@ pub enum StorageError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// Bytes are not what was written. The node does not start with them. Give it a new id and an
-    /// empty folder, and let it join the cluster anew.
-    #[error("{} is damaged: {what}", path.display())]
+    /// The disk, or the node's share of it, is full. The node stops, and has lost nothing.
+    #[error("{what}: {source}. Make room on that disk, and start the node again")]
+    NoSpace {
+        /// What the storage was doing, and with which file.
+        what: String,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// The file system may only be read, as some become when their disk fails.
+    #[error("{what}: {source}. Check the disk, mount it for writing, and start the node again")]
+    ReadOnly {
+        /// What the storage was doing, and with which file.
+        what: String,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// The process' user may not do that with the file.
+    #[error(
+        "{what}: {source}. Give the node's user the right to read and write there, and start it \
+         again"
+    )]
+    PermissionDenied {
+        /// What the storage was doing, and with which file.
+        what: String,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// The process, or the system, has as many open files as it may.
+    #[error(
+        "{what}: {source}. The log is whole. Raise the limit of open files (`ulimit -n`, or \
+         LimitNOFILE of the service), and start the node again"
+    )]
+    TooManyOpenFiles {
+        /// What the storage was doing, and with which file.
+        what: String,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// Bytes are not what was written, and may have been acknowledged. The node does not start with
+    /// them. Give it a new id and an empty folder, and let it join the cluster anew.
+    #[error(
+        "{} is damaged: {what}. Let this node join the cluster anew, under a new id and with an \
+         empty folder",
+        path.display()
+    )]
     Damaged {
         /// The file or folder.
         path: PathBuf,
@@ -186,7 +228,10 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// Another release wrote the folder, in a format that this one cannot read.
-    #[error("{} has format version {found}, this release reads {known}", path.display())]
+    #[error(
+        "{} has format version {found}, this release reads {known}: {}",
+        path.display(), other_version(*found, *known)
+    )]
     UnknownVersion {
         /// The folder.
         path: PathBuf,
@@ -203,13 +248,34 @@ pub enum StorageError {
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What to do with a folder of another version.
+fn other_version(found: u64, known: u64) -> &'static str {
+    if found < known {
+        "start the release that wrote it, or give the node a new id and an empty folder, and let it \
+         join the cluster anew"
+    } else {
+        "start the release that wrote it, or a later one"
+    }
+}
+
 impl StorageError {
-    /// An error of the operating system. `what` says what the storage was doing, and with which
-    /// file.
+    /// An error of the operating system, by its kind. `what` says what the storage was doing, and
+    /// with which file.
     pub fn io(what: impl Into<String>, source: io::Error) -> StorageError {
-        StorageError::Io {
-            what: what.into(),
-            source,
+        /// `EMFILE` and `ENFILE`, which have no kind: the same numbers on all Unix systems.
+        const TOO_MANY: [Option<i32>; 2] = [Some(24), Some(23)];
+        let what = what.into();
+        if cfg!(unix) && TOO_MANY.contains(&source.raw_os_error()) {
+            return StorageError::TooManyOpenFiles { what, source };
+        }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open")]
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StorageError::NoSpace { what, source }
+            }
+            io::ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { what, source },
+            io::ErrorKind::PermissionDenied => StorageError::PermissionDenied { what, source },
+            _ => StorageError::Io { what, source },
         }
     }
 }

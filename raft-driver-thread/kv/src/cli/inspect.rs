@@ -134,7 +134,7 @@ fn print_json(
         last: found.log.map(|(_, last)| last.into()),
         entries: found.entries,
         payload_bytes: found.payload_bytes,
-        problems: found.problems.clone(),
+        problems: found.problems.iter().map(ToString::to_string).collect(),
     };
     let report = Report {
         identity: identity.clone(),

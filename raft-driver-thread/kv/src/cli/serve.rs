@@ -26,7 +26,9 @@ pub(super) fn serve(
         return Err(Failure::usage(what));
     }
     data_dir.check_log_exists()?;
-    let server = Server::start(options.settings()?, identity.clone())?;
+    let settings = options.settings()?;
+    raise_open_files(settings.max_connections)?;
+    let server = Server::start(settings, identity.clone())?;
     data_dir.mark_log_begun()?;
     println!("node {} of cluster {}", identity.node, identity.cluster);
     println!("clients  {}", server.clients_address());
@@ -48,6 +50,16 @@ pub(super) fn serve(
             conflict.map_or(begun, |what| Err(Failure::new(what)))
         }
     }
+}
+
+/// Raises the limit of open files, which each client needs one of.
+fn raise_open_files(clients: usize) -> Result<(), Failure> {
+    /// For the log, snapshots, and the other servers.
+    const OTHERS: u64 = 256;
+    #[cfg(unix)]
+    raft_driver_thread::raise_open_files(clients as u64 + OTHERS)
+        .map_err(|error| Failure::new(format!("{error}; or lower --max-connections")))?;
+    Ok(())
 }
 
 /// Waits for Ctrl-C or SIGTERM.

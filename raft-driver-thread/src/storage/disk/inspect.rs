@@ -1,11 +1,15 @@
 //! Inspects the folder of a node that does not run: what it holds, and whether any of it is
 //! damaged.
 
-use super::files::{self, Mark, SnapshotFiles};
-use super::{DiskStorage, Meta, StorageError, journal, open_database, record, translate};
-use crate::storage::Snapshots;
+use super::damage::Damage;
+use super::files::{Files, Purpose, System};
+use super::folder::{self, FORMAT, failed};
+use super::mark::Acknowledged;
+use super::pieces::Pieces;
+use super::scan::understand;
+use super::snapshots::SnapshotFiles;
+use crate::storage::{Snapshots, StorageError};
 use raft_proto::{Entries, EntryId, HardState, Identity, Index, SnapshotId, SnapshotMeta};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,8 @@ use std::sync::Arc;
 pub struct Inspection {
     /// The folder.
     pub folder: PathBuf,
+    /// Drawn when the folder was made.
+    pub incarnation: u128,
     /// The cluster, the group and the node that it belongs to; `None` before the first write.
     pub identity: Option<Identity>,
     /// The term and the vote.
@@ -40,13 +46,16 @@ pub struct Inspection {
     pub entries: u64,
     /// The bytes of their payloads.
     pub payload_bytes: u64,
-    /// The number of records that hold the entries.
+    /// How many records hold the entries.
     pub records: u64,
-    /// How many calls of [`write`](crate::storage::Storage::write) the database holds.
+    /// The number of the last record.
     pub writes: u64,
-    /// What is damaged, and in which file or folder. Unless this is empty, a node does not start,
-    /// or stops later.
-    pub problems: Vec<String>,
+    /// What the node may have acknowledged: with damage it may be more than what is left.
+    pub acknowledged: Acknowledged,
+    /// At the log's end lies a part of a write that was never acknowledged. A start drops it.
+    pub is_torn: bool,
+    /// What is damaged. A node starts only if this is empty.
+    pub problems: Vec<Damage>,
 }
 
 impl fmt::Display for Inspection {
@@ -89,8 +98,20 @@ impl fmt::Display for Inspection {
             None => writeln!(f, "log         empty")?,
         }
         writeln!(f, "writes      {}", self.writes)?;
+        writeln!(f, "incarnation {:032x}", self.incarnation)?;
+        if self.is_torn {
+            writeln!(
+                f,
+                "torn        a write at the end that was never acknowledged; a start drops it"
+            )?;
+        }
         for problem in &self.problems {
             writeln!(f, "DAMAGED     {problem}")?;
+        }
+        if !self.problems.is_empty() {
+            let Acknowledged { last, hard_state } = self.acknowledged;
+            let term = hard_state.term;
+            writeln!(f, "promised    entry {last} and term {term} at most")?;
         }
         match self.problems.len() {
             0 => write!(
@@ -103,176 +124,104 @@ impl fmt::Display for Inspection {
 }
 
 /// Reads everything in the folder of a node that does not run, compares it with its checksums, and
-/// continues after what is damaged. Every record of entries that can be read is given to `each`,
-/// in the log's order. Opening the database drops a write at the journal's end that is incomplete,
-/// as a start of the node does.
+/// continues after what is damaged. The entries of every record that can be read are given to
+/// `each`, in the log's order. Changes nothing. [`DiskStorage::open`](super::DiskStorage::open)
+/// and loading the snapshot succeed if there is no problem, and only then.
 ///
 /// # Errors
 ///
-/// [`StorageError::Damaged`] if the damage prevents the database from being opened.
 /// [`StorageError::InUse`] if a node uses the folder, [`StorageError::UnknownVersion`] if another
-/// version wrote it, [`StorageError::Io`] if it is missing or cannot be read.
+/// version wrote it, [`StorageError::Damaged`] if its file `FORMAT` is damaged, and those of the
+/// operating system.
 pub fn inspect(
     folder: impl AsRef<Path>,
+    each: impl FnMut(&Entries),
+) -> Result<Inspection, StorageError> {
+    inspect_with(Arc::new(System), folder, each, |_, _| ())
+}
+
+/// As [`inspect`], in this file system. `progress` is told now and then how many bytes of how many
+/// are read.
+///
+/// # Errors
+///
+/// As [`inspect`].
+pub fn inspect_with(
+    files: Arc<dyn Files>,
+    folder: impl AsRef<Path>,
     mut each: impl FnMut(&Entries),
+    mut progress: impl FnMut(u64, u64),
 ) -> Result<Inspection, StorageError> {
     let folder = folder.as_ref();
-    files::check(folder)?;
-    let lock = files::lock(folder)?;
-    let (database, keyspace) =
-        open_database(folder).map_err(|(is_torn, error)| explain(is_torn, error))?;
-    let storage = DiskStorage {
-        database,
-        keyspace,
-        mark: Mark::open(folder)?,
-        ahead: super::ahead::Ahead::new(folder.join("log")),
-        files: Arc::new(SnapshotFiles::open(folder)?),
+    let format = folder.join(FORMAT);
+    let missing = || failed("read", &format)(io::ErrorKind::NotFound.into());
+    folder::read_format(&*files, folder)?.ok_or_else(missing)?;
+    let _lock = folder::lock(&*files, folder, Purpose::Read)?;
+    let incarnation = folder::read_format(&*files, folder)?.ok_or_else(missing)?;
+    let found = understand(&*files, folder, incarnation, Purpose::Read, &mut progress)?;
+    let snapshots = SnapshotFiles::new(files, folder);
+    let mut inspection = Inspection {
         folder: folder.to_owned(),
-        tidy: super::tidy::Tidy::new(),
-        meta: Meta::default(),
-        records: BTreeMap::new(),
-        is_failed: true, // Never to be written.
-        _lock: lock,
+        incarnation,
+        identity: found.state.identity.clone(),
+        hard_state: found.state.hard_state,
+        snapshot: found.state.snapshot.clone(),
+        log: None,
+        entries: 0,
+        payload_bytes: 0,
+        records: 0,
+        writes: found.tail.seq.saturating_sub(1),
+        acknowledged: found.acknowledged,
+        is_torn: found.tail.is_torn,
+        problems: found.damages.clone(),
     };
-    let inspector = Inspector {
-        problems: Vec::new(),
-        storage,
-    };
-    inspector.run(&mut each)
+    inspection.count(&found.pieces, found.state.floor, &mut each);
+    if let Some(id) = found.state.snapshot_id() {
+        let damage = verify(&snapshots, id)?;
+        inspection.problems.extend(damage);
+    }
+    Ok(inspection)
 }
 
-/// The error of a database that does not open, in this crate's words and with a file where one is
-/// known.
-fn explain(is_torn: bool, error: StorageError) -> StorageError {
-    let StorageError::Damaged { path: log, .. } = error else {
-        return error;
-    };
-    if is_torn {
-        let newest = journal::newest(&log).ok().flatten();
-        StorageError::Damaged {
-            path: newest.map_or(log.clone(), |number| log.join(format!("{number}.jnl"))),
-            what: "a write in this journal does not match its checksum; a start drops it if it \
-                   is the last write and was never acknowledged, and refuses the folder otherwise"
-                .into(),
-        }
-    } else {
-        StorageError::Damaged {
-            path: log,
-            what: "one of the database's files is missing, or does not match its checksum, so \
-                   the log cannot be read"
-                .into(),
-        }
-    }
-}
-
-struct Inspector {
-    storage: DiskStorage,
-    problems: Vec<String>,
-}
-
-impl Inspector {
-    /// Notes a problem in the database.
-    fn log_problem(&mut self, what: &str) {
-        let log = self.storage.folder.join("log");
-        self.problems.push(format!("{}: {what}", log.display()));
-    }
-
-    /// The value; `None` if there is a problem instead, which is noted.
-    fn take<T>(&mut self, read: Result<T, StorageError>) -> Option<T> {
-        read.map_err(|error| self.problems.push(error.to_string()))
-            .ok()
-    }
-
-    fn run(mut self, each: &mut dyn FnMut(&Entries)) -> Result<Inspection, StorageError> {
-        let meta = self.storage.get(record::META);
-        self.storage.meta = self.take(meta).flatten().unwrap_or_default();
-        let checked = self.storage.check_mark();
-        self.take(checked);
-        let identity = self.storage.get(record::IDENTITY);
-        let identity = self.take(identity).flatten();
-        let snapshot: Result<Option<SnapshotMeta>, _> = self.storage.get(record::SNAPSHOT);
-        let snapshot = self.take(snapshot).flatten();
-        let named = snapshot.as_ref().map(|meta| meta.id);
-        if named != self.storage.meta.snapshot {
-            self.log_problem("two records name different snapshots");
-        }
-        if let Some(id) = named {
-            self.verify(id);
-        }
-        let mut found = Inspection {
-            folder: self.storage.folder.clone(),
-            identity,
-            hard_state: self.storage.meta.hard_state,
-            snapshot,
-            log: None,
-            entries: 0,
-            payload_bytes: 0,
-            records: 0,
-            writes: self.storage.meta.writes,
-            problems: Vec::new(),
-        };
-        self.entries(&mut found, each)?;
-        found.problems = self.problems;
-        Ok(found)
-    }
-
-    /// Reads a snapshot to its end, where its checksum is compared.
-    fn verify(&mut self, id: SnapshotId) {
-        let opened = self.storage.files.open(id);
-        let Some(mut reader) = self.take(opened) else {
-            return;
-        };
-        if let Err(error) = io::copy(&mut reader, &mut io::sink()) {
-            let path = self.storage.files.path(id);
-            self.problems.push(format!("{}: {error}", path.display()));
-        }
-    }
-
-    fn entries(
-        &mut self,
-        found: &mut Inspection,
-        each: &mut dyn FnMut(&Entries),
-    ) -> Result<(), StorageError> {
-        let floor = self.storage.meta.floor;
-        let mut next = floor.next();
-        let keyspace = self.storage.keyspace.clone();
-        for pair in keyspace.prefix([record::ENTRIES]) {
-            let read = |error| translate(&self.storage.folder, "read the database", error);
-            let (key, value) = match pair.into_inner().map_err(read) {
-                Ok(pair) => pair,
-                Err(StorageError::Damaged { .. }) => {
-                    // Nobody can tell what would follow.
-                    self.log_problem(&format!("nothing can be read from entry {next} on"));
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            };
-            let entries = match record::decode::<Entries>(&key, &value) {
+impl Inspection {
+    fn count(&mut self, pieces: &Pieces, floor: Index, each: &mut dyn FnMut(&Entries)) {
+        for entries in pieces.by_record(floor) {
+            let entries = match entries {
                 Ok(entries) => entries,
-                Err(what) => {
-                    self.log_problem(&what);
+                Err(error) => {
+                    let log = folder::log_folder(&self.folder);
+                    self.problems.push(Damage::of(&log, error.to_string()));
                     continue;
                 }
             };
-            found.records += 1;
             each(&entries);
-            for entry in entries.iter().filter(|entry| entry.index() > floor) {
-                self.expect(&mut next, entry.id());
-                let (first, _) = found.log.unwrap_or((entry.id(), entry.id()));
-                found.log = Some((first, entry.id()));
-                found.entries += 1;
-                found.payload_bytes += entry.payload().len() as u64;
-            }
+            let (Some(first), Some(last)) = (entries.iter().next(), entries.last_id()) else {
+                continue;
+            };
+            let first = self.log.map_or(first.id(), |(first, _)| first);
+            self.log = Some((first, last));
+            self.records += 1;
+            self.entries += entries.len() as u64;
+            let payloads = entries.iter().map(|entry| entry.payload().len() as u64);
+            self.payload_bytes += payloads.sum::<u64>();
         }
-        Ok(())
     }
+}
 
-    /// Notes a gap between entries.
-    fn expect(&mut self, next: &mut Index, id: EntryId) {
-        if id.index != *next {
-            let what = format!("entries {next} to {} are missing", id.index.previous());
-            self.log_problem(&what);
+/// Reads a snapshot to its end, where its checksum is compared.
+fn verify(snapshots: &SnapshotFiles, id: SnapshotId) -> Result<Option<Damage>, StorageError> {
+    let path = snapshots.path(id);
+    match snapshots.check(Some(id)) {
+        Ok(()) => {}
+        Err(StorageError::Damaged { what, .. }) => return Ok(Some(Damage::of(&path, what))),
+        Err(other) => return Err(other),
+    }
+    let mut reader = io::BufReader::with_capacity(1 << 20, snapshots.open(id)?);
+    match io::copy(&mut reader, &mut io::sink()) {
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Ok(Some(Damage::of(&path, error.to_string())))
         }
-        *next = id.index.next();
+        Err(error) => Err(failed("read", &path)(error)),
     }
 }

@@ -1,0 +1,162 @@
+//! The acknowledged mark: what this storage may have promised.
+//!
+//! It is written after each sync, and not synced then: so it survives the process, and after a
+//! power failure it is at most too low. What it leaves out then is only the last batch: each record
+//! says, too, up to where the log was synced before it.
+
+use super::files::{FileHandle, Files, Purpose};
+use super::folder::{failed, sync_folder};
+use crate::storage::StorageError;
+use crc32c::crc32c;
+use raft_proto::{EntryId, HardState, Index, NodeId, Term};
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+const BYTES: usize = 80;
+const MAGIC: u64 = u64::from_le_bytes(*b"RAFTMARK");
+
+/// What a storage may have acknowledged: nothing beyond that was ever reported as durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The last entry of the log. The log may have lost entries up to there.
+    pub last: EntryId,
+    /// The term, and the vote in it.
+    pub hard_state: HardState,
+}
+
+/// What the mark says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MarkContent {
+    /// The last record that was synced.
+    pub(super) seq: u64,
+    /// Its checksum.
+    pub(super) checksum: u32,
+    pub(super) acknowledged: Acknowledged,
+}
+
+impl MarkContent {
+    fn encode(&self, incarnation: u128) -> Vec<u8> {
+        let Acknowledged { last, hard_state } = self.acknowledged;
+        let vote = hard_state.voted_for;
+        let mut bytes = Vec::with_capacity(BYTES);
+        bytes.extend_from_slice(&MAGIC.to_le_bytes());
+        bytes.extend_from_slice(&incarnation.to_le_bytes());
+        let numbers = [
+            self.seq,
+            last.index.0,
+            last.term.0,
+            hard_state.term.0,
+            vote.map_or(0, |node| node.0),
+            u64::from(vote.is_some()),
+        ];
+        for number in numbers {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.checksum.to_le_bytes());
+        let checksum = crc32c(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8], incarnation: u128) -> Option<MarkContent> {
+        let number = |at: usize| {
+            let bytes = bytes.get(24 + at * 8..)?.first_chunk()?;
+            Some(u64::from_le_bytes(*bytes))
+        };
+        let content = MarkContent {
+            seq: number(0)?,
+            checksum: u32::from_le_bytes(*bytes.get(72..)?.first_chunk()?),
+            acknowledged: Acknowledged {
+                last: EntryId {
+                    index: Index(number(1)?),
+                    term: Term(number(2)?),
+                },
+                hard_state: HardState {
+                    term: Term(number(3)?),
+                    voted_for: (number(5)? == 1).then_some(NodeId(number(4)?)),
+                },
+            },
+        };
+        // Equal bytes mean an equal checksum, magic number and incarnation.
+        (content.encode(incarnation) == bytes).then_some(content)
+    }
+}
+
+/// The file of the mark, once the log has begun.
+pub(super) struct Mark {
+    file: Box<dyn FileHandle>,
+    path: PathBuf,
+    incarnation: u128,
+}
+
+/// What is found in place of a mark.
+pub(super) enum Found {
+    /// The log was never begun.
+    None,
+    Mark(Mark, MarkContent),
+    Damaged,
+}
+
+fn path_of(folder: &Path) -> PathBuf {
+    folder.join("mark")
+}
+
+impl Mark {
+    /// Reads the mark, and changes nothing.
+    pub(super) fn find(
+        files: &dyn Files,
+        folder: &Path,
+        incarnation: u128,
+        purpose: Purpose,
+    ) -> Result<Found, StorageError> {
+        let path = path_of(folder);
+        let file = match files.open(&path, purpose) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::None),
+            Err(error) => return Err(failed("open", &path)(error)),
+        };
+        let mut bytes = [0; BYTES + 1];
+        let read = file.read_at(&mut bytes, 0).map_err(failed("read", &path))?;
+        // No more than there is room for.
+        let Some(content) = MarkContent::decode(&bytes[..read], incarnation) else {
+            return Ok(Found::Damaged);
+        };
+        let mark = Mark {
+            file,
+            path,
+            incarnation,
+        };
+        Ok(Found::Mark(mark, content))
+    }
+
+    /// Makes the mark of a log that is about to begin, durably.
+    pub(super) fn create(
+        files: &dyn Files,
+        folder: &Path,
+        incarnation: u128,
+    ) -> Result<Mark, StorageError> {
+        let path = path_of(folder);
+        let aside = folder.join("mark.partial");
+        let file = files.open(&aside, Purpose::Create);
+        let mark = Mark {
+            file: file.map_err(failed("make", &aside))?,
+            path: path.clone(),
+            incarnation,
+        };
+        mark.write(&MarkContent::default())?;
+        mark.sync()?;
+        files.rename(&aside, &path).map_err(failed("make", &path))?;
+        sync_folder(files, folder)?;
+        Ok(mark)
+    }
+
+    pub(super) fn write(&self, content: &MarkContent) -> Result<(), StorageError> {
+        let bytes = content.encode(self.incarnation);
+        let written = self.file.write_at(&mut [IoSlice::new(&bytes)], 0);
+        written.map_err(failed("write", &self.path))
+    }
+
+    pub(super) fn sync(&self) -> Result<(), StorageError> {
+        self.file.sync().map_err(failed("sync", &self.path))
+    }
+}

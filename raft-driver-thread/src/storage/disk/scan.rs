@@ -1,0 +1,451 @@
+//! Understands a folder's log, and changes nothing.
+//!
+//! # Torn or damaged
+//!
+//! Where the next record should begin and no whole one does, the log either ends, perhaps in a
+//! write that a power failure tore, or has lost what was acknowledged. It ends there if nothing
+//! says that the next record was synced. These say so:
+//!
+//! * the [mark](super::mark), if its number is as high;
+//! * any whole record further on that says that the log was synced as far before it was written;
+//! * another segment after this one: a segment is begun when all records before it are synced;
+//! * that the record is a segment's first one, which is synced before the segment has its name.
+
+use super::damage::Damage;
+use super::files::{Files, Purpose};
+use super::folder::{failed, log_folder};
+use super::mark::{Acknowledged, Found, Mark, MarkContent};
+use super::pieces::Pieces;
+use super::reader::Reader;
+use super::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
+use super::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
+use super::state::{Spans, State};
+use crate::storage::StorageError;
+use raft_proto::Index;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+/// What is read at a time.
+const WINDOW: u64 = 1 << 20;
+
+/// Where the log ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tail {
+    /// Where the next record goes in the newest segment.
+    pub(super) offset: u64,
+    /// Its number.
+    pub(super) seq: u64,
+    /// The checksum of the record before it.
+    pub(super) previous: u32,
+    /// The records up to this one are known to be synced.
+    pub(super) synced: u64,
+    /// The first one after them begins here.
+    pub(super) unsynced_from: u64,
+    /// Part of a write lies behind, which was never acknowledged.
+    pub(super) is_torn: bool,
+}
+
+/// What a log consists of.
+pub(super) struct Understood {
+    pub(super) state: State,
+    pub(super) spans: Spans,
+    pub(super) pieces: Pieces,
+    /// In order. Empty if the log was not begun.
+    pub(super) segments: VecDeque<SegmentFile>,
+    /// Older segments of which nothing is needed.
+    pub(super) leftovers: Vec<PathBuf>,
+    pub(super) mark: Option<Mark>,
+    pub(super) tail: Tail,
+    /// Empty if everything that was acknowledged is there.
+    pub(super) damages: Vec<Damage>,
+    pub(super) acknowledged: Acknowledged,
+}
+
+/// How much of how much is read.
+pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// Reads all of the log. `purpose` is that of the newest segment and the mark.
+pub(super) fn understand(
+    files: &dyn Files,
+    folder: &Path,
+    incarnation: u128,
+    purpose: Purpose,
+    progress: Progress<'_>,
+) -> Result<Understood, StorageError> {
+    let log = log_folder(folder);
+    let mut scan = Scan::new(log.clone(), incarnation);
+    let mark = match Mark::find(files, folder, incarnation, purpose)? {
+        Found::None => None,
+        Found::Mark(mark, content) => {
+            scan.mark = content;
+            Some(mark)
+        }
+        Found::Damaged => {
+            let what = "it is not what was written to it";
+            scan.damages.push(Damage::of(&folder.join("mark"), what));
+            None
+        }
+    };
+    let (segments, leftovers) = find_segments(files, &log, incarnation, purpose)?;
+    if mark.is_none() && !segments.is_empty() && scan.damages.is_empty() {
+        let what = "the acknowledged mark is missing";
+        scan.damages.push(Damage::of(&folder.join("mark"), what));
+    }
+    let lengths = segments.iter().map(|segment| segment.file.length());
+    let lengths: Result<Vec<u64>, _> = lengths.collect();
+    let lengths = lengths.map_err(failed("read", &log))?;
+    let total: u64 = lengths.iter().sum();
+    let mut done = 0;
+    for (at, segment) in segments.iter().enumerate() {
+        let scanned = scan.segment(segment, segments.get(at + 1));
+        scanned.map_err(failed("read", &segment.path))?;
+        done += lengths[at]; // As many as segments.
+        progress(done, total);
+    }
+    scan.finish(segments.is_empty());
+    let acknowledged = scan.acknowledged();
+    Ok(Understood {
+        state: scan.state,
+        spans: scan.spans,
+        pieces: scan.pieces,
+        segments,
+        leftovers,
+        mark,
+        tail: scan.tail,
+        damages: scan.damages,
+        acknowledged,
+    })
+}
+
+/// What is known about records that are not there.
+struct Evidence {
+    /// Up to this one they were synced for certain.
+    acknowledged: u64,
+    /// The last entry of these.
+    last: Index,
+    /// Whole headers lie about.
+    is_torn: bool,
+}
+
+struct Scan {
+    log: PathBuf,
+    incarnation: u128,
+    mark: MarkContent,
+    state: State,
+    spans: Spans,
+    pieces: Pieces,
+    tail: Tail,
+    /// A record was read.
+    is_begun: bool,
+    /// The checksum of the record before is known.
+    is_chained: bool,
+    /// The records that are not known to be synced: their numbers, and where they begin.
+    unsynced: VecDeque<(u64, u64)>,
+    damages: Vec<Damage>,
+}
+
+impl Scan {
+    fn new(log: PathBuf, incarnation: u128) -> Scan {
+        Scan {
+            log,
+            incarnation,
+            mark: MarkContent::default(),
+            state: State::default(),
+            spans: Spans::default(),
+            pieces: Pieces::default(),
+            tail: Tail::default(),
+            is_begun: false,
+            is_chained: false,
+            unsynced: VecDeque::new(),
+            damages: Vec::new(),
+        }
+    }
+
+    fn damage(&mut self, path: &Path, what: impl Into<String>) {
+        self.damages.push(Damage::of(path, what));
+    }
+
+    fn segment(
+        &mut self,
+        segment: &SegmentFile,
+        newer: Option<&SegmentFile>,
+    ) -> std::io::Result<()> {
+        let place = Place::in_segment(self.incarnation, segment.number);
+        let mut reader = Reader::new(&*segment.file, place, WINDOW)?;
+        self.header(segment);
+        self.tail.offset = SEGMENT_HEADER as u64;
+        self.unsynced.clear();
+        // Where this segment ends; `None` if nobody knows, or if it is the newest.
+        let end_seq = newer
+            .and_then(|newer| newer.header)
+            .map(|header| header.first_seq);
+        let mut evidence = None;
+        while newer.is_none() || end_seq != Some(self.tail.seq) {
+            let offset = self.tail.offset;
+            if let Some(record) = reader.record(offset)?.filter(|it| self.follows(&it.header)) {
+                self.take(segment, &record);
+                continue;
+            }
+            if newer.is_some() && end_seq.is_none() {
+                return Ok(()); // The newer one's header is damaged.
+            }
+            let evidence = match &mut evidence {
+                Some(known) => known,
+                none => none.insert(self.evidence(segment, newer, &mut reader)?),
+            };
+            if self.tail.seq > evidence.acknowledged {
+                self.tail.is_torn = evidence.is_torn && self.damages.is_empty();
+                break;
+            }
+            self.skip(segment, evidence, &mut reader)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the segment's header, and that the segment continues the one before.
+    fn header(&mut self, segment: &SegmentFile) {
+        let Some(header) = segment.header else {
+            let what = "the segment's header is not what was written";
+            let mut damage = Damage::of(&segment.path, what);
+            damage.bytes = Some((0, SEGMENT_HEADER as u64));
+            self.damages.push(damage);
+            self.is_chained = false;
+            return;
+        };
+        let is_first = self.tail.seq == 0;
+        let continues = header.first_seq == self.tail.seq
+            && (!self.is_chained || header.previous == self.tail.previous);
+        if !is_first && !continues && self.damages.is_empty() {
+            self.damage(
+                &segment.path,
+                "the segment does not continue the one before it",
+            );
+        }
+        self.tail.seq = header.first_seq;
+        self.tail.previous = header.previous;
+        self.is_chained = true;
+    }
+
+    fn follows(&self, header: &RecordHeader) -> bool {
+        let is_next = header.seq == self.tail.seq || self.tail.seq == 0;
+        is_next && (!self.is_chained || header.previous == self.tail.previous)
+    }
+
+    /// What says that the records from here on were acknowledged, or not.
+    fn evidence(
+        &self,
+        segment: &SegmentFile,
+        newer: Option<&SegmentFile>,
+        reader: &mut Reader<'_>,
+    ) -> std::io::Result<Evidence> {
+        if let Some(newer) = newer.and_then(|newer| newer.header) {
+            return Ok(Evidence {
+                acknowledged: newer.first_seq.saturating_sub(1),
+                last: newer.next_index.previous(),
+                is_torn: false,
+            });
+        }
+        let first = segment.header.map_or(0, |header| header.first_seq);
+        let mut evidence = Evidence {
+            acknowledged: self.mark.seq.max(first).max(self.tail.synced),
+            last: self.mark.acknowledged.last.index,
+            is_torn: false,
+        };
+        let mut offset = self.tail.offset;
+        while let Some((at, header)) = reader.find(offset)? {
+            evidence.is_torn = true;
+            evidence.acknowledged = evidence.acknowledged.max(header.synced);
+            offset = at + ALIGNMENT;
+        }
+        Ok(evidence)
+    }
+
+    fn take(&mut self, segment: &SegmentFile, record: &Record) {
+        let header = record.header;
+        let begin = self.tail.offset;
+        if header.seq == self.mark.seq && record.header.checksum != self.mark.checksum {
+            let what = format!("record {} is not the one that the mark names", header.seq);
+            self.record_damage(segment, header.length(), what);
+        }
+        let taken = match header.kind {
+            Kind::State => {
+                let extra = record.state_extra();
+                extra.is_some_and(|extra| self.take_state(record, extra))
+            }
+            Kind::Write => self.take_write(segment, record).is_some(),
+        };
+        if !taken {
+            let what = format!("record {} contradicts those before it", header.seq);
+            self.record_damage(segment, header.length(), what);
+        }
+        self.is_begun = true;
+        self.tail.synced = self
+            .tail
+            .synced
+            .max(header.synced)
+            .max(self.mark.seq.min(header.seq));
+        self.unsynced.push_back((header.seq, begin));
+        while self
+            .unsynced
+            .front()
+            .is_some_and(|(seq, _)| *seq <= self.tail.synced)
+        {
+            self.unsynced.pop_front();
+        }
+        self.tail.offset = begin + header.length();
+        self.tail.seq = header.seq + 1;
+        self.tail.previous = record.header.checksum;
+        self.is_chained = true;
+        let unsynced = self.unsynced.front().map(|(_, begin)| *begin);
+        self.tail.unsynced_from = unsynced.unwrap_or(self.tail.offset);
+    }
+
+    fn record_damage(&mut self, segment: &SegmentFile, length: u64, what: String) {
+        let mut damage = Damage::of(&segment.path, what);
+        damage.bytes = Some((self.tail.offset, length));
+        self.damages.push(damage);
+    }
+
+    /// Returns whether the state is the one that the records before amount to.
+    fn take_state(&mut self, record: &Record, extra: StateExtra) -> bool {
+        let stored = State::of_record(record.header.hard_state, extra);
+        let mut expected = self.state.clone();
+        // It is the first one of its segment, or of the next instance.
+        let instance = stored.instance;
+        if instance == expected.instance + 1 {
+            expected.instance = instance;
+        }
+        let fits = stored == expected || !self.is_begun || !self.damages.is_empty();
+        self.state = stored;
+        fits
+    }
+
+    /// `None` if the record does not continue the log.
+    fn take_write(&mut self, segment: &SegmentFile, record: &Record) -> Option<()> {
+        let extra = record.write_extra()?;
+        let appended = record.appended()?;
+        let (effect, continues) = self.state.apply(record.header.hard_state, &extra, appended);
+        self.spans.apply(effect);
+        self.pieces.apply(effect);
+        if let Some(appended) = appended {
+            let (begin, length) = (self.tail.offset, record.header.length());
+            self.spans
+                .append(appended, segment.number, begin, begin + length);
+            self.pieces.push(record.clone(), appended.last.index);
+        }
+        let is_ours = self.state.identity.as_ref();
+        let is_ours = is_ours.is_none_or(|it| it.group_id == record.header.group);
+        (is_ours && (continues.is_ok() || !self.damages.is_empty())).then_some(())
+    }
+
+    /// Notes the damage of the record that should be here, of those that were acknowledged,
+    /// and goes on behind it.
+    fn skip(
+        &mut self,
+        segment: &SegmentFile,
+        evidence: &Evidence,
+        reader: &mut Reader<'_>,
+    ) -> std::io::Result<()> {
+        let offset = self.tail.offset;
+        let seq = self.tail.seq;
+        let header = reader.header(offset)?.filter(|header| self.follows(header));
+        if let Some(header) = header {
+            let what = format!("the body of record {seq} is not what was written");
+            let entries = header.last().map(|last| (header.first, last));
+            self.skip_to(segment, offset + header.length(), entries, what);
+            self.tail.seq = seq + 1;
+            self.tail.previous = header.checksum;
+            self.state.last.index = header.last().unwrap_or(self.state.last.index);
+            return Ok(());
+        }
+        let mut from = offset + ALIGNMENT;
+        let found = loop {
+            match reader.find(from)? {
+                // Records of writes that were dropped may lie about, with numbers that came again.
+                Some((at, header)) if header.seq <= seq => from = at + ALIGNMENT,
+                found => break found,
+            }
+        };
+        let first = self.state.last.index.next();
+        let (end, next_seq, until) = match found {
+            Some((at, header)) => (
+                at,
+                header.seq,
+                header.last().map(|_| header.first.previous()),
+            ),
+            None => (
+                reader.length(),
+                evidence.acknowledged + 1,
+                Some(evidence.last),
+            ),
+        };
+        let entries = until
+            .filter(|until| first <= *until)
+            .map(|until| (first, until));
+        let until = next_seq.saturating_sub(1);
+        let what = format!("records {seq} to {until} are not what was written");
+        self.skip_to(segment, end, entries, what);
+        self.tail.seq = next_seq;
+        self.is_chained = false;
+        Ok(())
+    }
+
+    fn skip_to(
+        &mut self,
+        segment: &SegmentFile,
+        end: u64,
+        entries: Option<(Index, Index)>,
+        what: String,
+    ) {
+        let mut damage = Damage::of(&segment.path, what);
+        damage.bytes = Some((self.tail.offset, end.saturating_sub(self.tail.offset)));
+        damage.entries = entries;
+        self.damages.push(damage);
+        self.tail.offset = end;
+    }
+
+    /// Checks what can only be seen at the end.
+    fn finish(&mut self, is_empty: bool) {
+        let log = self.log.clone();
+        if is_empty && self.mark.seq > 0 {
+            let what = format!(
+                "its segments are gone, {} records were acknowledged",
+                self.mark.seq
+            );
+            self.damage(&log, what);
+        } else if self.mark.seq >= self.tail.seq.max(1) && self.damages.is_empty() {
+            let (last, mark) = (self.tail.seq.saturating_sub(1), self.mark.seq);
+            let what = format!("record {mark} was acknowledged, and {last} is the last one");
+            self.damage(&log, what);
+        }
+        let floor = self.state.floor;
+        let first = self.spans.first();
+        let is_missing = first.map_or(self.state.last.index > floor, |first| first > floor.next());
+        if is_missing && self.damages.is_empty() {
+            let until = first.map_or(self.state.last.index, Index::previous);
+            let mut damage = Damage::of(&log, "a segment is missing");
+            damage.entries = Some((floor.next(), until));
+            self.damages.push(damage);
+        }
+    }
+
+    /// The greatest of everything that a whole record or the mark names.
+    fn acknowledged(&self) -> Acknowledged {
+        let mark = self.mark.acknowledged;
+        let found = Acknowledged {
+            last: self.state.last,
+            hard_state: self.state.hard_state,
+        };
+        let is_newer = (found.hard_state.term, found.hard_state.voted_for.is_some())
+            >= (mark.hard_state.term, mark.hard_state.voted_for.is_some());
+        let is_longer = self.damages.is_empty() || found.last.index >= mark.last.index;
+        Acknowledged {
+            last: if is_longer { found.last } else { mark.last },
+            hard_state: if is_newer {
+                found.hard_state
+            } else {
+                mark.hard_state
+            },
+        }
+    }
+}
