@@ -40,7 +40,7 @@ impl Connection {
                 };
                 done.unwrap_or_else(Reply::from)
             }
-            request @ (AdminCommand::Join { .. }
+            request @ (AdminCommand::Join(_)
             | AdminCommand::Promote(_)
             | AdminCommand::Leave(_)
             | AdminCommand::Transfer(_)) => {

@@ -6,6 +6,7 @@ use super::group_commit::LastActive;
 use super::node_options::largest_entry;
 use super::outcome::CommandError;
 use super::reads::Reads;
+use super::refused::RefusedServers;
 use super::router::Router;
 use super::session::Session;
 use crate::resp::{ParseLimits, RequestLimits};
@@ -21,6 +22,7 @@ pub(super) struct ServerContext {
     pub(super) clients: Arc<ClientRegistry>,
     pub(super) settings: Settings,
     pub(super) identity: Identity,
+    pub(super) refused: Arc<RefusedServers>,
     pub(super) started: Instant,
     pub(super) clients_port: u16,
     pub(super) limits: RequestLimits,
@@ -34,6 +36,7 @@ impl ServerContext {
         settings: Settings,
         identity: Identity,
         router: Arc<Router>,
+        refused: Arc<RefusedServers>,
         clients_port: u16,
     ) -> ServerContext {
         let session = Session::new(router.clone());
@@ -54,6 +57,7 @@ impl ServerContext {
             },
             max_transaction_bytes: largest_entry,
             identity,
+            refused,
             started: Instant::now(),
             clients_port,
             settings,

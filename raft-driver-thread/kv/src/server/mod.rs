@@ -20,6 +20,7 @@
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
 //! | `info` | what a server reports of itself |
+//! | `refused` | servers with other founders, or another history |
 //! | `forward`, `addresses` | this server as a client of the others |
 //! | `background` | expiry, registration, promotion, events of the node |
 //! | `http` | probes and metrics |
@@ -50,6 +51,7 @@ mod multi;
 mod node_options;
 mod outcome;
 mod reads;
+mod refused;
 mod router;
 mod session;
 mod tls;
@@ -58,10 +60,11 @@ pub use error::ServerError;
 
 use super::settings::{Identity, Settings};
 use super::state::{Machine, ServerAddress};
-use background::NodeEvents;
+use background::{Background, NodeEvents};
 use context::ServerContext;
 use forward::Forwarder;
 use node_options::{node_options, tcp_options};
+use raft_driver_thread::raft_proto::{Incarnation, Seq};
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::tcp::TcpTransport;
 use raft_driver_thread::{Node, StopReason};
@@ -75,6 +78,9 @@ use tokio::sync::watch;
 
 /// How long clients have to receive their last replies when a server stops.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
+
+/// The pause before a server is asked again whether its first write is on disk.
+const INCARNATION_PAUSE: Duration = Duration::from_millis(5);
 
 /// A running server. Dropping it kills it, which is safe at any moment.
 pub struct Server {
@@ -128,8 +134,15 @@ impl Server {
         );
         let router = Arc::new(router);
         let record = server_record(&settings, &identity, clients);
-        runtime.spawn(background::run(router.clone(), identity.clone(), record));
-        let context = ServerContext::new(settings, identity, router, clients.port());
+        let refused = events.refused;
+        let background = Background {
+            router: router.clone(),
+            refused: refused.clone(),
+            joined: identity.founders.is_empty(),
+            own: record,
+        };
+        runtime.spawn(background.run());
+        let context = ServerContext::new(settings, identity, router, refused, clients.port());
         let context = Arc::new(context);
         runtime.spawn(listener::accept(listener, acceptor, context.clone()));
         if let Some(pages) = pages {
@@ -143,6 +156,22 @@ impl Server {
             http,
             stopped: events.stopped,
         })
+    }
+
+    /// The incarnation of this server's storage, once it is on disk: a storage that is made anew
+    /// never has it again. `None` if the server stops before.
+    ///
+    /// It is kept in the storage's first write alone, with the log that it stands for. In another
+    /// file it could outlive a log that was lost, and vouch for an empty one.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        loop {
+            let status = self.node.status().ok()?;
+            // A storage that knew its incarnation when it was opened needs no first write.
+            if status.persisted > Seq(0) || status.writes_under_way == 0 {
+                return status.incarnation;
+            }
+            std::thread::sleep(INCARNATION_PAUSE);
+        }
     }
 
     /// Where it listens to clients.
