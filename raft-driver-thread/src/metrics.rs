@@ -15,12 +15,17 @@
 //! | `raft_proposals_total` | counter | commands | given to the core, refused ones included |
 //! | `raft_elections_total` | counter | elections | that the node started as a candidate |
 //! | `raft_rejected_messages_total` | counter | messages | that no correct peer sends |
+//! | `raft_foreign_incarnations` | gauge | members | under whose number another storage spoke (3) |
+//! | `raft_replaced` | gauge | | 1 if another storage has the node's number, else 0 (4) |
+//! | `raft_missing_founders` | gauge | founders | that the founding does not hear; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
 //!
 //! 1. Only on a leader, with a further label `peer`; updated at most ten times a second. 0 for a
 //!    peer that was removed, and after the node has lost leadership.
 //! 2. Until the write was durable, or had failed.
+//! 3. Since the node was started, and until a configuration names that storage. It does not count.
+//! 4. The node does not count then: stop it, or replace the member's disk by its own.
 //!
 //! # Histograms
 //!
@@ -130,6 +135,9 @@ struct Handles {
     is_leader: Gauge,
     commit_index: Gauge,
     apply_lag: Gauge,
+    foreign_incarnations: Gauge,
+    replaced: Gauge,
+    missing_founders: Gauge,
     proposals: Counter,
     elections: Counter,
     rejected_messages: Counter,
@@ -148,6 +156,20 @@ fn describe() {
         "raft_apply_lag_entries",
         Unit::Count,
         "Entries that are committed and not yet applied"
+    );
+    describe_gauge!(
+        "raft_foreign_incarnations",
+        Unit::Count,
+        "Members under whose number another storage spoke, which does not count"
+    );
+    describe_gauge!(
+        "raft_replaced",
+        "1 if another storage has the node's number, else 0"
+    );
+    describe_gauge!(
+        "raft_missing_founders",
+        Unit::Count,
+        "Founders that the founding waits for and that are not heard"
     );
     describe_gauge!(
         "raft_peer_lag_entries",
@@ -193,6 +215,9 @@ impl Metrics {
             is_leader: gauge!("raft_is_leader", "node" => label()),
             commit_index: gauge!("raft_commit_index", "node" => label()),
             apply_lag: gauge!("raft_apply_lag_entries", "node" => label()),
+            foreign_incarnations: gauge!("raft_foreign_incarnations", "node" => label()),
+            replaced: gauge!("raft_replaced", "node" => label()),
+            missing_founders: gauge!("raft_missing_founders", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
             rejected_messages: counter!("raft_rejected_messages_total", "node" => label()),
@@ -215,6 +240,12 @@ impl Metrics {
         handles.is_leader.set(f64::from(u8::from(leads)));
         handles.commit_index.set(raft.commit_index().0 as f64);
         handles.apply_lag.set(lag as f64);
+        let foreign = raft.foreign_incarnations().len();
+        handles.foreign_incarnations.set(foreign as f64);
+        let is_replaced = raft.replaced_by().is_some();
+        handles.replaced.set(f64::from(u8::from(is_replaced)));
+        let missing = raft.missing_founders().count();
+        handles.missing_founders.set(missing as f64);
     }
 
     pub(crate) fn proposed(&self, commands: usize) {

@@ -2,7 +2,10 @@
 
 use crate::error::StopReason;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use raft_proto::{Action, Index, Membership, NodeId, Raft, RoleKind, Term};
+use raft_proto::{
+    Action, ForeignIncarnation, Incarnation, Index, Membership, NodeId, Raft, Rejection, RoleKind,
+    Term,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many events a subscriber may leave unread.
@@ -50,6 +53,25 @@ pub enum NodeEvent {
     /// A follower lost entries that it had acknowledged: remove it, and let it join under a new id.
     LostState {
         /// The follower.
+        peer: NodeId,
+    },
+    /// Another storage spoke under a member's number; it does not count. Comes once for each.
+    ForeignIncarnation(ForeignIncarnation),
+    /// Another storage has this node's number: this node does not count.
+    Replaced {
+        /// The incarnation that the configuration names.
+        named: Incarnation,
+    },
+    /// A node was refused that was given another list of founders under the same cluster id. Comes
+    /// with each of its messages.
+    OtherFounders {
+        /// The node.
+        peer: NodeId,
+    },
+    /// A node was refused whose log began with another founding of the cluster. Comes with each of
+    /// its messages.
+    OtherHistory {
+        /// The node.
         peer: NodeId,
     },
     /// The node stopped. This is the last event.
@@ -145,6 +167,9 @@ pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
             membership: membership.clone(),
         }),
         Action::LostState { peer, .. } => Some(NodeEvent::LostState { peer: *peer }),
+        Action::ForeignIncarnation(found) => Some(NodeEvent::ForeignIncarnation(*found)),
+        Action::Replaced { named, .. } => Some(NodeEvent::Replaced { named: *named }),
+        Action::Rejected { from, reason } => rejection(*from, reason),
         Action::Send { .. }
         | Action::Persist(_)
         | Action::Apply { .. }
@@ -159,13 +184,22 @@ pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
         | Action::Transferred { .. }
         | Action::ChangeProposed { .. }
         | Action::ReadEntries { .. }
-        | Action::Rejected { .. }
         | Action::Refused { .. }
         | Action::EntryRefused { .. }
         | Action::Removed { .. }
-        | Action::ForeignIncarnation(_)
-        | Action::Replaced { .. }
         | Action::Faulted { .. } => None,
+    }
+}
+
+/// Most of what is rejected is told by logs and metrics alone: a peer decides how much of it there
+/// is.
+fn rejection(peer: NodeId, reason: &Rejection) -> Option<NodeEvent> {
+    if *reason == Rejection::OtherFounders {
+        Some(NodeEvent::OtherFounders { peer })
+    } else if matches!(reason, Rejection::OtherHistory { .. }) {
+        Some(NodeEvent::OtherHistory { peer })
+    } else {
+        None
     }
 }
 

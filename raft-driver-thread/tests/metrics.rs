@@ -38,7 +38,7 @@ fn a_node_measures_its_term_leadership_proposals_and_syncs() {
             (key.key().name().to_owned(), value)
         })
         .collect();
-    assert_eq!(measured.len(), 9);
+    assert_eq!(measured.len(), 12);
     let gauge = |value: u64| DebugValue::Gauge((value as f64).into());
     assert_eq!(measured["raft_term"], gauge(status.term.0));
     assert_eq!(measured["raft_is_leader"], gauge(1));

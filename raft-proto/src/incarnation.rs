@@ -28,8 +28,8 @@
 //! if the history is the same, and it votes for such a candidate if the log is as up to date as its
 //! own. Such a candidate counts votes by its own configuration, in which it is named (rule 2).
 //!
-//! What a dismissed node can do is listen. It learns from the answers to its requests, or from the
-//! configurations that a leader sends it, that its number belongs to another disk, and asks no more.
+//! What a dismissed node can do is listen. It learns from the answers to its requests and
+//! acknowledgements, or from the configurations that a leader sends it, that its number belongs to another disk, and asks no more.
 //!
 //! Without [`Config::incarnation`](crate::Config::incarnation) none of this is in force. A cluster
 //! that turns it on later names its members one by one, as a leader hears them, and has no history.
@@ -99,10 +99,18 @@ impl Raft {
         &self.foreign
     }
 
-    /// The founders whose votes a founding candidate still lacks; none once the cluster is founded.
+    /// The storage that has this node's number, as a configuration or a voter has said, if it is
+    /// another one than this node's. See [`Action::Replaced`].
+    pub fn replaced_by(&self) -> Option<Incarnation> {
+        self.replaced_by
+    }
+
+    /// The founders that this node has not heard for two election timeouts, while the cluster is
+    /// being founded, which needs the votes of all of them; none once it is founded.
     pub fn missing_founders(&self) -> impl Iterator<Item = NodeId> + '_ {
         let (own, founding) = (self.config.node_id, self.is_founding());
-        let heard = move |id: &NodeId| *id == own || self.vote_retry.has_answered(*id);
+        let (period, now) = (self.config.election_timeout_max * 2, self.now);
+        let heard = move |id: &NodeId| *id == own || self.vote_retry.heard_within(*id, period, now);
         let voters = self.configurations.membership().voters();
         voters.filter(move |id| founding && !heard(id))
     }
@@ -297,7 +305,8 @@ impl Raft {
             });
     }
 
-    /// A node that asks for votes and could never win is told why, whichever way it asks.
+    /// A node that asks for votes and could never win is told why, whichever way it asks. So is one
+    /// that follows this leader: it would take itself for a member as long as the leader lives.
     pub(crate) fn answer_dismissed(
         &self,
         from: NodeId,
@@ -308,9 +317,10 @@ impl Raft {
         let (asked, lineage) = match message {
             Message::PreVote(request) => (request.term, request.lineage),
             Message::RequestVote(request) => (request.term, request.lineage),
+            // As if it had asked for the next term: its log's lineage is the leader's.
+            Message::AppendEntriesReply(reply) => (reply.term.next(), self.lineage()),
             Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(_)
             | Message::InstallSnapshot(_)
             | Message::InstallSnapshotReply(_)
             | Message::PreVoteReply(_)

@@ -206,6 +206,10 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let (index, named) = match dismissal {
             Dismissal::Removed { index } => (index, None),
+            // The answer to another storage under this number, which is not reached any more.
+            Dismissal::OtherIncarnation { named, .. } if Some(named) == self.incarnation() => {
+                return Ok(());
+            }
             Dismissal::OtherIncarnation { index, named } => (index, Some(named)),
             // It is founded with neither, until the lists are the same.
             Dismissal::OtherFounders => return Err(Rejection::OtherFounders),

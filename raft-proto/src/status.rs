@@ -1,13 +1,15 @@
 //! One struct that shows a node's state.
 
 use crate::error::Fault;
+use crate::incarnation::ForeignIncarnation;
 use crate::membership::Membership;
 use crate::message::{MessageLimits, SnapshotId};
 use crate::progress::{Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Role, RoleKind};
-use crate::types::{EntryId, Index, NodeId, Seq, Term, Time};
+use crate::types::{EntryId, Incarnation, Index, NodeId, Seq, Term, Time};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// What a node knows of itself and, if it leads, of its followers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,17 @@ pub struct Status {
     pub rejected: u64,
     /// Rejected messages that show a broken safety property. Anything but 0 is an emergency.
     pub safety_violations: u64,
+    /// Its storage: [`Raft::incarnation`].
+    pub incarnation: Option<Incarnation>,
+    /// The storage that has its number, if it is another one: this node does not count then. See
+    /// [`Action::Replaced`](crate::Action::Replaced).
+    pub replaced_by: Option<Incarnation>,
+    /// The storages that spoke to it under a member's number and do not count:
+    /// [`Raft::foreign_incarnations`].
+    pub foreign_incarnations: Vec<ForeignIncarnation>,
+    /// While the cluster is being founded, the founders that it has not heard for two election
+    /// timeouts: [`Raft::missing_founders`].
+    pub missing_founders: Vec<NodeId>,
     /// Why this instance has faulted, if so.
     pub fault: Option<Fault>,
     /// Its followers, if it leads; and members that it has removed, until they know that.
@@ -78,6 +91,8 @@ pub struct PeerStatus {
     pub state: PeerState,
     /// When it was last heard in this term.
     pub heard_at: Option<Time>,
+    /// Whether that is less than an election timeout ago.
+    pub is_active: bool,
     /// What it takes in one message, if it was heard in this term.
     pub limits: Option<MessageLimits>,
     /// The first entry that it lacks and that fits no message that it takes.
@@ -104,7 +119,7 @@ pub enum PeerState {
 }
 
 impl Peer {
-    fn status(&self) -> PeerStatus {
+    fn status(&self, timeout: Duration, now: Time) -> PeerStatus {
         PeerStatus {
             id: self.id,
             match_index: self.match_index,
@@ -120,6 +135,7 @@ impl Peer {
                 },
             },
             heard_at: self.heard_at,
+            is_active: self.heard_within(timeout, now),
             limits: self.limits,
             too_large: self.too_large.map(|entry| entry.index),
         }
@@ -131,7 +147,9 @@ impl Raft {
     pub fn status(&self) -> Status {
         let (peers, command_limit) = match &self.role {
             Role::Leader(leader) => {
-                let peers = leader.peers.iter().map(Peer::status).collect();
+                let (timeout, now) = (self.config.election_timeout_max, self.now);
+                let peers = leader.peers.iter();
+                let peers = peers.map(|peer| peer.status(timeout, now)).collect();
                 (peers, Some(leader.command_limit))
             }
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => (Vec::new(), None),
@@ -157,6 +175,10 @@ impl Raft {
             withheld: self.outbox.len(),
             rejected: self.peer_faults.rejected(),
             safety_violations: self.peer_faults.safety_violations(),
+            incarnation: self.incarnation(),
+            replaced_by: self.replaced_by,
+            foreign_incarnations: self.foreign.clone(),
+            missing_founders: self.missing_founders().collect(),
             fault: self.fault,
             peers,
             command_limit: command_limit.map(|limit| limit.bytes),

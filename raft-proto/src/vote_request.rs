@@ -92,6 +92,12 @@ impl VoteRetry {
         voters.any(|it| it.voter == voter && it.has_answered)
     }
 
+    /// Whether `voter` was heard within the last `period`.
+    pub(crate) fn heard_within(&self, voter: NodeId, period: Duration, now: Time) -> bool {
+        let mut voters = self.voters.iter();
+        voters.any(|it| it.voter == voter && it.at.after(period) > now)
+    }
+
     /// The voters that get a copy: heard within `period` before the request was sent last, or
     /// since.
     pub(crate) fn missing(&self, period: Duration) -> impl Iterator<Item = NodeId> + '_ {

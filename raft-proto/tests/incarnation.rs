@@ -201,6 +201,19 @@ fn a_voter_made_anew_does_not_elect_a_node_without_the_acknowledged_entry() {
     assert_eq!(cluster.applied(behind), ["x"]);
 }
 
+/// It hears a leader, and so asks nobody for votes.
+#[test]
+fn a_founder_made_anew_that_follows_a_leader_learns_that_it_does_not_count() {
+    let mut cluster = cluster(3);
+    let leader = leader(&mut cluster);
+    let lost = others(leader)[0];
+    wipe(&mut cluster, lost, founders(3));
+    run(&mut cluster, 5 * SECOND, &[]);
+    assert_eq!(leaders(&cluster), [leader]);
+    assert!(has_said(&cluster, lost, is_replaced));
+    assert_eq!(cluster.raft(lost).replaced_by(), Some(first(lost)));
+}
+
 #[test]
 fn two_of_three_made_anew_elect_nobody_and_the_survivor_says_so() {
     let mut cluster = cluster(3);

@@ -423,6 +423,7 @@ fn status() -> (Status, Config) {
         next_index: Index(4),
         state: PeerState::Probe,
         heard_at: None,
+        is_active: false,
         limits: None,
         too_large: None,
     });

@@ -368,8 +368,9 @@ pub enum DataDirError {
     },
     /// The server has run before, and its log does not exist any more.
     #[error(
-        "{} is gone: a server without its log must not go on under its number. Restore the log, or \
-         remove the server (`raft-kv leave`) and let another one join", path.display()
+        "{} is gone: a server without its log must not go on with this data directory. Restore the \
+         log; or replace the lost disk: `raft-kv join` with the server's --id and a new --data",
+        path.display()
     )]
     LogMissing {
         /// The directory of the log.

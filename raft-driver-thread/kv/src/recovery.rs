@@ -7,8 +7,8 @@ use super::data_dir::{DataDir, DataDirError};
 use super::settings::{Founder, Identity};
 use super::state::{BackupSummary, Machine, Operation, Payload, StoredKey, read_backup};
 use raft_driver_thread::raft_proto::{
-    ClusterId, Compaction, Entries, EntryId, EntryKind, GroupId, HardState, Index, Member,
-    Membership, NodeId, Seq, SnapshotId, SnapshotMeta, Term, Write,
+    ClusterId, Compaction, Entries, EntryId, EntryKind, GroupId, HardState, HistoryId, Index,
+    Member, Membership, NodeId, Seq, SnapshotId, SnapshotMeta, Term, Write,
 };
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::storage::{Storage, StorageError};
@@ -324,6 +324,11 @@ fn write_state(
     let voter =
         |founder: &Founder| Member::voter(NodeId(founder.node)).with_context(founder.peers.clone());
     let membership = Membership::of(identity.founders.iter().map(voter));
+    // This storage is the founding of a history of its own, in which its disk is named.
+    let incarnation = fresh_incarnation();
+    let named = membership.members().iter().cloned();
+    let named = named.map(|member| member.with_incarnation(incarnation));
+    let named = Membership::of(named).with_history(HistoryId(incarnation.0));
     let mut storage = DiskStorage::open(data_dir.log_dir())?;
     storage.recover()?;
     let mut sink = storage.snapshots().create()?;
@@ -334,8 +339,8 @@ fn write_state(
         cluster_id: ClusterId(identity.cluster),
         group_id: GroupId(0),
         node_id: NodeId(identity.node),
-        bootstrap: membership.clone(),
-        incarnation: Some(fresh_incarnation()),
+        bootstrap: membership,
+        incarnation: Some(incarnation),
     };
     let first = Write {
         seq: Seq(1),
@@ -345,7 +350,10 @@ fn write_state(
             voted_for: None,
         }),
         compact: Some(Box::new(Compaction {
-            snapshot: SnapshotMeta { id, membership },
+            snapshot: SnapshotMeta {
+                id,
+                membership: named,
+            },
             drop_through: last.index,
         })),
         ..Write::default()

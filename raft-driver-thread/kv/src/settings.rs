@@ -126,7 +126,7 @@ pub struct Identity {
     /// The cluster's id, drawn when it was founded. Servers of different clusters do not talk to
     /// each other.
     pub cluster: u64,
-    /// The server's node id, which no other server ever uses.
+    /// The server's node id. Which disk speaks under it, the storage's first write says alone.
     pub node: u64,
     /// The voters with which the cluster was founded; empty if this server joined later.
     #[serde(default)]

@@ -9,8 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_kv::resp::table::{self, KeyPositions};
 use raft_kv::resp::{
-    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, LibraryAttribute,
-    LocalCommand, Request, parse,
+    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, Join, LibraryAttribute,
+    LocalCommand, Replace, Request, parse,
 };
 use raft_kv::state::{Command, Expiry, Reply, Set};
 use support::{LIMITS, b, error, parsed};
@@ -155,6 +155,10 @@ fn unsupported_commands_are_refused_with_a_reason() {
             "raft join 1 nowhere",
             "'nowhere' is not an address: give host:port",
         ),
+        ("raft join 1 a:1 xyz", "no incarnation"),
+        ("raft join 1 a:1 10000000000000000", "no incarnation"),
+        ("raft join 1 a:1 1f again", "syntax"),
+        ("raft join 1 a:1 1f replace 1", "syntax"),
         ("raft join 1 a:0", "not an address"),
         ("raft join 1 a:65536", "not an address"),
     ] {
@@ -307,6 +311,15 @@ fn commands_about_the_connection_are_understood() {
     assert_eq!(names, Err(Reply::Error(expected.into())));
 }
 
+fn joined(incarnation: Option<u64>, replace: Replace) -> Request {
+    Request::Admin(AdminCommand::Join(Join {
+        node: 4,
+        peers: "[::1]:70".into(),
+        incarnation,
+        replace,
+    }))
+}
+
 #[test]
 fn commands_about_sessions_and_the_cluster_are_understood() {
     let once = Request::Once {
@@ -319,12 +332,14 @@ fn commands_about_sessions_and_the_cluster_are_understood() {
         ("session open", Request::OpenSession),
         ("session close 7", Request::CloseSession(7)),
         ("raft status", Request::Admin(AdminCommand::Status)),
+        ("raft join 4 [::1]:70", joined(None, Replace::Lost)),
         (
-            "raft join 4 [::1]:70",
-            Request::Admin(AdminCommand::Join {
-                node: 4,
-                peers: "[::1]:70".into(),
-            }),
+            "raft join 4 [::1]:70 fedcba9876543210",
+            joined(Some(0xfedc_ba98_7654_3210), Replace::Lost),
+        ),
+        (
+            "raft join 4 [::1]:70 1f replace",
+            joined(Some(0x1f), Replace::Any),
         ),
         ("raft leave 4", Request::Admin(AdminCommand::Leave(4))),
         (

@@ -17,7 +17,11 @@ Look at a cluster:  raft-kv status
 Exit codes: 0 success, 1 failure, 2 wrong arguments";
 
 pub(super) const INIT: &str = "\
-Every founder is given the list of all founders. Settings that are given here are kept in the
+Every founder is given the same list of all founders. The cluster is founded once all of them
+run; from then on a majority suffices. A founder whose data directory was lost is not made anew
+with init, but replaced: see `raft-kv help join`.
+
+Settings that are given here are kept in the
 data directory, in raft-kv.toml, and used by every start. A password is not kept: use
 --password-file.
 
@@ -52,8 +56,7 @@ Examples:
 
 pub(super) const LEAVE: &str = "\
 Any server can be asked. The removed server keeps running, without any effect on the cluster,
-until it is stopped. A node id is never used again: to bring the machine back, let it join under
-a new id.
+until it is stopped. To bring the machine back, let it join with a new data directory.
 
 Examples:
   raft-kv leave --id 3 --server 127.0.0.1:6379";
@@ -66,7 +69,8 @@ is known.
   node     node id                    leads    * marks the leader
   role     leader, follower,          term     the term that it is in
            candidate, pre-candidate,
-           learner; unreachable, or unknown if its address is not known yet
+           learner; unreachable, or unknown if its address is not known yet;
+           replaced if another disk has its number
   commit   the last entry that it     applied  the last entry that its
            knows to be committed               replies reflect
   lag      committed entries that     match    up to where the leader knows
@@ -75,6 +79,10 @@ is known.
                                                of its disk
   clients  how many are connected     version  of raft-kv
   address  for clients
+
+A warning says what is wrong with the disks of the servers, and what to do: founders that the
+founding waits for, a disk that speaks under a member's number and does not count, servers with
+other founders or another history. The servers log the same.
 
 Examples:
   raft-kv status --server 127.0.0.1:6379 --server 127.0.0.1:6380
@@ -161,8 +169,15 @@ Makes the data directory, runs the server, and has the cluster add it. The serve
 all data, and then becomes a voter. From then on start it with `raft-kv start`. If this command
 is interrupted, repeat it.
 
+A member whose disk is lost is replaced by this command with the member's node id and a new data
+directory. The new disk holds none of the votes and entries that the lost one acknowledged, so it
+receives all data before it votes. If the member's server runs and is well, the command is
+refused, unless --replace is given. A disk that was replaced does not count any more.
+
 Examples:
   raft-kv join --data four --id 4 --clients 127.0.0.1:6382 --peers 127.0.0.1:7004 \\
+    --server 127.0.0.1:6379
+  raft-kv join --data new-two --id 2 --clients 127.0.0.1:6380 --peers 127.0.0.1:7002 \\
     --server 127.0.0.1:6379";
 
 pub(super) const COMPLETIONS: &str = "\

@@ -10,7 +10,7 @@ use std::path::Path;
 /// `raft-kv init`.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
-    /// The server's node id, from 1 on; never use it again for another server
+    /// The server's node id, from 1 on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     id: u64,
     /// The cluster's id, the same for all founders; `drawn` draws one and prints it
@@ -49,6 +49,7 @@ pub(super) fn run(arguments: InitArgs) -> Result<(), Failure> {
         println!(
             "run `raft-kv init` for the other founders with the same --founder and --cluster {cluster}"
         );
+        println!("the cluster is founded once all founders run");
     }
     println!("run it with: raft-kv start --data {}", data.display());
     Ok(())

@@ -22,9 +22,12 @@ pub(super) struct JoinArgs {
     /// reached, the next is tried
     #[arg(long = "server", value_name = "HOST:PORT", required = true, value_parser = server_address)]
     servers: Vec<String>,
-    /// The new server's node id, which no server of the cluster ever had
+    /// The new server's node id; that of a member whose disk is lost, to replace the disk
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     id: u64,
+    /// Replace the disk of a member with this node id, even if its server runs and is well
+    #[arg(long)]
+    replace: bool,
     /// The address at which the other servers reach this one, if it is not that of --peers
     #[arg(long, value_name = "HOST:PORT")]
     advertise_peers: Option<String>,
@@ -70,9 +73,15 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     }
     make(&data, &identity, given, config)?;
     let id = arguments.id.to_string();
-    serve(options, &DataDir::open(&data)?, |_| {
-        let mut client = access.any(&arguments.servers)?;
-        client.call(&[b"RAFT", b"JOIN", id.as_bytes(), peers.as_bytes()])?;
+    serve(options, &DataDir::open(&data)?, |server| {
+        // A data directory of a release without incarnations has none; then the leader hears it.
+        let incarnation = server.incarnation().map(|it| it.to_string());
+        let option = arguments.replace.then_some("REPLACE");
+        let option = option.filter(|_| incarnation.is_some());
+        let words = ["RAFT", "JOIN", &id, &peers].into_iter();
+        let words = words.chain(incarnation.as_deref()).chain(option);
+        let words: Vec<_> = words.map(str::as_bytes).collect();
+        access.any(&arguments.servers)?.call(&words)?;
         println!("node {id} is a member now; it becomes a voter as soon as it has all data");
         Ok(())
     })

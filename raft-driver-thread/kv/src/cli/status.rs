@@ -8,6 +8,7 @@ use crate::status::{MemberStatus, NodeStatus};
 use clap::Args;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,11 @@ fn print(reports: &[MemberReport]) {
         if let Some(error) = &report.error {
             println!("node {}: {error}", report.node);
         }
+    }
+    // Several servers see the same.
+    let warnings: BTreeSet<_> = all().flat_map(NodeStatus::warnings).collect();
+    for warning in warnings {
+        println!("warning: {warning}");
     }
     if leader.is_none() {
         println!("there is no leader among the servers that replied");

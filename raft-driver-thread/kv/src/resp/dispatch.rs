@@ -153,7 +153,7 @@ fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
         return Err(parse::syntax_error());
     };
     match request {
-        AdminCommand::Join { .. }
+        AdminCommand::Join(_)
         | AdminCommand::Leave(_)
         | AdminCommand::Promote(_)
         | AdminCommand::Transfer(_) => {

@@ -146,12 +146,7 @@ pub enum AdminCommand {
     /// Returns the cluster as this server sees it, as JSON.
     Status,
     /// Adds a server.
-    Join {
-        /// Its node id.
-        node: u64,
-        /// Where the other servers reach it: host:port.
-        peers: String,
-    },
+    Join(Join),
     /// Removes a server, by its node id.
     Leave(u64),
     /// Makes a learner a voter once it has caught up, by its node id.
@@ -183,6 +178,28 @@ pub enum AdminCommand {
         /// [`Promote`](AdminCommand::Promote) and [`Transfer`](AdminCommand::Transfer).
         request: Box<AdminCommand>,
     },
+}
+
+/// A server that is to become a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Its node id.
+    pub node: u64,
+    /// Where the other servers reach it: host:port.
+    pub peers: String,
+    /// The incarnation of its storage; `None`: the leader names the one that it hears.
+    pub incarnation: Option<u64>,
+    /// The disks of a member with this number that it may replace.
+    pub replace: Replace,
+}
+
+/// Which disk of a member another one may replace under its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Only one that the leader does not hear.
+    Lost,
+    /// Any, also one that is well.
+    Any,
 }
 
 /// The server for which a request is meant. By now, another server may have its address.

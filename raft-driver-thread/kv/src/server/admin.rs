@@ -26,7 +26,7 @@ impl Connection {
             AdminCommand::Forward { .. } | AdminCommand::Here { .. } => {
                 Reply::error("ERR", "only servers send this, over the port for servers")
             }
-            request @ (AdminCommand::Join { .. }
+            request @ (AdminCommand::Join(_)
             | AdminCommand::Promote(_)
             | AdminCommand::Leave(_)
             | AdminCommand::Transfer(_)) => {

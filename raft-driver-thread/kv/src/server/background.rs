@@ -1,15 +1,18 @@
 //! Background tasks: the leader proposes the time, so that keys expire; a server registers its
-//! address, and asks to become a voter once it has caught up; the node's events are passed on.
+//! address, asks to become a voter once it has caught up, and logs what `status` warns of; the
+//! node's events are passed on.
 
+use super::info;
+use super::refused::RefusedServers;
 use super::router::Router;
-use crate::settings::Identity;
 use crate::state::{Machine, Operation, ServerAddress};
 use crate::status::AgreedSettings;
 use bytes::Bytes;
 use raft_driver_thread::Node;
 use raft_driver_thread::NodeEvent;
 use raft_driver_thread::StopReason;
-use raft_driver_thread::raft_proto::{MemberRole, RoleKind};
+use raft_driver_thread::raft_proto::{MemberRole, RoleKind, Status};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,6 +26,9 @@ const REGISTRATION_TICKS: u32 = 11;
 
 /// After how many of those intervals a server saves the time.
 const SAVE_TICKS: u32 = 10;
+/// For how many of those checks a founding may lack founders before that is logged: servers are
+/// started one after the other.
+const FOUNDING_CHECKS: u32 = 5;
 
 /// The node's events, for tasks to wait for.
 pub(crate) struct NodeEvents {
@@ -30,81 +36,132 @@ pub(crate) struct NodeEvents {
     pub(crate) count: watch::Receiver<u64>,
     /// Why the node stopped, once it has.
     pub(crate) stopped: watch::Receiver<Option<StopReason>>,
+    /// Those that the node refuses.
+    pub(crate) refused: Arc<RefusedServers>,
 }
 
 impl NodeEvents {
     pub(crate) fn watch(node: &Node<Machine>) -> std::io::Result<NodeEvents> {
         let events = node.subscribe();
         let (counter, count) = watch::channel(0);
+        let refused = Arc::new(RefusedServers::default());
+        let noted = refused.clone();
         let (reason, stopped) = watch::channel(node.stop_reason());
         std::thread::Builder::new()
             .name("kv-events".into())
             .spawn(move || {
                 for event in events {
+                    noted.note(&event);
                     if let NodeEvent::Stopped(why) = event {
                         reason.send_replace(Some(why));
                     }
                     counter.send_modify(|count| *count += 1);
                 }
             })?;
-        Ok(NodeEvents { count, stopped })
+        Ok(NodeEvents {
+            count,
+            stopped,
+            refused,
+        })
     }
 }
 
-/// What a server does in the background.
+/// What a server does in the background, beside its clients' requests.
 pub(crate) struct Background {
     pub(crate) router: Arc<Router>,
-    pub(crate) identity: Identity,
+    pub(crate) refused: Arc<RefusedServers>,
+    /// The server did not found the cluster.
+    pub(crate) joined: bool,
     /// What the others are to know of this server.
-    pub(crate) record: ServerAddress,
+    pub(crate) own: ServerAddress,
     /// The settings of this server that the others must share.
     pub(crate) agreed: AgreedSettings,
     /// Gets a text if they do not.
     pub(crate) conflict: watch::Sender<Option<String>>,
 }
 
-/// Runs until the node stops.
-pub(crate) async fn run(background: Background) {
-    let Background {
-        router,
-        identity,
-        record: own,
-        agreed,
-        conflict,
-    } = background;
-    let mut is_compared = false;
-    let mut ticks = interval(TIME_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut tick = 0;
-    while router.node().stop_reason().is_none() {
-        ticks.tick().await;
-        let times = |machine: &Machine| (machine.time(), machine.next_expiry().is_some());
-        let mut has_expiries = false;
-        if let Ok((time, any)) = router.node().inspect(times).await {
-            router.clock().observe(time);
-            has_expiries = any;
-        }
-        let state = router.node().state();
-        if state.role != RoleKind::Leader && state.leader.is_some() {
-            router.clock().other_leader();
-        }
-        // Before that, what was saved at the last run may still be needed at the next.
-        if has_expiries && router.clock().has_begun() && tick % SAVE_TICKS == 0 {
-            let router = router.clone();
-            // If the thread fails, so does saving.
-            let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;
-        }
-        if has_expiries && router.leads() {
-            propose_time(&router).await;
-        }
-        if tick % REGISTRATION_TICKS == 0 {
-            is_compared = is_compared || compare(&router, &agreed, &conflict).await;
-            register(&router, &own).await;
-            if identity.founders.is_empty() {
-                ask_for_promotion(&router, &own).await;
+impl Background {
+    /// Runs until the node stops.
+    pub(crate) async fn run(self) {
+        let router = &self.router;
+        let mut is_compared = false;
+        let mut ticks = interval(TIME_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = 0;
+        let mut warnings = Warnings::default();
+        while router.node().stop_reason().is_none() {
+            ticks.tick().await;
+            keep_time(router, tick).await;
+            if tick % REGISTRATION_TICKS == 0 {
+                if let Some(status) = status(router).await {
+                    warnings.log(&status, &self.refused);
+                }
+                is_compared = is_compared || compare(router, &self.agreed, &self.conflict).await;
+                register(router, &self.own).await;
+                if self.joined {
+                    ask_for_promotion(router, &self.own).await;
+                }
             }
+            tick = (tick + 1) % (REGISTRATION_TICKS * SAVE_TICKS);
         }
-        tick = (tick + 1) % (REGISTRATION_TICKS * SAVE_TICKS);
+    }
+}
+
+/// The clock follows the state's time, is saved, and goes into the log while keys may expire.
+async fn keep_time(router: &Arc<Router>, tick: u32) {
+    let times = |machine: &Machine| (machine.time(), machine.next_expiry().is_some());
+    let mut has_expiries = false;
+    if let Ok((time, any)) = router.node().inspect(times).await {
+        router.clock().observe(time);
+        has_expiries = any;
+    }
+    let state = router.node().state();
+    if state.role != RoleKind::Leader && state.leader.is_some() {
+        router.clock().other_leader();
+    }
+    // Before that, what was saved at the last run may still be needed at the next.
+    if has_expiries && router.clock().has_begun() && tick % SAVE_TICKS == 0 {
+        let router = router.clone();
+        // If the thread fails, so does saving.
+        let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;
+    }
+    if has_expiries && router.leads() {
+        propose_time(router).await;
+    }
+}
+
+/// What was warned of at the last check. Each warning is logged once, as long as it holds.
+#[derive(Default)]
+struct Warnings(BTreeMap<String, Warning>);
+
+#[derive(Clone, Copy, Default)]
+struct Warning {
+    checks: u32,
+    is_logged: bool,
+}
+
+impl Warnings {
+    fn log(&mut self, status: &Status, refused: &RefusedServers) {
+        let disks = info::disks(status, refused);
+        let members = info::members(status, &BTreeMap::new());
+        let leader = status.leader.map(|leader| leader.0);
+        let current = disks.warnings(status.id.0, leader, &members);
+        let due = if disks.missing_founders.is_empty() {
+            1
+        } else {
+            FOUNDING_CHECKS
+        };
+        let mut checked = BTreeMap::new();
+        for text in current {
+            let mut warning = self.0.get(&text).copied().unwrap_or_default();
+            warning.checks += 1;
+            if warning.checks >= due && !warning.is_logged {
+                tracing::error!(node = %status.id, "{text}");
+                warning.is_logged = true;
+            }
+            checked.insert(text, warning);
+        }
+        self.0 = checked;
     }
 }
 
@@ -145,11 +202,19 @@ async fn compare(
     true
 }
 
-/// This server's role in the membership, if it is a member.
-async fn own_role(router: &Router) -> Option<MemberRole> {
+async fn status(router: &Router) -> Option<Status> {
     let node = router.node().clone();
     let status = tokio::task::spawn_blocking(move || node.status()).await;
-    let status = status.ok()?.ok()?;
+    status.ok()?.ok()
+}
+
+/// This server's role in the membership, if it is a member: not if its number belongs to another
+/// disk, which registers its own address and asks for its own promotion.
+async fn own_role(router: &Router) -> Option<MemberRole> {
+    let status = status(router).await?;
+    if status.replaced_by.is_some() {
+        return None;
+    }
     let mut members = status.membership.members().iter();
     Some(members.find(|member| member.id == status.id)?.role)
 }

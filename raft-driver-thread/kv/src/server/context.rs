@@ -8,6 +8,7 @@ use super::node_options::largest_entry;
 use super::outcome::CommandError;
 use super::output::OutputLimits;
 use super::reads::Reads;
+use super::refused::RefusedServers;
 use super::router::Router;
 use super::session::Session;
 use crate::resp::{ParseLimits, RequestLimits};
@@ -23,6 +24,7 @@ pub(super) struct ServerContext {
     pub(super) clients: Arc<ClientRegistry>,
     pub(super) settings: Settings,
     pub(super) identity: Identity,
+    pub(super) refused: Arc<RefusedServers>,
     pub(super) started: Instant,
     pub(super) clients_port: u16,
     pub(super) output_limits: Arc<OutputLimits>,
@@ -37,6 +39,7 @@ impl ServerContext {
         settings: Settings,
         identity: Identity,
         router: Arc<Router>,
+        refused: Arc<RefusedServers>,
         clients_port: u16,
     ) -> ServerContext {
         let session = Session::new(router.clone());
@@ -63,6 +66,7 @@ impl ServerContext {
             },
             max_transaction_bytes: settings.max_transaction_bytes,
             identity,
+            refused,
             started: Instant::now(),
             clients_port,
             settings,

@@ -2,9 +2,10 @@
 
 use super::context::ServerContext;
 use crate::config::ByteSize;
+use super::refused::{RefusedFor, RefusedServers};
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
-use crate::status::{AgreedSettings, MemberStatus, NodeStatus};
+use crate::status::{AgreedSettings, DiskStatus, ForeignDisk, MemberStatus, NodeStatus};
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{Member, MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
@@ -79,13 +80,35 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         uptime_seconds: context.started.elapsed().as_secs(),
         agreed: AgreedSettings::of(&context.settings),
         members: members(&status, &figures.servers),
+        disks: disks(&status, &context.refused),
     })
+}
+
+/// Which disks speak under the members' numbers.
+pub(super) fn disks(status: &Status, refused: &RefusedServers) -> DiskStatus {
+    let foreign = status.foreign_incarnations.iter();
+    let foreign = foreign.map(|found| ForeignDisk {
+        node: found.node.0,
+        named: found.named.to_string(),
+        spoken: found.spoken.map(|spoken| spoken.to_string()),
+    });
+    DiskStatus {
+        incarnation: status.incarnation.map(|it| it.to_string()),
+        replaced_by: status.replaced_by.map(|named| named.to_string()),
+        foreign: foreign.collect(),
+        missing_founders: status.missing_founders.iter().map(|node| node.0).collect(),
+        other_founders: refused.for_reason(RefusedFor::OtherFounders),
+        other_histories: refused.for_reason(RefusedFor::OtherHistory),
+    }
 }
 
 fn role(status: &Status) -> String {
     let own = |member: &&Member| member.id == status.id;
     let member = status.membership.members().iter().find(own);
     let is_learner = member.is_some_and(|member| member.role == MemberRole::Learner);
+    if status.replaced_by.is_some() {
+        return "replaced".into();
+    }
     match status.role {
         RoleKind::Leader => "leader",
         RoleKind::Candidate => "candidate",
@@ -96,7 +119,7 @@ fn role(status: &Status) -> String {
     .into()
 }
 
-fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus> {
+pub(super) fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus> {
     let describe = |member: &Member| {
         let peer = status.peers.iter().find(|peer| peer.id == member.id);
         let is_own_leader = member.id == status.id && status.role == RoleKind::Leader;
@@ -114,6 +137,10 @@ fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<MemberStatus
             peers: String::from_utf8_lossy(&member.context).into_owned(),
             clients: servers.get(&member.id.0).cloned(),
             match_index: own.or_else(|| peer.map(|peer| peer.match_index.0)),
+            incarnation: member.incarnation.map(|it| it.to_string()),
+            is_active: peer
+                .map(|peer| peer.is_active)
+                .or(is_own_leader.then_some(true)),
         }
     };
     status.membership.members().iter().map(describe).collect()
@@ -230,6 +257,7 @@ fn raft(status: &NodeStatus) -> String {
         ("raft_disk_bytes", &status.disk_bytes),
         ("raft_sessions", &status.sessions),
     ]);
+    text.push_str(&disk_lines(&status.disks));
     for member in &status.members {
         let clients = member.clients.as_deref().unwrap_or("unknown");
         let (node, role, peers) = (member.node, &member.role, &member.peers);
@@ -239,6 +267,31 @@ fn raft(status: &NodeStatus) -> String {
         );
     }
     text
+}
+
+fn disk_lines(disks: &DiskStatus) -> String {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or("none".into());
+    let list = |nodes: &mut dyn Iterator<Item = u64>| {
+        let nodes: Vec<_> = nodes.map(|node| node.to_string()).collect();
+        if nodes.is_empty() {
+            "none".into()
+        } else {
+            nodes.join(",")
+        }
+    };
+    let foreign = disks.foreign.iter().map(|disk| disk.node);
+    let (missing, founders) = (&disks.missing_founders, &disks.other_founders);
+    lines(&[
+        ("raft_incarnation", &or_none(&disks.incarnation)),
+        ("raft_replaced_by", &or_none(&disks.replaced_by)),
+        ("raft_foreign_incarnations", &list(&mut { foreign })),
+        ("raft_missing_founders", &list(&mut missing.iter().copied())),
+        ("raft_other_founders", &list(&mut founders.iter().copied())),
+        (
+            "raft_other_histories",
+            &list(&mut disks.other_histories.iter().copied()),
+        ),
+    ])
 }
 
 fn keyspace(status: &NodeStatus, expires: u64) -> String {

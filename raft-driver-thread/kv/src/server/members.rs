@@ -6,19 +6,23 @@
 
 use super::outcome::{AttemptError, CommandError, integer};
 use super::router::Router;
-use crate::resp::AdminCommand;
+use crate::resp::{AdminCommand, Join, Replace};
 use crate::state::{Operation, Reply};
 use bytes::Bytes;
 use raft_driver_thread::RequestError;
 use raft_driver_thread::raft_proto::{
-    ChangeError, EntryId, Member, MemberRole, MembershipChange, NodeChange, NodeId, RoleKind,
-    Status, TransferError,
+    ChangeError, EntryId, Incarnation, Member, MemberRole, MembershipChange, NodeChange, NodeId,
+    RoleKind, Status, Time, TransferError,
 };
 use std::sync::Arc;
-use tokio::time::timeout_at;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// The code of the error for a node that is not a member.
 const NOT_A_MEMBER: &str = "NOMEMBER";
+
+/// The pause before the leader is asked again whether it hears a member.
+const LISTENING_PAUSE: Duration = Duration::from_millis(20);
 
 /// Has a request executed by the leader.
 pub(super) async fn execute(
@@ -73,7 +77,7 @@ pub(super) async fn execute_here(
         return Err(lost_leadership());
     }
     match request {
-        AdminCommand::Join { node, peers } => join(router, NodeId(*node), peers).await,
+        AdminCommand::Join(request) => join(router, request).await,
         AdminCommand::Promote(node) => promote(router, NodeId(*node)).await,
         AdminCommand::Leave(node) => leave(router, NodeId(*node)).await,
         AdminCommand::Transfer(target) => transfer(router, target.map(NodeId)).await,
@@ -90,31 +94,107 @@ pub(super) async fn execute_here(
     }
 }
 
-/// A new server becomes a learner. It asks for its promotion itself.
-async fn join(router: &Router, node: NodeId, peers: &str) -> Result<Reply, AttemptError> {
+/// A new server becomes a learner. It asks for its promotion itself. One whose number a member has
+/// takes that member's place, if its disk is lost.
+async fn join(router: &Router, request: &Join) -> Result<Reply, AttemptError> {
+    let node = NodeId(request.node);
+    let incarnation = request.incarnation.map(Incarnation);
+    let mut wanted = Member::learner(node).with_context(request.peers.clone());
+    wanted.incarnation = incarnation;
     let members = status(router).await?.membership;
     let mut others = members.members().iter().filter(|other| other.id != node);
-    if let Some(other) = others.find(|other| other.context == peers.as_bytes()) {
+    if let Some(other) = others.find(|other| other.context == request.peers.as_bytes()) {
         let what = format!(
-            "{peers} is the address of {}: give the one at which {node} is reached, and start it \
-             there",
-            other.id
+            "{} is the address of {}: give the one at which {node} is reached, and start it there",
+            request.peers, other.id
         );
         return Ok(Reply::error("ERR", what));
     }
-    match member(router, node).await? {
-        None => {
-            let member = Member::learner(node).with_context(peers.to_owned());
-            change(router, NodeChange::Set(member)).await?;
-        }
-        Some(member) if member.context == peers.as_bytes() => wait_for_all(router).await?,
-        Some(member) => {
-            let known = String::from_utf8_lossy(&member.context).into_owned();
-            let what = format!("{node} is a member already, at {known}: take another id");
-            return Ok(Reply::error("ERR", what));
-        }
+    let Some(known) = member(router, node).await? else {
+        change(router, NodeChange::Set(wanted)).await?;
+        return Ok(Reply::Ok);
+    };
+    let is_unnamed = known.incarnation.is_none() && known.role == MemberRole::Learner;
+    let is_same_disk = incarnation.is_none() || known.incarnation == incarnation || is_unnamed;
+    let is_same_address = known.context == request.peers.as_bytes();
+    if !is_same_disk {
+        return replace(router, request.replace, &known, wanted).await;
+    }
+    if !is_same_address {
+        let known = String::from_utf8_lossy(&known.context).into_owned();
+        let what = format!("{node} is a member already, at {known}: take another id");
+        return Ok(Reply::error("ERR", what));
+    }
+    if is_unnamed && incarnation.is_some() {
+        change(router, NodeChange::Set(wanted)).await?;
+    } else {
+        wait_for_all(router).await?;
     }
     Ok(Reply::Ok)
+}
+
+/// Another disk takes the place of a member's: as a learner, since it has none of the votes and
+/// entries that the lost one acknowledged.
+async fn replace(
+    router: &Router,
+    allowed: Replace,
+    known: &Member,
+    wanted: Member,
+) -> Result<Reply, AttemptError> {
+    let node = known.id;
+    if allowed == Replace::Lost && is_active(router, node).await? {
+        let named = known
+            .incarnation
+            .map_or("unknown".into(), |it| it.to_string());
+        let what = format!(
+            "{node} is a member and is well, with the disk {named}: take another id; or, if it is \
+             to lose its place to the new disk, stop it, or join with --replace"
+        );
+        return Ok(Reply::error("ERR", what));
+    }
+    if node == router.node().id() {
+        return match router.node().transfer_leadership(None).await {
+            Ok(_) => {
+                let what = "leadership was handed over first".into();
+                Err(AttemptError::NotDone(what))
+            }
+            Err(error) => {
+                let what = format!("{node} leads, and nobody can take over: {error}");
+                Ok(Reply::error("ERR", what))
+            }
+        };
+    }
+    change(router, NodeChange::Set(wanted)).await?;
+    Ok(Reply::Ok)
+}
+
+/// Whether the leader hears the disk that the configuration names for this node, from now on: a
+/// leader that was elected a moment ago has heard nobody yet, and a server that was stopped a
+/// moment ago was heard just before.
+async fn is_active(router: &Router, node: NodeId) -> Result<bool, AttemptError> {
+    // As long as CheckQuorum waits for a sign of life. Heartbeats come more often.
+    let until = Instant::now() + router.election_timeout() * 3 / 2;
+    let before = heard_at(router, node).await?;
+    loop {
+        let heard = heard_at(router, node).await?;
+        if node == router.node().id() || heard > before {
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        sleep(LISTENING_PAUSE).await;
+    }
+}
+
+/// When this leader heard the disk that the configuration names for `node`.
+async fn heard_at(router: &Router, node: NodeId) -> Result<Option<Time>, AttemptError> {
+    let status = status(router).await?;
+    if status.role != RoleKind::Leader {
+        return Err(lost_leadership());
+    }
+    let peer = status.peers.iter().find(|peer| peer.id == node);
+    Ok(peer.and_then(|peer| peer.heard_at))
 }
 
 async fn promote(router: &Router, node: NodeId) -> Result<Reply, AttemptError> {

@@ -21,6 +21,7 @@
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
 //! | `info` | what a server reports of itself |
 //! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
+//! | `refused` | servers with other founders, or another history |
 //! | `background` | expiry, registration, promotion, events of the node |
 //! | `http` | probes and metrics |
 //! | `outcome` | why requests fail |
@@ -52,6 +53,7 @@ mod outcome;
 mod output;
 mod peer_requests;
 mod reads;
+mod refused;
 mod router;
 mod session;
 mod tls;
@@ -66,6 +68,7 @@ use context::ServerContext;
 use forward::Forwarder;
 use node_options::{node_options, tcp_options};
 use peer_requests::PeerRequests;
+use raft_driver_thread::raft_proto::{Incarnation, Seq};
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::tcp::TcpTransport;
 use raft_driver_thread::{Node, StopReason};
@@ -79,6 +82,9 @@ use tokio::sync::watch;
 
 /// How long clients have to receive their last replies when a server stops.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
+
+/// The pause before a server is asked again whether its first write is on disk.
+const INCARNATION_PAUSE: Duration = Duration::from_millis(5);
 
 /// A running server. Dropping it kills it, which is safe at any moment.
 pub struct Server {
@@ -145,14 +151,17 @@ impl Server {
         let router = Arc::new(router);
         let record = server_record(&settings, &identity, clients);
         let (conflict, conflicts) = watch::channel(None);
-        runtime.spawn(background::run(Background {
+        let refused = events.refused;
+        let background = Background {
             router: router.clone(),
-            identity: identity.clone(),
-            record,
+            refused: refused.clone(),
+            joined: identity.founders.is_empty(),
+            own: record,
             agreed: AgreedSettings::of(&settings),
             conflict,
-        }));
-        let context = ServerContext::new(settings, identity, router, clients.port());
+        };
+        runtime.spawn(background.run());
+        let context = ServerContext::new(settings, identity, router, refused, clients.port());
         let context = Arc::new(context);
         peer_requests.start(context.clone(), runtime.handle().clone());
         runtime.spawn(listener::accept(listener, acceptor, context.clone()));
@@ -167,6 +176,22 @@ impl Server {
             stopped: events.stopped,
             conflicts,
         })
+    }
+
+    /// The incarnation of this server's storage, once it is on disk: a storage that is made anew
+    /// never has it again. `None` if the server stops before.
+    ///
+    /// It is kept in the storage's first write alone, with the log that it stands for. In another
+    /// file it could outlive a log that was lost, and vouch for an empty one.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        loop {
+            let status = self.node.status().ok()?;
+            // A storage that knew its incarnation when it was opened needs no first write.
+            if status.persisted > Seq(0) || status.writes_under_way == 0 {
+                return status.incarnation;
+            }
+            std::thread::sleep(INCARNATION_PAUSE);
+        }
     }
 
     /// Where it listens to clients.

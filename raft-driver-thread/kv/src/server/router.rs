@@ -32,6 +32,7 @@ pub(crate) struct Router {
     node: Node<Machine>,
     cluster: u64,
     request_timeout: Duration,
+    election_timeout: Duration,
     largest_entry: usize,
     clock: Clock,
     /// What the commands of entries that this server proposes must not exceed.
@@ -63,6 +64,7 @@ impl Router {
             node,
             cluster,
             request_timeout: settings.request_timeout,
+            election_timeout: settings.election_timeout,
             largest_entry: largest_entry(settings),
             clock: Clock::new(&settings.data),
             limits: Limits {
@@ -86,6 +88,10 @@ impl Router {
 
     pub(crate) fn leads(&self) -> bool {
         self.node.state().role == RoleKind::Leader
+    }
+
+    pub(crate) fn election_timeout(&self) -> Duration {
+        self.election_timeout
     }
 
     /// When a request that begins now times out.

@@ -1,7 +1,7 @@
 //! The commands about sessions and about the cluster.
 
 use super::arguments::{Arguments, Parsed, SHOWN_BYTES, shown, syntax_error};
-use crate::resp::request::{Addressee, AdminCommand, Request};
+use crate::resp::request::{Addressee, AdminCommand, Join, Replace, Request};
 use crate::state::Reply;
 
 pub(crate) fn session_open(_: Arguments) -> Parsed {
@@ -27,7 +27,31 @@ pub(crate) fn join(mut arguments: Arguments) -> Parsed {
         return Err(Reply::error("ERR", message));
     };
     let peers = peers.to_owned();
-    Ok(Request::Admin(AdminCommand::Join { node, peers }))
+    let incarnation = arguments.optional();
+    let incarnation = incarnation.map(|word| incarnation_of(&word)).transpose()?;
+    let replace = match arguments.option().as_deref() {
+        None => Replace::Lost,
+        Some(b"REPLACE") => Replace::Any,
+        Some(_) => return Err(syntax_error()),
+    };
+    arguments.end()?;
+    Ok(Request::Admin(AdminCommand::Join(Join {
+        node,
+        peers,
+        incarnation,
+        replace,
+    })))
+}
+
+/// An incarnation, as `RAFT STATUS` writes it.
+fn incarnation_of(word: &[u8]) -> Result<u64, Reply> {
+    let text = std::str::from_utf8(word).ok();
+    let number = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+    number.ok_or_else(|| {
+        let word = shown(word, SHOWN_BYTES);
+        let message = format_args!("'{word}' is no incarnation: give hexadecimal digits");
+        Reply::error("ERR", message)
+    })
 }
 
 /// Whether the text has the form host:port. Host names are resolved later.

@@ -1,5 +1,9 @@
 //! The status of a server (`RAFT STATUS`), as JSON.
 
+mod disks;
+
+pub use disks::{DiskStatus, ForeignDisk};
+
 use super::settings::Settings;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +16,8 @@ pub struct NodeStatus {
     pub cluster: u64,
     /// The release that it runs.
     pub release: String,
-    /// `leader`, `follower`, `candidate`, `pre-candidate`, or `learner`.
+    /// `leader`, `follower`, `candidate`, `pre-candidate`, or `learner`; `replaced` if another disk
+    /// has its number.
     pub role: String,
     /// currentTerm.
     pub term: u64,
@@ -43,6 +48,16 @@ pub struct NodeStatus {
     pub agreed: AgreedSettings,
     /// The members of the configuration in force, as far as it knows.
     pub members: Vec<MemberStatus>,
+    /// Which disks speak under the members' numbers.
+    #[serde(default)]
+    pub disks: DiskStatus,
+}
+
+impl NodeStatus {
+    /// What an operator has to know about the disks of the cluster, and what to do: a line each.
+    pub fn warnings(&self) -> Vec<String> {
+        self.disks.warnings(self.node, self.leader, &self.members)
+    }
 }
 
 /// The settings that must be the same on all servers: reads under a lease depend on the first two,
@@ -104,6 +119,13 @@ impl AgreedSettings {
     }
 }
 
+impl MemberStatus {
+    /// Whether it has a vote in the configuration, or has had one until a change is complete.
+    fn is_voter(&self) -> bool {
+        self.role != "learner"
+    }
+}
+
 /// A member as another server sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberStatus {
@@ -117,4 +139,11 @@ pub struct MemberStatus {
     pub clients: Option<String>,
     /// matchIndex; only the leader knows it.
     pub match_index: Option<u64>,
+    /// The incarnation that the configuration names, in hexadecimal digits; `None` until a leader
+    /// has named it.
+    #[serde(default)]
+    pub incarnation: Option<String>,
+    /// Whether the leader has heard its disk within an election timeout; only the leader knows it.
+    #[serde(default)]
+    pub is_active: Option<bool>,
 }
