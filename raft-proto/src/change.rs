@@ -93,6 +93,7 @@ impl Raft {
         let next = if is_simple(current, &target) {
             target
         } else {
+            naming::keeps_voters(current, &target)?;
             current.joint_with(&target)
         };
         let size = next.encoded_len();

@@ -198,7 +198,8 @@ impl Life {
                 cluster_id: ClusterId(7),
                 group_id: GroupId(3),
                 node_id: NodeId(1),
-                bootstrap: Membership::new([NodeId(1), NodeId(2)]), incarnation: None,
+                bootstrap: Membership::new([NodeId(1), NodeId(2)]),
+                incarnation: None,
             })
         })
     }

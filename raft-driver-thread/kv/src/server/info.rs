@@ -1,8 +1,8 @@
 //! What a server reports of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::context::ServerContext;
-use crate::config::ByteSize;
 use super::refused::{RefusedFor, RefusedServers};
+use crate::config::ByteSize;
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
 use crate::status::{AgreedSettings, DiskStatus, ForeignDisk, MemberStatus, NodeStatus};
