@@ -17,8 +17,8 @@
 //! 4. *A cluster is founded by all its founders.* Before the first configuration is in the log
 //!    nobody's incarnation is known. So the first leader needs every founder's vote, and its first
 //!    entry names their incarnations, as the votes carried them. If that entry is committed, a
-//!    majority holds it, and refuses a candidate with an empty log (section 5.4.1). A later founding
-//!    would need the votes of all those, and so each of their disks would have to be lost.
+//!    majority holds it, and refuses a candidate with an empty log (section 5.4.1). A later
+//!    founding would need the votes of all those, and so each of their disks would have to be lost.
 //! 5. *Histories never mix.* The founding entry also names the history, which all later
 //!    configurations and all requests carry. A node refuses requests of another history. A cluster
 //!    that was founded again under the same id thus neither overwrites an old disk nor follows it.
@@ -29,7 +29,8 @@
 //! own. Such a candidate counts votes by its own configuration, in which it is named (rule 2).
 //!
 //! What a dismissed node can do is listen. It learns from the answers to its requests and
-//! acknowledgements, or from the configurations that a leader sends it, that its number belongs to another disk, and asks no more.
+//! acknowledgements, or from the configurations that a leader sends it, that its number belongs to
+//! another disk, and asks no more.
 //!
 //! Without [`Config::incarnation`](crate::Config::incarnation) none of this is in force. A cluster
 //! that turns it on later names its members one by one, as a leader hears them, and has no history.
@@ -44,6 +45,7 @@ use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{EntryId, HistoryId, Incarnation, Index, NodeId, Term};
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A storage that speaks under a member's number and is not the one that the configuration names.
@@ -55,6 +57,16 @@ pub struct ForeignIncarnation {
     pub named: Incarnation,
     /// The one that speaks, or `None` if its messages carry none.
     pub spoken: Option<Incarnation>,
+}
+
+impl fmt::Display for ForeignIncarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ForeignIncarnation { node, named, .. } = self;
+        match self.spoken {
+            Some(spoken) => write!(f, "{node} is {named}, not the storage {spoken} that speaks"),
+            None => write!(f, "{node} is {named}, not the unnamed storage that speaks"),
+        }
+    }
 }
 
 /// What becomes of a message, by its sender's incarnation.

@@ -1,5 +1,5 @@
-//! How the incarnations of members come into the configurations: a leader names the storages that it
-//! has heard (`incarnation.rs` says what for).
+//! How the incarnations of members come into the configurations: a leader names the storages that
+//! it has heard (`incarnation.rs` says what for).
 
 use crate::action::Action;
 use crate::error::ChangeError;

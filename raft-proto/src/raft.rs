@@ -495,9 +495,4 @@ impl Raft {
     pub fn membership(&self) -> &Membership {
         self.configurations.membership()
     }
-
-    /// Why this instance has faulted, if so.
-    pub fn fault(&self) -> Option<Fault> {
-        self.fault
-    }
 }

@@ -143,6 +143,11 @@ impl Peer {
 }
 
 impl Raft {
+    /// Why this instance has faulted, if so.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
     /// The state of this node, at this moment.
     pub fn status(&self) -> Status {
         let (peers, command_limit) = match &self.role {

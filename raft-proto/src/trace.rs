@@ -17,7 +17,6 @@
 use crate::action::{Action, InstalledLog, Proposal, Write};
 use crate::entries::Entries;
 use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
-use crate::incarnation::ForeignIncarnation;
 use crate::membership::MemberRole;
 use crate::message::{
     AppendOutcome, Campaign, Dismissal, Lineage, Message, ReadOutcome, SnapshotId, SnapshotOutcome,
@@ -227,7 +226,7 @@ impl Display for Line<'_, Action> {
                 limit,
             } => write!(f, "{peer} cannot take {index}: {size}B, takes {limit}B"),
             Action::Removed { index } => write!(f, "no member any more at {index}"),
-            Action::ForeignIncarnation(found) => foreign(f, found),
+            Action::ForeignIncarnation(found) => write!(f, "{found}"),
             Action::Replaced { index, named } => {
                 write!(f, "replaced by the storage {named} at {index}")
             }
@@ -382,15 +381,6 @@ impl Display for Contents<'_> {
             }
         }
         write!(f, " term={}", message.term())
-    }
-}
-
-/// Another storage under a member's number.
-fn foreign(f: &mut Formatter<'_>, found: &ForeignIncarnation) -> fmt::Result {
-    let ForeignIncarnation { node, named, .. } = found;
-    match found.spoken {
-        Some(spoken) => write!(f, "{node} is {named}, not the storage {spoken} that speaks"),
-        None => write!(f, "{node} is {named}, not the unnamed storage that speaks"),
     }
 }
 

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The number of one server, unique in its cluster.
 ///
-/// A server that lost its disk no longer has the votes and entries that it acknowledged. It may come
-/// back under its number only by a change of the membership that names its new [`Incarnation`].
+/// A server that lost its disk no longer has the votes and entries that it acknowledged. It may
+/// come back under its number only by a change of the membership that names its new
+/// [`Incarnation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub u64);
@@ -35,8 +36,8 @@ impl fmt::Display for Incarnation {
 }
 
 /// The identity of a replicated log: which founding it began with. Two logs of one cluster id can
-/// hold different entries at equal indexes and terms, if all servers were made anew and one old disk
-/// comes back. Their histories differ.
+/// hold different entries at equal indexes and terms, if all servers were made anew and one old
+/// disk comes back. Their histories differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HistoryId(pub u64);

@@ -225,8 +225,8 @@ fn after_a_transfer_that_failed_another_voter_is_the_successor() {
     assert_eq!(target(&mut cluster), Some(first));
 }
 
-// The bug: a leader that knows little, as after its election, chooses a voter that turns out to lack
-// entries, and waits for it although another voter has them all.
+// The bug: a leader that knows little, as after its election, chooses a voter that turns out to
+// lack entries, and waits for it although another voter has them all.
 #[test]
 fn a_leader_that_chose_a_voter_without_its_entries_chooses_again() {
     let mut cluster = settled();

@@ -52,8 +52,8 @@ fn pre_vote() -> Message {
     })
 }
 
-/// What the checker says if n1 takes the term of this reply. A stranger cannot teach a correct core,
-/// so the core takes the term from a member.
+/// What the checker says if n1 takes the term of this reply. A stranger cannot teach a correct
+/// core, so the core takes the term from a member.
 fn verdict(from: NodeId, message: Message, taught_by: NodeId) -> Result<(), Violation> {
     let (mut raft, configurations) = core();
     let mut checker = Strangers::default();

@@ -370,7 +370,12 @@ fn what_lies_behind_a_torn_write_never_continues_the_log() {
                         let length = (torn.begin - offset as usize).min(bytes.len());
                         image.write(file, offset, &bytes[..length]);
                     }
-                    _ => {}
+                    Call::Name(_)
+                    | Call::SyncFolder(_)
+                    | Call::Length(..)
+                    | Call::Write(..)
+                    | Call::Sync(_)
+                    | Call::FailedSync(_) => {}
                 }
             }
             let recovered = load(&Disk::holding(image)).unwrap();

@@ -12,9 +12,9 @@
 //! [`CheckQuorum::On`] is configured.
 //!
 //! And the other way round: a leader whose clock makes it step down has heard no majority for an
-//! election timeout. A voter counts as heard when it became one: nobody can have answered as a voter
-//! before that. Here only replies to AppendEntries of the leader's own term count. A leader whose
-//! own disk has made no progress for as long steps down by another rule.
+//! election timeout. A voter counts as heard when it became one: nobody can have answered as a
+//! voter before that. Here only replies to AppendEntries of the leader's own term count. A leader
+//! whose own disk has made no progress for as long steps down by another rule.
 //!
 //! Cost: a note for each message, and a pass over the voters for each tick of a leader.
 

@@ -92,7 +92,7 @@ impl Background {
         while router.node().stop_reason().is_none() {
             ticks.tick().await;
             keep_time(router, tick).await;
-            if tick % REGISTRATION_TICKS == 0 {
+            if tick.is_multiple_of(REGISTRATION_TICKS) {
                 if let Some(status) = status(router).await {
                     warnings.log(&status, &self.refused);
                 }
@@ -120,7 +120,7 @@ async fn keep_time(router: &Arc<Router>, tick: u32) {
         router.clock().other_leader();
     }
     // Before that, what was saved at the last run may still be needed at the next.
-    if has_expiries && router.clock().has_begun() && tick % SAVE_TICKS == 0 {
+    if has_expiries && router.clock().has_begun() && tick.is_multiple_of(SAVE_TICKS) {
         let router = router.clone();
         // If the thread fails, so does saving.
         let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;

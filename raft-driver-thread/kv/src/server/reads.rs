@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 /// By how much a key may have expired that the leader has not removed yet: it proposes the time
-/// more often. After all servers were down, it has not done so yet, and the keys that expired meanwhile
-/// must not be served.
+/// more often. After all servers were down, it has not done so yet, and the keys that expired
+/// meanwhile must not be served.
 const OVERDUE: u64 = 500;
 
 /// Whether a read looks for keys that have expired and are still there.
