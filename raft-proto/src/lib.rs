@@ -151,6 +151,8 @@
 //! | membership: roles, joint configurations (section 6, thesis 4) | [`Membership`] in `membership.rs`; both halves of a quorum in `quorum.rs` |
 //! | membership: the latest configuration in the log is in force | `configurations.rs` |
 //! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
+//! | disk identity: who a member is, and what it says that counts | `incarnation.rs`; how a configuration names a storage: `naming.rs` |
+//! | a cluster is founded by all its founders | `Raft::elects`, `Raft::founding_membership` in `incarnation.rs` |
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
 //! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |

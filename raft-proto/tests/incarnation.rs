@@ -497,3 +497,82 @@ fn members_that_join_are_named_as_the_leader_hears_them() {
         assert_eq!(member.unwrap().incarnation, Some(first(2)));
     }
 }
+
+/// The new disk would vote in the old half, in the place of the one that is lost.
+#[test]
+fn a_joint_change_exchanges_no_voters_disk() {
+    let mut cluster = cluster(3);
+    let leader = leader(&mut cluster);
+    let [lost, other] = others(leader)[..] else {
+        panic!()
+    };
+    wipe(&mut cluster, lost, Start::Join);
+    let node = NodeId(lost);
+    let nodes = vec![
+        NodeChange::Set(Member::learner(node).with_incarnation(anew(lost))),
+        NodeChange::Demote(NodeId(other)),
+    ];
+    let change = MembershipChange {
+        nodes,
+        readiness: Readiness::Forced,
+        expected: None,
+    };
+    let id = RequestId(9);
+    let actions = cluster.input(leader, Input::ChangeMembership { id, change });
+    let named = first(lost);
+    let outcome = Err(ChangeError::OtherIncarnation { node, named });
+    assert!(actions.contains(&Action::ChangeProposed { id, outcome }));
+}
+
+/// If the power failed before, the storage would be another one, and what was heard of this one
+/// would be named.
+#[test]
+fn a_storage_says_nothing_before_its_incarnation_is_on_it() {
+    let mut cluster = cluster(3);
+    cluster.queue.clear();
+    cluster.node(1).disk = Disk::Manual;
+    wipe(&mut cluster, 1, founders(3));
+    let asks = |cluster: &mut Cluster| {
+        let message = Message::PreVote(PreVote {
+            term: Term(1),
+            last_log: EntryId::ZERO,
+            campaign: Campaign::Election,
+            lineage: Lineage::Unknown,
+        });
+        let from = NodeId(2);
+        let incarnation = Some(first(2));
+        let receive = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        cluster.input(1, receive);
+        cluster.sent_by(1).len()
+    };
+    assert_eq!(asks(&mut cluster), 0);
+    cluster.sync(1, 1);
+    assert_eq!(asks(&mut cluster), 1);
+}
+
+#[test]
+fn a_change_for_another_configuration_than_the_one_in_force_is_refused() {
+    let mut cluster = cluster(3);
+    let leader = leader(&mut cluster);
+    let index = Index(1);
+    let ask = |cluster: &mut Cluster, expected| {
+        let change = MembershipChange {
+            expected: Some(expected),
+            ..MembershipChange::from(NodeChange::Demote(NodeId(others(leader)[0])))
+        };
+        let id = RequestId(9);
+        let actions = cluster.input(leader, Input::ChangeMembership { id, change });
+        let outcome = actions.into_iter().find_map(|action| match action {
+            Action::ChangeProposed { outcome, .. } => Some(outcome),
+            _ => None,
+        });
+        outcome.unwrap()
+    };
+    let refused = Err(ChangeError::Changed { index });
+    assert_eq!(ask(&mut cluster, Index(0)), refused);
+    assert!(ask(&mut cluster, index).is_ok());
+}
