@@ -4,7 +4,7 @@ use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use raft_proto::{
-    Action, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
+    Action, Incarnation, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
     Raft, Readiness, RequestId, RoleKind, Term,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub struct Operator {
 pub struct Inventory<'a> {
     /// The node in each place.
     pub ids: &'a [NodeId],
+    /// The incarnation of the disk in each place, where disks have any.
+    pub disks: &'a [Option<Incarnation>],
     /// Nodes whose disks are gone.
     pub lost: &'a BTreeSet<NodeId>,
 }
@@ -76,7 +78,17 @@ impl Inventory<'_> {
                 continue;
             };
             let is_voter = current.is_voter(id);
+            let disk = self.disks.get(place.0).copied().flatten();
             let change = match (current.get(id), role) {
+                // Another disk has the member's number: it has to catch up as any new member.
+                (Some(member), TargetRole::Voter | TargetRole::Learner)
+                    if self.is_lost(member) =>
+                {
+                    let Some(disk) = disk else {
+                        continue; // It has not started yet.
+                    };
+                    NodeChange::Set(named(Member::learner(id)).with_incarnation(disk))
+                }
                 (Some(_), TargetRole::Voter) if is_voter => continue,
                 (Some(_), TargetRole::Learner) if !is_voter => continue,
                 (None, TargetRole::NonMember) => continue,
@@ -84,7 +96,12 @@ impl Inventory<'_> {
                 (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
                 (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
                 (None, TargetRole::Voter) if readiness == Readiness::Forced => {
-                    NodeChange::Set(named(Member::voter(id)))
+                    let member = named(Member::voter(id));
+                    // Nobody has heard it yet.
+                    NodeChange::Set(match disk {
+                        Some(disk) => member.with_incarnation(disk),
+                        None => member,
+                    })
                 }
                 // The node has to catch up before it may vote.
                 (None, TargetRole::Voter | TargetRole::Learner) => {
@@ -102,9 +119,18 @@ impl Inventory<'_> {
             };
             nodes.push(change);
         }
-        let sound = voters.iter().filter(|id| !self.lost.contains(id)).count();
+        let is_lost = |id: &NodeId| current.get(*id).is_some_and(|it| self.is_lost(it));
+        let is_sound = |id: &&NodeId| !self.lost.contains(id) && !is_lost(id);
+        let sound = voters.iter().filter(is_sound).count();
         let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
         is_possible.then_some(MembershipChange { nodes, readiness })
+    }
+
+    /// Whether the disk of this member is lost, and another one has its number.
+    pub fn is_lost(&self, member: &Member) -> bool {
+        let place = self.ids.iter().position(|id| *id == member.id);
+        let disk = place.and_then(|place| self.disks.get(place).copied());
+        member.incarnation.is_some() && disk.is_some_and(|disk| disk != member.incarnation)
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Property {
     LeaderFollowed,
     /// What a node holds, and does in one step, is bounded.
     Bounded,
+    /// A disk under a member's number that the configuration does not name counts for nothing.
+    DiskIdentity,
 }
 
 impl fmt::Display for Property {
@@ -54,6 +56,7 @@ impl fmt::Display for Property {
             Property::ElectionTimeout => "Election timeout (section 5.2)",
             Property::LeaderFollowed => "A leader is followed (section 5.2)",
             Property::Bounded => "Bounded state and work",
+            Property::DiskIdentity => "Disk identity",
         })
     }
 }

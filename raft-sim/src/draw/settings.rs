@@ -123,6 +123,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         heartbeat_interval: HumanDuration(usual.heartbeat_interval),
         append_timeout: HumanDuration(usual.append_timeout),
         same_seeds: 0,
+        incarnations: features.incarnations,
     };
     if faults == Faults::Wild {
         core.max_entry_bytes = random.between(1024, 4096);

@@ -17,7 +17,7 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`OneVote`], [`Bounds`] and [`SentAgain`].
+//! [`ConfigurationsInForce`], [`DiskIdentity`], [`OneVote`], [`Bounds`] and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,
@@ -35,7 +35,7 @@ mod cluster;
 pub use client_history::ClientHistory;
 
 use crate::checker::{
-    Bounds, ConfigurationsInForce, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
+    Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
     HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote, OwnDisk,
     QuorumContact, SentAgain, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
     StormLimits, Violation,
@@ -61,6 +61,7 @@ pub struct Judge {
     snapshot_members: SnapshotMembers,
     configurations: ConfigurationsInForce,
     one_vote: OneVote,
+    disk_identity: DiskIdentity,
     bounds: Bounds,
     sent_again: SentAgain,
     own_disk: OwnDisk,
@@ -93,6 +94,7 @@ impl Judge {
             snapshot_members: SnapshotMembers::default(),
             configurations: ConfigurationsInForce::default(),
             one_vote: OneVote::default(),
+            disk_identity: DiskIdentity::default(),
             bounds: Bounds::default(),
             sent_again: SentAgain::default(),
             own_disk: OwnDisk::default(),
@@ -140,6 +142,7 @@ impl Judge {
     /// A node starts; its service holds all up to `applied`, and its disk `stored`, or nothing.
     pub fn started(&mut self, raft: &Raft, applied: Index, stored: Option<&StoredConfigurations>) {
         self.election_timeouts.started(raft.id());
+        self.disk_identity.started(raft);
         let result = self.figure3.started(&Started::of(raft, applied));
         self.require(result);
         let result = self.configurations.started(raft, stored);
@@ -155,6 +158,7 @@ impl Judge {
         self.handover_leases.stopped(node);
         self.snapshot_members.stopped(node);
         self.configurations.stopped(node);
+        self.disk_identity.stopped(node);
         self.bounds.stopped(node);
         self.sent_again.stopped(node);
         self.own_disk.stopped(node);
@@ -330,6 +334,7 @@ impl Observer for Judge {
         self.leases.event(raft, event);
         self.handover_leases.event(event);
         self.configurations.event(event);
+        self.disk_identity.event(raft, event);
         self.bounds.event(event);
         self.sent_again.event(raft, event);
     }
@@ -355,6 +360,8 @@ impl Observer for Judge {
         let result = self.handover_leases.actions(raft, actions);
         self.require(result);
         let result = self.configurations.actions(raft, actions);
+        self.require(result);
+        let result = self.disk_identity.actions(raft, actions);
         self.require(result);
         let result = self.one_vote.actions(raft.id(), actions);
         self.require(result);

@@ -84,6 +84,8 @@ pub struct World {
     input_random: Random,
     /// Draws which restarts have the seed of the start before.
     seed_random: Random,
+    /// Draws the incarnations of disks.
+    incarnation_random: Random,
     phase: Phase,
     /// How many events there were since time last passed.
     events_at_once: u32,
@@ -152,6 +154,7 @@ impl World {
             random: random.fork("machines"),
             input_random: Random::new(seed, "world inputs"),
             seed_random: Random::new(seed, "equal seeds"),
+            incarnation_random: Random::new(seed, "incarnations"),
             phase: Phase::Safety,
             events_at_once: 0,
             requests: 0,
