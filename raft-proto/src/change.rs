@@ -64,6 +64,9 @@ impl Raft {
         }
         let latest = self.configurations.latest();
         let (index, current) = (latest.index, &latest.membership);
+        if change.expected.is_some_and(|expected| expected != index) {
+            return Err(ChangeError::Changed { index });
+        }
         if index > self.commit_index() || current.is_joint() {
             return Err(ChangeError::InProgress { index });
         }
@@ -90,6 +93,7 @@ impl Raft {
         let next = if is_simple(current, &target) {
             target
         } else {
+            naming::keeps_voters(current, &target)?;
             current.joint_with(&target)
         };
         let size = next.encoded_len();

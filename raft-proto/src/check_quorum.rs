@@ -5,7 +5,7 @@ use crate::action::Action;
 use crate::config::{CheckQuorum, Lease};
 use crate::message::Campaign;
 use crate::raft::Raft;
-use crate::role::{Leader, Role};
+use crate::role::{Leader, Role, TargetChoice};
 use crate::types::{Term, Time};
 use alloc::vec::Vec;
 
@@ -125,7 +125,9 @@ impl Raft {
             leader.stall_handled = stalled;
         }
         match successor {
-            Some(target) if !tried => self.begin_handover(None, target, actions),
+            Some(target) if !tried => {
+                self.begin_handover(None, target, TargetChoice::Best, actions)
+            }
             Some(_) | None => self.become_follower(None, actions),
         }
     }

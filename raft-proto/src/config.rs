@@ -168,6 +168,8 @@ pub enum PreVoting {
     /// leader, but cannot, does not depose it. With [`CheckQuorum::Off`] the returning node still
     /// may, if its log is up to date: contact with a leader keeps nobody from voting then, since a
     /// leader that hears no majority would keep its followers from electing another for ever.
+    /// For the same reason a follower begins a term at once if it is asked while its own leader has
+    /// committed nothing for `election_timeout_max`.
     On,
     /// It campaigns when its election timeout elapses (section 5.2).
     Off,

@@ -188,6 +188,28 @@ impl Entries {
         Iter::new(self.segments())
     }
 
+    /// Those after `index`.
+    pub(crate) fn after(&self, index: Index) -> Entries {
+        self.part(index.next(), Index(u64::MAX))
+    }
+
+    /// Those from `from` to `to`.
+    fn part(&self, from: Index, to: Index) -> Entries {
+        let segments = self.segments().iter();
+        Entries::from_segments(segments.filter_map(|it| it.part(from, to)).collect())
+    }
+
+    /// A log that held these, once `entries` replace everything from their first index on. They
+    /// begin at most one after the last of these.
+    pub(crate) fn overwritten_by(&self, entries: &Entries) -> Entries {
+        let Some(first) = entries.first_index() else {
+            return self.clone();
+        };
+        let kept = self.part(Index::ZERO, first.previous());
+        let segments = kept.segments().iter().chain(entries.segments());
+        Entries::from_segments(segments.cloned().collect())
+    }
+
     /// The longest prefix of at most `limit` bytes, but at least one entry; and its bytes.
     pub(crate) fn prefix_within(self, limit: u64) -> (Entries, u64) {
         let mut bytes = 0;

@@ -184,6 +184,11 @@ pub struct MembershipChange {
     pub nodes: Vec<NodeChange>,
     /// Whether nodes that are to become voters have to be caught up.
     pub readiness: Readiness,
+    /// The entry of the configuration that the change was made for
+    /// ([`MembershipChanged`](crate::Action::MembershipChanged) named it): the change is refused if
+    /// another one is in force, as somebody else has changed the members since. `None` takes
+    /// whichever is in force.
+    pub expected: Option<Index>,
 }
 
 impl From<NodeChange> for MembershipChange {
@@ -191,6 +196,7 @@ impl From<NodeChange> for MembershipChange {
         MembershipChange {
             nodes: Vec::from([change]),
             readiness: Readiness::Checked,
+            expected: None,
         }
     }
 }

@@ -118,9 +118,10 @@ impl Raft {
         let first = self.log.last().index.next();
         let run = Segment::new(first, Run::new(self.hard_state.term(), kind, payloads));
         if let Role::Leader(leader) = &mut self.role {
-            leader.uncommitted += run.bytes();
-            leader.appended_bytes += run.bytes();
-            leader.unapplied += run.bytes();
+            let bytes = run.bytes();
+            leader.uncommitted += bytes;
+            leader.appended_bytes += bytes;
+            leader.unapplied += bytes;
         }
         self.log.append(run);
         self.writes.stage_entries(first);
@@ -133,15 +134,21 @@ impl Raft {
         };
         let (before, durable) = (self.commit_index.get(), self.writes.durable_index());
         let own = (self.config.node_id, durable);
-        if let Some(committed) = leader.committed(self.configurations.membership(), own) {
+        let membership = self.configurations.membership();
+        if leader.may_commit_after(before, membership, own.0)
+            && let Some(committed) = leader.committed(membership, own)
+        {
             self.commit_index.raise_to(committed);
         }
         let commit_index = self.commit_index.get();
         let committed_and_durable = commit_index.min(durable);
         if committed_and_durable > leader.committed_and_durable {
-            leader.uncommitted -= self
-                .log
-                .bytes_between(leader.committed_and_durable, committed_and_durable);
+            leader.uncommitted = if committed_and_durable == self.log.last().index {
+                0
+            } else {
+                let before = leader.committed_and_durable;
+                leader.uncommitted - self.log.bytes_between(before, committed_and_durable)
+            };
             leader.committed_and_durable = committed_and_durable;
         }
         if commit_index > before {

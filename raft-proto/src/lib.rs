@@ -183,6 +183,7 @@ mod checksum;
 mod command_limit;
 mod commit;
 mod commit_index;
+mod commit_wait;
 mod compaction;
 mod config;
 mod configurations;

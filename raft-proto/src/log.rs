@@ -262,10 +262,17 @@ impl Log {
     }
 
     /// The same for any range that is not the last run.
+    #[inline(never)]
     fn slice_inside(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
         let position = self.position(from);
-        let whole = |run: &Segment| run.part(from, to);
-        let Some(first) = self.segments.get(position).and_then(whole) else {
+        let Some(run) = self.segments.get(position) else {
+            return (Entries::EMPTY, 0);
+        };
+        // Often, the range is one whole run.
+        if run.first() == from && run.last() == to && run.bytes() <= limit {
+            return (Entries::from_segment(run.clone()), run.bytes());
+        }
+        let Some(first) = run.part(from, to) else {
             return (Entries::EMPTY, 0);
         };
         let wanted = first.last();

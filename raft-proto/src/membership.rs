@@ -274,8 +274,12 @@ impl Membership {
 
     /// About the length of [`Membership::encode`], never below it.
     pub(crate) fn encoded_len(&self) -> u64 {
-        let member = |member: &Member| 10 + 1 + 11 + 2 + 5 + member.context.len() as u64;
-        10 + 11 + self.members.iter().map(member).sum::<u64>()
+        let member = |member: &Member| 10 + 1 + 2 + 5 + member.context.len() as u64;
+        let members = 10 + self.members.iter().map(member).sum::<u64>();
+        if Storages::of(self) == Storages::none(self.members.len()) {
+            return members;
+        }
+        members + 11 + 10 + 11 * self.members.len() as u64
     }
 
     /// The payload of a membership entry: the members, and after them the history and the

@@ -1,6 +1,7 @@
 //! The RPCs of Figure 2 and Figure 13, and those of the thesis's chapters 3, 6 and 9, as one-way
 //! messages. Fields have the paper's names.
 
+use crate::checksum::Checksum;
 use crate::entries::Entries;
 use crate::membership::Membership;
 use crate::types::{EntryId, HistoryId, Incarnation, Index, Term};
@@ -400,6 +401,25 @@ pub struct SnapshotId {
     pub size: u64,
     /// The [`Checksum`](crate::Checksum) of its bytes.
     pub checksum: u32,
+}
+
+impl SnapshotId {
+    /// The id of the snapshot that consists of `bytes` and replaces all entries up to `last`.
+    ///
+    /// ```
+    /// use raft_proto::{Checksum, EntryId, SnapshotId};
+    ///
+    /// let id = SnapshotId::of(EntryId::new(7, 3), b"x = 1");
+    /// assert_eq!((id.size, id.checksum), (5, Checksum::of(b"x = 1")));
+    /// ```
+    #[must_use]
+    pub fn of(last: EntryId, bytes: &[u8]) -> SnapshotId {
+        SnapshotId {
+            last,
+            size: bytes.len() as u64,
+            checksum: Checksum::of(bytes),
+        }
+    }
 }
 
 /// A snapshot without its bytes: its id, and the membership in force at its last entry.

@@ -93,3 +93,20 @@ pub(crate) fn successor(known: &Member, wanted: &Member) -> Result<Member, Chang
         }),
     }
 }
+
+/// A voter whose storage is exchanged becomes a learner by a change of its own. A joint
+/// configuration names one storage for each number: the new one would vote in the old half, and so
+/// take the place of the other in one step.
+pub(crate) fn keeps_voters(current: &Membership, target: &Membership) -> Result<(), ChangeError> {
+    for member in current.members() {
+        let next = target.get(member.id).map(|next| next.incarnation);
+        if let Some(named) = member.incarnation
+            && current.is_voter(member.id)
+            && next.is_some_and(|next| next != Some(named))
+        {
+            let node = member.id;
+            return Err(ChangeError::OtherIncarnation { node, named });
+        }
+    }
+    Ok(())
+}

@@ -105,14 +105,19 @@ impl Outbox {
     /// Withholds `what` until `seq` is persisted.
     pub(crate) fn withhold(&mut self, seq: Seq, what: Withheld) {
         debug_assert!(self.waiting.back().is_none_or(|last| last.until <= seq));
-        // Few wait for one write: a reply of each kind to each peer.
-        let same_write = self.waiting.iter_mut().rev();
-        for waiting in same_write.take_while(|it| it.until == seq) {
-            if waiting.what.absorb(&what) {
-                return;
-            }
+        let waits = self.waiting.back().is_some_and(|last| last.until == seq);
+        if !waits || !self.absorb(seq, &what) {
+            self.waiting.push_back(Waiting { until: seq, what });
         }
-        self.waiting.push_back(Waiting { until: seq, what });
+    }
+
+    /// Whether something that waits for the same write can stand for `what`; if so, it does now.
+    /// Few wait for one write: a reply of each kind to each peer.
+    #[inline(never)]
+    fn absorb(&mut self, seq: Seq, what: &Withheld) -> bool {
+        let same_write = self.waiting.iter_mut().rev();
+        let mut same_write = same_write.take_while(|it| it.until == seq);
+        same_write.any(|waiting| waiting.what.absorb(what))
     }
 
     /// Whether anything is ready, now that all writes up to `persisted` are durable.

@@ -23,7 +23,7 @@ use crate::error::Rejection;
 use crate::message::{Campaign, Dismissal, Message, PreVote, PreVoteReply, Vote};
 use crate::raft::Raft;
 use crate::role::{Role, TransferPreVotes};
-use crate::types::{Incarnation, NodeId};
+use crate::types::{Incarnation, NodeId, Term};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -137,10 +137,8 @@ impl Raft {
     /// node that has just started may have had contact and forgotten it: a lease may rest on that
     /// (`check_quorum.rs`), so it does not vote for itself either.
     ///
-    /// Without CheckQuorum a leader that hears nobody leads on, and what it sends makes the logs of
-    /// those that hear it longer. Contact with a leader that commits nothing does not count then:
-    /// the node that asks could not win, and those that could would wait for ever.
-    pub(crate) fn follow_pre_vote(&mut self, request: PreVote) {
+    /// Contact with a leader that commits nothing is another matter (`give_up_leader`).
+    pub(crate) fn follow_pre_vote(&mut self, request: PreVote, actions: &mut Vec<Action>) {
         let is_behind = !request
             .last_log
             .is_at_least_as_up_to_date_as(self.log.last());
@@ -148,9 +146,11 @@ impl Raft {
             return;
         }
         let has_voted = self.voted_for().is_some() && self.leader().is_none();
-        let is_led = self.has_leader_contact() && !self.leader_commits_nothing();
-        if has_voted || is_led || self.may_not_vote_yet() {
+        if has_voted || self.may_not_vote_yet() {
             return;
+        }
+        if self.has_leader_contact() {
+            return self.give_up_leader(actions);
         }
         let (now, span) = (self.now, self.config.heartbeat_interval);
         let least = self.config.election_timeout_min;
@@ -163,20 +163,37 @@ impl Raft {
         }
     }
 
+    /// Without CheckQuorum a leader that hears nobody leads on, and what it sends makes the logs of
+    /// those that hear it longer. A node that does not hear it, and asks, could not win; those that
+    /// could would wait for ever. So a follower that is asked, and whose leader has committed
+    /// nothing for an election timeout, begins a term. It does so without a pre-vote: each append
+    /// of that leader would make it a follower again (section 5.2), and another voter's log longer
+    /// than the one that the pre-vote names. In a later term, what that leader sends is stale for
+    /// all that hear of the term.
+    ///
+    /// A leader that only cannot reach a majority may be deposed too, once: there is no other
+    /// leader before a majority votes, and without one all ask for pre-votes first. A leader that
+    /// commits is not (thesis 9.6).
+    fn give_up_leader(&mut self, actions: &mut Vec<Action>) {
+        let follows = matches!(self.role, Role::Follower(_)) && self.leader().is_some();
+        let may_campaign = self.hard_state.term() < Term::MAX && self.may_campaign();
+        if follows && may_campaign && self.leader_commits_nothing() {
+            self.commit_wait.end();
+            self.campaign(Campaign::Election, actions);
+        }
+    }
+
     /// Whether CheckQuorum is off, and entries have waited for their commit for an election
-    /// timeout, as far as this node has noticed: it looks when it is asked for a pre-vote.
+    /// timeout, as far as this node has noticed: it looks when it is asked for a pre-vote. A node
+    /// without a leader asks again and again.
     fn leader_commits_nothing(&mut self) -> bool {
         let commit_index = self.commit_index();
         let has_uncommitted = self.log.last().index > commit_index;
         if self.config.check_quorum == CheckQuorum::On || !has_uncommitted {
-            self.uncommitted_since = None;
+            self.commit_wait.end();
             return false;
         }
-        let noticed = self.uncommitted_since;
-        let noticed = noticed.filter(|(index, _)| *index == commit_index);
-        let (_, since) = *self
-            .uncommitted_since
-            .insert(noticed.unwrap_or((commit_index, self.now)));
+        let since = self.commit_wait.notice(commit_index, self.now);
         since.after(self.config.election_timeout_max) <= self.now
     }
 

@@ -3,7 +3,7 @@
 
 use crate::action::Action;
 use crate::raft::Raft;
-use crate::role::Role;
+use crate::role::{Role, TargetChoice};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -81,7 +81,7 @@ impl Raft {
             .max_by_key(|(member, peer)| (member.priority, peer.match_index))
             .map(|(_, peer)| peer.id);
         if let Some(target) = target {
-            self.begin_handover(None, target, actions);
+            self.begin_handover(None, target, TargetChoice::Given, actions);
         }
     }
 }

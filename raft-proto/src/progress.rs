@@ -311,6 +311,7 @@ impl Peer {
                 let Append { bytes, sent_at, .. } = append;
                 self.window
                     .acknowledged(bytes, sent_at, in_flight, now, config);
+                self.window.progressed();
             }
         }
     }

@@ -6,6 +6,7 @@
 use crate::action::Action;
 use crate::applier::Applier;
 use crate::commit_index::CommitIndex;
+use crate::commit_wait::CommitWait;
 use crate::config::Config;
 use crate::configurations::Configurations;
 use crate::entries::Entries;
@@ -52,8 +53,7 @@ pub struct Raft {
     pub(crate) configurations: Configurations,
     /// When the latest message of a leader came, of whatever term.
     pub(crate) leader_contact_at: Option<Time>,
-    /// Entries were seen that were not committed: commitIndex, and since when (`pre_vote.rs`).
-    pub(crate) uncommitted_since: Option<(Index, Time)>,
+    pub(crate) commit_wait: CommitWait,
     /// Until then it votes for nobody: before it started, it may have answered a leader that
     /// relies on it for its lease.
     pub(crate) no_votes_before: Time,
@@ -164,7 +164,7 @@ impl Raft {
             commit_index: CommitIndex::recovered(initial.applied),
             configurations: initial.configurations,
             leader_contact_at: None,
-            uncommitted_since: None,
+            commit_wait: CommitWait::default(),
             no_votes_before: Time::ZERO,
             removed_at: Index::ZERO,
             founders: initial.founders,
@@ -297,6 +297,7 @@ impl Raft {
     }
 
     /// Performs everything that was withheld for writes which are durable by now.
+    #[inline]
     fn flush_outbox(&mut self, actions: &mut Vec<Action>) {
         // In most steps there is nothing.
         if self.outbox.has_ready(self.writes.persisted()) {
@@ -304,6 +305,7 @@ impl Raft {
         }
     }
 
+    #[inline(never)]
     fn flush_ready(&mut self, actions: &mut Vec<Action>) {
         while let Some(ready) = self.outbox.pop_ready(self.writes.persisted()) {
             match ready {
@@ -363,12 +365,21 @@ impl Raft {
     /// "If commitIndex > lastApplied: increment lastApplied, apply log\[lastApplied\] to state
     /// machine" (Figure 2, All Servers). Hands out what is committed and on this node's disk, up
     /// to `max_unapplied_bytes`.
+    #[inline]
     fn hand_out(&mut self, actions: &mut Vec<Action>) {
         let to = self.commit_index().min(self.writes.durable_index());
+        // In most steps there is nothing.
+        if self.applier.handed_out() < to {
+            self.hand_out_to(to, actions);
+        }
+    }
+
+    #[inline(never)]
+    fn hand_out_to(&mut self, to: Index, actions: &mut Vec<Action>) {
         let from = self.applier.handed_out().next();
         // What this term's leader calls committed is not handed out before the term is durable:
         // after a crash, the leader of an earlier term may honestly contradict it.
-        if from > to || self.applier.is_installing() || !self.writes.term_is_durable() {
+        if self.applier.is_installing() || !self.writes.term_is_durable() {
             return;
         }
         let room = self.applier.room(self.config.max_unapplied_bytes);

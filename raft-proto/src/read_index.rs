@@ -194,6 +194,7 @@ impl Raft {
     }
 
     /// When a read has waited for too long, or is to be forwarded again.
+    #[inline]
     pub(crate) fn reads_deadline(&self) -> Time {
         let timeout = self.config.election_timeout_max;
         match &self.role {

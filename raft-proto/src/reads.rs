@@ -213,7 +213,8 @@ impl LeaderReads {
         under_way + self.waiting.len()
     }
 
-    /// Since when the oldest read has waited.
+    /// Since when the oldest read has waited. Few steps ask (`timers.rs`).
+    #[inline(never)]
     pub(crate) fn oldest(&self) -> Option<Time> {
         let under_way = self.under_way.as_ref();
         let under_way = under_way.and_then(|round| round.reads.oldest());
@@ -262,14 +263,16 @@ impl ForwardedReads {
 
     /// When a request is to be sent again, or a read has waited for `timeout`.
     pub(crate) fn deadline(&self, timeout: Duration) -> Time {
-        let batch = self.under_way.as_ref();
-        let resend_at = batch.map(|batch| batch.resend_at);
+        let expires_at = |read: &ClientRead| read.since.after(timeout);
+        let waiting = self.waiting.front();
+        let Some(batch) = &self.under_way else {
+            return waiting.map_or(Time::NEVER, expires_at);
+        };
         // The reads under way are older than those that wait.
-        let oldest = batch.and_then(|batch| batch.reads.front());
-        let oldest = oldest.or_else(|| self.waiting.front());
-        let expires_at = oldest.map(|read| read.since.after(timeout));
-        let deadlines = resend_at.into_iter().chain(expires_at);
-        deadlines.min().unwrap_or(Time::NEVER)
+        let oldest = batch.reads.front().or(waiting);
+        oldest.map_or(batch.resend_at, |read| {
+            expires_at(read).min(batch.resend_at)
+        })
     }
 
     /// Takes out the reads that have waited since `before` or longer, oldest first.

@@ -1,6 +1,6 @@
 //! The state that a node's storage held at its start, and the checks of it.
 
-use crate::action::{HardState, Identity};
+use crate::action::{HardState, Identity, InstalledLog, Write};
 use crate::config::Config;
 use crate::configurations::Configurations;
 use crate::entries::Entries;
@@ -51,6 +51,52 @@ pub(crate) struct InitialState {
 }
 
 impl Recovered {
+    /// Applies `write`, which is the next one of the node that owns this storage: afterwards this is
+    /// what a restart finds when that write, too, is on stable storage. It is the executable form
+    /// of what a [`Write`] means. A storage in memory needs nothing else, and any other storage can
+    /// be tested against it.
+    ///
+    /// ```
+    /// use raft_proto::*;
+    ///
+    /// let start = Start::voters([NodeId(1)]);
+    /// let config = Config::new(ClusterId(7), NodeId(1), start, 42);
+    /// let mut raft = Raft::new(config.clone(), Recovered::default())?;
+    /// let mut stored = Recovered::default();
+    /// let at = Time::from_epoch(std::time::Duration::from_secs(2));
+    /// for event in [Event { at: Time::ZERO, input: Input::Tick }, Event { at, input: Input::Tick }] {
+    ///     for action in raft.step(event) {
+    ///         if let Action::Persist(write) = action {
+    ///             stored.apply(&write);
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(stored.hard_state, HardState { term: Term(1), voted_for: Some(NodeId(1)) });
+    /// let restarted = Raft::new(config, stored)?;
+    /// assert_eq!(restarted.term(), Term(1));
+    /// # Ok::<(), StartError>(())
+    /// ```
+    pub fn apply(&mut self, write: &Write) {
+        if let Some(identity) = &write.identity {
+            self.identity = Some((**identity).clone());
+        }
+        if let Some(hard_state) = write.hard_state {
+            self.hard_state = hard_state;
+        }
+        if let Some(install) = &write.install {
+            self.entries = match install.log {
+                InstalledLog::KeepsTail => self.entries.after(install.snapshot.id.last.index),
+                InstalledLog::IsDropped => Entries::EMPTY,
+            };
+            self.snapshot = Some(install.snapshot.clone());
+        }
+        if let Some(compact) = &write.compact {
+            self.entries = self.entries.after(compact.drop_through);
+            self.snapshot = Some(compact.snapshot.clone());
+        }
+        self.entries = self.entries.overwritten_by(&write.entries);
+    }
+
     /// The state to start with. Checks first that a prefix of this node's writes can have left
     /// this.
     pub(crate) fn initial_state(&self, config: &Config) -> Result<InitialState, RecoveryError> {

@@ -253,6 +253,7 @@ impl Replicator<'_> {
     }
 
     /// Sends `entries`, which begin at nextIndex.
+    #[inline]
     pub(crate) fn append(
         &self,
         peer: &mut Peer,
@@ -371,6 +372,17 @@ impl Replicator<'_> {
         self.send_append(peer, prev, Entries::EMPTY, actions);
     }
 
+    /// The term of the entry at `index`. Those from `term_start` on are this leader's own, and need
+    /// no search.
+    fn term_at(&self, index: Index) -> Option<Term> {
+        let held = self.log.base().index < index && index <= self.log.last().index;
+        if held && index >= self.term_start {
+            return Some(self.term);
+        }
+        self.log.term_at(index)
+    }
+
+    #[inline]
     fn send_append(
         &self,
         peer: &mut Peer,
@@ -378,7 +390,7 @@ impl Replicator<'_> {
         entries: Entries,
         actions: &mut Vec<Action>,
     ) {
-        let prev_term = match (&peer.flow, self.log.term_at(prev)) {
+        let prev_term = match (&peer.flow, self.term_at(prev)) {
             (_, Some(term)) => Some(term),
             (Flow::Snapshot(transfer), None) => Some(transfer.snapshot.id.last.term),
             (Flow::Probe(_) | Flow::Replicate(_), None) => None,

@@ -265,9 +265,19 @@ impl Leader {
     }
 }
 
+/// Who chose the target of a handover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum TargetChoice {
+    /// The driver, or the priorities: it stays the target.
+    Given,
+    /// The leader, by what it knew then.
+    Best,
+}
+
 /// A handover of leadership, kept by the leader, or by a node that led until now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Handover {
+    pub(crate) choice: TargetChoice,
     /// The driver's request; `None` if this node decided so itself.
     pub(crate) request: Option<RequestId>,
     pub(crate) target: NodeId,

@@ -156,8 +156,15 @@ impl Segment {
     /// Payload bytes plus overhead. Costs a loop over the entries unless this is the whole run.
     pub(crate) fn bytes(&self) -> u64 {
         if self.len == self.run.count {
-            return self.run.bytes;
+            self.run.bytes
+        } else {
+            self.bytes_of_part()
         }
+    }
+
+    /// Kept out of the callers, which nearly always ask for a whole run.
+    #[inline(never)]
+    fn bytes_of_part(&self) -> u64 {
         let size = |at| self.payload(at).len() as u64 + ENTRY_OVERHEAD;
         (0..self.len()).map(size).sum()
     }

@@ -233,7 +233,12 @@ impl Raft {
         if id.last != last || wanted >= id.size {
             return;
         }
-        if transfer.wanted(wanted, now, &self.config) {
+        let is_news = transfer.wanted(wanted, now, &self.config);
+        let is_overtaken = transfer.is_overtaken();
+        if is_overtaken {
+            transfer.put_in_order(now);
+        }
+        if is_news || is_overtaken {
             actions.extend(read_next(transfer, from, now, &self.config));
         } else {
             self.resend_overdue_chunk(from, actions);

@@ -5,6 +5,13 @@
 //! lacks. A chunk is sent again if that byte stays the same for a heartbeat interval; after each
 //! attempt without progress the pause is twice as long. The last chunk's answer may take long: it
 //! waits for the follower's disk.
+//!
+//! A network may reorder chunks, and the follower drops one that comes too early. It answers that
+//! chunk, too. So once there are as many answers as chunks, nothing is on its way, and what the
+//! follower lacks then is sent again at once. Answers that were lost or doubled make the count
+//! wrong: with too few, the pause above decides; with too many, a chunk goes twice. So that the
+//! answers to second copies do not make third ones, at least two chunks have to be unanswered by
+//! progress, and only one is sent then.
 
 use crate::checksum::Checksum;
 use crate::config::Config;
@@ -28,6 +35,8 @@ pub(crate) struct SnapshotTransfer {
     reading: bool,
     /// The chunks on their way, oldest first.
     sent: VecDeque<Chunk>,
+    /// How many chunks were sent beyond the answers that came.
+    unanswered: u32,
     window: Window,
     /// When `offset` last moved.
     progress_at: Time,
@@ -81,6 +90,7 @@ impl SnapshotTransfer {
             chunk_bytes,
             reading: false,
             sent: VecDeque::new(),
+            unanswered: 0,
             window: Window::new(chunk_bytes),
             progress_at: now,
             not_before: now,
@@ -129,6 +139,7 @@ impl SnapshotTransfer {
             }
         }
         self.next += length;
+        self.unanswered = self.unanswered.saturating_add(1);
         self.sent.push_back(Chunk {
             end: self.next,
             length,
@@ -140,6 +151,7 @@ impl SnapshotTransfer {
     /// The follower lacks the byte at `wanted`, and nothing before it. Returns whether that is
     /// news.
     pub(crate) fn wanted(&mut self, wanted: u64, now: Time, config: &Config) -> bool {
+        self.unanswered = self.unanswered.saturating_sub(1);
         if wanted < self.offset {
             // A late answer; or the follower begins anew, and then it says nothing else for a
             // while. Only a follower without a chunk asks for the first byte.
@@ -154,12 +166,16 @@ impl SnapshotTransfer {
             return false;
         }
         let in_flight = self.next.saturating_sub(self.offset);
+        let was_ambiguous = !self.window.is_unambiguous();
         while let Some(chunk) = self.sent.front().copied().filter(|it| it.end <= wanted) {
             self.sent.pop_front();
             self.window
                 .acknowledged(chunk.length, chunk.sent_at, in_flight, now, config);
         }
-        self.window.progressed();
+        if was_ambiguous {
+            // Some of the answers may have been to earlier copies.
+            self.unanswered = self.sent.len() as u32; // At most max_inflight_bytes of them.
+        }
         self.offset = wanted;
         self.progress_at = now;
         // A late answer has set the transfer back, and only the follower knows how much it has.
@@ -167,6 +183,7 @@ impl SnapshotTransfer {
             self.next = wanted;
             self.reading = false;
             self.sent.clear();
+            self.unanswered = 0;
         }
         true
     }
@@ -184,6 +201,18 @@ impl SnapshotTransfer {
         oldest.is_some_and(|chunk| chunk.sent_at.max(self.progress_at).after(pause) <= now)
     }
 
+    /// Whether all chunks on their way were answered, and dropped because one of them came late.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        self.unanswered == 0 && self.sent.len() >= 2 && self.window.is_unambiguous()
+    }
+
+    /// The chunks that were sent overtook each other: begin again with the first that the follower
+    /// lacks.
+    pub(crate) fn put_in_order(&mut self, now: Time) {
+        self.window.overtaken(now);
+        self.rewind();
+    }
+
     /// When the oldest chunk on its way was sent.
     pub(crate) fn sent_at(&self) -> Option<Time> {
         self.sent.front().map(|chunk| chunk.sent_at)
@@ -192,7 +221,12 @@ impl SnapshotTransfer {
     /// The chunks on their way are lost: begin again with the first that the follower lacks.
     pub(crate) fn go_back(&mut self, now: Time) {
         self.window.begin_anew(now);
+        self.rewind();
+    }
+
+    fn rewind(&mut self) {
         self.sent.clear();
+        self.unanswered = 0;
         self.reading = false;
         self.next = self.offset;
     }

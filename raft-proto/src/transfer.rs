@@ -17,7 +17,7 @@ use crate::membership::{Member, MemberRole};
 use crate::message::{Campaign, Message, TimeoutNow};
 use crate::progress::Peer;
 use crate::raft::Raft;
-use crate::role::{Handover, Role};
+use crate::role::{Handover, Role, TargetChoice};
 use crate::types::{NodeId, RequestId, Term, Time};
 use alloc::vec::Vec;
 
@@ -29,7 +29,14 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) {
         match self.admit_transfer(target) {
-            Ok(target) => self.begin_handover(Some(id), target, actions),
+            Ok(to) => {
+                let choice = if target.is_some() {
+                    TargetChoice::Given
+                } else {
+                    TargetChoice::Best
+                };
+                self.begin_handover(Some(id), to, choice, actions);
+            }
             Err(error) => {
                 let outcome = Err(error);
                 actions.push(Action::Transferred { id, outcome });
@@ -99,6 +106,7 @@ impl Raft {
         &mut self,
         request: Option<RequestId>,
         target: NodeId,
+        choice: TargetChoice,
         actions: &mut Vec<Action>,
     ) {
         let deadline = self.now.after(self.config.election_timeout_max);
@@ -107,6 +115,7 @@ impl Raft {
         {
             leader.transfers_begun += 1; // one a nanosecond would take 584 years
             leader.handover = Some(Handover {
+                choice,
                 request,
                 target,
                 deadline,
@@ -121,6 +130,7 @@ impl Raft {
     /// Asks the target to campaign, if it has the whole log by now. Runs whenever a follower
     /// answers, and repeats the request after a heartbeat interval, since it may be lost.
     pub(crate) fn continue_handover(&mut self, actions: &mut Vec<Action>) {
+        self.reconsider_target();
         let (term, last, now) = (self.hard_state.term(), self.log.last().index, self.now);
         let Role::Leader(leader) = &mut self.role else {
             return;
@@ -140,6 +150,33 @@ impl Raft {
             leader.reads.suspend_lease();
             let message = Message::TimeoutNow(TimeoutNow { term, transfer });
             actions.push(Action::Send { to, message });
+        }
+    }
+
+    /// A leader that was to choose the target may have known little: one that was just elected does
+    /// not know the logs of its followers. If its choice turns out to lack entries, and the best
+    /// successor now lacks none, it is the target, unless TimeoutNow was sent.
+    fn reconsider_target(&mut self) {
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let Some(handover) = leader.handover else {
+            return;
+        };
+        let has_all = |id| (leader.peer(id)).is_some_and(|peer| peer.match_index == last);
+        if handover.choice == TargetChoice::Given
+            || handover.timeout_now_at.is_some()
+            || has_all(handover.target)
+        {
+            return;
+        }
+        let Some(target) = self.best_successor().filter(|id| has_all(*id)) else {
+            return;
+        };
+        (self.handover_attempts).begin(target, self.now, &self.config);
+        if let Some(leader) = self.leader_mut() {
+            leader.handover = Some(Handover { target, ..handover });
         }
     }
 

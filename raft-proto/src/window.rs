@@ -38,7 +38,7 @@ pub(crate) struct Window {
     least_latency: Option<Duration>,
     /// How long the fastest answer took that showed what had arrived, on disk or not.
     round_trip: Option<Duration>,
-    /// How often something was sent again since the last progress.
+    /// How often something was sent again since an answer that tells how long a round trip takes.
     attempts: u32,
 }
 
@@ -77,15 +77,18 @@ impl Window {
         now: Time,
         config: &Config,
     ) {
-        self.attempts = 0;
         if sent_at < self.narrowed_at {
             return;
         }
         if self.one_at_a_time {
-            // It may be the acknowledgement of an earlier copy, and tells no time.
+            // It may be the acknowledgement of an earlier copy, and tells no time. So `attempts`
+            // stays, and the next message waits for as long: if the pause was shorter than a round
+            // trip, that one would be sent again too early, too, and no round trip would ever be
+            // measured (Karn's algorithm, RFC 6298 sections 3 and 5).
             self.one_at_a_time = false;
             return;
         }
+        self.attempts = 0;
         let (latency, timeout) = (now.since(sent_at), config.election_timeout_min);
         let least = self.least_latency.map_or(latency, |it| it.min(latency));
         self.least_latency = Some(least);
@@ -114,7 +117,9 @@ impl Window {
         self.round_trip = Some(least);
     }
 
-    /// There was progress, though not all of it may count.
+    /// There was progress, though not all of it may tell a round trip. Only where a loss shows by
+    /// the answers to later messages, so that nothing is sent again just because its answer takes
+    /// long.
     pub(crate) fn progressed(&mut self) {
         self.attempts = 0;
     }
@@ -130,6 +135,18 @@ impl Window {
         self.narrow(now, self.start);
     }
 
+    /// What was sent overtook each other, and is sent again: no more at a time than at the
+    /// beginning, so that less of it does.
+    pub(crate) fn overtaken(&mut self, now: Time) {
+        self.bytes = self.start;
+        self.narrowed_at = now;
+    }
+
+    /// Whether nothing was sent again since an answer that can belong to one copy only.
+    pub(crate) fn is_unambiguous(&self) -> bool {
+        self.attempts == 0
+    }
+
     fn narrow(&mut self, now: Time, bytes: u64) {
         self.bytes = bytes.max(self.start);
         self.one_at_a_time = true;
@@ -138,7 +155,7 @@ impl Window {
     }
 
     /// How long to wait before what was sent is taken as lost: `base`, or a round trip if that is
-    /// longer; twice as long after each attempt without progress; and at most `most`.
+    /// longer; twice as long after each attempt; and at most `most`.
     pub(crate) fn pause(&self, base: Duration, most: Duration) -> Duration {
         let round_trip = self.round_trip.unwrap_or_default();
         let base = base.max(round_trip.min(most));

@@ -87,6 +87,50 @@ fn without_check_quorum_a_leader_that_hears_nobody_and_takes_commands_does_not_p
     assert_eq!(cluster.applied(2), ["a", "b"]);
 }
 
+// The bug: a follower that is asked campaigns only after a part of a heartbeat interval, and asks
+// for pre-votes first. A heartbeat of the leader comes before the answers, and it follows again.
+#[test]
+fn without_check_quorum_heartbeats_that_come_before_the_answers_do_not_prevent_elections() {
+    let mut cluster = Cluster::with(3, |config| {
+        config.pre_vote = PreVoting::On;
+        config.leader_noop = LeaderNoop::On;
+    });
+    cluster.wait(Duration::from_secs(2));
+    while cluster.raft(1).role() != RoleKind::Leader {
+        cluster.tick(1);
+        cluster.deliver();
+    }
+    cluster.propose(1, "a").unwrap();
+    cluster.deliver();
+    let links = [(1, 2), (2, 3), (3, 2)];
+    let committed = cluster.raft(1).commit_index();
+    cluster.propose(1, "b").unwrap();
+    // What is sent arrives 60 ms later: a round trip takes longer than a heartbeat interval.
+    let mut under_way = std::collections::VecDeque::new();
+    for _ in 0..5_000 {
+        cluster.wait(Duration::from_millis(2));
+        let now = cluster.now;
+        for id in 1..=3 {
+            if cluster.node(id).wake_at <= now {
+                cluster.tick(id);
+            }
+        }
+        under_way.push_back(cluster.take_packets());
+        if under_way.len() > 30 {
+            let arriving = under_way.pop_front().unwrap();
+            for packet in arriving.into_iter().filter(|it| reaches(it, &links)) {
+                cluster.deliver_packet(packet);
+            }
+        }
+        if cluster.raft(2).commit_index() > committed {
+            break;
+        }
+    }
+    let status = cluster.raft(2).status();
+    assert_eq!((status.role, status.term), (RoleKind::Leader, Term(2)));
+    assert!(status.commit_index > committed, "{status:?}");
+}
+
 // It would be no gain to be asked first if that deposed a leader that is well: the node that asks
 // was cut off, as in the thesis (9.6).
 #[test]

@@ -456,6 +456,7 @@ fn members_that_join_are_named_as_the_leader_hears_them() {
     let unheard = MembershipChange {
         nodes: vec![NodeChange::Set(Member::voter(NodeId(2)))],
         readiness: Readiness::Forced,
+        expected: None,
     };
     let id = RequestId(1);
     let input = Input::ChangeMembership {

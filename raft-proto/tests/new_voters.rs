@@ -17,6 +17,7 @@ fn change(cluster: &mut TimedCluster, node: NodeChange) {
     let change = MembershipChange {
         nodes: vec![node],
         readiness: Readiness::Forced,
+        expected: None,
     };
     let id = RequestId(77);
     let actions = cluster.input(1, Input::ChangeMembership { id, change });
@@ -102,6 +103,7 @@ fn a_change_does_not_excuse_the_voters_that_were_silent_before() {
     let change = MembershipChange {
         nodes: vec![NodeChange::Set(Member::learner(NodeId(9)))],
         readiness: Readiness::Forced,
+        expected: None,
     };
     let id = RequestId(77);
     cluster.input(leader, Input::ChangeMembership { id, change });

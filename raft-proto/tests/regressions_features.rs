@@ -25,6 +25,7 @@ fn change(cluster: &mut Cluster, id: u64, node: NodeChange) -> Result<EntryId, C
     let change = MembershipChange {
         nodes: vec![node],
         readiness: Readiness::Forced,
+        expected: None,
     };
     propose_change(cluster, id, change)
 }
@@ -158,6 +159,7 @@ fn a_joint_majority_is_a_majority_of_the_old_and_of_the_new_voters() {
     let change = MembershipChange {
         nodes: nodes.into_iter().chain(removed).collect(),
         readiness: Readiness::Forced,
+        expected: None,
     };
     let joint = propose_change(&mut cluster, 1, change).unwrap();
     assert!(cluster.raft(1).membership().is_joint());
@@ -180,6 +182,7 @@ fn the_next_leader_completes_a_joint_change() {
     let change = MembershipChange {
         nodes: nodes.to_vec(),
         readiness: Readiness::Forced,
+        expected: None,
     };
     propose_change(&mut cluster, 1, change).unwrap();
     // All have the joint configuration. The leader dies before it is committed.

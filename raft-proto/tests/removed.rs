@@ -41,7 +41,11 @@ fn leader_of(cluster: &Cluster, among: &[u64]) -> u64 {
 
 fn change(cluster: &mut Cluster, leader: u64, nodes: Vec<NodeChange>) {
     let (id, readiness) = (RequestId(1), Readiness::Forced);
-    let change = MembershipChange { nodes, readiness };
+    let change = MembershipChange {
+        nodes,
+        readiness,
+        expected: None,
+    };
     let actions = cluster.input(leader, Input::ChangeMembership { id, change });
     let accepted =
         |action: &Action| matches!(action, Action::ChangeProposed { outcome: Ok(_), .. });

@@ -142,6 +142,32 @@ fn chunks_that_get_lost_or_overtake_each_other_are_put_in_order() {
     }
 }
 
+// The bug: a chunk is sent again after a heartbeat interval, and the answer to its first copy ends
+// the doubled pause, but tells no round trip. So each chunk goes twice, one at a time.
+#[test]
+fn a_round_trip_that_is_longer_than_a_heartbeat_interval_is_learned() {
+    let (mut timed, leader, away) = n3_needs_a_snapshot(1_000, 100_000, |_| {});
+    timed.network.delay = (millis(75), millis(75));
+    let read_before = timed.node(leader).chunk_reads;
+    timed.run(millis(4_000));
+    assert_eq!(timed.restores(away), 1, "within 27 round trips");
+    let reads = timed.node(leader).chunk_reads - read_before;
+    assert!(reads <= 105, "{reads} reads of 100 chunks");
+}
+
+// The bug: a chunk that was dropped because it came too early is sent again only after a heartbeat
+// interval.
+#[test]
+fn chunks_that_overtake_each_other_do_not_wait_for_a_heartbeat_interval() {
+    let (mut timed, leader, away) = n3_needs_a_snapshot(1_000, 100_000, |_| {});
+    timed.network.delay = (millis(1), millis(9));
+    let read_before = timed.node(leader).chunk_reads;
+    timed.run(millis(1_500));
+    let reads = timed.node(leader).chunk_reads - read_before;
+    assert_eq!(timed.restores(away), 1, "100 chunks; {reads} were read");
+    assert!(reads <= 300, "{reads} reads of 100 chunks");
+}
+
 #[test]
 fn a_last_chunk_that_is_long_unanswered_is_read_again_ever_more_rarely() {
     let (mut timed, leader, away) = n3_needs_a_snapshot(1_000, 900, |_| {});

@@ -192,6 +192,7 @@ fn a_voter_whose_disk_stalls_is_not_the_successor() {
         let change = MembershipChange {
             nodes: nodes.to_vec(),
             readiness: Readiness::Forced,
+            expected: None,
         };
         let id = RequestId(77);
         cluster.input(leader, Input::ChangeMembership { id, change });
@@ -222,6 +223,29 @@ fn after_a_transfer_that_failed_another_voter_is_the_successor() {
     let_the_transfer_expire(&mut cluster);
     begin_transfer(&mut cluster, Some(first.0));
     assert_eq!(target(&mut cluster), Some(first));
+}
+
+// The bug: a leader that knows little, as after its election, chooses a voter that turns out to lack
+// entries, and waits for it although another voter has them all.
+#[test]
+fn a_leader_that_chose_a_voter_without_its_entries_chooses_again() {
+    let mut cluster = settled();
+    cluster.propose(1, "b").unwrap();
+    begin_transfer(&mut cluster, None);
+    let first = target(&mut cluster).unwrap();
+    let other = NodeId(5 - first.0);
+    cluster.deliver_if(|packet| packet.to != first && packet.from != first);
+    assert_eq!(cluster.raft(other.0).role(), RoleKind::Leader);
+}
+
+// The operator's choice stands.
+#[test]
+fn a_leader_waits_for_the_target_that_the_operator_named() {
+    let mut cluster = settled();
+    cluster.propose(1, "b").unwrap();
+    begin_transfer(&mut cluster, Some(3));
+    cluster.deliver_if(|packet| packet.to != NodeId(3) && packet.from != NodeId(3));
+    assert_eq!(target(&mut cluster), Some(NodeId(3)));
 }
 
 fn with_leases(config: &mut Config) {

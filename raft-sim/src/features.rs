@@ -46,7 +46,7 @@ pub struct CoreFeatures {
 }
 
 /// Of a thousand runs that draw their features, so many have disks with incarnations.
-const INCARNATIONS: u64 = 0;
+const INCARNATIONS: u64 = 300;
 
 impl CoreFeatures {
     /// Draws the features of a run. `has_churn`: members will change.

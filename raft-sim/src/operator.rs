@@ -4,8 +4,8 @@ use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use raft_proto::{
-    Action, Incarnation, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
-    Raft, Readiness, RequestId, RoleKind, Term,
+    Action, Incarnation, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange,
+    NodeId, Raft, Readiness, RequestId, RoleKind, Term,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,9 +81,7 @@ impl Inventory<'_> {
             let disk = self.disks.get(place.0).copied().flatten();
             let change = match (current.get(id), role) {
                 // Another disk has the member's number: it has to catch up as any new member.
-                (Some(member), TargetRole::Voter | TargetRole::Learner)
-                    if self.is_lost(member) =>
-                {
+                (Some(member), TargetRole::Voter | TargetRole::Learner) if self.is_lost(member) => {
                     let Some(disk) = disk else {
                         continue; // It has not started yet.
                     };
@@ -123,7 +121,11 @@ impl Inventory<'_> {
         let is_sound = |id: &&NodeId| !self.lost.contains(id) && !is_lost(id);
         let sound = voters.iter().filter(is_sound).count();
         let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
-        is_possible.then_some(MembershipChange { nodes, readiness })
+        is_possible.then_some(MembershipChange {
+            nodes,
+            readiness,
+            expected: None,
+        })
     }
 
     /// Whether the disk of this member is lost, and another one has its number.

@@ -202,11 +202,7 @@ impl Process {
                 offset,
                 length,
             } => {
-                let result = match self.disk.flaky.draw(&mut self.random) {
-                    None => self.disk.read_snapshot(snapshot, offset, length),
-                    Some(ReadFault::Failed) => Err(SnapshotReadFailed::Failed),
-                    Some(ReadFault::Gone) => Err(SnapshotReadFailed::Gone),
-                };
+                let result = self.read_snapshot(snapshot, offset, length);
                 self.answer(Input::SnapshotRead {
                     peer,
                     snapshot,
@@ -219,12 +215,7 @@ impl Process {
                 offset,
                 data,
             } => {
-                let result = match self.disk.flaky.draw(&mut self.random) {
-                    Some(ReadFault::Failed) => Err(SnapshotWriteFailed),
-                    Some(ReadFault::Gone) | None => {
-                        self.disk.write_snapshot(snapshot, offset, &data)
-                    }
-                };
+                let result = self.write_snapshot(snapshot, offset, &data);
                 self.answer(Input::SnapshotWritten {
                     snapshot,
                     offset,
@@ -270,6 +261,31 @@ impl Process {
             | Action::Faulted { .. } => outputs.push(action),
         }
         Ok(())
+    }
+
+    fn read_snapshot(
+        &mut self,
+        snapshot: SnapshotId,
+        offset: u64,
+        length: u64,
+    ) -> Result<Bytes, SnapshotReadFailed> {
+        match self.disk.flaky.draw(&mut self.random) {
+            None => self.disk.read_snapshot(snapshot, offset, length),
+            Some(ReadFault::Failed) => Err(SnapshotReadFailed::Failed),
+            Some(ReadFault::Gone) => Err(SnapshotReadFailed::Gone),
+        }
+    }
+
+    fn write_snapshot(
+        &mut self,
+        snapshot: SnapshotId,
+        offset: u64,
+        data: &Bytes,
+    ) -> Result<(), SnapshotWriteFailed> {
+        match self.disk.flaky.draw(&mut self.random) {
+            Some(ReadFault::Failed) => Err(SnapshotWriteFailed),
+            Some(ReadFault::Gone) | None => self.disk.write_snapshot(snapshot, offset, data),
+        }
     }
 
     fn answer(&mut self, input: Input) {

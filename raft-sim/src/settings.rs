@@ -101,6 +101,8 @@ pub struct CoreSettings {
     pub heartbeat_interval: HumanDuration,
     #[serde(default = "usual::append_timeout")]
     pub append_timeout: HumanDuration,
+    #[serde(default = "usual::max_transfer_log_bytes")]
+    pub max_transfer_log_bytes: u64,
     /// Of a thousand restarts, so many have the `seed` of the start before.
     #[serde(default)]
     pub same_seeds: u32,
@@ -120,6 +122,10 @@ mod usual {
 
     pub(super) fn max_waiting_reads() -> u32 {
         config().max_waiting_reads
+    }
+
+    pub(super) fn max_transfer_log_bytes() -> u64 {
+        config().max_transfer_log_bytes
     }
 
     pub(super) fn election_timeout_min() -> HumanDuration {
@@ -246,6 +252,7 @@ impl Settings {
         config.max_entry_bytes = limits.max_entry_bytes;
         config.max_append_bytes = limits.max_append_bytes;
         config.max_waiting_reads = core.max_waiting_reads;
+        config.max_transfer_log_bytes = core.max_transfer_log_bytes;
         config.election_timeout_min = core.election_timeout_min.0;
         config.election_timeout_max = core.election_timeout_max.0;
         config.heartbeat_interval = core.heartbeat_interval.0;

@@ -339,6 +339,7 @@ fn every_condition_that_seeds_draw_is_passed_and_shown() {
         Condition::SlowSyncs,
         Condition::Partial,
         Condition::OneWay,
+        Condition::Removed,
     ] {
         let mut phases = 0;
         for seed in 0..4 {

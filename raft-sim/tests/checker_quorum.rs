@@ -5,9 +5,9 @@
 
 use core::time::Duration;
 use raft_proto::{
-    Action, CheckQuorum, ClusterId, Config, Event, Input, Member, MembershipChange, Message,
-    NodeChange, NodeId, PreVoting, Raft, Readiness, Recovered, RequestId, RequestVoteReply,
-    RoleKind, Seq, Start, Term, Time, Vote,
+    Action, AppendEntriesReply, AppendOutcome, CheckQuorum, ClusterId, Config, Event, Input,
+    Member, MembershipChange, Message, NodeChange, NodeId, PreVoting, Raft, Readiness, Recovered,
+    RequestId, RequestVoteReply, RoleKind, Seq, Start, Term, Time, Vote,
 };
 use raft_sim::checker::{Property, QuorumContact, Violation};
 
@@ -116,6 +116,7 @@ fn add_voters(ids: &[NodeId]) -> Input {
         change: MembershipChange {
             nodes: voters.collect(),
             readiness: Readiness::Forced,
+            expected: None,
         },
     }
 }
@@ -230,4 +231,49 @@ fn a_real_core_that_hears_no_voter_steps_down_in_time() {
         assert_eq!(n1.step(millis, Input::Tick), Ok(()));
     }
     assert_ne!(n1.raft.role(), RoleKind::Leader);
+}
+
+/// As if the core had looked at its clock at that time and stepped down in its own term. `observe`
+/// shows the checker what happened before.
+fn resigns(millis: u64, observe: impl Fn(&mut Observed)) -> Result<(), Violation> {
+    let mut n1 = Observed::leader(&[N1, N2, N3]);
+    observe(&mut n1);
+    let mut silent = Observed::leader(&[N1, N2, N3]);
+    assert_eq!(silent.step(ELECTED + LIMIT, Input::Tick), Ok(()));
+    assert_ne!(silent.raft.role(), RoleKind::Leader);
+    assert_eq!(silent.raft.term(), n1.raft.term());
+    let at = Time::from_epoch(Duration::from_millis(millis));
+    let input = Input::Tick;
+    n1.checker.event(&n1.raft, &Event { at, input });
+    n1.checker.actions(&silent.raft, &[])
+}
+
+fn answer(n1: &mut Observed, millis: u64, from: NodeId) {
+    let message = Message::AppendEntriesReply(AppendEntriesReply {
+        term: n1.raft.term(),
+        outcome: AppendOutcome::Stale,
+        round: 0,
+        limits: None,
+    });
+    assert_eq!(n1.pretend(millis, Input::Receive { from, message }), Ok(()));
+}
+
+#[test]
+fn fires_on_a_leader_that_gives_up_though_a_majority_answers() {
+    let (answered, timeout) = (10_000, LIMIT / 2);
+    let answers = |n1: &mut Observed| answer(n1, answered, N2);
+    let broken = resigns(answered + timeout - 1, answers).expect_err("n2 has answered");
+    assert!(matches!(broken, Violation::LeaderGaveUp { leader: N1, .. }));
+    assert_eq!(broken.property(), Property::CheckQuorum);
+    assert_eq!(resigns(answered + timeout, answers), Ok(()));
+    assert_eq!(resigns(answered + 1, |_| {}), Ok(()), "nobody has answered");
+}
+
+#[test]
+fn a_vote_or_an_answer_of_a_stranger_is_no_reason_to_lead_on() {
+    let hears = |n1: &mut Observed| {
+        n1.hear(10_000, N2);
+        answer(n1, 10_000, N5);
+    };
+    assert_eq!(resigns(10_001, hears), Ok(()));
 }

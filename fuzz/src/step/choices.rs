@@ -70,7 +70,11 @@ pub(super) fn any_change(u: &mut Unstructured<'_>) -> Result<MembershipChange> {
         });
     }
     let readiness = *u.choose(&[Readiness::Checked, Readiness::Forced])?;
-    Ok(MembershipChange { nodes, readiness })
+    Ok(MembershipChange {
+        nodes,
+        readiness,
+        expected: None,
+    })
 }
 
 impl World {

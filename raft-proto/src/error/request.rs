@@ -206,6 +206,13 @@ pub enum ChangeError {
         /// The entry of the change under way.
         index: Index,
     },
+    /// Another configuration is in force than the one that the change was made for. Look at it, and
+    /// decide anew.
+    #[error("the members have changed: the configuration of index {index} is in force now")]
+    Changed {
+        /// The entry of the configuration in force.
+        index: Index,
+    },
     /// Nothing of the leader's own term is committed. Until then, this change and one of an earlier
     /// leader might share no majority. Wait for the first commit, or propose a command.
     #[error("nothing of this leader's term is committed yet; wait, or propose a command")]

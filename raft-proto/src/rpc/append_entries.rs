@@ -83,6 +83,12 @@ impl Raft {
     /// (Leader Completeness, section 5.4.3).
     fn compare(&self, request: &AppendEntries) -> Result<Comparison, Rejection> {
         let (prev, commit_index) = (request.prev_log, self.commit_index());
+        // Nearly always, the entries follow the last one of the log: all of them are new, and none
+        // is committed.
+        if prev == self.log.last() {
+            let new_from = request.entries.first_index();
+            return Ok(Comparison::Contained { new_from });
+        }
         let conflict = |entry| Rejection::ConflictBelowCommit {
             entry,
             commit_index,

@@ -24,21 +24,35 @@ impl Raft {
         actions: &mut Vec<Action>,
     ) {
         let admitted = self.admit(from, &message);
-        let admitted = admitted.and_then(|()| self.admit_lineage(&message));
-        match admitted {
-            Ok(()) => {
-                let audience = self.admit_incarnation(from, incarnation, &message, actions);
-                if audience == Audience::Denied {
-                    return;
+        let received = match admitted.and_then(|()| self.admit_lineage(&message)) {
+            Ok(()) => match self.admit_incarnation(from, incarnation, &message, actions) {
+                Audience::Granted => {
+                    self.note_election_message(from, &message);
+                    self.dispatch(from, incarnation, message, actions)
                 }
-                self.note_election_message(from, &message);
+                Audience::Denied => Ok(()),
+            },
+            Err(reason) => {
+                if reason == Rejection::OtherFounders {
+                    self.answer_dismissed(from, incarnation, &message, actions);
+                }
+                Err(reason)
             }
-            Err(Rejection::OtherFounders) => {
-                self.answer_dismissed(from, incarnation, &message, actions);
-            }
-            Err(_) => {}
+        };
+        if let Err(reason) = received {
+            self.reject(from, reason, actions);
         }
-        let received = admitted.and_then(|()| match message {
+    }
+
+    /// Gives an admitted message to its receiver.
+    fn dispatch(
+        &mut self,
+        from: NodeId,
+        incarnation: Option<Incarnation>,
+        message: Message,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), Rejection> {
+        match message {
             Message::RequestVote(request) => {
                 self.request_vote(from, request, actions);
                 Ok(())
@@ -54,16 +68,13 @@ impl Raft {
             }
             Message::PreVote(request) => {
                 self.pre_vote(from, incarnation, request, actions);
-                self.follow_pre_vote(request);
+                self.follow_pre_vote(request, actions);
                 Ok(())
             }
             Message::PreVoteReply(reply) => self.pre_vote_reply(from, incarnation, reply, actions),
             Message::TimeoutNow(request) => self.timeout_now(from, request, actions),
             Message::ReadIndex(request) => self.read_index(from, request, actions),
             Message::ReadIndexReply(reply) => self.read_index_reply(from, reply, actions),
-        });
-        if let Err(reason) = received {
-            self.reject(from, reason, actions);
         }
     }
 

@@ -197,7 +197,11 @@ fn change(args: &mut ArgumentConsumer<'_>) -> Outcome<MembershipChange> {
         Some("forced") => Readiness::Forced,
         _ => Readiness::Checked,
     };
-    Ok(MembershipChange { nodes, readiness })
+    Ok(MembershipChange {
+        nodes,
+        readiness,
+        expected: None,
+    })
 }
 
 fn route_packets(

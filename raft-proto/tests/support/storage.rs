@@ -60,7 +60,9 @@ pub struct Storage {
 pub fn store(stored: &mut Recovered, write: &Write) {
     let mut storage = Storage::holding(stored);
     storage.write(write);
-    *stored = storage.recovered(stored.applied);
+    let recovered = storage.recovered(stored.applied);
+    stored.apply(write);
+    assert_eq!(*stored, recovered, "the core says the same of a write");
 }
 
 impl Storage {

@@ -49,11 +49,13 @@ pub enum Condition {
     DecayedSnapshot,
     /// One node takes longer entries than the others.
     Limits,
+    /// A voter is removed while it is away, and comes back.
+    Removed,
 }
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Condition; 14] = [
+    pub const ALL: [Condition; 15] = [
         Condition::None,
         Condition::Failover,
         Condition::Load,
@@ -68,6 +70,7 @@ impl Condition {
         Condition::DeafLeader,
         Condition::DecayedSnapshot,
         Condition::Limits,
+        Condition::Removed,
     ];
 
     /// What options, files and reports call it.
@@ -87,6 +90,7 @@ impl Condition {
             Condition::DeafLeader => "deaf-leader",
             Condition::DecayedSnapshot => "decayed-snapshot",
             Condition::Limits => "limits",
+            Condition::Removed => "removed",
         }
     }
 
@@ -110,10 +114,13 @@ impl Condition {
             Condition::BusyLeader => is_replicated && has_priorities,
             // Without pre-votes, voters grant their votes to a candidate that cannot hear them.
             Condition::DeafLeader => is_replicated && core.pre_vote,
-            Condition::Transfers
-            | Condition::CatchUp
-            | Condition::DecayedSnapshot
-            | Condition::Limits => is_replicated,
+            // Without both, a removed node that nobody tells deposes leader after leader.
+            Condition::Removed => is_replicated && (core.pre_vote || core.check_quorum),
+            // Otherwise a follower may need the next snapshot when it has the first (section 7).
+            Condition::CatchUp | Condition::DecayedSnapshot => {
+                is_replicated && core.max_transfer_log_bytes > 0
+            }
+            Condition::Transfers | Condition::Limits => is_replicated,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::request::{Faults, Request};
 use crate::settings::Settings;
 
 /// The conditions that seeds draw from.
-const DRAWN: [Condition; 13] = [
+const DRAWN: [Condition; 14] = [
     Condition::Failover,
     Condition::Load,
     Condition::SlowSyncs,
@@ -20,6 +20,7 @@ const DRAWN: [Condition; 13] = [
     Condition::DeafLeader,
     Condition::DecayedSnapshot,
     Condition::Limits,
+    Condition::Removed,
 ];
 
 /// How many of a thousand seeds have a condition at all.

@@ -33,9 +33,11 @@
 //! wait for a sync that runs: that makes four syncs and a round trip, at most t. A voter that has
 //! granted its vote waits for at least t (section 5.2), so a candidate that asks alone is elected.
 //! Whether one asks alone is chance (section 9.3): the range of election timeouts, T - t, has room
-//! for it. With five voters fewer than half of the rounds are split, and each takes at most T and
-//! the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many thousands of millions
-//! without a leader where disks are fast, and are a wide margin where they are not.
+//! for it. Without pre-votes, one of two candidates may be the only one that can win, and both may
+//! ask at about the same time, again and again where syncs are long: the one with the worse log
+//! lets the other go first. With five voters fewer than half of the rounds are split, and each takes
+//! at most T and the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many thousands of
+//! millions without a leader where disks are fast, and are a wide margin where they are not.
 //!
 //! The machines outside the set cannot prevent it, if nodes hold pre-votes and leaders check their
 //! quorum:
@@ -71,12 +73,13 @@
 //! | [`Failover`](Condition::Failover) | the leader crashes: another one commits within [`DOWNTIME_BOUND`] T |
 //! | [`SlowCandidate`](Condition::SlowCandidate) | the only log that can win is on a disk with syncs of 1.5 T to 2 T: there is a leader within [`FIRST_LEADER_BOUND`] T. No Raft promises more than section 5.6; this core does, with Pre-Vote, since a candidate whose own vote is not written asks for no further term, and the others' pre-votes are refused |
 //! | [`Priorities`](Condition::Priorities) | the voter of the greatest priority reaches one other voter only: claims 1 and 2 |
-//! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover. Each further handover to the same voter doubles it, so all servers forget theirs first: they are started anew |
+//! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover. Each further handover to the same voter doubles it, so all servers forget theirs first: they are started anew. Not if it needs a snapshot and the leader keeps no log for the transfer: it may never catch up |
 //! | [`Transfers`](Condition::Transfers) | at most one voter's disk stalls: each transfer without a target succeeds (thesis 3.10) |
 //! | [`CatchUp`](Condition::CatchUp) | a member needs a snapshot while commands and snapshots go on: it gets at most [`MOST_SNAPSHOTS`] of them, and has what the leader's log held when the transfer began within four times what one transfer takes, and four T |
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
-//! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound |
+//! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound. There are later ones if the leader commits: a majority does not need the first |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
+//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |
 //!
 //! # What is bounded, and what is only shown
 //!
@@ -86,10 +89,12 @@
 //! entries and bytes that are sent again, also in the phase of faults. Messages overtake each other
 //! there, so no bound on them follows from the algorithm.
 
+mod catch_up;
 mod condition;
 mod draw;
 mod figures;
 mod phase;
+mod removal;
 mod stages;
 pub mod verdict;
 mod violation;
@@ -123,6 +128,9 @@ pub const FIRST_LEADER_BOUND: u32 = 15;
 
 /// How many times `election_timeout_max` a healthy voter of greater priority may wait.
 pub const PRIORITY_BOUND: u32 = 13;
+
+/// How many times `election_timeout_max` a removed voter may ask for votes after its return.
+pub const REMOVAL_BOUND: u32 = 6;
 
 /// How many snapshots a member may need until it follows the log.
 pub const MOST_SNAPSHOTS: u32 = 4;

@@ -62,6 +62,11 @@ fn claims(condition: Condition, world: &World) -> Claims {
             commits: true,
             ..holds(false)
         },
+        // Without Pre-Vote the removed node raises its own term, again and again.
+        Condition::Removed => Claims {
+            commits: true,
+            ..holds(core.pre_vote)
+        },
         Condition::None
         | Condition::Failover
         | Condition::Load
@@ -120,6 +125,7 @@ impl<'a> Phase<'a> {
             Condition::CatchUp | Condition::DecayedSnapshot => self.catch_up(),
             Condition::DeafLeader => self.deaf_leader(),
             Condition::Limits => self.limits(),
+            Condition::Removed => self.removed(),
         }
     }
 

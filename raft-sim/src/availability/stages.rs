@@ -1,23 +1,20 @@
 //! What happens under each condition.
 
 use super::phase::Phase;
-use super::verdict::{self, CatchUpView, Verdict};
+use super::verdict::{self, Verdict};
 use super::{Condition, FIRST_LEADER_BOUND, PRIORITY_BOUND, SYNC_PART, Unavailable};
 use crate::duration::DurationRange;
 use crate::failure::Failure;
 use crate::world::Transfer;
 use core::time::Duration;
-use raft_proto::{NodeId, PeerState, PeerStatus, Raft, Time};
+use raft_proto::{NodeId, Raft};
 
-/// How many chunks a snapshot has at least.
-const SNAPSHOT_CHUNKS: u64 = 64;
-
-const fn millis(millis: u64) -> Duration {
+pub(super) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
 impl Phase<'_> {
-    fn between(&mut self, least: u64, most: u64) -> Duration {
+    pub(super) fn between(&mut self, least: u64, most: u64) -> Duration {
         millis(self.random.between(least, most))
     }
 
@@ -232,12 +229,26 @@ impl Phase<'_> {
         let Some((_, leader)) = self.leader() else {
             return Ok(());
         };
+        if self.may_never_catch_up(leader, first) {
+            return Ok(());
+        }
         let reason = Unavailable::PriorityIgnored {
             leader: leader.id(),
             waiting: first,
             within,
         };
         Err(self.failure(reason))
+    }
+
+    /// Whether `node` needs a snapshot of a leader that keeps no log for a transfer: under load it
+    /// may need the next snapshot when it has the first (section 7).
+    fn may_never_catch_up(&self, leader: &Raft, node: NodeId) -> bool {
+        let peers = leader.status().peers;
+        let base = leader.log_base().index;
+        let needs_snapshot = peers
+            .iter()
+            .any(|peer| peer.id == node && peer.match_index < base);
+        self.world.settings().core.max_transfer_log_bytes == 0 && needs_snapshot
     }
 
     /// A voter's disk may stall, and the operator transfers leadership all the same.
@@ -266,7 +277,9 @@ impl Phase<'_> {
         self.run_for(self.timeouts(5))?;
         self.transfer_rounds()?;
         if let Some(place) = stalled {
-            // Its next syncs are fast. Those that run would not end.
+            // Its next syncs are fast. Those that run, and one that it begins when it starts, would
+            // not end.
+            self.world.end_slow_syncs(place);
             self.world.crash_for(place, Some(Duration::ZERO));
         }
         Ok(())
@@ -340,105 +353,14 @@ impl Phase<'_> {
         self.run_for(self.timeouts(20))
     }
 
-    /// A member that needs a snapshot gets it while commands and snapshots go on.
-    pub(super) fn catch_up(&mut self) -> Result<(), Failure> {
-        let Some(leader) = self.well_leader()? else {
-            return Ok(());
-        };
-        self.world.make_snapshots_of_chunks(SNAPSHOT_CHUNKS);
-        let Some(behind) = self.leave_behind(leader)? else {
-            return Ok(());
-        };
-        let leader = self.world.machines()[leader].id();
-        let node = self.world.machines()[behind].id();
-        if self.is(Condition::DecayedSnapshot) {
-            self.world.decay_snapshots(self.place(leader));
-        }
-        self.world.restart(behind);
-        let (within, target) = match self.leader() {
-            Some((_, raft)) if raft.id() == leader => (self.transfer_bound(raft), raft.last_log()),
-            Some(_) | None => return Ok(()),
-        };
-        let (begun, mut snapshot_at) = (self.now(), Time::ZERO);
-        loop {
-            let Some((place, raft)) = self.leader() else {
-                return Ok(()); // Another claim is about leaders.
-            };
-            if raft.id() != leader {
-                return Ok(());
-            }
-            let (term, peers) = (raft.term(), raft.status().peers);
-            let peer = peers.iter().find(|peer| peer.id == node);
-            // Snapshot after snapshot raises matchIndex, too.
-            let follows = |peer: &PeerStatus| {
-                let replicates = matches!(peer.state, PeerState::Replicate { .. });
-                replicates && peer.match_index >= target.index
-            };
-            let availability = &self.world.recorder().availability;
-            let view = CatchUpView {
-                node,
-                follows: peer.is_none_or(follows),
-                snapshots: availability.snapshots_since_entries(leader, node, term),
-                since: self.now().since(begun),
-            };
-            match verdict::catch_up(view, within) {
-                Verdict::Holds => return Ok(()),
-                Verdict::Broken(reason) => return Err(self.failure(reason)),
-                Verdict::Open => {}
-            }
-            // The transfer of the first snapshot begins before the service makes another one.
-            if view.snapshots > 0 && self.now() >= snapshot_at {
-                self.world.snapshot_now(place);
-                let pause = self.between(100, 400);
-                snapshot_at = self.now().after(pause);
-            }
-            self.step()?;
-        }
-    }
-
-    /// Crashes a member, and goes on without it until the leader has dropped the entries that the
-    /// member needs. Returns its place.
-    fn leave_behind(&mut self, leader: usize) -> Result<Option<usize>, Failure> {
+    /// The place of a voter other than the leader that the cluster can do without, if there is one.
+    pub(super) fn dispensable_voter(&mut self, leader: usize) -> Option<usize> {
         let mut order = self.shuffled();
         let membership = self.world.machines()[leader].membership();
         order.retain(|place| {
             *place != leader && membership.is_voter(self.world.machines()[*place].id())
         });
-        let behind = order.into_iter().find(|place| self.can_lose(*place));
-        let Some(behind) = behind else {
-            return Ok(None);
-        };
-        self.world.crash_for(behind, None);
-        let has = self.world.machines()[behind].disk().last_index();
-        let ends = self.now().after(self.timeouts(10));
-        while self.now() < ends {
-            let Some((place, raft)) = self.leader() else {
-                return Ok(None);
-            };
-            if place != leader {
-                return Ok(None);
-            }
-            if raft.log_base().index > has {
-                self.load(DurationRange::micros(10_000, 40_000), 16);
-                return Ok(Some(behind));
-            }
-            self.world.give_commands(leader, 20, 16);
-            self.world.snapshot_now(leader);
-            self.run_for(millis(60))?;
-        }
-        Ok(None)
-    }
-
-    /// Four times what it takes to send a snapshot of the leader, and four election timeouts. The
-    /// leader's next one may be longer than the one that it has now.
-    fn transfer_bound(&self, leader: &Raft) -> Duration {
-        let settings = self.world.settings();
-        let size = leader.snapshot().map_or(0, |snapshot| snapshot.id.size);
-        let size = size.max(settings.service.snapshot_bytes);
-        let chunks = size.div_ceil(settings.core.snapshot_chunk_bytes) + 2;
-        let chunk = 2 * settings.network.delay.max + 2 * settings.disk.read.max + millis(1);
-        let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
-        self.timeouts(4) + 4 * (chunk * chunks)
+        order.into_iter().find(|place| self.can_lose(*place))
     }
 
     /// A node that takes longer entries than the others is to lead, and is given such entries.
@@ -446,12 +368,7 @@ impl Phase<'_> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
         };
-        let mut order = self.shuffled();
-        let membership = self.world.machines()[leader].membership();
-        order.retain(|place| {
-            *place != leader && membership.is_voter(self.world.machines()[*place].id())
-        });
-        let Some(greater) = order.into_iter().find(|place| self.can_lose(*place)) else {
+        let Some(greater) = self.dispensable_voter(leader) else {
             return Ok(());
         };
         let limit = self.world.settings().core.max_entry_bytes;

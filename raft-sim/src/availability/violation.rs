@@ -61,7 +61,7 @@ pub enum Unavailable {
         /// Its term.
         term: Term,
     },
-    /// A voter of greater priority waited in vain.
+    /// A voter of greater priority waited, and did not get the leadership.
     #[error(
         "{waiting} has caught up and has the greater priority, but {leader} led on for {}",
         humantime::format_duration(*.within)
@@ -114,6 +114,17 @@ pub enum Unavailable {
         /// How many it may get.
         most: u32,
     },
+    /// A removed voter goes on campaigning.
+    #[error(
+        "{node} was removed, has reached the voters for {}, and still asks for votes",
+        humantime::format_duration(*.within)
+    )]
+    RemovedCampaigns {
+        /// The node.
+        node: NodeId,
+        /// For how long.
+        within: Duration,
+    },
 }
 
 fn led(leader: Option<NodeId>) -> String {
@@ -138,6 +149,7 @@ impl Unavailable {
             }
             Unavailable::NotCaughtUp { .. } => "a member does not catch up",
             Unavailable::SnapshotAfterSnapshot { .. } => "snapshot follows snapshot",
+            Unavailable::RemovedCampaigns { .. } => "a removed node campaigns",
         };
         format!("availability under {condition}: {name}")
     }

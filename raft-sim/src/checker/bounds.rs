@@ -8,6 +8,7 @@
 //! | `snapshot_chunk_bytes` | the data of one InstallSnapshot |
 //! | `max_waiting_reads` | reads of clients that wait at one node |
 //! | a few for each write under way and each member | answers that wait for the disk |
+//! | one of a kind to each peer for each write | answers that leave when writes are durable |
 //!
 //! And nextIndex is above matchIndex (Figure 2): a leader that sends again what was acknowledged
 //! does so without end.
@@ -23,7 +24,8 @@
 //! steps. What is out of bounds stays so for longer than that, or does no harm.
 
 use raft_proto::{
-    Action, Config, Event, Index, Input, Message, NodeId, PeerState, PeerStatus, Raft, Status,
+    Action, Config, Event, Index, Input, Message, MessageKind, NodeId, PeerState, PeerStatus, Raft,
+    Seq, Status,
 };
 
 /// How many steps are taken between two looks at the state of the node that takes the last one.
@@ -124,6 +126,20 @@ pub enum OutOfBounds {
         /// How many may wait.
         most: usize,
     },
+    /// Replies that waited for the disk.
+    #[error(
+        "{node} sends {to} {replies} replies of a kind for {writes} writes that are durable now"
+    )]
+    TooManyReplies {
+        /// The node.
+        node: NodeId,
+        /// The receiver.
+        to: NodeId,
+        /// How many.
+        replies: usize,
+        /// How many writes have become durable.
+        writes: u64,
+    },
 }
 
 /// What each node holds. Nodes are few, so a linear search is fastest.
@@ -131,11 +147,14 @@ pub enum OutOfBounds {
 pub struct Bounds {
     /// The reads that clients of each node wait for.
     waiting_reads: Vec<(NodeId, u64)>,
+    /// The last write of each node that is persisted.
+    persisted: Vec<(NodeId, Seq)>,
     /// Steps since the last look.
     steps: u32,
     is_read: bool,
-    /// The present step reports a write as persisted: all that waited for it may leave at once.
-    is_persisted: bool,
+    /// The present step reports writes as persisted up to this one: all that waited for them may
+    /// leave at once.
+    reported: Option<Seq>,
 }
 
 impl Bounds {
@@ -151,12 +170,28 @@ impl Bounds {
     /// A node has stopped.
     pub fn stopped(&mut self, node: NodeId) {
         self.waiting_reads.retain(|(other, _)| *other != node);
+        self.persisted.retain(|(other, _)| *other != node);
+    }
+
+    /// Writes of a node up to `seq` are persisted. Returns how many were not before.
+    fn newly_persisted(&mut self, node: NodeId, seq: Seq) -> u64 {
+        match self.persisted.iter_mut().find(|(other, _)| *other == node) {
+            Some((_, last)) => seq.0.saturating_sub(core::mem::replace(last, seq).0),
+            None => {
+                self.persisted.push((node, seq));
+                seq.0
+            }
+        }
     }
 
     /// A node is about to take `event`.
     pub fn event(&mut self, event: &Event) {
         self.is_read = matches!(event.input, Input::Read { .. });
-        self.is_persisted = matches!(event.input, Input::Persisted { .. });
+        self.reported = if let Input::Persisted { seq } = event.input {
+            Some(seq)
+        } else {
+            None
+        };
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -188,8 +223,9 @@ impl Bounds {
                 });
             }
         }
-        if !self.is_persisted {
-            check_messages(node, actions, config)?;
+        match self.reported {
+            Some(seq) => check_replies(node, actions, self.newly_persisted(node, seq))?,
+            None => check_messages(node, actions, config)?,
         }
         self.steps += 1;
         if self.steps < LOOK_EVERY {
@@ -255,6 +291,36 @@ fn check_messages(node: NodeId, actions: &[Action], config: &Config) -> Result<(
             to,
             messages,
             most,
+        }),
+    }
+}
+
+/// Of each kind of reply, one to each peer waits for a write: so many `writes` are durable now, and
+/// no more replies of a kind leave with them.
+fn check_replies(node: NodeId, actions: &[Action], writes: u64) -> Result<(), OutOfBounds> {
+    if actions.len() as u64 <= writes {
+        return Ok(());
+    }
+    let mut replies: Vec<(NodeId, MessageKind)> = Vec::new();
+    for action in actions {
+        if let Action::Send { to, message } = action
+            && let Message::AppendEntriesReply(_)
+            | Message::InstallSnapshotReply(_)
+            | Message::RequestVoteReply(_) = message
+        {
+            replies.push((*to, message.kind()));
+        }
+    }
+    replies.sort_unstable();
+    let mut alike = replies.chunk_by(|one, other| one == other);
+    let too_many = alike.find(|replies| replies.len() as u64 > writes);
+    match too_many.and_then(|replies| Some((replies.first()?.0, replies.len()))) {
+        None => Ok(()),
+        Some((to, replies)) => Err(OutOfBounds::TooManyReplies {
+            node,
+            to,
+            replies,
+            writes,
         }),
     }
 }

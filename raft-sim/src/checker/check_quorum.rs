@@ -11,12 +11,17 @@
 //! message counts here, while only some count for the core. The check applies only where
 //! [`CheckQuorum::On`] is configured.
 //!
+//! And the other way round: a leader whose clock makes it step down has heard no majority for an
+//! election timeout. A voter counts as heard when it became one: nobody can have answered as a voter
+//! before that. Here only replies to AppendEntries of the leader's own term count. A leader whose
+//! own disk has made no progress for as long steps down by another rule.
+//!
 //! Cost: a note for each message, and a pass over the voters for each tick of a leader.
 
 use super::quorum::has_quorum;
 use super::violation::Violation;
 use raft_proto::{
-    Action, CheckQuorum, Event, Input, Membership, NodeId, Raft, RoleKind, Term, Time,
+    Action, CheckQuorum, Event, Input, Membership, Message, NodeId, Raft, RoleKind, Term, Time,
 };
 use std::time::Duration;
 
@@ -28,6 +33,12 @@ struct Contacts {
     is_tick: bool,
     leads: Option<Leadership>,
     heard: Vec<(NodeId, Time)>,
+    /// Since it was elected: when each follower last answered, or became a voter.
+    answered: Vec<(NodeId, Time)>,
+    /// The members when it last took a step as a leader.
+    members: Membership,
+    /// When its last write was reported as persisted.
+    persisted_at: Time,
 }
 
 /// The term that a node leads in.
@@ -54,6 +65,9 @@ impl QuorumContact {
                 is_tick: false,
                 leads: None,
                 heard: Vec::new(),
+                answered: Vec::new(),
+                members: Membership::default(),
+                persisted_at: Time::ZERO,
             });
             self.nodes.len() - 1
         });
@@ -70,8 +84,15 @@ impl QuorumContact {
         let contacts = self.contacts(raft.id());
         contacts.now = contacts.now.max(event.at);
         contacts.is_tick = event.input == Input::Tick;
-        if let Input::Receive { from, .. } = event.input {
-            contacts.heard(from);
+        if let Input::Receive { from, message, .. } = &event.input {
+            note(&mut contacts.heard, *from, contacts.now);
+            if let Message::AppendEntriesReply(reply) = message
+                && contacts.leads.is_some_and(|it| it.term == reply.term)
+            {
+                note(&mut contacts.answered, *from, contacts.now);
+            }
+        } else if matches!(event.input, Input::Persisted { .. }) {
+            contacts.persisted_at = contacts.now;
         }
     }
 
@@ -79,26 +100,18 @@ impl QuorumContact {
     ///
     /// # Errors
     ///
-    /// [`Violation::LeaderWithoutQuorum`].
+    /// [`Violation::LeaderWithoutQuorum`], [`Violation::LeaderGaveUp`].
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
         let contacts = self.contacts(raft.id());
         if raft.role() != RoleKind::Leader {
-            contacts.leads = None;
-            return Ok(());
+            return match contacts.leads.take() {
+                Some(Leadership { term, .. }) if term == raft.term() && contacts.is_tick => {
+                    contacts.check_resignation(raft)
+                }
+                Some(_) | None => Ok(()),
+            };
         }
-        let term = raft.term();
-        // New voters have to be heard only from now on.
-        let changes = |action: &Action| matches!(action, Action::MembershipChanged { .. });
-        if contacts
-            .leads
-            .is_none_or(|leadership| leadership.term != term)
-            || actions.iter().any(changes)
-        {
-            contacts.leads = Some(Leadership {
-                term,
-                since: contacts.now,
-            });
-        }
+        contacts.note_leadership(raft, actions);
         if !contacts.is_tick || raft.config().check_quorum == CheckQuorum::Off {
             return Ok(());
         }
@@ -107,13 +120,54 @@ impl QuorumContact {
     }
 }
 
+/// Notes that something was last seen of `node` at `now`.
+fn note(times: &mut Vec<(NodeId, Time)>, node: NodeId, now: Time) {
+    match times.iter_mut().find(|(peer, _)| *peer == node) {
+        Some((_, at)) => *at = now,
+        None => times.push((node, now)),
+    }
+}
+
 impl Contacts {
-    fn heard(&mut self, from: NodeId) {
-        let now = self.now;
-        match self.heard.iter_mut().find(|(peer, _)| *peer == from) {
-            Some((_, at)) => *at = now,
-            None => self.heard.push((from, now)),
+    /// It leads. New voters have to be heard only from now on.
+    fn note_leadership(&mut self, raft: &Raft, actions: &[Action]) {
+        let (now, term) = (self.now, raft.term());
+        let changes = |action: &Action| matches!(action, Action::MembershipChanged { .. });
+        if self.leads.is_none_or(|leadership| leadership.term != term) {
+            self.answered.clear();
+        } else if actions.iter().any(changes) {
+            for voter in raft.membership().voters() {
+                if !self.members.is_voter(voter) {
+                    note(&mut self.answered, voter, now);
+                }
+            }
+        } else {
+            return;
         }
+        self.members.clone_from(raft.membership());
+        self.leads = Some(Leadership { term, since: now });
+    }
+
+    /// It has stepped down because of its clock.
+    fn check_resignation(&self, raft: &Raft) -> Result<(), Violation> {
+        let (now, limit) = (self.now, raft.config().election_timeout_max);
+        let is_recent = |at: Time| at.after(limit) > now;
+        let may_stall = !is_recent(self.persisted_at) && raft.status().writes_under_way > 0;
+        if may_stall || raft.fault().is_some() || raft.config().check_quorum == CheckQuorum::Off {
+            return Ok(());
+        }
+        let has_answered = |id: NodeId| {
+            let mut answered = self.answered.iter();
+            id == self.node || answered.any(|(peer, at)| *peer == id && is_recent(*at))
+        };
+        if !has_quorum(raft.membership(), has_answered) {
+            return Ok(());
+        }
+        Err(Violation::LeaderGaveUp {
+            leader: self.node,
+            term: raft.term(),
+            limit,
+        })
     }
 
     /// Whether a majority of each half of `members` has been heard within `limit`.

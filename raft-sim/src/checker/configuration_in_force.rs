@@ -66,6 +66,26 @@ impl ConfigurationsInForce {
         self.nodes.iter_mut().find(|node| node.id == id)
     }
 
+    /// The index of the last configuration of a node that runs.
+    pub fn latest_index(&self, id: NodeId) -> Option<Index> {
+        let node = self.nodes.iter().find(|node| node.id == id)?;
+        Some(node.latest().index)
+    }
+
+    /// Whether `member` is a member of a configuration that may be in force, as far as `raft` knows:
+    /// the last one that is committed, or a later one. A node that knows no members excludes nobody.
+    pub fn may_count(&self, raft: &Raft, member: NodeId) -> bool {
+        let Some(node) = self.nodes.iter().find(|node| node.id == raft.id()) else {
+            return true;
+        };
+        let commit_index = raft.commit_index();
+        let is_member = |membership: &Membership| membership.get(member).is_some();
+        let mut later = node.later.iter().filter(|one| one.index > commit_index);
+        node.latest().membership.is_empty()
+            || is_member(node.committed(commit_index))
+            || later.any(|one| is_member(&one.membership))
+    }
+
     /// A process starts with what its disk holds: `stored`, or nothing on an empty disk.
     ///
     /// # Errors

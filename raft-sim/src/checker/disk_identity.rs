@@ -314,9 +314,8 @@ impl Node {
     /// A step writes entries into a log only if both are of the same history.
     fn check_history(&self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
         let known = self.membership.history();
-        let is_other = |history: Option<HistoryId>| {
-            known.is_some() && history.is_some() && history != known
-        };
+        let is_other =
+            |history: Option<HistoryId>| known.is_some() && history.is_some() && history != known;
         let takes = |action: &Action| match action {
             Action::Persist(write) => !write.entries.is_empty() || write.install.is_some(),
             _ => false,

@@ -22,7 +22,8 @@
 
 use super::leader_contact::LeaderContact;
 use super::observation::vote_of;
-use super::violation::{Violation, WaitReason};
+use super::violation::Violation;
+use super::wait_reason::WaitReason;
 use raft_proto::{
     Action, CheckQuorum, Event, HardState, Input, Message, NodeId, Raft, RoleKind, Term, Time,
 };

@@ -20,7 +20,8 @@
 
 use super::leader_contact::LeaderContact;
 use super::observation::vote_of;
-use super::violation::{Violation, WaitReason};
+use super::violation::Violation;
+use super::wait_reason::WaitReason;
 use raft_proto::{
     Action, Campaign, CheckQuorum, Event, HardState, Input, Lease, Message, NodeId, Raft,
     RequestVote, Term, Time,

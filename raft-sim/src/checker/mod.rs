@@ -21,7 +21,7 @@
 //! | Durability (Figure 2) | [`durability`] | which disks hold committed entries |
 //! | Exactly Once (thesis 6.3) | [`exactly_once`] | each command that ran |
 //! | Election timeout (5.2) | [`election_timeout`] | when nodes start elections |
-//! | CheckQuorum (thesis 6.2) | [`check_quorum`] | which voters each leader has heard |
+//! | CheckQuorum (thesis 6.2) | [`check_quorum`] | which voters each leader has heard, also when it steps down |
 //! | Leader stickiness (thesis 4.2.3) | [`leader_stickiness`] | votes despite a live leader |
 //! | Lease bound (thesis 6.4.1) | [`lease`] | how long voters are bound to a leader |
 //! | Lease bound (thesis 3.10) | [`handover_lease`] | reads of a leader that has sent TimeoutNow |
@@ -29,6 +29,8 @@
 //! | A leader is followed (5.2) | [`leader_followed`] | each message of a leader |
 //! | Durability (thesis 10.2.1) | [`own_disk`] | what a node takes for durable, or hands out |
 //! | Membership Safety (6) | [`configuration_in_force`] | the last configuration of each log |
+//! | Terms of members (5.1) | [`strangers`] | replies of a greater term |
+//! | A removed node is quiet (6) | [`removed`] | requests of nodes that were told |
 //! | Bounded state and work | [`bounds`] | what a node holds, and sends in a step |
 //! | Entries are sent once (thesis 10.2.1) | [`sent_again`] | appends of entries already sent |
 //! | No storms | [`storm`] | messages under way, and in each second |
@@ -74,11 +76,14 @@ pub mod one_vote;
 pub mod own_disk;
 mod property;
 pub mod quorum;
+pub mod removed;
 pub mod sent_again;
 pub mod snapshot_members;
 pub mod state_machine_safety;
 pub mod storm;
+pub mod strangers;
 pub mod violation;
+mod wait_reason;
 mod window;
 
 pub use bounds::{Bounds, OutOfBounds};
@@ -103,11 +108,14 @@ pub use observation::{
 pub use one_vote::OneVote;
 pub use own_disk::OwnDisk;
 pub use property::Property;
+pub use removed::Removed;
 pub use sent_again::SentAgain;
 pub use snapshot_members::SnapshotMembers;
 pub use state_machine_safety::StateMachineSafety;
 pub use storm::{Storm, StormGuard, StormLimits};
-pub use violation::{Nodes, Violation, WaitReason};
+pub use strangers::Strangers;
+pub use violation::{Nodes, Violation};
+pub use wait_reason::WaitReason;
 pub use window::Window;
 
 use raft_proto::NodeId;

@@ -33,6 +33,10 @@ pub enum Property {
     LeaseBound,
     /// A node that hears the leader of its term follows it (section 5.2).
     LeaderFollowed,
+    /// A reply teaches a term only if its sender is a member (section 5.1).
+    TermsOfMembers,
+    /// A node that knows of its removal asks for no votes (section 6).
+    RemovedIsQuiet,
     /// What a node holds, and does in one step, is bounded.
     Bounded,
     /// A disk under a member's number that the configuration does not name counts for nothing.
@@ -55,6 +59,8 @@ impl fmt::Display for Property {
             Property::LeaseBound => "Lease bound (thesis 6.4.1)",
             Property::ElectionTimeout => "Election timeout (section 5.2)",
             Property::LeaderFollowed => "A leader is followed (section 5.2)",
+            Property::TermsOfMembers => "Terms of members (section 5.1)",
+            Property::RemovedIsQuiet => "A removed node is quiet (section 6)",
             Property::Bounded => "Bounded state and work",
             Property::DiskIdentity => "Disk identity",
         })

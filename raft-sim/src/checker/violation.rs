@@ -2,6 +2,7 @@
 
 use super::bounds::OutOfBounds;
 use super::property::Property;
+use super::wait_reason::WaitReason;
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 use std::fmt;
 use std::time::Duration;
@@ -17,27 +18,6 @@ impl fmt::Display for Nodes {
         };
         write!(f, "{first}")?;
         others.iter().try_for_each(|other| write!(f, " {other}"))
-    }
-}
-
-/// Why a node must not start an election, or vote, before a timeout has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitReason {
-    /// It granted its vote to this node.
-    Granted(NodeId),
-    /// It heard this node, the leader of its term.
-    Heard(NodeId),
-    /// It started, and may have heard a leader just before it stopped.
-    Started,
-}
-
-impl fmt::Display for WaitReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WaitReason::Granted(node) => write!(f, "granted its vote to {node}"),
-            WaitReason::Heard(node) => write!(f, "heard its leader {node}"),
-            WaitReason::Started => f.write_str("started"),
-        }
     }
 }
 
@@ -294,6 +274,19 @@ pub enum Violation {
         /// How long it may lead without hearing a majority.
         limit: Duration,
     },
+    /// CheckQuorum: a leader that steps down without need.
+    #[error(
+        "{leader} stepped down in term {term} by its clock, \
+         though a majority of its voters answered, or became voters, within {limit:?}"
+    )]
+    LeaderGaveUp {
+        /// The leader.
+        leader: NodeId,
+        /// Its term.
+        term: Term,
+        /// How long it may lead without hearing a majority.
+        limit: Duration,
+    },
     /// Election timeout.
     #[error(
         "{node} became a {role} in term {term} only {waited:?} after it {reason}: \
@@ -445,7 +438,9 @@ pub enum Violation {
         holders: Nodes,
     },
     /// Disk identity, of terms.
-    #[error("{node} entered term {term} because of {from}, whose disk its configuration does not name")]
+    #[error(
+        "{node} entered term {term} because of {from}, whose disk its configuration does not name"
+    )]
     TermOfForeignDisk {
         /// The node.
         node: NodeId,
@@ -467,6 +462,26 @@ pub enum Violation {
     HistoriesMixed {
         /// The node.
         node: NodeId,
+    },
+    /// Membership Safety: a term learned from the reply of a node that is no member.
+    #[error("{node} has taken term {term} from a reply of {from}, which is no member")]
+    TermOfStranger {
+        /// The node.
+        node: NodeId,
+        /// The sender of the reply.
+        from: NodeId,
+        /// The term.
+        term: Term,
+    },
+    /// A removed node that knows it.
+    #[error(
+        "{node} asks for votes, though a voter told it that it is no member as of index {removed_at}"
+    )]
+    RemovedCampaigns {
+        /// The node.
+        node: NodeId,
+        /// The index up to which its removal is committed.
+        removed_at: Index,
     },
     /// Bounded state and work.
     #[error(transparent)]
@@ -511,7 +526,11 @@ impl Violation {
                 Property::ExactlyOnce
             }
             Violation::EarlyElection { .. } => Property::ElectionTimeout,
-            Violation::LeaderWithoutQuorum { .. } => Property::CheckQuorum,
+            Violation::LeaderWithoutQuorum { .. } | Violation::LeaderGaveUp { .. } => {
+                Property::CheckQuorum
+            }
+            Violation::TermOfStranger { .. } => Property::TermsOfMembers,
+            Violation::RemovedCampaigns { .. } => Property::RemovedIsQuiet,
             Violation::VoteDespiteLeader { .. } => Property::LeaderStickiness,
             Violation::LeaseTooLong { .. } | Violation::LeaseAfterTimeoutNow { .. } => {
                 Property::LeaseBound

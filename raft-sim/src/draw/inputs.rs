@@ -1,13 +1,14 @@
 //! The operations of the nemesis that drive the rarer inputs of the core, drawn one by one. They
 //! come from a stream of their own: what the other kinds do does not depend on them.
 
+use super::choices::Choices;
 use super::{Draft, later, rounded};
 use crate::duration::DurationRange;
-use crate::intensity::{FaultKind, Intensities};
+use crate::intensity::FaultKind;
 use crate::random::Random;
 use crate::request::Faults;
 use crate::schedule::nemesis::TargetRole;
-use crate::schedule::{Links, NemesisOperation, Place, ReplacementDisk, Target};
+use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Target};
 use core::time::Duration;
 use raft_proto::Time;
 use std::collections::BTreeMap;
@@ -26,10 +27,8 @@ const EPISODES: [FaultKind; 8] = [
 
 /// These operations until the faults end.
 pub(super) struct Inputs {
-    random: Random,
+    choices: Choices,
     ends: Time,
-    servers: u64,
-    intensities: Intensities,
     pause: DurationRange,
     /// When the next episode begins.
     next: Time,
@@ -51,13 +50,15 @@ impl Inputs {
         let first = later(Time::ZERO, pause.draw(&mut random));
         Inputs {
             ends: Time::from_epoch(request.time),
-            servers: draft.settings.servers().into(),
-            intensities,
             pause,
             next: if is_on { first } else { Time::NEVER },
             drawn: BTreeMap::new(),
             count: 0,
-            random,
+            choices: Choices {
+                random,
+                servers: draft.settings.servers().into(),
+                intensities,
+            },
         }
     }
 
@@ -66,49 +67,13 @@ impl Inputs {
         self.drawn.insert((at, self.count), operation);
     }
 
-    fn any(&mut self) -> Place {
-        Place(self.random.below(self.servers) as usize)
-    }
-
     /// The leader in half of all cases: it is the one that reads for others.
     fn target(&mut self) -> Target {
-        let any = self.any();
-        if self.random.chance(500) {
-            Target::Leader
-        } else {
-            Target::Node(any)
-        }
-    }
-
-    /// A duration from `least` to at most `most` more, which is longer the harder a kind strikes.
-    fn duration(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
-        let most = least + most * u64::from(self.intensities.get(kind)) / 100;
-        rounded(DurationRange::micros(least, most.max(least + 10)).draw(&mut self.random))
+        self.choices.target(500)
     }
 
     fn time(&mut self) -> Duration {
-        rounded(DurationRange::micros(10_000, 4_000_000).draw(&mut self.random))
-    }
-
-    /// Two different machines, if there are two.
-    fn link(&mut self) -> (Place, Place) {
-        let from = self.any();
-        let others = self.servers.saturating_sub(1).max(1);
-        let other = self.random.between(1, others);
-        let to = (from.0 as u64 + other) % self.servers;
-        (from, Place(to as usize))
-    }
-
-    /// One of [`EPISODES`], the harder ones more often.
-    fn choose(&mut self) -> Option<FaultKind> {
-        let weight = |kind: &FaultKind| u64::from(self.intensities.get(*kind));
-        let mut draw = self.random.below(EPISODES.iter().map(weight).sum());
-        EPISODES.into_iter().find(|kind| {
-            let weight = u64::from(self.intensities.get(*kind));
-            let hit = draw < weight;
-            draw = draw.saturating_sub(weight);
-            hit
-        })
+        rounded(DurationRange::micros(10_000, 4_000_000).draw(&mut self.choices.random))
     }
 
     #[expect(
@@ -116,18 +81,18 @@ impl Inputs {
         reason = "only some kinds are episodes of this sort"
     )]
     fn episode(&mut self, at: Time) {
-        let Some(kind) = self.choose() else {
+        let Some(kind) = self.choices.kind(&EPISODES) else {
             return;
         };
         let per_mille = |inputs: &mut Inputs| {
-            let most = 9 * u64::from(inputs.intensities.get(kind));
-            inputs.random.between(0, most) as u32 // at most 900
+            let most = 9 * u64::from(inputs.choices.intensities.get(kind));
+            inputs.choices.random.between(0, most) as u32 // at most 900
         };
         let operation = match kind {
             FaultKind::Unreachable => {
-                let (from, to) = self.link();
-                let times = self.random.between(1, 12) as u32; // at most 12
-                let time = self.duration(kind, 1_000, 1_000_000);
+                let (from, to) = self.choices.link();
+                let times = self.choices.random.between(1, 12) as u32; // at most 12
+                let time = self.choices.duration(kind, 1_000, 1_000_000);
                 NemesisOperation::Unreachable {
                     from,
                     to,
@@ -137,7 +102,7 @@ impl Inputs {
             }
             FaultKind::SlowRead => NemesisOperation::SlowRead {
                 of: self.target(),
-                by: self.duration(kind, 10_000, 3_000_000),
+                by: self.choices.duration(kind, 10_000, 3_000_000),
                 time: self.time(),
             },
             FaultKind::FlakyDisk => NemesisOperation::FlakyDisk {
@@ -148,12 +113,14 @@ impl Inputs {
             },
             FaultKind::SlowService => NemesisOperation::SlowService {
                 of: self.target(),
-                by: self.duration(kind, 10_000, 1_500_000),
+                by: self.choices.duration(kind, 10_000, 1_500_000),
                 time: self.time(),
             },
             FaultKind::Compact => NemesisOperation::Compact {
                 of: self.target(),
-                every: rounded(DurationRange::micros(5_000, 200_000).draw(&mut self.random)),
+                every: rounded(
+                    DurationRange::micros(5_000, 200_000).draw(&mut self.choices.random),
+                ),
                 time: self.time(),
             },
             FaultKind::Partial => self.partial(at),
@@ -170,9 +137,11 @@ impl Inputs {
     /// One machine reaches only one other, for long; two machines do not reach each other; or a
     /// machine hears another one, but is not heard by it.
     fn partial(&mut self, at: Time) -> NemesisOperation {
-        let (from, to) = self.link();
-        let time = self.duration(FaultKind::Partial, 1_000_000, 20_000_000);
-        let links = match self.random.below(4) {
+        let (from, to) = self.choices.link();
+        let time = self
+            .choices
+            .duration(FaultKind::Partial, 1_000_000, 20_000_000);
+        let links = match self.choices.random.below(4) {
             0..2 => Links::AllBut(from, to),
             2 => {
                 let links = Links::One(to, from);
@@ -187,9 +156,9 @@ impl Inputs {
     /// One or two nodes are taken out of the membership. They lose their disks, or get old copies
     /// of them, come back under their own numbers, and are added again: first as learners.
     fn returns(&mut self, at: Time) {
-        let (first, second) = self.link();
+        let (first, second) = self.choices.link();
         let mut places = vec![first];
-        if self.random.chance(300) && self.servers > 4 {
+        if self.choices.random.chance(300) && self.choices.servers > 4 {
             places.push(second);
         }
         let roles = |role| places.iter().map(|place| (*place, role)).collect();
@@ -200,11 +169,11 @@ impl Inputs {
         };
         let mut next = at;
         let mut step = |inputs: &mut Inputs, least, most| {
-            let pause = DurationRange::micros(least, most).draw(&mut inputs.random);
+            let pause = DurationRange::micros(least, most).draw(&mut inputs.choices.random);
             next = later(next, pause);
             next
         };
-        let is_copied = self.random.chance(500);
+        let is_copied = self.choices.random.chance(500);
         if is_copied {
             for place in &places {
                 let of = Target::Node(*place);
@@ -215,7 +184,7 @@ impl Inputs {
         self.push(out, change(roles(TargetRole::NonMember), true));
         let lost = step(self, 200_000, 2_000_000);
         for place in &places {
-            let with = if is_copied && !self.random.chance(300) {
+            let with = if is_copied && !self.choices.random.chance(300) {
                 ReplacementDisk::OldCopy
             } else {
                 ReplacementDisk::Empty
@@ -226,7 +195,7 @@ impl Inputs {
         let learner = step(self, 100_000, 4_000_000);
         self.push(learner, change(roles(TargetRole::Learner), false));
         let voter = step(self, 200_000, 3_000_000);
-        let is_forced = self.random.chance(300);
+        let is_forced = self.choices.random.chance(300);
         self.push(voter, change(roles(TargetRole::Voter), is_forced));
     }
 }
@@ -244,7 +213,7 @@ impl Iterator for Inputs {
             }
             let at = self.next;
             self.episode(at);
-            self.next = later(at, self.pause.draw(&mut self.random));
+            self.next = later(at, self.pause.draw(&mut self.choices.random));
         }
     }
 }

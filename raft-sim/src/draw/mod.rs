@@ -1,6 +1,7 @@
 //! What a seed draws: the settings of a run, the operations of its nemesis, and those of its
 //! clients.
 
+mod choices;
 mod inputs;
 mod intensities;
 mod nemesis;

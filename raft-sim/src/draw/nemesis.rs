@@ -1,8 +1,9 @@
 //! The operations of the nemesis, drawn one by one.
 
+use super::choices::Choices;
 use super::{Draft, later, rounded};
 use crate::duration::DurationRange;
-use crate::intensity::{FaultKind, Intensities};
+use crate::intensity::FaultKind;
 use crate::random::Random;
 use crate::request::Faults;
 use crate::schedule::nemesis::TargetRole;
@@ -43,11 +44,9 @@ struct Pace {
 
 /// All operations of the nemesis until the faults end.
 pub(super) struct Nemesis {
-    random: Random,
+    choices: Choices,
     ends: Time,
-    servers: u64,
     nodes: u64,
-    intensities: Intensities,
     /// How long cuts, outages and the like last.
     outage: DurationRange,
     noise: Pace,
@@ -88,16 +87,18 @@ impl Nemesis {
         ];
         let mut nemesis = Nemesis {
             ends: Time::from_epoch(request.time),
-            servers: draft.settings.servers().into(),
             nodes: draft.settings.nodes.into(),
-            intensities,
             outage: DurationRange::micros(1_000, if wild { 2_500_000 } else { 4_000_000 }),
             noise: pace(is(&noisy), noise),
             is_noisy: false,
             episodes: pace(is(&EPISODES), episodes),
             operator_requests: pace(is(&OPERATOR_REQUESTS), operator_requests),
             drawn: VecDeque::new(),
-            random,
+            choices: Choices {
+                random,
+                servers: draft.settings.servers().into(),
+                intensities,
+            },
         };
         nemesis.episodes.next = nemesis.first(nemesis.episodes);
         nemesis.operator_requests.next = nemesis.first(nemesis.operator_requests);
@@ -107,41 +108,26 @@ impl Nemesis {
     fn first(&mut self, pace: Pace) -> Time {
         match pace.next {
             Time::NEVER => Time::NEVER,
-            now => later(now, pace.pause.draw(&mut self.random)),
+            now => later(now, pace.pause.draw(&mut self.choices.random)),
         }
     }
 
     fn outage(&mut self) -> Duration {
-        rounded(self.outage.draw(&mut self.random))
-    }
-
-    fn any(&mut self) -> Place {
-        Place(self.random.below(self.servers) as usize)
+        rounded(self.outage.draw(&mut self.choices.random))
     }
 
     /// The leader in four of ten cases: faults of the leader show most.
     fn target(&mut self) -> Target {
-        let any = self.any();
-        if self.random.chance(400) {
-            Target::Leader
-        } else {
-            Target::Node(any)
-        }
-    }
-
-    /// A duration that is longer the harder a kind strikes.
-    fn duration(&mut self, kind: FaultKind, least: u64, most: u64) -> Duration {
-        let most = least + most * u64::from(self.intensities.get(kind)) / 100;
-        rounded(DurationRange::micros(least, most.max(least + 10)).draw(&mut self.random))
+        self.choices.target(400)
     }
 
     fn noise(&mut self) -> NemesisOperation {
         self.is_noisy = !self.is_noisy;
-        let hard = |kind| u32::from(self.intensities.get(kind));
+        let hard = |kind| u32::from(self.choices.intensities.get(kind));
         let (loss, late) = (hard(FaultKind::Loss), hard(FaultKind::Late));
         let (duplicate, corrupt) = (hard(FaultKind::Duplicate), hard(FaultKind::Corrupt));
         let left = self.ends.since(self.noise.next);
-        let time = rounded(self.noise.pause.draw(&mut self.random).min(left));
+        let time = rounded(self.noise.pause.draw(&mut self.choices.random).min(left));
         self.noise.next = later(self.noise.next, time);
         NemesisOperation::Noise {
             loss: loss * 5 / 2,
@@ -153,39 +139,19 @@ impl Nemesis {
         }
     }
 
-    /// One of `kinds`, the harder ones more often.
-    fn choose(&mut self, kinds: &[FaultKind]) -> Option<FaultKind> {
-        let weight = |kind: &FaultKind| u64::from(self.intensities.get(*kind));
-        let total = kinds.iter().map(weight).sum();
-        let mut draw = self.random.below(total);
-        kinds.iter().copied().find(|kind| {
-            let weight = u64::from(self.intensities.get(*kind));
-            let hit = draw < weight;
-            draw = draw.saturating_sub(weight);
-            hit
-        })
-    }
-
-    /// Two different machines, if there are two.
-    fn link(&mut self) -> (Place, Place) {
-        let from = self.any();
-        let other = self
-            .random
-            .between(1, self.servers.saturating_sub(1).max(1));
-        let to = (from.0 as u64 + other) % self.servers;
-        (from, Place(to as usize))
-    }
-
     fn split(&mut self) -> Option<NemesisOperation> {
         let time = self.outage();
-        if self.random.chance(500) {
+        if self.choices.random.chance(500) {
             let links = Links::Around(self.target());
             return Some(NemesisOperation::Cut { links, time });
         }
-        let bits = self.random.next_u64();
+        let bits = self.choices.random.next_u64();
         let side = |place: &Place| bits >> place.0 & 1 == 1;
-        let places: Vec<Place> = (0..self.servers as usize).map(Place).filter(side).collect();
-        let is_split = !places.is_empty() && places.len() < self.servers as usize;
+        let places: Vec<Place> = (0..self.choices.servers as usize)
+            .map(Place)
+            .filter(side)
+            .collect();
+        let is_split = !places.is_empty() && places.len() < self.choices.servers as usize;
         let links = Links::Between(places);
         is_split.then_some(NemesisOperation::Cut { links, time })
     }
@@ -194,53 +160,57 @@ impl Nemesis {
     fn kill(&mut self, at: Time) -> NemesisOperation {
         let (of, time) = (self.target(), self.outage());
         if let Target::Node(_) = of
-            && self.random.chance(300)
+            && self.choices.random.chance(300)
         {
-            let during = self.random.duration(Duration::ZERO, time);
+            let during = self.choices.random.duration(Duration::ZERO, time);
             let crash = NemesisOperation::Crash { of, time };
             self.drawn.push_back((later(at, during), crash));
         }
         NemesisOperation::Kill { of, time }
     }
 
+    fn flaky(&mut self) -> NemesisOperation {
+        let ((from, to), time) = (self.choices.link(), self.outage());
+        let loss = self.choices.random.between(300, 950) as u32; // below 1000
+        NemesisOperation::Flaky {
+            from,
+            to,
+            loss,
+            time,
+        }
+    }
+
+    fn slow_link(&mut self) -> NemesisOperation {
+        let ((from, to), time) = (self.choices.link(), self.outage());
+        let by = self.choices.duration(FaultKind::SlowLink, 5_000, 800_000);
+        NemesisOperation::SlowLink { from, to, by, time }
+    }
+
     fn episode(&mut self, at: Time) -> Option<NemesisOperation> {
-        let kind = self.choose(&EPISODES)?;
+        let kind = self.choices.kind(&EPISODES)?;
         Some(match kind {
             FaultKind::Split => self.split()?,
             FaultKind::OneWay => {
-                let ((from, to), time) = (self.link(), self.outage());
+                let ((from, to), time) = (self.choices.link(), self.outage());
                 let links = Links::One(from, to);
                 NemesisOperation::Cut { links, time }
             }
-            FaultKind::Flaky => {
-                let ((from, to), time) = (self.link(), self.outage());
-                let loss = self.random.between(300, 950) as u32; // below 1000
-                NemesisOperation::Flaky {
-                    from,
-                    to,
-                    loss,
-                    time,
-                }
-            }
-            FaultKind::SlowLink => {
-                let ((from, to), time) = (self.link(), self.outage());
-                let by = self.duration(kind, 5_000, 800_000);
-                NemesisOperation::SlowLink { from, to, by, time }
-            }
+            FaultKind::Flaky => self.flaky(),
+            FaultKind::SlowLink => self.slow_link(),
             FaultKind::Pause => NemesisOperation::Pause {
                 of: self.target(),
-                time: self.duration(kind, 5_000, 3_000_000),
+                time: self.choices.duration(kind, 5_000, 3_000_000),
             },
             FaultKind::SlowNode => NemesisOperation::SlowNode {
                 of: self.target(),
-                by: self.duration(kind, 100, 6_000),
+                by: self.choices.duration(kind, 100, 6_000),
                 time: self.outage(),
             },
             FaultKind::CrashAll => self.crash_all(at),
             FaultKind::Kill => self.kill(at),
             FaultKind::SlowDisk => NemesisOperation::SlowDisk {
                 of: self.target(),
-                by: self.duration(kind, 2_000, 1_500_000),
+                by: self.choices.duration(kind, 2_000, 1_500_000),
                 time: self.outage(),
             },
             FaultKind::FailWrite => NemesisOperation::FailWrite {
@@ -283,7 +253,7 @@ impl Nemesis {
 
     /// All machines at once; each restarts after a time of its own.
     fn crash_all(&mut self, at: Time) -> NemesisOperation {
-        for place in 1..self.servers as usize {
+        for place in 1..self.choices.servers as usize {
             let (of, time) = (Target::Node(Place(place)), self.outage());
             self.drawn
                 .push_back((at, NemesisOperation::Crash { of, time }));
@@ -296,9 +266,9 @@ impl Nemesis {
 
     /// A clock that jumps, or stands still.
     fn jump(&mut self) -> NemesisOperation {
-        let jumps = self.random.chance(500);
+        let jumps = self.choices.random.chance(500);
         let of = self.target();
-        let by = self.duration(FaultKind::Jump, 5_000, 3_000_000);
+        let by = self.choices.duration(FaultKind::Jump, 5_000, 3_000_000);
         if jumps {
             NemesisOperation::Jump { of, by }
         } else {
@@ -308,9 +278,9 @@ impl Nemesis {
 
     /// One machine, or as many as a minority.
     fn crash(&mut self, at: Time) -> NemesisOperation {
-        if self.random.chance(300) {
-            for _ in 1..self.random.between(1, (self.nodes / 2).max(1)) {
-                let (of, time) = (Target::Node(self.any()), self.outage());
+        if self.choices.random.chance(300) {
+            for _ in 1..self.choices.random.between(1, (self.nodes / 2).max(1)) {
+                let (of, time) = (Target::Node(self.choices.any()), self.outage());
                 self.drawn
                     .push_back((at, NemesisOperation::Crash { of, time }));
             }
@@ -320,19 +290,19 @@ impl Nemesis {
     }
 
     fn operator_request(&mut self) -> Option<NemesisOperation> {
-        let kind = self.choose(&OPERATOR_REQUESTS)?;
+        let kind = self.choices.kind(&OPERATOR_REQUESTS)?;
         if kind == FaultKind::Snapshot {
             return Some(NemesisOperation::Snapshot { of: self.target() });
         }
         if kind == FaultKind::Transfer {
-            let any = self.any();
-            let to = (!self.random.chance(300)).then_some(any);
+            let any = self.choices.any();
+            let to = (!self.choices.random.chance(300)).then_some(any);
             return Some(NemesisOperation::Transfer { to });
         }
         let mut roles: Vec<(Place, TargetRole)> = Vec::new();
-        for _ in 0..self.random.between(1, 3) {
-            let place = self.any();
-            let role = match self.random.below(10) {
+        for _ in 0..self.choices.random.between(1, 3) {
+            let place = self.choices.any();
+            let role = match self.choices.random.below(10) {
                 0..5 => TargetRole::Voter,
                 5..7 => TargetRole::Learner,
                 _ => TargetRole::NonMember,
@@ -343,8 +313,8 @@ impl Nemesis {
         }
         Some(NemesisOperation::Change {
             roles,
-            is_forced: self.random.chance(300),
-            is_for_next: self.random.chance(300),
+            is_forced: self.choices.random.chance(300),
+            is_for_next: self.choices.random.chance(300),
         })
     }
 
@@ -365,13 +335,15 @@ impl Nemesis {
             if let Some(operation) = self.episode(at) {
                 self.drawn.push_back((at, operation));
             }
-            self.episodes.next = later(at, self.episodes.pause.draw(&mut self.random));
+            self.episodes.next = later(at, self.episodes.pause.draw(&mut self.choices.random));
         } else {
             if let Some(operation) = self.operator_request() {
                 self.drawn.push_back((at, operation));
             }
-            self.operator_requests.next =
-                later(at, self.operator_requests.pause.draw(&mut self.random));
+            self.operator_requests.next = later(
+                at,
+                self.operator_requests.pause.draw(&mut self.choices.random),
+            );
         }
         self.drawn.make_contiguous().sort_by_key(|(at, _)| *at);
     }

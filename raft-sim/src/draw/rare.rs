@@ -25,7 +25,9 @@ pub(super) fn draw(settings: &mut Settings, request: &Request, intensities: &Int
     let per_mille = |kind, most| u32::from(intensities.get(kind)) * most / 100;
     settings.network.reports_loss = per_mille(FaultKind::Unreachable, 500);
     let restore = u64::from(intensities.get(FaultKind::SlowRestore));
-    settings.service.restore_time = DurationRange::micros(0, restore * 10_000);
+    if restore > 0 {
+        slow_restores(settings, restore, &mut stream("restores"));
+    }
     settings.core.same_seeds = per_mille(FaultKind::Seeds, 1_000);
     if intensities.get(FaultKind::Limits) > 0 {
         differing_limits(settings, &mut stream("limits"));
@@ -101,6 +103,15 @@ fn long_transfers(settings: &mut Settings, random: &mut Random) {
     if is_long {
         settings.service.snapshot_bytes = size;
         settings.core.snapshot_chunk_bytes = chunk;
+    }
+}
+
+/// Services take long to open a snapshot. In half of these runs the leader keeps no log for a
+/// follower that is sent one: it soon needs another one, while its service opens the first.
+fn slow_restores(settings: &mut Settings, intensity: u64, random: &mut Random) {
+    settings.service.restore_time = DurationRange::micros(0, intensity * 20_000);
+    if random.chance(500) {
+        settings.core.max_transfer_log_bytes = 0;
     }
 }
 

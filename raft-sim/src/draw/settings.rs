@@ -122,6 +122,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         election_timeout_max: HumanDuration(usual.election_timeout_max),
         heartbeat_interval: HumanDuration(usual.heartbeat_interval),
         append_timeout: HumanDuration(usual.append_timeout),
+        max_transfer_log_bytes: usual.max_transfer_log_bytes,
         same_seeds: 0,
         incarnations: features.incarnations,
     };

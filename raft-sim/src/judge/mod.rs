@@ -17,7 +17,8 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`DiskIdentity`], [`OneVote`], [`Bounds`] and [`SentAgain`].
+//! [`ConfigurationsInForce`], [`DiskIdentity`], [`Strangers`], [`Removed`], [`OneVote`], [`Bounds`]
+//! and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,
@@ -35,10 +36,10 @@ mod cluster;
 pub use client_history::ClientHistory;
 
 use crate::checker::{
-    Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
-    HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote, OwnDisk,
-    QuorumContact, SentAgain, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
-    StormLimits, Violation,
+    Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
+    Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote,
+    OwnDisk, QuorumContact, Removed, SentAgain, SnapshotMembers, Started, StoredConfigurations,
+    Storm, StormGuard, StormLimits, Strangers, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -60,6 +61,8 @@ pub struct Judge {
     handover_leases: HandoverLeases,
     snapshot_members: SnapshotMembers,
     configurations: ConfigurationsInForce,
+    strangers: Strangers,
+    removed: Removed,
     one_vote: OneVote,
     disk_identity: DiskIdentity,
     bounds: Bounds,
@@ -93,6 +96,8 @@ impl Judge {
             handover_leases: HandoverLeases::default(),
             snapshot_members: SnapshotMembers::default(),
             configurations: ConfigurationsInForce::default(),
+            strangers: Strangers::default(),
+            removed: Removed::default(),
             one_vote: OneVote::default(),
             disk_identity: DiskIdentity::default(),
             bounds: Bounds::default(),
@@ -159,6 +164,7 @@ impl Judge {
         self.snapshot_members.stopped(node);
         self.configurations.stopped(node);
         self.disk_identity.stopped(node);
+        self.removed.stopped(node);
         self.bounds.stopped(node);
         self.sent_again.stopped(node);
         self.own_disk.stopped(node);
@@ -333,6 +339,8 @@ impl Observer for Judge {
         self.leader_followed.event(raft, event);
         self.leases.event(raft, event);
         self.handover_leases.event(event);
+        self.strangers.event(raft, event, &self.configurations);
+        self.removed.event(raft, event);
         self.configurations.event(event);
         self.disk_identity.event(raft, event);
         self.bounds.event(event);
@@ -362,6 +370,10 @@ impl Observer for Judge {
         let result = self.configurations.actions(raft, actions);
         self.require(result);
         let result = self.disk_identity.actions(raft, actions);
+        self.require(result);
+        let result = self.strangers.actions(raft);
+        self.require(result);
+        let result = self.removed.actions(raft, actions, &self.configurations);
         self.require(result);
         let result = self.one_vote.actions(raft.id(), actions);
         self.require(result);

@@ -10,7 +10,7 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 17] = [
+const RULES: [Change; 18] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
@@ -24,6 +24,7 @@ const RULES: [Change; 17] = [
     |settings| settings.core.pre_vote = false,
     |settings| settings.limits.clear(),
     |settings| settings.core.max_waiting_reads = defaults().max_waiting_reads,
+    |settings| settings.core.max_transfer_log_bytes = defaults().max_transfer_log_bytes,
     |settings| default_times(settings),
     |settings| settings.core.same_seeds = 0,
     |settings| settings.network.reports_loss = 0,

@@ -121,6 +121,13 @@ impl World {
         self.standing.syncs[place] = Some(by);
     }
 
+    /// The syncs of a machine that begin from now on are as fast as before.
+    pub fn end_slow_syncs(&mut self, place: usize) {
+        if let Some(by) = self.standing.syncs.get_mut(place) {
+            *by = None;
+        }
+    }
+
     /// Whoever leads is given a command after each of these pauses.
     pub fn begin_load(&mut self, random: Random, pause: DurationRange, bytes: u64) {
         let had_load = self.standing.load.is_some();

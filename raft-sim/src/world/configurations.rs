@@ -118,7 +118,9 @@ impl World {
     pub(super) fn can_lose(&self, place: usize) -> bool {
         let id = self.machines[place].id();
         let has_quorum_without = |members: &Membership| {
-            has_quorum(members, |other| other != id && self.is_sound(members, other))
+            has_quorum(members, |other| {
+                other != id && self.is_sound(members, other)
+            })
         };
         self.is_founded() && self.all_configurations().all(has_quorum_without)
     }

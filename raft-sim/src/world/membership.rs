@@ -6,7 +6,7 @@ use crate::operator::{Inventory, MembershipRequest, OperatorRequest};
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use core::time::Duration;
-use raft_proto::{Incarnation, Input, NodeId, Readiness, RequestId};
+use raft_proto::{Incarnation, Input, NodeChange, NodeId, Readiness, RequestId};
 
 impl World {
     /// How often the operator sees to a machine that came back under a new identity.
@@ -61,6 +61,13 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The operator asks a leader to remove a member.
+    pub fn remove_member(&mut self, leader: usize, node: NodeId) {
+        let id = self.new_operator_request(leader);
+        let change = NodeChange::Remove(node).into();
+        self.give(leader, Input::ChangeMembership { id, change });
     }
 
     fn new_operator_request(&mut self, place: usize) -> RequestId {

@@ -87,12 +87,7 @@ impl World {
                 } else {
                     Readiness::Checked
                 };
-                let request = OperatorRequest::Change(MembershipRequest { roles, readiness });
-                if is_for_next {
-                    self.change_for_next_leader = Some(request);
-                } else {
-                    self.ask_leader_or_next(request);
-                }
+                self.ask_for_change(MembershipRequest { roles, readiness }, is_for_next);
             }
             NemesisOperation::Crash { of, .. }
             | NemesisOperation::Kill { of, .. }
@@ -116,6 +111,16 @@ impl World {
                     self.inject_at(place, &operation);
                 }
             }
+        }
+    }
+
+    /// The operator asks for a change of the members, of the leader or of the next one.
+    fn ask_for_change(&mut self, request: MembershipRequest, is_for_next: bool) {
+        let request = OperatorRequest::Change(request);
+        if is_for_next {
+            self.change_for_next_leader = Some(request);
+        } else {
+            self.ask_leader_or_next(request);
         }
     }
 
@@ -194,16 +199,8 @@ impl World {
                 }
             },
             NemesisOperation::Backup { .. } => self.back_up(place),
-            NemesisOperation::Jump { by, .. } => {
-                self.recorder.coverage.hit(CoverageMark::ClockJumped);
-                self.machines[place].clock.jump(now, by);
-                self.set_timer(place);
-            }
-            NemesisOperation::Freeze { time, .. } => {
-                self.recorder.coverage.hit(CoverageMark::ClockJumped);
-                self.machines[place].clock.freeze(now);
-                self.schedule(time, SimulationEvent::Thaw { place });
-            }
+            NemesisOperation::Jump { by, .. } => self.jump(place, by),
+            NemesisOperation::Freeze { time, .. } => self.freeze(place, time),
             NemesisOperation::Snapshot { .. } => self.make_snapshot(place, 1),
             NemesisOperation::Compact { every, time, .. } => {
                 self.compact(place, every, now.after(time));
@@ -232,6 +229,20 @@ impl World {
             | NemesisOperation::Transfer { .. }
             | NemesisOperation::Change { .. } => {}
         }
+    }
+
+    /// The clock of a machine jumps forward.
+    fn jump(&mut self, place: usize, by: Duration) {
+        self.recorder.coverage.hit(CoverageMark::ClockJumped);
+        self.machines[place].clock.jump(self.now, by);
+        self.set_timer(place);
+    }
+
+    /// The clock of a machine stands still.
+    fn freeze(&mut self, place: usize, time: Duration) {
+        self.recorder.coverage.hit(CoverageMark::ClockJumped);
+        self.machines[place].clock.freeze(self.now);
+        self.schedule(time, SimulationEvent::Thaw { place });
     }
 
     pub(super) fn thaw(&mut self, place: usize) {

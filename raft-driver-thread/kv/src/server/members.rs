@@ -224,6 +224,7 @@ fn attempt_error(error: RequestError<ChangeError>) -> AttemptError {
             ChangeError::NotLeader { .. }
             | ChangeError::InProgress { .. }
             | ChangeError::NoCommitInTerm
+            | ChangeError::Changed { .. }
             | ChangeError::NotCaughtUp { .. }
             | ChangeError::UnknownIncarnation(_)
             | ChangeError::Transferring { .. }

@@ -69,15 +69,7 @@ impl fmt::Display for NemesisOperation {
                 is_forced,
                 is_for_next,
             } => {
-                f.write_str("change")?;
-                for (place, role) in roles {
-                    let role = match role {
-                        TargetRole::Voter => "voter",
-                        TargetRole::Learner => "learner",
-                        TargetRole::NonMember => "out",
-                    };
-                    write!(f, " {place}={role}")?;
-                }
+                write_roles(roles, f)?;
                 f.write_str(if *is_forced { " forced" } else { "" })?;
                 f.write_str(if *is_for_next { " next" } else { "" })
             }
@@ -101,6 +93,20 @@ impl fmt::Display for NemesisOperation {
             | NemesisOperation::Decay { .. } => self.write_at_machine(f),
         }
     }
+}
+
+/// Writes a change of the members.
+fn write_roles(roles: &[(Place, TargetRole)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("change")?;
+    for (place, role) in roles {
+        let role = match role {
+            TargetRole::Voter => "voter",
+            TargetRole::Learner => "learner",
+            TargetRole::NonMember => "out",
+        };
+        write!(f, " {place}={role}")?;
+    }
+    Ok(())
 }
 
 impl NemesisOperation {

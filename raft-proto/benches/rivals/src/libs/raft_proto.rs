@@ -197,6 +197,8 @@ impl Nodes {
                 | Action::SnapshotDamaged { .. }
                 | Action::EntryRefused { .. }
                 | Action::Removed { .. }
+                | Action::ForeignIncarnation(_)
+                | Action::Replaced { .. }
                 | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
             }
         }
@@ -228,7 +230,11 @@ impl Cluster for Nodes {
             }
             self.messages += 1;
             let from = id(from);
-            self.step(to, Input::Receive { from, message });
+            self.step(to, Input::Receive {
+                    from,
+                    incarnation: None,
+                    message,
+                });
         }
     }
 
