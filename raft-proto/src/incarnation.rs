@@ -263,6 +263,18 @@ impl Raft {
         audience
     }
 
+    /// Nothing leaves this node before its storage has its incarnation for good: a leader would name
+    /// what it hears, and after a loss of power the storage would be another one. Whatever is not
+    /// said is asked again, as if the network had lost it.
+    pub(crate) fn say_nothing_unnamed(&self, begun: usize, actions: &mut Vec<Action>) {
+        if self.config.incarnation.is_none() || self.writes.identity_is_durable() {
+            return;
+        }
+        let step = actions.split_off(begun);
+        let says = |action: &Action| matches!(action, Action::Send { .. });
+        actions.extend(step.into_iter().filter(|action| !says(action)));
+    }
+
     /// Says once that another storage speaks under a member's number.
     fn note_foreign(&mut self, found: ForeignIncarnation, actions: &mut Vec<Action>) {
         match self.foreign.iter_mut().find(|it| it.node == found.node) {

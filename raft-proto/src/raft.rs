@@ -205,6 +205,7 @@ impl Raft {
     /// Like [`Raft::step`], but appends to the caller's buffer.
     pub fn step_into(&mut self, event: Event, actions: &mut Vec<Action>) {
         self.now = self.now.max(event.at);
+        let begun = actions.len();
         if !self.started {
             self.start(actions);
         }
@@ -252,6 +253,7 @@ impl Raft {
             Input::Unreachable { peer } => self.unreachable(peer),
         }
         self.finish(actions);
+        self.say_nothing_unnamed(begun, actions);
     }
 
     /// "When servers start up, they begin as followers" (section 5.2), with a full timeout.
@@ -259,6 +261,9 @@ impl Raft {
         self.started = true;
         self.compare_incarnations(actions);
         self.block_votes_after_start();
+        if self.config.incarnation.is_some() {
+            self.writes.stage_identity();
+        }
         if let Role::Follower(follower) = &mut self.role {
             follower.reset_election_timer(self.now);
         }

@@ -25,6 +25,8 @@ pub(crate) struct Writes {
     staged: Staged,
     /// Stored by the first write to an empty storage.
     identity: Option<Box<Identity>>,
+    /// The write that holds it; 0 if the storage had one.
+    identity_in: Seq,
 }
 
 /// A write under way.
@@ -58,8 +60,19 @@ impl Writes {
             stalled_since: Time::ZERO,
             hard_state_in: Seq(0),
             staged: Staged::default(),
+            identity_in: Seq(u64::from(identity.is_some())),
             identity,
         }
+    }
+
+    /// The next write stores the identity, also if it holds nothing else.
+    pub(crate) fn stage_identity(&mut self) {
+        self.staged.any |= self.identity.is_some();
+    }
+
+    /// Whether the storage will be this one after a loss of power, too.
+    pub(crate) fn identity_is_durable(&self) -> bool {
+        self.identity_in <= self.persisted
     }
 
     /// Whether the storage was empty, and nothing is written yet.

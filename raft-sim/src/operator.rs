@@ -66,6 +66,8 @@ impl Inventory<'_> {
         readiness: Readiness,
     ) -> Option<MembershipChange> {
         let mut voters: BTreeSet<NodeId> = current.voters().collect();
+        // A disk that has not started yet has no name by which it could vote.
+        let has_disks = self.disks.iter().any(Option::is_some);
         let mut nodes = Vec::new();
         for member in current.members() {
             if self.lost.contains(&member.id) && !self.ids.contains(&member.id) {
@@ -85,7 +87,14 @@ impl Inventory<'_> {
                     let Some(disk) = disk else {
                         continue; // It has not started yet.
                     };
-                    NodeChange::Set(named(Member::learner(id)).with_incarnation(disk))
+                    // An operator who forces the change tries without; the leader refuses that.
+                    let is_hasty = *role == TargetRole::Voter && readiness == Readiness::Forced;
+                    let member = if is_hasty {
+                        Member::voter(id)
+                    } else {
+                        Member::learner(id)
+                    };
+                    NodeChange::Set(named(member).with_incarnation(disk))
                 }
                 (Some(_), TargetRole::Voter) if is_voter => continue,
                 (Some(_), TargetRole::Learner) if !is_voter => continue,
@@ -93,7 +102,9 @@ impl Inventory<'_> {
                 (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
                 (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
                 (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
-                (None, TargetRole::Voter) if readiness == Readiness::Forced => {
+                (None, TargetRole::Voter)
+                    if readiness == Readiness::Forced && (disk.is_some() || !has_disks) =>
+                {
                     let member = named(Member::voter(id));
                     // Nobody has heard it yet.
                     NodeChange::Set(match disk {

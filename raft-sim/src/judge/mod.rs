@@ -283,7 +283,7 @@ impl Judge {
                 reason: Rejection::WrongChecksum { .. },
             } if self.decayed.contains(from) => {}
             Action::Rejected {
-                reason: Rejection::UnsolicitedReply { .. },
+                reason: Rejection::UnsolicitedReply { .. } | Rejection::UnsolicitedVote { .. },
                 ..
             } if self.returned.contains(&raft.id()) => {}
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
