@@ -74,6 +74,8 @@ pub struct World {
     change_for_next_leader: Option<OperatorRequest>,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
+    /// More disks were lost than the cluster can do without.
+    has_lost_majority: bool,
     /// By place: whether the machine stays down, or cut off, after all faults are over.
     gone: Vec<bool>,
     /// What stays in the phase between the faults and the recovery.
@@ -149,6 +151,7 @@ impl World {
             configurations: Configurations::new(&first),
             change_for_next_leader: None,
             lost: BTreeSet::new(),
+            has_lost_majority: false,
             gone: vec![false; count],
             standing: Standing::default(),
             random: random.fork("machines"),
@@ -206,6 +209,11 @@ impl World {
     /// The clients.
     pub fn clients(&self) -> &Clients {
         &self.clients
+    }
+
+    /// Whether more disks were lost than the cluster can do without. It need not recover.
+    pub fn has_lost_majority(&self) -> bool {
+        self.has_lost_majority
     }
 
     /// The operator, which counts how often each feature of the core was used.

@@ -130,9 +130,11 @@ impl World {
         } else {
             self.may_forget(place)
         };
-        if !is_possible || !may_be_lost {
+        let is_anyway = with == ReplacementDisk::EmptyAnyway && is_told_apart;
+        if !is_possible || !may_be_lost && !is_anyway {
             return;
         }
+        self.has_lost_majority |= !may_be_lost;
         let id = machine.id();
         self.observe_return(id);
         self.recorder.coverage.hit(if with_copy {
