@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::world::World;
 use core::time::Duration;
-use raft_proto::{Proposal, Raft, RoleKind};
+use raft_proto::{Membership, Proposal, Raft, RoleKind};
 
 /// How long a read may wait for its answer: longer than any election timeout.
 const READ_LIMIT: Duration = Duration::from_secs(5);
@@ -32,6 +32,11 @@ fn healed(world: &World) -> impl Iterator<Item = (usize, &Machine)> {
     machines.filter(|(place, _)| !world.is_gone(*place))
 }
 
+/// Whether a machine is a member, and not another disk under a member's number.
+fn counts_in(membership: &Membership, machine: &Machine) -> bool {
+    membership.get(machine.id()).is_some() && !machine.is_foreign_to(membership)
+}
+
 /// What the cluster lacks now.
 pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     let other = Missing::Other;
@@ -54,6 +59,7 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
         return other("the end of a change of the members".into());
     }
     let is_member = |id| leader.membership().get(id).is_some();
+    let is_counted = |node: &Machine| counts_in(leader.membership(), node);
     let rafts = healed(world).filter_map(|(_, node)| node.raft());
     let leads = |raft: &&Raft| raft.role() == RoleKind::Leader && is_member(raft.id());
     if rafts.filter(leads).count() > 1 {
@@ -69,7 +75,7 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
     let Some(probe) = probe.filter(stands) else {
         return Missing::Probe { leader: at };
     };
-    for (_, machine) in healed(world).filter(|(_, machine)| is_member(machine.id())) {
+    for (_, machine) in healed(world).filter(|(_, machine)| is_counted(machine)) {
         let id = machine.id();
         if machine.raft().and_then(Raft::leader) != Some(leader.id()) {
             return other(format!("{id} knows that {} leads", leader.id()));
@@ -93,7 +99,7 @@ pub fn missing(world: &World, probe: Option<Proposal>) -> Missing {
 pub fn same_states(world: &World) -> Result<(), Failure> {
     let leader = world.leader().and_then(|at| world.machines()[at].raft());
     let is_member =
-        |node: &Machine| leader.is_some_and(|leader| leader.membership().get(node.id()).is_some());
+        |node: &Machine| leader.is_some_and(|leader| counts_in(leader.membership(), node));
     let members = healed(world).map(|(_, node)| node);
     let members: Vec<&Machine> = members.filter(|node| is_member(node)).collect();
     for pair in members.windows(2) {

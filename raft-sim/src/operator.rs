@@ -4,8 +4,8 @@ use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use raft_proto::{
-    Action, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange, NodeId,
-    Raft, Readiness, RequestId, RoleKind, Term,
+    Action, Incarnation, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange,
+    NodeId, Raft, Readiness, RequestId, RoleKind, Term,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,6 +50,8 @@ pub struct Operator {
 pub struct Inventory<'a> {
     /// The node in each place.
     pub ids: &'a [NodeId],
+    /// The incarnation of the disk in each place, where disks have any.
+    pub disks: &'a [Option<Incarnation>],
     /// Nodes whose disks are gone.
     pub lost: &'a BTreeSet<NodeId>,
 }
@@ -64,6 +66,8 @@ impl Inventory<'_> {
         readiness: Readiness,
     ) -> Option<MembershipChange> {
         let mut voters: BTreeSet<NodeId> = current.voters().collect();
+        // A disk that has not started yet has no name by which it could vote.
+        let has_disks = self.disks.iter().any(Option::is_some);
         let mut nodes = Vec::new();
         for member in current.members() {
             if self.lost.contains(&member.id) && !self.ids.contains(&member.id) {
@@ -76,15 +80,37 @@ impl Inventory<'_> {
                 continue;
             };
             let is_voter = current.is_voter(id);
+            let disk = self.disks.get(place.0).copied().flatten();
             let change = match (current.get(id), role) {
+                // Another disk has the member's number: it has to catch up as any new member.
+                (Some(member), TargetRole::Voter | TargetRole::Learner) if self.is_lost(member) => {
+                    let Some(disk) = disk else {
+                        continue; // It has not started yet.
+                    };
+                    // An operator who forces the change tries without; the leader refuses that.
+                    let is_hasty = *role == TargetRole::Voter && readiness == Readiness::Forced;
+                    let member = if is_hasty {
+                        Member::voter(id)
+                    } else {
+                        Member::learner(id)
+                    };
+                    NodeChange::Set(named(member).with_incarnation(disk))
+                }
                 (Some(_), TargetRole::Voter) if is_voter => continue,
                 (Some(_), TargetRole::Learner) if !is_voter => continue,
                 (None, TargetRole::NonMember) => continue,
                 (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
                 (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
                 (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
-                (None, TargetRole::Voter) if readiness == Readiness::Forced => {
-                    NodeChange::Set(named(Member::voter(id)))
+                (None, TargetRole::Voter)
+                    if readiness == Readiness::Forced && (disk.is_some() || !has_disks) =>
+                {
+                    let member = named(Member::voter(id));
+                    // Nobody has heard it yet.
+                    NodeChange::Set(match disk {
+                        Some(disk) => member.with_incarnation(disk),
+                        None => member,
+                    })
                 }
                 // The node has to catch up before it may vote.
                 (None, TargetRole::Voter | TargetRole::Learner) => {
@@ -102,13 +128,22 @@ impl Inventory<'_> {
             };
             nodes.push(change);
         }
-        let sound = voters.iter().filter(|id| !self.lost.contains(id)).count();
+        let is_lost = |id: &NodeId| current.get(*id).is_some_and(|it| self.is_lost(it));
+        let is_sound = |id: &&NodeId| !self.lost.contains(id) && !is_lost(id);
+        let sound = voters.iter().filter(is_sound).count();
         let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
         is_possible.then_some(MembershipChange {
             nodes,
             readiness,
             expected: None,
         })
+    }
+
+    /// Whether the disk of this member is lost, and another one has its number.
+    pub fn is_lost(&self, member: &Member) -> bool {
+        let place = self.ids.iter().position(|id| *id == member.id);
+        let disk = place.and_then(|place| self.disks.get(place).copied());
+        member.incarnation.is_some() && disk.is_some_and(|disk| disk != member.incarnation)
     }
 }
 

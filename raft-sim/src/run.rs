@@ -134,6 +134,12 @@ fn phases(
     }
     let faults_end = Time::from_epoch(time);
     world.run_until(faults_end)?;
+    if world.has_lost_majority() {
+        // It is not live any more, and must not pretend to be.
+        world.heal();
+        world.run_until(world.now().after(RECOVERY_TIME))?;
+        return world.finish();
+    }
     availability::judge(world, seed)?;
     world.heal();
     let ends = world.now().after(RECOVERY_TIME);

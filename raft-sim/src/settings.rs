@@ -106,6 +106,9 @@ pub struct CoreSettings {
     /// Of a thousand restarts, so many have the `seed` of the start before.
     #[serde(default)]
     pub same_seeds: u32,
+    /// Whether each disk has an incarnation.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub incarnations: bool,
 }
 
 /// The defaults of the core, for files of earlier releases.

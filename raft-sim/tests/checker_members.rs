@@ -33,6 +33,7 @@ fn verdict(nodes: &[(u64, (u64, u64), Option<&Membership>)]) -> Result<(), Viola
         last_log: EntryId::new(last.0, last.1),
         stored: EntryId::new(last.0, last.1),
         membership: *membership,
+        incarnation: None,
     });
     check(&views.collect::<Vec<_>>())
 }

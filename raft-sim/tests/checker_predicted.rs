@@ -41,6 +41,7 @@ fn commits(entry: (u64, u64), holders: &[u64], nodes: &[Node<'_>]) -> Result<(),
         last_log: EntryId::new(last.0, last.1),
         stored: EntryId::new(last.0, last.1),
         membership: *membership,
+        incarnation: None,
     });
     let views: Vec<_> = views.collect();
     let entry = EntryId::new(entry.0, entry.1);

@@ -26,7 +26,11 @@ fn change_among(
     let lost: BTreeSet<NodeId> = lost.iter().copied().map(NodeId).collect();
     let roles = roles.iter().map(|(place, role)| (Place(*place), *role));
     let roles: Vec<_> = roles.collect();
-    let inventory = Inventory { ids, lost: &lost };
+    let inventory = Inventory {
+        ids,
+        disks: &[],
+        lost: &lost,
+    };
     let change = inventory.change(&current(), &roles, readiness)?;
     assert_eq!(change.readiness, readiness);
     Some(change.nodes)

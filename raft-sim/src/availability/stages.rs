@@ -160,7 +160,10 @@ impl Phase<'_> {
         let membership = self.world.machines()[leader].membership();
         let voters = membership.members().iter();
         let machines = self.world.machines();
-        let runs = |id: NodeId| machines[self.place(id)].id() == id;
+        let runs = |id: NodeId| {
+            let machine = &machines[self.place(id)];
+            machine.id() == id && !machine.is_foreign_to(membership)
+        };
         let voters = voters.filter(|member| membership.is_voter(member.id) && runs(member.id));
         let mut voters: Vec<(u8, NodeId)> =
             voters.map(|member| (member.priority, member.id)).collect();
@@ -358,7 +361,9 @@ impl Phase<'_> {
         let mut order = self.shuffled();
         let membership = self.world.machines()[leader].membership();
         order.retain(|place| {
-            *place != leader && membership.is_voter(self.world.machines()[*place].id())
+            let machine = &self.world.machines()[*place];
+            let votes = membership.is_voter(machine.id()) && !machine.is_foreign_to(membership);
+            *place != leader && votes
         });
         order.into_iter().find(|place| self.can_lose(*place))
     }

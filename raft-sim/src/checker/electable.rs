@@ -39,7 +39,10 @@ pub fn check(
         }
         let grants = |id: NodeId| {
             let voter = views.iter().find(|voter| voter.node == id);
-            id == view.node || voter.is_some_and(|voter| voter.would_vote_for(view.last_log))
+            let grants = |voter: &MemberView<'_>| {
+                voter.would_vote_for(view.last_log) && voter.counts_in(membership)
+            };
+            id == view.node || voter.is_some_and(grants)
         };
         if has_quorum(membership, grants) {
             let voters = membership.voters().filter(|id| grants(*id)).collect();

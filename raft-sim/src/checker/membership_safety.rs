@@ -31,7 +31,7 @@
 
 use super::quorum::Votes;
 use super::violation::{Nodes, Violation};
-use raft_proto::{EntryId, Membership, NodeId};
+use raft_proto::{EntryId, Incarnation, Membership, NodeId};
 
 /// How a node would vote and stand in an election.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +44,21 @@ pub struct MemberView<'a> {
     /// `last_log` if the node is down, or could not start again.
     pub stored: EntryId,
     /// The configuration that it uses; `None` if it is down, so that it votes but starts no
-    /// election.
+    /// election, and if it has no vote there because that names another disk. A founder of a
+    /// cluster that is not founded yet has none either: it would need every founder's vote.
     pub membership: Option<&'a Membership>,
+    /// Which disk it has, where disks have incarnations.
+    pub incarnation: Option<Incarnation>,
 }
 
 impl MemberView<'_> {
+    /// Whether `membership`, which has it as a member, does not name another disk.
+    pub(super) fn counts_in(&self, membership: &Membership) -> bool {
+        let member = membership.get(self.node);
+        let named = member.and_then(|member| member.incarnation);
+        named.is_none() || named == self.incarnation
+    }
+
     /// Whether it would vote for a candidate whose log ends there (section 5.4.1), now or after
     /// losing power.
     pub(super) fn would_vote_for(&self, last_log: EntryId) -> bool {
@@ -181,7 +191,8 @@ fn candidates(views: &[MemberView<'_>], ids: &[NodeId]) -> Vec<Candidate> {
         let membership = view.membership?;
         let voters = Voters::of(membership, ids);
         let votes = |voter: &&MemberView<'_>| {
-            voter.node == view.node || voter.would_vote_for(view.last_log)
+            let grants = voter.node == view.node || voter.would_vote_for(view.last_log);
+            grants && voter.counts_in(membership)
         };
         let grants = views.iter().filter(votes);
         let grants = grants.fold(0, |set, voter| set | place(voter.node));

@@ -55,6 +55,7 @@
 pub mod bounds;
 pub mod check_quorum;
 pub mod configuration_in_force;
+pub mod disk_identity;
 pub mod durability;
 pub mod electable;
 pub mod election_quorum;
@@ -88,6 +89,7 @@ mod window;
 pub use bounds::{Bounds, OutOfBounds};
 pub use check_quorum::QuorumContact;
 pub use configuration_in_force::{ConfigurationsInForce, StoredConfigurations};
+pub use disk_identity::DiskIdentity;
 pub use durability::{Durability, Holds};
 pub use election_safety::ElectionSafety;
 pub use election_timeout::ElectionTimeouts;

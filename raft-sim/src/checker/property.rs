@@ -39,6 +39,8 @@ pub enum Property {
     RemovedIsQuiet,
     /// What a node holds, and does in one step, is bounded.
     Bounded,
+    /// A disk under a member's number that the configuration does not name counts for nothing.
+    DiskIdentity,
 }
 
 impl fmt::Display for Property {
@@ -60,6 +62,7 @@ impl fmt::Display for Property {
             Property::TermsOfMembers => "Terms of members (section 5.1)",
             Property::RemovedIsQuiet => "A removed node is quiet (section 6)",
             Property::Bounded => "Bounded state and work",
+            Property::DiskIdentity => "Disk identity",
         })
     }
 }

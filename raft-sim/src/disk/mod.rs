@@ -15,7 +15,7 @@ use crate::random::Random;
 use bytes::{Bytes, BytesMut};
 use log::{Piece, StoredLog};
 use raft_proto::{
-    Compaction, Entries, EntriesBuilder, EntryId, HardState, Identity, Index, Install,
+    Compaction, Entries, EntriesBuilder, EntryId, HardState, Identity, Incarnation, Index, Install,
     InstalledLog, Membership, Recovered, Seq, SnapshotId, SnapshotMeta, SnapshotReadFailed,
     SnapshotWriteFailed, Write,
 };
@@ -440,6 +440,11 @@ impl Disk {
             bootstrap: identity.bootstrap.clone(),
             last: self.membership(),
         })
+    }
+
+    /// Which disk it is, once that is on stable storage.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.image.identity.as_ref()?.incarnation
     }
 
     /// currentTerm and votedFor as they are on stable storage.

@@ -124,6 +124,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         append_timeout: HumanDuration(usual.append_timeout),
         max_transfer_log_bytes: usual.max_transfer_log_bytes,
         same_seeds: 0,
+        incarnations: features.incarnations,
     };
     if faults == Faults::Wild {
         core.max_entry_bytes = random.between(1024, 4096);

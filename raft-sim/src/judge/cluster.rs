@@ -6,7 +6,7 @@ use crate::checker::membership_safety::{self, MemberView};
 use crate::checker::{electable, election_quorum, own_disk};
 use crate::machine::Machine;
 use crate::settings::place_of;
-use raft_proto::{EntryId, Index, NodeId, Term};
+use raft_proto::{EntryId, Index, Membership, NodeId, Term};
 
 /// The machine in the place of `id`; another node may have taken over that place.
 fn machine_of(machines: &[Machine], id: NodeId) -> &Machine {
@@ -19,8 +19,15 @@ fn view(machine: &Machine) -> Option<MemberView<'_>> {
         node: machine.id(),
         last_log: machine.last_log(),
         stored: machine.disk().last_id(),
-        membership: Some(machine.own_membership()),
+        membership: Some(machine.own_membership()).filter(|it| stands_by(machine, it)),
+        incarnation: machine.disk().incarnation(),
     })
+}
+
+/// Whether the node in this place can be elected by a majority of `membership`, its own.
+fn stands_by(machine: &Machine, membership: &Membership) -> bool {
+    let is_founding = membership.history().is_none() && machine.last_log() == EntryId::ZERO;
+    machine.is_named_in(membership) && !(is_founding && machine.config().incarnation.is_some())
 }
 
 fn views(machines: &[Machine]) -> Vec<MemberView<'_>> {
@@ -43,7 +50,7 @@ impl Judge {
             let may_have_voted =
                 state.term > term || state.term == term && state.voted_for == Some(leader);
             // What a lost disk held is not known any more.
-            may_have_voted || voter.id() != id
+            may_have_voted || voter.id() != id || voter.is_foreign_to(machine.membership())
         };
         let result = election_quorum::check(leader, term, machine.membership(), voted);
         self.require(result);
@@ -93,9 +100,10 @@ impl Judge {
         let raft = machine.raft()?;
         let term = raft.term_at(index)?;
         let entry = EntryId { index, term };
+        let in_force = raft.membership();
         let holds = |id: NodeId| {
             let machine = machine_of(machines, id);
-            if machine.id() != id {
+            if machine.id() != id || machine.is_foreign_to(in_force) {
                 Holds::Lost
             } else if !machine.disk().holds(entry) {
                 Holds::No

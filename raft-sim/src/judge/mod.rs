@@ -17,8 +17,8 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`Strangers`], [`Removed`], [`OneVote`], [`Bounds`] and
-//! [`SentAgain`].
+//! [`ConfigurationsInForce`], [`DiskIdentity`], [`Strangers`], [`Removed`], [`OneVote`], [`Bounds`]
+//! and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,
@@ -36,10 +36,10 @@ mod cluster;
 pub use client_history::ClientHistory;
 
 use crate::checker::{
-    Bounds, ConfigurationsInForce, Durability, ElectionTimeouts, ExactlyOnce, Figure3Checker,
-    HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote, OwnDisk,
-    QuorumContact, Removed, SentAgain, SnapshotMembers, Started, StoredConfigurations, Storm,
-    StormGuard, StormLimits, Strangers, Violation,
+    Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
+    Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote,
+    OwnDisk, QuorumContact, Removed, SentAgain, SnapshotMembers, Started, StoredConfigurations,
+    Storm, StormGuard, StormLimits, Strangers, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -64,6 +64,7 @@ pub struct Judge {
     strangers: Strangers,
     removed: Removed,
     one_vote: OneVote,
+    disk_identity: DiskIdentity,
     bounds: Bounds,
     sent_again: SentAgain,
     own_disk: OwnDisk,
@@ -98,6 +99,7 @@ impl Judge {
             strangers: Strangers::default(),
             removed: Removed::default(),
             one_vote: OneVote::default(),
+            disk_identity: DiskIdentity::default(),
             bounds: Bounds::default(),
             sent_again: SentAgain::default(),
             own_disk: OwnDisk::default(),
@@ -145,6 +147,7 @@ impl Judge {
     /// A node starts; its service holds all up to `applied`, and its disk `stored`, or nothing.
     pub fn started(&mut self, raft: &Raft, applied: Index, stored: Option<&StoredConfigurations>) {
         self.election_timeouts.started(raft.id());
+        self.disk_identity.started(raft);
         let result = self.figure3.started(&Started::of(raft, applied));
         self.require(result);
         let result = self.configurations.started(raft, stored);
@@ -160,6 +163,7 @@ impl Judge {
         self.handover_leases.stopped(node);
         self.snapshot_members.stopped(node);
         self.configurations.stopped(node);
+        self.disk_identity.stopped(node);
         self.removed.stopped(node);
         self.bounds.stopped(node);
         self.sent_again.stopped(node);
@@ -279,7 +283,7 @@ impl Judge {
                 reason: Rejection::WrongChecksum { .. },
             } if self.decayed.contains(from) => {}
             Action::Rejected {
-                reason: Rejection::UnsolicitedReply { .. },
+                reason: Rejection::UnsolicitedReply { .. } | Rejection::UnsolicitedVote { .. },
                 ..
             } if self.returned.contains(&raft.id()) => {}
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
@@ -338,6 +342,7 @@ impl Observer for Judge {
         self.strangers.event(raft, event, &self.configurations);
         self.removed.event(raft, event);
         self.configurations.event(event);
+        self.disk_identity.event(raft, event);
         self.bounds.event(event);
         self.sent_again.event(raft, event);
     }
@@ -363,6 +368,8 @@ impl Observer for Judge {
         let result = self.handover_leases.actions(raft, actions);
         self.require(result);
         let result = self.configurations.actions(raft, actions);
+        self.require(result);
+        let result = self.disk_identity.actions(raft, actions);
         self.require(result);
         let result = self.strangers.actions(raft);
         self.require(result);

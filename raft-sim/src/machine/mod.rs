@@ -302,6 +302,26 @@ impl Machine {
         self.backup.is_some()
     }
 
+    /// Whether `membership` means this machine's disk by this node's number. A member whose
+    /// incarnation is not named is the first disk under its number.
+    pub fn is_named_in(&self, membership: &Membership) -> bool {
+        if self.config.incarnation.is_none() {
+            return true;
+        }
+        let member = membership.get(self.id());
+        match member.and_then(|member| member.incarnation) {
+            Some(named) => self.disk().incarnation() == Some(named),
+            None => self.disk_number == 0,
+        }
+    }
+
+    /// Whether `membership` names another disk under this node's number.
+    pub fn is_foreign_to(&self, membership: &Membership) -> bool {
+        let member = membership.get(self.id());
+        let named = member.and_then(|member| member.incarnation);
+        named.is_some() && named != self.disk().incarnation()
+    }
+
     /// The disk is lost. The node comes back under its own number, with an empty one or with the
     /// copy that was put aside.
     pub fn come_back(&mut self, with_copy: bool) {
@@ -312,7 +332,10 @@ impl Machine {
         self.stored_membership = disk.membership();
         self.state = State::Down(Box::new(disk));
         self.saved = saved;
-        self.config.start = Start::Join;
+        // Its number belongs to another disk: as an operator who does not know that would start it.
+        if self.config.incarnation.is_none() || with_copy {
+            self.config.start = Start::Join;
+        }
         self.faults.is_rotten = false;
         self.disk_number += 1;
     }

@@ -56,7 +56,16 @@ impl Configurations {
 impl World {
     /// All configurations that are in force, or may come into force.
     fn all_configurations(&self) -> impl Iterator<Item = &Membership> {
-        let used = self.machines.iter().map(|machine| machine.membership());
+        let is_founded = self.is_founded();
+        let used = self.machines.iter().filter_map(move |machine| {
+            let membership = machine.membership();
+            // Nobody is elected by the configuration of another disk, or of the bootstrap once the
+            // cluster is founded.
+            let counts = machine.config().incarnation.is_none()
+                || !machine.is_foreign_to(membership)
+                    && !(is_founded && membership.history().is_none());
+            counts.then_some(membership)
+        });
         let pending = &self.configurations.pending;
         let pending = pending.iter().map(|(_, membership)| membership);
         let all = used.chain(pending).chain([&self.configurations.committed]);
@@ -99,24 +108,44 @@ impl World {
         term.map(|term| EntryId { index, term })
     }
 
+    /// Whether the cluster needs no more than majorities: one whose disks have incarnations is
+    /// founded by all its founders.
+    fn is_founded(&self) -> bool {
+        !self.settings.core.incarnations || self.configurations.committed.history().is_some()
+    }
+
     /// Whether every configuration that may be in force has a majority without this machine.
     pub(super) fn can_lose(&self, place: usize) -> bool {
         let id = self.machines[place].id();
-        self.all_configurations()
-            .all(|members| has_quorum(members, |other| other != id && self.is_sound(other)))
+        let has_quorum_without = |members: &Membership| {
+            has_quorum(members, |other| {
+                other != id && self.is_sound(members, other)
+            })
+        };
+        self.is_founded() && self.all_configurations().all(has_quorum_without)
     }
 
     /// Whether every configuration that may be in force has a majority of nodes that are not gone.
     pub(super) fn can_do_without(&self, gone: &[bool]) -> bool {
-        self.all_configurations()
-            .all(|members| has_quorum(members, |id| !gone[self.place(id)] && self.is_sound(id)))
+        let stays = |id: NodeId| !gone[self.place(id)];
+        let has_quorum_of_others = |members: &Membership| {
+            has_quorum(members, |id| stays(id) && self.is_sound(members, id))
+        };
+        let founders = &self.configurations.committed;
+        let is_possible = self.is_founded() || founders.voters().all(stays);
+        is_possible && self.all_configurations().all(has_quorum_of_others)
     }
 
-    /// Whether a majority can be built on this node: its disk is there, and it knows that it votes.
-    /// The most up-to-date log may be on a node that is a voter for the others, but not by its own
-    /// log. Such a node grants no vote, and starts no election either.
-    fn is_sound(&self, id: NodeId) -> bool {
+    /// Whether a majority of `members` can be built on this node: its disk is there, and it knows
+    /// that it votes. The most up-to-date log may be on a node that is a voter for the others, but
+    /// not by its own log. Such a node grants no vote, and starts no election either.
+    fn is_sound(&self, members: &Membership, id: NodeId) -> bool {
         let machine = &self.machines[self.place(id)];
-        machine.id() == id && !self.lost.contains(&id) && machine.membership().is_voter(id)
+        let own = machine.membership();
+        machine.id() == id
+            && !self.lost.contains(&id)
+            && own.is_voter(id)
+            && machine.is_named_in(own)
+            && machine.is_named_in(members)
     }
 }

@@ -6,7 +6,7 @@ use crate::operator::{Inventory, MembershipRequest, OperatorRequest};
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use core::time::Duration;
-use raft_proto::{Input, NodeChange, NodeId, Readiness, RequestId};
+use raft_proto::{Incarnation, Input, NodeChange, NodeId, Readiness, RequestId};
 
 impl World {
     /// How often the operator sees to a machine that came back under a new identity.
@@ -46,8 +46,11 @@ impl World {
             }
             OperatorRequest::Change(request) => {
                 let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id()).collect();
+                let disks = self.machines.iter().map(|it| it.disk().incarnation());
+                let disks: Vec<Option<Incarnation>> = disks.collect();
                 let inventory = Inventory {
                     ids: &ids,
+                    disks: &disks,
                     lost: &self.lost,
                 };
                 let current = self.machines[place].membership();
@@ -93,7 +96,7 @@ impl World {
     }
 
     /// The operator removes the node that is gone. The node in its place becomes a learner first,
-    /// and then a voter.
+    /// and then a voter. So does another disk under the number of a member.
     pub(super) fn repair(&mut self, place: usize, tries: u32) {
         if self.phase != Phase::Safety {
             return;
@@ -103,8 +106,9 @@ impl World {
             let members = self.machines[leader].membership();
             let is_lost = |id: &NodeId| self.lost.contains(id);
             let has_lost = members.members().iter().any(|member| is_lost(&member.id));
+            let is_foreign = self.machines[place].is_foreign_to(members);
             let role = match members.get(id) {
-                Some(_) if members.is_voter(id) && !has_lost => return,
+                Some(_) if members.is_voter(id) && !has_lost && !is_foreign => return,
                 Some(_) => TargetRole::Voter,
                 None => TargetRole::Learner,
             };

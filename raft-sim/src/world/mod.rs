@@ -74,6 +74,8 @@ pub struct World {
     change_for_next_leader: Option<OperatorRequest>,
     /// Nodes whose disks are gone, or will be when they restart.
     lost: BTreeSet<NodeId>,
+    /// More disks were lost than the cluster can do without.
+    has_lost_majority: bool,
     /// By place: whether the machine stays down, or cut off, after all faults are over.
     gone: Vec<bool>,
     /// What stays in the phase between the faults and the recovery.
@@ -84,6 +86,8 @@ pub struct World {
     input_random: Random,
     /// Draws which restarts have the seed of the start before.
     seed_random: Random,
+    /// Draws the incarnations of disks.
+    incarnation_random: Random,
     phase: Phase,
     /// How many events there were since time last passed.
     events_at_once: u32,
@@ -147,11 +151,13 @@ impl World {
             configurations: Configurations::new(&first),
             change_for_next_leader: None,
             lost: BTreeSet::new(),
+            has_lost_majority: false,
             gone: vec![false; count],
             standing: Standing::default(),
             random: random.fork("machines"),
             input_random: Random::new(seed, "world inputs"),
             seed_random: Random::new(seed, "equal seeds"),
+            incarnation_random: Random::new(seed, "incarnations"),
             phase: Phase::Safety,
             events_at_once: 0,
             requests: 0,
@@ -203,6 +209,11 @@ impl World {
     /// The clients.
     pub fn clients(&self) -> &Clients {
         &self.clients
+    }
+
+    /// Whether more disks were lost than the cluster can do without. It need not recover.
+    pub fn has_lost_majority(&self) -> bool {
+        self.has_lost_majority
     }
 
     /// The operator, which counts how often each feature of the core was used.

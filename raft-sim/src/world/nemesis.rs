@@ -194,7 +194,9 @@ impl World {
             NemesisOperation::Rot { .. } => self.rot(place),
             NemesisOperation::Replace { with, time, .. } => match with {
                 ReplacementDisk::NewNode => self.replace(place, time),
-                ReplacementDisk::Empty | ReplacementDisk::OldCopy => {
+                ReplacementDisk::Empty
+                | ReplacementDisk::EmptyAnyway
+                | ReplacementDisk::OldCopy => {
                     self.come_back(place, with, time);
                 }
             },

@@ -5,7 +5,7 @@ use super::event::SimulationEvent;
 use crate::coverage::CoverageMark;
 use crate::schedule::ReplacementDisk;
 use core::time::Duration;
-use raft_proto::{Input, NodeId};
+use raft_proto::{Incarnation, Input, NodeId};
 
 impl World {
     /// Starts the process in this place, unless it runs or never comes back.
@@ -15,6 +15,11 @@ impl World {
             return;
         }
         let seed = self.seed(place, fresh);
+        if self.settings.core.incarnations {
+            // The disk keeps the first one.
+            let fresh = Incarnation(self.incarnation_random.next_u64());
+            self.machines[place].reconfigure(|config| config.incarnation = Some(fresh));
+        }
         if self.machines[place].faults.is_rotten {
             // Its storage does not open: what was there is lost.
             self.new_identity(place);
@@ -112,14 +117,24 @@ impl World {
     }
 
     /// The disk is lost, and the node comes back under its own number, with an empty disk or an old
-    /// copy. It has forgotten votes and entries: this happens only where no cluster relies on them.
+    /// copy. It has forgotten votes and entries. If the others can tell an empty disk from the one
+    /// that was lost, the cluster must only be able to do without that. They take an old copy for
+    /// the disk that it was made of, so this happens only where no cluster relies on that.
     pub(super) fn come_back(&mut self, place: usize, with: ReplacementDisk, time: Duration) {
         let with_copy = with == ReplacementDisk::OldCopy;
         let machine = &self.machines[place];
         let is_possible = !machine.faults.is_rotten && (!with_copy || machine.has_backup());
-        if !is_possible || !self.may_forget(place) {
+        let is_told_apart = !with_copy && self.settings.core.incarnations;
+        let may_be_lost = if is_told_apart {
+            self.can_lose(place)
+        } else {
+            self.may_forget(place)
+        };
+        let is_anyway = with == ReplacementDisk::EmptyAnyway && is_told_apart;
+        if !is_possible || !may_be_lost && !is_anyway {
             return;
         }
+        self.has_lost_majority |= !may_be_lost;
         let id = machine.id();
         self.observe_return(id);
         self.recorder.coverage.hit(if with_copy {
@@ -129,6 +144,11 @@ impl World {
         });
         self.stop(place, "loses its disk and keeps its number");
         self.machines[place].come_back(with_copy);
+        if is_told_apart {
+            self.observe_disk_loss(id);
+            let after = Self::REPAIR_EVERY;
+            self.schedule(after, SimulationEvent::Repair { place, tries: 0 });
+        }
         self.observe_power_loss();
         self.schedule(time, SimulationEvent::Restart { place });
     }

@@ -77,6 +77,9 @@ pub enum ReplacementDisk {
     NewNode,
     /// An empty one, and the node keeps its number.
     Empty,
+    /// The same, whether the cluster can do without the disk or not. Only disks with incarnations
+    /// are lost so: no algorithm survives the loss of a majority, but this one must notice it.
+    EmptyAnyway,
     /// The copy that [`NemesisOperation::Backup`] made last, and the node keeps its number.
     OldCopy,
 }

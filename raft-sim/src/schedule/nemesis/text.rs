@@ -134,6 +134,7 @@ impl NemesisOperation {
                 f.write_str(match with {
                     ReplacementDisk::NewNode => "",
                     ReplacementDisk::Empty => " with empty-disk",
+                    ReplacementDisk::EmptyAnyway => " with empty-disk-anyway",
                     ReplacementDisk::OldCopy => " with old-copy",
                 })?;
                 write!(f, " for {}", lasts(time))
@@ -265,11 +266,15 @@ fn replace(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
     let with = match words.next_word() {
         Some("for") => ReplacementDisk::NewNode,
         Some("with") => {
-            let with = words.word("empty-disk or old-copy", |word| match word {
-                "empty-disk" => Some(ReplacementDisk::Empty),
-                "old-copy" => Some(ReplacementDisk::OldCopy),
-                _ => None,
-            })?;
+            let with = words.word(
+                "empty-disk, empty-disk-anyway or old-copy",
+                |word| match word {
+                    "empty-disk" => Some(ReplacementDisk::Empty),
+                    "empty-disk-anyway" => Some(ReplacementDisk::EmptyAnyway),
+                    "old-copy" => Some(ReplacementDisk::OldCopy),
+                    _ => None,
+                },
+            )?;
             words.just("for")?;
             with
         }
