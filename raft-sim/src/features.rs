@@ -45,9 +45,6 @@ pub struct CoreFeatures {
     pub incarnations: bool,
 }
 
-/// Of a thousand runs that draw their features, so many have disks with incarnations.
-const INCARNATIONS: u64 = 300;
-
 impl CoreFeatures {
     /// Draws the features of a run. `has_churn`: members will change.
     pub fn draw(features: Features, has_churn: bool, random: &mut Random) -> CoreFeatures {
@@ -59,11 +56,6 @@ impl CoreFeatures {
         let (pre_vote, check_quorum, lease) = (on(), on(), on());
         let (resident, has_priorities) = (on(), on());
         let (drift, bytes) = (random.between(0, 10_000), random.between(0, 20_000));
-        let incarnations = match features {
-            Features::None => false,
-            Features::Drawn => random.chance(INCARNATIONS),
-            Features::All => true,
-        };
         CoreFeatures {
             // A removed node that does not know of its removal would disturb the others for ever.
             pre_vote: pre_vote || has_churn,
@@ -71,7 +63,8 @@ impl CoreFeatures {
             lease_max_drift_ppm: (lease && check_quorum).then_some(drift as u32), // at most 10,000
             max_resident_bytes: resident.then_some(bytes),
             has_priorities,
-            incarnations,
+            // Only settings in a file switch them on so far.
+            incarnations: false,
         }
     }
 

@@ -321,7 +321,10 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 isolate n1 but for 1s", "a server such as n2"),
         ("1.0 isolate leader but n2 for 1s", "where for is expected"),
         ("1.0 replace n1 soon", "for, or with and a disk"),
-        ("1.0 replace n1 with care for 1s", "empty-disk, empty-disk-anyway or old-copy"),
+        (
+            "1.0 replace n1 with care for 1s",
+            "empty-disk, empty-disk-anyway or old-copy",
+        ),
         ("1.0 flaky-disk n1 for 1s", "failed=0 to failed=1000"),
         ("1.0 unreachable n1 times=2 for 1s", "a link such as n1->n2"),
         ("1.0 isolate n1 but n7 for 1s", "it names n7"),

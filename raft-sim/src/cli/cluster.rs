@@ -18,8 +18,8 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_enum)]
     pub(super) faults: Option<Faults>,
     /// What servers use beyond the paper's Figure 2: Pre-Vote, CheckQuorum, leases, leadership
-    /// transfers, membership changes, priorities, a log that is not all in memory, disks with
-    /// incarnations; drawn means that the seed switches each on or off
+    /// transfers, membership changes, priorities, a log that is not all in memory; drawn means that
+    /// the seed switches each on or off
     #[arg(long, value_enum, default_value_t = Features::Drawn)]
     pub(super) features: Features,
     /// How hard one kind of fault strikes, from 0 to 100, instead of what the seed draws; can be
