@@ -365,17 +365,11 @@ fn what_lies_behind_a_torn_write_never_continues_the_log() {
             // Of that start, too, the power left only what comes before the second write.
             let mut image = torn.image;
             for call in disk.calls() {
-                match call {
-                    Call::Write(file, offset, bytes) if file == torn.file => {
-                        let length = (torn.begin - offset as usize).min(bytes.len());
-                        image.write(file, offset, &bytes[..length]);
-                    }
-                    Call::Name(_)
-                    | Call::SyncFolder(_)
-                    | Call::Length(..)
-                    | Call::Write(..)
-                    | Call::Sync(_)
-                    | Call::FailedSync(_) => {}
+                if let Call::Write(file, offset, bytes) = call
+                    && file == torn.file
+                {
+                    let length = (torn.begin - offset as usize).min(bytes.len());
+                    image.write(file, offset, &bytes[..length]);
                 }
             }
             let recovered = load(&Disk::holding(image)).unwrap();

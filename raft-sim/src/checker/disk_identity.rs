@@ -22,6 +22,7 @@
 //!
 //! Cost: a look at each reply, and a majority for each election and for each step that commits.
 
+use super::disk_identity_broken::DiskIdentityBroken;
 use super::quorum::has_quorum;
 use super::violation::{Nodes, Violation};
 use raft_proto::{
@@ -154,10 +155,10 @@ impl Node {
                     self.acknowledges(sender, match_index);
                 }
             }
-            Message::InstallSnapshotReply(reply) if reply.term == self.term => {
-                if reply.outcome == SnapshotOutcome::Installed {
-                    self.acknowledges(sender, reply.last.index);
-                }
+            Message::InstallSnapshotReply(reply)
+                if reply.term == self.term && reply.outcome == SnapshotOutcome::Installed =>
+            {
+                self.acknowledges(sender, reply.last.index);
             }
             Message::AppendEntries(append) => {
                 self.sent_history = match append.lineage {
@@ -208,7 +209,7 @@ impl Node {
         if let Some(from) = self.foreign_sender
             && term > self.term
         {
-            return Err(Violation::TermOfForeignDisk { node, from, term });
+            return Err(DiskIdentityBroken::TermOfForeignDisk { node, from, term }.into());
         }
         let elected = |action: &Action| {
             matches!(
@@ -259,11 +260,12 @@ impl Node {
             return Ok(());
         }
         let voters = membership.voters().filter(|id| has_vote(membership, *id));
-        Err(Violation::LeadsByForeignVotes {
+        Err(DiskIdentityBroken::LeadsByForeignVotes {
             leader: self.own.node,
             term: raft.term(),
             voters: Nodes(voters.collect()),
-        })
+        }
+        .into())
     }
 
     /// This node has raised its commitIndex as a leader. It may have appended another configuration
@@ -285,11 +287,12 @@ impl Node {
             return Ok(());
         }
         let holders = after.voters().filter(|id| has(after, *id));
-        Err(Violation::CommittedByForeignDisks {
+        Err(DiskIdentityBroken::CommittedByForeignDisks {
             leader: self.own.node,
             index,
             holders: Nodes(holders.collect()),
-        })
+        }
+        .into())
     }
 
     /// This node leads, and `next` is in force after its step.
@@ -304,10 +307,11 @@ impl Node {
         };
         match next.voters().find(is_exchanged) {
             None => Ok(()),
-            Some(voter) => Err(Violation::VoterExchanged {
+            Some(voter) => Err(DiskIdentityBroken::VoterExchanged {
                 leader: self.own.node,
                 voter,
-            }),
+            }
+            .into()),
         }
     }
 
@@ -316,15 +320,18 @@ impl Node {
         let known = self.membership.history();
         let is_other =
             |history: Option<HistoryId>| known.is_some() && history.is_some() && history != known;
-        let takes = |action: &Action| match action {
-            Action::Persist(write) => !write.entries.is_empty() || write.install.is_some(),
-            _ => false,
+        let takes = |action: &Action| {
+            let Action::Persist(write) = action else {
+                return false;
+            };
+            !write.entries.is_empty() || write.install.is_some()
         };
         let takes_other = is_other(self.sent_history) && actions.iter().any(takes);
         if takes_other || is_other(raft.membership().history()) {
-            return Err(Violation::HistoriesMixed {
+            return Err(DiskIdentityBroken::HistoriesMixed {
                 node: self.own.node,
-            });
+            }
+            .into());
         }
         Ok(())
     }

@@ -1,25 +1,12 @@
 //! The violations that checkers find.
 
 use super::bounds::OutOfBounds;
+use super::disk_identity_broken::DiskIdentityBroken;
+pub use super::nodes::Nodes;
 use super::property::Property;
 use super::wait_reason::WaitReason;
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
-use std::fmt;
 use std::time::Duration;
-
-/// Some nodes, in the order of their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Nodes(pub Vec<NodeId>);
-
-impl fmt::Display for Nodes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((first, others)) = self.0.split_first() else {
-            return f.write_str("none");
-        };
-        write!(f, "{first}")?;
-        others.iter().try_for_each(|other| write!(f, " {other}"))
-    }
-}
 
 /// How a property was violated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -411,58 +398,9 @@ pub enum Violation {
         /// How long it may do so.
         limit: Duration,
     },
-    /// Disk identity, of a leader's votes.
-    #[error(
-        "{leader} leads in term {term}: of the disks that its configuration names, only those of \
-         {voters} have voted for it"
-    )]
-    LeadsByForeignVotes {
-        /// The leader.
-        leader: NodeId,
-        /// Its term.
-        term: Term,
-        /// Those whose votes count.
-        voters: Nodes,
-    },
-    /// Disk identity, of what a leader commits.
-    #[error(
-        "{leader} has committed index {index}: of the disks that its configuration names, only \
-         those of {holders} have acknowledged it"
-    )]
-    CommittedByForeignDisks {
-        /// The leader.
-        leader: NodeId,
-        /// The index.
-        index: Index,
-        /// Those whose acknowledgements count.
-        holders: Nodes,
-    },
-    /// Disk identity, of terms.
-    #[error(
-        "{node} entered term {term} because of {from}, whose disk its configuration does not name"
-    )]
-    TermOfForeignDisk {
-        /// The node.
-        node: NodeId,
-        /// The sender of the message.
-        from: NodeId,
-        /// The term.
-        term: Term,
-    },
-    /// Disk identity, of changes.
-    #[error("{leader} named another disk for the voter {voter}, which was no learner before")]
-    VoterExchanged {
-        /// The leader.
-        leader: NodeId,
-        /// The voter.
-        voter: NodeId,
-    },
-    /// Disk identity, of histories.
-    #[error("{node} took entries of a cluster that was founded another time")]
-    HistoriesMixed {
-        /// The node.
-        node: NodeId,
-    },
+    /// Disk identity.
+    #[error(transparent)]
+    DiskIdentity(#[from] DiskIdentityBroken),
     /// Membership Safety: a term learned from the reply of a node that is no member.
     #[error("{node} has taken term {term} from a reply of {from}, which is no member")]
     TermOfStranger {
@@ -537,11 +475,7 @@ impl Violation {
             }
             Violation::LeaderNotFollowed { .. } => Property::LeaderFollowed,
             Violation::OutOfBounds(_) => Property::Bounded,
-            Violation::LeadsByForeignVotes { .. }
-            | Violation::CommittedByForeignDisks { .. }
-            | Violation::TermOfForeignDisk { .. }
-            | Violation::VoterExchanged { .. }
-            | Violation::HistoriesMixed { .. } => Property::DiskIdentity,
+            Violation::DiskIdentity(_) => Property::DiskIdentity,
         }
     }
 }

@@ -61,9 +61,9 @@ impl World {
             let membership = machine.membership();
             // Nobody is elected by the configuration of another disk, or of the bootstrap once the
             // cluster is founded.
-            let counts = machine.config().incarnation.is_none()
-                || !machine.is_foreign_to(membership)
-                    && !(is_founded && membership.history().is_none());
+            let is_void = is_founded && membership.history().is_none();
+            let is_void = is_void || machine.is_foreign_to(membership);
+            let counts = machine.config().incarnation.is_none() || !is_void;
             counts.then_some(membership)
         });
         let pending = &self.configurations.pending;

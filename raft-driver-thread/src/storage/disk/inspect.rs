@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a folder of a [`DiskStorage`] holds.
+/// What a folder of a [`DiskStorage`](super::DiskStorage) holds.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
