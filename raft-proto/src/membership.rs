@@ -282,10 +282,11 @@ impl Membership {
         members + 11 + 10 + 11 * self.members.len() as u64
     }
 
-    /// The payload of a membership entry: the members, and after them the history and the
+    /// The payload of an entry of the kind [`Membership`](crate::EntryKind::Membership), as
+    /// [`Membership::decode`] reads it: the members, and after them the history and the
     /// incarnations, if there are any. A release that knows no incarnations reads the members of a
     /// cluster that has none.
-    pub(crate) fn encode(&self) -> Bytes {
+    pub fn encode(&self) -> Bytes {
         let members: Vec<EncodedMember> = self.members.iter().map(EncodedMember::of).collect();
         let storages = Storages::of(self);
         // Writing to memory cannot fail, and every part has a known length.

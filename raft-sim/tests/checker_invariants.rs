@@ -252,10 +252,9 @@ fn fires_on_a_commit_by_a_disk_without_the_leaders_term() {
 }
 
 fn write_of(members: &Membership) -> Action {
-    let payload = postcard::to_allocvec(members).expect("it can be encoded");
     Action::Persist(Write {
         seq: Seq(1),
-        entries: entries(EntryKind::Membership, &[payload.into()]),
+        entries: entries(EntryKind::Membership, &[members.encode()]),
         ..Write::default()
     })
 }
