@@ -134,34 +134,6 @@ fn a_candidate_is_elected_though_the_disk_of_its_voter_takes_two_seconds() {
     }
 }
 
-// The bug: without pre-votes, each of the two campaigns at about the same time as the other, and
-// refuses its vote: one for its log, the other as it has voted for itself.
-#[test]
-fn without_pre_votes_the_candidate_with_the_worse_log_lets_the_other_go_first() {
-    for seed in 0..20 {
-        let (mut cluster, longer) = settled(seed, |config| {
-            config.pre_vote = PreVoting::Off;
-            config.check_quorum = CheckQuorum::On;
-            config.election_timeout_min = millis(900);
-        });
-        let (shorter, down) = (longer % 3 + 1, (longer + 1) % 3 + 1);
-        cluster.crash(down);
-        cluster.cut(longer, shorter);
-        cluster.propose(longer, "b").unwrap();
-        cluster.run(seconds(3));
-        for id in [longer, shorter] {
-            cluster.set_sync(id, SyncTime::Takes(millis(200)));
-        }
-        cluster.heal(longer, shorter);
-        let elected = cluster.run_until(seconds(60), |it| it.leader().is_some());
-        let most = seconds(8);
-        assert!(
-            elected.is_some_and(|time| time < most),
-            "seed {seed}: {elected:?}"
-        );
-    }
-}
-
 /// Starts a cluster whose every sync takes `sync`. Returns how long it takes to commit a command.
 fn time_to_commit(seed: u64, sync: Duration, pre_vote: PreVoting) -> Option<Duration> {
     let mut cluster = TimedCluster::new(3, seed, |config| config.pre_vote = pre_vote);

@@ -62,11 +62,11 @@ impl Raft {
             None => true,
             Some(voted_for) => voted_for == candidate,
         };
-        let (its, own) = (request.last_log, self.log.last());
-        if !free || !its.is_at_least_as_up_to_date_as(own) {
-            if !own.is_at_least_as_up_to_date_as(its) {
-                self.yield_next_term();
-            }
+        if !free
+            || !request
+                .last_log
+                .is_at_least_as_up_to_date_as(self.log.last())
+        {
             return Vote::Refused;
         }
         // A voter gives the candidate time to win (section 5.2), also if it wanted to campaign.
@@ -78,19 +78,6 @@ impl Raft {
         }
         self.vote_for(candidate);
         Vote::Granted
-    }
-
-    /// Another candidate of this term has the better log: this node cannot have its vote, but could
-    /// give it its own. If both campaign again at about the same time, neither is elected, and
-    /// where syncs are long or the range of election timeouts is small, term may follow term
-    /// (section 9.3). So this node waits for as long as the other may take: an election timeout,
-    /// and the sync before its requests leave.
-    fn yield_next_term(&mut self) {
-        let patience = 2 * self.config.election_timeout_max;
-        if let Role::Candidate(candidate) = &mut self.role {
-            candidate.election_timeout = patience;
-            candidate.election_at = candidate.election_at.max(self.now.after(patience));
-        }
     }
 
     /// A voter answered this candidate.
