@@ -139,6 +139,7 @@ impl Raft {
         self.advance_commit(actions);
     }
 
+    /// Puts a configuration into the log and in force, and sends nothing yet.
     pub(crate) fn put_membership(&mut self, membership: Membership, actions: &mut Vec<Action>) {
         let index = self.log.last().index.next();
         self.append(EntryKind::Membership, Payloads::One(membership.encode()));

@@ -276,10 +276,16 @@ impl Membership {
     pub(crate) fn encoded_len(&self) -> u64 {
         let member = |member: &Member| 10 + 1 + 2 + 5 + member.context.len() as u64;
         let members = 10 + self.members.iter().map(member).sum::<u64>();
-        if Storages::of(self) == Storages::none(self.members.len()) {
+        if !self.names_storages() {
             return members;
         }
         members + 11 + 10 + 11 * self.members.len() as u64
+    }
+
+    /// Whether it has a history, or names a member's storage.
+    fn names_storages(&self) -> bool {
+        let is_named = |member: &Member| member.incarnation.is_some();
+        self.history.is_some() || self.members.iter().any(is_named)
     }
 
     /// The payload of an entry of the kind [`Membership`](crate::EntryKind::Membership), as
@@ -288,11 +294,11 @@ impl Membership {
     /// cluster that has none.
     pub fn encode(&self) -> Bytes {
         let members: Vec<EncodedMember> = self.members.iter().map(EncodedMember::of).collect();
-        let storages = Storages::of(self);
         // Writing to memory cannot fail, and every part has a known length.
         #[allow(clippy::expect_used)]
         let mut bytes = postcard::to_extend(&members, Vec::new()).expect("members can be encoded");
-        if storages != Storages::none(members.len()) {
+        if self.names_storages() {
+            let storages = Storages::of(self);
             #[allow(clippy::expect_used)] // As above.
             let more = postcard::to_extend(&storages, bytes).expect("storages can be encoded");
             bytes = more;

@@ -7,7 +7,7 @@ use crate::membership::{Member, MemberRole, Membership};
 use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{Incarnation, NodeId};
+use crate::types::{Incarnation, Index, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -58,7 +58,7 @@ impl Raft {
             return;
         }
         let named = membership.with_members(named);
-        let room = crate::types::Index::MAX.since(self.log.last().index) >= 1;
+        let room = Index::MAX.since(self.log.last().index) >= 1;
         if room && named.encoded_len() <= Membership::MAX_BYTES.min(leader.command_limit.bytes) {
             self.append_membership(named, actions);
         }

@@ -80,19 +80,9 @@ impl Raft {
         if !votes.contains(&voter) {
             votes.push(voter);
         }
-        let votes = core::mem::take(votes);
-        let elects = self.elects(|id| votes.contains(&id));
-        match &mut self.role {
-            Role::PreCandidate(pre_candidate) => pre_candidate.granted = votes,
-            Role::Follower(follower) => {
-                if let Some(transfer) = &mut follower.transfer {
-                    transfer.granted = votes;
-                }
-            }
-            Role::Candidate(_) | Role::Leader(_) => {}
-        }
+        let votes = votes.clone();
         // A follower may have lost its own vote since it asked.
-        if elects && self.may_campaign() {
+        if self.elects(|id| votes.contains(&id)) && self.may_campaign() {
             self.campaign(campaign, actions);
         }
     }
