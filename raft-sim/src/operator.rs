@@ -66,8 +66,6 @@ impl Inventory<'_> {
         readiness: Readiness,
     ) -> Option<MembershipChange> {
         let mut voters: BTreeSet<NodeId> = current.voters().collect();
-        // A disk that has not started yet has no name by which it could vote.
-        let has_disks = self.disks.iter().any(Option::is_some);
         let mut nodes = Vec::new();
         for member in current.members() {
             if self.lost.contains(&member.id) && !self.ids.contains(&member.id) {
@@ -79,43 +77,9 @@ impl Inventory<'_> {
             let Some(&id) = self.ids.get(place.0) else {
                 continue;
             };
-            let is_voter = current.is_voter(id);
             let disk = self.disks.get(place.0).copied().flatten();
-            let change = match (current.get(id), role) {
-                // Another disk has the member's number: it has to catch up as any new member.
-                (Some(member), TargetRole::Voter | TargetRole::Learner) if self.is_lost(member) => {
-                    let Some(disk) = disk else {
-                        continue; // It has not started yet.
-                    };
-                    // An operator who forces the change tries without; the leader refuses that.
-                    let is_hasty = *role == TargetRole::Voter && readiness == Readiness::Forced;
-                    let member = if is_hasty {
-                        Member::voter(id)
-                    } else {
-                        Member::learner(id)
-                    };
-                    NodeChange::Set(named(member).with_incarnation(disk))
-                }
-                (Some(_), TargetRole::Voter) if is_voter => continue,
-                (Some(_), TargetRole::Learner) if !is_voter => continue,
-                (None, TargetRole::NonMember) => continue,
-                (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
-                (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
-                (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
-                (None, TargetRole::Voter)
-                    if readiness == Readiness::Forced && (disk.is_some() || !has_disks) =>
-                {
-                    let member = named(Member::voter(id));
-                    // Nobody has heard it yet.
-                    NodeChange::Set(match disk {
-                        Some(disk) => member.with_incarnation(disk),
-                        None => member,
-                    })
-                }
-                // The node has to catch up before it may vote.
-                (None, TargetRole::Voter | TargetRole::Learner) => {
-                    NodeChange::Set(named(Member::learner(id)))
-                }
+            let Some(change) = self.change_of(current, id, disk, *role, readiness) else {
+                continue;
             };
             match change {
                 NodeChange::Set(Member {
@@ -136,6 +100,55 @@ impl Inventory<'_> {
             nodes,
             readiness,
             expected: None,
+        })
+    }
+
+    /// What makes the node `id`, whose disk is `disk`, a member of this role; `None` if nothing does
+    /// now, or has to.
+    fn change_of(
+        &self,
+        current: &Membership,
+        id: NodeId,
+        disk: Option<Incarnation>,
+        role: TargetRole,
+        readiness: Readiness,
+    ) -> Option<NodeChange> {
+        // A disk that has not started yet has no name by which it could vote.
+        let has_disks = self.disks.iter().any(Option::is_some);
+        let is_voter = current.is_voter(id);
+        Some(match (current.get(id), role) {
+            // Another disk has the member's number: it has to catch up as any new member.
+            (Some(member), TargetRole::Voter | TargetRole::Learner) if self.is_lost(member) => {
+                let disk = disk?; // It has not started yet.
+                // An operator who forces the change tries without; the leader refuses that.
+                let is_hasty = role == TargetRole::Voter && readiness == Readiness::Forced;
+                let member = if is_hasty {
+                    Member::voter(id)
+                } else {
+                    Member::learner(id)
+                };
+                NodeChange::Set(named(member).with_incarnation(disk))
+            }
+            (Some(_), TargetRole::Voter) if is_voter => return None,
+            (Some(_), TargetRole::Learner) if !is_voter => return None,
+            (None, TargetRole::NonMember) => return None,
+            (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
+            (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
+            (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
+            (None, TargetRole::Voter)
+                if readiness == Readiness::Forced && (disk.is_some() || !has_disks) =>
+            {
+                let member = named(Member::voter(id));
+                // Nobody has heard it yet.
+                NodeChange::Set(match disk {
+                    Some(disk) => member.with_incarnation(disk),
+                    None => member,
+                })
+            }
+            // The node has to catch up before it may vote.
+            (None, TargetRole::Voter | TargetRole::Learner) => {
+                NodeChange::Set(named(Member::learner(id)))
+            }
         })
     }
 
