@@ -7,13 +7,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-#[path = "support/ports.rs"]
-mod ports;
-#[path = "support/process.rs"]
-mod process;
+#[path = "support/processes.rs"]
+mod processes;
 
-use ports::free_ports;
-use process::{Running, done, get, refused, set, status, until};
+use processes::ports::free_ports;
+use processes::{Running, done, get, refused, set, status, until};
 
 /// Servers 1 to 3. The data directory of each is named by its number, and its log `log-<number>`.
 struct Cluster {

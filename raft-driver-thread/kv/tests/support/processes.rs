@@ -74,9 +74,20 @@ impl Running {
     }
 
     /// Likewise, for any command.
-    pub fn spawn(mut command: Command, folder: &Path, mark: &str, marks: usize) -> Running {
+    pub fn spawn(command: Command, folder: &Path, mark: &str, marks: usize) -> Running {
+        Running::spawn_with_log(command, folder, "log", mark, marks)
+    }
+
+    /// Likewise; it logs to the file `log` of the folder.
+    fn spawn_with_log(
+        mut command: Command,
+        folder: &Path,
+        log: &str,
+        mark: &str,
+        marks: usize,
+    ) -> Running {
         command.current_dir(folder).stdout(Stdio::piped());
-        let log = folder.join("log");
+        let log = folder.join(log);
         let to_log = fs::File::options().create(true).append(true).open(&log);
         command.stderr(to_log.unwrap());
         let mut child = command.spawn().unwrap();
@@ -103,6 +114,10 @@ impl Running {
 
     pub fn server(folder: &Path, arguments: &str) -> Running {
         Running::start(folder, arguments, "clients ", 1)
+    }
+
+    pub fn server_with_log(folder: &Path, arguments: &str, log: &str) -> Running {
+        Running::spawn_with_log(command(arguments), folder, log, "clients ", 1)
     }
 
     pub fn demo(folder: &Path, arguments: &str) -> Running {
