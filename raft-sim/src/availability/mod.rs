@@ -33,12 +33,11 @@
 //! wait for a sync that runs: that makes four syncs and a round trip, at most t. A voter that has
 //! granted its vote waits for at least t (section 5.2), so a candidate that asks alone is elected.
 //! Whether one asks alone is chance (section 9.3): the range of election timeouts, T - t, has room
-//! for it. Without pre-votes, one of two candidates may be the only one that can win, and both may
-//! ask at about the same time, again and again where syncs are long: the one with the worse log
-//! lets the other go first. With five voters fewer than half of the rounds are split, and each
-//! takes at most T and the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many
-//! thousands of millions without a leader where disks are fast, and are a wide margin where they
-//! are not.
+//! for it. With five voters fewer than half of the rounds are split, and each takes at most T and
+//! the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many thousands of millions
+//! without a leader where disks are fast, and are a wide margin where they are not. Without
+//! pre-votes, one of two candidates may be the only one that can win, and both may ask at about the
+//! same time, again and again where syncs are long: such a run may be later than the bound.
 //!
 //! The machines outside the set cannot prevent it, if nodes hold pre-votes and leaders check their
 //! quorum:
