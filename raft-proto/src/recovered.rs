@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// The storage syncs its contents before it hands them over: bytes in a page cache are not durable,
 /// and the core takes everything in here for durable.
+///
+/// Exhaustive on purpose, as [`Write`] is: a storage has to hand over each part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recovered {
     /// From the first write. Absent only if nothing was ever written.
