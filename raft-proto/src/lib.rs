@@ -203,6 +203,7 @@ mod handover;
 mod incarnation;
 mod leader;
 mod limits;
+mod lockstep;
 mod log;
 mod manual_election;
 mod membership;
@@ -261,6 +262,7 @@ pub use event::{
 };
 pub use fate::Fate;
 pub use incarnation::ForeignIncarnation;
+pub use lockstep::Lockstep;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,

@@ -99,6 +99,14 @@ impl Recovered {
         self.entries = self.entries.overwritten_by(&write.entries);
     }
 
+    /// The answer to [`ReadEntries`](crate::Action::ReadEntries) from this storage: as many entries
+    /// as `max_bytes` hold but at least one, or `None` if the storage does not hold `from`.
+    pub fn read_entries(&self, from: EntryId, to: EntryId, max_bytes: u64) -> Option<Entries> {
+        let wanted = self.entries.part(from.index, to.index);
+        let is_there = wanted.iter().next().map(|first| first.id()) == Some(from);
+        is_there.then(|| wanted.prefix_within(max_bytes).0)
+    }
+
     /// The state to start with. Checks first that a prefix of this node's writes can have left
     /// this.
     pub(crate) fn initial_state(&self, config: &Config) -> Result<InitialState, RecoveryError> {
