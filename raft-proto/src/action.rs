@@ -300,8 +300,9 @@ pub enum Action {
     },
 
     /// The driver has not reported this for ten election timeouts
-    /// ([`election_timeout_max`](crate::Config::election_timeout_max)), nor any progress towards it.
-    /// Said once for each such wait, in the step of any later event. The driver has forgotten it, or
+    /// ([`election_timeout_max`](crate::Config::election_timeout_max)), nor any progress towards it, and
+    /// not for one more after this node has noticed that: the machine may have slept. Said once for
+    /// each such wait, in the step of any later event. The driver has forgotten it, or
     /// its disk or its service is stuck; the node waits. See [`Raft::waits_for`](crate::Raft::waits_for).
     Overdue(Waiting),
 }

@@ -52,21 +52,38 @@ pub struct Waiting {
 pub(crate) struct Overdue {
     /// When it looks again: often enough, and not in each step.
     pub(crate) look_at: Time,
-    /// Of each kind, the wait that was said last, known by its beginning.
-    tick: Option<Time>,
-    persisted: Option<Time>,
-    applied: Option<Time>,
+    /// Of each kind, the wait that was found overdue last.
+    tick: Option<Found>,
+    persisted: Option<Found>,
+    applied: Option<Found>,
+}
+
+/// A wait that was found overdue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Found {
+    /// Its beginning, by which it is known.
+    since: Time,
+    is_said: bool,
 }
 
 impl Overdue {
-    /// Notes that this wait is said. Returns whether it is new.
+    /// Notes that this wait is overdue. Returns whether it is to be said now: when it is found for
+    /// the second time. After a machine has slept, everything is overdue at first, and comes soon.
     pub(crate) fn note(&mut self, waiting: Waiting) -> bool {
-        let said = match waiting.what {
+        let known = match waiting.what {
             Awaited::FirstTick => return false,
             Awaited::Tick => &mut self.tick,
             Awaited::Persisted { .. } => &mut self.persisted,
             Awaited::Applied { .. } => &mut self.applied,
         };
-        said.replace(waiting.since) != Some(waiting.since)
+        let since = waiting.since;
+        match known {
+            Some(found) if found.since == since => !core::mem::replace(&mut found.is_said, true),
+            Some(_) | None => {
+                let is_said = false;
+                *known = Some(Found { since, is_said });
+                false
+            }
+        }
     }
 }
