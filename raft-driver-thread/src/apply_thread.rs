@@ -11,7 +11,7 @@ use crate::tasks::{ApplyTask, CommandPromise, CoreMailbox, CoreTask, Query, Stat
 use crate::ticket::Applied;
 use crate::waker::Waker;
 use crossbeam_channel::TryRecvError;
-use raft_proto::{Entries, EntryId, EntryKind, Index, SnapshotMeta, Term};
+use raft_proto::{Entries, EntryId, EntryKind, Fate, Index, SnapshotMeta, Term};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -170,7 +170,11 @@ impl<M: StateMachine> Applier<M> {
         drop(given);
         self.answers = answers;
         if let Some(last) = entries.last_id() {
-            self.last = last;
+            let before = std::mem::replace(&mut self.last, last);
+            if before.term < last.term {
+                // What an earlier leader of this node's had proposed behind it is lost.
+                self.end_decided();
+            }
         }
         self.since_snapshot.entries += entries.len() as u64;
         self.since_snapshot.bytes += entries.bytes();
@@ -219,27 +223,36 @@ impl<M: StateMachine> Applier<M> {
         restored.map_err(|error| StateMachineFailed(format!("restore: {error}")))?;
         self.last = meta.id.last;
         self.since_snapshot = SinceSnapshot::default();
-        while let Some(first) = self.proposed.first_entry() {
-            let (index, term) = *first.key();
-            if index > self.last.index {
-                break;
-            }
-            let mut promises = first.remove();
-            let covered = self.last.index.since(index) + 1;
-            // At most their number, which is a usize.
-            let covered = covered.min(promises.len() as u64) as usize;
-            for promise in promises.drain(..covered) {
-                let unknown = RequestError::Unknown(Unknown::SnapshotInstalled);
-                promise.end(Err(unknown));
-            }
-            if !promises.is_empty() {
-                let next = index.plus(covered as u64);
-                self.proposed.insert((next, term), promises);
-            }
-        }
+        self.end_decided();
         self.applied.set(self.last.index);
         self.wake_core();
         Ok(())
+    }
+
+    /// Ends the tickets of all commands that `self.last`, which is committed, decides although they
+    /// were not applied one by one.
+    fn end_decided(&mut self) {
+        let last = self.last;
+        for ((index, term), mut promises) in std::mem::take(&mut self.proposed) {
+            let mut proposed = EntryId { index, term };
+            loop {
+                let error = match Fate::of(proposed, last) {
+                    Fate::Undecided => break,
+                    Fate::Lost => RequestError::NotApplied { proposed },
+                    Fate::Committed | Fate::Unknown => {
+                        RequestError::Unknown(Unknown::SnapshotInstalled)
+                    }
+                };
+                let Some(promise) = promises.pop_front() else {
+                    break;
+                };
+                promise.end(Err(error));
+                proposed.index = proposed.index.next();
+            }
+            if !promises.is_empty() {
+                self.proposed.insert((proposed.index, term), promises);
+            }
+        }
     }
 
     fn wake_core(&mut self) {

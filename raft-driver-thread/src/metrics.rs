@@ -12,6 +12,9 @@
 //! | `raft_commit_index` | gauge | | commitIndex |
 //! | `raft_apply_lag_entries` | gauge | entries | committed and not yet applied |
 //! | `raft_peer_lag_entries` | gauge | entries | that a peer is not known to have (1) |
+//! | `raft_uncommitted_bytes` | gauge | bytes | in a leader's log, not both committed and on its disk |
+//! | `raft_waiting_reads` | gauge | reads | that wait for their index |
+//! | `raft_has_lease` | gauge | | 1 if the node serves reads under a lease, else 0 |
 //! | `raft_proposals_total` | counter | commands | given to the core, refused ones included |
 //! | `raft_elections_total` | counter | elections | that the node started as a candidate |
 //! | `raft_rejected_messages_total` | counter | messages | that no correct peer sends |
@@ -40,6 +43,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "metrics")]
+use raft_proto::LeaseStatus;
 use raft_proto::{NodeId, Raft, RoleKind};
 use std::time::Duration;
 
@@ -135,6 +140,9 @@ struct Handles {
     is_leader: Gauge,
     commit_index: Gauge,
     apply_lag: Gauge,
+    uncommitted_bytes: Gauge,
+    waiting_reads: Gauge,
+    has_lease: Gauge,
     foreign_incarnations: Gauge,
     replaced: Gauge,
     missing_founders: Gauge,
@@ -156,6 +164,20 @@ fn describe() {
         "raft_apply_lag_entries",
         Unit::Count,
         "Entries that are committed and not yet applied"
+    );
+    describe_gauge!(
+        "raft_uncommitted_bytes",
+        Unit::Bytes,
+        "Bytes in a leader's log that are not both committed and on its disk"
+    );
+    describe_gauge!(
+        "raft_waiting_reads",
+        Unit::Count,
+        "Reads that wait for their index"
+    );
+    describe_gauge!(
+        "raft_has_lease",
+        "1 if the node serves reads under a lease, else 0"
     );
     describe_gauge!(
         "raft_foreign_incarnations",
@@ -215,6 +237,9 @@ impl Metrics {
             is_leader: gauge!("raft_is_leader", "node" => label()),
             commit_index: gauge!("raft_commit_index", "node" => label()),
             apply_lag: gauge!("raft_apply_lag_entries", "node" => label()),
+            uncommitted_bytes: gauge!("raft_uncommitted_bytes", "node" => label()),
+            waiting_reads: gauge!("raft_waiting_reads", "node" => label()),
+            has_lease: gauge!("raft_has_lease", "node" => label()),
             foreign_incarnations: gauge!("raft_foreign_incarnations", "node" => label()),
             replaced: gauge!("raft_replaced", "node" => label()),
             missing_founders: gauge!("raft_missing_founders", "node" => label()),
@@ -240,6 +265,11 @@ impl Metrics {
         handles.is_leader.set(f64::from(u8::from(leads)));
         handles.commit_index.set(raft.commit_index().0 as f64);
         handles.apply_lag.set(lag as f64);
+        let uncommitted = raft.uncommitted_bytes();
+        handles.uncommitted_bytes.set(uncommitted as f64);
+        handles.waiting_reads.set(raft.waiting_reads() as f64);
+        let has_lease = matches!(raft.lease(), LeaseStatus::Until(_));
+        handles.has_lease.set(f64::from(u8::from(has_lease)));
         let foreign = raft.foreign_incarnations().len();
         handles.foreign_incarnations.set(foreign as f64);
         let is_replaced = raft.replaced_by().is_some();

@@ -24,8 +24,9 @@ use crate::waker::Waker;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, SendError};
 use raft_proto::{
-    ChangeError, EntryId, Input, MembershipChange, NodeId, ProposeError, Raft, ReadError, ReadMode,
-    Recovered, Status, TransferError,
+    CampaignError, ChangeError, Config, EntryId, Input, MembershipChange, NodeId, ProposeError,
+    Raft, ReadError, ReadMode, ReconfigureError, Recovered, Status, StepDownError, Term,
+    TransferError,
 };
 use std::error::Error;
 use std::io::{self, Write};
@@ -276,6 +277,27 @@ impl<M: StateMachine> Node<M> {
     /// leader's log. [`NodeEvent::Membership`] tells when it is in force, and when it is complete.
     pub fn change_membership(&self, change: MembershipChange) -> Ticket<EntryId, ChangeError> {
         self.request(|promise| CoreTask::ChangeMembership { change, promise })
+    }
+
+    /// Has this node begin an election at once (section 5.2), by way of Pre-Vote if that is on. The
+    /// ticket ends with the election's term as soon as it has begun. Refused while the node hears a
+    /// leader: then [transfer leadership](Node::transfer_leadership) there.
+    pub fn campaign(&self) -> Ticket<Term, CampaignError> {
+        self.request(CoreTask::Campaign)
+    }
+
+    /// Has this leader give up its leadership at once. The ticket ends with the term in which it led.
+    /// Nobody leads before the next election; [`transfer_leadership`](Node::transfer_leadership)
+    /// needs no such pause.
+    pub fn step_down(&self) -> Ticket<Term, StepDownError> {
+        self.request(CoreTask::StepDown)
+    }
+
+    /// Changes the core's settings while the node runs: its limits, and all times but
+    /// `election_timeout_min`. `config` holds all of them; begin with what the node was started with.
+    pub fn reconfigure(&self, config: Config) -> Ticket<(), ReconfigureError> {
+        let config = Box::new(config);
+        self.request(|promise| CoreTask::Reconfigure { config, promise })
     }
 
     /// The node's events from now on. A subscriber that leaves 1,024 events unread gets no more,

@@ -183,6 +183,10 @@ pub(crate) fn event_of(action: &Action) -> Option<NodeEvent> {
         | Action::Read { .. }
         | Action::Transferred { .. }
         | Action::ChangeProposed { .. }
+        | Action::Campaigning { .. }
+        | Action::SteppedDown { .. }
+        | Action::Reconfigured { .. }
+        | Action::Overdue(_)
         | Action::ReadEntries { .. }
         | Action::Refused { .. }
         | Action::EntryRefused { .. }

@@ -8,8 +8,9 @@ use crate::storage::StorageError;
 use crate::ticket::{Applied, Promise};
 use bytes::Bytes;
 use raft_proto::{
-    ChangeError, Entries, EntryId, Index, Input, MembershipChange, NodeId, ProposeError, ReadError,
-    ReadMode, Seq, SnapshotId, SnapshotMeta, Status, TransferError, Write,
+    CampaignError, ChangeError, Config, Entries, EntryId, Index, Input, MembershipChange, NodeId,
+    ProposeError, ReadError, ReadMode, ReconfigureError, Seq, SnapshotId, SnapshotMeta, Status,
+    StepDownError, Term, TransferError, Write,
 };
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -33,6 +34,12 @@ pub(crate) enum CoreTask<M: StateMachine> {
     ChangeMembership {
         change: MembershipChange,
         promise: Promise<EntryId, ChangeError>,
+    },
+    Campaign(Promise<Term, CampaignError>),
+    StepDown(Promise<Term, StepDownError>),
+    Reconfigure {
+        config: Box<Config>,
+        promise: Promise<(), ReconfigureError>,
     },
     Status(Promise<Status, Infallible>),
     /// Ask the state machine as it is, without waiting for an index.

@@ -38,7 +38,16 @@ fn a_node_measures_its_term_leadership_proposals_and_syncs() {
             (key.key().name().to_owned(), value)
         })
         .collect();
-    assert_eq!(measured.len(), 12);
+    assert_eq!(measured.len(), 15);
+    assert_eq!(
+        measured["raft_uncommitted_bytes"],
+        DebugValue::Gauge(0.0.into())
+    );
+    assert_eq!(
+        measured["raft_waiting_reads"],
+        DebugValue::Gauge(0.0.into())
+    );
+    assert_eq!(measured["raft_has_lease"], DebugValue::Gauge(0.0.into()));
     let gauge = |value: u64| DebugValue::Gauge((value as f64).into());
     assert_eq!(measured["raft_term"], gauge(status.term.0));
     assert_eq!(measured["raft_is_leader"], gauge(1));

@@ -2,7 +2,8 @@
 
 use crate::entries::Entries;
 use crate::error::{
-    ChangeError, Fault, ProposeError, ReadError, Refusal, Rejection, TransferError,
+    CampaignError, ChangeError, Fault, ProposeError, ReadError, ReconfigureError, Refusal,
+    Rejection, StepDownError, TransferError,
 };
 use crate::incarnation::ForeignIncarnation;
 use crate::membership::Membership;
@@ -11,6 +12,7 @@ use crate::role::RoleKind;
 use crate::types::{
     ClusterId, EntryId, GroupId, Incarnation, Index, NodeId, RequestId, Seq, Term, Time,
 };
+use crate::waiting::Waiting;
 use alloc::boxed::Box;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,10 @@ use serde::{Deserialize, Serialize};
 /// driver likes, in parallel if it likes. A driver cannot break safety by sending early: the
 /// core itself withholds every message that must not leave before a write is durable. That message
 /// comes out of the step that is given [`Persisted`](crate::Input::Persisted).
+///
+/// Exhaustive on purpose: a driver has to do something for each kind. One that a wildcard arm swallows
+/// in silence (a write, an answer that is wanted) would stop the node, so that a new kind has to
+/// break the build.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Send `message` to the peer `to`, as soon as possible. It may be lost.
@@ -144,7 +150,7 @@ pub enum Action {
         /// The entry that holds the new configuration, or the joint one that leads to it; or why
         /// nothing was done. The change is complete when a membership entry is applied, at or after
         /// this one, whose configuration is not joint. It was lost if the entry at this index is
-        /// applied with another term.
+        /// applied with another term; [`Fate::of`](crate::Fate::of) is the whole rule.
         outcome: Result<EntryId, ChangeError>,
     },
 
@@ -266,6 +272,39 @@ pub enum Action {
         /// What happened.
         reason: Fault,
     },
+
+    /// The outcome of a [`Campaign`](crate::Input::Campaign), in the very step that it was given to.
+    Campaigning {
+        /// The request's id.
+        id: RequestId,
+        /// The term in which this node asks for votes, or for pre-votes first; or why it does not.
+        /// [`RoleChanged`](Action::RoleChanged) tells what becomes of it.
+        outcome: Result<Term, CampaignError>,
+    },
+
+    /// The outcome of a [`StepDown`](crate::Input::StepDown), in the very step that it was given to.
+    SteppedDown {
+        /// The request's id.
+        id: RequestId,
+        /// The term in which it led until now, or why it did not step down.
+        outcome: Result<Term, StepDownError>,
+    },
+
+    /// The outcome of a [`Reconfigure`](crate::Input::Reconfigure), in the very step that it was
+    /// given to.
+    Reconfigured {
+        /// The request's id.
+        id: RequestId,
+        /// The settings are in force, or why none of them is.
+        outcome: Result<(), ReconfigureError>,
+    },
+
+    /// The driver has not reported this for ten election timeouts
+    /// ([`election_timeout_max`](crate::Config::election_timeout_max)), nor any progress towards it, and
+    /// not for one more after this node has noticed that: the machine may have slept. Said once for
+    /// each such wait, in the step of any later event. The driver has forgotten it, or
+    /// its disk or its service is stuck; the node waits. See [`Raft::waits_for`](crate::Raft::waits_for).
+    Overdue(Waiting),
 }
 
 /// Where proposed commands are in the log. A command is committed when the entry at its index is
@@ -273,6 +312,11 @@ pub enum Action {
 /// [`last_index`](Proposal::last_index) is. If an entry of another term is applied at its index,
 /// the command was lost and can be proposed again. If the leader fails, the first of them may be
 /// committed without the rest.
+///
+/// No other action tells: not [`LeaderChanged`](Action::LeaderChanged), not
+/// [`Faulted`](Action::Faulted), since what was sent may be on other disks. And a
+/// [`Restore`](Action::Restore) may jump over the index. [`Fate::of`](crate::Fate::of) is the whole
+/// rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Proposal {
     /// The first command's entry.
@@ -294,6 +338,9 @@ impl Proposal {
 /// storage holds the effects of writes `1..=k`, for some `k` not below the last
 /// [`Persisted`](crate::Input::Persisted). Parts of one write take effect in the order of the
 /// fields below.
+///
+/// Exhaustive on purpose, as [`Recovered`](crate::Recovered) is: a storage that leaves out a part that
+/// it does not know would lose it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Write {
     /// The write's number: the first of an instance is 1, each later one greater by 1.

@@ -1,6 +1,6 @@
 //! The hand-over of committed entries to the state machine (lastApplied, Figure 2).
 
-use crate::types::Index;
+use crate::types::{Index, Time};
 use alloc::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,8 @@ pub(crate) struct Applier {
     /// What was handed out and is not applied yet, oldest first.
     outstanding: VecDeque<Outstanding>,
     outstanding_bytes: u64,
+    /// Since when the state machine has reported no progress, if anything is outstanding.
+    stalled_since: Time,
 }
 
 /// Entries that were handed out together.
@@ -42,6 +44,7 @@ impl Applier {
             incoming: None,
             outstanding: VecDeque::new(),
             outstanding_bytes: 0,
+            stalled_since: Time::ZERO,
         }
     }
 
@@ -67,8 +70,11 @@ impl Applier {
     }
 
     /// Entries up to `last` have been handed out.
-    pub(crate) fn hand_out(&mut self, last: Index, bytes: u64) {
+    pub(crate) fn hand_out(&mut self, now: Time, last: Index, bytes: u64) {
         self.handed_out = last;
+        if self.outstanding.is_empty() {
+            self.stalled_since = now;
+        }
         self.outstanding.push_back(Outstanding { last, bytes });
         self.outstanding_bytes += bytes;
     }
@@ -99,15 +105,23 @@ impl Applier {
 
     /// The snapshot up to `last` is installed. It is to be handed out, unless a newer one is being
     /// installed, which stands for this one too.
-    pub(crate) fn finish_install(&mut self, last: Index) -> bool {
+    pub(crate) fn finish_install(&mut self, now: Time, last: Index) -> bool {
         if self.incoming != Some(Incoming::Installing(last)) {
             return false;
         }
         self.incoming = Some(Incoming::Restoring(last));
         self.handed_out = last;
+        self.stalled_since = now;
         self.outstanding.clear();
         self.outstanding_bytes = 0;
         true
+    }
+
+    /// Since when the state machine has reported no progress with what it was given, if it has yet to
+    /// report something.
+    pub(crate) fn stalled_since(&self) -> Option<Time> {
+        let is_restoring = matches!(self.incoming, Some(Incoming::Restoring(_)));
+        (is_restoring || !self.outstanding.is_empty()).then_some(self.stalled_since)
     }
 
     /// The bytes of what was handed out and is not applied yet.
@@ -117,7 +131,10 @@ impl Applier {
 
     /// The state machine has applied everything up to `index`, which was handed out. Returns by how
     /// much [`Applier::outstanding_bytes`] fell.
-    pub(crate) fn apply(&mut self, index: Index) -> u64 {
+    pub(crate) fn apply(&mut self, now: Time, index: Index) -> u64 {
+        if index > self.applied {
+            self.stalled_since = now;
+        }
         self.applied = self.applied.max(index);
         let restored = |incoming: &mut Incoming| match incoming {
             Incoming::Restoring(last) => *last <= index,

@@ -22,6 +22,7 @@ use crate::membership::{Member, MemberRole, Membership};
 use crate::message::{AppendOutcome, Message, TimeoutNow};
 use crate::naming;
 use crate::progress::{Departure, Peer};
+use crate::promotion;
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::run::Payloads;
@@ -50,7 +51,10 @@ impl Raft {
     }
 
     /// The configuration to append for a change: the wanted one, or the joint one on the way.
-    fn admit_change(&self, change: &MembershipChange) -> Result<Membership, ChangeError> {
+    pub(crate) fn admit_change(
+        &self,
+        change: &MembershipChange,
+    ) -> Result<Membership, ChangeError> {
         let Role::Leader(leader) = &self.role else {
             let leader = self.leader();
             return Err(ChangeError::NotLeader { leader });
@@ -94,6 +98,7 @@ impl Raft {
             target
         } else {
             naming::keeps_voters(current, &target)?;
+            promotion::keeps_wishes(current, &target)?;
             current.joint_with(&target)
         };
         let size = next.encoded_len();
@@ -153,10 +158,7 @@ impl Raft {
         let Configuration { index, membership } = self.configurations.latest().clone();
         actions.push(Action::MembershipChanged { index, membership });
         self.compare_incarnations(actions);
-        let timeout = self.draw_timeout();
-        if let Role::Follower(follower) = &mut self.role {
-            follower.set_election_timeout(timeout);
-        }
+        self.redraw_timeout();
     }
 
     /// Replicates to all members from now on, and still to those that leave.
@@ -314,10 +316,7 @@ fn target_of(current: &Membership, change: &MembershipChange) -> Result<Membersh
     let mut members: Vec<Member> = current.members().to_vec();
     let mut named: Vec<NodeId> = Vec::with_capacity(change.nodes.len());
     for node in &change.nodes {
-        let id = match node {
-            NodeChange::Set(member) => member.id,
-            NodeChange::Promote(id) | NodeChange::Demote(id) | NodeChange::Remove(id) => *id,
-        };
+        let id = node.node();
         if named.contains(&id) {
             return Err(ChangeError::NamedTwice(id));
         }
@@ -339,6 +338,15 @@ fn target_of(current: &Membership, change: &MembershipChange) -> Result<Membersh
             NodeChange::Demote(_) => members[known?].role = MemberRole::Learner,
             NodeChange::Remove(_) => {
                 members.remove(known?);
+            }
+            NodeChange::Update {
+                priority, context, ..
+            } => {
+                let member = &mut members[known?];
+                member.priority = priority.unwrap_or(member.priority);
+                if let Some(context) = context {
+                    member.context = context.clone();
+                }
             }
         }
     }

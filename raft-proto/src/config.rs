@@ -41,6 +41,7 @@ impl Start {
 /// A node's settings. Begin with [`Config::new`] and change fields; [`Raft::new`](crate::Raft::new)
 /// validates them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Config {
     /// The cluster; not 0. Messages and storages of other clusters are refused.
     pub cluster_id: ClusterId,

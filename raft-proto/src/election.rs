@@ -43,7 +43,7 @@ impl Raft {
         !self.writes.term_is_durable() && self.leader().is_none()
     }
 
-    fn start_election(&mut self, actions: &mut Vec<Action>) {
+    pub(crate) fn start_election(&mut self, actions: &mut Vec<Action>) {
         match self.config.pre_vote {
             PreVoting::On => self.request_pre_votes(actions),
             PreVoting::Off => self.campaign(Campaign::Election, actions),

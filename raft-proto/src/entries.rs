@@ -194,7 +194,7 @@ impl Entries {
     }
 
     /// Those from `from` to `to`.
-    fn part(&self, from: Index, to: Index) -> Entries {
+    pub(crate) fn part(&self, from: Index, to: Index) -> Entries {
         let segments = self.segments().iter();
         Entries::from_segments(segments.filter_map(|it| it.part(from, to)).collect())
     }

@@ -1,9 +1,11 @@
 //! The input of the core.
 
+use crate::config::Config;
 use crate::entries::{Commands, Entries};
 use crate::membership::Member;
 use crate::message::{Message, SnapshotId};
 use crate::types::{EntryId, Incarnation, Index, NodeId, RequestId, Seq, Time};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,9 @@ pub struct Event {
 }
 
 /// Something that can happen to a node. Each variant says when the driver gives it.
+///
+/// Exhaustive: drivers make these, and only recorders and checkers take them apart, which should look
+/// at a new kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Input {
     /// Time has passed. The driver gives one as its first event, and one at or after each
@@ -82,7 +87,8 @@ pub enum Input {
     /// the entries that it replaces. Valid for any index already handed out by
     /// [`Action::Apply`](crate::Action::Apply), also before `Applied` was reported. A snapshot that
     /// is not newer than the one in use is released at once, unless the one in use was found
-    /// [damaged](crate::Action::SnapshotDamaged).
+    /// [damaged](crate::Action::SnapshotDamaged): a stale one does no harm. The file of one that is
+    /// [`Refused`](crate::Action::Refused) is the driver's to delete.
     Compact {
         /// The new snapshot. `last` is the id of the last entry that it covers.
         snapshot: SnapshotId,
@@ -157,6 +163,39 @@ pub enum Input {
         /// The peer.
         peer: NodeId,
     },
+
+    /// This node is to begin an election now, as if its election timeout had elapsed (section 5.2;
+    /// etcd/raft's `MsgHup`): by way of Pre-Vote, if that is on. Answered in the same step by
+    /// [`Action::Campaigning`](crate::Action::Campaigning). It is refused to a node that hears a
+    /// leader, where leases may rest on that: ask the leader for
+    /// [`TransferLeadership`](Input::TransferLeadership) then. With
+    /// [`CheckQuorum::On`](crate::CheckQuorum::On) the other voters ignore the candidate for as long
+    /// as they hear a leader themselves.
+    Campaign {
+        /// Comes back in the outcome.
+        id: RequestId,
+    },
+
+    /// This leader is to give up its leadership at once: it becomes a follower in its term.
+    /// Answered in the same step by [`Action::SteppedDown`](crate::Action::SteppedDown). Reads that
+    /// wait are refused, a transfer under way has failed, and nobody leads before the next election,
+    /// which takes an election timeout and may elect this node again.
+    /// [`TransferLeadership`](Input::TransferLeadership) needs no such pause. What becomes of
+    /// commands that are not committed yet, [`Proposal`](crate::Proposal) says.
+    StepDown {
+        /// Comes back in the outcome.
+        id: RequestId,
+    },
+
+    /// This node's settings are to change while it runs. Answered in the same step by
+    /// [`Action::Reconfigured`](crate::Action::Reconfigured). All limits, and all times but
+    /// `election_timeout_min`, may change; [`FixedSetting`](crate::FixedSetting) lists what may not.
+    Reconfigure {
+        /// Comes back in the outcome.
+        id: RequestId,
+        /// All settings: those of [`Raft::config`](crate::Raft::config), and what is to change.
+        config: Box<Config>,
+    },
 }
 
 /// How a leader makes sure that it still leads when it serves a read.
@@ -204,8 +243,9 @@ impl From<NodeChange> for MembershipChange {
 /// What a node is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NodeChange {
-    /// A member with this role (voter or learner), priority and context, whether it is one already
-    /// or not.
+    /// A member with this role (voter, learner or staging), priority and context, whether it is one
+    /// already or not. To change one of these alone, [`Update`](NodeChange::Update) is safer: it
+    /// does not undo what somebody else has changed meanwhile.
     Set(Member),
     /// A voter, with the priority and the context that it has.
     Promote(NodeId),
@@ -213,6 +253,29 @@ pub enum NodeChange {
     Demote(NodeId),
     /// No member any more.
     Remove(NodeId),
+    /// A member whose priority or context, its address for example, changes; `None` keeps what it
+    /// has. It stays what it is, needs not be caught up, and keeps its vote all the time.
+    Update {
+        /// The member.
+        node: NodeId,
+        /// Its new priority.
+        priority: Option<u8>,
+        /// Its new context.
+        context: Option<Bytes>,
+    },
+}
+
+impl NodeChange {
+    /// The node that changes.
+    pub fn node(&self) -> NodeId {
+        match self {
+            NodeChange::Set(member) => member.id,
+            NodeChange::Promote(id)
+            | NodeChange::Demote(id)
+            | NodeChange::Remove(id)
+            | NodeChange::Update { node: id, .. } => *id,
+        }
+    }
 }
 
 /// Whether a node that is to become a voter has to be caught up.

@@ -75,7 +75,9 @@
 //!    [`PersistFailed`](Input::PersistFailed): this instance ends, and the driver goes back to 1.
 //! 6. Go back to 2.
 //!
-//! [`Input`], [`Action`] and [`Write`] state the contract in full.
+//! [`Input`], [`Action`] and [`Write`] state the contract in full. The [guide](guide) lists the [ways
+//! to get it wrong](guide::mistakes), [settings for transports](guide::transports), and [the calls of
+//! other libraries](guide::other_libraries) with what takes their place here.
 //!
 //! # Example
 //!
@@ -147,10 +149,12 @@
 //! | what no correct peer sends | `admission.rs`, `rpc/mod.rs`; counted in `peer_faults.rs` |
 //! | **beyond Figure 2** | |
 //! | when this node acts next | `timers.rs` |
+//! | an election or a step-down by hand | `Raft::campaign_by_hand`, `Raft::step_down` in `manual_election.rs` |
 //! | leadership transfer (thesis 3.10) | `Raft::begin_handover`, `Raft::timeout_now` in `transfer.rs`; what is remembered of transfers in `handover.rs` |
 //! | membership: roles, joint configurations (section 6, thesis 4) | [`Membership`] in `membership.rs`; both halves of a quorum in `quorum.rs` |
 //! | membership: the latest configuration in the log is in force | `configurations.rs` |
 //! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
+//! | a staging member becomes a voter once it has caught up (thesis 4.2.1) | `Raft::promote_staging` in `promotion.rs` |
 //! | disk identity: who a member is, and what it says that counts | `incarnation.rs`; how a configuration names a storage: `naming.rs` |
 //! | a cluster is founded by all its founders | `Raft::elects`, `Raft::founding_membership` in `incarnation.rs` |
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
@@ -163,6 +167,8 @@
 //! | Pre-Vote (thesis 9.6) | `Raft::request_pre_votes`, `Raft::pre_vote` in `pre_vote.rs` |
 //! | election priority | `Raft::draw_timeout`, `Raft::hand_over_by_priority` in `priority.rs` |
 //! | limits that differ between nodes | `limits.rs` |
+//! | settings that change while a node runs | `Raft::reconfigure_node` in `reconfigure.rs` |
+//! | what the driver has forgotten | `Raft::waits_for` in `waits.rs` |
 //! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
 //! How a message becomes bytes is left out: [`wire`] is one encoding, and a driver may use another.
@@ -193,11 +199,16 @@ mod election;
 mod entries;
 mod error;
 mod event;
+mod fate;
+mod faulted;
+pub mod guide;
 mod handover;
 mod incarnation;
 mod leader;
 mod limits;
+mod lockstep;
 mod log;
+mod manual_election;
 mod membership;
 mod message;
 mod naming;
@@ -207,10 +218,12 @@ mod peer_timer;
 mod pre_vote;
 mod priority;
 mod progress;
+mod promotion;
 mod quorum;
 mod raft;
 mod read_index;
 mod reads;
+mod reconfigure;
 pub mod recording;
 mod recovered;
 mod replication;
@@ -225,11 +238,14 @@ mod term_and_vote;
 mod timeouts;
 mod timers;
 pub mod trace;
+mod trace_requests;
 mod transfer;
 mod transitions;
 mod types;
 mod vote_request;
 mod vote_retry;
+mod waiting;
+mod waits;
 mod window;
 pub mod wire;
 mod writes;
@@ -240,14 +256,16 @@ pub use checksum::Checksum;
 pub use config::{CheckQuorum, Config, LeaderNoop, Lease, PreVoting, Start};
 pub use entries::{Commands, Entries, EntriesBuilder, Entry, Iter, NotConsecutive};
 pub use error::{
-    ChangeError, ConfigError, Fault, ProposeError, ReadError, RecoveryError, Refusal, Rejection,
-    StartError, TransferError,
+    CampaignError, ChangeError, ConfigError, Fault, FixedSetting, ProposeError, ReadError,
+    ReconfigureError, RecoveryError, Refusal, Rejection, StartError, StepDownError, TransferError,
 };
 pub use event::{
     Event, Input, MembershipChange, NodeChange, ReadMode, Readiness, SnapshotReadFailed,
     SnapshotWriteFailed,
 };
+pub use fate::Fate;
 pub use incarnation::ForeignIncarnation;
+pub use lockstep::Lockstep;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,
@@ -259,8 +277,9 @@ pub use raft::Raft;
 pub use recovered::Recovered;
 pub use role::RoleKind;
 pub use run::ENTRY_OVERHEAD;
-pub use status::{PeerState, PeerStatus, Status};
+pub use status::{HandoverStatus, LeaseStatus, PeerState, PeerStatus, Status};
 pub use types::{
     ClusterId, EntryId, EntryKind, GroupId, HistoryId, Incarnation, Index, NodeId, RequestId, Seq,
     Term, Time,
 };
+pub use waiting::{Awaited, Waiting};

@@ -24,6 +24,8 @@ pub enum MemberRole {
     Outgoing,
     /// Joint only: it votes in the old configuration, and is a learner when the change ends.
     Demoted,
+    /// A learner that the leader makes a voter by itself once it has caught up (`promotion.rs`).
+    Staging,
 }
 
 impl MemberRole {
@@ -32,7 +34,7 @@ impl MemberRole {
             (MemberRole::Voter, _)
             | (MemberRole::Incoming, Half::New)
             | (MemberRole::Outgoing | MemberRole::Demoted, Half::Old) => true,
-            (MemberRole::Learner, _)
+            (MemberRole::Learner | MemberRole::Staging, _)
             | (MemberRole::Incoming, Half::Old)
             | (MemberRole::Outgoing | MemberRole::Demoted, Half::New) => false,
         }
@@ -40,9 +42,14 @@ impl MemberRole {
 
     pub(crate) fn is_joint(self) -> bool {
         match self {
-            MemberRole::Voter | MemberRole::Learner => false,
+            MemberRole::Voter | MemberRole::Learner | MemberRole::Staging => false,
             MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Demoted => true,
         }
+    }
+
+    /// Whether it has a vote, in either half.
+    pub fn has_vote(self) -> bool {
+        self.votes_in(Half::Old) || self.votes_in(Half::New)
     }
 }
 
@@ -54,8 +61,10 @@ pub(crate) enum Half {
     New,
 }
 
-/// One member of a configuration.
+/// One member of a configuration. Begin with [`Member::voter`], [`Member::learner`] or
+/// [`Member::staging`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Member {
     /// The node.
     pub id: NodeId,
@@ -91,6 +100,20 @@ impl Member {
             role: MemberRole::Learner,
             ..Member::voter(id)
         }
+    }
+
+    /// A learner of priority 0 without context, which becomes a voter once it has caught up.
+    pub fn staging(id: NodeId) -> Member {
+        Member {
+            role: MemberRole::Staging,
+            ..Member::voter(id)
+        }
+    }
+
+    /// The same in this role.
+    #[must_use]
+    pub fn with_role(self, role: MemberRole) -> Member {
+        Member { role, ..self }
     }
 
     /// The same, bound to this storage.
@@ -143,6 +166,12 @@ impl Membership {
         Membership { members, history }
     }
 
+    /// Becomes equal to `other`, in the memory that it has.
+    pub(crate) fn copy_from(&mut self, other: &Membership) {
+        self.members.clone_from(&other.members);
+        self.history = other.history;
+    }
+
     /// The configuration with these members, in the same history.
     pub(crate) fn with_members(&self, members: impl IntoIterator<Item = Member>) -> Membership {
         Membership {
@@ -178,20 +207,20 @@ impl Membership {
 
     /// The members that have a vote in either half, in the order of their ids.
     pub fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let votes = |member: &&Member| member.role != MemberRole::Learner;
+        let votes = |member: &&Member| member.role.has_vote();
         self.members.iter().filter(votes).map(|member| member.id)
     }
 
     /// The members without a vote, in the order of their ids.
     pub fn learners(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let learns = |member: &&Member| member.role == MemberRole::Learner;
+        let learns = |member: &&Member| !member.role.has_vote();
         self.members.iter().filter(learns).map(|member| member.id)
     }
 
     /// Whether `node` has a vote, in either half.
     pub fn is_voter(&self, node: NodeId) -> bool {
         let member = self.get(node);
-        member.is_some_and(|member| member.role != MemberRole::Learner)
+        member.is_some_and(|member| member.role.has_vote())
     }
 
     /// Whether a change of several voters is under way (section 6: C_old,new).
@@ -217,6 +246,7 @@ impl Membership {
             let role = match member.role {
                 MemberRole::Voter | MemberRole::Incoming => MemberRole::Voter,
                 MemberRole::Learner | MemberRole::Demoted => MemberRole::Learner,
+                MemberRole::Staging => MemberRole::Staging,
                 MemberRole::Outgoing => return None,
             };
             let member = member.clone();
@@ -239,7 +269,7 @@ impl Membership {
             } else if was_voter {
                 MemberRole::Demoted
             } else {
-                MemberRole::Learner
+                member.role
             };
             let member = member.clone();
             members.push(Member { role, ..member });
@@ -404,6 +434,7 @@ impl fmt::Display for Membership {
                 MemberRole::Incoming => " incoming",
                 MemberRole::Outgoing => " outgoing",
                 MemberRole::Demoted => " demoted",
+                MemberRole::Staging => " staging",
             };
             write!(f, "{comma}{}", member.id)?;
             if let Some(incarnation) = member.incarnation {

@@ -3,7 +3,7 @@
 
 use crate::action::Action;
 use crate::error::ChangeError;
-use crate::membership::{Member, MemberRole, Membership};
+use crate::membership::{Member, Membership};
 use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::role::Role;
@@ -83,7 +83,7 @@ impl Raft {
 /// that it replaces.
 pub(crate) fn successor(known: &Member, wanted: &Member) -> Result<Member, ChangeError> {
     match (known.incarnation, wanted.incarnation) {
-        (Some(named), Some(other)) if named != other && wanted.role != MemberRole::Learner => {
+        (Some(named), Some(other)) if named != other && wanted.role.has_vote() => {
             let node = known.id;
             Err(ChangeError::OtherIncarnation { node, named })
         }

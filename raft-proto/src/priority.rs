@@ -26,14 +26,18 @@ impl Raft {
         self.timeouts.draw(&self.config)
     }
 
-    /// There is a leader again: the next election timeout follows the priorities again.
-    pub(crate) fn follow_priorities(&mut self) {
-        if self.greater_priorities() == 0 {
-            return;
-        }
+    /// The next reset of a follower's election timer uses a new timeout.
+    pub(crate) fn redraw_timeout(&mut self) {
         let timeout = self.draw_timeout();
         if let Role::Follower(follower) = &mut self.role {
             follower.set_election_timeout(timeout);
+        }
+    }
+
+    /// There is a leader again: the next election timeout follows the priorities again.
+    pub(crate) fn follow_priorities(&mut self) {
+        if self.greater_priorities() > 0 {
+            self.redraw_timeout();
         }
     }
 

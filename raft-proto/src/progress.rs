@@ -151,6 +151,11 @@ impl Inflight {
         self.appends.len()
     }
 
+    /// The bytes of the appends on their way.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether another append may be sent. One may always be on its way, whatever its size.
     pub(crate) fn has_room(&self, window: &Window, config: &Config) -> bool {
         if self.reordered || self.reading.is_some() {

@@ -10,10 +10,9 @@ use crate::commit_wait::CommitWait;
 use crate::config::Config;
 use crate::configurations::Configurations;
 use crate::entries::Entries;
-use crate::error::{
-    ChangeError, Fault, ProposeError, ReadError, Refusal, StartError, TransferError,
-};
+use crate::error::{Fault, ReadError, Refusal, StartError, TransferError};
 use crate::event::{Event, Input};
+use crate::faulted::refuse_faulted;
 use crate::handover::{HandoverAttempts, RevokedTransfers};
 use crate::incarnation::ForeignIncarnation;
 use crate::log::Log;
@@ -28,6 +27,7 @@ use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
 use crate::types::{EntryId, Incarnation, Index, NodeId, Seq, Term, Time};
 use crate::vote_request::VoteRetry;
+use crate::waiting::Overdue;
 use crate::writes::Writes;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -45,7 +45,7 @@ pub struct Raft {
     /// The time of the latest event.
     pub(crate) now: Time,
     /// Whether there was an event: the first one starts the election timer.
-    started: bool,
+    pub(crate) started: bool,
     /// currentTerm and votedFor.
     pub(crate) hard_state: TermAndVote,
     pub(crate) log: Log,
@@ -98,6 +98,7 @@ pub struct Raft {
     pub(crate) fault: Option<Fault>,
     /// The last deadline told to the driver; `NEVER` if it has passed.
     pub(crate) wake_at: Time,
+    pub(crate) overdue: Overdue,
 }
 
 /// A chunk that the driver writes to a partial file.
@@ -105,38 +106,6 @@ pub struct Raft {
 pub(crate) struct ChunkWrite {
     pub(crate) snapshot: SnapshotId,
     pub(crate) offset: u64,
-}
-
-/// An instance that has faulted does nothing any more, but it answers each request.
-fn refuse_faulted(fault: Fault, input: &Input, actions: &mut Vec<Action>) {
-    actions.push(match *input {
-        Input::Propose { id, .. } => Action::Proposed {
-            id,
-            outcome: Err(ProposeError::Faulted(fault)),
-        },
-        Input::Read { id, .. } => Action::Read {
-            id,
-            outcome: Err(ReadError::Faulted(fault)),
-        },
-        Input::TransferLeadership { id, .. } => Action::Transferred {
-            id,
-            outcome: Err(TransferError::Faulted(fault)),
-        },
-        Input::ChangeMembership { id, .. } => Action::ChangeProposed {
-            id,
-            outcome: Err(ChangeError::Faulted(fault)),
-        },
-        Input::Tick
-        | Input::Receive { .. }
-        | Input::Persisted { .. }
-        | Input::PersistFailed { .. }
-        | Input::Applied { .. }
-        | Input::Compact { .. }
-        | Input::SnapshotRead { .. }
-        | Input::SnapshotWritten { .. }
-        | Input::EntriesRead { .. }
-        | Input::Unreachable { .. } => return,
-    });
 }
 
 impl Raft {
@@ -189,6 +158,7 @@ impl Raft {
             peer_faults: PeerFaults::default(),
             fault: None,
             wake_at: Time::NEVER,
+            overdue: Overdue::default(),
         };
         let timeout = raft.draw_timeout();
         raft.role = Role::Follower(Follower::new(None, Time::NEVER, timeout));
@@ -251,6 +221,9 @@ impl Raft {
                 entries,
             } => self.entries_read(peer, from, entries, actions),
             Input::Unreachable { peer } => self.unreachable(peer),
+            Input::Campaign { id } => self.campaign_by_hand(id, actions),
+            Input::StepDown { id } => self.step_down(id, actions),
+            Input::Reconfigure { id, config } => self.reconfigure_node(id, *config, actions),
         }
         self.finish(actions);
         self.say_nothing_unnamed(begun, actions);
@@ -281,6 +254,7 @@ impl Raft {
             self.wake_at = deadline;
             actions.push(Action::WakeAt(deadline));
         }
+        self.say_overdue(actions);
     }
 
     fn persisted(&mut self, seq: Seq, actions: &mut Vec<Action>) {
@@ -322,7 +296,10 @@ impl Raft {
                     self.own_vote_persisted(actions);
                 }
                 Withheld::Restore { snapshot } => {
-                    if self.applier.finish_install(snapshot.id.last.index) {
+                    if self
+                        .applier
+                        .finish_install(self.now, snapshot.id.last.index)
+                    {
                         actions.push(Action::Restore { snapshot });
                     }
                 }
@@ -355,7 +332,7 @@ impl Raft {
             return actions.push(Action::Refused { reason });
         }
         let was_restoring = self.applier.is_restoring();
-        let bytes = self.applier.apply(index);
+        let bytes = self.applier.apply(self.now, index);
         if let Role::Leader(leader) = &mut self.role {
             leader.unapplied = leader.unapplied.saturating_sub(bytes);
         }
@@ -394,7 +371,7 @@ impl Raft {
             return;
         }
         if let Some(last) = entries.last_id() {
-            self.applier.hand_out(last.index, bytes);
+            self.applier.hand_out(self.now, last.index, bytes);
             actions.push(Action::Apply { entries });
         }
     }

@@ -183,6 +183,12 @@ impl LeaderReads {
         }
     }
 
+    /// Until when a lease would last that is not suspended; `None` before a majority has answered.
+    pub(crate) fn lease_until(&self, config: &Config) -> Option<Time> {
+        let length = config.lease_length()?;
+        self.lease_start.map(|start| start.after(length))
+    }
+
     pub(crate) fn has_lease(&self, now: Time, config: &Config) -> bool {
         let Some(length) = config.lease_length() else {
             return false;

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// The storage syncs its contents before it hands them over: bytes in a page cache are not durable,
 /// and the core takes everything in here for durable.
+///
+/// Exhaustive on purpose, as [`Write`] is: a storage has to hand over each part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recovered {
     /// From the first write. Absent only if nothing was ever written.
@@ -95,6 +97,14 @@ impl Recovered {
             self.snapshot = Some(compact.snapshot.clone());
         }
         self.entries = self.entries.overwritten_by(&write.entries);
+    }
+
+    /// The answer to [`ReadEntries`](crate::Action::ReadEntries) from this storage: as many entries
+    /// as `max_bytes` hold but at least one, or `None` if the storage does not hold `from`.
+    pub fn read_entries(&self, from: EntryId, to: EntryId, max_bytes: u64) -> Option<Entries> {
+        let wanted = self.entries.part(from.index, to.index);
+        let is_there = wanted.iter().next().map(|first| first.id()) == Some(from);
+        is_there.then(|| wanted.prefix_within(max_bytes).0)
     }
 
     /// The state to start with. Checks first that a prefix of this node's writes can have left

@@ -98,13 +98,17 @@ impl SnapshotTransfer {
         }
     }
 
+    /// How many bytes are on their way, as far as the follower has answered.
+    pub(crate) fn inflight_bytes(&self) -> u64 {
+        self.next - self.offset
+    }
+
     /// The next chunk to be read, if one may be sent.
     pub(crate) fn read_next(&mut self, now: Time, config: &Config) -> Option<ChunkRange> {
         let id = self.snapshot.id;
         // An empty snapshot has one chunk, which is empty.
         let has_more = self.next < id.size || id.size == 0 && self.sent.is_empty();
-        let in_flight = self.next - self.offset;
-        let admitted = self.sent.is_empty() || self.window.admits(in_flight, config);
+        let admitted = self.sent.is_empty() || self.window.admits(self.inflight_bytes(), config);
         if self.reading || !has_more || !admitted || now < self.not_before {
             return None;
         }

@@ -16,12 +16,12 @@
 
 use crate::action::{Action, InstalledLog, Proposal, Write};
 use crate::entries::Entries;
-use crate::event::{Input, MembershipChange, NodeChange, ReadMode, Readiness};
-use crate::membership::MemberRole;
+use crate::event::{Input, ReadMode};
 use crate::message::{
     AppendOutcome, Campaign, Dismissal, Lineage, Message, ReadOutcome, SnapshotId, SnapshotOutcome,
     Vote,
 };
+use crate::trace_requests::Changes;
 use crate::types::{Index, NodeId, RequestId, Term};
 use core::fmt::{self, Display, Formatter};
 
@@ -144,6 +144,9 @@ impl Display for Line<'_, Input> {
                 None => write!(f, "entries read for {peer} from {from} failed"),
             },
             Input::Unreachable { peer } => write!(f, "unreachable {peer}"),
+            Input::Campaign { id } => write!(f, "campaign {id}"),
+            Input::Reconfigure { id, .. } => write!(f, "reconfigure {id}"),
+            Input::StepDown { id } => write!(f, "step down {id}"),
         }
     }
 }
@@ -231,29 +234,12 @@ impl Display for Line<'_, Action> {
                 write!(f, "replaced by the storage {named} at {index}")
             }
             Action::Faulted { reason } => write!(f, "faulted: {reason}"),
-        }
-    }
-}
-
-/// The changes of each node.
-struct Changes<'a>(&'a MembershipChange);
-
-impl Display for Changes<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for node in &self.0.nodes {
-            match node {
-                NodeChange::Set(member) if member.role == MemberRole::Voter => {
-                    write!(f, " voter={}", member.id)?;
-                }
-                NodeChange::Set(member) => write!(f, " learner={}", member.id)?,
-                NodeChange::Promote(id) => write!(f, " promote={id}")?,
-                NodeChange::Demote(id) => write!(f, " demote={id}")?,
-                NodeChange::Remove(id) => write!(f, " remove={id}")?,
+            Action::Campaigning { id, outcome } => answer(f, "campaign", *id, outcome, in_term),
+            Action::Reconfigured { id, outcome } => {
+                answer(f, "reconfigure", *id, outcome, |f, ()| f.write_str("done"))
             }
-        }
-        match self.0.readiness {
-            Readiness::Checked => Ok(()),
-            Readiness::Forced => f.write_str(" forced"),
+            Action::Overdue(waiting) => write!(f, "overdue: {}", waiting.what),
+            Action::SteppedDown { id, outcome } => answer(f, "step down", *id, outcome, in_term),
         }
     }
 }
@@ -271,6 +257,10 @@ fn answer<T, E: Display>(
         Ok(value) => done(f, value),
         Err(error) => write!(f, "refused: {error}"),
     }
+}
+
+fn in_term(f: &mut Formatter<'_>, term: &Term) -> fmt::Result {
+    write!(f, "in term {term}")
 }
 
 fn proposal(f: &mut Formatter<'_>, proposal: &Proposal) -> fmt::Result {

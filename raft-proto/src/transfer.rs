@@ -62,9 +62,10 @@ impl Raft {
         let member = self.configurations.membership().get(target);
         match member.ok_or(TransferError::UnknownNode(target))?.role {
             MemberRole::Voter | MemberRole::Incoming => Ok(target),
-            MemberRole::Learner | MemberRole::Outgoing | MemberRole::Demoted => {
-                Err(TransferError::NotVoter(target))
-            }
+            MemberRole::Learner
+            | MemberRole::Staging
+            | MemberRole::Outgoing
+            | MemberRole::Demoted => Err(TransferError::NotVoter(target)),
         }
     }
 

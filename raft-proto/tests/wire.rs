@@ -97,12 +97,13 @@ fn member() -> impl Strategy<Value = Member> {
         context,
         option::of(any_number()),
     )
-        .prop_map(|(id, role, priority, context, incarnation)| Member {
-            id: NodeId(id),
-            role,
-            incarnation: incarnation.map(Incarnation),
-            priority,
-            context: Bytes::from(context),
+        .prop_map(|(id, role, priority, context, incarnation)| {
+            let mut member = Member::voter(NodeId(id))
+                .with_role(role)
+                .with_priority(priority)
+                .with_context(context);
+            member.incarnation = incarnation.map(Incarnation);
+            member
         })
 }
 

@@ -118,11 +118,15 @@ pub struct FeatureCounts {
     pub promotions: u64,
     /// Reads of entries that were no longer in memory.
     pub entries_read: u64,
+    /// Elections that the operator asked for.
+    pub campaigns: u64,
+    /// Leaders that stepped down because the operator asked for it.
+    pub step_downs: u64,
 }
 
 impl FeatureCounts {
     /// A name and a value for each.
-    pub fn rows(&self) -> [(&'static str, u64); 14] {
+    pub fn rows(&self) -> [(&'static str, u64); 16] {
         [
             ("pre-votes started", self.pre_votes),
             ("leaders stepped down", self.stepped_down),
@@ -138,6 +142,8 @@ impl FeatureCounts {
             ("changes refused", self.changes_refused),
             ("learners promoted", self.promotions),
             ("reads of old entries", self.entries_read),
+            ("elections by hand", self.campaigns),
+            ("step-downs by hand", self.step_downs),
         ]
     }
 }

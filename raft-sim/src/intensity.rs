@@ -99,6 +99,9 @@ kinds! {
     Decay "decay",
     /// Nodes have differing limits.
     Limits "limits",
+    /// The operator lets nodes campaign, leaders step down, learners become voters by themselves, and
+    /// members change their priorities.
+    ByHand "by-hand",
 }
 
 impl fmt::Display for FaultKind {

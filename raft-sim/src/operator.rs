@@ -16,6 +16,17 @@ pub enum OperatorRequest {
     Transfer(Option<Place>),
     /// To change the members.
     Change(MembershipRequest),
+    /// To give a member another priority and context.
+    Update {
+        /// Its place.
+        of: Place,
+        /// The priority.
+        priority: u8,
+    },
+    /// To campaign, asked of any node.
+    Campaign,
+    /// To step down, asked of any node.
+    StepDown,
 }
 
 /// The roles that nodes are to have.
@@ -83,12 +94,13 @@ impl Inventory<'_> {
             };
             match change {
                 NodeChange::Set(Member {
-                    role: MemberRole::Learner,
+                    role: MemberRole::Learner | MemberRole::Staging,
                     ..
                 })
                 | NodeChange::Demote(_)
                 | NodeChange::Remove(_) => voters.remove(&id),
                 NodeChange::Set(_) | NodeChange::Promote(_) => voters.insert(id),
+                NodeChange::Update { .. } => false,
             };
             nodes.push(change);
         }
@@ -118,23 +130,29 @@ impl Inventory<'_> {
         let is_voter = current.is_voter(id);
         Some(match (current.get(id), role) {
             // Another disk has the member's number: it has to catch up as any new member.
-            (Some(member), TargetRole::Voter | TargetRole::Learner) if self.is_lost(member) => {
+            (Some(member), TargetRole::Voter | TargetRole::Learner | TargetRole::Staging)
+                if self.is_lost(member) =>
+            {
                 let disk = disk?; // It has not started yet.
                 // An operator who forces the change tries without; the leader refuses that.
                 let is_hasty = role == TargetRole::Voter && readiness == Readiness::Forced;
-                let member = if is_hasty {
-                    Member::voter(id)
-                } else {
-                    Member::learner(id)
+                let member = match role {
+                    TargetRole::Staging => Member::staging(id),
+                    _ if is_hasty => Member::voter(id),
+                    TargetRole::Voter | TargetRole::Learner | TargetRole::NonMember => {
+                        Member::learner(id)
+                    }
                 };
                 NodeChange::Set(named(member).with_incarnation(disk))
             }
             (Some(_), TargetRole::Voter) if is_voter => return None,
             (Some(_), TargetRole::Learner) if !is_voter => return None,
+            (Some(_), TargetRole::Staging) if is_voter => return None,
             (None, TargetRole::NonMember) => return None,
             (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
             (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
             (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
+            (_, TargetRole::Staging) => NodeChange::Set(named(Member::staging(id))),
             (None, TargetRole::Voter)
                 if readiness == Readiness::Forced && (disk.is_some() || !has_disks) =>
             {
@@ -160,9 +178,24 @@ impl Inventory<'_> {
     }
 }
 
+/// An address.
+fn address(id: NodeId) -> String {
+    format!("at {id}")
+}
+
+/// The change that gives the member `node` this priority and another address.
+pub fn update_of(node: NodeId, priority: u8) -> MembershipChange {
+    let context = format!("{} now {priority}", address(node));
+    MembershipChange::from(NodeChange::Update {
+        node,
+        priority: Some(priority),
+        context: Some(context.into()),
+    })
+}
+
 /// Members carry a few bytes for the embedder: an address.
 fn named(member: Member) -> Member {
-    let context = format!("at {}", member.id);
+    let context = address(member.id);
     member.with_context(context)
 }
 
@@ -207,6 +240,14 @@ impl Operator {
                     Err(_) => counts.changes_refused += 1,
                 }
             }
+            Action::Campaigning { id, outcome } => {
+                counts.campaigns += u64::from(outcome.is_ok());
+                return self.pending.remove(id).is_some();
+            }
+            Action::SteppedDown { id, outcome } => {
+                counts.step_downs += u64::from(outcome.is_ok());
+                return self.pending.remove(id).is_some();
+            }
             Action::Send { message, .. } if message.kind() == MessageKind::TimeoutNow => {
                 counts.timeouts_now += 1;
             }
@@ -250,6 +291,8 @@ impl Operator {
             | Action::Removed { .. }
             | Action::ForeignIncarnation(_)
             | Action::Replaced { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::Faulted { .. } => {}
         }
         true

@@ -247,6 +247,10 @@ impl Process {
             | Action::Read { .. }
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }

@@ -166,7 +166,10 @@ fn has_failed(input: &Input) -> bool {
         | Input::Read { .. }
         | Input::TransferLeadership { .. }
         | Input::ChangeMembership { .. }
-        | Input::Unreachable { .. } => false,
+        | Input::Unreachable { .. }
+        | Input::Campaign { .. }
+        | Input::StepDown { .. }
+        | Input::Reconfigure { .. } => false,
     }
 }
 
@@ -199,7 +202,10 @@ impl Observer for Recorder {
             | Input::TransferLeadership { .. }
             | Input::ChangeMembership { .. }
             | Input::EntriesRead { .. }
-            | Input::Unreachable { .. }) => {
+            | Input::Unreachable { .. }
+            | Input::Campaign { .. }
+            | Input::StepDown { .. }
+            | Input::Reconfigure { .. }) => {
                 self.trace
                     .line(self.now, trace::input(node_at_term(raft), input));
             }
@@ -232,6 +238,10 @@ impl Observer for Recorder {
                 | Action::Read { .. }
                 | Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
+                | Action::Campaigning { .. }
+                | Action::SteppedDown { .. }
+                | Action::Reconfigured { .. }
+                | Action::Overdue(_)
                 | Action::MembershipChanged { .. }
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::{
     Action, AppendEntries, AppendEntriesReply, AppendOutcome, ClusterId, Config, Entries,
-    EntriesBuilder, EntryId, EntryKind, Event, Identity, Index, Input, Lease, Membership, Message,
-    NodeId, PeerState, PeerStatus, PreVoting, Raft, ReadMode, Recovered, RequestId, RequestVote,
+    EntriesBuilder, EntryId, EntryKind, Event, Identity, Index, Input, Lease, Member, Membership,
+    Message, NodeId, PeerState, PreVoting, Raft, ReadMode, Recovered, RequestId, RequestVote,
     RequestVoteReply, RoleKind, Seq, Start, Status, Term, Time, TimeoutNow, Vote, Write,
 };
 use raft_sim::checker::bounds::{LOOK_EVERY, look};
@@ -55,7 +55,11 @@ fn persist(raft: &mut Raft, millis: u64, actions: &[Action]) {
 
 /// The only voter, which leads from 2 s on.
 fn only_voter() -> Raft {
-    let mut raft = core(&[N1]);
+    leading(core(&[N1]))
+}
+
+/// A node whose vote suffices, once it leads.
+fn leading(mut raft: Raft) -> Raft {
     let actions = raft.step(event(0, Input::Tick));
     persist(&mut raft, 0, &actions);
     let actions = raft.step(event(2_000, Input::Tick));
@@ -414,18 +418,14 @@ fn a_lease_read_of_a_leader_that_has_asked_nobody_is_right() {
 }
 
 fn status() -> (Status, Config) {
-    let raft = only_voter();
+    let members = vec![Member::voter(N1), Member::learner(N2)];
+    let mut config = config(&[N1]);
+    config.start = Start::Bootstrap { members };
+    let raft = leading(Raft::new(config, Recovered::default()).unwrap());
     let mut status = raft.status();
-    status.peers.push(PeerStatus {
-        id: N2,
-        match_index: Index(3),
-        next_index: Index(4),
-        state: PeerState::Probe,
-        heard_at: None,
-        is_active: false,
-        limits: None,
-        too_large: None,
-    });
+    let peer = &mut status.peers[0];
+    (peer.match_index, peer.next_index) = (Index(3), Index(4));
+    peer.state = PeerState::Probe;
     (status, raft.config().clone())
 }
 

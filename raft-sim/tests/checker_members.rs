@@ -20,10 +20,8 @@ fn joint(old: &[u64], new: &[u64]) -> Membership {
             (*id, MemberRole::Incoming)
         }
     });
-    Membership::of(leaving.chain(others).map(|(id, role)| Member {
-        role,
-        ..Member::voter(NodeId(id))
-    }))
+    let members = leaving.chain(others);
+    Membership::of(members.map(|(id, role)| Member::voter(NodeId(id)).with_role(role)))
 }
 
 /// The verdict on nodes with these ids, last entries (index and term) and configurations.

@@ -65,10 +65,7 @@ fn durability_does_not_count_learners() {
 #[test]
 fn durability_needs_a_majority_of_each_half_of_a_joint_configuration() {
     // From 1 2 3 to 3 4 5.
-    let joint = |id, role| Member {
-        role,
-        ..Member::voter(NodeId(id))
-    };
+    let joint = |id, role| Member::voter(NodeId(id)).with_role(role);
     let membership = Membership::of([
         joint(1, MemberRole::Outgoing),
         joint(2, MemberRole::Demoted),

@@ -14,10 +14,8 @@ fn members(voters: &[u64]) -> Membership {
 }
 
 fn with_roles(roles: &[(u64, MemberRole)]) -> Membership {
-    Membership::of(roles.iter().map(|(id, role)| Member {
-        role: *role,
-        ..Member::voter(NodeId(*id))
-    }))
+    let roles = roles.iter();
+    Membership::of(roles.map(|(id, role)| Member::voter(NodeId(*id)).with_role(*role)))
 }
 
 /// The joint configuration from `old` to `new`.

@@ -42,10 +42,7 @@ fn change(roles: &[(usize, TargetRole)], readiness: Readiness) -> Option<Vec<Nod
 
 /// A new member with this role, with its address.
 fn added(id: u64, role: MemberRole) -> NodeChange {
-    let member = Member {
-        role,
-        ..Member::voter(NodeId(id))
-    };
+    let member = Member::voter(NodeId(id)).with_role(role);
     NodeChange::Set(member.with_context(format!("at n{id}")))
 }
 

@@ -38,6 +38,7 @@ fn role() -> impl Strategy<Value = (Place, TargetRole)> {
     let role = prop_oneof![
         Just(TargetRole::Voter),
         Just(TargetRole::Learner),
+        Just(TargetRole::Staging),
         Just(TargetRole::NonMember)
     ];
     (place(), role)
@@ -159,6 +160,9 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
                 is_for_next,
             }),
         target().prop_map(|of| NemesisOperation::Snapshot { of }),
+        target().prop_map(|of| NemesisOperation::Campaign { of }),
+        target().prop_map(|of| NemesisOperation::StepDown { of }),
+        (place(), any::<u8>()).prop_map(|(of, priority)| NemesisOperation::Update { of, priority }),
     ]
 }
 
@@ -332,7 +336,10 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 split for 1s", "servers such as n1 n3"),
         ("1.0 flaky n1->n2 loss=1001 for 1s", "loss=0 to loss=1000"),
         ("1.0 transfer n1", "to, or the end of the line"),
-        ("1.0 change n1=king", "n3=voter, n3=learner or n3=out"),
+        (
+            "1.0 change n1=king",
+            "n3=voter, n3=learner, n3=staging or n3=out",
+        ),
         (
             "1.0 crash n4 for 1s",
             "it names n4, where a server from n1 to n3",

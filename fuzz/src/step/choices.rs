@@ -10,20 +10,18 @@ use raft_proto::*;
 fn any_membership(u: &mut Unstructured<'_>) -> Result<Membership> {
     let mut members = Vec::new();
     for id in 0..u.int_in_range(0..=5)? {
-        members.push(Member {
-            id: NodeId(id),
-            role: *u.choose(&[
-                MemberRole::Voter,
-                MemberRole::Voter,
-                MemberRole::Learner,
-                MemberRole::Incoming,
-                MemberRole::Outgoing,
-                MemberRole::Demoted,
-            ])?,
-            incarnation: any_incarnation(u)?,
-            priority: u.int_in_range(0..=2)?,
-            context: Bytes::new(),
-        });
+        let role = *u.choose(&[
+            MemberRole::Voter,
+            MemberRole::Voter,
+            MemberRole::Learner,
+            MemberRole::Incoming,
+            MemberRole::Outgoing,
+            MemberRole::Demoted,
+            MemberRole::Staging,
+        ])?;
+        let mut member = Member::voter(NodeId(id)).with_role(role);
+        member.incarnation = any_incarnation(u)?;
+        members.push(member.with_priority(u.int_in_range(0..=2)?));
     }
     let membership = Membership::of(members);
     Ok(match u.int_in_range(0..=3)? {
@@ -61,11 +59,17 @@ pub(super) fn any_change(u: &mut Unstructured<'_>) -> Result<MembershipChange> {
     let mut nodes = Vec::new();
     for _ in 0..u.int_in_range(0..=3u8)? {
         let id = NodeId(u.int_in_range(1..=6)?);
-        nodes.push(match u.int_in_range(0..=4u8)? {
+        nodes.push(match u.int_in_range(0..=6u8)? {
             0 => NodeChange::Set(Member::voter(id).with_priority(u.int_in_range(0..=2)?)),
             1 => NodeChange::Set(Member::learner(id)),
             2 => NodeChange::Promote(id),
             3 => NodeChange::Demote(id),
+            4 => NodeChange::Set(Member::staging(id)),
+            5 => NodeChange::Update {
+                node: id,
+                priority: Some(u.int_in_range(0..=2)?),
+                context: None,
+            },
             _ => NodeChange::Remove(id),
         });
     }

@@ -12,6 +12,7 @@ mod answers;
 mod checks;
 mod choices;
 mod disk;
+mod operator;
 mod start;
 mod world;
 
@@ -434,7 +435,8 @@ impl World {
 
     /// A message arrives twice, a checkpoint is taken, or the disk becomes fast or slow.
     fn other_event(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
-        match u.int_in_range(0..=2u8)? {
+        match u.int_in_range(0..=5u8)? {
+            3..=5 => return self.operator_request(u),
             0 => {
                 if let Some(PeerMessage { peer, message }) = self.received.clone() {
                     let from = peer;

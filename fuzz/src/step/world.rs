@@ -269,7 +269,11 @@ impl World {
             Action::RoleChanged { term, .. } | Action::LeaderChanged { term, .. } => {
                 assert!(term <= self.raft.term());
             }
-            Action::Read { id, .. } | Action::Transferred { id, .. } => {
+            Action::Read { id, .. }
+            | Action::Transferred { id, .. }
+            | Action::Campaigning { id, .. }
+            | Action::SteppedDown { id, .. }
+            | Action::Reconfigured { id, .. } => {
                 assert!(self.requests.remove(&id), "{id} has one outcome");
             }
             Action::ReadEntries {
@@ -294,6 +298,7 @@ impl World {
             | Action::LostState { .. }
             | Action::SnapshotDamaged { .. }
             | Action::EntryRefused { .. }
+            | Action::Overdue(_)
             | Action::Faulted { .. } => {}
         }
     }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use raft_kv::resp::table::{self, KeyPositions};
 use raft_kv::resp::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, Join, LibraryAttribute,
-    LocalCommand, Replace, Request, parse,
+    LocalCommand, Move, Replace, Request, parse,
 };
 use raft_kv::state::{Command, Expiry, Reply, Set};
 use support::{LIMITS, b, error, parsed};
@@ -350,6 +350,15 @@ fn commands_about_sessions_and_the_cluster_are_understood() {
             "raft transfer 4",
             Request::Admin(AdminCommand::Transfer(Some(4))),
         ),
+        (
+            "raft move 4 [::1]:70",
+            Request::Admin(AdminCommand::Move(Move {
+                node: 4,
+                peers: "[::1]:70".into(),
+            })),
+        ),
+        ("raft campaign", Request::Admin(AdminCommand::Campaign)),
+        ("raft stepdown", Request::Admin(AdminCommand::StepDown)),
         ("raft snapshot", Request::Admin(AdminCommand::Snapshot)),
         ("raft backup open", Request::Admin(AdminCommand::BackupOpen)),
         ("RAFT BACKUP READ", Request::Admin(AdminCommand::BackupRead)),

@@ -186,6 +186,7 @@ fn members_json(membership: &Membership) -> Value {
             MemberRole::Incoming => "incoming",
             MemberRole::Outgoing => "outgoing",
             MemberRole::Demoted => "demoted",
+            MemberRole::Staging => "staging",
         };
         json!({"id": member.id.0, "role": role})
     });

@@ -232,6 +232,18 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 let id = self.state.pending.insert_change(promise);
                 self.step(Input::ChangeMembership { id, change });
             }
+            CoreTask::Campaign(promise) => {
+                let id = self.state.pending.set_campaign(promise);
+                self.step(Input::Campaign { id });
+            }
+            CoreTask::StepDown(promise) => {
+                let id = self.state.pending.set_step_down(promise);
+                self.step(Input::StepDown { id });
+            }
+            CoreTask::Reconfigure { config, promise } => {
+                let id = self.state.pending.set_reconfigure(promise);
+                self.step(Input::Reconfigure { id, config });
+            }
             CoreTask::Status(promise) => promise.end(Ok(self.raft.status())),
             CoreTask::Inspect(query) => {
                 let index = Index::ZERO;

@@ -3,7 +3,10 @@
 use crate::state_machine::StateMachine;
 use crate::tasks::{CommandPromise, PendingRead};
 use crate::ticket::Promise;
-use raft_proto::{ChangeError, EntryId, NodeId, RequestId, TransferError};
+use raft_proto::{
+    CampaignError, ChangeError, EntryId, NodeId, ReconfigureError, RequestId, StepDownError, Term,
+    TransferError,
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// By the id under which the core was given each.
@@ -14,6 +17,10 @@ pub(super) struct PendingRequests<M: StateMachine> {
     reads: BTreeMap<RequestId, PendingRead<M>>,
     transfers: BTreeMap<RequestId, Promise<NodeId, TransferError>>,
     changes: BTreeMap<RequestId, Promise<EntryId, ChangeError>>,
+    /// The newest of each, whose outcome comes in the very step, too.
+    campaign: Option<Promise<Term, CampaignError>>,
+    step_down: Option<Promise<Term, StepDownError>>,
+    reconfigure: Option<Promise<(), ReconfigureError>>,
     /// The transfer that a shutdown waits for.
     shutdown: Option<RequestId>,
 }
@@ -26,6 +33,9 @@ impl<M: StateMachine> PendingRequests<M> {
             reads: BTreeMap::new(),
             transfers: BTreeMap::new(),
             changes: BTreeMap::new(),
+            campaign: None,
+            step_down: None,
+            reconfigure: None,
             shutdown: None,
         }
     }
@@ -71,6 +81,33 @@ impl<M: StateMachine> PendingRequests<M> {
         let id = self.next_id();
         self.changes.insert(id, promise);
         id
+    }
+
+    pub(super) fn set_campaign(&mut self, promise: Promise<Term, CampaignError>) -> RequestId {
+        self.campaign = Some(promise);
+        self.next_id()
+    }
+
+    pub(super) fn take_campaign(&mut self) -> Option<Promise<Term, CampaignError>> {
+        self.campaign.take()
+    }
+
+    pub(super) fn set_step_down(&mut self, promise: Promise<Term, StepDownError>) -> RequestId {
+        self.step_down = Some(promise);
+        self.next_id()
+    }
+
+    pub(super) fn take_step_down(&mut self) -> Option<Promise<Term, StepDownError>> {
+        self.step_down.take()
+    }
+
+    pub(super) fn set_reconfigure(&mut self, promise: Promise<(), ReconfigureError>) -> RequestId {
+        self.reconfigure = Some(promise);
+        self.next_id()
+    }
+
+    pub(super) fn take_reconfigure(&mut self) -> Option<Promise<(), ReconfigureError>> {
+        self.reconfigure.take()
     }
 
     pub(super) fn take_change(&mut self, id: RequestId) -> Option<Promise<EntryId, ChangeError>> {

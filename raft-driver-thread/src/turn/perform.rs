@@ -56,7 +56,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             outcome @ (Action::Proposed { .. }
             | Action::Read { .. }
             | Action::Transferred { .. }
-            | Action::ChangeProposed { .. }) => self.end_request(outcome),
+            | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }) => self.end_request(outcome),
             event @ (Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }
@@ -67,6 +70,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             | Action::Removed { .. }
             | Action::ForeignIncarnation(_)
             | Action::Replaced { .. }
+            | Action::Overdue(_)
             | Action::Faulted { .. }) => self.report(&event),
         }
     }
@@ -103,6 +107,21 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             Action::ChangeProposed { id, outcome } => {
                 if let Some(promise) = self.state.pending.take_change(id) {
+                    promise.end(outcome.map_err(RequestError::Refused));
+                }
+            }
+            Action::Campaigning { outcome, .. } => {
+                if let Some(promise) = self.state.pending.take_campaign() {
+                    promise.end(outcome.map_err(RequestError::Refused));
+                }
+            }
+            Action::SteppedDown { outcome, .. } => {
+                if let Some(promise) = self.state.pending.take_step_down() {
+                    promise.end(outcome.map_err(RequestError::Refused));
+                }
+            }
+            Action::Reconfigured { outcome, .. } => {
+                if let Some(promise) = self.state.pending.take_reconfigure() {
                     promise.end(outcome.map_err(RequestError::Refused));
                 }
             }

@@ -72,6 +72,12 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                     "another storage has this node's number: it does not count until it is added \
                      as a learner; stop it, or replace the member's disk by it");
             }
+            Action::Overdue(waiting) => {
+                let (what, since) = (waiting.what, waiting.since);
+                tracing::error!(%node, %what, %since,
+                    "nothing was reported for ten election timeouts: the disk or the state machine \
+                     is stuck");
+            }
             Action::Faulted { reason } => {
                 tracing::error!(%node, %reason, "the core stopped");
                 self.stop(StopReason::Faulted(reason.to_string()));

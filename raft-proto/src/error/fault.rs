@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// An input of the driver's own that the contract does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// A write was reported that was never issued.
     #[error("write {seq} was never issued; the last one is {last}")]
@@ -51,7 +52,8 @@ pub enum Refusal {
     },
 }
 
-/// Why a node faulted.
+/// Why a node faulted. Exhaustive on purpose: faults are few, and a driver that repairs one by itself
+/// should look at a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Fault {
     /// The driver reported [`PersistFailed`](crate::Input::PersistFailed).

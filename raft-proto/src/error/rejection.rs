@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a message was rejected. No correct peer sends such a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum Rejection {
     /// It claims to come from this node.
     #[error("sent under this node's own id")]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why commands were not accepted; nothing was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProposeError {
     /// Only the leader can append.
     #[error("not the leader{}", redirect(*leader))]
@@ -96,6 +97,7 @@ pub enum ProposeError {
 /// Why a read cannot be served. Do not answer the client from this node's state: the read would not
 /// be linearizable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// No leader is known, so no node can say what is committed. Try again when
     /// [`LeaderChanged`](crate::Action::LeaderChanged) names one.
@@ -148,6 +150,7 @@ pub enum ReadError {
 
 /// Why leadership was not transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum TransferError {
     /// Only the leader can transfer leadership.
     #[error("not the leader{}", redirect(*leader))]
@@ -192,6 +195,7 @@ pub enum TransferError {
 
 /// Why a membership change was not begun; nothing was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChangeError {
     /// Only the leader can append.
     #[error("not the leader{}", redirect(*leader))]
@@ -243,6 +247,10 @@ pub enum ChangeError {
     /// The node is to become a voter and has not been heard, so its incarnation is not known.
     #[error("{0} has not been heard yet; wait until it has, or name its incarnation")]
     UnknownIncarnation(NodeId),
+    /// A voter is to become a staging member, by a change that goes through a joint configuration:
+    /// such a change makes it a plain learner at its end. Make that change by itself.
+    #[error("{0} is a voter; make it a staging member by a change of its own")]
+    StagingVoter(NodeId),
     /// The configuration is as wanted already.
     #[error("nothing changes: the configuration is so already")]
     NothingChanges,
@@ -284,7 +292,7 @@ pub enum ChangeError {
 }
 
 /// `; n3 leads` or `; no leader is known`.
-fn redirect(leader: Option<NodeId>) -> String {
+pub(super) fn redirect(leader: Option<NodeId>) -> String {
     match leader {
         Some(leader) => alloc::format!("; {leader} leads"),
         None => String::from("; no leader is known"),

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 /// Why [`Raft::new`](crate::Raft::new) refused to start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The config is not valid.
     #[error("config: {0}")]
@@ -17,6 +18,7 @@ pub enum StartError {
 
 /// What is wrong with a [`Config`](crate::Config), and what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// A forgotten field looks like cluster id 0.
     #[error("cluster_id is 0; draw a random one when the cluster is made")]
@@ -93,6 +95,7 @@ pub enum ConfigError {
 /// could lose committed entries or vote twice. Do not repair it by hand: remove the node, and let
 /// it join under a new id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecoveryError {
     /// There is state, but no record of its owner.
     #[error("the storage holds state but no identity: its first write is missing")]

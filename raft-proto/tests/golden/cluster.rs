@@ -252,6 +252,10 @@ impl ScriptedCluster {
             | Action::Read { .. }
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }

@@ -178,6 +178,10 @@ impl World {
             Action::Read { .. }
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::MembershipChanged { .. }
             | Action::ReadEntries { .. }
             | Action::Rejected { .. }

@@ -296,6 +296,10 @@ impl Availability {
             | Action::WakeAt(_)
             | Action::Proposed { .. }
             | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::MembershipChanged { .. }
             | Action::LeaderChanged { .. }
             | Action::Rejected { .. }

@@ -11,9 +11,9 @@
 //!
 //! Sound: every timeout that a core draws is at least the least one. A vote and a leader's message
 //! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
-//! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), ends
-//! the wait early: in the step that takes it, or in one that takes an answer to the pre-votes which
-//! the node then asks for. Repeated grants of one vote are ignored: they would delay the election
+//! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), and an
+//! operator who asks for one end the wait early: in the step that takes the request, or in one that
+//! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are ignored: they would delay the election
 //! further. Without CheckQuorum, a leader's messages are no reason to wait for an election timeout
 //! after another node has asked for a pre-vote: that leader may hear nobody, and lead on.
 //! A node that restarts has forgotten both reasons, and so does this checker.
@@ -38,6 +38,8 @@ enum LastEvent {
     Leader(LeaderContact),
     /// The leader of this term asked the node to start an election.
     TimeoutNow(Term),
+    /// The operator asks the node to start an election.
+    Campaign,
     /// Another node asks for a pre-vote.
     PreVote,
     /// A voter answered a pre-vote.
@@ -57,6 +59,8 @@ struct Node {
     last_event: LastEvent,
     /// The last term whose leader asked the node to start an election.
     transfer_in: Option<Term>,
+    /// The last term in which the operator asked the node to start an election.
+    campaign_in: Option<Term>,
     /// When another node last asked it for a pre-vote.
     pre_vote_at: Option<Time>,
 }
@@ -66,8 +70,11 @@ impl Node {
     fn is_asked(&self) -> bool {
         match self.last_event {
             LastEvent::PreVote | LastEvent::Other | LastEvent::Leader(_) => false,
-            LastEvent::TimeoutNow(_) => true,
-            LastEvent::PreVoteReply => self.transfer_in == Some(self.before.term),
+            LastEvent::TimeoutNow(_) | LastEvent::Campaign => true,
+            LastEvent::PreVoteReply => {
+                let term = Some(self.before.term);
+                self.transfer_in == term || self.campaign_in == term
+            }
         }
     }
 }
@@ -100,6 +107,7 @@ impl ElectionTimeouts {
             before: HardState::default(),
             last_event: LastEvent::Other,
             transfer_in: None,
+            campaign_in: None,
             pre_vote_at: None,
         });
     }
@@ -120,6 +128,9 @@ impl ElectionTimeouts {
         if let LastEvent::TimeoutNow(term) = node.last_event {
             // A late one, of an earlier term, changes nothing.
             node.transfer_in = node.transfer_in.max(Some(term));
+        }
+        if node.last_event == LastEvent::Campaign {
+            node.campaign_in = Some(raft.term());
         }
         if node.last_event == LastEvent::PreVote {
             node.pre_vote_at = Some(node.now);
@@ -214,6 +225,9 @@ fn classify(input: &Input) -> LastEvent {
         if let Message::PreVoteReply(_) = message {
             return LastEvent::PreVoteReply;
         }
+    }
+    if let Input::Campaign { .. } = input {
+        return LastEvent::Campaign;
     }
     LeaderContact::in_input(input).map_or(LastEvent::Other, LastEvent::Leader)
 }

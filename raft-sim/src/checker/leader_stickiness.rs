@@ -13,6 +13,8 @@
 //! that the leader has given that transfer up, nor if it has just started where leases are used: a
 //! lease may rest on that.
 //!
+//! A node that an operator asks to campaign votes for itself, and is bound as any other voter.
+//!
 //! Sound: both last for the least election timeout by the node's own clock. Pre-votes bind no
 //! voter, so they are ignored.
 //!
@@ -131,6 +133,11 @@ impl LeaderStickiness {
             });
             voter.hear_revoked(contact);
         }
+        let campaigns =
+            |action: &Action| matches!(action, Action::Campaigning { outcome: Ok(_), .. });
+        if actions.iter().any(campaigns) {
+            return voter.check_campaign(raft, now);
+        }
         let (before, after) = (voter.before, vote_of(raft));
         match after.voted_for {
             Some(candidate) if after != before => match voter.vote_requested {
@@ -163,6 +170,24 @@ impl Voter {
         let is_given_up =
             |revoked: Revoked| revoked.term.next() == request.term && number <= revoked.number;
         !self.revoked.is_some_and(is_given_up)
+    }
+
+    /// It campaigns because an operator asked for it: it votes for itself, at once or soon.
+    fn check_campaign(&self, raft: &Raft, now: Time) -> Result<(), Violation> {
+        let least = raft.config().election_timeout_min;
+        match self.bound {
+            Some(Bound { reason, since, .. }) if now < since.after(least) => {
+                Err(Violation::VoteDespiteLeader {
+                    node: self.id,
+                    candidate: self.id,
+                    term: raft.term(),
+                    reason,
+                    waited: now.since(since),
+                    least,
+                })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// It has granted its vote to `candidate`.

@@ -39,7 +39,7 @@ impl Votes {
             MemberRole::Voter => (true, true),
             MemberRole::Outgoing | MemberRole::Demoted => (true, false),
             MemberRole::Incoming => (false, true),
-            MemberRole::Learner => (false, false),
+            MemberRole::Learner | MemberRole::Staging => (false, false),
         };
         Votes { in_old, in_new }
     }

@@ -68,6 +68,10 @@ impl StateMachineSafety {
                 | Action::Read { .. }
                 | Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
+                | Action::Campaigning { .. }
+                | Action::SteppedDown { .. }
+                | Action::Reconfigured { .. }
+                | Action::Overdue(_)
                 | Action::MembershipChanged { .. }
                 | Action::ReadEntries { .. }
                 | Action::RoleChanged { .. }

@@ -73,6 +73,8 @@ NAME=INTENSITY (0 to 100) sets one:
                                     (more than leases allow: off where there are leases)
   change transfer snapshot          operators change members and transfer leadership; services make
                                     snapshots at random moments
+  by-hand                           operators let nodes campaign and leaders step down, add
+                                    learners that become voters, change priorities
   compact slow-service slow-restore services make snapshot after snapshot, and take long to apply
                                     entries and to open snapshots
   unreachable                       transports say that messages are lost, rightly or wrongly

@@ -31,6 +31,10 @@ fn may_hit(action: &Action) -> bool {
         | Action::WakeAt(_)
         | Action::Proposed { .. }
         | Action::ChangeProposed { .. }
+        | Action::Campaigning { .. }
+        | Action::SteppedDown { .. }
+        | Action::Reconfigured { .. }
+        | Action::Overdue(_)
         | Action::MembershipChanged { .. }
         | Action::LeaderChanged { .. }
         | Action::Rejected { .. }

@@ -14,7 +14,7 @@ use raft_proto::Time;
 use std::collections::BTreeMap;
 
 /// The kinds that strike now and then. The others are settings of the whole run.
-const EPISODES: [FaultKind; 8] = [
+const EPISODES: [FaultKind; 9] = [
     FaultKind::Unreachable,
     FaultKind::SlowRead,
     FaultKind::FlakyDisk,
@@ -23,6 +23,7 @@ const EPISODES: [FaultKind; 8] = [
     FaultKind::Partial,
     FaultKind::Return,
     FaultKind::Decay,
+    FaultKind::ByHand,
 ];
 
 /// These operations until the faults end.
@@ -129,6 +130,7 @@ impl Inputs {
                 of: self.target(),
                 time: self.time(),
             },
+            FaultKind::ByHand => self.by_hand(),
             _ => return, // `EPISODES` holds no other kind.
         };
         self.push(at, operation);
@@ -151,6 +153,30 @@ impl Inputs {
             _ => Links::One(from, to),
         };
         NemesisOperation::Cut { links, time }
+    }
+
+    /// What an operator asks of a node now and then.
+    fn by_hand(&mut self) -> NemesisOperation {
+        let place = self.choices.any();
+        match self.choices.random.below(8) {
+            // Mostly of nodes that hear a leader, and of such as hear none.
+            0..3 => NemesisOperation::Campaign {
+                of: Target::Node(place),
+            },
+            3 => NemesisOperation::StepDown {
+                of: Target::Node(place),
+            },
+            4..6 => NemesisOperation::StepDown { of: Target::Leader },
+            6 => NemesisOperation::Change {
+                roles: vec![(place, TargetRole::Staging)],
+                is_forced: false,
+                is_for_next: false,
+            },
+            _ => NemesisOperation::Update {
+                of: place,
+                priority: self.choices.random.below(4) as u8, // below 4
+            },
+        }
     }
 
     /// One or two nodes are taken out of the membership. They lose their disks, or get old copies

@@ -24,6 +24,12 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
                 Features::Drawn => u64::from(on) * hard,
                 Features::All => hard,
             },
+            // In one run of seven.
+            FaultKind::ByHand => match request.features {
+                Features::None => 0,
+                Features::Drawn => u64::from(on && hard > 70) * hard,
+                Features::All => hard,
+            },
             FaultKind::Snapshot if most > 0 => u64::from(on) * hard,
             FaultKind::Loss
             | FaultKind::Late

@@ -325,6 +325,10 @@ impl Cluster {
                 | Action::Read { .. }
                 | Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
+                | Action::Campaigning { .. }
+                | Action::SteppedDown { .. }
+                | Action::Reconfigured { .. }
+                | Action::Overdue(_)
                 | Action::MembershipChanged { .. }
                 | Action::ReadEntries { .. }
                 | Action::RoleChanged { .. }

@@ -320,6 +320,10 @@ impl Judge {
             | Action::Read { .. }
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::MembershipChanged { .. }
             | Action::RoleChanged { .. }
             | Action::LeaderChanged { .. }

@@ -166,6 +166,10 @@ impl Lab {
             | Action::Read { .. }
             | Action::Transferred { .. }
             | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
             | Action::MembershipChanged { .. }
             | Action::EntryRefused { .. }
             | Action::Removed { .. }

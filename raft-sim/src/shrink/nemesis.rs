@@ -102,6 +102,9 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
         | NemesisOperation::Backup { .. }
         | NemesisOperation::Jump { .. }
         | NemesisOperation::Freeze { .. }
+        | NemesisOperation::Campaign { .. }
+        | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. }
         | NemesisOperation::Compact { .. }
         | NemesisOperation::SlowRead { .. }
@@ -138,6 +141,9 @@ fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::Jump { .. }
         | NemesisOperation::Transfer { .. }
         | NemesisOperation::Change { .. }
+        | NemesisOperation::Campaign { .. }
+        | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. } => None,
     }
 }
@@ -169,6 +175,9 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::Freeze { .. }
         | NemesisOperation::Transfer { .. }
         | NemesisOperation::Change { .. }
+        | NemesisOperation::Campaign { .. }
+        | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. } => None,
     }
 }

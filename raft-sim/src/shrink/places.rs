@@ -88,7 +88,10 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
         | NemesisOperation::SlowRead { of, .. }
         | NemesisOperation::FlakyDisk { of, .. }
         | NemesisOperation::SlowService { of, .. }
-        | NemesisOperation::Decay { of, .. } => retarget(of, gone)?,
+        | NemesisOperation::Decay { of, .. }
+        | NemesisOperation::Campaign { of }
+        | NemesisOperation::StepDown { of } => retarget(of, gone)?,
+        NemesisOperation::Update { of, .. } => renumber(of, gone)?,
         NemesisOperation::Transfer { to } => {
             if let Some(place) = to {
                 renumber(place, gone)?;

@@ -2,7 +2,7 @@
 
 use super::World;
 use super::event::{MachineEvent, Phase, SimulationEvent};
-use crate::operator::{Inventory, MembershipRequest, OperatorRequest};
+use crate::operator::{Inventory, MembershipRequest, OperatorRequest, update_of};
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use core::time::Duration;
@@ -17,9 +17,14 @@ impl World {
     /// The operator asks the leader, if there is one. A leader that stands still hears it later.
     pub(super) fn ask_leader(&mut self, request: OperatorRequest) {
         if let Some(place) = self.leader() {
-            let event = MachineEvent::OperatorRequest(Box::new(request));
-            self.happen(SimulationEvent::Machine { place, event });
+            self.ask_node(place, request);
         }
+    }
+
+    /// The operator asks one node. One that stands still hears it later.
+    pub(super) fn ask_node(&mut self, place: usize, request: OperatorRequest) {
+        let event = MachineEvent::OperatorRequest(Box::new(request));
+        self.happen(SimulationEvent::Machine { place, event });
     }
 
     /// As [`ask_leader`](World::ask_leader), or as soon as there is a leader.
@@ -43,6 +48,21 @@ impl World {
                 let target = target.map(|machine| machine.id());
                 let id = self.new_operator_request(place);
                 self.give(place, Input::TransferLeadership { id, target });
+            }
+            OperatorRequest::Update { of, priority } => {
+                if let Some(machine) = self.machines.get(of.0) {
+                    let change = update_of(machine.id(), *priority);
+                    let id = self.new_operator_request(place);
+                    self.give(place, Input::ChangeMembership { id, change });
+                }
+            }
+            OperatorRequest::Campaign => {
+                let id = self.new_operator_request(place);
+                self.give(place, Input::Campaign { id });
+            }
+            OperatorRequest::StepDown => {
+                let id = self.new_operator_request(place);
+                self.give(place, Input::StepDown { id });
             }
             OperatorRequest::Change(request) => {
                 let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id()).collect();

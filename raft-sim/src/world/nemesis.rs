@@ -77,6 +77,9 @@ impl World {
                 time,
             } => self.claim_unreachable((from, to), times, time),
             NemesisOperation::Transfer { to } => self.ask_leader(OperatorRequest::Transfer(to)),
+            NemesisOperation::Update { of, priority } => {
+                self.ask_leader(OperatorRequest::Update { of, priority });
+            }
             NemesisOperation::Change {
                 roles,
                 is_forced,
@@ -106,7 +109,9 @@ impl World {
             | NemesisOperation::SlowRead { of, .. }
             | NemesisOperation::FlakyDisk { of, .. }
             | NemesisOperation::SlowService { of, .. }
-            | NemesisOperation::Decay { of, .. } => {
+            | NemesisOperation::Decay { of, .. }
+            | NemesisOperation::Campaign { of }
+            | NemesisOperation::StepDown { of } => {
                 if let Some(place) = self.resolve(of) {
                     self.inject_at(place, &operation);
                 }
@@ -222,6 +227,8 @@ impl World {
                 faults.slow_service = Slowdown { by, until };
             }
             NemesisOperation::Decay { time, .. } => self.decay(place, time),
+            NemesisOperation::Campaign { .. } => self.ask_node(place, OperatorRequest::Campaign),
+            NemesisOperation::StepDown { .. } => self.ask_node(place, OperatorRequest::StepDown),
             // These concern links, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }
@@ -229,6 +236,7 @@ impl World {
             | NemesisOperation::SlowLink { .. }
             | NemesisOperation::Unreachable { .. }
             | NemesisOperation::Transfer { .. }
+            | NemesisOperation::Update { .. }
             | NemesisOperation::Change { .. } => {}
         }
     }

@@ -120,6 +120,7 @@ impl World {
             | ReadError::TimedOut
             | ReadError::NoCommitInTerm
             | ReadError::Faulted(_) => None,
+            _ => None, // A reason that is newer than this simulator.
         };
         self.redirect(client, attempt, leader);
     }

@@ -153,6 +153,7 @@ impl World {
             | ProposeError::Empty
             | ProposeError::LogFull
             | ProposeError::Faulted(_) => {}
+            _ => {} // A reason that is newer than this simulator.
         }
     }
 

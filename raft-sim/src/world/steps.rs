@@ -104,6 +104,10 @@ impl World {
                 // The judge has seen these, and the process has performed the others.
                 Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
+                | Action::Campaigning { .. }
+                | Action::SteppedDown { .. }
+                | Action::Reconfigured { .. }
+                | Action::Overdue(_)
                 | Action::ReadEntries { .. }
                 | Action::LeaderChanged { .. }
                 | Action::Rejected { .. }

@@ -61,6 +61,14 @@ until it is stopped. To bring the machine back, let it join with a new data dire
 Examples:
   raft-kv leave --id 3 --server 127.0.0.1:6379";
 
+pub(super) const MOVE: &str = "\
+The server keeps its data, its id and its vote. It need not run meanwhile, as long as a majority
+does: stop it, move it, and start it with the new address.
+
+Examples:
+  raft-kv move --id 3 --peers 10.0.0.9:7003 --server 127.0.0.1:6379
+  raft-kv start --data three --peers 10.0.0.9:7003";
+
 pub(super) const STATUS: &str = "\
 Asks the given server, then all members that it knows of. If the server has only just started,
 it is asked again for up to 5 seconds, until there is a leader and the address of every member

@@ -12,6 +12,7 @@ mod inspect;
 mod join;
 mod leave;
 mod logging;
+mod move_member;
 mod recover;
 mod restore;
 mod serve;
@@ -56,6 +57,9 @@ enum Command {
     /// Remove a server from the cluster
     #[command(after_help = help::LEAVE)]
     Leave(leave::LeaveArgs),
+    /// Change the address at which the other servers reach a server
+    #[command(after_help = help::MOVE)]
+    Move(move_member::MoveArgs),
     /// Show all servers of a cluster: their roles, their progress, their size
     #[command(after_help = help::STATUS)]
     Status(status::StatusArgs),
@@ -114,6 +118,7 @@ fn perform(command: Command, logging: &Logging) -> Result<ExitCode, Failure> {
         Command::Start(arguments) => start::run(*arguments),
         Command::Join(arguments) => join::run(*arguments),
         Command::Leave(arguments) => leave::run(&arguments),
+        Command::Move(arguments) => move_member::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Transfer(arguments) => transfer::run(&arguments),
         Command::Snapshot(arguments) => snapshot::run(&arguments),

@@ -156,11 +156,14 @@ fn here(mut arguments: Arguments, limits: &ParseLimits) -> Parsed {
         AdminCommand::Join(_)
         | AdminCommand::Leave(_)
         | AdminCommand::Promote(_)
+        | AdminCommand::Move(_)
         | AdminCommand::Transfer(_) => {
             let request = Box::new(request);
             Ok(Request::Admin(AdminCommand::Here { to, request }))
         }
         AdminCommand::Status
+        | AdminCommand::Campaign
+        | AdminCommand::StepDown
         | AdminCommand::Snapshot
         | AdminCommand::BackupOpen
         | AdminCommand::BackupRead

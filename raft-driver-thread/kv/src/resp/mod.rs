@@ -22,5 +22,5 @@ pub use encode::{ReplySink, Version, encode_reply, encode_reply_to, encode_reque
 pub use error::ProtocolError;
 pub use request::{
     Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, Join, LibraryAttribute,
-    LocalCommand, Replace, Request,
+    LocalCommand, Move, Replace, Request,
 };

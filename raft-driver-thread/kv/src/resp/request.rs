@@ -151,6 +151,12 @@ pub enum AdminCommand {
     Leave(u64),
     /// Makes a learner a voter once it has caught up, by its node id.
     Promote(u64),
+    /// Changes where the other servers reach a member.
+    Move(Move),
+    /// Has this server begin an election.
+    Campaign,
+    /// Has this server, which leads, give up its leadership.
+    StepDown,
     /// Transfers leadership to the server with this node id; `None`: to any server that is ready.
     Transfer(Option<u64>),
     /// Takes a snapshot on this server.
@@ -175,7 +181,8 @@ pub enum AdminCommand {
         /// The server that is meant to be the leader.
         to: Addressee,
         /// One of [`Join`](AdminCommand::Join), [`Leave`](AdminCommand::Leave),
-        /// [`Promote`](AdminCommand::Promote) and [`Transfer`](AdminCommand::Transfer).
+        /// [`Promote`](AdminCommand::Promote), [`Move`](AdminCommand::Move) and
+        /// [`Transfer`](AdminCommand::Transfer).
         request: Box<AdminCommand>,
     },
 }
@@ -191,6 +198,15 @@ pub struct Join {
     pub incarnation: Option<u64>,
     /// The disks of a member with this number that it may replace.
     pub replace: Replace,
+}
+
+/// A member that is to be reached elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Its node id.
+    pub node: u64,
+    /// Where the other servers reach it from now on: host:port.
+    pub peers: String,
 }
 
 /// Which disk of a member another one may replace under its number.

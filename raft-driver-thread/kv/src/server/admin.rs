@@ -4,13 +4,23 @@
 use super::connection::Connection;
 use super::info;
 use super::members;
-use super::outcome::unexpected;
+use super::outcome::{integer, unexpected};
 use crate::resp::AdminCommand;
 use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
+use raft_driver_thread::RequestError;
+use raft_driver_thread::raft_proto::Term;
 
 /// How many bytes of a backup one reply holds.
 const CHUNK: usize = 1 << 20;
+
+/// The term of an election, or in which this server led.
+fn term<R: std::error::Error>(outcome: Result<Term, RequestError<R>>) -> Reply {
+    match outcome {
+        Ok(term) => integer(term.0),
+        Err(error) => Reply::error("ERR", error),
+    }
+}
 
 impl Connection {
     pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
@@ -20,6 +30,8 @@ impl Connection {
                 self.context.router.node().snapshot();
                 Reply::Ok
             }
+            AdminCommand::Campaign => term(self.context.router.node().campaign().await),
+            AdminCommand::StepDown => term(self.context.router.node().step_down().await),
             AdminCommand::BackupOpen => self.open_backup().await,
             AdminCommand::BackupRead => self.read_backup(),
             AdminCommand::Load(operation) => self.load(&operation).await,
@@ -29,6 +41,7 @@ impl Connection {
             request @ (AdminCommand::Join(_)
             | AdminCommand::Promote(_)
             | AdminCommand::Leave(_)
+            | AdminCommand::Move(_)
             | AdminCommand::Transfer(_)) => {
                 members::execute(&self.context.router, &request, arguments).await
             }

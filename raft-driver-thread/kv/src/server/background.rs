@@ -1,17 +1,15 @@
 //! Background tasks: the leader proposes the time, so that keys expire; a server registers its
-//! address, asks to become a voter once it has caught up, and logs what `status` warns of; the
-//! node's events are passed on.
+//! address, and logs what `status` warns of; the node's events are passed on.
 
 use super::info;
 use super::refused::RefusedServers;
 use super::router::Router;
 use crate::state::{Machine, Operation, ServerAddress};
 use crate::status::AgreedSettings;
-use bytes::Bytes;
 use raft_driver_thread::Node;
 use raft_driver_thread::NodeEvent;
 use raft_driver_thread::StopReason;
-use raft_driver_thread::raft_proto::{MemberRole, RoleKind, Status};
+use raft_driver_thread::raft_proto::{RoleKind, Status};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,8 +68,6 @@ impl NodeEvents {
 pub(crate) struct Background {
     pub(crate) router: Arc<Router>,
     pub(crate) refused: Arc<RefusedServers>,
-    /// The server did not found the cluster.
-    pub(crate) joined: bool,
     /// What the others are to know of this server.
     pub(crate) own: ServerAddress,
     /// The settings of this server that the others must share.
@@ -98,9 +94,6 @@ impl Background {
                 }
                 is_compared = is_compared || compare(router, &self.agreed, &self.conflict).await;
                 register(router, &self.own).await;
-                if self.joined {
-                    ask_for_promotion(router, &self.own).await;
-                }
             }
             tick = (tick + 1) % (REGISTRATION_TICKS * SAVE_TICKS);
         }
@@ -208,15 +201,13 @@ async fn status(router: &Router) -> Option<Status> {
     status.ok()?.ok()
 }
 
-/// This server's role in the membership, if it is a member: not if its number belongs to another
-/// disk, which registers its own address and asks for its own promotion.
-async fn own_role(router: &Router) -> Option<MemberRole> {
-    let status = status(router).await?;
-    if status.replaced_by.is_some() {
-        return None;
-    }
-    let mut members = status.membership.members().iter();
-    Some(members.find(|member| member.id == status.id)?.role)
+/// Whether this server is a member: not if its number belongs to another disk, which registers its
+/// own address.
+async fn is_member(router: &Router) -> bool {
+    let status = status(router).await;
+    status.is_some_and(|status| {
+        status.replaced_by.is_none() && status.membership.get(status.id).is_some()
+    })
 }
 
 /// Registers this server's address in the replicated state, unless it stands there already.
@@ -224,27 +215,10 @@ async fn register(router: &Router, own: &ServerAddress) {
     let wanted = own.clone();
     let is_known = move |machine: &Machine| machine.addresses().any(|server| *server == wanted);
     let is_known = router.node().inspect(is_known).await;
-    if is_known == Ok(false) && own_role(router).await.is_some() {
+    if is_known == Ok(false) && is_member(router).await {
         let operation = Operation::SetAddress(own.clone());
         if let Err(error) = router.propose(&operation, router.deadline()).await {
             tracing::debug!(%error, "this server's address is not registered yet");
         }
     }
-}
-
-/// A server that joined as a learner asks to be made a voter, until it is one.
-async fn ask_for_promotion(router: &Router, own: &ServerAddress) {
-    if own_role(router).await != Some(MemberRole::Learner) {
-        return;
-    }
-    let state = router.node().state();
-    let (RoleKind::Follower, Some(leader)) = (state.role, state.leader) else {
-        return; // A learner leads only until the entry that made it a learner is complete.
-    };
-    let node = own.node.to_string();
-    let arguments = ["RAFT", "PROMOTE", &node].map(|word| Bytes::from(word.to_owned()));
-    let reply = router
-        .execute_at(leader, &arguments, router.deadline())
-        .await;
-    tracing::debug!(?reply, "asked to become a voter");
 }

@@ -5,9 +5,11 @@ use super::refused::{RefusedFor, RefusedServers};
 use crate::config::ByteSize;
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
-use crate::status::{AgreedSettings, DiskStatus, ForeignDisk, MemberStatus, NodeStatus};
+use crate::status::{
+    AgreedSettings, DiskStatus, ForeignDisk, LoadStatus, MemberStatus, NodeStatus,
+};
 use bytes::Bytes;
-use raft_driver_thread::raft_proto::{Member, MemberRole, RoleKind, Status};
+use raft_driver_thread::raft_proto::{LeaseStatus, Member, MemberRole, RoleKind, Status};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -81,7 +83,18 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         agreed: AgreedSettings::of(&context.settings),
         members: members(&status, &figures.servers),
         disks: disks(&status, &context.refused),
+        load: load(&status),
     })
+}
+
+/// What waits, and by what this server serves reads.
+fn load(status: &Status) -> LoadStatus {
+    LoadStatus {
+        uncommitted_bytes: status.uncommitted_bytes,
+        waiting_reads: status.waiting_reads as u64,
+        has_lease: matches!(status.lease, LeaseStatus::Until(_)),
+        transferring_to: status.handover.map(|handover| handover.target.0),
+    }
 }
 
 /// Which disks speak under the members' numbers.
@@ -105,7 +118,7 @@ pub(super) fn disks(status: &Status, refused: &RefusedServers) -> DiskStatus {
 fn role(status: &Status) -> String {
     let own = |member: &&Member| member.id == status.id;
     let member = status.membership.members().iter().find(own);
-    let is_learner = member.is_some_and(|member| member.role == MemberRole::Learner);
+    let is_learner = member.is_some_and(|member| !member.role.has_vote());
     if status.replaced_by.is_some() {
         return "replaced".into();
     }
@@ -132,6 +145,7 @@ pub(super) fn members(status: &Status, servers: &BTreeMap<u64, String>) -> Vec<M
                 MemberRole::Incoming => "incoming",
                 MemberRole::Outgoing => "outgoing",
                 MemberRole::Demoted => "demoted",
+                MemberRole::Staging => "staging",
             }
             .into(),
             peers: String::from_utf8_lossy(&member.context).into_owned(),
@@ -255,6 +269,9 @@ fn raft(status: &NodeStatus) -> String {
         ("raft_applied_index", &status.applied_index),
         ("raft_snapshot_index", &status.snapshot_index),
         ("raft_disk_bytes", &status.disk_bytes),
+        ("raft_uncommitted_bytes", &status.load.uncommitted_bytes),
+        ("raft_waiting_reads", &status.load.waiting_reads),
+        ("raft_has_lease", &u8::from(status.load.has_lease)),
         ("raft_sessions", &status.sessions),
     ]);
     text.push_str(&disk_lines(&status.disks));

@@ -6,7 +6,7 @@
 
 use super::outcome::{AttemptError, CommandError, integer};
 use super::router::Router;
-use crate::resp::{AdminCommand, Join, Replace};
+use crate::resp::{AdminCommand, Join, Move, Replace};
 use crate::state::{Operation, Reply};
 use bytes::Bytes;
 use raft_driver_thread::RequestError;
@@ -79,9 +79,12 @@ pub(super) async fn execute_here(
     match request {
         AdminCommand::Join(request) => join(router, request).await,
         AdminCommand::Promote(node) => promote(router, NodeId(*node)).await,
+        AdminCommand::Move(request) => move_member(router, request).await,
         AdminCommand::Leave(node) => leave(router, NodeId(*node)).await,
         AdminCommand::Transfer(target) => transfer(router, target.map(NodeId)).await,
         AdminCommand::Status
+        | AdminCommand::Campaign
+        | AdminCommand::StepDown
         | AdminCommand::Snapshot
         | AdminCommand::BackupOpen
         | AdminCommand::BackupRead
@@ -94,27 +97,22 @@ pub(super) async fn execute_here(
     }
 }
 
-/// A new server becomes a learner. It asks for its promotion itself. One whose number a member has
+/// A new server becomes a learner, and a voter once it has caught up. One whose number a member has
 /// takes that member's place, if its disk is lost.
 async fn join(router: &Router, request: &Join) -> Result<Reply, AttemptError> {
     let node = NodeId(request.node);
     let incarnation = request.incarnation.map(Incarnation);
-    let mut wanted = Member::learner(node).with_context(request.peers.clone());
+    let mut wanted = Member::staging(node).with_context(request.peers.clone());
     wanted.incarnation = incarnation;
-    let members = status(router).await?.membership;
-    let mut others = members.members().iter().filter(|other| other.id != node);
-    if let Some(other) = others.find(|other| other.context == request.peers.as_bytes()) {
-        let what = format!(
-            "{} is the address of {}: give the one at which {node} is reached, and start it there",
-            request.peers, other.id
-        );
-        return Ok(Reply::error("ERR", what));
+    if let Some(refusal) = address_is_taken(router, node, &request.peers).await? {
+        return Ok(refusal);
     }
     let Some(known) = member(router, node).await? else {
         change(router, NodeChange::Set(wanted)).await?;
         return Ok(Reply::Ok);
     };
-    let is_unnamed = known.incarnation.is_none() && known.role == MemberRole::Learner;
+    let is_learner = !known.role.has_vote();
+    let is_unnamed = known.incarnation.is_none() && is_learner;
     let is_same_disk = incarnation.is_none() || known.incarnation == incarnation || is_unnamed;
     let is_same_address = known.context == request.peers.as_bytes();
     if !is_same_disk {
@@ -125,7 +123,7 @@ async fn join(router: &Router, request: &Join) -> Result<Reply, AttemptError> {
         let what = format!("{node} is a member already, at {known}: take another id");
         return Ok(Reply::error("ERR", what));
     }
-    if is_unnamed && incarnation.is_some() {
+    if is_learner {
         change(router, NodeChange::Set(wanted)).await?;
     } else {
         wait_for_all(router).await?;
@@ -197,10 +195,50 @@ async fn heard_at(router: &Router, node: NodeId) -> Result<Option<Time>, Attempt
     Ok(peer.and_then(|peer| peer.heard_at))
 }
 
+/// The refusal, if another member has this address.
+async fn address_is_taken(
+    router: &Router,
+    node: NodeId,
+    peers: &str,
+) -> Result<Option<Reply>, AttemptError> {
+    let members = status(router).await?.membership;
+    let mut others = members.members().iter().filter(|other| other.id != node);
+    let other = others.find(|other| other.context == peers.as_bytes());
+    Ok(other.map(|other| {
+        let what = format!(
+            "{peers} is the address of {}: give the one at which {node} is reached, and start it \
+             there",
+            other.id
+        );
+        Reply::error("ERR", what)
+    }))
+}
+
+/// A member is reached elsewhere from now on. It need not run: as long as a majority does.
+async fn move_member(router: &Router, request: &Move) -> Result<Reply, AttemptError> {
+    let node = NodeId(request.node);
+    if member(router, node).await?.is_none() {
+        return Ok(not_a_member(node));
+    }
+    if let Some(refusal) = address_is_taken(router, node, &request.peers).await? {
+        return Ok(refusal);
+    }
+    let context = Some(request.peers.clone().into());
+    let update = NodeChange::Update {
+        node,
+        priority: None,
+        context,
+    };
+    change(router, update).await?;
+    Ok(Reply::Ok)
+}
+
 async fn promote(router: &Router, node: NodeId) -> Result<Reply, AttemptError> {
     match member(router, node).await?.map(|member| member.role) {
         None => return Ok(not_a_member(node)),
-        Some(MemberRole::Learner) => change(router, NodeChange::Promote(node)).await?,
+        Some(MemberRole::Learner | MemberRole::Staging) => {
+            change(router, NodeChange::Promote(node)).await?;
+        }
         Some(
             MemberRole::Voter | MemberRole::Incoming | MemberRole::Outgoing | MemberRole::Demoted,
         ) => wait_for_all(router).await?,
@@ -324,9 +362,12 @@ fn attempt_error(error: RequestError<ChangeError>) -> AttemptError {
             | ChangeError::UnknownNode(_)
             | ChangeError::InvalidRole(_)
             | ChangeError::OtherIncarnation { .. }
+            | ChangeError::StagingVoter(_)
             | ChangeError::NothingChanges
             | ChangeError::TooLarge { .. }
             | ChangeError::LogFull => AttemptError::Never(reason),
+            // A reason that this release does not know: nothing was done.
+            _ => AttemptError::NotDone(reason),
         },
         RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
             AttemptError::NotDone(reason)

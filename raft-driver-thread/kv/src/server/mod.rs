@@ -22,7 +22,7 @@
 //! | `info` | what a server reports of itself |
 //! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
 //! | `refused` | servers with other founders, or another history |
-//! | `background` | expiry, registration, promotion, events of the node |
+//! | `background` | expiry, registration, events of the node |
 //! | `http` | probes and metrics |
 //! | `outcome` | why requests fail |
 //! | `clients`, `descriptors` | the clients that are connected, and how many may be |
@@ -155,7 +155,6 @@ impl Server {
         let background = Background {
             router: router.clone(),
             refused: refused.clone(),
-            joined: identity.founders.is_empty(),
             own: record,
             agreed: AgreedSettings::of(&settings),
             conflict,

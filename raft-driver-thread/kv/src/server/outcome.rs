@@ -86,6 +86,8 @@ impl From<RequestError<ProposeError>> for AttemptError {
                 | ProposeError::TooLargeFor { .. }
                 | ProposeError::BatchTooLarge { .. }
                 | ProposeError::LogFull => AttemptError::Never(reason),
+                // A reason that this release does not know: nothing was done.
+                _ => AttemptError::NotDone(reason),
             },
             RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
                 AttemptError::NotDone(reason)

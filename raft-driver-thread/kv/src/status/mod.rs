@@ -51,6 +51,22 @@ pub struct NodeStatus {
     /// Which disks speak under the members' numbers.
     #[serde(default)]
     pub disks: DiskStatus,
+    /// What waits, and by what it serves reads.
+    #[serde(default)]
+    pub load: LoadStatus,
+}
+
+/// What waits at a server, and by what it serves reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadStatus {
+    /// Bytes of the log that are not yet both committed and on its own disk, if it leads.
+    pub uncommitted_bytes: u64,
+    /// Reads that wait until they are known not to be stale.
+    pub waiting_reads: u64,
+    /// Whether it serves reads under a lease, without asking the others.
+    pub has_lease: bool,
+    /// The server to which it is transferring its leadership.
+    pub transferring_to: Option<u64>,
 }
 
 impl NodeStatus {
@@ -122,7 +138,7 @@ impl AgreedSettings {
 impl MemberStatus {
     /// Whether it has a vote in the configuration, or has had one until a change is complete.
     fn is_voter(&self) -> bool {
-        self.role != "learner"
+        self.role != "learner" && self.role != "staging"
     }
 }
 
@@ -131,7 +147,8 @@ impl MemberStatus {
 pub struct MemberStatus {
     /// Its node id.
     pub node: u64,
-    /// `voter`, `learner`, `incoming`, `outgoing` or `demoted`.
+    /// `voter`, `learner`, `incoming`, `outgoing`, `demoted`, or `staging`: a learner that becomes a
+    /// voter once it has all data.
     pub role: String,
     /// Where the other servers reach it.
     pub peers: String,

@@ -91,6 +91,8 @@ pub enum TargetRole {
     Voter,
     /// A learner.
     Learner,
+    /// A learner that the leader makes a voter once it has caught up.
+    Staging,
     /// None: it is no member.
     NonMember,
 }
@@ -226,6 +228,12 @@ pub enum NemesisOperation {
     /// lives: no fault ends that, only a newer snapshot, which the service makes after `time`.
     /// Changes nothing if the service has applied nothing beyond the snapshot.
     Decay { of: Target, time: Duration },
+    /// The operator asks the node to campaign at once.
+    Campaign { of: Target },
+    /// The operator asks the node to give up its leadership.
+    StepDown { of: Target },
+    /// The operator asks the leader to give a member this priority, and another context.
+    Update { of: Place, priority: u8 },
 }
 
 impl NemesisOperation {
@@ -262,7 +270,10 @@ impl NemesisOperation {
             | NemesisOperation::SlowRead { of, .. }
             | NemesisOperation::FlakyDisk { of, .. }
             | NemesisOperation::SlowService { of, .. }
-            | NemesisOperation::Decay { of, .. } => node(of),
+            | NemesisOperation::Decay { of, .. }
+            | NemesisOperation::Campaign { of }
+            | NemesisOperation::StepDown { of } => node(of),
+            NemesisOperation::Update { of, .. } => vec![*of],
             NemesisOperation::Transfer { to } => to.iter().copied().collect(),
             NemesisOperation::Change { roles, .. } => {
                 roles.iter().map(|(place, _)| *place).collect()

@@ -90,7 +90,12 @@ impl fmt::Display for NemesisOperation {
             | NemesisOperation::SlowRead { .. }
             | NemesisOperation::FlakyDisk { .. }
             | NemesisOperation::SlowService { .. }
-            | NemesisOperation::Decay { .. } => self.write_at_machine(f),
+            | NemesisOperation::Decay { .. }
+            | NemesisOperation::Campaign { .. }
+            | NemesisOperation::StepDown { .. } => self.write_at_machine(f),
+            NemesisOperation::Update { of, priority } => {
+                write!(f, "update {of} priority={priority}")
+            }
         }
     }
 }
@@ -102,6 +107,7 @@ fn write_roles(roles: &[(Place, TargetRole)], f: &mut fmt::Formatter<'_>) -> fmt
         let role = match role {
             TargetRole::Voter => "voter",
             TargetRole::Learner => "learner",
+            TargetRole::Staging => "staging",
             TargetRole::NonMember => "out",
         };
         write!(f, " {place}={role}")?;
@@ -162,6 +168,8 @@ impl NemesisOperation {
                 write!(f, "slow-service {of} by {} for {}", lasts(by), lasts(time))
             }
             NemesisOperation::Decay { of, time } => write!(f, "decay {of} for {}", lasts(time)),
+            NemesisOperation::Campaign { of } => write!(f, "campaign {of}"),
+            NemesisOperation::StepDown { of } => write!(f, "step-down {of}"),
             // These concern links, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }
@@ -169,6 +177,7 @@ impl NemesisOperation {
             | NemesisOperation::SlowLink { .. }
             | NemesisOperation::Transfer { .. }
             | NemesisOperation::Change { .. }
+            | NemesisOperation::Update { .. }
             | NemesisOperation::Unreachable { .. } => Ok(()),
         }
     }
@@ -217,12 +226,14 @@ fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
             let role = match role {
                 "voter" => TargetRole::Voter,
                 "learner" => TargetRole::Learner,
+                "staging" => TargetRole::Staging,
                 "out" => TargetRole::NonMember,
                 _ => return None,
             };
             Some((place.parse().ok()?, role))
         });
-        let expected = "a member such as n3=voter, n3=learner or n3=out, forced or next";
+        let expected =
+            "a member such as n3=voter, n3=learner, n3=staging or n3=out, forced or next";
         roles.push(role.ok_or_else(|| words.expected(expected))?);
     }
     Ok(NemesisOperation::Change {
@@ -354,6 +365,12 @@ fn machine_operation(
             by: words.time("by")?,
         },
         "snapshot" => NemesisOperation::Snapshot { of: of()? },
+        "campaign" => NemesisOperation::Campaign { of: of()? },
+        "step-down" => NemesisOperation::StepDown { of: of()? },
+        "update" => NemesisOperation::Update {
+            of: words.read("a server such as n2")?,
+            priority: words.number("priority", u8::MAX.into())? as u8, // at most 255
+        },
         _ => return disk_operation(what, words),
     }))
 }
@@ -404,8 +421,8 @@ impl FromStr for NemesisOperation {
     fn from_str(line: &str) -> Result<NemesisOperation, Unreadable> {
         const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
             slow-node, slow-disk, fail-write, fail-read, rot, replace, backup, jump, freeze, \
-            transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service \
-            or decay";
+            transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service, \
+            decay, campaign, step-down or update";
         let mut words = Words::of(line);
         let operation = match words.next_word() {
             Some("noise") => noise(&mut words)?,

@@ -1,7 +1,7 @@
 //! The commands about sessions and about the cluster.
 
 use super::arguments::{Arguments, Parsed, SHOWN_BYTES, shown, syntax_error};
-use crate::resp::request::{Addressee, AdminCommand, Join, Replace, Request};
+use crate::resp::request::{Addressee, AdminCommand, Join, Move, Replace, Request};
 use crate::state::Reply;
 
 pub(crate) fn session_open(_: Arguments) -> Parsed {
@@ -17,16 +17,7 @@ pub(crate) fn status(_: Arguments) -> Parsed {
 }
 
 pub(crate) fn join(mut arguments: Arguments) -> Parsed {
-    let (node, peers) = (arguments.unsigned()?, arguments.next()?);
-    let address = std::str::from_utf8(&peers)
-        .ok()
-        .filter(|text| is_address(text));
-    let Some(peers) = address else {
-        let peers = shown(&peers, SHOWN_BYTES);
-        let message = format_args!("'{peers}' is not an address: give host:port");
-        return Err(Reply::error("ERR", message));
-    };
-    let peers = peers.to_owned();
+    let (node, peers) = (arguments.unsigned()?, address(&mut arguments)?);
     let incarnation = arguments.optional();
     let incarnation = incarnation.map(|word| incarnation_of(&word)).transpose()?;
     let replace = match arguments.option().as_deref() {
@@ -41,6 +32,31 @@ pub(crate) fn join(mut arguments: Arguments) -> Parsed {
         incarnation,
         replace,
     })))
+}
+
+pub(crate) fn move_member(mut arguments: Arguments) -> Parsed {
+    let (node, peers) = (arguments.unsigned()?, address(&mut arguments)?);
+    Ok(Request::Admin(AdminCommand::Move(Move { node, peers })))
+}
+
+pub(crate) fn campaign(_: Arguments) -> Parsed {
+    Ok(Request::Admin(AdminCommand::Campaign))
+}
+
+pub(crate) fn step_down(_: Arguments) -> Parsed {
+    Ok(Request::Admin(AdminCommand::StepDown))
+}
+
+/// An address of a server, for other servers.
+fn address(arguments: &mut Arguments) -> Result<String, Reply> {
+    let word = arguments.next()?;
+    let text = std::str::from_utf8(&word).ok();
+    let address = text.filter(|text| is_address(text));
+    address.map(str::to_owned).ok_or_else(|| {
+        let word = shown(&word, SHOWN_BYTES);
+        let message = format_args!("'{word}' is not an address: give host:port");
+        Reply::error("ERR", message)
+    })
 }
 
 /// An incarnation, as `RAFT STATUS` writes it.

@@ -184,6 +184,10 @@ impl Nodes {
                 | Action::Read { .. }
                 | Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
+                | Action::Campaigning { .. }
+                | Action::SteppedDown { .. }
+                | Action::Reconfigured { .. }
+                | Action::Overdue(_)
                 | Action::MembershipChanged { .. }
                 | Action::ReadEntries { .. } => {}
                 Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {}
