@@ -163,6 +163,7 @@
 //! | Pre-Vote (thesis 9.6) | `Raft::request_pre_votes`, `Raft::pre_vote` in `pre_vote.rs` |
 //! | election priority | `Raft::draw_timeout`, `Raft::hand_over_by_priority` in `priority.rs` |
 //! | limits that differ between nodes | `limits.rs` |
+//! | rolling upgrades: what all members read, and what may be written | `upgrade.rs`; on the wire: [`wire`] |
 //! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
 //! How a message becomes bytes is left out: [`wire`] is one encoding, and a driver may use another.
@@ -193,9 +194,11 @@ mod election;
 mod entries;
 mod error;
 mod event;
+mod faulted;
 mod handover;
 mod incarnation;
 mod leader;
+mod level;
 mod limits;
 mod log;
 mod membership;
@@ -228,6 +231,7 @@ pub mod trace;
 mod transfer;
 mod transitions;
 mod types;
+mod upgrade;
 mod vote_request;
 mod vote_retry;
 mod window;
@@ -248,6 +252,7 @@ pub use event::{
     SnapshotWriteFailed,
 };
 pub use incarnation::ForeignIncarnation;
+pub use level::Level;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,

@@ -38,6 +38,7 @@ impl Raft {
         self.hand_over_by_priority(actions);
         self.expire_departures();
         self.name_incarnations(actions);
+        self.raise_level(actions);
         if matches!(&self.role, Role::Leader(leader) if leader.deadline() <= self.now) {
             self.send_due(actions);
         }

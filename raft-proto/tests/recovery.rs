@@ -29,7 +29,9 @@ fn with_snapshot(term: u64, last: EntryId, list: &[(u64, u64, &str)]) -> Recover
 fn error(config: &Config, recovered: Recovered) -> RecoveryError {
     match Raft::new(config.clone(), recovered).unwrap_err() {
         StartError::Recovery(error) => error,
-        StartError::Config(error) => unreachable!("the config is valid: {error}"),
+        error @ (StartError::Config(_) | StartError::LevelTooLow { .. }) => {
+            unreachable!("the config is valid: {error}")
+        }
     }
 }
 
@@ -261,7 +263,7 @@ fn a_snapshot_without_voters_is_refused() {
 fn stored_membership(voters: &[u64]) -> Membership {
     let voters = voters.iter().copied().map(NodeId);
     let voters: Vec<Member> = voters.map(Member::voter).collect();
-    let stored = (voters, None::<HistoryId>);
+    let stored = (voters, None::<HistoryId>, Level::ZERO);
     postcard::from_bytes(&postcard::to_allocvec(&stored).unwrap()).unwrap()
 }
 

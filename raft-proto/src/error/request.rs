@@ -2,6 +2,7 @@
 //! next.
 
 use super::fault::Fault;
+use crate::level::Level;
 use crate::types::{Incarnation, Index, NodeId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
@@ -243,6 +244,17 @@ pub enum ChangeError {
     /// The node is to become a voter and has not been heard, so its incarnation is not known.
     #[error("{0} has not been heard yet; wait until it has, or name its incarnation")]
     UnknownIncarnation(NodeId),
+    /// The node is to become a voter and does not read the level in force (`upgrade.rs`). Start it with
+    /// a release that does.
+    #[error("{node} reads level {own}, and the cluster writes at {needed}: upgrade it first")]
+    LevelTooLow {
+        /// The node.
+        node: NodeId,
+        /// What it reads.
+        own: Level,
+        /// The level in force.
+        needed: Level,
+    },
     /// The configuration is as wanted already.
     #[error("nothing changes: the configuration is so already")]
     NothingChanges,
