@@ -324,6 +324,7 @@ fn attempt_error(error: RequestError<ChangeError>) -> AttemptError {
             | ChangeError::UnknownNode(_)
             | ChangeError::InvalidRole(_)
             | ChangeError::OtherIncarnation { .. }
+            | ChangeError::LevelTooLow { .. }
             | ChangeError::NothingChanges
             | ChangeError::TooLarge { .. }
             | ChangeError::LogFull => AttemptError::Never(reason),

@@ -1,8 +1,10 @@
 //! The status of a server (`RAFT STATUS`), as JSON.
 
 mod disks;
+mod levels;
 
 pub use disks::{DiskStatus, ForeignDisk};
+pub use levels::LevelStatus;
 
 use super::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -51,12 +53,17 @@ pub struct NodeStatus {
     /// Which disks speak under the members' numbers.
     #[serde(default)]
     pub disks: DiskStatus,
+    /// The release level in force, and of the server.
+    #[serde(default)]
+    pub levels: LevelStatus,
 }
 
 impl NodeStatus {
-    /// What an operator has to know about the disks of the cluster, and what to do: a line each.
+    /// What an operator has to know about the cluster, and what to do: a line each.
     pub fn warnings(&self) -> Vec<String> {
-        self.disks.warnings(self.node, self.leader, &self.members)
+        let mut warnings = self.disks.warnings(self.node, self.leader, &self.members);
+        warnings.extend(self.levels.warning());
+        warnings
     }
 }
 
