@@ -99,6 +99,8 @@ kinds! {
     Decay "decay",
     /// Nodes have differing limits.
     Limits "limits",
+    /// Servers run two releases, and restarts upgrade or downgrade them.
+    Upgrade "upgrade",
 }
 
 impl fmt::Display for FaultKind {

@@ -247,7 +247,8 @@ impl Nemesis {
             | FaultKind::Return
             | FaultKind::Seeds
             | FaultKind::Decay
-            | FaultKind::Limits => self.crash(at),
+            | FaultKind::Limits
+            | FaultKind::Upgrade => self.crash(at),
         })
     }
 
