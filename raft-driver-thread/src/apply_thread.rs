@@ -153,6 +153,9 @@ impl<M: StateMachine> Applier<M> {
         let machine = &mut self.machine;
         let _within = tracing::debug_span!("apply", entries = entries.len()).entered();
         StateMachineFailed::catch(|| machine.apply(Commands::new(entries), &mut answers))?;
+        if let Some(failure) = StateMachineFailed::catch(|| machine.failure())? {
+            return Err(StateMachineFailed(failure));
+        }
         let commands = Commands::new(entries).count();
         if answers.len() != commands {
             let given = answers.len();

@@ -3,8 +3,8 @@
 use crate::error::StopReason;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{
-    Action, ForeignIncarnation, Incarnation, Index, Membership, NodeId, Raft, Rejection, RoleKind,
-    Term,
+    Action, ForeignIncarnation, Incarnation, Index, Level, Membership, NodeId, Raft, Rejection,
+    RoleKind, Term,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,8 @@ pub struct NodeState {
     pub commit_index: Index,
     /// lastApplied.
     pub applied_index: Index,
+    /// The level in force: what all members read ([`Raft::level`]).
+    pub level: Level,
 }
 
 /// Something that changed at a node.
@@ -214,5 +216,6 @@ fn state_of(raft: &Raft) -> NodeState {
         leader: raft.leader(),
         commit_index: raft.commit_index(),
         applied_index: raft.applied_index(),
+        level: raft.level(),
     }
 }

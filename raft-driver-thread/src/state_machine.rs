@@ -29,6 +29,17 @@ pub trait StateMachine: Send + 'static {
     /// node stops if the number of answers is another.
     fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<Self::Answer>);
 
+    /// Why the service cannot go on, if so. Asked after each [`apply`](StateMachine::apply), before
+    /// anybody gets its answers: the node then stops, and says this
+    /// ([`StopReason::StateMachine`](crate::StopReason::StateMachine)).
+    ///
+    /// A command of a release that this one does not read is such a reason: a node that skipped it
+    /// would hold another state than the others. It cannot come up where the
+    /// [level](crate::NodeState::level) is kept to.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// The state as it is now. No command is applied during this call: it should be fast.
     fn snapshot(&mut self) -> Self::Snapshot;
 

@@ -88,6 +88,7 @@ fn delivery(from: NodeId, term: u64) -> Delivery {
         from,
         incarnation,
         message,
+        unknown_bytes: 0,
     })
 }
 

@@ -4,9 +4,10 @@
 
 mod support;
 
-use raft_driver_thread::inbox::{Deliveries, inbox};
+use raft_driver_thread::inbox::{Deliveries, Delivery, inbox};
+use raft_driver_thread::raft_proto::wire::{self, Envelope, Received};
 use raft_driver_thread::raft_proto::{
-    ClusterId, Config, Member, Membership, Message, NodeId, Start, Term, TimeoutNow,
+    ClusterId, Config, GroupId, Member, Membership, Message, NodeId, Start, Term, TimeoutNow,
 };
 use raft_driver_thread::transport::Transport;
 use raft_driver_thread::transport::tcp::{
@@ -96,6 +97,39 @@ fn a_sender_with_nothing_to_say_says_so() {
         connection.read_exact(&mut length).unwrap();
         assert_eq!(length, [0; 4]);
     }
+}
+
+#[test]
+fn what_a_newer_peer_says_that_is_not_known_is_left_out_and_its_connection_stays() {
+    let (transport, deliveries) = node(options());
+    let mut newer = TcpStream::connect(transport.local_address()).unwrap();
+    newer.set_read_timeout(Some(TIMEOUT)).unwrap();
+    newer.write_all(&hello(2, 1)).unwrap();
+    newer.read_exact(&mut [0]).unwrap();
+    let (cluster_id, group_id) = (ClusterId(7), GroupId(0));
+    let envelope = Envelope {
+        cluster_id,
+        group_id,
+        from: NodeId(2),
+        to: NodeId(1),
+        incarnation: None,
+    };
+    let mut with_a_field = wire::encode(&envelope, &message()).to_vec();
+    with_a_field.extend_from_slice(b"more");
+    let of_another_kind = vec![wire::VERSION, 7, 0, 2, 1, 0x2a, 9, 9];
+    for frame in [of_another_kind, with_a_field] {
+        let length = u32::try_from(frame.len()).unwrap().to_le_bytes();
+        newer.write_all(&length).unwrap();
+        newer.write_all(&frame).unwrap();
+    }
+    let received = Received {
+        from: NodeId(2),
+        incarnation: None,
+        message: message(),
+        unknown_bytes: 4,
+    };
+    let delivery = deliveries.next(TIMEOUT);
+    assert_eq!(delivery, Some(Delivery::Message(received)));
 }
 
 #[test]

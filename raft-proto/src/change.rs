@@ -88,6 +88,7 @@ impl Raft {
         if target.voters().next().is_none() {
             return Err(ChangeError::NoVoters);
         }
+        self.check_levels(current, &target)?;
         if change.readiness == Readiness::Checked {
             let new_voters = target.voters().filter(|id| !current.is_voter(*id));
             for node in new_voters {

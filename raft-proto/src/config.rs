@@ -1,6 +1,7 @@
 //! A node's settings, given once at its start.
 
 use crate::error::ConfigError;
+use crate::level::Level;
 use crate::membership::{Member, Membership};
 use crate::run::ENTRY_OVERHEAD;
 use crate::types::{ClusterId, GroupId, Incarnation, NodeId};
@@ -63,6 +64,15 @@ pub struct Config {
     /// The founding entry takes index 1, also with [`LeaderNoop::Off`]. Set it on all nodes or on
     /// none.
     pub incarnation: Option<Incarnation>,
+    /// What this node reads. The cluster writes what all members read, and no more
+    /// ([`Raft::level`](crate::Raft::level)): a program raises the service's part with each release
+    /// whose commands or snapshots the release before it does not read. Lower than that, it holds
+    /// the cluster back, so that members can go back to the older release. A node whose log or
+    /// leader needs more than this does not start, or faults.
+    ///
+    /// When all members read more than before, the leader appends an entry that says so, also with
+    /// [`LeaderNoop::Off`]. Default [`Level::ZERO`], which appends none.
+    pub level: Level,
     /// Its election timeouts are drawn from this seed and the node id. Give a fresh one at each
     /// start; a fixed one makes runs repeatable.
     pub seed: u64,
@@ -240,6 +250,7 @@ impl Config {
             node_id,
             start,
             incarnation: None,
+            level: Level::ZERO,
             seed,
             election_timeout_min: Duration::from_millis(500),
             election_timeout_max: Duration::from_millis(1000),
@@ -275,6 +286,12 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.cluster_id.0 == 0 {
             return Err(ConfigError::NoClusterId);
+        }
+        if self.level.core > Level::CORE {
+            return Err(ConfigError::LimitTooGreat {
+                name: "level.core",
+                most: u64::from(Level::CORE),
+            });
         }
         self.validate_voters()?;
         self.validate_times()?;

@@ -169,6 +169,7 @@
 //! | limits that differ between nodes | `limits.rs` |
 //! | settings that change while a node runs | `Raft::reconfigure_node` in `reconfigure.rs` |
 //! | what the driver has forgotten | `Raft::waits_for` in `waits.rs` |
+//! | rolling upgrades: what all members read, and what may be written | `upgrade.rs`; on the wire: [`wire`] |
 //! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
 //! How a message becomes bytes is left out: [`wire`] is one encoding, and a driver may use another.
@@ -205,6 +206,7 @@ pub mod guide;
 mod handover;
 mod incarnation;
 mod leader;
+mod level;
 mod limits;
 mod lockstep;
 mod log;
@@ -242,6 +244,7 @@ mod trace_requests;
 mod transfer;
 mod transitions;
 mod types;
+mod upgrade;
 mod vote_request;
 mod vote_retry;
 mod waiting;
@@ -266,6 +269,7 @@ pub use event::{
 pub use fate::Fate;
 pub use incarnation::ForeignIncarnation;
 pub use lockstep::Lockstep;
+pub use level::Level;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,

@@ -32,6 +32,7 @@ impl Config {
         MessageLimits {
             max_entry_bytes: self.max_entry_bytes,
             max_payload_bytes: Limits::for_config(self).max_payload_bytes(),
+            level: self.level,
         }
     }
 }

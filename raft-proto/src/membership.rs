@@ -5,6 +5,7 @@
 //! old configuration, some only in the new one, and every decision needs a majority of each (see
 //! `quorum.rs`). The rules by which configurations follow each other are in `change.rs`.
 
+use crate::level::Level;
 use crate::types::{HistoryId, Incarnation, NodeId};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -146,6 +147,8 @@ pub struct Membership {
     members: Vec<Member>,
     /// The founding of the log in which it stands; `None` without incarnations.
     history: Option<HistoryId>,
+    /// What all members read. The last field: what later releases add stands behind it.
+    level: Level,
 }
 
 impl Membership {
@@ -162,21 +165,38 @@ impl Membership {
         let mut members: Vec<Member> = members.into_iter().collect();
         members.sort_by_key(|member| member.id);
         members.dedup_by_key(|member| member.id);
-        let history = None;
-        Membership { members, history }
+        Membership {
+            members,
+            ..Membership::default()
+        }
     }
 
     /// Becomes equal to `other`, in the memory that it has.
     pub(crate) fn copy_from(&mut self, other: &Membership) {
         self.members.clone_from(&other.members);
         self.history = other.history;
+        self.level = other.level;
     }
 
-    /// The configuration with these members, in the same history.
+    /// The configuration with these members, in the same history, at the same level.
     pub(crate) fn with_members(&self, members: impl IntoIterator<Item = Member>) -> Membership {
         Membership {
             history: self.history,
+            level: self.level,
             ..Membership::of(members)
+        }
+    }
+
+    /// A configuration that came from outside, whose members may be in any order.
+    pub(crate) fn received(
+        members: Vec<Member>,
+        history: Option<HistoryId>,
+        level: Level,
+    ) -> Membership {
+        Membership {
+            members,
+            history,
+            level,
         }
     }
 
@@ -192,6 +212,19 @@ impl Membership {
     /// [incarnations](crate::Config::incarnation), and before the cluster is founded.
     pub fn history(&self) -> Option<HistoryId> {
         self.history
+    }
+
+    /// The same at this level. The leader raises the level by itself; a tool that continues a
+    /// cluster by force keeps the one that was in force.
+    #[must_use]
+    pub fn with_level(self, level: Level) -> Membership {
+        Membership { level, ..self }
+    }
+
+    /// What all members read: what is written after this configuration needs no higher level. It
+    /// never falls from one configuration to the next.
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// The members, in the order of their ids.
@@ -306,10 +339,11 @@ impl Membership {
     pub(crate) fn encoded_len(&self) -> u64 {
         let member = |member: &Member| 10 + 1 + 2 + 5 + member.context.len() as u64;
         let members = 10 + self.members.iter().map(member).sum::<u64>();
-        if !self.names_storages() {
+        let level = if self.level == Level::ZERO { 0 } else { 10 };
+        if !self.names_storages() && level == 0 {
             return members;
         }
-        members + 11 + 10 + 11 * self.members.len() as u64
+        members + 11 + 10 + 11 * self.members.len() as u64 + level
     }
 
     /// Whether it has a history, or names a member's storage.
@@ -319,18 +353,23 @@ impl Membership {
     }
 
     /// The payload of an entry of the kind [`Membership`](crate::EntryKind::Membership), as
-    /// [`Membership::decode`] reads it: the members, and after them the history and the
-    /// incarnations, if there are any. A release that knows no incarnations reads the members of a
-    /// cluster that has none.
+    /// [`Membership::decode`] reads it: the members; then the incarnations and the history, if there
+    /// are any or a level follows; then the level, if it is not 0.
     pub fn encode(&self) -> Bytes {
         let members: Vec<EncodedMember> = self.members.iter().map(EncodedMember::of).collect();
         // Writing to memory cannot fail, and every part has a known length.
         #[allow(clippy::expect_used)]
         let mut bytes = postcard::to_extend(&members, Vec::new()).expect("members can be encoded");
-        if self.names_storages() {
+        let has_level = self.level != Level::ZERO;
+        if self.names_storages() || has_level {
             let storages = Storages::of(self);
             #[allow(clippy::expect_used)] // As above.
             let more = postcard::to_extend(&storages, bytes).expect("storages can be encoded");
+            bytes = more;
+        }
+        if has_level {
+            #[allow(clippy::expect_used)] // As above.
+            let more = postcard::to_extend(&self.level, bytes).expect("a level can be encoded");
             bytes = more;
         }
         Bytes::from(bytes)
@@ -338,6 +377,9 @@ impl Membership {
 
     /// The membership in the payload of an entry of the kind
     /// [`Membership`](crate::EntryKind::Membership); `None` if the payload is damaged.
+    ///
+    /// At a level whose [core](Level::core) part is above [`Level::CORE`], more may follow that this
+    /// release does not know; no node goes on with such a configuration.
     pub fn decode(payload: &[u8]) -> Option<Membership> {
         // A count beyond the payload's length allocates nothing.
         let counted = |bytes: &[u8]| {
@@ -350,23 +392,40 @@ impl Membership {
         counted(payload)?;
         let (members, rest) = postcard::take_from_bytes::<Vec<EncodedMember>>(payload).ok()?;
         let none = Storages::none(members.len());
-        let storages = if rest.is_empty() {
-            none
+        let (storages, level) = if rest.is_empty() {
+            (none, Level::ZERO)
         } else {
             counted(rest)?;
             let (storages, rest) = postcard::take_from_bytes::<Storages>(rest).ok()?;
-            let fits = storages.incarnations.len() == members.len();
+            if storages.incarnations.len() != members.len() {
+                return None;
+            }
             // There is one encoding of each configuration.
-            (rest.is_empty() && fits && storages != none).then_some(storages)?
+            match decode_level(rest)? {
+                Level::ZERO if storages == none => return None,
+                level => (storages, level),
+            }
         };
         let members = members.into_iter().zip(storages.incarnations);
         let membership = Membership {
             members: members.map(EncodedMember::with_incarnation).collect(),
             history: storages.history,
+            level,
         };
         let sound = !membership.is_empty() && membership.is_well_formed();
         sound.then_some(membership)
     }
+}
+
+/// The end of a configuration's payload: nothing, or its level.
+fn decode_level(rest: &[u8]) -> Option<Level> {
+    if rest.is_empty() {
+        return Some(Level::ZERO);
+    }
+    let (level, rest) = postcard::take_from_bytes::<Level>(rest).ok()?;
+    // Only a later release writes more.
+    let is_whole = rest.is_empty() || level.core > Level::CORE;
+    (is_whole && level != Level::ZERO).then_some(level)
 }
 
 /// A member as the payload of an entry has it.
@@ -442,6 +501,10 @@ impl fmt::Display for Membership {
             }
             f.write_str(mark)?;
         }
-        f.write_str("}")
+        f.write_str("}")?;
+        if self.level == Level::ZERO {
+            return Ok(());
+        }
+        write!(f, " level {}", self.level)
     }
 }

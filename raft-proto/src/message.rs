@@ -3,6 +3,7 @@
 
 use crate::checksum::Checksum;
 use crate::entries::Entries;
+use crate::level::Level;
 use crate::membership::Membership;
 use crate::types::{EntryId, HistoryId, Incarnation, Index, Term};
 use alloc::boxed::Box;
@@ -356,7 +357,7 @@ pub struct AppendEntriesReply {
     pub limits: Option<MessageLimits>,
 }
 
-/// How long the commands are that a node takes, and the messages.
+/// What a node takes: how long commands and messages, and up to which level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MessageLimits {
     /// The longest command: [`max_entry_bytes`](crate::Config::max_entry_bytes). A leader accepts
@@ -365,6 +366,8 @@ pub struct MessageLimits {
     /// The longest contents of a message: the entries of an AppendEntries with their overhead, or
     /// the data of a chunk. A leader sends no more.
     pub max_payload_bytes: u64,
+    /// What it reads: [`level`](crate::Config::level).
+    pub level: Level,
 }
 
 /// How the follower's log compared with the leader's.

@@ -119,6 +119,10 @@ impl Raft {
     pub fn new(mut config: Config, recovered: Recovered) -> Result<Raft, StartError> {
         config.validate()?;
         let initial = recovered.initial_state(&config)?;
+        let (needed, own) = (initial.configurations.membership().level(), config.level);
+        if !own.reads(needed) {
+            return Err(StartError::LevelTooLow { needed, own });
+        }
         // The storage says which one it is.
         config.incarnation = initial.incarnation;
         let last = initial.log.last().index;
@@ -188,7 +192,12 @@ impl Raft {
                 from,
                 incarnation,
                 message,
-            } => self.receive(from, incarnation, message, actions),
+            } => {
+                self.receive(from, incarnation, message, actions);
+                if self.fault.is_some() {
+                    return;
+                }
+            }
             Input::Propose { id, commands } => self.propose(id, commands, actions),
             Input::Persisted { seq } => self.persisted(seq, actions),
             Input::PersistFailed { seq } => return self.persist_failed(seq, actions),
@@ -267,7 +276,7 @@ impl Raft {
         self.forward_reads(actions);
     }
 
-    fn check_issued(&self, seq: Seq) -> Result<(), Refusal> {
+    pub(crate) fn check_issued(&self, seq: Seq) -> Result<(), Refusal> {
         let last = self.writes.issued();
         if seq == Seq(0) || seq > last {
             return Err(Refusal::UnknownWrite { seq, last });
@@ -308,21 +317,6 @@ impl Raft {
                 }
             }
         }
-    }
-
-    /// A write failed. It and all later writes must be taken as lost. So this instance ends here,
-    /// in every role, and a new one finds out what the storage holds.
-    fn persist_failed(&mut self, seq: Seq, actions: &mut Vec<Action>) {
-        if let Err(reason) = self.check_issued(seq) {
-            return actions.push(Action::Refused { reason });
-        }
-        let reason = Fault::WriteFailed { seq };
-        self.end_reads(ReadError::Faulted(reason), actions);
-        self.become_follower(None, actions);
-        self.fail_handover(TransferError::Faulted(reason), actions);
-        self.fault = Some(reason);
-        self.wake_at = Time::NEVER;
-        actions.push(Action::Faulted { reason });
     }
 
     fn applied(&mut self, index: Index, actions: &mut Vec<Action>) {

@@ -39,6 +39,7 @@ impl Raft {
         self.expire_departures();
         self.name_incarnations(actions);
         self.promote_staging(actions);
+        self.raise_level(actions);
         if matches!(&self.role, Role::Leader(leader) if leader.deadline() <= self.now) {
             self.send_due(actions);
         }

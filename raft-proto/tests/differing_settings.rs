@@ -478,6 +478,7 @@ fn an_append_is_no_longer_than_its_receiver_takes() {
         limits: Some(MessageLimits {
             max_entry_bytes: 1000,
             max_payload_bytes: 300,
+            level: Level::ZERO,
         }),
     };
     cluster.receive(1, 2, Message::AppendEntriesReply(reply));

@@ -68,6 +68,7 @@ fn a_peer_that_says_that_it_takes_nothing_is_not_believed() {
             limits: Some(MessageLimits {
                 max_entry_bytes,
                 max_payload_bytes,
+                level: Level::ZERO,
             }),
         });
         let actions = cluster.receive(1, 3, reply);

@@ -261,7 +261,7 @@ fn a_snapshot_without_voters_is_refused() {
 fn stored_membership(voters: &[u64]) -> Membership {
     let voters = voters.iter().copied().map(NodeId);
     let voters: Vec<Member> = voters.map(Member::voter).collect();
-    let stored = (voters, None::<HistoryId>);
+    let stored = (voters, None::<HistoryId>, Level::ZERO);
     postcard::from_bytes(&postcard::to_allocvec(&stored).unwrap()).unwrap()
 }
 

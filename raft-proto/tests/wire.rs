@@ -8,7 +8,7 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use raft_proto::wire::{self, DecodeError, Envelope};
+use raft_proto::wire::{self, DecodeError, Envelope, Receiver};
 use raft_proto::*;
 use support::frames::*;
 
@@ -53,13 +53,19 @@ fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
     ]
 }
 
+fn level() -> impl Strategy<Value = Level> {
+    let level = prop_oneof![Just((0, 0)), any::<(u32, u32)>()];
+    level.prop_map(|(core, service)| Level { core, service })
+}
+
 fn limits() -> impl Strategy<Value = Option<MessageLimits>> {
-    let limits = (any_number(), any_number()).prop_map(|(max_entry_bytes, max_payload_bytes)| {
-        MessageLimits {
+    let limits = (any_number(), any_number(), level()).prop_map(
+        |(max_entry_bytes, max_payload_bytes, level)| MessageLimits {
             max_entry_bytes,
             max_payload_bytes,
-        }
-    });
+            level,
+        },
+    );
     option::of(limits)
 }
 
@@ -110,9 +116,9 @@ fn member() -> impl Strategy<Value = Member> {
 fn install_snapshot() -> impl Strategy<Value = Message> {
     let numbers = (any_number(), any_number(), any_number(), any::<u32>());
     let members = (vec(member(), 0..9), option::of(any_number()));
-    (numbers, id(), members, vec(any::<u8>(), 0..200)).prop_map(
-        |((term, offset, size, checksum), last, (members, history), data)| {
-            let membership = Membership::of(members);
+    (numbers, id(), members, level(), vec(any::<u8>(), 0..200)).prop_map(
+        |((term, offset, size, checksum), last, (members, history), level, data)| {
+            let membership = Membership::of(members).with_level(level);
             let membership = match history {
                 Some(history) => membership.with_history(HistoryId(history)),
                 None => membership,
@@ -293,10 +299,19 @@ proptest! {
     }
 
     #[test]
-    fn every_appended_byte_is_refused(message in message(), extra in vec(any::<u8>(), 1..9)) {
-        let count = extra.len() as u64;
-        let frame = [frame(&message), extra].concat();
-        prop_assert_eq!(decode_error(frame), DecodeError::TrailingBytes { count });
+    fn fields_that_a_later_release_adds_are_left_unread(
+        message in message(),
+        extra in vec(any::<u8>(), 1..9),
+    ) {
+        let mut frame = Vec::new();
+        wire::encode_header_into(&mut frame, &envelope(), &message);
+        frame.extend_from_slice(&extra);
+        for payload in wire::payloads(&message) {
+            frame.extend_from_slice(payload);
+        }
+        let received = Receiver::new(&config(2)).accept(frame.into()).unwrap();
+        prop_assert_eq!(received.message, message);
+        prop_assert_eq!(received.unknown_bytes, extra.len() as u64);
     }
 
     #[test]
@@ -422,9 +437,24 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
         limits: Some(MessageLimits {
             max_entry_bytes: 300,
             max_payload_bytes: 7,
+            level: Level::ZERO,
         }),
     });
     assert_eq!(frame(&reply), raw(&[3, 3, 2, 9, 1, 0xac, 2, 7]));
+    let reply = Message::AppendEntriesReply(AppendEntriesReply {
+        term: Term(3),
+        outcome: AppendOutcome::Stale,
+        round: 9,
+        limits: Some(MessageLimits {
+            max_entry_bytes: 300,
+            max_payload_bytes: 7,
+            level: Level {
+                core: 1,
+                service: 300,
+            },
+        }),
+    });
+    assert_eq!(frame(&reply), raw(&[3, 3, 2, 9, 3, 0xac, 2, 7, 1, 0xac, 2]));
 }
 
 #[test]
@@ -454,6 +484,27 @@ fn the_bytes_of_version_1_for_snapshots_never_change() {
         b"ab",
     ];
     assert_eq!(frame(&chunk(b"ab")), raw(&expected.concat()));
+    let Message::InstallSnapshot(mut chunk) = chunk(b"ab") else {
+        panic!("a chunk");
+    };
+    let membership = chunk.snapshot.membership;
+    let with_level = membership.clone().with_level(Level::of_service(300));
+    chunk.snapshot.membership = with_level.clone();
+    let more = [
+        &expected[..2].concat()[..],
+        &[2, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0xac, 2],
+        b"ab",
+    ];
+    let message = Message::InstallSnapshot(chunk.clone());
+    assert_eq!(frame(&message), raw(&more.concat()));
+    chunk.snapshot.membership = with_level.with_history(HistoryId(9));
+    let more = [
+        &expected[..2].concat()[..],
+        &[2, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 3, 9, 0, 0xac, 2],
+        b"ab",
+    ];
+    let message = Message::InstallSnapshot(chunk);
+    assert_eq!(frame(&message), raw(&more.concat()));
 
     let outcomes = [
         (

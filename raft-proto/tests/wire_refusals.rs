@@ -55,9 +55,21 @@ fn a_number_beyond_64_bits_is_refused() {
 }
 
 #[test]
-fn an_unknown_kind_is_refused() {
+fn a_message_of_an_unknown_kind_is_no_reason_to_close_the_connection() {
+    for kind in [11, 0x0f, 0x13, 0x20, 0xff_u8] {
+        let error = decode_error(raw(&[kind, 1, 2, 3]));
+        assert_eq!(error, DecodeError::UnknownMessage { kind });
+        assert!(error.is_newer());
+        let received = Receiver::new(&config(2)).accept(raw(&[kind]).into());
+        assert!(received.unwrap_err().is_newer());
+    }
+    let of_another_version = [&[2][..], &raw(&[11])[1..]].concat();
+    assert!(!decode_error(of_another_version).is_newer());
+}
+
+#[test]
+fn an_unknown_variant_or_kind_of_entry_is_refused() {
     let unknown = |field| DecodeError::UnknownKind { field };
-    assert_eq!(decode_error(raw(&[11])), unknown("message kind"));
     assert_eq!(decode_error(raw(&[1, 3, 2])), unknown("RequestVoteReply"));
     assert_eq!(
         decode_error(raw(&[3, 3, 4, 0])),
@@ -174,6 +186,7 @@ fn a_message_for_this_node_is_accepted() {
         from: NodeId(1),
         incarnation: None,
         message: heartbeat(),
+        unknown_bytes: 0,
     };
     assert_eq!(accepted, Ok(received));
 }
@@ -184,7 +197,7 @@ fn a_message_for_another_cluster_group_or_node_is_refused() {
     let receiver = Receiver::new(&config(2));
     let refused = |envelope: Envelope| {
         let mut frame = wire::encode(&envelope, &heartbeat()).to_vec();
-        frame.push(0); // No message either, but the addressee is checked first.
+        frame.truncate(frame.len() - 1); // No message either, but the addressee is checked first.
         receiver.accept(Bytes::from(frame)).unwrap_err()
     };
     let error = refused(Envelope {
@@ -215,7 +228,9 @@ fn a_message_for_another_cluster_group_or_node_is_refused() {
     let error = refused(envelope());
     assert_eq!(
         error,
-        ReceiveError::Decode(DecodeError::TrailingBytes { count: 1 })
+        ReceiveError::Decode(DecodeError::Truncated {
+            field: "number of runs"
+        })
     );
 }
 

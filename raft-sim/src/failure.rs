@@ -67,6 +67,16 @@ pub enum Failure {
         /// Why.
         reason: ReceiveError,
     },
+    /// A frame of a newer release was read with other bytes left unread than that added.
+    #[error("{node} left {unknown} bytes of a frame of {from} unread")]
+    Unread {
+        /// The receiver.
+        node: NodeId,
+        /// The sender.
+        from: NodeId,
+        /// How many bytes.
+        unknown: u64,
+    },
     /// A service got a snapshot that no service wrote.
     #[error("{node} got {reason}")]
     Snapshot {
@@ -168,6 +178,7 @@ impl Failure {
             Failure::Faulted { .. } => "a fault without a failed write",
             Failure::Process { .. } => "the contract of storage is broken",
             Failure::Frame { .. } => "a frame cannot be read",
+            Failure::Unread { .. } => "a frame is not read to its end",
             Failure::Snapshot { .. } => "a snapshot is not what a service wrote",
             Failure::NoSnapshot { .. } => "a snapshot is not there",
             Failure::NotLive { .. } => "liveness",

@@ -102,6 +102,8 @@ kinds! {
     /// The operator lets nodes campaign, leaders step down, learners become voters by themselves, and
     /// members change their priorities.
     ByHand "by-hand",
+    /// Servers run two releases, and restarts upgrade or downgrade them.
+    Upgrade "upgrade",
 }
 
 impl fmt::Display for FaultKind {

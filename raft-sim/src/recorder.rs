@@ -228,7 +228,10 @@ impl Observer for Recorder {
                 Action::Faulted {
                     reason: Fault::WriteFailed { .. },
                 } => self.counts.failed_writes += 1,
-                Action::Persist(_)
+                Action::Faulted {
+                    reason: Fault::LevelTooLow { .. },
+                }
+                | Action::Persist(_)
                 | Action::Apply { .. }
                 | Action::ReadSnapshot { .. }
                 | Action::WriteSnapshot { .. }

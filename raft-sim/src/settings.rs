@@ -3,9 +3,10 @@
 
 use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
+use crate::release::Releases;
 use core::time::Duration;
 use raft_proto::{
-    CheckQuorum, ClusterId, Config, LeaderNoop, Lease, Member, NodeId, PreVoting, Start,
+    CheckQuorum, ClusterId, Config, LeaderNoop, Lease, Level, Member, NodeId, PreVoting, Start,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,9 @@ pub struct Settings {
     /// change of the config; those left out have those of `core`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<NodeLimits>,
+    /// Which releases the servers run. Left out: one.
+    #[serde(default, skip_serializing_if = "Releases::are_equal")]
+    pub releases: Releases,
     /// The cores' config, where it differs from the defaults.
     pub core: CoreSettings,
     /// How messages travel.
@@ -236,12 +240,18 @@ impl Settings {
         }
     }
 
+    fn place_of(&self, id: NodeId) -> usize {
+        place_of(id, self.servers().max(1) as usize)
+    }
+
     fn limits_of(&self, id: NodeId) -> NodeLimits {
-        let place = place_of(id, self.servers().max(1) as usize);
-        self.limits.get(place).copied().unwrap_or(NodeLimits {
-            max_entry_bytes: self.core.max_entry_bytes,
-            max_append_bytes: self.core.max_append_bytes,
-        })
+        self.limits
+            .get(self.place_of(id))
+            .copied()
+            .unwrap_or(NodeLimits {
+                max_entry_bytes: self.core.max_entry_bytes,
+                max_append_bytes: self.core.max_append_bytes,
+            })
     }
 
     /// The config of the node `id` as it starts.
@@ -251,6 +261,7 @@ impl Settings {
         let limits = self.limits_of(id);
         config.max_entry_bytes = limits.max_entry_bytes;
         config.max_append_bytes = limits.max_append_bytes;
+        config.level = Level::of_service(self.releases.first_in(self.place_of(id)));
         config.max_waiting_reads = core.max_waiting_reads;
         config.max_transfer_log_bytes = core.max_transfer_log_bytes;
         config.election_timeout_min = core.election_timeout_min.0;
@@ -309,6 +320,9 @@ impl Settings {
         }
         if self.disk.parallel_syncs == 0 {
             return Err("disk: at least one sync at a time".into());
+        }
+        if self.releases.first.iter().any(|it| *it > Releases::NEWER) {
+            return Err("releases: each is 0, the older one, or 1, the newer".into());
         }
         if self.service.saves_every == Some(0) {
             return Err("service: it saves its state after at least one entry".into());

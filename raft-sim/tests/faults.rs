@@ -9,6 +9,7 @@ use raft_sim::coverage::CoverageMark;
 use raft_sim::draw::Draft;
 use raft_sim::features::Features;
 use raft_sim::intensity::{FaultKind, Override, OverrideError, Overrides};
+use raft_sim::release::Releases;
 use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
@@ -280,6 +281,28 @@ fn nothing_happens_in_a_run_without_faults() {
         assert_eq!(draft.schedule().nemesis, []);
         assert_eq!(draft.script().nemesis.count(), 0);
     }
+}
+
+#[test]
+fn servers_of_two_releases_run_together() {
+    happens_alone(FaultKind::Upgrade, hits(CoverageMark::NewerMessage));
+    // Three servers of these releases, whose processes are killed.
+    let marked = |first: &[u32], changes: u32, mark: CoverageMark| {
+        let runs = (0..SEEDS).map(|seed| {
+            let mut schedule = schedule(&[FaultKind::Kill], seed);
+            let first = first.to_vec();
+            schedule.settings.releases = Releases { first, changes };
+            let report = run::try_schedule(&schedule);
+            assert!(report.passed(), "{report}");
+            report.coverage.count(mark)
+        });
+        runs.sum::<u64>()
+    };
+    assert!(marked(&[1, 1, 1], 0, CoverageMark::LevelRaised) > 0);
+    assert_eq!(marked(&[0, 1, 1], 0, CoverageMark::LevelRaised), 0);
+    assert!(marked(&[0, 0, 1], 1_000, CoverageMark::Upgraded) > 0);
+    assert!(marked(&[0, 0, 1], 1_000, CoverageMark::Downgraded) > 0);
+    assert_eq!(marked(&[0, 0, 1], 0, CoverageMark::Upgraded), 0);
 }
 
 #[test]

@@ -24,6 +24,10 @@ fn any_membership(u: &mut Unstructured<'_>) -> Result<Membership> {
         members.push(member.with_priority(u.int_in_range(0..=2)?));
     }
     let membership = Membership::of(members);
+    let membership = match u.int_in_range(0..=7)? {
+        level @ 1..=2 => membership.with_level(Level::of_service(level)),
+        _ => membership,
+    };
     Ok(match u.int_in_range(0..=3)? {
         history @ 1.. => membership.with_history(HistoryId(history)),
         0 => membership,
@@ -323,6 +327,7 @@ impl World {
             0 => Some(MessageLimits {
                 max_entry_bytes: u.int_in_range(0..=16)?,
                 max_payload_bytes: u.int_in_range(0..=200)?,
+                level: Level::of_service(u.int_in_range(0..=2)?),
             }),
             _ => None,
         })

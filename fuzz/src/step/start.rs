@@ -49,6 +49,7 @@ pub(super) fn config(u: &mut Unstructured<'_>) -> Result<Config> {
     config.max_waiting_reads = u.int_in_range(1..=4)?;
     config.max_promotion_lag = u.int_in_range(0..=4)?;
     config.snapshot_chunk_bytes = u.int_in_range(1..=20)?;
+    config.level = Level::of_service(u.int_in_range(0..=2)?);
     config.trailing_entries = u.int_in_range(0..=3)?;
     Ok(config)
 }

@@ -44,6 +44,12 @@ pub enum RecoveryError {
         /// The directory.
         path: PathBuf,
     },
+    /// A newer release wrote the log.
+    #[error("{reason}")]
+    Unreadable {
+        /// Which entry.
+        reason: String,
+    },
     /// Neither the caller nor the survivor knows where other servers reach this server.
     #[error("the address where other servers reach node {node} is unknown: give --peers host:port")]
     NoAddress {
@@ -105,6 +111,9 @@ impl Survivor {
             match entry.kind() {
                 EntryKind::Command => {
                     machine.apply_one(entry.index().0, entry.payload());
+                    if let Some(reason) = machine.failure() {
+                        return Err(RecoveryError::Unreadable { reason });
+                    }
                 }
                 EntryKind::Membership => members = Membership::decode(entry.payload()).or(members),
                 EntryKind::Noop => {}

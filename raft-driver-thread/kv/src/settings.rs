@@ -1,5 +1,6 @@
 //! The settings of a server, and its identity.
 
+use super::state::RELEASE_LEVEL;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +59,10 @@ pub struct Settings {
     pub max_drift_ppm: Option<u32>,
     /// How many bytes of log between two snapshots. Default 64 MiB.
     pub snapshot_every_bytes: u64,
+    /// The release level that this server reads and writes, at most
+    /// [`RELEASE_LEVEL`](crate::state::RELEASE_LEVEL), the default. Lower, it holds the whole cluster
+    /// back, so that all servers can go back to the release of that level.
+    pub release_level: u32,
     /// The threads that serve clients. Default: one for every two cores.
     pub threads: usize,
 }
@@ -112,6 +117,7 @@ impl Settings {
             election_timeout: Duration::from_millis(500),
             max_drift_ppm: Some(500),
             snapshot_every_bytes: 64 << 20,
+            release_level: RELEASE_LEVEL,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get() / 2)
                 .max(1),

@@ -46,6 +46,7 @@ fn all() -> Settings {
         election_timeout: Duration::from_millis(90),
         max_drift_ppm: None,
         snapshot_every_bytes: 10 << 20,
+        release_level: 0,
         threads: 11,
     }
 }
@@ -72,6 +73,7 @@ heartbeat-interval = "8ms"
 election-timeout = "90ms"
 max-drift-ppm = "off"
 snapshot-every-bytes = 10485760
+release-level = 0
 threads = 11
 
 [tls]
@@ -85,7 +87,7 @@ const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.exa
     --protected-mode off --client-timeout 3s --tcp-keepalive 0s \
     --client-output-buffer-limit 3MiB --maxmemory-clients 4MiB --max-memory 1GiB \
     --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
-    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --threads 11 \
+    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --release-level 0 --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
 fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
@@ -256,6 +258,7 @@ fn values_out_of_range_are_refused_by_name() {
         ("max-drift-ppm = 1000000", "max-drift-ppm"),
         ("snapshot-every-bytes = 0", "snapshot-every-bytes"),
         ("threads = 0", "threads"),
+        ("release-level = 2", "release-level"),
         ("tcp-keepalive = \"500ms\"", "tcp-keepalive"),
         ("max-transaction-bytes = 1000", "max-transaction-bytes"),
         ("max-transaction-bytes = \"2GiB\"", "max-transaction-bytes"),

@@ -170,6 +170,7 @@ fn commands_over_the_keys_are_understood() {
                 value: b("v"),
             },
         ),
+        ("getdel k", Command::GetDelete(b("k"))),
         (
             "ttl k",
             Command::TimeToLive {

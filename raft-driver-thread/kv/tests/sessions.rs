@@ -6,9 +6,10 @@ mod support;
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use raft_driver_thread::StateMachine;
 use raft_kv::state::{
-    Answer, Command, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES, Machine,
-    Operation, Origin, Payload, Reply, ServerAddress,
+    Answer, Command, Limits, MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES,
+    Machine, Operation, Origin, Payload, Reply, ServerAddress,
 };
 use std::collections::BTreeMap;
 use support::{b, restored, snapshot, stored};
@@ -279,22 +280,47 @@ fn a_restored_server_evicts_the_same_session_as_the_others() {
 }
 
 #[test]
-fn bytes_that_are_not_a_payload_change_nothing() {
-    let mut log = Log::default();
-    log.apply(Operation::AdvanceTime);
+fn an_entry_that_cannot_be_read_stops_the_service_and_changes_nothing() {
     let payload = Payload {
         unix_millis: NOW + 1,
         operation: Operation::OpenSession(4),
     };
     let payload = payload.encode();
-    for length in 0..payload.len() {
-        let answer = log.machine.apply_one(2, &payload[..length]);
-        assert_eq!(answer, Answer::Unreadable);
-    }
     let mut newer = payload.to_vec();
     newer[0] += 1;
-    assert_eq!(log.machine.apply_one(2, &newer), Answer::Unreadable);
-    assert_eq!((log.machine.time(), log.machine.session_count()), (NOW, 0));
+    let cut = (0..payload.len()).map(|length| payload[..length].to_vec());
+    for unreadable in cut.chain([newer]) {
+        let mut log = Log::default();
+        log.apply(Operation::AdvanceTime);
+        assert_eq!(log.machine.failure(), None);
+        let answer = log.machine.apply_one(2, &unreadable);
+        assert_eq!(answer, Answer::Unreadable);
+        let failure = log.machine.failure().unwrap();
+        assert!(failure.contains("the entry at 2"), "{failure}");
+        // Nor do entries that it could read.
+        assert_eq!(log.machine.apply_one(3, &payload), Answer::Unreadable);
+        assert_eq!(log.machine.failure(), Some(failure));
+        assert_eq!((log.machine.time(), log.machine.session_count()), (NOW, 0));
+    }
+}
+
+#[test]
+fn a_server_held_at_an_earlier_level_reads_no_command_of_a_later_one() {
+    let commands = vec![Command::GetDelete("a".into())];
+    let operation = Operation::Commands {
+        origin: None,
+        commands,
+    };
+    let payload = Payload::encode_within(NOW, Limits::DEFAULT, &operation);
+    let mut older = Machine::reading(0);
+    assert_eq!(older.apply_one(1, &payload), Answer::Unreadable);
+    assert!(older.failure().unwrap().contains("which reads level 0"));
+    let mut newer = Machine::reading(1);
+    assert_eq!(
+        newer.apply_one(1, &payload),
+        Answer::Replies(vec![Reply::Nil])
+    );
+    assert_eq!(newer.failure(), None);
 }
 
 #[test]

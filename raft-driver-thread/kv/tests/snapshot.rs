@@ -112,6 +112,7 @@ fn command() -> impl Strategy<Value = Command> {
         2 => pair().prop_map(|(key, value)| Command::Append { key, value }),
         1 => proptest::collection::vec(pair(), 0..4).prop_map(Command::SetMany),
         1 => pair().prop_map(|(key, value)| Command::GetSet { key, value }),
+        1 => name().prop_map(Command::GetDelete),
         2 => (name(), -5..200_i64).prop_map(|(key, millis)| Command::Expire { key, millis }),
         1 => name().prop_map(Command::Persist),
         1 => proptest::collection::vec(name(), 0..4).prop_map(Command::GetMany),
@@ -153,7 +154,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// The payloads of a log. Some cannot be decoded, and their times go back.
+/// The payloads of a log. Their times go back. One that cannot be decoded would stop the server, which
+/// then makes no snapshot any more.
 fn log() -> impl Strategy<Value = Vec<Bytes>> {
     let entry = (0..1_000_u64, operation()).prop_map(|(unix_millis, operation)| {
         Payload {
@@ -162,8 +164,7 @@ fn log() -> impl Strategy<Value = Vec<Bytes>> {
         }
         .encode()
     });
-    let nonsense = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from);
-    proptest::collection::vec(prop_oneof![20 => entry, 1 => nonsense], 0..60)
+    proptest::collection::vec(entry, 0..60)
 }
 
 fn replay<'a>(machine: &mut Machine, log: impl Iterator<Item = (usize, &'a Bytes)>) -> Vec<Answer> {

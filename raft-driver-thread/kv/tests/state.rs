@@ -111,6 +111,17 @@ fn a_value_is_returned_until_its_key_is_deleted() {
 }
 
 #[test]
+fn getdel_returns_what_it_removes() {
+    let mut store = store();
+    let get_delete = |store: &mut Store| store.execute(Command::GetDelete(b("a")));
+    assert_eq!(get_delete(&mut store), Reply::Nil);
+    set(&mut store, "a", "1");
+    assert_eq!(get_delete(&mut store), bulk("1"));
+    assert_eq!(get_delete(&mut store), Reply::Nil);
+    assert!(store.is_empty());
+}
+
+#[test]
 fn set_obeys_nx_xx_and_get() {
     use Condition::{Absent, Always, Present};
     use SetReply::{Ok, OldValue};

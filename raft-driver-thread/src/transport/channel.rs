@@ -208,6 +208,7 @@ impl ChannelTransport {
             from: self.node,
             incarnation: self.incarnation,
             message,
+            unknown_bytes: 0,
         };
         if delay.is_zero() {
             let _ = inbox.try_deliver(received);

@@ -1,5 +1,6 @@
 //! Inputs that the driver must not give, and the end of an instance.
 
+use crate::level::Level;
 use crate::types::{EntryId, Index, Seq};
 use serde::{Deserialize, Serialize};
 
@@ -61,5 +62,18 @@ pub enum Fault {
     WriteFailed {
         /// Which write.
         seq: Seq,
+    },
+    /// Its leader sent an entry or a snapshot with a level that this node does not read. It stored
+    /// nothing of it. Start the node with a release that reads the level: it was put back to an
+    /// older one after the level had risen, or joined with one.
+    #[error(
+        "the cluster writes at level {needed}, and this node reads {own}: start a release that \
+         reads it"
+    )]
+    LevelTooLow {
+        /// The level in force.
+        needed: Level,
+        /// What this node reads.
+        own: Level,
     },
 }

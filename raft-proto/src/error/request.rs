@@ -2,6 +2,7 @@
 //! next.
 
 use super::fault::Fault;
+use crate::level::Level;
 use crate::types::{Incarnation, Index, NodeId};
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
@@ -251,6 +252,17 @@ pub enum ChangeError {
     /// such a change makes it a plain learner at its end. Make that change by itself.
     #[error("{0} is a voter; make it a staging member by a change of its own")]
     StagingVoter(NodeId),
+    /// The node is to become a voter and does not read the level in force (`upgrade.rs`). Start it with
+    /// a release that does.
+    #[error("{node} reads level {own}, and the cluster writes at {needed}: upgrade it first")]
+    LevelTooLow {
+        /// The node.
+        node: NodeId,
+        /// What it reads.
+        own: Level,
+        /// The level in force.
+        needed: Level,
+    },
     /// The configuration is as wanted already.
     #[error("nothing changes: the configuration is so already")]
     NothingChanges,

@@ -1,5 +1,6 @@
 //! Why a node refused to start, and what to do next.
 
+use crate::level::Level;
 use crate::membership::Membership;
 use crate::types::{ClusterId, EntryId, GroupId, Index, NodeId, Term};
 use core::time::Duration;
@@ -14,6 +15,17 @@ pub enum StartError {
     /// What the storage held cannot come from a run of this node.
     #[error("recovered state: {0}")]
     Recovery(#[from] RecoveryError),
+    /// Its storage holds a level that this node does not read, and may hold what is written at it.
+    /// Start a release that reads it: after the level has risen, no member can go back.
+    #[error(
+        "the storage is at level {needed}, and this node reads {own}: start a release that reads it"
+    )]
+    LevelTooLow {
+        /// That of the storage.
+        needed: Level,
+        /// What this node reads.
+        own: Level,
+    },
 }
 
 /// What is wrong with a [`Config`](crate::Config), and what to change.

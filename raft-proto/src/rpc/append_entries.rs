@@ -47,6 +47,12 @@ impl Raft {
         let comparison = self.compare(&request).inspect_err(|_| {
             self.peer_faults.stop_following(from, request.term);
         })?;
+        if let Comparison::Contained { new_from: Some(_) } = comparison
+            && let Err(fault) = self.check_levels_in(&request.entries)
+        {
+            self.end_in_fault(fault, actions);
+            return Ok(());
+        }
         self.follow(from, request.term, actions);
         self.hear_revoked(request.term, request.revoked);
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches

@@ -74,6 +74,10 @@ impl Raft {
                 return Err(rejection);
             }
         };
+        if let Err(fault) = self.check_level_of(&request.snapshot.membership) {
+            self.end_in_fault(fault, actions);
+            return Ok(());
+        }
         self.follow(from, term, actions);
         self.receive_chunk(from, request, chunk, actions);
         Ok(())

@@ -1,13 +1,15 @@
 //! Bytes to messages, under limits.
 
 use super::{
-    DecodeError, Envelope, Limits, ReceiveError, Received, VERSION, WITH_INCARNATION, tag,
+    DecodeError, Envelope, Limits, ReceiveError, Received, VERSION, WITH_INCARNATION, presence, tag,
 };
 use crate::config::Config;
 use crate::entries::Entries;
+use crate::level::Level;
 use crate::membership::Membership;
 use crate::message::{
-    AppendEntries, InstallSnapshot, Lineage, Message, PreVote, RequestVote, SnapshotMeta,
+    AppendEntries, AppendEntriesReply, InstallSnapshot, Lineage, Message, MessageLimits, PreVote,
+    RequestVote, SnapshotMeta,
 };
 use crate::run::{Payloads, Run, Segment};
 use crate::types::{ClusterId, EntryId, EntryKind, GroupId, Incarnation, NodeId, Term};
@@ -20,12 +22,13 @@ use serde::Deserialize;
 ///
 /// # Errors
 ///
-/// [`DecodeError`] if the bytes are not exactly one frame within `limits`.
+/// [`DecodeError`] if the bytes are not one frame within `limits`. Fields that this release does not
+/// know are left unread.
 pub fn decode(frame: Bytes, limits: &Limits) -> Result<(Envelope, Message), DecodeError> {
     check_size(&frame, limits)?;
     let mut reader = Reader { rest: &frame };
     let envelope = reader.envelope()?;
-    let message = reader.message(&frame, limits)?;
+    let (message, _) = reader.message(&frame, limits)?;
     Ok((envelope, message))
 }
 
@@ -95,11 +98,12 @@ impl Receiver {
         let mut reader = Reader { rest: &frame };
         let envelope = reader.envelope()?;
         self.check(&envelope)?;
-        let message = reader.message(&frame, &self.limits)?;
+        let (message, unknown_bytes) = reader.message(&frame, &self.limits)?;
         Ok(Received {
             from: envelope.from,
             incarnation: envelope.incarnation,
             message,
+            unknown_bytes,
         })
     }
 
@@ -184,7 +188,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn message(&mut self, frame: &Bytes, limits: &Limits) -> Result<Message, DecodeError> {
+    /// The message, and how many bytes of its fields are not known.
+    fn message(&mut self, frame: &Bytes, limits: &Limits) -> Result<(Message, u64), DecodeError> {
         let kind: u8 = self.take("message kind")?;
         let (kind, lineage) = self.lineage(kind)?;
         let message = match kind {
@@ -201,9 +206,7 @@ impl<'a> Reader<'a> {
             tag::APPEND_ENTRIES => {
                 Message::AppendEntries(self.append_entries(frame, limits, lineage)?)
             }
-            tag::APPEND_ENTRIES_REPLY => {
-                Message::AppendEntriesReply(self.take("AppendEntriesReply")?)
-            }
+            tag::APPEND_ENTRIES_REPLY => Message::AppendEntriesReply(self.append_entries_reply()?),
             tag::INSTALL_SNAPSHOT => {
                 Message::InstallSnapshot(Box::new(self.install_snapshot(frame)?))
             }
@@ -223,20 +226,13 @@ impl<'a> Reader<'a> {
             tag::TIMEOUT_NOW => Message::TimeoutNow(self.take("TimeoutNow")?),
             tag::READ_INDEX => Message::ReadIndex(self.take("ReadIndex")?),
             tag::READ_INDEX_REPLY => Message::ReadIndexReply(self.take("ReadIndexReply")?),
-            _ => {
-                let field = "message kind";
-                return Err(DecodeError::UnknownKind { field });
-            }
+            kind => return Err(DecodeError::UnknownMessage { kind }),
         };
-        match self.remaining() {
-            0 => Ok(message),
-            count => Err(DecodeError::TrailingBytes { count }),
-        }
+        Ok((message, self.remaining()))
     }
 
     /// The kind of a message without its mark, and the lineage that the mark announces.
     fn lineage(&mut self, kind: u8) -> Result<(u8, Lineage), DecodeError> {
-        let field = "message kind";
         if kind & tag::WITH_LINEAGE == 0 {
             return Ok((kind, Lineage::Unknown));
         }
@@ -248,8 +244,44 @@ impl<'a> Reader<'a> {
                     lineage @ (Lineage::Founding { .. } | Lineage::Of(_)) => Ok((kind, lineage)),
                 }
             }
-            _ => Err(DecodeError::UnknownKind { field }),
+            _ => Err(DecodeError::UnknownMessage { kind }),
         }
+    }
+
+    /// What may be absent, named `field` in errors, and the level after it.
+    fn with_level<T: Deserialize<'a>>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<(Option<T>, Level), DecodeError> {
+        let present: u8 = self.take(field)?;
+        if present > presence::BOTH {
+            return Err(DecodeError::UnknownKind { field });
+        }
+        let first = match present & presence::FIRST {
+            0 => None,
+            _ => Some(self.take(field)?),
+        };
+        let level = match present & presence::LEVEL {
+            0 => Level::ZERO,
+            _ => self.take("level")?,
+        };
+        Ok((first, level))
+    }
+
+    fn append_entries_reply(&mut self) -> Result<AppendEntriesReply, DecodeError> {
+        let (term, outcome, round) = self.take("AppendEntriesReply")?;
+        let (limits, level) = self.with_level("limits")?;
+        let limits = limits.map(|(max_entry_bytes, max_payload_bytes)| MessageLimits {
+            max_entry_bytes,
+            max_payload_bytes,
+            level,
+        });
+        Ok(AppendEntriesReply {
+            term,
+            outcome,
+            round,
+            limits,
+        })
     }
 
     fn append_entries(
@@ -279,7 +311,9 @@ impl<'a> Reader<'a> {
         // A member takes at least four bytes; a count beyond that allocates nothing.
         let counted = Reader { rest: self.rest }.take("members")?;
         self.check_count("members", counted, 4)?;
-        let membership: Membership = self.take("members")?;
+        let members = self.take("members")?;
+        let (history, level) = self.with_level("history")?;
+        let membership = Membership::received(members, history, level);
         Ok(InstallSnapshot {
             term,
             snapshot: SnapshotMeta { id, membership },

@@ -1,8 +1,9 @@
 //! Messages to bytes.
 
-use super::{Envelope, VERSION, WITH_INCARNATION, tag};
+use super::{Envelope, VERSION, WITH_INCARNATION, presence, tag};
 use crate::entries::Entries;
-use crate::message::{Lineage, Message};
+use crate::level::Level;
+use crate::message::{AppendEntriesReply, InstallSnapshot, Lineage, Message, SnapshotMeta};
 use crate::run::{ENTRY_OVERHEAD, Segment};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
 /// The bytes of the longest header without its runs and members: five ids and at most nine numbers
-/// of ten bytes each, and four single bytes.
+/// of ten bytes each, or seven and two of five, and four single bytes.
 const FIXED_BYTES: usize = 144;
 
 /// The frame of `message`.
@@ -54,14 +55,8 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
             ));
             to.put_runs(&message.entries);
         }
-        Message::AppendEntriesReply(message) => to.put(&(tag::APPEND_ENTRIES_REPLY, message)),
-        Message::InstallSnapshot(message) => to.put(&(
-            tag::INSTALL_SNAPSHOT,
-            message.term,
-            message.data.len() as u64,
-            message.offset,
-            &message.snapshot,
-        )),
+        Message::AppendEntriesReply(message) => to.put_append_reply(message),
+        Message::InstallSnapshot(message) => to.put_chunk(message),
         Message::InstallSnapshotReply(message) => to.put(&(tag::INSTALL_SNAPSHOT_REPLY, message)),
         Message::PreVote(message) => {
             to.put_kind(tag::PRE_VOTE, message.lineage);
@@ -150,6 +145,44 @@ impl Writer<'_> {
                 self.put(&(kind | tag::WITH_LINEAGE, lineage));
             }
         }
+    }
+
+    fn put_chunk(&mut self, chunk: &InstallSnapshot) {
+        let SnapshotMeta { id, membership } = &chunk.snapshot;
+        let length = chunk.data.len() as u64;
+        self.put(&(tag::INSTALL_SNAPSHOT, chunk.term, length, chunk.offset, id));
+        self.put(&membership.members());
+        self.put_with_level(membership.history(), membership.level());
+    }
+
+    /// What may be absent, and a level.
+    fn put_with_level<T: Serialize>(&mut self, first: Option<T>, level: Level) {
+        let presence = if first.is_some() { presence::FIRST } else { 0 };
+        if level == Level::ZERO {
+            self.put(&presence);
+        } else {
+            self.put(&(presence | presence::LEVEL));
+        }
+        if let Some(first) = first {
+            self.put(&first);
+        }
+        if level != Level::ZERO {
+            self.put(&level);
+        }
+    }
+
+    fn put_append_reply(&mut self, reply: &AppendEntriesReply) {
+        let limits = reply.limits.as_ref();
+        let level = limits.map_or(Level::ZERO, |limits| limits.level);
+        let sizes = limits.map(|limits| (limits.max_entry_bytes, limits.max_payload_bytes));
+        let AppendEntriesReply {
+            term,
+            outcome,
+            round,
+            limits: _,
+        } = reply;
+        self.put(&(tag::APPEND_ENTRIES_REPLY, term, outcome, round));
+        self.put_with_level(sizes, level);
     }
 
     /// The length of the region, the number of runs, and the runs. Adjacent segments of one

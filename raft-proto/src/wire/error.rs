@@ -5,7 +5,7 @@ use crate::types::{ClusterId, GroupId, NodeId};
 
 /// Why bytes are not a message. The sender is faulty, of another version, or not a peer at all, or
 /// the transport damaged the bytes. Drop the frame, and close the connection: the bytes that follow
-/// cannot be trusted either.
+/// cannot be trusted either. Only a [newer](DecodeError::is_newer) sender's frame is no such reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// This release does not read its version.
@@ -40,7 +40,14 @@ pub enum DecodeError {
         /// What was being read.
         field: &'static str,
     },
-    /// A kind or variant that this version does not have.
+    /// A kind of message that this release does not know: the sender speaks a newer version. Drop
+    /// the frame, as the network may, and keep the connection.
+    #[error("a message of kind {kind}, which this release does not know: its sender is newer")]
+    UnknownMessage {
+        /// Its number.
+        kind: u8,
+    },
+    /// A variant of a field, or a kind of entry, that this release does not have.
     #[error("the frame's {field} is of an unknown kind")]
     UnknownKind {
         /// What was being read.
@@ -94,12 +101,20 @@ pub enum DecodeError {
         /// How many entries.
         count: u64,
     },
-    /// Bytes follow the end of the message.
-    #[error("{count} bytes follow the end of the message")]
-    TrailingBytes {
-        /// How many.
-        count: u64,
-    },
+}
+
+impl DecodeError {
+    /// Whether the frame is sound, as far as this release can tell, and its sender only newer.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, DecodeError::UnknownMessage { .. })
+    }
+}
+
+impl ReceiveError {
+    /// Whether the sender only speaks a newer version: drop the frame, and keep the connection.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, ReceiveError::Decode(error) if error.is_newer())
+    }
 }
 
 /// Why a frame is not a message to this node.

@@ -22,8 +22,8 @@
 //! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id, campaign |
 //! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
 //! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs |
-//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round, limits |
-//! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members |
+//! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round, presence, limits, level |
+//! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members, presence, history, level |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
 //! | 6 | [`PreVote`](crate::PreVote) | term, last log id, campaign |
 //! | 7 | [`PreVoteReply`](crate::PreVoteReply) | term, asked, vote, dismissal |
@@ -38,7 +38,9 @@
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
 //! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes, votes,
 //! campaigns and kinds of entries are the number of the variant, then its fields, in the order in
-//! which the types declare them. What may be absent is a byte, 0 or 1, before it.
+//! which the types declare them. What may be absent is a byte, 0 or 1, before it. A presence stands for
+//! both of what follows it: 1 is added for the first, and 2 for the level (of the core, then of the
+//! service), which is written if it is not 0.
 //!
 //! # Decoding
 //!
@@ -50,9 +52,46 @@
 //!
 //! # Compatibility
 //!
-//! From the first release on, each release decodes its own version and the one before, and
-//! encodes the older one until told otherwise, so that a cluster is upgraded node by node. A
-//! layout never changes under the same version number.
+//! Nodes of two releases run together while a cluster is upgraded, node by node. What they may say
+//! to each other rests on one number: the [`Level`](crate::Level) of a node is what it reads, and
+//! the level in force ([`Raft::level`](crate::Raft::level)) is what every member reads. How a level
+//! comes into force, and that it never falls, says `upgrade.rs`: it stands in the configurations,
+//! so each node finds it in its own log. A level has two parts, counted apart: that of this crate,
+//! and that of the service.
+//!
+//! Tolerated, whatever the levels are:
+//!
+//! * *Unknown fields.* The fields of a message are in the order in which releases added them. What
+//!   follows those that a release knows, up to the region, is left unread, and
+//!   [`Received::unknown_bytes`] says how much. Fields that an older release does not write have the
+//!   value that stood for all nodes before there was such a field.
+//! * *Unknown kinds of messages.* [`DecodeError::UnknownMessage`]: the transport drops the frame as
+//!   if the network had lost it, notes once that the sender speaks a newer version, and keeps the
+//!   connection ([`ReceiveError::is_newer`]).
+//!
+//! Never tolerated, because replicas would differ without a word:
+//!
+//! * *Unknown layouts and kinds of entries, of configurations and snapshots.* They are used only
+//!   when their level is in force. So the entry with that level stands before all of them in each
+//!   log, and a node that does not read that level stops there
+//!   ([`Fault::LevelTooLow`](crate::Fault::LevelTooLow)), or does not start
+//!   ([`StartError::LevelTooLow`](crate::StartError::LevelTooLow)). It stores nothing of the
+//!   message. A snapshot's chunk carries its configuration, and with it the level.
+//! * *Another version of the frame*: [`DecodeError::UnknownVersion`].
+//!
+//! What a later release may change, and how:
+//!
+//! | change | how |
+//! |---|---|
+//! | a field of a message | after the last one; at any level, if nodes that do not read it stay correct |
+//! | a kind of message | at any level, if losing it is safe, which it always has to be; else nodes wait for it in vain |
+//! | a variant of a field's enumeration | above a new level of the core, as frames with it are refused before |
+//! | a field of a configuration | after the level; above a new level of the core |
+//! | a kind of entry, the layout of a snapshot's identity, the frame's version | above a new level of the core |
+//! | commands and snapshots of the service | above a new level of the service, by its own rules |
+//!
+//! A layout never changes under the same number, and a release reads everything up to its own level
+//! for as long as clusters may run at it. `tests/wire.rs` holds the bytes.
 
 mod decode;
 mod encode;
@@ -86,6 +125,15 @@ mod tag {
     pub(super) const READ_INDEX_REPLY: u8 = 10;
     /// Added to the kind of a message that carries a lineage.
     pub(super) const WITH_LINEAGE: u8 = 0x10;
+}
+
+/// Which of two fields follow.
+mod presence {
+    /// The first of them.
+    pub(super) const FIRST: u8 = 1;
+    /// A level.
+    pub(super) const LEVEL: u8 = 2;
+    pub(super) const BOTH: u8 = FIRST | LEVEL;
 }
 
 /// Added to the version byte: the sender has an incarnation.
@@ -129,6 +177,9 @@ pub struct Received {
     pub incarnation: Option<Incarnation>,
     /// The message.
     pub message: Message,
+    /// How many bytes of its fields this release does not know. If there are any, the sender speaks
+    /// a newer version, and the message is what it was before those fields were added.
+    pub unknown_bytes: u64,
 }
 
 impl From<Received> for Input {
@@ -137,6 +188,7 @@ impl From<Received> for Input {
             from,
             incarnation,
             message,
+            unknown_bytes: _,
         } = received;
         Input::Receive {
             from,

@@ -61,6 +61,7 @@ pub fn append_reply(term: u64, outcome: AppendOutcome) -> Message {
 pub const DEFAULT_LIMITS: MessageLimits = MessageLimits {
     max_entry_bytes: 1 << 20,
     max_payload_bytes: (16 << 20) - (64 << 10),
+    level: Level::ZERO,
 };
 
 /// The reply of a follower that has received all up to `index` and has it on disk.

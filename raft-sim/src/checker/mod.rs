@@ -70,6 +70,7 @@ mod leader_contact;
 pub mod leader_followed;
 pub mod leader_stickiness;
 pub mod lease;
+pub mod levels;
 pub mod log_matching;
 pub mod membership_safety;
 mod nodes;
@@ -103,6 +104,7 @@ pub use leader_completeness::LeaderCompleteness;
 pub use leader_followed::LeaderFollowed;
 pub use leader_stickiness::LeaderStickiness;
 pub use lease::Leases;
+pub use levels::{LevelBroken, Levels};
 pub use log_matching::LogMatching;
 pub use membership_safety::MemberView;
 pub use observation::{

@@ -41,6 +41,8 @@ pub enum Property {
     Bounded,
     /// A disk under a member's number that the configuration does not name counts for nothing.
     DiskIdentity,
+    /// Nothing is written that a member does not read.
+    Levels,
 }
 
 impl fmt::Display for Property {
@@ -63,6 +65,7 @@ impl fmt::Display for Property {
             Property::RemovedIsQuiet => "A removed node is quiet (section 6)",
             Property::Bounded => "Bounded state and work",
             Property::DiskIdentity => "Disk identity",
+            Property::Levels => "Release levels",
         })
     }
 }

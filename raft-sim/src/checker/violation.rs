@@ -2,6 +2,7 @@
 
 use super::bounds::OutOfBounds;
 use super::disk_identity_broken::DiskIdentityBroken;
+use super::levels::LevelBroken;
 pub use super::nodes::Nodes;
 use super::property::Property;
 use super::wait_reason::WaitReason;
@@ -421,6 +422,9 @@ pub enum Violation {
         /// The index up to which its removal is committed.
         removed_at: Index,
     },
+    /// What is written is read by all members.
+    #[error(transparent)]
+    Level(#[from] LevelBroken),
     /// Bounded state and work.
     #[error(transparent)]
     OutOfBounds(#[from] OutOfBounds),
@@ -476,6 +480,7 @@ impl Violation {
             Violation::LeaderNotFollowed { .. } => Property::LeaderFollowed,
             Violation::OutOfBounds(_) => Property::Bounded,
             Violation::DiskIdentity(_) => Property::DiskIdentity,
+            Violation::Level(_) => Property::Levels,
         }
     }
 }

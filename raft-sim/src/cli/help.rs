@@ -81,6 +81,7 @@ NAME=INTENSITY (0 to 100) sets one:
   partial                           for long, a server reaches only one other
   seeds                             processes restart with the seed that they had before
   limits                            servers have differing limits
+  upgrade                           servers run two releases, and restarts upgrade or downgrade them
 
 After every step of every server these are checked:
   - the five properties of the Raft paper's Figure 3

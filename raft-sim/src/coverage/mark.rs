@@ -100,11 +100,21 @@ pub enum CoverageMark {
     EmptyDiskUnderOwnNumber,
     /// A node came back under its own number with an old copy of its disk.
     OldCopyUnderOwnNumber,
+    /// A server restarted with a newer release than before.
+    Upgraded,
+    /// A server restarted with an older release than before.
+    Downgraded,
+    /// A leader raised the level: all members read more than before.
+    LevelRaised,
+    /// A server whose release does not read the level in force stopped, and said so.
+    LevelTooLow,
+    /// A message arrived of a kind that only a newer release knows.
+    NewerMessage,
 }
 
 impl CoverageMark {
     /// All of them.
-    pub const ALL: [CoverageMark; 46] = [
+    pub const ALL: [CoverageMark; 51] = [
         CoverageMark::SplitVote,
         CoverageMark::TwoLeaders,
         CoverageMark::Truncation,
@@ -151,6 +161,11 @@ impl CoverageMark {
         CoverageMark::PartialPartition,
         CoverageMark::EmptyDiskUnderOwnNumber,
         CoverageMark::OldCopyUnderOwnNumber,
+        CoverageMark::Upgraded,
+        CoverageMark::Downgraded,
+        CoverageMark::LevelRaised,
+        CoverageMark::LevelTooLow,
+        CoverageMark::NewerMessage,
     ];
 }
 
@@ -205,6 +220,11 @@ impl fmt::Display for CoverageMark {
             CoverageMark::PartialPartition => "a node that reached only one other",
             CoverageMark::EmptyDiskUnderOwnNumber => "a server began anew under its own id",
             CoverageMark::OldCopyUnderOwnNumber => "a server came back with an old copy",
+            CoverageMark::Upgraded => "a server restarted with a newer release",
+            CoverageMark::Downgraded => "a server restarted with an older release",
+            CoverageMark::LevelRaised => "a release level raised",
+            CoverageMark::LevelTooLow => "a server of a release too old stopped",
+            CoverageMark::NewerMessage => "a message of a newer release not known",
         })
     }
 }

@@ -61,7 +61,8 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
             | FaultKind::Partial
             | FaultKind::Seeds
             | FaultKind::Decay
-            | FaultKind::Limits => u64::from(on) * (hard * most).div_ceil(100),
+            | FaultKind::Limits
+            | FaultKind::Upgrade => u64::from(on) * (hard * most).div_ceil(100),
         };
         drawn.set(kind, intensity as u8); // at most 100
     }

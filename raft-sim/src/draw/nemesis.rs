@@ -248,7 +248,8 @@ impl Nemesis {
             | FaultKind::Seeds
             | FaultKind::Decay
             | FaultKind::Limits
-            | FaultKind::ByHand => self.crash(at),
+            | FaultKind::ByHand
+            | FaultKind::Upgrade => self.crash(at),
         })
     }
 

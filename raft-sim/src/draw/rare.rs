@@ -1,10 +1,11 @@
 //! Settings that make rare inputs frequent: timeouts other than the defaults, bounds that are
 //! reached, services that are slow or durable by themselves, long transfers, equal seeds, differing
-//! limits. Each is drawn from a stream of its own.
+//! limits, two releases. Each is drawn from a stream of its own.
 
 use crate::duration::{DurationRange, HumanDuration};
 use crate::intensity::{FaultKind, Intensities};
 use crate::random::Random;
+use crate::release::Releases;
 use crate::request::{Faults, Request};
 use crate::settings::{CoreSettings, NodeLimits, ServiceSettings, Settings};
 use core::time::Duration;
@@ -31,6 +32,10 @@ pub(super) fn draw(settings: &mut Settings, request: &Request, intensities: &Int
     settings.core.same_seeds = per_mille(FaultKind::Seeds, 1_000);
     if intensities.get(FaultKind::Limits) > 0 {
         differing_limits(settings, &mut stream("limits"));
+    }
+    let upgrades = u64::from(intensities.get(FaultKind::Upgrade));
+    if upgrades > 0 {
+        two_releases(settings, upgrades, &mut stream("releases"));
     }
 }
 
@@ -113,6 +118,16 @@ fn slow_restores(settings: &mut Settings, intensity: u64, random: &mut Random) {
     if random.chance(500) {
         settings.core.max_transfer_log_bytes = 0;
     }
+}
+
+/// Servers of two releases, which restarts change.
+fn two_releases(settings: &mut Settings, intensity: u64, random: &mut Random) {
+    let newer = random.between(0, 1_000);
+    let servers = 0..settings.nodes + settings.spares;
+    settings.releases = Releases {
+        first: servers.map(|_| u32::from(random.chance(newer))).collect(),
+        changes: random.between(0, intensity * 10) as u32, // at most 1,000
+    };
 }
 
 /// Some servers take less than others: commands that those take may be too long for these.

@@ -5,6 +5,7 @@ use crate::duration::{DurationRange, HumanDuration};
 use crate::features::{CoreFeatures, Features};
 use crate::intensity::{FaultKind, Intensities};
 use crate::random::Random;
+use crate::release::Releases;
 use crate::request::{Faults, Request};
 use crate::settings::{
     ClientSettings, CoreSettings, DiskSettings, Heal, NetworkSettings, ServiceSettings, Settings,
@@ -73,6 +74,7 @@ pub(super) fn draw(
         priorities: priorities.collect(),
         drift_ppm: drift.collect(),
         limits: Vec::new(),
+        releases: Releases::default(),
         core: core(faults, &features, &mut random.fork("core")),
         network: NetworkSettings {
             delay: DurationRange::micros(random.between(50, 2_000), random.between(2_000, 10_000)),

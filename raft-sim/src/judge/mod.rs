@@ -17,7 +17,7 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`DiskIdentity`], [`Strangers`], [`Removed`], [`OneVote`], [`Bounds`]
+//! [`ConfigurationsInForce`], [`DiskIdentity`], [`Levels`], [`Strangers`], [`Removed`], [`OneVote`], [`Bounds`]
 //! and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
@@ -37,9 +37,9 @@ pub use client_history::ClientHistory;
 
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
-    Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Observation, OneVote,
-    OwnDisk, QuorumContact, Removed, SentAgain, SnapshotMembers, Started, StoredConfigurations,
-    Storm, StormGuard, StormLimits, Strangers, Violation,
+    Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels, Observation,
+    OneVote, OwnDisk, QuorumContact, Removed, SentAgain, SnapshotMembers, Started,
+    StoredConfigurations, Storm, StormGuard, StormLimits, Strangers, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -65,6 +65,7 @@ pub struct Judge {
     removed: Removed,
     one_vote: OneVote,
     disk_identity: DiskIdentity,
+    levels: Levels,
     bounds: Bounds,
     sent_again: SentAgain,
     own_disk: OwnDisk,
@@ -100,6 +101,7 @@ impl Judge {
             removed: Removed::default(),
             one_vote: OneVote::default(),
             disk_identity: DiskIdentity::default(),
+            levels: Levels::default(),
             bounds: Bounds::default(),
             sent_again: SentAgain::default(),
             own_disk: OwnDisk::default(),
@@ -148,6 +150,7 @@ impl Judge {
     pub fn started(&mut self, raft: &Raft, applied: Index, stored: Option<&StoredConfigurations>) {
         self.election_timeouts.started(raft.id());
         self.disk_identity.started(raft);
+        self.levels.started(raft);
         let result = self.figure3.started(&Started::of(raft, applied));
         self.require(result);
         let result = self.configurations.started(raft, stored);
@@ -291,12 +294,13 @@ impl Judge {
                 from: *from,
                 reason: reason.clone(),
             }),
-            // A spare has heard of no members yet. A write that fails is the nemesis' doing.
+            // A spare has heard of no members yet. A write that fails is the nemesis' doing. Whether
+            // a level is too low is checked by `Levels`.
             Action::Refused {
                 reason: Refusal::NoConfiguration,
             }
             | Action::Faulted {
-                reason: Fault::WriteFailed { .. },
+                reason: Fault::WriteFailed { .. } | Fault::LevelTooLow { .. },
             } => {}
             Action::Refused { reason } => self.fail(Failure::Refused {
                 node: raft.id(),
@@ -374,6 +378,8 @@ impl Observer for Judge {
         let result = self.configurations.actions(raft, actions);
         self.require(result);
         let result = self.disk_identity.actions(raft, actions);
+        self.require(result);
+        let result = self.levels.actions(raft, actions);
         self.require(result);
         let result = self.strangers.actions(raft);
         self.require(result);

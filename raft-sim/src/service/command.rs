@@ -1,5 +1,6 @@
 //! The commands and answers of clients, and how commands are encoded into entries.
 
+use crate::release::in_older_layout;
 use bytes::Bytes;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -119,7 +120,7 @@ impl Command {
 impl<'a, Value: Deserialize<'a>> Command<Value> {
     /// As [`Command::decode`]; the values may borrow from the payload.
     pub(super) fn parse(payload: &'a [u8]) -> Result<Command<Value>, DamagedCommand> {
-        match postcard::take_from_bytes(payload) {
+        match postcard::take_from_bytes(in_older_layout(payload)) {
             Ok((command, [])) => Ok(command),
             Ok(_) | Err(_) => Err(DamagedCommand(payload.len())),
         }

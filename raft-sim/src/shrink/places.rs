@@ -25,6 +25,9 @@ pub(super) fn without(schedule: &Schedule, gone: Place) -> Option<Schedule> {
     if gone.0 < smaller.settings.limits.len() {
         smaller.settings.limits.remove(gone.0);
     }
+    if gone.0 < smaller.settings.releases.first.len() {
+        smaller.settings.releases.first.remove(gone.0);
+    }
     smaller.nemesis = core::mem::take(&mut smaller.nemesis)
         .into_iter()
         .filter_map(|(at, operation)| Some((at, without_place(operation, gone)?)))

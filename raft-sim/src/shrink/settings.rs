@@ -2,6 +2,7 @@
 
 use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
+use crate::release::Releases;
 use crate::schedule::{NemesisOperation, Schedule};
 use crate::settings::{Heal, Settings};
 use core::time::Duration;
@@ -10,7 +11,7 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 18] = [
+const RULES: [Change; 20] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
@@ -23,6 +24,8 @@ const RULES: [Change; 18] = [
     },
     |settings| settings.core.pre_vote = false,
     |settings| settings.limits.clear(),
+    |settings| settings.releases = Releases::default(),
+    |settings| settings.releases.changes = 0,
     |settings| settings.core.max_waiting_reads = defaults().max_waiting_reads,
     |settings| settings.core.max_transfer_log_bytes = defaults().max_transfer_log_bytes,
     |settings| default_times(settings),

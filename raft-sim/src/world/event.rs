@@ -31,6 +31,8 @@ pub(super) enum SimulationEvent {
     Load,
     /// The operator sees to a machine that came back under a new identity.
     Repair { place: usize, tries: u32 },
+    /// The operator upgrades a machine that has stopped because its release is too old.
+    Upgrade { place: usize },
     /// A service makes a snapshot, and then another one after each `every`.
     Compact {
         place: usize,

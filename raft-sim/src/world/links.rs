@@ -8,7 +8,7 @@ use crate::network::Fate;
 use crate::schedule::Place;
 use bytes::Bytes;
 use core::time::Duration;
-use raft_proto::wire::{self, Envelope, ReceiveError};
+use raft_proto::wire::{Envelope, ReceiveError};
 use raft_proto::{Action, Checksum, Input, NodeId, trace};
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
             return;
         };
         let envelope = Envelope::new(raft.config(), *to);
-        let frame = wire::encode(&envelope, message);
+        let frame = self.frame(from, &envelope, message);
         self.recorder.counts.sent(message.kind(), frame.len());
         let place = self.place(*to);
         let over = self.connection(from, place);
@@ -110,6 +110,12 @@ impl World {
         }
     }
 
+    /// A frame arrives after a while, over the connection as it is now.
+    pub(super) fn deliver_frame(&mut self, after: Duration, from: usize, to: usize, frame: Bytes) {
+        let over = self.connection(from, to);
+        self.deliver(after, to, MachineEvent::Frame { frame, over });
+    }
+
     fn deliver(&mut self, after: Duration, place: usize, event: MachineEvent) {
         self.schedule(after, SimulationEvent::Machine { place, event });
     }
@@ -126,7 +132,13 @@ impl World {
             return;
         }
         match machine.receiver().accept(frame) {
-            Ok(received) => self.give(to, Input::from(received)),
+            Ok(received) => {
+                self.check_unread(to, over.from, &received);
+                self.give(to, Input::from(received));
+            }
+            Err(error) if error.is_newer() && !self.settings.releases.are_equal() => {
+                self.recorder.coverage.hit(CoverageMark::NewerMessage);
+            }
             // It is for the node that stood here before its disk was lost.
             Err(ReceiveError::OtherAddressee { .. }) => self.recorder.counts.dropped += 1,
             Err(

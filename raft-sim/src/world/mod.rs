@@ -18,6 +18,7 @@ mod nemesis;
 mod observe;
 mod processes;
 mod reads;
+mod releases;
 mod requests;
 mod service;
 mod stall;
@@ -88,6 +89,8 @@ pub struct World {
     seed_random: Random,
     /// Draws the incarnations of disks.
     incarnation_random: Random,
+    /// Draws which restarts are with another release, and what the newer one sends besides.
+    release_random: Random,
     phase: Phase,
     /// How many events there were since time last passed.
     events_at_once: u32,
@@ -158,6 +161,7 @@ impl World {
             input_random: Random::new(seed, "world inputs"),
             seed_random: Random::new(seed, "equal seeds"),
             incarnation_random: Random::new(seed, "incarnations"),
+            release_random: Random::new(seed, "restarted releases"),
             phase: Phase::Safety,
             events_at_once: 0,
             requests: 0,
@@ -312,6 +316,7 @@ impl World {
                 every,
                 until,
             } => self.compact(place, every, until),
+            SimulationEvent::Upgrade { place } => self.upgrade(place),
             SimulationEvent::NewSnapshot { place } => self.make_snapshot(place, 1),
         }
     }

@@ -15,6 +15,7 @@ impl World {
             return;
         }
         let seed = self.seed(place, fresh);
+        self.choose_release(place);
         if self.settings.core.incarnations {
             // The disk keeps the first one.
             let fresh = Incarnation(self.incarnation_random.next_u64());

@@ -97,6 +97,7 @@ impl World {
         origins: &[ClientCommand],
     ) -> Option<Result<Proposal, ProposeError>> {
         let id = self.new_request_id();
+        let commands = self.in_layout(place, commands);
         self.proposal_outcome = None;
         self.give(place, Input::Propose { id, commands });
         let outcome = self.proposal_outcome.take()?;

@@ -75,6 +75,7 @@ impl World {
                 let node = raft.id();
                 self.fail(Failure::UnexpectedAnswer { node });
             }
+            self.observe_release(at, &action);
             match action {
                 Action::Send { .. } => self.send(at, &action),
                 Action::Apply { entries } => {

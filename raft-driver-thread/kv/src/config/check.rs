@@ -2,6 +2,7 @@
 
 use super::error::ConfigError;
 use crate::settings::{ProtectedMode, Settings};
+use crate::state::RELEASE_LEVEL;
 use raft_driver_thread::raft_proto::Config;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -67,6 +68,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     }
     if (settings.tcp_keepalive).is_some_and(|silence| silence < Duration::from_secs(1)) {
         return refuse("tcp-keepalive", "it must be at least 1s, or 0s for never");
+    }
+    if settings.release_level > RELEASE_LEVEL {
+        let what = "it must be at most the level of this release";
+        return refuse("release-level", what);
     }
     if settings.threads == 0 {
         return refuse("threads", "it must be at least 1");

@@ -112,6 +112,11 @@ pub struct ServerOptions {
     /// How many bytes of log between two snapshots [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_every_bytes: Option<ByteSize>,
+    /// Behave as the release of this level, and hold the whole cluster at it: until no server is
+    /// started with this, all can go back to that release. Without it, the level rises for good as
+    /// soon as all servers read it [default: the level of this release]
+    #[arg(long, value_name = "N")]
+    pub release_level: Option<u32>,
     /// The threads that serve clients [default: one for every two cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -224,6 +229,7 @@ impl ServerOptions {
             election_timeout: self.election_timeout.or(base.election_timeout),
             max_drift_ppm: self.max_drift_ppm.or(base.max_drift_ppm),
             snapshot_every_bytes: self.snapshot_every_bytes.or(base.snapshot_every_bytes),
+            release_level: self.release_level.or(base.release_level),
             threads: self.threads.or(base.threads),
         }
     }
@@ -314,6 +320,7 @@ impl ServerOptions {
             election_timeout: span(self.election_timeout, default.election_timeout),
             max_drift_ppm: self.max_drift_ppm.map_or(default.max_drift_ppm, |it| it.0),
             snapshot_every_bytes: size(self.snapshot_every_bytes, default.snapshot_every_bytes),
+            release_level: self.release_level.unwrap_or(default.release_level),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
         };

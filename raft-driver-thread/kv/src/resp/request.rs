@@ -27,6 +27,19 @@ pub enum Request {
     Admin(AdminCommand),
 }
 
+impl Request {
+    /// The least release level that reads what this request has replicated.
+    pub fn level(&self) -> u32 {
+        match self {
+            Request::Command(command) | Request::Once { command, .. } => command.level(),
+            Request::OpenSession
+            | Request::CloseSession(_)
+            | Request::Local(_)
+            | Request::Admin(_) => 0,
+        }
+    }
+}
+
 /// A command that the server answers by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalCommand {

@@ -254,6 +254,11 @@ impl Connection {
         if !self.is_authenticated && !is_open_to_all(&request) {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
         }
+        if let Err(error) = self.context.router.check_level(request.level()) {
+            // As a command that is not known.
+            let reply = self.refuse(Refusal::AtOnce(error), is_exec, length);
+            return self.ready(reply);
+        }
         if let Some(transaction) = &mut self.transaction
             && !runs_inside_transaction(&request)
         {

@@ -6,7 +6,7 @@ use crate::config::ByteSize;
 use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
 use crate::status::{
-    AgreedSettings, DiskStatus, ForeignDisk, LoadStatus, MemberStatus, NodeStatus,
+    AgreedSettings, DiskStatus, ForeignDisk, LevelStatus, LoadStatus, MemberStatus, NodeStatus,
 };
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{LeaseStatus, Member, MemberRole, RoleKind, Status};
@@ -60,6 +60,7 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         .await
         .map_err(|error| stopped(&error))?;
     let data = context.settings.data.clone();
+    let in_force = node.state().level;
     let asked = tokio::task::spawn_blocking(move || (node.status(), disk_bytes(&data))).await;
     let (status, disk_bytes) = asked.map_err(|error| stopped(&error))?;
     let status = status.map_err(|error| stopped(&error))?;
@@ -84,6 +85,7 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         members: members(&status, &figures.servers),
         disks: disks(&status, &context.refused),
         load: load(&status),
+        levels: levels(&status, in_force.service, context.settings.release_level),
     })
 }
 
@@ -94,6 +96,25 @@ fn load(status: &Status) -> LoadStatus {
         waiting_reads: status.waiting_reads as u64,
         has_lease: matches!(status.lease, LeaseStatus::Until(_)),
         transferring_to: status.handover.map(|handover| handover.target.0),
+    }
+}
+
+/// Which release level is in force, and who keeps it from rising.
+fn levels(status: &Status, in_force: u32, own: u32) -> LevelStatus {
+    let reads = |member: &Member| {
+        let peer = status.peers.iter().find(|peer| peer.id == member.id);
+        let limits = peer.and_then(|peer| peer.limits);
+        limits.is_some_and(|limits| limits.level.service >= own)
+    };
+    let others = status.membership.members().iter();
+    let others = others.filter(|it| it.id != status.id && status.role == RoleKind::Leader);
+    LevelStatus {
+        own,
+        in_force,
+        held_back_by: others
+            .filter(|member| in_force < own && !reads(member))
+            .map(|member| member.id.0)
+            .collect(),
     }
 }
 

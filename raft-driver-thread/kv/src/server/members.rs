@@ -363,6 +363,7 @@ fn attempt_error(error: RequestError<ChangeError>) -> AttemptError {
             | ChangeError::InvalidRole(_)
             | ChangeError::OtherIncarnation { .. }
             | ChangeError::StagingVoter(_)
+            | ChangeError::LevelTooLow { .. }
             | ChangeError::NothingChanges
             | ChangeError::TooLarge { .. }
             | ChangeError::LogFull => AttemptError::Never(reason),

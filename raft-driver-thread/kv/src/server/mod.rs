@@ -25,6 +25,7 @@
 //! | `background` | expiry, registration, events of the node |
 //! | `http` | probes and metrics |
 //! | `outcome` | why requests fail |
+//! | `level` | commands that not all servers read yet |
 //! | `clients`, `descriptors` | the clients that are connected, and how many may be |
 //! | `context` | what all connections share |
 //! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
@@ -43,6 +44,7 @@ mod forward;
 mod group_commit;
 mod http;
 mod info;
+mod level;
 mod listener;
 mod local;
 mod members;
@@ -139,7 +141,8 @@ impl Server {
         transport.serve_streams(peer_requests.clone());
         let storage = DiskStorage::open(settings.data.join("raft"))?;
         let options = node_options(&settings, &identity);
-        let node = Node::start(options, storage, transport, Machine::default())?;
+        let machine = Machine::reading(settings.release_level);
+        let node = Node::start(options, storage, transport, machine)?;
         let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
         let router = Router::new(
             node.clone(),

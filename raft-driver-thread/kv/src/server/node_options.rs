@@ -2,7 +2,7 @@
 
 use crate::settings::{Founder, Identity, Settings};
 use raft_driver_thread::raft_proto::{
-    ClusterId, Config, ENTRY_OVERHEAD, Lease, Member, NodeId, Start,
+    ClusterId, Config, ENTRY_OVERHEAD, Lease, Level, Member, NodeId, Start,
 };
 use raft_driver_thread::transport::tcp::{Security, TcpOptions, TlsOptions};
 use raft_driver_thread::{Options, fresh_incarnation, fresh_seed};
@@ -49,6 +49,7 @@ pub(super) fn node_options(settings: &Settings, identity: &Identity) -> Options 
     let (cluster, node) = (ClusterId(identity.cluster), NodeId(identity.node));
     let mut config = Config::new(cluster, node, start, fresh_seed());
     config.incarnation = Some(fresh_incarnation());
+    config.level = Level::of_service(settings.release_level);
     config.heartbeat_interval = settings.heartbeat_interval;
     config.election_timeout_min = settings.election_timeout;
     config.election_timeout_max = settings.election_timeout * 3 / 2;

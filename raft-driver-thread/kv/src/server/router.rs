@@ -178,6 +178,7 @@ impl Router {
         group: SubmitGroup,
         deadline: Instant,
     ) -> Result<Answer, AttemptError> {
+        self.check_level_here(operation)?;
         let now = self.now(deadline).await?;
         let payload = if matches!(operation, Operation::Commands { .. }) {
             Payload::encode_within(now, self.limits, operation)

@@ -90,6 +90,8 @@ pub enum Command {
     Flush,
     /// Returns the type of a key's value: `string`, or `none`.
     Type(Bytes),
+    /// Removes a key. Returns its value. From level 1 on.
+    GetDelete(Bytes),
 }
 
 /// SET and its options.
@@ -157,6 +159,32 @@ pub enum ValueType {
 }
 
 impl Command {
+    /// The least [release level](super::RELEASE_LEVEL) that reads the command.
+    pub fn level(&self) -> u32 {
+        match self {
+            Command::GetDelete(_) => 1,
+            Command::Get(_)
+            | Command::Set(_)
+            | Command::CompareAndSet { .. }
+            | Command::Delete(_)
+            | Command::Exists(_)
+            | Command::Increment { .. }
+            | Command::Append { .. }
+            | Command::Length(_)
+            | Command::GetMany(_)
+            | Command::SetMany(_)
+            | Command::GetSet { .. }
+            | Command::Expire { .. }
+            | Command::TimeToLive { .. }
+            | Command::Persist(_)
+            | Command::Keys(_)
+            | Command::Scan { .. }
+            | Command::Size
+            | Command::Flush
+            | Command::Type(_) => 0,
+        }
+    }
+
     /// Whether the command can take more memory (`denyoom` in Redis).
     pub fn takes_memory(&self) -> bool {
         match self {
@@ -167,6 +195,7 @@ impl Command {
             | Command::SetMany(_)
             | Command::GetSet { .. } => true,
             Command::Delete(_)
+            | Command::GetDelete(_)
             | Command::Expire { .. }
             | Command::Persist(_)
             | Command::Flush
@@ -192,6 +221,7 @@ impl Command {
             | Command::Append { .. }
             | Command::SetMany(_)
             | Command::GetSet { .. }
+            | Command::GetDelete(_)
             | Command::Expire { .. }
             | Command::Persist(_)
             | Command::Flush => true,

@@ -45,6 +45,10 @@ impl Store {
                 let before = self.put(Key::new(key), Value::forever(value));
                 before.map_or(Reply::Nil, |before| Reply::Bulk(before.bytes))
             }
+            Command::GetDelete(name) => {
+                let before = self.remove(&Key::new(name));
+                before.map_or(Reply::Nil, |before| Reply::Bulk(before.bytes))
+            }
             Command::Expire { key, millis } => self.expire(key, millis),
             Command::Persist(name) => {
                 let before = self.set_expiry(&Key::new(name), None);
@@ -103,6 +107,7 @@ impl Store {
             | Command::Append { .. }
             | Command::SetMany(_)
             | Command::GetSet { .. }
+            | Command::GetDelete(_)
             | Command::Expire { .. }
             | Command::Persist(_)
             | Command::Flush => Reply::error("ERR", "a command that writes was asked as a read"),

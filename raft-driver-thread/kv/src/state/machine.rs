@@ -1,6 +1,7 @@
 //! The replicated state as a whole, driven by the log.
 
 use super::command::Command;
+use super::level::{RELEASE_LEVEL, Unreadable};
 use super::payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress};
 use super::reply::Reply;
 use super::sessions::{RequestState, Sessions};
@@ -13,12 +14,22 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 /// The keys, sessions and addresses, as the entries of the log made them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Machine {
+    /// The release level that it reads.
+    level: u32,
+    /// The first entry that it does not read: it changes no more.
+    unreadable: Option<Unreadable>,
     store: Store,
     sessions: Sessions,
     /// By node id.
     addresses: BTreeMap<u64, ServerAddress>,
+}
+
+impl Default for Machine {
+    fn default() -> Machine {
+        Machine::reading(RELEASE_LEVEL)
+    }
 }
 
 impl Machine {
@@ -27,11 +38,31 @@ impl Machine {
         Machine::default()
     }
 
-    /// Applies the payload of the entry at `index`, which rises from call to call.
+    /// Likewise, of a server that is held at an earlier release level: it reads what releases of
+    /// that level read.
+    pub fn reading(level: u32) -> Machine {
+        Machine {
+            level: level.min(RELEASE_LEVEL),
+            unreadable: None,
+            store: Store::default(),
+            sessions: Sessions::default(),
+            addresses: BTreeMap::new(),
+        }
+    }
+
+    /// Applies the payload of the entry at `index`, which rises from call to call. Once there was one
+    /// that this release does not read, nothing is applied any more: see
+    /// [`failure`](StateMachine::failure).
     pub fn apply_one(&mut self, index: u64, payload: &[u8]) -> Answer {
+        if self.unreadable.is_some() {
+            return Answer::Unreadable;
+        }
         // Decoding copies what is stored, so no key or value keeps a whole block of the log in
         // memory.
-        let Some(payload) = Payload::decode(payload) else {
+        let payload = Payload::decode(payload).filter(|it| it.operation.level() <= self.level);
+        let Some(payload) = payload else {
+            let level = self.level;
+            self.unreadable = Some(Unreadable { index, level });
             return Answer::Unreadable;
         };
         self.store.advance_to(payload.unix_millis);
@@ -40,13 +71,8 @@ impl Machine {
 
     fn perform(&mut self, index: u64, operation: Operation, limits: Limits) -> Answer {
         match operation {
-            Operation::Within { limits, operation } => {
-                if matches!(*operation, Operation::Within { .. }) {
-                    // No server proposes it, and the depth of a recursion must have a bound.
-                    return Answer::Unreadable;
-                }
-                self.perform(index, *operation, limits)
-            }
+            // Not `Within` itself: no level reads that.
+            Operation::Within { limits, operation } => self.perform(index, *operation, limits),
             Operation::AdvanceTime => Answer::Done,
             Operation::Commands {
                 origin: None,
@@ -224,6 +250,10 @@ impl StateMachine for Machine {
         }
     }
 
+    fn failure(&self) -> Option<String> {
+        self.unreadable.map(|it| it.to_string())
+    }
+
     fn snapshot(&mut self) -> View {
         self.view()
     }
@@ -238,11 +268,9 @@ impl StateMachine for Machine {
             sessions,
             addresses,
         } = snapshot::read(reader)?;
-        *self = Machine {
-            store,
-            sessions,
-            addresses,
-        };
+        self.store = store;
+        self.sessions = sessions;
+        self.addresses = addresses;
         Ok(())
     }
 }

@@ -130,7 +130,7 @@ pub enum Answer {
     Forgotten,
     /// The operation was done, and has no result.
     Done,
-    /// This release cannot decode the payload. The entry did nothing, on any server.
+    /// This release does not read the payload. The server stops, and nobody gets this answer.
     Unreadable,
 }
 

@@ -1,8 +1,10 @@
 //! The status of a server (`RAFT STATUS`), as JSON.
 
 mod disks;
+mod levels;
 
 pub use disks::{DiskStatus, ForeignDisk};
+pub use levels::LevelStatus;
 
 use super::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,9 @@ pub struct NodeStatus {
     /// What waits, and by what it serves reads.
     #[serde(default)]
     pub load: LoadStatus,
+    /// The release level in force, and of the server.
+    #[serde(default)]
+    pub levels: LevelStatus,
 }
 
 /// What waits at a server, and by what it serves reads.
@@ -70,9 +75,11 @@ pub struct LoadStatus {
 }
 
 impl NodeStatus {
-    /// What an operator has to know about the disks of the cluster, and what to do: a line each.
+    /// What an operator has to know about the cluster, and what to do: a line each.
     pub fn warnings(&self) -> Vec<String> {
-        self.disks.warnings(self.node, self.leader, &self.members)
+        let mut warnings = self.disks.warnings(self.node, self.leader, &self.members);
+        warnings.extend(self.levels.warning());
+        warnings
     }
 }
 

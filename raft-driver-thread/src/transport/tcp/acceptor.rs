@@ -4,6 +4,7 @@ use super::connections::{ConnectionId, Connections, Earlier};
 use super::frame;
 use super::hello::{ACCEPTED, Hello, Refusal, StreamKind};
 use super::links::Links;
+use super::newer::NewerPeer;
 use super::service::{PeerStream, StreamService};
 use super::stream::{Stream, StreamSettings};
 use crate::inbox::Inbox;
@@ -188,8 +189,18 @@ impl Acceptor {
         let receiver = Receiver::new(&self.config);
         let max_bytes = receiver.limits().max_frame_bytes;
         let mut stream = BufReader::with_capacity(READ_BYTES, stream);
+        let mut newer = NewerPeer::new(peer);
         while let Some(frame) = frame::read(&mut stream, max_bytes)? {
-            let received = receiver.accept(frame).map_err(io::Error::other)?;
+            let received = match receiver.accept(frame) {
+                Err(error) if error.is_newer() => {
+                    newer.note(&error);
+                    continue;
+                }
+                received => received.map_err(io::Error::other)?,
+            };
+            if received.unknown_bytes > 0 {
+                newer.note(&"some of its messages have fields that this release does not know");
+            }
             if received.from != peer {
                 let what = format!("it sent a message in the name of {}", received.from);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));

@@ -43,7 +43,7 @@
 //! |---|---|
 //! | `options`, `tls`, `stream` | settings; streams with and without TLS |
 //! | `hello`, `frame` | what is on the wire |
-//! | `listener`, `acceptor`, `connections` | receiving |
+//! | `listener`, `acceptor`, `connections`, `newer` | receiving |
 //! | `sender`, `queue`, `link`, `links`, `dial`, `direct` | sending |
 //! | `service` | streams of the service's own |
 
@@ -56,6 +56,7 @@ mod hello;
 mod link;
 mod links;
 mod listener;
+mod newer;
 mod options;
 mod queue;
 mod sender;

@@ -132,6 +132,10 @@ pub(crate) fn getset(mut arguments: Arguments) -> Parsed {
     })
 }
 
+pub(crate) fn getdel(mut arguments: Arguments) -> Parsed {
+    Ok(Command::GetDelete(arguments.next()?))
+}
+
 pub(crate) fn append(mut arguments: Arguments) -> Parsed {
     Ok(Command::Append {
         key: arguments.next()?,

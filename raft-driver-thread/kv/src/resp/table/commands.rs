@@ -100,6 +100,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     plain("flushdb", -1, &[Write], NoKeys, "server", Command(parse::flush), "Removes all keys."),
     plain("get", 2, &[ReadOnly, Fast], FirstWord, "string", Command(parse::get),
         "Returns the value of a key."),
+    plain("getdel", 2, &[Write, Fast], FirstWord, "string", Command(parse::getdel),
+        "Removes a key; returns its value."),
     plain("getset", 3, &[Write, Fast], FirstWord, "string", Command(parse::getset),
         "Sets a key's value; returns the old one."),
     plain("hello", -1, &[Fast, NoAuth], NoKeys, "connection", Request(parse::hello),
