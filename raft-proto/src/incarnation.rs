@@ -403,7 +403,12 @@ impl Raft {
     ) -> Option<Dismissal> {
         let latest = self.configurations.latest();
         if let Lineage::Founding { founders } = lineage {
-            if self.founders.is_some_and(|ours| ours != founders) {
+            // One that joins, and knows no members yet, has no list.
+            let is_other = match self.founders {
+                Some(ours) => ours != founders,
+                None => latest.membership.is_empty(),
+            };
+            if is_other {
                 return Some(Dismissal::OtherFounders);
             }
             // A founder needs every founder's vote, and so this node's, whose log is not empty.

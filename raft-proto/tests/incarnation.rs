@@ -591,6 +591,43 @@ fn a_storage_that_joins_elects_nobody_to_found_the_cluster_again() {
     assert_eq!(leaders(&cluster), [] as [u64; 0]);
     let missing: Vec<NodeId> = cluster.raft(1).missing_founders().collect();
     assert_eq!(missing, [], "they answer");
+    let is_told = |action: &Action| {
+        let reason = Rejection::OtherFounders;
+        *action
+            == Action::Rejected {
+                from: NodeId(2),
+                reason,
+            }
+    };
+    assert!(has_said(&cluster, 1, is_told));
+    // Without Pre-Vote, too.
+    let message = Message::RequestVote(RequestVote {
+        term: Term(90),
+        last_log: EntryId::ZERO,
+        campaign: Campaign::Election,
+        lineage: Lineage::Founding { founders: 9 },
+    });
+    let (from, incarnation) = (NodeId(1), Some(anew(1)));
+    cluster.queue.clear();
+    cluster.wait(SECOND);
+    cluster.input(
+        2,
+        Input::Receive {
+            from,
+            incarnation,
+            message,
+        },
+    );
+    let told = cluster
+        .sent_by(2)
+        .into_iter()
+        .any(|(to, message)| match message {
+            Message::PreVoteReply(reply) => {
+                to == 1 && reply.dismissal == Some(Dismissal::OtherFounders)
+            }
+            _ => false,
+        });
+    assert!(told);
 }
 
 /// Founders whose list names their disks.
