@@ -78,6 +78,8 @@ pub struct Judge {
     decayed: BTreeSet<NodeId>,
     /// Nodes that came back under their own numbers without what their disks held.
     returned: BTreeSet<NodeId>,
+    /// Those of them that would have founded the cluster again, and were told why not.
+    refused_founders: BTreeSet<NodeId>,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
     failure: Option<Failure>,
@@ -110,6 +112,7 @@ impl Judge {
             checked_commit: Index::ZERO,
             decayed: BTreeSet::new(),
             returned: BTreeSet::new(),
+            refused_founders: BTreeSet::new(),
             has_cluster_changed: false,
             failure: None,
         }
@@ -212,6 +215,11 @@ impl Judge {
         self.returned.insert(node);
     }
 
+    /// Whether `node` was told that it founds no cluster again.
+    pub fn is_refused_founder(&self, node: NodeId) -> bool {
+        self.refused_founders.contains(&node)
+    }
+
     /// Reads of a snapshot of `node` return other bytes than were written.
     pub fn snapshot_decays(&mut self, node: NodeId) {
         self.decayed.insert(node);
@@ -286,6 +294,13 @@ impl Judge {
                 reason: Rejection::UnsolicitedReply { .. } | Rejection::UnsolicitedVote { .. },
                 ..
             } if self.returned.contains(&raft.id()) => {}
+            // It would found the cluster again, and another disk made anew joins.
+            Action::Rejected {
+                reason: Rejection::OtherFounders,
+                ..
+            } if self.returned.contains(&raft.id()) => {
+                self.refused_founders.insert(raft.id());
+            }
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                 node: raft.id(),
                 from: *from,
@@ -369,7 +384,8 @@ impl Observer for Judge {
         self.require(result);
         let result = self.configurations.actions(raft, actions);
         self.require(result);
-        let result = self.disk_identity.actions(raft, actions);
+        let configurations = &self.configurations;
+        let result = self.disk_identity.actions(raft, actions, configurations);
         self.require(result);
         let result = self.strangers.actions(raft);
         self.require(result);

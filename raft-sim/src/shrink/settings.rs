@@ -10,7 +10,7 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 18] = [
+const RULES: [Change; 20] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
@@ -22,6 +22,11 @@ const RULES: [Change; 18] = [
         settings.core.lease_max_drift_ppm = None;
     },
     |settings| settings.core.pre_vote = false,
+    |settings| {
+        settings.core.incarnations = false;
+        settings.core.named_founders = false;
+    },
+    |settings| settings.core.named_founders = false,
     |settings| settings.limits.clear(),
     |settings| settings.core.max_waiting_reads = defaults().max_waiting_reads,
     |settings| settings.core.max_transfer_log_bytes = defaults().max_transfer_log_bytes,
