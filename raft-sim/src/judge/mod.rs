@@ -78,7 +78,7 @@ pub struct Judge {
     decayed: BTreeSet<NodeId>,
     /// Nodes that came back under their own numbers without what their disks held.
     returned: BTreeSet<NodeId>,
-    /// Those of them that would have founded the cluster again, and were told why not.
+    /// Founders without a log that were told why they found no cluster.
     refused_founders: BTreeSet<NodeId>,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
@@ -294,11 +294,11 @@ impl Judge {
                 reason: Rejection::UnsolicitedReply { .. } | Rejection::UnsolicitedVote { .. },
                 ..
             } if self.returned.contains(&raft.id()) => {}
-            // It would found the cluster again, and another disk made anew joins.
+            // A founder without a log asks a disk that was made anew, and joins.
             Action::Rejected {
+                from,
                 reason: Rejection::OtherFounders,
-                ..
-            } if self.returned.contains(&raft.id()) => {
+            } if self.returned.contains(from) => {
                 self.refused_founders.insert(raft.id());
             }
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {

@@ -108,8 +108,8 @@ impl World {
         Ok(())
     }
 
-    /// A node that does not say that disks are lost, neither by itself nor by its leader, although
-    /// no majority is left.
+    /// A node that does not say that disks are lost, neither by itself nor by its leader or the
+    /// candidate that it votes for, although no majority is left.
     fn silent_node(&self) -> Option<NodeId> {
         let has_majority =
             |raft: &Raft| has_quorum(raft.membership(), |id| self.is_sound(raft.membership(), id));
@@ -121,14 +121,16 @@ impl World {
                 || self.judge.is_refused_founder(raft.id())
                 || knows_nobody
         };
-        let by_leader = |raft: &Raft| {
-            let leader = raft.leader().filter(|id| *id != raft.id());
-            let leader = leader.and_then(|id| self.machines[self.place(id)].raft());
-            leader.is_some_and(|leader| says(leader) || has_majority(leader))
+        // A voter that another one always asks first hears nobody else.
+        let by_another = |raft: &Raft| {
+            let other = raft.leader().or(raft.voted_for());
+            let other = other.filter(|id| *id != raft.id());
+            let other = other.and_then(|id| self.machines[self.place(id)].raft());
+            other.is_some_and(|other| says(other) || has_majority(other))
         };
         let is_silent = |raft: &&Raft| {
             let counts = raft.membership().is_voter(raft.id());
-            counts && !says(raft) && !by_leader(raft) && !has_majority(raft)
+            counts && !says(raft) && !by_another(raft) && !has_majority(raft)
         };
         let mut rafts = self.machines.iter().filter_map(Machine::raft);
         rafts.find(is_silent).map(Raft::id)
