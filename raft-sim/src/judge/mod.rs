@@ -142,6 +142,11 @@ impl Judge {
         self.figure3.commit_index()
     }
 
+    /// The last entry that is committed, whether any node knows it still.
+    pub fn last_committed(&self) -> Option<EntryId> {
+        self.figure3.last_committed()
+    }
+
     /// What all clients saw, for the clients to note their operations in.
     pub fn client_history(&mut self) -> &mut ClientHistory {
         &mut self.client_history

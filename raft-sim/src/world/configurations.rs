@@ -131,7 +131,7 @@ impl World {
     /// if they took up an old one, nothing would tell them of the later ones.
     pub(super) fn can_lose_knowingly(&self, place: usize) -> bool {
         let lost = self.machines[place].id();
-        let Some(committed) = self.last_committed() else {
+        let Some(committed) = self.judge.last_committed() else {
             return false;
         };
         let is_left = |members: &Membership, id: NodeId| {
