@@ -26,7 +26,7 @@ use crate::promotion;
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::run::Payloads;
-use crate::types::{EntryId, EntryKind, Index, NodeId, RequestId};
+use crate::types::{EntryId, EntryKind, Incarnation, Index, NodeId, RequestId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -92,7 +92,8 @@ impl Raft {
         if change.readiness == Readiness::Checked {
             let new_voters = target.voters().filter(|id| !current.is_voter(*id));
             for node in new_voters {
-                self.check_caught_up(node)?;
+                let named = target.get(node).and_then(|member| member.incarnation);
+                self.check_caught_up(node, named)?;
             }
         }
         let next = if is_simple(current, &target) {
@@ -115,7 +116,8 @@ impl Raft {
     }
 
     /// A new voter without the log would hold up commits until it has caught up (thesis 4.2.1).
-    fn check_caught_up(&self, node: NodeId) -> Result<(), ChangeError> {
+    /// What another storage under its number has shown says nothing about this one.
+    fn check_caught_up(&self, node: NodeId, named: Option<Incarnation>) -> Result<(), ChangeError> {
         let Role::Leader(leader) = &self.role else {
             return Ok(());
         };
@@ -123,7 +125,8 @@ impl Raft {
             return Ok(());
         }
         let last = self.log.last().index;
-        let peer = leader.peer(node);
+        let is_it = |peer: &&Peer| peer.incarnation == named;
+        let peer = leader.member(node).filter(is_it);
         let match_index = peer.map_or(Index::ZERO, |peer| peer.match_index);
         let timeout = self.config.election_timeout_max;
         let alive = peer.is_some_and(|peer| peer.heard_within(timeout, self.now));

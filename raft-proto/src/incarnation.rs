@@ -18,7 +18,8 @@
 //!    nobody's incarnation is known. So the first leader needs every founder's vote, and its first
 //!    entry names their incarnations, as the votes carried them. If that entry is committed, a
 //!    majority holds it, and refuses a candidate with an empty log (section 5.4.1). A later
-//!    founding would need the votes of all those, and so each of their disks would have to be lost.
+//!    founding would need the votes of all those, and so each of their disks would have to be lost,
+//!    and made anew as a founder's. A storage that joins elects nobody to found a cluster.
 //! 5. *Histories never mix.* The founding entry also names the history, which all later
 //!    configurations and all requests carry. A node refuses requests of another history. A cluster
 //!    that was founded again under the same id thus neither overwrites an old disk nor follows it.
@@ -164,6 +165,29 @@ impl Raft {
         incarnation.is_some() || !self.is_founding()
     }
 
+    /// Whether this node would vote for a candidate of this lineage, whatever its log. A cluster is
+    /// founded by founders (rule 4). A storage that joins is none, also under a founder's number: it
+    /// may have been made anew, and its number's first storage may have voted before.
+    pub(crate) fn may_elect(&self, lineage: Lineage) -> bool {
+        match lineage {
+            Lineage::Founding { .. } => self.is_founding(),
+            Lineage::Of(_) | Lineage::Unknown => true,
+        }
+    }
+
+    /// Whether this node knows no configuration but a list of founders that names another storage
+    /// for it. It is no founder, and the list is as old as the storage that it replaces: so it does
+    /// not judge by it who the others are.
+    fn is_replaced_by_founders(&self) -> bool {
+        let latest = self.configurations.latest();
+        let (own, incarnation) = (self.config.node_id, self.config.incarnation);
+        latest.index == Index::ZERO
+            && latest
+                .membership
+                .named_otherwise(own, incarnation)
+                .is_some()
+    }
+
     /// Where this node's log comes from.
     pub(crate) fn lineage(&self) -> Lineage {
         match self.founders {
@@ -242,6 +266,7 @@ impl Raft {
                 return Audience::Granted;
             }
             Some(named) if named == spoken => return Audience::Granted,
+            Some(Some(_)) if self.is_replaced_by_founders() => return Audience::Granted,
             Some(Some(named)) => named,
         };
         let same_history = |lineage| membership.history().is_some() && lineage == self.lineage();
@@ -342,9 +367,12 @@ impl Raft {
             Message::PreVote(request) => (request.term, request.lineage),
             Message::RequestVote(request) => (request.term, request.lineage),
             // As if it had asked for the next term: its log's lineage is the leader's.
-            Message::AppendEntriesReply(reply) => (reply.term.next(), self.lineage()),
+            Message::AppendEntriesReply(reply) if matches!(self.role, Role::Leader(_)) => {
+                (reply.term.next(), self.lineage())
+            }
             Message::RequestVoteReply(_)
             | Message::AppendEntries(_)
+            | Message::AppendEntriesReply(_)
             | Message::InstallSnapshot(_)
             | Message::InstallSnapshotReply(_)
             | Message::PreVoteReply(_)
@@ -375,7 +403,12 @@ impl Raft {
     ) -> Option<Dismissal> {
         let latest = self.configurations.latest();
         if let Lineage::Founding { founders } = lineage {
-            if self.founders.is_some_and(|ours| ours != founders) {
+            // One that joins, and knows no members yet, has no list.
+            let is_other = match self.founders {
+                Some(ours) => ours != founders,
+                None => latest.membership.is_empty(),
+            };
+            if is_other {
                 return Some(Dismissal::OtherFounders);
             }
             // A founder needs every founder's vote, and so this node's, whose log is not empty.

@@ -25,11 +25,16 @@ impl Raft {
         let Some(peer) = leader.peers.iter_mut().find(|peer| peer.id == from) else {
             return;
         };
-        if peer.incarnation.is_some() && peer.incarnation != spoken {
+        let is_another = peer.incarnation.is_some() && peer.incarnation != spoken;
+        if is_another {
             *peer = Peer::new(from, last, now);
             peer.set_voter(membership.is_voter(from), now);
         }
         peer.incarnation = spoken;
+        if is_another {
+            self.release_unused_snapshots();
+            self.limit_commands();
+        }
     }
 
     /// Names the members' storages, once each unnamed one has been heard. Voters stay voters, so any
@@ -68,7 +73,7 @@ impl Raft {
     pub(crate) fn named(&self, member: &Member) -> Member {
         let heard = match &self.role {
             _ if member.id == self.config.node_id => self.config.incarnation,
-            Role::Leader(leader) => leader.peer(member.id).and_then(|peer| peer.incarnation),
+            Role::Leader(leader) => leader.member(member.id).and_then(|peer| peer.incarnation),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => None,
         };
         Member {

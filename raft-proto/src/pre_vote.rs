@@ -101,6 +101,7 @@ impl Raft {
     ) {
         let ours = self.hard_state.term();
         let would_vote = request.term > ours
+            && self.may_elect(request.lineage)
             && request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())

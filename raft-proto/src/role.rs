@@ -239,6 +239,12 @@ impl Leader {
         self.peers.iter().find(|peer| peer.id == id)
     }
 
+    /// The peer, if it is a member. One that was removed, and is only to be told so, says nothing
+    /// about a member that comes under its number later.
+    pub(crate) fn member(&self, id: NodeId) -> Option<&Peer> {
+        self.peer(id).filter(|peer| peer.departure.is_none())
+    }
+
     pub(crate) fn peer_mut(&mut self, id: NodeId) -> Option<&mut Peer> {
         self.peers.iter_mut().find(|peer| peer.id == id)
     }

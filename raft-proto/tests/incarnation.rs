@@ -576,3 +576,123 @@ fn a_change_for_another_configuration_than_the_one_in_force_is_refused() {
     assert_eq!(ask(&mut cluster, Index(0)), refused);
     assert!(ask(&mut cluster, index).is_ok());
 }
+
+/// An operator replaces the disks of two founders as documented, and forgets that for the third:
+/// the members that are left, or a backup, may hold what was acknowledged.
+#[test]
+fn a_storage_that_joins_elects_nobody_to_found_the_cluster_again() {
+    let mut cluster = cluster(3);
+    leader(&mut cluster);
+    for id in 1..=3 {
+        let start = if id == 1 { founders(3) } else { Start::Join };
+        wipe(&mut cluster, id, start);
+    }
+    run(&mut cluster, 30 * SECOND, &[]);
+    assert_eq!(leaders(&cluster), [] as [u64; 0]);
+    let missing: Vec<NodeId> = cluster.raft(1).missing_founders().collect();
+    assert_eq!(missing, [], "they answer");
+    let is_told = |action: &Action| {
+        let reason = Rejection::OtherFounders;
+        *action
+            == Action::Rejected {
+                from: NodeId(2),
+                reason,
+            }
+    };
+    assert!(has_said(&cluster, 1, is_told));
+    // Without Pre-Vote, too.
+    let message = Message::RequestVote(RequestVote {
+        term: Term(90),
+        last_log: EntryId::ZERO,
+        campaign: Campaign::Election,
+        lineage: Lineage::Founding { founders: 9 },
+    });
+    let (from, incarnation) = (NodeId(1), Some(anew(1)));
+    cluster.queue.clear();
+    cluster.wait(SECOND);
+    cluster.input(
+        2,
+        Input::Receive {
+            from,
+            incarnation,
+            message,
+        },
+    );
+    let told = cluster
+        .sent_by(2)
+        .into_iter()
+        .any(|(to, message)| match message {
+            Message::PreVoteReply(reply) => {
+                to == 1 && reply.dismissal == Some(Dismissal::OtherFounders)
+            }
+            _ => false,
+        });
+    assert!(told);
+}
+
+/// Founders whose list names their disks.
+fn named_founders(count: u64) -> Start {
+    let member = |id| Member::voter(NodeId(id)).with_incarnation(first(id));
+    Start::Bootstrap {
+        members: (1..=count).map(member).collect(),
+    }
+}
+
+fn cluster_of_named_founders() -> Cluster {
+    Cluster::with(3, |config| {
+        *config = with_features(config.clone());
+        config.start = named_founders(3);
+    })
+}
+
+/// Two disks are made anew as founders, by the old list, which names neither them nor the disk of
+/// the survivor, which was replaced before.
+#[test]
+fn a_founder_that_its_list_does_not_name_answers_a_survivor_that_the_list_does_not_name_either() {
+    let mut cluster = cluster_of_named_founders();
+    let leader = leader(&mut cluster);
+    let [replaced, other] = others(leader)[..] else {
+        panic!()
+    };
+    wipe(&mut cluster, replaced, Start::Join);
+    let learner = Member::learner(NodeId(replaced)).with_incarnation(anew(replaced));
+    change(&mut cluster, leader, NodeChange::Set(learner)).unwrap();
+    run(&mut cluster, SECOND, &[]);
+    let promote = NodeChange::Promote(NodeId(replaced));
+    change(&mut cluster, leader, promote).unwrap();
+    run(&mut cluster, SECOND, &[]);
+    for id in [leader, other] {
+        wipe(&mut cluster, id, named_founders(3));
+        assert!(has_said(&cluster, id, is_replaced), "n{id}");
+    }
+    run(&mut cluster, 20 * SECOND, &[]);
+    assert_eq!(leaders(&cluster), [] as [u64; 0]);
+    for id in [leader, other] {
+        assert!(
+            has_said(&cluster, replaced, |it| *it == foreign(id)),
+            "n{id}"
+        );
+    }
+}
+
+/// Only a leader knows whether a reply's sender is replaced by what is committed.
+#[test]
+fn a_founder_without_a_log_dismisses_nobody_that_replies() {
+    let mut cluster = cluster_of_named_founders();
+    cluster.queue.clear();
+    let message = Message::AppendEntriesReply(AppendEntriesReply {
+        term: Term(1),
+        outcome: AppendOutcome::Stale,
+        round: 0,
+        limits: None,
+    });
+    let (from, incarnation) = (NodeId(2), Some(anew(2)));
+    let reply = Input::Receive {
+        from,
+        incarnation,
+        message,
+    };
+    cluster.input(1, reply);
+    assert_eq!(cluster.sent_by(1), []);
+    assert!(has_said(&cluster, 1, |it| *it == foreign(2)));
+}

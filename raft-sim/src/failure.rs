@@ -151,6 +151,12 @@ pub enum Failure {
         /// The other.
         second: NodeId,
     },
+    /// A majority of the disks is lost, and a node does not say so.
+    #[error("{node} does not say that more disks are lost than the cluster can do without")]
+    LossUnsaid {
+        /// The node.
+        node: NodeId,
+    },
     /// Event followed event, and no time passed.
     #[error("at {at} event follows event, and no time passes")]
     Endless {
@@ -188,6 +194,7 @@ impl Failure {
             Failure::AnswerForgotten { .. } => "exactly-once: an answer is forgotten",
             Failure::UnknownCommand { .. } => "a command that no client sent",
             Failure::StatesDiffer { .. } => "states differ in the end",
+            Failure::LossUnsaid { .. } => "a lost majority is not reported",
             Failure::Endless { .. } => "liveness: time stands still",
             Failure::Storm(_) => "a storm",
             Failure::Panicked(_) => "panic",

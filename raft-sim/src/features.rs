@@ -43,6 +43,8 @@ pub struct CoreFeatures {
     pub has_priorities: bool,
     /// Whether each disk has an incarnation.
     pub incarnations: bool,
+    /// Whether the founders' incarnations are known before the cluster is founded.
+    pub named_founders: bool,
 }
 
 impl CoreFeatures {
@@ -56,6 +58,12 @@ impl CoreFeatures {
         let (pre_vote, check_quorum, lease) = (on(), on(), on());
         let (resident, has_priorities) = (on(), on());
         let (drift, bytes) = (random.between(0, 10_000), random.between(0, 20_000));
+        let (has_disks, has_names) = (random.chance(500), random.chance(300));
+        let incarnations = match features {
+            Features::None => false,
+            Features::Drawn => has_disks,
+            Features::All => true,
+        };
         CoreFeatures {
             // A removed node that does not know of its removal would disturb the others for ever.
             pre_vote: pre_vote || has_churn,
@@ -63,8 +71,8 @@ impl CoreFeatures {
             lease_max_drift_ppm: (lease && check_quorum).then_some(drift as u32), // at most 10,000
             max_resident_bytes: resident.then_some(bytes),
             has_priorities,
-            // Only settings in a file switch them on so far.
-            incarnations: false,
+            incarnations,
+            named_founders: incarnations && has_names,
         }
     }
 

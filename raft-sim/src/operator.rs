@@ -149,6 +149,10 @@ impl Inventory<'_> {
             (Some(_), TargetRole::Learner) if !is_voter => return None,
             (Some(_), TargetRole::Staging) if is_voter => return None,
             (None, TargetRole::NonMember) => return None,
+            // The leader names the disk that it has heard, and may have heard one that is lost now.
+            (Some(member), TargetRole::Voter) if has_disks && member.incarnation.is_none() => {
+                NodeChange::Set(named(Member::voter(id)).with_incarnation(disk?))
+            }
             (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
             (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
             (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),
@@ -165,7 +169,12 @@ impl Inventory<'_> {
             }
             // The node has to catch up before it may vote.
             (None, TargetRole::Voter | TargetRole::Learner) => {
-                NodeChange::Set(named(Member::learner(id)))
+                let member = named(Member::learner(id));
+                let disk = disk.filter(|_| readiness == Readiness::Forced);
+                NodeChange::Set(match disk {
+                    Some(disk) => member.with_incarnation(disk),
+                    None => member,
+                })
             }
         })
     }

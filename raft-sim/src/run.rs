@@ -138,7 +138,7 @@ fn phases(
         // It is not live any more, and must not pretend to be.
         world.heal();
         world.run_until(world.now().after(RECOVERY_TIME))?;
-        return world.finish();
+        return world.finish_without_majority();
     }
     availability::judge(world, seed)?;
     world.heal();

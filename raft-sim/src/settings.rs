@@ -6,7 +6,8 @@ use crate::duration::{DurationRange, HumanDuration};
 use crate::release::Releases;
 use core::time::Duration;
 use raft_proto::{
-    CheckQuorum, ClusterId, Config, LeaderNoop, Lease, Level, Member, NodeId, PreVoting, Start,
+    CheckQuorum, ClusterId, Config, Incarnation, LeaderNoop, Lease, Level, Member, NodeId,
+    PreVoting, Start,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +114,10 @@ pub struct CoreSettings {
     /// Whether each disk has an incarnation.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub incarnations: bool,
+    /// Whether the founders' lists name the incarnations of their disks. Otherwise the founding
+    /// leader names them, as their votes carry them.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub named_founders: bool,
 }
 
 /// The defaults of the core, for files of earlier releases.
@@ -233,11 +238,26 @@ impl Settings {
 
     /// The members with which the cluster begins.
     pub fn first_members(&self) -> Start {
+        Start::Bootstrap {
+            members: self.founders(),
+        }
+    }
+
+    /// The same, with the disks that `draw` gives them, where the settings say so.
+    pub fn first_members_on(&self, mut draw: impl FnMut() -> Incarnation) -> Start {
+        let mut members = self.founders();
+        if self.core.named_founders {
+            for member in &mut members {
+                member.incarnation = Some(draw());
+            }
+        }
+        Start::Bootstrap { members }
+    }
+
+    fn founders(&self) -> Vec<Member> {
         let priority = |at: u64| self.priorities.get(at as usize).copied().unwrap_or(0);
         let member = |at| Member::voter(NodeId(at + 1)).with_priority(priority(at));
-        Start::Bootstrap {
-            members: (0..u64::from(self.nodes)).map(member).collect(),
-        }
+        (0..u64::from(self.nodes)).map(member).collect()
     }
 
     fn place_of(&self, id: NodeId) -> usize {
@@ -332,6 +352,9 @@ impl Settings {
         }
         if self.core.max_entry_bytes < self.clients.max_value + Self::BESIDE_VALUE {
             return Err("core: entries of at least 600 bytes more than clients' max_value".into());
+        }
+        if self.core.named_founders && !self.core.incarnations {
+            return Err("core: named_founders needs incarnations".into());
         }
         for id in 1..=u64::from(self.servers()) {
             let config = self.config(NodeId(id), self.first_members());

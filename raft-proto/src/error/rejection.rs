@@ -140,9 +140,10 @@ pub enum Rejection {
         /// The sender's.
         theirs: Lineage,
     },
-    /// The sender was given another list of founders under the same cluster id. Give all founders
-    /// the same list, and make the storage of the one that has another list anew.
-    #[error("was given another list of founders under the same cluster id")]
+    /// The sender was given another list of founders under the same cluster id, or was started to
+    /// join. Give all founders the same list, and make the storage of the one that has another list
+    /// anew. If the cluster was founded before, start the storages that were made anew to join it.
+    #[error("was given another list of founders under the same cluster id, or none")]
     OtherFounders,
     /// A leadership transfer (thesis 3.10) without a number: a leader counts its transfers from 1.
     #[error("a leadership transfer without a number")]

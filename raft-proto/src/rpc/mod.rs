@@ -52,6 +52,11 @@ impl Raft {
         message: Message,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
+        if let Message::RequestVote(request) = &message
+            && !self.may_elect(request.lineage)
+        {
+            self.answer_dismissed(from, incarnation, &message, actions);
+        }
         match message {
             Message::RequestVote(request) => {
                 self.request_vote(from, request, actions);

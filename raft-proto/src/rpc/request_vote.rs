@@ -63,6 +63,7 @@ impl Raft {
             Some(voted_for) => voted_for == candidate,
         };
         if !free
+            || !self.may_elect(request.lineage)
             || !request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())

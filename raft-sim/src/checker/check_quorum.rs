@@ -5,7 +5,7 @@
 //! its lease are another property's matter. The rule is checked when a leader looks at its clock (a
 //! tick). Within twice the greatest election timeout, the leader must have heard a majority of its
 //! voters, of both halves if they are joint. It is exempt if it was elected, or adopted other
-//! voters, within that time.
+//! voters, within that time. What another disk says under a voter's number is not heard.
 //!
 //! Sound: a core steps down after one such timeout, and looks whenever its deadline comes. Every
 //! message counts here, while only some count for the core. The check applies only where
@@ -84,7 +84,17 @@ impl QuorumContact {
         let contacts = self.contacts(raft.id());
         contacts.now = contacts.now.max(event.at);
         contacts.is_tick = event.input == Input::Tick;
-        if let Input::Receive { from, message, .. } = &event.input {
+        if let Input::Receive {
+            from,
+            incarnation,
+            message,
+        } = &event.input
+        {
+            let member = raft.membership().get(*from);
+            let named = member.and_then(|member| member.incarnation);
+            if named.is_some() && named != *incarnation {
+                return;
+            }
             note(&mut contacts.heard, *from, contacts.now);
             if let Message::AppendEntriesReply(reply) = message
                 && contacts.leads.is_some_and(|it| it.term == reply.term)

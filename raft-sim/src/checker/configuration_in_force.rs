@@ -75,15 +75,19 @@ impl ConfigurationsInForce {
     /// Whether `member` is a member of a configuration that may be in force, as far as `raft` knows:
     /// the last one that is committed, or a later one. A node that knows no members excludes nobody.
     pub fn may_count(&self, raft: &Raft, member: NodeId) -> bool {
+        let known = self.nodes.iter().find(|node| node.id == raft.id());
+        known.is_none_or(|node| node.latest().membership.is_empty())
+            || self.any_in_force(raft, |membership| membership.get(member).is_some())
+    }
+
+    /// Whether `holds` is true of a configuration that may be in force, as far as `raft` knows.
+    pub fn any_in_force(&self, raft: &Raft, holds: impl Fn(&Membership) -> bool) -> bool {
         let Some(node) = self.nodes.iter().find(|node| node.id == raft.id()) else {
             return true;
         };
         let commit_index = raft.commit_index();
-        let is_member = |membership: &Membership| membership.get(member).is_some();
         let mut later = node.later.iter().filter(|one| one.index > commit_index);
-        node.latest().membership.is_empty()
-            || is_member(node.committed(commit_index))
-            || later.any(|one| is_member(&one.membership))
+        holds(node.committed(commit_index)) || later.any(|one| holds(&one.membership))
     }
 
     /// A process starts with what its disk holds: `stored`, or nothing on an empty disk.

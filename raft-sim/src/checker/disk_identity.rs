@@ -13,21 +13,27 @@
 //!   that named the disk: so it may answer a candidate whose log is as up to date as its own, and
 //!   whose history is the same.
 //! - A leader names another disk for a voter only if it makes that a learner: two configurations
-//!   that follow each other must share a disk in any two majorities (thesis 4.1).
+//!   that follow each other must share a disk in any two majorities (thesis 4.1). It names only
+//!   disks that it has heard under that number since that is a member's, or that the operator names.
+//! - Only a voter whose disk is named by a configuration that may be in force asks for votes. Before
+//!   the cluster is founded, each founder may.
 //! - A log takes no entries of a cluster that was founded another time: equal indexes and terms
 //!   would not mean equal entries (Log Matching, section 5.3).
+//!
+//! - Nothing leaves a node whose disk does not hold its own name yet.
 //!
 //! Sound: what a node counts, it has received in the term in which it counts it; votes and
 //! acknowledgements of a disk stay true as long as it is named.
 //!
 //! Cost: a look at each reply, and a majority for each election and for each step that commits.
 
+use super::configuration_in_force::ConfigurationsInForce;
 use super::disk_identity_broken::DiskIdentityBroken;
 use super::quorum::has_quorum;
 use super::violation::{Nodes, Violation};
 use raft_proto::{
     Action, AppendOutcome, EntryId, Event, HistoryId, Incarnation, Index, Input, Lineage, Member,
-    Membership, Message, NodeId, Raft, RoleKind, SnapshotOutcome, Term, Vote,
+    Membership, Message, NodeChange, NodeId, Raft, RoleKind, SnapshotOutcome, Term, Vote,
 };
 
 /// A disk under a number.
@@ -56,6 +62,10 @@ struct Node {
     votes: Vec<DiskOf>,
     /// How far each disk holds the leader's log.
     acknowledged: Vec<(DiskOf, Index)>,
+    /// The disks of members that have spoken to it, while they were members.
+    heard: Vec<DiskOf>,
+    /// The disks that the operator's request of the present step names.
+    asked: Vec<DiskOf>,
     /// Who has sent the message of the present step, if its term must not count.
     foreign_sender: Option<NodeId>,
     /// The history from which the message of the present step brings entries.
@@ -87,6 +97,8 @@ impl DiskIdentity {
             membership: raft.membership().clone(),
             votes: Vec::new(),
             acknowledged: Vec::new(),
+            heard: Vec::new(),
+            asked: Vec::new(),
             foreign_sender: None,
             sent_history: None,
         });
@@ -108,6 +120,7 @@ impl DiskIdentity {
         };
         node.foreign_sender = None;
         node.sent_history = None;
+        node.asked.clear();
         if let Input::Receive {
             from,
             incarnation,
@@ -119,6 +132,15 @@ impl DiskIdentity {
                 incarnation: *incarnation,
             };
             node.receives(sender, message);
+        } else if let Input::ChangeMembership { change, .. } = &event.input {
+            let asked = change.nodes.iter().filter_map(|change| match change {
+                NodeChange::Set(member) => Some(DiskOf {
+                    node: member.id,
+                    incarnation: member.incarnation,
+                }),
+                NodeChange::Promote(_) | NodeChange::Demote(_) | NodeChange::Remove(_) => None,
+            });
+            node.asked.extend(asked);
         }
     }
 
@@ -127,11 +149,17 @@ impl DiskIdentity {
     /// # Errors
     ///
     /// A [`Violation`] of the rules above.
-    pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), Violation> {
+    pub fn actions(
+        &mut self,
+        raft: &Raft,
+        actions: &[Action],
+        configurations: &ConfigurationsInForce,
+    ) -> Result<(), Violation> {
         let Some(node) = self.node(raft.id()) else {
             return Ok(());
         };
-        let result = node.check(raft, actions);
+        let result = node.check_campaign(raft, actions, configurations);
+        let result = result.and_then(|()| node.check(raft, actions));
         node.follow(raft, actions);
         result
     }
@@ -172,6 +200,9 @@ impl Node {
             _ => {}
         }
         self.foreign_sender = (!self.may_teach(sender, message)).then_some(sender.node);
+        if self.membership.get(sender.node).is_some() && !self.heard.contains(&sender) {
+            self.heard.push(sender);
+        }
     }
 
     fn acknowledges(&mut self, by: DiskOf, index: Index) {
@@ -192,6 +223,10 @@ impl Node {
             return true;
         }
         let history = self.membership.history();
+        let own = self.membership.get(self.own.node);
+        if history.is_none() && own.is_some_and(|own| !self.own.is(own)) {
+            return true; // By the founders' list it is no member, and judges nobody by that.
+        }
         let is_successor = |lineage: Lineage, last: EntryId| {
             history.is_some_and(|history| lineage == Lineage::Of(history))
                 && last.is_at_least_as_up_to_date_as(self.last_log)
@@ -233,6 +268,31 @@ impl Node {
             self.check_change(raft.membership())?;
         }
         self.check_history(raft, actions)
+    }
+
+    fn check_campaign(
+        &self,
+        raft: &Raft,
+        actions: &[Action],
+        configurations: &ConfigurationsInForce,
+    ) -> Result<(), Violation> {
+        if !actions.iter().any(asks_for_votes)
+            || configurations.any_in_force(raft, |membership| self.votes_in(membership))
+        {
+            return Ok(());
+        }
+        let (node, term) = (self.own.node, raft.term());
+        Err(DiskIdentityBroken::CampaignsUnnamed { node, term }.into())
+    }
+
+    /// Whether this node has a vote by `membership`.
+    fn votes_in(&self, membership: &Membership) -> bool {
+        let own = membership.get(self.own.node);
+        let own = own.filter(|_| membership.is_voter(self.own.node));
+        own.is_some_and(|own| match own.incarnation {
+            Some(_) => self.own.is(own),
+            None => membership.history().is_none(),
+        })
     }
 
     /// This node leads in its term: by the configuration that was in force before the step, in
@@ -305,13 +365,27 @@ impl Node {
             let (before, after) = (named(&self.membership, *id), named(next, *id));
             before.is_some() && after.is_some() && before != after
         };
-        match next.voters().find(is_exchanged) {
+        let leader = self.own.node;
+        if let Some(voter) = next.voters().find(is_exchanged) {
+            return Err(DiskIdentityBroken::VoterExchanged { leader, voter }.into());
+        }
+        let is_known = |disk: &DiskOf| {
+            let before = self.membership.get(disk.node);
+            before.is_some_and(|member| member.incarnation == disk.incarnation)
+                || *disk == self.own
+                || self.heard.contains(disk)
+                || self.asked.contains(disk)
+        };
+        let disks = next.members().iter().map(|member| DiskOf {
+            node: member.id,
+            incarnation: member.incarnation,
+        });
+        let mut named = disks.filter(|disk| disk.incarnation.is_some());
+        match named.find(|disk| !is_known(disk)) {
             None => Ok(()),
-            Some(voter) => Err(DiskIdentityBroken::VoterExchanged {
-                leader: self.own.node,
-                voter,
+            Some(DiskOf { node, .. }) => {
+                Err(DiskIdentityBroken::NamedUnheard { leader, node }.into())
             }
-            .into()),
         }
     }
 
@@ -349,6 +423,35 @@ impl Node {
         let is_change = |action: &Action| matches!(action, Action::MembershipChanged { .. });
         if actions.iter().any(is_change) {
             self.membership = raft.membership().clone();
+            let members = &self.membership;
+            self.heard.retain(|disk| members.get(disk.node).is_some());
         }
     }
+}
+
+fn asks_for_votes(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Send {
+            message: Message::PreVote(_) | Message::RequestVote(_),
+            ..
+        }
+    )
+}
+
+/// `node` sends a message. `spoken` is the incarnation that it carries, and `stored` the one that
+/// its disk holds.
+///
+/// # Errors
+///
+/// A [`Violation`] if they are not the same.
+pub fn said(
+    node: NodeId,
+    spoken: Option<Incarnation>,
+    stored: Option<Incarnation>,
+) -> Result<(), Violation> {
+    if spoken.is_none() || spoken == stored {
+        return Ok(());
+    }
+    Err(DiskIdentityBroken::SaidBeforeDurable { node }.into())
 }

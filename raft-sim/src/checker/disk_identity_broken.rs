@@ -58,4 +58,28 @@ pub enum DiskIdentityBroken {
         /// The node.
         node: NodeId,
     },
+    /// A change of the membership names a disk.
+    #[error("{leader} named a disk for {node} that it has not heard since {node} is a member")]
+    NamedUnheard {
+        /// The leader.
+        leader: NodeId,
+        /// The member.
+        node: NodeId,
+    },
+    /// A disk asks for votes.
+    #[error(
+        "{node} asks for votes in term {term}, though its configuration does not name its disk"
+    )]
+    CampaignsUnnamed {
+        /// The node.
+        node: NodeId,
+        /// Its term.
+        term: Term,
+    },
+    /// A disk without a name speaks.
+    #[error("{node} sends a message under an incarnation that is not on its disk yet")]
+    SaidBeforeDurable {
+        /// The node.
+        node: NodeId,
+    },
 }

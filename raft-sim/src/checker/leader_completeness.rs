@@ -104,6 +104,13 @@ impl LeaderCompleteness {
         }
     }
 
+    /// The last committed entry.
+    pub fn last_committed(&self) -> Option<EntryId> {
+        let (index, entry) = self.committed.iter_back().next()?;
+        let term = entry.term;
+        Some(EntryId { index, term })
+    }
+
     /// The last committed index.
     pub fn commit_index(&self) -> Index {
         self.committed.end().previous()

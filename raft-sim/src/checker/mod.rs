@@ -196,6 +196,11 @@ impl Figure3Checker {
         Ok(())
     }
 
+    /// The last entry that a node has committed.
+    pub fn last_committed(&self) -> Option<raft_proto::EntryId> {
+        self.leader_completeness.last_committed()
+    }
+
     /// The greatest index that any node has committed.
     pub fn commit_index(&self) -> raft_proto::Index {
         self.leader_completeness.commit_index()

@@ -8,7 +8,7 @@
 //! That a removed node is told at all is judged under a condition that stays
 //! ([`Removed`](crate::availability::Condition::Removed)).
 //!
-//! Sound: what a process was told is forgotten with the process. What it held back for its disk
+//! Sound: what another disk than the voter's tells is not heard. What a process was told is forgotten with the process. What it held back for its disk
 //! leaves only as long as its candidacy goes on.
 //!
 //! Cost: a comparison a message.
@@ -34,11 +34,23 @@ impl Removed {
 
     /// `raft` is about to take `event`.
     pub fn event(&mut self, raft: &Raft, event: &Event) {
-        self.heard = if let Input::Receive { from, message, .. } = &event.input
+        self.heard = if let Input::Receive {
+            from,
+            incarnation,
+            message,
+        } = &event.input
             && let Message::PreVoteReply(reply) = message
+            && let Some(voter) = raft.membership().get(*from)
             && raft.membership().is_voter(*from)
+            && (voter.incarnation.is_none() || voter.incarnation == *incarnation)
         {
             match reply.dismissal {
+                // The answer to an earlier disk under this number.
+                Some(Dismissal::OtherIncarnation { named, .. })
+                    if Some(named) == raft.incarnation() =>
+                {
+                    None
+                }
                 Some(Dismissal::Removed { index } | Dismissal::OtherIncarnation { index, .. }) => {
                     Some(index)
                 }

@@ -62,7 +62,7 @@ NAME=INTENSITY (0 to 100) sets one:
                                     power losses before what they wrote is synced)
   slow-disk fail-write fail-read    disks take long, fail a sync, cannot be read
   rot replace                       disks decay, or are lost; the server comes back under a new
-                                    identity
+                                    identity, or with another disk under its own number
   return                            a server that was removed loses its disk, or gets an old copy
                                     of it, keeps its number and is added again
   slow-read flaky-disk              reads of entries and chunks of snapshots take longer than an

@@ -94,6 +94,9 @@ impl Clients {
     const REFUSED: Duration = Duration::from_millis(15);
     /// How often that doubles.
     const DOUBLINGS: u32 = 4;
+    /// How many servers it asks for a read at a follower, before it turns to the leader: most may be
+    /// cut off for good.
+    const FOLLOWERS: u32 = 8;
 
     /// Clients that have begun nothing.
     pub fn new(servers: usize, settings: ClientSettings, mut random: Random) -> Clients {
@@ -189,7 +192,7 @@ impl Clients {
                     ReadKind::Lease if task.tries == 1 => ReadMode::Lease,
                     ReadKind::Lease | ReadKind::Quorum | ReadKind::Follower => ReadMode::Quorum,
                 };
-                if *kind == ReadKind::Follower {
+                if *kind == ReadKind::Follower && task.tries <= Self::FOLLOWERS {
                     place = self.random.below(self.servers as u64) as usize;
                 }
                 RequestBody::Read { key: *key, mode }

@@ -2,7 +2,7 @@
 //! come from a stream of their own: what the other kinds do does not depend on them.
 
 use super::choices::Choices;
-use super::{Draft, later, rounded};
+use super::{Draft, later, majority, rounded};
 use crate::duration::DurationRange;
 use crate::intensity::FaultKind;
 use crate::random::Random;
@@ -49,12 +49,16 @@ impl Inputs {
         };
         let is_on = EPISODES.iter().any(|kind| intensities.get(*kind) > 0);
         let first = later(Time::ZERO, pause.draw(&mut random));
+        let lost = majority::draw(draft);
         Inputs {
             ends: Time::from_epoch(request.time),
             pause,
             next: if is_on { first } else { Time::NEVER },
-            drawn: BTreeMap::new(),
-            count: 0,
+            count: lost.len() as u64,
+            drawn: (0..)
+                .zip(lost)
+                .map(|(at, (due, lost))| ((due, at), lost))
+                .collect(),
             choices: Choices {
                 random,
                 servers: draft.settings.servers().into(),

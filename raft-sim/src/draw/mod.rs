@@ -4,6 +4,7 @@
 mod choices;
 mod inputs;
 mod intensities;
+mod majority;
 mod nemesis;
 mod operations;
 mod rare;

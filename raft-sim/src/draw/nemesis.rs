@@ -47,6 +47,8 @@ pub(super) struct Nemesis {
     choices: Choices,
     ends: Time,
     nodes: u64,
+    /// Whether each disk has an incarnation.
+    has_incarnations: bool,
     /// How long cuts, outages and the like last.
     outage: DurationRange,
     noise: Pace,
@@ -88,6 +90,7 @@ impl Nemesis {
         let mut nemesis = Nemesis {
             ends: Time::from_epoch(request.time),
             nodes: draft.settings.nodes.into(),
+            has_incarnations: draft.settings.core.incarnations,
             outage: DurationRange::micros(1_000, if wild { 2_500_000 } else { 4_000_000 }),
             noise: pace(is(&noisy), noise),
             is_noisy: false,
@@ -224,7 +227,7 @@ impl Nemesis {
             FaultKind::Rot => NemesisOperation::Rot { of: self.target() },
             FaultKind::Replace => NemesisOperation::Replace {
                 of: self.target(),
-                with: ReplacementDisk::NewNode,
+                with: self.replacement(),
                 time: self.outage(),
             },
             FaultKind::Jump => self.jump(),
@@ -251,6 +254,15 @@ impl Nemesis {
             | FaultKind::ByHand
             | FaultKind::Upgrade => self.crash(at),
         })
+    }
+
+    /// Where disks have incarnations, most lost ones are made anew under the same number.
+    fn replacement(&mut self) -> ReplacementDisk {
+        if self.has_incarnations && self.choices.random.chance(600) {
+            ReplacementDisk::Empty
+        } else {
+            ReplacementDisk::NewNode
+        }
     }
 
     /// All machines at once; each restarts after a time of its own.

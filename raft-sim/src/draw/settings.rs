@@ -127,6 +127,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         max_transfer_log_bytes: usual.max_transfer_log_bytes,
         same_seeds: 0,
         incarnations: features.incarnations,
+        named_founders: features.named_founders,
     };
     if faults == Faults::Wild {
         core.max_entry_bytes = random.between(1024, 4096);

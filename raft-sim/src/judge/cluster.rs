@@ -3,7 +3,7 @@
 use super::Judge;
 use crate::checker::durability::{self, Holds};
 use crate::checker::membership_safety::{self, MemberView};
-use crate::checker::{electable, election_quorum, own_disk};
+use crate::checker::{disk_identity, electable, election_quorum, own_disk};
 use crate::machine::Machine;
 use crate::settings::place_of;
 use raft_proto::{EntryId, Index, Membership, NodeId, Term};
@@ -71,6 +71,15 @@ impl Judge {
         let entry = EntryId { index, term };
         let result = self.own_disk.durable(raft.id(), entry, holds);
         self.require(result);
+    }
+
+    /// A process sends a message: the disk must be known by the name that the message carries.
+    pub fn check_said(&mut self, machine: &Machine) {
+        if let Some(raft) = machine.raft() {
+            let (spoken, stored) = (raft.incarnation(), machine.disk().incarnation());
+            let result = disk_identity::said(raft.id(), spoken, stored);
+            self.require(result);
+        }
     }
 
     /// A process hands out entries, or a snapshot, up to `entry`: they must be on its disk.

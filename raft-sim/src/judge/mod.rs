@@ -79,6 +79,8 @@ pub struct Judge {
     decayed: BTreeSet<NodeId>,
     /// Nodes that came back under their own numbers without what their disks held.
     returned: BTreeSet<NodeId>,
+    /// Founders without a log that were told why they found no cluster.
+    refused_founders: BTreeSet<NodeId>,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
     failure: Option<Failure>,
@@ -112,6 +114,7 @@ impl Judge {
             checked_commit: Index::ZERO,
             decayed: BTreeSet::new(),
             returned: BTreeSet::new(),
+            refused_founders: BTreeSet::new(),
             has_cluster_changed: false,
             failure: None,
         }
@@ -139,6 +142,11 @@ impl Judge {
     /// How many entries are committed.
     pub fn commit_index(&self) -> Index {
         self.figure3.commit_index()
+    }
+
+    /// The last entry that is committed, whether any node knows it still.
+    pub fn last_committed(&self) -> Option<EntryId> {
+        self.figure3.last_committed()
     }
 
     /// What all clients saw, for the clients to note their operations in.
@@ -215,6 +223,11 @@ impl Judge {
         self.returned.insert(node);
     }
 
+    /// Whether `node` was told that it founds no cluster again.
+    pub fn is_refused_founder(&self, node: NodeId) -> bool {
+        self.refused_founders.contains(&node)
+    }
+
     /// Reads of a snapshot of `node` return other bytes than were written.
     pub fn snapshot_decays(&mut self, node: NodeId) {
         self.decayed.insert(node);
@@ -289,6 +302,13 @@ impl Judge {
                 reason: Rejection::UnsolicitedReply { .. } | Rejection::UnsolicitedVote { .. },
                 ..
             } if self.returned.contains(&raft.id()) => {}
+            // A founder without a log asks a disk that was made anew, and joins.
+            Action::Rejected {
+                from,
+                reason: Rejection::OtherFounders,
+            } if self.returned.contains(from) => {
+                self.refused_founders.insert(raft.id());
+            }
             Action::Rejected { from, reason } => self.fail(Failure::Rejected {
                 node: raft.id(),
                 from: *from,
@@ -377,7 +397,8 @@ impl Observer for Judge {
         self.require(result);
         let result = self.configurations.actions(raft, actions);
         self.require(result);
-        let result = self.disk_identity.actions(raft, actions);
+        let configurations = &self.configurations;
+        let result = self.disk_identity.actions(raft, actions, configurations);
         self.require(result);
         let result = self.levels.actions(raft, actions);
         self.require(result);

@@ -323,8 +323,8 @@ impl Machine {
     }
 
     /// The disk is lost. The node comes back under its own number, with an empty one or with the
-    /// copy that was put aside.
-    pub fn come_back(&mut self, with_copy: bool) {
+    /// copy that was put aside. An empty one joins the cluster, or begins as its predecessor did.
+    pub fn come_back(&mut self, with_copy: bool, joins: bool) {
         self.kill();
         let backup = self.backup.clone().filter(|_| with_copy);
         let Backup { disk, saved } = backup.unwrap_or_default();
@@ -332,8 +332,7 @@ impl Machine {
         self.stored_membership = disk.membership();
         self.state = State::Down(Box::new(disk));
         self.saved = saved;
-        // Its number belongs to another disk: as an operator who does not know that would start it.
-        if self.config.incarnation.is_none() || with_copy {
+        if self.config.incarnation.is_none() || with_copy || joins {
             self.config.start = Start::Join;
         }
         self.faults.is_rotten = false;

@@ -23,6 +23,11 @@ const RULES: [Change; 20] = [
         settings.core.lease_max_drift_ppm = None;
     },
     |settings| settings.core.pre_vote = false,
+    |settings| {
+        settings.core.incarnations = false;
+        settings.core.named_founders = false;
+    },
+    |settings| settings.core.named_founders = false,
     |settings| settings.limits.clear(),
     |settings| settings.releases = Releases::default(),
     |settings| settings.releases.changes = 0,

@@ -125,6 +125,49 @@ impl World {
         self.is_founded() && self.all_configurations().all(has_quorum_without)
     }
 
+    /// Whether the machines that are left can tell that their cluster is not there any more, if this
+    /// one's disk is lost too, although more are lost than the cluster can do without. The nodes
+    /// without the last committed entry must not be a majority of any configuration that there was:
+    /// if they took up an old one, nothing would tell them of the later ones.
+    pub(super) fn can_lose_knowingly(&self, place: usize) -> bool {
+        let lost = self.machines[place].id();
+        let Some(committed) = self.judge.last_committed() else {
+            return false;
+        };
+        let is_left = |members: &Membership, id: NodeId| {
+            let machine = &self.machines[self.place(id)];
+            id != lost && machine.id() == id && machine.is_named_in(members)
+        };
+        let disk = |id: NodeId| self.machines[self.place(id)].disk();
+        let lacks = |id: NodeId| !disk(id).holds(committed);
+        let mut history = self.configurations.history.iter();
+        let could_elect =
+            |members: &Membership| has_quorum(members, |id| is_left(members, id) && lacks(id));
+        !history.any(|it| it.history().is_some() && could_elect(it))
+    }
+
+    /// Whether a founder other than this machine's would not vote for founding the cluster again:
+    /// it holds the founding entry, or its disk has joined. If there were none, nobody could tell
+    /// another founding from the first.
+    pub(super) fn is_remembered_without(&self, place: usize) -> bool {
+        let lost = self.machines[place].id();
+        let refuses = |id: NodeId| {
+            let machine = &self.machines[self.place(id)];
+            let stored = machine.disk().configurations();
+            let has_joined = machine.config().start == Start::Join
+                && stored.as_ref().is_none_or(|it| it.bootstrap.is_empty());
+            let remembers = || {
+                stored
+                    .as_ref()
+                    .is_some_and(|it| it.last.history().is_some())
+            };
+            machine.id() != id || has_joined || remembers()
+        };
+        let first = self.configurations.history.first();
+        let founders = first.into_iter().flat_map(Membership::voters);
+        founders.filter(|id| *id != lost).any(refuses)
+    }
+
     /// Whether every configuration that may be in force has a majority of nodes that are not gone.
     pub(super) fn can_do_without(&self, gone: &[bool]) -> bool {
         let stays = |id: NodeId| !gone[self.place(id)];
@@ -139,7 +182,7 @@ impl World {
     /// Whether a majority of `members` can be built on this node: its disk is there, and it knows
     /// that it votes. The most up-to-date log may be on a node that is a voter for the others, but
     /// not by its own log. Such a node grants no vote, and starts no election either.
-    fn is_sound(&self, members: &Membership, id: NodeId) -> bool {
+    pub(super) fn is_sound(&self, members: &Membership, id: NodeId) -> bool {
         let machine = &self.machines[self.place(id)];
         let own = machine.membership();
         machine.id() == id

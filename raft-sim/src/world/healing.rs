@@ -2,11 +2,13 @@
 
 use super::World;
 use super::event::Phase;
+use crate::checker::quorum::has_quorum;
 use crate::coverage::CoverageMark;
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::service::Command;
 use crate::settings::Heal;
-use raft_proto::{Commands, Proposal, ProposeError, Time};
+use raft_proto::{Commands, NodeId, Proposal, ProposeError, Raft, Time};
 
 impl World {
     /// Ends all faults: links work, crashed processes restart, disks are fast, clocks run, and
@@ -89,5 +91,48 @@ impl World {
         }
         self.clients.counts.unchecked_keys += self.judge.finish_client_history()?;
         Ok(())
+    }
+
+    /// The same, for a cluster that has lost more disks than it can do without: it owes to say so,
+    /// and what clients saw must be linearizable. What was acknowledged may be lost; a server that
+    /// led before still takes itself for the leader where CheckQuorum is off.
+    ///
+    /// # Errors
+    ///
+    /// The first failure.
+    pub fn finish_without_majority(&mut self) -> Result<(), Failure> {
+        if let Some(node) = self.silent_node() {
+            return Err(Failure::LossUnsaid { node });
+        }
+        self.clients.counts.unchecked_keys += self.judge.finish_client_history()?;
+        Ok(())
+    }
+
+    /// A node that does not say that disks are lost, neither by itself nor by its leader or the
+    /// candidate that it votes for, although no majority is left.
+    fn silent_node(&self) -> Option<NodeId> {
+        let has_majority =
+            |raft: &Raft| has_quorum(raft.membership(), |id| self.is_sound(raft.membership(), id));
+        let says = |raft: &Raft| {
+            let knows_nobody = raft.membership().is_empty();
+            !raft.foreign_incarnations().is_empty()
+                || raft.replaced_by().is_some()
+                || raft.missing_founders().next().is_some()
+                || self.judge.is_refused_founder(raft.id())
+                || knows_nobody
+        };
+        // A voter that another one always asks first hears nobody else.
+        let by_another = |raft: &Raft| {
+            let other = raft.leader().or(raft.voted_for());
+            let other = other.filter(|id| *id != raft.id());
+            let other = other.and_then(|id| self.machines[self.place(id)].raft());
+            other.is_some_and(|other| says(other) || has_majority(other))
+        };
+        let is_silent = |raft: &&Raft| {
+            let counts = raft.membership().is_voter(raft.id());
+            counts && !says(raft) && !by_another(raft) && !has_majority(raft)
+        };
+        let mut rafts = self.machines.iter().filter_map(Machine::raft);
+        rafts.find(is_silent).map(Raft::id)
     }
 }

@@ -47,7 +47,9 @@ use configurations::Configurations;
 use core::fmt;
 use core::time::Duration;
 use event::{Phase, SimulationEvent};
-use raft_proto::{Action, Input, NodeId, Proposal, ProposeError, RoleKind, Start, Time};
+use raft_proto::{
+    Action, Incarnation, Input, NodeId, Proposal, ProposeError, RoleKind, Start, Time,
+};
 use reads::PendingReads;
 use stall::Stall;
 use std::collections::{BTreeSet, VecDeque};
@@ -118,7 +120,11 @@ fn machines(settings: &Settings, first: &Start) -> Vec<Machine> {
         } else {
             Start::Join
         };
-        let config = settings.config(NodeId(u64::from(at) + 1), start);
+        let mut config = settings.config(NodeId(u64::from(at) + 1), start);
+        if let Start::Bootstrap { members } = &config.start {
+            let own = members.iter().find(|member| member.id == config.node_id);
+            config.incarnation = own.and_then(|member| member.incarnation);
+        }
         let drift = settings.drift_ppm.get(at as usize).copied();
         let clock = Clock::drifting(drift.unwrap_or(0));
         Machine::new(config, clock, &settings.service, reads)
@@ -134,7 +140,8 @@ impl World {
     pub fn new(settings: Settings, seed: u64, script: Script, trace: Trace) -> World {
         let mut random = Random::new(seed, "world");
         let count = settings.servers() as usize;
-        let first = settings.first_members();
+        let mut incarnation_random = Random::new(seed, "incarnations");
+        let first = settings.first_members_on(|| Incarnation(incarnation_random.next_u64()));
         let machines = machines(&settings, &first);
         let clients = random.fork("clients");
         let mut world = World {
@@ -160,7 +167,7 @@ impl World {
             random: random.fork("machines"),
             input_random: Random::new(seed, "world inputs"),
             seed_random: Random::new(seed, "equal seeds"),
-            incarnation_random: Random::new(seed, "incarnations"),
+            incarnation_random,
             release_random: Random::new(seed, "restarted releases"),
             phase: Phase::Safety,
             events_at_once: 0,

@@ -115,6 +115,11 @@ impl World {
         self.judge.requested();
     }
 
+    /// A core sends a message.
+    pub(super) fn observe_sent(&mut self, at: usize) {
+        self.judge.check_said(&self.machines[at]);
+    }
+
     /// A core hands out entries, or a snapshot, up to `last`.
     pub(super) fn observe_hand_out(&mut self, at: usize, last: EntryId) {
         self.judge.check_handed_out(&self.machines[at], last);

@@ -5,7 +5,7 @@ use super::event::SimulationEvent;
 use crate::coverage::CoverageMark;
 use crate::schedule::ReplacementDisk;
 use core::time::Duration;
-use raft_proto::{Incarnation, Input, NodeId};
+use raft_proto::{Incarnation, Input, NodeId, Start};
 
 impl World {
     /// Starts the process in this place, unless it runs or never comes back.
@@ -16,7 +16,11 @@ impl World {
         }
         let seed = self.seed(place, fresh);
         self.choose_release(place);
-        if self.settings.core.incarnations {
+        // A founder on its first disk is the one that the founders' lists name.
+        let machine = &self.machines[place];
+        let is_founder = matches!(machine.config().start, Start::Bootstrap { .. });
+        let is_named = self.settings.core.named_founders && machine.disk_number == 0 && is_founder;
+        if self.settings.core.incarnations && !is_named {
             // The disk keeps the first one.
             let fresh = Incarnation(self.incarnation_random.next_u64());
             self.machines[place].reconfigure(|config| config.incarnation = Some(fresh));
@@ -132,7 +136,7 @@ impl World {
             self.may_forget(place)
         };
         let is_anyway = with == ReplacementDisk::EmptyAnyway && is_told_apart;
-        if !is_possible || !may_be_lost && !is_anyway {
+        if !is_possible || !may_be_lost && !(is_anyway && self.can_lose_knowingly(place)) {
             return;
         }
         self.has_lost_majority |= !may_be_lost;
@@ -144,7 +148,9 @@ impl World {
             CoverageMark::EmptyDiskUnderOwnNumber
         });
         self.stop(place, "loses its disk and keeps its number");
-        self.machines[place].come_back(with_copy);
+        // In some cases as an operator would start it who does not know that the disk was replaced.
+        let joins = self.incarnation_random.chance(500) || !self.is_remembered_without(place);
+        self.machines[place].come_back(with_copy, joins);
         if is_told_apart {
             self.observe_disk_loss(id);
             let after = Self::REPAIR_EVERY;

@@ -77,7 +77,10 @@ impl World {
             }
             self.observe_release(at, &action);
             match action {
-                Action::Send { .. } => self.send(at, &action),
+                Action::Send { .. } => {
+                    self.observe_sent(at);
+                    self.send(at, &action);
+                }
                 Action::Apply { entries } => {
                     if let Some(last) = entries.last_id() {
                         self.observe_hand_out(at, last);

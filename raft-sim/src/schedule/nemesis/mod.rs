@@ -161,8 +161,10 @@ pub enum NemesisOperation {
     /// The disk is lost. After `time` the machine comes back with another one.
     ///
     /// A node that keeps its number has forgotten votes that it gave and entries that it
-    /// acknowledged. No cluster survives that of a voter: of the majority that committed an entry,
-    /// one fewer then holds it. So the operation changes nothing unless no configuration that may
+    /// acknowledged. If the cluster tells disks apart, it survives that as long as it can do without
+    /// the lost disk, and the operator takes the empty one in as a learner. Otherwise, and with old
+    /// copies, no cluster survives that of a voter: of the majority that committed an entry, one
+    /// fewer then holds it. So the operation changes nothing unless no configuration that may
     /// be in force names the node: it was removed, and every other node knows that, or it was never
     /// a member. An old copy must also not hold a configuration by which the node could be elected.
     /// The node can be added again later.
