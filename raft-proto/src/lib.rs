@@ -152,6 +152,7 @@
 //! | membership: the latest configuration in the log is in force | `configurations.rs` |
 //! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
 //! | disk identity: who a member is, and what it says that counts | `incarnation.rs`; how a configuration names a storage: `naming.rs` |
+//! | what a node may do whose storage has lost entries | `impairment.rs` |
 //! | a cluster is founded by all its founders | `Raft::elects`, `Raft::founding_membership` in `incarnation.rs` |
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
@@ -194,6 +195,7 @@ mod entries;
 mod error;
 mod event;
 mod handover;
+mod impairment;
 mod incarnation;
 mod leader;
 mod limits;

@@ -99,6 +99,8 @@ kinds! {
     Decay "decay",
     /// Nodes have differing limits.
     Limits "limits",
+    /// Records of the log decay, and the storage starts without what follows, and says so.
+    Damage "damage",
 }
 
 impl fmt::Display for FaultKind {

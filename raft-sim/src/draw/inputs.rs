@@ -14,7 +14,7 @@ use raft_proto::Time;
 use std::collections::BTreeMap;
 
 /// The kinds that strike now and then. The others are settings of the whole run.
-const EPISODES: [FaultKind; 8] = [
+const EPISODES: [FaultKind; 9] = [
     FaultKind::Unreachable,
     FaultKind::SlowRead,
     FaultKind::FlakyDisk,
@@ -23,6 +23,7 @@ const EPISODES: [FaultKind; 8] = [
     FaultKind::Partial,
     FaultKind::Return,
     FaultKind::Decay,
+    FaultKind::Damage,
 ];
 
 /// These operations until the faults end.
@@ -127,6 +128,11 @@ impl Inputs {
             FaultKind::Return => return self.returns(at),
             FaultKind::Decay => NemesisOperation::Decay {
                 of: self.target(),
+                time: self.time(),
+            },
+            FaultKind::Damage => NemesisOperation::Damage {
+                of: self.target(),
+                kept: self.choices.random.between(0, 999) as u32, // below 1000
                 time: self.time(),
             },
             _ => return, // `EPISODES` holds no other kind.

@@ -247,6 +247,7 @@ impl Nemesis {
             | FaultKind::Return
             | FaultKind::Seeds
             | FaultKind::Decay
+            | FaultKind::Damage
             | FaultKind::Limits => self.crash(at),
         })
     }

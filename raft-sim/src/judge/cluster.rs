@@ -105,6 +105,9 @@ impl Judge {
             let machine = machine_of(machines, id);
             if machine.id() != id || machine.is_foreign_to(in_force) {
                 Holds::Lost
+            } else if machine.disk().has_lost(entry) {
+                // It held the entry when it acknowledged it.
+                Holds::Lost
             } else if !machine.disk().holds(entry) {
                 Holds::No
             } else if machine.disk().hard_state().term < raft.term() {

@@ -339,6 +339,7 @@ impl Storage for DiskStorage {
             snapshot: self.state.snapshot.clone(),
             entries,
             applied: None,
+            impaired: None,
         })
     }
 
