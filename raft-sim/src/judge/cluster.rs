@@ -15,7 +15,9 @@ fn machine_of(machines: &[Machine], id: NodeId) -> &Machine {
 
 /// How a node would vote and stand for election; `None` if it never starts again.
 fn view(machine: &Machine) -> Option<MemberView<'_>> {
-    (!machine.faults.is_rotten).then(|| MemberView {
+    // One whose disk has lost entries has no part in an election until it has them again.
+    let takes_part = !machine.faults.is_rotten && !machine.disk().is_impaired();
+    takes_part.then(|| MemberView {
         node: machine.id(),
         last_log: machine.last_log(),
         stored: machine.disk().last_id(),
