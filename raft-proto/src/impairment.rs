@@ -46,8 +46,9 @@ use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId};
 
 impl Raft {
-    /// Whether its storage has lost entries that the leader has not sent yet.
-    pub(crate) fn is_impaired(&self) -> bool {
+    /// Whether its storage has lost entries that it had acknowledged, and that the leader has not
+    /// sent again yet: see [`Recovered::impaired`](crate::Recovered::impaired).
+    pub fn is_impaired(&self) -> bool {
         self.impaired.is_some()
     }
 

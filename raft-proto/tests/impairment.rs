@@ -250,6 +250,20 @@ fn a_late_report_of_a_loss_costs_only_a_question() {
 }
 
 #[test]
+fn the_only_voter_is_refused_as_nobody_can_send_what_it_has_lost() {
+    let mut recovered = Recovered {
+        identity: Some(identity(1, [1])),
+        ..Recovered::default()
+    };
+    let lost = EntryId::new(5, 3);
+    recovered.hard_state.term = lost.term;
+    recovered.impaired = Some(lost);
+    let error = Raft::new(config(1, 1), recovered).unwrap_err();
+    let expected = RecoveryError::NobodyHasTheRest { lost };
+    assert_eq!(error, StartError::Recovery(expected));
+}
+
+#[test]
 fn a_storage_that_has_lost_its_term_is_refused() {
     let mut recovered = Recovered {
         identity: Some(identity(1, [1, 2, 3])),
