@@ -149,6 +149,7 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
         cluster.folder.path(),
         &format!("snapshot --server {server}"),
     );
+    cluster.status(2, |seen| seen.snapshot_index > 0);
     cluster.stop(2);
     let snapshots = fs::read_dir(cluster.raft(2).join("snapshots")).unwrap();
     let snapshot = snapshots.map(|it| it.unwrap().path()).next().unwrap();
