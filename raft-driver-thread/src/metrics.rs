@@ -20,6 +20,7 @@
 //! | `raft_rejected_messages_total` | counter | messages | that no correct peer sends |
 //! | `raft_foreign_incarnations` | gauge | members | under whose number another storage spoke (3) |
 //! | `raft_replaced` | gauge | | 1 if another storage has the node's number, else 0 (4) |
+//! | `raft_impaired` | gauge | | 1 if its storage has lost entries that the leader has yet to send, else 0 |
 //! | `raft_missing_founders` | gauge | founders | that the founding does not hear; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
@@ -145,6 +146,7 @@ struct Handles {
     has_lease: Gauge,
     foreign_incarnations: Gauge,
     replaced: Gauge,
+    impaired: Gauge,
     missing_founders: Gauge,
     proposals: Counter,
     elections: Counter,
@@ -187,6 +189,10 @@ fn describe() {
     describe_gauge!(
         "raft_replaced",
         "1 if another storage has the node's number, else 0"
+    );
+    describe_gauge!(
+        "raft_impaired",
+        "1 if the storage has lost entries that the leader has yet to send, else 0"
     );
     describe_gauge!(
         "raft_missing_founders",
@@ -242,6 +248,7 @@ impl Metrics {
             has_lease: gauge!("raft_has_lease", "node" => label()),
             foreign_incarnations: gauge!("raft_foreign_incarnations", "node" => label()),
             replaced: gauge!("raft_replaced", "node" => label()),
+            impaired: gauge!("raft_impaired", "node" => label()),
             missing_founders: gauge!("raft_missing_founders", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
@@ -274,6 +281,9 @@ impl Metrics {
         handles.foreign_incarnations.set(foreign as f64);
         let is_replaced = raft.replaced_by().is_some();
         handles.replaced.set(f64::from(u8::from(is_replaced)));
+        handles
+            .impaired
+            .set(f64::from(u8::from(raft.is_impaired())));
         let missing = raft.missing_founders().count();
         handles.missing_founders.set(missing as f64);
     }

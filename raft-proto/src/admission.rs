@@ -152,6 +152,10 @@ fn admit_append_reply(message: &AppendEntriesReply) -> Result<(), Rejection> {
         AppendOutcome::Rejected {
             prev_log_index,
             hint,
+        }
+        | AppendOutcome::Lost {
+            prev_log_index,
+            hint,
         } => {
             admit_index(prev_log_index)?;
             admit_entry(hint, message.term)?;

@@ -257,7 +257,9 @@ impl Raft {
             AppendOutcome::Accepted { received, .. } => {
                 round >= departure.round && *received >= departure.index
             }
-            AppendOutcome::Rejected { .. } | AppendOutcome::Stale => false,
+            AppendOutcome::Rejected { .. } | AppendOutcome::Lost { .. } | AppendOutcome::Stale => {
+                false
+            }
         };
         if knows {
             self.forget_departed(|peer| peer.id == from);

@@ -54,8 +54,12 @@ impl Raft {
     /// be committed. "A server that is not part of its own latest configuration should still start
     /// new elections, as it might still be needed until the C_new entry is committed" (thesis
     /// 4.2.2): it may be the only one that holds that entry. A node that was told that it is no
-    /// member by what *is* committed may not (`pre_vote.rs`).
+    /// member by what *is* committed may not (`pre_vote.rs`), nor may one whose storage has lost
+    /// entries (`impairment.rs`).
     pub(crate) fn may_campaign(&self) -> bool {
+        if self.is_impaired() {
+            return false;
+        }
         if self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO {
             return false;
         }

@@ -193,6 +193,11 @@ impl Entries {
         self.part(index.next(), Index(u64::MAX))
     }
 
+    /// Those up to `index`.
+    pub(crate) fn through(&self, index: Index) -> Entries {
+        self.part(Index::ZERO, index)
+    }
+
     /// Those from `from` to `to`.
     pub(crate) fn part(&self, from: Index, to: Index) -> Entries {
         let segments = self.segments().iter();

@@ -156,6 +156,7 @@
 //! | membership: changes, and how they end | `Raft::change_membership`, `Raft::finish_change` in `change.rs` |
 //! | a staging member becomes a voter once it has caught up (thesis 4.2.1) | `Raft::promote_staging` in `promotion.rs` |
 //! | disk identity: who a member is, and what it says that counts | `incarnation.rs`; how a configuration names a storage: `naming.rs` |
+//! | what a node may do whose storage has lost entries | `impairment.rs` |
 //! | a cluster is founded by all its founders | `Raft::elects`, `Raft::founding_membership` in `incarnation.rs` |
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
@@ -204,6 +205,7 @@ mod fate;
 mod faulted;
 pub mod guide;
 mod handover;
+mod impairment;
 mod incarnation;
 mod leader;
 mod level;

@@ -393,6 +393,14 @@ pub enum AppendOutcome {
     },
     /// The request was of an earlier term; see the reply's term.
     Stale,
+    /// As `Rejected`, by a follower whose storage has lost entries that it had acknowledged
+    /// ([`Recovered::impaired`](crate::Recovered::impaired)): its matchIndex no longer holds.
+    Lost {
+        /// As in `Rejected`.
+        prev_log_index: Index,
+        /// As in `Rejected`.
+        hint: EntryId,
+    },
 }
 
 /// The identity of a snapshot, made of its contents: equal ids mean equal bytes.

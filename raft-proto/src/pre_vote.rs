@@ -102,6 +102,7 @@ impl Raft {
         let ours = self.hard_state.term();
         let would_vote = request.term > ours
             && self.may_elect(request.lineage)
+            && !self.is_impaired()
             && request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())

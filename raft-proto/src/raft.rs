@@ -76,12 +76,13 @@ pub struct Raft {
     /// The transfers that the latest leader has given up.
     pub(crate) revoked: RevokedTransfers,
     /// The number of the latest ReadIndex that it sent to a leader. The first is drawn, as a second
-    /// guard: safety rests on `stored` (`read_index.rs`), which needs a disk that lost nothing.
+    /// guard: safety rests on `stored` (`read_index.rs`).
     pub(crate) read_number: u64,
-    /// currentTerm as it was recovered.
     pub(crate) recovered_term: Term,
-    /// The last entry of the recovered log that was not overwritten since.
+    /// The last entry recovered, or lost, that was not overwritten since.
     pub(crate) recovered_last: Index,
+    /// What its storage has lost (`impairment.rs`).
+    pub(crate) impaired: Option<EntryId>,
     /// The snapshot that a restart recovers.
     pub(crate) snapshot: Option<SnapshotMeta>,
     /// Earlier snapshots that transfers still read.
@@ -150,7 +151,8 @@ impl Raft {
             revoked: RevokedTransfers::default(),
             read_number,
             recovered_term: recovered.hard_state.term,
-            recovered_last: last,
+            recovered_last: initial.acknowledged,
+            impaired: recovered.impaired,
             snapshot: recovered.snapshot,
             retired_snapshots: Vec::new(),
             chunk_writes: VecDeque::new(),

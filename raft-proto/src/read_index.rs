@@ -42,7 +42,8 @@
 //! * In a term that this run has entered, `stored` is 0, and nothing is asked before the term is on
 //!   disk. So a later run recovers at least that term: at most one run enters it and asks in it.
 //! * In the term that this run has recovered, `stored` is an index up to which the log is on disk,
-//!   and which is above the whole log that the run recovered. The leader of this term sent the
+//!   and which is above the whole log that the run recovered, and above all that its storage says
+//!   it has lost. The leader of this term sent the
 //!   entry there, so nobody overwrites it in this term (Leader Append-Only, Log Matching). A later
 //!   run that recovers this term recovers that entry too, and its own `stored` is greater.
 //!

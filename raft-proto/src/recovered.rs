@@ -36,6 +36,17 @@ pub struct Recovered {
     /// For a service that is durable by itself: the last index that it has applied durably. The
     /// first [`Apply`](crate::Action::Apply) begins after it.
     pub applied: Option<Index>,
+    /// What this storage has lost: the last entry of the log as it was last reported as
+    /// [`Persisted`](crate::Input::Persisted), if the entries here end before it. `None` if nothing
+    /// is missing. Until its log has caught up with that entry, the node neither votes nor
+    /// campaigns. It follows, and its leader sends it what it lacks.
+    ///
+    /// The storage must have found everything else: its identity, and the latest term and vote that
+    /// it reported. If those are gone, too, this is no longer the same member: the node starts
+    /// anew, under another [`Incarnation`]. The entries and the snapshot here are a state that the
+    /// storage was in, or came to, after some of its writes, and were checked: what follows a
+    /// damaged entry is missing, too.
+    pub impaired: Option<EntryId>,
 }
 
 /// The state with which a node starts, made of a storage that was checked.
@@ -46,6 +57,8 @@ pub(crate) struct InitialState {
     pub(crate) identity: Option<Box<Identity>>,
     /// Everything up to here is committed and in the service.
     pub(crate) applied: Index,
+    /// The log that the storage has acknowledged ends at most here.
+    pub(crate) acknowledged: Index,
     /// This storage.
     pub(crate) incarnation: Option<Incarnation>,
     /// The checksum of the list of founders, if this node is one of them.
@@ -97,6 +110,48 @@ impl Recovered {
             self.snapshot = Some(compact.snapshot.clone());
         }
         self.entries = self.entries.overwritten_by(&write.entries);
+        let last = self.last_log();
+        self.impaired
+            .take_if(|lost| last.is_at_least_as_up_to_date_as(*lost));
+    }
+
+    /// Forgets the log after `index`, which the storage found damaged, and says so in
+    /// [`impaired`](Recovered::impaired). What ends after `index` cannot be kept: neither a snapshot
+    /// that does, nor the entries after it, if the log does not begin with the first one.
+    ///
+    /// ```
+    /// use raft_proto::{EntriesBuilder, EntryId, EntryKind, Index, Recovered};
+    ///
+    /// let mut entries = EntriesBuilder::new();
+    /// for index in 1..=3 {
+    ///     entries.push(EntryId::new(index, 1), EntryKind::Command, "x = 1".into()).unwrap();
+    /// }
+    /// let mut recovered = Recovered { entries: entries.finish(), ..Recovered::default() };
+    /// recovered.lose_after(Index(2));
+    /// assert_eq!(recovered.entries.len(), 2);
+    /// assert_eq!(recovered.impaired, Some(EntryId::new(3, 1)));
+    /// ```
+    pub fn lose_after(&mut self, index: Index) {
+        let last = self.last_log();
+        if last.index <= index {
+            return;
+        }
+        self.impaired.get_or_insert(last);
+        self.entries = self.entries.through(index);
+        let ends_later = |snapshot: &mut SnapshotMeta| snapshot.id.last.index > index;
+        if self.snapshot.take_if(ends_later).is_some()
+            && self.entries.first_index() != Some(Index(1))
+        {
+            self.entries = Entries::EMPTY;
+        }
+    }
+
+    /// The last entry of the log, or of the snapshot that replaces it.
+    fn last_log(&self) -> EntryId {
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.id.last);
+        let (snapshot, last) = (snapshot.unwrap_or(EntryId::ZERO), self.entries.last_id());
+        last.filter(|last| last.index > snapshot.index)
+            .unwrap_or(snapshot)
     }
 
     /// The answer to [`ReadEntries`](crate::Action::ReadEntries) from this storage: as many entries
@@ -128,6 +183,14 @@ impl Recovered {
         let kept = self.log_from(&log, snapshot);
         let taken = configurations.extend(&self.entries, kept);
         taken.map_err(|_| RecoveryError::DamagedMembership)?;
+        let mut voters = configurations.membership().voters();
+        if let Some(lost) = self.impaired
+            && voters.next() == Some(config.node_id)
+            && voters.next().is_none()
+        {
+            return Err(RecoveryError::NobodyHasTheRest { lost });
+        }
+        drop(voters);
         let founders = bootstrap.get(config.node_id);
         let founders = founders.map(|_| bootstrap.founders_checksum());
         let (incarnation, identity) = match &self.identity {
@@ -149,6 +212,7 @@ impl Recovered {
             configurations,
             identity,
             applied: applied.max(snapshot.index),
+            acknowledged: self.impaired.map_or(last, |lost| lost.index.max(last)),
             incarnation,
             founders,
         })
@@ -261,7 +325,8 @@ impl Recovered {
             return Err(RecoveryError::TermOutOfRange(term));
         }
         let last = self.entries.last_id().unwrap_or(EntryId::ZERO);
-        for last in [last, snapshot] {
+        let lost = self.impaired.unwrap_or(EntryId::ZERO);
+        for last in [last, snapshot, lost] {
             if term < last.term {
                 return Err(RecoveryError::TermBelowLog { term, last });
             }

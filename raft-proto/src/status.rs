@@ -82,6 +82,10 @@ pub struct Status {
     /// While the cluster is being founded, the founders that it has not heard for two election
     /// timeouts: [`Raft::missing_founders`].
     pub missing_founders: Vec<NodeId>,
+    /// The last entry that its storage has acknowledged, if it has lost entries up to there and the
+    /// leader has not sent them yet: until then it neither votes nor campaigns. See
+    /// [`Recovered::impaired`](crate::Recovered::impaired).
+    pub impaired: Option<EntryId>,
     /// Why this instance has faulted, if so.
     pub fault: Option<Fault>,
     /// Its followers, if it leads; and members that it has removed, until they know that.
@@ -338,6 +342,7 @@ impl Raft {
             replaced_by: self.replaced_by,
             foreign_incarnations: lists.foreign_incarnations,
             missing_founders: lists.missing_founders,
+            impaired: self.impaired,
             fault: self.fault,
             peers: lists.peers,
             command_limit: command_limit.map(|limit| limit.bytes),

@@ -434,6 +434,10 @@ fn append_outcome(f: &mut Formatter<'_>, outcome: &AppendOutcome) -> fmt::Result
             prev_log_index,
             hint,
         } => write!(f, " rejected prev={prev_log_index} hint={hint}"),
+        AppendOutcome::Lost {
+            prev_log_index,
+            hint,
+        } => write!(f, " lost prev={prev_log_index} hint={hint}"),
         AppendOutcome::Stale => f.write_str(" stale"),
     }
 }

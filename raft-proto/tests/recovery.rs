@@ -93,7 +93,9 @@ fn acknowledged_index(message: &Message) -> Option<Index> {
     match message {
         Message::AppendEntriesReply(reply) => match reply.outcome {
             AppendOutcome::Accepted { match_index, .. } => Some(match_index),
-            AppendOutcome::Rejected { .. } | AppendOutcome::Stale => None,
+            AppendOutcome::Rejected { .. } | AppendOutcome::Lost { .. } | AppendOutcome::Stale => {
+                None
+            }
         },
         _ => None,
     }

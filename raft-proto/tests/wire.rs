@@ -50,6 +50,10 @@ fn append_outcome() -> impl Strategy<Value = AppendOutcome> {
             hint,
         }),
         Just(AppendOutcome::Stale),
+        (any_number(), id()).prop_map(|(prev, hint)| AppendOutcome::Lost {
+            prev_log_index: Index(prev),
+            hint,
+        }),
     ]
 }
 
@@ -419,6 +423,13 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
             &[3, 3, 1, 8, 5, 4, 9],
         ),
         (AppendOutcome::Stale, &[3, 3, 2, 9]),
+        (
+            AppendOutcome::Lost {
+                prev_log_index: Index(8),
+                hint: last,
+            },
+            &[3, 3, 3, 8, 5, 4, 9],
+        ),
     ];
     for (outcome, expected) in outcomes {
         let term = Term(3);

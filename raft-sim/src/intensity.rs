@@ -104,6 +104,8 @@ kinds! {
     ByHand "by-hand",
     /// Servers run two releases, and restarts upgrade or downgrade them.
     Upgrade "upgrade",
+    /// Records of the log decay, and the storage starts without what follows, and says so.
+    Damage "damage",
 }
 
 impl fmt::Display for FaultKind {

@@ -65,11 +65,13 @@ pub struct Inventory<'a> {
     pub disks: &'a [Option<Incarnation>],
     /// Nodes whose disks are gone.
     pub lost: &'a BTreeSet<NodeId>,
+    /// Nodes whose disks have lost entries: they vote for nobody until they have them again.
+    pub impaired: &'a [NodeId],
 }
 
 impl Inventory<'_> {
     /// The change that gives nodes these `roles`, as far as they do not have them, and that removes
-    /// lost nodes. `None` if no majority of the voters that are left would have their disks.
+    /// lost nodes. `None` if no majority of the voters that are left would have whole disks.
     pub fn change(
         &self,
         current: &Membership,
@@ -105,7 +107,8 @@ impl Inventory<'_> {
             nodes.push(change);
         }
         let is_lost = |id: &NodeId| current.get(*id).is_some_and(|it| self.is_lost(it));
-        let is_sound = |id: &&NodeId| !self.lost.contains(id) && !is_lost(id);
+        let votes = |id: &NodeId| !self.lost.contains(id) && !self.impaired.contains(id);
+        let is_sound = |id: &&NodeId| votes(id) && !is_lost(id);
         let sound = voters.iter().filter(is_sound).count();
         let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
         is_possible.then_some(MembershipChange {

@@ -30,6 +30,7 @@ fn change_among(
         ids,
         disks: &[],
         lost: &lost,
+        impaired: &[],
     };
     let change = inventory.change(&current(), &roles, readiness)?;
     assert_eq!(change.readiness, readiness);

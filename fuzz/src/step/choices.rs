@@ -309,12 +309,16 @@ impl World {
     }
 
     fn any_append_outcome(&self, u: &mut Unstructured<'_>) -> Result<AppendOutcome> {
-        Ok(match u.int_in_range(0..=2u8)? {
+        Ok(match u.int_in_range(0..=3u8)? {
             0 => AppendOutcome::Accepted {
                 match_index: self.any_index(u)?,
                 received: self.any_index(u)?,
             },
             1 => AppendOutcome::Rejected {
+                prev_log_index: self.any_index(u)?,
+                hint: self.any_entry(u)?,
+            },
+            2 => AppendOutcome::Lost {
                 prev_log_index: self.any_index(u)?,
                 hint: self.any_entry(u)?,
             },

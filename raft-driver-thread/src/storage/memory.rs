@@ -82,6 +82,7 @@ impl Storage for MemoryStorage {
             snapshot: log.snapshot.clone(),
             entries: builder.finish(),
             applied: None,
+            impaired: None,
         })
     }
 

@@ -8,6 +8,7 @@
 mod crash;
 mod damages;
 mod disk;
+mod mending;
 mod scenario;
 
 use crash::Crash;

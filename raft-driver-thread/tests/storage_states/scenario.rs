@@ -7,7 +7,7 @@ use raft_driver_thread::raft_proto::{
     HardState, Identity, Index, Install, InstalledLog, Membership, NodeId, Recovered, SnapshotId,
     SnapshotMeta, Term, Write,
 };
-use raft_driver_thread::storage::disk::{DiskOptions, DiskStorage};
+use raft_driver_thread::storage::disk::{DiskOptions, DiskStorage, OnDamage};
 use raft_driver_thread::storage::{Storage, StorageError};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -21,16 +21,25 @@ pub(crate) const FOLDER: &str = "/data/raft";
 pub(crate) const SEGMENT_BYTES: u64 = 24 << 10;
 
 pub(crate) fn open(disk: &Disk) -> Result<DiskStorage, StorageError> {
+    open_with(disk, OnDamage::Refuse)
+}
+
+fn open_with(disk: &Disk, on_damage: OnDamage) -> Result<DiskStorage, StorageError> {
     let options = DiskOptions {
         segment_bytes: SEGMENT_BYTES,
         incarnation: Some(0x1234_5678_9abc_def0_0fed_cba9_8765_4321),
+        on_damage,
     };
     DiskStorage::open_with(Arc::new(disk.clone()), Path::new(FOLDER), options)
 }
 
 /// Reads everything that a node would.
 pub(crate) fn load(disk: &Disk) -> Result<Recovered, StorageError> {
-    let mut storage = open(disk)?;
+    load_with(disk, OnDamage::Refuse)
+}
+
+pub(crate) fn load_with(disk: &Disk, on_damage: OnDamage) -> Result<Recovered, StorageError> {
+    let mut storage = open_with(disk, on_damage)?;
     let recovered = storage.recover()?;
     if let Some(meta) = &recovered.snapshot {
         let mut reader = storage.snapshots().open(meta.id)?;

@@ -58,10 +58,7 @@ impl Raft {
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         //    prevLogTerm."
         let Comparison::Contained { new_from } = comparison else {
-            let outcome = AppendOutcome::Rejected {
-                prev_log_index: request.prev_log.index,
-                hint: self.log.last_not_above(request.prev_log),
-            };
+            let outcome = self.rejection_of(request.prev_log);
             self.reply_to_append(from, outcome, round, actions);
             return Ok(());
         };
@@ -142,6 +139,7 @@ impl Raft {
         self.replace_configurations(first, &entries, actions);
         self.log.append_from(first, entries);
         self.writes.stage_entries(first);
+        self.end_impairment();
     }
 
     /// Replies success. A heartbeat is answered at once, with the index that is on disk by now.
@@ -208,7 +206,9 @@ impl Raft {
     ) -> Result<(), Rejection> {
         let answer = match reply.outcome {
             AppendOutcome::Stale => Answer::StaleTerm,
-            AppendOutcome::Accepted { .. } | AppendOutcome::Rejected { .. } => Answer::ToRequest,
+            AppendOutcome::Accepted { .. }
+            | AppendOutcome::Rejected { .. }
+            | AppendOutcome::Lost { .. } => Answer::ToRequest,
         };
         if self.admit_reply(from, reply.term, answer, actions)? == Replied::Late {
             return Ok(());
@@ -216,7 +216,8 @@ impl Raft {
         let last = self.log.last().index;
         let claimed = match reply.outcome {
             AppendOutcome::Accepted { received, .. } => received,
-            AppendOutcome::Rejected { prev_log_index, .. } => prev_log_index,
+            AppendOutcome::Rejected { prev_log_index, .. }
+            | AppendOutcome::Lost { prev_log_index, .. } => prev_log_index,
             AppendOutcome::Stale => Index::ZERO,
         };
         if claimed > last {
@@ -250,6 +251,14 @@ impl Raft {
                 prev_log_index,
                 hint,
             } => {
+                self.back_up(from, prev_log_index, hint, actions);
+                self.resend_overdue_chunk(from, actions);
+            }
+            AppendOutcome::Lost {
+                prev_log_index,
+                hint,
+            } => {
+                self.forget_match(from, prev_log_index, hint);
                 self.back_up(from, prev_log_index, hint, actions);
                 self.resend_overdue_chunk(from, actions);
             }

@@ -254,6 +254,7 @@ impl Raft {
                     self.log = Log::new(last);
                 }
             }
+            self.end_impairment();
             self.commit_index.raise_to(last.index);
             let before = self.configurations.membership().clone();
             self.configurations

@@ -56,6 +56,10 @@ impl Raft {
         if request.term < self.hard_state.term() {
             return Vote::Refused;
         }
+        // It may have lost an entry that it acknowledged, and that the candidate lacks.
+        if self.is_impaired() {
+            return Vote::Refused;
+        }
         // 2. "If votedFor is null or candidateId, and candidate's log is at least as up-to-date
         //    as receiver's log, grant vote."
         let free = match self.hard_state.voted_for() {

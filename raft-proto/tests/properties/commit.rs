@@ -63,6 +63,7 @@ fn leader(voters: u64, mut terms: Vec<u64>, noop: LeaderNoop) -> Raft {
         },
         snapshot: None,
         log: log.into_iter().collect(),
+        impaired: None,
     };
     assert_eq!(
         entries(storage.log.iter().map(|(at, record)| (*at, record))).len(),

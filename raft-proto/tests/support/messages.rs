@@ -86,6 +86,17 @@ pub fn refused(term: u64, prev: u64, hint: EntryId) -> Message {
     )
 }
 
+/// The reply of a follower that has lost entries, and whose log does not hold the entry at `prev`.
+pub fn lost(term: u64, prev: u64, hint: EntryId) -> Message {
+    append_reply(
+        term,
+        AppendOutcome::Lost {
+            prev_log_index: Index(prev),
+            hint,
+        },
+    )
+}
+
 /// A snapshot of a cluster of three nodes, with these bytes.
 pub fn snapshot_meta(last: EntryId, bytes: &[u8]) -> SnapshotMeta {
     SnapshotMeta {

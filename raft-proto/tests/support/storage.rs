@@ -54,6 +54,8 @@ pub struct Storage {
     pub hard_state: HardState,
     pub snapshot: Option<SnapshotMeta>,
     pub log: BTreeMap<u64, Record>,
+    /// What it has lost, until it has it again.
+    pub impaired: Option<EntryId>,
 }
 
 /// The effect of a write on what a restart finds.
@@ -73,6 +75,7 @@ impl Storage {
             hard_state: recovered.hard_state,
             snapshot: recovered.snapshot.clone(),
             log: records(&recovered.entries).collect(),
+            impaired: recovered.impaired,
         }
     }
 
@@ -100,6 +103,13 @@ impl Storage {
             self.log.split_off(&first.0);
             self.log.extend(records(&write.entries));
         }
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.id.last);
+        let last = self.log.last_key_value();
+        let last = last.map(|(index, record)| EntryId::new(*index, record.term));
+        let last = last.max(snapshot).unwrap_or(EntryId::ZERO);
+        self.impaired = self
+            .impaired
+            .filter(|lost| !last.is_at_least_as_up_to_date_as(*lost));
     }
 
     fn drop_through(&mut self, index: Index) {
@@ -114,6 +124,7 @@ impl Storage {
             snapshot: self.snapshot.clone(),
             entries: entries(self.log.iter().map(|(index, record)| (*index, record))),
             applied,
+            impaired: self.impaired,
         }
     }
 

@@ -55,7 +55,10 @@ impl SentAgain {
             Input::Receive { from, message, .. } => match message {
                 Message::InstallSnapshotReply(_) => self.has_cause(raft.id(), *from),
                 Message::AppendEntriesReply(reply)
-                    if matches!(reply.outcome, AppendOutcome::Rejected { .. }) =>
+                    if matches!(
+                        reply.outcome,
+                        AppendOutcome::Rejected { .. } | AppendOutcome::Lost { .. }
+                    ) =>
                 {
                     self.has_cause(raft.id(), *from);
                 }

@@ -54,6 +54,8 @@ pub enum CoverageMark {
     ReadError,
     /// Bits on a disk changed by themselves.
     BitRot,
+    /// A node started without the end of its log, which its storage had lost.
+    LogDamaged,
     /// A frame arrived with other bytes than it was sent with.
     FrameCorrupted,
     /// A process was killed, and the machine kept all that was written.
@@ -114,7 +116,7 @@ pub enum CoverageMark {
 
 impl CoverageMark {
     /// All of them.
-    pub const ALL: [CoverageMark; 51] = [
+    pub const ALL: [CoverageMark; 52] = [
         CoverageMark::SplitVote,
         CoverageMark::TwoLeaders,
         CoverageMark::Truncation,
@@ -138,6 +140,7 @@ impl CoverageMark {
         CoverageMark::TornWrite,
         CoverageMark::ReadError,
         CoverageMark::BitRot,
+        CoverageMark::LogDamaged,
         CoverageMark::FrameCorrupted,
         CoverageMark::ProcessKilled,
         CoverageMark::PowerLostWhileDown,
@@ -197,6 +200,7 @@ impl fmt::Display for CoverageMark {
             CoverageMark::TornWrite => "a write torn",
             CoverageMark::ReadError => "a read from disk failed",
             CoverageMark::BitRot => "bits on a disk flipped",
+            CoverageMark::LogDamaged => "a storage lost the end of its log",
             CoverageMark::FrameCorrupted => "a frame corrupted",
             CoverageMark::ProcessKilled => "a process killed",
             CoverageMark::PowerLostWhileDown => "power lost while a process was down",

@@ -88,6 +88,17 @@ impl StoredLog {
         }
     }
 
+    /// Drops the entries after `index`. The log must not begin after it.
+    pub(super) fn drop_after(&mut self, index: Index) {
+        self.truncate(index.next());
+        self.last = self.last.min(index);
+    }
+
+    /// The index of the first entry, if there is one.
+    pub(super) fn first_index(&self) -> Option<Index> {
+        self.pieces.front().map(|piece| piece.first)
+    }
+
     /// Drops the entries up to `index`.
     pub(super) fn drop_through(&mut self, index: Index) {
         while let Some(piece) = self.pieces.front_mut() {

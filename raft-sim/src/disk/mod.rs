@@ -13,6 +13,7 @@ pub use error::DiskError;
 use crate::checker::StoredConfigurations;
 use crate::random::Random;
 use bytes::{Bytes, BytesMut};
+use decay::Damage;
 use log::{Piece, StoredLog};
 use raft_proto::{
     Compaction, Entries, EntriesBuilder, EntryId, HardState, Identity, Incarnation, Index, Install,
@@ -40,6 +41,7 @@ pub struct Disk {
     /// Reads of this snapshot return other bytes than were written. No checksum is compared: that
     /// is left to its receiver. The next process finds it whole.
     decayed: Option<SnapshotId>,
+    damage: Damage,
 }
 
 /// Of a thousand reads of entries, and reads and writes of chunks of snapshots, how many fail.
@@ -81,6 +83,14 @@ struct Image {
     hard_state: HardState,
     snapshot: Option<SnapshotMeta>,
     log: StoredLog,
+}
+
+impl Image {
+    fn holds(&self, entry: EntryId) -> bool {
+        let snapshot = self.snapshot.as_ref();
+        let covers = |meta: &SnapshotMeta| meta.id.last.index >= entry.index;
+        snapshot.is_some_and(covers) || self.log.term_at(entry.index) == Some(entry.term)
+    }
 }
 
 impl Disk {
@@ -167,7 +177,9 @@ impl Disk {
         if let Some(compaction) = write.compact {
             self.compact(*compaction)?;
         }
-        self.image.log.replace_from(write.entries)
+        self.image.log.replace_from(write.entries)?;
+        self.end_damage();
+        Ok(())
     }
 
     fn install(&mut self, install: Install) -> Result<(), DiskError> {
@@ -272,6 +284,7 @@ impl Disk {
             snapshot: self.image.snapshot.clone(),
             entries: self.image.log.to_entries(),
             applied: None,
+            impaired: self.damage.lost,
         }
     }
 
@@ -416,9 +429,7 @@ impl Disk {
 
     /// Whether the entry is on stable storage, in the log or in a snapshot.
     pub fn holds(&self, entry: EntryId) -> bool {
-        let snapshot = self.image.snapshot.as_ref();
-        let covers = |meta: &SnapshotMeta| meta.id.last.index >= entry.index;
-        snapshot.is_some_and(covers) || self.image.log.term_at(entry.index) == Some(entry.term)
+        self.image.holds(entry)
     }
 
     /// The configuration that a restart would recover: the last one in the log, or that of the

@@ -14,7 +14,7 @@ use raft_proto::Time;
 use std::collections::BTreeMap;
 
 /// The kinds that strike now and then. The others are settings of the whole run.
-const EPISODES: [FaultKind; 9] = [
+const EPISODES: [FaultKind; 10] = [
     FaultKind::Unreachable,
     FaultKind::SlowRead,
     FaultKind::FlakyDisk,
@@ -24,6 +24,7 @@ const EPISODES: [FaultKind; 9] = [
     FaultKind::Return,
     FaultKind::Decay,
     FaultKind::ByHand,
+    FaultKind::Damage,
 ];
 
 /// These operations until the faults end.
@@ -135,6 +136,11 @@ impl Inputs {
                 time: self.time(),
             },
             FaultKind::ByHand => self.by_hand(),
+            FaultKind::Damage => NemesisOperation::Damage {
+                of: self.target(),
+                kept: self.choices.random.between(0, 999) as u32, // below 1000
+                time: self.time(),
+            },
             _ => return, // `EPISODES` holds no other kind.
         };
         self.push(at, operation);

@@ -48,6 +48,7 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
             | FaultKind::FailWrite
             | FaultKind::FailRead
             | FaultKind::Rot
+            | FaultKind::Damage
             | FaultKind::Replace
             | FaultKind::Drift
             | FaultKind::Jump

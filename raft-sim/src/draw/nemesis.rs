@@ -250,6 +250,7 @@ impl Nemesis {
             | FaultKind::Return
             | FaultKind::Seeds
             | FaultKind::Decay
+            | FaultKind::Damage
             | FaultKind::Limits
             | FaultKind::ByHand
             | FaultKind::Upgrade => self.crash(at),

@@ -15,7 +15,9 @@ fn machine_of(machines: &[Machine], id: NodeId) -> &Machine {
 
 /// How a node would vote and stand for election; `None` if it never starts again.
 fn view(machine: &Machine) -> Option<MemberView<'_>> {
-    (!machine.faults.is_rotten).then(|| MemberView {
+    // One whose disk has lost entries has no part in an election until it has them again.
+    let takes_part = !machine.faults.is_rotten && !machine.disk().is_impaired();
+    takes_part.then(|| MemberView {
         node: machine.id(),
         last_log: machine.last_log(),
         stored: machine.disk().last_id(),
@@ -113,6 +115,9 @@ impl Judge {
         let holds = |id: NodeId| {
             let machine = machine_of(machines, id);
             if machine.id() != id || machine.is_foreign_to(in_force) {
+                Holds::Lost
+            } else if machine.disk().has_lost(entry) {
+                // It held the entry when it acknowledged it.
                 Holds::Lost
             } else if !machine.disk().holds(entry) {
                 Holds::No

@@ -281,6 +281,29 @@ impl Machine {
         self.backup = None;
     }
 
+    /// Records of the log decay while no process runs: about `kept` of a thousand entries are left.
+    /// A service that is durable by itself has lost its state, too. Returns whether any are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Process`].
+    pub fn damage(&mut self, kept: u32) -> Result<bool, Failure> {
+        let node = self.id();
+        let State::Down(disk) = &mut self.state else {
+            return Ok(false);
+        };
+        disk.open().map_err(|reason| Failure::Process {
+            node,
+            reason: reason.into(),
+        })?;
+        let is_damaged = disk.damage(kept);
+        if is_damaged {
+            self.stored_membership = disk.membership();
+            self.saved = None;
+        }
+        Ok(is_damaged)
+    }
+
     /// Puts a copy of the disk aside, as it would be found after a loss of power.
     ///
     /// # Errors

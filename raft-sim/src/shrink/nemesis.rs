@@ -99,6 +99,7 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
         | NemesisOperation::FailWrite { .. }
         | NemesisOperation::FailRead { .. }
         | NemesisOperation::Rot { .. }
+        | NemesisOperation::Damage { .. }
         | NemesisOperation::Backup { .. }
         | NemesisOperation::Jump { .. }
         | NemesisOperation::Freeze { .. }
@@ -135,6 +136,7 @@ fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::SlowRead { time, .. }
         | NemesisOperation::FlakyDisk { time, .. }
         | NemesisOperation::SlowService { time, .. }
+        | NemesisOperation::Damage { time, .. }
         | NemesisOperation::Decay { time, .. } => Some(time),
         NemesisOperation::Rot { .. }
         | NemesisOperation::Backup { .. }
@@ -166,6 +168,7 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::FailWrite { .. }
         | NemesisOperation::FailRead { .. }
         | NemesisOperation::Rot { .. }
+        | NemesisOperation::Damage { .. }
         | NemesisOperation::Replace { .. }
         | NemesisOperation::Backup { .. }
         | NemesisOperation::Compact { .. }

@@ -82,6 +82,7 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
         | NemesisOperation::FailWrite { of, .. }
         | NemesisOperation::FailRead { of, .. }
         | NemesisOperation::Rot { of }
+        | NemesisOperation::Damage { of, .. }
         | NemesisOperation::Replace { of, .. }
         | NemesisOperation::Jump { of, .. }
         | NemesisOperation::Freeze { of, .. }

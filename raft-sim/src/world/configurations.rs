@@ -187,6 +187,7 @@ impl World {
         let own = machine.membership();
         machine.id() == id
             && !self.lost.contains(&id)
+            && !machine.disk().is_impaired()
             && own.is_voter(id)
             && machine.is_named_in(own)
             && machine.is_named_in(members)

@@ -68,10 +68,13 @@ impl World {
                 let ids: Vec<NodeId> = self.machines.iter().map(|machine| machine.id()).collect();
                 let disks = self.machines.iter().map(|it| it.disk().incarnation());
                 let disks: Vec<Option<Incarnation>> = disks.collect();
+                let impaired = self.machines.iter().filter(|it| it.disk().is_impaired());
+                let impaired: Vec<NodeId> = impaired.map(|machine| machine.id()).collect();
                 let inventory = Inventory {
                     ids: &ids,
                     disks: &disks,
                     lost: &self.lost,
+                    impaired: &impaired,
                 };
                 let current = self.machines[place].membership();
                 let change = inventory.change(current, &request.roles, request.readiness);

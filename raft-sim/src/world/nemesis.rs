@@ -100,6 +100,7 @@ impl World {
             | NemesisOperation::FailWrite { of, .. }
             | NemesisOperation::FailRead { of, .. }
             | NemesisOperation::Rot { of }
+            | NemesisOperation::Damage { of, .. }
             | NemesisOperation::Replace { of, .. }
             | NemesisOperation::Jump { of, .. }
             | NemesisOperation::Freeze { of, .. }
@@ -197,6 +198,7 @@ impl World {
             NemesisOperation::FailWrite { time, .. } => faults.next_write_fails = Some(time),
             NemesisOperation::FailRead { time, .. } => faults.reads_fail_until = now.after(time),
             NemesisOperation::Rot { .. } => self.rot(place),
+            NemesisOperation::Damage { kept, time, .. } => self.damage(place, kept, time),
             NemesisOperation::Replace { with, time, .. } => match with {
                 ReplacementDisk::NewNode => self.replace(place, time),
                 ReplacementDisk::Empty

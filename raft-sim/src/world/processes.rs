@@ -103,6 +103,22 @@ impl World {
         self.schedule(OUTAGE, SimulationEvent::Restart { place });
     }
 
+    /// Records of the log decay, and the process ends. The storage starts without what follows them,
+    /// if a majority stays that has lost nothing.
+    pub(super) fn damage(&mut self, place: usize, kept: u32, time: Duration) {
+        if self.machines[place].faults.is_rotten || !self.can_lose(place) {
+            return;
+        }
+        self.crash(place);
+        match self.machines[place].damage(kept) {
+            Ok(true) => self.recorder.coverage.hit(CoverageMark::LogDamaged),
+            Ok(false) => {}
+            Err(failure) => self.fail(failure),
+        }
+        self.observe_power_loss();
+        self.schedule(time, SimulationEvent::Restart { place });
+    }
+
     /// The disk is lost, if the cluster can do without it.
     pub(super) fn replace(&mut self, place: usize, time: Duration) {
         let is_rotten = self.machines[place].faults.is_rotten;

@@ -129,6 +129,7 @@ pub(super) fn disks(status: &Status, refused: &RefusedServers) -> DiskStatus {
     DiskStatus {
         incarnation: status.incarnation.map(|it| it.to_string()),
         replaced_by: status.replaced_by.map(|named| named.to_string()),
+        lost: status.impaired.map(|lost| lost.index.0),
         foreign: foreign.collect(),
         missing_founders: status.missing_founders.iter().map(|node| node.0).collect(),
         other_founders: refused.for_reason(RefusedFor::OtherFounders),
@@ -322,6 +323,7 @@ fn disk_lines(disks: &DiskStatus) -> String {
     lines(&[
         ("raft_incarnation", &or_none(&disks.incarnation)),
         ("raft_replaced_by", &or_none(&disks.replaced_by)),
+        ("raft_lost_entries_up_to", &disks.lost.unwrap_or(0)),
         ("raft_foreign_incarnations", &list(&mut { foreign })),
         ("raft_missing_founders", &list(&mut missing.iter().copied())),
         ("raft_other_founders", &list(&mut founders.iter().copied())),

@@ -71,11 +71,14 @@ use forward::Forwarder;
 use node_options::{node_options, tcp_options};
 use peer_requests::PeerRequests;
 use raft_driver_thread::raft_proto::{Incarnation, Seq};
-use raft_driver_thread::storage::disk::DiskStorage;
+use raft_driver_thread::storage::StorageError;
+use raft_driver_thread::storage::disk::files::System;
+use raft_driver_thread::storage::disk::{DiskOptions, DiskStorage, OnDamage};
 use raft_driver_thread::transport::tcp::TcpTransport;
 use raft_driver_thread::{Node, StopReason};
 use router::Router;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -139,7 +142,7 @@ impl Server {
         let forwarder = Forwarder::new(transport.dialer());
         let peer_requests = Arc::new(PeerRequests::default());
         transport.serve_streams(peer_requests.clone());
-        let storage = DiskStorage::open(settings.data.join("raft"))?;
+        let storage = open_storage(&settings.data.join("raft"))?;
         let options = node_options(&settings, &identity);
         let machine = Machine::reading(settings.release_level);
         let node = Node::start(options, storage, transport, machine)?;
@@ -289,4 +292,13 @@ fn server_record(settings: &Settings, identity: &Identity, clients: SocketAddr) 
         clients: advertised.unwrap_or_else(|| clients.to_string()),
         release: info::RELEASE.into(),
     }
+}
+
+/// Opens the log. What is damaged in it is sent again by the other servers.
+fn open_storage(folder: &Path) -> Result<DiskStorage, StorageError> {
+    let options = DiskOptions {
+        on_damage: OnDamage::Mend,
+        ..DiskOptions::default()
+    };
+    DiskStorage::open_with(Arc::new(System), folder, options)
 }

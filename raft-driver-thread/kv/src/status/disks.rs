@@ -17,6 +17,9 @@ pub struct DiskStatus {
     /// The incarnation of the disk that has this server's number, if it is another one. This server
     /// does not count then.
     pub replaced_by: Option<String>,
+    /// The last entry that this server's disk has acknowledged, if it has lost entries up to there
+    /// and the leader has not sent them again yet.
+    pub lost: Option<u64>,
     /// Disks that spoke under a member's number since this server was started, and that the
     /// configuration does not name.
     pub foreign: Vec<ForeignDisk>,
@@ -65,6 +68,18 @@ impl DiskStatus {
                 "nodes {node} and {other} have different histories: all disks were made anew, and \
                  an old one came back. They refuse each other. Decide which history is to live, stop \
                  the servers of the other, and move their data directories away"
+            )
+        }));
+        lines.extend(self.lost.map(|last| {
+            let what = if leader.is_some() {
+                "the leader is sending them again"
+            } else {
+                "there is no leader that could send them. Start the other servers; if a majority has \
+                 lost entries, no leader is elected: put backups in place, or the old disks"
+            };
+            format!(
+                "the disk of node {node} was damaged: it may have lost entries up to {last}, and \
+                 votes for nobody until it has them; {what}"
             )
         }));
         lines.extend(self.lost_majority(node, leader, members));

@@ -8,8 +8,8 @@ use super::mark::Acknowledged;
 use super::pieces::Pieces;
 use super::scan::understand;
 use super::snapshots::SnapshotFiles;
-use crate::storage::{Snapshots, StorageError};
-use raft_proto::{Entries, EntryId, HardState, Identity, Index, SnapshotId, SnapshotMeta};
+use crate::storage::StorageError;
+use raft_proto::{Entries, EntryId, HardState, Identity, Index, SnapshotMeta};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -177,7 +177,7 @@ pub fn inspect_with(
     };
     inspection.count(&found.pieces, found.state.floor, &mut each);
     if let Some(id) = found.state.snapshot_id() {
-        let damage = verify(&snapshots, id)?;
+        let damage = snapshots.verify(id)?;
         inspection.problems.extend(damage);
     }
     Ok(inspection)
@@ -205,23 +205,5 @@ impl Inspection {
             let payloads = entries.iter().map(|entry| entry.payload().len() as u64);
             self.payload_bytes += payloads.sum::<u64>();
         }
-    }
-}
-
-/// Reads a snapshot to its end, where its checksum is compared.
-fn verify(snapshots: &SnapshotFiles, id: SnapshotId) -> Result<Option<Damage>, StorageError> {
-    let path = snapshots.path(id);
-    match snapshots.check(Some(id)) {
-        Ok(()) => {}
-        Err(StorageError::Damaged { what, .. }) => return Ok(Some(Damage::of(&path, what))),
-        Err(other) => return Err(other),
-    }
-    let mut reader = io::BufReader::with_capacity(1 << 20, snapshots.open(id)?);
-    match io::copy(&mut reader, &mut io::sink()) {
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Ok(Some(Damage::of(&path, error.to_string())))
-        }
-        Err(error) => Err(failed("read", &path)(error)),
     }
 }

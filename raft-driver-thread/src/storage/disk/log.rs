@@ -83,6 +83,32 @@ impl Log {
         })
     }
 
+    /// The log goes on in this segment. Returns where the segments before it are.
+    pub(super) fn replace_with(
+        &mut self,
+        segment: SegmentFile,
+        tail: Tail,
+    ) -> Result<Vec<PathBuf>, StorageError> {
+        let SegmentFile {
+            number, path, file, ..
+        } = segment;
+        let length = file.length().map_err(failed("read", &path))?;
+        let before = self.segments.drain(..).map(|segment| segment.path);
+        let before = before.collect();
+        self.segments.push_back(Segment {
+            number,
+            file,
+            path,
+            length,
+        });
+        (self.tail, self.filled) = (tail, tail.offset);
+        Ok(before)
+    }
+
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
     /// The path of the log, for messages.
     pub(super) fn path(&self) -> PathBuf {
         log_folder(&self.folder)
@@ -226,7 +252,7 @@ impl Log {
             seq: self.tail.synced,
             checksum: self.tail.previous,
             acknowledged: Acknowledged {
-                last: state.last,
+                last: state.acknowledged(),
                 hard_state: state.hard_state,
             },
         };
@@ -339,6 +365,6 @@ impl Log {
     }
 }
 
-fn too_long(_: TooLong) -> StorageError {
+pub(super) fn too_long(_: TooLong) -> StorageError {
     StorageError::Contract("a write of more than 4 GiB".into())
 }

@@ -84,6 +84,7 @@ mod folder;
 mod inspect;
 mod log;
 mod mark;
+mod mend;
 mod pieces;
 mod reader;
 mod reading;
@@ -101,6 +102,7 @@ use super::{Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
+use mend::Kept;
 use raft_proto::{Entries, EntryId, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
@@ -120,6 +122,20 @@ pub struct DiskOptions {
     pub segment_bytes: u64,
     /// The incarnation that a new folder gets. `None`, the default: it is drawn.
     pub incarnation: Option<u128>,
+    /// What is done with a folder that is damaged. Refused by default.
+    pub on_damage: OnDamage,
+}
+
+/// What is done with a folder in which something that was acknowledged is not what was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It is refused, and left as it is.
+    #[default]
+    Refuse,
+    /// It is opened with what is whole, and the node is sent the rest by its peers: see
+    /// [`Recovered::impaired`]. The damaged segments are moved to the folder `damaged`. Refused is
+    /// only a folder of which it is not clear what was acknowledged.
+    Mend,
 }
 
 impl DiskOptions {
@@ -132,6 +148,7 @@ impl Default for DiskOptions {
         DiskOptions {
             segment_bytes: 32 << 20,
             incarnation: None,
+            on_damage: OnDamage::Refuse,
         }
     }
 }
@@ -146,6 +163,7 @@ pub struct DiskStorage {
     spans: Spans,
     incarnation: u128,
     acknowledged: Acknowledged,
+    damages: Vec<Damage>,
     /// What was found, until it is recovered.
     found: Option<Found>,
     /// A write has failed: what the disk holds is not known.
@@ -157,6 +175,8 @@ pub struct DiskStorage {
 struct Found {
     entries: Entries,
     leftovers: Vec<PathBuf>,
+    /// What the log begins anew with, if it is damaged.
+    kept: Option<Kept>,
 }
 
 impl std::fmt::Debug for DiskStorage {
@@ -211,23 +231,34 @@ impl DiskStorage {
             &mut |_, _| (),
         )?;
         let snapshots = SnapshotFiles::new(files.clone(), &folder);
-        snapshots.check(understood.state.snapshot_id())?;
-        let entries = understood.pieces.entries(understood.state.floor);
+        let damages = match options.on_damage {
+            OnDamage::Refuse => {
+                let damages = understood.damages.clone();
+                if damages.is_empty() {
+                    snapshots.check(understood.state.snapshot_id())?;
+                }
+                damages
+            }
+            OnDamage::Mend => find_damages(&understood, &snapshots)?,
+        };
+        let kept = mend_or_refuse(&understood, &snapshots, &damages, options.on_damage)?;
+        let entries = match &kept {
+            Some(kept) => kept.entries.clone(),
+            None => {
+                let entries = understood.pieces.entries(understood.state.floor);
+                entries.map_err(|error| folder::damaged(&folder, error.to_string()))?
+            }
+        };
         let Understood {
             state,
             spans,
-            pieces: _,
             segments,
             leftovers,
             mark,
             tail,
-            damages,
             acknowledged,
+            ..
         } = understood;
-        if let Some(damage) = damages.into_iter().next() {
-            return Err(damage.into_error(&acknowledged));
-        }
-        let entries = entries.map_err(|error| folder::damaged(&folder, error.to_string()))?;
         if tail.is_torn {
             tracing::info!(folder = %folder.display(), "a write at the log's end was not complete: it is dropped");
         }
@@ -243,7 +274,12 @@ impl DiskStorage {
             spans,
             incarnation,
             acknowledged,
-            found: Some(Found { entries, leftovers }),
+            damages,
+            found: Some(Found {
+                entries,
+                leftovers,
+                kept,
+            }),
             is_failed: false,
             _lock: lock,
         })
@@ -255,9 +291,26 @@ impl DiskStorage {
     }
 
     /// What this storage may have acknowledged when it was opened: the last entry, and the term and
-    /// the vote. All of that is in what it recovers.
+    /// the vote. All of that is in what it recovers, but for entries that are lost
+    /// ([`OnDamage::Mend`]).
     pub fn acknowledged(&self) -> Acknowledged {
         self.acknowledged
+    }
+
+    /// What was damaged when the folder was opened. Empty unless it is mended.
+    pub fn damages(&self) -> &[Damage] {
+        &self.damages
+    }
+
+    /// The log begins anew with what is whole of it.
+    fn begin_anew(&mut self, kept: Kept) -> Result<(), StorageError> {
+        let segment_bytes = self.log.segment_bytes();
+        let files = self.files.clone();
+        let begun = kept.begin(&*files, &self.folder, self.incarnation, segment_bytes)?;
+        let before = self.log.replace_with(begun.segment, begun.tail)?;
+        mend::put_aside(&*files, &self.folder, &before)?;
+        (self.state, self.spans) = (kept.state, begun.spans);
+        Ok(())
     }
 
     fn damaged(&self, what: String) -> StorageError {
@@ -311,6 +364,50 @@ impl DiskStorage {
     }
 }
 
+/// What is damaged, the newest snapshot included.
+fn find_damages(
+    understood: &Understood,
+    snapshots: &SnapshotFiles,
+) -> Result<Vec<Damage>, StorageError> {
+    let mut damages = understood.damages.clone();
+    if let Some(id) = understood.state.snapshot_id() {
+        damages.extend(snapshots.verify(id)?);
+    }
+    Ok(damages)
+}
+
+/// What the log begins anew with, if anything is damaged and that is what is wanted.
+fn mend_or_refuse(
+    understood: &Understood,
+    snapshots: &SnapshotFiles,
+    damages: &[Damage],
+    on_damage: OnDamage,
+) -> Result<Option<Kept>, StorageError> {
+    let Some(first) = damages.first() else {
+        return Ok(None);
+    };
+    let is_whole = |id| Ok(snapshots.verify(id)?.is_none());
+    let kept = match on_damage {
+        OnDamage::Refuse => None,
+        OnDamage::Mend => understood.keep(is_whole)?,
+    };
+    let Some(kept) = kept else {
+        return Err(first.clone().into_error(&understood.acknowledged));
+    };
+    for damage in damages {
+        tracing::error!(%damage, "the log is damaged");
+    }
+    match kept.state.lost {
+        Some(lost) => tracing::error!(
+            kept = %kept.state.last,
+            acknowledged = %lost,
+            "entries are lost: this node does not vote before its peers have sent them again"
+        ),
+        None => tracing::warn!("what is damaged is not needed any more: nothing is lost"),
+    }
+    Ok(Some(kept))
+}
+
 /// No two folders have the same.
 fn draw_incarnation() -> Result<u128, StorageError> {
     let mut drawn = [0; 16];
@@ -323,8 +420,15 @@ impl Storage for DiskStorage {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
         let found = self.found.take();
         let again = || StorageError::Contract("it was recovered already".into());
-        let Found { entries, leftovers } = found.ok_or_else(again)?;
+        let Found {
+            entries,
+            leftovers,
+            kept,
+        } = found.ok_or_else(again)?;
         self.is_failed = true;
+        if let Some(kept) = kept {
+            self.begin_anew(kept)?;
+        }
         self.snapshots.keep_only(self.state.snapshot_id())?;
         for path in leftovers {
             let removed = self.files.remove(&path);
@@ -339,6 +443,7 @@ impl Storage for DiskStorage {
             snapshot: self.state.snapshot.clone(),
             entries,
             applied: None,
+            impaired: self.state.lost,
         })
     }
 

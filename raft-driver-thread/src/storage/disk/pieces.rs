@@ -6,13 +6,14 @@ use raft_proto::{Entries, EntriesBuilder, Index, NotConsecutive};
 use std::collections::VecDeque;
 
 /// Entries of one record that are part of the log.
+#[derive(Clone)]
 struct Piece {
     record: Record,
     last: Index,
 }
 
 /// The entries of the log, in order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pieces(VecDeque<Piece>);
 
 impl Pieces {

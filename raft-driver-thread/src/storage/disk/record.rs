@@ -186,6 +186,8 @@ pub(super) struct StateExtra {
     pub(super) last: EntryId,
     /// How many instances have written to the folder.
     pub(super) instance: u64,
+    /// The last entry that was acknowledged and is lost, until the log has caught up with it.
+    pub(super) lost: Option<EntryId>,
 }
 
 /// What a [`Kind::Write`] record holds beside the hard state and the entries.

@@ -21,7 +21,7 @@ use super::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
 use super::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
 use super::state::{Spans, State};
 use crate::storage::StorageError;
-use raft_proto::Index;
+use raft_proto::{EntryId, HardState, Index};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,22 @@ pub(super) struct Understood {
     /// Empty if everything that was acknowledged is there.
     pub(super) damages: Vec<Damage>,
     pub(super) acknowledged: Acknowledged,
+    pub(super) whole: WholeParts,
+}
+
+/// What is whole of a damaged log.
+#[derive(Default)]
+pub(super) struct WholeParts {
+    /// What the records before the first damage amount to.
+    pub(super) before: Option<(State, Pieces)>,
+    /// Behind the last damage, records say which entries there are from this index on.
+    pub(super) from: Option<Index>,
+    /// It is not clear what was acknowledged.
+    pub(super) is_unclear: bool,
+    /// The number of the first segment that may be made anew.
+    pub(super) next_segment: u64,
+    /// The number of the first record that was never acknowledged, nor written.
+    pub(super) next_seq: u64,
 }
 
 /// How much of how much is read.
@@ -82,14 +98,14 @@ pub(super) fn understand(
         }
         Found::Damaged => {
             let what = "it is not what was written to it";
-            scan.damages.push(Damage::of(&folder.join("mark"), what));
+            scan.unclear(Damage::of(&folder.join("mark"), what));
             None
         }
     };
     let (segments, leftovers) = find_segments(files, &log, incarnation, purpose)?;
     if mark.is_none() && !segments.is_empty() && scan.damages.is_empty() {
         let what = "the acknowledged mark is missing";
-        scan.damages.push(Damage::of(&folder.join("mark"), what));
+        scan.unclear(Damage::of(&folder.join("mark"), what));
     }
     let lengths = segments.iter().map(|segment| segment.file.length());
     let lengths: Result<Vec<u64>, _> = lengths.collect();
@@ -104,6 +120,9 @@ pub(super) fn understand(
     }
     scan.finish(segments.is_empty());
     let acknowledged = scan.acknowledged();
+    // One number is left out: then what is older is not taken for a part of the log.
+    scan.whole.next_segment = segments.back().map_or(1, |newest| newest.number + 2);
+    scan.whole.next_seq = scan.tail.seq.max(scan.mark.seq + 1);
     Ok(Understood {
         state: scan.state,
         spans: scan.spans,
@@ -114,6 +133,7 @@ pub(super) fn understand(
         tail: scan.tail,
         damages: scan.damages,
         acknowledged,
+        whole: scan.whole,
     })
 }
 
@@ -142,6 +162,9 @@ struct Scan {
     /// The records that are not known to be synced: their numbers, and where they begin.
     unsynced: VecDeque<(u64, u64)>,
     damages: Vec<Damage>,
+    whole: WholeParts,
+    /// The last entry that a damaged record is known to have held.
+    lost: Index,
 }
 
 impl Scan {
@@ -158,11 +181,25 @@ impl Scan {
             is_chained: false,
             unsynced: VecDeque::new(),
             damages: Vec::new(),
+            whole: WholeParts::default(),
+            lost: Index::ZERO,
         }
     }
 
-    fn damage(&mut self, path: &Path, what: impl Into<String>) {
-        self.damages.push(Damage::of(path, what));
+    fn note(&mut self, damage: Damage) {
+        if self.damages.is_empty() {
+            self.whole.before = Some((self.state.clone(), self.pieces.clone()));
+        }
+        self.whole.from = None;
+        let last = damage.entries.map_or(Index::ZERO, |(_, last)| last);
+        self.lost = self.lost.max(last);
+        self.damages.push(damage);
+    }
+
+    /// Notes damage that leaves open what was acknowledged.
+    fn unclear(&mut self, damage: Damage) {
+        self.whole.is_unclear = true;
+        self.note(damage);
     }
 
     fn segment(
@@ -208,7 +245,7 @@ impl Scan {
             let what = "the segment's header is not what was written";
             let mut damage = Damage::of(&segment.path, what);
             damage.bytes = Some((0, SEGMENT_HEADER as u64));
-            self.damages.push(damage);
+            self.note(damage);
             self.is_chained = false;
             return;
         };
@@ -216,10 +253,8 @@ impl Scan {
         let continues = header.first_seq == self.tail.seq
             && (!self.is_chained || header.previous == self.tail.previous);
         if !is_first && !continues && self.damages.is_empty() {
-            self.damage(
-                &segment.path,
-                "the segment does not continue the one before it",
-            );
+            let what = "the segment does not continue the one before it";
+            self.note(Damage::of(&segment.path, what));
         }
         self.tail.seq = header.first_seq;
         self.tail.previous = header.previous;
@@ -303,7 +338,7 @@ impl Scan {
     fn record_damage(&mut self, segment: &SegmentFile, length: u64, what: String) {
         let mut damage = Damage::of(&segment.path, what);
         damage.bytes = Some((self.tail.offset, length));
-        self.damages.push(damage);
+        self.unclear(damage);
     }
 
     /// Returns whether the state is the one that the records before amount to.
@@ -332,6 +367,8 @@ impl Scan {
             self.spans
                 .append(appended, segment.number, begin, begin + length);
             self.pieces.push(record.clone(), appended.last.index);
+            let from = self.whole.from.unwrap_or(appended.first);
+            self.whole.from = Some(from.min(appended.first));
         }
         let is_ours = self.state.identity.as_ref();
         let is_ours = is_ours.is_none_or(|it| it.group_id == record.header.group);
@@ -400,7 +437,7 @@ impl Scan {
         let mut damage = Damage::of(&segment.path, what);
         damage.bytes = Some((self.tail.offset, end.saturating_sub(self.tail.offset)));
         damage.entries = entries;
-        self.damages.push(damage);
+        self.note(damage);
         self.tail.offset = end;
     }
 
@@ -412,11 +449,11 @@ impl Scan {
                 "its segments are gone, {} records were acknowledged",
                 self.mark.seq
             );
-            self.damage(&log, what);
+            self.unclear(Damage::of(&log, what));
         } else if self.mark.seq >= self.tail.seq.max(1) && self.damages.is_empty() {
             let (last, mark) = (self.tail.seq.saturating_sub(1), self.mark.seq);
             let what = format!("record {mark} was acknowledged, and {last} is the last one");
-            self.damage(&log, what);
+            self.note(Damage::of(&log, what));
         }
         let floor = self.state.floor;
         let first = self.spans.first();
@@ -425,27 +462,35 @@ impl Scan {
             let until = first.map_or(self.state.last.index, Index::previous);
             let mut damage = Damage::of(&log, "a segment is missing");
             damage.entries = Some((floor.next(), until));
-            self.damages.push(damage);
+            let from = self.whole.from;
+            self.note(damage);
+            self.whole.from = from.max(first);
         }
     }
 
-    /// The greatest of everything that a whole record or the mark names.
+    /// What the mark says, if it is as late as the last record. Otherwise the greatest of everything
+    /// that the mark or a record names; of lost entries only the index is known, and that their
+    /// terms are not above the node's.
     fn acknowledged(&self) -> Acknowledged {
         let mark = self.mark.acknowledged;
-        let found = Acknowledged {
-            last: self.state.last,
-            hard_state: self.state.hard_state,
+        let found = self.state.hard_state;
+        let of = |hard_state: HardState| (hard_state.term, hard_state.voted_for.is_some());
+        let hard_state = if of(found) >= of(mark.hard_state) {
+            found
+        } else {
+            mark.hard_state
         };
-        let is_newer = (found.hard_state.term, found.hard_state.voted_for.is_some())
-            >= (mark.hard_state.term, mark.hard_state.voted_for.is_some());
-        let is_longer = self.damages.is_empty() || found.last.index >= mark.last.index;
-        Acknowledged {
-            last: if is_longer { found.last } else { mark.last },
-            hard_state: if is_newer {
-                found.hard_state
-            } else {
-                mark.hard_state
-            },
-        }
+        let last = self.state.acknowledged();
+        let last = if self.damages.is_empty() {
+            last
+        } else if self.mark.seq + 1 >= self.tail.seq {
+            mark.last
+        } else {
+            EntryId {
+                index: self.lost.max(last.index).max(mark.last.index),
+                term: hard_state.term,
+            }
+        };
+        Acknowledged { last, hard_state }
     }
 }

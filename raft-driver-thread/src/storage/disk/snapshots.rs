@@ -1,5 +1,6 @@
 //! The snapshots' files.
 
+use super::damage::Damage;
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{create_folder, damaged, failed, snapshot_folder, sync_folder};
 use crate::storage::{SnapshotSink, Snapshots, StorageError};
@@ -96,6 +97,24 @@ impl SnapshotFiles {
         }
         let what = format!("it has {length} bytes, not {}", current.size);
         Err(damaged(&path, what))
+    }
+
+    /// Reads a snapshot to its end, where its checksum is compared.
+    pub(super) fn verify(&self, id: SnapshotId) -> Result<Option<Damage>, StorageError> {
+        let path = self.path(id);
+        match self.check(Some(id)) {
+            Ok(()) => {}
+            Err(StorageError::Damaged { what, .. }) => return Ok(Some(Damage::of(&path, what))),
+            Err(other) => return Err(other),
+        }
+        let mut reader = io::BufReader::with_capacity(1 << 20, self.open(id)?);
+        match io::copy(&mut reader, &mut io::sink()) {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Ok(Some(Damage::of(&path, error.to_string())))
+            }
+            Err(error) => Err(failed("read", &path)(error)),
+        }
     }
 
     /// Deletes all but `current`.

@@ -17,6 +17,9 @@ pub(super) struct State {
     pub(super) last: EntryId,
     /// How many instances have written to the folder.
     pub(super) instance: u64,
+    /// The last entry that was acknowledged and is lost, until the log has caught up with it:
+    /// [`Recovered::impaired`](raft_proto::Recovered::impaired).
+    pub(super) lost: Option<EntryId>,
 }
 
 /// What a record does to the entries before it.
@@ -44,6 +47,7 @@ impl State {
             floor: self.floor,
             last: self.last,
             instance: self.instance,
+            lost: self.lost,
         }
     }
 
@@ -55,16 +59,36 @@ impl State {
             floor: extra.floor,
             last: extra.last,
             instance: extra.instance,
+            lost: extra.lost,
         }
+    }
+
+    /// The last entry that was acknowledged, be it there or lost.
+    pub(super) fn acknowledged(&self) -> EntryId {
+        self.lost.unwrap_or(self.last)
     }
 
     pub(super) fn snapshot_id(&self) -> Option<SnapshotId> {
         self.snapshot.as_ref().map(|meta| meta.id)
     }
 
-    /// Changes the state as a write says, in the order of [`Write`]'s fields. If there is a gap,
-    /// the entries count nevertheless: what comes after damage is still to be read.
+    /// Changes the state as a write says. If there is a gap, the entries count nevertheless: what
+    /// comes after damage is still to be read.
     pub(super) fn apply(
+        &mut self,
+        hard_state: HardState,
+        extra: &WriteExtra,
+        appended: Option<Appended>,
+    ) -> (Effect, Result<(), Gap>) {
+        let applied = self.apply_parts(hard_state, extra, appended);
+        let last = self.last;
+        self.lost
+            .take_if(|lost| last.is_at_least_as_up_to_date_as(*lost));
+        applied
+    }
+
+    /// The parts of a write, in the order of [`Write`]'s fields.
+    fn apply_parts(
         &mut self,
         hard_state: HardState,
         extra: &WriteExtra,

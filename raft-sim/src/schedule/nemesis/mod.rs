@@ -158,6 +158,13 @@ pub enum NemesisOperation {
     /// Stored bytes decay. The storage notices, the process ends, and the storage does not open
     /// again. A new node takes over the machine.
     Rot { of: Target },
+    /// Stored records decay, and the process ends. After `time` it starts with the entries before
+    /// them, about `kept` of a thousand, and its storage says what is lost.
+    Damage {
+        of: Target,
+        kept: u32,
+        time: Duration,
+    },
     /// The disk is lost. After `time` the machine comes back with another one.
     ///
     /// A node that keeps its number has forgotten votes that it gave and entries that it
@@ -263,6 +270,7 @@ impl NemesisOperation {
             | NemesisOperation::FailWrite { of, .. }
             | NemesisOperation::FailRead { of, .. }
             | NemesisOperation::Rot { of }
+            | NemesisOperation::Damage { of, .. }
             | NemesisOperation::Replace { of, .. }
             | NemesisOperation::Jump { of, .. }
             | NemesisOperation::Freeze { of, .. }

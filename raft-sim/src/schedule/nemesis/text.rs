@@ -81,6 +81,7 @@ impl fmt::Display for NemesisOperation {
             | NemesisOperation::FailWrite { .. }
             | NemesisOperation::FailRead { .. }
             | NemesisOperation::Rot { .. }
+            | NemesisOperation::Damage { .. }
             | NemesisOperation::Replace { .. }
             | NemesisOperation::Backup { .. }
             | NemesisOperation::Jump { .. }
@@ -135,6 +136,9 @@ impl NemesisOperation {
                 write!(f, "fail-read {of} for {}", lasts(time))
             }
             NemesisOperation::Rot { of } => write!(f, "rot {of}"),
+            NemesisOperation::Damage { of, kept, time } => {
+                write!(f, "damage {of} kept={kept} for {}", lasts(time))
+            }
             NemesisOperation::Replace { of, with, time } => {
                 write!(f, "replace {of}")?;
                 f.write_str(match with {
@@ -411,6 +415,11 @@ fn disk_operation(
         },
         "backup" => NemesisOperation::Backup { of: of()? },
         "rot" => NemesisOperation::Rot { of: of()? },
+        "damage" => NemesisOperation::Damage {
+            of: of()?,
+            kept: words.number("kept", 1000)?,
+            time: words.time("for")?,
+        },
         _ => return Ok(None),
     }))
 }
@@ -420,8 +429,8 @@ impl FromStr for NemesisOperation {
 
     fn from_str(line: &str) -> Result<NemesisOperation, Unreadable> {
         const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
-            slow-node, slow-disk, fail-write, fail-read, rot, replace, backup, jump, freeze, \
-            transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service, \
+            slow-node, slow-disk, fail-write, fail-read, rot, damage, replace, backup, jump, \
+            freeze, transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service, \
             decay, campaign, step-down or update";
         let mut words = Words::of(line);
         let operation = match words.next_word() {

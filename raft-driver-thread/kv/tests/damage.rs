@@ -1,0 +1,180 @@
+//! Disks that are damaged while their servers are stopped: the other servers send what is lost.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use raft_driver_thread::storage::disk::inspect;
+use raft_kv::status::NodeStatus;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+#[path = "support/processes.rs"]
+mod processes;
+
+use processes::ports::free_ports;
+use processes::{Running, done, get, set, status, until};
+
+/// Servers 1 to 3. The data directory of each is named by its number, and its log `log-<number>`.
+struct Cluster {
+    folder: tempfile::TempDir,
+    servers: BTreeMap<u64, Running>,
+}
+
+impl Cluster {
+    /// Servers that all have these keys, with values as long as that.
+    fn with_keys(count: usize, value_bytes: usize) -> Cluster {
+        let mut cluster = Cluster {
+            folder: tempfile::tempdir().unwrap(),
+            servers: BTreeMap::new(),
+        };
+        let ports = free_ports(3);
+        let founders: String = (1..=3)
+            .map(|node| format!(" --founder {node}=127.0.0.1:{}", ports[node - 1]))
+            .collect();
+        for node in 1..=3 {
+            let init = format!("init --data {node} --id {node} --cluster 77 --clients 127.0.0.1:0");
+            done(cluster.folder.path(), &format!("{init}{founders}"));
+            cluster.start(node);
+        }
+        let mut client = cluster.servers[&1].client();
+        for key in 0..count {
+            set(&mut client, &key.to_string(), &"v".repeat(value_bytes));
+        }
+        let applied = cluster.status(1, |_| true).applied_index;
+        for node in 1..=3 {
+            cluster.status(node, |seen| seen.applied_index >= applied);
+        }
+        cluster
+    }
+
+    fn start(&mut self, node: u64) {
+        let (start, log) = (format!("start --data {node}"), format!("log-{node}"));
+        let server = Running::server_with_log(self.folder.path(), &start, &log);
+        self.servers.insert(node, server);
+    }
+
+    fn stop(&mut self, node: u64) {
+        self.servers.remove(&node).expect("it runs").stop();
+    }
+
+    fn raft(&self, node: u64) -> PathBuf {
+        self.folder.path().join(node.to_string()).join("raft")
+    }
+
+    fn status(&self, node: u64, holds: impl Fn(&NodeStatus) -> bool) -> NodeStatus {
+        until("a status", || status(&self.servers[&node]).filter(&holds))
+    }
+
+    fn log(&self, node: u64) -> String {
+        fs::read_to_string(self.folder.path().join(format!("log-{node}"))).unwrap()
+    }
+
+    /// Each server has all keys, and nothing is damaged.
+    fn is_whole(mut self, count: usize, value_bytes: usize) {
+        for node in 1..=3 {
+            let mut client = self.servers[&node].client();
+            for key in 0..count {
+                let value = get(&mut client, &key.to_string());
+                assert_eq!(
+                    value.map(|value| value.len()),
+                    Some(value_bytes),
+                    "n{node} {key}"
+                );
+            }
+        }
+        for node in 1..=3 {
+            self.stop(node);
+            let found = inspect(self.raft(node), |_| ()).unwrap();
+            assert_eq!(found.problems, [], "n{node}");
+        }
+    }
+}
+
+/// Flips a bit of the file.
+fn flip(path: &Path, at: u64) {
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], at).unwrap();
+}
+
+/// Flips a bit in the midst of the first record that holds this many bytes of a value.
+fn flip_a_value(log: &Path) {
+    let mut segments: Vec<PathBuf> = fs::read_dir(log)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|it| it == "log"))
+        .collect();
+    segments.sort();
+    let segment = segments.last().unwrap();
+    let bytes = fs::read(segment).unwrap();
+    let value = [b'v'; 64];
+    let at = bytes.windows(64).position(|part| part == value).unwrap();
+    flip(segment, at as u64 + 32);
+}
+
+#[test]
+fn a_bit_that_flips_in_a_log_is_mended_from_the_other_servers() {
+    let mut cluster = Cluster::with_keys(50, 100);
+    for node in [2, 3] {
+        cluster.stop(node);
+        flip_a_value(&cluster.raft(node).join("log"));
+        let found = inspect(cluster.raft(node), |_| ()).unwrap();
+        assert!(!found.problems.is_empty());
+        cluster.start(node);
+        let seen = cluster.status(node, |seen| {
+            seen.disks.lost.is_none() && seen.leader.is_some()
+        });
+        assert_eq!(seen.warnings(), [""; 0]);
+        let log = cluster.log(node);
+        assert!(log.contains("the log is damaged"), "{log}");
+        assert!(log.contains("entries are lost"), "{log}");
+        assert!(cluster.raft(node).join("damaged").is_dir());
+    }
+    cluster.is_whole(50, 100);
+}
+
+#[test]
+fn a_snapshot_that_decayed_is_fetched_anew() {
+    let mut cluster = Cluster::with_keys(50, 100);
+    cluster.stop(2);
+    cluster.start(2);
+    let server = cluster.servers[&2].address().to_owned();
+    done(
+        cluster.folder.path(),
+        &format!("snapshot --server {server}"),
+    );
+    cluster.status(2, |seen| seen.snapshot_index > 0);
+    cluster.stop(2);
+    let snapshots = fs::read_dir(cluster.raft(2).join("snapshots")).unwrap();
+    let snapshot = snapshots.map(|it| it.unwrap().path()).next().unwrap();
+    flip(&snapshot, 100);
+    cluster.start(2);
+    let log = cluster.log(2);
+    assert!(log.contains("the log is damaged"), "{log}");
+    cluster.status(2, |seen| seen.disks.lost.is_none() && seen.leader.is_some());
+    cluster.is_whole(50, 100);
+}
+
+#[test]
+fn servers_that_have_all_lost_the_same_elect_nobody_and_say_why() {
+    let mut cluster = Cluster::with_keys(20, 100);
+    for node in 1..=3 {
+        cluster.stop(node);
+        flip_a_value(&cluster.raft(node).join("log"));
+    }
+    for node in 1..=3 {
+        cluster.start(node);
+    }
+    for node in 1..=3 {
+        let seen = cluster.status(node, |seen| seen.disks.lost.is_some());
+        assert_eq!(seen.leader, None);
+        let warnings = seen.warnings().join("\n");
+        assert!(warnings.contains("put backups in place"), "{warnings}");
+    }
+}
