@@ -28,7 +28,11 @@ impl Raft {
         // From any node: the candidate may be a voter by a configuration that this node does not
         // know yet (thesis 4.2.2).
         self.adopt_term(request.term, actions);
-        let vote = self.vote_on(from, request, actions);
+        let vote = if self.may_elect(request.lineage) {
+            self.vote_on(from, request, actions)
+        } else {
+            Vote::Refused
+        };
         let message = Message::RequestVoteReply(RequestVoteReply {
             term: self.hard_state.term(),
             vote,
@@ -67,7 +71,6 @@ impl Raft {
             Some(voted_for) => voted_for == candidate,
         };
         if !free
-            || !self.may_elect(request.lineage)
             || !request
                 .last_log
                 .is_at_least_as_up_to_date_as(self.log.last())

@@ -152,7 +152,8 @@ impl World {
             self.may_forget(place)
         };
         let is_anyway = with == ReplacementDisk::EmptyAnyway && is_told_apart;
-        if !is_possible || !may_be_lost && !(is_anyway && self.can_lose_knowingly(place)) {
+        let is_right = may_be_lost || is_anyway && self.can_lose_knowingly(place);
+        if !is_possible || !is_right {
             return;
         }
         self.has_lost_majority |= !may_be_lost;
