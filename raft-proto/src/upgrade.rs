@@ -1,26 +1,26 @@
 //! Rolling upgrades: which level is in force.
 //!
-//! An entry that one replica skips and another applies makes them differ for good, so nothing may be
-//! written that a member does not read. Each node says in its replies what it reads
+//! An entry that one replica skips and another applies makes them differ for good, so nothing may
+//! be written that a member does not read. Each node says in its replies what it reads
 //! ([`MessageLimits::level`](crate::MessageLimits::level)), and the configurations say what all
 //! members read.
 //!
 //! # The rules
 //!
-//! 1. *The leader raises the level when every member has said that it reads it*, in the leader's own
-//!    term: voters, learners, and both halves of a joint configuration. A member that was not heard
-//!    counts as one that reads nothing new. A majority is not enough: the others hold the log, too.
-//! 2. *The level stands in the configuration*, in an entry that changes no voter, under the rules of
-//!    all changes (thesis 4.1): one at a time, and after a commit of the leader's own term.
+//! 1. *The leader raises the level when every member has said that it reads it*, in the leader's
+//!    own term: learners too. A member that was not heard counts as one that reads nothing new. A
+//!    majority is not enough: the others hold the log, too.
+//! 2. *The level stands in the configuration*, in an entry that changes no voter, under the rules
+//!    of all changes (thesis 4.1): one at a time, and after a commit of the leader's own term.
 //! 3. *A level is used when its configuration is committed.* Every later leader holds that entry
 //!    (Leader Completeness, section 5.4.3), so whatever is written at the level stands behind it in
 //!    each log, also if it was encoded under one leader and proposed to another.
 //! 4. *The level never falls.* What was written at it stays in logs and snapshots.
-//! 5. *A node that does not read a level stops before it.* When its leader sends it the entry, or the
-//!    snapshot, it stores nothing of that and faults; with the entry in its own storage it does not
-//!    start. So a joiner that is too old, and a member that was put back to an older release after
-//!    the level had risen, refuse by name, and skip nothing. No other message can stop a node, and
-//!    only the leader of its term can send this one.
+//! 5. *A node that does not read a level stops before it.* When its leader sends it the entry, or
+//!    the snapshot, it stores nothing of that and faults; with the entry in its own storage it does
+//!    not start. So a joiner that is too old, and a member that was put back to an older release
+//!    after the level had risen, refuse by name, and skip nothing. No other message can stop a
+//!    node, and only the leader of its term can send this one.
 //! 6. *A member that has said that it is too old does not become a voter.*
 //!
 //! To hold a cluster back, set one member's [`Config::level`](crate::Config::level) to what the

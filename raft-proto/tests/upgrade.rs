@@ -1,5 +1,5 @@
-//! Rolling upgrades (`upgrade.rs`): what is written is read by every member, and a node that does not
-//! read it stops by name.
+//! Rolling upgrades (`upgrade.rs`): what is written is read by every member, and a node that does
+//! not read it stops by name.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

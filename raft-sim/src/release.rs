@@ -82,8 +82,8 @@ pub(crate) fn newer_frame(envelope: &Envelope, message: &Message) -> Bytes {
     frame.into()
 }
 
-/// The same with a kind that only the newer release knows: an envelope, and what it can make nothing
-/// of.
+/// The same with a kind that only the newer release knows: an envelope, and what it can make
+/// nothing of.
 pub(crate) fn frame_of_newer_kind(envelope: &Envelope, message: &Message) -> Bytes {
     let frame = wire::encode(envelope, message);
     let mut bytes = frame.to_vec();

@@ -154,8 +154,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// The payloads of a log. Their times go back. One that cannot be decoded would stop the server, which
-/// then makes no snapshot any more.
+/// The payloads of a log. Their times go back. One that cannot be decoded would stop the server,
+/// which then makes no snapshot any more.
 fn log() -> impl Strategy<Value = Vec<Bytes>> {
     let entry = (0..1_000_u64, operation()).prop_map(|(unix_millis, operation)| {
         Payload {

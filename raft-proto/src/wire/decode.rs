@@ -22,8 +22,8 @@ use serde::Deserialize;
 ///
 /// # Errors
 ///
-/// [`DecodeError`] if the bytes are not one frame within `limits`. Fields that this release does not
-/// know are left unread.
+/// [`DecodeError`] if the bytes are not one frame within `limits`. Fields that this release does
+/// not know are left unread.
 pub fn decode(frame: Bytes, limits: &Limits) -> Result<(Envelope, Message), DecodeError> {
     check_size(&frame, limits)?;
     let mut reader = Reader { rest: &frame };

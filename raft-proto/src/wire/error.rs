@@ -5,7 +5,8 @@ use crate::types::{ClusterId, GroupId, NodeId};
 
 /// Why bytes are not a message. The sender is faulty, of another version, or not a peer at all, or
 /// the transport damaged the bytes. Drop the frame, and close the connection: the bytes that follow
-/// cannot be trusted either. Only a [newer](DecodeError::is_newer) sender's frame is no such reason.
+/// cannot be trusted either. Only a [newer](DecodeError::is_newer) sender's frame is no such
+/// reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// This release does not read its version.

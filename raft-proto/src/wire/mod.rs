@@ -38,9 +38,9 @@
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
 //! payload. The first entry's index is not written: it is one above prevLogIndex. Outcomes, votes,
 //! campaigns and kinds of entries are the number of the variant, then its fields, in the order in
-//! which the types declare them. What may be absent is a byte, 0 or 1, before it. A presence stands for
-//! both of what follows it: 1 is added for the first, and 2 for the level (of the core, then of the
-//! service), which is written if it is not 0.
+//! which the types declare them. What may be absent is a byte, 0 or 1, before it. A presence stands
+//! for both of what follows it: 1 is added for the first, and 2 for the level (of the core, then of
+//! the service), which is written if it is not 0.
 //!
 //! # Decoding
 //!
@@ -63,8 +63,8 @@
 //!
 //! * *Unknown fields.* The fields of a message are in the order in which releases added them. What
 //!   follows those that a release knows, up to the region, is left unread, and
-//!   [`Received::unknown_bytes`] says how much. Fields that an older release does not write have the
-//!   value that stood for all nodes before there was such a field.
+//!   [`Received::unknown_bytes`] says how much. Fields that an older release does not write have
+//!   the value that stood for all nodes before there was such a field.
 //! * *Unknown kinds of messages.* [`DecodeError::UnknownMessage`]: the transport drops the frame as
 //!   if the network had lost it, notes once that the sender speaks a newer version, and keeps the
 //!   connection ([`ReceiveError::is_newer`]).

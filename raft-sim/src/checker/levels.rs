@@ -1,9 +1,9 @@
-//! Rolling upgrades: nothing is written that a member does not read. An entry that one replica skips
-//! and another applies would make them differ for good.
+//! Rolling upgrades: nothing is written that a member does not read. An entry that one replica
+//! skips and another applies would make them differ for good.
 //!
-//! - A leader raises the level only to what every member of its configuration has said that it reads.
-//!   Of a member that was put back to an older release the leader cannot know; so the checker takes
-//!   the greatest level with which each node ever ran.
+//! - A leader raises the level only to what every member of its configuration has said that it
+//!   reads. Of a member that was put back to an older release the leader cannot know; so the
+//!   checker takes the greatest level with which each node ever ran.
 //! - A node stores no configuration above its own level, and faults for none that it reads.
 //! - A service is handed a command in the newer layout only where its node reads that, and only
 //!   behind the configuration that says that all do.

@@ -7,8 +7,8 @@
 //! | 1 | GETDEL |
 //!
 //! A command is proposed only at a level that all servers read
-//! ([`NodeState::level`](raft_driver_thread::NodeState::level)). A server that meets an entry that it
-//! does not read stops: one that skipped it would hold other keys than the rest.
+//! ([`NodeState::level`](raft_driver_thread::NodeState::level)). A server that meets an entry that
+//! it does not read stops: one that skipped it would hold other keys than the rest.
 
 use super::command::Command;
 use super::payload::Operation;
