@@ -214,6 +214,7 @@ mod lockstep;
 mod log;
 mod manual_election;
 mod membership;
+mod membership_encoding;
 mod message;
 mod naming;
 mod outbox;
@@ -270,8 +271,8 @@ pub use event::{
 };
 pub use fate::Fate;
 pub use incarnation::ForeignIncarnation;
-pub use lockstep::Lockstep;
 pub use level::Level;
+pub use lockstep::Lockstep;
 pub use membership::{Member, MemberRole, Membership};
 pub use message::{
     AppendEntries, AppendEntriesReply, AppendOutcome, Campaign, Dismissal, InstallSnapshot,

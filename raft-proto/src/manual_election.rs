@@ -39,6 +39,9 @@ impl Raft {
         if matches!(self.role, Role::Leader(_)) {
             return Err(CampaignError::IsLeader);
         }
+        if self.is_impaired() {
+            return Err(CampaignError::Impaired);
+        }
         if !self.may_campaign() {
             return Err(CampaignError::NotVoter);
         }

@@ -10,7 +10,7 @@ use crate::commit_wait::CommitWait;
 use crate::config::Config;
 use crate::configurations::Configurations;
 use crate::entries::Entries;
-use crate::error::{Fault, ReadError, Refusal, StartError, TransferError};
+use crate::error::{Fault, Refusal, StartError};
 use crate::event::{Event, Input};
 use crate::faulted::refuse_faulted;
 use crate::handover::{HandoverAttempts, RevokedTransfers};

@@ -12,6 +12,10 @@ pub enum CampaignError {
     /// This node leads.
     #[error("this node leads already")]
     IsLeader,
+    /// This node's storage has lost entries that it had acknowledged
+    /// ([`Recovered::impaired`](crate::Recovered::impaired)).
+    #[error("this node's storage has lost entries; wait until the leader has sent them again")]
+    Impaired,
     /// This node has no vote in the configuration in force: it is no member, a learner, or its
     /// number belongs to another storage.
     #[error("this node is no voter; make it one first")]

@@ -138,7 +138,10 @@ impl DiskIdentity {
                     node: member.id,
                     incarnation: member.incarnation,
                 }),
-                NodeChange::Promote(_) | NodeChange::Demote(_) | NodeChange::Remove(_) => None,
+                NodeChange::Promote(_)
+                | NodeChange::Demote(_)
+                | NodeChange::Remove(_)
+                | NodeChange::Update { .. } => None,
             });
             node.asked.extend(asked);
         }

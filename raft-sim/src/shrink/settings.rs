@@ -11,7 +11,7 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 20] = [
+const RULES: [Change; 22] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
