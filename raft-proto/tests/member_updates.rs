@@ -92,6 +92,9 @@ fn an_update_does_not_undo_what_somebody_else_has_changed() {
     change(&mut cluster, raised).unwrap();
     let expected = Member::learner(node).with_context("there").with_priority(7);
     assert_eq!(member(&cluster, 1, 3), expected);
+    cluster.deliver();
+    change(&mut cluster, moved(3, "elsewhere")).unwrap();
+    assert_eq!(member(&cluster, 1, 3), expected.with_context("elsewhere"));
 }
 
 #[test]
