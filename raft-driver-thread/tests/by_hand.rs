@@ -1,4 +1,5 @@
-//! Elections, step-downs and settings by hand, and what becomes of commands whose leader was cut off.
+//! Elections, step-downs and settings by hand, and what becomes of commands whose leader was cut
+//! off.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -72,7 +73,8 @@ fn limits_change_while_a_node_runs_and_what_leases_rest_on_does_not() {
 }
 
 // The bug: a ticket ends when an entry is applied at its own index, though the first entry of the
-// next leader, which is before that, decides all of them. Without further commands it waits for ever.
+// next leader, which is before that, decides all of them. Without further commands it waits for
+// ever.
 #[test]
 fn commands_of_a_leader_that_was_cut_off_end_with_the_next_leaders_first_entry() {
     let cluster = Cluster::new(3);

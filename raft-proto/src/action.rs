@@ -25,9 +25,9 @@ use serde::{Deserialize, Serialize};
 /// core itself withholds every message that must not leave before a write is durable. That message
 /// comes out of the step that is given [`Persisted`](crate::Input::Persisted).
 ///
-/// Exhaustive on purpose: a driver has to do something for each kind. One that a wildcard arm swallows
-/// in silence (a write, an answer that is wanted) would stop the node, so that a new kind has to
-/// break the build.
+/// Exhaustive on purpose: a driver has to do something for each kind. One that a wildcard arm
+/// swallows in silence (a write, an answer that is wanted) would stop the node, so that a new kind
+/// has to break the build.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Send `message` to the peer `to`, as soon as possible. It may be lost.
@@ -300,10 +300,11 @@ pub enum Action {
     },
 
     /// The driver has not reported this for ten election timeouts
-    /// ([`election_timeout_max`](crate::Config::election_timeout_max)), nor any progress towards it, and
-    /// not for one more after this node has noticed that: the machine may have slept. Said once for
-    /// each such wait, in the step of any later event. The driver has forgotten it, or
-    /// its disk or its service is stuck; the node waits. See [`Raft::waits_for`](crate::Raft::waits_for).
+    /// ([`election_timeout_max`](crate::Config::election_timeout_max)), nor any progress towards
+    /// it, and not for one more after this node has noticed that: the machine may have slept. Said
+    /// once for each such wait, in the step of any later event. The driver has forgotten it, or
+    /// its disk or its service is stuck; the node waits. See
+    /// [`Raft::waits_for`](crate::Raft::waits_for).
     Overdue(Waiting),
 }
 
@@ -339,8 +340,8 @@ impl Proposal {
 /// [`Persisted`](crate::Input::Persisted). Parts of one write take effect in the order of the
 /// fields below.
 ///
-/// Exhaustive on purpose, as [`Recovered`](crate::Recovered) is: a storage that leaves out a part that
-/// it does not know would lose it.
+/// Exhaustive on purpose, as [`Recovered`](crate::Recovered) is: a storage that leaves out a part
+/// that it does not know would lose it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Write {
     /// The write's number: the first of an instance is 1, each later one greater by 1.

@@ -25,8 +25,8 @@ pub struct Event {
 
 /// Something that can happen to a node. Each variant says when the driver gives it.
 ///
-/// Exhaustive: drivers make these, and only recorders and checkers take them apart, which should look
-/// at a new kind.
+/// Exhaustive: drivers make these, and only recorders and checkers take them apart, which should
+/// look at a new kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Input {
     /// Time has passed. The driver gives one as its first event, and one at or after each

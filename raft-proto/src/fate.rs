@@ -6,11 +6,11 @@ use crate::types::EntryId;
 /// was handed out by [`Apply`](crate::Action::Apply), or the last one of a snapshot that was
 /// [restored](crate::Action::Restore).
 ///
-/// A leader's log may be overwritten after it has lost its leadership, so an entry that was proposed
-/// may be committed or not; a driver that has answered nobody yet finds out here. It needs no message
-/// and no help of the core. A driver asks for each of its proposals that are undecided, whenever an
-/// entry is applied and whenever a snapshot is restored, and ends those that are not undecided any
-/// more.
+/// A leader's log may be overwritten after it has lost its leadership, so an entry that was
+/// proposed may be committed or not; a driver that has answered nobody yet finds out here. It needs
+/// no message and no help of the core. A driver asks for each of its proposals that are undecided,
+/// whenever an entry is applied and whenever a snapshot is restored, and ends those that are not
+/// undecided any more.
 ///
 /// ```
 /// use raft_proto::{EntryId, Fate};

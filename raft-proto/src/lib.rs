@@ -75,8 +75,8 @@
 //!    [`PersistFailed`](Input::PersistFailed): this instance ends, and the driver goes back to 1.
 //! 6. Go back to 2.
 //!
-//! [`Input`], [`Action`] and [`Write`] state the contract in full. The [guide](guide) lists the [ways
-//! to get it wrong](guide::mistakes), [settings for transports](guide::transports), and [the calls of
+//! [`Input`], [`Action`] and [`Write`] state the contract in full. The [`guide`] lists the [ways to
+//! get it wrong](guide::mistakes), [settings for transports](guide::transports), and [the calls of
 //! other libraries](guide::other_libraries) with what takes their place here.
 //!
 //! # Example

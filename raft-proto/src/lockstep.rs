@@ -16,8 +16,8 @@ use bytes::Bytes;
 /// A node with a storage in memory, for tests, models and drivers that have no other work to do
 /// meanwhile.
 ///
-/// A step of it performs everything that concerns the node's own disk, and gives the answers back to
-/// the core, until nothing is left to do: writes are durable in the step that asks for them, and
+/// A step of it performs everything that concerns the node's own disk, and gives the answers back
+/// to the core, until nothing is left to do: writes are durable in the step that asks for them, and
 /// snapshots and entries are read and stored in it. What is handed out counts as applied, too. So
 /// what comes out is what concerns others: messages, entries to apply, deadlines, outcomes.
 ///

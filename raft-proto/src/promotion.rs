@@ -3,9 +3,9 @@
 //!
 //! The wish stands in the configuration, as the member's role
 //! ([`MemberRole::Staging`](crate::MemberRole)). So it survives a change of the leader, a restart
-//! and a snapshot, every node sees it, and whoever leads carries it out. A leader's own memory would
-//! lose it in silence. It costs no byte: a role that no configuration had before. To take the wish
-//! back, make the member a learner.
+//! and a snapshot, every node sees it, and whoever leads carries it out. A leader's own memory
+//! would lose it in silence. It costs no byte: a role that no configuration had before. To take the
+//! wish back, make the member a learner.
 //!
 //! The promotion is a change as an operator would make it, by the same rules: one voter more at a
 //! time, none while another change is open, and only a member that was heard recently, lacks at
@@ -28,8 +28,8 @@ impl Membership {
     }
 }
 
-/// A joint configuration has one role for a voter that is a learner at the change's end, and none for
-/// one that is to wait for its promotion then: the wish would be lost in silence.
+/// A joint configuration has one role for a voter that is a learner at the change's end, and none
+/// for one that is to wait for its promotion then: the wish would be lost in silence.
 pub(crate) fn keeps_wishes(current: &Membership, target: &Membership) -> Result<(), ChangeError> {
     let waits = |id: &NodeId| {
         target

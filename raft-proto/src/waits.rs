@@ -1,11 +1,11 @@
 //! What a node waits for from its driver, and since when.
 //!
-//! A driver that forgets a `Persisted` or an `Applied` breaks nothing and stops everything: the core
-//! withholds what rests on the write, and hands out no more. Nothing fails, so nothing says why.
-//! Therefore [`Status::waits_for`](crate::Status::waits_for) names each answer that is missing, and
-//! [`Action::Overdue`] says it once if none has come for ten election timeouts, and for one more in
-//! which the node was awake: longer than a sound disk or service takes without any progress. Safety
-//! does not depend on it.
+//! A driver that forgets a `Persisted` or an `Applied` breaks nothing and stops everything: the
+//! core withholds what rests on the write, and hands out no more. Nothing fails, so nothing says
+//! why. Therefore [`Status::waits_for`](crate::Status::waits_for) names each answer that is
+//! missing, and [`Action::Overdue`] says it once if none has come for ten election timeouts, and
+//! for one more in which the node was awake: longer than a sound disk or service takes without any
+//! progress. Safety does not depend on it.
 
 use crate::action::Action;
 use crate::raft::Raft;

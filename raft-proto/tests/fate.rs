@@ -1,5 +1,5 @@
-//! What becomes of a proposal, as its driver finds out (`fate.rs`). The rule is compared with what a
-//! cluster does.
+//! What becomes of a proposal, as its driver finds out (`fate.rs`). The rule is compared with what
+//! a cluster does.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod support;

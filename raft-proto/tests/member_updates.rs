@@ -73,8 +73,8 @@ fn the_leader_goes_on_where_it_was_with_the_member() {
     assert!(matches!(after.state, PeerState::Replicate { .. }));
 }
 
-// The bug: `Set` gives a member the role that the caller remembers, and so makes a voter of one that
-// was made a learner meanwhile.
+// The bug: `Set` gives a member the role that the caller remembers, and so makes a voter of one
+// that was made a learner meanwhile.
 #[test]
 fn an_update_does_not_undo_what_somebody_else_has_changed() {
     let mut cluster = leader(3, |_| {}, &["a"]);
@@ -92,6 +92,9 @@ fn an_update_does_not_undo_what_somebody_else_has_changed() {
     change(&mut cluster, raised).unwrap();
     let expected = Member::learner(node).with_context("there").with_priority(7);
     assert_eq!(member(&cluster, 1, 3), expected);
+    cluster.deliver();
+    change(&mut cluster, moved(3, "elsewhere")).unwrap();
+    assert_eq!(member(&cluster, 1, 3), expected.with_context("elsewhere"));
 }
 
 #[test]

@@ -126,6 +126,29 @@ fn writes_that_are_reported_late_but_steadily_are_not_overdue() {
     assert_eq!(said, []);
 }
 
+// The bug: a service that takes long for many entries, and reports each, counts as stuck.
+#[test]
+fn entries_that_are_applied_late_but_steadily_are_not_overdue() {
+    let (mut raft, mut now) = leads_alone();
+    for _ in 0..6 {
+        propose(&mut raft, now);
+    }
+    let seq = Seq(raft.status().persisted.0 + 6);
+    let first = raft.handed_out_index().next();
+    step(&mut raft, now, Input::Persisted { seq });
+    assert_eq!(raft.handed_out_index(), first.plus(5));
+    let mut said = Vec::new();
+    for count in 0..6 {
+        for _ in 0..9 {
+            now = now.after(Duration::from_secs(1));
+            said.extend(overdue(&step(&mut raft, now, Input::Tick)));
+        }
+        let index = first.plus(count);
+        said.extend(overdue(&step(&mut raft, now, Input::Applied { index })));
+    }
+    assert_eq!(said, []);
+}
+
 #[test]
 fn a_forgotten_applied_is_said() {
     let (mut raft, now) = leads_alone();

@@ -53,8 +53,8 @@ pub enum Refusal {
     },
 }
 
-/// Why a node faulted. Exhaustive on purpose: faults are few, and a driver that repairs one by itself
-/// should look at a new one.
+/// Why a node faulted. Exhaustive on purpose: faults are few, and a driver that repairs one by
+/// itself should look at a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Fault {
     /// The driver reported [`PersistFailed`](crate::Input::PersistFailed).

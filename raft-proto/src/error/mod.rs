@@ -4,8 +4,8 @@
 //! the contract does not allow, is *refused* ([`Refusal`] and the errors of the requests). A node
 //! that cannot go on has *faulted* ([`Fault`]).
 //!
-//! All but [`Fault`] are `non_exhaustive`: a later release may know more reasons, and a caller who does not
-//! know one does what it does for any refusal: nothing was done, try again or give up.
+//! All but [`Fault`] are `non_exhaustive`: a later release may know more reasons, and a caller who
+//! does not know one does what it does for any refusal: nothing was done, try again or give up.
 
 mod election;
 mod fault;

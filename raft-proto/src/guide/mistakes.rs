@@ -17,8 +17,9 @@
 //!
 //! # What progress rests on
 //!
-//! These break nothing and stop something. The node says so: [`Raft::waits_for`](crate::Raft::waits_for)
-//! (and [`Status::waits_for`](crate::Status::waits_for)) names what it waits for and since when, and
+//! These break nothing and stop something. The node says so:
+//! [`Raft::waits_for`](crate::Raft::waits_for) (and
+//! [`Status::waits_for`](crate::Status::waits_for)) names what it waits for and since when, and
 //! [`Overdue`](crate::Action::Overdue) comes once after ten election timeouts.
 //!
 //! | forgotten | what it looks like | what tells |
@@ -33,8 +34,8 @@
 //!
 //! # What becomes of a request
 //!
-//! Each request has an id, and each id exactly one outcome *of the core*. Whether the *command* took
-//! effect is another question, which only the log answers:
+//! Each request has an id, and each id exactly one outcome *of the core*. Whether the *command*
+//! took effect is another question, which only the log answers:
 //!
 //! | outcome | what it means | what decides |
 //! |---|---|---|
@@ -45,8 +46,8 @@
 //! | a [`Restore`](crate::Action::Restore) jumps over the place | by its term: committed, lost, or unknown for ever | [`Fate::of`](crate::Fate::of) with the snapshot's last entry |
 //! | a node that is cut off hears nothing | nothing | the driver's own time limit; then the outcome is unknown |
 //!
-//! A command whose outcome is unknown may be given again only if the service recognizes it: a session
-//! with a serial number (thesis 6.3).
+//! A command whose outcome is unknown may be given again only if the service recognizes it: a
+//! session with a serial number (thesis 6.3).
 //!
 //! # Files of snapshots
 //!

@@ -1,5 +1,5 @@
-//! The public calls of etcd/raft's `Node` and `RawNode`, raft-rs' `RawNode` and openraft's `Raft`, and
-//! what takes their place here.
+//! The public calls of etcd/raft's `Node` and `RawNode`, raft-rs' `RawNode` and openraft's `Raft`,
+//! and what takes their place here.
 //!
 //! Those libraries hand out what is to be done as a *ready* that the caller takes, or run tasks of
 //! their own. Here every input is an [`Event`](crate::Event), and its actions come out of that very

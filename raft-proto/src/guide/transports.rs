@@ -11,5 +11,5 @@
 //! | long distances | [`heartbeat_interval`](crate::Config::heartbeat_interval) above a round trip, [`election_timeout_min`](crate::Config::election_timeout_min) ten of them. `max_inflight_bytes` as with datagrams, and [`max_inflight_appends`](crate::Config::max_inflight_appends) the round trip over the time between proposals |
 //! | a transport that queues | bound the queue, and drop what is oldest: a message that is late does not help, and it delays those behind it |
 //!
-//! A transport that answers slowly looks like a slow peer: the window of each peer begins small, and
-//! grows while acknowledgements come within a part of the election timeout.
+//! A transport that answers slowly looks like a slow peer: the window of each peer begins small,
+//! and grows while acknowledgements come within a part of the election timeout.

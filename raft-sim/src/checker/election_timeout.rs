@@ -13,10 +13,11 @@
 //! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
 //! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), and an
 //! operator who asks for one end the wait early: in the step that takes the request, or in one that
-//! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are ignored: they would delay the election
-//! further. Without CheckQuorum, a leader's messages are no reason to wait for an election timeout
-//! after another node has asked for a pre-vote: that leader may hear nobody, and lead on.
-//! A node that restarts has forgotten both reasons, and so does this checker.
+//! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are
+//! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
+//! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
+//! may hear nobody, and lead on. A node that restarts has forgotten both reasons, and so does this
+//! checker.
 //!
 //! Cost: a few comparisons a step.
 
