@@ -1,7 +1,12 @@
 //! The checker of disk identity fires on what counts although it comes from another disk, and on
 //! nothing else. A correct core counts no such thing: so the core and the checker are told of
 //! different senders.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)]
 
 use core::time::Duration;
 use raft_proto::{

@@ -6,11 +6,13 @@
 //! | `batch` | commands that are proposed together |
 //! | `pending` | requests that wait for the core's outcome |
 //! | `perform` | what becomes of each action |
+//! | `rejections` | how often rejected messages are told of |
 //! | `report` | what operators and subscribers are told |
 
 mod batch;
 mod pending;
 mod perform;
+mod rejections;
 mod report;
 
 use crate::apply_thread::AppliedIndex;
@@ -30,6 +32,7 @@ use bytes::Bytes;
 use crossbeam_channel::TryRecvError;
 use pending::PendingRequests;
 use raft_proto::{Action, Commands, Event, Index, Input, Raft, Time};
+use rejections::Rejections;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,6 +72,7 @@ pub(crate) struct TurnState<M: StateMachine> {
     apply_queue: ApplyQueue<M>,
     /// Sent at the end of the turn, after its messages: followers wait for those.
     disk_queue: Vec<DiskTask>,
+    rejections: Rejections,
 }
 
 /// Tasks for the applier, in order.
@@ -93,6 +97,7 @@ impl<M: StateMachine> TurnState<M> {
                 is_due: false,
             },
             disk_queue: Vec::new(),
+            rejections: Rejections::default(),
         }
     }
 }

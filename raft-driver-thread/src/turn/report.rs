@@ -27,7 +27,9 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 tracing::info!(%node, ?leader, %term, "the leader changed");
             }
             Action::Rejected { from, reason } => {
-                tracing::warn!(%node, %from, %reason, "a message was rejected");
+                if let Some(count) = self.state.rejections.note(*from, reason) {
+                    tracing::warn!(%node, %from, %reason, count, "a message was rejected");
+                }
                 self.metrics.message_rejected();
             }
             Action::Refused { reason } => {
@@ -62,6 +64,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 named,
                 spoken,
             }) => {
+                self.state.rejections.forget(*peer);
                 let spoken = spoken.map_or_else(|| "none".to_owned(), |it| it.to_string());
                 tracing::error!(%node, %peer, %named, %spoken,
                     "another storage speaks under a member's number and does not count: if the \
