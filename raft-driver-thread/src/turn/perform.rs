@@ -53,6 +53,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 self.queue_apply(ApplyTask::MakeSnapshot);
             }
             Action::WakeAt(time) => self.state.deadline = time,
+            Action::Overdue(waiting) => self.report_overdue(waiting),
             outcome @ (Action::Proposed { .. }
             | Action::Read { .. }
             | Action::Transferred { .. }
@@ -70,7 +71,6 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             | Action::Removed { .. }
             | Action::ForeignIncarnation(_)
             | Action::Replaced { .. }
-            | Action::Overdue(_)
             | Action::Faulted { .. }) => self.report(&event),
         }
     }

@@ -5,7 +5,7 @@ use crate::error::StopReason;
 use crate::observed::event_of;
 use crate::state_machine::StateMachine;
 use crate::transport::Transport;
-use raft_proto::{Action, ForeignIncarnation};
+use raft_proto::{Action, ForeignIncarnation, Waiting};
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
     #[expect(
@@ -75,12 +75,6 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                     "another storage has this node's number: it does not count until it is added \
                      as a learner; stop it, or replace the member's disk by it");
             }
-            Action::Overdue(waiting) => {
-                let (what, since) = (waiting.what, waiting.since);
-                tracing::error!(%node, %what, %since,
-                    "nothing was reported for ten election timeouts: the disk or the state machine \
-                     is stuck");
-            }
             Action::Faulted { reason } => {
                 tracing::error!(%node, %reason, "the core stopped");
                 self.stop(StopReason::Faulted(reason.to_string()));
@@ -90,5 +84,12 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         if let Some(event) = event_of(action) {
             self.observed.publish(&event);
         }
+    }
+
+    /// A thread has not reported what the core waits for.
+    pub(super) fn report_overdue(&self, waiting: Waiting) {
+        let (node, Waiting { what, since }) = (self.raft.id(), waiting);
+        tracing::error!(%node, %what, %since,
+            "nothing was reported for ten election timeouts: the disk or the state machine is stuck");
     }
 }
