@@ -283,12 +283,20 @@ fn the_level_never_falls_and_passes_through_later_changes() {
     let mut cluster = cluster([NEWER; 3]);
     cluster.add(joiner(NEWER));
     change(&mut cluster, NodeChange::Set(Member::learner(NodeId(4)))).unwrap();
+    assert_eq!(cluster.raft(1).membership().level(), NEWER);
     cluster.deliver();
     settle(&mut cluster);
-    change(&mut cluster, NodeChange::Promote(NodeId(4))).unwrap();
+    // Several voters at once go through a joint configuration.
+    let id = RequestId(8);
+    let mut change = MembershipChange::from(NodeChange::Promote(NodeId(4)));
+    change.nodes.push(NodeChange::Demote(NodeId(3)));
+    cluster.input(1, Input::ChangeMembership { id, change });
+    assert!(cluster.raft(1).membership().is_joint());
+    assert_eq!(cluster.raft(1).membership().level(), NEWER);
     cluster.deliver();
-    settle(&mut cluster);
+    assert!(!cluster.raft(1).membership().is_joint());
     assert_eq!(levels(&cluster), [NEWER; 4]);
+    settle(&mut cluster);
     cluster.elect(2);
     assert_eq!(cluster.raft(2).membership().level(), NEWER);
 }

@@ -8,7 +8,7 @@ use raft_proto::Time;
 use raft_sim::coverage::CoverageMark;
 use raft_sim::draw::Draft;
 use raft_sim::features::Features;
-use raft_sim::intensity::{FaultKind, Override};
+use raft_sim::intensity::{FaultKind, Override, Overrides};
 use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
@@ -110,13 +110,15 @@ fn two_of_three_made_anew_elect_nobody() {
     }
 }
 
-/// All kinds of faults: many disks are made anew, and some of them before they were named.
+/// All kinds of faults, and one release: many disks are made anew, and some of them before they
+/// were named.
 #[test]
 fn disks_are_made_anew_under_all_faults() {
     let mut anew = 0;
     for seed in 0..40 {
         let request = Request {
             features: Features::All,
+            overrides: Overrides::from_iter(["upgrade=0".parse().unwrap()]),
             ..Request::new(seed, 5, Duration::from_secs(20), Faults::Wild)
         };
         let report = run::try_schedule(&Draft::new(request).schedule());
