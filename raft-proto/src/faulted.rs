@@ -1,4 +1,5 @@
-//! The end of an instance that cannot go on, by evidence of its own, and what it answers from then on.
+//! The end of an instance that cannot go on, by evidence of its own, and what it answers from then
+//! on.
 
 use crate::action::Action;
 use crate::error::{

@@ -4,21 +4,22 @@
 //! it, and says so, need not be replaced: the rest of the cluster has what is missing, as long as a
 //! majority is whole. The storage tells what it has lost by
 //! [`Recovered::impaired`](crate::Recovered::impaired): the last entry `a` of the log that was ever
-//! reported as persisted. What it recovers is whole: a beginning of that log, perhaps empty, and the
-//! latest term and vote.
+//! reported as persisted. What it recovers is whole: a beginning of that log, perhaps empty, and
+//! the latest term and vote.
 //!
 //! **Until its log is at least as up to date as `a` (section 5.4.1), an impaired node grants no
 //! vote and no pre-vote, and does not campaign.** It follows like any other node, and acknowledges
 //! what it has. Then it is a node that has lost nothing. Why that is safe:
 //!
-//! * An acknowledgement says what is on the disk now, so it is true, whatever was lost. One that was
-//!   sent before the loss may count later. What Raft needs of the node that sent it is only that it
-//!   helps to elect nobody who lacks the entry (Leader Completeness, section 5.4.3): votes. The
-//!   votes that it gave before the loss it gave with its whole log. The term and the vote are
+//! * An acknowledgement says what is on the disk now, so it is true, whatever was lost. One that
+//!   was sent before the loss may count later. What Raft needs of the node that sent it is only
+//!   that it helps to elect nobody who lacks the entry (Leader Completeness, section 5.4.3): votes.
+//!   The votes that it gave before the loss it gave with its whole log. The term and the vote are
 //!   recovered, so it votes in no term twice.
 //! * Let `e` be an entry that was committed with its help in a term T: it acknowledged `e`, of that
-//!   term, and perhaps others of earlier terms before it. What is committed is never overwritten, so
-//!   `a` is `e` or comes after it in the log that ended with `a`, and the term of `a` is at least T.
+//!   term, and perhaps others of earlier terms before it. What is committed is never overwritten,
+//!   so `a` is `e` or comes after it in the log that ended with `a`, and the term of `a` is at
+//!   least T.
 //! * Suppose that its log now ends with `b`, at least as up to date as `a`. If `b` has the term of
 //!   `a`, it comes at or after `a`, and the log with `b` contains `a` and everything before (Log
 //!   Matching). If the term of `b` is later, its leader was elected in a term later than T. It held
@@ -36,6 +37,9 @@
 //! that rejects an append says so, and the leader forgets its matchIndex. commitIndex stays: the
 //! follower's acknowledgement was true when it was counted, and no vote of the follower can undo
 //! what rests on it.
+//!
+//! In the arithmetic of majorities, an impaired node counts as one that is down. An operator who
+//! removes other voters meanwhile may leave no majority that can elect a leader.
 //!
 //! If a majority is impaired, nobody is elected: nobody could tell whether what is left holds all
 //! that was committed. [`Status::impaired`](crate::Status::impaired) says so on each node.

@@ -1,5 +1,5 @@
-//! A node whose storage has lost entries that it had acknowledged, and says so (`impairment.rs`): it
-//! elects nobody that lacks them, and its leader sends them again.
+//! A node whose storage has lost entries that it had acknowledged, and says so (`impairment.rs`):
+//! it elects nobody that lacks them, and its leader sends them again.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -14,9 +14,10 @@
 //!   whose history is the same.
 //! - A leader names another disk for a voter only if it makes that a learner: two configurations
 //!   that follow each other must share a disk in any two majorities (thesis 4.1). It names only
-//!   disks that it has heard under that number since that is a member's, or that the operator names.
-//! - Only a voter whose disk is named by a configuration that may be in force asks for votes. Before
-//!   the cluster is founded, each founder may.
+//!   disks that it has heard under that number since that is a member's, or that the operator
+//!   names.
+//! - Only a voter whose disk is named by a configuration that may be in force asks for votes.
+//!   Before the cluster is founded, each founder may.
 //! - A log takes no entries of a cluster that was founded another time: equal indexes and terms
 //!   would not mean equal entries (Log Matching, section 5.3).
 //!

@@ -1,7 +1,7 @@
 //! What is kept of a damaged log, and how a log begins anew with it.
 //!
-//! The node is sent what is missing ([`Recovered::impaired`](raft_proto::Recovered::impaired)). What
-//! is kept is one of these, the first that is whole:
+//! The node is sent what is missing ([`Recovered::impaired`](raft_proto::Recovered::impaired)).
+//! What is kept is one of these, the first that is whole:
 //!
 //! 1. The newest snapshot and all entries after it, if what is damaged lies before its end: then
 //!    nothing is lost.
@@ -13,8 +13,8 @@
 //! identity, or if whole records contradict each other. Such a node has to join anew.
 //!
 //! The new log is one segment, which is made aside, with a number that leaves one out: from the
-//! moment when it gets its name, the older ones are no part of the log. They are moved to the folder
-//! `damaged`, for whoever wants to look into them, and are never read again.
+//! moment when it gets its name, the older ones are no part of the log. They are moved to the
+//! folder `damaged`, for whoever wants to look into them, and are never read again.
 
 use super::batch::{Batch, Chain};
 use super::files::{FileHandle, Files, Purpose};
