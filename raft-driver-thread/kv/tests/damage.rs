@@ -71,7 +71,7 @@ impl Cluster {
     }
 
     /// Each server has all keys, and nothing is damaged.
-    fn is_whole(mut self, count: usize, value_bytes: usize) {
+    fn assert_whole(mut self, count: usize, value_bytes: usize) {
         for node in 1..=3 {
             let mut client = self.servers[&node].client();
             for key in 0..count {
@@ -136,7 +136,7 @@ fn a_bit_that_flips_in_a_log_is_mended_from_the_other_servers() {
         assert!(log.contains("entries are lost"), "{log}");
         assert!(cluster.raft(node).join("damaged").is_dir());
     }
-    cluster.is_whole(50, 100);
+    cluster.assert_whole(50, 100);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
     let log = cluster.log(2);
     assert!(log.contains("the log is damaged"), "{log}");
     cluster.status(2, |seen| seen.disks.lost.is_none() && seen.leader.is_some());
-    cluster.is_whole(50, 100);
+    cluster.assert_whole(50, 100);
 }
 
 #[test]
