@@ -60,7 +60,7 @@ pub struct Settings {
     /// How many bytes of log between two snapshots. Default 64 MiB.
     pub snapshot_every_bytes: u64,
     /// The release level that this server reads and writes, at most
-    /// [`RELEASE_LEVEL`](crate::state::RELEASE_LEVEL), the default. Lower, it holds the whole cluster
+    /// [`RELEASE_LEVEL`], the default. Lower, it holds the whole cluster
     /// back, so that all servers can go back to the release of that level.
     pub release_level: u32,
     /// The threads that serve clients. Default: one for every two cores.
