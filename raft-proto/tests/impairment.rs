@@ -101,6 +101,18 @@ fn an_impaired_node_does_not_campaign() {
 }
 
 #[test]
+fn an_impaired_node_that_is_asked_to_campaign_says_why_it_does_not() {
+    let mut cluster = only_n2_acknowledged(PreVoting::Off);
+    let id = RequestId(7);
+    let actions = cluster.input(2, Input::Campaign { id });
+    let outcome = Err(CampaignError::Impaired);
+    assert!(
+        actions.contains(&Action::Campaigning { id, outcome }),
+        "{actions:?}"
+    );
+}
+
+#[test]
 fn the_leader_sends_again_what_a_follower_has_lost_in_its_term() {
     let mut cluster = only_n2_acknowledged(PreVoting::Off);
     cluster.send_heartbeats(1);
