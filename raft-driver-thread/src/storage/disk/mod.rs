@@ -11,6 +11,7 @@
 //! | `log/spare` | an old segment that will be the next one, or one that is being made |
 //! | `mark` | the acknowledged mark: what was reported as durable |
 //! | `snapshots/` | the snapshots' bytes, a file each |
+//! | `damaged/` | segments that were damaged when the folder was mended; never read again |
 //!
 //! # The bytes
 //!
@@ -72,9 +73,9 @@
 //! # Damage
 //!
 //! Opening a folder reads all of the log, and writes nothing before all of it is understood. A
-//! record that was acknowledged and is not what was written is damage, and the folder is refused as
-//! it is. A write at the end that was torn, and never acknowledged, is dropped. [`inspect()`] shows
-//! all of that, and changes nothing. How the two are told apart stands in the module `scan`.
+//! record that was acknowledged and is not what was written is damage: the folder is refused, or
+//! mended ([`OnDamage`]). A torn write at the end that was never acknowledged is dropped.
+//! [`inspect()`] shows all of that, and changes nothing. The module `scan` tells the two apart.
 
 mod batch;
 mod bytes;
@@ -181,9 +182,8 @@ struct Found {
 
 impl std::fmt::Debug for DiskStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let folder = &self.folder;
         f.debug_struct("DiskStorage")
-            .field("folder", folder)
+            .field("folder", &self.folder)
             .finish_non_exhaustive()
     }
 }

@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// The last entry that was acknowledged, be it there or lost.
+    /// The last entry that was acknowledged: it is in the log, or lost.
     pub(super) fn acknowledged(&self) -> EntryId {
         self.lost.unwrap_or(self.last)
     }
