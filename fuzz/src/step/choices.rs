@@ -220,26 +220,7 @@ impl World {
                 term,
                 vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
             }),
-            2 => {
-                let prev_log = self.any_entry(u)?;
-                let follows = if u.ratio(7, 8)? {
-                    prev_log
-                } else {
-                    self.any_entry(u)?
-                };
-                let leader_commit = self.any_index(u)?;
-                let entries = self.entries_after(u, follows, term)?;
-                let round = self.near(u, &[0, 1, 5])?;
-                Message::AppendEntries(AppendEntries {
-                    term,
-                    prev_log,
-                    leader_commit,
-                    entries,
-                    round,
-                    revoked: round % 3,
-                    lineage: any_lineage(u)?,
-                })
-            }
+            2 => Message::AppendEntries(self.any_append(u, term)?),
             3 => Message::AppendEntriesReply(AppendEntriesReply {
                 term,
                 outcome: self.any_append_outcome(u)?,
@@ -257,17 +238,7 @@ impl World {
                 term,
                 asked: self.any_term(u)?,
                 vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
-                dismissal: match u.int_in_range(0..=6u8)? {
-                    0 => Some(Dismissal::Removed {
-                        index: self.any_index(u)?,
-                    }),
-                    1 => Some(Dismissal::OtherIncarnation {
-                        index: self.any_index(u)?,
-                        named: Incarnation(u.int_in_range(1..=2)?),
-                    }),
-                    2 => Some(Dismissal::OtherFounders),
-                    _ => None,
-                },
+                dismissal: self.any_dismissal(u)?,
             }),
             7 => Message::TimeoutNow(TimeoutNow {
                 term,
@@ -287,15 +258,54 @@ impl World {
             _ => Message::InstallSnapshotReply(InstallSnapshotReply {
                 term,
                 last: self.any_entry(u)?,
-                outcome: match u.int_in_range(0..=3u8)? {
-                    0 => SnapshotOutcome::Wants {
-                        offset: self.near(u, &[0, 1, 20])?,
-                    },
-                    1 => SnapshotOutcome::Installed,
-                    2 => SnapshotOutcome::Damaged,
-                    _ => SnapshotOutcome::Stale,
-                },
+                outcome: self.any_snapshot_outcome(u)?,
             }),
+        })
+    }
+
+    fn any_append(&self, u: &mut Unstructured<'_>, term: Term) -> Result<AppendEntries> {
+        let prev_log = self.any_entry(u)?;
+        let follows = if u.ratio(7, 8)? {
+            prev_log
+        } else {
+            self.any_entry(u)?
+        };
+        let leader_commit = self.any_index(u)?;
+        let entries = self.entries_after(u, follows, term)?;
+        let round = self.near(u, &[0, 1, 5])?;
+        Ok(AppendEntries {
+            term,
+            prev_log,
+            leader_commit,
+            entries,
+            round,
+            revoked: round % 3,
+            lineage: any_lineage(u)?,
+        })
+    }
+
+    fn any_dismissal(&self, u: &mut Unstructured<'_>) -> Result<Option<Dismissal>> {
+        Ok(match u.int_in_range(0..=6u8)? {
+            0 => Some(Dismissal::Removed {
+                index: self.any_index(u)?,
+            }),
+            1 => Some(Dismissal::OtherIncarnation {
+                index: self.any_index(u)?,
+                named: Incarnation(u.int_in_range(1..=2)?),
+            }),
+            2 => Some(Dismissal::OtherFounders),
+            _ => None,
+        })
+    }
+
+    fn any_snapshot_outcome(&self, u: &mut Unstructured<'_>) -> Result<SnapshotOutcome> {
+        Ok(match u.int_in_range(0..=3u8)? {
+            0 => SnapshotOutcome::Wants {
+                offset: self.near(u, &[0, 1, 20])?,
+            },
+            1 => SnapshotOutcome::Installed,
+            2 => SnapshotOutcome::Damaged,
+            _ => SnapshotOutcome::Stale,
         })
     }
 
