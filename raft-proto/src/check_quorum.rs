@@ -12,13 +12,15 @@ use alloc::vec::Vec;
 impl Raft {
     /// Leader stickiness: "if a server receives a RequestVote request within the minimum election
     /// timeout of hearing from a current leader, it does not update its term or grant its vote"
-    /// (thesis 4.2.3), unless that leader asked for the election. `term` is the candidate's.
+    /// (thesis 4.2.3), unless that leader asked for the election. A leader that the transport cannot
+    /// reach any more is no current one, but what this node promised for its lease holds
+    /// (`leader_contact.rs`). `term` is the candidate's.
     pub(crate) fn sticks_to_leader(&self, term: Term, campaign: Campaign) -> bool {
         match self.config.check_quorum {
             CheckQuorum::Off => false,
             CheckQuorum::On => {
-                self.may_not_vote_yet()
-                    || self.has_leader_contact() && !self.leader_wants(term, campaign)
+                let is_bound = self.has_leader_contact() || self.has_promised();
+                self.may_not_vote_yet() || is_bound && !self.leader_wants(term, campaign)
             }
         }
     }
@@ -45,10 +47,11 @@ impl Raft {
         self.now < self.no_votes_before
     }
 
-    /// Whether this node leads, or a message of a leader came within the least election timeout.
+    /// Whether this node leads, or a message of a leader came within the least election timeout, and
+    /// the transport has not lost that leader since.
     pub(crate) fn has_leader_contact(&self) -> bool {
-        let recent = |at: Time| at.after(self.config.election_timeout_min) > self.now;
-        matches!(self.role, Role::Leader(_)) || self.leader_contact_at.is_some_and(recent)
+        let timeout = self.config.election_timeout_min;
+        matches!(self.role, Role::Leader(_)) || self.leader_contact.is_within(timeout, self.now)
     }
 
     /// A node that starts may have answered a leader just before it stopped, and has forgotten which

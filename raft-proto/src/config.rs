@@ -164,6 +164,13 @@ pub struct Config {
     /// Whether reads may be served without a round of messages (thesis 6.4.1). Default off. Must
     /// be the same on all nodes, as must `election_timeout_min` where it is on.
     pub lease: Lease,
+    /// How long voters promise a leader with leases that they elect nobody else, counted from each
+    /// of its messages, in whole milliseconds. A lease is as long, less what clocks may drift, and a
+    /// leader renews it with each message that a majority answers: choose at least two heartbeat
+    /// intervals. After a leader's failure nobody is elected for as long, although its peers know of
+    /// it at once ([`Unreachable`](crate::Input::Unreachable)). At most `election_timeout_min`,
+    /// which is the default. Without leases it means nothing.
+    pub lease_promise: Option<Duration>,
     /// How many reads may wait at one node. Default 65,536.
     pub max_waiting_reads: u32,
     /// How many entries a node that is to become a voter may be behind (thesis 4.2.1), unless the
@@ -273,6 +280,7 @@ impl Config {
             pre_vote: PreVoting::On,
             check_quorum: CheckQuorum::On,
             lease: Lease::Off,
+            lease_promise: None,
             max_waiting_reads: 1 << 16,
             max_promotion_lag: 1024,
         }
@@ -319,19 +327,6 @@ impl Config {
             return Err(ConfigError::MembershipTooLarge);
         }
         Ok(())
-    }
-
-    fn validate_lease(&self) -> Result<(), ConfigError> {
-        match (self.lease, self.check_quorum) {
-            (Lease::On { max_drift_ppm }, _) if max_drift_ppm > Self::MAX_DRIFT_PPM => {
-                Err(ConfigError::LimitTooGreat {
-                    name: "max_drift_ppm",
-                    most: u64::from(Self::MAX_DRIFT_PPM),
-                })
-            }
-            (Lease::On { .. }, CheckQuorum::Off) => Err(ConfigError::LeaseWithoutCheckQuorum),
-            (Lease::On { .. }, CheckQuorum::On) | (Lease::Off, _) => Ok(()),
-        }
     }
 
     fn validate_times(&self) -> Result<(), ConfigError> {
@@ -464,20 +459,6 @@ impl Config {
         match &self.start {
             Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
             Start::Join => Membership::default(),
-        }
-    }
-
-    /// How long a lease lasts, counted from the round that a majority has answered; `None` without
-    /// leases. It is shorter than `election_timeout_min` by what this node's clock may run slow and
-    /// a voter's fast: `e (1 - d) / (1 + d)` is at least `e (1 - 2 d)`.
-    pub(crate) fn lease_length(&self) -> Option<Duration> {
-        match self.lease {
-            Lease::Off => None,
-            Lease::On { max_drift_ppm } => {
-                // The drift is at most a tenth.
-                let parts = 1_000_000 - 2 * max_drift_ppm.min(Self::MAX_DRIFT_PPM);
-                Some(self.election_timeout_min / 1_000_000 * parts)
-            }
         }
     }
 }

@@ -22,6 +22,8 @@ impl Raft {
             // There is no term left to campaign in.
             self.become_follower(None, actions);
             self.reset_election_timer();
+        } else if self.has_promised() {
+            self.wait_for_promise(actions);
         } else {
             self.start_election(actions);
         }

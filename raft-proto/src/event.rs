@@ -157,8 +157,15 @@ pub enum Input {
         entries: Option<Entries>,
     },
 
-    /// The transport knows that its latest messages for `peer` will not arrive (a connection was
-    /// refused or broke). A hint that saves waiting; never needed.
+    /// The transport cannot reach `peer`: a connection with it was refused or broke, in either
+    /// direction. A hint that saves waiting; never needed.
+    ///
+    /// A leader takes its latest messages for that follower for lost. A follower of `peer` takes it
+    /// for stopped, as a process that ends closes its connections: with
+    /// [`PreVoting::On`](crate::PreVoting::On) it asks for pre-votes within a heartbeat interval,
+    /// and ignores no candidates any more, but for as long as it promised
+    /// ([`Config::lease_promise`](crate::Config::lease_promise)). If the leader is well, the next
+    /// heartbeat ends that.
     Unreachable {
         /// The peer.
         peer: NodeId,

@@ -208,6 +208,8 @@ mod handover;
 mod impairment;
 mod incarnation;
 mod leader;
+mod leader_contact;
+mod lease;
 mod level;
 mod limits;
 mod lockstep;

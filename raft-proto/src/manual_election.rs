@@ -49,7 +49,7 @@ impl Raft {
             if self.may_not_vote_yet() {
                 return Err(CampaignError::JustStarted);
             }
-            if self.has_leader_contact() {
+            if self.has_leader_contact() || self.has_promised() {
                 let leader = self.leader();
                 return Err(CampaignError::HearsLeader { leader });
             }

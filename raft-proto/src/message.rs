@@ -340,6 +340,10 @@ pub struct AppendEntries {
     /// 0 before the first. Receivers no longer answer a candidate that campaigns because of that
     /// transfer, or of an earlier one, while they have contact with the sender.
     pub revoked: u64,
+    /// For how long, from the arrival of this message on, the receiver is to elect nobody else,
+    /// whatever becomes of the leader: the leader's lease rests on it (thesis 6.4.1). In
+    /// milliseconds; 0 without leases.
+    pub promise_millis: u32,
     /// Where the leader's log comes from.
     pub lineage: Lineage,
 }

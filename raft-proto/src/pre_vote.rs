@@ -146,12 +146,11 @@ impl Raft {
         }
         let (now, span) = (self.now, self.config.heartbeat_interval);
         let least = self.config.election_timeout_min;
-        if let Role::Follower(follower) = &mut self.role
+        if let Role::Follower(follower) = &self.role
             && follower.election_at() > now.after(span)
             && !follower.voted_within(least, now)
         {
-            let election_at = now.after(self.timeouts.draw_below(span, &self.config));
-            follower.hasten_election(election_at);
+            self.hasten_election();
         }
     }
 

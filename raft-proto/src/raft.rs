@@ -15,6 +15,7 @@ use crate::event::{Event, Input};
 use crate::faulted::refuse_faulted;
 use crate::handover::{HandoverAttempts, RevokedTransfers};
 use crate::incarnation::ForeignIncarnation;
+use crate::leader_contact::LeaderContact;
 use crate::log::Log;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
@@ -51,8 +52,7 @@ pub struct Raft {
     pub(crate) log: Log,
     pub(crate) commit_index: CommitIndex,
     pub(crate) configurations: Configurations,
-    /// When the latest message of a leader came, of whatever term.
-    pub(crate) leader_contact_at: Option<Time>,
+    pub(crate) leader_contact: LeaderContact,
     pub(crate) commit_wait: CommitWait,
     /// Until then it votes for nobody: before it started, it may have answered a leader that
     /// relies on it for its lease.
@@ -137,7 +137,7 @@ impl Raft {
             log: initial.log,
             commit_index: CommitIndex::recovered(initial.applied),
             configurations: initial.configurations,
-            leader_contact_at: None,
+            leader_contact: LeaderContact::NONE,
             commit_wait: CommitWait::default(),
             no_votes_before: Time::ZERO,
             removed_at: Index::ZERO,

@@ -40,6 +40,8 @@ pub(crate) struct Replicator<'a> {
     round: u64,
     /// The latest transfer that was given up (`transfer.rs`).
     revoked: u64,
+    /// What it asks voters to promise (`lease.rs`).
+    promise_millis: u32,
     /// Where this leader's log comes from.
     lineage: Lineage,
 }
@@ -63,6 +65,7 @@ impl Raft {
             appended_bytes: leader.appended_bytes,
             round: leader.reads.round,
             revoked: leader.transfers_revoked,
+            promise_millis: self.config.promise_millis(),
             lineage: self.configurations.membership().lineage(),
         };
         Some((leader, replicator))
@@ -150,6 +153,7 @@ impl Raft {
     /// The driver knows that the messages on their way to `peer` are lost: the next heartbeat asks
     /// again which entries it has.
     pub(crate) fn unreachable(&mut self, peer: NodeId) {
+        self.leader_unreachable(peer);
         let now = self.now;
         let Some(peer) = self.peer_mut(peer) else {
             return;
@@ -415,6 +419,7 @@ impl Replicator<'_> {
             entries,
             round: self.round,
             revoked: self.revoked,
+            promise_millis: self.promise_millis,
             lineage: self.lineage,
         });
         actions.push(Action::Send {

@@ -138,6 +138,11 @@ impl Follower {
         self.election_at = self.election_at.min(at);
     }
 
+    /// The election timeout elapses at `at`, unless the timer is reset before.
+    pub(crate) fn wait_until(&mut self, at: Time) {
+        self.election_at = at;
+    }
+
     /// Sets the election timeout that the next reset of the timer uses.
     pub(crate) fn set_election_timeout(&mut self, timeout: Duration) {
         self.election_timeout = timeout;

@@ -99,6 +99,25 @@ fn an_empty_range_of_election_timeouts_is_refused() {
 }
 
 #[test]
+fn a_lease_promise_that_no_heartbeat_renews_or_that_outlasts_a_start_is_refused() {
+    let promise = |millis: u64| {
+        move |config: &mut Config| {
+            config.lease = Lease::On { max_drift_ppm: 0 };
+            config.lease_promise = Some(Duration::from_millis(millis));
+        }
+    };
+    for millis in [0, 100, 501] {
+        let error = expect_refusal(promise(millis), &["lease_promise", "100ms", "500ms"]);
+        assert!(matches!(error, ConfigError::LeasePromiseRange { .. }));
+    }
+    for millis in [101, 500] {
+        let mut enough = config(1, 3);
+        promise(millis)(&mut enough);
+        assert_eq!(enough.validate(), Ok(()));
+    }
+}
+
+#[test]
 fn intervals_of_more_than_a_day_are_refused() {
     let long = Config::MAX_INTERVAL + Duration::from_nanos(1);
     for (name, set) in [

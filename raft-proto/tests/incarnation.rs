@@ -311,6 +311,7 @@ fn a_number_used_again_does_not_lead_by_the_old_configuration_in_its_log() {
         entries: first_entries,
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: Lineage::Of(HistoryId(first(1).0)),
     });
     cluster.input(

@@ -269,6 +269,7 @@ impl Harness {
         let message = Message::AppendEntries(AppendEntries {
             round: 0,
             revoked: 0,
+            promise_millis: 0,
             term: Term(leader.term),
             prev_log,
             leader_commit: Index(commit),

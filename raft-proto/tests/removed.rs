@@ -287,6 +287,7 @@ fn a_voter_that_does_not_know_of_an_addition_yet_does_not_silence_the_new_node()
             entries,
             round: 0,
             revoked: 0,
+            promise_millis: 0,
             lineage: Lineage::Unknown,
         };
         let message = Message::AppendEntries(append);

@@ -39,6 +39,7 @@ fn heartbeat_revoking(revoked: u64) -> Message {
         entries: Entries::EMPTY,
         round: 0,
         revoked,
+        promise_millis: 0,
         lineage: Lineage::Unknown,
     })
 }

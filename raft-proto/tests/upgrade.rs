@@ -361,6 +361,7 @@ fn a_configuration_of_a_later_core_stops_a_node_by_name() {
         entries: entries.finish(),
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: Lineage::Unknown,
     };
     let actions = cluster.receive(2, 1, Message::AppendEntries(message.clone()));

@@ -187,11 +187,11 @@ fn message() -> impl Strategy<Value = Message> {
             term(),
             any_number(),
             some_entries(),
-            (any_number(), any_number()),
+            (any_number(), any_number(), any::<u32>()),
             lineage()
         )
             .prop_map(
-                |(term, commit, (prev_log, entries), (round, revoked), lineage)| {
+                |(term, commit, (prev_log, entries), (round, revoked, promise_millis), lineage)| {
                     Message::AppendEntries(AppendEntries {
                         term,
                         prev_log,
@@ -199,6 +199,7 @@ fn message() -> impl Strategy<Value = Message> {
                         entries,
                         round,
                         revoked,
+                        promise_millis,
                         lineage,
                     })
                 }
@@ -406,6 +407,15 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
     let runs = [4, 0, 1, 2, 9, 1, 1, 0];
     let expected = [&[2, 3, 5, 4, 6, 0, 0, 2, 2], &runs[..], b"ab"].concat();
     assert_eq!(frame(&two_runs), raw(&expected));
+    let Message::AppendEntries(with_lease) = two_runs else {
+        panic!("{two_runs:?}");
+    };
+    let with_promise = Message::AppendEntries(AppendEntries {
+        promise_millis: 300,
+        ..with_lease
+    });
+    let expected = [&[2, 3, 5, 4, 6, 0, 0, 2, 2], &runs[..], &[0xac, 2], b"ab"].concat();
+    assert_eq!(frame(&with_promise), raw(&expected));
 
     let outcomes = [
         (

@@ -96,6 +96,9 @@ pub struct CoreSettings {
     /// The bound on clocks' drift in parts per million where leases are on; left out: they are off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_max_drift_ppm: Option<u32>,
+    /// What leaders with leases ask voters to promise; left out: `election_timeout_min`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_promise: Option<HumanDuration>,
     #[serde(default = "usual::max_waiting_reads")]
     pub max_waiting_reads: u32,
     #[serde(default = "usual::election_timeout_min")]
@@ -164,6 +167,10 @@ pub struct NetworkSettings {
     /// that the peer is [`Unreachable`](raft_proto::Input::Unreachable).
     #[serde(default)]
     pub reports_loss: u32,
+    /// When a process ends, its connections are closed. Of a thousand peers, so many notice, and say
+    /// that it is unreachable. Where the power fails, nobody notices.
+    #[serde(default)]
+    pub reports_ends: u32,
 }
 
 /// How storage behaves without faults.
@@ -316,6 +323,7 @@ impl Settings {
             Some(max_drift_ppm) => Lease::On { max_drift_ppm },
             None => Lease::Off,
         };
+        config.lease_promise = core.lease_promise.map(|promise| promise.0);
         config
     }
 

@@ -239,6 +239,7 @@ fn append(term: u64, from: u64, to: u64) -> Message {
         entries: entries.finish(),
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: raft_proto::Lineage::Unknown,
     })
 }

@@ -99,6 +99,7 @@ fn heartbeat(from: NodeId, term: u64) -> Input {
         entries: Entries::default(),
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: raft_proto::Lineage::Unknown,
     });
     Input::Receive {

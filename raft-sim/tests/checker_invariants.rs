@@ -98,6 +98,7 @@ fn append(term: u64, entries: Entries) -> Message {
         entries,
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: raft_proto::Lineage::Unknown,
     })
 }
@@ -626,6 +627,7 @@ fn copies_of_one_append_do_not_pile_up_before_a_disk_that_stalls() {
             entries: commands.clone(),
             round,
             revoked: 0,
+            promise_millis: 0,
             lineage: raft_proto::Lineage::Unknown,
         });
         let event = event(

@@ -62,6 +62,7 @@ fn revoking(from: NodeId, term: u64, revoked: u64) -> Input {
         entries: Entries::default(),
         round: 0,
         revoked,
+        promise_millis: 0,
         lineage: raft_proto::Lineage::Unknown,
     };
     receive(from, Message::AppendEntries(request))

@@ -51,6 +51,7 @@ fn receive_append(prev_log: EntryId, entries: Entries) -> Input {
         entries,
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: raft_proto::Lineage::Unknown,
     });
     Input::Receive {

@@ -280,6 +280,7 @@ impl World {
             entries,
             round,
             revoked: round % 3,
+            promise_millis: *u.choose(&[0, 100, 500, u32::MAX])?,
             lineage: any_lineage(u)?,
         })
     }

@@ -211,6 +211,7 @@ impl World {
             entries,
             round: choice % 4,
             revoked: choice / 64 % 2,
+            promise_millis: 0,
             lineage: Lineage::Unknown,
         });
         self.step(Input::Receive {

@@ -55,6 +55,20 @@ pub enum ConfigError {
     /// Leases rest on voters that ignore candidates while they have contact with a leader.
     #[error("lease is on, but check_quorum is off; turn it on, on all nodes")]
     LeaseWithoutCheckQuorum,
+    /// A lease would end before the next heartbeat renews it, or outlast what a node that starts
+    /// waits for.
+    #[error(
+        "lease_promise ({promise:?}) is not above heartbeat_interval ({least:?}) and at most \
+         election_timeout_min ({most:?}); three heartbeat intervals are usual"
+    )]
+    LeasePromiseRange {
+        /// lease_promise.
+        promise: Duration,
+        /// heartbeat_interval.
+        least: Duration,
+        /// election_timeout_min.
+        most: Duration,
+    },
     /// The interval is zero.
     #[error("heartbeat_interval is zero; a tenth of the least election timeout is usual")]
     NoHeartbeatInterval,

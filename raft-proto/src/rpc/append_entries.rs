@@ -55,6 +55,8 @@ impl Raft {
         }
         self.follow(from, request.term, actions);
         self.hear_revoked(request.term, request.revoked);
+        self.leader_contact
+            .promise(self.now, request.promise_millis);
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         //    prevLogTerm."
         let Comparison::Contained { new_from } = comparison else {

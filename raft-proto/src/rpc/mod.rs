@@ -112,7 +112,7 @@ impl Raft {
             self.become_follower(Some(from), actions);
             self.follow_priorities();
         }
-        self.leader_contact_at = Some(self.now);
+        self.leader_contact.heard(self.now);
         self.reset_election_timer();
     }
 

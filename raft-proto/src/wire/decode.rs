@@ -293,6 +293,10 @@ impl<'a> Reader<'a> {
         let (term, prev_log, leader_commit, round, revoked, region) = self.take("AppendEntries")?;
         let region = self.split_region(frame, region)?;
         let entries = self.entries(prev_log, &region, limits)?;
+        let promise_millis = match self.remaining() {
+            0 => 0,
+            _ => self.take("promise")?,
+        };
         Ok(AppendEntries {
             term,
             prev_log,
@@ -300,6 +304,7 @@ impl<'a> Reader<'a> {
             entries,
             round,
             revoked,
+            promise_millis,
             lineage,
         })
     }

@@ -54,6 +54,9 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
                 message.revoked,
             ));
             to.put_runs(&message.entries);
+            if message.promise_millis > 0 {
+                to.put(&message.promise_millis);
+            }
         }
         Message::AppendEntriesReply(message) => to.put_append_reply(message),
         Message::InstallSnapshot(message) => to.put_chunk(message),

@@ -21,7 +21,7 @@
 //! |---|---|---|
 //! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id, campaign |
 //! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
-//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs |
+//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs, promise |
 //! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round, presence, limits, level |
 //! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members, presence, history, level |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
@@ -33,6 +33,9 @@
 //!
 //! A lineage is written with kinds 0, 2 and 6 only, and not if it is unknown: a node without an
 //! incarnation pays nothing for those of others.
+//!
+//! A promise is written only if it is not 0: leaders without leases ask for none. A release that
+//! adds a field after it writes it always.
 //!
 //! An entry id is its index, then its term. A run is a sequence of entries of one term and one
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each

@@ -271,6 +271,7 @@ fn forge(args: &mut ArgumentConsumer<'_>) -> Outcome<Message> {
             Message::AppendEntries(AppendEntries {
                 round: 0,
                 revoked: 0,
+                promise_millis: 0,
                 term,
                 prev_log,
                 leader_commit,

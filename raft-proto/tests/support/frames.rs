@@ -29,6 +29,7 @@ pub fn append(prev_log: EntryId, entries: Entries) -> Message {
     Message::AppendEntries(AppendEntries {
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         term: Term(3),
         prev_log,
         leader_commit: Index(6),

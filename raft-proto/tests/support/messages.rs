@@ -23,6 +23,7 @@ pub fn append(term: u64, prev: EntryId, list: &[(u64, u64, &str)], commit: u64) 
         entries: entries(list),
         round: 0,
         revoked: 0,
+        promise_millis: 0,
         lineage: Lineage::Unknown,
     })
 }

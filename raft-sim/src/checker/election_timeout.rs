@@ -16,12 +16,13 @@
 //! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are
 //! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
 //! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
-//! may hear nobody, and lead on. A node that restarts has forgotten both reasons, and so does this
+//! may hear nobody, and lead on. A leader that the transport cannot reach may be gone: it is no
+//! reason to wait, until it is heard again. A node that restarts has forgotten both reasons, and so does this
 //! checker.
 //!
 //! Cost: a few comparisons a step.
 
-use super::leader_contact::LeaderContact;
+use super::leader_contact::{LeaderContact, loses_leader};
 use super::observation::vote_of;
 use super::violation::Violation;
 use super::wait_reason::WaitReason;
@@ -125,6 +126,10 @@ impl ElectionTimeouts {
         };
         node.now = node.now.max(event.at);
         node.before = vote_of(raft);
+        let waits_for_leader = |reset: &mut Reset| matches!(reset.reason, WaitReason::Heard(_));
+        if loses_leader(raft, &event.input) {
+            node.reset.take_if(waits_for_leader);
+        }
         node.last_event = classify(&event.input);
         if let LastEvent::TimeoutNow(term) = node.last_event {
             // A late one, of an earlier term, changes nothing.

@@ -1,7 +1,8 @@
 //! Contact with a leader: an AppendEntries or an InstallSnapshot of the receiver's term, after
 //! which the receiver takes the sender for its leader.
 
-use raft_proto::{Action, Input, Message, NodeId, Raft, Term};
+use core::time::Duration;
+use raft_proto::{Action, Input, Message, NodeId, PreVoting, Raft, Term};
 
 /// A message that only a leader sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(super) struct LeaderContact {
     pub(super) round: Option<u64>,
     /// The transfers of leadership that the sender has given up, if the message says so.
     pub(super) revoked: Option<u64>,
+    /// For how long the receiver is asked to elect nobody else.
+    pub(super) promise: Duration,
 }
 
 impl LeaderContact {
@@ -25,11 +28,14 @@ impl LeaderContact {
         let Input::Receive { from, message, .. } = input else {
             return None;
         };
-        let (term, round, revoked) = match message {
-            Message::AppendEntries(request) => {
-                (request.term, Some(request.round), Some(request.revoked))
-            }
-            Message::InstallSnapshot(request) => (request.term, None, None),
+        let (term, round, revoked, millis) = match message {
+            Message::AppendEntries(request) => (
+                request.term,
+                Some(request.round),
+                Some(request.revoked),
+                request.promise_millis,
+            ),
+            Message::InstallSnapshot(request) => (request.term, None, None, 0),
             _ => return None,
         };
         Some(LeaderContact {
@@ -37,6 +43,7 @@ impl LeaderContact {
             term,
             round,
             revoked,
+            promise: Duration::from_millis(millis.into()),
         })
     }
 
@@ -47,4 +54,11 @@ impl LeaderContact {
             && raft.leader() == Some(self.leader)
             && !actions.iter().any(rejects)
     }
+}
+
+/// Whether this input tells `raft`, a follower, that the transport cannot reach its leader. With
+/// Pre-Vote it may then take the leader for gone.
+pub(super) fn loses_leader(raft: &Raft, input: &Input) -> bool {
+    let follows = |peer| raft.leader() == Some(peer) && raft.config().pre_vote == PreVoting::On;
+    matches!(input, Input::Unreachable { peer } if follows(*peer))
 }

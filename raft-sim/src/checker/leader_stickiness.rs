@@ -13,6 +13,9 @@
 //! that the leader has given that transfer up, nor if it has just started where leases are used: a
 //! lease may rest on that.
 //!
+//! A node whose transport cannot reach its leader may take the leader for gone. Then it is bound
+//! only for as long as it promised for that leader's lease.
+//!
 //! A node that an operator asks to campaign votes for itself, and is bound as any other voter.
 //!
 //! Sound: both last for the least election timeout by the node's own clock. Pre-votes bind no
@@ -20,7 +23,7 @@
 //!
 //! Cost: a few comparisons a step.
 
-use super::leader_contact::LeaderContact;
+use super::leader_contact::{LeaderContact, loses_leader};
 use super::observation::vote_of;
 use super::violation::Violation;
 use super::wait_reason::WaitReason;
@@ -41,6 +44,8 @@ struct Voter {
     before: HardState,
     /// The leader's message that the present step takes, if it takes one.
     contact: Option<LeaderContact>,
+    /// Until when it has promised to elect nobody else.
+    promised_until: Time,
     /// The transfers that the leader of a term has given up, as that leader said.
     revoked: Option<Revoked>,
     /// Why the candidate campaigns whose RequestVote the present step takes, if it takes one.
@@ -54,11 +59,12 @@ struct Revoked {
     number: u64,
 }
 
-/// A voter must not vote for the least election timeout.
+/// A voter must not vote: for the least election timeout, or what it promised.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     reason: WaitReason,
     since: Time,
+    until: Time,
     term: Term,
 }
 
@@ -78,6 +84,7 @@ impl LeaderStickiness {
                 bound: None,
                 before: HardState::default(),
                 contact: None,
+                promised_until: Time::ZERO,
                 revoked: None,
                 vote_requested: None,
             });
@@ -100,8 +107,15 @@ impl LeaderStickiness {
             voter.bound = Some(Bound {
                 reason: WaitReason::Started,
                 since: now,
+                until: now.after(raft.config().election_timeout_min),
                 term: raft.term(),
             });
+        }
+        if loses_leader(raft, &event.input)
+            && let Some(bound) = &mut voter.bound
+            && matches!(bound.reason, WaitReason::Heard(_))
+        {
+            bound.until = voter.promised_until;
         }
         voter.before = vote_of(raft);
         voter.contact = LeaderContact::in_input(&event.input);
@@ -126,9 +140,12 @@ impl LeaderStickiness {
         if let Some(contact) = voter.contact
             && contact.is_accepted(raft, actions)
         {
+            voter.promised_until = voter.promised_until.max(now.after(contact.promise));
+            let least = now.after(raft.config().election_timeout_min);
             voter.bound = Some(Bound {
                 reason: WaitReason::Heard(contact.leader),
                 since: now,
+                until: least.max(voter.promised_until),
                 term: contact.term,
             });
             voter.hear_revoked(contact);
@@ -174,18 +191,8 @@ impl Voter {
 
     /// It campaigns because an operator asked for it: it votes for itself, at once or soon.
     fn check_campaign(&self, raft: &Raft, now: Time) -> Result<(), Violation> {
-        let least = raft.config().election_timeout_min;
         match self.bound {
-            Some(Bound { reason, since, .. }) if now < since.after(least) => {
-                Err(Violation::VoteDespiteLeader {
-                    node: self.id,
-                    candidate: self.id,
-                    term: raft.term(),
-                    reason,
-                    waited: now.since(since),
-                    least,
-                })
-            }
+            Some(bound) if now < bound.until => Err(self.broken(raft, self.id, bound, now)),
             Some(_) | None => Ok(()),
         }
     }
@@ -197,25 +204,32 @@ impl Voter {
         candidate: NodeId,
         request: RequestVote,
     ) -> Result<(), Violation> {
-        let least = raft.config().election_timeout_min;
         let is_in_force = |bound: &Bound| {
             let is_excused = match bound.reason {
                 WaitReason::Heard(_) => self.is_asked_for(request),
                 WaitReason::Started | WaitReason::Granted(_) => false,
             };
-            let is_over = self.now >= Some(bound.since.after(least));
+            let is_over = self.now >= Some(bound.until);
             bound.term < raft.term() && !is_over && !is_excused
         };
-        let Some(Bound { reason, since, .. }) = self.bound.filter(is_in_force) else {
-            return Ok(());
-        };
-        Err(Violation::VoteDespiteLeader {
+        match self.bound.filter(is_in_force) {
+            Some(bound) => {
+                let now = self.now.unwrap_or(bound.since);
+                Err(self.broken(raft, candidate, bound, now))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// It votes although it is bound.
+    fn broken(&self, raft: &Raft, candidate: NodeId, bound: Bound, now: Time) -> Violation {
+        Violation::VoteDespiteLeader {
             node: self.id,
             candidate,
             term: raft.term(),
-            reason,
-            waited: self.now.unwrap_or(since).since(since),
-            least,
-        })
+            reason: bound.reason,
+            waited: now.since(bound.since),
+            least: bound.until.since(bound.since),
+        }
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! A lease that was too long shows as a stale read only if an election and a write fall between
 //! its end and the time when it should have ended, a few milliseconds. So the checker predicts:
-//! whenever a leader serves a lease read, each voter that heard it counts as bound for the least
-//! election timeout. That time begins when the leader began the round that the voter heard, and is
+//! whenever a leader serves a lease read, each voter that heard it counts as bound for as long as it
+//! promised ([`raft_proto::Config::lease_promise`]). That time begins when the leader began the round that the voter heard, and is
 //! measured as if the leader's clock were as slow and the voter's as fast as [`Lease::On`] allows.
 //! The voters that are not bound must not be a majority, of each half if the leader's configuration
 //! is joint.
@@ -14,8 +14,8 @@
 //! arrived until then.
 //!
 //! Sound: the checker knows that a voter heard a round before the voter's answer can reach the
-//! leader, and a lease depends on answers. `e (1 - 2 d)`, the lease that a core allows itself, is
-//! less than `e (1 - d) / (1 + d)`, the bound that is required here. All times are by the leader's
+//! leader, and a lease depends on answers. `p (1 - 2 d)`, the lease that a core allows itself, is
+//! less than `p (1 - d) / (1 + d)`, the bound that is required here. All times are by the leader's
 //! own clock, so clocks that jump, or drift by more than the bound, do not matter: the reads that
 //! they make stale are no defect of the core.
 //!
@@ -246,14 +246,15 @@ fn is_served(actions: &[Action]) -> bool {
     actions.iter().any(is_served)
 }
 
-/// How long a voter is sure to be bound, by the leader's clock: `e (1 - d) / (1 + d)`.
+/// How long a voter is sure to be bound, by the leader's clock: `p (1 - d) / (1 + d)`.
 fn binding_time(config: &Config) -> Option<Duration> {
     let Lease::On { max_drift_ppm } = config.lease else {
         return None;
     };
     let drift = u64::from(max_drift_ppm).min(1_000_000);
-    let least = u64::try_from(config.election_timeout_min.as_nanos()).unwrap_or(u64::MAX);
-    let parts = u128::from(least) * u128::from(1_000_000 - drift) / u128::from(1_000_000 + drift);
+    let promise = config.promise_asked()?;
+    let promise = u64::try_from(promise.as_nanos()).unwrap_or(u64::MAX);
+    let parts = u128::from(promise) * u128::from(1_000_000 - drift) / u128::from(1_000_000 + drift);
     Some(Duration::from_nanos(
         u64::try_from(parts).unwrap_or(u64::MAX),
     ))

@@ -23,6 +23,9 @@ pub(super) fn draw(settings: &mut Settings, request: &Request, intensities: &Int
         long_transfers(settings, &mut stream("transfers"));
     }
     slow_network(settings, &mut stream("slow network"));
+    let lost_leaders = &mut stream("lost leaders");
+    lease_promise(&mut settings.core, lost_leaders);
+    settings.network.reports_ends = if lost_leaders.chance(500) { 900 } else { 0 };
     let per_mille = |kind, most| u32::from(intensities.get(kind)) * most / 100;
     settings.network.reports_loss = per_mille(FaultKind::Unreachable, 500);
     let restore = u64::from(intensities.get(FaultKind::SlowRestore));
@@ -75,6 +78,17 @@ fn slow_network(settings: &mut Settings, random: &mut Random) {
     // A request takes three round trips until its answer comes.
     settings.clients.attempt = settings.clients.attempt.max(millis(10 * most));
     settings.clients.give_up_after = settings.clients.give_up_after.max(millis(30 * most));
+}
+
+/// In some runs leases are shorter than the election timeout, down to a heartbeat interval.
+fn lease_promise(core: &mut CoreSettings, random: &mut Random) {
+    let (is_short, part) = (random.chance(500), random.between(1, 1_000));
+    let (least, most) = (core.heartbeat_interval.0, core.election_timeout_min.0);
+    if is_short && core.lease_max_drift_ppm.is_some() {
+        let beyond = (most - least).as_millis() as u64; // timeouts are at most some seconds
+        let promise = least + Duration::from_millis((beyond * part / 1_000).max(1));
+        core.lease_promise = Some(HumanDuration(promise));
+    }
 }
 
 /// In some runs the service saves its state by itself: after each entry, or now and then.

@@ -79,6 +79,7 @@ pub(super) fn draw(
         network: NetworkSettings {
             delay: DurationRange::micros(random.between(50, 2_000), random.between(2_000, 10_000)),
             reports_loss: 0,
+            reports_ends: 0,
         },
         disk: DiskSettings {
             sync: DurationRange::micros(random.between(20, 500), random.between(500, 5_000)),
@@ -119,6 +120,7 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         pre_vote: features.pre_vote,
         check_quorum: features.check_quorum,
         lease_max_drift_ppm: features.lease_max_drift_ppm,
+        lease_promise: None,
         max_waiting_reads: usual.max_waiting_reads,
         election_timeout_min: HumanDuration(usual.election_timeout_min),
         election_timeout_max: HumanDuration(usual.election_timeout_max),

@@ -225,6 +225,7 @@ impl Cluster {
                 entries: Entries::default(),
                 round: 0,
                 revoked: 0,
+                promise_millis: 0,
                 lineage: raft_proto::Lineage::Unknown,
             });
             cluster.send(Time::ZERO, LEADER, to, message);

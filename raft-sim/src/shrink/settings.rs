@@ -11,7 +11,7 @@ use raft_proto::{Config, NodeId, Start};
 type Change = fn(&mut Settings);
 
 /// Changes of the rules of a run.
-const RULES: [Change; 22] = [
+const RULES: [Change; 24] = [
     |settings| settings.heal = Heal::All,
     |settings| settings.condition = Condition::None,
     |settings| settings.drift_ppm.clear(),
@@ -36,6 +36,8 @@ const RULES: [Change; 22] = [
     |settings| default_times(settings),
     |settings| settings.core.same_seeds = 0,
     |settings| settings.network.reports_loss = 0,
+    |settings| settings.network.reports_ends = 0,
+    |settings| settings.core.lease_promise = None,
     |settings| settings.service.saves_every = None,
     |settings| settings.service.restore_time = DurationRange::micros(0, 0),
     |settings| settings.service.apply_time = DurationRange::micros(0, 0),

@@ -1,7 +1,7 @@
 //! Processes start and end, and disks are lost.
 
 use super::World;
-use super::event::SimulationEvent;
+use super::event::{ProcessEvent, SimulationEvent};
 use crate::coverage::CoverageMark;
 use crate::schedule::ReplacementDisk;
 use core::time::Duration;
@@ -59,6 +59,24 @@ impl World {
             self.recorder.coverage.hit(CoverageMark::ProcessKilled);
         }
         self.machines[place].kill();
+        self.report_end(place);
+    }
+
+    /// A process has ended, and its connections are closed. Some peers notice.
+    fn report_end(&mut self, place: usize) {
+        let chance = self.settings.network.reports_ends;
+        if chance == 0 {
+            return;
+        }
+        let peer = self.machines[place].id();
+        for other in (0..self.machines.len()).filter(|other| *other != place) {
+            let after = self.settings.network.delay.draw(&mut self.input_random);
+            if self.input_random.chance(chance.into())
+                && !self.network.is_cut(self.now, place, other)
+            {
+                self.schedule_process_event(other, after, ProcessEvent::Unreachable { peer });
+            }
+        }
     }
 
     /// The machine loses power, and its disk what was not synced. The process ends, if it ran.

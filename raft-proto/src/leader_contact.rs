@@ -1,0 +1,131 @@
+//! What a node knows of the leader that it hears, and when it takes that leader for gone.
+//!
+//! A server that stops closes its connections, so its peers' transports know at once what an
+//! election timeout would tell them later ([`Unreachable`](crate::Input::Unreachable)). Such a hint
+//! may be wrong, and "timing never affects the result" (section 5.6): it moves only *when* a
+//! follower asks for pre-votes, and until when it ignores candidates. Two things hold whatever the
+//! transport says:
+//!
+//! * A node that has lost its leader still asks for pre-votes first (thesis 9.6): nobody begins a
+//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing.
+//! * What the node promised to the leader for its lease (`lease.rs`). The leader may be well, and
+//!   serve reads. Until the promise ends, the node votes for no candidate but one that this leader
+//!   asked for, and does not campaign: a candidate votes for itself.
+//!
+//! A transport that is wrong is not believed again and again: if the leader is heard after a hint,
+//! in the same term, the next one within the greatest election timeout is ignored.
+
+use crate::action::Action;
+use crate::config::PreVoting;
+use crate::raft::Raft;
+use crate::role::Role;
+use crate::types::{NodeId, Term, Time};
+use alloc::vec::Vec;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// The contact with leaders, of whatever terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct LeaderContact {
+    /// When the latest message of a leader came.
+    heard_at: Option<Time>,
+    /// Until then, leases may rest on this node.
+    promised_until: Time,
+    /// The latest hint that was believed.
+    hint: Option<Hint>,
+    /// Whether no leader was heard since that hint.
+    is_lost: bool,
+}
+
+/// The transport could not reach the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Hint {
+    at: Time,
+    /// The leader's term.
+    term: Term,
+}
+
+impl LeaderContact {
+    pub(crate) const NONE: LeaderContact = LeaderContact {
+        heard_at: None,
+        promised_until: Time::ZERO,
+        hint: None,
+        is_lost: false,
+    };
+
+    /// A message of the leader of the present term came.
+    pub(crate) fn heard(&mut self, now: Time) {
+        self.heard_at = Some(now);
+        self.is_lost = false;
+    }
+
+    /// It asks for a promise of so many milliseconds. One that was made to an earlier leader holds,
+    /// too: nobody tells this node whether that leader has learnt of its successor.
+    pub(crate) fn promise(&mut self, now: Time, millis: u32) {
+        let until = now.after(Duration::from_millis(u64::from(millis)));
+        self.promised_until = self.promised_until.max(until);
+    }
+
+    /// When the last promise ends.
+    pub(crate) fn promised_until(&self) -> Time {
+        self.promised_until
+    }
+
+    /// Whether a leader was heard within `timeout`, and is not lost.
+    pub(crate) fn is_within(&self, timeout: Duration, now: Time) -> bool {
+        let is_recent = |at: Time| at.after(timeout) > now;
+        !self.is_lost && self.heard_at.is_some_and(is_recent)
+    }
+
+    /// The transport cannot reach the leader of `term`. Returns whether that is believed.
+    fn lose(&mut self, now: Time, term: Term, patience: Duration) -> bool {
+        let was_wrong = |hint: Hint| hint.term == term && hint.at.after(patience) > now;
+        if self.is_lost || self.hint.is_some_and(was_wrong) {
+            return false;
+        }
+        self.hint = Some(Hint { at: now, term });
+        self.is_lost = true;
+        true
+    }
+}
+
+impl Raft {
+    /// The transport cannot reach `peer`. If this node follows it, it asks for pre-votes within a
+    /// heartbeat interval, drawn, so that one of several followers is first (section 5.2).
+    pub(crate) fn leader_unreachable(&mut self, peer: NodeId) {
+        let (now, term) = (self.now, self.hard_state.term());
+        let follows = matches!(self.role, Role::Follower(_)) && self.leader() == Some(peer);
+        let patience = self.config.election_timeout_max;
+        if follows
+            && self.config.pre_vote == PreVoting::On
+            && self.leader_contact.lose(now, term, patience)
+        {
+            self.hasten_election();
+        }
+    }
+
+    /// A follower's election timeout elapses within a heartbeat interval from now, or from when its
+    /// promise to a leader ends.
+    pub(crate) fn hasten_election(&mut self) {
+        let delay = (self.timeouts).draw_below(self.config.heartbeat_interval, &self.config);
+        let from = self.now.max(self.leader_contact.promised_until());
+        if let Role::Follower(follower) = &mut self.role {
+            follower.hasten_election(from.after(delay));
+        }
+    }
+
+    /// Whether a lease may rest on this node.
+    pub(crate) fn has_promised(&self) -> bool {
+        self.now < self.leader_contact.promised_until()
+    }
+
+    /// The election timeout elapsed, and a promise to a leader holds: that leader asked for a
+    /// longer one than this node's own timeout.
+    pub(crate) fn wait_for_promise(&mut self, actions: &mut Vec<Action>) {
+        let until = self.leader_contact.promised_until();
+        self.become_follower(None, actions);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.wait_until(until);
+        }
+    }
+}
