@@ -146,6 +146,24 @@ fn the_first_message_to_a_restarted_peer_arrives() {
 }
 
 #[test]
+fn a_peer_that_ends_is_reported_unreachable() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path(), &[1, 2]);
+    let secure = |node| tls(folder.path(), node);
+    for options in [[plain(), plain()], [secure(1), secure(2)]] {
+        let [ours, theirs] = options;
+        let (mut one, mut two) = (end(1, 7, ours), end(2, 7, theirs));
+        introduce(&mut [&mut one, &mut two]);
+        assert!(arrives(&mut two, &one, 1));
+        two.stop();
+        let peer = NodeId(2);
+        let deliveries = std::iter::from_fn(|| one.deliveries.next(TIMEOUT));
+        let mut ends = deliveries.filter(|it| *it == Delivery::Unreachable { peer });
+        assert!(ends.next().is_some());
+    }
+}
+
+#[test]
 fn a_removed_member_is_still_sent_messages_for_a_moment_and_then_none() {
     let mut options = plain();
     options.removed_peer_timeout = Duration::from_millis(500);

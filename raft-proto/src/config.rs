@@ -210,12 +210,13 @@ pub enum CheckQuorum {
 pub enum Lease {
     /// Each read is confirmed by a majority.
     Off,
-    /// A leader that a majority has answered stays the leader for the least election timeout,
-    /// counted from when it asked, less what clocks may drift. Every node's clock must run at the
-    /// right rate within `max_drift_ppm`, also while the machine sleeps. Needs [`CheckQuorum::On`].
+    /// A leader that a majority has answered stays the leader for as long as it asked them to
+    /// promise ([`Config::lease_promise`]), counted from when it asked, less what clocks may drift.
+    /// Every node's clock must run at the right rate within `max_drift_ppm`, also while the machine
+    /// sleeps. Needs [`CheckQuorum::On`].
     ///
-    /// A lease rests on what *other* nodes do: voters with [`CheckQuorum::On`] ignore candidates
-    /// while they have contact with the leader, and for `election_timeout_min` from their start. To
+    /// A lease rests on what *other* nodes do: voters with [`CheckQuorum::On`] keep their promise
+    /// to the leader, and ignore candidates for `election_timeout_min` from their start. To
     /// turn leases on in a running cluster, restart node by node, in this order: first all nodes
     /// with a release that does so, then all with `CheckQuorum::On` and the same
     /// `election_timeout_min`, and only then each with leases on. To change

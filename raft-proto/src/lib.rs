@@ -161,6 +161,8 @@
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
 //! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |
+//! | a leader whose process has ended is replaced at once | `Raft::leader_unreachable` in `leader_contact.rs` |
+//! | what voters promise for leases (thesis 6.4.1) | `lease.rs` |
 //! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `Raft::learn_removal` in `pre_vote.rs` |
 //! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |

@@ -9,9 +9,8 @@
 //! next. Numbers are never reused in a term, and replies of other terms do not count.
 //!
 //! *Leases* (6.4.1). A majority that has answered a round had contact with this leader after the
-//! round began, and ignores candidates for the least election timeout from then on
-//! (`check_quorum.rs`). Until that has passed on the fastest clock allowed, no other node is
-//! elected. While a successor has been asked to campaign, there is no lease, since voters answer
+//! round began, and ignores candidates from then on for as long as the leader asked it to promise
+//! (`lease.rs`). Until that has passed on the fastest clock allowed, no other node is elected. While a successor has been asked to campaign, there is no lease, since voters answer
 //! that candidate.
 //!
 //! A transfer that fails does not end leases for the rest of the term, although TimeoutNow may come
@@ -21,15 +20,15 @@
 //! whose TimeoutNow it has sent, and another node is elected first, in the lowest such term U > T.
 //!
 //! * Some voter both answered that round and voted in U. It answered in term T, so it answered
-//!   first, and voted within the least election timeout after contact with the leader. So it voted
-//!   in an election for which a leader of term U - 1 had asked.
+//!   first, and voted before its promise to the leader had ended. So it voted in an election for
+//!   which a leader of term U - 1 had asked.
 //! * No term between T and U has a leader, so that was this leader, U is T + 1, and the transfer is
 //!   one that this leader had given up before the round began.
 //! * The voter had heard so, because the round's message carries `revoked`. It keeps that when it
 //!   learns a later term; only a leader of a later term replaces it, and none was elected before.
 //!   So it did not answer that candidate; and if it was itself the target, it did not campaign.
 //! * If it restarted in between, it has forgotten that. But a node that starts neither votes nor
-//!   campaigns for the least election timeout, whoever asks.
+//!   campaigns for the least election timeout, whoever asks. No promise is longer.
 //!
 //! Messages that are lost, late or repeated change none of this: `revoked` only rises in a term.
 //!

@@ -103,6 +103,7 @@ fn a_lease_promise_that_no_heartbeat_renews_or_that_outlasts_a_start_is_refused(
     let promise = |millis: u64| {
         move |config: &mut Config| {
             config.lease = Lease::On { max_drift_ppm: 0 };
+            config.check_quorum = CheckQuorum::On;
             config.lease_promise = Some(Duration::from_millis(millis));
         }
     };

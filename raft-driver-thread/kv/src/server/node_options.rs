@@ -12,6 +12,9 @@ use std::time::Duration;
 /// saves a message and its reply for each commit.
 const COMMIT_NOTICE: Duration = Duration::from_millis(1);
 
+/// For how many heartbeat intervals a voter promises a leader that it elects nobody else.
+const LEASE_HEARTBEATS: u32 = 3;
+
 /// How long an entry may be: a batch whose last key and value are both as long as is allowed, or a
 /// transaction, with what an entry says besides.
 pub(super) fn largest_entry(settings: &Settings) -> usize {
@@ -58,6 +61,10 @@ pub(super) fn node_options(settings: &Settings, identity: &Identity) -> Options 
         None => Lease::Off,
         Some(max_drift_ppm) => Lease::On { max_drift_ppm },
     };
+    // Two heartbeats may be lost before a lease ends; after a leader's failure, nobody is elected
+    // for as long.
+    let promise = settings.heartbeat_interval * LEASE_HEARTBEATS;
+    config.lease_promise = Some(promise.min(settings.election_timeout));
     let largest = largest_entry(settings) as u64;
     config.max_entry_bytes = largest;
     config.max_append_bytes = largest + ENTRY_OVERHEAD;

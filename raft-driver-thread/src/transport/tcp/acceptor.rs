@@ -121,20 +121,37 @@ impl Acceptor {
                 let peer = hello.from;
                 let result = self.read_frames(stream, peer);
                 self.inbox.help(); // With what came before the end.
-                match result {
-                    Ok(()) => {}
-                    Err(error) if is_silence(&error) => {
-                        tracing::info!(%peer, %address, "a connection fell silent: it is closed");
-                        self.links.reconnect(peer);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%peer, %address, %error, "a connection was closed");
-                    }
-                }
+                self.end_connection(id, peer, address, result);
             }
-            Err(error) => tracing::warn!(%address, %error, "a connection was refused"),
+            Err(error) => {
+                tracing::warn!(%address, %error, "a connection was refused");
+                self.connections.remove(id);
+            }
         }
-        self.connections.remove(id);
+    }
+
+    /// A peer's connection has ended. If the peer has closed it, and opened no other since, its
+    /// process most likely has ended, too.
+    fn end_connection(
+        &self,
+        id: ConnectionId,
+        peer: NodeId,
+        address: SocketAddr,
+        result: io::Result<()>,
+    ) {
+        let newest = self.connections.remove(id);
+        let is_closed = result.as_ref().map_or_else(is_end, |()| true);
+        match result {
+            Ok(()) => {}
+            Err(error) if is_silence(&error) => {
+                tracing::info!(%peer, %address, "a connection fell silent: it is closed");
+                self.links.reconnect(peer);
+            }
+            Err(error) => tracing::warn!(%peer, %address, %error, "a connection was closed"),
+        }
+        if is_closed && newest == Some(peer) && !self.connections.is_stopped() {
+            self.inbox.report_unreachable(peer);
+        }
     }
 
     /// Gives a stream to the service, in a thread that nobody waits for: what it waits for itself may
@@ -214,6 +231,16 @@ impl Acceptor {
         }
         Ok(())
     }
+}
+
+/// Whether the other end closed the connection, as the system does when a process ends.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// Whether nothing came for longer than a peer keeps silent.

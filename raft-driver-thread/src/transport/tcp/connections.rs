@@ -138,10 +138,15 @@ impl Connections {
         }
     }
 
-    pub(super) fn remove(&self, id: ConnectionId) {
+    /// It has ended. Returns the peer whose newest connection for messages it was.
+    pub(super) fn remove(&self, id: ConnectionId) -> Option<NodeId> {
         let mut state = self.lock();
         state.open.remove(&id);
-        state.newest.retain(|_, newest| *newest != id);
+        let mut newest = state.newest.iter();
+        let ended = newest.find_map(|(peer, newest)| (*newest == id).then_some(*peer))?;
+        state.newest.remove(&ended);
+        let (peer, kind) = ended;
+        (kind == StreamKind::Messages).then_some(peer)
     }
 
     pub(super) fn is_stopped(&self) -> bool {
