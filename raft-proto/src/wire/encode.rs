@@ -45,7 +45,13 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
         }
         Message::RequestVoteReply(message) => to.put(&(tag::REQUEST_VOTE_REPLY, message)),
         Message::AppendEntries(message) => {
-            to.put_kind(tag::APPEND_ENTRIES, message.lineage);
+            let promise = message.promise_millis;
+            if promise == 0 {
+                to.put_kind(tag::APPEND_ENTRIES, message.lineage);
+            } else {
+                to.put_kind(tag::APPEND_WITH_PROMISE, message.lineage);
+                to.put(&promise);
+            }
             to.put(&(
                 message.term,
                 message.prev_log,
@@ -54,9 +60,6 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
                 message.revoked,
             ));
             to.put_runs(&message.entries);
-            if message.promise_millis > 0 {
-                to.put(&message.promise_millis);
-            }
         }
         Message::AppendEntriesReply(message) => to.put_append_reply(message),
         Message::InstallSnapshot(message) => to.put_chunk(message),

@@ -12,8 +12,9 @@
 //! | envelope | version | one byte: 1, and 0x80 if the sender has an incarnation |
 //! | | cluster id, group id, from, to | varint each |
 //! | | the sender's incarnation, if any | varint |
-//! | header | kind of message | one byte, see below; and 0x10 if a lineage follows |
+//! | header | kind of message | one byte, see below; and 0x10 if a lineage follows, 0x20 if a promise |
 //! | | lineage, if any | the number of the variant, then its field |
+//! | | promise, if any | varint |
 //! | | the message's fields | see below |
 //! | region | payloads one after another | raw, the rest of the frame |
 //!
@@ -21,7 +22,7 @@
 //! |---|---|---|
 //! | 0 | [`RequestVote`](crate::RequestVote) | term, last log id, campaign |
 //! | 1 | [`RequestVoteReply`](crate::RequestVoteReply) | term, vote |
-//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs, promise |
+//! | 2 | [`AppendEntries`](crate::AppendEntries) | term, prev log id, leader_commit, round, revoked, length of the region, number of runs, runs |
 //! | 3 | [`AppendEntriesReply`](crate::AppendEntriesReply) | term, outcome, round, presence, limits, level |
 //! | 4 | [`InstallSnapshot`](crate::InstallSnapshot) | term, length of the region (which is `data`), offset, id (last, size, checksum), members, presence, history, level |
 //! | 5 | [`InstallSnapshotReply`](crate::InstallSnapshotReply) | term, last, outcome |
@@ -34,8 +35,7 @@
 //! A lineage is written with kinds 0, 2 and 6 only, and not if it is unknown: a node without an
 //! incarnation pays nothing for those of others.
 //!
-//! A promise is written only if it is not 0: leaders without leases ask for none. A release that
-//! adds a field after it writes it always.
+//! A promise is written with kind 2 only, and not if it is 0: leaders without leases ask for none.
 //!
 //! An entry id is its index, then its term. A run is a sequence of entries of one term and one
 //! kind: term, kind of entry (one byte), number of entries (at least 1), the length of each
@@ -128,6 +128,8 @@ mod tag {
     pub(super) const READ_INDEX_REPLY: u8 = 10;
     /// Added to the kind of a message that carries a lineage.
     pub(super) const WITH_LINEAGE: u8 = 0x10;
+    /// An AppendEntries that asks for a promise.
+    pub(super) const APPEND_WITH_PROMISE: u8 = APPEND_ENTRIES | 0x20;
 }
 
 /// Which of two fields follow.
