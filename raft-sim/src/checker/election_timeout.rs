@@ -126,7 +126,12 @@ impl ElectionTimeouts {
         };
         node.now = node.now.max(event.at);
         node.before = vote_of(raft);
-        let waits_for_leader = |reset: &mut Reset| matches!(reset.reason, WaitReason::Heard(_));
+        // It may have voted for that leader in this term: also late, after it followed it.
+        let waits_for_leader = |reset: &mut Reset| match reset.reason {
+            WaitReason::Heard(_) => true,
+            WaitReason::Granted(candidate) => raft.leader() == Some(candidate),
+            WaitReason::Started => false,
+        };
         if loses_leader(raft, &event.input) {
             node.reset.take_if(waits_for_leader);
         }
