@@ -377,6 +377,27 @@ fn nodes_with_certificates_accept_each_other_and_no_others() {
 }
 
 #[test]
+fn certificates_are_read_again_while_the_transport_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path(), &[1, 2]);
+    let mut one = end(1, 7, tls(folder.path(), 1));
+    // Another authority, which the first node knows when it reads the files again.
+    certificates(folder.path(), &[1, 2]);
+    let mut two = end(2, 7, tls(folder.path(), 2));
+    introduce(&mut [&mut one, &mut two]);
+    let dialer = one.transport.dialer();
+    let key = folder.path().join("1.key");
+    let saved = fs::read(&key).unwrap();
+    fs::write(&key, "no key").unwrap();
+    let error = dialer.reload_certificates().unwrap_err();
+    assert!(error.to_string().contains("1.key"), "{error}");
+    fs::write(&key, saved).unwrap();
+    dialer.reload_certificates().unwrap();
+    assert!(arrives(&mut two, &one, 1));
+    assert!(arrives(&mut one, &two, 2));
+}
+
+#[test]
 fn a_file_that_is_no_certificate_is_named() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path(), &[1]);

@@ -1,4 +1,4 @@
-//! Runs a server until Ctrl-C or SIGTERM.
+//! Runs a server until Ctrl-C or SIGTERM. SIGHUP has it read its certificates again.
 
 use super::failure::Failure;
 use crate::config::ServerOptions;
@@ -38,7 +38,7 @@ pub(super) fn serve(
     }
     let begun = begun(&server);
     let reason = match begun {
-        Ok(()) => server.wait(stop_signal()),
+        Ok(()) => server.wait(signals(&server)),
         Err(_) => None,
     };
     match reason {
@@ -60,6 +60,34 @@ fn raise_open_files(clients: usize) -> Result<(), Failure> {
     raft_driver_thread::raise_open_files(clients as u64 + OTHERS)
         .map_err(|error| Failure::new(format!("{error}; or lower --max-connections")))?;
     Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM. Reads the certificates again at each SIGHUP.
+async fn signals(server: &Server) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler SIGHUP kills the process, which loses nothing.
+        if let Ok(mut hangup) = signal(SignalKind::hangup()) {
+            let mut stop = std::pin::pin!(stop_signal());
+            loop {
+                tokio::select! {
+                    () = &mut stop => return,
+                    Some(()) = hangup.recv() => reload_certificates(server),
+                }
+            }
+        }
+    }
+    stop_signal().await;
+}
+
+#[cfg(unix)]
+fn reload_certificates(server: &Server) {
+    match server.reload_certificates() {
+        Ok(true) => tracing::info!("the certificates were read again"),
+        Ok(false) => tracing::info!("SIGHUP: there are no certificates to read again"),
+        Err(error) => tracing::error!(%error, "the certificates in use stay"),
+    }
 }
 
 /// Waits for Ctrl-C or SIGTERM.

@@ -11,6 +11,7 @@ use super::reads::Reads;
 use super::refused::RefusedServers;
 use super::router::Router;
 use super::session::Session;
+use super::tls::Certificates;
 use crate::resp::{ParseLimits, RequestLimits};
 use crate::settings::{Identity, Settings};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub(super) struct ServerContext {
     pub(super) refused: Arc<RefusedServers>,
     pub(super) started: Instant,
     pub(super) clients_port: u16,
+    /// Where there is TLS.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) output_limits: Arc<OutputLimits>,
     pub(super) limits: RequestLimits,
     pub(super) parse_limits: ParseLimits,
@@ -41,6 +44,7 @@ impl ServerContext {
         router: Arc<Router>,
         refused: Arc<RefusedServers>,
         clients_port: u16,
+        certificates: Option<Arc<Certificates>>,
     ) -> ServerContext {
         let session = Session::new(router.clone());
         let reads = Reads::new(router.clone(), settings.max_drift_ppm.is_some());
@@ -69,6 +73,7 @@ impl ServerContext {
             refused,
             started: Instant::now(),
             clients_port,
+            certificates,
             settings,
         }
     }

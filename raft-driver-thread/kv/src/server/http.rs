@@ -10,6 +10,7 @@
 //! | `raft_kv_rejected_connections_total` | counter | connections | refused, being too many |
 //! | `raft_kv_used_memory_bytes` | gauge | bytes | of keys and values, as `max-memory` counts |
 //! | `raft_kv_waiting_reply_bytes` | gauge | bytes | of replies that clients have not read |
+//! | `raft_kv_certificate_expiry_timestamp_seconds` | gauge | seconds since 1970 | when this server's certificate expires; only with TLS |
 
 use super::context::ServerContext;
 use crate::state::Machine;
@@ -127,6 +128,11 @@ async fn metrics(State(shown): State<Shown>) -> (StatusCode, String) {
     metrics::gauge!("raft_kv_waiting_reply_bytes", "node" => node()).set(waiting as f64);
     if let Ok(used) = context.router.node().inspect(Machine::used_bytes).await {
         metrics::gauge!("raft_kv_used_memory_bytes", "node" => node()).set(used as f64);
+    }
+    if let Some(certificates) = &context.certificates {
+        let expiry = certificates.expires_at() as f64;
+        metrics::gauge!("raft_kv_certificate_expiry_timestamp_seconds", "node" => node())
+            .set(expiry);
     }
     recorder.run_upkeep();
     (StatusCode::OK, recorder.render())

@@ -19,11 +19,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts clients until the runtime ends.
-pub(super) async fn accept(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    context: Arc<ServerContext>,
-) {
+pub(super) async fn accept(listener: TcpListener, context: Arc<ServerContext>) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -33,7 +29,8 @@ pub(super) async fn accept(
                 continue;
             }
         };
-        let (tls, context) = (tls.clone(), context.clone());
+        let tls = context.certificates.as_ref().map(|it| it.acceptor());
+        let context = context.clone();
         tokio::spawn(async move {
             if let Err(error) = handshake(stream, address, tls, context).await {
                 tracing::debug!(%address, %error, "a client's connection ended");

@@ -74,13 +74,14 @@ use raft_driver_thread::raft_proto::{Incarnation, Seq};
 use raft_driver_thread::storage::StorageError;
 use raft_driver_thread::storage::disk::files::System;
 use raft_driver_thread::storage::disk::{DiskOptions, DiskStorage, OnDamage};
-use raft_driver_thread::transport::tcp::TcpTransport;
+use raft_driver_thread::transport::tcp::{Dialer, TcpTransport};
 use raft_driver_thread::{Node, StopReason};
 use router::Router;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tls::Certificates;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -100,6 +101,8 @@ pub struct Server {
     http: Option<SocketAddr>,
     stopped: watch::Receiver<Option<StopReason>>,
     conflicts: watch::Receiver<Option<String>>,
+    certificates: Option<Arc<Certificates>>,
+    dialer: Dialer,
 }
 
 impl std::fmt::Debug for Server {
@@ -119,7 +122,8 @@ impl Server {
     ///
     /// [`ServerError`]: nothing runs then.
     pub fn start(settings: Settings, identity: Identity) -> Result<Server, ServerError> {
-        let acceptor = settings.tls.as_ref().map(tls::load).transpose()?;
+        let certificates = settings.tls.as_ref().map(Certificates::load).transpose()?;
+        let certificates = certificates.map(Arc::new);
         let runtime = client_threads(&settings)?;
         if http::install_recorder() {
             runtime.spawn(http::fold_samples());
@@ -139,7 +143,8 @@ impl Server {
         }
         let mut transport = TcpTransport::bind(&settings.peers, tcp_options(&settings))?;
         let peers = transport.local_address();
-        let forwarder = Forwarder::new(transport.dialer());
+        let dialer = transport.dialer();
+        let forwarder = Forwarder::new(dialer.clone());
         let peer_requests = Arc::new(PeerRequests::default());
         transport.serve_streams(peer_requests.clone());
         let storage = open_storage(&settings.data.join("raft"))?;
@@ -166,10 +171,17 @@ impl Server {
             conflict,
         };
         runtime.spawn(background.run());
-        let context = ServerContext::new(settings, identity, router, refused, clients.port());
+        let context = ServerContext::new(
+            settings,
+            identity,
+            router,
+            refused,
+            clients.port(),
+            certificates.clone(),
+        );
         let context = Arc::new(context);
         peer_requests.start(context.clone(), runtime.handle().clone());
-        runtime.spawn(listener::accept(listener, acceptor, context.clone()));
+        runtime.spawn(listener::accept(listener, context.clone()));
         // It is set once.
         let _ = shown.set(context);
         Ok(Server {
@@ -180,6 +192,8 @@ impl Server {
             http,
             stopped: events.stopped,
             conflicts,
+            certificates,
+            dialer,
         })
     }
 
@@ -218,6 +232,21 @@ impl Server {
     /// found.
     pub fn conflict(&self) -> Option<String> {
         self.conflicts.borrow().clone()
+    }
+
+    /// Reads the files of TLS again, for connections of clients and servers that begin from now on.
+    /// Those that are open stay as they are. Returns whether there are such files.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if one of the files cannot be used. What was read before stays in use.
+    pub fn reload_certificates(&self) -> Result<bool, ServerError> {
+        let Some(certificates) = &self.certificates else {
+            return Ok(false);
+        };
+        self.dialer.reload_certificates()?;
+        certificates.reload()?;
+        Ok(true)
     }
 
     /// Waits until `stop` is ready, the node stops by itself, because its disk failed for example,

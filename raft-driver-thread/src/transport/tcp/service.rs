@@ -5,6 +5,8 @@
 use super::dial;
 use super::hello::{Hello, StreamKind};
 use super::stream::{Stream, StreamSettings};
+#[cfg(feature = "tls")]
+use crate::transport::TransportError;
 use raft_proto::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -106,6 +108,20 @@ impl Dialer {
 
     pub(super) fn stop(&self) {
         *self.lock() = None;
+    }
+
+    /// Reads the files of [`TlsOptions`](super::TlsOptions) again: connections of all kinds that
+    /// begin from now on use them. Those that are open stay as they are. Without TLS, and before the
+    /// node has started, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Settings`] if one of the files cannot be used. Then the ones that were read
+    /// before stay in use.
+    #[cfg(feature = "tls")]
+    pub fn reload_certificates(&self) -> Result<(), TransportError> {
+        let state = self.lock().clone();
+        state.map_or(Ok(()), |state| state.settings.reload())
     }
 
     /// Opens a stream to the service of member `to`. It waits for the network, and not longer than

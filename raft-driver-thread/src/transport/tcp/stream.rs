@@ -136,6 +136,12 @@ impl StreamSettings {
         })
     }
 
+    /// Reads the keys again, for connections that begin from now on.
+    #[cfg(feature = "tls")]
+    pub(super) fn reload(&self) -> Result<(), TransportError> {
+        self.tls.as_ref().map_or(Ok(()), Tls::reload)
+    }
+
     pub(super) fn is_plaintext(&self) -> bool {
         matches!(self.options.security, Security::PlaintextUnauthenticated)
     }

@@ -14,7 +14,7 @@ use rustls::{
 };
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The files, in PEM, by which nodes prove who they are.
 ///
@@ -46,8 +46,16 @@ impl Stream for ServerStream {
     }
 }
 
+/// What connections are opened and accepted with from now on.
 #[derive(Debug)]
 pub(super) struct Tls {
+    files: TlsOptions,
+    loaded: RwLock<Loaded>,
+}
+
+/// The contents of the files, as they were read last.
+#[derive(Clone, Debug)]
+struct Loaded {
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
@@ -71,7 +79,51 @@ fn node_name(node: NodeId) -> io::Result<ServerName<'static>> {
 }
 
 impl Tls {
-    pub(super) fn new(options: &TlsOptions) -> Result<Tls, TransportError> {
+    pub(super) fn new(files: &TlsOptions) -> Result<Tls, TransportError> {
+        Ok(Tls {
+            files: files.clone(),
+            loaded: RwLock::new(Loaded::read(files)?),
+        })
+    }
+
+    /// Reads the files again. If one of them is wrong, what was read before stays in use.
+    pub(super) fn reload(&self) -> Result<(), TransportError> {
+        let loaded = Loaded::read(&self.files)?;
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        Ok(())
+    }
+
+    fn loaded(&self) -> Loaded {
+        // No code of others runs under the lock.
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.clone()
+    }
+
+    pub(super) fn client(&self, socket: Socket, peer: NodeId) -> io::Result<ClientStream> {
+        let name = node_name(peer)?;
+        let connection = ClientConnection::new(self.loaded().client, name);
+        let connection = connection.map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, socket))
+    }
+
+    /// Reads the hello after the TLS handshake, and checks that the certificate names its sender.
+    pub(super) fn server(&self, socket: Socket) -> io::Result<(ServerStream, Hello)> {
+        let connection = ServerConnection::new(self.loaded().server).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(connection, socket);
+        let hello = Hello::read(&mut stream)?;
+        let shown = stream.conn.peer_certificates().and_then(<[_]>::first);
+        let shown = shown.ok_or_else(|| io::Error::other("it showed no certificate"))?;
+        let certificate = ParsedCertificate::try_from(shown).map_err(io::Error::other)?;
+        let named = verify_server_name(&certificate, &node_name(hello.from)?);
+        named.map_err(|error| {
+            io::Error::other(format!("it is not {}, as it claims: {error}", hello.from))
+        })?;
+        Ok((stream, hello))
+    }
+}
+
+impl Loaded {
+    fn read(options: &TlsOptions) -> Result<Loaded, TransportError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(&options.authority)? {
             let added = roots.add(certificate);
@@ -100,31 +152,9 @@ impl Tls {
         // Connections last long, and nobody resumes a session. So the receiving end sends nothing
         // at all after the handshake.
         server.send_tls13_tickets = 0;
-        Ok(Tls {
+        Ok(Loaded {
             client: Arc::new(client),
             server: Arc::new(server),
         })
-    }
-
-    pub(super) fn client(&self, socket: Socket, peer: NodeId) -> io::Result<ClientStream> {
-        let name = node_name(peer)?;
-        let connection = ClientConnection::new(self.client.clone(), name);
-        let connection = connection.map_err(io::Error::other)?;
-        Ok(StreamOwned::new(connection, socket))
-    }
-
-    /// Reads the hello after the TLS handshake, and checks that the certificate names its sender.
-    pub(super) fn server(&self, socket: Socket) -> io::Result<(ServerStream, Hello)> {
-        let connection = ServerConnection::new(self.server.clone()).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(connection, socket);
-        let hello = Hello::read(&mut stream)?;
-        let shown = stream.conn.peer_certificates().and_then(<[_]>::first);
-        let shown = shown.ok_or_else(|| io::Error::other("it showed no certificate"))?;
-        let certificate = ParsedCertificate::try_from(shown).map_err(io::Error::other)?;
-        let named = verify_server_name(&certificate, &node_name(hello.from)?);
-        named.map_err(|error| {
-            io::Error::other(format!("it is not {}, as it claims: {error}", hello.from))
-        })?;
-        Ok((stream, hello))
     }
 }
