@@ -197,6 +197,10 @@ impl Raft {
                 ref mut message,
             } => {
                 self.receive(from, incarnation, message, actions);
+                // Of all inputs, only this one still holds something: no other is searched for it.
+                if let Input::Receive { message, .. } = event.input {
+                    drop(message);
+                }
                 if self.fault.is_some() {
                     return;
                 }
