@@ -13,7 +13,8 @@ use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId, Term};
 
 impl Raft {
-    /// Checks what holds for every correct peer's message, whatever the state of this node.
+    /// Checks what holds for every correct peer's message, whatever the state of this node; and that
+    /// a request comes from the same history (`incarnation.rs`).
     pub(crate) fn admit(&self, from: NodeId, message: &Message) -> Result<(), Rejection> {
         if from == self.config.node_id {
             return Err(Rejection::FromSelf);
@@ -30,16 +31,24 @@ impl Raft {
         match message {
             Message::RequestVote(message) => {
                 admit_campaign(message.campaign)?;
-                admit_last_log(message.last_log, message.term)
+                admit_last_log(message.last_log, message.term)?;
+                self.admit_lineage(message.lineage)
             }
             Message::RequestVoteReply(_) => Ok(()),
-            Message::AppendEntries(message) => admit_append(message),
+            Message::AppendEntries(message) => {
+                admit_append(message)?;
+                self.admit_leaders_lineage(message.lineage)
+            }
             Message::AppendEntriesReply(message) => admit_append_reply(message),
-            Message::InstallSnapshot(message) => admit_snapshot(message),
+            Message::InstallSnapshot(message) => {
+                admit_snapshot(message)?;
+                self.admit_leaders_lineage(message.snapshot.membership.lineage())
+            }
             Message::InstallSnapshotReply(message) => admit_snapshot_reply(message),
             Message::PreVote(message) => {
                 admit_campaign(message.campaign)?;
-                admit_last_log(message.last_log, message.term)
+                admit_last_log(message.last_log, message.term)?;
+                self.admit_lineage(message.lineage)
             }
             Message::PreVoteReply(message) => admit_pre_vote_reply(message),
             Message::TimeoutNow(message) => admit_transfer(message.transfer),
@@ -120,8 +129,10 @@ fn admit_entries(prev: EntryId, term: Term, entries: &Entries) -> Result<(), Rej
         }
         previous = run.last_id();
     }
-    let sound = configurations::for_each(entries, |_, _| ());
-    sound.map_err(|_| Rejection::DamagedMembership)?;
+    if configurations::any(entries) {
+        let sound = configurations::for_each(entries, |_, _| ());
+        sound.map_err(|_| Rejection::DamagedMembership)?;
+    }
     admit_index(previous.index)
 }
 

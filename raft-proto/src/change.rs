@@ -30,6 +30,7 @@ use crate::types::{EntryId, EntryKind, Incarnation, Index, NodeId, RequestId};
 use alloc::vec::Vec;
 
 impl Raft {
+    #[cold]
     pub(crate) fn change_membership(
         &mut self,
         id: RequestId,

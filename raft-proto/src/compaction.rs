@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 impl Raft {
     /// The service has a durable snapshot: the beginning of the log can go.
+    #[cold]
     pub(crate) fn compact(&mut self, id: SnapshotId, actions: &mut Vec<Action>) {
         let (index, last) = (id.last.index, self.applier.handed_out());
         if index > last {

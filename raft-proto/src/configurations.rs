@@ -109,7 +109,7 @@ fn is_membership(run: &Segment) -> bool {
 
 /// Whether there is a configuration among `entries`.
 pub(crate) fn any(entries: &Entries) -> bool {
-    entries.segments().iter().any(is_membership)
+    entries.any_of(EntryKind::Membership)
 }
 
 /// Calls `take` with each configuration among `entries`.

@@ -175,12 +175,29 @@ impl Entries {
 
     /// The index of the first entry.
     pub fn first_index(&self) -> Option<Index> {
-        self.segments().first().map(Segment::first)
+        match &self.0 {
+            Repr::Empty => None,
+            Repr::One(segment) => Some(segment.first()),
+            Repr::Many(segments) => segments.first().map(Segment::first),
+        }
     }
 
     /// The last entry's index and term.
     pub fn last_id(&self) -> Option<EntryId> {
-        self.segments().last().map(Segment::last_id)
+        match &self.0 {
+            Repr::Empty => None,
+            Repr::One(segment) => Some(segment.last_id()),
+            Repr::Many(segments) => segments.last().map(Segment::last_id),
+        }
+    }
+
+    /// Whether an entry is of this kind.
+    pub(crate) fn any_of(&self, kind: EntryKind) -> bool {
+        match &self.0 {
+            Repr::Empty => false,
+            Repr::One(segment) => segment.kind() == kind,
+            Repr::Many(segments) => segments.iter().any(|segment| segment.kind() == kind),
+        }
     }
 
     /// The entries in the order of their indexes.

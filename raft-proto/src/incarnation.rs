@@ -218,27 +218,10 @@ impl Raft {
         Some(Membership::of(named).with_history(HistoryId(own.0)))
     }
 
-    /// Rule 5, and the founders' lists. Nothing is used of a message that breaks it.
-    pub(crate) fn admit_lineage(&self, message: &Message) -> Result<(), Rejection> {
-        let (theirs, leads) = match message {
-            Message::RequestVote(request) => (request.lineage, false),
-            Message::PreVote(request) => (request.lineage, false),
-            Message::AppendEntries(request) => (request.lineage, true),
-            Message::InstallSnapshot(request) => (request.snapshot.membership.lineage(), true),
-            Message::RequestVoteReply(_)
-            | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::PreVoteReply(_)
-            | Message::TimeoutNow(_)
-            | Message::ReadIndex(_)
-            | Message::ReadIndexReply(_) => return Ok(()),
-        };
+    /// Rule 5, and the founders' lists. Nothing is used of a request that breaks it.
+    pub(crate) fn admit_lineage(&self, theirs: Lineage) -> Result<(), Rejection> {
         match (self.lineage(), theirs) {
             (Lineage::Of(ours), Lineage::Of(_)) if theirs != Lineage::Of(ours) => {
-                Err(Rejection::OtherHistory { ours, theirs })
-            }
-            // A leader of this history holds its founding entry.
-            (Lineage::Of(ours), Lineage::Unknown | Lineage::Founding { .. }) if leads => {
                 Err(Rejection::OtherHistory { ours, theirs })
             }
             (_, Lineage::Founding { founders })
@@ -247,6 +230,18 @@ impl Raft {
                 Err(Rejection::OtherFounders)
             }
             (_, _) => Ok(()),
+        }
+    }
+
+    /// The same for a leader's request: a leader of this history holds its founding entry.
+    pub(crate) fn admit_leaders_lineage(&self, theirs: Lineage) -> Result<(), Rejection> {
+        match self.lineage() {
+            Lineage::Of(ours) if theirs != Lineage::Of(ours) => {
+                Err(Rejection::OtherHistory { ours, theirs })
+            }
+            Lineage::Of(_) | Lineage::Unknown | Lineage::Founding { .. } => {
+                self.admit_lineage(theirs)
+            }
         }
     }
 
@@ -321,6 +316,7 @@ impl Raft {
     }
 
     /// Says once that another storage speaks under a member's number.
+    #[cold]
     fn note_foreign(&mut self, found: ForeignIncarnation, actions: &mut Vec<Action>) {
         match self.foreign.iter_mut().find(|it| it.node == found.node) {
             Some(known) if *known == found => return,
@@ -356,6 +352,7 @@ impl Raft {
 
     /// A node that asks for votes and could never win is told why, whichever way it asks. So is one
     /// that follows this leader: it would take itself for a member as long as the leader lives.
+    #[cold]
     pub(crate) fn answer_dismissed(
         &self,
         from: NodeId,

@@ -22,7 +22,7 @@ use crate::progress::Peer;
 use crate::raft::Raft;
 use crate::replication::Replicator;
 use crate::role::Role;
-use crate::types::{Index, NodeId};
+use crate::types::Index;
 use crate::wire::Limits;
 use alloc::vec::Vec;
 
@@ -38,6 +38,18 @@ impl Config {
 }
 
 impl Peer {
+    /// It has said what it takes. Whether that differs from what it said before.
+    pub(crate) fn learn_limits(&mut self, limits: Option<MessageLimits>) -> bool {
+        if limits.is_none() || self.limits == limits {
+            return false;
+        }
+        self.limits = limits;
+        // It was started anew with a greater limit.
+        let takes = limits.map_or(0, |limits| limits.max_payload_bytes);
+        self.too_large.take_if(|entry| entry.size <= takes);
+        true
+    }
+
     /// How much of `own`, this node's own limit, may be sent to this peer in one message. Every
     /// node takes [`Limits::LEAST_MAX_FRAME_BYTES`] with all that is around the contents, so a peer
     /// that has said nothing yet is sent no more than that.
@@ -56,21 +68,6 @@ impl Peer {
 }
 
 impl Raft {
-    /// A follower has said what it takes.
-    pub(crate) fn learn_limits(&mut self, from: NodeId, limits: Option<MessageLimits>) {
-        let Some(peer) = self.peer_mut(from) else {
-            return;
-        };
-        if limits.is_none() || peer.limits == limits {
-            return;
-        }
-        peer.limits = limits;
-        // It was started anew with a greater limit.
-        let takes = limits.map_or(0, |limits| limits.max_payload_bytes);
-        peer.too_large.take_if(|entry| entry.size <= takes);
-        self.limit_commands();
-    }
-
     /// Computes the longest command that all voters take which were heard in this term.
     pub(crate) fn limit_commands(&mut self) {
         let membership = self.configurations.membership();

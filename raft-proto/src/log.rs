@@ -221,13 +221,12 @@ impl Log {
             return;
         };
         self.dropped.retain(|last| last.index > through);
-        while let Some(run) = self.segments.front() {
-            if run.last() > through {
-                break;
-            }
-            self.bytes -= run.bytes();
-            self.segments.pop_front();
-        }
+        // Their bytes are summed before any is dropped. Old runs are in no cache: loads of many of
+        // them overlap, but not with the reference counts that fall in between.
+        let count = self.segments.partition_point(|run| run.last() <= through);
+        let dropped = self.segments.range(..count).map(Segment::bytes);
+        self.bytes -= dropped.sum::<u64>();
+        self.segments.drain(..count);
         if let Some(run) = self.segments.front_mut()
             && run.first() <= through
             && let Some(kept) = run.part(through.next(), run.last())
@@ -242,36 +241,44 @@ impl Log {
     }
 
     /// The entries `from ..= to` that are in memory, as many as fit in `limit` bytes but at least
-    /// one; and their bytes.
-    #[inline]
+    /// one; and their bytes. Inlined, so that a run goes into its message without being moved twice.
+    #[inline(always)]
     pub(crate) fn slice(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
+        match self.whole_run(from, to) {
+            Some(run) if run.bytes() <= limit => (Entries::from_segment(run.clone()), run.bytes()),
+            Some(_) | None => self.slice_of_runs(from, to, limit),
+        }
+    }
+
+    /// The run that holds the entries `from ..= to` and no others, if one does.
+    #[inline]
+    pub(crate) fn whole_run(&self, from: Index, to: Index) -> Option<&Segment> {
+        match self.segments.back() {
+            // Nearly always, it is the last one.
+            Some(tail) if tail.first() == from && self.last.index <= to => Some(tail),
+            Some(_) | None => self.whole_run_inside(from, to),
+        }
+    }
+
+    #[inline(never)]
+    fn whole_run_inside(&self, from: Index, to: Index) -> Option<&Segment> {
+        let run = self.segments.get(self.position(from))?;
+        let is_whole = run.first() == from && run.last() == to.min(self.last.index);
+        is_whole.then_some(run)
+    }
+
+    /// The same for a range that is not one whole run.
+    #[inline(never)]
+    fn slice_of_runs(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
         let from = from.max(self.resident_after().index.next());
         let to = to.min(self.last.index);
         if from > to {
             return (Entries::EMPTY, 0);
         }
-        // Nearly always, the range is the last run.
-        if let Some(tail) = self.segments.back()
-            && from == tail.first()
-            && to == self.last.index
-            && tail.bytes() <= limit
-        {
-            return (Entries::from_segment(tail.clone()), tail.bytes());
-        }
-        self.slice_inside(from, to, limit)
-    }
-
-    /// The same for any range that is not the last run.
-    #[inline(never)]
-    fn slice_inside(&self, from: Index, to: Index, limit: u64) -> (Entries, u64) {
         let position = self.position(from);
         let Some(run) = self.segments.get(position) else {
             return (Entries::EMPTY, 0);
         };
-        // Often, the range is one whole run.
-        if run.first() == from && run.last() == to && run.bytes() <= limit {
-            return (Entries::from_segment(run.clone()), run.bytes());
-        }
         let Some(first) = run.part(from, to) else {
             return (Entries::EMPTY, 0);
         };

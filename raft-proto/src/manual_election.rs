@@ -26,6 +26,7 @@ use alloc::vec::Vec;
 
 impl Raft {
     /// The driver asks this node to begin an election.
+    #[cold]
     pub(crate) fn campaign_by_hand(&mut self, id: RequestId, actions: &mut Vec<Action>) {
         let outcome = self.admit_campaign();
         actions.push(Action::Campaigning { id, outcome });
@@ -65,6 +66,7 @@ impl Raft {
     }
 
     /// The driver asks this leader to give up its leadership.
+    #[cold]
     pub(crate) fn step_down(&mut self, id: RequestId, actions: &mut Vec<Action>) {
         let leads = matches!(self.role, Role::Leader(_));
         let outcome = if leads {

@@ -104,11 +104,31 @@ struct Waiting {
 impl Outbox {
     /// Withholds `what` until `seq` is persisted.
     pub(crate) fn withhold(&mut self, seq: Seq, what: Withheld) {
-        debug_assert!(self.waiting.back().is_none_or(|last| last.until <= seq));
-        let waits = self.waiting.back().is_some_and(|last| last.until == seq);
-        if !waits || !self.absorb(seq, &what) {
+        if !self.waits(seq) || !self.absorb(seq, &what) {
             self.waiting.push_back(Waiting { until: seq, what });
         }
+    }
+
+    /// Withholds the acknowledgement of entries until `seq` is persisted. Nearly always it is the
+    /// first that waits for that write, and is made where it waits.
+    #[inline]
+    pub(crate) fn withhold_reply(&mut self, seq: Seq, to: NodeId, reply: AppendEntriesReply) {
+        let what = || Withheld::Send {
+            to,
+            message: Message::AppendEntriesReply(reply),
+        };
+        if !self.waits(seq) || !self.absorb(seq, &what()) {
+            self.waiting.push_back(Waiting {
+                until: seq,
+                what: what(),
+            });
+        }
+    }
+
+    /// Whether anything waits for the write `seq`, the latest.
+    fn waits(&self, seq: Seq) -> bool {
+        debug_assert!(self.waiting.back().is_none_or(|last| last.until <= seq));
+        self.waiting.back().is_some_and(|last| last.until == seq)
     }
 
     /// Whether something that waits for the same write can stand for `what`; if so, it does now.

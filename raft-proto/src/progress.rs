@@ -334,6 +334,13 @@ impl Peer {
         at.after(self.window.pause(base, most))
     }
 
+    /// It has answered this round (`read_index.rs`). Whether that is later than all it has answered.
+    pub(crate) fn answer_round(&mut self, round: u64) -> bool {
+        let is_later = round > self.round;
+        self.round = self.round.max(round);
+        is_later
+    }
+
     /// Ends the hold once it has caught up: nothing that it lacks is left unsent.
     pub(crate) fn end_hold_if_caught_up(&mut self, last: Index) {
         if let Some(hold) = &mut self.hold

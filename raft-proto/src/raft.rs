@@ -179,7 +179,7 @@ impl Raft {
     }
 
     /// Like [`Raft::step`], but appends to the caller's buffer.
-    pub fn step_into(&mut self, event: Event, actions: &mut Vec<Action>) {
+    pub fn step_into(&mut self, mut event: Event, actions: &mut Vec<Action>) {
         self.now = self.now.max(event.at);
         let begun = actions.len();
         if !self.started {
@@ -190,12 +190,17 @@ impl Raft {
         }
         match event.input {
             Input::Tick => self.tick(actions),
+            // Read where it is: messages are long.
             Input::Receive {
                 from,
                 incarnation,
-                message,
+                ref mut message,
             } => {
                 self.receive(from, incarnation, message, actions);
+                // Of all inputs, only this one still holds something: no other is searched for it.
+                if let Input::Receive { message, .. } = event.input {
+                    drop(message);
+                }
                 if self.fault.is_some() {
                     return;
                 }
@@ -241,6 +246,7 @@ impl Raft {
     }
 
     /// "When servers start up, they begin as followers" (section 5.2), with a full timeout.
+    #[cold]
     fn start(&mut self, actions: &mut Vec<Action>) {
         self.started = true;
         self.compare_incarnations(actions);

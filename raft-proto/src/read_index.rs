@@ -177,22 +177,6 @@ impl Raft {
         }
     }
 
-    /// A follower has answered `round`.
-    pub(crate) fn round_answered(&mut self, from: NodeId, round: u64, actions: &mut Vec<Action>) {
-        let Some(leader) = self.leader_mut() else {
-            return;
-        };
-        let needed = leader.reads.need_answers();
-        if let Some(peer) = leader.peer_mut(from)
-            && round > peer.round
-        {
-            peer.round = round;
-            if needed {
-                self.serve_reads(actions);
-            }
-        }
-    }
-
     /// When a read has waited for too long, or is to be forwarded again.
     #[inline]
     pub(crate) fn reads_deadline(&self) -> Time {

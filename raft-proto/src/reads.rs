@@ -268,7 +268,16 @@ impl ForwardedReads {
     }
 
     /// When a request is to be sent again, or a read has waited for `timeout`.
+    #[inline]
     pub(crate) fn deadline(&self, timeout: Duration) -> Time {
+        if self.under_way.is_none() && self.waiting.is_empty() {
+            return Time::NEVER;
+        }
+        self.deadline_of_reads(timeout)
+    }
+
+    #[inline(never)]
+    fn deadline_of_reads(&self, timeout: Duration) -> Time {
         let expires_at = |read: &ClientRead| read.since.after(timeout);
         let waiting = self.waiting.front();
         let Some(batch) = &self.under_way else {

@@ -64,6 +64,7 @@ impl Config {
 
 impl Raft {
     /// The driver changes this node's settings.
+    #[cold]
     pub(crate) fn reconfigure_node(
         &mut self,
         id: RequestId,

@@ -152,6 +152,7 @@ impl Raft {
 
     /// The driver knows that the messages on their way to `peer` are lost: the next heartbeat asks
     /// again which entries it has.
+    #[cold]
     pub(crate) fn unreachable(&mut self, peer: NodeId) {
         self.leader_unreachable(peer);
         let now = self.now;
@@ -190,7 +191,11 @@ impl Replicator<'_> {
                     if peer.next_index > peer.last_to_send(self.log.last().index)
                         && peer.next_index.previous() >= self.log.base().index
                     {
-                        return self.notice_commit(peer, actions);
+                        // The answers to appends on their way lead back here.
+                        if inflight.is_empty() {
+                            self.notice_commit(peer, actions);
+                        }
+                        return;
                     }
                     if !inflight.has_room(&peer.window, self.config) {
                         return;
@@ -321,17 +326,12 @@ impl Replicator<'_> {
         self.send_append(peer, prev, entries, actions);
     }
 
-    /// Sends a new commitIndex to a follower that has everything: at once, or after
+    /// Sends a new commitIndex to a follower that has answered everything: at once, or after
     /// `commit_notice_delay` if no append carries it before.
     fn notice_commit(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        let Flow::Replicate(inflight) = &peer.flow else {
-            return;
-        };
         // A peer that is held back (`limits.rs`) hears of no more than it has.
         let known = self.commit_index.min(peer.next_index.previous());
-        let sent = peer.commit_sent >= known;
-        // The answers to appends on their way lead back here.
-        if sent || !inflight.is_empty() || peer.timer.has_commit_notice() {
+        if peer.commit_sent >= known || peer.timer.has_commit_notice() {
             return;
         }
         let delay = self.config.commit_notice_delay;

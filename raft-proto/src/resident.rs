@@ -21,6 +21,7 @@ impl Raft {
     }
 
     /// The driver has read entries for `peer`, or could not.
+    #[cold]
     pub(crate) fn entries_read(
         &mut self,
         peer: NodeId,

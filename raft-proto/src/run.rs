@@ -189,10 +189,13 @@ impl Segment {
 
     /// The part from `from` on, with the same reference to the run.
     pub(crate) fn starting_at(mut self, from: Index) -> Option<Segment> {
+        if from <= self.first {
+            return Some(self);
+        }
         if from > self.last() {
             return None;
         }
-        // Below `len`, a u32, because from lies within the segment or before it.
+        // Below `len`, a u32, because from lies within the segment.
         let skip = from.since(self.first) as u32;
         self.first = self.first.plus(u64::from(skip));
         self.start += skip;

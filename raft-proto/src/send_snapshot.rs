@@ -108,6 +108,7 @@ fn read_next(
 
 impl Raft {
     /// A chunk for `peer` has been read, or could not be.
+    #[cold]
     pub(crate) fn snapshot_read(
         &mut self,
         peer: NodeId,

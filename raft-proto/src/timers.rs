@@ -65,6 +65,7 @@ impl Raft {
     }
 
     /// When its role has it act.
+    #[inline]
     fn role_deadline(&self) -> Time {
         match &self.role {
             // A deadline at or after the one announced changes nothing, so the membership need
@@ -84,6 +85,7 @@ impl Raft {
     }
 
     /// When a handover or a read has waited for long enough.
+    #[inline]
     fn waiting_deadline(&self) -> Time {
         let handover = match &self.role {
             Role::Leader(leader) => &leader.handover,

@@ -22,6 +22,7 @@ use crate::types::{NodeId, RequestId, Term, Time};
 use alloc::vec::Vec;
 
 impl Raft {
+    #[cold]
     pub(crate) fn transfer_leadership(
         &mut self,
         id: RequestId,
@@ -126,6 +127,12 @@ impl Raft {
             (self.handover_attempts).begin(target, self.now, &self.config);
             self.continue_handover(actions);
         }
+    }
+
+    /// Whether this leader is about to hand over, or has asked the target to campaign.
+    #[inline]
+    pub(crate) fn is_handing_over(&self) -> bool {
+        matches!(&self.role, Role::Leader(leader) if leader.handover.is_some())
     }
 
     /// Asks the target to campaign, if it has the whole log by now. Runs whenever a follower

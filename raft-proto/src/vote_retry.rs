@@ -20,29 +20,13 @@ use crate::types::{NodeId, Time};
 use alloc::vec::Vec;
 
 impl Raft {
-    /// `from` has sent `message`, which a correct peer may send.
+    /// `from` has sent this message about an election, which a correct peer may send.
     pub(crate) fn note_election_message(&mut self, from: NodeId, message: &Message) {
         let term = self.hard_state.term();
         let has_answered = match (message, &self.role) {
             (Message::PreVoteReply(reply), Role::PreCandidate(_)) => reply.asked == term.next(),
             (Message::RequestVoteReply(reply), Role::Candidate(_)) => reply.term == term,
-            (
-                Message::PreVote(_)
-                | Message::PreVoteReply(_)
-                | Message::RequestVote(_)
-                | Message::RequestVoteReply(_),
-                _,
-            ) => false,
-            (
-                Message::AppendEntries(_)
-                | Message::AppendEntriesReply(_)
-                | Message::InstallSnapshot(_)
-                | Message::InstallSnapshotReply(_)
-                | Message::TimeoutNow(_)
-                | Message::ReadIndex(_)
-                | Message::ReadIndexReply(_),
-                _,
-            ) => return,
+            (_, _) => false,
         };
         if self.configurations.membership().is_voter(from) {
             self.vote_retry.heard(from, self.now, has_answered);

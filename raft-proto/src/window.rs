@@ -97,7 +97,7 @@ impl Window {
         if queued > timeout / 2 {
             self.bytes = (self.bytes / 2).max(self.start);
             self.narrowed_at = now;
-        } else if queued <= timeout / 4 && in_flight >= self.bytes / 2 {
+        } else if in_flight >= self.bytes / 2 && queued <= timeout / 4 {
             let most = config.max_inflight_bytes.max(self.start);
             self.bytes = self.bytes.saturating_add(bytes).min(most);
         }

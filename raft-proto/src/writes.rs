@@ -158,17 +158,25 @@ impl Writes {
             seq: self.issued,
             durable_index: log.last().index,
         });
-        actions.push(Action::Persist(Write {
-            seq: self.issued,
-            identity: self.identity.take(),
-            hard_state: staged.hard_state.then_some(hard_state),
-            install: staged.install,
-            compact: staged.compact,
-            entries: match staged.entries_from {
-                Some(from) => log.entries(from, log.last().index),
-                None => Entries::EMPTY,
+        let persist = |entries| {
+            actions.push(Action::Persist(Write {
+                seq: self.issued,
+                identity: self.identity.take(),
+                hard_state: staged.hard_state.then_some(hard_state),
+                install: staged.install,
+                compact: staged.compact,
+                entries,
+            }));
+        };
+        let last = log.last().index;
+        match staged.entries_from {
+            // A run goes straight from the log into the action, and is not moved again.
+            Some(from) => match log.whole_run(from, last) {
+                Some(run) => persist(Entries::from_segment(run.clone())),
+                None => persist(log.entries(from, last)),
             },
-        }));
+            None => persist(Entries::EMPTY),
+        }
     }
 
     /// All writes up to `seq`, which was issued, are durable.

@@ -5,7 +5,6 @@ use crate::action::Action;
 use crate::entries::Entries;
 use crate::error::Rejection;
 use crate::message::{AppendEntries, AppendEntriesReply, AppendOutcome, Message};
-use crate::outbox::Withheld;
 use crate::progress::{Denial, Flow};
 use crate::raft::Raft;
 use crate::role::Role;
@@ -34,7 +33,7 @@ impl Raft {
     pub(super) fn append_entries(
         &mut self,
         from: NodeId,
-        request: AppendEntries,
+        request: &mut AppendEntries,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
         let round = request.round;
@@ -44,7 +43,7 @@ impl Raft {
             return Ok(());
         }
         self.admit_leader(from, request.term)?;
-        let comparison = self.compare(&request).inspect_err(|_| {
+        let comparison = self.compare(request).inspect_err(|_| {
             self.peer_faults.stop_following(from, request.term);
         })?;
         if let Comparison::Contained { new_from: Some(_) } = comparison
@@ -74,7 +73,7 @@ impl Raft {
             Kind::Append
         };
         if let Some(first) = new_from {
-            self.replace_from(first, request.entries, actions);
+            self.replace_from(first, core::mem::take(&mut request.entries), actions);
         }
         // 5. "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last
         //    new entry)": only up to there is this log known to equal the leader's.
@@ -168,17 +167,12 @@ impl Raft {
             };
             return self.reply_to_append(to, outcome, round, actions);
         }
-        let message = Message::AppendEntriesReply(AppendEntriesReply {
-            term: self.hard_state.term(),
-            outcome: AppendOutcome::Accepted {
-                match_index: received,
-                received,
-            },
-            round,
-            limits: Some(self.config.message_limits()),
-        });
-        let seq = self.writes.latest();
-        self.outbox.withhold(seq, Withheld::Send { to, message });
+        let outcome = AppendOutcome::Accepted {
+            match_index: received,
+            received,
+        };
+        let reply = self.reply_of(outcome, round);
+        self.outbox.withhold_reply(self.writes.latest(), to, reply);
     }
 
     fn reply_to_append(
@@ -188,13 +182,17 @@ impl Raft {
         round: u64,
         actions: &mut Vec<Action>,
     ) {
-        let message = Message::AppendEntriesReply(AppendEntriesReply {
+        let message = Message::AppendEntriesReply(self.reply_of(outcome, round));
+        actions.push(Action::Send { to, message });
+    }
+
+    fn reply_of(&self, outcome: AppendOutcome, round: u64) -> AppendEntriesReply {
+        AppendEntriesReply {
             term: self.hard_state.term(),
             outcome,
             round,
             limits: Some(self.config.message_limits()),
-        });
-        actions.push(Action::Send { to, message });
+        }
     }
 
     /// A follower answered this leader: "if successful: update nextIndex and matchIndex for
@@ -203,7 +201,7 @@ impl Raft {
     pub(super) fn append_entries_reply(
         &mut self,
         from: NodeId,
-        reply: AppendEntriesReply,
+        reply: &AppendEntriesReply,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
         let answer = match reply.outcome {
@@ -240,10 +238,7 @@ impl Raft {
             let last = leader.reads.round;
             return Err(Rejection::RoundNeverBegun { round, last });
         }
-        self.heard_from(from);
-        self.learn_limits(from, reply.limits);
-        self.round_answered(from, round, actions);
-        self.end_departure(from, round, &reply.outcome);
+        self.note_append_reply(from, round, reply, actions);
         match reply.outcome {
             AppendOutcome::Accepted {
                 match_index,
@@ -267,6 +262,38 @@ impl Raft {
             AppendOutcome::Stale => {}
         }
         Ok(())
+    }
+
+    /// Notes what every reply tells, whatever its outcome: that the peer was heard, what it takes,
+    /// and which round it answers.
+    fn note_append_reply(
+        &mut self,
+        from: NodeId,
+        round: u64,
+        reply: &AppendEntriesReply,
+        actions: &mut Vec<Action>,
+    ) {
+        let now = self.now;
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let rounds_count = leader.reads.need_answers();
+        let Some(peer) = leader.peer_mut(from) else {
+            return;
+        };
+        peer.heard_at = Some(now);
+        let limits_changed = peer.learn_limits(reply.limits);
+        let is_later_round = peer.answer_round(round);
+        let departs = peer.departure.is_some();
+        if limits_changed {
+            self.limit_commands();
+        }
+        if is_later_round && rounds_count {
+            self.serve_reads(actions);
+        }
+        if departs {
+            self.end_departure(from, round, &reply.outcome);
+        }
     }
 
     fn append_accepted(
@@ -313,7 +340,9 @@ impl Raft {
         if rises && match_index > commit_index {
             self.advance_commit(actions);
         }
-        self.continue_handover(actions);
+        if self.is_handing_over() {
+            self.continue_handover(actions);
+        }
         // If commitIndex rose, every follower was sent it, and everything else there is to send.
         if self.commit_index() == commit_index {
             self.replicate_to(from, actions);

@@ -37,7 +37,7 @@ impl Raft {
     pub(super) fn install_snapshot(
         &mut self,
         from: NodeId,
-        request: InstallSnapshot,
+        request: &mut InstallSnapshot,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
         let (last, term) = (request.snapshot.id.last, request.term);
@@ -63,7 +63,7 @@ impl Raft {
             self.reply_installed(from, last);
             return Ok(());
         }
-        let chunk = match self.examine_chunk(from, &request) {
+        let chunk = match self.examine_chunk(from, request) {
             Ok(chunk) => chunk,
             Err(rejection) => {
                 // A transfer of the leader's begins anew. The leader learns why.
@@ -137,11 +137,11 @@ impl Raft {
     fn receive_chunk(
         &mut self,
         from: NodeId,
-        request: InstallSnapshot,
+        request: &mut InstallSnapshot,
         chunk: Chunk,
         actions: &mut Vec<Action>,
     ) {
-        let (id, offset, data) = (request.snapshot.id, request.offset, request.data);
+        let (id, offset) = (request.snapshot.id, request.offset);
         let checksum = match chunk {
             Chunk::Untimely => return,
             Chunk::OutOfPlace { wanted } => {
@@ -156,8 +156,9 @@ impl Raft {
                 Some(file) if offset > 0 => file.received,
                 Some(_) | None => 0,
             };
+            let data = core::mem::take(&mut request.data);
             follower.incoming = Some(Box::new(IncomingSnapshot {
-                snapshot: request.snapshot,
+                snapshot: request.snapshot.clone(),
                 received,
                 accepted: offset + data.len() as u64,
                 checksum,
@@ -176,6 +177,7 @@ impl Raft {
     }
 
     /// A chunk has been written to the partial file, or could not be: steps 4 to 8.
+    #[cold]
     pub(crate) fn snapshot_written(
         &mut self,
         id: SnapshotId,

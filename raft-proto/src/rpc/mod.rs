@@ -20,21 +20,17 @@ impl Raft {
         &mut self,
         from: NodeId,
         incarnation: Option<Incarnation>,
-        message: Message,
+        message: &mut Message,
         actions: &mut Vec<Action>,
     ) {
-        let admitted = self.admit(from, &message);
-        let received = match admitted.and_then(|()| self.admit_lineage(&message)) {
-            Ok(()) => match self.admit_incarnation(from, incarnation, &message, actions) {
-                Audience::Granted => {
-                    self.note_election_message(from, &message);
-                    self.dispatch(from, incarnation, message, actions)
-                }
+        let received = match self.admit(from, message) {
+            Ok(()) => match self.admit_incarnation(from, incarnation, message, actions) {
+                Audience::Granted => self.dispatch(from, incarnation, message, actions),
                 Audience::Denied => Ok(()),
             },
             Err(reason) => {
                 if reason == Rejection::OtherFounders {
-                    self.answer_dismissed(from, incarnation, &message, actions);
+                    self.answer_dismissed(from, incarnation, message, actions);
                 }
                 Err(reason)
             }
@@ -44,45 +40,54 @@ impl Raft {
         }
     }
 
-    /// Gives an admitted message to its receiver.
+    /// Gives an admitted message to its receiver, which may take out what it holds.
     fn dispatch(
         &mut self,
         from: NodeId,
         incarnation: Option<Incarnation>,
-        message: Message,
+        message: &mut Message,
         actions: &mut Vec<Action>,
     ) -> Result<(), Rejection> {
-        if let Message::RequestVote(request) = &message
-            && !self.may_elect(request.lineage)
-        {
-            self.answer_dismissed(from, incarnation, &message, actions);
-        }
-        match message {
+        match *message {
             Message::RequestVote(request) => {
+                self.note_election_message(from, message);
+                if !self.may_elect(request.lineage) {
+                    self.answer_dismissed(from, incarnation, message, actions);
+                }
                 self.request_vote(from, request, actions);
                 Ok(())
             }
             Message::RequestVoteReply(reply) => {
+                self.note_election_message(from, message);
                 self.request_vote_reply(from, incarnation, reply, actions)
             }
-            Message::AppendEntries(request) => self.append_entries(from, request, actions),
-            Message::AppendEntriesReply(reply) => self.append_entries_reply(from, reply, actions),
-            Message::InstallSnapshot(request) => self.install_snapshot(from, *request, actions),
+            Message::AppendEntries(ref mut request) => self.append_entries(from, request, actions),
+            Message::AppendEntriesReply(ref reply) => {
+                self.append_entries_reply(from, reply, actions)
+            }
+            Message::InstallSnapshot(ref mut request) => {
+                self.install_snapshot(from, request, actions)
+            }
             Message::InstallSnapshotReply(reply) => {
                 self.install_snapshot_reply(from, reply, actions)
             }
             Message::PreVote(request) => {
+                self.note_election_message(from, message);
                 self.pre_vote(from, incarnation, request, actions);
                 self.follow_pre_vote(request, actions);
                 Ok(())
             }
-            Message::PreVoteReply(reply) => self.pre_vote_reply(from, incarnation, reply, actions),
+            Message::PreVoteReply(reply) => {
+                self.note_election_message(from, message);
+                self.pre_vote_reply(from, incarnation, reply, actions)
+            }
             Message::TimeoutNow(request) => self.timeout_now(from, request, actions),
             Message::ReadIndex(request) => self.read_index(from, request, actions),
             Message::ReadIndexReply(reply) => self.read_index_reply(from, reply, actions),
         }
     }
 
+    #[cold]
     fn reject(&mut self, from: NodeId, reason: Rejection, actions: &mut Vec<Action>) {
         self.peer_faults.count(&reason);
         actions.push(Action::Rejected { from, reason });

@@ -7,7 +7,6 @@ use raft_proto::{
     Action, Checksum, ClusterId, Commands, Config, Entries, EntryId, EntryKind, Event, Index,
     Input, Message, NodeId, Raft, Recovered, RequestId, RoleKind, Seq, SnapshotId, Start, Time,
 };
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How many entries a node applies before it reports them.
@@ -68,7 +67,9 @@ struct Delivery {
 pub struct Nodes {
     /// `nodes[i]` has the id `i + 1`.
     nodes: Vec<Node>,
-    queue: VecDeque<Delivery>,
+    queue: Vec<Delivery>,
+    /// The messages that were delivered last; empty, kept for its memory.
+    delivered: Vec<Delivery>,
     disconnected: Vec<bool>,
     messages: u64,
     /// One clock for all nodes. It only moves by `tick`.
@@ -112,7 +113,8 @@ impl Nodes {
         };
         let mut cluster = Nodes {
             nodes: (0..nodes).map(node).collect(),
-            queue: VecDeque::new(),
+            queue: Vec::new(),
+            delivered: Vec::new(),
             disconnected: vec![false; nodes],
             messages: 0,
             now: Time::ZERO,
@@ -166,47 +168,54 @@ impl Nodes {
 
     /// One step of one node. What was written and applied is not reported yet.
     fn give(&mut self, at: usize, event: Event) -> Done {
-        let node = &mut self.nodes[at];
-        node.raft.step_into(event, &mut self.actions);
+        let mut actions = std::mem::take(&mut self.actions);
+        self.nodes[at].raft.step_into(event, &mut actions);
         let mut done = Done::default();
-        for action in self.actions.drain(..) {
-            match action {
-                Action::Send { to, message } => self.queue.push_back(Delivery {
-                    from: at,
-                    to: slot(to),
-                    message,
-                }),
-                Action::Persist(write) => done.written = Some(write.seq),
-                Action::Apply { entries } => done.applied = node.apply(&entries),
-                // An empty snapshot stores nothing, and time passes only by `tick`.
-                Action::ReleaseSnapshot { .. }
-                | Action::WakeAt(_)
-                | Action::Read { .. }
-                | Action::Transferred { .. }
-                | Action::ChangeProposed { .. }
-                | Action::Campaigning { .. }
-                | Action::SteppedDown { .. }
-                | Action::Reconfigured { .. }
-                | Action::Overdue(_)
-                | Action::MembershipChanged { .. }
-                | Action::ReadEntries { .. } => {}
-                Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {}
-                Action::Proposed { outcome, .. } => assert!(outcome.is_ok(), "{outcome:?}"),
-                action @ (Action::Restore { .. }
-                | Action::ReadSnapshot { .. }
-                | Action::WriteSnapshot { .. }
-                | Action::Rejected { .. }
-                | Action::Refused { .. }
-                | Action::LostState { .. }
-                | Action::SnapshotDamaged { .. }
-                | Action::EntryRefused { .. }
-                | Action::Removed { .. }
-                | Action::ForeignIncarnation(_)
-                | Action::Replaced { .. }
-                | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
-            }
+        for action in actions.drain(..) {
+            self.perform(at, action, &mut done);
         }
+        self.actions = actions;
         done
+    }
+
+    /// Performs an action. Not inlined, so that it is taken from where it is, and not copied first.
+    #[inline(never)]
+    fn perform(&mut self, at: usize, action: Action, done: &mut Done) {
+        match action {
+            Action::Send { to, message } => self.queue.push(Delivery {
+                from: at,
+                to: slot(to),
+                message,
+            }),
+            Action::Persist(write) => done.written = Some(write.seq),
+            Action::Apply { entries } => done.applied = self.nodes[at].apply(&entries),
+            // An empty snapshot stores nothing, and time passes only by `tick`.
+            Action::ReleaseSnapshot { .. }
+            | Action::WakeAt(_)
+            | Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::Overdue(_)
+            | Action::MembershipChanged { .. }
+            | Action::ReadEntries { .. } => {}
+            Action::RoleChanged { .. } | Action::LeaderChanged { .. } => {}
+            Action::Proposed { outcome, .. } => assert!(outcome.is_ok(), "{outcome:?}"),
+            action @ (Action::Restore { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::WriteSnapshot { .. }
+            | Action::Rejected { .. }
+            | Action::Refused { .. }
+            | Action::LostState { .. }
+            | Action::SnapshotDamaged { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
+            | Action::Faulted { .. }) => panic!("no workload here asks for {action:?}"),
+        }
     }
 }
 
@@ -226,20 +235,25 @@ impl Cluster for Nodes {
     }
 
     fn pump(&mut self) {
-        while let Some(Delivery { from, to, message }) = self.queue.pop_front() {
-            if self.disconnected[from] || self.disconnected[to] {
-                // A transport reports it when a peer is gone.
-                self.step(from, Input::Unreachable { peer: id(to) });
-                continue;
-            }
-            self.messages += 1;
-            let from = id(from);
-            self.step(to, Input::Receive {
+        let mut batch = std::mem::take(&mut self.delivered);
+        while !self.queue.is_empty() {
+            std::mem::swap(&mut batch, &mut self.queue);
+            for Delivery { from, to, message } in batch.drain(..) {
+                if self.disconnected[from] || self.disconnected[to] {
+                    // A transport reports it when a peer is gone.
+                    self.step(from, Input::Unreachable { peer: id(to) });
+                    continue;
+                }
+                self.messages += 1;
+                let from = id(from);
+                self.step(to, Input::Receive {
                     from,
                     incarnation: None,
                     message,
                 });
+            }
         }
+        self.delivered = batch;
     }
 
     fn tick(&mut self) {
