@@ -3,7 +3,7 @@
 
 use super::World;
 use crate::checker::quorum::has_quorum;
-use raft_proto::{EntryId, Index, Membership, NodeId, Start};
+use raft_proto::{EntryId, Index, MemberRole, Membership, NodeId, Start};
 
 /// Configurations that no node need have at this moment, and that count all the same.
 #[derive(Debug)]
@@ -177,6 +177,29 @@ impl World {
         let founders = &self.configurations.committed;
         let is_possible = self.is_founded() || founders.voters().all(stays);
         is_possible && self.all_configurations().all(has_quorum_of_others)
+    }
+
+    /// Whether every configuration that may be in force has a majority of nodes that are not gone,
+    /// also if the members that are gone and wait for their promotion become voters. A leader
+    /// promotes a staging member by what it last heard of it (thesis 4.2.1): it cannot know that the
+    /// member went right after that. The configuration counts from when it is in the log, and if it
+    /// has no majority, nobody can take it back. To promote members that are not gone adds a vote
+    /// that is there for each that is needed.
+    pub(super) fn can_promote_without(&self, gone: &[bool]) -> bool {
+        let stays = |id: NodeId| !gone[self.place(id)];
+        let promoted = |members: &Membership| {
+            let members = members.members().iter().cloned().map(|mut member| {
+                if member.role == MemberRole::Staging && !stays(member.id) {
+                    member.role = MemberRole::Voter;
+                }
+                member
+            });
+            Membership::of(members)
+        };
+        self.all_configurations().all(|members| {
+            let counts = |id| stays(id) && self.is_sound(members, id);
+            has_quorum(&promoted(members), counts)
+        })
     }
 
     /// Whether a majority of `members` can be built on this node: its disk is there, and it knows
