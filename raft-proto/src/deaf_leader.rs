@@ -7,21 +7,23 @@
 //! either, and nobody could do better.
 //!
 //! So the follower asks all voters for pre-votes (thesis 9.6), its leader among them, and follows it
-//! meanwhile. It campaigns if, within an election timeout, a majority would vote for it and the
-//! leader has not answered. An answer, whatever it says, shows that the leader hears this node.
+//! meanwhile. It asks again after an election timeout. It campaigns if, an election timeout later, a
+//! majority would vote for it and the leader has not answered. An answer, whatever it says, shows
+//! that the leader hears this node.
 //!
 //! The entries need not be in the log of every follower: a leader sends few to one that it does not
-//! hear. A follower that is asked by a node with more entries than it knows to be committed watches
-//! its leader in the same way. So all followers come to ask of a leader that commits nothing, if
-//! any of the waiting entries has left it. One that hears too few does not hear a majority of the
-//! voters, or, of an even number, half of them. Those win without the followers that it hears, or
-//! ask one of them with a better log, which then begins a term itself (`Raft::give_up_leader`). So a
-//! leader follows that a majority answers.
+//! hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a node with
+//! more entries than it knows to be committed, watches its leader in the same way. So all followers
+//! come to ask of a leader that commits nothing, if a message has told any of them of an entry that
+//! waits. A leader that hears too few does not hear a majority of the voters, or, of an even number,
+//! half of them. Those win without the followers that it hears, or ask one of them with a better log
+//! again and again, which then begins a term itself (`Raft::give_up_leader`). So a leader follows
+//! that a majority answers.
 //!
 //! What this does not disturb: a cluster in which nothing waits, since nobody asks. A leader that
 //! hears this node: it answers. A leader without a majority: nobody has the pre-votes of one. The
-//! terms stay as they are in all three cases. An answer that is lost may cost one leader that
-//! commits nothing.
+//! terms stay as they are in all three cases. Two answers that are lost in a row may cost one leader
+//! that commits nothing.
 //!
 //! No safety rests on any of this: a term may begin at any time (section 5.4.3), and a lease needs
 //! CheckQuorum.
@@ -39,6 +41,10 @@ use serde::{Deserialize, Serialize};
 /// For how many election timeouts entries wait until a follower asks.
 const PATIENCE: u32 = 2;
 
+/// How often it asks a leader that does not answer before it campaigns: a request, or its answer, may
+/// be lost.
+const TRIES: u32 = 2;
+
 /// What a follower has noticed of a leader that commits nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Doubt {
@@ -46,7 +52,7 @@ pub(crate) struct Doubt {
     after: Index,
     /// When the follower first looked with this commitIndex.
     since: Time,
-    /// The greatest index that a node which asked for a pre-vote meanwhile had in its log.
+    /// The greatest index that another node has shown meanwhile to have in its log.
     seen: Index,
     /// The pre-votes that it asks for.
     pre_votes: Option<DoubtPreVotes>,
@@ -57,6 +63,8 @@ pub(crate) struct Doubt {
 struct DoubtPreVotes {
     /// The voters that would vote for this node, each once.
     granted: Vec<NodeId>,
+    /// How often it has asked.
+    tries: u32,
     /// When they are counted.
     count_at: Time,
 }
@@ -102,8 +110,8 @@ impl Raft {
         }
     }
 
-    /// A node that asks for a pre-vote has a log up to `last`. If that is more than is committed,
-    /// entries wait.
+    /// Another node has a log up to `last`: one that asks for a pre-vote, or the leader. If that is
+    /// more than is committed, entries wait.
     pub(crate) fn note_entries_of_others(&mut self, last: Index) {
         let (now, commit_index) = (self.now, self.commit_index());
         let watches = self.watches_leader();
@@ -140,6 +148,7 @@ impl Raft {
         }
         let wins = match &doubt.pre_votes {
             Some(pre_votes) if pre_votes.count_at > now => None,
+            Some(pre_votes) if pre_votes.tries < TRIES => Some(false),
             Some(pre_votes) => Some(self.elects(|id| pre_votes.granted.contains(&id))),
             None if doubt.ask_at(self) > now => None,
             None => Some(false),
@@ -162,8 +171,13 @@ impl Raft {
         if let Role::Follower(follower) = &mut self.role
             && let Some(doubt) = &mut follower.doubt
         {
-            let granted = vec![own];
-            doubt.pre_votes = Some(DoubtPreVotes { granted, count_at });
+            let pre_votes = doubt.pre_votes.get_or_insert_with(|| DoubtPreVotes {
+                granted: vec![own],
+                tries: 0,
+                count_at,
+            });
+            pre_votes.tries = pre_votes.tries.saturating_add(1);
+            pre_votes.count_at = count_at;
         }
         self.send_pre_votes(Campaign::Election, actions);
     }
@@ -180,38 +194,47 @@ impl Raft {
         }
     }
 
-    /// Without CheckQuorum a leader that hears nobody leads on, and what it sends makes the logs of
-    /// those that hear it longer. A node that does not hear it, and asks, could not win; those that
-    /// could would wait for ever. So a follower that is asked, and whose leader has committed
-    /// nothing for an election timeout, begins a term. It does so without a pre-vote: each append
-    /// of that leader would make it a follower again (section 5.2), and another voter's log longer
-    /// than the one that the pre-vote names. In a later term, what that leader sends is stale for
-    /// all that hear of the term.
+    /// `asker` asks for a pre-vote, and could not win: this node has the better log. Without
+    /// CheckQuorum a leader that hears too few leads on, and what it sends makes the logs of those
+    /// that hear it longer. Those that ask could not win then, and those that could would wait for
+    /// ever. So a follower that is asked again and again, and whose leader commits nothing meanwhile,
+    /// for an election timeout, begins a term. It does so without a pre-vote: each append of that
+    /// leader would make it a follower again (section 5.2), and another voter's log longer than the
+    /// one that the pre-vote names. In a later term, what that leader sends is stale for all that
+    /// hear of the term.
+    ///
+    /// A node without a leader, and one whose leader does not answer, ask at least once an election
+    /// timeout. One whose leader answers waits for two ([`PATIENCE`]) before it asks again: it is no
+    /// reason to begin a term.
     ///
     /// A leader that only cannot reach a majority may be deposed too, once: there is no other
     /// leader before a majority votes, and without one all ask for pre-votes first. A leader that
     /// commits is not (thesis 9.6).
-    pub(crate) fn give_up_leader(&mut self, actions: &mut Vec<Action>) {
+    pub(crate) fn give_up_leader(&mut self, asker: NodeId, actions: &mut Vec<Action>) {
         let follows = matches!(self.role, Role::Follower(_)) && self.leader().is_some();
         let may_campaign = self.hard_state.term() < Term::MAX && self.may_campaign();
-        if follows && may_campaign && self.leader_commits_nothing() {
+        if follows && may_campaign && self.leader_commits_nothing(asker) {
             self.commit_wait.end();
             self.campaign(Campaign::Election, actions);
         }
     }
 
-    /// Whether CheckQuorum is off, and entries have waited for their commit for an election
-    /// timeout, as far as this node has noticed: it looks when it is asked for a pre-vote. A node
-    /// without a leader asks again and again.
-    fn leader_commits_nothing(&mut self) -> bool {
+    /// Whether CheckQuorum is off, and entries have waited for their commit for an election timeout
+    /// in which a node has asked for pre-votes again and again.
+    fn leader_commits_nothing(&mut self, asker: NodeId) -> bool {
         let commit_index = self.commit_index();
         let has_uncommitted = self.log.last().index > commit_index;
         if self.config.check_quorum == CheckQuorum::On || !has_uncommitted {
             self.commit_wait.end();
             return false;
         }
-        let since = self.commit_wait.notice(commit_index, self.now);
-        since.after(self.config.election_timeout_max) <= self.now
+        let timeout = self.config.election_timeout_max;
+        // Half of one more for the way of the request.
+        let pause = timeout + timeout / 2;
+        let notice = self
+            .commit_wait
+            .notice(asker, commit_index, self.now, pause);
+        notice.after(timeout) <= self.now
     }
 }
 

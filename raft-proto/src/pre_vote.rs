@@ -136,7 +136,12 @@ impl Raft {
     /// (`check_quorum.rs`), so it does not vote for itself either.
     ///
     /// Contact with a leader that commits nothing is another matter (`deaf_leader.rs`).
-    pub(crate) fn follow_pre_vote(&mut self, request: PreVote, actions: &mut Vec<Action>) {
+    pub(crate) fn follow_pre_vote(
+        &mut self,
+        from: NodeId,
+        request: PreVote,
+        actions: &mut Vec<Action>,
+    ) {
         self.note_entries_of_others(request.last_log.index);
         let is_behind = !request
             .last_log
@@ -149,7 +154,7 @@ impl Raft {
             return;
         }
         if self.has_leader_contact() {
-            return self.give_up_leader(actions);
+            return self.give_up_leader(from, actions);
         }
         let (now, span) = (self.now, self.config.heartbeat_interval);
         let least = self.config.election_timeout_min;

@@ -41,12 +41,19 @@ fn with_deaf_leader(count: u64, seed: u64, heard: &[u64]) -> (TimedCluster, u64)
     (cluster, leader)
 }
 
-/// The nodes that follow another leader, which has committed more than `index`.
+/// The nodes that lead, but the one that is deaf.
+fn other_leaders(cluster: &TimedCluster, deaf: u64) -> impl Iterator<Item = &Raft> {
+    let rafts = cluster.nodes.values().map(|node| &node.raft);
+    rafts.filter(move |raft| raft.id() != NodeId(deaf) && raft.role() == RoleKind::Leader)
+}
+
+fn is_led_by_another(cluster: &TimedCluster, deaf: u64) -> bool {
+    other_leaders(cluster, deaf).next().is_some()
+}
+
+/// Whether another node leads and has committed more than `index`.
 fn is_replaced(cluster: &TimedCluster, deaf: u64, index: Index) -> bool {
-    cluster.nodes.values().any(|node| {
-        let raft = &node.raft;
-        raft.id() != NodeId(deaf) && raft.role() == RoleKind::Leader && raft.commit_index() > index
-    })
+    other_leaders(cluster, deaf).any(|raft| raft.commit_index() > index)
 }
 
 #[test]
@@ -105,15 +112,35 @@ fn the_followers_that_it_does_not_hear_need_none_of_the_entries_that_wait() {
                 assert_eq!(cluster.raft(*unheard).last_log().index, committed);
             }
             let within = TIMEOUT * 12;
-            let replaced = |cluster: &TimedCluster| {
-                let mut nodes = cluster.nodes.values();
-                nodes.any(|node| {
-                    let raft = &node.raft;
-                    raft.id() != NodeId(deaf) && raft.role() == RoleKind::Leader
-                })
-            };
+            let replaced = |cluster: &TimedCluster| is_led_by_another(cluster, deaf);
             assert!(
                 cluster.run_until(within, replaced).is_some(),
+                "{count} voters, seed {seed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_question_of_the_leader_for_an_entry_that_was_lost_shows_that_it_waits() {
+    for count in [3, 4, 5] {
+        for seed in 0..20 {
+            let (mut cluster, deaf) = with_deaf_leader(count, seed, &[]);
+            let committed = cluster.raft(deaf).commit_index();
+            let others: Vec<u64> = (1..=count).filter(|id| *id != deaf).collect();
+            others
+                .iter()
+                .for_each(|other| cluster.cut_one_way(deaf, *other));
+            cluster.propose(deaf, "a").unwrap();
+            cluster.run(millis(100));
+            for other in &others {
+                cluster.heal(deaf, *other);
+                cluster.cut_one_way(*other, deaf);
+                assert_eq!(cluster.raft(*other).last_log().index, committed);
+            }
+            let replaced = |cluster: &TimedCluster| is_led_by_another(cluster, deaf);
+            assert!(
+                cluster.run_until(TIMEOUT * 10, replaced).is_some(),
                 "{count} voters, seed {seed}"
             );
         }
@@ -164,9 +191,16 @@ fn a_leader_that_hears_a_majority_stays_while_their_disks_write_nothing() {
         for other in &others[..3] {
             cluster.set_sync(*other, SyncTime::Stalled);
         }
-        cluster.propose(leader, "a").unwrap();
         let term = greatest_term(&cluster);
-        cluster.run(seconds(60));
+        // Of those that write nothing, some are cut off at times: their logs are behind.
+        for round in 0..60 {
+            let behind = others[round % 3];
+            cluster.cut_one_way(leader, behind);
+            let _ = cluster.propose(leader, "a");
+            cluster.run(millis(300));
+            cluster.heal(leader, behind);
+            cluster.run(millis(700));
+        }
         assert_eq!(cluster.leader(), Some(leader), "seed {seed}");
         assert_eq!(greatest_term(&cluster), term, "seed {seed}");
     }

@@ -73,7 +73,7 @@ impl Raft {
             }
             Message::PreVote(request) => {
                 self.pre_vote(from, incarnation, request, actions);
-                self.follow_pre_vote(request, actions);
+                self.follow_pre_vote(from, request, actions);
                 Ok(())
             }
             Message::PreVoteReply(reply) => self.pre_vote_reply(from, incarnation, reply, actions),

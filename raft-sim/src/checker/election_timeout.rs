@@ -17,7 +17,8 @@
 //! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
 //! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
 //! may hear nobody, and lead on. Nor are they once entries have waited for two election timeouts, at
-//! this node or at one that asked it, and the leader has not answered what the node has asked since.
+//! this node, its leader, or one that asked it, and the leader has not answered what the node has
+//! asked since.
 //! A node that restarts has forgotten both reasons, and so does this checker.
 //!
 //! Cost: a few comparisons a step.
@@ -66,8 +67,9 @@ struct Node {
     campaign_in: Option<Term>,
     /// When another node last asked it for a pre-vote.
     pre_vote_at: Option<Time>,
-    /// The last index of the node that asks for a pre-vote in the present step.
-    asked_with: Option<Index>,
+    /// The index that the sender shows to have, which asks for a pre-vote in the present step, or
+    /// leads.
+    shown: Index,
     /// Entries wait, and its leader commits none.
     waits: Option<Waits>,
 }
@@ -79,7 +81,7 @@ struct Waits {
     after: Index,
     /// Since when, or when its leader last answered a pre-vote.
     since: Time,
-    /// The last index of a node that asked for a pre-vote since.
+    /// The greatest index that another node has shown since to have in its log.
     seen: Index,
 }
 
@@ -127,7 +129,7 @@ impl ElectionTimeouts {
             transfer_in: None,
             campaign_in: None,
             pre_vote_at: None,
-            asked_with: None,
+            shown: Index::ZERO,
             waits: None,
         });
     }
@@ -163,11 +165,17 @@ impl ElectionTimeouts {
         {
             waits.since = node.now;
         }
-        if let Input::Receive { message, .. } = &event.input
-            && let Message::PreVote(request) = message
-        {
-            node.asked_with = Some(request.last_log.index);
-        }
+        node.shown = match &event.input {
+            Input::Receive {
+                message: Message::PreVote(request),
+                ..
+            } => request.last_log.index,
+            Input::Receive {
+                message: Message::AppendEntries(request),
+                ..
+            } => request.prev_log.index,
+            _ => Index::ZERO,
+        };
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -217,11 +225,10 @@ impl ElectionTimeouts {
         };
         let commit_index = raft.commit_index();
         let known = node.waits.filter(|waits| waits.after == commit_index);
-        let asked = node.asked_with.take();
         let waits = Waits {
             seen: known
                 .map_or(Index::ZERO, |waits| waits.seen)
-                .max(asked.unwrap_or_default()),
+                .max(node.shown),
             after: commit_index,
             since: known.map_or(node.now, |waits| waits.since),
         };
