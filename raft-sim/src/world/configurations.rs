@@ -53,6 +53,17 @@ impl Configurations {
     }
 }
 
+/// The configuration in which the staging members for which `is_promoted` holds are voters.
+fn promoted(members: &Membership, is_promoted: impl Fn(NodeId) -> bool) -> Membership {
+    let members = members.members().iter().cloned().map(|mut member| {
+        if member.role == MemberRole::Staging && is_promoted(member.id) {
+            member.role = MemberRole::Voter;
+        }
+        member
+    });
+    Membership::of(members)
+}
+
 impl World {
     /// All configurations that are in force, or may come into force.
     fn all_configurations(&self) -> impl Iterator<Item = &Membership> {
@@ -114,13 +125,13 @@ impl World {
         !self.settings.core.incarnations || self.configurations.committed.history().is_some()
     }
 
-    /// Whether every configuration that may be in force has a majority without this machine.
+    /// Whether every configuration that may be in force, or come into force by a promotion, has a
+    /// majority without this machine.
     pub(super) fn can_lose(&self, place: usize) -> bool {
         let id = self.machines[place].id();
         let has_quorum_without = |members: &Membership| {
-            has_quorum(members, |other| {
-                other != id && self.is_sound(members, other)
-            })
+            let counts = |other| other != id && self.is_sound(members, other);
+            has_quorum(&promoted(members, |other| other == id), counts)
         };
         self.is_founded() && self.all_configurations().all(has_quorum_without)
     }
@@ -187,18 +198,9 @@ impl World {
     /// that is there for each that is needed.
     pub(super) fn can_promote_without(&self, gone: &[bool]) -> bool {
         let stays = |id: NodeId| !gone[self.place(id)];
-        let promoted = |members: &Membership| {
-            let members = members.members().iter().cloned().map(|mut member| {
-                if member.role == MemberRole::Staging && !stays(member.id) {
-                    member.role = MemberRole::Voter;
-                }
-                member
-            });
-            Membership::of(members)
-        };
         self.all_configurations().all(|members| {
             let counts = |id| stays(id) && self.is_sound(members, id);
-            has_quorum(&promoted(members), counts)
+            has_quorum(&promoted(members, |id| !stays(id)), counts)
         })
     }
 
