@@ -21,7 +21,7 @@
 //! | `raft_foreign_incarnations` | gauge | members | under whose number another storage spoke (3) |
 //! | `raft_replaced` | gauge | | 1 if another storage has the node's number, else 0 (4) |
 //! | `raft_impaired` | gauge | | 1 if its storage has lost entries that the leader has yet to send, else 0 |
-//! | `raft_missing_founders` | gauge | founders | that the founding does not hear; 0 once founded |
+//! | `raft_missing_founders` | gauge | founders | that take no part in the founding; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
 //!
@@ -197,7 +197,7 @@ fn describe() {
     describe_gauge!(
         "raft_missing_founders",
         Unit::Count,
-        "Founders that the founding waits for and that are not heard"
+        "Founders that the founding waits for: not heard, or part of a cluster already"
     );
     describe_gauge!(
         "raft_peer_lag_entries",

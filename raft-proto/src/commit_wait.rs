@@ -1,31 +1,52 @@
-//! Since when entries have waited for their commit, as far as a node has noticed (`pre_vote.rs`).
+//! Since when another node has asked for pre-votes while entries wait for their commit
+//! (`deaf_leader.rs`).
 
-use crate::types::{Index, Time};
+use crate::types::{Index, NodeId, Time};
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
-/// Notes when entries wait while commitIndex stays what it is.
+/// Notes that a node asks again and again while commitIndex stays what it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct CommitWait {
     noticed: Option<Noticed>,
 }
 
-/// The node has looked, and entries waited.
+/// A node has asked, and entries waited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Noticed {
     /// commitIndex then: the entries come after it.
     after: Index,
-    /// When it first looked with this commitIndex.
+    /// The node.
+    asker: NodeId,
+    /// When it first asked, and when last.
     since: Time,
+    last: Time,
 }
 
 impl CommitWait {
-    /// Entries after `commit_index` wait. Returns since when this node knows that.
-    pub(crate) fn notice(&mut self, commit_index: Index, now: Time) -> Time {
-        let same = self.noticed.filter(|noticed| noticed.after == commit_index);
-        let after = commit_index;
-        let noticed = same.unwrap_or(Noticed { after, since: now });
+    /// `asker` asks while entries after `commit_index` wait. Returns since when it asks again and
+    /// again, each time within `pause`. Of several that ask at once, one is followed.
+    pub(crate) fn notice(
+        &mut self,
+        asker: NodeId,
+        commit_index: Index,
+        now: Time,
+        pause: Duration,
+    ) -> Time {
+        let goes_on =
+            |noticed: &Noticed| noticed.after == commit_index && noticed.last.after(pause) >= now;
+        let mut noticed = self.noticed.filter(goes_on).unwrap_or(Noticed {
+            after: commit_index,
+            asker,
+            since: now,
+            last: now,
+        });
+        let is_followed = noticed.asker == asker;
+        if is_followed {
+            noticed.last = now;
+        }
         self.noticed = Some(noticed);
-        noticed.since
+        if is_followed { noticed.since } else { now }
     }
 
     /// Nothing waits.

@@ -187,7 +187,8 @@ pub enum PreVoting {
     /// may, if its log is up to date: contact with a leader keeps nobody from voting then, since a
     /// leader that hears no majority would keep its followers from electing another for ever.
     /// For the same reason a follower begins a term at once if it is asked while its own leader has
-    /// committed nothing for `election_timeout_max`.
+    /// committed nothing for `election_timeout_max`. It also watches that by itself: see
+    /// [`CheckQuorum::Off`].
     On,
     /// It campaigns when its election timeout elapses (section 5.2).
     Off,
@@ -201,7 +202,10 @@ pub enum CheckQuorum {
     /// `election_timeout_min` ignore candidates (thesis 6.2). So does a node for
     /// `election_timeout_min` from its start: it may have heard a leader just before.
     On,
-    /// It leads until a message of a later term comes.
+    /// It leads until a message of a later term comes. With [`PreVoting::On`], followers whose
+    /// entries wait for two election timeouts ask whether it hears them, and begin a term if it does
+    /// not and a majority would vote for them. Without, a leader that hears nobody leads on for as
+    /// long as it is heard.
     Off,
 }
 

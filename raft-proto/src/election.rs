@@ -62,11 +62,26 @@ impl Raft {
         if self.is_impaired() {
             return false;
         }
-        if self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO {
+        if self.is_dismissed() {
             return false;
         }
         let mut since = self.configurations.since(self.commit_index.get());
         self.votes_in(self.configurations.membership()) || since.any(|one| self.votes_in(one))
+    }
+
+    /// Whether a voter has said that this node is no member, by what is committed, and this node
+    /// has no later configuration.
+    fn is_dismissed(&self) -> bool {
+        self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO
+    }
+
+    /// Up to which index a voter has committed that told this node that it is no member any more;
+    /// `None` if no voter did, or this node has a later configuration. Its own configuration may
+    /// still name it. It campaigns no more: see [`Action::Removed`]. A storage that another one
+    /// replaces has [`Raft::replaced_by`] instead.
+    pub fn removed_at(&self) -> Option<Index> {
+        let is_removed = self.is_dismissed() && self.replaced_by.is_none();
+        is_removed.then_some(self.removed_at)
     }
 
     /// "Start election: increment currentTerm, vote for self, reset election timer, send

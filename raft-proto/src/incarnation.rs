@@ -118,14 +118,17 @@ impl Raft {
         self.replaced_by
     }
 
-    /// The founders that this node has not heard for two election timeouts, while the cluster is
-    /// being founded, which needs the votes of all of them; none once it is founded.
+    /// The founders that have not shown for two election timeouts that they found the cluster with
+    /// this node, while it is being founded, which needs the votes of all of them; none once it is
+    /// founded. They are not heard, or they answer, and would not vote for it: they belong to a
+    /// cluster that exists already.
     pub fn missing_founders(&self) -> impl Iterator<Item = NodeId> + '_ {
         let (own, founding) = (self.config.node_id, self.is_founding());
         let (period, now) = (self.config.election_timeout_max * 2, self.now);
-        let heard = move |id: &NodeId| *id == own || self.vote_retry.heard_within(*id, period, now);
+        let founds =
+            move |id: &NodeId| *id == own || self.vote_retry.founds_within(*id, period, now);
         let voters = self.configurations.membership().voters();
-        voters.filter(move |id| founding && !heard(id))
+        voters.filter(move |id| founding && !founds(id))
     }
 
     /// Whether this node has a vote of its own by `membership` (rule 2).

@@ -163,6 +163,7 @@
 //! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |
 //! | a leader whose process has ended is replaced at once | `Raft::leader_unreachable` in `leader_contact.rs` |
 //! | what voters promise for leases (thesis 6.4.1) | `lease.rs` |
+//! | without CheckQuorum, a leader that hears too few is replaced | `Raft::doubt_leader`, `Raft::give_up_leader` in `deaf_leader.rs` |
 //! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `Raft::learn_removal` in `pre_vote.rs` |
 //! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
@@ -199,6 +200,7 @@ mod commit_wait;
 mod compaction;
 mod config;
 mod configurations;
+mod deaf_leader;
 mod election;
 mod entries;
 mod error;

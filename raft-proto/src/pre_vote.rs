@@ -18,12 +18,12 @@
 //! added the node, which the node has, or the node has received no configuration and is silent.
 
 use crate::action::Action;
-use crate::config::{CheckQuorum, PreVoting};
+use crate::config::PreVoting;
 use crate::error::Rejection;
 use crate::message::{Campaign, Dismissal, Message, PreVote, PreVoteReply, Vote};
 use crate::raft::Raft;
 use crate::role::{Role, TransferPreVotes};
-use crate::types::{Incarnation, NodeId, Term};
+use crate::types::{Incarnation, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -48,7 +48,7 @@ impl Raft {
         self.count_pre_vote(self.config.node_id, actions);
     }
 
-    fn send_pre_votes(&mut self, campaign: Campaign, actions: &mut Vec<Action>) {
+    pub(crate) fn send_pre_votes(&mut self, campaign: Campaign, actions: &mut Vec<Action>) {
         let request = PreVote {
             term: self.hard_state.term().next(),
             last_log: self.log.last(),
@@ -69,12 +69,18 @@ impl Raft {
     fn count_pre_vote(&mut self, voter: NodeId, actions: &mut Vec<Action>) {
         let (votes, campaign) = match &mut self.role {
             Role::PreCandidate(pre_candidate) => (&mut pre_candidate.granted, Campaign::Election),
-            Role::Follower(follower) => match &mut follower.transfer {
-                Some(TransferPreVotes { number, granted }) => {
-                    (granted, Campaign::Transfer { number: *number })
+            Role::Follower(follower) => {
+                // Those are counted later.
+                if let Some(doubt) = &mut follower.doubt {
+                    doubt.granted_by(voter);
                 }
-                None => return,
-            },
+                match &mut follower.transfer {
+                    Some(TransferPreVotes { number, granted }) => {
+                        (granted, Campaign::Transfer { number: *number })
+                    }
+                    None => return,
+                }
+            }
             Role::Candidate(_) | Role::Leader(_) => return,
         };
         if !votes.contains(&voter) {
@@ -129,8 +135,14 @@ impl Raft {
     /// node that has just started may have had contact and forgotten it: a lease may rest on that
     /// (`check_quorum.rs`), so it does not vote for itself either.
     ///
-    /// Contact with a leader that commits nothing is another matter (`give_up_leader`).
-    pub(crate) fn follow_pre_vote(&mut self, request: PreVote, actions: &mut Vec<Action>) {
+    /// Contact with a leader that commits nothing is another matter (`deaf_leader.rs`).
+    pub(crate) fn follow_pre_vote(
+        &mut self,
+        from: NodeId,
+        request: PreVote,
+        actions: &mut Vec<Action>,
+    ) {
+        self.note_entries_of_others(request.last_log.index);
         let is_behind = !request
             .last_log
             .is_at_least_as_up_to_date_as(self.log.last());
@@ -142,7 +154,7 @@ impl Raft {
             return;
         }
         if self.has_leader_contact() {
-            return self.give_up_leader(actions);
+            return self.give_up_leader(from, actions);
         }
         let (now, span) = (self.now, self.config.heartbeat_interval);
         let least = self.config.election_timeout_min;
@@ -152,40 +164,6 @@ impl Raft {
         {
             self.hasten_election();
         }
-    }
-
-    /// Without CheckQuorum a leader that hears nobody leads on, and what it sends makes the logs of
-    /// those that hear it longer. A node that does not hear it, and asks, could not win; those that
-    /// could would wait for ever. So a follower that is asked, and whose leader has committed
-    /// nothing for an election timeout, begins a term. It does so without a pre-vote: each append
-    /// of that leader would make it a follower again (section 5.2), and another voter's log longer
-    /// than the one that the pre-vote names. In a later term, what that leader sends is stale for
-    /// all that hear of the term.
-    ///
-    /// A leader that only cannot reach a majority may be deposed too, once: there is no other
-    /// leader before a majority votes, and without one all ask for pre-votes first. A leader that
-    /// commits is not (thesis 9.6).
-    fn give_up_leader(&mut self, actions: &mut Vec<Action>) {
-        let follows = matches!(self.role, Role::Follower(_)) && self.leader().is_some();
-        let may_campaign = self.hard_state.term() < Term::MAX && self.may_campaign();
-        if follows && may_campaign && self.leader_commits_nothing() {
-            self.commit_wait.end();
-            self.campaign(Campaign::Election, actions);
-        }
-    }
-
-    /// Whether CheckQuorum is off, and entries have waited for their commit for an election
-    /// timeout, as far as this node has noticed: it looks when it is asked for a pre-vote. A node
-    /// without a leader asks again and again.
-    fn leader_commits_nothing(&mut self) -> bool {
-        let commit_index = self.commit_index();
-        let has_uncommitted = self.log.last().index > commit_index;
-        if self.config.check_quorum == CheckQuorum::On || !has_uncommitted {
-            self.commit_wait.end();
-            return false;
-        }
-        let since = self.commit_wait.notice(commit_index, self.now);
-        since.after(self.config.election_timeout_max) <= self.now
     }
 
     /// A voter says why this node could never win. If this node knows no later configuration, its
@@ -242,12 +220,11 @@ impl Raft {
             if self.may_teach_term(from) {
                 self.adopt_term(reply.term, actions);
             }
-        } else if is_voter
-            && reply.vote == Vote::Granted
-            && reply.asked == ours.next()
-            && self.counts_votes_of(incarnation)
-        {
-            self.count_pre_vote(from, actions);
+        } else if is_voter && reply.asked == ours.next() {
+            self.trust_leader(from);
+            if reply.vote == Vote::Granted && self.counts_votes_of(incarnation) {
+                self.count_pre_vote(from, actions);
+            }
         }
         Ok(())
     }

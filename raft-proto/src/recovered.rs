@@ -183,14 +183,6 @@ impl Recovered {
         let kept = self.log_from(&log, snapshot);
         let taken = configurations.extend(&self.entries, kept);
         taken.map_err(|_| RecoveryError::DamagedMembership)?;
-        let mut voters = configurations.membership().voters();
-        if let Some(lost) = self.impaired
-            && voters.next() == Some(config.node_id)
-            && voters.next().is_none()
-        {
-            return Err(RecoveryError::NobodyHasTheRest { lost });
-        }
-        drop(voters);
         let founders = bootstrap.get(config.node_id);
         let founders = founders.map(|_| bootstrap.founders_checksum());
         let (incarnation, identity) = match &self.identity {

@@ -3,6 +3,7 @@
 
 use crate::checksum::Checksum;
 use crate::command_limit::CommandLimit;
+use crate::deaf_leader::Doubt;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::progress::Peer;
@@ -77,6 +78,8 @@ pub(crate) struct Follower {
     pub(crate) reads: ForwardedReads,
     /// The pre-votes that it asks for because the leader wants it to take over.
     pub(crate) transfer: Option<TransferPreVotes>,
+    /// What it has noticed of a leader that commits nothing.
+    pub(crate) doubt: Option<Doubt>,
 }
 
 /// The pre-votes of a follower that is to take over from its leader. It goes on following unless a
@@ -99,6 +102,7 @@ impl Follower {
             incoming: None,
             reads: ForwardedReads::default(),
             transfer: None,
+            doubt: None,
         }
     }
 
@@ -114,6 +118,7 @@ impl Follower {
             self.leader = leader;
             self.incoming = None;
             self.transfer = None;
+            self.doubt = None;
         }
     }
 

@@ -76,11 +76,14 @@ pub struct Status {
     /// The storage that has its number, if it is another one: this node does not count then. See
     /// [`Action::Replaced`](crate::Action::Replaced).
     pub replaced_by: Option<Incarnation>,
+    /// Up to here a voter has committed, and said that this node is no member any more:
+    /// [`Raft::removed_at`]. Its own configuration may be older, and still name it.
+    pub removed_at: Option<Index>,
     /// The storages that spoke to it under a member's number and do not count:
     /// [`Raft::foreign_incarnations`].
     pub foreign_incarnations: Vec<ForeignIncarnation>,
-    /// While the cluster is being founded, the founders that it has not heard for two election
-    /// timeouts: [`Raft::missing_founders`].
+    /// While the cluster is being founded, the founders that have not taken part in that for two
+    /// election timeouts: [`Raft::missing_founders`].
     pub missing_founders: Vec<NodeId>,
     /// The last entry that its storage has acknowledged, if it has lost entries up to there and the
     /// leader has not sent them yet: until then it neither votes nor campaigns. See
@@ -340,6 +343,7 @@ impl Raft {
             safety_violations: self.peer_faults.safety_violations(),
             incarnation: self.incarnation(),
             replaced_by: self.replaced_by,
+            removed_at: self.removed_at(),
             foreign_incarnations: lists.foreign_incarnations,
             missing_founders: lists.missing_founders,
             impaired: self.impaired,

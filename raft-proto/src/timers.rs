@@ -20,6 +20,7 @@ impl Raft {
             self.expire_reads(actions);
         }
         self.check_quorum(actions);
+        self.doubt_leader(actions);
         self.retry_vote_request(actions);
         match &self.role {
             Role::Leader(_) => self.leader_tick(actions),
@@ -73,7 +74,7 @@ impl Raft {
             Role::Follower(follower)
                 if follower.election_at() >= self.wake_at || self.may_campaign() =>
             {
-                follower.election_at()
+                follower.election_at().min(self.doubt_deadline())
             }
             Role::Follower(_) => Time::NEVER,
             Role::PreCandidate(pre_candidate) => {

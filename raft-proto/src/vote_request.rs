@@ -26,6 +26,17 @@ struct Contact {
     at: Time,
     /// Whether it has answered the request.
     has_answered: bool,
+    /// When it last showed that it founds the cluster, if it ever did.
+    founding_at: Option<Time>,
+}
+
+/// What a message about an election says of the voter that sent it.
+#[derive(Clone, Copy)]
+pub(crate) struct Heard {
+    /// It answers the request.
+    pub(crate) answers: bool,
+    /// It founds the cluster: it asks for that, or would vote for it.
+    pub(crate) founds: bool,
 }
 
 impl Default for VoteRetry {
@@ -71,17 +82,20 @@ impl VoteRetry {
         self.pause = self.pause.saturating_mul(2);
     }
 
-    /// `voter` was heard, and may have answered the request.
-    pub(crate) fn heard(&mut self, voter: NodeId, at: Time, has_answered: bool) {
+    /// `voter` was heard.
+    pub(crate) fn heard(&mut self, voter: NodeId, at: Time, heard: Heard) {
+        let founding_at = heard.founds.then_some(at);
         match self.voters.iter_mut().find(|it| it.voter == voter) {
             Some(contact) => {
                 contact.at = at;
-                contact.has_answered |= has_answered;
+                contact.has_answered |= heard.answers;
+                contact.founding_at = founding_at.or(contact.founding_at);
             }
             None => self.voters.push(Contact {
                 voter,
                 at,
-                has_answered,
+                has_answered: heard.answers,
+                founding_at,
             }),
         }
     }
@@ -92,10 +106,11 @@ impl VoteRetry {
         voters.any(|it| it.voter == voter && it.has_answered)
     }
 
-    /// Whether `voter` was heard within the last `period`.
-    pub(crate) fn heard_within(&self, voter: NodeId, period: Duration, now: Time) -> bool {
+    /// Whether `voter` has shown within the last `period` that it founds the cluster.
+    pub(crate) fn founds_within(&self, voter: NodeId, period: Duration, now: Time) -> bool {
         let mut voters = self.voters.iter();
-        voters.any(|it| it.voter == voter && it.at.after(period) > now)
+        let recent = |at: Time| at.after(period) > now;
+        voters.any(|it| it.voter == voter && it.founding_at.is_some_and(recent))
     }
 
     /// The voters that get a copy: heard within `period` before the request was sent last, or

@@ -13,23 +13,45 @@
 //! has not won, the network is not what it lacks.
 
 use crate::action::Action;
-use crate::message::Message;
+use crate::message::{Lineage, Message, Vote};
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{NodeId, Time};
+use crate::vote_request::Heard;
 use alloc::vec::Vec;
+
+/// Whether a message shows that its sender founds the cluster: it asks for votes with an empty log,
+/// or it would vote. A server of a cluster that was founded grants no such vote.
+fn founds(message: &Message) -> bool {
+    let is_founding = |lineage| matches!(lineage, Lineage::Founding { .. });
+    match message {
+        Message::PreVote(request) => is_founding(request.lineage),
+        Message::RequestVote(request) => is_founding(request.lineage),
+        Message::PreVoteReply(reply) => reply.vote == Vote::Granted,
+        Message::RequestVoteReply(reply) => reply.vote == Vote::Granted,
+        Message::AppendEntries(_)
+        | Message::AppendEntriesReply(_)
+        | Message::InstallSnapshot(_)
+        | Message::InstallSnapshotReply(_)
+        | Message::TimeoutNow(_)
+        | Message::ReadIndex(_)
+        | Message::ReadIndexReply(_) => false,
+    }
+}
 
 impl Raft {
     /// `from` has sent this message about an election, which a correct peer may send.
     pub(crate) fn note_election_message(&mut self, from: NodeId, message: &Message) {
         let term = self.hard_state.term();
-        let has_answered = match (message, &self.role) {
+        let answers = match (message, &self.role) {
             (Message::PreVoteReply(reply), Role::PreCandidate(_)) => reply.asked == term.next(),
             (Message::RequestVoteReply(reply), Role::Candidate(_)) => reply.term == term,
             (_, _) => false,
         };
         if self.configurations.membership().is_voter(from) {
-            self.vote_retry.heard(from, self.now, has_answered);
+            let founds = founds(message);
+            let heard = Heard { answers, founds };
+            self.vote_retry.heard(from, self.now, heard);
         }
     }
 

@@ -261,18 +261,47 @@ fn a_late_report_of_a_loss_costs_only_a_question() {
     assert_eq!(cluster.raft(1).commit_index(), Index(3));
 }
 
+// The bug: a node that was the only voter in what is left of its log does not start. Those that were
+// added in what is lost have the rest.
 #[test]
-fn the_only_voter_is_refused_as_nobody_can_send_what_it_has_lost() {
-    let mut recovered = Recovered {
-        identity: Some(identity(1, [1])),
-        ..Recovered::default()
-    };
-    let lost = EntryId::new(5, 3);
-    recovered.hard_state.term = lost.term;
-    recovered.impaired = Some(lost);
-    let error = Raft::new(config(1, 1), recovered).unwrap_err();
-    let expected = RecoveryError::NobodyHasTheRest { lost };
-    assert_eq!(error, StartError::Recovery(expected));
+fn a_node_that_is_the_only_voter_in_what_is_left_of_its_log_is_sent_the_rest_by_later_ones() {
+    let mut cluster = Cluster::new(1);
+    cluster.elect(1);
+    cluster.propose(1, "a").unwrap();
+    for id in 2..=3 {
+        let mut joiner = config(id, 1);
+        joiner.start = Start::Join;
+        cluster.add(joiner);
+        let (request, readiness) = (RequestId(90 + id), Readiness::Forced);
+        let change = MembershipChange {
+            readiness,
+            ..MembershipChange::from(NodeChange::Set(Member::voter(NodeId(id))))
+        };
+        let id = request;
+        cluster.input(1, Input::ChangeMembership { id, change });
+        for _ in 0..3 {
+            cluster.send_heartbeats(1);
+            cluster.deliver();
+        }
+    }
+    assert_eq!(cluster.raft(1).commit_index(), Index(3));
+    lose_after(&mut cluster, 1, 1);
+    assert_eq!(cluster.raft(1).membership(), &Membership::new([NodeId(1)]));
+    assert_eq!(impaired(&cluster, 1), Some(EntryId::new(3, 1)));
+    // By itself it does nothing, however long it waits.
+    for _ in 0..20 {
+        cluster.wait(Duration::from_secs(1));
+        cluster.tick(1);
+        assert_eq!(cluster.raft(1).role(), RoleKind::Follower);
+    }
+    cluster.take_packets();
+    cluster.elect(2);
+    for _ in 0..3 {
+        cluster.send_heartbeats(2);
+        cluster.deliver();
+    }
+    assert_eq!(impaired(&cluster, 1), None);
+    assert_eq!(cluster.raft(1).membership().voters().count(), 3);
 }
 
 #[test]

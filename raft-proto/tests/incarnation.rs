@@ -578,6 +578,36 @@ fn a_change_for_another_configuration_than_the_one_in_force_is_refused() {
     assert!(ask(&mut cluster, index).is_ok());
 }
 
+/// The first storage of n1 is lost with a majority, and the survivor, which has just taken n1 in
+/// again as a learner, does not know its new storage yet: it cannot tell n1 that it is replaced.
+#[test]
+fn a_founder_made_anew_names_the_survivor_that_founds_nothing_with_it() {
+    let mut cluster = cluster(3);
+    let survivor = leader(&mut cluster);
+    let lost = others(survivor);
+    let node = NodeId(lost[0]);
+    for change in [
+        NodeChange::Remove(node),
+        NodeChange::Set(Member::learner(node)),
+    ] {
+        let change = MembershipChange::from(change);
+        let id = RequestId(9);
+        cluster.input(survivor, Input::ChangeMembership { id, change });
+        run(&mut cluster, 5 * SECOND, &[lost[0]]);
+    }
+    let named = cluster.raft(survivor).membership().get(node).cloned();
+    assert_eq!(named.map(|member| member.incarnation), Some(None));
+    for id in &lost {
+        wipe(&mut cluster, *id, founders(3));
+    }
+    cluster.restart(survivor);
+    run(&mut cluster, 30 * SECOND, &[]);
+    assert_eq!(leaders(&cluster), [] as [u64; 0]);
+    assert_eq!(cluster.raft(lost[0]).replaced_by(), None);
+    let missing: Vec<NodeId> = cluster.raft(lost[0]).missing_founders().collect();
+    assert!(missing.contains(&NodeId(survivor)), "{missing:?}");
+}
+
 /// An operator replaces the disks of two founders as documented, and forgets that for the third:
 /// the members that are left, or a backup, may hold what was acknowledged.
 #[test]
@@ -591,7 +621,8 @@ fn a_storage_that_joins_elects_nobody_to_found_the_cluster_again() {
     run(&mut cluster, 30 * SECOND, &[]);
     assert_eq!(leaders(&cluster), [] as [u64; 0]);
     let missing: Vec<NodeId> = cluster.raft(1).missing_founders().collect();
-    assert_eq!(missing, [], "they answer");
+    let refuse = [NodeId(2), NodeId(3)];
+    assert_eq!(missing, refuse, "they answer, and found nothing");
     let is_told = |action: &Action| {
         let reason = Rejection::OtherFounders;
         *action

@@ -168,9 +168,34 @@ fn removed_nodes_become_quiet_whatever_they_missed() {
         assert_eq!(cluster.raft(5).role(), RoleKind::Follower, "{case:?}");
         assert_eq!(cluster.raft(leader_of(&cluster, &stay)).term(), term);
         assert!(knows_its_removal(&cluster, 5), "{case:?}");
+        let status = cluster.raft(5).status();
+        let names_itself = status.membership.get(NodeId(5)).is_some();
+        assert_eq!(status.removed_at.is_some(), names_itself, "{case:?}");
         quiet += 1;
     }
     assert_eq!(quiet, 20);
+}
+
+#[test]
+fn the_status_says_that_a_node_is_removed_until_it_has_a_later_configuration() {
+    let case = Case {
+        was_down: true,
+        ..cases()[0]
+    };
+    let (mut cluster, stay) = remove(case);
+    assert_eq!(cluster.raft(5).removed_at(), None, "nobody has said so");
+    let now = cluster.now;
+    cluster.node(5).wake_at = now;
+    run(&mut cluster, Duration::from_secs(10), &[]);
+    let at = cluster.raft(5).status().removed_at;
+    assert!(at.is_some_and(|at| at > Index::ZERO), "{at:?}");
+    assert!(cluster.raft(5).membership().is_voter(NodeId(5)));
+    // It is added again, and learns it by the leader's log.
+    let leader = leader_of(&cluster, &stay);
+    let again = NodeChange::Set(Member::learner(NodeId(5)));
+    change(&mut cluster, leader, vec![again]);
+    run(&mut cluster, Duration::from_secs(5), &[]);
+    assert_eq!(cluster.raft(5).status().removed_at, None);
 }
 
 /// By an entry of its own log, or because a voter said so.

@@ -156,6 +156,9 @@ impl Inventory<'_> {
             (Some(member), TargetRole::Voter) if has_disks && member.incarnation.is_none() => {
                 NodeChange::Set(named(Member::voter(id)).with_incarnation(disk?))
             }
+            (Some(member), TargetRole::Staging) if has_disks && member.incarnation.is_none() => {
+                NodeChange::Set(named(Member::staging(id)).with_incarnation(disk?))
+            }
             (Some(_), TargetRole::Voter) => NodeChange::Promote(id),
             (Some(_), TargetRole::Learner) => NodeChange::Demote(id),
             (Some(_), TargetRole::NonMember) => NodeChange::Remove(id),

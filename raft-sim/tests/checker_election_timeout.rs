@@ -4,9 +4,9 @@
 
 use core::time::Duration;
 use raft_proto::{
-    Action, AppendEntries, Campaign, ClusterId, Config, Entries, EntryId, Event, Index, Input,
-    Message, NodeId, PreVoteReply, PreVoting, Raft, Recovered, RequestVote, RoleKind, Start, Term,
-    Time, TimeoutNow, Vote,
+    Action, AppendEntries, Campaign, CheckQuorum, ClusterId, Config, Entries, EntriesBuilder,
+    EntryId, EntryKind, Event, Index, Input, Lease, Message, NodeId, PreVoteReply, PreVoting, Raft,
+    Recovered, RequestVote, RoleKind, Start, Term, Time, TimeoutNow, Vote,
 };
 use raft_sim::checker::{ElectionTimeouts, Property, Violation, WaitReason};
 
@@ -31,9 +31,13 @@ impl Observed {
     }
 
     fn with(pre_vote: PreVoting) -> Observed {
+        Observed::configured(|config| config.pre_vote = pre_vote)
+    }
+
+    fn configured(change: impl FnOnce(&mut Config)) -> Observed {
         let voters = Start::voters([N1, N2, N3]);
         let mut config = Config::new(ClusterId(7), N1, voters, 1);
-        config.pre_vote = pre_vote;
+        change(&mut config);
         let raft = Raft::new(config, Recovered::default()).expect("a new node");
         let mut timeouts = ElectionTimeouts::default();
         timeouts.started(N1);
@@ -242,6 +246,62 @@ fn a_late_request_to_start_an_election_does_not_take_back_the_one_of_this_term()
     assert_eq!(n1.step(102, asks(N3, 2)), Ok(()));
     assert_eq!(n1.step(103, granted), Ok(()));
     assert_eq!(n1.raft.role(), RoleKind::Candidate);
+}
+
+/// n1 follows n2, holds an entry that is not committed, and has heard n2 until 1.9 s.
+fn with_an_entry_that_waits(check_quorum: CheckQuorum) -> Observed {
+    let mut n1 = Observed::configured(|config| {
+        config.pre_vote = PreVoting::On;
+        config.check_quorum = check_quorum;
+        config.lease = Lease::Off;
+    });
+    let mut entries = EntriesBuilder::new();
+    let kind = EntryKind::Command;
+    entries.push(EntryId::new(1, 3), kind, "a".into()).unwrap();
+    let Input::Receive { message, .. } = heartbeat(N2, 3) else {
+        panic!("a message");
+    };
+    let Message::AppendEntries(mut append) = message else {
+        panic!("an append");
+    };
+    append.entries = entries.finish();
+    let append = Input::Receive {
+        from: N2,
+        message: Message::AppendEntries(append),
+        incarnation: None,
+    };
+    assert_eq!(n1.step(0, append), Ok(()));
+    for millis in (100..=1_900).step_by(100) {
+        assert_eq!(n1.step(millis, heartbeat(N2, 3)), Ok(()));
+    }
+    n1
+}
+
+#[test]
+fn without_check_quorum_a_leader_that_commits_nothing_for_two_election_timeouts_is_no_reason() {
+    let mut n1 = with_an_entry_that_waits(CheckQuorum::Off);
+    let early = n1.start_election(1_999, RoleKind::Candidate);
+    assert!(early.is_err(), "entries waited for less");
+    assert_eq!(n1.start_election(2_000, RoleKind::Candidate), Ok(()));
+    let mut n1 = with_an_entry_that_waits(CheckQuorum::On);
+    assert!(n1.start_election(2_000, RoleKind::Candidate).is_err());
+}
+
+#[test]
+fn its_answer_to_a_pre_vote_is_a_reason() {
+    let mut n1 = with_an_entry_that_waits(CheckQuorum::Off);
+    let answer = Input::Receive {
+        from: N2,
+        message: Message::PreVoteReply(PreVoteReply {
+            term: Term(3),
+            asked: Term(4),
+            vote: Vote::Granted,
+            dismissal: None,
+        }),
+        incarnation: None,
+    };
+    assert_eq!(n1.step(1_950, answer), Ok(()));
+    assert!(n1.start_election(2_000, RoleKind::Candidate).is_err());
 }
 
 #[test]

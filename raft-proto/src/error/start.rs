@@ -186,16 +186,6 @@ pub enum RecoveryError {
     /// currentTerm is beyond [`Term::MAX`].
     #[error("currentTerm is {0}, beyond the greatest term")]
     TermOutOfRange(Term),
-    /// The storage has lost entries, and this node is the only voter: nobody can send them. Put a
-    /// backup of the folder in its place; or, if what is lost may be lost, found a new cluster with
-    /// what the service has.
-    #[error(
-        "the storage has lost entries up to {lost}, and this node is the only voter: no other node          can send them. Put a backup of its folder in place"
-    )]
-    NobodyHasTheRest {
-        /// The last entry that was acknowledged.
-        lost: EntryId,
-    },
     /// The service claims to have applied entries that this node never stored.
     #[error("the service has applied up to {applied}, but the storage ends at {last}")]
     AppliedBeyondLog {

@@ -59,6 +59,7 @@ impl Raft {
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         //    prevLogTerm."
         let Comparison::Contained { new_from } = comparison else {
+            self.note_entries_of_others(request.prev_log.index);
             let outcome = self.rejection_of(request.prev_log);
             self.reply_to_append(from, outcome, round, actions);
             return Ok(());

@@ -74,7 +74,7 @@ impl Raft {
             Message::PreVote(request) => {
                 self.note_election_message(from, message);
                 self.pre_vote(from, incarnation, request, actions);
-                self.follow_pre_vote(request, actions);
+                self.follow_pre_vote(from, request, actions);
                 Ok(())
             }
             Message::PreVoteReply(reply) => {

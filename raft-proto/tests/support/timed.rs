@@ -123,6 +123,11 @@ impl TimedCluster {
         self.cut.insert((NodeId(other), NodeId(one)));
     }
 
+    /// Messages from `from` to `to` are lost from now on. Those in the other direction are not.
+    pub fn cut_one_way(&mut self, from: u64, to: u64) {
+        self.cut.insert((NodeId(from), NodeId(to)));
+    }
+
     pub fn heal(&mut self, one: u64, other: u64) {
         self.cut.remove(&(NodeId(one), NodeId(other)));
         self.cut.remove(&(NodeId(other), NodeId(one)));

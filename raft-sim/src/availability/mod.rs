@@ -55,8 +55,8 @@
 //! * Without Pre-Vote, a node that is cut off raises its term without end. Terms are not quiet, and
 //!   each contact costs the cluster its leader (thesis 4.2.3, 9.6). Partitions are judged with
 //!   Pre-Vote only.
-//! * Without CheckQuorum, Figure 2's leader that nobody answers leads for ever while every voter
-//!   hears it: no election timer runs out (thesis 6.2).
+//! * Without CheckQuorum and without Pre-Vote, Figure 2's leader that nobody answers leads for ever
+//!   while every voter hears it: no election timer runs out (thesis 6.2).
 //! * An entry that no majority takes is not committed. It comes into the log while limits differ
 //!   between servers: those that took it were the majority then, or the leader had not heard the
 //!   others yet. So before the phase, all servers are started with the greatest limits of any; the
@@ -76,7 +76,7 @@
 //! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover. Each further handover to the same voter doubles it, so all servers forget theirs first: they are started anew. Not if it needs a snapshot and the leader keeps no log for the transfer: it may never catch up |
 //! | [`Transfers`](Condition::Transfers) | at most one voter's disk stalls: each transfer without a target succeeds (thesis 3.10) |
 //! | [`CatchUp`](Condition::CatchUp) | a member needs a snapshot while commands and snapshots go on: it gets at most [`MOST_SNAPSHOTS`] of them, and has what the leader's log held when the transfer began within four times what one transfer takes, and four T |
-//! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody: claims 1 and 2, with Pre-Vote. Without CheckQuorum only if one voter does not hear the leader either, as that voter asks for pre-votes |
+//! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody, or, without CheckQuorum, one voter that makes no majority: claims 1 and 2, with Pre-Vote. Without CheckQuorum a voter that hears it notices after two T that nothing is committed, asks twice whether the leader hears it, and campaigns at most two T later |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound. There are later ones if the leader commits: a majority does not need the first |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
 //! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |

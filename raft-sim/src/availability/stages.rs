@@ -331,8 +331,8 @@ impl Phase<'_> {
         Ok(())
     }
 
-    /// The leader is heard by all, and hears nobody. Without CheckQuorum one voter does not hear it
-    /// either: Figure 2's leader that all voters hear leads for ever.
+    /// The leader is heard, and hears nobody. Without CheckQuorum it may hear one voter, with which it
+    /// has no majority, and one voter may not hear it: neither is what the others rely on.
     pub(super) fn deaf_leader(&mut self) -> Result<(), Failure> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
@@ -342,16 +342,23 @@ impl Phase<'_> {
         }
         let now = self.now();
         self.watch.leader_crashes(now);
+        let checks_quorum = self.world.settings().core.check_quorum;
+        let voters = self.by_priority(leader);
+        let others = voters.iter().map(|(_, id)| self.place(*id));
+        let others: Vec<usize> = others.filter(|place| *place != leader).collect();
+        let one = self.random.choose(&others).copied();
+        let is_heard = !checks_quorum && others.len() >= 3 && self.random.chance(300);
         for other in 0..self.world.machines().len() {
-            self.world.cut_link(other, leader);
-        }
-        if !self.world.settings().core.check_quorum {
-            let voters = self.by_priority(leader);
-            let others = voters.iter().map(|(_, id)| self.place(*id));
-            let others: Vec<usize> = others.filter(|place| *place != leader).collect();
-            if let Some(other) = self.random.choose(&others).copied() {
-                self.world.cut_link(leader, other);
+            if !(is_heard && one == Some(other)) {
+                self.world.cut_link(other, leader);
             }
+        }
+        if let Some(one) = one
+            && !checks_quorum
+            && !is_heard
+            && self.random.chance(500)
+        {
+            self.world.cut_link(leader, one);
         }
         self.run_for(self.timeouts(20))
     }

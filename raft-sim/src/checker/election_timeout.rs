@@ -16,9 +16,10 @@
 //! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are
 //! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
 //! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
-//! may hear nobody, and lead on. A leader that the transport cannot reach may be gone: it is no
-//! reason to wait, until it is heard again. A node that restarts has forgotten both reasons, and so does this
-//! checker.
+//! may hear nobody, and lead on. Nor are they once entries have waited for two election timeouts, at
+//! this node, its leader, or one that asked it, and the leader has not answered what the node has
+//! asked since. A leader that the transport cannot reach may be gone: it is no reason to wait either,
+//! until it is heard again. A node that restarts has forgotten both reasons, and so does this checker.
 //!
 //! Cost: a few comparisons a step.
 
@@ -27,7 +28,8 @@ use super::observation::vote_of;
 use super::violation::Violation;
 use super::wait_reason::WaitReason;
 use raft_proto::{
-    Action, CheckQuorum, Event, HardState, Input, Message, NodeId, Raft, RoleKind, Term, Time,
+    Action, CheckQuorum, Event, HardState, Index, Input, Message, NodeId, Raft, RoleKind, Term,
+    Time,
 };
 use std::time::Duration;
 
@@ -65,6 +67,22 @@ struct Node {
     campaign_in: Option<Term>,
     /// When another node last asked it for a pre-vote.
     pre_vote_at: Option<Time>,
+    /// The index that the sender shows to have, which asks for a pre-vote in the present step, or
+    /// leads.
+    shown: Index,
+    /// Entries wait, and its leader commits none.
+    waits: Option<Waits>,
+}
+
+/// Entries that wait to be committed, as far as a node knows.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// They come after this commitIndex.
+    after: Index,
+    /// Since when, or when its leader last answered a pre-vote.
+    since: Time,
+    /// The greatest index that another node has shown since to have in its log.
+    seen: Index,
 }
 
 impl Node {
@@ -111,6 +129,8 @@ impl ElectionTimeouts {
             transfer_in: None,
             campaign_in: None,
             pre_vote_at: None,
+            shown: Index::ZERO,
+            waits: None,
         });
     }
 
@@ -146,6 +166,25 @@ impl ElectionTimeouts {
         if node.last_event == LastEvent::PreVote {
             node.pre_vote_at = Some(node.now);
         }
+        if let Input::Receive { from, message, .. } = &event.input
+            && let Message::PreVoteReply(reply) = message
+            && reply.asked == Term(raft.term().0.saturating_add(1))
+            && raft.leader() == Some(*from)
+            && let Some(waits) = &mut node.waits
+        {
+            waits.since = node.now;
+        }
+        node.shown = match &event.input {
+            Input::Receive {
+                message: Message::PreVote(request),
+                ..
+            } => request.last_log.index,
+            Input::Receive {
+                message: Message::AppendEntries(request),
+                ..
+            } => request.prev_log.index,
+            _ => Index::ZERO,
+        };
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -159,10 +198,11 @@ impl ElectionTimeouts {
             return Ok(());
         };
         let config = raft.config();
+        let timeout = config.election_timeout_max;
         let is_excused = config.check_quorum == CheckQuorum::Off
             && matches!(node.reset, Some(reset) if matches!(reset.reason, WaitReason::Heard(_)))
-            && (node.pre_vote_at)
-                .is_some_and(|at| at.after(config.election_timeout_max) >= node.now);
+            && ((node.pre_vote_at).is_some_and(|at| at.after(timeout) >= node.now)
+                || (node.waits).is_some_and(|waits| waits.since.after(timeout * 2) <= node.now));
         if !node.is_asked() && !is_excused {
             for action in actions {
                 if let Action::RoleChanged { role, term } = action {
@@ -171,6 +211,7 @@ impl ElectionTimeouts {
                 }
             }
         }
+        self.look_at_commits(raft);
         let after = vote_of(raft);
         if let Some(candidate) = after.voted_for
             && candidate != id
@@ -184,6 +225,24 @@ impl ElectionTimeouts {
             self.reset(id, WaitReason::Heard(contact.leader), node.now);
         }
         Ok(())
+    }
+
+    /// Notes since when entries wait at this node.
+    fn look_at_commits(&mut self, raft: &Raft) {
+        let Some(node) = self.node(raft.id()) else {
+            return;
+        };
+        let commit_index = raft.commit_index();
+        let known = node.waits.filter(|waits| waits.after == commit_index);
+        let waits = Waits {
+            seen: known
+                .map_or(Index::ZERO, |waits| waits.seen)
+                .max(node.shown),
+            after: commit_index,
+            since: known.map_or(node.now, |waits| waits.since),
+        };
+        let last = raft.last_log().index.max(waits.seen);
+        node.waits = (last > commit_index).then_some(waits);
     }
 
     /// At `at` a node resets its election timer.

@@ -42,6 +42,9 @@ pub struct Disk {
     /// is left to its receiver. The next process finds it whole.
     decayed: Option<SnapshotId>,
     damage: Damage,
+    /// Whether a configuration was ever written here that a release of level 0 does not read. It
+    /// may be overwritten since, but not yet on the disk, or in the memory of the node only.
+    pub level_was_raised: bool,
 }
 
 /// Of a thousand reads of entries, and reads and writes of chunks of snapshots, how many fail.

@@ -155,6 +155,13 @@ impl Machine {
         }
     }
 
+    pub(crate) fn disk_mut(&mut self) -> &mut Disk {
+        match &mut self.state {
+            State::Running(process) => process.disk_mut(),
+            State::Down(disk) => disk,
+        }
+    }
+
     /// The configuration that the node knows, or knew when its process ended.
     pub fn membership(&self) -> &Membership {
         match &self.state {
@@ -482,10 +489,7 @@ impl Machine {
 
     /// The bytes of all snapshots on the disk decay.
     pub fn decay_snapshots(&mut self) {
-        match &mut self.state {
-            State::Running(process) => process.disk_mut().decay_snapshots(),
-            State::Down(disk) => disk.decay_snapshots(),
-        }
+        self.disk_mut().decay_snapshots();
     }
 
     /// The node has another config from its next start on.

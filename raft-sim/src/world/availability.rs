@@ -252,9 +252,10 @@ impl World {
         self.start(place);
     }
 
-    /// Whether every configuration that may be in force has a majority without these machines.
+    /// Whether every configuration that may be in force, or come into force by a promotion, has a
+    /// majority without these machines.
     pub fn has_majority_without(&self, without: &[bool]) -> bool {
-        self.can_do_without(without)
+        self.can_do_without(without) && self.can_promote_without(without)
     }
 
     /// Whether the node in this place leads, has committed an entry of its term, and reaches a

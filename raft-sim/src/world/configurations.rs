@@ -3,7 +3,7 @@
 
 use super::World;
 use crate::checker::quorum::has_quorum;
-use raft_proto::{EntryId, Index, Membership, NodeId, Start};
+use raft_proto::{EntryId, Index, MemberRole, Membership, NodeId, Start};
 
 /// Configurations that no node need have at this moment, and that count all the same.
 #[derive(Debug)]
@@ -51,6 +51,17 @@ impl Configurations {
             self.pending.retain(|(later, _)| *later > index);
         }
     }
+}
+
+/// The configuration in which the staging members for which `is_promoted` holds are voters.
+fn promoted(members: &Membership, is_promoted: impl Fn(NodeId) -> bool) -> Membership {
+    let members = members.members().iter().cloned().map(|mut member| {
+        if member.role == MemberRole::Staging && is_promoted(member.id) {
+            member.role = MemberRole::Voter;
+        }
+        member
+    });
+    Membership::of(members)
 }
 
 impl World {
@@ -114,13 +125,13 @@ impl World {
         !self.settings.core.incarnations || self.configurations.committed.history().is_some()
     }
 
-    /// Whether every configuration that may be in force has a majority without this machine.
+    /// Whether every configuration that may be in force, or come into force by a promotion, has a
+    /// majority without this machine.
     pub(super) fn can_lose(&self, place: usize) -> bool {
         let id = self.machines[place].id();
         let has_quorum_without = |members: &Membership| {
-            has_quorum(members, |other| {
-                other != id && self.is_sound(members, other)
-            })
+            let counts = |other| other != id && self.is_sound(members, other);
+            has_quorum(&promoted(members, |other| other == id), counts)
         };
         self.is_founded() && self.all_configurations().all(has_quorum_without)
     }
@@ -177,6 +188,20 @@ impl World {
         let founders = &self.configurations.committed;
         let is_possible = self.is_founded() || founders.voters().all(stays);
         is_possible && self.all_configurations().all(has_quorum_of_others)
+    }
+
+    /// Whether every configuration that may be in force has a majority of nodes that are not gone,
+    /// also if the members that are gone and wait for their promotion become voters. A leader
+    /// promotes a staging member by what it last heard of it (thesis 4.2.1): it cannot know that the
+    /// member went right after that. The configuration counts from when it is in the log, and if it
+    /// has no majority, nobody can take it back. To promote members that are not gone adds a vote
+    /// that is there for each that is needed.
+    pub(super) fn can_promote_without(&self, gone: &[bool]) -> bool {
+        let stays = |id: NodeId| !gone[self.place(id)];
+        self.all_configurations().all(|members| {
+            let counts = |id| stays(id) && self.is_sound(members, id);
+            has_quorum(&promoted(members, |id| !stays(id)), counts)
+        })
     }
 
     /// Whether a majority of `members` can be built on this node: its disk is there, and it knows

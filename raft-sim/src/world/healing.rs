@@ -47,7 +47,7 @@ impl World {
         }
         for place in order {
             gone[place] = self.random.chance(800);
-            gone[place] &= self.can_do_without(&gone);
+            gone[place] &= self.can_do_without(&gone) && self.can_promote_without(&gone);
         }
         let gone: Vec<usize> = (0..gone.len()).filter(|place| gone[*place]).collect();
         if !gone.is_empty() {
@@ -110,6 +110,11 @@ impl World {
 
     /// A node that does not say that disks are lost, neither by itself nor by its leader or the
     /// candidate that it votes for, although no majority is left.
+    ///
+    /// A node learns of other disks from answers to its requests for votes, and so only a node that
+    /// campaigns owes to know. A node that was told that it is removed is no voter, whatever its own
+    /// configuration says. One whose disk has lost entries does not campaign either: it is one of
+    /// the disks that are lost, as long as nobody leads, and says that of itself.
     fn silent_node(&self) -> Option<NodeId> {
         let has_majority =
             |raft: &Raft| has_quorum(raft.membership(), |id| self.is_sound(raft.membership(), id));
@@ -117,6 +122,7 @@ impl World {
             let knows_nobody = raft.membership().is_empty();
             !raft.foreign_incarnations().is_empty()
                 || raft.replaced_by().is_some()
+                || raft.is_impaired()
                 || raft.missing_founders().next().is_some()
                 || self.judge.is_refused_founder(raft.id())
                 || knows_nobody
@@ -129,7 +135,7 @@ impl World {
             other.is_some_and(|other| says(other) || has_majority(other))
         };
         let is_silent = |raft: &&Raft| {
-            let counts = raft.membership().is_voter(raft.id());
+            let counts = raft.membership().is_voter(raft.id()) && raft.removed_at().is_none();
             counts && !says(raft) && !by_another(raft) && !has_majority(raft)
         };
         let mut rafts = self.machines.iter().filter_map(Machine::raft);

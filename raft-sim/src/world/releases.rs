@@ -15,7 +15,7 @@ use raft_proto::{Action, Commands, Fault, Level, Message, NodeId};
 
 impl World {
     /// The process in this place is about to start. The operator upgrades or downgrades it, or not;
-    /// never below what its own disk, or any other member's configuration, needs already.
+    /// never below what its own disk may hold, or any other member's configuration needs already.
     pub(super) fn choose_release(&mut self, place: usize) {
         let releases = &self.settings.releases;
         let machine = &self.machines[place];
@@ -26,6 +26,9 @@ impl World {
         let before = machine.config().level;
         let used = self.machines.iter().map(|it| it.own_membership().level());
         let is_raised = used.into_iter().any(|level| level != Level::ZERO);
+        // What a process finds that was killed, or lost power in the middle of its writes, may be
+        // neither what the node had in memory nor what was durable then.
+        let is_raised = is_raised || machine.disk().level_was_raised;
         let after = match before.service {
             _ if is_raised => Releases::NEWER,
             before if changes => Releases::NEWER - before,
@@ -55,6 +58,7 @@ impl World {
             && membership.level() != Level::ZERO
         {
             self.recorder.coverage.hit(CoverageMark::LevelRaised);
+            self.machines[place].disk_mut().level_was_raised = true;
         }
         if let Action::Faulted {
             reason: Fault::LevelTooLow { .. },

@@ -105,8 +105,9 @@ impl DiskStatus {
             .collect();
         (!missing.is_empty()).then(|| {
             format!(
-                "the cluster is not founded yet: no word from {}. Founding needs all founders once: \
-                 start them, and make sure that the servers reach each other",
+                "the cluster is not founded yet: no word from {}, or only refusals. Founding needs all \
+                 founders once: start them, and make sure that the servers reach each other. One that \
+                 refuses is part of a cluster already: its own status says more",
                 numbers(&missing)
             )
         })
