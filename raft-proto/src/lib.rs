@@ -161,7 +161,7 @@
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
 //! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |
-//! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `Raft::learn_removal` in `pre_vote.rs` |
+//! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `dismissal.rs` |
 //! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
 //! | leases (thesis 6.4.1): how long, from when, what ends one | `Config::lease_length` in `config.rs`, `LeaderReads::has_lease` in `reads.rs`; read under one in `Raft::read_under_lease`; a voter keeps to it by leader stickiness |
@@ -197,6 +197,7 @@ mod commit_wait;
 mod compaction;
 mod config;
 mod configurations;
+mod dismissal;
 mod election;
 mod entries;
 mod error;

@@ -268,6 +268,7 @@ impl World {
                     2 => Some(Dismissal::OtherFounders),
                     _ => None,
                 },
+                lineage: any_lineage(u)?,
             }),
             7 => Message::TimeoutNow(TimeoutNow {
                 term,

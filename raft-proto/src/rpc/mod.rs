@@ -30,11 +30,13 @@ impl Raft {
                     self.note_election_message(from, &message);
                     self.dispatch(from, incarnation, message, actions)
                 }
-                Audience::Denied => Ok(()),
+                Audience::Denied => self.learn_from_another_disk(from, &message, actions),
             },
             Err(reason) => {
                 if reason == Rejection::OtherFounders {
                     self.answer_dismissed(from, incarnation, &message, actions);
+                } else if matches!(reason, Rejection::OtherHistory { .. }) {
+                    self.name_history(from, &message, actions);
                 }
                 Err(reason)
             }

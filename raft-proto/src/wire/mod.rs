@@ -31,7 +31,7 @@
 //! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number, stored |
 //! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome, stored |
 //!
-//! A lineage is written with kinds 0, 2 and 6 only, and not if it is unknown: a node without an
+//! A lineage is written with kinds 0, 2, 6 and 7 only, and not if it is unknown: a node without an
 //! incarnation pays nothing for those of others.
 //!
 //! An entry id is its index, then its term. A run is a sequence of entries of one term and one
