@@ -44,6 +44,27 @@ use crate::types::{Incarnation, Index, NodeId, Term};
 use alloc::vec::Vec;
 
 impl Raft {
+    /// As of which committed index this node is no member, if it knows that: a member has said so,
+    /// or its own log does. It ends once this node has received a later configuration that names it.
+    /// Of a member's word, see [`Action::Removed`].
+    pub fn removed_at(&self) -> Option<Index> {
+        let latest = self.configurations.latest();
+        if self.replaced_by.is_some() {
+            return None; // Its number is a member.
+        }
+        if self.was_told_at_least(latest.index) {
+            return Some(self.removed_at);
+        }
+        let is_committed = latest.index <= self.commit_index() && !latest.membership.is_empty();
+        let is_gone = is_committed && latest.membership.get(self.config.node_id).is_none();
+        is_gone.then_some(latest.index)
+    }
+
+    /// Whether this node was told that it is no member, and knows no later configuration.
+    pub(crate) fn was_told_at_least(&self, latest: Index) -> bool {
+        self.removed_at >= latest && self.removed_at > Index::ZERO
+    }
+
     /// A node that asks for votes and could never win is told why, whichever way it asks. So is one
     /// that follows this leader: it would take itself for a member as long as the leader lives.
     pub(crate) fn answer_dismissed(

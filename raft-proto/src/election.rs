@@ -6,7 +6,7 @@ use crate::message::{Campaign, Message, RequestVote, Vote};
 use crate::outbox::Withheld;
 use crate::raft::Raft;
 use crate::role::{Ballot, Role};
-use crate::types::{Index, NodeId, Term};
+use crate::types::{NodeId, Term};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -60,7 +60,7 @@ impl Raft {
         if self.is_impaired() {
             return false;
         }
-        if self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO {
+        if self.was_told_at_least(self.configurations.latest().index) {
             return false;
         }
         let mut since = self.configurations.since(self.commit_index.get());

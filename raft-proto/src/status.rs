@@ -76,6 +76,8 @@ pub struct Status {
     /// The storage that has its number, if it is another one: this node does not count then. See
     /// [`Action::Replaced`](crate::Action::Replaced).
     pub replaced_by: Option<Incarnation>,
+    /// As of which committed index it is no member, if it knows that: [`Raft::removed_at`].
+    pub removed_at: Option<Index>,
     /// The storages that spoke to it under a member's number and do not count:
     /// [`Raft::foreign_incarnations`].
     pub foreign_incarnations: Vec<ForeignIncarnation>,
@@ -340,6 +342,7 @@ impl Raft {
             safety_violations: self.peer_faults.safety_violations(),
             incarnation: self.incarnation(),
             replaced_by: self.replaced_by,
+            removed_at: self.removed_at(),
             foreign_incarnations: lists.foreign_incarnations,
             missing_founders: lists.missing_founders,
             impaired: self.impaired,

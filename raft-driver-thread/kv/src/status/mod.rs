@@ -19,7 +19,7 @@ pub struct NodeStatus {
     /// The release that it runs.
     pub release: String,
     /// `leader`, `follower`, `candidate`, `pre-candidate`, or `learner`; `replaced` if another disk
-    /// has its number.
+    /// has its number, and `removed` if it knows that it is no member any more.
     pub role: String,
     /// currentTerm.
     pub term: u64,
