@@ -345,7 +345,8 @@ impl Raft {
     }
 
     /// Another configuration is in force, or this node starts with it: what it names is not foreign
-    /// any more, and it may name another storage than this node's.
+    /// any more, and it may name another storage than this node's. Where it names another one than
+    /// before, the member's storage was replaced: what spoke before is over, or speaks again.
     pub(crate) fn compare_incarnations(&mut self, actions: &mut Vec<Action>) {
         let latest = self.configurations.latest();
         let membership = &latest.membership;
@@ -359,12 +360,6 @@ impl Raft {
         }
         self.replaced_by = other;
         self.foreign
-            .retain_mut(|it| match membership.named_otherwise(it.node, it.spoken) {
-                Some(named) => {
-                    it.named = named;
-                    true
-                }
-                None => false,
-            });
+            .retain(|it| membership.named_otherwise(it.node, it.spoken) == Some(it.named));
     }
 }

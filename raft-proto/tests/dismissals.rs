@@ -311,3 +311,36 @@ fn a_node_of_an_abandoned_history_is_told_the_one_that_goes_on() {
     assert!(!actions.iter().any(is_removed));
     assert_eq!(cluster.raft(AWAY).term(), term);
 }
+
+/// A disk spoke under a member's number, and the operator put a third one in its place.
+#[test]
+fn what_a_disk_said_is_over_once_another_one_is_named_for_its_number() {
+    let mut cluster = founded();
+    let by = leader(&mut cluster, &[AWAY]);
+    let lost = 1 + by % 3;
+    let speaks = |cluster: &mut Cluster| {
+        let term = cluster.raft(by).term();
+        let message = Message::PreVote(PreVote {
+            term: term.next(),
+            last_log: EntryId::ZERO,
+            campaign: Campaign::Election,
+            lineage: Lineage::Unknown,
+        });
+        let input = Input::Receive {
+            from: NodeId(lost),
+            incarnation: Some(Incarnation(0x40)),
+            message,
+        };
+        cluster.input(by, input);
+        let found = cluster.raft(by).foreign_incarnations();
+        found
+            .iter()
+            .map(|it| (it.node, it.named))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(speaks(&mut cluster), [(NodeId(lost), first(lost))]);
+    replace(&mut cluster, lost);
+    assert_eq!(cluster.raft(by).foreign_incarnations(), []);
+    // Unless it speaks again.
+    assert_eq!(speaks(&mut cluster), [(NodeId(lost), anew(lost))]);
+}

@@ -376,6 +376,9 @@ fn a_lost_disk_is_replaced_by_one_command() {
         is_voter(seen, lost) && incarnation(seen, lost) == second
     });
     assert_eq!(get(&mut new.client(), "a").as_deref(), Some("1"));
+    // What was wrong is over.
+    let shown = cluster.shown(leader);
+    assert!(!shown.contains("warning"), "{shown}");
     // Its vote counts: the others are one of three.
     cluster.kill(other);
     cluster.set(leader, "b", "2");
