@@ -181,11 +181,14 @@ pub enum RecoveryError {
     /// currentTerm is beyond [`Term::MAX`].
     #[error("currentTerm is {0}, beyond the greatest term")]
     TermOutOfRange(Term),
-    /// The storage has lost entries, and this node is the only voter: nobody can send them. Put a
-    /// backup of the folder in its place; or, if what is lost may be lost, found a new cluster with
-    /// what the service has.
+    /// The storage has lost entries, and this node is the only voter by what is left of its log. If
+    /// that is so, nobody can send them. Put a backup of the folder in its place; or, if what is lost
+    /// may be lost, found a new cluster with what the service has. If other voters were added since,
+    /// replace the storage.
     #[error(
-        "the storage has lost entries up to {lost}, and this node is the only voter: no other node          can send them. Put a backup of its folder in place"
+        "the storage has lost entries up to {lost}, and by what is left this node is the only voter: \
+         no other node can send them. Put a backup of its folder in place; if the cluster has other \
+         voters, replace the storage"
     )]
     NobodyHasTheRest {
         /// The last entry that was acknowledged.

@@ -108,6 +108,13 @@ impl World {
         term.map(|term| EntryId { index, term })
     }
 
+    /// Whether there was a configuration in which this machine's node was the only voter.
+    pub(super) fn was_only_voter(&self, place: usize) -> bool {
+        let id = self.machines[place].id();
+        let mut history = self.configurations.history.iter();
+        history.any(|members| members.voters().eq([id]))
+    }
+
     /// Whether the cluster needs no more than majorities: one whose disks have incarnations is
     /// founded by all its founders.
     fn is_founded(&self) -> bool {

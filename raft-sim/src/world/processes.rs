@@ -104,9 +104,12 @@ impl World {
     }
 
     /// Records of the log decay, and the process ends. The storage starts without what follows them,
-    /// if a majority stays that has lost nothing.
+    /// if a majority stays that has lost nothing. A node that may be left with a configuration in
+    /// which it is the only voter would not start (`NobodyHasTheRest`): its log would not tell it of
+    /// the others.
     pub(super) fn damage(&mut self, place: usize, kept: u32, time: Duration) {
-        if self.machines[place].faults.is_rotten || !self.can_lose(place) {
+        let is_left_alone = self.was_only_voter(place);
+        if self.machines[place].faults.is_rotten || !self.can_lose(place) || is_left_alone {
             return;
         }
         self.crash(place);
