@@ -18,6 +18,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use support::certificates::{certificates, tls};
 use support::ports::free_address;
 use support::{Journal, TIMEOUT, wait_for};
 
@@ -319,32 +320,6 @@ fn a_peer_that_reads_nothing_does_not_delay_its_sender() {
     }
     one.transport.flush();
     one.stop();
-}
-
-/// Certificates of one authority, for these nodes.
-fn certificates(folder: &Path, nodes: &[u64]) {
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = authority.self_signed(&key).unwrap();
-    fs::write(folder.join("authority.pem"), certificate.pem()).unwrap();
-    let issuer = rcgen::Issuer::new(authority, key);
-    for node in nodes {
-        let names = vec![format!("node-{node}.raft")];
-        let params = rcgen::CertificateParams::new(names).unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &issuer).unwrap();
-        fs::write(folder.join(format!("{node}.pem")), certificate.pem()).unwrap();
-        fs::write(folder.join(format!("{node}.key")), key.serialize_pem()).unwrap();
-    }
-}
-
-fn tls(folder: &Path, node: u64) -> TcpOptions {
-    TcpOptions::new(Security::Tls(TlsOptions {
-        authority: folder.join("authority.pem"),
-        certificate: folder.join(format!("{node}.pem")),
-        key: folder.join(format!("{node}.key")),
-    }))
 }
 
 #[test]

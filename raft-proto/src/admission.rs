@@ -50,7 +50,10 @@ impl Raft {
                 admit_last_log(message.last_log, message.term)?;
                 self.admit_lineage(message.lineage)
             }
-            Message::PreVoteReply(message) => admit_pre_vote_reply(message),
+            Message::PreVoteReply(message) => {
+                admit_pre_vote_reply(message)?;
+                self.admit_lineage(message.lineage)
+            }
             Message::TimeoutNow(message) => admit_transfer(message.transfer),
             Message::ReadIndex(message) => admit_index(message.stored),
             Message::ReadIndexReply(message) => admit_read_reply(message),

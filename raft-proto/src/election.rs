@@ -6,7 +6,7 @@ use crate::message::{Campaign, Message, RequestVote, Vote};
 use crate::outbox::Withheld;
 use crate::raft::Raft;
 use crate::role::{Ballot, Role};
-use crate::types::{Index, NodeId, Term};
+use crate::types::{NodeId, Term};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -56,32 +56,17 @@ impl Raft {
     /// be committed. "A server that is not part of its own latest configuration should still start
     /// new elections, as it might still be needed until the C_new entry is committed" (thesis
     /// 4.2.2): it may be the only one that holds that entry. A node that was told that it is no
-    /// member by what *is* committed may not (`pre_vote.rs`), nor may one whose storage has lost
+    /// member by what *is* committed may not (`dismissal.rs`), nor may one whose storage has lost
     /// entries (`impairment.rs`).
     pub(crate) fn may_campaign(&self) -> bool {
         if self.is_impaired() {
             return false;
         }
-        if self.is_dismissed() {
+        if self.was_told_at_least(self.configurations.latest().index) {
             return false;
         }
         let mut since = self.configurations.since(self.commit_index.get());
         self.votes_in(self.configurations.membership()) || since.any(|one| self.votes_in(one))
-    }
-
-    /// Whether a voter has said that this node is no member, by what is committed, and this node
-    /// has no later configuration.
-    fn is_dismissed(&self) -> bool {
-        self.removed_at >= self.configurations.latest().index && self.removed_at > Index::ZERO
-    }
-
-    /// Up to which index a voter has committed that told this node that it is no member any more;
-    /// `None` if no voter did, or this node has a later configuration. Its own configuration may
-    /// still name it. It campaigns no more: see [`Action::Removed`]. A storage that another one
-    /// replaces has [`Raft::replaced_by`] instead.
-    pub fn removed_at(&self) -> Option<Index> {
-        let is_removed = self.is_dismissed() && self.replaced_by.is_none();
-        is_removed.then_some(self.removed_at)
     }
 
     /// "Start election: increment currentTerm, vote for self, reset election timer, send

@@ -31,20 +31,30 @@
 //!
 //! What a dismissed node can do is listen. It learns from the answers to its requests and
 //! acknowledgements, or from the configurations that a leader sends it, that its number belongs to
-//! another disk, and asks no more.
+//! another disk, and asks no more (`dismissal.rs`, which also says whom it believes).
 //!
-//! Without [`Config::incarnation`](crate::Config::incarnation) none of this is in force. A cluster
-//! that turns it on later names its members one by one, as a leader hears them, and has no history.
+//! Without [`Config::incarnation`](crate::Config::incarnation) none of this is in force.
+//!
+//! # A cluster that was founded without
+//!
+//! A storage has an incarnation from its first write on, or never. One that was used without is
+//! refused with one ([`StorageWithoutIncarnation`](crate::StartError::StorageWithoutIncarnation)): a
+//! name that is given later would vouch for votes and entries that another storage may have
+//! acknowledged under the same number. So a restart with the option turned on does not start, and
+//! does no harm. The way is to replace the storages one by one, as lost ones are: an empty one with
+//! an incarnation under the same number, added by its incarnation as a learner, and then promoted.
+//! By rule 3 each step is safe as if the storage were a new server. From then on rule 1 holds for
+//! that member. Such a cluster has no history: rule 5 never holds in it.
 
 use crate::action::Action;
 use crate::checksum::Checksum;
 use crate::error::Rejection;
 use crate::membership::{Member, Membership};
-use crate::message::{Dismissal, Lineage, Message, PreVoteReply, Vote};
+use crate::message::{Lineage, Message};
 use crate::quorum;
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{EntryId, HistoryId, Incarnation, Index, NodeId, Term};
+use crate::types::{EntryId, HistoryId, Incarnation, Index, NodeId};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -81,7 +91,11 @@ pub(crate) enum Audience {
 
 impl Membership {
     /// The member `node`, if the configuration names another storage for it than `spoken`.
-    fn named_otherwise(&self, node: NodeId, spoken: Option<Incarnation>) -> Option<Incarnation> {
+    pub(crate) fn named_otherwise(
+        &self,
+        node: NodeId,
+        spoken: Option<Incarnation>,
+    ) -> Option<Incarnation> {
         let named = self.get(node)?.incarnation?;
         (Some(named) != spoken).then_some(named)
     }
@@ -330,7 +344,8 @@ impl Raft {
     }
 
     /// Another configuration is in force, or this node starts with it: what it names is not foreign
-    /// any more, and it may name another storage than this node's.
+    /// any more, and it may name another storage than this node's. Where it names another one than
+    /// before, the member's storage was replaced: what spoke before is over, or speaks again.
     pub(crate) fn compare_incarnations(&mut self, actions: &mut Vec<Action>) {
         let latest = self.configurations.latest();
         let membership = &latest.membership;
@@ -344,89 +359,6 @@ impl Raft {
         }
         self.replaced_by = other;
         self.foreign
-            .retain_mut(|it| match membership.named_otherwise(it.node, it.spoken) {
-                Some(named) => {
-                    it.named = named;
-                    true
-                }
-                None => false,
-            });
-    }
-
-    /// A node that asks for votes and could never win is told why, whichever way it asks. So is one
-    /// that follows this leader: it would take itself for a member as long as the leader lives.
-    #[cold]
-    pub(crate) fn answer_dismissed(
-        &self,
-        from: NodeId,
-        spoken: Option<Incarnation>,
-        message: &Message,
-        actions: &mut Vec<Action>,
-    ) {
-        let (asked, lineage) = match message {
-            Message::PreVote(request) => (request.term, request.lineage),
-            Message::RequestVote(request) => (request.term, request.lineage),
-            // As if it had asked for the next term: its log's lineage is the leader's.
-            Message::AppendEntriesReply(reply) if matches!(self.role, Role::Leader(_)) => {
-                (reply.term.next(), self.lineage())
-            }
-            Message::RequestVoteReply(_)
-            | Message::AppendEntries(_)
-            | Message::AppendEntriesReply(_)
-            | Message::InstallSnapshot(_)
-            | Message::InstallSnapshotReply(_)
-            | Message::PreVoteReply(_)
-            | Message::TimeoutNow(_)
-            | Message::ReadIndex(_)
-            | Message::ReadIndexReply(_) => return,
-        };
-        let Some(dismissal) = self.dismissal_of(from, spoken, lineage) else {
-            return;
-        };
-        let message = Message::PreVoteReply(PreVoteReply {
-            // It is not told a term that it would adopt, and come back with.
-            term: self.hard_state.term().min(Term(asked.0.saturating_sub(1))),
-            asked,
-            vote: Vote::Refused,
-            dismissal: Some(dismissal),
-        });
-        actions.push(Action::Send { to: from, message });
-    }
-
-    /// Why `node` could never win, if so: by what is committed here, or because its cluster was
-    /// founded without this storage of it.
-    pub(crate) fn dismissal_of(
-        &self,
-        node: NodeId,
-        spoken: Option<Incarnation>,
-        lineage: Lineage,
-    ) -> Option<Dismissal> {
-        let latest = self.configurations.latest();
-        if let Lineage::Founding { founders } = lineage {
-            // One that joins, and knows no members yet, has no list.
-            let is_other = match self.founders {
-                Some(ours) => ours != founders,
-                None => latest.membership.is_empty(),
-            };
-            if is_other {
-                return Some(Dismissal::OtherFounders);
-            }
-            // A founder needs every founder's vote, and so this node's, whose log is not empty.
-            if let Some(named) = latest.membership.named_otherwise(node, spoken) {
-                let index = latest.index;
-                return Some(Dismissal::OtherIncarnation { index, named });
-            }
-        }
-        let index = self.commit_index();
-        let membership = self.configurations.as_of(index);
-        // Nothing is committed yet, or this node has yet to join and knows no configuration.
-        if index == Index::ZERO || membership.is_empty() {
-            return None;
-        }
-        if membership.get(node).is_none() {
-            return Some(Dismissal::Removed { index });
-        }
-        let named = membership.named_otherwise(node, spoken)?;
-        Some(Dismissal::OtherIncarnation { index, named })
+            .retain(|it| membership.named_otherwise(it.node, it.spoken) == Some(it.named));
     }
 }

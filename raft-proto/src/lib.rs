@@ -164,7 +164,7 @@
 //! | a leader whose process has ended is replaced at once | `Raft::leader_unreachable` in `leader_contact.rs` |
 //! | what voters promise for leases (thesis 6.4.1) | `lease.rs` |
 //! | without CheckQuorum, a leader that hears too few is replaced | `Raft::doubt_leader`, `Raft::give_up_leader` in `deaf_leader.rs` |
-//! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `Raft::learn_removal` in `pre_vote.rs` |
+//! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `dismissal.rs` |
 //! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
 //! | leases (thesis 6.4.1): how long, from when, what ends one | `Config::lease_length` in `config.rs`, `LeaderReads::has_lease` in `reads.rs`; read under one in `Raft::read_under_lease`; a voter keeps to it by leader stickiness |
@@ -201,6 +201,7 @@ mod compaction;
 mod config;
 mod configurations;
 mod deaf_leader;
+mod dismissal;
 mod election;
 mod entries;
 mod error;

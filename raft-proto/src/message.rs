@@ -222,6 +222,8 @@ pub struct PreVoteReply {
     pub vote: Vote,
     /// Why the sender of the request could never win, as far as the voter knows.
     pub dismissal: Option<Dismissal>,
+    /// Where the voter's log comes from: what `dismissal` says is true in that history.
+    pub lineage: Lineage,
 }
 
 /// Why a node that asks for votes could never win.

@@ -11,16 +11,12 @@
 //! one with the worse log and the higher term, would refuse each other for ever.
 //!
 //! A node that was removed while it could not hear of it would ask for ever. So a voter tells a
-//! node that is no member, by the index up to which that is *committed*. A node whose own latest
-//! configuration is not later than that campaigns no more, until it has received a later one. It is
-//! not needed for that either: what removed it is committed (thesis 4.2.2). A voter that has yet to
-//! learn that the node was added says nothing that counts: its commitIndex is below the entry that
-//! added the node, which the node has, or the node has received no configuration and is silent.
+//! node that is no member (`dismissal.rs`).
 
 use crate::action::Action;
 use crate::config::PreVoting;
 use crate::error::Rejection;
-use crate::message::{Campaign, Dismissal, Message, PreVote, PreVoteReply, Vote};
+use crate::message::{Campaign, Message, PreVote, PreVoteReply, Vote};
 use crate::raft::Raft;
 use crate::role::{Role, TransferPreVotes};
 use crate::types::{Incarnation, NodeId};
@@ -123,6 +119,7 @@ impl Raft {
                 Vote::Refused
             },
             dismissal: self.dismissal_of(from, incarnation, request.lineage),
+            lineage: self.lineage(),
         });
         actions.push(Action::Send { to: from, message });
     }
@@ -164,43 +161,6 @@ impl Raft {
         {
             self.hasten_election();
         }
-    }
-
-    /// A voter says why this node could never win. If this node knows no later configuration, its
-    /// candidacy is over.
-    fn learn_dismissal(
-        &mut self,
-        dismissal: Dismissal,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), Rejection> {
-        let (index, named) = match dismissal {
-            Dismissal::Removed { index } => (index, None),
-            // The answer to another storage under this number, which is not reached any more.
-            Dismissal::OtherIncarnation { named, .. } if Some(named) == self.incarnation() => {
-                return Ok(());
-            }
-            Dismissal::OtherIncarnation { index, named } => (index, Some(named)),
-            // It is founded with neither, until the lists are the same.
-            Dismissal::OtherFounders => return Err(Rejection::OtherFounders),
-        };
-        let campaigned = self.may_campaign();
-        self.removed_at = self.removed_at.max(index);
-        if !campaigned || self.may_campaign() {
-            return Ok(());
-        }
-        match self.role {
-            Role::PreCandidate(_) | Role::Candidate(_) => self.become_follower(None, actions),
-            // A leader finds out by its own log.
-            Role::Follower(_) | Role::Leader(_) => {}
-        }
-        match named {
-            Some(named) => {
-                self.replaced_by = Some(named);
-                actions.push(Action::Replaced { index, named });
-            }
-            None => actions.push(Action::Removed { index }),
-        }
-        Ok(())
     }
 
     /// A voter answered.

@@ -125,6 +125,9 @@ impl Raft {
             return Err(StartError::LevelTooLow { needed, own });
         }
         // The storage says which one it is.
+        if config.incarnation.is_some() && initial.incarnation.is_none() {
+            return Err(StartError::StorageWithoutIncarnation);
+        }
         config.incarnation = initial.incarnation;
         let last = initial.log.last().index;
         let mut timeouts = Timeouts::new();

@@ -76,8 +76,7 @@ pub struct Status {
     /// The storage that has its number, if it is another one: this node does not count then. See
     /// [`Action::Replaced`](crate::Action::Replaced).
     pub replaced_by: Option<Incarnation>,
-    /// Up to here a voter has committed, and said that this node is no member any more:
-    /// [`Raft::removed_at`]. Its own configuration may be older, and still name it.
+    /// As of which committed index it is no member, if it knows that: [`Raft::removed_at`].
     pub removed_at: Option<Index>,
     /// The storages that spoke to it under a member's number and do not count:
     /// [`Raft::foreign_incarnations`].

@@ -62,6 +62,7 @@ fn a_granted_pre_vote_does_not_count_as_a_vote() {
             asked: Term(term),
             vote: Vote::Granted,
             dismissal: None,
+            lineage: Lineage::Unknown,
         })
     };
     cluster.receive(1, 2, granted(1));
@@ -88,6 +89,7 @@ fn a_pre_vote_granted_twice_by_one_node_counts_once() {
             asked: Term(1),
             vote: Vote::Granted,
             dismissal: None,
+            lineage: Lineage::Unknown,
         };
         cluster.receive(1, 2, Message::PreVoteReply(reply));
     }
@@ -406,6 +408,7 @@ fn a_voter_that_hears_a_leader_ignores_candidates_also_after_it_learns_a_later_t
         asked: Term(1),
         vote: Vote::Refused,
         dismissal: None,
+        lineage: Lineage::Unknown,
     });
     cluster.receive(2, 3, late);
     assert_eq!(cluster.raft(2).term(), Term(6));

@@ -18,6 +18,7 @@ fn replies_of_a_later_term(term: u64) -> [Message; 5] {
             asked: Term(2),
             vote: Vote::Refused,
             dismissal: None,
+            lineage: Lineage::Unknown,
         }),
         Message::ReadIndexReply(ReadIndexReply {
             term: Term(term),

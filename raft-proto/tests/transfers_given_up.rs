@@ -124,6 +124,7 @@ fn the_numbers_of_another_leader_are_its_own() {
         asked: Term(3),
         vote: Vote::Granted,
         dismissal: None,
+        lineage: Lineage::Unknown,
     });
     assert_eq!(sent(&actions), [(NodeId(1), granted)]);
 }

@@ -222,13 +222,14 @@ fn message() -> impl Strategy<Value = Message> {
                 lineage,
             })
         }),
-        (term(), term(), vote(), option::of(dismissal())).prop_map(
-            |(term, asked, vote, dismissal)| {
+        (term(), term(), vote(), option::of(dismissal()), lineage()).prop_map(
+            |(term, asked, vote, dismissal, lineage)| {
                 Message::PreVoteReply(PreVoteReply {
                     term,
                     asked,
                     vote,
                     dismissal,
+                    lineage,
                 })
             }
         ),
@@ -589,6 +590,7 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         asked: term,
         vote: Vote::Granted,
         dismissal: None,
+        lineage: Lineage::Unknown,
     });
     assert_eq!(frame(&reply), raw(&[7, 0, 3, 0, 0]));
     let removed = Message::PreVoteReply(PreVoteReply {
@@ -596,6 +598,7 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
         asked: Term(4),
         vote: Vote::Refused,
         dismissal: Some(Dismissal::Removed { index: Index(300) }),
+        lineage: Lineage::Unknown,
     });
     assert_eq!(frame(&removed), raw(&[7, 3, 4, 1, 1, 0, 0xac, 2]));
     let replaced = Message::PreVoteReply(PreVoteReply {
@@ -606,8 +609,17 @@ fn the_bytes_of_version_1_for_pre_votes_transfers_and_reads_never_change() {
             index: Index(5),
             named: Incarnation(300),
         }),
+        lineage: Lineage::Unknown,
     });
     assert_eq!(frame(&replaced), raw(&[7, 3, 4, 1, 1, 1, 5, 0xac, 2]));
+    let of_history = Message::PreVoteReply(PreVoteReply {
+        term: Term(0),
+        asked: term,
+        vote: Vote::Granted,
+        dismissal: None,
+        lineage: Lineage::Of(HistoryId(300)),
+    });
+    assert_eq!(frame(&of_history), raw(&[0x17, 2, 0xac, 2, 0, 3, 0, 0]));
     let transfer = 4;
     let timeout_now = Message::TimeoutNow(TimeoutNow { term, transfer });
     assert_eq!(frame(&timeout_now), raw(&[8, 3, 4]));

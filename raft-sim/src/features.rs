@@ -122,6 +122,8 @@ pub struct FeatureCounts {
     pub joint_changes: u64,
     /// Changes refused.
     pub changes_refused: u64,
+    /// Changes refused because they were made for another configuration than the one in force.
+    pub changes_outdated: u64,
     /// Learners that became voters.
     pub promotions: u64,
     /// Reads of entries that were no longer in memory.
@@ -134,7 +136,7 @@ pub struct FeatureCounts {
 
 impl FeatureCounts {
     /// A name and a value for each.
-    pub fn rows(&self) -> [(&'static str, u64); 16] {
+    pub fn rows(&self) -> [(&'static str, u64); 17] {
         [
             ("pre-votes started", self.pre_votes),
             ("leaders stepped down", self.stepped_down),
@@ -148,6 +150,7 @@ impl FeatureCounts {
             ("simple changes", self.simple_changes),
             ("joint changes", self.joint_changes),
             ("changes refused", self.changes_refused),
+            ("changes outdated", self.changes_outdated),
             ("learners promoted", self.promotions),
             ("reads of old entries", self.entries_read),
             ("elections by hand", self.campaigns),

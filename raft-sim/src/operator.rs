@@ -4,8 +4,8 @@ use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use raft_proto::{
-    Action, Incarnation, Member, MemberRole, Membership, MembershipChange, MessageKind, NodeChange,
-    NodeId, Raft, Readiness, RequestId, RoleKind, Term,
+    Action, ChangeError, Incarnation, Member, MemberRole, Membership, MembershipChange,
+    MessageKind, NodeChange, NodeId, Raft, Readiness, RequestId, RoleKind, Term,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,8 @@ pub struct MembershipRequest {
     pub roles: Vec<(Place, TargetRole)>,
     /// Whether a new voter has to catch up first.
     pub readiness: Readiness,
+    /// The node whose configuration the change is made for, if it is made for one.
+    pub seen_by: Option<Place>,
 }
 
 /// What was last seen of a node.
@@ -252,7 +254,11 @@ impl Operator {
                 match outcome {
                     Ok(_) if raft.membership().is_joint() => counts.joint_changes += 1,
                     Ok(_) => counts.simple_changes += 1,
-                    Err(_) => counts.changes_refused += 1,
+                    Err(error) => {
+                        counts.changes_refused += 1;
+                        let is_outdated = matches!(error, ChangeError::Changed { .. });
+                        counts.changes_outdated += u64::from(is_outdated);
+                    }
                 }
             }
             Action::Campaigning { id, outcome } => {

@@ -194,6 +194,8 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
             asked: Term(4),
             vote: Vote::Granted,
             dismissal: None,
+            lineage: raft_proto::Lineage::Unknown,
+            lineage: Lineage::Unknown,
         }),
         incarnation: None,
     };
@@ -237,6 +239,7 @@ fn a_late_request_to_start_an_election_does_not_take_back_the_one_of_this_term()
             asked: Term(4),
             vote: Vote::Granted,
             dismissal: None,
+            lineage: raft_proto::Lineage::Unknown,
         }),
         incarnation: None,
     };

@@ -85,6 +85,7 @@ fn told(from: NodeId) -> Event {
         asked: Term(5),
         vote: Vote::Refused,
         dismissal: Some(Dismissal::Removed { index: Index(7) }),
+        lineage: raft_proto::Lineage::Unknown,
     };
     receive(from, Message::PreVoteReply(reply))
 }

@@ -153,11 +153,15 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
             proptest::collection::vec(role(), 0..4),
             any::<bool>(),
             any::<bool>(),
+            proptest::option::of(place()),
         )
-            .prop_map(|(roles, is_forced, is_for_next)| NemesisOperation::Change {
-                roles,
-                is_forced,
-                is_for_next,
+            .prop_map(|(roles, is_forced, is_for_next, seen_by)| {
+                NemesisOperation::Change {
+                    roles,
+                    is_forced,
+                    is_for_next,
+                    seen_by,
+                }
             }),
         target().prop_map(|of| NemesisOperation::Snapshot { of }),
         target().prop_map(|of| NemesisOperation::Campaign { of }),

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 const RUN: [&str; 11] = [
     "--seed",
-    "6004",
+    "8034",
     "--time",
     "10s",
     "--faults",
@@ -35,7 +35,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder with seed-6004.toml in it, and what was said when it was written.
+/// A folder with seed-8034.toml in it, and what was said when it was written.
 fn shrunk() -> (tempfile::TempDir, PathBuf, Output) {
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = vec!["shrink"];
@@ -43,7 +43,7 @@ fn shrunk() -> (tempfile::TempDir, PathBuf, Output) {
     arguments.push("1500");
     let output = raft_sim(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let path = folder.path().join("seed-6004.toml");
+    let path = folder.path().join("seed-8034.toml");
     (folder, path, output)
 }
 
@@ -53,12 +53,12 @@ fn what_shrink_writes_fails_as_noted_when_it_is_replayed() {
     let text = stdout(&output);
     assert!(text.contains("shrunk to"), "{text}");
     assert!(text.contains("FAILS: n"), "{text}");
-    assert!(text.contains("raft-sim replay seed-6004.toml"), "{text}");
-    let output = raft_sim(folder.path(), &["replay", "seed-6004.toml"]);
+    assert!(text.contains("raft-sim replay seed-8034.toml"), "{text}");
+    let output = raft_sim(folder.path(), &["replay", "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
     assert!(text.contains("it fails as noted"), "{text}");
-    let output = raft_sim(folder.path(), &["replay", "--print", "seed-6004.toml"]);
+    let output = raft_sim(folder.path(), &["replay", "--print", "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stdout(&output).contains("becomes leader"), "no trace");
     assert!(stderr(&output).contains("it fails as noted"));
@@ -68,7 +68,7 @@ fn what_shrink_writes_fails_as_noted_when_it_is_replayed() {
 fn a_file_that_is_no_schedule_does_not_keep_the_next_from_being_replayed() {
     let (folder, _, _) = shrunk();
     fs::write(folder.path().join("letter.toml"), "dear friend").unwrap();
-    let output = raft_sim(folder.path(), &["replay", "letter.toml", "seed-6004.toml"]);
+    let output = raft_sim(folder.path(), &["replay", "letter.toml", "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(said.starts_with("error: letter.toml: "), "{said}");
@@ -85,7 +85,7 @@ fn a_schedule_is_shrunk_further_in_place() {
         "--runs",
         "500",
         "--schedule",
-        "seed-6004.toml",
+        "seed-8034.toml",
     ];
     let output = raft_sim(folder.path(), &arguments);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -96,7 +96,7 @@ fn a_schedule_is_shrunk_further_in_place() {
     };
     assert!(count("after") <= count("before"));
     assert_eq!(json["kind"], "a stale read");
-    assert_eq!(json["file"], "seed-6004.toml");
+    assert_eq!(json["file"], "seed-8034.toml");
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains("answered a read"), "{text}");
 }
@@ -110,7 +110,7 @@ fn what_came_otherwise_than_noted_is_said() {
         .find(|line| line.starts_with("failure"))
         .unwrap();
     fs::write(&path, text.replace(line, "failure = \"the moon fell\"")).unwrap();
-    let output = raft_sim(folder.path(), &["replay", "seed-6004.toml"]);
+    let output = raft_sim(folder.path(), &["replay", "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(1));
     let said = stdout(&output);
     assert!(
@@ -126,7 +126,7 @@ fn what_came_otherwise_than_noted_is_said() {
         &text[end..]
     );
     fs::write(&path, calm).unwrap();
-    let output = raft_sim(folder.path(), &["replay", "seed-6004.toml"]);
+    let output = raft_sim(folder.path(), &["replay", "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(0));
     let said = stdout(&output);
     assert!(said.contains("it passes, but the file notes \"n"), "{said}");
@@ -191,11 +191,11 @@ fn a_file_that_is_no_schedule_says_where_and_what_is_expected() {
     for (text, expected) in cases {
         fs::write(&path, &text).unwrap();
         for command in [&["replay"][..], &["shrink", "--schedule"]] {
-            let arguments = [command, &["seed-6004.toml"]].concat();
+            let arguments = [command, &["seed-8034.toml"]].concat();
             let output = raft_sim(folder.path(), &arguments);
             let said = stderr(&output);
             assert_eq!(output.status.code(), Some(2), "{expected}: {said}");
-            assert!(said.contains("seed-6004.toml: "), "{said}");
+            assert!(said.contains("seed-8034.toml: "), "{said}");
             assert!(said.contains(expected), "{expected}: {said}");
         }
     }
@@ -233,12 +233,12 @@ fn a_schedule_of_a_mutant_asks_for_the_mutant_where_the_project_is() {
     let text = fs::read_to_string(&path).unwrap();
     let text = text.replace("version = 1", "version = 1\nmutant = \"half-a-moon\"");
     fs::write(&path, text).unwrap();
-    let output = raft_sim(folder.path(), &["replay", "seed-6004.toml"]);
+    let output = raft_sim(folder.path(), &["replay", "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(said.contains("--root"), "{said}");
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let output = raft_sim(folder.path(), &["replay", "--root", root, "seed-6004.toml"]);
+    let output = raft_sim(folder.path(), &["replay", "--root", root, "seed-8034.toml"]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(

@@ -22,7 +22,7 @@ fn stale_read() -> Schedule {
     let request = Request {
         features: Features::All,
         overrides: [jump].into_iter().collect(),
-        ..Request::new(6004, 5, Duration::from_secs(10), Faults::Wild)
+        ..Request::new(8034, 5, Duration::from_secs(10), Faults::Wild)
     };
     Draft::new(request).schedule()
 }

@@ -48,6 +48,7 @@ impl World {
                 asked: request.term,
                 vote: Vote::Refused,
                 dismissal: None,
+                lineage: request.lineage,
             })),
             Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
                 term,
@@ -165,6 +166,7 @@ pub(super) fn good_answer(request: &Message) -> Option<Message> {
             asked: request.term,
             vote: Vote::Granted,
             dismissal: None,
+            lineage: request.lineage,
         })),
         Message::ReadIndex(request) => Some(Message::ReadIndexReply(ReadIndexReply {
             term,

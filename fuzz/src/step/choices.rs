@@ -239,6 +239,7 @@ impl World {
                 asked: self.any_term(u)?,
                 vote: *u.choose(&[Vote::Granted, Vote::Refused])?,
                 dismissal: self.any_dismissal(u)?,
+                lineage: any_lineage(u)?,
             }),
             7 => Message::TimeoutNow(TimeoutNow {
                 term,

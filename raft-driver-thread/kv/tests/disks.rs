@@ -312,6 +312,33 @@ fn a_number_used_again_after_it_left_belongs_to_the_new_disk_alone() {
     assert_eq!(get(&mut again.client(), "a").as_deref(), Some("1"));
 }
 
+/// Its number is free, so that its address stands in no configuration. All others were restarted.
+#[test]
+fn a_removed_server_whose_address_nobody_knows_any_more_learns_that_it_was_removed() {
+    let mut cluster = Cluster::found();
+    let leader = cluster.leader();
+    let [gone, other] = others(leader);
+    cluster.kill(gone);
+    let server = cluster.servers[&leader].address().to_owned();
+    done(
+        cluster.path(),
+        &format!("leave --id {gone} --server {server}"),
+    );
+    for node in [leader, other] {
+        cluster.kill(node);
+    }
+    for node in [leader, other] {
+        cluster.start(node);
+    }
+    cluster.leader();
+    cluster.start(gone);
+    cluster.until(gone, "it knows", |seen| seen.role == "removed");
+    cluster.until_logged(gone, "the cluster has removed this node");
+    let shown = cluster.shown(gone);
+    let says = format!("node {gone} was removed from the cluster");
+    assert!(shown.contains(&says), "{shown}");
+}
+
 #[test]
 fn founders_with_different_lists_refuse_each_other_by_name() {
     let mut cluster = Cluster::prepare();
@@ -349,6 +376,9 @@ fn a_lost_disk_is_replaced_by_one_command() {
         is_voter(seen, lost) && incarnation(seen, lost) == second
     });
     assert_eq!(get(&mut new.client(), "a").as_deref(), Some("1"));
+    // What was wrong is over.
+    let shown = cluster.shown(leader);
+    assert!(!shown.contains("warning"), "{shown}");
     // Its vote counts: the others are one of three.
     cluster.kill(other);
     cluster.set(leader, "b", "2");
@@ -361,6 +391,9 @@ fn a_lost_disk_is_replaced_by_one_command() {
     });
     let shown = cluster.shown(leader);
     assert!(shown.contains("stop the other server"), "{shown}");
+    // It learns it itself, though the others reach its number at the address of the new disk.
+    cluster.until(lost, "it knows", |seen| seen.disks.replaced_by == second);
+    assert_eq!(status(&cluster.servers[&lost]).unwrap().role, "replaced");
     assert_eq!(get(&mut new.client(), "b").as_deref(), Some("2"));
 }
 

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "tls")]
+pub mod certificates;
 mod journal;
 pub mod ports;
 #[cfg(all(feature = "tcp", feature = "disk"))]

@@ -15,6 +15,15 @@ pub enum StartError {
     /// What the storage held cannot come from a run of this node.
     #[error("recovered state: {0}")]
     Recovery(#[from] RecoveryError),
+    /// The config gives an incarnation to a storage that was used before without one. A storage has
+    /// one from its first write on or never: nobody could tell whether it is still the storage that
+    /// acknowledged votes and entries under this number.
+    #[error(
+        "the storage has been used without an incarnation, and gets none later: leave \
+         Config::incarnation unset, or replace the storages one by one, each by an empty one with an \
+         incarnation that joins as a learner under the same number"
+    )]
+    StorageWithoutIncarnation,
     /// Its storage holds a level that this node does not read, and may hold what is written at it.
     /// Start a release that reads it: after the level has risen, no member can go back.
     #[error(

@@ -26,11 +26,13 @@ impl Raft {
         let received = match self.admit(from, message) {
             Ok(()) => match self.admit_incarnation(from, incarnation, message, actions) {
                 Audience::Granted => self.dispatch(from, incarnation, message, actions),
-                Audience::Denied => Ok(()),
+                Audience::Denied => self.learn_from_another_disk(from, message, actions),
             },
             Err(reason) => {
                 if reason == Rejection::OtherFounders {
                     self.answer_dismissed(from, incarnation, message, actions);
+                } else if matches!(reason, Rejection::OtherHistory { .. }) {
+                    self.name_history(from, message, actions);
                 }
                 Err(reason)
             }

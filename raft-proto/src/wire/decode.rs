@@ -9,7 +9,7 @@ use crate::level::Level;
 use crate::membership::Membership;
 use crate::message::{
     AppendEntries, AppendEntriesReply, InstallSnapshot, Lineage, Message, MessageLimits, PreVote,
-    RequestVote, SnapshotMeta,
+    PreVoteReply, RequestVote, SnapshotMeta,
 };
 use crate::run::{Payloads, Run, Segment};
 use crate::types::{ClusterId, EntryId, EntryKind, GroupId, Incarnation, NodeId, Term};
@@ -223,7 +223,16 @@ impl<'a> Reader<'a> {
                     lineage,
                 })
             }
-            tag::PRE_VOTE_REPLY => Message::PreVoteReply(self.take("PreVoteReply")?),
+            tag::PRE_VOTE_REPLY => {
+                let (term, asked, vote, dismissal) = self.take("PreVoteReply")?;
+                Message::PreVoteReply(PreVoteReply {
+                    term,
+                    asked,
+                    vote,
+                    dismissal,
+                    lineage,
+                })
+            }
             tag::TIMEOUT_NOW => Message::TimeoutNow(self.take("TimeoutNow")?),
             tag::READ_INDEX => Message::ReadIndex(self.take("ReadIndex")?),
             tag::READ_INDEX_REPLY => Message::ReadIndexReply(self.take("ReadIndexReply")?),
@@ -241,7 +250,8 @@ impl<'a> Reader<'a> {
             kind @ (tag::REQUEST_VOTE
             | tag::APPEND_ENTRIES
             | tag::APPEND_WITH_PROMISE
-            | tag::PRE_VOTE) => {
+            | tag::PRE_VOTE
+            | tag::PRE_VOTE_REPLY) => {
                 match self.take("lineage")? {
                     // It is not written.
                     Lineage::Unknown => Err(DecodeError::UnknownKind { field: "lineage" }),

@@ -68,7 +68,10 @@ pub fn encode_header_into(frame: &mut Vec<u8>, envelope: &Envelope, message: &Me
             to.put_kind(tag::PRE_VOTE, message.lineage);
             to.put(&(message.term, message.last_log, message.campaign));
         }
-        Message::PreVoteReply(message) => to.put(&(tag::PRE_VOTE_REPLY, message)),
+        Message::PreVoteReply(message) => {
+            to.put_kind(tag::PRE_VOTE_REPLY, message.lineage);
+            to.put(&(message.term, message.asked, message.vote, message.dismissal));
+        }
         Message::TimeoutNow(message) => to.put(&(tag::TIMEOUT_NOW, message)),
         Message::ReadIndex(message) => to.put(&(tag::READ_INDEX, message)),
         Message::ReadIndexReply(message) => to.put(&(tag::READ_INDEX_REPLY, message)),

@@ -32,7 +32,7 @@
 //! | 9 | [`ReadIndex`](crate::ReadIndex) | term, number, stored |
 //! | 10 | [`ReadIndexReply`](crate::ReadIndexReply) | term, number, outcome, stored |
 //!
-//! A lineage is written with kinds 0, 2 and 6 only, and not if it is unknown: a node without an
+//! A lineage is written with kinds 0, 2, 6 and 7 only, and not if it is unknown: a node without an
 //! incarnation pays nothing for those of others.
 //!
 //! A promise is written with kind 2 only, and not if it is 0: leaders without leases ask for none.

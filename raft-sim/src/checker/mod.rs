@@ -31,6 +31,7 @@
 //! | Membership Safety (6) | [`configuration_in_force`] | the last configuration of each log |
 //! | Terms of members (5.1) | [`strangers`] | replies of a greater term |
 //! | A removed node is quiet (6) | [`removed`] | requests of nodes that were told |
+//! | Changes of members as answered (6) | [`membership_changes`] | each answer, and the configuration |
 //! | Bounded state and work | [`bounds`] | what a node holds, and sends in a step |
 //! | Entries are sent once (thesis 10.2.1) | [`sent_again`] | appends of entries already sent |
 //! | No storms | [`storm`] | messages under way, and in each second |
@@ -72,6 +73,7 @@ pub mod leader_stickiness;
 pub mod lease;
 pub mod levels;
 pub mod log_matching;
+pub mod membership_changes;
 pub mod membership_safety;
 mod nodes;
 mod observation;
@@ -106,6 +108,7 @@ pub use leader_stickiness::LeaderStickiness;
 pub use lease::Leases;
 pub use levels::{LevelBroken, Levels};
 pub use log_matching::LogMatching;
+pub use membership_changes::{ChangeBroken, MembershipChanges};
 pub use membership_safety::MemberView;
 pub use observation::{
     Fingerprint, LogChange, Observation, ObservedCluster, ObservedLog, Started, StateBefore, Step,

@@ -43,6 +43,8 @@ pub enum Property {
     DiskIdentity,
     /// Nothing is written that a member does not read.
     Levels,
+    /// A change of the members that is accepted is in force, and one that is refused is not.
+    ChangesAsAnswered,
 }
 
 impl fmt::Display for Property {
@@ -66,6 +68,7 @@ impl fmt::Display for Property {
             Property::Bounded => "Bounded state and work",
             Property::DiskIdentity => "Disk identity",
             Property::Levels => "Release levels",
+            Property::ChangesAsAnswered => "Changes of members as answered (section 6)",
         })
     }
 }

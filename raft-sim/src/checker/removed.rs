@@ -8,7 +8,7 @@
 //! That a removed node is told at all is judged under a condition that stays
 //! ([`Removed`](crate::availability::Condition::Removed)).
 //!
-//! Sound: what another disk than the voter's tells is not heard. What a process was told is
+//! Sound: what another disk than the voter's tells is heard only if its log has the same history. What a process was told is
 //! forgotten with the process. What it held back for its disk leaves only as long as its candidacy
 //! goes on.
 //!
@@ -16,7 +16,7 @@
 
 use super::configuration_in_force::ConfigurationsInForce;
 use super::violation::Violation;
-use raft_proto::{Action, Dismissal, Event, Index, Input, Message, NodeId, Raft};
+use raft_proto::{Action, Dismissal, Event, Index, Input, Lineage, Message, NodeId, Raft};
 
 /// What each node was told. Nodes are few, so a linear search is fastest.
 #[derive(Debug, Default)]
@@ -43,7 +43,9 @@ impl Removed {
             && let Message::PreVoteReply(reply) = message
             && let Some(voter) = raft.membership().get(*from)
             && raft.membership().is_voter(*from)
-            && (voter.incarnation.is_none() || voter.incarnation == *incarnation)
+            && (voter.incarnation.is_none()
+                || voter.incarnation == *incarnation
+                || is_of_history(raft, reply.lineage))
         {
             match reply.dismissal {
                 // The answer to an earlier disk under this number.
@@ -92,6 +94,12 @@ impl Removed {
         }
         Ok(())
     }
+}
+
+/// Whether a log of this lineage is of the node's own history.
+fn is_of_history(raft: &Raft, lineage: Lineage) -> bool {
+    let history = raft.membership().history();
+    history.is_some_and(|history| lineage == Lineage::Of(history))
 }
 
 fn asks_for_votes(action: &Action) -> bool {

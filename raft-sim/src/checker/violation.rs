@@ -3,6 +3,7 @@
 use super::bounds::OutOfBounds;
 use super::disk_identity_broken::DiskIdentityBroken;
 use super::levels::LevelBroken;
+use super::membership_changes::ChangeBroken;
 pub use super::nodes::Nodes;
 use super::property::Property;
 use super::wait_reason::WaitReason;
@@ -422,6 +423,9 @@ pub enum Violation {
         /// The index up to which its removal is committed.
         removed_at: Index,
     },
+    /// What a leader says of a change of the members is true.
+    #[error(transparent)]
+    Change(#[from] ChangeBroken),
     /// What is written is read by all members.
     #[error(transparent)]
     Level(#[from] LevelBroken),
@@ -481,6 +485,7 @@ impl Violation {
             Violation::OutOfBounds(_) => Property::Bounded,
             Violation::DiskIdentity(_) => Property::DiskIdentity,
             Violation::Level(_) => Property::Levels,
+            Violation::Change(_) => Property::ChangesAsAnswered,
         }
     }
 }

@@ -181,6 +181,7 @@ impl Inputs {
                 roles: vec![(place, TargetRole::Staging)],
                 is_forced: false,
                 is_for_next: false,
+                seen_by: None,
             },
             _ => NemesisOperation::Update {
                 of: place,
@@ -202,6 +203,7 @@ impl Inputs {
             roles,
             is_forced,
             is_for_next: false,
+            seen_by: None,
         };
         let mut next = at;
         let mut step = |inputs: &mut Inputs, least, most| {

@@ -330,6 +330,7 @@ impl Nemesis {
             roles,
             is_forced: self.choices.random.chance(300),
             is_for_next: self.choices.random.chance(300),
+            seen_by: (self.choices.random.chance(400)).then(|| self.choices.any()),
         })
     }
 

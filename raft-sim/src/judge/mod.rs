@@ -17,7 +17,7 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`DiskIdentity`], [`Levels`], [`Strangers`], [`Removed`],
+//! [`ConfigurationsInForce`], [`MembershipChanges`], [`DiskIdentity`], [`Levels`], [`Strangers`], [`Removed`],
 //! [`OneVote`], [`Bounds`] and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
@@ -37,9 +37,10 @@ pub use client_history::ClientHistory;
 
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
-    Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels, Observation,
-    OneVote, OwnDisk, QuorumContact, Removed, SentAgain, SnapshotMembers, Started,
-    StoredConfigurations, Storm, StormGuard, StormLimits, Strangers, Violation,
+    Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels,
+    MembershipChanges, Observation, OneVote, OwnDisk, QuorumContact, Removed, SentAgain,
+    SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard, StormLimits, Strangers,
+    Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -63,6 +64,7 @@ pub struct Judge {
     configurations: ConfigurationsInForce,
     strangers: Strangers,
     removed: Removed,
+    membership_changes: MembershipChanges,
     one_vote: OneVote,
     disk_identity: DiskIdentity,
     levels: Levels,
@@ -101,6 +103,7 @@ impl Judge {
             configurations: ConfigurationsInForce::default(),
             strangers: Strangers::default(),
             removed: Removed::default(),
+            membership_changes: MembershipChanges::default(),
             one_vote: OneVote::default(),
             disk_identity: DiskIdentity::default(),
             levels: Levels::default(),
@@ -137,6 +140,11 @@ impl Judge {
         if let Err(violation) = result {
             self.fail(violation);
         }
+    }
+
+    /// The index of the last configuration of a node that runs.
+    pub fn latest_configuration(&self, node: NodeId) -> Option<Index> {
+        self.configurations.latest_index(node)
     }
 
     /// How many entries are committed.
@@ -369,6 +377,7 @@ impl Observer for Judge {
         self.handover_leases.event(event);
         self.strangers.event(raft, event, &self.configurations);
         self.removed.event(raft, event);
+        (self.membership_changes).event(raft, event, &self.configurations);
         self.configurations.event(event);
         self.disk_identity.event(raft, event);
         self.bounds.event(event);
@@ -403,6 +412,8 @@ impl Observer for Judge {
         let result = self.levels.actions(raft, actions);
         self.require(result);
         let result = self.strangers.actions(raft);
+        self.require(result);
+        let result = (self.membership_changes).actions(raft, actions, &self.configurations);
         self.require(result);
         let result = self.removed.actions(raft, actions, &self.configurations);
         self.require(result);

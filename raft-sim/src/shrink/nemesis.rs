@@ -57,11 +57,14 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
             roles,
             is_forced,
             is_for_next,
+            seen_by,
         } => {
             if part < roles.len() && roles.len() > 1 {
                 roles.remove(part);
             } else if *is_forced {
                 *is_forced = false;
+            } else if seen_by.is_some() {
+                *seen_by = None;
             } else {
                 *is_for_next = false;
             }

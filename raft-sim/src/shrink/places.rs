@@ -101,9 +101,12 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
                 renumber(place, gone)?;
             }
         }
-        NemesisOperation::Change { roles, .. } => {
+        NemesisOperation::Change { roles, seen_by, .. } => {
             roles.retain_mut(|(place, _)| renumber(place, gone).is_some());
             (!roles.is_empty()).then_some(())?;
+            if let Some(place) = seen_by {
+                renumber(place, gone)?;
+            }
         }
     }
     Some(operation)

@@ -6,7 +6,7 @@ use crate::operator::{Inventory, MembershipRequest, OperatorRequest, update_of};
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use core::time::Duration;
-use raft_proto::{Incarnation, Input, NodeChange, NodeId, Readiness, RequestId};
+use raft_proto::{Incarnation, Index, Input, NodeChange, NodeId, Readiness, RequestId};
 
 impl World {
     /// How often the operator sees to a machine that came back under a new identity.
@@ -78,12 +78,19 @@ impl World {
                 };
                 let current = self.machines[place].membership();
                 let change = inventory.change(current, &request.roles, request.readiness);
-                if let Some(change) = change {
+                if let Some(mut change) = change {
+                    change.expected = request.seen_by.and_then(|place| self.seen_by(place));
                     let id = self.new_operator_request(place);
                     self.give(place, Input::ChangeMembership { id, change });
                 }
             }
         }
+    }
+
+    /// The configuration that the node in this place knows, if it runs.
+    fn seen_by(&self, place: Place) -> Option<Index> {
+        let raft = self.machines.get(place.0)?.raft()?;
+        self.judge.latest_configuration(raft.id())
     }
 
     /// The operator asks a leader to remove a member.
@@ -138,6 +145,7 @@ impl World {
             self.ask_leader(OperatorRequest::Change(MembershipRequest {
                 roles: vec![(Place(place), role)],
                 readiness: Readiness::Checked,
+                seen_by: None,
             }));
         }
         if tries < Self::REPAIRS {

@@ -84,13 +84,19 @@ impl World {
                 roles,
                 is_forced,
                 is_for_next,
+                seen_by,
             } => {
                 let readiness = if is_forced {
                     Readiness::Forced
                 } else {
                     Readiness::Checked
                 };
-                self.ask_for_change(MembershipRequest { roles, readiness }, is_for_next);
+                let request = MembershipRequest {
+                    roles,
+                    readiness,
+                    seen_by,
+                };
+                self.ask_for_change(request, is_for_next);
             }
             NemesisOperation::Crash { of, .. }
             | NemesisOperation::Kill { of, .. }

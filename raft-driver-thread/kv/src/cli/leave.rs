@@ -18,6 +18,9 @@ pub(super) fn run(arguments: &LeaveArgs) -> Result<(), Failure> {
     let id = arguments.id.to_string();
     let mut client = arguments.access.connect()?;
     client.call(&[b"RAFT", b"LEAVE", id.as_bytes()])?;
-    println!("node {id} is no member any more; stop it, and never use its id again");
+    println!(
+        "node {id} is no member any more: stop it. If its id is used again, then with a new data \
+         directory: raft-kv join"
+    );
     Ok(())
 }

@@ -156,14 +156,35 @@ fn print(reports: &[MemberReport]) {
             println!("node {}: {error}", report.node);
         }
     }
-    // Several servers see the same.
-    let warnings: BTreeSet<_> = all().flat_map(NodeStatus::warnings).collect();
+    if let Some(line) = levels(reports) {
+        println!("{line}");
+    }
+    // Several servers see the same; whether a member is well, only the leader sees.
+    let members = leader.map_or(&[][..], |leader| &leader.members);
+    let warnings: BTreeSet<_> = all()
+        .flat_map(|seen| seen.warnings_given(members))
+        .collect();
     for warning in warnings {
         println!("warning: {warning}");
     }
     if leader.is_none() {
         println!("there is no leader among the servers that replied");
     }
+}
+
+/// Which release level is in force, while not all servers are of that level.
+fn levels(reports: &[MemberReport]) -> Option<String> {
+    let all = || reports.iter().filter_map(|report| report.status.as_ref());
+    let in_force = all().map(|seen| seen.levels.in_force).max()?;
+    if all().all(|seen| seen.levels.own == in_force) {
+        return None;
+    }
+    let own = all().map(|seen| format!("node {} reads {}", seen.node, seen.levels.own));
+    let own: Vec<String> = own.collect();
+    Some(format!(
+        "release level {in_force} is in force, and rises when all members read more: {}",
+        own.join(", ")
+    ))
 }
 
 /// A row of the table. `commit` is the greatest commit index of all servers.

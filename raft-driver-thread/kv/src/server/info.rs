@@ -129,6 +129,7 @@ pub(super) fn disks(status: &Status, refused: &RefusedServers) -> DiskStatus {
     DiskStatus {
         incarnation: status.incarnation.map(|it| it.to_string()),
         replaced_by: status.replaced_by.map(|named| named.to_string()),
+        removed_at: status.removed_at.map(|index| index.0),
         lost: status.impaired.map(|lost| lost.index.0),
         foreign: foreign.collect(),
         missing_founders: status.missing_founders.iter().map(|node| node.0).collect(),
@@ -143,6 +144,9 @@ fn role(status: &Status) -> String {
     let is_learner = member.is_some_and(|member| !member.role.has_vote());
     if status.replaced_by.is_some() {
         return "replaced".into();
+    }
+    if status.removed_at.is_some() {
+        return "removed".into();
     }
     match status.role {
         RoleKind::Leader => "leader",
@@ -323,6 +327,7 @@ fn disk_lines(disks: &DiskStatus) -> String {
     lines(&[
         ("raft_incarnation", &or_none(&disks.incarnation)),
         ("raft_replaced_by", &or_none(&disks.replaced_by)),
+        ("raft_removed_at", &disks.removed_at.unwrap_or(0)),
         ("raft_lost_entries_up_to", &disks.lost.unwrap_or(0)),
         ("raft_foreign_incarnations", &list(&mut { foreign })),
         ("raft_missing_founders", &list(&mut missing.iter().copied())),

@@ -92,7 +92,7 @@ impl From<RequestError<ProposeError>> for AttemptError {
             RequestError::NotApplied { .. } | RequestError::Overloaded | RequestError::Stopped => {
                 AttemptError::NotDone(reason)
             }
-            RequestError::Unknown(_) => AttemptError::Unknown(reason),
+            RequestError::Unknown(why) => AttemptError::Unknown(why.to_string()),
         }
     }
 }

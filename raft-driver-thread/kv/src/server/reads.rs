@@ -69,7 +69,11 @@ impl Executor for Reads {
                 Err(error) => error,
             };
             if !self.router.wait_to_retry(deadline).await {
-                return Err(CommandError::Unavailable(error.to_string()));
+                let reason = match error {
+                    RequestError::Unknown(why) => why.to_string(), // A read does nothing.
+                    error => error.to_string(),
+                };
+                return Err(CommandError::Unavailable(reason));
             }
         }
     }

@@ -17,6 +17,8 @@ pub struct DiskStatus {
     /// The incarnation of the disk that has this server's number, if it is another one. This server
     /// does not count then.
     pub replaced_by: Option<String>,
+    /// As of which entry this server is no member any more, if it knows that.
+    pub removed_at: Option<u64>,
     /// The last entry that this server's disk has acknowledged, if it has lost entries up to there
     /// and the leader has not sent them again yet.
     pub lost: Option<u64>,
@@ -53,6 +55,12 @@ impl DiskStatus {
         let mut lines = Vec::new();
         if let Some(named) = &self.replaced_by {
             lines.push(self.replaced(node, named));
+        } else if let Some(index) = self.removed_at {
+            lines.push(format!(
+                "node {node} was removed from the cluster (by entry {index} at the latest): stop it. \
+                 If it is to be a member again, move its data directory away: raft-kv join --id \
+                 {node} with a new --data"
+            ));
         } else if let Some(line) = self.founding() {
             lines.push(line);
         }

@@ -19,7 +19,7 @@ pub struct NodeStatus {
     /// The release that it runs.
     pub release: String,
     /// `leader`, `follower`, `candidate`, `pre-candidate`, or `learner`; `replaced` if another disk
-    /// has its number.
+    /// has its number, and `removed` if it knows that it is no member any more.
     pub role: String,
     /// currentTerm.
     pub term: u64,
@@ -77,7 +77,20 @@ pub struct LoadStatus {
 impl NodeStatus {
     /// What an operator has to know about the cluster, and what to do: a line each.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.disks.warnings(self.node, self.leader, &self.members);
+        self.warnings_given(&[])
+    }
+
+    /// The same, with what the leader knows of the members that this server does not.
+    pub(crate) fn warnings_given(&self, leaders: &[MemberStatus]) -> Vec<String> {
+        let mut members = self.members.clone();
+        for member in &mut members {
+            let known = leaders
+                .iter()
+                .find(|known| known.node == member.node && known.incarnation == member.incarnation);
+            let known = known.and_then(|known| known.is_active);
+            member.is_active = member.is_active.or(known);
+        }
+        let mut warnings = self.disks.warnings(self.node, self.leader, &members);
         warnings.extend(self.levels.warning());
         warnings
     }

@@ -8,8 +8,10 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The version of everything in the folder.
-pub(super) const VERSION: u32 = 2;
+/// The version of everything in the folder. A change of any layout raises it, also of one that the
+/// core encodes: the identity and the snapshots of `extra`, and the payload of a configuration at a
+/// level that may be in force already. A folder of another version is refused by name.
+pub(super) const VERSION: u32 = 3;
 /// The file that makes a folder a storage's.
 pub(super) const FORMAT: &str = "FORMAT";
 const FORMAT_PARTIAL: &str = "FORMAT.partial";

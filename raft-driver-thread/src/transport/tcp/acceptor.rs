@@ -8,8 +8,8 @@ use super::newer::NewerPeer;
 use super::service::{PeerStream, StreamService};
 use super::stream::{Stream, StreamSettings};
 use crate::inbox::Inbox;
-use raft_proto::wire::Receiver;
-use raft_proto::{Config, NodeId};
+use raft_proto::wire::Envelope;
+use raft_proto::{Config, Message, NodeId};
 use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -59,6 +59,11 @@ impl Acceptor {
     /// The members, whose connections have places of their own.
     pub(super) fn set_members(&self, members: impl Iterator<Item = NodeId>) {
         self.connections.set_members(members);
+    }
+
+    /// See [`Connections::answer`].
+    pub(super) fn answer(&self, peer: NodeId, message: &Message) {
+        self.connections.answer(peer, message);
     }
 
     /// Closes all connections. [`run`](Acceptor::run) ends when it accepts the next one.
@@ -119,7 +124,7 @@ impl Acceptor {
             }
             Ok((stream, hello)) => {
                 let peer = hello.from;
-                let result = self.read_frames(stream, peer);
+                let result = self.read_frames(stream, id, peer);
                 self.inbox.help(); // With what came before the end.
                 self.end_connection(id, peer, address, result);
             }
@@ -202,8 +207,15 @@ impl Acceptor {
         Ok((stream, hello))
     }
 
-    fn read_frames(&self, stream: Box<dyn Stream>, peer: NodeId) -> io::Result<()> {
-        let receiver = Receiver::new(&self.config);
+    fn read_frames(
+        &self,
+        stream: Box<dyn Stream>,
+        id: ConnectionId,
+        peer: NodeId,
+    ) -> io::Result<()> {
+        let receiver = &self.settings.receiver;
+        let answer = self.connections.answer_of(id);
+        let envelope = Envelope::new(&self.config, peer);
         let max_bytes = receiver.limits().max_frame_bytes;
         let mut stream = BufReader::with_capacity(READ_BYTES, stream);
         let mut newer = NewerPeer::new(peer);
@@ -227,6 +239,7 @@ impl Acceptor {
             }
             if !frame::is_complete(stream.buffer()) {
                 self.inbox.help();
+                answer.write(&mut **stream.get_mut(), &envelope)?;
             }
         }
         Ok(())

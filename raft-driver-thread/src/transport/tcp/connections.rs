@@ -5,12 +5,13 @@
 //! connection closes the oldest of the address that has most of them. A member introduces itself
 //! within a round trip, so it is hardly ever closed, however many others come and stay.
 
+use super::answers::Answer;
 use super::hello::{Hello, Refusal, StreamKind};
-use raft_proto::NodeId;
+use raft_proto::{Message, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many streams of the service's a member may have open. All members together have half of the
 /// places at most.
@@ -50,6 +51,7 @@ struct Connection {
     address: IpAddr,
     /// What it said in its hello.
     peer: Option<(NodeId, StreamKind)>,
+    answer: Arc<Answer>,
     /// It was closed, and its thread will end soon.
     is_closed: bool,
 }
@@ -95,6 +97,7 @@ impl Connections {
             tcp: tcp.try_clone()?,
             address,
             peer: None,
+            answer: Arc::default(),
             is_closed: false,
         };
         state.open.insert(id, connection);
@@ -135,6 +138,25 @@ impl Connections {
                 Earlier::Replaced
             }
             None => Earlier::None,
+        }
+    }
+
+    /// What this connection's reader has to answer.
+    pub(super) fn answer_of(&self, id: ConnectionId) -> Arc<Answer> {
+        let state = self.lock();
+        state
+            .open
+            .get(&id)
+            .map(|open| open.answer.clone())
+            .unwrap_or_default()
+    }
+
+    /// Answers the node of this number that has connected last.
+    pub(super) fn answer(&self, peer: NodeId, message: &Message) {
+        let state = self.lock();
+        let newest = state.newest.get(&(peer, StreamKind::Messages));
+        if let Some(connection) = newest.and_then(|id| state.open.get(id)) {
+            connection.answer.put(message.clone());
         }
     }
 

@@ -14,10 +14,11 @@ pub(super) fn write(connection: &TcpStream, bytes: &[u8]) -> usize {
     send(connection, bytes, flags).unwrap_or(0)
 }
 
-/// Whether the other end, which never sends anything, has closed the connection. Its process has
-/// ended then, and what is written would be lost without an error.
+/// Whether the other end, which hardly ever sends anything, has closed the connection or has
+/// answered. If it has closed it, its process has ended, and what is written would be lost without
+/// an error.
 #[cfg(target_os = "linux")]
-pub(super) fn is_closed(connection: &TcpStream) -> bool {
+pub(super) fn has_input(connection: &TcpStream) -> bool {
     use rustix::io::Errno;
     use rustix::net::{RecvFlags, recv};
     let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
@@ -29,7 +30,7 @@ pub(super) fn is_closed(connection: &TcpStream) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_closed(_: &TcpStream) -> bool {
+pub(super) fn has_input(_: &TcpStream) -> bool {
     false
 }
 

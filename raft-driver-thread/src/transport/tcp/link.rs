@@ -3,7 +3,7 @@
 use super::hello::{Hello, StreamKind};
 use super::queue::SendQueue;
 use super::stream::{Stream, StreamSettings};
-use super::{dial, direct, frame};
+use super::{answers, dial, direct, frame};
 use crate::inbox::Inbox;
 use raft_proto::wire::Envelope;
 use raft_proto::{Message, NodeId};
@@ -22,6 +22,13 @@ const SIGNS_OF_LIFE: u32 = 3;
 
 /// The peer closed the connection while no message was being written.
 const CLOSED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
+/// What a peer has written to a connection on which it only reads.
+enum Heard {
+    Nothing,
+    Answer,
+    Closed,
+}
 
 /// One direction of the traffic with one peer: its queue, and its connection if there is one.
 #[derive(Debug)]
@@ -171,13 +178,10 @@ impl Link {
             let Some(mut unwritten) = self.queue.take_idle(messages, interval) else {
                 return io::Error::other("the node stops");
             };
-            let is_closed = self
-                .target()
-                .connection
-                .as_ref()
-                .is_none_or(direct::is_closed);
-            if is_closed && unwritten.is_empty() {
-                return CLOSED.into();
+            match self.read_answer(&mut *stream) {
+                Ok(Heard::Closed) if unwritten.is_empty() => return CLOSED.into(),
+                Ok(Heard::Nothing | Heard::Answer | Heard::Closed) => {}
+                Err(error) => return error,
             }
             if messages.is_empty() && unwritten.is_empty() {
                 unwritten.extend_from_slice(&frame::STILL_HERE);
@@ -186,6 +190,21 @@ impl Link {
                 return error;
             }
         }
+    }
+
+    /// The peer may have answered, or closed the connection.
+    fn read_answer(&self, stream: &mut dyn Stream) -> io::Result<Heard> {
+        match &self.target().connection {
+            None => return Ok(Heard::Closed),
+            Some(connection) if !direct::has_input(connection) => return Ok(Heard::Nothing),
+            Some(_) => {}
+        }
+        let Some(answer) = answers::read(stream, self.peer(), &self.settings)? else {
+            return Ok(Heard::Closed);
+        };
+        // There may be no room for it; then the node is busy, and asks again. Or the node stops.
+        let _ = self.inbox.try_deliver(answer);
+        Ok(Heard::Answer)
     }
 
     pub(super) fn envelope(&self) -> Envelope {

@@ -1,7 +1,7 @@
 //! Starts and stops the thread that accepts connections.
 
 use super::acceptor::Acceptor;
-use raft_proto::NodeId;
+use raft_proto::{Message, NodeId};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -33,6 +33,11 @@ impl Listener {
     /// The members, whose connections have places of their own.
     pub(super) fn set_members(&self, members: impl Iterator<Item = NodeId>) {
         self.acceptor.set_members(members);
+    }
+
+    /// Answers the node of this number that has connected last.
+    pub(super) fn answer(&self, peer: NodeId, message: &Message) {
+        self.acceptor.answer(peer, message);
     }
 
     /// Closes all connections, and joins the threads.

@@ -3,7 +3,7 @@
 //! # Connections
 //!
 //! Each connection carries messages in one direction: the sender opens it, and after the handshake
-//! only the sender writes. So every connection has one thread on either side, and a blocking stream
+//! only the sender writes, but for one kind of answer (`answers`). So every connection has one thread on either side, and a blocking stream
 //! suffices for TLS. Between two nodes there are two connections, one each way. While a snapshot is
 //! sent there is a third one for its chunks, which therefore never delay a heartbeat.
 //!
@@ -44,10 +44,12 @@
 //! | `options`, `tls`, `stream` | settings; streams with and without TLS |
 //! | `hello`, `frame` | what is on the wire |
 //! | `listener`, `acceptor`, `connections`, `newer` | receiving |
+//! | `answers` | what goes back over the connection that another node opened |
 //! | `sender`, `queue`, `link`, `links`, `dial`, `direct` | sending |
 //! | `service` | streams of the service's own |
 
 mod acceptor;
+mod answers;
 mod connections;
 mod dial;
 mod direct;
@@ -305,6 +307,9 @@ impl Running {
 
     fn send(&mut self, to: NodeId, message: Message) {
         let kind = StreamKind::of(&message);
+        if answers::is_answer(&message) {
+            self.listener.answer(to, &message);
+        }
         if let Some(last) = self.removed.get_mut(&to) {
             *last = Instant::now();
         }

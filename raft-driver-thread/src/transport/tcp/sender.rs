@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// How much is written in the core's turn at once, at most.
 const DIRECT_BYTES: u64 = 64 << 10;
 
-/// After this long a silence, checks whether the other end is still there before it writes.
-const QUIET: Duration = Duration::from_millis(50);
+/// How often it checks, before it writes, whether the other end is still there or has answered.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Sends to one peer. Dropping it stops its thread and waits for it.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Sender {
     /// Whether messages were pushed since the last flush.
     is_dirty: bool,
     buffers: DirectBuffers,
-    last_direct_write: Instant,
+    checked: Instant,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,7 +50,7 @@ impl Sender {
             link,
             is_dirty: false,
             buffers: DirectBuffers::default(),
-            last_direct_write: Instant::now(),
+            checked: Instant::now(),
             thread: Some(thread),
         })
     }
@@ -76,11 +76,12 @@ impl Sender {
             return false;
         };
         let now = Instant::now();
-        let was_quiet = now.duration_since(self.last_direct_write) > QUIET;
-        if was_quiet && direct::is_closed(connection) {
-            return false; // The link's thread connects anew.
+        if now.duration_since(self.checked) > CHECK_INTERVAL {
+            if direct::has_input(connection) {
+                return false; // The link's thread reads the answer, or connects anew.
+            }
+            self.checked = now;
         }
-        self.last_direct_write = now;
         let DirectBuffers { messages, bytes } = &mut self.buffers;
         if !self.link.queue.claim(DIRECT_BYTES, messages) {
             return false;

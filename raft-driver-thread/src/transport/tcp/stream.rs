@@ -6,6 +6,7 @@ use super::options::{Security, TcpOptions};
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::transport::TransportError;
+use raft_proto::wire::Receiver;
 use raft_proto::{Config, NodeId};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, Read, Write};
@@ -57,7 +58,7 @@ impl Socket {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        direct::is_closed(&self.tcp)
+        direct::has_input(&self.tcp)
     }
 }
 
@@ -104,6 +105,7 @@ pub(super) struct StreamSettings {
     /// How long it may take until a peer answers the first packet of a connection. Waiting longer
     /// would be waiting for TCP's next attempt, which a new connection makes at once.
     pub(super) connect_timeout: Duration,
+    pub(super) receiver: Receiver,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -130,6 +132,7 @@ impl StreamSettings {
                 .max(SILENCE_MIN / 2)
                 .min(options.handshake_timeout),
             silence,
+            receiver: Receiver::new(config),
             options,
             #[cfg(feature = "tls")]
             tls,

@@ -190,11 +190,13 @@ pub enum NemesisOperation {
     Transfer { to: Option<Place> },
     /// The operator asks the leader to change the members so that nodes have these roles. Roles
     /// that make no sense at that moment are left out. If `is_for_next`, or if there is no leader,
-    /// the next leader is asked as soon as it is elected.
+    /// the next leader is asked as soon as it is elected. With `seen_by` the change is made for the
+    /// configuration that this node knows then, and refused if the leader has another one.
     Change {
         roles: Vec<(Place, TargetRole)>,
         is_forced: bool,
         is_for_next: bool,
+        seen_by: Option<Place>,
     },
     /// The service makes a snapshot.
     Snapshot { of: Target },
@@ -285,8 +287,9 @@ impl NemesisOperation {
             | NemesisOperation::StepDown { of } => node(of),
             NemesisOperation::Update { of, .. } => vec![*of],
             NemesisOperation::Transfer { to } => to.iter().copied().collect(),
-            NemesisOperation::Change { roles, .. } => {
-                roles.iter().map(|(place, _)| *place).collect()
+            NemesisOperation::Change { roles, seen_by, .. } => {
+                let places = roles.iter().map(|(place, _)| *place);
+                places.chain(*seen_by).collect()
             }
         }
     }

@@ -68,10 +68,12 @@ impl fmt::Display for NemesisOperation {
                 roles,
                 is_forced,
                 is_for_next,
+                seen_by,
             } => {
                 write_roles(roles, f)?;
                 f.write_str(if *is_forced { " forced" } else { "" })?;
-                f.write_str(if *is_for_next { " next" } else { "" })
+                f.write_str(if *is_for_next { " next" } else { "" })?;
+                seen_by.map_or(Ok(()), |place| write!(f, " seen-by {place}"))
             }
             NemesisOperation::Crash { .. }
             | NemesisOperation::Kill { .. }
@@ -213,7 +215,7 @@ fn split(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
 
 fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
     let mut roles = Vec::new();
-    let (mut is_forced, mut is_for_next) = (false, false);
+    let (mut is_forced, mut is_for_next, mut seen_by) = (false, false, None);
     while let Some(word) = words.next_word() {
         match word {
             "forced" => {
@@ -222,6 +224,11 @@ fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
             }
             "next" => {
                 is_for_next = true;
+                continue;
+            }
+            "seen-by" => {
+                let place = words.word("a server such as n2", |word| word.parse().ok())?;
+                seen_by = Some(place);
                 continue;
             }
             _ => {}
@@ -237,13 +244,14 @@ fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
             Some((place.parse().ok()?, role))
         });
         let expected =
-            "a member such as n3=voter, n3=learner, n3=staging or n3=out, forced or next";
+            "a member such as n3=voter, n3=learner, n3=staging or n3=out, forced, next or seen-by";
         roles.push(role.ok_or_else(|| words.expected(expected))?);
     }
     Ok(NemesisOperation::Change {
         roles,
         is_forced,
         is_for_next,
+        seen_by,
     })
 }
 
