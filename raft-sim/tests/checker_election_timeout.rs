@@ -190,12 +190,12 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
     let granted = || Input::Receive {
         from: N3,
         message: Message::PreVoteReply(PreVoteReply {
+            lineage: raft_proto::Lineage::Unknown,
             term: Term(3),
             asked: Term(4),
             vote: Vote::Granted,
             dismissal: None,
             lineage: raft_proto::Lineage::Unknown,
-            lineage: Lineage::Unknown,
         }),
         incarnation: None,
     };
