@@ -85,7 +85,6 @@ fn request_vote(from: NodeId, term: u64) -> Input {
         term: Term(term),
         last_log: EntryId::ZERO,
         campaign: Campaign::Election,
-        lineage: raft_proto::Lineage::Unknown,
     };
     let message = Message::RequestVote(request);
     Input::Receive {
@@ -296,6 +295,7 @@ fn its_answer_to_a_pre_vote_is_a_reason() {
     let answer = Input::Receive {
         from: N2,
         message: Message::PreVoteReply(PreVoteReply {
+            lineage: raft_proto::Lineage::Unknown,
             term: Term(3),
             asked: Term(4),
             vote: Vote::Granted,
