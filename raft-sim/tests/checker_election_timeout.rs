@@ -85,6 +85,7 @@ fn request_vote(from: NodeId, term: u64) -> Input {
         term: Term(term),
         last_log: EntryId::ZERO,
         campaign: Campaign::Election,
+        lineage: raft_proto::Lineage::Unknown,
     };
     let message = Message::RequestVote(request);
     Input::Receive {
@@ -189,7 +190,6 @@ fn a_node_that_its_leader_asks_to_start_an_election_may_ask_the_voters_first() {
     let granted = || Input::Receive {
         from: N3,
         message: Message::PreVoteReply(PreVoteReply {
-            lineage: raft_proto::Lineage::Unknown,
             term: Term(3),
             asked: Term(4),
             vote: Vote::Granted,
