@@ -42,10 +42,6 @@ impl fmt::Display for RoleKind {
 
 /// What a node is in its current term.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a node has one role, which stays in its place"
-)]
 pub(crate) enum Role {
     Follower(Follower),
     PreCandidate(PreCandidate),

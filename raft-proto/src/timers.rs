@@ -25,7 +25,7 @@ impl Raft {
         match &self.role {
             Role::Leader(_) => self.leader_tick(actions),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => {
-                let deadline = self.role_deadline();
+                let deadline = self.election_deadline();
                 if deadline <= self.now && deadline != Time::NEVER {
                     self.election_timeout_elapsed(actions);
                 }
@@ -68,13 +68,21 @@ impl Raft {
     /// When its role has it act.
     #[inline]
     fn role_deadline(&self) -> Time {
+        match self.election_deadline() {
+            Time::NEVER => Time::NEVER,
+            at => at.min(self.doubt_deadline()),
+        }
+    }
+
+    /// When an election timeout elapses, a request for votes is due again, or a leader's message.
+    fn election_deadline(&self) -> Time {
         match &self.role {
             // A deadline at or after the one announced changes nothing, so the membership need
             // not be looked up.
             Role::Follower(follower)
                 if follower.election_at() >= self.wake_at || self.may_campaign() =>
             {
-                follower.election_at().min(self.doubt_deadline())
+                follower.election_at()
             }
             Role::Follower(_) => Time::NEVER,
             Role::PreCandidate(pre_candidate) => {

@@ -174,17 +174,7 @@ impl ElectionTimeouts {
         {
             waits.since = node.now;
         }
-        node.shown = match &event.input {
-            Input::Receive {
-                message: Message::PreVote(request),
-                ..
-            } => request.last_log.index,
-            Input::Receive {
-                message: Message::AppendEntries(request),
-                ..
-            } => request.prev_log.index,
-            _ => Index::ZERO,
-        };
+        node.shown = last_shown(&event.input);
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -300,4 +290,19 @@ fn classify(input: &Input) -> LastEvent {
         return LastEvent::Campaign;
     }
     LeaderContact::in_input(input).map_or(LastEvent::Other, LastEvent::Leader)
+}
+
+/// The last index that the sender of a message shows to have: a node that asks for a pre-vote, or the
+/// leader.
+fn last_shown(input: &Input) -> Index {
+    let Input::Receive { message, .. } = input else {
+        return Index::ZERO;
+    };
+    if let Message::PreVote(request) = message {
+        request.last_log.index
+    } else if let Message::AppendEntries(request) = message {
+        request.prev_log.index
+    } else {
+        Index::ZERO
+    }
 }
