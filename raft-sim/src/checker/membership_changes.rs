@@ -70,13 +70,14 @@ pub struct MembershipChanges {
 impl MembershipChanges {
     /// `raft` is about to take `event`.
     pub fn event(&mut self, raft: &Raft, event: &Event, configurations: &ConfigurationsInForce) {
-        self.asked = match &event.input {
-            Input::ChangeMembership { id, change } => Some(Asked {
+        self.asked = if let Input::ChangeMembership { id, change } = &event.input {
+            Some(Asked {
                 id: *id,
                 change: change.clone(),
                 in_force: configurations.latest_index(raft.id()),
-            }),
-            _ => None,
+            })
+        } else {
+            None
         };
     }
 
@@ -95,9 +96,12 @@ impl MembershipChanges {
         let Some(asked) = self.asked.take() else {
             return Ok(());
         };
-        let outcome = actions.iter().find_map(|action| match action {
-            Action::ChangeProposed { id, outcome } if *id == asked.id => Some(outcome),
-            _ => None,
+        let outcome = actions.iter().find_map(|action| {
+            if let Action::ChangeProposed { id, outcome } = action {
+                (*id == asked.id).then_some(outcome)
+            } else {
+                None
+            }
         });
         let (node, expected) = (raft.id(), asked.change.expected);
         let latest = configurations.latest_index(node);
