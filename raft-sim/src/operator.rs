@@ -73,7 +73,8 @@ pub struct Inventory<'a> {
 
 impl Inventory<'_> {
     /// The change that gives nodes these `roles`, as far as they do not have them, and that removes
-    /// lost nodes. `None` if no majority of the voters that are left would have whole disks.
+    /// lost nodes. `None` if no majority of the voters that are left would have whole disks, or none
+    /// once the members that are to wait for their promotion are voters.
     pub fn change(
         &self,
         current: &Membership,
@@ -81,6 +82,8 @@ impl Inventory<'_> {
         readiness: Readiness,
     ) -> Option<MembershipChange> {
         let mut voters: BTreeSet<NodeId> = current.voters().collect();
+        // The leader makes them voters by itself, perhaps at once, by what it last heard of them.
+        let mut staging = BTreeSet::new();
         let mut nodes = Vec::new();
         for member in current.members() {
             if self.lost.contains(&member.id) && !self.ids.contains(&member.id) {
@@ -98,7 +101,14 @@ impl Inventory<'_> {
             };
             match change {
                 NodeChange::Set(Member {
-                    role: MemberRole::Learner | MemberRole::Staging,
+                    role: MemberRole::Staging,
+                    ..
+                }) => {
+                    staging.insert(id);
+                    voters.remove(&id)
+                }
+                NodeChange::Set(Member {
+                    role: MemberRole::Learner,
                     ..
                 })
                 | NodeChange::Demote(_)
@@ -111,8 +121,10 @@ impl Inventory<'_> {
         let is_lost = |id: &NodeId| current.get(*id).is_some_and(|it| self.is_lost(it));
         let votes = |id: &NodeId| !self.lost.contains(id) && !self.impaired.contains(id);
         let is_sound = |id: &&NodeId| votes(id) && !is_lost(id);
-        let sound = voters.iter().filter(is_sound).count();
-        let is_possible = !nodes.is_empty() && sound * 2 > voters.len();
+        let has_majority =
+            |voters: &BTreeSet<NodeId>| voters.iter().filter(is_sound).count() * 2 > voters.len();
+        let promoted = voters.union(&staging).copied().collect();
+        let is_possible = !nodes.is_empty() && has_majority(&voters) && has_majority(&promoted);
         is_possible.then_some(MembershipChange {
             nodes,
             readiness,
