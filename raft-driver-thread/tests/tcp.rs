@@ -11,7 +11,7 @@ use raft_driver_thread::raft_proto::{
 };
 use raft_driver_thread::storage::disk::DiskStorage;
 use raft_driver_thread::transport::Transport;
-use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport, TlsOptions};
+use raft_driver_thread::transport::tcp::{Security, TcpOptions, TcpTransport};
 use raft_driver_thread::{Node, Options};
 use std::fs;
 use std::io::{Read, Write};
