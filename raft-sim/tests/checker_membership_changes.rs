@@ -1,6 +1,6 @@
 //! The checker of what a leader says of a change of the members fires on answers that are not what
 //! the leader did, and on nothing else.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm)]
 
 use core::time::Duration;
 use raft_proto::{

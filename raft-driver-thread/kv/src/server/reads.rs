@@ -69,9 +69,10 @@ impl Executor for Reads {
                 Err(error) => error,
             };
             if !self.router.wait_to_retry(deadline).await {
-                let reason = match error {
-                    RequestError::Unknown(why) => why.to_string(), // A read does nothing.
-                    error => error.to_string(),
+                let reason = if let RequestError::Unknown(why) = error {
+                    why.to_string() // A read does nothing.
+                } else {
+                    error.to_string()
                 };
                 return Err(CommandError::Unavailable(reason));
             }
