@@ -16,8 +16,11 @@ pub use conformance::{ConformanceError, conformance};
 pub use memory::MemoryStorage;
 
 use bytes::Bytes;
+#[cfg(doc)]
+use raft_proto::mending;
+use raft_proto::mending::Missing;
 use raft_proto::{
-    Entries, EntryId, Recovered, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Write,
+    Entries, EntryId, Index, Recovered, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Write,
 };
 use std::io;
 use std::path::PathBuf;
@@ -69,6 +72,43 @@ pub trait Storage: Send + 'static {
 
     /// The snapshots of this storage, for other threads.
     fn snapshots(&self) -> Arc<dyn Snapshots>;
+
+    /// Before it is recovered: what the log lacks in its midst, and may be given again by
+    /// [`supply`](Storage::supply). The driver asks the peers for it ([`mending`]). If it is not
+    /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. Nothing by
+    /// default.
+    fn missing(&self) -> Vec<Missing> {
+        Vec::new()
+    }
+
+    /// Before it is recovered: the entries that such a log has, in order and with gaps.
+    fn whole(&self) -> Vec<Entries> {
+        Vec::new()
+    }
+
+    /// Takes the entries of all parts of one of [`missing`](Storage::missing), if they are exactly
+    /// those that were there. Returns whether they are.
+    fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
+        let _ = (missing, parts);
+        false
+    }
+
+    /// After it is recovered: the entries from `first` to `last`, for a peer that has lost them. As
+    /// many as fit into `max_bytes`, but at least one; `None`, the default, if the first one is not
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the log cannot be read. The node runs on.
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        let _ = (first, last, max_bytes);
+        Ok(None)
+    }
 }
 
 impl<S: Storage + ?Sized> Storage for Box<S> {
@@ -91,6 +131,27 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         (**self).snapshots()
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        (**self).missing()
+    }
+
+    fn whole(&self) -> Vec<Entries> {
+        (**self).whole()
+    }
+
+    fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
+        (**self).supply(missing, parts)
+    }
+
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        (**self).fetch(first, last, max_bytes)
     }
 }
 

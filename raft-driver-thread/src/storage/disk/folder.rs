@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The version of everything in the folder.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// The file that makes a folder a storage's.
 pub(super) const FORMAT: &str = "FORMAT";
 const FORMAT_PARTIAL: &str = "FORMAT.partial";

@@ -80,13 +80,16 @@
 mod batch;
 mod bytes;
 mod damage;
+mod digest;
 pub mod files;
 mod folder;
 mod inspect;
 mod log;
+mod lost;
 mod mark;
 mod mend;
 mod pieces;
+mod plan;
 mod reader;
 mod reading;
 mod record;
@@ -104,7 +107,9 @@ use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
 use mend::Kept;
-use raft_proto::{Entries, EntryId, Recovered, Write};
+use plan::Plan;
+use raft_proto::mending::Missing;
+use raft_proto::{Entries, EntryId, Index, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
 use scan::{Understood, understand};
@@ -178,6 +183,8 @@ struct Found {
     leftovers: Vec<PathBuf>,
     /// What the log begins anew with, if it is damaged.
     kept: Option<Kept>,
+    /// How it becomes what it was instead, if it can.
+    plan: Option<Plan>,
 }
 
 impl std::fmt::Debug for DiskStorage {
@@ -241,6 +248,13 @@ impl DiskStorage {
             }
             OnDamage::Mend => find_damages(&understood, &snapshots)?,
         };
+        let plan = match options.on_damage {
+            OnDamage::Mend if !damages.is_empty() => {
+                let is_whole = |id| Ok(snapshots.verify(id)?.is_none());
+                understood.plan(incarnation, is_whole)?
+            }
+            OnDamage::Mend | OnDamage::Refuse => None,
+        };
         let kept = mend_or_refuse(&understood, &snapshots, &damages, options.on_damage)?;
         let entries = match &kept {
             Some(kept) => kept.entries.clone(),
@@ -257,6 +271,7 @@ impl DiskStorage {
             mark,
             tail,
             acknowledged,
+            whole,
             ..
         } = understood;
         if tail.is_torn {
@@ -264,7 +279,8 @@ impl DiskStorage {
         }
         let segment_bytes = options.segment_bytes.max(DiskOptions::LEAST_SEGMENT_BYTES);
         let found = Some((segments, mark, tail));
-        let log = Log::new(files.clone(), &folder, incarnation, segment_bytes, found)?;
+        let mut log = Log::new(files.clone(), &folder, incarnation, segment_bytes, found)?;
+        log.describe(whole.described.last(), &entries);
         Ok(DiskStorage {
             folder,
             files,
@@ -279,6 +295,7 @@ impl DiskStorage {
                 entries,
                 leftovers,
                 kept,
+                plan,
             }),
             is_failed: false,
             _lock: lock,
@@ -309,8 +326,25 @@ impl DiskStorage {
         let begun = kept.begin(&*files, &self.folder, self.incarnation, segment_bytes)?;
         let before = self.log.replace_with(begun.segment, begun.tail)?;
         mend::put_aside(&*files, &self.folder, &before)?;
+        self.log.describer = begun.describer;
         (self.state, self.spans) = (kept.state, begun.spans);
         Ok(())
+    }
+
+    fn read(&self, mut reading: Reading, from: Index) -> Result<Option<Entries>, StorageError> {
+        if from <= self.state.floor {
+            return Ok(None);
+        }
+        for (_, span) in self.spans.from(from) {
+            if reading.is_done() {
+                break;
+            }
+            let segment = self.log.segment(span.segment);
+            let segment = segment.ok_or_else(|| self.damaged("a segment is gone".into()))?;
+            let place = Place::in_segment(self.incarnation, span.segment);
+            reading.span(segment, place, span)?;
+        }
+        Ok(reading.finish())
     }
 
     fn damaged(&self, what: String) -> StorageError {
@@ -320,7 +354,8 @@ impl DiskStorage {
     /// Where each write goes, and what it does to the index.
     fn index(&mut self, writes: &[Write], segment: u64, begin: u64) -> Result<(), StorageError> {
         let mut begin = begin;
-        for (write, length) in writes.iter().zip(self.log.lengths()) {
+        for (at, write) in writes.iter().enumerate() {
+            let length = self.log.lengths().get(at).copied().unwrap_or_default();
             let appended = Appended::of(write);
             let extra = WriteExtra::of(write);
             let hard_state = write.hard_state.unwrap_or(self.state.hard_state);
@@ -330,6 +365,8 @@ impl DiskStorage {
                 StorageError::Contract(what)
             })?;
             self.spans.apply(effect);
+            self.log.describer.apply(effect);
+            self.log.describer.append(&write.entries);
             if let Some(appended) = appended {
                 self.spans.append(appended, segment, begin, begin + length);
             }
@@ -343,17 +380,22 @@ impl DiskStorage {
             self.snapshots.install(install.snapshot.id)?;
         }
         let before = self.state.hard_state;
+        let due = self.log.describer.due();
         let (segment, begin) = self.log.stage(&self.state, |batch, chain| {
-            let mut hard_state = before;
+            let (mut hard_state, mut described) = (before, due.clone());
             for write in writes {
                 hard_state = write.hard_state.unwrap_or(hard_state);
                 if let Some(identity) = &write.identity {
                     chain.group = identity.group_id;
                 }
-                batch.push_write(chain, hard_state, write)?;
+                let described = std::mem::take(&mut described);
+                batch.push_write(chain, hard_state, write, described)?;
             }
             Ok(())
         })?;
+        if !due.is_empty() {
+            self.log.describer.close();
+        }
         self.index(writes, segment, begin)?;
         self.log.commit(&self.state)?;
         let drops = |write: &Write| write.install.is_some() || write.compact.is_some();
@@ -424,8 +466,17 @@ impl Storage for DiskStorage {
             entries,
             leftovers,
             kept,
+            plan,
         } = found.ok_or_else(again)?;
         self.is_failed = true;
+        let (kept, entries) = match plan.filter(Plan::is_complete).and_then(Plan::complete) {
+            Some(whole) => {
+                let entries = whole.entries.clone();
+                tracing::warn!(entries = entries.len(), "the log is again what it was");
+                (Some(whole), entries)
+            }
+            None => (kept, entries),
+        };
         if let Some(kept) = kept {
             self.begin_anew(kept)?;
         }
@@ -469,24 +520,35 @@ impl Storage for DiskStorage {
         to: EntryId,
         max_bytes: u64,
     ) -> Result<Option<Entries>, StorageError> {
-        if from.index <= self.state.floor {
-            return Ok(None);
-        }
-        let mut reading = Reading::new(from, to, max_bytes);
-        for (_, span) in self.spans.from(from.index) {
-            if reading.is_done() {
-                break;
-            }
-            let segment = self.log.segment(span.segment);
-            let segment = segment.ok_or_else(|| self.damaged("a segment is gone".into()))?;
-            let place = Place::in_segment(self.incarnation, span.segment);
-            reading.span(segment, place, span)?;
-        }
-        Ok(reading.finish())
+        self.read(Reading::new(from, to, max_bytes), from.index)
     }
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         self.snapshots.clone()
+    }
+
+    fn missing(&self) -> Vec<Missing> {
+        let plan = self.found.as_ref().and_then(|found| found.plan.as_ref());
+        plan.map(Plan::missing).unwrap_or_default()
+    }
+
+    fn whole(&self) -> Vec<Entries> {
+        let plan = self.found.as_ref().and_then(|found| found.plan.as_ref());
+        plan.map(|plan| plan.whole().to_vec()).unwrap_or_default()
+    }
+
+    fn supply(&mut self, at: usize, parts: &[Entries]) -> bool {
+        let plan = self.found.as_mut().and_then(|found| found.plan.as_mut());
+        plan.is_some_and(|plan| plan.supply(at, parts))
+    }
+
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        self.read(Reading::at(first, last, max_bytes), first)
     }
 }
 
