@@ -103,7 +103,10 @@ impl core::fmt::Display for GaveUp {
         match self {
             GaveUp::NobodyHas(index) => write!(f, "no peer has entry {index}"),
             GaveUp::Other(index) => {
-                write!(f, "what the peers have from entry {index} on is not what was lost")
+                write!(
+                    f,
+                    "what the peers have from entry {index} on is not what was lost"
+                )
             }
             GaveUp::Time => f.write_str("those who may have what is lost were not reached in time"),
         }

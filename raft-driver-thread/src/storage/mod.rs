@@ -20,7 +20,8 @@ use bytes::Bytes;
 use raft_proto::mending;
 use raft_proto::mending::Missing;
 use raft_proto::{
-    Entries, EntryId, Index, Recovered, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Write,
+    Entries, EntryId, EntryKind, Identity, Index, Membership, Recovered, SnapshotId, SnapshotMeta,
+    SnapshotReadFailed, SnapshotWriteFailed, Write,
 };
 use std::io;
 use std::path::PathBuf;
@@ -75,19 +76,14 @@ pub trait Storage: Send + 'static {
 
     /// Before it is recovered: what the log lacks in its midst, and may be given again by
     /// [`supply`](Storage::supply). The driver asks the peers for it ([`mending`]). If it is not
-    /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. Nothing by
-    /// default.
-    fn missing(&self) -> Vec<Missing> {
-        Vec::new()
+    /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. `None`, the
+    /// default, if the log lacks nothing, or nobody can tell what it was.
+    fn incomplete(&self) -> Option<Incomplete> {
+        None
     }
 
-    /// Before it is recovered: the entries that such a log has, in order and with gaps.
-    fn whole(&self) -> Vec<Entries> {
-        Vec::new()
-    }
-
-    /// Takes the entries of all parts of one of [`missing`](Storage::missing), if they are exactly
-    /// those that were there. Returns whether they are.
+    /// Takes the entries of all parts of one of [`missing`](Incomplete::missing), by its number, if
+    /// they are exactly those that were there. Returns whether they are.
     fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
         let _ = (missing, parts);
         false
@@ -133,12 +129,8 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
         (**self).snapshots()
     }
 
-    fn missing(&self) -> Vec<Missing> {
-        (**self).missing()
-    }
-
-    fn whole(&self) -> Vec<Entries> {
-        (**self).whole()
+    fn incomplete(&self) -> Option<Incomplete> {
+        (**self).incomplete()
     }
 
     fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
@@ -152,6 +144,35 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
         max_bytes: u64,
     ) -> Result<Option<Entries>, StorageError> {
         (**self).fetch(first, last, max_bytes)
+    }
+}
+
+/// A log that lacks some of its midst, and knows what that was.
+#[derive(Clone, Debug)]
+pub struct Incomplete {
+    /// Of the node.
+    pub identity: Identity,
+    /// The snapshot that the log goes on from.
+    pub snapshot: Option<SnapshotMeta>,
+    /// The entries that are there, in order and with gaps.
+    pub whole: Vec<Entries>,
+    /// Those that are not.
+    pub missing: Vec<Missing>,
+}
+
+impl Incomplete {
+    /// The last configuration of the cluster, as far as it is known.
+    pub fn membership(&self) -> Membership {
+        let entries = self.whole.iter().rev().map(Entries::iter);
+        let mut found = entries.filter_map(|entries| {
+            let memberships = entries.filter(|it| it.kind() == EntryKind::Membership);
+            memberships
+                .filter_map(|it| Membership::decode(it.payload()))
+                .last()
+        });
+        let snapshot = self.snapshot.as_ref().map(|meta| meta.membership.clone());
+        let known = found.next().or(snapshot);
+        known.unwrap_or_else(|| self.identity.bootstrap.clone())
     }
 }
 

@@ -184,7 +184,10 @@ impl Describer {
     }
 
     fn push(&mut self, entry: &Entry<'_>) {
-        if self.open().is_none_or(|open| open.last.next() != entry.index()) {
+        if self
+            .open()
+            .is_none_or(|open| open.last.next() != entry.index())
+        {
             self.clear();
             self.first = entry.index();
         }

@@ -49,10 +49,15 @@ pub(super) struct Kept {
 impl Kept {
     /// All that was there.
     pub(super) fn whole(mut state: State, entries: Entries, segment: u64, seq: u64) -> Kept {
-        let end = state.snapshot.as_ref().map_or(EntryId::ZERO, |it| it.id.last);
+        let end = state
+            .snapshot
+            .as_ref()
+            .map_or(EntryId::ZERO, |it| it.id.last);
         state.last = entries.last_id().unwrap_or(end);
         let last = state.last;
-        state.lost.take_if(|lost| last.is_at_least_as_up_to_date_as(*lost));
+        state
+            .lost
+            .take_if(|lost| last.is_at_least_as_up_to_date_as(*lost));
         Kept {
             state,
             entries,

@@ -102,13 +102,12 @@ pub use damage::Damage;
 pub use inspect::{Inspection, inspect, inspect_with};
 pub use mark::Acknowledged;
 
-use super::{Snapshots, Storage, StorageError};
+use super::{Incomplete, Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
 use mend::Kept;
 use plan::Plan;
-use raft_proto::mending::Missing;
 use raft_proto::{Entries, EntryId, Index, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
@@ -439,14 +438,6 @@ fn mend_or_refuse(
     for damage in damages {
         tracing::error!(%damage, "the log is damaged");
     }
-    match kept.state.lost {
-        Some(lost) => tracing::error!(
-            kept = %kept.state.last,
-            acknowledged = %lost,
-            "entries are lost: this node does not vote before its peers have sent them again"
-        ),
-        None => tracing::warn!("what is damaged is not needed any more: nothing is lost"),
-    }
     Ok(Some(kept))
 }
 
@@ -469,15 +460,19 @@ impl Storage for DiskStorage {
             plan,
         } = found.ok_or_else(again)?;
         self.is_failed = true;
-        let (kept, entries) = match plan.filter(Plan::is_complete).and_then(Plan::complete) {
-            Some(whole) => {
-                let entries = whole.entries.clone();
-                tracing::warn!(entries = entries.len(), "the log is again what it was");
-                (Some(whole), entries)
+        let whole = plan.filter(Plan::is_complete).and_then(Plan::complete);
+        let entries = whole
+            .as_ref()
+            .map_or(entries, |whole| whole.entries.clone());
+        if let Some(kept) = whole.or(kept) {
+            match kept.state.lost {
+                Some(lost) => tracing::error!(
+                    kept = %kept.state.last,
+                    acknowledged = %lost,
+                    "entries are lost: this node does not vote before its peers have sent them again"
+                ),
+                None => tracing::warn!("the log is mended: nothing that was acknowledged is lost"),
             }
-            None => (kept, entries),
-        };
-        if let Some(kept) = kept {
             self.begin_anew(kept)?;
         }
         self.snapshots.keep_only(self.state.snapshot_id())?;
@@ -527,14 +522,9 @@ impl Storage for DiskStorage {
         self.snapshots.clone()
     }
 
-    fn missing(&self) -> Vec<Missing> {
-        let plan = self.found.as_ref().and_then(|found| found.plan.as_ref());
-        plan.map(Plan::missing).unwrap_or_default()
-    }
-
-    fn whole(&self) -> Vec<Entries> {
-        let plan = self.found.as_ref().and_then(|found| found.plan.as_ref());
-        plan.map(|plan| plan.whole().to_vec()).unwrap_or_default()
+    fn incomplete(&self) -> Option<Incomplete> {
+        let plan = self.found.as_ref()?.plan.as_ref()?;
+        plan.incomplete()
     }
 
     fn supply(&mut self, at: usize, parts: &[Entries]) -> bool {

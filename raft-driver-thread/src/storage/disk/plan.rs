@@ -9,7 +9,7 @@ use super::digest::{Description, Digester};
 use super::mend::Kept;
 use super::scan::Understood;
 use super::state::State;
-use crate::storage::StorageError;
+use crate::storage::{Incomplete, StorageError};
 use raft_proto::mending::Missing;
 use raft_proto::{Entries, EntriesBuilder, Entry, Index, SnapshotId};
 use std::collections::BTreeMap;
@@ -207,10 +207,12 @@ impl Plan {
     /// Whether what is there is what was described.
     fn fits(&self, descriptions: &Descriptions) -> bool {
         descriptions.iter().all(|description| {
-            let is_complete = |gap: &(Index, Index)| gap.1 < description.first || description.last < gap.0;
+            let is_complete =
+                |gap: &(Index, Index)| gap.1 < description.first || description.last < gap.0;
             let mut missing = self.stretches.iter().flat_map(|it| &it.missing);
             let is_known = description.first > self.state.floor && missing.all(is_complete);
-            !is_known || self.digester.entries(within(&self.whole, description)) == description.digest
+            !is_known
+                || self.digester.entries(within(&self.whole, description)) == description.digest
         })
     }
 
@@ -218,16 +220,18 @@ impl Plan {
         self.stretches.iter().all(|it| it.supplied.is_some())
     }
 
-    pub(super) fn whole(&self) -> &[Entries] {
-        &self.whole
-    }
-
-    /// What is missing, by stretches.
-    pub(super) fn missing(&self) -> Vec<Missing> {
+    /// What is there and what is missing; `None` if nothing is missing.
+    pub(super) fn incomplete(&self) -> Option<Incomplete> {
         let missing = self.stretches.iter().map(|stretch| Missing {
             parts: stretch.missing.clone(),
         });
-        missing.collect()
+        let identity = self.state.identity.clone()?;
+        (!self.stretches.is_empty()).then(|| Incomplete {
+            identity,
+            snapshot: self.state.snapshot.clone(),
+            whole: self.whole.clone(),
+            missing: missing.collect(),
+        })
     }
 
     /// Takes the parts that one of the stretches lacks, if they are what was there.
@@ -238,7 +242,11 @@ impl Plan {
         let runs = self.whole.iter().chain(parts);
         let found = self.digester.entries(within(runs, &stretch.description));
         let count = within(self.whole.iter().chain(parts), &stretch.description).count() as u64;
-        let Description { first, last, digest } = stretch.description;
+        let Description {
+            first,
+            last,
+            digest,
+        } = stretch.description;
         if found != digest || count != last.0 - first.0 + 1 {
             return false;
         }
@@ -258,6 +266,11 @@ impl Plan {
             let pushed = entries.push(entry.id(), entry.kind(), entry.share_payload());
             pushed.ok()?;
         }
-        Some(Kept::whole(self.state, entries.finish(), self.segment, self.seq))
+        Some(Kept::whole(
+            self.state,
+            entries.finish(),
+            self.segment,
+            self.seq,
+        ))
     }
 }

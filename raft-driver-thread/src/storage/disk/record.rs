@@ -91,9 +91,7 @@ impl RecordHeader {
             Kind::State => 1_u32,
             Kind::Write => 2,
         };
-        let kind = kind
-            | u32::from(voted_for.is_some()) << 8
-            | u32::from(self.is_change) << 9;
+        let kind = kind | u32::from(voted_for.is_some()) << 8 | u32::from(self.is_change) << 9;
         let small = [
             self.previous,
             self.body,

@@ -14,8 +14,8 @@
 use super::damage::Damage;
 use super::files::{Files, Purpose};
 use super::folder::{failed, log_folder};
-use super::mark::{Acknowledged, Found, Mark, MarkContent};
 use super::lost::LostRecords;
+use super::mark::{Acknowledged, Found, Mark, MarkContent};
 use super::pieces::Pieces;
 use super::plan::Descriptions;
 use super::reader::Reader;
@@ -518,7 +518,9 @@ impl Scan {
             self.lost_parts.end_with(self.mark.changes);
         }
         let described = self.mark.described.iter().flatten().map(|it| it.last).max();
-        let last = described.filter(|_| is_complete).map_or(found, |last| found.max(last));
+        let last = described
+            .filter(|_| is_complete)
+            .map_or(found, |last| found.max(last));
         self.lost_parts.only_appended().then_some(last)
     }
 
