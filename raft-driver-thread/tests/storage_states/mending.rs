@@ -88,7 +88,7 @@ fn mend(disk: &Disk, life: &Life, name: &str) -> Option<Recovered> {
 
 /// Mends with a peer that has these entries. Returns what is recovered then, and how many entries
 /// were accepted; `None` if nobody can tell what was there.
-fn mend_with(disk: &Disk, peer: &[Entries]) -> Option<(Recovered, usize)> {
+pub(crate) fn mend_with(disk: &Disk, peer: &[Entries]) -> Option<(Recovered, usize)> {
     let mut storage = open_with(disk, OnDamage::Mend).ok()?;
     let missing = storage
         .incomplete()

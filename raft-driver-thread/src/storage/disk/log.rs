@@ -298,6 +298,7 @@ impl Log {
             first_seq: self.tail.seq,
             previous: self.tail.previous,
             next_index: state.last.index.next(),
+            changes: self.tail.changes,
         };
         self.batch.clear();
         let mut chain = self.chain(state, number, SEGMENT_HEADER as u64);
@@ -314,7 +315,7 @@ impl Log {
             Some(spare) if length == self.segment_bytes => (spare, length),
             Some(_) | None => (self.allocate(&aside, length)?, chain.offset),
         };
-        let header = header.encode();
+        let header = header.encode(state);
         let mut pieces = vec![IoSlice::new(&header)];
         pieces.extend(self.batch.pieces().into_iter().map(IoSlice::new));
         file.write_at(&mut pieces, 0)

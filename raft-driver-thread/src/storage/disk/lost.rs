@@ -18,6 +18,11 @@ pub(super) struct LostRecords {
 }
 
 impl LostRecords {
+    /// Before the first record of all, the state is known, and how many changes there were.
+    pub(super) fn begin_with(&mut self, changes: u32) {
+        (self.changes, self.is_stated) = (Some(changes), true);
+    }
+
     /// The next record is whole.
     pub(super) fn goes_on_with(&mut self, header: &RecordHeader) {
         let before = header.changes.wrapping_sub(u32::from(header.is_change));
@@ -35,9 +40,9 @@ impl LostRecords {
         self.had_change |= header.is_change;
     }
 
-    /// The next records are lost. `is_state`: it is one, the first of its segment, which is none.
-    pub(super) fn are_unknown(&mut self, is_state: bool) {
-        self.had_change |= self.changes.is_none() && !is_state;
+    /// The next records are lost.
+    pub(super) fn are_unknown(&mut self) {
+        self.had_change |= self.changes.is_none();
         self.are_open = true;
     }
 

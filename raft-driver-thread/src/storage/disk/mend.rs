@@ -181,8 +181,11 @@ impl Kept {
             first_seq: self.seq,
             previous: 0,
             next_index: self.state.floor.next(),
+            changes: 0,
         };
-        file.write_at(&mut [IoSlice::new(&header.encode())], 0)
+        let mut begun = self.state.clone();
+        begun.last = self.base();
+        file.write_at(&mut [IoSlice::new(&header.encode(&begun))], 0)
             .map_err(failed("write", &aside))?;
         let (tail, spans, describer) = self.write_records(&*file, incarnation, &aside)?;
         file.sync().map_err(failed("sync", &aside))?;
@@ -194,6 +197,7 @@ impl Kept {
             path,
             file,
             header: Some(header),
+            state: None,
         };
         Ok(Begun {
             segment,

@@ -266,8 +266,12 @@ impl Scan {
         let is_first = self.tail.seq == 0;
         let continues = header.first_seq == self.tail.seq
             && (!self.is_chained || header.previous == self.tail.previous);
+        if is_first && let Some(state) = &segment.state {
+            self.state = state.clone();
+            self.lost_parts.begin_with(header.changes);
+        }
         if !is_first && !continues {
-            self.lost_parts.are_unknown(false);
+            self.lost_parts.are_unknown();
         }
         if !is_first && !continues && self.damages.is_empty() {
             let what = "the segment does not continue the one before it";
@@ -450,8 +454,7 @@ impl Scan {
             .filter(|until| first <= *until)
             .map(|until| (first, until));
         let until = next_seq.saturating_sub(1);
-        let is_state = next_seq == seq + 1 && offset == SEGMENT_HEADER as u64;
-        self.lost_parts.are_unknown(is_state);
+        self.lost_parts.are_unknown();
         let what = format!("records {seq} to {until} are not what was written");
         self.skip_to(segment, end, entries, what);
         self.tail.seq = next_seq;
