@@ -92,6 +92,7 @@ impl World {
                 };
                 self.ask_for_change(MembershipRequest { roles, readiness }, is_for_next);
             }
+            NemesisOperation::DamageAll { lost, time } => self.damage_all(lost, time),
             NemesisOperation::Crash { of, .. }
             | NemesisOperation::Kill { of, .. }
             | NemesisOperation::Pause { of, .. }
@@ -231,12 +232,13 @@ impl World {
             NemesisOperation::Decay { time, .. } => self.decay(place, time),
             NemesisOperation::Campaign { .. } => self.ask_node(place, OperatorRequest::Campaign),
             NemesisOperation::StepDown { .. } => self.ask_node(place, OperatorRequest::StepDown),
-            // These concern links, or the leader that the operator asks.
+            // These concern links, all machines, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }
             | NemesisOperation::Flaky { .. }
             | NemesisOperation::SlowLink { .. }
             | NemesisOperation::Unreachable { .. }
+            | NemesisOperation::DamageAll { .. }
             | NemesisOperation::Transfer { .. }
             | NemesisOperation::Update { .. }
             | NemesisOperation::Change { .. } => {}

@@ -29,6 +29,9 @@ impl World {
             // Its storage does not open: what was there is lost.
             self.new_identity(place);
         }
+        if self.machines[place].disk().is_incomplete() {
+            return self.begin_mending(place);
+        }
         match self.machines[place].start(seed) {
             Ok(applied) => {
                 if self.machines[place].is_ahead_of_snapshot() {
