@@ -2,7 +2,7 @@
 //! part in the protocol: the same pure machine as a driver runs ([`raft_proto::mending`]).
 
 use super::World;
-use super::event::SimulationEvent;
+use super::event::{Phase, SimulationEvent};
 use crate::coverage::CoverageMark;
 use core::time::Duration;
 use raft_proto::mending::{Fetch, FetchReply, Mending, MendingStep, serve};
@@ -52,9 +52,22 @@ impl World {
         }
     }
 
+    /// Whether a disk lacks entries. No service makes a snapshot meanwhile, by which entries would be
+    /// dropped: if only snapshots hold what a majority of the disks lack, no node can fetch it, and no
+    /// leader can be elected who sends it.
+    pub(super) fn is_any_incomplete(&self) -> bool {
+        self.machines
+            .iter()
+            .any(|machine| machine.disk().is_incomplete())
+    }
+
     /// A node whose disk is incomplete begins to fetch what it lacks.
     pub(super) fn begin_mending(&mut self, place: usize) {
         let missing = self.machines[place].disk().missing();
+        let (id, parts) = (self.machines[place].id(), missing.len());
+        self.fact(format_args!(
+            "{id} fetches {parts} parts that its disk has lost"
+        ));
         let others = (0..self.machines.len()).filter(|other| *other != place);
         let peers: Vec<NodeId> = others.map(|other| self.machines[other].id()).collect();
         let mending = Mending::new(missing, peers, self.now.after(LIMIT));
@@ -89,9 +102,11 @@ impl World {
                 self.recorder.coverage.hit(CoverageMark::MendedFromPeers);
                 return self.start(place);
             }
-            MendingStep::GaveUp(_) => {
-                // Where that would leave no majority, an operator tries again.
-                if self.can_lose(place) {
+            MendingStep::GaveUp(reason) => {
+                let id = self.machines[place].id();
+                self.fact(format_args!("{id} is not mended: {reason}"));
+                // While faults may leave no majority otherwise, an operator tries again.
+                if self.has_sound_majority_without(place) || self.phase == Phase::Liveness {
                     self.machines[place].give_up_mending();
                     self.observe_power_loss();
                 }

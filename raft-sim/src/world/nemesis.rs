@@ -211,7 +211,11 @@ impl World {
             NemesisOperation::Backup { .. } => self.back_up(place),
             NemesisOperation::Jump { by, .. } => self.jump(place, by),
             NemesisOperation::Freeze { time, .. } => self.freeze(place, time),
-            NemesisOperation::Snapshot { .. } => self.make_snapshot(place, 1),
+            NemesisOperation::Snapshot { .. } => {
+                if !self.is_any_incomplete() {
+                    self.make_snapshot(place, 1);
+                }
+            }
             NemesisOperation::Compact { every, time, .. } => {
                 self.compact(place, every, now.after(time));
             }

@@ -156,7 +156,7 @@ impl World {
         };
         let is_anyway = with == ReplacementDisk::EmptyAnyway && is_told_apart;
         let is_right = may_be_lost || is_anyway && self.can_lose_knowingly(place);
-        if !is_possible || !is_right {
+        if !is_possible || !is_right || self.is_any_incomplete() {
             return;
         }
         self.has_lost_majority |= !may_be_lost;
