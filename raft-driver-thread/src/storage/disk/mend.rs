@@ -1,5 +1,7 @@
 //! What is kept of a damaged log, and how a log begins anew with it.
 //!
+//! This is for logs that are not made again exactly what they were (the module `plan`).
+//!
 //! The node is sent what is missing ([`Recovered::impaired`](raft_proto::Recovered::impaired)).
 //! What is kept is one of these, the first that is whole:
 //!
@@ -23,9 +25,9 @@ use super::folder::{create_folder, failed, log_folder, sync_folder};
 use super::log::too_long;
 use super::mark::Acknowledged;
 use super::record::{Appended, Place};
-use super::scan::{Tail, Understood};
 use super::segment::{SEGMENT_HEADER, SegmentFile, SegmentHeader, segment_name};
 use super::state::{Spans, State};
+use super::understood::{Tail, Understood};
 use crate::storage::StorageError;
 use raft_proto::{Entries, EntriesBuilder, EntryId, GroupId, Index, Seq, SnapshotId, Write};
 use std::io::IoSlice;

@@ -22,21 +22,22 @@
 //!  +---------+---------+---------+-------------+---------+---------+
 //!  |RAFT LOG | check   | version | incarnation | cluster | node    |
 //!  +---------+---------+---------+-------------+---------+---------+
-//!  48        56           64            72       76             4096
-//!  +---------+------------+-------------+--------+----------------+
-//!  | number  | first seq  | next index  | before |  zeros         |
-//!  +---------+------------+-------------+--------+----------------+
+//!  48        56           64            72       76        80                   4096
+//!  +---------+------------+-------------+--------+---------+--------+----------+
+//!  | number  | first seq  | next index  | before | changes | length | state    |
+//!  +---------+------------+-------------+--------+---------+--------+----------+
 //! ```
 //!
 //! `check` is the CRC-32C of the page from `version` on, `before` the checksum of the record before
-//! the segment's first one.
+//! the segment's first one, `changes` as in a record. The state before the segment, which its first
+//! record holds, stands here a second time (with its length).
 //!
 //! Records follow one another. Each begins at a multiple of 8, and is one [`Write`], or the state:
 //!
 //! ```text
 //!  0       4       8          12       16      20      24      28      32      36      40
 //!  +-------+-------+----------+--------+-------+-------+-------+-------+-------+-------+
-//!  | rec.  | check | checksum | before | body  | kind  | extra | count | runs  |   0   |
+//!  | rec.  | check | checksum | before | body  | kind  | extra | count | runs  | chang.|
 //!  +-------+-------+----------+--------+-------+-------+-------+-------+-------+-------+
 //!  40            48            56            64            72            80           88
 //!  +-------------+-------------+-------------+-------------+-------------+-------------+
@@ -55,11 +56,14 @@
 //!   swapped is seen.
 //! * `seq` numbers the records of all segments from 1 on. All up to `synced` were durable before
 //!   this one was written.
-//! * `kind` is 1 for the state and 2 for a write; 256 is added if there is a vote. `term` and
+//! * `kind` is 1 for the state and 2 for a write; 256 is added if there is a vote, 512 if the record
+//!   does more than to append entries and to set the term and the vote. `changes` counts those records
+//!   up to this one. `term` and
 //!   `vote` are the hard state after the record: the last record suffices to know it.
 //! * `first` is the index of the first of `count` entries, which replace all entries from there on.
 //!   Their terms and kinds stand in runs.
-//! * `extra` holds what a write has beside the hard state and the entries; or the state: identity,
+//! * `extra` holds what a write has beside the hard state and the entries, and now and then what
+//!   earlier entries were (the module `digest`); or the state: identity,
 //!   snapshot, first and last entry. Each segment begins with the state, and so does each instance.
 //!
 //! One call of [`write`](Storage::write) is one `pwritev` and one `fdatasync`.
@@ -74,7 +78,10 @@
 //!
 //! Opening a folder reads all of the log, and writes nothing before all of it is understood. A
 //! record that was acknowledged and is not what was written is damage: the folder is refused, or
-//! mended ([`OnDamage`]). A torn write at the end that was never acknowledged is dropped.
+//! mended ([`OnDamage`]). What a peer has of it is fetched, and taken if it is exactly what was there:
+//! a digest of each stretch of the log is kept in a second place (the modules `digest` and `plan`), and
+//! survives the loss of any sector or page. What cannot be had so is sent by the leader (`mend`). A
+//! decayed snapshot always is: each node makes its own, so that no two are alike. A torn write at the end that was never acknowledged is dropped.
 //! [`inspect()`] shows all of that, and changes nothing. The module `scan` tells the two apart.
 
 mod batch;
@@ -88,6 +95,8 @@ mod log;
 mod lost;
 mod mark;
 mod mend;
+mod opening;
+mod options;
 mod pieces;
 mod plan;
 mod reader;
@@ -97,66 +106,29 @@ mod scan;
 mod segment;
 mod snapshots;
 mod state;
+mod understood;
 
 pub use damage::Damage;
 pub use inspect::{Inspection, inspect, inspect_with};
 pub use mark::Acknowledged;
+pub use options::{DiskOptions, OnDamage};
 
 use super::{Incomplete, Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
 use mend::Kept;
+use opening::Mendable;
 use plan::Plan;
 use raft_proto::{Entries, EntryId, Index, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
-use scan::{Understood, understand};
+use scan::understand;
 use snapshots::SnapshotFiles;
 use state::{Spans, State};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// How a [`DiskStorage`] uses its folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiskOptions {
-    /// How long a segment is, in bytes. At least [`LEAST_SEGMENT_BYTES`]. A write that is longer
-    /// gets a longer segment of its own. Default 32 MiB.
-    ///
-    /// [`LEAST_SEGMENT_BYTES`]: DiskOptions::LEAST_SEGMENT_BYTES
-    pub segment_bytes: u64,
-    /// The incarnation that a new folder gets. `None`, the default: it is drawn.
-    pub incarnation: Option<u128>,
-    /// What is done with a folder that is damaged. Refused by default.
-    pub on_damage: OnDamage,
-}
-
-/// What is done with a folder in which something that was acknowledged is not what was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDamage {
-    /// It is refused, and left as it is.
-    #[default]
-    Refuse,
-    /// It is opened with what is whole, and the node is sent the rest by its peers: see
-    /// [`Recovered::impaired`]. The damaged segments are moved to the folder `damaged`. Refused is
-    /// only a folder of which it is not clear what was acknowledged.
-    Mend,
-}
-
-impl DiskOptions {
-    /// The least value of [`segment_bytes`](DiskOptions::segment_bytes). A lower one is raised.
-    pub const LEAST_SEGMENT_BYTES: u64 = 8 << 10;
-}
-
-impl Default for DiskOptions {
-    fn default() -> DiskOptions {
-        DiskOptions {
-            segment_bytes: 32 << 20,
-            incarnation: None,
-            on_damage: OnDamage::Refuse,
-        }
-    }
-}
+use understood::Understood;
 
 /// A storage in a folder of its own. See the [module](self).
 pub struct DiskStorage {
@@ -217,18 +189,7 @@ impl DiskStorage {
         options: DiskOptions,
     ) -> Result<DiskStorage, StorageError> {
         let folder = folder.into();
-        if folder::read_format(&*files, &folder)?.is_none() {
-            folder::prepare(&*files, &folder)?;
-        }
-        let lock = folder::lock(&*files, &folder, Purpose::Create)?;
-        let incarnation = match folder::read_format(&*files, &folder)? {
-            Some(incarnation) => incarnation,
-            None => {
-                let drawn = options.incarnation.map_or_else(draw_incarnation, Ok)?;
-                folder::write_format(&*files, &folder, drawn)?;
-                drawn
-            }
-        };
+        let (lock, incarnation) = opening::lock(&*files, &folder, options)?;
         let understood = understand(
             &*files,
             &folder,
@@ -237,24 +198,15 @@ impl DiskStorage {
             &mut |_, _| (),
         )?;
         let snapshots = SnapshotFiles::new(files.clone(), &folder);
-        let damages = match options.on_damage {
-            OnDamage::Refuse => {
-                let damages = understood.damages.clone();
-                if damages.is_empty() {
-                    snapshots.check(understood.state.snapshot_id())?;
-                }
-                damages
-            }
-            OnDamage::Mend => find_damages(&understood, &snapshots)?,
-        };
-        let plan = match options.on_damage {
-            OnDamage::Mend if !damages.is_empty() => {
-                let is_whole = |id| Ok(snapshots.verify(id)?.is_none());
-                understood.plan(incarnation, is_whole)?
-            }
-            OnDamage::Mend | OnDamage::Refuse => None,
-        };
-        let kept = mend_or_refuse(&understood, &snapshots, &damages, options.on_damage)?;
+        let damages = opening::find_damages(&understood, &snapshots, options.on_damage)?;
+        let mended = opening::mend_or_refuse(
+            &understood,
+            &snapshots,
+            &damages,
+            options.on_damage,
+            incarnation,
+        )?;
+        let Mendable { kept, plan } = mended;
         let entries = match &kept {
             Some(kept) => kept.entries.clone(),
             None => {
@@ -403,50 +355,6 @@ impl DiskStorage {
         }
         Ok(())
     }
-}
-
-/// What is damaged, the newest snapshot included.
-fn find_damages(
-    understood: &Understood,
-    snapshots: &SnapshotFiles,
-) -> Result<Vec<Damage>, StorageError> {
-    let mut damages = understood.damages.clone();
-    if let Some(id) = understood.state.snapshot_id() {
-        damages.extend(snapshots.verify(id)?);
-    }
-    Ok(damages)
-}
-
-/// What the log begins anew with, if anything is damaged and that is what is wanted.
-fn mend_or_refuse(
-    understood: &Understood,
-    snapshots: &SnapshotFiles,
-    damages: &[Damage],
-    on_damage: OnDamage,
-) -> Result<Option<Kept>, StorageError> {
-    let Some(first) = damages.first() else {
-        return Ok(None);
-    };
-    let is_whole = |id| Ok(snapshots.verify(id)?.is_none());
-    let kept = match on_damage {
-        OnDamage::Refuse => None,
-        OnDamage::Mend => understood.keep(is_whole)?,
-    };
-    let Some(kept) = kept else {
-        return Err(first.clone().into_error(&understood.acknowledged));
-    };
-    for damage in damages {
-        tracing::error!(%damage, "the log is damaged");
-    }
-    Ok(Some(kept))
-}
-
-/// No two folders have the same.
-fn draw_incarnation() -> Result<u128, StorageError> {
-    let mut drawn = [0; 16];
-    let failed = |error: getrandom::Error| StorageError::io("draw a number", error.into());
-    getrandom::fill(&mut drawn).map_err(failed)?;
-    Ok(u128::from_le_bytes(drawn))
 }
 
 impl Storage for DiskStorage {

@@ -7,8 +7,8 @@
 
 use super::digest::{Description, Digester};
 use super::mend::Kept;
-use super::scan::Understood;
 use super::state::State;
+use super::understood::Understood;
 use crate::storage::{Incomplete, StorageError};
 use raft_proto::mending::Missing;
 use raft_proto::{Entries, EntriesBuilder, Entry, Index, SnapshotId};
