@@ -19,6 +19,8 @@ impl Machine {
             node,
             reason: reason.into(),
         })?;
+        // Writes that were not synced have taken effect.
+        self.stored_membership = disk.membership();
         Ok(Some(disk))
     }
 

@@ -294,8 +294,8 @@ impl Machine {
         };
         let is_damaged = disk.damage(kept);
         let membership = disk.membership();
+        self.stored_membership = membership;
         if is_damaged {
-            self.stored_membership = membership;
             self.saved = None;
         }
         Ok(is_damaged)

@@ -6,7 +6,7 @@ use super::event::{Phase, SimulationEvent};
 use crate::coverage::CoverageMark;
 use core::time::Duration;
 use raft_proto::mending::{Fetch, FetchReply, Mending, MendingStep, serve};
-use raft_proto::{EntryId, NodeId};
+use raft_proto::{EntryId, Index, NodeId};
 use std::collections::BTreeMap;
 
 /// How long a node tries before it falls back.
@@ -36,16 +36,20 @@ impl World {
                 }
             }
         }
+        let mut losses: BTreeMap<usize, Vec<Index>> = BTreeMap::new();
         for (entry, places) in holders {
-            if places.len() < 2 || !self.input_random.chance(lost.into()) {
-                continue;
+            if places.len() > 1 && self.input_random.chance(lost.into()) {
+                let at = self.input_random.below(places.len() as u64) as usize; // Of so many.
+                losses.entry(places[at]).or_default().push(entry.index);
             }
-            let at = self.input_random.below(places.len() as u64) as usize; // Of so many.
-            if let Ok(Some(disk)) = self.machines[places[at]].idle_disk() {
-                disk.lose([entry.index]);
+        }
+        for (place, entries) in losses {
+            if let Ok(Some(disk)) = self.machines[place].idle_disk() {
+                disk.lose(entries);
                 self.recorder.coverage.hit(CoverageMark::DisksDamagedAtOnce);
             }
         }
+        self.observe_power_loss();
         for place in left {
             let after = time + self.input_random.duration(Duration::ZERO, time);
             self.schedule(after, SimulationEvent::Restart { place });
