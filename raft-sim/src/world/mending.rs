@@ -18,10 +18,24 @@ const MOST: Duration = Duration::from_millis(5);
 
 impl World {
     /// All machines lose power, and on each some records decay: entries that another disk has whole,
-    /// about `lost` of a thousand of them. Each entry decays on one disk at most.
+    /// about `lost` of a thousand of them. Each entry decays on one disk at most. Entries that are not
+    /// committed may be overwritten on the others before they are fetched: only one disk loses such
+    /// ones, and only if the cluster can do without it.
     pub(super) fn damage_all(&mut self, lost: u32, time: Duration) {
         let is_left = |place: &usize| !self.gone[*place] && !self.machines[*place].faults.is_rotten;
         let left: Vec<usize> = (0..self.machines.len()).filter(is_left).collect();
+        if left
+            .iter()
+            .any(|place| self.machines[*place].disk().is_impaired())
+        {
+            return;
+        }
+        let can_lose = |place: &usize| self.can_lose(*place);
+        let dispensable = left.iter().copied().find(can_lose);
+        let committed = self
+            .judge
+            .last_committed()
+            .map_or(Index::ZERO, |it| it.index);
         let mut holders: BTreeMap<EntryId, Vec<usize>> = BTreeMap::new();
         for &place in &left {
             self.crash(place);
@@ -40,7 +54,10 @@ impl World {
         for (entry, places) in holders {
             if places.len() > 1 && self.input_random.chance(lost.into()) {
                 let at = self.input_random.below(places.len() as u64) as usize; // Of so many.
-                losses.entry(places[at]).or_default().push(entry.index);
+                let place = places[at];
+                if entry.index <= committed || dispensable == Some(place) {
+                    losses.entry(place).or_default().push(entry.index);
+                }
             }
         }
         for (place, entries) in losses {
