@@ -90,7 +90,7 @@ fn a_member_fetches_entries_over_tcp_and_a_stranger_none() {
     }
     let of = |reply| match reply {
         FetchReply::Entries(entries) => entries,
-        other => panic!("{other:?}"),
+        other @ (FetchReply::HaveNot | FetchReply::Unreachable) => panic!("{other:?}"),
     };
     let first = of(member.fetch_entries(NodeId(1), &fetch(1, 4)));
     assert_eq!(first, entries(&[10]), "an answer is bounded");

@@ -117,7 +117,7 @@ pub(super) struct Mark {
 pub(super) enum Found {
     /// The log was never begun.
     None,
-    Mark(Mark, MarkContent),
+    Mark(Mark, Box<MarkContent>),
     Damaged,
 }
 
@@ -150,7 +150,7 @@ impl Mark {
             path,
             incarnation,
         };
-        Ok(Found::Mark(mark, content))
+        Ok(Found::Mark(mark, Box::new(content)))
     }
 
     /// Makes the mark of a log that is about to begin, durably.

@@ -46,7 +46,7 @@ pub(super) fn understand(
     let mark = match Mark::find(files, folder, incarnation, purpose)? {
         Found::None => None,
         Found::Mark(mark, content) => {
-            scan.mark = content;
+            scan.mark = *content;
             Some(mark)
         }
         Found::Damaged => {
