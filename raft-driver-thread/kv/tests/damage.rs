@@ -223,6 +223,8 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
     let mut cluster = Cluster::with_keys(50, 100);
     cluster.stop(2);
     cluster.start(2);
+    // A snapshot is made only of what was applied.
+    cluster.status(2, |seen| seen.applied_index > 0);
     let server = cluster.servers[&2].address().to_owned();
     done(
         cluster.folder.path(),
