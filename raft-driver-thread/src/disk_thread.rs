@@ -5,8 +5,15 @@ use crate::mailbox::Receiver;
 use crate::metrics::Metrics;
 use crate::state_machine::StateMachine;
 use crate::storage::Storage;
-use crate::tasks::{CoreMailbox, CoreTask, DiskTask, EntriesWanted, StorageFailed};
+use crate::tasks::{CoreMailbox, CoreTask, DiskTask, EntriesLost, EntriesWanted, StorageFailed};
+use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::{Input, Seq, Write};
+
+/// What is to be read after the writes before it.
+enum DiskRead {
+    Wanted(EntriesWanted),
+    Lost(EntriesLost),
+}
 
 pub(crate) struct DiskThread<'a, S, M: StateMachine> {
     storage: S,
@@ -47,31 +54,39 @@ impl<'a, S: Storage, M: StateMachine> DiskThread<'a, S, M> {
 
     /// Performs this task, and all that wait behind it up to the next read.
     fn perform(&mut self, first: DiskTask) -> Result<(), StorageFailed> {
-        let wanted = self.take_writes(first);
+        let read = self.take_writes(first);
         // A core that receives nothing more has stopped; `run` then ends by itself.
         if let Some(seq) = self.sync()? {
             let persisted = CoreTask::Input(Input::Persisted { seq });
-            let is_idle = wanted.is_none() && self.tasks.is_empty();
+            let is_idle = read.is_none() && self.tasks.is_empty();
             let _ = if is_idle {
                 self.core.send_and_help(persisted)
             } else {
                 self.core.send(persisted)
             };
         }
-        if let Some(wanted) = wanted {
-            let input = self.read(&wanted)?;
-            let _ = self.core.send(CoreTask::Input(input));
+        match read {
+            Some(DiskRead::Wanted(wanted)) => {
+                let input = self.read(&wanted)?;
+                let _ = self.core.send(CoreTask::Input(input));
+            }
+            Some(DiskRead::Lost(lost)) => {
+                // The peer may not wait any more.
+                let _ = lost.reply.send(self.fetch(&lost.fetch));
+            }
+            None => {}
         }
         Ok(())
     }
 
     /// Takes the writes that wait; stops at a read, which has to see the writes before it.
-    fn take_writes(&mut self, first: DiskTask) -> Option<EntriesWanted> {
+    fn take_writes(&mut self, first: DiskTask) -> Option<DiskRead> {
         let mut next = Some(first);
         while let Some(task) = next {
             match task {
                 DiskTask::Write(write) => self.writes.push(write),
-                DiskTask::Read(wanted) => return Some(wanted),
+                DiskTask::Read(wanted) => return Some(DiskRead::Wanted(wanted)),
+                DiskTask::Fetch(lost) => return Some(DiskRead::Lost(lost)),
             }
             next = self.tasks.try_recv().ok();
         }
@@ -96,6 +111,23 @@ impl<'a, S: Storage, M: StateMachine> DiskThread<'a, S, M> {
         })?;
         self.writes.clear();
         Ok(Some(last))
+    }
+
+    /// For a peer. That it cannot be read is no reason to stop.
+    fn fetch(&mut self, fetch: &Fetch) -> FetchReply {
+        let Fetch {
+            first,
+            last,
+            max_bytes,
+        } = *fetch;
+        match self.storage.fetch(first, last, max_bytes) {
+            Ok(Some(entries)) => FetchReply::Entries(entries),
+            Ok(None) => FetchReply::HaveNot,
+            Err(error) => {
+                tracing::error!(%error, "entries that a peer has lost cannot be read");
+                FetchReply::HaveNot
+            }
+        }
     }
 
     fn read(&mut self, wanted: &EntriesWanted) -> Result<Input, StorageFailed> {

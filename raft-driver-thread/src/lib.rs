@@ -103,6 +103,7 @@ mod group;
 pub mod inbox;
 pub mod lab;
 mod mailbox;
+mod mending;
 pub mod metrics;
 mod node;
 mod observed;

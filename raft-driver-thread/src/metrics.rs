@@ -21,6 +21,7 @@
 //! | `raft_foreign_incarnations` | gauge | members | under whose number another storage spoke (3) |
 //! | `raft_replaced` | gauge | | 1 if another storage has the node's number, else 0 (4) |
 //! | `raft_impaired` | gauge | | 1 if its storage has lost entries that the leader has yet to send, else 0 |
+//! | `raft_mended_entries_total` | counter | entries | that the disk had lost at a start, and peers have sent |
 //! | `raft_missing_founders` | gauge | founders | that take no part in the founding; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
@@ -148,6 +149,7 @@ struct Handles {
     replaced: Gauge,
     impaired: Gauge,
     missing_founders: Gauge,
+    mended_entries: Counter,
     proposals: Counter,
     elections: Counter,
     rejected_messages: Counter,
@@ -219,6 +221,11 @@ fn describe() {
         Unit::Count,
         "Messages that no correct peer sends"
     );
+    describe_counter!(
+        "raft_mended_entries_total",
+        Unit::Count,
+        "Entries that the disk had lost at a start, and that peers have sent"
+    );
     describe_histogram!(
         SYNC_DURATION,
         Unit::Seconds,
@@ -250,6 +257,7 @@ impl Metrics {
             replaced: gauge!("raft_replaced", "node" => label()),
             impaired: gauge!("raft_impaired", "node" => label()),
             missing_founders: gauge!("raft_missing_founders", "node" => label()),
+            mended_entries: counter!("raft_mended_entries_total", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
             rejected_messages: counter!("raft_rejected_messages_total", "node" => label()),
@@ -288,6 +296,10 @@ impl Metrics {
         handles.missing_founders.set(missing as f64);
     }
 
+    pub(crate) fn mended(&self, entries: u64) {
+        self.handles.mended_entries.increment(entries);
+    }
+
     pub(crate) fn proposed(&self, commands: usize) {
         self.handles.proposals.increment(commands as u64);
     }
@@ -315,6 +327,8 @@ impl Metrics {
     }
 
     pub(crate) fn turn(&mut self, _: &Raft) {}
+
+    pub(crate) fn mended(&self, _: u64) {}
 
     pub(crate) fn proposed(&self, _: usize) {}
 

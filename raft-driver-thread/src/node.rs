@@ -7,6 +7,7 @@ use crate::disk_thread::DiskThread;
 use crate::error::{RequestError, StartError, StopReason};
 use crate::inbox::inbox_with;
 use crate::mailbox::{Mailbox, mailbox};
+use crate::mending::{Source, mend};
 use crate::metrics::Metrics;
 use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::options::Options;
@@ -57,6 +58,7 @@ impl<M: StateMachine> Clone for Node<M> {
 
 struct Inner<M: StateMachine> {
     id: NodeId,
+    mended: u64,
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
     observed: Arc<Observed>,
@@ -89,6 +91,11 @@ impl<M: StateMachine> Node<M> {
         mut transport: T,
         mut machine: M,
     ) -> Result<Node<M>, StartError> {
+        let waker = Waker::default();
+        let (inbox, deliveries) = inbox_with(options.max_inbox_bytes, waker.clone());
+        let source = Arc::new(Source::default());
+        transport.serve_entries(source.clone());
+        let mended = mend(&options, &mut storage, &mut transport, &source, &inbox)?;
         let recovered = storage.recover()?;
         let snapshots = storage.snapshots();
         let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
@@ -98,14 +105,16 @@ impl<M: StateMachine> Node<M> {
         let recorder = recorder.map(|options| Recorder::start(options, &raft));
         let recorder = recorder.transpose().map_err(StartError::Recorder)?;
         let observed = Arc::new(Observed::new(&raft));
-        let waker = Waker::default();
-        let (inbox, deliveries) = inbox_with(options.max_inbox_bytes, waker.clone());
         // Bounded by the requests that may be outstanding, and by what the core has asked of its
         // threads. This kind of queue drops its messages with its receiver, and so ends the
         // tickets.
         let (core_mailbox, tasks) = mailbox(waker.clone());
-        transport.start(raft.config(), inbox)?;
+        source.run(core_mailbox.clone());
+        if !mended.has_started {
+            transport.start(raft.config(), inbox)?;
+        }
         let metrics = Metrics::new(id);
+        metrics.mended(mended.entries);
         let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
         let applier = Applier::new(
             machine,
@@ -143,6 +152,7 @@ impl<M: StateMachine> Node<M> {
         Ok(Node {
             inner: Arc::new(Inner {
                 id,
+                mended: mended.entries,
                 snapshots,
                 core: core_mailbox,
                 observed,
@@ -156,6 +166,13 @@ impl<M: StateMachine> Node<M> {
     /// This node's id.
     pub fn id(&self) -> NodeId {
         self.inner.id
+    }
+
+    /// How many entries its disk had lost when it was started, and were fetched from its peers: its
+    /// log is again what it was. 0 if nothing was lost, or if it could not be fetched: then
+    /// [`Status::impaired`] tells.
+    pub fn mended_entries(&self) -> u64 {
+        self.inner.mended
     }
 
     /// Proposes a command; never waits. The ticket ends with the state machine's answer when this

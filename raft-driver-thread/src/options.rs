@@ -3,6 +3,7 @@
 use crate::recorder::RecorderOptions;
 use raft_proto::{Config, Incarnation};
 use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
 
 /// A value for [`Config::seed`] that is another one at each start, from the operating system. A
 /// process id would not do: in a container it is always the same. No safety rests on it, but nodes
@@ -35,6 +36,11 @@ pub struct Options {
     /// Where to record every event that the core is given, for `raft-sim replay`. Default `None`:
     /// nothing is recorded.
     pub recorder: Option<RecorderOptions>,
+    /// How long the start of a node waits for its peers if its disk has lost entries in the midst of
+    /// its log, and knows what they were ([`mending`](crate::raft_proto::mending)). Then it starts
+    /// with what is whole. It waits only for peers that do not answer. Zero: it asks nobody.
+    /// Default 30 s.
+    pub mend_timeout: Duration,
 }
 
 impl Options {
@@ -46,6 +52,7 @@ impl Options {
             max_outstanding: 1 << 16,
             max_inbox_bytes: 64 << 20,
             recorder: None,
+            mend_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::state_machine::StateMachine;
 use crate::storage::StorageError;
 use crate::ticket::{Applied, Promise};
 use bytes::Bytes;
+use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::{
     CampaignError, ChangeError, Config, Entries, EntryId, Index, Input, MembershipChange, NodeId,
     ProposeError, ReadError, ReadMode, ReconfigureError, Seq, SnapshotId, SnapshotMeta, Status,
@@ -45,6 +46,8 @@ pub(crate) enum CoreTask<M: StateMachine> {
     /// Ask the state machine as it is, without waiting for an index.
     Inspect(Query<M>),
     MakeSnapshot,
+    /// For a peer: passed on to the disk thread.
+    FetchEntries(EntriesLost),
     /// A thread's answer to one of the core's actions.
     Input(Input),
     /// The snapshot that was being made is durable; `None` if it could not be made.
@@ -67,6 +70,14 @@ pub(crate) type CoreMailbox<M> = Mailbox<CoreTask<M>>;
 pub(crate) enum DiskTask {
     Write(Write),
     Read(EntriesWanted),
+    Fetch(EntriesLost),
+}
+
+/// Entries that the disk of a peer has lost. If the reply is dropped, the peer asks again.
+#[derive(Debug)]
+pub(crate) struct EntriesLost {
+    pub(crate) fetch: Fetch,
+    pub(crate) reply: crossbeam_channel::Sender<FetchReply>,
 }
 
 /// Entries that are no longer in memory, and that `peer` needs.

@@ -38,7 +38,11 @@ fn a_node_measures_its_term_leadership_proposals_and_syncs() {
             (key.key().name().to_owned(), value)
         })
         .collect();
-    assert_eq!(measured.len(), 16);
+    assert_eq!(measured.len(), 17);
+    assert_eq!(
+        measured["raft_mended_entries_total"],
+        DebugValue::Counter(0)
+    );
     assert_eq!(measured["raft_impaired"], DebugValue::Gauge(0.0.into()));
     assert_eq!(
         measured["raft_uncommitted_bytes"],

@@ -1,5 +1,8 @@
 //! A node whose storage has lost entries that it had acknowledged: what it may still do.
 //!
+//! Entries that are lost in the midst of a log, and that the storage would know again, need none of
+//! this: they are fetched from any peer before the node starts ([`mending`](crate::mending)).
+//!
 //! Raft rests on disks that keep what they were given (section 5.1). A disk that has lost some of
 //! it, and says so, need not be replaced: the rest of the cluster has what is missing, as long as a
 //! majority is whole. The storage tells what it has lost by

@@ -222,6 +222,7 @@ mod log;
 mod manual_election;
 mod membership;
 mod membership_encoding;
+pub mod mending;
 mod message;
 mod naming;
 mod outbox;

@@ -221,6 +221,12 @@ fn disks_decay_and_are_replaced() {
 }
 
 #[test]
+fn disks_are_damaged_in_different_places_at_once_and_mended_before_a_leader_is_there() {
+    happens_alone(FaultKind::Damage, hits(CoverageMark::DisksDamagedAtOnce));
+    happens_alone(FaultKind::Damage, hits(CoverageMark::MendedFromPeers));
+}
+
+#[test]
 fn clocks_drift_and_jump() {
     happens_alone(FaultKind::Jump, hits(CoverageMark::ClockJumped));
     changes(FaultKind::Jump, |operation| {

@@ -140,6 +140,7 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
         (target(), time()).prop_map(|(of, time)| NemesisOperation::FailWrite { of, time }),
         (target(), time()).prop_map(|(of, time)| NemesisOperation::FailRead { of, time }),
         target().prop_map(|of| NemesisOperation::Rot { of }),
+        (0..=1000_u32, time()).prop_map(|(lost, time)| NemesisOperation::DamageAll { lost, time }),
         (target(), disk(), time()).prop_map(|(of, with, time)| NemesisOperation::Replace {
             of,
             with,

@@ -54,6 +54,22 @@ impl Cluster {
         self.servers.insert(node, server);
     }
 
+    /// Starts all servers at once: a server whose disk is damaged waits for the others.
+    fn start_all(&mut self) {
+        let folder = self.folder.path();
+        let started: Vec<(u64, Running)> = std::thread::scope(|scope| {
+            let starts = (1..=3).map(|node| {
+                let (start, log) = (format!("start --data {node}"), format!("log-{node}"));
+                let run = move || (node, Running::server_with_log(folder, &start, &log));
+                scope.spawn(run)
+            });
+            let starts: Vec<_> = starts.collect();
+            let started = starts.into_iter().map(|it| it.join().unwrap());
+            started.collect()
+        });
+        self.servers.extend(started);
+    }
+
     fn stop(&mut self, node: u64) {
         self.servers.remove(&node).expect("it runs").stop();
     }
@@ -103,8 +119,12 @@ fn flip(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 4], at).unwrap();
 }
 
-/// Flips a bit in the midst of the first record that holds this many bytes of a value.
 fn flip_a_value(log: &Path) {
+    flip_values(log, &[0]);
+}
+
+/// Flips a bit in each of these values, as they come in the newest segment.
+fn flip_values(log: &Path, numbers: &[usize]) {
     let mut segments: Vec<PathBuf> = fs::read_dir(log)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -114,8 +134,67 @@ fn flip_a_value(log: &Path) {
     let segment = segments.last().unwrap();
     let bytes = fs::read(segment).unwrap();
     let value = [b'v'; 64];
-    let at = bytes.windows(64).position(|part| part == value).unwrap();
-    flip(segment, at as u64 + 32);
+    let mut places = Vec::new();
+    let mut next = 0;
+    for (at, part) in bytes.windows(64).enumerate() {
+        if at >= next && part == value {
+            places.push(at as u64 + 32);
+            next = at + 100;
+        }
+    }
+    for number in numbers {
+        flip(segment, places[*number]);
+    }
+}
+
+/// The names and the bytes of the files in this folder.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|file| {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    });
+    files.collect()
+}
+
+/// Damages servers that have these keys, each in these values, and starts all of them at once.
+fn damaged_at_once(count: usize, places: &[(u64, &[usize])]) -> Cluster {
+    let mut cluster = Cluster::with_keys(count, 100);
+    for node in 1..=3 {
+        cluster.stop(node);
+    }
+    for (node, numbers) in places {
+        flip_values(&cluster.raft(*node).join("log"), numbers);
+        let found = inspect(cluster.raft(*node), |_| ()).unwrap();
+        assert!(!found.problems.is_empty());
+    }
+    cluster.start_all();
+    for node in 1..=3 {
+        // Right after an election the leader does not know yet which releases the others have.
+        let is_well = |seen: &NodeStatus| seen.leader.is_some() && seen.warnings().is_empty();
+        let seen = cluster.status(node, is_well);
+        assert_eq!(seen.disks.lost, None, "n{node}");
+        let damaged = places.iter().find(|place| place.0 == node);
+        let lost = damaged.map_or(0, |(_, numbers)| numbers.len() as u64);
+        assert_eq!(seen.disks.mended, lost, "n{node}");
+        let log = cluster.log(node);
+        assert_eq!(
+            log.contains("all that was lost was fetched"),
+            lost > 0,
+            "{log}"
+        );
+    }
+    cluster
+}
+
+#[test]
+fn two_servers_that_were_damaged_in_different_places_at_once_are_mended() {
+    damaged_at_once(50, &[(1, &[5, 6, 30]), (2, &[12])]).assert_whole(50, 100);
+}
+
+#[test]
+fn three_servers_that_were_damaged_in_different_places_at_once_are_mended_without_a_leader() {
+    damaged_at_once(50, &[(1, &[5, 40]), (2, &[12]), (3, &[0, 20, 49])]).assert_whole(50, 100);
 }
 
 #[test]
@@ -133,7 +212,7 @@ fn a_bit_that_flips_in_a_log_is_mended_from_the_other_servers() {
         assert_eq!(seen.warnings(), [""; 0]);
         let log = cluster.log(node);
         assert!(log.contains("the log is damaged"), "{log}");
-        assert!(log.contains("entries are lost"), "{log}");
+        assert!(log.contains("all that was lost was fetched"), "{log}");
         assert!(cluster.raft(node).join("damaged").is_dir());
     }
     cluster.assert_whole(50, 100);
@@ -144,6 +223,8 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
     let mut cluster = Cluster::with_keys(50, 100);
     cluster.stop(2);
     cluster.start(2);
+    // A snapshot is made only of what was applied.
+    cluster.status(2, |seen| seen.applied_index > 0);
     let server = cluster.servers[&2].address().to_owned();
     done(
         cluster.folder.path(),
@@ -168,13 +249,24 @@ fn servers_that_have_all_lost_the_same_elect_nobody_and_say_why() {
         cluster.stop(node);
         flip_a_value(&cluster.raft(node).join("log"));
     }
-    for node in 1..=3 {
-        cluster.start(node);
-    }
+    let before: Vec<_> = (1..=3)
+        .map(|node| files(&cluster.raft(node).join("log")))
+        .collect();
+    cluster.start_all();
     for node in 1..=3 {
         let seen = cluster.status(node, |seen| seen.disks.lost.is_some());
         assert_eq!(seen.leader, None);
         let warnings = seen.warnings().join("\n");
         assert!(warnings.contains("put backups in place"), "{warnings}");
+        assert!(cluster.log(node).contains("no peer has entry"));
+        let aside = files(&cluster.raft(node).join("damaged"));
+        assert_eq!(
+            aside.keys().collect::<Vec<_>>(),
+            before[node as usize - 1].keys().collect::<Vec<_>>()
+        );
+        assert!(
+            aside == before[node as usize - 1],
+            "n{node}: each file as it was"
+        );
     }
 }

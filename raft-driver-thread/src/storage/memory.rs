@@ -122,6 +122,21 @@ impl Storage for MemoryStorage {
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         Arc::new(self.snapshots.clone())
     }
+
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        let entry = |index| lock(&self.log).entries.get(&index).map(|entry| entry.term);
+        let Some(term) = entry(first) else {
+            return Ok(None);
+        };
+        let from = EntryId { index: first, term };
+        // The term of the last one does not matter.
+        self.read_entries(from, EntryId { index: last, term }, max_bytes)
+    }
 }
 
 fn push(

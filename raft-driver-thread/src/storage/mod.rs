@@ -16,8 +16,12 @@ pub use conformance::{ConformanceError, conformance};
 pub use memory::MemoryStorage;
 
 use bytes::Bytes;
+#[cfg(doc)]
+use raft_proto::mending;
+use raft_proto::mending::Missing;
 use raft_proto::{
-    Entries, EntryId, Recovered, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Write,
+    Entries, EntryId, EntryKind, Identity, Index, Membership, Recovered, SnapshotId, SnapshotMeta,
+    SnapshotReadFailed, SnapshotWriteFailed, Write,
 };
 use std::io;
 use std::path::PathBuf;
@@ -69,6 +73,38 @@ pub trait Storage: Send + 'static {
 
     /// The snapshots of this storage, for other threads.
     fn snapshots(&self) -> Arc<dyn Snapshots>;
+
+    /// Before it is recovered: what the log lacks in its midst, and may be given again by
+    /// [`supply`](Storage::supply). The driver asks the peers for it ([`mending`]). If it is not
+    /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. `None`, the
+    /// default, if the log lacks nothing, or nobody can tell what it was.
+    fn incomplete(&self) -> Option<Incomplete> {
+        None
+    }
+
+    /// Takes the entries of all parts of one of [`missing`](Incomplete::missing), by its number, if
+    /// they are exactly those that were there. Returns whether they are.
+    fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
+        let _ = (missing, parts);
+        false
+    }
+
+    /// After it is recovered: the entries from `first` to `last`, for a peer that has lost them. As
+    /// many as fit into `max_bytes`, but at least one; `None`, the default, if the first one is not
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if the log cannot be read. The node runs on.
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        let _ = (first, last, max_bytes);
+        Ok(None)
+    }
 }
 
 impl<S: Storage + ?Sized> Storage for Box<S> {
@@ -91,6 +127,52 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         (**self).snapshots()
+    }
+
+    fn incomplete(&self) -> Option<Incomplete> {
+        (**self).incomplete()
+    }
+
+    fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
+        (**self).supply(missing, parts)
+    }
+
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        (**self).fetch(first, last, max_bytes)
+    }
+}
+
+/// A log that lacks some of its midst, and knows what that was.
+#[derive(Clone, Debug)]
+pub struct Incomplete {
+    /// Of the node.
+    pub identity: Identity,
+    /// The snapshot that the log goes on from.
+    pub snapshot: Option<SnapshotMeta>,
+    /// The entries that are there, in order and with gaps.
+    pub whole: Vec<Entries>,
+    /// Those that are not.
+    pub missing: Vec<Missing>,
+}
+
+impl Incomplete {
+    /// The last configuration of the cluster, as far as it is known.
+    pub fn membership(&self) -> Membership {
+        let entries = self.whole.iter().rev().map(Entries::iter);
+        let mut found = entries.filter_map(|entries| {
+            let memberships = entries.filter(|it| it.kind() == EntryKind::Membership);
+            memberships
+                .filter_map(|it| Membership::decode(it.payload()))
+                .last()
+        });
+        let snapshot = self.snapshot.as_ref().map(|meta| meta.membership.clone());
+        let known = found.next().or(snapshot);
+        known.unwrap_or_else(|| self.identity.bootstrap.clone())
     }
 }
 

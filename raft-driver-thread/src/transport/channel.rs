@@ -12,14 +12,16 @@
 //! # drop(one);
 //! ```
 
-use super::{Transport, TransportError};
+use super::{EntrySource, Transport, TransportError};
 use crate::inbox::Inbox;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::wire::Received;
 use raft_proto::{Config, Incarnation, Membership, Message, NodeId};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -55,12 +57,11 @@ impl Faults {
 }
 
 /// A network within a process. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Network {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     /// For the network's thread, which delivers them later. `None` only while it is dropped.
@@ -68,12 +69,12 @@ struct Shared {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug)]
 struct State {
     faults: Faults,
     random: ChaCha8Rng,
     disconnected: BTreeSet<NodeId>,
     inboxes: BTreeMap<NodeId, Inbox>,
+    sources: BTreeMap<NodeId, Arc<dyn EntrySource>>,
 }
 
 /// A message that arrives later.
@@ -82,6 +83,12 @@ struct Delayed {
     due: Instant,
     inbox: Inbox,
     received: Received,
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network").finish_non_exhaustive()
+    }
 }
 
 impl Network {
@@ -99,6 +106,7 @@ impl Network {
                     random: ChaCha8Rng::seed_from_u64(seed),
                     disconnected: BTreeSet::new(),
                     inboxes: BTreeMap::new(),
+                    sources: BTreeMap::new(),
                 }),
                 delayed: Some(delayed),
                 thread,
@@ -114,6 +122,7 @@ impl Network {
             node,
             incarnation: None,
             is_started: false,
+            source: None,
         }
     }
 
@@ -150,12 +159,19 @@ impl Drop for Shared {
 }
 
 /// The transport of one node, in a [`Network`].
-#[derive(Debug)]
 pub struct ChannelTransport {
     network: Network,
     node: NodeId,
     incarnation: Option<Incarnation>,
     is_started: bool,
+    source: Option<Arc<dyn EntrySource>>,
+}
+
+impl fmt::Debug for ChannelTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ChannelTransport");
+        debug.field("node", &self.node).finish_non_exhaustive()
+    }
 }
 
 impl Transport for ChannelTransport {
@@ -165,7 +181,12 @@ impl Transport for ChannelTransport {
             let what = format!("the transport of {node} was given to {other}");
             return Err(TransportError::Settings(what));
         }
-        self.network.shared.lock().inboxes.insert(self.node, inbox);
+        let mut state = self.network.shared.lock();
+        state.inboxes.insert(self.node, inbox);
+        if let Some(source) = self.source.take() {
+            state.sources.insert(self.node, source);
+        }
+        drop(state);
         self.incarnation = config.incarnation;
         self.is_started = true;
         Ok(())
@@ -188,9 +209,27 @@ impl Transport for ChannelTransport {
 
     fn flush(&mut self) {} // Messages leave at once.
 
+    fn serve_entries(&mut self, source: Arc<dyn EntrySource>) {
+        self.source = Some(source);
+    }
+
+    fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
+        let state = self.network.shared.lock();
+        let is_cut = [self.node, peer]
+            .iter()
+            .any(|node| state.disconnected.contains(node));
+        let source = state.sources.get(&peer).filter(|_| !is_cut).cloned();
+        drop(state);
+        source.map_or(FetchReply::Unreachable, |source| source.fetch(fetch))
+    }
+
     fn stop(&mut self) {
         if std::mem::take(&mut self.is_started) {
-            self.network.shared.lock().inboxes.remove(&self.node);
+            let mut state = self.network.shared.lock();
+            state.inboxes.remove(&self.node);
+            let source = state.sources.remove(&self.node);
+            drop(state);
+            drop(source); // Of others: not under the lock.
         }
     }
 }

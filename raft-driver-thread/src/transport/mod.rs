@@ -9,12 +9,14 @@ pub mod channel;
 pub mod tcp;
 
 use crate::inbox::Inbox;
+use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::{Config, Membership, Message, NodeId};
 use std::io;
+use std::sync::Arc;
 
 /// Sends messages to peers, and delivers those of peers to an [`Inbox`].
 ///
-/// All methods but [`start`](Transport::start) are called by the thread that takes the core's turn:
+/// All methods but [`start`](Transport::start) and those about entries are called by the thread that takes the core's turn:
 /// any of the node's threads, one at a time. No method may wait for a peer, a connection or a disk.
 /// A transport has threads and bounded queues of its own, and drops messages that do not fit.
 pub trait Transport: Send + 'static {
@@ -38,9 +40,30 @@ pub trait Transport: Send + 'static {
     /// The turn has ended: the messages that were sent in it can leave now, together.
     fn flush(&mut self);
 
+    /// Lets `source` answer peers that fetch entries which their disks have lost
+    /// ([`mending`](raft_proto::mending)). Called before `start`, if at all. Each request comes from
+    /// a member of the cluster, and under its identity. By default nobody is answered.
+    fn serve_entries(&mut self, source: Arc<dyn EntrySource>) {
+        let _ = source;
+    }
+
+    /// Asks a peer's [source](EntrySource) for entries, and waits for the reply, not longer than
+    /// the transport's timeouts: called after `start`, before this node takes part in the protocol.
+    /// By default nobody has any.
+    fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
+        let _ = (peer, fetch);
+        FetchReply::HaveNot
+    }
+
     /// Stops: closes the connections, frees the port, joins the threads. No message is delivered
     /// afterwards. Called at most once. A transport that is dropped has to do the same.
     fn stop(&mut self);
+}
+
+/// Has entries for peers whose disks have lost them.
+pub trait EntrySource: Send + Sync + 'static {
+    /// The reply to a peer. It may wait for the disk.
+    fn fetch(&self, fetch: &Fetch) -> FetchReply;
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -58,6 +81,14 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn flush(&mut self) {
         (**self).flush();
+    }
+
+    fn serve_entries(&mut self, source: Arc<dyn EntrySource>) {
+        (**self).serve_entries(source);
+    }
+
+    fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
+        (**self).fetch_entries(peer, fetch)
     }
 
     fn stop(&mut self) {

@@ -255,6 +255,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 self.queue_apply(ApplyTask::Query { index, query });
             }
             CoreTask::MakeSnapshot => self.queue_apply(ApplyTask::MakeSnapshot),
+            CoreTask::FetchEntries(lost) => self.state.disk_queue.push(DiskTask::Fetch(lost)),
             CoreTask::Input(input) => self.step(input),
             CoreTask::SnapshotMade(made) => {
                 if let Some(snapshot) = made {

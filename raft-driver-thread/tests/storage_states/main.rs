@@ -9,6 +9,7 @@ mod crash;
 mod damages;
 mod disk;
 mod mending;
+mod pages;
 mod scenario;
 
 use crash::Crash;

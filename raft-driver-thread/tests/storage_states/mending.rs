@@ -3,11 +3,14 @@
 
 use crate::crash::Crash;
 use crate::disk::{Disk, Image};
-use crate::scenario::{Life, empty_image, load, load_with};
+use crate::scenario::{Life, empty_image, load, load_with, open_with};
 use crate::{damages, describe, problems};
-use raft_driver_thread::raft_proto::{EntryId, Recovered};
-use raft_driver_thread::storage::StorageError;
+use raft_driver_thread::raft_proto::mending::{Mending, MendingStep, serve};
+use raft_driver_thread::raft_proto::{
+    Entries, EntriesBuilder, EntryId, Index, NodeId, Recovered, Time,
+};
 use raft_driver_thread::storage::disk::OnDamage;
+use raft_driver_thread::storage::{Storage, StorageError};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -22,6 +25,10 @@ struct Counts {
     impaired: u64,
     /// States that a power failure left of the mending.
     interrupted: u64,
+    /// With peers: the log is exactly what it was.
+    exact: u64,
+    /// Of these, entries were fetched.
+    fetched: u64,
 }
 
 fn last(state: &Recovered) -> EntryId {
@@ -79,6 +86,89 @@ fn mend(disk: &Disk, life: &Life, name: &str) -> Option<Recovered> {
     }
 }
 
+/// Mends with a peer that has these entries. Returns what is recovered then, and how many entries
+/// were accepted; `None` if nobody can tell what was there.
+pub(crate) fn mend_with(disk: &Disk, peer: &[Entries]) -> Option<(Recovered, usize)> {
+    let mut storage = open_with(disk, OnDamage::Mend).ok()?;
+    let missing = storage
+        .incomplete()
+        .map(|it| it.missing)
+        .unwrap_or_default();
+    let wanted = missing.len();
+    let mut mending = Mending::new(missing, vec![NodeId(2)], Time::ZERO);
+    let mut accepted = 0;
+    while let MendingStep::Ask { peer: node, fetch } = mending.next_step(Time::ZERO) {
+        let reply = serve(peer, &fetch);
+        mending.replied(node, &fetch, reply, &mut |at, parts| {
+            let is_right = storage.supply(at, parts);
+            let entries = parts.iter().map(Entries::len).sum::<usize>();
+            accepted += if is_right { entries } else { 0 };
+            is_right
+        });
+    }
+    let is_mended = mending.next_step(Time::ZERO) == MendingStep::Mended && wanted > 0;
+    let recovered = storage.recover().unwrap();
+    (is_mended || recovered.impaired.is_none()).then_some((recovered, accepted))
+}
+
+/// The same entries, but for a byte of each payload.
+fn other(entries: &Entries) -> Entries {
+    let mut other = EntriesBuilder::new();
+    for entry in entries {
+        let mut payload = entry.payload().to_vec();
+        payload.pop();
+        payload.push(99);
+        other
+            .push(entry.id(), entry.kind(), payload.into())
+            .unwrap();
+    }
+    other.finish()
+}
+
+/// With a peer that has all entries, the log becomes what it was, if it is told what that is.
+fn mend_exactly(image: &Image, life: &Life, name: &str, counts: &mut Counts) {
+    let expected = life.states.last().unwrap();
+    let peer = [expected.entries.clone()];
+    let disk = Disk::holding(image.clone());
+    let Some((found, accepted)) = mend_with(&disk, &peer) else {
+        return;
+    };
+    let name = format!("{name}: {} of {}", describe(&found), describe(expected));
+    assert_eq!(found.impaired, None, "{name}");
+    assert_eq!(found.hard_state, expected.hard_state, "{name}");
+    assert_eq!(found.identity, expected.identity, "{name}");
+    let after = |state: &Recovered, floor: Index| -> Vec<_> {
+        let entries = state.entries.iter().filter(|it| it.index() > floor);
+        let entries = entries.map(|it| (it.id(), it.kind(), it.payload().to_vec()));
+        entries.collect()
+    };
+    // What is older than the snapshot may be left out.
+    let end = |state: &Recovered| {
+        state
+            .snapshot
+            .as_ref()
+            .map_or(Index(0), |it| it.id.last.index)
+    };
+    let floor = end(&found).max(end(expected).min(Index(u64::MAX)));
+    assert_eq!(last(&found), last(expected), "{name}");
+    assert!(after(&found, floor) == after(expected, floor), "{name}");
+    let again = load(&disk).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(again == found, "{name}: then {}", describe(&again));
+    assert_eq!(problems(&disk.image()), Vec::<String>::new(), "{name}");
+    counts.exact += 1;
+    if accepted > 0 {
+        counts.fetched += 1;
+        // Entries that are not those that were there are not taken.
+        let disk = Disk::holding(image.clone());
+        let wrong = mend_with(&disk, &[other(&expected.entries)]);
+        assert!(wrong.is_none_or(|(_, accepted)| accepted == 0), "{name}");
+        assert!(
+            mend(&Disk::holding(image.clone()), life, &name).is_some(),
+            "{name}"
+        );
+    }
+}
+
 /// The power fails while the folder is mended. It is mended at the next start.
 fn interrupt(image: &Image, life: &Life, name: &str, counts: &mut Counts) {
     let disk = Disk::holding(image.clone());
@@ -114,6 +204,7 @@ fn damage(seed: u64, steps: u64, byte_step: usize, counts: &mut Counts) {
         if counts.damages.is_multiple_of(97) {
             interrupt(&image, &life, &name, counts);
         }
+        mend_exactly(&image, &life, &name, counts);
         match mend(&Disk::holding(image), &life, &name) {
             None => counts.refused += 1,
             Some(found) if found.impaired.is_some() => counts.impaired += 1,
@@ -132,6 +223,7 @@ fn what_is_kept_of_a_damaged_folder_is_true_and_what_is_lost_is_said() {
     assert!(counts.impaired > 100, "{counts:?}");
     assert!(counts.whole > 100, "{counts:?}");
     assert!(counts.interrupted > 100, "{counts:?}");
+    assert!(counts.fetched > 100, "{counts:?}");
 }
 
 #[test]

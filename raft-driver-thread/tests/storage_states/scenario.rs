@@ -24,7 +24,7 @@ pub(crate) fn open(disk: &Disk) -> Result<DiskStorage, StorageError> {
     open_with(disk, OnDamage::Refuse)
 }
 
-fn open_with(disk: &Disk, on_damage: OnDamage) -> Result<DiskStorage, StorageError> {
+pub(crate) fn open_with(disk: &Disk, on_damage: OnDamage) -> Result<DiskStorage, StorageError> {
     let options = DiskOptions {
         segment_bytes: SEGMENT_BYTES,
         incarnation: Some(0x1234_5678_9abc_def0_0fed_cba9_8765_4321),

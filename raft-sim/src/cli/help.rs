@@ -64,7 +64,8 @@ NAME=INTENSITY (0 to 100) sets one:
   rot replace                       disks decay, or are lost; the server comes back under a new
                                     identity, or with another disk under its own number
   damage                            records of logs decay; the server starts without what follows
-                                    them, and is sent it again
+                                    them, and is sent it again; or on all servers at once, on each
+                                    others: they fetch from each other what they lack, and start
   return                            a server that was removed loses its disk, or gets an old copy
                                     of it, keeps its number and is added again
   slow-read flaky-disk              reads of entries and chunks of snapshots take longer than an

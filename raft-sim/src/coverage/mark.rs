@@ -56,6 +56,10 @@ pub enum CoverageMark {
     BitRot,
     /// A node started without the end of its log, which its storage had lost.
     LogDamaged,
+    /// Records decayed on several disks at once, on each others.
+    DisksDamagedAtOnce,
+    /// A node fetched what its disk had lost from its peers, before it started.
+    MendedFromPeers,
     /// A frame arrived with other bytes than it was sent with.
     FrameCorrupted,
     /// A process was killed, and the machine kept all that was written.
@@ -116,7 +120,7 @@ pub enum CoverageMark {
 
 impl CoverageMark {
     /// All of them.
-    pub const ALL: [CoverageMark; 52] = [
+    pub const ALL: [CoverageMark; 54] = [
         CoverageMark::SplitVote,
         CoverageMark::TwoLeaders,
         CoverageMark::Truncation,
@@ -141,6 +145,8 @@ impl CoverageMark {
         CoverageMark::ReadError,
         CoverageMark::BitRot,
         CoverageMark::LogDamaged,
+        CoverageMark::DisksDamagedAtOnce,
+        CoverageMark::MendedFromPeers,
         CoverageMark::FrameCorrupted,
         CoverageMark::ProcessKilled,
         CoverageMark::PowerLostWhileDown,
@@ -201,6 +207,8 @@ impl fmt::Display for CoverageMark {
             CoverageMark::ReadError => "a read from disk failed",
             CoverageMark::BitRot => "bits on a disk flipped",
             CoverageMark::LogDamaged => "a storage lost the end of its log",
+            CoverageMark::DisksDamagedAtOnce => "disks damaged in different places at once",
+            CoverageMark::MendedFromPeers => "a log mended before the start",
             CoverageMark::FrameCorrupted => "a frame corrupted",
             CoverageMark::ProcessKilled => "a process killed",
             CoverageMark::PowerLostWhileDown => "power lost while a process was down",

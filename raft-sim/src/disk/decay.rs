@@ -30,8 +30,13 @@ impl Disk {
     /// Records of the log decay, and the storage notices that when it is opened: it starts with the
     /// entries before them, about `kept` of a thousand, and says so. Returns whether any are lost.
     pub fn damage(&mut self, kept: u32) -> bool {
+        let kept = Index(self.last_id().index.0 * u64::from(kept) / 1000);
+        !self.is_incomplete() && self.lose_after(kept)
+    }
+
+    /// Of the log, what comes after `kept` is lost. Returns whether that is anything.
+    pub(super) fn lose_after(&mut self, kept: Index) -> bool {
         let last = self.last_id();
-        let kept = Index(last.index.0 * u64::from(kept) / 1000);
         if kept >= last.index {
             return false;
         }

@@ -7,6 +7,7 @@
 mod decay;
 mod error;
 mod log;
+mod mending;
 
 pub use error::DiskError;
 
@@ -20,7 +21,7 @@ use raft_proto::{
     InstalledLog, Membership, Recovered, Seq, SnapshotId, SnapshotMeta, SnapshotReadFailed,
     SnapshotWriteFailed, Write,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The disk of one machine: it survives crashes.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct Disk {
     /// Whether a configuration was ever written here that a release of level 0 does not read. It
     /// may be overwritten since, but not yet on the disk, or in the memory of the node only.
     pub level_was_raised: bool,
+    /// Entries that have decayed, and that the storage will know again.
+    missing: BTreeSet<Index>,
 }
 
 /// Of a thousand reads of entries, and reads and writes of chunks of snapshots, how many fail.

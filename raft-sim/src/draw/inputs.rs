@@ -136,14 +136,24 @@ impl Inputs {
                 time: self.time(),
             },
             FaultKind::ByHand => self.by_hand(),
-            FaultKind::Damage => NemesisOperation::Damage {
-                of: self.target(),
-                kept: self.choices.random.between(0, 999) as u32, // below 1000
-                time: self.time(),
-            },
+            FaultKind::Damage => self.damage(),
             _ => return, // `EPISODES` holds no other kind.
         };
         self.push(at, operation);
+    }
+
+    /// One disk loses the end of its log; or all of them lose records, each one others.
+    fn damage(&mut self) -> NemesisOperation {
+        let of = self.target();
+        let drawn = self.choices.random.between(0, 999) as u32; // below 1000
+        let time = self.time();
+        if drawn.is_multiple_of(3) {
+            let lost = drawn;
+            NemesisOperation::DamageAll { lost, time }
+        } else {
+            let kept = drawn;
+            NemesisOperation::Damage { of, kept, time }
+        }
     }
 
     /// One machine reaches only one other, for long; two machines do not reach each other; or a

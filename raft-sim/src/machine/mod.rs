@@ -2,6 +2,7 @@
 //! service, and the faults that it suffers.
 
 mod faults;
+mod mending;
 mod service;
 
 pub use faults::{FlakyDisk, MachineFaults};
@@ -295,17 +296,13 @@ impl Machine {
     ///
     /// [`Failure::Process`].
     pub fn damage(&mut self, kept: u32) -> Result<bool, Failure> {
-        let node = self.id();
-        let State::Down(disk) = &mut self.state else {
+        let Some(disk) = self.idle_disk()? else {
             return Ok(false);
         };
-        disk.open().map_err(|reason| Failure::Process {
-            node,
-            reason: reason.into(),
-        })?;
         let is_damaged = disk.damage(kept);
+        let membership = disk.membership();
+        self.stored_membership = membership;
         if is_damaged {
-            self.stored_membership = disk.membership();
             self.saved = None;
         }
         Ok(is_damaged)

@@ -76,6 +76,7 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
             (part < places.len() && places.len() > 1).then_some(())?;
             places.remove(part);
         }
+        NemesisOperation::DamageAll { lost, .. } => *lost /= 2,
         NemesisOperation::Transfer { to } => *to = None,
         NemesisOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
         NemesisOperation::FlakyDisk { failed, gone, .. } => {
@@ -140,6 +141,7 @@ fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::FlakyDisk { time, .. }
         | NemesisOperation::SlowService { time, .. }
         | NemesisOperation::Damage { time, .. }
+        | NemesisOperation::DamageAll { time, .. }
         | NemesisOperation::Decay { time, .. } => Some(time),
         NemesisOperation::Rot { .. }
         | NemesisOperation::Backup { .. }
@@ -172,6 +174,7 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::FailRead { .. }
         | NemesisOperation::Rot { .. }
         | NemesisOperation::Damage { .. }
+        | NemesisOperation::DamageAll { .. }
         | NemesisOperation::Replace { .. }
         | NemesisOperation::Backup { .. }
         | NemesisOperation::Compact { .. }

@@ -56,7 +56,7 @@ fn retarget(target: &mut Target, gone: Place) -> Option<()> {
 /// The operation with renumbered servers; `None` if nothing is left of it.
 fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<NemesisOperation> {
     match &mut operation {
-        NemesisOperation::Noise { .. } => {}
+        NemesisOperation::Noise { .. } | NemesisOperation::DamageAll { .. } => {}
         NemesisOperation::Cut { links, .. } => match links {
             Links::Around(target) => retarget(target, gone)?,
             Links::Between(places) => {

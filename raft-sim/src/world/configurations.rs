@@ -125,9 +125,15 @@ impl World {
         !self.settings.core.incarnations || self.configurations.committed.history().is_some()
     }
 
+    /// Whether the disk of this machine may be lost: every configuration that may be in force has a
+    /// majority without it, and no other disk lacks entries, which this one may have.
+    pub(super) fn can_lose(&self, place: usize) -> bool {
+        !self.is_any_incomplete() && self.has_sound_majority_without(place)
+    }
+
     /// Whether every configuration that may be in force, or come into force by a promotion, has a
     /// majority without this machine.
-    pub(super) fn can_lose(&self, place: usize) -> bool {
+    pub(super) fn has_sound_majority_without(&self, place: usize) -> bool {
         let id = self.machines[place].id();
         let has_quorum_without = |members: &Membership| {
             let counts = |other| other != id && self.is_sound(members, other);

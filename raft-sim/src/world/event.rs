@@ -15,6 +15,8 @@ pub(super) enum SimulationEvent {
     Resume { place: usize },
     /// A process starts.
     Restart { place: usize },
+    /// A node fetches what its disk has lost, before it starts.
+    Mend { place: usize },
     /// A clock that stood still goes on.
     Thaw { place: usize },
     /// A client makes an attempt, if `attempt` is still its latest.

@@ -14,6 +14,7 @@ mod event;
 mod healing;
 mod links;
 mod membership;
+mod mending;
 mod nemesis;
 mod observe;
 mod processes;
@@ -47,6 +48,7 @@ use configurations::Configurations;
 use core::fmt;
 use core::time::Duration;
 use event::{Phase, SimulationEvent};
+use raft_proto::mending::Mending;
 use raft_proto::{
     Action, Incarnation, Input, NodeId, Proposal, ProposeError, RoleKind, Start, Time,
 };
@@ -81,6 +83,8 @@ pub struct World {
     has_lost_majority: bool,
     /// By place: whether the machine stays down, or cut off, after all faults are over.
     gone: Vec<bool>,
+    /// By place: a node that fetches what its disk lacks.
+    mending: Vec<Option<Mending>>,
     /// What stays in the phase between the faults and the recovery.
     standing: Standing,
     /// Draws what disks lose in a crash, and how long everything on a machine takes.
@@ -163,6 +167,7 @@ impl World {
             lost: BTreeSet::new(),
             has_lost_majority: false,
             gone: vec![false; count],
+            mending: (0..count).map(|_| None).collect(),
             standing: Standing::default(),
             random: random.fork("machines"),
             input_random: Random::new(seed, "world inputs"),
@@ -308,6 +313,7 @@ impl World {
                 }
             }
             SimulationEvent::Restart { place } => self.start(place),
+            SimulationEvent::Mend { place } => self.mend(place),
             SimulationEvent::Thaw { place } => self.thaw(place),
             SimulationEvent::ClientAttempt { client, attempt } => {
                 self.client_attempt(client, attempt);

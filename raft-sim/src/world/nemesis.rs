@@ -98,6 +98,7 @@ impl World {
                 };
                 self.ask_for_change(request, is_for_next);
             }
+            NemesisOperation::DamageAll { lost, time } => self.damage_all(lost, time),
             NemesisOperation::Crash { of, .. }
             | NemesisOperation::Kill { of, .. }
             | NemesisOperation::Pause { of, .. }
@@ -216,7 +217,11 @@ impl World {
             NemesisOperation::Backup { .. } => self.back_up(place),
             NemesisOperation::Jump { by, .. } => self.jump(place, by),
             NemesisOperation::Freeze { time, .. } => self.freeze(place, time),
-            NemesisOperation::Snapshot { .. } => self.make_snapshot(place, 1),
+            NemesisOperation::Snapshot { .. } => {
+                if !self.is_any_incomplete() {
+                    self.make_snapshot(place, 1);
+                }
+            }
             NemesisOperation::Compact { every, time, .. } => {
                 self.compact(place, every, now.after(time));
             }
@@ -237,12 +242,13 @@ impl World {
             NemesisOperation::Decay { time, .. } => self.decay(place, time),
             NemesisOperation::Campaign { .. } => self.ask_node(place, OperatorRequest::Campaign),
             NemesisOperation::StepDown { .. } => self.ask_node(place, OperatorRequest::StepDown),
-            // These concern links, or the leader that the operator asks.
+            // These concern links, all machines, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }
             | NemesisOperation::Flaky { .. }
             | NemesisOperation::SlowLink { .. }
             | NemesisOperation::Unreachable { .. }
+            | NemesisOperation::DamageAll { .. }
             | NemesisOperation::Transfer { .. }
             | NemesisOperation::Update { .. }
             | NemesisOperation::Change { .. } => {}

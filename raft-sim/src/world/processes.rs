@@ -29,6 +29,9 @@ impl World {
             // Its storage does not open: what was there is lost.
             self.new_identity(place);
         }
+        if self.machines[place].disk().is_incomplete() {
+            return self.begin_mending(place);
+        }
         match self.machines[place].start(seed) {
             Ok(applied) => {
                 if self.machines[place].is_ahead_of_snapshot() {
@@ -171,7 +174,7 @@ impl World {
         };
         let is_anyway = with == ReplacementDisk::EmptyAnyway && is_told_apart;
         let is_right = may_be_lost || is_anyway && self.can_lose_knowingly(place);
-        if !is_possible || !is_right {
+        if !is_possible || !is_right || self.is_any_incomplete() {
             return;
         }
         self.has_lost_majority |= !may_be_lost;

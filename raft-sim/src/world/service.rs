@@ -74,7 +74,9 @@ impl World {
                 }
             }
         }
-        self.make_snapshot(at, self.settings.service.snapshot_every);
+        if !self.is_any_incomplete() {
+            self.make_snapshot(at, self.settings.service.snapshot_every);
+        }
         let index = self.machines[at].service.last.index;
         self.answer_reads(at, index);
         index
@@ -120,7 +122,9 @@ impl World {
     /// The service makes a snapshot now, and another one after each `every` until then.
     pub(super) fn compact(&mut self, place: usize, every: Duration, until: Time) {
         if self.phase == Phase::Safety && self.now <= until {
-            self.make_snapshot(place, 1);
+            if !self.is_any_incomplete() {
+                self.make_snapshot(place, 1);
+            }
             let every = every.max(Duration::from_millis(1));
             let event = SimulationEvent::Compact {
                 place,

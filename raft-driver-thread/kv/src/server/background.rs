@@ -135,7 +135,7 @@ struct Warning {
 
 impl Warnings {
     fn log(&mut self, status: &Status, refused: &RefusedServers) {
-        let disks = info::disks(status, refused);
+        let disks = info::disks(status, 0, refused);
         let members = info::members(status, &BTreeMap::new());
         let leader = status.leader.map(|leader| leader.0);
         let current = disks.warnings(status.id.0, leader, &members);

@@ -83,7 +83,11 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         uptime_seconds: context.started.elapsed().as_secs(),
         agreed: AgreedSettings::of(&context.settings),
         members: members(&status, &figures.servers),
-        disks: disks(&status, &context.refused),
+        disks: disks(
+            &status,
+            context.router.node().mended_entries(),
+            &context.refused,
+        ),
         load: load(&status),
         levels: levels(&status, in_force.service, context.settings.release_level),
     })
@@ -119,7 +123,7 @@ fn levels(status: &Status, in_force: u32, own: u32) -> LevelStatus {
 }
 
 /// Which disks speak under the members' numbers.
-pub(super) fn disks(status: &Status, refused: &RefusedServers) -> DiskStatus {
+pub(super) fn disks(status: &Status, mended: u64, refused: &RefusedServers) -> DiskStatus {
     let foreign = status.foreign_incarnations.iter();
     let foreign = foreign.map(|found| ForeignDisk {
         node: found.node.0,
@@ -131,6 +135,7 @@ pub(super) fn disks(status: &Status, refused: &RefusedServers) -> DiskStatus {
         replaced_by: status.replaced_by.map(|named| named.to_string()),
         removed_at: status.removed_at.map(|index| index.0),
         lost: status.impaired.map(|lost| lost.index.0),
+        mended,
         foreign: foreign.collect(),
         missing_founders: status.missing_founders.iter().map(|node| node.0).collect(),
         other_founders: refused.for_reason(RefusedFor::OtherFounders),
@@ -329,6 +334,7 @@ fn disk_lines(disks: &DiskStatus) -> String {
         ("raft_replaced_by", &or_none(&disks.replaced_by)),
         ("raft_removed_at", &disks.removed_at.unwrap_or(0)),
         ("raft_lost_entries_up_to", &disks.lost.unwrap_or(0)),
+        ("raft_mended_entries", &disks.mended),
         ("raft_foreign_incarnations", &list(&mut { foreign })),
         ("raft_missing_founders", &list(&mut missing.iter().copied())),
         ("raft_other_founders", &list(&mut founders.iter().copied())),

@@ -22,6 +22,9 @@ pub struct DiskStatus {
     /// The last entry that this server's disk has acknowledged, if it has lost entries up to there
     /// and the leader has not sent them again yet.
     pub lost: Option<u64>,
+    /// How many entries this server's disk had lost when it was started, and the other servers have
+    /// sent: nothing is lost.
+    pub mended: u64,
     /// Disks that spoke under a member's number since this server was started, and that the
     /// configuration does not name.
     pub foreign: Vec<ForeignDisk>,

@@ -1,9 +1,10 @@
 //! Records, made of writes.
 
+use super::digest::Description;
 use super::record::{ALIGNMENT, Kind, Place, RECORD_HEADER, RecordHeader, StateExtra, WriteExtra};
 use bytes::Bytes;
 use crc32c::crc32c_append;
-use raft_proto::{EntryKind, GroupId, HardState, Term, Write};
+use raft_proto::{EntryKind, GroupId, HardState, Index, Term, Write};
 use serde::Serialize;
 
 fn kind_number(kind: EntryKind) -> u32 {
@@ -28,6 +29,7 @@ pub(super) struct Batch {
     /// The length of each record.
     lengths: Vec<u64>,
     last_checksum: u32,
+    last_changes: u32,
 }
 
 /// What goes on from record to record.
@@ -43,6 +45,33 @@ pub(super) struct Chain {
     /// All records up to this one are synced.
     pub(super) synced: u64,
     pub(super) group: GroupId,
+    /// How many records before it are [changes](RecordHeader::is_change).
+    pub(super) changes: u32,
+    /// The index of the entry that would only be appended, if that is known.
+    pub(super) next: Option<Index>,
+}
+
+impl Chain {
+    /// Whether the write, which comes next, does more than to append.
+    fn changes_with(&mut self, write: &Write) -> bool {
+        let Write {
+            identity,
+            install,
+            compact,
+            entries,
+            ..
+        } = write;
+        let is_other = identity.is_some() || install.is_some() || compact.is_some();
+        let first = entries.first_index();
+        let is_appended = first.is_none() || first == self.next;
+        if is_other {
+            self.next = None;
+        }
+        if let Some(last) = entries.last_id() {
+            self.next = Some(last.index.next());
+        }
+        is_other || !is_appended
+    }
 }
 
 /// More than a record can hold.
@@ -72,6 +101,11 @@ impl Batch {
     /// That of the last record.
     pub(super) fn last_checksum(&self) -> u32 {
         self.last_checksum
+    }
+
+    /// How many records up to the last one are changes.
+    pub(super) fn last_changes(&self) -> u32 {
+        self.last_changes
     }
 
     /// The bytes in order.
@@ -106,8 +140,10 @@ impl Batch {
         chain: &mut Chain,
         hard_state: HardState,
         write: &Write,
+        described: Vec<Description>,
     ) -> Result<(), TooLong> {
-        let extra = WriteExtra::of(write);
+        let mut extra = WriteExtra::of(write);
+        extra.described = described;
         let extra = Some(&extra).filter(|extra| **extra != WriteExtra::default());
         self.push(chain, hard_state, Kind::Write, extra, Some(write))
     }
@@ -133,6 +169,8 @@ impl Batch {
             .extend_from_slice(&[0; ALIGNMENT as usize][..fill as usize]);
         let body = self.length() - begin.2 - RECORD_HEADER as u64;
         let entries = write.map(|write| &write.entries);
+        let is_change = write.is_some_and(|write| chain.changes_with(write));
+        chain.changes = chain.changes.wrapping_add(u32::from(is_change));
         let header = RecordHeader {
             checksum: 0,
             previous: chain.previous,
@@ -146,10 +184,13 @@ impl Batch {
             runs,
             extra: small(extra as u64)?,
             body: small(body)?,
+            is_change,
+            changes: chain.changes,
         };
         let checksum = self.seal(&header, begin.0, begin.1, chain.place.at(chain.offset));
         chain.previous = checksum;
         self.last_checksum = checksum;
+        self.last_changes = chain.changes;
         chain.seq += 1;
         chain.offset += header.length();
         self.lengths.push(header.length());

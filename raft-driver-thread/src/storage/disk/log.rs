@@ -1,15 +1,16 @@
 //! The end of the log, where records are written.
 
 use super::batch::{Batch, Chain, TooLong};
+use super::digest::{Describer, Description};
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{damaged, failed, log_folder, sync_folder};
 use super::mark::{Acknowledged, Mark, MarkContent};
 use super::record::Place;
-use super::scan::Tail;
 use super::segment::{SEGMENT_HEADER, SegmentFile, SegmentHeader, segment_name};
 use super::state::State;
+use super::understood::Tail;
 use crate::storage::StorageError;
-use raft_proto::GroupId;
+use raft_proto::{Entries, GroupId};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub(super) struct Log {
     /// system's own data, and a sync is quicker.
     filled: u64,
     batch: Batch,
+    /// What the last entries are.
+    pub(super) describer: Describer,
 }
 
 impl Log {
@@ -80,6 +83,7 @@ impl Log {
             filled: tail.offset,
             tail,
             batch: Batch::default(),
+            describer: Describer::new(incarnation),
         })
     }
 
@@ -103,6 +107,11 @@ impl Log {
         });
         (self.tail, self.filled) = (tail, tail.offset);
         Ok(before)
+    }
+
+    /// These entries are part of the log, and are described as far as `closed` says.
+    pub(super) fn describe(&mut self, closed: Option<Description>, entries: &Entries) {
+        self.describer = Describer::after(self.incarnation, closed, entries);
     }
 
     pub(super) fn segment_bytes(&self) -> u64 {
@@ -203,6 +212,8 @@ impl Log {
             previous: self.tail.previous,
             synced: self.tail.synced,
             group: state.identity.as_ref().map_or(GroupId(0), |it| it.group_id),
+            changes: self.tail.changes,
+            next: Some(state.last.index.max(state.floor).next()),
         }
     }
 
@@ -232,6 +243,7 @@ impl Log {
             synced: self.tail.seq + count - 1,
             unsynced_from: end,
             is_torn: false,
+            changes: self.batch.last_changes(),
         };
         self.write_mark(state)
     }
@@ -255,6 +267,8 @@ impl Log {
                 last: state.acknowledged(),
                 hard_state: state.hard_state,
             },
+            changes: self.tail.changes,
+            described: self.describer.last(),
         };
         self.mark
             .as_ref()
@@ -284,6 +298,7 @@ impl Log {
             first_seq: self.tail.seq,
             previous: self.tail.previous,
             next_index: state.last.index.next(),
+            changes: self.tail.changes,
         };
         self.batch.clear();
         let mut chain = self.chain(state, number, SEGMENT_HEADER as u64);
@@ -300,7 +315,7 @@ impl Log {
             Some(spare) if length == self.segment_bytes => (spare, length),
             Some(_) | None => (self.allocate(&aside, length)?, chain.offset),
         };
-        let header = header.encode();
+        let header = header.encode(state);
         let mut pieces = vec![IoSlice::new(&header)];
         pieces.extend(self.batch.pieces().into_iter().map(IoSlice::new));
         file.write_at(&mut pieces, 0)
@@ -319,6 +334,7 @@ impl Log {
             synced: chain.seq - 1,
             unsynced_from: chain.offset,
             is_torn: false,
+            changes: chain.changes,
         };
         self.segments.push_back(Segment {
             number,

@@ -4,6 +4,7 @@
 //! power failure it is at most too low. What it leaves out then is only the last batch: each record
 //! says, too, up to where the log was synced before it.
 
+use super::digest::Description;
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{failed, sync_folder};
 use crate::storage::StorageError;
@@ -12,7 +13,8 @@ use raft_proto::{EntryId, HardState, Index, NodeId, Term};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
-const BYTES: usize = 80;
+/// Less than a sector: it is written whole, or not.
+const BYTES: usize = 152;
 const MAGIC: u64 = u64::from_le_bytes(*b"RAFTMARK");
 
 /// What a storage may have acknowledged: nothing beyond that was ever reported as durable.
@@ -32,6 +34,10 @@ pub(super) struct MarkContent {
     /// Its checksum.
     pub(super) checksum: u32,
     pub(super) acknowledged: Acknowledged,
+    /// How many records up to that one are [changes](super::record::RecordHeader::is_change).
+    pub(super) changes: u32,
+    /// What the last entries were, up to the last one of all.
+    pub(super) described: [Option<Description>; 2],
 }
 
 impl MarkContent {
@@ -52,6 +58,13 @@ impl MarkContent {
         for number in numbers {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        for described in &self.described {
+            let it = described.unwrap_or_default();
+            bytes.extend_from_slice(&it.first.0.to_le_bytes());
+            bytes.extend_from_slice(&it.last.0.to_le_bytes());
+            bytes.extend_from_slice(&it.digest.to_le_bytes());
+        }
+        bytes.extend_from_slice(&u64::from(self.changes).to_le_bytes());
         bytes.extend_from_slice(&self.checksum.to_le_bytes());
         let checksum = crc32c(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -63,9 +76,20 @@ impl MarkContent {
             let bytes = bytes.get(24 + at * 8..)?.first_chunk()?;
             Some(u64::from_le_bytes(*bytes))
         };
+        let described = |at: usize| {
+            let digest = u128::from(number(at + 3)?) << 64 | u128::from(number(at + 2)?);
+            let found = Description {
+                first: Index(number(at)?),
+                last: Index(number(at + 1)?),
+                digest,
+            };
+            Some(Some(found).filter(|it| *it != Description::default()))
+        };
         let content = MarkContent {
             seq: number(0)?,
-            checksum: u32::from_le_bytes(*bytes.get(72..)?.first_chunk()?),
+            checksum: u32::from_le_bytes(*bytes.get(144..)?.first_chunk()?),
+            changes: u32::try_from(number(14)?).ok()?,
+            described: [described(6)?, described(10)?],
             acknowledged: Acknowledged {
                 last: EntryId {
                     index: Index(number(1)?),
@@ -93,7 +117,7 @@ pub(super) struct Mark {
 pub(super) enum Found {
     /// The log was never begun.
     None,
-    Mark(Mark, MarkContent),
+    Mark(Mark, Box<MarkContent>),
     Damaged,
 }
 
@@ -126,7 +150,7 @@ impl Mark {
             path,
             incarnation,
         };
-        Ok(Found::Mark(mark, content))
+        Ok(Found::Mark(mark, Box::new(content)))
     }
 
     /// Makes the mark of a log that is about to begin, durably.

@@ -1,5 +1,7 @@
 //! What is kept of a damaged log, and how a log begins anew with it.
 //!
+//! This is for logs that are not made again exactly what they were (the module `plan`).
+//!
 //! The node is sent what is missing ([`Recovered::impaired`](raft_proto::Recovered::impaired)).
 //! What is kept is one of these, the first that is whole:
 //!
@@ -17,14 +19,15 @@
 //! folder `damaged`, for whoever wants to look into them, and are never read again.
 
 use super::batch::{Batch, Chain};
+use super::digest::Describer;
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{create_folder, failed, log_folder, sync_folder};
 use super::log::too_long;
 use super::mark::Acknowledged;
 use super::record::{Appended, Place};
-use super::scan::{Tail, Understood};
 use super::segment::{SEGMENT_HEADER, SegmentFile, SegmentHeader, segment_name};
 use super::state::{Spans, State};
+use super::understood::{Tail, Understood};
 use crate::storage::StorageError;
 use raft_proto::{Entries, EntriesBuilder, EntryId, GroupId, Index, Seq, SnapshotId, Write};
 use std::io::IoSlice;
@@ -43,6 +46,27 @@ pub(super) struct Kept {
     /// The number of the new segment, and of its first record.
     segment: u64,
     seq: u64,
+}
+
+impl Kept {
+    /// All that was there.
+    pub(super) fn whole(mut state: State, entries: Entries, segment: u64, seq: u64) -> Kept {
+        let end = state
+            .snapshot
+            .as_ref()
+            .map_or(EntryId::ZERO, |it| it.id.last);
+        state.last = entries.last_id().unwrap_or(end);
+        let last = state.last;
+        state
+            .lost
+            .take_if(|lost| last.is_at_least_as_up_to_date_as(*lost));
+        Kept {
+            state,
+            entries,
+            segment,
+            seq,
+        }
+    }
 }
 
 impl Understood {
@@ -130,6 +154,7 @@ pub(super) struct Begun {
     pub(super) segment: SegmentFile,
     pub(super) tail: Tail,
     pub(super) spans: Spans,
+    pub(super) describer: Describer,
 }
 
 impl Kept {
@@ -158,10 +183,13 @@ impl Kept {
             first_seq: self.seq,
             previous: 0,
             next_index: self.state.floor.next(),
+            changes: 0,
         };
-        file.write_at(&mut [IoSlice::new(&header.encode())], 0)
+        let mut begun = self.state.clone();
+        begun.last = self.base();
+        file.write_at(&mut [IoSlice::new(&header.encode(&begun))], 0)
             .map_err(failed("write", &aside))?;
-        let (tail, spans) = self.write_records(&*file, incarnation, &aside)?;
+        let (tail, spans, describer) = self.write_records(&*file, incarnation, &aside)?;
         file.sync().map_err(failed("sync", &aside))?;
         let path = log.join(segment_name(self.segment));
         files.rename(&aside, &path).map_err(failed("make", &path))?;
@@ -171,11 +199,13 @@ impl Kept {
             path,
             file,
             header: Some(header),
+            state: None,
         };
         Ok(Begun {
             segment,
             tail,
             spans,
+            describer,
         })
     }
 
@@ -185,7 +215,7 @@ impl Kept {
         file: &dyn FileHandle,
         incarnation: u128,
         path: &Path,
-    ) -> Result<(Tail, Spans), StorageError> {
+    ) -> Result<(Tail, Spans, Describer), StorageError> {
         let identity = self.state.identity.as_ref();
         let mut chain = Chain {
             place: Place::in_segment(incarnation, self.segment),
@@ -194,7 +224,10 @@ impl Kept {
             previous: 0,
             synced: self.seq - 1, // It is at least 1.
             group: identity.map_or(GroupId(0), |it| it.group_id),
+            changes: 0,
+            next: None,
         };
+        let mut describer = Describer::new(incarnation);
         let mut batch = Batch::default();
         let mut spans = Spans::default();
         let hard_state = self.state.hard_state;
@@ -215,9 +248,14 @@ impl Kept {
                 entries,
             };
             begin = chain.offset;
+            let due = describer.due();
+            if !due.is_empty() {
+                describer.close();
+            }
             batch
-                .push_write(&mut chain, hard_state, &record)
+                .push_write(&mut chain, hard_state, &record, due)
                 .map_err(too_long)?;
+            describer.append(&record.entries);
             if let Some(appended) = Appended::of(&record) {
                 spans.append(appended, self.segment, begin, chain.offset);
             }
@@ -230,8 +268,9 @@ impl Kept {
             synced: chain.seq - 1,
             unsynced_from: chain.offset,
             is_torn: false,
+            changes: chain.changes,
         };
-        Ok((tail, spans))
+        Ok((tail, spans, describer))
     }
 
     /// What the log ends with before the entries are written.

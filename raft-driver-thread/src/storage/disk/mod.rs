@@ -22,21 +22,22 @@
 //!  +---------+---------+---------+-------------+---------+---------+
 //!  |RAFT LOG | check   | version | incarnation | cluster | node    |
 //!  +---------+---------+---------+-------------+---------+---------+
-//!  48        56           64            72       76             4096
-//!  +---------+------------+-------------+--------+----------------+
-//!  | number  | first seq  | next index  | before |  zeros         |
-//!  +---------+------------+-------------+--------+----------------+
+//!  48        56           64            72       76        80                   4096
+//!  +---------+------------+-------------+--------+---------+--------+----------+
+//!  | number  | first seq  | next index  | before | changes | length | state    |
+//!  +---------+------------+-------------+--------+---------+--------+----------+
 //! ```
 //!
 //! `check` is the CRC-32C of the page from `version` on, `before` the checksum of the record before
-//! the segment's first one.
+//! the segment's first one, `changes` as in a record. The state before the segment, which its first
+//! record holds, stands here a second time (with its length).
 //!
 //! Records follow one another. Each begins at a multiple of 8, and is one [`Write`], or the state:
 //!
 //! ```text
 //!  0       4       8          12       16      20      24      28      32      36      40
 //!  +-------+-------+----------+--------+-------+-------+-------+-------+-------+-------+
-//!  | rec.  | check | checksum | before | body  | kind  | extra | count | runs  |   0   |
+//!  | rec.  | check | checksum | before | body  | kind  | extra | count | runs  | chang.|
 //!  +-------+-------+----------+--------+-------+-------+-------+-------+-------+-------+
 //!  40            48            56            64            72            80           88
 //!  +-------------+-------------+-------------+-------------+-------------+-------------+
@@ -55,11 +56,14 @@
 //!   swapped is seen.
 //! * `seq` numbers the records of all segments from 1 on. All up to `synced` were durable before
 //!   this one was written.
-//! * `kind` is 1 for the state and 2 for a write; 256 is added if there is a vote. `term` and
+//! * `kind` is 1 for the state and 2 for a write; 256 is added if there is a vote, 512 if the record
+//!   does more than to append entries and to set the term and the vote. `changes` counts those records
+//!   up to this one. `term` and
 //!   `vote` are the hard state after the record: the last record suffices to know it.
 //! * `first` is the index of the first of `count` entries, which replace all entries from there on.
 //!   Their terms and kinds stand in runs.
-//! * `extra` holds what a write has beside the hard state and the entries; or the state: identity,
+//! * `extra` holds what a write has beside the hard state and the entries, and now and then what
+//!   earlier entries were (the module `digest`); or the state: identity,
 //!   snapshot, first and last entry. Each segment begins with the state, and so does each instance.
 //!
 //! One call of [`write`](Storage::write) is one `pwritev` and one `fdatasync`.
@@ -74,19 +78,27 @@
 //!
 //! Opening a folder reads all of the log, and writes nothing before all of it is understood. A
 //! record that was acknowledged and is not what was written is damage: the folder is refused, or
-//! mended ([`OnDamage`]). A torn write at the end that was never acknowledged is dropped.
+//! mended ([`OnDamage`]). What a peer has of it is fetched, and taken if it is exactly what was there:
+//! a digest of each stretch of the log is kept in a second place (the modules `digest` and `plan`), and
+//! survives the loss of any sector or page. What cannot be had so is sent by the leader (`mend`). A
+//! decayed snapshot always is: each node makes its own, so that no two are alike. A torn write at the end that was never acknowledged is dropped.
 //! [`inspect()`] shows all of that, and changes nothing. The module `scan` tells the two apart.
 
 mod batch;
 mod bytes;
 mod damage;
+mod digest;
 pub mod files;
 mod folder;
 mod inspect;
 mod log;
+mod lost;
 mod mark;
 mod mend;
+mod opening;
+mod options;
 mod pieces;
+mod plan;
 mod reader;
 mod reading;
 mod record;
@@ -94,65 +106,29 @@ mod scan;
 mod segment;
 mod snapshots;
 mod state;
+mod understood;
 
 pub use damage::Damage;
 pub use inspect::{Inspection, inspect, inspect_with};
 pub use mark::Acknowledged;
+pub use options::{DiskOptions, OnDamage};
 
-use super::{Snapshots, Storage, StorageError};
+use super::{Incomplete, Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
 use mend::Kept;
-use raft_proto::{Entries, EntryId, Recovered, Write};
+use opening::Mendable;
+use plan::Plan;
+use raft_proto::{Entries, EntryId, Index, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
-use scan::{Understood, understand};
+use scan::understand;
 use snapshots::SnapshotFiles;
 use state::{Spans, State};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// How a [`DiskStorage`] uses its folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiskOptions {
-    /// How long a segment is, in bytes. At least [`LEAST_SEGMENT_BYTES`]. A write that is longer
-    /// gets a longer segment of its own. Default 32 MiB.
-    ///
-    /// [`LEAST_SEGMENT_BYTES`]: DiskOptions::LEAST_SEGMENT_BYTES
-    pub segment_bytes: u64,
-    /// The incarnation that a new folder gets. `None`, the default: it is drawn.
-    pub incarnation: Option<u128>,
-    /// What is done with a folder that is damaged. Refused by default.
-    pub on_damage: OnDamage,
-}
-
-/// What is done with a folder in which something that was acknowledged is not what was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDamage {
-    /// It is refused, and left as it is.
-    #[default]
-    Refuse,
-    /// It is opened with what is whole, and the node is sent the rest by its peers: see
-    /// [`Recovered::impaired`]. The damaged segments are moved to the folder `damaged`. Refused is
-    /// only a folder of which it is not clear what was acknowledged.
-    Mend,
-}
-
-impl DiskOptions {
-    /// The least value of [`segment_bytes`](DiskOptions::segment_bytes). A lower one is raised.
-    pub const LEAST_SEGMENT_BYTES: u64 = 8 << 10;
-}
-
-impl Default for DiskOptions {
-    fn default() -> DiskOptions {
-        DiskOptions {
-            segment_bytes: 32 << 20,
-            incarnation: None,
-            on_damage: OnDamage::Refuse,
-        }
-    }
-}
+use understood::Understood;
 
 /// A storage in a folder of its own. See the [module](self).
 pub struct DiskStorage {
@@ -178,6 +154,8 @@ struct Found {
     leftovers: Vec<PathBuf>,
     /// What the log begins anew with, if it is damaged.
     kept: Option<Kept>,
+    /// How it becomes what it was instead, if it can.
+    plan: Option<Plan>,
 }
 
 impl std::fmt::Debug for DiskStorage {
@@ -211,18 +189,7 @@ impl DiskStorage {
         options: DiskOptions,
     ) -> Result<DiskStorage, StorageError> {
         let folder = folder.into();
-        if folder::read_format(&*files, &folder)?.is_none() {
-            folder::prepare(&*files, &folder)?;
-        }
-        let lock = folder::lock(&*files, &folder, Purpose::Create)?;
-        let incarnation = match folder::read_format(&*files, &folder)? {
-            Some(incarnation) => incarnation,
-            None => {
-                let drawn = options.incarnation.map_or_else(draw_incarnation, Ok)?;
-                folder::write_format(&*files, &folder, drawn)?;
-                drawn
-            }
-        };
+        let (lock, incarnation) = opening::lock(&*files, &folder, options)?;
         let understood = understand(
             &*files,
             &folder,
@@ -231,17 +198,15 @@ impl DiskStorage {
             &mut |_, _| (),
         )?;
         let snapshots = SnapshotFiles::new(files.clone(), &folder);
-        let damages = match options.on_damage {
-            OnDamage::Refuse => {
-                let damages = understood.damages.clone();
-                if damages.is_empty() {
-                    snapshots.check(understood.state.snapshot_id())?;
-                }
-                damages
-            }
-            OnDamage::Mend => find_damages(&understood, &snapshots)?,
-        };
-        let kept = mend_or_refuse(&understood, &snapshots, &damages, options.on_damage)?;
+        let damages = opening::find_damages(&understood, &snapshots, options.on_damage)?;
+        let mended = opening::mend_or_refuse(
+            &understood,
+            &snapshots,
+            &damages,
+            options.on_damage,
+            incarnation,
+        )?;
+        let Mendable { kept, plan } = mended;
         let entries = match &kept {
             Some(kept) => kept.entries.clone(),
             None => {
@@ -257,6 +222,7 @@ impl DiskStorage {
             mark,
             tail,
             acknowledged,
+            whole,
             ..
         } = understood;
         if tail.is_torn {
@@ -264,7 +230,8 @@ impl DiskStorage {
         }
         let segment_bytes = options.segment_bytes.max(DiskOptions::LEAST_SEGMENT_BYTES);
         let found = Some((segments, mark, tail));
-        let log = Log::new(files.clone(), &folder, incarnation, segment_bytes, found)?;
+        let mut log = Log::new(files.clone(), &folder, incarnation, segment_bytes, found)?;
+        log.describe(whole.described.last(), &entries);
         Ok(DiskStorage {
             folder,
             files,
@@ -279,6 +246,7 @@ impl DiskStorage {
                 entries,
                 leftovers,
                 kept,
+                plan,
             }),
             is_failed: false,
             _lock: lock,
@@ -309,8 +277,25 @@ impl DiskStorage {
         let begun = kept.begin(&*files, &self.folder, self.incarnation, segment_bytes)?;
         let before = self.log.replace_with(begun.segment, begun.tail)?;
         mend::put_aside(&*files, &self.folder, &before)?;
+        self.log.describer = begun.describer;
         (self.state, self.spans) = (kept.state, begun.spans);
         Ok(())
+    }
+
+    fn read(&self, mut reading: Reading, from: Index) -> Result<Option<Entries>, StorageError> {
+        if from <= self.state.floor {
+            return Ok(None);
+        }
+        for (_, span) in self.spans.from(from) {
+            if reading.is_done() {
+                break;
+            }
+            let segment = self.log.segment(span.segment);
+            let segment = segment.ok_or_else(|| self.damaged("a segment is gone".into()))?;
+            let place = Place::in_segment(self.incarnation, span.segment);
+            reading.span(segment, place, span)?;
+        }
+        Ok(reading.finish())
     }
 
     fn damaged(&self, what: String) -> StorageError {
@@ -320,7 +305,8 @@ impl DiskStorage {
     /// Where each write goes, and what it does to the index.
     fn index(&mut self, writes: &[Write], segment: u64, begin: u64) -> Result<(), StorageError> {
         let mut begin = begin;
-        for (write, length) in writes.iter().zip(self.log.lengths()) {
+        for (at, write) in writes.iter().enumerate() {
+            let length = self.log.lengths().get(at).copied().unwrap_or_default();
             let appended = Appended::of(write);
             let extra = WriteExtra::of(write);
             let hard_state = write.hard_state.unwrap_or(self.state.hard_state);
@@ -330,6 +316,8 @@ impl DiskStorage {
                 StorageError::Contract(what)
             })?;
             self.spans.apply(effect);
+            self.log.describer.apply(effect);
+            self.log.describer.append(&write.entries);
             if let Some(appended) = appended {
                 self.spans.append(appended, segment, begin, begin + length);
             }
@@ -343,17 +331,22 @@ impl DiskStorage {
             self.snapshots.install(install.snapshot.id)?;
         }
         let before = self.state.hard_state;
+        let due = self.log.describer.due();
         let (segment, begin) = self.log.stage(&self.state, |batch, chain| {
-            let mut hard_state = before;
+            let (mut hard_state, mut described) = (before, due.clone());
             for write in writes {
                 hard_state = write.hard_state.unwrap_or(hard_state);
                 if let Some(identity) = &write.identity {
                     chain.group = identity.group_id;
                 }
-                batch.push_write(chain, hard_state, write)?;
+                let described = std::mem::take(&mut described);
+                batch.push_write(chain, hard_state, write, described)?;
             }
             Ok(())
         })?;
+        if !due.is_empty() {
+            self.log.describer.close();
+        }
         self.index(writes, segment, begin)?;
         self.log.commit(&self.state)?;
         let drops = |write: &Write| write.install.is_some() || write.compact.is_some();
@@ -364,58 +357,6 @@ impl DiskStorage {
     }
 }
 
-/// What is damaged, the newest snapshot included.
-fn find_damages(
-    understood: &Understood,
-    snapshots: &SnapshotFiles,
-) -> Result<Vec<Damage>, StorageError> {
-    let mut damages = understood.damages.clone();
-    if let Some(id) = understood.state.snapshot_id() {
-        damages.extend(snapshots.verify(id)?);
-    }
-    Ok(damages)
-}
-
-/// What the log begins anew with, if anything is damaged and that is what is wanted.
-fn mend_or_refuse(
-    understood: &Understood,
-    snapshots: &SnapshotFiles,
-    damages: &[Damage],
-    on_damage: OnDamage,
-) -> Result<Option<Kept>, StorageError> {
-    let Some(first) = damages.first() else {
-        return Ok(None);
-    };
-    let is_whole = |id| Ok(snapshots.verify(id)?.is_none());
-    let kept = match on_damage {
-        OnDamage::Refuse => None,
-        OnDamage::Mend => understood.keep(is_whole)?,
-    };
-    let Some(kept) = kept else {
-        return Err(first.clone().into_error(&understood.acknowledged));
-    };
-    for damage in damages {
-        tracing::error!(%damage, "the log is damaged");
-    }
-    match kept.state.lost {
-        Some(lost) => tracing::error!(
-            kept = %kept.state.last,
-            acknowledged = %lost,
-            "entries are lost: this node does not vote before its peers have sent them again"
-        ),
-        None => tracing::warn!("what is damaged is not needed any more: nothing is lost"),
-    }
-    Ok(Some(kept))
-}
-
-/// No two folders have the same.
-fn draw_incarnation() -> Result<u128, StorageError> {
-    let mut drawn = [0; 16];
-    let failed = |error: getrandom::Error| StorageError::io("draw a number", error.into());
-    getrandom::fill(&mut drawn).map_err(failed)?;
-    Ok(u128::from_le_bytes(drawn))
-}
-
 impl Storage for DiskStorage {
     fn recover(&mut self) -> Result<Recovered, StorageError> {
         let found = self.found.take();
@@ -424,9 +365,22 @@ impl Storage for DiskStorage {
             entries,
             leftovers,
             kept,
+            plan,
         } = found.ok_or_else(again)?;
         self.is_failed = true;
-        if let Some(kept) = kept {
+        let whole = plan.filter(Plan::is_complete).and_then(Plan::complete);
+        let entries = whole
+            .as_ref()
+            .map_or(entries, |whole| whole.entries.clone());
+        if let Some(kept) = whole.or(kept) {
+            match kept.state.lost {
+                Some(lost) => tracing::error!(
+                    kept = %kept.state.last,
+                    acknowledged = %lost,
+                    "entries are lost: this node does not vote before its peers have sent them again"
+                ),
+                None => tracing::warn!("the log is mended: nothing that was acknowledged is lost"),
+            }
             self.begin_anew(kept)?;
         }
         self.snapshots.keep_only(self.state.snapshot_id())?;
@@ -469,24 +423,30 @@ impl Storage for DiskStorage {
         to: EntryId,
         max_bytes: u64,
     ) -> Result<Option<Entries>, StorageError> {
-        if from.index <= self.state.floor {
-            return Ok(None);
-        }
-        let mut reading = Reading::new(from, to, max_bytes);
-        for (_, span) in self.spans.from(from.index) {
-            if reading.is_done() {
-                break;
-            }
-            let segment = self.log.segment(span.segment);
-            let segment = segment.ok_or_else(|| self.damaged("a segment is gone".into()))?;
-            let place = Place::in_segment(self.incarnation, span.segment);
-            reading.span(segment, place, span)?;
-        }
-        Ok(reading.finish())
+        self.read(Reading::new(from, to, max_bytes), from.index)
     }
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         self.snapshots.clone()
+    }
+
+    fn incomplete(&self) -> Option<Incomplete> {
+        let plan = self.found.as_ref()?.plan.as_ref()?;
+        plan.incomplete()
+    }
+
+    fn supply(&mut self, at: usize, parts: &[Entries]) -> bool {
+        let plan = self.found.as_mut().and_then(|found| found.plan.as_mut());
+        plan.is_some_and(|plan| plan.supply(at, parts))
+    }
+
+    fn fetch(
+        &mut self,
+        first: Index,
+        last: Index,
+        max_bytes: u64,
+    ) -> Result<Option<Entries>, StorageError> {
+        self.read(Reading::at(first, last, max_bytes), first)
     }
 }
 

@@ -6,15 +6,17 @@ use super::reader::Reader;
 use super::record::{Place, Record};
 use super::state::Span;
 use crate::storage::StorageError;
-use raft_proto::{ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, Index, NotConsecutive};
+use raft_proto::{ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, Index, NotConsecutive, Term};
 
 /// What is read at a time.
 const WINDOW: u64 = 256 << 10;
 
 pub(super) struct Reading {
     entries: EntriesBuilder,
-    from: EntryId,
-    to: EntryId,
+    from: Index,
+    /// The term that the first entry has to have, if any.
+    term: Option<Term>,
+    to: Index,
     max_bytes: u64,
     bytes: u64,
     next: Index,
@@ -25,18 +27,27 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(from: EntryId, to: EntryId, max_bytes: u64) -> Reading {
         Reading {
+            term: Some(from.term),
+            ..Reading::at(from.index, to.index, max_bytes)
+        }
+    }
+
+    /// Whatever the term of the first entry is.
+    pub(super) fn at(from: Index, to: Index, max_bytes: u64) -> Reading {
+        Reading {
             entries: EntriesBuilder::new(),
             from,
+            term: None,
             to,
             max_bytes,
             bytes: 0,
-            next: from.index,
+            next: from,
             is_ended: false,
         }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.is_ended || self.next > self.to.index
+        self.is_ended || self.next > self.to
     }
 
     /// Reads what is wanted of a span.
@@ -47,7 +58,7 @@ impl Reading {
         span: Span,
     ) -> Result<(), StorageError> {
         let failed = || failed("read", &segment.path);
-        let end = span.last.min(self.to.index);
+        let end = span.last.min(self.to);
         let mut reader = Reader::new(&*segment.file, place, WINDOW).map_err(failed())?;
         let mut offset = span.begin;
         while !self.is_ended && self.next <= end {
@@ -70,9 +81,9 @@ impl Reading {
             if id.index < self.next || id.index > end {
                 continue;
             }
-            let is_first = id.index == self.from.index;
+            let is_first = id.index == self.from;
             self.bytes += payload.len() as u64 + ENTRY_OVERHEAD;
-            let is_other = is_first && id.term != self.from.term;
+            let is_other = is_first && self.term.is_some_and(|term| term != id.term);
             if is_other || !is_first && self.bytes > self.max_bytes {
                 self.is_ended = true;
                 return Ok(());
@@ -85,6 +96,6 @@ impl Reading {
 
     /// The entries, if the first one is there.
     pub(super) fn finish(self) -> Option<Entries> {
-        (self.next > self.from.index).then(|| self.entries.finish())
+        (self.next > self.from).then(|| self.entries.finish())
     }
 }

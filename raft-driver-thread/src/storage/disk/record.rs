@@ -1,6 +1,7 @@
 //! Records, read from their bytes. The module [`disk`](super) draws them.
 
 use super::bytes::Fields;
+use super::digest::Description;
 use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
 use raft_proto::{
@@ -75,6 +76,11 @@ pub(super) struct RecordHeader {
     pub(super) extra: u32,
     /// The bytes after the header, with those that fill up to the alignment.
     pub(super) body: u32,
+    /// It does more than to append entries and to set the term and the vote.
+    pub(super) is_change: bool,
+    /// How many records up to this one, itself included, are changes. So it is known of records
+    /// that are lost whether they only appended.
+    pub(super) changes: u32,
 }
 
 impl RecordHeader {
@@ -85,7 +91,7 @@ impl RecordHeader {
             Kind::State => 1_u32,
             Kind::Write => 2,
         };
-        let kind = kind | u32::from(voted_for.is_some()) << 8;
+        let kind = kind | u32::from(voted_for.is_some()) << 8 | u32::from(self.is_change) << 9;
         let small = [
             self.previous,
             self.body,
@@ -93,7 +99,7 @@ impl RecordHeader {
             self.extra,
             self.count,
             self.runs,
-            0,
+            self.changes,
         ];
         let vote = voted_for.map_or(0, |node| node.0);
         let large = [
@@ -127,7 +133,7 @@ impl RecordHeader {
         let (checksum, previous, body) = (fields.u32(), fields.u32(), fields.u32());
         let kind = fields.u32();
         let (extra, count, runs) = (fields.u32(), fields.u32(), fields.u32());
-        fields.u32();
+        let changes = fields.u32();
         let (seq, synced) = (fields.u64(), fields.u64());
         let group = GroupId(fields.u64());
         let (term, vote) = (Term(fields.u64()), NodeId(fields.u64()));
@@ -139,7 +145,7 @@ impl RecordHeader {
             group,
             hard_state: HardState {
                 term,
-                voted_for: (kind >> 8 == 1).then_some(vote),
+                voted_for: (kind >> 8 & 1 == 1).then_some(vote),
             },
             kind: match kind & 0xff {
                 1 => Kind::State,
@@ -151,6 +157,8 @@ impl RecordHeader {
             runs,
             extra,
             body,
+            is_change: kind >> 9 & 1 == 1,
+            changes,
         };
         header.describes_its_body().then_some(header)
     }
@@ -196,6 +204,8 @@ pub(super) struct WriteExtra {
     pub(super) identity: Option<Box<Identity>>,
     pub(super) install: Option<Box<Install>>,
     pub(super) compact: Option<Box<Compaction>>,
+    /// What some of the entries before were.
+    pub(super) described: Vec<Description>,
 }
 
 impl WriteExtra {
@@ -204,6 +214,7 @@ impl WriteExtra {
             identity: write.identity.clone(),
             install: write.install.clone(),
             compact: write.compact.clone(),
+            described: Vec::new(),
         }
     }
 }

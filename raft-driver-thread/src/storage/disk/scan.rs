@@ -14,12 +14,14 @@
 use super::damage::Damage;
 use super::files::{Files, Purpose};
 use super::folder::{failed, log_folder};
+use super::lost::LostRecords;
 use super::mark::{Acknowledged, Found, Mark, MarkContent};
 use super::pieces::Pieces;
 use super::reader::Reader;
 use super::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
 use super::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
 use super::state::{Spans, State};
+use super::understood::{Tail, Understood, WholeParts};
 use crate::storage::StorageError;
 use raft_proto::{EntryId, HardState, Index};
 use std::collections::VecDeque;
@@ -27,55 +29,6 @@ use std::path::{Path, PathBuf};
 
 /// What is read at a time.
 const WINDOW: u64 = 1 << 20;
-
-/// Where the log ends.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tail {
-    /// Where the next record goes in the newest segment.
-    pub(super) offset: u64,
-    /// Its number.
-    pub(super) seq: u64,
-    /// The checksum of the record before it.
-    pub(super) previous: u32,
-    /// The records up to this one are known to be synced.
-    pub(super) synced: u64,
-    /// The first one after them begins here.
-    pub(super) unsynced_from: u64,
-    /// Part of a write lies behind, which was never acknowledged.
-    pub(super) is_torn: bool,
-}
-
-/// What a log consists of.
-pub(super) struct Understood {
-    pub(super) state: State,
-    pub(super) spans: Spans,
-    pub(super) pieces: Pieces,
-    /// In order. Empty if the log was not begun.
-    pub(super) segments: VecDeque<SegmentFile>,
-    /// Older segments of which nothing is needed.
-    pub(super) leftovers: Vec<PathBuf>,
-    pub(super) mark: Option<Mark>,
-    pub(super) tail: Tail,
-    /// Empty if everything that was acknowledged is there.
-    pub(super) damages: Vec<Damage>,
-    pub(super) acknowledged: Acknowledged,
-    pub(super) whole: WholeParts,
-}
-
-/// What is whole of a damaged log.
-#[derive(Default)]
-pub(super) struct WholeParts {
-    /// What the records before the first damage amount to.
-    pub(super) before: Option<(State, Pieces)>,
-    /// Behind the last damage, records say which entries there are from this index on.
-    pub(super) from: Option<Index>,
-    /// It is not clear what was acknowledged.
-    pub(super) is_unclear: bool,
-    /// The number of the first segment that may be made anew.
-    pub(super) next_segment: u64,
-    /// The number of the first record that was never acknowledged, nor written.
-    pub(super) next_seq: u64,
-}
 
 /// How much of how much is read.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -93,7 +46,7 @@ pub(super) fn understand(
     let mark = match Mark::find(files, folder, incarnation, purpose)? {
         Found::None => None,
         Found::Mark(mark, content) => {
-            scan.mark = content;
+            scan.mark = *content;
             Some(mark)
         }
         Found::Damaged => {
@@ -165,6 +118,10 @@ struct Scan {
     whole: WholeParts,
     /// The last entry that a damaged record is known to have held.
     lost: Index,
+    /// Whether the records that are lost only appended.
+    lost_parts: LostRecords,
+    /// The mark's descriptions are among the others.
+    is_mark_added: bool,
 }
 
 impl Scan {
@@ -183,6 +140,8 @@ impl Scan {
             damages: Vec::new(),
             whole: WholeParts::default(),
             lost: Index::ZERO,
+            lost_parts: LostRecords::default(),
+            is_mark_added: false,
         }
     }
 
@@ -252,6 +211,13 @@ impl Scan {
         let is_first = self.tail.seq == 0;
         let continues = header.first_seq == self.tail.seq
             && (!self.is_chained || header.previous == self.tail.previous);
+        if is_first && let Some(state) = &segment.state {
+            self.state = state.clone();
+            self.lost_parts.begin_with(header.changes);
+        }
+        if !is_first && !continues {
+            self.lost_parts.are_unknown();
+        }
         if !is_first && !continues && self.damages.is_empty() {
             let what = "the segment does not continue the one before it";
             self.note(Damage::of(&segment.path, what));
@@ -298,6 +264,10 @@ impl Scan {
     fn take(&mut self, segment: &SegmentFile, record: &Record) {
         let header = record.header;
         let begin = self.tail.offset;
+        if header.seq > self.mark.seq {
+            self.add_mark();
+        }
+        self.lost_parts.goes_on_with(&header);
         if header.seq == self.mark.seq && record.header.checksum != self.mark.checksum {
             let what = format!("record {} is not the one that the mark names", header.seq);
             self.record_damage(segment, header.length(), what);
@@ -330,6 +300,7 @@ impl Scan {
         self.tail.offset = begin + header.length();
         self.tail.seq = header.seq + 1;
         self.tail.previous = record.header.checksum;
+        self.tail.changes = header.changes;
         self.is_chained = true;
         let unsynced = self.unsynced.front().map(|(_, begin)| *begin);
         self.tail.unsynced_from = unsynced.unwrap_or(self.tail.offset);
@@ -357,12 +328,18 @@ impl Scan {
 
     /// `None` if the record does not continue the log.
     fn take_write(&mut self, segment: &SegmentFile, record: &Record) -> Option<()> {
-        let extra = record.write_extra()?;
+        let mut extra = record.write_extra()?;
         let appended = record.appended()?;
+        let described = std::mem::take(&mut extra.described);
+        self.whole.described.add(described);
         let (effect, continues) = self.state.apply(record.header.hard_state, &extra, appended);
         self.spans.apply(effect);
         self.pieces.apply(effect);
+        if let Some(through) = effect.drop_through {
+            self.whole.described.drop_through(through);
+        }
         if let Some(appended) = appended {
+            self.whole.described.replace_from(appended.first);
             let (begin, length) = (self.tail.offset, record.header.length());
             self.spans
                 .append(appended, segment.number, begin, begin + length);
@@ -390,8 +367,10 @@ impl Scan {
             let what = format!("the body of record {seq} is not what was written");
             let entries = header.last().map(|last| (header.first, last));
             self.skip_to(segment, offset + header.length(), entries, what);
+            self.lost_parts.is_of(&header);
             self.tail.seq = seq + 1;
             self.tail.previous = header.checksum;
+            self.tail.changes = header.changes;
             self.state.last.index = header.last().unwrap_or(self.state.last.index);
             return Ok(());
         }
@@ -420,6 +399,7 @@ impl Scan {
             .filter(|until| first <= *until)
             .map(|until| (first, until));
         let until = next_seq.saturating_sub(1);
+        self.lost_parts.are_unknown();
         let what = format!("records {seq} to {until} are not what was written");
         self.skip_to(segment, end, entries, what);
         self.tail.seq = next_seq;
@@ -466,6 +446,30 @@ impl Scan {
             self.note(damage);
             self.whole.from = from.max(first);
         }
+        self.add_mark();
+        self.whole.exact_last = self.exact_last();
+    }
+
+    fn add_mark(&mut self) {
+        if !std::mem::replace(&mut self.is_mark_added, true) {
+            let described = self.mark.described.into_iter().flatten();
+            self.whole.described.add(described);
+        }
+    }
+
+    /// The last entry of the log, if all records that are lost only appended.
+    fn exact_last(&mut self) -> Option<Index> {
+        let found = self.state.last.index;
+        // The mark knows of all records, those included that are lost at the end.
+        let is_complete = self.mark.seq + 1 >= self.tail.seq;
+        if is_complete {
+            self.lost_parts.end_with(self.mark.changes);
+        }
+        let described = self.mark.described.iter().flatten().map(|it| it.last).max();
+        let last = described
+            .filter(|_| is_complete)
+            .map_or(found, |last| found.max(last));
+        self.lost_parts.only_appended().then_some(last)
     }
 
     /// What the mark says, if it is as late as the last record. Otherwise the greatest of everything

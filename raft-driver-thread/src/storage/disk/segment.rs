@@ -3,6 +3,7 @@
 use super::bytes::Fields;
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{VERSION, failed};
+use super::state::State;
 use crate::storage::StorageError;
 use crc32c::crc32c;
 use raft_proto::Index;
@@ -11,6 +12,10 @@ use std::path::{Path, PathBuf};
 
 /// The header is a page. The first record follows it.
 pub(super) const SEGMENT_HEADER: usize = 4096;
+
+/// Where the copy of the state is.
+const STATE: usize = 80;
+const LENGTH_BYTES: usize = 4;
 
 const SEGMENT_MAGIC: u64 = u64::from_le_bytes(*b"RAFT LOG");
 
@@ -29,10 +34,13 @@ pub(super) struct SegmentHeader {
     pub(super) previous: u32,
     /// The index after that of the last entry before this segment.
     pub(super) next_index: Index,
+    /// How many records before are [changes](super::record::RecordHeader::is_change).
+    pub(super) changes: u32,
 }
 
 impl SegmentHeader {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// With a copy of the state that the first record holds, if there is room: that record may be lost.
+    pub(super) fn encode(&self, state: &State) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
         bytes.extend_from_slice(&SEGMENT_MAGIC.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]); // The checksum.
@@ -43,6 +51,13 @@ impl SegmentHeader {
         }
         bytes.extend_from_slice(&self.next_index.0.to_le_bytes());
         bytes.extend_from_slice(&self.previous.to_le_bytes());
+        bytes.extend_from_slice(&self.changes.to_le_bytes());
+        let state = postcard::to_allocvec(&(state.hard_state, state.extra())).unwrap_or_default();
+        if bytes.len() + LENGTH_BYTES + state.len() <= SEGMENT_HEADER {
+            // It is shorter than a page.
+            bytes.extend_from_slice(&(state.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&state);
+        }
         bytes.resize(SEGMENT_HEADER, 0);
         let checksum = crc32c(&bytes[12..]);
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
@@ -65,7 +80,17 @@ impl SegmentHeader {
             first_seq: fields.u64(),
             next_index: Index(fields.u64()),
             previous: fields.u32(),
+            changes: fields.u32(),
         })
+    }
+
+    /// The state before the segment, of a header that is as it was written.
+    fn state(bytes: &[u8]) -> Option<State> {
+        let (length, rest) = bytes.get(STATE..)?.split_first_chunk::<LENGTH_BYTES>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let state = rest.get(..length).filter(|state| !state.is_empty())?;
+        let (hard_state, extra) = postcard::from_bytes(state).ok()?;
+        Some(State::of_record(hard_state, extra))
     }
 }
 
@@ -87,6 +112,8 @@ pub(super) struct SegmentFile {
     pub(super) path: PathBuf,
     pub(super) file: Box<dyn FileHandle>,
     pub(super) header: Option<SegmentHeader>,
+    /// The state before the segment, if the header has it.
+    pub(super) state: Option<State>,
 }
 
 /// Opens the segments that belong together, which are the newest ones, without a gap. Older ones
@@ -125,11 +152,13 @@ pub(super) fn find_segments(
         let header = SegmentHeader::decode(&bytes);
         let is_ours =
             |header: &SegmentHeader| header.incarnation == incarnation && header.number == number;
+        let header = header.filter(is_ours);
         segments.push_front(SegmentFile {
             number,
             path,
             file,
-            header: header.filter(is_ours),
+            state: header.and_then(|_| SegmentHeader::state(&bytes)),
+            header,
         });
     }
     Ok((segments, leftovers))

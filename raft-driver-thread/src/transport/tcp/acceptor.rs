@@ -1,6 +1,7 @@
 //! The threads that accept connections and read from them.
 
 use super::connections::{ConnectionId, Connections, Earlier};
+use super::entries;
 use super::frame;
 use super::hello::{ACCEPTED, Hello, Refusal, StreamKind};
 use super::links::Links;
@@ -8,6 +9,7 @@ use super::newer::NewerPeer;
 use super::service::{PeerStream, StreamService};
 use super::stream::{Stream, StreamSettings};
 use crate::inbox::Inbox;
+use crate::transport::EntrySource;
 use raft_proto::wire::Envelope;
 use raft_proto::{Config, Message, NodeId};
 use std::fmt;
@@ -26,6 +28,7 @@ pub(super) struct Acceptor {
     settings: Arc<StreamSettings>,
     links: Arc<Links>,
     service: Option<Arc<dyn StreamService>>,
+    source: Option<Arc<dyn EntrySource>>,
     connections: Connections,
 }
 
@@ -45,12 +48,14 @@ impl Acceptor {
         settings: Arc<StreamSettings>,
         links: Arc<Links>,
         service: Option<Arc<dyn StreamService>>,
+        source: Option<Arc<dyn EntrySource>>,
     ) -> Acceptor {
         Acceptor {
             config,
             inbox,
             links,
             service,
+            source,
             connections: Connections::new(settings.options.max_connections),
             settings,
         }
@@ -119,8 +124,8 @@ impl Acceptor {
     /// Reads one connection until it ends.
     fn read_connection(self: &Arc<Self>, id: ConnectionId, tcp: TcpStream, address: SocketAddr) {
         match self.handshake(id, tcp) {
-            Ok((stream, hello)) if hello.kind == StreamKind::Service => {
-                return self.serve_stream(id, stream, hello.from);
+            Ok((stream, hello)) if hello.kind.is_dialogue() => {
+                return self.serve_stream(id, stream, &hello);
             }
             Ok((stream, hello)) => {
                 let peer = hello.from;
@@ -161,12 +166,19 @@ impl Acceptor {
 
     /// Gives a stream to the service, in a thread that nobody waits for: what it waits for itself may
     /// come only after the transport has stopped. Stopping closes its stream.
-    fn serve_stream(self: &Arc<Self>, id: ConnectionId, stream: Box<dyn Stream>, peer: NodeId) {
+    fn serve_stream(self: &Arc<Self>, id: ConnectionId, stream: Box<dyn Stream>, hello: &Hello) {
+        let (peer, kind) = (hello.from, hello.kind);
         let own = self.clone();
         let builder = std::thread::Builder::new().name("raft-service".into());
         let started = builder.spawn(move || {
-            if let Some(service) = &own.service {
-                service.serve(peer, PeerStream::new(stream));
+            let mut stream = PeerStream::new(stream);
+            match (kind, &own.service, &own.source) {
+                (StreamKind::Service, Some(service), _) => service.serve(peer, stream),
+                (StreamKind::Entries, _, Some(source)) => {
+                    // If it fails, the peer asks again.
+                    let _ = entries::serve(&mut stream, &**source);
+                }
+                _ => {} // It was refused.
             }
             own.connections.remove(id);
         });
@@ -179,10 +191,14 @@ impl Acceptor {
     /// Whether this node accepts the connection.
     fn check(&self, hello: &Hello) -> Result<(), Refusal> {
         hello.check(&self.config)?;
-        if hello.kind != StreamKind::Service {
-            return Ok(());
+        let is_served = match hello.kind {
+            StreamKind::Messages | StreamKind::Snapshots => return Ok(()),
+            StreamKind::Service => self.service.is_some(),
+            StreamKind::Entries => self.source.is_some(),
+        };
+        if !is_served {
+            return Err(Refusal::NoService);
         }
-        self.service.as_ref().ok_or(Refusal::NoService)?;
         self.connections.check_service(hello)
     }
 

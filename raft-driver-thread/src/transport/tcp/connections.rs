@@ -108,7 +108,7 @@ impl Connections {
     pub(super) fn check_service(&self, hello: &Hello) -> Result<(), Refusal> {
         let state = self.lock();
         let peers = state.open.values().filter_map(|open| open.peer);
-        let senders = peers.filter(|(_, kind)| *kind == StreamKind::Service);
+        let senders = peers.filter(|(_, kind)| kind.is_dialogue());
         let senders: Vec<NodeId> = senders.map(|(node, _)| node).collect();
         let of_peer = senders.iter().filter(|node| **node == hello.from).count();
         // Raft's own connections must find places, too.
@@ -128,7 +128,7 @@ impl Connections {
         if let Some(connection) = state.open.get_mut(&id) {
             connection.peer = Some(peer);
         }
-        if hello.kind == StreamKind::Service {
+        if hello.kind.is_dialogue() {
             return Earlier::None;
         }
         let older = state.newest.insert(peer, id);

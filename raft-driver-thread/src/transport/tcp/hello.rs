@@ -17,9 +17,16 @@ pub(super) enum StreamKind {
     Snapshots,
     /// Bytes of the service's own, both ways.
     Service,
+    /// A request for entries that a disk has lost, and the reply.
+    Entries,
 }
 
 impl StreamKind {
+    /// Whether both ends speak. Each node may have several of these with a peer.
+    pub(super) fn is_dialogue(self) -> bool {
+        matches!(self, StreamKind::Service | StreamKind::Entries)
+    }
+
     pub(super) fn of(message: &Message) -> StreamKind {
         if message.kind() == MessageKind::InstallSnapshot {
             StreamKind::Snapshots
@@ -67,6 +74,7 @@ impl Hello {
             StreamKind::Messages => 0,
             StreamKind::Snapshots => 1,
             StreamKind::Service => 2,
+            StreamKind::Entries => 3,
         };
         bytes
     }
@@ -95,6 +103,7 @@ impl Hello {
             0 => StreamKind::Messages,
             1 => StreamKind::Snapshots,
             2 => StreamKind::Service,
+            3 => StreamKind::Entries,
             _ => return invalid("it wants to send something that this node does not know"),
         };
         Ok(Hello {
@@ -130,7 +139,7 @@ pub(super) enum Refusal {
     OtherGroup,
     OtherReceiver,
     SameNode,
-    /// It wants a stream of the service's, and is no member, has too many, or there is no service.
+    /// It wants a stream on which both ends speak, and is no member, has too many, or there is no service.
     NoService,
 }
 
@@ -153,7 +162,7 @@ impl Refusal {
             Refusal::OtherGroup => "it is of another group",
             Refusal::OtherReceiver => "it wants to reach another node: is an address wrong?",
             Refusal::SameNode => "it claims to be this node",
-            Refusal::NoService => "it wants a stream of the service's, and cannot have one",
+            Refusal::NoService => "it wants a stream that is not served, and cannot have one",
         }
     }
 

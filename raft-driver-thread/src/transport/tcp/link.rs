@@ -248,6 +248,7 @@ fn backoff(attempts: u32, longest: Duration, hello: Hello) -> Duration {
         StreamKind::Messages => 1,
         StreamKind::Snapshots => 2,
         StreamKind::Service => 3,
+        StreamKind::Entries => 4,
     };
     let mut mixed = u64::from(attempts) ^ (hello.from.0 << 20) ^ (hello.to.0 << 40) ^ (kind << 60);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

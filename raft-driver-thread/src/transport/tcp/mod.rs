@@ -14,7 +14,7 @@
 //! | 4 | `RAFT` |
 //! | 1 | the version of this layout: 1 |
 //! | 8 each, little-endian | cluster id, group id, the sender's node id, the receiver's |
-//! | 1 | what follows: 0 messages, 1 snapshots, 2 bytes of the service's own, both ways |
+//! | 1 | what follows: 0 messages, 1 snapshots; both ways: 2 bytes of the service's own, 3 a request for entries and the reply |
 //!
 //! The answer is one byte: 0 if the receiver accepts the connection. Any other value says why it
 //! does not, and the connection is closed. Then come frames: four bytes of length, little-endian,
@@ -47,12 +47,14 @@
 //! | `answers` | what goes back over the connection that another node opened |
 //! | `sender`, `queue`, `link`, `links`, `dial`, `direct` | sending |
 //! | `service` | streams of the service's own |
+//! | `entries` | requests for entries that a disk has lost |
 
 mod acceptor;
 mod answers;
 mod connections;
 mod dial;
 mod direct;
+mod entries;
 mod frame;
 mod hello;
 mod link;
@@ -72,12 +74,14 @@ pub use service::{Dialer, PeerStream, StreamService};
 #[cfg(feature = "tls")]
 pub use tls::TlsOptions;
 
-use super::{Transport, TransportError};
+use super::{EntrySource, Transport, TransportError};
 use crate::inbox::Inbox;
 use acceptor::Acceptor;
 use hello::{Hello, StreamKind};
 use links::Links;
 use listener::Listener;
+use raft_proto::mending::{Fetch, FetchReply};
+use raft_proto::wire::Limits;
 use raft_proto::{Config, Membership, Message, NodeId};
 use sender::Sender;
 use std::collections::BTreeMap;
@@ -93,6 +97,7 @@ pub struct TcpTransport {
     address: SocketAddr,
     options: TcpOptions,
     service: Option<Arc<dyn StreamService>>,
+    source: Option<Arc<dyn EntrySource>>,
     dialer: Dialer,
     running: Option<Running>,
 }
@@ -110,6 +115,7 @@ impl fmt::Debug for TcpTransport {
 #[derive(Debug)]
 struct Running {
     hello: Hello,
+    limits: Limits,
     inbox: Inbox,
     settings: Arc<StreamSettings>,
     listener: Listener,
@@ -144,6 +150,7 @@ impl TcpTransport {
             address,
             options,
             service: None,
+            source: None,
             dialer: Dialer::default(),
             running: None,
         })
@@ -181,6 +188,7 @@ impl Transport for TcpTransport {
             settings.clone(),
             links.clone(),
             self.service.take(),
+            self.source.take(),
         );
         let listener = Listener::start(listener, acceptor);
         let listener = listener.map_err(|source| TransportError::Io {
@@ -191,6 +199,7 @@ impl Transport for TcpTransport {
         let addresses = self.options.initial_addresses.iter().cloned().collect();
         let running = Running {
             hello,
+            limits: Limits::for_config(config),
             inbox,
             settings,
             listener,
@@ -222,6 +231,22 @@ impl Transport for TcpTransport {
         if let Some(running) = &mut self.running {
             running.flush();
         }
+    }
+
+    fn serve_entries(&mut self, source: Arc<dyn EntrySource>) {
+        self.source = Some(source);
+    }
+
+    fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
+        let Some(running) = &self.running else {
+            return FetchReply::Unreachable;
+        };
+        let stream = self.dialer.open_for(peer, StreamKind::Entries);
+        let reply = stream.and_then(|mut it| entries::fetch(&mut it, &running.limits, fetch));
+        reply.unwrap_or_else(|error| {
+            tracing::debug!(%peer, %error, "a peer could not be asked for entries");
+            FetchReply::Unreachable
+        })
     }
 
     fn stop(&mut self) {

@@ -132,13 +132,16 @@ impl Dialer {
     /// The transport does not run, knows no such member, or does not reach it; or that one refuses.
     /// Nothing was sent to its service then.
     pub fn open(&self, to: NodeId) -> io::Result<PeerStream> {
+        self.open_for(to, StreamKind::Service)
+    }
+
+    pub(super) fn open_for(&self, to: NodeId, kind: StreamKind) -> io::Result<PeerStream> {
         let state = self.lock().clone();
         let state = state.ok_or_else(|| io::Error::other("the transport does not run"))?;
         let address = state.addresses.get(&to).cloned().ok_or_else(|| {
             let what = format!("{to} is no member that this node knows");
             io::Error::new(io::ErrorKind::NotFound, what)
         })?;
-        let kind = StreamKind::Service;
         let hello = Hello {
             to,
             kind,

@@ -165,6 +165,9 @@ pub enum NemesisOperation {
         kept: u32,
         time: Duration,
     },
+    /// All machines lose power, and stored records decay on each, in other places on each: about
+    /// `lost` of a thousand entries. After `time` or more they start, and fetch what they lack.
+    DamageAll { lost: u32, time: Duration },
     /// The disk is lost. After `time` the machine comes back with another one.
     ///
     /// A node that keeps its number has forgotten votes that it gave and entries that it
@@ -255,7 +258,7 @@ impl NemesisOperation {
             Target::Leader => Vec::new(),
         };
         match self {
-            NemesisOperation::Noise { .. } => Vec::new(),
+            NemesisOperation::Noise { .. } | NemesisOperation::DamageAll { .. } => Vec::new(),
             NemesisOperation::Cut { links, .. } => match links {
                 Links::Around(target) => node(target),
                 Links::Between(places) => places.clone(),

@@ -62,6 +62,9 @@ impl fmt::Display for NemesisOperation {
                 let time = lasts(time);
                 write!(f, "unreachable {from}->{to} times={times} for {time}")
             }
+            NemesisOperation::DamageAll { lost, time } => {
+                write!(f, "damage-all lost={lost} for {}", lasts(time))
+            }
             NemesisOperation::Transfer { to: None } => f.write_str("transfer"),
             NemesisOperation::Transfer { to: Some(place) } => write!(f, "transfer to {place}"),
             NemesisOperation::Change {
@@ -181,6 +184,7 @@ impl NemesisOperation {
             | NemesisOperation::Cut { .. }
             | NemesisOperation::Flaky { .. }
             | NemesisOperation::SlowLink { .. }
+            | NemesisOperation::DamageAll { .. }
             | NemesisOperation::Transfer { .. }
             | NemesisOperation::Change { .. }
             | NemesisOperation::Update { .. }
@@ -437,12 +441,16 @@ impl FromStr for NemesisOperation {
 
     fn from_str(line: &str) -> Result<NemesisOperation, Unreadable> {
         const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
-            slow-node, slow-disk, fail-write, fail-read, rot, damage, replace, backup, jump, \
+            slow-node, slow-disk, fail-write, fail-read, rot, damage, damage-all, replace, backup, jump, \
             freeze, transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service, \
             decay, campaign, step-down or update";
         let mut words = Words::of(line);
         let operation = match words.next_word() {
             Some("noise") => noise(&mut words)?,
+            Some("damage-all") => NemesisOperation::DamageAll {
+                lost: words.number("lost", 1000)?,
+                time: words.time("for")?,
+            },
             Some("split") => split(&mut words)?,
             Some("change") => change(&mut words)?,
             Some("isolate") => isolate(&mut words)?,

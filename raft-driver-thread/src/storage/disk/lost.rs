@@ -1,0 +1,59 @@
+//! What is known of records that are lost: whether they only appended entries.
+
+use super::record::{Kind, RecordHeader};
+
+/// Each record says how many up to it are changes: those that do more than to append entries and
+/// to set the term and the vote. So the next record that is whole tells of those before it that are
+/// lost whether any of them was a change.
+#[derive(Debug, Default)]
+pub(super) struct LostRecords {
+    /// How many changes there were up to the last record of which that is known.
+    changes: Option<u32>,
+    /// A record held all of the state but for the entries.
+    is_stated: bool,
+    /// Records were lost after that, of which nothing is known yet.
+    are_open: bool,
+    /// One of them was a change, or may have been one.
+    had_change: bool,
+}
+
+impl LostRecords {
+    /// Before the first record of all, the state is known, and how many changes there were.
+    pub(super) fn begin_with(&mut self, changes: u32) {
+        (self.changes, self.is_stated) = (Some(changes), true);
+    }
+
+    /// The next record is whole.
+    pub(super) fn goes_on_with(&mut self, header: &RecordHeader) {
+        let before = header.changes.wrapping_sub(u32::from(header.is_change));
+        self.had_change |= self.changes.is_some_and(|changes| changes != before);
+        self.changes = Some(header.changes);
+        self.are_open = false;
+        self.is_stated |= header.kind == Kind::State;
+    }
+
+    /// The next record is lost, but for its header.
+    pub(super) fn is_of(&mut self, header: &RecordHeader) {
+        let is_stated = self.is_stated;
+        self.goes_on_with(header);
+        self.is_stated = is_stated;
+        self.had_change |= header.is_change;
+    }
+
+    /// The next records are lost.
+    pub(super) fn are_unknown(&mut self) {
+        self.had_change |= self.changes.is_none();
+        self.are_open = true;
+    }
+
+    /// All records together had so many changes.
+    pub(super) fn end_with(&mut self, changes: u32) {
+        self.had_change |= self.changes != Some(changes);
+        self.are_open = false;
+    }
+
+    /// Whether it is certain that none of them was a change.
+    pub(super) fn only_appended(&self) -> bool {
+        self.is_stated && !self.are_open && !self.had_change
+    }
+}
