@@ -247,15 +247,34 @@ impl Mending {
     /// Nothing of what was fetched of this one counts.
     fn begin_again(&mut self, reason: GaveUp) {
         self.refused += 1;
-        if self.refused >= self.peers.len() {
-            self.gave_up = Some(reason);
-        }
-        for peer in &mut self.peers {
-            peer.answer = Answer::None;
-        }
         self.next = None;
         self.part = EntriesBuilder::new();
         self.parts.clear();
+        self.ask_again();
+        if self.refused < self.peers.len() {
+            return;
+        }
+        let mut answers = self.peers.iter().map(|peer| peer.answer);
+        if !answers.any(|answer| answer == Answer::Unreachable) {
+            self.gave_up = Some(reason);
+            return;
+        }
+        // A peer that is not reached yet may have what was lost.
+        self.refused = 0;
+        for peer in &mut self.peers {
+            if peer.answer == Answer::None {
+                peer.answer = Answer::HasNot;
+            }
+        }
+    }
+
+    /// All peers may be asked again, but those that were not reached: they get some time.
+    fn ask_again(&mut self) {
+        for peer in &mut self.peers {
+            if peer.answer != Answer::Unreachable {
+                peer.answer = Answer::None;
+            }
+        }
     }
 
     /// Returns whether any of these entries are wanted.
@@ -277,9 +296,7 @@ impl Mending {
 
     /// Goes on after entries were taken.
     fn took(&mut self, accept: &mut dyn FnMut(usize, &[Entries]) -> bool) {
-        for peer in &mut self.peers {
-            peer.answer = Answer::None;
-        }
+        self.ask_again();
         let Some((next, last)) = self.wanted() else {
             return;
         };

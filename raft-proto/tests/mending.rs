@@ -131,6 +131,37 @@ fn entries_that_are_not_those_that_were_lost_are_fetched_from_another_peer() {
 }
 
 #[test]
+fn a_peer_that_is_reached_late_may_have_what_the_others_have_not() {
+    let missing = [missing(&[(2, 3), (5, 6)])];
+    let other = runs(2, 1..=9);
+    let right = runs(1, 1..=9);
+    for late in 1..=3 {
+        let mut mending = Mending::new(missing.to_vec(), (1..=3).map(NodeId).collect(), DEADLINE);
+        let mut now = Time::ZERO;
+        let end = loop {
+            match mending.next_step(now) {
+                MendingStep::Ask { peer, fetch } => {
+                    let reply = match (peer.0 == late, now >= Time(500)) {
+                        (true, false) => FetchReply::Unreachable,
+                        (true, true) => serve(&right, &fetch),
+                        (false, _) => serve(&other, &fetch),
+                    };
+                    let is_right =
+                        |parts: &[Entries]| parts.iter().flatten().all(|entry| entry.term().0 == 1);
+                    mending.replied(peer, &fetch, reply, &mut |_, parts| is_right(parts));
+                }
+                MendingStep::Wait => {
+                    now = Time(now.0 + 100);
+                    mending.waited();
+                }
+                end @ (MendingStep::Mended | MendingStep::GaveUp(_)) => break end,
+            }
+        };
+        assert_eq!(end, MendingStep::Mended, "n{late} is reached after a while");
+    }
+}
+
+#[test]
 fn nothing_missing_is_mended_without_a_question() {
     assert_eq!(fetch_all(&[], &[]), (MendingStep::Mended, vec![], 0));
     let (end, ..) = fetch_all(&[missing(&[(1, 1)])], &[]);
