@@ -12,14 +12,16 @@ use raft_proto::{Index, NodeId, Raft, Time};
 /// How often the cluster is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Judges a cluster under the condition that its settings name; does nothing if they name none.
+/// Judges a cluster under the condition that its settings name; does nothing if they name none, or
+/// if a disk still lacks entries: its node starts when the peers have sent them, and what stays
+/// broken may keep it from those.
 ///
 /// # Errors
 ///
 /// The first failure, of any kind.
 pub fn judge(world: &mut World, seed: u64) -> Result<(), Failure> {
     let condition = world.settings().condition;
-    if condition == Condition::None {
+    if condition == Condition::None || world.is_any_incomplete() {
         return Ok(());
     }
     world.begin_availability(condition);

@@ -76,7 +76,7 @@ impl World {
     /// Whether a disk lacks entries. No service makes a snapshot meanwhile, by which entries would be
     /// dropped: if only snapshots hold what a majority of the disks lack, no node can fetch it, and no
     /// leader can be elected who sends it.
-    pub(super) fn is_any_incomplete(&self) -> bool {
+    pub fn is_any_incomplete(&self) -> bool {
         self.machines
             .iter()
             .any(|machine| machine.disk().is_incomplete())
@@ -126,8 +126,12 @@ impl World {
             MendingStep::GaveUp(reason) => {
                 let id = self.machines[place].id();
                 self.fact(format_args!("{id} is not mended: {reason}"));
-                // While faults may leave no majority otherwise, an operator tries again.
-                if self.has_sound_majority_without(place) || self.phase == Phase::Liveness {
+                // An operator tries again, while faults may leave no majority otherwise, and while
+                // what is whole on this disk may be what another one lacks.
+                let machines = self.machines.iter();
+                let incomplete = machines.filter(|it| it.disk().is_incomplete()).count();
+                let can_do_without = incomplete <= 1 && self.has_sound_majority_without(place);
+                if can_do_without || self.phase == Phase::Liveness {
                     self.machines[place].give_up_mending();
                     self.observe_power_loss();
                 }
