@@ -223,3 +223,26 @@ fn with_check_quorum_a_follower_does_not_look() {
     cluster.run(seconds(30));
     assert_eq!(cluster.delivered.get(&MessageKind::PreVote).copied(), asked);
 }
+
+// The follower knows less than all that is committed, as the leader never learns what it has.
+#[test]
+fn a_leader_that_hears_a_majority_is_not_deposed_by_a_follower_that_it_does_not_hear() {
+    for count in [3, 5] {
+        for seed in 0..20 {
+            let (mut cluster, leader) = with_deaf_leader(count, seed, &[2, 3, 4]);
+            cluster.run(seconds(1));
+            let term = greatest_term(&cluster);
+            for _ in 0..3 {
+                cluster.propose(leader, "a").unwrap();
+                cluster.run(millis(30));
+            }
+            // From now on it is only asked where its log agrees.
+            let unheard = (1..=count).find(|id| *id != leader).unwrap();
+            let peer = NodeId(unheard);
+            cluster.input(leader, Input::Unreachable { peer });
+            cluster.run(seconds(60));
+            let rise = greatest_term(&cluster).0 - term.0;
+            assert_eq!(rise, 0, "{count} voters, seed {seed}: so many terms");
+        }
+    }
+}
