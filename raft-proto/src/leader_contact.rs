@@ -7,7 +7,8 @@
 //! transport says:
 //!
 //! * A node that has lost its leader still asks for pre-votes first (thesis 9.6): nobody begins a
-//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing.
+//!   term unless a majority has lost that leader too. With Pre-Vote or CheckQuorum off, a hint means
+//!   nothing: without the one, nobody asks; without the other, voters that hear the leader say yes.
 //! * What the node promised to the leader for its lease (`lease.rs`). The leader may be well, and
 //!   serve reads. Until the promise ends, the node votes for no candidate but one that this leader
 //!   asked for, and does not campaign: a candidate votes for itself.
@@ -16,7 +17,7 @@
 //! in the same term, the next one within the greatest election timeout is ignored.
 
 use crate::action::Action;
-use crate::config::PreVoting;
+use crate::config::{CheckQuorum, PreVoting};
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{NodeId, Term, Time};
@@ -98,6 +99,7 @@ impl Raft {
         let patience = self.config.election_timeout_max;
         if follows
             && self.config.pre_vote == PreVoting::On
+            && self.config.check_quorum == CheckQuorum::On
             && self.leader_contact.lose(now, term, patience)
         {
             self.hasten_election();
@@ -105,10 +107,12 @@ impl Raft {
     }
 
     /// A follower's election timeout elapses within a heartbeat interval from now, or from when its
-    /// promise to a leader ends.
+    /// promises to leaders end: those that it knows, and those from before its start
+    /// (`check_quorum.rs`).
     pub(crate) fn hasten_election(&mut self) {
         let delay = (self.timeouts).draw_below(self.config.heartbeat_interval, &self.config);
-        let from = self.now.max(self.leader_contact.promised_until());
+        let promised_until = self.leader_contact.promised_until();
+        let from = self.now.max(promised_until).max(self.no_votes_before);
         if let Role::Follower(follower) = &mut self.role {
             follower.hasten_election(from.after(delay));
         }

@@ -179,3 +179,59 @@ fn a_follower_that_promised_does_not_campaign_by_hand() {
     });
     assert!(refused, "{actions:?}");
 }
+
+// The promise that voters made is what the leader asked for then, whatever it is told to ask for
+// now.
+#[test]
+fn no_lease_is_longer_than_the_promise_that_was_asked_for_when_its_round_began() {
+    for seed in 0..50 {
+        let (mut cluster, leader) = settled(3, seed, |config| {
+            config.lease = LEASE;
+            config.lease_promise = Some(millis(200));
+        });
+        for id in others(&cluster, leader) {
+            cluster.cut(leader, id);
+            cluster.input(id, unreachable(leader));
+        }
+        let mut config = cluster.raft(leader).config().clone();
+        config.lease_promise = None;
+        let (id, config) = (RequestId(1), Box::new(config));
+        cluster.input(leader, Input::Reconfigure { id, config });
+        let leads = move |cluster: &TimedCluster| {
+            let mut nodes = cluster.nodes.iter();
+            nodes.any(|(id, node)| id.0 != leader && node.raft.role() == RoleKind::Leader)
+        };
+        let after = cluster.run_until(seconds(10), leads).unwrap();
+        let read = lease_read(&mut cluster, leader);
+        assert!(read.is_err(), "seed {seed}: another leads after {after:?}");
+    }
+}
+
+// Without CheckQuorum, voters grant pre-votes although they hear the leader.
+#[test]
+fn without_check_quorum_a_hint_changes_nothing() {
+    let (mut cluster, leader) = settled(3, 1, |config| config.check_quorum = CheckQuorum::Off);
+    let follower = others(&cluster, leader)[0];
+    cluster.input(follower, Input::Tick);
+    let before = cluster.raft(follower).clone();
+    cluster.input(follower, unreachable(leader));
+    assert_eq!(*cluster.raft(follower), before);
+}
+
+#[test]
+fn one_wrong_transport_deposes_nobody_whatever_the_settings() {
+    for check_quorum in [CheckQuorum::On, CheckQuorum::Off] {
+        for seed in 0..20 {
+            let (mut cluster, leader) =
+                settled(3, seed, |config| config.check_quorum = check_quorum);
+            let term = cluster.raft(leader).term();
+            let victim = others(&cluster, leader)[0];
+            for _ in 0..1000 {
+                cluster.input(victim, unreachable(leader));
+                cluster.run(millis(7));
+            }
+            let found = cluster.leader().map(|id| (id, cluster.raft(id).term()));
+            assert_eq!(found, Some((leader, term)), "{check_quorum:?}, seed {seed}");
+        }
+    }
+}
