@@ -93,15 +93,21 @@ impl LeaderContact {
 impl Raft {
     /// The transport cannot reach `peer`. If this node follows it, it asks for pre-votes within a
     /// heartbeat interval, drawn, so that one of several followers is first (section 5.2).
+    ///
+    /// One that receives a snapshot does not ask so soon. It lacks entries that are committed, and
+    /// would lose (section 5.4.1); and if the hint is wrong, what it has received would be sent
+    /// again.
     pub(crate) fn leader_unreachable(&mut self, peer: NodeId) {
         let (now, term) = (self.now, self.hard_state.term());
-        let follows = matches!(self.role, Role::Follower(_)) && self.leader() == Some(peer);
-        let patience = self.config.election_timeout_max;
-        if follows
+        let Role::Follower(follower) = &self.role else {
+            return;
+        };
+        let receives_snapshot = follower.incoming.is_some();
+        let is_believed = follower.leader() == Some(peer)
             && self.config.pre_vote == PreVoting::On
             && self.config.check_quorum == CheckQuorum::On
-            && self.leader_contact.lose(now, term, patience)
-        {
+            && (self.leader_contact).lose(now, term, self.config.election_timeout_max);
+        if is_believed && !receives_snapshot {
             self.hasten_election();
         }
     }

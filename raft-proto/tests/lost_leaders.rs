@@ -235,3 +235,69 @@ fn one_wrong_transport_deposes_nobody_whatever_the_settings() {
         }
     }
 }
+
+/// The first of two bytes of a snapshot that reaches further than any log.
+fn first_chunk(leader: &Raft) -> Message {
+    let term = leader.term();
+    let last = EntryId {
+        index: Index(1000),
+        term,
+    };
+    let bytes = b"ab";
+    let id = SnapshotId::of(last, bytes);
+    let membership = leader.membership().clone();
+    Message::InstallSnapshot(Box::new(InstallSnapshot {
+        term,
+        snapshot: SnapshotMeta { id, membership },
+        offset: 0,
+        data: bytes::Bytes::copy_from_slice(&bytes[..1]),
+    }))
+}
+
+// Such a follower lacks entries that are committed, and would lose the election (section 5.4.1).
+// What it has received would be sent again.
+#[test]
+fn a_follower_that_receives_a_snapshot_votes_at_once_and_does_not_ask() {
+    for seed in 0..50 {
+        let (mut cluster, leader) = settled(3, seed, |_| ());
+        let [follower, other] = others(&cluster, leader)[..] else {
+            panic!("three nodes");
+        };
+        let message = first_chunk(cluster.raft(leader));
+        let (from, incarnation) = (NodeId(leader), None);
+        let chunk = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        cluster.input(follower, chunk);
+        cluster.cut(leader, follower);
+        cluster.cut(other, follower);
+        cluster.input(follower, unreachable(leader));
+        cluster.run(millis(400));
+        let raft = cluster.raft(follower);
+        let role = (raft.role(), raft.leader());
+        assert_eq!(role, (RoleKind::Follower, Some(from)), "seed {seed}");
+        let last_log = EntryId {
+            index: Index(2000),
+            term: raft.term(),
+        };
+        let request = Message::PreVote(PreVote {
+            term: raft.term().next(),
+            last_log,
+            campaign: Campaign::Election,
+            lineage: Lineage::Unknown,
+        });
+        let asked = Input::Receive {
+            from: NodeId(other),
+            incarnation,
+            message: request,
+        };
+        let answered = cluster.input(follower, asked);
+        let grants = |action: &Action| {
+            matches!(action, Action::Send { message: Message::PreVoteReply(reply), .. }
+                if reply.vote == Vote::Granted)
+        };
+        assert!(answered.iter().any(grants), "{answered:?}");
+    }
+}
