@@ -114,12 +114,19 @@ impl Raft {
 
     /// A follower's election timeout elapses within a heartbeat interval from now, or from when its
     /// promises to leaders end: those that it knows, and those from before its start
-    /// (`check_quorum.rs`).
+    /// (`check_quorum.rs`). One that its leader has asked to take over waits an interval longer: it
+    /// has asked for pre-votes already, and voters that hear the leader grant only those (3.10).
     pub(crate) fn hasten_election(&mut self) {
-        let delay = (self.timeouts).draw_below(self.config.heartbeat_interval, &self.config);
+        let interval = self.config.heartbeat_interval;
+        let delay = self.timeouts.draw_below(interval, &self.config);
         let promised_until = self.leader_contact.promised_until();
         let from = self.now.max(promised_until).max(self.no_votes_before);
         if let Role::Follower(follower) = &mut self.role {
+            let from = if follower.transfer.is_some() {
+                from.after(interval)
+            } else {
+                from
+            };
             follower.hasten_election(from.after(delay));
         }
     }

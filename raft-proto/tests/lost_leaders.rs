@@ -301,3 +301,21 @@ fn a_follower_that_receives_a_snapshot_votes_at_once_and_does_not_ask() {
         assert!(answered.iter().any(grants), "{answered:?}");
     }
 }
+
+// A leader hands over, and its process ends. The other voter has not heard of that yet: it votes only
+// because the leader wanted it to.
+#[test]
+fn a_follower_that_is_to_take_over_does_so_although_it_loses_its_leader() {
+    for seed in 0..200 {
+        let (mut cluster, leader) = settled(3, seed, |_| ());
+        cluster.latency = millis(20);
+        let target = others(&cluster, leader)[0];
+        cluster.transfer(leader, Some(target));
+        cluster.run(millis(21));
+        cluster.crash(leader);
+        cluster.input(target, unreachable(leader));
+        let leads = |cluster: &TimedCluster| cluster.leader() == Some(target);
+        let took = cluster.run_until(millis(100), leads);
+        assert!(took.is_some(), "seed {seed}");
+    }
+}
