@@ -246,3 +246,42 @@ fn a_leader_that_hears_a_majority_is_not_deposed_by_a_follower_that_it_does_not_
         }
     }
 }
+
+// A node asks for pre-votes again and again whose log is longer, and of an earlier term: those entries
+// will never be committed (section 5.4.1).
+#[test]
+fn entries_that_the_present_term_has_superseded_do_not_wait() {
+    for seed in 0..20 {
+        let mut cluster = cluster(4, seed);
+        let first = cluster.elect();
+        cluster.run(seconds(2));
+        cluster.transfer(first, None);
+        cluster.run(seconds(2));
+        let leader = cluster.leader().unwrap();
+        let others: Vec<u64> = (1..=4).filter(|id| *id != leader).collect();
+        let (unheard, asker) = (others[0], NodeId(others[1]));
+        cluster.cut_one_way(unheard, leader);
+        let term = greatest_term(&cluster);
+        let last_log = EntryId {
+            index: Index(200),
+            term: Term(term.0 - 1),
+        };
+        for _ in 0..60 {
+            let message = Message::PreVote(PreVote {
+                term: term.next(),
+                last_log,
+                campaign: Campaign::Election,
+                lineage: Lineage::Unknown,
+            });
+            let (from, incarnation) = (asker, None);
+            let asks = Input::Receive {
+                from,
+                incarnation,
+                message,
+            };
+            cluster.input(unheard, asks);
+            cluster.run(millis(500));
+        }
+        assert_eq!(greatest_term(&cluster), term, "seed {seed}");
+    }
+}
