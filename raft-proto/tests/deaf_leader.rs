@@ -285,3 +285,26 @@ fn entries_that_the_present_term_has_superseded_do_not_wait() {
         assert_eq!(greatest_term(&cluster), term, "seed {seed}");
     }
 }
+
+// Its followers' transports say again and again that it cannot be reached, as is half the truth.
+#[test]
+fn hints_of_transports_do_not_keep_a_deaf_leader_in_office() {
+    for seed in 0..20 {
+        let (mut cluster, deaf) = with_deaf_leader(4, seed, &[]);
+        cluster.latency = millis(45);
+        let committed = cluster.raft(deaf).commit_index();
+        let others: Vec<u64> = (1..=4).filter(|id| *id != deaf).collect();
+        let end = cluster.now.after(TIMEOUT * 10);
+        while cluster.now < end && !is_replaced(&cluster, deaf, committed) {
+            if cluster.raft(deaf).role() == RoleKind::Leader {
+                let _ = cluster.propose(deaf, "a");
+            }
+            let peer = NodeId(deaf);
+            for other in &others {
+                cluster.input(*other, Input::Unreachable { peer });
+            }
+            cluster.run(millis(20));
+        }
+        assert!(is_replaced(&cluster, deaf, committed), "seed {seed}");
+    }
+}
