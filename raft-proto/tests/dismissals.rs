@@ -70,7 +70,7 @@ fn change(cluster: &mut Cluster, change: NodeChange) {
     let change = MembershipChange::from(change);
     let actions = cluster.input(leader, Input::ChangeMembership { id, change });
     let outcome = actions.iter().find_map(|action| match action {
-        Action::ChangeProposed { outcome, .. } => Some(outcome.clone()),
+        Action::ChangeProposed { outcome, .. } => Some(*outcome),
         _ => None,
     });
     outcome.unwrap().unwrap();
