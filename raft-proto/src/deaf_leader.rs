@@ -15,7 +15,7 @@
 //! hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a node with
 //! more entries than it knows to be committed, watches its leader in the same way. So all followers
 //! come to ask of a leader that commits nothing, if a message has told any of them of an entry that
-//! waits. A leader that hears too few does not hear a majority of the voters, or, of an even number,
+//! waits. A transport that cannot reach the leader counts as such a message. A leader that hears too few does not hear a majority of the voters, or, of an even number,
 //! half of them. Those win without the followers that it hears, or ask one of them with a better log
 //! again and again, which then begins a term itself (`Raft::give_up_leader`). So a leader follows
 //! that a majority answers.
@@ -136,6 +136,12 @@ impl Raft {
         let mut doubt = known.unwrap_or(Doubt::new(commit_index, now));
         doubt.seen = doubt.seen.max(last);
         follower.doubt = Some(doubt);
+    }
+
+    /// The transport cannot reach this follower's leader. If the leader hears nobody, entries may wait
+    /// there of which no message tells: it asks its followers only where their logs agree.
+    pub(crate) fn doubt_unreachable_leader(&mut self) {
+        self.note_entries_of_others(Index::MAX);
     }
 
     /// Looks whether this follower's leader commits anything, and acts if it does not.

@@ -7,8 +7,9 @@
 //! transport says:
 //!
 //! * A node that has lost its leader still asks for pre-votes first (thesis 9.6): nobody begins a
-//!   term unless a majority has lost that leader too. With Pre-Vote or CheckQuorum off, a hint means
-//!   nothing: without the one, nobody asks; without the other, voters that hear the leader say yes.
+//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing. With
+//!   CheckQuorum off, voters that hear the leader grant pre-votes, too: then a hint is only a reason
+//!   to ask whether the leader hears this node (`deaf_leader.rs`).
 //! * What the node promised to the leader for its lease (`lease.rs`). The leader may be well, and
 //!   serve reads. Until the promise ends, the node votes for no candidate but one that this leader
 //!   asked for, and does not campaign: a candidate votes for itself.
@@ -102,13 +103,18 @@ impl Raft {
         let Role::Follower(follower) = &self.role else {
             return;
         };
+        if follower.leader() != Some(peer) || self.config.pre_vote == PreVoting::Off {
+            return;
+        }
         let receives_snapshot = follower.incoming.is_some();
-        let is_believed = follower.leader() == Some(peer)
-            && self.config.pre_vote == PreVoting::On
-            && self.config.check_quorum == CheckQuorum::On
-            && (self.leader_contact).lose(now, term, self.config.election_timeout_max);
-        if is_believed && !receives_snapshot {
-            self.hasten_election();
+        match self.config.check_quorum {
+            CheckQuorum::On => {
+                let patience = self.config.election_timeout_max;
+                if self.leader_contact.lose(now, term, patience) && !receives_snapshot {
+                    self.hasten_election();
+                }
+            }
+            CheckQuorum::Off => self.doubt_unreachable_leader(),
         }
     }
 

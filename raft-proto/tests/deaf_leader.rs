@@ -308,3 +308,32 @@ fn hints_of_transports_do_not_keep_a_deaf_leader_in_office() {
         assert!(is_replaced(&cluster, deaf, committed), "seed {seed}");
     }
 }
+
+// It asks its followers only where their logs agree, so that no message tells of an entry that waits.
+#[test]
+fn a_transport_that_cannot_reach_a_deaf_leader_is_a_reason_to_ask() {
+    for count in [3, 4, 5] {
+        for seed in 0..20 {
+            let (mut cluster, deaf) = with_deaf_leader(count, seed, &[]);
+            let committed = cluster.raft(deaf).commit_index();
+            let others: Vec<u64> = (1..=count).filter(|id| *id != deaf).collect();
+            for other in &others {
+                let peer = NodeId(*other);
+                cluster.input(deaf, Input::Unreachable { peer });
+            }
+            cluster.run(millis(200));
+            cluster.propose(deaf, "a").unwrap();
+            cluster.run(millis(500));
+            for other in &others {
+                assert_eq!(cluster.raft(*other).last_log().index, committed);
+                let peer = NodeId(deaf);
+                cluster.input(*other, Input::Unreachable { peer });
+            }
+            let replaced = |cluster: &TimedCluster| is_led_by_another(cluster, deaf);
+            assert!(
+                cluster.run_until(TIMEOUT * 8, replaced).is_some(),
+                "{count} voters, seed {seed}"
+            );
+        }
+    }
+}

@@ -209,16 +209,6 @@ fn no_lease_is_longer_than_the_promise_that_was_asked_for_when_its_round_began()
 
 // Without CheckQuorum, voters grant pre-votes although they hear the leader.
 #[test]
-fn without_check_quorum_a_hint_changes_nothing() {
-    let (mut cluster, leader) = settled(3, 1, |config| config.check_quorum = CheckQuorum::Off);
-    let follower = others(&cluster, leader)[0];
-    cluster.input(follower, Input::Tick);
-    let before = cluster.raft(follower).clone();
-    cluster.input(follower, unreachable(leader));
-    assert_eq!(*cluster.raft(follower), before);
-}
-
-#[test]
 fn one_wrong_transport_deposes_nobody_whatever_the_settings() {
     for check_quorum in [CheckQuorum::On, CheckQuorum::Off] {
         for seed in 0..20 {
