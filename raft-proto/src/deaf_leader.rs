@@ -15,7 +15,9 @@
 //! hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a node with
 //! more entries than it knows to be committed, watches its leader in the same way. So all followers
 //! come to ask of a leader that commits nothing, if a message has told any of them of an entry that
-//! waits. A transport that cannot reach the leader counts as such a message. A leader that hears too few does not hear a majority of the voters, or, of an even number,
+//! waits. A transport that cannot reach the leader counts as such a message.
+//!
+//! A leader that hears too few does not hear a majority of the voters, or, of an even number,
 //! half of them. Those win without the followers that it hears, or ask one of them with a better log
 //! again and again, which then begins a term itself (`Raft::give_up_leader`). So a leader follows
 //! that a majority answers.
