@@ -15,7 +15,9 @@
 //! hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a node with
 //! more entries than it knows to be committed, watches its leader in the same way. So all followers
 //! come to ask of a leader that commits nothing, if a message has told any of them of an entry that
-//! waits. A leader that hears too few does not hear a majority of the voters, or, of an even number,
+//! waits. A transport that cannot reach the leader counts as such a message.
+//!
+//! A leader that hears too few does not hear a majority of the voters, or, of an even number,
 //! half of them. Those win without the followers that it hears, or ask one of them with a better log
 //! again and again, which then begins a term itself (`Raft::give_up_leader`). So a leader follows
 //! that a majority answers.
@@ -48,9 +50,9 @@ const TRIES: u32 = 2;
 /// What a follower has noticed of a leader that commits nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Doubt {
-    /// commitIndex: the entries that wait come after it.
+    /// The greatest commitIndex that is known: the entries that wait come after it.
     after: Index,
-    /// When the follower first looked with this commitIndex.
+    /// When the follower first looked with this one.
     since: Time,
     /// The greatest index that another node has shown meanwhile to have in its log.
     seen: Index,
@@ -94,6 +96,16 @@ impl Raft {
         self.config.check_quorum == CheckQuorum::Off && self.config.pre_vote == PreVoting::On
     }
 
+    /// Up to here entries are committed, by what this node knows or its leader says. The leader of a
+    /// follower that it does not hear may commit without it, and never ask it for the same entries:
+    /// then the follower's own commitIndex stays behind.
+    fn known_commit(&self) -> Index {
+        match &self.role {
+            Role::Follower(follower) => self.commit_index().max(follower.leader_commit()),
+            Role::PreCandidate(_) | Role::Candidate(_) | Role::Leader(_) => self.commit_index(),
+        }
+    }
+
     /// When a follower has to look at its leader's commits again. It first looks when its timer
     /// runs, which a leader's messages only put off: within an election timeout.
     pub(crate) fn doubt_deadline(&self) -> Time {
@@ -113,7 +125,7 @@ impl Raft {
     /// Another node has a log up to `last`: one that asks for a pre-vote, or the leader. If that is
     /// more than is committed, entries wait.
     pub(crate) fn note_entries_of_others(&mut self, last: Index) {
-        let (now, commit_index) = (self.now, self.commit_index());
+        let (now, commit_index) = (self.now, self.known_commit());
         let watches = self.watches_leader();
         let Role::Follower(follower) = &mut self.role else {
             return;
@@ -128,9 +140,15 @@ impl Raft {
         follower.doubt = Some(doubt);
     }
 
+    /// The transport cannot reach this follower's leader. If the leader hears nobody, entries may wait
+    /// there of which no message tells: it asks its followers only where their logs agree.
+    pub(crate) fn doubt_unreachable_leader(&mut self) {
+        self.note_entries_of_others(Index::MAX);
+    }
+
     /// Looks whether this follower's leader commits anything, and acts if it does not.
     pub(crate) fn doubt_leader(&mut self, actions: &mut Vec<Action>) {
-        let commit_index = self.commit_index();
+        let commit_index = self.known_commit();
         let last = self.log.last().index;
         let may_doubt = self.watches_leader()
             && self.leader().is_some()
@@ -222,7 +240,7 @@ impl Raft {
     /// Whether CheckQuorum is off, and entries have waited for their commit for an election timeout
     /// in which a node has asked for pre-votes again and again.
     fn leader_commits_nothing(&mut self, asker: NodeId) -> bool {
-        let commit_index = self.commit_index();
+        let commit_index = self.known_commit();
         let has_uncommitted = self.log.last().index > commit_index;
         if self.config.check_quorum == CheckQuorum::On || !has_uncommitted {
             self.commit_wait.end();

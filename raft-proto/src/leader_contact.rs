@@ -7,7 +7,9 @@
 //! transport says:
 //!
 //! * A node that has lost its leader still asks for pre-votes first (thesis 9.6): nobody begins a
-//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing.
+//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing. With
+//!   CheckQuorum off, voters that hear the leader grant pre-votes, too: then a hint is only a reason
+//!   to ask whether the leader hears this node (`deaf_leader.rs`).
 //! * What the node promised to the leader for its lease (`lease.rs`). The leader may be well, and
 //!   serve reads. Until the promise ends, the node votes for no candidate but one that this leader
 //!   asked for, and does not campaign: a candidate votes for itself.
@@ -16,7 +18,7 @@
 //! in the same term, the next one within the greatest election timeout is ignored.
 
 use crate::action::Action;
-use crate::config::PreVoting;
+use crate::config::{CheckQuorum, PreVoting};
 use crate::raft::Raft;
 use crate::role::Role;
 use crate::types::{NodeId, Term, Time};
@@ -92,24 +94,45 @@ impl LeaderContact {
 impl Raft {
     /// The transport cannot reach `peer`. If this node follows it, it asks for pre-votes within a
     /// heartbeat interval, drawn, so that one of several followers is first (section 5.2).
+    ///
+    /// One that receives a snapshot does not ask so soon. It lacks entries that are committed, and
+    /// would lose (section 5.4.1); and if the hint is wrong, what it has received would be sent
+    /// again.
     pub(crate) fn leader_unreachable(&mut self, peer: NodeId) {
         let (now, term) = (self.now, self.hard_state.term());
-        let follows = matches!(self.role, Role::Follower(_)) && self.leader() == Some(peer);
-        let patience = self.config.election_timeout_max;
-        if follows
-            && self.config.pre_vote == PreVoting::On
-            && self.leader_contact.lose(now, term, patience)
-        {
-            self.hasten_election();
+        let Role::Follower(follower) = &self.role else {
+            return;
+        };
+        if follower.leader() != Some(peer) || self.config.pre_vote == PreVoting::Off {
+            return;
+        }
+        let receives_snapshot = follower.incoming.is_some();
+        match self.config.check_quorum {
+            CheckQuorum::On => {
+                let patience = self.config.election_timeout_max;
+                if self.leader_contact.lose(now, term, patience) && !receives_snapshot {
+                    self.hasten_election();
+                }
+            }
+            CheckQuorum::Off => self.doubt_unreachable_leader(),
         }
     }
 
     /// A follower's election timeout elapses within a heartbeat interval from now, or from when its
-    /// promise to a leader ends.
+    /// promises to leaders end: those that it knows, and those from before its start
+    /// (`check_quorum.rs`). One that its leader has asked to take over waits an interval longer: it
+    /// has asked for pre-votes already, and voters that hear the leader grant only those (3.10).
     pub(crate) fn hasten_election(&mut self) {
-        let delay = (self.timeouts).draw_below(self.config.heartbeat_interval, &self.config);
-        let from = self.now.max(self.leader_contact.promised_until());
+        let interval = self.config.heartbeat_interval;
+        let delay = self.timeouts.draw_below(interval, &self.config);
+        let promised_until = self.leader_contact.promised_until();
+        let from = self.now.max(promised_until).max(self.no_votes_before);
         if let Role::Follower(follower) = &mut self.role {
+            let from = if follower.transfer.is_some() {
+                from.after(interval)
+            } else {
+                from
+            };
             follower.hasten_election(from.after(delay));
         }
     }

@@ -139,10 +139,13 @@ impl Raft {
         request: PreVote,
         actions: &mut Vec<Action>,
     ) {
-        self.note_entries_of_others(request.last_log.index);
         let is_behind = !request
             .last_log
             .is_at_least_as_up_to_date_as(self.log.last());
+        // What the log of an earlier term has more will never be committed.
+        if !is_behind {
+            self.note_entries_of_others(request.last_log.index);
+        }
         if self.config.pre_vote == PreVoting::Off || !is_behind {
             return;
         }

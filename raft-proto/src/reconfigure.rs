@@ -8,6 +8,7 @@
 //! | `election_timeout_max` | yes: timing alone, from the next timeout on; leases rest on the least timeout only |
 //! | `max_append_bytes`, `snapshot_chunk_bytes` | as long as the longest frame stays what the transport was given ([`wire::Limits`](crate::wire::Limits)): in any case up to 16 MiB |
 //! | `election_timeout_min`, `check_quorum`, `lease` | no: leases of *other* nodes rest on them, in an order over restarts ([`Lease::On`](crate::Lease::On)) |
+//! | `lease_promise` | no: this node's lease may rest on a round that asked for the promise before |
 //! | `pre_vote`, `leader_noop` | no: other nodes, and the service that counts indexes, have seen the effect already |
 //! | ids, `start`, `incarnation` | no: they name the node and its storage |
 //! | `seed` | no: the timeouts are one stream |
@@ -47,6 +48,10 @@ impl Config {
                 self.check_quorum == next.check_quorum,
             ),
             (FixedSetting::Lease, self.lease == next.lease),
+            (
+                FixedSetting::LeasePromise,
+                self.lease_promise == next.lease_promise,
+            ),
             (FixedSetting::PreVote, self.pre_vote == next.pre_vote),
             (
                 FixedSetting::LeaderNoop,

@@ -164,12 +164,12 @@ impl Raft {
                 if let Probe::Sent(entries) = probe {
                     *entries = None;
                 }
-                peer.window.begin_anew(now);
+                peer.window.unreachable(now);
             }
             Flow::Replicate(_) => {
                 peer.next_index = peer.match_index.next();
                 peer.flow = Flow::Probe(Probe::Sent(None));
-                peer.window.begin_anew(now);
+                peer.window.unreachable(now);
             }
             Flow::Snapshot(transfer) => transfer.forget_sent(now),
         }

@@ -74,6 +74,9 @@ pub(crate) struct Follower {
     pub(crate) reads: ForwardedReads,
     /// The pre-votes that it asks for because the leader wants it to take over.
     pub(crate) transfer: Option<TransferPreVotes>,
+    /// The greatest commitIndex that its leader has stated. The log may not be known to equal the
+    /// leader's that far.
+    leader_commit: Index,
     /// What it has noticed of a leader that commits nothing.
     pub(crate) doubt: Option<Doubt>,
 }
@@ -98,6 +101,7 @@ impl Follower {
             incoming: None,
             reads: ForwardedReads::default(),
             transfer: None,
+            leader_commit: Index::ZERO,
             doubt: None,
         }
     }
@@ -114,8 +118,19 @@ impl Follower {
             self.leader = leader;
             self.incoming = None;
             self.transfer = None;
+            self.leader_commit = Index::ZERO;
             self.doubt = None;
         }
+    }
+
+    /// Its leader states its commitIndex.
+    pub(crate) fn hear_leader_commit(&mut self, leader_commit: Index) {
+        self.leader_commit = self.leader_commit.max(leader_commit);
+    }
+
+    /// The greatest that it has stated.
+    pub(crate) fn leader_commit(&self) -> Index {
+        self.leader_commit
     }
 
     /// It grants its vote: "a voter gives the candidate time to win" (section 5.2).

@@ -238,7 +238,8 @@ impl SnapshotTransfer {
     /// What is on its way will not arrive. The next heartbeat sends it again.
     pub(crate) fn forget_sent(&mut self, now: Time) {
         if !self.sent.is_empty() {
-            self.go_back(now);
+            self.window.unreachable(now);
+            self.rewind();
         }
     }
 }

@@ -130,8 +130,15 @@ impl Window {
         self.narrow(now, if again { self.bytes / 2 } else { self.bytes });
     }
 
-    /// The peer cannot be reached, or takes nothing that comes out of order.
+    /// The peer takes nothing that comes out of order.
     pub(crate) fn begin_anew(&mut self, now: Time) {
+        self.narrow(now, self.start);
+    }
+
+    /// The peer cannot be reached. The transport has said so, and will again: what is sent next
+    /// waits for no longer than after one try.
+    pub(crate) fn unreachable(&mut self, now: Time) {
+        self.attempts = 0;
         self.narrow(now, self.start);
     }
 

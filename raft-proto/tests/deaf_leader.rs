@@ -223,3 +223,117 @@ fn with_check_quorum_a_follower_does_not_look() {
     cluster.run(seconds(30));
     assert_eq!(cluster.delivered.get(&MessageKind::PreVote).copied(), asked);
 }
+
+// The follower knows less than all that is committed, as the leader never learns what it has.
+#[test]
+fn a_leader_that_hears_a_majority_is_not_deposed_by_a_follower_that_it_does_not_hear() {
+    for count in [3, 5] {
+        for seed in 0..20 {
+            let (mut cluster, leader) = with_deaf_leader(count, seed, &[2, 3, 4]);
+            cluster.run(seconds(1));
+            let term = greatest_term(&cluster);
+            for _ in 0..3 {
+                cluster.propose(leader, "a").unwrap();
+                cluster.run(millis(30));
+            }
+            // From now on it is only asked where its log agrees.
+            let unheard = (1..=count).find(|id| *id != leader).unwrap();
+            let peer = NodeId(unheard);
+            cluster.input(leader, Input::Unreachable { peer });
+            cluster.run(seconds(60));
+            let rise = greatest_term(&cluster).0 - term.0;
+            assert_eq!(rise, 0, "{count} voters, seed {seed}: so many terms");
+        }
+    }
+}
+
+// A node asks for pre-votes again and again whose log is longer, and of an earlier term: those entries
+// will never be committed (section 5.4.1).
+#[test]
+fn entries_that_the_present_term_has_superseded_do_not_wait() {
+    for seed in 0..20 {
+        let mut cluster = cluster(4, seed);
+        let first = cluster.elect();
+        cluster.run(seconds(2));
+        cluster.transfer(first, None);
+        cluster.run(seconds(2));
+        let leader = cluster.leader().unwrap();
+        let others: Vec<u64> = (1..=4).filter(|id| *id != leader).collect();
+        let (unheard, asker) = (others[0], NodeId(others[1]));
+        cluster.cut_one_way(unheard, leader);
+        let term = greatest_term(&cluster);
+        let last_log = EntryId {
+            index: Index(200),
+            term: Term(term.0 - 1),
+        };
+        for _ in 0..60 {
+            let message = Message::PreVote(PreVote {
+                term: term.next(),
+                last_log,
+                campaign: Campaign::Election,
+                lineage: Lineage::Unknown,
+            });
+            let (from, incarnation) = (asker, None);
+            let asks = Input::Receive {
+                from,
+                incarnation,
+                message,
+            };
+            cluster.input(unheard, asks);
+            cluster.run(millis(500));
+        }
+        assert_eq!(greatest_term(&cluster), term, "seed {seed}");
+    }
+}
+
+// Its followers' transports say again and again that it cannot be reached, as is half the truth.
+#[test]
+fn hints_of_transports_do_not_keep_a_deaf_leader_in_office() {
+    for seed in 0..20 {
+        let (mut cluster, deaf) = with_deaf_leader(4, seed, &[]);
+        cluster.latency = millis(45);
+        let committed = cluster.raft(deaf).commit_index();
+        let others: Vec<u64> = (1..=4).filter(|id| *id != deaf).collect();
+        let end = cluster.now.after(TIMEOUT * 10);
+        while cluster.now < end && !is_replaced(&cluster, deaf, committed) {
+            if cluster.raft(deaf).role() == RoleKind::Leader {
+                let _ = cluster.propose(deaf, "a");
+            }
+            let peer = NodeId(deaf);
+            for other in &others {
+                cluster.input(*other, Input::Unreachable { peer });
+            }
+            cluster.run(millis(20));
+        }
+        assert!(is_replaced(&cluster, deaf, committed), "seed {seed}");
+    }
+}
+
+// It asks its followers only where their logs agree, so that no message tells of an entry that waits.
+#[test]
+fn a_transport_that_cannot_reach_a_deaf_leader_is_a_reason_to_ask() {
+    for count in [3, 4, 5] {
+        for seed in 0..20 {
+            let (mut cluster, deaf) = with_deaf_leader(count, seed, &[]);
+            let committed = cluster.raft(deaf).commit_index();
+            let others: Vec<u64> = (1..=count).filter(|id| *id != deaf).collect();
+            for other in &others {
+                let peer = NodeId(*other);
+                cluster.input(deaf, Input::Unreachable { peer });
+            }
+            cluster.run(millis(200));
+            cluster.propose(deaf, "a").unwrap();
+            cluster.run(millis(500));
+            for other in &others {
+                assert_eq!(cluster.raft(*other).last_log().index, committed);
+                let peer = NodeId(deaf);
+                cluster.input(*other, Input::Unreachable { peer });
+            }
+            let replaced = |cluster: &TimedCluster| is_led_by_another(cluster, deaf);
+            assert!(
+                cluster.run_until(TIMEOUT * 8, replaced).is_some(),
+                "{count} voters, seed {seed}"
+            );
+        }
+    }
+}

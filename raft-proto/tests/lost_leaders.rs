@@ -179,3 +179,133 @@ fn a_follower_that_promised_does_not_campaign_by_hand() {
     });
     assert!(refused, "{actions:?}");
 }
+
+// The promise that voters made is what the leader asked for then, whatever it is told to ask for
+// now.
+#[test]
+fn no_lease_is_longer_than_the_promise_that_was_asked_for_when_its_round_began() {
+    for seed in 0..50 {
+        let (mut cluster, leader) = settled(3, seed, |config| {
+            config.lease = LEASE;
+            config.lease_promise = Some(millis(200));
+        });
+        for id in others(&cluster, leader) {
+            cluster.cut(leader, id);
+            cluster.input(id, unreachable(leader));
+        }
+        let mut config = cluster.raft(leader).config().clone();
+        config.lease_promise = None;
+        let (id, config) = (RequestId(1), Box::new(config));
+        cluster.input(leader, Input::Reconfigure { id, config });
+        let leads = move |cluster: &TimedCluster| {
+            let mut nodes = cluster.nodes.iter();
+            nodes.any(|(id, node)| id.0 != leader && node.raft.role() == RoleKind::Leader)
+        };
+        let after = cluster.run_until(seconds(10), leads).unwrap();
+        let read = lease_read(&mut cluster, leader);
+        assert!(read.is_err(), "seed {seed}: another leads after {after:?}");
+    }
+}
+
+// Without CheckQuorum, voters grant pre-votes although they hear the leader.
+#[test]
+fn one_wrong_transport_deposes_nobody_whatever_the_settings() {
+    for check_quorum in [CheckQuorum::On, CheckQuorum::Off] {
+        for seed in 0..20 {
+            let (mut cluster, leader) =
+                settled(3, seed, |config| config.check_quorum = check_quorum);
+            let term = cluster.raft(leader).term();
+            let victim = others(&cluster, leader)[0];
+            for _ in 0..1000 {
+                cluster.input(victim, unreachable(leader));
+                cluster.run(millis(7));
+            }
+            let found = cluster.leader().map(|id| (id, cluster.raft(id).term()));
+            assert_eq!(found, Some((leader, term)), "{check_quorum:?}, seed {seed}");
+        }
+    }
+}
+
+/// The first of two bytes of a snapshot that reaches further than any log.
+fn first_chunk(leader: &Raft) -> Message {
+    let term = leader.term();
+    let last = EntryId {
+        index: Index(1000),
+        term,
+    };
+    let bytes = b"ab";
+    let id = SnapshotId::of(last, bytes);
+    let membership = leader.membership().clone();
+    Message::InstallSnapshot(Box::new(InstallSnapshot {
+        term,
+        snapshot: SnapshotMeta { id, membership },
+        offset: 0,
+        data: bytes::Bytes::copy_from_slice(&bytes[..1]),
+    }))
+}
+
+// Such a follower lacks entries that are committed, and would lose the election (section 5.4.1).
+// What it has received would be sent again.
+#[test]
+fn a_follower_that_receives_a_snapshot_votes_at_once_and_does_not_ask() {
+    for seed in 0..50 {
+        let (mut cluster, leader) = settled(3, seed, |_| ());
+        let [follower, other] = others(&cluster, leader)[..] else {
+            panic!("three nodes");
+        };
+        let message = first_chunk(cluster.raft(leader));
+        let (from, incarnation) = (NodeId(leader), None);
+        let chunk = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        cluster.input(follower, chunk);
+        cluster.cut(leader, follower);
+        cluster.cut(other, follower);
+        cluster.input(follower, unreachable(leader));
+        cluster.run(millis(400));
+        let raft = cluster.raft(follower);
+        let role = (raft.role(), raft.leader());
+        assert_eq!(role, (RoleKind::Follower, Some(from)), "seed {seed}");
+        let last_log = EntryId {
+            index: Index(2000),
+            term: raft.term(),
+        };
+        let request = Message::PreVote(PreVote {
+            term: raft.term().next(),
+            last_log,
+            campaign: Campaign::Election,
+            lineage: Lineage::Unknown,
+        });
+        let asked = Input::Receive {
+            from: NodeId(other),
+            incarnation,
+            message: request,
+        };
+        let answered = cluster.input(follower, asked);
+        let grants = |action: &Action| {
+            matches!(action, Action::Send { message: Message::PreVoteReply(reply), .. }
+                if reply.vote == Vote::Granted)
+        };
+        assert!(answered.iter().any(grants), "{answered:?}");
+    }
+}
+
+// A leader hands over, and its process ends. The other voter has not heard of that yet: it votes only
+// because the leader wanted it to.
+#[test]
+fn a_follower_that_is_to_take_over_does_so_although_it_loses_its_leader() {
+    for seed in 0..200 {
+        let (mut cluster, leader) = settled(3, seed, |_| ());
+        cluster.latency = millis(20);
+        let target = others(&cluster, leader)[0];
+        cluster.transfer(leader, Some(target));
+        cluster.run(millis(21));
+        cluster.crash(leader);
+        cluster.input(target, unreachable(leader));
+        let leads = |cluster: &TimedCluster| cluster.leader() == Some(target);
+        let took = cluster.run_until(millis(100), leads);
+        assert!(took.is_some(), "seed {seed}");
+    }
+}

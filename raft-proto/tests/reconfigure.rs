@@ -131,7 +131,7 @@ fn a_leader_beats_in_the_interval_that_is_set() {
 #[test]
 fn what_leases_and_identity_rest_on_is_refused_by_name() {
     type Change = fn(&mut Config);
-    let changes: [(Change, FixedSetting); 12] = [
+    let changes: [(Change, FixedSetting); 13] = [
         (|it| it.cluster_id = ClusterId(8), FixedSetting::ClusterId),
         (|it| it.group_id = GroupId(8), FixedSetting::ClusterId),
         (|it| it.node_id = NodeId(8), FixedSetting::NodeId),
@@ -152,6 +152,10 @@ fn what_leases_and_identity_rest_on_is_refused_by_name() {
         (
             |it| it.lease = Lease::On { max_drift_ppm: 1 },
             FixedSetting::Lease,
+        ),
+        (
+            |it| it.lease_promise = Some(Duration::from_millis(200)),
+            FixedSetting::LeasePromise,
         ),
         (|it| it.pre_vote = PreVoting::On, FixedSetting::PreVote),
         (

@@ -71,3 +71,55 @@ fn a_node_that_has_just_started_does_not_campaign_while_a_lease_may_rest_on_it()
         }
     }
 }
+
+// A chunk of a snapshot is contact with the leader, and asks for no promise. The connection that
+// breaks after it, at a node that has just started, is no reason to campaign at once.
+#[test]
+fn nor_does_one_that_hears_only_chunks_of_its_leader_and_then_loses_it() {
+    for offset in (0..1000).step_by(20) {
+        let mut cluster = n2_is_cut_off_and_behind();
+        cluster.run(millis(offset));
+        assert_eq!(cluster.leader(), Some(1));
+        cluster.cut(1, 3);
+        cluster.restart(3);
+        let from = NodeId(1);
+        let message = Message::InstallSnapshot(Box::new(first_chunk(cluster.raft(1))));
+        let incarnation = None;
+        let chunk = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        cluster.input(3, chunk);
+        assert_eq!(cluster.raft(3).leader(), Some(from));
+        cluster.input(3, Input::Unreachable { peer: from });
+        let lasted = |cluster: &TimedCluster| cluster.raft(3).role() == RoleKind::Leader;
+        if let Some(after) = cluster.run_until(Duration::from_secs(5), lasted) {
+            let read = lease_read(&mut cluster, 1);
+            assert_eq!(
+                read.ok(),
+                None,
+                "offset {offset}: n3 leads {after:?} after it started"
+            );
+        }
+    }
+}
+
+/// The first byte of a snapshot of all that this leader has committed.
+fn first_chunk(leader: &Raft) -> InstallSnapshot {
+    let last = leader.last_log();
+    assert_eq!(leader.commit_index(), last.index);
+    InstallSnapshot {
+        term: leader.term(),
+        snapshot: SnapshotMeta {
+            id: SnapshotId {
+                last,
+                size: 2,
+                checksum: 0,
+            },
+            membership: leader.membership().clone(),
+        },
+        offset: 0,
+        data: bytes::Bytes::from_static(b"a"),
+    }
+}

@@ -40,6 +40,8 @@ pub enum FixedSetting {
     CheckQuorum,
     /// [`lease`](crate::Config::lease).
     Lease,
+    /// [`lease_promise`](crate::Config::lease_promise).
+    LeasePromise,
     /// [`pre_vote`](crate::Config::pre_vote).
     PreVote,
     /// [`leader_noop`](crate::Config::leader_noop).
@@ -61,6 +63,7 @@ impl fmt::Display for FixedSetting {
             FixedSetting::ElectionTimeoutMin => "the least election timeout",
             FixedSetting::CheckQuorum => "check_quorum",
             FixedSetting::Lease => "leases",
+            FixedSetting::LeasePromise => "the promise that leases rest on",
             FixedSetting::PreVote => "pre_vote",
             FixedSetting::LeaderNoop => "leader_noop",
             FixedSetting::FrameBytes => "the longest frame",

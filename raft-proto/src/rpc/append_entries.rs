@@ -56,6 +56,9 @@ impl Raft {
         self.hear_revoked(request.term, request.revoked);
         self.leader_contact
             .promise(self.now, request.promise_millis);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.hear_leader_commit(request.leader_commit);
+        }
         // 2. "Reply false if log doesn't contain an entry at prevLogIndex whose term matches
         //    prevLogTerm."
         let Comparison::Contained { new_from } = comparison else {

@@ -17,7 +17,8 @@
 //! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
 //! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
 //! may hear nobody, and lead on. Nor are they once entries have waited for two election timeouts, at
-//! this node, its leader, or one that asked it, and the leader has not answered what the node has
+//! this node, its leader, or one that asked it, as they may where the transport cannot reach the
+//! leader, and the leader has not answered what the node has
 //! asked since. A leader that the transport cannot reach may be gone: it is no reason to wait either,
 //! until it is heard again. A node that restarts has forgotten both reasons, and so does this checker.
 //!
@@ -72,12 +73,14 @@ struct Node {
     shown: Index,
     /// Entries wait, and its leader commits none.
     waits: Option<Waits>,
+    /// The latest term of a leader, and the greatest commitIndex that it has stated.
+    stated: (Term, Index),
 }
 
 /// Entries that wait to be committed, as far as a node knows.
 #[derive(Clone, Copy, Debug)]
 struct Waits {
-    /// They come after this commitIndex.
+    /// They come after this commitIndex, the node's own or its leader's.
     after: Index,
     /// Since when, or when its leader last answered a pre-vote.
     since: Time,
@@ -131,6 +134,7 @@ impl ElectionTimeouts {
             pre_vote_at: None,
             shown: Index::ZERO,
             waits: None,
+            stated: (Term(0), Index::ZERO),
         });
     }
 
@@ -175,6 +179,19 @@ impl ElectionTimeouts {
             waits.since = node.now;
         }
         node.shown = last_shown(&event.input);
+        // Entries may wait there of which no message tells.
+        if loses_leader(raft, &event.input) {
+            node.shown = Index::MAX;
+        }
+        if let Input::Receive { message, .. } = &event.input
+            && let Message::AppendEntries(append) = message
+        {
+            node.stated = match node.stated {
+                (term, _) if term < append.term => (append.term, append.leader_commit),
+                (term, known) if term == append.term => (term, known.max(append.leader_commit)),
+                later => later,
+            };
+        }
     }
 
     /// `raft` has taken the last event and answered with `actions`.
@@ -222,7 +239,11 @@ impl ElectionTimeouts {
         let Some(node) = self.node(raft.id()) else {
             return;
         };
-        let commit_index = raft.commit_index();
+        let stated = match node.stated {
+            (term, index) if term == raft.term() => index,
+            _ => Index::ZERO,
+        };
+        let commit_index = raft.commit_index().max(stated);
         let known = node.waits.filter(|waits| waits.after == commit_index);
         let waits = Waits {
             seen: known
