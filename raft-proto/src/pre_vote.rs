@@ -162,7 +162,8 @@ impl Raft {
             && follower.election_at() > now.after(span)
             && !follower.voted_within(least, now)
         {
-            self.hasten_election();
+            let delay = self.timeouts.draw_below(span, &self.config);
+            self.hasten_election(delay);
         }
     }
 

@@ -64,6 +64,20 @@ fn the_followers_of_a_process_that_ended_elect_another_within_a_heartbeat_interv
     }
 }
 
+// Timers drawn from a heartbeat interval split some of these votes.
+#[test]
+fn followers_that_hear_of_it_at_the_same_time_split_no_votes() {
+    for count in [3, 5, 7] {
+        for seed in 0..100 {
+            let (mut cluster, leader) = settled(count, seed, |_| ());
+            let term = cluster.raft(leader).term();
+            fail_over(&mut cluster, leader);
+            let next = cluster.leader().unwrap();
+            assert_eq!(cluster.raft(next).term(), term.next(), "{count}, {seed}");
+        }
+    }
+}
+
 #[test]
 fn with_leases_nobody_votes_before_the_promise_ends_and_soon_after() {
     let promise = millis(250);
