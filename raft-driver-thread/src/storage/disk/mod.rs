@@ -103,6 +103,7 @@ mod reader;
 mod reading;
 mod record;
 mod scan;
+mod scrub;
 mod segment;
 mod snapshots;
 mod state;
@@ -113,7 +114,7 @@ pub use inspect::{Inspection, inspect, inspect_with};
 pub use mark::Acknowledged;
 pub use options::{DiskOptions, OnDamage};
 
-use super::{Incomplete, Snapshots, Storage, StorageError};
+use super::{Incomplete, Scrub, Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
@@ -124,6 +125,7 @@ use raft_proto::{Entries, EntryId, Index, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
 use scan::understand;
+use scrub::FolderScrub;
 use snapshots::SnapshotFiles;
 use state::{Spans, State};
 use std::path::PathBuf;
@@ -428,6 +430,14 @@ impl Storage for DiskStorage {
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         self.snapshots.clone()
+    }
+
+    fn scrub(&self) -> Option<Arc<dyn Scrub>> {
+        Some(Arc::new(FolderScrub {
+            files: self.files.clone(),
+            folder: self.folder.clone(),
+            incarnation: self.incarnation,
+        }))
     }
 
     fn incomplete(&self) -> Option<Incomplete> {
