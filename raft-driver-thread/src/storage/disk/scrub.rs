@@ -110,10 +110,13 @@ impl Pass<'_> {
             let path = path.to_owned();
             SegmentFile::open(&*self.files, path, number, self.incarnation, Purpose::Read)
         };
-        let (segment, newer) = match (open(number, path), open(next, newer_path)) {
-            (Ok(segment), Ok(newer)) => (segment, newer),
-            (Err(error), _) => return self.unreadable_segment(path, error),
-            (_, Err(error)) => return self.unreadable_segment(newer_path, error),
+        let segment = match open(number, path) {
+            Ok(segment) => segment,
+            Err(error) => return self.unreadable_segment(path, error),
+        };
+        let newer = match open(next, newer_path) {
+            Ok(newer) => newer,
+            Err(error) => return self.unreadable_segment(newer_path, error),
         };
         let mut scan = Scan::new(log_folder(self.folder), self.incarnation);
         scan.keeps_entries = false;
