@@ -49,7 +49,11 @@ impl Cluster {
     }
 
     fn start(&mut self, node: u64) {
-        let (start, log) = (format!("start --data {node}"), format!("log-{node}"));
+        self.start_with(node, "");
+    }
+
+    fn start_with(&mut self, node: u64, more: &str) {
+        let (start, log) = (format!("start --data {node}{more}"), format!("log-{node}"));
         let server = Running::server_with_log(self.folder.path(), &start, &log);
         self.servers.insert(node, server);
     }
@@ -239,6 +243,32 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
     let log = cluster.log(2);
     assert!(log.contains("the log is damaged"), "{log}");
     cluster.status(2, |seen| seen.disks.lost.is_none() && seen.leader.is_some());
+    cluster.assert_whole(50, 100);
+}
+
+#[test]
+fn a_snapshot_that_decays_under_a_running_server_is_told_of_and_replaced() {
+    let mut cluster = Cluster::with_keys(50, 100);
+    cluster.stop(2);
+    cluster.start_with(2, " --scrub-interval 10ms");
+    cluster.status(2, |seen| seen.applied_index > 0 && seen.leader.is_some());
+    let server = cluster.servers[&2].address().to_owned();
+    let snapshot = format!("snapshot --server {server}");
+    done(cluster.folder.path(), &snapshot);
+    let old = cluster.status(2, |seen| seen.snapshot_index > 0);
+    let snapshots = cluster.raft(2).join("snapshots");
+    let path = fs::read_dir(snapshots).unwrap().next().unwrap();
+    flip(&path.unwrap().path(), 100);
+    until("the decay to be logged", || {
+        let log = cluster.log(2);
+        log.contains("a snapshot has decayed on the disk")
+            .then_some(())
+    });
+    set(&mut cluster.servers[&2].client(), "0", &"v".repeat(100));
+    let seen = cluster.status(2, |seen| {
+        seen.snapshot_index > old.snapshot_index && seen.disks.decayed.is_empty()
+    });
+    assert_eq!(seen.warnings(), [""; 0]);
     cluster.assert_whole(50, 100);
 }
 

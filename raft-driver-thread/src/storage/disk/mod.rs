@@ -83,6 +83,10 @@
 //! survives the loss of any sector or page. What cannot be had so is sent by the leader (`mend`). A
 //! decayed snapshot always is: each node makes its own, so that no two are alike. A torn write at the end that was never acknowledged is dropped.
 //! [`inspect()`] shows all of that, and changes nothing. The module `scan` tells the two apart.
+//!
+//! [`Storage::scrub`] finds the same in a folder that is in use, in all segments but the newest and
+//! in the snapshots. The module `scrub` says why nothing that the storage does meanwhile is taken
+//! for damage.
 
 mod batch;
 mod bytes;
