@@ -17,7 +17,8 @@ pub trait Scrub: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if it cannot be looked at, as when too many files are open. The node runs on.
+    /// [`StorageError`] if it cannot be looked at, as when too many files are open. The node runs
+    /// on.
     fn pass(&self, pace: Arc<dyn Pace>, found: &mut dyn FnMut(Decay)) -> Result<(), StorageError>;
 }
 

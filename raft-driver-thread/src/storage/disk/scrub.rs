@@ -2,10 +2,10 @@
 //!
 //! # What is read
 //!
-//! Every segment but the newest, of which it is only the header. A segment gets its name when all records before it are synced, so
-//! that those before the newest are complete, and nobody writes to them. And every snapshot that
-//! has its name, as it gets it when it is synced. They are compared with the code with which
-//! [`inspect()`](super::inspect()) compares them.
+//! Every segment but the newest, and the header of that. A segment gets its name when all records
+//! before it are synced, so that those before the newest are complete, and nobody writes to them.
+//! And every snapshot that has its name, as it gets it when it is synced. They are compared with
+//! the code with which [`inspect()`](super::inspect()) compares them.
 //!
 //! # What is no decay
 //!
