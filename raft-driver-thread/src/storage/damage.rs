@@ -2,7 +2,9 @@
 
 use raft_proto::Index;
 use std::fmt;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "disk")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// Bytes that are not those that were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
