@@ -83,6 +83,7 @@
 //! | `raft-apply` | the state machine | the user's code |
 //! | `raft-chunks` | reads and writes chunks of snapshots that are sent and received | the disk |
 //! | `raft-snapshot` | writes one snapshot, then ends | the disk |
+//! | `raft-scrub` | reads what the disk holds, to find decay ([`Options::scrub`]) | the rate, the disk |
 //! | the transport's own | connections | peers |
 //!
 //! A turn takes everything that waits. The disk's and the transport's threads, and those that drop
@@ -111,6 +112,7 @@ mod observed;
 mod open_files;
 mod options;
 mod recorder;
+mod scrub_thread;
 mod shared_core;
 mod snapshot_thread;
 mod state_machine;
@@ -128,7 +130,7 @@ pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
 #[cfg(all(feature = "disk", unix))]
 pub use open_files::{TooFewOpenFiles, raise_open_files};
-pub use options::{Options, SnapshotPolicy, fresh_incarnation, fresh_seed};
+pub use options::{Options, ScrubOptions, SnapshotPolicy, fresh_incarnation, fresh_seed};
 /// The core, whose types this crate's interface uses.
 #[doc(inline)]
 pub use raft_proto;

@@ -22,6 +22,8 @@
 //! | `raft_replaced` | gauge | | 1 if another storage has the node's number, else 0 (4) |
 //! | `raft_impaired` | gauge | | 1 if its storage has lost entries that the leader has yet to send, else 0 |
 //! | `raft_mended_entries_total` | counter | entries | that the disk had lost at a start, and peers have sent |
+//! | `raft_scrubbed_bytes_total` | counter | bytes | read to find what has decayed |
+//! | `raft_decayed_files` | gauge | files | found not to be what was written; 0 once they are replaced |
 //! | `raft_missing_founders` | gauge | founders | that take no part in the founding; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
@@ -150,6 +152,8 @@ struct Handles {
     impaired: Gauge,
     missing_founders: Gauge,
     mended_entries: Counter,
+    scrubbed_bytes: Counter,
+    decayed_files: Gauge,
     proposals: Counter,
     elections: Counter,
     rejected_messages: Counter,
@@ -226,6 +230,16 @@ fn describe() {
         Unit::Count,
         "Entries that the disk had lost at a start, and that peers have sent"
     );
+    describe_counter!(
+        "raft_scrubbed_bytes_total",
+        Unit::Bytes,
+        "Bytes that were read to find what has decayed"
+    );
+    describe_gauge!(
+        "raft_decayed_files",
+        Unit::Count,
+        "Files that were found not to be what was written, until they are replaced"
+    );
     describe_histogram!(
         SYNC_DURATION,
         Unit::Seconds,
@@ -258,6 +272,8 @@ impl Metrics {
             impaired: gauge!("raft_impaired", "node" => label()),
             missing_founders: gauge!("raft_missing_founders", "node" => label()),
             mended_entries: counter!("raft_mended_entries_total", "node" => label()),
+            scrubbed_bytes: counter!("raft_scrubbed_bytes_total", "node" => label()),
+            decayed_files: gauge!("raft_decayed_files", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
             rejected_messages: counter!("raft_rejected_messages_total", "node" => label()),
@@ -300,6 +316,14 @@ impl Metrics {
         self.handles.mended_entries.increment(entries);
     }
 
+    pub(crate) fn scrubbed(&self, bytes: u64) {
+        self.handles.scrubbed_bytes.increment(bytes);
+    }
+
+    pub(crate) fn decayed(&self, files: usize) {
+        self.handles.decayed_files.set(files as f64);
+    }
+
     pub(crate) fn proposed(&self, commands: usize) {
         self.handles.proposals.increment(commands as u64);
     }
@@ -329,6 +353,10 @@ impl Metrics {
     pub(crate) fn turn(&mut self, _: &Raft) {}
 
     pub(crate) fn mended(&self, _: u64) {}
+
+    pub(crate) fn scrubbed(&self, _: u64) {}
+
+    pub(crate) fn decayed(&self, _: usize) {}
 
     pub(crate) fn proposed(&self, _: usize) {}
 

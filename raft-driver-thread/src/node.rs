@@ -12,10 +12,11 @@ use crate::metrics::Metrics;
 use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::options::Options;
 use crate::recorder::Recorder;
+use crate::scrub_thread::{Decayed, ScrubThread};
 use crate::shared_core::SharedCore;
 use crate::snapshot_thread::load;
 use crate::state_machine::StateMachine;
-use crate::storage::{Snapshots, Storage, StorageError};
+use crate::storage::{Damage, Snapshots, Storage, StorageError};
 use crate::tasks::{ApplyTask, ChunkTask, CoreMailbox, CoreTask, DiskTask, PendingRead};
 use crate::threads::{Threads, is_node_thread};
 use crate::ticket::{Applied, Permit, Promise, Proposed, Ticket, ticket};
@@ -23,12 +24,13 @@ use crate::transport::Transport;
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, SendError};
+use crossbeam_channel::{Receiver, SendError, bounded};
 use raft_proto::{
     CampaignError, ChangeError, Config, EntryId, Input, MembershipChange, NodeId, ProposeError,
     Raft, ReadError, ReadMode, ReconfigureError, Recovered, Status, StepDownError, Term,
     TransferError,
 };
+use std::convert::Infallible;
 use std::error::Error;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,6 +61,7 @@ impl<M: StateMachine> Clone for Node<M> {
 struct Inner<M: StateMachine> {
     id: NodeId,
     mended: u64,
+    decayed: Decayed,
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
     observed: Arc<Observed>,
@@ -125,6 +128,21 @@ impl<M: StateMachine> Node<M> {
             last,
         );
         let mut threads = Threads::new(id, core_mailbox.clone());
+        let decayed = Decayed::default();
+        let scrub = options.scrub.zip(storage.scrub());
+        let scrub = scrub.map(|(options, scrub)| {
+            let (guard, until) = bounded(0);
+            let thread = ScrubThread {
+                scrub,
+                options,
+                until,
+                core: core_mailbox.clone(),
+                metrics: metrics.clone(),
+                decayed: decayed.clone(),
+            };
+            let started = threads.start_worker("raft-scrub", move |_: &_, _| thread.run());
+            started.map(|_: Mailbox<Infallible>| guard)
+        });
         let files = snapshots.clone();
         let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
         let core = SharedCore::new(Core {
@@ -142,6 +160,7 @@ impl<M: StateMachine> Node<M> {
             state: TurnState::new(),
             recorder,
             metrics,
+            _scrub: scrub.transpose()?,
         });
         let seen = observed.clone();
         let thread = threads.start_core(move || {
@@ -153,6 +172,7 @@ impl<M: StateMachine> Node<M> {
             inner: Arc::new(Inner {
                 id,
                 mended: mended.entries,
+                decayed,
                 snapshots,
                 core: core_mailbox,
                 observed,
@@ -173,6 +193,12 @@ impl<M: StateMachine> Node<M> {
     /// [`Status::impaired`] tells.
     pub fn mended_entries(&self) -> u64 {
         self.inner.mended
+    }
+
+    /// What on its disk has decayed, as far as is known ([`Options::scrub`]): not what was written,
+    /// and not replaced yet.
+    pub fn decayed(&self) -> Vec<Damage> {
+        self.inner.decayed.all()
     }
 
     /// Proposes a command; never waits. The ticket ends with the state machine's answer when this

@@ -41,6 +41,30 @@ pub struct Options {
     /// with what is whole. It waits only for peers that do not answer. Zero: it asks nobody.
     /// Default 30 s.
     pub mend_timeout: Duration,
+    /// Whether a thread of its own reads again what the storage holds, to find what has decayed
+    /// before a start, or a peer, needs it ([`Scrub`](crate::storage::Scrub)). What it finds is
+    /// logged and measured ([`Node::decayed`](crate::Node::decayed)), and a new snapshot is made.
+    /// Default `None`: nothing is read.
+    pub scrub: Option<ScrubOptions>,
+}
+
+/// How a node looks for decay on its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ScrubOptions {
+    /// How many bytes are read in a second, at most.
+    pub bytes_per_second: u64,
+    /// How long it waits after it has read all, before it begins anew. Default one hour.
+    pub pause: Duration,
+}
+
+impl ScrubOptions {
+    /// At this rate, once an hour.
+    pub fn new(bytes_per_second: u64) -> ScrubOptions {
+        ScrubOptions {
+            bytes_per_second,
+            pause: Duration::from_secs(3600),
+        }
+    }
 }
 
 impl Options {
@@ -53,6 +77,7 @@ impl Options {
             max_inbox_bytes: 64 << 20,
             recorder: None,
             mend_timeout: Duration::from_secs(30),
+            scrub: None,
         }
     }
 }

@@ -38,7 +38,13 @@ fn a_node_measures_its_term_leadership_proposals_and_syncs() {
             (key.key().name().to_owned(), value)
         })
         .collect();
-    assert_eq!(measured.len(), 17);
+    assert_eq!(measured.len(), 19);
+    let none_read = &measured["raft_scrubbed_bytes_total"];
+    assert_eq!(*none_read, DebugValue::Counter(0));
+    assert_eq!(
+        measured["raft_decayed_files"],
+        DebugValue::Gauge(0.0.into())
+    );
     assert_eq!(
         measured["raft_mended_entries_total"],
         DebugValue::Counter(0)

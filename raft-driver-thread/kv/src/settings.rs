@@ -1,6 +1,7 @@
 //! The settings of a server, and its identity.
 
 use super::state::RELEASE_LEVEL;
+use raft_driver_thread::ScrubOptions;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,6 +60,9 @@ pub struct Settings {
     pub max_drift_ppm: Option<u32>,
     /// How many bytes of log between two snapshots. Default 64 MiB.
     pub snapshot_every_bytes: u64,
+    /// How the server looks for decay on its disk. Default: 4 MiB a second, once an hour; `None`:
+    /// not at all.
+    pub scrub: Option<ScrubOptions>,
     /// The release level that this server reads and writes, at most
     /// [`RELEASE_LEVEL`], the default. Lower, it holds the whole cluster
     /// back, so that all servers can go back to the release of that level.
@@ -117,6 +121,7 @@ impl Settings {
             election_timeout: Duration::from_millis(500),
             max_drift_ppm: Some(500),
             snapshot_every_bytes: 64 << 20,
+            scrub: Some(ScrubOptions::new(4 << 20)),
             release_level: RELEASE_LEVEL,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get() / 2)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Args, Command, FromArgMatches};
+use raft_driver_thread::ScrubOptions;
 use raft_kv::config::{ConfigError, ServerOptions};
 use raft_kv::settings::{Founder, ProtectedMode, Settings, Tls};
 use std::fs;
@@ -46,6 +47,10 @@ fn all() -> Settings {
         election_timeout: Duration::from_millis(90),
         max_drift_ppm: None,
         snapshot_every_bytes: 10 << 20,
+        scrub: Some(ScrubOptions {
+            bytes_per_second: 12 << 10,
+            pause: Duration::from_secs(13),
+        }),
         release_level: 0,
         threads: 11,
     }
@@ -73,6 +78,8 @@ heartbeat-interval = "8ms"
 election-timeout = "90ms"
 max-drift-ppm = "off"
 snapshot-every-bytes = 10485760
+scrub-rate = "12KiB"
+scrub-interval = "13s"
 release-level = 0
 threads = 11
 
@@ -87,7 +94,7 @@ const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.exa
     --protected-mode off --client-timeout 3s --tcp-keepalive 0s \
     --client-output-buffer-limit 3MiB --maxmemory-clients 4MiB --max-memory 1GiB \
     --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
-    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --release-level 0 --threads 11 \
+    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --scrub-rate 12KiB --scrub-interval 13s --release-level 0 --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
 fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
@@ -114,6 +121,19 @@ fn settings_error(text: &str) -> String {
 fn every_setting_can_be_given_in_a_file() {
     let options = ServerOptions::parse(FILE).unwrap();
     assert_eq!(options.settings().unwrap(), all());
+}
+
+#[test]
+fn servers_look_for_decay_unless_the_rate_is_zero() {
+    let scrub = |text: &str| {
+        let options = ServerOptions::parse(&format!("data = \"/d\"\n{text}")).unwrap();
+        options.settings().unwrap().scrub
+    };
+    assert_eq!(scrub(""), Some(ScrubOptions::new(4 << 20)));
+    assert_eq!(scrub("scrub-rate = 0\nscrub-interval = \"1s\""), None);
+    let pause = Duration::from_secs(1);
+    let often = scrub("scrub-interval = \"1s\"").unwrap();
+    assert_eq!((often.bytes_per_second, often.pause), (4 << 20, pause));
 }
 
 #[test]

@@ -49,7 +49,11 @@ impl Cluster {
     }
 
     fn start(&mut self, node: u64) {
-        let (start, log) = (format!("start --data {node}"), format!("log-{node}"));
+        self.start_with(node, "");
+    }
+
+    fn start_with(&mut self, node: u64, more: &str) {
+        let (start, log) = (format!("start --data {node}{more}"), format!("log-{node}"));
         let server = Running::server_with_log(self.folder.path(), &start, &log);
         self.servers.insert(node, server);
     }
@@ -239,6 +243,44 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
     let log = cluster.log(2);
     assert!(log.contains("the log is damaged"), "{log}");
     cluster.status(2, |seen| seen.disks.lost.is_none() && seen.leader.is_some());
+    cluster.assert_whole(50, 100);
+}
+
+#[test]
+fn a_snapshot_that_decays_under_a_running_server_is_told_of_and_replaced() {
+    let mut cluster = Cluster::with_keys(50, 100);
+    cluster.stop(2);
+    cluster.start_with(2, " --scrub-interval 10ms");
+    cluster.status(2, |seen| seen.applied_index > 0 && seen.leader.is_some());
+    // Alone it applies nothing more, and so has nothing of which it could make another snapshot.
+    cluster.stop(1);
+    cluster.stop(3);
+    let server = cluster.servers[&2].address().to_owned();
+    let old = until("a snapshot of all that was applied", || {
+        let snapshot = format!("snapshot --server {server}");
+        done(cluster.folder.path(), &snapshot);
+        let seen = status(&cluster.servers[&2])?;
+        (seen.snapshot_index == seen.applied_index).then_some(seen)
+    });
+    let snapshots = fs::read_dir(cluster.raft(2).join("snapshots")).unwrap();
+    let mut paths: Vec<_> = snapshots.map(|it| it.unwrap().path()).collect();
+    paths.retain(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.starts_with(&format!("{}-", old.snapshot_index))
+    });
+    flip(&paths[0], 100);
+    let seen = cluster.status(2, |seen| !seen.disks.decayed.is_empty());
+    let warnings = seen.warnings().join("\n");
+    assert!(warnings.contains("the disk of node 2 decays"), "{warnings}");
+    let log = cluster.log(2);
+    assert!(log.contains("a snapshot has decayed on the disk"), "{log}");
+    cluster.start(1);
+    cluster.start(3);
+    cluster.status(2, |seen| seen.leader.is_some());
+    set(&mut cluster.servers[&2].client(), "0", &"v".repeat(100));
+    cluster.status(2, |seen| {
+        seen.snapshot_index > old.snapshot_index && seen.disks.decayed.is_empty()
+    });
     cluster.assert_whole(50, 100);
 }
 

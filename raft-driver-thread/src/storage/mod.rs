@@ -8,12 +8,16 @@
 //! Any implementation will do that keeps the contract of the traits. [`conformance`] checks that.
 
 mod conformance;
+mod damage;
 #[cfg(feature = "disk")]
 pub mod disk;
 mod memory;
+mod scrub;
 
 pub use conformance::{ConformanceError, conformance};
+pub use damage::Damage;
 pub use memory::MemoryStorage;
+pub use scrub::{Decay, Pace, Rate, Scrub};
 
 use bytes::Bytes;
 #[cfg(doc)]
@@ -74,6 +78,12 @@ pub trait Storage: Send + 'static {
     /// The snapshots of this storage, for other threads.
     fn snapshots(&self) -> Arc<dyn Snapshots>;
 
+    /// What reads this storage beside its use, to find what has decayed. `None`, the default, for a
+    /// storage that cannot. It may be used once the storage is recovered.
+    fn scrub(&self) -> Option<Arc<dyn Scrub>> {
+        None
+    }
+
     /// Before it is recovered: what the log lacks in its midst, and may be given again by
     /// [`supply`](Storage::supply). The driver asks the peers for it ([`mending`]). If it is not
     /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. `None`, the
@@ -127,6 +137,10 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         (**self).snapshots()
+    }
+
+    fn scrub(&self) -> Option<Arc<dyn Scrub>> {
+        (**self).scrub()
     }
 
     fn incomplete(&self) -> Option<Incomplete> {

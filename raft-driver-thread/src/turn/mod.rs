@@ -23,6 +23,7 @@ use crate::mailbox::{Mailbox, Receiver};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::recorder::Recorder;
+use crate::scrub_thread::ScrubGuard;
 use crate::state_machine::StateMachine;
 use crate::tasks::{ApplyTask, ChunkTask, CommandPromise, CoreTask, DiskTask, StorageFailed};
 use crate::transport::Transport;
@@ -55,6 +56,8 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) state: TurnState<M>,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) metrics: Metrics,
+    /// Dropped with the core: the thread ends then.
+    pub(crate) _scrub: Option<ScrubGuard>,
 }
 
 /// What is remembered between turns.

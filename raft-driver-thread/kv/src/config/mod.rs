@@ -15,6 +15,7 @@ pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 use super::data_dir::DataDir;
 use super::settings::{ProtectedMode, Settings, Tls};
 use clap::Args;
+use raft_driver_thread::ScrubOptions;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -112,6 +113,13 @@ pub struct ServerOptions {
     /// How many bytes of log between two snapshots [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_every_bytes: Option<ByteSize>,
+    /// The most bytes a second that are read again from the disk, to find what has decayed before
+    /// it is needed; 0 to read nothing [default: 4MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub scrub_rate: Option<ByteSize>,
+    /// How long to wait, when all was read again, before that begins anew [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    pub scrub_interval: Option<TimeSpan>,
     /// Behave as the release of this level, and hold the whole cluster at it: until no server is
     /// started with this, all can go back to that release. Without it, the level rises for good as
     /// soon as all servers read it [default: the level of this release]
@@ -229,6 +237,8 @@ impl ServerOptions {
             election_timeout: self.election_timeout.or(base.election_timeout),
             max_drift_ppm: self.max_drift_ppm.or(base.max_drift_ppm),
             snapshot_every_bytes: self.snapshot_every_bytes.or(base.snapshot_every_bytes),
+            scrub_rate: self.scrub_rate.or(base.scrub_rate),
+            scrub_interval: self.scrub_interval.or(base.scrub_interval),
             release_level: self.release_level.or(base.release_level),
             threads: self.threads.or(base.threads),
         }
@@ -320,6 +330,7 @@ impl ServerOptions {
             election_timeout: span(self.election_timeout, default.election_timeout),
             max_drift_ppm: self.max_drift_ppm.map_or(default.max_drift_ppm, |it| it.0),
             snapshot_every_bytes: size(self.snapshot_every_bytes, default.snapshot_every_bytes),
+            scrub: scrub(self.scrub_rate, self.scrub_interval, default.scrub),
             release_level: self.release_level.unwrap_or(default.release_level),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
@@ -327,6 +338,23 @@ impl ServerOptions {
         check::check(&settings)?;
         Ok(settings)
     }
+}
+
+/// What is given, and the defaults where nothing is.
+fn scrub(
+    rate: Option<ByteSize>,
+    interval: Option<TimeSpan>,
+    default: Option<ScrubOptions>,
+) -> Option<ScrubOptions> {
+    let rate = rate.map(|rate| rate.0);
+    let rate = rate.or(default.map(|default| default.bytes_per_second));
+    let pause = interval.map(|interval| interval.0);
+    let pause = pause.or(default.map(|default| default.pause));
+    let bytes_per_second = rate.filter(|rate| *rate > 0)?;
+    Some(ScrubOptions {
+        pause: pause.unwrap_or(ScrubOptions::new(bytes_per_second).pause),
+        bytes_per_second,
+    })
 }
 
 impl TlsOptions {

@@ -64,6 +64,7 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
     let asked = tokio::task::spawn_blocking(move || (node.status(), disk_bytes(&data))).await;
     let (status, disk_bytes) = asked.map_err(|error| stopped(&error))?;
     let status = status.map_err(|error| stopped(&error))?;
+    let decayed = context.router.node().decayed();
     Ok(NodeStatus {
         node: status.id.0,
         cluster: context.identity.cluster,
@@ -83,11 +84,14 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
         uptime_seconds: context.started.elapsed().as_secs(),
         agreed: AgreedSettings::of(&context.settings),
         members: members(&status, &figures.servers),
-        disks: disks(
-            &status,
-            context.router.node().mended_entries(),
-            &context.refused,
-        ),
+        disks: DiskStatus {
+            decayed: decayed.iter().map(ToString::to_string).collect(),
+            ..disks(
+                &status,
+                context.router.node().mended_entries(),
+                &context.refused,
+            )
+        },
         load: load(&status),
         levels: levels(&status, in_force.service, context.settings.release_level),
     })
@@ -136,6 +140,7 @@ pub(super) fn disks(status: &Status, mended: u64, refused: &RefusedServers) -> D
         removed_at: status.removed_at.map(|index| index.0),
         lost: status.impaired.map(|lost| lost.index.0),
         mended,
+        decayed: Vec::new(),
         foreign: foreign.collect(),
         missing_founders: status.missing_founders.iter().map(|node| node.0).collect(),
         other_founders: refused.for_reason(RefusedFor::OtherFounders),
@@ -335,6 +340,7 @@ fn disk_lines(disks: &DiskStatus) -> String {
         ("raft_removed_at", &disks.removed_at.unwrap_or(0)),
         ("raft_lost_entries_up_to", &disks.lost.unwrap_or(0)),
         ("raft_mended_entries", &disks.mended),
+        ("raft_decayed", &disks.decayed.len()),
         ("raft_foreign_incarnations", &list(&mut { foreign })),
         ("raft_missing_founders", &list(&mut missing.iter().copied())),
         ("raft_other_founders", &list(&mut founders.iter().copied())),

@@ -25,6 +25,9 @@ pub struct DiskStatus {
     /// How many entries this server's disk had lost when it was started, and the other servers have
     /// sent: nothing is lost.
     pub mended: u64,
+    /// What on this server's disk is not what was written any more, as far as it was found while the
+    /// server runs, and as long as it is not replaced.
+    pub decayed: Vec<String>,
     /// Disks that spoke under a member's number since this server was started, and that the
     /// configuration does not name.
     pub foreign: Vec<ForeignDisk>,
@@ -91,6 +94,14 @@ impl DiskStatus {
             format!(
                 "the disk of node {node} was damaged: it may have lost entries up to {last}, and \
                  votes for nobody until it has them; {what}"
+            )
+        }));
+        lines.extend(self.decayed.iter().map(|what| {
+            format!(
+                "the disk of node {node} decays: {what}. The server runs on, and makes a snapshot \
+                 that replaces this in time. A restart mends it at once, from the other servers: \
+                 restart one server at a time, while the others are well. If it comes again, or if \
+                 the disk returns errors, replace the disk"
             )
         }));
         lines.extend(self.lost_majority(node, leader, members));

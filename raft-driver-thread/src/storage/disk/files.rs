@@ -100,6 +100,12 @@ pub trait FileHandle: Send + Sync {
     /// Those of the operating system.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// A hint: what is read there next should come from the disk, and not from a cache. The
+    /// default does nothing, which is always right.
+    fn drop_cache(&self, offset: u64, length: u64) {
+        let _ = (offset, length);
+    }
+
     /// Writes all the pieces one after another, from `offset` on.
     ///
     /// # Errors
@@ -191,6 +197,14 @@ impl FileHandle for File {
             }
         }
         Ok(total)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn drop_cache(&self, offset: u64, length: u64) {
+        let length = std::num::NonZeroU64::new(length);
+        // Pages that are not written yet stay. A file system that does not know the hint may
+        // refuse it.
+        let _ = rustix::fs::fadvise(self, offset, length, rustix::fs::Advice::DontNeed);
     }
 
     fn write_at(&self, mut pieces: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {

@@ -1,6 +1,17 @@
 //! What is known of records that are lost: whether they only appended entries.
 
 use super::record::{Kind, RecordHeader};
+use raft_proto::Index;
+
+/// What is known about records that are not there.
+pub(super) struct Evidence {
+    /// Up to this one they were synced for certain.
+    pub(super) acknowledged: u64,
+    /// The last entry of these.
+    pub(super) last: Index,
+    /// Whole headers lie about.
+    pub(super) is_torn: bool,
+}
 
 /// Each record says how many up to it are changes: those that do more than to append entries and
 /// to set the term and the vote. So the next record that is whole tells of those before it that are

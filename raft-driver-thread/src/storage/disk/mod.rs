@@ -83,6 +83,10 @@
 //! survives the loss of any sector or page. What cannot be had so is sent by the leader (`mend`). A
 //! decayed snapshot always is: each node makes its own, so that no two are alike. A torn write at the end that was never acknowledged is dropped.
 //! [`inspect()`] shows all of that, and changes nothing. The module `scan` tells the two apart.
+//!
+//! [`Storage::scrub`] finds the same in a folder that is in use, in all segments but the newest and
+//! in the snapshots. The module `scrub` says why nothing that the storage does meanwhile is taken
+//! for damage.
 
 mod batch;
 mod bytes;
@@ -103,6 +107,7 @@ mod reader;
 mod reading;
 mod record;
 mod scan;
+mod scrub;
 mod segment;
 mod snapshots;
 mod state;
@@ -113,7 +118,7 @@ pub use inspect::{Inspection, inspect, inspect_with};
 pub use mark::Acknowledged;
 pub use options::{DiskOptions, OnDamage};
 
-use super::{Incomplete, Snapshots, Storage, StorageError};
+use super::{Incomplete, Scrub, Snapshots, Storage, StorageError};
 use files::{Files, Purpose, System};
 use folder::Lock;
 use log::Log;
@@ -124,6 +129,7 @@ use raft_proto::{Entries, EntryId, Index, Recovered, Write};
 use reading::Reading;
 use record::{Appended, Place, WriteExtra};
 use scan::understand;
+use scrub::FolderScrub;
 use snapshots::SnapshotFiles;
 use state::{Spans, State};
 use std::path::PathBuf;
@@ -428,6 +434,14 @@ impl Storage for DiskStorage {
 
     fn snapshots(&self) -> Arc<dyn Snapshots> {
         self.snapshots.clone()
+    }
+
+    fn scrub(&self) -> Option<Arc<dyn Scrub>> {
+        Some(Arc::new(FolderScrub {
+            files: self.files.clone(),
+            folder: self.folder.clone(),
+            incarnation: self.incarnation,
+        }))
     }
 
     fn incomplete(&self) -> Option<Incomplete> {

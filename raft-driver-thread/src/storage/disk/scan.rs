@@ -14,7 +14,7 @@
 use super::damage::Damage;
 use super::files::{Files, Purpose};
 use super::folder::{failed, log_folder};
-use super::lost::LostRecords;
+use super::lost::{Evidence, LostRecords};
 use super::mark::{Acknowledged, Found, Mark, MarkContent};
 use super::pieces::Pieces;
 use super::reader::Reader;
@@ -90,23 +90,16 @@ pub(super) fn understand(
     })
 }
 
-/// What is known about records that are not there.
-struct Evidence {
-    /// Up to this one they were synced for certain.
-    acknowledged: u64,
-    /// The last entry of these.
-    last: Index,
-    /// Whole headers lie about.
-    is_torn: bool,
-}
-
-struct Scan {
+/// Goes through the records in order.
+pub(super) struct Scan {
     log: PathBuf,
     incarnation: u128,
     mark: MarkContent,
     state: State,
     spans: Spans,
     pieces: Pieces,
+    /// The entries and their places are wanted.
+    pub(super) keeps_entries: bool,
     tail: Tail,
     /// A record was read.
     is_begun: bool,
@@ -114,7 +107,7 @@ struct Scan {
     is_chained: bool,
     /// The records that are not known to be synced: their numbers, and where they begin.
     unsynced: VecDeque<(u64, u64)>,
-    damages: Vec<Damage>,
+    pub(super) damages: Vec<Damage>,
     whole: WholeParts,
     /// The last entry that a damaged record is known to have held.
     lost: Index,
@@ -125,7 +118,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn new(log: PathBuf, incarnation: u128) -> Scan {
+    pub(super) fn new(log: PathBuf, incarnation: u128) -> Scan {
         Scan {
             log,
             incarnation,
@@ -133,6 +126,7 @@ impl Scan {
             state: State::default(),
             spans: Spans::default(),
             pieces: Pieces::default(),
+            keeps_entries: true,
             tail: Tail::default(),
             is_begun: false,
             is_chained: false,
@@ -161,7 +155,8 @@ impl Scan {
         self.note(damage);
     }
 
-    fn segment(
+    /// Reads a segment. `newer` is the one after it, if it is not the newest.
+    pub(super) fn segment(
         &mut self,
         segment: &SegmentFile,
         newer: Option<&SegmentFile>,
@@ -199,7 +194,7 @@ impl Scan {
     }
 
     /// Checks the segment's header, and that the segment continues the one before.
-    fn header(&mut self, segment: &SegmentFile) {
+    pub(super) fn header(&mut self, segment: &SegmentFile) {
         let Some(header) = segment.header else {
             let what = "the segment's header is not what was written";
             let mut damage = Damage::of(&segment.path, what);
@@ -340,10 +335,12 @@ impl Scan {
         }
         if let Some(appended) = appended {
             self.whole.described.replace_from(appended.first);
-            let (begin, length) = (self.tail.offset, record.header.length());
-            self.spans
-                .append(appended, segment.number, begin, begin + length);
-            self.pieces.push(record.clone(), appended.last.index);
+            if self.keeps_entries {
+                let (begin, length) = (self.tail.offset, record.header.length());
+                self.spans
+                    .append(appended, segment.number, begin, begin + length);
+                self.pieces.push(record.clone(), appended.last.index);
+            }
             let from = self.whole.from.unwrap_or(appended.first);
             self.whole.from = Some(from.min(appended.first));
         }

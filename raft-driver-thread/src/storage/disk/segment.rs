@@ -116,6 +116,44 @@ pub(super) struct SegmentFile {
     pub(super) state: Option<State>,
 }
 
+impl SegmentFile {
+    /// Opens the file, and reads its header.
+    pub(super) fn open(
+        files: &dyn Files,
+        path: PathBuf,
+        number: u64,
+        incarnation: u128,
+        purpose: Purpose,
+    ) -> Result<SegmentFile, StorageError> {
+        let file = files.open(&path, purpose).map_err(failed("open", &path))?;
+        let mut bytes = vec![0; SEGMENT_HEADER];
+        let read = file.read_at(&mut bytes, 0).map_err(failed("read", &path))?;
+        bytes.truncate(read);
+        let header = SegmentHeader::decode(&bytes);
+        let is_ours =
+            |header: &SegmentHeader| header.incarnation == incarnation && header.number == number;
+        let header = header.filter(is_ours);
+        Ok(SegmentFile {
+            number,
+            path,
+            file,
+            state: header.and_then(|_| SegmentHeader::state(&bytes)),
+            header,
+        })
+    }
+}
+
+/// The numbers of the segments in the folder, in order.
+pub(super) fn segment_numbers(files: &dyn Files, log: &Path) -> Result<Vec<u64>, StorageError> {
+    let names = files.list(log).map_err(failed("read", log))?;
+    let numbers = names
+        .iter()
+        .filter_map(|name| segment_number(name.to_str()?));
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
 /// Opens the segments that belong together, which are the newest ones, without a gap. Older ones
 /// are what a power failure left when they were being deleted. If any of their entries are needed,
 /// it shows later that entries are missing.
@@ -125,12 +163,7 @@ pub(super) fn find_segments(
     incarnation: u128,
     purpose: Purpose,
 ) -> Result<(VecDeque<SegmentFile>, Vec<PathBuf>), StorageError> {
-    let names = files.list(log).map_err(failed("read", log))?;
-    let numbers = names
-        .iter()
-        .filter_map(|name| segment_number(name.to_str()?));
-    let mut numbers: Vec<u64> = numbers.collect();
-    numbers.sort_unstable();
+    let numbers = segment_numbers(files, log)?;
     let mut segments = VecDeque::new();
     let mut leftovers = Vec::new();
     for number in numbers.into_iter().rev() {
@@ -145,21 +178,8 @@ pub(super) fn find_segments(
         } else {
             Purpose::Read
         };
-        let file = files.open(&path, purpose).map_err(failed("open", &path))?;
-        let mut bytes = vec![0; SEGMENT_HEADER];
-        let read = file.read_at(&mut bytes, 0).map_err(failed("read", &path))?;
-        bytes.truncate(read);
-        let header = SegmentHeader::decode(&bytes);
-        let is_ours =
-            |header: &SegmentHeader| header.incarnation == incarnation && header.number == number;
-        let header = header.filter(is_ours);
-        segments.push_front(SegmentFile {
-            number,
-            path,
-            file,
-            state: header.and_then(|_| SegmentHeader::state(&bytes)),
-            header,
-        });
+        let segment = SegmentFile::open(files, path, number, incarnation, purpose)?;
+        segments.push_front(segment);
     }
     Ok((segments, leftovers))
 }

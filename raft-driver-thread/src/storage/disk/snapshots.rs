@@ -5,7 +5,9 @@ use super::files::{FileHandle, Files, Purpose};
 use super::folder::{create_folder, damaged, failed, snapshot_folder, sync_folder};
 use crate::storage::{SnapshotSink, Snapshots, StorageError};
 use bytes::Bytes;
-use raft_proto::{Checksum, EntryId, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed};
+use raft_proto::{
+    Checksum, EntryId, Index, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Term,
+};
 use std::io::{self, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,6 +48,14 @@ impl SnapshotFiles {
         let (index, term) = (last.index.0, last.term.0);
         let name = format!("{index}-{term}-{size}-{checksum:08x}.snapshot");
         self.folder.join(name)
+    }
+
+    /// The snapshots that are in the folder.
+    pub(super) fn list(&self) -> Result<Vec<SnapshotId>, StorageError> {
+        let names = self.files.list(&self.folder);
+        let names = names.map_err(failed("read", &self.folder))?;
+        let ids = names.iter().filter_map(|name| named(name.to_str()?));
+        Ok(ids.collect())
     }
 
     fn receiving_path(&self) -> PathBuf {
@@ -130,6 +140,22 @@ impl SnapshotFiles {
         }
         sync_folder(&*self.files, &self.folder)
     }
+}
+
+/// The snapshot whose file has this [name](SnapshotFiles::path).
+fn named(name: &str) -> Option<SnapshotId> {
+    let parts: Vec<&str> = name.strip_suffix(".snapshot")?.split('-').collect();
+    let [index, term, size, checksum] = parts[..] else {
+        return None;
+    };
+    Some(SnapshotId {
+        last: EntryId {
+            index: Index(index.parse().ok()?),
+            term: Term(term.parse().ok()?),
+        },
+        size: size.parse().ok()?,
+        checksum: u32::from_str_radix(checksum, 16).ok()?,
+    })
 }
 
 impl Snapshots for SnapshotFiles {
