@@ -1,5 +1,5 @@
-//! The bytes of a folder of [`DiskStorage`] change only together with its version, so that a folder of
-//! another release is refused by name, and never read as what it is not.
+//! The bytes of a folder of [`DiskStorage`] change only together with its version, so that a
+//! folder of another release is refused by name, and never read as what it is not.
 //!
 //! After a change that is meant to change them: raise the version in `disk/folder.rs`, and run this
 //! test with `UPDATE_GOLDENFILES=1`.

@@ -1,5 +1,5 @@
-//! A server whose process ends is replaced at once: its connections are closed, and nobody waits for
-//! an election timeout.
+//! A server whose process ends is replaced at once: its connections are closed, and nobody waits
+//! for an election timeout.
 #![cfg(feature = "tcp")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

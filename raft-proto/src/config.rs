@@ -52,10 +52,11 @@ pub struct Config {
     pub node_id: NodeId,
     /// How it learns the members of its cluster.
     pub start: Start,
-    /// What names this node's storage, if that is new; one that was used before keeps its own, also
-    /// if this is `None`. One that was used without any is refused
-    /// ([`StorageWithoutIncarnation`](crate::StartError::StorageWithoutIncarnation)). Draw it at random at each start, from a source that repeats
-    /// in no container and after no reboot: two storages must not have the same. Default `None`.
+    /// What names this node's storage, if that is new; one that was used before keeps its own,
+    /// also if this is `None`. One that was used without any is refused
+    /// ([`StorageWithoutIncarnation`](crate::StartError::StorageWithoutIncarnation)). Draw it at
+    /// random at each start, from a source that repeats in no container and after no reboot: two
+    /// storages must not have the same. Default `None`.
     ///
     /// With it, a server whose disk was lost and made anew is told from the one that acknowledged
     /// votes and entries: it does not count until a change of the membership names it. A cluster

@@ -6,26 +6,26 @@
 //! no more than that: a leader whose majority is down, or receives a snapshot, commits nothing
 //! either, and nobody could do better.
 //!
-//! So the follower asks all voters for pre-votes (thesis 9.6), its leader among them, and follows it
-//! meanwhile. It asks again after an election timeout. It campaigns if, an election timeout later, a
-//! majority would vote for it and the leader has not answered. An answer, whatever it says, shows
-//! that the leader hears this node.
+//! So the follower asks all voters for pre-votes (thesis 9.6), its leader among them, and follows
+//! it meanwhile. It asks again after an election timeout. It campaigns if, an election timeout
+//! later, a majority would vote for it and the leader has not answered. An answer, whatever it
+//! says, shows that the leader hears this node.
 //!
-//! The entries need not be in the log of every follower: a leader sends few to one that it does not
-//! hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a node with
-//! more entries than it knows to be committed, watches its leader in the same way. So all followers
-//! come to ask of a leader that commits nothing, if a message has told any of them of an entry that
-//! waits. A transport that cannot reach the leader counts as such a message.
+//! The entries need not be in the log of every follower: a leader sends few to one that it does
+//! not hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a
+//! node with more entries than it knows to be committed, watches its leader in the same way. So
+//! all followers come to ask of a leader that commits nothing, if a message has told any of them
+//! of an entry that waits. A transport that cannot reach the leader counts as such a message.
 //!
-//! A leader that hears too few does not hear a majority of the voters, or, of an even number,
-//! half of them. Those win without the followers that it hears, or ask one of them with a better log
+//! A leader that hears too few does not hear a majority of the voters, or, of an even number, half
+//! of them. Those win without the followers that it hears, or ask one of them with a better log
 //! again and again, which then begins a term itself (`Raft::give_up_leader`). So a leader follows
 //! that a majority answers.
 //!
 //! What this does not disturb: a cluster in which nothing waits, since nobody asks. A leader that
 //! hears this node: it answers. A leader without a majority: nobody has the pre-votes of one. The
-//! terms stay as they are in all three cases. Two answers that are lost in a row may cost one leader
-//! that commits nothing.
+//! terms stay as they are in all three cases. Two answers that are lost in a row may cost one
+//! leader that commits nothing.
 //!
 //! No safety rests on any of this: a term may begin at any time (section 5.4.3), and a lease needs
 //! CheckQuorum.
@@ -43,8 +43,8 @@ use serde::{Deserialize, Serialize};
 /// For how many election timeouts entries wait until a follower asks.
 const PATIENCE: u32 = 2;
 
-/// How often it asks a leader that does not answer before it campaigns: a request, or its answer, may
-/// be lost.
+/// How often it asks a leader that does not answer before it campaigns: a request, or its answer,
+/// may be lost.
 const TRIES: u32 = 2;
 
 /// What a follower has noticed of a leader that commits nothing.

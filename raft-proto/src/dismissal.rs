@@ -10,30 +10,30 @@
 //! A dismissal only makes its receiver quiet: the receiver still votes, acknowledges and follows.
 //! Suppose that it is told of an index, and that its own latest configuration is not later. If it
 //! is no member any more, nobody needs it: what removed it is committed (thesis 4.2.2). If it was
-//! added again later, by a change that is committed, a majority of that configuration's voters hold
-//! that entry, which this node lacks: it would lose the election anyway (section 5.4.1). And if that
-//! change is not committed, the majority that elects a leader needs no log of this node. The next
-//! leader sends it the later configuration, and it may campaign again.
+//! added again later, by a change that is committed, a majority of that configuration's voters
+//! hold that entry, which this node lacks: it would lose the election anyway (section 5.4.1). And
+//! if that change is not committed, the majority that elects a leader needs no log of this node.
+//! The next leader sends it the later configuration, and it may campaign again.
 //!
 //! An answer from before the node was added says nothing that counts: its index is below the entry
-//! that added the node, which the node has; or the node has received no configuration, and is silent
-//! in any case.
+//! that added the node, which the node has; or the node has received no configuration, and is
+//! silent in any case.
 //!
 //! # Who is believed
 //!
-//! A vote and an acknowledgement are promises, which only the disk keeps that made them. A dismissal
-//! is a fact of one history: at this index it is committed, and equal in all logs of that history
-//! (State Machine Safety, section 5.4.3). So it does not matter which disk says it. A node that was
-//! removed long ago may know no disk of those that are members now, because all were replaced. It
-//! believes
+//! A vote and an acknowledgement are promises, which only the disk keeps that made them. A
+//! dismissal is a fact of one history: at this index it is committed, and equal in all logs of
+//! that history (State Machine Safety, section 5.4.3). So it does not matter which disk says it. A
+//! node that was removed long ago may know no disk of those that are members now, because all were
+//! replaced. It believes
 //!
 //! * a voter of its own configuration, by number and incarnation;
 //! * another disk under a voter's number, if the answer names the history of this node's own log
 //!   ([`PreVoteReply::lineage`]). Neither the vote nor the term of such an answer counts.
 //!
-//! A node of another history is not believed, under whatever number: its indexes are of another log.
-//! It is told apart on both sides ([`Rejection::OtherHistory`]). Nor is one that states no history,
-//! as all logs do that were founded without incarnations.
+//! A node of another history is not believed, under whatever number: its indexes are of another
+//! log. It is told apart on both sides ([`Rejection::OtherHistory`]). Nor is one that states no
+//! history, as all logs do that were founded without incarnations.
 
 use crate::action::Action;
 use crate::error::Rejection;

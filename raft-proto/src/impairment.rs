@@ -44,9 +44,10 @@
 //! In the arithmetic of majorities, an impaired node counts as one that is down. An operator who
 //! removes other voters meanwhile may leave no majority that can elect a leader.
 //!
-//! A node may be the only voter in what is left of its log. It starts all the same, and waits: voters
-//! that were added in what is lost have the rest. Whether there were any, it cannot tell. If there
-//! were none, nobody sends it, and only a backup, or founding the cluster anew, ends the wait.
+//! A node may be the only voter in what is left of its log. It starts all the same, and waits:
+//! voters that were added in what is lost have the rest. Whether there were any, it cannot tell.
+//! If there were none, nobody sends it, and only a backup, or founding the cluster anew, ends the
+//! wait.
 //!
 //! If a majority is impaired, nobody is elected: nobody could tell whether what is left holds all
 //! that was committed. [`Status::impaired`](crate::Status::impaired) says so on each node.

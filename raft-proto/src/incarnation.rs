@@ -38,13 +38,13 @@
 //! # A cluster that was founded without
 //!
 //! A storage has an incarnation from its first write on, or never. One that was used without is
-//! refused with one ([`StorageWithoutIncarnation`](crate::StartError::StorageWithoutIncarnation)): a
-//! name that is given later would vouch for votes and entries that another storage may have
+//! refused with one ([`StorageWithoutIncarnation`](crate::StartError::StorageWithoutIncarnation)):
+//! a name that is given later would vouch for votes and entries that another storage may have
 //! acknowledged under the same number. So a restart with the option turned on does not start, and
-//! does no harm. The way is to replace the storages one by one, as lost ones are: an empty one with
-//! an incarnation under the same number, added by its incarnation as a learner, and then promoted.
-//! By rule 3 each step is safe as if the storage were a new server. From then on rule 1 holds for
-//! that member. Such a cluster has no history: rule 5 never holds in it.
+//! does no harm. The way is to replace the storages one by one, as lost ones are: an empty one
+//! with an incarnation under the same number, added by its incarnation as a learner, and then
+//! promoted. By rule 3 each step is safe as if the storage were a new server. From then on rule 1
+//! holds for that member. Such a cluster has no history: rule 5 never holds in it.
 
 use crate::action::Action;
 use crate::checksum::Checksum;

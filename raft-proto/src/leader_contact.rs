@@ -7,9 +7,9 @@
 //! transport says:
 //!
 //! * A node that has lost its leader still asks for pre-votes first (thesis 9.6): nobody begins a
-//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing. With
-//!   CheckQuorum off, voters that hear the leader grant pre-votes, too: then a hint is only a reason
-//!   to ask whether the leader hears this node (`deaf_leader.rs`).
+//!   term unless a majority has lost that leader too. With Pre-Vote off, a hint means nothing.
+//!   With CheckQuorum off, voters that hear the leader grant pre-votes, too: then a hint is only a
+//!   reason to ask whether the leader hears this node (`deaf_leader.rs`).
 //! * What the node promised to the leader for its lease (`lease.rs`). The leader may be well, and
 //!   serve reads. Until the promise ends, the node votes for no candidate but one that this leader
 //!   asked for, and does not campaign: a candidate votes for itself.

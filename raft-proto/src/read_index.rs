@@ -10,8 +10,9 @@
 //!
 //! *Leases* (6.4.1). A majority that has answered a round had contact with this leader after the
 //! round began, and ignores candidates from then on for as long as the leader asked it to promise
-//! (`lease.rs`). Until that has passed on the fastest clock allowed, no other node is elected. While a successor has been asked to campaign, there is no lease, since voters answer
-//! that candidate.
+//! (`lease.rs`). Until that has passed on the fastest clock allowed, no other node is elected.
+//! While a successor has been asked to campaign, there is no lease, since voters answer that
+//! candidate.
 //!
 //! A transfer that fails does not end leases for the rest of the term, although TimeoutNow may come
 //! later still, or again. Each transfer has a number. A leader that gives up transfer `n` forgets

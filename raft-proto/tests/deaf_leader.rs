@@ -1,5 +1,5 @@
-//! Without CheckQuorum, a leader that is heard and hears too few to commit anything is replaced, and
-//! no other leader is disturbed for that.
+//! Without CheckQuorum, a leader that is heard and hears too few to commit anything is replaced,
+//! and no other leader is disturbed for that.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -247,8 +247,8 @@ fn a_leader_that_hears_a_majority_is_not_deposed_by_a_follower_that_it_does_not_
     }
 }
 
-// A node asks for pre-votes again and again whose log is longer, and of an earlier term: those entries
-// will never be committed (section 5.4.1).
+// A node asks for pre-votes again and again whose log is longer, and of an earlier term: those
+// entries will never be committed (section 5.4.1).
 #[test]
 fn entries_that_the_present_term_has_superseded_do_not_wait() {
     for seed in 0..20 {
@@ -309,7 +309,8 @@ fn hints_of_transports_do_not_keep_a_deaf_leader_in_office() {
     }
 }
 
-// It asks its followers only where their logs agree, so that no message tells of an entry that waits.
+// It asks its followers only where their logs agree, so that no message tells of an entry that
+// waits.
 #[test]
 fn a_transport_that_cannot_reach_a_deaf_leader_is_a_reason_to_ask() {
     for count in [3, 4, 5] {

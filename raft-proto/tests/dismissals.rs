@@ -1,5 +1,6 @@
-//! Who is believed that says to a node that it is no member (`dismissal.rs`): a node that hears none
-//! but disks that it does not know learns it all the same, and nobody is silenced by a stranger.
+//! Who is believed that says to a node that it is no member (`dismissal.rs`): a node that hears
+//! none but disks that it does not know learns it all the same, and nobody is silenced by a
+//! stranger.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -261,8 +261,8 @@ fn a_late_report_of_a_loss_costs_only_a_question() {
     assert_eq!(cluster.raft(1).commit_index(), Index(3));
 }
 
-// The bug: a node that was the only voter in what is left of its log does not start. Those that were
-// added in what is lost have the rest.
+// The bug: a node that was the only voter in what is left of its log does not start. Those that
+// were added in what is lost have the rest.
 #[test]
 fn a_node_that_is_the_only_voter_in_what_is_left_of_its_log_is_sent_the_rest_by_later_ones() {
     let mut cluster = Cluster::new(1);

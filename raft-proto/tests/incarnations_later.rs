@@ -1,5 +1,5 @@
-//! A cluster that was founded without incarnations: a storage that was used gets none later, and the
-//! cluster gets them by replacing its storages one by one (`incarnation.rs`).
+//! A cluster that was founded without incarnations: a storage that was used gets none later, and
+//! the cluster gets them by replacing its storages one by one (`incarnation.rs`).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,5 @@
-//! A follower whose transport cannot reach its leader (`leader_contact.rs`): it asks for pre-votes at
-//! once, and keeps what it promised for the leader's lease (thesis 6.4.1).
+//! A follower whose transport cannot reach its leader (`leader_contact.rs`): it asks for pre-votes
+//! at once, and keeps what it promised for the leader's lease (thesis 6.4.1).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -306,8 +306,8 @@ fn a_follower_that_receives_a_snapshot_votes_at_once_and_does_not_ask() {
     }
 }
 
-// A leader hands over, and its process ends. The other voter has not heard of that yet: it votes only
-// because the leader wanted it to.
+// A leader hands over, and its process ends. The other voter has not heard of that yet: it votes
+// only because the leader wanted it to.
 #[test]
 fn a_follower_that_is_to_take_over_does_so_although_it_loses_its_leader() {
     for seed in 0..200 {

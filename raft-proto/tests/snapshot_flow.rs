@@ -183,8 +183,8 @@ fn a_last_chunk_that_is_long_unanswered_is_read_again_ever_more_rarely() {
     assert!(is_replicating(&timed, leader, away));
 }
 
-// A transport says of each try that it failed, but for the last one. Only a try of which nobody says
-// anything is a reason to wait longer for the next.
+// A transport says of each try that it failed, but for the last one. Only a try of which nobody
+// says anything is a reason to wait longer for the next.
 #[test]
 fn a_follower_that_comes_back_gets_its_snapshot_soon_however_often_it_could_not_be_reached() {
     let (mut timed, leader, away) = n3_needs_a_snapshot(1_000, 900, |_| {});

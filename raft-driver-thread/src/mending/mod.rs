@@ -1,6 +1,6 @@
-//! A node whose disk has lost entries in the midst of its log asks its peers for them before it takes
-//! part in the protocol. The rules are those of [`raft_proto::mending`]; here they get a transport
-//! and a clock.
+//! A node whose disk has lost entries in the midst of its log asks its peers for them before it
+//! takes part in the protocol. The rules are those of [`raft_proto::mending`]; here they get a
+//! transport and a clock.
 //!
 //! The start of the node waits meanwhile ([`Options::mend_timeout`](crate::Options::mend_timeout)).
 //! Its transport runs, so that it can answer peers that fetch entries themselves. Messages of the

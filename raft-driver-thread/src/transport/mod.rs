@@ -16,9 +16,10 @@ use std::sync::Arc;
 
 /// Sends messages to peers, and delivers those of peers to an [`Inbox`].
 ///
-/// All methods but [`start`](Transport::start) and those about entries are called by the thread that takes the core's turn:
-/// any of the node's threads, one at a time. No method may wait for a peer, a connection or a disk.
-/// A transport has threads and bounded queues of its own, and drops messages that do not fit.
+/// All methods but [`start`](Transport::start) and those about entries are called by the thread
+/// that takes the core's turn: any of the node's threads, one at a time. No method may wait for a
+/// peer, a connection or a disk. A transport has threads and bounded queues of its own, and drops
+/// messages that do not fit.
 pub trait Transport: Send + 'static {
     /// Starts to listen, and to deliver to `inbox`, for the node with this config, whose
     /// [`incarnation`](Config::incarnation) each message has to carry to its receiver. Called once,

@@ -10,17 +10,18 @@
 //! - or it accepted an AppendEntries or an InstallSnapshot from the leader of its current term.
 //!
 //! Sound: every timeout that a core draws is at least the least one. A vote and a leader's message
-//! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
-//! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), and an
-//! operator who asks for one end the wait early: in the step that takes the request, or in one that
-//! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are
-//! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
-//! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
-//! may hear nobody, and lead on. Nor are they once entries have waited for two election timeouts, at
-//! this node, its leader, or one that asked it, as they may where the transport cannot reach the
-//! leader, and the leader has not answered what the node has
-//! asked since. A leader that the transport cannot reach may be gone: it is no reason to wait either,
-//! until it is heard again. A node that restarts has forgotten both reasons, and so does this checker.
+//! reset the timer to a whole timeout; a change of role, term or configuration in the meantime
+//! only draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10),
+//! and an operator who asks for one end the wait early: in the step that takes the request, or in
+//! one that takes an answer to the pre-votes which the node then asks for. Repeated grants of one
+//! vote are ignored: they would delay the election further. Without CheckQuorum, a leader's
+//! messages are no reason to wait for an election timeout after another node has asked for a
+//! pre-vote: that leader may hear nobody, and lead on. Nor are they once entries have waited for
+//! two election timeouts, at this node, its leader, or one that asked it, as they may where the
+//! transport cannot reach the leader, and the leader has not answered what the node has asked
+//! since. A leader that the transport cannot reach may be gone: it is no reason to wait either,
+//! until it is heard again. A node that restarts has forgotten both reasons, and so does this
+//! checker.
 //!
 //! Cost: a few comparisons a step.
 
@@ -313,8 +314,8 @@ fn classify(input: &Input) -> LastEvent {
     LeaderContact::in_input(input).map_or(LastEvent::Other, LastEvent::Leader)
 }
 
-/// The last index that the sender of a message shows to have: a node that asks for a pre-vote, or the
-/// leader.
+/// The last index that the sender of a message shows to have: a node that asks for a pre-vote, or
+/// the leader.
 fn last_shown(input: &Input) -> Index {
     let Input::Receive { message, .. } = input else {
         return Index::ZERO;

@@ -3,11 +3,11 @@
 //!
 //! A lease that was too long shows as a stale read only if an election and a write fall between
 //! its end and the time when it should have ended, a few milliseconds. So the checker predicts:
-//! whenever a leader serves a lease read, each voter that heard it counts as bound for as long as it
-//! promised ([`raft_proto::Config::lease_promise`]). That time begins when the leader began the round that the voter heard, and is
-//! measured as if the leader's clock were as slow and the voter's as fast as [`Lease::On`] allows.
-//! The voters that are not bound must not be a majority, of each half if the leader's configuration
-//! is joint.
+//! whenever a leader serves a lease read, each voter that heard it counts as bound for as long as
+//! it promised ([`raft_proto::Config::lease_promise`]). That time begins when the leader began the
+//! round that the voter heard, and is measured as if the leader's clock were as slow and the
+//! voter's as fast as [`Lease::On`] allows. The voters that are not bound must not be a majority,
+//! of each half if the leader's configuration is joint.
 //!
 //! As few reads come in just those milliseconds, the checker now and then asks a copy of a leader's
 //! core for a read, at the very moment from which too few voters are bound, as if no message had

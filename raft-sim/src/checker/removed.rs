@@ -8,9 +8,9 @@
 //! That a removed node is told at all is judged under a condition that stays
 //! ([`Removed`](crate::availability::Condition::Removed)).
 //!
-//! Sound: what another disk than the voter's tells is heard only if its log has the same history. What a process was told is
-//! forgotten with the process. What it held back for its disk leaves only as long as its candidacy
-//! goes on.
+//! Sound: what another disk than the voter's tells is heard only if its log has the same history.
+//! What a process was told is forgotten with the process. What it held back for its disk leaves
+//! only as long as its candidacy goes on.
 //!
 //! Cost: a comparison a message.
 

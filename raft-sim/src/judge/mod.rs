@@ -17,8 +17,8 @@
 //!
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
-//! [`ConfigurationsInForce`], [`MembershipChanges`], [`DiskIdentity`], [`Levels`], [`Strangers`], [`Removed`],
-//! [`OneVote`], [`Bounds`] and [`SentAgain`].
+//! [`ConfigurationsInForce`], [`MembershipChanges`], [`DiskIdentity`], [`Levels`], [`Strangers`],
+//! [`Removed`], [`OneVote`], [`Bounds`] and [`SentAgain`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,

@@ -1,5 +1,5 @@
-//! Disks that decay in different places at once, and nodes that fetch what they lack before they take
-//! part in the protocol: the same pure machine as a driver runs ([`raft_proto::mending`]).
+//! Disks that decay in different places at once, and nodes that fetch what they lack before they
+//! take part in the protocol: the same pure machine as a driver runs ([`raft_proto::mending`]).
 
 use super::World;
 use super::event::{Phase, SimulationEvent};

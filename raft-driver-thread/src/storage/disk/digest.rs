@@ -1,18 +1,18 @@
 //! Descriptions of entries, in a second place: what is damaged in the midst of a log can be fetched
 //! from any peer, and is taken if it is exactly what was there.
 //!
-//! The log is described in stretches of [`STRETCH_BYTES`] or more. A description names the first and
-//! the last index of a stretch, and a digest of 128 bits over index, term, kind and payload of each
-//! of its entries. It does not matter how the entries were grouped in records: a peer that has them
-//! in others can serve them.
+//! The log is described in stretches of [`STRETCH_BYTES`] or more. A description names the first
+//! and the last index of a stretch, and a digest of 128 bits over index, term, kind and payload of
+//! each of its entries. It does not matter how the entries were grouped in records: a peer that
+//! has them in others can serve them.
 //!
 //! A stretch is described three times, and never with a sync of its own:
 //!
 //! * the next record that is written carries the description, and so does the first one after the
 //!   next stretch. So no sector and no page that is lost takes the entries of a stretch and both of
 //!   its descriptions with it;
-//! * the [mark](super::mark), a file of its own, has those of the last two stretches: also of the one
-//!   that is not full yet, to the last entry.
+//! * the [mark](super::mark), a file of its own, has those of the last two stretches: also of the
+//!   one that is not full yet, to the last entry.
 //!
 //! That is about 60 bytes for each 64 KiB or more, and 72 bytes more in the mark's write. A power
 //! failure may leave a mark that is older than the last entries. What is not described cannot be

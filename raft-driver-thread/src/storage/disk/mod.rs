@@ -56,10 +56,10 @@
 //!   swapped is seen.
 //! * `seq` numbers the records of all segments from 1 on. All up to `synced` were durable before
 //!   this one was written.
-//! * `kind` is 1 for the state and 2 for a write; 256 is added if there is a vote, 512 if the record
-//!   does more than to append entries and to set the term and the vote. `changes` counts those records
-//!   up to this one. `term` and
-//!   `vote` are the hard state after the record: the last record suffices to know it.
+//! * `kind` is 1 for the state and 2 for a write; 256 is added if there is a vote, 512 if the
+//!   record does more than to append entries and to set the term and the vote. `changes` counts
+//!   those records up to this one. `term` and `vote` are the hard state after the record: the last
+//!   record suffices to know it.
 //! * `first` is the index of the first of `count` entries, which replace all entries from there on.
 //!   Their terms and kinds stand in runs.
 //! * `extra` holds what a write has beside the hard state and the entries, and now and then what
@@ -78,11 +78,12 @@
 //!
 //! Opening a folder reads all of the log, and writes nothing before all of it is understood. A
 //! record that was acknowledged and is not what was written is damage: the folder is refused, or
-//! mended ([`OnDamage`]). What a peer has of it is fetched, and taken if it is exactly what was there:
-//! a digest of each stretch of the log is kept in a second place (the modules `digest` and `plan`), and
-//! survives the loss of any sector or page. What cannot be had so is sent by the leader (`mend`). A
-//! decayed snapshot always is: each node makes its own, so that no two are alike. A torn write at the end that was never acknowledged is dropped.
-//! [`inspect()`] shows all of that, and changes nothing. The module `scan` tells the two apart.
+//! mended ([`OnDamage`]). What a peer has of it is fetched, and taken if it is exactly what was
+//! there: a digest of each stretch of the log is kept in a second place (the modules `digest` and
+//! `plan`), and survives the loss of any sector or page. What cannot be had so is sent by the
+//! leader (`mend`). A decayed snapshot always is: each node makes its own, so that no two are
+//! alike. A torn write at the end that was never acknowledged is dropped. [`inspect()`] shows all
+//! of that, and changes nothing. The module `scan` tells the two apart.
 //!
 //! [`Storage::scrub`] finds the same in a folder that is in use, in all segments but the newest and
 //! in the snapshots. The module `scrub` says why nothing that the storage does meanwhile is taken

@@ -125,7 +125,7 @@ impl Acceptor {
     fn read_connection(self: &Arc<Self>, id: ConnectionId, tcp: TcpStream, address: SocketAddr) {
         match self.handshake(id, tcp) {
             Ok((stream, hello)) if hello.kind.is_dialogue() => {
-                return self.serve_stream(id, stream, &hello);
+                self.serve_stream(id, stream, &hello);
             }
             Ok((stream, hello)) => {
                 let peer = hello.from;

@@ -139,7 +139,8 @@ pub(super) enum Refusal {
     OtherGroup,
     OtherReceiver,
     SameNode,
-    /// It wants a stream on which both ends speak, and is no member, has too many, or there is no service.
+    /// It wants a stream on which both ends speak, and is no member, has too many, or there is no
+    /// service.
     NoService,
 }
 

@@ -3,9 +3,10 @@
 //! # Connections
 //!
 //! Each connection carries messages in one direction: the sender opens it, and after the handshake
-//! only the sender writes, but for one kind of answer (`answers`). So every connection has one thread on either side, and a blocking stream
-//! suffices for TLS. Between two nodes there are two connections, one each way. While a snapshot is
-//! sent there is a third one for its chunks, which therefore never delay a heartbeat.
+//! only the sender writes, but for one kind of answer (`answers`). So every connection has one
+//! thread on either side, and a blocking stream suffices for TLS. Between two nodes there are two
+//! connections, one each way. While a snapshot is sent there is a third one for its chunks, which
+//! therefore never delay a heartbeat.
 //!
 //! A connection begins with a hello and its answer:
 //!
