@@ -60,6 +60,7 @@ fn an_installed_snapshot_drops_the_configurations_of_the_entries_that_it_drops()
         (InstalledLog::IsDropped, &old),
     ] {
         let mut members = SnapshotMembers::default();
+        members.changed(NodeId(1), Index(2), &old);
         members.changed(NodeId(1), Index(9), &new);
         let snapshot = SnapshotMeta {
             id,
@@ -72,5 +73,11 @@ fn an_installed_snapshot_drops_the_configurations_of_the_entries_that_it_drops()
         members.written(NodeId(1), &write).unwrap();
         assert_eq!(members.compacted(NodeId(1), Index(8), &old), Ok(()));
         assert_eq!(members.compacted(NodeId(1), Index(10), as_of_ten), Ok(()));
+        assert!(members.compacted(NodeId(1), Index(8), &new).is_err());
+        // After a restart, the configurations of the entries that stay are not known.
+        members.stopped(NodeId(1));
+        members.written(NodeId(1), &write).unwrap();
+        let checked = members.compacted(NodeId(1), Index(10), &new).is_err();
+        assert_eq!(checked, log == InstalledLog::IsDropped);
     }
 }

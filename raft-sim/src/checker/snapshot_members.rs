@@ -50,12 +50,22 @@ impl SnapshotMembers {
         if let Some(install) = &write.install {
             let last = install.snapshot.id.last.index;
             let known = self.nodes.entry(node).or_default();
-            match install.log {
-                // The entries after the snapshot stay, and their configurations with them.
-                InstalledLog::KeepsTail => known.retain(|(index, _)| *index > last),
-                InstalledLog::IsDropped => known.clear(),
+            let is_all_known = match install.log {
+                // The entries after the snapshot stay, and their configurations with them. Those
+                // from before a restart are not known.
+                InstalledLog::KeepsTail => {
+                    let is_all_known = known.iter().any(|(index, _)| *index <= last);
+                    known.retain(|(index, _)| *index > last);
+                    is_all_known
+                }
+                InstalledLog::IsDropped => {
+                    known.clear();
+                    true
+                }
+            };
+            if is_all_known {
+                known.insert(0, (last, install.snapshot.membership.clone()));
             }
-            known.insert(0, (last, install.snapshot.membership.clone()));
         }
         if let Some(first) = write.entries.first_index()
             && let Some(known) = self.nodes.get_mut(&node)

@@ -213,9 +213,16 @@ impl World {
         self.standing.transfer_at_election = true;
     }
 
-    /// A node has been elected, right now.
+    /// A node has been elected, right now. If that was by a transfer, the leader that was asked for
+    /// it does not know the outcome yet: it would hear of the second successor only.
     pub(super) fn elected_under_condition(&mut self) {
+        let runs = |id: NodeId| {
+            let mut machines = self.machines.iter();
+            machines.any(|it| it.id() == id && it.raft().is_some())
+        };
+        let is_settled = !self.standing.transfers.iter().any(|it| runs(it.leader));
         if self.phase == Phase::Availability
+            && is_settled
             && core::mem::take(&mut self.standing.transfer_at_election)
             && let Some(leader) = self.leader()
         {
