@@ -8,6 +8,7 @@
 mod crash;
 mod damages;
 mod disk;
+mod late;
 mod mending;
 mod pages;
 mod scenario;

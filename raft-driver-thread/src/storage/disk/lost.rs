@@ -1,6 +1,6 @@
 //! What is known of records that are lost: whether they only appended entries.
 
-use super::record::{Kind, RecordHeader};
+use super::record::{Kind, LENGTH_BYTES, RecordHeader};
 use raft_proto::Index;
 
 /// What is known about records that are not there.
@@ -26,6 +26,8 @@ pub(super) struct LostRecords {
     are_open: bool,
     /// One of them was a change, or may have been one.
     had_change: bool,
+    /// The last ones, of which nothing says which entries they had, took so many bytes.
+    untold: Option<u64>,
 }
 
 impl LostRecords {
@@ -41,18 +43,25 @@ impl LostRecords {
         self.changes = Some(header.changes);
         self.are_open = false;
         self.is_stated |= header.kind == Kind::State;
+        if header.kind == Kind::State || header.count > 0 {
+            self.untold = None; // It says which entry comes before.
+        }
     }
 
     /// The next record is lost, but for its header.
     pub(super) fn is_of(&mut self, header: &RecordHeader) {
-        let is_stated = self.is_stated;
+        let (is_stated, untold) = (self.is_stated, self.untold);
         self.goes_on_with(header);
         self.is_stated = is_stated;
+        if header.kind == Kind::State {
+            self.untold = untold;
+        }
         self.had_change |= header.is_change;
     }
 
-    /// The next records are lost.
-    pub(super) fn are_unknown(&mut self) {
+    /// The next records are lost, which took so many bytes.
+    pub(super) fn are_unknown(&mut self, bytes: u64) {
+        self.untold = Some(self.untold.unwrap_or(0).saturating_add(bytes));
         self.had_change |= self.changes.is_none();
         self.are_open = true;
     }
@@ -61,10 +70,18 @@ impl LostRecords {
     pub(super) fn end_with(&mut self, changes: u32) {
         self.had_change |= self.changes != Some(changes);
         self.are_open = false;
+        self.untold = None;
     }
 
-    /// Whether it is certain that none of them was a change.
+    /// Whether it is certain that none of them was a change, and which entry was the last one.
     pub(super) fn only_appended(&self) -> bool {
-        self.is_stated && !self.are_open && !self.had_change
+        self.is_stated && !self.are_open && !self.had_change && self.untold.is_none()
+    }
+
+    /// No entry of theirs was behind this one, if no other record was behind `last`.
+    pub(super) fn end(&self, last: Index) -> Index {
+        // Each entry takes the bytes of its length at least.
+        let most = self.untold.unwrap_or(0) / LENGTH_BYTES as u64;
+        Index(last.0.saturating_add(most))
     }
 }

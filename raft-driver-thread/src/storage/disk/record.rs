@@ -17,7 +17,8 @@ pub(super) const ALIGNMENT: u64 = 8;
 const RECORD_MAGIC: u32 = u32::from_le_bytes(*b"rec.");
 /// Term, number of entries, kind.
 const RUN_BYTES: usize = 16;
-const LENGTH_BYTES: usize = 4;
+/// What says how long an entry's payload is.
+pub(super) const LENGTH_BYTES: usize = 4;
 
 /// Where a record is. Its checksum begins with that, so that a record which was written to, or
 /// read from, another place is found out.

@@ -11,11 +11,13 @@
 //! * another segment after this one: a segment is begun when all records before it are synced;
 //! * that the record is a segment's first one, which is synced before the segment has its name.
 
+mod ending;
+
 use super::damage::Damage;
 use super::files::{Files, Purpose};
 use super::folder::{failed, log_folder};
 use super::lost::{Evidence, LostRecords};
-use super::mark::{Acknowledged, Found, Mark, MarkContent};
+use super::mark::{Found, Mark, MarkContent};
 use super::pieces::Pieces;
 use super::reader::Reader;
 use super::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
@@ -23,7 +25,7 @@ use super::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
 use super::state::{Spans, State};
 use super::understood::{Tail, Understood, WholeParts};
 use crate::storage::StorageError;
-use raft_proto::{EntryId, HardState, Index};
+use raft_proto::Index;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +117,8 @@ pub(super) struct Scan {
     lost_parts: LostRecords,
     /// The mark's descriptions are among the others.
     is_mark_added: bool,
+    /// Each record that follows says that at least those up to this one were synced before it.
+    synced_before: u64,
 }
 
 impl Scan {
@@ -136,6 +140,7 @@ impl Scan {
             lost: Index::ZERO,
             lost_parts: LostRecords::default(),
             is_mark_added: false,
+            synced_before: 0,
         }
     }
 
@@ -204,6 +209,10 @@ impl Scan {
             return;
         };
         let is_first = self.tail.seq == 0;
+        if is_first {
+            // An older mark, of before the log was mended, describes a log that is no more.
+            self.is_mark_added = self.mark.seq < header.first_seq;
+        }
         let continues = header.first_seq == self.tail.seq
             && (!self.is_chained || header.previous == self.tail.previous);
         if is_first && let Some(state) = &segment.state {
@@ -211,7 +220,7 @@ impl Scan {
             self.lost_parts.begin_with(header.changes);
         }
         if !is_first && !continues {
-            self.lost_parts.are_unknown();
+            self.lost_parts.are_unknown(0);
         }
         if !is_first && !continues && self.damages.is_empty() {
             let what = "the segment does not continue the one before it";
@@ -259,10 +268,13 @@ impl Scan {
     fn take(&mut self, segment: &SegmentFile, record: &Record) {
         let header = record.header;
         let begin = self.tail.offset;
+        // As with a header that says where the log begins.
+        self.is_mark_added |= self.tail.seq == 0 && self.mark.seq < header.seq;
         if header.seq > self.mark.seq {
             self.add_mark();
         }
         self.lost_parts.goes_on_with(&header);
+        self.note_synced(&header);
         if header.seq == self.mark.seq && record.header.checksum != self.mark.checksum {
             let what = format!("record {} is not the one that the mark names", header.seq);
             self.record_damage(segment, header.length(), what);
@@ -362,9 +374,11 @@ impl Scan {
         let header = reader.header(offset)?.filter(|header| self.follows(header));
         if let Some(header) = header {
             let what = format!("the body of record {seq} is not what was written");
+            self.note_synced(&header);
             let entries = header.last().map(|last| (header.first, last));
             self.skip_to(segment, offset + header.length(), entries, what);
             self.lost_parts.is_of(&header);
+            self.promise(header.hard_state);
             self.tail.seq = seq + 1;
             self.tail.previous = header.checksum;
             self.tail.changes = header.changes;
@@ -375,7 +389,7 @@ impl Scan {
         let found = loop {
             match reader.find(from)? {
                 // Records of writes that were dropped may lie about, with numbers that came again.
-                Some((at, header)) if header.seq <= seq => from = at + ALIGNMENT,
+                Some((at, header)) if self.is_stale(&header) => from = at + ALIGNMENT,
                 found => break found,
             }
         };
@@ -396,9 +410,13 @@ impl Scan {
             .filter(|until| first <= *until)
             .map(|until| (first, until));
         let until = next_seq.saturating_sub(1);
-        self.lost_parts.are_unknown();
+        self.lost_parts.are_unknown(end.saturating_sub(offset));
         let what = format!("records {seq} to {until} are not what was written");
         self.skip_to(segment, end, entries, what);
+        if let Some((_, header)) = found {
+            // What is lost may have promised as much.
+            self.promise(header.hard_state);
+        }
         self.tail.seq = next_seq;
         self.is_chained = false;
         Ok(())
@@ -416,82 +434,5 @@ impl Scan {
         damage.entries = entries;
         self.note(damage);
         self.tail.offset = end;
-    }
-
-    /// Checks what can only be seen at the end.
-    fn finish(&mut self, is_empty: bool) {
-        let log = self.log.clone();
-        if is_empty && self.mark.seq > 0 {
-            let what = format!(
-                "its segments are gone, {} records were acknowledged",
-                self.mark.seq
-            );
-            self.unclear(Damage::of(&log, what));
-        } else if self.mark.seq >= self.tail.seq.max(1) && self.damages.is_empty() {
-            let (last, mark) = (self.tail.seq.saturating_sub(1), self.mark.seq);
-            let what = format!("record {mark} was acknowledged, and {last} is the last one");
-            self.note(Damage::of(&log, what));
-        }
-        let floor = self.state.floor;
-        let first = self.spans.first();
-        let is_missing = first.map_or(self.state.last.index > floor, |first| first > floor.next());
-        if is_missing && self.damages.is_empty() {
-            let until = first.map_or(self.state.last.index, Index::previous);
-            let mut damage = Damage::of(&log, "a segment is missing");
-            damage.entries = Some((floor.next(), until));
-            let from = self.whole.from;
-            self.note(damage);
-            self.whole.from = from.max(first);
-        }
-        self.add_mark();
-        self.whole.exact_last = self.exact_last();
-    }
-
-    fn add_mark(&mut self) {
-        if !std::mem::replace(&mut self.is_mark_added, true) {
-            let described = self.mark.described.into_iter().flatten();
-            self.whole.described.add(described);
-        }
-    }
-
-    /// The last entry of the log, if all records that are lost only appended.
-    fn exact_last(&mut self) -> Option<Index> {
-        let found = self.state.last.index;
-        // The mark knows of all records, those included that are lost at the end.
-        let is_complete = self.mark.seq + 1 >= self.tail.seq;
-        if is_complete {
-            self.lost_parts.end_with(self.mark.changes);
-        }
-        let described = self.mark.described.iter().flatten().map(|it| it.last).max();
-        let last = described
-            .filter(|_| is_complete)
-            .map_or(found, |last| found.max(last));
-        self.lost_parts.only_appended().then_some(last)
-    }
-
-    /// What the mark says, if it is as late as the last record. Otherwise the greatest of everything
-    /// that the mark or a record names; of lost entries only the index is known, and that their
-    /// terms are not above the node's.
-    fn acknowledged(&self) -> Acknowledged {
-        let mark = self.mark.acknowledged;
-        let found = self.state.hard_state;
-        let of = |hard_state: HardState| (hard_state.term, hard_state.voted_for.is_some());
-        let hard_state = if of(found) >= of(mark.hard_state) {
-            found
-        } else {
-            mark.hard_state
-        };
-        let last = self.state.acknowledged();
-        let last = if self.damages.is_empty() {
-            last
-        } else if self.mark.seq + 1 >= self.tail.seq {
-            mark.last
-        } else {
-            EntryId {
-                index: self.lost.max(last.index).max(mark.last.index),
-                term: hard_state.term,
-            }
-        };
-        Acknowledged { last, hard_state }
     }
 }
