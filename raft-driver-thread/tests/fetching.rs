@@ -55,7 +55,17 @@ fn fetch(first: u64, last: u64) -> Fetch {
 
 /// A transport of node `id` that runs, in the cluster `cluster`.
 fn tcp(id: u64, cluster: u64, source: Option<Holder>) -> TcpTransport {
-    let options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    tcp_with(|_| (), id, cluster, source)
+}
+
+fn tcp_with(
+    change: impl FnOnce(&mut TcpOptions),
+    id: u64,
+    cluster: u64,
+    source: Option<Holder>,
+) -> TcpTransport {
+    let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    change(&mut options);
     let mut transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
     if let Some(source) = source {
         transport.serve_entries(Arc::new(source));
@@ -134,6 +144,32 @@ fn a_reply_that_is_none_is_as_good_as_no_reply() {
         let found = member.fetch_entries(NodeId(1), &fetch(1, 4));
         assert_eq!(found, FetchReply::Unreachable, "{reply:?}");
         liar.join().unwrap();
+    }
+}
+
+#[test]
+fn a_peer_that_dribbles_its_reply_is_not_waited_for() {
+    let silence = Duration::from_millis(100);
+    let change = |options: &mut TcpOptions| options.silence_timeout = Some(silence);
+    let mut member = tcp_with(change, 2, 7, None);
+    // Empty frames without end; and a reply of a mebibyte, byte by byte.
+    for (begin, more) in [(&[0; 4][..], &[0; 4][..]), (&[0, 0, 16, 0], &[0])] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        know(&mut member, &[(1, address), (2, "127.0.0.1:1".into())]);
+        let dribbler = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 38]).unwrap();
+            stream.write_all(&[0]).unwrap();
+            stream.read_exact(&mut [0; 24]).unwrap();
+            stream.write_all(begin).unwrap();
+            // Until the other end has closed it.
+            stream.set_read_timeout(Some(silence / 4)).unwrap();
+            while stream.write_all(more).is_ok() && stream.read(&mut [0]).is_err() {}
+        });
+        let found = member.fetch_entries(NodeId(1), &fetch(1, 4));
+        assert_eq!(found, FetchReply::Unreachable);
+        dribbler.join().unwrap();
     }
 }
 

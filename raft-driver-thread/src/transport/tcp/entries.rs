@@ -15,15 +15,44 @@ use raft_proto::mending::{Fetch, FetchReply, MAX_FETCH_BYTES};
 use raft_proto::wire::Limits;
 use raft_proto::{Entries, EntriesBuilder, EntryId, EntryKind, Index, Term};
 use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
 
 const REQUEST_BYTES: usize = 24;
 /// What comes before the payload of an entry.
 const ENTRY_HEAD_BYTES: usize = 21;
 
-/// Asks for entries.
+/// So many bytes of a reply have to come within the time in which something has to come; the first
+/// ones within twice that.
+const PACE_BYTES: u32 = 64 << 10;
+
+/// A stream from which a reply has to come at a pace: who sends a byte now and then, or nothing but
+/// empty frames, has not answered.
+struct Paced<'a, S> {
+    stream: &'a mut S,
+    silence: Duration,
+    begun: Instant,
+    read: u64,
+}
+
+impl<S: Read> Read for Paced<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let pieces = u32::try_from(self.read / u64::from(PACE_BYTES)).unwrap_or(u32::MAX);
+        let limit = self.silence.saturating_mul(pieces.saturating_add(2));
+        if self.begun.elapsed() > limit {
+            let what = "the reply comes too slowly";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+        }
+        let read = self.stream.read(buffer)?;
+        self.read += read as u64;
+        Ok(read)
+    }
+}
+
+/// Asks for entries. Something has to come within `silence`.
 pub(super) fn fetch(
     stream: &mut (impl Read + Write),
     limits: &Limits,
+    silence: Duration,
     fetch: &Fetch,
 ) -> io::Result<FetchReply> {
     let mut request = Vec::with_capacity(REQUEST_BYTES);
@@ -34,7 +63,19 @@ pub(super) fn fetch(
     stream.flush()?;
     // An entry takes twice the bytes that count for it at most, and one may be as long as a frame.
     let most = 2 * MAX_FETCH_BYTES + limits.max_frame_bytes;
-    let reply = frame::read(stream, most)?;
+    let mut paced = Paced {
+        stream,
+        silence,
+        begun: Instant::now(),
+        read: 0,
+    };
+    let mut length = frame::STILL_HERE;
+    paced.read_exact(&mut length)?;
+    if length == frame::STILL_HERE {
+        // It would be skipped, and any number of others behind it.
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no reply"));
+    }
+    let reply = frame::read(&mut Read::chain(&length[..], paced), most)?;
     let reply = reply.ok_or(io::ErrorKind::UnexpectedEof)?;
     decode(reply).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no reply"))
 }

@@ -243,7 +243,8 @@ impl Transport for TcpTransport {
             return FetchReply::Unreachable;
         };
         let stream = self.dialer.open_for(peer, StreamKind::Entries);
-        let reply = stream.and_then(|mut it| entries::fetch(&mut it, &running.limits, fetch));
+        let (limits, silence) = (&running.limits, running.settings.silence);
+        let reply = stream.and_then(|mut it| entries::fetch(&mut it, limits, silence, fetch));
         reply.unwrap_or_else(|error| {
             tracing::debug!(%peer, %error, "a peer could not be asked for entries");
             FetchReply::Unreachable

@@ -13,18 +13,18 @@
 
 mod ending;
 
-use super::damage::Damage;
-use super::files::{Files, Purpose};
-use super::folder::{failed, log_folder};
-use super::lost::{Evidence, LostRecords};
-use super::mark::{Found, Mark, MarkContent};
-use super::pieces::Pieces;
-use super::reader::Reader;
-use super::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
-use super::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
-use super::state::{Spans, State};
-use super::understood::{Tail, Understood, WholeParts};
 use crate::storage::StorageError;
+use crate::storage::disk::damage::Damage;
+use crate::storage::disk::files::{Files, Purpose};
+use crate::storage::disk::folder::{failed, log_folder};
+use crate::storage::disk::lost::{Evidence, LostRecords};
+use crate::storage::disk::mark::{Found, Mark, MarkContent};
+use crate::storage::disk::pieces::Pieces;
+use crate::storage::disk::reader::Reader;
+use crate::storage::disk::record::{ALIGNMENT, Kind, Place, Record, RecordHeader, StateExtra};
+use crate::storage::disk::segment::{SEGMENT_HEADER, SegmentFile, find_segments};
+use crate::storage::disk::state::{Spans, State};
+use crate::storage::disk::understood::{Tail, Understood, WholeParts};
 use raft_proto::Index;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
