@@ -2,7 +2,8 @@
 //!
 //! It is written after each sync, and not synced then: so it survives the process, and after a
 //! power failure it is at most too low. What it leaves out then is only the last batch: each record
-//! says, too, up to where the log was synced before it.
+//! says, too, up to where the log was synced before it. If the power fails and the disk loses, too,
+//! all records from some one to the end, or the newest segment, nothing says what these promised.
 
 use super::digest::Description;
 use super::files::{FileHandle, Files, Purpose};
