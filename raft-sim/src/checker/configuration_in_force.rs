@@ -7,8 +7,8 @@
 //! node's writes, and compares the last one with the configuration in force whenever one of them
 //! changes. A process that starts must use the configuration that its disk holds.
 //!
-//! A leader that is a voter neither of the last configuration that it knows to be committed nor of
-//! the one in force has to be gone within the greatest election timeout. This is checked when it
+//! A leader that is a voter neither of the last configuration that it knows to be committed nor of a
+//! later one has to be gone within the greatest election timeout. This is checked when it
 //! looks at its clock (a tick).
 //!
 //! Sound: what changes a log leaves the same step as a write. A leader that is left out steps down
@@ -159,16 +159,14 @@ impl ConfigurationsInForce {
         if !has_written && !leads {
             return Ok(());
         }
+        let may_vote = leads && self.any_in_force(raft, |it| it.is_voter(raft.id()));
         let Some(node) = self.node(raft.id()) else {
             return Ok(());
         };
         if has_written && node.changed(actions) {
             node.compare(raft.membership())?;
         }
-        let is_outside = leads
-            && !raft.membership().is_voter(node.id)
-            && !node.committed(raft.commit_index()).is_voter(node.id);
-        if !is_outside {
+        if !leads || may_vote || raft.membership().is_voter(node.id) {
             node.outside_since = None;
             return Ok(());
         }
