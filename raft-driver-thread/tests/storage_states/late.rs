@@ -1,5 +1,5 @@
-//! A power failure leaves a mark, or parts of a write, of another time than the log, and a record is
-//! lost besides: what was acknowledged is not forgotten, and nothing else takes its place.
+//! A power failure leaves a mark, or parts of a write, of another time than the log, and a record
+//! is lost besides: what was acknowledged is not forgotten, and nothing else takes its place.
 
 use crate::disk::{Call, Disk, Image, Node};
 use crate::mending::mend_with;

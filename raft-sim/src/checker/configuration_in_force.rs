@@ -7,9 +7,9 @@
 //! node's writes, and compares the last one with the configuration in force whenever one of them
 //! changes. A process that starts must use the configuration that its disk holds.
 //!
-//! A leader that is a voter neither of the last configuration that it knows to be committed nor of a
-//! later one has to be gone within the greatest election timeout. This is checked when it
-//! looks at its clock (a tick).
+//! A leader that is a voter neither of the last configuration that it knows to be committed nor of
+//! a later one has to be gone within the greatest election timeout. This is checked when it looks
+//! at its clock (a tick).
 //!
 //! Sound: what changes a log leaves the same step as a write. A leader that is left out steps down
 //! in the step in which it commits that, and no node campaigns that knows it is left out.
