@@ -14,7 +14,7 @@ use crate::types::{EntryId, Index, NodeId, Term};
 
 impl Raft {
     /// Checks what holds for every correct peer's message, whatever the state of this node; and that
-    /// a request comes from the same history (`incarnation.rs`).
+    /// a message that names a history names this node's (`incarnation.rs`).
     pub(crate) fn admit(&self, from: NodeId, message: &Message) -> Result<(), Rejection> {
         if from == self.config.node_id {
             return Err(Rejection::FromSelf);

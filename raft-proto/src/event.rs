@@ -163,8 +163,8 @@ pub enum Input {
     /// A leader takes its latest messages for that follower for lost. A follower of `peer` takes it
     /// for stopped, as a process that ends closes its connections: with
     /// [`PreVoting::On`](crate::PreVoting::On) and
-    /// [`CheckQuorum::On`](crate::CheckQuorum::On) it asks for pre-votes within a heartbeat interval,
-    /// and ignores no candidates any more, but for as long as it promised
+    /// [`CheckQuorum::On`](crate::CheckQuorum::On) it asks for pre-votes: the followers take
+    /// turns, half a heartbeat interval apart. It ignores candidates only for as long as it promised
     /// ([`Config::lease_promise`](crate::Config::lease_promise)). If the leader is well, the next
     /// heartbeat ends that.
     Unreachable {

@@ -136,8 +136,8 @@ impl Raft {
 
     /// A follower's election timeout elapses after `delay` from now, or from when its promises to
     /// leaders end: those that it knows, and those from before its start (`check_quorum.rs`). One
-    /// that its leader has asked to take over waits an interval longer: it
-    /// has asked for pre-votes already, and voters that hear the leader grant only those (3.10).
+    /// that its leader has asked to take over waits a heartbeat interval longer: it has asked for
+    /// pre-votes already, and voters that hear the leader grant only those (3.10).
     pub(crate) fn hasten_election(&mut self, delay: Duration) {
         let interval = self.config.heartbeat_interval;
         let promised_until = self.leader_contact.promised_until();

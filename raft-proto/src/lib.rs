@@ -167,7 +167,7 @@
 //! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `dismissal.rs` |
 //! | whose term counts in a reply | `Raft::may_teach_term` in `rpc/mod.rs` |
 //! | linearizable reads: ReadIndex, follower reads (thesis 6.4) | `Raft::serve_reads`, `Raft::read_index` in `read_index.rs` |
-//! | leases (thesis 6.4.1): how long, from when, what ends one | `Config::lease_length` in `config.rs`, `LeaderReads::has_lease` in `reads.rs`; read under one in `Raft::read_under_lease`; a voter keeps to it by leader stickiness |
+//! | leases (thesis 6.4.1): how long, from when, what ends one | `Config::lease_length` in `lease.rs`, `LeaderReads::has_lease` in `reads.rs`; read under one in `Raft::read_under_lease`; a voter keeps to it by leader stickiness |
 //! | Pre-Vote (thesis 9.6) | `Raft::request_pre_votes`, `Raft::pre_vote` in `pre_vote.rs` |
 //! | election priority | `Raft::draw_timeout`, `Raft::hand_over_by_priority` in `priority.rs` |
 //! | limits that differ between nodes | `limits.rs` |

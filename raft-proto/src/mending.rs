@@ -146,7 +146,8 @@ pub struct Mending {
 }
 
 impl Mending {
-    /// Fetches these from these peers, until `deadline` at the latest.
+    /// Fetches these from these peers. From `deadline` on, it waits for no peer that is not reached;
+    /// one that goes on replying with what is wanted is asked on.
     pub fn new(missing: Vec<Missing>, peers: Vec<NodeId>, deadline: Time) -> Mending {
         let answer = Answer::None;
         let peers = peers.into_iter().map(|node| Peer { node, answer });

@@ -87,7 +87,7 @@
 //! | change | how |
 //! |---|---|
 //! | a field of a message | after the last one; at any level, if nodes that do not read it stay correct |
-//! | a kind of message | at any level, if losing it is safe, which it always has to be; else nodes wait for it in vain |
+//! | a kind of message | at any level, if the cluster goes on without it, since a node that does not know the kind drops it |
 //! | a variant of a field's enumeration | above a new level of the core, as frames with it are refused before |
 //! | a field of a configuration | after the level; above a new level of the core |
 //! | a kind of entry, the layout of a snapshot's identity, the frame's version | above a new level of the core |

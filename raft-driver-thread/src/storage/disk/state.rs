@@ -207,8 +207,8 @@ impl Spans {
         }
     }
 
-    /// The first entry that is there, be it part of the log or dropped with others of its span
-    /// later.
+    /// The first entry whose bytes are there. It may be dropped already, if its span has others that
+    /// are not.
     pub(super) fn first(&self) -> Option<Index> {
         self.0.keys().next().copied()
     }
