@@ -164,7 +164,14 @@ struct Handles {
 /// Tells the recorder the unit and the meaning of each metric.
 #[cfg(feature = "metrics")]
 fn describe() {
-    use ::metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_gauges();
+    describe_counters();
+    describe_histograms();
+}
+
+#[cfg(feature = "metrics")]
+fn describe_gauges() {
+    use ::metrics::describe_gauge;
     describe_gauge!("raft_term", "currentTerm");
     describe_gauge!("raft_is_leader", "1 if the node leads, else 0");
     describe_gauge!("raft_commit_index", "commitIndex");
@@ -210,6 +217,16 @@ fn describe() {
         Unit::Count,
         "Entries that the peer is not known to have"
     );
+    describe_gauge!(
+        "raft_decayed_files",
+        Unit::Count,
+        "Files that were found not to be what was written, until they are replaced"
+    );
+}
+
+#[cfg(feature = "metrics")]
+fn describe_counters() {
+    use ::metrics::describe_counter;
     describe_counter!(
         "raft_proposals_total",
         Unit::Count,
@@ -235,11 +252,11 @@ fn describe() {
         Unit::Bytes,
         "Bytes that were read to find what has decayed"
     );
-    describe_gauge!(
-        "raft_decayed_files",
-        Unit::Count,
-        "Files that were found not to be what was written, until they are replaced"
-    );
+}
+
+#[cfg(feature = "metrics")]
+fn describe_histograms() {
+    use ::metrics::describe_histogram;
     describe_histogram!(
         SYNC_DURATION,
         Unit::Seconds,

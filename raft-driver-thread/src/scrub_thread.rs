@@ -7,12 +7,15 @@
 //! storage is opened.
 
 use crate::clock::stopwatch;
+use crate::error::StartError;
+use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::ScrubOptions;
 use crate::state_machine::StateMachine;
 use crate::storage::{Damage, Decay, Pace, Rate, Scrub};
 use crate::tasks::{CoreMailbox, CoreTask};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crate::threads::Threads;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,18 +61,42 @@ impl Decayed {
 }
 
 pub(crate) struct ScrubThread<M: StateMachine> {
-    pub(crate) scrub: Arc<dyn Scrub>,
-    pub(crate) options: ScrubOptions,
+    scrub: Arc<dyn Scrub>,
+    options: ScrubOptions,
     /// Disconnected when the node ends.
-    pub(crate) until: Receiver<Infallible>,
-    pub(crate) core: CoreMailbox<M>,
-    pub(crate) metrics: Metrics,
-    pub(crate) decayed: Decayed,
+    until: Receiver<Infallible>,
+    core: CoreMailbox<M>,
+    metrics: Metrics,
+    decayed: Decayed,
 }
 
 impl<M: StateMachine> ScrubThread<M> {
+    /// Starts the thread. It runs until the guard is dropped.
+    pub(crate) fn start(
+        threads: &mut Threads<M>,
+        options: ScrubOptions,
+        scrub: Arc<dyn Scrub>,
+        metrics: Metrics,
+        decayed: Decayed,
+    ) -> Result<ScrubGuard, StartError> {
+        let (guard, until) = bounded(0);
+        let _: Mailbox<Infallible> = threads.start_worker("raft-scrub", move |_, core| {
+            let core = core.clone();
+            let thread = ScrubThread {
+                scrub,
+                options,
+                until,
+                core,
+                metrics,
+                decayed,
+            };
+            thread.run();
+        })?;
+        Ok(guard)
+    }
+
     /// Runs until the node ends.
-    pub(crate) fn run(self) {
+    fn run(self) {
         let pace = Arc::new(RatePace {
             rate: Mutex::new(Rate::new(self.options.bytes_per_second)),
             clock: Box::new(stopwatch()),

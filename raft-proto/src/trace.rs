@@ -14,15 +14,15 @@
 //!
 //! Simulators and tests add what happens outside the core in brackets: `(dropped)`.
 
-use crate::action::{Action, InstalledLog, Proposal, Write};
+use crate::action::{Action, InstalledLog, Write};
 use crate::entries::Entries;
 use crate::event::{Input, ReadMode};
 use crate::message::{
     AppendOutcome, Campaign, Dismissal, Lineage, Message, ReadOutcome, SnapshotId, SnapshotOutcome,
     Vote,
 };
-use crate::trace_requests::Changes;
-use crate::types::{Index, NodeId, RequestId, Term};
+use crate::trace_requests::{Changes, done_or_failed, outcome};
+use crate::types::{Index, NodeId, Term};
 use core::fmt::{self, Display, Formatter};
 
 /// A node and its term: how each line begins.
@@ -110,10 +110,7 @@ impl Display for Line<'_, Input> {
                     "snapshot read for {peer} {} at {offset}",
                     Snapshot(snapshot)
                 )?;
-                match result {
-                    Ok(data) => write!(f, " {}B", data.len()),
-                    Err(error) => write!(f, " failed: {error}"),
-                }
+                done_or_failed(f, result, |f, data| write!(f, " {}B", data.len()))
             }
             Input::SnapshotWritten {
                 snapshot,
@@ -121,10 +118,7 @@ impl Display for Line<'_, Input> {
                 result,
             } => {
                 write!(f, "snapshot written {} at {offset}", Snapshot(snapshot))?;
-                match result {
-                    Ok(()) => Ok(()),
-                    Err(error) => write!(f, " failed: {error}"),
-                }
+                done_or_failed(f, result, |_, ()| Ok(()))
             }
             Input::Read { id, mode } => match mode {
                 ReadMode::Quorum => write!(f, "read {id}"),
@@ -162,44 +156,19 @@ impl Display for Line<'_, Action> {
             Action::Send { to, message } => write!(f, "-> {to} {}", Contents(message)),
             Action::Persist(write) => persist(f, write),
             Action::Apply { entries } => write!(f, "apply {}", Range(entries)),
-            Action::Restore { snapshot } => {
-                let (id, membership) = (Snapshot(&snapshot.id), &snapshot.membership);
-                write!(f, "restore {id} {membership}")
-            }
-            Action::ReadSnapshot {
-                peer,
-                snapshot,
-                offset,
-                length,
-            } => {
-                let id = Snapshot(snapshot);
-                write!(f, "read snapshot for {peer} {id} at {offset} {length}B")
-            }
-            Action::WriteSnapshot {
-                snapshot,
-                offset,
-                data,
-            } => {
-                let (id, length) = (Snapshot(snapshot), data.len());
-                write!(f, "write snapshot {id} at {offset} {length}B")
-            }
-            Action::ReleaseSnapshot { snapshot } => {
-                write!(f, "release snapshot {}", Snapshot(snapshot))
-            }
-            Action::SnapshotDamaged { snapshot } => {
-                write!(f, "snapshot damaged {}", Snapshot(snapshot))
-            }
+            Action::Restore { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::WriteSnapshot { .. }
+            | Action::ReleaseSnapshot { .. }
+            | Action::SnapshotDamaged { .. } => snapshot_action(f, action),
             Action::WakeAt(at) => write!(f, "wake at {at}"),
-            Action::Proposed { id, outcome } => answer(f, "proposed", *id, outcome, proposal),
-            Action::Read { id, outcome } => answer(f, "read", *id, outcome, |f, index| {
-                write!(f, "ready at {index}")
-            }),
-            Action::Transferred { id, outcome } => {
-                answer(f, "transferred", *id, outcome, |f, to| write!(f, "to {to}"))
-            }
-            Action::ChangeProposed { id, outcome } => {
-                answer(f, "change", *id, outcome, |f, at| write!(f, "at {at}"))
-            }
+            Action::Proposed { .. }
+            | Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::Reconfigured { .. }
+            | Action::SteppedDown { .. } => outcome(f, action),
             Action::MembershipChanged { index, membership } => {
                 write!(f, "membership of {index} is {membership}")
             }
@@ -234,39 +203,46 @@ impl Display for Line<'_, Action> {
                 write!(f, "replaced by the storage {named} at {index}")
             }
             Action::Faulted { reason } => write!(f, "faulted: {reason}"),
-            Action::Campaigning { id, outcome } => answer(f, "campaign", *id, outcome, in_term),
-            Action::Reconfigured { id, outcome } => {
-                answer(f, "reconfigure", *id, outcome, |f, ()| f.write_str("done"))
-            }
             Action::Overdue(waiting) => write!(f, "overdue: {}", waiting.what),
-            Action::SteppedDown { id, outcome } => answer(f, "step down", *id, outcome, in_term),
         }
     }
 }
 
-/// The answer to a request.
-fn answer<T, E: Display>(
-    f: &mut Formatter<'_>,
-    what: &str,
-    id: RequestId,
-    outcome: &Result<T, E>,
-    done: impl Fn(&mut Formatter<'_>, &T) -> fmt::Result,
-) -> fmt::Result {
-    write!(f, "{what} {id} ")?;
-    match outcome {
-        Ok(value) => done(f, value),
-        Err(error) => write!(f, "refused: {error}"),
-    }
-}
-
-fn in_term(f: &mut Formatter<'_>, term: &Term) -> fmt::Result {
-    write!(f, "in term {term}")
-}
-
-fn proposal(f: &mut Formatter<'_>, proposal: &Proposal) -> fmt::Result {
-    match proposal.count {
-        1 => write!(f, "at {}", proposal.first),
-        count => write!(f, "at {} x{count}", proposal.first),
+/// What is asked for a snapshot, or told of it.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all kinds are listed where an action is written"
+)]
+fn snapshot_action(f: &mut Formatter<'_>, action: &Action) -> fmt::Result {
+    match action {
+        Action::Restore { snapshot } => {
+            let (id, membership) = (Snapshot(&snapshot.id), &snapshot.membership);
+            write!(f, "restore {id} {membership}")
+        }
+        Action::ReadSnapshot {
+            peer,
+            snapshot,
+            offset,
+            length,
+        } => {
+            let id = Snapshot(snapshot);
+            write!(f, "read snapshot for {peer} {id} at {offset} {length}B")
+        }
+        Action::WriteSnapshot {
+            snapshot,
+            offset,
+            data,
+        } => {
+            let (id, length) = (Snapshot(snapshot), data.len());
+            write!(f, "write snapshot {id} at {offset} {length}B")
+        }
+        Action::ReleaseSnapshot { snapshot } => {
+            write!(f, "release snapshot {}", Snapshot(snapshot))
+        }
+        Action::SnapshotDamaged { snapshot } => {
+            write!(f, "snapshot damaged {}", Snapshot(snapshot))
+        }
+        _ => Ok(()), // Only actions with a snapshot come here.
     }
 }
 

@@ -4,7 +4,7 @@ use crate::features::FeatureCounts;
 use crate::schedule::Place;
 use crate::schedule::nemesis::TargetRole;
 use raft_proto::{
-    Action, ChangeError, Incarnation, Member, MemberRole, Membership, MembershipChange,
+    Action, ChangeError, EntryId, Incarnation, Member, MemberRole, Membership, MembershipChange,
     MessageKind, NodeChange, NodeId, Raft, Readiness, RequestId, RoleKind, Term,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -251,27 +251,15 @@ impl Operator {
         let (node, counts) = (raft.id(), &mut self.counts);
         match action {
             Action::Transferred { id, outcome } => {
-                if self.pending.remove(id).is_none() {
-                    return false;
-                }
                 match outcome {
                     Ok(_) => counts.transfers += 1,
                     Err(_) => counts.transfers_refused += 1,
                 }
+                return self.pending.remove(id).is_some();
             }
             Action::ChangeProposed { id, outcome } => {
-                if self.pending.remove(id).is_none() {
-                    return false;
-                }
-                match outcome {
-                    Ok(_) if raft.membership().is_joint() => counts.joint_changes += 1,
-                    Ok(_) => counts.simple_changes += 1,
-                    Err(error) => {
-                        counts.changes_refused += 1;
-                        let is_outdated = matches!(error, ChangeError::Changed { .. });
-                        counts.changes_outdated += u64::from(is_outdated);
-                    }
-                }
+                self.count_change(raft, outcome);
+                return self.pending.remove(id).is_some();
             }
             Action::Campaigning { id, outcome } => {
                 counts.campaigns += u64::from(outcome.is_ok());
@@ -284,18 +272,7 @@ impl Operator {
             Action::Send { message, .. } if message.kind() == MessageKind::TimeoutNow => {
                 counts.timeouts_now += 1;
             }
-            Action::RoleChanged { role, term } => {
-                let known = self.known.entry(node).or_default();
-                let leads = *role == RoleKind::Leader;
-                let led = core::mem::replace(&mut known.led, leads.then_some(*term));
-                if *role == RoleKind::PreCandidate {
-                    counts.pre_votes += 1;
-                }
-                // No higher term ended its leadership: the node stepped down by itself.
-                if *role == RoleKind::Follower && led == Some(*term) {
-                    counts.stepped_down += 1;
-                }
-            }
+            Action::RoleChanged { role, term } => self.count_role(node, *role, *term),
             Action::MembershipChanged { membership, .. } => {
                 let known = self.known.entry(node).or_default();
                 let before = core::mem::replace(&mut known.membership, membership.clone());
@@ -329,5 +306,31 @@ impl Operator {
             | Action::Faulted { .. } => {}
         }
         true
+    }
+
+    fn count_change(&mut self, raft: &Raft, outcome: &Result<EntryId, ChangeError>) {
+        let counts = &mut self.counts;
+        match outcome {
+            Ok(_) if raft.membership().is_joint() => counts.joint_changes += 1,
+            Ok(_) => counts.simple_changes += 1,
+            Err(error) => {
+                counts.changes_refused += 1;
+                let is_outdated = matches!(error, ChangeError::Changed { .. });
+                counts.changes_outdated += u64::from(is_outdated);
+            }
+        }
+    }
+
+    fn count_role(&mut self, node: NodeId, role: RoleKind, term: Term) {
+        let known = self.known.entry(node).or_default();
+        let leads = role == RoleKind::Leader;
+        let led = core::mem::replace(&mut known.led, leads.then_some(term));
+        if role == RoleKind::PreCandidate {
+            self.counts.pre_votes += 1;
+        }
+        // No higher term ended its leadership: the node stepped down by itself.
+        if role == RoleKind::Follower && led == Some(term) {
+            self.counts.stepped_down += 1;
+        }
     }
 }

@@ -4,8 +4,8 @@ use crate::disk::{Disk, DiskError, ReadFault};
 use crate::random::Random;
 use bytes::Bytes;
 use raft_proto::{
-    Action, Config, Event, Index, Input, Raft, Seq, SnapshotId, SnapshotReadFailed,
-    SnapshotWriteFailed, StartError, Time,
+    Action, Config, Entries, EntryId, Event, Index, Input, Raft, Seq, SnapshotId,
+    SnapshotReadFailed, SnapshotWriteFailed, StartError, Time,
 };
 use std::collections::VecDeque;
 
@@ -229,10 +229,7 @@ impl Process {
                 to,
                 max_bytes,
             } => {
-                let entries = match self.disk.flaky.draw(&mut self.random) {
-                    None => self.disk.read_entries(from, to, max_bytes),
-                    Some(ReadFault::Failed | ReadFault::Gone) => None,
-                };
+                let entries = self.read_entries(from, to, max_bytes);
                 self.answer(Input::EntriesRead {
                     peer,
                     from,
@@ -265,6 +262,13 @@ impl Process {
             | Action::Faulted { .. } => outputs.push(action),
         }
         Ok(())
+    }
+
+    fn read_entries(&mut self, from: EntryId, to: EntryId, max_bytes: u64) -> Option<Entries> {
+        match self.disk.flaky.draw(&mut self.random) {
+            None => self.disk.read_entries(from, to, max_bytes),
+            Some(ReadFault::Failed | ReadFault::Gone) => None,
+        }
     }
 
     fn read_snapshot(

@@ -238,17 +238,12 @@ impl World {
                 snapshot,
                 offset,
                 length,
-            } => {
-                assert!(self.is_readable(snapshot), "reads {snapshot:?}");
-                assert!(offset + length <= snapshot.size);
-                assert!(length <= self.raft.config().snapshot_chunk_bytes);
-                self.reads.push_back(ChunkRead {
-                    peer,
-                    snapshot,
-                    offset,
-                    length,
-                });
-            }
+            } => self.read_chunk(ChunkRead {
+                peer,
+                snapshot,
+                offset,
+                length,
+            }),
             Action::WriteSnapshot {
                 snapshot,
                 offset,
@@ -260,12 +255,7 @@ impl World {
             }),
             Action::ReleaseSnapshot { snapshot } => self.release(snapshot),
             Action::WakeAt(at) => self.wake_at = at,
-            Action::Proposed { outcome, .. } => {
-                if let Ok(proposal) = outcome {
-                    assert_eq!(proposal.last_index(), self.raft.last_log().index);
-                    assert_eq!(proposal.first.term, self.raft.term());
-                }
-            }
+            Action::Proposed { outcome, .. } => self.proposed(outcome),
             Action::RoleChanged { term, .. } | Action::LeaderChanged { term, .. } => {
                 assert!(term <= self.raft.term());
             }
@@ -285,11 +275,9 @@ impl World {
                 assert!(max_bytes > 0 && from.index <= to.index);
                 self.entry_reads.push_back(EntryRead { peer, from, to });
             }
-            Action::ChangeProposed { outcome, .. } => {
-                if let Ok(entry) = outcome {
-                    assert_eq!(entry.term, self.raft.term());
-                }
-            }
+            Action::ChangeProposed {
+                outcome: Ok(at), ..
+            } => assert_eq!(at.term, self.raft.term()),
             Action::Removed { .. } | Action::Replaced { .. } => self.told_of_removal = true,
             Action::MembershipChanged { .. }
             | Action::Rejected { .. }
@@ -299,7 +287,28 @@ impl World {
             | Action::SnapshotDamaged { .. }
             | Action::EntryRefused { .. }
             | Action::Overdue(_)
+            | Action::ChangeProposed { .. }
             | Action::Faulted { .. } => {}
+        }
+    }
+
+    fn read_chunk(&mut self, read: ChunkRead) {
+        let ChunkRead {
+            snapshot,
+            offset,
+            length,
+            ..
+        } = read;
+        assert!(self.is_readable(snapshot), "reads {snapshot:?}");
+        assert!(offset + length <= snapshot.size);
+        assert!(length <= self.raft.config().snapshot_chunk_bytes);
+        self.reads.push_back(read);
+    }
+
+    fn proposed(&self, outcome: Result<Proposal, ProposeError>) {
+        if let Ok(proposal) = outcome {
+            assert_eq!(proposal.last_index(), self.raft.last_log().index);
+            assert_eq!(proposal.first.term, self.raft.term());
         }
     }
 

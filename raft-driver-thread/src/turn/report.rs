@@ -59,17 +59,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             Action::Removed { index } => {
                 tracing::warn!(%node, %index, "the cluster has removed this node: it can be stopped");
             }
-            Action::ForeignIncarnation(ForeignIncarnation {
-                node: peer,
-                named,
-                spoken,
-            }) => {
-                self.state.rejections.forget(*peer);
-                let spoken = spoken.map_or_else(|| "none".to_owned(), |it| it.to_string());
-                tracing::error!(%node, %peer, %named, %spoken,
-                    "another storage speaks under a member's number and does not count: if the \
-                     member's disk is lost, add the new one as a learner");
-            }
+            Action::ForeignIncarnation(found) => self.report_foreign_incarnation(found),
             Action::Replaced { index, named } => {
                 tracing::error!(%node, %index, %named,
                     "another storage has this node's number: it does not count until it is added \
@@ -84,6 +74,20 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         if let Some(event) = event_of(action) {
             self.observed.publish(&event);
         }
+    }
+
+    fn report_foreign_incarnation(&mut self, found: &ForeignIncarnation) {
+        let ForeignIncarnation {
+            node: peer,
+            named,
+            spoken,
+        } = found;
+        let node = self.raft.id();
+        self.state.rejections.forget(*peer);
+        let spoken = spoken.map_or_else(|| "none".to_owned(), |it| it.to_string());
+        tracing::error!(%node, %peer, %named, %spoken,
+            "another storage speaks under a member's number and does not count: if the member's \
+             disk is lost, add the new one as a learner");
     }
 
     /// A thread has not reported what the core waits for.

@@ -49,10 +49,7 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
             late,
             corrupt,
             ..
-        } => {
-            let rates = [loss, duplicate, late, corrupt];
-            *rates.into_iter().nth(part)? = 0;
-        }
+        } => *[loss, duplicate, late, corrupt].into_iter().nth(part)? = 0,
         NemesisOperation::Change {
             roles,
             is_forced,
@@ -61,11 +58,7 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
         } => {
             if part < roles.len() && roles.len() > 1 {
                 roles.remove(part);
-            } else if *is_forced {
-                *is_forced = false;
-            } else if seen_by.is_some() {
-                *seen_by = None;
-            } else {
+            } else if !core::mem::take(is_forced) && seen_by.take().is_none() {
                 *is_for_next = false;
             }
         }
@@ -80,8 +73,7 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
         NemesisOperation::Transfer { to } => *to = None,
         NemesisOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
         NemesisOperation::FlakyDisk { failed, gone, .. } => {
-            let rates = [failed, gone];
-            *rates.into_iter().nth(part)? = 0;
+            *[failed, gone].into_iter().nth(part)? = 0;
         }
         // A cut around the machine is easier to read.
         NemesisOperation::Cut { links, .. } if let Links::AllBut(from, _) = *links => {

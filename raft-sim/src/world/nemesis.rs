@@ -26,8 +26,7 @@ impl World {
             return;
         }
         if let Some(operation) = self.next_nemesis_operation.take() {
-            // This word stands in every trace, and so in every digest.
-            self.fact(format_args!("deed: {operation}"));
+            self.fact(format_args!("nemesis: {operation}"));
             self.inject(operation);
         }
         self.schedule_nemesis_operation();
@@ -41,41 +40,12 @@ impl World {
     }
 
     fn inject(&mut self, operation: NemesisOperation) {
-        let now = self.now;
         match operation {
-            NemesisOperation::Noise {
-                loss,
-                duplicate,
-                late,
-                corrupt,
-                by,
-                time,
-            } => {
-                let noise = Noise {
-                    loss,
-                    duplicate,
-                    late,
-                    corrupt,
-                    by,
-                };
-                self.network.set_noise(noise, now.after(time));
-            }
-            NemesisOperation::Cut { links, time } => self.cut(&links, time),
-            NemesisOperation::Flaky {
-                from,
-                to,
-                loss,
-                time,
-            } => self.network.make_flaky(from.0, to.0, loss, now.after(time)),
-            NemesisOperation::SlowLink { from, to, by, time } => {
-                self.network.slow_down(from.0, to.0, by, now.after(time));
-            }
-            NemesisOperation::Unreachable {
-                from,
-                to,
-                times,
-                time,
-            } => self.claim_unreachable((from, to), times, time),
+            NemesisOperation::Noise { .. }
+            | NemesisOperation::Cut { .. }
+            | NemesisOperation::Flaky { .. }
+            | NemesisOperation::SlowLink { .. }
+            | NemesisOperation::Unreachable { .. } => self.inject_at_links(operation),
             NemesisOperation::Transfer { to } => self.ask_leader(OperatorRequest::Transfer(to)),
             NemesisOperation::Update { of, priority } => {
                 self.ask_leader(OperatorRequest::Update { of, priority });
@@ -86,14 +56,13 @@ impl World {
                 is_for_next,
                 seen_by,
             } => {
-                let readiness = if is_forced {
-                    Readiness::Forced
-                } else {
-                    Readiness::Checked
-                };
                 let request = MembershipRequest {
                     roles,
-                    readiness,
+                    readiness: if is_forced {
+                        Readiness::Forced
+                    } else {
+                        Readiness::Checked
+                    },
                     seen_by,
                 };
                 self.ask_for_change(request, is_for_next);
@@ -124,6 +93,51 @@ impl World {
                     self.inject_at(place, &operation);
                 }
             }
+        }
+    }
+
+    /// Injects an operation that concerns links.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds are listed where an operation is injected"
+    )]
+    fn inject_at_links(&mut self, operation: NemesisOperation) {
+        let now = self.now;
+        match operation {
+            NemesisOperation::Noise {
+                loss,
+                duplicate,
+                late,
+                corrupt,
+                by,
+                time,
+            } => self.network.set_noise(
+                Noise {
+                    loss,
+                    duplicate,
+                    late,
+                    corrupt,
+                    by,
+                },
+                now.after(time),
+            ),
+            NemesisOperation::Cut { links, time } => self.cut(&links, time),
+            NemesisOperation::Flaky {
+                from,
+                to,
+                loss,
+                time,
+            } => self.network.make_flaky(from.0, to.0, loss, now.after(time)),
+            NemesisOperation::SlowLink { from, to, by, time } => {
+                self.network.slow_down(from.0, to.0, by, now.after(time));
+            }
+            NemesisOperation::Unreachable {
+                from,
+                to,
+                times,
+                time,
+            } => self.claim_unreachable((from, to), times, time),
+            _ => {} // Only operations at links come here.
         }
     }
 
@@ -179,6 +193,10 @@ impl World {
     /// Injects an operation that concerns one machine.
     fn inject_at(&mut self, place: usize, operation: &NemesisOperation) {
         let now = self.now;
+        let slow = |by, time| Slowdown {
+            by,
+            until: now.after(time),
+        };
         let faults = &mut self.machines[place].faults;
         let stall = &mut self.stalls[place];
         match *operation {
@@ -194,14 +212,8 @@ impl World {
                 self.recorder.coverage.hit(CoverageMark::NodePaused);
                 stall.paused_until = stall.paused_until.max(now.after(time));
             }
-            NemesisOperation::SlowNode { by, time, .. } => {
-                let until = now.after(time);
-                stall.slow_steps = Slowdown { by, until };
-            }
-            NemesisOperation::SlowDisk { by, time, .. } => {
-                let until = now.after(time);
-                faults.slow_disk = Slowdown { by, until };
-            }
+            NemesisOperation::SlowNode { by, time, .. } => stall.slow_steps = slow(by, time),
+            NemesisOperation::SlowDisk { by, time, .. } => faults.slow_disk = slow(by, time),
             NemesisOperation::FailWrite { time, .. } => faults.next_write_fails = Some(time),
             NemesisOperation::FailRead { time, .. } => faults.reads_fail_until = now.after(time),
             NemesisOperation::Rot { .. } => self.rot(place),
@@ -225,20 +237,14 @@ impl World {
             NemesisOperation::Compact { every, time, .. } => {
                 self.compact(place, every, now.after(time));
             }
-            NemesisOperation::SlowRead { by, time, .. } => {
-                let until = now.after(time);
-                faults.slow_reads = Slowdown { by, until };
-            }
+            NemesisOperation::SlowRead { by, time, .. } => faults.slow_reads = slow(by, time),
             NemesisOperation::FlakyDisk {
                 failed, gone, time, ..
             } => {
                 let (rates, until) = (FaultRates { failed, gone }, now.after(time));
                 faults.flaky_disk = FlakyDisk { rates, until };
             }
-            NemesisOperation::SlowService { by, time, .. } => {
-                let until = now.after(time);
-                faults.slow_service = Slowdown { by, until };
-            }
+            NemesisOperation::SlowService { by, time, .. } => faults.slow_service = slow(by, time),
             NemesisOperation::Decay { time, .. } => self.decay(place, time),
             NemesisOperation::Campaign { .. } => self.ask_node(place, OperatorRequest::Campaign),
             NemesisOperation::StepDown { .. } => self.ask_node(place, OperatorRequest::StepDown),

@@ -152,13 +152,8 @@ impl Server {
         let machine = Machine::reading(settings.release_level);
         let node = Node::start(options, storage, transport, machine)?;
         let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
-        let router = Router::new(
-            node.clone(),
-            forwarder,
-            &settings,
-            identity.cluster,
-            events.count,
-        );
+        let (cluster, count) = (identity.cluster, events.count);
+        let router = Router::new(node.clone(), forwarder, &settings, cluster, count);
         let router = Arc::new(router);
         let record = server_record(&settings, &identity, clients);
         let (conflict, conflicts) = watch::channel(None);
@@ -171,14 +166,8 @@ impl Server {
             conflict,
         };
         runtime.spawn(background.run());
-        let context = ServerContext::new(
-            settings,
-            identity,
-            router,
-            refused,
-            clients.port(),
-            certificates.clone(),
-        );
+        let (port, shared) = (clients.port(), certificates.clone());
+        let context = ServerContext::new(settings, identity, router, refused, port, shared);
         let context = Arc::new(context);
         peer_requests.start(context.clone(), runtime.handle().clone());
         runtime.spawn(listener::accept(listener, context.clone()));

@@ -43,25 +43,9 @@ impl fmt::Display for NemesisOperation {
                 lasts(time)
             ),
             NemesisOperation::Cut { links, time } => write!(f, "{links} for {}", lasts(time)),
-            NemesisOperation::Flaky {
-                from,
-                to,
-                loss,
-                time,
-            } => write!(f, "flaky {from}->{to} loss={loss} for {}", lasts(time)),
-            NemesisOperation::SlowLink { from, to, by, time } => {
-                let (by, time) = (lasts(by), lasts(time));
-                write!(f, "slow-link {from}->{to} by {by} for {time}")
-            }
-            NemesisOperation::Unreachable {
-                from,
-                to,
-                times,
-                time,
-            } => {
-                let time = lasts(time);
-                write!(f, "unreachable {from}->{to} times={times} for {time}")
-            }
+            NemesisOperation::Flaky { .. }
+            | NemesisOperation::SlowLink { .. }
+            | NemesisOperation::Unreachable { .. } => self.write_at_link(f),
             NemesisOperation::DamageAll { lost, time } => {
                 write!(f, "damage-all lost={lost} for {}", lasts(time))
             }
@@ -122,6 +106,36 @@ fn write_roles(roles: &[(Place, TargetRole)], f: &mut fmt::Formatter<'_>) -> fmt
 }
 
 impl NemesisOperation {
+    /// Writes an operation that concerns one link.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds are listed where an operation is written"
+    )]
+    fn write_at_link(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NemesisOperation::Flaky {
+                from,
+                to,
+                loss,
+                time,
+            } => write!(f, "flaky {from}->{to} loss={loss} for {}", lasts(time)),
+            NemesisOperation::SlowLink { from, to, by, time } => {
+                let (by, time) = (lasts(by), lasts(time));
+                write!(f, "slow-link {from}->{to} by {by} for {time}")
+            }
+            NemesisOperation::Unreachable {
+                from,
+                to,
+                times,
+                time,
+            } => {
+                let time = lasts(time);
+                write!(f, "unreachable {from}->{to} times={times} for {time}")
+            }
+            _ => Ok(()), // Only operations at a link come here.
+        }
+    }
+
     /// Writes an operation that concerns one machine.
     fn write_at_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,39 +1,23 @@
 //! A node, and the handle to it.
 
-use crate::apply_thread::{AppliedIndex, Applier};
-use crate::chunk_thread;
-use crate::clock::Clock;
-use crate::disk_thread::DiskThread;
-use crate::error::{RequestError, StartError, StopReason};
-use crate::inbox::inbox_with;
-use crate::mailbox::{Mailbox, mailbox};
-use crate::mending::{Source, mend};
-use crate::metrics::Metrics;
+mod start;
+
+use crate::error::{RequestError, StopReason};
 use crate::observed::{NodeEvent, NodeState, Observed};
-use crate::options::Options;
-use crate::recorder::Recorder;
-use crate::scrub_thread::{Decayed, ScrubThread};
-use crate::shared_core::SharedCore;
-use crate::snapshot_thread::load;
+use crate::scrub_thread::Decayed;
 use crate::state_machine::StateMachine;
-use crate::storage::{Damage, Snapshots, Storage, StorageError};
-use crate::tasks::{ApplyTask, ChunkTask, CoreMailbox, CoreTask, DiskTask, PendingRead};
-use crate::threads::{Threads, is_node_thread};
+use crate::storage::{Damage, Snapshots, StorageError};
+use crate::tasks::{CoreMailbox, CoreTask, PendingRead};
+use crate::threads::is_node_thread;
 use crate::ticket::{Applied, Permit, Promise, Proposed, Ticket, ticket};
-use crate::transport::Transport;
-use crate::turn::{Core, TurnState};
-use crate::waker::Waker;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, SendError, bounded};
+use crossbeam_channel::{Receiver, SendError};
 use raft_proto::{
     CampaignError, ChangeError, Config, EntryId, Input, MembershipChange, NodeId, ProposeError,
-    Raft, ReadError, ReadMode, ReconfigureError, Recovered, Status, StepDownError, Term,
-    TransferError,
+    ReadError, ReadMode, ReconfigureError, Status, StepDownError, Term, TransferError,
 };
-use std::convert::Infallible;
 use std::error::Error;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -82,107 +66,6 @@ impl<M: StateMachine> std::fmt::Debug for Inner<M> {
 }
 
 impl<M: StateMachine> Node<M> {
-    /// Starts a node (the lab's `Make`): recovers the storage, loads the recovered snapshot into
-    /// `machine`, starts the transport and the threads.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError`]: nothing runs then.
-    pub fn start<S: Storage, T: Transport>(
-        options: Options,
-        mut storage: S,
-        mut transport: T,
-        mut machine: M,
-    ) -> Result<Node<M>, StartError> {
-        let waker = Waker::default();
-        let (inbox, deliveries) = inbox_with(options.max_inbox_bytes, waker.clone());
-        let source = Arc::new(Source::default());
-        transport.serve_entries(source.clone());
-        let mended = mend(&options, &mut storage, &mut transport, &source, &inbox)?;
-        let recovered = storage.recover()?;
-        let snapshots = storage.snapshots();
-        let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
-        let raft = Raft::new(options.config.clone(), recovered)?;
-        let id = raft.id();
-        let recorder = options.recorder;
-        let recorder = recorder.map(|options| Recorder::start(options, &raft));
-        let recorder = recorder.transpose().map_err(StartError::Recorder)?;
-        let observed = Arc::new(Observed::new(&raft));
-        // Bounded by the requests that may be outstanding, and by what the core has asked of its
-        // threads. This kind of queue drops its messages with its receiver, and so ends the
-        // tickets.
-        let (core_mailbox, tasks) = mailbox(waker.clone());
-        source.run(core_mailbox.clone());
-        if !mended.has_started {
-            transport.start(raft.config(), inbox)?;
-        }
-        let metrics = Metrics::new(id);
-        metrics.mended(mended.entries);
-        let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
-        let applier = Applier::new(
-            machine,
-            snapshots.clone(),
-            options.snapshots,
-            core_mailbox.clone(),
-            applied.clone(),
-            last,
-        );
-        let mut threads = Threads::new(id, core_mailbox.clone());
-        let decayed = Decayed::default();
-        let scrub = options.scrub.zip(storage.scrub());
-        let scrub = scrub.map(|(options, scrub)| {
-            let (guard, until) = bounded(0);
-            let thread = ScrubThread {
-                scrub,
-                options,
-                until,
-                core: core_mailbox.clone(),
-                metrics: metrics.clone(),
-                decayed: decayed.clone(),
-            };
-            let started = threads.start_worker("raft-scrub", move |_: &_, _| thread.run());
-            started.map(|_: Mailbox<Infallible>| guard)
-        });
-        let files = snapshots.clone();
-        let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
-        let core = SharedCore::new(Core {
-            raft,
-            clock: Clock::new(),
-            transport,
-            waker,
-            tasks,
-            deliveries,
-            disk: workers.disk,
-            chunks: workers.chunks,
-            applier: workers.applier,
-            applied,
-            observed: observed.clone(),
-            state: TurnState::new(),
-            recorder,
-            metrics,
-            _scrub: scrub.transpose()?,
-        });
-        let seen = observed.clone();
-        let thread = threads.start_core(move || {
-            if catch_unwind(AssertUnwindSafe(|| core.run())).is_err() {
-                seen.set_stopped(StopReason::Defect);
-            }
-        })?;
-        Ok(Node {
-            inner: Arc::new(Inner {
-                id,
-                mended: mended.entries,
-                decayed,
-                snapshots,
-                core: core_mailbox,
-                observed,
-                outstanding: Arc::new(AtomicUsize::new(0)),
-                max_outstanding: options.max_outstanding,
-                thread: Mutex::new(Some(thread)),
-            }),
-        })
-    }
-
     /// This node's id.
     pub fn id(&self) -> NodeId {
         self.inner.id
@@ -436,53 +319,4 @@ impl<M: StateMachine> Drop for Inner<M> {
     fn drop(&mut self) {
         self.stop(CoreTask::Kill);
     }
-}
-
-/// The mailboxes of the worker threads.
-struct Workers<M: StateMachine> {
-    disk: Mailbox<DiskTask>,
-    chunks: Mailbox<ChunkTask>,
-    applier: Mailbox<ApplyTask<M>>,
-}
-
-impl<M: StateMachine> Workers<M> {
-    fn start(
-        threads: &mut Threads<M>,
-        storage: impl Storage,
-        snapshots: Arc<dyn Snapshots>,
-        applier: Applier<M>,
-        metrics: Metrics,
-    ) -> Result<Workers<M>, StartError> {
-        let disk = threads.start_worker("raft-disk", move |tasks, core| {
-            DiskThread::new(storage, tasks, core, metrics).run();
-        })?;
-        let chunks = threads.start_worker("raft-chunks", move |tasks, core| {
-            chunk_thread::run(snapshots.as_ref(), tasks, core);
-        })?;
-        let applier = threads.start_worker("raft-apply", move |tasks, _| applier.run(tasks))?;
-        Ok(Workers {
-            disk,
-            chunks,
-            applier,
-        })
-    }
-}
-
-/// Loads the recovered snapshot, if there is one. Returns the last entry that the state machine
-/// holds.
-fn restore<M: StateMachine>(
-    machine: &mut M,
-    snapshots: &dyn Snapshots,
-    recovered: &Recovered,
-) -> Result<EntryId, StartError> {
-    let Some(meta) = &recovered.snapshot else {
-        return Ok(EntryId::default());
-    };
-    let last = meta.id.last;
-    let loaded = load(machine, snapshots, meta);
-    loaded.map_err(|error| StartError::Restore {
-        last,
-        reason: error.to_string(),
-    })?;
-    Ok(last)
 }
