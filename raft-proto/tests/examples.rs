@@ -1,0 +1,30 @@
+//! The examples are drivers: each runs three nodes, loses the leader, brings it back, and fails if
+//! the nodes have not applied the same. They run here, from the same source.
+
+use std::fmt::Display;
+use std::sync::mpsc;
+use std::time::Duration;
+
+#[path = "../examples/tokio.rs"]
+mod tokio_driver;
+
+/// Runs an example's `main`, and fails if it fails or does not end.
+fn runs<E: Display>(main: impl FnOnce() -> Result<(), E> + Send + 'static) {
+    let (done, result) = mpsc::channel();
+    let run = move || {
+        // Whoever waited may have given up.
+        let _ = done.send(main().map_err(|error| error.to_string()));
+    };
+    std::thread::spawn(run);
+    let result = result.recv_timeout(Duration::from_secs(100));
+    assert_eq!(
+        result,
+        Ok(Ok(())),
+        "the example fails, panics or does not end"
+    );
+}
+
+#[test]
+fn the_driver_on_tokio_survives_a_crash_of_the_leader() {
+    runs(tokio_driver::main);
+}
