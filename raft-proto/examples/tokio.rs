@@ -71,6 +71,10 @@ impl Node {
                     () = tokio::time::sleep_until(tick_at.into()) => Input::Tick,
                 },
             };
+            if input == Input::Tick {
+                // A tick ends the deadline, and its step names the next one.
+                wake_at = Time::NEVER;
+            }
             // The time is read after the input was received.
             let at = Time::from_epoch(epoch.elapsed());
             for action in self.raft.step(Event { at, input }) {

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::sync::mpsc;
 use std::time::Duration;
 
+#[path = "../examples/poll.rs"]
+mod poll_driver;
 #[path = "../examples/tokio.rs"]
 mod tokio_driver;
 
@@ -27,4 +29,9 @@ fn runs<E: Display>(main: impl FnOnce() -> Result<(), E> + Send + 'static) {
 #[test]
 fn the_driver_on_tokio_survives_a_crash_of_the_leader() {
     runs(tokio_driver::main);
+}
+
+#[test]
+fn the_driver_without_a_runtime_survives_a_crash_of_the_leader() {
+    runs(poll_driver::main);
 }
