@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::sync::mpsc;
 use std::time::Duration;
 
+#[path = "../examples/embedded.rs"]
+mod embedded_driver;
 #[path = "../examples/poll.rs"]
 mod poll_driver;
 #[path = "../examples/tokio.rs"]
@@ -34,4 +36,9 @@ fn the_driver_on_tokio_survives_a_crash_of_the_leader() {
 #[test]
 fn the_driver_without_a_runtime_survives_a_crash_of_the_leader() {
     runs(poll_driver::main);
+}
+
+#[test]
+fn the_driver_without_a_standard_library_survives_lost_datagrams_and_power() {
+    runs(embedded_driver::main);
 }

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use raft_proto::Checksum;
 
 /// The length and the checksum, four bytes each, the lowest first.
 pub(crate) const HEADER: usize = 8;
@@ -19,7 +20,7 @@ pub(crate) struct Damaged;
 pub(crate) fn append(out: &mut Vec<u8>, body: &[u8]) {
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(body).to_le_bytes());
+    out.extend_from_slice(&Checksum::of(body).to_le_bytes());
     out.extend_from_slice(body);
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn first(bytes: &[u8], max_body: u64) -> Result<Option<&[u8]>, Damage
         return Ok(None);
     };
     let [.., c0, c1, c2, c3] = *header;
-    if crc32fast::hash(body) == u32::from_le_bytes([c0, c1, c2, c3]) {
+    if Checksum::of(body) == u32::from_le_bytes([c0, c1, c2, c3]) {
         Ok(Some(body))
     } else {
         Err(Damaged)
