@@ -424,8 +424,14 @@ struct Running {
     requests: mpsc::Sender<(Bytes, Answer)>,
 }
 
-/// Starts a node from its file.
-fn start(id: NodeId, seed: u64, path: &Path, world: &Arc<World>) -> Result<Running, Failure> {
+/// Starts a node from its file, which holds at least so many entries.
+fn start(
+    id: NodeId,
+    seed: u64,
+    path: &Path,
+    least: usize,
+    world: &Arc<World>,
+) -> Result<Running, Failure> {
     let mut config = Config::new(ClusterId(7), id, Start::voters(IDS), seed);
     config.heartbeat_interval = Duration::from_millis(30);
     config.election_timeout_min = Duration::from_millis(150);
@@ -437,6 +443,10 @@ fn start(id: NodeId, seed: u64, path: &Path, world: &Arc<World>) -> Result<Runni
         "{id} starts: {entries} entries in its file, and {} torn bytes",
         found.torn
     );
+    // It applied the commands that it answered for, so they were on its disk.
+    if entries < least {
+        return Err(format!("{id} has lost entries: it had at least {least}").into());
+    }
     let raft = Raft::new(config, found.recovered)?;
 
     let poll = Poll::new()?;
@@ -521,7 +531,7 @@ fn story(directory: &Path) -> Result<(), Failure> {
     let path = |id: NodeId| directory.join(format!("{id}.log"));
     let mut nodes = BTreeMap::new();
     for id in IDS {
-        nodes.insert(id, start(id, id.0, &path(id), &world)?);
+        nodes.insert(id, start(id, id.0, &path(id), 0, &world)?);
     }
     let (leader, term) = world.leader_after(Term(0))?;
     println!("{leader} leads in term {term}");
@@ -548,7 +558,7 @@ fn story(directory: &Path) -> Result<(), Failure> {
     // Another seed than before.
     nodes.insert(
         leader,
-        start(leader, 100 + leader.0, &path(leader), &world)?,
+        start(leader, 100 + leader.0, &path(leader), 20, &world)?,
     );
     let expected: Vec<String> = (1..=40).map(|serial| format!("word {serial}")).collect();
     world.wait(|views| {

@@ -304,8 +304,14 @@ struct Running {
 
 const IDS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 
-/// Starts a node from its file.
-async fn start(id: NodeId, seed: u64, path: &Path, world: &World) -> Result<Running, Failure> {
+/// Starts a node from its file, which holds at least so many entries.
+async fn start(
+    id: NodeId,
+    seed: u64,
+    path: &Path,
+    least: usize,
+    world: &World,
+) -> Result<Running, Failure> {
     let mut config = Config::new(ClusterId(7), id, Start::voters(IDS), seed);
     config.heartbeat_interval = Duration::from_millis(30);
     config.election_timeout_min = Duration::from_millis(150);
@@ -317,6 +323,10 @@ async fn start(id: NodeId, seed: u64, path: &Path, world: &World) -> Result<Runn
         "{id} starts: {entries} entries in its file, and {} torn bytes",
         found.torn
     );
+    // It applied the commands that it answered for, so they were on its disk.
+    if entries < least {
+        return Err(format!("{id} has lost entries: it had at least {least}").into());
+    }
     let raft = Raft::new(config, found.recovered)?;
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -396,7 +406,7 @@ async fn story(directory: &Path) -> Result<(), Failure> {
     let path = |id: NodeId| directory.join(format!("{id}.log"));
     let mut nodes = BTreeMap::new();
     for id in IDS {
-        nodes.insert(id, start(id, id.0, &path(id), &world).await?);
+        nodes.insert(id, start(id, id.0, &path(id), 0, &world).await?);
     }
     let (leader, term) = world.leader_after(Term(0)).await?;
     println!("{leader} leads in term {term}");
@@ -424,7 +434,7 @@ async fn story(directory: &Path) -> Result<(), Failure> {
     // Another seed than before.
     nodes.insert(
         leader,
-        start(leader, 100 + leader.0, &path(leader), &world).await?,
+        start(leader, 100 + leader.0, &path(leader), 20, &world).await?,
     );
     let mut views = world.0.subscribe();
     let has_all = |view: &View| view.service.serial == 40;
