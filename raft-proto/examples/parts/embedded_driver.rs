@@ -5,6 +5,7 @@
 extern crate alloc;
 
 use super::frame;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -77,7 +78,7 @@ enum Record {
     /// Everything up to here. Of two areas, that with the greater generation counts.
     Base {
         generation: u64,
-        stored: Recovered,
+        stored: Box<Recovered>,
         snapshots: BTreeMap<SnapshotId, Bytes>,
     },
     /// A snapshot that was received. The write that installs it follows.
@@ -387,7 +388,8 @@ impl<C: Clock, R: Radio, F: Flash, M: Machine> Driver<C, R, F, M> {
     fn rewrite(&mut self) -> Result<(), Ended<F::Error>> {
         let mut frames = Vec::new();
         let generation = self.generation + 1;
-        let (stored, snapshots) = (self.stored.clone(), self.snapshots.clone());
+        let stored = Box::new(self.stored.clone());
+        let snapshots = self.snapshots.clone();
         append_record(
             &mut frames,
             &Record::Base {
