@@ -245,7 +245,10 @@ impl Node {
             match self.listener.accept() {
                 Ok((stream, _)) => drop(self.register(stream, None, false)?),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Ok(eprintln!("{}: accept: {error}", self.raft.id())),
+                Err(error) => {
+                    eprintln!("{}: accept: {error}", self.raft.id());
+                    return Ok(());
+                }
             }
         }
     }

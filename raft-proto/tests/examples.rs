@@ -1,12 +1,14 @@
 //! The examples are drivers: each runs three nodes, loses the leader, brings it back, and fails if
 //! the nodes have not applied the same. They run here, from the same source.
+// The examples share parts, and are programs of their own.
+#![allow(clippy::duplicate_mod)]
 
 use std::fmt::Display;
 use std::sync::mpsc;
 use std::time::Duration;
 
 #[path = "../examples/embedded.rs"]
-mod embedded_driver;
+mod device_driver;
 #[path = "../examples/poll.rs"]
 mod poll_driver;
 #[path = "../examples/tokio.rs"]
@@ -40,5 +42,5 @@ fn the_driver_without_a_runtime_survives_a_crash_of_the_leader() {
 
 #[test]
 fn the_driver_without_a_standard_library_survives_lost_datagrams_and_power() {
-    runs(embedded_driver::main);
+    runs(device_driver::main);
 }

@@ -117,7 +117,7 @@ impl Found {
                     found = Some(Found {
                         area,
                         generation,
-                        stored,
+                        stored: *stored,
                         snapshots,
                     });
                 }
