@@ -7,8 +7,12 @@
 //! | [`transports`] | the same: settings for networks |
 //! | [`service`] | who writes a state machine |
 //! | [`paper`] | who knows the paper, or has done the MIT lab |
+//! | [`compared`] | who chooses a library: what others have and this one has not, and the other way |
+//! | [`compatibility`] | who upgrades: what stays the same across releases |
 //! | [`other_libraries`] | who comes from etcd/raft, raft-rs or openraft: call by call |
 
+pub mod compared;
+pub mod compatibility;
 pub mod driver;
 pub mod mistakes;
 pub mod other_libraries;
