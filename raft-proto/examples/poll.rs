@@ -543,14 +543,20 @@ fn story(directory: &Path) -> Result<(), Failure> {
     }
     println!("20 commands are committed");
 
-    crash(nodes.remove(&leader).ok_or("the leader runs")?)?;
+    let lost = nodes.remove(&leader).ok_or("the leader runs")?;
+    // Nobody will know whether this command took effect. Its client gives it again.
+    let (answer, unheard) = mpsc::channel();
+    let under_way = (service::command(21, "word 21"), answer);
+    lost.requests.send(under_way)?;
+    crash(lost)?;
+    drop(unheard);
     world.show(leader, |view| view.leads = None);
     // A write that power failed in the middle of.
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .open(path(leader))?;
     file.write_all(&[42, 0, 0, 0, 1, 2, 3])?;
-    println!("{leader} crashes");
+    println!("{leader} crashes, with a command under way");
     let (next, term) = world.leader_after(term)?;
     println!("{next} leads in term {term}");
     for serial in 21..=40 {

@@ -416,14 +416,19 @@ async fn story(directory: &Path) -> Result<(), Failure> {
     println!("20 commands are committed");
 
     let lost = nodes.remove(&leader).ok_or("the leader runs")?;
+    // Nobody will know whether this command took effect. Its client gives it again.
+    let (answer, unheard) = oneshot::channel();
+    let under_way = (service::command(21, "word 21"), answer);
+    lost.requests.send(under_way).await?;
     crash(lost).await?;
+    drop(unheard);
     world.show(leader, |view| view.leads = None);
     // A write that power failed in the middle of.
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .open(path(leader))?;
     std::io::Write::write_all(&mut file, &[42, 0, 0, 0, 1, 2, 3])?;
-    println!("{leader} crashes");
+    println!("{leader} crashes, with a command under way");
     let (next, term) = world.leader_after(term).await?;
     println!("{next} leads in term {term}");
     for serial in 21..=40 {
