@@ -50,11 +50,13 @@ struct Node {
 impl Node {
     async fn run(mut self) -> Result<(), Failure> {
         let epoch = Instant::now();
-        let mut wake_at = Time::ZERO;
-        let mut ready = VecDeque::new();
+        let now = || Time::from_epoch(epoch.elapsed());
+        let mut wake_at = Time::NEVER;
+        let mut ready = VecDeque::from([Input::Tick]);
         let mut asks: Option<Answer> = None;
         loop {
-            let tick_at = epoch + wake_at.since(Time::ZERO).min(Config::MAX_INTERVAL);
+            // A tick that comes early does no harm.
+            let wait = wake_at.since(now()).min(Config::MAX_INTERVAL);
             let input = match ready.pop_front() {
                 Some(input) => input,
                 None => tokio::select! {
@@ -67,8 +69,7 @@ impl Node {
                         asks = Some(answer);
                         Input::Propose { id: RequestId(0), commands: command.into() }
                     }
-                    // At once for the first time: the first event is a tick.
-                    () = tokio::time::sleep_until(tick_at.into()) => Input::Tick,
+                    () = tokio::time::sleep(wait) => Input::Tick,
                 },
             };
             if input == Input::Tick {
@@ -76,7 +77,7 @@ impl Node {
                 wake_at = Time::NEVER;
             }
             // The time is read after the input was received.
-            let at = Time::from_epoch(epoch.elapsed());
+            let at = now();
             for action in self.raft.step(Event { at, input }) {
                 match action {
                     Action::WakeAt(time) => wake_at = time,
@@ -167,6 +168,7 @@ fn run_disk(
     while let Ok(write) = writes.recv() {
         let mut batch = vec![write];
         batch.extend(writes.try_iter());
+        // It has at least one.
         let (first, last) = (batch[0].seq, batch[batch.len() - 1].seq);
         let failed = log.write(&batch).err();
         if let Some(error) = &failed {
@@ -218,7 +220,11 @@ async fn run_listener(listener: TcpListener, receiver: Receiver, inputs: mpsc::S
                 Ok((stream, _)) => {
                     connections.spawn(receive(stream, receiver.clone(), inputs.clone()));
                 }
-                Err(error) => eprintln!("accept: {error}"),
+                Err(error) => {
+                    eprintln!("accept: {error}");
+                    // As with too many open files: others may be closed meanwhile.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             },
             Some(_) = connections.join_next() => {}
         }
@@ -279,7 +285,7 @@ impl World {
         address.ok_or(std::io::ErrorKind::NotFound.into())
     }
 
-    /// Waits for a leader of a later term than any that `before` led.
+    /// Waits for a leader of a later term than `before`.
     async fn leader_after(&self, before: Term) -> Result<(NodeId, Term), Failure> {
         let newest = |views: &BTreeMap<NodeId, View>| {
             let leaders = views

@@ -54,8 +54,10 @@
 //! | [`election_timeout_max`](raft_proto::Config::election_timeout_max) | 1 s | above the longest sync that is normal: a leader whose disk stands still for so long gives up its leadership |
 //! | [`silence_timeout`](crate::transport::tcp::TcpOptions::silence_timeout) | twice `election_timeout_max`, at least 1 s | the default, the same on all nodes |
 //!
-//! A crash of the leader's *process* closes its connections, and its followers ask for votes at once. A
-//! crash of its *machine*, or a network that is cut, takes an election timeout.
+//! A crash of the leader's *process* closes its connections. With Pre-Vote and CheckQuorum on, as by
+//! default, its followers then ask for votes at once; with leases, when the last promise has run out
+//! ([`lease_promise`](raft_proto::Config::lease_promise)). A crash of its *machine*, or a network that
+//! is cut, takes an election timeout.
 //!
 //! # Clocks
 //!

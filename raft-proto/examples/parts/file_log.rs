@@ -49,6 +49,7 @@ impl FileLog {
         // new file before its directory is synced.
         file.set_len(at as u64)?;
         file.sync_all()?;
+        #[cfg(unix)]
         if let Some(directory) = path.parent() {
             File::open(directory)?.sync_all()?;
         }

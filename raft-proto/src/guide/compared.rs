@@ -22,7 +22,7 @@
 //! |---|---|---|---|
 //! | etcd/raft | a core with a `Ready` that the caller takes and performs, in Go | you | one server at a time, or joint; in force when it is applied |
 //! | raft-rs | the same, in Rust | you | the same |
-//! | openraft | a node as an async task, with traits for log, state machine and network | the library calls your traits | joint |
+//! | openraft | a node as an async task, with traits for log, state machine and network | the library calls your traits | joint; in its newest form one entry, where it can prove that quorums intersect |
 //! | hashicorp/raft | a node with goroutines, with transports and stores to choose from | the library | one server at a time |
 //! | omnipaxos | a replicated log as a plain struct: Sequence Paxos and an election of its own, not Raft | storage by a trait, network by you | a stop sign ends the configuration, and the next one begins |
 //! | `raft-proto` | a core: one event in, its actions out | you, or `raft-driver-thread` | joint; in force when it is appended |
@@ -41,10 +41,10 @@
 //! | a log that the core reads from your storage. Here the core holds the log in memory, or with [`max_resident_bytes`](crate::Config::max_resident_bytes) the last index of each term and the newest payloads | etcd/raft, raft-rs, openraft, omnipaxos |
 //! | commits that need several zones (group commit) | raft-rs |
 //! | a commit quorum that is smaller than a majority (flexible quorums) | omnipaxos |
-//! | membership changes of one server at a time, without a joint configuration | etcd/raft, raft-rs, hashicorp/raft |
+//! | membership changes of one server at a time, without a joint configuration | etcd/raft, raft-rs, hashicorp/raft, the newest openraft |
 //! | proposals that a follower forwards. Here the outcome names the leader, and the driver forwards | etcd/raft, raft-rs |
 //! | snapshots that travel by a way of your own. Here they go in chunks through the core's messages | etcd/raft, raft-rs, openraft |
-//! | types of your own for node ids and commands. Here they are `u64` and bytes | openraft |
+//! | types of your own for commands, and for node ids. Here they are bytes and `u64` | openraft; for commands omnipaxos |
 //! | a state machine for many groups in one process. Here [`GroupId`](crate::GroupId) addresses groups, and nothing joins their heartbeats | etcd/raft and raft-rs leave it to you too; openraft has parts |
 //!
 //! # What this one has that we have not found there
