@@ -1,5 +1,5 @@
-//! A driver without a runtime: each node is one thread, which waits for its sockets, its clients and
-//! the time in one place, and syncs its file between two waits.
+//! A driver without a runtime: each node is one thread, which waits for its sockets, its clients
+//! and the time in one place, and syncs its file between two waits.
 //!
 //! ```sh
 //! cargo run -p raft-proto --example poll

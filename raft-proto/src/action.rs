@@ -340,8 +340,8 @@ impl Proposal {
 /// [`Persisted`](crate::Input::Persisted). Parts of one write take effect in the order of the
 /// fields below.
 ///
-/// How it becomes bytes is the storage's affair. With serde and `postcard` it is one call, as in the
-/// crate's examples; that encoding follows the fields, and may change with a release: store a
+/// How it becomes bytes is the storage's affair. With serde and `postcard` it is one call, as in
+/// the crate's examples; that encoding follows the fields, and may change with a release: store a
 /// version number before it. [`Recovered::apply`](crate::Recovered::apply) reads the writes back.
 ///
 /// Exhaustive on purpose, as [`Recovered`](crate::Recovered) is: a storage that leaves out a part

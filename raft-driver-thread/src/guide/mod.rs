@@ -1,4 +1,5 @@
-//! For those who run nodes: sizing, disks, timeouts, changes, disasters, and what each signal means.
+//! For those who run nodes: sizing, disks, timeouts, changes, disasters, and what each signal
+//! means.
 //!
 //! How to write a state machine, and a driver of one's own, is in [`raft_proto::guide`].
 

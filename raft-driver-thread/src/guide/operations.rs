@@ -30,20 +30,22 @@
 //! | snapshots on disk | the one in use, the next one, and one that is received |
 //!
 //! Leave room for three snapshots. A full disk stops the node
-//! ([`StorageError::NoSpace`](crate::storage::StorageError::NoSpace)). It has lost nothing: make room,
-//! and start it again.
+//! ([`StorageError::NoSpace`](crate::storage::StorageError::NoSpace)). It has lost nothing: make
+//! room, and start it again.
 //!
 //! # Disks
 //!
 //! * A write is answered after a sync on a majority. A sync's time is the least latency of a write.
 //!   Disks with a cache that survives a loss of power sync in microseconds, others in milliseconds.
-//! * A disk that lies about syncs loses acknowledged writes when power fails. Nothing here finds out.
+//! * A disk that lies about syncs loses acknowledged writes when power fails. Nothing here finds
+//!   out.
 //! * A disk for the log of its own keeps other programs' writes out of its syncs.
 //! * Network file systems: do not. The lock and the sync have to be those of a local disk.
 //! * Never put back an old copy of a folder: not from a backup, and not with a virtual machine's
-//!   snapshot. It has forgotten votes and entries, and its incarnation is the same. A leader that knows
-//!   of a longer log says so ([`NodeEvent::LostState`](crate::NodeEvent::LostState)), but nobody
-//!   notices a forgotten vote. Restore a *service* from a backup of the service, as a new cluster.
+//!   snapshot. It has forgotten votes and entries, and its incarnation is the same. A leader that
+//!   knows of a longer log says so ([`NodeEvent::LostState`](crate::NodeEvent::LostState)), but
+//!   nobody notices a forgotten vote. Restore a *service* from a backup of the service, as a new
+//!   cluster.
 //!
 //! # Timeouts
 //!
@@ -54,10 +56,10 @@
 //! | [`election_timeout_max`](raft_proto::Config::election_timeout_max) | 1 s | above the longest sync that is normal: a leader whose disk stands still for so long gives up its leadership |
 //! | [`silence_timeout`](crate::transport::tcp::TcpOptions::silence_timeout) | twice `election_timeout_max`, at least 1 s | the default, the same on all nodes |
 //!
-//! A crash of the leader's *process* closes its connections. With Pre-Vote and CheckQuorum on, as by
-//! default, its followers then ask for votes at once; with leases, when the last promise has run out
-//! ([`lease_promise`](raft_proto::Config::lease_promise)). A crash of its *machine*, or a network that
-//! is cut, takes an election timeout.
+//! A crash of the leader's *process* closes its connections. With Pre-Vote and CheckQuorum on, as
+//! by default, its followers then ask for votes at once; with leases, when the last promise has run
+//! out ([`lease_promise`](raft_proto::Config::lease_promise)). A crash of its *machine*, or a
+//! network that is cut, takes an election timeout.
 //!
 //! # Clocks
 //!
@@ -86,16 +88,16 @@
 //! majority, and the cluster goes on.
 //!
 //! If they are lost for good, what only they had is lost. This crate has no call that lets a
-//! minority go on in the same cluster: the lost half could come back. Found a new cluster with a new
-//! [`ClusterId`](raft_proto::ClusterId) from the state of the survivor that has most, and never start
-//! the old nodes again. `raft-kv recover --force-new-cluster` does that for its own data, and is an
-//! example of it.
+//! minority go on in the same cluster: the lost half could come back. Found a new cluster with a
+//! new [`ClusterId`](raft_proto::ClusterId) from the state of the survivor that has most, and never
+//! start the old nodes again. `raft-kv recover --force-new-cluster` does that for its own data, and
+//! is an example of it.
 //!
 //! # Upgrades
 //!
-//! Node by node: transfer leadership away, stop, start the new release, and wait until it has caught up
-//! (`raft_peer_lag_entries` at the leader). [`raft_proto::guide::compatibility`] says until when the
-//! way back is open.
+//! Node by node: transfer leadership away, stop, start the new release, and wait until it has
+//! caught up (`raft_peer_lag_entries` at the leader). [`raft_proto::guide::compatibility`] says
+//! until when the way back is open.
 //!
 //! # What each metric says
 //!
@@ -146,6 +148,6 @@
 //! # What to raise an alarm for
 //!
 //! No leader for ten election timeouts. Two of three voters behind or down. `safety_violations` in
-//! [`Status`](raft_proto::Status) above 0: stop writing, keep the disks and the recordings. Any of the
-//! gauges `raft_foreign_incarnations`, `raft_replaced`, `raft_impaired`, `raft_decayed_files` above 0.
-//! A disk more than 80 % full.
+//! [`Status`](raft_proto::Status) above 0: stop writing, keep the disks and the recordings. Any of
+//! the gauges `raft_foreign_incarnations`, `raft_replaced`, `raft_impaired`, `raft_decayed_files`
+//! above 0. A disk more than 80 % full.

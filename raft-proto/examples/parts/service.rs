@@ -1,7 +1,8 @@
 //! The replicated state machine of the examples: a list of words.
 //!
 //! A command is its client's serial number and a word. A client that does not know whether its
-//! command took effect gives it again, and the number tells the service that it has it (thesis 6.3).
+//! command took effect gives it again, and the number tells the service that it has it (thesis
+//! 6.3).
 
 extern crate alloc;
 

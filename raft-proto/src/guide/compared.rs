@@ -1,8 +1,8 @@
 //! This library compared with others: what they have that this one has not, and the other way.
 //!
 //! The rows on other libraries follow their own documentation as it stood in 2026: the READMEs of
-//! etcd/raft, raft-rs, hashicorp/raft and omnipaxos, and the features page of openraft. They change;
-//! look there. [`other_libraries`](super::other_libraries) translates calls one by one.
+//! etcd/raft, raft-rs, hashicorp/raft and omnipaxos, and the features page of openraft. They
+//! change; look there. [`other_libraries`](super::other_libraries) translates calls one by one.
 //!
 //! # The shortest answer
 //!
@@ -25,7 +25,7 @@
 //! | openraft | a node as an async task, with traits for log, state machine and network | the library calls your traits | joint; in its newest form one entry, where it can prove that quorums intersect |
 //! | hashicorp/raft | a node with goroutines, with transports and stores to choose from | the library | one server at a time |
 //! | omnipaxos | a replicated log as a plain struct: Sequence Paxos and an election of its own, not Raft | storage by a trait, network by you | a stop sign ends the configuration, and the next one begins |
-//! | `raft-proto` | a core: one event in, its actions out | you, or `raft-driver-thread` | joint; in force when it is appended |
+//! | `raft-proto` | a core: one event in, its actions out | you, or `raft-driver-thread` | one entry for one voter or for learners, else joint; in force when it is appended |
 //!
 //! # What they have that this one has not
 //!
@@ -36,18 +36,17 @@
 //! | an async interface in Rust | openraft. Here it is a driver: `examples/tokio.rs` |
 //! | transports and stores for many systems | hashicorp/raft, openraft's examples |
 //! | a formal specification (TLA+) against which traces are validated | etcd/raft |
-//! | Jepsen tests | openraft. Here it is a simulator, and a linearizability check of `raft-kv`, both our own |
+//! | Jepsen tests | openraft. Here it is a simulator, and a check of `raft-kv` for linearizability, both of this project |
 //! | a service that removes dead servers by itself | hashicorp/raft (raft-autopilot) |
 //! | a log that the core reads from your storage. Here the core holds the log in memory, or with [`max_resident_bytes`](crate::Config::max_resident_bytes) the last index of each term and the newest payloads | etcd/raft, raft-rs, openraft, omnipaxos |
 //! | commits that need several zones (group commit) | raft-rs |
 //! | a commit quorum that is smaller than a majority (flexible quorums) | omnipaxos |
-//! | membership changes of one server at a time, without a joint configuration | etcd/raft, raft-rs, hashicorp/raft, the newest openraft |
 //! | proposals that a follower forwards. Here the outcome names the leader, and the driver forwards | etcd/raft, raft-rs |
 //! | snapshots that travel by a way of your own. Here they go in chunks through the core's messages | etcd/raft, raft-rs, openraft |
 //! | types of your own for commands, and for node ids. Here they are bytes and `u64` | openraft; for commands omnipaxos |
 //! | a state machine for many groups in one process. Here [`GroupId`](crate::GroupId) addresses groups, and nothing joins their heartbeats | etcd/raft and raft-rs leave it to you too; openraft has parts |
 //!
-//! # What this one has that we have not found there
+//! # What this one has, and their documentation does not name
 //!
 //! | | where |
 //! |---|---|

@@ -1,13 +1,13 @@
 //! What stays the same across releases.
 //!
-//! Nothing has been released yet, and the version is 0.1. Until 1.0, any version may change
-//! the interface, the wire format and the formats on disk, and `CHANGELOG.md` says so. This page says
+//! Nothing has been released yet, and the version is 0.1. Until 1.0, any version may change the
+//! interface, the wire format and the formats on disk, and `CHANGELOG.md` says so. This page says
 //! by which rules that is done, and what a rolling upgrade rests on.
 //!
 //! # The interface
 //!
-//! Semantic versions: before 1.0, a minor version may break the build, and a patch may not. The least
-//! Rust version stands in `Cargo.toml`, and rises with a minor version.
+//! From 1.0 on, semantic versioning holds. Until then read the changelog before you update. The
+//! least Rust version stands in `Cargo.toml`.
 //!
 //! | type | may it grow without a break? | why |
 //! |---|---|---|
@@ -41,15 +41,15 @@
 //! # Levels
 //!
 //! A [`Level`](crate::Level) says what a node reads. The leader raises the level in force when
-//! *every* member, learners too, has said that it reads it. It never falls, since what was written at
-//! it stays in logs.
+//! *every* member, learners too, has said that it reads it. It never falls, since what was written
+//! at it stays in logs.
 //!
 //! A rolling upgrade:
 //!
 //! 1. Start the nodes one after another with the new release.
 //! 2. Until the last one has been started, each may go back.
-//! 3. When all have said so, the level rises. From then on none can go back: an older release refuses
-//!    to start ([`StartError::LevelTooLow`](crate::StartError::LevelTooLow)) or stops
+//! 3. When all have said so, the level rises. From then on none can go back: an older release
+//!    refuses to start ([`StartError::LevelTooLow`](crate::StartError::LevelTooLow)) or stops
 //!    ([`Fault::LevelTooLow`](crate::Fault::LevelTooLow)), and skips nothing.
 //!
 //! To keep the way back open for longer, start one member with the older
@@ -71,8 +71,8 @@
 //! # The disk
 //!
 //! The core has no format on disk: [`Write`](crate::Write) and [`Recovered`](crate::Recovered) are
-//! values. A storage gives its bytes a version. Serde's encoding of these types follows their fields,
-//! and may change with a minor version of this crate.
+//! values. A storage gives its bytes a version. Serde's encoding of these types follows their
+//! fields, and may change with any version before 1.0.
 //!
 //! The storage of `raft-driver-thread` has a version in its folder. It refuses another version by
 //! name, and leaves that folder as it is.

@@ -27,14 +27,15 @@
 //! 3. Cut off what was torn, and sync. The core takes [`Recovered`](crate::Recovered) for durable,
 //!    and what was read may have come from a page cache.
 //! 4. Load the service from the recovered snapshot. No action does that:
-//!    [`Restore`](crate::Action::Restore) is for snapshots that are received later. Delete all other
-//!    snapshots. Without a snapshot, the service begins empty.
+//!    [`Restore`](crate::Action::Restore) is for snapshots that are received later. Delete all
+//!    other snapshots. Without a snapshot, the service begins empty.
 //! 5. If the service keeps its own state on disk, set
 //!    [`Recovered::applied`](crate::Recovered::applied). If not, leave it `None`: the entries after
 //!    the snapshot are handed out again.
-//! 6. Draw a fresh [`seed`](crate::Config::seed). Nodes with one seed draw different timeouts, since
-//!    the node's id is mixed in.
-//! 7. Call [`Raft::new`](crate::Raft::new). A [`StartError`](crate::StartError) says what to change.
+//! 6. Draw a fresh [`seed`](crate::Config::seed). Nodes with one seed draw different timeouts,
+//!    since the node's id is mixed in.
+//! 7. Call [`Raft::new`](crate::Raft::new). A [`StartError`](crate::StartError) says what to
+//!    change.
 //! 8. Give the first event, a [`Tick`](crate::Input::Tick).
 //!
 //! # The loop
@@ -45,10 +46,10 @@
 //! 3. Call [`Raft::step`](crate::Raft::step).
 //! 4. Perform the actions.
 //!
-//! There is one deadline. The newest `WakeAt` replaces the one before, and a step without one leaves
-//! it as it is. A tick ends it. If the step of that tick names none, there is nothing to wait for.
-//! So forget the deadline before the step of a tick, or a node without deadlines is given ticks
-//! without end.
+//! There is one deadline. The newest `WakeAt` replaces the one before, and a step without one
+//! leaves it as it is. A tick ends it. If the step of that tick names none, there is nothing to
+//! wait for. So forget the deadline before the step of a tick, or a node without deadlines is given
+//! ticks without end.
 //!
 //! | action | order |
 //! |---|---|
@@ -98,8 +99,8 @@
 //!
 //! # Durability
 //!
-//! * Say [`Persisted`](crate::Input::Persisted) when a loss of power cannot undo the write any more.
-//!   A write in a page cache is not there yet.
+//! * Say [`Persisted`](crate::Input::Persisted) when a loss of power cannot undo the write any
+//!   more. A write in a page cache is not there yet.
 //! * Writes that wait may share one sync. Then report the last of them: a report is cumulative.
 //! * A write that is not reported holds back only what rests on it. Heartbeats and their answers go
 //!   on, so a slow disk does not look like a dead node.
@@ -110,8 +111,8 @@
 //!   traits, and the examples store it with `postcard`. That encoding may change with a release of
 //!   this crate: put a version before it.
 //! * A new file is durable when its directory is synced, too.
-//! * A whole write that the storage had reported, and finds damaged at a start, is not a torn end. To
-//!   cut it off would take back an acknowledgement. Say so by
+//! * A whole write that the storage had reported, and finds damaged at a start, is not a torn end.
+//!   To cut it off would take back an acknowledgement. Say so by
 //!   [`Recovered::lose_after`](crate::Recovered::lose_after). To tell the two apart, a storage
 //!   marks up to where it has reported. The files of the examples do not.
 //! * An emptied storage is another storage, also under the same node id. Set
@@ -120,8 +121,8 @@
 //! # Crash and restart
 //!
 //! * A crash needs no preparation. Drop everything, and go back to the start.
-//! * Stop the old instance's disk work before the new instance opens the storage. A thread may still
-//!   be in a sync. (`examples/tokio.rs` waits for it.)
+//! * Stop the old instance's disk work before the new instance opens the storage. A thread may
+//!   still be in a sync. (`examples/tokio.rs` waits for it.)
 //! * The new instance counts its writes from 1 again. Give it no report of an earlier one.
 //! * It may use another epoch for its clock: no time is stored.
 //! * Messages to and from the earlier instance may still arrive. They are late, and late messages
@@ -135,16 +136,16 @@
 //!   [`Receiver`](crate::wire::Receiver) refuses frames of other clusters and for other nodes.
 //! * Bytes have to arrive as they were sent. The checksum of TCP is weak: use TLS, or a checksum of
 //!   your own, as the examples do.
-//! * Who sent a message is the transport's word. The sender in an envelope is a claim. TLS can prove
-//!   it.
+//! * Who sent a message is the transport's word. The sender in an envelope is a claim. TLS can
+//!   prove it.
 //! * Give [`Unreachable`](crate::Input::Unreachable) when a connection breaks, and for each message
 //!   that could not be sent. Its step sends nothing, so this makes no loop.
 //! * [`transports`](super::transports) has the settings.
 //!
 //! # Snapshots and their files
 //!
-//! 1. When the log has grown, the service makes a snapshot of its state after the last entry that it
-//!    has applied. That entry's id, the snapshot's length and its checksum are its
+//! 1. When the log has grown, the service makes a snapshot of its state after the last entry that
+//!    it has applied. That entry's id, the snapshot's length and its checksum are its
 //!    [`SnapshotId`](crate::SnapshotId).
 //! 2. The driver syncs its bytes, under a name made of the id. Only then it gives
 //!    [`Compact`](crate::Input::Compact).
@@ -152,11 +153,11 @@
 //!    write on, a restart recovers it. The meta in the write has the members: store it.
 //! 4. [`ReleaseSnapshot`](crate::Action::ReleaseSnapshot) says when the one before may go.
 //!
-//! A follower that is too far behind is sent the snapshot.
-//! The leader's driver answers [`ReadSnapshot`](crate::Action::ReadSnapshot) with exactly the bytes
-//! asked for. The follower's driver writes the chunks into a partial file, and answers each one. After
-//! the last answer comes a [`Write`](crate::Write) with an `install`: the file is whole and verified.
-//! Sync the file, and then make it the snapshot that a restart recovers. After `Persisted` comes
+//! A follower that is too far behind is sent the snapshot. The leader's driver answers
+//! [`ReadSnapshot`](crate::Action::ReadSnapshot) with exactly the bytes asked for. The follower's
+//! driver writes the chunks into a partial file, and answers each one. After the last answer comes
+//! a [`Write`](crate::Write) with an `install`: the file is whole and verified. Sync the file, and
+//! then make it the snapshot that a restart recovers. After `Persisted` comes
 //! [`Restore`](crate::Action::Restore).
 //!
 //! [`mistakes`](super::mistakes) has a table of who deletes which file. `examples/embedded.rs` is a
@@ -183,9 +184,9 @@
 //! * [`Event::at`](crate::Event::at) comes from a monotonic clock. Wall-clock time may jump.
 //! * Each node has its own epoch. Times of two nodes are never compared.
 //! * Without leases, a clock that runs wrong costs elections and delays, and no safety.
-//! * With [`Lease::On`](crate::Lease::On), the clock has to keep its rate within `max_drift_ppm`, also
-//!   while the machine sleeps. On Linux that is `CLOCK_BOOTTIME`. `std::time::Instant` stands still
-//!   during sleep there.
+//! * With [`Lease::On`](crate::Lease::On), the clock has to keep its rate within `max_drift_ppm`,
+//!   also while the machine sleeps. On Linux that is `CLOCK_BOOTTIME`. `std::time::Instant` stands
+//!   still during sleep there.
 //!
 //! # Clients that wait
 //!

@@ -36,7 +36,7 @@
 //! | A follower that refuses an append names the last entry that may agree, a term at a time | the optimisation that section 5.3 describes |
 //! | A request for a vote that is not answered is sent again within the election | "servers retry RPCs" (section 5.1); a voter answers a copy as it answered the first |
 //! | Several appends may be in flight ([`max_inflight_appends`](crate::Config::max_inflight_appends)) | thesis 10.2.2: followers refuse what does not follow their log |
-//! | A membership change goes through a joint configuration, for any number of servers, and the leader leaves it by itself | section 6. The change of one server at a time (thesis 4.1) is not here |
+//! | A change of one voter, or of learners only, is one entry. Any other goes through a joint configuration, which the leader leaves by itself | thesis 4.1 for the first, section 6 for the second. A leader changes nothing before it has committed an entry of its own term |
 //! | A higher term in a *reply* counts only if its sender is in a configuration that may be in force | a server that was removed is none of "all servers" (`rpc/mod.rs`). Terms of requests count as in Figure 2 |
 //! | An entry below commitIndex is never overwritten: a message that asks for it is [`Rejected`](crate::Action::Rejected) | no correct leader sends it |
 //!
@@ -61,9 +61,9 @@
 //! |---|---|---|
 //! | a leader that no majority answers for `election_timeout_max` | steps down (thesis 6.2) | leads on |
 //! | a leader whose disk makes no progress for `election_timeout_max` | hands over, or steps down | leads on |
-//! | a voter that has heard a leader within `election_timeout_min` | ignores candidates: it neither votes nor takes their term (thesis 4.2.3), except for those that the leader itself named | votes by the rules of Figure 2 |
+//! | a voter that has heard a leader within `election_timeout_min` | ignores candidates: it neither votes nor takes their term (thesis 4.2.3), except for those that the leader itself named, and unless its transport has lost that leader | votes by the rules of Figure 2 |
 //! | a node that restarts with a storage that was used | ignores candidates for `election_timeout_min` | votes at once |
-//! | a removed server that campaigns | disturbs nobody who hears the leader | may raise terms, until a voter that it asks for a pre-vote tells it that it was removed ([`Removed`](crate::Action::Removed)) |
+//! | a removed server that campaigns | disturbs nobody who hears the leader | raises terms; with Pre-Vote on, only until a voter tells it that it was removed ([`Removed`](crate::Action::Removed)) |
 //! | a leader that is heard and hears nobody | steps down | with Pre-Vote on, its followers replace it once entries wait for two election timeouts; with Pre-Vote off it leads on (thesis 6.2 says why that stops the cluster) |
 //! | leases | may be on | are refused |
 //!
@@ -110,14 +110,16 @@
 //!                 let receive = Input::Receive { from, incarnation: None, message };
 //!                 inbox.push_back((to.0 as usize - 1, receive));
 //!             }
-//!             Action::Persist(write) => inbox.push_back((node, Input::Persisted { seq: write.seq })),
+//!             Action::Persist(write) => {
+//!                 inbox.push_back((node, Input::Persisted { seq: write.seq }));
+//!             }
 //!             Action::Apply { entries } => {
 //!                 applied[node].extend(entries.iter().map(|it| (it.index().0, it.kind())));
 //!                 let index = entries.last_id().unwrap().index;
 //!                 inbox.push_back((node, Input::Applied { index }));
 //!             }
 //!             Action::RoleChanged { role: RoleKind::Leader, .. } => {
-//!                 let commands = Commands::from(vec![bytes::Bytes::from("a"), bytes::Bytes::from("b")]);
+//!                 let commands = Commands::from(["a", "b"].map(bytes::Bytes::from).to_vec());
 //!                 inbox.push_back((node, Input::Propose { id: RequestId(1), commands }));
 //!             }
 //!             Action::WakeAt(time) => wake_at[node] = time,
@@ -144,8 +146,8 @@
 //!
 //! Two things that the lab leaves open:
 //!
-//! * Without the no-op, entries of earlier terms wait for the first command of the new term (section
-//!   5.4.2). [`Read`](crate::Input::Read) is refused with
+//! * Without the no-op, entries of earlier terms wait for the first command of the new term
+//!   (section 5.4.2). [`Read`](crate::Input::Read) is refused with
 //!   [`NoCommitInTerm`](crate::ReadError::NoCommitInTerm) after an election timeout of waiting.
 //! * `Snapshot(index)` of the lab may be called for an entry that was sent to `applyCh`. So may
 //!   `Compact`, for any index that was handed out.

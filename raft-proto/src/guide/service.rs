@@ -12,8 +12,8 @@
 //!
 //! # Determinism
 //!
-//! [`Action::Apply`](crate::Action::Apply) gives a command to a function of two arguments: the state
-//! and the command. It uses nothing else:
+//! [`Action::Apply`](crate::Action::Apply) gives a command to a function of two arguments: the
+//! state and the command. It uses nothing else:
 //!
 //! * No clock. A time that matters is in the command: whoever proposes it puts it there.
 //! * No random numbers, no addresses, no order of a hash map that differs between processes.
@@ -30,10 +30,10 @@
 //!
 //! # Exactly once
 //!
-//! A client that hears no answer does not know whether its command took effect. Raft cannot tell it:
-//! the entry may be committed after the client has given up. So the client names its command by its
-//! own id and a serial number, and the service remembers the last serial number of each client, with
-//! the answer (thesis 6.3). A command that comes again is answered again, and not applied.
+//! A client that hears no answer does not know whether its command took effect. Raft cannot tell
+//! it: the entry may be committed after the client has given up. So the client names its command by
+//! its own id and a serial number, and the service remembers the last serial number of each client,
+//! with the answer (thesis 6.3). A command that comes again is answered again, and not applied.
 //!
 //! ```
 //! use raft_proto::*;
@@ -91,8 +91,8 @@
 //! the state after that entry, and nothing of a later one.
 //!
 //! * Take `last` and the state at the same moment, between two commands.
-//! * A large state is copied on write, or written in pieces from a frozen view, while commands go on.
-//!   `last` stays that of the moment at which the view was frozen.
+//! * A large state is copied on write, or written in pieces from a frozen view, while commands go
+//!   on. `last` stays that of the moment at which the view was frozen.
 //! * Its bytes carry a version of their own. A release reads the snapshots of the one before it.
 //! * Equal states need not have equal bytes. The [`checksum`](crate::Checksum) is of these bytes.
 //!   Snapshots of two nodes are never mixed.
@@ -118,14 +118,14 @@
 //! 2. The outcome names an index. Wait until the service has applied it.
 //! 3. Read.
 //!
-//! With [`ReadMode::Lease`](crate::ReadMode::Lease) only the leader reads, and no message is sent. It
-//! rests on clocks. A read that is refused must not be answered from the state.
+//! With [`ReadMode::Lease`](crate::ReadMode::Lease) only the leader reads, and no message is sent.
+//! It rests on clocks. A read that is refused must not be answered from the state.
 //!
 //! # Answers
 //!
 //! The node that proposed a command answers its client when it has applied it. The others compute
-//! the same answer, and drop it. [`driver`](super::driver#clients-that-wait) lists what becomes of the
-//! clients that wait.
+//! the same answer, and drop it. [`driver`](super::driver#clients-that-wait) lists what becomes of
+//! the clients that wait.
 //!
 //! # How to test it
 //!

@@ -1,6 +1,7 @@
 //! The proof that the core needs no standard library, and neither does the example of a driver for
-//! devices: a static library with an allocator and a panic handler of its own. If one of its dependencies linked `std`, there would be two panic
-//! handlers, and the compiler would report an error (try it: `extern crate std;`).
+//! devices: a static library with an allocator and a panic handler of its own. If one of its
+//! dependencies linked `std`, there would be two panic handlers, and the compiler would report an
+//! error (try it: `extern crate std;`).
 #![no_std]
 
 extern crate alloc;
