@@ -44,93 +44,108 @@ struct Node {
     disk_did: watch::Receiver<Result<Seq, Seq>>,
     peers: BTreeMap<NodeId, mpsc::Sender<Vec<u8>>>,
     undecided: Vec<(EntryId, Answer)>,
+    epoch: Instant,
+    wake_at: Time,
+    /// Inputs that wait for nothing.
+    ready: VecDeque<Input>,
+    /// Who asked for what is proposed in this step.
+    asks: Option<Answer>,
     world: World,
 }
 
 impl Node {
     async fn run(mut self) -> Result<(), Failure> {
-        let epoch = Instant::now();
-        let now = || Time::from_epoch(epoch.elapsed());
-        let mut wake_at = Time::NEVER;
-        let mut ready = VecDeque::from([Input::Tick]);
-        let mut asks: Option<Answer> = None;
         loop {
-            // A tick that comes early does no harm.
-            let wait = wake_at.since(now()).min(Config::MAX_INTERVAL);
-            let input = match ready.pop_front() {
-                Some(input) => input,
-                None => tokio::select! {
-                    Some(input) = self.inputs.recv() => input,
-                    Ok(()) = self.disk_did.changed() => match *self.disk_did.borrow_and_update() {
-                        Ok(seq) => Input::Persisted { seq },
-                        Err(seq) => Input::PersistFailed { seq },
-                    },
-                    Some((command, answer)) = self.requests.recv() => {
-                        asks = Some(answer);
-                        Input::Propose { id: RequestId(0), commands: command.into() }
-                    }
-                    () = tokio::time::sleep(wait) => Input::Tick,
-                },
-            };
+            let input = self.next_input().await;
             if input == Input::Tick {
                 // A tick ends the deadline, and its step names the next one.
-                wake_at = Time::NEVER;
+                self.wake_at = Time::NEVER;
             }
             // The time is read after the input was received.
-            let at = now();
+            let at = self.now();
             for action in self.raft.step(Event { at, input }) {
-                match action {
-                    Action::WakeAt(time) => wake_at = time,
-                    Action::Persist(write) => self.disk.send(write)?,
-                    Action::Send { to, message } => self.send(to, &message),
-                    Action::Apply { entries } => {
-                        self.apply(&entries);
-                        let last = entries.last_id();
-                        ready.extend(last.map(|last| Input::Applied { index: last.index }));
-                    }
-                    // It comes out of the step that proposes, so `asks` is the one who proposed.
-                    Action::Proposed { outcome, .. } => match (outcome, asks.take()) {
-                        (Ok(proposal), Some(answer)) => {
-                            self.undecided.push((proposal.first, answer));
-                        }
-                        (Err(error), Some(answer)) => drop(answer.send(Err(error))),
-                        (_, None) => {}
-                    },
-                    Action::RoleChanged { role, term } => {
-                        let leads = (role == RoleKind::Leader).then_some(term);
-                        self.world.show(self.raft.id(), |view| view.leads = leads);
-                    }
-                    Action::Faulted { reason } => return Err(reason.into()),
-                    Action::Refused { reason } => return Err(reason.into()),
-                    // Nobody gives `Compact` or sets `max_resident_bytes` here.
-                    Action::Restore { .. }
-                    | Action::ReadSnapshot { .. }
-                    | Action::WriteSnapshot { .. }
-                    | Action::ReleaseSnapshot { .. }
-                    | Action::SnapshotDamaged { .. }
-                    | Action::ReadEntries { .. } => {
-                        return Err("this driver has no snapshots".into());
-                    }
-                    // Outcomes of requests that nobody makes here, and news that nobody needs.
-                    Action::Read { .. }
-                    | Action::Transferred { .. }
-                    | Action::ChangeProposed { .. }
-                    | Action::Campaigning { .. }
-                    | Action::SteppedDown { .. }
-                    | Action::Reconfigured { .. }
-                    | Action::MembershipChanged { .. }
-                    | Action::LeaderChanged { .. } => {}
-                    // News for an operator.
-                    Action::Rejected { .. }
-                    | Action::LostState { .. }
-                    | Action::EntryRefused { .. }
-                    | Action::Removed { .. }
-                    | Action::ForeignIncarnation(_)
-                    | Action::Replaced { .. }
-                    | Action::Overdue(_) => eprintln!("{}: {action:?}", self.raft.id()),
-                }
+                self.perform(action)?;
             }
         }
+    }
+
+    fn now(&self) -> Time {
+        Time::from_epoch(self.epoch.elapsed())
+    }
+
+    async fn next_input(&mut self) -> Input {
+        if let Some(input) = self.ready.pop_front() {
+            return input;
+        }
+        // A tick that comes early does no harm.
+        let wait = self.wake_at.since(self.now()).min(Config::MAX_INTERVAL);
+        tokio::select! {
+            Some(input) = self.inputs.recv() => input,
+            Ok(()) = self.disk_did.changed() => match *self.disk_did.borrow_and_update() {
+                Ok(seq) => Input::Persisted { seq },
+                Err(seq) => Input::PersistFailed { seq },
+            },
+            Some((command, answer)) = self.requests.recv() => {
+                self.asks = Some(answer);
+                Input::Propose { id: RequestId(0), commands: command.into() }
+            }
+            () = tokio::time::sleep(wait) => Input::Tick,
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Result<(), Failure> {
+        match action {
+            Action::WakeAt(time) => self.wake_at = time,
+            Action::Persist(write) => self.disk.send(write)?,
+            Action::Send { to, message } => self.send(to, &message),
+            Action::Apply { entries } => {
+                self.apply(&entries);
+                let last = entries.last_id();
+                self.ready
+                    .extend(last.map(|last| Input::Applied { index: last.index }));
+            }
+            // It comes out of the step that proposes, so `asks` is the one who proposed.
+            Action::Proposed { outcome, .. } => match (outcome, self.asks.take()) {
+                (Ok(proposal), Some(answer)) => {
+                    self.undecided.push((proposal.first, answer));
+                }
+                (Err(error), Some(answer)) => drop(answer.send(Err(error))),
+                (_, None) => {}
+            },
+            Action::RoleChanged { role, term } => {
+                let leads = (role == RoleKind::Leader).then_some(term);
+                self.world.show(self.raft.id(), |view| view.leads = leads);
+            }
+            Action::Faulted { reason } => return Err(reason.into()),
+            Action::Refused { reason } => return Err(reason.into()),
+            // Nobody gives `Compact` or sets `max_resident_bytes` here.
+            Action::Restore { .. }
+            | Action::ReadSnapshot { .. }
+            | Action::WriteSnapshot { .. }
+            | Action::ReleaseSnapshot { .. }
+            | Action::SnapshotDamaged { .. }
+            | Action::ReadEntries { .. } => {
+                return Err("this driver has no snapshots".into());
+            }
+            // Outcomes of requests that nobody makes here, and news that nobody needs.
+            Action::Read { .. }
+            | Action::Transferred { .. }
+            | Action::ChangeProposed { .. }
+            | Action::Campaigning { .. }
+            | Action::SteppedDown { .. }
+            | Action::Reconfigured { .. }
+            | Action::MembershipChanged { .. }
+            | Action::LeaderChanged { .. } => {}
+            // News for an operator.
+            Action::Rejected { .. }
+            | Action::LostState { .. }
+            | Action::EntryRefused { .. }
+            | Action::Removed { .. }
+            | Action::ForeignIncarnation(_)
+            | Action::Replaced { .. }
+            | Action::Overdue(_) => eprintln!("{}: {action:?}", self.raft.id()),
+        }
+        Ok(())
     }
 
     fn send(&self, to: NodeId, message: &Message) {
@@ -366,6 +381,10 @@ async fn start(
         peers,
         undecided,
         world,
+        epoch: Instant::now(),
+        wake_at: Time::NEVER,
+        ready: VecDeque::from([Input::Tick]),
+        asks: None,
     };
     tasks.spawn(async move {
         if let Err(error) = node.run().await {
