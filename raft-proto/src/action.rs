@@ -20,10 +20,11 @@ use serde::{Deserialize, Serialize};
 /// Something that the driver is to do.
 ///
 /// Order: [`Persist`](Action::Persist) in the order of seq; [`Apply`](Action::Apply) and
-/// [`Restore`](Action::Restore) in the order in which they came out; everything else as the
-/// driver likes, in parallel if it likes. A driver cannot break safety by sending early: the
-/// core itself withholds every message that must not leave before a write is durable. That message
-/// comes out of the step that is given [`Persisted`](crate::Input::Persisted).
+/// [`Restore`](Action::Restore) in the order in which they came out, and so
+/// [`WriteSnapshot`](Action::WriteSnapshot); everything else as the driver likes, in parallel if it
+/// likes. A driver cannot break safety by sending early: the core itself withholds every message
+/// that must not leave before a write is durable. That message comes out of the step that is given
+/// [`Persisted`](crate::Input::Persisted).
 ///
 /// Exhaustive on purpose: a driver has to do something for each kind. One that a wildcard arm
 /// swallows in silence (a write, an answer that is wanted) would stop the node, so that a new kind

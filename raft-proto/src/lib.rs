@@ -69,7 +69,8 @@
 //! 3. Read the clock, and give the input to [`Raft::step`].
 //! 4. Perform the actions: [`Persist`](Action::Persist) in the order of seq,
 //!    [`Apply`](Action::Apply) and [`Restore`](Action::Restore) in the order in which they came
-//!    out, everything else in any order, in parallel if you like.
+//!    out, and so [`WriteSnapshot`](Action::WriteSnapshot), everything else in any order, in
+//!    parallel if you like.
 //! 5. When a write is on stable storage, give [`Persisted`](Input::Persisted); when entries are
 //!    applied, [`Applied`](Input::Applied). If a write fails, give
 //!    [`PersistFailed`](Input::PersistFailed): this instance ends, and the driver goes back to 1.

@@ -27,8 +27,9 @@
 //! 3. Cut off what was torn, and sync. The core takes [`Recovered`](crate::Recovered) for durable,
 //!    and what was read may have come from a page cache.
 //! 4. Load the service from the recovered snapshot. No action does that:
-//!    [`Restore`](crate::Action::Restore) is for snapshots that are received later. Delete all
-//!    other snapshots. Without a snapshot, the service begins empty.
+//!    [`Restore`](crate::Action::Restore) is for snapshots that are received later. Without a
+//!    snapshot, the service begins empty. A service that keeps its state on disk loads the snapshot
+//!    only if its own state is older. Delete all other snapshots.
 //! 5. If the service keeps its own state on disk, set
 //!    [`Recovered::applied`](crate::Recovered::applied). If not, leave it `None`: the entries after
 //!    the snapshot are handed out again.
