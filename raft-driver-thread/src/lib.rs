@@ -101,6 +101,7 @@ mod clock;
 mod disk_thread;
 mod error;
 mod group;
+pub mod guide;
 pub mod inbox;
 pub mod lab;
 mod mailbox;

@@ -20,10 +20,11 @@ use serde::{Deserialize, Serialize};
 /// Something that the driver is to do.
 ///
 /// Order: [`Persist`](Action::Persist) in the order of seq; [`Apply`](Action::Apply) and
-/// [`Restore`](Action::Restore) in the order in which they came out; everything else as the
-/// driver likes, in parallel if it likes. A driver cannot break safety by sending early: the
-/// core itself withholds every message that must not leave before a write is durable. That message
-/// comes out of the step that is given [`Persisted`](crate::Input::Persisted).
+/// [`Restore`](Action::Restore) in the order in which they came out, and so
+/// [`WriteSnapshot`](Action::WriteSnapshot); everything else as the driver likes, in parallel if it
+/// likes. A driver cannot break safety by sending early: the core itself withholds every message
+/// that must not leave before a write is durable. That message comes out of the step that is given
+/// [`Persisted`](crate::Input::Persisted).
 ///
 /// Exhaustive on purpose: a driver has to do something for each kind. One that a wildcard arm
 /// swallows in silence (a write, an answer that is wanted) would stop the node, so that a new kind
@@ -339,6 +340,10 @@ impl Proposal {
 /// storage holds the effects of writes `1..=k`, for some `k` not below the last
 /// [`Persisted`](crate::Input::Persisted). Parts of one write take effect in the order of the
 /// fields below.
+///
+/// How it becomes bytes is the storage's affair. With serde and `postcard` it is one call, as in
+/// the crate's examples; that encoding follows the fields, and may change with a release: store a
+/// version number before it. [`Recovered::apply`](crate::Recovered::apply) reads the writes back.
 ///
 /// Exhaustive on purpose, as [`Recovered`](crate::Recovered) is: a storage that leaves out a part
 /// that it does not know would lose it.

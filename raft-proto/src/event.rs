@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// When it happened, on the driver's monotonic clock, read after the input was received.
-    /// An event older than the one before is treated as happening at that one's time.
+    /// An event older than the one before is treated as happening at that one's time. A new
+    /// instance may have a new epoch: no time is stored.
     pub at: Time,
     /// What happened.
     pub input: Input,
@@ -158,9 +159,11 @@ pub enum Input {
     },
 
     /// The transport cannot reach `peer`: a connection with it was refused or broke, in either
-    /// direction. A hint that saves waiting; never needed.
+    /// direction. A hint that saves waiting; never needed. No message leaves in its step, so that a
+    /// driver may give it for each message that it could not send.
     ///
-    /// A leader takes its latest messages for that follower for lost. A follower of `peer` takes it
+    /// A leader takes its latest messages for that follower for lost, and the next heartbeat asks
+    /// which entries it has. A follower of `peer` takes it
     /// for stopped, as a process that ends closes its connections: with
     /// [`PreVoting::On`](crate::PreVoting::On) and
     /// [`CheckQuorum::On`](crate::CheckQuorum::On) it asks for pre-votes: the followers take

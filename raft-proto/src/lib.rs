@@ -69,15 +69,18 @@
 //! 3. Read the clock, and give the input to [`Raft::step`].
 //! 4. Perform the actions: [`Persist`](Action::Persist) in the order of seq,
 //!    [`Apply`](Action::Apply) and [`Restore`](Action::Restore) in the order in which they came
-//!    out, everything else in any order, in parallel if you like.
+//!    out, and so [`WriteSnapshot`](Action::WriteSnapshot), everything else in any order, in
+//!    parallel if you like.
 //! 5. When a write is on stable storage, give [`Persisted`](Input::Persisted); when entries are
 //!    applied, [`Applied`](Input::Applied). If a write fails, give
 //!    [`PersistFailed`](Input::PersistFailed): this instance ends, and the driver goes back to 1.
 //! 6. Go back to 2.
 //!
-//! [`Input`], [`Action`] and [`Write`] state the contract in full. The [`guide`] lists the [ways to
-//! get it wrong](guide::mistakes), [settings for transports](guide::transports), and [the calls of
-//! other libraries](guide::other_libraries) with what takes their place here.
+//! [`Input`], [`Action`] and [`Write`] state the contract in full. The [`guide`] has it [as a
+//! checklist](guide::driver), with whole drivers on tokio, on non-blocking sockets and for devices
+//! without an operating system (`examples/`), and the [ways to get it wrong](guide::mistakes). It
+//! leads [from the paper to the code](guide::paper), and from [the calls of other
+//! libraries](guide::other_libraries) to what takes their place here.
 //!
 //! # Example
 //!

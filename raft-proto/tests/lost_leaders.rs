@@ -323,3 +323,41 @@ fn a_follower_that_is_to_take_over_does_so_although_it_loses_its_leader() {
         assert!(took.is_some(), "seed {seed}");
     }
 }
+
+/// A driver gives the hint for each message that it could not send. If its step sent anything, that
+/// would fail too, and neither would ever rest.
+#[test]
+fn no_message_leaves_in_the_step_of_a_hint() {
+    for (check_quorum, pre_vote) in [
+        (CheckQuorum::On, PreVoting::On),
+        (CheckQuorum::Off, PreVoting::On),
+        (CheckQuorum::On, PreVoting::Off),
+        (CheckQuorum::Off, PreVoting::Off),
+    ] {
+        for seed in 0..20 {
+            let (mut cluster, leader) = settled(3, seed, |config| {
+                (config.check_quorum, config.pre_vote) = (check_quorum, pre_vote);
+            });
+            let ids: Vec<u64> = cluster.nodes.keys().map(|id| id.0).collect();
+            let command = Commands::from(bytes::Bytes::from("x = 1"));
+            let (id, commands) = (RequestId(1), command);
+            cluster.input(leader, Input::Propose { id, commands });
+            for _ in 0..3 {
+                for (own, peer) in ids
+                    .iter()
+                    .flat_map(|own| ids.iter().map(move |peer| (own, peer)))
+                {
+                    let (mut raft, at) = (cluster.raft(*own).clone(), cluster.now);
+                    for action in raft.step(Event {
+                        at,
+                        input: unreachable(*peer),
+                    }) {
+                        assert!(!matches!(action, Action::Send { .. }), "{own}: {action:?}");
+                    }
+                    cluster.input(*own, unreachable(*peer));
+                }
+                cluster.run(millis(10));
+            }
+        }
+    }
+}

@@ -11,7 +11,8 @@
 //! | writes take effect out of the order of `seq`, or in part | the same |
 //! | a sync that failed is repeated and then called done | the same: the system may have dropped the bytes. Say [`PersistFailed`](crate::Input::PersistFailed), and begin anew |
 //! | bytes reach [`Receive`](crate::Input::Receive) other than they were sent | anything. Check them (TLS, a checksum) |
-//! | a storage is emptied, or an old copy is put in its place, under the same node id | the same as the first. With [`Config::incarnation`](crate::Config::incarnation) the cluster notices, and that node does not count |
+//! | a storage is emptied under the same node id | the same as the first. With [`Config::incarnation`](crate::Config::incarnation) the cluster notices, and that node does not count |
+//! | an old copy is put in the place of a storage | the same as the first. Its incarnation is the same, so only a leader that knows of a longer log notices ([`LostState`](crate::Action::LostState)) |
 //! | two processes run with one storage | the same. Lock it |
 //! | `at` is read before the input was received, or clocks run beyond [`Lease::On`](crate::Lease::On)'s bound, or stand still while the machine sleeps | reads under a lease are stale; nothing else |
 //!

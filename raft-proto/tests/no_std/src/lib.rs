@@ -1,14 +1,23 @@
-//! The proof that the core needs no standard library: a static library with an allocator and a
-//! panic handler of its own. If one of its dependencies linked `std`, there would be two panic
-//! handlers, and the compiler would report an error (try it: `extern crate std;`).
+//! The proof that the core needs no standard library, and neither does the example of a driver for
+//! devices: a static library with an allocator and a panic handler of its own. If one of its
+//! dependencies linked `std`, there would be two panic handlers, and the compiler would report an
+//! error (try it: `extern crate std;`).
 #![no_std]
 
 extern crate alloc;
 
-use alloc::vec;
+#[path = "../../../examples/parts/embedded_driver.rs"]
+#[allow(dead_code)]
+mod embedded_driver;
+#[path = "../../../examples/parts/frame.rs"]
+mod frame;
+
+use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
+use core::convert::Infallible;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use raft_proto::{ClusterId, Config, Event, Input, NodeId, Raft, Recovered, Start, Time};
+use embedded_driver::{Area, Clock, Driver, Flash, Machine, Radio};
+use raft_proto::{ClusterId, Config, Entries, Event, Input, NodeId, Raft, Recovered, Start, Time};
 
 /// Allocates from a fixed arena, and never frees.
 struct Arena;
@@ -60,4 +69,62 @@ pub extern "C" fn first_step() -> usize {
         Ok(mut raft) => raft.step(event).len(),
         Err(_) => 0,
     }
+}
+
+/// A device that has nothing, so that the linker needs the driver.
+#[derive(Default)]
+struct Nothing;
+
+impl Clock for Nothing {
+    fn now(&mut self) -> Time {
+        Time::ZERO
+    }
+}
+
+impl Radio for Nothing {
+    fn send(&mut self, _: NodeId, _: &[u8]) {}
+
+    fn receive(&mut self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+impl Flash for Nothing {
+    type Error = Infallible;
+    const CAPACITY: usize = 4096;
+
+    fn read(&mut self, _: Area) -> Result<Vec<u8>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn erase(&mut self, _: Area) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn append(&mut self, _: Area, _: &[u8]) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+impl Machine for Nothing {
+    fn apply(&mut self, _: &Entries) {}
+
+    fn snapshot(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn restore(&mut self, _: &[u8]) {}
+}
+
+/// Starts the example driver and lets it work once. Returns whether it goes on.
+#[unsafe(no_mangle)]
+pub extern "C" fn first_poll() -> bool {
+    let start = Start::voters([NodeId(1)]);
+    let config = Config::new(ClusterId(1), NodeId(1), start, 42);
+    let driver = Driver::<_, _, _, Nothing>::start(config, Nothing, Nothing, Nothing);
+    driver.and_then(|mut driver| driver.poll()).is_ok()
 }
