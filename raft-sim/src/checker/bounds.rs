@@ -15,7 +15,7 @@
 //!
 //! What only walks, and neither holds nor sends, cannot be seen in a run that is the same on every
 //! machine: there, time is virtual and counts nothing. The bounds on what there is to walk stand
-//! here; `tests/work_per_step.rs` shows that a step does not walk it.
+//! here; `benches/work_per_step.rs` shows that a step does not walk it.
 //!
 //! Sound: a write has at most one answer of each kind that waits for it, and a candidate's requests
 //! wait for one write.
