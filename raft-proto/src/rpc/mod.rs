@@ -53,9 +53,9 @@ impl Raft {
         match *message {
             Message::RequestVote(request) => {
                 self.note_election_message(from, message);
-                if !self.may_elect(request.lineage) {
-                    self.answer_dismissed(from, incarnation, message, actions);
-                }
+                // Also one that this node ignores for its leader's sake: without Pre-Vote nothing
+                // else tells a removed node, and it would raise its term for ever.
+                self.answer_dismissed(from, incarnation, message, actions);
                 self.request_vote(from, request, actions);
                 Ok(())
             }
