@@ -96,7 +96,7 @@
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody, or, without CheckQuorum, one voter that makes no majority: claims 1 and 2, with Pre-Vote. Without CheckQuorum a voter that hears it notices after two T that nothing is committed, asks twice whether the leader hears it, and campaigns at most two T later |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound. There are later ones if the leader commits: a majority does not need the first |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
-//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |
+//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, since each voter that it asks tells it, and claims 1 to 3. Without Pre-Vote its first request is of a higher term: then claim 1, with CheckQuorum |
 //!
 //! # What is bounded, and what is only shown
 //!
