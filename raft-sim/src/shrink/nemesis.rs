@@ -77,6 +77,10 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
             places.remove(part);
         }
         NemesisOperation::DamageAll { lost, .. } => *lost /= 2,
+        NemesisOperation::Reconfigure { value, .. } => {
+            let digit = 10_u64.pow(value.checked_ilog10().unwrap_or(0));
+            *value = *value / digit * digit;
+        }
         NemesisOperation::Transfer { to } => *to = None,
         NemesisOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
         NemesisOperation::FlakyDisk { failed, gone, .. } => {
@@ -150,6 +154,7 @@ fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::Change { .. }
         | NemesisOperation::Campaign { .. }
         | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Reconfigure { .. }
         | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. } => None,
     }
@@ -186,6 +191,7 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::Change { .. }
         | NemesisOperation::Campaign { .. }
         | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Reconfigure { .. }
         | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. } => None,
     }
