@@ -352,3 +352,49 @@ fn what_a_disk_said_is_over_once_another_one_is_named_for_its_number() {
     // Unless it speaks again.
     assert_eq!(speaks(&mut cluster), [(NodeId(lost), anew(lost))]);
 }
+
+// The bug: a leader sends the entry that founds its cluster before any disk has it. Its write failed,
+// nobody else stored it, the founders elected another leader, and then a late copy was reported as
+// the message of another history.
+#[test]
+fn a_late_append_of_a_founder_whose_entry_nobody_stored_is_not_rejected() {
+    let mut cluster = founded();
+    let from = leader(&mut cluster, &[]);
+    let target = OTHERS.iter().find(|id| **id != from).copied().map(NodeId);
+    let id = RequestId(2);
+    cluster.input(from, Input::TransferLeadership { id, target });
+    run(&mut cluster, 2 * SECOND, &[]);
+    let (term, ours) = (cluster.raft(AWAY).term(), history(&cluster));
+    assert!(term > Term(1));
+    let mut receive = |term| {
+        let message = Message::AppendEntries(AppendEntries {
+            term,
+            prev_log: EntryId::ZERO,
+            leader_commit: Index::ZERO,
+            entries: Entries::default(),
+            round: 0,
+            revoked: 0,
+            promise_millis: 0,
+            lineage: Lineage::Of(HistoryId(ours.0 + 1)),
+        });
+        let (from, incarnation) = (NodeId(from), Some(first(from)));
+        let input = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        cluster.input(AWAY, input)
+    };
+    let says = |action: &Action| matches!(action, Action::Rejected { .. } | Action::Send { .. });
+    let late = receive(Term(term.0 - 1));
+    assert!(!late.iter().any(says), "{late:?}");
+    let now = receive(term);
+    let is_rejected = |action: &Action| {
+        let reason = match action {
+            Action::Rejected { reason, .. } => reason,
+            _ => return false,
+        };
+        matches!(reason, Rejection::OtherHistory { .. })
+    };
+    assert!(now.iter().any(is_rejected), "{now:?}");
+}
