@@ -84,9 +84,9 @@ pub struct Config {
     /// What a sync of a disk may take: with [`PreVoting::On`], a leader is elected however long
     /// syncs take, since nobody gives up an election whose votes are on their way to a disk; but
     /// see `election_timeout_max`. With [`PreVoting::Off`], other nodes learn of an election only
-    /// when the candidate's own vote is on its disk: choose this timeout, and its distance to
-    /// `election_timeout_max`, at least three times as long as a sync (section 5.6: broadcastTime
-    /// includes the syncs).
+    /// when the candidate's own vote is on its disk: choose this timeout at least three times as
+    /// long as a sync, and its distance to `election_timeout_max` at least eight times as long
+    /// (section 5.6: broadcastTime includes the syncs), or most rounds are split.
     pub election_timeout_min: Duration,
     /// Election timeouts are drawn uniformly from `election_timeout_min` to just below this
     /// (section 9.3: a wide range avoids split votes). Choose more than the longest sync that is

@@ -131,7 +131,9 @@ impl Raft {
         config.incarnation = initial.incarnation;
         let last = initial.log.last().index;
         let mut timeouts = Timeouts::new();
-        let read_number = timeouts.draw_number(&config);
+        // Another disk of this node may have asked in the same term, with the same seed.
+        let disk = config.incarnation.map_or(0, |incarnation| incarnation.0);
+        let read_number = timeouts.draw_number(&config) ^ disk;
         let mut raft = Raft {
             config,
             now: Time::ZERO,

@@ -27,10 +27,10 @@ fn anew(id: u64) -> Incarnation {
     Incarnation(0x20 + id)
 }
 
-fn cluster(count: u64) -> Cluster {
+fn cluster(count: u64, pre_vote: PreVoting) -> Cluster {
     Cluster::with(count, |config| {
         config.incarnation = Some(first(config.node_id.0));
-        config.pre_vote = PreVoting::On;
+        config.pre_vote = pre_vote;
         config.check_quorum = CheckQuorum::On;
         config.leader_noop = LeaderNoop::On;
     })
@@ -98,7 +98,11 @@ fn replace(cluster: &mut Cluster, id: u64) {
 
 /// The cluster, in which all knows each other, and the node goes away.
 fn founded() -> Cluster {
-    let mut cluster = cluster(4);
+    founded_with(PreVoting::On)
+}
+
+fn founded_with(pre_vote: PreVoting) -> Cluster {
+    let mut cluster = cluster(4, pre_vote);
     run(&mut cluster, 5 * SECOND, &[]);
     let leader = leader(&mut cluster, &[]);
     if leader == AWAY {
@@ -145,23 +149,26 @@ fn asks(cluster: &mut Cluster) -> bool {
     asks
 }
 
+/// By the answer to its pre-vote; without pre-votes, by the answer to its request for votes.
 #[test]
 fn a_removed_node_that_hears_only_replaced_voters_learns_of_its_removal() {
-    let mut cluster = after(founded(), |cluster| {
-        change(cluster, NodeChange::Remove(NodeId(AWAY)));
-        OTHERS.iter().for_each(|id| replace(cluster, *id));
-    });
-    let known = cluster.raft(AWAY).membership().clone();
-    for id in OTHERS {
-        let named = known.get(NodeId(id)).unwrap().incarnation;
-        assert_eq!(
-            named,
-            Some(first(id)),
-            "it knows none of the members' disks"
-        );
+    for pre_vote in [PreVoting::On, PreVoting::Off] {
+        let mut cluster = after(founded_with(pre_vote), |cluster| {
+            change(cluster, NodeChange::Remove(NodeId(AWAY)));
+            OTHERS.iter().for_each(|id| replace(cluster, *id));
+        });
+        let known = cluster.raft(AWAY).membership().clone();
+        for id in OTHERS {
+            let named = known.get(NodeId(id)).unwrap().incarnation;
+            assert_eq!(
+                named,
+                Some(first(id)),
+                "it knows none of the members' disks"
+            );
+        }
+        assert!(has_said(&cluster, AWAY, is_removed), "{pre_vote:?}");
+        assert!(!asks(&mut cluster), "{pre_vote:?}");
     }
-    assert!(has_said(&cluster, AWAY, is_removed));
-    assert!(!asks(&mut cluster));
 }
 
 #[test]
@@ -250,7 +257,7 @@ fn a_disk_that_knows_an_older_configuration_silences_nobody() {
 
 /// The cluster of the node alone: it hears nobody.
 fn cluster_without_leader(cluster: &mut Cluster) -> Cluster {
-    let mut alone = std::mem::replace(cluster, self::cluster(1));
+    let mut alone = std::mem::replace(cluster, self::cluster(1, PreVoting::On));
     OTHERS
         .iter()
         .for_each(|id| alone.node(*id).wake_at = Time::NEVER);
@@ -344,4 +351,50 @@ fn what_a_disk_said_is_over_once_another_one_is_named_for_its_number() {
     assert_eq!(cluster.raft(by).foreign_incarnations(), []);
     // Unless it speaks again.
     assert_eq!(speaks(&mut cluster), [(NodeId(lost), anew(lost))]);
+}
+
+// The bug: a leader sends the entry that founds its cluster before any disk has it. Its write failed,
+// nobody else stored it, the founders elected another leader, and then a late copy was reported as
+// the message of another history.
+#[test]
+fn a_late_append_of_a_founder_whose_entry_nobody_stored_is_not_rejected() {
+    let mut cluster = founded();
+    let from = leader(&mut cluster, &[]);
+    let target = OTHERS.iter().find(|id| **id != from).copied().map(NodeId);
+    let id = RequestId(2);
+    cluster.input(from, Input::TransferLeadership { id, target });
+    run(&mut cluster, 2 * SECOND, &[]);
+    let (term, ours) = (cluster.raft(AWAY).term(), history(&cluster));
+    assert!(term > Term(1));
+    let mut receive = |term| {
+        let message = Message::AppendEntries(AppendEntries {
+            term,
+            prev_log: EntryId::ZERO,
+            leader_commit: Index::ZERO,
+            entries: Entries::default(),
+            round: 0,
+            revoked: 0,
+            promise_millis: 0,
+            lineage: Lineage::Of(HistoryId(ours.0 + 1)),
+        });
+        let (from, incarnation) = (NodeId(from), Some(first(from)));
+        let input = Input::Receive {
+            from,
+            incarnation,
+            message,
+        };
+        cluster.input(AWAY, input)
+    };
+    let says = |action: &Action| matches!(action, Action::Rejected { .. } | Action::Send { .. });
+    let late = receive(Term(term.0 - 1));
+    assert!(!late.iter().any(says), "{late:?}");
+    let now = receive(term);
+    let is_rejected = |action: &Action| {
+        let reason = match action {
+            Action::Rejected { reason, .. } => reason,
+            _ => return false,
+        };
+        matches!(reason, Rejection::OtherHistory { .. })
+    };
+    assert!(now.iter().any(is_rejected), "{now:?}");
 }

@@ -76,6 +76,11 @@ impl DurationRange {
         DurationRange::micros(0, 0)
     }
 
+    /// The mean of what is drawn.
+    pub fn mean(&self) -> Duration {
+        (self.min + self.max) / 2
+    }
+
     /// A duration from this range.
     pub fn draw(&self, random: &mut Random) -> Duration {
         random.duration(self.min, self.max)

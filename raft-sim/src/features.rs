@@ -132,11 +132,15 @@ pub struct FeatureCounts {
     pub campaigns: u64,
     /// Leaders that stepped down because the operator asked for it.
     pub step_downs: u64,
+    /// Settings that were changed while a node ran.
+    pub reconfigurations: u64,
+    /// Changes of settings that were refused.
+    pub reconfigurations_refused: u64,
 }
 
 impl FeatureCounts {
     /// A name and a value for each.
-    pub fn rows(&self) -> [(&'static str, u64); 17] {
+    pub fn rows(&self) -> [(&'static str, u64); 19] {
         [
             ("pre-votes started", self.pre_votes),
             ("leaders stepped down", self.stepped_down),
@@ -155,6 +159,8 @@ impl FeatureCounts {
             ("reads of old entries", self.entries_read),
             ("elections by hand", self.campaigns),
             ("step-downs by hand", self.step_downs),
+            ("settings changed", self.reconfigurations),
+            ("settings refused", self.reconfigurations_refused),
         ]
     }
 }

@@ -106,6 +106,8 @@ kinds! {
     Upgrade "upgrade",
     /// Records of the log decay, and the storage starts without what follows, and says so.
     Damage "damage",
+    /// The operator changes settings of nodes that run.
+    Reconfigure "reconfigure",
 }
 
 impl fmt::Display for FaultKind {

@@ -2,7 +2,7 @@
 
 use crate::features::FeatureCounts;
 use crate::schedule::Place;
-use crate::schedule::nemesis::TargetRole;
+use crate::schedule::nemesis::{NodeSetting, TargetRole};
 use raft_proto::{
     Action, ChangeError, EntryId, Incarnation, Member, MemberRole, Membership, MembershipChange,
     MessageKind, NodeChange, NodeId, Raft, Readiness, RequestId, RoleKind, Term,
@@ -27,6 +27,13 @@ pub enum OperatorRequest {
     Campaign,
     /// To step down, asked of any node.
     StepDown,
+    /// To change a setting, asked of any node.
+    Reconfigure {
+        /// Which.
+        setting: NodeSetting,
+        /// Its new value.
+        value: u64,
+    },
 }
 
 /// The roles that nodes are to have.
@@ -269,6 +276,13 @@ impl Operator {
                 counts.step_downs += u64::from(outcome.is_ok());
                 return self.pending.remove(id).is_some();
             }
+            Action::Reconfigured { id, outcome } => {
+                match outcome {
+                    Ok(()) => counts.reconfigurations += 1,
+                    Err(_) => counts.reconfigurations_refused += 1,
+                }
+                return self.pending.remove(id).is_some();
+            }
             Action::Send { message, .. } if message.kind() == MessageKind::TimeoutNow => {
                 counts.timeouts_now += 1;
             }
@@ -301,7 +315,6 @@ impl Operator {
             | Action::Removed { .. }
             | Action::ForeignIncarnation(_)
             | Action::Replaced { .. }
-            | Action::Reconfigured { .. }
             | Action::Overdue(_)
             | Action::Faulted { .. } => {}
         }

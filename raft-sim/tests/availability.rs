@@ -12,6 +12,7 @@ use raft_sim::availability::{
     Unavailable, View, Watch, draw,
 };
 use raft_sim::draw::Draft;
+use raft_sim::duration::HumanDuration;
 use raft_sim::failure::Failure;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
@@ -77,6 +78,56 @@ fn a_cluster_that_commits_nothing_is_not_available() {
     let within = BOUNDS.timeouts(COMMIT_BOUND);
     let leader = Some(NodeId(1));
     assert_eq!(found, Unavailable::NoCommit { within, leader });
+}
+
+/// Section 7: what the log does not hold any more comes in a snapshot, and a commit may wait for it.
+#[test]
+fn a_commit_may_wait_for_a_snapshot_as_long_as_its_transfer_takes() {
+    let mut watch = watch(ALL);
+    let idle = |at| View {
+        commit_index: Index(1),
+        ..led(at, 1, 3)
+    };
+    watch.look(&idle(1), none).unwrap();
+    watch.needs_snapshots(Duration::from_secs(7));
+    let last = 1 + u64::from(COMMIT_BOUND) + 7;
+    for at in 2..=last {
+        watch.look(&idle(at), none).unwrap();
+    }
+    let mut committed = watch.clone();
+    let found = watch.look(&idle(last + 1), none).unwrap_err();
+    assert!(matches!(found, Unavailable::NoCommit { .. }), "{found}");
+    // The next commit ends the wait.
+    let next = |at| View {
+        commit_index: Index(2),
+        ..led(at, 1, 3)
+    };
+    committed.look(&next(last + 1), none).unwrap();
+    let end = last + 1 + u64::from(COMMIT_BOUND);
+    committed.look(&next(end), none).unwrap();
+    committed.look(&next(end + 1), none).unwrap_err();
+}
+
+/// Section 9.3: without Pre-Vote, the others learn of a candidate when its vote is on its disk. If
+/// that takes as long as the range of election timeouts, each round is split.
+#[test]
+fn without_pre_votes_elections_are_owed_where_timeouts_have_room_for_a_sync() {
+    let mut settings = Draft::new(request(1, Some(Condition::None))).settings;
+    let millis = |millis| HumanDuration(Duration::from_millis(millis));
+    settings.core.election_timeout_min = millis(1_000);
+    settings.network.delay = "2ms..6ms".parse().unwrap();
+    settings.disk.sync = "1ms..11ms".parse().unwrap();
+    settings.core.pre_vote = false;
+    for (range, fits) in [(79, false), (80, true), (200, true)] {
+        settings.core.election_timeout_max = millis(1_000 + range);
+        for condition in [Condition::SlowSyncs, Condition::Failover, Condition::Load] {
+            assert_eq!(condition.fits(&settings), fits, "{condition}, {range} ms");
+        }
+        assert!(Condition::None.fits(&settings));
+    }
+    settings.core.pre_vote = true;
+    settings.core.election_timeout_max = millis(1_001);
+    assert!(Condition::SlowSyncs.fits(&settings));
 }
 
 #[test]

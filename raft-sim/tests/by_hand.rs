@@ -11,6 +11,7 @@ use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::schedule::Schedule;
+use raft_sim::schedule::nemesis::NodeSetting;
 use raft_sim::settings::Heal;
 
 /// What a seed draws with this kind of faults alone, at its worst; in the end all machines heal.
@@ -114,8 +115,35 @@ fn each_operation_is_drawn_where_its_kind_is_on() {
 }
 
 #[test]
+fn settings_change_while_a_node_runs_unless_others_rely_on_them() {
+    let report = passes(&with_operations(&[
+        (2_000, "reconfigure leader max-inflight-appends=1"),
+        (2_000, "reconfigure n1 heartbeat-interval=40"),
+        (2_100, "reconfigure n2 election-timeout-max=1700"),
+        (2_200, "reconfigure n3 election-timeout-min=300"),
+        (2_300, "reconfigure n3 pre-vote=0"),
+        // More than a third of the least election timeout: the settings contradict each other.
+        (2_400, "reconfigure n3 heartbeat-interval=400"),
+    ]));
+    // Those three, and the way back.
+    assert_eq!(report.features.reconfigurations, 6, "{report}");
+    assert_eq!(report.features.reconfigurations_refused, 3, "{report}");
+}
+
+#[test]
+fn changes_of_settings_are_drawn_where_their_kind_is_on() {
+    let has = |kind, what: &str| (0..40).any(|seed| drawn(kind, seed).to_text().contains(what));
+    for setting in NodeSetting::ALL {
+        let what = format!("{setting}=");
+        assert!(has(FaultKind::Reconfigure, &what), "{what}");
+        assert!(!has(FaultKind::ByHand, &what), "{what}");
+    }
+}
+
+#[test]
 fn drawn_operations_break_nothing() {
     for seed in 0..12 {
         passes(&drawn(FaultKind::ByHand, seed));
+        passes(&drawn(FaultKind::Reconfigure, seed));
     }
 }

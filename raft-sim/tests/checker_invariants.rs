@@ -418,7 +418,7 @@ fn a_lease_read_of_a_leader_that_has_asked_nobody_is_right() {
     assert_eq!(checker.actions(&raft, &actions), Ok(()));
 }
 
-fn status() -> (Status, Config) {
+fn status() -> (Status, u32) {
     let members = vec![Member::voter(N1), Member::learner(N2)];
     let mut config = config(&[N1]);
     config.start = Start::Bootstrap { members };
@@ -427,15 +427,15 @@ fn status() -> (Status, Config) {
     let peer = &mut status.peers[0];
     (peer.match_index, peer.next_index) = (Index(3), Index(4));
     peer.state = PeerState::Probe;
-    (status, raft.config().clone())
+    (status, raft.config().max_inflight_appends)
 }
 
 #[test]
 fn fires_on_a_next_index_that_is_not_above_the_match_index() {
-    let (mut status, config) = status();
-    assert_eq!(look(&status, &config), Ok(()));
+    let (mut status, window) = status();
+    assert_eq!(look(&status, window), Ok(()));
     status.peers[0].next_index = Index(3);
-    let broken = look(&status, &config).expect_err("entry 3 would be sent again");
+    let broken = look(&status, window).expect_err("entry 3 would be sent again");
     assert_eq!(
         broken,
         OutOfBounds::NextNotAboveMatch {
@@ -450,15 +450,15 @@ fn fires_on_a_next_index_that_is_not_above_the_match_index() {
 
 #[test]
 fn fires_on_a_window_that_is_too_wide() {
-    let (mut status, config) = status();
-    let most = config.max_inflight_appends as usize;
+    let (mut status, window) = status();
+    let most = window as usize;
     status.peers[0].state = PeerState::Replicate { inflight: most };
-    assert_eq!(look(&status, &config), Ok(()));
+    assert_eq!(look(&status, window), Ok(()));
     let inflight = most + 1;
     status.peers[0].state = PeerState::Replicate { inflight };
     let (leader, peer) = (N1, N2);
     assert_eq!(
-        look(&status, &config),
+        look(&status, window),
         Err(OutOfBounds::TooManyAppends {
             leader,
             peer,
@@ -470,11 +470,11 @@ fn fires_on_a_window_that_is_too_wide() {
 
 #[test]
 fn fires_on_answers_that_pile_up_before_a_disk_that_stalls() {
-    let (mut status, config) = status();
+    let (mut status, window) = status();
     (status.writes_under_way, status.withheld) = (100, 500);
-    assert_eq!(look(&status, &config), Ok(()));
+    assert_eq!(look(&status, window), Ok(()));
     (status.writes_under_way, status.withheld) = (1, 500);
-    let broken = look(&status, &config);
+    let broken = look(&status, window);
     assert!(matches!(
         broken,
         Err(OutOfBounds::TooMuchWithheld {
@@ -495,7 +495,7 @@ fn fires_on_more_reads_than_may_wait() {
     let mut read = |answers: &[Action]| {
         let mode = ReadMode::Quorum;
         let id = RequestId(1);
-        checker.event(&event(0, Input::Read { id, mode }));
+        checker.event(&raft, &event(0, Input::Read { id, mode }));
         checker.actions(&raft, answers)
     };
     let answer = || Action::Read {
@@ -523,7 +523,7 @@ fn fires_on_an_append_that_is_too_large_and_on_too_many_messages() {
     let most = config.max_append_bytes;
     let raft = Raft::new(config, Recovered::default()).expect("a new node");
     let mut checker = Bounds::default();
-    checker.event(&event(0, Input::Tick));
+    checker.event(&raft, &event(0, Input::Tick));
     let half = Bytes::from(vec![0; most as usize / 2]);
     let one = entries(
         EntryKind::Command,
@@ -638,7 +638,7 @@ fn copies_of_one_append_do_not_pile_up_before_a_disk_that_stalls() {
                 incarnation: None,
             },
         );
-        checker.event(&event);
+        checker.event(&raft, &event);
         let actions = raft.step(event);
         assert_eq!(checker.actions(&raft, &actions), Ok(()), "copy {round}");
     }

@@ -36,7 +36,7 @@ fn verdicts(steps: &[(u64, &[Action])]) -> Vec<Result<(), OutOfBounds>> {
     let verdict = |(seq, actions): &(u64, &[Action])| {
         let (at, seq) = (Time::from_epoch(Duration::ZERO), Seq(*seq));
         let input = Input::Persisted { seq };
-        checker.event(&Event { at, input });
+        checker.event(&raft, &Event { at, input });
         checker.actions(&raft, actions)
     };
     steps.iter().map(verdict).collect()

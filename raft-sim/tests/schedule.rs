@@ -9,7 +9,7 @@ use raft_proto::Time;
 use raft_sim::draw::Draft;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
-use raft_sim::schedule::nemesis::TargetRole;
+use raft_sim::schedule::nemesis::{NodeSetting, TargetRole};
 use raft_sim::schedule::{
     ClientOperation, FileError, Links, NemesisOperation, OperationKind, Place, ReadKind,
     ReplacementDisk, Schedule, Target, Unreadable,
@@ -83,6 +83,10 @@ fn disk() -> impl Strategy<Value = ReplacementDisk> {
         Just(ReplacementDisk::Empty),
         Just(ReplacementDisk::OldCopy)
     ]
+}
+
+fn setting() -> impl Strategy<Value = NodeSetting> {
+    proptest::sample::select(NodeSetting::ALL.to_vec())
 }
 
 fn about_inputs() -> impl Strategy<Value = NemesisOperation> {
@@ -167,6 +171,9 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
         target().prop_map(|of| NemesisOperation::Snapshot { of }),
         target().prop_map(|of| NemesisOperation::Campaign { of }),
         target().prop_map(|of| NemesisOperation::StepDown { of }),
+        (target(), setting(), any::<u64>()).prop_map(|(of, setting, value)| {
+            NemesisOperation::Reconfigure { of, setting, value }
+        }),
         (place(), any::<u8>()).prop_map(|(of, priority)| NemesisOperation::Update { of, priority }),
     ]
 }

@@ -28,6 +28,7 @@ impl Raft {
                 Audience::Granted => self.dispatch(from, incarnation, message, actions),
                 Audience::Denied => self.learn_from_another_disk(from, message, actions),
             },
+            Err(Rejection::OtherHistory { .. }) if self.founded_in_vain(message) => Ok(()),
             Err(reason) => {
                 if reason == Rejection::OtherFounders {
                     self.answer_dismissed(from, incarnation, message, actions);
@@ -53,9 +54,9 @@ impl Raft {
         match *message {
             Message::RequestVote(request) => {
                 self.note_election_message(from, message);
-                if !self.may_elect(request.lineage) {
-                    self.answer_dismissed(from, incarnation, message, actions);
-                }
+                // Also one that this node ignores for its leader's sake: without Pre-Vote nothing
+                // else tells a removed node, and it would raise its term for ever.
+                self.answer_dismissed(from, incarnation, message, actions);
                 self.request_vote(from, request, actions);
                 Ok(())
             }
@@ -87,6 +88,14 @@ impl Raft {
             Message::ReadIndex(request) => self.read_index(from, request, actions),
             Message::ReadIndexReply(reply) => self.read_index_reply(from, reply, actions),
         }
+    }
+
+    /// Whether a leader of a term that is past may have sent this as the founder of a history of its
+    /// own. It sends its founding entry before any disk has it. If none ever has, the founders elect
+    /// another one, with another history. So the message is late, and not wrong. It is not answered:
+    /// a leader of a cluster of another history would take the term from the answer.
+    fn founded_in_vain(&self, message: &Message) -> bool {
+        matches!(message, Message::AppendEntries(_)) && message.term() < self.hard_state.term()
     }
 
     #[cold]

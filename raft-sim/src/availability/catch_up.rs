@@ -113,25 +113,49 @@ impl Phase<'_> {
         let Some((place, raft)) = self.leader() else {
             return false;
         };
+        let base = raft.log_base().index;
+        place == leader && self.has_majority_but_for(raft, |peer| peer.match_index < base)
+    }
+
+    /// Whether the voters without the peers for which `lacks` holds have a majority.
+    fn has_majority_but_for(&self, leader: &Raft, lacks: impl Fn(&PeerStatus) -> bool) -> bool {
         let mut without = vec![true; self.world.machines().len()];
-        without[place] = false;
-        for peer in raft.status().peers {
+        without[self.place(leader.id())] = false;
+        for peer in leader.status().peers {
             let place = self.place(peer.id);
             let runs = self.world.machines()[place].raft().is_some();
-            without[place] = !runs || peer.match_index < raft.log_base().index;
+            without[place] = !runs || lacks(&peer);
         }
-        place == leader && self.world.has_majority_without(&without)
+        self.world.has_majority_without(&without)
+    }
+
+    /// The watch learns how long the leader's majority may wait for snapshots, if none can do
+    /// without them.
+    pub(super) fn note_transfers(&mut self) {
+        let Some((_, leader)) = self.leader() else {
+            return;
+        };
+        let lacks = |peer: &PeerStatus| matches!(peer.state, PeerState::Snapshot { .. });
+        if leader.status().peers.iter().any(lacks) && !self.has_majority_but_for(leader, lacks) {
+            let transfers = 2 * self.transfer_time(leader);
+            self.watch.needs_snapshots(transfers);
+        }
     }
 
     /// Four times what it takes to send a snapshot of the leader, and four election timeouts. The
     /// leader's next one may be longer than the one that it has now.
     fn transfer_bound(&self, leader: &Raft) -> Duration {
+        self.timeouts(4) + 4 * self.transfer_time(leader)
+    }
+
+    /// What it takes to send a snapshot of the leader: one chunk after the other.
+    fn transfer_time(&self, leader: &Raft) -> Duration {
         let settings = self.world.settings();
         let size = leader.snapshot().map_or(0, |snapshot| snapshot.id.size);
         let size = size.max(settings.service.snapshot_bytes);
         let chunks = size.div_ceil(settings.core.snapshot_chunk_bytes) + 2;
         let chunk = 2 * settings.network.delay.max + 2 * settings.disk.read.max + millis(1);
         let chunks = u32::try_from(chunks).unwrap_or(u32::MAX);
-        self.timeouts(4) + 4 * (chunk * chunks)
+        chunk * chunks
     }
 }

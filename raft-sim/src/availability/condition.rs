@@ -1,7 +1,9 @@
 //! The conditions that stay.
 
+use super::ROUND_PART;
 use crate::settings::Settings;
 use core::fmt;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// What stays as it is after the faults, while the cluster has to serve.
@@ -100,6 +102,11 @@ impl Condition {
         let least = settings.priorities.iter().min();
         let has_priorities = settings.priorities.iter().max() != least;
         let is_replicated = settings.nodes >= 3;
+        if self != Condition::None
+            && longest_notice(settings).is_some_and(|it| it < usual_notice(settings))
+        {
+            return false;
+        }
         match self {
             Condition::None => true,
             Condition::Failover | Condition::Load | Condition::SlowSyncs => is_replicated,
@@ -123,6 +130,21 @@ impl Condition {
             Condition::Transfers | Condition::Limits => is_replicated,
         }
     }
+}
+
+/// How long the other voters may take to learn of a candidate, so that one of them seldom begins a
+/// term of its own meanwhile ([`ROUND_PART`]). `None` with Pre-Vote: there a node that asks for
+/// votes has been heard before it writes anything.
+pub(super) fn longest_notice(settings: &Settings) -> Option<Duration> {
+    let core = &settings.core;
+    let (least, most) = (core.election_timeout_min.0, core.election_timeout_max.0);
+    (!core.pre_vote).then(|| most.saturating_sub(least) / ROUND_PART)
+}
+
+/// How long they take in the mean, on disks and links that no fault slows down: a sync of the
+/// candidate and a message.
+pub(super) fn usual_notice(settings: &Settings) -> Duration {
+    settings.disk.sync.mean() + settings.network.delay.mean()
 }
 
 impl fmt::Display for Condition {

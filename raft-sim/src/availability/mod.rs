@@ -13,12 +13,15 @@
 //! * it has a majority of the voters of each configuration that may be in force (section 6), and
 //!   all pairs in it reach each other in both directions;
 //! * each of its syncs takes at most a fifth of t ([`SYNC_PART`]);
-//! * messages in it take at most a tenth of t, and none is lost.
+//! * messages in it take at most a tenth of t, and none is lost;
+//! * without Pre-Vote: a sync and a message take at most an eighth of T - t together, in the mean
+//!   ([`ROUND_PART`]).
 //!
 //! Whatever the other machines and links do, as long as it does not change, then:
 //!
 //! 1. **Commits.** At no time did the last commit happen more than [`COMMIT_BOUND`] T ago, if
-//!    commands are proposed.
+//!    commands are proposed. If every majority of running machines has a member that needs a
+//!    snapshot, then two transfers of one are added to that.
 //! 2. **Quiet terms.** Once a leader has committed, and what faults had delayed has arrived
 //!    ([`SETTLING`] T), at most [`SPARE_TERMS`] terms begin, and one more for each ten T.
 //! 3. **A leader that is well stays.** A leader that has committed in its term, and that has been
@@ -35,9 +38,23 @@
 //! Whether one asks alone is chance (section 9.3): the range of election timeouts, T - t, has room
 //! for it. With five voters fewer than half of the rounds are split, and each takes at most T and
 //! the wait of lower priorities: [`COMMIT_BOUND`] T leave one run in many thousands of millions
-//! without a leader where disks are fast, and are a wide margin where they are not. Without
-//! pre-votes, one of two candidates may be the only one that can win, and both may ask at about the
-//! same time, again and again where syncs are long: such a run may be later than the bound.
+//! without a leader where disks are fast, and are a wide margin where they are not.
+//!
+//! With Pre-Vote, a node that asks for votes was heard before it writes anything, and pre-votes of
+//! others are refused while a vote is on its way to a disk. Without, the others learn of a candidate
+//! when its own vote is on its disk. If it is the only one that can win, and needs all others of the
+//! set, then the round is lost when the timer of one of them elapses up to that time later, or
+//! earlier by what that one's own sync and message take. With a sync and a message of w (T - t) in
+//! the mean, each other timer is so unlucky with a probability of at most 2 w. At an eighth, two
+//! others leave a candidate more than half of the rounds: (1 - 2/8)^2. [`COMMIT_BOUND`] T hold at
+//! least 12 rounds: one such run in fifty thousand is late, and few runs are such. At a half or
+//! more, hardly a round elects anybody, whatever the bound.
+//!
+//! The commit needs the entries before it on a majority. A member that lacks entries which the
+//! leader's log does not hold any more gets a snapshot first (section 7), chunk after chunk, however
+//! many T that takes. While nothing is committed, nothing is applied, and no service makes another
+//! snapshot. So there are at most two transfers: of the snapshot that the leader was sending when the
+//! last entry was committed, and of its latest one.
 //!
 //! The machines outside the set cannot prevent it, if nodes hold pre-votes and leaders check their
 //! quorum:
@@ -70,7 +87,7 @@
 //!
 //! | condition | claim |
 //! |---|---|
-//! | [`Failover`](Condition::Failover) | the leader crashes: another one commits within [`DOWNTIME_BOUND`] T |
+//! | [`Failover`](Condition::Failover) | the leader crashes: another one commits within [`DOWNTIME_BOUND`] T, and two transfers if a majority needs a snapshot |
 //! | [`SlowCandidate`](Condition::SlowCandidate) | the only log that can win is on a disk with syncs of 1.5 T to 2 T: there is a leader within [`FIRST_LEADER_BOUND`] T. No Raft promises more than section 5.6; this core does, with Pre-Vote, since a candidate whose own vote is not written asks for no further term, and the others' pre-votes are refused |
 //! | [`Priorities`](Condition::Priorities) | the voter of the greatest priority reaches one other voter only: claims 1 and 2 |
 //! | [`BusyLeader`](Condition::BusyLeader) | a command every 20 to 90 ms: a voter of greater priority that has caught up leads within [`PRIORITY_BOUND`] T, ten T of which are the back-off after a handover. Each further handover to the same voter doubles it, so all servers forget theirs first: they are started anew. Not if it needs a snapshot and the leader keeps no log for the transfer: it may never catch up |
@@ -79,7 +96,7 @@
 //! | [`DeafLeader`](Condition::DeafLeader) | the leader is heard and hears nobody, or, without CheckQuorum, one voter that makes no majority: claims 1 and 2, with Pre-Vote. Without CheckQuorum a voter that hears it notices after two T that nothing is committed, asks twice whether the leader hears it, and campaigns at most two T later |
 //! | [`DecayedSnapshot`](Condition::DecayedSnapshot) | as `CatchUp`; the leader's first snapshot has decayed, later ones are sound. There are later ones if the leader commits: a majority does not need the first |
 //! | [`Limits`](Condition::Limits) | one node takes longer entries than the others: claims 1 and 2 |
-//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, and claims 1 to 3. Without Pre-Vote nothing tells it but the leader, for a while: then claim 1, with CheckQuorum |
+//! | [`Removed`](Condition::Removed) | a voter is removed while it is cut off or down; it asks nobody for votes from [`REMOVAL_BOUND`] T after its return on, since each voter that it asks tells it, and claims 1 to 3. Without Pre-Vote its first request is of a higher term: then claim 1, with CheckQuorum |
 //!
 //! # What is bounded, and what is only shown
 //!
@@ -109,6 +126,10 @@ pub use watch::{Bounds, Claims, LeaderView, View, Watch};
 
 /// Each sync of the majority takes at most one part in so many of `election_timeout_min`.
 pub const SYNC_PART: u32 = 5;
+
+/// Without Pre-Vote, a sync and a message take at most one part in so many of the range from which
+/// election timeouts are drawn.
+pub const ROUND_PART: u32 = 8;
 
 /// How many times `election_timeout_max` may pass without a commit.
 pub const COMMIT_BOUND: u32 = 15;

@@ -176,6 +176,7 @@ impl<'a> Phase<'a> {
     /// Lets the world go on for a moment, and looks at it.
     pub(super) fn step(&mut self) -> Result<(), Failure> {
         self.world.run_until(self.world.now().after(LOOK_EVERY))?;
+        self.note_transfers();
         let view = self.view();
         let availability = &self.world.recorder().availability;
         let has_handed_over = |leader, term| availability.has_handed_over(leader, term);
@@ -265,7 +266,10 @@ impl<'a> Phase<'a> {
         self.world.crash_for(place, outage);
         let within = self.timeouts(DOWNTIME_BOUND);
         let commits = |phase: &Phase<'_>| phase.world.judge().commit_index() > commit_index;
-        if !self.wait(within, commits)? {
+        let commits_in_time = self.wait(within, commits)?;
+        let transfers = self.watch.transfers();
+        if !commits_in_time && !self.wait(transfers, commits)? {
+            let within = within + transfers;
             return Err(self.failure(Unavailable::Downtime { crashed, within }));
         }
         let downtime = self.world.now().since(at);

@@ -8,8 +8,8 @@ use raft_proto::{NodeId, Raft, RoleKind};
 
 impl Phase<'_> {
     /// A voter is cut off or crashes, and is removed meanwhile. It comes back while the leader still
-    /// tries to tell it, or when the leader has given that up: the voters that it asks tell it then.
-    /// Without Pre-Vote it is cut off, so that its term rises, and answers the leader that tells it.
+    /// tries to tell it, or when the leader has given that up: the voters that it asks, for
+    /// pre-votes or for votes, tell it then. Without Pre-Vote it is cut off, so that its term rises.
     pub(super) fn removed(&mut self) -> Result<(), Failure> {
         let Some(leader) = self.well_leader()? else {
             return Ok(());
@@ -44,9 +44,6 @@ impl Phase<'_> {
         }
         let within = self.timeouts(REMOVAL_BOUND);
         self.run_for(within)?;
-        if !has_pre_vote {
-            return Ok(()); // Only the reply to a pre-vote tells it.
-        }
         let campaigns = move |phase: &Phase<'_>| {
             let raft = phase.world.machines()[place].raft();
             let role = raft.filter(|raft| raft.id() == node).map(Raft::role);

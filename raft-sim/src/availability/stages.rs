@@ -1,5 +1,6 @@
 //! What happens under each condition.
 
+use super::condition::{longest_notice, usual_notice};
 use super::phase::Phase;
 use super::verdict::{self, Verdict};
 use super::{Condition, FIRST_LEADER_BOUND, PRIORITY_BOUND, SYNC_PART, Unavailable};
@@ -47,9 +48,13 @@ impl Phase<'_> {
 
     /// Each disk as slow as the claim allows, or faster. The leader crashes once.
     pub(super) fn slow_syncs(&mut self) -> Result<(), Failure> {
+        let settings = self.world.settings();
+        let (usual, notice) = (usual_notice(settings), longest_notice(settings));
+        let notice = notice.map(|longest| longest.saturating_sub(usual));
         for place in 0..self.world.machines().len() {
             let timeout = self.world.machines()[place].config().election_timeout_min;
             let most = (timeout / SYNC_PART).saturating_sub(self.world.settings().disk.sync.max);
+            let most = notice.map_or(most, |longest| longest.min(most));
             let least = self.random.duration(Duration::ZERO, most);
             let by = DurationRange {
                 min: least,

@@ -61,6 +61,8 @@ pub struct Watch {
     begun: Time,
     /// The last commit, and when it was first seen.
     commit: (Index, Time),
+    /// How long the transfers of snapshots take without which nothing was committed since.
+    transfers: Duration,
     /// Since when terms have to be quiet, and the greatest term then.
     settled: Option<(Time, Term)>,
     /// Terms that may begin beyond the usual: somebody asked for elections.
@@ -79,6 +81,7 @@ impl Watch {
             claims,
             begun: now,
             commit: (commit_index, now),
+            transfers: Duration::ZERO,
             settled: None,
             excused: 0,
             well: None,
@@ -98,6 +101,17 @@ impl Watch {
     /// Somebody asks for elections: so many more terms may begin.
     pub fn excuse(&mut self, terms: u64) {
         self.excused += terms;
+    }
+
+    /// No majority has what it needs to commit before a snapshot is sent. That takes so long.
+    pub fn needs_snapshots(&mut self, transfers: Duration) {
+        self.transfers = self.transfers.max(transfers);
+    }
+
+    /// How long the transfers of snapshots take without which nothing was committed since the last
+    /// commit.
+    pub fn transfers(&self) -> Duration {
+        self.transfers
     }
 
     /// Whether a leader has committed, and all that was delayed has arrived.
@@ -142,9 +156,10 @@ impl Watch {
         self.longest = self.longest.max(without);
         if view.commit_index > self.commit.0 {
             self.commit = (view.commit_index, view.at);
+            self.transfers = Duration::ZERO;
             return Ok(());
         }
-        let within = self.bounds.timeouts(COMMIT_BOUND);
+        let within = self.bounds.timeouts(COMMIT_BOUND) + self.transfers;
         if self.claims.commits && without > within {
             let leader = view.leader.map(|leader| leader.id);
             return Err(Unavailable::NoCommit { within, leader });

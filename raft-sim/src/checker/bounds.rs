@@ -15,7 +15,7 @@
 //!
 //! What only walks, and neither holds nor sends, cannot be seen in a run that is the same on every
 //! machine: there, time is virtual and counts nothing. The bounds on what there is to walk stand
-//! here; `tests/work_per_step.rs` shows that a step does not walk it.
+//! here; `benches/work_per_step.rs` shows that a step does not walk it.
 //!
 //! Sound: a write has at most one answer of each kind that waits for it, and a candidate's requests
 //! wait for one write.
@@ -102,6 +102,16 @@ pub enum OutOfBounds {
         /// How many it may send.
         most: usize,
     },
+    /// A command that the leader has accepted.
+    #[error("{node} accepts a command of {bytes} bytes: at most {most}")]
+    CommandTooLong {
+        /// The leader.
+        node: NodeId,
+        /// Its length.
+        bytes: u64,
+        /// The greatest length that the leader's settings allow.
+        most: u64,
+    },
     /// Reads that wait.
     #[error("{waiting} reads wait at {node}: at most {most}")]
     TooManyReads {
@@ -155,9 +165,48 @@ pub struct Bounds {
     /// The present step reports writes as persisted up to this one: all that waited for them may
     /// leave at once.
     reported: Option<Seq>,
+    /// The longest command that the present step proposes, in bytes.
+    proposed: u64,
+    /// What settings of each node allowed that it had before, since its process began. What was
+    /// there when a limit was lowered drains.
+    former: Vec<(NodeId, Former)>,
+}
+
+/// The greatest of the limits that a node had before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Former {
+    inflight_appends: u32,
+    /// A chunk is read, and sent as it was read.
+    chunk_bytes: u64,
 }
 
 impl Bounds {
+    /// How many appends may be on their way to each follower: as many as the settings say, or those
+    /// that the node had before.
+    pub fn window(&self, raft: &Raft) -> u32 {
+        let former = self.former(raft.id());
+        former
+            .inflight_appends
+            .max(raft.config().max_inflight_appends)
+    }
+
+    fn former(&self, id: NodeId) -> Former {
+        let found = self.former.iter().find(|(node, _)| *node == id);
+        found.map_or_else(Former::default, |(_, former)| *former)
+    }
+
+    /// The settings of `raft` may change in the present step.
+    fn note_settings(&mut self, raft: &Raft) {
+        let (id, config) = (raft.id(), raft.config());
+        let former = self.former(id);
+        let former = Former {
+            inflight_appends: former.inflight_appends.max(config.max_inflight_appends),
+            chunk_bytes: former.chunk_bytes.max(config.snapshot_chunk_bytes),
+        };
+        self.former.retain(|(node, _)| *node != id);
+        self.former.push((id, former));
+    }
+
     fn waiting_reads(&mut self, id: NodeId) -> &mut u64 {
         let at = self.waiting_reads.iter().position(|(node, _)| *node == id);
         let at = at.unwrap_or_else(|| {
@@ -171,6 +220,7 @@ impl Bounds {
     pub fn stopped(&mut self, node: NodeId) {
         self.waiting_reads.retain(|(other, _)| *other != node);
         self.persisted.retain(|(other, _)| *other != node);
+        self.former.retain(|(other, _)| *other != node);
     }
 
     /// Writes of a node up to `seq` are persisted. Returns how many were not before.
@@ -184,8 +234,17 @@ impl Bounds {
         }
     }
 
-    /// A node is about to take `event`.
-    pub fn event(&mut self, event: &Event) {
+    /// `raft` is about to take `event`.
+    pub fn event(&mut self, raft: &Raft, event: &Event) {
+        if let Input::Reconfigure { .. } = event.input {
+            self.note_settings(raft);
+        }
+        self.proposed = if let Input::Propose { commands, .. } = &event.input {
+            let longest = commands.iter().map(<[u8]>::len).max();
+            longest.unwrap_or(0) as u64
+        } else {
+            0
+        };
         self.is_read = matches!(event.input, Input::Read { .. });
         self.reported = if let Input::Persisted { seq } = event.input {
             Some(seq)
@@ -202,19 +261,33 @@ impl Bounds {
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), OutOfBounds> {
         let config = raft.config();
         let (node, mut answered) = (raft.id(), 0);
+        let chunk = self
+            .former(node)
+            .chunk_bytes
+            .max(config.snapshot_chunk_bytes);
         for action in actions {
             if let Action::Send { to, message } = action {
-                check_message(node, *to, message, config)?;
+                check_message(node, *to, message, (config.max_append_bytes, chunk))?;
             } else if matches!(action, Action::Read { .. }) {
                 answered += 1;
+            } else if let Action::Proposed { outcome: Ok(_), .. } = action
+                && self.proposed > config.max_entry_bytes
+            {
+                return Err(OutOfBounds::CommandTooLong {
+                    node,
+                    bytes: self.proposed,
+                    most: config.max_entry_bytes,
+                });
             }
         }
         if self.is_read || answered > 0 {
             let asked = u64::from(self.is_read);
             let most = u64::from(config.max_waiting_reads);
             let waiting = self.waiting_reads(node);
-            *waiting = (*waiting + asked).saturating_sub(answered);
-            if *waiting > most {
+            let before = *waiting;
+            *waiting = (before + asked).saturating_sub(answered);
+            // When the limit is lowered, those that wait go on.
+            if *waiting > most && *waiting > before {
                 let waiting = *waiting;
                 return Err(OutOfBounds::TooManyReads {
                     node,
@@ -232,7 +305,7 @@ impl Bounds {
             return Ok(());
         }
         self.steps = 0;
-        look(&raft.status(), config)
+        look(&raft.status(), self.window(raft))
     }
 }
 
@@ -245,16 +318,14 @@ fn check_message(
     node: NodeId,
     to: NodeId,
     message: &Message,
-    config: &Config,
+    (max_append_bytes, max_chunk_bytes): (u64, u64),
 ) -> Result<(), OutOfBounds> {
     let (bytes, most) = match message {
         // One entry goes alone, whatever its size.
         Message::AppendEntries(request) if request.entries.len() > 1 => {
-            (request.entries.bytes(), config.max_append_bytes)
+            (request.entries.bytes(), max_append_bytes)
         }
-        Message::InstallSnapshot(request) => {
-            (request.data.len() as u64, config.snapshot_chunk_bytes)
-        }
+        Message::InstallSnapshot(request) => (request.data.len() as u64, max_chunk_bytes),
         _ => return Ok(()),
     };
     if bytes <= most {
@@ -325,15 +396,15 @@ fn check_replies(node: NodeId, actions: &[Action], writes: u64) -> Result<(), Ou
     }
 }
 
-/// The state of a node is within its bounds.
+/// The state of a node is within its bounds. At most `window` appends are on their way to a follower.
 ///
 /// # Errors
 ///
 /// [`OutOfBounds::NextNotAboveMatch`], [`OutOfBounds::TooManyAppends`],
 /// [`OutOfBounds::TooMuchWithheld`].
-pub fn look(status: &Status, config: &Config) -> Result<(), OutOfBounds> {
+pub fn look(status: &Status, window: u32) -> Result<(), OutOfBounds> {
     for peer in &status.peers {
-        check_peer(status.id, peer, config)?;
+        check_peer(status.id, peer, window)?;
     }
     let members = status.membership.members().len();
     // The last terms rest on the writes that are under way; a snapshot's release waits alone.
@@ -349,7 +420,7 @@ pub fn look(status: &Status, config: &Config) -> Result<(), OutOfBounds> {
     Ok(())
 }
 
-fn check_peer(leader: NodeId, peer: &PeerStatus, config: &Config) -> Result<(), OutOfBounds> {
+fn check_peer(leader: NodeId, peer: &PeerStatus, window: u32) -> Result<(), OutOfBounds> {
     if peer.next_index <= peer.match_index {
         return Err(OutOfBounds::NextNotAboveMatch {
             leader,
@@ -358,7 +429,7 @@ fn check_peer(leader: NodeId, peer: &PeerStatus, config: &Config) -> Result<(), 
             next_index: peer.next_index,
         });
     }
-    let most = config.max_inflight_appends as usize;
+    let most = window as usize;
     match peer.state {
         PeerState::Replicate { inflight } if inflight > most => Err(OutOfBounds::TooManyAppends {
             leader,

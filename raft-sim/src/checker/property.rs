@@ -45,6 +45,8 @@ pub enum Property {
     Levels,
     /// A change of the members that is accepted is in force, and one that is refused is not.
     ChangesAsAnswered,
+    /// Settings that are accepted are in force; what others rely on does not change.
+    SettingsAsAnswered,
 }
 
 impl fmt::Display for Property {
@@ -69,6 +71,7 @@ impl fmt::Display for Property {
             Property::DiskIdentity => "Disk identity",
             Property::Levels => "Release levels",
             Property::ChangesAsAnswered => "Changes of members as answered (section 6)",
+            Property::SettingsAsAnswered => "Settings as answered",
         })
     }
 }

@@ -6,6 +6,7 @@ use super::levels::LevelBroken;
 use super::membership_changes::ChangeBroken;
 pub use super::nodes::Nodes;
 use super::property::Property;
+use super::settings_in_force::SettingsBroken;
 use super::wait_reason::WaitReason;
 use raft_proto::{EntryId, Index, NodeId, RoleKind, Term};
 use std::time::Duration;
@@ -426,6 +427,9 @@ pub enum Violation {
     /// What a leader says of a change of the members is true.
     #[error(transparent)]
     Change(#[from] ChangeBroken),
+    /// Settings are not as they were answered.
+    #[error(transparent)]
+    Settings(#[from] SettingsBroken),
     /// What is written is read by all members.
     #[error(transparent)]
     Level(#[from] LevelBroken),
@@ -486,6 +490,7 @@ impl Violation {
             Violation::DiskIdentity(_) => Property::DiskIdentity,
             Violation::Level(_) => Property::Levels,
             Violation::Change(_) => Property::ChangesAsAnswered,
+            Violation::Settings(_) => Property::SettingsAsAnswered,
         }
     }
 }

@@ -78,6 +78,7 @@ NAME=INTENSITY (0 to 100) sets one:
                                     snapshots at random moments
   by-hand                           operators let nodes campaign and leaders step down, add
                                     learners that become voters, change priorities
+  reconfigure                       operators change settings of nodes that run: timeouts, limits
   compact slow-service slow-restore services make snapshot after snapshot, and take long to apply
                                     entries and to open snapshots
   unreachable                       transports say that messages are lost, rightly or wrongly

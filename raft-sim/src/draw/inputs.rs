@@ -2,19 +2,20 @@
 //! come from a stream of their own: what the other kinds do does not depend on them.
 
 use super::choices::Choices;
-use super::{Draft, later, majority, rounded};
+use super::{Draft, later, majority, reconfigurations, rounded};
 use crate::duration::DurationRange;
 use crate::intensity::FaultKind;
 use crate::random::Random;
 use crate::request::Faults;
 use crate::schedule::nemesis::TargetRole;
 use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Target};
+use crate::settings::Settings;
 use core::time::Duration;
 use raft_proto::Time;
 use std::collections::BTreeMap;
 
 /// The kinds that strike now and then. The others are settings of the whole run.
-const EPISODES: [FaultKind; 10] = [
+const EPISODES: [FaultKind; 11] = [
     FaultKind::Unreachable,
     FaultKind::SlowRead,
     FaultKind::FlakyDisk,
@@ -25,11 +26,13 @@ const EPISODES: [FaultKind; 10] = [
     FaultKind::Decay,
     FaultKind::ByHand,
     FaultKind::Damage,
+    FaultKind::Reconfigure,
 ];
 
 /// These operations until the faults end.
 pub(super) struct Inputs {
     choices: Choices,
+    settings: Settings,
     ends: Time,
     pause: DurationRange,
     /// When the next episode begins.
@@ -52,6 +55,7 @@ impl Inputs {
         let first = later(Time::ZERO, pause.draw(&mut random));
         let lost = majority::draw(draft);
         Inputs {
+            settings: draft.settings.clone(),
             ends: Time::from_epoch(request.time),
             pause,
             next: if is_on { first } else { Time::NEVER },
@@ -137,6 +141,11 @@ impl Inputs {
             },
             FaultKind::ByHand => self.by_hand(),
             FaultKind::Damage => self.damage(),
+            FaultKind::Reconfigure => {
+                let (of, random) = (self.target(), &mut self.choices.random);
+                let (setting, value) = reconfigurations::draw(&self.settings, random);
+                NemesisOperation::Reconfigure { of, setting, value }
+            }
             _ => return, // `EPISODES` holds no other kind.
         };
         self.push(at, operation);

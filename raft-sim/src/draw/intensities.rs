@@ -30,6 +30,8 @@ pub(super) fn draw(request: &Request, random: &mut Random) -> Intensities {
                 Features::Drawn => u64::from(on && hard > 70) * hard,
                 Features::All => hard,
             },
+            // In one run of four.
+            FaultKind::Reconfigure => u64::from(on && hard > 50) * (hard * most).div_ceil(100),
             FaultKind::Snapshot if most > 0 => u64::from(on) * hard,
             FaultKind::Loss
             | FaultKind::Late

@@ -8,6 +8,7 @@ mod majority;
 mod nemesis;
 mod operations;
 mod rare;
+mod reconfigurations;
 mod settings;
 
 use crate::availability;

@@ -253,6 +253,7 @@ impl Nemesis {
             | FaultKind::Damage
             | FaultKind::Limits
             | FaultKind::ByHand
+            | FaultKind::Reconfigure
             | FaultKind::Upgrade => self.crash(at),
         })
     }

@@ -39,8 +39,8 @@ use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
     Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels,
     MembershipChanges, Observation, OneVote, OwnDisk, QuorumContact, Removed, SentAgain,
-    SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard, StormLimits, Strangers,
-    Violation,
+    SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
+    StormLimits, Strangers, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -65,6 +65,7 @@ pub struct Judge {
     strangers: Strangers,
     removed: Removed,
     membership_changes: MembershipChanges,
+    settings: SettingsInForce,
     one_vote: OneVote,
     disk_identity: DiskIdentity,
     levels: Levels,
@@ -104,6 +105,7 @@ impl Judge {
             strangers: Strangers::default(),
             removed: Removed::default(),
             membership_changes: MembershipChanges::default(),
+            settings: SettingsInForce::default(),
             one_vote: OneVote::default(),
             disk_identity: DiskIdentity::default(),
             levels: Levels::default(),
@@ -380,7 +382,8 @@ impl Observer for Judge {
         (self.membership_changes).event(raft, event, &self.configurations);
         self.configurations.event(event);
         self.disk_identity.event(raft, event);
-        self.bounds.event(event);
+        self.settings.event(raft, event);
+        self.bounds.event(raft, event);
         self.sent_again.event(raft, event);
     }
 
@@ -415,13 +418,15 @@ impl Observer for Judge {
         self.require(result);
         let result = (self.membership_changes).actions(raft, actions, &self.configurations);
         self.require(result);
+        let result = self.settings.actions(raft, actions);
+        self.require(result);
         let result = self.removed.actions(raft, actions, &self.configurations);
         self.require(result);
         let result = self.one_vote.actions(raft.id(), actions);
         self.require(result);
         let result = self.bounds.actions(raft, actions);
         self.require(result.map_err(Violation::from));
-        let window = raft.config().max_inflight_appends;
+        let window = self.bounds.window(raft);
         let result = self.sent_again.actions(raft.id(), window, actions);
         self.require(result.map_err(Violation::from));
     }

@@ -70,6 +70,10 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
             places.remove(part);
         }
         NemesisOperation::DamageAll { lost, .. } => *lost /= 2,
+        NemesisOperation::Reconfigure { value, .. } => {
+            let digit = 10_u64.pow(value.checked_ilog10().unwrap_or(0));
+            *value = *value / digit * digit;
+        }
         NemesisOperation::Transfer { to } => *to = None,
         NemesisOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
         NemesisOperation::FlakyDisk { failed, gone, .. } => {
@@ -142,6 +146,7 @@ fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::Change { .. }
         | NemesisOperation::Campaign { .. }
         | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Reconfigure { .. }
         | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. } => None,
     }
@@ -178,6 +183,7 @@ fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
         | NemesisOperation::Change { .. }
         | NemesisOperation::Campaign { .. }
         | NemesisOperation::StepDown { .. }
+        | NemesisOperation::Reconfigure { .. }
         | NemesisOperation::Update { .. }
         | NemesisOperation::Snapshot { .. } => None,
     }

@@ -94,7 +94,8 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
         | NemesisOperation::SlowService { of, .. }
         | NemesisOperation::Decay { of, .. }
         | NemesisOperation::Campaign { of }
-        | NemesisOperation::StepDown { of } => retarget(of, gone)?,
+        | NemesisOperation::StepDown { of }
+        | NemesisOperation::Reconfigure { of, .. } => retarget(of, gone)?,
         NemesisOperation::Update { of, .. } => renumber(of, gone)?,
         NemesisOperation::Transfer { to } => {
             if let Some(place) = to {

@@ -59,6 +59,7 @@ impl World {
         self.phase = Phase::Availability;
         self.fact(format_args!("faults end, and this stays: {condition}"));
         self.recorder.availability.begin_phase();
+        self.undo_reconfigurations();
         self.equalize_limits();
         self.end_faults();
     }

@@ -18,6 +18,7 @@ impl World {
         self.phase = Phase::Liveness;
         self.fact(format_args!("all faults end"));
         self.clients.drain();
+        self.undo_reconfigurations();
         self.end_faults();
         // What a disk lacks may be on any of the others: none of these may stay away.
         if self.settings.heal == Heal::Quorum && !self.is_any_incomplete() {

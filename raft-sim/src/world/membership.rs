@@ -60,6 +60,9 @@ impl World {
                 let id = self.new_operator_request(place);
                 self.give(place, Input::Campaign { id });
             }
+            OperatorRequest::Reconfigure { setting, value } => {
+                self.reconfigure(place, *setting, *value);
+            }
             OperatorRequest::StepDown => {
                 let id = self.new_operator_request(place);
                 self.give(place, Input::StepDown { id });
@@ -100,7 +103,7 @@ impl World {
         self.give(leader, Input::ChangeMembership { id, change });
     }
 
-    fn new_operator_request(&mut self, place: usize) -> RequestId {
+    pub(super) fn new_operator_request(&mut self, place: usize) -> RequestId {
         let id = self.new_request_id();
         self.operator.sent(id, self.machines[place].id());
         id

@@ -19,6 +19,7 @@ mod nemesis;
 mod observe;
 mod processes;
 mod reads;
+mod reconfigurations;
 mod releases;
 mod requests;
 mod service;
@@ -53,6 +54,7 @@ use raft_proto::{
     Action, Incarnation, Input, NodeId, Proposal, ProposeError, RoleKind, Start, Time,
 };
 use reads::PendingReads;
+use reconfigurations::Reconfigured;
 use stall::Stall;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -83,6 +85,8 @@ pub struct World {
     has_lost_majority: bool,
     /// By place: whether the machine stays down, or cut off, after all faults are over.
     gone: Vec<bool>,
+    /// By place: the settings that the operator has changed.
+    reconfigured: Vec<Reconfigured>,
     /// By place: a node that fetches what its disk lacks.
     mending: Vec<Option<Mending>>,
     /// What stays in the phase between the faults and the recovery.
@@ -167,6 +171,7 @@ impl World {
             lost: BTreeSet::new(),
             has_lost_majority: false,
             gone: vec![false; count],
+            reconfigured: vec![Reconfigured::default(); count],
             mending: (0..count).map(|_| None).collect(),
             standing: Standing::default(),
             random: random.fork("machines"),

@@ -88,7 +88,8 @@ impl World {
             | NemesisOperation::SlowService { of, .. }
             | NemesisOperation::Decay { of, .. }
             | NemesisOperation::Campaign { of }
-            | NemesisOperation::StepDown { of } => {
+            | NemesisOperation::StepDown { of }
+            | NemesisOperation::Reconfigure { of, .. } => {
                 if let Some(place) = self.resolve(of) {
                     self.inject_at(place, &operation);
                 }
@@ -248,6 +249,9 @@ impl World {
             NemesisOperation::Decay { time, .. } => self.decay(place, time),
             NemesisOperation::Campaign { .. } => self.ask_node(place, OperatorRequest::Campaign),
             NemesisOperation::StepDown { .. } => self.ask_node(place, OperatorRequest::StepDown),
+            NemesisOperation::Reconfigure { setting, value, .. } => {
+                self.ask_node(place, OperatorRequest::Reconfigure { setting, value });
+            }
             // These concern links, all machines, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }

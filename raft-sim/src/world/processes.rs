@@ -151,8 +151,12 @@ impl World {
         self.schedule(time, SimulationEvent::Restart { place });
     }
 
-    /// A copy of the disk is put aside.
+    /// A copy of the disk is put aside, if the disk is whole. The operator could not make a voter of
+    /// a copy that lacks entries: it may fetch them only where the others still hold them.
     pub(super) fn back_up(&mut self, place: usize) {
+        if self.machines[place].disk().is_incomplete() {
+            return;
+        }
         if let Err(failure) = self.machines[place].back_up() {
             self.fail(failure);
         }

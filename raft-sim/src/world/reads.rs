@@ -111,7 +111,8 @@ impl World {
             }
             ReadError::TooManyReads { .. } => {
                 self.recorder.coverage.hit(CoverageMark::ReadBoundReached);
-                Some(node)
+                // Where a node is cut off, those that wait there may keep all others out for ever.
+                self.machines[at].raft().and_then(|raft| raft.leader())
             }
             ReadError::LeaseOff => Some(node),
             ReadError::NothingStored { leader } => Some(*leader),

@@ -1,6 +1,9 @@
 //! The operations of the nemesis, and how files write them.
 
+mod setting;
 mod text;
+
+pub use setting::NodeSetting;
 
 use core::fmt;
 use core::str::FromStr;
@@ -246,6 +249,12 @@ pub enum NemesisOperation {
     Campaign { of: Target },
     /// The operator asks the node to give up its leadership.
     StepDown { of: Target },
+    /// The operator changes a setting of the node while it runs, until the faults end.
+    Reconfigure {
+        of: Target,
+        setting: NodeSetting,
+        value: u64,
+    },
     /// The operator asks the leader to give a member this priority, and another context.
     Update { of: Place, priority: u8 },
 }
@@ -287,7 +296,8 @@ impl NemesisOperation {
             | NemesisOperation::SlowService { of, .. }
             | NemesisOperation::Decay { of, .. }
             | NemesisOperation::Campaign { of }
-            | NemesisOperation::StepDown { of } => node(of),
+            | NemesisOperation::StepDown { of }
+            | NemesisOperation::Reconfigure { of, .. } => node(of),
             NemesisOperation::Update { of, .. } => vec![*of],
             NemesisOperation::Transfer { to } => to.iter().copied().collect(),
             NemesisOperation::Change { roles, seen_by, .. } => {

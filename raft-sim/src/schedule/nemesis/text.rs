@@ -1,6 +1,6 @@
 //! How files write the operations of the nemesis.
 
-use super::{Links, NemesisOperation, Place, ReplacementDisk, Target, TargetRole};
+use super::{Links, NemesisOperation, NodeSetting, Place, ReplacementDisk, Target, TargetRole};
 use crate::duration::HumanDuration;
 use crate::schedule::words::{Unreadable, Words};
 use core::fmt;
@@ -82,7 +82,8 @@ impl fmt::Display for NemesisOperation {
             | NemesisOperation::SlowService { .. }
             | NemesisOperation::Decay { .. }
             | NemesisOperation::Campaign { .. }
-            | NemesisOperation::StepDown { .. } => self.write_at_machine(f),
+            | NemesisOperation::StepDown { .. }
+            | NemesisOperation::Reconfigure { .. } => self.write_at_machine(f),
             NemesisOperation::Update { of, priority } => {
                 write!(f, "update {of} priority={priority}")
             }
@@ -193,6 +194,9 @@ impl NemesisOperation {
             NemesisOperation::Decay { of, time } => write!(f, "decay {of} for {}", lasts(time)),
             NemesisOperation::Campaign { of } => write!(f, "campaign {of}"),
             NemesisOperation::StepDown { of } => write!(f, "step-down {of}"),
+            NemesisOperation::Reconfigure { of, setting, value } => {
+                write!(f, "reconfigure {of} {setting}={value}")
+            }
             // These concern links, or the leader that the operator asks.
             NemesisOperation::Noise { .. }
             | NemesisOperation::Cut { .. }
@@ -397,12 +401,24 @@ fn machine_operation(
         "snapshot" => NemesisOperation::Snapshot { of: of()? },
         "campaign" => NemesisOperation::Campaign { of: of()? },
         "step-down" => NemesisOperation::StepDown { of: of()? },
+        "reconfigure" => return reconfigure(words).map(Some),
         "update" => NemesisOperation::Update {
             of: words.read("a server such as n2")?,
             priority: words.number("priority", u8::MAX.into())? as u8, // at most 255
         },
         _ => return disk_operation(what, words),
     }))
+}
+
+/// `reconfigure n2 heartbeat-interval=50`.
+fn reconfigure(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
+    let of: Target = words.read(TARGET)?;
+    let expected = "a setting and a number, such as heartbeat-interval=50";
+    let (setting, value) = words.word(expected, |word| {
+        let (setting, value) = word.split_once('=')?;
+        Some((setting.parse::<NodeSetting>().ok()?, value.parse().ok()?))
+    })?;
+    Ok(NemesisOperation::Reconfigure { of, setting, value })
 }
 
 fn disk_operation(
@@ -457,7 +473,7 @@ impl FromStr for NemesisOperation {
         const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
             slow-node, slow-disk, fail-write, fail-read, rot, damage, damage-all, replace, backup, jump, \
             freeze, transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service, \
-            decay, campaign, step-down or update";
+            decay, campaign, step-down, reconfigure or update";
         let mut words = Words::of(line);
         let operation = match words.next_word() {
             Some("noise") => noise(&mut words)?,

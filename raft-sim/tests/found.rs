@@ -1,0 +1,25 @@
+//! Schedules of runs that failed once, shrunk, pass.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use raft_sim::run;
+use raft_sim::schedule::Schedule;
+
+fn passes(text: &str) {
+    let schedule = Schedule::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    let report = run::try_schedule(&schedule);
+    assert!(report.passed(), "{report}");
+}
+
+/// The core: a node on an empty disk drew the number that it had drawn on the lost one.
+#[test]
+fn an_answer_to_a_lost_disk_serves_no_read_of_its_successor() {
+    passes(include_str!(
+        "schedules/read-answered-on-an-earlier-disk.toml"
+    ));
+}
+
+/// The simulator: the operator made a voter of the copy of a disk that lacked entries.
+#[test]
+fn no_voter_is_made_of_the_copy_of_a_damaged_disk() {
+    passes(include_str!("schedules/copy-of-a-damaged-disk.toml"));
+}
