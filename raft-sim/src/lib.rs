@@ -59,6 +59,7 @@ pub mod process;
 pub mod queue;
 pub mod random;
 pub mod recorder;
+pub mod refinement;
 pub mod release;
 pub mod replay;
 pub mod report;
