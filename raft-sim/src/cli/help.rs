@@ -95,6 +95,9 @@ After every step of every server these are checked:
   - followers and leaders keep to their timers
 In addition, what clients saw must be linearizable.
 
+With --refine, each step must also be one that the safety proof of the thesis has: a sequence of \
+transitions of an abstract state, whose guards and invariants hold (see raft_sim::refinement).
+
 The summary at the end:
   operations          requests of clients; given up: no answer came for seconds
   sessions            opened, and found closed because the service made room for others

@@ -8,6 +8,7 @@
 //! | an entry is committed | [`durability`], [`electable`] |
 //! | a node is elected | [`election_quorum`] |
 //! | roles, members or disks change | [`membership_safety`] |
+//! | a core starts, takes a step, or its writes are durable | [`Refinement`], if it is asked for |
 //! | a command runs | [`exactly_once`] |
 //! | a command is answered | [`exactly_once`], [`Durability`] |
 //! | entries become durable, or are handed out | [`OwnDisk`] |
