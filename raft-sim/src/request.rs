@@ -1,8 +1,8 @@
 //! The run that the command line asks for. Everything else is drawn from the seed.
 
 use crate::availability::Condition;
-use crate::failure::Failure;
 use crate::duration::HumanDuration;
+use crate::failure::Failure;
 use crate::features::Features;
 use crate::intensity::{FaultKind, Overrides};
 use core::fmt;

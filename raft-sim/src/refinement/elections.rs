@@ -108,13 +108,9 @@ impl Refinement {
             disk.node == candidate && last.is_at_least_as_up_to_date_as(log)
         };
         let may_win = candidates.any(may_win);
-        self.require(
-            may_win,
-            Rule::ElectionRestriction,
-            transition,
-            node,
-            || format!("{candidate} asked in term {term} with no log as up to date as {log}"),
-        )
+        self.require(may_win, Rule::ElectionRestriction, transition, node, || {
+            format!("{candidate} asked in term {term} with no log as up to date as {log}")
+        })
     }
 
     /// Whether a majority of `membership` counts, each voter by its disk.
@@ -139,9 +135,8 @@ impl Refinement {
         let voted = |member: DiskId| {
             let ballots = ballots.filter(|_| asked);
             let mut granted = ballots.iter().flat_map(|it| it.granted.iter());
-            let is_it = |voter: DiskId| {
-                voter.node == member.node && voter.is_named(member.incarnation)
-            };
+            let is_it =
+                |voter: DiskId| voter.node == member.node && voter.is_named(member.incarnation);
             own_vote && is_it(disk)
                 || granted.any(|(voter, candidate)| *candidate == node && is_it(*voter))
         };
@@ -156,13 +151,9 @@ impl Refinement {
         } else {
             Refinement::is_quorum(membership, voted)
         };
-        self.require(
-            is_elected,
-            Rule::ElectedByQuorum,
-            transition,
-            node,
-            || format!("its votes in term {term} are no majority of {membership}"),
-        )?;
+        self.require(is_elected, Rule::ElectedByQuorum, transition, node, || {
+            format!("its votes in term {term} are no majority of {membership}")
+        })?;
         let other = self.logs.terms.get(&term).map(|log| log.leader.node);
         self.require(
             other.is_none(),

@@ -41,8 +41,9 @@ impl DiskId {
 pub struct StartFacts<'a> {
     /// Which disk.
     pub disk: DiskId,
-    /// The configuration that stands before the log; empty for a node that joins.
-    pub bootstrap: &'a Membership,
+    /// The configuration that stands before the log; empty for a node that joins. `None`: as
+    /// before, or the one in force at its first start.
+    pub bootstrap: Option<&'a Membership>,
     /// The configuration in force.
     pub membership: &'a Membership,
     /// Whether the disk holds the name of `disk`.
@@ -60,13 +61,13 @@ pub struct StartFacts<'a> {
 }
 
 impl<'a> StartFacts<'a> {
-    /// A core that has taken no step. `bootstrap` is the configuration that its disk holds, or
-    /// `None` if that is empty.
+    /// A core that has taken no step. `bootstrap` is the configuration before the log that its disk
+    /// holds, or `None` if that is empty or not known.
     pub fn of(raft: &'a Raft, bootstrap: Option<&'a Membership>) -> StartFacts<'a> {
         let log_base = raft.log_base();
         StartFacts {
             disk: DiskId::of(raft),
-            bootstrap: bootstrap.unwrap_or_else(|| raft.membership()),
+            bootstrap,
             membership: raft.membership(),
             is_named: bootstrap.is_some(),
             hard_state: HardState {

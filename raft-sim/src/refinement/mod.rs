@@ -213,7 +213,7 @@ impl Refinement {
         if let Some(at) = known {
             let before = &self.servers[at]; // found above
             let states = before.pending.iter().map(|(_, state)| *state);
-            let mut states = core::iter::once(before.stored).chain(states);
+            let states = core::iter::once(before.stored).chain(states);
             let is_it = |state: &Stored| {
                 let has_kept = state.log == last && state.lost == facts.lost;
                 // A disk that says what it has lost has the rest.
@@ -221,15 +221,23 @@ impl Refinement {
                     && self.logs.holds(state.log, last);
                 state.hard_state == facts.hard_state && (has_kept || says_so)
             };
-            let kept = states.any(|state| is_it(&state));
+            let mut kept = false;
+            for state in states.filter(is_it) {
+                kept = true;
+                found.is_named |= state.is_named;
+            }
             self.require(kept, Rule::DiskKeeps, Transition::Restart, node, || {
                 let held = before.stored.log;
                 format!("its disk held {held} at least, and now it holds {last}")
             })?;
-            found.is_named |= before.stored.is_named;
         }
-        let mut bootstrap = self.number(facts.bootstrap);
-        if facts.bootstrap.is_empty() && facts.log_base != EntryId::ZERO {
+        // A disk keeps the configuration that stands before its log.
+        let mut bootstrap = match (facts.bootstrap, known) {
+            (Some(bootstrap), _) => self.number(bootstrap),
+            (None, Some(at)) => self.servers[at].bootstrap,
+            (None, None) => self.number(facts.membership),
+        };
+        if self.configurations[bootstrap].is_empty() && facts.log_base != EntryId::ZERO {
             bootstrap = self.founding.unwrap_or(bootstrap);
         }
         let server = Server {
@@ -300,9 +308,7 @@ impl Refinement {
             });
         };
         self.update_term(at, facts)?;
-        let began = |action: &Action| {
-            matches!(action, Action::RoleChanged { role, .. } if *role == RoleKind::Leader)
-        };
+        let began = |action: &Action| matches!(action, Action::RoleChanged { role, .. } if *role == RoleKind::Leader);
         let leads = facts.role == RoleKind::Leader;
         if !self.servers[at].leads && (leads || facts.actions.iter().any(began)) {
             self.become_leader(at)?;

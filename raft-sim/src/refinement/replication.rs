@@ -4,7 +4,7 @@ use super::logs::ConfigurationNumber;
 use super::{Check, DiskId, Refinement, Rule, StepFacts, Transition};
 use crate::checker::Fingerprint;
 use raft_proto::{
-    Compaction, Entries, EntryId, EntryKind, Index, Install, InstalledLog, Membership, MemberRole,
+    Compaction, Entries, EntryId, EntryKind, Index, Install, InstalledLog, MemberRole, Membership,
     NodeId, SnapshotMeta,
 };
 
@@ -26,7 +26,12 @@ impl Refinement {
                 Rule::LeaderAppendOnly,
                 Transition::ClientRequest,
                 node,
-                || format!("in term {term}, it writes {} to a log up to {log}", entry.id()),
+                || {
+                    format!(
+                        "in term {term}, it writes {} to a log up to {log}",
+                        entry.id()
+                    )
+                },
             )?;
             let membership = match entry.kind() {
                 EntryKind::Membership => Membership::decode(entry.payload()),
@@ -42,7 +47,8 @@ impl Refinement {
             self.servers[at].written.set_log(entry.id());
             if let Some(own) = self.logs.terms.get_mut(&term) {
                 own.contents.push(Fingerprint::of(&entry).content);
-                own.configurations.extend(number.map(|number| (entry.index(), number)));
+                own.configurations
+                    .extend(number.map(|number| (entry.index(), number)));
             }
         }
         self.latest_in_force(at, Transition::ChangeMembership, facts.membership)
@@ -164,7 +170,11 @@ impl Refinement {
             Rule::CopiesLeader,
             transition,
             node,
-            || format!("its log now ends at {last}; that of the leader of term {term}, at {leader}"),
+            || {
+                format!(
+                    "its log now ends at {last}; that of the leader of term {term}, at {leader}"
+                )
+            },
         )?;
         let replaced = self.logs.prefix(old, first.index);
         let deletes = first.index <= old.index;
@@ -195,12 +205,7 @@ impl Refinement {
         self.in_force.push(configuration.1);
     }
 
-    pub(super) fn install(
-        &mut self,
-        at: usize,
-        facts: &StepFacts<'_>,
-        install: &Install,
-    ) -> Check {
+    pub(super) fn install(&mut self, at: usize, facts: &StepFacts<'_>, install: &Install) -> Check {
         let transition = Transition::InstallSnapshot;
         let (node, log) = (facts.disk.node, self.servers[at].written.log);
         let last = install.snapshot.id.last;
@@ -261,8 +266,8 @@ impl Refinement {
         let (server, last) = (&self.servers[at], snapshot.id.last);
         let committed = self.committed;
         let (_, number) = self.last_configuration(last, server.bootstrap);
-        let holds = self.logs.holds(committed, last)
-            && self.configurations[number] == snapshot.membership;
+        let holds =
+            self.logs.holds(committed, last) && self.configurations[number] == snapshot.membership;
         let node = server.disk.node;
         self.require(holds, Rule::SnapshotIsPrefix, transition, node, || {
             format!(
@@ -409,13 +414,16 @@ pub(super) fn majorities_overlap(old: &Membership, new: &Membership) -> bool {
     };
     let overlap = |one: &Vec<DiskId>, other: &Vec<DiskId>| {
         // A member that was not named yet is the disk that is named now.
-        let is_same = |a: &DiskId, b: &DiskId| a.node == b.node && b.is_named(a.incarnation)
-            || a.node == b.node && b.incarnation.is_none();
+        let is_same = |a: &DiskId, b: &DiskId| {
+            a.node == b.node && b.is_named(a.incarnation)
+                || a.node == b.node && b.incarnation.is_none()
+        };
         let shared = one.iter().filter(|a| other.iter().any(|b| is_same(a, b)));
         let all = one.len() + other.len() - shared.count();
         let majority = |voters: &Vec<DiskId>| voters.len() / 2 + 1;
         majority(one) + majority(other) > all
     };
     let (old, new) = (halves(old), halves(new));
-    old.iter().any(|one| new.iter().any(|other| overlap(one, other)))
+    old.iter()
+        .any(|one| new.iter().any(|other| overlap(one, other)))
 }

@@ -1,9 +1,7 @@
 //! What leaves a node: votes, acknowledgements, and what is applied.
 
 use super::{Check, Refinement, Rule, StepFacts, Transition};
-use raft_proto::{
-    Action, AppendOutcome, EntryId, Index, Message, SnapshotOutcome, Vote,
-};
+use raft_proto::{Action, AppendOutcome, EntryId, Index, Message, SnapshotOutcome, Vote};
 
 impl Refinement {
     /// Everything that leaves in a step rests on what is on the disk.
@@ -63,14 +61,17 @@ impl Refinement {
     }
 
     /// A vote leaves: a grant, or a request with the end of the candidate's log.
-    fn send_vote(&mut self, at: usize, candidate: raft_proto::NodeId, asks: Option<EntryId>) -> Check {
+    fn send_vote(
+        &mut self,
+        at: usize,
+        candidate: raft_proto::NodeId,
+        asks: Option<EntryId>,
+    ) -> Check {
         let server = &self.servers[at];
         let (disk, stored, now) = (server.disk, server.stored, server.hard_state);
-        let has_log = asks.is_none_or(|last| {
-            last == server.written.log && self.logs.holds(stored.log, last)
-        });
-        let is_stored =
-            stored.hard_state == now && now.voted_for == Some(candidate) && has_log;
+        let has_log =
+            asks.is_none_or(|last| last == server.written.log && self.logs.holds(stored.log, last));
+        let is_stored = stored.hard_state == now && now.voted_for == Some(candidate) && has_log;
         self.require(
             is_stored,
             Rule::VoteIsStored,
@@ -149,7 +150,11 @@ impl Refinement {
             Rule::OneCommittedLog,
             Transition::LearnCommit,
             node,
-            || format!("it applies {last}; its commitIndex is {commit_index}, {committed} is committed"),
+            || {
+                format!(
+                    "it applies {last}; its commitIndex is {commit_index}, {committed} is committed"
+                )
+            },
         )
     }
 }

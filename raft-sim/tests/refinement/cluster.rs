@@ -128,14 +128,19 @@ impl Cluster {
     }
 
     /// A node starts, after its disk has changed.
-    pub(crate) fn restart(&mut self, id: u64, lost: Option<EntryId>, change: impl FnOnce(&mut Node)) {
+    pub(crate) fn restart(
+        &mut self,
+        id: u64,
+        lost: Option<EntryId>,
+        change: impl FnOnce(&mut Node),
+    ) {
         let node = self.node(id);
         change(node);
         (node.role, node.seq, node.commit) = (RoleKind::Follower, 0, 0);
         let node = node.clone();
         let result = self.refinement.started(&StartFacts {
             disk: node.disk,
-            bootstrap: &node.bootstrap,
+            bootstrap: Some(&node.bootstrap),
             membership: &node.membership,
             is_named: false,
             hard_state: node.hard_state(),

@@ -255,7 +255,9 @@ fn each_rule_is_broken_by_a_history_that_breaks_no_other_one() {
 
 #[test]
 fn a_broken_rule_is_told_with_the_transition_and_what_is_wrong() {
-    let broken = played(Rule::CommitsOwnTerm, Refinement::new()).broken.unwrap();
+    let broken = played(Rule::CommitsOwnTerm, Refinement::new())
+        .broken
+        .unwrap();
     let text = "AdvanceCommit of n1 breaks CommitsOwnTerm: it commits 1@1, and leads in term 2";
     assert_eq!((broken.node, broken.to_string()), (NodeId(1), text.into()));
 }

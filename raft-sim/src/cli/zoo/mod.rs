@@ -275,7 +275,8 @@ fn search(program: &Path, mutant: &Mutant, args: &ZooArgs, jobs: usize) -> io::R
     loop {
         let results: Vec<io::Result<ChunkResult>> = thread::scope(|scope| {
             let batches = next..next + jobs as u64;
-            let batches = batches.map(|number| scope.spawn(move || batch(program, mutant, args, number)));
+            let batches =
+                batches.map(|number| scope.spawn(move || batch(program, mutant, args, number)));
             let batches: Vec<_> = batches.collect();
             let ended = batches.into_iter().map(|batch| batch.join());
             let panicked = |_| Err(io::Error::other("the search panicked"));
