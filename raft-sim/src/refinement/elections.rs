@@ -121,37 +121,42 @@ impl Refinement {
         })
     }
 
+    /// Whether the voters of its configuration have elected a candidate, with its log as it is.
+    fn is_elected(&self, at: usize) -> bool {
+        let server = &self.servers[at];
+        let (disk, base, stored) = (server.disk, server.written.log, server.stored);
+        let ballots = self.ballots.get(&server.hard_state.term);
+        let own_vote = stored.hard_state == server.hard_state
+            && server.hard_state.voted_for == Some(disk.node)
+            && self.logs.holds(stored.log, base);
+        let ballots = ballots.filter(|it| it.candidates.contains(&(disk, base)));
+        // The disk of a member, as its configuration names it.
+        let voted = |member: DiskId| {
+            let is_it =
+                |voter: DiskId| voter.node == member.node && voter.is_named(member.incarnation);
+            let mut granted = ballots.iter().flat_map(|it| it.granted.iter());
+            own_vote && is_it(disk)
+                || granted.any(|(voter, candidate)| *candidate == disk.node && is_it(*voter))
+        };
+        let membership = &self.configurations[server.configuration.1]; // Numbers are given here.
+        if base != EntryId::ZERO || disk.incarnation.is_none() {
+            return Refinement::is_quorum(membership, voted);
+        }
+        // Before the first entry nobody's disk is known: it takes all founders.
+        membership.voters().all(|node| {
+            let incarnation = membership.get(node).and_then(|it| it.incarnation);
+            voted(DiskId { node, incarnation })
+        })
+    }
+
     pub(super) fn become_leader(&mut self, at: usize) -> Check {
         let transition = Transition::BecomeLeader;
         let server = &self.servers[at];
         let (disk, base, term) = (server.disk, server.written.log, server.hard_state.term);
-        let (stored, node) = (server.stored, server.disk.node);
-        let ballots = self.ballots.get(&term);
-        let own_vote = stored.hard_state == server.hard_state
-            && server.hard_state.voted_for == Some(node)
-            && self.logs.holds(stored.log, base);
-        let asked = ballots.is_some_and(|it| it.candidates.contains(&(disk, base)));
-        // The disk of a member, as its configuration names it.
-        let voted = |member: DiskId| {
-            let ballots = ballots.filter(|_| asked);
-            let mut granted = ballots.iter().flat_map(|it| it.granted.iter());
-            let is_it =
-                |voter: DiskId| voter.node == member.node && voter.is_named(member.incarnation);
-            own_vote && is_it(disk)
-                || granted.any(|(voter, candidate)| *candidate == node && is_it(*voter))
-        };
-        let membership = &self.configurations[server.configuration.1]; // Numbers are given here.
-        let founds = base == EntryId::ZERO && disk.incarnation.is_some();
-        let is_elected = if founds {
-            let unnamed = |node| DiskId {
-                node,
-                incarnation: membership.get(node).and_then(|it| it.incarnation),
-            };
-            membership.voters().all(|node| voted(unnamed(node)))
-        } else {
-            Refinement::is_quorum(membership, voted)
-        };
+        let node = disk.node;
+        let is_elected = self.is_elected(at);
         self.require(is_elected, Rule::ElectedByQuorum, transition, node, || {
+            let membership = &self.configurations[server.configuration.1];
             format!("its votes in term {term} are no majority of {membership}")
         })?;
         let other = self.logs.terms.get(&term).map(|log| log.leader.node);

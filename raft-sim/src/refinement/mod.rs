@@ -203,33 +203,15 @@ impl Refinement {
     /// The rule that does not hold.
     pub fn started(&mut self, facts: &StartFacts<'_>) -> Check {
         let (node, last) = (facts.disk.node, facts.last_log());
-        let mut found = Stored {
+        let known = self.server(facts.disk);
+        let found = Stored {
             hard_state: facts.hard_state,
             log: last,
             lost: facts.lost,
-            is_named: facts.is_named,
+            is_named: facts.is_named || known.is_some_and(|at| self.had_name(at, facts)),
         };
-        let known = self.server(facts.disk);
         if let Some(at) = known {
-            let before = &self.servers[at]; // found above
-            let states = before.pending.iter().map(|(_, state)| *state);
-            let states = core::iter::once(before.stored).chain(states);
-            let is_it = |state: &Stored| {
-                let has_kept = state.log == last && state.lost == facts.lost;
-                // A disk that says what it has lost has the rest.
-                let says_so = facts.lost == Some(state.lost.unwrap_or(state.log))
-                    && self.logs.holds(state.log, last);
-                state.hard_state == facts.hard_state && (has_kept || says_so)
-            };
-            let mut kept = false;
-            for state in states.filter(is_it) {
-                kept = true;
-                found.is_named |= state.is_named;
-            }
-            self.require(kept, Rule::DiskKeeps, Transition::Restart, node, || {
-                let held = before.stored.log;
-                format!("its disk held {held} at least, and now it holds {last}")
-            })?;
+            self.disk_keeps(at, facts)?;
         }
         // A disk keeps the configuration that stands before its log.
         let mut bootstrap = match (facts.bootstrap, known) {
@@ -261,6 +243,34 @@ impl Refinement {
         self.servers[at].configuration = self.last_configuration(last, bootstrap);
         self.latest_in_force(at, Transition::Restart, facts.membership)?;
         self.covers_committed(at, Transition::Restart, facts.commit_index, last)
+    }
+
+    /// The states in which a disk may be that its node left, if it is now as the facts say.
+    fn possible(&self, at: usize, facts: &StartFacts<'_>) -> impl Iterator<Item = &Stored> {
+        let (server, last) = (&self.servers[at], facts.last_log());
+        let (hard_state, lost) = (facts.hard_state, facts.lost);
+        let written = server.pending.iter().map(|(_, state)| state);
+        let states = core::iter::once(&server.stored).chain(written);
+        states.filter(move |state| {
+            let has_kept = state.log == last && state.lost == lost;
+            // A disk that says what it has lost has the rest.
+            let says_so =
+                lost == Some(state.lost.unwrap_or(state.log)) && self.logs.holds(state.log, last);
+            state.hard_state == hard_state && (has_kept || says_so)
+        })
+    }
+
+    fn had_name(&self, at: usize, facts: &StartFacts<'_>) -> bool {
+        self.possible(at, facts).any(|state| state.is_named)
+    }
+
+    fn disk_keeps(&self, at: usize, facts: &StartFacts<'_>) -> Check {
+        let (node, transition) = (facts.disk.node, Transition::Restart);
+        let is_possible = self.possible(at, facts).next().is_some();
+        self.require(is_possible, Rule::DiskKeeps, transition, node, || {
+            let (held, last) = (self.servers[at].stored.log, facts.last_log());
+            format!("its disk held {held} at least, and now it holds {last}")
+        })
     }
 
     /// All writes of this disk up to `seq` are durable.
@@ -313,7 +323,6 @@ impl Refinement {
         if !self.servers[at].leads && (leads || facts.actions.iter().any(began)) {
             self.become_leader(at)?;
         }
-        self.in_force.clear();
         self.in_force.push(self.servers[at].configuration.1);
         for action in facts.actions {
             if let Action::Persist(write) = action {
@@ -321,6 +330,7 @@ impl Refinement {
             }
         }
         self.commit(at, facts)?;
+        self.in_force.clear();
         self.servers[at].leads = leads;
         self.all_is_written(at, facts)?;
         self.said(at, facts)
