@@ -114,9 +114,12 @@ impl Run<'_> {
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
             Err(Failure::Panicked(text.unwrap_or_default()))
         });
-        let result = result.or_else(|failure| match checks.count(&failure) {
-            true => Err(failure),
-            false => Ok(()),
+        let result = result.or_else(|failure| {
+            if checks.count(&failure) {
+                Err(failure)
+            } else {
+                Ok(())
+            }
         });
         let last_lines = match &result {
             Ok(()) => Vec::new(),

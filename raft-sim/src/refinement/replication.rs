@@ -415,8 +415,7 @@ pub(super) fn majorities_overlap(old: &Membership, new: &Membership) -> bool {
     let overlap = |one: &Vec<DiskId>, other: &Vec<DiskId>| {
         // A member that was not named yet is the disk that is named now.
         let is_same = |a: &DiskId, b: &DiskId| {
-            a.node == b.node && b.is_named(a.incarnation)
-                || a.node == b.node && b.incarnation.is_none()
+            a.node == b.node && (b.is_named(a.incarnation) || b.incarnation.is_none())
         };
         let shared = one.iter().filter(|a| other.iter().any(|b| is_same(a, b)));
         let all = one.len() + other.len() - shared.count();
