@@ -22,7 +22,7 @@ const TIME: Duration = Duration::from_secs(6);
 /// The most operations: a run takes some milliseconds.
 const MOST: usize = 256;
 /// The unit of the pauses between operations.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// Runs the schedule that `data` describes.
 ///
