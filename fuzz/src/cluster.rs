@@ -1,10 +1,11 @@
-//! A small cluster in the simulator, whose schedule the bytes choose. All checkers judge it, and the
-//! refinement.
+//! A small cluster in the simulator, whose schedule the bytes choose. All checkers judge it, and
+//! the refinement.
 //!
-//! The first bytes choose a seed, which draws the settings, and a palette of operations of a nemesis
-//! and of clients. The others choose which of these happen, and when: an operation may come often or
-//! never, and at any moment. So a fuzzer that sees which code runs can look for a sequence that a
-//! seed would draw once in a million. All ends with a recovery, as in each run of the simulator.
+//! The first bytes choose a seed, which draws the settings, and a palette of operations of a
+//! nemesis and of clients. The others choose which of these happen, and when: an operation may come
+//! often or never, and at any moment. So a fuzzer that sees which code runs can look for a sequence
+//! that a seed would draw once in a million. All ends with a recovery, as in each run of the
+//! simulator.
 //!
 //! With `RAFT_FUZZ_TRACE` set, the schedule is printed as a file that `raft-sim replay` takes.
 

@@ -1,11 +1,11 @@
 //! Three correct nodes, and a fourth member that sends anything under its own name: well-formed
 //! messages of any kind, with terms and indexes near those that matter.
 //!
-//! Raft does not bear such a member: it may lead with another log, or vote twice, and then two nodes
-//! may apply different entries. What each node owes all the same is what it said itself. It never
-//! panics; its term never falls, and it votes once in a term, also across restarts; its committed
-//! entries never change; and whatever it says is on its disk: votes, and the entries that it
-//! acknowledges.
+//! Raft does not bear such a member: it may lead with another log, or vote twice, and then two
+//! nodes may apply different entries. What each node owes all the same is what it said itself. It
+//! never panics; its term never falls, and it votes once in a term, also across restarts; its
+//! committed entries never change; and whatever it says is on its disk: votes, and the entries that
+//! it acknowledges.
 //!
 //! The bytes choose which message or timer comes next, which is lost, when a disk has synced, who
 //! restarts, and what the fourth member sends.
@@ -105,8 +105,14 @@ impl Node {
         };
         match message {
             Message::RequestVote(request) => {
-                assert!(votes(self.raft.id()), "asks for votes before its own is stored");
-                assert_eq!(last, request.last_log, "asks for votes with a log not stored");
+                assert!(
+                    votes(self.raft.id()),
+                    "asks for votes before its own is stored"
+                );
+                assert_eq!(
+                    last, request.last_log,
+                    "asks for votes with a log not stored"
+                );
             }
             Message::RequestVoteReply(reply) if reply.vote == Vote::Granted => {
                 assert!(votes(to), "grants a vote that is not stored");

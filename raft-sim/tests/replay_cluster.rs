@@ -1,5 +1,5 @@
-//! `raft-sim replay --cluster`: recordings of the nodes of one cluster are merged, and judged by the
-//! refinement.
+//! `raft-sim replay --cluster`: recordings of the nodes of one cluster are merged, and judged by
+//! the refinement.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
 use raft_proto::recording;

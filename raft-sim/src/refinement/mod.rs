@@ -13,10 +13,11 @@
 //!   after those that it was elected with. So all logs together are one tree. An index and a term
 //!   name a place in it, and with that the whole log up to there (Log Matching). Every other log is
 //!   such a place.
-//! * *Servers.* A server is a disk under a node's number ([`DiskId`]): the proof's servers forget
-//!   nothing, and only a disk does not. Each has a term, a vote, a log and a commitIndex in memory,
-//!   and the first three on its disk: what it was last told to be durable. Between the two are the
-//!   writes under way. A restart may find the disk after any of them.
+//! * *Servers.* The proof's servers never forget what is stored. So a server is a disk under a
+//!   node's number ([`DiskId`]), and a node whose disk is lost is another server. Each has a term,
+//!   a vote, a log and a commitIndex in memory, and the first three on its disk: what it was last
+//!   told to be durable. Between the two are the writes under way. A restart may find the disk
+//!   after any of them.
 //! * *Promises.* A vote, and an acknowledgement of the leader's log up to an index, count from when
 //!   they leave. The disk must hold by then what they say (3.8). They are never taken back. A disk
 //!   that has lost entries, and says so, votes for nobody until it has the like again.
@@ -25,25 +26,25 @@
 //! Why no committed entry is lost: a leader commits an entry of its own term when a majority has
 //! promised to hold it (`CommitsByQuorum`, `CommitsOwnTerm`). A later leader has the votes of a
 //! majority (`ElectedByQuorum`). The two share a disk: by arithmetic in one configuration, by
-//! `MajoritiesOverlap` and `ChangesOneByOne` between two that follow each other (4.1, 4.3). That disk
-//! kept its promise (`DiskKeeps`) and voted once in that term (`OneVote`), for a log at least as up
-//! to date as its own (`ElectionRestriction`). Between the two terms it took entries only of leaders
-//! that had the entry, by induction, and deleted nothing else (`CopiesLeader`, `DeletesConflicts`).
-//! So the later leader has the entry (`LeaderCompleteness`). Followers learn commitIndexes from
-//! leaders, and all agree on what is committed (`OneCommittedLog`). A snapshot is a prefix of that,
-//! and the tree goes on holding what it replaces (`SnapshotIsPrefix`).
+//! `MajoritiesOverlap` and `ChangesOneByOne` between two that follow each other (4.1, 4.3). That
+//! disk kept its promise (`DiskKeeps`) and voted once in that term (`OneVote`), for a log at least
+//! as up to date as its own (`ElectionRestriction`). Between the two terms it took entries only of
+//! leaders that had the entry, by induction, and deleted nothing else (`CopiesLeader`,
+//! `DeletesConflicts`). So the later leader has the entry (`LeaderCompleteness`). Followers learn
+//! commitIndexes from leaders, and all agree on what is committed (`OneCommittedLog`). A snapshot
+//! is a prefix of that, and the tree goes on holding what it replaces (`SnapshotIsPrefix`).
 //!
 //! # The map
 //!
 //! Facts come from a real core ([`StepFacts::of`]), or from anything else that knows them: a model
-//! checker, a fuzzer, a test. A step is taken apart in this order: UpdateTerm with BecomeCandidate or
-//! GrantVote; BecomeLeader; for each write InstallSnapshot, Compact, ClientRequest,
+//! checker, a fuzzer, a test. A step is taken apart in this order: UpdateTerm with BecomeCandidate
+//! or GrantVote; BecomeLeader; for each write InstallSnapshot, Compact, ClientRequest,
 //! ChangeMembership or AppendEntries; AdvanceCommit or LearnCommit; then what left. Each transition
 //! has guards, and the invariants hold after it. Both are [`Rule`]s. What a step does not change is
 //! not looked at again.
 //!
-//! Left out: time, and all that rests on it (leases, timers, reads). Whether anything happens at all.
-//! What commands do. Which terms nodes take from which messages: a term may rise at any time.
+//! Left out: time, and all that rests on it (leases, timers, reads). Whether anything happens at
+//! all. What commands do. Which terms nodes take from which messages: a term may rise at any time.
 //!
 //! Cost: a look at a few numbers a step, a hash for each entry written, and a walk over the terms
 //! between two logs for each change. Memory: eight bytes an entry, for the whole run.

@@ -4,7 +4,8 @@
 use core::fmt;
 use raft_proto::NodeId;
 
-/// A guard or an invariant. Each is needed: `tests/refinement.rs` has a history that breaks only it.
+/// A guard or an invariant. Each is needed: `tests/refinement` has a history that breaks only
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// "Each server's currentTerm monotonically increases" (appendix B).

@@ -1,14 +1,14 @@
 //! Recordings of the nodes of one cluster, merged into one run that the refinement judges.
 //!
 //! Each node's clock is its own, so nothing tells which of two steps of two nodes came first, but
-//! one thing: a message is received after it was sent. Any order that keeps to that, and to the order
-//! of each node's own steps, is a run that no node can tell from the real one. So one such order is
-//! made: a node takes its next recorded step unless that receives a message that its sender, if it
-//! is recorded, has not sent yet.
+//! one thing: a message is received after it was sent. Any order that keeps to that, and to the
+//! order of each node's own steps, is a run that no node can tell from the real one. So one such
+//! order is made: a node takes its next recorded step unless that receives a message that its
+//! sender, if it is recorded, has not sent yet.
 //!
 //! A message whose sending is in no recording is taken as sent, and counted: a ring of files may
-//! have lost it. The recordings of each node have to begin with its empty disk, since the refinement
-//! knows no log that it has not seen grow.
+//! have lost it. The recordings of each node have to begin with its empty disk, since the
+//! refinement knows no log that it has not seen grow.
 
 use super::ReplayError;
 use crate::refinement::{Broken, DiskId, Refinement, StartFacts, StepFacts};
