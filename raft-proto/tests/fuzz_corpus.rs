@@ -24,6 +24,11 @@ fn no_input_of_the_corpus_breaks_a_promise_of_a_node() {
 }
 
 #[test]
+fn no_input_of_the_corpus_lets_a_hostile_member_break_what_others_said() {
+    assert!(run("hostile", raft_fuzz::hostile::run) >= 20);
+}
+
+#[test]
 fn no_input_of_the_corpus_breaks_the_decoder() {
     assert!(run("wire", raft_fuzz::wire::run) >= 20);
 }

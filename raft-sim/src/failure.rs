@@ -4,6 +4,7 @@ use crate::availability::{Condition, Unavailable};
 use crate::checker::storm::Storm;
 use crate::checker::violation::Violation;
 use crate::process::ProcessError;
+use crate::refinement::Broken;
 use crate::service::DamagedSnapshot;
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;
@@ -15,6 +16,9 @@ pub enum Failure {
     /// A checker has found a violation of its property.
     #[error("{property} is violated: {0}", property = .0.property())]
     Violated(#[from] Violation),
+    /// A step is no step of the abstract state.
+    #[error("the refinement does not hold: {0}")]
+    NotRefined(#[from] Broken),
     /// A node rejected the message of another correct node.
     #[error("{node} rejected a message of {from}: {reason}")]
     Rejected {
@@ -177,6 +181,7 @@ impl Failure {
     pub fn kind(&self) -> String {
         let name = match self {
             Failure::Violated(violation) => return violation.property().to_string(),
+            Failure::NotRefined(broken) => return format!("refinement: {}", broken.rule),
             Failure::Unavailable { condition, reason } => return reason.kind(*condition),
             Failure::Rejected { .. } => "a message of a correct node is rejected",
             Failure::Refused { .. } => "an input that is allowed is refused",

@@ -10,7 +10,8 @@
 //!    and a [`clock`], over a [`network`]. [`clients`] use a replicated [`service`], and an
 //!    [`operator`] changes members and transfers leadership.
 //! 3. The [`judge`] is told of everything that happens, and owns every [`checker`]. The first
-//!    violation ends the run as a [`failure`].
+//!    violation ends the run as a [`failure`]. The [`refinement`] is a second opinion by another
+//!    argument.
 //! 4. When the faults are over, some seeds judge the [`availability`] under a condition that stays.
 //!    Then that ends too, and the cluster has to recover ([`liveness`]).
 //! 5. The [`recorder`] has written the [`trace`], whose digest is the same on every machine, and
@@ -59,6 +60,7 @@ pub mod process;
 pub mod queue;
 pub mod random;
 pub mod recorder;
+pub mod refinement;
 pub mod release;
 pub mod replay;
 pub mod report;

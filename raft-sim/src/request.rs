@@ -2,6 +2,7 @@
 
 use crate::availability::Condition;
 use crate::duration::HumanDuration;
+use crate::failure::Failure;
 use crate::features::Features;
 use crate::intensity::{FaultKind, Overrides};
 use core::fmt;
@@ -30,6 +31,36 @@ impl fmt::Display for Faults {
     }
 }
 
+/// Which checks judge a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Checks {
+    /// The checkers.
+    #[default]
+    Usual,
+    /// The checkers, and the refinement.
+    Refine,
+    /// The refinement alone: what else goes wrong does not count. To measure what it finds.
+    OnlyRefinement,
+}
+
+impl Checks {
+    /// Whether it is the default.
+    pub fn are_usual(&self) -> bool {
+        *self == Checks::Usual
+    }
+
+    /// Whether the refinement judges.
+    pub fn refine(self) -> bool {
+        self != Checks::Usual
+    }
+
+    /// Whether a failure counts.
+    pub fn count(self, failure: &Failure) -> bool {
+        self != Checks::OnlyRefinement || matches!(failure, Failure::NotRefined(_))
+    }
+}
+
 /// A request for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -49,6 +80,8 @@ pub struct Request {
     pub overrides: Overrides,
     /// What stays in a phase after the faults; `None`: the seed draws it.
     pub condition: Option<Condition>,
+    /// Which checks judge it.
+    pub checks: Checks,
 }
 
 impl Request {
@@ -68,6 +101,7 @@ impl Request {
             rate: None,
             overrides: Overrides::default(),
             condition: None,
+            checks: Checks::Usual,
         }
     }
 
@@ -91,6 +125,11 @@ impl Request {
         if let Some(condition) = self.condition {
             text += &format!(" --condition {condition}");
         }
+        text += match self.checks {
+            Checks::Usual => "",
+            Checks::Refine => " --refine",
+            Checks::OnlyRefinement => " --only-refinement",
+        };
         text
     }
 

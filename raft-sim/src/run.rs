@@ -103,6 +103,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn execute(self, settings: Settings, script: Script, trace: Trace) -> Report {
         let began = ThreadTime::now();
+        let checks = settings.checks;
         let mut world = World::new(settings, self.seed, script, trace);
         // A panic is a defect like others, and is reported with its seed and trace like others.
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -112,6 +113,13 @@ impl Run<'_> {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
             Err(Failure::Panicked(text.unwrap_or_default()))
+        });
+        let result = result.or_else(|failure| {
+            if checks.count(&failure) {
+                Err(failure)
+            } else {
+                Ok(())
+            }
         });
         let last_lines = match &result {
             Ok(()) => Vec::new(),

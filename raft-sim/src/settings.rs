@@ -4,6 +4,7 @@
 use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
 use crate::release::Releases;
+use crate::request::Checks;
 use core::time::Duration;
 use raft_proto::{
     CheckQuorum, ClusterId, Config, Incarnation, LeaderNoop, Lease, Level, Member, NodeId,
@@ -24,6 +25,9 @@ pub struct Settings {
     /// What stays in a phase between the faults and the recovery. Left out: there is none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub condition: Condition,
+    /// Which checks judge the run. Left out: the checkers.
+    #[serde(default, skip_serializing_if = "Checks::are_usual")]
+    pub checks: Checks,
     /// The priorities of the first members, in the order of their ids; 0 for those left out.
     pub priorities: Vec<u8>,
     /// By how many parts in a million each server's clock is too fast; 0 for those left out.

@@ -5,7 +5,7 @@ use core::time::Duration;
 use raft_sim::availability::Condition;
 use raft_sim::features::Features;
 use raft_sim::intensity::Override;
-use raft_sim::request::{Faults, Request};
+use raft_sim::request::{Checks, Faults, Request};
 
 /// A cluster, and the faults that it is under.
 #[derive(Debug, Args)]
@@ -34,6 +34,13 @@ pub(super) struct ClusterArgs {
     /// default the seed draws it, or none
     #[arg(long, value_enum)]
     condition: Option<Condition>,
+    /// Have the refinement judge each step, too: the safety argument as an abstract state, with a
+    /// guard for each transition
+    #[arg(long)]
+    refine: bool,
+    /// Have only the refinement judge, to measure what it finds
+    #[arg(long, hide = true, conflicts_with = "refine")]
+    only_refinement: bool,
 }
 
 impl ClusterArgs {
@@ -48,6 +55,11 @@ impl ClusterArgs {
             rate: self.rate,
             overrides: self.overrides.iter().copied().collect(),
             condition: self.condition,
+            checks: match (self.refine, self.only_refinement) {
+                (_, true) => Checks::OnlyRefinement,
+                (true, false) => Checks::Refine,
+                (false, false) => Checks::Usual,
+            },
         }
     }
 }

@@ -96,6 +96,9 @@ After every step of every server these are checked:
   - followers and leaders keep to their timers
 In addition, what clients saw must be linearizable.
 
+With --refine, each step must also be one that the safety proof of the thesis has: a sequence of \
+transitions of an abstract state, whose guards and invariants hold (see raft_sim::refinement).
+
 The summary at the end:
   operations          requests of clients; given up: no answer came for seconds
   sessions            opened, and found closed because the service made room for others
@@ -130,6 +133,10 @@ drivers write recordings (see raft_proto::recording). Each file begins with a ch
 replayed by itself. The core depends on nothing but its events, so the same release gives the same \
 answers. Where this build answers differently, the first such step is shown with its actions.
 
+With --cluster, the recordings are those of the nodes of one cluster, each from its empty disk on. \
+They are merged into one run, in which each message is received after it was sent, and each step \
+must be one that the safety proof has (see raft_sim::refinement).
+
 A schedule says what happens to a simulated cluster, and when; raft-sim shrink writes schedules. \
 If the schedule names a mistake of raft-sim/zoo, the simulator with that mistake runs it; edit the \
 line to run it without. If it notes a failure, the failure that is found is compared with it.
@@ -137,6 +144,7 @@ line to run it without. If it notes a failure, the failure that is found is comp
 Examples:
   raft-sim replay node-1/recordings              all files of a folder, the oldest first
   raft-sim replay --print 000000000003.raftrec   one file, with everything that happens
+  raft-sim replay --cluster node-1/recordings node-2/recordings node-3/recordings
   raft-sim replay figure-8-1427.toml              a schedule
   raft-sim replay --print figure-8-1427.toml      ... with its trace; the summary goes to stderr
 

@@ -71,6 +71,7 @@ pub(super) fn draw(
         spares,
         heal,
         condition: Condition::None, // Drawn when all else is known.
+        checks: request.checks,
         priorities: priorities.collect(),
         drift_ppm: drift.collect(),
         limits: Vec::new(),

@@ -8,6 +8,7 @@
 //! | an entry is committed | [`durability`], [`electable`] |
 //! | a node is elected | [`election_quorum`] |
 //! | roles, members or disks change | [`membership_safety`] |
+//! | a core starts, takes a step, or its writes are durable | [`Refinement`], if it is asked for |
 //! | a command runs | [`exactly_once`] |
 //! | a command is answered | [`exactly_once`], [`Durability`] |
 //! | entries become durable, or are handed out | [`OwnDisk`] |
@@ -44,9 +45,11 @@ use crate::checker::{
 };
 use crate::failure::Failure;
 use crate::process::Observer;
+use crate::refinement::{Broken, DiskId, Refinement, StartFacts, StepFacts};
+use crate::request::Checks;
 use crate::service::SessionId;
 use raft_proto::{
-    Action, EntryId, Event, Fault, Index, NodeId, Raft, Refusal, Rejection, Term, Time,
+    Action, EntryId, Event, Fault, Index, Input, NodeId, Raft, Refusal, Rejection, Term, Time,
 };
 use std::collections::BTreeSet;
 
@@ -86,13 +89,18 @@ pub struct Judge {
     refused_founders: BTreeSet<NodeId>,
     /// Roles, members or disks have changed: quorums have to be compared.
     has_cluster_changed: bool,
+    /// The second opinion, if it is asked for.
+    refinement: Option<Box<Refinement>>,
+    checks: Checks,
     failure: Option<Failure>,
 }
 
 impl Judge {
     /// A judge of a run that has not begun, in which no more may happen than `limits` say.
-    pub fn new(limits: StormLimits) -> Judge {
+    pub fn new(limits: StormLimits, checks: Checks) -> Judge {
         Judge {
+            refinement: checks.refine().then(Box::default),
+            checks,
             figure3: Figure3Checker::default(),
             election_timeouts: ElectionTimeouts::default(),
             quorum_contact: QuorumContact::default(),
@@ -127,8 +135,9 @@ impl Judge {
 
     /// Notes a failure; only the first one counts.
     pub fn fail(&mut self, failure: impl Into<Failure>) {
-        if self.failure.is_none() {
-            self.failure = Some(failure.into());
+        let failure = failure.into();
+        if self.failure.is_none() && self.checks.count(&failure) {
+            self.failure = Some(failure);
         }
     }
 
@@ -173,6 +182,17 @@ impl Judge {
         self.require(result);
         let result = self.configurations.started(raft, stored);
         self.require(result);
+        if let Some(refinement) = &mut self.refinement {
+            let bootstrap = stored.map(|stored| &stored.bootstrap);
+            let result = refinement.started(&StartFacts::of(raft, bootstrap));
+            self.require_refined(result);
+        }
+    }
+
+    fn require_refined(&mut self, result: Result<(), Broken>) {
+        if let Err(broken) = result {
+            self.fail(broken);
+        }
     }
 
     /// A node's process has ended.
@@ -231,6 +251,9 @@ impl Judge {
     /// `node` comes back under its own number, and has forgotten what it asked others.
     pub fn returned(&mut self, node: NodeId) {
         self.returned.insert(node);
+        if let Some(refinement) = &mut self.refinement {
+            refinement.forgotten(node);
+        }
     }
 
     /// Whether `node` was told that it founds no cluster again.
@@ -371,6 +394,11 @@ impl Judge {
 
 impl Observer for Judge {
     fn event(&mut self, raft: &Raft, event: &Event) {
+        if let Some(refinement) = &mut self.refinement
+            && let Input::Persisted { seq } = event.input
+        {
+            refinement.persisted(DiskId::of(raft), seq);
+        }
         self.election_timeouts.event(raft, event);
         self.quorum_contact.event(raft, event);
         self.leader_stickiness.event(raft, event);
@@ -388,6 +416,10 @@ impl Observer for Judge {
     }
 
     fn actions(&mut self, raft: &Raft, actions: &[Action]) {
+        if let Some(refinement) = &mut self.refinement {
+            let result = refinement.stepped(&StepFacts::of(raft, actions));
+            self.require_refined(result);
+        }
         for action in actions {
             self.check_complaint(raft, action);
         }

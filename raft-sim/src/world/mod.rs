@@ -165,7 +165,7 @@ impl World {
             reads: PendingReads::default(),
             operator: Operator::default(),
             recorder: Recorder::new(trace),
-            judge: Judge::new(StormLimits::of(&settings)),
+            judge: Judge::new(StormLimits::of(&settings), settings.checks),
             configurations: Configurations::new(&first),
             change_for_next_leader: None,
             lost: BTreeSet::new(),

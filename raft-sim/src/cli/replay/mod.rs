@@ -1,5 +1,6 @@
 //! `raft-sim replay`.
 
+mod cluster;
 mod recording;
 mod schedule;
 
@@ -19,6 +20,10 @@ pub(super) struct ReplayArgs {
     /// Print everything that happens, one fact a line
     #[arg(long)]
     print: bool,
+    /// The recordings are those of one cluster: merge them into one run, and have the refinement
+    /// judge each step
+    #[arg(long, conflicts_with = "print")]
+    cluster: bool,
     #[command(flatten)]
     mutant: MutantArgs,
 }
@@ -31,6 +36,9 @@ pub(super) fn run(args: &ReplayArgs) -> CommandResult {
     let mut files = Vec::new();
     for path in &args.paths {
         files.extend(files_of(path).map_err(|error| named(path, error))?);
+    }
+    if args.cluster {
+        return cluster::replay(&files);
     }
     let mut outcome = Outcome::Passed;
     for path in files {

@@ -39,6 +39,9 @@ pub(super) struct ZooArgs {
     /// target/zoo/schedules
     #[arg(long)]
     shrink: bool,
+    /// Count only what the refinement finds
+    #[arg(long, conflicts_with = "write")]
+    only_refinement: bool,
     /// The project's root
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     root: PathBuf,
@@ -155,7 +158,7 @@ fn search_all(
             bar.finish_and_clear();
             usage(error)
         })?;
-        let mut found = search(&program, mutant, args.cpu_seconds, jobs)?;
+        let mut found = search(&program, mutant, args, jobs)?;
         if let (true, Some(caught)) = (args.shrink, &found.failure) {
             let shrunk = shrunk::shrink(&args.root, &program, mutant, &caught.repeat);
             found.shrunk = Some(shrunk?);
@@ -266,13 +269,14 @@ fn with_mutant(name: &str, command: &str) -> String {
 
 /// Searches for a mistake until a seed fails or the time is over. Several batches run at a time,
 /// but their results are looked at in order, so that the number of jobs does not change the seeds.
-fn search(program: &Path, mutant: &Mutant, cpu_seconds: u32, jobs: usize) -> io::Result<Found> {
+fn search(program: &Path, mutant: &Mutant, args: &ZooArgs, jobs: usize) -> io::Result<Found> {
     let mut found = Found::default();
     let mut next = 0;
     loop {
         let results: Vec<io::Result<ChunkResult>> = thread::scope(|scope| {
             let batches = next..next + jobs as u64;
-            let batches = batches.map(|number| scope.spawn(move || batch(program, mutant, number)));
+            let batches =
+                batches.map(|number| scope.spawn(move || batch(program, mutant, args, number)));
             let batches: Vec<_> = batches.collect();
             let ended = batches.into_iter().map(|batch| batch.join());
             let panicked = |_| Err(io::Error::other("the search panicked"));
@@ -291,7 +295,7 @@ fn search(program: &Path, mutant: &Mutant, cpu_seconds: u32, jobs: usize) -> io:
                 });
                 return Ok(found);
             }
-            if found.cpu_seconds > f64::from(cpu_seconds) {
+            if found.cpu_seconds > f64::from(args.cpu_seconds) {
                 return Ok(found);
             }
         }
@@ -299,13 +303,14 @@ fn search(program: &Path, mutant: &Mutant, cpu_seconds: u32, jobs: usize) -> io:
 }
 
 /// Runs the seeds of one batch until one fails.
-fn batch(program: &Path, mutant: &Mutant, number: u64) -> io::Result<ChunkResult> {
+fn batch(program: &Path, mutant: &Mutant, args: &ZooArgs, number: u64) -> io::Result<ChunkResult> {
     let settings = SETTINGS[number as usize % SETTINGS.len()]; // Below its length.
     let from = number / SETTINGS.len() as u64 * BATCH;
     let seeds = format!("{from}..{}", from + BATCH);
     let mut command = Command::new(program);
     command.args(["sweep", "--until-failure", "--json", "--jobs", "1"]);
     command.arg("--seeds").arg(&seeds).args(settings);
+    command.args(args.only_refinement.then_some("--only-refinement"));
     command.env(zoo::VARIABLE, &mutant.name);
     let wrong = |what: String| io::Error::other(format!("{}: {what}", mutant.name));
     let output = command.output();

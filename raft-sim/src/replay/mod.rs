@@ -1,5 +1,9 @@
 //! Repeats recordings of real nodes, and compares the answers of this build of the core.
 
+mod cluster;
+
+pub use cluster::{MergeError, Merged, NamedFile, replay_cluster};
+
 use raft_proto::recording::{self, Outcome, Recording, RecordingError, Step};
 use raft_proto::{Action, Raft, trace};
 use std::io::{self, Write};
