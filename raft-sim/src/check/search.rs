@@ -1,0 +1,442 @@
+//! The search: breadth first, level by level, on all cores, always with the same result.
+//!
+//! A level is expanded in batches. For each batch, all cores make successors; they only read the
+//! tables and the fingerprints. A part of the batch that needs a step which was never taken is put
+//! off, the steps are taken, in parallel too, and that part is repeated. Then one core alone enters
+//! the new states, in the order of the batch. So the order of everything, and with it the number of
+//! every state and the counterexample, does not depend on how many cores there are.
+
+use super::choice::{Choice, OnItsWay, What, choices};
+use super::model::Model;
+use super::node::Facts;
+use super::outcome::{Mark, Marks, Violation};
+use super::seen::Seen;
+use super::state::State;
+use super::tables::{HistoryKey, StepKey, Tables};
+use super::world::{WalkError, World, place};
+use raft_proto::RoleKind;
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+use std::time::{Duration, Instant};
+
+/// When a search ends early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// After so many states.
+    pub states: Option<u64>,
+    /// After this time.
+    pub time: Option<Duration>,
+}
+
+/// How far a search has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Different states.
+    pub states: u64,
+    /// Successors that were made, whether they were new or not.
+    pub transitions: u64,
+    /// How many steps the latest states are away from the first.
+    pub depth: u32,
+    /// States of the present level that are still to be expanded.
+    pub left: usize,
+    /// What the tables, the fingerprints, the links and the states to be expanded take, in bytes.
+    pub memory: usize,
+    /// Since the search began.
+    pub elapsed: Duration,
+}
+
+/// How a search ended.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// The numbers at the end.
+    pub progress: Progress,
+    /// Whether every state was reached.
+    pub is_complete: bool,
+    /// Situations that were reached.
+    pub marks: Marks,
+    /// The shortest path to a violation: which choice was taken in each state.
+    pub counterexample: Option<(Vec<u16>, Violation)>,
+    /// Different states of one node, messages, histories, and steps that the core took.
+    pub sizes: [usize; 4],
+}
+
+/// States in a row, as words.
+#[derive(Debug, Default)]
+struct Row {
+    words: Vec<u32>,
+    /// Where each state ends.
+    ends: Vec<usize>,
+}
+
+impl Row {
+    fn push(&mut self, state: &State) {
+        state.write(&mut self.words);
+        self.ends.push(self.words.len());
+    }
+
+    fn push_words(&mut self, words: &[u32]) {
+        self.words.extend_from_slice(words);
+        self.ends.push(self.words.len());
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn get(&self, at: usize) -> &[u32] {
+        let start = at.checked_sub(1).and_then(|at| self.ends.get(at));
+        let range = start.copied().unwrap_or(0)..self.ends.get(at).copied().unwrap_or(0);
+        self.words.get(range).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> usize {
+        self.words.capacity() * 4 + self.ends.capacity() * 8
+    }
+}
+
+/// What comes of a part of a batch.
+#[derive(Default)]
+struct Part {
+    new: Row,
+    /// Of each new state.
+    born: Vec<Born>,
+    missing_steps: Vec<StepKey>,
+    missing_histories: Vec<HistoryKey>,
+    violation: Option<(usize, u16, Violation)>,
+    marks: Marks,
+    transitions: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Born {
+    print: u64,
+    /// The place of the state that it comes from, in the level.
+    parent: usize,
+    choice: u16,
+}
+
+/// How a state was reached: the number of the state before it, and which choice was taken there.
+#[derive(Clone, Copy)]
+struct Link(u64);
+
+impl Link {
+    fn new(parent: u64, choice: u16) -> Link {
+        Link(parent << 16 | u64::from(choice))
+    }
+
+    fn parent(self) -> u64 {
+        self.0 >> 16
+    }
+
+    fn choice(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+/// A search of one model.
+pub(super) struct Search<'m> {
+    model: &'m Model,
+    tables: Tables<'m>,
+    seen: Seen,
+    links: Vec<Link>,
+    /// The states of the present level, whose numbers begin here.
+    level: Row,
+    first: u64,
+    next: Row,
+    marks: Marks,
+    transitions: u64,
+    depth: u32,
+    began: Instant,
+}
+
+/// How many states are expanded before new ones are entered.
+const BATCH: usize = 1 << 14;
+/// How many one core takes at a time.
+const PART: usize = 1 << 7;
+
+impl<'m> Search<'m> {
+    /// A search that has seen the first state.
+    pub(super) fn new(model: &'m Model) -> Result<Search<'m>, WalkError> {
+        let world = World::new(model)?;
+        let mut tables = Tables::new(model);
+        let mut state = State {
+            budget: world.budget.words(),
+            ..State::default()
+        };
+        state.nodes = (world.nodes.into_iter())
+            .map(|node| tables.keep_node(node))
+            .collect();
+        state.history = tables.keep_history(world.history);
+        let sent: Vec<u32> = (world.network.into_iter())
+            .map(|(_, envelope)| tables.keep_envelope(envelope))
+            .collect();
+        state.add_messages(&sent, &tables);
+        let mut seen = Seen::new();
+        seen.insert(state.print(&tables));
+        let mut level = Row::default();
+        level.push(&state);
+        Ok(Search {
+            model,
+            tables,
+            seen,
+            links: vec![Link::new(0, 0)],
+            level,
+            first: 0,
+            next: Row::default(),
+            marks: world.marks,
+            transitions: 0,
+            depth: 0,
+            began: Instant::now(),
+        })
+    }
+
+    /// Searches until the end or a limit.
+    pub(super) fn run(mut self, limits: Limits, mut on_progress: impl FnMut(Progress)) -> Found {
+        let mut is_complete = true;
+        let mut counterexample = None;
+        'levels: while self.level.len() > 0 {
+            for start in (0..self.level.len()).step_by(BATCH) {
+                let end = (start + BATCH).min(self.level.len());
+                if let Some((parent, choice, violation)) = self.expand(start, end) {
+                    let mut path = self.path_to(self.first + parent as u64);
+                    path.push(choice);
+                    counterexample = Some((path, violation));
+                    is_complete = false;
+                    break 'levels;
+                }
+                let progress = self.progress(self.level.len() - end);
+                on_progress(progress);
+                let has_time = limits.time.is_none_or(|most| progress.elapsed < most);
+                if !has_time || limits.states.is_some_and(|most| progress.states >= most) {
+                    is_complete = false;
+                    break 'levels;
+                }
+            }
+            self.first += self.level.len() as u64;
+            self.level = std::mem::take(&mut self.next);
+            self.depth += u32::from(self.level.len() > 0);
+        }
+        Found {
+            progress: self.progress(0),
+            is_complete,
+            marks: self.marks,
+            counterexample,
+            sizes: self.tables.sizes(),
+        }
+    }
+
+    fn progress(&self, left: usize) -> Progress {
+        let rows = self.level.bytes() + self.next.bytes();
+        Progress {
+            states: self.seen.len() as u64,
+            transitions: self.transitions,
+            depth: self.depth,
+            left,
+            memory: self.seen.bytes() + self.links.capacity() * 8 + rows,
+            elapsed: self.began.elapsed(),
+        }
+    }
+
+    fn path_to(&self, number: u64) -> Vec<u16> {
+        let mut path = Vec::new();
+        let mut at = number;
+        while at != 0
+            && let Some(link) = self.links.get(at as usize)
+        {
+            path.push(link.choice());
+            at = link.parent();
+        }
+        path.reverse();
+        path
+    }
+
+    /// Expands a batch. Returns the first violation: the place of the state in the level, the
+    /// choice, and what is wrong.
+    fn expand(&mut self, start: usize, end: usize) -> Option<(usize, u16, Violation)> {
+        let starts: Vec<usize> = (start..end).step_by(PART).collect();
+        let mut parts: Vec<Option<Part>> = starts.iter().map(|_| None).collect();
+        loop {
+            let expand = |(part, from): (&mut Option<Part>, &usize)| {
+                if part.is_none() {
+                    *part = Some(self.part(*from, (*from + PART).min(end)));
+                }
+            };
+            parts.par_iter_mut().zip(&starts).for_each(expand);
+            if !self.supply(&mut parts) {
+                break;
+            }
+        }
+        let mut violation = None;
+        for part in parts.into_iter().flatten() {
+            self.marks.extend(part.marks);
+            self.transitions += part.transitions;
+            for (at, born) in part.born.iter().enumerate() {
+                if self.seen.insert(born.print) {
+                    self.next.push_words(part.new.get(at));
+                    let parent = self.first + born.parent as u64;
+                    self.links.push(Link::new(parent, born.choice));
+                }
+            }
+            if violation.is_none() {
+                violation = part.violation;
+            }
+        }
+        violation
+    }
+
+    /// Takes the steps that parts lack, and puts those parts back. Whether there were any.
+    fn supply(&mut self, parts: &mut [Option<Part>]) -> bool {
+        let (mut steps, mut histories) = (FxHashSet::default(), FxHashSet::default());
+        for slot in parts.iter_mut() {
+            if let Some(part) = slot
+                && !(part.missing_steps.is_empty() && part.missing_histories.is_empty())
+            {
+                steps.extend(part.missing_steps.drain(..));
+                histories.extend(part.missing_histories.drain(..));
+                *slot = None;
+            }
+        }
+        // Sorted, so that numbers are given in the same order everywhere.
+        let mut steps: Vec<StepKey> = steps.into_iter().collect();
+        steps.sort_unstable();
+        let tables = &self.tables;
+        let taken: Vec<_> = steps.par_iter().map(|key| tables.take(*key)).collect();
+        for taken in taken.into_iter().flatten() {
+            self.tables.keep(taken);
+        }
+        let mut histories: Vec<HistoryKey> = histories.into_iter().collect();
+        histories.sort_unstable();
+        for key in &histories {
+            self.tables.record(*key);
+        }
+        !steps.is_empty() || !histories.is_empty()
+    }
+
+    /// Makes the successors of some states of the level.
+    fn part(&self, start: usize, end: usize) -> Part {
+        let mut part = Part::default();
+        let (mut state, mut next, mut all) = (State::default(), State::default(), Vec::new());
+        for at in start..end {
+            state.read(self.level.get(at), self.model.nodes());
+            self.choices(&state, &mut all);
+            for (choice, number) in all.iter().zip(0..) {
+                match self.follow(&state, *choice, &mut next, &mut part) {
+                    Step::Leads => {}
+                    Step::LeadsNowhere => continue,
+                    Step::Breaks(violation) => {
+                        part.violation.get_or_insert((at, number, violation));
+                        continue;
+                    }
+                }
+                part.transitions += 1;
+                let print = next.print(&self.tables);
+                if self.seen.contains(print) {
+                    continue;
+                }
+                match self.check(&next) {
+                    Ok(marks) => part.marks.extend(marks),
+                    Err(violation) => {
+                        part.violation.get_or_insert((at, number, violation));
+                    }
+                }
+                part.new.push(&next);
+                let (parent, choice) = (at, number);
+                part.born.push(Born {
+                    print,
+                    parent,
+                    choice,
+                });
+            }
+        }
+        part
+    }
+
+    fn choices(&self, state: &State, all: &mut Vec<Choice>) {
+        let tables = &self.tables;
+        let nodes: Vec<&Facts> = state.nodes.iter().map(|it| tables.facts(*it)).collect();
+        let network = state.network.iter().map(|it| OnItsWay {
+            print: tables.envelope_print(*it),
+            // Only messages to nodes of the model are kept.
+            to: place(tables.envelope(*it).to, nodes.len()).unwrap_or_default() as u8,
+        });
+        choices(self.model, &nodes, network, &state.budget(), all);
+    }
+
+    /// The state after a choice, in `next`.
+    fn follow(&self, state: &State, choice: Choice, next: &mut State, part: &mut Part) -> Step {
+        let at = usize::from(choice.node);
+        let Some(node) = state.nodes.get(at).copied() else {
+            return Step::LeadsNowhere;
+        };
+        let mut delivered = None;
+        let what = match choice.what {
+            What::Receives(place) => {
+                delivered = Some(place as usize).filter(|_| choice.cost.is_none());
+                match state.network.get(place as usize) {
+                    Some(message) => What::Receives(*message),
+                    None => return Step::LeadsNowhere,
+                }
+            }
+            what => what,
+        };
+        let key = (node, what);
+        let Some((number, effect)) = self.tables.effect(key) else {
+            part.missing_steps.push(key);
+            return Step::LeadsNowhere;
+        };
+        part.marks.extend(effect.marks);
+        if let Some(violation) = &effect.violation {
+            return Step::Breaks(violation.clone());
+        }
+        // Nothing has changed but that a message, or a part of a bound, is gone: whatever can happen
+        // afterwards can happen without this step, too.
+        if effect.node == node && effect.sent.is_empty() && effect.observed.is_empty() {
+            return Step::LeadsNowhere;
+        }
+        next.history = state.history;
+        if !effect.observed.is_empty() {
+            let key = (state.history, number);
+            match self.tables.history_after(key) {
+                None => {
+                    part.missing_histories.push(key);
+                    return Step::LeadsNowhere;
+                }
+                Some(Err(violation)) => return Step::Breaks(violation.clone()),
+                Some(Ok(history)) => next.history = *history,
+            }
+        }
+        next.nodes.clone_from(&state.nodes);
+        if let Some(slot) = next.nodes.get_mut(at) {
+            *slot = effect.node;
+        }
+        next.budget = match choice.cost {
+            Some(cost) => state.budget().without(cost).words(),
+            None => state.budget,
+        };
+        next.network.clone_from(&state.network);
+        if let Some(delivered) = delivered {
+            next.network.remove(delivered);
+        }
+        next.add_messages(&effect.sent, &self.tables);
+        Step::Leads
+    }
+
+    /// Checks a state, and says what is rare in it.
+    fn check(&self, state: &State) -> Result<Marks, Violation> {
+        let nodes: Vec<&Facts> = (state.nodes.iter())
+            .map(|it| self.tables.facts(*it))
+            .collect();
+        self.tables.history(state.history).check(&nodes)?;
+        let mut marks = Marks::NONE;
+        let leads = |it: &&&Facts| it.role == RoleKind::Leader;
+        marks.add_if(nodes.iter().filter(leads).count() > 1, Mark::TwoLeaders);
+        Ok(marks)
+    }
+}
+
+/// What a choice comes to.
+enum Step {
+    Leads,
+    LeadsNowhere,
+    Breaks(Violation),
+}

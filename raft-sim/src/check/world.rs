@@ -1,0 +1,224 @@
+//! A state with everything in it, on which a path is walked: openings, counterexamples, replays.
+//!
+//! It takes every step with the core itself and remembers nothing, so that a path which the search
+//! found is proved by the core alone.
+
+use super::choice::{Choice, OnItsWay, What, choices};
+use super::envelope::Envelope;
+use super::history::History;
+use super::model::{Budget, Cost, Model};
+use super::node::{Facts, Node};
+use super::outcome::{Marks, Outcome, Violation};
+use raft_proto::{NodeId, Recovered, RoleKind, StartError};
+
+/// A state of a model's cluster.
+#[derive(Clone, Debug)]
+pub struct World<'m> {
+    pub(super) model: &'m Model,
+    pub(super) nodes: Vec<Node>,
+    /// Sorted by fingerprint.
+    pub(super) network: Vec<(u64, Envelope)>,
+    pub(super) history: History,
+    pub(super) budget: Budget,
+    /// All situations reached.
+    pub(super) marks: Marks,
+    /// The trace.
+    pub(super) lines: Vec<String>,
+}
+
+/// Why there is no such path.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The model's settings are refused.
+    #[error("the model's settings: {0}")]
+    Start(#[from] StartError),
+    /// A property is violated.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// Something else can happen there.
+    #[error("step {step} cannot happen here: {what}")]
+    Impossible {
+        /// Which step, from 1.
+        step: usize,
+        /// As it was written down.
+        what: String,
+    },
+}
+
+impl<'m> World<'m> {
+    /// The state in which the exploration begins.
+    ///
+    /// # Errors
+    ///
+    /// The settings are refused, or the opening breaks a property.
+    pub fn new(model: &'m Model) -> Result<World<'m>, WalkError> {
+        let mut world = World {
+            model,
+            nodes: Vec::new(),
+            network: Vec::new(),
+            history: History::default(),
+            budget: Budget::of(model),
+            marks: Marks::NONE,
+            lines: Vec::new(),
+        };
+        for config in &model.configs {
+            let node = Node::new(config.clone(), Recovered::default())?;
+            let outcome = node.clone().start(model.disks, Some(&mut world.lines));
+            world.nodes.push(node);
+            world.put(world.nodes.len() - 1, outcome)?;
+        }
+        (model.opening)(&mut world);
+        world.check()?;
+        Ok(world)
+    }
+
+    fn put(&mut self, at: usize, outcome: Outcome) -> Result<(), Violation> {
+        if let Some(violation) = outcome.violation {
+            return Err(violation);
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            *node = outcome.node;
+        }
+        for envelope in outcome.sent {
+            // To nodes that the model does not have, it is lost.
+            if self.place(envelope.to).is_some() {
+                let print = super::tables::print(&envelope.canonical());
+                let at = self.network.partition_point(|it| it.0 < print);
+                self.network.insert(at, (print, envelope));
+            }
+        }
+        self.marks.extend(outcome.marks);
+        self.history = self.history.after(&outcome.observed)?;
+        Ok(())
+    }
+
+    fn place(&self, node: NodeId) -> Option<usize> {
+        place(node, self.model.nodes())
+    }
+
+    fn facts(&self) -> Vec<Facts> {
+        self.nodes.iter().map(Node::facts).collect()
+    }
+
+    /// Whether the state as a whole is right.
+    ///
+    /// # Errors
+    ///
+    /// The property that it breaks.
+    pub fn check(&self) -> Result<(), Violation> {
+        let facts = self.facts();
+        self.history.check(&facts.iter().collect::<Vec<_>>())
+    }
+
+    /// All that can happen next.
+    pub(super) fn choices(&self) -> Vec<Choice> {
+        let facts = self.facts();
+        let facts: Vec<&Facts> = facts.iter().collect();
+        let network = self.network.iter().map(|(print, envelope)| OnItsWay {
+            print: *print,
+            // All addressees are there: `put` has seen to it.
+            to: self.place(envelope.to).unwrap_or_default() as u8,
+        });
+        let mut all = Vec::new();
+        choices(self.model, &facts, network, &self.budget, &mut all);
+        all
+    }
+
+    /// What happens by a choice, as a line.
+    pub(super) fn describe(&self, choice: Choice) -> String {
+        let node = NodeId(u64::from(choice.node) + 1);
+        let message = |at: u32| {
+            let message = self.network.get(at as usize);
+            message.map_or_else(String::new, |(_, envelope)| envelope.to_string())
+        };
+        match choice.what {
+            What::Receives(at) if choice.cost == Some(Cost::Repeat) => {
+                format!("arrives, and once more later: {}", message(at))
+            }
+            What::Receives(at) => format!("arrives: {}", message(at)),
+            What::Wakes => format!("{node} reaches its deadline"),
+            What::TimesOut => format!("{node} times out"),
+            What::Waits => format!("{node} hears nothing for an election timeout"),
+            What::Persists => format!("{node} has its oldest write on disk"),
+            What::Crashes(kept) => format!("{node} crashes and keeps {kept} more writes"),
+            What::Proposes(number) => format!("{node} is given command {number}"),
+            What::Reads(number) => format!("{node} is asked to read, {number}"),
+            What::Compacts => format!("{node} makes a snapshot"),
+            What::Operates(which) => match self.model.operations.get(usize::from(which)) {
+                Some(operation) => format!("{node} is to {operation:?}"),
+                None => String::new(),
+            },
+        }
+    }
+
+    /// Lets a choice happen, and checks everything.
+    ///
+    /// # Errors
+    ///
+    /// The property that it breaks.
+    pub(super) fn take(&mut self, choice: Choice) -> Result<(), Violation> {
+        let line = self.describe(choice);
+        self.lines.push(format!("# {line}"));
+        let mut envelope = None;
+        if let What::Receives(at) = choice.what {
+            envelope = self.network.get(at as usize).cloned();
+            if choice.cost.is_none() && envelope.is_some() {
+                self.network.remove(at as usize);
+            }
+        }
+        let envelope = envelope.as_ref().map(|(_, envelope)| envelope);
+        let happening = choice.what.happening(self.model, envelope);
+        let at = usize::from(choice.node);
+        if let (Some(happening), Some(node)) = (happening, self.nodes.get(at)) {
+            let outcome = node.step(self.model.disks, &happening, Some(&mut self.lines));
+            if let Some(cost) = choice.cost {
+                self.budget = self.budget.without(cost);
+            }
+            self.put(at, outcome)?;
+        }
+        self.check()
+    }
+
+    /// For openings: this happens, whatever the bounds are. An opening breaks no property.
+    pub(super) fn happens(&mut self, node: u64, what: What) {
+        let (node, cost) = (node as u8 - 1, None);
+        let happened = self.take(Choice { node, what, cost });
+        debug_assert!(happened.is_ok(), "{happened:?}");
+    }
+
+    /// For openings: delivers every message between these nodes, and answers to them, until there is
+    /// none. All others are lost.
+    pub(super) fn deliver_among(&mut self, nodes: &[u64]) {
+        loop {
+            let among = |it: &Envelope| nodes.contains(&it.from.0) && nodes.contains(&it.to.0);
+            let Some(at) = self.network.iter().position(|(_, it)| among(it)) else {
+                break;
+            };
+            let to = self.network.get(at).map_or(1, |(_, it)| it.to.0);
+            self.happens(to, What::Receives(at as u32));
+        }
+        self.network.clear();
+    }
+
+    /// For openings: `node` is elected by these nodes.
+    pub(super) fn elect(&mut self, node: u64, by: &[u64]) {
+        for other in by.iter().filter(|it| **it != node) {
+            self.happens(*other, What::Waits);
+        }
+        self.happens(node, What::TimesOut);
+        self.deliver_among(by);
+    }
+
+    /// Who leads in the greatest term.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let leads = |it: &(usize, &Node)| it.1.raft.role() == RoleKind::Leader;
+        let leaders = self.nodes.iter().enumerate().filter(leads);
+        leaders.max_by_key(|it| it.1.raft.term()).map(|it| it.0)
+    }
+}
+
+/// The place of a node in a model with so many.
+pub(super) fn place(node: NodeId, nodes: usize) -> Option<usize> {
+    let at = usize::try_from(node.0.checked_sub(1)?).ok()?;
+    (at < nodes).then_some(at)
+}
