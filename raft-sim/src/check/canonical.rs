@@ -28,7 +28,13 @@
 //! * `Config`: constant in a model, apart from what makes nodes differ (their ids).
 //! * `Timeouts`, the counter of the random stream: in models, the range of election timeouts is a
 //!   nanosecond, so every draw has the same result.
-//! * `Overdue`: read by nothing but the action of that name, which models ignore.
+//! * `Overdue`, and since when the service makes no progress: read by nothing but the action
+//!   `Overdue`, which models ignore.
+//! * `Raft::wake_at`: it decides whether a deadline is told once more. Models let deadlines come when
+//!   they like.
+//! * `VoteRetry`: when a request for votes is sent once more. Models lose such copies, which is
+//!   allowed, and have bounds of their own for messages that come twice (`step.rs`). Only founders
+//!   of clusters with incarnations learn from it; models of those start with a founded cluster.
 //! * `Raft::now`: the next event is at the node's clock or later, and sets it before it is read.
 //! * `Window`'s measured latencies and byte counts: entries in models are a few bytes long, and the
 //!   least window is 64 KiB. What a latency decides is only how long a leader waits before it sends
@@ -44,13 +50,38 @@ use raft_proto::{Seq, Time};
 use serde::Serialize;
 use std::time::Duration;
 
-/// What instants and numbers of writes are relative to.
+/// Which instants can matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// All.
+    All,
+    /// Those of leaders: when they send something again. With Pre-Vote, CheckQuorum and leases off,
+    /// nothing else but the election timer depends on time, and in models it always runs out when
+    /// an election timeout passes: its length is always the same.
+    OfLeaders,
+}
+
+/// Whether nodes serve reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// They do.
+    Served,
+    /// They do not: where a node's numbers of reads begin (it is drawn), and which term it has
+    /// recovered, which tells its reads from those before a restart, do not matter.
+    None,
+}
+
+/// What instants and numbers of writes are relative to, and what matters of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The node's clock.
     pub clock: Time,
     /// The last write reported as persisted.
     pub persisted: Seq,
+    /// Which instants matter.
+    pub times: Times,
+    /// Whether reads do.
+    pub reads: Reads,
 }
 
 impl Origin {
@@ -58,6 +89,8 @@ impl Origin {
     pub const NONE: Origin = Origin {
         clock: Time::ZERO,
         persisted: Seq(0),
+        times: Times::All,
+        reads: Reads::Served,
     };
 }
 

@@ -4,7 +4,7 @@ use super::envelope::Envelope;
 use super::model::{Budget, Cost, Model, Operation};
 use super::node::Facts;
 use super::step::Happening;
-use raft_proto::{CheckQuorum, RoleKind};
+use raft_proto::{CheckQuorum, Message, RoleKind, Vote};
 
 /// Something that can happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,34 @@ pub(super) struct OnItsWay {
     pub(super) print: u64,
     /// The addressee, counted from 0.
     pub(super) to: u8,
+}
+
+/// Whether a message is a reply that its addressee has outlived: it answers a request of a term
+/// before the one on the addressee's disk, or refuses a vote in that term. "If a server receives a
+/// request with a stale term number, it rejects the request" (section 5.1), and a reply is of no
+/// use to anybody.
+///
+/// The search forgets such a message once it has seen that the addressee makes nothing of it. The
+/// addressee never falls below that term again, so it never will. That the core indeed makes
+/// nothing of it is not assumed: in the first state in which the rule holds, the step is taken and
+/// looked at. Requests stay, since they are answered with the newer term.
+pub(super) fn is_outlived(message: &Message, addressee: &Facts) -> bool {
+    let term = addressee.durable_term;
+    match message {
+        Message::RequestVoteReply(reply) => {
+            reply.term < term || reply.term == term && reply.vote == Vote::Refused
+        }
+        Message::PreVoteReply(reply) => reply.term <= term && reply.asked <= term,
+        Message::AppendEntriesReply(reply) => reply.term < term,
+        Message::InstallSnapshotReply(reply) => reply.term < term,
+        Message::RequestVote(_)
+        | Message::AppendEntries(_)
+        | Message::InstallSnapshot(_)
+        | Message::PreVote(_)
+        | Message::TimeoutNow(_)
+        | Message::ReadIndex(_)
+        | Message::ReadIndexReply(_) => false,
+    }
 }
 
 /// All that can happen next, always in the same order. The network is sorted; of equal messages,
@@ -103,7 +131,7 @@ fn of_node(
     if !is_leader {
         happens(What::Waits, Some(Cost::Wait));
     }
-    if node.role != RoleKind::Follower {
+    if is_leader {
         happens(What::Wakes, Some(Cost::Wake));
     }
     for kept in 0..=node.pending as u8 {

@@ -1,6 +1,6 @@
 //! The serializer that writes canonical forms.
 
-use super::canonical::{Canonical, Origin, Set};
+use super::canonical::{Canonical, Origin, Reads, Set, Times};
 use raft_proto::Time;
 use serde::Serialize;
 use serde::ser::{
@@ -10,17 +10,22 @@ use serde::ser::{
 use std::fmt::{self, Display};
 
 /// Structs that are left out.
-const STRUCTS_LEFT_OUT: [&str; 3] = ["Config", "Timeouts", "Overdue"];
+const STRUCTS_LEFT_OUT: [&str; 4] = ["Config", "Timeouts", "Overdue", "VoteRetry"];
 
 /// Fields that are left out.
-const FIELDS_LEFT_OUT: [(&str, &str); 6] = [
+const FIELDS_LEFT_OUT: [(&str, &str); 8] = [
     ("Raft", "now"),
+    ("Raft", "wake_at"),
+    ("Applier", "stalled_since"),
     ("Window", "bytes"),
     ("Window", "least_latency"),
     ("Window", "round_trip"),
     ("Window", "narrowed_at"),
     ("Window", "attempts"),
 ];
+
+/// Fields that are left out where nobody reads.
+const FIELDS_OF_READS: [(&str, &str); 2] = [("Raft", "read_number"), ("Raft", "recovered_term")];
 
 /// Writes a value as the tokens of its canonical form.
 pub(super) struct Encoder {
@@ -30,6 +35,8 @@ pub(super) struct Encoder {
     origin: Origin,
     /// How many structs or fields that are left out we are in.
     muted: u32,
+    /// Whether what is written belongs to a leader.
+    is_of_leader: bool,
     /// What the next number is.
     special: Option<Special>,
 }
@@ -41,6 +48,7 @@ impl Encoder {
             times: Vec::new(),
             origin,
             muted: 0,
+            is_of_leader: false,
             special: None,
         }
     }
@@ -65,7 +73,7 @@ impl Encoder {
     fn time(&mut self, time: u64) {
         const NEVER: u64 = u64::MAX;
         const RELATIVE: u64 = 1 << 62;
-        if self.muted > 0 {
+        if self.muted > 0 || self.origin.times == Times::OfLeaders && !self.is_of_leader {
             return;
         }
         let clock = self.origin.clock.0;
@@ -148,6 +156,7 @@ pub(super) struct Compound<'a> {
 impl<'a> Compound<'a> {
     fn new(encoder: &'a mut Encoder, name: &'static str) -> Compound<'a> {
         let is_muted = STRUCTS_LEFT_OUT.contains(&name);
+        encoder.is_of_leader |= name == "Leader";
         encoder.muted += u32::from(is_muted);
         Compound {
             encoder,
@@ -170,7 +179,10 @@ impl<'a> Compound<'a> {
     }
 
     fn field(&mut self, key: &'static str, value: &(impl Serialize + ?Sized)) -> Result<(), Never> {
-        let is_muted = FIELDS_LEFT_OUT.contains(&(self.name, key));
+        let field = (self.name, key);
+        let reads = self.encoder.origin.reads;
+        let is_muted = FIELDS_LEFT_OUT.contains(&field)
+            || reads == Reads::None && FIELDS_OF_READS.contains(&field);
         self.encoder.muted += u32::from(is_muted);
         value.serialize(&mut *self.encoder)?;
         self.encoder.muted -= u32::from(is_muted);
@@ -179,6 +191,7 @@ impl<'a> Compound<'a> {
 
     fn close(self) -> Result<(), Never> {
         self.encoder.muted -= u32::from(self.is_muted);
+        self.encoder.is_of_leader &= self.name != "Leader";
         let Some(set) = self.set else {
             return Ok(());
         };

@@ -14,8 +14,6 @@ use serde::Serialize;
 pub struct History {
     /// The leader of each term that had one, sorted.
     leaders: Vec<(Term, NodeId)>,
-    /// Votes that left a node, sorted.
-    votes: Vec<(Term, NodeId, NodeId)>,
     /// Every entry that a node took for committed, from index 1 on.
     committed: Vec<Committed>,
     /// Reads under way: everything up to this index was committed before they began.
@@ -57,11 +55,6 @@ impl History {
     fn add(&mut self, fact: &Observed) -> Result<(), Violation> {
         match fact {
             Observed::Leads { node, term } => self.leads(*node, *term),
-            Observed::Votes {
-                node,
-                term,
-                candidate,
-            } => self.votes(*node, *term, *candidate),
             Observed::Commits {
                 first,
                 entries,
@@ -88,24 +81,6 @@ impl History {
             },
             Err(at) => {
                 self.leaders.insert(at, (term, node));
-                Ok(())
-            }
-        }
-    }
-
-    /// "Each server will vote for at most one candidate in a given term" (section 5.2).
-    fn votes(&mut self, node: NodeId, term: Term, candidate: NodeId) -> Result<(), Violation> {
-        let known = self.votes.iter().find(|it| it.0 == term && it.1 == node);
-        match known {
-            Some((_, _, earlier)) if *earlier != candidate => {
-                let what = format!("{node} votes for {earlier} and for {candidate} in term {term}");
-                Err(Violation::new("one vote a term (section 5.2)", what))
-            }
-            Some(_) => Ok(()),
-            None => {
-                let vote = (term, node, candidate);
-                let at = self.votes.partition_point(|it| *it < vote);
-                self.votes.insert(at, vote);
                 Ok(())
             }
         }

@@ -1,9 +1,12 @@
 //! What a model explores: a cluster, where it starts, and what may happen how often.
 
+use super::canonical::{Reads, Times};
 use super::node::Disks;
 use super::outcome::Mark;
 use super::world::World;
-use raft_proto::{Config, Index, MembershipChange, NodeId, ReadMode, Term};
+use raft_proto::{
+    CheckQuorum, Config, Index, Lease, MembershipChange, NodeId, PreVoting, ReadMode, Term,
+};
 
 /// A model: a small cluster and the bounds of what happens to it.
 #[derive(Clone, Debug)]
@@ -57,7 +60,7 @@ pub struct Bounds {
     pub timeouts: u8,
     /// Election timeouts that pass without a tick: nodes that vote, but do not campaign.
     pub waits: u8,
-    /// Heartbeats of leaders, and repeated requests for votes.
+    /// Heartbeats of leaders.
     pub wakes: u8,
     /// Power failures.
     pub crashes: u8,
@@ -187,9 +190,32 @@ impl Model {
         Term(self.bounds.max_term)
     }
 
+    /// Which instants matter.
+    pub(super) fn times(&self) -> Times {
+        let is_bare = |config: &Config| {
+            config.pre_vote == PreVoting::Off
+                && config.check_quorum == CheckQuorum::Off
+                && config.lease == Lease::Off
+        };
+        if self.configs.iter().all(is_bare) && self.reads() == Reads::None {
+            Times::OfLeaders
+        } else {
+            Times::All
+        }
+    }
+
+    /// Whether clients read.
+    pub(super) fn reads(&self) -> Reads {
+        if self.bounds.reads > 0 {
+            Reads::Served
+        } else {
+            Reads::None
+        }
+    }
+
     /// How clients read.
     pub(super) fn read_mode(&self) -> ReadMode {
-        let leases = |config: &Config| config.lease != raft_proto::Lease::Off;
+        let leases = |config: &Config| config.lease != Lease::Off;
         if self.configs.iter().any(leases) {
             ReadMode::Lease
         } else {

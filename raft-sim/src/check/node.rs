@@ -1,6 +1,6 @@
 //! One node of a model: the real core, its disk, its clock and its service.
 
-use super::canonical::{Canonical, Origin};
+use super::canonical::{Canonical, Origin, Reads, Times};
 use super::outcome::Violation;
 use crate::checker::Fingerprint;
 use bytes::Bytes;
@@ -31,8 +31,6 @@ pub struct Node {
     pub(super) pending: Vec<Write>,
     /// Its clock, which is at or after its latest event.
     pub(super) clock: Time,
-    /// The deadline that the core named last.
-    pub(super) wake_at: Option<Time>,
     pub(super) service: Service,
     /// Every snapshot whose bytes are complete on this node's disk.
     pub(super) snapshots: BTreeMap<SnapshotId, Bytes>,
@@ -77,7 +75,6 @@ impl Node {
             disk,
             pending: Vec::new(),
             clock: Node::START,
-            wake_at: None,
             service: Service::default(),
             snapshots: BTreeMap::new(),
             partial: Vec::new(),
@@ -109,10 +106,12 @@ impl Node {
     }
 
     /// What the node has in common with all that behave alike.
-    pub fn canonical(&self) -> Canonical {
+    pub fn canonical(&self, times: Times, reads: Reads) -> Canonical {
         let origin = Origin {
             clock: self.clock,
             persisted: self.persisted(),
+            times,
+            reads,
         };
         let snapshots: Vec<&SnapshotId> = self.snapshots.keys().collect();
         let disk = (
@@ -134,6 +133,7 @@ impl Node {
             id: raft.id(),
             incarnation: raft.incarnation(),
             term: raft.term(),
+            durable_term: self.disk.hard_state.term,
             role: raft.role(),
             commit_index: raft.commit_index(),
             pending: self.pending.len(),
@@ -159,6 +159,8 @@ pub struct Facts {
     pub incarnation: Option<Incarnation>,
     /// currentTerm.
     pub term: Term,
+    /// currentTerm as it is on the disk for sure.
+    pub durable_term: Term,
     /// Its role.
     pub role: RoleKind,
     /// commitIndex.

@@ -31,15 +31,6 @@ pub enum Observed {
         /// Its term.
         term: Term,
     },
-    /// The node's vote leaves it: a grant, or a request, which holds its own vote.
-    Votes {
-        /// The node.
-        node: NodeId,
-        /// In which term.
-        term: Term,
-        /// For whom.
-        candidate: NodeId,
-    },
     /// The node takes these entries for committed, or applies them.
     Commits {
         /// The index of the first one.

@@ -6,7 +6,7 @@
 //! the new states, in the order of the batch. So the order of everything, and with it the number of
 //! every state and the counterexample, does not depend on how many cores there are.
 
-use super::choice::{Choice, OnItsWay, What, choices};
+use super::choice::{Choice, OnItsWay, What, choices, is_outlived};
 use super::model::Model;
 use super::node::Facts;
 use super::outcome::{Mark, Marks, Violation};
@@ -318,6 +318,7 @@ impl<'m> Search<'m> {
         let (mut state, mut next, mut all) = (State::default(), State::default(), Vec::new());
         for at in start..end {
             state.read(self.level.get(at), self.model.nodes());
+            self.forget_outlived(&mut state, &mut part);
             self.choices(&state, &mut all);
             for (choice, number) in all.iter().zip(0..) {
                 match self.follow(&state, *choice, &mut next, &mut part) {
@@ -349,6 +350,29 @@ impl<'m> Search<'m> {
             }
         }
         part
+    }
+
+    /// Forgets messages that can never matter again: see [`is_outlived`].
+    fn forget_outlived(&self, state: &mut State, part: &mut Part) {
+        let nodes = &state.nodes;
+        state.network.retain(|message| {
+            let envelope = self.tables.envelope(*message);
+            let node = place(envelope.to, nodes.len()).and_then(|at| nodes.get(at));
+            let Some(node) = node.copied() else {
+                return false; // Only messages to nodes of the model are kept.
+            };
+            if !is_outlived(&envelope.message, self.tables.facts(node)) {
+                return true;
+            }
+            let key = (node, What::Receives(*message));
+            match self.tables.effect(key) {
+                Some((_, effect)) => !effect.is_nothing_to(node),
+                None => {
+                    part.missing_steps.push(key);
+                    true
+                }
+            }
+        });
     }
 
     fn choices(&self, state: &State, all: &mut Vec<Choice>) {
@@ -390,7 +414,7 @@ impl<'m> Search<'m> {
         }
         // Nothing has changed but that a message, or a part of a bound, is gone: whatever can happen
         // afterwards can happen without this step, too.
-        if effect.node == node && effect.sent.is_empty() && effect.observed.is_empty() {
+        if effect.is_nothing_to(node) {
             return Step::LeadsNowhere;
         }
         next.history = state.history;

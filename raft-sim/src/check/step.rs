@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 pub enum Happening {
     /// A message arrives.
     Receives(Envelope),
-    /// Its next deadline comes: a leader sends heartbeats, a candidate asks again.
+    /// A heartbeat interval passes, and a tick tells it so.
     Wakes,
     /// A whole election timeout passes, and a tick tells it so.
     TimesOut,
@@ -89,8 +89,8 @@ impl Node {
                 message: envelope.message.clone(),
             }),
             Happening::Wakes => {
-                let at = step.node.wake_at.unwrap_or(step.node.clock);
-                step.node.clock = step.node.clock.max(at);
+                let interval = step.node.raft.config().heartbeat_interval;
+                step.node.clock = step.node.clock.after(interval);
                 step.run(Input::Tick);
             }
             Happening::TimesOut => {
@@ -226,7 +226,6 @@ impl<'a> Step<'a> {
             Action::ReleaseSnapshot { snapshot } => {
                 self.node.snapshots.remove(&snapshot);
             }
-            Action::WakeAt(at) => self.node.wake_at = Some(at),
             Action::Read { id, outcome } => {
                 let mark = if outcome.is_ok() {
                     Mark::ReadServed
@@ -266,7 +265,8 @@ impl<'a> Step<'a> {
             }
             Action::SnapshotDamaged { .. } => self.violate("no snapshot is damaged", "finds one"),
             // Nobody waits for these in a model.
-            Action::Proposed { .. }
+            Action::WakeAt(_)
+            | Action::Proposed { .. }
             | Action::Transferred {
                 outcome: Err(_), ..
             }
@@ -282,10 +282,21 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// A message that one step sends twice, and a candidate's request of a term that it leaves in this
+    /// step, is a copy of what was sent before. It is lost: models have bounds of their own for
+    /// messages that come twice.
     fn send(&mut self, to: NodeId, message: Message) {
         let raft = &self.node.raft;
         let (from, incarnation) = (raft.id(), raft.incarnation());
+        let is_of_the_past = match message {
+            Message::RequestVote(request) => request.term < raft.term(),
+            _ => false,
+        };
         self.check_promise(to, &message);
+        let is_copy = |it: &Envelope| it.to == to && it.message == message;
+        if is_of_the_past || self.sent.iter().any(is_copy) {
+            return;
+        }
         self.sent.push(Envelope {
             from,
             incarnation,
@@ -316,11 +327,6 @@ impl<'a> Step<'a> {
                     format!("votes for {candidate} in term {term} before that is on its disk"),
                 );
             }
-            self.observed.push(Observed::Votes {
-                node,
-                term,
-                candidate,
-            });
         }
         match message {
             Message::RequestVoteReply(reply) => {
@@ -351,8 +357,14 @@ impl<'a> Step<'a> {
     fn persist(&mut self) {
         let writes = std::mem::take(&mut self.node.pending);
         for write in writes {
-            self.node.take_write(&write);
+            self.take_write(&write);
             self.inputs.push_back(Input::Persisted { seq: write.seq });
+        }
+    }
+
+    fn take_write(&mut self, write: &Write) {
+        if let Err(violation) = self.node.take_write(write) {
+            self.violation.get_or_insert(violation);
         }
     }
 
@@ -368,7 +380,7 @@ impl<'a> Step<'a> {
         });
         self.marks
             .add_if(is_late && !write.entries.is_empty(), Mark::LateWrite);
-        self.node.take_write(&write);
+        self.take_write(&write);
         self.run(Input::Persisted { seq: write.seq });
     }
 
@@ -538,8 +550,18 @@ impl<'a> Step<'a> {
 }
 
 impl Node {
-    fn take_write(&mut self, write: &Write) {
+    /// The disk takes a write. "Each server will vote for at most one candidate in a given term"
+    /// (section 5.2): a vote leaves when it is on the disk, and no write replaces it in its term.
+    fn take_write(&mut self, write: &Write) -> Result<(), Violation> {
+        let before = self.disk.hard_state;
         self.disk.apply(write);
+        let now = self.disk.hard_state;
+        let is_kept = before.voted_for.is_none() || now.voted_for == before.voted_for;
+        if now.term > before.term || now.term == before.term && is_kept {
+            return Ok(());
+        }
+        let what = format!("{} writes {now:?} over {before:?}", self.raft.id());
+        Err(Violation::new("one vote a term (section 5.2)", what))
     }
 
     fn disk_last(&self) -> Index {

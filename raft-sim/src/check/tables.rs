@@ -72,6 +72,14 @@ pub(super) struct Effect {
     pub(super) violation: Option<Violation>,
 }
 
+impl Effect {
+    /// Whether the step changes nothing about this node, and nobody hears of it.
+    pub(super) fn is_nothing_to(&self, node: u32) -> bool {
+        let is_silent = self.sent.is_empty() && self.observed.is_empty();
+        self.node == node && is_silent && self.violation.is_none()
+    }
+}
+
 /// A step that was taken and not kept yet.
 pub(super) struct Taken {
     key: StepKey,
@@ -128,9 +136,13 @@ impl<'m> Tables<'m> {
         self.renamings.iter().map(print).collect()
     }
 
+    fn prints_of(&self, node: &Node) -> Box<[u64]> {
+        self.prints(&node.canonical(self.model.times(), self.model.reads()))
+    }
+
     pub(super) fn keep_node(&mut self, node: Node) -> u32 {
         let facts = node.facts();
-        let prints = self.prints(&node.canonical());
+        let prints = self.prints_of(&node);
         self.nodes.keep(prints, (node, facts))
     }
 
@@ -200,7 +212,7 @@ impl<'m> Tables<'m> {
         let happening = what.happening(self.model, envelope)?;
         let mut outcome = self.node(node).step(self.model.disks, &happening, None);
         let facts = outcome.node.facts();
-        let print = self.prints(&outcome.node.canonical());
+        let print = self.prints_of(&outcome.node);
         // To nodes that the model does not have, a message is lost.
         let there = |it: &Envelope| place(it.to, self.model.nodes()).is_some();
         let sent = std::mem::take(&mut outcome.sent).into_iter().filter(there);

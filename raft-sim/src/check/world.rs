@@ -3,13 +3,14 @@
 //! It takes every step with the core itself and remembers nothing, so that a path which the search
 //! found is proved by the core alone.
 
-use super::choice::{Choice, OnItsWay, What, choices};
+use super::choice::{Choice, OnItsWay, What, choices, is_outlived};
 use super::envelope::Envelope;
 use super::history::History;
 use super::model::{Budget, Cost, Model};
 use super::node::{Facts, Node};
 use super::outcome::{Marks, Outcome, Violation};
-use raft_proto::{NodeId, Recovered, RoleKind, StartError};
+use super::step::Happening;
+use raft_proto::{Config, Identity, Membership, NodeId, Recovered, Start, StartError};
 
 /// A state of a model's cluster.
 #[derive(Clone, Debug)]
@@ -62,8 +63,14 @@ impl<'m> World<'m> {
             lines: Vec::new(),
         };
         for config in &model.configs {
-            let node = Node::new(config.clone(), Recovered::default())?;
-            let outcome = node.clone().start(model.disks, Some(&mut world.lines));
+            let disk = Recovered {
+                identity: Some(identity(config)),
+                ..Recovered::default()
+            };
+            let node = Node::new(config.clone(), disk)?;
+            let mut outcome = node.clone().start(model.disks, Some(&mut world.lines));
+            // It started long ago: it may vote.
+            outcome.node = outcome.node.shifted(config.election_timeout_min);
             world.nodes.push(node);
             world.put(world.nodes.len() - 1, outcome)?;
         }
@@ -110,8 +117,30 @@ impl<'m> World<'m> {
         self.history.check(&facts.iter().collect::<Vec<_>>())
     }
 
+    /// Forgets messages that can never matter again, as the search does.
+    fn forget_outlived(&mut self) {
+        let facts = self.facts();
+        let (nodes, disks, model) = (&self.nodes, self.model.disks, self.model);
+        self.network.retain(|(_, envelope)| {
+            let at = place(envelope.to, nodes.len()).unwrap_or_default();
+            let (Some(node), Some(facts)) = (nodes.get(at), facts.get(at)) else {
+                return false;
+            };
+            if !is_outlived(&envelope.message, facts) {
+                return true;
+            }
+            let outcome = node.step(disks, &Happening::Receives(envelope.clone()), None);
+            let canonical = |node: &Node| node.canonical(model.times(), model.reads());
+            let is_silent = outcome.sent.is_empty() && outcome.observed.is_empty();
+            !(is_silent
+                && outcome.violation.is_none()
+                && canonical(&outcome.node) == canonical(node))
+        });
+    }
+
     /// All that can happen next.
-    pub(super) fn choices(&self) -> Vec<Choice> {
+    pub(super) fn choices(&mut self) -> Vec<Choice> {
+        self.forget_outlived();
         let facts = self.facts();
         let facts: Vec<&Facts> = facts.iter().collect();
         let network = self.network.iter().map(|(print, envelope)| OnItsWay {
@@ -186,10 +215,15 @@ impl<'m> World<'m> {
         debug_assert!(happened.is_ok(), "{happened:?}");
     }
 
-    /// For openings: delivers every message between these nodes, and answers to them, until there is
-    /// none. All others are lost.
+    /// For openings: delivers every message between these nodes, and answers to them, and lets their
+    /// disks come up, until there is nothing left. All other messages are lost.
     pub(super) fn deliver_among(&mut self, nodes: &[u64]) {
         loop {
+            let lags = |it: &&Node| nodes.contains(&it.raft.id().0) && !it.pending.is_empty();
+            if let Some(node) = self.nodes.iter().find(lags) {
+                self.happens(node.raft.id().0, What::Persists);
+                continue;
+            }
             let among = |it: &Envelope| nodes.contains(&it.from.0) && nodes.contains(&it.to.0);
             let Some(at) = self.network.iter().position(|(_, it)| among(it)) else {
                 break;
@@ -197,6 +231,11 @@ impl<'m> World<'m> {
             let to = self.network.get(at).map_or(1, |(_, it)| it.to.0);
             self.happens(to, What::Receives(at as u32));
         }
+        self.lose_all();
+    }
+
+    /// For openings: all messages on their way are lost.
+    pub(super) fn lose_all(&mut self) {
         self.network.clear();
     }
 
@@ -208,12 +247,19 @@ impl<'m> World<'m> {
         self.happens(node, What::TimesOut);
         self.deliver_among(by);
     }
+}
 
-    /// Who leads in the greatest term.
-    pub(super) fn leader(&self) -> Option<usize> {
-        let leads = |it: &(usize, &Node)| it.1.raft.role() == RoleKind::Leader;
-        let leaders = self.nodes.iter().enumerate().filter(leads);
-        leaders.max_by_key(|it| it.1.raft.term()).map(|it| it.0)
+/// What the first write of a node stored, long ago.
+fn identity(config: &Config) -> Identity {
+    Identity {
+        cluster_id: config.cluster_id,
+        group_id: config.group_id,
+        node_id: config.node_id,
+        bootstrap: match &config.start {
+            Start::Bootstrap { members } => Membership::of(members.iter().cloned()),
+            Start::Join => Membership::default(),
+        },
+        incarnation: config.incarnation,
     }
 }
 

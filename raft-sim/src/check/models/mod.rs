@@ -1,6 +1,9 @@
 //! The models, one file each.
 
 mod elections;
+mod members;
+mod replication;
+mod service;
 
 use super::model::{Form, Model};
 use raft_proto::{CheckQuorum, ClusterId, Config, NodeId, PreVoting, Start};
@@ -24,6 +27,42 @@ pub const ALL: &[Entry] = &[
     Entry {
         name: "elections-bare",
         make: elections::bare,
+    },
+    Entry {
+        name: "replication",
+        make: replication::replication,
+    },
+    Entry {
+        name: "figure8",
+        make: replication::figure8,
+    },
+    Entry {
+        name: "late-writes",
+        make: replication::late_writes,
+    },
+    Entry {
+        name: "snapshot",
+        make: service::snapshot,
+    },
+    Entry {
+        name: "joint",
+        make: members::joint,
+    },
+    Entry {
+        name: "single-change",
+        make: members::single_change,
+    },
+    Entry {
+        name: "read-index",
+        make: service::read_index,
+    },
+    Entry {
+        name: "transfer",
+        make: service::transfer,
+    },
+    Entry {
+        name: "impaired",
+        make: replication::impaired,
     },
 ];
 

@@ -1,0 +1,177 @@
+//! Replication: entries reach a majority of disks, whatever crashes and whoever leads next.
+
+use super::voters;
+use crate::check::choice::What;
+use crate::check::model::{Bounds, Form, Model, Operation, Symmetry};
+use crate::check::node::Disks;
+use crate::check::outcome::Mark;
+use raft_proto::{Index, LeaderNoop};
+
+/// Entries, crashes that lose writes, and a second leader (sections 5.3 and 5.4).
+pub(super) fn replication(form: Form) -> Model {
+    let bounds = match form {
+        Form::Short => Bounds {
+            max_term: 2,
+            crashes: 1,
+            proposals: 1,
+            ..Bounds::default()
+        },
+        Form::Full => Bounds {
+            max_term: 2,
+            timeouts: 1,
+            crashes: 1,
+            proposals: 1,
+            ..Bounds::default()
+        },
+    };
+    Model {
+        name: "replication",
+        about: "entries, with disks that lag, crashes that lose writes, and a second leader",
+        configs: voters(3),
+        disks: Disks::Lagging,
+        opening: |world| world.elect(1, &[1, 2, 3]),
+        bounds,
+        operations: Vec::new(),
+        reaches: match form {
+            Form::Short => &[Mark::Committed, Mark::LostWrites],
+            Form::Full => &[
+                Mark::Committed,
+                Mark::Elected,
+                Mark::TwoLeaders,
+                Mark::Truncated,
+                Mark::LostWrites,
+            ],
+        },
+        symmetry: Symmetry::None,
+    }
+}
+
+/// The paper's Figure 8, from its middle on: an entry of an earlier term is on a majority, and may
+/// still be replaced (section 5.4.2). Three nodes suffice. Leaders append no entry of their own.
+///
+/// The opening: n1 led term 1 and kept a command to itself; n3 leads term 2 and keeps another one.
+pub(super) fn figure8(form: Form) -> Model {
+    let mut configs = voters(3);
+    for config in &mut configs {
+        config.leader_noop = LeaderNoop::Off;
+    }
+    let bounds = match form {
+        Form::Short => Bounds {
+            max_term: 4,
+            timeouts: 2,
+            ..Bounds::default()
+        },
+        Form::Full => Bounds {
+            max_term: 4,
+            timeouts: 2,
+            wakes: 1,
+            proposals: 1,
+            ..Bounds::default()
+        },
+    };
+    Model {
+        name: "figure8",
+        about: "Figure 8 of the paper: entries of earlier terms on a majority",
+        configs,
+        disks: Disks::Immediate,
+        opening: |world| {
+            world.elect(1, &[1, 2, 3]);
+            world.happens(1, What::Proposes(101));
+            world.lose_all();
+            world.elect(3, &[1, 2, 3]);
+            world.happens(3, What::Proposes(102));
+            world.lose_all();
+        },
+        bounds,
+        operations: Vec::new(),
+        reaches: match form {
+            Form::Short => &[Mark::Elected, Mark::TwoLeaders, Mark::Truncated],
+            Form::Full => &[
+                Mark::Elected,
+                Mark::TwoLeaders,
+                Mark::Truncated,
+                Mark::Committed,
+                Mark::EarlierCommitted,
+            ],
+        },
+        symmetry: Symmetry::None,
+    }
+}
+
+/// Writes that are overwritten before they are durable (DESIGN of `writes.rs` in the core: a late
+/// completion proves nothing about the entries that took their places).
+///
+/// The opening: n1 leads, and has a command that is on no disk yet.
+pub(super) fn late_writes(form: Form) -> Model {
+    let bounds = match form {
+        Form::Short => Bounds {
+            max_term: 2,
+            timeouts: 1,
+            ..Bounds::default()
+        },
+        Form::Full => Bounds {
+            max_term: 2,
+            timeouts: 1,
+            wakes: 1,
+            crashes: 1,
+            ..Bounds::default()
+        },
+    };
+    Model {
+        name: "late-writes",
+        about: "writes of entries that are overwritten before they are durable",
+        configs: voters(3),
+        disks: Disks::Lagging,
+        opening: |world| {
+            world.elect(1, &[1, 2, 3]);
+            world.happens(1, What::Proposes(101));
+            world.lose_all();
+        },
+        bounds,
+        operations: Vec::new(),
+        reaches: &[
+            Mark::Elected,
+            Mark::TwoLeaders,
+            Mark::Truncated,
+            Mark::LateWrite,
+        ],
+        symmetry: Symmetry::None,
+    }
+}
+
+/// A disk loses the end of its log and says so (`impairment.rs` in the core).
+///
+/// The opening: n1 leads, and a command is committed on n1 and n2. n3 does not have it.
+pub(super) fn impaired(form: Form) -> Model {
+    let bounds = match form {
+        Form::Short => Bounds {
+            max_term: 2,
+            timeouts: 1,
+            ..Bounds::default()
+        },
+        Form::Full => Bounds {
+            max_term: 3,
+            timeouts: 2,
+            wakes: 1,
+            ..Bounds::default()
+        },
+    };
+    Model {
+        name: "impaired",
+        about: "a disk loses the end of its log and says so",
+        configs: voters(3),
+        disks: Disks::Immediate,
+        opening: |world| {
+            world.elect(1, &[1, 2, 3]);
+            world.happens(1, What::Proposes(101));
+            world.deliver_among(&[1, 2]);
+        },
+        bounds,
+        operations: vec![Operation::Damage(Index(1))],
+        reaches: match form {
+            Form::Short => &[Mark::Elected, Mark::Impaired],
+            Form::Full => &[Mark::Elected, Mark::Impaired, Mark::Mended],
+        },
+        symmetry: Symmetry::None,
+    }
+}
