@@ -24,7 +24,7 @@ impl Counterexample {
     ) -> Result<Counterexample, WalkError> {
         let mut world = World::new(model)?;
         let mut steps = Vec::new();
-        world.lines.clear();
+        world.lines = Some(Vec::new());
         for (at, number) in path.iter().enumerate() {
             let choices = world.choices();
             let Some(choice) = choices.get(usize::from(*number)) else {
@@ -33,13 +33,21 @@ impl Counterexample {
             };
             steps.push((*number, world.describe(*choice)));
             if let Err(violation) = world.take(*choice) {
-                let trace = world.lines;
+                let trace = world.lines.unwrap_or_default();
                 return Ok(Counterexample {
                     steps,
                     trace,
                     violation,
                 });
             }
+        }
+        // It is broken in what comes next, if all is well from here on.
+        if let Err(violation) = world.clone().recovers() {
+            return Ok(Counterexample {
+                steps,
+                trace: world.lines.unwrap_or_default(),
+                violation,
+            });
         }
         // The tables say that it is violated, and the core does not: the tables are wrong.
         Err(WalkError::Violation(Violation::new(

@@ -51,6 +51,7 @@ pub mod model;
 pub mod models;
 pub mod node;
 pub mod outcome;
+mod recovery;
 mod search;
 mod seen;
 mod state;

@@ -27,18 +27,45 @@ pub struct Model {
     pub operations: Vec<Operation>,
     /// What must be reached, or the model is too small.
     pub reaches: &'static [Mark],
-    /// Whether nodes that exchange their ids behave alike. Not so if the opening or an operation
-    /// names one, or an id is in the contents of an entry.
-    pub symmetry: Symmetry,
+    /// Which states are not looked at.
+    pub reductions: Reductions,
+    /// How many states there are, if that was ever found out.
+    pub states: Option<u64>,
 }
 
-/// Whether states that differ only in the names of the nodes are the same.
+/// Which states are not looked at, since others stand for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Symmetry {
-    /// They are.
-    Nodes,
-    /// They are not.
-    None,
+pub struct Reductions {
+    /// States that differ only in the names of the nodes are the same. The core compares ids only
+    /// for equality, apart from the order of lists, which is no matter (`canonical.rs`): nodes that
+    /// exchange their ids exchange their behaviour. Not so if the opening or an operation names a
+    /// node, or if an id is in the bytes of an entry, or read.
+    pub names: bool,
+    /// Replies that their addressee has outlived are forgotten (`choice.rs`).
+    pub outlived: bool,
+    /// Steps that change nothing but that a message, or a part of a bound, is gone, are not taken.
+    /// Whatever can happen after such a step can happen without it, too.
+    pub idle: bool,
+}
+
+impl Reductions {
+    /// All of them.
+    pub const ALL: Reductions = Reductions {
+        names: true,
+        outlived: true,
+        idle: true,
+    };
+    /// All that hold where nodes are named.
+    pub const OF_NAMED: Reductions = Reductions {
+        names: false,
+        ..Reductions::ALL
+    };
+    /// None.
+    pub const NONE: Reductions = Reductions {
+        names: false,
+        outlived: false,
+        idle: false,
+    };
 }
 
 /// How large a model is.

@@ -19,9 +19,11 @@ use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 use std::time::{Duration, Instant};
 
-/// When a search ends early.
+/// When a search ends early, and what else it looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
+    /// Whether a cluster has to be able to go on from every state (`recovery.rs`).
+    pub recovery: bool,
     /// After so many states.
     pub states: Option<u64>,
     /// After this time.
@@ -102,9 +104,21 @@ struct Part {
     born: Vec<Born>,
     missing_steps: Vec<StepKey>,
     missing_histories: Vec<HistoryKey>,
-    violation: Option<(usize, u16, Violation)>,
+    violation: Option<Broken>,
     marks: Marks,
     transitions: u64,
+}
+
+impl Part {
+    /// The choice of this number breaks a property.
+    fn breaks(&mut self, state: usize, choice: u16, violation: Violation) {
+        let choice = Some(choice);
+        self.violation.get_or_insert(Broken {
+            state,
+            choice,
+            violation,
+        });
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -113,6 +127,13 @@ struct Born {
     /// The place of the state that it comes from, in the level.
     parent: usize,
     choice: u16,
+}
+
+/// A violation: in a state of the level, by its place there, or by a choice in it.
+struct Broken {
+    state: usize,
+    choice: Option<u16>,
+    violation: Violation,
 }
 
 /// How a state was reached: the number of the state before it, and which choice was taken there.
@@ -147,6 +168,8 @@ pub(super) struct Search<'m> {
     transitions: u64,
     depth: u32,
     began: Instant,
+    /// Nodes from which a cluster can go on.
+    recovered: FxHashSet<Vec<u32>>,
 }
 
 /// How many states are expanded before new ones are entered.
@@ -187,6 +210,7 @@ impl<'m> Search<'m> {
             transitions: 0,
             depth: 0,
             began: Instant::now(),
+            recovered: FxHashSet::default(),
         })
     }
 
@@ -197,10 +221,14 @@ impl<'m> Search<'m> {
         'levels: while self.level.len() > 0 {
             for start in (0..self.level.len()).step_by(BATCH) {
                 let end = (start + BATCH).min(self.level.len());
-                if let Some((parent, choice, violation)) = self.expand(start, end) {
-                    let mut path = self.path_to(self.first + parent as u64);
-                    path.push(choice);
-                    counterexample = Some((path, violation));
+                let mut broken = self.expand(start, end);
+                if broken.is_none() && limits.recovery {
+                    broken = self.recover(start, end);
+                }
+                if let Some(broken) = broken {
+                    let mut path = self.path_to(self.first + broken.state as u64);
+                    path.extend(broken.choice);
+                    counterexample = Some((path, broken.violation));
                     is_complete = false;
                     break 'levels;
                 }
@@ -250,9 +278,32 @@ impl<'m> Search<'m> {
         path
     }
 
-    /// Expands a batch. Returns the first violation: the place of the state in the level, the
-    /// choice, and what is wrong.
-    fn expand(&mut self, start: usize, end: usize) -> Option<(usize, u16, Violation)> {
+    /// Tries whether the cluster can go on from each state of a batch. Of states with equal nodes, one
+    /// is tried.
+    fn recover(&mut self, start: usize, end: usize) -> Option<Broken> {
+        let (mut tried, mut state) = (Vec::new(), State::default());
+        for at in start..end {
+            state.read(self.level.get(at), self.model.nodes());
+            if self.recovered.insert(state.nodes.clone()) {
+                tried.push((at, state.clone()));
+            }
+        }
+        let broken = tried.par_iter().filter_map(|(at, state)| {
+            let nodes = state.nodes.iter().map(|it| self.tables.node(*it).clone());
+            let history = self.tables.history(state.history).clone();
+            let world = World::of(self.model, nodes.collect(), history);
+            let violation = world.recovers().err()?;
+            Some(Broken {
+                state: *at,
+                choice: None,
+                violation,
+            })
+        });
+        broken.min_by_key(|it| it.state)
+    }
+
+    /// Expands a batch. Returns the first violation.
+    fn expand(&mut self, start: usize, end: usize) -> Option<Broken> {
         let starts: Vec<usize> = (start..end).step_by(PART).collect();
         let mut parts: Vec<Option<Part>> = starts.iter().map(|_| None).collect();
         loop {
@@ -318,14 +369,16 @@ impl<'m> Search<'m> {
         let (mut state, mut next, mut all) = (State::default(), State::default(), Vec::new());
         for at in start..end {
             state.read(self.level.get(at), self.model.nodes());
-            self.forget_outlived(&mut state, &mut part);
+            if self.model.reductions.outlived {
+                self.forget_outlived(&mut state, &mut part);
+            }
             self.choices(&state, &mut all);
             for (choice, number) in all.iter().zip(0..) {
                 match self.follow(&state, *choice, &mut next, &mut part) {
                     Step::Leads => {}
                     Step::LeadsNowhere => continue,
                     Step::Breaks(violation) => {
-                        part.violation.get_or_insert((at, number, violation));
+                        part.breaks(at, number, violation);
                         continue;
                     }
                 }
@@ -336,9 +389,7 @@ impl<'m> Search<'m> {
                 }
                 match self.check(&next) {
                     Ok(marks) => part.marks.extend(marks),
-                    Err(violation) => {
-                        part.violation.get_or_insert((at, number, violation));
-                    }
+                    Err(violation) => part.breaks(at, number, violation),
                 }
                 part.new.push(&next);
                 let (parent, choice) = (at, number);
@@ -412,9 +463,7 @@ impl<'m> Search<'m> {
         if let Some(violation) = &effect.violation {
             return Step::Breaks(violation.clone());
         }
-        // Nothing has changed but that a message, or a part of a bound, is gone: whatever can happen
-        // afterwards can happen without this step, too.
-        if effect.is_nothing_to(node) {
+        if self.model.reductions.idle && effect.is_nothing_to(node) {
             return Step::LeadsNowhere;
         }
         next.history = state.history;

@@ -12,7 +12,7 @@ use super::canonical::{Canonical, Renaming};
 use super::choice::What;
 use super::envelope::Envelope;
 use super::history::History;
-use super::model::{Model, Symmetry};
+use super::model::Model;
 use super::node::{Facts, Node};
 use super::outcome::{Marks, Observed, Outcome, Violation};
 use super::world::place;
@@ -110,9 +110,10 @@ pub(super) fn print(canonical: &Canonical) -> u64 {
 
 impl<'m> Tables<'m> {
     pub(super) fn new(model: &'m Model) -> Tables<'m> {
-        let renamings = match model.symmetry {
-            Symmetry::Nodes => Renaming::all(model.nodes()),
-            Symmetry::None => vec![Renaming::identity()],
+        let renamings = if model.reductions.names {
+            Renaming::all(model.nodes())
+        } else {
+            vec![Renaming::identity()]
         };
         Tables {
             model,

@@ -23,8 +23,10 @@ pub struct World<'m> {
     pub(super) budget: Budget,
     /// All situations reached.
     pub(super) marks: Marks,
-    /// The trace.
-    pub(super) lines: Vec<String>,
+    /// The trace, if anybody reads it.
+    pub(super) lines: Option<Vec<String>>,
+    /// What the opening breaks.
+    broken: Option<Violation>,
 }
 
 /// Why there is no such path.
@@ -60,7 +62,8 @@ impl<'m> World<'m> {
             history: History::default(),
             budget: Budget::of(model),
             marks: Marks::NONE,
-            lines: Vec::new(),
+            lines: Some(Vec::new()),
+            broken: None,
         };
         for config in &model.configs {
             let disk = Recovered {
@@ -68,15 +71,31 @@ impl<'m> World<'m> {
                 ..Recovered::default()
             };
             let node = Node::new(config.clone(), disk)?;
-            let mut outcome = node.clone().start(model.disks, Some(&mut world.lines));
+            let mut outcome = node.clone().start(model.disks, world.lines.as_mut());
             // It started long ago: it may vote.
             outcome.node = outcome.node.shifted(config.election_timeout_min);
             world.nodes.push(node);
             world.put(world.nodes.len() - 1, outcome)?;
         }
         (model.opening)(&mut world);
-        world.check()?;
+        if let Some(violation) = world.broken.take() {
+            return Err(violation.into());
+        }
         Ok(world)
+    }
+
+    /// A state with these nodes, this history, and no messages.
+    pub(super) fn of(model: &'m Model, nodes: Vec<Node>, history: History) -> World<'m> {
+        World {
+            model,
+            nodes,
+            network: Vec::new(),
+            history,
+            budget: Budget::of(model),
+            marks: Marks::NONE,
+            lines: None,
+            broken: None,
+        }
     }
 
     fn put(&mut self, at: usize, outcome: Outcome) -> Result<(), Violation> {
@@ -119,6 +138,9 @@ impl<'m> World<'m> {
 
     /// Forgets messages that can never matter again, as the search does.
     fn forget_outlived(&mut self) {
+        if !self.model.reductions.outlived {
+            return;
+        }
         let facts = self.facts();
         let (nodes, disks, model) = (&self.nodes, self.model.disks, self.model);
         self.network.retain(|(_, envelope)| {
@@ -186,8 +208,10 @@ impl<'m> World<'m> {
     ///
     /// The property that it breaks.
     pub(super) fn take(&mut self, choice: Choice) -> Result<(), Violation> {
-        let line = self.describe(choice);
-        self.lines.push(format!("# {line}"));
+        if self.lines.is_some() {
+            let line = self.describe(choice);
+            self.lines.get_or_insert_default().push(format!("# {line}"));
+        }
         let mut envelope = None;
         if let What::Receives(at) = choice.what {
             envelope = self.network.get(at as usize).cloned();
@@ -199,7 +223,7 @@ impl<'m> World<'m> {
         let happening = choice.what.happening(self.model, envelope);
         let at = usize::from(choice.node);
         if let (Some(happening), Some(node)) = (happening, self.nodes.get(at)) {
-            let outcome = node.step(self.model.disks, &happening, Some(&mut self.lines));
+            let outcome = node.step(self.model.disks, &happening, self.lines.as_mut());
             if let Some(cost) = choice.cost {
                 self.budget = self.budget.without(cost);
             }
@@ -208,20 +232,25 @@ impl<'m> World<'m> {
         self.check()
     }
 
-    /// For openings: this happens, whatever the bounds are. An opening breaks no property.
-    pub(super) fn happens(&mut self, node: u64, what: What) {
+    /// This happens, whatever the bounds are.
+    pub(super) fn try_happens(&mut self, node: u64, what: What) -> Result<(), Violation> {
         let (node, cost) = (node as u8 - 1, None);
-        let happened = self.take(Choice { node, what, cost });
-        debug_assert!(happened.is_ok(), "{happened:?}");
+        self.take(Choice { node, what, cost })
     }
 
-    /// For openings: delivers every message between these nodes, and answers to them, and lets their
-    /// disks come up, until there is nothing left. All other messages are lost.
-    pub(super) fn deliver_among(&mut self, nodes: &[u64]) {
+    /// For openings: this happens. An opening breaks no property.
+    pub(super) fn happens(&mut self, node: u64, what: What) {
+        let happened = self.try_happens(node, what);
+        self.broken = self.broken.take().or(happened.err());
+    }
+
+    /// Delivers every message between these nodes, and answers to them, and lets their disks come
+    /// up, until there is nothing left. All other messages are lost.
+    pub(super) fn settle(&mut self, nodes: &[u64]) -> Result<(), Violation> {
         loop {
             let lags = |it: &&Node| nodes.contains(&it.raft.id().0) && !it.pending.is_empty();
             if let Some(node) = self.nodes.iter().find(lags) {
-                self.happens(node.raft.id().0, What::Persists);
+                self.try_happens(node.raft.id().0, What::Persists)?;
                 continue;
             }
             let among = |it: &Envelope| nodes.contains(&it.from.0) && nodes.contains(&it.to.0);
@@ -229,12 +258,19 @@ impl<'m> World<'m> {
                 break;
             };
             let to = self.network.get(at).map_or(1, |(_, it)| it.to.0);
-            self.happens(to, What::Receives(at as u32));
+            self.try_happens(to, What::Receives(at as u32))?;
         }
         self.lose_all();
+        Ok(())
     }
 
-    /// For openings: all messages on their way are lost.
+    /// For openings: as [`World::settle`].
+    pub(super) fn deliver_among(&mut self, nodes: &[u64]) {
+        let settled = self.settle(nodes);
+        self.broken = self.broken.take().or(settled.err());
+    }
+
+    /// All messages on their way are lost.
     pub(super) fn lose_all(&mut self) {
         self.network.clear();
     }

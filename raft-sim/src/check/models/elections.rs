@@ -1,7 +1,7 @@
 //! Elections: votes, terms, split votes, restarts of voters, and messages that come twice.
 
 use super::voters;
-use crate::check::model::{Bounds, Form, Model, Symmetry};
+use crate::check::model::{Bounds, Form, Model, Reductions};
 use crate::check::node::Disks;
 use crate::check::outcome::Mark;
 use raft_proto::{CheckQuorum, PreVoting};
@@ -15,7 +15,7 @@ pub(super) fn checked(form: Form) -> Model {
     }
     let bounds = match form {
         Form::Short => Bounds {
-            max_term: 2,
+            max_term: 1,
             timeouts: 2,
             waits: 1,
             ..Bounds::default()
@@ -36,8 +36,15 @@ pub(super) fn checked(form: Form) -> Model {
         opening: |_| {},
         bounds,
         operations: Vec::new(),
-        reaches: &[Mark::Elected, Mark::PreVoteRefused],
-        symmetry: Symmetry::Nodes,
+        reaches: match form {
+            Form::Short => &[Mark::Elected, Mark::PreVoteRefused],
+            Form::Full => &[Mark::Elected, Mark::PreVoteRefused, Mark::StepsDown],
+        },
+        reductions: Reductions::ALL,
+        states: match form {
+            Form::Short => Some(51_984),
+            Form::Full => None,
+        },
     }
 }
 
@@ -45,15 +52,16 @@ pub(super) fn checked(form: Form) -> Model {
 pub(super) fn bare(form: Form) -> Model {
     let bounds = match form {
         Form::Short => Bounds {
-            max_term: 2,
+            max_term: 1,
             timeouts: 2,
             crashes: 1,
             ..Bounds::default()
         },
         Form::Full => Bounds {
-            max_term: 3,
-            timeouts: 3,
+            max_term: 2,
+            timeouts: 2,
             crashes: 1,
+            repeats: 1,
             ..Bounds::default()
         },
     };
@@ -65,12 +73,19 @@ pub(super) fn bare(form: Form) -> Model {
         opening: |_| {},
         bounds,
         operations: Vec::new(),
-        reaches: &[
-            Mark::Elected,
-            Mark::TwoLeaders,
-            Mark::VoteRefused,
-            Mark::LostWrites,
-        ],
-        symmetry: Symmetry::Nodes,
+        reaches: match form {
+            Form::Short => &[Mark::Elected, Mark::VoteRefused, Mark::LostWrites],
+            Form::Full => &[
+                Mark::Elected,
+                Mark::TwoLeaders,
+                Mark::VoteRefused,
+                Mark::LostWrites,
+            ],
+        },
+        reductions: Reductions::ALL,
+        states: match form {
+            Form::Short => Some(8_596),
+            Form::Full => None,
+        },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::voters;
 use crate::check::choice::What;
-use crate::check::model::{Bounds, Form, Model, Operation, Symmetry};
+use crate::check::model::{Bounds, Form, Model, Operation, Reductions};
 use crate::check::node::Disks;
 use crate::check::outcome::Mark;
 use raft_proto::{Config, Member, MembershipChange, NodeChange, NodeId, Readiness, Start};
@@ -58,7 +58,11 @@ pub(super) fn joint(form: Form) -> Model {
             Form::Short => &[Mark::Joint, Mark::Changed],
             Form::Full => &[Mark::Joint, Mark::Changed, Mark::Elected, Mark::TwoLeaders],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(9_073),
+            Form::Full => None,
+        },
     }
 }
 
@@ -103,6 +107,10 @@ pub(super) fn single_change(form: Form) -> Model {
             Form::Short => &[Mark::Changed],
             Form::Full => &[Mark::Changed, Mark::Elected, Mark::TwoLeaders],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(25),
+            Form::Full => None,
+        },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::voters;
 use crate::check::choice::What;
-use crate::check::model::{Bounds, Form, Model, Operation, Symmetry};
+use crate::check::model::{Bounds, Form, Model, Operation, Reductions};
 use crate::check::node::Disks;
 use crate::check::outcome::Mark;
 use raft_proto::{Index, LeaderNoop};
@@ -13,14 +13,14 @@ pub(super) fn replication(form: Form) -> Model {
         Form::Short => Bounds {
             max_term: 2,
             crashes: 1,
-            proposals: 1,
+            proposals: 2,
             ..Bounds::default()
         },
         Form::Full => Bounds {
             max_term: 2,
             timeouts: 1,
             crashes: 1,
-            proposals: 1,
+            proposals: 2,
             ..Bounds::default()
         },
     };
@@ -42,7 +42,11 @@ pub(super) fn replication(form: Form) -> Model {
                 Mark::LostWrites,
             ],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(28_543),
+            Form::Full => None,
+        },
     }
 }
 
@@ -64,7 +68,6 @@ pub(super) fn figure8(form: Form) -> Model {
         Form::Full => Bounds {
             max_term: 4,
             timeouts: 2,
-            wakes: 1,
             proposals: 1,
             ..Bounds::default()
         },
@@ -94,12 +97,16 @@ pub(super) fn figure8(form: Form) -> Model {
                 Mark::EarlierCommitted,
             ],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(12_390),
+            Form::Full => None,
+        },
     }
 }
 
-/// Writes that are overwritten before they are durable (DESIGN of `writes.rs` in the core: a late
-/// completion proves nothing about the entries that took their places).
+/// Writes that are overwritten before they are durable (`writes.rs` in the core: their completion
+/// proves nothing about the entries that took their places).
 ///
 /// The opening: n1 leads, and has a command that is on no disk yet.
 pub(super) fn late_writes(form: Form) -> Model {
@@ -107,6 +114,7 @@ pub(super) fn late_writes(form: Form) -> Model {
         Form::Short => Bounds {
             max_term: 2,
             timeouts: 1,
+            crashes: 1,
             ..Bounds::default()
         },
         Form::Full => Bounds {
@@ -135,7 +143,11 @@ pub(super) fn late_writes(form: Form) -> Model {
             Mark::Truncated,
             Mark::LateWrite,
         ],
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(5_842),
+            Form::Full => None,
+        },
     }
 }
 
@@ -172,6 +184,10 @@ pub(super) fn impaired(form: Form) -> Model {
             Form::Short => &[Mark::Elected, Mark::Impaired],
             Form::Full => &[Mark::Elected, Mark::Impaired, Mark::Mended],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(1_431),
+            Form::Full => None,
+        },
     }
 }

@@ -2,7 +2,7 @@
 
 use super::voters;
 use crate::check::choice::What;
-use crate::check::model::{Bounds, Form, Model, Operation, Symmetry};
+use crate::check::model::{Bounds, Form, Model, Operation, Reductions};
 use crate::check::node::Disks;
 use crate::check::outcome::Mark;
 use raft_proto::{CheckQuorum, NodeId, PreVoting};
@@ -51,7 +51,11 @@ pub(super) fn snapshot(form: Form) -> Model {
             Form::Short => &[Mark::Installed, Mark::Committed],
             Form::Full => &[Mark::Installed, Mark::Committed, Mark::Elected],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(2_569),
+            Form::Full => None,
+        },
     }
 }
 
@@ -90,7 +94,11 @@ pub(super) fn read_index(form: Form) -> Model {
                 Mark::TwoLeaders,
             ],
         },
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(2_900),
+            Form::Full => None,
+        },
     }
 }
 
@@ -104,13 +112,13 @@ pub(super) fn transfer(form: Form) -> Model {
     let bounds = match form {
         Form::Short => Bounds {
             max_term: 2,
+            proposals: 1,
             ..Bounds::default()
         },
         Form::Full => Bounds {
             max_term: 3,
             timeouts: 1,
             waits: 1,
-            proposals: 1,
             ..Bounds::default()
         },
     };
@@ -123,6 +131,10 @@ pub(super) fn transfer(form: Form) -> Model {
         bounds,
         operations: vec![Operation::Transfer(Some(NodeId(2)))],
         reaches: &[Mark::Elected, Mark::TwoLeaders],
-        symmetry: Symmetry::None,
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => Some(24_224),
+            Form::Full => None,
+        },
     }
 }
