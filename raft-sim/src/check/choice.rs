@@ -150,6 +150,7 @@ fn of_node(
         let is_possible = match operation {
             Operation::Transfer(_) | Operation::Change(_) => is_leader,
             Operation::Damage(after) => node.disk.last_index() > *after,
+            Operation::Replace(replaced) => node.id == *replaced,
         };
         if is_possible {
             happens(What::Operates(which), Some(Cost::Operation(which)));
@@ -180,6 +181,7 @@ impl What {
                 Operation::Transfer(target) => Happening::Transfers(*target),
                 Operation::Change(change) => Happening::Changes(change.clone()),
                 Operation::Damage(after) => Happening::Damaged(*after),
+                Operation::Replace(_) => Happening::Replaced,
             },
         })
     }

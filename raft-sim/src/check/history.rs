@@ -6,7 +6,7 @@ use super::outcome::{Observed, Violation};
 use super::step::chain;
 use crate::checker::Fingerprint;
 use crate::checker::quorum::has_quorum;
-use raft_proto::{EntryId, Index, NodeId, RequestId, RoleKind, Term};
+use raft_proto::{EntryId, Index, Membership, NodeId, RequestId, RoleKind, Term};
 use serde::Serialize;
 
 /// The past of a cluster.
@@ -181,18 +181,32 @@ impl History {
     }
 
     /// Durability: a committed entry is on the disks of a majority. A disk that has lost entries
-    /// and says so counts as if it had them: it does not vote before it has them again.
+    /// and says so counts as if it had them: it does not vote before it has them again. So does one
+    /// that was replaced: a member is its number and its disk, and this disk is no member.
+    ///
+    /// While the members of a configuration do not all use it, its majority need not hold what the
+    /// one before has committed. Then Leader Completeness has to do.
     fn check_disks(&self, nodes: &[&Facts]) -> Result<(), Violation> {
         let find = |id| nodes.iter().find(|node| node.id == id);
         for (committed, index) in self.committed.iter().zip((1..).map(Index)) {
-            let has_it = |id| {
-                find(id).is_some_and(|it| it.is_impaired || it.disk.holds(index, committed.entry))
+            let is_kept = |members: &Membership| {
+                has_quorum(members, |id| {
+                    let named = members.get(id).and_then(|member| member.incarnation);
+                    find(id).is_some_and(|it| {
+                        let is_replaced = named.is_some() && named != it.incarnation;
+                        let is_lost = it.is_impaired || is_replaced;
+                        is_lost || it.disk.holds(index, committed.entry)
+                    })
+                })
             };
-            // While members change, some node knows the configuration by which it was committed.
-            if !nodes
-                .iter()
-                .any(|node| has_quorum(&node.membership, has_it))
-            {
+            let is_used = |members: &Membership| {
+                members.members().iter().all(|member| {
+                    let used = find(member.id).map(|node| &node.membership);
+                    used.is_some_and(|used| used == members || used.is_empty())
+                })
+            };
+            let mut used = nodes.iter().map(|it| &it.membership);
+            if used.any(|members| !members.is_empty() && is_used(members) && !is_kept(members)) {
                 let what = format!(
                     "entry {index}@{} is committed, but no majority has it on disk",
                     committed.entry.term

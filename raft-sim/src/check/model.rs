@@ -110,6 +110,8 @@ pub enum Operation {
     Change(MembershipChange),
     /// Loses the end of the log of a disk.
     Damage(Index),
+    /// Loses a whole disk, and starts the node with an empty one.
+    Replace(NodeId),
 }
 
 /// What of the bounds is left.

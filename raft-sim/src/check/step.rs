@@ -6,9 +6,9 @@ use super::outcome::{Mark, Marks, Observed, Outcome, Violation};
 use crate::checker::Fingerprint;
 use bytes::Bytes;
 use raft_proto::{
-    Action, AppendOutcome, Commands, Entries, Event, Index, Input, MembershipChange, Message,
-    NodeId, Raft, ReadMode, Recovered, RequestId, RoleKind, SnapshotId, SnapshotReadFailed, Vote,
-    Write, trace,
+    Action, AppendOutcome, Commands, Config, Entries, Event, Incarnation, Index, Input,
+    MembershipChange, Message, NodeId, Raft, ReadMode, Recovered, RequestId, RoleKind, SnapshotId,
+    SnapshotReadFailed, Start, Vote, Write, trace,
 };
 use std::collections::VecDeque;
 
@@ -51,6 +51,9 @@ pub enum Happening {
     Changes(MembershipChange),
     /// The power fails, and the disk has lost the log after this index.
     Damaged(Index),
+    /// The disk is lost. The node joins anew under its number, with an empty disk of another
+    /// incarnation.
+    Replaced,
 }
 
 /// A step under way.
@@ -62,6 +65,8 @@ struct Step<'a> {
     observed: Vec<Observed>,
     marks: Marks,
     violation: Option<Violation>,
+    /// What arrives comes from a disk, or comes to one, that is not the member's.
+    is_between_disks: bool,
     lines: Option<&'a mut Vec<String>>,
 }
 
@@ -83,11 +88,14 @@ impl Node {
         let mut step = Step::new(self.clone(), disks, lines);
         let timeout = step.node.raft.config().election_timeout_max;
         match happening {
-            Happening::Receives(envelope) => step.run(Input::Receive {
-                from: envelope.from,
-                incarnation: envelope.incarnation,
-                message: envelope.message.clone(),
-            }),
+            Happening::Receives(envelope) => {
+                step.is_between_disks = step.node.is_between_disks(envelope);
+                step.run(Input::Receive {
+                    from: envelope.from,
+                    incarnation: envelope.incarnation,
+                    message: envelope.message.clone(),
+                });
+            }
             Happening::Wakes => {
                 let interval = step.node.raft.config().heartbeat_interval;
                 step.node.clock = step.node.clock.after(interval);
@@ -101,6 +109,7 @@ impl Node {
             Happening::Persists => step.persist_oldest(),
             Happening::Crashes { kept } => step.crash(*kept, None),
             Happening::Damaged(after) => step.crash(step.node.pending.len(), Some(*after)),
+            Happening::Replaced => step.replace_disk(),
             Happening::Proposes { number } => step.run(Input::Propose {
                 id: RequestId(u64::from(*number)),
                 commands: Commands::from(Bytes::copy_from_slice(&[*number])),
@@ -139,6 +148,7 @@ impl<'a> Step<'a> {
             observed: Vec::new(),
             marks: Marks::NONE,
             violation: None,
+            is_between_disks: false,
             lines,
         }
     }
@@ -249,6 +259,8 @@ impl<'a> Step<'a> {
             Action::ForeignIncarnation(_) | Action::Replaced { .. } => {
                 self.marks.add(Mark::Foreign);
             }
+            // An empty disk under an old number has forgotten what it asked for.
+            Action::Rejected { .. } if self.is_between_disks => {}
             Action::Rejected { from, reason } => {
                 let what = format!("rejects a message of {from}, which is correct: {reason}");
                 self.violate("no correct node's message is rejected", what);
@@ -455,11 +467,20 @@ impl<'a> Step<'a> {
             disk.lose_after(after);
             self.note(format_args!("its disk has lost the log after {after}"));
         }
-        self.start_again(disk);
+        let config = self.node.raft.config().clone();
+        self.start_again(config, disk);
     }
 
-    fn start_again(&mut self, disk: Recovered) {
-        let config = self.node.raft.config().clone();
+    fn replace_disk(&mut self) {
+        self.note("loses its disk, and joins anew with an empty one");
+        let mut config = self.node.raft.config().clone();
+        config.start = Start::Join;
+        let next = |it: Incarnation| Incarnation(it.0 + 100);
+        config.incarnation = config.incarnation.map(next);
+        self.start_again(config, Recovered::default());
+    }
+
+    fn start_again(&mut self, config: Config, disk: Recovered) {
         let started = match Node::new(config, disk) {
             Ok(started) => started,
             Err(error) => return self.violate("a node starts from what it wrote", error),
@@ -550,6 +571,16 @@ impl<'a> Step<'a> {
 }
 
 impl Node {
+    /// Whether the message comes from a disk, or comes to one, that is not the member's.
+    fn is_between_disks(&self, envelope: &Envelope) -> bool {
+        let Some(own) = self.raft.incarnation() else {
+            return false;
+        };
+        let members = self.raft.membership();
+        let named = |id| members.get(id).and_then(|member| member.incarnation);
+        named(envelope.from) != envelope.incarnation || named(self.raft.id()) != Some(own)
+    }
+
     /// The disk takes a write. "Each server will vote for at most one candidate in a given term"
     /// (section 5.2): a vote leaves when it is on the disk, and no write replaces it in its term.
     fn take_write(&mut self, write: &Write) -> Result<(), Violation> {

@@ -10,7 +10,7 @@ use super::model::{Budget, Cost, Model};
 use super::node::{Facts, Node};
 use super::outcome::{Marks, Outcome, Violation};
 use super::step::Happening;
-use raft_proto::{Config, Identity, Membership, NodeId, Recovered, Start, StartError};
+use raft_proto::{Config, Identity, Membership, MessageKind, NodeId, Recovered, Start, StartError};
 
 /// A state of a model's cluster.
 #[derive(Clone, Debug)]
@@ -247,13 +247,24 @@ impl<'m> World<'m> {
     /// Delivers every message between these nodes, and answers to them, and lets their disks come
     /// up, until there is nothing left. All other messages are lost.
     pub(super) fn settle(&mut self, nodes: &[u64]) -> Result<(), Violation> {
+        self.settle_by(nodes, |_| true)
+    }
+
+    /// As [`World::settle`], for some kinds of messages.
+    fn settle_by(
+        &mut self,
+        nodes: &[u64],
+        arrives: fn(MessageKind) -> bool,
+    ) -> Result<(), Violation> {
         loop {
             let lags = |it: &&Node| nodes.contains(&it.raft.id().0) && !it.pending.is_empty();
             if let Some(node) = self.nodes.iter().find(lags) {
                 self.try_happens(node.raft.id().0, What::Persists)?;
                 continue;
             }
-            let among = |it: &Envelope| nodes.contains(&it.from.0) && nodes.contains(&it.to.0);
+            let among = |it: &Envelope| {
+                nodes.contains(&it.from.0) && nodes.contains(&it.to.0) && arrives(it.message.kind())
+            };
             let Some(at) = self.network.iter().position(|(_, it)| among(it)) else {
                 break;
             };
@@ -273,6 +284,20 @@ impl<'m> World<'m> {
     /// All messages on their way are lost.
     pub(super) fn lose_all(&mut self) {
         self.network.clear();
+    }
+
+    /// For openings: `node` is elected by these nodes, and all that it does as a leader is lost. Only
+    /// without Pre-Vote.
+    pub(super) fn elect_in_vain(&mut self, node: u64, by: &[u64]) {
+        self.happens(node, What::TimesOut);
+        let is_vote = |kind| {
+            matches!(
+                kind,
+                MessageKind::RequestVote | MessageKind::RequestVoteReply
+            )
+        };
+        let settled = self.settle_by(by, is_vote);
+        self.broken = self.broken.take().or(settled.err());
     }
 
     /// For openings: `node` is elected by these nodes.

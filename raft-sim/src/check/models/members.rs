@@ -69,16 +69,19 @@ pub(super) fn joint(form: Form) -> Model {
 /// The mistake of 2015 in single-server changes: two leaders change an even number of members by
 /// one each, and the second one does so before it has committed anything.
 ///
-/// The opening: n1 led term 1 and added n5, which nobody else knows; n2 leads term 2.
+/// The opening: n1 led term 1 and added n5, which nobody else knows; n2 leads term 2, and has told
+/// nobody.
 pub(super) fn single_change(form: Form) -> Model {
     let bounds = match form {
         Form::Short => Bounds {
             max_term: 2,
+            wakes: 1,
             ..Bounds::default()
         },
         Form::Full => Bounds {
             max_term: 3,
             timeouts: 1,
+            wakes: 1,
             ..Bounds::default()
         },
     };
@@ -96,7 +99,7 @@ pub(super) fn single_change(form: Form) -> Model {
                 .budget
                 .without(crate::check::model::Cost::Operation(0));
             world.deliver_among(&[1, 5]);
-            world.elect(2, &[2, 3, 4]);
+            world.elect_in_vain(2, &[1, 2, 3, 4]);
         },
         bounds,
         operations: vec![

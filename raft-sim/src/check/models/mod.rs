@@ -64,6 +64,10 @@ pub const ALL: &[Entry] = &[
         name: "impaired",
         make: replication::impaired,
     },
+    Entry {
+        name: "disk-identity",
+        make: replication::disk_identity,
+    },
 ];
 
 /// The model of this name.

@@ -5,7 +5,7 @@ use crate::check::choice::What;
 use crate::check::model::{Bounds, Form, Model, Operation, Reductions};
 use crate::check::node::Disks;
 use crate::check::outcome::Mark;
-use raft_proto::{Index, LeaderNoop};
+use raft_proto::{Incarnation, Index, LeaderNoop, Member, NodeId, Start};
 
 /// Entries, crashes that lose writes, and a second leader (sections 5.3 and 5.4).
 pub(super) fn replication(form: Form) -> Model {
@@ -187,6 +187,55 @@ pub(super) fn impaired(form: Form) -> Model {
         reductions: Reductions::OF_NAMED,
         states: match form {
             Form::Short => Some(1_431),
+            Form::Full => None,
+        },
+    }
+}
+
+/// A disk is lost, and its server comes back under its number with an empty one
+/// (`incarnation.rs` in the core).
+///
+/// The opening: n1 leads, and a command is committed on n1 and n2. n3 does not have it. n2's disk is
+/// the one that may be lost.
+pub(super) fn disk_identity(form: Form) -> Model {
+    let mut configs = voters(3);
+    for config in &mut configs {
+        let member = |id| Member::voter(NodeId(id)).with_incarnation(Incarnation(id));
+        let members = (1..=3).map(member).collect();
+        config.start = Start::Bootstrap { members };
+        config.incarnation = Some(Incarnation(config.node_id.0));
+    }
+    let bounds = match form {
+        Form::Short => Bounds {
+            max_term: 2,
+            timeouts: 1,
+            ..Bounds::default()
+        },
+        Form::Full => Bounds {
+            max_term: 3,
+            timeouts: 2,
+            ..Bounds::default()
+        },
+    };
+    Model {
+        name: "disk-identity",
+        about: "a disk is lost, and its server comes back with an empty one",
+        configs,
+        disks: Disks::Immediate,
+        opening: |world| {
+            world.elect(1, &[1, 2, 3]);
+            world.happens(1, What::Proposes(101));
+            world.deliver_among(&[1, 2]);
+        },
+        bounds,
+        operations: vec![Operation::Replace(NodeId(2))],
+        reaches: match form {
+            Form::Short => &[Mark::Foreign],
+            Form::Full => &[Mark::Foreign, Mark::Elected],
+        },
+        reductions: Reductions::OF_NAMED,
+        states: match form {
+            Form::Short => None,
             Form::Full => None,
         },
     }
