@@ -44,7 +44,7 @@ fn every_short_form_passes_and_has_as_many_states_as_it_says() {
 
 #[test]
 fn a_cluster_can_go_on_from_every_state() {
-    for name in ["figure8", "late-writes", "snapshot", "joint", "impaired"] {
+    for name in ["transfer", "impaired", "disk-identity"] {
         let limits = Limits {
             recovery: true,
             ..Limits::default()
@@ -136,10 +136,12 @@ fn a_violation_is_found_by_a_shortest_path_that_the_core_walks_again() {
     // n1 times out; n2 or n3 does; its request arrives at the third; the vote arrives.
     let what: Vec<&str> = found.steps.iter().map(|it| it.1.as_str()).collect();
     assert_eq!(what.len(), 4, "{what:#?}");
-    let last = found.trace.last().unwrap();
-    assert!(
-        found.trace.iter().any(|line| line.ends_with("leader")),
-        "{last}"
+    let leads = |line: &&String| line.contains("becomes leader in term 1");
+    assert_eq!(
+        found.trace.iter().filter(leads).count(),
+        2,
+        "{:#?}",
+        found.trace
     );
     let again = Counterexample::replay(&model, &found.steps).unwrap();
     assert_eq!(again, found);
@@ -188,7 +190,8 @@ fn each_reduction_leaves_the_verdict_and_what_is_reached() {
         for reductions in [outlived, idle, full.reductions] {
             let (reduced, fewer) = verdict_with(reductions);
             assert_eq!(reduced, bare, "{}: {reductions:?}", full.name);
-            assert!(fewer <= states, "{}: {reductions:?}", full.name);
+            // A search that finds something ends early.
+            assert!(fewer <= states || !bare.0, "{}: {reductions:?}", full.name);
         }
     }
 }

@@ -31,8 +31,8 @@ fn step(node: &Node, happening: &Happening) -> Outcome {
 
 /// Lets the messages to `to` arrive, and returns what it sends.
 fn deliver(node: &mut Node, messages: &[Envelope]) -> Vec<Envelope> {
-    let mut sent = Vec::new();
-    for envelope in messages.iter().filter(|it| it.to == node.raft().id()) {
+    let (mut sent, id) = (Vec::new(), node.raft().id());
+    for envelope in messages.iter().filter(|it| it.to == id) {
         let outcome = step(node, &Happening::Receives(envelope.clone()));
         *node = outcome.node;
         sent.extend(outcome.sent);

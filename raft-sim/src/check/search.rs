@@ -206,7 +206,8 @@ impl<'m> Search<'m> {
             level,
             first: 0,
             next: Row::default(),
-            marks: world.marks,
+            // What the opening reached is not explored.
+            marks: Marks::NONE,
             transitions: 0,
             depth: 0,
             began: Instant::now(),

@@ -8,7 +8,7 @@ use super::envelope::Envelope;
 use super::history::History;
 use super::model::{Budget, Cost, Model};
 use super::node::{Facts, Node};
-use super::outcome::{Marks, Outcome, Violation};
+use super::outcome::{Outcome, Violation};
 use super::step::Happening;
 use raft_proto::{Config, Identity, Membership, MessageKind, NodeId, Recovered, Start, StartError};
 
@@ -21,8 +21,6 @@ pub struct World<'m> {
     pub(super) network: Vec<(u64, Envelope)>,
     pub(super) history: History,
     pub(super) budget: Budget,
-    /// All situations reached.
-    pub(super) marks: Marks,
     /// The trace, if anybody reads it.
     pub(super) lines: Option<Vec<String>>,
     /// What the opening breaks.
@@ -61,7 +59,6 @@ impl<'m> World<'m> {
             network: Vec::new(),
             history: History::default(),
             budget: Budget::of(model),
-            marks: Marks::NONE,
             lines: Some(Vec::new()),
             broken: None,
         };
@@ -92,7 +89,6 @@ impl<'m> World<'m> {
             network: Vec::new(),
             history,
             budget: Budget::of(model),
-            marks: Marks::NONE,
             lines: None,
             broken: None,
         }
@@ -113,7 +109,6 @@ impl<'m> World<'m> {
                 self.network.insert(at, (print, envelope));
             }
         }
-        self.marks.extend(outcome.marks);
         self.history = self.history.after(&outcome.observed)?;
         Ok(())
     }

@@ -26,6 +26,9 @@ pub(super) struct CheckArgs {
     /// The short form of each model
     #[arg(long)]
     short: bool,
+    /// Also check that a leader can be elected from every state, and commit
+    #[arg(long)]
+    recovery: bool,
     /// How many cores search; all if this is not given. The result is the same with any number
     #[arg(long, value_name = "COUNT")]
     jobs: Option<NonZeroUsize>,
@@ -110,6 +113,7 @@ fn unknown(name: &str) -> CliError {
 
 fn search(model: &Model, args: &CheckArgs) -> CommandResult {
     let limits = Limits {
+        recovery: args.recovery,
         states: args.max_states,
         time: args.time,
     };
@@ -244,8 +248,40 @@ fn list() -> CommandResult {
             if form == Form::Short {
                 writeln!(out, "{}: {}", model.name, model.about)?;
             }
-            writeln!(out, "  {form:?}: {:?}", model.bounds)?;
+            list_form(&model, form, &mut out)?;
         }
     }
     Ok(Outcome::Passed)
+}
+
+fn list_form(model: &Model, form: Form, out: &mut impl Write) -> io::Result<()> {
+    let bounds = &model.bounds;
+    let all = [
+        ("timeouts", bounds.timeouts),
+        ("waits", bounds.waits),
+        ("heartbeats", bounds.wakes),
+        ("crashes", bounds.crashes),
+        ("repeated messages", bounds.repeats),
+        ("commands", bounds.proposals),
+        ("reads", bounds.reads),
+        ("snapshots", bounds.snapshots),
+        ("operations", model.operations.len() as u8), // A few.
+    ];
+    let some = all.iter().filter(|(_, most)| *most > 0);
+    let some: Vec<String> = some.map(|(what, most)| format!("{most} {what}")).collect();
+    let name = match form {
+        Form::Short => "short",
+        Form::Full => "full",
+    };
+    let (nodes, term) = (model.nodes(), bounds.max_term);
+    write!(out, "  {name}: {nodes} nodes, terms to {term}")?;
+    for one in some {
+        write!(out, ", {one}")?;
+    }
+    match model.states {
+        Some(states) => writeln!(out, "; {states} states")?,
+        None => writeln!(out, "; more states than were ever counted")?,
+    }
+    let reaches: Vec<&str> = model.reaches.iter().map(|mark| mark.text()).collect();
+    writeln!(out, "    reaches: {}", reaches.join("; "))
 }

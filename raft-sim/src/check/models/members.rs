@@ -112,7 +112,7 @@ pub(super) fn single_change(form: Form) -> Model {
         },
         reductions: Reductions::OF_NAMED,
         states: match form {
-            Form::Short => Some(25),
+            Form::Short => Some(8_749),
             Form::Full => None,
         },
     }

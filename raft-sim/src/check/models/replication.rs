@@ -146,7 +146,7 @@ pub(super) fn late_writes(form: Form) -> Model {
         reductions: Reductions::OF_NAMED,
         states: match form {
             Form::Short => Some(5_842),
-            Form::Full => None,
+            Form::Full => Some(1_267_843),
         },
     }
 }
@@ -235,8 +235,8 @@ pub(super) fn disk_identity(form: Form) -> Model {
         },
         reductions: Reductions::OF_NAMED,
         states: match form {
-            Form::Short => None,
-            Form::Full => None,
+            Form::Short => Some(781),
+            Form::Full => Some(355_839),
         },
     }
 }

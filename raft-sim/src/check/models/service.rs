@@ -97,7 +97,7 @@ pub(super) fn read_index(form: Form) -> Model {
         reductions: Reductions::OF_NAMED,
         states: match form {
             Form::Short => Some(2_900),
-            Form::Full => None,
+            Form::Full => Some(3_296_492),
         },
     }
 }
