@@ -41,6 +41,7 @@
 //! A violation comes with a shortest path to it, which is walked again by the core alone, without
 //! tables and canonical forms ([`counterexample`]).
 
+mod actions;
 pub mod canonical;
 mod choice;
 pub mod counterexample;
@@ -52,6 +53,7 @@ pub mod models;
 pub mod node;
 pub mod outcome;
 mod recovery;
+mod row;
 mod search;
 mod seen;
 mod state;

@@ -10,6 +10,7 @@ use super::choice::{Choice, OnItsWay, What, choices, is_outlived};
 use super::model::Model;
 use super::node::Facts;
 use super::outcome::{Mark, Marks, Violation};
+use super::row::{Link, Row};
 use super::seen::Seen;
 use super::state::State;
 use super::tables::{HistoryKey, StepKey, Tables};
@@ -62,40 +63,6 @@ pub(super) struct Found {
     pub sizes: [usize; 4],
 }
 
-/// States in a row, as words.
-#[derive(Debug, Default)]
-struct Row {
-    words: Vec<u32>,
-    /// Where each state ends.
-    ends: Vec<usize>,
-}
-
-impl Row {
-    fn push(&mut self, state: &State) {
-        state.write(&mut self.words);
-        self.ends.push(self.words.len());
-    }
-
-    fn push_words(&mut self, words: &[u32]) {
-        self.words.extend_from_slice(words);
-        self.ends.push(self.words.len());
-    }
-
-    fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    fn get(&self, at: usize) -> &[u32] {
-        let start = at.checked_sub(1).and_then(|at| self.ends.get(at));
-        let range = start.copied().unwrap_or(0)..self.ends.get(at).copied().unwrap_or(0);
-        self.words.get(range).unwrap_or_default()
-    }
-
-    fn bytes(&self) -> usize {
-        self.words.capacity() * 4 + self.ends.capacity() * 8
-    }
-}
-
 /// What comes of a part of a batch.
 #[derive(Default)]
 struct Part {
@@ -134,24 +101,6 @@ struct Broken {
     state: usize,
     choice: Option<u16>,
     violation: Violation,
-}
-
-/// How a state was reached: the number of the state before it, and which choice was taken there.
-#[derive(Clone, Copy)]
-struct Link(u64);
-
-impl Link {
-    fn new(parent: u64, choice: u16) -> Link {
-        Link(parent << 16 | u64::from(choice))
-    }
-
-    fn parent(self) -> u64 {
-        self.0 >> 16
-    }
-
-    fn choice(self) -> u16 {
-        self.0 as u16
-    }
 }
 
 /// A search of one model.
@@ -444,17 +393,14 @@ impl<'m> Search<'m> {
         let Some(node) = state.nodes.get(at).copied() else {
             return Step::LeadsNowhere;
         };
-        let mut delivered = None;
-        let what = match choice.what {
-            What::Receives(place) => {
-                delivered = Some(place as usize).filter(|_| choice.cost.is_none());
-                match state.network.get(place as usize) {
-                    Some(message) => What::Receives(*message),
-                    None => return Step::LeadsNowhere,
-                }
+        let (mut delivered, mut what) = (None, choice.what);
+        if let What::Receives(place) = what {
+            delivered = Some(place as usize).filter(|_| choice.cost.is_none());
+            match state.network.get(place as usize) {
+                Some(message) => what = What::Receives(*message),
+                None => return Step::LeadsNowhere,
             }
-            what => what,
-        };
+        }
         let key = (node, what);
         let Some((number, effect)) = self.tables.effect(key) else {
             part.missing_steps.push(key);

@@ -6,9 +6,8 @@ use super::outcome::{Mark, Marks, Observed, Outcome, Violation};
 use crate::checker::Fingerprint;
 use bytes::Bytes;
 use raft_proto::{
-    Action, AppendOutcome, Commands, Config, Entries, Event, Incarnation, Index, Input,
-    MembershipChange, Message, NodeId, Raft, ReadMode, Recovered, RequestId, RoleKind, SnapshotId,
-    SnapshotReadFailed, Start, Vote, Write, trace,
+    Action, Commands, Config, EntryKind, Event, Incarnation, Index, Input, MembershipChange,
+    NodeId, Raft, ReadMode, Recovered, RequestId, RoleKind, SnapshotId, Start, Term, Write, trace,
 };
 use std::collections::VecDeque;
 
@@ -57,16 +56,17 @@ pub enum Happening {
 }
 
 /// A step under way.
-struct Step<'a> {
-    node: Node,
-    disks: Disks,
-    inputs: VecDeque<Input>,
-    sent: Vec<Envelope>,
-    observed: Vec<Observed>,
-    marks: Marks,
-    violation: Option<Violation>,
+pub(super) struct Step<'a> {
+    pub(super) node: Node,
+    pub(super) disks: Disks,
+    /// What the driver gives next.
+    pub(super) inputs: VecDeque<Input>,
+    pub(super) sent: Vec<Envelope>,
+    pub(super) observed: Vec<Observed>,
+    pub(super) marks: Marks,
+    pub(super) violation: Option<Violation>,
     /// What arrives comes from a disk, or comes to one, that is not the member's.
-    is_between_disks: bool,
+    pub(super) is_between_disks: bool,
     lines: Option<&'a mut Vec<String>>,
 }
 
@@ -163,13 +163,13 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn violate(&mut self, property: &'static str, what: impl std::fmt::Display) {
+    pub(super) fn violate(&mut self, property: &'static str, what: impl std::fmt::Display) {
         let what = format!("{} {what}", self.node.raft.id());
         self.violation.get_or_insert(Violation::new(property, what));
     }
 
     /// Gives the core an input, and all that its driver answers at once.
-    fn run(&mut self, input: Input) {
+    pub(super) fn run(&mut self, input: Input) {
         self.inputs.push_back(input);
         while let Some(input) = self.inputs.pop_front() {
             let before = Before::of(&self.node.raft);
@@ -195,260 +195,6 @@ impl<'a> Step<'a> {
 
     fn note(&mut self, what: impl std::fmt::Display) {
         self.trace(|node| format!("{node} ({what})"));
-    }
-
-    fn perform(&mut self, action: Action) {
-        let node = self.node.raft.id();
-        match action {
-            Action::Send { to, message } => self.send(to, message),
-            Action::Persist(write) => {
-                self.node.pending.push(write);
-                if self.disks == Disks::Immediate {
-                    self.persist();
-                }
-            }
-            Action::Apply { entries } => self.apply(&entries),
-            Action::Restore { snapshot } => self.restore(snapshot.id),
-            Action::ReadSnapshot {
-                peer,
-                snapshot,
-                offset,
-                length,
-            } => {
-                let bytes = self.node.snapshots.get(&snapshot);
-                let part = offset as usize..(offset + length) as usize; // A few bytes.
-                let result = match bytes {
-                    Some(bytes) if part.end <= bytes.len() => Ok(bytes.slice(part)),
-                    Some(_) | None => Err(SnapshotReadFailed::Gone),
-                };
-                self.inputs.push_back(Input::SnapshotRead {
-                    peer,
-                    snapshot,
-                    offset,
-                    result,
-                });
-            }
-            Action::WriteSnapshot {
-                snapshot,
-                offset,
-                data,
-            } => self.write_snapshot(snapshot, offset, &data),
-            Action::ReleaseSnapshot { snapshot } => {
-                self.node.snapshots.remove(&snapshot);
-            }
-            Action::Read { id, outcome } => {
-                let mark = if outcome.is_ok() {
-                    Mark::ReadServed
-                } else {
-                    Mark::ReadRefused
-                };
-                self.marks.add(mark);
-                let index = outcome.ok();
-                self.observed.push(Observed::ReadEnds { id, index });
-            }
-            Action::Transferred { outcome: Ok(_), .. } => self.marks.add(Mark::Transferred),
-            Action::RoleChanged { role, term } => {
-                if role == RoleKind::Leader {
-                    self.marks.add(Mark::Elected);
-                    self.observed.push(Observed::Leads { node, term });
-                }
-            }
-            Action::MembershipChanged { membership, .. } => {
-                self.marks.add_if(membership.is_joint(), Mark::Joint);
-            }
-            Action::ForeignIncarnation(_) | Action::Replaced { .. } => {
-                self.marks.add(Mark::Foreign);
-            }
-            // An empty disk under an old number has forgotten what it asked for.
-            Action::Rejected { .. } if self.is_between_disks => {}
-            Action::Rejected { from, reason } => {
-                let what = format!("rejects a message of {from}, which is correct: {reason}");
-                self.violate("no correct node's message is rejected", what);
-            }
-            Action::Refused { reason } => {
-                self.violate("no input of a correct driver is refused", reason);
-            }
-            Action::Faulted { reason } => self.violate("no node faults", reason),
-            Action::LostState { peer, .. } => {
-                self.violate(
-                    "no disk loses what it acknowledged",
-                    format!("misses it at {peer}"),
-                );
-            }
-            Action::SnapshotDamaged { .. } => self.violate("no snapshot is damaged", "finds one"),
-            // Nobody waits for these in a model.
-            Action::WakeAt(_)
-            | Action::Proposed { .. }
-            | Action::Transferred {
-                outcome: Err(_), ..
-            }
-            | Action::ChangeProposed { .. }
-            | Action::ReadEntries { .. }
-            | Action::LeaderChanged { .. }
-            | Action::EntryRefused { .. }
-            | Action::Removed { .. }
-            | Action::Campaigning { .. }
-            | Action::SteppedDown { .. }
-            | Action::Reconfigured { .. }
-            | Action::Overdue(_) => {}
-        }
-    }
-
-    /// A message that one step sends twice, and a candidate's request of a term that it leaves in this
-    /// step, is a copy of what was sent before. It is lost: models have bounds of their own for
-    /// messages that come twice.
-    fn send(&mut self, to: NodeId, message: Message) {
-        let raft = &self.node.raft;
-        let (from, incarnation) = (raft.id(), raft.incarnation());
-        let is_of_the_past = match message {
-            Message::RequestVote(request) => request.term < raft.term(),
-            _ => false,
-        };
-        self.check_promise(to, &message);
-        let is_copy = |it: &Envelope| it.to == to && it.message == message;
-        if is_of_the_past || self.sent.iter().any(is_copy) {
-            return;
-        }
-        self.sent.push(Envelope {
-            from,
-            incarnation,
-            to,
-            message,
-        });
-    }
-
-    /// "Results in persistent state must be updated on stable storage before responding to RPCs"
-    /// (Figure 2).
-    fn check_promise(&mut self, to: NodeId, message: &Message) {
-        const PROPERTY: &str = "what is said is on disk (Figure 2)";
-        let disk = self.node.disk.hard_state;
-        let node = self.node.raft.id();
-        let vote = match message {
-            Message::RequestVote(request) => Some((request.term, node)),
-            Message::RequestVoteReply(reply) if reply.vote == Vote::Granted => {
-                Some((reply.term, to))
-            }
-            _ => None,
-        };
-        if let Some((term, candidate)) = vote {
-            let is_durable =
-                disk.term > term || disk.term == term && disk.voted_for == Some(candidate);
-            if !is_durable {
-                self.violate(
-                    PROPERTY,
-                    format!("votes for {candidate} in term {term} before that is on its disk"),
-                );
-            }
-        }
-        match message {
-            Message::RequestVoteReply(reply) => {
-                self.marks
-                    .add_if(reply.vote == Vote::Refused, Mark::VoteRefused);
-            }
-            Message::PreVoteReply(reply) => {
-                self.marks
-                    .add_if(reply.vote == Vote::Refused, Mark::PreVoteRefused);
-            }
-            Message::AppendEntriesReply(reply) => {
-                let AppendOutcome::Accepted { match_index, .. } = reply.outcome else {
-                    return;
-                };
-                let last = self.node.disk_last();
-                if match_index > last {
-                    self.violate(
-                        PROPERTY,
-                        format!("acknowledges {match_index}, but its disk ends at {last}"),
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// All writes that were asked for are durable, and the core hears of it next.
-    fn persist(&mut self) {
-        let writes = std::mem::take(&mut self.node.pending);
-        for write in writes {
-            self.take_write(&write);
-            self.inputs.push_back(Input::Persisted { seq: write.seq });
-        }
-    }
-
-    fn take_write(&mut self, write: &Write) {
-        if let Err(violation) = self.node.take_write(write) {
-            self.violation.get_or_insert(violation);
-        }
-    }
-
-    fn persist_oldest(&mut self) {
-        if self.node.pending.is_empty() {
-            return;
-        }
-        let write = self.node.pending.remove(0);
-        let last = self.node.raft.last_log();
-        let is_late = write.entries.iter().any(|entry| {
-            entry.index() > last.index
-                || self.node.raft.term_at(entry.index()) != Some(entry.term())
-        });
-        self.marks
-            .add_if(is_late && !write.entries.is_empty(), Mark::LateWrite);
-        self.take_write(&write);
-        self.run(Input::Persisted { seq: write.seq });
-    }
-
-    fn apply(&mut self, entries: &Entries) {
-        let next = self.node.service.applied.index.next();
-        if entries.first_index() != Some(next) {
-            self.violate(
-                "entries are applied without a gap",
-                format!("applied less than {next}"),
-            );
-        }
-        for entry in entries {
-            self.node.service.applied = entry.id();
-            self.node.service.digest = chain(self.node.service.digest, Fingerprint::of(&entry));
-            self.inputs.push_back(Input::Applied {
-                index: entry.index(),
-            });
-        }
-        self.observe_commit(next, entries);
-    }
-
-    fn observe_commit(&mut self, first: Index, entries: &Entries) {
-        let term = self.node.raft.term();
-        let entries: Vec<Fingerprint> = entries.iter().map(|it| Fingerprint::of(&it)).collect();
-        if !entries.is_empty() {
-            self.observed.push(Observed::Commits {
-                first,
-                entries,
-                term,
-            });
-        }
-    }
-
-    fn restore(&mut self, snapshot: SnapshotId) {
-        let bytes = self.node.snapshots.get(&snapshot).cloned();
-        let bytes = bytes.unwrap_or_default();
-        self.node.service = Service::restored(snapshot.last, &bytes);
-        self.marks.add(Mark::Installed);
-        let (last, digest) = (snapshot.last, self.node.service.digest);
-        self.observed.push(Observed::Restores { last, digest });
-        self.inputs.push_back(Input::Applied { index: last.index });
-    }
-
-    fn write_snapshot(&mut self, snapshot: SnapshotId, offset: u64, data: &[u8]) {
-        let partial = &mut self.node.partial;
-        partial.truncate(offset as usize); // A few bytes.
-        partial.extend_from_slice(data);
-        if partial.len() as u64 >= snapshot.size {
-            let bytes = Bytes::from(std::mem::take(partial));
-            self.node.snapshots.insert(snapshot, bytes);
-        }
-        self.inputs.push_back(Input::SnapshotWritten {
-            snapshot,
-            offset,
-            result: Ok(()),
-        });
     }
 
     /// The power fails, and comes back. To be down for a while is to be down for no time: nothing
@@ -520,7 +266,7 @@ impl<'a> Step<'a> {
         self.marks.add_if(is_earlier, Mark::EarlierCommitted);
         let is_change = committed
             .iter()
-            .any(|it| it.kind() == raft_proto::EntryKind::Membership);
+            .any(|it| it.kind() == EntryKind::Membership);
         self.marks
             .add_if(is_change && !raft.membership().is_joint(), Mark::Changed);
         self.marks.add_if(
@@ -583,7 +329,7 @@ impl Node {
 
     /// The disk takes a write. "Each server will vote for at most one candidate in a given term"
     /// (section 5.2): a vote leaves when it is on the disk, and no write replaces it in its term.
-    fn take_write(&mut self, write: &Write) -> Result<(), Violation> {
+    pub(super) fn take_write(&mut self, write: &Write) -> Result<(), Violation> {
         let before = self.disk.hard_state;
         self.disk.apply(write);
         let now = self.disk.hard_state;
@@ -595,7 +341,7 @@ impl Node {
         Err(Violation::new("one vote a term (section 5.2)", what))
     }
 
-    fn disk_last(&self) -> Index {
+    pub(super) fn disk_last(&self) -> Index {
         let snapshot = self.disk.snapshot.as_ref().map(|it| it.id.last.index);
         let last = self.disk.entries.last_id().map(|last| last.index);
         last.max(snapshot).unwrap_or(Index::ZERO)
@@ -604,7 +350,7 @@ impl Node {
 
 /// The core before an input.
 struct Before {
-    term: raft_proto::Term,
+    term: Term,
     role: RoleKind,
     commit_index: Index,
     log: Logged,

@@ -206,10 +206,10 @@ impl<'m> Tables<'m> {
     /// Takes a step. Needs no change of the tables, so that many can be taken at once.
     pub(super) fn take(&self, key: StepKey) -> Option<Taken> {
         let (node, what) = key;
-        let envelope = match what {
-            What::Receives(envelope) => Some(self.envelope(envelope)),
-            _ => None,
-        };
+        let mut envelope = None;
+        if let What::Receives(number) = what {
+            envelope = Some(self.envelope(number));
+        }
         let happening = what.happening(self.model, envelope)?;
         let mut outcome = self.node(node).step(self.model.disks, &happening, None);
         let facts = outcome.node.facts();

@@ -17,7 +17,6 @@ pub(super) fn checked(form: Form) -> Model {
         Form::Short => Bounds {
             max_term: 1,
             timeouts: 2,
-            waits: 1,
             ..Bounds::default()
         },
         Form::Full => Bounds {
@@ -42,7 +41,7 @@ pub(super) fn checked(form: Form) -> Model {
         },
         reductions: Reductions::ALL,
         states: match form {
-            Form::Short => Some(51_984),
+            Form::Short => Some(6_810),
             Form::Full => None,
         },
     }
