@@ -1,5 +1,7 @@
 //! Model checking: the models pass, the search is what it claims to be, and it finds what is wrong.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
 use raft_proto::{ClusterId, Config, NodeId, PreVoting, Start};
 use raft_sim::check::model::{Bounds, Form, Model, Reductions};
 use raft_sim::check::models::{self, ALL};

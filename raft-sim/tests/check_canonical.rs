@@ -1,5 +1,7 @@
 //! The canonical form of a node: equal for nodes that behave alike, and for no others.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
 use raft_proto::{ClusterId, Config, NodeId, PreVoting, Recovered, Start};
 use raft_sim::check::canonical::{Canonical, Reads, Renaming, Times};
 use raft_sim::check::envelope::Envelope;
