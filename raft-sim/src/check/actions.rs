@@ -15,6 +15,7 @@ const SAID_IS_ON_DISK: &str = "what is said is on disk (Figure 2)";
 
 impl Step<'_> {
     /// Does what the core asks for.
+    #[allow(clippy::wildcard_enum_match_arm)] // `take_note` has an arm for each.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Send { to, message } => self.send(to, message),
