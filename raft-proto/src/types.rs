@@ -1,4 +1,7 @@
 //! The small types of the protocol: ids, terms, indexes, entries' ids and kinds, times.
+//!
+//! Node ids, times and numbers of writes are newtypes to a serializer, too: one that compares states
+//! can tell them from other numbers. Formats write them as the number alone.
 
 use core::fmt;
 use core::time::Duration;
@@ -10,7 +13,6 @@ use serde::{Deserialize, Serialize};
 /// come back under its number only by a change of the membership that names its new
 /// [`Incarnation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct NodeId(pub u64);
 
 impl fmt::Display for NodeId {
@@ -223,7 +225,6 @@ impl fmt::Display for EntryKind {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
 pub struct Time(pub u64);
 
 impl Time {
@@ -270,7 +271,6 @@ impl fmt::Display for Time {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
-#[serde(transparent)]
 pub struct Seq(pub u64);
 
 impl Seq {

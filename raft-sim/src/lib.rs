@@ -37,6 +37,7 @@
 #![deny(missing_docs)]
 
 pub mod availability;
+pub mod check;
 pub mod checker;
 pub mod clients;
 pub mod clock;

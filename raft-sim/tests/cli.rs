@@ -179,6 +179,7 @@ fn every_command_tells_its_exit_codes_and_examples() {
     for command in [
         "lab",
         "run",
+        "check",
         "sweep",
         "merge",
         "bench",

@@ -9,7 +9,7 @@ use rustc_hash::FxHasher;
 use std::hash::Hasher;
 
 /// An entry without its payload: equal fingerprints stand for equal entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Fingerprint {
     /// The entry's term.
     pub term: Term,

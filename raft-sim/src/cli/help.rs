@@ -169,6 +169,27 @@ Examples:
 
 Exit code 0 if the result is written, 2 if the run passes or the command line made no sense.";
 
+pub(super) const CHECK: &str = "\
+A model is a small cluster and bounds: so many election timeouts, crashes, commands. The search \
+takes every path within the bounds: messages arrive in any order, repeatedly, or never; writes \
+become durable late; clocks run as they like. Every transition is a step of the real core. All \
+properties of the Raft paper's Figure 3 are checked in every state, and that promises are on disk \
+before they are sent. A model also has to reach the situations that it was made for.
+
+A violation is printed as a shortest path to it, and written to NAME.check; --replay walks it \
+again, by the core alone.
+
+Examples:
+  raft-sim check --list                      the models, their bounds, and what they must reach
+  raft-sim check elections                   one model, in its full form
+  raft-sim check elections --short           in its short form: seconds
+  raft-sim check                             all models, one after another
+  raft-sim check figure8 --mutant figure-8   with a known mistake built into the core
+  raft-sim check --replay figure8.check      a counterexample again
+
+Exit code 1 if a property is violated, or a situation was not reached; 3 if a limit ended the \
+search before anything was wrong.";
+
 pub(super) const SWEEP: &str = "\
 Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \
 The summary says how many seeds reached each rare event, and which events no seed reached. Its \

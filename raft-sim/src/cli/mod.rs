@@ -1,6 +1,7 @@
 //! The command line: the commands, and the exit code of each outcome.
 
 mod bench;
+mod check;
 mod cluster;
 mod completions;
 mod elections;
@@ -40,6 +41,10 @@ enum Command {
     #[command(after_help = help::RUN)]
     #[command(mut_arg("root", |root| root.requires("mutant")))]
     Run(run::RunArgs),
+    /// Check every run of a small cluster, within bounds: explicit-state model checking of the core
+    #[command(after_help = help::CHECK)]
+    #[command(mut_arg("root", |root| root.requires("mutant")))]
+    Check(check::CheckArgs),
     /// Run many seeds on all cores, and count which rare events they reached
     #[command(after_help = help::SWEEP)]
     Sweep(sweep::SweepArgs),
@@ -86,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.unwrap_or_else(|error| error.exit()).command {
         Command::Lab(args) => lab::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Bench(args) => bench::run(&args),

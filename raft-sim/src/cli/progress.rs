@@ -28,6 +28,12 @@ pub(super) fn runs() -> ProgressBar {
     styled(ProgressBar::new_spinner(), template)
 }
 
+/// A spinner over states, of which nobody knows how many there will be.
+pub(super) fn states() -> ProgressBar {
+    let template = "{spinner} {elapsed} {human_pos} states, {wide_msg}";
+    styled(ProgressBar::new_spinner(), template)
+}
+
 /// A bar over the virtual time of one run. It appears when the run takes longer than a blink.
 pub(super) struct VirtualTime {
     bar: ProgressBar,
