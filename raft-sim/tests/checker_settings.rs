@@ -44,9 +44,11 @@ fn verdict(
     checker.event(&node(&config()), &asks(next));
     let id = RequestId(1);
     let found = checker.actions(&node(after), &[Action::Reconfigured { id, outcome }]);
-    found.map_err(|violation| match violation {
-        Violation::Settings(broken) => broken,
-        other => panic!("{other}"),
+    found.map_err(|violation| {
+        let Violation::Settings(broken) = violation else {
+            panic!("{violation}");
+        };
+        broken
     })
 }
 

@@ -23,7 +23,7 @@ pub(super) fn draw(settings: &Settings, random: &mut Random) -> (NodeSetting, u6
         // A change of the members is an entry, too, and must fit.
         NodeSetting::MaxEntryBytes => {
             let short = 100 + settings.clients.max_value / 2;
-            random.between(short.min(entry), entry)
+            random.between(short, short + 100).min(entry)
         }
         NodeSetting::MaxAppendBytes => entry + ENTRY_OVERHEAD + random.below(4_096),
         NodeSetting::MaxInflightAppends => random.between(1, window),
