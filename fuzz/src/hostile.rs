@@ -124,7 +124,9 @@ impl Node {
                 let held = stored.entries.iter().find(|it| it.index() == match_index);
                 let held = held.map(|entry| entry.term());
                 let own = self.raft.term_at(match_index);
-                let is_stored = held == own || match_index == Index::ZERO;
+                // A leader that contradicts itself has overwritten what it is told of.
+                let is_void = to == HOSTILE || match_index == Index::ZERO;
+                let is_stored = held == own || is_void;
                 assert!(is_stored, "acknowledges an entry that is not stored");
                 let in_term = stored.hard_state.term == reply.term || match_index == Index::ZERO;
                 assert!(in_term, "acknowledges in a term that is not stored");
