@@ -24,7 +24,7 @@ fn the_list_shows_every_model_with_its_bounds_and_what_it_must_reach() {
     for entry in ALL {
         assert!(text.contains(&format!("{}: ", entry.name)), "{text}");
     }
-    let bounds = "  short: 3 nodes, terms to 4, 2 timeouts; 12390 states\n";
+    let bounds = "  short: 3 nodes, terms to 4, timeouts 2; 12390 states\n";
     assert!(text.contains(bounds), "{text}");
     assert!(
         text.contains("two leaders of different terms exist at once"),

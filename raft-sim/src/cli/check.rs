@@ -268,7 +268,7 @@ fn list_form(model: &Model, form: Form, out: &mut impl Write) -> io::Result<()> 
         ("operations", model.operations.len() as u8), // A few.
     ];
     let some = all.iter().filter(|(_, most)| *most > 0);
-    let some: Vec<String> = some.map(|(what, most)| format!("{most} {what}")).collect();
+    let some: Vec<String> = some.map(|(what, most)| format!("{what} {most}")).collect();
     let name = match form {
         Form::Short => "short",
         Form::Full => "full",
