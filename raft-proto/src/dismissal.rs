@@ -1,11 +1,11 @@
 //! Dismissals: a node that could never win an election learns why, and asks for no more votes.
 //!
 //! A node that was removed while it could not hear of it would ask for ever, and so would a disk
-//! whose number another disk has. So a node that is asked, by a PreVote or a RequestVote, says as of
-//! which *committed* index the asking node is no member. It says so in a [`PreVoteReply`], also to a
-//! node that holds no pre-votes: such a reply grants nothing, and its term is below the one that was
-//! asked for. A node whose own latest configuration is not later than that index campaigns no more,
-//! until it has received a later one.
+//! whose number another disk has. So a node that is asked, by a PreVote or a RequestVote, says as
+//! of which *committed* index the asking node is no member. It says so in a [`PreVoteReply`], also
+//! to a node that holds no pre-votes: such a reply grants nothing, and its term is below the one
+//! that was asked for. A node whose own latest configuration is not later than that index campaigns
+//! no more, until it has received a later one.
 //!
 //! # Why nobody is silenced wrongly
 //!

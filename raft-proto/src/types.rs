@@ -1,7 +1,7 @@
 //! The small types of the protocol: ids, terms, indexes, entries' ids and kinds, times.
 //!
-//! Node ids, times and numbers of writes are newtypes to a serializer, too: one that compares states
-//! can tell them from other numbers. Formats write them as the number alone.
+//! Node ids, times and numbers of writes are newtypes to a serializer, too: one that compares
+//! states can tell them from other numbers. Formats write them as the number alone.
 
 use core::fmt;
 use core::time::Duration;

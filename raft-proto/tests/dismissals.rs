@@ -353,9 +353,9 @@ fn what_a_disk_said_is_over_once_another_one_is_named_for_its_number() {
     assert_eq!(speaks(&mut cluster), [(NodeId(lost), anew(lost))]);
 }
 
-// The bug: a leader sends the entry that founds its cluster before any disk has it. Its write failed,
-// nobody else stored it, the founders elected another leader, and then a late copy was reported as
-// the message of another history.
+// The bug: a leader sends the entry that founds its cluster before any disk has it. Its write
+// failed, nobody else stored it, the founders elected another leader, and then a late copy was
+// reported as the message of another history.
 #[test]
 fn a_late_append_of_a_founder_whose_entry_nobody_stored_is_not_rejected() {
     let mut cluster = founded();

@@ -299,8 +299,8 @@ fn first_request_on(disk: u64) -> ReadIndex {
     request.unwrap_or_else(|| panic!("a request: {actions:?}"))
 }
 
-// The bug: a node whose disk was lost asks on an empty one, in the same term and with the same seed.
-// Both runs have entered that term, so `stored` is 0 in both: only the number can differ.
+// The bug: a node whose disk was lost asks on an empty one, in the same term and with the same
+// seed. Both runs have entered that term, so `stored` is 0 in both: only the number can differ.
 #[test]
 fn requests_on_two_disks_of_a_node_differ_whatever_the_seed() {
     let (lost, empty) = (first_request_on(0x33), first_request_on(0x44));

@@ -5,8 +5,8 @@
 //! virtual time does not count it. So each row compares a node with a thousand times as much of
 //! something with a node that has little of it: both take the same step, and the CPU times of this
 //! thread are compared. Times differ between machines. The ratio hardly does: it is near 1, and a
-//! walk makes it a hundred. The simulator's own checker, `checker::bounds`, limits how much there can
-//! be to walk.
+//! walk makes it a hundred. The simulator's own checker, `checker::bounds`, limits how much there
+//! can be to walk.
 //!
 //! `cargo bench -p raft-sim --bench work_per_step`
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]

@@ -80,7 +80,8 @@ fn a_cluster_that_commits_nothing_is_not_available() {
     assert_eq!(found, Unavailable::NoCommit { within, leader });
 }
 
-/// Section 7: what the log does not hold any more comes in a snapshot, and a commit may wait for it.
+/// Section 7: what the log does not hold any more comes in a snapshot, and a commit may wait for
+/// it.
 #[test]
 fn a_commit_may_wait_for_a_snapshot_as_long_as_its_transfer_takes() {
     let mut watch = watch(ALL);

@@ -99,8 +99,8 @@ fn a_search_ends_at_its_limits_and_says_so() {
     }
 }
 
-/// An operator's mistake: n1 was told that it is a cluster by itself. So it elects itself, while the
-/// others elect one of them in the same term.
+/// An operator's mistake: n1 was told that it is a cluster by itself. So it elects itself, while
+/// the others elect one of them in the same term.
 fn two_clusters() -> Model {
     let config = |node: u64| {
         let voters = if node == 1 { 1..=1 } else { 1..=3 };

@@ -41,20 +41,20 @@
 //! without a leader where disks are fast, and are a wide margin where they are not.
 //!
 //! With Pre-Vote, a node that asks for votes was heard before it writes anything, and pre-votes of
-//! others are refused while a vote is on its way to a disk. Without, the others learn of a candidate
-//! when its own vote is on its disk. If it is the only one that can win, and needs all others of the
-//! set, then the round is lost when the timer of one of them elapses up to that time later, or
-//! earlier by what that one's own sync and message take. With a sync and a message of w (T - t) in
-//! the mean, each other timer is so unlucky with a probability of at most 2 w. At an eighth, two
-//! others leave a candidate more than half of the rounds: (1 - 2/8)^2. [`COMMIT_BOUND`] T hold at
-//! least 12 rounds: one such run in fifty thousand is late, and few runs are such. At a half or
-//! more, hardly a round elects anybody, whatever the bound.
+//! others are refused while a vote is on its way to a disk. Without, the others learn of a
+//! candidate when its own vote is on its disk. If it is the only one that can win, and needs all
+//! others of the set, then the round is lost when the timer of one of them elapses up to that time
+//! later, or earlier by what that one's own sync and message take. With a sync and a message of w
+//! (T - t) in the mean, each other timer is so unlucky with a probability of at most 2 w. At an
+//! eighth, two others leave a candidate more than half of the rounds: (1 - 2/8)^2. [`COMMIT_BOUND`]
+//! T hold at least 12 rounds: one such run in fifty thousand is late, and few runs are such. At a
+//! half or more, hardly a round elects anybody, whatever the bound.
 //!
 //! The commit needs the entries before it on a majority. A member that lacks entries which the
-//! leader's log does not hold any more gets a snapshot first (section 7), chunk after chunk, however
-//! many T that takes. While nothing is committed, nothing is applied, and no service makes another
-//! snapshot. So there are at most two transfers: of the snapshot that the leader was sending when the
-//! last entry was committed, and of its latest one.
+//! leader's log does not hold any more gets a snapshot first (section 7), chunk after chunk,
+//! however many T that takes. While nothing is committed, nothing is applied, and no service makes
+//! another snapshot. So there are at most two transfers: of the snapshot that the leader was
+//! sending when the last entry was committed, and of its latest one.
 //!
 //! The machines outside the set cannot prevent it, if nodes hold pre-votes and leaders check their
 //! quorum:

@@ -30,8 +30,8 @@
 //!   nanosecond, so every draw has the same result.
 //! * `Overdue`, and since when the service makes no progress: read by nothing but the action
 //!   `Overdue`, which models ignore.
-//! * `Raft::wake_at`: it decides whether a deadline is told once more. Models let deadlines come when
-//!   they like.
+//! * `Raft::wake_at`: it decides whether a deadline is told once more. Models let deadlines come
+//!   when they like.
 //! * `VoteRetry`: when a request for votes is sent once more. Models lose such copies, which is
 //!   allowed, and have bounds of their own for messages that come twice (`step.rs`). Only founders
 //!   of clusters with incarnations learn from it; models of those start with a founded cluster.

@@ -72,8 +72,8 @@ pub(super) fn is_outlived(message: &Message, addressee: &Facts) -> bool {
 /// one is delivered.
 ///
 /// Two things are not among them, since they lead nowhere new. A message is not lost: it is never
-/// delivered. A node is not down: it restarts when it crashes, and nothing happens to it for as long
-/// as it would have been down.
+/// delivered. A node is not down: it restarts when it crashes, and nothing happens to it for as
+/// long as it would have been down.
 pub(super) fn choices(
     model: &Model,
     nodes: &[&Facts],

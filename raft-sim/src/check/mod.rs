@@ -1,9 +1,9 @@
 //! Explicit-state model checking of the core itself.
 //!
 //! A seed of [`sweep`](crate::sweep) is one run of a large cluster; a model here is *all* runs of a
-//! small one. [`raft_proto::Raft`] is a pure function of its events, so it is its own model: nothing
-//! is abstracted, no second description of Raft has to be kept true, and every transition is a call
-//! of [`raft_proto::Raft::step`].
+//! small one. [`raft_proto::Raft`] is a pure function of its events, so it is its own model:
+//! nothing is abstracted, no second description of Raft has to be kept true, and every transition
+//! is a call of [`raft_proto::Raft::step`].
 //!
 //! # A state
 //!
@@ -28,15 +28,15 @@
 //! * A node takes an event at most once: equal states of one node are kept once, and so are its
 //!   steps (`tables.rs`). A state of the cluster is a few numbers (`state.rs`), a state that was
 //!   seen is 8 bytes (`seen.rs`).
-//! * Steps that lead nowhere new are left out (`choice.rs`, `search.rs`), each with the reason beside
-//!   it.
+//! * Steps that lead nowhere new are left out (`choice.rs`, `search.rs`), each with the reason
+//!   beside it.
 //!
 //! # What is checked
 //!
 //! After every step of a node: Leader Append-Only, no promise before it is on disk, no message of a
 //! correct node rejected, no fault (`step.rs`). In every state: the other properties of Figure 3,
-//! one vote a term, durability on a majority of disks, linearizable reads ([`history`]). At the end:
-//! the situations that the model exists for were reached ([`outcome::Mark`]).
+//! one vote a term, durability on a majority of disks, linearizable reads ([`history`]). At the
+//! end: the situations that the model exists for were reached ([`outcome::Mark`]).
 //!
 //! A violation comes with a shortest path to it, which is walked again by the core alone, without
 //! tables and canonical forms ([`counterexample`]).

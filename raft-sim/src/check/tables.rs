@@ -1,9 +1,9 @@
 //! Everything that states are made of, each once, and every step of a node that was ever taken.
 //!
 //! The core is a pure function: equal nodes that take equal events do the same. There are far fewer
-//! states of one node than of a cluster. So each node's state, each message and each history is kept
-//! once and named by a number; a state of the cluster is a handful of numbers; and the core takes a
-//! step only for a pair of node and event that was not seen before. All else is looking up.
+//! states of one node than of a cluster. So each node's state, each message and each history is
+//! kept once and named by a number; a state of the cluster is a handful of numbers; and the core
+//! takes a step only for a pair of node and event that was not seen before. All else is looking up.
 //!
 //! "Equal" means equal canonical forms. A collision of fingerprints of two of these (64 bits each)
 //! would hide states; with a million of them its probability is below one in ten million.

@@ -396,7 +396,8 @@ fn check_replies(node: NodeId, actions: &[Action], writes: u64) -> Result<(), Ou
     }
 }
 
-/// The state of a node is within its bounds. At most `window` appends are on their way to a follower.
+/// The state of a node is within its bounds. At most `window` appends are on their way to a
+/// follower.
 ///
 /// # Errors
 ///

@@ -195,8 +195,8 @@ pub(super) fn impaired(form: Form) -> Model {
 /// A disk is lost, and its server comes back under its number with an empty one
 /// (`incarnation.rs` in the core).
 ///
-/// The opening: n1 leads, and a command is committed on n1 and n2. n3 does not have it. n2's disk is
-/// the one that may be lost.
+/// The opening: n1 leads, and a command is committed on n1 and n2. n3 does not have it. n2's disk
+/// is the one that may be lost.
 pub(super) fn disk_identity(form: Form) -> Model {
     let mut configs = voters(3);
     for config in &mut configs {

@@ -59,8 +59,8 @@ pub(super) fn snapshot(form: Form) -> Model {
     }
 }
 
-/// Reads that a majority confirms (thesis 6.4), of a leader, of one that was deposed without knowing
-/// it, and of followers.
+/// Reads that a majority confirms (thesis 6.4), of a leader, of one that was deposed without
+/// knowing it, and of followers.
 pub(super) fn read_index(form: Form) -> Model {
     let bounds = match form {
         Form::Short => Bounds {

@@ -1,5 +1,6 @@
 //! The operations of the nemesis, and how files write them.
 
+mod parse;
 mod setting;
 mod text;
 
