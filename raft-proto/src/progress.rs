@@ -190,6 +190,11 @@ impl Inflight {
         Some(last.sent_at)
     }
 
+    /// What the oldest append on its way follows.
+    pub(crate) fn first_prev(&self) -> Option<Index> {
+        self.appends.front().map(|append| append.prev)
+    }
+
     /// The first append on its way that brings entries after `index`.
     pub(crate) fn first_beyond(&self, index: Index) -> Option<Append> {
         let at = self.appends.partition_point(|append| append.last <= index);

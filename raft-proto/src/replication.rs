@@ -166,8 +166,12 @@ impl Raft {
                 }
                 peer.window.unreachable(now);
             }
-            Flow::Replicate(_) => {
-                peer.next_index = peer.match_index.next();
+            Flow::Replicate(inflight) => {
+                // Before the first append that is lost, the logs were found to agree: there the
+                // follower is asked. It may have more than matchIndex says, which counts its disk.
+                if let Some(prev) = inflight.first_prev() {
+                    peer.next_index = prev.max(peer.match_index).next();
+                }
                 peer.flow = Flow::Probe(Probe::Sent(None));
                 peer.window.unreachable(now);
             }

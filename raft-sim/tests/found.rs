@@ -23,3 +23,18 @@ fn an_answer_to_a_lost_disk_serves_no_read_of_its_successor() {
 fn no_voter_is_made_of_the_copy_of_a_damaged_disk() {
     passes(include_str!("schedules/copy-of-a-damaged-disk.toml"));
 }
+
+/// The core: after a hint that a follower is unreachable, its leader sent it the whole log again,
+/// although the follower had told up to where it had it.
+#[test]
+fn after_a_hint_a_follower_is_not_sent_again_what_it_was_known_to_have() {
+    passes(include_str!("schedules/sent-again-after-a-hint.toml"));
+}
+
+/// The simulator: another disk's answer to a pre-vote was taken for that of the doubted leader.
+#[test]
+fn a_leader_whose_number_another_disk_has_is_deposed_in_time() {
+    passes(include_str!(
+        "schedules/answer-of-another-disk-to-a-doubt.toml"
+    ));
+}

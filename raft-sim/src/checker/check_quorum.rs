@@ -18,6 +18,7 @@
 //!
 //! Cost: a note for each message, and a pass over the voters for each tick of a leader.
 
+use super::observation::speaks_for_member;
 use super::quorum::has_quorum;
 use super::violation::Violation;
 use raft_proto::{
@@ -90,9 +91,7 @@ impl QuorumContact {
             message,
         } = &event.input
         {
-            let member = raft.membership().get(*from);
-            let named = member.and_then(|member| member.incarnation);
-            if named.is_some() && named != *incarnation {
+            if !speaks_for_member(raft, *from, *incarnation) {
                 return;
             }
             note(&mut contacts.heard, *from, contacts.now);

@@ -10,23 +10,23 @@
 //! - or it accepted an AppendEntries or an InstallSnapshot from the leader of its current term.
 //!
 //! Sound: every timeout that a core draws is at least the least one. A vote and a leader's message
-//! reset the timer to a whole timeout; a change of role, term or configuration in the meantime
-//! only draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10),
-//! and an operator who asks for one end the wait early: in the step that takes the request, or in
-//! one that takes an answer to the pre-votes which the node then asks for. Repeated grants of one
-//! vote are ignored: they would delay the election further. Without CheckQuorum, a leader's
-//! messages are no reason to wait for an election timeout after another node has asked for a
-//! pre-vote: that leader may hear nobody, and lead on. Nor are they once entries have waited for
-//! two election timeouts, at this node, its leader, or one that asked it, as they may where the
-//! transport cannot reach the leader, and the leader has not answered what the node has asked
-//! since. A leader that the transport cannot reach may be gone: it is no reason to wait either,
-//! until it is heard again. A node that restarts has forgotten both reasons, and so does this
-//! checker.
+//! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
+//! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), and an
+//! operator who asks for one end the wait early: in the step that takes the request, or in one that
+//! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are
+//! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
+//! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
+//! may hear nobody, and lead on. Nor are they once entries have waited for two election timeouts,
+//! at this node, its leader, or one that asked it, as they may where the transport cannot reach the
+//! leader, and the leader has not answered what the node has asked since (another disk under the
+//! leader's number is not the leader). A leader that the transport cannot reach may be gone: it is
+//! no reason to wait either, until it is heard again. A node that restarts has forgotten both
+//! reasons, and so does this checker.
 //!
 //! Cost: a few comparisons a step.
 
 use super::leader_contact::{LeaderContact, loses_leader};
-use super::observation::vote_of;
+use super::observation::{speaks_for_member, vote_of};
 use super::violation::Violation;
 use super::wait_reason::WaitReason;
 use raft_proto::{
@@ -171,7 +171,12 @@ impl ElectionTimeouts {
         if node.last_event == LastEvent::PreVote {
             node.pre_vote_at = Some(node.now);
         }
-        if let Input::Receive { from, message, .. } = &event.input
+        if let Input::Receive {
+            from,
+            incarnation,
+            message,
+        } = &event.input
+            && speaks_for_member(raft, *from, *incarnation)
             && let Message::PreVoteReply(reply) = message
             && reply.asked == Term(raft.term().0.saturating_add(1))
             && raft.leader() == Some(*from)

@@ -3,7 +3,8 @@
 use super::violation::Violation;
 use super::window::Window;
 use raft_proto::{
-    Action, Entry, EntryId, EntryKind, HardState, Index, NodeId, Raft, RoleKind, Term, Write,
+    Action, Entry, EntryId, EntryKind, HardState, Incarnation, Index, NodeId, Raft, RoleKind, Term,
+    Write,
 };
 use rustc_hash::FxHasher;
 use std::hash::Hasher;
@@ -40,6 +41,18 @@ pub(super) fn vote_of(raft: &Raft) -> HardState {
         term: raft.term(),
         voted_for: raft.voted_for(),
     }
+}
+
+/// Whether what `from` says counts at a node: its configuration names no other disk than that which
+/// speaks, `incarnation`.
+pub(super) fn speaks_for_member(
+    raft: &Raft,
+    from: NodeId,
+    incarnation: Option<Incarnation>,
+) -> bool {
+    let member = raft.membership().get(from);
+    let named = member.and_then(|member| member.incarnation);
+    named.is_none() || named == incarnation
 }
 
 /// A node right after a step, and the actions of the step.

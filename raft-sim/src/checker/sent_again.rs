@@ -3,10 +3,11 @@
 //!
 //! A leader that sends its window again for another reason, with each tick or with each answer,
 //! breaks nothing, and on a network that is busy or cut makes everything slower. So the checker
-//! counts the appends that begin with an entry which that follower was already sent in that term.
-//! A probe may bring the end of the log before anything else: what it leaves out is sent once, too.
+//! counts the appends that begin with an entry which that follower was already sent in that term. A
+//! probe may bring the end of the log before anything else: what it leaves out is sent once, too.
 //! The count begins anew with each cause: a rejection, an answer to a snapshot, a snapshot that is
-//! sent, `Unreachable`.
+//! sent, `Unreachable`. When the configuration names another disk for the follower, everything
+//! does: that disk was sent nothing.
 //!
 //! Sound: a cause leads to one probe with entries, which is followed by one window of the same
 //! entries if a heartbeat's answer overtakes it. The limit is two windows and a few.
@@ -14,7 +15,10 @@
 //! Cost: a note for each append.
 
 use super::bounds::OutOfBounds;
-use raft_proto::{Action, AppendOutcome, Event, Index, Input, Message, NodeId, Raft, Term};
+use raft_proto::{
+    Action, AppendOutcome, Event, Incarnation, Index, Input, Membership, Message, NodeId, Raft,
+    Term,
+};
 use std::ops::RangeInclusive;
 
 /// Appends beside two windows.
@@ -30,6 +34,8 @@ struct Sent {
     ranges: Vec<RangeInclusive<Index>>,
     /// Appends that were sent again since the last cause.
     again: u32,
+    /// The follower's disk, as the last configuration that came into force names it.
+    disk: Option<Incarnation>,
 }
 
 /// What each leader has sent to each follower. They are few, so a linear search is fastest.
@@ -95,6 +101,9 @@ impl SentAgain {
         actions: &[Action],
     ) -> Result<(), OutOfBounds> {
         for action in actions {
+            if let Action::MembershipChanged { membership, .. } = action {
+                self.forget_other_disks(leader, membership);
+            }
             let Action::Send { to, message } = action else {
                 continue;
             };
@@ -112,6 +121,18 @@ impl SentAgain {
         Ok(())
     }
 
+    /// A configuration came into force at `leader`.
+    fn forget_other_disks(&mut self, leader: NodeId, membership: &Membership) {
+        for sent in self.sent.iter_mut().filter(|sent| sent.leader == leader) {
+            let member = membership.get(sent.follower);
+            let disk = member.and_then(|member| member.incarnation);
+            if disk != sent.disk {
+                sent.disk = disk;
+                sent.forget();
+            }
+        }
+    }
+
     fn append(
         &mut self,
         leader: NodeId,
@@ -127,13 +148,13 @@ impl SentAgain {
                 term,
                 ranges: vec![entries],
                 again: 0,
+                disk: None,
             });
             return Ok(());
         };
         if sent.term != term {
             sent.term = term;
-            sent.ranges.clear();
-            sent.again = 0;
+            sent.forget();
         }
         if !sent.add(entries) {
             return Ok(());
@@ -151,6 +172,11 @@ impl SentAgain {
 }
 
 impl Sent {
+    fn forget(&mut self) {
+        self.ranges.clear();
+        self.again = 0;
+    }
+
     /// Adds the entries of an append. Returns whether the first of them was sent before.
     fn add(&mut self, entries: RangeInclusive<Index>) -> bool {
         let (mut first, mut last) = entries.into_inner();
