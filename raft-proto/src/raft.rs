@@ -131,9 +131,12 @@ impl Raft {
         config.incarnation = initial.incarnation;
         let last = initial.log.last().index;
         let mut timeouts = Timeouts::new();
-        // Another disk of this node may have asked in the same term, with the same seed.
+        // Another disk of this node may have asked in the same term, with the same seed. It counts
+        // up from its first number: incarnations next to each other must begin far apart, so they
+        // are spread over all bits (Fibonacci hashing, one to one).
         let disk = config.incarnation.map_or(0, |incarnation| incarnation.0);
-        let read_number = timeouts.draw_number(&config) ^ disk;
+        let spread = disk.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let read_number = timeouts.draw_number(&config).wrapping_add(spread);
         let mut raft = Raft {
             config,
             now: Time::ZERO,

@@ -281,30 +281,39 @@ fn a_later_request_of_a_follower_takes_the_place_of_its_earlier_one() {
     assert_eq!(answered, [(1, 6), (3, 5)]);
 }
 
-/// The numbers of the first request that n3 sends on this disk.
-fn first_request_on(disk: u64) -> ReadIndex {
+/// The numbers of the requests that n3 sends on this disk, one for each of 100 reads.
+fn requests_on(disk: u64) -> Vec<(Term, Index, u64)> {
     let incarnation = |id: u64| Some(Incarnation(if id == 3 { disk } else { id }));
     let with_disks = |config: &mut Config| config.incarnation = incarnation(config.node_id.0);
     let mut cluster = leader(3, with_disks, &["a"]);
     cluster.send_heartbeats(1);
     cluster.deliver();
-    let actions = read(&mut cluster, 3, 1);
-    let request = actions.iter().find_map(|action| match action {
-        Action::Send {
-            message: Message::ReadIndex(request),
-            ..
-        } => Some(*request),
-        _ => None,
-    });
-    request.unwrap_or_else(|| panic!("a request: {actions:?}"))
+    let mut requests = Vec::new();
+    for id in 1..=100 {
+        let actions = read(&mut cluster, 3, id);
+        requests.extend(actions.iter().filter_map(|action| match action {
+            Action::Send {
+                message: Message::ReadIndex(request),
+                ..
+            } => Some((request.term, request.stored, request.number)),
+            _ => None,
+        }));
+        cluster.deliver();
+    }
+    assert_eq!(requests.len(), 100);
+    requests
 }
 
 // The bug: a node whose disk was lost asks on an empty one, in the same term and with the same
-// seed. Both runs have entered that term, so `stored` is 0 in both: only the number can differ.
+// seed. Both runs have entered that term, so `stored` is 0 in both: only the number can differ. It
+// counts up, so it is not enough that the first ones differ.
 #[test]
 fn requests_on_two_disks_of_a_node_differ_whatever_the_seed() {
-    let (lost, empty) = (first_request_on(0x33), first_request_on(0x44));
-    assert_eq!(lost.term, empty.term);
-    assert_eq!(lost.stored, empty.stored);
-    assert_ne!(lost.number, empty.number);
+    for (lost, empty) in [(0x33, 0x44), (0x13, 0x23), (1, 2), (1 << 40, 2 << 40)] {
+        let (lost, empty) = (requests_on(lost), requests_on(empty));
+        let of = |(term, stored, _): &(Term, Index, u64)| (*term, *stored);
+        assert_eq!(of(&lost[0]), of(&empty[0]));
+        let equal = lost.iter().filter(|it| empty.contains(it)).count();
+        assert_eq!(equal, 0);
+    }
 }

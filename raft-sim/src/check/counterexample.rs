@@ -22,7 +22,11 @@ impl Counterexample {
         path: &[u16],
         violation: Violation,
     ) -> Result<Counterexample, WalkError> {
-        let mut world = World::new(model)?;
+        let mut world = match World::new(model) {
+            Ok(world) => world,
+            Err(WalkError::Violation(violation)) => return Ok(Counterexample::opening(violation)),
+            Err(error) => return Err(error),
+        };
         let mut steps = Vec::new();
         world.lines = Some(Vec::new());
         for (at, number) in path.iter().enumerate() {
@@ -54,6 +58,15 @@ impl Counterexample {
             "the search and the core agree",
             format!("only the search finds that {violation}"),
         )))
+    }
+
+    /// The model's opening is wrong already.
+    pub(super) fn opening(violation: Violation) -> Counterexample {
+        Counterexample {
+            steps: Vec::new(),
+            trace: Vec::new(),
+            violation,
+        }
     }
 
     /// Walks steps that were written down before, and returns what they come to.

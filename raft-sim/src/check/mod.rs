@@ -143,11 +143,7 @@ fn broken_opening(violation: Violation) -> Report {
             elapsed: std::time::Duration::ZERO,
         },
         is_complete: false,
-        counterexample: Some(Counterexample {
-            steps: Vec::new(),
-            trace: Vec::new(),
-            violation,
-        }),
+        counterexample: Some(Counterexample::opening(violation)),
         reached: Vec::new(),
         missed: Vec::new(),
         sizes: [0; 4],

@@ -394,7 +394,8 @@ impl Refinement {
 }
 
 /// Whether any majority of one configuration and any of the other share a disk. Of a joint
-/// configuration, a majority of each half is needed: two halves that overlap are enough.
+/// configuration, a majority of each half is needed: two halves that overlap are enough. It is left
+/// for its new half and no other (4.3): two leaders may leave it, and do not know of each other.
 pub(super) fn majorities_overlap(old: &Membership, new: &Membership) -> bool {
     let halves = |membership: &Membership| {
         [true, false].map(|in_old| -> Vec<DiskId> {
@@ -422,7 +423,13 @@ pub(super) fn majorities_overlap(old: &Membership, new: &Membership) -> bool {
         let majority = |voters: &Vec<DiskId>| voters.len() / 2 + 1;
         majority(one) + majority(other) > all
     };
+    let is_left = old.is_joint() && !new.is_joint();
     let (old, new) = (halves(old), halves(new));
+    if is_left {
+        let ([_, incoming], [voters, _]) = (&old, &new);
+        let ids = |voters: &[DiskId]| -> Vec<_> { voters.iter().map(|it| it.node).collect() };
+        return ids(incoming) == ids(voters) && overlap(incoming, voters);
+    }
     old.iter()
         .any(|one| new.iter().any(|other| overlap(one, other)))
 }

@@ -10,7 +10,8 @@ mod cluster;
 
 use cluster::{Cluster, Content, members};
 use raft_proto::{
-    Action, Compaction, EntryId, Index, NodeId, SnapshotId, SnapshotMeta, Vote, Write,
+    Action, Compaction, EntryId, Index, Member, MemberRole, Membership, NodeId, SnapshotId,
+    SnapshotMeta, Vote, Write,
 };
 use raft_sim::refinement::{Refinement, Rule};
 
@@ -264,4 +265,51 @@ fn a_broken_rule_is_told_with_the_transition_and_what_is_wrong() {
         .unwrap();
     let text = "AdvanceCommit of n1 breaks CommitsOwnTerm: it commits 1@1, and leads in term 2";
     assert_eq!((broken.node, broken.to_string()), (NodeId(1), text.into()));
+}
+
+/// n1 to n3 make room for n4 to n6, by a joint configuration that is committed.
+fn joint(it: &mut Cluster) {
+    let member = |id, role| Member::voter(NodeId(id)).with_role(role);
+    let old = (1..=3).map(|id| member(id, MemberRole::Outgoing));
+    let new = (4..=6).map(|id| member(id, MemberRole::Incoming));
+    let joint = Membership::of(old.chain(new));
+    for id in 1..=3 {
+        it.start(id, &[1, 2, 3]);
+    }
+    for id in 4..=6 {
+        it.start(id, &[]);
+    }
+    it.elect(1, 1, &[2, 3]);
+    it.append(1, "x = 1");
+    it.sync(1);
+    it.take(2, 1, 1, 1, 1);
+    it.sync(2);
+    it.acknowledge(2, 1);
+    it.commit(1, 1);
+    it.change(1, &joint, &joint);
+    it.sync(1);
+    for (id, first) in [(2, 2), (4, 1), (5, 1)] {
+        it.node(id).membership = joint.clone();
+        it.take(id, 1, first, 2, 1);
+        it.sync(id);
+        it.acknowledge(id, 2);
+    }
+    it.commit(1, 2);
+    assert_eq!(it.broken, None);
+}
+
+/// Two leaders could leave it for one half each, whose majorities share nobody.
+#[test]
+fn a_joint_configuration_is_left_for_the_new_one_and_no_other() {
+    let leave_for = |ids: &[u64]| {
+        let mut cluster = Cluster::new(Refinement::new());
+        joint(&mut cluster);
+        cluster.change(1, &members(ids), &members(ids));
+        cluster.broken.map(|broken| broken.rule)
+    };
+    assert_eq!(leave_for(&[4, 5, 6]), None);
+    for other in [&[1, 2, 3][..], &[4, 5], &[1, 2, 3, 7], &[4, 5, 6, 7]] {
+        let broken = leave_for(other);
+        assert_eq!(broken, Some(Rule::MajoritiesOverlap), "{other:?}");
+    }
 }
