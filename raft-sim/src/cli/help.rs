@@ -16,7 +16,7 @@ Exit codes, of all commands:
   0  everything passed
   1  a scenario failed, a run violated a property or did not recover, or a file could not be written
   2  the command line made no sense, or named a file that is not there
-  3  a sweep was interrupted; nothing was wrong until then";
+  3  a sweep was interrupted, or a limit ended a check; nothing was wrong until then";
 
 pub(super) const LAB: &str = "\
 Each scenario prints the lab's own line:
@@ -183,12 +183,14 @@ Examples:
   raft-sim check --list                      the models, their bounds, and what they must reach
   raft-sim check elections                   one model, in its full form
   raft-sim check elections --short           in its short form: seconds
+  raft-sim check --short --recovery          all, in their short forms; a leader is electable
+                                             from every state
   raft-sim check                             all models, one after another
   raft-sim check figure8 --mutant figure-8   with a known mistake built into the core
   raft-sim check --replay figure8.check      a counterexample again
 
-Exit code 1 if a property is violated, or a situation was not reached; 3 if a limit ended the \
-search before anything was wrong.";
+Exit code 1 if a property is violated, or a situation was not reached; 2 if the command line made \
+no sense; 3 if a limit ended the search before anything was wrong.";
 
 pub(super) const SWEEP: &str = "\
 Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \
