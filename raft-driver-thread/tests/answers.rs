@@ -155,8 +155,8 @@ fn an_answer_that_dismisses_nobody_is_not_written_to_the_connection_of_another_d
     assert_eq!(other.next(), None);
 }
 
-/// What the member writes to the connection is an answer, or the connection ends: whoever listens
-/// at its address cannot deliver anything else by it.
+/// What the member writes to the connection is an answer, or the connection ends: a program that
+/// listens at its address cannot deliver anything else by it.
 #[test]
 fn a_connection_that_was_opened_to_send_delivers_nothing_but_answers() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

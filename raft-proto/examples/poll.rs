@@ -74,7 +74,7 @@ struct Node {
 }
 
 impl Node {
-    /// Runs until whoever makes requests has dropped their sender, which is the crash.
+    /// Runs until the sender of requests is dropped, which is the crash.
     fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(64);
         self.step(Input::Tick)?;

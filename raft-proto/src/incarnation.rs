@@ -215,7 +215,7 @@ impl Raft {
 
     /// The configuration of the founding entry: the bootstrap, with the incarnations as the votes
     /// carried them. The history is named after the founding leader's storage, which founds at most
-    /// one: whoever holds its entry refuses it another vote with an empty log.
+    /// one: a node that holds its entry refuses it another vote with an empty log.
     pub(crate) fn founding_membership(&self) -> Option<Membership> {
         let (Some(own), Role::Leader(leader)) = (self.config.incarnation, &self.role) else {
             return None;

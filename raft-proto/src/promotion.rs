@@ -3,7 +3,7 @@
 //!
 //! The wish stands in the configuration, as the member's role
 //! ([`MemberRole::Staging`](crate::MemberRole)). So it survives a change of the leader, a restart
-//! and a snapshot, every node sees it, and whoever leads carries it out. A leader's own memory
+//! and a snapshot, every node sees it, and any leader carries it out. A leader's own memory
 //! would lose it in silence. It costs no byte: a role that no configuration had before. To take the
 //! wish back, make the member a learner.
 //!

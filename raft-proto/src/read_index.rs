@@ -29,7 +29,7 @@
 //!   learns a later term; only a leader of a later term replaces it, and none was elected before.
 //!   So it did not answer that candidate; and if it was itself the target, it did not campaign.
 //! * If it restarted in between, it has forgotten that. But a node that starts neither votes nor
-//!   campaigns for the least election timeout, whoever asks. No promise is longer.
+//!   campaigns for the least election timeout, whichever node asks. No promise is longer.
 //!
 //! Messages that are lost, late or repeated change none of this: `revoked` only rises in a term.
 //!

@@ -18,7 +18,7 @@ mod tokio_driver;
 fn runs<E: Display>(main: impl FnOnce() -> Result<(), E> + Send + 'static) {
     let (done, result) = mpsc::channel();
     let run = move || {
-        // Whoever waited may have given up.
+        // The receiver may have given up.
         let _ = done.send(main().map_err(|error| error.to_string()));
     };
     std::thread::spawn(run);

@@ -1,5 +1,5 @@
 //! A server that was removed learns it and becomes quiet, also if it was down when it was removed,
-//! and whoever leads when it is back (section 6; thesis 4.2.2).
+//! whichever node leads when it is back (section 6; thesis 4.2.2).
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -104,7 +104,7 @@ impl BrokenVoter {
         let term = self.raft.term().0 + 1;
         let shown = request_vote(candidate, term, shown);
         let taken = request_vote(candidate, term, TRANSFER);
-        // A core that has just started votes for nobody, whoever asks for it.
+        // A core that has just started votes for nobody, whichever node asks.
         let result = self.step_late(millis, shown, event(millis + 1, taken));
         assert_eq!(self.raft.voted_for(), Some(candidate));
         result

@@ -319,7 +319,7 @@ fn the_status_names_the_servers_that_hold_the_level_back() {
         });
     }
     cluster.leader_says(&[3]);
-    // Whoever leads, the level of each server is shown.
+    // Whichever server leads, the level of each server is shown.
     let server = cluster.server(1).address();
     until("the warning", || {
         let shown = done(cluster.path(), &format!("status --server {server}"));

@@ -15,7 +15,7 @@
 //! | [`Status`](crate::Status), [`PeerStatus`](crate::PeerStatus), [`HandoverStatus`](crate::HandoverStatus), [`LeaseStatus`](crate::LeaseStatus) | yes | they are read only, and more may be known |
 //! | [`Member`](crate::Member) | yes | it is made by functions |
 //! | [`Awaited`](crate::Awaited) | yes | more may be waited for |
-//! | the errors: [`StartError`](crate::StartError), [`ProposeError`](crate::ProposeError), [`ReadError`](crate::ReadError), [`ChangeError`](crate::ChangeError), [`TransferError`](crate::TransferError), [`Rejection`](crate::Rejection), [`Refusal`](crate::Refusal) and others | yes | whoever does not know a reason does what it does for any: nothing was done |
+//! | the errors: [`StartError`](crate::StartError), [`ProposeError`](crate::ProposeError), [`ReadError`](crate::ReadError), [`ChangeError`](crate::ChangeError), [`TransferError`](crate::TransferError), [`Rejection`](crate::Rejection), [`Refusal`](crate::Refusal) and others | yes | a caller that does not know a reason does what it does for any other: nothing was done |
 //! | [`Action`](crate::Action) | **no**, on purpose | a driver has to do something for each. A wildcard would swallow a write in silence |
 //! | [`Write`](crate::Write), [`Recovered`](crate::Recovered) | **no**, on purpose | a storage that leaves out a part that it does not know would lose it |
 //! | [`Fault`](crate::Fault) | **no**, on purpose | a driver that repairs one by itself should look at a new one |

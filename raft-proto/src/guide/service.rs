@@ -15,7 +15,7 @@
 //! [`Action::Apply`](crate::Action::Apply) gives a command to a function of two arguments: the
 //! state and the command. It uses nothing else:
 //!
-//! * No clock. A time that matters is in the command: whoever proposes it puts it there.
+//! * No clock. A time that matters is in the command: the proposer puts it there.
 //! * No random numbers, no addresses, no order of a hash map that differs between processes.
 //! * No files, no network, no environment. No floating point whose result differs by machine.
 //! * No limit of this machine. "Out of memory" on one node only is a difference.

@@ -41,7 +41,7 @@ pub enum Condition {
     Priorities,
     /// The leader never pauses, and a voter of greater priority waits.
     BusyLeader,
-    /// The operator transfers leadership to whoever is best; one voter's disk may stall.
+    /// The operator transfers leadership to the best successor; one voter's disk may stall.
     Transfers,
     /// A member needs a snapshot while commands and snapshots go on.
     CatchUp,

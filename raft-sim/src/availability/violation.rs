@@ -75,7 +75,7 @@ pub enum Unavailable {
         within: Duration,
     },
     /// A transfer in a healthy cluster failed.
-    #[error("{leader} was to transfer leadership to whoever is best: {error}")]
+    #[error("{leader} was to transfer leadership to the best successor: {error}")]
     TransferFailed {
         /// The leader.
         leader: NodeId,

@@ -280,7 +280,7 @@ fn list_form(model: &Model, form: Form, out: &mut impl Write) -> io::Result<()> 
     }
     match model.states {
         Some(states) => writeln!(out, "; {states} states")?,
-        None => writeln!(out, "; more states than were ever counted")?,
+        None => writeln!(out, "; its states were never counted to the end")?,
     }
     let reaches: Vec<&str> = model.reaches.iter().map(|mark| mark.text()).collect();
     writeln!(out, "    reaches: {}", reaches.join("; "))

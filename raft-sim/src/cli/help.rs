@@ -16,7 +16,7 @@ Exit codes, of all commands:
   0  everything passed
   1  a scenario failed, a run violated a property or did not recover, or a file could not be written
   2  the command line made no sense, or named a file that is not there
-  3  a sweep was interrupted; nothing was wrong until then";
+  3  a sweep was interrupted, or a limit ended a check; nothing was wrong until then";
 
 pub(super) const LAB: &str = "\
 Each scenario prints the lab's own line:
@@ -121,7 +121,7 @@ Examples:
   raft-sim run --faults none --fault kill=50 --fault loss=10     only these faults
   raft-sim run --time 1h --nodes 3           an hour of virtual time
   raft-sim run --time 10m --features all     leases, transfers and membership changes
-  raft-sim run --mutant figure-8 --seed 1427 --time 20s --faults wild
+  raft-sim run --mutant figure-8 --seed 278 --time 20s --faults wild
                                              with a known mistake in the core: see raft-sim zoo
 
 Exit code 1 if a property was violated or the cluster did not recover, 2 if the command line \
@@ -145,8 +145,8 @@ Examples:
   raft-sim replay node-1/recordings              all files of a folder, the oldest first
   raft-sim replay --print 000000000003.raftrec   one file, with everything that happens
   raft-sim replay --cluster node-1/recordings node-2/recordings node-3/recordings
-  raft-sim replay figure-8-1427.toml              a schedule
-  raft-sim replay --print figure-8-1427.toml      ... with its trace; the summary goes to stderr
+  raft-sim replay figure-8-278.toml              a schedule
+  raft-sim replay --print figure-8-278.toml      ... with its trace; the summary goes to stderr
 
 Exit code 1 if a step differs, a recording is damaged or a schedule fails, 2 if there is nothing \
 to replay or a schedule makes no sense.";
@@ -161,11 +161,11 @@ With --runs alone the result depends only on the number of runs, not on the numb
 the machine. A limit of real time (--seconds) makes it depend on the machine.
 
 Examples:
-  raft-sim shrink --mutant figure-8 --seed 1427 --time 20s --faults wild
-                                               writes figure-8-1427.toml
-  raft-sim shrink --schedule figure-8-1427.toml --seconds 600
+  raft-sim shrink --mutant figure-8 --seed 278 --time 20s --faults wild
+                                               writes figure-8-278.toml
+  raft-sim shrink --schedule figure-8-278.toml --seconds 600
                                                makes it smaller still, in place
-  raft-sim replay figure-8-1427.toml            runs it again
+  raft-sim replay figure-8-278.toml            runs it again
 
 Exit code 0 if the result is written, 2 if the run passes or the command line made no sense.";
 
@@ -183,12 +183,15 @@ Examples:
   raft-sim check --list                      the models, their bounds, and what they must reach
   raft-sim check elections                   one model, in its full form
   raft-sim check elections --short           in its short form: seconds
+  raft-sim check --short --recovery          all, in their short forms; a leader is electable
+                                             from every state
   raft-sim check                             all models, one after another
   raft-sim check figure8 --mutant figure-8   with a known mistake built into the core
-  raft-sim check --replay figure8.check      a counterexample again
+  raft-sim check --replay figure8.check --mutant figure-8
+                                             that counterexample again
 
-Exit code 1 if a property is violated, or a situation was not reached; 3 if a limit ended the \
-search before anything was wrong.";
+Exit code 1 if a property is violated, or a situation was not reached; 2 if the command line made \
+no sense; 3 if a limit ended the search before anything was wrong.";
 
 pub(super) const SWEEP: &str = "\
 Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \

@@ -29,7 +29,8 @@ pub(super) struct SweepArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=4096))]
     jobs: Option<u32>,
     /// Run only part I of N, counted from 0; with `array` for I, the part is taken from
-    /// SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX
+    /// SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX. Parts are made of whole chunks of 256 seeds, so
+    /// some are empty if there are fewer chunks than parts
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
     /// Write the result of each chunk of seeds to this file, as a line of JSON, and leave out the

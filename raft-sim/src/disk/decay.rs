@@ -14,8 +14,8 @@ pub(super) struct Damage {
 }
 
 impl Disk {
-    /// One byte of each stored snapshot changes. Whoever receives such a snapshot knows by its
-    /// checksum.
+    /// One byte of each stored snapshot changes. A node that receives such a snapshot knows by
+    /// its checksum.
     pub fn decay_snapshots(&mut self) {
         for data in self.snapshots.values_mut() {
             let mut decayed = BytesMut::from(&data[..]);

@@ -66,9 +66,9 @@ impl Refinement {
         let node = facts.disk.node;
         // The first entry of a log that is founded names the founders, who have all voted.
         let founds = after.0 == Index(1) && facts.disk.incarnation.is_some();
-        // A joint configuration has one successor, whoever leads: it may be left as soon as it is
-        // committed (4.3). Any other change waits for an entry of the leader's own term, too: an
-        // earlier leader may have begun another change, which only that entry rules out (4.1).
+        // A joint configuration has one successor, whichever node leads: it may be left as soon as
+        // it is committed (4.3). Any other change waits for an entry of the leader's own term, too:
+        // an earlier leader may have begun another change, which only that entry rules out (4.1).
         let own = self.logs.terms.get(&term);
         let first_own = own.map_or(Index::ZERO, |own| own.base.index.next());
         let needed = if self.configurations[before.1].is_joint() {

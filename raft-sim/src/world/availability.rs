@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// Whoever leads is given a command after each of these pauses.
+    /// The leader is given a command after each of these pauses.
     pub fn begin_load(&mut self, random: Random, pause: DurationRange, bytes: u64) {
         let had_load = self.standing.load.is_some();
         self.standing.load = Some(Load {
@@ -177,7 +177,7 @@ impl World {
         self.propose(place, Commands::from(payloads), &[]);
     }
 
-    /// The operator asks a leader to transfer leadership to whoever is best.
+    /// The operator asks a leader to transfer leadership to the best successor.
     pub fn transfer_to_the_best(&mut self, place: usize) {
         let (id, leader) = (self.new_request_id(), self.machines[place].id());
         self.operator.sent(id, leader);

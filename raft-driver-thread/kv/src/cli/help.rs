@@ -21,9 +21,8 @@ Every founder is given the same list of all founders. The cluster is founded onc
 run; from then on a majority suffices. A founder whose data directory was lost is not made anew
 with init, but replaced: see `raft-kv help join`.
 
-Settings that are given here are kept in the
-data directory, in raft-kv.toml, and used by every start. A password is not kept: use
---password-file.
+Settings that are given here are kept in the data directory, in raft-kv.toml, and used by every
+start. A password is not kept: use --password-file.
 
 Examples:
   raft-kv init --data one --id 1 --clients 127.0.0.1:6379 \\
@@ -78,7 +77,8 @@ is known.
   role     leader, follower,          term     the term that it is in
            candidate, pre-candidate,
            learner; unreachable, or unknown if its address is not known yet;
-           replaced if another disk has its number
+           replaced if another disk has its number; removed if it is no
+           member any more
   commit   the last entry that it     applied  the last entry that its
            knows to be committed               replies reflect
   lag      committed entries that     match    up to where the leader knows

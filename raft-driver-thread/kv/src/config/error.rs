@@ -51,10 +51,10 @@ pub enum ConfigError {
     },
     /// An address on which the server cannot listen, or to which others cannot connect.
     #[error(
-        "`{key}` is {text:?}, which is not an address: give host:port, as in 127.0.0.1:7001 or \
-         [::1]:7001{}", match *key {
+        "`{key}` is {text:?}, which is not an address{}: give host:port, as in 127.0.0.1:7001 or \
+         [::1]:7001", match *key {
             "clients" | "peers" | "http" => "",
-            _ => ", which others can connect to",
+            _ => " that others can connect to",
         }
     )]
     Address {

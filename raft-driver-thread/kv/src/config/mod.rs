@@ -53,7 +53,7 @@ pub struct ServerOptions {
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
     /// The password that clients must give first (AUTH). Other users of this machine can see it
-    /// on the command line: better use --password-file, or RAFT_KV_PASSWORD in the environment
+    /// on the command line: prefer --password-file, or RAFT_KV_PASSWORD in the environment
     #[arg(long, conflicts_with = "password_file")]
     #[serde(skip_serializing)]
     pub password: Option<Secret>,

@@ -1,6 +1,6 @@
 //! Requests that other servers forward to this one, as the leader: RAFT FORWARD, with an entry, and
 //! RAFT HERE, with an administrator's request; and RAFT STATUS. They come over the port for
-//! servers, and over no other: whoever sends them says what enters the log.
+//! servers, and over no other: their sender decides what enters the log.
 
 use super::context::ServerContext;
 use super::group_commit::LastActive;

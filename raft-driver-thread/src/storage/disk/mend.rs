@@ -16,7 +16,7 @@
 //!
 //! The new log is one segment, which is made aside, with a number that leaves one out: from the
 //! moment when it gets its name, the older ones are no part of the log. They are moved to the
-//! folder `damaged`, for whoever wants to look into them, and are never read again.
+//! folder `damaged`, for those who want to look into them, and are never read again.
 
 use super::batch::{Batch, Chain};
 use super::digest::Describer;

@@ -1,9 +1,9 @@
 //! The connections that other nodes opened.
 //!
-//! Whoever reaches the port can open connections, and so could take all places. Those that have not
-//! introduced themselves as a member have a quarter of the places. When these are taken, a further
-//! connection closes the oldest of the address that has most of them. A member introduces itself
-//! within a round trip, so it is hardly ever closed, however many others come and stay.
+//! Any program that reaches the port can open connections, and so could take all places. Those that
+//! have not introduced themselves as a member have a quarter of the places. When these are taken, a
+//! further connection closes the oldest of the address that has most of them. A member introduces
+//! itself within a round trip, so it is hardly ever closed, however many others come and stay.
 
 use super::answers::Answer;
 use super::hello::{Hello, Refusal, StreamKind};

@@ -1,4 +1,4 @@
-//! Replication: entries reach a majority of disks, whatever crashes and whoever leads next.
+//! Replication: entries reach a majority of disks, whatever crashes, and whichever node leads next.
 
 use super::voters;
 use crate::check::choice::What;
