@@ -5,7 +5,7 @@
 mod support;
 
 use raft_driver_thread::Node;
-use raft_driver_thread::raft_proto::NodeId;
+use raft_driver_thread::raft_proto::{Incarnation, NodeId};
 use raft_driver_thread::storage::StorageError;
 use raft_driver_thread::storage::disk::{DiskStorage, inspect};
 use raft_driver_thread::transport::channel::Network;
@@ -18,6 +18,7 @@ fn start(data_dir: &Path) -> Node<Journal> {
     let mut options = support::options(1, 1);
     options.snapshots.every_entries = Some(80);
     options.config.trailing_entries = 10;
+    options.config.incarnation = Some(Incarnation(0xd15c));
     let transport = Network::new(1).transport(NodeId(1));
     let storage = DiskStorage::open(data_dir).unwrap();
     Node::start(options, storage, transport, Journal::default()).unwrap()
@@ -68,6 +69,7 @@ fn an_undamaged_folder_is_reported_as_such_and_left_unchanged() {
     let cluster = found.identity.unwrap().cluster_id.0;
     let node = format!("node        n1 of cluster {cluster}, group");
     assert!(text.contains(&node), "{text}");
+    assert!(text.contains("disk        d15c\n"), "{text}");
     assert!(text.contains("whole: every record"), "{text}");
     let node = start(data_dir.path());
     wait_for("one more command", || node.execute("more", TIMEOUT).ok());
@@ -202,6 +204,7 @@ mod command {
         let (last, entries) = lines.split_last().unwrap();
         assert!(last.contains(r#""node":1"#), "{last}");
         assert!(last.contains(r#""problems":[]"#), "{last}");
+        assert!(last.contains(r#""disk":"d15c""#), "{last}");
         let payload = r#""payload":"6c617374""#; // "last"
         assert!(entries.last().unwrap().contains(payload), "{text}");
     }

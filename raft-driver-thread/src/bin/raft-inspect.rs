@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
     }
     match printed {
-        // Whoever reads the output has closed it.
+        // The reader of the output has closed it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
             eprintln!("error: write the output: {error}");
@@ -219,6 +219,7 @@ fn found_json(found: &Inspection) -> Value {
         "cluster": identity.map(|it| it.cluster_id.0),
         "group": identity.map(|it| it.group_id.0),
         "bootstrap": identity.map(|it| members_json(&it.bootstrap)),
+        "disk": identity.and_then(|it| it.incarnation).map(|it| it.to_string()),
         "term": found.hard_state.term.0,
         "voted_for": found.hard_state.voted_for.map(|node| node.0),
         "snapshot": snapshot,

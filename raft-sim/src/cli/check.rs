@@ -129,10 +129,12 @@ fn search(model: &Model, args: &CheckArgs) -> CommandResult {
     if let Some(found) = &report.counterexample {
         let path = args.output.join(format!("{}.check", model.name));
         write_file(model, args.short, found, &path)?;
+        let with = raft_sim::zoo::current_mutant().map(|mutant| format!(" --mutant {mutant}"));
         writeln!(
             out,
-            "written to {}; walk it again with --replay",
-            path.display()
+            "written to {0}; walk it again with --replay {0}{1}",
+            path.display(),
+            with.unwrap_or_default()
         )?;
     }
     if report.passed() && !report.is_complete {
@@ -227,6 +229,12 @@ fn replay(path: &Path) -> CommandResult {
     let steps: Vec<(u16, String)> = (file.steps.into_iter())
         .map(|step| (step.choice, step.what))
         .collect();
+    if let Some(mutant) = &file.mutant
+        && raft_sim::zoo::current_mutant().as_ref() != Some(mutant)
+    {
+        let note = format_args!("{shown} was found with a mistake: give --mutant {mutant}, too");
+        writeln!(io::stderr(), "note: {note}")?;
+    }
     let mut out = io::stdout().lock();
     match Counterexample::replay(&model, &steps) {
         Ok(found) => {

@@ -33,6 +33,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct LogReport {
+    /// The incarnation by which the other servers know this disk.
+    disk: Option<String>,
     term: u64,
     voted_for: Option<u64>,
     snapshot: Option<SnapshotReport>,
@@ -122,7 +124,9 @@ fn print_json(
     log: Option<&Inspection>,
     keys: Option<u64>,
 ) -> Result<(), Failure> {
+    let disk = |found: &Inspection| found.identity.as_ref()?.incarnation;
     let report = |found: &Inspection| LogReport {
+        disk: disk(found).map(|disk| disk.to_string()),
         term: found.hard_state.term.0,
         voted_for: found.hard_state.voted_for.map(|vote| vote.0),
         snapshot: found.snapshot.as_ref().map(|meta| SnapshotReport {

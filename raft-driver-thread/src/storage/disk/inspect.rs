@@ -71,6 +71,10 @@ impl fmt::Display for Inspection {
                     it.node_id
                 )?;
                 writeln!(f, "bootstrap   {}", it.bootstrap)?;
+                // As the members name it, in their logs and their configurations.
+                if let Some(disk) = it.incarnation {
+                    writeln!(f, "disk        {disk}")?;
+                }
             }
             None => writeln!(f, "node        none yet: nothing was written")?,
         }
@@ -98,7 +102,7 @@ impl fmt::Display for Inspection {
             None => writeln!(f, "log         empty")?,
         }
         writeln!(f, "writes      {}", self.writes)?;
-        writeln!(f, "incarnation {:032x}", self.incarnation)?;
+        writeln!(f, "folder id   {:032x}", self.incarnation)?;
         if self.is_torn {
             writeln!(
                 f,
