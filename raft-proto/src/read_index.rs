@@ -37,8 +37,8 @@
 //! may arrive at any time, even after the follower has restarted, and an old one must not be taken
 //! for a new one: its index is stale. So no two ReadIndexes of one node in one term may be equal,
 //! whatever its seed. Within one run of the node a counter tells them apart. Between disks of the
-//! node, the first number does, which each incarnation moves far away from that of any other. Between runs on one
-//! disk, that disk does, by the field `stored`:
+//! node, the first number does, which each incarnation moves far away from that of any other.
+//! Between runs on one disk, that disk does, by the field `stored`:
 //!
 //! * In a term that this run has entered, `stored` is 0, and nothing is asked before the term is on
 //!   disk. So a later run recovers at least that term: at most one run enters it and asks in it.

@@ -7,8 +7,9 @@
 //! sender, if it is recorded, has not sent yet.
 //!
 //! A message whose sending is in no recording is taken as sent, and counted: a ring of files may
-//! have lost it. The recordings of each node have to begin with its empty disk, since the
-//! refinement knows no log that it has not seen grow.
+//! have lost it. Recordings of all members are needed: without those of one, the refinement would
+//! take what it sent for a mistake. The recordings of each node have to begin with its empty disk,
+//! since the refinement knows no log that it has not seen grow.
 
 use super::ReplayError;
 use crate::refinement::{Broken, DiskId, Refinement, StartFacts, StepFacts};
@@ -71,6 +72,19 @@ pub enum MergeError {
         node: NodeId,
         /// The end of its log.
         last: EntryId,
+    },
+    /// A member's recordings are missing.
+    #[error(
+        "{file}: {receiver} receives a message of {sender}, of which no recording was given: give \
+         those of all nodes"
+    )]
+    NotRecorded {
+        /// The file.
+        file: String,
+        /// The node that receives the message.
+        receiver: NodeId,
+        /// The member that sent it.
+        sender: NodeId,
     },
 }
 
@@ -229,6 +243,16 @@ impl Merge {
         let (Some(step), Some(raft)) = (tape.next.take(), &mut tape.raft) else {
             return Ok(());
         };
+        if let Input::Receive { from, .. } = step.event.input
+            && !self.nodes.contains(&from)
+            && raft.membership().get(from).is_some()
+        {
+            return Err(MergeError::NotRecorded {
+                file: tape.name.to_owned(),
+                receiver: raft.id(),
+                sender: from,
+            });
+        }
         if let Input::Persisted { seq } = step.event.input {
             self.refinement.persisted(DiskId::of(raft), seq);
         }
