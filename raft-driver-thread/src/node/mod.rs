@@ -78,8 +78,8 @@ impl<M: StateMachine> Node<M> {
         self.inner.mended
     }
 
-    /// What on its disk has decayed, as far as is known ([`Options::scrub`]): not what was written,
-    /// and not replaced yet.
+    /// What on its disk has decayed, as far as is known
+    /// ([`Options::scrub`](crate::Options::scrub)): not what was written, and not replaced yet.
     pub fn decayed(&self) -> Vec<Damage> {
         self.inner.decayed.all()
     }
