@@ -131,7 +131,9 @@ fn long_values_are_sent_from_where_they_are_stored() {
         .unwrap();
     let count = read_to_end(stream);
     assert!(count > 1024 * VALUE, "{count} bytes");
-    let taken = peak_memory() - before;
+    // The system counts pages for each thread, and adds them up now and then: right after memory was
+    // given back, the greatest sum may be a little below the one before.
+    let taken = peak_memory().saturating_sub(before);
     assert!(
         taken < 512 << 20,
         "{taken} bytes of memory for a reply of 1 GiB"
