@@ -7,7 +7,7 @@ use raft_sim::check::canonical::{Canonical, Reads, Renaming, Times};
 use raft_sim::check::envelope::Envelope;
 use raft_sim::check::node::{Disks, Node};
 use raft_sim::check::outcome::Outcome;
-use raft_sim::check::step::Happening;
+use raft_sim::check::step::ModelEvent;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,15 +28,15 @@ fn print(node: &Node) -> u64 {
     form(node).fingerprint(&Renaming::identity())
 }
 
-fn step(node: &Node, happening: &Happening) -> Outcome {
-    node.step(Disks::Immediate, happening, None)
+fn step(node: &Node, model_event: &ModelEvent) -> Outcome {
+    node.step(Disks::Immediate, model_event, None)
 }
 
 /// Lets the messages to `to` arrive, and returns what it sends.
 fn deliver(node: &mut Node, messages: &[Envelope]) -> Vec<Envelope> {
     let (mut sent, id) = (Vec::new(), node.raft().id());
     for envelope in messages.iter().filter(|it| it.to == id) {
-        let outcome = step(node, &Happening::Receives(envelope.clone()));
+        let outcome = step(node, &ModelEvent::Receives(envelope.clone()));
         *node = outcome.node;
         sent.extend(outcome.sent);
     }
@@ -49,7 +49,7 @@ fn election(later: Duration) -> Vec<Node> {
     let start = |id| node(id).shifted(later).start(Disks::Immediate, None).node;
     let (mut one, mut two) = (start(1), start(2));
     let mut states = vec![one.clone(), two.clone()];
-    let outcome = step(&one, &Happening::TimesOut);
+    let outcome = step(&one, &ModelEvent::TimesOut);
     one = outcome.node;
     let mut sent = outcome.sent;
     while !sent.is_empty() {
@@ -59,8 +59,8 @@ fn election(later: Duration) -> Vec<Node> {
         states.extend([one.clone(), two.clone()]);
     }
     assert_eq!(one.raft().leader(), Some(NodeId(1)));
-    states.push(step(&one, &Happening::Proposes { number: 1 }).node);
-    states.push(step(&one, &Happening::Wakes).node);
+    states.push(step(&one, &ModelEvent::Proposes { number: 1 }).node);
+    states.push(step(&one, &ModelEvent::Wakes).node);
     states
 }
 
@@ -104,7 +104,7 @@ fn time_that_passes_makes_another_state_until_it_no_longer_matters() {
 #[test]
 fn a_node_under_another_name_is_another_state_and_the_same_when_renamed() {
     let start = |id: u64| node(id).start(Disks::Immediate, None).node;
-    let voted = |id: u64| step(&start(id), &Happening::TimesOut).node;
+    let voted = |id: u64| step(&start(id), &ModelEvent::TimesOut).node;
     let (one, two) = (form(&voted(1)), form(&voted(2)));
     let plain = Renaming::identity();
     assert_ne!(one.fingerprint(&plain), two.fingerprint(&plain));
@@ -122,8 +122,8 @@ fn a_node_under_another_name_is_another_state_and_the_same_when_renamed() {
 #[test]
 fn writes_that_are_not_reported_belong_to_the_state() {
     let start = node(1).start(Disks::Lagging, None).node;
-    let candidate = |node: &Node| node.step(Disks::Lagging, &Happening::TimesOut, None).node;
+    let candidate = |node: &Node| node.step(Disks::Lagging, &ModelEvent::TimesOut, None).node;
     let asks = candidate(&start);
-    let persisted = asks.step(Disks::Lagging, &Happening::Persists, None).node;
+    let persisted = asks.step(Disks::Lagging, &ModelEvent::Persists, None).node;
     assert_ne!(form(&asks), form(&persisted));
 }

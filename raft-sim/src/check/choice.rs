@@ -3,7 +3,7 @@
 use super::envelope::Envelope;
 use super::model::{Budget, Cost, Model, Operation};
 use super::node::Facts;
-use super::step::Happening;
+use super::step::ModelEvent;
 use raft_proto::{CheckQuorum, Message, RoleKind, Vote};
 
 /// Something that can happen next.
@@ -161,27 +161,31 @@ fn of_node(
 impl What {
     /// What happens, with all that belongs to it; `envelope` is the message of
     /// [`What::Receives`]. `None` if the model or the network has no such thing.
-    pub(super) fn happening(self, model: &Model, envelope: Option<&Envelope>) -> Option<Happening> {
+    pub(super) fn model_event(
+        self,
+        model: &Model,
+        envelope: Option<&Envelope>,
+    ) -> Option<ModelEvent> {
         Some(match self {
-            What::Receives(_) => Happening::Receives(envelope?.clone()),
-            What::Wakes => Happening::Wakes,
-            What::TimesOut => Happening::TimesOut,
-            What::Waits => Happening::Waits,
-            What::Persists => Happening::Persists,
-            What::Crashes(kept) => Happening::Crashes {
+            What::Receives(_) => ModelEvent::Receives(envelope?.clone()),
+            What::Wakes => ModelEvent::Wakes,
+            What::TimesOut => ModelEvent::TimesOut,
+            What::Waits => ModelEvent::Waits,
+            What::Persists => ModelEvent::Persists,
+            What::Crashes(kept) => ModelEvent::Crashes {
                 kept: usize::from(kept),
             },
-            What::Proposes(number) => Happening::Proposes { number },
-            What::Reads(number) => Happening::Reads {
+            What::Proposes(number) => ModelEvent::Proposes { number },
+            What::Reads(number) => ModelEvent::Reads {
                 number,
                 mode: model.read_mode(),
             },
-            What::Compacts => Happening::Compacts,
+            What::Compacts => ModelEvent::Compacts,
             What::Operates(which) => match model.operations.get(usize::from(which))? {
-                Operation::Transfer(target) => Happening::Transfers(*target),
-                Operation::Change(change) => Happening::Changes(change.clone()),
-                Operation::Damage(after) => Happening::Damaged(*after),
-                Operation::Replace(_) => Happening::Replaced,
+                Operation::Transfer(target) => ModelEvent::Transfers(*target),
+                Operation::Change(change) => ModelEvent::Changes(change.clone()),
+                Operation::Damage(after) => ModelEvent::Damaged(*after),
+                Operation::Replace(_) => ModelEvent::Replaced,
             },
         })
     }

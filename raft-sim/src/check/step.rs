@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 /// Something that happens to one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub enum ModelEvent {
     /// A message arrives.
     Receives(Envelope),
     /// A heartbeat interval passes, and a tick tells it so.
@@ -82,13 +82,13 @@ impl Node {
     pub fn step(
         &self,
         disks: Disks,
-        happening: &Happening,
+        model_event: &ModelEvent,
         lines: Option<&mut Vec<String>>,
     ) -> Outcome {
         let mut step = Step::new(self.clone(), disks, lines);
         let timeout = step.node.raft.config().election_timeout_max;
-        match happening {
-            Happening::Receives(envelope) => {
+        match model_event {
+            ModelEvent::Receives(envelope) => {
                 step.is_between_disks = step.node.is_between_disks(envelope);
                 step.run(Input::Receive {
                     from: envelope.from,
@@ -96,40 +96,40 @@ impl Node {
                     message: envelope.message.clone(),
                 });
             }
-            Happening::Wakes => {
+            ModelEvent::Wakes => {
                 let interval = step.node.raft.config().heartbeat_interval;
                 step.node.clock = step.node.clock.after(interval);
                 step.run(Input::Tick);
             }
-            Happening::TimesOut => {
+            ModelEvent::TimesOut => {
                 step.node.clock = step.node.clock.after(timeout);
                 step.run(Input::Tick);
             }
-            Happening::Waits => step.node.clock = step.node.clock.after(timeout),
-            Happening::Persists => step.persist_oldest(),
-            Happening::Crashes { kept } => step.crash(*kept, None),
-            Happening::Damaged(after) => step.crash(step.node.pending.len(), Some(*after)),
-            Happening::Replaced => step.replace_disk(),
-            Happening::Proposes { number } => step.run(Input::Propose {
+            ModelEvent::Waits => step.node.clock = step.node.clock.after(timeout),
+            ModelEvent::Persists => step.persist_oldest(),
+            ModelEvent::Crashes { kept } => step.crash(*kept, None),
+            ModelEvent::Damaged(after) => step.crash(step.node.pending.len(), Some(*after)),
+            ModelEvent::Replaced => step.replace_disk(),
+            ModelEvent::Proposes { number } => step.run(Input::Propose {
                 id: RequestId(u64::from(*number)),
                 commands: Commands::from(Bytes::copy_from_slice(&[*number])),
             }),
-            Happening::Reads { number, mode } => {
+            ModelEvent::Reads { number, mode } => {
                 let (id, mode) = (RequestId(u64::from(*number)), *mode);
                 step.observed.push(Observed::ReadBegins(id));
                 step.run(Input::Read { id, mode });
             }
-            Happening::Compacts => {
+            ModelEvent::Compacts => {
                 let service = step.node.service;
                 let snapshot = SnapshotId::of(service.applied, &service.snapshot());
                 (step.node.snapshots).insert(snapshot, service.snapshot());
                 step.run(Input::Compact { snapshot });
             }
-            Happening::Transfers(target) => step.run(Input::TransferLeadership {
+            ModelEvent::Transfers(target) => step.run(Input::TransferLeadership {
                 id: RequestId(0),
                 target: *target,
             }),
-            Happening::Changes(change) => step.run(Input::ChangeMembership {
+            ModelEvent::Changes(change) => step.run(Input::ChangeMembership {
                 id: RequestId(0),
                 change: change.clone(),
             }),

@@ -210,8 +210,8 @@ impl<'m> Tables<'m> {
         if let What::Receives(number) = what {
             envelope = Some(self.envelope(number));
         }
-        let happening = what.happening(self.model, envelope)?;
-        let mut outcome = self.node(node).step(self.model.disks, &happening, None);
+        let model_event = what.model_event(self.model, envelope)?;
+        let mut outcome = self.node(node).step(self.model.disks, &model_event, None);
         let facts = outcome.node.facts();
         let print = self.prints_of(&outcome.node);
         // To nodes that the model does not have, a message is lost.

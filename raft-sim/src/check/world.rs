@@ -9,7 +9,7 @@ use super::history::History;
 use super::model::{Budget, Cost, Model};
 use super::node::{Facts, Node};
 use super::outcome::{Outcome, Violation};
-use super::step::Happening;
+use super::step::ModelEvent;
 use raft_proto::{Config, Identity, Membership, MessageKind, NodeId, Recovered, Start, StartError};
 
 /// A state of a model's cluster.
@@ -146,7 +146,7 @@ impl<'m> World<'m> {
             if !is_outlived(&envelope.message, facts) {
                 return true;
             }
-            let outcome = node.step(disks, &Happening::Receives(envelope.clone()), None);
+            let outcome = node.step(disks, &ModelEvent::Receives(envelope.clone()), None);
             let canonical = |node: &Node| node.canonical(model.times(), model.reads());
             let is_silent = outcome.sent.is_empty() && outcome.observed.is_empty();
             !(is_silent
@@ -215,10 +215,10 @@ impl<'m> World<'m> {
             }
         }
         let envelope = envelope.as_ref().map(|(_, envelope)| envelope);
-        let happening = choice.what.happening(self.model, envelope);
+        let model_event = choice.what.model_event(self.model, envelope);
         let at = usize::from(choice.node);
-        if let (Some(happening), Some(node)) = (happening, self.nodes.get(at)) {
-            let outcome = node.step(self.model.disks, &happening, self.lines.as_mut());
+        if let (Some(model_event), Some(node)) = (model_event, self.nodes.get(at)) {
+            let outcome = node.step(self.model.disks, &model_event, self.lines.as_mut());
             if let Some(cost) = choice.cost {
                 self.budget = self.budget.without(cost);
             }
