@@ -11,13 +11,13 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::mending::{Source, mend};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
-use crate::options::Options;
-use crate::recorder::Recorder;
-use crate::scrub_thread::{Decayed, ScrubThread};
+use crate::options::{Options, ScrubOptions};
+use crate::recorder::{Recorder, RecorderOptions};
+use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
 use crate::shared_core::SharedCore;
 use crate::snapshot_thread::load;
 use crate::state_machine::StateMachine;
-use crate::storage::{Snapshots, Storage};
+use crate::storage::{Scrub, Snapshots, Storage};
 use crate::tasks::{ApplyTask, ChunkTask, DiskTask};
 use crate::threads::Threads;
 use crate::transport::Transport;
@@ -52,9 +52,7 @@ impl<M: StateMachine> Node<M> {
         let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
         let id = raft.id();
-        let recorder = options.recorder;
-        let recorder = recorder.map(|options| Recorder::start(options, &raft));
-        let recorder = recorder.transpose().map_err(StartError::Recorder)?;
+        let recorder = start_recorder(options.recorder, &raft)?;
         let observed = Arc::new(Observed::new(&raft));
         // Bounded by the requests that may be outstanding, and by what the core has asked of its
         // threads. This kind of queue drops its messages with its receiver, and so ends the
@@ -78,10 +76,7 @@ impl<M: StateMachine> Node<M> {
         let mut threads = Threads::new(id, core_mailbox.clone());
         let decayed = Decayed::default();
         let scrub = options.scrub.zip(storage.scrub());
-        let scrub = scrub.map(|(options, scrub)| {
-            let (metrics, decayed) = (metrics.clone(), decayed.clone());
-            ScrubThread::start(&mut threads, options, scrub, metrics, decayed)
-        });
+        let scrub = start_scrub(&mut threads, scrub, &metrics, &decayed)?;
         let files = snapshots.clone();
         let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
         let thread = start_core(
@@ -101,7 +96,7 @@ impl<M: StateMachine> Node<M> {
                 state: TurnState::new(),
                 recorder,
                 metrics,
-                _scrub: scrub.transpose()?,
+                _scrub: scrub,
             },
         )?;
         Ok(Node {
@@ -118,6 +113,27 @@ impl<M: StateMachine> Node<M> {
             }),
         })
     }
+}
+
+fn start_recorder(
+    options: Option<RecorderOptions>,
+    raft: &Raft,
+) -> Result<Option<Recorder>, StartError> {
+    let recorder = options.map(|options| Recorder::start(options, raft));
+    recorder.transpose().map_err(StartError::Recorder)
+}
+
+/// Starts the scrubber, if it is asked for and the storage has one.
+fn start_scrub<M: StateMachine>(
+    threads: &mut Threads<M>,
+    scrub: Option<(ScrubOptions, Arc<dyn Scrub>)>,
+    metrics: &Metrics,
+    decayed: &Decayed,
+) -> Result<Option<ScrubGuard>, StartError> {
+    let Some((options, scrub)) = scrub else {
+        return Ok(None);
+    };
+    ScrubThread::start(threads, options, scrub, metrics.clone(), decayed.clone()).map(Some)
 }
 
 /// Starts the core's thread.
