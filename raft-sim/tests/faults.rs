@@ -13,7 +13,7 @@ use raft_sim::release::Releases;
 use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
-use raft_sim::schedule::{Links, NemesisOperation, Schedule};
+use raft_sim::schedule::{LinkOperation, Links, MachineOperation, NemesisOperation, Schedule};
 use raft_sim::settings::Heal;
 
 const SEEDS: u64 = 4;
@@ -91,6 +91,14 @@ fn changes(kind: FaultKind, is: impl Fn(&NemesisOperation) -> bool) {
     );
 }
 
+/// The same, of operations on one machine.
+fn changes_machine(kind: FaultKind, is: impl Fn(&MachineOperation) -> bool) {
+    changes(
+        kind,
+        |operation| matches!(operation, NemesisOperation::AtMachine { operation, .. } if is(operation)),
+    );
+}
+
 #[test]
 fn messages_are_lost() {
     happens_alone(FaultKind::Loss, |report| report.counts.dropped);
@@ -106,11 +114,11 @@ fn messages_are_delayed() {
     changes(FaultKind::Late, |operation| {
         matches!(
             operation,
-            NemesisOperation::Noise {
+            NemesisOperation::AtLinks(LinkOperation::Noise {
                 late: 300,
                 loss: 0,
                 ..
-            }
+            })
         )
     });
 }
@@ -147,7 +155,7 @@ fn the_cluster_is_split() {
 fn links_are_cut_in_one_direction() {
     changes(
         FaultKind::OneWay,
-        |operation| matches!(operation, NemesisOperation::Cut { links: Links::One(from, to), .. } if from != to),
+        |operation| matches!(operation, NemesisOperation::AtLinks(LinkOperation::Cut { links: Links::One(from, to), .. }) if from != to),
     );
     happens_alone(FaultKind::OneWay, |report| report.counts.dropped);
 }
@@ -156,23 +164,23 @@ fn links_are_cut_in_one_direction() {
 fn links_are_flaky_or_slow() {
     changes(
         FaultKind::Flaky,
-        |operation| matches!(operation, NemesisOperation::Flaky { from, to, .. } if from != to),
+        |operation| matches!(operation, NemesisOperation::AtLinks(LinkOperation::Flaky { from, to, .. }) if from != to),
     );
     happens_alone(FaultKind::Flaky, |report| report.counts.dropped);
     changes(
         FaultKind::SlowLink,
-        |operation| matches!(operation, NemesisOperation::SlowLink { from, to, .. } if from != to),
+        |operation| matches!(operation, NemesisOperation::AtLinks(LinkOperation::SlowLink { from, to, .. }) if from != to),
     );
 }
 
 #[test]
 fn nodes_stand_still_or_are_slow() {
     happens_alone(FaultKind::Pause, hits(CoverageMark::NodePaused));
-    changes(FaultKind::Pause, |operation| {
-        matches!(operation, NemesisOperation::Pause { .. })
+    changes_machine(FaultKind::Pause, |operation| {
+        matches!(operation, MachineOperation::Pause { .. })
     });
-    changes(FaultKind::SlowNode, |operation| {
-        matches!(operation, NemesisOperation::SlowNode { .. })
+    changes_machine(FaultKind::SlowNode, |operation| {
+        matches!(operation, MachineOperation::SlowNode { .. })
     });
 }
 
@@ -198,8 +206,8 @@ fn processes_are_killed_and_power_is_lost_while_they_are_down() {
 
 #[test]
 fn disks_are_slow_and_fail() {
-    changes(FaultKind::SlowDisk, |operation| {
-        matches!(operation, NemesisOperation::SlowDisk { .. })
+    changes_machine(FaultKind::SlowDisk, |operation| {
+        matches!(operation, MachineOperation::SlowDisk { .. })
     });
     happens_alone(FaultKind::FailWrite, |report| report.counts.failed_writes);
     // A node that falls behind gets a snapshot, which is read from disk.
@@ -229,10 +237,10 @@ fn disks_are_damaged_in_different_places_at_once_and_mended_before_a_leader_is_t
 #[test]
 fn clocks_drift_and_jump() {
     happens_alone(FaultKind::Jump, hits(CoverageMark::ClockJumped));
-    changes(FaultKind::Jump, |operation| {
+    changes_machine(FaultKind::Jump, |operation| {
         matches!(
             operation,
-            NemesisOperation::Jump { .. } | NemesisOperation::Freeze { .. }
+            MachineOperation::Jump { .. } | MachineOperation::Freeze { .. }
         )
     });
     for seed in 0..SEEDS {
@@ -275,8 +283,8 @@ fn members_change_and_leadership_is_transferred() {
 
 #[test]
 fn snapshots_are_made_at_any_time() {
-    changes(FaultKind::Snapshot, |operation| {
-        matches!(operation, NemesisOperation::Snapshot { .. })
+    changes_machine(FaultKind::Snapshot, |operation| {
+        matches!(operation, MachineOperation::Snapshot)
     });
 }
 

@@ -11,7 +11,7 @@ use raft_sim::intensity::{FaultKind, Override};
 use raft_sim::report::Report;
 use raft_sim::request::{Faults, Request};
 use raft_sim::run;
-use raft_sim::schedule::{Links, NemesisOperation, Target};
+use raft_sim::schedule::{LinkOperation, Links, MachineOperation, NemesisOperation, Target};
 
 /// Runs with these kinds of faults at their worst and no others.
 fn reports(features: Features, kinds: &[FaultKind], seeds: u64) -> impl Iterator<Item = Report> {
@@ -48,8 +48,14 @@ fn frozen(seed: u64, features: Features) -> Report {
     let at = |millis| Time::from_epoch(Duration::from_millis(millis));
     let links = Links::Around(of);
     schedule.nemesis = vec![
-        (at(2_000), NemesisOperation::Freeze { of, time }),
-        (at(2_001), NemesisOperation::Cut { links, time }),
+        (
+            at(2_000),
+            NemesisOperation::at(of, MachineOperation::Freeze { time }),
+        ),
+        (
+            at(2_001),
+            NemesisOperation::AtLinks(LinkOperation::Cut { links, time }),
+        ),
     ];
     run::try_schedule(&schedule)
 }

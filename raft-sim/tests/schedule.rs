@@ -11,8 +11,8 @@ use raft_sim::request::{Faults, Request};
 use raft_sim::run;
 use raft_sim::schedule::nemesis::{NodeSetting, TargetRole};
 use raft_sim::schedule::{
-    ClientOperation, FileError, Links, NemesisOperation, OperationKind, Place, ReadKind,
-    ReplacementDisk, Schedule, Target, Unreadable,
+    ClientOperation, FileError, LinkOperation, Links, MachineOperation, NemesisOperation,
+    OperationKind, Place, ReadKind, ReplacementDisk, Schedule, Target, Unreadable,
 };
 
 fn request(seed: u64) -> Request {
@@ -54,26 +54,29 @@ fn about_links() -> impl Strategy<Value = NemesisOperation> {
     ];
     prop_oneof![
         (noise, time(), time()).prop_map(|((loss, duplicate, late, corrupt), by, time)| {
-            NemesisOperation::Noise {
+            NemesisOperation::AtLinks(LinkOperation::Noise {
                 loss,
                 duplicate,
                 late,
                 corrupt,
                 by,
                 time,
-            }
+            })
         }),
-        (links, time()).prop_map(|(links, time)| NemesisOperation::Cut { links, time }),
+        (links, time()).prop_map(
+            |(links, time)| NemesisOperation::AtLinks(LinkOperation::Cut { links, time })
+        ),
         (place(), place(), 0_u32..=1000, time()).prop_map(|(from, to, loss, time)| {
-            NemesisOperation::Flaky {
+            NemesisOperation::AtLinks(LinkOperation::Flaky {
                 from,
                 to,
                 loss,
                 time,
-            }
+            })
         }),
-        (place(), place(), time(), time())
-            .prop_map(|(from, to, by, time)| NemesisOperation::SlowLink { from, to, by, time }),
+        (place(), place(), time(), time()).prop_map(|(from, to, by, time)| {
+            NemesisOperation::AtLinks(LinkOperation::SlowLink { from, to, by, time })
+        }),
     ]
 }
 
@@ -92,67 +95,64 @@ fn setting() -> impl Strategy<Value = NodeSetting> {
 fn about_inputs() -> impl Strategy<Value = NemesisOperation> {
     prop_oneof![
         (place(), place(), 0_u32..=1000, time()).prop_map(|(from, to, times, time)| {
-            NemesisOperation::Unreachable {
+            NemesisOperation::AtLinks(LinkOperation::Unreachable {
                 from,
                 to,
                 times,
                 time,
-            }
+            })
         }),
-        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowRead {
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::at(
             of,
-            by,
-            time
-        }),
+            MachineOperation::SlowRead { by, time }
+        )),
         (target(), 0_u32..=1000, 0_u32..=1000, time()).prop_map(|(of, failed, gone, time)| {
-            NemesisOperation::FlakyDisk {
-                of,
-                failed,
-                gone,
-                time,
-            }
+            NemesisOperation::at(of, MachineOperation::FlakyDisk { failed, gone, time })
         }),
-        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowService {
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::at(
             of,
-            by,
-            time
-        }),
-        (target(), time(), time()).prop_map(|(of, every, time)| NemesisOperation::Compact {
+            MachineOperation::SlowService { by, time }
+        )),
+        (target(), time(), time()).prop_map(|(of, every, time)| NemesisOperation::at(
             of,
-            every,
-            time
-        }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::Decay { of, time }),
+            MachineOperation::Compact { every, time }
+        )),
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Decay { time })),
     ]
 }
 
 fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
     prop_oneof![
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::Crash { of, time }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::Kill { of, time }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::Pause { of, time }),
-        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowNode {
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Crash { time })),
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Kill { time })),
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Pause { time })),
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::at(
             of,
-            by,
-            time
-        }),
-        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::SlowDisk {
+            MachineOperation::SlowNode { by, time }
+        )),
+        (target(), time(), time()).prop_map(|(of, by, time)| NemesisOperation::at(
             of,
-            by,
-            time
-        }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::FailWrite { of, time }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::FailRead { of, time }),
-        target().prop_map(|of| NemesisOperation::Rot { of }),
+            MachineOperation::SlowDisk { by, time }
+        )),
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::FailWrite { time })),
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::FailRead { time })),
+        target().prop_map(|of| NemesisOperation::at(of, MachineOperation::Rot)),
         (0..=1000_u32, time()).prop_map(|(lost, time)| NemesisOperation::DamageAll { lost, time }),
-        (target(), disk(), time()).prop_map(|(of, with, time)| NemesisOperation::Replace {
+        (target(), disk(), time()).prop_map(|(of, with, time)| NemesisOperation::at(
             of,
-            with,
-            time
-        }),
-        target().prop_map(|of| NemesisOperation::Backup { of }),
-        (target(), time()).prop_map(|(of, by)| NemesisOperation::Jump { of, by }),
-        (target(), time()).prop_map(|(of, time)| NemesisOperation::Freeze { of, time }),
+            MachineOperation::Replace { with, time }
+        )),
+        target().prop_map(|of| NemesisOperation::at(of, MachineOperation::Backup)),
+        (target(), time())
+            .prop_map(|(of, by)| NemesisOperation::at(of, MachineOperation::Jump { by })),
+        (target(), time())
+            .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Freeze { time })),
         proptest::option::of(place()).prop_map(|to| NemesisOperation::Transfer { to }),
         (
             proptest::collection::vec(role(), 0..4),
@@ -168,11 +168,11 @@ fn about_nodes() -> impl Strategy<Value = NemesisOperation> {
                     seen_by,
                 }
             }),
-        target().prop_map(|of| NemesisOperation::Snapshot { of }),
-        target().prop_map(|of| NemesisOperation::Campaign { of }),
-        target().prop_map(|of| NemesisOperation::StepDown { of }),
+        target().prop_map(|of| NemesisOperation::at(of, MachineOperation::Snapshot)),
+        target().prop_map(|of| NemesisOperation::at(of, MachineOperation::Campaign)),
+        target().prop_map(|of| NemesisOperation::at(of, MachineOperation::StepDown)),
         (target(), setting(), any::<u64>()).prop_map(|(of, setting, value)| {
-            NemesisOperation::Reconfigure { of, setting, value }
+            NemesisOperation::at(of, MachineOperation::Reconfigure { setting, value })
         }),
         (place(), any::<u8>()).prop_map(|(of, priority)| NemesisOperation::Update { of, priority }),
     ]

@@ -8,7 +8,9 @@ use crate::intensity::FaultKind;
 use crate::random::Random;
 use crate::request::Faults;
 use crate::schedule::nemesis::TargetRole;
-use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Target};
+use crate::schedule::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, ReplacementDisk, Target,
+};
 use crate::settings::Settings;
 use core::time::Duration;
 use raft_proto::Time;
@@ -103,48 +105,55 @@ impl Inputs {
                 let (from, to) = self.choices.link();
                 let times = self.choices.random.between(1, 12) as u32; // at most 12
                 let time = self.choices.duration(kind, 1_000, 1_000_000);
-                NemesisOperation::Unreachable {
+                NemesisOperation::AtLinks(LinkOperation::Unreachable {
                     from,
                     to,
                     times,
                     time,
-                }
+                })
             }
-            FaultKind::SlowRead => NemesisOperation::SlowRead {
-                of: self.target(),
-                by: self.choices.duration(kind, 10_000, 3_000_000),
-                time: self.time(),
-            },
-            FaultKind::FlakyDisk => NemesisOperation::FlakyDisk {
-                of: self.target(),
-                failed: per_mille(self),
-                gone: per_mille(self) / 3,
-                time: self.time(),
-            },
-            FaultKind::SlowService => NemesisOperation::SlowService {
-                of: self.target(),
-                by: self.choices.duration(kind, 10_000, 1_500_000),
-                time: self.time(),
-            },
-            FaultKind::Compact => NemesisOperation::Compact {
-                of: self.target(),
-                every: rounded(
-                    DurationRange::micros(5_000, 200_000).draw(&mut self.choices.random),
-                ),
-                time: self.time(),
-            },
+            FaultKind::SlowRead => NemesisOperation::at(
+                self.target(),
+                MachineOperation::SlowRead {
+                    by: self.choices.duration(kind, 10_000, 3_000_000),
+                    time: self.time(),
+                },
+            ),
+            FaultKind::FlakyDisk => NemesisOperation::at(
+                self.target(),
+                MachineOperation::FlakyDisk {
+                    failed: per_mille(self),
+                    gone: per_mille(self) / 3,
+                    time: self.time(),
+                },
+            ),
+            FaultKind::SlowService => NemesisOperation::at(
+                self.target(),
+                MachineOperation::SlowService {
+                    by: self.choices.duration(kind, 10_000, 1_500_000),
+                    time: self.time(),
+                },
+            ),
+            FaultKind::Compact => NemesisOperation::at(
+                self.target(),
+                MachineOperation::Compact {
+                    every: rounded(
+                        DurationRange::micros(5_000, 200_000).draw(&mut self.choices.random),
+                    ),
+                    time: self.time(),
+                },
+            ),
             FaultKind::Partial => self.partial(at),
             FaultKind::Return => return self.returns(at),
-            FaultKind::Decay => NemesisOperation::Decay {
-                of: self.target(),
-                time: self.time(),
-            },
+            FaultKind::Decay => {
+                NemesisOperation::at(self.target(), MachineOperation::Decay { time: self.time() })
+            }
             FaultKind::ByHand => self.by_hand(),
             FaultKind::Damage => self.damage(),
             FaultKind::Reconfigure => {
                 let (of, random) = (self.target(), &mut self.choices.random);
                 let (setting, value) = reconfigurations::draw(&self.settings, random);
-                NemesisOperation::Reconfigure { of, setting, value }
+                NemesisOperation::at(of, MachineOperation::Reconfigure { setting, value })
             }
             _ => return, // `EPISODES` holds no other kind.
         };
@@ -161,7 +170,7 @@ impl Inputs {
             NemesisOperation::DamageAll { lost, time }
         } else {
             let kept = drawn;
-            NemesisOperation::Damage { of, kept, time }
+            NemesisOperation::at(of, MachineOperation::Damage { kept, time })
         }
     }
 
@@ -176,12 +185,15 @@ impl Inputs {
             0..2 => Links::AllBut(from, to),
             2 => {
                 let links = Links::One(to, from);
-                self.push(at, NemesisOperation::Cut { links, time });
+                self.push(
+                    at,
+                    NemesisOperation::AtLinks(LinkOperation::Cut { links, time }),
+                );
                 Links::One(from, to)
             }
             _ => Links::One(from, to),
         };
-        NemesisOperation::Cut { links, time }
+        NemesisOperation::AtLinks(LinkOperation::Cut { links, time })
     }
 
     /// What an operator asks of a node now and then.
@@ -189,13 +201,9 @@ impl Inputs {
         let place = self.choices.any();
         match self.choices.random.below(8) {
             // Mostly of nodes that hear a leader, and of such as hear none.
-            0..3 => NemesisOperation::Campaign {
-                of: Target::Node(place),
-            },
-            3 => NemesisOperation::StepDown {
-                of: Target::Node(place),
-            },
-            4..6 => NemesisOperation::StepDown { of: Target::Leader },
+            0..3 => NemesisOperation::at(Target::Node(place), MachineOperation::Campaign),
+            3 => NemesisOperation::at(Target::Node(place), MachineOperation::StepDown),
+            4..6 => NemesisOperation::at(Target::Leader, MachineOperation::StepDown),
             6 => NemesisOperation::Change {
                 roles: vec![(place, TargetRole::Staging)],
                 is_forced: false,
@@ -234,7 +242,7 @@ impl Inputs {
         if is_copied {
             for place in &places {
                 let of = Target::Node(*place);
-                self.push(at, NemesisOperation::Backup { of });
+                self.push(at, NemesisOperation::at(of, MachineOperation::Backup));
             }
         }
         let out = step(self, 0, 3_000_000);
@@ -247,7 +255,10 @@ impl Inputs {
                 ReplacementDisk::Empty
             };
             let (of, time) = (Target::Node(*place), self.time());
-            self.push(lost, NemesisOperation::Replace { of, with, time });
+            self.push(
+                lost,
+                NemesisOperation::at(of, MachineOperation::Replace { with, time }),
+            );
         }
         let learner = step(self, 100_000, 4_000_000);
         self.push(learner, change(roles(TargetRole::Learner), false));

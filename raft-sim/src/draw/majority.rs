@@ -6,7 +6,7 @@ use super::{Draft, later, rounded};
 use crate::duration::DurationRange;
 use crate::intensity::FaultKind;
 use crate::random::Random;
-use crate::schedule::{NemesisOperation, Place, ReplacementDisk, Target};
+use crate::schedule::{MachineOperation, NemesisOperation, Place, ReplacementDisk, Target};
 use core::time::Duration;
 use raft_proto::Time;
 
@@ -32,11 +32,13 @@ pub(super) fn draw(draft: &Draft) -> Vec<(Time, NemesisOperation)> {
     for offset in 0..lost {
         let place = Place(((first + offset) % nodes) as usize); // below the number of nodes
         let outage = DurationRange::micros(1_000, 2_000_000).draw(&mut random);
-        let operation = NemesisOperation::Replace {
-            of: Target::Node(place),
-            with: ReplacementDisk::EmptyAnyway,
-            time: rounded(outage),
-        };
+        let operation = NemesisOperation::at(
+            Target::Node(place),
+            MachineOperation::Replace {
+                with: ReplacementDisk::EmptyAnyway,
+                time: rounded(outage),
+            },
+        );
         operations.push((at, operation));
         at = later(
             at,

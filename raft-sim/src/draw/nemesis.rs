@@ -7,7 +7,9 @@ use crate::intensity::FaultKind;
 use crate::random::Random;
 use crate::request::Faults;
 use crate::schedule::nemesis::TargetRole;
-use crate::schedule::{Links, NemesisOperation, Place, ReplacementDisk, Target};
+use crate::schedule::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, Place, ReplacementDisk, Target,
+};
 use core::time::Duration;
 use raft_proto::Time;
 use std::collections::VecDeque;
@@ -132,21 +134,24 @@ impl Nemesis {
         let left = self.ends.since(self.noise.next);
         let time = rounded(self.noise.pause.draw(&mut self.choices.random).min(left));
         self.noise.next = later(self.noise.next, time);
-        NemesisOperation::Noise {
+        NemesisOperation::AtLinks(LinkOperation::Noise {
             loss: loss * 5 / 2,
             duplicate: duplicate * 2,
             late: late * 3,
             corrupt: corrupt.div_ceil(2),
             by: Duration::from_millis(u64::from(late) * 30),
             time,
-        }
+        })
     }
 
     fn split(&mut self) -> Option<NemesisOperation> {
         let time = self.outage();
         if self.choices.random.chance(500) {
             let links = Links::Around(self.target());
-            return Some(NemesisOperation::Cut { links, time });
+            return Some(NemesisOperation::AtLinks(LinkOperation::Cut {
+                links,
+                time,
+            }));
         }
         let bits = self.choices.random.next_u64();
         let side = |place: &Place| bits >> place.0 & 1 == 1;
@@ -156,7 +161,10 @@ impl Nemesis {
             .collect();
         let is_split = !places.is_empty() && places.len() < self.choices.servers as usize;
         let links = Links::Between(places);
-        is_split.then_some(NemesisOperation::Cut { links, time })
+        is_split.then_some(NemesisOperation::AtLinks(LinkOperation::Cut {
+            links,
+            time,
+        }))
     }
 
     /// A process that is killed. In some cases its machine loses power before it restarts.
@@ -166,27 +174,27 @@ impl Nemesis {
             && self.choices.random.chance(300)
         {
             let during = self.choices.random.duration(Duration::ZERO, time);
-            let crash = NemesisOperation::Crash { of, time };
+            let crash = NemesisOperation::at(of, MachineOperation::Crash { time });
             self.drawn.push_back((later(at, during), crash));
         }
-        NemesisOperation::Kill { of, time }
+        NemesisOperation::at(of, MachineOperation::Kill { time })
     }
 
     fn flaky(&mut self) -> NemesisOperation {
         let ((from, to), time) = (self.choices.link(), self.outage());
         let loss = self.choices.random.between(300, 950) as u32; // below 1000
-        NemesisOperation::Flaky {
+        NemesisOperation::AtLinks(LinkOperation::Flaky {
             from,
             to,
             loss,
             time,
-        }
+        })
     }
 
     fn slow_link(&mut self) -> NemesisOperation {
         let ((from, to), time) = (self.choices.link(), self.outage());
         let by = self.choices.duration(FaultKind::SlowLink, 5_000, 800_000);
-        NemesisOperation::SlowLink { from, to, by, time }
+        NemesisOperation::AtLinks(LinkOperation::SlowLink { from, to, by, time })
     }
 
     fn episode(&mut self, at: Time) -> Option<NemesisOperation> {
@@ -196,40 +204,52 @@ impl Nemesis {
             FaultKind::OneWay => {
                 let ((from, to), time) = (self.choices.link(), self.outage());
                 let links = Links::One(from, to);
-                NemesisOperation::Cut { links, time }
+                NemesisOperation::AtLinks(LinkOperation::Cut { links, time })
             }
             FaultKind::Flaky => self.flaky(),
             FaultKind::SlowLink => self.slow_link(),
-            FaultKind::Pause => NemesisOperation::Pause {
-                of: self.target(),
-                time: self.choices.duration(kind, 5_000, 3_000_000),
-            },
-            FaultKind::SlowNode => NemesisOperation::SlowNode {
-                of: self.target(),
-                by: self.choices.duration(kind, 100, 6_000),
-                time: self.outage(),
-            },
+            FaultKind::Pause => NemesisOperation::at(
+                self.target(),
+                MachineOperation::Pause {
+                    time: self.choices.duration(kind, 5_000, 3_000_000),
+                },
+            ),
+            FaultKind::SlowNode => NemesisOperation::at(
+                self.target(),
+                MachineOperation::SlowNode {
+                    by: self.choices.duration(kind, 100, 6_000),
+                    time: self.outage(),
+                },
+            ),
             FaultKind::CrashAll => self.crash_all(at),
             FaultKind::Kill => self.kill(at),
-            FaultKind::SlowDisk => NemesisOperation::SlowDisk {
-                of: self.target(),
-                by: self.choices.duration(kind, 2_000, 1_500_000),
-                time: self.outage(),
-            },
-            FaultKind::FailWrite => NemesisOperation::FailWrite {
-                of: self.target(),
-                time: self.outage(),
-            },
-            FaultKind::FailRead => NemesisOperation::FailRead {
-                of: self.target(),
-                time: self.outage(),
-            },
-            FaultKind::Rot => NemesisOperation::Rot { of: self.target() },
-            FaultKind::Replace => NemesisOperation::Replace {
-                of: self.target(),
-                with: self.replacement(),
-                time: self.outage(),
-            },
+            FaultKind::SlowDisk => NemesisOperation::at(
+                self.target(),
+                MachineOperation::SlowDisk {
+                    by: self.choices.duration(kind, 2_000, 1_500_000),
+                    time: self.outage(),
+                },
+            ),
+            FaultKind::FailWrite => NemesisOperation::at(
+                self.target(),
+                MachineOperation::FailWrite {
+                    time: self.outage(),
+                },
+            ),
+            FaultKind::FailRead => NemesisOperation::at(
+                self.target(),
+                MachineOperation::FailRead {
+                    time: self.outage(),
+                },
+            ),
+            FaultKind::Rot => NemesisOperation::at(self.target(), MachineOperation::Rot),
+            FaultKind::Replace => NemesisOperation::at(
+                self.target(),
+                MachineOperation::Replace {
+                    with: self.replacement(),
+                    time: self.outage(),
+                },
+            ),
             FaultKind::Jump => self.jump(),
             FaultKind::Crash
             | FaultKind::Loss
@@ -271,13 +291,17 @@ impl Nemesis {
     fn crash_all(&mut self, at: Time) -> NemesisOperation {
         for place in 1..self.choices.servers as usize {
             let (of, time) = (Target::Node(Place(place)), self.outage());
-            self.drawn
-                .push_back((at, NemesisOperation::Crash { of, time }));
+            self.drawn.push_back((
+                at,
+                NemesisOperation::at(of, MachineOperation::Crash { time }),
+            ));
         }
-        NemesisOperation::Crash {
-            of: Target::Node(Place(0)),
-            time: self.outage(),
-        }
+        NemesisOperation::at(
+            Target::Node(Place(0)),
+            MachineOperation::Crash {
+                time: self.outage(),
+            },
+        )
     }
 
     /// A clock that jumps, or stands still.
@@ -286,9 +310,9 @@ impl Nemesis {
         let of = self.target();
         let by = self.choices.duration(FaultKind::Jump, 5_000, 3_000_000);
         if jumps {
-            NemesisOperation::Jump { of, by }
+            NemesisOperation::at(of, MachineOperation::Jump { by })
         } else {
-            NemesisOperation::Freeze { of, time: by }
+            NemesisOperation::at(of, MachineOperation::Freeze { time: by })
         }
     }
 
@@ -297,18 +321,23 @@ impl Nemesis {
         if self.choices.random.chance(300) {
             for _ in 1..self.choices.random.between(1, (self.nodes / 2).max(1)) {
                 let (of, time) = (Target::Node(self.choices.any()), self.outage());
-                self.drawn
-                    .push_back((at, NemesisOperation::Crash { of, time }));
+                self.drawn.push_back((
+                    at,
+                    NemesisOperation::at(of, MachineOperation::Crash { time }),
+                ));
             }
         }
         let (of, time) = (self.target(), self.outage());
-        NemesisOperation::Crash { of, time }
+        NemesisOperation::at(of, MachineOperation::Crash { time })
     }
 
     fn operator_request(&mut self) -> Option<NemesisOperation> {
         let kind = self.choices.kind(&OPERATOR_REQUESTS)?;
         if kind == FaultKind::Snapshot {
-            return Some(NemesisOperation::Snapshot { of: self.target() });
+            return Some(NemesisOperation::at(
+                self.target(),
+                MachineOperation::Snapshot,
+            ));
         }
         if kind == FaultKind::Transfer {
             let any = self.choices.any();

@@ -14,7 +14,9 @@ pub mod operation;
 mod words;
 
 pub use file::FileError;
-pub use nemesis::{Links, NemesisOperation, Place, ReplacementDisk, Target};
+pub use nemesis::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, Place, ReplacementDisk, Target,
+};
 pub use operation::{ClientOperation, OperationKind, ReadKind};
 pub use words::{Unreadable, Words};
 

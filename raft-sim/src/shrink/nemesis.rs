@@ -1,6 +1,8 @@
 //! Simpler nemesis operations: shorter, or on fewer servers and links.
 
-use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Schedule, Target};
+use crate::schedule::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, ReplacementDisk, Schedule, Target,
+};
 use core::time::Duration;
 
 /// The number of ways to make an operation simpler.
@@ -43,13 +45,8 @@ fn halve(time: &mut Duration) {
 /// Takes one part of the operation away.
 fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
     match operation {
-        NemesisOperation::Noise {
-            loss,
-            duplicate,
-            late,
-            corrupt,
-            ..
-        } => *[loss, duplicate, late, corrupt].into_iter().nth(part)? = 0,
+        NemesisOperation::AtLinks(operation) => fewer_at_links(operation, part)?,
+        NemesisOperation::AtMachine { operation, .. } => fewer_at_machine(operation, part)?,
         NemesisOperation::Change {
             roles,
             is_forced,
@@ -62,55 +59,67 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
                 *is_for_next = false;
             }
         }
-        NemesisOperation::Cut {
-            links: Links::Between(places),
-            ..
-        } => {
-            (part < places.len() && places.len() > 1).then_some(())?;
-            places.remove(part);
-        }
         NemesisOperation::DamageAll { lost, .. } => *lost /= 2,
-        NemesisOperation::Reconfigure { value, .. } => {
+        NemesisOperation::Transfer { to } => *to = None,
+        NemesisOperation::Update { .. } => return None,
+    }
+    Some(())
+}
+
+fn fewer_at_links(operation: &mut LinkOperation, part: usize) -> Option<()> {
+    match operation {
+        LinkOperation::Noise {
+            loss,
+            duplicate,
+            late,
+            corrupt,
+            ..
+        } => *[loss, duplicate, late, corrupt].into_iter().nth(part)? = 0,
+        LinkOperation::Cut { links, .. } => match links {
+            Links::Between(places) => {
+                (part < places.len() && places.len() > 1).then_some(())?;
+                places.remove(part);
+            }
+            // A cut around the machine is easier to read.
+            Links::AllBut(from, _) => *links = Links::Around(Target::Node(*from)),
+            Links::Around(_) | Links::One(..) => return None,
+        },
+        LinkOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
+        LinkOperation::Flaky { .. } | LinkOperation::SlowLink { .. } => return None,
+    }
+    Some(())
+}
+
+fn fewer_at_machine(operation: &mut MachineOperation, part: usize) -> Option<()> {
+    match operation {
+        MachineOperation::Reconfigure { value, .. } => {
             let digit = 10_u64.pow(value.checked_ilog10().unwrap_or(0));
             *value = *value / digit * digit;
         }
-        NemesisOperation::Transfer { to } => *to = None,
-        NemesisOperation::Unreachable { times, .. } => *times = (*times / 2).max(1),
-        NemesisOperation::FlakyDisk { failed, gone, .. } => {
+        MachineOperation::FlakyDisk { failed, gone, .. } => {
             *[failed, gone].into_iter().nth(part)? = 0;
         }
-        // A cut around the machine is easier to read.
-        NemesisOperation::Cut { links, .. } if let Links::AllBut(from, _) = *links => {
-            *links = Links::Around(Target::Node(from));
-        }
         // A node with a new identity is easier to follow than one that has forgotten.
-        NemesisOperation::Replace { with, .. } => *with = ReplacementDisk::NewNode,
-        NemesisOperation::Cut {
-            links: Links::Around(_) | Links::One(..) | Links::AllBut(..),
-            ..
-        }
-        | NemesisOperation::Flaky { .. }
-        | NemesisOperation::SlowLink { .. }
-        | NemesisOperation::Crash { .. }
-        | NemesisOperation::Kill { .. }
-        | NemesisOperation::Pause { .. }
-        | NemesisOperation::SlowNode { .. }
-        | NemesisOperation::SlowDisk { .. }
-        | NemesisOperation::FailWrite { .. }
-        | NemesisOperation::FailRead { .. }
-        | NemesisOperation::Rot { .. }
-        | NemesisOperation::Damage { .. }
-        | NemesisOperation::Backup { .. }
-        | NemesisOperation::Jump { .. }
-        | NemesisOperation::Freeze { .. }
-        | NemesisOperation::Campaign { .. }
-        | NemesisOperation::StepDown { .. }
-        | NemesisOperation::Update { .. }
-        | NemesisOperation::Snapshot { .. }
-        | NemesisOperation::Compact { .. }
-        | NemesisOperation::SlowRead { .. }
-        | NemesisOperation::SlowService { .. }
-        | NemesisOperation::Decay { .. } => return None,
+        MachineOperation::Replace { with, .. } => *with = ReplacementDisk::NewNode,
+        MachineOperation::Crash { .. }
+        | MachineOperation::Kill { .. }
+        | MachineOperation::Pause { .. }
+        | MachineOperation::SlowNode { .. }
+        | MachineOperation::SlowDisk { .. }
+        | MachineOperation::FailWrite { .. }
+        | MachineOperation::FailRead { .. }
+        | MachineOperation::Rot
+        | MachineOperation::Damage { .. }
+        | MachineOperation::Backup
+        | MachineOperation::Jump { .. }
+        | MachineOperation::Freeze { .. }
+        | MachineOperation::Campaign
+        | MachineOperation::StepDown
+        | MachineOperation::Snapshot
+        | MachineOperation::Compact { .. }
+        | MachineOperation::SlowRead { .. }
+        | MachineOperation::SlowService { .. }
+        | MachineOperation::Decay { .. } => return None,
     }
     Some(())
 }
@@ -118,73 +127,23 @@ fn fewer(operation: &mut NemesisOperation, part: usize) -> Option<()> {
 /// How long the operation lasts.
 fn lasts(operation: &mut NemesisOperation) -> Option<&mut Duration> {
     match operation {
-        NemesisOperation::Noise { time, .. }
-        | NemesisOperation::Cut { time, .. }
-        | NemesisOperation::Flaky { time, .. }
-        | NemesisOperation::SlowLink { time, .. }
-        | NemesisOperation::Crash { time, .. }
-        | NemesisOperation::Kill { time, .. }
-        | NemesisOperation::Pause { time, .. }
-        | NemesisOperation::SlowNode { time, .. }
-        | NemesisOperation::SlowDisk { time, .. }
-        | NemesisOperation::FailWrite { time, .. }
-        | NemesisOperation::FailRead { time, .. }
-        | NemesisOperation::Replace { time, .. }
-        | NemesisOperation::Freeze { time, .. }
-        | NemesisOperation::Compact { time, .. }
-        | NemesisOperation::Unreachable { time, .. }
-        | NemesisOperation::SlowRead { time, .. }
-        | NemesisOperation::FlakyDisk { time, .. }
-        | NemesisOperation::SlowService { time, .. }
-        | NemesisOperation::Damage { time, .. }
-        | NemesisOperation::DamageAll { time, .. }
-        | NemesisOperation::Decay { time, .. } => Some(time),
-        NemesisOperation::Rot { .. }
-        | NemesisOperation::Backup { .. }
-        | NemesisOperation::Jump { .. }
-        | NemesisOperation::Transfer { .. }
+        NemesisOperation::AtLinks(operation) => Some(operation.lasts()),
+        NemesisOperation::AtMachine { operation, .. } => operation.lasts(),
+        NemesisOperation::DamageAll { time, .. } => Some(time),
+        NemesisOperation::Transfer { .. }
         | NemesisOperation::Change { .. }
-        | NemesisOperation::Campaign { .. }
-        | NemesisOperation::StepDown { .. }
-        | NemesisOperation::Reconfigure { .. }
-        | NemesisOperation::Update { .. }
-        | NemesisOperation::Snapshot { .. } => None,
+        | NemesisOperation::Update { .. } => None,
     }
 }
 
 /// How long the operation delays, or how far a clock jumps.
 fn takes(operation: &mut NemesisOperation) -> Option<&mut Duration> {
     match operation {
-        NemesisOperation::Noise { by, .. }
-        | NemesisOperation::SlowLink { by, .. }
-        | NemesisOperation::SlowNode { by, .. }
-        | NemesisOperation::SlowDisk { by, .. }
-        | NemesisOperation::SlowRead { by, .. }
-        | NemesisOperation::SlowService { by, .. }
-        | NemesisOperation::Jump { by, .. } => Some(by),
-        NemesisOperation::Cut { .. }
-        | NemesisOperation::Flaky { .. }
-        | NemesisOperation::Crash { .. }
-        | NemesisOperation::Kill { .. }
-        | NemesisOperation::Pause { .. }
-        | NemesisOperation::FailWrite { .. }
-        | NemesisOperation::FailRead { .. }
-        | NemesisOperation::Rot { .. }
-        | NemesisOperation::Damage { .. }
-        | NemesisOperation::DamageAll { .. }
-        | NemesisOperation::Replace { .. }
-        | NemesisOperation::Backup { .. }
-        | NemesisOperation::Compact { .. }
-        | NemesisOperation::Unreachable { .. }
-        | NemesisOperation::FlakyDisk { .. }
-        | NemesisOperation::Decay { .. }
-        | NemesisOperation::Freeze { .. }
+        NemesisOperation::AtLinks(operation) => operation.delays(),
+        NemesisOperation::AtMachine { operation, .. } => operation.delays(),
+        NemesisOperation::DamageAll { .. }
         | NemesisOperation::Transfer { .. }
         | NemesisOperation::Change { .. }
-        | NemesisOperation::Campaign { .. }
-        | NemesisOperation::StepDown { .. }
-        | NemesisOperation::Reconfigure { .. }
-        | NemesisOperation::Update { .. }
-        | NemesisOperation::Snapshot { .. } => None,
+        | NemesisOperation::Update { .. } => None,
     }
 }

@@ -1,7 +1,6 @@
 //! Fewer servers.
 
-use crate::schedule::nemesis::NemesisOperation;
-use crate::schedule::{Links, Place, Schedule, Target};
+use crate::schedule::{LinkOperation, Links, NemesisOperation, Place, Schedule, Target};
 
 /// The schedule without this server. Operations on it are left out, and the servers after it are
 /// renumbered.
@@ -56,46 +55,9 @@ fn retarget(target: &mut Target, gone: Place) -> Option<()> {
 /// The operation with renumbered servers; `None` if nothing is left of it.
 fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<NemesisOperation> {
     match &mut operation {
-        NemesisOperation::Noise { .. } | NemesisOperation::DamageAll { .. } => {}
-        NemesisOperation::Cut { links, .. } => match links {
-            Links::Around(target) => retarget(target, gone)?,
-            Links::Between(places) => {
-                places.retain_mut(|place| renumber(place, gone).is_some());
-                (!places.is_empty()).then_some(())?;
-            }
-            Links::One(from, to) | Links::AllBut(from, to) => {
-                renumber(from, gone)?;
-                renumber(to, gone)?;
-            }
-        },
-        NemesisOperation::Flaky { from, to, .. }
-        | NemesisOperation::SlowLink { from, to, .. }
-        | NemesisOperation::Unreachable { from, to, .. } => {
-            renumber(from, gone)?;
-            renumber(to, gone)?;
-        }
-        NemesisOperation::Crash { of, .. }
-        | NemesisOperation::Kill { of, .. }
-        | NemesisOperation::Pause { of, .. }
-        | NemesisOperation::SlowNode { of, .. }
-        | NemesisOperation::SlowDisk { of, .. }
-        | NemesisOperation::FailWrite { of, .. }
-        | NemesisOperation::FailRead { of, .. }
-        | NemesisOperation::Rot { of }
-        | NemesisOperation::Damage { of, .. }
-        | NemesisOperation::Replace { of, .. }
-        | NemesisOperation::Jump { of, .. }
-        | NemesisOperation::Freeze { of, .. }
-        | NemesisOperation::Backup { of }
-        | NemesisOperation::Snapshot { of }
-        | NemesisOperation::Compact { of, .. }
-        | NemesisOperation::SlowRead { of, .. }
-        | NemesisOperation::FlakyDisk { of, .. }
-        | NemesisOperation::SlowService { of, .. }
-        | NemesisOperation::Decay { of, .. }
-        | NemesisOperation::Campaign { of }
-        | NemesisOperation::StepDown { of }
-        | NemesisOperation::Reconfigure { of, .. } => retarget(of, gone)?,
+        NemesisOperation::AtLinks(operation) => without_link(operation, gone)?,
+        NemesisOperation::AtMachine { of, .. } => retarget(of, gone)?,
+        NemesisOperation::DamageAll { .. } => {}
         NemesisOperation::Update { of, .. } => renumber(of, gone)?,
         NemesisOperation::Transfer { to } => {
             if let Some(place) = to {
@@ -111,4 +73,27 @@ fn without_place(mut operation: NemesisOperation, gone: Place) -> Option<Nemesis
         }
     }
     Some(operation)
+}
+
+fn without_link(operation: &mut LinkOperation, gone: Place) -> Option<()> {
+    match operation {
+        LinkOperation::Noise { .. } => Some(()),
+        LinkOperation::Cut { links, .. } => match links {
+            Links::Around(target) => retarget(target, gone),
+            Links::Between(places) => {
+                places.retain_mut(|place| renumber(place, gone).is_some());
+                (!places.is_empty()).then_some(())
+            }
+            Links::One(from, to) | Links::AllBut(from, to) => {
+                renumber(from, gone)?;
+                renumber(to, gone)
+            }
+        },
+        LinkOperation::Flaky { from, to, .. }
+        | LinkOperation::SlowLink { from, to, .. }
+        | LinkOperation::Unreachable { from, to, .. } => {
+            renumber(from, gone)?;
+            renumber(to, gone)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
 use crate::release::Releases;
-use crate::schedule::{NemesisOperation, Schedule};
+use crate::schedule::{MachineOperation, NemesisOperation, Schedule};
 use crate::settings::{Heal, Settings};
 use core::time::Duration;
 use raft_proto::{Config, NodeId, Start};
@@ -101,7 +101,11 @@ fn changed(schedule: &Schedule, change: &Change) -> Option<Schedule> {
     let changes = |operation: &NemesisOperation| {
         matches!(
             operation,
-            NemesisOperation::Change { .. } | NemesisOperation::Replace { .. }
+            NemesisOperation::Change { .. }
+                | NemesisOperation::AtMachine {
+                    operation: MachineOperation::Replace { .. },
+                    ..
+                }
         )
     };
     let has_churn = schedule

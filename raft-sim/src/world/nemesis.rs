@@ -8,7 +8,9 @@ use crate::duration::Slowdown;
 use crate::machine::FlakyDisk;
 use crate::network::Noise;
 use crate::operator::{MembershipRequest, OperatorRequest};
-use crate::schedule::{Links, NemesisOperation, ReplacementDisk, Target};
+use crate::schedule::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, ReplacementDisk, Target,
+};
 use core::time::Duration;
 use raft_proto::{Readiness, Time};
 
@@ -41,11 +43,13 @@ impl World {
 
     fn inject(&mut self, operation: NemesisOperation) {
         match operation {
-            NemesisOperation::Noise { .. }
-            | NemesisOperation::Cut { .. }
-            | NemesisOperation::Flaky { .. }
-            | NemesisOperation::SlowLink { .. }
-            | NemesisOperation::Unreachable { .. } => self.inject_at_links(operation),
+            NemesisOperation::AtLinks(operation) => self.inject_at_links(operation),
+            NemesisOperation::AtMachine { of, operation } => {
+                if let Some(place) = self.resolve(of) {
+                    self.inject_at_machine(place, &operation);
+                }
+            }
+            NemesisOperation::DamageAll { lost, time } => self.damage_all(lost, time),
             NemesisOperation::Transfer { to } => self.ask_leader(OperatorRequest::Transfer(to)),
             NemesisOperation::Update { of, priority } => {
                 self.ask_leader(OperatorRequest::Update { of, priority });
@@ -67,45 +71,13 @@ impl World {
                 };
                 self.ask_for_change(request, is_for_next);
             }
-            NemesisOperation::DamageAll { lost, time } => self.damage_all(lost, time),
-            NemesisOperation::Crash { of, .. }
-            | NemesisOperation::Kill { of, .. }
-            | NemesisOperation::Pause { of, .. }
-            | NemesisOperation::SlowNode { of, .. }
-            | NemesisOperation::SlowDisk { of, .. }
-            | NemesisOperation::FailWrite { of, .. }
-            | NemesisOperation::FailRead { of, .. }
-            | NemesisOperation::Rot { of }
-            | NemesisOperation::Damage { of, .. }
-            | NemesisOperation::Replace { of, .. }
-            | NemesisOperation::Jump { of, .. }
-            | NemesisOperation::Freeze { of, .. }
-            | NemesisOperation::Backup { of }
-            | NemesisOperation::Snapshot { of }
-            | NemesisOperation::Compact { of, .. }
-            | NemesisOperation::SlowRead { of, .. }
-            | NemesisOperation::FlakyDisk { of, .. }
-            | NemesisOperation::SlowService { of, .. }
-            | NemesisOperation::Decay { of, .. }
-            | NemesisOperation::Campaign { of }
-            | NemesisOperation::StepDown { of }
-            | NemesisOperation::Reconfigure { of, .. } => {
-                if let Some(place) = self.resolve(of) {
-                    self.inject_at(place, &operation);
-                }
-            }
         }
     }
 
-    /// Injects an operation that concerns links.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "all kinds are listed where an operation is injected"
-    )]
-    fn inject_at_links(&mut self, operation: NemesisOperation) {
+    fn inject_at_links(&mut self, operation: LinkOperation) {
         let now = self.now;
         match operation {
-            NemesisOperation::Noise {
+            LinkOperation::Noise {
                 loss,
                 duplicate,
                 late,
@@ -122,23 +94,22 @@ impl World {
                 },
                 now.after(time),
             ),
-            NemesisOperation::Cut { links, time } => self.cut(&links, time),
-            NemesisOperation::Flaky {
+            LinkOperation::Cut { links, time } => self.cut(&links, time),
+            LinkOperation::Flaky {
                 from,
                 to,
                 loss,
                 time,
             } => self.network.make_flaky(from.0, to.0, loss, now.after(time)),
-            NemesisOperation::SlowLink { from, to, by, time } => {
+            LinkOperation::SlowLink { from, to, by, time } => {
                 self.network.slow_down(from.0, to.0, by, now.after(time));
             }
-            NemesisOperation::Unreachable {
+            LinkOperation::Unreachable {
                 from,
                 to,
                 times,
                 time,
             } => self.claim_unreachable((from, to), times, time),
-            _ => {} // Only operations at links come here.
         }
     }
 
@@ -191,8 +162,7 @@ impl World {
         self.recorder.coverage.links_cut(until);
     }
 
-    /// Injects an operation that concerns one machine.
-    fn inject_at(&mut self, place: usize, operation: &NemesisOperation) {
+    fn inject_at_machine(&mut self, place: usize, operation: &MachineOperation) {
         let now = self.now;
         let slow = |by, time| Slowdown {
             by,
@@ -201,25 +171,25 @@ impl World {
         let faults = &mut self.machines[place].faults;
         let stall = &mut self.stalls[place];
         match *operation {
-            NemesisOperation::Crash { time, .. } => {
+            MachineOperation::Crash { time } => {
                 self.crash(place);
                 self.schedule(time, SimulationEvent::Restart { place });
             }
-            NemesisOperation::Kill { time, .. } => {
+            MachineOperation::Kill { time } => {
                 self.kill(place);
                 self.schedule(time, SimulationEvent::Restart { place });
             }
-            NemesisOperation::Pause { time, .. } => {
+            MachineOperation::Pause { time } => {
                 self.recorder.coverage.hit(CoverageMark::NodePaused);
                 stall.paused_until = stall.paused_until.max(now.after(time));
             }
-            NemesisOperation::SlowNode { by, time, .. } => stall.slow_steps = slow(by, time),
-            NemesisOperation::SlowDisk { by, time, .. } => faults.slow_disk = slow(by, time),
-            NemesisOperation::FailWrite { time, .. } => faults.next_write_fails = Some(time),
-            NemesisOperation::FailRead { time, .. } => faults.reads_fail_until = now.after(time),
-            NemesisOperation::Rot { .. } => self.rot(place),
-            NemesisOperation::Damage { kept, time, .. } => self.damage(place, kept, time),
-            NemesisOperation::Replace { with, time, .. } => match with {
+            MachineOperation::SlowNode { by, time } => stall.slow_steps = slow(by, time),
+            MachineOperation::SlowDisk { by, time } => faults.slow_disk = slow(by, time),
+            MachineOperation::FailWrite { time } => faults.next_write_fails = Some(time),
+            MachineOperation::FailRead { time } => faults.reads_fail_until = now.after(time),
+            MachineOperation::Rot => self.rot(place),
+            MachineOperation::Damage { kept, time } => self.damage(place, kept, time),
+            MachineOperation::Replace { with, time } => match with {
                 ReplacementDisk::NewNode => self.replace(place, time),
                 ReplacementDisk::Empty
                 | ReplacementDisk::EmptyAnyway
@@ -227,41 +197,29 @@ impl World {
                     self.come_back(place, with, time);
                 }
             },
-            NemesisOperation::Backup { .. } => self.back_up(place),
-            NemesisOperation::Jump { by, .. } => self.jump(place, by),
-            NemesisOperation::Freeze { time, .. } => self.freeze(place, time),
-            NemesisOperation::Snapshot { .. } => {
+            MachineOperation::Backup => self.back_up(place),
+            MachineOperation::Jump { by } => self.jump(place, by),
+            MachineOperation::Freeze { time } => self.freeze(place, time),
+            MachineOperation::Snapshot => {
                 if !self.is_any_incomplete() {
                     self.make_snapshot(place, 1);
                 }
             }
-            NemesisOperation::Compact { every, time, .. } => {
+            MachineOperation::Compact { every, time } => {
                 self.compact(place, every, now.after(time));
             }
-            NemesisOperation::SlowRead { by, time, .. } => faults.slow_reads = slow(by, time),
-            NemesisOperation::FlakyDisk {
-                failed, gone, time, ..
-            } => {
+            MachineOperation::SlowRead { by, time } => faults.slow_reads = slow(by, time),
+            MachineOperation::FlakyDisk { failed, gone, time } => {
                 let (rates, until) = (FaultRates { failed, gone }, now.after(time));
                 faults.flaky_disk = FlakyDisk { rates, until };
             }
-            NemesisOperation::SlowService { by, time, .. } => faults.slow_service = slow(by, time),
-            NemesisOperation::Decay { time, .. } => self.decay(place, time),
-            NemesisOperation::Campaign { .. } => self.ask_node(place, OperatorRequest::Campaign),
-            NemesisOperation::StepDown { .. } => self.ask_node(place, OperatorRequest::StepDown),
-            NemesisOperation::Reconfigure { setting, value, .. } => {
+            MachineOperation::SlowService { by, time } => faults.slow_service = slow(by, time),
+            MachineOperation::Decay { time } => self.decay(place, time),
+            MachineOperation::Campaign => self.ask_node(place, OperatorRequest::Campaign),
+            MachineOperation::StepDown => self.ask_node(place, OperatorRequest::StepDown),
+            MachineOperation::Reconfigure { setting, value } => {
                 self.ask_node(place, OperatorRequest::Reconfigure { setting, value });
             }
-            // These concern links, all machines, or the leader that the operator asks.
-            NemesisOperation::Noise { .. }
-            | NemesisOperation::Cut { .. }
-            | NemesisOperation::Flaky { .. }
-            | NemesisOperation::SlowLink { .. }
-            | NemesisOperation::Unreachable { .. }
-            | NemesisOperation::DamageAll { .. }
-            | NemesisOperation::Transfer { .. }
-            | NemesisOperation::Update { .. }
-            | NemesisOperation::Change { .. } => {}
         }
     }
 

@@ -1,8 +1,12 @@
 //! How the operations of the nemesis are read from files. `text.rs` writes them.
 
-use super::{Links, NemesisOperation, NodeSetting, Place, ReplacementDisk, Target, TargetRole};
+use super::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, NodeSetting, Place, ReplacementDisk,
+    Target, TargetRole,
+};
 use crate::schedule::words::{Unreadable, Words};
 use core::str::FromStr;
+use core::time::Duration;
 
 const TARGET: &str = "a server such as n2, or leader";
 
@@ -22,10 +26,10 @@ fn split(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
             Some(_) | None => return Err(words.expected("servers such as n1 n3, then for")),
         }
     }
-    Ok(NemesisOperation::Cut {
+    Ok(NemesisOperation::AtLinks(LinkOperation::Cut {
         links: Links::Between(places),
         time: words.duration()?,
-    })
+    }))
 }
 
 fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
@@ -71,14 +75,14 @@ fn change(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
 }
 
 fn noise(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
-    Ok(NemesisOperation::Noise {
+    Ok(NemesisOperation::AtLinks(LinkOperation::Noise {
         loss: words.number("loss", 1000)?,
         duplicate: words.number("duplicate", 1000)?,
         late: words.number("late", 1000)?,
         corrupt: words.number("corrupt", 1000)?,
         by: words.time("by")?,
         time: words.time("for")?,
-    })
+    }))
 }
 
 /// `isolate n2 for 1s`, or `isolate n2 but n1 for 1s`.
@@ -95,12 +99,101 @@ fn isolate(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
         (_, Target::Leader) => return Err(words.expected("for")),
     };
     let time = words.duration()?;
-    Ok(NemesisOperation::Cut { links, time })
+    Ok(NemesisOperation::AtLinks(LinkOperation::Cut {
+        links,
+        time,
+    }))
 }
 
-/// `replace n2 for 1s`, or `replace n2 with empty-disk for 1s`.
-fn replace(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
-    let of: Target = words.read(TARGET)?;
+fn link_operation(what: &str, words: &mut Words<'_>) -> Result<LinkOperation, Unreadable> {
+    let (from, to) = link(words)?;
+    Ok(match what {
+        "flaky" => LinkOperation::Flaky {
+            from,
+            to,
+            loss: words.number("loss", 1000)?,
+            time: words.time("for")?,
+        },
+        "slow-link" => LinkOperation::SlowLink {
+            from,
+            to,
+            by: words.time("by")?,
+            time: words.time("for")?,
+        },
+        "unreachable" => LinkOperation::Unreachable {
+            from,
+            to,
+            times: words.number("times", 1000)?,
+            time: words.time("for")?,
+        },
+        _ => LinkOperation::Cut {
+            links: Links::One(from, to),
+            time: words.time("for")?,
+        },
+    })
+}
+
+/// Reads what follows the machine.
+type ReadDetails = fn(&mut Words<'_>) -> Result<MachineOperation, Unreadable>;
+
+/// How the rest of a line is read that begins with this word and a machine: `crash n2 for 1s`.
+fn machine_operation(keyword: &str) -> Option<ReadDetails> {
+    use MachineOperation::*;
+    Some(match keyword {
+        "crash" => |words| words.time("for").map(|time| Crash { time }),
+        "kill" => |words| words.time("for").map(|time| Kill { time }),
+        "pause" => |words| words.time("for").map(|time| Pause { time }),
+        "freeze" => |words| words.time("for").map(|time| Freeze { time }),
+        "fail-write" => |words| words.time("for").map(|time| FailWrite { time }),
+        "fail-read" => |words| words.time("for").map(|time| FailRead { time }),
+        "decay" => |words| words.time("for").map(|time| Decay { time }),
+        "slow-node" => |words| delayed(words).map(|(by, time)| SlowNode { by, time }),
+        "slow-disk" => |words| delayed(words).map(|(by, time)| SlowDisk { by, time }),
+        "slow-read" => |words| delayed(words).map(|(by, time)| SlowRead { by, time }),
+        "slow-service" => |words| delayed(words).map(|(by, time)| SlowService { by, time }),
+        "jump" => |words| words.time("by").map(|by| Jump { by }),
+        "rot" => |_| Ok(Rot),
+        "backup" => |_| Ok(Backup),
+        "snapshot" => |_| Ok(Snapshot),
+        "campaign" => |_| Ok(Campaign),
+        "step-down" => |_| Ok(StepDown),
+        "compact" => |words| {
+            let (every, time) = (words.time("every")?, words.time("for")?);
+            Ok(Compact { every, time })
+        },
+        "damage" => |words| {
+            let (kept, time) = (words.number("kept", 1000)?, words.time("for")?);
+            Ok(Damage { kept, time })
+        },
+        "flaky-disk" => |words| {
+            let failed = words.number("failed", 1000)?;
+            let gone = words.number("gone", 1000)?;
+            let time = words.time("for")?;
+            Ok(FlakyDisk { failed, gone, time })
+        },
+        "reconfigure" => reconfigure,
+        "replace" => replace,
+        _ => return None,
+    })
+}
+
+/// `by 20ms for 1s`.
+fn delayed(words: &mut Words<'_>) -> Result<(Duration, Duration), Unreadable> {
+    Ok((words.time("by")?, words.time("for")?))
+}
+
+/// `heartbeat-interval=50`, after `reconfigure n2`.
+fn reconfigure(words: &mut Words<'_>) -> Result<MachineOperation, Unreadable> {
+    let expected = "a setting and a number, such as heartbeat-interval=50";
+    let (setting, value) = words.word(expected, |word| {
+        let (setting, value) = word.split_once('=')?;
+        Some((setting.parse::<NodeSetting>().ok()?, value.parse().ok()?))
+    })?;
+    Ok(MachineOperation::Reconfigure { setting, value })
+}
+
+/// `for 1s`, or `with empty-disk for 1s`, after `replace n2`.
+fn replace(words: &mut Words<'_>) -> Result<MachineOperation, Unreadable> {
     let with = match words.next_word() {
         Some("for") => ReplacementDisk::NewNode,
         Some("with") => {
@@ -119,144 +212,7 @@ fn replace(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
         Some(_) | None => return Err(words.expected("for, or with and a disk")),
     };
     let time = words.duration()?;
-    Ok(NemesisOperation::Replace { of, with, time })
-}
-
-fn link_operation(what: &str, words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
-    let (from, to) = link(words)?;
-    Ok(match what {
-        "flaky" => NemesisOperation::Flaky {
-            from,
-            to,
-            loss: words.number("loss", 1000)?,
-            time: words.time("for")?,
-        },
-        "slow-link" => NemesisOperation::SlowLink {
-            from,
-            to,
-            by: words.time("by")?,
-            time: words.time("for")?,
-        },
-        "unreachable" => NemesisOperation::Unreachable {
-            from,
-            to,
-            times: words.number("times", 1000)?,
-            time: words.time("for")?,
-        },
-        _ => NemesisOperation::Cut {
-            links: Links::One(from, to),
-            time: words.time("for")?,
-        },
-    })
-}
-
-fn machine_operation(
-    what: &str,
-    words: &mut Words<'_>,
-) -> Result<Option<NemesisOperation>, Unreadable> {
-    let mut of = || words.read(TARGET);
-    Ok(Some(match what {
-        "crash" => NemesisOperation::Crash {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "kill" => NemesisOperation::Kill {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "pause" => NemesisOperation::Pause {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "slow-node" => NemesisOperation::SlowNode {
-            of: of()?,
-            by: words.time("by")?,
-            time: words.time("for")?,
-        },
-        "slow-service" => NemesisOperation::SlowService {
-            of: of()?,
-            by: words.time("by")?,
-            time: words.time("for")?,
-        },
-        "compact" => NemesisOperation::Compact {
-            of: of()?,
-            every: words.time("every")?,
-            time: words.time("for")?,
-        },
-        "freeze" => NemesisOperation::Freeze {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "jump" => NemesisOperation::Jump {
-            of: of()?,
-            by: words.time("by")?,
-        },
-        "snapshot" => NemesisOperation::Snapshot { of: of()? },
-        "campaign" => NemesisOperation::Campaign { of: of()? },
-        "step-down" => NemesisOperation::StepDown { of: of()? },
-        "reconfigure" => return reconfigure(words).map(Some),
-        "update" => NemesisOperation::Update {
-            of: words.read("a server such as n2")?,
-            priority: words.number("priority", u8::MAX.into())? as u8, // at most 255
-        },
-        _ => return disk_operation(what, words),
-    }))
-}
-
-/// `reconfigure n2 heartbeat-interval=50`.
-fn reconfigure(words: &mut Words<'_>) -> Result<NemesisOperation, Unreadable> {
-    let of: Target = words.read(TARGET)?;
-    let expected = "a setting and a number, such as heartbeat-interval=50";
-    let (setting, value) = words.word(expected, |word| {
-        let (setting, value) = word.split_once('=')?;
-        Some((setting.parse::<NodeSetting>().ok()?, value.parse().ok()?))
-    })?;
-    Ok(NemesisOperation::Reconfigure { of, setting, value })
-}
-
-fn disk_operation(
-    what: &str,
-    words: &mut Words<'_>,
-) -> Result<Option<NemesisOperation>, Unreadable> {
-    let mut of = || words.read(TARGET);
-    Ok(Some(match what {
-        "slow-disk" => NemesisOperation::SlowDisk {
-            of: of()?,
-            by: words.time("by")?,
-            time: words.time("for")?,
-        },
-        "fail-write" => NemesisOperation::FailWrite {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "fail-read" => NemesisOperation::FailRead {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "slow-read" => NemesisOperation::SlowRead {
-            of: of()?,
-            by: words.time("by")?,
-            time: words.time("for")?,
-        },
-        "flaky-disk" => NemesisOperation::FlakyDisk {
-            of: of()?,
-            failed: words.number("failed", 1000)?,
-            gone: words.number("gone", 1000)?,
-            time: words.time("for")?,
-        },
-        "decay" => NemesisOperation::Decay {
-            of: of()?,
-            time: words.time("for")?,
-        },
-        "backup" => NemesisOperation::Backup { of: of()? },
-        "rot" => NemesisOperation::Rot { of: of()? },
-        "damage" => NemesisOperation::Damage {
-            of: of()?,
-            kept: words.number("kept", 1000)?,
-            time: words.time("for")?,
-        },
-        _ => return Ok(None),
-    }))
+    Ok(MachineOperation::Replace { with, time })
 }
 
 impl FromStr for NemesisOperation {
@@ -277,9 +233,8 @@ impl FromStr for NemesisOperation {
             Some("split") => split(&mut words)?,
             Some("change") => change(&mut words)?,
             Some("isolate") => isolate(&mut words)?,
-            Some("replace") => replace(&mut words)?,
             Some(what @ ("cut" | "flaky" | "slow-link" | "unreachable")) => {
-                link_operation(what, &mut words)?
+                NemesisOperation::AtLinks(link_operation(what, &mut words)?)
             }
             Some("transfer") => NemesisOperation::Transfer {
                 to: match words.next_word() {
@@ -290,9 +245,13 @@ impl FromStr for NemesisOperation {
                     Some(_) => return Err(words.expected("to, or the end of the line")),
                 },
             },
-            Some(what) => {
-                let known = words.clone();
-                machine_operation(what, &mut words)?.ok_or_else(|| known.expected(KNOWN))?
+            Some("update") => NemesisOperation::Update {
+                of: words.read("a server such as n2")?,
+                priority: words.number("priority", u8::MAX.into())? as u8, // at most 255
+            },
+            Some(keyword) => {
+                let details = machine_operation(keyword).ok_or_else(|| words.expected(KNOWN))?;
+                NemesisOperation::at(words.read(TARGET)?, details(&mut words)?)
             }
             None => return Err(words.expected(KNOWN)),
         };

@@ -1,6 +1,9 @@
 //! How files write the operations of the nemesis. `parse.rs` reads them.
 
-use super::{Links, NemesisOperation, Place, ReplacementDisk, TargetRole};
+use super::{
+    LinkOperation, Links, MachineOperation, NemesisOperation, Place, ReplacementDisk, Target,
+    TargetRole,
+};
 use crate::duration::HumanDuration;
 use core::fmt;
 use core::time::Duration;
@@ -27,23 +30,8 @@ impl fmt::Display for Links {
 impl fmt::Display for NemesisOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NemesisOperation::Noise {
-                loss,
-                duplicate,
-                late,
-                corrupt,
-                by,
-                time,
-            } => write!(
-                f,
-                "noise loss={loss} duplicate={duplicate} late={late} corrupt={corrupt} by {} for {}",
-                lasts(by),
-                lasts(time)
-            ),
-            NemesisOperation::Cut { links, time } => write!(f, "{links} for {}", lasts(time)),
-            NemesisOperation::Flaky { .. }
-            | NemesisOperation::SlowLink { .. }
-            | NemesisOperation::Unreachable { .. } => self.write_at_link(f),
+            NemesisOperation::AtLinks(operation) => operation.fmt(f),
+            NemesisOperation::AtMachine { of, operation } => operation.write(of, f),
             NemesisOperation::DamageAll { lost, time } => {
                 write!(f, "damage-all lost={lost} for {}", lasts(time))
             }
@@ -60,28 +48,6 @@ impl fmt::Display for NemesisOperation {
                 f.write_str(if *is_for_next { " next" } else { "" })?;
                 seen_by.map_or(Ok(()), |place| write!(f, " seen-by {place}"))
             }
-            NemesisOperation::Crash { .. }
-            | NemesisOperation::Kill { .. }
-            | NemesisOperation::Pause { .. }
-            | NemesisOperation::SlowNode { .. }
-            | NemesisOperation::SlowDisk { .. }
-            | NemesisOperation::FailWrite { .. }
-            | NemesisOperation::FailRead { .. }
-            | NemesisOperation::Rot { .. }
-            | NemesisOperation::Damage { .. }
-            | NemesisOperation::Replace { .. }
-            | NemesisOperation::Backup { .. }
-            | NemesisOperation::Jump { .. }
-            | NemesisOperation::Freeze { .. }
-            | NemesisOperation::Snapshot { .. }
-            | NemesisOperation::Compact { .. }
-            | NemesisOperation::SlowRead { .. }
-            | NemesisOperation::FlakyDisk { .. }
-            | NemesisOperation::SlowService { .. }
-            | NemesisOperation::Decay { .. }
-            | NemesisOperation::Campaign { .. }
-            | NemesisOperation::StepDown { .. }
-            | NemesisOperation::Reconfigure { .. } => self.write_at_machine(f),
             NemesisOperation::Update { of, priority } => {
                 write!(f, "update {of} priority={priority}")
             }
@@ -104,25 +70,34 @@ fn write_roles(roles: &[(Place, TargetRole)], f: &mut fmt::Formatter<'_>) -> fmt
     Ok(())
 }
 
-impl NemesisOperation {
-    /// Writes an operation that concerns one link.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "all kinds are listed where an operation is written"
-    )]
-    fn write_at_link(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl fmt::Display for LinkOperation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NemesisOperation::Flaky {
+            LinkOperation::Noise {
+                loss,
+                duplicate,
+                late,
+                corrupt,
+                by,
+                time,
+            } => write!(
+                f,
+                "noise loss={loss} duplicate={duplicate} late={late} corrupt={corrupt} by {} for {}",
+                lasts(by),
+                lasts(time)
+            ),
+            LinkOperation::Cut { links, time } => write!(f, "{links} for {}", lasts(time)),
+            LinkOperation::Flaky {
                 from,
                 to,
                 loss,
                 time,
             } => write!(f, "flaky {from}->{to} loss={loss} for {}", lasts(time)),
-            NemesisOperation::SlowLink { from, to, by, time } => {
+            LinkOperation::SlowLink { from, to, by, time } => {
                 let (by, time) = (lasts(by), lasts(time));
                 write!(f, "slow-link {from}->{to} by {by} for {time}")
             }
-            NemesisOperation::Unreachable {
+            LinkOperation::Unreachable {
                 from,
                 to,
                 times,
@@ -131,34 +106,38 @@ impl NemesisOperation {
                 let time = lasts(time);
                 write!(f, "unreachable {from}->{to} times={times} for {time}")
             }
-            _ => Ok(()), // Only operations at a link come here.
         }
     }
+}
 
-    /// Writes an operation that concerns one machine.
-    fn write_at_machine(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl MachineOperation {
+    /// Writes the operation on this machine: the keyword, the machine, the details.
+    fn write(&self, of: &Target, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {of}", self.keyword())?;
         match self {
-            NemesisOperation::Crash { of, time } => write!(f, "crash {of} for {}", lasts(time)),
-            NemesisOperation::Kill { of, time } => write!(f, "kill {of} for {}", lasts(time)),
-            NemesisOperation::Pause { of, time } => write!(f, "pause {of} for {}", lasts(time)),
-            NemesisOperation::SlowNode { of, by, time } => {
-                write!(f, "slow-node {of} by {} for {}", lasts(by), lasts(time))
+            MachineOperation::Rot
+            | MachineOperation::Backup
+            | MachineOperation::Snapshot
+            | MachineOperation::Campaign
+            | MachineOperation::StepDown => Ok(()),
+            MachineOperation::Crash { time }
+            | MachineOperation::Kill { time }
+            | MachineOperation::Pause { time }
+            | MachineOperation::FailWrite { time }
+            | MachineOperation::FailRead { time }
+            | MachineOperation::Freeze { time }
+            | MachineOperation::Decay { time } => write!(f, " for {}", lasts(time)),
+            MachineOperation::SlowNode { by, time }
+            | MachineOperation::SlowDisk { by, time }
+            | MachineOperation::SlowRead { by, time }
+            | MachineOperation::SlowService { by, time } => {
+                write!(f, " by {} for {}", lasts(by), lasts(time))
             }
-            NemesisOperation::SlowDisk { of, by, time } => {
-                write!(f, "slow-disk {of} by {} for {}", lasts(by), lasts(time))
+            MachineOperation::Jump { by } => write!(f, " by {}", lasts(by)),
+            MachineOperation::Damage { kept, time } => {
+                write!(f, " kept={kept} for {}", lasts(time))
             }
-            NemesisOperation::FailWrite { of, time } => {
-                write!(f, "fail-write {of} for {}", lasts(time))
-            }
-            NemesisOperation::FailRead { of, time } => {
-                write!(f, "fail-read {of} for {}", lasts(time))
-            }
-            NemesisOperation::Rot { of } => write!(f, "rot {of}"),
-            NemesisOperation::Damage { of, kept, time } => {
-                write!(f, "damage {of} kept={kept} for {}", lasts(time))
-            }
-            NemesisOperation::Replace { of, with, time } => {
-                write!(f, "replace {of}")?;
+            MachineOperation::Replace { with, time } => {
                 f.write_str(match with {
                     ReplacementDisk::NewNode => "",
                     ReplacementDisk::Empty => " with empty-disk",
@@ -167,44 +146,41 @@ impl NemesisOperation {
                 })?;
                 write!(f, " for {}", lasts(time))
             }
-            NemesisOperation::Backup { of } => write!(f, "backup {of}"),
-            NemesisOperation::Jump { of, by } => write!(f, "jump {of} by {}", lasts(by)),
-            NemesisOperation::Freeze { of, time } => write!(f, "freeze {of} for {}", lasts(time)),
-            NemesisOperation::Snapshot { of } => write!(f, "snapshot {of}"),
-            NemesisOperation::Compact { of, every, time } => {
-                write!(f, "compact {of} every {} for {}", lasts(every), lasts(time))
+            MachineOperation::Compact { every, time } => {
+                write!(f, " every {} for {}", lasts(every), lasts(time))
             }
-            NemesisOperation::SlowRead { of, by, time } => {
-                write!(f, "slow-read {of} by {} for {}", lasts(by), lasts(time))
+            MachineOperation::FlakyDisk { failed, gone, time } => {
+                write!(f, " failed={failed} gone={gone} for {}", lasts(time))
             }
-            NemesisOperation::FlakyDisk {
-                of,
-                failed,
-                gone,
-                time,
-            } => {
-                let time = lasts(time);
-                write!(f, "flaky-disk {of} failed={failed} gone={gone} for {time}")
-            }
-            NemesisOperation::SlowService { of, by, time } => {
-                write!(f, "slow-service {of} by {} for {}", lasts(by), lasts(time))
-            }
-            NemesisOperation::Decay { of, time } => write!(f, "decay {of} for {}", lasts(time)),
-            NemesisOperation::Campaign { of } => write!(f, "campaign {of}"),
-            NemesisOperation::StepDown { of } => write!(f, "step-down {of}"),
-            NemesisOperation::Reconfigure { of, setting, value } => {
-                write!(f, "reconfigure {of} {setting}={value}")
-            }
-            // These concern links, or the leader that the operator asks.
-            NemesisOperation::Noise { .. }
-            | NemesisOperation::Cut { .. }
-            | NemesisOperation::Flaky { .. }
-            | NemesisOperation::SlowLink { .. }
-            | NemesisOperation::DamageAll { .. }
-            | NemesisOperation::Transfer { .. }
-            | NemesisOperation::Change { .. }
-            | NemesisOperation::Update { .. }
-            | NemesisOperation::Unreachable { .. } => Ok(()),
+            MachineOperation::Reconfigure { setting, value } => write!(f, " {setting}={value}"),
+        }
+    }
+
+    /// The word that files begin the operation with.
+    fn keyword(&self) -> &'static str {
+        match self {
+            MachineOperation::Crash { .. } => "crash",
+            MachineOperation::Kill { .. } => "kill",
+            MachineOperation::Pause { .. } => "pause",
+            MachineOperation::SlowNode { .. } => "slow-node",
+            MachineOperation::SlowDisk { .. } => "slow-disk",
+            MachineOperation::FailWrite { .. } => "fail-write",
+            MachineOperation::FailRead { .. } => "fail-read",
+            MachineOperation::Rot => "rot",
+            MachineOperation::Damage { .. } => "damage",
+            MachineOperation::Replace { .. } => "replace",
+            MachineOperation::Backup => "backup",
+            MachineOperation::Jump { .. } => "jump",
+            MachineOperation::Freeze { .. } => "freeze",
+            MachineOperation::Snapshot => "snapshot",
+            MachineOperation::Compact { .. } => "compact",
+            MachineOperation::SlowRead { .. } => "slow-read",
+            MachineOperation::FlakyDisk { .. } => "flaky-disk",
+            MachineOperation::SlowService { .. } => "slow-service",
+            MachineOperation::Decay { .. } => "decay",
+            MachineOperation::Campaign => "campaign",
+            MachineOperation::StepDown => "step-down",
+            MachineOperation::Reconfigure { .. } => "reconfigure",
         }
     }
 }
