@@ -341,6 +341,33 @@ fn unreachable_makes_the_leader_probe_the_peer_again() {
     }
 }
 
+/// What the logs were found to agree on counts as sent, though no disk has acknowledged it to this
+/// leader yet: matchIndex of a new leader is 0, however long the common log is.
+#[test]
+fn unreachable_makes_the_leader_ask_where_the_lost_appends_begin_and_not_at_the_match_index() {
+    let commands: Vec<String> = (0..20).map(|at| at.to_string()).collect();
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let mut cluster = leader(3, |_| {}, &commands);
+    cluster.node(3).disk = Disk::Manual;
+    cluster.campaign(2);
+    cluster.deliver();
+    assert_eq!(cluster.raft(2).role(), RoleKind::Leader);
+    cluster.propose(2, "in flight").unwrap();
+    let status = cluster.peer(2, 3);
+    assert_eq!(status.match_index, Index(0), "its disk says nothing");
+    assert!(matches!(
+        status.state,
+        PeerState::Replicate { inflight: 1.. }
+    ));
+    cluster.take_packets();
+    cluster.input(2, Input::Unreachable { peer: NodeId(3) });
+    assert_eq!(cluster.peer(2, 3).state, PeerState::Probe);
+    assert!(
+        cluster.peer(2, 3).next_index > Index(20),
+        "the log is common up to 20"
+    );
+}
+
 #[test]
 fn entries_handed_out_and_not_applied_are_bounded_by_max_unapplied_bytes() {
     let mut config = config(1, 3);

@@ -9,7 +9,7 @@ use raft_proto::{
     Message, NodeId, PeerState, PreVoting, Raft, ReadMode, Recovered, RequestId, RequestVote,
     RequestVoteReply, RoleKind, Seq, Start, Status, Term, Time, TimeoutNow, Vote, Write,
 };
-use raft_sim::checker::bounds::{LOOK_EVERY, look};
+use raft_sim::checker::bounds::{LOOK_EVERY, Most, look};
 use raft_sim::checker::configuration_in_force::leads_outside;
 use raft_sim::checker::durability::{Holds, committed};
 use raft_sim::checker::own_disk::handed_out;
@@ -418,7 +418,7 @@ fn a_lease_read_of_a_leader_that_has_asked_nobody_is_right() {
     assert_eq!(checker.actions(&raft, &actions), Ok(()));
 }
 
-fn status() -> (Status, u32) {
+fn status() -> (Status, Most) {
     let members = vec![Member::voter(N1), Member::learner(N2)];
     let mut config = config(&[N1]);
     config.start = Start::Bootstrap { members };
@@ -427,15 +427,19 @@ fn status() -> (Status, u32) {
     let peer = &mut status.peers[0];
     (peer.match_index, peer.next_index) = (Index(3), Index(4));
     peer.state = PeerState::Probe;
-    (status, raft.config().max_inflight_appends)
+    let most = Most {
+        inflight_appends: raft.config().max_inflight_appends,
+        inflight_bytes: raft.config().max_inflight_bytes,
+    };
+    (status, most)
 }
 
 #[test]
 fn fires_on_a_next_index_that_is_not_above_the_match_index() {
-    let (mut status, window) = status();
-    assert_eq!(look(&status, window), Ok(()));
+    let (mut status, most) = status();
+    assert_eq!(look(&status, most), Ok(()));
     status.peers[0].next_index = Index(3);
-    let broken = look(&status, window).expect_err("entry 3 would be sent again");
+    let broken = look(&status, most).expect_err("entry 3 would be sent again");
     assert_eq!(
         broken,
         OutOfBounds::NextNotAboveMatch {
@@ -450,31 +454,46 @@ fn fires_on_a_next_index_that_is_not_above_the_match_index() {
 
 #[test]
 fn fires_on_a_window_that_is_too_wide() {
-    let (mut status, window) = status();
-    let most = window as usize;
-    status.peers[0].state = PeerState::Replicate { inflight: most };
-    assert_eq!(look(&status, window), Ok(()));
-    let inflight = most + 1;
+    let (mut status, most) = status();
+    let window = most.inflight_appends as usize;
+    status.peers[0].state = PeerState::Replicate { inflight: window };
+    assert_eq!(look(&status, most), Ok(()));
+    let inflight = window + 1;
     status.peers[0].state = PeerState::Replicate { inflight };
     let (leader, peer) = (N1, N2);
     assert_eq!(
-        look(&status, window),
+        look(&status, most),
         Err(OutOfBounds::TooManyAppends {
             leader,
             peer,
             inflight,
-            most
+            most: window,
         })
     );
 }
 
 #[test]
+fn fires_on_bytes_on_their_way_beyond_their_limit() {
+    let (mut status, most) = status();
+    status.peers[0].inflight_bytes = most.inflight_bytes;
+    assert_eq!(look(&status, most), Ok(()));
+    status.peers[0].inflight_bytes += 1;
+    let inflight = OutOfBounds::TooManyBytes {
+        leader: N1,
+        peer: N2,
+        bytes: most.inflight_bytes + 1,
+        most: most.inflight_bytes,
+    };
+    assert_eq!(look(&status, most), Err(inflight));
+}
+
+#[test]
 fn fires_on_answers_that_pile_up_before_a_disk_that_stalls() {
-    let (mut status, window) = status();
+    let (mut status, most) = status();
     (status.writes_under_way, status.withheld) = (100, 500);
-    assert_eq!(look(&status, window), Ok(()));
+    assert_eq!(look(&status, most), Ok(()));
     (status.writes_under_way, status.withheld) = (1, 500);
-    let broken = look(&status, window);
+    let broken = look(&status, most);
     assert!(matches!(
         broken,
         Err(OutOfBounds::TooMuchWithheld {

@@ -4,18 +4,26 @@
 //! | bound | of |
 //! |---|---|
 //! | `max_inflight_appends` | appends on their way to one follower, and messages to one in a step |
+//! | `max_inflight_bytes`, and one message | bytes on their way to one follower |
 //! | `max_append_bytes` | the entries of one append, unless it is a single one |
 //! | `snapshot_chunk_bytes` | the data of one InstallSnapshot |
 //! | `max_waiting_reads` | reads of clients that wait at one node |
+//! | `max_uncommitted_bytes` | what a leader has accepted in its term and not committed |
+//! | `max_unapplied_bytes` | entries that are handed out and not applied, unless it is a single one |
 //! | a few for each write under way and each member | answers that wait for the disk |
 //! | one of a kind to each peer for each write | answers that leave when writes are durable |
 //!
 //! And nextIndex is above matchIndex (Figure 2): a leader that sends again what was acknowledged
 //! does so without end.
 //!
+//! What a node holds of its log in memory has no bound here: the entries that a node recovers are
+//! dropped together, once all of them are applied.
+//!
 //! What only walks, and neither holds nor sends, cannot be seen in a run that is the same on every
 //! machine: there, time is virtual and counts nothing. The bounds on what there is to walk stand
 //! here; `benches/work_per_step.rs` shows that a step does not walk it.
+//!
+//! A limit may be lowered while the node runs: `former.rs` says what may be left then.
 //!
 //! Sound: a write has at most one answer of each kind that waits for it, and a candidate's requests
 //! wait for one write.
@@ -23,9 +31,17 @@
 //! Cost: a comparison for each message, and one look at [`Raft::status`] in [`LOOK_EVERY`]
 //! steps. What is out of bounds stays so for longer than that, or does no harm.
 
+mod former;
+mod handed_out;
+mod out_of_bounds;
+
+pub use out_of_bounds::OutOfBounds;
+
+use former::Former;
+use handed_out::HandedOut;
 use raft_proto::{
-    Action, Config, Event, Index, Input, Message, MessageKind, NodeId, PeerState, PeerStatus, Raft,
-    Seq, Status,
+    Action, Config, ENTRY_OVERHEAD, Event, Input, Message, MessageKind, NodeId, PeerState,
+    PeerStatus, Raft, Seq, Status,
 };
 
 /// How many steps are taken between two looks at the state of the node that takes the last one.
@@ -38,119 +54,6 @@ const OTHER_MESSAGES: usize = 16;
 
 /// The answers that may wait for one write, each of one kind.
 const ANSWERS_TO_A_WRITE: usize = 6;
-
-/// What is out of bounds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OutOfBounds {
-    /// nextIndex is not above matchIndex.
-    #[error(
-        "{leader} would send {peer} from {next_index} on, which has acknowledged {match_index}"
-    )]
-    NextNotAboveMatch {
-        /// The leader.
-        leader: NodeId,
-        /// The follower.
-        peer: NodeId,
-        /// Its matchIndex.
-        match_index: Index,
-        /// Its nextIndex.
-        next_index: Index,
-    },
-    /// Appends on their way.
-    #[error("{leader} has {inflight} appends on their way to {peer}: at most {most}")]
-    TooManyAppends {
-        /// The leader.
-        leader: NodeId,
-        /// The follower.
-        peer: NodeId,
-        /// How many.
-        inflight: usize,
-        /// How many it may have.
-        most: usize,
-    },
-    /// The entries of an append, or the chunk of a snapshot.
-    #[error("{node} sends {to} a message with {bytes} bytes of payload: at most {most}")]
-    MessageTooLarge {
-        /// The leader.
-        node: NodeId,
-        /// The follower.
-        to: NodeId,
-        /// How many bytes.
-        bytes: u64,
-        /// How many it may have.
-        most: u64,
-    },
-    /// Entries that were sent already.
-    #[error("{leader} has sent {follower} {appends} appends again, which it did not ask for")]
-    SentAgain {
-        /// The leader.
-        leader: NodeId,
-        /// The follower.
-        follower: NodeId,
-        /// How many, since something was last known to be lost.
-        appends: u32,
-    },
-    /// Messages in a step.
-    #[error("{node} sends {to} {messages} messages in one step: at most {most}")]
-    TooManyMessages {
-        /// The node.
-        node: NodeId,
-        /// The receiver.
-        to: NodeId,
-        /// How many.
-        messages: usize,
-        /// How many it may send.
-        most: usize,
-    },
-    /// A command that the leader has accepted.
-    #[error("{node} accepts a command of {bytes} bytes: at most {most}")]
-    CommandTooLong {
-        /// The leader.
-        node: NodeId,
-        /// Its length.
-        bytes: u64,
-        /// The greatest length that the leader's settings allow.
-        most: u64,
-    },
-    /// Reads that wait.
-    #[error("{waiting} reads wait at {node}: at most {most}")]
-    TooManyReads {
-        /// The node.
-        node: NodeId,
-        /// How many.
-        waiting: u64,
-        /// How many may wait.
-        most: u64,
-    },
-    /// What waits for the disk.
-    #[error(
-        "{withheld} messages and hand-overs of {node} wait for {writes} writes: at most {most}"
-    )]
-    TooMuchWithheld {
-        /// The node.
-        node: NodeId,
-        /// How many wait.
-        withheld: usize,
-        /// How many writes are under way.
-        writes: usize,
-        /// How many may wait.
-        most: usize,
-    },
-    /// Replies that waited for the disk.
-    #[error(
-        "{node} sends {to} {replies} replies of a kind for {writes} writes that are durable now"
-    )]
-    TooManyReplies {
-        /// The node.
-        node: NodeId,
-        /// The receiver.
-        to: NodeId,
-        /// How many.
-        replies: usize,
-        /// How many writes have become durable.
-        writes: u64,
-    },
-}
 
 /// What each node holds. Nodes are few, so a linear search is fastest.
 #[derive(Debug, Default)]
@@ -167,44 +70,42 @@ pub struct Bounds {
     reported: Option<Seq>,
     /// The longest command that the present step proposes, in bytes.
     proposed: u64,
-    /// What settings of each node allowed that it had before, since its process began. What was
-    /// there when a limit was lowered drains.
-    former: Vec<(NodeId, Former)>,
+    /// The longest proposal of the run, in bytes. No entry is longer, but for those that leaders
+    /// append by themselves.
+    longest_proposal: u64,
+    /// The present step proposes to a leader that has appended to its log in its term.
+    is_term_begun: bool,
+    former: Former,
+    handed_out: HandedOut,
 }
 
-/// The greatest of the limits that a node had before.
-#[derive(Clone, Copy, Debug, Default)]
-struct Former {
-    inflight_appends: u32,
-    /// A chunk is read, and sent as it was read.
-    chunk_bytes: u64,
+/// What a node may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// Appends on their way to one follower.
+    pub inflight_appends: u32,
+    /// Bytes on their way to one follower.
+    pub inflight_bytes: u64,
 }
+
+/// The entries that a leader appends by itself: the empty one of its term, and configurations.
+const OWN_ENTRIES_BYTES: u64 = 4096;
 
 impl Bounds {
     /// How many appends may be on their way to each follower: as many as the settings say, or those
     /// that the node had before.
     pub fn window(&self, raft: &Raft) -> u32 {
-        let former = self.former(raft.id());
-        former
-            .inflight_appends
+        let left = self.former.left(raft.id());
+        left.inflight_appends
             .max(raft.config().max_inflight_appends)
     }
 
-    fn former(&self, id: NodeId) -> Former {
-        let found = self.former.iter().find(|(node, _)| *node == id);
-        found.map_or_else(Former::default, |(_, former)| *former)
-    }
-
-    /// The settings of `raft` may change in the present step.
-    fn note_settings(&mut self, raft: &Raft) {
-        let (id, config) = (raft.id(), raft.config());
-        let former = self.former(id);
-        let former = Former {
-            inflight_appends: former.inflight_appends.max(config.max_inflight_appends),
-            chunk_bytes: former.chunk_bytes.max(config.snapshot_chunk_bytes),
-        };
-        self.former.retain(|(node, _)| *node != id);
-        self.former.push((id, former));
+    /// How many bytes may be on their way to each follower by these settings. The last message is
+    /// sent while there is room for one byte.
+    fn inflight_bytes(&self, config: &Config) -> u64 {
+        let message = config.max_append_bytes.max(config.snapshot_chunk_bytes);
+        let message = message.max(self.longest_proposal + OWN_ENTRIES_BYTES);
+        config.max_inflight_bytes.saturating_add(message)
     }
 
     fn waiting_reads(&mut self, id: NodeId) -> &mut u64 {
@@ -220,7 +121,8 @@ impl Bounds {
     pub fn stopped(&mut self, node: NodeId) {
         self.waiting_reads.retain(|(other, _)| *other != node);
         self.persisted.retain(|(other, _)| *other != node);
-        self.former.retain(|(other, _)| *other != node);
+        self.former.forget(node);
+        self.handed_out.forget(node);
     }
 
     /// Writes of a node up to `seq` are persisted. Returns how many were not before.
@@ -237,14 +139,23 @@ impl Bounds {
     /// `raft` is about to take `event`.
     pub fn event(&mut self, raft: &Raft, event: &Event) {
         if let Input::Reconfigure { .. } = event.input {
-            self.note_settings(raft);
+            let inflight_bytes = self.inflight_bytes(raft.config());
+            self.former.note(raft, inflight_bytes);
         }
-        self.proposed = if let Input::Propose { commands, .. } = &event.input {
-            let longest = commands.iter().map(<[u8]>::len).max();
-            longest.unwrap_or(0) as u64
-        } else {
-            0
-        };
+        if let Input::Applied { index } = event.input {
+            self.handed_out.applied(raft.id(), index);
+        }
+        self.proposed = 0;
+        if let Input::Propose { commands, .. } = &event.input {
+            let (mut longest, mut all) = (0, 0);
+            for command in commands.iter() {
+                longest = longest.max(command.len() as u64);
+                all += command.len() as u64 + ENTRY_OVERHEAD;
+            }
+            self.proposed = longest;
+            self.longest_proposal = self.longest_proposal.max(all);
+            self.is_term_begun = raft.last_log().term == raft.term();
+        }
         self.is_read = matches!(event.input, Input::Read { .. });
         self.reported = if let Input::Persisted { seq } = event.input {
             Some(seq)
@@ -261,24 +172,17 @@ impl Bounds {
     pub fn actions(&mut self, raft: &Raft, actions: &[Action]) -> Result<(), OutOfBounds> {
         let config = raft.config();
         let (node, mut answered) = (raft.id(), 0);
-        let chunk = self
-            .former(node)
-            .chunk_bytes
-            .max(config.snapshot_chunk_bytes);
+        let left = self.former.left(node);
+        let chunk = left.chunk_bytes.max(config.snapshot_chunk_bytes);
         for action in actions {
             if let Action::Send { to, message } = action {
                 check_message(node, *to, message, (config.max_append_bytes, chunk))?;
             } else if matches!(action, Action::Read { .. }) {
                 answered += 1;
-            } else if let Action::Proposed { outcome: Ok(_), .. } = action
-                && self.proposed > config.max_entry_bytes
-            {
-                return Err(OutOfBounds::CommandTooLong {
-                    node,
-                    bytes: self.proposed,
-                    most: config.max_entry_bytes,
-                });
+            } else if let Action::Proposed { outcome: Ok(_), .. } = action {
+                self.check_accepted(raft)?;
             }
+            self.handed_out.action(raft, action)?;
         }
         if self.is_read || answered > 0 {
             let asked = u64::from(self.is_read);
@@ -305,7 +209,32 @@ impl Bounds {
             return Ok(());
         }
         self.steps = 0;
-        look(&raft.status(), self.window(raft))
+        let status = raft.status();
+        let most = Most {
+            inflight_appends: self.window(raft),
+            inflight_bytes: left.inflight_bytes.max(self.inflight_bytes(config)),
+        };
+        look(&status, most)?;
+        self.former.drain(&status);
+        Ok(())
+    }
+
+    /// The leader has accepted what the present step proposes.
+    fn check_accepted(&self, raft: &Raft) -> Result<(), OutOfBounds> {
+        let (node, config) = (raft.id(), raft.config());
+        if self.proposed > config.max_entry_bytes {
+            return Err(OutOfBounds::CommandTooLong {
+                node,
+                bytes: self.proposed,
+                most: config.max_entry_bytes,
+            });
+        }
+        // The first command of a term is accepted whatever earlier terms have left.
+        let (bytes, most) = (raft.uncommitted_bytes(), config.max_uncommitted_bytes);
+        if self.is_term_begun && bytes > most {
+            return Err(OutOfBounds::TooManyUncommitted { node, bytes, most });
+        }
+        Ok(())
     }
 }
 
@@ -396,16 +325,15 @@ fn check_replies(node: NodeId, actions: &[Action], writes: u64) -> Result<(), Ou
     }
 }
 
-/// The state of a node is within its bounds. At most `window` appends are on their way to a
-/// follower.
+/// The state of a node is within its bounds, and it holds at most so much.
 ///
 /// # Errors
 ///
-/// [`OutOfBounds::NextNotAboveMatch`], [`OutOfBounds::TooManyAppends`],
-/// [`OutOfBounds::TooMuchWithheld`].
-pub fn look(status: &Status, window: u32) -> Result<(), OutOfBounds> {
+/// [`OutOfBounds::NextNotAboveMatch`], [`OutOfBounds::TooManyBytes`],
+/// [`OutOfBounds::TooManyAppends`], [`OutOfBounds::TooMuchWithheld`].
+pub fn look(status: &Status, most: Most) -> Result<(), OutOfBounds> {
     for peer in &status.peers {
-        check_peer(status.id, peer, window)?;
+        check_peer(status.id, peer, most)?;
     }
     let members = status.membership.members().len();
     // The last terms rest on the writes that are under way; a snapshot's release waits alone.
@@ -421,20 +349,29 @@ pub fn look(status: &Status, window: u32) -> Result<(), OutOfBounds> {
     Ok(())
 }
 
-fn check_peer(leader: NodeId, peer: &PeerStatus, window: u32) -> Result<(), OutOfBounds> {
-    if peer.next_index <= peer.match_index {
+fn check_peer(leader: NodeId, status: &PeerStatus, most: Most) -> Result<(), OutOfBounds> {
+    let peer = status.id;
+    if status.next_index <= status.match_index {
         return Err(OutOfBounds::NextNotAboveMatch {
             leader,
-            peer: peer.id,
-            match_index: peer.match_index,
-            next_index: peer.next_index,
+            peer,
+            match_index: status.match_index,
+            next_index: status.next_index,
         });
     }
-    let most = window as usize;
-    match peer.state {
+    if status.inflight_bytes > most.inflight_bytes {
+        return Err(OutOfBounds::TooManyBytes {
+            leader,
+            peer,
+            bytes: status.inflight_bytes,
+            most: most.inflight_bytes,
+        });
+    }
+    let most = most.inflight_appends as usize;
+    match status.state {
         PeerState::Replicate { inflight } if inflight > most => Err(OutOfBounds::TooManyAppends {
             leader,
-            peer: peer.id,
+            peer,
             inflight,
             most,
         }),
