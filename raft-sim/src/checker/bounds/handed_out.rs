@@ -45,6 +45,9 @@ impl HandedOut {
     ///
     /// [`OutOfBounds::TooManyHandedOut`].
     pub(super) fn action(&mut self, raft: &Raft, action: &Action) -> Result<(), OutOfBounds> {
+        if let Action::Restore { .. } = action {
+            self.of(raft.id()).clear(); // The snapshot stands for all of it.
+        }
         let Action::Apply { entries } = action else {
             return Ok(());
         };
