@@ -4,11 +4,12 @@
 use bytes::Bytes;
 use raft_proto::{
     Action, ClusterId, Commands, Config, ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId,
-    EntryKind, Event, Index, Input, Member, NodeId, Proposal, Raft, Recovered, RequestId, RoleKind,
-    Start, Time,
+    EntryKind, Event, Index, Input, Member, NodeId, PeerState, Proposal, Raft, Recovered,
+    RequestId, RoleKind, Start, Time,
 };
 use raft_sim::checker::bounds::LOOK_EVERY;
-use raft_sim::checker::{Bounds, OutOfBounds};
+use raft_sim::checker::pacing::MOST;
+use raft_sim::checker::{Bounds, OutOfBounds, Pacing};
 use std::time::Duration;
 
 const N1: NodeId = NodeId(1);
@@ -158,4 +159,34 @@ fn fires_on_entries_that_are_handed_out_before_there_is_room() {
         broken,
         Err(OutOfBounds::TooManyHandedOut { node, bytes, most })
     );
+}
+
+#[test]
+fn fires_on_a_leader_that_sends_one_append_at_a_time_for_ever() {
+    let mut raft = leader(|_| {});
+    for _ in 0..3 {
+        raft.step(propose("one that waits"));
+    }
+    let mut peer = raft.peers().next().expect("the learner");
+    peer.state = PeerState::Replicate { inflight: 1 };
+    peer.next_index = raft.last_log().index;
+    let mut checker = Pacing::default();
+    for _ in 0..MOST {
+        assert_eq!(checker.look(&raft, &peer), Ok(()));
+        peer.match_index = peer.match_index.next();
+    }
+    // All that waits is sent: there is nothing to hold back, and the count begins anew.
+    let mut sent = peer.clone();
+    sent.next_index = raft.last_log().index.next();
+    let mut sound = Pacing::default();
+    for _ in 0..2 * MOST {
+        assert_eq!(sound.look(&raft, &sent), Ok(()));
+        sent.match_index = sent.match_index.next();
+    }
+    let broken = OutOfBounds::HeldBack {
+        leader: N1,
+        peer: N2,
+        acknowledgements: MOST,
+    };
+    assert_eq!(checker.look(&raft, &peer), Err(broken));
 }

@@ -33,6 +33,7 @@
 //! | A removed node is quiet (6) | [`removed`] | requests of nodes that were told |
 //! | Changes of members as answered (6) | [`membership_changes`] | each answer, and the configuration |
 //! | Bounded state and work | [`bounds`] | what a node holds, and sends in a step |
+//! | | [`pacing`] | entries that a leader holds back though there is room |
 //! | Entries are sent once (thesis 10.2.1) | [`sent_again`] | appends of entries already sent |
 //! | No storms | [`storm`] | messages under way, and in each second |
 //!
@@ -79,6 +80,7 @@ mod nodes;
 mod observation;
 pub mod one_vote;
 pub mod own_disk;
+pub mod pacing;
 mod property;
 pub mod quorum;
 pub mod removed;
@@ -116,6 +118,7 @@ pub use observation::{
 };
 pub use one_vote::OneVote;
 pub use own_disk::OwnDisk;
+pub use pacing::Pacing;
 pub use property::Property;
 pub use removed::Removed;
 pub use sent_again::SentAgain;

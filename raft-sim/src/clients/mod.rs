@@ -45,6 +45,8 @@ struct Client {
     /// Operations that it gave up and that may still take effect: no later command of the session
     /// has been answered since.
     doubtful: Vec<OperationId>,
+    /// The server that it asks next if nobody names a leader, while it drains.
+    next_server: usize,
     /// The values that it saw last, for compare-and-set.
     seen: BTreeMap<u64, Option<Bytes>>,
 }
@@ -110,6 +112,7 @@ impl Clients {
             deadline: Time::ZERO,
             has_timer: false,
             doubtful: Vec::new(),
+            next_server: 0,
             seen: BTreeMap::new(),
         };
         let clients = (0..settings.clients).map(client).collect();
@@ -202,6 +205,9 @@ impl Clients {
                 RequestBody::Commands(task::unanswered(commands, session, task.most))
             }
         };
+        if place == client.next_server {
+            client.next_server = (place + 1) % self.servers;
+        }
         Some(ClientRequest {
             client: at,
             attempt: client.attempt,
@@ -221,7 +227,12 @@ impl Clients {
         }
         // Any other node: a client that asks them in order may be sent in circles by nodes whose
         // belief is wrong.
-        let any = self.random.below(servers as u64) as usize;
+        let mut any = self.random.below(servers as u64) as usize;
+        if self.is_draining && leader.is_none() {
+            // Each in its turn, wherever others send it in between: most may be cut off for good,
+            // and the answer has to come within a bounded time.
+            any = client.next_server;
+        }
         client.believed_leader = leader.unwrap_or(any) % servers;
         // A leader that is named again and again does not lead.
         let doublings = task.tries.saturating_sub(1).min(Self::DOUBLINGS);

@@ -19,7 +19,7 @@
 //! The checkers of single nodes are [`ElectionTimeouts`], [`QuorumContact`], [`LeaderStickiness`],
 //! [`LeaderFollowed`], [`Leases`], [`HandoverLeases`], [`SnapshotMembers`],
 //! [`ConfigurationsInForce`], [`MembershipChanges`], [`DiskIdentity`], [`Levels`], [`Strangers`],
-//! [`Removed`], [`OneVote`], [`Bounds`] and [`SentAgain`].
+//! [`Removed`], [`OneVote`], [`Bounds`], [`SentAgain`] and [`Pacing`].
 //!
 //! A core also fails if it rejects a correct node's message, refuses an input that the contract
 //! allows, or says of a peer that it lost entries. Once all faults are over,
@@ -39,7 +39,7 @@ pub use client_history::ClientHistory;
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
     Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels,
-    MembershipChanges, Observation, OneVote, OwnDisk, QuorumContact, Removed, SentAgain,
+    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, SentAgain,
     SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
     StormLimits, Strangers, Violation,
 };
@@ -74,6 +74,7 @@ pub struct Judge {
     levels: Levels,
     bounds: Bounds,
     sent_again: SentAgain,
+    pacing: Pacing,
     own_disk: OwnDisk,
     storm_guard: StormGuard,
     durability: Durability,
@@ -119,6 +120,7 @@ impl Judge {
             levels: Levels::default(),
             bounds: Bounds::default(),
             sent_again: SentAgain::default(),
+            pacing: Pacing::default(),
             own_disk: OwnDisk::default(),
             storm_guard: StormGuard::new(limits),
             durability: Durability::default(),
@@ -208,6 +210,7 @@ impl Judge {
         self.removed.stopped(node);
         self.bounds.stopped(node);
         self.sent_again.stopped(node);
+        self.pacing.stopped(node);
         self.own_disk.stopped(node);
         self.figure3.stopped(node);
     }
@@ -413,6 +416,7 @@ impl Observer for Judge {
         self.settings.event(raft, event);
         self.bounds.event(raft, event);
         self.sent_again.event(raft, event);
+        self.pacing.event(raft, event);
     }
 
     fn actions(&mut self, raft: &Raft, actions: &[Action]) {
@@ -460,6 +464,8 @@ impl Observer for Judge {
         self.require(result.map_err(Violation::from));
         let window = self.bounds.window(raft);
         let result = self.sent_again.actions(raft.id(), window, actions);
+        self.require(result.map_err(Violation::from));
+        let result = self.pacing.actions(raft);
         self.require(result.map_err(Violation::from));
     }
 }

@@ -145,4 +145,17 @@ pub enum OutOfBounds {
         /// How many it may hand out.
         most: u64,
     },
+    /// Entries that were not sent though there was room.
+    #[error(
+        "{leader} sends {peer} one append at a time: before each of {acknowledgements} \
+         acknowledgements in a row it held entries back, and there was room"
+    )]
+    HeldBack {
+        /// The leader.
+        leader: NodeId,
+        /// The follower.
+        peer: NodeId,
+        /// How many acknowledgements.
+        acknowledgements: u32,
+    },
 }

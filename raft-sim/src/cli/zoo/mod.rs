@@ -25,7 +25,7 @@ pub(super) struct ZooArgs {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// How long to search for each mistake, in CPU seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = values::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = values::seconds)]
     cpu_seconds: u32,
     /// How many threads search; by default one a core. The seeds that are reported do not depend
     /// on it
