@@ -1,5 +1,6 @@
 //! The checker of bounds notices what a node holds beyond a limit that was lowered while it runs.
 //! A core that keeps to its limits is given the answers of one that does not.
+#![allow(clippy::expect_used)]
 
 use bytes::Bytes;
 use raft_proto::{
@@ -176,7 +177,7 @@ fn fires_on_a_leader_that_sends_one_append_at_a_time_for_ever() {
         peer.match_index = peer.match_index.next();
     }
     // All that waits is sent: there is nothing to hold back, and the count begins anew.
-    let mut sent = peer.clone();
+    let mut sent = peer;
     sent.next_index = raft.last_log().index.next();
     let mut sound = Pacing::default();
     for _ in 0..2 * MOST {
