@@ -25,7 +25,10 @@ const HEAD: &str = "\
 /// Why a schedule cannot be read from a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// It is no TOML, or a field is missing, unknown or of the wrong type.
+    /// It is no TOML.
+    #[error("it is neither a recording nor a schedule, which is a file in TOML: {0}")]
+    NoToml(String),
+    /// A field is missing, unknown or of the wrong type.
     #[error("{0}")]
     Toml(String),
     /// It was written by another release.
@@ -131,7 +134,7 @@ impl Schedule {
         // The version first: other errors in a file of another version say nothing.
         let table: toml::Table = text
             .parse()
-            .map_err(|error: toml::de::Error| FileError::Toml(error.to_string()))?;
+            .map_err(|error: toml::de::Error| FileError::NoToml(error.to_string()))?;
         if let Some(version) = table.get("version").and_then(toml::Value::as_integer)
             && version != i64::from(VERSION)
         {

@@ -70,12 +70,14 @@ pub enum ZooError {
         part: &'static str,
     },
     /// No mutant of this name.
-    #[error("there is no {mutant}.patch; there are: {known}")]
+    #[error(
+        "there is no {mutant}.patch; the nearest names are {nearest}; raft-sim/zoo/README.md lists all"
+    )]
     Unknown {
         /// The name.
         mutant: String,
-        /// All names, as a list.
-        known: String,
+        /// The names that are most like it, as a list.
+        nearest: String,
     },
     /// The simulator with the mistake does not compile.
     #[error("{mutant} does not build: {reason}")]
@@ -176,7 +178,7 @@ impl Mutant {
 pub fn read_one(root: &Path, name: &str) -> Result<Mutant, ZooError> {
     let unknown = || ZooError::Unknown {
         mutant: name.to_owned(),
-        known: String::new(),
+        nearest: String::new(),
     };
     let mut found = read(root, &[name.to_owned()])?.into_iter();
     found.next().ok_or_else(unknown)
@@ -205,13 +207,21 @@ pub fn read(root: &Path, names: &[String]) -> Result<Vec<Mutant>, ZooError> {
     if names.is_empty() {
         return Ok(all.into_values().collect());
     }
-    let known: Vec<String> = all.keys().cloned().collect();
     let find = |name: &String| {
         let unknown = || ZooError::Unknown {
             mutant: name.clone(),
-            known: known.join(", "),
+            nearest: nearest(name, all.keys()),
         };
         all.get(name).cloned().ok_or_else(unknown)
     };
     names.iter().map(find).collect()
+}
+
+/// The three names that are most like this one.
+fn nearest<'a>(name: &str, all: impl Iterator<Item = &'a String>) -> String {
+    let mut names: Vec<&str> = all.map(String::as_str).collect();
+    let likeness = |other: &str| strsim::sorensen_dice(name, other);
+    names.sort_by(|one, other| likeness(other).total_cmp(&likeness(one)));
+    names.truncate(3);
+    names.join(", ")
 }
