@@ -13,6 +13,9 @@
 //! | `raft_apply_lag_entries` | gauge | entries | committed and not yet applied |
 //! | `raft_peer_lag_entries` | gauge | entries | that a peer is not known to have (1) |
 //! | `raft_uncommitted_bytes` | gauge | bytes | in a leader's log, not both committed and on its disk |
+//! | `raft_resident_log_bytes` | gauge | bytes | of the log in memory |
+//! | `raft_log_entries` | gauge | entries | in the log, those before the snapshot's end included |
+//! | `raft_snapshot_bytes` | gauge | bytes | of the newest snapshot |
 //! | `raft_waiting_reads` | gauge | reads | that wait for their index |
 //! | `raft_has_lease` | gauge | | 1 if the node serves reads under a lease, else 0 |
 //! | `raft_proposals_total` | counter | commands | given to the core, refused ones included |
@@ -150,6 +153,9 @@ struct Handles {
     foreign_incarnations: Gauge,
     replaced: Gauge,
     impaired: Gauge,
+    resident_log_bytes: Gauge,
+    log_entries: Gauge,
+    snapshot_bytes: Gauge,
     missing_founders: Gauge,
     mended_entries: Counter,
     scrubbed_bytes: Counter,
@@ -193,6 +199,21 @@ fn describe_gauges() {
     describe_gauge!(
         "raft_has_lease",
         "1 if the node serves reads under a lease, else 0"
+    describe_gauge!(
+        "raft_resident_log_bytes",
+        Unit::Bytes,
+        "Bytes of the log in memory"
+    );
+    describe_gauge!(
+        "raft_log_entries",
+        Unit::Count,
+        "Entries in the log, those before the snapshot's end included"
+    );
+    describe_gauge!(
+        "raft_snapshot_bytes",
+        Unit::Bytes,
+        "Bytes of the newest snapshot"
+    );
     );
     describe_gauge!(
         "raft_foreign_incarnations",
@@ -303,6 +324,9 @@ impl Metrics {
         }
     }
 
+            resident_log_bytes: gauge!("raft_resident_log_bytes", "node" => label()),
+            log_entries: gauge!("raft_log_entries", "node" => label()),
+            snapshot_bytes: gauge!("raft_snapshot_bytes", "node" => label()),
     /// At the end of each turn.
     pub(crate) fn turn(&mut self, raft: &Raft) {
         self.peers.turn(raft);
@@ -339,6 +363,12 @@ impl Metrics {
 
     pub(crate) fn decayed(&self, files: usize) {
         self.handles.decayed_files.set(files as f64);
+        let resident = raft.resident_bytes();
+        handles.resident_log_bytes.set(resident as f64);
+        let entries = raft.last_log().index.since(raft.log_base().index);
+        handles.log_entries.set(entries as f64);
+        let snapshot = raft.snapshot().map_or(0, |meta| meta.id.size);
+        handles.snapshot_bytes.set(snapshot as f64);
     }
 
     pub(crate) fn proposed(&self, commands: usize) {

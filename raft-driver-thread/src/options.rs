@@ -68,8 +68,23 @@ impl ScrubOptions {
 }
 
 impl Options {
-    /// The defaults, for a node with these settings.
-    pub fn new(config: Config) -> Options {
+    /// How much of the log stays in memory, unless the config says otherwise.
+    const RESIDENT_BYTES: u64 = 16 << 20;
+    /// How much of the log stays before a snapshot's end, unless the config says otherwise.
+    const TRAILING_BYTES: u64 = 16 << 20;
+
+    /// The defaults, for a node with these settings. Where the config leaves it open,
+    /// [`max_resident_bytes`](Config::max_resident_bytes) and
+    /// [`max_trailing_bytes`](Config::max_trailing_bytes) become 16 MiB each: this driver reads
+    /// older entries from its storage. Set them to `None` in [`config`](Options::config) for no
+    /// limits.
+    pub fn new(mut config: Config) -> Options {
+        let (resident, trailing) = (
+            &mut config.max_resident_bytes,
+            &mut config.max_trailing_bytes,
+        );
+        resident.get_or_insert(Options::RESIDENT_BYTES);
+        trailing.get_or_insert(Options::TRAILING_BYTES);
         Options {
             config,
             snapshots: SnapshotPolicy::default(),
@@ -110,8 +125,18 @@ impl SnapshotPolicy {
         every_bytes: None,
     };
 
-    pub(crate) fn is_due(&self, entries: u64, bytes: u64) -> bool {
+    /// Whether a snapshot is due after so many entries of so many bytes. The last one had `last`
+    /// bytes.
+    pub(crate) fn is_due(&self, entries: u64, bytes: u64, last: u64) -> bool {
+        let least = last.saturating_mul(self.times_last_snapshot);
         self.every_entries.is_some_and(|limit| entries >= limit)
             || self.every_bytes.is_some_and(|limit| bytes >= limit)
     }
 }
+    /// So many times the bytes of the last snapshot, if that is more than `every_bytes`. Snapshots
+    /// then take no more than a fixed part of what is written, whatever the size of the state: with
+    /// 1, the default, the disk writes twice what was applied. A higher value writes less, keeps a
+    /// longer log, and takes longer to start. 0: `every_bytes` alone counts.
+    pub times_last_snapshot: u64,
+            times_last_snapshot: 1,
+        times_last_snapshot: 1,

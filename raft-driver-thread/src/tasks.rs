@@ -105,7 +105,7 @@ pub(crate) enum ApplyTask<M: StateMachine> {
     },
     MakeSnapshot,
     /// The snapshot thread has ended, with a snapshot or without.
-    SnapshotMade,
+    SnapshotMade(Option<SnapshotId>),
 }
 
 /// For the chunk thread: the files of snapshots that are sent and received.

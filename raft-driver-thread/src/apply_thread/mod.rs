@@ -61,6 +61,19 @@ pub(crate) struct Applier<M: StateMachine> {
     snapshots: Arc<dyn Snapshots>,
     policy: SnapshotPolicy,
     maker: SnapshotMaker<M>,
+/// The snapshot that a state machine was restored from; nothing if there was none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Restored {
+    /// The last entry that it holds.
+    pub(crate) last: EntryId,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct Applier<M: StateMachine> {
+    machine: M,
+    snapshots: Arc<dyn Snapshots>,
+    policy: SnapshotPolicy,
+    maker: SnapshotMaker<M>,
     core: CoreMailbox<M>,
     applied: Arc<AppliedIndex>,
     /// Bytes that were applied and that the core may not know of yet; `None` if it knows of all.
@@ -73,20 +86,32 @@ pub(crate) struct Applier<M: StateMachine> {
     /// By the index that has to be applied first.
     queries: BTreeMap<Index, Vec<Query<M>>>,
     since_snapshot: SinceSnapshot,
+    /// The size of the last snapshot.
+    last_snapshot_bytes: u64,
     /// Kept for its memory.
     answers: Vec<M::Answer>,
+    replica: Replica,
+    /// The state is not that of the other nodes.
+    aside: Option<Aside>,
+    /// A snapshot is made as soon as anything is applied.
+    wants_snapshot: bool,
 }
 
 impl<M: StateMachine> Applier<M> {
-    /// `last` is the last entry that `machine` holds already.
+    /// `last` is what `machine` holds already.
     pub(crate) fn new(
         machine: M,
         snapshots: Arc<dyn Snapshots>,
         policy: SnapshotPolicy,
         core: CoreMailbox<M>,
         applied: Arc<AppliedIndex>,
-        last: EntryId,
+        last: Restored,
+        replica: Replica,
     ) -> Applier<M> {
+        let Restored {
+            last,
+            bytes: last_snapshot_bytes,
+        } = last;
         Applier {
             machine,
             maker: SnapshotMaker::new(snapshots.clone(), core.clone()),
@@ -99,6 +124,7 @@ impl<M: StateMachine> Applier<M> {
             proposed: BTreeMap::new(),
             queries: BTreeMap::new(),
             since_snapshot: SinceSnapshot::default(),
+            last_snapshot_bytes,
             answers: Vec::new(),
         }
     }
@@ -138,11 +164,17 @@ impl<M: StateMachine> Applier<M> {
                 self.queries.entry(index).or_default().push(query);
             }
             ApplyTask::MakeSnapshot => self.make_snapshot()?,
-            ApplyTask::SnapshotMade => self.maker.finish(),
+            ApplyTask::SetAside(task) => self.set_aside(&task),
+            ApplyTask::Replace { snapshot, done } => self.replace(snapshot, done)?,
+            ApplyTask::SnapshotMade(made) => {
+                self.last_snapshot_bytes = made.map_or(self.last_snapshot_bytes, |it| it.size);
+                self.maker.finish();
+            }
         }
         self.run_due_queries()?;
         let SinceSnapshot { entries, bytes } = self.since_snapshot;
-        if self.policy.is_due(entries, bytes) {
+        let last = self.last_snapshot_bytes;
+        if self.policy.is_due(entries, bytes, last) || self.wants_snapshot {
             self.make_snapshot()?;
         }
         Ok(())
@@ -274,6 +306,7 @@ impl<M: StateMachine> Applier<M> {
             }
         }
         Ok(())
+        self.last_snapshot_bytes = meta.id.size;
     }
 
     /// Starts a snapshot, unless one is being made or nothing was applied since the last one.
@@ -284,6 +317,7 @@ impl<M: StateMachine> Applier<M> {
         let machine = &mut self.machine;
         let view = StateMachineFailed::catch(|| machine.snapshot())?;
         self.since_snapshot = SinceSnapshot::default();
+        self.wants_snapshot = false;
         self.maker.start(view, self.last);
         Ok(())
     }

@@ -20,13 +20,13 @@
 //!
 //! | what | at most about |
 //! |---|---|
-//! | the log in memory | all of it since the last snapshot, or [`max_resident_bytes`](raft_proto::Config::max_resident_bytes) |
+//! | the log in memory | [`max_resident_bytes`](raft_proto::Config::max_resident_bytes) (16 MiB), and what is not applied yet |
 //! | what waits for commits, on a leader | [`max_uncommitted_bytes`](raft_proto::Config::max_uncommitted_bytes) (64 MiB) |
 //! | what waits for the state machine | on a leader [`max_backlog_bytes`](raft_proto::Config::max_backlog_bytes) (256 MiB); a follower has to take what its leader commits |
 //! | messages from peers | [`Options::max_inbox_bytes`](crate::Options::max_inbox_bytes) (64 MiB) |
 //! | messages to each peer | [`TcpOptions::max_queue_bytes`](crate::transport::tcp::TcpOptions::max_queue_bytes) (32 MiB) |
 //! | requests of clients | [`Options::max_outstanding`](crate::Options::max_outstanding) (65,536) |
-//! | the log on disk | what was written since the snapshot before ([`SnapshotPolicy`](crate::SnapshotPolicy), 64 MiB), [`trailing_entries`](raft_proto::Config::trailing_entries), and while a snapshot is sent [`max_transfer_log_bytes`](raft_proto::Config::max_transfer_log_bytes), in segments of 32 MiB |
+//! | the log on disk | what was written since the snapshot before ([`SnapshotPolicy`](crate::SnapshotPolicy), 64 MiB or the size of the snapshot), [`max_trailing_bytes`](raft_proto::Config::max_trailing_bytes) (16 MiB) or [`trailing_entries`](raft_proto::Config::trailing_entries), and while a snapshot is sent [`max_transfer_log_bytes`](raft_proto::Config::max_transfer_log_bytes), in segments of 32 MiB |
 //! | snapshots on disk | the one in use, the next one, and one that is received |
 //!
 //! Leave room for three snapshots. A full disk stops the node

@@ -1,7 +1,7 @@
 //! How a node starts: what is recovered, in which order, and which threads run then.
 
 use super::{Inner, Node};
-use crate::apply_thread::{AppliedIndex, Applier};
+use crate::apply_thread::{AppliedIndex, Applier, Restored};
 use crate::chunk_thread;
 use crate::clock::Clock;
 use crate::disk_thread::DiskThread;
@@ -49,7 +49,7 @@ impl<M: StateMachine> Node<M> {
         let mended = mend(&options, &mut storage, &mut transport, &source, &inbox)?;
         let recovered = storage.recover()?;
         let snapshots = storage.snapshots();
-        let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
+        let restored = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
         let id = raft.id();
         let recorder = options.recorder;
@@ -66,14 +66,15 @@ impl<M: StateMachine> Node<M> {
         }
         let metrics = Metrics::new(id);
         metrics.mended(mended.entries);
-        let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
+        let applied = Arc::new(AppliedIndex::new(restored.last.index, waker.clone()));
         let applier = Applier::new(
             machine,
             snapshots.clone(),
             options.snapshots,
             core_mailbox.clone(),
             applied.clone(),
-            last,
+            restored,
+            replica.clone(),
         );
         let mut threads = Threads::new(id, core_mailbox.clone());
         let decayed = Decayed::default();
@@ -170,9 +171,9 @@ fn restore<M: StateMachine>(
     machine: &mut M,
     snapshots: &dyn Snapshots,
     recovered: &Recovered,
-) -> Result<EntryId, StartError> {
+) -> Result<Restored, StartError> {
     let Some(meta) = &recovered.snapshot else {
-        return Ok(EntryId::default());
+        return Ok(Restored::default());
     };
     let last = meta.id.last;
     let loaded = load(machine, snapshots, meta);
@@ -180,5 +181,6 @@ fn restore<M: StateMachine>(
         last,
         reason: error.to_string(),
     })?;
-    Ok(last)
+    let bytes = meta.id.size;
+    Ok(Restored { last, bytes })
 }

@@ -264,7 +264,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 if let Some(snapshot) = made {
                     self.step(Input::Compact { snapshot });
                 }
-                self.queue_apply(ApplyTask::SnapshotMade);
+                self.queue_apply(ApplyTask::SnapshotMade(made));
             }
             CoreTask::StorageFailed(failed) => self.storage_failed(&failed),
             CoreTask::StateMachineFailed(failed) => {
