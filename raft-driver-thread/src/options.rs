@@ -36,10 +36,11 @@ pub struct Options {
     /// Where to record every event that the core is given, for `raft-sim replay`. Default `None`:
     /// nothing is recorded.
     pub recorder: Option<RecorderOptions>,
-    /// How long the start of a node waits for its peers if its disk has lost entries in the midst of
-    /// its log, and knows what they were ([`mending`](crate::raft_proto::mending)). Then it starts
-    /// with what is whole. It waits only for peers that do not answer. Zero: it asks nobody.
-    /// Default 30 s.
+    /// How long the start of a node waits for its peers if its disk has lost something: entries in
+    /// the midst of its log ([`mending`](crate::raft_proto::mending)), or its snapshot. A peer's
+    /// snapshot may stand for them ([`Storage::adopt`](crate::storage::Storage::adopt)). Then it
+    /// starts with what is whole. It waits only for peers that do not answer, and only as long as
+    /// those that do cannot help. Zero: it asks nobody. Default 30 s.
     pub mend_timeout: Duration,
     /// Whether a thread of its own reads again what the storage holds, to find what has decayed
     /// before a start, or a peer, needs it ([`Scrub`](crate::storage::Scrub)). What it finds is

@@ -4,6 +4,7 @@ mod start;
 
 use crate::error::{RequestError, StopReason};
 use crate::observed::{NodeEvent, NodeState, Observed};
+use crate::mending::Mended;
 use crate::scrub_thread::Decayed;
 use crate::state_machine::StateMachine;
 use crate::storage::{Damage, Snapshots, StorageError};
@@ -44,7 +45,7 @@ impl<M: StateMachine> Clone for Node<M> {
 
 struct Inner<M: StateMachine> {
     id: NodeId,
-    mended: u64,
+    mended: Mended,
     decayed: Decayed,
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
@@ -75,7 +76,13 @@ impl<M: StateMachine> Node<M> {
     /// log is again what it was. 0 if nothing was lost, or if it could not be fetched: then
     /// [`Status::impaired`] tells.
     pub fn mended_entries(&self) -> u64 {
-        self.inner.mended
+        self.inner.mended.entries
+    }
+
+    /// The last entry of the snapshot that was fetched from a peer in place of what its disk had lost
+    /// when it was started. `None` if none was needed, or could be had.
+    pub fn mended_snapshot(&self) -> Option<EntryId> {
+        self.inner.mended.snapshot
     }
 
     /// What on its disk has decayed, as far as is known

@@ -108,7 +108,7 @@ impl<M: StateMachine> Node<M> {
         Ok(Node {
             inner: Arc::new(Inner {
                 id,
-                mended: mended.entries,
+                mended,
                 decayed,
                 snapshots,
                 core: core_mailbox,
