@@ -2,9 +2,10 @@
 
 mod start;
 
+use crate::comparing::{Comparison, Replica};
 use crate::error::{RequestError, StopReason};
-use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::mending::Mended;
+use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::scrub_thread::Decayed;
 use crate::state_machine::StateMachine;
 use crate::storage::{Damage, Snapshots, StorageError};
@@ -47,6 +48,7 @@ struct Inner<M: StateMachine> {
     id: NodeId,
     mended: Mended,
     decayed: Decayed,
+    replica: Replica,
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
     observed: Arc<Observed>,
@@ -89,6 +91,12 @@ impl<M: StateMachine> Node<M> {
     /// ([`Options::scrub`](crate::Options::scrub)): not what was written, and not replaced yet.
     pub fn decayed(&self) -> Vec<Damage> {
         self.inner.decayed.all()
+    }
+
+    /// How its state compares with those of the other members, as far as is known
+    /// ([`Options::compare`](crate::Options::compare)). Never waits.
+    pub fn comparison(&self) -> Comparison {
+        self.inner.replica.found()
     }
 
     /// Proposes a command; never waits. The ticket ends with the state machine's answer when this

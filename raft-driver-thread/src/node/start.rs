@@ -4,6 +4,7 @@ use super::{Inner, Node};
 use crate::apply_thread::{AppliedIndex, Applier, Restored};
 use crate::chunk_thread;
 use crate::clock::Clock;
+use crate::comparing::{CompareThread, Replica};
 use crate::disk_thread::DiskThread;
 use crate::error::{StartError, StopReason};
 use crate::inbox::inbox_with;
@@ -23,7 +24,7 @@ use crate::threads::Threads;
 use crate::transport::Transport;
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
-use raft_proto::{EntryId, Raft, Recovered};
+use raft_proto::{Raft, Recovered};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -60,7 +61,9 @@ impl<M: StateMachine> Node<M> {
         // threads. This kind of queue drops its messages with its receiver, and so ends the
         // tickets.
         let (core_mailbox, tasks) = mailbox(waker.clone());
-        source.run(core_mailbox.clone());
+        let compare = options.compare.filter(|_| machine.digest().is_some());
+        let replica = Replica::new(compare.as_ref());
+        source.run(core_mailbox.clone(), snapshots.clone(), replica.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
         }
@@ -83,6 +86,20 @@ impl<M: StateMachine> Node<M> {
             let (metrics, decayed) = (metrics.clone(), decayed.clone());
             ScrubThread::start(&mut threads, options, scrub, metrics, decayed)
         });
+        let fetcher = compare.zip(transport.fetcher());
+        let compare = fetcher.map(|(options, fetcher)| {
+            let thread = CompareThread {
+                node: id,
+                options,
+                replica: replica.clone(),
+                fetcher,
+                snapshots: snapshots.clone(),
+                core: core_mailbox.clone(),
+                observed: observed.clone(),
+                metrics: metrics.clone(),
+            };
+            thread.start(&mut threads)
+        });
         let files = snapshots.clone();
         let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
         let thread = start_core(
@@ -103,6 +120,7 @@ impl<M: StateMachine> Node<M> {
                 recorder,
                 metrics,
                 _scrub: scrub.transpose()?,
+                _compare: compare.transpose()?,
             },
         )?;
         Ok(Node {
@@ -110,6 +128,7 @@ impl<M: StateMachine> Node<M> {
                 id,
                 mended,
                 decayed,
+                replica,
                 snapshots,
                 core: core_mailbox,
                 observed,
