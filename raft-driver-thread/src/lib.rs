@@ -84,6 +84,7 @@
 //! | `raft-chunks` | reads and writes chunks of snapshots that are sent and received | the disk |
 //! | `raft-snapshot` | writes one snapshot, then ends | the disk |
 //! | `raft-scrub` | reads what the disk holds, to find decay ([`Options::scrub`]) | the rate, the disk |
+//! | `raft-compare` | compares the state with those of the others, to find the one that differs ([`Options::compare`]) | the pause, peers |
 //! | the transport's own | connections | peers |
 //!
 //! A turn takes everything that waits. The disk's and the transport's threads, and those that drop
@@ -98,6 +99,7 @@
 mod apply_thread;
 mod chunk_thread;
 mod clock;
+mod comparing;
 mod disk_thread;
 mod error;
 mod group;
@@ -125,16 +127,19 @@ pub mod transport;
 mod turn;
 mod waker;
 
+pub use comparing::Comparison;
 pub use error::{RequestError, StartError, StopReason, Unknown};
 pub use group::Group;
 pub use node::Node;
 pub use observed::{NodeEvent, NodeState};
 #[cfg(all(feature = "disk", unix))]
 pub use open_files::{TooFewOpenFiles, raise_open_files};
-pub use options::{Options, ScrubOptions, SnapshotPolicy, fresh_incarnation, fresh_seed};
+pub use options::{
+    CompareOptions, Options, ScrubOptions, SnapshotPolicy, fresh_incarnation, fresh_seed,
+};
 /// The core, whose types this crate's interface uses.
 #[doc(inline)]
 pub use raft_proto;
 pub use recorder::RecorderOptions;
-pub use state_machine::{Command, Commands, StateMachine};
+pub use state_machine::{Command, Commands, Digest, StateMachine};
 pub use ticket::{Applied, Proposed, Ticket};

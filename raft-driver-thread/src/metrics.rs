@@ -13,6 +13,9 @@
 //! | `raft_apply_lag_entries` | gauge | entries | committed and not yet applied |
 //! | `raft_peer_lag_entries` | gauge | entries | that a peer is not known to have (1) |
 //! | `raft_uncommitted_bytes` | gauge | bytes | in a leader's log, not both committed and on its disk |
+//! | `raft_resident_log_bytes` | gauge | bytes | of the log in memory |
+//! | `raft_log_entries` | gauge | entries | in the log, those before the snapshot's end included |
+//! | `raft_snapshot_bytes` | gauge | bytes | of the newest snapshot |
 //! | `raft_waiting_reads` | gauge | reads | that wait for their index |
 //! | `raft_has_lease` | gauge | | 1 if the node serves reads under a lease, else 0 |
 //! | `raft_proposals_total` | counter | commands | given to the core, refused ones included |
@@ -24,6 +27,9 @@
 //! | `raft_mended_entries_total` | counter | entries | that the disk had lost at a start, and peers have sent |
 //! | `raft_scrubbed_bytes_total` | counter | bytes | read to find what has decayed |
 //! | `raft_decayed_files` | gauge | files | found not to be what was written; 0 once they are replaced |
+//! | `raft_diverged` | gauge | | 1 if the state is set aside as another one than the majority's, else 0 (5) |
+//! | `raft_differing_replicas` | gauge | members | whose state differs from this node's, as of the last comparison (5) |
+//! | `raft_same_state_index` | gauge | | the last entry after which the state was found to be that of the others (5) |
 //! | `raft_missing_founders` | gauge | founders | that take no part in the founding; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
@@ -33,6 +39,8 @@
 //! 2. Until the write was durable, or had failed.
 //! 3. Since the node was started, and until a configuration names that storage. It does not count.
 //! 4. The node does not count then: stop it, or replace the member's disk by its own.
+//! 5. [`Options::compare`](crate::Options::compare). Alert on the first two: a state that differs
+//!    is a defect of the state machine, or of the machine that it runs on.
 //!
 //! # Histograms
 //!
@@ -49,7 +57,7 @@
 
 #[cfg(feature = "metrics")]
 use raft_proto::LeaseStatus;
-use raft_proto::{NodeId, Raft, RoleKind};
+use raft_proto::{Index, NodeId, Raft, RoleKind};
 use std::time::Duration;
 
 #[cfg(feature = "metrics")]
@@ -145,11 +153,17 @@ struct Handles {
     commit_index: Gauge,
     apply_lag: Gauge,
     uncommitted_bytes: Gauge,
+    resident_log_bytes: Gauge,
+    log_entries: Gauge,
+    snapshot_bytes: Gauge,
     waiting_reads: Gauge,
     has_lease: Gauge,
     foreign_incarnations: Gauge,
     replaced: Gauge,
     impaired: Gauge,
+    diverged: Gauge,
+    differing_replicas: Gauge,
+    same_state_index: Gauge,
     missing_founders: Gauge,
     mended_entries: Counter,
     scrubbed_bytes: Counter,
@@ -186,6 +200,21 @@ fn describe_gauges() {
         "Bytes in a leader's log that are not both committed and on its disk"
     );
     describe_gauge!(
+        "raft_resident_log_bytes",
+        Unit::Bytes,
+        "Bytes of the log in memory"
+    );
+    describe_gauge!(
+        "raft_log_entries",
+        Unit::Count,
+        "Entries in the log, those before the snapshot's end included"
+    );
+    describe_gauge!(
+        "raft_snapshot_bytes",
+        Unit::Bytes,
+        "Bytes of the newest snapshot"
+    );
+    describe_gauge!(
         "raft_waiting_reads",
         Unit::Count,
         "Reads that wait for their index"
@@ -206,6 +235,19 @@ fn describe_gauges() {
     describe_gauge!(
         "raft_impaired",
         "1 if the storage has lost entries that the leader has yet to send, else 0"
+    );
+    describe_gauge!(
+        "raft_diverged",
+        "1 if the state is set aside as another one than the majority's, else 0"
+    );
+    describe_gauge!(
+        "raft_differing_replicas",
+        Unit::Count,
+        "Members whose state differs from this node's, as of the last comparison"
+    );
+    describe_gauge!(
+        "raft_same_state_index",
+        "The last entry after which the state was found to be that of the others"
     );
     describe_gauge!(
         "raft_missing_founders",
@@ -282,11 +324,17 @@ impl Metrics {
             commit_index: gauge!("raft_commit_index", "node" => label()),
             apply_lag: gauge!("raft_apply_lag_entries", "node" => label()),
             uncommitted_bytes: gauge!("raft_uncommitted_bytes", "node" => label()),
+            resident_log_bytes: gauge!("raft_resident_log_bytes", "node" => label()),
+            log_entries: gauge!("raft_log_entries", "node" => label()),
+            snapshot_bytes: gauge!("raft_snapshot_bytes", "node" => label()),
             waiting_reads: gauge!("raft_waiting_reads", "node" => label()),
             has_lease: gauge!("raft_has_lease", "node" => label()),
             foreign_incarnations: gauge!("raft_foreign_incarnations", "node" => label()),
             replaced: gauge!("raft_replaced", "node" => label()),
             impaired: gauge!("raft_impaired", "node" => label()),
+            diverged: gauge!("raft_diverged", "node" => label()),
+            differing_replicas: gauge!("raft_differing_replicas", "node" => label()),
+            same_state_index: gauge!("raft_same_state_index", "node" => label()),
             missing_founders: gauge!("raft_missing_founders", "node" => label()),
             mended_entries: counter!("raft_mended_entries_total", "node" => label()),
             scrubbed_bytes: counter!("raft_scrubbed_bytes_total", "node" => label()),
@@ -315,6 +363,12 @@ impl Metrics {
         handles.apply_lag.set(lag as f64);
         let uncommitted = raft.uncommitted_bytes();
         handles.uncommitted_bytes.set(uncommitted as f64);
+        let resident = raft.resident_bytes();
+        handles.resident_log_bytes.set(resident as f64);
+        let entries = raft.last_log().index.since(raft.log_base().index);
+        handles.log_entries.set(entries as f64);
+        let snapshot = raft.snapshot().map_or(0, |meta| meta.id.size);
+        handles.snapshot_bytes.set(snapshot as f64);
         handles.waiting_reads.set(raft.waiting_reads() as f64);
         let has_lease = matches!(raft.lease(), LeaseStatus::Until(_));
         handles.has_lease.set(f64::from(u8::from(has_lease)));
@@ -339,6 +393,19 @@ impl Metrics {
 
     pub(crate) fn decayed(&self, files: usize) {
         self.handles.decayed_files.set(files as f64);
+    }
+
+    pub(crate) fn diverged(&self, is_diverged: bool) {
+        let value = f64::from(u8::from(is_diverged));
+        self.handles.diverged.set(value);
+    }
+
+    /// The state is that of others after `same_after`, and differs from those of so many.
+    pub(crate) fn compared(&self, same_after: Option<Index>, differing: usize) {
+        if let Some(index) = same_after {
+            self.handles.same_state_index.set(index.0 as f64);
+        }
+        self.handles.differing_replicas.set(differing as f64);
     }
 
     pub(crate) fn proposed(&self, commands: usize) {
@@ -374,6 +441,10 @@ impl Metrics {
     pub(crate) fn scrubbed(&self, _: u64) {}
 
     pub(crate) fn decayed(&self, _: usize) {}
+
+    pub(crate) fn diverged(&self, _: bool) {}
+
+    pub(crate) fn compared(&self, _: Option<Index>, _: usize) {}
 
     pub(crate) fn proposed(&self, _: usize) {}
 

@@ -3,8 +3,8 @@
 use crate::error::StopReason;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use raft_proto::{
-    Action, ForeignIncarnation, Incarnation, Index, Level, Membership, NodeId, Raft, Rejection,
-    RoleKind, Term,
+    Action, EntryId, ForeignIncarnation, Incarnation, Index, Level, Membership, NodeId, Raft,
+    Rejection, RoleKind, Term,
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -75,6 +75,27 @@ pub enum NodeEvent {
     OtherHistory {
         /// The node.
         peer: NodeId,
+    },
+    /// A majority of the voters holds the same state as each other, and another one than this node:
+    /// its state is set aside until it is replaced by theirs.
+    Diverged {
+        /// After this entry.
+        after: EntryId,
+        /// Those of the majority that have answered.
+        majority: Vec<NodeId>,
+    },
+    /// A state that was set aside is replaced by that of a majority.
+    StateReplaced {
+        /// The last entry of the snapshot that has taken its place.
+        last: EntryId,
+    },
+    /// Other members hold another state than this node.
+    ReplicasDiffer {
+        /// Who.
+        differing: Vec<NodeId>,
+        /// This node holds the state of a majority. If not, no majority holds the same, as far as
+        /// they have answered, and nobody knows which state is right.
+        is_decided: bool,
     },
     /// The node stopped. This is the last event.
     Stopped(StopReason),

@@ -36,16 +36,41 @@ pub struct Options {
     /// Where to record every event that the core is given, for `raft-sim replay`. Default `None`:
     /// nothing is recorded.
     pub recorder: Option<RecorderOptions>,
-    /// How long the start of a node waits for its peers if its disk has lost entries in the midst of
-    /// its log, and knows what they were ([`mending`](crate::raft_proto::mending)). Then it starts
-    /// with what is whole. It waits only for peers that do not answer. Zero: it asks nobody.
-    /// Default 30 s.
+    /// How long the start of a node waits for its peers if its disk has lost something: entries in
+    /// the midst of its log ([`mending`](crate::raft_proto::mending)), or its snapshot. A peer's
+    /// snapshot may stand for them ([`Storage::adopt`](crate::storage::Storage::adopt)). Then it
+    /// starts with what is whole. It waits only for peers that do not answer, and only as long as
+    /// those that do cannot help. Zero: it asks nobody. Default 30 s.
     pub mend_timeout: Duration,
     /// Whether a thread of its own reads again what the storage holds, to find what has decayed
     /// before a start, or a peer, needs it ([`Scrub`](crate::storage::Scrub)). What it finds is
     /// logged and measured ([`Node::decayed`](crate::Node::decayed)), and a new snapshot is made.
     /// Default `None`: nothing is read.
     pub scrub: Option<ScrubOptions>,
+    /// How the node compares its state with those of the others, if its state machine offers a
+    /// [digest](crate::StateMachine::digest): a node whose state is not that of a majority says so
+    /// ([`NodeEvent::Diverged`](crate::NodeEvent::Diverged)), and replaces it by a snapshot of
+    /// another one. `None`: it neither compares nor answers those that do. By default it does.
+    pub compare: Option<CompareOptions>,
+}
+
+/// How a node compares its state with those of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CompareOptions {
+    /// A digest is noted after every entry whose index is a multiple of this. Nodes find in common
+    /// what they can compare if it is the same on all of them. At least 1. Default 256.
+    pub every_entries: u64,
+    /// How long the node waits after it has asked all members, before it asks again. Default 10 s.
+    pub pause: Duration,
+}
+
+impl Default for CompareOptions {
+    fn default() -> CompareOptions {
+        CompareOptions {
+            every_entries: 256,
+            pause: Duration::from_secs(10),
+        }
+    }
 }
 
 /// How a node looks for decay on its disk.
@@ -68,8 +93,23 @@ impl ScrubOptions {
 }
 
 impl Options {
-    /// The defaults, for a node with these settings.
-    pub fn new(config: Config) -> Options {
+    /// How much of the log stays in memory, unless the config says otherwise.
+    const RESIDENT_BYTES: u64 = 16 << 20;
+    /// How much of the log stays before a snapshot's end, unless the config says otherwise.
+    const TRAILING_BYTES: u64 = 16 << 20;
+
+    /// The defaults, for a node with these settings. Where the config leaves it open,
+    /// [`max_resident_bytes`](Config::max_resident_bytes) and
+    /// [`max_trailing_bytes`](Config::max_trailing_bytes) become 16 MiB each: this driver reads
+    /// older entries from its storage. Set them to `None` in [`config`](Options::config) for no
+    /// limits.
+    pub fn new(mut config: Config) -> Options {
+        let (resident, trailing) = (
+            &mut config.max_resident_bytes,
+            &mut config.max_trailing_bytes,
+        );
+        resident.get_or_insert(Options::RESIDENT_BYTES);
+        trailing.get_or_insert(Options::TRAILING_BYTES);
         Options {
             config,
             snapshots: SnapshotPolicy::default(),
@@ -78,6 +118,7 @@ impl Options {
             recorder: None,
             mend_timeout: Duration::from_secs(30),
             scrub: None,
+            compare: Some(CompareOptions::default()),
         }
     }
 }
@@ -91,6 +132,11 @@ pub struct SnapshotPolicy {
     /// A number of bytes: payloads, and [`ENTRY_OVERHEAD`](raft_proto::ENTRY_OVERHEAD) for each
     /// entry. `None`: no limit. Default 64 MiB.
     pub every_bytes: Option<u64>,
+    /// So many times the bytes of the last snapshot, if that is more than `every_bytes`. Snapshots
+    /// then take no more than a fixed part of what is written, whatever the size of the state: with
+    /// 1, the default, the disk writes twice what was applied. A higher value writes less, keeps a
+    /// longer log, and takes longer to start. 0: `every_bytes` alone counts.
+    pub times_last_snapshot: u64,
 }
 
 impl Default for SnapshotPolicy {
@@ -98,6 +144,7 @@ impl Default for SnapshotPolicy {
         SnapshotPolicy {
             every_entries: None,
             every_bytes: Some(64 << 20),
+            times_last_snapshot: 1,
         }
     }
 }
@@ -108,10 +155,14 @@ impl SnapshotPolicy {
     pub const ON_REQUEST: SnapshotPolicy = SnapshotPolicy {
         every_entries: None,
         every_bytes: None,
+        times_last_snapshot: 1,
     };
 
-    pub(crate) fn is_due(&self, entries: u64, bytes: u64) -> bool {
+    /// Whether a snapshot is due after so many entries of so many bytes. The last one had `last`
+    /// bytes.
+    pub(crate) fn is_due(&self, entries: u64, bytes: u64, last: u64) -> bool {
+        let least = last.saturating_mul(self.times_last_snapshot);
         self.every_entries.is_some_and(|limit| entries >= limit)
-            || self.every_bytes.is_some_and(|limit| bytes >= limit)
+            || (self.every_bytes).is_some_and(|limit| bytes >= limit.max(least))
     }
 }

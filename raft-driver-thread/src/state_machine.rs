@@ -40,6 +40,19 @@ pub trait StateMachine: Send + 'static {
         None
     }
 
+    /// A digest of the state as it is now, by which nodes find out whether they hold the same
+    /// ([`Options::compare`](crate::Options::compare)). `None`, the default: it offers none.
+    ///
+    /// It has to follow from the state alone, as the commands made it: not from the order of a hash
+    /// table, nor from whether the state was [restored](StateMachine::restore) meanwhile. It is
+    /// asked for after every call of [`apply`](StateMachine::apply), so it should take no longer
+    /// than a command does: keep a sum of the digests of all parts, take a part's away before it
+    /// changes, and add it after. Of a machine that has offered a digest once, it is asked again
+    /// and again.
+    fn digest(&self) -> Option<Digest> {
+        None
+    }
+
     /// The state as it is now. No command is applied during this call: it should be fast.
     fn snapshot(&mut self) -> Self::Snapshot;
 
@@ -58,6 +71,16 @@ pub trait StateMachine: Send + 'static {
     ///
     /// Those of `reader`, or the service's own if the bytes are no snapshot of it. The node stops.
     fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()>;
+}
+
+/// A digest of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest {
+    /// What is digested, and how: raise it with a release that digests the same state in another
+    /// way. Digests of different kinds are not compared.
+    pub kind: u64,
+    /// Equal for equal states, and for different ones different but for chance.
+    pub value: u128,
 }
 
 /// Commands to be applied, in order.

@@ -9,9 +9,9 @@ use crate::ticket::{Applied, Promise};
 use bytes::Bytes;
 use raft_proto::mending::{Fetch, FetchReply};
 use raft_proto::{
-    CampaignError, ChangeError, Config, Entries, EntryId, Index, Input, MembershipChange, NodeId,
-    ProposeError, ReadError, ReadMode, ReconfigureError, Seq, SnapshotId, SnapshotMeta, Status,
-    StepDownError, Term, TransferError, Write,
+    CampaignError, ChangeError, Config, Entries, EntryId, Index, Input, Membership,
+    MembershipChange, NodeId, ProposeError, ReadError, ReadMode, ReconfigureError, Seq, SnapshotId,
+    SnapshotMeta, Status, StepDownError, Term, TransferError, Write,
 };
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -48,6 +48,22 @@ pub(crate) enum CoreTask<M: StateMachine> {
     MakeSnapshot,
     /// For a peer: passed on to the disk thread.
     FetchEntries(EntriesLost),
+    /// For a peer that wants a snapshot of the state after this entry or a later one.
+    OfferSnapshot {
+        at_least: Index,
+        reply: crossbeam_channel::Sender<FetchReply>,
+    },
+    /// Who the members are now.
+    Membership(crossbeam_channel::Sender<Membership>),
+    /// The state is not that of the majority.
+    SetStateAside(SetAside),
+    /// This snapshot, which is stored, takes the place of the state that was set aside.
+    ReplaceState {
+        snapshot: SnapshotMeta,
+        done: crossbeam_channel::Sender<()>,
+    },
+    /// It has taken its place.
+    StateReplaced(SnapshotId),
     /// A thread's answer to one of the core's actions.
     Input(Input),
     /// The snapshot that was being made is durable; `None` if it could not be made.
@@ -80,6 +96,13 @@ pub(crate) struct EntriesLost {
     pub(crate) reply: crossbeam_channel::Sender<FetchReply>,
 }
 
+/// Nothing more is to be applied to the state.
+#[derive(Debug)]
+pub(crate) struct SetAside {
+    /// Told the last entry that was applied.
+    pub(crate) reached: crossbeam_channel::Sender<EntryId>,
+}
+
 /// Entries that are no longer in memory, and that `peer` needs.
 #[derive(Debug)]
 pub(crate) struct EntriesWanted {
@@ -104,8 +127,13 @@ pub(crate) enum ApplyTask<M: StateMachine> {
         query: Query<M>,
     },
     MakeSnapshot,
+    SetAside(SetAside),
+    Replace {
+        snapshot: SnapshotMeta,
+        done: crossbeam_channel::Sender<()>,
+    },
     /// The snapshot thread has ended, with a snapshot or without.
-    SnapshotMade,
+    SnapshotMade(Option<SnapshotId>),
 }
 
 /// For the chunk thread: the files of snapshots that are sent and received.

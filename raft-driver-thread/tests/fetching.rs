@@ -6,10 +6,11 @@
 mod support;
 
 use raft_driver_thread::inbox::inbox;
-use raft_driver_thread::raft_proto::mending::{Fetch, FetchReply, MAX_FETCH_BYTES, serve};
+use raft_driver_thread::raft_proto::comparison::StateDigest;
+use raft_driver_thread::raft_proto::mending::{Fetch, FetchReply, MAX_FETCH_BYTES, Request, serve};
 use raft_driver_thread::raft_proto::{
     ClusterId, Config, Entries, EntriesBuilder, EntryId, EntryKind, HardState, Identity, Index,
-    Member, Membership, NodeId, Seq, Start, Term, Write as LogWrite,
+    Member, Membership, NodeId, Seq, SnapshotId, SnapshotMeta, Start, Term, Write as LogWrite,
 };
 use raft_driver_thread::storage::Storage;
 use raft_driver_thread::storage::disk::files::System;
@@ -51,6 +52,18 @@ fn fetch(first: u64, last: u64) -> Fetch {
         last: Index(last),
         max_bytes: MAX_FETCH_BYTES,
     }
+}
+
+/// That of node 1, which serves.
+fn tcp_serving(source: Arc<dyn EntrySource>) -> TcpTransport {
+    let options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    let mut transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
+    transport.serve_entries(source);
+    let start = Start::voters([NodeId(1), NodeId(2)]);
+    let config = Config::new(ClusterId(7), NodeId(1), start, 1);
+    let (inbox, _) = inbox(1 << 20);
+    transport.start(&config, inbox).unwrap();
+    transport
 }
 
 /// A transport of node `id` that runs, in the cluster `cluster`.
@@ -98,9 +111,11 @@ fn a_member_fetches_entries_over_tcp_and_a_stranger_none() {
     for transport in [&mut holder, &mut member, &mut stranger] {
         know(transport, &all);
     }
-    let of = |reply| match reply {
-        FetchReply::Entries(entries) => entries,
-        other @ (FetchReply::HaveNot | FetchReply::Unreachable) => panic!("{other:?}"),
+    let of = |reply| {
+        let FetchReply::Entries(entries) = reply else {
+            panic!("{reply:?}");
+        };
+        entries
     };
     let first = of(member.fetch_entries(NodeId(1), &fetch(1, 4)));
     assert_eq!(first, entries(&[10]), "an answer is bounded");
@@ -116,6 +131,87 @@ fn a_member_fetches_entries_over_tcp_and_a_stranger_none() {
     // It serves nobody.
     let nobody = holder.fetch_entries(NodeId(2), &fetch(1, 4));
     assert_eq!(nobody, FetchReply::Unreachable);
+}
+
+/// Has all that may be asked for.
+struct Everything;
+
+fn snapshot() -> SnapshotMeta {
+    SnapshotMeta {
+        id: SnapshotId::of(EntryId::new(9, 2), &[5; 3000]),
+        membership: Membership::new([NodeId(1), NodeId(2)]),
+    }
+}
+
+fn digests() -> Vec<StateDigest> {
+    let digest = |index| StateDigest {
+        after: EntryId::new(index, 2),
+        kind: 3,
+        value: u128::MAX - u128::from(index),
+    };
+    (1..40).map(digest).collect()
+}
+
+impl EntrySource for Everything {
+    fn fetch(&self, _: &Fetch) -> FetchReply {
+        FetchReply::Unreachable
+    }
+
+    fn answer(&self, request: &Request) -> FetchReply {
+        match *request {
+            Request::Entries(_) => FetchReply::Unreachable,
+            Request::Digests => FetchReply::Digests(digests()),
+            Request::Snapshot { at_least } if at_least <= Index(9) => {
+                FetchReply::Snapshot(snapshot())
+            }
+            Request::Chunk {
+                snapshot: id,
+                offset,
+                length,
+            } if id == snapshot().id => {
+                let end = (offset + length).min(3000);
+                FetchReply::Chunk(vec![5; (end - offset) as usize].into())
+            }
+            Request::Snapshot { .. } | Request::Chunk { .. } => FetchReply::HaveNot,
+        }
+    }
+}
+
+#[test]
+fn digests_and_snapshots_pass_over_tcp_and_an_earlier_release_has_none() {
+    let mut holder = tcp_serving(Arc::new(Everything));
+    let mut earlier = tcp(3, 7, Some(Holder(vec![entries(&[1])])));
+    let mut member = tcp(2, 7, None);
+    let all = [
+        (1, holder.local_address().to_string()),
+        (2, member.local_address().to_string()),
+        (3, earlier.local_address().to_string()),
+    ];
+    for transport in [&mut holder, &mut member, &mut earlier] {
+        know(transport, &all);
+    }
+    let fetcher = member.fetcher().unwrap();
+    let ask = |request: &Request| fetcher.fetch(NodeId(1), request);
+    let at_least = |index| Request::Snapshot {
+        at_least: Index(index),
+    };
+    let chunk = |id| Request::Chunk {
+        snapshot: id,
+        offset: 2990,
+        length: 100,
+    };
+    assert_eq!(ask(&Request::Digests), FetchReply::Digests(digests()));
+    assert_eq!(ask(&at_least(9)), FetchReply::Snapshot(snapshot()));
+    assert_eq!(ask(&at_least(10)), FetchReply::HaveNot);
+    let id = snapshot().id;
+    let bytes = vec![5; 10].into();
+    assert_eq!(ask(&chunk(id)), FetchReply::Chunk(bytes));
+    let other = SnapshotId { size: 1, ..id };
+    assert_eq!(ask(&chunk(other)), FetchReply::HaveNot);
+    // A server that knows of entries alone is asked with a first index that no log has.
+    for request in [Request::Digests, at_least(0)] {
+        assert_eq!(fetcher.fetch(NodeId(3), &request), FetchReply::HaveNot);
+    }
 }
 
 #[test]

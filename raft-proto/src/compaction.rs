@@ -65,6 +65,9 @@ impl Raft {
     fn spared(&self, index: Index) -> Index {
         let tail = Index(index.0.saturating_sub(self.config.trailing_entries));
         let tail = tail.min(self.log.start_of_tail(index, self.config.trailing_bytes));
+        let most = self.config.max_trailing_bytes;
+        let least = most.map_or(Index::ZERO, |most| self.log.start_of_tail(index, most));
+        let tail = tail.max(least);
         let held = match &self.role {
             Role::Leader(leader) => {
                 let held = leader

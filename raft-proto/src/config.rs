@@ -147,6 +147,12 @@ pub struct Config {
     /// `trailing_entries`. Only entries in memory count. To send a follower the log is usually
     /// cheaper than to send it a snapshot of that size. Default 0.
     pub trailing_bytes: u64,
+    /// How many bytes of entries stay in the log before a snapshot's end at most, however few
+    /// entries that are. Those that are not in memory any more
+    /// ([`max_resident_bytes`](Config::max_resident_bytes)) count as too many. What stays for a
+    /// follower that is sent a snapshot is limited by `max_transfer_log_bytes` alone. Default
+    /// `None`: no limit in bytes.
+    pub max_trailing_bytes: Option<u64>,
     /// How many bytes a leader may append before it gives up to keep the log for a follower that is
     /// sent a snapshot. The entries after that snapshot stay until the follower has caught up, or
     /// has not answered for ten election timeouts. Choose more than what clients write while a
@@ -282,6 +288,7 @@ impl Config {
             snapshot_chunk_bytes: MIB / 4,
             trailing_entries: 1024,
             trailing_bytes: 0,
+            max_trailing_bytes: None,
             max_transfer_log_bytes: 64 * MIB,
             max_resident_bytes: None,
             pre_vote: PreVoting::On,

@@ -215,8 +215,8 @@ impl Entries {
         self.part(Index::ZERO, index)
     }
 
-    /// Those from `from` to `to`.
-    pub(crate) fn part(&self, from: Index, to: Index) -> Entries {
+    /// Those from `from` to `to`, both included. They share their payloads with these.
+    pub fn part(&self, from: Index, to: Index) -> Entries {
         let segments = self.segments().iter();
         Entries::from_segments(segments.filter_map(|it| it.part(from, to)).collect())
     }

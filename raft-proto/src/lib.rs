@@ -177,6 +177,7 @@
 //! | settings that change while a node runs | `Raft::reconfigure_node` in `reconfigure.rs` |
 //! | what the driver has forgotten | `Raft::waits_for` in `waits.rs` |
 //! | rolling upgrades: what all members read, and what may be written | `upgrade.rs`; on the wire: [`wire`] |
+//! | replicas whose states differ | [`comparison`] |
 //! | a bounded log in memory | `Raft::drop_payloads`, `Raft::entries_read` in `resident.rs` |
 //!
 //! How a message becomes bytes is left out: [`wire`] is one encoding, and a driver may use another.
@@ -201,6 +202,7 @@ mod commit;
 mod commit_index;
 mod commit_wait;
 mod compaction;
+pub mod comparison;
 mod config;
 mod configurations;
 mod deaf_leader;

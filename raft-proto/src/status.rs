@@ -258,6 +258,11 @@ impl Raft {
         self.led().map_or(0, |leader| leader.uncommitted)
     }
 
+    /// The bytes of the log in memory.
+    pub fn resident_bytes(&self) -> u64 {
+        self.log.resident_bytes()
+    }
+
     /// Until when this node serves reads under a lease, or why it does not.
     pub fn lease(&self) -> LeaseStatus {
         if self.config.lease_length().is_none() {

@@ -37,3 +37,18 @@ fn no_input_of_the_corpus_breaks_the_decoder() {
 fn no_input_of_the_corpus_breaks_the_replay_of_recordings() {
     assert!(run("recording", raft_fuzz::recording::run) >= 20);
 }
+
+#[test]
+fn no_input_of_the_corpus_breaks_a_start() {
+    assert!(run("recover", raft_fuzz::recover::run) >= 20);
+}
+
+#[test]
+fn no_input_of_the_corpus_breaks_a_checkpoint() {
+    assert!(run("checkpoint", raft_fuzz::checkpoint::run) >= 20);
+}
+
+#[test]
+fn no_input_of_the_corpus_breaks_what_is_fetched() {
+    assert!(run("fetch", raft_fuzz::fetch::run) >= 20);
+}

@@ -110,6 +110,23 @@ fn a_driver_may_spare_more_of_the_log_by_bytes() {
 }
 
 #[test]
+fn a_limit_in_bytes_cuts_the_tail_that_stays_for_followers() {
+    let spared = |most: Option<u64>| {
+        let (timed, leader, _) = n3_needs_a_snapshot(200, 1_000, |config| {
+            config.trailing_entries = 100;
+            config.max_trailing_bytes = most;
+        });
+        let raft = timed.raft(leader);
+        let snapshot = raft.snapshot().unwrap().id.last.index;
+        snapshot.since(raft.log_base().index)
+    };
+    assert_eq!(spared(None), 100);
+    let few = spared(Some(26 * 20));
+    assert!((15..=20).contains(&few), "{few} entries are spared");
+    assert_eq!(spared(Some(0)), 0);
+}
+
+#[test]
 fn several_chunks_are_on_their_way_at_a_time() {
     // 200 chunks; one in each round trip of 10 ms would take two seconds.
     let (mut timed, leader, away) = n3_needs_a_snapshot(1_000, 200_000, |_| {});

@@ -1,7 +1,7 @@
 //! The settings of a server, and its identity.
 
 use super::state::RELEASE_LEVEL;
-use raft_driver_thread::ScrubOptions;
+use raft_driver_thread::{CompareOptions, ScrubOptions};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,11 +58,15 @@ pub struct Settings {
     /// The most by which clock rates may differ, in parts per million, for reads under a lease.
     /// Default 500; `None` disables these reads.
     pub max_drift_ppm: Option<u32>,
-    /// How many bytes of log between two snapshots. Default 64 MiB.
+    /// How many bytes of log between two snapshots; as many as the last one has, if that is more.
+    /// Default 64 MiB.
     pub snapshot_every_bytes: u64,
     /// How the server looks for decay on its disk. Default: 4 MiB a second, once an hour; `None`:
     /// not at all.
     pub scrub: Option<ScrubOptions>,
+    /// How the server compares its state with those of the others. Default: every 10 s; `None`: not
+    /// at all.
+    pub compare: Option<CompareOptions>,
     /// The release level that this server reads and writes, at most
     /// [`RELEASE_LEVEL`], the default. Lower, it holds the whole cluster
     /// back, so that all servers can go back to the release of that level.
@@ -122,6 +126,7 @@ impl Settings {
             max_drift_ppm: Some(500),
             snapshot_every_bytes: 64 << 20,
             scrub: Some(ScrubOptions::new(4 << 20)),
+            compare: Some(CompareOptions::default()),
             release_level: RELEASE_LEVEL,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get() / 2)

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Args, Command, FromArgMatches};
-use raft_driver_thread::ScrubOptions;
+use raft_driver_thread::{CompareOptions, ScrubOptions};
 use raft_kv::config::{ConfigError, ServerOptions};
 use raft_kv::settings::{Founder, ProtectedMode, Settings, Tls};
 use std::fs;
@@ -51,6 +51,10 @@ fn all() -> Settings {
             bytes_per_second: 12 << 10,
             pause: Duration::from_secs(13),
         }),
+        compare: Some(CompareOptions {
+            pause: Duration::from_secs(14),
+            ..CompareOptions::default()
+        }),
         release_level: 0,
         threads: 11,
     }
@@ -80,6 +84,7 @@ max-drift-ppm = "off"
 snapshot-every-bytes = 10485760
 scrub-rate = "12KiB"
 scrub-interval = "13s"
+compare-interval = "14s"
 release-level = 0
 threads = 11
 
@@ -94,7 +99,8 @@ const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.exa
     --protected-mode off --client-timeout 3s --tcp-keepalive 0s \
     --client-output-buffer-limit 3MiB --maxmemory-clients 4MiB --max-memory 1GiB \
     --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
-    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --scrub-rate 12KiB --scrub-interval 13s --release-level 0 --threads 11 \
+    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --scrub-rate 12KiB --scrub-interval 13s --compare-interval 14s \
+    --release-level 0 --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
 fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
@@ -121,6 +127,16 @@ fn settings_error(text: &str) -> String {
 fn every_setting_can_be_given_in_a_file() {
     let options = ServerOptions::parse(FILE).unwrap();
     assert_eq!(options.settings().unwrap(), all());
+}
+
+#[test]
+fn servers_compare_their_states_unless_the_interval_is_zero() {
+    let compare = |text: &str| {
+        let options = ServerOptions::parse(&format!("data = \"/d\"\n{text}")).unwrap();
+        options.settings().unwrap().compare
+    };
+    assert_eq!(compare(""), Some(CompareOptions::default()));
+    assert_eq!(compare("compare-interval = \"0s\""), None);
 }
 
 #[test]

@@ -20,13 +20,13 @@
 //!
 //! | what | at most about |
 //! |---|---|
-//! | the log in memory | all of it since the last snapshot, or [`max_resident_bytes`](raft_proto::Config::max_resident_bytes) |
+//! | the log in memory | [`max_resident_bytes`](raft_proto::Config::max_resident_bytes) (16 MiB), and what is not applied yet |
 //! | what waits for commits, on a leader | [`max_uncommitted_bytes`](raft_proto::Config::max_uncommitted_bytes) (64 MiB) |
 //! | what waits for the state machine | on a leader [`max_backlog_bytes`](raft_proto::Config::max_backlog_bytes) (256 MiB); a follower has to take what its leader commits |
 //! | messages from peers | [`Options::max_inbox_bytes`](crate::Options::max_inbox_bytes) (64 MiB) |
 //! | messages to each peer | [`TcpOptions::max_queue_bytes`](crate::transport::tcp::TcpOptions::max_queue_bytes) (32 MiB) |
 //! | requests of clients | [`Options::max_outstanding`](crate::Options::max_outstanding) (65,536) |
-//! | the log on disk | what was written since the snapshot before ([`SnapshotPolicy`](crate::SnapshotPolicy), 64 MiB), [`trailing_entries`](raft_proto::Config::trailing_entries), and while a snapshot is sent [`max_transfer_log_bytes`](raft_proto::Config::max_transfer_log_bytes), in segments of 32 MiB |
+//! | the log on disk | what was written since the snapshot before ([`SnapshotPolicy`](crate::SnapshotPolicy), 64 MiB or the size of the snapshot), [`max_trailing_bytes`](raft_proto::Config::max_trailing_bytes) (16 MiB) or [`trailing_entries`](raft_proto::Config::trailing_entries), and while a snapshot is sent [`max_transfer_log_bytes`](raft_proto::Config::max_transfer_log_bytes), in segments of 32 MiB |
 //! | snapshots on disk | the one in use, the next one, and one that is received |
 //!
 //! Leave room for three snapshots. A full disk stops the node
@@ -93,6 +93,21 @@
 //! start the old nodes again. `raft-kv recover --force-new-cluster` does that for its own data, and
 //! is an example of it.
 //!
+//! # Replicas that differ
+//!
+//! With [`StateMachine::digest`](crate::StateMachine::digest), every node compares its state with
+//! those of the others, every ten seconds ([`Options::compare`](crate::Options::compare)). What a
+//! majority of the voters holds alike counts as right, whoever leads
+//! ([`comparison`](raft_proto::comparison)). A node that holds something else serves no reads,
+//! hands over leadership, and replaces its state by a snapshot of one of the majority. That takes
+//! no one to help. But find out why it came to that: a state machine that is not deterministic will
+//! do it again, and so will memory that fails.
+//!
+//! If no majority agrees, as when one of three nodes is down and the other two differ, all run on,
+//! and say so. Start the node that is down. If three nodes hold three states, no node can tell
+//! which is right: look at them ([`Node::inspect`](crate::Node::inspect)), keep one, and let the
+//! others join anew.
+//!
 //! # Upgrades
 //!
 //! Node by node: transfer leadership away, stop, start the new release, and wait until it has
@@ -120,6 +135,8 @@
 //! | `raft_impaired` | 0 | the node has lost entries, and does not vote until its leader has sent them. Do not stop other nodes meanwhile |
 //! | `raft_mended_entries_total` | 0 | the disk had lost entries, and peers have sent them. If it rises again, replace the disk |
 //! | `raft_decayed_files` | 0 | the disk returns other bytes than were written. Replace it, one node at a time |
+//! | `raft_diverged`, `raft_differing_replicas` | 0 | states differ: see "Replicas that differ" |
+//! | `raft_same_state_index` | follows `raft_commit_index` | it stands: too few nodes answer, or the state machine offers no digest |
 //! | `raft_missing_founders` | 0 | a founder does not take part: start it, and see that all have the same list |
 //!
 //! # What the log says
@@ -138,6 +155,8 @@
 //! | `the stored snapshot is damaged`, `a snapshot has decayed` | nothing at once: a new one is made. Look at the disk |
 //! | `the log is damaged` | it names file and offset. Start with `OnDamage::Mend` while the other nodes are well |
 //! | `entries are lost: this node does not vote` | nothing while there is a leader |
+//! | `the state of this node is not that of the majority` | nothing at once: it is replaced. See "Replicas that differ" |
+//! | `the states of these nodes and of this one differ` | see "Replicas that differ" |
 //! | `a write at the log's end was not complete: it is dropped` | nothing: a crash tore it, and it was never acknowledged |
 //! | `a peer cannot be reached` | is it up, is its address right, does its certificate hold? |
 //! | `a member's context is no address` | correct it by a change |
@@ -149,5 +168,5 @@
 //!
 //! No leader for ten election timeouts. Two of three voters behind or down. `safety_violations` in
 //! [`Status`](raft_proto::Status) above 0: stop writing, keep the disks and the recordings. Any of
-//! the gauges `raft_foreign_incarnations`, `raft_replaced`, `raft_impaired`, `raft_decayed_files`
-//! above 0. A disk more than 80 % full.
+//! the gauges `raft_foreign_incarnations`, `raft_replaced`, `raft_impaired`, `raft_decayed_files`,
+//! `raft_diverged`, `raft_differing_replicas` above 0. A disk more than 80 % full.

@@ -2,7 +2,9 @@
 
 mod start;
 
+use crate::comparing::{Comparison, Replica};
 use crate::error::{RequestError, StopReason};
+use crate::mending::Mended;
 use crate::observed::{NodeEvent, NodeState, Observed};
 use crate::scrub_thread::Decayed;
 use crate::state_machine::StateMachine;
@@ -44,8 +46,9 @@ impl<M: StateMachine> Clone for Node<M> {
 
 struct Inner<M: StateMachine> {
     id: NodeId,
-    mended: u64,
+    mended: Mended,
     decayed: Decayed,
+    replica: Replica,
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
     observed: Arc<Observed>,
@@ -75,13 +78,25 @@ impl<M: StateMachine> Node<M> {
     /// log is again what it was. 0 if nothing was lost, or if it could not be fetched: then
     /// [`Status::impaired`] tells.
     pub fn mended_entries(&self) -> u64 {
-        self.inner.mended
+        self.inner.mended.entries
+    }
+
+    /// The last entry of the snapshot that was fetched from a peer in place of what its disk had lost
+    /// when it was started. `None` if none was needed, or could be had.
+    pub fn mended_snapshot(&self) -> Option<EntryId> {
+        self.inner.mended.snapshot
     }
 
     /// What on its disk has decayed, as far as is known
     /// ([`Options::scrub`](crate::Options::scrub)): not what was written, and not replaced yet.
     pub fn decayed(&self) -> Vec<Damage> {
         self.inner.decayed.all()
+    }
+
+    /// How its state compares with those of the other members, as far as is known
+    /// ([`Options::compare`](crate::Options::compare)). Never waits.
+    pub fn comparison(&self) -> Comparison {
+        self.inner.replica.found()
     }
 
     /// Proposes a command; never waits. The ticket ends with the state machine's answer when this

@@ -1,9 +1,10 @@
 //! How a node starts: what is recovered, in which order, and which threads run then.
 
 use super::{Inner, Node};
-use crate::apply_thread::{AppliedIndex, Applier};
+use crate::apply_thread::{AppliedIndex, Applier, Restored};
 use crate::chunk_thread;
 use crate::clock::Clock;
+use crate::comparing::{CompareThread, Replica};
 use crate::disk_thread::DiskThread;
 use crate::error::{StartError, StopReason};
 use crate::inbox::inbox_with;
@@ -23,7 +24,7 @@ use crate::threads::Threads;
 use crate::transport::Transport;
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
-use raft_proto::{EntryId, Raft, Recovered};
+use raft_proto::{Raft, Recovered};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -49,7 +50,7 @@ impl<M: StateMachine> Node<M> {
         let mended = mend(&options, &mut storage, &mut transport, &source, &inbox)?;
         let recovered = storage.recover()?;
         let snapshots = storage.snapshots();
-        let last = restore(&mut machine, snapshots.as_ref(), &recovered)?;
+        let restored = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
         let id = raft.id();
         let recorder = start_recorder(options.recorder, &raft)?;
@@ -58,25 +59,42 @@ impl<M: StateMachine> Node<M> {
         // threads. This kind of queue drops its messages with its receiver, and so ends the
         // tickets.
         let (core_mailbox, tasks) = mailbox(waker.clone());
-        source.run(core_mailbox.clone());
+        let compare = options.compare.filter(|_| machine.digest().is_some());
+        let replica = Replica::new(compare.as_ref());
+        source.run(core_mailbox.clone(), snapshots.clone(), replica.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
         }
         let metrics = Metrics::new(id);
         metrics.mended(mended.entries);
-        let applied = Arc::new(AppliedIndex::new(last.index, waker.clone()));
+        let applied = Arc::new(AppliedIndex::new(restored.last.index, waker.clone()));
         let applier = Applier::new(
             machine,
             snapshots.clone(),
             options.snapshots,
             core_mailbox.clone(),
             applied.clone(),
-            last,
+            restored,
+            replica.clone(),
         );
         let mut threads = Threads::new(id, core_mailbox.clone());
         let decayed = Decayed::default();
         let scrub = options.scrub.zip(storage.scrub());
         let scrub = start_scrub(&mut threads, scrub, &metrics, &decayed)?;
+        let fetcher = compare.zip(transport.fetcher());
+        let compare = fetcher.map(|(options, fetcher)| {
+            let thread = CompareThread {
+                node: id,
+                options,
+                replica: replica.clone(),
+                fetcher,
+                snapshots: snapshots.clone(),
+                core: core_mailbox.clone(),
+                observed: observed.clone(),
+                metrics: metrics.clone(),
+            };
+            thread.start(&mut threads)
+        });
         let files = snapshots.clone();
         let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
         let thread = start_core(
@@ -97,13 +115,15 @@ impl<M: StateMachine> Node<M> {
                 recorder,
                 metrics,
                 _scrub: scrub,
+                _compare: compare.transpose()?,
             },
         )?;
         Ok(Node {
             inner: Arc::new(Inner {
                 id,
-                mended: mended.entries,
+                mended,
                 decayed,
+                replica,
                 snapshots,
                 core: core_mailbox,
                 observed,
@@ -186,9 +206,9 @@ fn restore<M: StateMachine>(
     machine: &mut M,
     snapshots: &dyn Snapshots,
     recovered: &Recovered,
-) -> Result<EntryId, StartError> {
+) -> Result<Restored, StartError> {
     let Some(meta) = &recovered.snapshot else {
-        return Ok(EntryId::default());
+        return Ok(Restored::default());
     };
     let last = meta.id.last;
     let loaded = load(machine, snapshots, meta);
@@ -196,5 +216,6 @@ fn restore<M: StateMachine>(
         last,
         reason: error.to_string(),
     })?;
-    Ok(last)
+    let bytes = meta.id.size;
+    Ok(Restored { last, bytes })
 }

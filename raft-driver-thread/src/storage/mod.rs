@@ -86,8 +86,8 @@ pub trait Storage: Send + 'static {
 
     /// Before it is recovered: what the log lacks in its midst, and may be given again by
     /// [`supply`](Storage::supply). The driver asks the peers for it ([`mending`]). If it is not
-    /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. `None`, the
-    /// default, if the log lacks nothing, or nobody can tell what it was.
+    /// supplied, [`recover`](Storage::recover) returns what is whole, as it does without. `None`,
+    /// the default, if the log lacks nothing, or nobody can tell what it was.
     fn incomplete(&self) -> Option<Incomplete> {
         None
     }
@@ -96,6 +96,15 @@ pub trait Storage: Send + 'static {
     /// they are exactly those that were there. Returns whether they are.
     fn supply(&mut self, missing: usize, parts: &[Entries]) -> bool {
         let _ = (missing, parts);
+        false
+    }
+
+    /// Before it is recovered: takes a peer's snapshot in place of what is lost, and of the log up
+    /// to its end. [`snapshots`](Storage::snapshots) has stored it. Returns whether it can:
+    /// everything that was acknowledged is then in it, in the log behind it, or was never
+    /// committed. By default it cannot.
+    fn adopt(&mut self, snapshot: &SnapshotMeta) -> bool {
+        let _ = snapshot;
         false
     }
 
@@ -151,6 +160,10 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
         (**self).supply(missing, parts)
     }
 
+    fn adopt(&mut self, snapshot: &SnapshotMeta) -> bool {
+        (**self).adopt(snapshot)
+    }
+
     fn fetch(
         &mut self,
         first: Index,
@@ -161,7 +174,7 @@ impl<S: Storage + ?Sized> Storage for Box<S> {
     }
 }
 
-/// A log that lacks some of its midst, and knows what that was.
+/// A log that lacks something that was acknowledged.
 #[derive(Clone, Debug)]
 pub struct Incomplete {
     /// Of the node.
@@ -170,24 +183,37 @@ pub struct Incomplete {
     pub snapshot: Option<SnapshotMeta>,
     /// The entries that are there, in order and with gaps.
     pub whole: Vec<Entries>,
-    /// Those that are not.
+    /// Those that are not, as far as it is known what they were.
     pub missing: Vec<Missing>,
+    /// Where a peer's snapshot has to end, or later, to stand for all that is lost
+    /// ([`adopt`](Storage::adopt)). `None` if none can.
+    pub snapshot_at_least: Option<Index>,
 }
 
 impl Incomplete {
     /// The last configuration of the cluster, as far as it is known.
     pub fn membership(&self) -> Membership {
-        let entries = self.whole.iter().rev().map(Entries::iter);
-        let mut found = entries.filter_map(|entries| {
-            let memberships = entries.filter(|it| it.kind() == EntryKind::Membership);
-            memberships
-                .filter_map(|it| Membership::decode(it.payload()))
-                .last()
-        });
-        let snapshot = self.snapshot.as_ref().map(|meta| meta.membership.clone());
-        let known = found.next().or(snapshot);
-        known.unwrap_or_else(|| self.identity.bootstrap.clone())
+        last_membership(&self.whole, self.snapshot.as_ref(), Some(&self.identity))
     }
+}
+
+/// The last configuration of all that is known.
+fn last_membership(
+    whole: &[Entries],
+    snapshot: Option<&SnapshotMeta>,
+    identity: Option<&Identity>,
+) -> Membership {
+    let entries = whole.iter().rev().map(Entries::iter);
+    let mut found = entries.filter_map(|entries| {
+        let memberships = entries.filter(|it| it.kind() == EntryKind::Membership);
+        memberships
+            .filter_map(|it| Membership::decode(it.payload()))
+            .last()
+    });
+    let snapshot = snapshot.map(|meta| meta.membership.clone());
+    let bootstrap = || identity.map(|it| it.bootstrap.clone());
+    let known = found.next().or(snapshot).or_else(bootstrap);
+    known.unwrap_or_default()
 }
 
 /// The bytes of snapshots: of those that this node made, and of the one that it is receiving.

@@ -12,17 +12,17 @@
 //! # drop(one);
 //! ```
 
-use super::{EntrySource, Transport, TransportError};
+use super::{EntrySource, Fetcher, Transport, TransportError};
 use crate::inbox::Inbox;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use raft_proto::mending::{Fetch, FetchReply};
+use raft_proto::mending::{Fetch, FetchReply, Request};
 use raft_proto::wire::Received;
 use raft_proto::{Config, Incarnation, Membership, Message, NodeId};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,33 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Not under the lock: the source is of others, and may wait.
+    fn ask(&self, node: NodeId, peer: NodeId, request: &Request) -> FetchReply {
+        let state = self.lock();
+        let is_cut = [node, peer]
+            .iter()
+            .any(|node| state.disconnected.contains(node));
+        let source = state.sources.get(&peer).filter(|_| !is_cut).cloned();
+        drop(state);
+        source.map_or(FetchReply::Unreachable, |source| source.answer(request))
+    }
+}
+
+/// Asks from one node.
+struct ChannelFetcher {
+    shared: Weak<Shared>,
+    node: NodeId,
+}
+
+impl Fetcher for ChannelFetcher {
+    fn fetch(&self, peer: NodeId, request: &Request) -> FetchReply {
+        let shared = self.shared.upgrade();
+        let reply = shared.map(|shared| shared.ask(self.node, peer, request));
+        reply.unwrap_or(FetchReply::Unreachable)
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         self.delayed = None;
@@ -214,13 +241,15 @@ impl Transport for ChannelTransport {
     }
 
     fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
-        let state = self.network.shared.lock();
-        let is_cut = [self.node, peer]
-            .iter()
-            .any(|node| state.disconnected.contains(node));
-        let source = state.sources.get(&peer).filter(|_| !is_cut).cloned();
-        drop(state);
-        source.map_or(FetchReply::Unreachable, |source| source.fetch(fetch))
+        let request = Request::Entries(*fetch);
+        self.network.shared.ask(self.node, peer, &request)
+    }
+
+    fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        Some(Arc::new(ChannelFetcher {
+            shared: Arc::downgrade(&self.network.shared),
+            node: self.node,
+        }))
     }
 
     fn stop(&mut self) {

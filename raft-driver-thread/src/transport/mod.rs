@@ -9,7 +9,7 @@ pub mod channel;
 pub mod tcp;
 
 use crate::inbox::Inbox;
-use raft_proto::mending::{Fetch, FetchReply};
+use raft_proto::mending::{Fetch, FetchReply, Request};
 use raft_proto::{Config, Membership, Message, NodeId};
 use std::io;
 use std::sync::Arc;
@@ -56,6 +56,12 @@ pub trait Transport: Send + 'static {
         FetchReply::HaveNot
     }
 
+    /// What asks peers' [sources](EntrySource) while the node runs, from any thread. Asked for after
+    /// `start`. By default there is nothing, and the node does not compare its state with others'.
+    fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        None
+    }
+
     /// Stops: closes the connections, frees the port, joins the threads. No message is delivered
     /// afterwards. Called at most once. A transport that is dropped has to do the same.
     fn stop(&mut self);
@@ -65,6 +71,22 @@ pub trait Transport: Send + 'static {
 pub trait EntrySource: Send + Sync + 'static {
     /// The reply to a peer. It may wait for the disk.
     fn fetch(&self, fetch: &Fetch) -> FetchReply;
+
+    /// The reply to anything that a peer may ask. By default entries are all that there is.
+    fn answer(&self, request: &Request) -> FetchReply {
+        match request {
+            Request::Entries(fetch) => self.fetch(fetch),
+            Request::Digests | Request::Snapshot { .. } | Request::Chunk { .. } => {
+                FetchReply::HaveNot
+            }
+        }
+    }
+}
+
+/// Asks peers' [sources](EntrySource), while the node runs.
+pub trait Fetcher: Send + Sync + 'static {
+    /// Asks a peer, and waits for the reply, not longer than the transport's timeouts.
+    fn fetch(&self, peer: NodeId, request: &Request) -> FetchReply;
 }
 
 impl<T: Transport + ?Sized> Transport for Box<T> {
@@ -90,6 +112,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
         (**self).fetch_entries(peer, fetch)
+    }
+
+    fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        (**self).fetcher()
     }
 
     fn stop(&mut self) {

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | here | what a turn takes, and in which order things leave |
 //! | `batch` | commands that are proposed together |
+//! | `compared` | a state that is not that of the other nodes |
 //! | `pending` | requests that wait for the core's outcome |
 //! | `perform` | what becomes of each action |
 //! | `rejections` | how often rejected messages are told of |
 //! | `report` | what operators and subscribers are told |
 
 mod batch;
+mod compared;
 mod pending;
 mod perform;
 mod rejections;
@@ -17,6 +19,7 @@ mod report;
 
 use crate::apply_thread::AppliedIndex;
 use crate::clock::Clock;
+use crate::comparing::CompareGuard;
 use crate::error::StopReason;
 use crate::inbox::{Deliveries, Delivery};
 use crate::mailbox::{Mailbox, Receiver};
@@ -58,6 +61,8 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) metrics: Metrics,
     /// Dropped with the core: the thread ends then.
     pub(crate) _scrub: Option<ScrubGuard>,
+    /// Likewise.
+    pub(crate) _compare: Option<CompareGuard>,
 }
 
 /// What is remembered between turns.
@@ -259,12 +264,24 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             }
             CoreTask::MakeSnapshot => self.queue_apply(ApplyTask::MakeSnapshot),
             CoreTask::FetchEntries(lost) => self.state.disk_queue.push(DiskTask::Fetch(lost)),
+            CoreTask::OfferSnapshot { at_least, reply } => {
+                // The peer may not wait any more.
+                let _ = reply.send(self.offer_snapshot(at_least));
+            }
+            CoreTask::Membership(reply) => {
+                let _ = reply.send(self.raft.membership().clone());
+            }
+            CoreTask::SetStateAside(task) => self.set_state_aside(task),
+            CoreTask::ReplaceState { snapshot, done } => {
+                self.queue_apply(ApplyTask::Replace { snapshot, done });
+            }
+            CoreTask::StateReplaced(snapshot) => self.state_replaced(snapshot),
             CoreTask::Input(input) => self.step(input),
             CoreTask::SnapshotMade(made) => {
                 if let Some(snapshot) = made {
                     self.step(Input::Compact { snapshot });
                 }
-                self.queue_apply(ApplyTask::SnapshotMade);
+                self.queue_apply(ApplyTask::SnapshotMade(made));
             }
             CoreTask::StorageFailed(failed) => self.storage_failed(&failed),
             CoreTask::StateMachineFailed(failed) => {

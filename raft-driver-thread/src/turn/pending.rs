@@ -121,6 +121,11 @@ impl<M: StateMachine> PendingRequests<M> {
         id
     }
 
+    /// The id of a transfer that nobody waits for.
+    pub(super) fn begin_retreat(&mut self) -> RequestId {
+        self.next_id()
+    }
+
     /// Whether a shutdown waits for this transfer.
     pub(super) fn is_shutdown(&self, id: RequestId) -> bool {
         self.shutdown == Some(id)

@@ -9,6 +9,7 @@ mod crash;
 mod damages;
 mod disk;
 mod late;
+mod lost_end;
 mod mending;
 mod pages;
 mod scenario;

@@ -15,7 +15,7 @@ pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 use super::data_dir::DataDir;
 use super::settings::{ProtectedMode, Settings, Tls};
 use clap::Args;
-use raft_driver_thread::ScrubOptions;
+use raft_driver_thread::{CompareOptions, ScrubOptions};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -110,7 +110,8 @@ pub struct ServerOptions {
     /// off disables these; the same on all servers [default: 500]
     #[arg(long, value_name = "PPM|off")]
     pub max_drift_ppm: Option<ClockDrift>,
-    /// How many bytes of log between two snapshots [default: 64MiB]
+    /// How many bytes of log between two snapshots; as many as the last one has, if that is more
+    /// [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_every_bytes: Option<ByteSize>,
     /// The most bytes a second that are read again from the disk, to find what has decayed before
@@ -120,6 +121,10 @@ pub struct ServerOptions {
     /// How long to wait, when all was read again, before that begins anew [default: 1h]
     #[arg(long, value_name = "TIME")]
     pub scrub_interval: Option<TimeSpan>,
+    /// How often the server compares its state with those of the others, to find the one that is wrong;
+    /// 0 for never [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    pub compare_interval: Option<TimeSpan>,
     /// Behave as the release of this level, and hold the whole cluster at it: until no server is
     /// started with this, all can go back to that release. Without it, the level rises for good as
     /// soon as all servers read it [default: the level of this release]
@@ -239,6 +244,7 @@ impl ServerOptions {
             snapshot_every_bytes: self.snapshot_every_bytes.or(base.snapshot_every_bytes),
             scrub_rate: self.scrub_rate.or(base.scrub_rate),
             scrub_interval: self.scrub_interval.or(base.scrub_interval),
+            compare_interval: self.compare_interval.or(base.compare_interval),
             release_level: self.release_level.or(base.release_level),
             threads: self.threads.or(base.threads),
         }
@@ -331,6 +337,7 @@ impl ServerOptions {
             max_drift_ppm: self.max_drift_ppm.map_or(default.max_drift_ppm, |it| it.0),
             snapshot_every_bytes: size(self.snapshot_every_bytes, default.snapshot_every_bytes),
             scrub: scrub(self.scrub_rate, self.scrub_interval, default.scrub),
+            compare: compare(self.compare_interval, default.compare),
             release_level: self.release_level.unwrap_or(default.release_level),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
@@ -354,6 +361,17 @@ fn scrub(
     Some(ScrubOptions {
         pause: pause.unwrap_or(ScrubOptions::new(bytes_per_second).pause),
         bytes_per_second,
+    })
+}
+
+/// What is given, and the default if nothing is.
+fn compare(interval: Option<TimeSpan>, default: Option<CompareOptions>) -> Option<CompareOptions> {
+    let Some(TimeSpan(pause)) = interval else {
+        return default;
+    };
+    (!pause.is_zero()).then(|| CompareOptions {
+        pause,
+        ..CompareOptions::default()
     })
 }
 

@@ -7,6 +7,7 @@ use crate::data_dir::disk_bytes;
 use crate::state::{Machine, Reply};
 use crate::status::{
     AgreedSettings, DiskStatus, ForeignDisk, LevelStatus, LoadStatus, MemberStatus, NodeStatus,
+    StateStatus,
 };
 use bytes::Bytes;
 use raft_driver_thread::raft_proto::{LeaseStatus, Member, MemberRole, RoleKind, Status};
@@ -92,6 +93,7 @@ pub(super) async fn status(context: &ServerContext) -> Result<NodeStatus, Reply>
                 &context.refused,
             )
         },
+        states: StateStatus::of(&context.router.node().comparison()),
         load: load(&status),
         levels: levels(&status, in_force.service, context.settings.release_level),
     })
@@ -311,6 +313,7 @@ fn raft(status: &NodeStatus) -> String {
         ("raft_sessions", &status.sessions),
     ]);
     text.push_str(&disk_lines(&status.disks));
+    text.push_str(&state_lines(&status.states));
     for member in &status.members {
         let clients = member.clients.as_deref().unwrap_or("unknown");
         let (node, role, peers) = (member.node, &member.role, &member.peers);
@@ -320,6 +323,15 @@ fn raft(status: &NodeStatus) -> String {
         );
     }
     text
+}
+
+fn state_lines(states: &StateStatus) -> String {
+    lines(&[
+        ("raft_same_state_index", &states.same_after.unwrap_or(0)),
+        ("raft_differing_replicas", &states.differing.len()),
+        ("raft_diverged_after", &states.diverged_after.unwrap_or(0)),
+        ("raft_replaced_states", &states.replaced),
+    ])
 }
 
 fn disk_lines(disks: &DiskStatus) -> String {

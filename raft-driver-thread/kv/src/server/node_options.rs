@@ -76,5 +76,6 @@ pub(super) fn node_options(settings: &Settings, identity: &Identity) -> Options 
     let mut options = Options::new(config);
     options.snapshots.every_bytes = Some(settings.snapshot_every_bytes);
     options.scrub = settings.scrub;
+    options.compare = settings.compare;
     options
 }

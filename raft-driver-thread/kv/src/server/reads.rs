@@ -110,8 +110,12 @@ impl Reads {
     }
 }
 
-/// Answers from this server's state as it is now, which may be stale.
+/// Answers from this server's state as it is now, which may be stale, but not wrong.
 pub(crate) async fn read_stale(router: &Router, commands: Vec<Command>) -> Outcome {
+    if router.node().comparison().diverged_after.is_some() {
+        let what = "the state differs from that of the majority, and is being replaced";
+        return Err(CommandError::Unavailable(what.into()));
+    }
     let answer = move |machine: &Machine| machine.query_all(&commands);
     let read = timeout_at(router.deadline(), router.node().inspect(answer)).await;
     let late = |_| CommandError::Unavailable("the state is being restored".into());

@@ -33,6 +33,9 @@ impl RefusedServers {
             | NodeEvent::LostState { .. }
             | NodeEvent::ForeignIncarnation(_)
             | NodeEvent::Replaced { .. }
+            | NodeEvent::Diverged { .. }
+            | NodeEvent::StateReplaced { .. }
+            | NodeEvent::ReplicasDiffer { .. }
             | NodeEvent::Stopped(_) => return,
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

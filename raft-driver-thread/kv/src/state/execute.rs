@@ -193,7 +193,7 @@ impl Store {
             let what = "string exceeds maximum allowed size (proto-max-bulk-len)";
             return Reply::error("ERR", what);
         }
-        if !self.change_bytes(&key, |bytes| extend(bytes, &added)) {
+        if !self.append_bytes(&key, |bytes| extend(bytes, &added)) {
             self.put(key, Value::forever(added));
         }
         integer(length as u64)

@@ -1,6 +1,7 @@
 //! The replicated state as a whole, driven by the log.
 
 use super::command::Command;
+use super::digest;
 use super::level::{RELEASE_LEVEL, Unreadable};
 use super::payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress};
 use super::reply::Reply;
@@ -8,7 +9,7 @@ use super::sessions::{RequestState, Sessions};
 use super::snapshot::{self, SnapshotContent};
 use super::store::Store;
 use super::view::View;
-use raft_driver_thread::{Commands, StateMachine};
+use raft_driver_thread::{Commands, Digest, StateMachine};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -252,6 +253,18 @@ impl StateMachine for Machine {
 
     fn failure(&self) -> Option<String> {
         self.unreadable.map(|it| it.to_string())
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let (time, keys, sessions) = (
+            self.store.time(),
+            self.store.digest(),
+            self.sessions.digest(),
+        );
+        Some(Digest {
+            kind: digest::KIND,
+            value: digest::state(time, keys, sessions, self.addresses()),
+        })
     }
 
     fn snapshot(&mut self) -> View {

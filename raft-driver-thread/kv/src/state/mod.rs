@@ -7,6 +7,8 @@
 //! what must be random is drawn before it is proposed. The only I/O is that of snapshots and
 //! backups.
 //!
+//! `digest` is by what servers find out whether they hold the same.
+//!
 //! `machine` stands above `store` and `sessions`. `store` holds the keys and when they expire,
 //! `keyspace` holds them in the order of a scan, and `execute` runs commands on them. `view` is the
 //! state at one moment, which `snapshot` writes completely and `backup` without the sessions and
@@ -15,6 +17,7 @@
 mod backup;
 mod clock;
 mod command;
+mod digest;
 mod execute;
 mod glob;
 mod keyspace;

@@ -5,6 +5,7 @@
 //! memory; they are rules of the replicated state, because servers that disagreed about them would
 //! diverge.
 
+use super::digest;
 use super::payload::Origin;
 use super::reply::Reply;
 use imbl::OrdMap;
@@ -31,6 +32,8 @@ pub(super) struct Sessions {
     by_last_use: BTreeSet<LastUse>,
     /// The bytes of all answers.
     bytes: u64,
+    /// The sum of the sessions' digests.
+    digest: u128,
 }
 
 /// When a session was used last. The order is that of the entries.
@@ -53,6 +56,8 @@ pub(super) struct Session {
     pub(super) answers: OrdMap<u64, KeptAnswer>,
     /// The bytes of all answers.
     bytes: u64,
+    /// The sum of their digests.
+    digest: u128,
 }
 
 /// The answer of a request that may be repeated.
@@ -61,6 +66,7 @@ pub(super) struct KeptAnswer {
     /// `None`: the request was run, but its answer was too long to be kept.
     pub(super) replies: Option<Arc<Vec<Reply>>>,
     bytes: u64,
+    digest: u128,
 }
 
 /// What a session knows of a request.
@@ -80,6 +86,20 @@ impl Sessions {
         &self.all
     }
 
+    /// The sum of the digests of all sessions with their answers.
+    pub(super) fn digest(&self) -> u128 {
+        self.digest
+    }
+
+    /// Changes a session, and its digest; `None` if there is no such session.
+    fn change<T>(&mut self, number: u64, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        let session = self.all.get_mut(&number)?;
+        let taken_away = self.digest.wrapping_sub(session.digest(number));
+        let changed = change(session);
+        self.digest = taken_away.wrapping_add(session.digest(number));
+        Some(changed)
+    }
+
     /// Opens a session, or uses the one with this number, by the entry at `index`.
     pub(super) fn open(&mut self, index: u64, number: u64) {
         if self.touch(index, number).is_none() {
@@ -88,13 +108,13 @@ impl Sessions {
         self.evict();
     }
 
-    /// The session, which the entry at `index` has used.
-    fn touch(&mut self, index: u64, number: u64) -> Option<&mut Session> {
-        let session = self.all.get_mut(&number)?;
-        self.by_last_use.remove(&session.last_use(number));
-        session.used = index;
-        self.by_last_use.insert(session.last_use(number));
-        Some(session)
+    /// The entry at `index` has used the session; `None` if there is no such session.
+    fn touch(&mut self, index: u64, number: u64) -> Option<()> {
+        let before = self.all.get(&number)?.last_use(number);
+        self.by_last_use.remove(&before);
+        self.change(number, |session| session.used = index);
+        self.by_last_use.insert(LastUse { index, number });
+        Some(())
     }
 
     /// Returns whether there was such a session.
@@ -104,24 +124,25 @@ impl Sessions {
         };
         self.by_last_use.remove(&session.last_use(number));
         self.bytes -= session.bytes;
+        self.digest = self.digest.wrapping_sub(session.digest(number));
         true
     }
 
     /// Looks up the request of the entry at `index`, and raises its session's floor.
     pub(super) fn begin(&mut self, index: u64, origin: Origin) -> RequestState {
-        let Some(session) = self.touch(index, origin.session) else {
+        let used = self.touch(index, origin.session);
+        let Some(session) = used.and_then(|()| self.all.get(&origin.session)) else {
             return RequestState::NoSession;
         };
         if origin.sequence < session.floor {
             return RequestState::Forgotten;
         }
-        let freed = session.raise_floor(origin.floor.min(origin.sequence));
-        let state = match session.answers.get(&origin.sequence) {
-            Some(kept) => match &kept.replies {
-                Some(replies) => RequestState::Completed(replies.clone()),
-                None => RequestState::Forgotten,
-            },
-            None => RequestState::New,
+        let begun = self.change(origin.session, |session| {
+            let freed = session.raise_floor(origin.floor.min(origin.sequence));
+            (freed, session.state_of(origin.sequence))
+        });
+        let Some((freed, state)) = begun else {
+            return RequestState::NoSession;
         };
         self.bytes -= freed;
         state
@@ -129,19 +150,14 @@ impl Sessions {
 
     /// Keeps the answer of a request that was [new](RequestState::New).
     pub(super) fn keep_answer(&mut self, origin: Origin, replies: Arc<Vec<Reply>>) {
-        let Some(session) = self.all.get_mut(&origin.session) else {
+        let kept = self.change(origin.session, |session| {
+            let added = session.insert(origin.sequence, Some(replies));
+            (added, session.keep_to_limits())
+        });
+        let Some((added, freed)) = kept else {
             return;
         };
-        self.bytes += session.insert(origin.sequence, Some(replies));
-        // A session over its limits has at least two answers, so the lowest number plus one does
-        // not overflow.
-        while session.is_over_limits() {
-            let Some((lowest, _)) = session.answers.get_min() else {
-                break;
-            };
-            let floor = lowest.saturating_add(1);
-            self.bytes -= session.raise_floor(floor);
-        }
+        self.bytes = self.bytes + added - freed;
         self.evict();
     }
 
@@ -150,6 +166,7 @@ impl Sessions {
         self.close(number);
         self.by_last_use.insert(session.last_use(number));
         self.bytes += session.bytes;
+        self.digest = self.digest.wrapping_add(session.digest(number));
         self.all.insert(number, session);
     }
 
@@ -175,7 +192,37 @@ impl Session {
             floor,
             answers: OrdMap::new(),
             bytes: 0,
+            digest: 0,
         }
+    }
+
+    fn digest(&self, number: u64) -> u128 {
+        digest::session(number, self.used, self.floor, self.digest)
+    }
+
+    fn state_of(&self, sequence: u64) -> RequestState {
+        match self.answers.get(&sequence) {
+            Some(kept) => match &kept.replies {
+                Some(replies) => RequestState::Completed(replies.clone()),
+                None => RequestState::Forgotten,
+            },
+            None => RequestState::New,
+        }
+    }
+
+    /// Forgets answers until it is within its limits. Returns how many bytes they took.
+    fn keep_to_limits(&mut self) -> u64 {
+        let mut freed = 0;
+        // A session over its limits has at least two answers, so the lowest number plus one does
+        // not overflow.
+        while self.is_over_limits() {
+            let Some((lowest, _)) = self.answers.get_min() else {
+                break;
+            };
+            let floor = lowest.saturating_add(1);
+            freed += self.raise_floor(floor);
+        }
+        freed
     }
 
     fn last_use(&self, number: u64) -> LastUse {
@@ -191,7 +238,14 @@ impl Session {
         let replies = replies.filter(|replies| size(replies) <= MAX_SESSION_BYTES);
         let bytes = replies.as_ref().map_or(0, size);
         self.bytes += bytes;
-        self.answers.insert(sequence, KeptAnswer { replies, bytes });
+        let digest = digest::answer(sequence, replies.as_ref().map(|it| &it[..]));
+        self.digest = self.digest.wrapping_add(digest);
+        let kept = KeptAnswer {
+            replies,
+            bytes,
+            digest,
+        };
+        self.answers.insert(sequence, kept);
         bytes
     }
 
@@ -210,6 +264,7 @@ impl Session {
             }
             let (sequence, bytes) = (*sequence, kept.bytes);
             self.bytes -= bytes;
+            self.digest = self.digest.wrapping_sub(kept.digest);
             self.answers.remove(&sequence);
         }
         before - self.bytes

@@ -1,5 +1,6 @@
 //! The keys with their expiries, and the time that these are compared with.
 
+use super::digest::KeyDigest;
 use super::keyspace::{Key, Keyspace, Value};
 use super::payload::StoredKey;
 use bytes::Bytes;
@@ -18,6 +19,8 @@ pub struct Store {
     time: u64,
     /// What [`used_bytes`](Store::used_bytes) returns.
     used: u64,
+    /// The sum of the digests of all keys.
+    digest: u128,
 }
 
 /// What a key takes besides its name and its value: its places in the trees, and the parts of
@@ -51,8 +54,10 @@ impl Store {
         });
         let expiries = expiries.collect();
         let costs = (keys.iter()).map(|(key, value)| cost(key.name(), &value.bytes));
+        let digests = (keys.iter()).map(|(key, value)| KeyDigest::new(key).whole(value));
         Store {
             used: costs.sum(),
+            digest: digests.fold(0, u128::wrapping_add),
             keys,
             expiries,
             time,
@@ -79,6 +84,12 @@ impl Store {
         self.used
     }
 
+    /// The sum of the digests of all keys with their values and expiries. It does not depend on how
+    /// they came about.
+    pub fn digest(&self) -> u128 {
+        self.digest
+    }
+
     /// How many keys have an expiry.
     pub fn expiring_key_count(&self) -> u64 {
         self.expiries.len() as u64
@@ -99,7 +110,7 @@ impl Store {
             };
             let key = Key::new(expired.name);
             if let Some(value) = self.keys.remove(&key) {
-                self.used -= cost(key.name(), &value.bytes);
+                self.forget(&key, &value);
             }
         }
     }
@@ -123,15 +134,29 @@ impl Store {
         self.keys.get(key)
     }
 
-    /// Changes a value's bytes in place. Returns whether there is such a key.
-    pub(super) fn change_bytes(&mut self, key: &Key, change: impl FnOnce(&mut Bytes)) -> bool {
+    /// Lets `append` add to a value's bytes in place, behind those that are there. Returns whether
+    /// there is such a key.
+    pub(super) fn append_bytes(&mut self, key: &Key, append: impl FnOnce(&mut Bytes)) -> bool {
         let Some(value) = self.keys.get_mut(key) else {
             return false;
         };
-        let before = value.bytes.len() as u64;
-        change(&mut value.bytes);
-        self.used = self.used - before + value.bytes.len() as u64;
+        let (digest, before) = (KeyDigest::new(key), value.bytes.len());
+        let of_end = |value: &Value| {
+            digest
+                .head(value.bytes.len(), value.expiry)
+                .wrapping_add(digest.blocks_from(&value.bytes, before))
+        };
+        let taken_away = self.digest.wrapping_sub(of_end(value));
+        append(&mut value.bytes);
+        self.digest = taken_away.wrapping_add(of_end(value));
+        self.used = self.used - before as u64 + value.bytes.len() as u64;
         true
+    }
+
+    /// A value is not there any more.
+    fn forget(&mut self, key: &Key, value: &Value) {
+        self.used -= cost(key.name(), &value.bytes);
+        self.digest = self.digest.wrapping_sub(KeyDigest::new(key).whole(value));
     }
 
     /// Sets a value, whose expiry must be after the store's time. Returns the old value.
@@ -141,10 +166,13 @@ impl Store {
             self.remove_expiry(before, &key);
         }
         self.add_expiry(value.expiry, &key);
-        let name = key.name().clone();
-        self.used += cost(&name, &value.bytes);
+        self.used += cost(key.name(), &value.bytes);
+        let digest = KeyDigest::new(&key);
+        self.digest = self.digest.wrapping_add(digest.whole(&value));
+        let name_bytes = key.name().len() as u64;
         let before = self.keys.insert(key, value)?;
-        self.used -= cost(&name, &before.bytes);
+        self.used -= KEY_OVERHEAD + name_bytes + before.bytes.len() as u64;
+        self.digest = self.digest.wrapping_sub(digest.whole(&before));
         Some(before)
     }
 
@@ -152,7 +180,7 @@ impl Store {
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let before = self.keys.remove(key)?;
         self.remove_expiry(before.expiry, key);
-        self.used -= cost(key.name(), &before.bytes);
+        self.forget(key, &before);
         Some(before)
     }
 
@@ -161,6 +189,9 @@ impl Store {
     pub(super) fn set_expiry(&mut self, key: &Key, expiry: Option<u64>) -> Option<Option<u64>> {
         let value = self.keys.get_mut(key)?;
         let before = std::mem::replace(&mut value.expiry, expiry);
+        let (digest, length) = (KeyDigest::new(key), value.bytes.len());
+        let taken_away = self.digest.wrapping_sub(digest.head(length, before));
+        self.digest = taken_away.wrapping_add(digest.head(length, expiry));
         self.remove_expiry(before, key);
         self.add_expiry(expiry, key);
         Some(before)
@@ -170,6 +201,7 @@ impl Store {
         self.keys.clear();
         self.expiries.clear();
         self.used = 0;
+        self.digest = 0;
     }
 
     fn add_expiry(&mut self, expiry: Option<u64>, key: &Key) {

@@ -2,9 +2,11 @@
 
 mod disks;
 mod levels;
+mod states;
 
 pub use disks::{DiskStatus, ForeignDisk};
 pub use levels::LevelStatus;
+pub use states::StateStatus;
 
 use super::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,9 @@ pub struct NodeStatus {
     /// Which disks speak under the members' numbers.
     #[serde(default)]
     pub disks: DiskStatus,
+    /// How its state compares with those of the others.
+    #[serde(default)]
+    pub states: StateStatus,
     /// What waits, and by what it serves reads.
     #[serde(default)]
     pub load: LoadStatus,
@@ -91,6 +96,7 @@ impl NodeStatus {
             member.is_active = member.is_active.or(known);
         }
         let mut warnings = self.disks.warnings(self.node, self.leader, &members);
+        warnings.extend(self.states.warnings(self.node));
         warnings.extend(self.levels.warning());
         warnings
     }

@@ -41,6 +41,8 @@ pub(super) struct Log {
     /// A file that becomes the next segment. Its bytes are on the disk.
     spare: Option<Box<dyn FileHandle>>,
     mark: Option<Mark>,
+    /// How often it was written since it was synced.
+    unsynced_marks: u32,
     tail: Tail,
     /// The newest segment has bytes up to here: to write them anew does not change the file
     /// system's own data, and a sync is quicker.
@@ -80,6 +82,7 @@ impl Log {
             segments,
             spare: None,
             mark,
+            unsynced_marks: 0,
             filled: tail.offset,
             tail,
             batch: Batch::default(),
@@ -270,13 +273,20 @@ impl Log {
             changes: self.tail.changes,
             described: self.describer.last(),
         };
-        self.mark
-            .as_ref()
-            .map_or(Ok(()), |mark| mark.write(&content))
+        let Some(mark) = &self.mark else {
+            return Ok(());
+        };
+        mark.write(&content)?;
+        self.unsynced_marks += 1;
+        if self.unsynced_marks < Mark::SYNCED_AFTER {
+            return Ok(());
+        }
+        self.sync_mark()
     }
 
     /// Makes the mark durable. Until then it says too little after a power failure.
-    pub(super) fn sync_mark(&self) -> Result<(), StorageError> {
+    pub(super) fn sync_mark(&mut self) -> Result<(), StorageError> {
+        self.unsynced_marks = 0;
         self.mark.as_ref().map_or(Ok(()), Mark::sync)
     }
 

@@ -80,10 +80,11 @@
 //! record that was acknowledged and is not what was written is damage: the folder is refused, or
 //! mended ([`OnDamage`]). What a peer has of it is fetched, and taken if it is exactly what was
 //! there: a digest of each stretch of the log is kept in a second place (the modules `digest` and
-//! `plan`), and survives the loss of any sector or page. What cannot be had so is sent by the
-//! leader (`mend`). A decayed snapshot always is: each node makes its own, so that no two are
-//! alike. A torn write at the end that was never acknowledged is dropped. [`inspect()`] shows all
-//! of that, and changes nothing. The module `scan` tells the two apart.
+//! `plan`), and survives the loss of any sector or page. In place of entries that all peers have
+//! compacted, and of a snapshot that has decayed, a peer's snapshot is taken (`rescue`). What
+//! cannot be had so is sent by the leader (`mend`). A torn write at the end that was never
+//! acknowledged is dropped. [`inspect()`] shows all of that, and changes nothing. The module `scan`
+//! tells the two apart.
 //!
 //! [`Storage::scrub`] finds the same in a folder that is in use, in all segments but the newest and
 //! in the snapshots. The module `scrub` says why nothing that the storage does meanwhile is taken
@@ -107,12 +108,14 @@ mod plan;
 mod reader;
 mod reading;
 mod record;
+mod rescue;
 mod scan;
 mod scrub;
 mod segment;
 mod snapshots;
 mod state;
 mod understood;
+mod writing;
 
 pub use damage::Damage;
 pub use inspect::{Inspection, inspect, inspect_with};
@@ -126,9 +129,10 @@ use log::Log;
 use mend::Kept;
 use opening::Mendable;
 use plan::Plan;
-use raft_proto::{Entries, EntryId, Index, Recovered, Write};
+use raft_proto::{Entries, EntryId, Index, Recovered, SnapshotMeta, Write};
 use reading::Reading;
-use record::{Appended, Place, WriteExtra};
+use record::Place;
+use rescue::Rescue;
 use scan::understand;
 use scrub::FolderScrub;
 use snapshots::SnapshotFiles;
@@ -163,6 +167,12 @@ struct Found {
     kept: Option<Kept>,
     /// How it becomes what it was instead, if it can.
     plan: Option<Plan>,
+    /// What a snapshot of a peer is put together with.
+    rescue: Option<Rescue>,
+    /// That, with such a snapshot.
+    rescued: Option<Kept>,
+    /// The entries that are whole, for peers, if there is nothing else to mend.
+    whole: Vec<Entries>,
 }
 
 impl std::fmt::Debug for DiskStorage {
@@ -213,7 +223,8 @@ impl DiskStorage {
             options.on_damage,
             incarnation,
         )?;
-        let Mendable { kept, plan } = mended;
+        let Mendable { kept, plan, rescue } = mended;
+        let runs = rescue.as_ref().and_then(|_| understood.whole_runs());
         let entries = match &kept {
             Some(kept) => kept.entries.clone(),
             None => {
@@ -254,6 +265,9 @@ impl DiskStorage {
                 leftovers,
                 kept,
                 plan,
+                rescue,
+                rescued: None,
+                whole: runs.unwrap_or_default(),
             }),
             is_failed: false,
             _lock: lock,
@@ -308,60 +322,6 @@ impl DiskStorage {
     fn damaged(&self, what: String) -> StorageError {
         folder::damaged(&self.log.path(), what)
     }
-
-    /// Where each write goes, and what it does to the index.
-    fn index(&mut self, writes: &[Write], segment: u64, begin: u64) -> Result<(), StorageError> {
-        let mut begin = begin;
-        for (at, write) in writes.iter().enumerate() {
-            let length = self.log.lengths().get(at).copied().unwrap_or_default();
-            let appended = Appended::of(write);
-            let extra = WriteExtra::of(write);
-            let hard_state = write.hard_state.unwrap_or(self.state.hard_state);
-            let (effect, continues) = self.state.apply(hard_state, &extra, appended);
-            continues.map_err(|gap| {
-                let what = format!("entry {} after {}", gap.found, gap.expected.previous());
-                StorageError::Contract(what)
-            })?;
-            self.spans.apply(effect);
-            self.log.describer.apply(effect);
-            self.log.describer.append(&write.entries);
-            if let Some(appended) = appended {
-                self.spans.append(appended, segment, begin, begin + length);
-            }
-            begin += length;
-        }
-        Ok(())
-    }
-
-    fn write_all(&mut self, writes: &[Write]) -> Result<(), StorageError> {
-        for install in writes.iter().filter_map(|write| write.install.as_ref()) {
-            self.snapshots.install(install.snapshot.id)?;
-        }
-        let before = self.state.hard_state;
-        let due = self.log.describer.due();
-        let (segment, begin) = self.log.stage(&self.state, |batch, chain| {
-            let (mut hard_state, mut described) = (before, due.clone());
-            for write in writes {
-                hard_state = write.hard_state.unwrap_or(hard_state);
-                if let Some(identity) = &write.identity {
-                    chain.group = identity.group_id;
-                }
-                let described = std::mem::take(&mut described);
-                batch.push_write(chain, hard_state, write, described)?;
-            }
-            Ok(())
-        })?;
-        if !due.is_empty() {
-            self.log.describer.close();
-        }
-        self.index(writes, segment, begin)?;
-        self.log.commit(&self.state)?;
-        let drops = |write: &Write| write.install.is_some() || write.compact.is_some();
-        if writes.iter().any(drops) {
-            self.log.drop_before(self.spans.first_segment())?;
-        }
-        Ok(())
-    }
 }
 
 impl Storage for DiskStorage {
@@ -373,9 +333,12 @@ impl Storage for DiskStorage {
             leftovers,
             kept,
             plan,
+            rescued,
+            ..
         } = found.ok_or_else(again)?;
         self.is_failed = true;
         let whole = plan.filter(Plan::is_complete).and_then(Plan::complete);
+        let whole = whole.or(rescued);
         let entries = whole
             .as_ref()
             .map_or(entries, |whole| whole.entries.clone());
@@ -446,8 +409,30 @@ impl Storage for DiskStorage {
     }
 
     fn incomplete(&self) -> Option<Incomplete> {
-        let plan = self.found.as_ref()?.plan.as_ref()?;
-        plan.incomplete()
+        let found = self.found.as_ref()?;
+        let at_least = found.rescue.as_ref().map(Rescue::at_least);
+        let planned = found.plan.as_ref().and_then(Plan::incomplete);
+        let planned = planned.map(|planned| Incomplete {
+            snapshot_at_least: at_least,
+            ..planned
+        });
+        planned.or_else(|| {
+            Some(Incomplete {
+                identity: self.state.identity.clone()?,
+                snapshot: self.state.snapshot.clone(),
+                whole: found.whole.clone(),
+                missing: Vec::new(),
+                snapshot_at_least: Some(at_least?),
+            })
+        })
+    }
+
+    fn adopt(&mut self, snapshot: &SnapshotMeta) -> bool {
+        let Some(found) = &mut self.found else {
+            return false;
+        };
+        found.rescued = found.rescue.as_ref().and_then(|it| it.with(snapshot));
+        found.rescued.is_some()
     }
 
     fn supply(&mut self, at: usize, parts: &[Entries]) -> bool {

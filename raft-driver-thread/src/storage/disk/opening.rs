@@ -6,9 +6,11 @@ use super::folder::{self, Lock};
 use super::mend::Kept;
 use super::options::{DiskOptions, OnDamage};
 use super::plan::Plan;
+use super::rescue::Rescue;
 use super::snapshots::SnapshotFiles;
 use super::understood::Understood;
-use crate::storage::StorageError;
+use crate::storage::{StorageError, last_membership};
+use raft_proto::Membership;
 use std::path::Path;
 
 /// Makes the folder, if it is not there, and locks it. Returns its incarnation.
@@ -54,6 +56,8 @@ pub(super) struct Mendable {
     pub(super) kept: Option<Kept>,
     /// How it becomes what it was instead, if it can.
     pub(super) plan: Option<Plan>,
+    /// What a snapshot of a peer would be put together with, if anything is lost.
+    pub(super) rescue: Option<Rescue>,
 }
 
 /// Nothing, unless anything is damaged, and mending is what is wanted.
@@ -65,8 +69,14 @@ pub(super) fn mend_or_refuse(
     incarnation: u128,
 ) -> Result<Mendable, StorageError> {
     let Some(first) = damages.first() else {
-        let (kept, plan) = (None, None);
-        return Ok(Mendable { kept, plan });
+        // It may have lost something earlier, and wait for its leader.
+        let is_impaired = understood.state.lost.is_some() && on_damage == OnDamage::Mend;
+        let rescue = is_impaired.then(|| understood.rescue(membership(understood)));
+        return Ok(Mendable {
+            kept: None,
+            plan: None,
+            rescue: rescue.flatten(),
+        });
     };
     let is_whole = |id| Ok(snapshots.verify(id)?.is_none());
     let (kept, plan) = match on_damage {
@@ -82,7 +92,17 @@ pub(super) fn mend_or_refuse(
     for damage in damages {
         tracing::error!(%damage, "the log is damaged");
     }
-    Ok(Mendable { kept, plan })
+    let is_lost = |kept: &Kept| kept.state.lost.is_some();
+    let rescue = kept.as_ref().filter(|kept| is_lost(kept));
+    let rescue = rescue.and_then(|_| understood.rescue(membership(understood)));
+    Ok(Mendable { kept, plan, rescue })
+}
+
+/// The last configuration that is known.
+fn membership(understood: &Understood) -> Membership {
+    let whole = understood.whole_runs().unwrap_or_default();
+    let snapshot = understood.state.snapshot.as_ref();
+    last_membership(&whole, snapshot, understood.state.identity.as_ref())
 }
 
 /// No two folders have the same.

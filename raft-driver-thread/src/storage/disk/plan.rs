@@ -231,6 +231,7 @@ impl Plan {
             snapshot: self.state.snapshot.clone(),
             whole: self.whole.clone(),
             missing: missing.collect(),
+            snapshot_at_least: None,
         })
     }
 

@@ -1,25 +1,17 @@
-//! Streams on which a node fetches entries that its disk has lost: one request, and one reply.
+//! Streams on which a node asks a peer for what is no part of the protocol: entries that its disk
+//! has lost, digests of its state, a snapshot. One request, and one reply.
 //!
-//! | bytes | request |
-//! |---|---|
-//! | 8 each, little-endian | the first index, the last one, the most bytes |
-//!
-//! The reply is four bytes of length and as many more: 0, 1 or 2 (entries, it has not got the first
-//! of them, it cannot answer now), and the entries, each as index, term (8 bytes each), kind (1),
-//! length (4) and payload.
+//! Both are encoded by [`codec`]; before the reply come four bytes of its length.
 
 use super::frame;
-use crate::transport::EntrySource;
-use bytes::{Buf, BufMut, Bytes};
-use raft_proto::mending::{Fetch, FetchReply, MAX_FETCH_BYTES};
+use super::hello::StreamKind;
+use super::service::Dialer;
+use crate::transport::{EntrySource, Fetcher};
+use raft_proto::NodeId;
+use raft_proto::mending::{FetchReply, MAX_FETCH_BYTES, Request, codec};
 use raft_proto::wire::Limits;
-use raft_proto::{Entries, EntriesBuilder, EntryId, EntryKind, Index, Term};
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
-
-const REQUEST_BYTES: usize = 24;
-/// What comes before the payload of an entry.
-const ENTRY_HEAD_BYTES: usize = 21;
 
 /// So many bytes of a reply have to come within the time in which something has to come; the first
 /// ones within twice that.
@@ -48,18 +40,32 @@ impl<S: Read> Read for Paced<'_, S> {
     }
 }
 
-/// Asks for entries. Something has to come within `silence`.
-pub(super) fn fetch(
+/// Asks over connections of this transport.
+pub(super) struct TcpFetcher {
+    pub(super) dialer: Dialer,
+    pub(super) limits: Limits,
+    pub(super) silence: Duration,
+}
+
+impl Fetcher for TcpFetcher {
+    fn fetch(&self, peer: NodeId, request: &Request) -> FetchReply {
+        let stream = self.dialer.open_for(peer, StreamKind::Entries);
+        let reply = stream.and_then(|mut it| fetch(&mut it, &self.limits, self.silence, request));
+        reply.unwrap_or_else(|error| {
+            tracing::debug!(%peer, %error, "a peer could not be asked");
+            FetchReply::Unreachable
+        })
+    }
+}
+
+/// Asks a peer. Something has to come within `silence`.
+fn fetch(
     stream: &mut (impl Read + Write),
     limits: &Limits,
     silence: Duration,
-    fetch: &Fetch,
+    request: &Request,
 ) -> io::Result<FetchReply> {
-    let mut request = Vec::with_capacity(REQUEST_BYTES);
-    for number in [fetch.first.0, fetch.last.0, fetch.max_bytes] {
-        request.put_u64_le(number);
-    }
-    stream.write_all(&request)?;
+    stream.write_all(&codec::encode_request(request))?;
     stream.flush()?;
     // An entry takes twice the bytes that count for it at most, and one may be as long as a frame.
     let most = 2 * MAX_FETCH_BYTES + limits.max_frame_bytes;
@@ -77,77 +83,29 @@ pub(super) fn fetch(
     }
     let reply = frame::read(&mut Read::chain(&length[..], paced), most)?;
     let reply = reply.ok_or(io::ErrorKind::UnexpectedEof)?;
-    decode(reply).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no reply"))
+    codec::decode_reply(reply)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no reply"))
 }
 
 /// Answers the request that comes on this stream.
 pub(super) fn serve(stream: &mut (impl Read + Write), source: &dyn EntrySource) -> io::Result<()> {
-    let mut request = [0; REQUEST_BYTES];
-    stream.read_exact(&mut request)?;
-    let mut request = &request[..];
-    let fetch = Fetch {
-        first: Index(request.get_u64_le()),
-        last: Index(request.get_u64_le()),
-        max_bytes: request.get_u64_le().min(MAX_FETCH_BYTES),
+    let reply = match read_request(stream)? {
+        Some(request) => source.answer(&request),
+        None => FetchReply::HaveNot, // A later release knows what it is.
     };
-    let reply = encode(&source.fetch(&fetch));
+    let reply = codec::encode_reply(&reply);
     let length = u32::try_from(reply.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_le_bytes())?;
     stream.write_all(&reply)?;
     stream.flush()
 }
 
-fn encode(reply: &FetchReply) -> Vec<u8> {
-    let entries = match reply {
-        FetchReply::Entries(entries) => entries,
-        FetchReply::HaveNot => return vec![1],
-        FetchReply::Unreachable => return vec![2],
-    };
-    let payloads = usize::try_from(entries.bytes()).unwrap_or_default(); // It is in memory.
-    let mut bytes = Vec::with_capacity(1 + payloads + entries.len() * ENTRY_HEAD_BYTES);
-    bytes.put_u8(0);
-    for entry in entries {
-        bytes.put_u64_le(entry.index().0);
-        bytes.put_u64_le(entry.term().0);
-        bytes.put_u8(match entry.kind() {
-            EntryKind::Noop => 0,
-            EntryKind::Command => 1,
-            EntryKind::Membership => 2,
-        });
-        // Entries are limited far below that; a longer one is not read by the peer.
-        bytes.put_u32_le(u32::try_from(entry.payload().len()).unwrap_or(u32::MAX));
-        bytes.put_slice(entry.payload());
-    }
-    bytes
-}
-
-/// `None` if these bytes are no reply.
-fn decode(mut bytes: Bytes) -> Option<FetchReply> {
-    match bytes.try_get_u8().ok()? {
-        0 => entries(bytes).map(FetchReply::Entries),
-        1 if bytes.is_empty() => Some(FetchReply::HaveNot),
-        2 if bytes.is_empty() => Some(FetchReply::Unreachable),
-        _ => None,
-    }
-}
-
-fn entries(mut bytes: Bytes) -> Option<Entries> {
-    let mut entries = EntriesBuilder::new();
-    while !bytes.is_empty() {
-        let index = Index(bytes.try_get_u64_le().ok()?);
-        let term = Term(bytes.try_get_u64_le().ok()?);
-        let kind = match bytes.try_get_u8().ok()? {
-            0 => EntryKind::Noop,
-            1 => EntryKind::Command,
-            2 => EntryKind::Membership,
-            _ => return None,
-        };
-        let length = usize::try_from(bytes.try_get_u32_le().ok()?).ok()?;
-        if length > bytes.len() {
-            return None;
-        }
-        let payload = bytes.split_to(length);
-        entries.push(EntryId { index, term }, kind, payload).ok()?;
-    }
-    Some(entries.finish())
+/// `None` if this release does not know the request.
+fn read_request(stream: &mut impl Read) -> io::Result<Option<Request>> {
+    let mut begin = [0; codec::REQUEST_BYTES];
+    stream.read_exact(&mut begin)?;
+    let mut request = begin.to_vec();
+    request.resize(begin.len() + codec::bytes_that_follow(&begin), 0);
+    stream.read_exact(&mut request[begin.len()..])?; // It is as long, or longer.
+    Ok(codec::decode_request(&request))
 }

@@ -75,13 +75,13 @@ pub use service::{Dialer, PeerStream, StreamService};
 #[cfg(feature = "tls")]
 pub use tls::TlsOptions;
 
-use super::{EntrySource, Transport, TransportError};
+use super::{EntrySource, Fetcher, Transport, TransportError};
 use crate::inbox::Inbox;
 use acceptor::Acceptor;
 use hello::{Hello, StreamKind};
 use links::Links;
 use listener::Listener;
-use raft_proto::mending::{Fetch, FetchReply};
+use raft_proto::mending::{Fetch, FetchReply, Request};
 use raft_proto::wire::Limits;
 use raft_proto::{Config, Membership, Message, NodeId};
 use sender::Sender;
@@ -239,16 +239,18 @@ impl Transport for TcpTransport {
     }
 
     fn fetch_entries(&mut self, peer: NodeId, fetch: &Fetch) -> FetchReply {
-        let Some(running) = &self.running else {
-            return FetchReply::Unreachable;
-        };
-        let stream = self.dialer.open_for(peer, StreamKind::Entries);
-        let (limits, silence) = (&running.limits, running.settings.silence);
-        let reply = stream.and_then(|mut it| entries::fetch(&mut it, limits, silence, fetch));
-        reply.unwrap_or_else(|error| {
-            tracing::debug!(%peer, %error, "a peer could not be asked for entries");
-            FetchReply::Unreachable
-        })
+        let fetcher = self.fetcher();
+        let reply = fetcher.map(|it| it.fetch(peer, &Request::Entries(*fetch)));
+        reply.unwrap_or(FetchReply::Unreachable)
+    }
+
+    fn fetcher(&self) -> Option<Arc<dyn Fetcher>> {
+        let running = self.running.as_ref()?;
+        Some(Arc::new(entries::TcpFetcher {
+            dialer: self.dialer.clone(),
+            limits: running.limits,
+            silence: running.settings.silence,
+        }))
     }
 
     fn stop(&mut self) {

@@ -32,10 +32,15 @@
 //! # Ok::<(), raft_proto::NotConsecutive>(())
 //! ```
 
+pub mod codec;
+
+use crate::comparison::StateDigest;
 use crate::entries::{Entries, EntriesBuilder};
+use crate::message::{SnapshotId, SnapshotMeta};
 use crate::run::ENTRY_OVERHEAD;
 use crate::types::{Index, NodeId, Time};
 use alloc::vec::Vec;
+use bytes::Bytes;
 
 /// The most bytes of entries that one answer holds, unless the first of them is longer.
 pub const MAX_FETCH_BYTES: u64 = 1 << 20;
@@ -58,12 +63,42 @@ pub struct Fetch {
     pub max_bytes: u64,
 }
 
-/// What becomes of a [`Fetch`].
+/// What a node asks a peer for beside the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Entries that it has lost.
+    Entries(Fetch),
+    /// What the peer's state was after some entries ([`comparison`](crate::comparison)).
+    Digests,
+    /// Which snapshot the peer has, of its state after this entry or a later one.
+    Snapshot {
+        /// The entry's index.
+        at_least: Index,
+    },
+    /// Bytes of a snapshot that the peer has named.
+    Chunk {
+        /// Which one.
+        snapshot: SnapshotId,
+        /// Where they begin.
+        offset: u64,
+        /// How many; at most [`MAX_FETCH_BYTES`].
+        length: u64,
+    },
+}
+
+/// What becomes of a [`Request`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchReply {
     /// The peer has these, from the first that was asked for on.
     Entries(Entries),
-    /// The peer has not got the first one: it never had it, has compacted it, or has lost it, too.
+    /// The peer has noted these.
+    Digests(Vec<StateDigest>),
+    /// The peer has this snapshot.
+    Snapshot(SnapshotMeta),
+    /// The bytes that were asked for.
+    Chunk(Bytes),
+    /// The peer has not got it: it never had it, has compacted it, or has lost it, too. Of entries
+    /// that is said of the first. A peer of an earlier release says so of all that it does not know.
     HaveNot,
     /// The peer was not reached, or could not answer now. It may be asked again.
     Unreachable,
@@ -232,7 +267,10 @@ impl Mending {
                 }
                 Answer::HasNot
             }
-            FetchReply::HaveNot => Answer::HasNot,
+            FetchReply::Digests(_)
+            | FetchReply::Snapshot(_)
+            | FetchReply::Chunk(_)
+            | FetchReply::HaveNot => Answer::HasNot,
             FetchReply::Unreachable => Answer::Unreachable,
         };
         if let Some(found) = self.peers.iter_mut().find(|it| it.node == peer) {

@@ -1,6 +1,9 @@
 //! The state machine's thread: applies commands, answers them and queries, restores snapshots, and
 //! lets them be made. However slow the state machine is, the core and its heartbeats go on.
 
+mod aside;
+
+use crate::comparing::Replica;
 use crate::error::{RequestError, Unknown};
 use crate::mailbox::Receiver;
 use crate::options::SnapshotPolicy;
@@ -10,7 +13,9 @@ use crate::storage::Snapshots;
 use crate::tasks::{ApplyTask, CommandPromise, CoreMailbox, CoreTask, Query, StateMachineFailed};
 use crate::ticket::Applied;
 use crate::waker::Waker;
+use aside::Aside;
 use crossbeam_channel::TryRecvError;
+use raft_proto::comparison::StateDigest;
 use raft_proto::{Entries, EntryId, EntryKind, Fate, Index, SnapshotMeta, Term};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -56,6 +61,14 @@ struct SinceSnapshot {
     bytes: u64,
 }
 
+/// The snapshot that a state machine was restored from; nothing if there was none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Restored {
+    /// The last entry that it holds.
+    pub(crate) last: EntryId,
+    pub(crate) bytes: u64,
+}
+
 pub(crate) struct Applier<M: StateMachine> {
     machine: M,
     snapshots: Arc<dyn Snapshots>,
@@ -73,20 +86,32 @@ pub(crate) struct Applier<M: StateMachine> {
     /// By the index that has to be applied first.
     queries: BTreeMap<Index, Vec<Query<M>>>,
     since_snapshot: SinceSnapshot,
+    /// The size of the last snapshot.
+    last_snapshot_bytes: u64,
     /// Kept for its memory.
     answers: Vec<M::Answer>,
+    replica: Replica,
+    /// The state is not that of the other nodes.
+    aside: Option<Aside>,
+    /// A snapshot is made as soon as anything is applied.
+    wants_snapshot: bool,
 }
 
 impl<M: StateMachine> Applier<M> {
-    /// `last` is the last entry that `machine` holds already.
+    /// `last` is what `machine` holds already.
     pub(crate) fn new(
         machine: M,
         snapshots: Arc<dyn Snapshots>,
         policy: SnapshotPolicy,
         core: CoreMailbox<M>,
         applied: Arc<AppliedIndex>,
-        last: EntryId,
+        last: Restored,
+        replica: Replica,
     ) -> Applier<M> {
+        let Restored {
+            last,
+            bytes: last_snapshot_bytes,
+        } = last;
         Applier {
             machine,
             maker: SnapshotMaker::new(snapshots.clone(), core.clone()),
@@ -99,7 +124,11 @@ impl<M: StateMachine> Applier<M> {
             proposed: BTreeMap::new(),
             queries: BTreeMap::new(),
             since_snapshot: SinceSnapshot::default(),
+            last_snapshot_bytes,
             answers: Vec::new(),
+            replica,
+            aside: None,
+            wants_snapshot: false,
         }
     }
 
@@ -129,7 +158,8 @@ impl<M: StateMachine> Applier<M> {
 
     fn perform(&mut self, task: ApplyTask<M>) -> Result<(), StateMachineFailed> {
         match task {
-            ApplyTask::Apply(entries) => self.apply(&entries)?,
+            ApplyTask::Apply(entries) if self.aside.is_some() => self.hold(entries)?,
+            ApplyTask::Apply(entries) => self.apply_and_digest(&entries)?,
             ApplyTask::Restore(meta) => self.restore(&meta)?,
             ApplyTask::Proposed { first, promises } => {
                 self.proposed.insert((first.index, first.term), promises);
@@ -138,12 +168,52 @@ impl<M: StateMachine> Applier<M> {
                 self.queries.entry(index).or_default().push(query);
             }
             ApplyTask::MakeSnapshot => self.make_snapshot()?,
-            ApplyTask::SnapshotMade => self.maker.finish(),
+            ApplyTask::SetAside(task) => self.set_aside(&task),
+            ApplyTask::Replace { snapshot, done } => self.replace(snapshot, done)?,
+            ApplyTask::SnapshotMade(made) => {
+                self.last_snapshot_bytes = made.map_or(self.last_snapshot_bytes, |it| it.size);
+                self.maker.finish();
+            }
         }
         self.run_due_queries()?;
         let SinceSnapshot { entries, bytes } = self.since_snapshot;
-        if self.policy.is_due(entries, bytes) {
+        let last = self.last_snapshot_bytes;
+        if self.policy.is_due(entries, bytes, last) || self.wants_snapshot {
             self.make_snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Applies entries, and notes digests of the state where one is due, and after the last.
+    fn apply_and_digest(&mut self, entries: &Entries) -> Result<(), StateMachineFailed> {
+        let Some(last) = entries.last_id() else {
+            return Ok(());
+        };
+        let Some(mut next) = self.replica.next_after(self.last.index) else {
+            return self.apply(entries);
+        };
+        if next > last.index {
+            self.apply(entries)?;
+            return self.digest();
+        }
+        let mut from = Index::ZERO;
+        while from <= last.index {
+            let part = entries.part(from, next);
+            if !part.is_empty() {
+                self.apply(&part)?;
+                self.digest()?;
+            }
+            from = next.next();
+            next = self.replica.next_after(next).unwrap_or(last.index);
+        }
+        Ok(())
+    }
+
+    fn digest(&self) -> Result<(), StateMachineFailed> {
+        let machine = &self.machine;
+        if let Some(digest) = StateMachineFailed::catch(|| machine.digest())? {
+            let (after, kind, value) = (self.last, digest.kind, digest.value);
+            self.replica.note(StateDigest { after, kind, value });
         }
         Ok(())
     }
@@ -219,13 +289,26 @@ impl<M: StateMachine> Applier<M> {
 
     /// A leader's snapshot replaces the state (section 7).
     fn restore(&mut self, meta: &SnapshotMeta) -> Result<(), StateMachineFailed> {
+        self.load(meta)?;
+        // Whatever was set aside, it is gone; and what was to be applied to it comes before.
+        if let Some(aside) = self.aside.take() {
+            aside.end(&*self.snapshots);
+            self.replica.replaced();
+        }
+        Ok(())
+    }
+
+    /// The state becomes that of this snapshot.
+    fn load(&mut self, meta: &SnapshotMeta) -> Result<(), StateMachineFailed> {
         let machine = &mut self.machine;
         let snapshots = &self.snapshots;
         let _within = tracing::info_span!("restore", last = %meta.id.last).entered();
         let restored = StateMachineFailed::catch(|| load(machine, snapshots.as_ref(), meta))?;
         restored.map_err(|error| StateMachineFailed(format!("restore: {error}")))?;
         self.last = meta.id.last;
+        self.last_snapshot_bytes = meta.id.size;
         self.since_snapshot = SinceSnapshot::default();
+        self.replica.clear();
         self.end_decided();
         self.applied.set(self.last.index);
         self.wake_core();
@@ -264,8 +347,14 @@ impl<M: StateMachine> Applier<M> {
     }
 
     fn run_due_queries(&mut self) -> Result<(), StateMachineFailed> {
+        // Those that wait for no entry take the state as it is.
+        let until = if self.aside.is_some() {
+            Index::ZERO
+        } else {
+            self.last.index
+        };
         while let Some(first) = self.queries.first_entry() {
-            if *first.key() > self.last.index {
+            if *first.key() > until {
                 break;
             }
             for query in first.remove() {
@@ -278,12 +367,14 @@ impl<M: StateMachine> Applier<M> {
 
     /// Starts a snapshot, unless one is being made or nothing was applied since the last one.
     fn make_snapshot(&mut self) -> Result<(), StateMachineFailed> {
-        if self.maker.is_busy() || self.since_snapshot.entries == 0 {
+        let is_needless = self.maker.is_busy() || self.since_snapshot.entries == 0;
+        if is_needless || self.aside.is_some() {
             return Ok(());
         }
         let machine = &mut self.machine;
         let view = StateMachineFailed::catch(|| machine.snapshot())?;
         self.since_snapshot = SinceSnapshot::default();
+        self.wants_snapshot = false;
         self.maker.start(view, self.last);
         Ok(())
     }

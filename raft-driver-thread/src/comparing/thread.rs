@@ -1,0 +1,217 @@
+//! The thread that asks the other members for their digests, and fetches a state in place of a
+//! wrong one.
+
+use super::{Fetched, Replica, fetch_snapshot};
+use crate::error::StartError;
+use crate::mailbox::Mailbox;
+use crate::metrics::Metrics;
+use crate::observed::{NodeEvent, Observed};
+use crate::options::CompareOptions;
+use crate::state_machine::StateMachine;
+use crate::storage::Snapshots;
+use crate::tasks::{CoreMailbox, CoreTask, SetAside};
+use crate::threads::Threads;
+use crate::transport::Fetcher;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use raft_proto::comparison::{StateDigest, Verdict, compare};
+use raft_proto::mending::{FetchReply, Request};
+use raft_proto::{EntryId, Membership, NodeId};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// As long as it exists, the thread runs.
+pub(crate) type CompareGuard = Sender<Infallible>;
+
+/// The pause before a peer that has no snapshot yet is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) struct CompareThread<M: StateMachine> {
+    pub(crate) node: NodeId,
+    pub(crate) options: CompareOptions,
+    pub(crate) replica: Replica,
+    pub(crate) fetcher: Arc<dyn Fetcher>,
+    pub(crate) snapshots: Arc<dyn Snapshots>,
+    pub(crate) core: CoreMailbox<M>,
+    pub(crate) observed: Arc<Observed>,
+    pub(crate) metrics: Metrics,
+}
+
+impl<M: StateMachine> CompareThread<M> {
+    /// Starts the thread. It runs until the guard is dropped.
+    pub(crate) fn start(self, threads: &mut Threads<M>) -> Result<CompareGuard, StartError> {
+        let (guard, until) = bounded(0);
+        let _: Mailbox<Infallible> = threads.start_worker("raft-compare", move |_, _| {
+            self.run(&until);
+        })?;
+        Ok(guard)
+    }
+
+    fn run(self, until: &Receiver<Infallible>) {
+        while has_waited(until, self.options.pause) {
+            let Some(membership) = self.membership(until) else {
+                return;
+            };
+            let verdict = self.compare(&membership);
+            self.tell(&verdict);
+            if let Verdict::Diverged { after, majority } = verdict {
+                self.replica.diverged(after);
+                self.metrics.diverged(true);
+                if self.replace(&majority, until).is_none() {
+                    return; // The node has stopped.
+                }
+                self.metrics.diverged(false);
+            }
+        }
+    }
+
+    /// The members now; `None` if the node has stopped.
+    fn membership(&self, until: &Receiver<Infallible>) -> Option<Membership> {
+        let (reply, replied) = bounded(1);
+        self.core.send(CoreTask::Membership(reply)).ok()?;
+        loop {
+            match replied.recv_timeout(PAUSE) {
+                Ok(membership) => return Some(membership),
+                Err(RecvTimeoutError::Timeout) if has_waited(until, Duration::ZERO) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn compare(&self, membership: &Membership) -> Verdict {
+        let members = membership.members().iter().map(|member| member.id);
+        let peers = members.filter(|member| *member != self.node);
+        let noted = |peer: NodeId| {
+            let reply = self.fetcher.fetch(peer, &Request::Digests);
+            // Or it notes nothing, is of an earlier release, or was not reached.
+            let FetchReply::Digests(noted) = reply else {
+                return None;
+            };
+            Some((peer, noted))
+        };
+        let others: Vec<(NodeId, Vec<StateDigest>)> = peers.filter_map(noted).collect();
+        // After the others: what they have noted, this node has by now, too, unless it lags behind.
+        let own = self.replica.noted().unwrap_or_default();
+        compare(membership, self.node, &own, &others)
+    }
+
+    /// Tells of what is found, once.
+    fn tell(&self, verdict: &Verdict) {
+        let node = self.node;
+        let (is_new, differing) = match verdict {
+            Verdict::Nothing => return,
+            Verdict::Same { after } => {
+                self.replica.find(|found| {
+                    found.same_after = Some(*after);
+                    found.differing.clear();
+                });
+                self.metrics.compared(Some(after.index), 0);
+                return;
+            }
+            Verdict::OthersDiffer { after, differing } => {
+                let is_new = self.differ(differing, Some(*after));
+                self.metrics.compared(Some(after.index), differing.len());
+                (is_new, differing)
+            }
+            Verdict::Undecided { differing, .. } => {
+                let is_new = self.differ(differing, None);
+                self.metrics.compared(None, differing.len());
+                (is_new, differing)
+            }
+            Verdict::Diverged { after, majority } => {
+                tracing::error!(%node, %after, ?majority,
+                    "the state of this node is not that of the majority: it is set aside, and \
+                     replaced by a snapshot of another node. Look for the reason: a defect of the \
+                     state machine, the memory, or the processor");
+                let majority = majority.clone();
+                let after = *after;
+                self.observed
+                    .publish(&NodeEvent::Diverged { after, majority });
+                return;
+            }
+        };
+        if !is_new {
+            return;
+        }
+        let is_decided = matches!(verdict, Verdict::OthersDiffer { .. });
+        if is_decided {
+            tracing::error!(%node, ?differing,
+                "the states of these nodes are not that of the majority: they replace them by \
+                 themselves if they run and compare");
+        } else {
+            tracing::error!(%node, ?differing,
+                "the states of these nodes and of this one differ, and no majority agrees: all run \
+                 on. Start the nodes that do not answer, or restore the right state by hand");
+        }
+        self.observed.publish(&NodeEvent::ReplicasDiffer {
+            differing: differing.clone(),
+            is_decided,
+        });
+    }
+
+    fn differ(&self, differing: &[NodeId], same_after: Option<EntryId>) -> bool {
+        let before = self.replica.found().differing;
+        self.replica.find(|found| {
+            found.differing = differing.to_vec();
+            found.same_after = same_after.or(found.same_after);
+        });
+        before != differing
+    }
+
+    /// Replaces the state by that of one of these, however long it takes. `None` if the node has
+    /// stopped.
+    fn replace(&self, majority: &[NodeId], until: &Receiver<Infallible>) -> Option<()> {
+        let (set_aside, reached) = bounded(1);
+        let task = CoreTask::SetStateAside(SetAside { reached: set_aside });
+        self.core.send(task).ok()?;
+        let last = reached.recv().ok()?;
+        let mut attempts: u64 = 0;
+        let peers = majority.iter().cycle();
+        for peer in peers {
+            let ask = |request: &Request| {
+                if !has_waited(until, Duration::ZERO) {
+                    return FetchReply::HaveNot;
+                }
+                self.fetcher.fetch(*peer, request)
+            };
+            match fetch_snapshot(&ask, last.index, &*self.snapshots) {
+                Fetched::Snapshot(meta) => {
+                    let (done, replaced) = bounded(1);
+                    let task = CoreTask::ReplaceState {
+                        snapshot: *meta,
+                        done,
+                    };
+                    self.core.send(task).ok()?;
+                    // If the state is replaced by the leader meanwhile, that suffices.
+                    return replaced.recv().ok();
+                }
+                Fetched::Later | Fetched::HasNone => {}
+                Fetched::Failed(reason) => {
+                    tracing::warn!(node = %self.node, %peer, %reason, "a snapshot could not be fetched");
+                }
+            }
+            if !self.replica.is_set_aside() {
+                return Some(()); // The leader has sent one.
+            }
+            attempts += 1;
+            if attempts.is_multiple_of(600) {
+                tracing::error!(node = %self.node, ?majority,
+                    "the state is not used, and no node of the majority gives its own: do they run \
+                     a release that compares?");
+            }
+            if !has_waited(until, PAUSE) {
+                return None;
+            }
+        }
+        Some(()) // A majority is never empty.
+    }
+}
+
+/// Waits so long. Returns whether the node still runs.
+fn has_waited(until: &Receiver<Infallible>, time: Duration) -> bool {
+    match until.recv_timeout(time) {
+        Err(RecvTimeoutError::Timeout) => true,
+        Err(RecvTimeoutError::Disconnected) => false,
+        Ok(never) => match never {},
+    }
+}

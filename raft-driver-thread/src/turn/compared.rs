@@ -1,0 +1,42 @@
+//! A state that is not that of the other nodes: what the core has to do with it.
+
+use super::Core;
+use crate::observed::NodeEvent;
+use crate::state_machine::StateMachine;
+use crate::tasks::{ApplyTask, SetAside};
+use crate::transport::Transport;
+use raft_proto::mending::FetchReply;
+use raft_proto::{Index, Input, SnapshotId};
+
+impl<M: StateMachine, T: Transport> Core<M, T> {
+    /// The snapshot that a peer may have, of the state after `at_least` or later. If there is none,
+    /// one is made, and the peer asks again.
+    pub(super) fn offer_snapshot(&mut self, at_least: Index) -> FetchReply {
+        let snapshot = self.raft.snapshot();
+        if let Some(meta) = snapshot.filter(|meta| meta.id.last.index >= at_least) {
+            return FetchReply::Snapshot(meta.clone());
+        }
+        if self.raft.applied_index() >= at_least {
+            self.queue_apply(ApplyTask::MakeSnapshot);
+        }
+        FetchReply::Unreachable
+    }
+
+    /// Nothing more is applied to the state. A leader that answers no commands is of no use.
+    pub(super) fn set_state_aside(&mut self, task: SetAside) {
+        self.queue_apply(ApplyTask::SetAside(task));
+        if self.raft.leader() == Some(self.raft.id()) {
+            let id = self.state.pending.begin_retreat();
+            self.step(Input::TransferLeadership { id, target: None });
+        }
+    }
+
+    /// The state is that of this snapshot and of what was applied since. Stored, the snapshot takes
+    /// the place of the one before, in which the wrong state may be.
+    pub(super) fn state_replaced(&mut self, snapshot: SnapshotId) {
+        let (node, last) = (self.raft.id(), snapshot.last);
+        tracing::warn!(%node, %last, "the state of this node was replaced by that of the majority");
+        self.step(Input::Compact { snapshot });
+        self.observed.publish(&NodeEvent::StateReplaced { last });
+    }
+}

@@ -1,0 +1,248 @@
+//! Nodes whose states differ find it out: a minority replaces its state, a leader too, and nobody
+//! does as long as no majority agrees.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use crossbeam_channel::Receiver;
+use raft_driver_thread::raft_proto::{NodeId, ReadMode};
+use raft_driver_thread::storage::MemoryStorage;
+use raft_driver_thread::transport::channel::Network;
+use raft_driver_thread::{
+    Commands, CompareOptions, Digest, Node, NodeEvent, SnapshotPolicy, StateMachine,
+};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+use support::wait_for;
+
+/// Adds up the bytes of all commands. At the command `slip`, one that slips adds one more.
+#[derive(Clone, Default)]
+struct Sum {
+    sum: u64,
+    slips: bool,
+}
+
+impl StateMachine for Sum {
+    type Answer = u64;
+    type Snapshot = u64;
+
+    fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<u64>) {
+        for command in commands {
+            let slip = u64::from(self.slips && command.payload == b"slip");
+            let bytes = command.payload.iter().map(|byte| u64::from(*byte));
+            self.sum += bytes.sum::<u64>() + slip;
+            answers.push(self.sum);
+        }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let (kind, value) = (1, self.sum.into());
+        Some(Digest { kind, value })
+    }
+
+    fn snapshot(&mut self) -> u64 {
+        self.sum
+    }
+
+    fn write_snapshot(sum: u64, writer: &mut dyn Write) -> io::Result<()> {
+        writer.write_all(&sum.to_le_bytes())
+    }
+
+    fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = [0; 8];
+        reader.read_exact(&mut bytes)?;
+        self.sum = u64::from_le_bytes(bytes);
+        Ok(())
+    }
+}
+
+struct Cluster {
+    network: Network,
+    nodes: BTreeMap<u64, Node<Sum>>,
+    events: BTreeMap<u64, Receiver<NodeEvent>>,
+}
+
+impl Cluster {
+    /// These nodes slip.
+    fn new(size: u64, slips: &[u64]) -> Cluster {
+        let network = Network::new(1);
+        let start = |id: u64| {
+            let mut options = support::options(id, size);
+            options.snapshots = SnapshotPolicy::ON_REQUEST;
+            options.compare = Some(CompareOptions {
+                every_entries: 4,
+                pause: Duration::from_millis(5),
+            });
+            let slips = slips.contains(&id);
+            let machine = Sum { sum: 0, slips };
+            let transport = network.transport(NodeId(id));
+            Node::start(options, MemoryStorage::default(), transport, machine).unwrap()
+        };
+        let nodes: BTreeMap<u64, Node<Sum>> = (1..=size).map(|id| (id, start(id))).collect();
+        let events = nodes.iter().map(|(id, node)| (*id, node.subscribe()));
+        Cluster {
+            events: events.collect(),
+            network,
+            nodes,
+        }
+    }
+
+    fn commit(&self, command: &'static [u8]) {
+        wait_for("a command to be applied", || {
+            let mut nodes = self.nodes.values();
+            nodes.find_map(|node| node.execute(command, Duration::from_secs(2)).ok())
+        });
+    }
+
+    fn leader(&self) -> u64 {
+        wait_for("a leader", || {
+            let state = self.nodes[&1].state();
+            let leader = state.leader?.0;
+            (self.nodes[&leader].state().leader == state.leader).then_some(leader)
+        })
+    }
+
+    fn sum(&self, id: u64) -> u64 {
+        wait_for("a read", || {
+            let read = self.nodes[&id].read(ReadMode::Quorum, |machine| machine.sum);
+            read.wait_timeout(Duration::from_secs(5)).ok()
+        })
+    }
+
+    /// Waits until this node publishes an event that is one of these.
+    fn await_event<T>(&self, id: u64, what: &str, is: impl Fn(NodeEvent) -> Option<T>) -> T {
+        wait_for(what, || self.events[&id].try_iter().find_map(&is))
+    }
+
+    fn replaced(&self, id: u64) -> u64 {
+        self.nodes[&id].comparison().replaced
+    }
+}
+
+fn diverged(event: NodeEvent) -> Option<Vec<NodeId>> {
+    if let NodeEvent::Diverged { majority, .. } = event {
+        Some(majority)
+    } else {
+        None
+    }
+}
+
+fn differ(event: NodeEvent) -> Option<(Vec<NodeId>, bool)> {
+    if let NodeEvent::ReplicasDiffer {
+        differing,
+        is_decided,
+    } = event
+    {
+        Some((differing, is_decided))
+    } else {
+        None
+    }
+}
+
+#[test]
+fn a_follower_whose_state_differs_replaces_it_by_that_of_the_majority() {
+    // Node 3 leads first: its election timeout is the shortest.
+    let slips = 1;
+    let cluster = Cluster::new(3, &[slips]);
+    cluster.commit(b"before");
+    cluster.commit(b"slip");
+    let majority = cluster.await_event(slips, "the divergence to be told", diverged);
+    assert_eq!(majority.len(), 2);
+    cluster.await_event(slips, "the state to be replaced", |event| {
+        matches!(event, NodeEvent::StateReplaced { .. }).then_some(())
+    });
+    // What comes after is applied to the new state.
+    cluster.commit(b"after");
+    let sums: Vec<u64> = (1..=3).map(|id| cluster.sum(id)).collect();
+    assert_eq!(sums, [sums[0]; 3]);
+    for id in (1..=3).filter(|id| *id != slips) {
+        assert_eq!(cluster.replaced(id), 0, "{id} was right");
+    }
+    assert_eq!(cluster.replaced(slips), 1);
+    wait_for("all to be the same again", || {
+        let mut found = cluster.nodes.values().map(Node::comparison);
+        let is_same = found.all(|it| it.differing.is_empty() && it.diverged_after.is_none());
+        is_same.then_some(())
+    });
+}
+
+#[test]
+fn a_leader_whose_state_differs_is_the_one_that_replaces_it() {
+    // Node 3 leads first: its election timeout is the shortest.
+    let cluster = Cluster::new(3, &[3]);
+    cluster.commit(b"before");
+    cluster.commit(b"slip");
+    let majority = cluster.await_event(3, "the divergence to be told", diverged);
+    assert_eq!(majority, [NodeId(1), NodeId(2)]);
+    wait_for("the state to be replaced", || {
+        (cluster.replaced(3) == 1).then_some(())
+    });
+    cluster.commit(b"after");
+    let sums: Vec<u64> = (1..=3).map(|id| cluster.sum(id)).collect();
+    assert_eq!(sums, [sums[0]; 3]);
+    assert_eq!((cluster.replaced(1), cluster.replaced(2)), (0, 0));
+}
+
+#[test]
+fn nobody_throws_a_state_away_while_no_majority_agrees() {
+    let cluster = Cluster::new(2, &[1]);
+    cluster.commit(b"slip");
+    for (id, other) in [(1, 2), (2, 1)] {
+        let found = cluster.await_event(id, "the difference to be told", differ);
+        assert_eq!(found, (vec![NodeId(other)], false));
+    }
+    cluster.commit(b"both run on");
+    assert_ne!(cluster.sum(1), cluster.sum(2));
+    assert_eq!((cluster.replaced(1), cluster.replaced(2)), (0, 0));
+}
+
+#[test]
+fn a_node_that_is_cut_off_decides_nothing_and_the_others_find_it_once_it_is_back() {
+    let cluster = Cluster::new(3, &[1]);
+    let before = cluster.leader();
+    assert_ne!(before, 1);
+    cluster.network.cut(NodeId(1));
+    cluster.commit(b"slip");
+    assert_eq!(cluster.nodes[&1].comparison().diverged_after, None);
+    cluster.network.heal(NodeId(1));
+    wait_for("the state to be replaced", || {
+        (cluster.replaced(1) == 1).then_some(())
+    });
+    assert_eq!(cluster.sum(1), cluster.sum(2));
+}
+
+#[test]
+fn nodes_whose_states_are_the_same_report_nothing() {
+    let cluster = Cluster::new(3, &[]);
+    for _ in 0..40 {
+        cluster.commit(b"one of many");
+    }
+    let last = wait_for("a state that is applied", || {
+        let state = cluster.nodes[&1].state();
+        (state.applied_index >= state.commit_index).then_some(state.commit_index)
+    });
+    for node in cluster.nodes.values() {
+        // Also after the last entry, which is at no distance.
+        wait_for("the last entry to be compared", || {
+            let same = node.comparison().same_after?;
+            (same.index >= last).then_some(())
+        });
+    }
+    for (id, events) in &cluster.events {
+        let told = events
+            .try_iter()
+            .find(|event| diverged(event.clone()).is_some() || differ(event.clone()).is_some());
+        assert_eq!(told, None, "node {id}");
+        assert_eq!(cluster.replaced(*id), 0);
+    }
+}
+
+#[test]
+fn a_node_that_is_killed_while_it_compares_ends() {
+    let cluster = Cluster::new(3, &[1]);
+    cluster.commit(b"slip");
+    for node in cluster.nodes.values() {
+        node.kill();
+    }
+}
