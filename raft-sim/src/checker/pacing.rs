@@ -1,6 +1,6 @@
-//! Entries are sent while there is room: a leader that has entries for a follower, and may have more
-//! on their way to it, sends them (thesis 10.2.1). One that keeps back what it may send is slow for
-//! no reason, and nothing else in a run shows it.
+//! Entries are sent while there is room: a leader that has entries for a follower, and may have
+//! more on their way to it, sends them (thesis 10.2.1). One that keeps back what it may send is
+//! slow for no reason, and nothing else in a run shows it.
 //!
 //! After a loss a leader may send one append at a time, until one is acknowledged. So the checker
 //! counts acknowledgements in a row between which entries were held back: there was one append on

@@ -208,48 +208,18 @@ impl Nemesis {
             }
             FaultKind::Flaky => self.flaky(),
             FaultKind::SlowLink => self.slow_link(),
-            FaultKind::Pause => NemesisOperation::at(
-                self.target(),
-                MachineOperation::Pause {
-                    time: self.choices.duration(kind, 5_000, 3_000_000),
-                },
-            ),
-            FaultKind::SlowNode => NemesisOperation::at(
-                self.target(),
-                MachineOperation::SlowNode {
-                    by: self.choices.duration(kind, 100, 6_000),
-                    time: self.outage(),
-                },
-            ),
+            FaultKind::Pause
+            | FaultKind::SlowNode
+            | FaultKind::SlowDisk
+            | FaultKind::FailWrite
+            | FaultKind::FailRead
+            | FaultKind::Rot
+            | FaultKind::Replace => {
+                let of = self.target();
+                NemesisOperation::at(of, self.machine_operation(kind))
+            }
             FaultKind::CrashAll => self.crash_all(at),
             FaultKind::Kill => self.kill(at),
-            FaultKind::SlowDisk => NemesisOperation::at(
-                self.target(),
-                MachineOperation::SlowDisk {
-                    by: self.choices.duration(kind, 2_000, 1_500_000),
-                    time: self.outage(),
-                },
-            ),
-            FaultKind::FailWrite => NemesisOperation::at(
-                self.target(),
-                MachineOperation::FailWrite {
-                    time: self.outage(),
-                },
-            ),
-            FaultKind::FailRead => NemesisOperation::at(
-                self.target(),
-                MachineOperation::FailRead {
-                    time: self.outage(),
-                },
-            ),
-            FaultKind::Rot => NemesisOperation::at(self.target(), MachineOperation::Rot),
-            FaultKind::Replace => NemesisOperation::at(
-                self.target(),
-                MachineOperation::Replace {
-                    with: self.replacement(),
-                    time: self.outage(),
-                },
-            ),
             FaultKind::Jump => self.jump(),
             FaultKind::Crash
             | FaultKind::Loss
@@ -276,6 +246,38 @@ impl Nemesis {
             | FaultKind::Reconfigure
             | FaultKind::Upgrade => self.crash(at),
         })
+    }
+
+    /// What strikes one machine at a time.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all kinds are listed where an episode is drawn"
+    )]
+    fn machine_operation(&mut self, kind: FaultKind) -> MachineOperation {
+        match kind {
+            FaultKind::Pause => MachineOperation::Pause {
+                time: self.choices.duration(kind, 5_000, 3_000_000),
+            },
+            FaultKind::SlowNode => MachineOperation::SlowNode {
+                by: self.choices.duration(kind, 100, 6_000),
+                time: self.outage(),
+            },
+            FaultKind::SlowDisk => MachineOperation::SlowDisk {
+                by: self.choices.duration(kind, 2_000, 1_500_000),
+                time: self.outage(),
+            },
+            FaultKind::FailWrite => MachineOperation::FailWrite {
+                time: self.outage(),
+            },
+            FaultKind::FailRead => MachineOperation::FailRead {
+                time: self.outage(),
+            },
+            FaultKind::Replace => MachineOperation::Replace {
+                with: self.replacement(),
+                time: self.outage(),
+            },
+            _ => MachineOperation::Rot,
+        }
     }
 
     /// Where disks have incarnations, most lost ones are made anew under the same number.
