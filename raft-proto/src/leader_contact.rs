@@ -83,8 +83,8 @@ impl LeaderContact {
     }
 
     /// The transport cannot reach the leader of `term`. Returns whether that is believed.
-    fn lose(&mut self, now: Time, term: Term, patience: Duration) -> bool {
-        let was_wrong = |hint: Hint| hint.term == term && hint.at.after(patience) > now;
+    fn lose(&mut self, now: Time, term: Term, election_timeout: Duration) -> bool {
+        let was_wrong = |hint: Hint| hint.term == term && hint.at.after(election_timeout) > now;
         if self.is_lost || self.hint.is_some_and(was_wrong) {
             return false;
         }
@@ -112,8 +112,8 @@ impl Raft {
         let receives_snapshot = follower.incoming.is_some();
         match self.config.check_quorum {
             CheckQuorum::On => {
-                let patience = self.config.election_timeout_max;
-                if self.leader_contact.lose(now, term, patience) && !receives_snapshot {
+                let timeout = self.config.election_timeout_max;
+                if self.leader_contact.lose(now, term, timeout) && !receives_snapshot {
                     let turn = self.turn_after(peer);
                     self.hasten_election(turn);
                 }
