@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+use core::ops::ControlFlow;
 use raft_proto::{ClusterId, Config, NodeId, PreVoting, Start};
 use raft_sim::check::model::{Bounds, Form, Model, Reductions};
 use raft_sim::check::models::{self, ALL};
@@ -18,7 +19,8 @@ fn search(model: &Model) -> Report {
 fn search_on(model: &Model, cores: usize) -> Report {
     let pool = ThreadPoolBuilder::new().num_threads(cores).build().unwrap();
     let limits = Limits::default();
-    pool.install(|| check(model, limits, |_| {})).unwrap()
+    pool.install(|| check(model, limits, |_| ControlFlow::Continue(())))
+        .unwrap()
 }
 
 fn model(name: &str) -> Model {
@@ -51,7 +53,7 @@ fn a_cluster_can_go_on_from_every_state() {
             recovery: true,
             ..Limits::default()
         };
-        let report = check(&model(name), limits, |_| {}).unwrap();
+        let report = check(&model(name), limits, |_| ControlFlow::Continue(())).unwrap();
         assert!(report.counterexample.is_none(), "{name}: {report:#?}");
     }
 }
@@ -93,7 +95,7 @@ fn a_search_ends_at_its_limits_and_says_so() {
         },
     ];
     for limits in limits {
-        let report = check(&model("elections"), limits, |_| {}).unwrap();
+        let report = check(&model("elections"), limits, |_| ControlFlow::Continue(())).unwrap();
         assert!(!report.is_complete);
         assert!(report.passed());
     }

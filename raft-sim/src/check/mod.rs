@@ -65,6 +65,7 @@ pub use counterexample::Counterexample;
 pub use model::{Form, Model};
 pub use search::{Limits, Progress};
 
+use core::ops::ControlFlow;
 use outcome::{Mark, Violation};
 use search::{Found, Search};
 use world::WalkError;
@@ -93,7 +94,8 @@ impl Report {
     }
 }
 
-/// Searches a model, on the cores of the present thread pool of `rayon`.
+/// Searches a model, on the cores of the present thread pool of `rayon`. `on_progress` is told now
+/// and then how far it came, and ends the search with [`ControlFlow::Break`].
 ///
 /// # Errors
 ///
@@ -101,7 +103,7 @@ impl Report {
 pub fn check(
     model: &Model,
     limits: Limits,
-    on_progress: impl FnMut(Progress),
+    on_progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Report, WalkError> {
     let search = match Search::new(model) {
         Ok(search) => search,

@@ -15,6 +15,7 @@ use super::seen::Seen;
 use super::state::State;
 use super::tables::{HistoryKey, StepKey, Tables};
 use super::world::{WalkError, World, place};
+use core::ops::ControlFlow;
 use raft_proto::RoleKind;
 use rayon::prelude::*;
 use rustc_hash::FxHashSet;
@@ -165,7 +166,11 @@ impl<'m> Search<'m> {
     }
 
     /// Searches until the end or a limit.
-    pub(super) fn run(mut self, limits: Limits, mut on_progress: impl FnMut(Progress)) -> Found {
+    pub(super) fn run(
+        mut self,
+        limits: Limits,
+        mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Found {
         let mut is_complete = true;
         let mut counterexample = None;
         'levels: while self.level.len() > 0 {
@@ -183,9 +188,12 @@ impl<'m> Search<'m> {
                     break 'levels;
                 }
                 let progress = self.progress(self.level.len() - end);
-                on_progress(progress);
+                let goes_on = on_progress(progress).is_continue();
                 let has_time = limits.time.is_none_or(|most| progress.elapsed < most);
-                if !has_time || limits.states.is_some_and(|most| progress.states >= most) {
+                if !goes_on
+                    || !has_time
+                    || limits.states.is_some_and(|most| progress.states >= most)
+                {
                     is_complete = false;
                     break 'levels;
                 }

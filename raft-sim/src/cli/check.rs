@@ -3,8 +3,10 @@
 use super::mutant::MutantArgs;
 use super::outcome::{CliError, CommandResult, Outcome, usage};
 use super::progress;
+use super::signals::interrupted_by_signals;
 use super::values;
 use clap::Args;
+use core::ops::ControlFlow;
 use core::time::Duration;
 use raft_sim::check::models::{self, Entry};
 use raft_sim::check::{Counterexample, Form, Limits, Model, Progress, Report, check};
@@ -13,6 +15,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `raft-sim check`.
 #[derive(Debug, Args)]
@@ -91,13 +94,17 @@ pub(super) fn run(args: &CheckArgs) -> CommandResult {
     }
     let pool = pool.build().map_err(io::Error::other)?;
     let form = if args.short { Form::Short } else { Form::Full };
+    let interrupted = interrupted_by_signals();
     let mut worst = Outcome::Passed;
     for entry in models {
-        let outcome = pool.install(|| search(&(entry.make)(form), args))?;
+        let outcome = pool.install(|| search(&(entry.make)(form), args, &interrupted))?;
         match outcome {
             Outcome::Passed => {}
             Outcome::Interrupted if worst != Outcome::Passed => {}
             Outcome::Interrupted | Outcome::Failed | Outcome::Usage => worst = outcome,
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            break;
         }
     }
     Ok(worst)
@@ -111,7 +118,7 @@ fn unknown(name: &str) -> CliError {
     ))
 }
 
-fn search(model: &Model, args: &CheckArgs) -> CommandResult {
+fn search(model: &Model, args: &CheckArgs, interrupted: &AtomicBool) -> CommandResult {
     let limits = Limits {
         recovery: args.recovery,
         states: args.max_states,
@@ -121,6 +128,11 @@ fn search(model: &Model, args: &CheckArgs) -> CommandResult {
     let report = check(model, limits, |now| {
         bar.set_position(now.states);
         bar.set_message(progress_line(&now));
+        if interrupted.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     bar.finish_and_clear();
     let report = report.map_err(|error| io::Error::other(error.to_string()))?;

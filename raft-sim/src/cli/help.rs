@@ -191,7 +191,7 @@ Examples:
                                              that counterexample again
 
 Exit code 1 if a property is violated, or a situation was not reached; 2 if the command line made \
-no sense; 3 if a limit ended the search before anything was wrong.";
+no sense; 3 if a limit, Ctrl-C or SIGTERM ended the search before anything was wrong.";
 
 pub(super) const SWEEP: &str = "\
 Each seed is a run of its own (see raft-sim run), with faults that the seed switches on or off. \

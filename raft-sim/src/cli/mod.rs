@@ -15,6 +15,7 @@ mod replay;
 mod results;
 mod run;
 mod shrink;
+mod signals;
 mod sweep;
 mod values;
 mod zoo;

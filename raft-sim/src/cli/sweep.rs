@@ -120,19 +120,6 @@ fn request(args: &SweepArgs, seed: u64) -> Request {
     args.cluster.request(seed, args.time, Faults::Wild)
 }
 
-/// A flag that Ctrl-C or SIGTERM sets. The second signal ends the process.
-fn interrupted_by_signals() -> Arc<AtomicBool> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    // If there can be no handler, signals end the process, as they do by default.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(3);
-        }
-    });
-    interrupted
-}
-
 /// After the summary: how far the sweep came, and how it goes on.
 fn say_interrupted(args: &SweepArgs, done: u64, all: u64, unfinished: u64) -> io::Result<()> {
     let how = match &args.resume {
