@@ -9,7 +9,9 @@ use super::tables::{
     CutRow, Cuts, EntryRow, EventRow, Events, FaultRow, Faults, LogEntries, MessageRow, Messages,
     NONE, NOWHERE, StateRow, States,
 };
+use crate::duration::HumanDuration;
 use crate::settings::place_of;
+use core::time::Duration;
 use raft_proto::{
     Action, AppendOutcome, EntryKind, Index, Input, InstalledLog, Message, MessageKind, NodeId,
     Raft, Seq, Time, Write,
@@ -70,6 +72,13 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(NONE - 1)
 }
 
+/// How long an operation of the nemesis lasts, by its words: they end with `for 250ms`.
+fn lasts(what: &str) -> Duration {
+    let words = what.rsplit_once(" for ");
+    let time = words.and_then(|(_, time)| time.parse::<HumanDuration>().ok());
+    time.unwrap_or_default().0
+}
+
 fn small_place(place: usize) -> u8 {
     u8::try_from(place).unwrap_or(NOWHERE)
 }
@@ -119,17 +128,27 @@ impl Timeline {
         self.push(at, EventKind::World, NOWHERE, small(text), cause);
     }
 
-    /// The nemesis does something at these machines (at all, if none is named), which lasts until
-    /// then.
-    pub fn nemesis(&mut self, at: Time, text: u64, what: String, places: &[usize], until: Time) {
+    /// The nemesis does something, which a schedule writes as `what`: at the machines in these places,
+    /// and at the leader's if it says so; at all, if it names none.
+    pub fn nemesis(
+        &mut self,
+        at: Time,
+        text: u64,
+        what: String,
+        mut places: Vec<usize>,
+        leader: Option<usize>,
+    ) {
         let event = self.push(at, EventKind::Nemesis, NOWHERE, small(text), None);
         self.nemesis = Some(event);
+        if what.split(' ').any(|word| word == "leader") {
+            places.extend(leader);
+        }
         let bit = |place: &usize| 1_u32.checked_shl(*place as u32).unwrap_or(0);
         self.faults.push(FaultRow {
             event,
             places: places.iter().map(bit).fold(0, |all, bit| all | bit),
             at: nanos(at),
-            until: nanos(until),
+            until: nanos(at.after(lasts(&what))),
         });
         self.fault_texts.push(what);
     }

@@ -89,14 +89,10 @@ impl World {
     /// The nemesis is about to do something.
     pub(super) fn observe_nemesis(&mut self, operation: &NemesisOperation) {
         let (now, text) = (self.now, self.recorder.trace.text_len());
-        if self.recorder.timeline.is_some() {
-            let places = operation.places().into_iter().map(|place| place.0);
-            let leader = operation.concerns_leader().then(|| self.leader()).flatten();
-            let places: Vec<usize> = places.chain(leader).collect();
-            let until = now.after(operation.time().unwrap_or_default());
-            if let Some(timeline) = &mut self.recorder.timeline {
-                timeline.nemesis(now, text, operation.to_string(), &places, until);
-            }
+        let leader = self.leader();
+        if let Some(timeline) = &mut self.recorder.timeline {
+            let places: Vec<usize> = operation.places().iter().map(|place| place.0).collect();
+            timeline.nemesis(now, text, operation.to_string(), places, leader);
         }
         let line = format_args!("nemesis: {operation}");
         self.recorder.trace.line(now, line);

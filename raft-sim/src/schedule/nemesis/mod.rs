@@ -261,49 +261,6 @@ pub enum NemesisOperation {
 }
 
 impl NemesisOperation {
-    /// How long it lasts, if it does.
-    pub fn time(&self) -> Option<Duration> {
-        match self {
-            NemesisOperation::Noise { time, .. }
-            | NemesisOperation::Cut { time, .. }
-            | NemesisOperation::Flaky { time, .. }
-            | NemesisOperation::SlowLink { time, .. }
-            | NemesisOperation::Crash { time, .. }
-            | NemesisOperation::Kill { time, .. }
-            | NemesisOperation::Pause { time, .. }
-            | NemesisOperation::SlowNode { time, .. }
-            | NemesisOperation::SlowDisk { time, .. }
-            | NemesisOperation::FailWrite { time, .. }
-            | NemesisOperation::FailRead { time, .. }
-            | NemesisOperation::Damage { time, .. }
-            | NemesisOperation::DamageAll { time, .. }
-            | NemesisOperation::Replace { time, .. }
-            | NemesisOperation::Freeze { time, .. }
-            | NemesisOperation::Compact { time, .. }
-            | NemesisOperation::Unreachable { time, .. }
-            | NemesisOperation::SlowRead { time, .. }
-            | NemesisOperation::FlakyDisk { time, .. }
-            | NemesisOperation::SlowService { time, .. }
-            | NemesisOperation::Decay { time, .. } => Some(*time),
-            NemesisOperation::Rot { .. }
-            | NemesisOperation::Backup { .. }
-            | NemesisOperation::Jump { .. }
-            | NemesisOperation::Transfer { .. }
-            | NemesisOperation::Change { .. }
-            | NemesisOperation::Snapshot { .. }
-            | NemesisOperation::Campaign { .. }
-            | NemesisOperation::StepDown { .. }
-            | NemesisOperation::Reconfigure { .. }
-            | NemesisOperation::Update { .. } => None,
-        }
-    }
-
-    /// Whether it concerns the node that leads when it happens, whichever that is.
-    pub fn concerns_leader(&self) -> bool {
-        // The words of a schedule say it in one place for all kinds.
-        self.to_string().split(' ').any(|word| word == "leader")
-    }
-
     /// The machines that it names.
     pub fn places(&self) -> Vec<Place> {
         let node = |target: &Target| match target {
