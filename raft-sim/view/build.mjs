@@ -22,10 +22,11 @@ async function bundle(entry, define = {}) {
   return result.outputFiles[0].text;
 }
 
-/** The module without what debuggers read. */
-const wasm = await readFile(
-  process.env.RAFT_SIM_VIEW_WASM ?? new URL("../../target/wasm32-unknown-unknown/page/raft_sim_view.wasm", here),
-);
+const path = process.env.RAFT_SIM_VIEW_WASM ?? new URL("../../target/wasm32-unknown-unknown/page/raft_sim_view.wasm", here);
+const wasm = await readFile(path).catch(() => {
+  console.error(`there is no ${path}: npm run wasm builds it`);
+  process.exit(1);
+});
 const worker = await bundle("src/worker.ts");
 const script = await bundle("src/page.ts", { WORKER_SOURCE: JSON.stringify(worker) });
 const parts = {

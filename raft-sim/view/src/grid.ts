@@ -50,6 +50,11 @@ export class Grid {
       if (!state) {
         return;
       }
+      if (state.last < this.first) {
+        context.font = SMALL_FONT;
+        context.fillStyle = theme.faint;
+        context.fillText(state.last === 0 ? "empty" : `← ends at ${state.last}`, LEFT + 4, top + tall / 2);
+      }
       context.textAlign = "center";
       for (let column = 0; column < this.columns; column += 1) {
         const index = this.first + column;
@@ -122,8 +127,6 @@ export class Grid {
         context.textAlign = "right";
         context.fillText(letters, x - 1.5, top + MARKS / 2 - 0.5);
         context.textAlign = "center";
-      } else if (column < 0 && column > -3) {
-        continue;
       }
     }
   }

@@ -2,8 +2,8 @@
 // Only what is on the screen is drawn, and where too much is, how much it is.
 
 import { FONT, SMALL_FONT, Surface, axisStep, fitted, hatch } from "./canvas";
-import { Fate, NONE, NOWHERE, ROLE_LETTERS, countUpTo, duration } from "./model";
-import { onTermColour, termColour, type Theme } from "./theme";
+import { Fate, NONE, NOWHERE, ROLES, countUpTo, duration } from "./model";
+import { termColour, type Theme } from "./theme";
 import type { View } from "./view";
 
 const LEFT = 44;
@@ -67,6 +67,9 @@ export class Lanes {
     }
     this.drawMessages(context, view, theme, layout);
     this.drawEvents(context, view, theme, layout);
+    for (let place = 0; place < view.model.run.machines; place += 1) {
+      this.drawRoles(context, view, theme, layout, place);
+    }
     this.drawClients(context, view, theme, layout);
     this.drawCursor(context, view, theme);
     context.restore();
@@ -160,16 +163,36 @@ export class Lanes {
           hatch(context, [left, y - tall / 2, width, tall], theme.background, 5);
         }
       }
-      if (width > 34 && of > 0) {
-        const label = of === 4 ? `L ${term[row]}` : `${ROLE_LETTERS[of]!} ${term[row]}`;
-        context.fillStyle = of === 4 ? onTermColour(theme, term[row]!) : theme.faint;
-        context.fillText(label, Math.max(left, LEFT) + 4, of === 4 ? y + 0.5 : y - 9);
-      } else if (of === 0 && width > 34) {
-        context.fillStyle = theme.faint;
-        context.fillText("down", Math.max(left, LEFT) + 4, y - 13);
-      }
     });
     this.drawPauses(context, view, theme, place, y);
+    context.font = FONT;
+  }
+
+  /** Roles and terms in words, over all else. */
+  private drawRoles(
+    context: CanvasRenderingContext2D,
+    view: View,
+    theme: Theme,
+    layout: Layout,
+    place: number,
+  ): void {
+    const { role, term } = view.model.run.tables.states;
+    context.font = SMALL_FONT;
+    view.model.stretches(place, view.from, view.from + view.span, (from, to, row) => {
+      const left = Math.max(this.x(view, from), LEFT) + 4;
+      const of = role[row]!;
+      const label = of === 0 ? "down" : `${ROLES[of]!}, term ${term[row]}`;
+      const text = fitted(context, label, this.x(view, to) - left - 4);
+      if (text !== "") {
+        const y = this.y(layout, place) - 15;
+        context.globalAlpha = 0.85;
+        context.fillStyle = theme.background;
+        context.fillRect(left - 2, y - 6, context.measureText(text).width + 4, 12);
+        context.globalAlpha = 1;
+        context.fillStyle = of <= 1 ? theme.faint : theme.text;
+        context.fillText(text, left, y);
+      }
+    });
     context.font = FONT;
   }
 

@@ -90,6 +90,8 @@ export class Model {
   /** When each message was sent, and when it ended: received, lost, or due in vain. */
   readonly sentAt: Float64Array;
   readonly endAt: Float64Array;
+  /** The median time that a message takes, in nanoseconds. */
+  readonly usualDelay: number;
   /** From this delay on a message is late, in nanoseconds. */
   readonly lateAfter: number;
   /** The number of each kind of event by its name. */
@@ -124,7 +126,8 @@ export class Model {
       this.sentAt[at] = sent;
       this.endAt[at] = received !== NONE ? events.at[received]! : Math.max(messages.due[at]!, sent);
     }
-    this.lateAfter = this.lateness();
+    this.usualDelay = this.medianDelay();
+    this.lateAfter = Math.max(LATE * this.usualDelay, 1e6);
     this.underWay = new Spans(this.sentAt, this.endAt);
     const { at, until, outcome } = run.tables.operations;
     this.operations = new Spans(at, until.map((end, row) => (outcome[row] === 0 ? this.end : end)));
@@ -141,7 +144,7 @@ export class Model {
     [this.entryStarts, this.entryRows, this.entryEvents] = this.indexEntries();
   }
 
-  private lateness(): number {
+  private medianDelay(): number {
     const delays: number[] = [];
     const { received } = this.run.tables.messages;
     const step = Math.max(1, Math.floor(received.length / 5000));
@@ -151,7 +154,7 @@ export class Model {
       }
     }
     delays.sort((one, other) => one - other);
-    return delays.length === 0 ? Infinity : Math.max(LATE * delays[delays.length >> 1]!, 1e6);
+    return delays[delays.length >> 1] ?? 1e6;
   }
 
   private indexStates(): [Uint32Array[], Uint32Array[]] {

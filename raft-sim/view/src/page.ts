@@ -177,8 +177,8 @@ function saveHash(): void {
 function play(direction: number): void {
   playing = playing === direction ? 0 : direction;
   lastFrame = 0;
-  element("play").textContent = playing > 0 ? "⏸" : "▶";
-  element("play-back").textContent = playing < 0 ? "⏸" : "◀";
+  element("play").textContent = playing > 0 ? "❚❚" : "▶";
+  element("play-back").textContent = playing < 0 ? "❚❚" : "◀";
   dirty();
 }
 

@@ -5,7 +5,7 @@ import { NONE, NOWHERE, ROLES, countUpTo, duration, seconds } from "./model";
 import { termColour, type Theme } from "./theme";
 import type { View } from "./view";
 
-const COLUMNS = ["", "role", "term", "vote", "last", "durable", "commit", "applied"];
+const COLUMNS = ["", "role", "term", "vote", "last", "disk", "commit", "applied"];
 
 /** Shows the state of each node at the cursor. */
 export function showStates(view: View, theme: Theme): void {

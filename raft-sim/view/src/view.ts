@@ -33,7 +33,8 @@ export class View {
   private shownKinds = new Uint8Array(256);
 
   constructor(readonly model: Model) {
-    this.span = Math.min(2e9, Math.max(model.end, 1e6));
+    // Arrows are slanted enough to be read.
+    this.span = Math.min(Math.max(model.usualDelay * 80, 5e7), 2e9, Math.max(model.end, 1e6));
     this.filter();
   }
 
