@@ -7,7 +7,8 @@ use raft_proto::{CheckQuorum, Config, Lease, PreVoting};
 use serde::{Deserialize, Serialize};
 
 /// Which features a run uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Features {
     /// Figure 2 and snapshots, nothing else.

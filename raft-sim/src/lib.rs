@@ -29,7 +29,14 @@
 //! | [`zoo`] | measures how soon known mistakes are found |
 //! | [`lab`] | the 28 scenarios of MIT 6.5840 Lab 3 |
 //! | [`elections`] | Figure 16 of the paper, repeated |
+//! | [`view`] | records a run for a page on which people look at it |
 //! | [`linearizability`] | checks histories, also those of real services |
+//!
+//! # Features
+//!
+//! `cli`, on by default, is the command `raft-sim` and what only it needs; with it come `zoo` and
+//! `elections`. `search` is `check` and `shrink`, which use all cores. Without features the library
+//! simulates, checks and records single runs, in a browser too.
 //!
 //! Small parts: [`intensity`] (the kinds of faults), [`features`] (options of the core),
 //! [`pending_commands`], [`duration`], [`random`].
@@ -37,6 +44,7 @@
 #![deny(missing_docs)]
 
 pub mod availability;
+#[cfg(feature = "search")]
 pub mod check;
 pub mod checker;
 pub mod clients;
@@ -45,6 +53,7 @@ pub mod coverage;
 pub mod disk;
 pub mod draw;
 pub mod duration;
+#[cfg(feature = "cli")]
 pub mod elections;
 pub mod failure;
 pub mod features;
@@ -70,10 +79,13 @@ pub mod run;
 pub mod schedule;
 pub mod service;
 pub mod settings;
+#[cfg(feature = "search")]
 pub mod shrink;
 pub mod sweep;
 pub mod trace;
+pub mod view;
 pub mod world;
+#[cfg(feature = "cli")]
 pub mod zoo;
 
 /// The core under test. The types of this crate's interface are the core's.

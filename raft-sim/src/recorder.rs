@@ -4,9 +4,11 @@ use crate::availability::Availability;
 use crate::coverage::{Coverage, CoverageMark};
 use crate::process::Observer;
 use crate::trace::Trace;
+use crate::view::{MessageFate, NONE, Timeline};
+use core::fmt::Display;
 use raft_proto::{
-    Action, Event, Fault, Index, Input, MessageKind, NodeId, Raft, RoleKind, SnapshotReadFailed,
-    Time, trace,
+    Action, Event, Fault, Index, Input, Message, MessageKind, NodeId, Raft, RoleKind,
+    SnapshotReadFailed, Time, trace,
 };
 use trace::NodeAtTerm;
 
@@ -86,6 +88,8 @@ pub struct Recorder {
     pub coverage: Coverage,
     /// What the run costs, and for how long it is not available.
     pub availability: Availability,
+    /// The run in tables, if somebody wants to look at it.
+    pub timeline: Option<Box<Timeline>>,
     /// When the last event happened: by the world's clock if [`Recorder::set_time`] is called, else
     /// by the clock of the node.
     now: Time,
@@ -100,6 +104,7 @@ impl Recorder {
             counts: Counts::default(),
             coverage: Coverage::default(),
             availability: Availability::default(),
+            timeline: None,
             now: Time::ZERO,
             has_world_time: false,
         }
@@ -113,6 +118,9 @@ impl Recorder {
 
     /// A node has started. Its service holds all entries up to `applied`.
     pub fn started(&mut self, at: Time, raft: &Raft, applied: Index) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.started(at, raft, self.trace.text_len());
+        }
         let (node_at_term, last) = (node_at_term(raft), raft.last_log());
         self.trace.line(
             at,
@@ -121,9 +129,39 @@ impl Recorder {
         self.coverage.started(raft);
     }
 
-    /// A node has crashed.
-    pub fn stopped(&mut self, node: NodeId) {
+    /// A process has ended. `line` says how.
+    pub fn stopped(&mut self, at: Time, node: NodeId, line: impl Display) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.stopped(at, node, self.trace.text_len());
+        }
+        self.trace.line(at, line);
         self.coverage.stopped(node);
+    }
+
+    /// Something happens in the world around the nodes.
+    pub fn fact(&mut self, at: Time, line: impl Display) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.fact(at, self.trace.text_len());
+        }
+        self.trace.line(at, line);
+    }
+
+    /// A message is sent from one place to another, of which so many copies arrive at these times.
+    /// Returns the number by which the timeline knows the first copy.
+    pub fn sent(
+        &mut self,
+        at: Time,
+        link: (usize, usize),
+        message: &Message,
+        line: impl Display,
+        copies: &[(MessageFate, Time)],
+    ) -> u32 {
+        let text = self.trace.text_len();
+        self.trace.line(at, line);
+        let timeline = self.timeline.as_mut();
+        timeline.map_or(NONE, |timeline| {
+            timeline.sent(at, link, message, text, copies)
+        })
     }
 
     fn count(&mut self, role: RoleKind) {
@@ -184,6 +222,9 @@ impl Observer for Recorder {
         }
         if has_failed(&event.input) {
             self.coverage.hit(CoverageMark::ReadError);
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.input(self.now, raft, &event.input, self.trace.text_len());
         }
         if is_disk_answer(&event.input) {
             self.coverage.input(self.now, raft, &event.input);
@@ -256,8 +297,14 @@ impl Observer for Recorder {
                 | Action::Replaced { .. } => {}
             }
             self.availability.observe(action);
+            if let Some(timeline) = &mut self.timeline {
+                timeline.action(self.now, raft, action, self.trace.text_len());
+            }
             self.trace
                 .line(self.now, trace::action(node_at_term(raft), action));
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.stepped(self.now, raft);
         }
         self.coverage.observe(self.now, raft, actions);
     }

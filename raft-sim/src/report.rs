@@ -91,7 +91,7 @@ pub struct Report {
     pub committed: u64,
     /// Virtual time, in seconds, with the recovery at the end.
     pub virtual_seconds: f64,
-    /// CPU time of the run on this machine.
+    /// CPU time of the run on this machine; zero in a browser, which does not tell it.
     pub elapsed: Duration,
     /// The length of the trace in lines.
     pub trace_lines: u64,

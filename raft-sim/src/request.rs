@@ -10,7 +10,8 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// How hostile the environment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Faults {
     /// No loss, no crashes, no partitions. Messages and disks still take their time.

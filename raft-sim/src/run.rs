@@ -8,15 +8,17 @@
 use crate::availability;
 use crate::draw::Draft;
 use crate::failure::Failure;
+use crate::judge::Journal;
 use crate::liveness::{self, Missing};
+use crate::recorder::Recorder;
 use crate::report::{Origin, Report};
 use crate::request::Request;
 use crate::schedule::{Schedule, Script};
 use crate::settings::Settings;
 use crate::trace::Trace;
+use crate::view::Timeline;
 use crate::world::World;
 use core::time::Duration;
-use cpu_time::ThreadTime;
 use raft_proto::Time;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -75,10 +77,35 @@ fn drawn(request: Request, trace: Trace, watch: &dyn Fn(Duration)) -> Report {
         origin: Origin::Drawn(request),
         watch,
     };
-    run.execute(draft.settings, script, trace)
+    run.execute(draft.settings, script, Recorder::new(trace))
+        .report
+}
+
+/// A run that was recorded in tables.
+pub(crate) struct Filmed {
+    pub(crate) report: Report,
+    pub(crate) timeline: Timeline,
+    pub(crate) journal: Journal,
+}
+
+/// Runs a schedule, records it in tables, and writes the trace to `output`. `watch` is called with
+/// each second of virtual time.
+pub(crate) fn film_schedule(
+    schedule: &Schedule,
+    output: Box<dyn Write + Send>,
+    watch: &dyn Fn(Duration),
+) -> Filmed {
+    let mut recorder = Recorder::new(Trace::new(Some(output)));
+    let machines = schedule.settings.servers() as usize;
+    recorder.timeline = Some(Box::new(Timeline::new(machines)));
+    execute_schedule(schedule, recorder, watch)
 }
 
 fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
+    execute_schedule(schedule, Recorder::new(trace), &|_| {}).report
+}
+
+fn execute_schedule(schedule: &Schedule, recorder: Recorder, watch: &dyn Fn(Duration)) -> Filmed {
     let run = Run {
         seed: schedule.seed,
         time: schedule.time,
@@ -87,9 +114,9 @@ fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
             seed: schedule.seed,
             operations: schedule.len(),
         },
-        watch: &|_| {},
+        watch,
     };
-    run.execute(schedule.settings.clone(), schedule.script(), trace)
+    run.execute(schedule.settings.clone(), schedule.script(), recorder)
 }
 
 struct Run<'a> {
@@ -101,10 +128,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn execute(self, settings: Settings, script: Script, trace: Trace) -> Report {
-        let began = ThreadTime::now();
+    fn execute(self, settings: Settings, script: Script, recorder: Recorder) -> Filmed {
+        let clock = CpuClock::start();
         let checks = settings.checks;
-        let mut world = World::new(settings, self.seed, script, trace);
+        let mut world = World::recorded_by(settings, self.seed, script, recorder);
         // A panic is a defect like others, and is reported with its seed and trace like others.
         let result = catch_unwind(AssertUnwindSafe(|| {
             phases(&mut world, self.seed, self.time, self.watch)
@@ -125,7 +152,44 @@ impl Run<'_> {
             Ok(()) => Vec::new(),
             Err(_) => world.recorder().trace.last_lines(LAST_LINES),
         };
-        Report::new(&mut world, self.origin, result, last_lines, began.elapsed())
+        let elapsed = clock.elapsed();
+        let report = Report::new(&mut world, self.origin, result, last_lines, elapsed);
+        let timeline = world.recorder_mut().timeline.take();
+        Filmed {
+            report,
+            timeline: timeline.map_or_else(Timeline::default, |timeline| *timeline),
+            journal: world.take_journal(),
+        }
+    }
+}
+
+/// The CPU time of this thread.
+#[cfg(any(unix, windows))]
+struct CpuClock(cpu_time::ThreadTime);
+
+#[cfg(any(unix, windows))]
+impl CpuClock {
+    fn start() -> CpuClock {
+        CpuClock(cpu_time::ThreadTime::now())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A browser tells nobody how much CPU time a thread took.
+#[cfg(not(any(unix, windows)))]
+struct CpuClock;
+
+#[cfg(not(any(unix, windows)))]
+impl CpuClock {
+    fn start() -> CpuClock {
+        CpuClock
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Trace {
     /// The chunk before, for the last lines of a failure.
     previous: Vec<u8>,
     digest: Sha256,
+    /// The bytes of the text before the chunk.
+    flushed: u64,
     lines: u64,
     /// In place of all text: a digest of the times of all facts.
     times: Option<u64>,
@@ -39,6 +41,7 @@ impl Trace {
             chunk: Vec::with_capacity(Self::CHUNK + 1024),
             previous: Vec::with_capacity(Self::CHUNK + 1024),
             digest: Sha256::new(),
+            flushed: 0,
             lines: 0,
             times: None,
             output,
@@ -76,6 +79,7 @@ impl Trace {
 
     fn flush(&mut self) {
         self.digest.update(&self.chunk);
+        self.flushed += self.chunk.len() as u64;
         if let Some(output) = &mut self.output
             && let Err(error) = output.write_all(&self.chunk)
         {
@@ -85,6 +89,11 @@ impl Trace {
         }
         core::mem::swap(&mut self.chunk, &mut self.previous);
         self.chunk.clear();
+    }
+
+    /// How many bytes of text there were: where the next line begins.
+    pub fn text_len(&self) -> u64 {
+        self.flushed + self.chunk.len() as u64
     }
 
     /// How many lines there were.

@@ -169,6 +169,26 @@ Examples:
 
 Exit code 0 if the result is written, 2 if the run passes or the command line made no sense.";
 
+pub(super) const VIEW: &str = "\
+The page holds the core and the simulator themselves, compiled to WebAssembly, and makes the run \
+when it is opened. It shows what each node knows at any instant, all messages and what became of \
+them, the logs, faults and clients' operations; it plays forwards and backwards, and follows causes. \
+On it one can cut links, kill, pause, propose, and transfer leadership at any instant; the run is \
+made again with that, and saved as a schedule that raft-sim replay runs to the same digest. The \
+page needs no server and no network. ? on it lists keys and signs.
+
+A run that fails is opened at its violation. FILE.html#t=12.5 opens the page at an instant. The \
+page's core is the one of this release: a schedule for a mistake of raft-sim/zoo is refused.
+
+Examples:
+  raft-sim view --seed 42 -o raft.html          a minute of a cluster of five
+  raft-sim view --seed 7 --nodes 3 --time 10s --faults none -o play.html
+                                                a quiet cluster, to break by hand
+  raft-sim view --schedule failing.toml         a schedule; writes failing.html
+
+Exit code 0 if the page is written, also of a run that fails; 1 if it cannot be written, 2 if the \
+command line or the schedule makes no sense.";
+
 pub(super) const CHECK: &str = "\
 A model is a small cluster and bounds: so many election timeouts, crashes, commands. The search \
 takes every path within the bounds: messages arrive in any order, repeatedly, or never; writes \

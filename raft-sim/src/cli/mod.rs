@@ -18,6 +18,7 @@ mod shrink;
 mod signals;
 mod sweep;
 mod values;
+mod view;
 mod zoo;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -67,6 +68,9 @@ enum Command {
     /// Make a run that fails as small as possible, and write it to a schedule file
     #[command(after_help = help::SHRINK)]
     Shrink(shrink::ShrinkArgs),
+    /// Write a page on which people look at a run, and change it: one file, without a network
+    #[command(after_help = help::VIEW)]
+    View(view::ViewArgs),
     /// Measure how long clusters are without a leader: Figure 16 of the Raft paper
     #[command(after_help = help::ELECTIONS)]
     Elections(elections::ElectionsArgs),
@@ -99,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Zoo(args) => zoo::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Shrink(args) => shrink::run(&args),
+        Command::View(args) => view::run(&args),
         Command::Elections(args) => elections::run(&args),
         Command::Completions(args) => completions::run(&args, command()),
     };

@@ -174,7 +174,7 @@ impl Clients {
         let since = client.task.as_ref().map(|task| task.since);
         let limit = self.settings.give_up_after.0;
         if !self.is_draining && since.is_some_and(|since| since.after(limit) <= now) {
-            self.give_up(at, history)?;
+            self.give_up(now, at, history)?;
         }
         self.begin(now, at, history)?;
         Ok(self.request(at))
@@ -307,6 +307,7 @@ impl Clients {
     /// [`Failure::NotLinearizable`].
     pub fn commands_too_large(
         &mut self,
+        now: Time,
         at: u32,
         attempt: u64,
         history: &mut ClientHistory,
@@ -321,13 +322,13 @@ impl Clients {
         if sent > 1 {
             return Ok(Resized::Smaller);
         }
-        self.give_up(at, history)?;
+        self.give_up(now, at, history)?;
         let next_attempt = self.next_attempt(at);
         Ok(Resized::GivenUp { next_attempt })
     }
 
     /// The client will never know what became of its operation.
-    fn give_up(&mut self, at: u32, history: &mut ClientHistory) -> Result<(), Failure> {
+    fn give_up(&mut self, now: Time, at: u32, history: &mut ClientHistory) -> Result<(), Failure> {
         let Some(client) = self.clients.get_mut(at as usize) else {
             return Ok(());
         };
@@ -337,7 +338,7 @@ impl Clients {
         client.attempt += 1;
         for id in task.work.unanswered() {
             self.counts.unknown += 1;
-            history.give_up(id)?;
+            history.give_up(id, now)?;
             client.doubtful.push(id);
         }
         Ok(())
@@ -403,7 +404,7 @@ impl Clients {
                 client.session = None;
                 self.counts.evicted += 1;
                 // An earlier attempt may have run before the session was closed.
-                self.give_up(at, history)?;
+                self.give_up(now, at, history)?;
                 self.expire_doubtful(now, at, history);
                 return go_on_with(self.next_attempt(at));
             }

@@ -1,6 +1,7 @@
 //! Linearizability: the results that all clients saw must be those of their operations run one
 //! after another, each between its beginning and its end.
 
+use super::journal::{self, Journal};
 use crate::failure::Failure;
 use crate::linearizability::{
     Checker, CheckerError, KeyValue, KeyValueInput, KeyValueOutput, Limits, OperationId, Verdict,
@@ -13,6 +14,8 @@ type Model = KeyValue<u64>;
 #[derive(Debug)]
 pub struct ClientHistory {
     checker: Checker<Model>,
+    /// What clients did, if somebody wants to look at it.
+    journal: Option<Journal>,
 }
 
 impl Default for ClientHistory {
@@ -23,6 +26,7 @@ impl Default for ClientHistory {
                 states: 1 << 11,
                 unknown: 128,
             }),
+            journal: None,
         }
     }
 }
@@ -44,8 +48,13 @@ impl ClientHistory {
         input: KeyValueInput,
         now: Time,
     ) -> Result<OperationId, Failure> {
+        let text = self.journal.as_ref().map(|_| journal::request(key, &input));
         let begun = self.checker.invoke(client.into(), key, input, now.0);
-        begun.map_err(failure)
+        let id = begun.map_err(failure)?;
+        if let (Some(journal), Some(text)) = (&mut self.journal, text) {
+            journal.begins(id, client, now, text);
+        }
+        Ok(id)
     }
 
     /// A client learns the result of its operation.
@@ -59,7 +68,25 @@ impl ClientHistory {
         output: KeyValueOutput,
         now: Time,
     ) -> Result<(), Failure> {
+        if let Some(journal) = &mut self.journal {
+            journal.answered(id, now, &output);
+        }
         self.checker.complete(id, output, now.0).map_err(failure)
+    }
+
+    /// From now on a journal is kept.
+    pub(crate) fn keep_journal(&mut self) {
+        self.journal = Some(Journal::default());
+    }
+
+    /// The journal goes on in another history.
+    pub(super) fn hand_journal_to(&mut self, other: &mut ClientHistory) {
+        other.journal = self.journal.take();
+    }
+
+    /// The journal, which ends with that.
+    pub(crate) fn take_journal(&mut self) -> Journal {
+        self.journal.take().unwrap_or_default()
     }
 
     /// A client gives up. Its operation may take effect at any later time, or never.
@@ -67,7 +94,10 @@ impl ClientHistory {
     /// # Errors
     ///
     /// [`Failure::NotLinearizable`].
-    pub fn give_up(&mut self, id: OperationId) -> Result<(), Failure> {
+    pub fn give_up(&mut self, id: OperationId, now: Time) -> Result<(), Failure> {
+        if let Some(journal) = &mut self.journal {
+            journal.given_up(id, now);
+        }
         self.checker.unknown(id).map_err(failure)
     }
 

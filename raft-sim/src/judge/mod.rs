@@ -33,8 +33,10 @@
 
 mod client_history;
 mod cluster;
+mod journal;
 
 pub use client_history::ClientHistory;
+pub use journal::Journal;
 
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
@@ -324,7 +326,9 @@ impl Judge {
     ///
     /// [`Failure::NotLinearizable`].
     pub fn finish_client_history(&mut self) -> Result<u64, Failure> {
-        core::mem::take(&mut self.client_history).finish()
+        let mut history = core::mem::take(&mut self.client_history);
+        history.hand_journal_to(&mut self.client_history);
+        history.finish()
     }
 
     /// What an action says against the core that took the step, or against its peer.

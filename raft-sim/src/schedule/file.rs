@@ -147,23 +147,8 @@ impl Schedule {
         if time.is_zero() || time > Request::MAX_TIME {
             return Err(FileError::Time);
         }
-        let servers = file.settings.servers() as usize;
-        let nemesis = lines(&file.nemesis, "nemesis", |operation: &NemesisOperation| {
-            let places = operation.places();
-            let unknown = places.iter().find(|place| place.0 >= servers)?;
-            let known = format!("a server from n1 to n{servers}");
-            Some((format!("it names {unknown}"), known))
-        })?;
-        let clients = file.settings.clients.clients;
-        let operations = lines(
-            &file.operations,
-            "operations",
-            |operation: &ClientOperation| {
-                let known = format!("a client from c0 to c{}", clients - 1); // There is one.
-                let found = format!("it names c{}", operation.client);
-                (operation.client >= clients).then_some((found, known))
-            },
-        )?;
+        let nemesis = nemesis_lines(&file.nemesis, "nemesis", &file.settings)?;
+        let operations = client_lines(&file.operations, "operations", &file.settings)?;
         Ok(Schedule {
             seed: file.seed.0,
             mutant: file.mutant,
@@ -173,6 +158,30 @@ impl Schedule {
             nemesis,
             operations,
         })
+    }
+
+    /// Adds an operation, which stands behind those of the same time. The line is one of a file:
+    /// `12.500000 kill n1 for 2s` or `3.000000 c0 set k1`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Line`], with what is expected.
+    pub fn add(&mut self, line: &str) -> Result<(), FileError> {
+        let added = [String::from(line)];
+        let client = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.strip_prefix('c'));
+        if client.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            let operations = client_lines(&added, "what is added", &self.settings)?;
+            self.operations.extend(operations);
+            self.operations.sort_by_key(|(at, _)| *at);
+        } else {
+            let operations = nemesis_lines(&added, "what is added", &self.settings)?;
+            self.nemesis.extend(operations);
+            self.nemesis.sort_by_key(|(at, _)| *at);
+        }
+        Ok(())
     }
 
     /// The file's text.
@@ -201,6 +210,35 @@ impl Schedule {
 fn line<T: Display>((at, what): &(Time, T)) -> String {
     let (seconds, micros) = (at.0 / 1_000_000_000, at.0 / 1_000 % 1_000_000);
     format!("{seconds}.{micros:06} {what}")
+}
+
+/// The operations of the nemesis in these lines.
+fn nemesis_lines(
+    text: &[String],
+    list: &'static str,
+    settings: &Settings,
+) -> Result<Vec<(Time, NemesisOperation)>, FileError> {
+    let servers = settings.servers() as usize;
+    lines(text, list, |operation: &NemesisOperation| {
+        let places = operation.places();
+        let unknown = places.iter().find(|place| place.0 >= servers)?;
+        let known = format!("a server from n1 to n{servers}");
+        Some((format!("it names {unknown}"), known))
+    })
+}
+
+/// The operations of clients in these lines.
+fn client_lines(
+    text: &[String],
+    list: &'static str,
+    settings: &Settings,
+) -> Result<Vec<(Time, ClientOperation)>, FileError> {
+    let clients = settings.clients.clients;
+    lines(text, list, |operation: &ClientOperation| {
+        let known = format!("a client from c0 to c{}", clients - 1); // There is one.
+        let found = format!("it names c{}", operation.client);
+        (operation.client >= clients).then_some((found, known))
+    })
 }
 
 /// All lines of a list, in the order of their times. `wrong` tells which name in a line does not

@@ -98,13 +98,14 @@ impl World {
     /// A link carries nothing from now on.
     pub fn cut_link(&mut self, from: usize, to: usize) {
         if from != to && self.standing.cut.insert((from, to)) {
-            self.network.cut(from, to, Time::NEVER);
+            self.cut_until(from, to, Time::NEVER);
         }
     }
 
     /// All links carry what they are given.
     pub fn join_links(&mut self) {
         self.standing.cut.clear();
+        self.observe_healing();
         self.network.heal();
     }
 

@@ -52,6 +52,8 @@ pub(super) enum SimulationEvent {
 pub(super) struct Connection {
     pub(super) from: usize,
     pub(super) disks: [u32; 2],
+    /// The message's number in the timeline; [`NONE`](crate::view::NONE) without one.
+    pub(super) message: u32,
 }
 
 /// Something that happens at one machine.

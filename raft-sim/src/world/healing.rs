@@ -28,6 +28,7 @@ impl World {
 
     /// Links work, crashed processes restart, disks are as fast as the settings say, clocks run.
     pub(super) fn end_faults(&mut self) {
+        self.observe_healing();
         self.network.heal();
         self.recorder.coverage.links_healed();
         for place in 0..self.machines.len() {

@@ -6,10 +6,11 @@ use crate::coverage::CoverageMark;
 use crate::failure::Failure;
 use crate::network::Fate;
 use crate::schedule::Place;
+use crate::view::{MessageFate, NONE};
 use bytes::Bytes;
 use core::time::Duration;
 use raft_proto::wire::{Envelope, ReceiveError};
-use raft_proto::{Action, Checksum, Input, NodeId, trace};
+use raft_proto::{Action, Checksum, Input, NodeId, Time, trace};
 
 impl World {
     pub(super) fn send(&mut self, from: usize, action: &Action) {
@@ -24,13 +25,17 @@ impl World {
         self.recorder.counts.sent(message.kind(), frame.len());
         let place = self.place(*to);
         let over = self.connection(from, place);
-        let arrival = |frame| MachineEvent::Frame { frame, over };
+        let arrival = |frame, message| MachineEvent::Frame {
+            frame,
+            over: Connection { message, ..over },
+        };
         let fate = self.network.send(self.now, from, place);
         let node_at_term = trace::NodeAtTerm {
             node: envelope.from,
             term: message.term(),
         };
         let line = trace::action(node_at_term, action);
+        let (now, link) = (self.now, (from, place));
         self.observe_message(match fate {
             Fate::Dropped => 0,
             Fate::Arrives(_) | Fate::Damaged(_) => 1,
@@ -39,28 +44,39 @@ impl World {
         match fate {
             Fate::Dropped => {
                 self.recorder.counts.dropped += 1;
-                self.fact(format_args!("{line} (dropped)"));
+                let line = format_args!("{line} (dropped)");
+                let copies = [(MessageFate::Lost, Time::ZERO)];
+                self.recorder.sent(now, link, message, line, &copies);
                 self.report_loss(from, *to);
             }
             Fate::Arrives(after) => {
-                self.fact(line);
-                self.deliver(after, place, arrival(frame));
+                let copies = [(MessageFate::Arrives, now.after(after))];
+                let number = self.recorder.sent(now, link, message, line, &copies);
+                self.deliver(after, place, arrival(frame, number));
             }
             Fate::Twice(first, second) => {
                 self.recorder.counts.duplicated += 1;
-                self.fact(format_args!("{line} (twice)"));
-                self.deliver(first, place, arrival(frame.clone()));
-                self.deliver(second, place, arrival(frame));
+                let line = format_args!("{line} (twice)");
+                let copies = [
+                    (MessageFate::FirstCopy, now.after(first)),
+                    (MessageFate::SecondCopy, now.after(second)),
+                ];
+                let number = self.recorder.sent(now, link, message, line, &copies);
+                self.deliver(first, place, arrival(frame.clone(), number));
+                self.deliver(second, place, arrival(frame, number.saturating_add(1)));
             }
             Fate::Damaged(after) => {
                 let damaged: Bytes = self.network.damage(&frame).into();
                 // A few bytes were replaced by the same ones: the frame is what was sent.
                 if damaged == frame {
-                    self.fact(line);
-                    return self.deliver(after, place, arrival(frame));
+                    let copies = [(MessageFate::Arrives, now.after(after))];
+                    let number = self.recorder.sent(now, link, message, line, &copies);
+                    return self.deliver(after, place, arrival(frame, number));
                 }
                 self.recorder.counts.corrupted += 1;
-                self.fact(format_args!("{line} (damaged)"));
+                let line = format_args!("{line} (damaged)");
+                let copies = [(MessageFate::Damaged, now.after(after))];
+                self.recorder.sent(now, link, message, line, &copies);
                 let checksum = Checksum::of(&frame);
                 let frame = damaged;
                 self.deliver(after, place, MachineEvent::DamagedFrame { frame, checksum });
@@ -74,6 +90,7 @@ impl World {
         Connection {
             from,
             disks: [disk(from), disk(to)],
+            message: NONE,
         }
     }
 
@@ -134,6 +151,9 @@ impl World {
         match machine.receiver().accept(frame) {
             Ok(received) => {
                 self.check_unread(to, over.from, &received);
+                if let Some(timeline) = &mut self.recorder.timeline {
+                    timeline.arrives(over.message);
+                }
                 self.give(to, Input::from(received));
             }
             Err(error) if error.is_newer() && !self.settings.releases.are_equal() => {

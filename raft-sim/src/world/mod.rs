@@ -30,7 +30,7 @@ use crate::checker::StormLimits;
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::judge::Judge;
+use crate::judge::{Journal, Judge};
 use crate::machine::Machine;
 use crate::network::Network;
 use crate::operator::{Operator, OperatorRequest};
@@ -146,6 +146,11 @@ impl World {
 
     /// A cluster that is about to start, at time 0.
     pub fn new(settings: Settings, seed: u64, script: Script, trace: Trace) -> World {
+        World::recorded_by(settings, seed, script, Recorder::new(trace))
+    }
+
+    /// As [`World::new`]. If the recorder has a timeline, what clients do is noted, too.
+    pub fn recorded_by(settings: Settings, seed: u64, script: Script, recorder: Recorder) -> World {
         let mut random = Random::new(seed, "world");
         let count = settings.servers() as usize;
         let mut incarnation_random = Random::new(seed, "incarnations");
@@ -164,8 +169,8 @@ impl World {
             clients: Clients::new(count, settings.clients.clone(), clients),
             reads: PendingReads::default(),
             operator: Operator::default(),
-            recorder: Recorder::new(trace),
             judge: Judge::new(StormLimits::of(&settings), settings.checks),
+            recorder,
             configurations: Configurations::new(&first),
             change_for_next_leader: None,
             lost: BTreeSet::new(),
@@ -189,6 +194,9 @@ impl World {
             proposal_outcome: None,
             settings,
         };
+        if world.recorder.timeline.is_some() {
+            world.judge.client_history().keep_journal();
+        }
         for place in 0..count {
             world.start(place);
         }
@@ -220,6 +228,11 @@ impl World {
     /// As [`recorder`](World::recorder), to finish the trace.
     pub fn recorder_mut(&mut self) -> &mut Recorder {
         &mut self.recorder
+    }
+
+    /// What clients did, if that was noted. It is taken out.
+    pub fn take_journal(&mut self) -> Journal {
+        self.judge.client_history().take_journal()
     }
 
     /// The checkers.
@@ -289,7 +302,7 @@ impl World {
     }
 
     fn fact(&mut self, line: impl fmt::Display) {
-        self.recorder.trace.line(self.now, line);
+        self.recorder.fact(self.now, line);
     }
 
     fn fail(&mut self, failure: impl Into<Failure>) {

@@ -28,13 +28,21 @@ impl World {
             return;
         }
         if let Some(operation) = self.next_nemesis_operation.take() {
-            self.fact(format_args!("nemesis: {operation}"));
+            self.observe_nemesis(&operation);
             self.inject(operation);
         }
         self.schedule_nemesis_operation();
     }
 
-    fn resolve(&self, target: Target) -> Option<usize> {
+    /// A link carries nothing until then.
+    pub(super) fn cut_until(&mut self, from: usize, to: usize, until: Time) {
+        if let Some(timeline) = &mut self.recorder.timeline {
+            timeline.cut(self.now, from, to, until);
+        }
+        self.network.cut(from, to, until);
+    }
+
+    pub(super) fn resolve(&self, target: Target) -> Option<usize> {
         match target {
             Target::Node(place) => (place.0 < self.machines.len()).then_some(place.0),
             Target::Leader => self.leader(),
@@ -128,13 +136,13 @@ impl World {
         self.recorder.counts.cuts += 1;
         match links {
             Links::One(from, to) => {
-                self.network.cut(from.0, to.0, until);
+                self.cut_until(from.0, to.0, until);
                 self.recorder.coverage.links_cut(until);
             }
             Links::AllBut(from, to) => {
                 for other in (0..self.machines.len()).filter(|at| *at != from.0 && *at != to.0) {
-                    self.network.cut(from.0, other, until);
-                    self.network.cut(other, from.0, until);
+                    self.cut_until(from.0, other, until);
+                    self.cut_until(other, from.0, until);
                 }
                 self.recorder.coverage.links_cut(until);
                 self.recorder.coverage.hit(CoverageMark::PartialPartition);
@@ -155,7 +163,7 @@ impl World {
         for from in 0..self.machines.len() {
             for to in 0..self.machines.len() {
                 if side.contains(&from) != side.contains(&to) {
-                    self.network.cut(from, to, until);
+                    self.cut_until(from, to, until);
                 }
             }
         }

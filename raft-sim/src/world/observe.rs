@@ -10,6 +10,7 @@ use crate::judge::Judge;
 use crate::machine::Machine;
 use crate::process::Observer;
 use crate::recorder::Recorder;
+use crate::schedule::NemesisOperation;
 use crate::service::{Applied, Outcome};
 use raft_proto::{Action, EntryId, Event, Index, Membership, NodeId, Raft, RoleKind, Term, Time};
 
@@ -79,10 +80,29 @@ impl World {
         self.judge.cluster_changed();
     }
 
-    /// A process has ended.
-    pub(super) fn observe_stop(&mut self, node: NodeId) {
-        self.recorder.stopped(node);
+    /// A process has ended. `line` says how.
+    pub(super) fn observe_stop(&mut self, node: NodeId, line: &str) {
+        self.recorder.stopped(self.now, node, line);
         self.judge.stopped(node);
+    }
+
+    /// The nemesis is about to do something.
+    pub(super) fn observe_nemesis(&mut self, operation: &NemesisOperation) {
+        let (now, text) = (self.now, self.recorder.trace.text_len());
+        let leader = self.leader();
+        if let Some(timeline) = &mut self.recorder.timeline {
+            let places: Vec<usize> = operation.places().iter().map(|place| place.0).collect();
+            timeline.nemesis(now, text, operation.to_string(), places, leader);
+        }
+        let line = format_args!("nemesis: {operation}");
+        self.recorder.trace.line(now, line);
+    }
+
+    /// All faults end.
+    pub(super) fn observe_healing(&mut self) {
+        if let Some(timeline) = &mut self.recorder.timeline {
+            timeline.healed(self.now);
+        }
     }
 
     /// A machine has lost power, and its disk what was not synced.

@@ -102,9 +102,8 @@ impl World {
         };
         let id = raft.id();
         let line = format!("{id}@{} {how}", raft.term());
-        self.fact(line);
         self.recorder.counts.crashes += 1;
-        self.observe_stop(id);
+        self.observe_stop(id, &line);
         self.operator.stopped(id);
         self.reads.stopped(place);
         self.stalls[place].clear();

@@ -141,7 +141,10 @@ impl World {
             | ProposeError::TooLargeFor { .. }
             | ProposeError::BatchTooLarge { .. } => {
                 let history = self.judge.client_history();
-                match self.clients.commands_too_large(client, attempt, history) {
+                match self
+                    .clients
+                    .commands_too_large(self.now, client, attempt, history)
+                {
                     Ok(Resized::Smaller) => self.redirect(client, attempt, Some(node)),
                     Ok(Resized::GivenUp { next_attempt }) => {
                         self.schedule_next_attempt(client, next_attempt);

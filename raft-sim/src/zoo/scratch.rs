@@ -16,8 +16,8 @@ const PARTS: [&str; 7] = [
     "fuzz",
 ];
 
-/// What is not copied: build results, and inputs that fuzzers found.
-const LEFT_OUT: [&str; 3] = ["target", "corpus", "artifacts"];
+/// What is not copied: build results, inputs that fuzzers found, and tools.
+const LEFT_OUT: [&str; 4] = ["target", "corpus", "artifacts", "node_modules"];
 
 /// A copy of the project that is mutated and built again and again.
 #[derive(Debug)]
