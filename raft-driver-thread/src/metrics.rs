@@ -24,6 +24,8 @@
 //! | `raft_mended_entries_total` | counter | entries | that the disk had lost at a start, and peers have sent |
 //! | `raft_scrubbed_bytes_total` | counter | bytes | read to find what has decayed |
 //! | `raft_decayed_files` | gauge | files | found not to be what was written; 0 once they are replaced |
+//! | `raft_snapshot_sent_bytes_total` | counter | bytes | of snapshots that were sent to peers |
+//! | `raft_snapshot_transfers` | gauge | peers | that are being sent a snapshot; only on a leader |
 //! | `raft_missing_founders` | gauge | founders | that take no part in the founding; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
@@ -154,6 +156,8 @@ struct Handles {
     mended_entries: Counter,
     scrubbed_bytes: Counter,
     decayed_files: Gauge,
+    snapshot_sent_bytes: Counter,
+    snapshot_transfers: Gauge,
     proposals: Counter,
     elections: Counter,
     rejected_messages: Counter,
@@ -222,6 +226,11 @@ fn describe_gauges() {
         Unit::Count,
         "Files that were found not to be what was written, until they are replaced"
     );
+    describe_gauge!(
+        "raft_snapshot_transfers",
+        Unit::Count,
+        "Peers that are being sent a snapshot"
+    );
 }
 
 #[cfg(feature = "metrics")]
@@ -251,6 +260,11 @@ fn describe_counters() {
         "raft_scrubbed_bytes_total",
         Unit::Bytes,
         "Bytes that were read to find what has decayed"
+    );
+    describe_counter!(
+        "raft_snapshot_sent_bytes_total",
+        Unit::Bytes,
+        "Bytes of snapshots that were sent to peers"
     );
 }
 
@@ -291,6 +305,8 @@ impl Metrics {
             mended_entries: counter!("raft_mended_entries_total", "node" => label()),
             scrubbed_bytes: counter!("raft_scrubbed_bytes_total", "node" => label()),
             decayed_files: gauge!("raft_decayed_files", "node" => label()),
+            snapshot_sent_bytes: counter!("raft_snapshot_sent_bytes_total", "node" => label()),
+            snapshot_transfers: gauge!("raft_snapshot_transfers", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
             rejected_messages: counter!("raft_rejected_messages_total", "node" => label()),
@@ -341,6 +357,14 @@ impl Metrics {
         self.handles.decayed_files.set(files as f64);
     }
 
+    pub(crate) fn snapshot_sent(&self, bytes: u64) {
+        self.handles.snapshot_sent_bytes.increment(bytes);
+    }
+
+    pub(crate) fn snapshot_transfers(&self, peers: usize) {
+        self.handles.snapshot_transfers.set(peers as f64);
+    }
+
     pub(crate) fn proposed(&self, commands: usize) {
         self.handles.proposals.increment(commands as u64);
     }
@@ -374,6 +398,10 @@ impl Metrics {
     pub(crate) fn scrubbed(&self, _: u64) {}
 
     pub(crate) fn decayed(&self, _: usize) {}
+
+    pub(crate) fn snapshot_sent(&self, _: u64) {}
+
+    pub(crate) fn snapshot_transfers(&self, _: usize) {}
 
     pub(crate) fn proposed(&self, _: usize) {}
 
