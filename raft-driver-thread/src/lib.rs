@@ -81,7 +81,7 @@
 //! | `raft-core` | turns: receives, steps the core, performs its actions | tasks, messages, time |
 //! | `raft-disk` | writes, as many as wait in one sync; reads old entries | the disk |
 //! | `raft-apply` | the state machine | the user's code |
-//! | `raft-chunks` | reads and writes chunks of snapshots that are sent and received | the disk |
+//! | `raft-chunks` | reads and writes chunks of snapshots that are sent and received | the disk, the rate ([`Options::snapshot_sending`]) |
 //! | `raft-snapshot` | writes one snapshot, then ends | the disk |
 //! | `raft-scrub` | reads what the disk holds, to find decay ([`Options::scrub`]) | the rate, the disk |
 //! | `raft-compare` | compares the state with those of the others, to find the one that differs ([`Options::compare`]) | the pause, peers |
@@ -117,6 +117,7 @@ mod options;
 mod recorder;
 mod scrub_thread;
 mod shared_core;
+mod snapshot_sending;
 mod snapshot_thread;
 mod state_machine;
 pub mod storage;
@@ -135,7 +136,8 @@ pub use observed::{NodeEvent, NodeState};
 #[cfg(all(feature = "disk", unix))]
 pub use open_files::{TooFewOpenFiles, raise_open_files};
 pub use options::{
-    CompareOptions, Options, ScrubOptions, SnapshotPolicy, fresh_incarnation, fresh_seed,
+    CompareOptions, Options, ScrubOptions, SnapshotPolicy, SnapshotSending, fresh_incarnation,
+    fresh_seed,
 };
 /// The core, whose types this crate's interface uses.
 #[doc(inline)]

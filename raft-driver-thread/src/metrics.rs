@@ -30,6 +30,8 @@
 //! | `raft_diverged` | gauge | | 1 if the state is set aside as another one than the majority's, else 0 (5) |
 //! | `raft_differing_replicas` | gauge | members | whose state differs from this node's, as of the last comparison (5) |
 //! | `raft_same_state_index` | gauge | | the last entry after which the state was found to be that of the others (5) |
+//! | `raft_snapshot_sent_bytes_total` | counter | bytes | of snapshots that were sent to peers |
+//! | `raft_snapshot_transfers` | gauge | peers | that are being sent a snapshot; only on a leader |
 //! | `raft_missing_founders` | gauge | founders | that take no part in the founding; 0 once founded |
 //! | `raft_sync_duration_seconds` | histogram | seconds | that a write of the storage took (2) |
 //! | `raft_sync_writes` | histogram | writes | of the core that shared one sync |
@@ -168,6 +170,8 @@ struct Handles {
     mended_entries: Counter,
     scrubbed_bytes: Counter,
     decayed_files: Gauge,
+    snapshot_sent_bytes: Counter,
+    snapshot_transfers: Gauge,
     proposals: Counter,
     elections: Counter,
     rejected_messages: Counter,
@@ -264,6 +268,11 @@ fn describe_gauges() {
         Unit::Count,
         "Files that were found not to be what was written, until they are replaced"
     );
+    describe_gauge!(
+        "raft_snapshot_transfers",
+        Unit::Count,
+        "Peers that are being sent a snapshot"
+    );
 }
 
 #[cfg(feature = "metrics")]
@@ -293,6 +302,11 @@ fn describe_counters() {
         "raft_scrubbed_bytes_total",
         Unit::Bytes,
         "Bytes that were read to find what has decayed"
+    );
+    describe_counter!(
+        "raft_snapshot_sent_bytes_total",
+        Unit::Bytes,
+        "Bytes of snapshots that were sent to peers"
     );
 }
 
@@ -339,6 +353,8 @@ impl Metrics {
             mended_entries: counter!("raft_mended_entries_total", "node" => label()),
             scrubbed_bytes: counter!("raft_scrubbed_bytes_total", "node" => label()),
             decayed_files: gauge!("raft_decayed_files", "node" => label()),
+            snapshot_sent_bytes: counter!("raft_snapshot_sent_bytes_total", "node" => label()),
+            snapshot_transfers: gauge!("raft_snapshot_transfers", "node" => label()),
             proposals: counter!("raft_proposals_total", "node" => label()),
             elections: counter!("raft_elections_total", "node" => label()),
             rejected_messages: counter!("raft_rejected_messages_total", "node" => label()),
@@ -408,6 +424,14 @@ impl Metrics {
         self.handles.differing_replicas.set(differing as f64);
     }
 
+    pub(crate) fn snapshot_sent(&self, bytes: u64) {
+        self.handles.snapshot_sent_bytes.increment(bytes);
+    }
+
+    pub(crate) fn snapshot_transfers(&self, peers: usize) {
+        self.handles.snapshot_transfers.set(peers as f64);
+    }
+
     pub(crate) fn proposed(&self, commands: usize) {
         self.handles.proposals.increment(commands as u64);
     }
@@ -445,6 +469,10 @@ impl Metrics {
     pub(crate) fn diverged(&self, _: bool) {}
 
     pub(crate) fn compared(&self, _: Option<Index>, _: usize) {}
+
+    pub(crate) fn snapshot_sent(&self, _: u64) {}
+
+    pub(crate) fn snapshot_transfers(&self, _: usize) {}
 
     pub(crate) fn proposed(&self, _: usize) {}
 

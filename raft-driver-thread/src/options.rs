@@ -27,6 +27,8 @@ pub struct Options {
     pub config: Config,
     /// When the node makes snapshots by itself.
     pub snapshots: SnapshotPolicy,
+    /// How much of its snapshots a leader sends at once.
+    pub snapshot_sending: SnapshotSending,
     /// How many requests may be outstanding: made, with a ticket that has not ended. Further ones
     /// are refused as [`Overloaded`](crate::RequestError::Overloaded). Default 65,536.
     pub max_outstanding: usize,
@@ -113,12 +115,33 @@ impl Options {
         Options {
             config,
             snapshots: SnapshotPolicy::default(),
+            snapshot_sending: SnapshotSending::default(),
             max_outstanding: 1 << 16,
             max_inbox_bytes: 64 << 20,
             recorder: None,
             mend_timeout: Duration::from_secs(30),
             scrub: None,
             compare: Some(CompareOptions::default()),
+        }
+    }
+}
+
+/// How much of its snapshots a leader sends at once, to all peers together. A peer that lacks much
+/// can wait; clients, and the other peers, use the same disk and the same network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SnapshotSending {
+    /// The most bytes in a second. Default `None`: as many as the peers take.
+    pub max_bytes_per_second: Option<u64>,
+    /// The most peers that are sent a snapshot at the same time; others wait until one of them has
+    /// received its last chunk, or has taken none for ten seconds. 0 counts as 1. Default 2.
+    pub max_transfers: usize,
+}
+
+impl Default for SnapshotSending {
+    fn default() -> SnapshotSending {
+        SnapshotSending {
+            max_bytes_per_second: None,
+            max_transfers: 2,
         }
     }
 }

@@ -139,18 +139,22 @@ pub(crate) enum ApplyTask<M: StateMachine> {
 /// For the chunk thread: the files of snapshots that are sent and received.
 #[derive(Debug)]
 pub(crate) enum ChunkTask {
-    Read {
-        peer: NodeId,
-        snapshot: SnapshotId,
-        offset: u64,
-        length: u64,
-    },
+    Read(ChunkWanted),
     Write {
         snapshot: SnapshotId,
         offset: u64,
         data: Bytes,
     },
     Release(SnapshotId),
+}
+
+/// A chunk of a snapshot, to be sent to a peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChunkWanted {
+    pub(crate) peer: NodeId,
+    pub(crate) snapshot: SnapshotId,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 /// The disk thread has ended because its storage failed.

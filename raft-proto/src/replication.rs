@@ -23,6 +23,7 @@ use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
 use crate::types::{EntryId, Index, NodeId, Term, Time};
+use crate::window::Window;
 use alloc::vec::Vec;
 
 /// The state from which a leader makes its messages. Sending changes only the peer.
@@ -311,8 +312,10 @@ impl Replicator<'_> {
             let last = peer.last_to_send(self.log.last().index);
             let limit = self.append_bytes(peer);
             let (entries, bytes) = self.log.slice(peer.next_index, last, limit);
-            // One entry alone may be longer than the peer takes, as far as it has said.
-            if bytes <= peer.payload_limit(u64::MAX) {
+            // One entry alone may be longer than the peer takes, as far as it has said. One that is
+            // longer than the window is sent when the peer has answered.
+            let most = peer.payload_limit(peer.window.message_bytes());
+            if bytes <= most {
                 (entries, bytes)
             } else {
                 (Entries::EMPTY, 0)
@@ -364,8 +367,23 @@ impl Replicator<'_> {
             Flow::Probe(Probe::Ready) => peer.flow = Flow::Probe(Probe::Sent(None)),
             Flow::Probe(Probe::Sent(_)) | Flow::Replicate(_) => {}
         }
+        self.sign_of_life(peer, actions);
         // Reading a chunk may take long, or fail: the follower hears its leader all the same.
         self.empty_append(peer, actions);
+    }
+
+    /// Much is on its way, an entry longer than all windows for example, and a heartbeat that asks
+    /// about it has to stay behind it. This one asks about the entry before it, so that no follower
+    /// rejects it if a transport lets it overtake (`guide::transports`): on a slow link the follower
+    /// would wait for longer than its election timeout.
+    fn sign_of_life(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        if let Flow::Replicate(inflight) = &peer.flow
+            && inflight.bytes() > Window::START_BYTES
+            && let Some(prev) = inflight.first_prev()
+            && self.term_at(prev).is_some()
+        {
+            self.send_append(peer, prev, Entries::EMPTY, actions);
+        }
     }
 
     /// Sends AppendEntries without entries: it asks whether everything that was sent has arrived.

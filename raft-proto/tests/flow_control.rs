@@ -132,6 +132,55 @@ fn an_entry_longer_than_the_window_is_sent_alone() {
     assert_eq!(sent.first(), Some(&(2, 3, 4)), "the window is wider now");
 }
 
+/// About which entries the packets to n2 without entries ask.
+fn heartbeats_to_n2(packets: &[Packet]) -> Vec<u64> {
+    let asked = |packet: &Packet| match &packet.message {
+        Message::AppendEntries(append) if append.entries.is_empty() => {
+            Some(append.prev_log.index.0)
+        }
+        _ => None,
+    };
+    let packets = packets.iter().filter(|packet| packet.to == NodeId(2));
+    packets.filter_map(asked).collect()
+}
+
+#[test]
+fn while_much_is_on_its_way_heartbeats_also_ask_about_the_entry_before_it() {
+    for (length, asked) in [(200_000, vec![1, 2]), (1_000, vec![2])] {
+        let mut cluster = leader(3, |_| {}, &["first"]);
+        cluster.take_packets();
+        cluster.propose(1, &"x".repeat(length)).unwrap();
+        let append = cluster.take_packets();
+        cluster.wait(HEARTBEAT);
+        cluster.tick(1);
+        assert_eq!(heartbeats_to_n2(&cluster.take_packets()), asked);
+        cluster.queue = append;
+        cluster.deliver();
+        assert_eq!(cluster.peer(1, 2).match_index, Index(2));
+    }
+}
+
+#[test]
+fn a_heartbeat_about_the_entry_before_a_long_one_has_nothing_sent_again() {
+    let mut cluster = leader(3, |_| {}, &["first"]);
+    cluster.propose(1, &"x".repeat(200_000)).unwrap();
+    let append = cluster.take_packets();
+    for _ in 0..20 {
+        cluster.wait(HEARTBEAT);
+        cluster.tick(1);
+        // The other one stays behind the entry.
+        let is_early = |packet: &Packet| match &packet.message {
+            Message::AppendEntries(append) => append.prev_log.index == Index(1),
+            _ => true,
+        };
+        cluster.deliver_if(is_early);
+        assert!(entries_sent(&cluster.take_packets()).is_empty());
+    }
+    cluster.queue = append;
+    cluster.deliver();
+    assert_eq!(cluster.raft(1).commit_index(), Index(2));
+}
+
 /// Bytes of entries in packets to n2.
 fn bytes_to_n2(packets: &[Packet]) -> usize {
     let bytes = |packet: &Packet| match &packet.message {

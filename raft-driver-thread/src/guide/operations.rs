@@ -61,6 +61,12 @@
 //! out ([`lease_promise`](raft_proto::Config::lease_promise)). A crash of its *machine*, or a
 //! network that is cut, takes an election timeout.
 //!
+//! A node that has just started votes for nobody for `election_timeout_min`: also with leases off,
+//! because it has forgotten what it promised before it stopped, and whom it heard. The leader's lease
+//! may rest on that, and during a rolling restart that turns leases on the leader's setting counts,
+//! not its own. So of three nodes, restart one at a time, and wait that long before the next one: if
+//! the leader fails meanwhile, nobody is elected until the time has passed.
+//!
 //! # Clocks
 //!
 //! Without leases clocks need not be right, and need not agree. With
@@ -137,6 +143,8 @@
 //! | `raft_decayed_files` | 0 | the disk returns other bytes than were written. Replace it, one node at a time |
 //! | `raft_diverged`, `raft_differing_replicas` | 0 | states differ: see "Replicas that differ" |
 //! | `raft_same_state_index` | follows `raft_commit_index` | it stands: too few nodes answer, or the state machine offers no digest |
+//! | `raft_snapshot_transfers` | 0 | a peer lacks what the log no longer holds, and is sent a snapshot. If it never ends, `trailing_entries` or `max_transfer_log_bytes` is too small |
+//! | `raft_snapshot_sent_bytes_total` | stands still | it rises by [`SnapshotSending`](crate::SnapshotSending)'s rate: the rate decides how long a peer takes to come back |
 //! | `raft_missing_founders` | 0 | a founder does not take part: start it, and see that all have the same list |
 //!
 //! # What the log says

@@ -2,7 +2,7 @@
 
 use super::{Inner, Node};
 use crate::apply_thread::{AppliedIndex, Applier, Restored};
-use crate::chunk_thread;
+use crate::chunk_thread::ChunkThread;
 use crate::clock::Clock;
 use crate::comparing::{CompareThread, Replica};
 use crate::disk_thread::DiskThread;
@@ -12,7 +12,7 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::mending::{Source, mend};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
-use crate::options::{Options, ScrubOptions};
+use crate::options::{Options, ScrubOptions, SnapshotSending};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
 use crate::shared_core::SharedCore;
@@ -96,7 +96,15 @@ impl<M: StateMachine> Node<M> {
             thread.start(&mut threads)
         });
         let files = snapshots.clone();
-        let workers = Workers::start(&mut threads, storage, files, applier, metrics.clone())?;
+        let sending = options.snapshot_sending;
+        let workers = Workers::start(
+            &mut threads,
+            storage,
+            files,
+            sending,
+            applier,
+            metrics.clone(),
+        )?;
         let thread = start_core(
             threads,
             Core {
@@ -182,14 +190,16 @@ impl<M: StateMachine> Workers<M> {
         threads: &mut Threads<M>,
         storage: impl Storage,
         snapshots: Arc<dyn Snapshots>,
+        sending: SnapshotSending,
         applier: Applier<M>,
         metrics: Metrics,
     ) -> Result<Workers<M>, StartError> {
+        let of_chunks = metrics.clone();
         let disk = threads.start_worker("raft-disk", move |tasks, core| {
             DiskThread::new(storage, tasks, core, metrics).run();
         })?;
         let chunks = threads.start_worker("raft-chunks", move |tasks, core| {
-            chunk_thread::run(snapshots.as_ref(), tasks, core);
+            ChunkThread::new(snapshots, core.clone(), sending, of_chunks).run(tasks);
         })?;
         let applier = threads.start_worker("raft-apply", move |tasks, _| applier.run(tasks))?;
         Ok(Workers {

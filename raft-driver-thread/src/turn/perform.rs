@@ -3,7 +3,7 @@
 use super::Core;
 use crate::error::{RequestError, StopReason};
 use crate::state_machine::StateMachine;
-use crate::tasks::{ApplyTask, ChunkTask, DiskTask, EntriesWanted};
+use crate::tasks::{ApplyTask, ChunkTask, ChunkWanted, DiskTask, EntriesWanted};
 use crate::transport::Transport;
 use raft_proto::{Action, EntryId, ProposeError};
 
@@ -30,12 +30,12 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 snapshot,
                 offset,
                 length,
-            } => self.send_chunk_task(ChunkTask::Read {
+            } => self.send_chunk_task(ChunkTask::Read(ChunkWanted {
                 peer,
                 snapshot,
                 offset,
                 length,
-            }),
+            })),
             Action::WriteSnapshot {
                 snapshot,
                 offset,

@@ -23,6 +23,8 @@ struct State {
     targets: BTreeMap<u64, SocketAddr>,
     cut: BTreeSet<u64>,
     is_unreliable: bool,
+    /// How many bytes a second each connection carries; 0: as many as come.
+    bytes_per_second: u64,
     /// How often all connections were forgotten.
     forgotten: u64,
     random: u64,
@@ -47,6 +49,9 @@ impl Proxies {
         let state = Arc::new(Mutex::new(State::default()));
         let begin = |id| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            // What is written does not leave the sender before the link carries it.
+            let socket = socket2::SockRef::from(&listener);
+            socket.set_recv_buffer_size(1 << 16).unwrap();
             let address = listener.local_addr().unwrap().to_string();
             let state = state.clone();
             std::thread::spawn(move || {
@@ -109,6 +114,11 @@ impl Proxies {
         self.state().forgotten += 1;
     }
 
+    /// From now on each connection carries so many bytes a second.
+    pub fn throttle(&self, bytes_per_second: u64) {
+        self.state().bytes_per_second = bytes_per_second;
+    }
+
     pub fn make_unreliable(&self) {
         self.state().is_unreliable = true;
     }
@@ -158,20 +168,21 @@ fn relay(state: &Mutex<State>, to: u64, mut client: TcpStream) -> Option<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = client.read(&mut buffer).unwrap_or(0);
-        let fault = {
+        let (fault, takes) = {
             let mut state = state.lock().unwrap();
             if state.forgotten != forgotten {
                 // The streams stay open, held by `connections`.
                 return None;
             }
-            state.draw_fault()
+            let nanos = (read as u64 * 1_000_000_000).checked_div(state.bytes_per_second);
+            (state.draw_fault(), nanos.map(Duration::from_nanos))
         };
         if read == 0 || fault.breaks_connection {
             let _ = server.shutdown(Shutdown::Both);
             let _ = client.shutdown(Shutdown::Both);
             return None;
         }
-        std::thread::park_timeout(fault.delay);
+        std::thread::park_timeout(fault.delay + takes.unwrap_or_default());
         server.write_all(&buffer[..read]).ok()?;
     }
 }

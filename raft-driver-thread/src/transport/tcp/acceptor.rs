@@ -2,7 +2,7 @@
 
 use super::connections::{ConnectionId, Connections, Earlier};
 use super::entries;
-use super::frame;
+use super::frame::{self, FrameReader};
 use super::hello::{ACCEPTED, Hello, Refusal, StreamKind};
 use super::links::Links;
 use super::newer::NewerPeer;
@@ -232,10 +232,10 @@ impl Acceptor {
         let receiver = &self.settings.receiver;
         let answer = self.connections.answer_of(id);
         let envelope = Envelope::new(&self.config, peer);
-        let max_bytes = receiver.limits().max_frame_bytes;
+        let mut frames = FrameReader::new(receiver.limits().max_frame_bytes);
         let mut stream = BufReader::with_capacity(READ_BYTES, stream);
         let mut newer = NewerPeer::new(peer);
-        while let Some(frame) = frame::read(&mut stream, max_bytes)? {
+        while let Some(frame) = frames.read(&mut stream)? {
             let received = match receiver.accept(frame) {
                 Err(error) if error.is_newer() => {
                     newer.note(&error);

@@ -1,7 +1,7 @@
 //! The thread that connects to one peer and writes to it.
 
 use super::hello::{Hello, StreamKind};
-use super::queue::SendQueue;
+use super::queue::{self, PIECE_BYTES, SendQueue};
 use super::stream::{Stream, StreamSettings};
 use super::{answers, dial, direct, frame};
 use crate::inbox::Inbox;
@@ -170,7 +170,7 @@ impl Link {
         let mut buffer = Vec::new();
         let interval = self.settings.silence / SIGNS_OF_LIFE;
         loop {
-            let written = frame::write_all(&mut *stream, &envelope, messages, &mut buffer);
+            let written = self.write_batch(&mut *stream, &envelope, messages, &mut buffer);
             messages.clear();
             if let Err(error) = written {
                 return error;
@@ -190,6 +190,34 @@ impl Link {
                 return error;
             }
         }
+    }
+
+    /// Writes the messages that were taken. One that is long goes in pieces, between which those
+    /// leave that need not wait for it: a heartbeat is not later than a piece of it, however long
+    /// an entry is.
+    fn write_batch(
+        &self,
+        stream: &mut dyn Stream,
+        envelope: &Envelope,
+        messages: &[Message],
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let [message] = messages else {
+            return frame::write_all(stream, envelope, messages, buffer);
+        };
+        if queue::size(message) <= PIECE_BYTES {
+            return frame::write_all(stream, envelope, messages, buffer);
+        }
+        let mut urgent = Vec::new();
+        let piece_bytes = PIECE_BYTES as usize;
+        frame::write_in_pieces(stream, envelope, message, piece_bytes, |stream| {
+            let goes_on = self.queue.take_urgent(message, &mut urgent);
+            if !urgent.is_empty() {
+                frame::write_all(stream, envelope, &urgent, buffer)?;
+                urgent.clear();
+            }
+            Ok(goes_on)
+        })
     }
 
     /// The peer may have answered, or closed the connection.

@@ -17,6 +17,11 @@ use std::time::{Duration, Instant};
 /// again after 200 ms at the earliest: a single lost packet is no reason to close a connection.
 const SILENCE_MIN: Duration = Duration::from_secs(1);
 
+/// How many bytes that were not sent yet the system may hold. By itself it takes megabytes, and on
+/// a slow link a heartbeat that is written then leaves seconds later.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 128 << 10;
+
 /// A connection, encrypted or not.
 pub(super) trait Stream: Read + Write + Send {
     /// The connection under it.
@@ -42,7 +47,10 @@ impl Socket {
             .with_interval(seconds);
         SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        SockRef::from(&tcp).set_tcp_user_timeout(Some(silence))?;
+        {
+            SockRef::from(&tcp).set_tcp_user_timeout(Some(silence))?;
+            SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT_BYTES)?;
+        }
         tcp.set_write_timeout(Some(limit))?;
         Ok(Socket {
             tcp,
