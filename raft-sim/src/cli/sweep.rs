@@ -3,6 +3,7 @@
 use super::cluster::ClusterArgs;
 use super::outcome::{CliError, CommandResult, Outcome, usage};
 use super::results::{Results, Summary, list};
+use super::signals::interrupted_by_signals;
 use super::{progress, values};
 use clap::Args;
 use core::time::Duration;
