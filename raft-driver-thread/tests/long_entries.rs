@@ -214,9 +214,11 @@ fn heartbeats_that_repeat_each_other_do_not_pile_up() {
     link.send(append(1, 6, &[1]));
     link.carry_all();
     let entries: Vec<usize> = (0..3)
-        .map(|_| match link.next() {
-            Message::AppendEntries(append) => append.entries.len(),
-            other => panic!("{other:?}"),
+        .map(|_| {
+            let Message::AppendEntries(append) = link.next() else {
+                panic!("only appends are sent");
+            };
+            append.entries.len()
         })
         .collect();
     assert_eq!(entries, [1, 0, 1]);
