@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 const RUN: [&str; 11] = [
     "--seed",
@@ -35,16 +36,24 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder with seed-8034.toml in it, and what was said when it was written.
+/// A folder with seed-8034.toml in it, and what was said when it was written. It is shrunk once for
+/// all tests.
 fn shrunk() -> (tempfile::TempDir, PathBuf, Output) {
+    static SHRUNK: OnceLock<(String, Output)> = OnceLock::new();
+    let (schedule, output) = SHRUNK.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut arguments = vec!["shrink"];
+        arguments.extend(RUN);
+        arguments.push("1500");
+        let output = raft_sim(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let schedule = fs::read_to_string(folder.path().join("seed-8034.toml")).unwrap();
+        (schedule, output)
+    });
     let folder = tempfile::tempdir().unwrap();
-    let mut arguments = vec!["shrink"];
-    arguments.extend(RUN);
-    arguments.push("1500");
-    let output = raft_sim(folder.path(), &arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let path = folder.path().join("seed-8034.toml");
-    (folder, path, output)
+    fs::write(&path, schedule).unwrap();
+    (folder, path, output.clone())
 }
 
 #[test]
@@ -242,7 +251,7 @@ fn a_schedule_of_a_mutant_asks_for_the_mutant_where_the_project_is() {
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     assert!(
-        said.contains("there is no half-a-moon.patch; there are: "),
+        said.contains("there is no half-a-moon.patch; the nearest names are "),
         "{said}"
     );
 }
