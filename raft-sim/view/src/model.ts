@@ -329,6 +329,12 @@ export class Model {
     return isPast;
   }
 
+  /** Whether a fault was meant for the leader when there was none: it did nothing. */
+  isVain(fault: number): boolean {
+    const { places } = this.run.tables.faults;
+    return places[fault] === 0 && / leader\b/.test(this.run.fault_texts[fault]!);
+  }
+
   /** The links that are cut at a time, as `from * machines + to`. */
   cutLinks(nanos: number): Set<number> {
     const { at, until, from, to } = this.run.tables.cuts;
