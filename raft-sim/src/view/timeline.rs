@@ -98,8 +98,10 @@ impl Timeline {
 
     /// Adds an event, whose line begins at `text`.
     fn push(&mut self, at: Time, kind: EventKind, place: u8, text: u32, cause: Option<u32>) -> u32 {
+        // Where a phase ends, the world's time is ahead of the recorder's until the next event.
+        let before = self.events.at.last().copied().unwrap_or_default();
         self.events.push(EventRow {
-            at: nanos(at),
+            at: nanos(at).max(before),
             kind: kind as u8,
             place,
             text,

@@ -19,7 +19,8 @@ export class Cluster {
     this.surface = new Surface(canvas);
   }
 
-  private position(view: View, place: number): [number, number] {
+  /** Where a node stands on the canvas. */
+  position(view: View, place: number): [number, number] {
     const { machines } = view.model.run;
     const angle = (place / machines) * 2 * Math.PI - Math.PI / 2;
     const { width, height } = this.surface;

@@ -120,12 +120,13 @@ export class Lanes {
       if (track < 0) {
         continue;
       }
-      const text = view.model.run.fault_texts[row]!;
+      const isVain = view.model.isVain(row);
+      const text = view.model.run.fault_texts[row]! + (isVain ? ": no leader" : "");
       const wanted = Math.max(natural - begins, Math.min(context.measureText(text).width + 8, 140));
       const free = Math.min(wanted, this.surface.width - begins);
       ends[track] = begins + wanted + 2;
       const y = AXIS + track * FAULT_ROW;
-      context.globalAlpha = at[row]! <= view.time && view.time < until[row]! ? 0.35 : 0.16;
+      context.globalAlpha = isVain ? 0 : at[row]! <= view.time && view.time < until[row]! ? 0.35 : 0.16;
       context.fillStyle = theme.alarm;
       context.fillRect(begins, y + 1, Math.max(2, Math.min(natural, this.surface.width) - begins), FAULT_ROW - 2);
       context.globalAlpha = 1;

@@ -115,6 +115,10 @@ export class Model {
   constructor(readonly run: Run) {
     const { events, messages } = run.tables;
     this.events = events.at.length;
+    // Times of events never fall: binary search relies on it.
+    events.at.forEach((time, event) => {
+      events.at[event] = Math.max(time, event > 0 ? events.at[event - 1]! : 0);
+    });
     this.end = Math.max(run.virtual_seconds * 1e9, this.events > 0 ? events.at[this.events - 1]! : 0);
     this.kind = Object.fromEntries(run.event_kinds.map((name, number) => [name, number]));
     const count = messages.sent.length;
@@ -327,6 +331,12 @@ export class Model {
       }
     }
     return isPast;
+  }
+
+  /** Whether a fault was meant for the leader when there was none: it did nothing. */
+  isVain(fault: number): boolean {
+    const { places } = this.run.tables.faults;
+    return places[fault] === 0 && / leader\b/.test(this.run.fault_texts[fault]!);
   }
 
   /** The links that are cut at a time, as `from * machines + to`. */

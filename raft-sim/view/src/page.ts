@@ -546,6 +546,7 @@ Object.assign(window, {
       return isRunning;
     },
     lanes,
+    cluster,
     draw: () => draw(performance.now()),
   },
 });

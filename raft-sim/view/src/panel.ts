@@ -90,7 +90,7 @@ export function showFaults(view: View): void {
   const rows: HTMLElement[] = [];
   const count = countUpTo(at, view.time);
   for (let row = count - 1; row >= 0 && rows.length < 12; row -= 1) {
-    if (until[row]! > view.time) {
+    if (until[row]! > view.time && !view.model.isVain(row)) {
       const left = duration(until[row]! - view.time);
       rows.push(make("div", `${view.model.run.fault_texts[row]!} (${left} left)`));
     }

@@ -165,20 +165,23 @@ test("a wrong seed and a wrong file are refused with a reason, and the page goes
 });
 
 test("what is done by hand is saved as a schedule that replays to the same digest", async () => {
-  const path = write("quiet.html", "--seed", "3", "--nodes", "3", "--time", "6s", "--faults", "none");
+  const path = write("quiet.html", "--seed", "3", "--nodes", "3", "--time", "6s", "--faults", "none", "--features", "none");
   const page = await open(browser, path, { hash: "#t=2" });
   const before = await page.textContent("#digest");
-  const [ring, run] = [await page.$("#cluster"), () => page.waitForFunction((old) => !document.querySelector("#digest").textContent.includes(old), before)];
-  const { width, height } = await ring.boundingBox();
-  // n1 stands at the top of the ring.
-  await page.click("#cluster", { position: { x: width / 2, y: 26 } });
-  await page.click("#actions button:has-text('Kill')");
+  const run = () => page.waitForFunction((old) => document.querySelector("#digest").textContent !== old, before);
+  const positions = await page.evaluate(() => {
+    const { cluster, view } = window.raftSimView;
+    return [0, 1, 2].map((place) => cluster.position(view, place));
+  });
+  const click = ([x, y]) => page.click("#cluster", { position: { x, y } });
+  await click(positions[0]);
+  await page.click("#actions button:text-is('Kill')");
   await run();
   await ready(page);
   assert.equal((await place(page)).time, 2e9, "the cursor stays where it was");
-  // The link between n2 and n3 is the lower side.
-  await page.click("#cluster", { position: { x: width / 2, y: height / 2 + (height / 2 - 26) * 0.5 } });
-  await page.click("#actions button:has-text('Cut')");
+  const [, [x2, y2], [x3, y3]] = positions;
+  await click([(x2 + x3) / 2, (y2 + y3) / 2]);
+  await page.click("#actions button:text-is('Cut')");
   await page.waitForFunction(() => document.querySelectorAll("#done li").length === 3);
   await ready(page);
   const [download] = await Promise.all([page.waitForEvent("download"), page.click("#done > button")]);
