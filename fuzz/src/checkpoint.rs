@@ -1,5 +1,5 @@
-//! Any bytes as a checkpoint, and as one whose checksum fits. The decoder does not panic, and a node
-//! that it returns has the checkpoint that it was made from, or one that means the same.
+//! Any bytes as a checkpoint, and as one whose checksum fits. The decoder does not panic, and a
+//! node that it returns has the checkpoint that it was made from, or one that means the same.
 
 use arbitrary::{Result, Unstructured};
 use raft_proto::*;

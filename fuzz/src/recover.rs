@@ -1,5 +1,5 @@
-//! Anything as what a storage has recovered. A node starts with it or refuses it by name, and one that
-//! starts does so again with what it writes.
+//! Anything as what a storage has recovered. A node starts with it or refuses it by name, and one
+//! that starts does so again with what it writes.
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;

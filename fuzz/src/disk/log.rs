@@ -1,5 +1,5 @@
-//! A storage is given any writes that a core may give it, and holds what they amount to: while it runs,
-//! and after each restart.
+//! A storage is given any writes that a core may give it, and holds what they amount to: while it
+//! runs, and after each restart.
 
 use super::files::Memory;
 use super::{Writer, open};

@@ -1,5 +1,5 @@
-//! The storage on disk, on a file system in memory: what folders it accepts, and what it keeps of what
-//! it is given.
+//! The storage on disk, on a file system in memory: what folders it accepts, and what it keeps of
+//! what it is given.
 
 mod files;
 pub mod log;

@@ -1,6 +1,6 @@
-//! Any bytes as a folder: those of its files as they are, or changes of a valid one. Opening it does not
-//! panic, and a folder that is refused is not changed by a byte. `inspect` accepts exactly what a
-//! start accepts, and changes nothing. What is mended is a folder like any other.
+//! Any bytes as a folder: those of its files as they are, or changes of a valid one. Opening it
+//! does not panic, and a folder that is refused is not changed by a byte. `inspect` accepts exactly
+//! what a start accepts, and changes nothing. What is mended is a folder like any other.
 
 use super::files::{Image, Memory};
 use super::{FOLDER, Writer, log, open};
