@@ -51,8 +51,9 @@ pub struct StateDigest {
 /// The digests that a replica keeps: more of the last entries, fewer of those long before.
 ///
 /// Replicas are never asked at one moment, and one lags behind another by any number of entries. So
-/// of each power of two times the distance the last two multiples are kept: however far one lags
-/// behind, there is an index that both have. That is some sixty digests, whatever was applied.
+/// of each power of two times the distance the first and the last two multiples are kept: however
+/// far one lags behind, there is an index that both have. That is some hundred digests, whatever
+/// was applied.
 ///
 /// ```
 /// use raft_proto::comparison::{Digests, StateDigest};
@@ -65,7 +66,8 @@ pub struct StateDigest {
 ///     digests.note(StateDigest { after, kind: 1, value: index.into() });
 /// }
 /// let kept: Vec<u64> = digests.all().iter().map(|it| it.after.index.0).collect();
-/// assert_eq!(kept, [640, 800, 880, 960, 980, 990, 1000]);
+/// assert_eq!(kept[..7], [10, 20, 40, 80, 160, 320, 640]);
+/// assert_eq!(kept[7..], [800, 880, 960, 980, 990, 1000]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Digests {
@@ -104,7 +106,7 @@ impl Digests {
         self.noted.retain(|index, _| {
             let number = index.0 / distance;
             let power = number.trailing_zeros();
-            (newest >> power).saturating_sub(number >> power) < 2
+            number.is_power_of_two() || (newest >> power).saturating_sub(number >> power) < 2
         });
     }
 

@@ -140,8 +140,7 @@ impl<S: Storage> Run<'_, S> {
 
     /// Runs until all is mended, or cannot be. `entries` is `None` if nothing is known of those
     /// that are lost.
-    fn mend<T: Transport>(&mut self, entries: Option<Mending>, transport: &mut T) -> Outcome {
-        let mut entries = entries;
+    fn mend<T: Transport>(&mut self, mut entries: Option<Mending>, transport: &mut T) -> Outcome {
         let mut gave_up = "nothing is known of what was lost".to_owned();
         loop {
             let now = self.now();
@@ -162,8 +161,10 @@ impl<S: Storage> Run<'_, S> {
                 }
                 Some(MendingStep::Wait) | None => {}
             }
-            // Those that are reached have not got the entries.
-            match self.take_snapshot() {
+            // Those that are reached have not got the entries, or nobody has.
+            let lacking = entries.as_ref().map(|it| it.lacking().collect());
+            let peers = lacking.unwrap_or_else(|| self.peers.clone());
+            match self.take_snapshot(&peers) {
                 Attempt::Taken(last) => return Outcome::Snapshot(last),
                 Attempt::None if entries.is_none() => return Outcome::Nothing(gave_up),
                 Attempt::Later if entries.is_none() && now >= self.deadline => {
@@ -178,13 +179,13 @@ impl<S: Storage> Run<'_, S> {
         }
     }
 
-    /// Takes the snapshot of the first peer that has one which stands for all that is lost.
-    fn take_snapshot(&mut self) -> Attempt {
+    /// Takes the snapshot of the first of these that has one which stands for all that is lost.
+    fn take_snapshot(&mut self, peers: &[NodeId]) -> Attempt {
         let (Some(at_least), Some(fetcher)) = (self.at_least, self.fetcher.clone()) else {
             return Attempt::None;
         };
         let mut attempt = Attempt::None;
-        for peer in &self.peers {
+        for peer in peers {
             let ask = |request: &Request| fetcher.fetch(*peer, request);
             match fetch_snapshot(&ask, at_least, &*self.snapshots) {
                 Fetched::Snapshot(meta) if self.storage.adopt(&meta) => {

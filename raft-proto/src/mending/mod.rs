@@ -235,6 +235,12 @@ impl Mending {
         MendingStep::Wait
     }
 
+    /// The peers that have answered, and have not got the entries that are wanted now.
+    pub fn lacking(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let lacking = |peer: &&Peer| peer.answer == Answer::HasNot;
+        self.peers.iter().filter(lacking).map(|peer| peer.node)
+    }
+
     /// Some time has passed: those that were not reached may be asked again.
     pub fn waited(&mut self) {
         for peer in &mut self.peers {
