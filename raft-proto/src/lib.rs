@@ -250,6 +250,7 @@ mod role;
 mod rpc;
 mod run;
 mod send_snapshot;
+mod sign_of_life;
 mod snapshot_transfer;
 mod status;
 mod term_and_vote;

@@ -23,7 +23,6 @@ use crate::progress::{Append, Denial, Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Leader, Role};
 use crate::types::{EntryId, Index, NodeId, Term, Time};
-use crate::window::Window;
 use alloc::vec::Vec;
 
 /// The state from which a leader makes its messages. Sending changes only the peer.
@@ -359,6 +358,7 @@ impl Replicator<'_> {
     }
 
     fn heartbeat(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
+        self.sign_of_life(peer, actions);
         let compacted = self.log.term_at(peer.next_index.previous()).is_none();
         match &peer.flow {
             Flow::Snapshot(_) => self.continue_transfer(peer, actions),
@@ -367,23 +367,8 @@ impl Replicator<'_> {
             Flow::Probe(Probe::Ready) => peer.flow = Flow::Probe(Probe::Sent(None)),
             Flow::Probe(Probe::Sent(_)) | Flow::Replicate(_) => {}
         }
-        self.sign_of_life(peer, actions);
         // Reading a chunk may take long, or fail: the follower hears its leader all the same.
         self.empty_append(peer, actions);
-    }
-
-    /// Much is on its way, an entry longer than all windows for example, and a heartbeat that asks
-    /// about it has to stay behind it. This one asks about the entry before it, so that no follower
-    /// rejects it if a transport lets it overtake (`guide::transports`): on a slow link the follower
-    /// would wait for longer than its election timeout.
-    fn sign_of_life(&self, peer: &mut Peer, actions: &mut Vec<Action>) {
-        if let Flow::Replicate(inflight) = &peer.flow
-            && inflight.bytes() > Window::START_BYTES
-            && let Some(prev) = inflight.first_prev()
-            && self.term_at(prev).is_some()
-        {
-            self.send_append(peer, prev, Entries::EMPTY, actions);
-        }
     }
 
     /// Sends AppendEntries without entries: it asks whether everything that was sent has arrived.
@@ -409,7 +394,7 @@ impl Replicator<'_> {
     }
 
     #[inline]
-    fn send_append(
+    pub(crate) fn send_append(
         &self,
         peer: &mut Peer,
         prev: Index,

@@ -62,10 +62,10 @@
 //! network that is cut, takes an election timeout.
 //!
 //! A node that has just started votes for nobody for `election_timeout_min`: also with leases off,
-//! because it has forgotten what it promised before it stopped, and whom it heard. The leader's lease
-//! may rest on that, and during a rolling restart that turns leases on the leader's setting counts,
-//! not its own. So of three nodes, restart one at a time, and wait that long before the next one: if
-//! the leader fails meanwhile, nobody is elected until the time has passed.
+//! because it has forgotten what it promised before it stopped, and whom it heard. The leader's
+//! lease may rest on that, and during a rolling restart that turns leases on the leader's setting
+//! counts, not its own. So of three nodes, restart one at a time, and wait that long before the
+//! next one: if the leader fails meanwhile, nobody is elected until the time has passed.
 //!
 //! # Clocks
 //!

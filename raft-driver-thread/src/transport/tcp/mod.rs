@@ -27,8 +27,8 @@
 //! An entry of megabytes takes longer than an election timeout on a slow link. So a message of more
 //! than 64 KiB is written in pieces: each has bit 31 set in its length, and the last one bit 30,
 //! too. Between them go frames that need not wait for it: votes, replies, and heartbeats about an
-//! entry before those that it brings. A heartbeat behind it would be rejected if it overtook it, and
-//! stays. If the node has sent something in a later term meanwhile, the rest is not written, and a
+//! entry before those that it brings. A heartbeat behind it would be rejected if it overtook it,
+//! and stays. If the node has sent something in a later term meanwhile, the rest is not written, and a
 //! piece of no bytes takes back what was.
 //!
 //! # Silence
