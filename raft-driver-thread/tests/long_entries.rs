@@ -223,3 +223,40 @@ fn heartbeats_that_repeat_each_other_do_not_pile_up() {
         .collect();
     assert_eq!(entries, [1, 0, 1]);
 }
+
+/// A node of an earlier release, as far as its sockets show: it knows no hello with `in pieces` and
+/// closes that connection without an answer; the next one it accepts. Returns the length of the
+/// first frame that holds a message.
+fn of_an_earlier_release(listener: &TcpListener) -> u32 {
+    const KIND: usize = 37;
+    loop {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut hello = [0; 38];
+        stream.read_exact(&mut hello).unwrap();
+        if hello[KIND] > 3 {
+            continue;
+        }
+        stream.write_all(&[0]).unwrap();
+        let mut length = [0; 4];
+        while length == [0; 4] {
+            stream.read_exact(&mut length).unwrap();
+        }
+        return u32::from_le_bytes(length);
+    }
+}
+
+#[test]
+fn a_peer_of_an_earlier_release_gets_a_long_entry_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (told, length) = mpsc::channel();
+    std::thread::spawn(move || told.send(of_an_earlier_release(&listener)));
+    let (mut sender, _deliveries) = start(1);
+    let peer = Member::voter(NodeId(2)).with_context(address);
+    sender.set_members(&Membership::of([Member::voter(NodeId(1)), peer]));
+    sender.send(NodeId(2), append(1, 5, &[ENTRY_BYTES as usize]));
+    sender.flush();
+    let length = length.recv_timeout(TIMEOUT).unwrap();
+    let whole = ENTRY_BYTES as u32..ENTRY_BYTES as u32 + 1000;
+    assert!(whole.contains(&length), "a frame of {length:#x} bytes");
+}

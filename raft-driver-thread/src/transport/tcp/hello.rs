@@ -7,6 +7,9 @@ const MAGIC: &[u8; 4] = b"RAFT";
 const VERSION: u8 = 1;
 const BYTES: usize = 38;
 
+/// Messages, of which long ones come in pieces.
+const IN_PIECES: u8 = 4;
+
 /// The answer to a hello: messages may follow. Any other answer is the code of a [`Refusal`].
 pub(super) const ACCEPTED: u8 = 0;
 
@@ -44,6 +47,9 @@ pub(super) struct Hello {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
     pub(super) kind: StreamKind,
+    /// Whether long messages come in pieces. A peer of an earlier release does not know that, and
+    /// closes the connection without an answer.
+    pub(super) in_pieces: bool,
     /// The sender's storage. Each message carries it; the hello does not, and one that was read has
     /// none.
     pub(super) incarnation: Option<Incarnation>,
@@ -58,6 +64,7 @@ impl Hello {
             from: config.node_id,
             to: config.node_id,
             kind: StreamKind::Messages,
+            in_pieces: false,
             incarnation: config.incarnation,
         }
     }
@@ -71,6 +78,7 @@ impl Hello {
             slot.copy_from_slice(&id.to_le_bytes());
         }
         bytes[37] = match self.kind {
+            StreamKind::Messages if self.in_pieces => IN_PIECES,
             StreamKind::Messages => 0,
             StreamKind::Snapshots => 1,
             StreamKind::Service => 2,
@@ -100,7 +108,7 @@ impl Hello {
         }
         let [cluster, group, from, to] = ids;
         let kind = match rest[32] {
-            0 => StreamKind::Messages,
+            0 | IN_PIECES => StreamKind::Messages,
             1 => StreamKind::Snapshots,
             2 => StreamKind::Service,
             3 => StreamKind::Entries,
@@ -112,6 +120,7 @@ impl Hello {
             from: NodeId(from),
             to: NodeId(to),
             kind,
+            in_pieces: rest[32] == IN_PIECES,
             incarnation: None,
         })
     }

@@ -23,6 +23,21 @@ const SIGNS_OF_LIFE: u32 = 3;
 /// The peer closed the connection while no message was being written.
 const CLOSED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
 
+/// A connection to the peer.
+struct Connection {
+    stream: Box<dyn Stream>,
+    /// Whether the peer takes long messages in pieces.
+    in_pieces: bool,
+}
+
+/// Whether the peer has closed the connection.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+
 /// What a peer has written to a connection on which it only reads.
 enum Heard {
     Nothing,
@@ -125,10 +140,10 @@ impl Link {
         let mut attempts = 0_u32;
         while self.queue.take(&mut messages).is_some() {
             match self.connect() {
-                Ok(stream) => {
+                Ok(connection) => {
                     tracing::info!(%peer, "connected");
                     attempts = 0;
-                    let error = self.write_messages(stream, &mut messages);
+                    let error = self.write_messages(connection, &mut messages);
                     tracing::info!(%peer, %error, "disconnected");
                     if error.kind() == CLOSED {
                         // Nothing of them was written. The peer's new process gets them.
@@ -161,16 +176,20 @@ impl Link {
     }
 
     /// Writes messages until the connection fails; returns why.
-    fn write_messages(
-        &self,
-        mut stream: Box<dyn Stream>,
-        messages: &mut Vec<Message>,
-    ) -> io::Error {
+    fn write_messages(&self, connection: Connection, messages: &mut Vec<Message>) -> io::Error {
+        let Connection {
+            mut stream,
+            in_pieces,
+        } = connection;
         let envelope = self.envelope();
         let mut buffer = Vec::new();
         let interval = self.settings.silence / SIGNS_OF_LIFE;
         loop {
-            let written = self.write_batch(&mut *stream, &envelope, messages, &mut buffer);
+            let written = if in_pieces {
+                self.write_batch(&mut *stream, &envelope, messages, &mut buffer)
+            } else {
+                frame::write_all(&mut *stream, &envelope, messages, &mut buffer)
+            };
             messages.clear();
             if let Err(error) = written {
                 return error;
@@ -245,9 +264,23 @@ impl Link {
         }
     }
 
-    fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    /// Opens a connection on which long messages go in pieces; or, if the peer closes that one
+    /// without an answer, one on which they do not.
+    fn connect(&self) -> io::Result<Connection> {
         let address = self.target().address.clone();
-        dial::dial(&self.settings, &self.hello, address, self)
+        let in_pieces = self.hello.kind == StreamKind::Messages;
+        let hello = Hello {
+            in_pieces,
+            ..self.hello
+        };
+        match dial::dial(&self.settings, &hello, address.clone(), self) {
+            Err(error) if in_pieces && is_closed(&error) => {
+                let stream = dial::dial(&self.settings, &self.hello, address, self)?;
+                let in_pieces = false;
+                Ok(Connection { stream, in_pieces })
+            }
+            stream => stream.map(|stream| Connection { stream, in_pieces }),
+        }
     }
 }
 

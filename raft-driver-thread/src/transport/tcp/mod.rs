@@ -15,7 +15,7 @@
 //! | 4 | `RAFT` |
 //! | 1 | the version of this layout: 1 |
 //! | 8 each, little-endian | cluster id, group id, the sender's node id, the receiver's |
-//! | 1 | what follows: 0 messages, 1 snapshots; both ways: 2 bytes of the service's own, 3 a request for entries and the reply |
+//! | 1 | what follows: 0 messages, 1 snapshots; both ways: 2 bytes of the service's own, 3 a request for entries and the reply; 4 messages, long ones in pieces |
 //!
 //! The answer is one byte: 0 if the receiver accepts the connection. Any other value says why it
 //! does not, and the connection is closed. Then come frames: four bytes of length, little-endian,
@@ -30,6 +30,9 @@
 //! entry before those that it brings. A heartbeat behind it would be rejected if it overtook it,
 //! and stays. If the node has sent something in a later term meanwhile, the rest is not written, and a
 //! piece of no bytes takes back what was.
+//!
+//! A peer of a release that does not know of pieces closes a connection that says 4. It is dialled
+//! again with 0 at once, and gets each message whole.
 //!
 //! # Silence
 //!
