@@ -59,7 +59,7 @@ pub enum LinkOperation {
 
 impl LinkOperation {
     /// How long the operation lasts.
-    pub(crate) fn lasts(&mut self) -> &mut Duration {
+    pub fn lasts(&mut self) -> &mut Duration {
         match self {
             LinkOperation::Noise { time, .. }
             | LinkOperation::Cut { time, .. }
@@ -70,7 +70,7 @@ impl LinkOperation {
     }
 
     /// By how much the operation delays messages.
-    pub(crate) fn delays(&mut self) -> Option<&mut Duration> {
+    pub fn delays(&mut self) -> Option<&mut Duration> {
         match self {
             LinkOperation::Noise { by, .. } | LinkOperation::SlowLink { by, .. } => Some(by),
             LinkOperation::Cut { .. }

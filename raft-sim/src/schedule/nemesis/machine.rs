@@ -94,7 +94,7 @@ pub enum MachineOperation {
 
 impl MachineOperation {
     /// How long the operation lasts, if it does not happen at an instant.
-    pub(crate) fn lasts(&mut self) -> Option<&mut Duration> {
+    pub fn lasts(&mut self) -> Option<&mut Duration> {
         match self {
             MachineOperation::Crash { time }
             | MachineOperation::Kill { time }
@@ -122,7 +122,7 @@ impl MachineOperation {
     }
 
     /// How long the operation delays, or how far a clock jumps.
-    pub(crate) fn delays(&mut self) -> Option<&mut Duration> {
+    pub fn delays(&mut self) -> Option<&mut Duration> {
         match self {
             MachineOperation::SlowNode { by, .. }
             | MachineOperation::SlowDisk { by, .. }
