@@ -64,6 +64,8 @@ pub(crate) enum CoreTask<M: StateMachine> {
     },
     /// It has taken its place.
     StateReplaced(SnapshotId),
+    /// The leader's snapshot has taken the place instead, and this one is not needed.
+    ReplacementUnused(SnapshotId),
     /// A thread's answer to one of the core's actions.
     Input(Input),
     /// The snapshot that was being made is durable; `None` if it could not be made.

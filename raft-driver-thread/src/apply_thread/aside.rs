@@ -2,8 +2,7 @@
 
 use super::Applier;
 use crate::state_machine::StateMachine;
-use crate::storage::Snapshots;
-use crate::tasks::{CoreTask, SetAside, StateMachineFailed};
+use crate::tasks::{CoreMailbox, CoreTask, SetAside, StateMachineFailed};
 use crossbeam_channel::Sender;
 use raft_proto::{Entries, EntryId, Index, SnapshotMeta};
 use std::collections::VecDeque;
@@ -23,16 +22,17 @@ struct Replacement {
 
 impl Aside {
     /// A leader's snapshot has replaced the state.
-    pub(super) fn end(self, snapshots: &dyn Snapshots) {
+    pub(super) fn end<M: StateMachine>(self, core: &CoreMailbox<M>) {
         if let Some(replacement) = self.replacement {
-            replacement.discard(snapshots);
+            replacement.discard(core);
         }
     }
 }
 
 impl Replacement {
-    fn discard(self, snapshots: &dyn Snapshots) {
-        snapshots.release(self.snapshot.id);
+    /// It may be the very one that the leader has sent: the core knows whether it is in use.
+    fn discard<M: StateMachine>(self, core: &CoreMailbox<M>) {
+        let _ = core.send(CoreTask::ReplacementUnused(self.snapshot.id));
         // The thread that compares may have ended.
         let _ = self.done.send(());
     }
@@ -67,7 +67,7 @@ impl<M: StateMachine> Applier<M> {
         let replacement = Replacement { snapshot, done };
         let Some(aside) = &mut self.aside else {
             // A leader's snapshot has replaced the state meanwhile.
-            replacement.discard(&*self.snapshots);
+            replacement.discard(&self.core);
             return Ok(());
         };
         aside.replacement = Some(replacement);

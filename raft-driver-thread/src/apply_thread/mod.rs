@@ -292,7 +292,7 @@ impl<M: StateMachine> Applier<M> {
         self.load(meta)?;
         // Whatever was set aside, it is gone; and what was to be applied to it comes before.
         if let Some(aside) = self.aside.take() {
-            aside.end(&*self.snapshots);
+            aside.end(&self.core);
             self.replica.replaced();
         }
         Ok(())

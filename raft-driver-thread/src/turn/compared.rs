@@ -39,4 +39,13 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         self.step(Input::Compact { snapshot });
         self.observed.publish(&NodeEvent::StateReplaced { last });
     }
+
+    /// A snapshot was fetched, and the leader's came first. It may be the same one, which is in use
+    /// then: so nothing but the core's own rules releases it. One of a state that this node has not
+    /// come to yet stays until the next start.
+    pub(super) fn replacement_unused(&mut self, snapshot: SnapshotId) {
+        if snapshot.last.index <= self.raft.applied_index() {
+            self.step(Input::Compact { snapshot });
+        }
+    }
 }

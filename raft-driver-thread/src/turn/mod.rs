@@ -276,6 +276,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 self.queue_apply(ApplyTask::Replace { snapshot, done });
             }
             CoreTask::StateReplaced(snapshot) => self.state_replaced(snapshot),
+            CoreTask::ReplacementUnused(snapshot) => self.replacement_unused(snapshot),
             CoreTask::Input(input) => self.step(input),
             CoreTask::SnapshotMade(made) => {
                 if let Some(snapshot) = made {
