@@ -334,3 +334,75 @@ fn a_fetched_snapshot_that_comes_after_the_same_one_of_the_leader_does_not_take_
     cluster.gates.pieces_are_held.store(false, Ordering::SeqCst);
     cluster.restart_and_compare(last);
 }
+
+/// The stored snapshot may hold the wrong state, and end where the one that replaces it does: it
+/// stays until something more is applied.
+#[test]
+fn a_wrong_state_that_is_stored_is_found_after_a_restart_although_nothing_more_is_written() {
+    let cluster = Cluster::new(&[1]);
+    cluster.gates.replies_are_held.store(true, Ordering::SeqCst);
+    cluster.commit(b"slip");
+    for _ in 0..20 {
+        cluster.commit(b"same");
+    }
+    let last = cluster.applied(cluster.leader());
+    cluster.snapshot(1, last);
+    cluster.snapshots_at(last);
+    cluster
+        .gates
+        .replies_are_held
+        .store(false, Ordering::SeqCst);
+    wait_for("the state to be replaced", || {
+        (cluster.nodes[&1].comparison().replaced == 1).then_some(())
+    });
+    let sum = |node: &Node<Sum>| node.inspect(|machine| machine.sum).wait().unwrap();
+    let right = sum(&cluster.nodes[&2]);
+    assert_eq!(sum(&cluster.nodes[&1]), right);
+    cluster.nodes[&1].kill();
+    let node = cluster.start(1, false).unwrap();
+    wait_for("the right state", || (sum(&node) == right).then_some(()));
+}
+
+/// A leader whose state is wrong sends it to a node that lags behind. Two of three then hold the
+/// wrong one, and the third throws the right one away.
+#[test]
+#[ignore = "shows a fault that is not mended: a copy of a state counts as if it were another one"]
+fn a_copy_of_a_wrong_state_is_no_judge_of_the_right_one() {
+    let cluster = Cluster::new(&[3]);
+    let leader = cluster.leader();
+    assert_eq!(leader, 3, "the one that slips");
+    cluster.commit(b"before");
+    cluster
+        .gates
+        .messages_are_held
+        .store(true, Ordering::SeqCst);
+    cluster.commit(b"slip");
+    for _ in 0..9 {
+        cluster.commit(b"more");
+    }
+    let last = cluster.applied(3);
+    cluster.snapshots_at(last);
+    // Both know that their states differ, and that nobody can tell who is right.
+    wait_for("the difference to be told", || {
+        let differing = cluster.nodes[&3].comparison().differing;
+        (differing == [NodeId(2)]).then_some(())
+    });
+    cluster
+        .gates
+        .messages_are_held
+        .store(false, Ordering::SeqCst);
+    cluster.await_applied(1, last);
+    for _ in 0..9 {
+        cluster.commit(b"after");
+    }
+    wait_for("node 1 to be compared", || {
+        let found = cluster.nodes[&1].comparison();
+        (found.same_after.is_some_and(|it| it.index.0 > last)).then_some(())
+    });
+    assert_eq!(cluster.nodes[&2].comparison().diverged_after, None);
+    assert_eq!(
+        cluster.nodes[&2].comparison().replaced,
+        0,
+        "node 2 was right"
+    );
+}

@@ -135,13 +135,21 @@ impl<M: StateMachine> Applier<M> {
     /// Runs until the core drops its end or the state machine fails. What waits in `tasks` is
     /// bounded by the core's limits on unapplied bytes and on outstanding requests.
     pub(crate) fn run(mut self, tasks: &Receiver<ApplyTask<M>>) {
-        while let Some(task) = self.next(tasks) {
-            if let Err(failed) = self.perform(task) {
-                let _ = self.core.send(CoreTask::StateMachineFailed(failed));
-                break;
-            }
+        if let Err(failed) = self.work(tasks) {
+            let _ = self.core.send(CoreTask::StateMachineFailed(failed));
         }
         self.maker.stop();
+    }
+
+    fn work(&mut self, tasks: &Receiver<ApplyTask<M>>) -> Result<(), StateMachineFailed> {
+        // What it was restored from may be wrong, and it may be long before anything is applied.
+        if self.last != EntryId::ZERO {
+            self.digest()?;
+        }
+        while let Some(task) = self.next(tasks) {
+            self.perform(task)?;
+        }
+        Ok(())
     }
 
     /// Waits for the next task, and reports to the core if none comes; `None` at the end.
@@ -309,6 +317,7 @@ impl<M: StateMachine> Applier<M> {
         self.last_snapshot_bytes = meta.id.size;
         self.since_snapshot = SinceSnapshot::default();
         self.replica.clear();
+        self.digest()?;
         self.end_decided();
         self.applied.set(self.last.index);
         self.wake_core();
