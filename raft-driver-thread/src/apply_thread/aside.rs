@@ -110,10 +110,11 @@ impl<M: StateMachine> Applier<M> {
             return Ok(());
         };
         self.load(&snapshot)?;
-        self.replica.replaced();
-        // The stored one may hold the wrong state, and end at the same entry as this one.
+        // The stored one may hold the wrong state, and end at the same entry as this one. The core
+        // knows before any peer is answered.
         self.wants_snapshot = true;
         let _ = self.core.send(CoreTask::StateReplaced(snapshot.id));
+        self.replica.replaced();
         let _ = done.send(());
         for entries in held {
             self.apply_and_digest(&entries)?;

@@ -6,14 +6,17 @@ use crate::state_machine::StateMachine;
 use crate::tasks::{ApplyTask, SetAside};
 use crate::transport::Transport;
 use raft_proto::mending::FetchReply;
-use raft_proto::{Index, Input, SnapshotId};
+use raft_proto::{Index, Input, SnapshotId, SnapshotMeta};
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
     /// The snapshot that a peer may have, of the state after `at_least` or later. If there is none,
     /// one is made, and the peer asks again.
     pub(super) fn offer_snapshot(&mut self, at_least: Index) -> FetchReply {
         let snapshot = self.raft.snapshot();
-        if let Some(meta) = snapshot.filter(|meta| meta.id.last.index >= at_least) {
+        let is_wanted = |meta: &&SnapshotMeta| {
+            meta.id.last.index >= at_least && Some(meta.id) != self.state.doubtful_snapshot
+        };
+        if let Some(meta) = snapshot.filter(is_wanted) {
             return FetchReply::Snapshot(meta.clone());
         }
         if self.raft.applied_index() >= at_least {
@@ -37,6 +40,10 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         let (node, last) = (self.raft.id(), snapshot.last);
         tracing::warn!(%node, %last, "the state of this node was replaced by that of the majority");
         self.step(Input::Compact { snapshot });
+        // If it ends at the same entry, it stays until the next one.
+        let stored = self.raft.snapshot().map(|meta| meta.id);
+        let is_doubtful = |id: &SnapshotId| *id != snapshot && id.last == last;
+        self.state.doubtful_snapshot = stored.filter(is_doubtful);
         self.observed.publish(&NodeEvent::StateReplaced { last });
     }
 

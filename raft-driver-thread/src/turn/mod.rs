@@ -35,7 +35,7 @@ use batch::ProposalBatch;
 use bytes::Bytes;
 use crossbeam_channel::TryRecvError;
 use pending::PendingRequests;
-use raft_proto::{Action, Commands, Event, Index, Input, Raft, Time};
+use raft_proto::{Action, Commands, Event, Index, Input, Raft, SnapshotId, Time};
 use rejections::Rejections;
 use std::sync::Arc;
 use std::time::Instant;
@@ -81,6 +81,8 @@ pub(crate) struct TurnState<M: StateMachine> {
     /// Sent at the end of the turn, after its messages: followers wait for those.
     disk_queue: Vec<DiskTask>,
     rejections: Rejections,
+    /// Stored, and maybe of the wrong state: it is given to nobody who asks for a right one.
+    doubtful_snapshot: Option<SnapshotId>,
 }
 
 /// Tasks for the applier, in order.
@@ -106,6 +108,7 @@ impl<M: StateMachine> TurnState<M> {
             },
             disk_queue: Vec::new(),
             rejections: Rejections::default(),
+            doubtful_snapshot: None,
         }
     }
 }
