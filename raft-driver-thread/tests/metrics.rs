@@ -38,7 +38,7 @@ fn a_node_measures_its_term_leadership_proposals_and_syncs() {
             (key.key().name().to_owned(), value)
         })
         .collect();
-    assert_eq!(measured.len(), 19);
+    assert_eq!(measured.len(), 27);
     let none_read = &measured["raft_scrubbed_bytes_total"];
     assert_eq!(*none_read, DebugValue::Counter(0));
     assert_eq!(

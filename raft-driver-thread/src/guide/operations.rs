@@ -110,7 +110,10 @@
 //! do it again, and so will memory that fails.
 //!
 //! If no majority agrees, as when one of three nodes is down and the other two differ, all run on,
-//! and say so. Start the node that is down. If three nodes hold three states, no node can tell
+//! and say so. A node that is down and lacks only entries decides when it is started: it applies
+//! them by itself. One that needs a snapshot gets a copy of the leader's state, and so would decide
+//! for the leader, right or wrong. So find out first which state is right, and transfer leadership
+//! to the node that holds it. If three nodes hold three states, no node can tell
 //! which is right: look at them ([`Node::inspect`](crate::Node::inspect)), keep one, and let the
 //! others join anew.
 //!
