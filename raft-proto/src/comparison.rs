@@ -26,11 +26,11 @@
 //! that holds one state is left whatever happens, and with it a source for the others.
 //!
 //! What this cannot find is a majority that is wrong in the same way. Besides a defect that they
-//! share, a *copy* makes one: a node that is behind and is sent a snapshot by a leader whose state is
-//! wrong holds that state, too, and is counted as if it had come to it by itself. Of three nodes,
-//! those two then tell the right one that it is at fault. Nothing in a digest says where a state came
-//! from. A node does not decide while fewer agree, so there is time: while a difference is undecided
-//! (`Undecided`), no node that needs a snapshot should join.
+//! share, a *copy* makes one: a node that is behind and is sent a snapshot by a leader whose state
+//! is wrong holds that state, too, and is counted as if it had come to it by itself. Of three
+//! nodes, those two then tell the right one that it is at fault. Nothing in a digest says where a
+//! state came from. A node does not decide while fewer agree, so there is time: while a difference
+//! is undecided (`Undecided`), no node that needs a snapshot should join.
 //!
 //! Nothing of that is in the log. The index at which replicas compare is given by counting, which
 //! needs no entry: so there is none that an older release would have to understand, and a replica

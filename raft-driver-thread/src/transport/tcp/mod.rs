@@ -28,8 +28,8 @@
 //! than 64 KiB is written in pieces: each has bit 31 set in its length, and the last one bit 30,
 //! too. Between them go frames that need not wait for it: votes, replies, and heartbeats about an
 //! entry before those that it brings. A heartbeat behind it would be rejected if it overtook it,
-//! and stays. If the node has sent something in a later term meanwhile, the rest is not written, and a
-//! piece of no bytes takes back what was.
+//! and stays. If the node has sent something in a later term meanwhile, the rest is not written,
+//! and a piece of no bytes takes back what was.
 //!
 //! A peer of a release that does not know of pieces closes a connection that says 4. It is dialled
 //! again with 0 at once, and gets each message whole.

@@ -19,7 +19,7 @@ pub struct Question {
 /// The answer as JSON, and the run whose columns it names.
 #[derive(Debug)]
 pub struct Answer {
-    /// An object with `error`, or with what [`Reply`] holds.
+    /// An object with `error`, or with what a `Reply` holds.
     pub json: String,
     /// The run, if there was one.
     pub film: Option<Film>,
