@@ -1,7 +1,7 @@
 //! The settings of a server, and its identity.
 
 use super::state::RELEASE_LEVEL;
-use raft_driver_thread::{CompareOptions, ScrubOptions};
+use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,6 +61,9 @@ pub struct Settings {
     /// How many bytes of log between two snapshots; as many as the last one has, if that is more.
     /// Default 64 MiB.
     pub snapshot_every_bytes: u64,
+    /// How much of its snapshots a leader sends to the other servers at once. Default: 64 MiB a
+    /// second, to two of them.
+    pub snapshot_sending: SnapshotSending,
     /// How the server looks for decay on its disk. Default: 4 MiB a second, once an hour; `None`:
     /// not at all.
     pub scrub: Option<ScrubOptions>,
@@ -125,6 +128,10 @@ impl Settings {
             election_timeout: Duration::from_millis(500),
             max_drift_ppm: Some(500),
             snapshot_every_bytes: 64 << 20,
+            snapshot_sending: SnapshotSending {
+                max_bytes_per_second: Some(64 << 20),
+                ..SnapshotSending::default()
+            },
             scrub: Some(ScrubOptions::new(4 << 20)),
             compare: Some(CompareOptions::default()),
             release_level: RELEASE_LEVEL,

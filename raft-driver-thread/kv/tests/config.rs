@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Args, Command, FromArgMatches};
-use raft_driver_thread::{CompareOptions, ScrubOptions};
+use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
 use raft_kv::config::{ConfigError, ServerOptions};
 use raft_kv::settings::{Founder, ProtectedMode, Settings, Tls};
 use std::fs;
@@ -47,6 +47,10 @@ fn all() -> Settings {
         election_timeout: Duration::from_millis(90),
         max_drift_ppm: None,
         snapshot_every_bytes: 10 << 20,
+        snapshot_sending: SnapshotSending {
+            max_bytes_per_second: Some(14 << 10),
+            max_transfers: 15,
+        },
         scrub: Some(ScrubOptions {
             bytes_per_second: 12 << 10,
             pause: Duration::from_secs(13),
@@ -82,6 +86,8 @@ heartbeat-interval = "8ms"
 election-timeout = "90ms"
 max-drift-ppm = "off"
 snapshot-every-bytes = 10485760
+snapshot-rate = "14KiB"
+snapshot-transfers = 15
 scrub-rate = "12KiB"
 scrub-interval = "13s"
 compare-interval = "14s"
@@ -99,7 +105,8 @@ const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.exa
     --protected-mode off --client-timeout 3s --tcp-keepalive 0s \
     --client-output-buffer-limit 3MiB --maxmemory-clients 4MiB --max-memory 1GiB \
     --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
-    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB --scrub-rate 12KiB --scrub-interval 13s --compare-interval 14s \
+    --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB \
+    --snapshot-rate 14KiB --snapshot-transfers 15 --scrub-rate 12KiB --scrub-interval 13s --compare-interval 14s \
     --release-level 0 --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
@@ -294,6 +301,7 @@ fn values_out_of_range_are_refused_by_name() {
         ("max-drift-ppm = 1000000", "max-drift-ppm"),
         ("snapshot-every-bytes = 0", "snapshot-every-bytes"),
         ("threads = 0", "threads"),
+        ("snapshot-transfers = 0", "snapshot-transfers"),
         ("release-level = 2", "release-level"),
         ("tcp-keepalive = \"500ms\"", "tcp-keepalive"),
         ("max-transaction-bytes = 1000", "max-transaction-bytes"),

@@ -4,8 +4,8 @@
 //! of commands, and `RAFT_KV_SEED` draws others.
 //!
 //! Where the two differ on purpose, the commands are not drawn: those that raft-kv does not have;
-//! SELECT of another database (no command over keys runs after it); more than 1,048,576 arguments
-//! and patterns over 1 KiB (refused); KEYS and SCAN, whose order differs (compared sorted).
+//! SELECT of another database (no command over keys runs after it); more than 16,777,216 arguments
+//! and patterns over 64 KiB (refused); KEYS and SCAN, whose order differs (compared sorted).
 #![allow(
     clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,

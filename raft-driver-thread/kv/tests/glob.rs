@@ -125,6 +125,32 @@ fn many_stars_do_not_take_exponential_time() {
     assert!(!Pattern::new(pattern.as_bytes()).matches(text.as_bytes()));
 }
 
+#[test]
+fn beyond_a_thousand_stars_nothing_matches_as_in_redis() {
+    let matches = |stars: usize, end: &str| {
+        let pattern = "a*".repeat(stars) + end;
+        Pattern::new(pattern.as_bytes()).matches("a".repeat(2_000).as_bytes())
+    };
+    assert!(matches(1_001, ""));
+    assert!(!matches(1_002, ""));
+    assert!(matches(1_000, "a"));
+    assert!(!matches(1_001, "a"));
+}
+
+#[test]
+fn long_sequences_between_stars_are_found_wherever_they_stand() {
+    for length in [1, 63, 64, 65, 127, 128, 129, 5_000] {
+        let sequence = "ab".repeat(length)[..length].to_owned() + "[x-z]";
+        let pattern = format!("*{sequence}*");
+        for before in [0, 1, 7, 64] {
+            let text = "ab".repeat(before) + &"ab".repeat(length)[..length] + "y";
+            assert!(Pattern::new(pattern.as_bytes()).matches(text.as_bytes()));
+            let other = text.replace('y', "b");
+            assert!(!Pattern::new(pattern.as_bytes()).matches(other.as_bytes()));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 

@@ -1,7 +1,7 @@
 //! How soon writes are acknowledged again after the leader was killed.
 
 use crate::client::Connection;
-use crate::servers::Servers;
+use crate::servers::{Leases, Servers};
 use indicatif::ProgressBar;
 use redis_protocol::resp2::types::OwnedFrame;
 use std::error::Error;
@@ -19,9 +19,13 @@ const BOUND: Duration = Duration::from_millis(1000);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Kills the leader of three so many times.
-pub(crate) fn run(times: u64, stop: &AtomicBool) -> Result<ExitCode, Box<dyn Error>> {
+pub(crate) fn run(
+    times: u64,
+    leases: Leases,
+    stop: &AtomicBool,
+) -> Result<ExitCode, Box<dyn Error>> {
     let folder = crate::test_dir()?;
-    let mut servers = Servers::found(folder.path(), 3, None)?;
+    let mut servers = Servers::found(folder.path(), 3, None, leases)?;
     for id in servers.ids() {
         servers.start(id)?;
     }

@@ -31,7 +31,7 @@ use network::Network;
 use raft_sim::linearizability::{Operation, Verdict};
 use raft_sim::random::Random;
 use report::Report;
-use servers::Servers;
+use servers::{Leases, Servers};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io;
@@ -75,6 +75,19 @@ struct Arguments {
     /// Instead: kill the leader so many times, and measure how soon writes are acknowledged again
     #[arg(long, value_name = "N")]
     failover: Option<u64>,
+    /// Without leases: reads go by the quorum, and a vote waits for no leader's lease
+    #[arg(long)]
+    no_leases: bool,
+}
+
+impl Arguments {
+    fn leases(&self) -> Leases {
+        if self.no_leases {
+            Leases::Off
+        } else {
+            Leases::On
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -96,7 +109,7 @@ fn main() -> ExitCode {
         .map_err(Box::from)
         .and_then(|()| match arguments.failover {
             None => torture(&arguments, &stop),
-            Some(times) => failover::run(times, &stop),
+            Some(times) => failover::run(times, arguments.leases(), &stop),
         });
     match result {
         Ok(code) => code,
@@ -136,7 +149,12 @@ fn torture(arguments: &Arguments, stop: &AtomicBool) -> Result<ExitCode, Box<dyn
     let dir = test_dir()?;
     println!("seed {seed}, in {}", dir.path().display());
     let network = Network::new(Random::new(seed, "network"));
-    let servers = Servers::found(dir.path(), arguments.nodes, Some(network.clone()))?;
+    let servers = Servers::found(
+        dir.path(),
+        arguments.nodes,
+        Some(network.clone()),
+        arguments.leases(),
+    )?;
     let mut nemesis = Nemesis::new(servers, network.clone(), Random::new(seed, "faults"));
     let tally = Arc::new(Tally::new());
     let begun = Instant::now();

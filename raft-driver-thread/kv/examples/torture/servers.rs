@@ -30,9 +30,17 @@ pub(crate) struct Servers {
     dir: PathBuf,
     /// The proxies between the servers, if there are any.
     network: Option<Network>,
+    leases: Leases,
     all: BTreeMap<u64, Server>,
     ports: Ports,
     next: u64,
+}
+
+/// Whether leaders serve reads under a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leases {
+    On,
+    Off,
 }
 
 /// One server, whether it runs or not.
@@ -51,10 +59,16 @@ pub(crate) struct Server {
 
 impl Servers {
     /// Makes so many servers, the founders of a cluster. They do not run yet.
-    pub(crate) fn found(dir: &Path, count: u64, network: Option<Network>) -> io::Result<Servers> {
+    pub(crate) fn found(
+        dir: &Path,
+        count: u64,
+        network: Option<Network>,
+        leases: Leases,
+    ) -> io::Result<Servers> {
         let mut servers = Servers {
             dir: dir.to_path_buf(),
             network,
+            leases,
             all: BTreeMap::new(),
             ports: Ports::new(),
             next: 1,
@@ -148,7 +162,9 @@ impl Servers {
         let members = members.map(|(id, server)| format!("{id}={}", server.advertised_peers));
         let members: Vec<String> = members.collect();
         match self.all.get_mut(&id) {
-            Some(server) if server.process.is_none() => server.start(&members.join(",")),
+            Some(server) if server.process.is_none() => {
+                server.start(&members.join(","), self.leases)
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -274,7 +290,7 @@ impl Server {
     }
 
     /// Starts the process. A server that joins has to be given the members.
-    fn start(&mut self, members: &str) -> io::Result<()> {
+    fn start(&mut self, members: &str, leases: Leases) -> io::Result<()> {
         let mut command = server_command()?;
         let flag = |name: &str, value: String| [format!("--{name}"), value];
         command.arg("start");
@@ -286,6 +302,9 @@ impl Server {
         ));
         command.args(flag("peers", self.peers.to_string()));
         command.args(flag("members", members.into()));
+        if leases == Leases::Off {
+            command.args(flag("max-drift-ppm", "off".into()));
+        }
         command.args(flag("request-timeout", REQUEST_TIMEOUT.into()));
         command.args(flag("snapshot-every-bytes", SNAPSHOT_EVERY.into()));
         command.stdout(self.log()?).stderr(self.log()?);

@@ -49,6 +49,29 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
         let what = "it must be at least client-output-buffer-limit";
         return refuse("maxmemory-clients", what);
     }
+    check_times(settings)?;
+    let drift = settings.max_drift_ppm.unwrap_or(0);
+    if drift > Config::MAX_DRIFT_PPM {
+        return refuse("max-drift-ppm", "it must be at most 100000, or off");
+    }
+    if settings.snapshot_every_bytes == 0 {
+        return refuse("snapshot-every-bytes", "it must be at least 1");
+    }
+    if settings.snapshot_sending.max_transfers == 0 {
+        return refuse("snapshot-transfers", "it must be at least 1");
+    }
+    if settings.release_level > RELEASE_LEVEL {
+        let what = "it must be at most the level of this release";
+        return refuse("release-level", what);
+    }
+    if settings.threads == 0 {
+        return refuse("threads", "it must be at least 1");
+    }
+    Ok(())
+}
+
+fn check_times(settings: &Settings) -> Result<(), ConfigError> {
+    let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
     if settings.request_timeout.is_zero() {
         return refuse("request-timeout", "it must be more than 0");
     }
@@ -59,22 +82,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
         let what = "it must be at least three times heartbeat-interval";
         return refuse("election-timeout", what);
     }
-    let drift = settings.max_drift_ppm.unwrap_or(0);
-    if drift > Config::MAX_DRIFT_PPM {
-        return refuse("max-drift-ppm", "it must be at most 100000, or off");
-    }
-    if settings.snapshot_every_bytes == 0 {
-        return refuse("snapshot-every-bytes", "it must be at least 1");
-    }
     if (settings.tcp_keepalive).is_some_and(|silence| silence < Duration::from_secs(1)) {
         return refuse("tcp-keepalive", "it must be at least 1s, or 0s for never");
-    }
-    if settings.release_level > RELEASE_LEVEL {
-        let what = "it must be at most the level of this release";
-        return refuse("release-level", what);
-    }
-    if settings.threads == 0 {
-        return refuse("threads", "it must be at least 1");
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 use super::data_dir::DataDir;
 use super::settings::{ProtectedMode, Settings, Tls};
 use clap::Args;
-use raft_driver_thread::{CompareOptions, ScrubOptions};
+use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -114,6 +114,13 @@ pub struct ServerOptions {
     /// [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_every_bytes: Option<ByteSize>,
+    /// The most bytes a second of snapshots that a leader sends, to all servers that need one
+    /// together; 0 for no limit [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub snapshot_rate: Option<ByteSize>,
+    /// The most servers that are sent a snapshot at the same time; others wait [default: 2]
+    #[arg(long, value_name = "N")]
+    pub snapshot_transfers: Option<usize>,
     /// The most bytes a second that are read again from the disk, to find what has decayed before
     /// it is needed; 0 to read nothing [default: 4MiB]
     #[arg(long, value_name = "SIZE")]
@@ -242,6 +249,8 @@ impl ServerOptions {
             election_timeout: self.election_timeout.or(base.election_timeout),
             max_drift_ppm: self.max_drift_ppm.or(base.max_drift_ppm),
             snapshot_every_bytes: self.snapshot_every_bytes.or(base.snapshot_every_bytes),
+            snapshot_rate: self.snapshot_rate.or(base.snapshot_rate),
+            snapshot_transfers: self.snapshot_transfers.or(base.snapshot_transfers),
             scrub_rate: self.scrub_rate.or(base.scrub_rate),
             scrub_interval: self.scrub_interval.or(base.scrub_interval),
             compare_interval: self.compare_interval.or(base.compare_interval),
@@ -336,6 +345,14 @@ impl ServerOptions {
             election_timeout: span(self.election_timeout, default.election_timeout),
             max_drift_ppm: self.max_drift_ppm.map_or(default.max_drift_ppm, |it| it.0),
             snapshot_every_bytes: size(self.snapshot_every_bytes, default.snapshot_every_bytes),
+            snapshot_sending: SnapshotSending {
+                max_bytes_per_second: match self.snapshot_rate {
+                    Some(rate) => Some(rate.0).filter(|rate| *rate > 0),
+                    None => default.snapshot_sending.max_bytes_per_second,
+                },
+                max_transfers: (self.snapshot_transfers)
+                    .unwrap_or(default.snapshot_sending.max_transfers),
+            },
             scrub: scrub(self.scrub_rate, self.scrub_interval, default.scrub),
             compare: compare(self.compare_interval, default.compare),
             release_level: self.release_level.unwrap_or(default.release_level),

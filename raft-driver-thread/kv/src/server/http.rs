@@ -1,5 +1,9 @@
 //! The pages for probes and monitoring: /healthz, /readyz, /metrics.
 //!
+//! Anybody who reaches the port can open connections, and be slow. A connection serves one request,
+//! and is closed after [`CONNECTION_LIMIT`], whatever it has sent or read by then. There are at
+//! most [`MAX_CONNECTIONS`]; a further one closes the oldest, so that slow ones keep no probe out.
+//!
 //! Beside [the node's metrics](raft_driver_thread::metrics), a server has these. Each has a label
 //! `node`, with a value like `n1`.
 //!
@@ -18,13 +22,19 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use raft_driver_thread::metrics::HISTOGRAMS;
 use raft_driver_thread::raft_proto::NodeId;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
 
 /// The recorder of the whole process; `None` if the process has another one already.
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -65,6 +75,18 @@ fn recorder() -> Result<PrometheusHandle, BuildError> {
     builder.install_recorder()
 }
 
+/// The most connections at a time. A page takes milliseconds.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long a connection may take in all. /readyz may wait for a leader meanwhile.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest request: its line and its headers.
+const MAX_REQUEST_BYTES: usize = 16 << 10;
+
+/// The pause after the operating system refused another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Serves the pages until the runtime ends.
 pub(super) async fn serve(listener: TcpListener, context: Shown) {
     let pages = Router::new()
@@ -72,8 +94,36 @@ pub(super) async fn serve(listener: TcpListener, context: Shown) {
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
         .with_state(context);
-    if let Err(error) = axum::serve(listener, pages).await {
-        tracing::warn!(%error, "/metrics, /healthz and /readyz are not served any more");
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection for /metrics could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let pages = TowerToHyperService::new(pages.clone());
+        let connection = tokio::spawn(async move {
+            let served = http1::Builder::new()
+                .keep_alive(false)
+                .header_read_timeout(None)
+                .max_buf_size(MAX_REQUEST_BYTES)
+                .serve_connection(TokioIo::new(stream), pages);
+            match timeout(CONNECTION_LIMIT, served).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a request for a page failed"),
+                Err(_) => tracing::debug!("a connection for pages took too long: it was closed"),
+            }
+        });
+        open.push_back(connection.abort_handle());
     }
 }
 

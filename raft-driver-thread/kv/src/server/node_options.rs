@@ -75,6 +75,7 @@ pub(super) fn node_options(settings: &Settings, identity: &Identity) -> Options 
     config.max_unapplied_bytes = config.max_unapplied_bytes.max(2 * config.max_append_bytes);
     let mut options = Options::new(config);
     options.snapshots.every_bytes = Some(settings.snapshot_every_bytes);
+    options.snapshot_sending = settings.snapshot_sending;
     options.scrub = settings.scrub;
     options.compare = settings.compare;
     options

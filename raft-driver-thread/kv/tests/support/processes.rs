@@ -174,6 +174,13 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn found(more: &str) -> Cluster {
+        Cluster::found_with(more, |path, node| {
+            Running::server(path, &format!("start --data {node}"))
+        })
+    }
+
+    /// Likewise; `start` starts each of them.
+    pub fn found_with(more: &str, start: impl Fn(&Path, u64) -> Running) -> Cluster {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let founders: String = (1..)
@@ -184,9 +191,8 @@ impl Cluster {
             let common = format!("--cluster 77 --clients 127.0.0.1:0 {founders} {more}");
             done(path, &format!("init --data {node} --id {node} {common}"));
         }
-        let start = |node| Running::server(path, &format!("start --data {node}"));
         Cluster {
-            servers: (1..=3).map(start).collect(),
+            servers: (1..=3).map(|node| start(path, node)).collect(),
             folder,
         }
     }

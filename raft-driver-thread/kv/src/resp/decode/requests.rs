@@ -13,7 +13,7 @@ use redis_protocol::resp2::types::RangeFrame;
 pub struct RequestLimits {
     /// The bytes of one argument.
     pub max_bulk_bytes: usize,
-    /// The arguments of a request, its name among them. Redis: 1024 * 1024.
+    /// The arguments of a request, its name among them. Redis: 2^31 - 1, in 1 GiB.
     pub max_arguments: usize,
     /// The bytes of a line: an inline request, or a header with a number or a length. Redis:
     /// 64 KiB.
@@ -24,11 +24,12 @@ pub struct RequestLimits {
 
 impl RequestLimits {
     /// The limits of Redis, for arguments of `max_bulk_bytes`. A request is at most 1 GiB, which
-    /// is what Redis buffers of a client.
+    /// is what Redis buffers of a client, and has 16,777,216 arguments at most: each takes ten times
+    /// the memory of its bytes if it is short.
     pub const fn new(max_bulk_bytes: usize) -> RequestLimits {
         RequestLimits {
             max_bulk_bytes,
-            max_arguments: 1024 * 1024,
+            max_arguments: 16 << 20,
             max_inline_bytes: 64 << 10,
             max_request_bytes: 1 << 30,
         }

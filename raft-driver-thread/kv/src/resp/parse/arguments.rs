@@ -9,8 +9,9 @@ use std::vec::IntoIter;
 /// What parsing a request yields; the error is the reply to the client.
 pub(crate) type Parsed = Result<Request, Reply>;
 
-/// The longest pattern that is accepted. Matching takes time by its length for every key.
-const MAX_PATTERN_BYTES: usize = 1024;
+/// The longest pattern that is accepted. Matching takes time by its length for every key: with this
+/// one, a second for a key of 1 MiB.
+const MAX_PATTERN_BYTES: usize = 64 << 10;
 
 /// How many bytes of a request an error quotes.
 pub(crate) const SHOWN_BYTES: usize = 128;
