@@ -98,10 +98,10 @@ impl Key {
     fn check(&self, client: &mut Client, case: &str) {
         let asked = self.before.elapsed();
         let left = until("a time", || {
-            match client.call(&[b"PTTL", self.name.as_bytes()]).ok()? {
-                Reply::Integer(left) => Some(left),
-                _ => None,
-            }
+            let Reply::Integer(left) = client.call(&[b"PTTL", self.name.as_bytes()]).ok()? else {
+                return None;
+            };
+            Some(left)
         });
         assert!(
             left >= 0,
