@@ -39,10 +39,8 @@ fn is_healthy(address: SocketAddr) -> bool {
 /// Whether the server has closed the connection.
 fn is_closed(stream: &mut TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
-    match stream.read(&mut [0; 64]) {
-        Ok(_) => true,
-        Err(error) => error.kind() != ErrorKind::WouldBlock,
-    }
+    let read = stream.read(&mut [0; 64]);
+    read.map_or_else(|error| error.kind() != ErrorKind::WouldBlock, |_| true)
 }
 
 #[test]
