@@ -48,7 +48,8 @@ fn columns_of_a_table_have_one_length_and_an_address() {
         assert!(lengths.windows(2).all(|pair| pair[0] == pair[1]), "{name}");
         assert!(columns.iter().all(|it| it["address"].is_u64()), "{name}");
     }
-    assert!(said["tables"]["events"]["at"]["length"].as_u64() > Some(1000));
+    let events = said["tables"]["events"]["at"]["length"].as_u64();
+    assert!(events > Some(100), "{events:?} events");
 }
 
 #[test]
