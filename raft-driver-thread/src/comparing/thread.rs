@@ -141,7 +141,8 @@ impl<M: StateMachine> CompareThread<M> {
         } else {
             tracing::error!(%node, ?differing,
                 "the states of these nodes and of this one differ, and no majority agrees: all run \
-                 on. Start the nodes that do not answer, or restore the right state by hand");
+                 on. Find out which state is right, and let its node lead, before one that needs a \
+                 snapshot is started: it gets a copy of the leader's state, and decides for it");
         }
         self.observed.publish(&NodeEvent::ReplicasDiffer {
             differing: differing.clone(),
