@@ -8,6 +8,7 @@ use crate::clock::stopwatch;
 use crate::mailbox::Receiver;
 use crate::metrics::Metrics;
 use crate::options::SnapshotSending;
+use crate::shared::Shared;
 use crate::snapshot_sending::Sending;
 use crate::state_machine::StateMachine;
 use crate::storage::Snapshots;
@@ -32,19 +33,14 @@ pub(crate) struct ChunkThread<M: StateMachine> {
 struct Stopped;
 
 impl<M: StateMachine> ChunkThread<M> {
-    pub(crate) fn new(
-        snapshots: Arc<dyn Snapshots>,
-        core: CoreMailbox<M>,
-        options: SnapshotSending,
-        metrics: Metrics,
-    ) -> ChunkThread<M> {
+    pub(crate) fn new(options: SnapshotSending, shared: &Shared<M>) -> ChunkThread<M> {
         ChunkThread {
-            snapshots,
-            core,
+            snapshots: shared.snapshots.clone(),
+            core: shared.core.clone(),
             sending: Sending::new(options),
             delayed: VecDeque::new(),
             clock: Box::new(stopwatch()),
-            metrics,
+            metrics: shared.metrics.clone(),
         }
     }
 

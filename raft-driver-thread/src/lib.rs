@@ -116,6 +116,7 @@ mod open_files;
 mod options;
 mod recorder;
 mod scrub_thread;
+mod shared;
 mod shared_core;
 mod snapshot_sending;
 mod snapshot_thread;

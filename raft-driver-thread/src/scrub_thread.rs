@@ -11,9 +11,10 @@ use crate::error::StartError;
 use crate::mailbox::Mailbox;
 use crate::metrics::Metrics;
 use crate::options::ScrubOptions;
+use crate::shared::Shared;
 use crate::state_machine::StateMachine;
 use crate::storage::{Damage, Decay, Pace, Rate, Scrub};
-use crate::tasks::{CoreMailbox, CoreTask};
+use crate::tasks::CoreTask;
 use crate::threads::Threads;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
@@ -65,9 +66,8 @@ pub(crate) struct ScrubThread<M: StateMachine> {
     options: ScrubOptions,
     /// Disconnected when the node ends.
     until: Receiver<Infallible>,
-    core: CoreMailbox<M>,
-    metrics: Metrics,
     decayed: Decayed,
+    shared: Shared<M>,
 }
 
 impl<M: StateMachine> ScrubThread<M> {
@@ -76,22 +76,18 @@ impl<M: StateMachine> ScrubThread<M> {
         threads: &mut Threads<M>,
         options: ScrubOptions,
         scrub: Arc<dyn Scrub>,
-        metrics: Metrics,
         decayed: Decayed,
+        shared: Shared<M>,
     ) -> Result<ScrubGuard, StartError> {
         let (guard, until) = bounded(0);
-        let _: Mailbox<Infallible> = threads.start_worker("raft-scrub", move |_, core| {
-            let core = core.clone();
-            let thread = ScrubThread {
-                scrub,
-                options,
-                until,
-                core,
-                metrics,
-                decayed,
-            };
-            thread.run();
-        })?;
+        let thread = ScrubThread {
+            scrub,
+            options,
+            until,
+            decayed,
+            shared,
+        };
+        let _: Mailbox<Infallible> = threads.start_worker("raft-scrub", |_, _| thread.run())?;
         Ok(guard)
     }
 
@@ -101,7 +97,7 @@ impl<M: StateMachine> ScrubThread<M> {
             rate: Mutex::new(Rate::new(self.options.bytes_per_second)),
             clock: Box::new(stopwatch()),
             until: self.until.clone(),
-            metrics: self.metrics.clone(),
+            metrics: self.shared.metrics.clone(),
         });
         loop {
             self.pass(pace.clone());
@@ -117,14 +113,14 @@ impl<M: StateMachine> ScrubThread<M> {
             self.tell(&decay);
             found.push(decay.damage);
             // Nothing happens if one is being made, or if nothing was applied since the last one.
-            let _ = self.core.send(CoreTask::MakeSnapshot);
+            let _ = self.shared.core.send(CoreTask::MakeSnapshot);
         });
         match passed {
             Ok(()) if has_waited(&self.until, Duration::ZERO) => self.decayed.retain(&found),
             Ok(()) => {} // It has ended before it had seen all.
             Err(error) => tracing::warn!(%error, "the disk could not be looked at for decay"),
         }
-        self.metrics.decayed(self.decayed.files());
+        self.shared.metrics.decayed(self.decayed.files());
     }
 
     /// Once for each.
@@ -132,7 +128,7 @@ impl<M: StateMachine> ScrubThread<M> {
         if !self.decayed.insert(&decay.damage) {
             return;
         }
-        self.metrics.decayed(self.decayed.files());
+        self.shared.metrics.decayed(self.decayed.files());
         let damage = &decay.damage;
         if decay.snapshot.is_some() {
             tracing::error!(%damage, "a snapshot has decayed on the disk: a new one is made");

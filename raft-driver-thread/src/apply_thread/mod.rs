@@ -7,6 +7,7 @@ use crate::comparing::Replica;
 use crate::error::{RequestError, Unknown};
 use crate::mailbox::Receiver;
 use crate::options::SnapshotPolicy;
+use crate::shared::Shared;
 use crate::snapshot_thread::{SnapshotMaker, load};
 use crate::state_machine::{Commands, StateMachine};
 use crate::storage::Snapshots;
@@ -101,12 +102,10 @@ impl<M: StateMachine> Applier<M> {
     /// `last` is what `machine` holds already.
     pub(crate) fn new(
         machine: M,
-        snapshots: Arc<dyn Snapshots>,
         policy: SnapshotPolicy,
-        core: CoreMailbox<M>,
         applied: Arc<AppliedIndex>,
         last: Restored,
-        replica: Replica,
+        shared: &Shared<M>,
     ) -> Applier<M> {
         let Restored {
             last,
@@ -114,10 +113,10 @@ impl<M: StateMachine> Applier<M> {
         } = last;
         Applier {
             machine,
-            maker: SnapshotMaker::new(snapshots.clone(), core.clone()),
-            snapshots,
+            maker: SnapshotMaker::new(shared.snapshots.clone(), shared.core.clone()),
+            snapshots: shared.snapshots.clone(),
             policy,
-            core,
+            core: shared.core.clone(),
             applied,
             unreported_bytes: None,
             last,
@@ -126,7 +125,7 @@ impl<M: StateMachine> Applier<M> {
             since_snapshot: SinceSnapshot::default(),
             last_snapshot_bytes,
             answers: Vec::new(),
-            replica,
+            replica: shared.replica.clone(),
             aside: None,
             wants_snapshot: false,
         }

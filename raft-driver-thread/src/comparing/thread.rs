@@ -1,15 +1,14 @@
 //! The thread that asks the other members for their digests, and fetches a state in place of a
 //! wrong one.
 
-use super::{Fetched, Replica, fetch_snapshot};
+use super::{Fetched, fetch_snapshot};
 use crate::error::StartError;
 use crate::mailbox::Mailbox;
-use crate::metrics::Metrics;
-use crate::observed::{NodeEvent, Observed};
+use crate::observed::NodeEvent;
 use crate::options::CompareOptions;
+use crate::shared::Shared;
 use crate::state_machine::StateMachine;
-use crate::storage::Snapshots;
-use crate::tasks::{CoreMailbox, CoreTask, SetAside};
+use crate::tasks::{CoreTask, SetAside};
 use crate::threads::Threads;
 use crate::transport::Fetcher;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -27,14 +26,9 @@ pub(crate) type CompareGuard = Sender<Infallible>;
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct CompareThread<M: StateMachine> {
-    pub(crate) node: NodeId,
     pub(crate) options: CompareOptions,
-    pub(crate) replica: Replica,
     pub(crate) fetcher: Arc<dyn Fetcher>,
-    pub(crate) snapshots: Arc<dyn Snapshots>,
-    pub(crate) core: CoreMailbox<M>,
-    pub(crate) observed: Arc<Observed>,
-    pub(crate) metrics: Metrics,
+    pub(crate) shared: Shared<M>,
 }
 
 impl<M: StateMachine> CompareThread<M> {
@@ -55,12 +49,12 @@ impl<M: StateMachine> CompareThread<M> {
             let verdict = self.compare(&membership);
             self.tell(&verdict);
             if let Verdict::Diverged { after, majority } = verdict {
-                self.replica.diverged(after);
-                self.metrics.diverged(true);
+                self.shared.replica.diverged(after);
+                self.shared.metrics.diverged(true);
                 if self.replace(&majority, until).is_none() {
                     return; // The node has stopped.
                 }
-                self.metrics.diverged(false);
+                self.shared.metrics.diverged(false);
             }
         }
     }
@@ -68,7 +62,7 @@ impl<M: StateMachine> CompareThread<M> {
     /// The members now; `None` if the node has stopped.
     fn membership(&self, until: &Receiver<Infallible>) -> Option<Membership> {
         let (reply, replied) = bounded(1);
-        self.core.send(CoreTask::Membership(reply)).ok()?;
+        self.shared.core.send(CoreTask::Membership(reply)).ok()?;
         loop {
             match replied.recv_timeout(PAUSE) {
                 Ok(membership) => return Some(membership),
@@ -80,7 +74,7 @@ impl<M: StateMachine> CompareThread<M> {
 
     fn compare(&self, membership: &Membership) -> Verdict {
         let members = membership.members().iter().map(|member| member.id);
-        let peers = members.filter(|member| *member != self.node);
+        let peers = members.filter(|member| *member != self.shared.id);
         let noted = |peer: NodeId| {
             let reply = self.fetcher.fetch(peer, &Request::Digests);
             // Or it notes nothing, is of an earlier release, or was not reached.
@@ -91,31 +85,33 @@ impl<M: StateMachine> CompareThread<M> {
         };
         let others: Vec<(NodeId, Vec<StateDigest>)> = peers.filter_map(noted).collect();
         // After the others: what they have noted, this node has by now, too, unless it lags behind.
-        let own = self.replica.noted().unwrap_or_default();
-        compare(membership, self.node, &own, &others)
+        let own = self.shared.replica.noted().unwrap_or_default();
+        compare(membership, self.shared.id, &own, &others)
     }
 
     /// Tells of what is found, once.
     fn tell(&self, verdict: &Verdict) {
-        let node = self.node;
+        let node = self.shared.id;
         let (is_new, differing) = match verdict {
             Verdict::Nothing => return,
             Verdict::Same { after } => {
-                self.replica.find(|found| {
+                self.shared.replica.find(|found| {
                     found.same_after = Some(*after);
                     found.differing.clear();
                 });
-                self.metrics.compared(Some(after.index), 0);
+                self.shared.metrics.compared(Some(after.index), 0);
                 return;
             }
             Verdict::OthersDiffer { after, differing } => {
                 let is_new = self.differ(differing, Some(*after));
-                self.metrics.compared(Some(after.index), differing.len());
+                self.shared
+                    .metrics
+                    .compared(Some(after.index), differing.len());
                 (is_new, differing)
             }
             Verdict::Undecided { differing, .. } => {
                 let is_new = self.differ(differing, None);
-                self.metrics.compared(None, differing.len());
+                self.shared.metrics.compared(None, differing.len());
                 (is_new, differing)
             }
             Verdict::Diverged { after, majority } => {
@@ -125,7 +121,8 @@ impl<M: StateMachine> CompareThread<M> {
                      state machine, the memory, or the processor");
                 let majority = majority.clone();
                 let after = *after;
-                self.observed
+                self.shared
+                    .observed
                     .publish(&NodeEvent::Diverged { after, majority });
                 return;
             }
@@ -144,15 +141,15 @@ impl<M: StateMachine> CompareThread<M> {
                  on. Find out which state is right, and let its node lead, before one that needs a \
                  snapshot is started: it gets a copy of the leader's state, and decides for it");
         }
-        self.observed.publish(&NodeEvent::ReplicasDiffer {
+        self.shared.observed.publish(&NodeEvent::ReplicasDiffer {
             differing: differing.clone(),
             is_decided,
         });
     }
 
     fn differ(&self, differing: &[NodeId], same_after: Option<EntryId>) -> bool {
-        let before = self.replica.found().differing;
-        self.replica.find(|found| {
+        let before = self.shared.replica.found().differing;
+        self.shared.replica.find(|found| {
             found.differing = differing.to_vec();
             found.same_after = same_after.or(found.same_after);
         });
@@ -164,7 +161,7 @@ impl<M: StateMachine> CompareThread<M> {
     fn replace(&self, majority: &[NodeId], until: &Receiver<Infallible>) -> Option<()> {
         let (set_aside, reached) = bounded(1);
         let task = CoreTask::SetStateAside(SetAside { reached: set_aside });
-        self.core.send(task).ok()?;
+        self.shared.core.send(task).ok()?;
         let last = reached.recv().ok()?;
         let mut attempts: u64 = 0;
         let peers = majority.iter().cycle();
@@ -175,28 +172,28 @@ impl<M: StateMachine> CompareThread<M> {
                 }
                 self.fetcher.fetch(*peer, request)
             };
-            match fetch_snapshot(&ask, last.index, &*self.snapshots) {
+            match fetch_snapshot(&ask, last.index, &*self.shared.snapshots) {
                 Fetched::Snapshot(meta) => {
                     let (done, replaced) = bounded(1);
                     let task = CoreTask::ReplaceState {
                         snapshot: *meta,
                         done,
                     };
-                    self.core.send(task).ok()?;
+                    self.shared.core.send(task).ok()?;
                     // If the state is replaced by the leader meanwhile, that suffices.
                     return replaced.recv().ok();
                 }
                 Fetched::Later | Fetched::HasNone => {}
                 Fetched::Failed(reason) => {
-                    tracing::warn!(node = %self.node, %peer, %reason, "a snapshot could not be fetched");
+                    tracing::warn!(node = %self.shared.id, %peer, %reason, "a snapshot could not be fetched");
                 }
             }
-            if !self.replica.is_set_aside() {
+            if !self.shared.replica.is_set_aside() {
                 return Some(()); // The leader has sent one.
             }
             attempts += 1;
             if attempts.is_multiple_of(600) {
-                tracing::error!(node = %self.node, ?majority,
+                tracing::error!(node = %self.shared.id, ?majority,
                     "the state is not used, and no node of the majority gives its own: do they run \
                      a release that compares?");
             }

@@ -1,6 +1,6 @@
 //! What a node answers peers that fetch what is no part of the protocol.
 
-use crate::comparing::Replica;
+use crate::shared::Shared;
 use crate::state_machine::StateMachine;
 use crate::storage::Snapshots;
 use crate::tasks::{CoreMailbox, CoreTask, EntriesLost};
@@ -101,17 +101,12 @@ impl Source {
     }
 
     /// From now on, the node's disk and its core are asked.
-    pub(crate) fn run<M: StateMachine>(
-        &self,
-        core: CoreMailbox<M>,
-        snapshots: Arc<dyn Snapshots>,
-        replica: Replica,
-    ) {
+    pub(crate) fn run<M: StateMachine>(&self, shared: Shared<M>) {
         let aside = self.aside.clone();
         let answer = move |request: &Request| match request {
             Request::Entries(fetch) => {
                 let fetch = *fetch;
-                let reply = ask(&core, |reply| {
+                let reply = ask(&shared.core, |reply| {
                     CoreTask::FetchEntries(EntriesLost { fetch, reply })
                 });
                 if reply == FetchReply::HaveNot {
@@ -121,20 +116,23 @@ impl Source {
                 reply
             }
             Request::Digests => {
-                let noted = replica.noted();
+                let noted = shared.replica.noted();
                 noted.map_or(FetchReply::HaveNot, FetchReply::Digests)
             }
             // One that is set aside is nothing that anybody should take.
-            Request::Snapshot { .. } if replica.is_set_aside() => FetchReply::HaveNot,
+            Request::Snapshot { .. } if shared.replica.is_set_aside() => FetchReply::HaveNot,
             Request::Snapshot { at_least } => {
                 let at_least = *at_least;
-                ask(&core, |reply| CoreTask::OfferSnapshot { at_least, reply })
+                ask(&shared.core, |reply| CoreTask::OfferSnapshot {
+                    at_least,
+                    reply,
+                })
             }
             Request::Chunk {
                 snapshot,
                 offset,
                 length,
-            } => chunk(snapshots.read(*snapshot, *offset, *length)),
+            } => chunk(shared.snapshots.read(*snapshot, *offset, *length)),
         };
         *self.lock() = State::Running(Arc::new(answer));
     }

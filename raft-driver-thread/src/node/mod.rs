@@ -2,13 +2,14 @@
 
 mod start;
 
-use crate::comparing::{Comparison, Replica};
+use crate::comparing::Comparison;
 use crate::error::{RequestError, StopReason};
 use crate::mending::Mended;
-use crate::observed::{NodeEvent, NodeState, Observed};
+use crate::observed::{NodeEvent, NodeState};
 use crate::scrub_thread::Decayed;
+use crate::shared::Shared;
 use crate::state_machine::StateMachine;
-use crate::storage::{Damage, Snapshots, StorageError};
+use crate::storage::{Damage, StorageError};
 use crate::tasks::{CoreMailbox, CoreTask, PendingRead};
 use crate::threads::is_node_thread;
 use crate::ticket::{Applied, Permit, Promise, Proposed, Ticket, ticket};
@@ -45,13 +46,9 @@ impl<M: StateMachine> Clone for Node<M> {
 }
 
 struct Inner<M: StateMachine> {
-    id: NodeId,
+    shared: Shared<M>,
     mended: Mended,
     decayed: Decayed,
-    replica: Replica,
-    snapshots: Arc<dyn Snapshots>,
-    core: CoreMailbox<M>,
-    observed: Arc<Observed>,
     /// How many requests are outstanding.
     outstanding: Arc<AtomicUsize>,
     max_outstanding: usize,
@@ -62,8 +59,8 @@ struct Inner<M: StateMachine> {
 impl<M: StateMachine> std::fmt::Debug for Inner<M> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut debug = f.debug_struct("Inner");
-        debug.field("id", &self.id);
-        debug.field("observed", &self.observed);
+        debug.field("id", &self.shared.id);
+        debug.field("observed", &self.shared.observed);
         debug.finish_non_exhaustive()
     }
 }
@@ -71,7 +68,7 @@ impl<M: StateMachine> std::fmt::Debug for Inner<M> {
 impl<M: StateMachine> Node<M> {
     /// This node's id.
     pub fn id(&self) -> NodeId {
-        self.inner.id
+        self.inner.shared.id
     }
 
     /// How many entries its disk had lost when it was started, and were fetched from its peers: its
@@ -96,7 +93,7 @@ impl<M: StateMachine> Node<M> {
     /// How its state compares with those of the other members, as far as is known
     /// ([`Options::compare`](crate::Options::compare)). Never waits.
     pub fn comparison(&self) -> Comparison {
-        self.inner.replica.found()
+        self.inner.shared.replica.found()
     }
 
     /// Proposes a command; never waits. The ticket ends with the state machine's answer when this
@@ -171,7 +168,7 @@ impl<M: StateMachine> Node<M> {
 
     /// The node's state at the end of the core's last turn (the lab's `GetState`). Never waits.
     pub fn state(&self) -> NodeState {
-        self.inner.observed.state()
+        self.inner.shared.observed.state()
     }
 
     /// The core's status, with that of its peers. Waits for the core's turn.
@@ -188,7 +185,7 @@ impl<M: StateMachine> Node<M> {
     /// is being made, or if nothing was applied since the last one. Never waits.
     pub fn snapshot(&self) {
         // A node that has stopped makes no snapshot.
-        let _ = self.inner.core.send(CoreTask::MakeSnapshot);
+        let _ = self.inner.shared.core.send(CoreTask::MakeSnapshot);
     }
 
     /// Stores a snapshot that the service made by itself, of its state after `last`: an entry that
@@ -198,12 +195,12 @@ impl<M: StateMachine> Node<M> {
         last: EntryId,
         write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), StorageError> {
-        let mut sink = self.inner.snapshots.create()?;
+        let mut sink = self.inner.shared.snapshots.create()?;
         write(&mut sink).map_err(|error| StorageError::io("write a snapshot", error))?;
         let snapshot = sink.finish(last)?;
         // A node that has stopped does not need the file: its next start deletes it.
         let compact = CoreTask::Input(Input::Compact { snapshot });
-        let _ = self.inner.core.send(compact);
+        let _ = self.inner.shared.core.send(compact);
         Ok(())
     }
 
@@ -244,12 +241,12 @@ impl<M: StateMachine> Node<M> {
     /// The node's events from now on. A subscriber that leaves 1,024 events unread gets no more,
     /// and its channel is disconnected.
     pub fn subscribe(&self) -> Receiver<NodeEvent> {
-        self.inner.observed.subscribe()
+        self.inner.shared.observed.subscribe()
     }
 
     /// Why the node stopped; `None` while it runs.
     pub fn stop_reason(&self) -> Option<StopReason> {
-        self.inner.observed.stop_reason()
+        self.inner.shared.observed.stop_reason()
     }
 
     /// Stops the node: a leader hands over leadership first, and the writes that wait are finished.
@@ -288,7 +285,7 @@ impl<M: StateMachine> Node<M> {
 
     /// Takes the core's turn in this thread, unless another thread takes one.
     pub(crate) fn help(&self) {
-        self.inner.core.help();
+        self.inner.shared.core.help();
     }
 
     fn request<A, R: Error>(
@@ -308,7 +305,7 @@ impl<M: StateMachine> Node<M> {
             return Ticket::ended(RequestError::Overloaded);
         };
         let (promise, ticket) = ticket(permit);
-        match send(&inner.core, task(promise)) {
+        match send(&inner.shared.core, task(promise)) {
             Ok(()) => ticket,
             Err(_) => Ticket::ended(RequestError::Stopped),
         }
@@ -317,14 +314,14 @@ impl<M: StateMachine> Node<M> {
 
 impl<M: StateMachine> Inner<M> {
     fn stop(&self, task: CoreTask<M>) {
-        let _ = self.core.send(task); // An error says that it has stopped already.
+        let _ = self.shared.core.send(task); // An error says that it has stopped already.
         if is_node_thread() {
             return; // The thread would wait for its own end.
         }
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = thread.take() else { return };
         if thread.join().is_err() {
-            self.observed.set_stopped(StopReason::Defect);
+            self.shared.observed.set_stopped(StopReason::Defect);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Inner, Node};
 use crate::apply_thread::{AppliedIndex, Applier, Restored};
 use crate::chunk_thread::ChunkThread;
 use crate::clock::Clock;
-use crate::comparing::{CompareThread, Replica};
+use crate::comparing::{CompareGuard, CompareThread, Replica};
 use crate::disk_thread::DiskThread;
 use crate::error::{StartError, StopReason};
 use crate::inbox::inbox_with;
@@ -12,16 +12,17 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::mending::{Source, mend};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
-use crate::options::{Options, ScrubOptions, SnapshotSending};
+use crate::options::{CompareOptions, Options, ScrubOptions, SnapshotSending};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
+use crate::shared::Shared;
 use crate::shared_core::SharedCore;
 use crate::snapshot_thread::load;
 use crate::state_machine::StateMachine;
 use crate::storage::{Scrub, Snapshots, Storage};
 use crate::tasks::{ApplyTask, ChunkTask, DiskTask};
 use crate::threads::Threads;
-use crate::transport::Transport;
+use crate::transport::{Fetcher, Transport};
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
 use raft_proto::{Raft, Recovered};
@@ -52,94 +53,60 @@ impl<M: StateMachine> Node<M> {
         let snapshots = storage.snapshots();
         let restored = restore(&mut machine, snapshots.as_ref(), &recovered)?;
         let raft = Raft::new(options.config.clone(), recovered)?;
-        let id = raft.id();
         let recorder = start_recorder(options.recorder, &raft)?;
-        let observed = Arc::new(Observed::new(&raft));
-        // Bounded by the requests that may be outstanding, and by what the core has asked of its
-        // threads. This kind of queue drops its messages with its receiver, and so ends the
-        // tickets.
-        let (core_mailbox, tasks) = mailbox(waker.clone());
+        let (core, tasks) = mailbox(waker.clone());
         let compare = options.compare.filter(|_| machine.digest().is_some());
-        let replica = Replica::new(compare.as_ref());
-        source.run(core_mailbox.clone(), snapshots.clone(), replica.clone());
+        let shared = Shared {
+            id: raft.id(),
+            core,
+            snapshots,
+            replica: Replica::new(compare.as_ref()),
+            observed: Arc::new(Observed::new(&raft)),
+            metrics: Metrics::new(raft.id()),
+        };
+        source.run(shared.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
         }
-        let metrics = Metrics::new(id);
-        metrics.mended(mended.entries);
+        shared.metrics.mended(mended.entries);
         let applied = Arc::new(AppliedIndex::new(restored.last.index, waker.clone()));
-        let applier = Applier::new(
-            machine,
-            snapshots.clone(),
-            options.snapshots,
-            core_mailbox.clone(),
-            applied.clone(),
-            restored,
-            replica.clone(),
-        );
-        let mut threads = Threads::new(id, core_mailbox.clone());
+        let policy = options.snapshots;
+        let applier = Applier::new(machine, policy, applied.clone(), restored, &shared);
+        let mut threads = Threads::new(shared.id, shared.core.clone());
         let decayed = Decayed::default();
         let scrub = options.scrub.zip(storage.scrub());
-        let scrub = start_scrub(&mut threads, scrub, &metrics, &decayed)?;
-        let fetcher = compare.zip(transport.fetcher());
-        let compare = fetcher.map(|(options, fetcher)| {
-            let thread = CompareThread {
-                node: id,
-                options,
-                replica: replica.clone(),
-                fetcher,
-                snapshots: snapshots.clone(),
-                core: core_mailbox.clone(),
-                observed: observed.clone(),
-                metrics: metrics.clone(),
-            };
-            thread.start(&mut threads)
-        });
-        let files = snapshots.clone();
+        let scrub = start_scrub(&mut threads, scrub, &decayed, &shared)?;
+        let compare = compare.zip(transport.fetcher());
+        let compare = start_compare(&mut threads, compare, &shared)?;
         let sending = options.snapshot_sending;
-        let workers = Workers::start(
-            &mut threads,
-            storage,
-            files,
-            sending,
-            applier,
-            metrics.clone(),
-        )?;
-        let thread = start_core(
-            threads,
-            Core {
-                raft,
-                clock: Clock::new(),
-                transport,
-                waker,
-                tasks,
-                deliveries,
-                disk: workers.disk,
-                chunks: workers.chunks,
-                applier: workers.applier,
-                applied,
-                observed: observed.clone(),
-                state: TurnState::new(),
-                recorder,
-                metrics,
-                _scrub: scrub,
-                _compare: compare.transpose()?,
-            },
-        )?;
-        Ok(Node {
-            inner: Arc::new(Inner {
-                id,
-                mended,
-                decayed,
-                replica,
-                snapshots,
-                core: core_mailbox,
-                observed,
-                outstanding: Arc::new(AtomicUsize::new(0)),
-                max_outstanding: options.max_outstanding,
-                thread: Mutex::new(Some(thread)),
-            }),
-        })
+        let workers = Workers::start(&mut threads, storage, applier, sending, &shared)?;
+        let core = Core {
+            raft,
+            clock: Clock::new(),
+            transport,
+            waker,
+            tasks,
+            deliveries,
+            disk: workers.disk,
+            chunks: workers.chunks,
+            applier: workers.applier,
+            applied,
+            observed: shared.observed.clone(),
+            state: TurnState::new(),
+            recorder,
+            metrics: shared.metrics.clone(),
+            _scrub: scrub,
+            _compare: compare,
+        };
+        let inner = Arc::new(Inner {
+            shared,
+            mended,
+            decayed,
+            outstanding: Arc::new(AtomicUsize::new(0)),
+            max_outstanding: options.max_outstanding,
+            thread: Mutex::new(Some(start_core(threads, core)?)),
+        });
+        Ok(Node { inner })
     }
 }
 
@@ -155,13 +122,31 @@ fn start_recorder(
 fn start_scrub<M: StateMachine>(
     threads: &mut Threads<M>,
     scrub: Option<(ScrubOptions, Arc<dyn Scrub>)>,
-    metrics: &Metrics,
     decayed: &Decayed,
+    shared: &Shared<M>,
 ) -> Result<Option<ScrubGuard>, StartError> {
     let Some((options, scrub)) = scrub else {
         return Ok(None);
     };
-    ScrubThread::start(threads, options, scrub, metrics.clone(), decayed.clone()).map(Some)
+    ScrubThread::start(threads, options, scrub, decayed.clone(), shared.clone()).map(Some)
+}
+
+/// Starts the comparison of the replicas, if it is asked for, and the state machine and the
+/// transport can take part in it.
+fn start_compare<M: StateMachine>(
+    threads: &mut Threads<M>,
+    compare: Option<(CompareOptions, Arc<dyn Fetcher>)>,
+    shared: &Shared<M>,
+) -> Result<Option<CompareGuard>, StartError> {
+    let Some((options, fetcher)) = compare else {
+        return Ok(None);
+    };
+    let thread = CompareThread {
+        options,
+        fetcher,
+        shared: shared.clone(),
+    };
+    thread.start(threads).map(Some)
 }
 
 /// Starts the core's thread.
@@ -189,17 +174,17 @@ impl<M: StateMachine> Workers<M> {
     fn start(
         threads: &mut Threads<M>,
         storage: impl Storage,
-        snapshots: Arc<dyn Snapshots>,
-        sending: SnapshotSending,
         applier: Applier<M>,
-        metrics: Metrics,
+        sending: SnapshotSending,
+        shared: &Shared<M>,
     ) -> Result<Workers<M>, StartError> {
-        let of_chunks = metrics.clone();
+        let metrics = shared.metrics.clone();
         let disk = threads.start_worker("raft-disk", move |tasks, core| {
             DiskThread::new(storage, tasks, core, metrics).run();
         })?;
-        let chunks = threads.start_worker("raft-chunks", move |tasks, core| {
-            ChunkThread::new(snapshots, core.clone(), sending, of_chunks).run(tasks);
+        let of_chunks = shared.clone();
+        let chunks = threads.start_worker("raft-chunks", move |tasks, _| {
+            ChunkThread::new(sending, &of_chunks).run(tasks);
         })?;
         let applier = threads.start_worker("raft-apply", move |tasks, _| applier.run(tasks))?;
         Ok(Workers {

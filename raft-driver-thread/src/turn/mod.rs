@@ -28,7 +28,9 @@ use crate::observed::Observed;
 use crate::recorder::Recorder;
 use crate::scrub_thread::ScrubGuard;
 use crate::state_machine::StateMachine;
-use crate::tasks::{ApplyTask, ChunkTask, CommandPromise, CoreTask, DiskTask, StorageFailed};
+use crate::tasks::{
+    ApplyTask, ChunkTask, CommandPromise, CoreTask, DiskTask, StateMachineFailed, StorageFailed,
+};
 use crate::transport::Transport;
 use crate::waker::Waker;
 use batch::ProposalBatch;
@@ -288,11 +290,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
                 self.queue_apply(ApplyTask::SnapshotMade(made));
             }
             CoreTask::StorageFailed(failed) => self.storage_failed(&failed),
-            CoreTask::StateMachineFailed(failed) => {
-                let reason = failed.0;
-                tracing::error!(%reason, "the state machine failed: the node stops");
-                self.state.stop_reason = Some(StopReason::StateMachine(reason));
-            }
+            CoreTask::StateMachineFailed(failed) => self.state_machine_failed(failed),
             CoreTask::ThreadPanicked { thread } => {
                 tracing::error!(thread, "a thread panicked: the node stops");
                 self.state.stop_reason = Some(StopReason::Defect);
@@ -347,6 +345,12 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
             self.step(Input::PersistFailed { seq });
         }
         self.state.stop_reason = Some(StopReason::Storage(failed.error.to_string()));
+    }
+
+    fn state_machine_failed(&mut self, failed: StateMachineFailed) {
+        let reason = failed.0;
+        tracing::error!(%reason, "the state machine failed: the node stops");
+        self.state.stop_reason = Some(StopReason::StateMachine(reason));
     }
 
     fn step(&mut self, input: Input) {

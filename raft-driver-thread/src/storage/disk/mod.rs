@@ -225,13 +225,7 @@ impl DiskStorage {
         )?;
         let Mendable { kept, plan, rescue } = mended;
         let runs = rescue.as_ref().and_then(|_| understood.whole_runs());
-        let entries = match &kept {
-            Some(kept) => kept.entries.clone(),
-            None => {
-                let entries = understood.pieces.entries(understood.state.floor);
-                entries.map_err(|error| folder::damaged(&folder, error.to_string()))?
-            }
-        };
+        let entries = opening::recovered_entries(&understood, kept.as_ref(), &folder)?;
         let Understood {
             state,
             spans,

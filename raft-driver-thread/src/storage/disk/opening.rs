@@ -10,7 +10,7 @@ use super::rescue::Rescue;
 use super::snapshots::SnapshotFiles;
 use super::understood::Understood;
 use crate::storage::{StorageError, last_membership};
-use raft_proto::Membership;
+use raft_proto::{Entries, Membership};
 use std::path::Path;
 
 /// Makes the folder, if it is not there, and locks it. Returns its incarnation.
@@ -96,6 +96,20 @@ pub(super) fn mend_or_refuse(
     let rescue = kept.as_ref().filter(|kept| is_lost(kept));
     let rescue = rescue.and_then(|_| understood.rescue(membership(understood)));
     Ok(Mendable { kept, plan, rescue })
+}
+
+/// The entries that the folder's log begins with: what was kept of a damaged one, or all of a whole
+/// one.
+pub(super) fn recovered_entries(
+    understood: &Understood,
+    kept: Option<&Kept>,
+    folder: &Path,
+) -> Result<Entries, StorageError> {
+    if let Some(kept) = kept {
+        return Ok(kept.entries.clone());
+    }
+    let entries = understood.pieces.entries(understood.state.floor);
+    entries.map_err(|error| folder::damaged(folder, error.to_string()))
 }
 
 /// The last configuration that is known.

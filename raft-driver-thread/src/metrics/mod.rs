@@ -58,12 +58,15 @@
 //! ```
 
 #[cfg(feature = "metrics")]
+mod descriptions;
+
+#[cfg(feature = "metrics")]
 use raft_proto::LeaseStatus;
 use raft_proto::{Index, NodeId, Raft, RoleKind};
 use std::time::Duration;
 
 #[cfg(feature = "metrics")]
-use ::metrics::{Counter, Gauge, Histogram, Unit};
+use ::metrics::{Counter, Gauge, Histogram};
 
 /// A histogram that a node records, and the buckets that fit it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -179,157 +182,11 @@ struct Handles {
     sync_writes: Histogram,
 }
 
-/// Tells the recorder the unit and the meaning of each metric.
-#[cfg(feature = "metrics")]
-fn describe() {
-    describe_gauges();
-    describe_counters();
-    describe_histograms();
-}
-
-#[cfg(feature = "metrics")]
-fn describe_gauges() {
-    use ::metrics::describe_gauge;
-    describe_gauge!("raft_term", "currentTerm");
-    describe_gauge!("raft_is_leader", "1 if the node leads, else 0");
-    describe_gauge!("raft_commit_index", "commitIndex");
-    describe_gauge!(
-        "raft_apply_lag_entries",
-        Unit::Count,
-        "Entries that are committed and not yet applied"
-    );
-    describe_gauge!(
-        "raft_uncommitted_bytes",
-        Unit::Bytes,
-        "Bytes in a leader's log that are not both committed and on its disk"
-    );
-    describe_gauge!(
-        "raft_resident_log_bytes",
-        Unit::Bytes,
-        "Bytes of the log in memory"
-    );
-    describe_gauge!(
-        "raft_log_entries",
-        Unit::Count,
-        "Entries in the log, those before the snapshot's end included"
-    );
-    describe_gauge!(
-        "raft_snapshot_bytes",
-        Unit::Bytes,
-        "Bytes of the newest snapshot"
-    );
-    describe_gauge!(
-        "raft_waiting_reads",
-        Unit::Count,
-        "Reads that wait for their index"
-    );
-    describe_gauge!(
-        "raft_has_lease",
-        "1 if the node serves reads under a lease, else 0"
-    );
-    describe_gauge!(
-        "raft_foreign_incarnations",
-        Unit::Count,
-        "Members under whose number another storage spoke, which does not count"
-    );
-    describe_gauge!(
-        "raft_replaced",
-        "1 if another storage has the node's number, else 0"
-    );
-    describe_gauge!(
-        "raft_impaired",
-        "1 if the storage has lost entries that the leader has yet to send, else 0"
-    );
-    describe_gauge!(
-        "raft_diverged",
-        "1 if the state is set aside as another one than the majority's, else 0"
-    );
-    describe_gauge!(
-        "raft_differing_replicas",
-        Unit::Count,
-        "Members whose state differs from this node's, as of the last comparison"
-    );
-    describe_gauge!(
-        "raft_same_state_index",
-        "The last entry after which the state was found to be that of the others"
-    );
-    describe_gauge!(
-        "raft_missing_founders",
-        Unit::Count,
-        "Founders that the founding waits for: not heard, or part of a cluster already"
-    );
-    describe_gauge!(
-        "raft_peer_lag_entries",
-        Unit::Count,
-        "Entries that the peer is not known to have"
-    );
-    describe_gauge!(
-        "raft_decayed_files",
-        Unit::Count,
-        "Files that were found not to be what was written, until they are replaced"
-    );
-    describe_gauge!(
-        "raft_snapshot_transfers",
-        Unit::Count,
-        "Peers that are being sent a snapshot"
-    );
-}
-
-#[cfg(feature = "metrics")]
-fn describe_counters() {
-    use ::metrics::describe_counter;
-    describe_counter!(
-        "raft_proposals_total",
-        Unit::Count,
-        "Commands given to the core"
-    );
-    describe_counter!(
-        "raft_elections_total",
-        Unit::Count,
-        "Elections that the node started as a candidate"
-    );
-    describe_counter!(
-        "raft_rejected_messages_total",
-        Unit::Count,
-        "Messages that no correct peer sends"
-    );
-    describe_counter!(
-        "raft_mended_entries_total",
-        Unit::Count,
-        "Entries that the disk had lost at a start, and that peers have sent"
-    );
-    describe_counter!(
-        "raft_scrubbed_bytes_total",
-        Unit::Bytes,
-        "Bytes that were read to find what has decayed"
-    );
-    describe_counter!(
-        "raft_snapshot_sent_bytes_total",
-        Unit::Bytes,
-        "Bytes of snapshots that were sent to peers"
-    );
-}
-
-#[cfg(feature = "metrics")]
-fn describe_histograms() {
-    use ::metrics::describe_histogram;
-    describe_histogram!(
-        SYNC_DURATION,
-        Unit::Seconds,
-        "How long a write of the storage took until it was durable"
-    );
-    describe_histogram!(
-        SYNC_WRITES,
-        Unit::Count,
-        "How many of the core's writes shared one sync"
-    );
-}
-
 #[cfg(feature = "metrics")]
 impl Metrics {
     pub(crate) fn new(node: NodeId) -> Metrics {
         use ::metrics::{counter, gauge, histogram};
-        describe();
+        descriptions::describe_all();
         let node = node.to_string();
         let label = || node.clone();
         let handles = Handles {
