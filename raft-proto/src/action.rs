@@ -5,12 +5,12 @@ use crate::error::{
     CampaignError, ChangeError, Fault, ProposeError, ReadError, ReconfigureError, Refusal,
     Rejection, StepDownError, TransferError,
 };
-use crate::incarnation::ForeignIncarnation;
 use crate::membership::Membership;
 use crate::message::{Message, SnapshotId, SnapshotMeta};
 use crate::role::RoleKind;
 use crate::types::{
-    ClusterId, EntryId, GroupId, Incarnation, Index, NodeId, RequestId, Seq, Term, Time,
+    ClusterId, EntryId, ForeignIncarnation, GroupId, Incarnation, Index, NodeId, RequestId, Seq,
+    Term, Time,
 };
 use crate::waiting::Waiting;
 use alloc::boxed::Box;

@@ -14,7 +14,7 @@ impl Raft {
     /// timeout of hearing from a current leader, it does not update its term or grant its vote"
     /// (thesis 4.2.3), unless that leader asked for the election. A leader that the transport cannot
     /// reach any more is no current one, but what this node promised for its lease holds
-    /// (`leader_contact.rs`). `term` is the candidate's.
+    /// (`lost_leader.rs`). `term` is the candidate's.
     pub(crate) fn sticks_to_leader(&self, term: Term, campaign: Campaign) -> bool {
         match self.config.check_quorum {
             CheckQuorum::Off => false,

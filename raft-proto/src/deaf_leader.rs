@@ -34,62 +34,17 @@ use crate::action::Action;
 use crate::config::{CheckQuorum, PreVoting};
 use crate::message::Campaign;
 use crate::raft::Raft;
-use crate::role::Role;
+use crate::role::{Doubt, DoubtPreVotes, Role};
 use crate::types::{Index, NodeId, Term, Time};
 use alloc::vec;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
 
 /// For how many election timeouts entries wait until a follower asks.
-const PATIENCE: u32 = 2;
+const TIMEOUTS_BEFORE_ASKING: u32 = 2;
 
 /// How often it asks a leader that does not answer before it campaigns: a request, or its answer,
 /// may be lost.
 const TRIES: u32 = 2;
-
-/// What a follower has noticed of a leader that commits nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Doubt {
-    /// The greatest commitIndex that is known: the entries that wait come after it.
-    after: Index,
-    /// When the follower first looked with this one.
-    since: Time,
-    /// The greatest index that another node has shown meanwhile to have in its log.
-    seen: Index,
-    /// The pre-votes that it asks for.
-    pre_votes: Option<DoubtPreVotes>,
-}
-
-/// The pre-votes of a follower whose leader may hear nobody.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct DoubtPreVotes {
-    /// The voters that would vote for this node, each once.
-    granted: Vec<NodeId>,
-    /// How often it has asked.
-    tries: u32,
-    /// When they are counted.
-    count_at: Time,
-}
-
-impl Doubt {
-    fn new(after: Index, since: Time) -> Doubt {
-        Doubt {
-            after,
-            since,
-            seen: Index::ZERO,
-            pre_votes: None,
-        }
-    }
-
-    /// `voter` would vote for this node.
-    pub(crate) fn granted_by(&mut self, voter: NodeId) {
-        if let Some(pre_votes) = &mut self.pre_votes
-            && !pre_votes.granted.contains(&voter)
-        {
-            pre_votes.granted.push(voter);
-        }
-    }
-}
 
 impl Raft {
     fn watches_leader(&self) -> bool {
@@ -118,7 +73,7 @@ impl Raft {
                 pre_votes: Some(pre_votes),
                 ..
             }) => pre_votes.count_at,
-            Some(doubt) => doubt.ask_at(self),
+            Some(doubt) => self.asks_at(doubt),
         }
     }
 
@@ -168,7 +123,7 @@ impl Raft {
             Some(pre_votes) if pre_votes.count_at > now => None,
             Some(pre_votes) if pre_votes.tries < TRIES => Some(false),
             Some(pre_votes) => Some(self.elects(|id| pre_votes.granted.contains(&id))),
-            None if doubt.ask_at(self) > now => None,
+            None if self.asks_at(&doubt) > now => None,
             None => Some(false),
         };
         if let Role::Follower(follower) = &mut self.role {
@@ -222,7 +177,7 @@ impl Raft {
     /// hear of the term.
     ///
     /// A node without a leader, and one whose leader does not answer, ask at least once an election
-    /// timeout. One whose leader answers waits for two ([`PATIENCE`]) before it asks again: it is no
+    /// timeout. One whose leader answers waits for two ([`TIMEOUTS_BEFORE_ASKING`]) before it asks again: it is no
     /// reason to begin a term.
     ///
     /// A leader that only cannot reach a majority may be deposed too, once: there is no other
@@ -254,12 +209,10 @@ impl Raft {
             .notice(asker, commit_index, self.now, pause);
         notice.after(timeout) <= self.now
     }
-}
 
-impl Doubt {
     /// When the entries have waited for so long that the follower asks.
-    fn ask_at(&self, raft: &Raft) -> Time {
-        self.since
-            .after(raft.config.election_timeout_max * PATIENCE)
+    fn asks_at(&self, doubt: &Doubt) -> Time {
+        let wait = self.config.election_timeout_max * TIMEOUTS_BEFORE_ASKING;
+        doubt.since.after(wait)
     }
 }

@@ -54,31 +54,8 @@ use crate::message::{Lineage, Message};
 use crate::quorum;
 use crate::raft::Raft;
 use crate::role::Role;
-use crate::types::{EntryId, HistoryId, Incarnation, Index, NodeId};
+use crate::types::{EntryId, ForeignIncarnation, HistoryId, Incarnation, Index, NodeId};
 use alloc::vec::Vec;
-use core::fmt;
-use serde::{Deserialize, Serialize};
-
-/// A storage that speaks under a member's number and is not the one that the configuration names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ForeignIncarnation {
-    /// The number.
-    pub node: NodeId,
-    /// The incarnation of the member.
-    pub named: Incarnation,
-    /// The one that speaks, or `None` if its messages carry none.
-    pub spoken: Option<Incarnation>,
-}
-
-impl fmt::Display for ForeignIncarnation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ForeignIncarnation { node, named, .. } = self;
-        match self.spoken {
-            Some(spoken) => write!(f, "{node} is {named}, not the storage {spoken} that speaks"),
-            None => write!(f, "{node} is {named}, not the unnamed storage that speaks"),
-        }
-    }
-}
 
 /// What becomes of a message, by its sender's incarnation.
 #[derive(Clone, Copy, PartialEq, Eq)]

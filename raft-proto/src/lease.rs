@@ -5,7 +5,7 @@
 //! answered has promised (`read_index.rs`). The promise is part of the message, so that it holds at
 //! voters whose own leases are off. It is apart from leader stickiness (`check_quorum.rs`), which
 //! only keeps a leader that is well from being disturbed: a voter that has reason to believe that
-//! the leader is gone gives up the one at once, and keeps the other (`leader_contact.rs`).
+//! the leader is gone gives up the one at once, and keeps the other (`lost_leader.rs`).
 
 use crate::config::{CheckQuorum, Config, Lease};
 use crate::error::ConfigError;

@@ -164,7 +164,7 @@
 //! | a server that leaves may still campaign (thesis 4.2.2) | `Raft::may_campaign` in `election.rs` |
 //! | CheckQuorum (thesis 6.2) | `Raft::check_quorum` in `check_quorum.rs` |
 //! | leader stickiness: a live leader is not disturbed (thesis 4.2.3) | `Raft::sticks_to_leader` in `check_quorum.rs` |
-//! | a leader whose process has ended is replaced at once | `Raft::leader_unreachable` in `leader_contact.rs` |
+//! | a leader whose process has ended is replaced at once | `Raft::leader_unreachable` in `lost_leader.rs` |
 //! | what voters promise for leases (thesis 6.4.1) | `lease.rs` |
 //! | without CheckQuorum, a leader that hears too few is replaced | `Raft::doubt_leader`, `Raft::give_up_leader` in `deaf_leader.rs` |
 //! | a server that was removed learns it | `Raft::begin_departures` in `change.rs`, `dismissal.rs` |
@@ -224,6 +224,7 @@ mod level;
 mod limits;
 mod lockstep;
 mod log;
+mod lost_leader;
 mod manual_election;
 mod membership;
 mod membership_encoding;
@@ -284,7 +285,6 @@ pub use event::{
     SnapshotWriteFailed,
 };
 pub use fate::Fate;
-pub use incarnation::ForeignIncarnation;
 pub use level::Level;
 pub use lockstep::Lockstep;
 pub use membership::{Member, MemberRole, Membership};
@@ -300,7 +300,7 @@ pub use role::RoleKind;
 pub use run::ENTRY_OVERHEAD;
 pub use status::{HandoverStatus, LeaseStatus, PeerState, PeerStatus, Status};
 pub use types::{
-    ClusterId, EntryId, EntryKind, GroupId, HistoryId, Incarnation, Index, NodeId, RequestId, Seq,
-    Term, Time,
+    ClusterId, EntryId, EntryKind, ForeignIncarnation, GroupId, HistoryId, Incarnation, Index,
+    NodeId, RequestId, Seq, Term, Time,
 };
 pub use waiting::{Awaited, Waiting};

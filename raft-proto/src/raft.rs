@@ -12,9 +12,7 @@ use crate::configurations::Configurations;
 use crate::entries::Entries;
 use crate::error::{Fault, Refusal, StartError};
 use crate::event::{Event, Input};
-use crate::faulted::refuse_faulted;
 use crate::handover::{HandoverAttempts, RevokedTransfers};
-use crate::incarnation::ForeignIncarnation;
 use crate::leader_contact::LeaderContact;
 use crate::log::Log;
 use crate::membership::Membership;
@@ -26,7 +24,7 @@ use crate::recovered::Recovered;
 use crate::role::{Follower, Handover, Leader, Role, RoleKind};
 use crate::term_and_vote::TermAndVote;
 use crate::timeouts::Timeouts;
-use crate::types::{EntryId, Incarnation, Index, NodeId, Seq, Term, Time};
+use crate::types::{EntryId, ForeignIncarnation, Incarnation, Index, NodeId, Seq, Term, Time};
 use crate::vote_request::VoteRetry;
 use crate::waiting::Overdue;
 use crate::writes::Writes;
@@ -194,7 +192,7 @@ impl Raft {
             self.start(actions);
         }
         if let Some(fault) = self.fault {
-            return refuse_faulted(fault, &event.input, actions);
+            return Raft::refuse_faulted(fault, &event.input, actions);
         }
         match event.input {
             Input::Tick => self.tick(actions),

@@ -3,7 +3,6 @@
 
 use crate::checksum::Checksum;
 use crate::command_limit::CommandLimit;
-use crate::deaf_leader::Doubt;
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::progress::Peer;
@@ -79,6 +78,50 @@ pub(crate) struct Follower {
     leader_commit: Index,
     /// What it has noticed of a leader that commits nothing.
     pub(crate) doubt: Option<Doubt>,
+}
+
+/// What a follower has noticed of a leader that commits nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Doubt {
+    /// The greatest commitIndex that is known: the entries that wait come after it.
+    pub(crate) after: Index,
+    /// When the follower first looked with this one.
+    pub(crate) since: Time,
+    /// The greatest index that another node has shown meanwhile to have in its log.
+    pub(crate) seen: Index,
+    /// The pre-votes that it asks for.
+    pub(crate) pre_votes: Option<DoubtPreVotes>,
+}
+
+/// The pre-votes of a follower whose leader may hear nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct DoubtPreVotes {
+    /// The voters that would vote for this node, each once.
+    pub(crate) granted: Vec<NodeId>,
+    /// How often it has asked.
+    pub(crate) tries: u32,
+    /// When they are counted.
+    pub(crate) count_at: Time,
+}
+
+impl Doubt {
+    pub(crate) fn new(after: Index, since: Time) -> Doubt {
+        Doubt {
+            after,
+            since,
+            seen: Index::ZERO,
+            pre_votes: None,
+        }
+    }
+
+    /// `voter` would vote for this node.
+    pub(crate) fn granted_by(&mut self, voter: NodeId) {
+        if let Some(pre_votes) = &mut self.pre_votes
+            && !pre_votes.granted.contains(&voter)
+        {
+            pre_votes.granted.push(voter);
+        }
+    }
 }
 
 /// The pre-votes of a follower that is to take over from its leader. It goes on following unless a

@@ -1,13 +1,12 @@
 //! One struct that shows a node's state.
 
 use crate::error::Fault;
-use crate::incarnation::ForeignIncarnation;
 use crate::membership::Membership;
 use crate::message::{MessageLimits, SnapshotId};
 use crate::progress::{Flow, Peer, Probe};
 use crate::raft::Raft;
 use crate::role::{Handover, Leader, Role, RoleKind};
-use crate::types::{EntryId, Incarnation, Index, NodeId, Seq, Term, Time};
+use crate::types::{EntryId, ForeignIncarnation, Incarnation, Index, NodeId, Seq, Term, Time};
 use crate::waiting::Waiting;
 use alloc::vec::Vec;
 use core::time::Duration;

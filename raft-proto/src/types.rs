@@ -37,6 +37,27 @@ impl fmt::Display for Incarnation {
     }
 }
 
+/// A storage that speaks under a member's number and is not the one that the configuration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ForeignIncarnation {
+    /// The number.
+    pub node: NodeId,
+    /// The incarnation of the member.
+    pub named: Incarnation,
+    /// The one that speaks, or `None` if its messages carry none.
+    pub spoken: Option<Incarnation>,
+}
+
+impl fmt::Display for ForeignIncarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ForeignIncarnation { node, named, .. } = self;
+        match self.spoken {
+            Some(spoken) => write!(f, "{node} is {named}, not the storage {spoken} that speaks"),
+            None => write!(f, "{node} is {named}, not the unnamed storage that speaks"),
+        }
+    }
+}
+
 /// The identity of a replicated log: which founding it began with. Two logs of one cluster id can
 /// hold different entries at equal indexes and terms, if all servers were made anew and one old
 /// disk comes back. Their histories differ.

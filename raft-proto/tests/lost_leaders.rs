@@ -1,4 +1,4 @@
-//! A follower whose transport cannot reach its leader (`leader_contact.rs`): it asks for pre-votes
+//! A follower whose transport cannot reach its leader (`lost_leader.rs`): it asks for pre-votes
 //! at once, and keeps what it promised for the leader's lease (thesis 6.4.1).
 #![allow(
     clippy::unwrap_used,

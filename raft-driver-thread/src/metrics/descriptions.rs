@@ -1,6 +1,6 @@
 //! The unit and the meaning of each metric, as a recorder is told them.
 
-use super::{SYNC_DURATION, SYNC_WRITES};
+use super::histograms::{SYNC_DURATION, SYNC_WRITES};
 use ::metrics::{KeyName, Unit, with_recorder};
 
 /// What a recorder is told of a metric.

@@ -1,6 +1,6 @@
 //! Records, made of writes.
 
-use super::digest::Description;
+use super::description::Description;
 use super::record::{ALIGNMENT, Kind, Place, RECORD_HEADER, RecordHeader, StateExtra, WriteExtra};
 use bytes::Bytes;
 use crc32c::crc32c_append;

@@ -22,22 +22,14 @@
 //! entry can be taken away again at either end. It is computed and compared by the same node alone,
 //! with a secret: the incarnation. Nobody who writes entries can aim at two with the same digest.
 
+use super::description::Description;
 use super::state::Effect;
 use raft_proto::{ENTRY_OVERHEAD, Entries, Entry, EntryKind, Index};
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 /// So many bytes of payloads, with [`ENTRY_OVERHEAD`] for each entry, are a stretch at least.
 pub(super) const STRETCH_BYTES: u64 = 64 << 10;
-
-/// What a stretch of the log was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Description {
-    pub(super) first: Index,
-    pub(super) last: Index,
-    pub(super) digest: u128,
-}
 
 /// Makes digests. Each folder makes others.
 #[derive(Clone, Copy, Debug)]

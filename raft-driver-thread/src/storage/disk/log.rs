@@ -1,7 +1,8 @@
 //! The end of the log, where records are written.
 
 use super::batch::{Batch, Chain, TooLong};
-use super::digest::{Describer, Description};
+use super::description::Description;
+use super::digest::Describer;
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{damaged, failed, log_folder, sync_folder};
 use super::mark::{Acknowledged, Mark, MarkContent};

@@ -9,7 +9,7 @@
 //! the power fails, is taken for a write that was torn. To note every batch in a second place
 //! before it is acknowledged would take a second sync for each.
 
-use super::digest::Description;
+use super::description::Description;
 use super::files::{FileHandle, Files, Purpose};
 use super::folder::{failed, sync_folder};
 use crate::storage::StorageError;

@@ -93,6 +93,7 @@
 mod batch;
 mod bytes;
 mod damage;
+mod description;
 mod digest;
 pub mod files;
 mod folder;

@@ -1,7 +1,7 @@
 //! How a [`DiskStorage`] uses its folder.
 
 #[cfg(doc)]
-use super::DiskStorage;
+use crate::storage::DiskStorage;
 #[cfg(doc)]
 use raft_proto::{Recovered, mending};
 

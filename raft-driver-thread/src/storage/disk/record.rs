@@ -1,7 +1,7 @@
 //! Records, read from their bytes. The module [`disk`](super) draws them.
 
 use super::bytes::Fields;
-use super::digest::Description;
+use super::description::Description;
 use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
 use raft_proto::{

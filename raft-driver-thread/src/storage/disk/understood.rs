@@ -1,9 +1,9 @@
 //! What a log consists of, and what of it is whole.
 
 use super::damage::Damage;
+use super::description::Descriptions;
 use super::mark::{Acknowledged, Mark};
 use super::pieces::Pieces;
-use super::plan::Descriptions;
 use super::segment::SegmentFile;
 use super::state::{Spans, State};
 use raft_proto::Index;

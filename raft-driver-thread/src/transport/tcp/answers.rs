@@ -15,7 +15,8 @@
 //! read (`direct.rs`), answers are not read.
 
 use super::frame;
-use super::stream::{Stream, StreamSettings};
+use super::socket::Stream;
+use super::stream::StreamSettings;
 use raft_proto::wire::{Envelope, Received};
 use raft_proto::{Message, NodeId};
 use std::io;

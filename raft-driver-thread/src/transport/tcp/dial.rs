@@ -1,7 +1,8 @@
 //! Opening a connection to a peer: looking up its address, connecting, and the handshake.
 
 use super::hello::{ACCEPTED, Hello, Refusal};
-use super::stream::{Stream, StreamSettings};
+use super::socket::Stream;
+use super::stream::StreamSettings;
 use crate::clock::deadline_after;
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};

@@ -2,7 +2,8 @@
 
 use super::hello::{Hello, StreamKind};
 use super::queue::{self, PIECE_BYTES, SendQueue};
-use super::stream::{Stream, StreamSettings};
+use super::socket::Stream;
+use super::stream::StreamSettings;
 use super::{answers, dial, direct, frame};
 use crate::inbox::Inbox;
 use raft_proto::wire::Envelope;

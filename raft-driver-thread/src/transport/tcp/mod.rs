@@ -78,6 +78,7 @@ mod options;
 mod queue;
 mod sender;
 mod service;
+mod socket;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;

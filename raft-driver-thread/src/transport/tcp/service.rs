@@ -4,7 +4,8 @@
 
 use super::dial;
 use super::hello::{Hello, StreamKind};
-use super::stream::{Stream, StreamSettings};
+use super::socket::Stream;
+use super::stream::StreamSettings;
 #[cfg(feature = "tls")]
 use crate::transport::TransportError;
 use raft_proto::NodeId;

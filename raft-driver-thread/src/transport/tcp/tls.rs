@@ -2,7 +2,7 @@
 //! node.
 
 use super::hello::Hello;
-use super::stream::{Socket, Stream};
+use super::socket::{Socket, Stream};
 use crate::transport::TransportError;
 use raft_proto::NodeId;
 use rustls::client::verify_server_name;
