@@ -205,6 +205,12 @@ impl Entries {
         Iter::new(self.segments())
     }
 
+    pub(crate) fn contains(&self, id: EntryId) -> bool {
+        let holds = |it: &Segment| it.first() <= id.index && id.index <= it.last();
+        let segment = self.segments().iter().find(|it| holds(it));
+        segment.is_some_and(|it| it.term() == id.term)
+    }
+
     /// Those after `index`.
     pub(crate) fn after(&self, index: Index) -> Entries {
         self.part(index.next(), Index(u64::MAX))

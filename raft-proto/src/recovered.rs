@@ -31,7 +31,8 @@ pub struct Recovered {
     /// The log: every entry not dropped by a compaction or an install, in order. It may begin
     /// before the snapshot's end. If it neither holds the snapshot's last entry nor begins right
     /// after it, the snapshot wins and the log is dropped. Atomic writes never leave that. A
-    /// storage that finds it on its disk drops the log there as well, before it starts the node.
+    /// storage that finds it on its disk drops the log there as well, before it starts the node:
+    /// what the node writes next continues the snapshot, not that log.
     pub entries: Entries,
     /// For a service that is durable by itself: the last index that it has applied durably. The
     /// first [`Apply`](crate::Action::Apply) begins after it.
@@ -92,6 +93,7 @@ impl Recovered {
     /// # Ok::<(), StartError>(())
     /// ```
     pub fn apply(&mut self, write: &Write) {
+        self.drop_superseded_log();
         if let Some(identity) = &write.identity {
             self.identity = Some((**identity).clone());
         }
@@ -113,6 +115,19 @@ impl Recovered {
         let last = self.last_log();
         self.impaired
             .take_if(|lost| last.is_at_least_as_up_to_date_as(*lost));
+    }
+
+    /// Drops the log if the snapshot wins over it ([`entries`](Recovered::entries)), as the node
+    /// does that starts with it. [`apply`](Recovered::apply) does so by itself.
+    fn drop_superseded_log(&mut self) {
+        let Some(snapshot) = &self.snapshot else {
+            return;
+        };
+        let last = snapshot.id.last;
+        let follows = self.entries.first_index() == Some(last.index.next());
+        if !follows && !self.entries.contains(last) {
+            self.entries = Entries::EMPTY;
+        }
     }
 
     /// Forgets the log after `index`, which the storage found damaged, and says so in

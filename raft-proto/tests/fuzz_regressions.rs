@@ -4,6 +4,7 @@
 mod support;
 
 use raft_proto::*;
+use std::collections::VecDeque;
 use support::identity;
 
 fn config() -> Config {
@@ -124,4 +125,32 @@ fn the_partial_file_is_not_overwritten_while_it_is_being_installed() {
     raft.step(at(0, Input::Applied { index: last.index }));
     let actions = raft.step(at(0, chunk(1, newer, 5, 5)));
     assert_eq!(chunks_to_write(&actions), [5]);
+}
+
+/// The storage still holds a log of before its snapshot, as one may that writes the two apart. What
+/// the node writes continues the snapshot.
+#[test]
+fn a_write_never_continues_a_log_that_the_snapshot_wins_over() {
+    for (first, term) in [(3, 1), (18, 1)] {
+        let mut old = EntriesBuilder::new();
+        for index in first..first + 5 {
+            let id = EntryId::new(index, term);
+            old.push(id, EntryKind::Command, "x = 1".into()).unwrap();
+        }
+        let mut storage = stored(EntryId::new(20, 2));
+        storage.entries = old.finish();
+        let mut raft = Raft::new(config(), storage.clone()).unwrap();
+        let mut events = VecDeque::from([at(0, Input::Tick), at(2, Input::Tick)]);
+        while let Some(event) = events.pop_front() {
+            for action in raft.step(event) {
+                if let Action::Persist(write) = action {
+                    storage.apply(&write);
+                    events.push_back(at(2, Input::Persisted { seq: write.seq }));
+                }
+            }
+        }
+        let again = Raft::new(config(), storage).unwrap();
+        let state = |raft: &Raft| (raft.term(), raft.last_log());
+        assert_eq!(state(&again), state(&raft), "a log from {first} on");
+    }
 }
