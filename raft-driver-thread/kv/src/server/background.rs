@@ -19,11 +19,12 @@ use tokio::time::{MissedTickBehavior, interval};
 /// How often at most the leader proposes the time.
 const TIME_INTERVAL: Duration = Duration::from_millis(100);
 
-/// After how many of those intervals a server checks that the others know its address.
-const REGISTRATION_TICKS: u32 = 11;
-
 /// After how many of those intervals a server saves the time.
 const SAVE_TICKS: u32 = 10;
+
+/// How often a server looks for what is to be warned of, and whether the others know its address.
+const CHECK_INTERVAL: Duration = Duration::from_millis(1_100);
+
 /// For how many of those checks a founding may lack founders before that is logged: servers are
 /// started one after the other.
 const FOUNDING_CHECKS: u32 = 5;
@@ -77,31 +78,54 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Runs until the node stops.
+    /// Runs until the node stops. Introducing itself waits for a leader, however long there is
+    /// none: neither the time nor a warning waits for it.
     pub(crate) async fn run(self) {
-        let router = &self.router;
-        let mut is_compared = false;
+        tokio::join!(self.keep_time(), self.warn(), self.introduce());
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.router.node().stop_reason().is_some()
+    }
+
+    async fn keep_time(&self) {
         let mut ticks = interval(TIME_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut tick = 0;
-        let mut warnings = Warnings::default();
-        while router.node().stop_reason().is_none() {
+        while !self.has_stopped() {
             ticks.tick().await;
-            keep_time(router, tick).await;
-            if tick.is_multiple_of(REGISTRATION_TICKS) {
-                if let Some(status) = status(router).await {
-                    warnings.log(&status, &self.refused);
-                }
-                is_compared = is_compared || compare(router, &self.agreed, &self.conflict).await;
-                register(router, &self.own).await;
+            keep_time(&self.router, tick == 0).await;
+            tick = (tick + 1) % SAVE_TICKS;
+        }
+    }
+
+    async fn warn(&self) {
+        let mut checks = interval(CHECK_INTERVAL);
+        let mut warnings = Warnings::default();
+        while !self.has_stopped() {
+            checks.tick().await;
+            if let Some(status) = status(&self.router).await {
+                warnings.log(&status, &self.refused);
             }
-            tick = (tick + 1) % (REGISTRATION_TICKS * SAVE_TICKS);
+        }
+    }
+
+    async fn introduce(&self) {
+        let router = &self.router;
+        let mut checks = interval(CHECK_INTERVAL);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_compared = false;
+        while !self.has_stopped() {
+            checks.tick().await;
+            is_compared = is_compared || compare(router, &self.agreed, &self.conflict).await;
+            register(router, &self.own).await;
         }
     }
 }
 
-/// The clock follows the state's time, is saved, and goes into the log while keys may expire.
-async fn keep_time(router: &Arc<Router>, tick: u32) {
+/// The clock follows the state's time, and goes into the log while keys may expire. It is saved if
+/// that is due.
+async fn keep_time(router: &Arc<Router>, is_save_due: bool) {
     let times = |machine: &Machine| (machine.time(), machine.next_expiry().is_some());
     let mut has_expiries = false;
     if let Ok((time, any)) = router.node().inspect(times).await {
@@ -113,7 +137,7 @@ async fn keep_time(router: &Arc<Router>, tick: u32) {
         router.clock().other_leader();
     }
     // Before that, what was saved at the last run may still be needed at the next.
-    if has_expiries && router.clock().has_begun() && tick.is_multiple_of(SAVE_TICKS) {
+    if has_expiries && router.clock().has_begun() && is_save_due {
         let router = router.clone();
         // If the thread fails, so does saving.
         let _ = tokio::task::spawn_blocking(move || router.clock().save()).await;
