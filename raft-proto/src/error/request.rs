@@ -82,7 +82,7 @@ pub enum ProposeError {
     },
     /// Leadership is being transferred (thesis 3.10). Propose at the target soon, or here again if
     /// it does not take over in time.
-    #[error("the lead is being handed over to {target}; propose there soon")]
+    #[error("leadership is being handed over to {target}; propose there soon")]
     Transferring {
         /// The next leader.
         target: NodeId,
@@ -163,7 +163,7 @@ pub enum TransferError {
     #[error("this node leads already; name another target")]
     IsLeader,
     /// A transfer is under way. Wait for its end.
-    #[error("the lead is being handed over to {target}; wait for the end of that")]
+    #[error("leadership is being handed over to {target}; wait for the end of that")]
     InProgress {
         /// The next leader.
         target: NodeId,
@@ -187,7 +187,7 @@ pub enum TransferError {
         target: NodeId,
     },
     /// Another node was elected, or this one stepped down before it could ask the target.
-    #[error("the lead was lost to another than the target")]
+    #[error("leadership was lost to another node than the target")]
     LeadershipLost,
     /// This instance has [`Faulted`](crate::Action::Faulted).
     #[error("this instance has faulted: {0}")]
@@ -290,7 +290,7 @@ pub enum ChangeError {
         limit: u64,
     },
     /// Leadership is being transferred. Ask the next leader.
-    #[error("the lead is being handed over to {target}; ask it soon")]
+    #[error("leadership is being handed over to {target}; ask it soon")]
     Transferring {
         /// The next leader.
         target: NodeId,
