@@ -1,11 +1,9 @@
-//! How a [`DiskStorage`] uses its folder.
+//! How a storage on disk uses its folder.
 
-#[cfg(doc)]
-use crate::storage::DiskStorage;
 #[cfg(doc)]
 use raft_proto::{Recovered, mending};
 
-/// How a [`DiskStorage`] uses its folder.
+/// How a [`DiskStorage`](super::DiskStorage) uses its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskOptions {
     /// How long a segment is, in bytes. At least [`LEAST_SEGMENT_BYTES`]. A write that is longer
