@@ -29,13 +29,14 @@
 //! | [`zoo`] | measures how soon known mistakes are found |
 //! | [`lab`] | the 28 scenarios of MIT 6.5840 Lab 3 |
 //! | [`elections`] | Figure 16 of the paper, repeated |
+//! | [`graphs`] | every network of a few servers: is there a leader that commits? |
 //! | [`view`] | records a run for a page on which people look at it |
 //! | [`linearizability`] | checks histories, also those of real services |
 //!
 //! # Features
 //!
 //! `cli`, on by default, is the command `raft-sim` and what only it needs; with it come `zoo` and
-//! `elections`. `search` is `check` and `shrink`, which use all cores. Without features the library
+//! `elections`. `search` is `check`, `graphs` and `shrink`, which use all cores. Without features the library
 //! simulates, checks and records single runs, in a browser too.
 //!
 //! Small parts: [`intensity`] (the kinds of faults), [`features`] (options of the core),
@@ -57,6 +58,8 @@ pub mod duration;
 pub mod elections;
 pub mod failure;
 pub mod features;
+#[cfg(feature = "search")]
+pub mod graphs;
 pub mod intensity;
 pub mod judge;
 pub mod lab;

@@ -278,6 +278,24 @@ Examples:
 Exit code 1 if a mistake was not caught, 2 if the command line made no sense or a patch does not \
 apply or build.";
 
+pub(super) const GRAPHS: &str = "\
+Who reaches whom is a directed graph, which stays as it is. One of each class of graphs is tried from
+each state before the links are cut: every leader, all logs equal or one server without the last
+committed entry. A leader commits if a command is committed within four election timeouts, and again
+within each further four. Terms stay quiet if none begins after the first four.
+
+  whole majority  the servers of a majority all reach each other: CheckQuorum and Pre-Vote promise a
+                  leader that stays
+  hub only        single servers reach a majority that reaches them: Raft promises nothing
+  no hub          nobody can commit
+
+Examples:
+  raft-sim graphs                     all networks of four servers: seconds
+  raft-sim graphs --nodes 5           of five: minutes
+  raft-sim graphs --no-pre-vote       without Pre-Vote, terms begin again and again
+
+Exit code 1 if a graph with a whole majority has no quiet leader that commits, and both are on.";
+
 pub(super) const ELECTIONS: &str = "\
 Five servers have a leader. It broadcasts a heartbeat and crashes at a random time before its next \
 heartbeat. A row says how long it took until another server was leader, for one range of election \

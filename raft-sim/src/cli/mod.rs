@@ -5,6 +5,7 @@ mod check;
 mod cluster;
 mod completions;
 mod elections;
+mod graphs;
 mod help;
 mod lab;
 mod merge;
@@ -74,6 +75,9 @@ enum Command {
     /// Measure how long clusters are without a leader: Figure 16 of the Raft paper
     #[command(after_help = help::ELECTIONS)]
     Elections(elections::ElectionsArgs),
+    /// Try every network of a few servers: is there a leader that commits, do terms stay quiet
+    #[command(after_help = help::GRAPHS)]
+    Graphs(graphs::GraphsArgs),
     /// Print a script that completes commands and options in a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(completions::CompletionsArgs),
@@ -105,6 +109,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Shrink(args) => shrink::run(&args),
         Command::View(args) => view::run(&args),
         Command::Elections(args) => elections::run(&args),
+        Command::Graphs(args) => graphs::run(&args),
         Command::Completions(args) => completions::run(&args, command()),
     };
     match result {

@@ -22,6 +22,12 @@ pub(super) fn mistakes(count: u64) -> ProgressBar {
     styled(ProgressBar::new(count), template)
 }
 
+/// A bar over the networks of some servers.
+pub(super) fn graphs(count: u64) -> ProgressBar {
+    let template = "{bar:40} {human_pos}/{human_len} graphs, {eta} left";
+    styled(ProgressBar::new(count), template)
+}
+
 /// A spinner over runs, of which nobody knows how many there will be.
 pub(super) fn runs() -> ProgressBar {
     let template = "{spinner} {elapsed} {human_pos} runs, {wide_msg}";
