@@ -16,7 +16,6 @@ use crate::ticket::Applied;
 use crate::waker::Waker;
 use aside::Aside;
 use crossbeam_channel::TryRecvError;
-use raft_proto::comparison::StateDigest;
 use raft_proto::{Entries, EntryId, EntryKind, Fate, Index, SnapshotMeta, Term};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -113,7 +112,7 @@ impl<M: StateMachine> Applier<M> {
         } = last;
         Applier {
             machine,
-            maker: SnapshotMaker::new(shared.snapshots.clone(), shared.core.clone()),
+            maker: SnapshotMaker::new(shared),
             snapshots: shared.snapshots.clone(),
             policy,
             core: shared.core.clone(),
@@ -219,8 +218,7 @@ impl<M: StateMachine> Applier<M> {
     fn digest(&self) -> Result<(), StateMachineFailed> {
         let machine = &self.machine;
         if let Some(digest) = StateMachineFailed::catch(|| machine.digest())? {
-            let (after, kind, value) = (self.last, digest.kind, digest.value);
-            self.replica.note(StateDigest { after, kind, value });
+            self.replica.note(self.last, digest.kind, digest.value);
         }
         Ok(())
     }
@@ -315,7 +313,8 @@ impl<M: StateMachine> Applier<M> {
         self.last = meta.id.last;
         self.last_snapshot_bytes = meta.id.size;
         self.since_snapshot = SinceSnapshot::default();
-        self.replica.clear();
+        let origin = self.snapshots.origin(meta.id);
+        self.replica.restored(meta.id, origin);
         self.digest()?;
         self.end_decided();
         self.applied.set(self.last.index);

@@ -60,10 +60,14 @@ impl<M: StateMachine> Node<M> {
             id: raft.id(),
             core,
             snapshots,
-            replica: Replica::new(compare.as_ref()),
+            replica: Replica::new(raft.id(), compare.as_ref()),
             observed: Arc::new(Observed::new(&raft)),
             metrics: Metrics::new(raft.id()),
         };
+        if let Some(meta) = raft.snapshot() {
+            let origin = shared.snapshots.origin(meta.id);
+            shared.replica.restored(meta.id, origin);
+        }
         source.run(shared.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
