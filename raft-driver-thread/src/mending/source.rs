@@ -136,7 +136,12 @@ impl Source {
                 snapshot,
                 offset,
                 length,
-            } => chunk(shared.snapshots.read(*snapshot, *offset, *length)),
+            } => {
+                shared
+                    .offers
+                    .asked(*snapshot, offset.saturating_add(*length));
+                chunk(shared.snapshots.read(*snapshot, *offset, *length))
+            }
         };
         *self.lock() = State::Running(Arc::new(answer));
     }

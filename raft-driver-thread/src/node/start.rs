@@ -12,6 +12,7 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::mending::{Source, mend};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
+use crate::offers::Offers;
 use crate::options::{CompareOptions, Options, ScrubOptions, SnapshotSending};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
@@ -60,6 +61,7 @@ impl<M: StateMachine> Node<M> {
             id: raft.id(),
             core,
             snapshots,
+            offers: Offers::new(),
             replica: Replica::new(raft.id(), compare.as_ref()),
             observed: Arc::new(Observed::new(&raft)),
             metrics: Metrics::new(raft.id()),
@@ -96,6 +98,7 @@ impl<M: StateMachine> Node<M> {
             applier: workers.applier,
             applied,
             observed: shared.observed.clone(),
+            offers: shared.offers.clone(),
             state: TurnState::new(),
             recorder,
             metrics: shared.metrics.clone(),

@@ -9,15 +9,13 @@ use raft_proto::mending::FetchReply;
 use raft_proto::{Index, Input, SnapshotId, SnapshotMeta};
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
-    /// The snapshot that a peer may have, of the state after `at_least` or later. If there is none,
-    /// one is made, and the peer asks again.
+    /// The snapshot that a peer may have, of the state after `at_least` or later. It is kept as long
+    /// as the peer fetches it. If there is none, one is made, and the peer asks again.
     pub(super) fn offer_snapshot(&mut self, at_least: Index) -> FetchReply {
         let snapshot = self.raft.snapshot();
-        let is_wanted = |meta: &&SnapshotMeta| {
-            meta.id.last.index >= at_least && Some(meta.id) != self.state.doubtful_snapshot
-        };
-        if let Some(meta) = snapshot.filter(is_wanted) {
-            return FetchReply::Snapshot(meta.clone());
+        let is_sound = |meta: &&SnapshotMeta| Some(meta.id) != self.state.doubtful_snapshot;
+        if let Some(meta) = self.offers.offer(snapshot.filter(is_sound), at_least) {
+            return FetchReply::Snapshot(meta);
         }
         if self.raft.applied_index() >= at_least {
             self.queue_apply(ApplyTask::MakeSnapshot);
@@ -27,6 +25,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
 
     /// Nothing more is applied to the state. A leader that answers no commands is of no use.
     pub(super) fn set_state_aside(&mut self, task: SetAside) {
+        self.offers.withdraw();
         self.queue_apply(ApplyTask::SetAside(task));
         if self.raft.leader() == Some(self.raft.id()) {
             let id = self.state.pending.begin_retreat();

@@ -25,6 +25,7 @@ use crate::inbox::{Deliveries, Delivery};
 use crate::mailbox::{Mailbox, Receiver};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
+use crate::offers::Offers;
 use crate::recorder::Recorder;
 use crate::scrub_thread::ScrubGuard;
 use crate::state_machine::StateMachine;
@@ -58,6 +59,7 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) applier: Mailbox<ApplyTask<M>>,
     pub(crate) applied: Arc<AppliedIndex>,
     pub(crate) observed: Arc<Observed>,
+    pub(crate) offers: Offers,
     pub(crate) state: TurnState<M>,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) metrics: Metrics,

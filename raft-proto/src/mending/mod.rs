@@ -33,6 +33,9 @@
 //! ```
 
 pub mod codec;
+mod offers;
+
+pub use offers::Offers;
 
 use crate::comparison::{Noted, StateDigest};
 use crate::entries::{Entries, EntriesBuilder};
