@@ -38,8 +38,8 @@ impl<M: StateMachine> SnapshotMaker<M> {
     }
 
     /// Writes `view`, the state after `last`, in a new thread, which tells the core when it is
-    /// done.
-    pub(crate) fn start(&mut self, view: M::Snapshot, last: EntryId) {
+    /// done. Returns whether there is such a thread.
+    pub(crate) fn start(&mut self, view: M::Snapshot, last: EntryId) -> bool {
         let (snapshots, core) = (self.snapshots.clone(), self.core.clone());
         let replica = self.replica.clone();
         let origin = replica.origin();
@@ -68,8 +68,14 @@ impl<M: StateMachine> SnapshotMaker<M> {
         };
         let thread = std::thread::Builder::new().name("raft-snapshot".into());
         match thread.spawn(make) {
-            Ok(thread) => self.thread = Some(thread),
-            Err(error) => tracing::warn!(%error, "no thread could be started to make a snapshot"),
+            Ok(thread) => {
+                self.thread = Some(thread);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread could be started to make a snapshot");
+                false
+            }
         }
     }
 

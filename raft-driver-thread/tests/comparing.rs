@@ -4,8 +4,9 @@
 
 mod support;
 
-use raft_driver_thread::raft_proto::NodeId;
+use raft_driver_thread::raft_proto::{MembershipChange, NodeChange, NodeId};
 use raft_driver_thread::{Node, NodeEvent};
+use std::time::Duration;
 use support::sums::{Cluster, diverged};
 use support::wait_for;
 
@@ -117,6 +118,25 @@ fn nodes_whose_states_are_the_same_report_nothing() {
         assert_eq!(told, None, "node {id}");
         assert_eq!(cluster.replaced(*id), 0);
     }
+}
+
+/// Nobody asks it again, so nothing else would end it.
+#[test]
+fn a_node_that_was_removed_does_not_differ_for_ever() {
+    let cluster = Cluster::new(2, &[1]);
+    cluster.commit(b"slip");
+    wait_for("the states to differ", || {
+        (cluster.nodes[&2].comparison().differing == [NodeId(1)]).then_some(())
+    });
+    let remove = MembershipChange::from(NodeChange::Remove(NodeId(1)));
+    wait_for("the change", || {
+        let ticket = cluster.nodes[&2].change_membership(remove.clone());
+        ticket.wait_timeout(Duration::from_secs(5)).ok()
+    });
+    wait_for("node 2 to forget it", || {
+        let found = cluster.nodes[&2].comparison();
+        found.differing.is_empty().then_some(())
+    });
 }
 
 #[test]

@@ -5,12 +5,12 @@
 mod support;
 
 use raft_driver_thread::Node;
-use raft_driver_thread::raft_proto::Index;
 use raft_driver_thread::raft_proto::mending::{FetchReply, Request};
+use raft_driver_thread::raft_proto::{Index, NodeId};
 use raft_driver_thread::storage::Storage;
 use std::sync::atomic::Ordering;
 use support::sums::{Cluster, Sum, diverged};
-use support::wait_for;
+use support::{TIMEOUT, wait_for};
 
 /// What node 1 has stored is enough to start with.
 fn restart_and_compare(cluster: &Cluster, last: u64) {
@@ -202,4 +202,30 @@ fn a_snapshot_that_was_fetched_is_deleted_once_there_is_a_newer_one() {
         stored.read(meta.id, 0, 1).is_err().then_some(())
     });
     assert_eq!(cluster.ask(2, &piece(1)), FetchReply::HaveNot);
+}
+
+/// Nobody would be answered until its state is replaced, and that may take long.
+#[test]
+fn a_node_that_is_elected_while_its_state_is_set_aside_hands_leadership_over() {
+    let cluster = Cluster::new(3, &[1]);
+    cluster.gates.hold_pieces(true);
+    cluster.commit(b"slip");
+    cluster.await_event(1, "the divergence to be told", diverged);
+    let leader = cluster.leader();
+    assert_ne!(leader, 1);
+    let before = cluster.nodes[&1].state().term;
+    let elected = wait_for("node 1 to be elected", || {
+        let ticket = cluster.nodes[&leader].transfer_leadership(Some(NodeId(1)));
+        let _ = ticket.wait_timeout(TIMEOUT);
+        let term = cluster.nodes[&1].state().term;
+        (term > before).then_some(term)
+    });
+    wait_for("another node to lead", || {
+        let state = cluster.nodes[&1].state();
+        let leads = state.leader.is_some_and(|leader| leader != NodeId(1));
+        (state.term > elected && leads).then_some(())
+    });
+    // It is not because its state is in order again.
+    assert_eq!(cluster.replaced(1), 0);
+    cluster.commit(b"the others answer");
 }

@@ -7,8 +7,9 @@
 //! majority holds another state than this node:
 //!
 //! 1. The state is set aside: nothing more is applied to it, no linearizable read is answered from
-//!    it, and no snapshot is made of it. A leader hands over leadership. Votes and the log do not
-//!    depend on the state, so the node goes on to count in the protocol.
+//!    it, and no snapshot is made of it. A leader hands over leadership, also one that is elected
+//!    meanwhile. Votes and the log do not depend on the state, so the node goes on to count in the
+//!    protocol.
 //! 2. A snapshot is fetched from one of the majority, of a state that is no older. That one makes
 //!    it if it has none.
 //! 3. The snapshot replaces the state, and the stored snapshot, which may hold the wrong state,
@@ -48,7 +49,8 @@ pub struct Comparison {
     /// The last entry after which the node was found to hold the state of all that answered, or of
     /// a majority.
     pub same_after: Option<EntryId>,
-    /// The members that hold another state than this node, as of the last comparison.
+    /// The members that hold another state than this node, as of the last comparison. One that was
+    /// removed since is none of them.
     pub differing: Vec<NodeId>,
     /// Those who have answered, this node included, and whose state is a copy of another node's, or
     /// of unknown origin, if the last comparison could not decide: they are no witnesses of their

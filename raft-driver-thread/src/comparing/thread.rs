@@ -46,6 +46,7 @@ impl<M: StateMachine> CompareThread<M> {
             let Some(membership) = self.membership(until) else {
                 return;
             };
+            self.forget_removed(&membership);
             let verdict = self.compare(&membership);
             self.tell(&verdict);
             if let Verdict::Diverged { after, majority } = verdict {
@@ -69,6 +70,20 @@ impl<M: StateMachine> CompareThread<M> {
                 Err(RecvTimeoutError::Timeout) if has_waited(until, Duration::ZERO) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
+        }
+    }
+
+    /// Nobody who is no member is asked again. What was found of them would stand for ever.
+    fn forget_removed(&self, membership: &Membership) {
+        let is_member = |node: &NodeId| membership.get(*node).is_some();
+        let replica = &self.shared.replica;
+        let has_changed = replica.find(|found| {
+            found.differing.retain(is_member);
+            found.copies.retain(is_member);
+        });
+        if has_changed {
+            let differing = replica.found().differing.len();
+            self.shared.metrics.compared(None, differing);
         }
     }
 

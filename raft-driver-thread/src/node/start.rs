@@ -99,6 +99,7 @@ impl<M: StateMachine> Node<M> {
             applied,
             observed: shared.observed.clone(),
             offers: shared.offers.clone(),
+            replica: shared.replica.clone(),
             state: TurnState::new(),
             recorder,
             metrics: shared.metrics.clone(),

@@ -164,6 +164,13 @@ pub struct Cluster {
     pub events: BTreeMap<u64, Receiver<NodeEvent>>,
 }
 
+impl Drop for Cluster {
+    /// A node that waits at a gate does not end.
+    fn drop(&mut self) {
+        self.gates.hold_pieces(false);
+    }
+}
+
 /// They compare all the time, make snapshots only when they are asked to, and keep no entries
 /// behind one.
 fn comparing(id: u64, size: u64) -> Options {
