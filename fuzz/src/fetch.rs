@@ -27,7 +27,7 @@ fn check_request(request: &Request, data: &[u8]) {
     let most = match request {
         Request::Entries(fetch) => fetch.max_bytes,
         Request::Chunk { length, .. } => *length,
-        Request::Digests | Request::Snapshot { .. } => 0,
+        Request::Digests | Request::Noted | Request::Snapshot { .. } => 0,
     };
     assert!(most <= MAX_FETCH_BYTES);
     let again = encode_request(request);

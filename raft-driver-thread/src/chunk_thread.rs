@@ -3,10 +3,14 @@
 //! What a leader reads it sends. So the rate and the number of transfers are kept here
 //! (`snapshot_sending.rs`): a chunk is read when its time has come, and one of a transfer too many
 //! is not read. The core asks for that one again with the next heartbeat.
+//!
+//! It deletes snapshots, too: those that the core needs no more, unless a peer is fetching them
+//! beside the protocol (`offers.rs`).
 
 use crate::clock::stopwatch;
 use crate::mailbox::Receiver;
 use crate::metrics::Metrics;
+use crate::offers::Offers;
 use crate::options::SnapshotSending;
 use crate::shared::Shared;
 use crate::snapshot_sending::Sending;
@@ -23,6 +27,7 @@ pub(crate) struct ChunkThread<M: StateMachine> {
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
     sending: Sending,
+    offers: Offers,
     /// Chunks whose time has not come, and when it does. The core asks for one per peer at a time.
     delayed: VecDeque<(Duration, ChunkWanted)>,
     clock: Box<dyn Fn() -> Duration>,
@@ -38,6 +43,7 @@ impl<M: StateMachine> ChunkThread<M> {
             snapshots: shared.snapshots.clone(),
             core: shared.core.clone(),
             sending: Sending::new(options),
+            offers: shared.offers.clone(),
             delayed: VecDeque::new(),
             clock: Box::new(stopwatch()),
             metrics: shared.metrics.clone(),
@@ -47,9 +53,9 @@ impl<M: StateMachine> ChunkThread<M> {
     /// Runs until the core drops its end. What it has written is bounded by `max_inflight_bytes`.
     pub(crate) fn run(mut self, tasks: &Receiver<ChunkTask>) {
         loop {
-            let received = match self.delayed.front() {
+            let received = match self.until_due() {
                 None => tasks.recv().ok_or(TryRecvError::Disconnected),
-                Some((due, _)) => tasks.recv_timeout(due.saturating_sub((self.clock)())),
+                Some(wait) => tasks.recv_timeout(wait),
             };
             let done = match received {
                 Ok(task) => self.perform(task),
@@ -59,7 +65,17 @@ impl<M: StateMachine> ChunkThread<M> {
             if done.and_then(|()| self.read_due()).is_err() {
                 return;
             }
+            for snapshot in self.offers.expired() {
+                self.snapshots.release(snapshot);
+            }
         }
+    }
+
+    /// How long until a chunk is due, or a snapshot that a peer has fetched is to be deleted.
+    fn until_due(&self) -> Option<Duration> {
+        let chunk = self.delayed.front();
+        let chunk = chunk.map(|(due, _)| due.saturating_sub((self.clock)()));
+        chunk.into_iter().chain(self.offers.until_expired()).min()
     }
 
     fn perform(&mut self, task: ChunkTask) -> Result<(), Stopped> {
@@ -77,7 +93,9 @@ impl<M: StateMachine> ChunkThread<M> {
             ChunkTask::Release(snapshot) => {
                 self.sending.end_all(snapshot);
                 self.metrics.snapshot_transfers(self.sending.transfers());
-                self.snapshots.release(snapshot);
+                if self.offers.release(snapshot) {
+                    self.snapshots.release(snapshot);
+                }
                 Ok(())
             }
         }

@@ -111,6 +111,7 @@ mod mending;
 pub mod metrics;
 mod node;
 mod observed;
+mod offers;
 #[cfg(all(feature = "disk", unix))]
 mod open_files;
 mod options;

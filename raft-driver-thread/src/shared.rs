@@ -3,6 +3,7 @@
 use crate::comparing::Replica;
 use crate::metrics::Metrics;
 use crate::observed::Observed;
+use crate::offers::Offers;
 use crate::state_machine::StateMachine;
 use crate::storage::Snapshots;
 use crate::tasks::CoreMailbox;
@@ -16,6 +17,7 @@ pub(crate) struct Shared<M: StateMachine> {
     /// threads. This kind of queue drops its messages with its receiver, and so ends the tickets.
     pub(crate) core: CoreMailbox<M>,
     pub(crate) snapshots: Arc<dyn Snapshots>,
+    pub(crate) offers: Offers,
     pub(crate) replica: Replica,
     pub(crate) observed: Arc<Observed>,
     pub(crate) metrics: Metrics,
@@ -27,6 +29,7 @@ impl<M: StateMachine> Clone for Shared<M> {
             id: self.id,
             core: self.core.clone(),
             snapshots: self.snapshots.clone(),
+            offers: self.offers.clone(),
             replica: self.replica.clone(),
             observed: self.observed.clone(),
             metrics: self.metrics.clone(),

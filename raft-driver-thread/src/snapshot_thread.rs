@@ -1,5 +1,7 @@
 //! The thread that makes one snapshot of the state machine, and ends; and how a snapshot is loaded.
 
+use crate::comparing::{Replica, note_origin};
+use crate::shared::Shared;
 use crate::state_machine::StateMachine;
 use crate::storage::{SnapshotSink, Snapshots};
 use crate::tasks::{CoreMailbox, CoreTask, StateMachineFailed};
@@ -13,15 +15,17 @@ use std::thread::JoinHandle;
 pub(crate) struct SnapshotMaker<M: StateMachine> {
     snapshots: Arc<dyn Snapshots>,
     core: CoreMailbox<M>,
+    replica: Replica,
     thread: Option<JoinHandle<()>>,
     is_stopping: Arc<AtomicBool>,
 }
 
 impl<M: StateMachine> SnapshotMaker<M> {
-    pub(crate) fn new(snapshots: Arc<dyn Snapshots>, core: CoreMailbox<M>) -> SnapshotMaker<M> {
+    pub(crate) fn new(shared: &Shared<M>) -> SnapshotMaker<M> {
         SnapshotMaker {
-            snapshots,
-            core,
+            snapshots: shared.snapshots.clone(),
+            core: shared.core.clone(),
+            replica: shared.replica.clone(),
             thread: None,
             is_stopping: Arc::new(AtomicBool::new(false)),
         }
@@ -34,9 +38,11 @@ impl<M: StateMachine> SnapshotMaker<M> {
     }
 
     /// Writes `view`, the state after `last`, in a new thread, which tells the core when it is
-    /// done.
-    pub(crate) fn start(&mut self, view: M::Snapshot, last: EntryId) {
+    /// done. Returns whether there is such a thread.
+    pub(crate) fn start(&mut self, view: M::Snapshot, last: EntryId) -> bool {
         let (snapshots, core) = (self.snapshots.clone(), self.core.clone());
+        let replica = self.replica.clone();
+        let origin = replica.origin();
         let is_stopping = self.is_stopping.clone();
         let span = tracing::info_span!("snapshot", %last);
         let make = move || {
@@ -45,7 +51,13 @@ impl<M: StateMachine> SnapshotMaker<M> {
                 write::<M>(view, snapshots.as_ref(), last, is_stopping)
             });
             let task = match made {
-                Ok(Ok(snapshot)) => CoreTask::SnapshotMade(Some(snapshot)),
+                Ok(Ok(snapshot)) => {
+                    note_origin(snapshot, origin, snapshots.as_ref());
+                    if let Some(origin) = origin {
+                        replica.stored(snapshot, origin);
+                    }
+                    CoreTask::SnapshotMade(Some(snapshot))
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(%last, %error, "no snapshot was made");
                     CoreTask::SnapshotMade(None)
@@ -56,8 +68,14 @@ impl<M: StateMachine> SnapshotMaker<M> {
         };
         let thread = std::thread::Builder::new().name("raft-snapshot".into());
         match thread.spawn(make) {
-            Ok(thread) => self.thread = Some(thread),
-            Err(error) => tracing::warn!(%error, "no thread could be started to make a snapshot"),
+            Ok(thread) => {
+                self.thread = Some(thread);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread could be started to make a snapshot");
+                false
+            }
         }
     }
 

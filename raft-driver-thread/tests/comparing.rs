@@ -4,129 +4,11 @@
 
 mod support;
 
-use crossbeam_channel::Receiver;
-use raft_driver_thread::raft_proto::{NodeId, ReadMode};
-use raft_driver_thread::storage::MemoryStorage;
-use raft_driver_thread::transport::channel::Network;
-use raft_driver_thread::{
-    Commands, CompareOptions, Digest, Node, NodeEvent, SnapshotPolicy, StateMachine,
-};
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use raft_driver_thread::raft_proto::{MembershipChange, NodeChange, NodeId};
+use raft_driver_thread::{Node, NodeEvent};
 use std::time::Duration;
+use support::sums::{Cluster, diverged};
 use support::wait_for;
-
-/// Adds up the bytes of all commands. At the command `slip`, one that slips adds one more.
-#[derive(Clone, Default)]
-struct Sum {
-    sum: u64,
-    slips: bool,
-}
-
-impl StateMachine for Sum {
-    type Answer = u64;
-    type Snapshot = u64;
-
-    fn apply(&mut self, commands: Commands<'_>, answers: &mut Vec<u64>) {
-        for command in commands {
-            let slip = u64::from(self.slips && command.payload == b"slip");
-            let bytes = command.payload.iter().map(|byte| u64::from(*byte));
-            self.sum += bytes.sum::<u64>() + slip;
-            answers.push(self.sum);
-        }
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        let (kind, value) = (1, self.sum.into());
-        Some(Digest { kind, value })
-    }
-
-    fn snapshot(&mut self) -> u64 {
-        self.sum
-    }
-
-    fn write_snapshot(sum: u64, writer: &mut dyn Write) -> io::Result<()> {
-        writer.write_all(&sum.to_le_bytes())
-    }
-
-    fn restore(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let mut bytes = [0; 8];
-        reader.read_exact(&mut bytes)?;
-        self.sum = u64::from_le_bytes(bytes);
-        Ok(())
-    }
-}
-
-struct Cluster {
-    network: Network,
-    nodes: BTreeMap<u64, Node<Sum>>,
-    events: BTreeMap<u64, Receiver<NodeEvent>>,
-}
-
-impl Cluster {
-    /// These nodes slip.
-    fn new(size: u64, slips: &[u64]) -> Cluster {
-        let network = Network::new(1);
-        let start = |id: u64| {
-            let mut options = support::options(id, size);
-            options.snapshots = SnapshotPolicy::ON_REQUEST;
-            options.compare = Some(CompareOptions {
-                every_entries: 4,
-                pause: Duration::from_millis(5),
-            });
-            let slips = slips.contains(&id);
-            let machine = Sum { sum: 0, slips };
-            let transport = network.transport(NodeId(id));
-            Node::start(options, MemoryStorage::default(), transport, machine).unwrap()
-        };
-        let nodes: BTreeMap<u64, Node<Sum>> = (1..=size).map(|id| (id, start(id))).collect();
-        let events = nodes.iter().map(|(id, node)| (*id, node.subscribe()));
-        Cluster {
-            events: events.collect(),
-            network,
-            nodes,
-        }
-    }
-
-    fn commit(&self, command: &'static [u8]) {
-        wait_for("a command to be applied", || {
-            let mut nodes = self.nodes.values();
-            nodes.find_map(|node| node.execute(command, Duration::from_secs(2)).ok())
-        });
-    }
-
-    fn leader(&self) -> u64 {
-        wait_for("a leader", || {
-            let state = self.nodes[&1].state();
-            let leader = state.leader?.0;
-            (self.nodes[&leader].state().leader == state.leader).then_some(leader)
-        })
-    }
-
-    fn sum(&self, id: u64) -> u64 {
-        wait_for("a read", || {
-            let read = self.nodes[&id].read(ReadMode::Quorum, |machine| machine.sum);
-            read.wait_timeout(Duration::from_secs(5)).ok()
-        })
-    }
-
-    /// Waits until this node publishes an event that is one of these.
-    fn await_event<T>(&self, id: u64, what: &str, is: impl Fn(NodeEvent) -> Option<T>) -> T {
-        wait_for(what, || self.events[&id].try_iter().find_map(&is))
-    }
-
-    fn replaced(&self, id: u64) -> u64 {
-        self.nodes[&id].comparison().replaced
-    }
-}
-
-fn diverged(event: NodeEvent) -> Option<Vec<NodeId>> {
-    if let NodeEvent::Diverged { majority, .. } = event {
-        Some(majority)
-    } else {
-        None
-    }
-}
 
 fn differ(event: NodeEvent) -> Option<(Vec<NodeId>, bool)> {
     if let NodeEvent::ReplicasDiffer {
@@ -236,6 +118,25 @@ fn nodes_whose_states_are_the_same_report_nothing() {
         assert_eq!(told, None, "node {id}");
         assert_eq!(cluster.replaced(*id), 0);
     }
+}
+
+/// Nobody asks it again, so nothing else would end it.
+#[test]
+fn a_node_that_was_removed_does_not_differ_for_ever() {
+    let cluster = Cluster::new(2, &[1]);
+    cluster.commit(b"slip");
+    wait_for("the states to differ", || {
+        (cluster.nodes[&2].comparison().differing == [NodeId(1)]).then_some(())
+    });
+    let remove = MembershipChange::from(NodeChange::Remove(NodeId(1)));
+    wait_for("the change", || {
+        let ticket = cluster.nodes[&2].change_membership(remove.clone());
+        ticket.wait_timeout(Duration::from_secs(5)).ok()
+    });
+    wait_for("node 2 to forget it", || {
+        let found = cluster.nodes[&2].comparison();
+        found.differing.is_empty().then_some(())
+    });
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod support;
 
 use raft_driver_thread::inbox::inbox;
-use raft_driver_thread::raft_proto::comparison::StateDigest;
+use raft_driver_thread::raft_proto::comparison::{Noted, SnapshotOrigin, StateDigest};
 use raft_driver_thread::raft_proto::mending::{Fetch, FetchReply, MAX_FETCH_BYTES, Request, serve};
 use raft_driver_thread::raft_proto::{
     ClusterId, Config, Entries, EntriesBuilder, EntryId, EntryKind, HardState, Identity, Index,
@@ -148,8 +148,31 @@ fn digests() -> Vec<StateDigest> {
         after: EntryId::new(index, 2),
         kind: 3,
         value: u128::MAX - u128::from(index),
+        origin: None,
     };
     (1..40).map(digest).collect()
+}
+
+/// Of some digests the origin is known.
+fn noted() -> Noted {
+    let mut digests = digests();
+    for (digest, origin) in digests.iter_mut().step_by(2).zip(1..) {
+        digest.origin = Some(NodeId(origin));
+    }
+    let snapshot = snapshot().id;
+    let later = SnapshotId {
+        size: 7,
+        ..snapshot
+    };
+    let snapshots = [(snapshot, 3), (later, u64::MAX)];
+    let known = snapshots.map(|(snapshot, origin)| SnapshotOrigin {
+        snapshot,
+        origin: NodeId(origin),
+    });
+    Noted {
+        digests,
+        snapshots: known.into(),
+    }
 }
 
 impl EntrySource for Everything {
@@ -161,6 +184,7 @@ impl EntrySource for Everything {
         match *request {
             Request::Entries(_) => FetchReply::Unreachable,
             Request::Digests => FetchReply::Digests(digests()),
+            Request::Noted => FetchReply::Noted(noted()),
             Request::Snapshot { at_least } if at_least <= Index(9) => {
                 FetchReply::Snapshot(snapshot())
             }
@@ -201,6 +225,7 @@ fn digests_and_snapshots_pass_over_tcp_and_an_earlier_release_has_none() {
         length: 100,
     };
     assert_eq!(ask(&Request::Digests), FetchReply::Digests(digests()));
+    assert_eq!(ask(&Request::Noted), FetchReply::Noted(noted()));
     assert_eq!(ask(&at_least(9)), FetchReply::Snapshot(snapshot()));
     assert_eq!(ask(&at_least(10)), FetchReply::HaveNot);
     let id = snapshot().id;
@@ -209,7 +234,7 @@ fn digests_and_snapshots_pass_over_tcp_and_an_earlier_release_has_none() {
     let other = SnapshotId { size: 1, ..id };
     assert_eq!(ask(&chunk(other)), FetchReply::HaveNot);
     // A server that knows of entries alone is asked with a first index that no log has.
-    for request in [Request::Digests, at_least(0)] {
+    for request in [Request::Digests, Request::Noted, at_least(0)] {
         assert_eq!(fetcher.fetch(NodeId(3), &request), FetchReply::HaveNot);
     }
 }
@@ -217,13 +242,20 @@ fn digests_and_snapshots_pass_over_tcp_and_an_earlier_release_has_none() {
 #[test]
 fn a_reply_that_is_none_is_as_good_as_no_reply() {
     let mut member = tcp(2, 7, None);
+    let bad_origin = [[50, 0, 0, 0, 6].as_slice(), &[0; 48], &[2]].concat();
     for reply in [
         &[0, 0, 0, 0][..],
         &[1, 0, 0, 0, 9],
         &[3, 0, 0, 0, 0, 1, 2],
         &[0xff, 0xff, 0xff, 0xff, 0],
         &[2, 0, 0, 0, 1, 1],
+        // More snapshots than bytes; and an origin that is neither known nor unknown.
+        &[
+            9, 0, 0, 0, 6, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        ],
+        bad_origin.as_slice(),
     ] {
+        let sent = reply.to_vec();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         know(&mut member, &[(1, address), (2, "127.0.0.1:1".into())]);
@@ -235,7 +267,7 @@ fn a_reply_that_is_none_is_as_good_as_no_reply() {
             stream.write_all(&[0]).unwrap();
             let mut request = [0; 24];
             stream.read_exact(&mut request).unwrap();
-            stream.write_all(reply).unwrap();
+            stream.write_all(&sent).unwrap();
         });
         let found = member.fetch_entries(NodeId(1), &fetch(1, 4));
         assert_eq!(found, FetchReply::Unreachable, "{reply:?}");

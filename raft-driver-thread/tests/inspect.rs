@@ -44,9 +44,12 @@ fn flip_bit(path: &Path, at: usize) {
     fs::write(path, bytes).unwrap();
 }
 
-fn only_file(dir: PathBuf) -> PathBuf {
-    let mut files = fs::read_dir(dir).unwrap();
-    files.next().unwrap().unwrap().path()
+/// Beside it is its origin.
+fn only_snapshot(data_dir: &Path) -> PathBuf {
+    let files = fs::read_dir(data_dir.join("snapshots")).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|it| it == "snapshot");
+    paths.find(is_snapshot).unwrap()
 }
 
 #[test]
@@ -78,7 +81,7 @@ fn an_undamaged_folder_is_reported_as_such_and_left_unchanged() {
 #[test]
 fn a_flipped_bit_is_reported_with_its_file() {
     let data_dir = data_dir();
-    let snapshot = only_file(data_dir.path().join("snapshots"));
+    let snapshot = only_snapshot(data_dir.path());
     let mark = data_dir.path().join("mark");
     for (path, named) in [(snapshot, "snapshot at"), (mark, "mark")] {
         flip_bit(&path, 3);
@@ -95,7 +98,7 @@ fn a_flipped_bit_is_reported_with_its_file() {
 #[test]
 fn a_missing_snapshot_is_reported() {
     let data_dir = data_dir();
-    fs::remove_file(only_file(data_dir.path().join("snapshots"))).unwrap();
+    fs::remove_file(only_snapshot(data_dir.path())).unwrap();
     let found = inspect(data_dir.path(), |_| ()).unwrap();
     let problem = found.problems[0].to_string();
     assert!(problem.contains(".snapshot"), "{problem}");
@@ -117,7 +120,7 @@ fn a_folder_that_is_not_a_nodes_or_is_in_use_is_refused() {
 /// The command line, on folders as a user may give them.
 #[cfg(feature = "inspect")]
 mod command {
-    use super::{data_dir, flip_bit, fs, only_file};
+    use super::{data_dir, flip_bit, fs, only_snapshot};
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
@@ -173,7 +176,7 @@ mod command {
         assert_eq!(undamaged.stderr, "");
         let text = undamaged.stdout;
         assert!(text.contains("whole: every record"), "{text}");
-        let snapshot = only_file(data_dir.path().join("snapshots"));
+        let snapshot = only_snapshot(data_dir.path());
         flip_bit(&snapshot, 3);
         let damaged = inspect(&[], data_dir.path());
         assert_eq!(damaged.exit_code, 1);

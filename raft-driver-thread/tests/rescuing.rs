@@ -334,6 +334,7 @@ impl EntrySource for Compacted {
             }
             Request::Entries(_)
             | Request::Digests
+            | Request::Noted
             | Request::Snapshot { .. }
             | Request::Chunk { .. } => FetchReply::HaveNot,
         }

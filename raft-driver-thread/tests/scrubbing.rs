@@ -129,7 +129,9 @@ fn a_snapshot_that_decays_under_a_running_node_is_told_of_and_replaced() {
     let snapshots = folder.path().join("snapshots");
     node.snapshot();
     let old = wait_for("a snapshot", || node.status().unwrap().snapshot);
-    let path = files(snapshots.clone()).remove(0);
+    let mut paths = files(snapshots);
+    paths.retain(|path| path.extension().is_some_and(|it| it == "snapshot"));
+    let path = paths.remove(0);
     flip_bit(&path, 10);
     // Nothing was applied since: it cannot be replaced yet.
     let decayed = wait_for("the decay to be found", || node.decayed().pop());

@@ -6,6 +6,7 @@
 
 use crate::membership::{Half, Membership};
 use crate::types::NodeId;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 /// How many voters fit without an allocation.
@@ -33,6 +34,26 @@ pub(crate) fn reached<T: Ord + Copy + Default>(
     }
     let old = of_majority(membership.half(Half::Old).map(&mut value))?;
     Some(new.min(old))
+}
+
+/// Whether a majority of the voters has a value, of both halves if joint, where voters that have the
+/// same value count as one.
+///
+/// ```text
+/// voters   a  b  c  d  e
+/// value    1  1  2  3  -      three different ones: a majority of five
+/// value    1  1  2  2  2      two: none
+/// ```
+pub(crate) fn is_reached_by_distinct<T: Ord>(
+    membership: &Membership,
+    value: impl Fn(NodeId) -> Option<T>,
+) -> bool {
+    let is_reached = |half: Half| {
+        let voters = membership.half(half).count();
+        let distinct: BTreeSet<T> = membership.half(half).filter_map(&value).collect();
+        distinct.len() > voters / 2
+    };
+    is_reached(Half::New) && (!membership.is_joint() || is_reached(Half::Old))
 }
 
 /// The greatest value that more than half of `values` have reached.

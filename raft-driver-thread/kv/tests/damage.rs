@@ -237,7 +237,9 @@ fn a_snapshot_that_decayed_is_fetched_anew() {
     cluster.status(2, |seen| seen.snapshot_index > 0);
     cluster.stop(2);
     let snapshots = fs::read_dir(cluster.raft(2).join("snapshots")).unwrap();
-    let snapshot = snapshots.map(|it| it.unwrap().path()).next().unwrap();
+    let mut paths = snapshots.map(|it| it.unwrap().path());
+    let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|it| it == "snapshot");
+    let snapshot = paths.find(is_snapshot).unwrap();
     flip(&snapshot, 100);
     cluster.start(2);
     let log = cluster.log(2);
@@ -266,7 +268,7 @@ fn a_snapshot_that_decays_under_a_running_server_is_told_of_and_replaced() {
     let mut paths: Vec<_> = snapshots.map(|it| it.unwrap().path()).collect();
     paths.retain(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        name.starts_with(&format!("{}-", old.snapshot_index))
+        name.starts_with(&format!("{}-", old.snapshot_index)) && name.ends_with(".snapshot")
     });
     flip(&paths[0], 100);
     let seen = cluster.status(2, |seen| !seen.disks.decayed.is_empty());

@@ -16,8 +16,7 @@ use crate::ticket::Applied;
 use crate::waker::Waker;
 use aside::Aside;
 use crossbeam_channel::TryRecvError;
-use raft_proto::comparison::StateDigest;
-use raft_proto::{Entries, EntryId, EntryKind, Fate, Index, SnapshotMeta, Term};
+use raft_proto::{Entries, EntryId, EntryKind, Fate, Index, SnapshotId, SnapshotMeta, Term};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,11 +54,25 @@ impl AppliedIndex {
     }
 }
 
+/// After a snapshot could not be made, none is begun by itself before so much more was applied, or an
+/// eighth of what was applied before, if that is more: whatever the reason is, the next attempt may
+/// cost as much, and fail, too.
+const RETRY_BYTES: u64 = 1 << 16;
+
 /// What was applied since the last snapshot.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct SinceSnapshot {
     entries: u64,
     bytes: u64,
+}
+
+/// A snapshot that is being made.
+#[derive(Clone, Copy, Default)]
+struct Making {
+    /// What it takes the place of.
+    since: SinceSnapshot,
+    /// It was [wanted](Applier::wants_snapshot).
+    was_wanted: bool,
 }
 
 /// The snapshot that a state machine was restored from; nothing if there was none.
@@ -87,6 +100,10 @@ pub(crate) struct Applier<M: StateMachine> {
     /// By the index that has to be applied first.
     queries: BTreeMap<Index, Vec<Query<M>>>,
     since_snapshot: SinceSnapshot,
+    /// Of no use once the snapshot is made.
+    making: Making,
+    /// No snapshot is begun by itself before so many bytes were applied since the last one.
+    retries_at: u64,
     /// The size of the last snapshot.
     last_snapshot_bytes: u64,
     /// Kept for its memory.
@@ -113,7 +130,7 @@ impl<M: StateMachine> Applier<M> {
         } = last;
         Applier {
             machine,
-            maker: SnapshotMaker::new(shared.snapshots.clone(), shared.core.clone()),
+            maker: SnapshotMaker::new(shared),
             snapshots: shared.snapshots.clone(),
             policy,
             core: shared.core.clone(),
@@ -123,6 +140,8 @@ impl<M: StateMachine> Applier<M> {
             proposed: BTreeMap::new(),
             queries: BTreeMap::new(),
             since_snapshot: SinceSnapshot::default(),
+            making: Making::default(),
+            retries_at: 0,
             last_snapshot_bytes,
             answers: Vec::new(),
             replica: shared.replica.clone(),
@@ -178,14 +197,15 @@ impl<M: StateMachine> Applier<M> {
             ApplyTask::SetAside(task) => self.set_aside(&task),
             ApplyTask::Replace { snapshot, done } => self.replace(snapshot, done)?,
             ApplyTask::SnapshotMade(made) => {
-                self.last_snapshot_bytes = made.map_or(self.last_snapshot_bytes, |it| it.size);
                 self.maker.finish();
+                self.snapshot_made(made);
             }
         }
         self.run_due_queries()?;
         let SinceSnapshot { entries, bytes } = self.since_snapshot;
         let last = self.last_snapshot_bytes;
-        if self.policy.is_due(entries, bytes, last) || self.wants_snapshot {
+        let is_wanted = self.policy.is_due(entries, bytes, last) || self.wants_snapshot;
+        if is_wanted && bytes >= self.retries_at {
             self.make_snapshot()?;
         }
         Ok(())
@@ -219,8 +239,7 @@ impl<M: StateMachine> Applier<M> {
     fn digest(&self) -> Result<(), StateMachineFailed> {
         let machine = &self.machine;
         if let Some(digest) = StateMachineFailed::catch(|| machine.digest())? {
-            let (after, kind, value) = (self.last, digest.kind, digest.value);
-            self.replica.note(StateDigest { after, kind, value });
+            self.replica.note(self.last, digest.kind, digest.value);
         }
         Ok(())
     }
@@ -315,7 +334,10 @@ impl<M: StateMachine> Applier<M> {
         self.last = meta.id.last;
         self.last_snapshot_bytes = meta.id.size;
         self.since_snapshot = SinceSnapshot::default();
-        self.replica.clear();
+        self.making.since = SinceSnapshot::default();
+        self.retries_at = 0;
+        let origin = self.snapshots.origin(meta.id);
+        self.replica.restored(meta.id, origin);
         self.digest()?;
         self.end_decided();
         self.applied.set(self.last.index);
@@ -381,9 +403,29 @@ impl<M: StateMachine> Applier<M> {
         }
         let machine = &mut self.machine;
         let view = StateMachineFailed::catch(|| machine.snapshot())?;
-        self.since_snapshot = SinceSnapshot::default();
-        self.wants_snapshot = false;
-        self.maker.start(view, self.last);
+        self.making = Making {
+            since: std::mem::take(&mut self.since_snapshot),
+            was_wanted: std::mem::take(&mut self.wants_snapshot),
+        };
+        if !self.maker.start(view, self.last) {
+            self.snapshot_made(None);
+        }
         Ok(())
+    }
+
+    /// The snapshot that was begun is stored, or could not be made: then what was applied before it
+    /// counts on.
+    fn snapshot_made(&mut self, made: Option<SnapshotId>) {
+        let Making { since, was_wanted } = std::mem::take(&mut self.making);
+        if let Some(snapshot) = made {
+            self.last_snapshot_bytes = snapshot.size;
+            self.retries_at = 0;
+            return;
+        }
+        self.since_snapshot.entries += since.entries;
+        self.since_snapshot.bytes += since.bytes;
+        self.wants_snapshot |= was_wanted;
+        let bytes = self.since_snapshot.bytes;
+        self.retries_at = bytes.saturating_add(RETRY_BYTES.max(bytes / 8));
     }
 }

@@ -1,8 +1,8 @@
-//! Fetches a snapshot from a peer, piece by piece.
+//! Fetches a snapshot from a peer, piece by piece, and whose work it is.
 
 use crate::storage::Snapshots;
 use raft_proto::mending::{FetchReply, MAX_FETCH_BYTES, Request};
-use raft_proto::{Index, SnapshotMeta};
+use raft_proto::{Index, NodeId, SnapshotId, SnapshotMeta};
 use std::io::Write;
 
 /// What became of an attempt.
@@ -33,9 +33,11 @@ pub(crate) fn fetch_snapshot(
         | FetchReply::HaveNot
         | FetchReply::Entries(_)
         | FetchReply::Digests(_)
+        | FetchReply::Noted(_)
         | FetchReply::Chunk(_) => return Fetched::HasNone,
     };
     let id = meta.id;
+    let origin = origin_of(id, ask);
     let mut sink = match snapshots.create() {
         Ok(sink) => sink,
         Err(error) => return Fetched::Failed(error.to_string()),
@@ -61,15 +63,39 @@ pub(crate) fn fetch_snapshot(
             | FetchReply::Unreachable
             | FetchReply::Snapshot(_)
             | FetchReply::Entries(_)
-            | FetchReply::Digests(_) => return Fetched::Later,
+            | FetchReply::Digests(_)
+            | FetchReply::Noted(_) => return Fetched::Later,
         }
     }
     match sink.finish(id.last) {
-        Ok(found) if found == id => Fetched::Snapshot(Box::new(meta)),
+        Ok(found) if found == id => {
+            note_origin(id, origin, snapshots);
+            Fetched::Snapshot(Box::new(meta))
+        }
         Ok(found) => {
             snapshots.release(found);
             Fetched::Failed(format!("it should be {id:?}, and is {found:?}"))
         }
         Err(error) => Fetched::Failed(error.to_string()),
+    }
+}
+
+/// Whose work the peer's snapshot is, if it knows.
+fn origin_of(snapshot: SnapshotId, ask: &dyn Fn(&Request) -> FetchReply) -> Option<NodeId> {
+    let FetchReply::Noted(noted) = ask(&Request::Noted) else {
+        return None; // It is of an earlier release, or compares nothing.
+    };
+    let mut known = noted.snapshots.iter();
+    let found = known.find(|it| it.snapshot == snapshot);
+    found.map(|it| it.origin)
+}
+
+/// Stores whose work a stored snapshot is, if that is known. If it cannot be stored, it is unknown
+/// after the next start.
+pub(crate) fn note_origin(snapshot: SnapshotId, origin: Option<NodeId>, snapshots: &dyn Snapshots) {
+    let noted = origin.map(|origin| snapshots.set_origin(snapshot, origin));
+    if let Some(Err(error)) = noted {
+        let last = snapshot.last;
+        tracing::warn!(%last, %error, "whose work a snapshot is could not be stored");
     }
 }

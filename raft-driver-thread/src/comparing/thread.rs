@@ -1,7 +1,7 @@
 //! The thread that asks the other members for their digests, and fetches a state in place of a
 //! wrong one.
 
-use super::{Fetched, fetch_snapshot};
+use super::{Fetched, fetch_snapshot, note_origin};
 use crate::error::StartError;
 use crate::mailbox::Mailbox;
 use crate::observed::NodeEvent;
@@ -12,7 +12,7 @@ use crate::tasks::{CoreTask, SetAside};
 use crate::threads::Threads;
 use crate::transport::Fetcher;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use raft_proto::comparison::{StateDigest, Verdict, compare};
+use raft_proto::comparison::{Noted, Verdict, agreed, compare};
 use raft_proto::mending::{FetchReply, Request};
 use raft_proto::{EntryId, Membership, NodeId};
 use std::convert::Infallible;
@@ -46,6 +46,7 @@ impl<M: StateMachine> CompareThread<M> {
             let Some(membership) = self.membership(until) else {
                 return;
             };
+            self.forget_removed(&membership);
             let verdict = self.compare(&membership);
             self.tell(&verdict);
             if let Verdict::Diverged { after, majority } = verdict {
@@ -72,21 +73,70 @@ impl<M: StateMachine> CompareThread<M> {
         }
     }
 
+    /// Nobody who is no member is asked again. What was found of them would stand for ever.
+    fn forget_removed(&self, membership: &Membership) {
+        let is_member = |node: &NodeId| membership.get(*node).is_some();
+        let replica = &self.shared.replica;
+        let has_changed = replica.find(|found| {
+            found.differing.retain(is_member);
+            found.copies.retain(is_member);
+        });
+        if has_changed {
+            let differing = replica.found().differing.len();
+            self.shared.metrics.compared(None, differing);
+        }
+    }
+
     fn compare(&self, membership: &Membership) -> Verdict {
+        let replica = &self.shared.replica;
         let members = membership.members().iter().map(|member| member.id);
         let peers = members.filter(|member| *member != self.shared.id);
-        let noted = |peer: NodeId| {
-            let reply = self.fetcher.fetch(peer, &Request::Digests);
-            // Or it notes nothing, is of an earlier release, or was not reached.
-            let FetchReply::Digests(noted) = reply else {
-                return None;
-            };
-            Some((peer, noted))
-        };
-        let others: Vec<(NodeId, Vec<StateDigest>)> = peers.filter_map(noted).collect();
+        let answers: Vec<(NodeId, Noted)> = peers
+            .filter_map(|peer| Some((peer, self.ask(peer)?)))
+            .collect();
+        self.learn_origin(&answers);
+        let digests = |(peer, noted): (NodeId, Noted)| (peer, noted.digests);
+        let others: Vec<_> = answers.into_iter().map(digests).collect();
         // After the others: what they have noted, this node has by now, too, unless it lags behind.
-        let own = self.shared.replica.noted().unwrap_or_default();
-        compare(membership, self.shared.id, &own, &others)
+        let own = replica.own();
+        if let Some(after) = agreed(membership, self.shared.id, &own.digests, &others) {
+            replica.agreed(after, &own);
+        }
+        compare(membership, self.shared.id, &own.digests, &others)
+    }
+
+    /// What a peer has noted; `None` if it notes nothing, or was not reached.
+    fn ask(&self, peer: NodeId) -> Option<Noted> {
+        match self.fetcher.fetch(peer, &Request::Noted) {
+            FetchReply::Noted(noted) => return Some(noted),
+            // It may be of an earlier release.
+            FetchReply::HaveNot => {}
+            FetchReply::Digests(_)
+            | FetchReply::Entries(_)
+            | FetchReply::Snapshot(_)
+            | FetchReply::Chunk(_)
+            | FetchReply::Unreachable => return None,
+        }
+        let FetchReply::Digests(digests) = self.fetcher.fetch(peer, &Request::Digests) else {
+            return None;
+        };
+        Some(Noted {
+            digests,
+            snapshots: Vec::new(),
+        })
+    }
+
+    /// The leader has sent a snapshot, and one of these may know whose work it is.
+    fn learn_origin(&self, answers: &[(NodeId, Noted)]) {
+        let replica = &self.shared.replica;
+        let Some(snapshot) = replica.unknown() else {
+            return;
+        };
+        let mut known = answers.iter().flat_map(|(_, noted)| &noted.snapshots);
+        if let Some(found) = known.find(|it| it.snapshot == snapshot) {
+            replica.learn(snapshot, found.origin);
+            note_origin(snapshot, Some(found.origin), &*self.shared.snapshots);
+        }
     }
 
     /// Tells of what is found, once.
@@ -98,19 +148,22 @@ impl<M: StateMachine> CompareThread<M> {
                 self.shared.replica.find(|found| {
                     found.same_after = Some(*after);
                     found.differing.clear();
+                    found.copies.clear();
                 });
                 self.shared.metrics.compared(Some(after.index), 0);
                 return;
             }
             Verdict::OthersDiffer { after, differing } => {
-                let is_new = self.differ(differing, Some(*after));
+                let is_new = self.differ(differing, &[], Some(*after));
                 self.shared
                     .metrics
                     .compared(Some(after.index), differing.len());
                 (is_new, differing)
             }
-            Verdict::Undecided { differing, .. } => {
-                let is_new = self.differ(differing, None);
+            Verdict::Undecided {
+                differing, copies, ..
+            } => {
+                let is_new = self.differ(differing, copies, None);
                 self.shared.metrics.compared(None, differing.len());
                 (is_new, differing)
             }
@@ -136,10 +189,12 @@ impl<M: StateMachine> CompareThread<M> {
                 "the states of these nodes are not that of the majority: they replace them by \
                  themselves if they run and compare");
         } else {
-            tracing::error!(%node, ?differing,
-                "the states of these nodes and of this one differ, and no majority agrees: all run \
-                 on. Find out which state is right, and let its node lead, before one that needs a \
-                 snapshot is started: it gets a copy of the leader's state, and decides for it");
+            let copies = self.shared.replica.found().copies;
+            tracing::error!(%node, ?differing, ?copies,
+                "the states of these nodes and of this one differ, and no majority agrees of those \
+                 that have come to their state by themselves (copies do not count): all run on. \
+                 Start all nodes; if this stays, find out which state is right, let its node lead, \
+                 and let those that differ from it join anew with empty folders");
         }
         self.shared.observed.publish(&NodeEvent::ReplicasDiffer {
             differing: differing.clone(),
@@ -147,13 +202,15 @@ impl<M: StateMachine> CompareThread<M> {
         });
     }
 
-    fn differ(&self, differing: &[NodeId], same_after: Option<EntryId>) -> bool {
-        let before = self.shared.replica.found().differing;
+    /// Returns whether anything else was found before.
+    fn differ(&self, differing: &[NodeId], copies: &[NodeId], same_after: Option<EntryId>) -> bool {
+        let before = self.shared.replica.found();
         self.shared.replica.find(|found| {
             found.differing = differing.to_vec();
+            found.copies = copies.to_vec();
             found.same_after = same_after.or(found.same_after);
         });
-        before != differing
+        before.differing != differing || before.copies != copies
     }
 
     /// Replaces the state by that of one of these, however long it takes. `None` if the node has

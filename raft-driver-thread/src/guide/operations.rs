@@ -27,9 +27,9 @@
 //! | messages to each peer | [`TcpOptions::max_queue_bytes`](crate::transport::tcp::TcpOptions::max_queue_bytes) (32 MiB) |
 //! | requests of clients | [`Options::max_outstanding`](crate::Options::max_outstanding) (65,536) |
 //! | the log on disk | what was written since the snapshot before ([`SnapshotPolicy`](crate::SnapshotPolicy), 64 MiB or the size of the snapshot), [`max_trailing_bytes`](raft_proto::Config::max_trailing_bytes) (16 MiB) or [`trailing_entries`](raft_proto::Config::trailing_entries), and while a snapshot is sent [`max_transfer_log_bytes`](raft_proto::Config::max_transfer_log_bytes), in segments of 32 MiB |
-//! | snapshots on disk | the one in use, the next one, and one that is received |
+//! | snapshots on disk | the one in use, the next one, one that is received, and two that peers fetch in place of a state or a log of theirs ([`Offers`](raft_proto::mending::Offers)) |
 //!
-//! Leave room for three snapshots. A full disk stops the node
+//! Leave room for five snapshots. A full disk stops the node
 //! ([`StorageError::NoSpace`](crate::storage::StorageError::NoSpace)). It has lost nothing: make
 //! room, and start it again.
 //!
@@ -109,13 +109,27 @@
 //! no one to help. But find out why it came to that: a state machine that is not deterministic will
 //! do it again, and so will memory that fails.
 //!
-//! If no majority agrees, as when one of three nodes is down and the other two differ, all run on,
-//! and say so. A node that is down and lacks only entries decides when it is started: it applies
-//! them by itself. One that needs a snapshot gets a copy of the leader's state, and so would decide
-//! for the leader, right or wrong. So find out first which state is right, and transfer leadership
-//! to the node that holds it. If three nodes hold three states, no node can tell
-//! which is right: look at them ([`Node::inspect`](crate::Node::inspect)), keep one, and let the
-//! others join anew.
+//! A copy of a state is no second witness. A node that was sent a snapshot, by a leader or in place
+//! of its own state, counts together with the node whose work that snapshot is
+//! ([`Comparison::copies`](crate::Comparison::copies)), and becomes a witness of its own once it
+//! agrees with a majority, or all voters agree. So a leader whose state is wrong convicts nobody by
+//! the snapshots that it sends.
+//!
+//! If no majority agrees, all run on, and say so. What to do:
+//!
+//! 1. *A node is down*: start it. One that lacks only entries applies them by itself, and decides.
+//!    One that needs a snapshot gets a copy of the leader's state, and decides nothing.
+//! 2. *All run, and it stays undecided*: as many states as nodes, or most of the nodes hold copies of
+//!    one (the log line and `copies` name them). No node can tell which state is right. Look at them
+//!    ([`Node::inspect`](crate::Node::inspect)), and decide. Transfer leadership to the node whose
+//!    state is right. Remove each one whose state is not, and let it join anew with an empty folder;
+//!    one at a time, so that a majority goes on. When all hold the same, each is a witness again.
+//!    To remove a node is to decide against its state: nobody asks it any more.
+//! 3. *After an upgrade from a release that stored no origins*, all nodes that start from a snapshot
+//!    are of unknown origin until all voters have answered and agree, once. So start all of them.
+//!
+//! While a state is set aside, its node hands over leadership as often as it is elected. A priority
+//! that brings leadership back to it costs an election each time: give another node a higher one.
 //!
 //! # Upgrades
 //!

@@ -41,7 +41,7 @@ impl Held {
     fn answer(&self, request: &Request) -> FetchReply {
         match request {
             Request::Entries(fetch) => serve(&self.whole, fetch),
-            Request::Digests => FetchReply::HaveNot,
+            Request::Digests | Request::Noted => FetchReply::HaveNot,
             Request::Snapshot { at_least } => {
                 let reaches = |meta: &&SnapshotMeta| meta.id.last.index >= *at_least;
                 let meta = self.snapshot.as_ref().filter(reaches);
@@ -116,8 +116,12 @@ impl Source {
                 reply
             }
             Request::Digests => {
-                let noted = shared.replica.noted();
+                let noted = shared.replica.own_work();
                 noted.map_or(FetchReply::HaveNot, FetchReply::Digests)
+            }
+            Request::Noted => {
+                let noted = shared.replica.noted();
+                noted.map_or(FetchReply::HaveNot, FetchReply::Noted)
             }
             // One that is set aside is nothing that anybody should take.
             Request::Snapshot { .. } if shared.replica.is_set_aside() => FetchReply::HaveNot,
@@ -132,7 +136,12 @@ impl Source {
                 snapshot,
                 offset,
                 length,
-            } => chunk(shared.snapshots.read(*snapshot, *offset, *length)),
+            } => {
+                shared
+                    .offers
+                    .asked(*snapshot, offset.saturating_add(*length));
+                chunk(shared.snapshots.read(*snapshot, *offset, *length))
+            }
         };
         *self.lock() = State::Running(Arc::new(answer));
     }

@@ -2,7 +2,7 @@
 
 mod start;
 
-use crate::comparing::Comparison;
+use crate::comparing::{Comparison, note_origin};
 use crate::error::{RequestError, StopReason};
 use crate::mending::Mended;
 use crate::observed::{NodeEvent, NodeState};
@@ -198,6 +198,8 @@ impl<M: StateMachine> Node<M> {
         let mut sink = self.inner.shared.snapshots.create()?;
         write(&mut sink).map_err(|error| StorageError::io("write a snapshot", error))?;
         let snapshot = sink.finish(last)?;
+        let origin = self.inner.shared.replica.origin();
+        note_origin(snapshot, origin, &*self.inner.shared.snapshots);
         // A node that has stopped does not need the file: its next start deletes it.
         let compact = CoreTask::Input(Input::Compact { snapshot });
         let _ = self.inner.shared.core.send(compact);

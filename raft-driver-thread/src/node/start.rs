@@ -12,6 +12,7 @@ use crate::mailbox::{Mailbox, mailbox};
 use crate::mending::{Source, mend};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
+use crate::offers::Offers;
 use crate::options::{CompareOptions, Options, ScrubOptions, SnapshotSending};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::scrub_thread::{Decayed, ScrubGuard, ScrubThread};
@@ -60,10 +61,15 @@ impl<M: StateMachine> Node<M> {
             id: raft.id(),
             core,
             snapshots,
-            replica: Replica::new(compare.as_ref()),
+            offers: Offers::new(),
+            replica: Replica::new(raft.id(), compare.as_ref()),
             observed: Arc::new(Observed::new(&raft)),
             metrics: Metrics::new(raft.id()),
         };
+        if let Some(meta) = raft.snapshot() {
+            let origin = shared.snapshots.origin(meta.id);
+            shared.replica.restored(meta.id, origin);
+        }
         source.run(shared.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
@@ -92,6 +98,8 @@ impl<M: StateMachine> Node<M> {
             applier: workers.applier,
             applied,
             observed: shared.observed.clone(),
+            offers: shared.offers.clone(),
+            replica: shared.replica.clone(),
             state: TurnState::new(),
             recorder,
             metrics: shared.metrics.clone(),

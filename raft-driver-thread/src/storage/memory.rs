@@ -4,7 +4,7 @@ use super::{SnapshotSink, Snapshots, Storage, StorageError};
 use bytes::Bytes;
 use raft_proto::{
     Checksum, ENTRY_OVERHEAD, Entries, EntriesBuilder, EntryId, EntryKind, HardState, Identity,
-    Index, InstalledLog, Recovered, SnapshotId, SnapshotMeta, SnapshotReadFailed,
+    Index, InstalledLog, NodeId, Recovered, SnapshotId, SnapshotMeta, SnapshotReadFailed,
     SnapshotWriteFailed, Term, Write,
 };
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ struct MemorySnapshots {
 #[derive(Debug, Default)]
 struct Files {
     complete: BTreeMap<SnapshotId, Bytes>,
+    origins: BTreeMap<SnapshotId, NodeId>,
     partial: Option<PartialFile>,
 }
 
@@ -76,6 +77,7 @@ impl Storage for MemoryStorage {
         let mut files = lock(&self.snapshots.files);
         files.partial = None;
         files.complete.retain(|id, _| Some(*id) == current);
+        files.origins.retain(|id, _| Some(*id) == current);
         Ok(Recovered {
             identity: log.identity.clone(),
             hard_state: log.hard_state,
@@ -278,7 +280,18 @@ impl Snapshots for MemorySnapshots {
     }
 
     fn release(&self, snapshot: SnapshotId) {
-        lock(&self.files).complete.remove(&snapshot);
+        let mut files = lock(&self.files);
+        files.complete.remove(&snapshot);
+        files.origins.remove(&snapshot);
+    }
+
+    fn set_origin(&self, snapshot: SnapshotId, origin: NodeId) -> Result<(), StorageError> {
+        lock(&self.files).origins.insert(snapshot, origin);
+        Ok(())
+    }
+
+    fn origin(&self, snapshot: SnapshotId) -> Option<NodeId> {
+        lock(&self.files).origins.get(&snapshot).copied()
     }
 }
 

@@ -20,13 +20,13 @@ pub use memory::MemoryStorage;
 pub use scrub::{Decay, Pace, Rate, Scrub};
 
 use bytes::Bytes;
-#[cfg(doc)]
-use raft_proto::mending;
 use raft_proto::mending::Missing;
 use raft_proto::{
-    Entries, EntryId, EntryKind, Identity, Index, Membership, Recovered, SnapshotId, SnapshotMeta,
-    SnapshotReadFailed, SnapshotWriteFailed, Write,
+    Entries, EntryId, EntryKind, Identity, Index, Membership, NodeId, Recovered, SnapshotId,
+    SnapshotMeta, SnapshotReadFailed, SnapshotWriteFailed, Write,
 };
+#[cfg(doc)]
+use raft_proto::{comparison, mending};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub trait Storage: Send + 'static {
     /// Returns the state that earlier instances wrote: the effects of writes `1..=k`, where `k` is
     /// at least the last one for which [`write`](Storage::write) returned `Ok`. All of it is
     /// durable when this returns: an implementation syncs what it found. Snapshots other than the
-    /// recovered one are deleted, partial files too.
+    /// recovered one are deleted, with what was noted of them, and partial files too.
     ///
     /// # Errors
     ///
@@ -265,8 +265,28 @@ pub trait Snapshots: Send + Sync + 'static {
         data: &[u8],
     ) -> Result<(), SnapshotWriteFailed>;
 
-    /// Deletes this snapshot, if it is there: nothing needs it any more.
+    /// Deletes this snapshot, if it is there, and what was noted of it: nothing needs it any more.
     fn release(&self, snapshot: SnapshotId);
+
+    /// Notes beside a stored snapshot whose work its state is ([`comparison`]). When this returns
+    /// `Ok`, the note survives a power failure, as long as the snapshot does. By default nothing is
+    /// noted: then this node, when it is started from the snapshot, is no witness of its own before
+    /// it was compared.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] if it cannot be noted. The node runs on.
+    fn set_origin(&self, snapshot: SnapshotId, origin: NodeId) -> Result<(), StorageError> {
+        let _ = (snapshot, origin);
+        Ok(())
+    }
+
+    /// What was noted beside this snapshot; `None`, the default, if nothing was, or if the note is
+    /// damaged.
+    fn origin(&self, snapshot: SnapshotId) -> Option<NodeId> {
+        let _ = snapshot;
+        None
+    }
 }
 
 /// Takes the bytes of a snapshot that is being made. If it is dropped unfinished, it deletes them.

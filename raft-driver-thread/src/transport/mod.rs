@@ -76,9 +76,10 @@ pub trait EntrySource: Send + Sync + 'static {
     fn answer(&self, request: &Request) -> FetchReply {
         match request {
             Request::Entries(fetch) => self.fetch(fetch),
-            Request::Digests | Request::Snapshot { .. } | Request::Chunk { .. } => {
-                FetchReply::HaveNot
-            }
+            Request::Digests
+            | Request::Noted
+            | Request::Snapshot { .. }
+            | Request::Chunk { .. } => FetchReply::HaveNot,
         }
     }
 }

@@ -6,18 +6,16 @@ use crate::state_machine::StateMachine;
 use crate::tasks::{ApplyTask, SetAside};
 use crate::transport::Transport;
 use raft_proto::mending::FetchReply;
-use raft_proto::{Index, Input, SnapshotId, SnapshotMeta};
+use raft_proto::{Index, Input, SnapshotId, SnapshotMeta, Time};
 
 impl<M: StateMachine, T: Transport> Core<M, T> {
-    /// The snapshot that a peer may have, of the state after `at_least` or later. If there is none,
-    /// one is made, and the peer asks again.
+    /// The snapshot that a peer may have, of the state after `at_least` or later. It is kept as long
+    /// as the peer fetches it. If there is none, one is made, and the peer asks again.
     pub(super) fn offer_snapshot(&mut self, at_least: Index) -> FetchReply {
         let snapshot = self.raft.snapshot();
-        let is_wanted = |meta: &&SnapshotMeta| {
-            meta.id.last.index >= at_least && Some(meta.id) != self.state.doubtful_snapshot
-        };
-        if let Some(meta) = snapshot.filter(is_wanted) {
-            return FetchReply::Snapshot(meta.clone());
+        let is_sound = |meta: &&SnapshotMeta| Some(meta.id) != self.state.doubtful_snapshot;
+        if let Some(meta) = self.offers.offer(snapshot.filter(is_sound), at_least) {
+            return FetchReply::Snapshot(meta);
         }
         if self.raft.applied_index() >= at_least {
             self.queue_apply(ApplyTask::MakeSnapshot);
@@ -25,10 +23,24 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         FetchReply::Unreachable
     }
 
-    /// Nothing more is applied to the state. A leader that answers no commands is of no use.
+    /// Nothing more is applied to the state.
     pub(super) fn set_state_aside(&mut self, task: SetAside) {
+        self.offers.withdraw();
         self.queue_apply(ApplyTask::SetAside(task));
-        if self.raft.leader() == Some(self.raft.id()) {
+        self.state.retreats_at = Time::ZERO;
+    }
+
+    /// A leader whose state is set aside answers no commands: it hands over leadership. It may have
+    /// been elected after its state was set aside, and an attempt may fail, as nobody who could take
+    /// over was heard yet. So it tries again, a heartbeat interval later; a leader takes a turn at
+    /// least that often.
+    pub(super) fn retreat(&mut self) {
+        let now = self.clock.now();
+        if self.raft.leader() != Some(self.raft.id()) || now < self.state.retreats_at {
+            return;
+        }
+        self.state.retreats_at = now.after(self.raft.config().heartbeat_interval);
+        if self.replica.is_set_aside() {
             let id = self.state.pending.begin_retreat();
             self.step(Input::TransferLeadership { id, target: None });
         }

@@ -19,12 +19,13 @@ mod report;
 
 use crate::apply_thread::AppliedIndex;
 use crate::clock::Clock;
-use crate::comparing::CompareGuard;
+use crate::comparing::{CompareGuard, Replica};
 use crate::error::StopReason;
 use crate::inbox::{Deliveries, Delivery};
 use crate::mailbox::{Mailbox, Receiver};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
+use crate::offers::Offers;
 use crate::recorder::Recorder;
 use crate::scrub_thread::ScrubGuard;
 use crate::state_machine::StateMachine;
@@ -58,6 +59,8 @@ pub(crate) struct Core<M: StateMachine, T> {
     pub(crate) applier: Mailbox<ApplyTask<M>>,
     pub(crate) applied: Arc<AppliedIndex>,
     pub(crate) observed: Arc<Observed>,
+    pub(crate) offers: Offers,
+    pub(crate) replica: Replica,
     pub(crate) state: TurnState<M>,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) metrics: Metrics,
@@ -85,6 +88,8 @@ pub(crate) struct TurnState<M: StateMachine> {
     rejections: Rejections,
     /// Stored, and maybe of the wrong state: it is given to nobody who asks for a right one.
     doubtful_snapshot: Option<SnapshotId>,
+    /// Before, a leader does not look again whether its state is set aside.
+    retreats_at: Time,
 }
 
 /// Tasks for the applier, in order.
@@ -111,6 +116,7 @@ impl<M: StateMachine> TurnState<M> {
             disk_queue: Vec::new(),
             rejections: Rejections::default(),
             doubtful_snapshot: None,
+            retreats_at: Time::ZERO,
         }
     }
 }
@@ -136,6 +142,7 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
         if is_idle {
             return;
         }
+        self.retreat();
         self.send_queued();
         let recorder = self.recorder.as_mut();
         if let Some(Err(error)) = recorder.map(|recorder| recorder.flush(&self.raft)) {

@@ -8,6 +8,7 @@ mod journal;
 pub mod ports;
 #[cfg(all(feature = "tcp", feature = "disk"))]
 pub mod proxy;
+pub mod sums;
 
 pub use journal::Journal;
 

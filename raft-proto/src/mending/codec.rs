@@ -3,7 +3,7 @@
 //! | bytes | request |
 //! |---|---|
 //! | 8 each, little-endian | of entries: the first index, the last one, the most bytes |
-//! | likewise | of all else: 2^64 - 1; 1, 2 or 3 (digests, a snapshot, bytes of one); the index that a snapshot has to reach, or 0 |
+//! | likewise | of all else: 2^64 - 1; 1 to 4 (digests, a snapshot, bytes of one, digests with origins); the index that a snapshot has to reach, or 0 |
 //! | 8 each | bytes of a snapshot only: its last index and term, its size, its checksum, the first byte, how many |
 //!
 //! | first byte | reply |
@@ -14,16 +14,19 @@
 //! | 3 | digests, each as index, term, kind (8 bytes each) and digest (16) |
 //! | 4 | a snapshot, as index, term, size, checksum (8 bytes each) and its configuration |
 //! | 5 | bytes of a snapshot |
+//! | 6 | the number of snapshots (8 bytes), each as index, term, size, checksum, origin (8 bytes each); then digests, each as index, term, kind (8 bytes each), digest (16), and 0, or 1 and its origin (8) |
 //!
-//! No log has an entry 2^64 - 1. So a release that knows of entries alone replies 1 to the first
-//! two of the other requests, and the third is made only of a peer that has replied 4.
+//! No log has an entry 2^64 - 1. So a release that knows of entries alone replies 1 to the other
+//! requests that are no longer than its own, and bytes of a snapshot are asked for only of a peer
+//! that has replied 4. One that does not know of origins replies 1 to the fourth, and is asked for
+//! digests.
 
 use super::{Fetch, FetchReply, MAX_FETCH_BYTES, Request};
-use crate::comparison::StateDigest;
+use crate::comparison::{Noted, SnapshotOrigin, StateDigest};
 use crate::entries::{Entries, EntriesBuilder};
 use crate::membership::Membership;
 use crate::message::{SnapshotId, SnapshotMeta};
-use crate::types::{EntryId, EntryKind, Index, Term};
+use crate::types::{EntryId, EntryKind, Index, NodeId, Term};
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::{Buf, BufMut, Bytes};
@@ -37,6 +40,7 @@ const OTHER: u64 = u64::MAX;
 const DIGESTS: u64 = 1;
 const SNAPSHOT: u64 = 2;
 const CHUNK: u64 = 3;
+const NOTED: u64 = 4;
 /// What comes before the payload of an entry.
 const ENTRY_HEAD_BYTES: usize = 21;
 
@@ -47,6 +51,7 @@ pub fn encode_request(request: &Request) -> Vec<u8> {
     match request {
         Request::Entries(fetch) => put(&[fetch.first.0, fetch.last.0, fetch.max_bytes]),
         Request::Digests => put(&[OTHER, DIGESTS, 0]),
+        Request::Noted => put(&[OTHER, NOTED, 0]),
         Request::Snapshot { at_least } => put(&[OTHER, SNAPSHOT, at_least.0]),
         Request::Chunk {
             snapshot,
@@ -81,6 +86,7 @@ pub fn decode_request(mut bytes: &[u8]) -> Option<Request> {
     let third = bytes.try_get_u64_le().ok()?;
     let request = match (first, second) {
         (OTHER, DIGESTS) => Request::Digests,
+        (OTHER, NOTED) => Request::Noted,
         (OTHER, SNAPSHOT) => Request::Snapshot {
             at_least: Index(third),
         },
@@ -123,25 +129,13 @@ pub fn encode_reply(reply: &FetchReply) -> Vec<u8> {
         FetchReply::Unreachable => vec![2],
         FetchReply::Digests(digests) => {
             let mut bytes = vec![3];
-            for digest in digests {
-                let EntryId { index, term } = digest.after;
-                bytes.put_u64_le(index.0);
-                bytes.put_u64_le(term.0);
-                bytes.put_u64_le(digest.kind);
-                bytes.put_u128_le(digest.value);
-            }
+            digests.iter().for_each(|it| put_digest(&mut bytes, it));
             bytes
         }
+        FetchReply::Noted(noted) => encode_noted(noted),
         FetchReply::Snapshot(meta) => {
-            let SnapshotId {
-                last,
-                size,
-                checksum,
-            } = meta.id;
             let mut bytes = vec![4];
-            for number in [last.index.0, last.term.0, size, checksum.into()] {
-                bytes.put_u64_le(number);
-            }
+            put_snapshot_id(&mut bytes, meta.id);
             bytes.put_slice(&meta.membership.encode());
             bytes
         }
@@ -152,6 +146,43 @@ pub fn encode_reply(reply: &FetchReply) -> Vec<u8> {
             bytes
         }
     }
+}
+
+fn put_snapshot_id(bytes: &mut Vec<u8>, id: SnapshotId) {
+    let SnapshotId {
+        last,
+        size,
+        checksum,
+    } = id;
+    for number in [last.index.0, last.term.0, size, checksum.into()] {
+        bytes.put_u64_le(number);
+    }
+}
+
+/// All but its origin.
+fn put_digest(bytes: &mut Vec<u8>, digest: &StateDigest) {
+    let EntryId { index, term } = digest.after;
+    bytes.put_u64_le(index.0);
+    bytes.put_u64_le(term.0);
+    bytes.put_u64_le(digest.kind);
+    bytes.put_u128_le(digest.value);
+}
+
+fn encode_noted(noted: &Noted) -> Vec<u8> {
+    let mut bytes = vec![6];
+    bytes.put_u64_le(noted.snapshots.len() as u64);
+    for SnapshotOrigin { snapshot, origin } in &noted.snapshots {
+        put_snapshot_id(&mut bytes, *snapshot);
+        bytes.put_u64_le(origin.0);
+    }
+    for digest in &noted.digests {
+        put_digest(&mut bytes, digest);
+        bytes.put_u8(digest.origin.is_some().into());
+        if let Some(origin) = digest.origin {
+            bytes.put_u64_le(origin.0);
+        }
+    }
+    bytes
 }
 
 fn encode_entries(entries: &Entries) -> Vec<u8> {
@@ -186,6 +217,7 @@ pub fn decode_reply(mut bytes: Bytes) -> Option<FetchReply> {
             Some(FetchReply::Snapshot(SnapshotMeta { id, membership }))
         }
         5 => Some(FetchReply::Chunk(bytes)),
+        6 => noted(bytes).map(FetchReply::Noted),
         _ => None,
     }
 }
@@ -193,13 +225,39 @@ pub fn decode_reply(mut bytes: Bytes) -> Option<FetchReply> {
 fn digests(mut bytes: Bytes) -> Option<Vec<StateDigest>> {
     let mut digests = Vec::new();
     while !bytes.is_empty() {
-        digests.push(StateDigest {
-            after: entry_id(&mut bytes)?,
-            kind: bytes.try_get_u64_le().ok()?,
-            value: bytes.try_get_u128_le().ok()?,
-        });
+        digests.push(digest(&mut bytes)?);
     }
     Some(digests)
+}
+
+/// All but its origin.
+fn digest(bytes: &mut Bytes) -> Option<StateDigest> {
+    Some(StateDigest {
+        after: entry_id(bytes)?,
+        kind: bytes.try_get_u64_le().ok()?,
+        value: bytes.try_get_u128_le().ok()?,
+        origin: None,
+    })
+}
+
+fn noted(mut bytes: Bytes) -> Option<Noted> {
+    let mut noted = Noted::default();
+    for _ in 0..bytes.try_get_u64_le().ok()? {
+        noted.snapshots.push(SnapshotOrigin {
+            snapshot: snapshot_id(&mut bytes)?,
+            origin: NodeId(bytes.try_get_u64_le().ok()?),
+        });
+    }
+    while !bytes.is_empty() {
+        let digest = digest(&mut bytes)?;
+        let origin = match bytes.try_get_u8().ok()? {
+            0 => None,
+            1 => Some(NodeId(bytes.try_get_u64_le().ok()?)),
+            _ => return None,
+        };
+        noted.digests.push(StateDigest { origin, ..digest });
+    }
+    Some(noted)
 }
 
 fn entries(mut bytes: Bytes) -> Option<Entries> {

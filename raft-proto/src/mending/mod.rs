@@ -33,8 +33,11 @@
 //! ```
 
 pub mod codec;
+mod offers;
 
-use crate::comparison::StateDigest;
+pub use offers::Offers;
+
+use crate::comparison::{Noted, StateDigest};
 use crate::entries::{Entries, EntriesBuilder};
 use crate::message::{SnapshotId, SnapshotMeta};
 use crate::run::ENTRY_OVERHEAD;
@@ -68,8 +71,12 @@ pub struct Fetch {
 pub enum Request {
     /// Entries that it has lost.
     Entries(Fetch),
-    /// What the peer's state was after some entries ([`comparison`](crate::comparison)).
+    /// What the peer's state was after some entries, without its origins: the question of earlier
+    /// releases. The reply holds no digest of a copy, since they would count it as a witness.
     Digests,
+    /// What the peer's state was after some entries, and whose work it is
+    /// ([`comparison`](crate::comparison)).
+    Noted,
     /// Which snapshot the peer has, of its state after this entry or a later one.
     Snapshot {
         /// The entry's index.
@@ -91,8 +98,10 @@ pub enum Request {
 pub enum FetchReply {
     /// The peer has these, from the first that was asked for on.
     Entries(Entries),
-    /// The peer has noted these.
+    /// The peer has noted these. Nothing is said of their origins.
     Digests(Vec<StateDigest>),
+    /// The peer has noted this.
+    Noted(Noted),
     /// The peer has this snapshot.
     Snapshot(SnapshotMeta),
     /// The bytes that were asked for.
@@ -274,6 +283,7 @@ impl Mending {
                 Answer::HasNot
             }
             FetchReply::Digests(_)
+            | FetchReply::Noted(_)
             | FetchReply::Snapshot(_)
             | FetchReply::Chunk(_)
             | FetchReply::HaveNot => Answer::HasNot,

@@ -10,7 +10,7 @@
 //! | `log/0000000000000001.log` | a segment of the log; the numbers rise by one |
 //! | `log/spare` | an old segment that will be the next one, or one that is being made |
 //! | `mark` | the acknowledged mark: what was reported as durable |
-//! | `snapshots/` | the snapshots' bytes, a file each |
+//! | `snapshots/` | the snapshots' bytes, a file each, and beside each whose work its state is |
 //! | `damaged/` | segments that were damaged when the folder was mended; never read again |
 //!
 //! # The bytes

@@ -1,4 +1,9 @@
 //! The snapshots' files.
+//!
+//! Beside a snapshot may lie a file of the same name and the ending `.origin`, which says whose work
+//! its state is ([`Snapshots::set_origin`]): the node's number in 8 bytes, and the CRC-32C of the
+//! snapshot's name and of those bytes in 4, little-endian. It is written when the snapshot is whole,
+//! and before anything names it. If it is torn, or is not there, the origin is unknown.
 
 use super::damage::Damage;
 use super::files::{FileHandle, Files, Purpose};
@@ -6,12 +11,15 @@ use super::folder::{create_folder, damaged, failed, snapshot_folder, sync_folder
 use crate::storage::{SnapshotSink, Snapshots, StorageError};
 use bytes::Bytes;
 use raft_proto::{
-    Checksum, EntryId, Index, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Term,
+    Checksum, EntryId, Index, NodeId, SnapshotId, SnapshotReadFailed, SnapshotWriteFailed, Term,
 };
 use std::io::{self, IoSlice, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The length of the file with a snapshot's origin.
+const ORIGIN_BYTES: usize = 12;
 
 /// The snapshots' files.
 pub(super) struct SnapshotFiles {
@@ -40,14 +48,11 @@ impl SnapshotFiles {
     }
 
     pub(super) fn path(&self, snapshot: SnapshotId) -> PathBuf {
-        let SnapshotId {
-            last,
-            size,
-            checksum,
-        } = snapshot;
-        let (index, term) = (last.index.0, last.term.0);
-        let name = format!("{index}-{term}-{size}-{checksum:08x}.snapshot");
-        self.folder.join(name)
+        self.folder.join(format!("{}.snapshot", stem(snapshot)))
+    }
+
+    fn origin_path(&self, snapshot: SnapshotId) -> PathBuf {
+        self.folder.join(format!("{}.origin", stem(snapshot)))
     }
 
     /// The snapshots that are in the folder.
@@ -127,19 +132,42 @@ impl SnapshotFiles {
         }
     }
 
-    /// Deletes all but `current`.
+    /// Deletes all but `current` and its origin.
     pub(super) fn keep_only(&self, current: Option<SnapshotId>) -> Result<(), StorageError> {
         create_folder(&*self.files, &self.folder)?;
-        let current = current.map(|id| self.path(id));
+        let kept = current.map(|id| [self.path(id), self.origin_path(id)]);
         let names = self.files.list(&self.folder);
         for name in names.map_err(failed("read", &self.folder))? {
             let path = self.folder.join(name);
-            if current.as_ref() != Some(&path) {
+            if !kept.as_ref().is_some_and(|kept| kept.contains(&path)) {
                 self.files.remove(&path).map_err(failed("delete", &path))?;
             }
         }
         sync_folder(&*self.files, &self.folder)
     }
+}
+
+/// The name of a snapshot's files, without their ending.
+fn stem(snapshot: SnapshotId) -> String {
+    let SnapshotId {
+        last,
+        size,
+        checksum,
+    } = snapshot;
+    let (index, term) = (last.index.0, last.term.0);
+    format!("{index}-{term}-{size}-{checksum:08x}")
+}
+
+/// What the file with a snapshot's origin holds.
+fn origin_bytes(snapshot: SnapshotId, origin: NodeId) -> [u8; ORIGIN_BYTES] {
+    let number = origin.0.to_le_bytes();
+    let mut checksum = Checksum::new();
+    checksum.update(stem(snapshot).as_bytes());
+    checksum.update(&number);
+    let mut bytes = [0; ORIGIN_BYTES];
+    bytes[..8].copy_from_slice(&number);
+    bytes[8..].copy_from_slice(&checksum.value().to_le_bytes());
+    bytes
 }
 
 /// The snapshot whose file has this [name](SnapshotFiles::path).
@@ -250,6 +278,33 @@ impl Snapshots for SnapshotFiles {
     fn release(&self, snapshot: SnapshotId) {
         // If it stays, the next start deletes it.
         let _ = self.files.remove(&self.path(snapshot));
+        let _ = self.files.remove(&self.origin_path(snapshot));
+    }
+
+    fn set_origin(&self, snapshot: SnapshotId, origin: NodeId) -> Result<(), StorageError> {
+        if self.origin(snapshot) == Some(origin) {
+            return Ok(());
+        }
+        let path = self.origin_path(snapshot);
+        let bytes = origin_bytes(snapshot, origin);
+        let write = || {
+            let file = self.files.open(&path, Purpose::Create)?;
+            file.write_at(&mut [IoSlice::new(&bytes)], 0)?;
+            file.sync()
+        };
+        write().map_err(failed("write", &path))?;
+        sync_folder(&*self.files, &self.folder)
+    }
+
+    fn origin(&self, snapshot: SnapshotId) -> Option<NodeId> {
+        let file = self.files.open(&self.origin_path(snapshot), Purpose::Read);
+        let mut bytes = [0; ORIGIN_BYTES];
+        let read = file.ok()?.read_at(&mut bytes, 0).ok()?;
+        let mut number = [0; 8];
+        number.copy_from_slice(&bytes[..8]);
+        let origin = NodeId(u64::from_le_bytes(number));
+        let is_whole = read == ORIGIN_BYTES && bytes == origin_bytes(snapshot, origin);
+        is_whole.then_some(origin)
     }
 }
 
