@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `listener` | accepts clients |
-//! | `connection`, `multi`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
+//! | `connection`, `multi`, `exec`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
 //! | `coalesce` | batches of many clients become one entry, or one read |
 //! | `session` | a write that is attempted again runs once |
 //! | `router` | an entry's way to the leader, here or at another server |
@@ -40,6 +40,7 @@ mod connection;
 mod context;
 mod descriptors;
 mod error;
+mod exec;
 mod forward;
 mod group_commit;
 mod http;

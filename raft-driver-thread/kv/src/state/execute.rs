@@ -3,14 +3,10 @@
 use super::command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
 use super::glob::Pattern;
 use super::keyspace::{Key, Value};
-use super::payload::Limits;
+use super::limits::Limits;
 use super::reply::Reply;
 use super::store::Store;
 use bytes::{Bytes, BytesMut};
-
-/// The longest value that APPEND makes where the entry gives [no other limit](Limits): 512 MiB, as
-/// in Redis. It is a rule of the replicated state: servers that disagreed about it would diverge.
-pub const MAX_APPENDED_BYTES: usize = 512 << 20;
 
 /// The latest expiry. A later one would overflow the signed numbers in which clients count.
 const MAX_EXPIRY: u64 = i64::MAX as u64;

@@ -1,9 +1,11 @@
 //! The replicated state as a whole, driven by the log.
 
+use super::address::ServerAddress;
 use super::command::Command;
 use super::digest;
 use super::level::{RELEASE_LEVEL, Unreadable};
-use super::payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress};
+use super::limits::Limits;
+use super::payload::{Answer, Operation, Origin, Payload};
 use super::reply::Reply;
 use super::sessions::{RequestState, Sessions};
 use super::snapshot::{self, SnapshotContent};

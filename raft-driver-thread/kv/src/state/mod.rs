@@ -14,6 +14,7 @@
 //! state at one moment, which `snapshot` writes completely and `backup` without the sessions and
 //! the addresses, both in the records of `record`.
 
+mod address;
 mod backup;
 mod clock;
 mod command;
@@ -22,6 +23,7 @@ mod execute;
 mod glob;
 mod keyspace;
 mod level;
+mod limits;
 mod machine;
 mod payload;
 mod record;
@@ -31,14 +33,15 @@ mod snapshot;
 mod store;
 mod view;
 
+pub use address::ServerAddress;
 pub use backup::{BackupEncoder, BackupSummary, read_backup, write_backup};
 pub use clock::StateClock;
 pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
-pub use execute::MAX_APPENDED_BYTES;
 pub use glob::Pattern;
 pub use level::RELEASE_LEVEL;
+pub use limits::{Limits, MAX_APPENDED_BYTES};
 pub use machine::{MAX_ANSWER_BYTES, Machine};
-pub use payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress, StoredKey};
+pub use payload::{Answer, Operation, Origin, Payload, StoredKey};
 pub use reply::Reply;
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};
 pub use store::Store;

@@ -1,7 +1,7 @@
 //! The state at one moment.
 
+use super::address::ServerAddress;
 use super::keyspace::Keyspace;
-use super::payload::ServerAddress;
 use super::sessions::Session;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
