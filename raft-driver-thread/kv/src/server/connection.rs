@@ -12,9 +12,10 @@ use super::context::ServerContext;
 use super::group_commit::LastActive;
 use super::multi::{self, Transaction};
 use super::outcome::integer;
-use super::output::Output;
+use super::output::{Output, Written, write_some};
 use super::reads::read_stale;
 use super::session;
+use super::walk::{Freshness, walk};
 use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Version};
 use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Buf, Bytes, BytesMut};
@@ -277,9 +278,17 @@ impl Connection {
         }
         match request {
             Request::Command(command) => {
+                // A walk goes alone: no entry of the log, and no other read, waits for it.
+                let walks = command.looks_at_many_keys();
+                if walks {
+                    self.flush().await;
+                }
                 self.bytes += length;
                 self.items.push(Item::OfBatch);
                 self.commands.push(command);
+                if walks {
+                    self.flush().await;
+                }
             }
             Request::Once { .. }
             | Request::OpenSession
@@ -359,7 +368,7 @@ impl Connection {
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            self.out.push(&reply, self.version);
+            self.out.push(reply, self.version);
         }
     }
 
@@ -374,6 +383,13 @@ impl Connection {
         if batch.commands.iter().any(Command::writes) {
             let writes = &self.context.writes;
             writes.submit(batch, &mut self.activity.writes).await
+        } else if batch.commands.iter().any(Command::looks_at_many_keys) {
+            let freshness = if self.reads_stale {
+                Freshness::Any
+            } else {
+                Freshness::Linearizable
+            };
+            walk(&self.context, batch.commands, freshness).await
         } else if self.reads_stale {
             read_stale(&self.context.router, batch.commands).await
         } else {
@@ -388,27 +404,6 @@ enum Progress {
     /// There may be requests to execute.
     Read,
     Wrote,
-}
-
-#[derive(PartialEq, Eq)]
-enum Written {
-    /// Some of what waited.
-    Some,
-    /// There is nothing left.
-    Flushed,
-}
-
-async fn write_some<W: AsyncWrite + Unpin>(
-    writer: &mut W,
-    out: &mut Output,
-) -> io::Result<Written> {
-    if out.has_remaining() {
-        return match writer.write_buf(out).await? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            _ => Ok(Written::Some),
-        };
-    }
-    writer.flush().await.map(|()| Written::Flushed)
 }
 
 async fn wait(deadline: Option<Instant>) {

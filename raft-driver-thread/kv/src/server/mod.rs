@@ -16,7 +16,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `reads` | reads, which need no entry |
+//! | `reads`, `walk` | reads, which need no entry; those that look at all keys |
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
 //! | `info` | what a server reports of itself |
@@ -28,6 +28,7 @@
 //! | `level` | commands that not all servers read yet |
 //! | `clients`, `descriptors` | the clients that are connected, and how many may be |
 //! | `context` | what all connections share |
+//! | `disposal` | frees what a flush has removed |
 //! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
 //! | `node_options`, `tls`, `error` | how a server starts |
 
@@ -39,6 +40,7 @@ mod coalesce;
 mod connection;
 mod context;
 mod descriptors;
+mod disposal;
 mod error;
 mod exec;
 mod forward;
@@ -60,6 +62,7 @@ mod refused;
 mod router;
 mod session;
 mod tls;
+mod walk;
 
 pub use error::ServerError;
 
@@ -150,7 +153,8 @@ impl Server {
         transport.serve_streams(peer_requests.clone());
         let storage = open_storage(&settings.data.join("raft"))?;
         let options = node_options(&settings, &identity);
-        let machine = Machine::reading(settings.release_level);
+        let disposal = disposal::in_a_thread().map_err(ServerError::Threads)?;
+        let machine = Machine::reading(settings.release_level).with_disposal(disposal);
         let node = Node::start(options, storage, transport, machine)?;
         let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
         let (cluster, count) = (identity.cluster, events.count);

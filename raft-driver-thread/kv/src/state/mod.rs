@@ -10,9 +10,10 @@
 //! `digest` is by what servers find out whether they hold the same.
 //!
 //! `machine` stands above `store` and `sessions`. `store` holds the keys and when they expire,
-//! `keyspace` holds them in the order of a scan, and `execute` runs commands on them. `view` is the
-//! state at one moment, which `snapshot` writes completely and `backup` without the sessions and
-//! the addresses, both in the records of `record`.
+//! `keyspace` holds them in the order of a scan, `execute` runs commands on them, and `query` those
+//! that only read. `removed` is what a flush leaves to be freed. `view` is the state at one moment,
+//! which `snapshot` writes completely and `backup` without the sessions and the addresses, both in
+//! the records of `record`.
 
 mod address;
 mod backup;
@@ -26,8 +27,11 @@ mod level;
 mod limits;
 mod machine;
 mod payload;
+mod query;
 mod record;
+mod removed;
 mod reply;
+mod reply_budget;
 mod sessions;
 mod snapshot;
 mod store;
@@ -40,9 +44,11 @@ pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType
 pub use glob::Pattern;
 pub use level::RELEASE_LEVEL;
 pub use limits::{Limits, MAX_APPENDED_BYTES};
-pub use machine::{MAX_ANSWER_BYTES, Machine};
+pub use machine::Machine;
 pub use payload::{Answer, Operation, Origin, Payload, StoredKey};
+pub use removed::{Disposal, Removed};
 pub use reply::Reply;
+pub use reply_budget::MAX_ANSWER_BYTES;
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};
 pub use store::Store;
 pub use view::View;
