@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The user whose password is [`Settings::admin_password`].
+pub const ADMIN_USER: &str = "admin";
+
 /// The settings of a server, which each start may change. What never changes is its
 /// [`Identity`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,9 @@ pub struct Settings {
     pub http: Option<String>,
     /// The password that clients, and the other servers as clients, must give first (AUTH).
     pub password: Option<String>,
+    /// The password of the user `admin`, who alone may send RAFT ... then, but RAFT STATUS; if
+    /// `None`, every client may.
+    pub admin_password: Option<String>,
     /// TLS between the servers, and for clients too; plain text if `None`.
     pub tls: Option<Tls>,
     /// The most clients that may be connected; more are refused. Default 10,000.
@@ -113,6 +119,7 @@ impl Settings {
             members: Vec::new(),
             http: None,
             password: None,
+            admin_password: None,
             tls: None,
             max_connections: 10_000,
             protected_mode: ProtectedMode::On,

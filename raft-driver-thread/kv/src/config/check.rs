@@ -24,6 +24,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     if settings.password.as_deref() == Some("") {
         return refuse("password", "it must not be empty");
     }
+    if settings.admin_password.as_deref() == Some("") {
+        return refuse("admin-password", "it must not be empty");
+    }
+    if settings.admin_password.is_some() && settings.admin_password == settings.password {
+        return refuse("admin-password", "it must not be the same as password");
+    }
     if settings.max_connections == 0 {
         return refuse("max-connections", "it must be at least 1");
     }

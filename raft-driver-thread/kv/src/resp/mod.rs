@@ -17,7 +17,7 @@ mod request;
 pub mod table;
 
 pub use decode::{ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits, decode_reply};
-pub use dispatch::{ParseLimits, Refusal, parse, parse_for_queue};
+pub use dispatch::{ParseLimits, Refusal, Understood, parse, parse_for_queue};
 pub use encode::{ReplySink, Version, encode_reply, encode_reply_to, encode_request};
 pub use error::ProtocolError;
 pub use request::{

@@ -16,7 +16,7 @@ use super::output::{Output, Written, write_some};
 use super::reads::read_stale;
 use super::session;
 use super::walk::{Freshness, walk};
-use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Version};
+use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Understood, Version};
 use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -52,6 +52,15 @@ enum Item {
     OfBatch,
 }
 
+/// As whom the client has authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    /// A client as any other, who need not have authenticated where there is no password.
+    Default,
+    /// Who may change the cluster.
+    Admin,
+}
+
 /// When the client was last counted as active.
 #[derive(Default)]
 pub(super) struct Activity {
@@ -66,6 +75,7 @@ pub(super) struct Connection {
     pub(super) version: Version,
     /// The client has given the password (AUTH), or none is set.
     pub(super) is_authenticated: bool,
+    pub(super) user: User,
     /// READONLY was sent: reads may be stale.
     pub(super) reads_stale: bool,
     pub(super) transaction: Option<Transaction>,
@@ -94,6 +104,7 @@ impl Connection {
             slot,
             version: Version::Two,
             is_authenticated,
+            user: User::Default,
             reads_stale: false,
             transaction: None,
             backup: None,
@@ -245,8 +256,9 @@ impl Connection {
         let is_exec = arguments
             .first()
             .is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC"));
-        let request = match resp::parse_for_queue(arguments, &self.context.parse_limits) {
-            Ok(request) => request,
+        let understood = resp::parse_for_queue(arguments, &self.context.parse_limits);
+        let Understood { name, request } = match understood {
+            Ok(understood) => understood,
             Err(refusal) => {
                 let reply = self.refuse(refusal, is_exec, length);
                 return self.ready(reply);
@@ -254,6 +266,12 @@ impl Connection {
         };
         if !self.is_authenticated && !is_open_to_all(&request) {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
+        }
+        if let Request::Admin(admin) = &request
+            && let Err(error) = self.check_role(admin, name)
+        {
+            let reply = self.refuse(Refusal::AtOnce(error), is_exec, length);
+            return self.ready(reply);
         }
         if let Err(error) = self.context.router.check_level(request.level()) {
             // As a command that is not known.

@@ -1,11 +1,11 @@
 //! Commands about the connection, or about this server alone.
 
-use super::connection::Connection;
+use super::connection::{Connection, User};
 use super::info;
 use super::multi;
 use super::outcome::integer;
 use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
-use crate::settings::Settings;
+use crate::settings::{ADMIN_USER, Settings};
 use crate::state::{Pattern, Reply};
 use bytes::Bytes;
 use std::time::Duration;
@@ -31,6 +31,7 @@ impl Connection {
                     client.protocol = Version::Two.number();
                 });
                 self.is_authenticated = self.context.settings.password.is_none();
+                self.user = User::Default;
                 (self.reads_stale, self.transaction, self.backup) = (false, None, None);
                 self.missing_database = None;
                 Reply::Simple("RESET".into())
@@ -95,10 +96,22 @@ impl Connection {
     }
 
     fn auth(&mut self, user: Option<&[u8]>, password: &[u8]) -> Reply {
+        if let Some(wanted) = &self.context.settings.admin_password
+            && user == Some(ADMIN_USER.as_bytes())
+        {
+            if !is_equal(wanted.as_bytes(), password) {
+                return wrong_password();
+            }
+            (self.is_authenticated, self.user) = (true, User::Admin);
+            return Reply::Ok;
+        }
         let Some(wanted) = &self.context.settings.password else {
             // Without a password, the default user may give any, as in Redis.
             match user {
-                Some(b"default") => return Reply::Ok,
+                Some(b"default") => {
+                    self.user = User::Default;
+                    return Reply::Ok;
+                }
                 Some(_) => return wrong_password(),
                 None => {}
             }
@@ -108,7 +121,7 @@ impl Connection {
         };
         let is_user = user.is_none_or(|user| user == b"default");
         if is_equal(wanted.as_bytes(), password) && is_user {
-            self.is_authenticated = true;
+            (self.is_authenticated, self.user) = (true, User::Default);
             return Reply::Ok;
         }
         wrong_password()
