@@ -1,7 +1,7 @@
 //! The settings of a server, and its identity.
 
 use super::state::RELEASE_LEVEL;
-use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
+use raft_driver_thread::{CompareOptions, RecorderOptions, ScrubOptions, SnapshotSending};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +76,9 @@ pub struct Settings {
     /// How the server compares its state with those of the others. Default: every 10 s; `None`: not
     /// at all.
     pub compare: Option<CompareOptions>,
+    /// Where the server records every event of its core, and how much of that is kept. Default:
+    /// nowhere.
+    pub recordings: Option<RecorderOptions>,
     /// The release level that this server reads and writes, at most
     /// [`RELEASE_LEVEL`], the default. Lower, it holds the whole cluster
     /// back, so that all servers can go back to the release of that level.
@@ -141,6 +144,7 @@ impl Settings {
             },
             scrub: Some(ScrubOptions::new(4 << 20)),
             compare: Some(CompareOptions::default()),
+            recordings: None,
             release_level: RELEASE_LEVEL,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get() / 2)

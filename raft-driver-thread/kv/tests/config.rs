@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Args, Command, FromArgMatches};
-use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
+use raft_driver_thread::{CompareOptions, RecorderOptions, ScrubOptions, SnapshotSending};
 use raft_kv::config::{ConfigError, Passwords, Secret, ServerOptions};
 use raft_kv::settings::{Founder, ProtectedMode, Settings, Tls};
 use std::fs;
@@ -60,6 +60,10 @@ fn all() -> Settings {
             pause: Duration::from_secs(14),
             ..CompareOptions::default()
         }),
+        recordings: Some(RecorderOptions {
+            max_file_bytes: 2 << 20,
+            ..RecorderOptions::new("/r")
+        }),
         release_level: 0,
         threads: 11,
     }
@@ -93,6 +97,8 @@ snapshot-transfers = 15
 scrub-rate = "12KiB"
 scrub-interval = "13s"
 compare-interval = "14s"
+recordings = "/r"
+recordings-bytes = "16MiB"
 release-level = 0
 threads = 11
 
@@ -109,7 +115,7 @@ const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.exa
     --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
     --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB \
     --snapshot-rate 14KiB --snapshot-transfers 15 --scrub-rate 12KiB --scrub-interval 13s --compare-interval 14s \
-    --release-level 0 --threads 11 \
+    --recordings /r --recordings-bytes 16MiB --release-level 0 --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
 fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
@@ -304,6 +310,10 @@ fn values_out_of_range_are_refused_by_name() {
         ("password = \"\"", "password"),
         ("admin-password = \"\"", "admin-password"),
         ("password = \"a\"\nadmin-password = \"a\"", "admin-password"),
+        (
+            "recordings = \"r\"\nrecordings-bytes = \"1KiB\"",
+            "recordings-bytes",
+        ),
         ("max-connections = 0", "max-connections"),
         ("max-value-bytes = 0", "max-value-bytes"),
         ("max-value-bytes = \"1GiB\"", "max-value-bytes"),

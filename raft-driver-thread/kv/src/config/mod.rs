@@ -17,7 +17,7 @@ pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 use super::data_dir::DataDir;
 use super::settings::{ProtectedMode, Settings, Tls};
 use clap::Args;
-use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
+use raft_driver_thread::{CompareOptions, RecorderOptions, ScrubOptions, SnapshotSending};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -139,6 +139,14 @@ pub struct ServerOptions {
     /// 0 for never [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub compare_interval: Option<TimeSpan>,
+    /// The folder in which to record every event, with keys and values, for `raft-sim replay`
+    /// [default: nothing is recorded]
+    #[arg(long, value_name = "DIR")]
+    pub recordings: Option<PathBuf>,
+    /// How many bytes of recordings are kept, checkpoints not counted; older ones are deleted
+    /// [default: 512MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub recordings_bytes: Option<ByteSize>,
     /// Behave as the release of this level, and hold the whole cluster at it: until no server is
     /// started with this, all can go back to that release. Without it, the level rises for good as
     /// soon as all servers read it [default: the level of this release]
@@ -267,6 +275,8 @@ impl ServerOptions {
             scrub_rate: self.scrub_rate.or(base.scrub_rate),
             scrub_interval: self.scrub_interval.or(base.scrub_interval),
             compare_interval: self.compare_interval.or(base.compare_interval),
+            recordings: self.recordings.or(base.recordings),
+            recordings_bytes: self.recordings_bytes.or(base.recordings_bytes),
             release_level: self.release_level.or(base.release_level),
             threads: self.threads.or(base.threads),
         }
@@ -290,6 +300,7 @@ impl ServerOptions {
             &mut self.data,
             &mut self.password_file,
             &mut self.admin_password_file,
+            &mut self.recordings,
             &mut self.tls.authority,
             &mut self.tls.certificate,
             &mut self.tls.key,
@@ -373,6 +384,7 @@ impl ServerOptions {
             },
             scrub: scrub(self.scrub_rate, self.scrub_interval, default.scrub),
             compare: compare(self.compare_interval, default.compare),
+            recordings: recordings(self.recordings, self.recordings_bytes),
             release_level: self.release_level.unwrap_or(default.release_level),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
@@ -407,6 +419,16 @@ fn compare(interval: Option<TimeSpan>, default: Option<CompareOptions>) -> Optio
     (!pause.is_zero()).then(|| CompareOptions {
         pause,
         ..CompareOptions::default()
+    })
+}
+
+/// A ring of files in this folder, of so many bytes.
+fn recordings(folder: Option<PathBuf>, bytes: Option<ByteSize>) -> Option<RecorderOptions> {
+    let default = RecorderOptions::new(folder?);
+    let files = default.max_files as u64;
+    Some(RecorderOptions {
+        max_file_bytes: bytes.map_or(default.max_file_bytes, |bytes| bytes.0 / files),
+        ..default
     })
 }
 
