@@ -1,7 +1,8 @@
 //! Administrators' requests: RAFT …. Those that only the leader can execute are in
 //! [`members`](super::members).
 
-use super::connection::{Connection, User};
+use super::clients::User;
+use super::connection::Connection;
 use super::info;
 use super::members;
 use super::outcome::{integer, unexpected};

@@ -6,7 +6,7 @@
 //! until the client has read some. If it reads none for a while, it waits itself, for the server to
 //! read: nothing would ever come of it, and it is closed.
 
-use super::clients::ClientSlot;
+use super::clients::{ClientActivity, ClientSlot, User};
 use super::coalesce::{Batch, Outcome};
 use super::context::ServerContext;
 use super::group_commit::LastActive;
@@ -52,15 +52,6 @@ enum Item {
     OfBatch,
 }
 
-/// As whom the client has authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum User {
-    /// A client as any other, who need not have authenticated where there is no password.
-    Default,
-    /// Who may change the cluster.
-    Admin,
-}
-
 /// When the client was last counted as active.
 #[derive(Default)]
 pub(super) struct Activity {
@@ -84,6 +75,10 @@ pub(super) struct Connection {
     began: Instant,
     /// The database that SELECT named, and that does not exist.
     pub(super) missing_database: Option<i64>,
+    /// The last command that was understood.
+    command: Option<&'static str>,
+    /// Bytes of requests that are not taken yet.
+    unread: usize,
     /// How many wrong passwords the client has given.
     pub(super) failed_passwords: u32,
     pub(super) activity: Activity,
@@ -111,6 +106,8 @@ impl Connection {
             is_over: false,
             began: Instant::now(),
             missing_database: None,
+            command: None,
+            unread: 0,
             failed_passwords: 0,
             activity: Activity::default(),
             decoder: RequestDecoder::new(),
@@ -194,8 +191,8 @@ impl Connection {
 
     /// The client is closed. Says why.
     fn late(&self, waits_for_client: bool) -> io::Error {
-        let client = self.slot.get().map(|client| client.address.to_string());
-        let (client, waiting) = (client.unwrap_or_default(), self.out.waiting());
+        let client = self.slot.get().socket.address.to_string();
+        let waiting = self.out.waiting();
         let reason = if waits_for_client && self.out.has_remaining() {
             "it does not read its replies, of which more wait than client-output-buffer-limit or \
              maxmemory-clients allows, or than it may leave when it quits"
@@ -219,7 +216,10 @@ impl Connection {
                 self.context.limits.before_authentication()
             };
             match self.decoder.next(buffer, &limits) {
-                Ok(Some(arguments)) => self.request(arguments).await,
+                Ok(Some(arguments)) => {
+                    self.unread = buffer.len();
+                    self.request(arguments).await;
+                }
                 Ok(None) => {
                     self.flush().await;
                     return Taken::All;
@@ -264,6 +264,7 @@ impl Connection {
                 return self.ready(reply);
             }
         };
+        self.command = Some(name);
         if !self.is_authenticated && !is_open_to_all(&request) {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
         }
@@ -279,7 +280,7 @@ impl Connection {
             return self.ready(reply);
         }
         if let Some(transaction) = &mut self.transaction
-            && !runs_inside_transaction(&request)
+            && !multi::runs_at_once(&request)
         {
             let max_bytes = self.context.max_transaction_bytes;
             let reply = transaction.enqueue(request, length, max_bytes);
@@ -371,6 +372,7 @@ impl Connection {
         if self.items.is_empty() {
             return;
         }
+        self.show();
         let commands = std::mem::take(&mut self.commands);
         let bytes = std::mem::take(&mut self.bytes);
         let replies = if commands.is_empty() {
@@ -388,6 +390,22 @@ impl Connection {
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
             self.out.push(reply, self.version);
         }
+        self.show();
+    }
+
+    /// Lets CLIENT LIST show what this client does.
+    pub(super) fn show(&self) {
+        let activity = ClientActivity {
+            last: std::time::Instant::now(),
+            command: self.command,
+            user: self.user,
+            database: self.missing_database.unwrap_or(0),
+            queued: self.transaction.as_ref().map(Transaction::size),
+            reads_stale: self.reads_stale,
+            unread: self.unread,
+            unwritten: self.out.waiting(),
+        };
+        self.slot.change(|client| client.activity = activity);
     }
 
     /// Runs commands with no other command in between. Each gets a reply.
@@ -457,20 +475,6 @@ fn is_open_to_all(request: &Request) -> bool {
         Request::Local(
             LocalCommand::Auth { .. }
                 | LocalCommand::Hello { .. }
-                | LocalCommand::Quit
-                | LocalCommand::Reset
-        )
-    )
-}
-
-/// Whether a request is answered after MULTI, instead of being queued.
-fn runs_inside_transaction(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Local(
-            LocalCommand::Exec
-                | LocalCommand::Discard
-                | LocalCommand::Multi
                 | LocalCommand::Quit
                 | LocalCommand::Reset
         )

@@ -1,6 +1,7 @@
 //! Commands about the connection, or about this server alone.
 
-use super::connection::{Connection, User};
+use super::clients::User;
+use super::connection::Connection;
 use super::info;
 use super::multi;
 use super::outcome::integer;
@@ -82,14 +83,10 @@ impl Connection {
         if reply != wrong_password() {
             return reply;
         }
-        let client = self.slot.get().map(|client| client.address.to_string());
+        let client = self.slot.get().socket.address.to_string();
         self.failed_passwords = self.failed_passwords.saturating_add(1);
         let failed = self.failed_passwords;
-        tracing::warn!(
-            client = client.unwrap_or_default(),
-            failed,
-            "a client gave a wrong password"
-        );
+        tracing::warn!(client, failed, "a client gave a wrong password");
         let pause = WRONG_PASSWORD_PAUSE * (1 << failed.min(MAX_DOUBLINGS));
         tokio::time::sleep(pause).await;
         reply
@@ -175,9 +172,9 @@ impl Connection {
     fn client(&mut self, command: ClientCommand) -> Reply {
         match command {
             ClientCommand::Id => integer(self.slot.id),
-            ClientCommand::GetName => match self.slot.get() {
-                Some(client) if !client.name.is_empty() => Reply::text(client.name),
-                Some(_) | None => Reply::Nil,
+            ClientCommand::GetName => match self.slot.get().name {
+                name if name.is_empty() => Reply::Nil,
+                name => Reply::text(name),
             },
             ClientCommand::SetName(name) => {
                 self.set_name(&name);
@@ -192,10 +189,13 @@ impl Connection {
                 Reply::Ok
             }
             ClientCommand::Info => {
-                let line = self.slot.get().map(|client| client.line());
-                Reply::text(line.unwrap_or_default())
+                self.show();
+                Reply::text(self.slot.get().line())
             }
-            ClientCommand::List => Reply::text(self.context.clients.list()),
+            ClientCommand::List(filter) => {
+                self.show();
+                Reply::text(self.context.clients.list(&filter))
+            }
             ClientCommand::NoEvict | ClientCommand::NoTouch => Reply::Ok,
         }
     }

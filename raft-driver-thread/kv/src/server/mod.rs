@@ -19,7 +19,7 @@
 //! | `reads`, `walk` | reads, which need no entry; those that look at all keys |
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
-//! | `info` | what a server reports of itself |
+//! | `info`, `process` | what a server reports of itself |
 //! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
 //! | `refused` | servers with other founders, or another history |
 //! | `background` | expiry, registration, events of the node |
@@ -57,6 +57,7 @@ mod node_options;
 mod outcome;
 mod output;
 mod peer_requests;
+mod process;
 mod reads;
 mod refused;
 mod router;

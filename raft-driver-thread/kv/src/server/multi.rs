@@ -30,6 +30,11 @@ pub(super) enum Queued {
 }
 
 impl Transaction {
+    /// How many commands are queued, and about how long their arguments are.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.queue.len(), self.bytes)
+    }
+
     /// A request could not be queued.
     pub(super) fn break_off(&mut self) {
         (self.is_broken, self.queue) = (true, Vec::new());
@@ -113,5 +118,19 @@ pub(super) fn refused_exec(error: Reply) -> Reply {
     Reply::error(
         "EXECABORT",
         format_args!("Transaction discarded because of: {reason}"),
+    )
+}
+
+/// Whether a request is answered after MULTI, instead of being queued.
+pub(super) fn runs_at_once(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Local(
+            LocalCommand::Exec
+                | LocalCommand::Discard
+                | LocalCommand::Multi
+                | LocalCommand::Quit
+                | LocalCommand::Reset
+        )
     )
 }
