@@ -6,7 +6,7 @@
 mod processes;
 
 use processes::ports::free_ports;
-use processes::{Cluster, Running, done, leader, set, until};
+use processes::{Cluster, LIMIT, Running, done, leader, set, until};
 use raft_kv::state::Reply;
 use std::io::Read;
 use std::net::TcpStream;
@@ -43,6 +43,7 @@ fn a_thousand_silent_clients_under_a_limit_of_1024_descriptors_stop_nobody_else(
         .collect();
     // Those that are too many are told so, one after the other.
     let mut last = silent.last().unwrap();
+    last.set_read_timeout(Some(LIMIT)).unwrap();
     let mut text = String::new();
     last.read_to_string(&mut text).unwrap();
     assert!(text.contains("max number of clients"), "{text:?}");
