@@ -8,15 +8,16 @@ use raft_proto::{Action, Event, Raft, recording};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a node records its events, and how much of them is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
-    /// The folder; made if it is missing. Files of earlier starts count towards `max_files`.
+    /// The folder; made if it is missing. Files of earlier starts count towards `max_files`; what is
+    /// not named as a recording is left alone.
     pub folder: PathBuf,
-    /// When a file has reached this length, a new one begins. Each begins with a checkpoint, which
-    /// holds the part of the log that is in memory. Default 64 MiB.
+    /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint, which
+    /// holds the part of the log that is in memory, and is not counted. Default 64 MiB.
     pub max_file_bytes: u64,
     /// How many files are kept, at least 1; the oldest ones are deleted. Default 8.
     pub max_files: usize,
@@ -35,44 +36,46 @@ impl RecorderOptions {
 
 const EXTENSION: &str = "raftrec";
 
+/// How many digits the number in a name has.
+const DIGITS: usize = 12;
+
 #[derive(Debug)]
 pub(crate) struct Recorder {
     options: RecorderOptions,
     files: VecDeque<PathBuf>,
     next: u64,
     file: File,
+    /// The events in the file.
     written: u64,
     /// What this turn has recorded.
     buffer: Vec<u8>,
+    /// How much of the buffer is the checkpoint that the file begins with.
+    checkpoint: u64,
 }
 
 impl Recorder {
     pub(crate) fn start(options: RecorderOptions, raft: &Raft) -> io::Result<Recorder> {
         fs::create_dir_all(&options.folder)?;
-        let mut files = Vec::new();
+        let mut numbers = Vec::new();
         for file in fs::read_dir(&options.folder)? {
-            let path = file?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == EXTENSION)
-            {
-                files.push(path);
-            }
+            numbers.extend(number(&file?.path()));
         }
-        files.sort();
-        let last = files.last().and_then(|path| path.file_stem()?.to_str());
-        let next = last.and_then(|stem| stem.parse::<u64>().ok());
-        let next = next.map_or(1, |last| last + 1);
+        numbers.sort_unstable();
+        let next = numbers.last().map_or(1, |last| last + 1);
+        let files = numbers.into_iter().map(|number| path(&options, number));
+        let mut files: VecDeque<_> = files.collect();
+        make_room(&mut files, &options)?;
         let path = path(&options, next);
-        let mut files = VecDeque::from(files);
         files.push_back(path.clone());
+        let buffer = recording::begin(raft);
         Ok(Recorder {
             file: File::create(path)?,
             options,
             files,
             next: next + 1,
             written: 0,
-            buffer: recording::begin(raft),
+            checkpoint: buffer.len() as u64,
+            buffer,
         })
     }
 
@@ -87,23 +90,35 @@ impl Recorder {
     /// The end of a turn: writes what it has recorded, and begins a new file if this one is full.
     pub(crate) fn flush(&mut self, raft: &Raft) -> io::Result<()> {
         self.file.write_all(&self.buffer)?;
-        self.written += self.buffer.len() as u64;
+        self.written += self.buffer.len() as u64 - std::mem::take(&mut self.checkpoint);
         self.buffer.clear();
         if self.written < self.options.max_file_bytes {
             return Ok(());
         }
         let path = path(&self.options, self.next);
         self.file = File::create(&path)?;
+        make_room(&mut self.files, &self.options)?;
         self.files.push_back(path);
         (self.next, self.written) = (self.next + 1, 0);
         self.buffer = recording::begin(raft);
-        while self.files.len() > self.options.max_files.max(1) {
-            if let Some(oldest) = self.files.pop_front() {
-                fs::remove_file(oldest)?;
-            }
-        }
+        self.checkpoint = self.buffer.len() as u64;
         Ok(())
     }
+}
+
+/// Deletes the oldest files, until there may be one more.
+fn make_room(files: &mut VecDeque<PathBuf>, options: &RecorderOptions) -> io::Result<()> {
+    while files.len() >= options.max_files.max(1) {
+        let Some(oldest) = files.pop_front() else {
+            break;
+        };
+        match fs::remove_file(oldest) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            // Somebody else may have deleted it.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Recorder {
@@ -115,5 +130,16 @@ impl Drop for Recorder {
 
 /// Sorted by name, the files are sorted by age.
 fn path(options: &RecorderOptions, number: u64) -> PathBuf {
-    options.folder.join(format!("{number:012}.{EXTENSION}"))
+    options
+        .folder
+        .join(format!("{number:0DIGITS$}.{EXTENSION}"))
+}
+
+/// The number of a recording; `None` for another file.
+fn number(path: &Path) -> Option<u64> {
+    let is_recording = path.extension().is_some_and(|it| it == EXTENSION);
+    let stem = path.file_stem().filter(|_| is_recording)?.to_str()?;
+    // Only as it is written above.
+    let digits = stem.len() == DIGITS && stem.bytes().all(|it| it.is_ascii_digit());
+    stem.parse().ok().filter(|_| digits)
 }

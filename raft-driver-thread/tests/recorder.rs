@@ -77,3 +77,37 @@ fn recordings_are_a_ring_of_files_each_of_which_replays() {
     assert!(oldest.parse::<u64>().unwrap() > 3);
     assert!(files.iter().map(|file| replay(file)).sum::<u64>() > 0);
 }
+
+#[test]
+fn a_node_that_is_started_again_and_again_keeps_no_more_files_and_each_of_them_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let foreign = dir.path().join("mine.raftrec");
+    fs::write(&foreign, "not a recording").unwrap();
+    let (storage, network) = (MemoryStorage::new(), Network::new(1));
+    let mut newest = 0;
+    for round in 0..7 {
+        let mut options = support::options(1, 1);
+        options.recorder = Some(RecorderOptions {
+            max_files: 3,
+            ..RecorderOptions::new(dir.path())
+        });
+        let transport = network.transport(NodeId(1));
+        let node = Node::start(options, storage.clone(), transport, Journal::default()).unwrap();
+        for _ in 0..round {
+            wait_for("a command to be applied", || {
+                node.execute("a".repeat(100), TIMEOUT).ok()
+            });
+        }
+        drop(node);
+        let files = recordings(dir.path());
+        let (foreign_files, files): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| *file == foreign);
+        assert_eq!(foreign_files.len(), 1);
+        assert!(files.len() <= 3, "{files:?}");
+        let number = |file: &PathBuf| file.file_stem()?.to_str()?.parse::<u64>().ok();
+        let last = files.last().and_then(number).unwrap();
+        assert!(last > newest, "{last} after {newest}");
+        newest = last;
+        assert!(files.iter().map(|file| replay(file)).sum::<u64>() > 0);
+    }
+}

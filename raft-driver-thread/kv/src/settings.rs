@@ -1,10 +1,13 @@
 //! The settings of a server, and its identity.
 
 use super::state::RELEASE_LEVEL;
-use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
+use raft_driver_thread::{CompareOptions, RecorderOptions, ScrubOptions, SnapshotSending};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The user whose password is [`Settings::admin_password`].
+pub const ADMIN_USER: &str = "admin";
 
 /// The settings of a server, which each start may change. What never changes is its
 /// [`Identity`].
@@ -24,6 +27,9 @@ pub struct Settings {
     pub http: Option<String>,
     /// The password that clients, and the other servers as clients, must give first (AUTH).
     pub password: Option<String>,
+    /// The password of the user `admin`, who alone may send RAFT ... then, but RAFT STATUS; if
+    /// `None`, every client may.
+    pub admin_password: Option<String>,
     /// TLS between the servers, and for clients too; plain text if `None`.
     pub tls: Option<Tls>,
     /// The most clients that may be connected; more are refused. Default 10,000.
@@ -70,6 +76,9 @@ pub struct Settings {
     /// How the server compares its state with those of the others. Default: every 10 s; `None`: not
     /// at all.
     pub compare: Option<CompareOptions>,
+    /// Where the server records every event of its core, and how much of that is kept. Default:
+    /// nowhere.
+    pub recordings: Option<RecorderOptions>,
     /// The release level that this server reads and writes, at most
     /// [`RELEASE_LEVEL`], the default. Lower, it holds the whole cluster
     /// back, so that all servers can go back to the release of that level.
@@ -113,6 +122,7 @@ impl Settings {
             members: Vec::new(),
             http: None,
             password: None,
+            admin_password: None,
             tls: None,
             max_connections: 10_000,
             protected_mode: ProtectedMode::On,
@@ -134,6 +144,7 @@ impl Settings {
             },
             scrub: Some(ScrubOptions::new(4 << 20)),
             compare: Some(CompareOptions::default()),
+            recordings: None,
             release_level: RELEASE_LEVEL,
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| cores.get() / 2)

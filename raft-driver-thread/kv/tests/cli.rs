@@ -27,6 +27,7 @@ fn raft_kv(folder: &Path, arguments: &str) -> Output {
     command.args(arguments.split_whitespace());
     command
         .env_remove("RAFT_KV_PASSWORD")
+        .env_remove("RAFT_KV_ADMIN_PASSWORD")
         .env_remove("RAFT_KV_LOG");
     command.current_dir(folder).output().unwrap()
 }

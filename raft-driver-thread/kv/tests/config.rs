@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use clap::{Args, Command, FromArgMatches};
-use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
-use raft_kv::config::{ConfigError, ServerOptions};
+use raft_driver_thread::{CompareOptions, RecorderOptions, ScrubOptions, SnapshotSending};
+use raft_kv::config::{ConfigError, Passwords, Secret, ServerOptions};
 use raft_kv::settings::{Founder, ProtectedMode, Settings, Tls};
 use std::fs;
 use std::path::Path;
@@ -28,6 +28,7 @@ fn all() -> Settings {
         ],
         http: Some("127.0.0.1:4".into()),
         password: Some("open".into()),
+        admin_password: Some("own".into()),
         tls: Some(Tls {
             authority: "/a.pem".into(),
             certificate: "/c.pem".into(),
@@ -59,6 +60,10 @@ fn all() -> Settings {
             pause: Duration::from_secs(14),
             ..CompareOptions::default()
         }),
+        recordings: Some(RecorderOptions {
+            max_file_bytes: 2 << 20,
+            ..RecorderOptions::new("/r")
+        }),
         release_level: 0,
         threads: 11,
     }
@@ -72,6 +77,7 @@ peers = "[::1]:3"
 http = "127.0.0.1:4"
 members = ["1=a:1", "2=b:2"]
 password = "open"
+admin-password = "own"
 max-connections = 5
 protected-mode = "off"
 client-timeout = "3s"
@@ -91,6 +97,8 @@ snapshot-transfers = 15
 scrub-rate = "12KiB"
 scrub-interval = "13s"
 compare-interval = "14s"
+recordings = "/r"
+recordings-bytes = "16MiB"
 release-level = 0
 threads = 11
 
@@ -101,13 +109,13 @@ key = "/k.pem"
 "#;
 
 const FLAGS: &str = "--data /d --clients 127.0.0.1:1 --advertise-clients one.example:2 \
-    --peers [::1]:3 --http 127.0.0.1:4 --members 1=a:1,2=b:2 --password open --max-connections 5 \
+    --peers [::1]:3 --http 127.0.0.1:4 --members 1=a:1,2=b:2 --password open --admin-password own --max-connections 5 \
     --protected-mode off --client-timeout 3s --tcp-keepalive 0s \
     --client-output-buffer-limit 3MiB --maxmemory-clients 4MiB --max-memory 1GiB \
     --max-transaction-bytes 7KiB --max-value-bytes 6144 --request-timeout 7s --heartbeat-interval 8ms \
     --election-timeout 90ms --max-drift-ppm off --snapshot-every-bytes 10MiB \
     --snapshot-rate 14KiB --snapshot-transfers 15 --scrub-rate 12KiB --scrub-interval 13s --compare-interval 14s \
-    --release-level 0 --threads 11 \
+    --recordings /r --recordings-bytes 16MiB --release-level 0 --threads 11 \
     --authority /a.pem --certificate /c.pem --key /k.pem";
 
 fn flags(text: &str) -> Result<ServerOptions, clap::Error> {
@@ -177,7 +185,7 @@ fn flags_and_keys_have_the_same_names() {
     let keys = table.keys().chain(tls).map(String::as_str);
     let mut keys: Vec<_> = keys
         .filter(|key| *key != "tls")
-        .chain(["password-file"])
+        .chain(["password-file", "admin-password-file"])
         .collect();
     keys.sort_unstable();
     assert_eq!(flags, keys);
@@ -202,8 +210,11 @@ fn flags_win_over_the_environment_over_the_file_over_the_data_directory() {
     let text = "data = \"data\"\nclients = \"file:1\"\npeers = \"file:1\"\npassword = \"file\"";
     fs::write(&file, text).unwrap();
     let gather = |given: &str, password: Option<&str>| {
-        let password = password.map(str::to_owned);
-        let all = ServerOptions::gather(flags(given).unwrap(), password, Some(&file));
+        let environment = Passwords {
+            clients: password.map(|text| Secret(text.to_owned())),
+            admin: Some(Secret("own".to_owned())),
+        };
+        let all = ServerOptions::gather(flags(given).unwrap(), environment, Some(&file));
         all.unwrap().settings().unwrap()
     };
     let settings = gather("--clients flag:1 --password flag", Some("environment"));
@@ -214,6 +225,7 @@ fn flags_win_over_the_environment_over_the_file_over_the_data_directory() {
     assert_eq!(settings.password.as_deref(), Some("flag"));
     let settings = gather("", Some("environment"));
     assert_eq!(settings.password.as_deref(), Some("environment"));
+    assert_eq!(settings.admin_password.as_deref(), Some("own"));
     assert_eq!(gather("", None).password.as_deref(), Some("file"));
 }
 
@@ -222,15 +234,19 @@ fn a_password_can_be_in_a_file_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("secret"), "open sesame\nmore\n").unwrap();
     let file = directory.path().join("file.toml");
-    fs::write(&file, "password-file = \"secret\"\ndata = \"/d\"").unwrap();
-    let all = ServerOptions::gather(ServerOptions::default(), None, Some(&file));
-    let settings = all.unwrap().settings().unwrap();
+    let text = "password-file = \"secret\"\nadmin-password-file = \"other\"\ndata = \"/d\"";
+    fs::write(&file, text).unwrap();
+    fs::write(directory.path().join("other"), "own\n").unwrap();
+    let gather =
+        || ServerOptions::gather(ServerOptions::default(), Passwords::default(), Some(&file));
+    let settings = gather().unwrap().settings().unwrap();
+    assert_eq!(settings.admin_password.as_deref(), Some("own"));
     assert_eq!(settings.password.as_deref(), Some("open sesame"));
     fs::write(directory.path().join("secret"), "\n").unwrap();
-    let all = ServerOptions::gather(ServerOptions::default(), None, Some(&file));
+    let all = gather();
     assert!(matches!(all, Err(ConfigError::EmptyPassword { .. })));
     let both = ServerOptions::parse("password = \"a\"\npassword-file = \"b\"");
-    assert!(matches!(both, Err(ConfigError::TwoPasswords)));
+    assert!(matches!(both, Err(ConfigError::TwoPasswords("password"))));
     assert!(flags("--password a --password-file b").is_err());
 }
 
@@ -292,6 +308,12 @@ fn values_out_of_range_are_refused_by_name() {
         ("advertise-clients = \"0.0.0.0:6379\"", "advertise-clients"),
         ("advertise-clients = \"one:0\"", "advertise-clients"),
         ("password = \"\"", "password"),
+        ("admin-password = \"\"", "admin-password"),
+        ("password = \"a\"\nadmin-password = \"a\"", "admin-password"),
+        (
+            "recordings = \"r\"\nrecordings-bytes = \"1KiB\"",
+            "recordings-bytes",
+        ),
         ("max-connections = 0", "max-connections"),
         ("max-value-bytes = 0", "max-value-bytes"),
         ("max-value-bytes = \"1GiB\"", "max-value-bytes"),
@@ -379,6 +401,7 @@ fn saved_settings_are_read_back_the_same() {
     let given = ServerOptions {
         data: None,
         password: None,
+        admin_password: None,
         ..options
     };
     assert_eq!(saved, given);

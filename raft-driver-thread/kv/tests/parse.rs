@@ -9,8 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use raft_kv::resp::table::{self, KeyPositions};
 use raft_kv::resp::{
-    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, Join, LibraryAttribute,
-    LocalCommand, Move, Replace, Request, parse,
+    Addressee, AdminCommand, ClientCommand, ClientFilter, CommandCommand, Credentials, Join,
+    LibraryAttribute, LocalCommand, Move, Replace, Request, parse,
 };
 use raft_kv::state::{Command, Expiry, Reply, Set};
 use support::{LIMITS, b, error, parsed};
@@ -270,7 +270,22 @@ fn commands_about_the_connection_are_understood() {
             info(LibraryAttribute::Version, b("1")),
         ),
         ("client info", LocalCommand::Client(ClientCommand::Info)),
-        ("client list", LocalCommand::Client(ClientCommand::List)),
+        (
+            "client list",
+            LocalCommand::Client(ClientCommand::List(ClientFilter::All)),
+        ),
+        (
+            "client list type NORMAL",
+            LocalCommand::Client(ClientCommand::List(ClientFilter::All)),
+        ),
+        (
+            "client list type replica",
+            LocalCommand::Client(ClientCommand::List(ClientFilter::Nobody)),
+        ),
+        (
+            "client list id 3 4",
+            LocalCommand::Client(ClientCommand::List(ClientFilter::Ids(vec![3, 4]))),
+        ),
         (
             "client no-evict on",
             LocalCommand::Client(ClientCommand::NoEvict),

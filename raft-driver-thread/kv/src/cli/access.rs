@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::client::{Access, Client, ClientTls};
-use crate::config::{PASSWORD_VARIABLE, Secret, TimeSpan, check_address, read_password};
+use crate::config::{Passwords, Secret, TimeSpan, check_address, read_password};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -25,6 +25,13 @@ pub(super) struct AccessArgs {
     /// A file whose first line is the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    /// The password of the user `admin`, where the servers have one: for commands that change the
+    /// cluster. Prefer --admin-password-file, or the environment variable RAFT_KV_ADMIN_PASSWORD
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "admin_password_file")]
+    admin_password: Option<Secret>,
+    /// A file whose first line is the password of the user `admin`
+    #[arg(long, value_name = "FILE")]
+    admin_password_file: Option<PathBuf>,
     /// The certificate of the cluster's authority, in PEM; switches TLS on
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
@@ -36,14 +43,14 @@ pub(super) struct AccessArgs {
 impl AccessArgs {
     /// How to connect.
     pub(super) fn access(&self) -> Result<Access, Failure> {
-        let password = match (&self.password, &self.password_file) {
-            (Some(password), _) => Some(password.clone()),
-            (None, Some(path)) => Some(read_password(path)?),
-            (None, None) => std::env::var(PASSWORD_VARIABLE).ok().map(Secret),
-        };
+        let environment = Passwords::of_environment();
+        let password = given(&self.password, &self.password_file, environment.clients)?;
+        let (admin, file) = (&self.admin_password, &self.admin_password_file);
+        let admin_password = given(admin, file, environment.admin)?;
         check_timeout(self.timeout)?;
         Ok(Access {
             password,
+            admin_password,
             tls: self.authority.as_deref().map(ClientTls::new).transpose()?,
             timeout: self.timeout.0,
         })
@@ -53,6 +60,19 @@ impl AccessArgs {
     pub(super) fn connect(&self) -> Result<Client, Failure> {
         Ok(self.access()?.any(&self.servers)?)
     }
+}
+
+/// The password of the first place that gives one.
+fn given(
+    flag: &Option<Secret>,
+    file: &Option<PathBuf>,
+    environment: Option<Secret>,
+) -> Result<Option<Secret>, Failure> {
+    Ok(match (flag, file) {
+        (Some(password), _) => Some(password.clone()),
+        (None, Some(path)) => Some(read_password(path)?),
+        (None, None) => environment,
+    })
 }
 
 /// Checks a value of --server.

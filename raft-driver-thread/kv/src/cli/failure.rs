@@ -69,7 +69,7 @@ impl From<ConfigError> for Failure {
             | ConfigError::Unprotected { .. } => Failure::usage(error.to_string()),
             ConfigError::Read { .. }
             | ConfigError::Invalid { .. }
-            | ConfigError::TwoPasswords
+            | ConfigError::TwoPasswords(_)
             | ConfigError::EmptyPassword { .. }
             | ConfigError::Unwritable(_) => Failure::new(error.to_string()),
         }

@@ -22,7 +22,7 @@ run; from then on a majority suffices. A founder whose data directory was lost i
 with init, but replaced: see `raft-kv help join`.
 
 Settings that are given here are kept in the data directory, in raft-kv.toml, and used by every
-start. A password is not kept: use --password-file.
+start. A password is not kept: use --password-file and --admin-password-file.
 
 Examples:
   raft-kv init --data one --id 1 --clients 127.0.0.1:6379 \\
@@ -155,13 +155,15 @@ Examples:
 pub(super) const START: &str = "\
 A setting is taken from the first of these that gives it: the flags, the file that --config
 names, and raft-kv.toml in the data directory, which `raft-kv init` and `join` wrote. The
-password may also come from the environment variable RAFT_KV_PASSWORD.
+passwords may also come from the environment variables RAFT_KV_PASSWORD and
+RAFT_KV_ADMIN_PASSWORD.
 
 A file with settings:
   data = \"/var/lib/raft-kv\"
   clients = \"0.0.0.0:6379\"
   advertise-clients = \"10.0.0.1:6379\"
   password-file = \"/etc/raft-kv/password\"
+  admin-password-file = \"/etc/raft-kv/admin-password\"
   request-timeout = \"5s\"
   [tls]
   authority = \"/etc/raft-kv/authority.pem\"

@@ -58,12 +58,14 @@ pub(super) fn run(arguments: InitArgs) -> Result<(), Failure> {
 /// A password is never written to a file, and a server that is started without it would let every
 /// client in.
 pub(super) fn refuse_password(options: &ServerOptions) -> Result<(), Failure> {
-    match options.password {
-        None => Ok(()),
-        Some(_) => Err(Failure::usage(
-            "--password is not kept in the data directory: give --password-file, or give it to each start",
-        )),
-    }
+    let flag = match (&options.password, &options.admin_password) {
+        (None, None) => return Ok(()),
+        (Some(_), _) => "--password",
+        (None, Some(_)) => "--admin-password",
+    };
+    Err(Failure::usage(format!(
+        "{flag} is not kept in the data directory: give {flag}-file, or give it to each start"
+    )))
 }
 
 /// Makes a data directory, with the settings for later starts. If the settings are wrong, nothing

@@ -6,7 +6,7 @@ use super::init::{self, advertised};
 use super::serve::serve;
 use crate::client::{Access, ClientTls};
 use crate::config::{
-    ByteSize, ClockDrift, MemberAddress, PASSWORD_VARIABLE, ServerOptions, TimeSpan,
+    ByteSize, ClockDrift, MemberAddress, Passwords, Secret, ServerOptions, TimeSpan,
 };
 use crate::data_dir::{DataDir, DataDirError};
 use crate::settings::{Founder, Identity};
@@ -44,10 +44,10 @@ pub(super) struct JoinArgs {
 }
 
 pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
-    let password = std::env::var(PASSWORD_VARIABLE).ok();
     let config = arguments.config.as_deref();
     let mut given = arguments.options.clone();
-    let mut options = ServerOptions::gather(arguments.options, password, config)?;
+    let mut options =
+        ServerOptions::gather(arguments.options, Passwords::of_environment(), config)?;
     let data = options.data.clone();
     let data =
         data.ok_or_else(|| Failure::usage("--data is missing: give the data directory to make"))?;
@@ -55,6 +55,7 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     let authority = options.tls.authority.as_deref();
     let access = Access {
         password: options.password.clone(),
+        admin_password: options.admin_password.clone(),
         tls: authority.map(ClientTls::new).transpose()?,
         timeout: arguments.timeout.0,
     };
@@ -68,8 +69,12 @@ pub(super) fn run(arguments: JoinArgs) -> Result<(), Failure> {
     given.members = members(&status);
     given = agree(given, &status)?;
     options = given.clone().or(options);
-    if options.password.is_some() && options.password_file.is_none() {
-        println!("the password is not kept in the data directory: give it to later starts too");
+    let is_lost =
+        |password: &Option<Secret>, file: &Option<PathBuf>| password.is_some() && file.is_none();
+    if is_lost(&options.password, &options.password_file)
+        || is_lost(&options.admin_password, &options.admin_password_file)
+    {
+        println!("a password is not kept in the data directory: give it to later starts too");
     }
     make(&data, &identity, given, config)?;
     let id = arguments.id.to_string();

@@ -26,8 +26,9 @@ pub(super) fn serve(
         return Err(Failure::usage(what));
     }
     data_dir.check_log_exists()?;
+    let is_asked_for = options.max_connections.is_some();
     let settings = options.settings()?;
-    raise_open_files(settings.max_connections)?;
+    raise_open_files(settings.max_connections, is_asked_for)?;
     let server = Server::start(settings, identity.clone())?;
     data_dir.mark_log_begun()?;
     println!("node {} of cluster {}", identity.node, identity.cluster);
@@ -52,13 +53,18 @@ pub(super) fn serve(
     }
 }
 
-/// Raises the limit of open files, which each client needs one of.
-fn raise_open_files(clients: usize) -> Result<(), Failure> {
+/// Raises the limit of open files, which each client needs one of. If that does not suffice for a
+/// number of clients that nobody asked for, the server lets fewer in, and logs that.
+fn raise_open_files(clients: usize, is_asked_for: bool) -> Result<(), Failure> {
     /// For the log, snapshots, and the other servers.
     const OTHERS: u64 = 256;
     #[cfg(unix)]
-    raft_driver_thread::raise_open_files(clients as u64 + OTHERS)
-        .map_err(|error| Failure::new(format!("{error}; or lower --max-connections")))?;
+    if let Err(error) = raft_driver_thread::raise_open_files(clients as u64 + OTHERS)
+        && is_asked_for
+    {
+        let what = format!("{error}; or lower --max-connections");
+        return Err(Failure::new(what));
+    }
     Ok(())
 }
 

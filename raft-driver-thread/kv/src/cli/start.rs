@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::serve::serve;
-use crate::config::{PASSWORD_VARIABLE, ServerOptions};
+use crate::config::{Passwords, ServerOptions};
 use crate::data_dir::{DataDir, DataDirError};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -45,9 +45,8 @@ fn open(data: &Path) -> Result<DataDir, DataDirError> {
 }
 
 pub(super) fn run(arguments: StartArgs) -> Result<(), Failure> {
-    let password = std::env::var(PASSWORD_VARIABLE).ok();
     let config = arguments.config.as_deref();
-    let options = ServerOptions::gather(arguments.options, password, config)?;
+    let options = ServerOptions::gather(arguments.options, Passwords::of_environment(), config)?;
     let data = options.data.clone().ok_or_else(|| {
         Failure::usage(
             "--data is missing: give the data directory that `raft-kv init` or `join` made",

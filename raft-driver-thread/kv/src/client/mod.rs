@@ -7,6 +7,7 @@ pub use error::ClientError;
 pub use tls::ClientTls;
 
 use super::config::Secret;
+use super::settings::ADMIN_USER;
 use super::state::Reply;
 use super::status::NodeStatus;
 use bytes::{Bytes, BytesMut};
@@ -22,6 +23,9 @@ use std::time::Duration;
 pub struct Access {
     /// The password (AUTH), if there is one.
     pub password: Option<Secret>,
+    /// The password of the user `admin` (AUTH admin ...), for requests that change the cluster. It is
+    /// given instead of the other one.
+    pub admin_password: Option<Secret>,
     /// TLS, or plain text.
     pub tls: Option<ClientTls>,
     /// How long connecting, and each reply, may take.
@@ -54,6 +58,7 @@ impl Access {
     pub fn new() -> Access {
         Access {
             password: None,
+            admin_password: None,
             tls: None,
             timeout: Duration::from_secs(30),
         }
@@ -94,7 +99,9 @@ impl Access {
             received: BytesMut::new(),
             address: address.to_owned(),
         };
-        if let Some(Secret(password)) = &self.password {
+        if let Some(Secret(password)) = &self.admin_password {
+            client.call(&[b"AUTH", ADMIN_USER.as_bytes(), password.as_bytes()])?;
+        } else if let Some(Secret(password)) = &self.password {
             client.call(&[b"AUTH", password.as_bytes()])?;
         }
         Ok(client)

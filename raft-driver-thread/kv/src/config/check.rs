@@ -7,6 +7,9 @@ use raft_driver_thread::raft_proto::Config;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// The least length of one of the eight files of a recording.
+const MIN_RECORDING: u64 = 128 << 10;
+
 /// Checks the values of all settings.
 pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     check_address("clients", &settings.clients)?;
@@ -23,6 +26,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
     if settings.password.as_deref() == Some("") {
         return refuse("password", "it must not be empty");
+    }
+    if settings.admin_password.as_deref() == Some("") {
+        return refuse("admin-password", "it must not be empty");
+    }
+    if settings.admin_password.is_some() && settings.admin_password == settings.password {
+        return refuse("admin-password", "it must not be the same as password");
     }
     if settings.max_connections == 0 {
         return refuse("max-connections", "it must be at least 1");
@@ -59,6 +68,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     }
     if settings.snapshot_sending.max_transfers == 0 {
         return refuse("snapshot-transfers", "it must be at least 1");
+    }
+    let recordings = settings.recordings.as_ref();
+    if recordings.is_some_and(|it| it.max_file_bytes < MIN_RECORDING) {
+        return refuse("recordings-bytes", "it must be at least 1MiB");
     }
     if settings.release_level > RELEASE_LEVEL {
         let what = "it must be at most the level of this release";

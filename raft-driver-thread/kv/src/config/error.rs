@@ -30,8 +30,8 @@ pub enum ConfigError {
         what: String,
     },
     /// One file gives both a password and a file with a password.
-    #[error("`password` and `password-file` are both given: leave one of them")]
-    TwoPasswords,
+    #[error("`{0}` and `{0}-file` are both given: leave one of them")]
+    TwoPasswords(&'static str),
     /// The first line of the file with the password is empty.
     #[error("the first line of {} has no password", path.display())]
     EmptyPassword {
@@ -118,7 +118,7 @@ impl ConfigError {
                 what,
             },
             ConfigError::Read { .. }
-            | ConfigError::TwoPasswords
+            | ConfigError::TwoPasswords(_)
             | ConfigError::EmptyPassword { .. }
             | ConfigError::Missing(_)
             | ConfigError::OutOfRange { .. }

@@ -1,29 +1,27 @@
 //! Settings as people give them: on the command line and in files, by the same names.
 //!
 //! A setting that is given in several places is taken from the first of these: the command line,
-//! the environment (the password only), the file that `--config` names, and the settings with which
+//! the environment (the passwords only), the file that `--config` names, and the settings with which
 //! the data directory was created.
 
 mod check;
 mod error;
+mod passwords;
 mod values;
 
 pub use check::{check_address, check_reachable};
 pub use error::ConfigError;
+pub use passwords::{ADMIN_PASSWORD_VARIABLE, PASSWORD_VARIABLE, Passwords, read_password};
 pub use values::{ByteSize, ClockDrift, MemberAddress, Secret, TimeSpan};
 
 use super::data_dir::DataDir;
 use super::settings::{ProtectedMode, Settings, Tls};
 use clap::Args;
-use raft_driver_thread::{CompareOptions, ScrubOptions, SnapshotSending};
+use raft_driver_thread::{CompareOptions, RecorderOptions, ScrubOptions, SnapshotSending};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// The environment variable for the password.
-pub const PASSWORD_VARIABLE: &str = "RAFT_KV_PASSWORD";
 
 /// The [`Settings`] as far as one place gives them.
 ///
@@ -60,6 +58,15 @@ pub struct ServerOptions {
     /// A file whose first line is the password
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// The password of the user `admin`: clients must give it (AUTH admin ...) before they may
+    /// change the cluster (RAFT ...). Prefer --admin-password-file, or RAFT_KV_ADMIN_PASSWORD in
+    /// the environment [default: every client may change the cluster]
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "admin_password_file")]
+    #[serde(skip_serializing)]
+    pub admin_password: Option<Secret>,
+    /// A file whose first line is the password of the user `admin`
+    #[arg(long, value_name = "FILE")]
+    pub admin_password_file: Option<PathBuf>,
     /// TLS; in a file, the table `[tls]`
     #[command(flatten)]
     #[serde(skip_serializing_if = "TlsOptions::is_empty")]
@@ -132,6 +139,14 @@ pub struct ServerOptions {
     /// 0 for never [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub compare_interval: Option<TimeSpan>,
+    /// The folder in which to record every event, with keys and values, for `raft-sim replay`
+    /// [default: nothing is recorded]
+    #[arg(long, value_name = "DIR")]
+    pub recordings: Option<PathBuf>,
+    /// How many bytes of recordings are kept, checkpoints not counted; older ones are deleted
+    /// [default: 512MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub recordings_bytes: Option<ByteSize>,
     /// Behave as the release of this level, and hold the whole cluster at it: until no server is
     /// started with this, all can go back to that release. Without it, the level rises for good as
     /// soon as all servers read it [default: the level of this release]
@@ -182,32 +197,36 @@ impl ServerOptions {
         let options: ServerOptions =
             toml::from_str(text).map_err(|error| ConfigError::invalid(text, &error))?;
         if options.password.is_some() && options.password_file.is_some() {
-            return Err(ConfigError::TwoPasswords);
+            return Err(ConfigError::TwoPasswords("password"));
+        }
+        if options.admin_password.is_some() && options.admin_password_file.is_some() {
+            return Err(ConfigError::TwoPasswords("admin-password"));
         }
         Ok(options)
     }
 
-    /// Merges the options of all places, `flags` first, and reads the file with the password.
+    /// Merges the options of all places, `flags` first, and reads the files with passwords.
     ///
     /// # Errors
     ///
     /// [`ConfigError`], of any of the places.
     pub fn gather(
         flags: ServerOptions,
-        password: Option<String>,
+        environment: Passwords,
         config: Option<&Path>,
     ) -> Result<ServerOptions, ConfigError> {
         let environment = ServerOptions {
-            password: password.map(Secret),
+            password: environment.clients,
+            admin_password: environment.admin,
             ..ServerOptions::default()
         };
-        let mut all = flags.with_password()?.or(environment);
+        let mut all = flags.with_passwords()?.or(environment);
         if let Some(path) = config {
-            all = all.or(ServerOptions::read(path)?.with_password()?);
+            all = all.or(ServerOptions::read(path)?.with_passwords()?);
         }
         let saved = all.data.as_deref().map(DataDir::settings_file);
         if let Some(path) = saved.filter(|path| path.exists()) {
-            all = all.or(ServerOptions::read(&path)?.with_password()?);
+            all = all.or(ServerOptions::read(&path)?.with_passwords()?);
         }
         Ok(all)
     }
@@ -228,6 +247,8 @@ impl ServerOptions {
             http: self.http.or(base.http),
             password: self.password.or(base.password),
             password_file: self.password_file.or(base.password_file),
+            admin_password: self.admin_password.or(base.admin_password),
+            admin_password_file: self.admin_password_file.or(base.admin_password_file),
             tls: TlsOptions {
                 authority: self.tls.authority.or(base.tls.authority),
                 certificate: self.tls.certificate.or(base.tls.certificate),
@@ -254,15 +275,20 @@ impl ServerOptions {
             scrub_rate: self.scrub_rate.or(base.scrub_rate),
             scrub_interval: self.scrub_interval.or(base.scrub_interval),
             compare_interval: self.compare_interval.or(base.compare_interval),
+            recordings: self.recordings.or(base.recordings),
+            recordings_bytes: self.recordings_bytes.or(base.recordings_bytes),
             release_level: self.release_level.or(base.release_level),
             threads: self.threads.or(base.threads),
         }
     }
 
-    /// Reads the password from its file, if one is named.
-    fn with_password(mut self) -> Result<ServerOptions, ConfigError> {
+    /// Reads the passwords from their files, if any are named.
+    fn with_passwords(mut self) -> Result<ServerOptions, ConfigError> {
         if let (None, Some(path)) = (&self.password, &self.password_file) {
             self.password = Some(read_password(path)?);
+        }
+        if let (None, Some(path)) = (&self.admin_password, &self.admin_password_file) {
+            self.admin_password = Some(read_password(path)?);
         }
         Ok(self)
     }
@@ -273,6 +299,8 @@ impl ServerOptions {
         let paths = [
             &mut self.data,
             &mut self.password_file,
+            &mut self.admin_password_file,
+            &mut self.recordings,
             &mut self.tls.authority,
             &mut self.tls.certificate,
             &mut self.tls.key,
@@ -283,7 +311,7 @@ impl ServerOptions {
         self
     }
 
-    /// The text of a file with these options, without the data directory and the password.
+    /// The text of a file with these options, without the data directory and the passwords.
     ///
     /// # Errors
     ///
@@ -321,6 +349,7 @@ impl ServerOptions {
             members: self.members.into_iter().map(|member| member.0).collect(),
             http: self.http,
             password: self.password.map(|secret| secret.0),
+            admin_password: self.admin_password.map(|secret| secret.0),
             tls: self.tls.complete()?,
             max_connections: self.max_connections.unwrap_or(default.max_connections),
             protected_mode: self.protected_mode.unwrap_or(default.protected_mode),
@@ -355,6 +384,7 @@ impl ServerOptions {
             },
             scrub: scrub(self.scrub_rate, self.scrub_interval, default.scrub),
             compare: compare(self.compare_interval, default.compare),
+            recordings: recordings(self.recordings, self.recordings_bytes),
             release_level: self.release_level.unwrap_or(default.release_level),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
@@ -392,6 +422,16 @@ fn compare(interval: Option<TimeSpan>, default: Option<CompareOptions>) -> Optio
     })
 }
 
+/// A ring of files in this folder, of so many bytes.
+fn recordings(folder: Option<PathBuf>, bytes: Option<ByteSize>) -> Option<RecorderOptions> {
+    let default = RecorderOptions::new(folder?);
+    let files = default.max_files as u64;
+    Some(RecorderOptions {
+        max_file_bytes: bytes.map_or(default.max_file_bytes, |bytes| bytes.0 / files),
+        ..default
+    })
+}
+
 impl TlsOptions {
     /// Whether no file is given.
     pub fn is_empty(&self) -> bool {
@@ -415,23 +455,5 @@ impl TlsOptions {
             (_, None, _) => Err(ConfigError::Missing("certificate")),
             (_, _, None) => Err(ConfigError::Missing("key")),
         }
-    }
-}
-
-/// Reads the password, which is the first line of the file.
-///
-/// # Errors
-///
-/// [`ConfigError::Read`], [`ConfigError::EmptyPassword`].
-pub fn read_password(path: &Path) -> Result<Secret, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source: io::Error| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    match text.lines().next().filter(|line| !line.is_empty()) {
-        Some(line) => Ok(Secret(line.to_owned())),
-        None => Err(ConfigError::EmptyPassword {
-            path: path.to_owned(),
-        }),
     }
 }

@@ -43,7 +43,8 @@ struct Resolved {
 /// assert_eq!(request, Err(Reply::Error(error.into())));
 /// ```
 pub fn parse(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Reply> {
-    parse_for_queue(words, limits).map_err(Refusal::into_reply)
+    let understood = parse_for_queue(words, limits).map_err(Refusal::into_reply);
+    understood.map(|understood| understood.request)
 }
 
 /// Why a request is refused. In a transaction it matters when.
@@ -66,14 +67,25 @@ impl Refusal {
     }
 }
 
+/// A request that was understood, and its command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Understood {
+    /// The command's name in lower case, with its subcommand behind a bar: `client|list`.
+    pub name: &'static str,
+    /// What it asks for.
+    pub request: Request,
+}
+
 /// As [`parse`]; tells what Redis finds when.
 ///
 /// # Errors
 ///
 /// [`Refusal`].
-pub fn parse_for_queue(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Request, Refusal> {
+pub fn parse_for_queue(words: Vec<Bytes>, limits: &ParseLimits) -> Result<Understood, Refusal> {
     let resolved = resolve(words, limits).map_err(Refusal::AtOnce)?;
-    parse_arguments(resolved, limits).map_err(Refusal::WhenRun)
+    let name = resolved.arguments.command;
+    let request = parse_arguments(resolved, limits).map_err(Refusal::WhenRun)?;
+    Ok(Understood { name, request })
 }
 
 fn parse_arguments(resolved: Resolved, limits: &ParseLimits) -> Result<Request, Reply> {

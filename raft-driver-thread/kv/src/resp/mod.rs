@@ -17,10 +17,10 @@ mod request;
 pub mod table;
 
 pub use decode::{ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits, decode_reply};
-pub use dispatch::{ParseLimits, Refusal, parse, parse_for_queue};
+pub use dispatch::{ParseLimits, Refusal, Understood, parse, parse_for_queue};
 pub use encode::{ReplySink, Version, encode_reply, encode_reply_to, encode_request};
 pub use error::ProtocolError;
 pub use request::{
-    Addressee, AdminCommand, ClientCommand, CommandCommand, Credentials, Join, LibraryAttribute,
-    LocalCommand, Move, Replace, Request,
+    Addressee, AdminCommand, ClientCommand, ClientFilter, CommandCommand, Credentials, Join,
+    LibraryAttribute, LocalCommand, Move, Replace, Request,
 };

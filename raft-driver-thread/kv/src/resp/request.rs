@@ -119,12 +119,23 @@ pub enum ClientCommand {
     },
     /// Returns a line about this connection.
     Info,
-    /// Returns a line about each connection.
-    List,
+    /// Returns a line about each connection that is asked for.
+    List(ClientFilter),
     /// Asks never to be disconnected for lack of memory. No client ever is: OK.
     NoEvict,
     /// Asks that its reads do not count as uses of the keys. No reads do: OK.
     NoTouch,
+}
+
+/// Which connections CLIENT LIST shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientFilter {
+    /// All. So does TYPE normal: there are no others.
+    All,
+    /// None: those of a type that does not exist here.
+    Nobody,
+    /// Those with these numbers, if they are connected.
+    Ids(Vec<u64>),
 }
 
 /// An attribute of a client's library.

@@ -1,11 +1,13 @@
 //! Administrators' requests: RAFT …. Those that only the leader can execute are in
 //! [`members`](super::members).
 
+use super::clients::User;
 use super::connection::Connection;
 use super::info;
 use super::members;
 use super::outcome::{integer, unexpected};
 use crate::resp::AdminCommand;
+use crate::settings::ADMIN_USER;
 use crate::state::{Answer, BackupEncoder, Machine, Operation, Reply};
 use bytes::Bytes;
 use raft_driver_thread::RequestError;
@@ -23,6 +25,29 @@ fn term<R: std::error::Error>(outcome: Result<Term, RequestError<R>>) -> Reply {
 }
 
 impl Connection {
+    /// Whether the client may send this request, whose command has this name. Where the user `admin`
+    /// has a password, only that user may: all but RAFT STATUS, which says hardly more than INFO.
+    ///
+    /// # Errors
+    ///
+    /// The reply that says what is needed.
+    pub(super) fn check_role(&self, request: &AdminCommand, name: &str) -> Result<(), Reply> {
+        let is_open = matches!(request, AdminCommand::Status)
+            || self.context.settings.admin_password.is_none();
+        match self.user {
+            User::Admin => Ok(()),
+            User::Default if is_open => Ok(()),
+            User::Default => {
+                let what = format_args!(
+                    "User default has no permissions to run the '{name}' command: it takes the user \
+                     {ADMIN_USER} (AUTH {ADMIN_USER} password, with the server's admin-password; \
+                     --admin-password-file of raft-kv)"
+                );
+                Err(Reply::error("NOPERM", what))
+            }
+        }
+    }
+
     pub(super) async fn admin(&mut self, request: AdminCommand, arguments: &[Bytes]) -> Reply {
         match request {
             AdminCommand::Status => info::status_reply(&self.context).await,

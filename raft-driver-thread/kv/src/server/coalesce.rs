@@ -111,6 +111,11 @@ impl<E: Executor> Coalescer<E> {
         }
     }
 
+    /// What executes the batches.
+    pub(crate) fn executor(&self) -> &E {
+        &self.executor
+    }
+
     /// Executes a batch, together with those of other clients, and waits for its replies.
     pub(crate) async fn submit(self: &Arc<Self>, batch: Batch, client: &mut LastActive) -> Outcome {
         let deadline = Instant::now() + self.request_timeout;

@@ -6,16 +6,17 @@
 //! until the client has read some. If it reads none for a while, it waits itself, for the server to
 //! read: nothing would ever come of it, and it is closed.
 
-use super::clients::ClientSlot;
+use super::clients::{ClientActivity, ClientSlot, User};
 use super::coalesce::{Batch, Outcome};
 use super::context::ServerContext;
 use super::group_commit::LastActive;
 use super::multi::{self, Transaction};
 use super::outcome::integer;
-use super::output::Output;
+use super::output::{Output, Written, write_some};
 use super::reads::read_stale;
 use super::session;
-use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Version};
+use super::walk::{Freshness, walk};
+use crate::resp::{self, LocalCommand, Refusal, Request, RequestDecoder, Understood, Version};
 use crate::state::{BackupEncoder, Command, Reply};
 use bytes::{Buf, Bytes, BytesMut};
 use std::io;
@@ -65,6 +66,7 @@ pub(super) struct Connection {
     pub(super) version: Version,
     /// The client has given the password (AUTH), or none is set.
     pub(super) is_authenticated: bool,
+    pub(super) user: User,
     /// READONLY was sent: reads may be stale.
     pub(super) reads_stale: bool,
     pub(super) transaction: Option<Transaction>,
@@ -73,6 +75,10 @@ pub(super) struct Connection {
     began: Instant,
     /// The database that SELECT named, and that does not exist.
     pub(super) missing_database: Option<i64>,
+    /// The last command that was understood.
+    command: Option<&'static str>,
+    /// Bytes of requests that are not taken yet.
+    unread: usize,
     /// How many wrong passwords the client has given.
     pub(super) failed_passwords: u32,
     pub(super) activity: Activity,
@@ -93,12 +99,15 @@ impl Connection {
             slot,
             version: Version::Two,
             is_authenticated,
+            user: User::Default,
             reads_stale: false,
             transaction: None,
             backup: None,
             is_over: false,
             began: Instant::now(),
             missing_database: None,
+            command: None,
+            unread: 0,
             failed_passwords: 0,
             activity: Activity::default(),
             decoder: RequestDecoder::new(),
@@ -182,8 +191,8 @@ impl Connection {
 
     /// The client is closed. Says why.
     fn late(&self, waits_for_client: bool) -> io::Error {
-        let client = self.slot.get().map(|client| client.address.to_string());
-        let (client, waiting) = (client.unwrap_or_default(), self.out.waiting());
+        let client = self.slot.get().socket.address.to_string();
+        let waiting = self.out.waiting();
         let reason = if waits_for_client && self.out.has_remaining() {
             "it does not read its replies, of which more wait than client-output-buffer-limit or \
              maxmemory-clients allows, or than it may leave when it quits"
@@ -207,7 +216,10 @@ impl Connection {
                 self.context.limits.before_authentication()
             };
             match self.decoder.next(buffer, &limits) {
-                Ok(Some(arguments)) => self.request(arguments).await,
+                Ok(Some(arguments)) => {
+                    self.unread = buffer.len();
+                    self.request(arguments).await;
+                }
                 Ok(None) => {
                     self.flush().await;
                     return Taken::All;
@@ -244,15 +256,23 @@ impl Connection {
         let is_exec = arguments
             .first()
             .is_some_and(|name| name.eq_ignore_ascii_case(b"EXEC"));
-        let request = match resp::parse_for_queue(arguments, &self.context.parse_limits) {
-            Ok(request) => request,
+        let understood = resp::parse_for_queue(arguments, &self.context.parse_limits);
+        let Understood { name, request } = match understood {
+            Ok(understood) => understood,
             Err(refusal) => {
                 let reply = self.refuse(refusal, is_exec, length);
                 return self.ready(reply);
             }
         };
+        self.command = Some(name);
         if !self.is_authenticated && !is_open_to_all(&request) {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
+        }
+        if let Request::Admin(admin) = &request
+            && let Err(error) = self.check_role(admin, name)
+        {
+            let reply = self.refuse(Refusal::AtOnce(error), is_exec, length);
+            return self.ready(reply);
         }
         if let Err(error) = self.context.router.check_level(request.level()) {
             // As a command that is not known.
@@ -260,7 +280,7 @@ impl Connection {
             return self.ready(reply);
         }
         if let Some(transaction) = &mut self.transaction
-            && !runs_inside_transaction(&request)
+            && !multi::runs_at_once(&request)
         {
             let max_bytes = self.context.max_transaction_bytes;
             let reply = transaction.enqueue(request, length, max_bytes);
@@ -277,9 +297,17 @@ impl Connection {
         }
         match request {
             Request::Command(command) => {
+                // A walk goes alone: no entry of the log, and no other read, waits for it.
+                let walks = command.looks_at_many_keys();
+                if walks {
+                    self.flush().await;
+                }
                 self.bytes += length;
                 self.items.push(Item::OfBatch);
                 self.commands.push(command);
+                if walks {
+                    self.flush().await;
+                }
             }
             Request::Once { .. }
             | Request::OpenSession
@@ -344,6 +372,7 @@ impl Connection {
         if self.items.is_empty() {
             return;
         }
+        self.show();
         let commands = std::mem::take(&mut self.commands);
         let bytes = std::mem::take(&mut self.bytes);
         let replies = if commands.is_empty() {
@@ -359,8 +388,24 @@ impl Connection {
             };
             // There is one for each command.
             let reply = reply.unwrap_or_else(|| Reply::error("ERR", "no reply"));
-            self.out.push(&reply, self.version);
+            self.out.push(reply, self.version);
         }
+        self.show();
+    }
+
+    /// Lets CLIENT LIST show what this client does.
+    pub(super) fn show(&self) {
+        let activity = ClientActivity {
+            last: std::time::Instant::now(),
+            command: self.command,
+            user: self.user,
+            database: self.missing_database.unwrap_or(0),
+            queued: self.transaction.as_ref().map(Transaction::size),
+            reads_stale: self.reads_stale,
+            unread: self.unread,
+            unwritten: self.out.waiting(),
+        };
+        self.slot.change(|client| client.activity = activity);
     }
 
     /// Runs commands with no other command in between. Each gets a reply.
@@ -374,6 +419,13 @@ impl Connection {
         if batch.commands.iter().any(Command::writes) {
             let writes = &self.context.writes;
             writes.submit(batch, &mut self.activity.writes).await
+        } else if batch.commands.iter().any(Command::looks_at_many_keys) {
+            let freshness = if self.reads_stale {
+                Freshness::Any
+            } else {
+                Freshness::Linearizable
+            };
+            walk(&self.context, batch.commands, freshness).await
         } else if self.reads_stale {
             read_stale(&self.context.router, batch.commands).await
         } else {
@@ -388,27 +440,6 @@ enum Progress {
     /// There may be requests to execute.
     Read,
     Wrote,
-}
-
-#[derive(PartialEq, Eq)]
-enum Written {
-    /// Some of what waited.
-    Some,
-    /// There is nothing left.
-    Flushed,
-}
-
-async fn write_some<W: AsyncWrite + Unpin>(
-    writer: &mut W,
-    out: &mut Output,
-) -> io::Result<Written> {
-    if out.has_remaining() {
-        return match writer.write_buf(out).await? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            _ => Ok(Written::Some),
-        };
-    }
-    writer.flush().await.map(|()| Written::Flushed)
 }
 
 async fn wait(deadline: Option<Instant>) {
@@ -444,20 +475,6 @@ fn is_open_to_all(request: &Request) -> bool {
         Request::Local(
             LocalCommand::Auth { .. }
                 | LocalCommand::Hello { .. }
-                | LocalCommand::Quit
-                | LocalCommand::Reset
-        )
-    )
-}
-
-/// Whether a request is answered after MULTI, instead of being queued.
-fn runs_inside_transaction(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Local(
-            LocalCommand::Exec
-                | LocalCommand::Discard
-                | LocalCommand::Multi
                 | LocalCommand::Quit
                 | LocalCommand::Reset
         )

@@ -12,16 +12,20 @@ use super::refused::RefusedServers;
 use super::router::Router;
 use super::session::Session;
 use super::tls::Certificates;
+use super::walk::MAX_WALKS;
 use crate::resp::{ParseLimits, RequestLimits};
 use crate::settings::{Identity, Settings};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// See the [module](self).
 pub(super) struct ServerContext {
     pub(super) router: Arc<Router>,
     pub(super) writes: Arc<Coalescer<Session>>,
     pub(super) reads: Arc<Coalescer<Reads>>,
+    /// Each [walk](super::walk) takes one.
+    pub(super) walks: Arc<Semaphore>,
     pub(super) clients: Arc<ClientRegistry>,
     pub(super) settings: Settings,
     pub(super) identity: Identity,
@@ -54,6 +58,7 @@ impl ServerContext {
             router,
             writes: Arc::new(Coalescer::new(session, timeout)),
             reads: Arc::new(Coalescer::new(reads, timeout)),
+            walks: Arc::new(Semaphore::new(MAX_WALKS)),
             clients: Arc::new(ClientRegistry::new(descriptors::clients(
                 settings.max_connections,
             ))),

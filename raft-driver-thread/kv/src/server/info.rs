@@ -1,6 +1,7 @@
 //! What a server reports of itself: INFO for clients, RAFT STATUS for administrators.
 
 use super::context::ServerContext;
+use super::process::{self, ProcessFigures};
 use super::refused::{RefusedFor, RefusedServers};
 use crate::config::ByteSize;
 use crate::data_dir::disk_bytes;
@@ -204,15 +205,25 @@ pub(super) async fn info(context: &ServerContext, sections: &[Bytes]) -> Reply {
         Ok(status) => status,
         Err(error) => return error,
     };
+    let process = process::figures();
     let figures = context.router.node().inspect(figures).await;
     let expires = figures.map_or(0, |figures| figures.expires);
     let all = [
         ("Server", server(context, &status)),
         ("Clients", clients(context, &status)),
-        ("Memory", memory(context, &status)),
+        ("Memory", memory(context, &status, &process)),
+        // The log is what the append-only file is in Redis. A server that has not read it yet answers
+        // no client.
+        (
+            "Persistence",
+            lines(&[("loading", &0), ("async_loading", &0), ("aof_enabled", &1)]),
+        ),
         ("Stats", stats(context)),
         ("Replication", replication(&status)),
+        ("CPU", cpu(&process)),
         ("Raft", raft(&status)),
+        // Clients that know of Redis Cluster are not to look for slots.
+        ("Cluster", lines(&[("cluster_enabled", &0)])),
         ("Keyspace", keyspace(&status, expires)),
     ];
     let everything = [&b"all"[..], b"default", b"everything"];
@@ -249,9 +260,12 @@ fn server(context: &ServerContext, status: &NodeStatus) -> String {
         ("redis_version", &COMPATIBLE),
         ("raft_kv_version", &RELEASE),
         ("redis_mode", &"standalone"),
+        ("os", &std::env::consts::OS),
+        ("arch_bits", &usize::BITS),
         ("process_id", &std::process::id()),
         ("tcp_port", &context.clients_port),
         ("uptime_in_seconds", &status.uptime_seconds),
+        ("uptime_in_days", &(status.uptime_seconds / 86_400)),
     ])
 }
 
@@ -259,30 +273,45 @@ fn clients(context: &ServerContext, status: &NodeStatus) -> String {
     lines(&[
         ("connected_clients", &status.connections),
         ("maxclients", &context.clients.max_connections()),
+        ("blocked_clients", &0),
     ])
 }
 
-fn memory(context: &ServerContext, status: &NodeStatus) -> String {
+fn memory(context: &ServerContext, status: &NodeStatus, process: &ProcessFigures) -> String {
+    let resident = process.resident_bytes;
     lines(&[
         ("used_memory", &status.used_bytes),
         ("used_memory_human", &ByteSize(status.used_bytes).rounded()),
+        ("used_memory_rss", &resident),
+        ("used_memory_rss_human", &ByteSize(resident).rounded()),
         ("maxmemory", &context.settings.max_memory.unwrap_or(0)),
         ("maxmemory_policy", &"noeviction"),
         ("mem_clients_normal", &context.output_limits.waiting()),
     ])
 }
 
+fn cpu(process: &ProcessFigures) -> String {
+    let seconds = |seconds: f64| format!("{seconds:.6}");
+    lines(&[
+        ("used_cpu_sys", &seconds(process.system_seconds)),
+        ("used_cpu_user", &seconds(process.user_seconds)),
+    ])
+}
+
 fn stats(context: &ServerContext) -> String {
     let clients = &context.clients;
+    let rejected = clients.rejected.load(Ordering::Relaxed);
     lines(&[
+        (
+            "total_connections_received",
+            &(clients.accepted() + rejected),
+        ),
         (
             "total_commands_processed",
             &clients.commands.load(Ordering::Relaxed),
         ),
-        (
-            "rejected_connections",
-            &clients.rejected.load(Ordering::Relaxed),
-        ),
+        ("rejected_connections", &rejected),
+        ("evicted_keys", &0),
     ])
 }
 

@@ -1,5 +1,6 @@
 //! Accepts clients.
 
+use super::clients::{ClientSocket, User};
 use super::connection::Connection;
 use super::context::ServerContext;
 use socket2::{SockRef, TcpKeepalive};
@@ -47,7 +48,12 @@ async fn handshake(
 ) -> std::io::Result<()> {
     set_options(&stream, &context)?;
     // A client in the middle of its handshake takes a place too.
-    let slot = context.clients.enter(address);
+    let socket = ClientSocket {
+        address,
+        local: stream.local_addr()?,
+        descriptor: descriptor(&stream),
+    };
+    let slot = context.clients.enter(socket, User::Default);
     match (tls, slot) {
         (None, Some(slot)) => Connection::new(context, slot).serve(stream).await,
         (None, None) => {
@@ -64,6 +70,17 @@ async fn handshake(
         }
         (Some(_), None) => Ok(()),
     }
+}
+
+#[cfg(unix)]
+fn descriptor(stream: &TcpStream) -> i64 {
+    use std::os::fd::AsRawFd;
+    stream.as_raw_fd().into()
+}
+
+#[cfg(not(unix))]
+fn descriptor(_: &TcpStream) -> i64 {
+    -1
 }
 
 /// Small replies leave at once. A client whose machine or network is gone is noticed.

@@ -1,11 +1,12 @@
 //! Commands about the connection, or about this server alone.
 
+use super::clients::User;
 use super::connection::Connection;
 use super::info;
 use super::multi;
 use super::outcome::integer;
 use crate::resp::{ClientCommand, Credentials, LibraryAttribute, LocalCommand, Version};
-use crate::settings::Settings;
+use crate::settings::{ADMIN_USER, Settings};
 use crate::state::{Pattern, Reply};
 use bytes::Bytes;
 use std::time::Duration;
@@ -31,6 +32,7 @@ impl Connection {
                     client.protocol = Version::Two.number();
                 });
                 self.is_authenticated = self.context.settings.password.is_none();
+                self.user = User::Default;
                 (self.reads_stale, self.transaction, self.backup) = (false, None, None);
                 self.missing_database = None;
                 Reply::Simple("RESET".into())
@@ -81,24 +83,32 @@ impl Connection {
         if reply != wrong_password() {
             return reply;
         }
-        let client = self.slot.get().map(|client| client.address.to_string());
+        let client = self.slot.get().socket.address.to_string();
         self.failed_passwords = self.failed_passwords.saturating_add(1);
         let failed = self.failed_passwords;
-        tracing::warn!(
-            client = client.unwrap_or_default(),
-            failed,
-            "a client gave a wrong password"
-        );
+        tracing::warn!(client, failed, "a client gave a wrong password");
         let pause = WRONG_PASSWORD_PAUSE * (1 << failed.min(MAX_DOUBLINGS));
         tokio::time::sleep(pause).await;
         reply
     }
 
     fn auth(&mut self, user: Option<&[u8]>, password: &[u8]) -> Reply {
+        if let Some(wanted) = &self.context.settings.admin_password
+            && user == Some(ADMIN_USER.as_bytes())
+        {
+            if !is_equal(wanted.as_bytes(), password) {
+                return wrong_password();
+            }
+            (self.is_authenticated, self.user) = (true, User::Admin);
+            return Reply::Ok;
+        }
         let Some(wanted) = &self.context.settings.password else {
             // Without a password, the default user may give any, as in Redis.
             match user {
-                Some(b"default") => return Reply::Ok,
+                Some(b"default") => {
+                    self.user = User::Default;
+                    return Reply::Ok;
+                }
                 Some(_) => return wrong_password(),
                 None => {}
             }
@@ -108,7 +118,7 @@ impl Connection {
         };
         let is_user = user.is_none_or(|user| user == b"default");
         if is_equal(wanted.as_bytes(), password) && is_user {
-            self.is_authenticated = true;
+            (self.is_authenticated, self.user) = (true, User::Default);
             return Reply::Ok;
         }
         wrong_password()
@@ -162,9 +172,9 @@ impl Connection {
     fn client(&mut self, command: ClientCommand) -> Reply {
         match command {
             ClientCommand::Id => integer(self.slot.id),
-            ClientCommand::GetName => match self.slot.get() {
-                Some(client) if !client.name.is_empty() => Reply::text(client.name),
-                Some(_) | None => Reply::Nil,
+            ClientCommand::GetName => match self.slot.get().name {
+                name if name.is_empty() => Reply::Nil,
+                name => Reply::text(name),
             },
             ClientCommand::SetName(name) => {
                 self.set_name(&name);
@@ -179,10 +189,13 @@ impl Connection {
                 Reply::Ok
             }
             ClientCommand::Info => {
-                let line = self.slot.get().map(|client| client.line());
-                Reply::text(line.unwrap_or_default())
+                self.show();
+                Reply::text(self.slot.get().line())
             }
-            ClientCommand::List => Reply::text(self.context.clients.list()),
+            ClientCommand::List(filter) => {
+                self.show();
+                Reply::text(self.context.clients.list(&filter))
+            }
             ClientCommand::NoEvict | ClientCommand::NoTouch => Reply::Ok,
         }
     }

@@ -6,7 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `listener` | accepts clients |
-//! | `connection`, `multi`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
+//! | `connection`, `multi`, `exec`, `output` | one client: its pipeline becomes batches; MULTI and EXEC |
 //! | `coalesce` | batches of many clients become one entry, or one read |
 //! | `session` | a write that is attempted again runs once |
 //! | `router` | an entry's way to the leader, here or at another server |
@@ -16,10 +16,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `reads` | reads, which need no entry |
+//! | `reads`, `walk` | reads, which need no entry; those that look at all keys |
 //! | `local` | commands about the connection, or about this server |
 //! | `admin`, `members` | administrators' requests: to any server, and to the leader |
-//! | `info` | what a server reports of itself |
+//! | `info`, `process` | what a server reports of itself |
 //! | `forward`, `peer_requests` | what servers ask the leader, over their own port |
 //! | `refused` | servers with other founders, or another history |
 //! | `background` | expiry, registration, events of the node |
@@ -28,6 +28,7 @@
 //! | `level` | commands that not all servers read yet |
 //! | `clients`, `descriptors` | the clients that are connected, and how many may be |
 //! | `context` | what all connections share |
+//! | `disposal` | frees what a flush has removed |
 //! | `clock`, `micro_timer` | the time of entries; waits below a millisecond |
 //! | `node_options`, `tls`, `error` | how a server starts |
 
@@ -39,7 +40,9 @@ mod coalesce;
 mod connection;
 mod context;
 mod descriptors;
+mod disposal;
 mod error;
+mod exec;
 mod forward;
 mod group_commit;
 mod http;
@@ -54,11 +57,13 @@ mod node_options;
 mod outcome;
 mod output;
 mod peer_requests;
+mod process;
 mod reads;
 mod refused;
 mod router;
 mod session;
 mod tls;
+mod walk;
 
 pub use error::ServerError;
 
@@ -149,7 +154,8 @@ impl Server {
         transport.serve_streams(peer_requests.clone());
         let storage = open_storage(&settings.data.join("raft"))?;
         let options = node_options(&settings, &identity);
-        let machine = Machine::reading(settings.release_level);
+        let disposal = disposal::in_a_thread().map_err(ServerError::Threads)?;
+        let machine = Machine::reading(settings.release_level).with_disposal(disposal);
         let node = Node::start(options, storage, transport, machine)?;
         let events = NodeEvents::watch(&node).map_err(ServerError::Threads)?;
         let (cluster, count) = (identity.cluster, events.count);

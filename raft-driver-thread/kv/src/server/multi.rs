@@ -1,7 +1,5 @@
-//! MULTI, EXEC and DISCARD: the commands of a transaction are queued, and run as one batch.
+//! MULTI and DISCARD: the commands of a transaction are queued. [EXEC](super::exec) runs them.
 
-use super::coalesce::Batch;
-use super::connection::Connection;
 use crate::resp::{LocalCommand, Request};
 use crate::state::{Command, Reply};
 
@@ -14,9 +12,9 @@ const COMMAND_BYTES: usize = 24;
 /// What was sent since MULTI.
 #[derive(Default)]
 pub(super) struct Transaction {
-    queue: Vec<Queued>,
+    pub(super) queue: Vec<Queued>,
     /// About how long the arguments are.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// A request could not be queued: EXEC runs none.
     is_broken: bool,
 }
@@ -32,6 +30,11 @@ pub(super) enum Queued {
 }
 
 impl Transaction {
+    /// How many commands are queued, and about how long their arguments are.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.queue.len(), self.bytes)
+    }
+
     /// A request could not be queued.
     pub(super) fn break_off(&mut self) {
         (self.is_broken, self.queue) = (true, Vec::new());
@@ -95,7 +98,7 @@ pub(super) fn discard(transaction: &mut Option<Transaction>) -> Reply {
 }
 
 /// EXEC: what to run, or the reply if there is nothing.
-fn take(transaction: &mut Option<Transaction>) -> Result<Transaction, Reply> {
+pub(super) fn take(transaction: &mut Option<Transaction>) -> Result<Transaction, Reply> {
     let Some(transaction) = transaction.take() else {
         return Err(Reply::error("ERR", "EXEC without MULTI"));
     };
@@ -104,49 +107,6 @@ fn take(transaction: &mut Option<Transaction>) -> Result<Transaction, Reply> {
         return Err(Reply::error("EXECABORT", what));
     }
     Ok(transaction)
-}
-
-impl Connection {
-    /// EXEC. The commands over the keys run as one batch; what concerns this connection is done in
-    /// the order in which it was sent.
-    pub(super) async fn exec(&mut self) -> Reply {
-        let Transaction { queue, bytes, .. } = match take(&mut self.transaction) {
-            Ok(transaction) => transaction,
-            Err(reply) => return reply,
-        };
-        let (mut commands, mut others) = (Vec::new(), Vec::new());
-        for queued in queue {
-            match queued {
-                Queued::Command(command) => {
-                    commands.push(command);
-                    others.push(None);
-                }
-                Queued::Local(_) | Queued::Error(_) => others.push(Some(queued)),
-            }
-        }
-        let ran = if commands.is_empty() {
-            Ok(Vec::new())
-        } else {
-            self.try_run(Batch::new(commands, bytes)).await
-        };
-        let mut ran = match ran {
-            Ok(replies) => replies.into_iter(),
-            Err(error) => return error.into(),
-        };
-        let mut replies = Vec::with_capacity(others.len());
-        for other in others {
-            replies.push(match other {
-                // There is one for each command.
-                None | Some(Queued::Command(_)) => ran
-                    .next()
-                    .unwrap_or_else(|| Reply::error("ERR", "no reply")),
-                // None of these runs a transaction, so the recursion ends.
-                Some(Queued::Local(local)) => Box::pin(self.local(local)).await,
-                Some(Queued::Error(error)) => error,
-            });
-        }
-        Reply::Array(replies)
-    }
 }
 
 /// The reply to an EXEC that is refused: it ends the transaction.
@@ -158,5 +118,19 @@ pub(super) fn refused_exec(error: Reply) -> Reply {
     Reply::error(
         "EXECABORT",
         format_args!("Transaction discarded because of: {reason}"),
+    )
+}
+
+/// Whether a request is answered after MULTI, instead of being queued.
+pub(super) fn runs_at_once(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Local(
+            LocalCommand::Exec
+                | LocalCommand::Discard
+                | LocalCommand::Multi
+                | LocalCommand::Quit
+                | LocalCommand::Reset
+        )
     )
 }

@@ -78,5 +78,6 @@ pub(super) fn node_options(settings: &Settings, identity: &Identity) -> Options 
     options.snapshot_sending = settings.snapshot_sending;
     options.scrub = settings.scrub;
     options.compare = settings.compare;
+    options.recorder = settings.recordings.clone();
     options
 }

@@ -7,9 +7,11 @@ use crate::resp::{ReplySink, Version, encode_reply_to};
 use crate::state::Reply;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::task::block_in_place;
 
 /// Values from this length on are not copied.
 const SHARED_FROM: usize = 16 << 10;
@@ -19,6 +21,9 @@ const MAX_IDLE_BUFFER: usize = 1 << 16;
 
 /// A client for which less than this waits is not held up by what waits for others.
 const OWN_SHARE: u64 = 256 << 10;
+
+/// A reply with more parts than this takes long to be encoded.
+const LONG_LIST: usize = 10_000;
 
 /// What may wait, for one client and for all.
 #[derive(Debug)]
@@ -67,8 +72,17 @@ impl Output {
         }
     }
 
-    pub(super) fn push(&mut self, reply: &Reply, version: Version) {
-        encode_reply_to(reply, version, self);
+    /// Encodes a reply. It has to be called in a thread of a runtime that has several.
+    pub(super) fn push(&mut self, reply: Reply, version: Version) {
+        if is_long_list(&reply) {
+            // The other clients of this thread are served by another one meanwhile.
+            block_in_place(|| {
+                encode_reply_to(&reply, version, self);
+                drop(reply);
+            });
+        } else {
+            encode_reply_to(&reply, version, self);
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -167,4 +181,50 @@ impl Buf for Output {
         }
         count
     }
+}
+
+/// Whether it takes long to encode a reply, and to free it.
+fn is_long_list(reply: &Reply) -> bool {
+    let parts = |reply: &Reply| match reply {
+        Reply::Array(parts) => parts.len(),
+        Reply::Map(pairs) => pairs.len(),
+        Reply::Ok
+        | Reply::Simple(_)
+        | Reply::Error(_)
+        | Reply::Integer(_)
+        | Reply::Bulk(_)
+        | Reply::Nil => 0,
+    };
+    match reply {
+        // SCAN has its keys one level below, EXEC all of its replies.
+        Reply::Array(within) => within.len() + within.iter().map(parts).sum::<usize>() > LONG_LIST,
+        Reply::Map(_)
+        | Reply::Ok
+        | Reply::Simple(_)
+        | Reply::Error(_)
+        | Reply::Integer(_)
+        | Reply::Bulk(_)
+        | Reply::Nil => false,
+    }
+}
+
+#[derive(PartialEq, Eq)]
+pub(super) enum Written {
+    /// Some of what waited.
+    Some,
+    /// There is nothing left.
+    Flushed,
+}
+
+pub(super) async fn write_some<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    out: &mut Output,
+) -> io::Result<Written> {
+    if out.has_remaining() {
+        return match writer.write_buf(out).await? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            _ => Ok(Written::Some),
+        };
+    }
+    writer.flush().await.map(|()| Written::Flushed)
 }

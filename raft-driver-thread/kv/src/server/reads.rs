@@ -23,8 +23,8 @@ enum Look {
 }
 
 /// What a read found.
-enum Read {
-    Current(Vec<Reply>),
+enum Read<T> {
+    Current(T),
     /// A key has expired and is still there: time has to pass in the state first.
     Overdue,
 }
@@ -45,6 +45,22 @@ impl Executor for Reads {
         deadline: Instant,
     ) -> Outcome {
         let queries = Queries::new(commands, waiters.command_counts());
+        let answer = move |machine: &Machine| queries.answer(machine);
+        self.read(answer, deadline).await
+    }
+}
+
+impl Reads {
+    pub(crate) fn new(router: Arc<Router>, has_lease: bool) -> Reads {
+        Reads { router, has_lease }
+    }
+
+    /// What `answer` finds in this server's state, once it holds all that was acknowledged before.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        answer: impl Fn(&Machine) -> T + Clone + Send + 'static,
+        deadline: Instant,
+    ) -> Result<T, CommandError> {
         let mut look = Look::First;
         loop {
             let mode = if self.has_lease && self.router.leads() {
@@ -52,14 +68,14 @@ impl Executor for Reads {
             } else {
                 ReadMode::Quorum
             };
-            let mut read = self.read_once(&queries, mode, look, deadline).await;
+            let mut read = self.read_once(&answer, mode, look, deadline).await;
             if mode == ReadMode::Lease
                 && let Err(RequestError::Refused(_)) = read
             {
-                read = (self.read_once(&queries, ReadMode::Quorum, look, deadline)).await;
+                read = (self.read_once(&answer, ReadMode::Quorum, look, deadline)).await;
             }
             let error = match read {
-                Ok(Read::Current(replies)) => return Ok(replies),
+                Ok(Read::Current(found)) => return Ok(found),
                 Ok(Read::Overdue) => {
                     look = Look::Again;
                     let advance = Operation::AdvanceTime;
@@ -78,49 +94,55 @@ impl Executor for Reads {
             }
         }
     }
-}
 
-impl Reads {
-    pub(crate) fn new(router: Arc<Router>, has_lease: bool) -> Reads {
-        Reads { router, has_lease }
-    }
-
-    async fn read_once(
+    async fn read_once<T: Send + 'static>(
         &self,
-        queries: &Queries,
+        answer: &(impl Fn(&Machine) -> T + Clone + Send + 'static),
         mode: ReadMode,
         look: Look,
         deadline: Instant,
-    ) -> Result<Read, RequestError<ReadError>> {
-        let queries = queries.clone();
+    ) -> Result<Read<T>, RequestError<ReadError>> {
+        let answer = answer.clone();
         // Once only: this server's guess may be wrong, and the leader knows.
         let now = self.router.clock().latest().filter(|_| look == Look::First);
-        let answer = move |machine: &Machine| {
+        let query = move |machine: &Machine| {
             let is_overdue =
                 |expiry: u64| now.is_some_and(|now| expiry.saturating_add(OVERDUE) < now);
             if machine.next_expiry().is_some_and(is_overdue) {
                 return Read::Overdue;
             }
-            Read::Current(queries.answer(machine))
+            Read::Current(answer(machine))
         };
         let timed_out = RequestError::Unknown(Unknown::TimedOut);
         // A statement of its own: the core hears of the read when the group is dropped, at its end.
-        let ticket = self.router.node().group().read(mode, answer);
+        let ticket = self.router.node().group().read(mode, query);
         timeout_at(deadline, ticket).await.unwrap_or(Err(timed_out))
     }
 }
 
 /// Answers from this server's state as it is now, which may be stale, but not wrong.
 pub(crate) async fn read_stale(router: &Router, commands: Vec<Command>) -> Outcome {
+    inspect_stale(router, move |machine| machine.query_all(&commands)).await
+}
+
+/// What `answer` finds in this server's state as it is now.
+pub(crate) async fn inspect_stale<T: Send + 'static>(
+    router: &Router,
+    answer: impl FnOnce(&Machine) -> T + Send + 'static,
+) -> Result<T, CommandError> {
     if router.node().comparison().diverged_after.is_some() {
         let what = "the state differs from that of the majority, and is being replaced";
         return Err(CommandError::Unavailable(what.into()));
     }
-    let answer = move |machine: &Machine| machine.query_all(&commands);
     let read = timeout_at(router.deadline(), router.node().inspect(answer)).await;
     let late = |_| CommandError::Unavailable("the state is being restored".into());
     let read = read.map_err(late)?;
-    read.map_err(|error| CommandError::Unavailable(error.to_string()))
+    read.map_err(|error| unavailable(&error))
+}
+
+/// Nothing was done, for this reason.
+pub(crate) fn unavailable(reason: &dyn std::fmt::Display) -> CommandError {
+    CommandError::Unavailable(reason.to_string())
 }
 
 /// The reads of several clients. Cheap to clone, for another attempt.

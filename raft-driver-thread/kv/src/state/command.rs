@@ -6,6 +6,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+/// A scan of more keys than this [looks at many](Command::looks_at_many_keys).
+const MANY_KEYS: u64 = 1000;
+
 /// A command over the keys. Commands that write go through the log; commands that only read may.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -234,6 +237,32 @@ impl Command {
             | Command::Scan { .. }
             | Command::Size
             | Command::Type(_) => false,
+        }
+    }
+
+    /// Whether the command only reads, and looks at so many keys that others should not wait for it.
+    pub fn looks_at_many_keys(&self) -> bool {
+        match self {
+            Command::Keys(_) => true,
+            Command::Scan { count, .. } => *count > MANY_KEYS,
+            Command::Get(_)
+            | Command::Exists(_)
+            | Command::Length(_)
+            | Command::GetMany(_)
+            | Command::TimeToLive { .. }
+            | Command::Size
+            | Command::Type(_)
+            | Command::Set(_)
+            | Command::CompareAndSet { .. }
+            | Command::Delete(_)
+            | Command::Increment { .. }
+            | Command::Append { .. }
+            | Command::SetMany(_)
+            | Command::GetSet { .. }
+            | Command::GetDelete(_)
+            | Command::Expire { .. }
+            | Command::Persist(_)
+            | Command::Flush => false,
         }
     }
 }

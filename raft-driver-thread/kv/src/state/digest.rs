@@ -7,8 +7,8 @@
 //! The texts of errors that sessions keep are left out: a release may say the same in better words,
 //! and servers of two releases hold the same state nevertheless.
 
+use super::address::ServerAddress;
 use super::keyspace::{Key, Value};
-use super::payload::ServerAddress;
 use super::reply::Reply;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128, xxh3_128_with_seed};

@@ -1,16 +1,12 @@
 //! What each command does to the store, and what it answers: the same as in Redis.
 
-use super::command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
-use super::glob::Pattern;
+use super::command::{Command, Condition, Expiry, Set, SetReply};
 use super::keyspace::{Key, Value};
-use super::payload::Limits;
+use super::limits::Limits;
+use super::query::{count, integer};
 use super::reply::Reply;
 use super::store::Store;
 use bytes::{Bytes, BytesMut};
-
-/// The longest value that APPEND makes where the entry gives [no other limit](Limits): 512 MiB, as
-/// in Redis. It is a rule of the replicated state: servers that disagreed about it would diverge.
-pub const MAX_APPENDED_BYTES: usize = 512 << 20;
 
 /// The latest expiry. A later one would overflow the signed numbers in which clients count.
 const MAX_EXPIRY: u64 = i64::MAX as u64;
@@ -68,59 +64,6 @@ impl Store {
             | Command::Size
             | Command::Type(_) => self.query(&command),
         }
-    }
-
-    /// Runs a command that only reads. A command that writes is answered with an error.
-    pub fn query(&self, command: &Command) -> Reply {
-        match command {
-            Command::Get(name) => self.bulk(name),
-            Command::Exists(names) => count(names, |name| self.find(name).is_some()),
-            Command::Length(name) => {
-                let length = self.find(name).map_or(0, |value| value.bytes.len());
-                integer(length as u64)
-            }
-            Command::GetMany(names) => {
-                Reply::Array(names.iter().map(|name| self.bulk(name)).collect())
-            }
-            Command::TimeToLive { key, unit } => self.time_to_live(key, *unit),
-            Command::Keys(pattern) => {
-                let pattern = Pattern::new(pattern);
-                let names = self.keyspace().iter().map(|(key, _)| key.name());
-                let matching = names.filter(|name| pattern.matches(name));
-                Reply::Array(matching.cloned().map(Reply::Bulk).collect())
-            }
-            Command::Scan {
-                cursor,
-                pattern,
-                count,
-                value_type,
-            } => self.scan(*cursor, pattern.as_deref(), *count, *value_type),
-            Command::Size => integer(self.len()),
-            Command::Type(name) => {
-                let kind = self.find(name).map_or("none", |_| "string");
-                Reply::Simple(kind.into())
-            }
-            Command::Set(_)
-            | Command::CompareAndSet { .. }
-            | Command::Delete(_)
-            | Command::Increment { .. }
-            | Command::Append { .. }
-            | Command::SetMany(_)
-            | Command::GetSet { .. }
-            | Command::GetDelete(_)
-            | Command::Expire { .. }
-            | Command::Persist(_)
-            | Command::Flush => Reply::error("ERR", "a command that writes was asked as a read"),
-        }
-    }
-
-    fn find(&self, name: &Bytes) -> Option<&Value> {
-        self.get(&Key::new(name.clone()))
-    }
-
-    fn bulk(&self, name: &Bytes) -> Reply {
-        let value = self.find(name);
-        value.map_or(Reply::Nil, |value| Reply::Bulk(value.bytes.clone()))
     }
 
     fn set(&mut self, set: Set) -> Reply {
@@ -217,53 +160,6 @@ impl Store {
         let expiry = self.time().checked_add(millis)?;
         (expiry > self.time() && expiry <= MAX_EXPIRY).then_some(expiry)
     }
-
-    fn time_to_live(&self, name: &Bytes, unit: TimeUnit) -> Reply {
-        let Some(value) = self.find(name) else {
-            return Reply::Integer(-2);
-        };
-        let Some(expiry) = value.expiry else {
-            return Reply::Integer(-1);
-        };
-        let millis = expiry.saturating_sub(self.time());
-        integer(match unit {
-            TimeUnit::Millis => millis,
-            TimeUnit::Seconds => millis.saturating_add(500) / 1000,
-        })
-    }
-
-    /// The cursor is the hash of the next key, so keys that are added and removed change nothing
-    /// about the others. A cursor to go on with is never 0: it is greater than the hash of a key
-    /// before it.
-    fn scan(
-        &self,
-        cursor: u64,
-        pattern: Option<&[u8]>,
-        count: u64,
-        value_type: ValueType,
-    ) -> Reply {
-        let pattern = pattern.map(Pattern::new);
-        let mut names = Vec::new();
-        let mut next_cursor = 0;
-        let (mut scanned, mut last_hash) = (0, cursor);
-        for (key, _) in self.keyspace().starting_at(cursor) {
-            // Keys with the same hash have the same cursor, so they are returned together.
-            if scanned >= count.max(1) && key.hash() != last_hash {
-                next_cursor = key.hash();
-                break;
-            }
-            scanned += 1;
-            last_hash = key.hash();
-            let is_match = pattern.as_ref().is_none_or(|it| it.matches(key.name()));
-            if is_match && value_type == ValueType::String {
-                names.push(Reply::Bulk(key.name().clone()));
-            }
-        }
-        Reply::Array(vec![
-            Reply::text(next_cursor.to_string()),
-            Reply::Array(names),
-        ])
-    }
 }
 
 impl Value {
@@ -293,15 +189,6 @@ fn parse_integer(bytes: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(bytes).ok()?;
     let number: i64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
-}
-
-fn count<T>(names: impl IntoIterator<Item = T>, mut counts: impl FnMut(T) -> bool) -> Reply {
-    integer(names.into_iter().map(|name| u64::from(counts(name))).sum())
-}
-
-/// A count of what is in memory, which always fits.
-fn integer(number: u64) -> Reply {
-    Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn invalid_expiry(command: &str) -> Reply {

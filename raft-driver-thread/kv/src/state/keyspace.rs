@@ -86,10 +86,6 @@ impl Keyspace {
         self.len == 0
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Keyspace::default();
-    }
-
     pub(super) fn get(&self, key: &Key) -> Option<&Value> {
         let bucket = self.buckets.get(&key.hash)?;
         if bucket.key == *key {

@@ -1,10 +1,14 @@
 //! The replicated state as a whole, driven by the log.
 
+use super::address::ServerAddress;
 use super::command::Command;
 use super::digest;
 use super::level::{RELEASE_LEVEL, Unreadable};
-use super::payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress};
+use super::limits::Limits;
+use super::payload::{Answer, Operation, Origin, Payload};
+use super::removed::Disposal;
 use super::reply::Reply;
+use super::reply_budget::{MAX_ANSWER_BYTES, ReplyBudget, too_long};
 use super::sessions::{RequestState, Sessions};
 use super::snapshot::{self, SnapshotContent};
 use super::store::Store;
@@ -49,6 +53,14 @@ impl Machine {
             sessions: Sessions::default(),
             addresses: BTreeMap::new(),
         }
+    }
+
+    /// Hands what is removed all at once to `disposal`, instead of freeing it while other entries and
+    /// reads wait.
+    #[must_use]
+    pub fn with_disposal(mut self, disposal: Disposal) -> Machine {
+        self.store.set_disposal(disposal);
+        self
     }
 
     /// Applies the payload of the entry at `index`, which rises from call to call. Once there was one
@@ -156,14 +168,7 @@ impl Machine {
     /// Runs commands that only read. Once the replies take more than [`MAX_ANSWER_BYTES`], each
     /// further command is answered with an error.
     pub fn query_all(&self, commands: &[Command]) -> Vec<Reply> {
-        let mut budget = ReplyBudget::default();
-        let query = |command: &Command| {
-            if budget.is_spent() {
-                return too_long();
-            }
-            budget.spend(self.store.query(command))
-        };
-        commands.iter().map(query).collect()
+        self.store.at().answer_all(commands)
     }
 
     /// The state as it is now.
@@ -213,34 +218,6 @@ impl Machine {
     }
 }
 
-/// How many bytes the replies of one entry, or of one batch of reads, may take before further
-/// reads in it are refused: a small request could ask for any amount. A list that is longer by
-/// itself is refused in an entry too: entries' replies are stored and sent. A rule of the
-/// replicated state.
-pub const MAX_ANSWER_BYTES: u64 = 64 << 20;
-
-/// Adds up the bytes of replies.
-#[derive(Default)]
-struct ReplyBudget {
-    spent: u64,
-}
-
-impl ReplyBudget {
-    fn is_spent(&self) -> bool {
-        self.spent > MAX_ANSWER_BYTES
-    }
-
-    fn spend(&mut self, reply: Reply) -> Reply {
-        self.spent += reply.bytes();
-        reply
-    }
-}
-
-fn too_long() -> Reply {
-    let what = "the replies before this one are too long: ask for less at once";
-    Reply::error("ERR", what)
-}
-
 impl StateMachine for Machine {
     type Answer = Answer;
     type Snapshot = View;
@@ -281,7 +258,7 @@ impl StateMachine for Machine {
             sessions,
             addresses,
         } = snapshot::read(reader)?;
-        self.store = store;
+        self.store.replace(store);
         self.sessions = sessions;
         self.addresses = addresses;
         Ok(())

@@ -10,10 +10,12 @@
 //! `digest` is by what servers find out whether they hold the same.
 //!
 //! `machine` stands above `store` and `sessions`. `store` holds the keys and when they expire,
-//! `keyspace` holds them in the order of a scan, and `execute` runs commands on them. `view` is the
-//! state at one moment, which `snapshot` writes completely and `backup` without the sessions and
-//! the addresses, both in the records of `record`.
+//! `keyspace` holds them in the order of a scan, `execute` runs commands on them, and `query` those
+//! that only read. `removed` is what a flush leaves to be freed. `view` is the state at one moment,
+//! which `snapshot` writes completely and `backup` without the sessions and the addresses, both in
+//! the records of `record`.
 
+mod address;
 mod backup;
 mod clock;
 mod command;
@@ -22,24 +24,31 @@ mod execute;
 mod glob;
 mod keyspace;
 mod level;
+mod limits;
 mod machine;
 mod payload;
+mod query;
 mod record;
+mod removed;
 mod reply;
+mod reply_budget;
 mod sessions;
 mod snapshot;
 mod store;
 mod view;
 
+pub use address::ServerAddress;
 pub use backup::{BackupEncoder, BackupSummary, read_backup, write_backup};
 pub use clock::StateClock;
 pub use command::{Command, Condition, Expiry, Set, SetReply, TimeUnit, ValueType};
-pub use execute::MAX_APPENDED_BYTES;
 pub use glob::Pattern;
 pub use level::RELEASE_LEVEL;
-pub use machine::{MAX_ANSWER_BYTES, Machine};
-pub use payload::{Answer, Limits, Operation, Origin, Payload, ServerAddress, StoredKey};
+pub use limits::{Limits, MAX_APPENDED_BYTES};
+pub use machine::Machine;
+pub use payload::{Answer, Operation, Origin, Payload, StoredKey};
+pub use removed::{Disposal, Removed};
 pub use reply::Reply;
+pub use reply_budget::MAX_ANSWER_BYTES;
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};
 pub use store::Store;
 pub use view::View;

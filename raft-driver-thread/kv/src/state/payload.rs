@@ -3,8 +3,9 @@
 //! The layout is postcard's, so it depends on the order of variants and fields: a new variant goes
 //! to the end of its enum.
 
+use super::address::ServerAddress;
 use super::command::Command;
-use super::execute::MAX_APPENDED_BYTES;
+use super::limits::Limits;
 use super::reply::Reply;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -62,24 +63,6 @@ pub enum Operation {
 /// The place of [`Operation::Within`] among the variants, as postcard counts them.
 const WITHIN: u32 = 7;
 
-/// What an operation must not exceed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// How many [bytes](super::Machine::used_bytes) the keys may take before commands that could
-    /// take more are refused; `None`: as many as they like.
-    pub max_memory: Option<u64>,
-    /// The longest value that APPEND makes.
-    pub max_value_bytes: u64,
-}
-
-impl Limits {
-    /// The limits of an operation that names none.
-    pub const DEFAULT: Limits = Limits {
-        max_memory: None,
-        max_value_bytes: MAX_APPENDED_BYTES as u64,
-    };
-}
-
 /// A key as a backup holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredKey {
@@ -101,17 +84,6 @@ pub struct Origin {
     /// No request below this number will be repeated, so their answers can be forgotten. At most
     /// `sequence`.
     pub floor: u64,
-}
-
-/// Where clients reach a server. The other servers forward requests to this address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerAddress {
-    /// The server's node id.
-    pub node: u64,
-    /// Where clients reach it: host:port.
-    pub clients: String,
-    /// The release that it runs.
-    pub release: String,
 }
 
 /// What applying an entry answers.

@@ -1,8 +1,8 @@
 //! The whole state as bytes, and back. The layout is that of [records](super::record), in this
 //! order: the time, the addresses, each session with its answers, the keys, the end.
 
+use super::address::ServerAddress;
 use super::keyspace::{Key, Keyspace, Value};
-use super::payload::ServerAddress;
 use super::record::{Counts, FileKind, Header, RecordDecoder, RecordEncoder, ReplyHeader};
 use super::reply::Reply;
 use super::sessions::{MAX_ANSWERS, MAX_SESSIONS, Session, Sessions};

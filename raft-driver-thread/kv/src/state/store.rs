@@ -1,8 +1,12 @@
 //! The keys with their expiries, and the time that these are compared with.
 
+use super::command::Command;
 use super::digest::KeyDigest;
 use super::keyspace::{Key, Keyspace, Value};
 use super::payload::StoredKey;
+use super::query::Query;
+use super::removed::{Disposal, KeyExpiry, Removed};
+use super::reply::Reply;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
@@ -21,6 +25,7 @@ pub struct Store {
     used: u64,
     /// The sum of the digests of all keys.
     digest: u128,
+    disposal: Disposal,
 }
 
 /// What a key takes besides its name and its value: its places in the trees, and the parts of
@@ -30,14 +35,6 @@ const KEY_OVERHEAD: u64 = 300;
 /// What a key counts in [`Store::used_bytes`].
 fn cost(name: &Bytes, value: &Bytes) -> u64 {
     KEY_OVERHEAD + name.len() as u64 + value.len() as u64
-}
-
-/// When a key expires. The order is that of expiring.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct KeyExpiry {
-    /// Milliseconds since 1970.
-    expiry: u64,
-    name: Bytes,
 }
 
 impl Store {
@@ -61,6 +58,7 @@ impl Store {
             keys,
             expiries,
             time,
+            disposal: Disposal::default(),
         }
     }
 
@@ -123,6 +121,19 @@ impl Store {
             self.remove(&key);
         } else {
             self.put(key, Value { bytes, expiry });
+        }
+    }
+
+    /// Runs a command that only reads. A command that writes is answered with an error.
+    pub fn query(&self, command: &Command) -> Reply {
+        self.at().answer(command)
+    }
+
+    /// The keys as they are, to be asked.
+    pub(super) fn at(&self) -> Query<'_> {
+        Query {
+            keys: &self.keys,
+            time: self.time,
         }
     }
 
@@ -197,11 +208,28 @@ impl Store {
         Some(before)
     }
 
+    /// The keys are gone at once; to free them is left to the [`Disposal`].
     pub(super) fn clear(&mut self) {
-        self.keys.clear();
-        self.expiries.clear();
-        self.used = 0;
-        self.digest = 0;
+        (self.used, self.digest) = (0, 0);
+        self.dispose();
+    }
+
+    /// Takes over the keys and the time of another store, and removes its own.
+    pub(super) fn replace(&mut self, other: Store) {
+        let disposal = std::mem::take(&mut self.disposal);
+        let mut before = std::mem::replace(self, Store { disposal, ..other });
+        before.disposal = self.disposal.clone();
+        before.dispose();
+    }
+
+    fn dispose(&mut self) {
+        let keys = std::mem::take(&mut self.keys);
+        let expiries = std::mem::take(&mut self.expiries);
+        self.disposal.take(Removed::new(keys, expiries));
+    }
+
+    pub(super) fn set_disposal(&mut self, disposal: Disposal) {
+        self.disposal = disposal;
     }
 
     fn add_expiry(&mut self, expiry: Option<u64>, key: &Key) {

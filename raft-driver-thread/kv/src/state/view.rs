@@ -1,7 +1,10 @@
 //! The state at one moment.
 
+use super::address::ServerAddress;
+use super::command::Command;
 use super::keyspace::Keyspace;
-use super::payload::ServerAddress;
+use super::query::Query;
+use super::reply::Reply;
 use super::sessions::Session;
 use imbl::OrdMap;
 use std::collections::BTreeMap;
@@ -27,5 +30,15 @@ impl View {
     /// How many keys there are.
     pub fn key_count(&self) -> u64 {
         self.keys.len() as u64
+    }
+
+    /// Runs commands that only read, as [`Machine::query_all`](super::Machine::query_all) does. So
+    /// the machine goes on while a command looks at all keys.
+    pub fn query_all(&self, commands: &[Command]) -> Vec<Reply> {
+        let query = Query {
+            keys: &self.keys,
+            time: self.time,
+        };
+        query.answer_all(commands)
     }
 }

@@ -9,6 +9,8 @@ use raft_kv::client::{Access, Client, ClientError};
 use raft_kv::server::Server;
 use raft_kv::settings::{Founder, Identity, Settings};
 use raft_kv::state::Reply;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for anything before it fails.
@@ -28,6 +30,15 @@ impl Cluster {
     }
 
     pub fn with(change: impl Fn(&mut Settings)) -> Cluster {
+        Cluster::of(3, change)
+    }
+
+    /// One server alone.
+    pub fn single() -> Cluster {
+        Cluster::of(1, |_| {})
+    }
+
+    fn of(count: u64, change: impl Fn(&mut Settings)) -> Cluster {
         let folder = tempfile::tempdir().unwrap();
         let ports = ports::free_ports(6);
         let address = |at: usize| format!("127.0.0.1:{}", ports[at]);
@@ -40,19 +51,19 @@ impl Cluster {
             change(&mut settings);
             settings
         };
-        let settings: Vec<_> = (1..=3).map(settings).collect();
+        let settings: Vec<_> = (1..=count).map(settings).collect();
         let founder = |node: u64| Founder {
             node,
             peers: address(node as usize - 1),
         };
-        let founders = (1..=3).map(founder).collect();
+        let founders = (1..=count).map(founder).collect();
         let mut cluster = Cluster {
             _folder: folder,
             settings,
             founders,
-            servers: vec![None, None, None],
+            servers: (1..=count).map(|_| None).collect(),
         };
-        (1..=3).for_each(|node| cluster.start(node));
+        (1..=count).for_each(|node| cluster.start(node));
         cluster
     }
 
@@ -78,6 +89,16 @@ impl Cluster {
 
     pub fn client(&self, node: u64) -> Client {
         Access::new().connect(self.address(node)).unwrap()
+    }
+
+    /// Sends bytes to a server, and reads so many of what it answers.
+    pub fn pipeline(&self, node: u64, requests: &[u8], count: usize) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address(node)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.write_all(requests).unwrap();
+        let mut answers = vec![0; count];
+        stream.read_exact(&mut answers).unwrap();
+        answers
     }
 
     /// The leader, once there is one.

@@ -24,6 +24,7 @@ pub fn command(arguments: &str) -> Command {
     command.args(arguments.split_whitespace());
     command
         .env_remove("RAFT_KV_PASSWORD")
+        .env_remove("RAFT_KV_ADMIN_PASSWORD")
         .env_remove("RAFT_KV_LOG");
     command
 }

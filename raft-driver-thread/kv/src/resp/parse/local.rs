@@ -4,9 +4,11 @@ use super::arguments::{Arguments, Parsed, SHOWN_BYTES, shown, syntax_error};
 use crate::resp::encode::Version;
 use crate::resp::number;
 use crate::resp::request::{
-    ClientCommand, CommandCommand, Credentials, LibraryAttribute, LocalCommand, Request,
+    ClientCommand, ClientFilter, CommandCommand, Credentials, LibraryAttribute, LocalCommand,
+    Request,
 };
 use crate::state::Reply;
+use bytes::Bytes;
 
 fn local(request: LocalCommand) -> Parsed {
     Ok(Request::Local(request))
@@ -147,9 +149,33 @@ pub(crate) fn client_info(_: Arguments) -> Parsed {
     client(ClientCommand::Info)
 }
 
-pub(crate) fn client_list(arguments: Arguments) -> Parsed {
-    arguments.end()?;
-    client(ClientCommand::List)
+pub(crate) fn client_list(mut arguments: Arguments) -> Parsed {
+    let filter = match (arguments.option().as_deref(), arguments.left()) {
+        (None, _) => ClientFilter::All,
+        (Some(b"TYPE"), 1) => client_type(&arguments.next()?)?,
+        (Some(b"ID"), 1..) => {
+            let invalid = || Reply::error("ERR", "Invalid client ID");
+            let id = |word: Bytes| number::unsigned(&word).filter(|id| *id > 0);
+            let ids = arguments.rest().into_iter();
+            let ids: Option<_> = ids.map(id).collect();
+            ClientFilter::Ids(ids.ok_or_else(invalid)?)
+        }
+        (Some(_), _) => return Err(syntax_error()),
+    };
+    client(ClientCommand::List(filter))
+}
+
+fn client_type(word: &[u8]) -> Result<ClientFilter, Reply> {
+    let is = |name: &&str| word.eq_ignore_ascii_case(name.as_bytes());
+    if is(&"normal") {
+        return Ok(ClientFilter::All);
+    }
+    if ["master", "replica", "slave", "pubsub"].iter().any(is) {
+        return Ok(ClientFilter::Nobody);
+    }
+    let word = shown(word, SHOWN_BYTES);
+    let message = format_args!("Unknown client type '{word}'");
+    Err(Reply::error("ERR", message))
 }
 
 pub(crate) fn client_no_evict(arguments: Arguments) -> Parsed {
