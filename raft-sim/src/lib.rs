@@ -59,6 +59,8 @@ pub mod failure;
 pub mod features;
 pub mod intensity;
 pub mod judge;
+#[cfg(feature = "kit")]
+pub mod kit;
 pub mod lab;
 pub mod linearizability;
 pub mod liveness;

@@ -84,6 +84,7 @@ pub mod pacing;
 mod property;
 pub mod quorum;
 pub mod removed;
+pub mod replicas;
 pub mod sent_again;
 pub mod settings_in_force;
 pub mod snapshot_members;

@@ -18,13 +18,14 @@ use crate::linearizability::OperationId;
 use crate::pending_commands::{ClientCommand, CommandOutcome, CommandResult};
 use crate::random::Random;
 use crate::schedule::{ClientOperation, OperationKind, ReadKind};
-use crate::service::{Answer, SessionId};
+use crate::service::{Answer, CustomService, SessionId};
 use crate::settings::ClientSettings;
 use bytes::Bytes;
 use core::time::Duration;
 use messages::OPENING;
 use raft_proto::{ReadMode, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use task::{Task, Work};
 
 #[derive(Debug)]
@@ -47,7 +48,8 @@ struct Client {
     doubtful: Vec<OperationId>,
     /// The server that it asks next if nobody names a leader, while it drains.
     next_server: usize,
-    /// The values that it saw last, for compare-and-set.
+    /// The values that it saw last, for compare-and-set. The last answer of a service of the user's
+    /// own stands under [`task::CALLS`].
     seen: BTreeMap<u64, Option<Bytes>>,
 }
 
@@ -79,6 +81,8 @@ pub struct Clients {
     random: Random,
     servers: usize,
     clients: Vec<Client>,
+    /// Draws commands, if the service is one of the user's own.
+    custom: Option<Arc<dyn CustomService>>,
     /// How many values were written.
     values: u64,
     /// Clients begin nothing new, and do not give up what they have begun.
@@ -119,12 +123,18 @@ impl Clients {
         Clients {
             servers,
             clients,
+            custom: None,
             values: 0,
             is_draining: false,
             counts: ClientCounts::default(),
             settings,
             random,
         }
+    }
+
+    /// The service is one of the user's own.
+    pub(crate) fn call(&mut self, custom: Arc<dyn CustomService>) {
+        self.custom = Some(custom);
     }
 
     /// From now on no client begins anything new, and none gives up.
@@ -286,6 +296,7 @@ impl Clients {
             history,
             now,
             client: at,
+            custom: self.custom.as_deref(),
         };
         let work = builder.build(kind, &client.seen, &mut client.sequence)?;
         self.counts.begun += work.len() as u64;
@@ -409,7 +420,12 @@ impl Clients {
                 return go_on_with(self.next_attempt(at));
             }
             Answer::Forgotten => return Err(Failure::AnswerForgotten { entry }),
-            Answer::Opened(_) | Answer::Value(_) | Answer::Done | Answer::Swapped(_) => {}
+            Answer::Opened(_)
+            | Answer::Value(_)
+            | Answer::Done
+            | Answer::Swapped(_)
+            | Answer::Called(_)
+            | Answer::NotServed => {}
         }
         command.is_answered = true;
         let (id, key) = (command.id, command.key);
@@ -418,7 +434,11 @@ impl Clients {
         }
         let session = client.session;
         self.counts.answered += 1;
-        history.complete(id, task::output(answer), now)?;
+        if let Answer::Called(answer) = answer {
+            history.called(id, answer, now)?;
+        } else {
+            history.complete(id, task::output(answer), now)?;
+        }
         self.expire_doubtful(now, at, history);
         Ok(Reaction {
             next_attempt: self.end_task(at),

@@ -71,11 +71,29 @@ impl Machine {
         self.service = match (self.saved.as_ref().filter(newer), snapshot) {
             (Some(saved), _) => saved.clone(),
             (None, Some((_, data))) => {
-                Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?
+                let mut service = self.empty_service();
+                let result = service.take_over(data);
+                result.map_err(|reason| Failure::Snapshot { node, reason })?;
+                service
             }
-            (None, None) => Service::new(self.max_sessions),
+            (None, None) => self.empty_service(),
         };
         Ok(())
+    }
+
+    /// A service that has applied nothing.
+    pub(super) fn empty_service(&self) -> Service {
+        match &self.custom {
+            None => Service::new(self.max_sessions),
+            Some(custom) => Service::of(self.max_sessions, custom.replica()),
+        }
+    }
+
+    /// A fault of the user's own strikes the service, if the process runs.
+    pub fn strike(&mut self, fault: usize) {
+        if self.raft().is_some() {
+            self.service.strike(fault);
+        }
     }
 
     /// Whether the process has started with a service that was ahead of the snapshot.
@@ -114,8 +132,8 @@ impl Machine {
             State::Down(_) => None,
         };
         let data = data.ok_or(Failure::NoSnapshot { node })?;
-        self.service =
-            Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?;
+        let result = self.service.take_over(data);
+        result.map_err(|reason| Failure::Snapshot { node, reason })?;
         self.snapshot = self.snapshot.max(id.last.index);
         self.pending_commands.restored(id.last.index);
         if self.saves_every.is_some() {
