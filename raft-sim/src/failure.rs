@@ -1,11 +1,11 @@
 //! Why a run failed.
 
 use crate::availability::{Condition, Unavailable};
+use crate::checker::replicas::ReplicasDiffer;
 use crate::checker::storm::Storm;
 use crate::checker::violation::Violation;
 use crate::process::ProcessError;
 use crate::refinement::Broken;
-use crate::checker::replicas::ReplicasDiffer;
 use crate::service::{DamagedSnapshot, ServiceDefect};
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;

@@ -45,12 +45,7 @@ impl Replicas {
     /// # Errors
     ///
     /// [`ReplicasDiffer`], if it was in another one.
-    pub fn holds(
-        &self,
-        node: NodeId,
-        last: EntryId,
-        digest: u64,
-    ) -> Result<(), ReplicasDiffer> {
+    pub fn holds(&self, node: NodeId, last: EntryId, digest: u64) -> Result<(), ReplicasDiffer> {
         // Entries that are no commands change nothing.
         match self.states.range(..=last.index).next_back() {
             Some((_, known)) => compare(node, last.index, digest, *known),

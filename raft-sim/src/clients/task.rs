@@ -219,11 +219,7 @@ impl WorkBuilder<'_> {
     }
 
     /// A command of a service of the user's own.
-    fn call(
-        &self,
-        number: u64,
-        seen: &BTreeMap<u64, Option<Bytes>>,
-    ) -> Result<Operation, Failure> {
+    fn call(&self, number: u64, seen: &BTreeMap<u64, Option<Bytes>>) -> Result<Operation, Failure> {
         let custom = self.custom.ok_or(Failure::NoService)?;
         let caller = Caller {
             client: self.client,

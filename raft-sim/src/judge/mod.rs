@@ -42,11 +42,10 @@ pub use journal::Journal;
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
     Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels,
-    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, SentAgain,
-    SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
+    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, Replicas,
+    SentAgain, SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
     StormLimits, Strangers, Violation,
 };
-use crate::checker::replicas::Replicas;
 use crate::failure::Failure;
 use crate::process::Observer;
 use crate::refinement::{Broken, DiskId, Refinement, StartFacts, StepFacts};

@@ -167,11 +167,17 @@ impl fmt::Display for Found {
         let separator = if test.is_empty() { "" } else { " -- --exact " };
         writeln!(f)?;
         if let Some(seed) = self.seed {
-            writeln!(f, "the same seed: RAFT_SIM_SEED={seed} cargo test{separator}{test}")?;
+            writeln!(
+                f,
+                "the same seed: RAFT_SIM_SEED={seed} cargo test{separator}{test}"
+            )?;
         }
         if let Some(file) = &self.file {
             let file = file.display();
-            writeln!(f, "what is above: RAFT_SIM_SCHEDULE={file} cargo test{separator}{test}")?;
+            writeln!(
+                f,
+                "what is above: RAFT_SIM_SCHEDULE={file} cargo test{separator}{test}"
+            )?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::state_machine::StateMachine;
 use super::summary::{Mark, OwnCount, Summary};
 use crate::failure::Failure;
 use crate::report::Report;
+use crate::request::Request;
 use crate::run;
 use crate::schedule::{MachineOperation, NemesisOperation, Schedule};
 use crate::shrink::{self, Options, Size};
@@ -39,8 +40,16 @@ struct Ran {
 impl<S: StateMachine> Search<S> {
     /// Runs what is wanted.
     pub(super) fn run(&self, wanted: Wanted) -> Result<Summary, KitError> {
-        let none = draw::schedule(&self.fixed, 0, 0).settings.validate();
-        none.map_err(KitError::Impossible)?;
+        let nodes = 1..=Request::MAX_NODES;
+        if self
+            .fixed
+            .nodes
+            .is_some_and(|count| !nodes.contains(&count))
+        {
+            let most = Request::MAX_NODES;
+            let range = format!("it has from 1 to {most} servers");
+            return Err(KitError::Impossible(range));
+        }
         match wanted {
             Wanted::All => {
                 let summary = self.run_seeds(self.seeds.clone())?;
@@ -80,7 +89,10 @@ impl<S: StateMachine> Search<S> {
         while from < seeds.end {
             let to = from.saturating_add(AT_ONCE).min(seeds.end);
             let seeds: Vec<u64> = (from..to).collect();
-            let ran: Vec<Ran> = seeds.into_par_iter().map(|seed| self.run_seed(seed)).collect();
+            let ran: Vec<Ran> = seeds
+                .into_par_iter()
+                .map(|seed| self.run_seed(seed))
+                .collect();
             for run in ran {
                 if let Some(failure) = run.report.failure.clone() {
                     return Err(self.found(run.seed, failure, &run.report.digest));
@@ -252,7 +264,9 @@ fn test_name() -> Option<String> {
 
 /// Writes a schedule to the folder for temporary files. Returns its path.
 fn written(schedule: &Schedule, seed: u64, test: Option<&str>) -> Option<PathBuf> {
-    let test = test.unwrap_or("kit").replace(|it: char| !it.is_ascii_alphanumeric(), "-");
+    let test = test
+        .unwrap_or("kit")
+        .replace(|it: char| !it.is_ascii_alphanumeric(), "-");
     let folder = std::env::temp_dir().join("raft-sim-kit");
     std::fs::create_dir_all(&folder).ok()?;
     let path: PathBuf = Path::new(&folder).join(format!("{test}-seed-{seed}.toml"));

@@ -16,9 +16,8 @@ type Draw<S> =
     dyn Fn(&Client<'_, S>, &mut Random) -> <S as StateMachine>::Command + Send + Sync + 'static;
 type Hold<S> = dyn Fn(&S) -> Option<String> + Send + Sync;
 type Strike<S> = dyn Fn(&mut S) + Send + Sync;
-type Reached<S> = dyn Fn(&<S as StateMachine>::Command, &<S as StateMachine>::Answer) -> bool
-    + Send
-    + Sync;
+type Reached<S> =
+    dyn Fn(&<S as StateMachine>::Command, &<S as StateMachine>::Answer) -> bool + Send + Sync;
 type MakeHistory<S> = dyn Fn() -> Box<dyn TypedHistory<S>> + Send + Sync;
 
 /// Something of the user's own that has a name.
@@ -102,9 +101,7 @@ impl<S: StateMachine> CustomService for Served<S> {
 
     fn command(&self, number: u64, caller: Caller<'_>) -> Result<Bytes, ServiceDefect> {
         let answer = caller.last_answer;
-        let answer: Option<S::Answer> = answer
-            .map(|bytes| decode("answer", bytes))
-            .transpose()?;
+        let answer: Option<S::Answer> = answer.map(|bytes| decode("answer", bytes)).transpose()?;
         let client = Client {
             number: caller.client,
             last_answer: answer.as_ref(),

@@ -171,14 +171,22 @@ impl fmt::Display for Summary {
         )?;
         if self.unchecked > 0 {
             let unchecked = self.unchecked;
-            writeln!(f, "in {unchecked} of them what clients saw was too hard to check to its end")?;
+            writeln!(
+                f,
+                "in {unchecked} of them what clients saw was too hard to check to its end"
+            )?;
         }
         writeln!(f, "how many seeds reached each situation:")?;
         for own in &self.sometimes {
             writeln!(f, "  {:<44}{:>8}", own.name, own.seeds)?;
         }
         for own in &self.faults {
-            writeln!(f, "  {:<44}{:>8}", format!("fault: {}", own.name), own.seeds)?;
+            writeln!(
+                f,
+                "  {:<44}{:>8}",
+                format!("fault: {}", own.name),
+                own.seeds
+            )?;
         }
         for (mark, seeds) in self.marks.iter().filter(|(_, seeds)| **seeds > 0) {
             writeln!(f, "  {:<44}{seeds:>8}", mark.to_string())?;

@@ -14,14 +14,13 @@ use crate::failure::Failure;
 use crate::pending_commands::PendingCommands;
 use crate::process::{DiskReads, DiskSyncs, Observer, Process, ProcessError};
 use crate::random::Random;
-use crate::service::{CustomService, Service};
+use crate::service::Service;
 use crate::settings::ServiceSettings;
 use raft_proto::wire::Receiver;
 use raft_proto::{
     Action, Config, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq, Start, Time,
 };
-use service::Tasks;
-use std::sync::Arc;
+use service::{EmptyService, Tasks};
 
 #[derive(Debug)]
 enum State {
@@ -53,9 +52,7 @@ pub struct Machine {
     /// Its clock.
     pub clock: Clock,
     receiver: Receiver,
-    max_sessions: u32,
-    /// The service, if it is one of the user's own.
-    custom: Option<Arc<dyn CustomService>>,
+    empty_service: EmptyService,
     /// As [`ServiceSettings::saves_every`].
     saves_every: Option<u64>,
     reads: DiskReads,
@@ -106,8 +103,7 @@ impl Machine {
             receiver: Receiver::new(&config),
             config,
             clock,
-            max_sessions: service.max_sessions,
-            custom: None,
+            empty_service: EmptyService::of(service),
             saves_every: service.saves_every,
             reads,
             service: Service::new(service.max_sessions),
@@ -127,13 +123,6 @@ impl Machine {
             syncs: Syncs::default(),
             snapshot: Index::ZERO,
         }
-    }
-
-    /// The same machine with a service of the user's own.
-    pub(crate) fn serving(mut self, custom: Option<Arc<dyn CustomService>>) -> Machine {
-        self.custom = custom;
-        self.service = self.empty_service();
-        self
     }
 
     /// The core, while the process runs.

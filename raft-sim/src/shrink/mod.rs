@@ -153,7 +153,8 @@ pub(crate) fn shrink_by(
 ) -> Result<Shrunk, Passes> {
     let before = Size::of(schedule);
     let began = Instant::now();
-    let mut search = search::Search::begin(try_run, schedule, options, began, watch).ok_or(Passes)?;
+    let mut search =
+        search::Search::begin(try_run, schedule, options, began, watch).ok_or(Passes)?;
     rounds::run(&mut search);
     let is_stopped = search.is_over();
     let search::Search {

@@ -1,5 +1,4 @@
-//! The test kit, with the smallest service: a counter.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+//! The smallest service: a counter.
 
 use raft_sim::kit::{Kit, Mark, Model, StateMachine};
 use serde::{Deserialize, Serialize};
