@@ -99,7 +99,9 @@ pub struct Command<'a> {
 }
 
 impl<'a> Commands<'a> {
-    pub(crate) fn new(entries: &'a Entries) -> Commands<'a> {
+    /// The commands among these entries, as a node hands them to its state machine. For tests of a
+    /// state machine without a node.
+    pub fn new(entries: &'a Entries) -> Commands<'a> {
         Commands {
             entries: entries.iter(),
         }

@@ -1,11 +1,12 @@
 //! Why a run failed.
 
 use crate::availability::{Condition, Unavailable};
+use crate::checker::replicas::ReplicasDiffer;
 use crate::checker::storm::Storm;
 use crate::checker::violation::Violation;
 use crate::process::ProcessError;
 use crate::refinement::Broken;
-use crate::service::DamagedSnapshot;
+use crate::service::{DamagedSnapshot, ServiceDefect};
 use core::time::Duration;
 use raft_proto::wire::ReceiveError;
 use raft_proto::{EntryId, Fault, Index, NodeId, Refusal, Rejection, Time};
@@ -155,6 +156,28 @@ pub enum Failure {
         /// The other.
         second: NodeId,
     },
+    /// A service of the user's own did what none may do.
+    #[error("the service of {node}, after {entry}: {defect}")]
+    Service {
+        /// The node.
+        node: NodeId,
+        /// The last entry that it has applied.
+        entry: EntryId,
+        /// What it did.
+        defect: ServiceDefect,
+    },
+    /// A command of the user's own cannot be sent.
+    #[error("a client has no command: {0}")]
+    Command(ServiceDefect),
+    /// Two services of the user's own applied the same entries, and their states differ.
+    #[error(transparent)]
+    ReplicasDiffer(#[from] ReplicasDiffer),
+    /// The schedule has commands, or faults, of a service of the user's own, which is not here.
+    #[error(
+        "the schedule is one of a service of the user's own: run it by the test that wrote it, with \
+         the environment variable RAFT_SIM_SCHEDULE"
+    )]
+    NoService,
     /// A majority of the disks is lost, and a node does not say so.
     #[error("{node} does not say that more disks are lost than the cluster can do without")]
     LossUnsaid {
@@ -199,6 +222,9 @@ impl Failure {
             Failure::AnswerForgotten { .. } => "exactly-once: an answer is forgotten",
             Failure::UnknownCommand { .. } => "a command that no client sent",
             Failure::StatesDiffer { .. } => "states differ in the end",
+            Failure::Service { defect, .. } | Failure::Command(defect) => return defect.kind(),
+            Failure::ReplicasDiffer(_) => "states differ",
+            Failure::NoService => "a service that is not here",
             Failure::LossUnsaid { .. } => "a lost majority is not reported",
             Failure::Endless { .. } => "liveness: time stands still",
             Failure::Storm(_) => "a storm",

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`run`] | one run, from its request to its report |
 //! | [`sweep`] | many seeds, on several machines if need be |
+//! | [`kit`] | tests a service of the user's own |
 //! | [`shrink`] | makes a failing run small |
 //! | [`replay`] | repeats a recording of a real node |
 //! | [`zoo`] | measures how soon known mistakes are found |
@@ -36,8 +37,9 @@
 //! # Features
 //!
 //! `cli`, on by default, is the command `raft-sim` and what only it needs; with it come `zoo` and
-//! `elections`. `search` is `check`, `graphs` and `shrink`, which use all cores. Without features the library
-//! simulates, checks and records single runs, in a browser too.
+//! `elections`. `search` is `check`, `graphs` and `shrink`, which use all cores. `kit`, also on by
+//! default, is the test kit, and `driver` its adapter for state machines of `raft-driver-thread`.
+//! Without features the library simulates, checks and records single runs, in a browser too.
 //!
 //! Small parts: [`intensity`] (the kinds of faults), [`features`] (options of the core),
 //! [`pending_commands`], [`duration`], [`random`].
@@ -62,6 +64,8 @@ pub mod features;
 pub mod graphs;
 pub mod intensity;
 pub mod judge;
+#[cfg(feature = "kit")]
+pub mod kit;
 pub mod lab;
 pub mod linearizability;
 pub mod liveness;

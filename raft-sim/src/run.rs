@@ -14,6 +14,7 @@ use crate::recorder::Recorder;
 use crate::report::{Origin, Report};
 use crate::request::Request;
 use crate::schedule::{Schedule, Script};
+use crate::service::CustomService;
 use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::view::Timeline;
@@ -22,6 +23,7 @@ use core::time::Duration;
 use raft_proto::Time;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// How long the cluster has to recover once all faults are over. It is enough for several split
 /// votes, and for a snapshot in the smallest chunks.
@@ -76,6 +78,7 @@ fn drawn(request: Request, trace: Trace, watch: &dyn Fn(Duration)) -> Report {
         time: request.time,
         origin: Origin::Drawn(request),
         watch,
+        custom: None,
     };
     run.execute(draft.settings, script, Recorder::new(trace))
         .report
@@ -98,14 +101,35 @@ pub(crate) fn film_schedule(
     let mut recorder = Recorder::new(Trace::new(Some(output)));
     let machines = schedule.settings.servers() as usize;
     recorder.timeline = Some(Box::new(Timeline::new(machines)));
-    execute_schedule(schedule, recorder, watch)
+    execute_schedule(schedule, None, recorder, watch)
 }
 
 fn scheduled(schedule: &Schedule, trace: Trace) -> Report {
-    execute_schedule(schedule, Recorder::new(trace), &|_| {}).report
+    execute_schedule(schedule, None, Recorder::new(trace), &|_| {}).report
 }
 
-fn execute_schedule(schedule: &Schedule, recorder: Recorder, watch: &dyn Fn(Duration)) -> Filmed {
+/// Runs a schedule with a service of the user's own, without making the text of a trace.
+#[cfg(feature = "kit")]
+pub(crate) fn try_with(schedule: &Schedule, custom: Arc<dyn CustomService>) -> Report {
+    let recorder = Recorder::new(Trace::of_times());
+    execute_schedule(schedule, Some(custom), recorder, &|_| {}).report
+}
+
+/// The same with the last lines of the trace if it fails, and with what clients did.
+#[cfg(feature = "kit")]
+pub(crate) fn film_with(schedule: &Schedule, custom: Arc<dyn CustomService>) -> Filmed {
+    let mut recorder = Recorder::new(Trace::new(None));
+    let machines = schedule.settings.servers() as usize;
+    recorder.timeline = Some(Box::new(Timeline::new(machines)));
+    execute_schedule(schedule, Some(custom), recorder, &|_| {})
+}
+
+fn execute_schedule(
+    schedule: &Schedule,
+    custom: Option<Arc<dyn CustomService>>,
+    recorder: Recorder,
+    watch: &dyn Fn(Duration),
+) -> Filmed {
     let run = Run {
         seed: schedule.seed,
         time: schedule.time,
@@ -115,6 +139,7 @@ fn execute_schedule(schedule: &Schedule, recorder: Recorder, watch: &dyn Fn(Dura
             operations: schedule.len(),
         },
         watch,
+        custom,
     };
     run.execute(schedule.settings.clone(), schedule.script(), recorder)
 }
@@ -125,13 +150,15 @@ struct Run<'a> {
     origin: Origin,
     /// Called with each second of virtual time.
     watch: &'a dyn Fn(Duration),
+    /// The service, if it is one of the user's own.
+    custom: Option<Arc<dyn CustomService>>,
 }
 
 impl Run<'_> {
     fn execute(self, settings: Settings, script: Script, recorder: Recorder) -> Filmed {
         let clock = CpuClock::start();
         let checks = settings.checks;
-        let mut world = World::recorded_by(settings, self.seed, script, recorder);
+        let mut world = World::serving(self.custom, settings, self.seed, script, recorder);
         // A panic is a defect like others, and is reported with its seed and trace like others.
         let result = catch_unwind(AssertUnwindSafe(|| {
             phases(&mut world, self.seed, self.time, self.watch)

@@ -129,6 +129,9 @@
 //!
 //! # How to test it
 //!
+//! The crate `raft-sim` has a test kit, `raft_sim::kit`, which does the first two of these, and
+//! crashes, partitions and restarts besides:
+//!
 //! * Apply the same commands to two instances, one of which is replaced by its own snapshot now and
 //!   then, and compare the states. `Eq` finds what a checksum of the bytes would not explain.
 //! * Give each command twice.

@@ -6,6 +6,7 @@
 //! linearizable.
 
 mod messages;
+mod outcomes;
 mod task;
 
 pub use messages::{
@@ -15,16 +16,15 @@ pub use messages::{
 use crate::failure::Failure;
 use crate::judge::ClientHistory;
 use crate::linearizability::OperationId;
-use crate::pending_commands::{ClientCommand, CommandOutcome, CommandResult};
 use crate::random::Random;
 use crate::schedule::{ClientOperation, OperationKind, ReadKind};
-use crate::service::{Answer, SessionId};
+use crate::service::{CustomService, SessionId};
 use crate::settings::ClientSettings;
 use bytes::Bytes;
 use core::time::Duration;
-use messages::OPENING;
 use raft_proto::{ReadMode, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use task::{Task, Work};
 
 #[derive(Debug)]
@@ -47,7 +47,8 @@ struct Client {
     doubtful: Vec<OperationId>,
     /// The server that it asks next if nobody names a leader, while it drains.
     next_server: usize,
-    /// The values that it saw last, for compare-and-set.
+    /// The values that it saw last, for compare-and-set. The last answer of a service of the user's
+    /// own stands under [`task::CALLS`].
     seen: BTreeMap<u64, Option<Bytes>>,
 }
 
@@ -79,6 +80,8 @@ pub struct Clients {
     random: Random,
     servers: usize,
     clients: Vec<Client>,
+    /// Draws commands, if the service is one of the user's own.
+    custom: Option<Arc<dyn CustomService>>,
     /// How many values were written.
     values: u64,
     /// Clients begin nothing new, and do not give up what they have begun.
@@ -119,12 +122,18 @@ impl Clients {
         Clients {
             servers,
             clients,
+            custom: None,
             values: 0,
             is_draining: false,
             counts: ClientCounts::default(),
             settings,
             random,
         }
+    }
+
+    /// The service is one of the user's own.
+    pub(crate) fn call(&mut self, custom: Arc<dyn CustomService>) {
+        self.custom = Some(custom);
     }
 
     /// From now on no client begins anything new, and none gives up.
@@ -286,6 +295,7 @@ impl Clients {
             history,
             now,
             client: at,
+            custom: self.custom.as_deref(),
         };
         let work = builder.build(kind, &client.seen, &mut client.sequence)?;
         self.counts.begun += work.len() as u64;
@@ -352,140 +362,5 @@ impl Clients {
                 history.expire(id, now);
             }
         }
-    }
-
-    /// A node tells the outcome of a command.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::NotLinearizable`], [`Failure::AnswerForgotten`].
-    pub fn command_outcome(
-        &mut self,
-        now: Time,
-        outcome: &CommandOutcome,
-        history: &mut ClientHistory,
-    ) -> Result<Reaction, Failure> {
-        let ClientCommand {
-            client: at,
-            attempt,
-            sequence,
-        } = outcome.command;
-        let go_on_with = |next_attempt| {
-            Ok(Reaction {
-                next_attempt,
-                answered: None,
-            })
-        };
-        let Some(client) = self.clients.get_mut(at as usize) else {
-            return Ok(Reaction::default());
-        };
-        let (entry, answer) = match &outcome.result {
-            CommandResult::Applied { entry, answer } => (*entry, answer),
-            CommandResult::Replaced => {
-                // Sent again at once, unless a later attempt is under way.
-                let is_latest = client.attempt == attempt && client.task.is_some();
-                return go_on_with(is_latest.then_some(attempt));
-            }
-        };
-        if sequence == OPENING {
-            if let (Answer::Opened(session), true) = (answer, client.attempt == attempt) {
-                client.session = Some(*session);
-                self.counts.sessions += 1;
-                return go_on_with(Some(attempt));
-            }
-            return Ok(Reaction::default());
-        }
-        let command = client.task.as_mut().and_then(|task| task.command(sequence));
-        let Some(command) = command else {
-            return Ok(Reaction::default()); // Answered before, or given up.
-        };
-        match answer {
-            Answer::UnknownSession => {
-                client.session = None;
-                self.counts.evicted += 1;
-                // An earlier attempt may have run before the session was closed.
-                self.give_up(now, at, history)?;
-                self.expire_doubtful(now, at, history);
-                return go_on_with(self.next_attempt(at));
-            }
-            Answer::Forgotten => return Err(Failure::AnswerForgotten { entry }),
-            Answer::Opened(_) | Answer::Value(_) | Answer::Done | Answer::Swapped(_) => {}
-        }
-        command.is_answered = true;
-        let (id, key) = (command.id, command.key);
-        if let Some(value) = task::value_after(&command.operation, answer) {
-            client.seen.insert(key, value);
-        }
-        let session = client.session;
-        self.counts.answered += 1;
-        history.complete(id, task::output(answer), now)?;
-        self.expire_doubtful(now, at, history);
-        Ok(Reaction {
-            next_attempt: self.end_task(at),
-            answered: session.map(|session| AnsweredCommand {
-                session,
-                sequence,
-                entry,
-            }),
-        })
-    }
-
-    /// A node answers a read. Returns the number of the client's latest attempt, if it goes on at
-    /// once.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::NotLinearizable`].
-    pub fn read_answered(
-        &mut self,
-        now: Time,
-        at: u32,
-        attempt: u64,
-        value: Option<&Bytes>,
-        history: &mut ClientHistory,
-    ) -> Result<Option<u64>, Failure> {
-        let Some(client) = self.clients.get_mut(at as usize) else {
-            return Ok(None);
-        };
-        let Some(Task {
-            work: Work::Read { id, key, .. },
-            ..
-        }) = client.task
-        else {
-            return Ok(None);
-        };
-        if client.attempt != attempt {
-            return Ok(None); // A later attempt is under way, or another operation.
-        }
-        client.task = None;
-        client.attempt += 1;
-        client.seen.insert(key, value.cloned());
-        self.counts.answered += 1;
-        let output = task::output(&Answer::Value(value.cloned()));
-        history.complete(id, output, now)?;
-        Ok(self.next_attempt(at))
-    }
-
-    /// Ends the client's task if all of it is answered. Returns the attempt to go on with.
-    fn end_task(&mut self, at: u32) -> Option<u64> {
-        let client = self.clients.get_mut(at as usize)?;
-        let task = client.task.as_ref()?;
-        let left = task.work.unanswered().count();
-        if left > 0 {
-            // What was too much for one proposal goes into the next one.
-            let is_partial = task.most < task.work.len();
-            let answered = task.work.len() - left;
-            let goes_on = is_partial && answered.is_multiple_of(task.most);
-            return goes_on.then_some(client.attempt);
-        }
-        client.task = None;
-        client.attempt += 1;
-        self.next_attempt(at)
-    }
-
-    /// The attempt with which the client goes on, if it has something to do.
-    fn next_attempt(&self, at: u32) -> Option<u64> {
-        let client = self.clients.get(at as usize)?;
-        (!client.backlog.is_empty()).then_some(client.attempt)
     }
 }

@@ -6,10 +6,13 @@ use crate::judge::ClientHistory;
 use crate::linearizability::{KeyValueInput, KeyValueOutput, OperationId, Value};
 use crate::random::Random;
 use crate::schedule::{OperationKind, ReadKind};
-use crate::service::{Answer, Command, Operation, SessionId};
+use crate::service::{Answer, Caller, Command, CustomService, Operation, SessionId};
 use bytes::Bytes;
 use raft_proto::Time;
 use std::collections::BTreeMap;
+
+/// The key of all commands of a service of the user's own.
+pub(super) const CALLS: u64 = 0;
 
 /// What a client works on until it is answered or gives up.
 #[derive(Debug)]
@@ -115,9 +118,12 @@ pub(super) fn output(answer: &Answer) -> KeyValueOutput {
     match answer {
         Answer::Value(value) => KeyValueOutput::Value(value.as_deref().map(Value::from)),
         Answer::Swapped(swapped) => KeyValueOutput::Swapped(*swapped),
-        Answer::Opened(_) | Answer::Done | Answer::UnknownSession | Answer::Forgotten => {
-            KeyValueOutput::Done
-        }
+        Answer::Opened(_)
+        | Answer::Done
+        | Answer::UnknownSession
+        | Answer::Forgotten
+        | Answer::Called(_)
+        | Answer::NotServed => KeyValueOutput::Done,
     }
 }
 
@@ -128,9 +134,14 @@ pub(super) fn value_after(operation: &Operation, answer: &Answer) -> Option<Opti
         (Operation::Set { value, .. }, _) => Some(Some(value.clone())),
         (Operation::CompareAndSet { new, .. }, Answer::Swapped(true)) => Some(Some(new.clone())),
         (Operation::Delete { .. }, _) => Some(None),
-        (Operation::Get { .. } | Operation::Append { .. } | Operation::CompareAndSet { .. }, _) => {
-            None
-        }
+        (Operation::Call { .. }, Answer::Called(answer)) => Some(Some(answer.clone())),
+        (
+            Operation::Get { .. }
+            | Operation::Append { .. }
+            | Operation::CompareAndSet { .. }
+            | Operation::Call { .. },
+            _,
+        ) => None,
     }
 }
 
@@ -142,6 +153,7 @@ pub(super) struct WorkBuilder<'a> {
     pub(super) history: &'a mut ClientHistory,
     pub(super) now: Time,
     pub(super) client: u32,
+    pub(super) custom: Option<&'a dyn CustomService>,
 }
 
 impl WorkBuilder<'_> {
@@ -201,8 +213,20 @@ impl WorkBuilder<'_> {
                 new: self.value(most),
             },
             OperationKind::Delete(key) => Operation::Delete { key },
+            OperationKind::Call(number) => self.call(number, seen)?,
         };
         Ok(Work::Commands(vec![self.command(operation, sequence)?]))
+    }
+
+    /// A command of a service of the user's own.
+    fn call(&self, number: u64, seen: &BTreeMap<u64, Option<Bytes>>) -> Result<Operation, Failure> {
+        let custom = self.custom.ok_or(Failure::NoService)?;
+        let caller = Caller {
+            client: self.client,
+            last_answer: seen.get(&CALLS).and_then(Option::as_ref),
+        };
+        let command = custom.command(number, caller).map_err(Failure::Command)?;
+        Ok(Operation::Call { command })
     }
 
     fn command(
@@ -211,18 +235,25 @@ impl WorkBuilder<'_> {
         sequence: &mut u64,
     ) -> Result<PendingCommand, Failure> {
         let value = |bytes: &Bytes| Value::from(&bytes[..]);
-        let (key, input) = match &operation {
-            Operation::Get { key } => (*key, KeyValueInput::Get),
-            Operation::Set { key, value: new } => (*key, KeyValueInput::Set(value(new))),
-            Operation::Append { key, value: more } => (*key, KeyValueInput::Append(value(more))),
+        let (key, id) = match &operation {
+            Operation::Get { key } => (*key, self.invoke(*key, KeyValueInput::Get)?),
+            Operation::Set { key, value: new } => {
+                (*key, self.invoke(*key, KeyValueInput::Set(value(new)))?)
+            }
+            Operation::Append { key, value: more } => {
+                (*key, self.invoke(*key, KeyValueInput::Append(value(more)))?)
+            }
             Operation::CompareAndSet { key, expected, new } => {
                 let expected = expected.as_ref().map(value);
                 let new = value(new);
-                (*key, KeyValueInput::CompareAndSet { expected, new })
+                let input = KeyValueInput::CompareAndSet { expected, new };
+                (*key, self.invoke(*key, input)?)
             }
-            Operation::Delete { key } => (*key, KeyValueInput::Delete),
+            Operation::Delete { key } => (*key, self.invoke(*key, KeyValueInput::Delete)?),
+            Operation::Call { command } => {
+                (CALLS, self.history.call(self.client, command, self.now)?)
+            }
         };
-        let id = self.invoke(key, input)?;
         let number = *sequence;
         *sequence += 1;
         Ok(PendingCommand {

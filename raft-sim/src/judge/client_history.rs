@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::linearizability::{
     Checker, CheckerError, KeyValue, KeyValueInput, KeyValueOutput, Limits, OperationId, Verdict,
 };
+use crate::service::CallHistory;
 use raft_proto::Time;
 
 type Model = KeyValue<u64>;
@@ -14,6 +15,8 @@ type Model = KeyValue<u64>;
 #[derive(Debug)]
 pub struct ClientHistory {
     checker: Checker<Model>,
+    /// The history of a service of the user's own, which takes all operations.
+    calls: Option<Box<dyn CallHistory>>,
     /// What clients did, if somebody wants to look at it.
     journal: Option<Journal>,
 }
@@ -26,6 +29,7 @@ impl Default for ClientHistory {
                 states: 1 << 11,
                 unknown: 128,
             }),
+            calls: None,
             journal: None,
         }
     }
@@ -74,6 +78,50 @@ impl ClientHistory {
         self.checker.complete(id, output, now.0).map_err(failure)
     }
 
+    /// All operations are calls of a service of the user's own.
+    pub(crate) fn keep_calls(&mut self, calls: Box<dyn CallHistory>) {
+        self.calls = Some(calls);
+    }
+
+    /// A client begins a call of a service of the user's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NotLinearizable`], and [`Failure::NoService`] if there is no such service.
+    pub(crate) fn call(
+        &mut self,
+        client: u32,
+        command: &[u8],
+        now: Time,
+    ) -> Result<OperationId, Failure> {
+        let calls = self.calls.as_mut().ok_or(Failure::NoService)?;
+        let id = calls.begin(client, command, now);
+        let id = id.map_err(Failure::NotLinearizable)?;
+        if let Some(journal) = &mut self.journal {
+            journal.begins(id, client, now, calls.describe_command(command));
+        }
+        Ok(id)
+    }
+
+    /// A client learns the answer to its call.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientHistory::call`].
+    pub(crate) fn called(
+        &mut self,
+        id: OperationId,
+        answer: &[u8],
+        now: Time,
+    ) -> Result<(), Failure> {
+        let calls = self.calls.as_mut().ok_or(Failure::NoService)?;
+        if let Some(journal) = &mut self.journal {
+            journal.called(id, now, &calls.describe_answer(answer));
+        }
+        let answered = calls.answer(id, answer, now);
+        answered.map_err(Failure::NotLinearizable)
+    }
+
     /// From now on a journal is kept.
     pub(crate) fn keep_journal(&mut self) {
         self.journal = Some(Journal::default());
@@ -98,12 +146,18 @@ impl ClientHistory {
         if let Some(journal) = &mut self.journal {
             journal.given_up(id, now);
         }
+        if let Some(calls) = &mut self.calls {
+            return calls.give_up(id).map_err(Failure::NotLinearizable);
+        }
         self.checker.unknown(id).map_err(failure)
     }
 
     /// An operation that was given up takes no effect any more, unless it already has.
     pub fn expire(&mut self, id: OperationId, now: Time) {
-        self.checker.expire(id, now.0);
+        match &mut self.calls {
+            Some(calls) => calls.expire(id, now),
+            None => self.checker.expire(id, now.0),
+        }
     }
 
     /// No operation follows. Returns how many keys' histories were too hard to check to their end.
@@ -112,6 +166,9 @@ impl ClientHistory {
     ///
     /// [`Failure::NotLinearizable`].
     pub fn finish(self) -> Result<u64, Failure> {
+        if let Some(calls) = self.calls {
+            return calls.finish().map_err(Failure::NotLinearizable);
+        }
         match self.checker.finish() {
             Verdict::Linearizable => Ok(0),
             Verdict::NotLinearizable(why) => Err(Failure::NotLinearizable(why.to_string())),

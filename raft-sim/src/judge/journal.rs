@@ -50,7 +50,12 @@ impl Journal {
             KeyValueOutput::Swapped(true) => "swapped".into(),
             KeyValueOutput::Swapped(false) => "not swapped".into(),
         };
-        self.ends(id, now, 1, &answer);
+        self.called(id, now, &answer);
+    }
+
+    /// It is answered with this text.
+    pub(super) fn called(&mut self, id: OperationId, now: Time, answer: &str) {
+        self.ends(id, now, 1, answer);
     }
 
     pub(super) fn given_up(&mut self, id: OperationId, now: Time) {

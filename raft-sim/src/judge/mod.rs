@@ -11,6 +11,7 @@
 //! | a core starts, takes a step, or its writes are durable | [`Refinement`], if it is asked for |
 //! | a command runs | [`exactly_once`] |
 //! | a command is answered | [`exactly_once`], [`Durability`] |
+//! | a service of the user's own applies or restores | [`Replicas`] |
 //! | entries become durable, or are handed out | [`OwnDisk`] |
 //! | a read is allowed | [`Judge::read_allowed`]: it must not be stale |
 //! | a message leaves or arrives, a client asks, time passes | [`StormGuard`] |
@@ -41,15 +42,15 @@ pub use journal::Journal;
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
     Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels,
-    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, SentAgain,
-    SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
+    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, Replicas,
+    SentAgain, SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
     StormLimits, Strangers, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
 use crate::refinement::{Broken, DiskId, Refinement, StartFacts, StepFacts};
 use crate::request::Checks;
-use crate::service::SessionId;
+use crate::service::{After, ObservedState, SessionId};
 use raft_proto::{
     Action, EntryId, Event, Fault, Index, Input, NodeId, Raft, Refusal, Rejection, Term, Time,
 };
@@ -81,6 +82,8 @@ pub struct Judge {
     storm_guard: StormGuard,
     durability: Durability,
     exactly_once: ExactlyOnce,
+    /// The states of services of the user's own.
+    replicas: Replicas,
     client_history: ClientHistory,
     /// Up to here, committed entries have been looked for on the voters' disks.
     checked_commit: Index,
@@ -127,6 +130,7 @@ impl Judge {
             storm_guard: StormGuard::new(limits),
             durability: Durability::default(),
             exactly_once: ExactlyOnce::default(),
+            replicas: Replicas::default(),
             client_history: ClientHistory::default(),
             checked_commit: Index::ZERO,
             decayed: BTreeSet::new(),
@@ -275,6 +279,17 @@ impl Judge {
     pub fn command_ran(&mut self, node: NodeId, session: SessionId, sequence: u64, entry: EntryId) {
         let result = self.exactly_once.ran(node, session.0, sequence, entry);
         self.require(result);
+    }
+
+    /// The service of `node` is one of the user's own, and was in this state.
+    pub(crate) fn service_state(&mut self, node: NodeId, state: ObservedState) {
+        let result = match state.after {
+            After::Command => self.replicas.applied(node, state.last, state.digest),
+            After::Restore | After::Strike => self.replicas.holds(node, state.last, state.digest),
+        };
+        if let Err(differ) = result {
+            self.fail(differ);
+        }
     }
 
     /// `node` has told a client that its command is committed as this entry, and its result.

@@ -20,7 +20,7 @@ use raft_proto::wire::Receiver;
 use raft_proto::{
     Action, Config, EntryId, Index, Input, Membership, NodeId, Raft, RequestId, Seq, Start, Time,
 };
-use service::Tasks;
+use service::{EmptyService, Tasks};
 
 #[derive(Debug)]
 enum State {
@@ -52,7 +52,7 @@ pub struct Machine {
     /// Its clock.
     pub clock: Clock,
     receiver: Receiver,
-    max_sessions: u32,
+    empty_service: EmptyService,
     /// As [`ServiceSettings::saves_every`].
     saves_every: Option<u64>,
     reads: DiskReads,
@@ -103,7 +103,7 @@ impl Machine {
             receiver: Receiver::new(&config),
             config,
             clock,
-            max_sessions: service.max_sessions,
+            empty_service: EmptyService::of(service),
             saves_every: service.saves_every,
             reads,
             service: Service::new(service.max_sessions),

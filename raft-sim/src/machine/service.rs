@@ -3,10 +3,12 @@
 use super::{Machine, State};
 use crate::disk::Disk;
 use crate::failure::Failure;
-use crate::service::Service;
+use crate::service::{CustomService, Service};
+use crate::settings::ServiceSettings;
 use bytes::Bytes;
 use raft_proto::{Entries, Index, SnapshotId};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Something that the core gives to the service.
 #[derive(Clone, Debug)]
@@ -25,7 +27,38 @@ pub(super) struct Tasks {
     under_way: usize,
 }
 
+/// What makes services that have applied nothing.
+#[derive(Debug)]
+pub(super) struct EmptyService {
+    max_sessions: u32,
+    /// The service, if it is one of the user's own.
+    custom: Option<Arc<dyn CustomService>>,
+}
+
+impl EmptyService {
+    pub(super) fn of(settings: &ServiceSettings) -> EmptyService {
+        EmptyService {
+            max_sessions: settings.max_sessions,
+            custom: None,
+        }
+    }
+
+    fn make(&self) -> Service {
+        match &self.custom {
+            None => Service::new(self.max_sessions),
+            Some(custom) => Service::of(self.max_sessions, custom.replica()),
+        }
+    }
+}
+
 impl Machine {
+    /// The same machine with a service of the user's own, if there is one.
+    pub(crate) fn serving(mut self, custom: Option<Arc<dyn CustomService>>) -> Machine {
+        self.empty_service.custom = custom;
+        self.service = self.empty_service.make();
+        self
+    }
+
     /// The core gives the service something to do.
     pub fn add_task(&mut self, task: ServiceTask) {
         self.tasks.waiting.push_back(task);
@@ -71,11 +104,21 @@ impl Machine {
         self.service = match (self.saved.as_ref().filter(newer), snapshot) {
             (Some(saved), _) => saved.clone(),
             (None, Some((_, data))) => {
-                Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?
+                let mut service = self.empty_service.make();
+                let result = service.take_over(data);
+                result.map_err(|reason| Failure::Snapshot { node, reason })?;
+                service
             }
-            (None, None) => Service::new(self.max_sessions),
+            (None, None) => self.empty_service.make(),
         };
         Ok(())
+    }
+
+    /// A fault of the user's own strikes the service, if the process runs.
+    pub fn strike(&mut self, fault: usize) {
+        if self.raft().is_some() {
+            self.service.strike(fault);
+        }
     }
 
     /// Whether the process has started with a service that was ahead of the snapshot.
@@ -114,8 +157,8 @@ impl Machine {
             State::Down(_) => None,
         };
         let data = data.ok_or(Failure::NoSnapshot { node })?;
-        self.service =
-            Service::restore(data).map_err(|reason| Failure::Snapshot { node, reason })?;
+        let result = self.service.take_over(data);
+        result.map_err(|reason| Failure::Snapshot { node, reason })?;
         self.snapshot = self.snapshot.max(id.last.index);
         self.pending_commands.restored(id.last.index);
         if self.saves_every.is_some() {

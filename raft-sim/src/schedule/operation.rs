@@ -35,6 +35,9 @@ pub enum OperationKind {
     Delete(u64),
     /// Writes so many new values in one proposal, under the keys from 0 on.
     Batch(u32),
+    /// Sends the command that a service of the user's own draws from this number
+    /// ([`kit`](crate::kit)).
+    Call(u64),
 }
 
 /// How a read is made sure not to be stale.
@@ -69,6 +72,7 @@ impl fmt::Display for ClientOperation {
             OperationKind::CompareAndSet(key) => write!(f, "cas k{key}"),
             OperationKind::Delete(key) => write!(f, "delete k{key}"),
             OperationKind::Batch(count) => write!(f, "batch {count}"),
+            OperationKind::Call(number) => write!(f, "call {number}"),
         }
     }
 }
@@ -104,8 +108,9 @@ impl FromStr for ClientOperation {
             Some("batch") => OperationKind::Batch(words.word("a number from 1 to 32", |word| {
                 word.parse().ok().filter(|count| (1..=32).contains(count))
             })?),
+            Some("call") => OperationKind::Call(words.read("a number")?),
             Some(_) | None => {
-                let known = "read, get, set, append, cas, delete or batch";
+                let known = "read, get, set, append, cas, delete, batch or call";
                 return Err(words.expected(known));
             }
         };

@@ -40,7 +40,7 @@ pub enum Command<Value = Bytes> {
     },
 }
 
-/// An operation of the store.
+/// An operation of the service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operation<Value = Bytes> {
     /// Reads the value. Answered with [`Answer::Value`].
@@ -76,6 +76,12 @@ pub enum Operation<Value = Bytes> {
         /// The key.
         key: u64,
     },
+    /// A command of a service of the user's own ([`kit`](crate::kit)), which reads the bytes.
+    /// Answered with [`Answer::Called`].
+    Call {
+        /// The command.
+        command: Value,
+    },
 }
 
 /// The answer to a client.
@@ -93,6 +99,10 @@ pub enum Answer {
     UnknownSession,
     /// Refused, not run: if it was run before, its answer has been dropped.
     Forgotten,
+    /// What a service of the user's own answers to [`Operation::Call`].
+    Called(Bytes),
+    /// The service has no such operation.
+    NotServed,
 }
 
 /// A payload that is no command.

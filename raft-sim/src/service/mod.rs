@@ -49,13 +49,25 @@
 //! The entries and their order decide everything. So two services that applied the same entries
 //! are equal ([`PartialEq`]), however the entries were handed to them and whichever snapshot they
 //! were restored from. The simulator compares them.
+//!
+//! # Services of the user's own
+//!
+//! In a run of the [`kit`](crate::kit) the key/value store is replaced by a state machine of the
+//! user's, behind the traits of `custom.rs`. Sessions, their answers and the file of a snapshot are
+//! the same: a command of the user's is the operation [`Operation::Call`].
 
 mod command;
+mod custom;
 mod outcome;
 mod session;
 mod snapshot;
+mod store;
 
 pub use command::{Answer, Command, DamagedCommand, Operation, SessionId};
+pub use custom::ServiceDefect;
+pub(crate) use custom::{
+    After, CallHistory, Caller, CustomReplica, CustomService, Observed, ObservedState,
+};
 pub use outcome::{Applied, Outcome};
 pub use session::SESSION_ANSWERS;
 pub use snapshot::DamagedSnapshot;
@@ -63,14 +75,14 @@ pub use snapshot::DamagedSnapshot;
 use bytes::Bytes;
 use raft_proto::{Entries, Entry, EntryId, EntryKind};
 use session::Sessions;
-use std::collections::BTreeMap;
+use store::Store;
 
 /// The state of one server's service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// The last entry applied.
     pub last: EntryId,
-    keys: BTreeMap<u64, Bytes>,
+    store: Store,
     sessions: Sessions,
 }
 
@@ -78,9 +90,18 @@ impl Service {
     /// A service that has applied nothing. It keeps `max_sessions` sessions, at least one. The
     /// number must be the same on all servers.
     pub fn new(max_sessions: u32) -> Service {
+        Service::with_store(max_sessions, Store::default())
+    }
+
+    /// The same with a state machine of the user's own.
+    pub(crate) fn of(max_sessions: u32, replica: Box<dyn CustomReplica>) -> Service {
+        Service::with_store(max_sessions, Store::of(replica))
+    }
+
+    fn with_store(max_sessions: u32, store: Store) -> Service {
         Service {
             last: EntryId::ZERO,
-            keys: BTreeMap::new(),
+            store,
             sessions: Sessions::new(max_sessions),
         }
     }
@@ -128,7 +149,7 @@ impl Service {
                     Some(session) => {
                         session.forget_below(answered_below);
                         session.recall(sequence).unwrap_or_else(|| {
-                            let answer = run(&mut self.keys, entry, operation);
+                            let answer = self.store.run(entry, operation);
                             session.remember(sequence, answer.clone());
                             (Outcome::Ran, answer)
                         })
@@ -147,12 +168,12 @@ impl Service {
 
     /// The value under a key.
     pub fn get(&self, key: u64) -> Option<&Bytes> {
-        self.keys.get(&key)
+        self.store.get(key)
     }
 
     /// How many keys have a value.
     pub fn keys(&self) -> usize {
-        self.keys.len()
+        self.store.keys()
     }
 
     /// How many sessions are open.
@@ -164,35 +185,14 @@ impl Service {
     pub fn max_sessions(&self) -> u32 {
         self.sessions.most()
     }
-}
 
-/// Runs the operation of `entry`. What it stores is a part of the payload, not a copy.
-fn run(keys: &mut BTreeMap<u64, Bytes>, entry: &Entry<'_>, operation: Operation<&[u8]>) -> Answer {
-    let share = |part: &[u8]| entry.share_payload().slice_ref(part);
-    match operation {
-        Operation::Get { key } => Answer::Value(keys.get(&key).cloned()),
-        Operation::Set { key, value } => {
-            keys.insert(key, share(value));
-            Answer::Done
-        }
-        Operation::Append { key, value } => {
-            let joined = match keys.get(&key) {
-                Some(before) => [before, value].concat().into(),
-                None => share(value),
-            };
-            keys.insert(key, joined);
-            Answer::Done
-        }
-        Operation::CompareAndSet { key, expected, new } => {
-            let swaps = keys.get(&key).map(|value| &value[..]) == expected;
-            if swaps {
-                keys.insert(key, share(new));
-            }
-            Answer::Swapped(swaps)
-        }
-        Operation::Delete { key } => {
-            keys.remove(&key);
-            Answer::Done
-        }
+    /// A fault of the user's own strikes the state machine. Changes nothing in a key/value store.
+    pub(crate) fn strike(&mut self, fault: usize) {
+        self.store.strike(fault, self.last);
+    }
+
+    /// What was observed of a state machine of the user's own since this was last called.
+    pub(crate) fn take_observed(&mut self) -> Option<Observed> {
+        self.store.take_observed()
     }
 }

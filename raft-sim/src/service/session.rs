@@ -131,7 +131,11 @@ impl Session {
             && sequences.clone().is_sorted_by(|one, next| one < next)
             && sequences.min().is_none_or(|first| self.lowest <= first)
             && self.answers.iter().all(|(_, answer)| match answer {
-                Answer::Value(_) | Answer::Done | Answer::Swapped(_) => true,
+                Answer::Value(_)
+                | Answer::Done
+                | Answer::Swapped(_)
+                | Answer::Called(_)
+                | Answer::NotServed => true,
                 Answer::Opened(_) | Answer::UnknownSession | Answer::Forgotten => false,
             })
     }

@@ -7,9 +7,11 @@
 
 use super::Service;
 use super::session::Sessions;
+use super::store::{Store, StoredState};
 use bytes::Bytes;
 use raft_proto::{Checksum, EntryId, SnapshotId};
-use std::collections::BTreeMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A snapshot that no service of this kind wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,22 +25,10 @@ impl Service {
     /// Writes a snapshot of `size` bytes, or more if the state needs them. Equal services write
     /// equal snapshots.
     pub fn snapshot(&self, size: u64) -> (SnapshotId, Bytes) {
-        let state = (self.last, &self.keys, &self.sessions);
-        // Writing to memory does not fail.
-        let mut data = postcard::to_extend(&state, vec![0; CHECKSUM]).unwrap_or_default();
-        let size = usize::try_from(size).unwrap_or_default();
-        // The padding differs for each state, so that a mixture of two snapshots shows.
-        let salt = Checksum::of(&data);
-        data.extend((data.len()..size).map(|at| (at as u32 ^ salt) as u8));
-        if let Some((checksum, rest)) = data.split_first_chunk_mut::<CHECKSUM>() {
-            *checksum = Checksum::of(rest).to_le_bytes();
+        match self.store.stored() {
+            StoredState::Keys(keys) => file(self.last, &keys, &self.sessions, size),
+            StoredState::Custom(state) => file(self.last, &state, &self.sessions, size),
         }
-        let id = SnapshotId {
-            last: self.last,
-            size: data.len() as u64,
-            checksum: Checksum::of(&data),
-        };
-        (id, data.into())
     }
 
     /// The service that wrote a snapshot.
@@ -47,23 +37,69 @@ impl Service {
     ///
     /// [`DamagedSnapshot`] if no service wrote it.
     pub fn restore(data: &[u8]) -> Result<Service, DamagedSnapshot> {
-        Service::read(data).ok_or(DamagedSnapshot(data.len()))
+        let (last, keys, sessions) = read(data)?;
+        let store = Store::Keys(keys);
+        Ok(Service {
+            last,
+            store,
+            sessions,
+        })
     }
 
-    fn read(data: &[u8]) -> Option<Service> {
-        type State = (EntryId, BTreeMap<u64, Bytes>, Sessions);
-        let rest = data.get(CHECKSUM..)?;
-        let ((last, keys, sessions), _) = postcard::take_from_bytes::<State>(rest).ok()?;
-        if !sessions.are_possible(last.index) {
-            return None;
-        }
-        let service = Service {
-            last,
-            keys,
-            sessions,
+    /// Takes over the state of the service that wrote a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`DamagedSnapshot`] if no service wrote it.
+    pub(crate) fn take_over(&mut self, data: &[u8]) -> Result<(), DamagedSnapshot> {
+        let Store::Custom(custom) = &mut self.store else {
+            *self = Service::restore(data)?;
+            return Ok(());
         };
-        // Only one file of this length is right. This compares its checksum, its padding, the order
-        // of its contents and the lengths of its numbers all at once.
-        (service.snapshot(data.len() as u64).1 == data).then_some(service)
+        let (last, state, sessions): (EntryId, Bytes, Sessions) = read(data)?;
+        self.last = last;
+        self.sessions = sessions;
+        custom.restore(last, &state);
+        Ok(())
     }
+}
+
+/// The file of a snapshot, `size` bytes long, or more if the state needs them.
+fn file<State: Serialize>(
+    last: EntryId,
+    state: &State,
+    sessions: &Sessions,
+    size: u64,
+) -> (SnapshotId, Bytes) {
+    // Writing to memory does not fail.
+    let data = postcard::to_extend(&(last, state, sessions), vec![0; CHECKSUM]);
+    let mut data = data.unwrap_or_default();
+    let size = usize::try_from(size).unwrap_or_default();
+    // The padding differs for each state, so that a mixture of two snapshots shows.
+    let salt = Checksum::of(&data);
+    data.extend((data.len()..size).map(|at| (at as u32 ^ salt) as u8));
+    if let Some((checksum, rest)) = data.split_first_chunk_mut::<CHECKSUM>() {
+        *checksum = Checksum::of(rest).to_le_bytes();
+    }
+    let id = SnapshotId {
+        last,
+        size: data.len() as u64,
+        checksum: Checksum::of(&data),
+    };
+    (id, data.into())
+}
+
+/// The contents of a file.
+fn read<State: Serialize + DeserializeOwned>(
+    data: &[u8],
+) -> Result<(EntryId, State, Sessions), DamagedSnapshot> {
+    let damaged = DamagedSnapshot(data.len());
+    let rest = data.get(CHECKSUM..).ok_or(damaged)?;
+    let (contents, _) = postcard::take_from_bytes(rest).map_err(|_| damaged)?;
+    let (last, state, sessions): (EntryId, State, Sessions) = contents;
+    // Only one file of this length is right. This compares its checksum, its padding, the order
+    // of its contents and the lengths of its numbers all at once.
+    let is_right = sessions.are_possible(last.index)
+        && file(last, &state, &sessions, data.len() as u64).1 == data;
+    is_right.then_some((last, state, sessions)).ok_or(damaged)
 }

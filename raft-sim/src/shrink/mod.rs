@@ -20,7 +20,12 @@ mod search;
 mod settings;
 mod windows;
 
+#[cfg(feature = "kit")]
+pub(crate) use settings::default_limits;
+
 use crate::failure::Failure;
+use crate::report::Report;
+use crate::run::try_schedule;
 use crate::schedule::Schedule;
 use core::fmt;
 use core::time::Duration;
@@ -132,9 +137,24 @@ pub fn shrink(
     options: Options,
     watch: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Shrunk, Passes> {
+    shrink_by(&try_schedule, schedule, options, watch)
+}
+
+/// The same for runs that `try_run` makes.
+///
+/// # Errors
+///
+/// [`Passes`] if it does not fail.
+pub(crate) fn shrink_by(
+    try_run: &(dyn Fn(&Schedule) -> Report + Sync),
+    schedule: &Schedule,
+    options: Options,
+    watch: &(dyn Fn(Progress<'_>) + Sync),
+) -> Result<Shrunk, Passes> {
     let before = Size::of(schedule);
     let began = Instant::now();
-    let mut search = search::Search::begin(schedule, options, began, watch).ok_or(Passes)?;
+    let mut search =
+        search::Search::begin(try_run, schedule, options, began, watch).ok_or(Passes)?;
     rounds::run(&mut search);
     let is_stopped = search.is_over();
     let search::Search {

@@ -115,6 +115,7 @@ fn fewer_at_machine(operation: &mut MachineOperation, part: usize) -> Option<()>
         | MachineOperation::Freeze { .. }
         | MachineOperation::Campaign
         | MachineOperation::StepDown
+        | MachineOperation::Strike { .. }
         | MachineOperation::Snapshot
         | MachineOperation::Compact { .. }
         | MachineOperation::SlowRead { .. }

@@ -25,6 +25,8 @@ pub(super) fn simpler(schedule: &Schedule, which: usize) -> Option<Schedule> {
         },
         (0, OperationKind::Batch(_)) => OperationKind::Set(0),
         (1, OperationKind::Batch(count)) if count > 1 => OperationKind::Batch(count / 2),
+        (0, OperationKind::Call(number)) if number > 0 => OperationKind::Call(0),
+        (1, OperationKind::Call(number)) if number > 1 => OperationKind::Call(number / 2),
         (2, OperationKind::Set(key)) if key > 0 => OperationKind::Set(0),
         (2, OperationKind::Read { key, kind }) if key > 0 => OperationKind::Read { key: 0, kind },
         (_, _) => return None,

@@ -2,7 +2,7 @@
 
 use super::{Options, Progress};
 use crate::failure::Failure;
-use crate::run::try_schedule;
+use crate::report::Report;
 use crate::schedule::Schedule;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -30,18 +30,20 @@ pub(super) struct Search<'a> {
     is_late: bool,
     /// The per cent of all runs and of the time that may be used now.
     share: u32,
+    try_run: &'a (dyn Fn(&Schedule) -> Report + Sync),
     watch: &'a (dyn Fn(Progress<'_>) + Sync),
 }
 
 impl<'a> Search<'a> {
     /// Begins with a run that fails; `None` if it does not.
     pub(super) fn begin(
+        try_run: &'a (dyn Fn(&Schedule) -> Report + Sync),
         schedule: &Schedule,
         options: Options,
         began: Instant,
         watch: &'a (dyn Fn(Progress<'_>) + Sync),
     ) -> Option<Search<'a>> {
-        let report = try_schedule(schedule);
+        let report = try_run(schedule);
         let failure = report.failure?;
         let mut best = schedule.clone();
         cut(&mut best, report.virtual_seconds);
@@ -55,6 +57,7 @@ impl<'a> Search<'a> {
             fresh: 1,
             is_late: false,
             share: 100,
+            try_run,
             watch,
         };
         search.tell();
@@ -175,7 +178,7 @@ impl<'a> Search<'a> {
 
     /// The failure of a run, if it is of the right kind. What comes after it is cut off.
     fn fails(&self, schedule: &mut Schedule) -> Option<Failure> {
-        let report = try_schedule(schedule);
+        let report = (self.try_run)(schedule);
         let failure = report.failure?;
         if !self.options.any_failure && failure.kind() != self.kind {
             return None;

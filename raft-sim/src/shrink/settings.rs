@@ -134,7 +134,8 @@ fn default_times(settings: &mut Settings) {
     core.append_timeout = HumanDuration(usual.append_timeout);
 }
 
-fn default_limits(settings: &mut Settings) {
+/// The limits of the core's defaults.
+pub(crate) fn default_limits(settings: &mut Settings) {
     let (core, usual) = (&mut settings.core, defaults());
     core.max_entry_bytes = usual.max_entry_bytes;
     core.max_append_bytes = usual.max_append_bytes;

@@ -40,7 +40,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::recorder::Recorder;
 use crate::schedule::{ClientOperation, NemesisOperation, Script};
-use crate::service::Applied;
+use crate::service::{Applied, CustomService};
 use crate::settings::Settings;
 use crate::trace::Trace;
 use availability::Standing;
@@ -57,6 +57,7 @@ use reads::PendingReads;
 use reconfigurations::Reconfigured;
 use stall::Stall;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 /// A simulated cluster and its environment.
 #[derive(Debug)]
@@ -116,7 +117,11 @@ pub struct World {
 }
 
 /// The machines of a cluster that is about to start: its first members, and the spares.
-fn machines(settings: &Settings, first: &Start) -> Vec<Machine> {
+fn machines(
+    settings: &Settings,
+    first: &Start,
+    custom: Option<&Arc<dyn CustomService>>,
+) -> Vec<Machine> {
     let reads = if settings.disk.read.max.is_zero() {
         DiskReads::Immediate
     } else {
@@ -135,7 +140,7 @@ fn machines(settings: &Settings, first: &Start) -> Vec<Machine> {
         }
         let drift = settings.drift_ppm.get(at as usize).copied();
         let clock = Clock::drifting(drift.unwrap_or(0));
-        Machine::new(config, clock, &settings.service, reads)
+        Machine::new(config, clock, &settings.service, reads).serving(custom.cloned())
     };
     (0..settings.servers()).map(machine).collect()
 }
@@ -151,11 +156,22 @@ impl World {
 
     /// As [`World::new`]. If the recorder has a timeline, what clients do is noted, too.
     pub fn recorded_by(settings: Settings, seed: u64, script: Script, recorder: Recorder) -> World {
+        World::serving(None, settings, seed, script, recorder)
+    }
+
+    /// The same with a service of the user's own, if there is one.
+    pub(crate) fn serving(
+        custom: Option<Arc<dyn CustomService>>,
+        settings: Settings,
+        seed: u64,
+        script: Script,
+        recorder: Recorder,
+    ) -> World {
         let mut random = Random::new(seed, "world");
         let count = settings.servers() as usize;
         let mut incarnation_random = Random::new(seed, "incarnations");
         let first = settings.first_members_on(|| Incarnation(incarnation_random.next_u64()));
-        let machines = machines(&settings, &first);
+        let machines = machines(&settings, &first, custom.as_ref());
         let clients = random.fork("clients");
         let mut world = World {
             now: Time::ZERO,
@@ -196,6 +212,10 @@ impl World {
         };
         if world.recorder.timeline.is_some() {
             world.judge.client_history().keep_journal();
+        }
+        if let Some(custom) = custom {
+            world.judge.client_history().keep_calls(custom.history());
+            world.clients.call(custom);
         }
         for place in 0..count {
             world.start(place);

@@ -223,6 +223,7 @@ impl World {
             }
             MachineOperation::SlowService { by, time } => faults.slow_service = slow(by, time),
             MachineOperation::Decay { time } => self.decay(place, time),
+            MachineOperation::Strike { fault } => self.strike(place, fault as usize),
             MachineOperation::Campaign => self.ask_node(place, OperatorRequest::Campaign),
             MachineOperation::StepDown => self.ask_node(place, OperatorRequest::StepDown),
             MachineOperation::Reconfigure { setting, value } => {

@@ -77,6 +77,7 @@ impl World {
             let stored = self.machines[place].disk().configurations();
             self.judge.started(raft, applied, stored.as_ref());
         }
+        self.observe_service(place);
         self.judge.cluster_changed();
     }
 
@@ -181,6 +182,25 @@ impl World {
             // The load runs nothing.
             (Outcome::Refused, Some((NO_SESSION, _))) => {}
             (Outcome::Refused, _) => coverage.hit(CoverageMark::CommandRefused),
+        }
+    }
+
+    /// A service has applied entries, taken over a snapshot, or a fault has struck it.
+    pub(super) fn observe_service(&mut self, at: usize) {
+        let machine = &mut self.machines[at];
+        let Some(observed) = machine.service.take_observed() else {
+            return;
+        };
+        let node = machine.id();
+        if let Some((entry, defect)) = observed.defect {
+            self.fail(Failure::Service {
+                node,
+                entry,
+                defect,
+            });
+        }
+        for state in observed.states {
+            self.judge.service_state(node, state);
         }
     }
 

@@ -71,6 +71,7 @@ impl World {
                     if let Err(failure) = self.machines[at].restore(id) {
                         self.fail(failure);
                     }
+                    self.observe_service(at);
                 }
             }
         }
@@ -93,6 +94,7 @@ impl World {
             let (node, bytes) = (id, damaged.0);
             self.fail(Failure::UnknownCommand { node, bytes });
         }
+        self.observe_service(at);
         if is_full {
             self.recorder.coverage.hit(CoverageMark::SessionEvicted);
         }
@@ -107,6 +109,12 @@ impl World {
         self.outcomes = outcomes;
         self.tell_clients(id);
         self.machines[at].save_if_due();
+    }
+
+    /// A fault of the user's own strikes the service.
+    pub(super) fn strike(&mut self, place: usize, fault: usize) {
+        self.machines[place].strike(fault);
+        self.observe_service(place);
     }
 
     pub(super) fn make_snapshot(&mut self, at: usize, every: u64) {

@@ -90,6 +90,8 @@ pub enum MachineOperation {
     StepDown,
     /// The operator changes a setting of the node while it runs, until the faults end.
     Reconfigure { setting: NodeSetting, value: u64 },
+    /// A fault of the user's own, by its number, strikes the service ([`kit`](crate::kit)).
+    Strike { fault: u32 },
 }
 
 impl MachineOperation {
@@ -117,6 +119,7 @@ impl MachineOperation {
             | MachineOperation::Campaign
             | MachineOperation::StepDown
             | MachineOperation::Reconfigure { .. }
+            | MachineOperation::Strike { .. }
             | MachineOperation::Snapshot => None,
         }
     }
@@ -145,6 +148,7 @@ impl MachineOperation {
             | MachineOperation::Campaign
             | MachineOperation::StepDown
             | MachineOperation::Reconfigure { .. }
+            | MachineOperation::Strike { .. }
             | MachineOperation::Snapshot => None,
         }
     }

@@ -136,6 +136,9 @@ fn link_operation(what: &str, words: &mut Words<'_>) -> Result<LinkOperation, Un
 /// Reads what follows the machine.
 type ReadDetails = fn(&mut Words<'_>) -> Result<MachineOperation, Unreadable>;
 
+/// The greatest number of a fault of the user's own.
+const MOST_FAULTS: u32 = 999;
+
 /// How the rest of a line is read that begins with this word and a machine: `crash n2 for 1s`.
 fn machine_operation(keyword: &str) -> Option<ReadDetails> {
     use MachineOperation::*;
@@ -170,6 +173,10 @@ fn machine_operation(keyword: &str) -> Option<ReadDetails> {
             let gone = words.number("gone", 1000)?;
             let time = words.time("for")?;
             Ok(FlakyDisk { failed, gone, time })
+        },
+        "strike" => |words| {
+            let fault = words.number("fault", MOST_FAULTS)?;
+            Ok(Strike { fault })
         },
         "reconfigure" => reconfigure,
         "replace" => replace,
@@ -222,7 +229,7 @@ impl FromStr for NemesisOperation {
         const KNOWN: &str = "noise, split, isolate, cut, flaky, slow-link, crash, kill, pause, \
             slow-node, slow-disk, fail-write, fail-read, rot, damage, damage-all, replace, backup, jump, \
             freeze, transfer, change, snapshot, compact, unreachable, slow-read, flaky-disk, slow-service, \
-            decay, campaign, step-down, reconfigure or update";
+            decay, campaign, step-down, reconfigure, strike or update";
         let mut words = Words::of(line);
         let operation = match words.next_word() {
             Some("noise") => noise(&mut words)?,

@@ -153,6 +153,7 @@ impl MachineOperation {
                 write!(f, " failed={failed} gone={gone} for {}", lasts(time))
             }
             MachineOperation::Reconfigure { setting, value } => write!(f, " {setting}={value}"),
+            MachineOperation::Strike { fault } => write!(f, " fault={fault}"),
         }
     }
 
@@ -173,6 +174,7 @@ impl MachineOperation {
             MachineOperation::Jump { .. } => "jump",
             MachineOperation::Freeze { .. } => "freeze",
             MachineOperation::Snapshot => "snapshot",
+            MachineOperation::Strike { .. } => "strike",
             MachineOperation::Compact { .. } => "compact",
             MachineOperation::SlowRead { .. } => "slow-read",
             MachineOperation::FlakyDisk { .. } => "flaky-disk",
