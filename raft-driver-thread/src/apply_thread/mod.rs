@@ -54,9 +54,9 @@ impl AppliedIndex {
     }
 }
 
-/// After a snapshot could not be made, none is begun by itself before so much more was applied, or an
-/// eighth of what was applied before, if that is more: whatever the reason is, the next attempt may
-/// cost as much, and fail, too.
+/// After a snapshot could not be made, none is begun by itself before so much more was applied, or
+/// an eighth of what was applied before, if that is more: whatever the reason is, the next attempt
+/// may cost as much, and fail, too.
 const RETRY_BYTES: u64 = 1 << 16;
 
 /// What was applied since the last snapshot.

@@ -21,9 +21,9 @@
 //! 1. A state that begins empty is this node's own. The thread that makes a snapshot of it stores
 //!    its origin beside the snapshot, before anything names that one ([`Snapshots::set_origin`]).
 //! 2. A state that is restored has the origin that is stored beside the snapshot. A snapshot that
-//!    the leader has sent comes without one: the protocol does not carry it. So the members are asked
-//!    whose work that snapshot is, together with their digests, until one knows. One that is
-//!    fetched is asked for it before its bytes.
+//!    the leader has sent comes without one: the protocol does not carry it. So the members are
+//!    asked whose work that snapshot is, together with their digests, until one knows. Of one that
+//!    is fetched it is asked before its bytes are.
 //! 3. Until then, and if all have forgotten it, the origin is unknown, and the node is no witness.
 //!    It becomes one when it agrees with the others ([`agreed`](raft_proto::comparison::agreed)).
 //!

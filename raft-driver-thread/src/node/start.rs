@@ -21,7 +21,7 @@ use crate::shared_core::SharedCore;
 use crate::snapshot_thread::load;
 use crate::state_machine::StateMachine;
 use crate::storage::{Scrub, Snapshots, Storage};
-use crate::tasks::{ApplyTask, ChunkTask, DiskTask};
+use crate::tasks::{ApplyTask, ChunkTask, CoreMailbox, DiskTask};
 use crate::threads::Threads;
 use crate::transport::{Fetcher, Transport};
 use crate::turn::{Core, TurnState};
@@ -57,19 +57,7 @@ impl<M: StateMachine> Node<M> {
         let recorder = start_recorder(options.recorder, &raft)?;
         let (core, tasks) = mailbox(waker.clone());
         let compare = options.compare.filter(|_| machine.digest().is_some());
-        let shared = Shared {
-            id: raft.id(),
-            core,
-            snapshots,
-            offers: Offers::new(),
-            replica: Replica::new(raft.id(), compare.as_ref()),
-            observed: Arc::new(Observed::new(&raft)),
-            metrics: Metrics::new(raft.id()),
-        };
-        if let Some(meta) = raft.snapshot() {
-            let origin = shared.snapshots.origin(meta.id);
-            shared.replica.restored(meta.id, origin);
-        }
+        let shared = share(&raft, core, snapshots, compare.as_ref());
         source.run(shared.clone());
         if !mended.has_started {
             transport.start(raft.config(), inbox)?;
@@ -115,6 +103,28 @@ impl<M: StateMachine> Node<M> {
             thread: Mutex::new(Some(start_core(threads, core)?)),
         });
         Ok(Node { inner })
+    }
+}
+
+/// The handles that the threads share. The state is that of the recovered snapshot, if there is one.
+fn share<M: StateMachine>(
+    raft: &Raft,
+    core: CoreMailbox<M>,
+    snapshots: Arc<dyn Snapshots>,
+    compare: Option<&CompareOptions>,
+) -> Shared<M> {
+    let replica = Replica::new(raft.id(), compare);
+    if let Some(meta) = raft.snapshot() {
+        replica.restored(meta.id, snapshots.origin(meta.id));
+    }
+    Shared {
+        id: raft.id(),
+        core,
+        snapshots,
+        offers: Offers::new(),
+        replica,
+        observed: Arc::new(Observed::new(raft)),
+        metrics: Metrics::new(raft.id()),
     }
 }
 
