@@ -167,8 +167,7 @@ fn what_a_flush_or_a_restore_removes_is_handed_over_instead_of_freed() {
     });
 }
 
-/// Prints what the guide says of two million keys: `cargo test --release -p raft-kv --test stalls --
-/// --ignored --nocapture`.
+/// Prints the waits: `cargo test --release -p raft-kv --test stalls -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, of a minute and a gigabyte"]
 fn measure_the_longest_wait_beside_two_million_keys() {
