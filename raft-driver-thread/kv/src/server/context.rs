@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
-/// How many [walks](super::walk) may be under way. Each takes a processor, and memory for its answer.
+/// How many [walks](super::walk) may be under way. Each takes a processor, and memory for its
+/// answer.
 const MAX_WALKS: usize = 2;
 
 /// See the [module](self).
