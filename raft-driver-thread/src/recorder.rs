@@ -16,8 +16,8 @@ pub struct RecorderOptions {
     /// The folder; made if it is missing. Files of earlier starts count towards `max_files`; what is
     /// not named as a recording is left alone.
     pub folder: PathBuf,
-    /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint, which
-    /// holds the part of the log that is in memory, and is not counted. Default 64 MiB.
+    /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint,
+    /// which holds the part of the log that is in memory, and is not counted. Default 64 MiB.
     pub max_file_bytes: u64,
     /// How many files are kept, at least 1; the oldest ones are deleted. Default 8.
     pub max_files: usize,

@@ -31,10 +31,10 @@ fn requests() -> Vec<String> {
 }
 
 fn error(reply: Reply) -> String {
-    match reply {
-        Reply::Error(error) => error,
-        other => panic!("{other:?}"),
-    }
+    let Reply::Error(error) = reply else {
+        panic!("{reply:?}");
+    };
+    error
 }
 
 fn cluster(change: impl Fn(&mut raft_kv::settings::Settings)) -> Cluster {

@@ -49,10 +49,10 @@ const FIELDS: [&str; 30] = [
 ];
 
 fn text(reply: Reply) -> String {
-    match reply {
-        Reply::Bulk(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-        other => panic!("{other:?}"),
-    }
+    let Reply::Bulk(bytes) = reply else {
+        panic!("{reply:?}");
+    };
+    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// The fields of a line, which are all there, in order.

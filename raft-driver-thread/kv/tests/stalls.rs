@@ -69,10 +69,10 @@ fn while_reading(address: &str, command: &[&[u8]]) -> (Reply, Waits) {
 }
 
 fn parts(reply: &Reply) -> &[Reply] {
-    match reply {
-        Reply::Array(parts) => parts,
-        other => panic!("{other:?}"),
-    }
+    let Reply::Array(parts) = reply else {
+        panic!("{reply:?}");
+    };
+    parts
 }
 
 #[test]
@@ -167,8 +167,7 @@ fn what_a_flush_or_a_restore_removes_is_handed_over_instead_of_freed() {
     });
 }
 
-/// Prints what the guide says of two million keys: `cargo test --release -p raft-kv --test stalls --
-/// --ignored --nocapture`.
+/// Prints the waits: `cargo test --release -p raft-kv --test stalls -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement, of a minute and a gigabyte"]
 fn measure_the_longest_wait_beside_two_million_keys() {
@@ -194,9 +193,10 @@ fn measure_the_longest_wait_beside_two_million_keys() {
     ];
     for command in all {
         let (reply, waits) = while_reading(address, command);
-        let parts = match &reply {
-            Reply::Array(parts) => parts.len(),
-            _ => 0,
+        let parts = if let Reply::Array(parts) = &reply {
+            parts.len()
+        } else {
+            0
         };
         let name = String::from_utf8_lossy(&command.concat()).into_owned();
         waits.print(&format!("{name}, {parts} keys"));

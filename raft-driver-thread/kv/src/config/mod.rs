@@ -1,8 +1,8 @@
 //! Settings as people give them: on the command line and in files, by the same names.
 //!
 //! A setting that is given in several places is taken from the first of these: the command line,
-//! the environment (the passwords only), the file that `--config` names, and the settings with which
-//! the data directory was created.
+//! the environment (the passwords only), the file that `--config` names, and the settings with
+//! which the data directory was created.
 
 mod check;
 mod error;

@@ -188,8 +188,8 @@ impl ClientRegistry {
 }
 
 impl ClientInfo {
-    /// The line of CLIENT INFO: the fields of Redis, in its order. What has no meaning here has the value
-    /// that Redis shows of a client that makes no use of it.
+    /// The line of CLIENT INFO: the fields of Redis, in its order. What has no meaning here has the
+    /// value that Redis shows of a client that makes no use of it.
     pub(super) fn line(&self) -> String {
         let mut line = String::new();
         let (socket, activity) = (&self.socket, &self.activity);

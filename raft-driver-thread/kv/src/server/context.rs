@@ -12,12 +12,15 @@ use super::refused::RefusedServers;
 use super::router::Router;
 use super::session::Session;
 use super::tls::Certificates;
-use super::walk::MAX_WALKS;
 use crate::resp::{ParseLimits, RequestLimits};
 use crate::settings::{Identity, Settings};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
+
+/// How many [walks](super::walk) may be under way. Each takes a processor, and memory for its
+/// answer.
+const MAX_WALKS: usize = 2;
 
 /// See the [module](self).
 pub(super) struct ServerContext {

@@ -11,9 +11,6 @@ use super::reads::{inspect_stale, unavailable};
 use crate::state::{Command, Machine};
 use tokio::time::timeout_at;
 
-/// How many walks may be under way. Each takes a processor, and memory for its answer.
-pub(super) const MAX_WALKS: usize = 2;
-
 /// Which state a read may be answered from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Freshness {

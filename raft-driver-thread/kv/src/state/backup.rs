@@ -45,7 +45,7 @@ impl BackupEncoder {
             self.counts.keys += 1;
             if encoder.pending_bytes() >= length {
                 let chunk = encoder.take();
-                self.last = Some(key.clone());
+                self.last = Some(key.to_key());
                 self.encoder = Some(encoder);
                 return Some(Bytes::from(chunk));
             }
@@ -101,7 +101,8 @@ pub fn read_backup(
                 value,
                 expiry,
             } => {
-                let (key, value) = read_key(&mut decoder, last.as_ref(), name, value)?;
+                let (key, value) =
+                    read_key(&mut decoder, last.as_ref().map(Key::stored), name, value)?;
                 let name = key.name().clone();
                 each(StoredKey {
                     name,

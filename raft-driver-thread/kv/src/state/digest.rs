@@ -8,7 +8,7 @@
 //! and servers of two releases hold the same state nevertheless.
 
 use super::address::ServerAddress;
-use super::keyspace::{Key, Value};
+use super::keyspace::Value;
 use super::reply::Reply;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128, xxh3_128_with_seed};
@@ -33,13 +33,13 @@ fn of_numbers(numbers: &[u128]) -> u128 {
 pub(super) struct KeyDigest(u128);
 
 impl KeyDigest {
-    pub(super) fn new(key: &Key) -> KeyDigest {
-        KeyDigest(xxh3_128(key.name()))
+    pub(super) fn new(name: &[u8]) -> KeyDigest {
+        KeyDigest(xxh3_128(name))
     }
 
     /// Of the key, and all that it holds.
     pub(super) fn whole(self, value: &Value) -> u128 {
-        self.head(value.bytes.len(), value.expiry)
+        self.head(value.bytes.len(), value.expiry())
             .wrapping_add(self.blocks_from(&value.bytes, 0))
     }
 

@@ -78,7 +78,7 @@ impl Store {
         };
         let expiry = match set.expiry {
             Expiry::Never => None,
-            Expiry::Keep => before.as_ref().and_then(|before| before.expiry),
+            Expiry::Keep => before.as_ref().and_then(Value::expiry),
             Expiry::In(millis) => match self.expiry_in(millis) {
                 Some(expiry) => Some(expiry),
                 None => return invalid_expiry("set"),
@@ -91,7 +91,7 @@ impl Store {
         };
         if is_met {
             let bytes = set.value;
-            self.put(key, Value { bytes, expiry });
+            self.put(key, Value::new(bytes, expiry));
         }
         match set.reply {
             SetReply::OldValue => before.map_or(Reply::Nil, |before| Reply::Bulk(before.bytes)),
@@ -105,8 +105,8 @@ impl Store {
         let before = self.get(&key);
         let is_met = before.map(|before| &before.bytes) == old.as_ref();
         if is_met {
-            let expiry = before.and_then(|before| before.expiry);
-            self.put(key, Value { bytes: new, expiry });
+            let expiry = before.and_then(Value::expiry);
+            self.put(key, Value::new(new, expiry));
         }
         Reply::Integer(i64::from(is_met))
     }
@@ -120,10 +120,8 @@ impl Store {
         let Some(sum) = number.checked_add(by) else {
             return Reply::error("ERR", "increment or decrement would overflow");
         };
-        let value = Value {
-            bytes: Bytes::from(sum.to_string()),
-            expiry: before.and_then(|before| before.expiry),
-        };
+        let expiry = before.and_then(Value::expiry);
+        let value = Value::new(Bytes::from(sum.to_string()), expiry);
         self.put(key, value);
         Reply::Integer(sum)
     }
@@ -164,10 +162,7 @@ impl Store {
 
 impl Value {
     fn forever(bytes: Bytes) -> Value {
-        Value {
-            bytes,
-            expiry: None,
-        }
+        Value::new(bytes, None)
     }
 }
 

@@ -45,9 +45,9 @@ impl<'a> Query<'a> {
             Command::TimeToLive { key, unit } => self.time_to_live(key, *unit),
             Command::Keys(pattern) => {
                 let pattern = Pattern::new(pattern);
-                let names = self.keys.iter().map(|(key, _)| key.name());
+                let names = self.keys.iter().map(|(key, _)| key.name);
                 let matching = names.filter(|name| pattern.matches(name));
-                Reply::Array(matching.cloned().map(Reply::Bulk).collect())
+                Reply::Array(matching.map(copied).collect())
             }
             Command::Scan {
                 cursor,
@@ -80,14 +80,14 @@ impl<'a> Query<'a> {
 
     fn bulk(&self, name: &Bytes) -> Reply {
         let value = self.find(name);
-        value.map_or(Reply::Nil, |value| Reply::Bulk(value.bytes.clone()))
+        value.map_or(Reply::Nil, |value| Reply::Bulk(value.for_reply()))
     }
 
     fn time_to_live(&self, name: &Bytes, unit: TimeUnit) -> Reply {
         let Some(value) = self.find(name) else {
             return Reply::Integer(-2);
         };
-        let Some(expiry) = value.expiry else {
+        let Some(expiry) = value.expiry() else {
             return Reply::Integer(-1);
         };
         let millis = expiry.saturating_sub(self.time);
@@ -113,15 +113,15 @@ impl<'a> Query<'a> {
         let (mut scanned, mut last_hash) = (0, cursor);
         for (key, _) in self.keys.starting_at(cursor) {
             // Keys with the same hash have the same cursor, so they are returned together.
-            if scanned >= count.max(1) && key.hash() != last_hash {
-                next_cursor = key.hash();
+            if scanned >= count.max(1) && key.hash != last_hash {
+                next_cursor = key.hash;
                 break;
             }
             scanned += 1;
-            last_hash = key.hash();
-            let is_match = pattern.as_ref().is_none_or(|it| it.matches(key.name()));
+            last_hash = key.hash;
+            let is_match = pattern.as_ref().is_none_or(|it| it.matches(key.name));
             if is_match && value_type == ValueType::String {
-                names.push(Reply::Bulk(key.name().clone()));
+                names.push(copied(key.name));
             }
         }
         Reply::Array(vec![
@@ -141,4 +141,9 @@ pub(super) fn count<T>(
 /// A count of what is in memory, which always fits.
 pub(super) fn integer(number: u64) -> Reply {
     Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The name of a key. What is stored is not shared with replies.
+fn copied(name: &[u8]) -> Reply {
+    Reply::Bulk(Bytes::copy_from_slice(name))
 }

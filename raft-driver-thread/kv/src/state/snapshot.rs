@@ -2,7 +2,7 @@
 //! order: the time, the addresses, each session with its answers, the keys, the end.
 
 use super::address::ServerAddress;
-use super::keyspace::{Key, Keyspace, Value};
+use super::keyspace::{Key, Keyspace, StoredName, Value};
 use super::record::{Counts, FileKind, Header, RecordDecoder, RecordEncoder, ReplyHeader};
 use super::reply::Reply;
 use super::sessions::{MAX_ANSWERS, MAX_SESSIONS, Session, Sessions};
@@ -76,13 +76,13 @@ fn write_full_chunk(encoder: &mut RecordEncoder, writer: &mut dyn Write) -> io::
     Ok(())
 }
 
-pub(super) fn put_key(encoder: &mut RecordEncoder, key: &Key, value: &Value) {
+pub(super) fn put_key(encoder: &mut RecordEncoder, key: StoredName<'_>, value: &Value) {
     let header = Header::Key {
-        name: key.name().len() as u64,
+        name: key.name.len() as u64,
         value: value.bytes.len() as u64,
-        expiry: value.expiry,
+        expiry: value.expiry(),
     };
-    encoder.put(header, &[key.name(), &value.bytes]);
+    encoder.put(header, &[key.name, &value.bytes]);
 }
 
 fn put_reply(encoder: &mut RecordEncoder, reply: &Reply) {
@@ -185,12 +185,12 @@ pub(super) fn read_time(decoder: &mut RecordDecoder<'_>) -> io::Result<u64> {
 /// Reads a key and its value. The key must come after the one before it.
 pub(super) fn read_key(
     decoder: &mut RecordDecoder<'_>,
-    before: Option<&Key>,
+    before: Option<StoredName<'_>>,
     name: u64,
     value: u64,
 ) -> io::Result<(Key, bytes::Bytes)> {
     let key = Key::new(decoder.bytes(name)?);
-    if before.is_some_and(|before| *before >= key) {
+    if before.is_some_and(|before| before >= key.stored()) {
         return Err(out_of_order(decoder));
     }
     Ok((key, decoder.bytes(value)?))
@@ -275,7 +275,7 @@ impl Loader<'_> {
         if expiry.is_some_and(|expiry| expiry <= self.time) {
             return Err(self.decoder.invalid("one of its keys has expired"));
         }
-        self.keys.insert(key, Value { bytes, expiry });
+        self.keys.insert(key, Value::new(bytes, expiry));
         self.counts.keys += 1;
         Ok(())
     }

@@ -33,7 +33,7 @@ pub struct Store {
 const KEY_OVERHEAD: u64 = 300;
 
 /// What a key counts in [`Store::used_bytes`].
-fn cost(name: &Bytes, value: &Bytes) -> u64 {
+fn cost(name: &[u8], value: &[u8]) -> u64 {
     KEY_OVERHEAD + name.len() as u64 + value.len() as u64
 }
 
@@ -46,12 +46,13 @@ impl Store {
     /// The keys that another store had at `time`.
     pub(super) fn from_keys(time: u64, keys: Keyspace) -> Store {
         let expiries = keys.iter().filter_map(|(key, value)| {
-            let name = key.name().clone();
-            value.expiry.map(|expiry| KeyExpiry { expiry, name })
+            let expiry = value.expiry()?;
+            let name = Bytes::copy_from_slice(key.name);
+            Some(KeyExpiry { expiry, name })
         });
         let expiries = expiries.collect();
-        let costs = (keys.iter()).map(|(key, value)| cost(key.name(), &value.bytes));
-        let digests = (keys.iter()).map(|(key, value)| KeyDigest::new(key).whole(value));
+        let costs = (keys.iter()).map(|(key, value)| cost(key.name, &value.bytes));
+        let digests = (keys.iter()).map(|(key, value)| KeyDigest::new(key.name).whole(value));
         Store {
             used: costs.sum(),
             digest: digests.fold(0, u128::wrapping_add),
@@ -120,7 +121,7 @@ impl Store {
         if expiry.is_some_and(|expiry| expiry <= self.time) {
             self.remove(&key);
         } else {
-            self.put(key, Value { bytes, expiry });
+            self.put(key, Value::new(bytes, expiry));
         }
     }
 
@@ -151,10 +152,10 @@ impl Store {
         let Some(value) = self.keys.get_mut(key) else {
             return false;
         };
-        let (digest, before) = (KeyDigest::new(key), value.bytes.len());
+        let (digest, before) = (KeyDigest::new(key.name()), value.bytes.len());
         let of_end = |value: &Value| {
             digest
-                .head(value.bytes.len(), value.expiry)
+                .head(value.bytes.len(), value.expiry())
                 .wrapping_add(digest.blocks_from(&value.bytes, before))
         };
         let taken_away = self.digest.wrapping_sub(of_end(value));
@@ -167,18 +168,20 @@ impl Store {
     /// A value is not there any more.
     fn forget(&mut self, key: &Key, value: &Value) {
         self.used -= cost(key.name(), &value.bytes);
-        self.digest = self.digest.wrapping_sub(KeyDigest::new(key).whole(value));
+        self.digest = self
+            .digest
+            .wrapping_sub(KeyDigest::new(key.name()).whole(value));
     }
 
     /// Sets a value, whose expiry must be after the store's time. Returns the old value.
     pub(super) fn put(&mut self, key: Key, value: Value) -> Option<Value> {
         if !self.expiries.is_empty() {
-            let before = self.keys.get(&key).and_then(|before| before.expiry);
+            let before = self.keys.get(&key).and_then(Value::expiry);
             self.remove_expiry(before, &key);
         }
-        self.add_expiry(value.expiry, &key);
+        self.add_expiry(value.expiry(), &key);
         self.used += cost(key.name(), &value.bytes);
-        let digest = KeyDigest::new(&key);
+        let digest = KeyDigest::new(key.name());
         self.digest = self.digest.wrapping_add(digest.whole(&value));
         let name_bytes = key.name().len() as u64;
         let before = self.keys.insert(key, value)?;
@@ -190,7 +193,7 @@ impl Store {
     /// Returns the old value.
     pub(super) fn remove(&mut self, key: &Key) -> Option<Value> {
         let before = self.keys.remove(key)?;
-        self.remove_expiry(before.expiry, key);
+        self.remove_expiry(before.expiry(), key);
         self.forget(key, &before);
         Some(before)
     }
@@ -199,8 +202,8 @@ impl Store {
     /// `None` if there is no such key.
     pub(super) fn set_expiry(&mut self, key: &Key, expiry: Option<u64>) -> Option<Option<u64>> {
         let value = self.keys.get_mut(key)?;
-        let before = std::mem::replace(&mut value.expiry, expiry);
-        let (digest, length) = (KeyDigest::new(key), value.bytes.len());
+        let before = value.set_expiry(expiry);
+        let (digest, length) = (KeyDigest::new(key.name()), value.bytes.len());
         let taken_away = self.digest.wrapping_sub(digest.head(length, before));
         self.digest = taken_away.wrapping_add(digest.head(length, expiry));
         self.remove_expiry(before, key);

@@ -271,7 +271,8 @@ pub(crate) fn dbsize(_: Arguments) -> Parsed {
     Ok(Command::Size)
 }
 
-/// ASYNC and SYNC make no difference: the keys are gone at once, and freed beside the other commands.
+/// ASYNC and SYNC make no difference: the keys are gone at once, and freed beside the other
+/// commands.
 pub(crate) fn flush(mut arguments: Arguments) -> Parsed {
     match arguments.option().as_deref() {
         None | Some(b"ASYNC" | b"SYNC") => arguments.end().map(|()| Command::Flush),
