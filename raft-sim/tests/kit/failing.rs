@@ -93,6 +93,8 @@ fn a_wrong_answer_is_found_without_any_fault_and_its_schedule_is_written() {
     });
     let model = Model::new(0, |value: &mut u64, more: &u64| add(value, *more));
     let found = found(kit.linearizable(model).faults(Faults::None).nodes(1));
+    let is_seen = matches!(found.failure, Failure::NotLinearizable(_));
+    assert!(is_seen, "{found}");
     assert_eq!(found.after.faults, 0, "{found}");
     let file = found.file.as_deref().expect("it is written");
     assert_eq!(Schedule::read(file).as_ref(), Ok(&found.schedule));
