@@ -119,6 +119,8 @@ fn about_inputs() -> impl Strategy<Value = NemesisOperation> {
         )),
         (target(), time())
             .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Decay { time })),
+        (target(), 0_u32..=999)
+            .prop_map(|(of, fault)| NemesisOperation::at(of, MachineOperation::Strike { fault })),
     ]
 }
 
@@ -190,6 +192,7 @@ fn operation() -> impl Strategy<Value = ClientOperation> {
         any::<u64>().prop_map(OperationKind::Set),
         any::<u64>().prop_map(OperationKind::Append),
         any::<u64>().prop_map(OperationKind::CompareAndSet),
+        any::<u64>().prop_map(OperationKind::Call),
         any::<u64>().prop_map(OperationKind::Delete),
         (1_u32..=32).prop_map(OperationKind::Batch),
     ];
