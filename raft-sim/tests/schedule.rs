@@ -119,6 +119,8 @@ fn about_inputs() -> impl Strategy<Value = NemesisOperation> {
         )),
         (target(), time())
             .prop_map(|(of, time)| NemesisOperation::at(of, MachineOperation::Decay { time })),
+        (target(), 0_u32..=999)
+            .prop_map(|(of, fault)| NemesisOperation::at(of, MachineOperation::Strike { fault })),
     ]
 }
 
@@ -190,6 +192,7 @@ fn operation() -> impl Strategy<Value = ClientOperation> {
         any::<u64>().prop_map(OperationKind::Set),
         any::<u64>().prop_map(OperationKind::Append),
         any::<u64>().prop_map(OperationKind::CompareAndSet),
+        any::<u64>().prop_map(OperationKind::Call),
         any::<u64>().prop_map(OperationKind::Delete),
         (1_u32..=32).prop_map(OperationKind::Batch),
     ];
@@ -372,7 +375,7 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 c1 set 1", "a key such as k3"),
         (
             "1.0 c1 swap k1",
-            "read, get, set, append, cas, delete or batch",
+            "read, get, set, append, cas, delete, batch or call",
         ),
         ("1.0 c1 batch 33", "a number from 1 to 32"),
         ("1.0 set k1", "a client such as c2"),

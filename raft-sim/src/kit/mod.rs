@@ -276,7 +276,8 @@ impl<S: StateMachine> Kit<S> {
         self
     }
 
-    /// Replicas are not compared with each other.
+    /// The states of replicas are not compared with each other. The answers that they remember of
+    /// each client's commands are, at the end of each run.
     #[must_use]
     pub fn without_comparison(mut self) -> Kit<S> {
         self.parts.comparison = Comparison::NotCompared;

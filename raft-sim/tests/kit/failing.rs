@@ -93,6 +93,8 @@ fn a_wrong_answer_is_found_without_any_fault_and_its_schedule_is_written() {
     });
     let model = Model::new(0, |value: &mut u64, more: &u64| add(value, *more));
     let found = found(kit.linearizable(model).faults(Faults::None).nodes(1));
+    let is_seen = matches!(found.failure, Failure::NotLinearizable(_));
+    assert!(is_seen, "{found}");
     assert_eq!(found.after.faults, 0, "{found}");
     let file = found.file.as_deref().expect("it is written");
     assert_eq!(Schedule::read(file).as_ref(), Ok(&found.schedule));
@@ -113,7 +115,7 @@ fn a_service_that_is_not_deterministic_is_named_as_such() {
 fn a_test_that_does_not_reach_what_it_requires_fails() {
     let kit = number(add)
         .faults(Faults::None)
-        .requires([Mark::LeaderChanged, CoverageMark::LeaderCrash.into()])
+        .requires([Mark::Restarted, CoverageMark::LeaderCrash.into()])
         .sometimes("the number is 1", |_, answer| *answer == 1)
         .sometimes("the number is never 0", |_, answer| *answer != 0);
     let error = kit.seeds(0..4).check().expect_err("it explores too little");
@@ -121,7 +123,7 @@ fn a_test_that_does_not_reach_what_it_requires_fails() {
         panic!("{error}");
     };
     let crash = CoverageMark::LeaderCrash.to_string();
-    let wanted = [Mark::LeaderChanged.to_string(), crash];
+    let wanted = [Mark::Restarted.to_string(), crash];
     assert!(wanted.iter().all(|mark| marks.contains(mark)), "{marks:?}");
     let never = String::from("the number is never 0");
     assert!(!marks.contains(&never), "{marks:?}");
