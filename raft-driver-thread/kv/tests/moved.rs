@@ -103,10 +103,11 @@ fn a_server_campaigns_or_steps_down_when_it_is_told_to() {
     });
     let ended = until("the leader steps down", || {
         let first = &cluster.servers[leader(&cluster.servers) as usize - 1];
-        match first.client().call(&[b"RAFT", b"STEPDOWN"]).ok()? {
-            Reply::Integer(term) => Some(u64::try_from(term).unwrap()),
-            other => panic!("{other:?}"),
-        }
+        let said = first.client().call(&[b"RAFT", b"STEPDOWN"]).ok()?;
+        let Reply::Integer(term) = said else {
+            panic!("{said:?}");
+        };
+        Some(u64::try_from(term).unwrap())
     });
     until("a later term has a leader", || {
         let status = status(&cluster.servers[0])?;

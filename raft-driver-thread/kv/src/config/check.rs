@@ -24,15 +24,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     }
     check_protection(settings)?;
     let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
-    if settings.password.as_deref() == Some("") {
-        return refuse("password", "it must not be empty");
-    }
-    if settings.admin_password.as_deref() == Some("") {
-        return refuse("admin-password", "it must not be empty");
-    }
-    if settings.admin_password.is_some() && settings.admin_password == settings.password {
-        return refuse("admin-password", "it must not be the same as password");
-    }
+    check_passwords(settings)?;
     if settings.max_connections == 0 {
         return refuse("max-connections", "it must be at least 1");
     }
@@ -79,6 +71,20 @@ pub(super) fn check(settings: &Settings) -> Result<(), ConfigError> {
     }
     if settings.threads == 0 {
         return refuse("threads", "it must be at least 1");
+    }
+    Ok(())
+}
+
+fn check_passwords(settings: &Settings) -> Result<(), ConfigError> {
+    let refuse = |key, what| Err(ConfigError::OutOfRange { key, what });
+    if settings.password.as_deref() == Some("") {
+        return refuse("password", "it must not be empty");
+    }
+    if settings.admin_password.as_deref() == Some("") {
+        return refuse("admin-password", "it must not be empty");
+    }
+    if settings.admin_password.is_some() && settings.admin_password == settings.password {
+        return refuse("admin-password", "it must not be the same as password");
     }
     Ok(())
 }

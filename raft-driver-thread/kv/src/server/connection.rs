@@ -268,14 +268,7 @@ impl Connection {
         if !self.is_authenticated && !is_open_to_all(&request) {
             return self.ready(Reply::error("NOAUTH", "Authentication required."));
         }
-        if let Request::Admin(admin) = &request
-            && let Err(error) = self.check_role(admin, name)
-        {
-            let reply = self.refuse(Refusal::AtOnce(error), is_exec, length);
-            return self.ready(reply);
-        }
-        if let Err(error) = self.context.router.check_level(request.level()) {
-            // As a command that is not known.
+        if let Err(error) = self.check_allowed(&request, name) {
             let reply = self.refuse(Refusal::AtOnce(error), is_exec, length);
             return self.ready(reply);
         }
@@ -286,14 +279,9 @@ impl Connection {
             let reply = transaction.enqueue(request, length, max_bytes);
             return self.ready(reply);
         }
-        if let Some(database) = self.missing_database
-            && matches!(request, Request::Command(_) | Request::Once { .. })
-        {
-            let what = format_args!(
-                "there is no database {database}, which this connection chose with SELECT: only \
-                 database 0 exists"
-            );
-            return self.ready(Reply::error("ERR", what));
+        let uses_keys = matches!(request, Request::Command(_) | Request::Once { .. });
+        if let Some(database) = self.missing_database.filter(|_| uses_keys) {
+            return self.ready(no_database(database));
         }
         match request {
             Request::Command(command) => {
@@ -320,6 +308,15 @@ impl Connection {
                 self.flush().await;
             }
         }
+    }
+
+    /// Whether this client, and the release level in force, allow the request.
+    fn check_allowed(&self, request: &Request, name: &str) -> Result<(), Reply> {
+        if let Request::Admin(admin) = request {
+            self.check_role(admin, name)?;
+        }
+        // One of a later level is as a command that is not known.
+        self.context.router.check_level(request.level())
     }
 
     /// The reply to a request that makes no sense. What becomes of a transaction depends on it.
@@ -461,6 +458,14 @@ fn shrink(buffer: &mut BytesMut) {
 enum Taken {
     All,
     MayBeMore,
+}
+
+fn no_database(database: i64) -> Reply {
+    let what = format_args!(
+        "there is no database {database}, which this connection chose with SELECT: only database \
+         0 exists"
+    );
+    Reply::error("ERR", what)
 }
 
 fn first(replies: Vec<Reply>) -> Reply {
