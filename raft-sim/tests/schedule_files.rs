@@ -194,7 +194,7 @@ fn a_file_that_is_no_schedule_says_where_and_what_is_expected() {
         ),
         (
             with("", "\"0.5 c0 steal k1\""),
-            "read, get, set, append, cas, delete or batch",
+            "read, get, set, append, cas, delete, batch or call",
         ),
     ];
     for (text, expected) in cases {
