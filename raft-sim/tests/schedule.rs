@@ -372,7 +372,7 @@ fn a_line_that_is_wrong_is_named_with_what_is_expected_there() {
         ("1.0 c1 set 1", "a key such as k3"),
         (
             "1.0 c1 swap k1",
-            "read, get, set, append, cas, delete or batch",
+            "read, get, set, append, cas, delete, batch or call",
         ),
         ("1.0 c1 batch 33", "a number from 1 to 32"),
         ("1.0 set k1", "a client such as c2"),
