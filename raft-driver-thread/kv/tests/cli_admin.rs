@@ -51,7 +51,11 @@ fn the_command_line_gives_the_password_of_the_user_admin() {
             .success()
     );
     let log = fs::read_to_string(folder.join("log")).unwrap();
-    assert!(log.contains("wrong password"), "{log}");
+    let warned = log.lines().find(|line| line.contains("wrong password"));
+    assert!(
+        warned.is_some_and(|line| line.contains("user=\"admin\"")),
+        "{log}"
+    );
     // A server that joins asks as the user admin, whose password is one of its settings.
     let peers = free_ports(1)[0];
     let join = format!("--id 4 --clients 127.0.0.1:0 --peers 127.0.0.1:{peers}");

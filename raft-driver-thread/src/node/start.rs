@@ -27,6 +27,7 @@ use crate::transport::{Fetcher, Transport};
 use crate::turn::{Core, TurnState};
 use crate::waker::Waker;
 use raft_proto::{Raft, Recovered};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
@@ -132,8 +133,15 @@ fn start_recorder(
     options: Option<RecorderOptions>,
     raft: &Raft,
 ) -> Result<Option<Recorder>, StartError> {
-    let recorder = options.map(|options| Recorder::start(options, raft));
-    recorder.transpose().map_err(StartError::Recorder)
+    let Some(options) = options else {
+        return Ok(None);
+    };
+    let folder = options.folder.clone();
+    let recorder = Recorder::start(options, raft).map_err(|error| {
+        let text = format!("{}: {error}", folder.display());
+        StartError::Recorder(io::Error::new(error.kind(), text))
+    })?;
+    Ok(Some(recorder))
 }
 
 /// Starts the scrubber, if it is asked for and the storage has one.

@@ -81,7 +81,7 @@
 //!
 //! # Settings: [`ReconfigureError`], [`ConfigError`]
 //!
-//! `Fixed`: that setting needs a restart. `Invalid`: [`Config::validate`](crate::Config::validate)
+//! `Faulted`: see [above](#commands-proposeerror). `Fixed`: that setting needs a restart. `Invalid`: [`Config::validate`](crate::Config::validate)
 //! says why, with a [`ConfigError`]: `NoClusterId`, `NoVoters`, `DuplicateMember`, `JointMember`,
 //! `MembershipTooLarge`, `LeaseWithoutCheckQuorum`, `LeasePromiseRange`, `NoHeartbeatInterval`,
 //! `ElectionTimeoutRange`, `HeartbeatTooSlow`, `ZeroLimit`, `LimitTooGreat` and `LimitTooSmall` each
@@ -95,7 +95,7 @@
 //! |---|---|---|---|
 //! | `Config` | as above | no | correct the settings |
 //! | `Recovery` with `OtherCluster`, `OtherGroup` or `OtherNode` | the storage is another node's | no | give the node its own storage |
-//! | `Recovery` with any other [`RecoveryError`] (`NoIdentity`, `GapAfterSnapshot`, `TermBelowLog`, `TermsContradictSnapshot`, `InvalidEntryId`, `DamagedMembership`, `TermOutOfRange`, `AppliedBeyondLog`) | no run of this node can have left this: the storage broke its promise, or was edited | on this node perhaps; the others have what was acknowledged | do not repair it by hand. Replace the disk: an empty storage that joins as a learner under the same number |
+//! | `Recovery` with any other [`RecoveryError`] (`NoIdentity`, `GapAfterSnapshot`, `TermBelowLog`, `TermsContradictSnapshot`, `InvalidEntryId`, `DamagedMembership`, `TermOutOfRange`, `AppliedBeyondLog`) | no run of this node can have left this: the storage broke its promise, or was edited | on this node perhaps; the others have what was acknowledged | do not repair it by hand. Replace the disk: an empty storage that joins as a learner, [under the same number or a new one](super::questions#when-it-does-not-go-on) |
 //! | `StorageWithoutIncarnation` | disk identity was switched on for a storage that was used without | no | leave it off, or replace the storages one by one |
 //! | `LevelTooLow` | the storage was written by a later release | no | start that release |
 //!

@@ -46,16 +46,19 @@
 //! first [`Tick`](crate::Input::Tick), a [`Persisted`](crate::Input::Persisted) or an
 //! [`Applied`](crate::Input::Applied). The page on [mistakes](super::mistakes) has a table.
 //!
-//! **There is no leader.** A majority of the voters has to reach each other both ways, with disks that
-//! sync in less than an election timeout. [`Status`](crate::Status) names the role and whom it waits
-//! for; founders that were never started keep a new cluster from being founded.
+//! **There is no leader.** A leader is certain where a majority of the voters reach each other both
+//! ways, with disks that sync in less than an election timeout. [`Status`](crate::Status) names the
+//! role of a node, the leader that it knows, and what the disk and the service still owe. Where
+//! [`incarnation`](crate::Config::incarnation) is set, founders that were never started keep a new
+//! cluster from being founded.
 //!
 //! **A majority is lost for good.** Nothing can be committed, and no rule of Raft gets it back. What
 //! remains is to continue by force from one server's log, which may lose what was acknowledged.
 //!
-//! **A disk was lost.** Start an empty one under the same number, and let it join as a learner. Never
-//! let it vote under its old name: it has forgotten what it promised. With
-//! [`incarnation`](crate::Config::incarnation) the cluster sees to that by itself.
+//! **A disk was lost.** An empty disk has forgotten what the old one promised, so it must never vote in
+//! its place. With [`incarnation`](crate::Config::incarnation) the cluster sees to that: start the
+//! empty disk under the same number, and take it in as a learner. Without it, remove the member, wait
+//! until that is committed, and add the empty disk under a new number.
 //!
 //! **The term goes up and up.** Somebody asks for votes again and again: a removed node without
 //! [`pre_vote`](crate::Config::pre_vote), timeouts shorter than a sync, or a network in which only

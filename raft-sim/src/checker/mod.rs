@@ -122,7 +122,7 @@ pub use own_disk::OwnDisk;
 pub use pacing::Pacing;
 pub use property::Property;
 pub use removed::Removed;
-pub use replicas::{Replicas, ReplicasDiffer};
+pub use replicas::{ReplicaEvent, Replicas, ReplicasDiffer};
 pub use sent_again::SentAgain;
 pub use settings_in_force::{SettingsBroken, SettingsInForce};
 pub use snapshot_members::SnapshotMembers;

@@ -1,12 +1,16 @@
 //! Replicas of a service of the user's own: those that have applied the same commands are in the
 //! same state (State Machine Safety, section 5.4.3, for what the commands do).
 
+use core::fmt;
 use raft_proto::{EntryId, Index, NodeId};
 use std::collections::BTreeMap;
 
 /// Two replicas that have applied the same commands, and whose states differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{node} and {other} have applied the same commands up to {index}, and their states differ")]
+#[error(
+    "{node} and {other} have applied the same commands up to {index}, and their states differ after \
+     {node} {event}"
+)]
 pub struct ReplicasDiffer {
     /// The node whose state was looked at.
     pub node: NodeId,
@@ -14,6 +18,29 @@ pub struct ReplicasDiffer {
     pub other: NodeId,
     /// The last entry that both have applied.
     pub index: Index,
+    /// What the node did just before.
+    pub event: ReplicaEvent,
+}
+
+/// What a replica did before its state was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaEvent {
+    /// It applied a command.
+    Command,
+    /// It restored a snapshot.
+    Restore,
+    /// A fault of the user's own struck.
+    Strike,
+}
+
+impl fmt::Display for ReplicaEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReplicaEvent::Command => "applied a command",
+            ReplicaEvent::Restore => "restored a snapshot",
+            ReplicaEvent::Strike => "was struck by a fault of the test's own",
+        })
+    }
 }
 
 /// Compares the states of all replicas.
@@ -36,7 +63,7 @@ impl Replicas {
         digest: u64,
     ) -> Result<(), ReplicasDiffer> {
         let known = *self.states.entry(entry.index).or_insert((node, digest));
-        compare(node, entry.index, digest, known)
+        compare(node, entry.index, digest, known, ReplicaEvent::Command)
     }
 
     /// The state of `node` is that of all commands up to `last`, however it came there. A node that
@@ -45,10 +72,16 @@ impl Replicas {
     /// # Errors
     ///
     /// [`ReplicasDiffer`], if it was in another one.
-    pub fn holds(&self, node: NodeId, last: EntryId, digest: u64) -> Result<(), ReplicasDiffer> {
+    pub fn holds(
+        &self,
+        node: NodeId,
+        last: EntryId,
+        digest: u64,
+        event: ReplicaEvent,
+    ) -> Result<(), ReplicasDiffer> {
         // Entries that are no commands change nothing.
         match self.states.range(..=last.index).next_back() {
-            Some((_, known)) => compare(node, last.index, digest, *known),
+            Some((_, known)) => compare(node, last.index, digest, *known, event),
             None => Ok(()),
         }
     }
@@ -59,7 +92,13 @@ fn compare(
     index: Index,
     digest: u64,
     (other, known): (NodeId, u64),
+    event: ReplicaEvent,
 ) -> Result<(), ReplicasDiffer> {
-    let differ = ReplicasDiffer { node, other, index };
+    let differ = ReplicasDiffer {
+        node,
+        other,
+        index,
+        event,
+    };
     (digest == known).then_some(()).ok_or(differ)
 }

@@ -279,22 +279,30 @@ Exit code 1 if a mistake was not caught, 2 if the command line made no sense or 
 apply or build.";
 
 pub(super) const GRAPHS: &str = "\
-Who reaches whom is a directed graph, which stays as it is. One of each class of graphs is tried from
-each state before the links are cut: every leader, all logs equal or one server without the last
-committed entry. A leader commits if a command is committed within four election timeouts, and again
-within each further four. Terms stay quiet if none begins after the first four.
+A directed graph says which server reaches which, and stays as it is. Graphs that differ in the \
+servers' numbers only are tried once. Each is tried from every state in which the links may be cut: \
+every leader, with equal logs or with one server that lacks the last committed entry.
 
-  whole majority  the servers of a majority all reach each other: CheckQuorum and Pre-Vote promise a
-                  leader that stays
-  hub only        single servers reach a majority that reaches them: Raft promises nothing
-  no hub          nobody can commit
+The rows:
+  whole majority     the servers of a majority all reach each other: CheckQuorum and Pre-Vote
+                     promise a leader that stays
+  hub only           single servers (hubs) reach a majority that reaches them: Raft promises nothing
+  no hub             nobody can commit
+
+The columns count graphs, by how many of their trials succeed (always: in all, never: in none):
+  a leader commits   a command is committed within four election timeouts, and again within each
+                     further four
+  terms stay quiet   no term begins after the first four election timeouts
+
+Links of an example: 1-2 in both directions, 1>2 from 1 to 2 only, 1<2 from 2 to 1 only.
 
 Examples:
   raft-sim graphs                     all networks of four servers: seconds
   raft-sim graphs --nodes 5           of five: minutes
   raft-sim graphs --no-pre-vote       without Pre-Vote, terms begin again and again
 
-Exit code 1 if a graph with a whole majority has no quiet leader that commits, and both are on.";
+Exit code 1 if, with Pre-Vote and CheckQuorum on, a graph with a whole majority has no leader that \
+commits, or its terms do not stay quiet.";
 
 pub(super) const ELECTIONS: &str = "\
 Five servers have a leader. It broadcasts a heartbeat and crashes at a random time before its next \

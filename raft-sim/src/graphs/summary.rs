@@ -232,9 +232,9 @@ impl fmt::Display for Report {
                     f,
                     "  in {elections} a hub could have been elected, and did not come to lead, or to stay"
                 )?;
-                example(f, "no leader", &row.live)?;
+                example(f, "no leader commits", &row.live)?;
             }
-            example(f, "terms", &row.quiet)?;
+            example(f, "terms do not stay quiet", &row.quiet)?;
         }
         Ok(())
     }

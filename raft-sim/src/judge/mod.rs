@@ -42,9 +42,9 @@ pub use journal::Journal;
 use crate::checker::{
     Bounds, ConfigurationsInForce, DiskIdentity, Durability, ElectionTimeouts, ExactlyOnce,
     Figure3Checker, HandoverLeases, LeaderFollowed, LeaderStickiness, Leases, Levels,
-    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, Replicas,
-    SentAgain, SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm, StormGuard,
-    StormLimits, Strangers, Violation,
+    MembershipChanges, Observation, OneVote, OwnDisk, Pacing, QuorumContact, Removed, ReplicaEvent,
+    Replicas, SentAgain, SettingsInForce, SnapshotMembers, Started, StoredConfigurations, Storm,
+    StormGuard, StormLimits, Strangers, Violation,
 };
 use crate::failure::Failure;
 use crate::process::Observer;
@@ -285,7 +285,12 @@ impl Judge {
     pub(crate) fn service_state(&mut self, node: NodeId, state: ObservedState) {
         let result = match state.after {
             After::Command => self.replicas.applied(node, state.last, state.digest),
-            After::Restore | After::Strike => self.replicas.holds(node, state.last, state.digest),
+            After::Restore => {
+                (self.replicas).holds(node, state.last, state.digest, ReplicaEvent::Restore)
+            }
+            After::Strike => {
+                (self.replicas).holds(node, state.last, state.digest, ReplicaEvent::Strike)
+            }
         };
         if let Err(differ) = result {
             self.fail(differ);

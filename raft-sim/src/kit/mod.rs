@@ -276,8 +276,8 @@ impl<S: StateMachine> Kit<S> {
         self
     }
 
-    /// The states of replicas are not compared with each other. The answers that they remember of
-    /// each client's commands are, at the end of each run.
+    /// The states of replicas are not compared with each other. The answers that replicas keep for
+    /// their clients still are, in the end.
     #[must_use]
     pub fn without_comparison(mut self) -> Kit<S> {
         self.parts.comparison = Comparison::NotCompared;

@@ -17,7 +17,8 @@ const VERSION: u32 = 1;
 
 /// The comment at the top of every file.
 const HEAD: &str = "\
-# A schedule of raft-sim: what happens to a cluster, and when. `raft-sim replay FILE` runs it.
+# A schedule of raft-sim: what happens to a cluster, and when. `raft-sim replay FILE` runs it. If it
+# has a `call`, the test that wrote it runs it, with RAFT_SIM_SCHEDULE=FILE in the environment.
 # Each line of `nemesis` and `operations` begins with the time in seconds. Edit it as you like: all
 # that is not written down (delays, election timeouts, what a crash leaves) is drawn from the seed.
 ";

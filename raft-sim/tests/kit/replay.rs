@@ -39,7 +39,7 @@ fn events(text: &str) -> Vec<&str> {
 #[test]
 fn the_message_of_a_failing_test_repeats_the_seed_and_the_small_run() {
     let first = output(&[]);
-    assert!(first.contains("and their states differ"), "{first}");
+    assert!(first.contains("their states differ after"), "{first}");
     assert!(first.contains(&format!("-- --exact {FAILING}")), "{first}");
     let seed = value(&first, "RAFT_SIM_SEED=");
     let again = output(&[("RAFT_SIM_SEED", seed)]);

@@ -42,12 +42,13 @@ impl Connection {
                 auth,
                 name,
             } => {
+                let user = auth.as_ref().map(|credentials| credentials.user.clone());
                 let reply = self.hello(version, auth, name);
-                self.slow_down(reply).await
+                self.slow_down(reply, user.as_deref()).await
             }
             LocalCommand::Auth { user, password } => {
                 let reply = self.auth(user.as_deref(), &password);
-                self.slow_down(reply).await
+                self.slow_down(reply, user.as_deref()).await
             }
             LocalCommand::Client(command) => self.client(command),
             LocalCommand::Info(sections) => info::info(&self.context, &sections).await,
@@ -79,14 +80,20 @@ impl Connection {
     }
 
     /// Says that a password was wrong, and waits before the client is told: longer each time.
-    async fn slow_down(&mut self, reply: Reply) -> Reply {
+    async fn slow_down(&mut self, reply: Reply, user: Option<&[u8]>) -> Reply {
         if reply != wrong_password() {
             return reply;
         }
         let client = self.slot.get().socket.address.to_string();
         self.failed_passwords = self.failed_passwords.saturating_add(1);
         let failed = self.failed_passwords;
-        tracing::warn!(client, failed, "a client gave a wrong password");
+        // Only names that the server knows: a client may send anything as a name, also a password.
+        let user = match user {
+            None | Some(b"default") => "default",
+            Some(user) if user == ADMIN_USER.as_bytes() => ADMIN_USER,
+            Some(_) => "unknown",
+        };
+        tracing::warn!(client, user, failed, "a client gave a wrong password");
         let pause = WRONG_PASSWORD_PAUSE * (1 << failed.min(MAX_DOUBLINGS));
         tokio::time::sleep(pause).await;
         reply

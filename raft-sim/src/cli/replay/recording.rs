@@ -1,7 +1,7 @@
 //! `raft-sim replay` of a recording.
 
 use crate::cli::outcome::{CommandResult, Outcome};
-use raft_sim::replay::{self, Replayed};
+use raft_sim::replay::{self, ReplayError, Replayed};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -14,7 +14,9 @@ pub(super) fn replay(path: &Path, bytes: &[u8], print: bool) -> CommandResult {
             report(&mut stdout, path, &replayed)?;
             Ok(Outcome::of(replayed.divergence.is_none()))
         }
-        Err(error) => {
+        // As of every command: whoever reads the output has seen enough.
+        Err(ReplayError::Trace(error)) => Err(error.into()),
+        Err(error @ (ReplayError::Recording(_) | ReplayError::Checkpoint(_))) => {
             writeln!(io::stderr(), "error: {}: {error}", path.display())?;
             Ok(Outcome::Failed)
         }
@@ -24,7 +26,7 @@ pub(super) fn replay(path: &Path, bytes: &[u8], print: bool) -> CommandResult {
 fn report(out: &mut impl Write, path: &Path, replayed: &Replayed) -> io::Result<()> {
     let raft = &replayed.raft;
     let state = format!(
-        "{} in term {}, a {:?}, commit {}",
+        "{} in term {}, a {}, commit {}",
         raft.id(),
         raft.term(),
         raft.role(),
