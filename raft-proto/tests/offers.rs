@@ -118,6 +118,9 @@ fn what_was_withdrawn_is_never_offered_again_and_takes_no_place() {
     // One that was being fetched is not kept for its next piece either.
     offers.asked(id(6), 40, second(2));
     assert_eq!(offer(&mut offers, 9, 4, 2), Some(9));
-    assert_eq!(offers.offer(None, Index(6), second(3)).map(|it| it.id), Some(id(9)));
+    assert_eq!(
+        offers.offer(None, Index(6), second(3)).map(|it| it.id),
+        Some(id(9))
+    );
     assert_eq!(offers.expired(second(4)), [id(5), id(6)]);
 }
