@@ -293,10 +293,13 @@ impl Cluster {
 
     /// What it says of its states, once it answers.
     pub fn noted(&self, id: u64) -> Noted {
-        wait_for("an answer", || match self.ask(id, &Request::Noted) {
-            FetchReply::Noted(noted) => Some(noted),
-            FetchReply::Unreachable => None,
-            other => panic!("{other:?}"),
+        wait_for("an answer", || {
+            let reply = self.ask(id, &Request::Noted);
+            if let FetchReply::Noted(noted) = reply {
+                return Some(noted);
+            }
+            assert_eq!(reply, FetchReply::Unreachable);
+            None
         })
     }
 
