@@ -204,6 +204,64 @@ fn a_snapshot_that_was_fetched_is_deleted_once_there_is_a_newer_one() {
     assert_eq!(cluster.ask(2, &piece(1)), FetchReply::HaveNot);
 }
 
+/// What it has begun to fetch may hold the wrong state.
+#[test]
+fn a_peer_that_fetches_a_snapshot_gets_no_more_of_it_once_the_state_is_set_aside() {
+    let cluster = Cluster::new(3, &[1]);
+    cluster.gates.hold_pieces(true);
+    cluster.commit_all(b"some", 4);
+    let last = cluster.applied(cluster.leader());
+    cluster.snapshot(1, last);
+    let at_least = Index(last);
+    let FetchReply::Snapshot(meta) = cluster.ask(1, &Request::Snapshot { at_least }) else {
+        panic!("it has one");
+    };
+    let piece = Request::Chunk {
+        snapshot: meta.id,
+        offset: 0,
+        length: 1,
+    };
+    assert!(matches!(cluster.ask(1, &piece), FetchReply::Chunk(_)));
+    cluster.commit(b"slip");
+    cluster.await_event(1, "the divergence to be told", diverged);
+    wait_for("no more of it to be given", || {
+        (cluster.ask(1, &piece) == FetchReply::HaveNot).then_some(())
+    });
+    assert_eq!(cluster.replaced(1), 0);
+    cluster.gates.hold_pieces(false);
+}
+
+/// A peer asks each second, and a snapshot may take minutes.
+#[test]
+fn a_peer_that_waits_for_its_turn_does_not_make_the_node_make_snapshots() {
+    let cluster = Cluster::new(3, &[]);
+    let ask = |at_least: u64| {
+        let at_least = Index(at_least);
+        cluster.ask(2, &Request::Snapshot { at_least })
+    };
+    cluster.commit_all(b"some", 4);
+    let mut last = cluster.applied(cluster.leader());
+    // Two peers fetch, each another one.
+    for _ in 0..2 {
+        cluster.snapshot(2, last);
+        let FetchReply::Snapshot(offered) = ask(last) else {
+            panic!("it has one");
+        };
+        last = offered.id.last.index.0 + 1;
+        cluster.commit(b"more");
+    }
+    cluster.snapshot(2, last);
+    let newest = cluster.nodes[&2].status().unwrap().snapshot;
+    let last = newest.unwrap().last.index.0;
+    cluster.commit(b"more");
+    cluster.await_applied(2, last + 1);
+    for _ in 0..200 {
+        assert_eq!(ask(last), FetchReply::Unreachable, "two are kept");
+        let snapshot = cluster.nodes[&2].status().unwrap().snapshot;
+        assert_eq!(snapshot, newest, "the one that is there would do");
+    }
+}
+
 /// Nobody would be answered until its state is replaced, and that may take long.
 #[test]
 fn a_node_that_is_elected_while_its_state_is_set_aside_hands_leadership_over() {

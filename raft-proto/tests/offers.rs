@@ -105,3 +105,22 @@ fn a_state_that_may_be_wrong_is_offered_to_nobody() {
     assert_eq!(offers.expired(second(1)), [id(5)]);
     assert_eq!(offers.offer(None, Index(3), second(1)), None);
 }
+
+#[test]
+fn what_was_withdrawn_is_never_offered_again_and_takes_no_place() {
+    let mut offers = Offers::default();
+    for last in [5, 6] {
+        assert_eq!(offer(&mut offers, last, last, 0), Some(last));
+        assert!(!offers.release(id(last), second(1)));
+    }
+    // Both may be wrong. The state was replaced before they were deleted.
+    offers.withdraw();
+    // One that was being fetched is not kept for its next piece either.
+    offers.asked(id(6), 40, second(2));
+    assert_eq!(offer(&mut offers, 9, 4, 2), Some(9));
+    assert_eq!(
+        offers.offer(None, Index(6), second(3)).map(|it| it.id),
+        Some(id(9))
+    );
+    assert_eq!(offers.expired(second(4)), [id(5), id(6)]);
+}

@@ -123,8 +123,10 @@ impl Source {
                 let noted = shared.replica.noted();
                 noted.map_or(FetchReply::HaveNot, FetchReply::Noted)
             }
-            // One that is set aside is nothing that anybody should take.
-            Request::Snapshot { .. } if shared.replica.is_set_aside() => FetchReply::HaveNot,
+            // One that is set aside is nothing that anybody should take, or go on to take.
+            Request::Snapshot { .. } | Request::Chunk { .. } if shared.replica.is_set_aside() => {
+                FetchReply::HaveNot
+            }
             Request::Snapshot { at_least } => {
                 let at_least = *at_least;
                 ask(&shared.core, |reply| CoreTask::OfferSnapshot {

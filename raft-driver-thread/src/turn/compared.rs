@@ -14,10 +14,13 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     pub(super) fn offer_snapshot(&mut self, at_least: Index) -> FetchReply {
         let snapshot = self.raft.snapshot();
         let is_sound = |meta: &&SnapshotMeta| Some(meta.id) != self.state.doubtful_snapshot;
-        if let Some(meta) = self.offers.offer(snapshot.filter(is_sound), at_least) {
+        let newest = snapshot.filter(is_sound);
+        let is_there = newest.is_some_and(|meta| meta.id.last.index >= at_least);
+        if let Some(meta) = self.offers.offer(newest, at_least) {
             return FetchReply::Snapshot(meta);
         }
-        if self.raft.applied_index() >= at_least {
+        // If there is one, as many as may be are kept for others: the peer waits for its turn.
+        if !is_there && self.raft.applied_index() >= at_least {
             self.queue_apply(ApplyTask::MakeSnapshot);
         }
         FetchReply::Unreachable

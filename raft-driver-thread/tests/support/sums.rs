@@ -294,11 +294,12 @@ impl Cluster {
     /// What it says of its states, once it answers.
     pub fn noted(&self, id: u64) -> Noted {
         wait_for("an answer", || {
-            if let FetchReply::Noted(noted) = self.ask(id, &Request::Noted) {
-                Some(noted)
-            } else {
-                None
+            let reply = self.ask(id, &Request::Noted);
+            if let FetchReply::Noted(noted) = reply {
+                return Some(noted);
             }
+            assert_eq!(reply, FetchReply::Unreachable);
+            None
         })
     }
 

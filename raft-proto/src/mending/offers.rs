@@ -52,26 +52,30 @@ impl Offers {
             .retain(|offer| offer.is_released || offer.until > now);
         let reaches = |snapshot: &SnapshotMeta| snapshot.id.last.index >= at_least;
         if let Some(newest) = newest.filter(|newest| reaches(newest)) {
+            // Those whose time is over, as they were withdrawn for example, are still to be deleted.
+            let kept = self.kept.iter().filter(|offer| offer.until > now).count();
             let is_kept = self.kept.iter().any(|it| it.snapshot.id == newest.id);
-            if !is_kept && self.kept.len() < Self::MOST {
+            if !is_kept && kept < Self::MOST {
                 self.kept.push(Offer {
                     snapshot: newest.clone(),
-                    until: now,
+                    until: now.after(Self::IDLE),
                     is_released: false,
                 });
             }
         }
         // The newest of those that are kept is the last.
         let mut kept = self.kept.iter_mut().rev();
-        let offer = kept.find(|offer| reaches(&offer.snapshot))?;
+        let offer = kept.find(|offer| offer.until > now && reaches(&offer.snapshot))?;
         offer.until = now.after(Self::IDLE);
         Some(offer.snapshot.clone())
     }
 
-    /// Bytes of a snapshot up to `end` were asked for.
+    /// Bytes of a snapshot up to `end` were asked for. One whose time is over, or that was
+    /// [withdrawn](Offers::withdraw), is not kept for that.
     pub fn asked(&mut self, snapshot: SnapshotId, end: u64, now: Time) {
         let mut kept = self.kept.iter_mut();
-        let Some(offer) = kept.find(|offer| offer.snapshot.id == snapshot) else {
+        let offer = kept.find(|offer| offer.snapshot.id == snapshot && offer.until > now);
+        let Some(offer) = offer else {
             return;
         };
         let is_last = end >= snapshot.size;

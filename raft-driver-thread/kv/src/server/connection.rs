@@ -208,7 +208,13 @@ impl Connection {
     /// Takes one batch of requests out of the buffer, and answers them.
     async fn take_batch(&mut self, buffer: &mut BytesMut) -> Taken {
         let mut requests = 0;
-        while !self.is_over && requests < MAX_BATCH && self.bytes < MAX_BATCH_BYTES {
+        // A reply may be long whose request is short: the limits are looked at before more.
+        let enough = self.out.waiting() + WRITE_FROM;
+        while !self.is_over
+            && requests < MAX_BATCH
+            && self.bytes < MAX_BATCH_BYTES
+            && self.out.waiting() < enough
+        {
             requests += 1;
             let limits = if self.is_authenticated {
                 self.context.limits

@@ -3,7 +3,7 @@
 use super::coalesce::Batch;
 use super::connection::Connection;
 use super::multi::{self, Queued, Transaction};
-use crate::state::Reply;
+use crate::state::{Reply, ReplyBudget, too_long};
 
 impl Connection {
     /// EXEC. The commands over the keys run as one batch; what concerns this connection is done in
@@ -33,14 +33,17 @@ impl Connection {
             Err(error) => return error.into(),
         };
         let mut replies = Vec::with_capacity(others.len());
+        // The commands over the keys have one of their own.
+        let mut budget = ReplyBudget::default();
         for other in others {
             replies.push(match other {
                 // There is one for each command.
                 None | Some(Queued::Command(_)) => ran
                     .next()
                     .unwrap_or_else(|| Reply::error("ERR", "no reply")),
+                Some(Queued::Local(_)) if budget.is_spent() => too_long(),
                 // None of these runs a transaction, so the recursion ends.
-                Some(Queued::Local(local)) => Box::pin(self.local(local)).await,
+                Some(Queued::Local(local)) => budget.spend(Box::pin(self.local(local)).await),
                 Some(Queued::Error(error)) => error,
             });
         }

@@ -49,6 +49,7 @@ pub use payload::{Answer, Operation, Origin, Payload, StoredKey};
 pub use removed::{Disposal, Removed};
 pub use reply::Reply;
 pub use reply_budget::MAX_ANSWER_BYTES;
+pub(crate) use reply_budget::{ReplyBudget, too_long};
 pub use sessions::{MAX_ANSWERS, MAX_SESSION_BYTES, MAX_SESSIONS, MAX_SESSIONS_BYTES};
 pub use store::Store;
 pub use view::View;

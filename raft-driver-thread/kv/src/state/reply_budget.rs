@@ -10,22 +10,22 @@ pub const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// Adds up the bytes of replies.
 #[derive(Default)]
-pub(super) struct ReplyBudget {
+pub(crate) struct ReplyBudget {
     spent: u64,
 }
 
 impl ReplyBudget {
-    pub(super) fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         self.spent > MAX_ANSWER_BYTES
     }
 
-    pub(super) fn spend(&mut self, reply: Reply) -> Reply {
+    pub(crate) fn spend(&mut self, reply: Reply) -> Reply {
         self.spent += reply.bytes();
         reply
     }
 }
 
-pub(super) fn too_long() -> Reply {
+pub(crate) fn too_long() -> Reply {
     let what = "the replies before this one are too long: ask for less at once";
     Reply::error("ERR", what)
 }

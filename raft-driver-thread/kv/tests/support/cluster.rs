@@ -38,6 +38,10 @@ impl Cluster {
         Cluster::of(1, |_| {})
     }
 
+    pub fn single_with(change: impl Fn(&mut Settings)) -> Cluster {
+        Cluster::of(1, change)
+    }
+
     fn of(count: u64, change: impl Fn(&mut Settings)) -> Cluster {
         let folder = tempfile::tempdir().unwrap();
         let ports = ports::free_ports(6);
