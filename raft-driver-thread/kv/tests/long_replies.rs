@@ -20,10 +20,11 @@ fn connect(cluster: &Cluster) -> TcpStream {
 
 /// How many are connected.
 fn clients(client: &mut Client) -> usize {
-    match call(client, "CLIENT LIST") {
-        Reply::Bulk(list) => list.iter().filter(|byte| **byte == b'\n').count(),
-        other => panic!("{other:?}"),
-    }
+    let reply = call(client, "CLIENT LIST");
+    let Reply::Bulk(list) = reply else {
+        panic!("{reply:?}");
+    };
+    list.iter().filter(|byte| **byte == b'\n').count()
 }
 
 #[test]
