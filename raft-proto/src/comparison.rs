@@ -55,8 +55,8 @@
 //!
 //! * a majority, counted as above: whoever differs after that entry is found at fault without this
 //!   node; or
-//! * all voters, while no learner that has answered differs: nobody is left against whom it could be
-//!   a judge. So a cluster all of whose snapshots are of unknown origin, or of one, gets its
+//! * all voters, while no learner that has answered differs: nobody is left against whom it could
+//!   be a judge. So a cluster all of whose snapshots are of unknown origin, or of one, gets its
 //!   witnesses back.
 //!
 //! Either way the copy has decided nothing about what came before that entry, and what comes behind

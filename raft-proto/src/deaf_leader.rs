@@ -177,8 +177,8 @@ impl Raft {
     /// hear of the term.
     ///
     /// A node without a leader, and one whose leader does not answer, ask at least once an election
-    /// timeout. One whose leader answers waits for two ([`TIMEOUTS_BEFORE_ASKING`]) before it asks again: it is no
-    /// reason to begin a term.
+    /// timeout. One whose leader answers waits for two ([`TIMEOUTS_BEFORE_ASKING`]) before it asks
+    /// again: it is no reason to begin a term.
     ///
     /// A leader that only cannot reach a majority may be deposed too, once: there is no other
     /// leader before a majority votes, and without one all ask for pre-votes first. A leader that

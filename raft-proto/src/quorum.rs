@@ -36,8 +36,8 @@ pub(crate) fn reached<T: Ord + Copy + Default>(
     Some(new.min(old))
 }
 
-/// Whether a majority of the voters has a value, of both halves if joint, where voters that have the
-/// same value count as one.
+/// Whether a majority of the voters has a value, of both halves if joint, where voters that have
+/// the same value count as one.
 ///
 /// ```text
 /// voters   a  b  c  d  e

@@ -119,14 +119,15 @@
 //!
 //! 1. *A node is down*: start it. One that lacks only entries applies them by itself, and decides.
 //!    One that needs a snapshot gets a copy of the leader's state, and decides nothing.
-//! 2. *All run, and it stays undecided*: as many states as nodes, or most of the nodes hold copies of
-//!    one (the log line and `copies` name them). No node can tell which state is right. Look at them
-//!    ([`Node::inspect`](crate::Node::inspect)), and decide. Transfer leadership to the node whose
-//!    state is right. Remove each one whose state is not, and let it join anew with an empty folder;
-//!    one at a time, so that a majority goes on. When all hold the same, each is a witness again.
-//!    To remove a node is to decide against its state: nobody asks it any more.
-//! 3. *After an upgrade from a release that stored no origins*, all nodes that start from a snapshot
-//!    are of unknown origin until all voters have answered and agree, once. So start all of them.
+//! 2. *All run, and it stays undecided*: as many states as nodes, or most of the nodes hold copies
+//!    of one (the log line and `copies` name them). No node can tell which state is right. Look at
+//!    them ([`Node::inspect`](crate::Node::inspect)), and decide. Transfer leadership to the node
+//!    whose state is right. Remove each one whose state is not, and let it join anew with an empty
+//!    folder; one at a time, so that a majority goes on. When all hold the same, each is a witness
+//!    again. To remove a node is to decide against its state: nobody asks it any more.
+//! 3. *After an upgrade from a release that stored no origins*, all nodes that start from a
+//!    snapshot are of unknown origin until all voters have answered and agree, once. So start all
+//!    of them.
 //!
 //! While a state is set aside, its node hands over leadership as often as it is elected. A priority
 //! that brings leadership back to it costs an election each time: give another node a higher one.

@@ -107,7 +107,8 @@ impl<M: StateMachine> Node<M> {
     }
 }
 
-/// The handles that the threads share. The state is that of the recovered snapshot, if there is one.
+/// The handles that the threads share. The state is that of the recovered snapshot, if there is
+/// one.
 fn share<M: StateMachine>(
     raft: &Raft,
     core: CoreMailbox<M>,

@@ -1,4 +1,5 @@
-//! A service whose states can differ, and a cluster of it: for the tests of comparing and replacing.
+//! A service whose states can differ, and a cluster of it: for the tests of comparing and
+//! replacing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::{options, wait_for};

@@ -30,8 +30,8 @@
 //!
 //! # Reads: [`ReadError`]
 //!
-//! Do not answer the client from the state: it may be stale. Nothing was changed, and every read can
-//! be repeated.
+//! Do not answer the client from the state: it may be stale. Nothing was changed, and every read
+//! can be repeated.
 //!
 //! | error | why | what to do |
 //! |---|---|---|
@@ -81,11 +81,12 @@
 //!
 //! # Settings: [`ReconfigureError`], [`ConfigError`]
 //!
-//! `Faulted`: see [above](#commands-proposeerror). `Fixed`: that setting needs a restart. `Invalid`: [`Config::validate`](crate::Config::validate)
-//! says why, with a [`ConfigError`]: `NoClusterId`, `NoVoters`, `DuplicateMember`, `JointMember`,
-//! `MembershipTooLarge`, `LeaseWithoutCheckQuorum`, `LeasePromiseRange`, `NoHeartbeatInterval`,
-//! `ElectionTimeoutRange`, `HeartbeatTooSlow`, `ZeroLimit`, `LimitTooGreat` and `LimitTooSmall` each
-//! name the field and what is usual. The settings that were in force stay.
+//! `Faulted`: see [above](#commands-proposeerror). `Fixed`: that setting needs a restart.
+//! `Invalid`: [`Config::validate`](crate::Config::validate) says why, with a [`ConfigError`]:
+//! `NoClusterId`, `NoVoters`, `DuplicateMember`, `JointMember`, `MembershipTooLarge`,
+//! `LeaseWithoutCheckQuorum`, `LeasePromiseRange`, `NoHeartbeatInterval`, `ElectionTimeoutRange`,
+//! `HeartbeatTooSlow`, `ZeroLimit`, `LimitTooGreat` and `LimitTooSmall` each name the field and
+//! what is usual. The settings that were in force stay.
 //!
 //! # A start that is refused: [`StartError`]
 //!
@@ -114,9 +115,9 @@
 //! [`Action::Refused`](crate::Action::Refused) with `UnknownWrite`, `NotHandedOut`, `OtherEntry`,
 //! `OtherEntries` or `WrongLength` says that the driver reported what cannot be so. The input was
 //! ignored. The state may already be wrong: a report of a write that was never made durable cannot
-//! be told from a true one. Log it, raise an alarm, and mend the driver ([mistakes](super::mistakes)
-//! shows what each looks like). `NoConfiguration` is no defect: a node that joins has nothing to
-//! compact yet.
+//! be told from a true one. Log it, raise an alarm, and mend the driver
+//! ([mistakes](super::mistakes) shows what each looks like). `NoConfiguration` is no defect: a node
+//! that joins has nothing to compact yet.
 //!
 //! # Messages that no correct peer sends: [`Rejection`]
 //!

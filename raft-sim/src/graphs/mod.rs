@@ -1,10 +1,10 @@
 //! Every network of a few servers: does it have a leader that commits, and do terms stay quiet?
 //!
 //! Which servers reach which is a directed graph, kept constant. Of three servers there are 16
-//! classes of graphs that differ in more than the servers' numbers, of four 218, of five 9,608. Each
-//! is tried with real cores, from each state that a healthy cluster may have been in when the links
-//! were cut: every leader, with all logs equal or with one server that lacks the last committed
-//! entry.
+//! classes of graphs that differ in more than the servers' numbers, of four 218, of five 9,608.
+//! Each is tried with real cores, from each state that a healthy cluster may have been in when the
+//! links were cut: every leader, with all logs equal or with one server that lacks the last
+//! committed entry.
 //!
 //! What can be expected follows from the graph alone:
 //!

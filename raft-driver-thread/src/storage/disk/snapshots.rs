@@ -1,9 +1,9 @@
 //! The snapshots' files.
 //!
-//! Beside a snapshot may lie a file of the same name and the ending `.origin`, which says whose work
-//! its state is ([`Snapshots::set_origin`]): the node's number in 8 bytes, and the CRC-32C of the
-//! snapshot's name and of those bytes in 4, little-endian. It is written when the snapshot is whole,
-//! and before anything names it. If it is torn, or is not there, the origin is unknown.
+//! Beside a snapshot may lie a file of the same name and the ending `.origin`, which says whose
+//! work its state is ([`Snapshots::set_origin`]): the node's number in 8 bytes, and the CRC-32C of
+//! the snapshot's name and of those bytes in 4, little-endian. It is written when the snapshot is
+//! whole, and before anything names it. If it is torn, or is not there, the origin is unknown.
 
 use super::damage::Damage;
 use super::files::{FileHandle, Files, Purpose};
