@@ -30,7 +30,7 @@
 //! | `Storage` | see [below](#the-disk-storageerror) |
 //! | `Core` | see the page of the core: settings that contradict each other, another node's storage, a later release's |
 //! | `Transport` | see [below](#the-network-transporterror) |
-//! | `Restore` | the state machine refused its own snapshot: start the release that wrote it. If that refuses it too, replace the disk by an empty one that joins: the leader sends its own snapshot |
+//! | `Restore` | the state machine refused its own snapshot: start the release that wrote it. If that refuses it too, let the node join anew with an empty folder: the leader sends its own snapshot. Only with [incarnations](raft_proto::Config::incarnation) may that be under the same number |
 //! | `Thread` | the system has no thread left: raise the limit of processes of the node's user |
 //! | `Recorder` | the recorder's folder cannot be written: name another, or leave the option off |
 //!
