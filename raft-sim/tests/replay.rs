@@ -52,7 +52,7 @@ fn a_recording_agrees_with_this_build_and_can_be_printed() {
     let printed = text(&output.stdout);
     assert!(output.status.success(), "{printed}");
     assert!(
-        printed.contains("4 steps agree; n1 in term 1, a Leader"),
+        printed.contains("4 steps agree; n1 in term 1, a leader"),
         "{printed}"
     );
     assert!(
