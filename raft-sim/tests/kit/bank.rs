@@ -125,13 +125,13 @@ fn kit(mistake: Mistake) -> Kit<Bank> {
 
 #[test]
 fn a_bank_keeps_the_sum_of_its_accounts() {
-    let summary = kit(Mistake::None).seeds(0..200).run();
+    let summary = kit(Mistake::None).seeds(0..60).run();
     assert!(summary.reached_own("an account has too little") > Some(0));
 }
 
 #[test]
 fn a_bank_whose_snapshot_forgets_the_cached_account_is_found() {
-    let found = found(kit(Mistake::Planted));
+    let found = found(kit(Mistake::Planted).shrinking(1_000));
     assert!(
         matches!(
             &found.failure,

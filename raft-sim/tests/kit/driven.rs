@@ -66,7 +66,7 @@ fn kit(mistake: Mistake) -> Kit<Driven<Sum, u8, u64>> {
 
 #[test]
 fn a_state_machine_of_the_driver_passes() {
-    kit(Mistake::None).seeds(0..100).run();
+    kit(Mistake::None).seeds(0..30).run();
 }
 
 #[test]

@@ -81,12 +81,12 @@ pub(crate) fn kit(mistake: Mistake) -> Kit<Queue> {
 
 #[test]
 fn a_queue_is_linearizable() {
-    kit(Mistake::None).seeds(0..200).run();
+    kit(Mistake::None).seeds(0..60).run();
 }
 
 #[test]
 fn a_queue_whose_restore_reverses_it_is_found_by_comparing_replicas() {
-    let found = found(kit(Mistake::Planted));
+    let found = found(kit(Mistake::Planted).shrinking(1_000));
     assert!(
         matches!(found.failure, Failure::ReplicasDiffer(_)),
         "{found}"
@@ -95,7 +95,7 @@ fn a_queue_whose_restore_reverses_it_is_found_by_comparing_replicas() {
 
 #[test]
 fn a_queue_whose_restore_reverses_it_is_found_by_its_answers() {
-    let found = found(kit(Mistake::Planted).without_comparison());
+    let found = found(kit(Mistake::Planted).shrinking(1_000).without_comparison());
     // Clients see wrong answers, or replicas remember different ones.
     let is_by_answers = matches!(
         found.failure,
