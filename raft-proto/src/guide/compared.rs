@@ -29,7 +29,7 @@
 //!
 //! # What they have that this one has not
 //!
-//! | | who has it |
+//! | | which library has it |
 //! |---|---|
 //! | years in production. This is version 0.1: interface, wire and disk formats may still change | all but omnipaxos, which calls itself in development |
 //! | users to ask, issues to read, talks to watch | all |

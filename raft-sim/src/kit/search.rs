@@ -18,7 +18,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Seeds that are run at once, before it is looked whether one has failed.
+/// How many seeds run at once. After them the search looks whether one has failed.
 const AT_ONCE: u64 = 16;
 
 /// All that a test of a service fixes.
