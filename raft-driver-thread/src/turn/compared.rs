@@ -38,8 +38,11 @@ impl<M: StateMachine, T: Transport> Core<M, T> {
     /// over was heard yet. So it tries again, a heartbeat interval later; a leader takes a turn at
     /// least that often.
     pub(super) fn retreat(&mut self) {
+        if self.raft.leader() != Some(self.raft.id()) {
+            return;
+        }
         let now = self.clock.now();
-        if self.raft.leader() != Some(self.raft.id()) || now < self.state.retreats_at {
+        if now < self.state.retreats_at {
             return;
         }
         self.state.retreats_at = now.after(self.raft.config().heartbeat_interval);
