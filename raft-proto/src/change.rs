@@ -173,12 +173,15 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
+        // Answers to earlier rounds are of servers that had these numbers before.
+        let added_in_round = leader.reads.round + 1;
         for member in self.configurations.membership().members() {
             let slot = leader
                 .peers
                 .binary_search_by_key(&member.id, |peer| peer.id);
             let mut peer = Peer::new(member.id, last, now);
             peer.incarnation = member.incarnation;
+            peer.added_in_round = added_in_round;
             match slot {
                 // It was removed and comes back, or another storage takes its place: nothing is
                 // known of it.
@@ -187,6 +190,10 @@ impl Raft {
                 Err(_) if member.id == own => {}
                 Err(slot) => leader.peers.insert(slot, peer),
             }
+        }
+        let is_new = |peer: &Peer| peer.added_in_round == added_in_round;
+        if leader.peers.iter().any(is_new) {
+            leader.reads.begin_round(now, &self.config);
         }
         let membership = self.configurations.membership();
         for peer in &mut leader.peers {

@@ -27,7 +27,9 @@ impl Raft {
         };
         let is_another = peer.incarnation.is_some() && peer.incarnation != spoken;
         if is_another {
+            let added_in_round = peer.added_in_round;
             *peer = Peer::new(from, last, now);
+            peer.added_in_round = added_in_round;
             peer.set_voter(membership.is_voter(from), now);
         }
         peer.incarnation = spoken;

@@ -49,6 +49,8 @@ pub(crate) struct Peer {
     pub(crate) heard_at: Option<Time>,
     /// The latest of the leader's rounds (`read_index.rs`) that it has answered.
     pub(crate) round: u64,
+    /// The round that began when this leader added it; 0 for those that it found as members.
+    pub(crate) added_in_round: u64,
     pub(crate) denial: Denial,
     /// Since when it has had a vote, counted from this leader's election; `None` without one.
     pub(crate) voter_since: Option<Time>,
@@ -249,6 +251,7 @@ impl Peer {
             timer: PeerTimer::new(now),
             heard_at: None,
             round: 0,
+            added_in_round: 0,
             denial: Denial::None,
             voter_since: None,
             disk_progress_at: None,
@@ -344,6 +347,18 @@ impl Peer {
         let is_later = round > self.round;
         self.round = self.round.max(round);
         is_later
+    }
+
+    /// Whether an answer to `round` may be of the server that had this number before: one that was
+    /// removed, and is added again with less on its disk. What that server acknowledged does not
+    /// hold for this one.
+    pub(crate) fn precedes_peer(&self, round: u64) -> bool {
+        round < self.added_in_round
+    }
+
+    /// Whether this leader added it, so that another server may have had its number before.
+    pub(crate) fn was_added(&self) -> bool {
+        self.added_in_round > 0
     }
 
     /// Ends the hold once it has caught up: nothing that it lacks is left unsent.

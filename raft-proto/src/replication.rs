@@ -127,6 +127,7 @@ impl Raft {
         hint: EntryId,
         actions: &mut Vec<Action>,
     ) {
+        let is_member = self.configurations.membership().get(id).is_some();
         let Some((leader, replicator)) = self.prepare_to_send() else {
             return;
         };
@@ -135,7 +136,10 @@ impl Raft {
         };
         let match_index = peer.match_index;
         if prev_log_index == match_index && match_index > Index::ZERO {
-            replicator.denied(peer, hint, actions);
+            // A server that a change removes may be given another disk: nothing relies on it.
+            if is_member {
+                replicator.denied(peer, hint, actions);
+            }
             return;
         }
         if prev_log_index < match_index {
@@ -463,8 +467,7 @@ impl Replicator<'_> {
     /// that says nothing else for ten election timeouts has lost its disk. It is reported, and
     /// matchIndex stays: entries that were committed by counting it cannot be taken back.
     fn denied(&self, peer: &mut Peer, hint: EntryId, actions: &mut Vec<Action>) {
-        // A removed peer may have been given another disk.
-        if hint.index >= peer.match_index || peer.departure.is_some() {
+        if hint.index >= peer.match_index {
             return;
         }
         let timeout = self.config.election_timeout_max;

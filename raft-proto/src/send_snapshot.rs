@@ -287,6 +287,25 @@ impl Raft {
         self.replicate_to(from, actions);
     }
 
+    /// A server that was added in this term says that it installed the snapshot that ends with
+    /// `last`. The reply names no round: it may be of the server that had this number before
+    /// (`Peer::precedes_peer`). So it proves nothing, and the leader asks.
+    pub(crate) fn added_peer_installed(
+        &mut self,
+        from: NodeId,
+        last: EntryId,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(peer) = self.peer_mut(from)
+            && matches!(peer.flow, Flow::Snapshot(_))
+        {
+            peer.damaged_arrivals = 0;
+            peer.probe_at(last);
+            self.release_unused_snapshots();
+        }
+        self.replicate_to(from, actions);
+    }
+
     /// A late answer about a snapshot older than the one that is being sent: matchIndex may rise,
     /// the flow stays.
     pub(crate) fn older_snapshot_installed(
@@ -298,6 +317,7 @@ impl Raft {
         let now = self.now;
         if let Role::Leader(leader) = &mut self.role
             && let Some(peer) = leader.peer_mut(from)
+            && !peer.was_added()
         {
             peer.raise_match_index(last, now, &self.config);
         }

@@ -167,7 +167,11 @@ fn a_joint_majority_is_a_majority_of_the_old_and_of_the_new_voters() {
     assert!(cluster.raft(1).membership().is_joint());
     cluster.take_packets();
     for voter in [4, 5] {
-        cluster.receive(1, voter, accepted(1, joint.index.0));
+        let Message::AppendEntriesReply(mut reply) = accepted(1, joint.index.0) else {
+            unreachable!();
+        };
+        reply.round = 1; // It began with the change that added them.
+        cluster.receive(1, voter, Message::AppendEntriesReply(reply));
     }
     assert_eq!(cluster.raft(1).commit_index(), joint.index.previous());
     // With n3, n1 has a majority of the old three, too.

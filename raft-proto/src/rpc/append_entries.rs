@@ -242,6 +242,11 @@ impl Raft {
             let last = leader.reads.round;
             return Err(Rejection::RoundNeverBegun { round, last });
         }
+        let peer = self.peer_mut(from);
+        if answer == Answer::ToRequest && peer.is_some_and(|peer| peer.precedes_peer(round)) {
+            self.heard_from(from); // It tells that somebody is there, and nothing of the log.
+            return Ok(());
+        }
         self.note_append_reply(from, round, reply, actions);
         match reply.outcome {
             AppendOutcome::Accepted {

@@ -334,8 +334,11 @@ impl Raft {
                     Flow::Snapshot(transfer) => transfer.snapshot.id.last.index > last,
                     Flow::Probe(_) | Flow::Replicate(_) => true,
                 });
+                let was_added = self.peer_mut(from).is_some_and(|peer| peer.was_added());
                 if newer {
                     self.older_snapshot_installed(from, last, actions);
+                } else if was_added {
+                    self.added_peer_installed(from, reply.last, actions);
                 } else {
                     self.transfer_done(from, last, last, actions);
                 }
