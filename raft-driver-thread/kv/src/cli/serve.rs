@@ -9,7 +9,8 @@ use crate::server::Server;
 const CLIENTS: &str = "127.0.0.1:6379";
 
 /// Runs a server until Ctrl-C or SIGTERM, then hands leadership over. `begun` is called as soon as
-/// the server listens. If it fails, the server is stopped.
+/// the server listens. If it fails, the server is stopped. The addresses are printed after that, so
+/// that a signal which follows them stops the server in order.
 pub(super) fn serve(
     mut options: ServerOptions,
     data_dir: &DataDir,
@@ -32,14 +33,19 @@ pub(super) fn serve(
     let server = Server::start(settings, identity.clone())?;
     data_dir.mark_log_begun()?;
     println!("node {} of cluster {}", identity.node, identity.cluster);
-    println!("clients  {}", server.clients_address());
-    println!("peers    {}", server.peers_address());
-    if let Some(http) = server.http_address() {
-        println!("http     http://{http}/metrics, /healthz, /readyz");
-    }
     let begun = begun(&server);
     let reason = match begun {
-        Ok(()) => server.wait(signals(&server)),
+        Ok(()) => server.wait(async {
+            let print = async {
+                print_addresses(&server);
+                std::future::pending().await
+            };
+            tokio::select! {
+                biased; // The signals first: the one who reads the addresses may send one.
+                () = signals(&server) => {}
+                () = print => {}
+            }
+        }),
         Err(_) => None,
     };
     match reason {
@@ -50,6 +56,14 @@ pub(super) fn serve(
             server.stop();
             conflict.map_or(begun, |what| Err(Failure::new(what)))
         }
+    }
+}
+
+fn print_addresses(server: &Server) {
+    println!("clients  {}", server.clients_address());
+    println!("peers    {}", server.peers_address());
+    if let Some(http) = server.http_address() {
+        println!("http     http://{http}/metrics, /healthz, /readyz");
     }
 }
 
