@@ -4,7 +4,7 @@
 //! written once per turn and never synced: they survive the end of the process, but not a power
 //! failure.
 
-use raft_proto::{Action, Event, Raft, recording};
+use raft_proto::{Action, Event, NodeId, Raft, recording};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 /// Where a node records its events, and how much of them is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
-    /// The folder; made if it is missing. Files of earlier starts count towards `max_files`; what is
-    /// not named as a recording is left alone.
+    /// The folder; made if it is missing. Several nodes may share it: the files are named by the
+    /// node and a number, as in `n3-000000000017.raftrec`. Files of earlier starts count towards
+    /// `max_files`; what is not named as a recording of this node is left alone.
     pub folder: PathBuf,
     /// When a file has this many bytes of events, a new one begins. Each begins with a checkpoint,
     /// which holds the part of the log that is in memory, and is not counted. Default 64 MiB.
@@ -42,6 +43,7 @@ const DIGITS: usize = 12;
 #[derive(Debug)]
 pub(crate) struct Recorder {
     options: RecorderOptions,
+    node: NodeId,
     files: VecDeque<PathBuf>,
     next: u64,
     file: File,
@@ -55,22 +57,24 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn start(options: RecorderOptions, raft: &Raft) -> io::Result<Recorder> {
+        let node = raft.id();
         fs::create_dir_all(&options.folder)?;
         let mut numbers = Vec::new();
         for file in fs::read_dir(&options.folder)? {
-            numbers.extend(number(&file?.path()));
+            numbers.extend(number(&file?.path(), node));
         }
         numbers.sort_unstable();
         let next = numbers.last().map_or(1, |last| last + 1);
-        let files = numbers.into_iter().map(|number| path(&options, number));
+        let files = numbers.into_iter().map(|it| path(&options, node, it));
         let mut files: VecDeque<_> = files.collect();
         make_room(&mut files, &options)?;
-        let path = path(&options, next);
+        let path = path(&options, node, next);
         files.push_back(path.clone());
         let buffer = recording::begin(raft);
         Ok(Recorder {
             file: File::create(path)?,
             options,
+            node,
             files,
             next: next + 1,
             written: 0,
@@ -95,7 +99,7 @@ impl Recorder {
         if self.written < self.options.max_file_bytes {
             return Ok(());
         }
-        let path = path(&self.options, self.next);
+        let path = path(&self.options, self.node, self.next);
         self.file = File::create(&path)?;
         make_room(&mut self.files, &self.options)?;
         self.files.push_back(path);
@@ -128,18 +132,21 @@ impl Drop for Recorder {
     }
 }
 
-/// Sorted by name, the files are sorted by age.
-fn path(options: &RecorderOptions, number: u64) -> PathBuf {
-    options
-        .folder
-        .join(format!("{number:0DIGITS$}.{EXTENSION}"))
+/// Sorted by name, the files of a node are sorted by age.
+fn path(options: &RecorderOptions, node: NodeId, number: u64) -> PathBuf {
+    let name = format!("{node}-{number:0DIGITS$}.{EXTENSION}");
+    options.folder.join(name)
 }
 
-/// The number of a recording; `None` for another file.
-fn number(path: &Path) -> Option<u64> {
+/// The number of a recording of this node; `None` for another file.
+fn number(path: &Path, node: NodeId) -> Option<u64> {
     let is_recording = path.extension().is_some_and(|it| it == EXTENSION);
     let stem = path.file_stem().filter(|_| is_recording)?.to_str()?;
+    let (of, number) = stem.split_once('-')?;
     // Only as it is written above.
-    let digits = stem.len() == DIGITS && stem.bytes().all(|it| it.is_ascii_digit());
-    stem.parse().ok().filter(|_| digits)
+    let digits = number.len() == DIGITS && number.bytes().all(|it| it.is_ascii_digit());
+    number
+        .parse()
+        .ok()
+        .filter(|_| digits && of == node.to_string())
 }

@@ -33,6 +33,37 @@ fn replay(path: &Path) -> u64 {
     steps
 }
 
+/// The number in the name of a recording of n1.
+fn number(file: &Path) -> Option<u64> {
+    let name = file.file_stem()?.to_str()?;
+    name.strip_prefix("n1-")?.parse().ok()
+}
+
+#[test]
+fn nodes_that_share_a_folder_keep_their_own_recordings() {
+    let dir = tempfile::tempdir().unwrap();
+    let network = Network::new(1);
+    let start = |id: u64| {
+        let mut options = support::options(id, 3);
+        options.recorder = Some(RecorderOptions {
+            max_files: 1,
+            ..RecorderOptions::new(dir.path())
+        });
+        let transport = network.transport(NodeId(id));
+        Node::start(options, MemoryStorage::new(), transport, Journal::default()).unwrap()
+    };
+    let nodes = [1, 2, 3].map(start);
+    wait_for("a command to be applied", || {
+        nodes
+            .iter()
+            .find_map(|node| node.execute("a", TIMEOUT).ok())
+    });
+    drop(nodes);
+    let files = recordings(dir.path());
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert!(files.iter().all(|file| replay(file) > 2));
+}
+
 #[test]
 fn the_recordings_of_a_node_that_was_killed_and_started_again_replay() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,8 +104,7 @@ fn recordings_are_a_ring_of_files_each_of_which_replays() {
     let files = recordings(dir.path());
     assert_eq!(files.len(), 3);
     // Named by their numbers: the first three are gone.
-    let oldest = files[0].file_stem().unwrap().to_str().unwrap();
-    assert!(oldest.parse::<u64>().unwrap() > 3);
+    assert!(number(&files[0]).unwrap() > 3);
     assert!(files.iter().map(|file| replay(file)).sum::<u64>() > 0);
 }
 
@@ -104,8 +134,7 @@ fn a_node_that_is_started_again_and_again_keeps_no_more_files_and_each_of_them_r
             files.into_iter().partition(|file| *file == foreign);
         assert_eq!(foreign_files.len(), 1);
         assert!(files.len() <= 3, "{files:?}");
-        let number = |file: &PathBuf| file.file_stem()?.to_str()?.parse::<u64>().ok();
-        let last = files.last().and_then(number).unwrap();
+        let last = files.last().and_then(|file| number(file)).unwrap();
         assert!(last > newest, "{last} after {newest}");
         newest = last;
         assert!(files.iter().map(|file| replay(file)).sum::<u64>() > 0);

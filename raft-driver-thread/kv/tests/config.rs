@@ -314,6 +314,7 @@ fn values_out_of_range_are_refused_by_name() {
             "recordings = \"r\"\nrecordings-bytes = \"1KiB\"",
             "recordings-bytes",
         ),
+        ("recordings-bytes = \"16MiB\"", "recordings"),
         ("max-connections = 0", "max-connections"),
         ("max-value-bytes = 0", "max-value-bytes"),
         ("max-value-bytes = \"1GiB\"", "max-value-bytes"),

@@ -143,7 +143,8 @@ line to run it without. If it notes a failure, the failure that is found is comp
 
 Examples:
   raft-sim replay node-1/recordings              all files of a folder, the oldest first
-  raft-sim replay --print 000000000003.raftrec   one file, with everything that happens
+  raft-sim replay --print n1-000000000003.raftrec
+                                                 one file, with everything that happens
   raft-sim replay --cluster node-1/recordings node-2/recordings node-3/recordings
   raft-sim replay figure-8-278.toml              a schedule
   raft-sim replay --print figure-8-278.toml      ... with its trace; the summary goes to stderr

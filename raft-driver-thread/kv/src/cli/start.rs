@@ -34,9 +34,15 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Opens the data directory. A server that was killed a moment ago may still be ending.
 fn open(data: &Path) -> Result<DataDir, DataDirError> {
     let begun = Instant::now();
+    let mut is_told = false;
     loop {
         match DataDir::open(data) {
             Err(DataDirError::Locked { .. }) if begun.elapsed() < LOCK_TIMEOUT => {
+                if !is_told {
+                    let (path, seconds) = (data.display(), LOCK_TIMEOUT.as_secs());
+                    eprintln!("{path} is in use: waiting up to {seconds} s for that server to end");
+                    is_told = true;
+                }
                 std::thread::sleep(LOCK_PAUSE);
             }
             opened => return opened,

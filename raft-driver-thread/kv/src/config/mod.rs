@@ -384,7 +384,7 @@ impl ServerOptions {
             },
             scrub: scrub(self.scrub_rate, self.scrub_interval, default.scrub),
             compare: compare(self.compare_interval, default.compare),
-            recordings: recordings(self.recordings, self.recordings_bytes),
+            recordings: recordings(self.recordings, self.recordings_bytes)?,
             release_level: self.release_level.unwrap_or(default.release_level),
             threads: self.threads.unwrap_or(default.threads),
             data: default.data,
@@ -423,13 +423,22 @@ fn compare(interval: Option<TimeSpan>, default: Option<CompareOptions>) -> Optio
 }
 
 /// A ring of files in this folder, of so many bytes.
-fn recordings(folder: Option<PathBuf>, bytes: Option<ByteSize>) -> Option<RecorderOptions> {
-    let default = RecorderOptions::new(folder?);
+fn recordings(
+    folder: Option<PathBuf>,
+    bytes: Option<ByteSize>,
+) -> Result<Option<RecorderOptions>, ConfigError> {
+    let Some(folder) = folder else {
+        return match bytes {
+            Some(_) => Err(ConfigError::Missing("recordings")),
+            None => Ok(None),
+        };
+    };
+    let default = RecorderOptions::new(folder);
     let files = default.max_files as u64;
-    Some(RecorderOptions {
+    Ok(Some(RecorderOptions {
         max_file_bytes: bytes.map_or(default.max_file_bytes, |bytes| bytes.0 / files),
         ..default
-    })
+    }))
 }
 
 impl TlsOptions {
