@@ -53,8 +53,10 @@ impl fmt::Display for Origin {
         match self {
             Origin::Drawn(request) => write!(
                 f,
-                "seed {}: {} nodes, {} faults",
-                request.seed, request.nodes, request.faults
+                "seed {}: {} nodes, {}",
+                request.seed,
+                request.nodes,
+                request.faults.in_words()
             ),
             Origin::Schedule {
                 nodes, operations, ..

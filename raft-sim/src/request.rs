@@ -22,6 +22,17 @@ pub enum Faults {
     Wild,
 }
 
+impl Faults {
+    /// For a sentence: "no faults", "mild faults".
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Faults::None => "no faults",
+            Faults::Mild => "mild faults",
+            Faults::Wild => "wild faults",
+        }
+    }
+}
+
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

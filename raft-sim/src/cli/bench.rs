@@ -63,7 +63,7 @@ pub(super) fn run(args: &BenchArgs) -> CommandResult {
     if args.json {
         let json = json!({
             "nodes": args.cluster.nodes,
-            "faults": args.cluster.faults.unwrap_or(Faults::Wild),
+            "faults": args.cluster.faults.unwrap_or(Faults::Wild).in_words(),
             "virtual_seconds_with_faults": args.time.as_secs_f64(),
             "rows": rows.iter().map(Row::json).collect::<Vec<Value>>(),
         });
@@ -87,7 +87,7 @@ fn write_head(args: &BenchArgs) -> io::Result<()> {
     let mut stdout = io::stdout();
     writeln!(
         stdout,
-        "one core, {} nodes, {} faults, all checks; each run has {} with faults, then recovers",
+        "one core, {} nodes, {}, all checks; each run has {} with faults, then recovers",
         args.cluster.nodes,
         args.cluster.faults.unwrap_or(Faults::Wild),
         humantime::format_duration(args.time)

@@ -73,7 +73,7 @@ impl fmt::Display for Comparison {
         )?;
         writeln!(
             f,
-            "{:>3} {:4} {:42} {:>6} {:>6}  {:>6} {:>6} {:>5}  {:>9} {:>9} {:>5}  {:>5} {:>5}",
+            "{:>3} {:4} {:46} {:>6} {:>6}  {:>6} {:>6} {:>5}  {:>9} {:>9} {:>5}  {:>7} {:>5}",
             "#",
             "part",
             "scenario",
@@ -85,7 +85,7 @@ impl fmt::Display for Comparison {
             "bytes",
             "page",
             "",
-            "commt",
+            "commits",
             "page",
         )?;
         for Row { scenario, runs } in &self.rows {
@@ -111,11 +111,11 @@ fn write_row(f: &mut fmt::Formatter<'_>, scenario: &Scenario, ours: &Figures) ->
             format!("{:.0}%{mark}", share * 100.0)
         })
     };
-    let name: String = scenario.name.chars().take(42).collect();
+    let name: String = scenario.name.chars().take(46).collect();
     let number = |measure: fn(&Figures) -> u64| text(page.map(|page| measure(&page).to_string()));
     writeln!(
         f,
-        "{:>3} {:4} {name:42} {:>6.1} {:>6}  {:>6} {:>6} {:>5}  {:>9} {:>9} {:>5}  {:>5} {:>5}",
+        "{:>3} {:4} {name:46} {:>6.1} {:>6}  {:>6} {:>6} {:>5}  {:>9} {:>9} {:>5}  {:>7} {:>5}",
         scenario.number,
         part_text(scenario.part),
         ours.time.as_secs_f64(),
