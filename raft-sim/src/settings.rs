@@ -88,6 +88,10 @@ pub struct CoreSettings {
     pub max_uncommitted_bytes: u64,
     pub max_unapplied_bytes: u64,
     pub trailing_entries: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trailing_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_trailing_bytes: Option<u64>,
     pub snapshot_chunk_bytes: u64,
     pub commit_notice_delay: HumanDuration,
     pub max_promotion_lag: u64,
@@ -125,6 +129,10 @@ pub struct CoreSettings {
     /// leader names them, as their votes carry them.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub named_founders: bool,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// The defaults of the core, for files of earlier releases.
@@ -304,6 +312,8 @@ impl Settings {
         config.max_uncommitted_bytes = core.max_uncommitted_bytes;
         config.max_unapplied_bytes = core.max_unapplied_bytes;
         config.trailing_entries = core.trailing_entries;
+        config.trailing_bytes = core.trailing_bytes;
+        config.max_trailing_bytes = core.max_trailing_bytes;
         config.snapshot_chunk_bytes = core.snapshot_chunk_bytes;
         config.commit_notice_delay = core.commit_notice_delay.0;
         config.max_promotion_lag = core.max_promotion_lag;

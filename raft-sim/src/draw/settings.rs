@@ -112,6 +112,8 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         max_uncommitted_bytes: 64 * MIB,
         max_unapplied_bytes: 16 * MIB,
         trailing_entries: random.between(0, 500),
+        trailing_bytes: 0,
+        max_trailing_bytes: None,
         snapshot_chunk_bytes: random.between(256, 4096),
         commit_notice_delay: HumanDuration::default(),
         max_promotion_lag: random.between(0, 200),
@@ -143,6 +145,11 @@ fn core(faults: Faults, features: &CoreFeatures, random: &mut Random) -> CoreSet
         core.trailing_entries = sometimes(random, 50);
         core.snapshot_chunk_bytes = random.between(32, 1024);
         core.commit_notice_delay = HumanDuration(Duration::from_millis(sometimes(random, 20)));
+    }
+    let mut tail = random.fork("tail");
+    core.trailing_bytes = sometimes(&mut tail, by(faults, 100_000, 2_000));
+    if tail.chance(300) {
+        core.max_trailing_bytes = Some(tail.below(by(faults, 200_000, 4_000)));
     }
     core
 }

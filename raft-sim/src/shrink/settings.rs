@@ -4,7 +4,7 @@ use crate::availability::Condition;
 use crate::duration::{DurationRange, HumanDuration};
 use crate::release::Releases;
 use crate::schedule::{MachineOperation, NemesisOperation, Schedule};
-use crate::settings::{Heal, Settings};
+use crate::settings::{CoreSettings, Heal, Settings};
 use core::time::Duration;
 use raft_proto::{Config, NodeId, Start};
 
@@ -53,7 +53,7 @@ const DETAILS: [Change; 18] = [
     |settings| settings.core.max_inflight_bytes = defaults().max_inflight_bytes,
     |settings| settings.core.max_uncommitted_bytes = defaults().max_uncommitted_bytes,
     |settings| settings.core.max_unapplied_bytes = defaults().max_unapplied_bytes,
-    |settings| settings.core.trailing_entries = defaults().trailing_entries,
+    |settings| default_tail(&mut settings.core),
     |settings| settings.core.snapshot_chunk_bytes = defaults().snapshot_chunk_bytes,
     |settings| settings.core.commit_notice_delay = HumanDuration::default(),
     |settings| settings.core.max_promotion_lag = defaults().max_promotion_lag,
@@ -134,6 +134,14 @@ fn default_times(settings: &mut Settings) {
     core.append_timeout = HumanDuration(usual.append_timeout);
 }
 
+/// What stays of the log before a snapshot's end.
+fn default_tail(core: &mut CoreSettings) {
+    let usual = defaults();
+    core.trailing_entries = usual.trailing_entries;
+    core.trailing_bytes = usual.trailing_bytes;
+    core.max_trailing_bytes = usual.max_trailing_bytes;
+}
+
 /// The limits of the core's defaults.
 pub(crate) fn default_limits(settings: &mut Settings) {
     let (core, usual) = (&mut settings.core, defaults());
@@ -143,7 +151,7 @@ pub(crate) fn default_limits(settings: &mut Settings) {
     core.max_inflight_bytes = usual.max_inflight_bytes;
     core.max_uncommitted_bytes = usual.max_uncommitted_bytes;
     core.max_unapplied_bytes = usual.max_unapplied_bytes;
-    core.trailing_entries = usual.trailing_entries;
+    default_tail(core);
     core.snapshot_chunk_bytes = usual.snapshot_chunk_bytes;
     core.commit_notice_delay = HumanDuration::default();
     core.max_promotion_lag = usual.max_promotion_lag;
