@@ -37,9 +37,9 @@
 //! it.
 //!
 //! A leader does not expect that a follower lacks what it has acknowledged. An impaired follower
-//! that rejects an append says so, and the leader forgets its matchIndex. commitIndex stays: the
-//! follower's acknowledgement was true when it was counted, and no vote of the follower can undo
-//! what rests on it.
+//! that rejects an append says so, and the leader forgets its matchIndex, and asks it anew.
+//! commitIndex stays: the follower's acknowledgement was true when it was counted, and no vote of
+//! the follower can undo what rests on it.
 //!
 //! In the arithmetic of majorities, an impaired node counts as one that is down. An operator who
 //! removes other voters meanwhile may leave no majority that can elect a leader.
@@ -52,10 +52,12 @@
 //! If a majority is impaired, nobody is elected: nobody could tell whether what is left holds all
 //! that was committed. [`Status::impaired`](crate::Status::impaired) says so on each node.
 
+use crate::action::Action;
 use crate::message::AppendOutcome;
 use crate::progress::{Flow, Probe};
 use crate::raft::Raft;
 use crate::types::{EntryId, Index, NodeId};
+use alloc::vec::Vec;
 
 impl Raft {
     /// Whether its storage has lost entries that it had acknowledged, and that the leader has not
@@ -88,21 +90,36 @@ impl Raft {
         }
     }
 
-    /// The follower has lost entries that it had acknowledged, and holds those up to `hint` at most:
-    /// the leader begins anew with it, where it rejected the append. A rejection that comes late, or
-    /// twice, only costs that the follower is asked again.
-    pub(crate) fn forget_match(&mut self, from: NodeId, prev_log_index: Index, hint: EntryId) {
-        let Some(peer) = self.peer_mut(from) else {
-            return;
+    /// The follower says that it has lost entries that it had acknowledged, and holds those up to
+    /// `hint` at most. It may have said so long ago, or the network may have made a copy of it, and
+    /// the follower was sent everything again since. So the leader asks it once more: only the
+    /// answer to that says what is to be sent again. Returns whether matchIndex is forgotten.
+    pub(crate) fn forget_match(
+        &mut self,
+        from: NodeId,
+        hint: EntryId,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some((leader, replicator)) = self.prepare_to_send() else {
+            return false;
+        };
+        let Some(peer) = leader.peer_mut(from) else {
+            return false;
         };
         if hint.index >= peer.match_index {
-            return;
+            return false;
         }
         peer.match_index = Index::ZERO;
         peer.commit_sent = Index::ZERO;
-        if !matches!(peer.flow, Flow::Snapshot(_)) {
-            peer.next_index = prev_log_index.next();
-            peer.flow = Flow::Probe(Probe::Sent(None));
+        match peer.flow {
+            // The answers to chunks say how far it is.
+            Flow::Snapshot(_) => {}
+            Flow::Probe(_) | Flow::Replicate(_) => {
+                peer.next_index = peer.last_sent().next();
+                peer.flow = Flow::Probe(Probe::Ready);
+                replicator.replicate(peer, actions);
+            }
         }
+        true
     }
 }

@@ -139,6 +139,7 @@
 //! | Followers (5.2): election timeout | `Raft::election_timeout_elapsed` in `election.rs`; drawn in `timeouts.rs` |
 //! | Candidates (5.2): start election, count votes | `Raft::campaign`, `Raft::count_vote` in `election.rs`; majorities in `quorum.rs` |
 //! | 5.1: "servers retry RPCs": requests for votes | `vote_retry.rs` |
+//! | a candidate gives a better one of its term time to win the next | `Raft::give_way` in `rpc/request_vote.rs` |
 //! | Leaders (5.3, 8): commands, the no-op | `Raft::propose`, `Raft::begin_term` in `leader.rs` |
 //! | Leaders (5.2, 5.3): when a peer is sent something: heartbeats, unanswered appends | `peer_timer.rs` |
 //! | Leaders (5.3): what a follower is sent | `replication.rs`; how much at once: `window.rs` |

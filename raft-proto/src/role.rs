@@ -259,6 +259,16 @@ pub(crate) struct Candidate {
     pub(crate) granted: Vec<Ballot>,
 }
 
+impl Candidate {
+    /// A better candidate gets an election timeout from now on. However often one asks, this node's
+    /// next election comes after at most two of its election timeouts.
+    pub(crate) fn give_way(&mut self, now: Time) {
+        let latest = self.began_at.after(self.election_timeout * 2);
+        let at = now.after(self.election_timeout).min(latest);
+        self.election_at = self.election_at.max(at);
+    }
+}
+
 /// What only a leader has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Leader {

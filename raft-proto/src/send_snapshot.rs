@@ -130,7 +130,7 @@ impl Raft {
         if transfer.snapshot.id != id || !transfer.awaits(offset) {
             return;
         }
-        let data = match result {
+        let mut data = match result {
             Ok(data) => data,
             Err(SnapshotReadFailed::Failed) => return transfer.read_failed(),
             Err(SnapshotReadFailed::Gone) => {
@@ -139,15 +139,16 @@ impl Raft {
                 return self.release_unused_snapshots();
             }
         };
-        let (wanted, found) = (
-            transfer.chunk_bytes.min(id.size - offset),
-            data.len() as u64,
-        );
-        if wanted != found {
+        let rest = id.size - offset;
+        let (wanted, found) = (transfer.chunk_bytes.min(rest), data.len() as u64);
+        if found > rest || found == 0 && wanted > 0 {
             transfer.read_failed();
             let reason = Refusal::WrongLength { wanted, found };
             return actions.push(Action::Refused { reason });
         }
+        // It may answer a read of an earlier transfer, whose chunks had another length. The bytes
+        // are the same, and the peer takes no more of them than `wanted`.
+        data.truncate(usize::try_from(wanted).unwrap_or(usize::MAX));
         if transfer.chunk_read(&data, now) == OwnCopy::Damaged {
             return self.snapshot_is_damaged(id, actions);
         }

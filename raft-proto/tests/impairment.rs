@@ -248,13 +248,23 @@ fn a_lost_log_makes_no_read_number_come_again() {
     assert_eq!(asked, Some(ReadIndex::ASKS_FOR_AN_ENTRY));
 }
 
+// The bug: the leader sends everything again from where a late report of a loss says, although the
+// follower has it.
 #[test]
 fn a_late_report_of_a_loss_costs_only_a_question() {
     let mut cluster = leader(3, |_| {}, &["a", "b"]);
     cluster.send_heartbeats(1);
     cluster.deliver();
-    cluster.receive(1, 2, lost(1, 2, EntryId::ZERO));
-    cluster.deliver();
+    // One that says what the question asks, and one from before.
+    for prev in [2, 1] {
+        cluster.receive(1, 2, lost(1, prev, EntryId::ZERO));
+        assert_eq!(cluster.peer(1, 2).match_index, Index::ZERO);
+        let question = heartbeat(1, EntryId::new(2, 1), 2);
+        assert_eq!(cluster.sent_by(1), [(2, question)]);
+        cluster.receive(2, 1, heartbeat(1, EntryId::new(2, 1), 2));
+        cluster.deliver();
+        assert_eq!(cluster.peer(1, 2).match_index, Index(2));
+    }
     cluster.propose(1, "c").unwrap();
     cluster.deliver();
     assert_eq!(cluster.log(2), ["1@1", "2@1", "3@1"]);

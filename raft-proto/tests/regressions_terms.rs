@@ -149,3 +149,63 @@ fn a_read_index_reply_of_a_term_that_a_crash_took_back_is_not_rejected() {
     assert_eq!(rejection(&actions), None);
     assert_eq!(cluster.raft(2).term(), Term(5));
 }
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// When n1 begins its next term, if it hears nothing. To the millisecond.
+fn next_election(cluster: &Cluster) -> Time {
+    let (mut raft, mut at) = (cluster.raft(1).clone(), cluster.now);
+    let term = raft.term();
+    while raft.term() == term {
+        at = at.after(MILLISECOND);
+        let input = Input::Tick;
+        raft.step(Event { at, input });
+    }
+    at
+}
+
+// The bug: n1, whose log is behind, does not know that n4 is a voter, so n4 does not hear of its
+// terms. n1 begins each term before n4 does, and its vote is gone each time. n4, the only one that
+// can win, is never elected.
+#[test]
+fn a_candidate_gives_a_better_one_of_its_term_time_to_win_the_next() {
+    let mut cluster = Cluster::new(3);
+    let better = EntryId::new(1, 1);
+    cluster.campaign(1);
+    cluster.campaign(1);
+    let begun = cluster.now;
+    // Shortly before n1's next election, n4 asks, too.
+    let timeout = next_election(&cluster).since(begun);
+    cluster.wait(timeout - 2 * MILLISECOND);
+    let actions = cluster.receive(1, 4, request_vote(2, better));
+    let refusal = (NodeId(4), vote(2, Vote::Refused));
+    assert!(sent(&actions).contains(&refusal), "{actions:?}");
+    // So long as n4 may need to ask in the next term, n1 has not voted in it.
+    cluster.wait(timeout - 2 * MILLISECOND);
+    cluster.tick(1);
+    assert_eq!(cluster.raft(1).term(), Term(2));
+    cluster.take_packets();
+    cluster.receive(1, 4, request_vote(3, better));
+    let grant = (4, vote(3, Vote::Granted));
+    assert!(cluster.sent_by(1).contains(&grant));
+}
+
+#[test]
+fn a_candidate_gives_way_to_better_ones_for_no_longer_than_an_election_timeout() {
+    let mut cluster = Cluster::new(3);
+    cluster.campaign(1);
+    cluster.campaign(1);
+    let (begun, first) = (cluster.now, next_election(&cluster));
+    // An equal log is not better.
+    cluster.receive(1, 2, request_vote(2, EntryId::ZERO));
+    assert_eq!(next_election(&cluster), first);
+    let latest = first.after(first.since(begun));
+    while cluster.raft(1).term() == Term(2) {
+        assert!(cluster.now < latest);
+        cluster.receive(1, 4, request_vote(2, EntryId::new(1, 1)));
+        cluster.wait(Duration::from_millis(50));
+        cluster.tick(1);
+    }
+    // As late as it may, as it was asked all the time.
+    assert!(cluster.now >= latest);
+}

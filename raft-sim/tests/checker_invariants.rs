@@ -605,7 +605,7 @@ fn fires_on_a_window_that_is_sent_again_and_again() {
     checker.event(&raft, &reply(AppendOutcome::Stale));
     assert_eq!(sent(&mut checker), Some(0));
     checker.event(&raft, &reply(rejected));
-    assert_eq!(sent(&mut checker), Some(20), "it lacks them");
+    assert_eq!(sent(&mut checker), Some(21), "it lacks them: once more");
     checker.event(&raft, &event(1, Input::Unreachable { peer: N2 }));
     assert_eq!(sent(&mut checker), Some(20), "they were lost");
     checker.event(&raft, &event(1, Input::Unreachable { peer: N3 }));
@@ -629,6 +629,48 @@ fn what_a_probe_left_out_is_not_sent_again_when_it_is_sent_later() {
     }
     let first_refused = (1..=120).find(|first| sends(*first).is_err());
     assert_eq!(first_refused, Some(18), "two windows and sixteen, with 100");
+}
+
+// The bug: a follower has lost its log, and says so once. That it is sent all of it again, a window
+// after the other, counts as more than it asked for.
+#[test]
+fn all_that_a_follower_lacks_by_its_own_word_is_sent_once_more() {
+    let raft = core(&[N1, N2, N3]);
+    let mut checker = SentAgain::default();
+    let sends = |checker: &mut SentAgain, index| {
+        let mut builder = EntriesBuilder::new();
+        let pushed = builder.push(EntryId::new(index, 1), EntryKind::Command, Bytes::new());
+        pushed.expect("the only one");
+        checker.actions(N1, 1, &[send(N2, append(1, builder.finish()))])
+    };
+    let says_lost = |checker: &mut SentAgain, term| {
+        let outcome = AppendOutcome::Lost {
+            prev_log_index: Index(100),
+            hint: EntryId::ZERO,
+        };
+        let message = Message::AppendEntriesReply(AppendEntriesReply {
+            term: Term(term),
+            outcome,
+            round: 0,
+            limits: None,
+        });
+        let (from, incarnation) = (N2, None);
+        let input = Input::Receive {
+            from,
+            message,
+            incarnation,
+        };
+        checker.event(&raft, &event(1, input));
+    };
+    let first_refused = |checker: &mut SentAgain| (1..=100).find(|at| sends(checker, *at).is_err());
+    assert_eq!(first_refused(&mut checker), None);
+    says_lost(&mut checker, 1);
+    assert_eq!(first_refused(&mut checker), None);
+    let again = first_refused(&mut checker);
+    assert_eq!(again, Some(19), "two windows and sixteen without a cause");
+    // What it said in another term is of another log.
+    says_lost(&mut checker, 2);
+    assert_eq!(first_refused(&mut checker), Some(19));
 }
 
 /// Copies of one append, as a network and a leader's retries make them: each carries the round of

@@ -43,7 +43,8 @@ pub enum Refusal {
         /// The first entry asked for.
         from: EntryId,
     },
-    /// A chunk that was read is shorter or longer than asked.
+    /// A chunk that was read has no bytes, or more than the snapshot has from there on. Another
+    /// length than the one asked for is no defect by itself: it may be that of an earlier read.
     #[error("{found} bytes of the snapshot were read where {wanted} were asked for")]
     WrongLength {
         /// The length asked for.

@@ -35,6 +35,7 @@
 //! | A new leader's first append follows the end of its own log, and carries at most entries of its own term. What a follower lacks before that is sent once both logs agree | nextIndex is found before data is sent (section 5.3) |
 //! | A follower that refuses an append names the last entry that may agree, a term at a time | the optimisation that section 5.3 describes |
 //! | A request for a vote that is not answered is sent again within the election | "servers retry RPCs" (section 5.1); a voter answers a copy as it answered the first |
+//! | A candidate that is asked by a better one of its term waits for an election timeout from then on | as if it could have granted its vote (section 5.2). It does so for one election timeout in all |
 //! | Several appends may be in flight ([`max_inflight_appends`](crate::Config::max_inflight_appends)) | thesis 10.2.2: followers refuse what does not follow their log |
 //! | A change of one voter, or of learners only, is one entry. Any other goes through a joint configuration, which the leader leaves by itself | thesis 4.1 for the first, section 6 for the second. A leader changes nothing before it has committed an entry of its own term |
 //! | A higher term in a *reply* counts only if its sender is in a configuration that may be in force | a server that was removed is none of "all servers" (`rpc/mod.rs`). Terms of requests count as in Figure 2 |

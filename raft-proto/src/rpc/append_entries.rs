@@ -264,8 +264,9 @@ impl Raft {
                 prev_log_index,
                 hint,
             } => {
-                self.forget_match(from, prev_log_index, hint);
-                self.back_up(from, prev_log_index, hint, actions);
+                if !self.forget_match(from, hint, actions) {
+                    self.back_up(from, prev_log_index, hint, actions);
+                }
                 self.resend_overdue_chunk(from, actions);
             }
             AppendOutcome::Stale => {}

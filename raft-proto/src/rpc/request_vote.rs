@@ -6,7 +6,7 @@ use crate::message::{Message, RequestVote, RequestVoteReply, Vote};
 use crate::outbox::Withheld;
 use crate::raft::Raft;
 use crate::role::{Ballot, Role};
-use crate::types::{Incarnation, NodeId};
+use crate::types::{EntryId, Incarnation, NodeId};
 use alloc::vec::Vec;
 
 impl Raft {
@@ -33,6 +33,9 @@ impl Raft {
         } else {
             Vote::Refused
         };
+        if vote == Vote::Refused && request.term == self.hard_state.term() {
+            self.give_way(request.last_log);
+        }
         let message = Message::RequestVoteReply(RequestVoteReply {
             term: self.hard_state.term(),
             vote,
@@ -86,6 +89,20 @@ impl Raft {
         }
         self.vote_for(candidate);
         Vote::Granted
+    }
+
+    /// Another candidate of this term has a log that ends with `theirs`. If that is the better one,
+    /// this node gives it time to win (section 5.2), as it would if it had not voted for itself.
+    /// Otherwise a node that is elected by nobody may always ask first: each new term of its own
+    /// takes its vote from the better candidate, which is not told of it if this node's
+    /// configuration does not name that candidate yet.
+    fn give_way(&mut self, theirs: EntryId) {
+        let own = self.log.last();
+        if let Role::Candidate(candidate) = &mut self.role
+            && !own.is_at_least_as_up_to_date_as(theirs)
+        {
+            candidate.give_way(self.now);
+        }
     }
 
     /// A voter answered this candidate.

@@ -48,7 +48,9 @@
 //! (T - t) in the mean, each other timer is so unlucky with a probability of at most 2 w. At an
 //! eighth, two others leave a candidate more than half of the rounds: (1 - 2/8)^2. [`COMMIT_BOUND`]
 //! T hold at least 12 rounds: one such run in fifty thousand is late, and few runs are such. At a
-//! half or more, hardly a round elects anybody, whatever the bound.
+//! half or more, hardly a round elects anybody, whatever the bound. A candidate whose configuration
+//! does not name the better one yet does not ask it, and may always have the next term first. So it
+//! gives way when the better one asks.
 //!
 //! The commit needs the entries before it on a majority. A member that lacks entries which the
 //! leader's log does not hold any more gets a snapshot first (section 7), chunk after chunk,

@@ -9,6 +9,10 @@
 //! sent, `Unreachable`. When the configuration names another disk for the follower, everything
 //! does: that disk was sent nothing.
 //!
+//! A rejection says more: the follower lacks all that comes after the hint. It may have lost much
+//! more than a window, and gets it window by window, without another rejection. So what comes after
+//! the hint counts as not sent yet.
+//!
 //! Sound: a cause leads to one probe with entries, which is followed by one window of the same
 //! entries if a heartbeat's answer overtakes it. The limit is two windows and a few.
 //!
@@ -16,8 +20,8 @@
 
 use super::bounds::OutOfBounds;
 use raft_proto::{
-    Action, AppendOutcome, Event, Incarnation, Index, Input, Membership, Message, NodeId, Raft,
-    Term,
+    Action, AppendOutcome, EntryId, Event, Incarnation, Index, Input, Membership, Message, NodeId,
+    Raft, Term,
 };
 use std::ops::RangeInclusive;
 
@@ -60,17 +64,28 @@ impl SentAgain {
             Input::Unreachable { peer } => self.has_cause(raft.id(), *peer),
             Input::Receive { from, message, .. } => match message {
                 Message::InstallSnapshotReply(_) => self.has_cause(raft.id(), *from),
-                Message::AppendEntriesReply(reply)
-                    if matches!(
-                        reply.outcome,
-                        AppendOutcome::Rejected { .. } | AppendOutcome::Lost { .. }
-                    ) =>
-                {
-                    self.has_cause(raft.id(), *from);
-                }
+                Message::AppendEntriesReply(reply) => match reply.outcome {
+                    AppendOutcome::Rejected { hint, .. } | AppendOutcome::Lost { hint, .. } => {
+                        self.has_cause(raft.id(), *from);
+                        self.lacks_after(raft, *from, reply.term, hint);
+                    }
+                    AppendOutcome::Accepted { .. } | AppendOutcome::Stale => {}
+                },
                 _ => {}
             },
             _ => {}
+        }
+    }
+
+    /// `follower` has said in `term` that it lacks what comes after `hint`, and that entry, too,
+    /// if the leader has another one there.
+    fn lacks_after(&mut self, leader: &Raft, follower: NodeId, term: Term, hint: EntryId) {
+        let agrees = hint == EntryId::ZERO || leader.term_at(hint.index) == Some(hint.term);
+        let last = if agrees { hint.index } else { Index::ZERO };
+        if let Some(sent) = self.find(leader.id(), follower)
+            && sent.term == term
+        {
+            sent.forget_after(last);
         }
     }
 
@@ -175,6 +190,16 @@ impl Sent {
     fn forget(&mut self) {
         self.ranges.clear();
         self.again = 0;
+    }
+
+    /// The follower lacks what comes after `last`.
+    fn forget_after(&mut self, last: Index) {
+        self.ranges.retain(|range| *range.start() <= last);
+        if let Some(newest) = self.ranges.last_mut()
+            && *newest.end() > last
+        {
+            *newest = *newest.start()..=last;
+        }
     }
 
     /// Adds the entries of an append. Returns whether the first of them was sent before.

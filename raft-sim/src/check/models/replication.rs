@@ -186,7 +186,7 @@ pub(super) fn impaired(form: Form) -> Model {
         },
         reductions: Reductions::OF_NAMED,
         states: match form {
-            Form::Short => Some(1_431),
+            Form::Short => Some(1_619),
             Form::Full => None,
         },
     }
