@@ -6,10 +6,11 @@
 //! no more than that: a leader whose majority is down, or receives a snapshot, commits nothing
 //! either, and nobody could do better.
 //!
-//! So the follower asks all voters for pre-votes (thesis 9.6), its leader among them, and follows
-//! it meanwhile. It asks again after an election timeout. It campaigns if, an election timeout
-//! later, a majority would vote for it and the leader has not answered. An answer, whatever it
-//! says, shows that the leader hears this node.
+//! So the follower asks all voters for pre-votes (thesis 9.6), and its leader, and follows it
+//! meanwhile. The leader may be no voter: it leads on until the change that removes or demotes it
+//! is committed (thesis 4.2.2). The follower asks again after an election timeout. It campaigns if,
+//! an election timeout later, a majority would vote for it and the leader has not answered. An
+//! answer, whatever it says, shows that the leader hears this node.
 //!
 //! The entries need not be in the log of every follower: a leader sends few to one that it does
 //! not hear. A follower whose leader asks it for an entry that it lacks, or which is asked by a
@@ -136,7 +137,7 @@ impl Raft {
         }
     }
 
-    /// Asks the voters, the leader among them. It counts their pre-votes after an election timeout,
+    /// Asks the voters and the leader. It counts the voters' pre-votes after an election timeout,
     /// drawn, so that one of several such followers is first.
     fn ask_about_leader(&mut self, actions: &mut Vec<Action>) {
         let count_at = self.now.after(self.draw_candidate_timeout());
@@ -153,6 +154,12 @@ impl Raft {
             pre_votes.count_at = count_at;
         }
         self.send_pre_votes(Campaign::Election, actions);
+        let membership = self.configurations.membership();
+        let outgoing = self.leader().filter(|leader| !membership.is_voter(*leader));
+        if let (Some(to), Some(request)) = (outgoing, self.vote_retry.request()) {
+            let message = request.clone();
+            actions.push(Action::Send { to, message });
+        }
     }
 
     /// `from` has answered a pre-vote of this node's term. If it is this node's leader, it hears

@@ -184,9 +184,9 @@ impl Raft {
             if self.may_teach_term(from) {
                 self.adopt_term(reply.term, actions);
             }
-        } else if is_voter && reply.asked == ours.next() {
+        } else if reply.asked == ours.next() {
             self.trust_leader(from);
-            if reply.vote == Vote::Granted && self.counts_votes_of(incarnation) {
+            if is_voter && reply.vote == Vote::Granted && self.counts_votes_of(incarnation) {
                 self.count_pre_vote(from, actions);
             }
         }

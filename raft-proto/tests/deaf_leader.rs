@@ -247,6 +247,32 @@ fn a_leader_that_hears_a_majority_is_not_deposed_by_a_follower_that_it_does_not_
     }
 }
 
+// It leads on until that change is committed (thesis 4.2.2), and is none of the voters that they ask.
+#[test]
+fn a_leader_that_a_change_makes_no_voter_is_not_deposed_while_it_hears_its_followers() {
+    for seed in 0..20 {
+        for change in [NodeChange::Remove, NodeChange::Demote] {
+            let mut cluster = cluster(4, seed);
+            let leader = cluster.elect();
+            cluster.run(seconds(2));
+            let others: Vec<u64> = (1..=4).filter(|id| *id != leader).collect();
+            for other in &others[1..] {
+                cluster.set_sync(*other, SyncTime::Stalled);
+            }
+            let term = greatest_term(&cluster);
+            let (id, change) = (RequestId(1_000), change(NodeId(leader)).into());
+            cluster.input(leader, Input::ChangeMembership { id, change });
+            cluster.run(seconds(60));
+            for other in &others {
+                let membership = cluster.raft(*other).membership();
+                assert!(!membership.is_voter(NodeId(leader)), "seed {seed}");
+            }
+            assert_eq!(cluster.leader(), Some(leader), "seed {seed}");
+            assert_eq!(greatest_term(&cluster), term, "seed {seed}");
+        }
+    }
+}
+
 // A node asks for pre-votes again and again whose log is longer, and of an earlier term: those
 // entries will never be committed (section 5.4.1).
 #[test]

@@ -5,8 +5,8 @@
 use core::time::Duration;
 use raft_proto::{
     Action, AppendEntries, Campaign, CheckQuorum, ClusterId, Config, Entries, EntriesBuilder,
-    EntryId, EntryKind, Event, Index, Input, Lease, Message, NodeId, PreVoteReply, PreVoting, Raft,
-    Recovered, RequestVote, RoleKind, Start, Term, Time, TimeoutNow, Vote,
+    EntryId, EntryKind, Event, Index, Input, Lease, Message, NodeId, PreVote, PreVoteReply,
+    PreVoting, Raft, Recovered, RequestVote, RoleKind, Start, Term, Time, TimeoutNow, Vote,
 };
 use raft_sim::checker::{ElectionTimeouts, Property, Violation, WaitReason};
 
@@ -305,6 +305,75 @@ fn its_answer_to_a_pre_vote_is_a_reason() {
     };
     assert_eq!(n1.step(1_950, answer), Ok(()));
     assert!(n1.start_election(2_000, RoleKind::Candidate).is_err());
+}
+
+// The bug: a RequestVote comes late, when its sender leads already. The follower votes for it, and
+// the vote took the place of the leader's messages as the reason to wait.
+#[test]
+fn a_late_vote_for_the_leader_is_a_reason_only_as_far_as_its_messages_are() {
+    let asks = || Input::Receive {
+        from: N3,
+        message: Message::PreVote(PreVote {
+            term: Term(4),
+            last_log: EntryId::ZERO,
+            campaign: Campaign::Election,
+            lineage: raft_proto::Lineage::Unknown,
+        }),
+        incarnation: None,
+    };
+    for asked in [Some(asks()), None] {
+        let mut n1 = Observed::configured(|config| {
+            config.pre_vote = PreVoting::On;
+            config.check_quorum = CheckQuorum::Off;
+            config.lease = Lease::Off;
+        });
+        assert_eq!(n1.step(600, heartbeat(N2, 3)), Ok(()));
+        assert_eq!(n1.step(700, request_vote(N2, 3)), Ok(()));
+        assert_eq!(n1.raft.voted_for(), Some(N2));
+        let is_asked = asked.is_some();
+        if let Some(input) = asked {
+            assert_eq!(n1.step(800, input), Ok(()));
+        }
+        let begun = n1.start_election(900, RoleKind::Candidate);
+        assert_eq!(begun.is_ok(), is_asked);
+    }
+}
+
+// The bug: a node campaigned by hand after it had voted, was deposed, and asked for pre-votes again
+// on behalf of a node with a worse log.
+#[test]
+fn a_node_that_an_operator_asks_to_campaign_gives_an_earlier_candidate_no_more_time() {
+    let later_term = || Input::Receive {
+        from: N3,
+        message: Message::PreVoteReply(PreVoteReply {
+            term: Term(5),
+            asked: Term(4),
+            vote: Vote::Refused,
+            dismissal: None,
+            lineage: raft_proto::Lineage::Unknown,
+        }),
+        incarnation: None,
+    };
+    let campaign = Input::Campaign {
+        id: raft_proto::RequestId(1),
+    };
+    for by_hand in [Some(campaign), None] {
+        let mut n1 = Observed::with(PreVoting::On);
+        assert_eq!(n1.step(600, request_vote(N2, 3)), Ok(()));
+        assert_eq!(n1.raft.voted_for(), Some(N2));
+        // The vote is on disk: an election that is under way would refuse another.
+        let seq = raft_proto::Seq(1);
+        assert_eq!(n1.step(601, Input::Persisted { seq }), Ok(()));
+        let gives_no_more_time = by_hand.is_some();
+        if let Some(input) = by_hand {
+            assert_eq!(n1.step(700, input), Ok(()));
+            assert_eq!(n1.raft.role(), RoleKind::PreCandidate);
+        }
+        assert_eq!(n1.step(800, later_term()), Ok(()));
+        assert_eq!(n1.raft.term(), Term(5));
+        let begun = n1.start_election(900, RoleKind::PreCandidate);
+        assert_eq!(begun.is_ok(), gives_no_more_time);
+    }
 }
 
 #[test]

@@ -38,3 +38,21 @@ fn a_leader_whose_number_another_disk_has_is_deposed_in_time() {
         "schedules/answer-of-another-disk-to-a-doubt.toml"
     ));
 }
+
+/// The simulator: a service made a snapshot in place of one that had decayed, and so dropped entries
+/// that another disk lacked.
+#[test]
+fn no_decayed_snapshot_is_renewed_while_a_disk_lacks_entries() {
+    passes(include_str!(
+        "schedules/snapshot-while-a-disk-lacks-entries.toml"
+    ));
+}
+
+/// The simulator: a disk lost entries that nobody else kept. The only other disk that held them was
+/// that of a node which was behind: its leader sent it a snapshot in place of its log.
+#[test]
+fn what_a_disk_loses_another_one_keeps_that_needs_no_snapshot() {
+    passes(include_str!(
+        "schedules/laggard-keeps-what-a-disk-lacks.toml"
+    ));
+}

@@ -13,10 +13,13 @@
 //! reset the timer to a whole timeout; a change of role, term or configuration in the meantime only
 //! draws a new one. Only TimeoutNow, by which the leader asks for an election (thesis 3.10), and an
 //! operator who asks for one end the wait early: in the step that takes the request, or in one that
-//! takes an answer to the pre-votes which the node then asks for. Repeated grants of one vote are
-//! ignored: they would delay the election further. Without CheckQuorum, a leader's messages are no
-//! reason to wait for an election timeout after another node has asked for a pre-vote: that leader
-//! may hear nobody, and lead on. Nor are they once entries have waited for two election timeouts,
+//! takes an answer to the pre-votes which the node then asks for. A node that has so begun an
+//! election gives an earlier candidate no more time: what it waits for afterwards is its own
+//! candidacy (Candidates). Repeated grants of one vote are ignored: they would delay the election
+//! further. A vote that is late, for a leader that the node follows already, is a reason to wait as
+//! that leader's messages are, and no more. Without CheckQuorum, a leader's messages are no reason
+//! to wait for an election timeout after another node has asked for a pre-vote: that leader may
+//! hear nobody, and lead on. Nor are they once entries have waited for two election timeouts,
 //! at this node, its leader, or one that asked it, as they may where the transport cannot reach the
 //! leader, and the leader has not answered what the node has asked since (another disk under the
 //! leader's number is not the leader). A leader that the transport cannot reach may be gone: it is
@@ -60,6 +63,8 @@ struct Node {
     now: Time,
     /// Why its election timer was last reset, and when.
     reset: Option<Reset>,
+    /// The leader that it follows before the present step.
+    leader: Option<NodeId>,
     /// Its term and vote before the present step.
     before: HardState,
     last_event: LastEvent,
@@ -110,6 +115,18 @@ struct Reset {
     at: Time,
 }
 
+impl Reset {
+    /// Whether the node waits because of `leader`, which it follows: it has heard that leader, or
+    /// voted for it in this term, also late, after it followed it.
+    fn is_for(&self, leader: Option<NodeId>) -> bool {
+        match self.reason {
+            WaitReason::Heard(_) => true,
+            WaitReason::Granted(candidate) => leader == Some(candidate),
+            WaitReason::Started => false,
+        }
+    }
+}
+
 /// When each node's election timer was last reset. Nodes are few, so a linear search is fastest.
 #[derive(Debug, Default)]
 pub struct ElectionTimeouts {
@@ -128,6 +145,7 @@ impl ElectionTimeouts {
             id: node,
             now: Time::ZERO,
             reset: None,
+            leader: None,
             before: HardState::default(),
             last_event: LastEvent::Other,
             transfer_in: None,
@@ -151,14 +169,9 @@ impl ElectionTimeouts {
         };
         node.now = node.now.max(event.at);
         node.before = vote_of(raft);
-        // It may have voted for that leader in this term: also late, after it followed it.
-        let waits_for_leader = |reset: &mut Reset| match reset.reason {
-            WaitReason::Heard(_) => true,
-            WaitReason::Granted(candidate) => raft.leader() == Some(candidate),
-            WaitReason::Started => false,
-        };
+        node.leader = raft.leader();
         if loses_leader(raft, &event.input) {
-            node.reset.take_if(waits_for_leader);
+            node.reset.take_if(|reset| reset.is_for(raft.leader()));
         }
         node.last_event = classify(&event.input);
         if let LastEvent::TimeoutNow(term) = node.last_event {
@@ -213,12 +226,14 @@ impl ElectionTimeouts {
         let config = raft.config();
         let timeout = config.election_timeout_max;
         let is_excused = config.check_quorum == CheckQuorum::Off
-            && matches!(node.reset, Some(reset) if matches!(reset.reason, WaitReason::Heard(_)))
+            && node.reset.is_some_and(|reset| reset.is_for(node.leader))
             && ((node.pre_vote_at).is_some_and(|at| at.after(timeout) >= node.now)
                 || (node.waits).is_some_and(|waits| waits.since.after(timeout * 2) <= node.now));
-        if !node.is_asked() && !is_excused {
-            for action in actions {
-                if let Action::RoleChanged { role, term } = action {
+        for action in actions {
+            if let Action::RoleChanged { role, term } = action {
+                if node.is_asked() || is_excused {
+                    self.began_election(id, *role);
+                } else {
                     let least = raft.config().election_timeout_min;
                     self.role_changed(id, *role, *term, node.now, least)?;
                 }
@@ -238,6 +253,16 @@ impl ElectionTimeouts {
             self.reset(id, WaitReason::Heard(contact.leader), node.now);
         }
         Ok(())
+    }
+
+    /// A node that need not wait changes its role. If it begins an election, no candidate that it
+    /// voted for before gets more time.
+    fn began_election(&mut self, node: NodeId, role: RoleKind) {
+        let begins = matches!(role, RoleKind::PreCandidate | RoleKind::Candidate);
+        let is_vote = |reset: &mut Reset| matches!(reset.reason, WaitReason::Granted(_));
+        if let Some(node) = self.node(node).filter(|_| begins) {
+            node.reset.take_if(is_vote);
+        }
     }
 
     /// Notes since when entries wait at this node.

@@ -18,9 +18,10 @@ const MOST: Duration = Duration::from_millis(5);
 
 impl World {
     /// All machines lose power, and on each some records decay: entries that another disk has whole,
-    /// about `lost` of a thousand of them. Each entry decays on one disk at most. Entries that are not
-    /// committed may be overwritten on the others before they are fetched: only one disk loses such
-    /// ones, and only if the cluster can do without it.
+    /// about `lost` of a thousand of them. Each entry decays on one disk at most, and only if another
+    /// one keeps it until it is fetched ([`keeps_its_log`](World::keeps_its_log)). Entries that are
+    /// not committed may be overwritten on the others before they are fetched: only one disk loses
+    /// such ones, and only if the cluster can do without it.
     pub(super) fn damage_all(&mut self, lost: u32, time: Duration) {
         let is_left = |place: &usize| !self.gone[*place] && !self.machines[*place].faults.is_rotten;
         let left: Vec<usize> = (0..self.machines.len()).filter(is_left).collect();
@@ -50,12 +51,16 @@ impl World {
                 }
             }
         }
+        let keeps: Vec<bool> = (0..self.machines.len())
+            .map(|place| self.keeps_its_log(place))
+            .collect();
         let mut losses: BTreeMap<usize, Vec<Index>> = BTreeMap::new();
         for (entry, places) in holders {
             if places.len() > 1 && self.input_random.chance(lost.into()) {
                 let at = self.input_random.below(places.len() as u64) as usize; // Of so many.
                 let place = places[at];
-                if entry.index <= committed || dispensable == Some(place) {
+                let is_kept = places.iter().any(|other| *other != place && keeps[*other]);
+                if is_kept && (entry.index <= committed || dispensable == Some(place)) {
                     losses.entry(place).or_default().push(entry.index);
                 }
             }
@@ -71,6 +76,23 @@ impl World {
             let after = time + self.input_random.duration(Duration::ZERO, time);
             self.schedule(after, SimulationEvent::Restart { place });
         }
+    }
+
+    /// Whether the log of the machine in this place stays whole while other disks lack entries. It
+    /// holds the last entry of every snapshot, and services make no new ones meanwhile
+    /// ([`is_any_incomplete`](World::is_any_incomplete)): so no leader sends it one in place of
+    /// entries (section 7), by which it would drop its log.
+    fn keeps_its_log(&self, place: usize) -> bool {
+        let snapshots = self
+            .machines
+            .iter()
+            .enumerate()
+            .filter_map(|(at, machine)| {
+                let (meta, _) = machine.disk().recovered_snapshot()?;
+                (!self.gone[at]).then_some(meta.id.last)
+            });
+        let newest = snapshots.max_by_key(|last| last.index);
+        newest.is_none_or(|last| self.machines[place].disk().holds(last))
     }
 
     /// Whether a disk lacks entries. No service makes a snapshot meanwhile, by which entries would be

@@ -368,7 +368,7 @@ impl World {
                 until,
             } => self.compact(place, every, until),
             SimulationEvent::Upgrade { place } => self.upgrade(place),
-            SimulationEvent::NewSnapshot { place } => self.make_snapshot(place, 1),
+            SimulationEvent::NewSnapshot { place } => self.renew_snapshot(place),
         }
     }
 }

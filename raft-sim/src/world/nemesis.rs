@@ -208,11 +208,7 @@ impl World {
             MachineOperation::Backup => self.back_up(place),
             MachineOperation::Jump { by } => self.jump(place, by),
             MachineOperation::Freeze { time } => self.freeze(place, time),
-            MachineOperation::Snapshot => {
-                if !self.is_any_incomplete() {
-                    self.make_snapshot(place, 1);
-                }
-            }
+            MachineOperation::Snapshot => self.make_snapshot(place, 1),
             MachineOperation::Compact { every, time } => {
                 self.compact(place, every, now.after(time));
             }

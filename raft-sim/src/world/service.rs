@@ -75,9 +75,7 @@ impl World {
                 }
             }
         }
-        if !self.is_any_incomplete() {
-            self.make_snapshot(at, self.settings.service.snapshot_every);
-        }
+        self.make_snapshot(at, self.settings.service.snapshot_every);
         let index = self.machines[at].service.last.index;
         self.answer_reads(at, index);
         index
@@ -117,7 +115,12 @@ impl World {
         self.observe_service(place);
     }
 
+    /// The service makes a snapshot, if it has applied `every` entries since the last one, and no
+    /// disk lacks entries that its log may hold.
     pub(super) fn make_snapshot(&mut self, at: usize, every: u64) {
+        if self.is_any_incomplete() {
+            return;
+        }
         let service = &self.settings.service;
         let Some(snapshot) = self.machines[at].begin_snapshot(every, service.snapshot_bytes) else {
             return;
@@ -130,9 +133,7 @@ impl World {
     /// The service makes a snapshot now, and another one after each `every` until then.
     pub(super) fn compact(&mut self, place: usize, every: Duration, until: Time) {
         if self.phase == Phase::Safety && self.now <= until {
-            if !self.is_any_incomplete() {
-                self.make_snapshot(place, 1);
-            }
+            self.make_snapshot(place, 1);
             let every = every.max(Duration::from_millis(1));
             let event = SimulationEvent::Compact {
                 place,
@@ -141,6 +142,16 @@ impl World {
             };
             self.schedule(every, event);
         }
+    }
+
+    /// The service makes a snapshot in place of one that has decayed, as soon as no disk lacks entries.
+    pub(super) fn renew_snapshot(&mut self, place: usize) {
+        /// The pause before the operator tries again.
+        const PAUSE: Duration = Duration::from_millis(50);
+        if self.is_any_incomplete() {
+            return self.schedule(PAUSE, SimulationEvent::NewSnapshot { place });
+        }
+        self.make_snapshot(place, 1);
     }
 
     /// The snapshot that the core in this place uses decays. The service makes a newer one after

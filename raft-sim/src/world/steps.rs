@@ -104,7 +104,7 @@ impl World {
                     self.observe_membership(index, membership);
                 }
                 // The service makes a sound one.
-                Action::SnapshotDamaged { .. } => self.make_snapshot(at, 1),
+                Action::SnapshotDamaged { .. } => self.renew_snapshot(at),
                 // The judge has seen these, and the process has performed the others.
                 Action::Transferred { .. }
                 | Action::ChangeProposed { .. }
