@@ -13,7 +13,10 @@ use std::time::Duration;
 mod processes;
 
 use processes::ports::free_ports;
-use processes::{Cluster, Running, done, get, leader, refused, set, status, statuses, until};
+use processes::{
+    Cluster, Running, client, done, done_at_last, get, leader, refused, set, status, statuses,
+    until,
+};
 
 #[test]
 fn a_demo_that_is_started_again_goes_on_with_its_data_and_ports() {
@@ -26,8 +29,7 @@ fn a_demo_that_is_started_again_goes_on_with_its_data_and_ports() {
     let demo = Running::demo(folder.path(), "demo --data d");
     assert_eq!(demo.clients, clients);
     for address in &clients {
-        let mut client = Access::new().connect(address).unwrap();
-        assert_eq!(get(&mut client, "a").as_deref(), Some("1"));
+        assert_eq!(get(&mut client(address), "a").as_deref(), Some("1"));
     }
     refused(folder.path(), "demo --data d", "in use");
 }
@@ -110,7 +112,7 @@ fn a_server_that_is_told_to_stop_hands_leadership_over_and_comes_back() {
     });
     let again = Running::server(cluster.path(), &format!("start --data {first}"));
     assert_eq!(get(&mut again.client(), "a").as_deref(), Some("1"));
-    let said = done(
+    let said = done_at_last(
         cluster.path(),
         &format!("transfer --to {first} --server {}", again.address()),
     );
@@ -160,7 +162,7 @@ fn a_server_joins_and_another_leaves() {
     );
     let other = join.replace("join", "join --election-timeout 2s");
     refused(path, &other, "the same on all servers");
-    let fourth = Running::server(path, &join);
+    let fourth = Running::joined(path, &join);
     assert_eq!(get(&mut fourth.client(), "a").as_deref(), Some("1"));
     until("a vote", || {
         let members = status(&fourth)?.members;
@@ -240,7 +242,7 @@ fn join_another(path: &Path, first: &Running) {
     let peers = format!("--clients 127.0.0.1:0 --peers 127.0.0.1:{port}");
     let server = first.address();
     let joined = format!("join --data joined --id 10 {peers} --server {server}");
-    let joined = Running::server(path, &joined);
+    let joined = Running::joined(path, &joined);
     assert_eq!(get(&mut joined.client(), "more").as_deref(), Some("1"));
 }
 
