@@ -56,7 +56,8 @@ fn fetch(first: u64, last: u64) -> Fetch {
 
 /// That of node 1, which serves.
 fn tcp_serving(source: Arc<dyn EntrySource>) -> TcpTransport {
-    let options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+    be_patient(&mut options);
     let mut transport = TcpTransport::bind("127.0.0.1:0", options).unwrap();
     transport.serve_entries(source);
     let start = Start::voters([NodeId(1), NodeId(2)]);
@@ -68,7 +69,13 @@ fn tcp_serving(source: Arc<dyn EntrySource>) -> TcpTransport {
 
 /// A transport of node `id` that runs, in the cluster `cluster`.
 fn tcp(id: u64, cluster: u64, source: Option<Holder>) -> TcpTransport {
-    tcp_with(|_| (), id, cluster, source)
+    tcp_with(be_patient, id, cluster, source)
+}
+
+/// A peer on a busy machine may take its time.
+fn be_patient(options: &mut TcpOptions) {
+    options.silence_timeout = Some(TIMEOUT);
+    options.handshake_timeout = TIMEOUT;
 }
 
 fn tcp_with(

@@ -249,7 +249,13 @@ impl StreamService for Increment {
 
 /// Node 1, which serves streams and knows node 2, and the dialer of node `from`.
 fn served(from: u64) -> (TcpTransport, TcpTransport, Dialer) {
-    let plain = || TcpOptions::new(Security::PlaintextUnauthenticated);
+    // A peer on a busy machine may take its time.
+    let plain = || {
+        let mut options = TcpOptions::new(Security::PlaintextUnauthenticated);
+        options.silence_timeout = Some(TIMEOUT);
+        options.handshake_timeout = TIMEOUT;
+        options
+    };
     let mut one = TcpTransport::bind("127.0.0.1:0", plain()).unwrap();
     one.serve_streams(Arc::new(Increment));
     let (mut one, _) = begin(one, 1);
