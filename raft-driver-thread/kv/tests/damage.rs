@@ -40,7 +40,10 @@ impl Cluster {
             .map(|node| format!(" --founder {node}=127.0.0.1:{}", ports[node - 1]))
             .collect();
         for node in 1..=3 {
-            let init = format!("init --data {node} --id {node} --cluster 77 --clients 127.0.0.1:0");
+            let init = format!(
+                "init --data {node} --id {node} --cluster 77 --clients 127.0.0.1:0 \
+                 --election-timeout 1500ms"
+            );
             done(cluster.folder.path(), &format!("{init}{founders}"));
             cluster.start(node);
         }
